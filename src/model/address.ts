@@ -1,0 +1,47 @@
+import { isIPv4, isIPv6 } from 'node:net';
+import { accepted, type Parsed, quote, refused } from './parsed.ts';
+
+/** Where an instance listens. IPv6 hosts are held without brackets. */
+export type Address = { readonly host: string; readonly port: number; readonly family: 'ipv4' | 'ipv6' | 'name' };
+
+const label = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+const hostName = new RegExp(`^(?=.{1,253}$)(?:${label}\\.)*${label}$`);
+const allNumeric = /^[0-9.]+$/;
+
+/** Reads an IPv4 address, an IPv6 address (with or without brackets, no zone) or a DNS name. */
+export function parseHost(text: string): Parsed<Pick<Address, 'host' | 'family'>> {
+  if (isIPv4(text)) return accepted({ host: text, family: 'ipv4' });
+  const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
+  // A zone ("fe80::1%eth0") means something on one machine only.
+  if (isIPv6(bare) && !bare.includes('%')) return accepted({ host: bare.toLowerCase(), family: 'ipv6' });
+  // "1.2.3" and "1.2.3.256" are mistyped addresses, not names.
+  if (hostName.test(text) && !allNumeric.test(text)) return accepted({ host: text.toLowerCase(), family: 'name' });
+  return refused(`${quote(text)} is not an IPv4 address, an IPv6 address or a host name`);
+}
+
+/** Reads a TCP port, 1 to 65535, in plain digits. HAProxy's own parser takes `-1`, `80x` and `0` (HAProxy 2.6 to 3.4). */
+export function parsePort(text: string | number): Parsed<number> {
+  const port = typeof text === 'number' ? text : /^[1-9][0-9]{0,4}$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isInteger(port) && port >= 1 && port <= 65535
+    ? accepted(port)
+    : refused(`${quote(String(text))} is not a port: 1 to 65535`);
+}
+
+/** Reads `host:port`; an IPv6 host stands in brackets. */
+export function parseAddress(text: string): Parsed<Address> {
+  const colon = text.lastIndexOf(':');
+  if (colon < 1) return refused(`${quote(text)} is not host:port`);
+  const hostText = text.slice(0, colon);
+  if (hostText.includes(':') && !hostText.startsWith('[')) {
+    return refused(`${quote(text)} is not host:port: write an IPv6 host in brackets, as in [::1]:80`);
+  }
+  const host = parseHost(hostText);
+  if (!host.ok) return host;
+  const port = parsePort(text.slice(colon + 1));
+  return port.ok ? accepted({ ...host.value, port: port.value }) : port;
+}
+
+/** `host:port`, with brackets around an IPv6 host: how a person and a haproxy.cfg write it. */
+export function formatAddress(address: Pick<Address, 'host' | 'port' | 'family'>): string {
+  return address.family === 'ipv6' ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}

@@ -1,0 +1,43 @@
+/** What went wrong, as a program can tell it; each is described in docs/errors.md. */
+export type FaultCode =
+  | 'usage'
+  | 'settings'
+  | 'template'
+  | 'config-check'
+  | 'haproxy-missing'
+  | 'haproxy-start'
+  | 'haproxy-reload'
+  | 'haproxy-runtime'
+  | 'address-in-use'
+  | 'registry-unreachable'
+  | 'registry-denied'
+  | 'registry-corrupt'
+  | 'key-owned'
+  | 'deadline'
+  | 'storage';
+
+/** An error for the user: what happened, where (flag, key, `file:line`), and what to do about it. */
+export class Fault extends Error {
+  override readonly name = 'Fault';
+  readonly code: FaultCode;
+  readonly where: string | undefined;
+  readonly hint: string | undefined;
+
+  constructor(code: FaultCode, what: string, detail: { where?: string; hint?: string; cause?: unknown } = {}) {
+    super(what, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.code = code;
+    this.where = detail.where;
+    this.hint = detail.hint;
+  }
+
+  /** The whole error on one line. */
+  override toString(): string {
+    return `${this.where === undefined ? '' : `${this.where}: `}${this.message}${this.hint === undefined ? '' : ` (${this.hint})`}`;
+  }
+}
+
+/** Whatever was thrown, as one line of text. */
+export function describe(error: unknown): string {
+  if (error instanceof Fault) return error.toString();
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,92 @@
+import type { Revision } from '../model/revision.ts';
+
+/** A key as the registry holds it. Keys are relative to the root: `instances/web/web-1`. */
+export type Entry = {
+  readonly key: string;
+  readonly value: string;
+  /** The revision of its last change. */
+  readonly revision: Revision;
+  /** Whether it vanishes by itself when the one who wrote it goes silent. */
+  readonly leased: boolean;
+};
+
+export type Change =
+  | { readonly kind: 'put'; readonly entry: Entry }
+  | { readonly kind: 'delete'; readonly key: string; readonly revision: Revision };
+
+/** What a follower is told, in this order: a snapshot first, then changes that continue it without a gap. */
+export type RegistryEvent =
+  /**
+   * The whole tree at one revision. Comes at the start and whenever the history between cannot be had (compaction,
+   * another cluster, the slow safety re-read): whatever is not in it does not exist.
+   */
+  | {
+      readonly kind: 'snapshot';
+      readonly revision: Revision;
+      /** Tells one registry from another; revisions of different clusters cannot be compared. */
+      readonly cluster: string;
+      readonly entries: ReadonlyMap<string, Entry>;
+    }
+  /** All changes of one or more whole revisions, in order; `revision` is the last of them. */
+  | { readonly kind: 'changes'; readonly revision: Revision; readonly changes: readonly Change[] }
+  /** Nothing under the root changed up to this revision. */
+  | { readonly kind: 'progress'; readonly revision: Revision }
+  | { readonly kind: 'connected'; readonly member: string }
+  /** What was delivered still stands, and grows stale until `connected`. Repeated with the latest reason. */
+  | { readonly kind: 'disconnected'; readonly reason: string };
+
+export interface Follower {
+  /** No event is delivered once this is called. Resolves when every socket and timer is gone. */
+  close(): Promise<void>;
+}
+
+export type SessionEvent =
+  | { readonly kind: 'granted'; readonly lease: string }
+  /** The registry had lost or changed a key of ours, and it was put again. */
+  | { readonly kind: 'restored'; readonly key: string; readonly reason: string }
+  /** Somebody else holds a key now, so we let go of it. */
+  | { readonly kind: 'taken'; readonly key: string; readonly holder: string }
+  | { readonly kind: 'unreachable'; readonly reason: string }
+  | { readonly kind: 'reachable' };
+
+export type SessionOptions = {
+  /** How long our keys outlive our silence, in ms. */
+  readonly ttlMs: number;
+  /**
+   * Whether our put may replace a key that is held by another live owner or written by hand; is given the value that
+   * stands there. Keys of this session are always ours.
+   */
+  readonly mayReplace: (key: string, holder: string) => boolean;
+  readonly onEvent: (event: SessionEvent) => void;
+};
+
+/** Keys that live as long as this process does: one lease, kept alive, for any number of keys. */
+export interface Session {
+  /**
+   * Puts the key and keeps it there. Resolves with the revision that made it visible; while the registry is away it goes
+   * on trying until `signal` aborts. Rejects with Fault `key-owned`, the holder's value in the message, when
+   * `mayReplace` says no.
+   */
+  put(key: string, value: string, signal?: AbortSignal): Promise<Revision>;
+  /** Deletes the key if it is ours. Resolves with the revision, or undefined when it was not there any more. */
+  remove(key: string, signal?: AbortSignal): Promise<Revision | undefined>;
+  /** Revokes the lease, so that all keys vanish at once; gives up when `signal` aborts (they then expire). Never rejects. */
+  close(signal?: AbortSignal): Promise<void>;
+}
+
+/** The tree that everything is read from and announced in. Two adapters: etcd/ and directory/. */
+export interface Registry {
+  /** For messages: `etcd://127.0.0.1:2379/pointsman/`; no credentials. */
+  readonly location: string;
+  /** Follows the whole tree under the root until closed; reconnects by itself for ever, and says so. */
+  follow(onEvent: (event: RegistryEvent) => void): Follower;
+  /** Reads the keys that begin with `prefix`, linearizable. Rejects with a Fault. */
+  read(prefix: string, signal?: AbortSignal): Promise<{ revision: Revision; entries: readonly Entry[] }>;
+  /** Writes a key with no lease, or with one of its own that nobody renews. Rejects with a Fault. */
+  write(key: string, value: string, options?: { ttlMs?: number; signal?: AbortSignal }): Promise<Revision>;
+  /** Rejects with a Fault; resolves with undefined when the key was not there. */
+  remove(key: string, signal?: AbortSignal): Promise<Revision | undefined>;
+  openSession(options: SessionOptions): Session;
+  /** Closes followers and sessions that are still open (without revoking leases), and every connection. */
+  close(): Promise<void>;
+}
