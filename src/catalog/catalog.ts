@@ -1,0 +1,213 @@
+import { Map as PersistentMap } from 'immutable';
+import { type Instance, parseInstance } from '../model/instance.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import { defaultPolicy, type Policy, parsePolicy } from '../model/policy.ts';
+import { noRevision, type Revision } from '../model/revision.ts';
+import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
+import { parseKey, type Subject } from './key.ts';
+
+export type Service = {
+  readonly name: ServiceName;
+  readonly policy: Policy;
+  /** False when `policy` is the default because nobody declared one. */
+  readonly declared: boolean;
+  readonly instances: PersistentMap<InstanceId, Instance>;
+};
+
+/** An entry that was not taken. Where the key held something good before, that goes on being served. */
+export type Rejection = {
+  readonly key: string;
+  readonly reason: string;
+  readonly revision: Revision;
+  readonly lastGoodServes: boolean;
+};
+
+/** What should be served: the registry's tree, parsed. A value: folding an event gives a new one. */
+export type Catalog = {
+  readonly revision: Revision;
+  readonly cluster: string | undefined;
+  readonly services: PersistentMap<ServiceName, Service>;
+  /** The raw entry behind everything in `services`; what is kept on disk. */
+  readonly accepted: PersistentMap<string, Entry>;
+  readonly rejected: PersistentMap<string, Rejection>;
+};
+
+export const emptyCatalog: Catalog = {
+  revision: noRevision,
+  cluster: undefined,
+  services: PersistentMap(),
+  accepted: PersistentMap(),
+  rejected: PersistentMap(),
+};
+
+/** What a fold touched, so that nothing after it has to look at all services. */
+export type Touched = ReadonlyMap<ServiceName, TouchedService>;
+export type TouchedService = {
+  /** The service appeared, vanished or has another policy: more than its servers may differ. */
+  readonly whole: boolean;
+  readonly instances: ReadonlySet<InstanceId>;
+};
+
+export type Folded = {
+  readonly catalog: Catalog;
+  readonly touched: Touched;
+  /** Instances and policies that really differ now: what the changes-applied metric counts. */
+  readonly changes: number;
+  readonly rejections: readonly Rejection[];
+};
+
+/** Folds what the registry said into the catalog. Cost grows with the changes, not with the catalog. */
+export function foldEvent(catalog: Catalog, event: RegistryEvent): Folded {
+  switch (event.kind) {
+    case 'snapshot': {
+      const changes = snapshotChanges(catalog, event);
+      return foldChanges({ ...catalog, cluster: event.cluster }, changes, event.revision);
+    }
+    case 'changes':
+      return foldChanges(catalog, event.changes, event.revision);
+    case 'progress':
+      return { catalog: { ...catalog, revision: event.revision }, touched: new Map(), changes: 0, rejections: [] };
+    case 'connected':
+    case 'disconnected':
+      return { catalog, touched: new Map(), changes: 0, rejections: [] };
+  }
+}
+
+/** What turns the catalog into the snapshot: an unchanged entry costs a look-up and nothing else. */
+function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { kind: 'snapshot' }>): readonly Change[] {
+  const changes: Change[] = [];
+  for (const entry of snapshot.entries.values()) {
+    const known = catalog.accepted.get(entry.key);
+    if (known?.value !== entry.value || known.leased !== entry.leased) changes.push({ kind: 'put', entry });
+  }
+  const gone = (key: string) => {
+    if (!snapshot.entries.has(key)) changes.push({ kind: 'delete', key, revision: snapshot.revision });
+  };
+  for (const key of catalog.accepted.keys()) gone(key);
+  for (const key of catalog.rejected.keys()) if (!catalog.accepted.has(key)) gone(key);
+  return changes;
+}
+
+function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Revision): Folded {
+  const touched = new Map<ServiceName, { whole: boolean; instances: Set<InstanceId> }>();
+  const rejections: Rejection[] = [];
+  let counted = 0;
+  const services = catalog.services.asMutable();
+  const accepted = catalog.accepted.asMutable();
+  const rejected = catalog.rejected.asMutable();
+
+  const touch = (service: ServiceName) => {
+    const known = touched.get(service);
+    if (known) return known;
+    const fresh = { whole: false, instances: new Set<InstanceId>() };
+    touched.set(service, fresh);
+    return fresh;
+  };
+  const reject = (key: string, reason: string, at: Revision) => {
+    const rejection = { key, reason, revision: at, lastGoodServes: accepted.has(key) };
+    const known = rejected.get(key);
+    rejected.set(key, rejection);
+    if (known?.reason !== reason) rejections.push(rejection);
+  };
+  const update = (subject: Subject, change: (service: Service) => Service) => {
+    if (subject.kind === 'other') return;
+    const before = services.get(subject.service) ?? emptyService(subject.service);
+    const after = change(before);
+    const wasThere = services.has(subject.service);
+    const isThere = after.declared || after.instances.size > 0;
+    if (isThere) services.set(subject.service, after);
+    else services.delete(subject.service);
+    const mark = touch(subject.service);
+    if (subject.kind === 'instance') mark.instances.add(subject.id);
+    if (wasThere !== isThere || subject.kind === 'policy') mark.whole = true;
+    counted += 1;
+  };
+
+  for (const change of changes) {
+    const key = change.kind === 'put' ? change.entry.key : change.key;
+    const subject = parseKey(key);
+    if (change.kind === 'delete') {
+      rejected.delete(key);
+      if (!subject.ok || !accepted.has(key)) continue;
+      accepted.delete(key);
+      update(subject.value, (service) => withoutSubject(service, subject.value));
+      continue;
+    }
+    const { entry } = change;
+    if (!subject.ok) {
+      reject(key, subject.reason, entry.revision);
+      continue;
+    }
+    if (subject.value.kind === 'other') continue;
+    const parsed = parseSubject(subject.value, entry.value);
+    if (!parsed.ok) {
+      reject(key, parsed.reason, entry.revision);
+      continue;
+    }
+    rejected.delete(key);
+    const same = accepted.get(key)?.value === entry.value;
+    accepted.set(key, entry);
+    if (!same) update(subject.value, parsed.value);
+  }
+
+  return {
+    catalog: {
+      ...catalog,
+      revision,
+      services: services.asImmutable(),
+      accepted: accepted.asImmutable(),
+      rejected: rejected.asImmutable(),
+    },
+    touched,
+    changes: counted,
+    rejections,
+  };
+}
+
+type Parsing = { ok: true; value: (service: Service) => Service } | { ok: false; reason: string };
+
+function parseSubject(subject: Exclude<Subject, { kind: 'other' }>, value: string): Parsing {
+  if (subject.kind === 'policy') {
+    const policy = parsePolicy(value);
+    if (!policy.ok) return policy;
+    return { ok: true, value: (service) => ({ ...service, policy: policy.value, declared: true }) };
+  }
+  const instance = parseInstance(subject.service, subject.id, value);
+  if (!instance.ok) return instance;
+  return {
+    ok: true,
+    value: (service) => ({ ...service, instances: service.instances.set(subject.id, instance.value) }),
+  };
+}
+
+function withoutSubject(service: Service, subject: Subject): Service {
+  switch (subject.kind) {
+    case 'policy':
+      return { ...service, policy: defaultPolicy, declared: false };
+    case 'instance':
+      return { ...service, instances: service.instances.delete(subject.id) };
+    case 'other':
+      return service;
+  }
+}
+
+function emptyService(name: ServiceName): Service {
+  return { name, policy: defaultPolicy, declared: false, instances: PersistentMap() };
+}
+
+/** Both touches as one: what has to be looked at when several folds are applied in one round. */
+export function mergeTouched(a: Touched, b: Touched): Touched {
+  if (a.size === 0) return b;
+  if (b.size === 0) return a;
+  const merged = new Map(a);
+  for (const [name, service] of b) {
+    const known = merged.get(name);
+    merged.set(
+      name,
+      known === undefined
+        ? service
+        : { whole: known.whole || service.whole, instances: new Set([...known.instances, ...service.instances]) },
+    );
+  }
+  return merged;
+}

@@ -1,0 +1,31 @@
+import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
+import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+
+/** What a key under the root is about. */
+export type Subject =
+  | { readonly kind: 'instance'; readonly service: ServiceName; readonly id: InstanceId }
+  | { readonly kind: 'policy'; readonly service: ServiceName }
+  /** Not the catalog's: `balancers/`, `overrides/`, `keys/`. */
+  | { readonly kind: 'other' };
+
+const other: Subject = { kind: 'other' };
+
+export const instanceKey = (service: ServiceName, id: InstanceId): string => `instances/${service}/${id}`;
+export const policyKey = (service: ServiceName): string => `services/${service}`;
+
+/** Reads a key relative to the root: `instances/<service>/<instance>` or `services/<service>`. */
+export function parseKey(key: string): Parsed<Subject> {
+  const [area, serviceText, idText, ...rest] = key.split('/');
+  if (area === 'balancers' || area === 'overrides' || area === 'keys') return accepted(other);
+  if (area === 'instances' && serviceText !== undefined && idText !== undefined && rest.length === 0) {
+    const service = parseServiceName(serviceText);
+    if (!service.ok) return service;
+    const id = parseInstanceId(idText);
+    return id.ok ? accepted({ kind: 'instance', service: service.value, id: id.value }) : id;
+  }
+  if (area === 'services' && serviceText !== undefined && idText === undefined) {
+    const service = parseServiceName(serviceText);
+    return service.ok ? accepted({ kind: 'policy', service: service.value }) : service;
+  }
+  return refused(`${quote(key)} is neither instances/<service>/<instance> nor services/<service>`);
+}

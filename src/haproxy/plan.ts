@@ -1,0 +1,145 @@
+import type { Touched } from '../catalog/catalog.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Rendered, RenderedBackend } from '../render/render.ts';
+import { parseServerLine } from './server-line.ts';
+import type { Step } from './step.ts';
+
+/** Why the runtime API is not enough. The kind is a metric's label. */
+export type ReloadReason =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'frame' }
+  | { readonly kind: 'new-backend'; readonly backend: ServiceName }
+  | { readonly kind: 'backend'; readonly backend: ServiceName }
+  | { readonly kind: 'server-keywords'; readonly backend: ServiceName; readonly server: InstanceId }
+  | { readonly kind: 'server-line'; readonly backend: ServiceName; readonly server: InstanceId }
+  | { readonly kind: 'refused'; readonly command: string; readonly answer: string }
+  | { readonly kind: 'drift' };
+
+/** What takes HAProxy from what it serves to what it should serve. A value: printed, tested, applied. */
+export type Plan = {
+  readonly steps: readonly Step[];
+  /** Empty when the steps do it all. What they cannot do waits for the reload. */
+  readonly reload: readonly ReloadReason[];
+};
+
+/** Servers that left but still close connections, by `backend/server`, with the line they had. */
+export type Graveyard = ReadonlyMap<string, string>;
+
+/**
+ * The difference of two rendered states, looking only at what was touched. A backend that is not desired any more loses
+ * its routes and servers at once; the empty section itself goes with the next reload that something else needs, so that
+ * a service that comes and goes costs none.
+ */
+export function planChanges(served: Rendered, desired: Rendered, touched: Touched, graveyard: Graveyard): Plan {
+  const joining: Step[] = [];
+  const leaving: Step[] = [];
+  const reload: ReloadReason[] = [];
+  if (served.frame !== desired.frame && !sameFrame(served, desired)) reload.push({ kind: 'frame' });
+  for (const [name, mark] of touched) {
+    const before = served.backends.get(name);
+    const after = desired.backends.get(name);
+    if (before === undefined) {
+      if (after !== undefined) reload.push({ kind: 'new-backend', backend: name });
+      continue;
+    }
+    if (after !== undefined && !sameAround(before, after)) reload.push({ kind: 'backend', backend: name });
+    const ids = mark.whole ? new Set([...before.servers.keys(), ...(after?.servers.keys() ?? [])]) : mark.instances;
+    for (const id of ids) {
+      const change = planServer(name, id, before.servers.get(id), after?.servers.get(id), graveyard);
+      for (const step of change.steps) (step.kind === 'remove-server' ? leaving : joining).push(step);
+      if (change.reload) reload.push(change.reload);
+    }
+  }
+  return { steps: [...joining, ...planRoutes(served, desired), ...leaving], reload };
+}
+
+type ServerChange = { readonly steps: readonly Step[]; readonly reload?: ReloadReason };
+
+function planServer(
+  backend: ServiceName,
+  id: InstanceId,
+  before: string | undefined,
+  after: string | undefined,
+  graveyard: Graveyard,
+): ServerChange {
+  if (before === after) return { steps: [] };
+  if (after === undefined) return { steps: [{ kind: 'remove-server', backend, name: id }] };
+  const server = parseServerLine(after);
+  if (server === undefined) return { steps: [], reload: { kind: 'server-line', backend, server: id } };
+  const buried = graveyard.get(`${backend}/${id}`);
+  const lineThere = before ?? buried;
+  if (lineThere === undefined) return { steps: [{ kind: 'add-server', backend, server }] };
+  const there = parseServerLine(lineThere);
+  if (there?.keywords !== server.keywords) return { steps: [], reload: { kind: 'server-keywords', backend, server: id } };
+  if (before === undefined) return { steps: [{ kind: 'revive-server', backend, server }] };
+  const steps: Step[] = [];
+  if (there.host !== server.host || there.port !== server.port) steps.push({ kind: 'set-address', backend, server });
+  if (there.weight !== server.weight) steps.push({ kind: 'set-weight', backend, server });
+  if (there.disabled !== server.disabled) steps.push({ kind: 'set-state', backend, server });
+  return { steps };
+}
+
+/** Routes lead only to backends that run already; the others come with the reload that brings their backend. */
+function planRoutes(served: Rendered, desired: Rendered): Step[] {
+  if (served.routes === desired.routes) return [];
+  const steps: Step[] = [];
+  for (const [route, backend] of desired.routes) {
+    const now = served.routes.get(route);
+    if (now === backend || !served.backends.has(backend)) continue;
+    steps.push({ kind: now === undefined ? 'add-route' : 'set-route', route, backend });
+  }
+  for (const route of served.routes.keys()) {
+    if (!desired.routes.has(route)) steps.push({ kind: 'remove-route', route });
+  }
+  return steps;
+}
+
+/** `served` once the step is done. */
+export function afterStep(served: Rendered, desired: Rendered, step: Step): Rendered {
+  switch (step.kind) {
+    case 'add-route':
+    case 'set-route':
+      return { ...served, routes: served.routes.set(step.route, step.backend as ServiceName) };
+    case 'remove-route':
+      return { ...served, routes: served.routes.delete(step.route) };
+    default: {
+      const name = step.backend as ServiceName;
+      const id = (step.kind === 'remove-server' ? step.name : step.server.name) as InstanceId;
+      const backend = served.backends.get(name);
+      if (backend === undefined) return served;
+      const line = step.kind === 'remove-server' ? undefined : desired.backends.get(name)?.servers.get(id);
+      const servers = line === undefined ? backend.servers.delete(id) : backend.servers.set(id, line);
+      return { ...served, backends: served.backends.set(name, { ...backend, servers }) };
+    }
+  }
+}
+
+function sameFrame(a: Rendered, b: Rendered): boolean {
+  return a.frame.before === b.frame.before && a.frame.indent === b.frame.indent && a.frame.after === b.frame.after;
+}
+
+function sameAround({ around: a }: RenderedBackend, { around: b }: RenderedBackend): boolean {
+  return a === b || (a.before === b.before && a.indent === b.indent && a.after === b.after);
+}
+
+/** One clause for a log or a person. */
+export function describeReason(reason: ReloadReason): string {
+  switch (reason.kind) {
+    case 'start':
+      return 'pointsman started';
+    case 'frame':
+      return 'the frame changed';
+    case 'new-backend':
+      return `service ${reason.backend} is new`;
+    case 'backend':
+      return `the settings of service ${reason.backend} changed`;
+    case 'server-keywords':
+      return `keywords of ${reason.backend}/${reason.server} changed`;
+    case 'server-line':
+      return `the line of ${reason.backend}/${reason.server} can stand only in a file`;
+    case 'refused':
+      return `HAProxy answered ${JSON.stringify(reason.answer)} to ${JSON.stringify(reason.command)}`;
+    case 'drift':
+      return 'HAProxy did not run what it was given';
+  }
+}

@@ -1,0 +1,113 @@
+import { formatTarget, type ServerLine } from './server-line.ts';
+
+/** One change that HAProxy's runtime API makes. */
+export type Step =
+  | { readonly kind: 'add-server'; readonly backend: string; readonly server: ServerLine }
+  /** The name is still there, closing its last connections: give it its new address and let it serve again. */
+  | { readonly kind: 'revive-server'; readonly backend: string; readonly server: ServerLine }
+  | { readonly kind: 'set-address'; readonly backend: string; readonly server: ServerLine }
+  | { readonly kind: 'set-weight'; readonly backend: string; readonly server: ServerLine }
+  | { readonly kind: 'set-state'; readonly backend: string; readonly server: ServerLine }
+  | { readonly kind: 'remove-server'; readonly backend: string; readonly name: string }
+  | { readonly kind: 'add-route'; readonly route: string; readonly backend: string }
+  | { readonly kind: 'set-route'; readonly route: string; readonly backend: string }
+  | { readonly kind: 'remove-route'; readonly route: string };
+
+/** What became of a step. */
+export type Outcome =
+  | { readonly kind: 'done' }
+  /** The server takes no requests any more, but cannot be deleted before its open connections end. */
+  | { readonly kind: 'lingers' }
+  | { readonly kind: 'refused'; readonly command: string; readonly answer: string };
+
+type Command = { readonly text: string; readonly judge: (answer: string) => Outcome['kind'] };
+
+const silent = (answer: string) => (answer === '' ? 'done' : 'refused');
+const says =
+  (...accepted: readonly RegExp[]) =>
+  (answer: string) =>
+    accepted.some((pattern) => pattern.test(answer)) ? 'done' : 'refused';
+
+// As HAProxy 2.6 to 3.4 answer. Anything else counts as refused, and a reload then makes the state certain.
+const addressAnswer = says(/^(no need to change the addr|port changed from|IP changed from)/);
+const registered = says(/^New server registered\.$/);
+const forgotten = says(/^$/, /^Key not found\.$/, /^entry not found\.$/i);
+const deleted = (answer: string) => {
+  if (/^(Server deleted\.|No such server\.)$/.test(answer)) return 'done';
+  return answer.startsWith('Server still has connections') ? 'lingers' : 'refused';
+};
+
+/** The commands of a step, in order, each with how to tell from the answer what became of it. */
+export function commandsOf(step: Step, routesMap: string): readonly Command[] {
+  switch (step.kind) {
+    case 'add-server': {
+      const { name, weight, keywords, check, disabled } = step.server;
+      const at = `${step.backend}/${name}`;
+      const add = `add server ${at} ${formatTarget(step.server)} weight ${weight} ${keywords}`.trimEnd();
+      return [
+        { text: add, judge: registered },
+        // Without it a dynamic server's `check` never runs.
+        ...(check ? [{ text: `enable health ${at}`, judge: silent }] : []),
+        // A dynamic server starts in maintenance.
+        ...(disabled ? [] : [{ text: `set server ${at} state ready`, judge: silent }]),
+      ];
+    }
+    case 'revive-server':
+      return [setAddress(step), setWeight(step), setState(step)];
+    case 'set-address':
+      return [setAddress(step)];
+    case 'set-weight':
+      return [setWeight(step)];
+    case 'set-state':
+      return [setState(step)];
+    case 'remove-server': {
+      const at = `${step.backend}/${step.name}`;
+      return [
+        { text: `set server ${at} state maint`, judge: says(/^$/, /^No such server\.$/) },
+        { text: `del server ${at}`, judge: deleted },
+      ];
+    }
+    case 'add-route':
+      return [{ text: `add map ${routesMap} ${step.route} ${step.backend}`, judge: silent }];
+    case 'set-route':
+      return [{ text: `set map ${routesMap} ${step.route} ${step.backend}`, judge: silent }];
+    case 'remove-route':
+      return [{ text: `del map ${routesMap} ${step.route}`, judge: forgotten }];
+  }
+}
+
+/** `del server` once more, for one that lingered. */
+export function deleteCommand(backend: string, name: string): Command {
+  return { text: `del server ${backend}/${name}`, judge: deleted };
+}
+
+type ServerStep = { readonly backend: string; readonly server: ServerLine };
+
+function setAddress({ backend, server }: ServerStep): Command {
+  const text = `set server ${backend}/${server.name} addr ${server.host} port ${server.port}`;
+  return { text, judge: addressAnswer };
+}
+
+function setWeight({ backend, server }: ServerStep): Command {
+  return { text: `set server ${backend}/${server.name} weight ${server.weight}`, judge: silent };
+}
+
+function setState({ backend, server }: ServerStep): Command {
+  return { text: `set server ${backend}/${server.name} state ${server.disabled ? 'maint' : 'ready'}`, judge: silent };
+}
+
+/** The outcome of a step from the answers to its commands: the first that was not simply done decides. */
+export function judge(commands: readonly Command[], answers: readonly string[]): Outcome {
+  for (const [index, command] of commands.entries()) {
+    const answer = (answers[index] ?? '').trim();
+    const kind = command.judge(answer);
+    if (kind === 'refused') return { kind, command: command.text, answer };
+    if (kind === 'lingers') return { kind };
+  }
+  return { kind: 'done' };
+}
+
+/** One line for a person: `add server web/web-1 10.0.0.1:80 weight 100 check`. */
+export function describeStep(step: Step): string {
+  return commandsOf(step, 'routes.map')[0]?.text ?? step.kind;
+}

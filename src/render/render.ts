@@ -1,0 +1,170 @@
+import { Map as PersistentMap } from 'immutable';
+import type { Catalog, Service, Touched } from '../catalog/catalog.ts';
+import { describe, Fault } from '../model/fault.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import { noRevision, type Revision } from '../model/revision.ts';
+import { buildRoutes, type RouteConflict, type Routes } from './routes.ts';
+import { type Around, splitAtSlot, type Template, type TemplateRole } from './template.ts';
+import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
+
+export type Templates = Readonly<Record<TemplateRole, Template>>;
+
+export type RenderedBackend = {
+  readonly name: ServiceName;
+  /** The section's text around its server lines. */
+  readonly around: Around;
+  /** `server web-1 10.0.0.1:80 weight 100 check`, without indent and newline. */
+  readonly servers: PersistentMap<InstanceId, string>;
+};
+
+/** Everything that HAProxy is given, as text, in the pieces that can change alone. A value, compared by plan. */
+export type Rendered = {
+  readonly revision: Revision;
+  readonly frame: Around;
+  readonly backends: PersistentMap<ServiceName, RenderedBackend>;
+  readonly routes: Routes;
+};
+
+/** Something that could not be rendered. What was rendered for it before goes on being served. */
+export type RenderProblem = {
+  readonly service: ServiceName | undefined;
+  readonly instance: InstanceId | undefined;
+  readonly reason: string;
+};
+
+export type RenderResult = {
+  readonly rendered: Rendered;
+  readonly problems: readonly RenderProblem[];
+  readonly conflicts: readonly RouteConflict[];
+};
+
+export const nothingRendered: Rendered = {
+  revision: noRevision,
+  frame: { before: '', indent: '', after: '' },
+  backends: PersistentMap(),
+  routes: PersistentMap(),
+};
+
+/** Renders the whole catalog: at the start and when templates changed. Throws Fault `template` if the frame fails. */
+export function renderAll(templates: Templates, settings: FrameSettings, catalog: Catalog): RenderResult {
+  const touched: Touched = new Map(
+    [...catalog.services.keys()].map((name) => [name, { whole: true, instances: new Set() }]),
+  );
+  const frame = renderFrame(templates, settings, catalog);
+  return renderTouched(templates, settings, { ...nothingRendered, frame }, catalog, touched);
+}
+
+/**
+ * Renders what was touched and keeps the rest of `previous`: one touched instance costs one server line, whatever the
+ * number of its siblings.
+ */
+export function renderTouched(
+  templates: Templates,
+  settings: FrameSettings,
+  previous: Rendered,
+  catalog: Catalog,
+  touched: Touched,
+): RenderResult {
+  const problems: RenderProblem[] = [];
+  const problem = (service: ServiceName, instance: InstanceId | undefined, error: unknown) =>
+    problems.push({ service, instance, reason: describe(error) });
+
+  const backends = previous.backends.asMutable();
+  let whole = false;
+  for (const [name, mark] of touched) {
+    const service = catalog.services.get(name);
+    whole ||= mark.whole;
+    if (service === undefined) {
+      backends.delete(name);
+      continue;
+    }
+    const known = backends.get(name);
+    try {
+      const fresh = known === undefined || mark.whole;
+      const around = fresh ? renderAround(templates, service) : known.around;
+      const base = known?.servers ?? PersistentMap<InstanceId, string>();
+      const servers = base.withMutations((lines) => {
+        if (fresh) for (const id of base.keys()) if (!service.instances.has(id)) lines.delete(id);
+        for (const id of fresh ? service.instances.keys() : mark.instances) {
+          renderServer(templates, service, id, lines, (error) => problem(name, id, error));
+        }
+      });
+      backends.set(name, { name, around, servers });
+    } catch (error) {
+      problem(name, undefined, error);
+    }
+  }
+
+  const { routes, conflicts } = whole
+    ? buildRoutes(catalog.services.values())
+    : { routes: previous.routes, conflicts: [] };
+  const frame = whole ? sameText(previous.frame, renderFrame(templates, settings, catalog)) : previous.frame;
+  return {
+    rendered: { revision: catalog.revision, frame, backends: backends.asImmutable(), routes },
+    problems,
+    conflicts,
+  };
+}
+
+function renderFrame(templates: Templates, settings: FrameSettings, catalog: Catalog): Around {
+  return splitAtSlot(templates.frame.render(frameView(settings, catalog.services.values())));
+}
+
+function renderAround(templates: Templates, service: Service): Around {
+  return splitAtSlot(templates.backend.render(backendView(service)));
+}
+
+function renderServer(
+  templates: Templates,
+  service: Service,
+  id: InstanceId,
+  lines: PersistentMap<InstanceId, string>,
+  onProblem: (error: unknown) => void,
+): void {
+  const instance = service.instances.get(id);
+  if (instance === undefined) {
+    lines.delete(id);
+    return;
+  }
+  try {
+    const line = templates.server.render(serverView(instance, service.policy)).trim();
+    if (line.includes('\n') || !line.startsWith(`server ${id} `)) {
+      throw new Fault('template', `it made ${JSON.stringify(line)} of ${service.name}/${id}`, {
+        where: templates.server.file,
+        hint: 'it has to make one line that begins: server {{id}} {{address}}',
+      });
+    }
+    lines.set(id, line);
+  } catch (error) {
+    onProblem(error);
+  }
+}
+
+/** The old value where both say the same, so that identity tells later stages that nothing changed. */
+function sameText(before: Around, after: Around): Around {
+  return before.before === after.before && before.indent === after.indent && before.after === after.after
+    ? before
+    : after;
+}
+
+/** Makes haproxy.cfg of what was rendered. Keeps each backend's text, so that a change costs the joining only. */
+export function configWriter(): (rendered: Rendered) => string {
+  const kept = new WeakMap<RenderedBackend, string>();
+  const backendText = (backend: RenderedBackend): string => {
+    const known = kept.get(backend);
+    if (known !== undefined) return known;
+    const { before, indent, after } = backend.around;
+    const lines = [...backend.servers].sort(byName).map(([, line]) => `${indent}${line}\n`);
+    const text = before + lines.join('') + after;
+    kept.set(backend, text);
+    return text;
+  };
+  return ({ frame, backends }) => {
+    const texts = [...backends].sort(byName).map(([, backend]) => backendText(backend));
+    return frame.before + texts.join('') + frame.after;
+  };
+}
+
+function byName(a: readonly [string, unknown], b: readonly [string, unknown]): number {
+  return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0;
+}
