@@ -3,6 +3,7 @@ import { type Instance, parseInstance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { defaultPolicy, type Policy, parsePolicy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
+import { type Touched, TouchedGathering } from '../model/touched.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
 import { parseKey, type Subject } from './key.ts';
 
@@ -38,14 +39,6 @@ export const emptyCatalog: Catalog = {
   services: PersistentMap(),
   accepted: PersistentMap(),
   rejected: PersistentMap(),
-};
-
-/** What a fold touched, so that nothing after it has to look at all services. */
-export type Touched = ReadonlyMap<ServiceName, TouchedService>;
-export type TouchedService = {
-  /** The service appeared, vanished or has another policy: more than its servers may differ. */
-  readonly whole: boolean;
-  readonly instances: ReadonlySet<InstanceId>;
 };
 
 export type Folded = {
@@ -89,20 +82,13 @@ function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { ki
 }
 
 function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Revision): Folded {
-  const touched = new Map<ServiceName, { whole: boolean; instances: Set<InstanceId> }>();
+  const touched = new TouchedGathering();
   const rejections: Rejection[] = [];
   let counted = 0;
   const services = catalog.services.asMutable();
   const accepted = catalog.accepted.asMutable();
   const rejected = catalog.rejected.asMutable();
 
-  const touch = (service: ServiceName) => {
-    const known = touched.get(service);
-    if (known) return known;
-    const fresh = { whole: false, instances: new Set<InstanceId>() };
-    touched.set(service, fresh);
-    return fresh;
-  };
   const reject = (key: string, reason: string, at: Revision) => {
     const rejection = { key, reason, revision: at, lastGoodServes: accepted.has(key) };
     const known = rejected.get(key);
@@ -117,9 +103,8 @@ function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Rev
     const isThere = after.declared || after.instances.size > 0;
     if (isThere) services.set(subject.service, after);
     else services.delete(subject.service);
-    const mark = touch(subject.service);
-    if (subject.kind === 'instance') mark.instances.add(subject.id);
-    if (wasThere !== isThere || subject.kind === 'policy') mark.whole = true;
+    if (subject.kind === 'instance') touched.instance(subject.service, subject.id);
+    if (wasThere !== isThere || subject.kind === 'policy') touched.service(subject.service);
     counted += 1;
   };
 
@@ -158,7 +143,7 @@ function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Rev
       accepted: accepted.asImmutable(),
       rejected: rejected.asImmutable(),
     },
-    touched,
+    touched: touched.take(),
     changes: counted,
     rejections,
   };
@@ -193,21 +178,4 @@ function withoutSubject(service: Service, subject: Subject): Service {
 
 function emptyService(name: ServiceName): Service {
   return { name, policy: defaultPolicy, declared: false, instances: PersistentMap() };
-}
-
-/** Both touches as one: what has to be looked at when several folds are applied in one round. */
-export function mergeTouched(a: Touched, b: Touched): Touched {
-  if (a.size === 0) return b;
-  if (b.size === 0) return a;
-  const merged = new Map(a);
-  for (const [name, service] of b) {
-    const known = merged.get(name);
-    merged.set(
-      name,
-      known === undefined
-        ? service
-        : { whole: known.whole || service.whole, instances: new Set([...known.instances, ...service.instances]) },
-    );
-  }
-  return merged;
 }

@@ -1,5 +1,5 @@
-import type { Touched } from '../catalog/catalog.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Touched } from '../model/touched.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
 import { parseServerLine } from './server-line.ts';
 import type { Step } from './step.ts';
@@ -70,7 +70,8 @@ function planServer(
   const lineThere = before ?? buried;
   if (lineThere === undefined) return { steps: [{ kind: 'add-server', backend, server }] };
   const there = parseServerLine(lineThere);
-  if (there?.keywords !== server.keywords) return { steps: [], reload: { kind: 'server-keywords', backend, server: id } };
+  if (there?.keywords !== server.keywords)
+    return { steps: [], reload: { kind: 'server-keywords', backend, server: id } };
   if (before === undefined) return { steps: [{ kind: 'revive-server', backend, server }] };
   const steps: Step[] = [];
   if (there.host !== server.host || there.port !== server.port) steps.push({ kind: 'set-address', backend, server });

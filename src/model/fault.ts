@@ -23,7 +23,11 @@ export class Fault extends Error {
   readonly where: string | undefined;
   readonly hint: string | undefined;
 
-  constructor(code: FaultCode, what: string, detail: { where?: string | undefined; hint?: string | undefined; cause?: unknown } = {}) {
+  constructor(
+    code: FaultCode,
+    what: string,
+    detail: { where?: string | undefined; hint?: string | undefined; cause?: unknown } = {},
+  ) {
     super(what, detail.cause === undefined ? undefined : { cause: detail.cause });
     this.code = code;
     this.where = detail.where;

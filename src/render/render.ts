@@ -1,8 +1,9 @@
 import { Map as PersistentMap } from 'immutable';
-import type { Catalog, Service, Touched } from '../catalog/catalog.ts';
+import type { Catalog, Service } from '../catalog/catalog.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
+import { allTouched, type Touched } from '../model/touched.ts';
 import { buildRoutes, type RouteConflict, type Routes } from './routes.ts';
 import { type Around, splitAtSlot, type Template, type TemplateRole } from './template.ts';
 import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
@@ -47,11 +48,14 @@ export const nothingRendered: Rendered = {
 
 /** Renders the whole catalog: at the start and when templates changed. Throws Fault `template` if the frame fails. */
 export function renderAll(templates: Templates, settings: FrameSettings, catalog: Catalog): RenderResult {
-  const touched: Touched = new Map(
-    [...catalog.services.keys()].map((name) => [name, { whole: true, instances: new Set() }]),
-  );
   const frame = renderFrame(templates, settings, catalog);
-  return renderTouched(templates, settings, { ...nothingRendered, frame }, catalog, touched);
+  return renderTouched(
+    templates,
+    settings,
+    { ...nothingRendered, frame },
+    catalog,
+    allTouched(catalog.services.keys()),
+  );
 }
 
 /**

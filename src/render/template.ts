@@ -66,7 +66,8 @@ export function parseTemplate(role: TemplateRole, file: string, text: string): T
     try {
       return writer.render(text, { ...view, ...fill }, undefined, { escape: safeText });
     } catch (error) {
-      if (error instanceof Fault) throw new Fault('template', error.message, { hint: error.hint, where: file, cause: error });
+      if (error instanceof Fault)
+        throw new Fault('template', error.message, { hint: error.hint, where: file, cause: error });
       throw error;
     }
   };

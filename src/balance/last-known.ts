@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises';
+import * as v from 'valibot';
+import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { describe } from '../model/fault.ts';
+import { revision } from '../model/revision.ts';
+import type { Entry } from '../registry/registry.ts';
+import { replaceFile } from './files.ts';
+
+const schema = v.object({
+  format: v.literal(1),
+  savedAt: v.string(),
+  revision: v.string(),
+  cluster: v.optional(v.string()),
+  entries: v.array(v.tuple([v.string(), v.string(), v.string(), v.boolean()])),
+});
+
+/** The catalog as it was when it was last saved, and when that was. */
+export type LastKnown = { readonly catalog: Catalog; readonly savedAt: Date };
+
+/** Keeps what was accepted last, so that a restart while the registry is away has something to serve. */
+export async function saveLastKnown(path: string, catalog: Catalog, savedAt: Date): Promise<void> {
+  const entries = catalog.accepted
+    .valueSeq()
+    .map(({ key, value, revision, leased }) => [key, value, String(revision), leased])
+    .toArray();
+  const { cluster } = catalog;
+  const saved = { format: 1, savedAt: savedAt.toISOString(), revision: String(catalog.revision), cluster, entries };
+  // Metadata and addresses of a whole fleet: for the owner only.
+  await replaceFile(path, JSON.stringify(saved), { mode: 0o600 });
+}
+
+/** Undefined when there is none; a reason when there is one that cannot be used. */
+export async function loadLastKnown(path: string): Promise<LastKnown | { readonly unusable: string } | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    return { unusable: describe(error) };
+  }
+  try {
+    const saved = v.parse(schema, JSON.parse(text));
+    const entries = new Map<string, Entry>();
+    for (const [key, value, at, leased] of saved.entries)
+      entries.set(key, { key, value, revision: revision(at), leased });
+    const { catalog } = foldEvent(emptyCatalog, {
+      kind: 'snapshot',
+      revision: revision(saved.revision),
+      cluster: saved.cluster ?? '',
+      entries,
+    });
+    return { catalog, savedAt: new Date(saved.savedAt) };
+  } catch (error) {
+    return { unusable: describe(error) };
+  }
+}

@@ -1,0 +1,38 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+const stageBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+export type BalanceMetrics = ReturnType<typeof createBalanceMetrics>;
+
+/** The balancer's own metrics; names and labels are stable. Times are in seconds, as Prometheus wants them. */
+export function createBalanceMetrics(registry: Registry) {
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
+    new Counter({ name: `pointsman_${name}`, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
+    new Gauge({ name: `pointsman_${name}`, help, labelNames, registers });
+  const histogram = (name: string, help: string) =>
+    new Histogram({ name: `pointsman_${name}`, help, buckets: stageBuckets, registers });
+  return {
+    reloads: counter('reloads_total', 'Reloads of HAProxy, by result (ok, refused, failed).', ['result']),
+    reloadReasons: counter('reload_reasons_total', 'Why reloads were needed; one reload can have many.', ['reason']),
+    reloadFailed: gauge('reload_last_failed', '1 while the newest configuration was refused and an older one serves.'),
+    reloadSeconds: histogram('reload_duration_seconds', 'From the start of the check until the new worker serves.'),
+    changes: counter('changes_applied_total', 'Instances and policies that changed and were applied.'),
+    steps: counter('steps_total', 'Changes made by the runtime API, by kind and outcome.', ['kind', 'outcome']),
+    applySeconds: histogram('apply_duration_seconds', 'From an event of the registry until HAProxy served it.'),
+    instances: gauge('instances', 'Instances that are served, by service.', ['service']),
+    services: gauge('services', 'Services that are served.'),
+    rejected: gauge('rejected_entries', 'Keys of the registry that are not served because they are malformed.'),
+    rejections: counter('rejections_total', 'Entries that were refused when they arrived.'),
+    revisionSeen: gauge('revision_seen', 'The newest revision that the registry delivered.'),
+    revisionApplied: gauge('revision_applied', 'The newest revision that HAProxy serves.'),
+    registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
+    registryDisconnects: counter('registry_disconnects_total', 'How often the registry was lost.'),
+    drift: counter('drift_total', 'Differences found between HAProxy and what it was given, and healed.'),
+    graveyard: gauge('lingering_servers', 'Servers that left and still have open connections.'),
+    haproxyStarts: counter('haproxy_starts_total', 'How often HAProxy was started.'),
+    oldWorkers: gauge('haproxy_old_workers', 'Workers of earlier reloads that still finish connections.'),
+    storageFailed: gauge('storage_last_failed', '1 while the state cannot be written to disk.'),
+  };
+}

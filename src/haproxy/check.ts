@@ -1,0 +1,51 @@
+import { execa } from 'execa';
+import { Fault } from '../model/fault.ts';
+
+export type CheckProblem = { readonly line: number | undefined; readonly text: string };
+export type Checked = { readonly ok: true } | { readonly ok: false; readonly problems: readonly CheckProblem[] };
+
+/** Asks HAProxy itself whether it would start with this file (`-c`). Rejects with a Fault when it cannot be asked. */
+export async function checkConfig(haproxy: string, file: string, deadlineMs: number): Promise<Checked> {
+  const run = await execa(haproxy, ['-c', '-f', file], {
+    reject: false,
+    timeout: deadlineMs,
+    forceKillAfterDelay: 1000,
+    stdin: 'ignore',
+    all: true,
+  });
+  if (run.exitCode === 0) return { ok: true };
+  if (run.timedOut) {
+    throw new Fault('config-check', `the check took longer than ${deadlineMs} ms`, { where: file });
+  }
+  if (run.exitCode === undefined) {
+    throw new Fault('config-check', run.shortMessage ?? 'HAProxy could not be run', { where: haproxy, cause: run });
+  }
+  return { ok: false, problems: parseCheckOutput(run.all ?? '') };
+}
+
+/** Finds what is wrong in the output of `haproxy -c`: `[ALERT] (1) : config : parsing [/x/haproxy.cfg:12] : …`. */
+export function parseCheckOutput(output: string): readonly CheckProblem[] {
+  const problems: CheckProblem[] = [];
+  for (const line of output.split('\n')) {
+    const alert = /^\[ALERT\]\s*\(\d+\)\s*:\s*(?:config\s*:\s*)?(.*)$/.exec(line);
+    const text = alert?.[1];
+    // The last lines only say that there were errors.
+    if (text === undefined || /^(Error\(s\) found|Fatal errors found|config : Fatal)/i.test(text)) continue;
+    const parsing = /^parsing \[[^\]]*:(\d+)\]\s*:\s*(.*)$/.exec(text);
+    problems.push(parsing ? { line: Number(parsing[1]), text: parsing[2] ?? '' } : { line: undefined, text });
+  }
+  return problems.length > 0 ? problems : [{ line: undefined, text: output.trim().split('\n').at(-1) ?? '' }];
+}
+
+/** HAProxy's version, `2.6.12`. Rejects with Fault `haproxy-missing`. */
+export async function readVersion(haproxy: string): Promise<string> {
+  const run = await execa(haproxy, ['-v'], { reject: false, timeout: 5000, stdin: 'ignore' });
+  const version = /version (\d+\.\d+[^\s-]*)/.exec(run.stdout ?? '');
+  if (run.exitCode === 0 && version?.[1] !== undefined) return version[1];
+  const missing = run.code === 'ENOENT' || run.code === 'EACCES';
+  throw new Fault('haproxy-missing', missing ? `${haproxy} is not there or cannot be run` : `${haproxy} -v failed`, {
+    where: '--haproxy',
+    hint: 'install HAProxy 2.6 or later, as root: apt-get install haproxy; or name it: --haproxy PATH',
+    cause: run,
+  });
+}

@@ -1,0 +1,163 @@
+import { stat } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { execa, type ResultPromise } from 'execa';
+import type { Logger } from 'pino';
+import { Fault } from '../model/fault.ts';
+import { type Processes, readProcesses, reloadMaster } from './master.ts';
+
+export type ManagedOptions = {
+  readonly executable: string;
+  readonly configFile: string;
+  readonly masterSocket: string;
+  readonly logger: Logger;
+  /** Told when HAProxy ended without being asked to. */
+  readonly onExit: (reason: string) => void;
+};
+
+type Child = ResultPromise<{ reject: false; buffer: false }>;
+
+const startMs = 15_000;
+const reloadMs = 30_000;
+const answerMs = 2000;
+
+/**
+ * HAProxy in master-worker mode, started and looked after by us. It outlives a crash of ours (own process group, no
+ * parent needed) and is then adopted by the next pointsman on the same folder, by the master's socket.
+ */
+export class ManagedHaproxy {
+  readonly #options: ManagedOptions;
+  #child: Child | undefined;
+  #stopping = false;
+  readonly #lastLines: string[] = [];
+
+  constructor(options: ManagedOptions) {
+    this.#options = options;
+  }
+
+  /** Whether one from before still runs here. */
+  async findRunning(): Promise<Processes | undefined> {
+    const there = await stat(this.#options.masterSocket).catch(() => undefined);
+    return there === undefined ? undefined : readProcesses(this.#options.masterSocket, answerMs);
+  }
+
+  /** Starts it and resolves when it serves. Rejects with Fault `address-in-use` or `haproxy-start`. */
+  async start(): Promise<Processes> {
+    const { executable, configFile, masterSocket, logger } = this.#options;
+    this.#lastLines.length = 0;
+    const child = execa(executable, ['-W', '-S', `${masterSocket},mode,600`, '-f', configFile], {
+      reject: false,
+      buffer: false,
+      cleanup: false,
+      detached: true,
+      stdin: 'ignore',
+    });
+    this.#child = child;
+    for (const stream of [child.stdout, child.stderr]) this.#log(stream, logger);
+    let ended = false;
+    void child.then((result) => {
+      ended = true;
+      if (this.#child !== child) return;
+      this.#child = undefined;
+      const how = result.signal ?? `exit code ${result.exitCode ?? '?'}`;
+      if (!this.#stopping) this.#options.onExit(`HAProxy ended: ${how}`);
+    });
+    const deadline = performance.now() + startMs;
+    for (;;) {
+      if (ended) throw this.#startFault();
+      const processes = await this.findRunning();
+      if (processes?.workerPid !== undefined && !ended) return processes;
+      if (performance.now() > deadline) {
+        child.kill('SIGKILL');
+        throw new Fault('haproxy-start', `HAProxy did not start within ${startMs / 1000} s`, { where: configFile });
+      }
+      await pause(5);
+    }
+  }
+
+  processes(): Promise<Processes | undefined> {
+    return readProcesses(this.#options.masterSocket, answerMs);
+  }
+
+  /** A hot reload of the file on disk. Rejects with Fault `haproxy-reload`; the old worker then still serves. */
+  reload(): Promise<Processes> {
+    return reloadMaster(this.#options.masterSocket, reloadMs);
+  }
+
+  /** Lets open requests finish for up to `graceMs`, then ends it. Resolves when no process is left. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    const processes = await this.findRunning();
+    if (processes === undefined && this.#child === undefined) return;
+    const pid = this.#child?.pid ?? processes?.masterPid;
+    if (pid === undefined) return;
+    signal(pid, 'SIGUSR1');
+    if (await this.#gone(pid, graceMs)) return;
+    signal(pid, 'SIGTERM');
+    if (await this.#gone(pid, 2000)) return;
+    for (const one of [pid, processes?.workerPid]) if (one !== undefined) signal(one, 'SIGKILL');
+    await this.#gone(pid, 2000);
+  }
+
+  async #gone(pid: number, deadlineMs: number): Promise<boolean> {
+    const deadline = performance.now() + deadlineMs;
+    while (isAlive(pid)) {
+      if (performance.now() > deadline) return false;
+      await pause(10);
+    }
+    return true;
+  }
+
+  #startFault(): Fault {
+    const { configFile } = this.#options;
+    const text = this.#lastLines.join('\n');
+    const bind = /cannot bind (?:socket|UNIX socket).*?\[([^\]]+)\](?:.*)$/im.exec(text);
+    if (bind?.[1] !== undefined && /in use/i.test(text)) {
+      return new Fault('address-in-use', `HAProxy cannot listen on ${bind[1]}: it is in use`, {
+        hint: 'end what listens there (ss -ltnp shows it), or choose another with --http',
+      });
+    }
+    const alert = this.#lastLines.findLast((line) => line.includes('[ALERT]')) ?? this.#lastLines.at(-1) ?? '';
+    return new Fault('haproxy-start', `HAProxy did not start: ${alert.trim()}`, { where: configFile });
+  }
+
+  #log(stream: NodeJS.ReadableStream | null, logger: Logger): void {
+    if (stream === null) return;
+    let pending = '';
+    stream.setEncoding('utf8');
+    stream.on('data', (chunk: string) => {
+      const lines = (pending + chunk).split('\n');
+      // A line without an end is not kept for ever.
+      pending = (lines.pop() ?? '').slice(-16_384);
+      for (const line of lines) {
+        if (line.trim() === '') continue;
+        this.#lastLines.push(line);
+        if (this.#lastLines.length > 50) this.#lastLines.shift();
+        logger[levelOf(line)]({ event: 'haproxy', line }, 'HAProxy says');
+      }
+    });
+    stream.on('error', (error) => logger.debug({ event: 'haproxy-output-lost', reason: error.message }));
+  }
+}
+
+function levelOf(line: string): 'debug' | 'info' | 'warn' {
+  if (line.startsWith('[ALERT]')) return 'warn';
+  return line.startsWith('[') ? 'debug' : 'info';
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    // It ended by itself in the meantime, which is what the signal was for.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

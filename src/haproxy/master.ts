@@ -1,0 +1,97 @@
+import { createConnection } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Fault } from '../model/fault.ts';
+
+/** HAProxy's processes, from `show proc` on the master's socket. */
+export type Processes = {
+  readonly masterPid: number;
+  readonly failedReloads: number;
+  /** The one that serves; undefined for a moment while a reload is loading. */
+  readonly workerPid: number | undefined;
+  /** Workers of earlier reloads that still finish their connections (HAProxy lists a bounded number). */
+  readonly oldWorkers: number;
+};
+
+/** Asks the master one thing and reads to the end. Rejects with Fault `haproxy-reload`. */
+export function askMaster(path: string, command: string, deadlineMs: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(path);
+    let answer = '';
+    const fail = (what: string, cause?: unknown) => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(new Fault('haproxy-reload', what, { where: path, cause }));
+    };
+    const timer = setTimeout(() => fail(`the master did not answer ${command} within ${deadlineMs} ms`), deadlineMs);
+    socket.setEncoding('latin1');
+    // The master keeps the connection open after an answer; a half-close makes it end after this one.
+    socket.once('connect', () => socket.end(`${command}\n`));
+    socket.on('data', (chunk: string) => {
+      answer += chunk;
+    });
+    socket.once('error', (error) => fail(error.message, error));
+    socket.once('close', () => {
+      clearTimeout(timer);
+      resolve(answer);
+    });
+  });
+}
+
+/** Reads what `show proc` answers. Undefined when it is not such an answer (the master is re-executing itself). */
+export function parseProcesses(answer: string): Processes | undefined {
+  const master = /^(\d+)\s+master\s+\d+ \[failed: (\d+)\]/m.exec(answer);
+  if (!master) return undefined;
+  const [current = '', old = ''] = answer.split('# old workers');
+  const workers = [...current.matchAll(/^(\d+)\s+worker\s/gm)];
+  return {
+    masterPid: Number(master[1]),
+    failedReloads: Number(master[2]),
+    workerPid: workers[0] === undefined ? undefined : Number(workers[0][1]),
+    oldWorkers: [...old.matchAll(/^\d+\s+worker\s/gm)].length,
+  };
+}
+
+/** The processes, or undefined while the master does not say. */
+export async function readProcesses(path: string, deadlineMs: number): Promise<Processes | undefined> {
+  try {
+    return parseProcesses(await askMaster(path, 'show proc', deadlineMs));
+  } catch (error) {
+    if (error instanceof Fault) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Reloads and gives the new processes, once the new worker serves. Rejects with Fault `haproxy-reload` when HAProxy
+ * refused the configuration, in which case the old worker still serves.
+ */
+export async function reloadMaster(path: string, deadlineMs: number): Promise<Processes> {
+  const deadline = performance.now() + deadlineMs;
+  const before = await readProcesses(path, deadlineMs);
+  const answer = await askMaster(path, 'reload', deadlineMs).catch((error: unknown) => {
+    // 2.6 drops the connection when the master re-executes itself, with or without a reset.
+    if (error instanceof Fault && performance.now() < deadline) return '';
+    throw error;
+  });
+  if (answer.includes('Success=0')) throw refused(path, answer.replace(/^Success=0\s*(--)?\s*/, '').trim());
+  for (;;) {
+    const now = await readProcesses(path, 1000);
+    if (now !== undefined) {
+      if (before !== undefined && now.failedReloads > before.failedReloads) throw refused(path, '');
+      if (now.workerPid !== undefined && now.workerPid !== before?.workerPid) return now;
+    }
+    if (performance.now() > deadline) {
+      throw new Fault('haproxy-reload', `no new worker within ${deadlineMs} ms`, { where: path });
+    }
+    // Up to 2.7 `reload` answers nothing, and the new worker has to be looked for; it takes 50 ms or more to load.
+    await pause(5);
+  }
+}
+
+function refused(path: string, log: string): Fault {
+  const last = log.split('\n').findLast((line) => line.includes('[ALERT]'));
+  return new Fault('haproxy-reload', `HAProxy refused the reload${last === undefined ? '' : `: ${last.trim()}`}`, {
+    where: path,
+    hint: "the old worker goes on serving; HAProxy's log says more",
+  });
+}

@@ -1,0 +1,168 @@
+import { isIP } from 'node:net';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import { parseServiceName } from '../model/name.ts';
+import type { Rendered, RenderedBackend } from '../render/render.ts';
+import type { Routes } from '../render/routes.ts';
+import type { Graveyard } from './plan.ts';
+import { formatServerLine, parseServerLine, type ServerLine } from './server-line.ts';
+
+/** A server as HAProxy itself says it is. */
+export type RunningServer = {
+  readonly host: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly disabled: boolean;
+};
+
+/** What HAProxy really runs, asked from its worker. */
+export type Running = {
+  /** By backend, by server. A backend without servers is not listed by HAProxy. */
+  readonly servers: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>;
+  readonly routes: ReadonlyMap<string, string>;
+};
+
+// Bits of srv_admin_state that mean maintenance by command or by file (HAProxy's management.txt, "show servers state").
+const forcedMaintenance = 0x01;
+const configMaintenance = 0x04;
+
+/** Reads the answer to `show servers state`. Columns are found by their heading, which HAProxy has extended before. */
+export function parseServersState(answer: string): Map<string, Map<string, RunningServer>> {
+  const backends = new Map<string, Map<string, RunningServer>>();
+  const lines = answer.split('\n');
+  const heading =
+    lines
+      .find((line) => line.startsWith('# '))
+      ?.slice(2)
+      .split(' ') ?? [];
+  const column = (name: string) => heading.indexOf(name);
+  const backend = column('be_name');
+  const server = column('srv_name');
+  const host = column('srv_addr');
+  const admin = column('srv_admin_state');
+  const weight = column('srv_uweight');
+  const port = column('srv_port');
+  for (const line of lines) {
+    const cells = line.split(' ');
+    const backendName = cells[backend];
+    const serverName = cells[server];
+    if (
+      line.startsWith('#') ||
+      cells.length < heading.length ||
+      backendName === undefined ||
+      serverName === undefined
+    ) {
+      continue;
+    }
+    let servers = backends.get(backendName);
+    if (servers === undefined) {
+      servers = new Map();
+      backends.set(backendName, servers);
+    }
+    const state = Number(cells[admin]);
+    servers.set(serverName, {
+      host: cells[host] ?? '',
+      port: Number(cells[port]),
+      weight: Number(cells[weight]),
+      disabled: (state & (forcedMaintenance | configMaintenance)) !== 0,
+    });
+  }
+  return backends;
+}
+
+/** Reads the answer to `show map FILE`: `0x55cf route service` a line. */
+export function parseMap(answer: string): Map<string, string> {
+  const routes = new Map<string, string>();
+  for (const line of answer.split('\n')) {
+    const [address, key, value] = line.trim().split(' ');
+    if (address?.startsWith('0x') && key !== undefined && value !== undefined) routes.set(key, value);
+  }
+  return routes;
+}
+
+/** Where HAProxy runs something else than we believed. */
+export type Drift = {
+  /** What HAProxy serves, in our own form: plan takes it from there. */
+  readonly served: Rendered;
+  readonly differences: readonly string[];
+};
+
+/**
+ * Corrects what we believe HAProxy serves by what it says. Keywords cannot be read back; where address, weight and state
+ * agree a line is taken as the one we gave.
+ */
+export function reconcile(believed: Rendered, running: Running, graveyard: Graveyard): Drift {
+  const differences: string[] = [];
+  let backends = believed.backends;
+  for (const [name, backend] of believed.backends) {
+    const corrected = reconcileBackend(backend, running.servers.get(name) ?? new Map(), graveyard, differences);
+    if (corrected !== backend) backends = backends.set(name, corrected);
+  }
+  const routes = reconcileRoutes(believed.routes, running.routes, differences);
+  return { served: { ...believed, backends, routes }, differences };
+}
+
+function reconcileBackend(
+  backend: RenderedBackend,
+  running: ReadonlyMap<string, RunningServer>,
+  graveyard: Graveyard,
+  differences: string[],
+): RenderedBackend {
+  const servers = backend.servers.withMutations((lines) => {
+    for (const [id, line] of backend.servers) {
+      const actual = running.get(id);
+      const expected = parseServerLine(line);
+      if (actual === undefined) {
+        differences.push(`${backend.name}/${id} is missing`);
+        lines.delete(id);
+      } else if (expected !== undefined && !agrees(expected, actual)) {
+        differences.push(`${backend.name}/${id} is ${describeServer(actual)} instead of ${describeServer(expected)}`);
+        lines.set(id, formatServerLine({ ...expected, ...actual }));
+      }
+    }
+    for (const [name, actual] of running) {
+      const id = name as InstanceId;
+      if (backend.servers.has(id) || graveyard.has(`${backend.name}/${name}`)) continue;
+      differences.push(`${backend.name}/${name} should not be there`);
+      lines.set(id, formatServerLine({ ...actual, name, check: false, keywords: '' }));
+    }
+  });
+  return servers === backend.servers ? backend : { ...backend, servers };
+}
+
+function agrees(expected: ServerLine, actual: RunningServer): boolean {
+  const sameHost = expected.host === actual.host || isIP(expected.host) === 0 || sameIPv6(expected.host, actual.host);
+  return (
+    sameHost &&
+    expected.port === actual.port &&
+    expected.weight === actual.weight &&
+    expected.disabled === actual.disabled
+  );
+}
+
+/** HAProxy writes `::1` for `0:0:0:0:0:0:0:1`. */
+function sameIPv6(a: string, b: string): boolean {
+  if (!a.includes(':') || !b.includes(':')) return false;
+  return new URL(`http://[${a}]/`).hostname === new URL(`http://[${b}]/`).hostname;
+}
+
+function describeServer({ host, port, weight, disabled }: RunningServer): string {
+  return `${host}:${port} weight ${weight}${disabled ? ' disabled' : ''}`;
+}
+
+function reconcileRoutes(believed: Routes, running: ReadonlyMap<string, string>, differences: string[]): Routes {
+  return believed.withMutations((routes) => {
+    for (const [route, service] of believed) {
+      const actual = running.get(route);
+      if (actual === service) continue;
+      differences.push(`route ${route} leads to ${actual ?? 'nothing'} instead of ${service}`);
+      const parsed = actual === undefined ? undefined : parseServiceName(actual);
+      if (parsed?.ok) routes.set(route, parsed.value);
+      else routes.delete(route);
+    }
+    for (const [route, service] of running) {
+      if (believed.has(route)) continue;
+      differences.push(`route ${route} should not be there`);
+      routes.set(route, service as ServiceName);
+    }
+  });
+}

@@ -1,0 +1,98 @@
+import { createConnection, type Socket } from 'node:net';
+import { Fault } from '../model/fault.ts';
+import { answerSplitter } from './answers.ts';
+
+export type RuntimeOptions = {
+  readonly path: string;
+  /** How long HAProxy may be silent while answers are due, in ms. */
+  readonly answerMs: number;
+  /** Called once, when the connection is gone for whatever reason but `close`. */
+  readonly onLost: (reason: string) => void;
+};
+
+/** One persistent connection to HAProxy's runtime API. Commands are pipelined and answered in order. */
+export interface RuntimeConnection {
+  /** Runs the commands in order. Rejects with Fault `haproxy-runtime` when the connection ends or HAProxy is silent. */
+  run(commands: readonly string[]): Promise<readonly string[]>;
+  close(): void;
+}
+
+// HAProxy's command buffer is 16 KiB (tune.bufsize); a longer line is not run at all.
+const longestLine = 12 * 1024;
+const mostWaiting = 200_000;
+
+type Waiting = { left: number; answers: string[]; resolve: (answers: string[]) => void; reject: (e: Fault) => void };
+
+/** Connects and enters prompt mode. Rejects with Fault `haproxy-runtime`. */
+export async function connectRuntime({ path, answerMs, onLost }: RuntimeOptions): Promise<RuntimeConnection> {
+  const fault = (what: string, cause?: unknown) => new Fault('haproxy-runtime', what, { where: path, cause });
+  const socket = createConnection(path);
+  socket.setEncoding('latin1');
+  const split = answerSplitter();
+  const waiting: Waiting[] = [];
+  let due = 0;
+  let ended = false;
+  let silence: NodeJS.Timeout | undefined;
+
+  const end = (reason: string, tell: boolean, cause?: unknown) => {
+    if (ended) return;
+    ended = true;
+    clearTimeout(silence);
+    socket.destroy();
+    for (const { reject } of waiting.splice(0)) reject(fault(reason, cause));
+    if (tell) onLost(reason);
+  };
+  const watchSilence = () => {
+    clearTimeout(silence);
+    silence = due === 0 ? undefined : setTimeout(() => end(`HAProxy was silent for ${answerMs} ms`, true), answerMs);
+  };
+  const take = (answer: string) => {
+    const first = waiting[0];
+    if (first === undefined) return;
+    first.answers.push(answer);
+    first.left -= 1;
+    due -= 1;
+    if (first.left > 0) return;
+    waiting.shift();
+    first.resolve(first.answers);
+  };
+  const send = (lines: readonly string[]): Promise<readonly string[]> =>
+    new Promise((resolve, reject) => {
+      if (ended) return reject(fault('the connection is closed'));
+      if (lines.length === 0) return resolve([]);
+      const bad = lines.find((line) => line.length > longestLine || /[\r\n;]/.test(line));
+      if (bad !== undefined) return reject(fault(`not a single command: ${JSON.stringify(bad.slice(0, 100))}`));
+      if (due + lines.length > mostWaiting) return reject(fault(`more than ${mostWaiting} commands are waiting`));
+      waiting.push({ left: lines.length, answers: [], resolve, reject });
+      due += lines.length;
+      socket.write(`${lines.join('\n')}\n`, 'latin1');
+      watchSilence();
+    });
+
+  socket.on('data', (chunk: string) => {
+    for (const answer of split(chunk)) take(answer);
+    watchSilence();
+  });
+  socket.on('error', (error) => end(error.message, true, error));
+  socket.on('close', () => end('HAProxy closed the connection', true));
+  await opened(socket, answerMs, fault);
+  await send(['prompt']);
+  return { run: send, close: () => end('closed', false) };
+}
+
+function opened(socket: Socket, deadlineMs: number, fault: (what: string, cause?: unknown) => Fault): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      socket.destroy();
+      reject(fault(`no connection within ${deadlineMs} ms`));
+    }, deadlineMs);
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    socket.once('error', (error) => {
+      clearTimeout(timer);
+      reject(fault(error.message, error));
+    });
+  });
+}

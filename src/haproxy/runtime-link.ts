@@ -1,0 +1,107 @@
+import type { Logger } from 'pino';
+import { describe, Fault } from '../model/fault.ts';
+import type { Graveyard } from './plan.ts';
+import { parseMap, parseServersState, type Running } from './running-state.ts';
+import { connectRuntime, type RuntimeConnection } from './runtime-connection.ts';
+import { commandsOf, deleteCommand, judge, type Outcome, type Step } from './step.ts';
+
+export type RuntimeLinkOptions = {
+  readonly socket: string;
+  readonly routesMap: string;
+  readonly logger: Logger;
+  readonly onLost: (reason: string) => void;
+};
+
+const answerMs = 10_000;
+const connectMs = 5000;
+const reconnectMs = 20;
+
+/** The runtime API of the worker that serves now: connects to it, and speaks in steps. */
+export class RuntimeLink {
+  readonly #options: RuntimeLinkOptions;
+  #connection: RuntimeConnection | undefined;
+
+  constructor(options: RuntimeLinkOptions) {
+    this.#options = options;
+  }
+
+  get connected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /**
+   * Connects to the worker with this pid. Just after a reload the old worker may still accept on the same path, so it is
+   * asked who it is. Rejects with Fault `haproxy-runtime`.
+   */
+  async connect(workerPid: number, pause: (ms: number) => Promise<unknown>): Promise<void> {
+    this.close();
+    const deadline = performance.now() + connectMs;
+    for (;;) {
+      try {
+        let current: RuntimeConnection | undefined;
+        const connection = await connectRuntime({
+          path: this.#options.socket,
+          answerMs,
+          onLost: (reason) => {
+            if (this.#connection !== current || current === undefined) return;
+            this.#connection = undefined;
+            this.#options.onLost(reason);
+          },
+        });
+        const [info = ''] = await connection.run(['show info']);
+        if (Number(/^Pid: (\d+)$/m.exec(info)?.[1]) === workerPid || performance.now() > deadline) {
+          current = connection;
+          this.#connection = connection;
+          return;
+        }
+        connection.close();
+      } catch (error) {
+        if (performance.now() > deadline) throw error;
+        this.#options.logger.debug({ event: 'runtime-connect-retry', reason: describe(error) });
+      }
+      await pause(reconnectMs);
+    }
+  }
+
+  /** Runs the steps in order, pipelined; one outcome a step. Rejects with Fault `haproxy-runtime`. */
+  async execute(steps: readonly Step[]): Promise<readonly Outcome[]> {
+    const commands = steps.map((step) => commandsOf(step, this.#options.routesMap));
+    const answers = await this.#run(commands.flatMap((list) => list.map(({ text }) => text)));
+    let next = 0;
+    return commands.map((list) => {
+      const own = answers.slice(next, next + list.length);
+      next += list.length;
+      return judge(list, own);
+    });
+  }
+
+  /** Tries to delete servers that linger; gives those that are gone now. */
+  async bury(graveyard: Graveyard): Promise<readonly string[]> {
+    const names = [...graveyard.keys()];
+    const commands = names.map((at) => {
+      const slash = at.indexOf('/');
+      return deleteCommand(at.slice(0, slash), at.slice(slash + 1));
+    });
+    const answers = await this.#run(commands.map(({ text }) => text));
+    return names.filter((_, i) => commands[i]?.judge((answers[i] ?? '').trim()) === 'done');
+  }
+
+  /** What the worker really runs. */
+  async inspect(): Promise<Running> {
+    const [state = '', map = ''] = await this.#run(['show servers state', `show map ${this.#options.routesMap}`]);
+    return { servers: parseServersState(state), routes: parseMap(map) };
+  }
+
+  close(): void {
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  async #run(commands: readonly string[]): Promise<readonly string[]> {
+    if (commands.length === 0) return [];
+    if (this.#connection === undefined) {
+      throw new Fault('haproxy-runtime', 'HAProxy is not connected', { where: this.#options.socket });
+    }
+    return this.#connection.run(commands);
+  }
+}
