@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { execa, type ResultPromise } from 'execa';
+import { execa } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { type Processes, readProcesses, reloadMaster } from './master.ts';
@@ -14,7 +14,7 @@ export type ManagedOptions = {
   readonly onExit: (reason: string) => void;
 };
 
-type Child = ResultPromise<{ reject: false; buffer: false }>;
+type Child = { readonly pid?: number | undefined };
 
 const startMs = 15_000;
 const reloadMs = 30_000;

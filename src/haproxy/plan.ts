@@ -1,6 +1,7 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Touched } from '../model/touched.ts';
-import type { Rendered, RenderedBackend } from '../render/render.ts';
+import type { Rendered } from '../render/render.ts';
+import type { Around } from '../render/template.ts';
 import { parseServerLine } from './server-line.ts';
 import type { Step } from './step.ts';
 
@@ -34,7 +35,7 @@ export function planChanges(served: Rendered, desired: Rendered, touched: Touche
   const joining: Step[] = [];
   const leaving: Step[] = [];
   const reload: ReloadReason[] = [];
-  if (served.frame !== desired.frame && !sameFrame(served, desired)) reload.push({ kind: 'frame' });
+  if (!sameAround(served.frame, desired.frame)) reload.push({ kind: 'frame' });
   for (const [name, mark] of touched) {
     const before = served.backends.get(name);
     const after = desired.backends.get(name);
@@ -42,7 +43,8 @@ export function planChanges(served: Rendered, desired: Rendered, touched: Touche
       if (after !== undefined) reload.push({ kind: 'new-backend', backend: name });
       continue;
     }
-    if (after !== undefined && !sameAround(before, after)) reload.push({ kind: 'backend', backend: name });
+    if (after !== undefined && !sameAround(before.around, after.around))
+      reload.push({ kind: 'backend', backend: name });
     const ids = mark.whole ? new Set([...before.servers.keys(), ...(after?.servers.keys() ?? [])]) : mark.instances;
     for (const id of ids) {
       const change = planServer(name, id, before.servers.get(id), after?.servers.get(id), graveyard);
@@ -115,12 +117,12 @@ export function afterStep(served: Rendered, desired: Rendered, step: Step): Rend
   }
 }
 
-function sameFrame(a: Rendered, b: Rendered): boolean {
-  return a.frame.before === b.frame.before && a.frame.indent === b.frame.indent && a.frame.after === b.frame.after;
-}
-
-function sameAround({ around: a }: RenderedBackend, { around: b }: RenderedBackend): boolean {
-  return a === b || (a.before === b.before && a.indent === b.indent && a.after === b.after);
+/** Whether both say the same around their slot. Where the slot is does not matter while nothing stands in it. */
+export function sameAround(a: Around, b: Around): boolean {
+  return (
+    a === b ||
+    (a.before.length + a.after.length === b.before.length + b.after.length && a.before + a.after === b.before + b.after)
+  );
 }
 
 /** One clause for a log or a person. */

@@ -1,0 +1,429 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import type { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
+import { afterStep, describeReason, planChanges, type ReloadReason } from '../haproxy/plan.ts';
+import { reconcile } from '../haproxy/running-state.ts';
+import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import { describeStep, type Step } from '../haproxy/step.ts';
+import { describe, Fault } from '../model/fault.ts';
+import { noRevision, type Revision } from '../model/revision.ts';
+import { allTouched, type Touched, TouchedGathering } from '../model/touched.ts';
+import type { RegistryEvent } from '../registry/registry.ts';
+import { nothingRendered, type Rendered, renderAll, renderTouched, type Templates } from '../render/render.ts';
+import type { FrameSettings } from '../render/view.ts';
+import type { BalanceMetrics } from './metrics.ts';
+import type { StateFiles } from './state-files.ts';
+
+export type BalancerParts = {
+  readonly templates: Templates;
+  readonly frame: FrameSettings;
+  readonly haproxy: ManagedHaproxy;
+  readonly link: RuntimeLink;
+  readonly files: StateFiles;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  readonly reloadIntervalMs: number;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+export type BalancerStatus = {
+  readonly revisionSeen: Revision;
+  readonly revisionApplied: Revision;
+  readonly serving: boolean;
+  readonly catalog: Catalog;
+  readonly served: Rendered;
+  /** Why a reload waits, one clause each; empty when all is applied. */
+  readonly pending: readonly string[];
+  /** The newest configuration was refused for this reason, and an older one serves. */
+  readonly refused: string | undefined;
+};
+
+// A reload or a restart can change what runs behind our back: cheap to ask often who the worker is, dearer to read all.
+const workerPatrolMs = 2000;
+const inspectPatrolMs = 30_000;
+const graveyardMs = 500;
+const retryMs = { first: 100, most: 5000 };
+
+/**
+ * The loop: folds what the registry says, renders what was touched, plans the difference and applies it. What arrives
+ * while a round is under way is folded and goes into the next one; that is all the batching there is.
+ */
+export class Balancer {
+  readonly #parts: BalancerParts;
+  #catalog: Catalog = emptyCatalog;
+  /** What the registry asks for. */
+  #desired: Rendered = nothingRendered;
+  /** What HAProxy runs, as far as its answers tell. */
+  #served: Rendered = nothingRendered;
+  #applied: Revision = noRevision;
+  readonly #touched = new TouchedGathering();
+  /** Instance and policy changes that were folded and not applied yet. */
+  #unapplied = 0;
+  /** When the oldest unapplied event came in. */
+  #oldest: number | undefined;
+  readonly #graveyard = new Map<string, string>();
+  readonly #reasons = new Map<string, ReloadReason>();
+  #refused: { readonly reason: string; readonly config: string } | undefined;
+  #nextReload = 0;
+  #worker: number | undefined;
+  #serving = false;
+  #stopped = false;
+  #exited = false;
+  #mustInspect = false;
+  #running: Promise<void> | undefined;
+  #retryMs = retryMs.first;
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+
+  constructor(parts: BalancerParts) {
+    this.#parts = parts;
+  }
+
+  status(): BalancerStatus {
+    return {
+      revisionSeen: this.#catalog.revision,
+      revisionApplied: this.#applied,
+      serving: this.#serving && !this.#exited,
+      catalog: this.#catalog,
+      served: this.#served,
+      pending: [...this.#reasons.keys()],
+      refused: this.#refused?.reason,
+    };
+  }
+
+  /** Takes what the registry said. Folding is immediate; applying follows in the next round. */
+  offer(event: RegistryEvent): void {
+    const { metrics, logger, now } = this.#parts;
+    const { catalog, touched, changes, rejections } = foldEvent(this.#catalog, event);
+    this.#catalog = catalog;
+    metrics.revisionSeen.set(Number(catalog.revision));
+    metrics.rejected.set(catalog.rejected.size);
+    for (const rejection of rejections) {
+      metrics.rejections.inc();
+      logger.warn({ event: 'entry-rejected', ...rejection, revision: String(rejection.revision) }, 'entry not served');
+    }
+    if (touched.size > 0) {
+      this.#touched.add(touched);
+      this.#unapplied += changes;
+      this.#oldest ??= now();
+    } else if (this.#reasons.size === 0 && this.#touched.empty) this.#markApplied(catalog.revision);
+    this.#wake();
+  }
+
+  /** Replaces the empty catalog by one from disk, before anything is served. */
+  preload(catalog: Catalog): void {
+    this.#catalog = catalog;
+  }
+
+  /**
+   * Brings HAProxy up on the catalog as it is now, or takes over one that still runs from before. Rejects with a Fault
+   * when neither the new configuration nor the last good one can be served.
+   */
+  async start(): Promise<void> {
+    const { haproxy, files, logger, templates, frame } = this.#parts;
+    this.#touched.take();
+    this.#render(renderAll(templates, frame, this.#catalog));
+    const lastGood = await files.readServed();
+    const running = await haproxy.findRunning();
+    if (running?.workerPid !== undefined && lastGood !== undefined) {
+      logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');
+      this.#served = lastGood;
+      this.#mustInspect = true;
+      if (await files.wasReloading()) this.#addReason({ kind: 'start' });
+    } else {
+      if (running !== undefined) await haproxy.stop(0);
+      await this.#coldStart(lastGood);
+    }
+    this.#serving = true;
+    this.#touchAll();
+    this.#arm('worker-patrol', workerPatrolMs, () => this.#patrol());
+    this.#wake();
+    await this.#running;
+  }
+
+  /** Ends the loop, writes what is served, and stops HAProxy after its open requests (at most `graceMs`). */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopped = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    await this.#running;
+    await this.#parts.files.settle();
+    this.#parts.link.close();
+    await this.#parts.haproxy.stop(graceMs);
+  }
+
+  /** HAProxy ended by itself. */
+  haproxyExited(reason: string): void {
+    this.#parts.logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
+    this.#exited = true;
+    this.#wake();
+  }
+
+  /** The runtime connection broke: the worker was replaced or is gone. */
+  runtimeLost(reason: string): void {
+    this.#parts.logger.info({ event: 'runtime-lost', reason }, 'connection to HAProxy lost');
+    this.#mustInspect = true;
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#running !== undefined || this.#stopped || !this.#serving) return;
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+      if (this.#hasWork()) this.#wake();
+    });
+  }
+
+  #hasWork(): boolean {
+    if (this.#timers.has('retry')) return false;
+    return this.#exited || this.#mustInspect || !this.#touched.empty || this.#reloadDue();
+  }
+
+  #reloadDue(): boolean {
+    return this.#reasons.size > 0 && this.#refused === undefined && this.#parts.now() >= this.#nextReload;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped && this.#hasWork()) {
+      try {
+        if (this.#exited) await this.#startAgain();
+        else if (this.#mustInspect || !this.#parts.link.connected) await this.#inspect();
+        else if (!this.#touched.empty) await this.#round();
+        else await this.#reload();
+        this.#retryMs = retryMs.first;
+      } catch (error) {
+        this.#parts.logger.error(
+          { event: 'round-failed', reason: describe(error), code: codeOf(error) },
+          describe(error),
+        );
+        this.#mustInspect = true;
+        this.#arm('retry', this.#retryMs, () => this.#wake());
+        this.#retryMs = Math.min(this.#retryMs * 2, retryMs.most);
+      }
+    }
+  }
+
+  async #round(): Promise<void> {
+    const { templates, frame } = this.#parts;
+    const touched = this.#touched.take();
+    this.#render(renderTouched(templates, frame, this.#desired, this.#catalog, touched));
+    const plan = planChanges(this.#served, this.#desired, touched, this.#graveyard);
+    for (const reason of plan.reload) this.#addReason(reason);
+    try {
+      await this.#execute(plan.steps);
+    } catch (error) {
+      this.#touched.add(touched);
+      throw error;
+    }
+    if (plan.reload.length > 0) this.#refused = undefined;
+    if (this.#reasons.size === 0) this.#markApplied(this.#desired.revision);
+    else this.#awaitReload();
+    this.#parts.files.saveSoon(this.#served, this.#catalog);
+  }
+
+  async #execute(steps: readonly Step[]): Promise<void> {
+    if (steps.length === 0) return;
+    const { link, metrics, logger } = this.#parts;
+    const outcomes = await link.execute(steps);
+    for (const [i, step] of steps.entries()) {
+      const outcome = outcomes[i];
+      if (outcome === undefined) continue;
+      metrics.steps.inc({ kind: step.kind, outcome: outcome.kind });
+      logger.debug({ event: 'step', step: describeStep(step), outcome: outcome.kind });
+      if (outcome.kind === 'refused') {
+        this.#addReason({ kind: 'refused', command: outcome.command, answer: outcome.answer });
+        continue;
+      }
+      if (step.kind === 'revive-server') this.#graveyard.delete(`${step.backend}/${step.server.name}`);
+      if (outcome.kind === 'lingers' && step.kind === 'remove-server') this.#linger(step.backend, step.name);
+      this.#served = afterStep(this.#served, this.#desired, step);
+    }
+  }
+
+  #linger(backend: string, name: string): void {
+    const line = this.#served.backends.find((one) => one.name === backend)?.servers.find((_, id) => id === name);
+    if (line === undefined) return;
+    this.#graveyard.set(`${backend}/${name}`, line);
+    this.#parts.metrics.graveyard.set(this.#graveyard.size);
+    if (!this.#timers.has('graveyard')) this.#arm('graveyard', graveyardMs, () => this.#bury());
+  }
+
+  async #bury(): Promise<void> {
+    for (const at of await this.#parts.link.bury(this.#graveyard)) this.#graveyard.delete(at);
+    this.#parts.metrics.graveyard.set(this.#graveyard.size);
+    if (this.#graveyard.size > 0) this.#arm('graveyard', graveyardMs, () => this.#bury());
+  }
+
+  /** Checks, writes and reloads what is desired now. The old worker and the old files stay when it does not work. */
+  async #reload(): Promise<void> {
+    const { haproxy, files, metrics, logger, now } = this.#parts;
+    const target = this.#desired;
+    const reasons = [...this.#reasons.values()];
+    const started = now();
+    this.#nextReload = started + this.#parts.reloadIntervalMs;
+    const checked = await files.check(target);
+    if (!checked.ok) {
+      metrics.reloads.inc({ result: 'refused' });
+      metrics.reloadFailed.set(1);
+      this.#refused = { reason: checked.reason, config: checked.config };
+      logger.error(
+        { event: 'config-refused', reason: checked.reason, revision: String(target.revision) },
+        checked.reason,
+      );
+      return;
+    }
+    const undo = await files.replace(target, checked.config);
+    try {
+      this.#worker = (await haproxy.reload()).workerPid;
+    } catch (error) {
+      await undo();
+      metrics.reloads.inc({ result: 'failed' });
+      metrics.reloadFailed.set(1);
+      this.#arm('reload', this.#parts.reloadIntervalMs, () => this.#wake());
+      throw error;
+    }
+    await files.reloaded();
+    this.#served = target;
+    this.#graveyard.clear();
+    this.#reasons.clear();
+    this.#refused = undefined;
+    metrics.graveyard.set(0);
+    metrics.reloadFailed.set(0);
+    metrics.reloads.inc({ result: 'ok' });
+    for (const { kind } of reasons) metrics.reloadReasons.inc({ reason: kind });
+    metrics.reloadSeconds.observe((now() - started) / 1000);
+    const why = reasons.map(describeReason);
+    const took = Math.round(now() - started);
+    logger.info({ event: 'reloaded', revision: String(target.revision), ms: took, why: why.slice(0, 10) }, 'reloaded');
+    if (this.#touched.empty) this.#markApplied(target.revision);
+    this.#mustInspect = true;
+    files.saveSoon(this.#served, this.#catalog);
+  }
+
+  /** Reads what the worker really runs, corrects what we believe by it, and lets the next round heal the difference. */
+  async #inspect(): Promise<void> {
+    const { haproxy, link, metrics, logger } = this.#parts;
+    const processes = await haproxy.processes();
+    if (processes?.workerPid === undefined) throw new Fault('haproxy-runtime', 'HAProxy has no worker now');
+    metrics.oldWorkers.set(processes.oldWorkers);
+    if (processes.workerPid !== this.#worker || !link.connected) {
+      if (processes.workerPid !== this.#worker) this.#graveyard.clear();
+      await link.connect(processes.workerPid, pause);
+      this.#worker = processes.workerPid;
+    }
+    this.#mustInspect = false;
+    const { served, differences } = reconcile(this.#served, await link.inspect(), this.#graveyard);
+    if (differences.length === 0) return;
+    metrics.drift.inc(differences.length);
+    const few = differences.slice(0, 10);
+    logger.warn({ event: 'drift', count: differences.length, differences: few }, 'HAProxy ran something else; healing');
+    this.#served = served;
+    this.#touchAll();
+  }
+
+  async #patrol(): Promise<void> {
+    this.#arm('worker-patrol', workerPatrolMs, () => this.#patrol());
+    const processes = await this.#parts.haproxy.processes();
+    if (processes !== undefined) this.#parts.metrics.oldWorkers.set(processes.oldWorkers);
+    if (!this.#timers.has('inspect')) {
+      this.#arm('inspect', inspectPatrolMs, () => {
+        this.#mustInspect = true;
+        this.#wake();
+      });
+    }
+    if (this.#running !== undefined || processes?.workerPid === undefined || processes.workerPid === this.#worker)
+      return;
+    this.#parts.logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');
+    this.#mustInspect = true;
+    this.#wake();
+  }
+
+  async #coldStart(lastGood: Rendered | undefined): Promise<void> {
+    const { haproxy, files, logger, metrics } = this.#parts;
+    const checked = await files.check(this.#desired);
+    if (checked.ok) {
+      await files.replace(this.#desired, checked.config);
+      this.#served = this.#desired;
+    } else if (lastGood !== undefined) {
+      logger.error({ event: 'config-refused', reason: checked.reason }, `${checked.reason}; the last good one serves`);
+      this.#served = lastGood;
+      this.#addReason({ kind: 'start' });
+      this.#refused = { reason: checked.reason, config: checked.config };
+      metrics.reloadFailed.set(1);
+    } else throw new Fault('config-check', checked.reason);
+    const processes = await haproxy.start();
+    await files.reloaded();
+    metrics.haproxyStarts.inc();
+    this.#worker = processes.workerPid;
+    logger.info({ event: 'haproxy-started', pid: processes.masterPid, revision: String(this.#served.revision) });
+    this.#mustInspect = true;
+  }
+
+  async #startAgain(): Promise<void> {
+    const { haproxy, files, logger, metrics } = this.#parts;
+    this.#parts.link.close();
+    this.#graveyard.clear();
+    await files.save(this.#served, this.#catalog);
+    const processes = await haproxy.start();
+    metrics.haproxyStarts.inc();
+    this.#exited = false;
+    this.#worker = undefined;
+    this.#mustInspect = true;
+    logger.info({ event: 'haproxy-started', pid: processes.masterPid }, 'HAProxy serves again');
+  }
+
+  #render({ rendered, problems, conflicts }: ReturnType<typeof renderAll>): void {
+    const { logger, metrics } = this.#parts;
+    this.#desired = rendered;
+    for (const problem of problems) logger.warn({ event: 'not-rendered', ...problem }, 'not rendered');
+    for (const conflict of conflicts) logger.warn({ event: 'route-conflict', ...conflict }, 'two services, one route');
+    metrics.services.set(rendered.backends.size);
+  }
+
+  #markApplied(revision: Revision): void {
+    const { metrics, now, logger } = this.#parts;
+    this.#applied = revision;
+    metrics.revisionApplied.set(Number(revision));
+    if (this.#oldest === undefined) return;
+    const ms = now() - this.#oldest;
+    metrics.changes.inc(this.#unapplied);
+    metrics.applySeconds.observe(ms / 1000);
+    const took = Math.round(ms * 100) / 100;
+    logger.info({ event: 'applied', revision: String(revision), changes: this.#unapplied, ms: took }, 'applied');
+    this.#oldest = undefined;
+    this.#unapplied = 0;
+  }
+
+  #addReason(reason: ReloadReason): void {
+    this.#reasons.set(describeReason(reason), reason);
+  }
+
+  #awaitReload(): void {
+    const wait = this.#nextReload - this.#parts.now();
+    if (wait > 0) this.#arm('reload', wait, () => this.#wake());
+  }
+
+  #touchAll(): void {
+    const all: Touched = allTouched([...this.#served.backends.keys(), ...this.#catalog.services.keys()]);
+    this.#touched.add(all);
+  }
+
+  #arm(name: string, ms: number, action: () => void | Promise<void>): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#timers.get(name));
+    const timer = setTimeout(() => {
+      this.#timers.delete(name);
+      void Promise.resolve(action()).catch((error: unknown) => {
+        this.#parts.logger.warn({ event: 'patrol-failed', task: name, reason: describe(error) }, describe(error));
+        this.#mustInspect = true;
+        this.#wake();
+      });
+    }, ms);
+    this.#timers.set(name, timer);
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Fault ? error.code : undefined;
+}

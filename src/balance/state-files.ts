@@ -1,0 +1,189 @@
+import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Logger } from 'pino';
+import type { Catalog } from '../catalog/catalog.ts';
+import { checkConfig } from '../haproxy/check.ts';
+import { parseConfig } from '../haproxy/config-file.ts';
+import { describe, Fault } from '../model/fault.ts';
+import { configWriter, type Rendered, type Templates } from '../render/render.ts';
+import { formatRoutes } from '../render/routes.ts';
+import { originOf } from '../render/template.ts';
+import { type Layout, replaceFile } from './files.ts';
+import { saveLastKnown } from './last-known.ts';
+import type { BalanceMetrics } from './metrics.ts';
+
+export type CheckedConfig =
+  | { readonly ok: true; readonly config: string }
+  | { readonly ok: false; readonly config: string; readonly reason: string };
+
+export type StateFilesOptions = {
+  readonly layout: Layout;
+  readonly executable: string;
+  readonly templates: Templates;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  readonly wall: () => Date;
+};
+
+// The promise is that the file says what runs within 100 ms after the last change of a burst.
+const saveAfterMs = 40;
+const lastKnownEveryMs = 1000;
+const checkMs = 30_000;
+
+/** The files that are the state: the configuration, the route map and the last known catalog. One writer at a time. */
+export class StateFiles {
+  readonly #options: StateFilesOptions;
+  readonly #format = configWriter();
+  #timer: NodeJS.Timeout | undefined;
+  #wanted: { served: Rendered; catalog: Catalog } | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #writtenConfig = '';
+  #writtenRoutes = '';
+  #lastKnownAt = Number.NEGATIVE_INFINITY;
+  #lastKnown: Catalog | undefined;
+
+  constructor(options: StateFilesOptions) {
+    this.#options = options;
+  }
+
+  async makeFolders(): Promise<void> {
+    const { config, routesMap, runtimeSocket, lastKnown } = this.#options.layout;
+    for (const path of [config, routesMap, runtimeSocket, lastKnown]) {
+      try {
+        await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+      } catch (cause) {
+        throw new Fault('storage', `the folder cannot be made: ${describe(cause)}`, {
+          where: dirname(path),
+          hint: 'choose a folder that can be written with --dir',
+          cause,
+        });
+      }
+    }
+  }
+
+  /** What the files of an earlier run say, if they are there. */
+  async readServed(): Promise<Rendered | undefined> {
+    const { config, routesMap } = this.#options.layout;
+    try {
+      return parseConfig(await readFile(config, 'utf8'), await readFile(routesMap, 'utf8'));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Asks HAProxy about the configuration; a refused one is left beside the real one, and its line named. */
+  async check(rendered: Rendered): Promise<CheckedConfig> {
+    const { layout, executable, templates } = this.#options;
+    const config = this.#format(rendered);
+    // The configuration names the map, which has to be there to be loaded.
+    if (this.#writtenRoutes === '') await writeFile(layout.routesMap, '', { flag: 'a' });
+    await replaceFile(layout.candidate, config);
+    const checked = await checkConfig(executable, layout.candidate, checkMs);
+    if (checked.ok) return { ok: true, config };
+    await replaceFile(layout.refused, config);
+    const first = checked.problems.find(({ line }) => line !== undefined) ?? checked.problems[0];
+    const text = first?.line === undefined ? undefined : config.split('\n')[first.line - 1];
+    const origin = text === undefined ? undefined : originOf(text, Object.values(templates));
+    const at = first?.line === undefined ? layout.refused : `${layout.refused}:${first.line}`;
+    const from = origin === undefined ? '' : ` (made by ${origin})`;
+    return { ok: false, config, reason: `${at}${from}: HAProxy refuses it: ${first?.text ?? 'no reason given'}` };
+  }
+
+  /** Puts the configuration and the map in place; the answer puts the former ones back. */
+  async replace(rendered: Rendered, config: string): Promise<() => Promise<void>> {
+    await this.#pauseSaving();
+    const { layout } = this.#options;
+    const before = { config: this.#writtenConfig, routes: this.#writtenRoutes };
+    await writeFile(reloadingMark(layout), '');
+    await this.#write(config, formatRoutes(rendered.routes));
+    return async () => {
+      if (before.config !== '') await this.#write(before.config, before.routes);
+      await this.reloaded();
+    };
+  }
+
+  /** The running worker has loaded what is on disk. */
+  async reloaded(): Promise<void> {
+    await unlink(reloadingMark(this.#options.layout)).catch(() => undefined);
+  }
+
+  /** Whether an earlier run ended between replacing the file and HAProxy's loading of it. */
+  async wasReloading(): Promise<boolean> {
+    return readFile(reloadingMark(this.#options.layout)).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Has what is served written soon: a burst is written once. */
+  saveSoon(served: Rendered, catalog: Catalog): void {
+    this.#wanted = { served, catalog };
+    this.#timer ??= setTimeout(() => this.#flush(), saveAfterMs);
+  }
+
+  /** Writes at once. Rejects with Fault `storage`. */
+  async save(served: Rendered, catalog: Catalog): Promise<void> {
+    await this.#pauseSaving();
+    await this.#write(this.#format(served), formatRoutes(served.routes));
+    await this.#saveCatalog(catalog);
+  }
+
+  /** Writes what still waits; for the end. */
+  async settle(): Promise<void> {
+    const wanted = this.#wanted;
+    await this.#pauseSaving();
+    this.#lastKnownAt = Number.NEGATIVE_INFINITY;
+    if (wanted !== undefined) await this.save(wanted.served, wanted.catalog).catch((error) => this.#failed(error));
+  }
+
+  async #pauseSaving(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#writing;
+  }
+
+  #flush(): void {
+    this.#timer = undefined;
+    const wanted = this.#wanted;
+    if (wanted === undefined) return;
+    this.#wanted = undefined;
+    this.#writing = this.#writing
+      .then(() => this.#write(this.#format(wanted.served), formatRoutes(wanted.served.routes)))
+      .then(() => this.#saveCatalog(wanted.catalog))
+      .then(
+        () => this.#options.metrics.storageFailed.set(0),
+        (error: unknown) => {
+          this.#failed(error);
+          // A full disk may have room again later; serving does not wait for it.
+          this.#wanted ??= wanted;
+          this.#timer ??= setTimeout(() => this.#flush(), lastKnownEveryMs);
+        },
+      );
+  }
+
+  #failed(error: unknown): void {
+    this.#options.metrics.storageFailed.set(1);
+    this.#options.logger.error({ event: 'not-saved', reason: describe(error) }, 'the state is not on disk');
+  }
+
+  async #write(config: string, routes: string): Promise<void> {
+    const { layout } = this.#options;
+    if (routes !== this.#writtenRoutes) {
+      await replaceFile(layout.routesMap, routes);
+      this.#writtenRoutes = routes;
+    }
+    if (config !== this.#writtenConfig) {
+      await replaceFile(layout.config, config);
+      this.#writtenConfig = config;
+    }
+  }
+
+  async #saveCatalog(catalog: Catalog): Promise<void> {
+    if (catalog === this.#lastKnown) return;
+    await saveLastKnown(this.#options.layout.lastKnown, catalog, this.#options.wall());
+    this.#lastKnown = catalog;
+    this.#lastKnownAt = performance.now();
+  }
+}
+
+const reloadingMark = (layout: Layout): string => `${layout.config}.reloading`;

@@ -1,0 +1,56 @@
+import { Map as PersistentMap } from 'immutable';
+import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
+import { noRevision } from '../model/revision.ts';
+import type { Rendered, RenderedBackend } from '../render/render.ts';
+
+/**
+ * Reads a haproxy.cfg and a route map that pointsman wrote before, so that a new process knows what HAProxy was given and
+ * needs no reload to begin. Whatever stands before the first backend is the frame.
+ */
+export function parseConfig(config: string, routesMap: string): Rendered {
+  let frame = '';
+  const backends = PersistentMap<ServiceName, RenderedBackend>().asMutable();
+  let open:
+    | { name: ServiceName; before: string; indent: string; after: string; servers: Map<InstanceId, string> }
+    | undefined;
+  const close = () => {
+    if (open === undefined) return;
+    const { name, before, indent, after, servers } = open;
+    backends.set(name, { name, around: { before, indent, after }, servers: PersistentMap(servers) });
+    open = undefined;
+  };
+  for (const line of config.split(/(?<=\n)/)) {
+    const section = /^([a-z][a-z-]*)(?:\s+(\S+))?/.exec(line);
+    if (section) {
+      close();
+      const name = section[1] === 'backend' ? parseServiceName(section[2] ?? '') : undefined;
+      if (name?.ok) open = { name: name.value, before: '', indent: '', after: '', servers: new Map() };
+    }
+    if (open === undefined) {
+      frame += line;
+      continue;
+    }
+    const server = /^(\s+)(server\s+(\S+)\s.*\S)\s*$/.exec(line);
+    const id = server === null ? undefined : parseInstanceId(server[3] ?? '');
+    if (server !== null && id?.ok) {
+      open.indent = server[1] ?? '';
+      open.servers.set(id.value, server[2] ?? '');
+    } else if (open.servers.size === 0) open.before += line;
+    else open.after += line;
+  }
+  close();
+  return {
+    revision: noRevision,
+    frame: { before: frame, indent: '', after: '' },
+    backends: backends.asImmutable(),
+    routes: PersistentMap(parseRoutes(routesMap)),
+  };
+}
+
+function* parseRoutes(text: string): Generator<[string, ServiceName]> {
+  for (const line of text.split('\n')) {
+    const [route, value] = line.split(' ');
+    const service = parseServiceName(value ?? '');
+    if (route !== undefined && service.ok) yield [route, service.value];
+  }
+}
