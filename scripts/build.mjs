@@ -1,0 +1,86 @@
+// Bundles src/cli/main.ts to dist/: one entry, and a chunk for whatever a command loads lazily, so that `register` never
+// reads what only `balance` needs. Run as `npm run build`; the scenario tests call `build` before they start.
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as esbuild from 'esbuild';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, 'dist');
+
+/**
+ * Builds dist/. Every file is put in place by a rename, the entry last, and chunks carry their hash in their name: a
+ * process that started from the build before goes on finding its own, unless `clean` asks for them to be removed.
+ * @param {{ clean?: boolean }} [options]
+ */
+export async function build({ clean = false } = {}) {
+  const { outputFiles } = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: { pointsman: 'src/cli/main.ts' },
+    outdir: dist,
+    write: false,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    chunkNames: 'chunks/[name]-[hash]',
+    // Names stay, so that a stack trace still says where.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: 'external',
+    logLevel: 'warning',
+    // What CommonJS dependencies (pino, grpc-js, prom-client) expect to find around them.
+    banner: {
+      js: "import{createRequire as nodeCreateRequire}from'node:module';const require=nodeCreateRequire(import.meta.url),__dirname=import.meta.dirname;",
+    },
+    plugins: [etcdProtos()],
+  });
+  const entry = join(dist, 'pointsman.js');
+  for (const file of outputFiles.toSorted((a, b) => Number(a.path === entry) - Number(b.path === entry))) {
+    await mkdir(dirname(file.path), { recursive: true });
+    const staged = `${file.path}.${process.pid}`;
+    await writeFile(staged, file.contents);
+    await rename(staged, file.path);
+  }
+  if (clean) {
+    const current = new Set(outputFiles.map((file) => file.path));
+    for (const found of await readdir(dist, { recursive: true, withFileTypes: true })) {
+      const path = join(found.parentPath, found.name);
+      if (found.isFile() && !current.has(path)) await rm(path, { force: true });
+    }
+  }
+  return outputFiles.map((file) => ({ path: file.path, bytes: file.contents.byteLength }));
+}
+
+/**
+ * etcd3 reads and parses its .proto files from its own package folder when it is loaded. In the bundle they are embedded,
+ * parsed already: nothing has to lie beside dist/, and a start is 20 ms shorter.
+ * @returns {esbuild.Plugin}
+ */
+function etcdProtos() {
+  const call = '.loadSync)(`${' + '__dirname}/../proto/rpc.proto`,';
+  return {
+    name: 'etcd-protos',
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]etcd3[\\/]lib[\\/]connection-pool\.js$/ }, async ({ path }) => {
+        const source = await readFile(path, 'utf8');
+        const parts = source.split(call);
+        if (parts.length !== 2) throw new Error(`${path}: etcd3 no longer reads its protos by ${call}`);
+        const proto = join(dirname(path), '../proto/rpc.proto');
+        // protobufjs is a dependency of proto-loader, not ours: take the very copy that will read this again.
+        const loader = createRequire(path).resolve('@grpc/proto-loader');
+        const { Root } = createRequire(loader)('protobufjs');
+        const json = JSON.stringify(new Root().loadSync(proto, { keepCase: true }).toJSON());
+        return { contents: parts.join(`.fromJSON)(JSON.parse(${JSON.stringify(json)}),`), loader: 'js' };
+      });
+    },
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const { path, bytes } of await build({ clean: true })) {
+    if (bytes > 0) console.log(`${(bytes / 1024).toFixed(0).padStart(6)} KB  ${basename(dirname(path))}/${basename(path)}`);
+  }
+}
