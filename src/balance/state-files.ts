@@ -36,11 +36,13 @@ export class StateFiles {
   readonly #format = configWriter();
   #timer: NodeJS.Timeout | undefined;
   #wanted: { served: Rendered; catalog: Catalog } | undefined;
+  #latest: { served: Rendered; catalog: Catalog } | undefined;
   #writing: Promise<void> = Promise.resolve();
   #writtenConfig = '';
   #writtenRoutes = '';
-  #lastKnownAt = Number.NEGATIVE_INFINITY;
-  #lastKnown: Catalog | undefined;
+  /** Set while a save of the catalog is recent: it is as large as all values together, so it is written once a second. */
+  #catalogTimer: NodeJS.Timeout | undefined;
+  #savedCatalog: Catalog | undefined;
 
   constructor(options: StateFilesOptions) {
     this.#options = options;
@@ -117,8 +119,10 @@ export class StateFiles {
 
   /** Has what is served written soon: a burst is written once. */
   saveSoon(served: Rendered, catalog: Catalog): void {
-    this.#wanted = { served, catalog };
+    this.#latest = { served, catalog };
+    this.#wanted = this.#latest;
     this.#timer ??= setTimeout(() => this.#flush(), saveAfterMs);
+    this.#catalogTimer ??= setTimeout(() => this.#flushCatalog(), lastKnownEveryMs);
   }
 
   /** Writes at once. Rejects with Fault `storage`. */
@@ -130,9 +134,9 @@ export class StateFiles {
 
   /** Writes what still waits; for the end. */
   async settle(): Promise<void> {
-    const wanted = this.#wanted;
     await this.#pauseSaving();
-    this.#lastKnownAt = Number.NEGATIVE_INFINITY;
+    clearTimeout(this.#catalogTimer);
+    const wanted = this.#wanted ?? this.#latest;
     if (wanted !== undefined) await this.save(wanted.served, wanted.catalog).catch((error) => this.#failed(error));
   }
 
@@ -149,7 +153,6 @@ export class StateFiles {
     this.#wanted = undefined;
     this.#writing = this.#writing
       .then(() => this.#write(this.#format(wanted.served), formatRoutes(wanted.served.routes)))
-      .then(() => this.#saveCatalog(wanted.catalog))
       .then(
         () => this.#options.metrics.storageFailed.set(0),
         (error: unknown) => {
@@ -159,6 +162,13 @@ export class StateFiles {
           this.#timer ??= setTimeout(() => this.#flush(), lastKnownEveryMs);
         },
       );
+  }
+
+  #flushCatalog(): void {
+    this.#catalogTimer = undefined;
+    const latest = this.#latest;
+    if (latest === undefined) return;
+    this.#writing = this.#writing.then(() => this.#saveCatalog(latest.catalog)).catch((error) => this.#failed(error));
   }
 
   #failed(error: unknown): void {
@@ -179,10 +189,9 @@ export class StateFiles {
   }
 
   async #saveCatalog(catalog: Catalog): Promise<void> {
-    if (catalog === this.#lastKnown) return;
+    if (catalog === this.#savedCatalog) return;
     await saveLastKnown(this.#options.layout.lastKnown, catalog, this.#options.wall());
-    this.#lastKnown = catalog;
-    this.#lastKnownAt = performance.now();
+    this.#savedCatalog = catalog;
   }
 }
 

@@ -1,0 +1,210 @@
+import { resolve } from 'node:path';
+import type { Logger } from 'pino';
+import type { Registry as MetricsRegistry } from 'prom-client';
+import { readVersion } from '../haproxy/check.ts';
+import { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
+import { RuntimeLink } from '../haproxy/runtime-link.ts';
+import { formatAddress } from '../model/address.ts';
+import { formatDuration } from '../model/duration.ts';
+import { Fault } from '../model/fault.ts';
+import type { Registry, RegistryEvent } from '../registry/registry.ts';
+import { loadTemplates } from '../render/load-templates.ts';
+import { isSafeText } from '../render/safe-text.ts';
+import type { FrameSettings } from '../render/view.ts';
+import { Balancer } from './balancer.ts';
+import { layoutOf } from './files.ts';
+import { loadLastKnown } from './last-known.ts';
+import { createBalanceMetrics } from './metrics.ts';
+import type { BalanceSettings } from './settings.ts';
+import { StateFiles } from './state-files.ts';
+
+export type BalanceParts = {
+  readonly registry: Registry;
+  readonly metrics: MetricsRegistry;
+  readonly logger: Logger;
+  /** The folder with the templates that ship with pointsman. */
+  readonly shippedTemplates: string;
+  /** Aborted to end it. */
+  readonly signal: AbortSignal;
+  readonly now: () => number;
+  readonly wall: () => Date;
+  /** Serves health and metrics from the beginning; the answer ends it. */
+  readonly serveAdmin: (health: () => BalanceHealth) => Promise<() => Promise<void>>;
+};
+
+/** What `/readyz` and `/status` tell. */
+export type BalanceHealth = {
+  readonly id: string;
+  /** HAProxy serves a complete view of the registry (perhaps the last known one). */
+  readonly ready: boolean;
+  readonly registry: { readonly connected: boolean; readonly reason: string | undefined; readonly staleMs: number };
+  readonly haproxyVersion: string;
+  readonly revisionSeen: string;
+  readonly revisionApplied: string;
+  readonly services: Readonly<Record<string, number>>;
+  readonly pendingReload: readonly string[];
+  readonly refused: string | undefined;
+  readonly rejected: readonly { readonly key: string; readonly reason: string; readonly lastGoodServes: boolean }[];
+};
+
+const stopGraceMs = 10_000;
+
+/** Runs a balancer until `signal` aborts. Rejects with a Fault when it cannot begin. */
+export async function runBalance(settings: BalanceSettings, parts: BalanceParts): Promise<void> {
+  const { registry, logger, signal, now } = parts;
+  const layout = layoutOf(resolve(settings.dir));
+  const frame: FrameSettings = {
+    bind: formatAddress(settings.http),
+    bindHost: formatAddress({ ...settings.http, port: 0 }).replace(/:0$/, ''),
+    runtimeSocket: layout.runtimeSocket,
+    routesMap: layout.routesMap,
+    hardStopAfterMs: settings.hardStopAfterMs,
+  };
+  checkFolder(layout.runtimeSocket);
+  const executable = settings.haproxy ?? 'haproxy';
+  const [haproxyVersion, templates] = await Promise.all([
+    readVersion(executable),
+    loadTemplates(parts.shippedTemplates, settings.templates),
+  ]);
+  const metrics = createBalanceMetrics(parts.metrics);
+  const files = new StateFiles({ layout, executable, templates, metrics, logger, wall: parts.wall });
+  await files.makeFolders();
+
+  const haproxy = new ManagedHaproxy({
+    executable,
+    configFile: layout.config,
+    masterSocket: layout.masterSocket,
+    logger,
+    onExit: (reason) => balancer.haproxyExited(reason),
+  });
+  const link = new RuntimeLink({
+    socket: layout.runtimeSocket,
+    routesMap: layout.routesMap,
+    logger,
+    onLost: (reason) => balancer.runtimeLost(reason),
+  });
+  const { reloadIntervalMs } = settings;
+  const balancer = new Balancer({ templates, frame, haproxy, link, files, metrics, logger, reloadIntervalMs, now });
+
+  const lastKnown = await loadLastKnown(layout.lastKnown);
+  if (lastKnown !== undefined && 'unusable' in lastKnown) {
+    logger.warn({ event: 'last-known-unusable', reason: lastKnown.unusable }, 'the catalog on disk is not usable');
+  } else if (lastKnown !== undefined) {
+    const age = formatDuration(Math.max(0, parts.wall().getTime() - lastKnown.savedAt.getTime()));
+    const { revision } = lastKnown.catalog;
+    logger.info(
+      { event: 'last-known', revision: String(revision), age },
+      `serving the catalog of ${age} ago until the registry answers`,
+    );
+    balancer.preload(lastKnown.catalog);
+  }
+
+  let connection: { connected: boolean; reason: string | undefined; since: number } = {
+    connected: false,
+    reason: 'not connected yet',
+    since: now(),
+  };
+  const onConnection = (event: Extract<RegistryEvent, { kind: 'connected' | 'disconnected' }>) => {
+    const connected = event.kind === 'connected';
+    metrics.registryConnected.set(connected ? 1 : 0);
+    if (connected) logger.info({ event: 'registry-connected', member: event.member }, 'following the registry');
+    else {
+      if (connection.connected) metrics.registryDisconnects.inc();
+      logger.warn({ event: 'registry-disconnected', reason: event.reason }, 'registry lost; what was known is served');
+    }
+    const since = connection.connected === connected ? connection.since : now();
+    connection = { connected, reason: connected ? undefined : event.reason, since };
+  };
+  const health = (): BalanceHealth => {
+    const status = balancer.status();
+    const { catalog } = status;
+    metrics.instances.reset();
+    const services: Record<string, number> = {};
+    for (const service of catalog.services.values()) {
+      services[service.name] = service.instances.size;
+      metrics.instances.set({ service: service.name }, service.instances.size);
+    }
+    return {
+      id: settings.id,
+      ready: status.serving,
+      registry: {
+        connected: connection.connected,
+        reason: connection.reason,
+        staleMs: connection.connected ? 0 : Math.round(now() - connection.since),
+      },
+      haproxyVersion,
+      revisionSeen: String(status.revisionSeen),
+      revisionApplied: String(status.revisionApplied),
+      services,
+      pendingReload: status.pending,
+      refused: status.refused,
+      rejected: catalog.rejected
+        .valueSeq()
+        .take(1000)
+        .map(({ key, reason, lastGoodServes }) => ({ key, reason, lastGoodServes }))
+        .toArray(),
+    };
+  };
+
+  const closeAdmin = await parts.serveAdmin(health);
+  const first = deferred();
+  signal.addEventListener('abort', () => first.resolve(), { once: true });
+  if (lastKnown !== undefined && !('unusable' in lastKnown)) first.resolve();
+  const follower = registry.follow((event) => {
+    if (event.kind === 'connected' || event.kind === 'disconnected') onConnection(event);
+    balancer.offer(event);
+    if (event.kind === 'snapshot') first.resolve();
+  });
+  try {
+    // Without a view of the registry there is nothing to serve, and answering 404 would be worse than not answering.
+    await first.promise;
+    if (!signal.aborted) {
+      const started = now();
+      await balancer.start();
+      const ms = Math.round(now() - started);
+      logger.info(
+        { event: 'serving', http: frame.bind, haproxy: haproxyVersion, ms },
+        `serving on http://${frame.bind}`,
+      );
+      await aborted(signal);
+      logger.info({ event: 'stopping' }, 'stopping');
+    }
+  } finally {
+    await follower.close();
+    await balancer.stop(stopGraceMs);
+    await closeAdmin();
+  }
+}
+
+/** Unix sockets have a short limit for their path, and HAProxy's files one set of characters that needs no quoting. */
+function checkFolder(socketPath: string): void {
+  if (!isSafeText(socketPath)) {
+    throw new Fault('settings', `the path ${socketPath} has a character that a haproxy.cfg would need quotes for`, {
+      where: '--dir',
+      hint: 'use letters, digits and . _ / - only',
+    });
+  }
+  // sun_path has 108 bytes, and HAProxy binds under a temporary name that is up to 17 longer.
+  if (Buffer.byteLength(socketPath) > 90) {
+    throw new Fault('settings', `the path ${socketPath} is too long for a unix socket`, {
+      where: '--dir',
+      hint: 'choose a folder with a path of at most 70 characters',
+    });
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+// Promise.withResolvers came with Node 22.
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
