@@ -283,6 +283,8 @@ export class Balancer {
       this.#arm('reload', this.#parts.reloadIntervalMs, () => this.#wake());
       throw error;
     }
+    // It still speaks with the old worker, which would take every command and serve none of it.
+    this.#parts.link.close();
     await files.reloaded();
     this.#served = target;
     this.#graveyard.clear();

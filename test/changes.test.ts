@@ -1,0 +1,165 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ask, startApp } from './support/app.ts';
+import { startBalancer, type TestBalancer } from './support/balancer.ts';
+import { until } from './support/until.ts';
+
+describe('changes in the registry', () => {
+  let balancer: TestBalancer;
+  let apps: Awaited<ReturnType<typeof startApp>>[];
+
+  beforeEach(async () => {
+    balancer = await startBalancer();
+    apps = await Promise.all(['a', 'b', 'c'].map((name) => startApp(name)));
+  });
+  afterEach(async (context) => {
+    if (context.task.result?.state === 'fail')
+      process.stderr.write(balancer.lines.join('') + (await balancer.config()));
+    await balancer.stop();
+    await Promise.all(apps.map((app) => app.close()));
+  });
+
+  const address = (index: number): string => apps[index]?.address ?? '';
+  const answers = async (host: string, count = 12): Promise<string[]> => {
+    const bodies = new Set<string>();
+    for (let i = 0; i < count; i += 1) bodies.add((await ask(balancer.port, host)).body);
+    return [...bodies].sort();
+  };
+
+  test('an instance joins and leaves a running service without a reload', async () => {
+    balancer.snapshot({ 'instances/web/a': address(0) });
+    await balancer.balancer.start();
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['a']);
+
+    balancer.change({ 'instances/web/b': address(1), 'instances/web/c': address(2) });
+    await balancer.applied();
+    expect(await answers('web.example.com')).toEqual(['a', 'b', 'c']);
+
+    balancer.change({ 'instances/web/a': undefined });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['b', 'c']);
+    expect(await balancer.metric('reloads_total')).toBe(0);
+    expect(await balancer.metric('steps_total', { outcome: 'refused' })).toBe(0);
+  });
+
+  test('weight, state and address follow the registry without a reload', async () => {
+    balancer.snapshot({ 'instances/web/a': address(0), 'instances/web/b': address(1) });
+    await balancer.balancer.start();
+    const [host, port] = address(0).split(':');
+    const json = (fields: object) => JSON.stringify({ address: host, port: Number(port), ...fields });
+
+    balancer.change({ 'instances/web/a': json({ state: 'draining' }) });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['b']);
+    balancer.change({ 'instances/web/a': json({ weight: 256 }) });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['a', 'b']);
+    balancer.change({ 'instances/web/a': json({ state: 'maintenance' }) });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['b']);
+    balancer.change({ 'instances/web/a': address(2) });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['b', 'c']);
+    expect(await balancer.metric('reloads_total')).toBe(0);
+  });
+
+  test('a new service costs one reload, and coming and going costs none after that', async () => {
+    balancer.snapshot({ 'instances/web/a': address(0) });
+    await balancer.balancer.start();
+    balancer.change({ 'instances/api/b': address(1) });
+    await balancer.applied();
+    expect(await answers('api')).toEqual(['b']);
+    expect(await balancer.metric('reloads_total', { result: 'ok' })).toBe(1);
+
+    balancer.change({ 'instances/api/b': undefined });
+    await balancer.applied();
+    expect((await ask(balancer.port, 'api')).status).toBe(404);
+    balancer.change({ 'instances/api/c': address(2) });
+    await balancer.applied();
+    expect(await answers('api')).toEqual(['c']);
+    expect(await balancer.metric('reloads_total')).toBe(1);
+  });
+
+  test('hosts and paths lead to their services, the most exact first', async () => {
+    balancer.snapshot({
+      'instances/shop/a': address(0),
+      'instances/api/b': address(1),
+      'instances/rest/c': address(2),
+      'services/shop': JSON.stringify({ hosts: ['shop.example.com', '*.shop.example.com'] }),
+      'services/api': JSON.stringify({ hosts: ['shop.example.com'], paths: ['/api', '/v2/'] }),
+      'services/rest': JSON.stringify({ hosts: ['*'] }),
+    });
+    await balancer.balancer.start();
+    const body = async (host: string, path: string) => (await ask(balancer.port, host, path)).body;
+    expect(await body('shop.example.com', '/')).toBe('a');
+    expect(await body('SHOP.example.com:80', '/apiary')).toBe('a');
+    expect(await body('shop.example.com', '/api')).toBe('b');
+    expect(await body('shop.example.com', '/api/items?q=1')).toBe('b');
+    expect(await body('shop.example.com', '/v2/x')).toBe('b');
+    expect(await body('eu.shop.example.com', '/api')).toBe('a');
+    expect(await body('elsewhere', '/')).toBe('c');
+  });
+
+  test('a policy that changes is one reload, and routes alone are none', async () => {
+    balancer.snapshot({ 'instances/web/a': address(0), 'services/web': '{"hosts":["one.example.com"]}' });
+    await balancer.balancer.start();
+    balancer.change({ 'services/web': '{"hosts":["two.example.com"]}' });
+    await balancer.applied();
+    expect(await answers('two.example.com')).toEqual(['a']);
+    expect((await ask(balancer.port, 'one.example.com')).status).toBe(404);
+    expect(await balancer.metric('reloads_total')).toBe(0);
+
+    balancer.change({ 'services/web': '{"hosts":["two.example.com"],"balance":"roundrobin"}' });
+    await balancer.applied();
+    expect(await balancer.config()).toContain('balance roundrobin');
+    expect(await balancer.metric('reloads_total', { result: 'ok' })).toBe(1);
+  });
+
+  test('a malformed entry is refused alone and the last good one goes on serving', async () => {
+    balancer.snapshot({ 'instances/web/a': address(0) });
+    await balancer.balancer.start();
+    balancer.change({ 'instances/web/a': '10.0.0.1:80;shutdown', 'instances/web/b': address(1) });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['a', 'b']);
+    const { rejected } = balancer.balancer.status().catalog;
+    expect(rejected.get('instances/web/a')).toMatchObject({ lastGoodServes: true });
+    balancer.change({ 'instances/web/a': undefined });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['b']);
+    expect(balancer.balancer.status().catalog.rejected.size).toBe(0);
+  });
+
+  test('the file on disk says what runs soon after a change', async () => {
+    balancer.snapshot({ 'instances/web/a': address(0) });
+    await balancer.balancer.start();
+    balancer.change({ 'instances/web/b': address(1), 'instances/web/a': undefined });
+    await until('the file has b and not a', async () => {
+      const config = await balancer.config();
+      return config.includes(`server b ${address(1)}`) && !config.includes('server a ');
+    });
+  });
+
+  test('a server with an open request leaves when that is done, and may come back before', async () => {
+    let finish: (() => void) | undefined;
+    const slow = await startApp('slow', (_, res) => {
+      finish = () => res.end('slow');
+    });
+    apps.push(slow);
+    // Round robin, because the open request would keep leastconn away.
+    balancer.snapshot({ 'instances/web/s': slow.address, 'services/web': '{"balance":"roundrobin"}' });
+    await balancer.balancer.start();
+    const open = ask(balancer.port, 'web');
+    await until('the request is open', () => finish !== undefined);
+    balancer.change({ 'instances/web/s': undefined, 'instances/web/a': address(0) });
+    await balancer.applied();
+    expect(await balancer.metric('lingering_servers')).toBe(1);
+    expect(await answers('web')).toEqual(['a']);
+
+    balancer.change({ 'instances/web/s': address(1) });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['a', 'b']);
+    finish?.();
+    expect((await open).body).toBe('slow');
+    expect(await balancer.metric('reloads_total')).toBe(0);
+  });
+});

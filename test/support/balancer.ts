@@ -1,0 +1,108 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { Registry as MetricsRegistry } from 'prom-client';
+import { Balancer } from '../../src/balance/balancer.ts';
+import { layoutOf } from '../../src/balance/files.ts';
+import { createBalanceMetrics } from '../../src/balance/metrics.ts';
+import { StateFiles } from '../../src/balance/state-files.ts';
+import { ManagedHaproxy } from '../../src/haproxy/managed-haproxy.ts';
+import { RuntimeLink } from '../../src/haproxy/runtime-link.ts';
+import { revision } from '../../src/model/revision.ts';
+import type { Change, Entry } from '../../src/registry/registry.ts';
+import { loadTemplates } from '../../src/render/load-templates.ts';
+import { freePort } from './ports.ts';
+import { until } from './until.ts';
+
+/** The HAProxy that tests run: `HAPROXY_BIN`, or the machine's. */
+export const haproxyBin = process.env['HAPROXY_BIN'] ?? 'haproxy';
+
+export type TestBalancer = Awaited<ReturnType<typeof startBalancer>>;
+
+/** A balancer in this process with a real HAProxy, told directly what a registry would tell it. */
+export async function startBalancer(options: { templates?: string; reloadIntervalMs?: number } = {}) {
+  const dir = await mkdtemp(join(tmpdir(), 'pm-'));
+  const layout = layoutOf(dir);
+  const port = await freePort();
+  const lines: string[] = [];
+  const logger = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
+  const metricsRegistry = new MetricsRegistry();
+  const metrics = createBalanceMetrics(metricsRegistry);
+  const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), options.templates);
+  const files = new StateFiles({ layout, executable: haproxyBin, templates, metrics, logger, wall: () => new Date() });
+  await files.makeFolders();
+  const haproxy = new ManagedHaproxy({
+    executable: haproxyBin,
+    configFile: layout.config,
+    masterSocket: layout.masterSocket,
+    logger,
+    onExit: (reason) => balancer.haproxyExited(reason),
+  });
+  const link = new RuntimeLink({
+    socket: layout.runtimeSocket,
+    routesMap: layout.routesMap,
+    logger,
+    onLost: (reason) => balancer.runtimeLost(reason),
+  });
+  const frame = {
+    bind: `127.0.0.1:${port}`,
+    bindHost: '127.0.0.1',
+    runtimeSocket: layout.runtimeSocket,
+    routesMap: layout.routesMap,
+    hardStopAfterMs: 5000,
+  };
+  const { reloadIntervalMs = 20 } = options;
+  const now = () => performance.now();
+  const balancer = new Balancer({ templates, frame, haproxy, link, files, metrics, logger, reloadIntervalMs, now });
+
+  let at = 1n;
+  const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(at), leased: true });
+  return {
+    balancer,
+    layout,
+    link,
+    haproxy,
+    port,
+    lines,
+    dir,
+    snapshot(entries: Readonly<Record<string, string>>): void {
+      at += 1n;
+      const map = new Map(Object.entries(entries).map(([key, value]) => [key, entry(key, value)]));
+      balancer.offer({ kind: 'snapshot', revision: revision(at), cluster: 'test', entries: map });
+    },
+    /** Puts (a string) or deletes (undefined) keys, all at one revision. */
+    change(changes: Readonly<Record<string, string | undefined>>): void {
+      at += 1n;
+      const list = Object.entries(changes).map(
+        ([key, value]): Change =>
+          value === undefined
+            ? { kind: 'delete', key, revision: revision(at) }
+            : { kind: 'put', entry: entry(key, value) },
+      );
+      balancer.offer({ kind: 'changes', revision: revision(at), changes: list });
+    },
+    /** Waits until everything that was offered is served. */
+    async applied(): Promise<void> {
+      await until(`revision ${at} is applied`, () => balancer.status().revisionApplied === at, {
+        deadlineMs: 20_000,
+        everyMs: 2,
+      });
+    },
+    async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
+      const found = await metricsRegistry.getSingleMetric(`pointsman_${name}`)?.get();
+      const values = found?.values.filter(({ labels: has }) =>
+        Object.entries(labels).every(([label, value]) =>
+          Object.entries(has).some(([l, v]) => l === label && v === value),
+        ),
+      );
+      return (values ?? []).reduce((sum, { value }) => sum + value, 0);
+    },
+    config: () => readFile(layout.config, 'utf8'),
+    routes: () => readFile(layout.routesMap, 'utf8'),
+    async stop(): Promise<void> {
+      await balancer.stop(0);
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
