@@ -80,7 +80,9 @@ function etcdProtos() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const quiet = process.argv.includes('--quiet');
   for (const { path, bytes } of await build({ clean: true })) {
-    if (bytes > 0) console.log(`${(bytes / 1024).toFixed(0).padStart(6)} KB  ${basename(dirname(path))}/${basename(path)}`);
+    if (bytes > 0 && !quiet)
+      console.log(`${(bytes / 1024).toFixed(0).padStart(6)} KB  ${basename(dirname(path))}/${basename(path)}`);
   }
 }
