@@ -157,6 +157,8 @@ export class Balancer {
   haproxyExited(reason: string): void {
     this.#parts.logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
     this.#exited = true;
+    this.#parts.link.close();
+    this.#disarm('retry');
     this.#wake();
   }
 
@@ -169,9 +171,14 @@ export class Balancer {
 
   #wake(): void {
     if (this.#running !== undefined || this.#stopped || !this.#serving) return;
+    if (!this.#hasWork()) {
+      this.#awaitReload();
+      return;
+    }
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
       if (this.#hasWork()) this.#wake();
+      else this.#awaitReload();
     });
   }
 
@@ -186,6 +193,7 @@ export class Balancer {
 
   async #run(): Promise<void> {
     while (!this.#stopped && this.#hasWork()) {
+      const exitedBefore = this.#exited;
       try {
         if (this.#exited) await this.#startAgain();
         else if (this.#mustInspect || !this.#parts.link.connected) await this.#inspect();
@@ -193,11 +201,13 @@ export class Balancer {
         else await this.#reload();
         this.#retryMs = retryMs.first;
       } catch (error) {
+        this.#mustInspect = true;
+        // It failed because HAProxy ended, which is told already and is what to do next.
+        if (this.#exited && !exitedBefore) continue;
         this.#parts.logger.error(
           { event: 'round-failed', reason: describe(error), code: codeOf(error) },
           describe(error),
         );
-        this.#mustInspect = true;
         this.#arm('retry', this.#retryMs, () => this.#wake());
         this.#retryMs = Math.min(this.#retryMs * 2, retryMs.most);
       }
@@ -218,7 +228,6 @@ export class Balancer {
     }
     if (plan.reload.length > 0) this.#refused = undefined;
     if (this.#reasons.size === 0) this.#markApplied(this.#desired.revision);
-    else this.#awaitReload();
     this.#parts.files.saveSoon(this.#served, this.#catalog);
   }
 
@@ -280,7 +289,6 @@ export class Balancer {
       await undo();
       metrics.reloads.inc({ result: 'failed' });
       metrics.reloadFailed.set(1);
-      this.#arm('reload', this.#parts.reloadIntervalMs, () => this.#wake());
       throw error;
     }
     // It still speaks with the old worker, which would take every command and serve none of it.
@@ -402,13 +410,20 @@ export class Balancer {
   }
 
   #awaitReload(): void {
-    const wait = this.#nextReload - this.#parts.now();
-    if (wait > 0) this.#arm('reload', wait, () => this.#wake());
+    if (this.#reasons.size === 0 || this.#refused !== undefined || this.#timers.has('retry')) return;
+    // A timer may fire a fraction of a millisecond early by our clock, and then finds nothing due: it is armed anew.
+    const wait = Math.max(1, Math.ceil(this.#nextReload - this.#parts.now()));
+    this.#arm('reload', wait, () => this.#wake());
   }
 
   #touchAll(): void {
     const all: Touched = allTouched([...this.#served.backends.keys(), ...this.#catalog.services.keys()]);
     this.#touched.add(all);
+  }
+
+  #disarm(name: string): void {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
   }
 
   #arm(name: string, ms: number, action: () => void | Promise<void>): void {

@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { type Processes, readProcesses, reloadMaster } from './master.ts';
+import { isAlive, signal } from './process-signal.ts';
 
 export type ManagedOptions = {
   readonly executable: string;
@@ -142,22 +143,4 @@ export class ManagedHaproxy {
 function levelOf(line: string): 'debug' | 'info' | 'warn' {
   if (line.startsWith('[ALERT]')) return 'warn';
   return line.startsWith('[') ? 'debug' : 'info';
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    // It ended by itself in the meantime, which is what the signal was for.
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,7 @@
 import { createConnection } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Fault } from '../model/fault.ts';
+import { isAlive } from './process-signal.ts';
 
 /** HAProxy's processes, from `show proc` on the master's socket. */
 export type Processes = {
@@ -67,7 +68,8 @@ export async function readProcesses(path: string, deadlineMs: number): Promise<P
  */
 export async function reloadMaster(path: string, deadlineMs: number): Promise<Processes> {
   const deadline = performance.now() + deadlineMs;
-  const before = await readProcesses(path, deadlineMs);
+  const before = await readProcesses(path, 2000);
+  if (before === undefined) throw new Fault('haproxy-reload', 'the master does not answer', { where: path });
   const answer = await askMaster(path, 'reload', deadlineMs).catch((error: unknown) => {
     // 2.6 drops the connection when the master re-executes itself, with or without a reset.
     if (error instanceof Fault && performance.now() < deadline) return '';
@@ -77,8 +79,11 @@ export async function reloadMaster(path: string, deadlineMs: number): Promise<Pr
   for (;;) {
     const now = await readProcesses(path, 1000);
     if (now !== undefined) {
-      if (before !== undefined && now.failedReloads > before.failedReloads) throw refused(path, '');
-      if (now.workerPid !== undefined && now.workerPid !== before?.workerPid) return now;
+      if (now.failedReloads > before.failedReloads) throw refused(path, '');
+      if (now.workerPid !== undefined && now.workerPid !== before.workerPid) return now;
+    }
+    if (now === undefined && !isAlive(before.masterPid)) {
+      throw new Fault('haproxy-reload', 'HAProxy ended while it was reloading', { where: path });
     }
     if (performance.now() > deadline) {
       throw new Fault('haproxy-reload', `no new worker within ${deadlineMs} ms`, { where: path });

@@ -21,9 +21,9 @@ export type Running = {
   readonly routes: ReadonlyMap<string, string>;
 };
 
-// Bits of srv_admin_state that mean maintenance by command or by file (HAProxy's management.txt, "show servers state").
+// Of srv_admin_state: in maintenance by command, or by `disabled` in the file. Its neighbour 0x04 only remembers that the
+// file said so, and stays set after the server was made ready (seen on 2.6).
 const forcedMaintenance = 0x01;
-const configMaintenance = 0x04;
 
 /** Reads the answer to `show servers state`. Columns are found by their heading, which HAProxy has extended before. */
 export function parseServersState(answer: string): Map<string, Map<string, RunningServer>> {
@@ -63,7 +63,7 @@ export function parseServersState(answer: string): Map<string, Map<string, Runni
       host: cells[host] ?? '',
       port: Number(cells[port]),
       weight: Number(cells[weight]),
-      disabled: (state & (forcedMaintenance | configMaintenance)) !== 0,
+      disabled: (state & forcedMaintenance) !== 0,
     });
   }
   return backends;

@@ -4,6 +4,8 @@ import { answerSplitter } from './answers.ts';
 
 export type RuntimeOptions = {
   readonly path: string;
+  /** How long connecting and the first answer may take, in ms. */
+  readonly greetingMs: number;
   /** How long HAProxy may be silent while answers are due, in ms. */
   readonly answerMs: number;
   /** Called once, when the connection is gone for whatever reason but `close`. */
@@ -24,13 +26,15 @@ const mostWaiting = 200_000;
 type Waiting = { left: number; answers: string[]; resolve: (answers: string[]) => void; reject: (e: Fault) => void };
 
 /** Connects and enters prompt mode. Rejects with Fault `haproxy-runtime`. */
-export async function connectRuntime({ path, answerMs, onLost }: RuntimeOptions): Promise<RuntimeConnection> {
+export async function connectRuntime(options: RuntimeOptions): Promise<RuntimeConnection> {
+  const { path, greetingMs, answerMs, onLost } = options;
   const fault = (what: string, cause?: unknown) => new Fault('haproxy-runtime', what, { where: path, cause });
   const socket = createConnection(path);
   socket.setEncoding('latin1');
   const split = answerSplitter();
   const waiting: Waiting[] = [];
   let due = 0;
+  let patience = greetingMs;
   let ended = false;
   let silence: NodeJS.Timeout | undefined;
 
@@ -44,7 +48,7 @@ export async function connectRuntime({ path, answerMs, onLost }: RuntimeOptions)
   };
   const watchSilence = () => {
     clearTimeout(silence);
-    silence = due === 0 ? undefined : setTimeout(() => end(`HAProxy was silent for ${answerMs} ms`, true), answerMs);
+    silence = due === 0 ? undefined : setTimeout(() => end(`HAProxy was silent for ${patience} ms`, true), patience);
   };
   const take = (answer: string) => {
     const first = waiting[0];
@@ -75,8 +79,9 @@ export async function connectRuntime({ path, answerMs, onLost }: RuntimeOptions)
   });
   socket.on('error', (error) => end(error.message, true, error));
   socket.on('close', () => end('HAProxy closed the connection', true));
-  await opened(socket, answerMs, fault);
+  await opened(socket, greetingMs, fault);
   await send(['prompt']);
+  patience = answerMs;
   return { run: send, close: () => end('closed', false) };
 }
 

@@ -13,6 +13,8 @@ export type RuntimeLinkOptions = {
 };
 
 const answerMs = 10_000;
+// The master holds the listening socket too: when the worker is dead, a connection is accepted and never answered.
+const greetingMs = 300;
 const connectMs = 5000;
 const reconnectMs = 20;
 
@@ -20,6 +22,8 @@ const reconnectMs = 20;
 export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
   #connection: RuntimeConnection | undefined;
+  /** Counts closings, so that a connection that was being made meanwhile is not taken. */
+  #generation = 0;
 
   constructor(options: RuntimeLinkOptions) {
     this.#options = options;
@@ -35,32 +39,47 @@ export class RuntimeLink {
    */
   async connect(workerPid: number, pause: (ms: number) => Promise<unknown>): Promise<void> {
     this.close();
+    const generation = this.#generation;
     const deadline = performance.now() + connectMs;
     for (;;) {
       try {
-        let current: RuntimeConnection | undefined;
-        const connection = await connectRuntime({
-          path: this.#options.socket,
-          answerMs,
-          onLost: (reason) => {
-            if (this.#connection !== current || current === undefined) return;
-            this.#connection = undefined;
-            this.#options.onLost(reason);
-          },
-        });
-        const [info = ''] = await connection.run(['show info']);
-        if (Number(/^Pid: (\d+)$/m.exec(info)?.[1]) === workerPid || performance.now() > deadline) {
-          current = connection;
+        const connection = await this.#greet(workerPid);
+        if (connection !== undefined && generation === this.#generation) {
           this.#connection = connection;
           return;
         }
-        connection.close();
+        connection?.close();
       } catch (error) {
         if (performance.now() > deadline) throw error;
         this.#options.logger.debug({ event: 'runtime-connect-retry', reason: describe(error) });
       }
+      if (generation !== this.#generation || performance.now() > deadline) {
+        throw new Fault('haproxy-runtime', `the worker ${workerPid} does not answer`, { where: this.#options.socket });
+      }
       await pause(reconnectMs);
     }
+  }
+
+  /** A connection, if it is this worker that answers. */
+  async #greet(workerPid: number): Promise<RuntimeConnection | undefined> {
+    let current: RuntimeConnection | undefined;
+    const connection = await connectRuntime({
+      path: this.#options.socket,
+      greetingMs,
+      answerMs,
+      onLost: (reason) => {
+        if (current === undefined || this.#connection !== current) return;
+        this.#connection = undefined;
+        this.#options.onLost(reason);
+      },
+    });
+    const [info = ''] = await connection.run(['show info']);
+    if (Number(/^Pid: (\d+)$/m.exec(info)?.[1]) !== workerPid) {
+      connection.close();
+      return undefined;
+    }
+    current = connection;
+    return connection;
   }
 
   /** Runs the steps in order, pipelined; one outcome a step. Rejects with Fault `haproxy-runtime`. */
@@ -92,7 +111,9 @@ export class RuntimeLink {
     return { servers: parseServersState(state), routes: parseMap(map) };
   }
 
+  /** Lets go of the connection, and of one that is just being made. */
   close(): void {
+    this.#generation += 1;
     this.#connection?.close();
     this.#connection = undefined;
   }

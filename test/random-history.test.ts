@@ -1,0 +1,158 @@
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { signal } from '../src/haproxy/process-signal.ts';
+import { connectRuntime } from '../src/haproxy/runtime-connection.ts';
+import { parseServerLine } from '../src/haproxy/server-line.ts';
+import { startBalancer, type TestBalancer } from './support/balancer.ts';
+import { until } from './support/until.ts';
+
+// What an outsider may do between changes of the registry; the balancer has to notice and heal.
+type Act =
+  | { readonly kind: 'change'; readonly changes: Readonly<Record<string, string | undefined>> }
+  | { readonly kind: 'reload-by-another' }
+  | { readonly kind: 'worker-killed' }
+  | { readonly kind: 'runtime-command'; readonly command: string };
+
+const service = fc.constantFrom('web', 'api', 'tcp.db');
+const instance = fc.constantFrom('i-1', 'i-2', 'i:3', 'i_4');
+const address = fc.tuple(fc.integer({ min: 1, max: 254 }), fc.constantFrom(80, 8080, 65535));
+const value = fc.oneof(
+  address.map(([d, port]) => `127.0.0.${d}:${port}`),
+  fc
+    .record({
+      address: fc.constantFrom('127.0.0.1', '::1', '127.9.9.9'),
+      port: fc.constantFrom(1, 81),
+      weight: fc.integer({ min: 0, max: 256 }),
+      state: fc.constantFrom('ready', 'draining', 'maintenance'),
+    })
+    .map((record) => JSON.stringify(record)),
+  fc.constantFrom('', 'nonsense', '127.0.0.1:0', '{"address":1}', 'a b:80', '10.0.0.1:80\nserver x'),
+);
+const policy = fc.constantFrom(
+  '{"balance":"roundrobin"}',
+  '{"hosts":["x.example.com","*.y.example.com"],"paths":["/a","/b/"]}',
+  '{"check":{"kind":"none"}}',
+  '{"check":{"kind":"http","path":"/health"}}',
+  '{"mode":"gopher"}',
+);
+const put = fc.oneof(
+  { weight: 6, arbitrary: fc.tuple(service, instance, value).map(([s, i, v]) => [`instances/${s}/${i}`, v] as const) },
+  { weight: 3, arbitrary: fc.tuple(service, instance).map(([s, i]) => [`instances/${s}/${i}`, undefined] as const) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(service, fc.option(policy)).map(([s, p]) => [`services/${s}`, p ?? undefined] as const),
+  },
+);
+const act: fc.Arbitrary<Act> = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc
+      .array(put, { minLength: 1, maxLength: 6 })
+      .map((puts): Act => ({ kind: 'change', changes: Object.fromEntries(puts) })),
+  },
+  { weight: 1, arbitrary: fc.constant<Act>({ kind: 'reload-by-another' }) },
+  { weight: 1, arbitrary: fc.constant<Act>({ kind: 'worker-killed' }) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom('set server web/i-1 weight 3', 'set server web/i-1 state maint', 'add map ROUTES stray/ web')
+      .map((command): Act => ({ kind: 'runtime-command', command })),
+  },
+);
+
+let balancer: TestBalancer;
+beforeAll(async () => {
+  balancer = await startBalancer();
+  balancer.snapshot({});
+  await balancer.balancer.start();
+});
+afterEach((context) => {
+  if (context.task.result?.state === 'fail') process.stderr.write(balancer.lines.slice(-200).join(''));
+});
+afterAll(() => balancer.stop());
+
+/** What HAProxy itself says, in the form of `wanted`. */
+async function actual(): Promise<{ servers: readonly string[]; routes: readonly string[] }> {
+  const { servers, routes } = await balancer.link.inspect();
+  return {
+    servers: [...servers]
+      .flatMap(([backend, all]) =>
+        [...all].map(([name, s]) => `${backend}/${name} ${s.host} ${s.port} ${s.weight} ${s.disabled}`),
+      )
+      .sort(),
+    routes: [...routes].map((route) => route.join(' ')).sort(),
+  };
+}
+
+/** What the catalog asks for, computed anew from the rendered lines. */
+function wanted(): { servers: readonly string[]; routes: readonly string[] } {
+  const { served, catalog } = balancer.balancer.status();
+  const servers = [];
+  for (const { name, instances } of catalog.services.values()) {
+    for (const id of instances.keys()) {
+      const line = parseServerLine(served.backends.get(name)?.servers.get(id) ?? '');
+      servers.push(`${name}/${id} ${line?.host} ${line?.port} ${line?.weight} ${line?.disabled}`);
+    }
+  }
+  return { servers: servers.sort(), routes: [...served.routes].map((route) => route.join(' ')).sort() };
+}
+
+async function perform(step: Act): Promise<void> {
+  switch (step.kind) {
+    case 'change':
+      balancer.change(step.changes);
+      break;
+    case 'reload-by-another':
+      // Refused while a killed one is starting again.
+      await balancer.haproxy.reload().catch(() => undefined);
+      break;
+    case 'worker-killed': {
+      const processes = await balancer.haproxy.processes();
+      if (processes?.workerPid !== undefined) signal(processes.workerPid, 'SIGKILL');
+      break;
+    }
+    case 'runtime-command': {
+      const command = step.command.replace('ROUTES', balancer.layout.routesMap);
+      // The worker may just be starting again.
+      await until('the command is taken', async () => {
+        const path = balancer.layout.runtimeSocket;
+        const connection = await connectRuntime({ path, greetingMs: 300, answerMs: 5000, onLost: () => undefined });
+        await connection.run([command]);
+        connection.close();
+        return true;
+      });
+      balancer.balancer.runtimeLost('the test asks for an inspection');
+      break;
+    }
+  }
+}
+
+test('after any history HAProxy, the files and the registry say the same', { timeout: 240_000 }, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(act, { minLength: 1, maxLength: 12 }), async (history) => {
+      for (const step of history) await perform(step);
+      await until(
+        'HAProxy serves what is wanted',
+        async () => {
+          if (balancer.balancer.status().pending.length > 0) return false;
+          const [is, should] = [await actual(), wanted()];
+          try {
+            expect(is).toEqual(should);
+            return true;
+          } catch (cause) {
+            throw new Error(`HAProxy differs: ${JSON.stringify({ is, should })}`, { cause });
+          }
+        },
+        { deadlineMs: 15_000, everyMs: 20 },
+      );
+      await until('the file agrees', async () => {
+        const config = await balancer.config();
+        const inFile = [...config.matchAll(/^ {4}(server .*)$/gm)].map(([, line]) => line);
+        const { served } = balancer.balancer.status();
+        const believed = [...served.backends.values()].flatMap((backend) => [...backend.servers.values()]);
+        return inFile.sort().join('\n') === believed.sort().join('\n');
+      });
+    }),
+    { numRuns: Number(process.env['HISTORIES'] ?? 40), endOnFailure: true },
+  );
+});
