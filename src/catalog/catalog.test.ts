@@ -1,0 +1,96 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { revision } from '../model/revision.ts';
+import type { Change, Entry } from '../registry/registry.ts';
+import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
+
+const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(1n), leased: false });
+const put = (key: string, value: string): Change => ({ kind: 'put', entry: entry(key, value) });
+const gone = (key: string): Change => ({ kind: 'delete', key, revision: revision(1n) });
+
+function fold(catalog: Catalog, ...changes: readonly Change[]) {
+  return foldEvent(catalog, { kind: 'changes', revision: revision(2n), changes });
+}
+
+function snapshot(entries: Readonly<Record<string, string>>, catalog = emptyCatalog) {
+  const map = new Map(Object.entries(entries).map(([key, value]) => [key, entry(key, value)]));
+  return foldEvent(catalog, { kind: 'snapshot', revision: revision(3n), cluster: 'c', entries: map });
+}
+
+describe('the catalog', () => {
+  test('takes an instance from host:port and from JSON', () => {
+    const { catalog } = fold(
+      emptyCatalog,
+      put('instances/web/a', '10.0.0.1:80'),
+      put('instances/web/b', '{"address":"::1","port":81,"weight":7,"version":"v2"}'),
+    );
+    const web = [...catalog.services.values()][0];
+    expect(web?.instances.toArray().map(([, { address, weight, version }]) => [address.host, weight, version])).toEqual(
+      [
+        ['10.0.0.1', 100, undefined],
+        ['::1', 7, 'v2'],
+      ],
+    );
+  });
+
+  test('says which instances were touched, and when the whole service was', () => {
+    const first = fold(emptyCatalog, put('instances/web/a', '10.0.0.1:80'));
+    expect([...first.touched.values()]).toEqual([{ whole: true, instances: new Set(['a']) }]);
+    const second = fold(first.catalog, put('instances/web/b', '10.0.0.2:80'));
+    expect([...second.touched.values()]).toEqual([{ whole: false, instances: new Set(['b']) }]);
+    const third = fold(second.catalog, put('services/web', '{"balance":"random"}'));
+    expect([...third.touched.values()]).toEqual([{ whole: true, instances: new Set() }]);
+  });
+
+  test('an equal value touches nothing', () => {
+    const { catalog } = fold(emptyCatalog, put('instances/web/a', '10.0.0.1:80'));
+    expect(fold(catalog, put('instances/web/a', '10.0.0.1:80')).touched.size).toBe(0);
+    expect(snapshot({ 'instances/web/a': '10.0.0.1:80' }, catalog).touched.size).toBe(0);
+  });
+
+  test('a refused value is named once and keeps what was good', () => {
+    const { catalog } = fold(emptyCatalog, put('instances/web/a', '10.0.0.1:80'));
+    const bad = fold(catalog, put('instances/web/a', '10.0.0.1:99999'));
+    expect(bad.rejections).toMatchObject([{ key: 'instances/web/a', lastGoodServes: true }]);
+    expect(bad.catalog.services.size).toBe(1);
+    expect(fold(bad.catalog, put('instances/web/a', '10.0.0.1:99999')).rejections).toEqual([]);
+    const mended = fold(bad.catalog, put('instances/web/a', '10.0.0.2:80'));
+    expect(mended.catalog.rejected.size).toBe(0);
+  });
+
+  test('a service is there as long as it has an instance or a policy', () => {
+    let { catalog } = fold(emptyCatalog, put('instances/web/a', '10.0.0.1:80'), put('services/web', '{}'));
+    catalog = fold(catalog, gone('instances/web/a')).catalog;
+    expect(catalog.services.size).toBe(1);
+    const last = fold(catalog, gone('services/web'));
+    expect(last.catalog.services.size).toBe(0);
+    expect([...last.touched.values()][0]?.whole).toBe(true);
+  });
+
+  test('what is not in a snapshot does not exist', () => {
+    const { catalog } = fold(emptyCatalog, put('instances/web/a', '10.0.0.1:80'), put('instances/web/bad', 'x'));
+    const after = snapshot({ 'instances/api/b': '10.0.0.2:80' }, catalog);
+    expect([...after.catalog.services.keys()]).toEqual(['api']);
+    expect(after.catalog.rejected.size).toBe(0);
+  });
+
+  test('changes one by one and the snapshot of their result give the same', () => {
+    const key = fc.constantFrom('instances/web/a', 'instances/web/b', 'instances/api/a', 'services/web', 'keys/x', '?');
+    const value = fc.constantFrom('10.0.0.1:80', '10.0.0.2:80', '{}', '{"balance":"random"}', undefined);
+    fc.assert(
+      fc.property(fc.array(fc.tuple(key, value)), (history) => {
+        let catalog = emptyCatalog;
+        const tree = new Map<string, string>();
+        for (const [at, text] of history) {
+          catalog = fold(catalog, text === undefined ? gone(at) : put(at, text)).catalog;
+          if (text === undefined) tree.delete(at);
+          else tree.set(at, text);
+        }
+        // A key whose newest value is refused keeps an older one, which a snapshot alone cannot know.
+        const again = snapshot(Object.fromEntries(tree), catalog);
+        expect(again.touched.size).toBe(0);
+        expect(again.catalog.rejected.keySeq().toSet().equals(catalog.rejected.keySeq().toSet())).toBe(true);
+      }),
+    );
+  });
+});

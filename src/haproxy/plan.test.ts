@@ -1,0 +1,102 @@
+import { Map as PersistentMap } from 'immutable';
+import { describe, expect, test } from 'vitest';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import { noRevision } from '../model/revision.ts';
+import { allTouched } from '../model/touched.ts';
+import type { Rendered } from '../render/render.ts';
+import { afterStep, planChanges } from './plan.ts';
+import { describeStep } from './step.ts';
+
+type Services = Readonly<Record<string, { head?: string; servers: Readonly<Record<string, string>> }>>;
+
+function rendered(services: Services, frame = 'frame\n', routes: Readonly<Record<string, string>> = {}): Rendered {
+  return {
+    revision: noRevision,
+    frame: { before: frame, indent: '', after: '' },
+    backends: PersistentMap(
+      Object.entries(services).map(([name, { head = `backend ${name}\n`, servers }]) => [
+        name as ServiceName,
+        {
+          name: name as ServiceName,
+          around: { before: head, indent: '    ', after: '\n' },
+          servers: PersistentMap(
+            Object.entries(servers).map(([id, line]) => [id as InstanceId, `server ${id} ${line}`]),
+          ),
+        },
+      ]),
+    ),
+    routes: PersistentMap(Object.entries(routes).map(([route, service]) => [route, service as ServiceName])),
+  };
+}
+
+function plan(before: Rendered, after: Rendered, graveyard: ReadonlyMap<string, string> = new Map()) {
+  const names = new Set([...before.backends.keys(), ...after.backends.keys()]);
+  const { steps, reload } = planChanges(before, after, allTouched(names), graveyard);
+  return { steps: steps.map(describeStep), reload: reload.map(({ kind }) => kind) };
+}
+
+const web = (servers: Readonly<Record<string, string>>) => rendered({ web: { servers } });
+
+describe('the plan', () => {
+  test('is empty for equal states', () => {
+    expect(plan(web({ a: '10.0.0.1:80' }), web({ a: '10.0.0.1:80' }))).toEqual({ steps: [], reload: [] });
+  });
+
+  test('adds before it removes', () => {
+    expect(plan(web({ a: '10.0.0.1:80 check' }), web({ b: '[::1]:80 weight 7 check' })).steps).toEqual([
+      'add server web/b [::1]:80 weight 7 check',
+      'set server web/a state maint',
+    ]);
+  });
+
+  test.each([
+    ['10.0.0.1:80 weight 1', '10.0.0.1:80 weight 9', 'set server web/a weight 9'],
+    ['10.0.0.1:80', '10.0.0.2:81', 'set server web/a addr 10.0.0.2 port 81'],
+    ['10.0.0.1:80', '[fd00::2]:81', 'set server web/a addr fd00::2 port 81'],
+    ['10.0.0.1:80', '10.0.0.1:80 disabled', 'set server web/a state maint'],
+    ['10.0.0.1:80 disabled', '10.0.0.1:80', 'set server web/a state ready'],
+  ])('%s → %s is one command', (before, after, command) => {
+    expect(plan(web({ a: before }), web({ a: after }))).toEqual({ steps: [command], reload: [] });
+  });
+
+  test.each([
+    ['10.0.0.1:80', '10.0.0.1:80 check', 'server-keywords'],
+    ['10.0.0.1:80', '10.0.0.1:80 sni str("x")', 'server-line'],
+  ])('%s → %s takes a reload', (before, after, reason) => {
+    expect(plan(web({ a: before }), web({ a: after }))).toEqual({ steps: [], reload: [reason] });
+  });
+
+  test('takes a reload for a new service and leaves its routes to it', () => {
+    const after = rendered({ web: { servers: {} }, api: { servers: {} } }, 'frame\n', { 'api/': 'api' });
+    expect(plan(web({}), after)).toEqual({ steps: [], reload: ['new-backend'] });
+  });
+
+  test('empties a service that left, and needs no reload for that', () => {
+    const before = rendered({ web: { servers: { a: '10.0.0.1:80' } } }, 'frame\n', { 'web/': 'web' });
+    expect(plan(before, rendered({}))).toEqual({
+      steps: ['del map routes.map web/', 'set server web/a state maint'],
+      reload: [],
+    });
+  });
+
+  test('does not wait with instances for a reload that something else needs', () => {
+    const after = rendered({ web: { servers: { a: '10.0.0.1:80' } } }, 'another frame\n');
+    expect(plan(web({}), after)).toEqual({ steps: ['add server web/a 10.0.0.1:80 weight 1'], reload: ['frame'] });
+  });
+
+  test('revives a name whose old server still closes connections', () => {
+    const graveyard = new Map([['web/a', 'server a 10.0.0.1:80 weight 5 check']]);
+    expect(plan(web({}), web({ a: '10.0.0.9:80 weight 5 check' }), graveyard).steps).toEqual([
+      'set server web/a addr 10.0.0.9 port 80',
+    ]);
+    expect(plan(web({}), web({ a: '10.0.0.9:80' }), graveyard).reload).toEqual(['server-keywords']);
+  });
+
+  test('done step by step gives what was desired', () => {
+    const before = web({ a: '10.0.0.1:80', b: '10.0.0.2:80' });
+    const after = web({ b: '10.0.0.2:80 weight 4', c: '10.0.0.3:80' });
+    const { steps } = planChanges(before, after, allTouched(before.backends.keys()), new Map());
+    const done = steps.reduce((served, step) => afterStep(served, after, step), before);
+    expect(done.backends.equals(after.backends) || plan(done, after).steps.length === 0).toBe(true);
+  });
+});
