@@ -7,7 +7,7 @@ import { isAlive } from './process-signal.ts';
 export type Processes = {
   readonly masterPid: number;
   readonly failedReloads: number;
-  /** The one that serves; undefined for a moment while a reload is loading. */
+  /** The one that serves; undefined when there is none at the moment. */
   readonly workerPid: number | undefined;
   /** Workers of earlier reloads that still finish their connections (HAProxy lists a bounded number). */
   readonly oldWorkers: number;
@@ -43,12 +43,17 @@ export function parseProcesses(answer: string): Processes | undefined {
   const master = /^(\d+)\s+master\s+\d+ \[failed: (\d+)\]/m.exec(answer);
   if (!master) return undefined;
   const [current = '', old = ''] = answer.split('# old workers');
-  const workers = [...current.matchAll(/^(\d+)\s+worker\s/gm)];
+  const olds = [...old.matchAll(/^(\d+)\s+worker\s+(\d+)/gm)]
+    .map(([, pid, reloads]) => ({ pid: Number(pid), reloads: Number(reloads) }))
+    .sort((a, b) => a.reloads - b.reloads);
+  const pid = /^(\d+)\s+worker\s/m.exec(current)?.[1];
+  // 3.4 goes on listing the serving worker as an old one when its successor died while loading.
+  const serving = pid === undefined ? olds.shift()?.pid : Number(pid);
   return {
     masterPid: Number(master[1]),
     failedReloads: Number(master[2]),
-    workerPid: workers[0] === undefined ? undefined : Number(workers[0][1]),
-    oldWorkers: [...old.matchAll(/^\d+\s+worker\s/gm)].length,
+    workerPid: serving,
+    oldWorkers: olds.length,
   };
 }
 
