@@ -100,6 +100,13 @@ export function parseRecord(text: string): Parsed<ReadonlyMap<string, unknown>> 
   }
 }
 
+/** Reads a version, a zone or a name in meta: 1 to 63 of `A-Za-z0-9._+-`, a letter or digit first. */
+export function parseLabel(text: string): Parsed<string> {
+  return word.test(text)
+    ? accepted(text)
+    : refused(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ + -, a letter or digit first`);
+}
+
 function readAddress(address: unknown, port: unknown): Parsed<Address> {
   if (typeof address !== 'string') return refused('address is missing or not a string');
   if (port === undefined) return parseAddress(address);
@@ -113,9 +120,9 @@ function readAddress(address: unknown, port: unknown): Parsed<Address> {
 function optionalWord(record: ReadonlyMap<string, unknown>, name: string): Parsed<string | undefined> {
   const value = record.get(name);
   if (value === undefined) return accepted(undefined);
-  return typeof value === 'string' && word.test(value)
-    ? accepted(value)
-    : refused(`${name} is not 1 to 63 of A-Z a-z 0-9 . _ + -, a letter or digit first`);
+  if (typeof value !== 'string') return refused(`${name} is not a string`);
+  const label = parseLabel(value);
+  return label.ok ? label : refused(`${name} ${label.reason}`);
 }
 
 function readMeta(value: unknown): Parsed<Readonly<Record<string, string>>> {

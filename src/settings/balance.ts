@@ -1,0 +1,97 @@
+import type { Address } from '../model/address.ts';
+import type { Fault } from '../model/fault.ts';
+import { accepted, quote, refused } from '../model/parsed.ts';
+import { declareCommand } from './command.ts';
+import { type LogSettings, logOptions, logSettings } from './log.ts';
+import { defaulted, type Machine, optional } from './option.ts';
+import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
+import { addressWord, durationWord, pathWord, word } from './words.ts';
+
+/** What an operator sets for a balancer. */
+export type BalanceSettings = {
+  /** This balancer's name in the fleet. */
+  readonly id: string;
+  readonly dir: string;
+  /** Where HAProxy serves HTTP. */
+  readonly http: Address;
+  /** Where pointsman serves metrics and health. */
+  readonly admin: Address;
+  /** A folder with own templates; the shipped ones stand in for those that it does not have. */
+  readonly templates: string | undefined;
+  readonly haproxy: string | undefined;
+  /** Reloads are at least this far apart, in ms; the first is immediate. */
+  readonly reloadIntervalMs: number;
+  /** How long an old worker may finish its connections after a reload, in ms. */
+  readonly hardStopAfterMs: number;
+};
+
+const stateFolder = ({ root, stateHome, home }: Machine): string =>
+  root || (stateHome ?? home) === undefined ? '/var/lib/pointsman' : `${stateHome ?? `${home}/.local/state`}/pointsman`;
+
+/** `pointsman balance`. */
+export const balanceCommand = declareCommand({
+  name: 'balance',
+  summary: 'follow the registry and keep an HAProxy true to it',
+  options: {
+    ...registryOptions,
+    http: defaulted({
+      placeholder: 'HOST:PORT',
+      description: 'where HAProxy serves HTTP',
+      word: addressWord,
+      fallback: '127.0.0.1:8080',
+    }),
+    admin: defaulted({
+      placeholder: 'HOST:PORT',
+      description: 'where pointsman serves metrics and health',
+      word: addressWord,
+      fallback: '127.0.0.1:8404',
+    }),
+    dir: defaulted({
+      placeholder: 'FOLDER',
+      description: 'where haproxy.cfg, its sockets and the last known state are kept',
+      word: pathWord,
+      fallback: { text: '/var/lib/pointsman as root, else ~/.local/state/pointsman', of: stateFolder },
+    }),
+    id: defaulted({
+      placeholder: 'NAME',
+      description: "this balancer's name, different from every other's",
+      word: word((text) =>
+        /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
+          ? accepted(text)
+          : refused(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`),
+      ),
+      fallback: { text: 'the host name', of: ({ hostname }) => hostname },
+    }),
+    templates: optional({
+      placeholder: 'FOLDER',
+      description: 'own templates; the shipped ones stand in for those that it does not have',
+      word: pathWord,
+    }),
+    haproxy: optional({
+      placeholder: 'FILE',
+      description: 'the haproxy to run, when it is not the one on PATH',
+      word: pathWord,
+    }),
+    reloadInterval: defaulted({
+      placeholder: 'DURATION',
+      description: 'reloads are at least this far apart; the first is immediate',
+      word: durationWord(0, 3_600_000),
+      fallback: '1s',
+    }),
+    hardStopAfter: defaulted({
+      placeholder: 'DURATION',
+      description: "how long HAProxy's old process may finish its connections after a reload",
+      word: durationWord(1000, 86_400_000),
+      fallback: '10m',
+    }),
+    ...logOptions,
+  },
+  assemble: (values): { registry: RegistrySettings; log: LogSettings; balance: BalanceSettings } | Fault => {
+    const registry = registrySettings(values);
+    if (registry instanceof Error) return registry;
+    const { id, dir, http, admin, templates, haproxy } = values;
+    const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs } = values;
+    const balance = { id, dir, http, admin, templates, haproxy, reloadIntervalMs, hardStopAfterMs };
+    return { registry, log: logSettings(values), balance };
+  },
+});

@@ -1,0 +1,23 @@
+import type { Fault } from '../model/fault.ts';
+import type { Machine, Option, OptionTable, ValuesOf } from './option.ts';
+
+/** A command as data: what parsing, help and the reference are made from. */
+export type CommandDeclaration<Table extends OptionTable, Settings> = {
+  readonly name: string;
+  readonly summary: string;
+  /** What may follow the flags. */
+  readonly operands?: { readonly syntax: string; readonly description: string };
+  readonly options: Table;
+  /** Joins the values, or says which do not go together. */
+  readonly assemble: (values: ValuesOf<Table>, machine: Machine) => Settings | Fault;
+};
+
+/** Any command, for those who only list its options. */
+export type AnyCommand = Pick<
+  CommandDeclaration<Readonly<Record<string, Option>>, never>,
+  'name' | 'summary' | 'operands' | 'options'
+>;
+
+export const declareCommand = <Table extends OptionTable, Settings>(
+  declaration: CommandDeclaration<Table, Settings>,
+): CommandDeclaration<Table, Settings> => declaration;

@@ -1,0 +1,6 @@
+import { balanceCommand } from './balance.ts';
+import type { AnyCommand } from './command.ts';
+import { registerCommand } from './register.ts';
+
+/** Every command that takes settings. */
+export const commands: readonly AnyCommand[] = [balanceCommand, registerCommand];

@@ -1,0 +1,29 @@
+import { defaulted, type ValuesOf } from './option.ts';
+import { choiceWord } from './words.ts';
+
+/** How pointsman logs. */
+export type LogSettings = {
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** `auto`: pretty on a terminal, JSON lines elsewhere. */
+  readonly format: 'json' | 'pretty' | 'auto';
+};
+
+/** The options of every command that runs for long. */
+export const logOptions = {
+  logLevel: defaulted({
+    placeholder: 'LEVEL',
+    description: 'trace, debug, info, warn, error or silent',
+    word: choiceWord(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+    fallback: 'info',
+  }),
+  logFormat: defaulted({
+    placeholder: 'FORMAT',
+    description: 'json, pretty, or auto: pretty on a terminal',
+    word: choiceWord(['json', 'pretty', 'auto']),
+    fallback: 'auto',
+  }),
+};
+
+export function logSettings(values: ValuesOf<typeof logOptions>): LogSettings {
+  return { level: values.logLevel, format: values.logFormat };
+}

@@ -1,0 +1,74 @@
+import type { GenericSchema } from 'valibot';
+
+/** A word that a setting's text is read into; a refusal's message fits after the setting's name. */
+export type Word<T> = GenericSchema<string, T>;
+
+/** What the machine says about itself; defaults may depend on it. */
+export type Machine = {
+  readonly hostname: string;
+  /** The user's home folder; undefined when there is none. */
+  readonly home: string | undefined;
+  /** $XDG_STATE_HOME, where a user's programs keep their state. */
+  readonly stateHome: string | undefined;
+  readonly root: boolean;
+};
+
+/** Used when no source gives a value. `text` stands in help and reference. */
+export type Fallback = { readonly text: string; readonly of: (machine: Machine) => string };
+
+type Declared = {
+  /** For help: `HOST:PORT`, `DURATION`. */
+  readonly placeholder: string;
+  readonly description: string;
+};
+
+/** Always has a value. */
+export type Defaulted<T> = Declared & {
+  readonly kind: 'defaulted';
+  readonly word: Word<T>;
+  readonly fallback: Fallback;
+};
+/** Must be given. */
+export type Required<T> = Declared & { readonly kind: 'required'; readonly word: Word<T> };
+/** May be left out. */
+export type Optional<T> = Declared & { readonly kind: 'optional'; readonly word: Word<T> };
+/** `name=value`, any number of them: the flag repeated, the variable with commas, the file with a mapping. */
+export type Pairs<T> = Declared & { readonly kind: 'pairs'; readonly word: Word<readonly [string, T]> };
+/** Must not be seen in a process list, so only a variable gives it. */
+export type Secret = Declared & { readonly kind: 'secret' };
+
+/** One setting, declared once: parsing, help and the reference all come from it. Its name is its key in the table. */
+export type Option = Defaulted<unknown> | Required<unknown> | Optional<unknown> | Pairs<unknown> | Secret;
+
+export type OptionTable = Readonly<Record<string, Option>>;
+
+export type ValueOf<O extends Option> = O extends Defaulted<infer T> | Required<infer T>
+  ? T
+  : O extends Optional<infer T>
+    ? T | undefined
+    : O extends Pairs<infer T>
+      ? Readonly<Record<string, T>>
+      : string | undefined;
+
+export type ValuesOf<Table extends OptionTable> = { readonly [Key in keyof Table]: ValueOf<Table[Key]> };
+
+type Given<O> = Omit<O, 'kind'>;
+export const defaulted = <T>(
+  option: Omit<Given<Defaulted<T>>, 'fallback'> & { fallback: Fallback | string },
+): Defaulted<T> => {
+  const { fallback } = option;
+  return {
+    ...option,
+    kind: 'defaulted',
+    fallback: typeof fallback === 'string' ? { text: fallback, of: () => fallback } : fallback,
+  };
+};
+export const required = <T>(option: Given<Required<T>>): Required<T> => ({ ...option, kind: 'required' });
+export const optional = <T>(option: Given<Optional<T>>): Optional<T> => ({ ...option, kind: 'optional' });
+export const pairs = <T>(option: Given<Pairs<T>>): Pairs<T> => ({ ...option, kind: 'pairs' });
+export const secret = (option: Given<Secret>): Secret => ({ ...option, kind: 'secret' });
+
+/** `reloadInterval` as its flag (without `--`) and its field in the file: `reload-interval`. */
+export const fieldName = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+/** `reloadInterval` as its variable: `POINTSMAN_RELOAD_INTERVAL`. */
+export const variableName = (key: string): string => `POINTSMAN_${fieldName(key).replaceAll('-', '_').toUpperCase()}`;

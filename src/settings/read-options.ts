@@ -1,0 +1,92 @@
+import { safeParse } from 'valibot';
+import { Fault } from '../model/fault.ts';
+import {
+  fieldName,
+  type Machine,
+  type Option,
+  type OptionTable,
+  type ValuesOf,
+  variableName,
+  type Word,
+} from './option.ts';
+import type { FileField, Given, Sources } from './sources.ts';
+
+/** The values, or every problem there is: whoever mends a settings file wants to see them all at once. */
+export type Reading<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly Fault[] };
+
+type Found = { readonly values: readonly Given[] } | { readonly problem: Fault } | undefined;
+
+/** Reads a table of options: flag before variable before file before default. */
+export function readOptions<Table extends OptionTable>(
+  table: Table,
+  sources: Sources,
+  machine: Machine,
+): Reading<ValuesOf<Table>> {
+  const problems: Fault[] = [];
+  const parse = (word: Word<unknown>, { text, where }: Given): unknown => {
+    const result = safeParse(word, text);
+    if (result.success) return result.output;
+    problems.push(new Fault('settings', result.issues[0].message, { where }));
+    return undefined;
+  };
+  const read = (key: string, option: Option): unknown => {
+    if (option.kind === 'secret') return sources.env[variableName(key)] || undefined;
+    const found = find(key, option, sources);
+    if (found !== undefined && 'problem' in found) return void problems.push(found.problem);
+    const given = found?.values.at(-1);
+    switch (option.kind) {
+      case 'pairs':
+        return Object.fromEntries(
+          (found?.values ?? [])
+            .map((pair) => parse(option.word, pair) as readonly [string, unknown] | undefined)
+            .filter(isPair),
+        );
+      case 'optional':
+        return given === undefined ? undefined : parse(option.word, given);
+      case 'defaulted':
+        return parse(
+          option.word,
+          given ?? { text: option.fallback.of(machine), where: `--${fieldName(key)} by default` },
+        );
+      case 'required':
+        if (given !== undefined) return parse(option.word, given);
+        return void problems.push(
+          new Fault('settings', 'it is missing', {
+            where: `--${fieldName(key)}`,
+            hint: `give the flag, ${variableName(key)}, or ${fieldName(key)} in the settings file: ${option.description}`,
+          }),
+        );
+    }
+  };
+  const values = Object.fromEntries(Object.entries(table).map(([key, option]) => [key, read(key, option)]));
+  return problems.length > 0 ? { ok: false, problems } : { ok: true, value: values as ValuesOf<Table> };
+}
+
+const isPair = (pair: readonly [string, unknown] | undefined): pair is readonly [string, unknown] => pair !== undefined;
+
+function find(key: string, option: Option, { flags, env, file }: Sources): Found {
+  const name = fieldName(key);
+  const flag = flags.get(name);
+  if (flag !== undefined) return { values: flag.map((text) => ({ text, where: `--${name}` })) };
+
+  // An empty variable counts as none: compose files and unit files write `POINTSMAN_ZONE=${ZONE:-}`.
+  const variable = env[variableName(key)];
+  if (variable !== undefined && variable !== '') {
+    const texts = option.kind === 'pairs' ? variable.split(',') : [variable];
+    return { values: texts.map((text) => ({ text, where: variableName(key) })) };
+  }
+
+  const field = file?.fields.get(name)?.field;
+  return field === undefined ? undefined : valuesOfField(option, field);
+}
+
+function valuesOfField(option: Option, field: FileField): Found {
+  const wantsPairs = option.kind === 'pairs';
+  if (field.kind === 'mapping' && wantsPairs) return { values: field.entries };
+  if (field.kind === 'scalar' && !wantsPairs) return { values: [field.given] };
+  const where = field.kind === 'scalar' ? field.given.where : field.where;
+  const what = wantsPairs ? 'it must be a mapping of names to values' : `it must be one value: ${option.placeholder}`;
+  return { problem: new Fault('settings', what, { where }) };
+}

@@ -1,0 +1,74 @@
+import { Fault } from '../model/fault.ts';
+import type { CommandDeclaration } from './command.ts';
+import { commands } from './commands.ts';
+import { didYouMean } from './nearest.ts';
+import { fieldName, type Machine, type OptionTable, optional, variableName } from './option.ts';
+import { type Reading, readOptions } from './read-options.ts';
+import type { SettingsFile, Sources } from './sources.ts';
+import { pathWord } from './words.ts';
+
+/** Of every command: where the file with its settings is. A flag or a variable, for the file cannot say. */
+export const configOption = {
+  config: optional({
+    placeholder: 'FILE',
+    description: 'a YAML file with settings, each named as its flag',
+    word: pathWord,
+  }),
+};
+
+/** The path of the settings file, if one is named. */
+export function readConfigPath(sources: Omit<Sources, 'file'>, machine: Machine): Reading<string | undefined> {
+  const reading = readOptions(configOption, { ...sources, file: undefined }, machine);
+  return reading.ok ? { ok: true, value: reading.value.config } : reading;
+}
+
+/** Reads a command's settings from all sources, or tells everything that is wrong with them. */
+export function readSettings<Table extends OptionTable, Settings>(
+  command: CommandDeclaration<Table, Settings>,
+  sources: Sources,
+  machine: Machine,
+): Reading<Settings> {
+  const strange = [
+    ...strangeVariables(sources.env),
+    ...(sources.file === undefined ? [] : strangeFields(sources.file)),
+  ];
+  const reading = readOptions(command.options, sources, machine);
+  if (!reading.ok) return { ok: false, problems: [...strange, ...reading.problems] };
+  const settings = command.assemble(reading.value, machine);
+  if (settings instanceof Fault) return { ok: false, problems: [...strange, settings] };
+  return strange.length > 0 ? { ok: false, problems: strange } : { ok: true, value: settings };
+}
+
+// A variable or a field of another command is no mistake: one environment or file may serve several.
+const allOptions = (): [string, { kind: string }][] =>
+  [configOption, ...commands.map(({ options }): OptionTable => options)].flatMap((table) => Object.entries(table));
+
+/**
+ * Variables that Kubernetes and Docker links put into every container beside a service that is named `pointsman` or
+ * `pointsman-…`: POINTSMAN_SERVICE_HOST, POINTSMAN_PORT=tcp://…, POINTSMAN_ADMIN_PORT_8404_TCP_ADDR.
+ */
+const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$/;
+
+function strangeVariables(env: Sources['env']): Fault[] {
+  const known = allOptions().map(([key]) => variableName(key));
+  return Object.keys(env)
+    .filter((name) => name.startsWith('POINTSMAN_') && !known.includes(name) && !serviceLink.test(name))
+    .map((name) => {
+      const hint = didYouMean(name, known);
+      return new Fault('settings', 'pointsman knows no such variable', {
+        where: name,
+        ...(hint === undefined ? {} : { hint }),
+      });
+    });
+}
+
+function strangeFields(file: SettingsFile): Fault[] {
+  const options = allOptions().filter(([key, { kind }]) => kind !== 'secret' && key !== 'config');
+  const known = options.map(([key]) => fieldName(key));
+  return [...file.fields]
+    .filter(([name]) => !known.includes(name))
+    .map(([name, { where }]) => {
+      const hint = didYouMean(name, known) ?? `there are ${known.join(', ')}`;
+      return new Fault('settings', 'pointsman knows no such setting', { where: `${where}: ${name}`, hint });
+    });
+}

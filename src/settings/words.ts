@@ -1,0 +1,68 @@
+import { check, type GenericSchema, pipe, rawTransform, string } from 'valibot';
+import { type Address, parseAddress } from '../model/address.ts';
+import { formatDuration, parseDuration } from '../model/duration.ts';
+import { parseLabel } from '../model/instance.ts';
+import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { didYouMean } from './nearest.ts';
+import type { Word } from './option.ts';
+
+/** Makes a word of one of the model's parsers, so that a setting and a registry key are judged alike. */
+export function word<T>(parse: (text: string) => Parsed<T>): Word<T> {
+  return pipe(
+    string(),
+    rawTransform(({ dataset, addIssue, NEVER }) => {
+      const parsed = parse(dataset.value);
+      if (parsed.ok) return parsed.value;
+      addIssue({ message: parsed.reason });
+      return NEVER;
+    }),
+  );
+}
+
+/** A duration in ms within bounds. */
+export function durationWord(leastMs: number, mostMs: number): Word<number> {
+  const bounds = `from ${formatDuration(leastMs)} to ${formatDuration(mostMs)}`;
+  return pipe(
+    word(parseDuration),
+    check(
+      (ms) => ms >= leastMs && ms <= mostMs,
+      (issue) => `${formatDuration(issue.input)} is not ${bounds}`,
+    ),
+  );
+}
+
+/** One of a few names. */
+export function choiceWord<const Names extends readonly string[]>(names: Names): GenericSchema<string, Names[number]> {
+  return word((text) => {
+    const name = names.find((candidate) => candidate === text);
+    if (name !== undefined) return accepted<Names[number]>(name);
+    const hint = didYouMean(text, names);
+    return refused(`${quote(text)} is none of ${names.join(', ')}${hint === undefined ? '' : ` (${hint})`}`);
+  });
+}
+
+export const addressWord: Word<Address> = word(parseAddress);
+
+/** A file or folder. */
+export const pathWord: Word<string> = word((text) => {
+  if (text === '') return refused('a path is missing');
+  return text.includes('\0') ? refused(`${quote(text)} is not a path`) : accepted(text);
+});
+
+/** HAProxy's weights. */
+export const weightWord: Word<number> = word((text) => {
+  const weight = /^[0-9]{1,3}$/.test(text) ? Number(text) : Number.NaN;
+  return weight <= 256 ? accepted(weight) : refused(`${quote(text)} is not a whole number from 0 to 256`);
+});
+
+export const labelWord: Word<string> = word(parseLabel);
+
+/** `name=value` for an instance's meta. */
+export const metaWord: Word<readonly [string, string]> = word((text) => {
+  const equals = text.indexOf('=');
+  if (equals < 1) return refused(`${quote(text)} is not name=value`);
+  const name = parseLabel(text.slice(0, equals));
+  if (!name.ok) return name;
+  const value = text.slice(equals + 1);
+  return value.length <= 256 ? accepted([name.value, value]) : refused(`the value of ${name.value} is longer than 256`);
+});
