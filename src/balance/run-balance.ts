@@ -11,11 +11,11 @@ import type { Registry, RegistryEvent } from '../registry/registry.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import { isSafeText } from '../render/safe-text.ts';
 import type { FrameSettings } from '../render/view.ts';
+import type { BalanceSettings } from '../settings/balance.ts';
 import { Balancer } from './balancer.ts';
 import { layoutOf } from './files.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
-import type { BalanceSettings } from './settings.ts';
 import { StateFiles } from './state-files.ts';
 
 export type BalanceParts = {

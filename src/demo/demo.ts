@@ -1,0 +1,199 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createConnection, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import pc from 'picocolors';
+import { Fault } from '../model/fault.ts';
+import type { Registry } from '../registry/registry.ts';
+import { type Child, startChild } from './child.ts';
+import { parseLogLine } from './log-line.ts';
+import { startTraffic } from './traffic.ts';
+
+export type DemoOptions = {
+  /** Run on a real etcd that is started for the demo; otherwise on a folder. */
+  readonly etcd: boolean;
+  /** How to start pointsman itself: node and its entry. */
+  readonly pointsman: readonly [string, ...string[]];
+  /** Opens the registry at a location as `--registry` takes it. */
+  readonly openRegistry: (location: string) => Promise<Registry>;
+  readonly print: (line: string) => void;
+  /** Between two changes, in ms. */
+  readonly everyMs: number;
+  readonly signal: AbortSignal;
+};
+
+const httpPort = 8080;
+const adminPort = 8404;
+const firstInstances = 3;
+
+/** A balancer, its HAProxy and a handful of registered applications that come and go, until `signal` aborts. */
+export async function runDemo(options: DemoOptions): Promise<void> {
+  const { print, pointsman, signal } = options;
+  const dir = await mkdtemp(join(tmpdir(), 'pointsman-demo-'));
+  const children: Child[] = [];
+  const start = (name: string, command: readonly [string, ...string[]], onLine: (line: string) => void): Child => {
+    const child = startChild(name, command, onLine);
+    children.push(child);
+    return child;
+  };
+  let traffic: ReturnType<typeof startTraffic> | undefined;
+  try {
+    const http = await preferPort(httpPort);
+    const admin = await preferPort(adminPort);
+    const location = options.etcd ? await startEtcd(dir, start) : `dir:${join(dir, 'registry')}`;
+    await declareService(options, location);
+
+    const serving = new Promise<void>((resolve, reject) => {
+      const balancer = start(
+        'balancer',
+        [...pointsman, 'balance', '--registry', location, '--dir', join(dir, 'balancer'), '--log-format', 'json',
+          '--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`], // biome-ignore format: a command line
+        (line) => {
+          const log = parseLogLine(line);
+          if (log?.event === 'serving') resolve();
+          if (log?.event === 'applied')
+            print(pc.dim(`           served ${format(log.ms)} after it was known, revision ${log.revision}`));
+          if (log?.event === 'reloaded') print(pc.yellow(`           one reload: ${format(log.ms)}`));
+          if (log === undefined) print(pc.red(line));
+        },
+      );
+      void balancer.ended.then((how) => {
+        if (!signal.aborted) reject(new Fault('haproxy-start', `the balancer ended: ${how}`));
+      });
+    });
+    let next = 1;
+    const running: Child[] = [];
+    const join1 = async () => {
+      const id = `web-${next}`;
+      next += 1;
+      const port = await freePort();
+      print(`${clock()} ${pc.green('+')} ${pc.bold(id)} joins on port ${port}`);
+      running.push(
+        start(
+          id,
+          [...pointsman, 'register', '--registry', location, '--service', 'web', '--id', id,
+          '--address', `127.0.0.1:${port}`, '--ttl', '5s', '--log-format', 'json',
+          '--', ...pointsman, 'demo', '--app', id, '--port', String(port)], // biome-ignore format: a command line
+          () => undefined,
+        ),
+      );
+    };
+    for (let i = 0; i < firstInstances; i += 1) await join1();
+    await Promise.race([serving, aborted(signal)]);
+    if (signal.aborted) return;
+
+    const url = `http://127.0.0.1:${http}/`;
+    print('');
+    print(`  ${pc.bold('ask it')}      curl ${url}`);
+    print(`  ${pc.bold('watch it')}    curl http://127.0.0.1:${admin}/status    (or /metrics)`);
+    print(`  ${pc.bold('registry')}    ${location}`);
+    print(`  ${pc.bold('stop it')}     Ctrl-C`);
+    print('');
+    traffic = startTraffic(http, 20);
+    for (let turn = 0; !signal.aborted; turn += 1) {
+      await pause(options.everyMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) break;
+      const { byInstance, failed, lastFailure } = traffic.take();
+      const shares = [...byInstance].sort().map(([id, count]) => `${id} ${pc.cyan(String(count))}`);
+      const failures = failed === 0 ? pc.green('0 failed') : pc.red(`${failed} failed (${lastFailure})`);
+      print(`${clock()}   answered: ${shares.join('  ')}  ${failures}`);
+      if (turn % 2 === 1 && running.length > 2) {
+        const leaving = running.shift();
+        print(`${clock()} ${pc.red('-')} ${pc.bold(leaving?.name ?? '')} leaves`);
+        void leaving?.stop();
+      } else await join1();
+    }
+  } finally {
+    traffic?.stop();
+    print(pc.dim('stopping; nothing is left behind'));
+    // Instances first, so that the balancer sees them leave; the registry last.
+    for (const child of children.reverse()) if (child.name.startsWith('web-')) void child.stop();
+    await Promise.all(children.filter(({ name }) => name.startsWith('web-')).map(({ ended }) => ended));
+    for (const child of children) await child.stop();
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** So that the demo answers whatever host it is asked for. */
+async function declareService({ openRegistry, signal }: DemoOptions, location: string): Promise<void> {
+  const registry = await openRegistry(location);
+  try {
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(20_000)]);
+    await registry.write('services/web', JSON.stringify({ hosts: ['*'], balance: 'roundrobin' }), { signal: deadline });
+  } finally {
+    await registry.close();
+  }
+}
+
+async function startEtcd(
+  dir: string,
+  start: (name: string, command: readonly [string, ...string[]], onLine: (line: string) => void) => Child,
+): Promise<string> {
+  const [client, peer] = [await freePort(), await freePort()];
+  const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
+  const etcd = start(
+    'etcd',
+    ['etcd', '--data-dir', join(dir, 'etcd'), '--log-level', 'error',
+    '--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl, '--listen-peer-urls', peerUrl,
+    '--initial-advertise-peer-urls', peerUrl, '--initial-cluster', `default=${peerUrl}`], // biome-ignore format: a command line
+    () => undefined,
+  );
+  let end: string | undefined;
+  void etcd.ended.then((how) => {
+    end = how;
+  });
+  const deadline = performance.now() + 15_000;
+  while (!(await accepts(client))) {
+    if (end !== undefined || performance.now() > deadline) {
+      throw new Fault('registry-unreachable', `etcd did not start: ${end ?? 'no answer within 15 s'}`, {
+        hint: 'install it, as root: apt-get install etcd-server; or run the demo without --etcd',
+      });
+    }
+    await pause(20);
+  }
+  return `etcd://127.0.0.1:${client}`;
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+/** The port, or another one when it is in use. */
+async function preferPort(port: number): Promise<number> {
+  return (await listens(port)) ?? freePort();
+}
+
+async function freePort(): Promise<number> {
+  const port = await listens(0);
+  if (port === undefined) throw new Fault('address-in-use', 'no free port on 127.0.0.1');
+  return port;
+}
+
+function listens(port: number): Promise<number | undefined> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(undefined));
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined));
+    });
+  });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+const clock = (): string => pc.dim(new Date().toTimeString().slice(0, 8));
+const format = (ms: number | undefined): string => (ms === undefined ? '?' : `${ms} ms`);

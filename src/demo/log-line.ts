@@ -1,0 +1,28 @@
+/** What the demo understands of pointsman's own log. */
+export type LogLine = {
+  readonly event: string;
+  readonly message: string;
+  readonly revision: string | undefined;
+  readonly ms: number | undefined;
+};
+
+/** Reads a line of pointsman's JSON log; undefined for anything else. */
+export function parseLogLine(line: string): LogLine | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    const record = new Map<string, unknown>(Object.entries(JSON.parse(line) as object));
+    const text = (name: string) => {
+      const value = record.get(name);
+      return typeof value === 'string' ? value : undefined;
+    };
+    const ms = record.get('ms');
+    return {
+      event: text('event') ?? '',
+      message: text('msg') ?? '',
+      revision: text('revision'),
+      ms: typeof ms === 'number' ? ms : undefined,
+    };
+  } catch {
+    return undefined;
+  }
+}
