@@ -1,0 +1,124 @@
+import { revision } from '../../model/revision.ts';
+import type { Change, Entry } from '../registry.ts';
+import type { JournalRecord, LeaseReference } from './journal-record.ts';
+
+export type StoredEntry = {
+  readonly key: string;
+  readonly value: string;
+  readonly revision: number;
+  /** The stamp of the file that holds the value; see value-file.ts. */
+  readonly file: string;
+  readonly lease: LeaseReference | undefined;
+};
+
+export const toEntry = (stored: StoredEntry): Entry => ({
+  key: stored.key,
+  value: stored.value,
+  revision: revision(BigInt(stored.revision)),
+  leased: stored.lease !== undefined,
+});
+
+// Enough to recognise the file of a writer that was stopped between its record and its rename.
+const mostSuperseded = 10_000;
+
+/**
+ * The fold of a journal. Every process folds the same lines in the same order by the same rule, so all agree: a record
+ * counts if and only if its revision is the next one. Two writers that append at once both name the same revision; the
+ * first line in the file wins and the second is nothing for everybody, its author included, who then tries again. That is
+ * a compare-and-append, and takes no lock that a dead process could leave behind.
+ */
+export class JournalState {
+  cluster: string | undefined;
+  generation = 0;
+  /** Where this generation begins. */
+  base = 0;
+  revision = 0;
+  sealed = false;
+  readonly #entries = new Map<string, StoredEntry>();
+  readonly #leases = new Map<string, { reference: LeaseReference; keys: Set<string> }>();
+  readonly #superseded = new Set<string>();
+
+  get entries(): ReadonlyMap<string, StoredEntry> {
+    return this.#entries;
+  }
+
+  /** The leases that hold at least one key. */
+  get leases(): ReadonlyMap<string, { readonly reference: LeaseReference; readonly keys: ReadonlySet<string> }> {
+    return this.#leases;
+  }
+
+  /** Whether a file with this stamp was once the value of its key and is not any more. */
+  isSuperseded(file: string): boolean {
+    return this.#superseded.has(file);
+  }
+
+  /** Takes one record. Answers what it changed, or undefined when it does not count. */
+  apply(record: JournalRecord): readonly Change[] | undefined {
+    if (record.op === 'open') return this.#open(record);
+    if (this.cluster === undefined || this.sealed) return undefined;
+    if (record.op === 'keep') {
+      this.#set({ ...record, lease: record.lease });
+      return [];
+    }
+    if (record.revision !== this.revision + 1) return undefined;
+    this.revision = record.revision;
+    switch (record.op) {
+      case 'put': {
+        const { key, value, file, lease } = record;
+        const stored = { key, value, file, lease, revision: record.revision };
+        this.#set(stored);
+        return [{ kind: 'put', entry: toEntry(stored) }];
+      }
+      case 'delete':
+        return this.#delete([record.key]);
+      case 'revoke':
+        return this.#delete([...(this.#leases.get(record.lease)?.keys ?? [])]);
+      case 'seal':
+        this.sealed = true;
+        return [];
+    }
+  }
+
+  #open(record: Extract<JournalRecord, { op: 'open' }>): readonly Change[] | undefined {
+    // Two processes that make the journal at once may both write this line; the first counts.
+    if (this.cluster !== undefined) return undefined;
+    this.cluster = record.cluster;
+    this.generation = record.generation;
+    this.base = record.revision;
+    this.revision = record.revision;
+    return [];
+  }
+
+  #set(stored: StoredEntry): void {
+    this.#forget(stored.key);
+    this.#entries.set(stored.key, stored);
+    // A stamp that lives again (the file was put back) is not stale.
+    this.#superseded.delete(stored.file);
+    if (stored.lease === undefined) return;
+    const lease = this.#leases.get(stored.lease.id) ?? { reference: stored.lease, keys: new Set() };
+    lease.keys.add(stored.key);
+    this.#leases.set(stored.lease.id, lease);
+  }
+
+  #delete(keys: readonly string[]): readonly Change[] {
+    const at = revision(BigInt(this.revision));
+    return keys.filter((key) => this.#forget(key)).map((key) => ({ kind: 'delete', key, revision: at }));
+  }
+
+  #forget(key: string): boolean {
+    const before = this.#entries.get(key);
+    if (before === undefined) return false;
+    this.#entries.delete(key);
+    this.#superseded.add(before.file);
+    if (this.#superseded.size > mostSuperseded) {
+      for (const oldest of this.#superseded) {
+        this.#superseded.delete(oldest);
+        break;
+      }
+    }
+    const lease = before.lease && this.#leases.get(before.lease.id);
+    lease?.keys.delete(key);
+    if (lease?.keys.size === 0) this.#leases.delete(lease.reference.id);
+    return true;
+  }
+}

@@ -1,0 +1,107 @@
+import { stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { describe } from '../../model/fault.ts';
+import type { LeaseReference } from './journal-record.ts';
+import type { Ledger } from './ledger.ts';
+import type { DirectoryPaths } from './paths.ts';
+import { Silence } from './silence.ts';
+import type { Tree } from './tree.ts';
+
+export type LeasesParts = {
+  readonly paths: DirectoryPaths;
+  readonly ledger: Ledger;
+  readonly tree: Tree;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** Wall clock, in ms. */
+  readonly wall: () => number;
+};
+
+const leaseName = /^[a-z0-9]{1,64}$/;
+/** The longest time between two looks at the leases, in ms. */
+const mostPatrolMs = 1000;
+
+/** The files whose age is a lease: beaten by their owners, judged by everyone. */
+export class Leases {
+  readonly #parts: LeasesParts;
+  readonly #silence = new Silence(2 * mostPatrolMs);
+
+  constructor(parts: LeasesParts) {
+    this.#parts = parts;
+  }
+
+  /** A heartbeat; makes the file when it is not there. */
+  async beat(lease: LeaseReference): Promise<void> {
+    const path = this.#path(lease.id);
+    const now = this.#parts.wall() / 1000;
+    try {
+      await utimes(path, now, now);
+    } catch {
+      // The content is for people who look; programs read the TTL from the journal.
+      await writeFile(path, `${JSON.stringify({ ttlMs: lease.ttlMs, pid: process.pid })}\n`);
+    }
+  }
+
+  /** Ends a lease: its keys vanish in one revision, then their files. Resolves with the revision if there was one. */
+  async revoke(lease: string, still: () => boolean = () => true): Promise<number | undefined> {
+    const { ledger, tree } = this.#parts;
+    let keys: readonly string[] = [];
+    const at = ledger.commit((state) => {
+      keys = [...(state.leases.get(lease)?.keys ?? [])];
+      return keys.length > 0 && still() ? { op: 'revoke', lease } : undefined;
+    });
+    if (keys.length > 0 && at === undefined) return undefined;
+    await tree.drop(keys);
+    await unlink(this.#path(lease)).catch(() => {});
+    return at;
+  }
+
+  /** Looks at every lease once and ends the dead ones. */
+  async patrol(): Promise<void> {
+    const { ledger, logger, now, wall } = this.#parts;
+    const { leases } = ledger.state();
+    this.#silence.keepOnly(leases);
+    await Promise.all(
+      [...leases.values()].map(async ({ reference }) => {
+        const { id, ttlMs } = reference;
+        const mtime = await this.#mtime(id);
+        // Without its file, a lease has a TTL from now to be beaten again.
+        const ageMs = mtime === undefined ? 0 : wall() - Number(mtime / 1_000_000n);
+        const dead = this.#silence.look(id, { beat: mtime, ttlMs }, ageMs, now());
+        if (!dead) return ledger.mute(id, false);
+        try {
+          if ((await this.revoke(id)) !== undefined) {
+            logger.info({ event: 'lease-expired', lease: id, ttlMs }, 'the owner of these keys went silent');
+          }
+        } catch (error) {
+          ledger.mute(id, true);
+          logger.debug({ event: 'lease-muted', lease: id, reason: describe(error) }, 'a dead lease cannot be revoked');
+        }
+      }),
+    );
+  }
+
+  /** How long until the next patrol is due: a fifth of the shortest TTL, 20 ms to 1 s. */
+  patrolInMs(): number {
+    let shortest = Number.POSITIVE_INFINITY;
+    for (const { reference } of this.#parts.ledger.known?.leases.values() ?? []) {
+      shortest = Math.min(shortest, reference.ttlMs);
+    }
+    return Math.min(Math.max(20, shortest / 5), mostPatrolMs);
+  }
+
+  async #mtime(lease: string): Promise<bigint | undefined> {
+    try {
+      return (await stat(this.#path(lease), { bigint: true })).mtimeNs;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #path(lease: string): string {
+    // The name comes from the journal, which anyone with access to the folder can write.
+    return join(this.#parts.paths.leases, leaseName.test(lease) ? lease : 'none');
+  }
+}

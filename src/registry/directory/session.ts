@@ -1,0 +1,237 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { describe, Fault } from '../../model/fault.ts';
+import { quote } from '../../model/parsed.ts';
+import { type Revision, revision } from '../../model/revision.ts';
+import type { Session, SessionOptions } from '../registry.ts';
+import type { LeaseReference } from './journal-record.ts';
+import type { StoredEntry } from './journal-state.ts';
+import type { Leases } from './leases.ts';
+import type { Ledger } from './ledger.ts';
+import type { Tree } from './tree.ts';
+
+export type SessionParts = {
+  readonly ledger: Ledger;
+  readonly tree: Tree;
+  readonly leases: Leases;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly lease: LeaseReference;
+  readonly options: SessionOptions;
+  readonly onClose: () => Promise<void>;
+};
+
+const retryMs = { first: 50, most: 2000 };
+// Without a word from the caller, how long a revocation may take before the keys are left to expire.
+const revokeMs = 5000;
+
+/** Keys under one lease file that this process touches every third of the TTL. */
+export class DirectorySession implements Session {
+  readonly #parts: SessionParts;
+  /** What we hold, and what we must put again when it vanishes. */
+  readonly #held = new Map<string, string>();
+  readonly #restoring = new Set<string>();
+  readonly #stopListening: () => void;
+  readonly #ended = new AbortController();
+  #beat: NodeJS.Timeout | undefined;
+  #granting: Promise<void> | undefined;
+  #unreachable = false;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.#stopListening = parts.ledger.listen((event) => {
+      switch (event.kind) {
+        case 'reset':
+          return this.#checkAll();
+        case 'changes':
+          for (const change of event.changes) this.#check(change.kind === 'put' ? change.entry.key : change.key);
+          return;
+        case 'judged':
+          return;
+        case 'lost':
+          return this.#tellUnreachable(event.reason);
+      }
+    });
+  }
+
+  async put(key: string, value: string, signal?: AbortSignal): Promise<Revision> {
+    const at = await this.#persist(signal, async () => {
+      await this.#grant();
+      return this.#putOnce(key, value);
+    });
+    this.#held.set(key, value);
+    return revision(BigInt(at));
+  }
+
+  async remove(key: string, signal?: AbortSignal): Promise<Revision | undefined> {
+    this.#held.delete(key);
+    const { tree } = this.#parts;
+    const at = await this.#persist(signal, () => tree.remove(key, (standing) => this.#isOurs(standing)));
+    return at === undefined ? undefined : revision(BigInt(at));
+  }
+
+  async close(signal?: AbortSignal): Promise<void> {
+    if (this.#ended.signal.aborted) return;
+    this.#held.clear();
+    const limit = AbortSignal.any([AbortSignal.timeout(revokeMs), ...(signal === undefined ? [] : [signal])]);
+    const { leases, lease, logger, onClose } = this.#parts;
+    try {
+      await this.#persist(limit, () => leases.revoke(lease.id));
+    } catch (error) {
+      logger.warn({ event: 'revoke-failed', reason: describe(error) }, 'the keys of this session are left to expire');
+    }
+    this.abandon();
+    await onClose();
+  }
+
+  /** Stops at once and leaves the keys to expire. */
+  abandon(): void {
+    this.#ended.abort();
+    clearTimeout(this.#beat);
+    this.#stopListening();
+  }
+
+  #isOurs(standing: StoredEntry): boolean {
+    return standing.lease?.id === this.#parts.lease.id;
+  }
+
+  async #putOnce(key: string, value: string): Promise<number> {
+    const { tree, lease, options } = this.#parts;
+    const at = await tree.put({
+      key,
+      value,
+      lease,
+      may: (standing) => {
+        if (standing === undefined || this.#isOurs(standing) || options.mayReplace(key, standing.value)) return true;
+        throw new Fault('key-owned', `another owner holds this key with ${quote(standing.value)}`, {
+          where: key,
+          hint: 'stop the other one, wait until its lease runs out, choose another id, or take over explicitly',
+        });
+      },
+    });
+    if (at === undefined) throw new Error('a put that may replace what stands there has a revision');
+    return at;
+  }
+
+  /** The lease begins with its first key. */
+  #grant(): Promise<void> {
+    this.#granting ??= this.#beatNow().then(
+      () => {
+        this.#parts.options.onEvent({ kind: 'granted', lease: this.#parts.lease.id });
+        this.#nextBeat();
+      },
+      (error: unknown) => {
+        this.#granting = undefined;
+        throw error;
+      },
+    );
+    return this.#granting;
+  }
+
+  async #beatNow(): Promise<void> {
+    this.#parts.ledger.state();
+    await this.#parts.leases.beat(this.#parts.lease);
+    this.#tellReachable();
+  }
+
+  #nextBeat(): void {
+    if (this.#ended.signal.aborted) return;
+    const { lease, random } = this.#parts;
+    // A tenth of jitter, so that sessions that began together do not beat together.
+    const inMs = (lease.ttlMs / 3) * (0.9 + 0.2 * random());
+    this.#beat = setTimeout(() => {
+      void this.#beatNow()
+        .then(
+          () => this.#checkAll(),
+          (error: unknown) => this.#tellUnreachable(describe(error)),
+        )
+        .then(() => this.#nextBeat());
+    }, inMs);
+  }
+
+  #checkAll(): void {
+    for (const key of this.#held.keys()) this.#check(key);
+  }
+
+  /** Compares a key of ours with what the journal says of it. */
+  #check(key: string): void {
+    const value = this.#held.get(key);
+    const state = this.#parts.ledger.known;
+    if (value === undefined || state === undefined || this.#ended.signal.aborted || this.#restoring.has(key)) return;
+    const standing = state.entries.get(key);
+    if (standing !== undefined && this.#isOurs(standing)) return;
+    if (standing !== undefined && !isOrphan(standing, value)) {
+      this.#letGo(key, standing.value);
+      return;
+    }
+    this.#restoring.add(key);
+    const reason = standing === undefined ? 'it was gone' : 'its lease was lost';
+    void this.#restore(key, value, reason).finally(() => this.#restoring.delete(key));
+  }
+
+  async #restore(key: string, value: string, reason: string): Promise<void> {
+    const { tree, lease, leases, options } = this.#parts;
+    let holder: string | undefined;
+    try {
+      await leases.beat(lease);
+      const at = await tree.put({
+        key,
+        value,
+        lease,
+        may: (standing) => {
+          if (!this.#held.has(key) || this.#ended.signal.aborted) return false;
+          if (standing === undefined || this.#isOurs(standing) || isOrphan(standing, value)) return true;
+          holder = standing.value;
+          return false;
+        },
+      });
+      if (at !== undefined) options.onEvent({ kind: 'restored', key, reason });
+      else if (holder !== undefined) this.#letGo(key, holder);
+    } catch (error) {
+      // The next heartbeat looks again.
+      this.#tellUnreachable(describe(error));
+    }
+  }
+
+  /** Whoever put over a live key of ours did so explicitly, and two that put over each other would never end. */
+  #letGo(key: string, holder: string): void {
+    this.#held.delete(key);
+    this.#parts.options.onEvent({ kind: 'taken', key, holder });
+  }
+
+  /** Tries until it works, `signal` aborts or this session ends; what trying again cannot heal is thrown at once. */
+  async #persist<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
+    const { signal: ended } = this.#ended;
+    for (let waitMs = retryMs.first; ; waitMs = Math.min(2 * waitMs, retryMs.most)) {
+      if (ended.aborted || signal?.aborted) throw new Fault('registry-unreachable', 'given up before it was tried');
+      try {
+        const result = await task();
+        this.#tellReachable();
+        return result;
+      } catch (error) {
+        if (error instanceof Fault && (error.code === 'key-owned' || error.code === 'usage')) throw error;
+        this.#tellUnreachable(describe(error));
+        const stop = AbortSignal.any(signal === undefined ? [ended] : [ended, signal]);
+        await pause(waitMs * (0.5 + this.#parts.random()), undefined, { signal: stop }).catch(() => {
+          throw new Fault('registry-unreachable', `given up: ${describe(error)}`, { cause: error });
+        });
+      }
+    }
+  }
+
+  #tellUnreachable(reason: string): void {
+    if (this.#ended.signal.aborted) return;
+    this.#unreachable = true;
+    this.#parts.options.onEvent({ kind: 'unreachable', reason });
+  }
+
+  #tellReachable(): void {
+    if (!this.#unreachable) return;
+    this.#unreachable = false;
+    this.#parts.options.onEvent({ kind: 'reachable' });
+  }
+}
+
+/** Our own value, found under no lease: its record was lost with the journal, and its file was taken for written by hand. */
+const isOrphan = (standing: StoredEntry, value: string): boolean =>
+  standing.lease === undefined && standing.value === value;

@@ -1,0 +1,41 @@
+/** One look at a lease's heartbeat: the mtime of its file, undefined when the file is not there. */
+export type Heartbeat = { readonly beat: bigint | undefined; readonly ttlMs: number };
+
+type Watched = { beat: bigint | undefined; silentMs: number; lookedAt: number };
+
+/**
+ * Judges which leases are dead: those whose heartbeat did not change for their TTL, by this process's monotonic clock.
+ * Clocks of other machines and jumps of the wall clock play no part, except at the first look, where the file's age by
+ * the wall clock is all there is.
+ *
+ * Time that passed while nobody looked counts only up to `mostCountedMs` a look: when this process (or the whole machine)
+ * slept, those it would declare dead may have slept too, and deserve the chance to be heard first.
+ */
+export class Silence {
+  readonly #mostCountedMs: number;
+  readonly #watched = new Map<string, Watched>();
+
+  constructor(mostCountedMs: number) {
+    this.#mostCountedMs = mostCountedMs;
+  }
+
+  /** Takes a look and answers whether the lease is dead. `ageMs` is its wall-clock age, for a first look. */
+  look(lease: string, heartbeat: Heartbeat, ageMs: number, now: number): boolean {
+    const known = this.#watched.get(lease);
+    if (known === undefined) {
+      const silentMs = Math.max(0, ageMs);
+      this.#watched.set(lease, { beat: heartbeat.beat, silentMs, lookedAt: now });
+      return silentMs > heartbeat.ttlMs;
+    }
+    const passed = Math.min(Math.max(0, now - known.lookedAt), this.#mostCountedMs);
+    known.silentMs = known.beat === heartbeat.beat ? known.silentMs + passed : 0;
+    known.beat = heartbeat.beat;
+    known.lookedAt = now;
+    return known.silentMs > heartbeat.ttlMs;
+  }
+
+  /** Forgets leases that hold nothing any more. */
+  keepOnly(leases: ReadonlyMap<string, unknown>): void {
+    for (const lease of this.#watched.keys()) if (!leases.has(lease)) this.#watched.delete(lease);
+  }
+}

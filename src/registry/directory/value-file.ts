@@ -1,0 +1,74 @@
+import type { BigIntStats } from 'node:fs';
+import { lstat, open, readFile, unlink } from 'node:fs/promises';
+import { errorCode } from './journal.ts';
+
+/** etcd's own limit for a request, so that what fits here fits there. */
+export const mostValueBytes = 1.5 * 1024 * 1024;
+
+/**
+ * What tells one version of a file from another: its mtime in ns and its size. The mtime of a file that pointsman writes
+ * is chosen by it, at random below a millisecond, and recorded in the journal before the file is moved into the tree. So
+ * a file whose stamp is not in the journal was written by a hand, even if that happened in the same tick of the kernel's
+ * clock (4 ms on most). The inode number is left out: copies and some shared volumes do not keep it.
+ */
+export const fileStamp = (stats: Pick<BigIntStats, 'mtimeNs' | 'size'>): string => `${stats.mtimeNs}:${stats.size}`;
+
+export type FoundFile =
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'unusable'; readonly reason: string }
+  | { readonly kind: 'value'; readonly value: string; readonly file: string };
+
+/** Only the stamp, without reading the file. */
+export async function findStamp(path: string): Promise<string | undefined> {
+  try {
+    return fileStamp(await lstat(path, { bigint: true }));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads what stands at a path of the tree. Whatever cannot be a value is told, not thrown. */
+export async function readValueFile(path: string): Promise<FoundFile> {
+  try {
+    const stats = await lstat(path, { bigint: true });
+    if (stats.isSymbolicLink())
+      return { kind: 'unusable', reason: 'it is a symbolic link, which could lead out of the tree' };
+    if (stats.isDirectory()) return { kind: 'missing' };
+    // Reading a FIFO would wait for its writer.
+    if (!stats.isFile()) return { kind: 'unusable', reason: 'it is not a regular file' };
+    if (stats.size > mostValueBytes)
+      return { kind: 'unusable', reason: `it has ${stats.size} bytes, more than 1.5 MiB` };
+    const bytes = await readFile(path);
+    return { kind: 'value', value: new TextDecoder('utf-8', { fatal: true }).decode(bytes), file: fileStamp(stats) };
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
+    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return { kind: 'unusable', reason: 'it is not UTF-8 text' };
+    return { kind: 'unusable', reason: `it cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
+
+/** The value as a hand means it: `echo` and editors end a file with a newline. */
+export const withoutFinalNewline = (text: string): string => text.replace(/\r?\n$/, '');
+
+/** Writes a value beside the tree, synced and with its stamp chosen, ready to be renamed into it. */
+export async function writeTemporary(
+  path: string,
+  value: string,
+  wallMs: number,
+  random: () => number,
+): Promise<string> {
+  const handle = await open(path, 'wx');
+  try {
+    await handle.writeFile(value);
+    const seconds = (Math.floor(wallMs) + random()) / 1000;
+    await handle.utimes(seconds, seconds);
+    await handle.sync();
+    return fileStamp(await handle.stat({ bigint: true }));
+  } catch (error) {
+    await unlink(path).catch(() => {});
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,105 @@
+import type { Entry, Follower, Registry, RegistryEvent } from '../../src/registry/registry.ts';
+import { until } from '../support/until.ts';
+
+/**
+ * Follows a registry, folds what it says, and remembers everything it said that breaks the port's rules: a snapshot
+ * first, revisions that only go up, and changes in order within them.
+ */
+export class Recorder {
+  readonly events: RegistryEvent[] = [];
+  readonly violations: string[] = [];
+  readonly view = new Map<string, Entry>();
+  /** The view after each event that changed it, as text: for comparing what two followers were told. */
+  readonly history = new Map<bigint, string>();
+  /** Every change after the first snapshot: `12 put key=value`, `13 delete key`. */
+  readonly changes: string[] = [];
+  revision = -1n;
+  #cluster: string | undefined;
+  readonly #follower: Follower;
+
+  constructor(registry: Registry) {
+    this.#follower = registry.follow((event) => this.#take(event));
+  }
+
+  values(): Record<string, string> {
+    return Object.fromEntries([...this.view.values()].map(({ key, value }) => [key, value]).sort());
+  }
+
+  started(): Promise<true> {
+    return until('the first snapshot', () => this.revision >= 0n || undefined);
+  }
+
+  /** Waits until the follower was told everything up to this revision. */
+  async reached(revision: bigint): Promise<void> {
+    await until(`revision ${revision} (${this.revision} is the last)`, () => this.revision >= revision, { everyMs: 2 });
+  }
+
+  async sees(key: string, value: string | undefined, deadlineMs = 10_000): Promise<void> {
+    await until(
+      `${key} is ${value} (view: ${JSON.stringify(this.values())})`,
+      () => this.view.get(key)?.value === value,
+      {
+        everyMs: 2,
+        deadlineMs,
+      },
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#follower.close();
+  }
+
+  #take(event: RegistryEvent): void {
+    this.events.push(event);
+    switch (event.kind) {
+      case 'connected':
+      case 'disconnected':
+        return;
+      case 'progress':
+        if (event.revision < this.revision) this.#violation(`progress went back to ${event.revision}`);
+        this.revision = event.revision;
+        return;
+      case 'snapshot':
+        if (event.cluster === this.#cluster && event.revision < this.revision) {
+          this.#violation(`a snapshot went back to ${event.revision}`);
+        }
+        this.#cluster = event.cluster;
+        this.view.clear();
+        for (const [key, entry] of event.entries) {
+          if (entry.key !== key) this.#violation(`${entry.key} stands under ${key}`);
+          if (entry.revision > event.revision) this.#violation(`${key} is newer than its snapshot`);
+          this.view.set(key, entry);
+        }
+        this.revision = event.revision;
+        break;
+      case 'changes':
+        this.#takeChanges(event);
+    }
+    this.history.set(this.revision, JSON.stringify(this.values()));
+  }
+
+  #takeChanges(event: Extract<RegistryEvent, { kind: 'changes' }>): void {
+    if (this.#cluster === undefined) this.#violation('changes came before a snapshot');
+    if (event.changes.length === 0) this.#violation('an empty set of changes');
+    let at = this.revision;
+    for (const change of event.changes) {
+      const { revision } = change.kind === 'put' ? change.entry : change;
+      if (revision <= this.revision) this.#violation(`revision ${revision} came after ${this.revision}`);
+      if (revision < at) this.#violation(`revision ${revision} came after ${at}, in one event`);
+      at = revision;
+      if (change.kind === 'put') {
+        this.view.set(change.entry.key, change.entry);
+        this.changes.push(`${revision} put ${change.entry.key}=${change.entry.value}`);
+      } else {
+        if (!this.view.delete(change.key)) this.#violation(`${change.key} was deleted and not there`);
+        this.changes.push(`${revision} delete ${change.key}`);
+      }
+    }
+    if (at !== event.revision) this.#violation(`the event says ${event.revision}, its last change ${at}`);
+    this.revision = event.revision;
+  }
+
+  #violation(text: string): void {
+    this.violations.push(text);
+  }
+}
