@@ -1,6 +1,7 @@
 import { balanceCommand } from './balance.ts';
 import type { AnyCommand } from './command.ts';
+import { demoCommand } from './demo.ts';
 import { registerCommand } from './register.ts';
 
 /** Every command that takes settings. */
-export const commands: readonly AnyCommand[] = [balanceCommand, registerCommand];
+export const commands: readonly AnyCommand[] = [balanceCommand, registerCommand, demoCommand];

@@ -20,6 +20,8 @@ type Declared = {
   /** For help: `HOST:PORT`, `DURATION`. */
   readonly placeholder: string;
   readonly description: string;
+  /** Neither a variable nor a field: it belongs to one call. */
+  readonly flagOnly?: true;
 };
 
 /** Always has a value. */
@@ -37,8 +39,11 @@ export type Pairs<T> = Declared & { readonly kind: 'pairs'; readonly word: Word<
 /** Must not be seen in a process list, so only a variable gives it. */
 export type Secret = Declared & { readonly kind: 'secret' };
 
+/** A flag without a value, for one call: given or not. */
+export type Switch = { readonly kind: 'switch'; readonly description: string };
+
 /** One setting, declared once: parsing, help and the reference all come from it. Its name is its key in the table. */
-export type Option = Defaulted<unknown> | Required<unknown> | Optional<unknown> | Pairs<unknown> | Secret;
+export type Option = Defaulted<unknown> | Required<unknown> | Optional<unknown> | Pairs<unknown> | Secret | Switch;
 
 export type OptionTable = Readonly<Record<string, Option>>;
 
@@ -48,7 +53,9 @@ export type ValueOf<O extends Option> = O extends Defaulted<infer T> | Required<
     ? T | undefined
     : O extends Pairs<infer T>
       ? Readonly<Record<string, T>>
-      : string | undefined;
+      : O extends Switch
+        ? boolean
+        : string | undefined;
 
 export type ValuesOf<Table extends OptionTable> = { readonly [Key in keyof Table]: ValueOf<Table[Key]> };
 
@@ -67,6 +74,11 @@ export const required = <T>(option: Given<Required<T>>): Required<T> => ({ ...op
 export const optional = <T>(option: Given<Optional<T>>): Optional<T> => ({ ...option, kind: 'optional' });
 export const pairs = <T>(option: Given<Pairs<T>>): Pairs<T> => ({ ...option, kind: 'pairs' });
 export const secret = (option: Given<Secret>): Secret => ({ ...option, kind: 'secret' });
+
+export const onOff = (option: Given<Switch>): Switch => ({ ...option, kind: 'switch' });
+
+/** Whether a variable or a field may give it, too. */
+export const isLasting = (option: Option): boolean => option.kind !== 'switch' && option.flagOnly !== true;
 
 /** `reloadInterval` as its flag (without `--`) and its field in the file: `reload-interval`. */
 export const fieldName = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -2,9 +2,12 @@ import { safeParse } from 'valibot';
 import { Fault } from '../model/fault.ts';
 import {
   fieldName,
+  isLasting,
   type Machine,
   type Option,
   type OptionTable,
+  type Secret,
+  type Switch,
   type ValuesOf,
   variableName,
   type Word,
@@ -16,6 +19,7 @@ export type Reading<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly problems: readonly Fault[] };
 
+type Valued = Exclude<Option, Secret | Switch>;
 type Found = { readonly values: readonly Given[] } | { readonly problem: Fault } | undefined;
 
 /** Reads a table of options: flag before variable before file before default. */
@@ -33,6 +37,7 @@ export function readOptions<Table extends OptionTable>(
   };
   const read = (key: string, option: Option): unknown => {
     if (option.kind === 'secret') return sources.env[variableName(key)] || undefined;
+    if (option.kind === 'switch') return sources.flags.has(fieldName(key));
     const found = find(key, option, sources);
     if (found !== undefined && 'problem' in found) return void problems.push(found.problem);
     const given = found?.values.at(-1);
@@ -55,7 +60,9 @@ export function readOptions<Table extends OptionTable>(
         return void problems.push(
           new Fault('settings', 'it is missing', {
             where: `--${fieldName(key)}`,
-            hint: `give the flag, ${variableName(key)}, or ${fieldName(key)} in the settings file: ${option.description}`,
+            hint: isLasting(option)
+              ? `give the flag, ${variableName(key)}, or ${fieldName(key)} in the settings file: ${option.description}`
+              : option.description,
           }),
         );
     }
@@ -66,10 +73,11 @@ export function readOptions<Table extends OptionTable>(
 
 const isPair = (pair: readonly [string, unknown] | undefined): pair is readonly [string, unknown] => pair !== undefined;
 
-function find(key: string, option: Option, { flags, env, file }: Sources): Found {
+function find(key: string, option: Valued, { flags, env, file }: Sources): Found {
   const name = fieldName(key);
   const flag = flags.get(name);
   if (flag !== undefined) return { values: flag.map((text) => ({ text, where: `--${name}` })) };
+  if (!isLasting(option)) return undefined;
 
   // An empty variable counts as none: compose files and unit files write `POINTSMAN_ZONE=${ZONE:-}`.
   const variable = env[variableName(key)];
@@ -82,7 +90,7 @@ function find(key: string, option: Option, { flags, env, file }: Sources): Found
   return field === undefined ? undefined : valuesOfField(option, field);
 }
 
-function valuesOfField(option: Option, field: FileField): Found {
+function valuesOfField(option: Valued, field: FileField): Found {
   const wantsPairs = option.kind === 'pairs';
   if (field.kind === 'mapping' && wantsPairs) return { values: field.entries };
   if (field.kind === 'scalar' && !wantsPairs) return { values: [field.given] };

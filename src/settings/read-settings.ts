@@ -2,7 +2,7 @@ import { Fault } from '../model/fault.ts';
 import type { CommandDeclaration } from './command.ts';
 import { commands } from './commands.ts';
 import { didYouMean } from './nearest.ts';
-import { fieldName, type Machine, type OptionTable, optional, variableName } from './option.ts';
+import { fieldName, isLasting, type Machine, type Option, type OptionTable, optional, variableName } from './option.ts';
 import { type Reading, readOptions } from './read-options.ts';
 import type { SettingsFile, Sources } from './sources.ts';
 import { pathWord } from './words.ts';
@@ -40,8 +40,10 @@ export function readSettings<Table extends OptionTable, Settings>(
 }
 
 // A variable or a field of another command is no mistake: one environment or file may serve several.
-const allOptions = (): [string, { kind: string }][] =>
-  [configOption, ...commands.map(({ options }): OptionTable => options)].flatMap((table) => Object.entries(table));
+const lastingOptions = (): [string, Option][] =>
+  [configOption, ...commands.map(({ options }) => options)]
+    .flatMap((table: OptionTable) => Object.entries(table))
+    .filter(([, option]) => isLasting(option));
 
 /**
  * Variables that Kubernetes and Docker links put into every container beside a service that is named `pointsman` or
@@ -50,7 +52,7 @@ const allOptions = (): [string, { kind: string }][] =>
 const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$/;
 
 function strangeVariables(env: Sources['env']): Fault[] {
-  const known = allOptions().map(([key]) => variableName(key));
+  const known = lastingOptions().map(([key]) => variableName(key));
   return Object.keys(env)
     .filter((name) => name.startsWith('POINTSMAN_') && !known.includes(name) && !serviceLink.test(name))
     .map((name) => {
@@ -63,7 +65,7 @@ function strangeVariables(env: Sources['env']): Fault[] {
 }
 
 function strangeFields(file: SettingsFile): Fault[] {
-  const options = allOptions().filter(([key, { kind }]) => kind !== 'secret' && key !== 'config');
+  const options = lastingOptions().filter(([key, { kind }]) => kind !== 'secret' && key !== 'config');
   const known = options.map(([key]) => fieldName(key));
   return [...file.fields]
     .filter(([name]) => !known.includes(name))

@@ -14,7 +14,10 @@ export type RegisterSettings = {
   readonly service: ServiceName;
   readonly id: InstanceId;
   readonly address: Address;
+  /** How long the registration outlives our silence, in ms. */
   readonly ttlMs: number;
+  /** How long the command may take to end after SIGTERM, in ms. */
+  readonly graceMs: number;
   readonly weight: number;
   readonly version: string | undefined;
   readonly zone: string | undefined;
@@ -54,6 +57,12 @@ export const registerCommand = declareCommand({
       word: durationWord(2000, 3_600_000),
       fallback: '10s',
     }),
+    grace: defaulted({
+      placeholder: 'DURATION',
+      description: 'how long the command may take to end after SIGTERM before it is killed',
+      word: durationWord(0, 3_600_000),
+      fallback: '30s',
+    }),
     weight: defaulted({
       placeholder: 'WEIGHT',
       description: 'share of the traffic relative to its siblings, 0 to 256',
@@ -73,14 +82,14 @@ export const registerCommand = declareCommand({
   assemble: (values, machine): { registry: RegistrySettings; log: LogSettings; register: RegisterSettings } | Fault => {
     const registry = registrySettings(values);
     if (registry instanceof Error) return registry;
-    const { service, address, ttl: ttlMs, weight, versionLabel: version, zone, meta } = values;
+    const { service, address, ttl: ttlMs, grace: graceMs, weight, versionLabel: version, zone, meta } = values;
     const metaCount = Object.keys(meta).length;
     if (metaCount > mostMeta) {
       return new Fault('settings', `${metaCount} entries are more than ${mostMeta}`, { where: '--meta' });
     }
     const id: Parsed<InstanceId> = values.id === undefined ? defaultId(machine, address) : accepted(values.id);
     if (!id.ok) return new Fault('settings', id.reason, { where: '--id by default', hint: 'give --id' });
-    const register = { service, id: id.value, address, ttlMs, weight, version, zone, meta };
+    const register = { service, id: id.value, address, ttlMs, graceMs, weight, version, zone, meta };
     return { registry, log: logSettings(values), register };
   },
 });

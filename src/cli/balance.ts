@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import { Registry as MetricsRegistry } from 'prom-client';
+import { serveAdmin } from '../admin/server.ts';
+import { runBalance } from '../balance/run-balance.ts';
+import { balanceCommand } from '../settings/balance.ts';
+import { done } from './exit-code.ts';
+import { type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { abortOnSignal } from './signals.ts';
+
+/** `pointsman balance`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const settings = await settle(balanceCommand, invocation);
+  const logger = await createLogger(settings.log);
+  const { signal, dispose } = abortOnSignal();
+  const registry = await openRegistry(settings.registry, logger);
+  const metrics = new MetricsRegistry();
+  try {
+    await runBalance(settings.balance, {
+      registry,
+      metrics,
+      logger,
+      signal,
+      shippedTemplates: join(invocation.packageFolder, 'templates'),
+      now: () => performance.now(),
+      wall: () => new Date(),
+      serveAdmin: (health) => serveAdmin({ address: settings.balance.admin, metrics, health }),
+    });
+  } finally {
+    await registry.close();
+    dispose();
+  }
+  return done;
+}

@@ -1,0 +1,20 @@
+import { Fault, type FaultCode } from '../model/fault.ts';
+
+/** The command did what it was asked for. */
+export const done = 0;
+/** It could not, for a reason outside its settings. */
+export const failed = 1;
+/** A flag, variable, settings file or argument is wrong; nothing was started. */
+export const misused = 2;
+
+const misuse: readonly FaultCode[] = ['usage', 'settings'];
+
+/** What to print, a line each and without a stack trace, and the exit code. Undefined for what is no user's mistake. */
+export function faultsOf(error: unknown): { readonly lines: readonly string[]; readonly exitCode: number } | undefined {
+  const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+  if (!faults.every((fault): fault is Fault => fault instanceof Fault)) return undefined;
+  return {
+    lines: faults.map((fault) => `pointsman: ${fault.toString().replace(/\s*\n\s*/g, ' ')}`),
+    exitCode: faults.some(({ code }) => misuse.includes(code)) ? misused : failed,
+  };
+}

@@ -1,0 +1,35 @@
+import { homedir, hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { failed, faultsOf } from './exit-code.ts';
+import { runProgram } from './program.ts';
+
+// This file is bundled as dist/pointsman.js and never moves within the package.
+const packageFolder = dirname(import.meta.dirname);
+
+/** How long a handle that nobody closed may keep a finished process. */
+const lingerMs = 2000;
+
+async function main(): Promise<number> {
+  const { env } = process;
+  const machine = {
+    hostname: hostname(),
+    home: env['HOME'] === '' ? undefined : homedir(),
+    stateHome: env['XDG_STATE_HOME'] || undefined,
+    root: process.getuid?.() === 0,
+  };
+  try {
+    return await runProgram(process.argv.slice(2), { env, machine, packageFolder });
+  } catch (error) {
+    const faults = faultsOf(error);
+    if (faults === undefined) {
+      const trace = error instanceof Error ? error.stack : String(error);
+      process.stderr.write(`pointsman: a mistake in pointsman itself; please report it\n${trace}\n`);
+      return failed;
+    }
+    for (const line of faults.lines) process.stderr.write(`${line}\n`);
+    return faults.exitCode;
+  }
+}
+
+process.exitCode = await main();
+setTimeout(() => process.exit(), lingerMs).unref();

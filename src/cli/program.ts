@@ -1,0 +1,99 @@
+import { Command, CommanderError, Option } from 'commander';
+import { version } from '../../package.json';
+import { Fault } from '../model/fault.ts';
+import { balanceCommand } from '../settings/balance.ts';
+import type { AnyCommand } from '../settings/command.ts';
+import { demoCommand } from '../settings/demo.ts';
+import { fieldName, type OptionTable, type Option as Setting } from '../settings/option.ts';
+import { configOption } from '../settings/read-settings.ts';
+import { registerCommand } from '../settings/register.ts';
+import { done } from './exit-code.ts';
+import type { CommandModule, Invocation } from './invocation.ts';
+
+type Entry = { readonly declaration: AnyCommand; readonly load: () => Promise<CommandModule> };
+
+/** Each command's own code is loaded when it is called: `register` must start fast and stay small. */
+const entries: readonly Entry[] = [
+  { declaration: balanceCommand, load: () => import('./balance.ts') },
+  { declaration: registerCommand, load: () => import('./register.ts') },
+  { declaration: demoCommand, load: () => import('./demo.ts') },
+];
+
+const footer = `
+Every option can also be given as a variable (--log-level: POINTSMAN_LOG_LEVEL) or in the file that --config names
+(log-level: debug). A flag wins over a variable, a variable over the file.`;
+
+const exitCodes = `
+Exit codes: 0 done, 1 failed, 2 a wrong flag, variable or setting; with a command, register passes on the command's own.`;
+
+/** Runs the command that `argv` names. Rejects with a Fault, or an AggregateError of them. */
+export async function runProgram(
+  argv: readonly string[],
+  circumstances: Pick<Invocation, 'env' | 'machine' | 'packageFolder'>,
+): Promise<number> {
+  let exitCode = done;
+  const program = new Command('pointsman')
+    .description('pointsman keeps HAProxy true to etcd.')
+    .version(`pointsman ${version}`, '--version', 'print the version')
+    .helpOption('--help', 'print this help')
+    .helpCommand(false)
+    .addHelpText('after', exitCodes)
+    .enablePositionalOptions()
+    .exitOverride()
+    // What commander would print on several lines is thrown, and printed by main on one.
+    .configureOutput({ outputError: () => undefined });
+
+  for (const { declaration, load } of entries) {
+    const command = program.command(declaration.name).summary(declaration.summary);
+    command.description(`${declaration.summary[0]?.toUpperCase()}${declaration.summary.slice(1)}.`);
+    command.helpOption('--help', 'print this help').addHelpText('after', footer);
+    const { operands } = declaration;
+    if (operands !== undefined) command.argument(operands.syntax, operands.description).passThroughOptions();
+    for (const option of flagsOf({ ...declaration.options, ...configOption })) command.addOption(option);
+    command.action(async () => {
+      const { run } = await load();
+      const given = Object.entries(command.opts<Record<string, readonly string[] | true>>());
+      const flags = new Map(given.map(([key, texts]) => [fieldName(key), texts === true ? [] : texts]));
+      exitCode = await run({ ...circumstances, flags, operands: command.args });
+    });
+  }
+
+  try {
+    if (argv.length === 0) throw new Fault('usage', 'a command is missing', { hint: seeHelp([]) });
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode !== 0) throw new Fault('usage', oneLine(error.message), { hint: seeHelp(argv) });
+  }
+  return exitCode;
+}
+
+function flagsOf(table: OptionTable): Option[] {
+  return Object.entries(table).flatMap(([key, setting]) => {
+    if (setting.kind === 'secret') return [];
+    if (setting.kind === 'switch') return [new Option(`--${fieldName(key)}`, setting.description)];
+    const option = new Option(`--${fieldName(key)} <${setting.placeholder}>`, describeSetting(setting));
+    return [option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text])];
+  });
+}
+
+function describeSetting(setting: Setting): string {
+  switch (setting.kind) {
+    case 'defaulted':
+      return `${setting.description} (default: ${setting.fallback.text})`;
+    case 'required':
+      return `${setting.description} (required)`;
+    case 'optional':
+    case 'pairs':
+    case 'secret':
+    case 'switch':
+      return setting.description;
+  }
+}
+
+const oneLine = (message: string): string => message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+
+function seeHelp([name]: readonly string[]): string {
+  const known = entries.some(({ declaration }) => declaration.name === name);
+  return `pointsman ${known ? `${name} ` : ''}--help shows what there is`;
+}

@@ -1,0 +1,36 @@
+import { randomUUID } from 'node:crypto';
+import { runRegister } from '../register/run-register.ts';
+import { variableName } from '../settings/option.ts';
+import { registerCommand } from '../settings/register.ts';
+import { type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { onSignals } from './signals.ts';
+
+/** `pointsman register`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const settings = await settle(registerCommand, invocation);
+  const logger = await createLogger(settings.log);
+  const registry = await openRegistry(settings.registry, logger);
+  const [file, ...args] = invocation.operands;
+  try {
+    return await runRegister(settings.register, {
+      registry,
+      logger,
+      owner: randomUUID(),
+      command: file === undefined ? undefined : { file, args, env: withoutSecrets(invocation.env) },
+      onSignals,
+      now: () => performance.now(),
+    });
+  } finally {
+    await registry.close();
+  }
+}
+
+/** The application has no business with our password, and would show it in its own environment. */
+function withoutSecrets(env: Invocation['env']): Invocation['env'] {
+  const secrets = Object.entries(registerCommand.options).flatMap(([key, { kind }]) =>
+    kind === 'secret' ? [variableName(key)] : [],
+  );
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !secrets.includes(name)));
+}

@@ -1,0 +1,23 @@
+/** Aborts at the first SIGTERM or SIGINT. The next one ends the process as it would end any other. */
+export function abortOnSignal(): { readonly signal: AbortSignal; readonly dispose: () => void } {
+  const controller = new AbortController();
+  const onSignal = () => {
+    dispose();
+    controller.abort();
+  };
+  const dispose = () => {
+    for (const name of endings) process.off(name, onSignal);
+  };
+  for (const name of endings) process.on(name, onSignal);
+  return { signal: controller.signal, dispose };
+}
+
+const endings = ['SIGTERM', 'SIGINT'] as const;
+
+/** Calls `listener` at each of the signals, until the answer is called. */
+export function onSignals(names: readonly NodeJS.Signals[], listener: (signal: NodeJS.Signals) => void): () => void {
+  for (const name of names) process.on(name, listener);
+  return () => {
+    for (const name of names) process.off(name, listener);
+  };
+}

@@ -1,0 +1,22 @@
+/** How long a stage of the leave may take: until its time is up, or somebody asks again. */
+export class Patience {
+  #stage: AbortController | undefined;
+
+  /** Runs one stage; its signal aborts after `ms`, or when `end` is called meanwhile. */
+  async within<T>(ms: number, stage: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    this.#stage = controller;
+    const timer = setTimeout(() => controller.abort(), ms);
+    try {
+      return await stage(controller.signal);
+    } finally {
+      clearTimeout(timer);
+      this.#stage = undefined;
+    }
+  }
+
+  /** Ends the stage that runs now; each further SIGTERM does. */
+  end(): void {
+    this.#stage?.abort();
+  }
+}
