@@ -65,11 +65,17 @@ function strangeVariables(env: Sources['env']): Fault[] {
 }
 
 function strangeFields(file: SettingsFile): Fault[] {
-  const options = lastingOptions().filter(([key, { kind }]) => kind !== 'secret' && key !== 'config');
-  const known = options.map(([key]) => fieldName(key));
+  const options = lastingOptions().filter(([key]) => key !== 'config');
+  const secrets = new Map(options.flatMap(([key, { kind }]) => (kind === 'secret' ? [[fieldName(key), key]] : [])));
+  const known = [...new Set(options.map(([key]) => fieldName(key)))].filter((name) => !secrets.has(name));
   return [...file.fields]
     .filter(([name]) => !known.includes(name))
     .map(([name, { where }]) => {
+      const secret = secrets.get(name);
+      if (secret !== undefined) {
+        const hint = `give it as ${variableName(secret)}`;
+        return new Fault('settings', 'a secret does not belong in this file', { where: `${where}: ${name}`, hint });
+      }
       const hint = didYouMean(name, known) ?? `there are ${known.join(', ')}`;
       return new Fault('settings', 'pointsman knows no such setting', { where: `${where}: ${name}`, hint });
     });
