@@ -22,13 +22,21 @@ import type { DirectoryPaths } from './paths.ts';
 /** What reading on brought: the changes of whole revisions, or word that they do not continue what was known before. */
 export type JournalProgress = { readonly continues: boolean; readonly changes: readonly Change[] };
 
+export type JournalParts = {
+  readonly paths: DirectoryPaths;
+  /** A name that no other process has. */
+  readonly author: string;
+  /** The identity of the registry, should this make it. */
+  readonly newCluster: string;
+  /** A file this large that is mostly history is sealed, and its state carried over to a new one. */
+  readonly sealBytes: number;
+};
+
 /** The journal's file is not in its folder any more: the registry was deleted, or moved away. */
 export class JournalGone extends Error {}
 
 const newline = 0x0a;
 const chunkBytes = 256 * 1024;
-// Rewritten when it is this large and mostly history: about 30,000 changes of an instance.
-const sealBytes = 4 * 1024 * 1024;
 const attempts = 64;
 
 /**
@@ -49,16 +57,15 @@ export class Journal {
   #rest: Buffer = Buffer.alloc(0);
   #writable = true;
 
-  private constructor(paths: DirectoryPaths, author: string, newCluster: string) {
+  readonly #sealBytes: number;
+
+  /** Opens the journal, and makes it (and its folder) where there is none. */
+  constructor({ paths, author, newCluster, sealBytes }: JournalParts) {
     this.#paths = paths;
     this.#author = author;
+    this.#sealBytes = sealBytes;
     this.#state = new JournalState();
     this.#fd = this.#openNewest(newCluster);
-  }
-
-  /** Opens the journal, and makes it (and its folder) where there is none; a new one gets the identity `newCluster`. */
-  static open(paths: DirectoryPaths, author: string, newCluster: string): Journal {
-    return new Journal(paths, author, newCluster);
   }
 
   get state(): JournalState {
@@ -241,7 +248,7 @@ export class Journal {
   }
 
   #sealIfLarge(progress: (progress: JournalProgress) => void): void {
-    if (this.#position < sealBytes) return;
+    if (this.#position < this.#sealBytes) return;
     let live = 0;
     for (const entry of this.#state.entries.values()) live += entry.value.length + 200;
     if (this.#position < 4 * live) return;

@@ -20,6 +20,9 @@ export type LedgerParts = {
   readonly nonce: () => string;
 };
 
+// About 30,000 changes of an instance.
+const sealBytes = 4 * 1024 * 1024;
+
 /** The journal as this process has it: opened, opened again when it vanished, and told to everyone who listens. */
 export class Ledger {
   readonly #paths: DirectoryPaths;
@@ -135,7 +138,7 @@ export class Ledger {
 
   #open(): Journal {
     if (this.#journal !== undefined) return this.#journal;
-    this.#journal = Journal.open(this.#paths, this.#nonce(), this.#nonce());
+    this.#journal = new Journal({ paths: this.#paths, author: this.#nonce(), newCluster: this.#nonce(), sealBytes });
     this.#lostBecause = undefined;
     this.#publish({ kind: 'reset' });
     return this.#journal;

@@ -36,6 +36,7 @@ export class DirectorySession implements Session {
   #beat: NodeJS.Timeout | undefined;
   #granting: Promise<void> | undefined;
   #unreachable = false;
+  #closing = false;
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -59,19 +60,25 @@ export class DirectorySession implements Session {
       await this.#grant();
       return this.#putOnce(key, value);
     });
-    this.#held.set(key, value);
     return revision(BigInt(at));
   }
 
   async remove(key: string, signal?: AbortSignal): Promise<Revision | undefined> {
     this.#held.delete(key);
     const { tree } = this.#parts;
-    const at = await this.#persist(signal, () => tree.remove(key, (standing) => this.#isOurs(standing)));
+    const at = await this.#persist(signal, () =>
+      tree.remove(key, (standing) => {
+        // Again: a put of this key may have ended meanwhile.
+        this.#held.delete(key);
+        return this.#isOurs(standing);
+      }),
+    );
     return at === undefined ? undefined : revision(BigInt(at));
   }
 
   async close(signal?: AbortSignal): Promise<void> {
-    if (this.#ended.signal.aborted) return;
+    if (this.#closing) return;
+    this.#closing = true;
     this.#held.clear();
     const limit = AbortSignal.any([AbortSignal.timeout(revokeMs), ...(signal === undefined ? [] : [signal])]);
     const { leases, lease, logger, onClose } = this.#parts;
@@ -102,6 +109,7 @@ export class DirectorySession implements Session {
       value,
       lease,
       may: (standing) => {
+        if (this.#closing) throw new Fault('usage', 'the session was closed', { where: key });
         if (standing === undefined || this.#isOurs(standing) || options.mayReplace(key, standing.value)) return true;
         throw new Fault('key-owned', `another owner holds this key with ${quote(standing.value)}`, {
           where: key,
@@ -110,6 +118,7 @@ export class DirectorySession implements Session {
       },
     });
     if (at === undefined) throw new Error('a put that may replace what stands there has a revision');
+    if (!this.#closing) this.#held.set(key, value);
     return at;
   }
 
@@ -203,7 +212,9 @@ export class DirectorySession implements Session {
   async #persist<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
     const { signal: ended } = this.#ended;
     for (let waitMs = retryMs.first; ; waitMs = Math.min(2 * waitMs, retryMs.most)) {
-      if (ended.aborted || signal?.aborted) throw new Fault('registry-unreachable', 'given up before it was tried');
+      if (ended.aborted || signal?.aborted) {
+        throw new Fault('registry-unreachable', 'given up before it was tried');
+      }
       try {
         const result = await task();
         this.#tellReachable();

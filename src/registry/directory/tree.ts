@@ -117,10 +117,13 @@ export class Tree {
     await this.#slots.run(key, () => this.#reconcile(key));
   }
 
-  /** Compares the files below a folder of the tree with the journal, reading only those that changed. */
-  async scan(folder = ''): Promise<void> {
+  /**
+   * Compares the files below a folder of the tree with the journal, reading only those that changed. Names each folder
+   * before listing it.
+   */
+  async scan(folder = '', onFolder: (folder: string) => void = () => {}): Promise<void> {
     const found = new Map<string, string | undefined>();
-    await this.#list(folder, found);
+    await this.#list(folder, found, onFolder);
     const { ledger } = this.#parts;
     const { entries } = ledger.state();
     const inspections: Promise<void>[] = [];
@@ -187,7 +190,14 @@ export class Tree {
   async #reconcile(key: string): Promise<void> {
     if (this.#closed) return;
     const { paths, ledger } = this.#parts;
-    const found = await readValueFile(join(paths.root, key));
+    const path = join(paths.root, key);
+    const stamp = await findStamp(path);
+    const untouched = stamp === undefined ? undefined : ledger.state().entries.get(key);
+    if (untouched !== undefined && untouched.file === stamp) {
+      this.#inPlace.set(key, { entry: stamp, file: stamp });
+      return;
+    }
+    const found = await readValueFile(path);
     const state = ledger.state();
     const entry = state.entries.get(key);
     switch (found.kind) {
@@ -266,8 +276,13 @@ export class Tree {
     return false;
   }
 
-  async #list(folder: string, found: Map<string, string | undefined>): Promise<void> {
+  async #list(
+    folder: string,
+    found: Map<string, string | undefined>,
+    onFolder: (folder: string) => void,
+  ): Promise<void> {
     const { paths } = this.#parts;
+    onFolder(folder);
     const listing = await readdir(join(paths.root, folder), { withFileTypes: true }).catch((error: unknown) => {
       if (folder !== '') this.#warn(folder, `it cannot be listed: ${describe(error)}`);
       return [];
@@ -280,7 +295,7 @@ export class Tree {
       if (!parseKeyPath(key).ok) {
         found.set(key, undefined);
         this.#warn(key, 'its name is none that a key can have');
-      } else if (item.isDirectory()) await this.#list(key, found);
+      } else if (item.isDirectory()) await this.#list(key, found, onFolder);
       else files.push(key);
     }
     for (let start = 0; start < files.length; start += filesAtOnce) {

@@ -1,11 +1,12 @@
-import { type FSWatcher as NodeWatcher, watch as watchFolder } from 'node:fs';
-import { relative, sep } from 'node:path';
-import { type FSWatcher, watch as watchTree } from 'chokidar';
+import { type FSWatcher, watch } from 'node:fs';
+import { lstat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { describe } from '../../model/fault.ts';
+import { FolderWatch } from './folder-watch.ts';
 import type { Leases } from './leases.ts';
 import type { Ledger } from './ledger.ts';
-import type { DirectoryPaths } from './paths.ts';
+import { type DirectoryPaths, parseKeyPath } from './paths.ts';
 import type { Tree } from './tree.ts';
 
 export type WatchingParts = {
@@ -31,12 +32,11 @@ export class Watching {
   readonly #parts: WatchingParts;
   readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #touched = new Set<string>();
-  #journal: NodeWatcher | undefined;
-  #tree: FSWatcher | undefined;
+  #journal: FSWatcher | undefined;
+  #folders: FolderWatch | undefined;
   #scanning: Promise<void> | undefined;
   readonly #stopListening: () => void;
   #closed = false;
-  #rescan = false;
 
   constructor(parts: WatchingParts) {
     this.#parts = parts;
@@ -74,7 +74,7 @@ export class Watching {
     this.#stopListening();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
-    await this.#unwatch();
+    this.#unwatch();
     await this.#scanning;
   }
 
@@ -82,53 +82,39 @@ export class Watching {
     const { paths, ledger, logger } = this.#parts;
     try {
       ledger.state();
-      // Not chokidar: it drops a change that comes within 5 ms of another of the same file (its handler's throttle), and
-      // the last line of a burst would wait for the next look.
-      this.#journal = watchFolder(paths.own, () => this.#quietly(() => ledger.state()));
+      this.#journal = watch(paths.own, () => this.#quietly(() => ledger.state()));
       this.#journal.on('error', () => {});
     } catch (error) {
       logger.debug({ event: 'directory-watch-failed', reason: describe(error) }, 'the journal is polled only');
     }
-    const tree = watchTree(paths.root, {
-      ignoreInitial: true,
-      followSymlinks: false,
-      ignorePermissionErrors: true,
-      ignored: (path) => path === paths.own || path.startsWith(paths.own + sep),
+    this.#folders = new FolderWatch({
+      root: paths.root,
+      onTouched: (path) => this.#touch(path),
+      onError: (folder, error) => {
+        const reason = describe(error);
+        logger.warn({ event: 'directory-watch-failed', folder, reason }, 'changes by hand wait for the next rescan');
+      },
     });
-    tree.on('all', (_, path) => this.#touch(relative(paths.root, path).split(sep).join('/')));
-    // What changed while the watchers were being set up.
-    tree.on('ready', () => this.#touch(''));
-    tree.on('error', (error) => {
-      logger.warn(
-        { event: 'directory-watch-failed', reason: describe(error) },
-        'changes by hand are seen at the next rescan',
-      );
-    });
-    this.#tree = tree;
   }
 
   /** The folder is another one now, and the watchers look at the old one. */
   #restart(): void {
-    const journal = this.#journal;
-    const tree = this.#tree;
+    this.#unwatch();
     this.#watch();
-    journal?.close();
-    void tree?.close();
     void this.#compareAll();
   }
 
-  async #unwatch(): Promise<void> {
+  #unwatch(): void {
     this.#journal?.close();
     this.#journal = undefined;
-    const tree = this.#tree;
-    this.#tree = undefined;
-    await tree?.close();
+    this.#folders?.close();
+    this.#folders = undefined;
   }
 
-  #touch(key: string): void {
+  #touch(path: string): void {
     if (this.#closed) return;
-    if (key === '') this.#rescan = true;
-    else this.#touched.add(key);
+    if (path.split('/').some((name) => name.startsWith('.') || name.endsWith('~'))) return;
+    this.#touched.add(path);
     if (this.#timers.has('settle')) return;
     this.#timers.set(
       'settle',
@@ -140,26 +126,29 @@ export class Watching {
   }
 
   async #compareTouched(): Promise<void> {
-    const keys = [...this.#touched];
+    const touched = [...this.#touched];
     this.#touched.clear();
-    if (this.#rescan) {
-      this.#rescan = false;
-      return this.#compareAll();
-    }
-    const entries = this.#parts.ledger.known?.entries;
-    // A folder: its name is no key, and nothing is said about what is in it.
-    const files = keys.filter((key) => !key.split('/').some((name) => name.startsWith('.') || name.endsWith('~')));
     await this.#quietlyAsync(async () => {
-      await Promise.all(files.map((key) => this.#parts.tree.inspect(key)));
-      const gone =
-        entries === undefined ? [] : [...entries.keys()].filter((key) => files.some((f) => key.startsWith(`${f}/`)));
-      await Promise.all(gone.map((key) => this.#parts.tree.inspect(key)));
+      await Promise.all(touched.map((path) => this.#compare(path)));
     });
+  }
+
+  async #compare(path: string): Promise<void> {
+    const { paths, tree, ledger } = this.#parts;
+    const stats = await lstat(join(paths.root, path)).catch(() => undefined);
+    if (stats?.isDirectory() && (path === '' || parseKeyPath(path).ok)) {
+      this.#folders?.forget(path);
+      return tree.scan(path, (folder) => this.#folders?.add(folder));
+    }
+    if (path !== '') await tree.inspect(path);
+    if (stats !== undefined || !this.#folders?.forget(path)) return;
+    const gone = [...(ledger.known?.entries.keys() ?? [])].filter((key) => key.startsWith(`${path}/`));
+    await Promise.all(gone.map((key) => tree.inspect(key)));
   }
 
   #compareAll(): Promise<void> {
     this.#scanning ??= this.#quietlyAsync(async () => {
-      await this.#parts.tree.scan();
+      await this.#parts.tree.scan('', (folder) => this.#folders?.add(folder));
       await this.#parts.leases.patrol();
     }).finally(() => {
       this.#scanning = undefined;
