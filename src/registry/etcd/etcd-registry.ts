@@ -1,0 +1,82 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Revision } from '../../model/revision.ts';
+import { revision } from '../../model/revision.ts';
+import type { Entry, Follower, Registry, Session } from '../registry.ts';
+import { follow } from './follow.ts';
+import type { EtcdAccess } from './member-client.ts';
+import { Members } from './members.ts';
+import { EtcdSession } from './session.ts';
+import { keySpace, list } from './tree.ts';
+
+export type EtcdRegistryOptions = EtcdAccess & {
+  /** The key that everything stands under, with a slash at its end. */
+  readonly root: string;
+  readonly random?: () => number;
+};
+
+/** How long a read or a write tries the members when the caller sets no limit, in ms. */
+const defaultMs = 10_000;
+
+/** The registry in an etcd cluster, 3.4 or later. Nothing is connected before it is used. */
+export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
+  const { root, random = Math.random, ...access } = options;
+  const keys = keySpace(root);
+  const scheme = access.tls === undefined ? 'etcd' : 'etcds';
+  const location = `${scheme}://${access.endpoints.join(',')}${root}`;
+  const members = new Members({ access, where: location, random });
+  const open = new Set<{ close(): Promise<void> }>();
+  const limit = (signal: AbortSignal | undefined) => signal ?? AbortSignal.timeout(defaultMs);
+
+  return {
+    location,
+    follow(onEvent): Follower {
+      const follower = follow({ access, keys, random, onEvent });
+      const owned = {
+        async close() {
+          open.delete(owned);
+          await follower.close();
+        },
+      };
+      open.add(owned);
+      return owned;
+    },
+    async read(prefix, signal): Promise<{ revision: Revision; entries: readonly Entry[] }> {
+      const listing = await members.run((client) => list(client, keys, prefix), limit(signal));
+      return { revision: listing.revision, entries: [...listing.entries.values()] };
+    },
+    write(key, value, { ttlMs, signal } = {}): Promise<Revision> {
+      return members.run(async (client) => {
+        const lease =
+          ttlMs === undefined ? undefined : (await client.lease.leaseGrant({ TTL: Math.ceil(ttlMs / 1000) })).ID;
+        const put = { key: keys.toBytes(key), value: Buffer.from(value), ...(lease === undefined ? {} : { lease }) };
+        return revision((await client.kv.put(put)).header.revision);
+      }, limit(signal));
+    },
+    remove(key, signal): Promise<Revision | undefined> {
+      return members.run(async (client) => {
+        const answer = await client.kv.deleteRange({ key: keys.toBytes(key) });
+        return answer.deleted === '0' ? undefined : revision(answer.header.revision);
+      }, limit(signal));
+    },
+    openSession(sessionOptions): Session {
+      const session = new EtcdSession({ access, keys, where: location, random }, sessionOptions);
+      const owned = { close: () => session.end() };
+      open.add(owned);
+      return {
+        put: (key, value, signal) => session.put(key, value, signal),
+        remove: (key, signal) => session.remove(key, signal),
+        async close(signal) {
+          open.delete(owned);
+          await session.close(signal);
+        },
+      };
+    },
+    async close() {
+      members.close();
+      await Promise.all([...open].map((one) => one.close()));
+      open.clear();
+      // grpc-js closes its sockets in the next turns of the event loop.
+      await pause(0);
+    },
+  };
+}

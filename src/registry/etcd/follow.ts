@@ -1,0 +1,159 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { IWatchResponse } from 'etcd3';
+import type { Follower, RegistryEvent } from '../registry.ts';
+import { openStream } from './deadline.ts';
+import { failureOf } from './failure.ts';
+import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
+import { shuffled, waitBefore } from './members.ts';
+import { endOfPrefix, type KeySpace, list } from './tree.ts';
+import { advance, type Cursor } from './watch-cursor.ts';
+
+export type FollowOptions = {
+  readonly access: EtcdAccess;
+  readonly keys: KeySpace;
+  readonly random: () => number;
+  readonly onEvent: (event: RegistryEvent) => void;
+};
+
+/** Why a stream ended, and whether the history after the cursor is lost with it. */
+type StreamEnd = { readonly kind: 'restart' | 'relist' | 'closed' | 'refresh'; readonly reason: string };
+
+// In ms. A stopped member still accepts connections, and its stream says nothing: found in silence + answer at most.
+const createdMs = 3000;
+const silenceMs = 1200;
+const answerMs = 1000;
+// Everything is read anew now and then, should a change have been missed in a way that nobody has thought of.
+const refreshMs = { least: 300_000, most: 600_000 };
+
+/** Follows the tree: a list, then a watch from the revision after it, member after member, until closed. */
+export function follow({ access, keys, random, onEvent }: FollowOptions): Follower {
+  const closing = new AbortController();
+  const { signal } = closing;
+  const tell = (event: RegistryEvent) => {
+    if (!signal.aborted) onEvent(event);
+  };
+  const order = shuffled(access.endpoints, random);
+
+  const run = async () => {
+    let cursor: Cursor | undefined;
+    let failures = 0;
+    for (let at = 0; !signal.aborted; ) {
+      const wait = waitBefore(failures, order.length, random);
+      if (wait > 0) await pause(wait, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+      let client: MemberClient | undefined;
+      let end: StreamEnd;
+      try {
+        client = await openMember(order[at % order.length] ?? '', access);
+        if (cursor === undefined) {
+          const { cluster, revision, entries } = await list(client, keys, '');
+          cursor = { cluster, revision, fragments: [] };
+          tell({ kind: 'snapshot', revision, cluster, entries });
+        }
+        end = await watch(client, cursor, (next) => {
+          cursor = next;
+          failures = 0;
+        });
+      } catch (error) {
+        end = { kind: 'restart', reason: failureOf(error).reason };
+      } finally {
+        client?.close();
+      }
+      if (end.kind === 'refresh') {
+        cursor = undefined;
+        continue;
+      }
+      tell({ kind: 'disconnected', reason: end.reason });
+      if (end.kind === 'relist') cursor = undefined;
+      else if (cursor !== undefined) cursor = { ...cursor, fragments: [] };
+      failures += 1;
+      at += 1;
+    }
+  };
+
+  /** One stream, until it ends for whatever reason. `onCursor` is called with each advance, before the event. */
+  const watch = async (client: MemberClient, from: Cursor, onCursor: (cursor: Cursor) => void): Promise<StreamEnd> => {
+    const stream = await openStream(client.watch(), createdMs);
+    return new Promise<StreamEnd>((resolve) => {
+      let cursor = from;
+      let over = false;
+      let timer: NodeJS.Timeout;
+      const finish = (end: StreamEnd) => {
+        if (over) return;
+        over = true;
+        clearTimeout(timer);
+        clearTimeout(refresh);
+        signal.removeEventListener('abort', onClose);
+        // A cancelled stream still reports its end as an error event.
+        stream.cancel();
+        resolve(end);
+      };
+      const onClose = () => finish({ kind: 'closed', reason: 'closed' });
+      const deadline = (ms: number, reason: string) => {
+        clearTimeout(timer);
+        timer = setTimeout(() => finish({ kind: 'restart', reason }), ms);
+      };
+      // After some silence the member is asked to say anything at all.
+      const listen = () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          stream.write({ progress_request: {} });
+          deadline(answerMs, `the member was silent for ${silenceMs + answerMs} ms`);
+        }, silenceMs);
+      };
+      const take = (response: IWatchResponse) => {
+        if (over) return;
+        listen();
+        const step = advance(cursor, response, keys);
+        switch (step.kind) {
+          case 'created':
+            onCursor(cursor);
+            return tell({ kind: 'connected', member: client.endpoint });
+          case 'changes':
+            cursor = step.cursor;
+            onCursor(cursor);
+            return tell({ kind: 'changes', revision: cursor.revision, changes: step.changes });
+          case 'progress':
+            cursor = step.cursor;
+            onCursor(cursor);
+            return tell({ kind: 'progress', revision: cursor.revision });
+          case 'wait':
+            cursor = step.cursor;
+            return;
+          case 'relist':
+          case 'restart':
+            return finish(step);
+        }
+      };
+      const { least, most } = refreshMs;
+      const refresh = setTimeout(
+        () => finish({ kind: 'refresh', reason: 'time to read everything anew' }),
+        least + random() * (most - least),
+      );
+      signal.addEventListener('abort', onClose, { once: true });
+      stream.on('data', take);
+      stream.on('error', (error) => finish({ kind: 'restart', reason: failureOf(error).reason }));
+      stream.on('end', () => finish({ kind: 'restart', reason: 'etcd ended the stream' }));
+      if (signal.aborted) return onClose();
+      deadline(createdMs, `the member did not start the watch within ${createdMs} ms`);
+      const key = keys.toBytes('');
+      const start_revision = String(from.revision + 1n);
+      const create_request = {
+        key,
+        range_end: endOfPrefix(key),
+        start_revision,
+        progress_notify: true,
+        fragment: true,
+      };
+      stream.write({ create_request });
+    });
+  };
+
+  const ended = run();
+  return {
+    close() {
+      closing.abort();
+      return ended;
+    },
+  };
+}

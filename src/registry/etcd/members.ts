@@ -1,0 +1,100 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Failure, failureOf, registryFault } from './failure.ts';
+import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
+
+export type MembersOptions = {
+  readonly access: EtcdAccess;
+  readonly where: string;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  /** Told of each failure that makes us leave a member, and when one answers again. */
+  readonly onFailure?: (reason: string) => void;
+  readonly onAnswer?: () => void;
+};
+
+const backoffMs = { least: 50, most: 2000 };
+
+/** A random order of the members, so that many clients spread over them. */
+export function shuffled<T>(items: readonly T[], random: () => number): readonly T[] {
+  const order = [...items];
+  for (let i = order.length - 1; i > 0; i -= 1) {
+    const j = Math.floor(random() * (i + 1));
+    const [a, b] = [order[i], order[j]];
+    if (a !== undefined && b !== undefined) [order[i], order[j]] = [b, a];
+  }
+  return order;
+}
+
+/** How long to wait before the next attempt: not at all until every member was asked once, then a random time. */
+export function waitBefore(attempt: number, members: number, random: () => number): number {
+  if (attempt % members !== 0 || attempt === 0) return 0;
+  const bound = Math.min(backoffMs.most, backoffMs.least * 2 ** (attempt / members));
+  return backoffMs.least + random() * (bound - backoffMs.least);
+}
+
+/** Calls one member after the other until one answers. Sticks to one that does. */
+export class Members {
+  readonly #options: MembersOptions;
+  readonly #order: readonly string[];
+  #at = 0;
+  #client: MemberClient | undefined;
+  #opening: Promise<MemberClient> | undefined;
+  readonly #closing = new AbortController();
+
+  constructor(options: MembersOptions) {
+    this.#options = options;
+    this.#order = shuffled(options.access.endpoints, options.random);
+  }
+
+  /** The current member's client. */
+  async client(): Promise<MemberClient> {
+    if (this.#client !== undefined) return this.#client;
+    this.#opening ??= openMember(this.#order[this.#at % this.#order.length] ?? '', this.#options.access).finally(() => {
+      this.#opening = undefined;
+    });
+    this.#client = await this.#opening;
+    if (this.#closing.signal.aborted) this.discard(this.#client);
+    return this.#client;
+  }
+
+  /** Leaves this client's member for the next one, unless somebody did already. */
+  discard(client: MemberClient): void {
+    if (this.#client !== client) return;
+    this.#client = undefined;
+    this.#at += 1;
+    client.close();
+  }
+
+  /**
+   * Runs `call` on a member, and on the next one when it fails, until it succeeds or `signal` aborts. Rejects with a Fault:
+   * at once when etcd denies it, otherwise with the last failure.
+   */
+  async run<T>(call: (client: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const stop = AbortSignal.any([signal, this.#closing.signal]);
+    let failure: Failure = { kind: 'member', reason: 'no member answered in time' };
+    for (let attempt = 0; !stop.aborted; attempt += 1) {
+      const wait = waitBefore(attempt, this.#order.length, this.#options.random);
+      if (wait > 0) await pause(wait, undefined, { signal: stop }).catch(() => undefined);
+      if (stop.aborted) break;
+      let client: MemberClient | undefined;
+      try {
+        client = await this.client();
+        const value = await call(client);
+        this.#options.onAnswer?.();
+        return value;
+      } catch (error) {
+        failure = failureOf(error);
+        if (client !== undefined) this.discard(client);
+        else this.#at += 1;
+        if (failure.kind === 'denied') break;
+        this.#options.onFailure?.(failure.reason);
+      }
+    }
+    throw registryFault(failure, this.#options.where);
+  }
+
+  close(): void {
+    this.#closing.abort();
+    if (this.#client !== undefined) this.discard(this.#client);
+  }
+}

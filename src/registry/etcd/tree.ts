@@ -1,0 +1,78 @@
+import type { IKeyValue } from 'etcd3/lib/rpc.js';
+import { type Revision, revision } from '../../model/revision.ts';
+import type { Entry } from '../registry.ts';
+import type { MemberClient } from './member-client.ts';
+
+/** Keys under the root as etcd wants and gives them. */
+export type KeySpace = {
+  readonly toBytes: (key: string) => Buffer;
+  readonly fromBytes: (key: Buffer) => string;
+  readonly toEntry: (kv: IKeyValue) => Entry;
+};
+
+export function keySpace(root: string): KeySpace {
+  const skip = Buffer.byteLength(root);
+  const fromBytes = (key: Buffer) => key.toString('utf8', skip);
+  return {
+    toBytes: (key) => Buffer.from(root + key),
+    fromBytes,
+    toEntry: (kv) => ({
+      key: fromBytes(kv.key),
+      value: kv.value.toString('utf8'),
+      revision: revision(kv.mod_revision),
+      leased: kv.lease !== '0',
+    }),
+  };
+}
+
+/** The first key after all that begin with `prefix`: its last byte that is not 0xff, plus one. */
+export function endOfPrefix(prefix: Buffer): Buffer {
+  const end = Buffer.from(prefix);
+  for (let i = end.length - 1; i >= 0; i -= 1) {
+    const byte = end[i] ?? 0xff;
+    if (byte < 0xff) {
+      end[i] = byte + 1;
+      return end.subarray(0, i + 1);
+    }
+  }
+  return Buffer.from([0]);
+}
+
+export type Listing = {
+  readonly cluster: string;
+  readonly revision: Revision;
+  readonly entries: ReadonlyMap<string, Entry>;
+};
+
+// One answer with 50,000 keys would block etcd and us; this many are about 1 MB.
+const pageSize = 2000;
+
+/**
+ * Reads everything that begins with `prefix` at one revision, linearizable. All or nothing: if any page fails it rejects,
+ * because a partial list would read as the removal of what is missing.
+ */
+export async function list(client: MemberClient, keys: KeySpace, prefix: string): Promise<Listing> {
+  const start = keys.toBytes(prefix);
+  const range_end = endOfPrefix(start);
+  const entries = new Map<string, Entry>();
+  let key = start;
+  let pinned: string | undefined;
+  let cluster = '';
+  for (;;) {
+    const page = await client.kv.range({
+      key,
+      range_end,
+      limit: pageSize,
+      ...(pinned === undefined ? {} : { revision: pinned }),
+    });
+    pinned ??= page.header.revision;
+    cluster ||= page.header.cluster_id;
+    for (const kv of page.kvs) {
+      const entry = keys.toEntry(kv);
+      entries.set(entry.key, entry);
+    }
+    const last = page.kvs.at(-1);
+    if (!page.more || last === undefined) return { cluster, revision: revision(pinned), entries };
+    key = Buffer.concat([last.key, Buffer.from([0])]);
+  }
+}

@@ -1,0 +1,70 @@
+import type { IEvent, IWatchResponse } from 'etcd3';
+import { type Revision, revision } from '../../model/revision.ts';
+import type { Change } from '../registry.ts';
+import type { KeySpace } from './tree.ts';
+
+/** How far a watch has delivered. */
+export type Cursor = {
+  readonly cluster: string;
+  /** Everything up to here was delivered. */
+  readonly revision: Revision;
+  /** Events of a response that is not complete yet. */
+  readonly fragments: readonly IEvent[];
+};
+
+export type Advance =
+  | { readonly kind: 'created' }
+  | { readonly kind: 'changes'; readonly cursor: Cursor; readonly changes: readonly Change[] }
+  | { readonly kind: 'progress'; readonly cursor: Cursor }
+  /** Nothing to tell yet. */
+  | { readonly kind: 'wait'; readonly cursor: Cursor }
+  /** The history from here on cannot be had: list again. */
+  | { readonly kind: 'relist'; readonly reason: string }
+  /** This stream is over; a new one may go on from the cursor. */
+  | { readonly kind: 'restart'; readonly reason: string };
+
+type Response = Pick<
+  IWatchResponse,
+  'header' | 'created' | 'canceled' | 'compact_revision' | 'cancel_reason' | 'fragment' | 'events' | 'watch_id'
+>;
+
+/**
+ * What a response of a watch means. The revision advances only to that of the last event of a complete response, or to
+ * the header of a periodic progress report. Not to a header in general: that is the store's revision when the response was
+ * made, and events up to it may still be on their way.
+ */
+export function advance(cursor: Cursor, response: Response, keys: KeySpace): Advance {
+  const { header, canceled, created, events, fragment } = response;
+  const storeRevision = BigInt(header.revision);
+  if (header.cluster_id !== cursor.cluster) return { kind: 'relist', reason: 'this is another cluster' };
+  if (canceled) {
+    return response.compact_revision === '0'
+      ? { kind: 'restart', reason: response.cancel_reason || 'etcd ended the watch' }
+      : { kind: 'relist', reason: `history before revision ${response.compact_revision} was compacted` };
+  }
+  // A requested progress report (watch_id -1) may carry the revision of a member that lags behind.
+  if (response.watch_id === '-1') return { kind: 'wait', cursor };
+  if (storeRevision < cursor.revision) return { kind: 'relist', reason: 'the revision went back: data was restored' };
+  if (created) return { kind: 'created' };
+  if (events.length === 0 && !fragment && cursor.fragments.length === 0) {
+    return { kind: 'progress', cursor: { ...cursor, revision: revision(storeRevision) } };
+  }
+  const all = cursor.fragments.length === 0 ? events : [...cursor.fragments, ...events];
+  if (fragment) return { kind: 'wait', cursor: { ...cursor, fragments: all } };
+
+  const changes: Change[] = [];
+  let last = cursor.revision;
+  for (const { type, kv } of all) {
+    const at = revision(kv.mod_revision);
+    // After a reconnect a stream may begin with what was delivered already.
+    if (at <= cursor.revision) continue;
+    changes.push(
+      type === 'Delete'
+        ? { kind: 'delete', key: keys.fromBytes(kv.key), revision: at }
+        : { kind: 'put', entry: keys.toEntry(kv) },
+    );
+    if (at > last) last = at;
+  }
+  const next: Cursor = { ...cursor, revision: last, fragments: [] };
+  return changes.length === 0 ? { kind: 'wait', cursor: next } : { kind: 'changes', cursor: next, changes };
+}

@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { freePorts } from './ports.ts';
+import { until } from './until.ts';
+
+// A folder of commands, as scripts/debian-root prints one; the machine's own otherwise.
+const folder = process.env['ETCD_ROOT'];
+const command = (name: string): string => (folder === undefined ? name : join(folder, name));
+
+export type EtcdMember = ReturnType<typeof member>;
+export type EtcdCluster = Awaited<ReturnType<typeof startEtcd>>;
+
+type MemberPlan = {
+  readonly name: string;
+  readonly dir: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+  readonly cluster: string;
+};
+
+/** One real etcd process. Its data stays over stop and start. */
+function member({ name, dir, clientPort, peerPort, cluster }: MemberPlan) {
+  const endpoint = `127.0.0.1:${clientPort}`;
+  const peer = `http://127.0.0.1:${peerPort}`;
+  let child: ChildProcess | undefined;
+  let output = '';
+  return {
+    name,
+    endpoint,
+    clientPort,
+    output: () => output,
+    start(): void {
+      const dataDir = join(dir, name);
+      child = spawn(
+        command('etcd'),
+        [
+          ...['--name', name, '--data-dir', dataDir, '--log-level', 'error'],
+          ...['--listen-client-urls', `http://${endpoint}`, '--advertise-client-urls', `http://${endpoint}`],
+          ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
+          ...['--initial-cluster', cluster, '--initial-cluster-token', dir],
+        ],
+        { stdio: ['ignore', 'pipe', 'pipe'] },
+      );
+      for (const stream of [child.stdout, child.stderr]) {
+        stream?.on('data', (chunk: Buffer) => {
+          output = (output + chunk.toString()).slice(-20_000);
+        });
+      }
+    },
+    signal(name: NodeJS.Signals): void {
+      child?.kill(name);
+    },
+    async stop(name: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+      const ending = child;
+      child = undefined;
+      if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return;
+      const gone = new Promise((resolve) => ending.once('close', resolve));
+      ending.kill('SIGCONT');
+      ending.kill(name);
+      await gone;
+    },
+  };
+}
+
+/** A real cluster of 1 or 3 members on free ports, healthy when this resolves. */
+export async function startEtcd(size: 1 | 3 = 1) {
+  const dir = await mkdtemp(join(tmpdir(), 'pm-etcd-'));
+  const ports = await freePorts(size * 2);
+  const plans = Array.from({ length: size }, (_, i) => ({
+    name: `m${i}`,
+    clientPort: ports[i * 2] ?? 0,
+    peerPort: ports[i * 2 + 1] ?? 0,
+  }));
+  const cluster = plans.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(',');
+  const members = plans.map((plan) => member({ ...plan, dir, cluster }));
+  const endpoints = members.map(({ endpoint }) => endpoint);
+  const ctl = async (...args: readonly string[]): Promise<string> => {
+    const run = await execa(command('etcdctl'), [`--endpoints=${endpoints.join(',')}`, '--dial-timeout=2s', ...args], {
+      env: { ETCDCTL_API: '3' },
+      timeout: 10_000,
+    });
+    return run.stdout;
+  };
+  const healthy = () =>
+    until('etcd is healthy', async () => (await ctl('endpoint', 'health')) !== undefined, {
+      deadlineMs: 30_000,
+      everyMs: 50,
+    });
+  for (const one of members) one.start();
+  await healthy();
+  return {
+    members,
+    endpoints,
+    location: `etcd://${endpoints.join(',')}`,
+    /** Runs etcdctl against all members and gives what it printed. */
+    ctl,
+    healthy,
+    async compact(): Promise<void> {
+      const status = JSON.parse(await ctl('get', 'x', '-w', 'json')) as { header: { revision: number } };
+      await ctl('compaction', '--physical', String(status.header.revision));
+    },
+    async close(): Promise<void> {
+      await Promise.all(members.map((one) => one.stop()));
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
