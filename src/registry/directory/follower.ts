@@ -29,8 +29,11 @@ export class DirectoryFollower implements Follower {
 
   /** To be called when the ledger has seen the tree: from here on events flow. */
   begin(): void {
+    if (this.#closed) return;
     this.#begun = true;
-    this.#snapshot();
+    const reason = this.#ledger.lostBecause;
+    if (reason !== undefined) this.#onEvent({ kind: 'disconnected', reason });
+    else this.#snapshot();
   }
 
   async close(): Promise<void> {

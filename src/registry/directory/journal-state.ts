@@ -47,9 +47,9 @@ export class JournalState {
     return this.#leases;
   }
 
-  /** Whether a file with this stamp was once the value of its key and is not any more. */
-  isSuperseded(file: string): boolean {
-    return this.#superseded.has(file);
+  /** Whether a file with this stamp was once the value of this key and is not any more. */
+  isSuperseded(key: string, file: string): boolean {
+    return this.#superseded.has(version(key, file));
   }
 
   /** Takes one record. Answers what it changed, or undefined when it does not count. */
@@ -93,7 +93,7 @@ export class JournalState {
     this.#forget(stored.key);
     this.#entries.set(stored.key, stored);
     // A stamp that lives again (the file was put back) is not stale.
-    this.#superseded.delete(stored.file);
+    this.#superseded.delete(version(stored.key, stored.file));
     if (stored.lease === undefined) return;
     const lease = this.#leases.get(stored.lease.id) ?? { reference: stored.lease, keys: new Set() };
     lease.keys.add(stored.key);
@@ -109,7 +109,7 @@ export class JournalState {
     const before = this.#entries.get(key);
     if (before === undefined) return false;
     this.#entries.delete(key);
-    this.#superseded.add(before.file);
+    this.#superseded.add(version(key, before.file));
     if (this.#superseded.size > mostSuperseded) {
       for (const oldest of this.#superseded) {
         this.#superseded.delete(oldest);
@@ -122,3 +122,6 @@ export class JournalState {
     return true;
   }
 }
+
+// By key, since a file that a hand moved to another name keeps its stamp.
+const version = (key: string, file: string): string => `${file} ${key}`;

@@ -63,6 +63,11 @@ export class Ledger {
     return this.#journal?.state;
   }
 
+  /** Why there is nothing to read; undefined while there is, or before it was tried. */
+  get lostBecause(): string | undefined {
+    return this.#lostBecause;
+  }
+
   /** The entries that exist: those of leases found dead are not counted, even while nobody could revoke them. */
   *visible(state: JournalState): Iterable<StoredEntry> {
     for (const entry of state.entries.values()) {

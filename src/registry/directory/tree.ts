@@ -184,7 +184,7 @@ export class Tree {
     const stamp = await findStamp(path);
     const alias = this.#inPlace.get(key)?.file;
     this.#inPlace.delete(key);
-    if (stamp !== undefined && (state.isSuperseded(stamp) || stamp === alias)) await unlink(path).catch(() => {});
+    if (stamp !== undefined && (state.isSuperseded(key, stamp) || stamp === alias)) await unlink(path).catch(() => {});
   }
 
   async #reconcile(key: string): Promise<void> {
@@ -212,7 +212,7 @@ export class Tree {
         return;
       case 'value':
         this.#warned.delete(key);
-        this.#reconcileValue(key, found, entry, state.isSuperseded(found.file));
+        this.#reconcileValue(key, found, entry, state.isSuperseded(key, found.file));
     }
   }
 

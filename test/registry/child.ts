@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { build } from 'esbuild';
+import { until } from '../support/until.ts';
+
+/** Bundles directory-process.ts for plain Node (20 runs no TypeScript) and returns the file. */
+export async function buildProcess(dir: string): Promise<string> {
+  const outfile = join(dir, 'directory-process.mjs');
+  await build({
+    entryPoints: [join(import.meta.dirname, 'directory-process.ts')],
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    outfile,
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  });
+  return outfile;
+}
+
+/** A running directory-process and what it said. */
+export class Child {
+  readonly said: unknown[][] = [];
+  readonly #process: ChildProcess;
+  readonly #ended: Promise<unknown>;
+
+  constructor(file: string, args: readonly string[], as: { uid?: number } = {}) {
+    this.#process = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'], ...as });
+    this.#ended = once(this.#process, 'exit');
+    if (this.#process.stdout === null) throw new Error('a pipe was asked for');
+    createInterface(this.#process.stdout).on('line', (line) => this.said.push(JSON.parse(line)));
+  }
+
+  /** Waits until it says this word (for the nth time). */
+  async says(word: string, times = 1): Promise<void> {
+    await until(`${word} (${JSON.stringify(this.said)})`, () => this.said.filter(([w]) => w === word).length >= times);
+  }
+
+  get view(): unknown {
+    return this.said.findLast(([word]) => word === 'view')?.[1];
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
+  async ended(): Promise<void> {
+    await this.#ended;
+  }
+
+  async close(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      this.#process.kill('SIGKILL');
+      await this.#ended;
+    }
+  }
+}
