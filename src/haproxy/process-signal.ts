@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /** Sends it if the process is still there. */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
@@ -8,11 +10,18 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
+/** Whether the process still runs. One that ended and that its parent has not asked after yet (a zombie) does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
   } catch {
     return false;
+  }
+  try {
+    // "123 (haproxy) Z 1 …": the name may hold anything, so the state is what follows the last parenthesis.
+    return !/^\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*(?=\) )/s, ''));
+  } catch {
+    // No /proc, as on other systems than Linux: the signal has to do.
+    return true;
   }
 }

@@ -1,0 +1,204 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startApp } from './support/app.ts';
+import { runPointsman } from './support/processes.ts';
+import { startScenario } from './support/scenario.ts';
+import { until } from './support/until.ts';
+
+async function startApps(...names: readonly string[]) {
+  const apps = await Promise.all(names.map((name) => startApp(name)));
+  onTestFinished(async () => {
+    await Promise.all(apps.map((app) => app.close()));
+  });
+  return apps.map(({ address }) => address);
+}
+
+describe.each(['folder', 'etcd'] as const)('with the registry in %s', (kind) => {
+  test('instances that register are served, and those that leave or die are not', async () => {
+    const scenario = await startScenario(kind);
+    const [a = '', b = '', c = ''] = await startApps('a', 'b', 'c');
+    const balancer = scenario.balancer();
+    const [one, two] = [scenario.register('a', a), scenario.register('b', b)];
+    scenario.register('c', c);
+    await balancer.logged('serving');
+    await scenario.serves('web', ['a', 'b', 'c']);
+
+    one.kill('SIGTERM');
+    expect(await one.ended).toEqual({ code: 0, signal: null });
+    await scenario.serves('web', ['b', 'c']);
+
+    two.kill('SIGKILL');
+    await scenario.serves('web', ['c'], 20_000);
+    expect(balancer.log.filter(({ event }) => event === 'reloaded').length).toBeLessThanOrEqual(1);
+  });
+
+  test('a key written by hand is served like a registration', async () => {
+    const scenario = await startScenario(kind);
+    const [a = ''] = await startApps('a');
+    await scenario.writeByHand('instances/web/w1', `${a}\n`.trim());
+    await scenario.balancer().logged('serving');
+    await scenario.serves('web', ['a']);
+  });
+
+  test('a balancer that is ended ends its HAProxy, and the next one begins where it was', async () => {
+    const scenario = await startScenario(kind);
+    const [a = '', b = ''] = await startApps('a', 'b');
+    scenario.register('a', a);
+    const first = scenario.balancer();
+    await scenario.serves('web', ['a']);
+    first.kill('SIGTERM');
+    expect(await first.ended).toEqual({ code: 0, signal: null });
+    await expect(scenario.ask('web')).rejects.toThrow('ECONNREFUSED');
+
+    scenario.register('b', b);
+    scenario.balancer();
+    await scenario.serves('web', ['a', 'b']);
+  });
+
+  test('a balancer that is killed interrupts nothing, and the next one takes over without a reload', async () => {
+    const scenario = await startScenario(kind);
+    const [a = '', b = ''] = await startApps('a', 'b');
+    scenario.register('a', a);
+    const first = scenario.balancer();
+    await scenario.serves('web', ['a']);
+    first.kill('SIGKILL');
+    await first.ended;
+    expect(await scenario.answers('web')).toEqual(['a']);
+
+    scenario.register('b', b);
+    const second = scenario.balancer();
+    await second.logged('haproxy-adopted');
+    await scenario.serves('web', ['a', 'b']);
+    expect(second.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+  });
+
+  test('metrics, health and status tell what is going on', async () => {
+    const scenario = await startScenario(kind);
+    const [a = ''] = await startApps('a');
+    await scenario.writeByHand('instances/web/a', a);
+    await scenario.writeByHand('instances/web/bad', '10.0.0.1:http');
+    const balancer = scenario.balancer();
+    await balancer.logged('serving');
+    await until('the revision is applied', async () => {
+      const { revisionSeen, revisionApplied } = JSON.parse((await scenario.askAdmin('/status')).body);
+      return revisionSeen === revisionApplied;
+    });
+    expect(await scenario.askAdmin('/healthz')).toEqual({ status: 200, body: 'ok\n' });
+    expect(await scenario.askAdmin('/readyz')).toEqual({ status: 200, body: 'ready\n' });
+    const metrics = (await scenario.askAdmin('/metrics')).body;
+    expect(metrics).toContain('pointsman_instances{service="web"} 1');
+    expect(metrics).toContain('pointsman_registry_connected 1');
+    expect(metrics).toContain('pointsman_rejected_entries 1');
+    const { rejected } = JSON.parse((await scenario.askAdmin('/status')).body);
+    expect(rejected).toEqual([
+      { key: 'instances/web/bad', reason: '"http" is not a port: 1 to 65535', lastGoodServes: false },
+    ]);
+  });
+});
+
+describe('etcd that goes away', () => {
+  test('changes nothing, and what changed meanwhile is served when it is back', async () => {
+    const scenario = await startScenario('etcd');
+    const [member] = scenario.etcd?.members ?? [];
+    const [a = '', b = ''] = await startApps('a', 'b');
+    await scenario.writeByHand('instances/web/a', a);
+    const balancer = scenario.balancer();
+    await scenario.serves('web', ['a']);
+    await member?.stop();
+    await balancer.logged('registry-disconnected');
+    expect(await scenario.answers('web')).toEqual(['a']);
+
+    member?.start();
+    await scenario.etcd?.healthy();
+    await scenario.writeByHand('instances/web/b', b);
+    await scenario.serves('web', ['a', 'b']);
+  });
+
+  test('does not keep a balancer from starting on what it knew', async () => {
+    const scenario = await startScenario('etcd');
+    const [a = ''] = await startApps('a');
+    await scenario.writeByHand('instances/web/a', a);
+    const first = scenario.balancer();
+    await scenario.serves('web', ['a']);
+    first.kill('SIGTERM');
+    await first.ended;
+    await scenario.etcd?.members[0]?.stop();
+
+    const second = scenario.balancer();
+    await second.logged('last-known');
+    await scenario.serves('web', ['a']);
+    const { registry, ready } = JSON.parse((await scenario.askAdmin('/status')).body);
+    expect({ ready, connected: registry.connected }).toEqual({ ready: true, connected: false });
+  });
+});
+
+describe('what is wrong', () => {
+  const ownTemplate = async (dir: string, name: string, change: (text: string) => string): Promise<string> => {
+    const folder = join(dir, 'templates');
+    await mkdir(folder, { recursive: true });
+    const shipped = await readFile(join(import.meta.dirname, '../templates', name), 'utf8');
+    await writeFile(join(folder, name), change(shipped));
+    return folder;
+  };
+
+  test('a template that cannot be read is named with its line', async () => {
+    const scenario = await startScenario('folder');
+    const folder = await ownTemplate(scenario.dir, 'server.mustache', () => 'server {{id}} {{addres}}\n');
+    const { code, stderr } = await runPointsman(['balance', '--registry', scenario.location, '--dir', scenario.balancerDir, '--templates', folder]); // biome-ignore format: one command
+    expect(code).toBe(1);
+    expect(stderr).toHaveLength(1);
+    expect(stderr[0]).toContain(`${folder}/server.mustache:1:15: {{addres}} is not known to this template`);
+  });
+
+  test('a template that HAProxy refuses is named with its line, and the last good configuration serves', async () => {
+    const scenario = await startScenario('folder');
+    const [a = '', b = ''] = await startApps('a', 'b');
+    await scenario.writeByHand('instances/web/a', a);
+    const first = scenario.balancer();
+    await scenario.serves('web', ['a']);
+    first.kill('SIGTERM');
+    await first.ended;
+
+    const folder = await ownTemplate(scenario.dir, 'haproxy.cfg.mustache', (text) =>
+      text.replace('option dontlognull', 'option frobnicate'),
+    );
+    const second = scenario.balancer('--templates', folder);
+    const refused = await second.logged('config-refused');
+    expect(refused.msg).toMatch(/haproxy\.cfg\.refused:\d+ \(made by .*templates\/haproxy\.cfg\.mustache:\d+\)/);
+    expect(refused.msg).toContain('frobnicate');
+    await scenario.serves('web', ['a']);
+    await scenario.writeByHand('instances/web/b', b);
+    await scenario.serves('web', ['a', 'b']);
+    expect((await scenario.askAdmin('/metrics')).body).toContain('pointsman_reload_last_failed 1');
+  });
+
+  test('a port in use is named', async () => {
+    const scenario = await startScenario('folder');
+    await scenario.writeByHand('instances/web/a', '127.0.0.1:1');
+    const taken = createServer();
+    const occupy = (port: number) => new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
+    const vacate = () => new Promise((resolve) => taken.close(resolve));
+
+    await occupy(scenario.http);
+    const http = scenario.balancer();
+    expect((await http.ended).code).toBe(1);
+    expect(http.stderr.at(-1)).toContain(`cannot listen on 127.0.0.1:${scenario.http}: it is in use`);
+    await vacate();
+
+    await occupy(scenario.admin);
+    const admin = scenario.balancer();
+    expect((await admin.ended).code).toBe(1);
+    expect(admin.stderr.at(-1)).toContain(`--admin: cannot listen on 127.0.0.1:${scenario.admin}: it is in use`);
+    await vacate();
+  });
+
+  test('a missing HAProxy says how to install it', async () => {
+    const scenario = await startScenario('folder');
+    const balancer = scenario.balancer('--haproxy', '/nowhere/haproxy');
+    expect((await balancer.ended).code).toBe(1);
+    expect(balancer.stderr).toHaveLength(1);
+    expect(balancer.stderr[0]).toMatch(/\/nowhere\/haproxy is not there.*apt-get install haproxy/);
+  });
+});

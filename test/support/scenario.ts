@@ -1,0 +1,74 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { readProcesses } from '../../src/haproxy/master.ts';
+import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
+import { type Answer, ask } from './app.ts';
+import { startEtcd } from './etcd.ts';
+import { freePorts } from './ports.ts';
+import { type PointsmanProcess, startPointsman } from './processes.ts';
+import { until } from './until.ts';
+
+export type RegistryKind = 'folder' | 'etcd';
+
+/** A place of its own for one test: a registry, a folder for a balancer, and ports. All gone when the test is finished. */
+export async function startScenario(kind: RegistryKind) {
+  const dir = await mkdtemp(join(tmpdir(), 'pm-'));
+  const [http = 0, admin = 0] = await freePorts(2);
+  const balancerDir = join(dir, 'b');
+  const etcd = kind === 'etcd' ? await startEtcd() : undefined;
+  const location = etcd?.location ?? `dir:${join(dir, 'registry')}`;
+  onTestFinished(async () => {
+    // HAProxy outlives a killed pointsman by design, so it has to be ended by itself.
+    const processes = await readProcesses(join(balancerDir, 'run/master.sock'), 2000);
+    if (processes !== undefined) {
+      signal(processes.masterPid, 'SIGTERM');
+      await until('HAProxy is gone', () => !isAlive(processes.masterPid));
+    }
+    await etcd?.close();
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  return {
+    dir,
+    balancerDir,
+    http,
+    admin,
+    etcd,
+    location,
+    balancer(...more: readonly string[]): PointsmanProcess {
+      return startPointsman([
+        ...['balance', '--registry', location, '--dir', balancerDir, '--reload-interval', '50ms'],
+        ...['--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`, ...more],
+      ]);
+    },
+    register(id: string, address: string, ...more: readonly string[]): PointsmanProcess {
+      const what = ['--service', 'web', '--id', id, '--address', address];
+      return startPointsman(['register', '--registry', location, ...what, '--ttl', '2s', ...more]);
+    },
+    /** What a person does without pointsman. */
+    async writeByHand(key: string, value: string): Promise<void> {
+      if (etcd !== undefined) {
+        await etcd.ctl('put', `/pointsman/${key}`, value);
+        return;
+      }
+      const path = join(dir, 'registry', key);
+      await mkdir(join(path, '..'), { recursive: true });
+      await writeFile(path, value);
+    },
+    ask: (host: string, path = '/'): Promise<Answer> => ask(http, host, path),
+    /** The different answers of a dozen requests, sorted. */
+    async answers(host: string): Promise<string[]> {
+      const bodies = new Set<string>();
+      for (let i = 0; i < 12; i += 1) bodies.add((await ask(http, host)).body);
+      return [...bodies].sort();
+    },
+    /** Waits until just these answer. */
+    serves(host: string, names: readonly string[], deadlineMs = 10_000): Promise<boolean> {
+      const all = async () => (await this.answers(host)).join() === names.join();
+      return until(`${host} is served by ${names.join()}`, all, { deadlineMs, everyMs: 20 });
+    },
+    askAdmin: (path: string): Promise<Answer> => ask(admin, 'localhost', path),
+  };
+}
