@@ -16,7 +16,7 @@ export type Service = {
 };
 
 /** An entry that was not taken. Where the key held something good before, that goes on being served. */
-export type Rejection = {
+type Rejection = {
   readonly key: string;
   readonly reason: string;
   readonly revision: Revision;

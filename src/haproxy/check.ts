@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { Fault } from '../model/fault.ts';
 
-export type CheckProblem = { readonly line: number | undefined; readonly text: string };
+type CheckProblem = { readonly line: number | undefined; readonly text: string };
 export type Checked = { readonly ok: true } | { readonly ok: false; readonly problems: readonly CheckProblem[] };
 
 /** Asks HAProxy itself whether it would start with this file (`-c`). Rejects with a Fault when it cannot be asked. */

@@ -14,7 +14,7 @@ export type Processes = {
 };
 
 /** Asks the master one thing and reads to the end. Rejects with Fault `haproxy-reload`. */
-export function askMaster(path: string, command: string, deadlineMs: number): Promise<string> {
+function askMaster(path: string, command: string, deadlineMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(path);
     let answer = '';

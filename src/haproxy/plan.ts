@@ -118,7 +118,7 @@ export function afterStep(served: Rendered, desired: Rendered, step: Step): Rend
 }
 
 /** Whether both say the same around their slot. Where the slot is does not matter while nothing stands in it. */
-export function sameAround(a: Around, b: Around): boolean {
+function sameAround(a: Around, b: Around): boolean {
   return (
     a === b ||
     (a.before.length + a.after.length === b.before.length + b.after.length && a.before + a.after === b.before + b.after)

@@ -3,7 +3,7 @@ import type { InstanceId, ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 
 /** `draining` takes no new requests and finishes its open ones; `maintenance` takes none at all. */
-export type InstanceState = 'ready' | 'draining' | 'maintenance';
+type InstanceState = 'ready' | 'draining' | 'maintenance';
 
 /** One running copy of a service, as its registration says. */
 export type Instance = {

@@ -5,7 +5,7 @@ import { parseRecord } from './instance.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 
 /** How the balancer asks a server whether it works. Times in ms. */
-export type HealthCheck =
+type HealthCheck =
   | { readonly kind: 'none' }
   | { readonly kind: 'tcp'; readonly intervalMs: number; readonly rise: number; readonly fall: number }
   | {

@@ -3,7 +3,7 @@ import type { InstanceId, ServiceName } from './name.ts';
 /** What a change touched, so that no stage has to look at all services. */
 export type Touched = ReadonlyMap<ServiceName, TouchedService>;
 
-export type TouchedService = {
+type TouchedService = {
   /** The service appeared, vanished or has another policy: more than its servers may differ. */
   readonly whole: boolean;
   readonly instances: ReadonlySet<InstanceId>;

@@ -27,7 +27,7 @@ export type Rendered = {
 };
 
 /** Something that could not be rendered. What was rendered for it before goes on being served. */
-export type RenderProblem = {
+type RenderProblem = {
   readonly service: ServiceName | undefined;
   readonly instance: InstanceId | undefined;
   readonly reason: string;

@@ -16,7 +16,7 @@ import { freePort } from './ports.ts';
 import { until } from './until.ts';
 
 /** The HAProxy that tests run: `HAPROXY_BIN`, or the machine's. */
-export const haproxyBin = process.env['HAPROXY_BIN'] ?? 'haproxy';
+const haproxyBin = process.env['HAPROXY_BIN'] ?? 'haproxy';
 
 export type TestBalancer = Awaited<ReturnType<typeof startBalancer>>;
 

@@ -10,7 +10,6 @@ import { until } from './until.ts';
 const folder = process.env['ETCD_ROOT'];
 const command = (name: string): string => (folder === undefined ? name : join(folder, name));
 
-export type EtcdMember = ReturnType<typeof member>;
 export type EtcdCluster = Awaited<ReturnType<typeof startEtcd>>;
 
 type MemberPlan = {

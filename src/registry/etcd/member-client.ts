@@ -28,7 +28,7 @@ export type MemberClient = {
 };
 
 /** What a unary call may take, in ms: a member that is slower than this is as good as gone. */
-export const callMs = 2000;
+const callMs = 2000;
 
 type FaultHandling = NonNullable<IOptions['faultHandling']>;
 type Policy = NonNullable<FaultHandling['global']>;
