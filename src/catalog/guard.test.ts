@@ -149,6 +149,27 @@ describe('the mass-loss guard', () => {
     expect(story.held).toEqual([]);
   });
 
+  test('an operator’s word counts for losses that were not held, too', () => {
+    const story = new Story().changed(4, { expired: ['a', 'b', 'c'] }).step({ kind: 'release', service: web });
+    story.changed(2, { expired: ['d', 'e'] });
+    expect(story.held).toEqual([]);
+  });
+
+  test('a later hold is not ended by the time of an earlier one', () => {
+    const story = new Story()
+      .at(0)
+      .changed(2, { expired: ['a', 'b', 'c'] })
+      .step({ kind: 'release', service: web });
+    story
+      .at(100)
+      .changed(1, { expired: ['d', 'e', 'f'] })
+      .at(600)
+      .step({ kind: 'tick' });
+    expect(story.held).toEqual(['d', 'e', 'f']);
+    story.at(700).step({ kind: 'tick' });
+    expect(story.held).toEqual([]);
+  });
+
   test('asks to be woken when the first hold ends, and for nothing when there is nothing', () => {
     const story = new Story();
     expect(nextDeadline(story.guard)).toBeUndefined();
@@ -180,7 +201,10 @@ type Act = { service: number; afterMs: number } & (
 );
 
 const some = fc.uniqueArray(fc.constantFrom(...names), { minLength: 1, maxLength: 5 });
-const base = { service: fc.nat(1), afterMs: fc.oneof(fc.nat(4), fc.nat(300)) };
+const base = {
+  service: fc.nat(1),
+  afterMs: fc.oneof({ weight: 6, arbitrary: fc.nat(3) }, { weight: 1, arbitrary: fc.nat(700) }),
+};
 const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ ...base, kind: fc.constant('put' as const), names: some }) },
   { weight: 5, arbitrary: fc.record({ ...base, kind: fc.constant('expire' as const), names: some }) },

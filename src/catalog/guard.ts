@@ -135,8 +135,8 @@ function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { ki
     return { guard: step.guard, transitions: [...transitions, ...step.transitions] };
   }
   const losses = (guard.losses.get(service) ?? OrderedMap<InstanceId, Loss>()).withMutations((map) => {
-    // Deleted first, so that the order is that of the latest loss.
-    for (const instance of expired) map.delete(instance.id).set(instance.id, { instance, at: now });
+    // Appended, so oldest first: whoever is lost a second time was put in between, and forgotten then.
+    for (const instance of expired) map.set(instance.id, { instance, at: now });
   });
   const { share, minimum, holdMs, windowMs } = guard.policy;
   const of = present + losses.size;
