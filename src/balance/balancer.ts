@@ -7,6 +7,7 @@ import { reconcile } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describeStep, type Step } from '../haproxy/step.ts';
 import { describe, Fault } from '../model/fault.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { allTouched, type Touched, TouchedGathering } from '../model/touched.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
@@ -72,6 +73,7 @@ export class Balancer {
   #stopped = false;
   #exited = false;
   #mustInspect = false;
+  #mustBury = false;
   #running: Promise<void> | undefined;
   #retryMs = retryMs.first;
   readonly #timers = new Map<string, NodeJS.Timeout>();
@@ -107,7 +109,9 @@ export class Balancer {
       this.#touched.add(touched);
       this.#unapplied += changes;
       this.#oldest ??= now();
-    } else if (this.#reasons.size === 0 && this.#touched.empty) this.#markApplied(catalog.revision);
+    } else if (this.#serving && this.#reasons.size === 0 && this.#touched.empty && this.#running === undefined) {
+      this.#markApplied(catalog.revision);
+    }
     this.#wake();
   }
 
@@ -184,7 +188,7 @@ export class Balancer {
 
   #hasWork(): boolean {
     if (this.#timers.has('retry')) return false;
-    return this.#exited || this.#mustInspect || !this.#touched.empty || this.#reloadDue();
+    return this.#exited || this.#mustInspect || this.#mustBury || !this.#touched.empty || this.#reloadDue();
   }
 
   #reloadDue(): boolean {
@@ -198,6 +202,7 @@ export class Balancer {
         if (this.#exited) await this.#startAgain();
         else if (this.#mustInspect || !this.#parts.link.connected) await this.#inspect();
         else if (!this.#touched.empty) await this.#round();
+        else if (this.#mustBury) await this.#bury();
         else await this.#reload();
         this.#retryMs = retryMs.first;
       } catch (error) {
@@ -251,17 +256,25 @@ export class Balancer {
   }
 
   #linger(backend: string, name: string): void {
-    const line = this.#served.backends.find((one) => one.name === backend)?.servers.find((_, id) => id === name);
+    const line = this.#served.backends.get(backend as ServiceName)?.servers.get(name as InstanceId);
     if (line === undefined) return;
     this.#graveyard.set(`${backend}/${name}`, line);
     this.#parts.metrics.graveyard.set(this.#graveyard.size);
-    if (!this.#timers.has('graveyard')) this.#arm('graveyard', graveyardMs, () => this.#bury());
+    if (!this.#timers.has('graveyard')) this.#armBurial();
+  }
+
+  #armBurial(): void {
+    this.#arm('graveyard', graveyardMs, () => {
+      this.#mustBury = true;
+      this.#wake();
+    });
   }
 
   async #bury(): Promise<void> {
+    this.#mustBury = false;
     for (const at of await this.#parts.link.bury(this.#graveyard)) this.#graveyard.delete(at);
     this.#parts.metrics.graveyard.set(this.#graveyard.size);
-    if (this.#graveyard.size > 0) this.#arm('graveyard', graveyardMs, () => this.#bury());
+    if (this.#graveyard.size > 0) this.#armBurial();
   }
 
   /** Checks, writes and reloads what is desired now. The old worker and the old files stay when it does not work. */
