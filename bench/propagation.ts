@@ -102,10 +102,14 @@ async function watchNewcomer(etcd: EtcdCluster, act: (value: string | undefined)
   const client = await openMember(etcd.endpoints[0] ?? '', { endpoints: etcd.endpoints });
   const stream = await client.watch();
   stream.on('error', () => undefined);
-  stream.on('data', ({ events }) => {
-    for (const { type, kv } of events) act(type === 'Delete' ? undefined : kv.value.toString());
+  const created = new Promise<void>((resolve) => {
+    stream.on('data', (response) => {
+      if (response.created) resolve();
+      for (const { type, kv } of response.events) act(type === 'Delete' ? undefined : kv.value.toString());
+    });
   });
   stream.write({ create_request: { key: Buffer.from('/bench/instances/web/new') } });
+  await created;
   return () => {
     stream.cancel();
     client.close();
