@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ServiceName } from '../src/model/name.ts';
 import { ask, startApp } from './support/app.ts';
 import { startBalancer, type TestBalancer } from './support/balancer.ts';
 import { until } from './support/until.ts';
@@ -127,6 +128,29 @@ describe('changes in the registry', () => {
     await balancer.applied();
     expect(await answers('web')).toEqual(['b']);
     expect(balancer.balancer.status().catalog.rejected.size).toBe(0);
+  });
+
+  test('many instances that are lost at once are held while they answer, and one that leaves is not', async () => {
+    const keys = ['a', 'b', 'c'].map((name, i) => [`instances/web/${name}`, address(i)] as const);
+    const dead = ['x', 'y'].map((name) => [`instances/web/${name}`, '127.0.0.1:1'] as const);
+    const all = Object.fromEntries([...keys, ...dead]);
+    balancer.snapshot({ ...all, 'services/web': '{"balance":"roundrobin","check":{"kind":"tcp","interval":"50ms"}}' });
+    await balancer.balancer.start();
+    await until('the dead are found', async () => (await answers('web')).join() === 'a,b,c');
+
+    balancer.change(Object.fromEntries(Object.keys(all).map((key) => [key, undefined])));
+    await until('the dead are let go of', () => balancer.guarding.status()[0]?.instances.length === 3);
+    expect(await answers('web')).toEqual(['a', 'b', 'c']);
+
+    balancer.change({ 'instances/web/a': address(0) });
+    balancer.change({ 'instances/web/a': JSON.stringify({ address: address(0), state: 'draining' }) });
+    balancer.change({ 'instances/web/a': undefined });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['b', 'c']);
+
+    balancer.guarding.release('web' as ServiceName);
+    await until('nothing is held', async () => (await ask(balancer.port, 'web')).status >= 500);
+    expect(await balancer.metric('guard_held_instances')).toBe(0);
   });
 
   test('the file on disk says what runs soon after a change', async () => {

@@ -13,6 +13,7 @@ import { allTouched, type Touched, TouchedGathering } from '../model/touched.ts'
 import type { RegistryEvent } from '../registry/registry.ts';
 import { nothingRendered, type Rendered, renderAll, renderTouched, type Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
+import type { Guarding } from './guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { StateFiles } from './state-files.ts';
 
@@ -22,6 +23,7 @@ export type BalancerParts = {
   readonly haproxy: ManagedHaproxy;
   readonly link: RuntimeLink;
   readonly files: StateFiles;
+  readonly guarding: Guarding;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly reloadIntervalMs: number;
@@ -45,6 +47,7 @@ export type BalancerStatus = {
 const workerPatrolMs = 2000;
 const inspectPatrolMs = 30_000;
 const graveyardMs = 500;
+const guardPatrolMs = 500;
 const retryMs = { first: 100, most: 5000 };
 
 /**
@@ -96,9 +99,11 @@ export class Balancer {
 
   /** Takes what the registry said. Folding is immediate; applying follows in the next round. */
   offer(event: RegistryEvent): void {
-    const { metrics, logger, now } = this.#parts;
-    const { catalog, touched, changes, rejections } = foldEvent(this.#catalog, event);
+    const { metrics, logger, now, guarding } = this.#parts;
+    const folded = foldEvent(this.#catalog, event);
+    const { catalog, touched, changes, rejections } = folded;
     this.#catalog = catalog;
+    guarding.fold(folded);
     metrics.revisionSeen.set(Number(catalog.revision));
     metrics.rejected.set(catalog.rejected.size);
     for (const rejection of rejections) {
@@ -127,7 +132,7 @@ export class Balancer {
   async start(): Promise<void> {
     const { haproxy, files, logger, templates, frame } = this.#parts;
     this.#touched.take();
-    this.#render(renderAll(templates, frame, this.#catalog));
+    this.#render(renderAll(templates, frame, this.#parts.guarding.served(this.#catalog)));
     const lastGood = await files.readServed();
     const running = await haproxy.findRunning();
     if (running?.workerPid !== undefined && lastGood !== undefined) {
@@ -155,6 +160,14 @@ export class Balancer {
     await this.#parts.files.settle();
     this.#parts.link.close();
     await this.#parts.haproxy.stop(graceMs);
+  }
+
+  /** Something else than the registry decided about this instance: look at it anew. */
+  touch(service: ServiceName, id: InstanceId): void {
+    this.#touched.instance(service, id);
+    if (this.#parts.guarding.holding && !this.#timers.has('guard'))
+      this.#arm('guard', guardPatrolMs, () => this.#observe());
+    this.#wake();
   }
 
   /** HAProxy ended by itself. */
@@ -222,7 +235,8 @@ export class Balancer {
   async #round(): Promise<void> {
     const { templates, frame } = this.#parts;
     const touched = this.#touched.take();
-    this.#render(renderTouched(templates, frame, this.#desired, this.#catalog, touched));
+    const catalog = this.#parts.guarding.served(this.#catalog);
+    this.#render(renderTouched(templates, frame, this.#desired, catalog, touched));
     const plan = planChanges(this.#served, this.#desired, touched, this.#graveyard);
     for (const reason of plan.reload) this.#addReason(reason);
     try {
@@ -360,6 +374,14 @@ export class Balancer {
     this.#parts.logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');
     this.#mustInspect = true;
     this.#wake();
+  }
+
+  /** Whether those that the guard holds still pass their checks. */
+  async #observe(): Promise<void> {
+    const { guarding, link } = this.#parts;
+    if (!guarding.holding) return;
+    this.#arm('guard', guardPatrolMs, () => this.#observe());
+    if (link.connected) guarding.observe(await link.inspect());
   }
 
   async #coldStart(lastGood: Rendered | undefined): Promise<void> {

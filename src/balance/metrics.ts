@@ -29,6 +29,7 @@ export function createBalanceMetrics(registry: Registry) {
     revisionApplied: gauge('revision_applied', 'The newest revision that HAProxy serves.'),
     registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
     registryDisconnects: counter('registry_disconnects_total', 'How often the registry was lost.'),
+    guardHeld: gauge('guard_held_instances', 'Instances lost all at once that are served all the same.', ['service']),
     drift: counter('drift_total', 'Differences found between HAProxy and what it was given, and healed.'),
     graveyard: gauge('lingering_servers', 'Servers that left and still have open connections.'),
     haproxyStarts: counter('haproxy_starts_total', 'How often HAProxy was started.'),

@@ -7,6 +7,7 @@ import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { formatAddress } from '../model/address.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
+import { parseServiceName, type ServiceName } from '../model/name.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import { isSafeText } from '../render/safe-text.ts';
@@ -14,6 +15,7 @@ import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import { Balancer } from './balancer.ts';
 import { layoutOf } from './files.ts';
+import { Guarding, type HoldStatus } from './guarding.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { StateFiles } from './state-files.ts';
@@ -44,6 +46,8 @@ export type BalanceHealth = {
   readonly services: Readonly<Record<string, number>>;
   readonly pendingReload: readonly string[];
   readonly refused: string | undefined;
+  /** Services that lost many instances at once and are served as before. */
+  readonly guarded: readonly HoldStatus[];
   readonly rejected: readonly { readonly key: string; readonly reason: string; readonly lastGoodServes: boolean }[];
 };
 
@@ -83,8 +87,26 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
   });
+  const guarding = new Guarding({
+    policy: settings.guard,
+    metrics,
+    logger,
+    now,
+    onChange: (service, id) => balancer.touch(service, id),
+  });
   const { reloadIntervalMs } = settings;
-  const balancer = new Balancer({ templates, frame, haproxy, link, files, metrics, logger, reloadIntervalMs, now });
+  const balancer = new Balancer({
+    templates,
+    frame,
+    haproxy,
+    link,
+    files,
+    guarding,
+    metrics,
+    logger,
+    reloadIntervalMs,
+    now,
+  });
 
   const lastKnown = await loadLastKnown(layout.lastKnown);
   if (lastKnown !== undefined && 'unusable' in lastKnown) {
@@ -138,6 +160,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       services,
       pendingReload: status.pending,
       refused: status.refused,
+      guarded: guarding.status(),
       rejected: catalog.rejected
         .valueSeq()
         .take(1000)
@@ -153,6 +176,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   const follower = registry.follow((event) => {
     if (event.kind === 'connected' || event.kind === 'disconnected') onConnection(event);
     balancer.offer(event);
+    for (const service of releasedBy(event)) guarding.release(service);
     if (event.kind === 'snapshot') first.resolve();
   });
   try {
@@ -171,9 +195,20 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     }
   } finally {
     await follower.close();
+    guarding.close();
     await balancer.stop(stopGraceMs);
     await closeAdmin();
   }
+}
+
+/** The services whose losses an operator says are real: `releases/<service>` was put. */
+function releasedBy(event: RegistryEvent): readonly ServiceName[] {
+  if (event.kind !== 'changes') return [];
+  return event.changes.flatMap((change) => {
+    const name = change.kind === 'put' ? /^releases\/([^/]+)$/.exec(change.entry.key)?.[1] : undefined;
+    const service = name === undefined ? undefined : parseServiceName(name);
+    return service?.ok ? [service.value] : [];
+  });
 }
 
 /** Unix sockets have a short limit for their path, and HAProxy's files one set of characters that needs no quoting. */

@@ -41,12 +41,17 @@ export const emptyCatalog: Catalog = {
   rejected: PersistentMap(),
 };
 
+/** An instance whose key was deleted, as it was just before. */
+export type Removal = { readonly instance: Instance; readonly leased: boolean };
+
 export type Folded = {
   readonly catalog: Catalog;
   readonly touched: Touched;
   /** Instances and policies that really differ now: what the changes-applied metric counts. */
   readonly changes: number;
   readonly rejections: readonly Rejection[];
+  /** What left, with its last state: a fold of many changes may hold both the draining and the delete. */
+  readonly removals: readonly Removal[];
 };
 
 /** Folds what the registry said into the catalog. Cost grows with the changes, not with the catalog. */
@@ -59,11 +64,15 @@ export function foldEvent(catalog: Catalog, event: RegistryEvent): Folded {
     case 'changes':
       return foldChanges(catalog, event.changes, event.revision);
     case 'progress':
-      return { catalog: { ...catalog, revision: event.revision }, touched: new Map(), changes: 0, rejections: [] };
+      return unchanged({ ...catalog, revision: event.revision });
     case 'connected':
     case 'disconnected':
-      return { catalog, touched: new Map(), changes: 0, rejections: [] };
+      return unchanged(catalog);
   }
+}
+
+function unchanged(catalog: Catalog): Folded {
+  return { catalog, touched: new Map(), changes: 0, rejections: [], removals: [] };
 }
 
 /** What turns the catalog into the snapshot: an unchanged entry costs a look-up and nothing else. */
@@ -84,6 +93,7 @@ function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { ki
 function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Revision): Folded {
   const touched = new TouchedGathering();
   const rejections: Rejection[] = [];
+  const removals: Removal[] = [];
   let counted = 0;
   const services = catalog.services.asMutable();
   const accepted = catalog.accepted.asMutable();
@@ -113,8 +123,11 @@ function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Rev
     const subject = parseKey(key);
     if (change.kind === 'delete') {
       rejected.delete(key);
-      if (!subject.ok || !accepted.has(key)) continue;
+      const held = accepted.get(key);
+      if (!subject.ok || held === undefined) continue;
       accepted.delete(key);
+      const instance = instanceOf(services, subject.value);
+      if (instance !== undefined) removals.push({ instance, leased: held.leased });
       update(subject.value, (service) => withoutSubject(service, subject.value));
       continue;
     }
@@ -146,6 +159,7 @@ function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Rev
     touched: touched.take(),
     changes: counted,
     rejections,
+    removals,
   };
 }
 
@@ -163,6 +177,10 @@ function parseSubject(subject: Exclude<Subject, { kind: 'other' }>, value: strin
     ok: true,
     value: (service) => ({ ...service, instances: service.instances.set(subject.id, instance.value) }),
   };
+}
+
+function instanceOf(services: Catalog['services'], subject: Subject): Instance | undefined {
+  return subject.kind === 'instance' ? services.get(subject.service)?.instances.get(subject.id) : undefined;
 }
 
 function withoutSubject(service: Service, subject: Subject): Service {

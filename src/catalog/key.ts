@@ -5,7 +5,7 @@ import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 export type Subject =
   | { readonly kind: 'instance'; readonly service: ServiceName; readonly id: InstanceId }
   | { readonly kind: 'policy'; readonly service: ServiceName }
-  /** Not the catalog's: `balancers/`, `overrides/`, `keys/`. */
+  /** Not the catalog's: `balancers/`, `overrides/`, `releases/`, `keys/`. */
   | { readonly kind: 'other' };
 
 const other: Subject = { kind: 'other' };
@@ -15,7 +15,7 @@ export const instanceKey = (service: ServiceName, id: InstanceId): string => `in
 /** Reads a key relative to the root: `instances/<service>/<instance>` or `services/<service>`. */
 export function parseKey(key: string): Parsed<Subject> {
   const [area, serviceText, idText, ...rest] = key.split('/');
-  if (area === 'balancers' || area === 'overrides' || area === 'keys') return accepted(other);
+  if (area === 'balancers' || area === 'releases' || area === 'overrides' || area === 'keys') return accepted(other);
   if (area === 'instances' && serviceText !== undefined && idText !== undefined && rest.length === 0) {
     const service = parseServiceName(serviceText);
     if (!service.ok) return service;

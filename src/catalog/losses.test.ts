@@ -4,7 +4,7 @@ import { revision } from '../model/revision.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
 import { defaultGuardPolicy, emptyGuard, type Guard, stepGuard } from './guard.ts';
-import { guardEvents, guardedService } from './losses.ts';
+import { guardEvents, guardedCatalog } from './losses.ts';
 
 const web = 'web' as ServiceName;
 const at = revision(1n);
@@ -22,7 +22,7 @@ function fold(
   isOverridden = (_: ServiceName, _id: InstanceId) => false,
 ) {
   const folded = foldEvent(catalog, 'kind' in event ? event : { kind: 'changes', revision: at, changes: event });
-  return { ...folded, events: guardEvents(catalog, folded.catalog, folded.touched, isOverridden) };
+  return { ...folded, events: guardEvents(folded, isOverridden) };
 }
 
 const six = fold(
@@ -70,6 +70,12 @@ describe('a loss', () => {
   });
 });
 
+test('a leave is graceful also when its draining and its delete come in one fold', () => {
+  const folded = fold(six, [put('a', { state: 'draining' }), gone('a'), gone('b')]);
+  expect(expiredOf(folded)).toEqual(['b']);
+  expect(leftOf(folded)).toEqual(['a']);
+});
+
 describe('a guarded service', () => {
   function guarded(catalog: Catalog, changes: readonly Change[]): { catalog: Catalog; guard: Guard } {
     const folded = fold(catalog, changes);
@@ -78,7 +84,7 @@ describe('a guarded service', () => {
     return { catalog: folded.catalog, guard };
   }
   const ids = ({ catalog, guard }: { catalog: Catalog; guard: Guard }) => [
-    ...(guardedService(catalog, guard, web)?.instances.keys() ?? []),
+    ...(guardedCatalog(catalog, guard).services.get(web)?.instances.keys() ?? []),
   ];
 
   test('has what the registry has and what is held', () => {
@@ -101,6 +107,7 @@ describe('a guarded service', () => {
 
   test('is not there when nobody has it', () => {
     const parsed = parseServiceName('other');
-    expect(parsed.ok && guardedService(six, emptyGuard(defaultGuardPolicy), parsed.value)).toBeUndefined();
+    const { services } = guardedCatalog(six, emptyGuard(defaultGuardPolicy));
+    expect(parsed.ok && services.get(parsed.value)).toBeUndefined();
   });
 });

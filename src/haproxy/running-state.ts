@@ -12,6 +12,8 @@ export type RunningServer = {
   readonly port: number;
   readonly weight: number;
   readonly disabled: boolean;
+  /** Its health check passes, or it has none. */
+  readonly up: boolean;
 };
 
 /** What HAProxy really runs, asked from its worker. */
@@ -38,6 +40,7 @@ export function parseServersState(answer: string): Map<string, Map<string, Runni
   const backend = column('be_name');
   const server = column('srv_name');
   const host = column('srv_addr');
+  const operation = column('srv_op_state');
   const admin = column('srv_admin_state');
   const weight = column('srv_uweight');
   const port = column('srv_port');
@@ -63,6 +66,7 @@ export function parseServersState(answer: string): Map<string, Map<string, Runni
       host: cells[host] ?? '',
       port: Number(cells[port]),
       weight: Number(cells[weight]),
+      up: cells[operation] !== '0',
       disabled: (state & forcedMaintenance) !== 0,
     });
   }
@@ -145,7 +149,7 @@ function sameIPv6(a: string, b: string): boolean {
   return new URL(`http://[${a}]/`).hostname === new URL(`http://[${b}]/`).hostname;
 }
 
-function describeServer({ host, port, weight, disabled }: RunningServer): string {
+function describeServer({ host, port, weight, disabled }: Omit<RunningServer, 'up'>): string {
   return `${host}:${port} weight ${weight}${disabled ? ' disabled' : ''}`;
 }
 

@@ -28,6 +28,7 @@ export class Announcement {
   readonly #parts: AnnouncementParts;
   readonly #session: Session;
   #holder: Holder | undefined;
+  #published = false;
   #unreachable: string | undefined;
 
   constructor(parts: AnnouncementParts) {
@@ -53,7 +54,9 @@ export class Announcement {
     let givesUp: number | undefined;
     for (;;) {
       try {
-        return await this.#session.put(this.key, formatInstance(instance), signal);
+        const revision = await this.#session.put(this.key, formatInstance(instance), signal);
+        this.#published = true;
+        return revision;
       } catch (error) {
         if (!(error instanceof Fault) || error.code !== 'key-owned') throw error;
         const holder = this.#holder;
@@ -73,10 +76,12 @@ export class Announcement {
 
   /**
    * Takes the instance out of service, before its application is told to end. Resolves with the revision since which it
-   * is out, or undefined when it was out already. An acknowledged drain (state `draining`, then waiting for every
-   * balancer) is to take the place of the removal.
+   * is out, or undefined when it was out already. The state `draining` comes first: it tells a leave from a lease that
+   * ran out. Waiting there until every balancer has acknowledged it is to come.
    */
-  withdraw(signal: AbortSignal): Promise<Revision | undefined> {
+  async withdraw(signal: AbortSignal): Promise<Revision | undefined> {
+    if (!this.#published) return undefined;
+    await this.#session.put(this.key, formatInstance({ ...this.#parts.instance, state: 'draining' }), signal);
     return this.#session.remove(this.key, signal);
   }
 
@@ -131,6 +136,7 @@ export class Announcement {
           'another one has taken the key; this one is not registered any more',
         );
         this.#holder = judgeHolder(instance, event.holder);
+        this.#published = false;
         onTaken(this.#refusal());
         break;
       case 'unreachable':

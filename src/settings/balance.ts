@@ -1,6 +1,6 @@
 import type { Address } from '../model/address.ts';
 import type { Fault } from '../model/fault.ts';
-import { accepted, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, type Machine, optional } from './option.ts';
@@ -23,7 +23,22 @@ export type BalanceSettings = {
   readonly reloadIntervalMs: number;
   /** How long an old worker may finish its connections after a reload, in ms. */
   readonly hardStopAfterMs: number;
+  /** When many losses at once are not believed. */
+  readonly guard: {
+    readonly share: number;
+    readonly minimum: number;
+    readonly holdMs: number;
+    readonly windowMs: number;
+  };
 };
+
+/** Reads `50%` and gives 0.5. */
+function parseShare(text: string): Parsed<number> {
+  const share = /^(\d{1,3})%$/.exec(text)?.[1];
+  return share !== undefined && Number(share) <= 100
+    ? accepted(Number(share) / 100)
+    : refused(`${quote(text)} is not 0% to 100%`);
+}
 
 const stateFolder = ({ root, stateHome, home }: Machine): string =>
   root || (stateHome ?? home) === undefined ? '/var/lib/pointsman' : `${stateHome ?? `${home}/.local/state`}/pointsman`;
@@ -84,6 +99,32 @@ export const balanceCommand = declareCommand({
       word: durationWord(1000, 86_400_000),
       fallback: '10m',
     }),
+    guardShare: defaulted({
+      placeholder: 'PERCENT',
+      description: "hold a service's instances when more than this share is lost at once; 100% never does",
+      word: word(parseShare),
+      fallback: '50%',
+    }),
+    guardMinimum: defaulted({
+      placeholder: 'COUNT',
+      description: 'services with fewer instances are never held',
+      word: word((text) =>
+        /^[1-9][0-9]{0,5}$/.test(text) ? accepted(Number(text)) : refused(`${quote(text)} is not 1 to 999999`),
+      ),
+      fallback: '4',
+    }),
+    guardHold: defaulted({
+      placeholder: 'DURATION',
+      description: 'how long at most, as long as their health checks pass',
+      word: durationWord(1000, 86_400_000),
+      fallback: '10m',
+    }),
+    guardWindow: defaulted({
+      placeholder: 'DURATION',
+      description: 'losses within this time count as at once; about the TTL of the registrations',
+      word: durationWord(1000, 3_600_000),
+      fallback: '10s',
+    }),
     ...logOptions,
   },
   assemble: (values): { registry: RegistrySettings; log: LogSettings; balance: BalanceSettings } | Fault => {
@@ -91,7 +132,9 @@ export const balanceCommand = declareCommand({
     if (registry instanceof Error) return registry;
     const { id, dir, http, admin, templates, haproxy } = values;
     const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs } = values;
-    const balance = { id, dir, http, admin, templates, haproxy, reloadIntervalMs, hardStopAfterMs };
+    const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
+    const guard = { share, minimum, holdMs, windowMs };
+    const balance = { id, dir, http, admin, templates, haproxy, reloadIntervalMs, hardStopAfterMs, guard };
     return { registry, log: logSettings(values), balance };
   },
 });

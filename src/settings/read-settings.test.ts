@@ -49,6 +49,7 @@ describe('without any word, a balancer', () => {
         haproxy: undefined,
         reloadIntervalMs: 1000,
         hardStopAfterMs: 600_000,
+        guard: { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 },
       },
     });
   });

@@ -5,8 +5,10 @@ import { pino } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { Balancer } from '../../src/balance/balancer.ts';
 import { layoutOf } from '../../src/balance/files.ts';
+import { Guarding } from '../../src/balance/guarding.ts';
 import { createBalanceMetrics } from '../../src/balance/metrics.ts';
 import { StateFiles } from '../../src/balance/state-files.ts';
+import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
 import { ManagedHaproxy } from '../../src/haproxy/managed-haproxy.ts';
 import { RuntimeLink } from '../../src/haproxy/runtime-link.ts';
 import { revision } from '../../src/model/revision.ts';
@@ -21,7 +23,9 @@ const haproxyBin = process.env['HAPROXY_BIN'] ?? 'haproxy';
 export type TestBalancer = Awaited<ReturnType<typeof startBalancer>>;
 
 /** A balancer in this process with a real HAProxy, told directly what a registry would tell it. */
-export async function startBalancer(options: { templates?: string; reloadIntervalMs?: number } = {}) {
+export async function startBalancer(
+  options: { templates?: string; reloadIntervalMs?: number; guard?: Partial<GuardPolicy> } = {},
+) {
   const dir = await mkdtemp(join(tmpdir(), 'pm-'));
   const layout = layoutOf(dir);
   const port = await freePort();
@@ -54,7 +58,25 @@ export async function startBalancer(options: { templates?: string; reloadInterva
   };
   const { reloadIntervalMs = 20 } = options;
   const now = () => performance.now();
-  const balancer = new Balancer({ templates, frame, haproxy, link, files, metrics, logger, reloadIntervalMs, now });
+  const guarding = new Guarding({
+    policy: { ...defaultGuardPolicy, ...options.guard },
+    metrics,
+    logger,
+    now,
+    onChange: (service, id) => balancer.touch(service, id),
+  });
+  const balancer = new Balancer({
+    templates,
+    frame,
+    haproxy,
+    link,
+    files,
+    guarding,
+    metrics,
+    logger,
+    reloadIntervalMs,
+    now,
+  });
 
   let at = 1n;
   const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(at), leased: true });
@@ -100,7 +122,9 @@ export async function startBalancer(options: { templates?: string; reloadInterva
     },
     config: () => readFile(layout.config, 'utf8'),
     routes: () => readFile(layout.routesMap, 'utf8'),
+    guarding,
     async stop(): Promise<void> {
+      guarding.close();
       await balancer.stop(0);
       await rm(dir, { recursive: true, force: true });
     },

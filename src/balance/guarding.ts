@@ -1,0 +1,119 @@
+import type { Logger } from 'pino';
+import type { Catalog, Folded } from '../catalog/catalog.ts';
+import {
+  emptyGuard,
+  type Guard,
+  type GuardEvent,
+  type GuardPolicy,
+  nextDeadline,
+  stepGuard,
+} from '../catalog/guard.ts';
+import { guardEvents, guardedCatalog } from '../catalog/losses.ts';
+import type { Running } from '../haproxy/running-state.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { BalanceMetrics } from './metrics.ts';
+
+export type GuardingParts = {
+  readonly policy: GuardPolicy;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** Told of each instance that is held or let go of, whatever the reason. */
+  readonly onChange: (service: ServiceName, id: InstanceId) => void;
+};
+
+/** What an operator sees of a hold. */
+export type HoldStatus = {
+  readonly service: string;
+  readonly instances: readonly string[];
+  readonly lost: number;
+  readonly of: number;
+  readonly endsInMs: number;
+};
+
+/** Drives the mass-loss guard: gives it what happens, logs and counts what it decides, and wakes it in time. */
+export class Guarding {
+  readonly #parts: GuardingParts;
+  #guard: Guard;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: GuardingParts) {
+    this.#parts = parts;
+    this.#guard = emptyGuard(parts.policy);
+  }
+
+  get holding(): boolean {
+    return !this.#guard.holds.isEmpty();
+  }
+
+  /** Takes what a fold of the registry's changes means. */
+  fold(folded: Folded): void {
+    for (const event of guardEvents(folded, () => false)) this.#step(event);
+  }
+
+  /** Takes what HAProxy's health checks say of the instances that are held. */
+  observe({ servers }: Running): void {
+    for (const [service, { instances }] of this.#guard.holds) {
+      for (const id of instances.keys()) {
+        const server = servers.get(service)?.get(id);
+        if (server !== undefined && !server.up) this.#step({ kind: 'checked', service, id, passes: false });
+      }
+    }
+  }
+
+  /** An operator says that the losses of this service are real. */
+  release(service: ServiceName): void {
+    this.#step({ kind: 'release', service });
+  }
+
+  /** The catalog with what is held. */
+  served(catalog: Catalog): Catalog {
+    return guardedCatalog(catalog, this.#guard);
+  }
+
+  status(): readonly HoldStatus[] {
+    const now = this.#parts.now();
+    return [...this.#guard.holds].map(([service, { instances, lost, of, until }]) => ({
+      service,
+      instances: [...instances.keys()],
+      lost,
+      of,
+      endsInMs: Math.max(0, Math.round(until - now)),
+    }));
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #step(event: GuardEvent): void {
+    const { metrics, logger, now, onChange } = this.#parts;
+    const { guard, transitions } = stepGuard(this.#guard, now(), event);
+    this.#guard = guard;
+    for (const transition of transitions) {
+      if (transition.kind === 'held') {
+        const { service, instance, since, until } = transition;
+        const seconds = Math.round((until - since) / 1000);
+        logger.warn({ event: 'guard-held', service, instance: instance.id, seconds }, 'lost with many others; held');
+        onChange(service, instance.id);
+      } else {
+        const { service, id, reason } = transition;
+        logger.warn({ event: 'guard-let-go', service, instance: id, reason }, 'not held any more');
+        onChange(service, id);
+      }
+    }
+    if (transitions.length > 0) {
+      metrics.guardHeld.reset();
+      for (const [service, { instances }] of guard.holds) metrics.guardHeld.set({ service }, instances.size);
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    const deadline = nextDeadline(this.#guard);
+    if (deadline === undefined) return;
+    this.#timer = setTimeout(() => this.#step({ kind: 'tick' }), Math.max(1, Math.ceil(deadline - this.#parts.now())));
+  }
+}
