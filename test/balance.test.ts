@@ -174,6 +174,24 @@ describe('what is wrong', () => {
     expect((await scenario.askAdmin('/metrics')).body).toContain('pointsman_reload_last_failed 1');
   });
 
+  test('templates are read again when they change, and a broken one changes nothing', async () => {
+    const scenario = await startScenario('folder');
+    const [a = ''] = await startApps('a');
+    await scenario.writeByHand('instances/web/a', a);
+    const folder = await ownTemplate(scenario.dir, 'backend.mustache', (text) => text);
+    const balancer = scenario.balancer('--templates', folder);
+    await balancer.logged('serving');
+    await ownTemplate(scenario.dir, 'backend.mustache', (text) => `${text.trimEnd()}\n    {{frobnicate}}\n`);
+    const refused = await balancer.logged('template-refused');
+    expect(refused.msg).toContain('{{frobnicate}} is not known to this template');
+    expect(await scenario.answers('web')).toEqual(['a']);
+
+    await ownTemplate(scenario.dir, 'backend.mustache', (text) =>
+      text.replace('backend {{name}}\n', 'backend {{name}}\n    http-request return status 418\n'),
+    );
+    await until('the new template serves', async () => (await scenario.ask('web')).status === 418);
+  });
+
   test('a port in use is named', async () => {
     const scenario = await startScenario('folder');
     await scenario.writeByHand('instances/web/a', '127.0.0.1:1');

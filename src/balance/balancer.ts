@@ -62,6 +62,8 @@ export class Balancer {
   /** What HAProxy runs, as far as its answers tell. */
   #served: Rendered = nothingRendered;
   #applied: Revision = noRevision;
+  #templates: Templates;
+  #mustRenderAll = false;
   readonly #touched = new TouchedGathering();
   /** Instance and policy changes that were folded and not applied yet. */
   #unapplied = 0;
@@ -83,6 +85,7 @@ export class Balancer {
 
   constructor(parts: BalancerParts) {
     this.#parts = parts;
+    this.#templates = parts.templates;
   }
 
   status(): BalancerStatus {
@@ -130,9 +133,9 @@ export class Balancer {
    * when neither the new configuration nor the last good one can be served.
    */
   async start(): Promise<void> {
-    const { haproxy, files, logger, templates, frame } = this.#parts;
+    const { haproxy, files, logger, frame } = this.#parts;
     this.#touched.take();
-    this.#render(renderAll(templates, frame, this.#parts.guarding.served(this.#catalog)));
+    this.#render(renderAll(this.#templates, frame, this.#parts.guarding.served(this.#catalog)));
     const lastGood = await files.readServed();
     const running = await haproxy.findRunning();
     if (running?.workerPid !== undefined && lastGood !== undefined) {
@@ -160,6 +163,15 @@ export class Balancer {
     await this.#parts.files.settle();
     this.#parts.link.close();
     await this.#parts.haproxy.stop(graceMs);
+  }
+
+  /** Renders with other templates from now on. What HAProxy refuses of it changes nothing. */
+  useTemplates(templates: Templates): void {
+    this.#templates = templates;
+    this.#parts.files.useTemplates(templates);
+    this.#mustRenderAll = true;
+    this.#touchAll();
+    this.#wake();
   }
 
   /** Something else than the registry decided about this instance: look at it anew. */
@@ -233,10 +245,15 @@ export class Balancer {
   }
 
   async #round(): Promise<void> {
-    const { templates, frame } = this.#parts;
+    const { frame } = this.#parts;
     const touched = this.#touched.take();
     const catalog = this.#parts.guarding.served(this.#catalog);
-    this.#render(renderTouched(templates, frame, this.#desired, catalog, touched));
+    this.#render(
+      this.#mustRenderAll
+        ? renderAll(this.#templates, frame, catalog)
+        : renderTouched(this.#templates, frame, this.#desired, catalog, touched),
+    );
+    this.#mustRenderAll = false;
     const plan = planChanges(this.#served, this.#desired, touched, this.#graveyard);
     for (const reason of plan.reload) this.#addReason(reason);
     try {

@@ -10,6 +10,7 @@ import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
 import { loadTemplates } from '../render/load-templates.ts';
+import type { Templates } from '../render/render.ts';
 import { isSafeText } from '../render/safe-text.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
@@ -19,6 +20,7 @@ import { Guarding, type HoldStatus } from './guarding.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { StateFiles } from './state-files.ts';
+import { watchTemplates } from './template-watch.ts';
 
 export type BalanceParts = {
   readonly registry: Registry;
@@ -190,8 +192,10 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
         { event: 'serving', http: frame.bind, haproxy: haproxyVersion, ms },
         `serving on http://${frame.bind}`,
       );
+      const endWatch = watchOwnTemplates(settings, parts, (fresh) => balancer.useTemplates(fresh));
       await aborted(signal);
       logger.info({ event: 'stopping' }, 'stopping');
+      await endWatch();
     }
   } finally {
     await follower.close();
@@ -199,6 +203,15 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     await balancer.stop(stopGraceMs);
     await closeAdmin();
   }
+}
+
+function watchOwnTemplates(
+  { templates: own }: BalanceSettings,
+  { shippedTemplates: shipped, logger }: BalanceParts,
+  onTemplates: (templates: Templates) => void,
+): () => Promise<void> {
+  if (own === undefined) return async () => undefined;
+  return watchTemplates({ shipped, own, logger, onTemplates });
 }
 
 /** The services whose losses an operator says are real: `releases/<service>` was put. */

@@ -34,6 +34,7 @@ const checkMs = 30_000;
 export class StateFiles {
   readonly #options: StateFilesOptions;
   readonly #format = configWriter();
+  #templates: Templates;
   #timer: NodeJS.Timeout | undefined;
   #wanted: { served: Rendered; catalog: Catalog } | undefined;
   #latest: { served: Rendered; catalog: Catalog } | undefined;
@@ -46,6 +47,12 @@ export class StateFiles {
 
   constructor(options: StateFilesOptions) {
     this.#options = options;
+    this.#templates = options.templates;
+  }
+
+  /** What a refused line is traced back to from now on. */
+  useTemplates(templates: Templates): void {
+    this.#templates = templates;
   }
 
   async makeFolders(): Promise<void> {
@@ -75,7 +82,7 @@ export class StateFiles {
 
   /** Asks HAProxy about the configuration; a refused one is left beside the real one, and its line named. */
   async check(rendered: Rendered): Promise<CheckedConfig> {
-    const { layout, executable, templates } = this.#options;
+    const { layout, executable } = this.#options;
     const config = this.#format(rendered);
     // The configuration names the map, which has to be there to be loaded.
     if (this.#writtenRoutes === '') await writeFile(layout.routesMap, '', { flag: 'a' });
@@ -85,7 +92,7 @@ export class StateFiles {
     await replaceFile(layout.refused, config);
     const first = checked.problems.find(({ line }) => line !== undefined) ?? checked.problems[0];
     const text = first?.line === undefined ? undefined : config.split('\n')[first.line - 1];
-    const origin = text === undefined ? undefined : originOf(text, Object.values(templates));
+    const origin = text === undefined ? undefined : originOf(text, Object.values(this.#templates));
     const at = first?.line === undefined ? layout.refused : `${layout.refused}:${first.line}`;
     const from = origin === undefined ? '' : ` (made by ${origin})`;
     return { ok: false, config, reason: `${at}${from}: HAProxy refuses it: ${first?.text ?? 'no reason given'}` };
