@@ -1,0 +1,66 @@
+import { formatAddress, parseAddress } from '../../model/address.ts';
+import { parseRecord } from '../../model/instance.ts';
+import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
+
+/** How a foreign tree writes an instance. */
+export type Codec = 'hostport' | 'url' | 'json';
+
+/** What of ours can be read from a JSON value, and where it stands there: `Addr`, or `Metadata.zone` for a nested one. */
+export type Fields = Readonly<Partial<Record<'address' | 'port' | 'weight' | 'version' | 'zone', string | undefined>>>;
+
+/** The members of our own registration, not yet checked. */
+export type RawInstance = Readonly<Record<string, unknown>>;
+
+/** Reads a foreign value into the members of our registration; what they hold is for `parseInstance` to judge. */
+export function decode(codec: Codec, fields: Fields, value: string): Parsed<RawInstance> {
+  switch (codec) {
+    case 'hostport':
+      return accepted({ address: value.trim() });
+    case 'url':
+      return decodeUrl(value.trim());
+    case 'json':
+      return decodeJson(fields, value);
+  }
+}
+
+const defaultPorts: ReadonlyMap<string, number> = new Map([
+  ['http:', 80],
+  ['h2c:', 80],
+  ['https:', 443],
+]);
+
+/** The scheme is kept in `meta.scheme`: whether HAProxy speaks TLS to a server is its service's policy. */
+function decodeUrl(text: string): Parsed<RawInstance> {
+  if (!URL.canParse(text)) return refused(`${quote(text)} is not a URL`);
+  const url = new URL(text);
+  const port = url.port === '' ? defaultPorts.get(url.protocol) : Number(url.port);
+  if (port === undefined || !defaultPorts.has(url.protocol))
+    return refused(`${quote(text)} is not an http, https or h2c URL`);
+  if (url.username !== '' || url.password !== '')
+    return refused('a URL with a user or a password is no address of a server');
+  const address = parseAddress(`${url.hostname}:${port}`);
+  if (!address.ok) return address;
+  return accepted({ address: formatAddress(address.value), meta: { scheme: url.protocol.slice(0, -1) } });
+}
+
+const wholeNumber = /^[0-9]{1,9}$/;
+
+function decodeJson(fields: Fields, value: string): Parsed<RawInstance> {
+  const record = parseRecord(value);
+  if (!record.ok) return record;
+  const members = Object.entries(fields).flatMap(([name, path]) => {
+    const found = path === undefined ? undefined : lookUp(record.value, path.split('.'));
+    if (found === undefined || found === null) return [];
+    // Many write a port as text.
+    const isNumber = (name === 'port' || name === 'weight') && typeof found === 'string' && wholeNumber.test(found);
+    return [[name, isNumber ? Number(found) : found]];
+  });
+  return accepted(Object.fromEntries(members));
+}
+
+function lookUp(record: ReadonlyMap<string, unknown>, [first = '', ...rest]: readonly string[]): unknown {
+  const found = record.get(first);
+  if (rest.length === 0) return found;
+  if (typeof found !== 'object' || found === null) return undefined;
+  return lookUp(new Map(Object.entries(found)), rest);
+}

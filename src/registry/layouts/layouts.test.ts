@@ -1,0 +1,277 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseInstance } from '../../model/instance.ts';
+import { parseInstanceId, parseServiceName } from '../../model/name.ts';
+import type { Parsed } from '../../model/parsed.ts';
+import { revision } from '../../model/revision.ts';
+import type { Change, Entry, RegistryEvent } from '../registry.ts';
+import { knownLayouts } from './known-layouts.ts';
+import { compileLayout, type Layout, type LayoutDeclaration } from './layout.ts';
+import { LayoutTransform } from './layout-transform.ts';
+
+function must<T>(parsed: Parsed<T>): T {
+  if (!parsed.ok) throw new Error(parsed.reason);
+  return parsed.value;
+}
+
+/** What an entry means, short: `web/web-1 10.0.0.1:80`, `ignored` or `rejected: reason`. */
+function meaning(layout: Layout, key: string, value: string): string {
+  const mapped = layout.map(key, value);
+  if (mapped.kind === 'ignored') return 'ignored';
+  if (mapped.kind === 'rejected') return `rejected: ${mapped.reason}`;
+  const [, service = '', id = ''] = mapped.key.split('/');
+  const instance = must(parseInstance(must(parseServiceName(service)), must(parseInstanceId(id)), mapped.value));
+  const { host, port } = instance.address;
+  const more = Object.entries({
+    weight: instance.weight,
+    version: instance.version,
+    zone: instance.zone,
+    ...instance.meta,
+  });
+  const shown = more.filter(([name, text]) => text !== undefined && !(name === 'weight' && text === 100));
+  return [`${service}/${id} ${host}:${port}`, ...shown.map(([name, text]) => `${name}=${text}`)].join(' ');
+}
+
+const compile = (declaration: LayoutDeclaration) => must(compileLayout(declaration));
+
+describe('the known layouts', () => {
+  const cases: Record<keyof typeof knownLayouts, readonly [key: string, value: string, means: string | RegExp][]> = {
+    plain: [
+      ['web/web-1', '10.0.0.1:80', 'web/web-1 10.0.0.1:80'],
+      ['web/web-1', ' 10.0.0.1:80\n', 'web/web-1 10.0.0.1:80'],
+      ['web/v6', '[2001:db8::1]:80', 'web/v6 2001:db8::1:80'],
+      ['web/web-1', '10.0.0.1', /^rejected: .*not host:port/],
+      ['web/web-1', '10.0.0.1:80;quit', /^rejected/],
+      ['web', '10.0.0.1:80', /^rejected: it matches no keyPattern/],
+      ['web/a/b', '10.0.0.1:80', /^rejected: it matches no keyPattern/],
+      ['we b/a', '10.0.0.1:80', /^rejected: .*not a service name/],
+      ['web/a\nb', '10.0.0.1:80', /^rejected: .*not an instance id/],
+    ],
+    registrator: [
+      ['web-80/docker-1:web_1:80', '192.168.1.102:32768', 'web-80/docker-1:web_1:80 192.168.1.102:32768'],
+      ['dns-53/docker-1:dns:53:udp', '192.168.1.102:53', 'ignored'],
+    ],
+    skydns: [
+      ['web/x1', '{"host":"10.0.0.1","port":8080,"priority":10,"ttl":60}', 'web/x1 10.0.0.1:8080'],
+      ['web', '{"host":"10.0.0.1","port":"8080"}', 'web/web 10.0.0.1:8080'],
+      ['web/x1', '{"host":"10.0.0.1"}', /^rejected: .*not host:port/],
+      ['web/x1', '{"text":"hello"}', /^rejected: address is missing/],
+      ['dns/ns/ns1', '{"host":"10.0.0.53"}', 'ignored'],
+    ],
+    traefik: [
+      ['http/services/web/loadbalancer/servers/0/url', 'http://10.0.0.1:8080/', 'web/0 10.0.0.1:8080 scheme=http'],
+      [
+        'http/services/web/loadbalancer/servers/1/url',
+        'https://shop.example.com',
+        'web/1 shop.example.com:443 scheme=https',
+      ],
+      ['http/services/web/loadbalancer/servers/2/url', 'h2c://[::1]:9000', 'web/2 ::1:9000 scheme=h2c'],
+      ['http/services/web/loadbalancer/servers/3/url', 'ftp://10.0.0.1:21', /^rejected: .*not an http/],
+      ['http/services/web/loadbalancer/servers/3/url', 'http://user:secret@10.0.0.1', /^rejected: a URL with a user/],
+      ['http/services/web/loadbalancer/servers/3/url', '10.0.0.1:80', /^rejected: .*not a/],
+      ['http/services/web/loadbalancer/servers/0/weight', '3', 'ignored'],
+      ['http/services/web/loadbalancer/servers/0/addr', '10.0.0.1:80', /^rejected: it matches no keyPattern/],
+      ['http/routers/web/rule', 'Host(`web`)', 'ignored'],
+    ],
+    grpc: [
+      ['web/10.0.0.1:80', '{"Op":0,"Addr":"10.0.0.1:80","Metadata":null}', 'web/10.0.0.1:80 10.0.0.1:80'],
+      ['web/e1', '{"Op":0,"Addr":"10.0.0.1:80","Metadata":{"zone":"a"}}', 'web/e1 10.0.0.1:80'],
+      ['web/e1', 'not JSON', /^rejected: it is not JSON/],
+    ],
+  };
+
+  for (const [name, entries] of Object.entries(cases)) {
+    const layout = compile(knownLayouts[name as keyof typeof knownLayouts]);
+    test.each(entries)(`${name}: %j = %j`, (key, value, means) => {
+      if (typeof means === 'string') expect(meaning(layout, key, value)).toBe(means);
+      else expect(meaning(layout, key, value)).toMatch(means);
+    });
+  }
+});
+
+describe('a declared layout', () => {
+  test('reads nested fields, and text where a number is meant', () => {
+    const layout = compile({
+      prefix: '/apps/',
+      keyPattern: 'v1/{id}.{service}/node',
+      codec: 'json',
+      fields: { address: 'net.ip', port: 'net.port', weight: 'w', version: 'labels.version', zone: 'labels.zone' },
+    });
+    const value = '{"net":{"ip":"10.0.0.1","port":"80"},"w":"7","labels":{"version":"v2","zone":"b"}}';
+    expect(meaning(layout, 'v1/one.web/node', value)).toBe('web/one 10.0.0.1:80 weight=7 version=v2 zone=b');
+    expect(meaning(layout, 'v1/one.web/node', '{"net":"10.0.0.1"}')).toMatch(/^rejected: address is missing/);
+    expect(meaning(layout, 'v1/one.web/node', '{"net":{"ip":"10.0.0.1","port":80},"w":300}')).toMatch(
+      /^rejected: weight/,
+    );
+  });
+
+  test('may name the one service of all its keys', () => {
+    const layout = compile({ prefix: '/app/upstream/', keyPattern: '{id}', codec: 'hostport', service: 'app' });
+    expect(meaning(layout, 'one', '10.0.0.1:80')).toBe('app/one 10.0.0.1:80');
+  });
+
+  const good = { prefix: '/a/', keyPattern: '{service}/{id}', codec: 'hostport' };
+  test.each([
+    [{ ...good, keyPattern: '{name}/{id}' }, 'keyPattern: "{name}/{id}": "{name}" is neither {service} nor {id}'],
+    [
+      { ...good, keyPattern: '{service}{id}' },
+      'keyPattern: "{service}{id}": put something between "{id}" and what is before it',
+    ],
+    [{ ...good, keyPattern: '{service}/{service}' }, 'keyPattern: "{service}/{service}": {service} stands there twice'],
+    [{ ...good, keyPattern: '{id}' }, 'keyPattern: without {service}, say which "service" it is'],
+    [{ ...good, service: 'web' }, 'service: the keyPattern has {service} already'],
+    [{ ...good, codec: 'json' }, 'fields.address: codec json needs to know where the address is'],
+    [{ ...good, fields: { address: 'a' } }, 'fields: only codec json has fields, not hostport'],
+    [{ ...good, ignore: ['{id}'] }, 'ignore: a pattern of what is ignored names nothing'],
+    [{ ...good, ignored: [] }, /^ignored: /],
+    [{ ...good, codec: 'xml' }, /^codec: /],
+    ['text', /^layout: /],
+  ])('is refused with the reason: %j', (declaration, reason) => {
+    const compiled = compileLayout(declaration);
+    expect(compiled.ok).toBe(false);
+    if (compiled.ok) return;
+    if (typeof reason === 'string') expect(compiled.reason).toBe(reason);
+    else expect(compiled.reason).toMatch(reason);
+  });
+
+  test('takes characters of a regular expression literally', () => {
+    const layout = compile({
+      prefix: '/a/',
+      keyPattern: 'a.b+(c)[d]$/{service}|{id}',
+      codec: 'hostport',
+      ignore: ['x?/*.tmp'],
+    });
+    expect(meaning(layout, 'a.b+(c)[d]$/web|one', '10.0.0.1:80')).toBe('web/one 10.0.0.1:80');
+    expect(meaning(layout, 'aXb+(c)[d]$/web|one', '10.0.0.1:80')).toMatch(/^rejected/);
+    expect(meaning(layout, 'x?/y.tmp', '')).toBe('ignored');
+    expect(meaning(layout, 'x?/y/z.tmp', '')).toMatch(/^rejected/);
+  });
+
+  test('rejects what no value can be, whatever the bytes', () => {
+    const layouts = Object.values(knownLayouts).map(compile);
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary' }),
+        fc.string({ unit: 'binary' }),
+        fc.constantFrom(...layouts),
+        (key, value, layout) => {
+          const mapped = layout.map(key, value);
+          if (mapped.kind === 'instance') expect(mapped.key).toMatch(/^instances\/[A-Za-z0-9._-]+\/[A-Za-z0-9._:-]+$/);
+        },
+      ),
+    );
+  });
+});
+
+describe('events of a foreign tree', () => {
+  const skydns = compile(knownLayouts.skydns);
+  const json = (port: number) => `{"host":"10.0.0.1","port":${port}}`;
+  const entry = (key: string, value: string, at: number): Entry => ({
+    key,
+    value,
+    revision: revision(BigInt(at)),
+    leased: true,
+  });
+  const put = (key: string, value: string, at: number): Change => ({ kind: 'put', entry: entry(key, value, at) });
+  const gone = (key: string, at: number): Change => ({ kind: 'delete', key, revision: revision(BigInt(at)) });
+  const changes = (...list: readonly Change[]): RegistryEvent => {
+    const last = list.at(-1);
+    const at = last === undefined ? revision(0n) : last.kind === 'put' ? last.entry.revision : last.revision;
+    return { kind: 'changes', revision: at, changes: list };
+  };
+  const snapshot = (at: number, ...entries: readonly Entry[]): RegistryEvent => ({
+    kind: 'snapshot',
+    revision: revision(BigInt(at)),
+    cluster: 'c',
+    entries: new Map(entries.map((one) => [one.key, one])),
+  });
+
+  test('become events of our own, revision by revision', () => {
+    const transform = new LayoutTransform(skydns);
+    const first = transform.take(
+      snapshot(5, entry('web/x1', json(1), 3), entry('dns/ns', '{}', 4), entry('web/bad', '{}', 5)),
+    );
+    expect(first.event).toMatchObject({ kind: 'snapshot', revision: 5n, cluster: 'c' });
+    expect(first.event.kind === 'snapshot' && [...first.event.entries.values()]).toEqual([
+      { key: 'instances/web/x1', value: '{"address":"10.0.0.1","port":1}', revision: 3n, leased: true },
+    ]);
+    expect(first.rejected).toEqual([{ key: 'web/bad', reason: 'address is missing or not a string', revision: 5n }]);
+
+    const second = transform.take(changes(put('web/x2', json(2), 6), gone('web/x1', 7)));
+    expect(second.event).toMatchObject({
+      kind: 'changes',
+      revision: 7n,
+      changes: [
+        { kind: 'put', entry: { key: 'instances/web/x2', revision: 6n } },
+        { kind: 'delete', key: 'instances/web/x1', revision: 7n },
+      ],
+    });
+  });
+
+  test('that are nothing to us say how far the registry is', () => {
+    const transform = new LayoutTransform(skydns);
+    const { event } = transform.take(changes(put('dns/ns', '{}', 9), gone('web/never-there', 10)));
+    expect(event).toEqual({ kind: 'progress', revision: 10n });
+    expect(transform.take({ kind: 'connected', member: 'm' }).event).toEqual({ kind: 'connected', member: 'm' });
+  });
+
+  test('keep the last good value of a key that turned bad, also across a snapshot', () => {
+    const transform = new LayoutTransform(skydns);
+    transform.take(snapshot(1, entry('web/x1', json(1), 1)));
+    const bad = transform.take(changes(put('web/x1', '{"host":7}', 2)));
+    expect(bad).toMatchObject({ event: { kind: 'progress', revision: 2n }, rejected: [{ key: 'web/x1' }] });
+    const again = transform.take(snapshot(3, entry('web/x1', '{"host":7}', 2)));
+    expect(again.event.kind === 'snapshot' && [...again.event.entries.keys()]).toEqual(['instances/web/x1']);
+    expect(transform.take(changes(gone('web/x1', 4))).event).toMatchObject({
+      changes: [{ kind: 'delete', revision: 4n }],
+    });
+  });
+
+  test('of two keys for one instance give the first by name, and the other when that one goes', () => {
+    const transform = new LayoutTransform(skydns);
+    transform.take(snapshot(1, entry('web/web', json(2), 1)));
+    const first = transform.take(changes(put('web', json(1), 2)));
+    expect(first.event).toMatchObject({
+      changes: [{ entry: { value: '{"address":"10.0.0.1","port":1}', revision: 2n } }],
+    });
+    expect(transform.take(changes(put('web/web', json(3), 3))).event).toEqual({ kind: 'progress', revision: 3n });
+    expect(transform.take(changes(gone('web', 4))).event).toMatchObject({
+      changes: [{ kind: 'put', entry: { value: '{"address":"10.0.0.1","port":3}', revision: 4n } }],
+    });
+  });
+
+  test('fold to what a snapshot of the same tree gives, for any history', () => {
+    const key = fc.constantFrom('web', 'web/web', 'web/x1', 'shop/x1', 'dns/a', 'a/b/c');
+    const step = fc.record({ key, port: fc.option(fc.integer({ min: 1, max: 9 })) });
+    const values = (view: ReadonlyMap<string, Entry>) =>
+      Object.fromEntries([...view].map(([k, { value }]) => [k, value]).sort());
+    fc.assert(
+      fc.property(fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { maxLength: 20 }), (events) => {
+        const transform = new LayoutTransform(skydns);
+        transform.take(snapshot(0));
+        const raw = new Map<string, Entry>();
+        const view = new Map<string, Entry>();
+        let at = 0;
+        for (const steps of events) {
+          const list = steps.map((one) => {
+            at += 1;
+            return one.port === null ? gone(one.key, at) : put(one.key, json(one.port), at);
+          });
+          for (const change of list) {
+            if (change.kind === 'put') raw.set(change.entry.key, change.entry);
+            else raw.delete(change.key);
+          }
+          const { event } = transform.take(changes(...list));
+          expect(event).toMatchObject({ revision: BigInt(at) });
+          if (event.kind !== 'changes') continue;
+          for (const change of event.changes) {
+            if (change.kind === 'put') view.set(change.entry.key, change.entry);
+            else expect(view.delete(change.key)).toBe(true);
+          }
+          const whole = new LayoutTransform(skydns).take(snapshot(at, ...raw.values())).event;
+          expect(values(view)).toEqual(whole.kind === 'snapshot' ? values(whole.entries) : {});
+        }
+      }),
+    );
+  });
+});
