@@ -134,6 +134,27 @@ describe('etcd that goes away', () => {
   });
 });
 
+describe('instances that are lost all at once', () => {
+  test('are held by the balancer until an operator says that the loss is real', async () => {
+    const scenario = await startScenario('etcd');
+    const apps = await startApps('a', 'b', 'c', 'd');
+    const registrations = ['a', 'b', 'c', 'd'].map((id, i) => scenario.register(id, apps[i] ?? ''));
+    const balancer = scenario.balancer('--guard-window', '20s');
+    await scenario.serves('web', ['a', 'b', 'c', 'd']);
+    for (const registration of registrations) registration.kill('SIGKILL');
+    await balancer.logged('guard-held');
+    await until('all are held', async () => {
+      const { guarded } = JSON.parse((await scenario.askAdmin('/status')).body);
+      return guarded[0]?.instances.length >= 3;
+    });
+    expect((await scenario.answers('web')).length).toBeGreaterThanOrEqual(3);
+    const { code, stdout } = await runPointsman(['release', 'web', '--registry', scenario.location]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: [expect.stringContaining('web: balancers let go')] });
+    await balancer.logged('guard-let-go', ({ reason }) => reason === 'released');
+    await until('nobody serves', async () => (await scenario.ask('web')).status >= 400);
+  });
+});
+
 describe('what is wrong', () => {
   const ownTemplate = async (dir: string, name: string, change: (text: string) => string): Promise<string> => {
     const folder = join(dir, 'templates');

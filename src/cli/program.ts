@@ -7,6 +7,7 @@ import { demoCommand } from '../settings/demo.ts';
 import { fieldName, type OptionTable, type Option as Setting } from '../settings/option.ts';
 import { configOption } from '../settings/read-settings.ts';
 import { registerCommand } from '../settings/register.ts';
+import { releaseCommand } from '../settings/release.ts';
 import { done } from './exit-code.ts';
 import type { CommandModule, Invocation } from './invocation.ts';
 
@@ -16,6 +17,7 @@ type Entry = { readonly declaration: AnyCommand; readonly load: () => Promise<Co
 const entries: readonly Entry[] = [
   { declaration: balanceCommand, load: () => import('./balance.ts') },
   { declaration: registerCommand, load: () => import('./register.ts') },
+  { declaration: releaseCommand, load: () => import('./release.ts') },
   { declaration: demoCommand, load: () => import('./demo.ts') },
 ];
 
@@ -48,7 +50,8 @@ export async function runProgram(
     command.description(`${declaration.summary[0]?.toUpperCase()}${declaration.summary.slice(1)}.`);
     command.helpOption('--help', 'print this help').addHelpText('after', footer);
     const { operands } = declaration;
-    if (operands !== undefined) command.argument(operands.syntax, operands.description).passThroughOptions();
+    if (operands !== undefined) command.argument(operands.syntax, operands.description);
+    if (operands?.passThrough === true) command.passThroughOptions();
     for (const option of flagsOf({ ...declaration.options, ...configOption })) command.addOption(option);
     command.action(async () => {
       const { run } = await load();

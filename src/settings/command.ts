@@ -6,7 +6,12 @@ export type CommandDeclaration<Table extends OptionTable, Settings> = {
   readonly name: string;
   readonly summary: string;
   /** What may follow the flags. */
-  readonly operands?: { readonly syntax: string; readonly description: string };
+  readonly operands?: {
+    readonly syntax: string;
+    readonly description: string;
+    /** They are a command line of their own: flags after the first of them are not ours. */
+    readonly passThrough?: true;
+  };
   readonly options: Table;
   /** Joins the values, or says which do not go together. */
   readonly assemble: (values: ValuesOf<Table>, machine: Machine) => Settings | Fault;

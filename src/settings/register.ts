@@ -33,6 +33,7 @@ export const registerCommand = declareCommand({
   operands: {
     syntax: '[command...]',
     description: 'a command to run (after --): announced while it lives, and its exit code is passed on',
+    passThrough: true,
   },
   options: {
     service: required({
