@@ -1,0 +1,96 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import packageJson from '../package.json' with { type: 'json' };
+import { runPointsman } from './support/processes.ts';
+
+async function settingsFile(text: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'pm-cli-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const path = join(folder, 'pointsman.yaml');
+  await writeFile(path, text);
+  return path;
+}
+
+test('--version says which pointsman this is', async () => {
+  expect(await runPointsman(['--version'])).toEqual({
+    code: 0,
+    stdout: [`pointsman ${packageJson.version}`],
+    stderr: [],
+  });
+});
+
+test('--help tells the commands and the exit codes, on standard output', async () => {
+  const { code, stdout, stderr } = await runPointsman(['--help']);
+  expect(code).toBe(0);
+  expect(stdout.join('\n')).toMatch(/balance[\s\S]*register[\s\S]*Exit codes: 0 done, 1 failed, 2 /);
+  expect(stderr).toEqual([]);
+});
+
+test("a command's --help tells each flag with its default", async () => {
+  const { code, stdout } = await runPointsman(['register', '--help']);
+  const help = stdout.join(' ').replace(/\s+/g, ' ');
+  expect(code).toBe(0);
+  expect(help).toContain(
+    '--ttl <DURATION> how long the registration outlives a process that died without a word (default: 10s)',
+  );
+  expect(help).not.toContain('--etcd-password <');
+});
+
+describe('a wrong call ends with exit code 2, and one line for each mistake', () => {
+  test.each<[string[], Record<string, string>, string]>([
+    [[], {}, 'pointsman: a command is missing (pointsman --help shows what there is)'],
+    [
+      ['regster'],
+      {},
+      "pointsman: unknown command 'regster' (Did you mean register?) (pointsman --help shows what there is)",
+    ],
+    [
+      ['balance', '--htp', 'x'],
+      {},
+      "pointsman: unknown option '--htp' (Did you mean --http?) (pointsman balance --help shows what there is)",
+    ],
+    [
+      ['balance', '--http'],
+      {},
+      "pointsman: option '--http <HOST:PORT>' argument missing (pointsman balance --help shows what there is)",
+    ],
+    [
+      ['balance', 'now'],
+      {},
+      "pointsman: too many arguments for 'balance'. Expected 0 arguments but got 1. (pointsman balance --help shows what there is)",
+    ],
+    [['balance', '--http', '80'], {}, 'pointsman: --http: "80" is not host:port'],
+    [['balance'], { POINTSMAN_ADMIN: ':1' }, 'pointsman: POINTSMAN_ADMIN: ":1" is not host:port'],
+    [
+      ['balance', '--etcd-password', 'x'],
+      {},
+      "pointsman: unknown option '--etcd-password' (pointsman balance --help shows what there is)",
+    ],
+    [
+      ['register', '--service', 'web'],
+      {},
+      'pointsman: --address: it is missing (give the flag, POINTSMAN_ADDRESS, or address in the settings file: where the balancers reach the instance)',
+    ],
+    [
+      ['balance', '--config', '/nowhere.yaml'],
+      {},
+      "pointsman: /nowhere.yaml: the settings file cannot be read: ENOENT: no such file or directory, open '/nowhere.yaml'",
+    ],
+  ])('%j %j', async (args, env, line) => {
+    expect(await runPointsman(args, { env })).toEqual({ code: 2, stdout: [], stderr: [line] });
+  });
+
+  test('in the settings file, with the place', async () => {
+    const path = await settingsFile('http: 127.0.0.1:0\nreload-intervall: 1s\n');
+    expect(await runPointsman(['balance', '--config', path])).toEqual({
+      code: 2,
+      stdout: [],
+      stderr: [
+        `pointsman: ${path}:2:1: reload-intervall: pointsman knows no such setting (did you mean reload-interval?)`,
+        `pointsman: ${path}:1:7: http: "0" is not a port: 1 to 65535`,
+      ],
+    });
+  });
+});
