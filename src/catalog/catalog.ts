@@ -42,7 +42,7 @@ export const emptyCatalog: Catalog = {
 };
 
 /** An instance whose key was deleted, as it was just before. */
-export type Removal = { readonly instance: Instance; readonly leased: boolean };
+type Removal = { readonly instance: Instance; readonly leased: boolean };
 
 export type Folded = {
   readonly catalog: Catalog;

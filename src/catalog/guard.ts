@@ -37,7 +37,7 @@ export type GuardEvent =
   /** Only time has passed. */
   | { readonly kind: 'tick' };
 
-export type LetGoReason = 'returned' | 'left' | 'check-failed' | 'released' | 'held-too-long';
+type LetGoReason = 'returned' | 'left' | 'check-failed' | 'released' | 'held-too-long';
 
 /** What is different after a step; everything the balancer has to do, log and count. */
 export type GuardTransition =
@@ -51,7 +51,7 @@ export type GuardTransition =
   | { readonly kind: 'let-go'; readonly service: ServiceName; readonly id: InstanceId; readonly reason: LetGoReason };
 
 /** A service whose losses are not believed. Times in ms of the clock that the steps were given. */
-export type Hold = {
+type Hold = {
   readonly since: number;
   readonly until: number;
   /** What made it so: this many of this many instances were lost within one window. */

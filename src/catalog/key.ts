@@ -10,8 +10,6 @@ export type Subject =
 
 const other: Subject = { kind: 'other' };
 
-export const instanceKey = (service: ServiceName, id: InstanceId): string => `instances/${service}/${id}`;
-
 /** Reads a key relative to the root: `instances/<service>/<instance>` or `services/<service>`. */
 export function parseKey(key: string): Parsed<Subject> {
   const [area, serviceText, idText, ...rest] = key.split('/');

@@ -5,7 +5,7 @@ export const done = 0;
 /** It could not, for a reason outside its settings. */
 export const failed = 1;
 /** A flag, variable, settings file or argument is wrong; nothing was started. */
-export const misused = 2;
+const misused = 2;
 
 const misuse: readonly FaultCode[] = ['usage', 'settings'];
 

@@ -47,7 +47,7 @@ export type Option = Defaulted<unknown> | Required<unknown> | Optional<unknown> 
 
 export type OptionTable = Readonly<Record<string, Option>>;
 
-export type ValueOf<O extends Option> = O extends Defaulted<infer T> | Required<infer T>
+type ValueOf<O extends Option> = O extends Defaulted<infer T> | Required<infer T>
   ? T
   : O extends Optional<infer T>
     ? T | undefined

@@ -35,7 +35,7 @@ export type RegistrySettings =
 const etcdPort = 2379;
 
 /** Reads `etcd://host[:port][,host[:port]…]`, the same with `etcds://` for TLS, or `dir:PATH`. */
-export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
+function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
   if (text.startsWith('dir:')) {
     const path = text.slice('dir:'.length);
     return path === '' || path.includes('\0')
@@ -58,7 +58,7 @@ export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
 }
 
 /** Reads the key that everything stands under: `/pointsman/`; the slash at the end may be left out. */
-export function parseRoot(text: string): Parsed<string> {
+function parseRoot(text: string): Parsed<string> {
   return /^(\/[A-Za-z0-9._-]{1,63}){1,8}\/?$/.test(text)
     ? accepted(text.endsWith('/') ? text : `${text}/`)
     : refused(`${quote(text)} is not a root: /NAME/ with A-Z a-z 0-9 . _ -, at most 8 levels`);

@@ -24,7 +24,6 @@ const schema = v.variant('op', [
  */
 export type JournalRecord = v.InferOutput<typeof schema>;
 
-export type OpenRecord = Extract<JournalRecord, { op: 'open' }>;
 /** A change that somebody wants to make; it gets its revision and author when it is appended. */
 export type Draft =
   | {

@@ -11,7 +11,7 @@ export const mostValueBytes = 1.5 * 1024 * 1024;
  * a file whose stamp is not in the journal was written by a hand, even if that happened in the same tick of the kernel's
  * clock (4 ms on most). The inode number is left out: copies and some shared volumes do not keep it.
  */
-export const fileStamp = (stats: Pick<BigIntStats, 'mtimeNs' | 'size'>): string => `${stats.mtimeNs}:${stats.size}`;
+const fileStamp = (stats: Pick<BigIntStats, 'mtimeNs' | 'size'>): string => `${stats.mtimeNs}:${stats.size}`;
 
 export type FoundFile =
   | { readonly kind: 'missing' }

@@ -1,7 +1,7 @@
 import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
 
 /** What a key that matches says of itself. */
-export type KeyMatch = { readonly service: string | undefined; readonly id: string | undefined };
+type KeyMatch = { readonly service: string | undefined; readonly id: string | undefined };
 
 /** A compiled pattern; undefined for a key that does not match. */
 export type KeyPattern = {

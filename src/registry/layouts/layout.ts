@@ -26,7 +26,7 @@ const schema = v.strictObject({
 export type LayoutDeclaration = v.InferInput<typeof schema>;
 
 /** What a foreign entry is in our own layout. */
-export type Mapped =
+type Mapped =
   /** An entry `instances/<service>/<id>` whose value `parseInstance` reads. */
   | { readonly kind: 'instance'; readonly key: string; readonly value: string }
   | { readonly kind: 'ignored' }
