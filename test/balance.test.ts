@@ -128,6 +128,7 @@ describe('etcd that goes away', () => {
 
     const second = scenario.balancer();
     await second.logged('last-known');
+    await second.logged('serving');
     await scenario.serves('web', ['a']);
     const { registry, ready } = JSON.parse((await scenario.askAdmin('/status')).body);
     expect({ ready, connected: registry.connected }).toEqual({ ready: true, connected: false });
