@@ -1,0 +1,165 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
+import type { Registry } from '../../src/registry/registry.ts';
+import { Recorder } from '../registry/recorder.ts';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
+import { until } from '../support/until.ts';
+
+describe('a follower of a three-member etcd', () => {
+  let etcd: EtcdCluster;
+  let proxies: TcpProxy[];
+  let root = '';
+  let roots = 0;
+  let writer: Registry;
+  let follower: Registry;
+  let recorder: Recorder;
+
+  beforeAll(async () => {
+    etcd = await startEtcd(3);
+  });
+  afterAll(() => etcd.close());
+  beforeEach(async () => {
+    roots += 1;
+    root = `/faults-${roots}/`;
+    proxies = await Promise.all(etcd.members.map(({ clientPort }) => startTcpProxy(clientPort)));
+    writer = openEtcdRegistry({ endpoints: etcd.endpoints, root });
+    follower = openEtcdRegistry({ endpoints: proxies.map(({ endpoint }) => endpoint), root });
+  });
+  afterEach(async () => {
+    await recorder?.close();
+    await follower.close();
+    await writer.close();
+    await Promise.all(proxies.map((proxy) => proxy.close()));
+  });
+
+  const follow = async () => {
+    recorder = new Recorder(follower);
+    await recorder.started();
+    await until('it watches', () => recorder.events.some(({ kind }) => kind === 'connected'));
+  };
+  const connected = () => recorder.events.filter(({ kind }) => kind === 'connected').length;
+  const snapshots = () => recorder.events.filter(({ kind }) => kind === 'snapshot').length;
+  const write = async (count: number, from = 0): Promise<bigint> => {
+    let last = 0n;
+    for (let i = from; i < from + count; i += 100) {
+      const some = Array.from({ length: Math.min(100, from + count - i) }, (_, j) => i + j);
+      const revisions = await Promise.all(some.map((n) => writer.write(`instances/web/i-${n % 500}`, `value ${n}`)));
+      for (const revision of revisions) if (revision > last) last = revision;
+    }
+    return last;
+  };
+  /** The view is etcd's, nothing came out of order, and of `count` changes each came once. */
+  const agrees = async (last: bigint, count?: number) => {
+    await until(`it has revision ${last}`, () => recorder.revision >= last, { deadlineMs: 30_000 });
+    const { entries } = await writer.read('');
+    expect(recorder.values()).toEqual(Object.fromEntries(entries.map(({ key, value }) => [key, value]).sort()));
+    expect(recorder.violations).toEqual([]);
+    if (count !== undefined) expect(recorder.changes).toHaveLength(count);
+  };
+
+  test('loses nothing when its connection is cut again and again while thousands of events replay', async () => {
+    await follow();
+    for (const proxy of proxies) proxy.refuse(true);
+    const last = await write(5000);
+    for (const proxy of proxies) {
+      proxy.refuse(false);
+      proxy.cutAfter(20_000);
+    }
+    for (let cuts = 0; cuts < 8; cuts += 1) {
+      const before = connected();
+      for (const proxy of proxies) proxy.cutAfter(60_000 + cuts * 7919);
+      await until('it comes back or is done', () => connected() > before || recorder.revision >= last);
+    }
+    for (const proxy of proxies) proxy.cutAfter(Number.POSITIVE_INFINITY);
+    await agrees(last, 5000);
+    expect(snapshots()).toBe(1);
+  });
+
+  test('loses nothing when a replay is larger than 4 MB and longer than 1000 revisions', async () => {
+    await follow();
+    for (const proxy of proxies) proxy.refuse(true);
+    const large = 'x'.repeat(8000);
+    let last = 0n;
+    for (let i = 0; i < 1200; i += 100) {
+      const some = Array.from({ length: 100 }, (_, j) => writer.write(`keys/k-${i + j}`, large));
+      for (const revision of await Promise.all(some)) if (revision > last) last = revision;
+    }
+    for (const proxy of proxies) proxy.refuse(false);
+    await agrees(last, 1200);
+    expect(snapshots()).toBe(1);
+  });
+
+  test('leaves a member that is stopped, and hears nothing old from it when it goes on', async () => {
+    await follow();
+    const at = recorder.events.findLast(({ kind }) => kind === 'connected');
+    const proxied = proxies.findIndex(({ endpoint }) => at?.kind === 'connected' && at.member === endpoint);
+    const member = etcd.members[proxied];
+    const before = connected();
+    member?.signal('SIGSTOP');
+    try {
+      const last = await write(200);
+      await until('it follows another one', () => connected() > before, { deadlineMs: 15_000 });
+      await agrees(last, 200);
+    } finally {
+      member?.signal('SIGCONT');
+    }
+    await etcd.healthy();
+    await agrees(await write(50, 200), 250);
+  });
+
+  test('notices a connection that is black-holed', async () => {
+    await follow();
+    const before = connected();
+    for (const proxy of proxies) proxy.blackHole(true);
+    const last = await write(100);
+    await until('it says so', () => recorder.events.at(-1)?.kind === 'disconnected', { deadlineMs: 15_000 });
+    for (const proxy of proxies) proxy.blackHole(false);
+    await until('it is back', () => connected() > before, { deadlineMs: 20_000 });
+    await agrees(last, 100);
+  });
+
+  test('reads everything anew when the history it missed was compacted', async () => {
+    await follow();
+    for (const proxy of proxies) proxy.refuse(true);
+    await write(300);
+    await writer.remove('instances/web/i-7');
+    await etcd.compact();
+    const last = await write(10, 300);
+    for (const proxy of proxies) proxy.refuse(false);
+    await agrees(last);
+    expect(snapshots()).toBe(2);
+    expect(recorder.view.has('instances/web/i-7')).toBe(false);
+  });
+
+  test('comes back when all members were away', async () => {
+    await follow();
+    await Promise.all(etcd.members.map((member) => member.stop()));
+    await until('it says so', () => recorder.events.at(-1)?.kind === 'disconnected');
+    for (const member of etcd.members) member.start();
+    await etcd.healthy();
+    await agrees(await write(50), 50);
+  });
+
+  test('goes on with a majority, and leaves a member that is cut off from it', async () => {
+    await follow();
+    const [one, two] = etcd.members;
+    await Promise.all([one?.stop(), two?.stop()]);
+    await until('it says so', () => recorder.events.at(-1)?.kind === 'disconnected', { deadlineMs: 20_000 });
+    one?.start();
+    two?.start();
+    await etcd.healthy();
+    await agrees(await write(50), 50);
+  });
+
+  test('tells 50,000 keys whole while writes go on', { timeout: 120_000 }, async () => {
+    const puts = Array.from({ length: 50_000 }, (_, i) => `keys/bulk/${i}`);
+    for (let i = 0; i < puts.length; i += 500) {
+      await Promise.all(puts.slice(i, i + 500).map((key) => writer.write(key, 'v')));
+    }
+    const writing = write(1000);
+    await follow();
+    await agrees(await writing);
+    expect(recorder.view.size).toBeGreaterThanOrEqual(50_500);
+  });
+});
