@@ -152,6 +152,18 @@ describe('a follower of a three-member etcd', () => {
     await agrees(await write(50), 50);
   });
 
+  test('begins anew with a cluster that has lost its data, whose revisions are lower', async () => {
+    await follow();
+    await write(200);
+    await etcd.wipe();
+    const last = await write(20);
+    await until('it has the new data', () => recorder.view.size === 20, { deadlineMs: 20_000 });
+    expect(recorder.revision).toBeGreaterThanOrEqual(last);
+    expect(snapshots()).toBe(2);
+    // The cluster's id comes from its token and addresses, so it is the same, and only the revision tells.
+    expect(recorder.violations).toEqual([expect.stringContaining('a snapshot went back to')]);
+  });
+
   test('tells 50,000 keys whole while writes go on', { timeout: 120_000 }, async () => {
     const puts = Array.from({ length: 50_000 }, (_, i) => `keys/bulk/${i}`);
     for (let i = 0; i < puts.length; i += 500) {

@@ -97,6 +97,26 @@ describe('a registration in a three-member etcd', () => {
     expect(events.filter(({ kind }) => kind === 'granted')).toHaveLength(2);
   });
 
+  test('is put again when it was deleted, and let go of when another one has it', { timeout: 60_000 }, async () => {
+    await registry.remove('instances/web/a');
+    await until('it is restored', () => events.some(({ kind }) => kind === 'restored'), { deadlineMs: 20_000 });
+    await recorder.sees('instances/web/a', '10.0.0.1:80');
+    await registry.write('instances/web/a', '10.0.0.9:80');
+    await until('it is told', () => events.some(({ kind }) => kind === 'taken'), { deadlineMs: 20_000 });
+    expect(events).toContainEqual({ kind: 'taken', key: 'instances/web/a', holder: '10.0.0.9:80' });
+    expect(recorder.values()['instances/web/a']).toBe('10.0.0.9:80');
+  });
+
+  test('is put again when all members were away for longer than its TTL', { timeout: 60_000 }, async () => {
+    await Promise.all(etcd.members.map((member) => member.stop()));
+    await until('the session knows', () => events.some(({ kind }) => kind === 'unreachable'), { deadlineMs: 20_000 });
+    await etcd.wipe();
+    await until('it stands again', () => recorder.values()['instances/web/a'] === '10.0.0.1:80', {
+      deadlineMs: 20_000,
+    });
+    expect(events.filter(({ kind }) => kind === 'granted')).toHaveLength(2);
+  });
+
   test('leaves no socket and no timer behind', async () => {
     await session.close();
     await registry.close();

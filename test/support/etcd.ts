@@ -101,6 +101,13 @@ export async function startEtcd(size: 1 | 3 = 1) {
       const status = JSON.parse(await ctl('get', 'x', '-w', 'json')) as { header: { revision: number } };
       await ctl('compaction', '--physical', String(status.header.revision));
     },
+    /** A new cluster with no data behind the same addresses. */
+    async wipe(): Promise<void> {
+      await Promise.all(members.map((one) => one.stop()));
+      await Promise.all(plans.map(({ name }) => rm(join(dir, name), { recursive: true, force: true })));
+      for (const one of members) one.start();
+      await healthy();
+    },
     async close(): Promise<void> {
       await Promise.all(members.map((one) => one.stop()));
       await rm(dir, { recursive: true, force: true });
