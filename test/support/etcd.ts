@@ -18,10 +18,20 @@ type MemberPlan = {
   readonly clientPort: number;
   readonly peerPort: number;
   readonly cluster: string;
+  readonly scheme: 'http' | 'https';
+  readonly args: readonly string[];
+};
+
+type EtcdOptions = {
+  /** More flags for each member, such as those of TLS. */
+  readonly args?: readonly string[];
+  readonly scheme?: 'http' | 'https';
+  /** More flags for etcdctl. */
+  readonly ctlArgs?: readonly string[];
 };
 
 /** One real etcd process. Its data stays over stop and start. */
-function member({ name, dir, clientPort, peerPort, cluster }: MemberPlan) {
+function member({ name, dir, clientPort, peerPort, cluster, scheme, args }: MemberPlan) {
   const endpoint = `127.0.0.1:${clientPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   let child: ChildProcess | undefined;
@@ -37,7 +47,8 @@ function member({ name, dir, clientPort, peerPort, cluster }: MemberPlan) {
         command('etcd'),
         [
           ...['--name', name, '--data-dir', dataDir, '--log-level', 'error'],
-          ...['--listen-client-urls', `http://${endpoint}`, '--advertise-client-urls', `http://${endpoint}`],
+          ...['--listen-client-urls', `${scheme}://${endpoint}`, '--advertise-client-urls', `${scheme}://${endpoint}`],
+          ...args,
           ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
           ...['--initial-cluster', cluster, '--initial-cluster-token', dir],
         ],
@@ -65,7 +76,8 @@ function member({ name, dir, clientPort, peerPort, cluster }: MemberPlan) {
 }
 
 /** A real cluster of 1 or 3 members on free ports, healthy when this resolves. */
-export async function startEtcd(size: 1 | 3 = 1) {
+export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
+  const { args: more = [], scheme = 'http', ctlArgs = [] } = options;
   const dir = await mkdtemp(join(tmpdir(), 'pm-etcd-'));
   const ports = await freePorts(size * 2);
   const plans = Array.from({ length: size }, (_, i) => ({
@@ -74,10 +86,11 @@ export async function startEtcd(size: 1 | 3 = 1) {
     peerPort: ports[i * 2 + 1] ?? 0,
   }));
   const cluster = plans.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(',');
-  const members = plans.map((plan) => member({ ...plan, dir, cluster }));
+  const members = plans.map((plan) => member({ ...plan, dir, cluster, scheme, args: more }));
   const endpoints = members.map(({ endpoint }) => endpoint);
+  const urls = endpoints.map((endpoint) => `${scheme}://${endpoint}`).join(',');
   const ctl = async (...args: readonly string[]): Promise<string> => {
-    const run = await execa(command('etcdctl'), [`--endpoints=${endpoints.join(',')}`, '--dial-timeout=2s', ...args], {
+    const run = await execa(command('etcdctl'), [`--endpoints=${urls}`, '--dial-timeout=2s', ...ctlArgs, ...args], {
       env: { ETCDCTL_API: '3' },
       timeout: 10_000,
     });

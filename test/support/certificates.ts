@@ -1,0 +1,22 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+
+/** A certificate authority of its own in a folder, made with the real openssl. */
+export async function makeAuthority(folder: string) {
+  await mkdir(folder, { recursive: true });
+  const openssl = (...args: readonly string[]) => execa('openssl', args, { cwd: folder, timeout: 20_000 });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  await openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=test CA', '-days', '2');
+  return {
+    caFile: join(folder, 'ca.pem'),
+    /** A certificate for 127.0.0.1 that serves a server and a client alike. */
+    async issue(name: string) {
+      await openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
+      await writeFile(join(folder, 'san'), 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n');
+      const signing = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '1', '-extfile', 'san'];
+      await openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.pem`, ...signing);
+      return { certFile: join(folder, `${name}.pem`), keyFile: join(folder, `${name}.key`) };
+    },
+  };
+}
