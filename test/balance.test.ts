@@ -98,6 +98,27 @@ describe.each(['folder', 'etcd'] as const)('with the registry in %s', (kind) => 
   });
 });
 
+describe("a tree in another's layout", () => {
+  test('is served as it is', async () => {
+    const scenario = await startScenario('etcd');
+    const [a = '', b = ''] = await startApps('a', 'b');
+    await scenario.etcd?.ctl('put', '/services/web/host-1:web_1:8080', a);
+    await scenario.etcd?.ctl('put', '/services/web/host-1:dns_1:53:udp', '10.0.0.1:53');
+    const balancer = scenario.balancer('--layout', 'registrator');
+    await scenario.serves('web', ['a']);
+    await scenario.etcd?.ctl('put', '/services/web/host-2:web_1:8080', b);
+    await scenario.serves('web', ['a', 'b']);
+    await scenario.etcd?.ctl('put', '/services/web/host-3:web_1:8080', 'nonsense');
+    const rejected = await balancer.logged('entry-rejected');
+    expect(rejected['key']).toBe('/services/web/host-3:web_1:8080');
+  });
+
+  test('that nobody knows is refused with those that are known', async () => {
+    const { code, stderr } = await runPointsman(['balance', '--layout', 'kubernetes', '--registry', 'dir:/nowhere']);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: [expect.stringContaining('known are plain, registrator')] });
+  });
+});
+
 describe('etcd that goes away', () => {
   test('changes nothing, and what changed meanwhile is served when it is back', async () => {
     const scenario = await startScenario('etcd');

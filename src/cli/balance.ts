@@ -6,6 +6,7 @@ import { balanceCommand } from '../settings/balance.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
+import { openForeignRegistry } from './open-layout.ts';
 import { openRegistry } from './open-registry.ts';
 import { abortOnSignal } from './signals.ts';
 
@@ -14,7 +15,10 @@ export async function run(invocation: Invocation): Promise<number> {
   const settings = await settle(balanceCommand, invocation);
   const logger = await createLogger(settings.log);
   const { signal, dispose } = abortOnSignal();
-  const registry = await openRegistry(settings.registry, logger);
+  const registry =
+    settings.layout === undefined
+      ? await openRegistry(settings.registry, logger)
+      : await openForeignRegistry(settings.registry, settings.layout, logger);
   const metrics = new MetricsRegistry();
   try {
     await runBalance(settings.balance, {

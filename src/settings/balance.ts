@@ -99,6 +99,12 @@ export const balanceCommand = declareCommand({
       word: durationWord(1000, 86_400_000),
       fallback: '10m',
     }),
+    layout: optional({
+      placeholder: 'LAYOUT',
+      description:
+        'follow a tree made for others, with its own prefix: plain, registrator, skydns, traefik, grpc, or a YAML file',
+      word: pathWord,
+    }),
     guardShare: defaulted({
       placeholder: 'PERCENT',
       description: "hold a service's instances when more than this share is lost at once; 100% never does",
@@ -127,7 +133,9 @@ export const balanceCommand = declareCommand({
     }),
     ...logOptions,
   },
-  assemble: (values): { registry: RegistrySettings; log: LogSettings; balance: BalanceSettings } | Fault => {
+  assemble: (
+    values,
+  ): { registry: RegistrySettings; layout: string | undefined; log: LogSettings; balance: BalanceSettings } | Fault => {
     const registry = registrySettings(values);
     if (registry instanceof Error) return registry;
     const { id, dir, http, admin, templates, haproxy } = values;
@@ -135,6 +143,6 @@ export const balanceCommand = declareCommand({
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
     const balance = { id, dir, http, admin, templates, haproxy, reloadIntervalMs, hardStopAfterMs, guard };
-    return { registry, log: logSettings(values), balance };
+    return { registry, layout: values.layout, log: logSettings(values), balance };
   },
 });

@@ -40,6 +40,7 @@ describe('without any word, a balancer', () => {
         login: undefined,
       },
       log: { level: 'info', format: 'auto' },
+      layout: undefined,
       balance: {
         id: 'node7',
         dir: '/home/ada/.local/state/pointsman',

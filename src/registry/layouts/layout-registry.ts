@@ -1,0 +1,25 @@
+import type { Registry } from '../registry.ts';
+import type { Layout } from './layout.ts';
+import { type LayoutRejection, LayoutTransform } from './layout-transform.ts';
+
+/**
+ * A registry whose tree has another layout, as if it had ours, for those that follow it. `registry` has the layout's
+ * prefix as its root. Reading and writing go to the foreign tree as it is.
+ */
+export function withLayout(
+  registry: Registry,
+  layout: Layout,
+  onRejected: (rejection: LayoutRejection) => void,
+): Registry {
+  return {
+    ...registry,
+    follow(onEvent) {
+      const transform = new LayoutTransform(layout);
+      return registry.follow((event) => {
+        const { event: mapped, rejected } = transform.take(event);
+        for (const rejection of rejected) onRejected(rejection);
+        onEvent(mapped);
+      });
+    },
+  };
+}
