@@ -46,6 +46,7 @@ export type BalancerStatus = {
 // A reload or a restart can change what runs behind our back: cheap to ask often who the worker is, dearer to read all.
 const workerPatrolMs = 2000;
 const inspectPatrolMs = 30_000;
+const afterReplacementMs = 1000;
 const graveyardMs = 500;
 const guardPatrolMs = 500;
 const retryMs = { first: 100, most: 5000 };
@@ -365,6 +366,8 @@ export class Balancer {
       if (processes.workerPid !== this.#worker) this.#graveyard.clear();
       await link.connect(processes.workerPid, pause);
       this.#worker = processes.workerPid;
+      // Whoever reloads while we do may have loaded a file that was replaced a moment later: look again when it is quiet.
+      this.#armInspection(afterReplacementMs);
     }
     this.#mustInspect = false;
     const { served, differences } = reconcile(this.#served, await link.inspect(), this.#graveyard);
@@ -376,16 +379,18 @@ export class Balancer {
     this.#touchAll();
   }
 
+  #armInspection(ms: number): void {
+    this.#arm('inspect', ms, () => {
+      this.#mustInspect = true;
+      this.#wake();
+    });
+  }
+
   async #patrol(): Promise<void> {
     this.#arm('worker-patrol', workerPatrolMs, () => this.#patrol());
     const processes = await this.#parts.haproxy.processes();
     if (processes !== undefined) this.#parts.metrics.oldWorkers.set(processes.oldWorkers);
-    if (!this.#timers.has('inspect')) {
-      this.#arm('inspect', inspectPatrolMs, () => {
-        this.#mustInspect = true;
-        this.#wake();
-      });
-    }
+    if (!this.#timers.has('inspect')) this.#armInspection(inspectPatrolMs);
     if (this.#running !== undefined || processes?.workerPid === undefined || processes.workerPid === this.#worker)
       return;
     this.#parts.logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');

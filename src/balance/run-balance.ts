@@ -192,7 +192,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
         { event: 'serving', http: frame.bind, haproxy: haproxyVersion, ms },
         `serving on http://${frame.bind}`,
       );
-      const endWatch = watchOwnTemplates(settings, parts, (fresh) => balancer.useTemplates(fresh));
+      const endWatch = watchOwnTemplates(settings, parts, templates, (fresh) => balancer.useTemplates(fresh));
       await aborted(signal);
       logger.info({ event: 'stopping' }, 'stopping');
       await endWatch();
@@ -208,10 +208,11 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
 function watchOwnTemplates(
   { templates: own }: BalanceSettings,
   { shippedTemplates: shipped, logger }: BalanceParts,
+  current: Templates,
   onTemplates: (templates: Templates) => void,
 ): () => Promise<void> {
   if (own === undefined) return async () => undefined;
-  return watchTemplates({ shipped, own, logger, onTemplates });
+  return watchTemplates({ shipped, own, current, logger, onTemplates });
 }
 
 /** The services whose losses an operator says are real: `releases/<service>` was put. */

@@ -7,6 +7,8 @@ import type { Templates } from '../render/render.ts';
 export type TemplateWatchOptions = {
   readonly shipped: string;
   readonly own: string;
+  /** Those in use. */
+  readonly current: Templates;
   readonly logger: Logger;
   readonly onTemplates: (templates: Templates) => void;
 };
@@ -15,26 +17,41 @@ export type TemplateWatchOptions = {
 const quietMs = 50;
 
 /** Reads the templates again whenever their folder changes. Ones that cannot be read change nothing. */
-export function watchTemplates({ shipped, own, logger, onTemplates }: TemplateWatchOptions): () => Promise<void> {
+export function watchTemplates({
+  shipped,
+  own,
+  current,
+  logger,
+  onTemplates,
+}: TemplateWatchOptions): () => Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
+  let inUse = current;
   const reload = async () => {
     try {
       const templates = await loadTemplates(shipped, own);
-      if (!closed) onTemplates(templates);
+      if (closed || sameTexts(templates, inUse)) return;
+      inUse = templates;
+      onTemplates(templates);
     } catch (error) {
       const reason = describe(error);
       logger.error({ event: 'template-refused', reason }, `${reason}; the templates before it stay in use`);
     }
   };
-  const watcher = watch(own, { ignoreInitial: true, depth: 0 }).on('all', () => {
+  const soon = () => {
     clearTimeout(timer);
     timer = setTimeout(reload, quietMs);
-  });
+  };
+  // What changed between their first reading and now is read when the watch stands.
+  const watcher = watch(own, { ignoreInitial: true, depth: 0 }).on('all', soon).on('ready', soon);
   watcher.on('error', (error) => logger.warn({ event: 'template-watch', reason: describe(error) }, 'not watched'));
   return async () => {
     closed = true;
     clearTimeout(timer);
     await watcher.close();
   };
+}
+
+function sameTexts(a: Templates, b: Templates): boolean {
+  return a.frame.text === b.frame.text && a.backend.text === b.backend.text && a.server.text === b.server.text;
 }
