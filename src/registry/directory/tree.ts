@@ -243,6 +243,8 @@ export class Tree {
   #record(key: string, entry: StoredEntry | undefined, written: { value: string; file: string } | undefined): void {
     const { ledger, logger } = this.#parts;
     try {
+      // A folder that was moved away has lost no key: its journal is still open here, and would take the deletion.
+      if (written === undefined) ledger.verify();
       const at = ledger.commit((state) => {
         if (state.entries.get(key)?.file !== entry?.file) return undefined;
         return written === undefined ? { op: 'delete', key } : { op: 'put', key, ...written };

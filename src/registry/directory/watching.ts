@@ -44,6 +44,9 @@ export class Watching {
     this.#stopListening = parts.ledger.listen((event) => {
       if (event.kind === 'reset' && lost) this.#restart();
       if (event.kind === 'lost' || event.kind === 'reset') lost = event.kind === 'lost';
+      // A file follows its record; when its writer died in between, somebody has to notice.
+      if (event.kind !== 'changes') return;
+      for (const change of event.changes) this.#touch(change.kind === 'put' ? change.entry.key : change.key);
     });
   }
 
@@ -101,7 +104,8 @@ export class Watching {
   #restart(): void {
     this.#unwatch();
     this.#watch();
-    void this.#compareAll();
+    // A scan that is under way has listed folders for the watchers of before: they are listed once more.
+    void Promise.resolve(this.#scanning).then(() => this.#compareAll());
   }
 
   #unwatch(): void {
