@@ -41,7 +41,7 @@ describe.each(['folder', 'etcd'] as const)('register, with the registry in %s', 
 
   test('is the parent of a command: its output, its signals, its exit code', async () => {
     const { register, recorder } = await start(kind);
-    const code = `console.log('up'); process.on('SIGHUP', () => console.log('hup')); process.on('SIGTERM', () => process.exit(7)); setInterval(() => {}, 1000)`;
+    const code = `process.on('SIGHUP', () => console.log('hup')); process.on('SIGTERM', () => process.exit(7)); setInterval(() => {}, 1000); console.log('up')`;
     const registration = register('a', '10.0.0.1:80', ...node(code));
     await registration.printed('up');
     await registration.logged('announced');
