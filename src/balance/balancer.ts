@@ -2,20 +2,24 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import type { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
-import { afterStep, describeReason, planChanges, type ReloadReason } from '../haproxy/plan.ts';
+import { afterStep, planChanges } from '../haproxy/plan.ts';
 import { reconcile } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describeStep, type Step } from '../haproxy/step.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { noRevision, type Revision } from '../model/revision.ts';
+import type { Revision } from '../model/revision.ts';
 import { allTouched, type Touched, TouchedGathering } from '../model/touched.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { nothingRendered, type Rendered, renderAll, renderTouched, type Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
+import { Burials } from './graveyard.ts';
 import type { Guarding } from './guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import { Progress } from './progress.ts';
+import { Reloads } from './reloads.ts';
 import type { StateFiles } from './state-files.ts';
+import { Timers } from './timers.ts';
 
 export type BalancerParts = {
   readonly templates: Templates;
@@ -62,18 +66,12 @@ export class Balancer {
   #desired: Rendered = nothingRendered;
   /** What HAProxy runs, as far as its answers tell. */
   #served: Rendered = nothingRendered;
-  #applied: Revision = noRevision;
   #templates: Templates;
   #mustRenderAll = false;
   readonly #touched = new TouchedGathering();
-  /** Instance and policy changes that were folded and not applied yet. */
-  #unapplied = 0;
-  /** When the oldest unapplied event came in. */
-  #oldest: number | undefined;
-  readonly #graveyard = new Map<string, string>();
-  readonly #reasons = new Map<string, ReloadReason>();
-  #refused: { readonly reason: string; readonly config: string } | undefined;
-  #nextReload = 0;
+  readonly #progress: Progress;
+  readonly #reloads: Reloads;
+  readonly #burials: Burials;
   #worker: number | undefined;
   #serving = false;
   #stopped = false;
@@ -82,28 +80,36 @@ export class Balancer {
   #mustBury = false;
   #running: Promise<void> | undefined;
   #retryMs = retryMs.first;
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #timers: Timers;
 
   constructor(parts: BalancerParts) {
     this.#parts = parts;
     this.#templates = parts.templates;
+    this.#progress = new Progress(parts);
+    this.#reloads = new Reloads({ ...parts, intervalMs: parts.reloadIntervalMs });
+    this.#burials = new Burials(parts.metrics);
+    this.#timers = new Timers((task, error) => {
+      parts.logger.warn({ event: 'patrol-failed', task, reason: describe(error) }, describe(error));
+      this.#mustInspect = true;
+      this.#wake();
+    });
   }
 
   status(): BalancerStatus {
     return {
       revisionSeen: this.#catalog.revision,
-      revisionApplied: this.#applied,
+      revisionApplied: this.#progress.applied,
       serving: this.#serving && !this.#exited,
       catalog: this.#catalog,
       served: this.#served,
-      pending: [...this.#reasons.keys()],
-      refused: this.#refused?.reason,
+      pending: this.#reloads.pending,
+      refused: this.#reloads.refused,
     };
   }
 
   /** Takes what the registry said. Folding is immediate; applying follows in the next round. */
   offer(event: RegistryEvent): void {
-    const { metrics, logger, now, guarding } = this.#parts;
+    const { metrics, logger, guarding } = this.#parts;
     const folded = foldEvent(this.#catalog, event);
     const { catalog, touched, changes, rejections } = folded;
     this.#catalog = catalog;
@@ -116,10 +122,14 @@ export class Balancer {
     }
     if (touched.size > 0) {
       this.#touched.add(touched);
-      this.#unapplied += changes;
-      this.#oldest ??= now();
-    } else if (this.#serving && this.#reasons.size === 0 && this.#touched.empty && this.#running === undefined) {
-      this.#markApplied(catalog.revision);
+      this.#progress.seen(changes);
+    } else if (
+      this.#serving &&
+      this.#reloads.pending.length === 0 &&
+      this.#touched.empty &&
+      this.#running === undefined
+    ) {
+      this.#progress.reached(catalog.revision);
     }
     this.#wake();
   }
@@ -143,14 +153,14 @@ export class Balancer {
       logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');
       this.#served = lastGood;
       this.#mustInspect = true;
-      if (await files.wasReloading()) this.#addReason({ kind: 'start' });
+      if (await files.wasReloading()) this.#reloads.need({ kind: 'start' });
     } else {
       if (running !== undefined) await haproxy.stop(0);
       await this.#coldStart(lastGood);
     }
     this.#serving = true;
     this.#touchAll();
-    this.#arm('worker-patrol', workerPatrolMs, () => this.#patrol());
+    this.#timers.arm('worker-patrol', workerPatrolMs, () => this.#patrol());
     this.#wake();
     await this.#running;
   }
@@ -158,8 +168,7 @@ export class Balancer {
   /** Ends the loop, writes what is served, and stops HAProxy after its open requests (at most `graceMs`). */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
+    this.#timers.close();
     await this.#running;
     await this.#parts.files.settle();
     this.#parts.link.close();
@@ -179,7 +188,7 @@ export class Balancer {
   touch(service: ServiceName, id: InstanceId): void {
     this.#touched.instance(service, id);
     if (this.#parts.guarding.holding && !this.#timers.has('guard'))
-      this.#arm('guard', guardPatrolMs, () => this.#observe());
+      this.#timers.arm('guard', guardPatrolMs, () => this.#observe());
     this.#wake();
   }
 
@@ -188,7 +197,7 @@ export class Balancer {
     this.#parts.logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
     this.#exited = true;
     this.#parts.link.close();
-    this.#disarm('retry');
+    this.#timers.disarm('retry');
     this.#wake();
   }
 
@@ -218,7 +227,7 @@ export class Balancer {
   }
 
   #reloadDue(): boolean {
-    return this.#reasons.size > 0 && this.#refused === undefined && this.#parts.now() >= this.#nextReload;
+    return this.#reloads.dueInMs === 0;
   }
 
   async #run(): Promise<void> {
@@ -239,7 +248,7 @@ export class Balancer {
           { event: 'round-failed', reason: describe(error), code: codeOf(error) },
           describe(error),
         );
-        this.#arm('retry', this.#retryMs, () => this.#wake());
+        this.#timers.arm('retry', this.#retryMs, () => this.#wake());
         this.#retryMs = Math.min(this.#retryMs * 2, retryMs.most);
       }
     }
@@ -255,16 +264,16 @@ export class Balancer {
         : renderTouched(this.#templates, frame, this.#desired, catalog, touched),
     );
     this.#mustRenderAll = false;
-    const plan = planChanges(this.#served, this.#desired, touched, this.#graveyard);
-    for (const reason of plan.reload) this.#addReason(reason);
+    const plan = planChanges(this.#served, this.#desired, touched, this.#burials.servers);
+    for (const reason of plan.reload) this.#reloads.need(reason);
     try {
       await this.#execute(plan.steps);
     } catch (error) {
       this.#touched.add(touched);
       throw error;
     }
-    if (plan.reload.length > 0) this.#refused = undefined;
-    if (this.#reasons.size === 0) this.#markApplied(this.#desired.revision);
+    if (plan.reload.length > 0) this.#reloads.tryAgain();
+    if (this.#reloads.pending.length === 0) this.#progress.reached(this.#desired.revision);
     this.#parts.files.saveSoon(this.#served, this.#catalog);
   }
 
@@ -278,10 +287,10 @@ export class Balancer {
       metrics.steps.inc({ kind: step.kind, outcome: outcome.kind });
       logger.debug({ event: 'step', step: describeStep(step), outcome: outcome.kind });
       if (outcome.kind === 'refused') {
-        this.#addReason({ kind: 'refused', command: outcome.command, answer: outcome.answer });
+        this.#reloads.need({ kind: 'refused', command: outcome.command, answer: outcome.answer });
         continue;
       }
-      if (step.kind === 'revive-server') this.#graveyard.delete(`${step.backend}/${step.server.name}`);
+      if (step.kind === 'revive-server') this.#burials.revive(`${step.backend}/${step.server.name}`);
       if (outcome.kind === 'lingers' && step.kind === 'remove-server') this.#linger(step.backend, step.name);
       this.#served = afterStep(this.#served, this.#desired, step);
     }
@@ -290,13 +299,12 @@ export class Balancer {
   #linger(backend: string, name: string): void {
     const line = this.#served.backends.get(backend as ServiceName)?.servers.get(name as InstanceId);
     if (line === undefined) return;
-    this.#graveyard.set(`${backend}/${name}`, line);
-    this.#parts.metrics.graveyard.set(this.#graveyard.size);
+    this.#burials.linger(`${backend}/${name}`, line);
     if (!this.#timers.has('graveyard')) this.#armBurial();
   }
 
   #armBurial(): void {
-    this.#arm('graveyard', graveyardMs, () => {
+    this.#timers.arm('graveyard', graveyardMs, () => {
       this.#mustBury = true;
       this.#wake();
     });
@@ -304,56 +312,22 @@ export class Balancer {
 
   async #bury(): Promise<void> {
     this.#mustBury = false;
-    for (const at of await this.#parts.link.bury(this.#graveyard)) this.#graveyard.delete(at);
-    this.#parts.metrics.graveyard.set(this.#graveyard.size);
-    if (this.#graveyard.size > 0) this.#armBurial();
+    await this.#burials.bury(this.#parts.link);
+    if (this.#burials.servers.size > 0) this.#armBurial();
   }
 
-  /** Checks, writes and reloads what is desired now. The old worker and the old files stay when it does not work. */
   async #reload(): Promise<void> {
-    const { haproxy, files, metrics, logger, now } = this.#parts;
     const target = this.#desired;
-    const reasons = [...this.#reasons.values()];
-    const started = now();
-    this.#nextReload = started + this.#parts.reloadIntervalMs;
-    const checked = await files.check(target);
-    if (!checked.ok) {
-      metrics.reloads.inc({ result: 'refused' });
-      metrics.reloadFailed.set(1);
-      this.#refused = { reason: checked.reason, config: checked.config };
-      logger.error(
-        { event: 'config-refused', reason: checked.reason, revision: String(target.revision) },
-        checked.reason,
-      );
-      return;
-    }
-    const undo = await files.replace(target, checked.config);
-    try {
-      this.#worker = (await haproxy.reload()).workerPid;
-    } catch (error) {
-      await undo();
-      metrics.reloads.inc({ result: 'failed' });
-      metrics.reloadFailed.set(1);
-      throw error;
-    }
+    const result = await this.#reloads.perform(target);
+    if (result.kind === 'refused') return;
+    this.#worker = result.workerPid;
     // It still speaks with the old worker, which would take every command and serve none of it.
     this.#parts.link.close();
-    await files.reloaded();
     this.#served = target;
-    this.#graveyard.clear();
-    this.#reasons.clear();
-    this.#refused = undefined;
-    metrics.graveyard.set(0);
-    metrics.reloadFailed.set(0);
-    metrics.reloads.inc({ result: 'ok' });
-    for (const { kind } of reasons) metrics.reloadReasons.inc({ reason: kind });
-    metrics.reloadSeconds.observe((now() - started) / 1000);
-    const why = reasons.map(describeReason);
-    const took = Math.round(now() - started);
-    logger.info({ event: 'reloaded', revision: String(target.revision), ms: took, why: why.slice(0, 10) }, 'reloaded');
-    if (this.#touched.empty) this.#markApplied(target.revision);
+    this.#burials.clear();
+    if (this.#touched.empty) this.#progress.reached(target.revision);
     this.#mustInspect = true;
-    files.saveSoon(this.#served, this.#catalog);
+    this.#parts.files.saveSoon(this.#served, this.#catalog);
   }
 
   /** Reads what the worker really runs, corrects what we believe by it, and lets the next round heal the difference. */
@@ -363,14 +337,14 @@ export class Balancer {
     if (processes?.workerPid === undefined) throw new Fault('haproxy-runtime', 'HAProxy has no worker now');
     metrics.oldWorkers.set(processes.oldWorkers);
     if (processes.workerPid !== this.#worker || !link.connected) {
-      if (processes.workerPid !== this.#worker) this.#graveyard.clear();
+      if (processes.workerPid !== this.#worker) this.#burials.clear();
       await link.connect(processes.workerPid, pause);
       this.#worker = processes.workerPid;
       // Whoever reloads while we do may have loaded a file that was replaced a moment later: look again when it is quiet.
       this.#armInspection(afterReplacementMs);
     }
     this.#mustInspect = false;
-    const { served, differences } = reconcile(this.#served, await link.inspect(), this.#graveyard);
+    const { served, differences } = reconcile(this.#served, await link.inspect(), this.#burials.servers);
     if (differences.length === 0) return;
     metrics.drift.inc(differences.length);
     const few = differences.slice(0, 10);
@@ -380,14 +354,14 @@ export class Balancer {
   }
 
   #armInspection(ms: number): void {
-    this.#arm('inspect', ms, () => {
+    this.#timers.arm('inspect', ms, () => {
       this.#mustInspect = true;
       this.#wake();
     });
   }
 
   async #patrol(): Promise<void> {
-    this.#arm('worker-patrol', workerPatrolMs, () => this.#patrol());
+    this.#timers.arm('worker-patrol', workerPatrolMs, () => this.#patrol());
     const processes = await this.#parts.haproxy.processes();
     if (processes !== undefined) this.#parts.metrics.oldWorkers.set(processes.oldWorkers);
     if (!this.#timers.has('inspect')) this.#armInspection(inspectPatrolMs);
@@ -402,7 +376,7 @@ export class Balancer {
   async #observe(): Promise<void> {
     const { guarding, link } = this.#parts;
     if (!guarding.holding) return;
-    this.#arm('guard', guardPatrolMs, () => this.#observe());
+    this.#timers.arm('guard', guardPatrolMs, () => this.#observe());
     if (link.connected) guarding.observe(await link.inspect());
   }
 
@@ -415,9 +389,8 @@ export class Balancer {
     } else if (lastGood !== undefined) {
       logger.error({ event: 'config-refused', reason: checked.reason }, `${checked.reason}; the last good one serves`);
       this.#served = lastGood;
-      this.#addReason({ kind: 'start' });
-      this.#refused = { reason: checked.reason, config: checked.config };
-      metrics.reloadFailed.set(1);
+      this.#reloads.need({ kind: 'start' });
+      this.#reloads.refuse(checked);
     } else throw new Fault('config-check', checked.reason);
     const processes = await haproxy.start();
     await files.reloaded();
@@ -430,7 +403,7 @@ export class Balancer {
   async #startAgain(): Promise<void> {
     const { haproxy, files, logger, metrics } = this.#parts;
     this.#parts.link.close();
-    this.#graveyard.clear();
+    this.#burials.clear();
     await files.save(this.#served, this.#catalog);
     const processes = await haproxy.start();
     metrics.haproxyStarts.inc();
@@ -448,53 +421,16 @@ export class Balancer {
     metrics.services.set(rendered.backends.size);
   }
 
-  #markApplied(revision: Revision): void {
-    const { metrics, now, logger } = this.#parts;
-    this.#applied = revision;
-    metrics.revisionApplied.set(Number(revision));
-    if (this.#oldest === undefined) return;
-    const ms = now() - this.#oldest;
-    metrics.changes.inc(this.#unapplied);
-    metrics.applySeconds.observe(ms / 1000);
-    const took = Math.round(ms * 100) / 100;
-    logger.info({ event: 'applied', revision: String(revision), changes: this.#unapplied, ms: took }, 'applied');
-    this.#oldest = undefined;
-    this.#unapplied = 0;
-  }
-
-  #addReason(reason: ReloadReason): void {
-    this.#reasons.set(describeReason(reason), reason);
-  }
-
   #awaitReload(): void {
-    if (this.#reasons.size === 0 || this.#refused !== undefined || this.#timers.has('retry')) return;
+    const { dueInMs } = this.#reloads;
+    if (dueInMs === undefined || this.#timers.has('retry')) return;
     // A timer may fire a fraction of a millisecond early by our clock, and then finds nothing due: it is armed anew.
-    const wait = Math.max(1, Math.ceil(this.#nextReload - this.#parts.now()));
-    this.#arm('reload', wait, () => this.#wake());
+    this.#timers.arm('reload', Math.max(1, Math.ceil(dueInMs)), () => this.#wake());
   }
 
   #touchAll(): void {
     const all: Touched = allTouched([...this.#served.backends.keys(), ...this.#catalog.services.keys()]);
     this.#touched.add(all);
-  }
-
-  #disarm(name: string): void {
-    clearTimeout(this.#timers.get(name));
-    this.#timers.delete(name);
-  }
-
-  #arm(name: string, ms: number, action: () => void | Promise<void>): void {
-    if (this.#stopped) return;
-    clearTimeout(this.#timers.get(name));
-    const timer = setTimeout(() => {
-      this.#timers.delete(name);
-      void Promise.resolve(action()).catch((error: unknown) => {
-        this.#parts.logger.warn({ event: 'patrol-failed', task: name, reason: describe(error) }, describe(error));
-        this.#mustInspect = true;
-        this.#wake();
-      });
-    }, ms);
-    this.#timers.set(name, timer);
   }
 }
 

@@ -1,0 +1,100 @@
+import type { Logger } from 'pino';
+import type { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
+import { describeReason, type ReloadReason } from '../haproxy/plan.ts';
+import type { Rendered } from '../render/render.ts';
+import type { BalanceMetrics } from './metrics.ts';
+import type { CheckedConfig, StateFiles } from './state-files.ts';
+
+export type ReloadsParts = {
+  readonly haproxy: ManagedHaproxy;
+  readonly files: StateFiles;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Reloads begin at least this far apart, in ms. */
+  readonly intervalMs: number;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+/** What became of a reload. When it failed, which is a rejection, the old worker and the old files are in place. */
+export type Reloaded =
+  | { readonly kind: 'reloaded'; readonly workerPid: number | undefined }
+  | { readonly kind: 'refused' };
+
+/** Why a reload is needed, when it may begin, and how it is done: checked, written, loaded, and undone when it fails. */
+export class Reloads {
+  readonly #parts: ReloadsParts;
+  readonly #reasons = new Map<string, ReloadReason>();
+  #refused: string | undefined;
+  #next = 0;
+
+  constructor(parts: ReloadsParts) {
+    this.#parts = parts;
+  }
+
+  need(reason: ReloadReason): void {
+    this.#reasons.set(describeReason(reason), reason);
+  }
+
+  /** One clause for each reason that waits. */
+  get pending(): readonly string[] {
+    return [...this.#reasons.keys()];
+  }
+
+  /** Why the newest configuration was refused; undefined when it serves, or was not tried yet. */
+  get refused(): string | undefined {
+    return this.#refused;
+  }
+
+  /** In how many ms the next one may begin; undefined while none is needed, or would be refused again. */
+  get dueInMs(): number | undefined {
+    if (this.#reasons.size === 0 || this.#refused !== undefined) return undefined;
+    return Math.max(0, this.#next - this.#parts.now());
+  }
+
+  /** HAProxy refuses this one; it is not tried again before something in it changed. */
+  refuse({ reason }: Extract<CheckedConfig, { ok: false }>): void {
+    this.#refused = reason;
+    this.#parts.metrics.reloadFailed.set(1);
+  }
+
+  /** What was refused has changed. */
+  tryAgain(): void {
+    this.#refused = undefined;
+  }
+
+  /** Rejects with a Fault when HAProxy did not load what its own check had accepted. */
+  async perform(target: Rendered): Promise<Reloaded> {
+    const { haproxy, files, metrics, logger, now } = this.#parts;
+    const reasons = [...this.#reasons.values()];
+    const started = now();
+    this.#next = started + this.#parts.intervalMs;
+    const revision = String(target.revision);
+    const checked = await files.check(target);
+    if (!checked.ok) {
+      metrics.reloads.inc({ result: 'refused' });
+      this.refuse(checked);
+      logger.error({ event: 'config-refused', reason: checked.reason, revision }, checked.reason);
+      return { kind: 'refused' };
+    }
+    const undo = await files.replace(target, checked.config);
+    let workerPid: number | undefined;
+    try {
+      workerPid = (await haproxy.reload()).workerPid;
+    } catch (error) {
+      await undo();
+      metrics.reloads.inc({ result: 'failed' });
+      metrics.reloadFailed.set(1);
+      throw error;
+    }
+    await files.reloaded();
+    this.#reasons.clear();
+    metrics.reloadFailed.set(0);
+    metrics.reloads.inc({ result: 'ok' });
+    for (const { kind } of reasons) metrics.reloadReasons.inc({ reason: kind });
+    metrics.reloadSeconds.observe((now() - started) / 1000);
+    const ms = Math.round(now() - started);
+    logger.info({ event: 'reloaded', revision, ms, why: reasons.slice(0, 10).map(describeReason) }, 'reloaded');
+    return { kind: 'reloaded', workerPid };
+  }
+}
