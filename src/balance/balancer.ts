@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
-import type { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
+import type { Haproxy } from '../haproxy/haproxy.ts';
 import { afterStep, planChanges } from '../haproxy/plan.ts';
 import { reconcile } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
@@ -24,7 +24,7 @@ import { Timers } from './timers.ts';
 export type BalancerParts = {
   readonly templates: Templates;
   readonly frame: FrameSettings;
-  readonly haproxy: ManagedHaproxy;
+  readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly files: StateFiles;
   readonly guarding: Guarding;

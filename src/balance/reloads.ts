@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
-import type { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
+import type { Haproxy } from '../haproxy/haproxy.ts';
 import { describeReason, type ReloadReason } from '../haproxy/plan.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 
 export type ReloadsParts = {
-  readonly haproxy: ManagedHaproxy;
+  readonly haproxy: Haproxy;
   readonly files: StateFiles;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;

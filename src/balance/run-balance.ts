@@ -73,9 +73,6 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     loadTemplates(parts.shippedTemplates, settings.templates),
   ]);
   const metrics = createBalanceMetrics(parts.metrics);
-  const files = new StateFiles({ layout, executable, templates, metrics, logger, wall: parts.wall });
-  await files.makeFolders();
-
   const haproxy = new ManagedHaproxy({
     executable,
     configFile: layout.config,
@@ -83,6 +80,15 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     logger,
     onExit: (reason) => balancer.haproxyExited(reason),
   });
+  const files = new StateFiles({
+    layout,
+    check: (file) => haproxy.check(file),
+    templates,
+    metrics,
+    logger,
+    wall: parts.wall,
+  });
+  await files.makeFolders();
   const link = new RuntimeLink({
     socket: layout.runtimeSocket,
     routesMap: layout.routesMap,

@@ -2,7 +2,7 @@ import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
-import { checkConfig } from '../haproxy/check.ts';
+import type { Checked } from '../haproxy/check.ts';
 import { parseConfig } from '../haproxy/config-file.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { configWriter, type Rendered, type Templates } from '../render/render.ts';
@@ -18,7 +18,8 @@ export type CheckedConfig =
 
 export type StateFilesOptions = {
   readonly layout: Layout;
-  readonly executable: string;
+  /** Asks HAProxy whether it would load this file. */
+  readonly check: (file: string) => Promise<Checked>;
   readonly templates: Templates;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
@@ -28,7 +29,6 @@ export type StateFilesOptions = {
 // The promise is that the file says what runs within 100 ms after the last change of a burst.
 const saveAfterMs = 40;
 const lastKnownEveryMs = 1000;
-const checkMs = 30_000;
 
 /** The files that are the state: the configuration, the route map and the last known catalog. One writer at a time. */
 export class StateFiles {
@@ -82,12 +82,12 @@ export class StateFiles {
 
   /** Asks HAProxy about the configuration; a refused one is left beside the real one, and its line named. */
   async check(rendered: Rendered): Promise<CheckedConfig> {
-    const { layout, executable } = this.#options;
+    const { layout, check } = this.#options;
     const config = this.#format(rendered);
     // The configuration names the map, which has to be there to be loaded.
     if (this.#writtenRoutes === '') await writeFile(layout.routesMap, '', { flag: 'a' });
     await replaceFile(layout.candidate, config);
-    const checked = await checkConfig(executable, layout.candidate, checkMs);
+    const checked = await check(layout.candidate);
     if (checked.ok) return { ok: true, config };
     await replaceFile(layout.refused, config);
     const first = checked.problems.find(({ line }) => line !== undefined) ?? checked.problems[0];

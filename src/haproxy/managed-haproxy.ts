@@ -3,6 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
+import { type Checked, checkConfig } from './check.ts';
+import type { Haproxy } from './haproxy.ts';
 import { type Processes, readProcesses, reloadMaster } from './master.ts';
 import { isAlive, signal } from './process-signal.ts';
 
@@ -17,6 +19,7 @@ export type ManagedOptions = {
 
 type Child = { readonly pid?: number | undefined };
 
+const checkMs = 30_000;
 const startMs = 15_000;
 const reloadMs = 30_000;
 const answerMs = 2000;
@@ -25,7 +28,7 @@ const answerMs = 2000;
  * HAProxy in master-worker mode, started and looked after by us. It outlives a crash of ours (own process group, no
  * parent needed) and is then adopted by the next pointsman on the same folder, by the master's socket.
  */
-export class ManagedHaproxy {
+export class ManagedHaproxy implements Haproxy {
   readonly #options: ManagedOptions;
   #child: Child | undefined;
   #stopping = false;
@@ -33,6 +36,10 @@ export class ManagedHaproxy {
 
   constructor(options: ManagedOptions) {
     this.#options = options;
+  }
+
+  check(file: string): Promise<Checked> {
+    return checkConfig(this.#options.executable, file, checkMs);
   }
 
   /** Whether one from before still runs here. */
@@ -79,7 +86,6 @@ export class ManagedHaproxy {
     return readProcesses(this.#options.masterSocket, answerMs);
   }
 
-  /** A hot reload of the file on disk. Rejects with Fault `haproxy-reload`; the old worker then still serves. */
   reload(): Promise<Processes> {
     return reloadMaster(this.#options.masterSocket, reloadMs);
   }

@@ -34,8 +34,6 @@ export async function startBalancer(
   const metricsRegistry = new MetricsRegistry();
   const metrics = createBalanceMetrics(metricsRegistry);
   const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), options.templates);
-  const files = new StateFiles({ layout, executable: haproxyBin, templates, metrics, logger, wall: () => new Date() });
-  await files.makeFolders();
   const haproxy = new ManagedHaproxy({
     executable: haproxyBin,
     configFile: layout.config,
@@ -43,6 +41,15 @@ export async function startBalancer(
     logger,
     onExit: (reason) => balancer.haproxyExited(reason),
   });
+  const files = new StateFiles({
+    layout,
+    check: (file) => haproxy.check(file),
+    templates,
+    metrics,
+    logger,
+    wall: () => new Date(),
+  });
+  await files.makeFolders();
   const link = new RuntimeLink({
     socket: layout.runtimeSocket,
     routesMap: layout.routesMap,
