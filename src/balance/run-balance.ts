@@ -8,7 +8,7 @@ import { formatAddress } from '../model/address.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
-import type { Registry, RegistryEvent } from '../registry/registry.ts';
+import { catalogKeys, type Registry, type RegistryEvent } from '../registry/registry.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import type { Templates } from '../render/render.ts';
 import { isSafeText } from '../render/safe-text.ts';
@@ -186,7 +186,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     balancer.offer(event);
     for (const service of releasedBy(event)) guarding.release(service);
     if (event.kind === 'snapshot') first.resolve();
-  });
+  }, catalogKeys);
   try {
     // Without a view of the registry there is nothing to serve, and answering 404 would be worse than not answering.
     await first.promise;

@@ -10,6 +10,21 @@ export type Entry = {
   readonly leased: boolean;
 };
 
+/** A range of keys in the order of their bytes: from `first` up to `end` and without it; to the end of the tree if there is none. */
+export type KeyRange = { readonly first: string; readonly end?: string };
+
+export const wholeTree: KeyRange = { first: '' };
+/** What the balancers acknowledge. */
+export const fleetKeys: KeyRange = { first: 'balancers/', end: 'balancers0' };
+/**
+ * All areas but `balancers/`, which is the first of them ("0" comes after "/"). For those who would have no use for
+ * acknowledgements: were 200 balancers told each other's, one change of one instance would be 40,000 messages.
+ */
+export const catalogKeys: KeyRange = { first: 'balancers0' };
+
+export const isWithin = ({ first, end }: KeyRange, key: string): boolean =>
+  key >= first && (end === undefined || key < end);
+
 export type Change =
   | { readonly kind: 'put'; readonly entry: Entry }
   | { readonly kind: 'delete'; readonly key: string; readonly revision: Revision };
@@ -17,7 +32,7 @@ export type Change =
 /** What a follower is told, in this order: a snapshot first, then changes that continue it without a gap. */
 export type RegistryEvent =
   /**
-   * The whole tree at one revision. Comes at the start and whenever the history between cannot be had (compaction,
+   * Everything in the range at one revision. Comes at the start and whenever the history between cannot be had (compaction,
    * another cluster, the slow safety re-read): whatever is not in it does not exist.
    */
   | {
@@ -29,7 +44,7 @@ export type RegistryEvent =
     }
   /** All changes of one or more whole revisions, in order; `revision` is the last of them. */
   | { readonly kind: 'changes'; readonly revision: Revision; readonly changes: readonly Change[] }
-  /** Nothing under the root changed up to this revision. */
+  /** Nothing in the range changed up to this revision. */
   | { readonly kind: 'progress'; readonly revision: Revision }
   | { readonly kind: 'connected'; readonly member: string }
   /** What was delivered still stands, and grows stale until `connected`. Repeated with the latest reason. */
@@ -78,8 +93,8 @@ export interface Session {
 export interface Registry {
   /** For messages: `etcd://127.0.0.1:2379/pointsman/`; no credentials. */
   readonly location: string;
-  /** Follows the whole tree under the root until closed; reconnects by itself for ever, and says so. */
-  follow(onEvent: (event: RegistryEvent) => void): Follower;
+  /** Follows the tree under the root, or a range of it, until closed; reconnects by itself for ever, and says so. */
+  follow(onEvent: (event: RegistryEvent) => void, range?: KeyRange): Follower;
   /** Reads the keys that begin with `prefix`, linearizable. Rejects with a Fault. */
   read(prefix: string, signal?: AbortSignal): Promise<{ revision: Revision; entries: readonly Entry[] }>;
   /** Writes a key with no lease, or with one of its own that nobody renews. Rejects with a Fault. */

@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Registry, Session, SessionEvent, SessionOptions } from '../../src/registry/registry.ts';
+import {
+  catalogKeys,
+  fleetKeys,
+  type KeyRange,
+  type Registry,
+  type Session,
+  type SessionEvent,
+  type SessionOptions,
+} from '../../src/registry/registry.ts';
 import { until } from '../support/until.ts';
 import { Recorder } from './recorder.ts';
 
@@ -50,8 +58,8 @@ export function describeRegistryContract(name: string, harness: RegistryHarness)
       return registry;
     };
 
-    const follow = async (registry = open()): Promise<Recorder> => {
-      const recorder = new Recorder(registry);
+    const follow = async (registry = open(), range?: KeyRange): Promise<Recorder> => {
+      const recorder = new Recorder(registry, range);
       recorders.push(recorder);
       await recorder.started();
       return recorder;
@@ -111,6 +119,38 @@ export function describeRegistryContract(name: string, harness: RegistryHarness)
       expect(revision).toBeGreaterThanOrEqual(at);
       const all = await open().read('');
       expect(all.entries.map(({ key }) => key).sort()).toEqual(['instances/web/a', 'instances/web2/a', 'keys/colour']);
+    });
+
+    test('a follower of a range hears of nothing else, and of that in the same order', async () => {
+      const writer = open();
+      await writer.write('balancers/lb-0', 'here');
+      await writer.write('keys/colour', 'blue');
+      const catalog = await follow(open(), catalogKeys);
+      const fleet = await follow(open(), fleetKeys);
+      const one = await follow(open(), { first: 'instances/web/', end: 'instances/web0' });
+      expect(catalog.values()).toEqual({ 'keys/colour': 'blue' });
+      expect(fleet.values()).toEqual({ 'balancers/lb-0': 'here' });
+
+      const { session } = openSession();
+      await session.put('balancers/lb-1', 'one');
+      await session.put('instances/web/a', '127.0.0.1:1');
+      await session.put('balancers/lb-1', 'two');
+      await session.put('instances/web2/a', '127.0.0.1:2');
+      await session.remove('instances/web/a');
+      await session.remove('balancers/lb-1');
+      const last = await session.put('overrides/web/*', 'drain');
+      await catalog.reached(last);
+      await fleet.sees('balancers/lb-1', undefined);
+      await one.sees('instances/web/a', undefined);
+      const told = (recorder: Recorder) => recorder.changes.map((change) => change.replace(/^\d+ /, ''));
+      expect(told(catalog)).toEqual([
+        'put instances/web/a=127.0.0.1:1',
+        'put instances/web2/a=127.0.0.1:2',
+        'delete instances/web/a',
+        'put overrides/web/*=drain',
+      ]);
+      expect(told(fleet)).toEqual(['put balancers/lb-1=one', 'put balancers/lb-1=two', 'delete balancers/lb-1']);
+      expect(told(one)).toEqual(['put instances/web/a=127.0.0.1:1', 'delete instances/web/a']);
     });
 
     test('what is removed is gone, and removing nothing is no revision', async () => {

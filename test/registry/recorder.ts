@@ -1,4 +1,4 @@
-import type { Entry, Follower, Registry, RegistryEvent } from '../../src/registry/registry.ts';
+import type { Entry, Follower, KeyRange, Registry, RegistryEvent } from '../../src/registry/registry.ts';
 import { until } from '../support/until.ts';
 
 /**
@@ -17,8 +17,8 @@ export class Recorder {
   #cluster: string | undefined;
   readonly #follower: Follower;
 
-  constructor(registry: Registry) {
-    this.#follower = registry.follow((event) => this.#take(event));
+  constructor(registry: Registry, range?: KeyRange) {
+    this.#follower = registry.follow((event) => this.#take(event), range);
   }
 
   values(): Record<string, string> {

@@ -3,7 +3,15 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { Fault } from '../../model/fault.ts';
 import { type Revision, revision } from '../../model/revision.ts';
-import type { Entry, Follower, Registry, RegistryEvent, Session, SessionOptions } from '../registry.ts';
+import {
+  type Entry,
+  type Follower,
+  type Registry,
+  type RegistryEvent,
+  type Session,
+  type SessionOptions,
+  wholeTree,
+} from '../registry.ts';
 import { DirectoryFollower } from './follower.ts';
 import { toEntry } from './journal-state.ts';
 import { Leases } from './leases.ts';
@@ -57,12 +65,13 @@ class DirectoryRegistry implements Registry {
     this.#leases = new Leases({ paths, ledger: this.#ledger, tree: this.#tree, logger, now, wall });
   }
 
-  follow(onEvent: (event: RegistryEvent) => void): Follower {
+  follow(onEvent: (event: RegistryEvent) => void, range = wholeTree): Follower {
     this.#requireOpen();
-    const follower = new DirectoryFollower(this.#ledger, onEvent, async () => {
+    const onClose = async () => {
       this.#followers.delete(follower);
       await this.#restIfIdle();
-    });
+    };
+    const follower = new DirectoryFollower({ ledger: this.#ledger, range, onEvent, onClose });
     this.#followers.add(follower);
     void this.#watch().then(() => follower.begin());
     return follower;

@@ -1,5 +1,5 @@
 import { type Revision, revision } from '../../model/revision.ts';
-import type { Change, Entry, Follower, RegistryEvent } from '../registry.ts';
+import { type Change, type Entry, type Follower, isWithin, type KeyRange, type RegistryEvent } from '../registry.ts';
 import { toEntry } from './journal-state.ts';
 import type { Ledger, LedgerEvent } from './ledger.ts';
 
@@ -7,9 +7,17 @@ import type { Ledger, LedgerEvent } from './ledger.ts';
 // snapshot before that would tell that everything is gone.
 const recoveryMs = 1000;
 
+export type FollowerParts = {
+  readonly ledger: Ledger;
+  readonly range: KeyRange;
+  readonly onEvent: (event: RegistryEvent) => void;
+  readonly onClose: () => Promise<void>;
+};
+
 /** Tells one listener what the ledger says, as the port wants it: a snapshot, then what continues it. */
 export class DirectoryFollower implements Follower {
   readonly #ledger: Ledger;
+  readonly #range: KeyRange;
   readonly #onEvent: (event: RegistryEvent) => void;
   readonly #stopListening: () => void;
   readonly #onClose: () => Promise<void>;
@@ -20,8 +28,9 @@ export class DirectoryFollower implements Follower {
   #closed = false;
   #recovery: NodeJS.Timeout | undefined;
 
-  constructor(ledger: Ledger, onEvent: (event: RegistryEvent) => void, onClose: () => Promise<void>) {
+  constructor({ ledger, range, onEvent, onClose }: FollowerParts) {
     this.#ledger = ledger;
+    this.#range = range;
     this.#onEvent = onEvent;
     this.#onClose = onClose;
     this.#stopListening = ledger.listen((event) => this.#take(event));
@@ -60,8 +69,7 @@ export class DirectoryFollower implements Follower {
         this.#changes(event.changes);
         break;
       case 'judged':
-        if (!this.#live || this.#delivered === undefined) break;
-        this.#onEvent({ kind: 'changes', revision: this.#delivered.revision, changes: event.changes });
+        this.#judged(event.changes);
     }
   }
 
@@ -86,7 +94,9 @@ export class DirectoryFollower implements Follower {
     const at = revision(BigInt(state.revision));
     this.#delivered = { cluster: state.cluster, revision: at };
     const entries = new Map<string, Entry>();
-    for (const entry of this.#ledger.visible(state)) entries.set(entry.key, toEntry(entry));
+    for (const entry of this.#ledger.visible(state)) {
+      if (isWithin(this.#range, entry.key)) entries.set(entry.key, toEntry(entry));
+    }
     if (!this.#closed) this.#onEvent({ kind: 'snapshot', revision: at, cluster: state.cluster, entries });
   }
 
@@ -94,11 +104,21 @@ export class DirectoryFollower implements Follower {
     if (!this.#live || this.#delivered === undefined) return;
     // A snapshot is made of the newest state, so changes that were on their way then are in it already.
     const { cluster, revision: known } = this.#delivered;
-    const fresh = changes.filter((change) => revisionOf(change) > known);
+    const fresh = changes.filter((change) => revisionOf(change) > known && this.#concerns(change));
     const last = fresh.at(-1);
     if (last === undefined) return;
     this.#delivered = { cluster, revision: revisionOf(last) };
     this.#onEvent({ kind: 'changes', revision: revisionOf(last), changes: fresh });
+  }
+
+  #judged(judged: readonly Change[]): void {
+    if (!this.#live || this.#delivered === undefined) return;
+    const changes = judged.filter((change) => this.#concerns(change));
+    if (changes.length > 0) this.#onEvent({ kind: 'changes', revision: this.#delivered.revision, changes });
+  }
+
+  #concerns(change: Change): boolean {
+    return isWithin(this.#range, change.kind === 'put' ? change.entry.key : change.key);
   }
 }
 

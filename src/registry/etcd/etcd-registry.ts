@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Revision } from '../../model/revision.ts';
 import { revision } from '../../model/revision.ts';
-import type { Entry, Follower, Registry, Session } from '../registry.ts';
+import { type Entry, type Follower, type Registry, type Session, wholeTree } from '../registry.ts';
 import { follow } from './follow.ts';
 import type { EtcdAccess } from './member-client.ts';
 import { Members } from './members.ts';
 import { EtcdSession } from './session.ts';
-import { keySpace, list } from './tree.ts';
+import { keySpace, list, withPrefix } from './tree.ts';
 
 export type EtcdRegistryOptions = EtcdAccess & {
   /** The key that everything stands under, with a slash at its end. */
@@ -29,8 +29,8 @@ export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
 
   return {
     location,
-    follow(onEvent): Follower {
-      const follower = follow({ access, keys, random, onEvent });
+    follow(onEvent, range = wholeTree): Follower {
+      const follower = follow({ access, keys, range, random, onEvent });
       const owned = {
         async close() {
           open.delete(owned);
@@ -41,7 +41,7 @@ export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
       return owned;
     },
     async read(prefix, signal): Promise<{ revision: Revision; entries: readonly Entry[] }> {
-      const listing = await members.run((client) => list(client, keys, prefix), limit(signal));
+      const listing = await members.run((client) => list(client, keys, withPrefix(keys, prefix)), limit(signal));
       return { revision: listing.revision, entries: [...listing.entries.values()] };
     },
     write(key, value, { ttlMs, signal } = {}): Promise<Revision> {

@@ -1,16 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { IWatchResponse } from 'etcd3';
-import type { Follower, RegistryEvent } from '../registry.ts';
+import type { Follower, KeyRange, RegistryEvent } from '../registry.ts';
 import { openStream } from './deadline.ts';
 import { failureOf } from './failure.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
 import { shuffled, waitBefore } from './members.ts';
-import { endOfPrefix, type KeySpace, list } from './tree.ts';
+import { type KeySpace, list, within } from './tree.ts';
 import { advance, type Cursor } from './watch-cursor.ts';
 
 export type FollowOptions = {
   readonly access: EtcdAccess;
   readonly keys: KeySpace;
+  readonly range: KeyRange;
   readonly random: () => number;
   readonly onEvent: (event: RegistryEvent) => void;
 };
@@ -26,13 +27,14 @@ const answerMs = 1000;
 const refreshMs = { least: 300_000, most: 600_000 };
 
 /** Follows the tree: a list, then a watch from the revision after it, member after member, until closed. */
-export function follow({ access, keys, random, onEvent }: FollowOptions): Follower {
+export function follow({ access, keys, range, random, onEvent }: FollowOptions): Follower {
   const closing = new AbortController();
   const { signal } = closing;
   const tell = (event: RegistryEvent) => {
     if (!signal.aborted) onEvent(event);
   };
   const order = shuffled(access.endpoints, random);
+  const bytes = within(keys, range);
 
   const run = async () => {
     let cursor: Cursor | undefined;
@@ -46,7 +48,7 @@ export function follow({ access, keys, random, onEvent }: FollowOptions): Follow
       try {
         client = await openMember(order[at % order.length] ?? '', access);
         if (cursor === undefined) {
-          const { cluster, revision, entries } = await list(client, keys, '');
+          const { cluster, revision, entries } = await list(client, keys, bytes);
           cursor = { cluster, revision, fragments: [] };
           tell({ kind: 'snapshot', revision, cluster, entries });
         }
@@ -136,15 +138,8 @@ export function follow({ access, keys, random, onEvent }: FollowOptions): Follow
       stream.on('end', () => finish({ kind: 'restart', reason: 'etcd ended the stream' }));
       if (signal.aborted) return onClose();
       deadline(createdMs, `the member did not start the watch within ${createdMs} ms`);
-      const key = keys.toBytes('');
       const start_revision = String(from.revision + 1n);
-      const create_request = {
-        key,
-        range_end: endOfPrefix(key),
-        start_revision,
-        progress_notify: true,
-        fragment: true,
-      };
+      const create_request = { ...bytes, start_revision, progress_notify: true, fragment: true };
       stream.write({ create_request });
     });
   };

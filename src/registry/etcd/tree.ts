@@ -1,6 +1,6 @@
 import type { IKeyValue } from 'etcd3/lib/rpc.js';
 import { type Revision, revision } from '../../model/revision.ts';
-import type { Entry } from '../registry.ts';
+import type { Entry, KeyRange } from '../registry.ts';
 import type { MemberClient } from './member-client.ts';
 
 /** Keys under the root as etcd wants and gives them. */
@@ -25,8 +25,21 @@ export function keySpace(root: string): KeySpace {
   };
 }
 
+/** Keys as etcd's requests name them: from `key` up to `range_end`. */
+export type ByteRange = { readonly key: Buffer; readonly range_end: Buffer };
+
+export const withPrefix = (keys: KeySpace, prefix: string): ByteRange => {
+  const key = keys.toBytes(prefix);
+  return { key, range_end: endOfPrefix(key) };
+};
+
+export const within = (keys: KeySpace, { first, end }: KeyRange): ByteRange => ({
+  key: keys.toBytes(first),
+  range_end: end === undefined ? endOfPrefix(keys.toBytes('')) : keys.toBytes(end),
+});
+
 /** The first key after all that begin with `prefix`: its last byte that is not 0xff, plus one. */
-export function endOfPrefix(prefix: Buffer): Buffer {
+function endOfPrefix(prefix: Buffer): Buffer {
   const end = Buffer.from(prefix);
   for (let i = end.length - 1; i >= 0; i -= 1) {
     const byte = end[i] ?? 0xff;
@@ -48,14 +61,13 @@ export type Listing = {
 const pageSize = 2000;
 
 /**
- * Reads everything that begins with `prefix` at one revision, linearizable. All or nothing: if any page fails it rejects,
+ * Reads everything in the range at one revision, linearizable. All or nothing: if any page fails it rejects,
  * because a partial list would read as the removal of what is missing.
  */
-export async function list(client: MemberClient, keys: KeySpace, prefix: string): Promise<Listing> {
-  const start = keys.toBytes(prefix);
-  const range_end = endOfPrefix(start);
+export async function list(client: MemberClient, keys: KeySpace, range: ByteRange): Promise<Listing> {
+  const { range_end } = range;
   const entries = new Map<string, Entry>();
-  let key = start;
+  let { key } = range;
   let pinned: string | undefined;
   let cluster = '';
   for (;;) {

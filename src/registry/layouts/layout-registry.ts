@@ -13,6 +13,7 @@ export function withLayout(
 ): Registry {
   return {
     ...registry,
+    // The ranges are of our own layout: all of the foreign tree is followed, whatever part of ours is wanted.
     follow(onEvent) {
       const transform = new LayoutTransform(layout);
       return registry.follow((event) => {
