@@ -189,7 +189,7 @@ describe('what is wrong', () => {
   test('a template that cannot be read is named with its line', async () => {
     const scenario = await startScenario('folder');
     const folder = await ownTemplate(scenario.dir, 'server.mustache', () => 'server {{id}} {{addres}}\n');
-    const { code, stderr } = await runPointsman(['balance', '--registry', scenario.location, '--dir', scenario.balancerDir, '--templates', folder]); // biome-ignore format: one command
+    const { code, stderr } = await runPointsman(['balance', '--registry', scenario.location, '--dir', scenario.balancerDir, '--haproxy-templates', folder]); // biome-ignore format: one command
     expect(code).toBe(1);
     expect(stderr).toHaveLength(1);
     expect(stderr[0]).toContain(`${folder}/server.mustache:1:15: {{addres}} is not known to this template`);
@@ -207,7 +207,7 @@ describe('what is wrong', () => {
     const folder = await ownTemplate(scenario.dir, 'haproxy.cfg.mustache', (text) =>
       text.replace('option dontlognull', 'option frobnicate'),
     );
-    const second = scenario.balancer('--templates', folder);
+    const second = scenario.balancer('--haproxy-templates', folder);
     const refused = await second.logged('config-refused');
     expect(refused.msg).toMatch(/haproxy\.cfg\.refused:\d+ \(made by .*templates\/haproxy\.cfg\.mustache:\d+\)/);
     expect(refused.msg).toContain('frobnicate');
@@ -222,7 +222,7 @@ describe('what is wrong', () => {
     const [a = ''] = await startApps('a');
     await scenario.writeByHand('instances/web/a', a);
     const folder = await ownTemplate(scenario.dir, 'backend.mustache', (text) => text);
-    const balancer = scenario.balancer('--templates', folder);
+    const balancer = scenario.balancer('--haproxy-templates', folder);
     await balancer.logged('serving');
     await ownTemplate(scenario.dir, 'backend.mustache', (text) => `${text.trimEnd()}\n    {{frobnicate}}\n`);
     const refused = await balancer.logged('template-refused');

@@ -5,7 +5,7 @@ import { knownNames } from './view.ts';
 
 export type TemplateRole = keyof typeof knownNames;
 
-/** The files that make a configuration, in the folder given by `--templates` or in the shipped one. */
+/** The files that make a configuration, in the folder given by `--haproxy-templates` or in the shipped one. */
 export const templateFiles = {
   frame: 'haproxy.cfg.mustache',
   backend: 'backend.mustache',

@@ -77,9 +77,9 @@ export const balanceCommand = declareCommand({
       ),
       fallback: { text: 'the host name', of: ({ hostname }) => hostname },
     }),
-    templates: optional({
+    haproxyTemplates: optional({
       placeholder: 'FOLDER',
-      description: 'own templates; the shipped ones stand in for those that it does not have',
+      description: 'own templates of haproxy.cfg; the shipped ones stand in for those that it does not have',
       word: pathWord,
     }),
     haproxy: optional({
@@ -138,7 +138,7 @@ export const balanceCommand = declareCommand({
   ): { registry: RegistrySettings; layout: string | undefined; log: LogSettings; balance: BalanceSettings } | Fault => {
     const registry = registrySettings(values);
     if (registry instanceof Error) return registry;
-    const { id, dir, http, admin, templates, haproxy } = values;
+    const { id, dir, http, admin, haproxyTemplates: templates, haproxy } = values;
     const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs } = values;
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
