@@ -4,13 +4,12 @@ import { Fault } from '../model/fault.ts';
 import { formatInstance, type Instance } from '../model/instance.ts';
 import { quote } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
-import type { Registry, Session, SessionEvent } from '../registry/registry.ts';
 import { type Holder, judgeHolder } from './ownership.ts';
+import type { KeyHolder, SharedLease } from './shared-lease.ts';
 
 export type AnnouncementParts = {
-  readonly registry: Registry;
+  readonly lease: SharedLease;
   readonly instance: Instance;
-  readonly ttlMs: number;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -22,47 +21,56 @@ export type AnnouncementParts = {
 const leaseSlackMs = 2000;
 const reclaimMs = 250;
 
-/** One instance in the registry: its key, under a lease that lives as long as this does. */
+/** One instance in the registry: its key, under the lease of this process. */
 export class Announcement {
   readonly key: string;
   readonly #parts: AnnouncementParts;
-  readonly #session: Session;
+  readonly #holding: KeyHolder;
+  #instance: Instance;
   #holder: Holder | undefined;
-  #published = false;
-  #unreachable: string | undefined;
+  /** Whether the key stands in the registry; `perhaps`: a put that was given up may have arrived. */
+  #stands: 'no' | 'perhaps' | 'yes' = 'no';
 
   constructor(parts: AnnouncementParts) {
-    const { registry, instance, ttlMs } = parts;
     this.#parts = parts;
-    this.key = `instances/${instance.service}/${instance.id}`;
-    this.#session = registry.openSession({
-      ttlMs,
-      mayReplace: (_, value) => {
-        this.#holder = judgeHolder(instance, value);
+    this.#instance = parts.instance;
+    this.key = `instances/${parts.instance.service}/${parts.instance.id}`;
+    this.#holding = {
+      mayReplace: (value) => {
+        this.#holder = judgeHolder(this.#instance, value);
         return this.#holder.kind === 'ourselves';
       },
-      onEvent: (event) => this.#onEvent(event),
-    });
+      onTaken: (value) => {
+        this.#holder = judgeHolder(this.#instance, value);
+        this.#stands = 'no';
+        parts.onTaken(this.#refusal());
+      },
+    };
+  }
+
+  /** Whether the registry has ever confirmed that the key stands. */
+  get confirmed(): boolean {
+    return this.#stands === 'yes';
   }
 
   /**
-   * Makes the instance known. While the registry is away it goes on trying; while another process holds the key it waits
-   * as long as that one's lease can outlive it, then rejects with Fault `key-owned`.
+   * Makes the instance known, or its new form if it is already. While the registry is away it goes on trying; while
+   * another process holds the key it waits as long as that one's lease can outlive it, then rejects with Fault
+   * `key-owned`.
    */
-  async publish(signal: AbortSignal): Promise<Revision> {
-    const { instance, ttlMs, logger, now } = this.#parts;
+  async publish(signal: AbortSignal, instance: Instance = this.#instance): Promise<Revision> {
+    const { lease, logger, now } = this.#parts;
+    this.#instance = instance;
     let givesUp: number | undefined;
     for (;;) {
       try {
-        const revision = await this.#session.put(this.key, formatInstance(instance), signal);
-        this.#published = true;
-        return revision;
+        return await this.#put(instance, signal);
       } catch (error) {
         if (!(error instanceof Fault) || error.code !== 'key-owned') throw error;
         const holder = this.#holder;
         if (holder?.kind === 'another' && givesUp === undefined) {
-          givesUp = now() + ttlMs + leaseSlackMs;
-          const waitMs = ttlMs + leaseSlackMs;
+          const waitMs = lease.ttlMs + leaseSlackMs;
+          givesUp = now() + waitMs;
           logger.warn(
             { event: 'key-owned', key: this.key, holder: holder.address, waitMs },
             `${holder.address} holds ${this.key}; waiting until its lease runs out, if it is gone`,
@@ -74,27 +82,42 @@ export class Announcement {
     }
   }
 
+  /** Says that no new requests should come, and stays known. Resolves with the revision, or undefined when it was not known. */
+  async drain(signal: AbortSignal): Promise<Revision | undefined> {
+    if (this.#stands === 'no') return undefined;
+    return this.#put({ ...this.#instance, state: 'draining' }, signal);
+  }
+
   /**
    * Takes the instance out of service, before its application is told to end. Resolves with the revision since which it
    * is out, or undefined when it was out already. The state `draining` comes first: it tells a leave from a lease that
    * ran out. Waiting there until every balancer has acknowledged it is to come.
    */
   async withdraw(signal: AbortSignal): Promise<Revision | undefined> {
-    if (!this.#published) return undefined;
-    await this.#session.put(this.key, formatInstance({ ...this.#parts.instance, state: 'draining' }), signal);
-    return this.#session.remove(this.key, signal);
+    if ((await this.drain(signal)) === undefined) return undefined;
+    const revision = await this.#parts.lease.remove(this.key, this.#holding, signal);
+    this.#stands = 'no';
+    return revision;
   }
 
-  /** Revokes the lease. Never rejects; without the registry the key is left to expire. */
-  close(signal: AbortSignal): Promise<void> {
-    return this.#session.close(signal);
+  async #put(instance: Instance, signal: AbortSignal): Promise<Revision> {
+    const stood = this.#stands;
+    if (stood === 'no') this.#stands = 'perhaps';
+    try {
+      const revision = await this.#parts.lease.put(this.key, formatInstance(instance), this.#holding, signal);
+      this.#stands = 'yes';
+      return revision;
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'key-owned') this.#stands = stood;
+      throw error;
+    }
   }
 
   #refusal(): Fault {
-    const { registry, instance } = this.#parts;
+    const { lease, instance } = this.#parts;
     const name = `${instance.service}/${instance.id}`;
     const holder = this.#holder;
-    const where = `${registry.location.replace(/\/$/, '')}/${this.key}`;
+    const where = `${lease.location.replace(/\/$/, '')}/${this.key}`;
     switch (holder?.kind) {
       case 'another': {
         const hint = 'end that one, or give this one another --id';
@@ -115,42 +138,6 @@ export class Announcement {
           hint,
         });
       }
-    }
-  }
-
-  #onEvent(event: SessionEvent): void {
-    const { instance, logger, onTaken } = this.#parts;
-    switch (event.kind) {
-      case 'granted':
-        logger.debug({ event: 'lease-granted', lease: event.lease }, 'lease granted');
-        break;
-      case 'restored':
-        logger.warn(
-          { event: 'restored', key: event.key, reason: event.reason },
-          'the registration had been lost; it stands again',
-        );
-        break;
-      case 'taken':
-        logger.error(
-          { event: 'taken', key: event.key, holder: event.holder },
-          'another one has taken the key; this one is not registered any more',
-        );
-        this.#holder = judgeHolder(instance, event.holder);
-        this.#published = false;
-        onTaken(this.#refusal());
-        break;
-      case 'unreachable':
-        // Repeated at every attempt: once is enough for each reason.
-        if (event.reason !== this.#unreachable) {
-          const { reason } = event;
-          logger.warn({ event: 'registry-disconnected', reason }, 'the registry does not answer; trying on');
-        }
-        this.#unreachable = event.reason;
-        break;
-      case 'reachable':
-        this.#unreachable = undefined;
-        logger.info({ event: 'registry-connected' }, 'the registry answers');
-        break;
     }
   }
 }

@@ -6,6 +6,7 @@ import type { RegisterSettings } from '../settings/register.ts';
 import { Announcement } from './announcement.ts';
 import { type CommandLine, type RunningCommand, startCommand } from './command.ts';
 import { Patience } from './patience.ts';
+import { SharedLease } from './shared-lease.ts';
 
 export type RegisterParts = {
   readonly registry: Registry;
@@ -53,11 +54,11 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
   const spoken = new Promise<End>((resolve) => {
     speak = resolve;
   });
+  const lease = new SharedLease({ registry, ttlMs, logger });
   const announcement = new Announcement({
-    registry,
+    lease,
     logger,
     now,
-    ttlMs,
     instance: { ...settings, state: 'ready', owner },
     onTaken: (fault) => {
       // A command that serves is not ended because somebody else wrote its key.
@@ -105,12 +106,14 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
         throw end.fault;
     }
   } finally {
-    await patience.within(revokeMs, (signal) => announcement.close(signal));
+    await patience.within(revokeMs, (signal) => lease.close(signal));
     stopListening();
   }
 }
 
 async function withdraw(announcement: Announcement, logger: Logger, signal: AbortSignal): Promise<void> {
+  // What the registry never confirmed goes with the lease.
+  if (!announcement.confirmed) return;
   try {
     const revision = await announcement.withdraw(signal);
     logger.info(
