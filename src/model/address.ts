@@ -1,12 +1,14 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { parseWhole } from './whole-number.ts';
 
 /** Where an instance listens. IPv6 hosts are held without brackets. */
 export type Address = { readonly host: string; readonly port: number; readonly family: 'ipv4' | 'ipv6' | 'name' };
 
 const label = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
 const hostName = new RegExp(`^(?=.{1,253}$)(?:${label}\\.)*${label}$`);
-const allNumeric = /^[0-9.]+$/;
+// "1.2.3", "1.2.3.256" and "0x7f.1" are mistyped or disguised addresses: a resolver reads them as numbers (inet_aton).
+const endsInNumber = /(^|\.)([0-9]+|0[xX][0-9a-fA-F]*)$/;
 
 /** Reads an IPv4 address, an IPv6 address (with or without brackets, no zone) or a DNS name. */
 export function parseHost(text: string): Parsed<Pick<Address, 'host' | 'family'>> {
@@ -14,17 +16,14 @@ export function parseHost(text: string): Parsed<Pick<Address, 'host' | 'family'>
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
   // A zone ("fe80::1%eth0") means something on one machine only.
   if (isIPv6(bare) && !bare.includes('%')) return accepted({ host: bare.toLowerCase(), family: 'ipv6' });
-  // "1.2.3" and "1.2.3.256" are mistyped addresses, not names.
-  if (hostName.test(text) && !allNumeric.test(text)) return accepted({ host: text.toLowerCase(), family: 'name' });
+  if (hostName.test(text) && !endsInNumber.test(text)) return accepted({ host: text.toLowerCase(), family: 'name' });
   return refused(`${quote(text)} is not an IPv4 address, an IPv6 address or a host name`);
 }
 
 /** Reads a TCP port, 1 to 65535, in plain digits. HAProxy's own parser takes `-1`, `80x` and `0` (HAProxy 2.6 to 3.4). */
 export function parsePort(text: string | number): Parsed<number> {
-  const port = typeof text === 'number' ? text : /^[1-9][0-9]{0,4}$/.test(text) ? Number(text) : Number.NaN;
-  return Number.isInteger(port) && port >= 1 && port <= 65535
-    ? accepted(port)
-    : refused(`${quote(String(text))} is not a port: 1 to 65535`);
+  const port = parseWhole(text, { least: 1, most: 65535 });
+  return port.ok ? port : refused(`${quote(String(text))} is not a port: 1 to 65535`);
 }
 
 /** Reads `host:port`; an IPv6 host stands in brackets. */
@@ -39,6 +38,18 @@ export function parseAddress(text: string): Parsed<Address> {
   if (!host.ok) return host;
   const port = parsePort(text.slice(colon + 1));
   return port.ok ? accepted({ ...host.value, port: port.value }) : port;
+}
+
+const notOneServer = new BlockList();
+notOneServer.addSubnet('0.0.0.0', 8);
+notOneServer.addSubnet('224.0.0.0', 4);
+notOneServer.addAddress('255.255.255.255');
+notOneServer.addAddress('::', 'ipv6');
+notOneServer.addSubnet('ff00::', 8, 'ipv6');
+
+/** Whether one server can be reached there: not an unspecified, multicast or broadcast address. */
+export function canBeServer({ host, family }: Pick<Address, 'host' | 'family'>): boolean {
+  return family === 'name' || !notOneServer.check(host, family);
 }
 
 /** `host:port`, with brackets around an IPv6 host: how a person and a haproxy.cfg write it. */

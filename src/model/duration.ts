@@ -1,13 +1,15 @@
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const mostMs = 3660 * unitMs.d;
 
 /** Reads `250ms`, `10s`, `1.5m`, `2h` or `7d` and gives milliseconds. A bare number is refused: its unit would be a guess. */
 export function parseDuration(text: string): Parsed<number> {
-  const match = /^([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)$/.exec(text);
+  const match = /^((?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?)(ms|s|m|h|d)$/.exec(text);
   const unit = match?.[2] as keyof typeof unitMs | undefined;
   if (!match || unit === undefined) return refused(`${quote(text)} is not a duration: a number with ms, s, m, h or d`);
-  return accepted(Math.round(Number(match[1]) * unitMs[unit]));
+  const ms = Math.round(Number(match[1]) * unitMs[unit]);
+  return ms <= mostMs ? accepted(ms) : refused(`${quote(text)} is more than ${mostMs / unitMs.d}d`);
 }
 
 /** Milliseconds as a person says them: `3.2ms`, `1.5s`, `2m 5s`, `3h 10m`, `4d 2h`. */

@@ -1,6 +1,8 @@
-import { type Address, parseAddress, parseHost, parsePort } from './address.ts';
+import { type Address, canBeServer, formatAddress, parseAddress, parseHost, parsePort } from './address.ts';
+import { parseRecord } from './json.ts';
 import type { InstanceId, ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { parseWeight } from './whole-number.ts';
 
 /** `draining` takes no new requests and finishes its open ones; `maintenance` takes none at all. */
 type InstanceState = 'ready' | 'draining' | 'maintenance';
@@ -24,7 +26,7 @@ export const defaultWeight = 100;
 
 const word = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$/;
 const ownerNonce = /^[A-Za-z0-9-]{1,64}$/;
-const states: readonly string[] = ['ready', 'draining', 'maintenance'] satisfies InstanceState[];
+const states: readonly InstanceState[] = ['ready', 'draining', 'maintenance'];
 
 /**
  * Reads a registration: `host:port`, or JSON `{address, port, weight?, state?, version?, zone?, meta?, owner?}` in which
@@ -33,25 +35,21 @@ const states: readonly string[] = ['ready', 'draining', 'maintenance'] satisfies
  */
 export function parseInstance(service: ServiceName, id: InstanceId, value: string): Parsed<Instance> {
   const bare = { service, id, weight: defaultWeight, state: 'ready', version: undefined, zone: undefined } as const;
-  const text = value.trim();
+  const text = trimBlanks(value);
   if (!text.startsWith('{')) {
-    const address = parseAddress(text);
+    const address = serverAddress(parseAddress(text));
     return address.ok ? accepted({ ...bare, address: address.value, meta: {}, owner: undefined }) : address;
   }
   const json = parseRecord(text);
   if (!json.ok) return json;
   const record = json.value;
 
-  const address = readAddress(record.get('address'), record.get('port'));
+  const address = serverAddress(readAddress(record.get('address'), record.get('port')));
   if (!address.ok) return address;
-  const weight = record.get('weight') ?? defaultWeight;
-  if (typeof weight !== 'number' || !Number.isInteger(weight) || weight < 0 || weight > 256) {
-    return refused(`weight ${quote(JSON.stringify(weight))} is not a whole number from 0 to 256`);
-  }
-  const state = record.get('state') ?? 'ready';
-  if (typeof state !== 'string' || !states.includes(state)) {
-    return refused(`state ${quote(JSON.stringify(state))} is none of ready, draining, maintenance`);
-  }
+  const weight = readWeight(record.get('weight'));
+  if (!weight.ok) return weight;
+  const state = readState(record.get('state'));
+  if (!state.ok) return state;
   const version = optionalWord(record, 'version');
   if (!version.ok) return version;
   const zone = optionalWord(record, 'zone');
@@ -66,8 +64,8 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
     service,
     id,
     address: address.value,
-    weight,
-    state: state as InstanceState,
+    weight: weight.value,
+    state: state.value,
     version: version.value,
     zone: zone.value,
     meta: meta.value,
@@ -89,17 +87,6 @@ export function formatInstance(instance: Omit<Instance, 'service' | 'id'>): stri
   });
 }
 
-/** Parses a JSON object into a Map, in which `__proto__` is a key like any other. */
-export function parseRecord(text: string): Parsed<ReadonlyMap<string, unknown>> {
-  try {
-    const json: unknown = JSON.parse(text);
-    if (typeof json !== 'object' || json === null || Array.isArray(json)) return refused('it is not a JSON object');
-    return accepted(new Map(Object.entries(json)));
-  } catch (error) {
-    return refused(`it is not JSON: ${quote(error instanceof Error ? error.message : String(error))}`);
-  }
-}
-
 /** Reads a version, a zone or a name in meta: 1 to 63 of `A-Za-z0-9._+-`, a letter or digit first. */
 export function parseLabel(text: string): Parsed<string> {
   return word.test(text)
@@ -110,11 +97,32 @@ export function parseLabel(text: string): Parsed<string> {
 function readAddress(address: unknown, port: unknown): Parsed<Address> {
   if (typeof address !== 'string') return refused('address is missing or not a string');
   if (port === undefined) return parseAddress(address);
-  if (typeof port !== 'number') return refused(`port ${quote(JSON.stringify(port))} is not a number from 1 to 65535`);
+  if (typeof port !== 'number') return refused('port is not a number from 1 to 65535');
   const host = parseHost(address);
   if (!host.ok) return host;
   const number = parsePort(port);
   return number.ok ? accepted({ ...host.value, port: number.value }) : number;
+}
+
+/** HAProxy forwards to the address that the client asked for where a server's own is 0.0.0.0: to itself, most often. */
+function serverAddress(address: Parsed<Address>): Parsed<Address> {
+  return !address.ok || canBeServer(address.value)
+    ? address
+    : refused(`${quote(formatAddress(address.value))} is no address of one server`);
+}
+
+function readWeight(weight: unknown): Parsed<number> {
+  if (weight === undefined) return accepted(defaultWeight);
+  if (typeof weight !== 'number') return refused('weight is not a number from 0 to 256');
+  const parsed = parseWeight(weight);
+  return parsed.ok ? parsed : refused(`weight ${parsed.reason}`);
+}
+
+function readState(state: unknown): Parsed<InstanceState> {
+  if (state === undefined) return accepted('ready');
+  const known = states.find((one) => one === state);
+  if (known !== undefined) return accepted(known);
+  return refused(`state${typeof state === 'string' ? ` ${quote(state)}` : ''} is none of ${states.join(', ')}`);
 }
 
 function optionalWord(record: ReadonlyMap<string, unknown>, name: string): Parsed<string | undefined> {
@@ -138,3 +146,13 @@ function readMeta(value: unknown): Parsed<Readonly<Record<string, string>>> {
   }
   return accepted(Object.fromEntries(meta));
 }
+
+/** Without the newline that `echo` adds. Only what JSON counts as blank: a byte order mark is no blank. */
+function trimBlanks(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && isBlank(text[start])) start += 1;
+  while (end > start && isBlank(text[end - 1])) end -= 1;
+  return text.slice(start, end);
+}
+
+const isBlank = (unit: string | undefined): boolean => unit === ' ' || unit === '\n' || unit === '\r' || unit === '\t';

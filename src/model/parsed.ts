@@ -9,7 +9,13 @@ export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok
 export const accepted = <T>(value: T): Parsed<T> => ({ ok: true, value });
 export const refused = (reason: string): Parsed<never> => ({ ok: false, reason });
 
-/** Quotes untrusted text for a message: control characters escaped, at most 64 characters of it. */
+/**
+ * Quotes untrusted text for a message: at most 64 characters of it, and those in printable ASCII. Escaping the rest shows
+ * a Cyrillic "а" for what it is, and lets nothing steer a terminal.
+ */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
+  const start = text.length > 64 ? `${text.slice(0, 64)}...` : text;
+  return JSON.stringify(start).replace(/[^\x20-\x7e]/g, escaped);
 }
+
+const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { parseHost } from './address.ts';
 import { parseDuration } from './duration.ts';
-import { parseRecord } from './instance.ts';
+import { parseRecord } from './json.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { parseHostPattern, parsePathPrefix } from './route.ts';
 
 /** How the balancer asks a server whether it works. Times in ms. */
 type HealthCheck =
@@ -39,33 +39,25 @@ export const defaultPolicy: Policy = {
   check: { kind: 'tcp', intervalMs: 2000, rise: 1, fall: 3 },
 };
 
-const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-
-function isHostPattern(text: string): boolean {
-  if (text === '*') return true;
-  if (text.startsWith('*.')) return isHostPattern(text.slice(2)) && !text.slice(2).includes('*');
-  if (text.endsWith('.*')) return label.test(text.slice(0, -2));
-  return text === text.toLowerCase() && parseHost(text).ok;
+/** One of the model's own words as a part of the schema. */
+function word<T>(parse: (text: string) => Parsed<T>) {
+  return v.pipe(
+    v.string(),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const parsed = parse(dataset.value);
+      if (parsed.ok) return parsed.value;
+      addIssue({ message: parsed.reason });
+      return NEVER;
+    }),
+  );
 }
 
-// RFC 3986 path characters without the sub-delimiters and escapes that mean something to a configuration or a map file.
-const pathPattern = /^\/[A-Za-z0-9._~/@:+-]{0,254}$/;
-
-const host = v.pipe(
-  v.string(),
-  v.maxLength(253),
-  v.check(isHostPattern, 'is not a host: lower case "shop.example.com", "*.example.com", "shop.*" or "*"'),
-);
-const path = v.pipe(v.string(), v.regex(pathPattern, 'is not a path: "/" and then A-Z a-z 0-9 . _ ~ / @ : + -'));
+const host = word(parseHostPattern);
+const path = word(parsePathPrefix);
 const count = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100));
 const duration = v.pipe(
-  v.string(),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const parsed = parseDuration(dataset.value);
-    if (parsed.ok && parsed.value >= 50 && parsed.value <= 3_600_000) return parsed.value;
-    addIssue({ message: parsed.ok ? 'is not between 50ms and 1h' : parsed.reason });
-    return NEVER;
-  }),
+  word(parseDuration),
+  v.check((ms) => ms >= 50 && ms <= 3_600_000, 'it is not between 50ms and 1h'),
 );
 const timing = { interval: v.optional(duration, '2s'), rise: v.optional(count, 1), fall: v.optional(count, 3) };
 
@@ -93,13 +85,20 @@ export function parsePolicy(value: string): Parsed<Policy> {
     const [issue] = result.issues;
     const where = v.getDotPath(issue) ?? 'policy';
     if (issue.type === 'strict_object') return refused(`${quote(where)} is not a field of a policy`);
-    return refused(`${where}: ${issue.message}`);
+    return refused(`${where}: ${describeIssue(issue)}`);
   }
   const { mode, port, hosts, paths, balance, check } = result.output;
   if (mode === 'tcp' && port === undefined) return refused('port: a tcp service needs a port of its own');
   if (mode === 'http' && port !== undefined)
     return refused('port: only a tcp service has one (http ones share a port)');
   return accepted({ mode, port, hosts, paths, balance, check: readCheck(check) });
+}
+
+/** Valibot repeats what it received as it is; a message must not. */
+function describeIssue({ kind, message, expected, received }: v.BaseIssue<unknown>): string {
+  if (kind !== 'schema' || expected === null) return message;
+  const what = received.startsWith('"') ? quote(received.slice(1, -1)) : quote(received).slice(1, -1);
+  return `expected ${expected}, not ${what}`;
 }
 
 function readCheck(check: v.InferOutput<typeof checkSchema>): HealthCheck {

@@ -3,6 +3,7 @@ import { type Address, parseAddress } from '../model/address.ts';
 import { formatDuration, parseDuration } from '../model/duration.ts';
 import { parseLabel } from '../model/instance.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { parseWeight } from '../model/whole-number.ts';
 import { didYouMean } from './nearest.ts';
 import type { Word } from './option.ts';
 
@@ -50,10 +51,7 @@ export const pathWord: Word<string> = word((text) => {
 });
 
 /** HAProxy's weights. */
-export const weightWord: Word<number> = word((text) => {
-  const weight = /^[0-9]{1,3}$/.test(text) ? Number(text) : Number.NaN;
-  return weight <= 256 ? accepted(weight) : refused(`${quote(text)} is not a whole number from 0 to 256`);
-});
+export const weightWord: Word<number> = word(parseWeight);
 
 export const labelWord: Word<string> = word(parseLabel);
 

@@ -1,5 +1,5 @@
 import { formatAddress, parseAddress } from '../../model/address.ts';
-import { parseRecord } from '../../model/instance.ts';
+import { parseRecord } from '../../model/json.ts';
 import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
 
 /** How a foreign tree writes an instance. */
@@ -31,7 +31,8 @@ const defaultPorts: ReadonlyMap<string, number> = new Map([
 
 /** The scheme is kept in `meta.scheme`: whether HAProxy speaks TLS to a server is its service's policy. */
 function decodeUrl(text: string): Parsed<RawInstance> {
-  if (!URL.canParse(text)) return refused(`${quote(text)} is not a URL`);
+  // Beyond ASCII the URL parser maps what looks alike: a full-width "１２７.0.0.1" is 127.0.0.1 to it.
+  if (!/^[\x21-\x7e]{1,2048}$/.test(text) || !URL.canParse(text)) return refused(`${quote(text)} is not a URL`);
   const url = new URL(text);
   const port = url.port === '' ? defaultPorts.get(url.protocol) : Number(url.port);
   if (port === undefined || !defaultPorts.has(url.protocol))

@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { hostileJson, hostileText } from '../../test/support/hostile.ts';
+import { formatInstance, parseInstance } from './instance.ts';
+import type { InstanceId, ServiceName } from './name.ts';
+import { parsePolicy } from './policy.ts';
+
+const read = (value: string) => parseInstance('web' as ServiceName, 'a' as InstanceId, value);
+const printable = /^[\x20-\x7e]{3,800}$/;
+const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+
+describe('a registration', () => {
+  test('is one of a server that can be reached, in plain text or in JSON', () => {
+    expect(read('10.0.0.1:80\n')).toMatchObject({ ok: true, value: { address: { host: '10.0.0.1', port: 80 } } });
+    expect(read('{"address":"[fd00::1]:80","weight":1e2}')).toMatchObject({ ok: true, value: { weight: 100 } });
+  });
+
+  test.each([
+    ['0.0.0.0:80', '"0.0.0.0:80" is no address of one server'],
+    ['{"address":"::","port":80}', '"[::]:80" is no address of one server'],
+    ['[::ffff:0.0.0.0]:80', '"[::ffff:0.0.0.0]:80" is no address of one server'],
+    ['224.0.0.1:80', '"224.0.0.1:80" is no address of one server'],
+    ['[ff02::1]:80', '"[ff02::1]:80" is no address of one server'],
+    ['\ufeff10.0.0.1:80', '"\\ufeff10.0.0.1" is not an IPv4 address, an IPv6 address or a host name'],
+    ['\u00a010.0.0.1:80', '"\\u00a010.0.0.1" is not an IPv4 address, an IPv6 address or a host name'],
+    ['{"address":"10.0.0.1","port":"80"}', 'port is not a number from 1 to 65535'],
+    [`{"address":"10.0.0.1","port":${deep}}`, 'it is nested more than 16 levels deep'],
+    ['{"address":"10.0.0.1:80","weight":257}', 'weight "257" is not a whole number from 0 to 256'],
+    ['{"address":"10.0.0.1:80","weight":[[]]}', 'weight is not a number from 0 to 256'],
+    ['{"address":"10.0.0.1:80","weight":null}', 'weight is not a number from 0 to 256'],
+    ['{"address":"10.0.0.1:80","state":"Ready"}', 'state "Ready" is none of ready, draining, maintenance'],
+    ['{"address":"10.0.0.1:80","meta":{"__proto__":"x"}}', 'meta: "__proto__" is not 1 to 63 of A-Z a-z 0-9 . _ + -'],
+    ['{"address":"10.0.0.1:80","address":"10.6.6.6:80"}', '"address" is given twice'],
+  ])('%.60s: %s', (value, reason) => {
+    expect(read(value)).toEqual({ ok: false, reason });
+  });
+
+  test('that was accepted is written so that it is read back', () => {
+    fc.assert(
+      fc.property(fc.oneof(hostileText, hostileJson, decent), (value) => {
+        const first = read(value);
+        if (!first.ok) expect(first.reason).toMatch(printable);
+        else expect(read(formatInstance(first.value))).toEqual(first);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});
+
+const decent = fc
+  .record(
+    {
+      address: fc.constantFrom('10.0.0.1:80', '[FD00::1]:81', 'Host.example:82'),
+      weight: fc.integer({ min: -1, max: 257 }),
+      state: fc.constantFrom('ready', 'draining', 'maintenance'),
+      version: fc.constantFrom('v1', '1.0+x'),
+      meta: fc.dictionary(fc.constantFrom('a', 'b-c', '__proto__', 'toString'), hostileText),
+      owner: fc.constantFrom('abc', 'a b'),
+    },
+    { requiredKeys: ['address'] },
+  )
+  .map((record) => JSON.stringify(record));
+
+describe('a policy', () => {
+  test.each([
+    ['{"mode":"go\\npher"}', 'mode: expected ("http" | "tcp"), not "go\\npher"'],
+    [
+      '{"hosts":["a b"]}',
+      'hosts.0: "a b" is not a host: lower case "shop.example.com", "*.example.com", "shop.*" or "*"',
+    ],
+    ['{"paths":["/a b"]}', 'paths.0: "/a b" is not a path: "/" and then at most 254 of A-Z a-z 0-9 . _ ~ / @ : + -'],
+    ['{"x\\ny":1}', '"x\\ny" is not a field of a policy'],
+    ['{"__proto__":{}}', '"__proto__" is not a field of a policy'],
+    [
+      '{"check":{"kind":"tcp","interval":"10"}}',
+      'check.interval: "10" is not a duration: a number with ms, s, m, h or d',
+    ],
+    ['{"check":{"kind":"tcp","interval":"1ms"}}', 'check.interval: it is not between 50ms and 1h'],
+  ])('%s: %s', (value, reason) => {
+    expect(parsePolicy(value)).toEqual({ ok: false, reason });
+  });
+
+  test('is accepted or refused with a reason, whatever it is', () => {
+    fc.assert(
+      fc.property(fc.oneof(hostileText, hostileJson), (value) => {
+        const parsed = parsePolicy(value);
+        if (!parsed.ok) expect(parsed.reason).toMatch(printable);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});

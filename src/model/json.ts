@@ -1,0 +1,60 @@
+import { accepted, type Parsed, quote, refused } from './parsed.ts';
+
+// Ours need three levels. A value of brackets alone parses well and then exhausts the stack of whoever walks it.
+const deepest = 16;
+
+/**
+ * Parses a JSON object into a Map, in which `__proto__` is a key like any other. A name that is given twice is refused:
+ * programs differ in which of the two they take.
+ */
+export function parseRecord(text: string): Parsed<ReadonlyMap<string, unknown>> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    return refused(`it is not JSON: ${quote(error instanceof Error ? error.message : String(error))}`);
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return refused('it is not a JSON object');
+  const flaw = findFlaw(text);
+  return flaw === undefined ? accepted(new Map(Object.entries(json))) : refused(flaw);
+}
+
+/** What `JSON.parse` lets pass and we do not. `text` is JSON, so that only strings have to be told from the rest. */
+function findFlaw(text: string): string | undefined {
+  const open: (Set<string> | undefined)[] = [];
+  let latest = '';
+  for (let at = 0; at < text.length; at += 1) {
+    switch (text[at]) {
+      case '{':
+      case '[':
+        open.push(text[at] === '{' ? new Set() : undefined);
+        if (open.length > deepest) return `it is nested more than ${deepest} levels deep`;
+        break;
+      case '}':
+      case ']':
+        open.pop();
+        break;
+      case '"': {
+        const end = endOfString(text, at);
+        latest = text.slice(at, end);
+        at = end - 1;
+        break;
+      }
+      case ':': {
+        const name: unknown = JSON.parse(latest);
+        const names = open.at(-1);
+        if (typeof name !== 'string' || names === undefined) break;
+        if (names.has(name)) return `${quote(name)} is given twice`;
+        names.add(name);
+      }
+    }
+  }
+  return undefined;
+}
+
+/** The index after the closing quote of the string that opens at `start`. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+  return at + 1;
+}

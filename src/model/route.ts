@@ -1,0 +1,40 @@
+import { parseHost } from './address.ts';
+import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
+
+/** Which hosts a service answers to: `shop.example.com`, `*.example.com`, `shop.*` or `*`. Lower case. */
+export type HostPattern = Brand<string, 'HostPattern'>;
+
+/** The beginning of the paths that a service answers to, matched at segment borders: `/`, `/api`. */
+export type PathPrefix = Brand<string, 'PathPrefix'>;
+
+const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+// RFC 3986 path characters without the sub-delimiters and escapes that mean something to a configuration or a map file.
+const path = /^\/[A-Za-z0-9._~/@:+-]{0,254}$/;
+
+/** Reads a host pattern. Capitals are refused: HAProxy compares with the request's host in lower case. */
+export function parseHostPattern(text: string): Parsed<HostPattern> {
+  return isHostPattern(text)
+    ? accepted(text as HostPattern)
+    : refused(`${quote(text)} is not a host: lower case "shop.example.com", "*.example.com", "shop.*" or "*"`);
+}
+
+function isHostPattern(text: string): boolean {
+  if (text.length > 253) return false;
+  if (text === '*') return true;
+  if (text.endsWith('.*')) return label.test(text.slice(0, -2));
+  const name = text.startsWith('*.') ? text.slice(2) : text;
+  const host = parseHost(name);
+  // What parseHost writes otherwise (capitals, brackets) would never equal a request's host.
+  return host.ok && host.value.host === name && (name === text || host.value.family === 'name');
+}
+
+/** Reads a path prefix. */
+export function parsePathPrefix(text: string): Parsed<PathPrefix> {
+  if (!path.test(text)) {
+    return refused(`${quote(text)} is not a path: "/" and then at most 254 of A-Z a-z 0-9 . _ ~ / @ : + -`);
+  }
+  return text.split('/').some((segment) => segment === '.' || segment === '..')
+    ? refused(`${quote(text)} is not a path: clients resolve "." and ".." before they ask`)
+    : accepted(text as PathPrefix);
+}
