@@ -230,7 +230,7 @@ describe('what is wrong', () => {
     expect(await scenario.answers('web')).toEqual(['a']);
 
     await ownTemplate(scenario.dir, 'backend.mustache', (text) =>
-      text.replace('backend {{name}}\n', 'backend {{name}}\n    http-request return status 418\n'),
+      text.replace('{{policy}}\n', '{{policy}}\n    http-request return status 418\n'),
     );
     await until('the new template serves', async () => (await scenario.ask('web')).status === 418);
   });

@@ -64,23 +64,6 @@ describe('changes in the registry', () => {
     expect(await balancer.metric('reloads_total')).toBe(0);
   });
 
-  test('a new service costs one reload, and coming and going costs none after that', async () => {
-    balancer.snapshot({ 'instances/web/a': address(0) });
-    await balancer.balancer.start();
-    balancer.change({ 'instances/api/b': address(1) });
-    await balancer.applied();
-    expect(await answers('api')).toEqual(['b']);
-    expect(await balancer.metric('reloads_total', { result: 'ok' })).toBe(1);
-
-    balancer.change({ 'instances/api/b': undefined });
-    await balancer.applied();
-    expect((await ask(balancer.port, 'api')).status).toBe(404);
-    balancer.change({ 'instances/api/c': address(2) });
-    await balancer.applied();
-    expect(await answers('api')).toEqual(['c']);
-    expect(await balancer.metric('reloads_total')).toBe(1);
-  });
-
   test('hosts and paths lead to their services, the most exact first', async () => {
     balancer.snapshot({
       'instances/shop/a': address(0),

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { signal } from '../src/haproxy/process-signal.ts';
-import { connectRuntime } from '../src/haproxy/runtime-connection.ts';
 import { parseServerLine } from '../src/haproxy/server-line.ts';
 import { startBalancer, type TestBalancer } from './support/balancer.ts';
 import { until } from './support/until.ts';
@@ -115,13 +114,7 @@ async function perform(step: Act): Promise<void> {
     case 'runtime-command': {
       const command = step.command.replace('ROUTES', balancer.layout.routesMap);
       // The worker may just be starting again.
-      await until('the command is taken', async () => {
-        const path = balancer.layout.runtimeSocket;
-        const connection = await connectRuntime({ path, greetingMs: 300, answerMs: 5000, onLost: () => undefined });
-        await connection.run([command]);
-        connection.close();
-        return true;
-      });
+      await until('the command is taken', async () => (await balancer.command(command)).length > 0);
       balancer.balancer.runtimeLost('the test asks for an inspection');
       break;
     }

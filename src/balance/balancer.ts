@@ -11,7 +11,14 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
 import { allTouched, type Touched, TouchedGathering } from '../model/touched.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
-import { nothingRendered, type Rendered, renderAll, renderTouched, type Templates } from '../render/render.ts';
+import {
+  nothingRendered,
+  type Rendered,
+  renderAll,
+  renderTouched,
+  type Templates,
+  withoutUnusedPolicies,
+} from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
 import { Burials } from './graveyard.ts';
 import type { Guarding } from './guarding.ts';
@@ -264,7 +271,7 @@ export class Balancer {
         : renderTouched(this.#templates, frame, this.#desired, catalog, touched),
     );
     this.#mustRenderAll = false;
-    const plan = planChanges(this.#served, this.#desired, touched, this.#burials.servers);
+    const plan = planChanges(this.#served, this.#desired, touched, this.#burials.servers, this.#parts.link.abilities);
     for (const reason of plan.reload) this.#reloads.need(reason);
     try {
       await this.#execute(plan.steps);
@@ -272,6 +279,7 @@ export class Balancer {
       this.#touched.add(touched);
       throw error;
     }
+    this.#abandon(touched);
     if (plan.reload.length > 0) this.#reloads.tryAgain();
     if (this.#reloads.pending.length === 0) this.#progress.reached(this.#desired.revision);
     this.#parts.files.saveSoon(this.#served, this.#catalog);
@@ -303,6 +311,16 @@ export class Balancer {
     if (!this.#timers.has('graveyard')) this.#armBurial();
   }
 
+  /** Has backends that nothing needs any more deleted, where HAProxy can; elsewhere they end with the next reload. */
+  #abandon(touched: Touched): void {
+    if (!this.#parts.link.abilities.addBackend) return;
+    for (const name of touched.keys()) {
+      if (this.#desired.backends.has(name) || !this.#served.backends.has(name)) continue;
+      this.#burials.abandon(name);
+      if (!this.#timers.has('graveyard')) this.#armBurial();
+    }
+  }
+
   #armBurial(): void {
     this.#timers.arm('graveyard', graveyardMs, () => {
       this.#mustBury = true;
@@ -312,12 +330,16 @@ export class Balancer {
 
   async #bury(): Promise<void> {
     this.#mustBury = false;
-    await this.#burials.bury(this.#parts.link);
-    if (this.#burials.servers.size > 0) this.#armBurial();
+    const gone = await this.#burials.bury(this.#parts.link, this.#served, this.#desired);
+    if (gone.length > 0) {
+      this.#served = { ...this.#served, backends: this.#served.backends.deleteAll(gone) };
+      this.#parts.files.saveSoon(this.#served, this.#catalog);
+    }
+    if (!this.#burials.empty) this.#armBurial();
   }
 
   async #reload(): Promise<void> {
-    const target = this.#desired;
+    const target = withoutUnusedPolicies(this.#templates, this.#desired);
     const result = await this.#reloads.perform(target);
     if (result.kind === 'refused') return;
     this.#worker = result.workerPid;
@@ -382,10 +404,11 @@ export class Balancer {
 
   async #coldStart(lastGood: Rendered | undefined): Promise<void> {
     const { haproxy, files, logger, metrics } = this.#parts;
-    const checked = await files.check(this.#desired);
+    const desired = withoutUnusedPolicies(this.#templates, this.#desired);
+    const checked = await files.check(desired);
     if (checked.ok) {
-      await files.replace(this.#desired, checked.config);
-      this.#served = this.#desired;
+      await files.replace(desired, checked.config);
+      this.#served = desired;
     } else if (lastGood !== undefined) {
       logger.error({ event: 'config-refused', reason: checked.reason }, `${checked.reason}; the last good one serves`);
       this.#served = lastGood;

@@ -1,11 +1,17 @@
 import type { Graveyard } from '../haproxy/plan.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import type { ServiceName } from '../model/name.ts';
+import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
-/** Servers that left and still close connections, which HAProxy does not delete before. */
+/**
+ * What left and cannot be deleted yet: servers that still close connections, and backends that have such servers. A backend
+ * is left standing for a moment in any case, because a service often comes back.
+ */
 export class Burials {
   readonly #metrics: BalanceMetrics;
   readonly #servers = new Map<string, string>();
+  readonly #backends = new Set<ServiceName>();
 
   constructor(metrics: BalanceMetrics) {
     this.#metrics = metrics;
@@ -21,6 +27,15 @@ export class Burials {
     this.#count();
   }
 
+  get empty(): boolean {
+    return this.#servers.size === 0 && this.#backends.size === 0;
+  }
+
+  /** Nothing needs this backend any more. */
+  abandon(backend: ServiceName): void {
+    this.#backends.add(backend);
+  }
+
   /** It serves again. */
   revive(at: string): void {
     this.#servers.delete(at);
@@ -30,13 +45,24 @@ export class Burials {
   /** The worker that they were in does not serve any more. */
   clear(): void {
     this.#servers.clear();
+    this.#backends.clear();
     this.#count();
   }
 
-  /** Deletes those whose connections are closed by now. */
-  async bury(link: RuntimeLink): Promise<void> {
+  /** Deletes servers whose connections are closed by now, and backends without servers. Gives the backends that are gone. */
+  async bury(link: RuntimeLink, served: Rendered, desired: Rendered): Promise<readonly ServiceName[]> {
     for (const at of await link.bury(this.#servers)) this.#servers.delete(at);
     this.#count();
+    for (const name of this.#backends) {
+      if (desired.backends.has(name) || !served.backends.has(name)) this.#backends.delete(name);
+    }
+    const lingering = new Set([...this.#servers.keys()].map((at) => at.slice(0, at.indexOf('/'))));
+    const empty = [...this.#backends].filter(
+      (name) => !lingering.has(name) && served.backends.get(name)?.servers.isEmpty() === true,
+    );
+    const gone = await link.forget(empty);
+    for (const name of gone) this.#backends.delete(name);
+    return gone;
   }
 
   #count(): void {

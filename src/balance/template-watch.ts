@@ -53,5 +53,5 @@ export function watchTemplates({
 }
 
 function sameTexts(a: Templates, b: Templates): boolean {
-  return a.frame.text === b.frame.text && a.backend.text === b.backend.text && a.server.text === b.server.text;
+  return (['frame', 'policy', 'backend', 'server'] as const).every((role) => a[role].text === b[role].text);
 }

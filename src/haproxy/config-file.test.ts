@@ -8,11 +8,15 @@ const config = `global
 frontend _http
     bind 127.0.0.1:80
 
-backend api
+defaults policy-1 from base
     balance leastconn
 
-backend web
-    balance leastconn
+defaults policy-2 from base
+    balance roundrobin
+
+backend api from policy-2
+
+backend web from policy-1
     server a 10.0.0.1:80 weight 100 check
     server b:1 [::1]:80 weight 0 disabled
 
@@ -25,5 +29,6 @@ test('a configuration that was written is read back as what it says', () => {
     api: {},
     web: { a: 'server a 10.0.0.1:80 weight 100 check', 'b:1': 'server b:1 [::1]:80 weight 0 disabled' },
   });
+  expect([...rendered.policies.keys()]).toEqual(['policy-1', 'policy-2']);
   expect(rendered.routes.toObject()).toEqual({ 'web/': 'web', 'web.*/': 'web' });
 });

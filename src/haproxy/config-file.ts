@@ -5,10 +5,12 @@ import type { Rendered, RenderedBackend } from '../render/render.ts';
 
 /**
  * Reads a haproxy.cfg and a route map that pointsman wrote before, so that a new process knows what HAProxy was given and
- * needs no reload to begin. Whatever stands before the first backend is the frame.
+ * needs no reload to begin. Whatever is neither a policy's section nor a backend is the frame.
  */
 export function parseConfig(config: string, routesMap: string): Rendered {
   let frame = '';
+  const policies = new Map<string, string>();
+  let policy: string | undefined;
   const backends = PersistentMap<ServiceName, RenderedBackend>().asMutable();
   let open:
     | { name: ServiceName; before: string; indent: string; after: string; servers: Map<InstanceId, string> }
@@ -23,8 +25,13 @@ export function parseConfig(config: string, routesMap: string): Rendered {
     const section = /^([a-z][a-z-]*)(?:\s+(\S+))?/.exec(line);
     if (section) {
       close();
+      policy = section[1] === 'defaults' && section[2]?.startsWith('policy-') ? section[2] : undefined;
       const name = section[1] === 'backend' ? parseServiceName(section[2] ?? '') : undefined;
       if (name?.ok) open = { name: name.value, before: '', indent: '', after: '', servers: new Map() };
+    }
+    if (policy !== undefined) {
+      policies.set(policy, (policies.get(policy) ?? '') + line);
+      continue;
     }
     if (open === undefined) {
       frame += line;
@@ -42,6 +49,7 @@ export function parseConfig(config: string, routesMap: string): Rendered {
   return {
     revision: noRevision,
     frame: { before: frame, indent: '', after: '' },
+    policies: PersistentMap(policies),
     backends: backends.asImmutable(),
     routes: PersistentMap(parseRoutes(routesMap)),
   };

@@ -13,6 +13,7 @@ function rendered(services: Services, frame = 'frame\n', routes: Readonly<Record
   return {
     revision: noRevision,
     frame: { before: frame, indent: '', after: '' },
+    policies: PersistentMap({ 'policy-a': 'defaults policy-a from base\n' }),
     backends: PersistentMap(
       Object.entries(services).map(([name, { head = `backend ${name}\n`, servers }]) => [
         name as ServiceName,
@@ -29,9 +30,9 @@ function rendered(services: Services, frame = 'frame\n', routes: Readonly<Record
   };
 }
 
-function plan(before: Rendered, after: Rendered, graveyard: ReadonlyMap<string, string> = new Map()) {
+function plan(before: Rendered, after: Rendered, { graveyard = new Map<string, string>(), addBackend = false } = {}) {
   const names = new Set([...before.backends.keys(), ...after.backends.keys()]);
-  const { steps, reload } = planChanges(before, after, allTouched(names), graveyard);
+  const { steps, reload } = planChanges(before, after, allTouched(names), graveyard, { addBackend });
   return { steps: steps.map(describeStep), reload: reload.map(({ kind }) => kind) };
 }
 
@@ -71,6 +72,40 @@ describe('the plan', () => {
     expect(plan(web({}), after)).toEqual({ steps: [], reload: ['new-backend'] });
   });
 
+  describe('for a new service, where HAProxy can add a backend', () => {
+    const head = 'backend api from policy-a\n';
+    const api = (more: { head?: string; servers?: Readonly<Record<string, string>> }) =>
+      rendered({ api: { head, servers: { a: '10.0.0.1:80 check' }, ...more } }, 'frame\n', { 'api/': 'api' });
+
+    test('makes it, its servers, then shows it, then leads requests to it', () => {
+      expect(plan(rendered({}), api({}), { addBackend: true })).toEqual({
+        steps: [
+          'add backend api from policy-a',
+          'add server api/a 10.0.0.1:80 weight 1 check',
+          'publish backend api',
+          'add map routes.map api/ api',
+        ],
+        reload: [],
+      });
+    });
+
+    test.each([
+      ['its policy is not in the running configuration', { head: 'backend api from policy-b\n' }],
+      ['it says more than its policy', { head: `${head}    timeout server 9s\n` }],
+      ['a line of it can stand in a file only', { servers: { a: '10.0.0.1:80 sni str("x")' } }],
+    ])('takes a reload when %s', (_, more) => {
+      expect(plan(rendered({}), api(more), { addBackend: true })).toEqual({ steps: [], reload: ['new-backend'] });
+    });
+
+    test('done step by step gives what was desired', () => {
+      const { steps } = planChanges(rendered({}), api({}), allTouched(['api' as ServiceName]), new Map(), {
+        addBackend: true,
+      });
+      const done = steps.reduce((served, step) => afterStep(served, api({}), step), rendered({}));
+      expect(plan(done, api({}), { addBackend: true })).toEqual({ steps: [], reload: [] });
+    });
+  });
+
   test('empties a service that left, and needs no reload for that', () => {
     const before = rendered({ web: { servers: { a: '10.0.0.1:80' } } }, 'frame\n', { 'web/': 'web' });
     expect(plan(before, rendered({}))).toEqual({
@@ -86,16 +121,16 @@ describe('the plan', () => {
 
   test('revives a name whose old server still closes connections', () => {
     const graveyard = new Map([['web/a', 'server a 10.0.0.1:80 weight 5 check']]);
-    expect(plan(web({}), web({ a: '10.0.0.9:80 weight 5 check' }), graveyard).steps).toEqual([
+    expect(plan(web({}), web({ a: '10.0.0.9:80 weight 5 check' }), { graveyard }).steps).toEqual([
       'set server web/a addr 10.0.0.9 port 80',
     ]);
-    expect(plan(web({}), web({ a: '10.0.0.9:80' }), graveyard).reload).toEqual(['server-keywords']);
+    expect(plan(web({}), web({ a: '10.0.0.9:80' }), { graveyard }).reload).toEqual(['server-keywords']);
   });
 
   test('done step by step gives what was desired', () => {
     const before = web({ a: '10.0.0.1:80', b: '10.0.0.2:80' });
     const after = web({ b: '10.0.0.2:80 weight 4', c: '10.0.0.3:80' });
-    const { steps } = planChanges(before, after, allTouched(before.backends.keys()), new Map());
+    const { steps } = planChanges(before, after, allTouched(before.backends.keys()), new Map(), { addBackend: false });
     const done = steps.reduce((served, step) => afterStep(served, after, step), before);
     expect(done.backends.equals(after.backends) || plan(done, after).steps.length === 0).toBe(true);
   });

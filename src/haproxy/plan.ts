@@ -1,6 +1,7 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Touched } from '../model/touched.ts';
-import type { Rendered } from '../render/render.ts';
+import { isThin, policyOf } from '../render/policies.ts';
+import type { Rendered, RenderedBackend } from '../render/render.ts';
 import type { Around } from '../render/template.ts';
 import { parseServerLine } from './server-line.ts';
 import type { Step } from './step.ts';
@@ -23,16 +24,29 @@ export type Plan = {
   readonly reload: readonly ReloadReason[];
 };
 
+/** What the running HAProxy can do beyond what every one from 2.6 on can. */
+export type Abilities = {
+  /** `add backend` (3.4). */
+  readonly addBackend: boolean;
+};
+
 /** Servers that left but still close connections, by `backend/server`, with the line they had. */
 export type Graveyard = ReadonlyMap<string, string>;
 
 /**
  * The difference of two rendered states, looking only at what was touched. A backend that is not desired any more loses
- * its routes and servers at once; the empty section itself goes with the next reload that something else needs, so that
- * a service that comes and goes costs none.
+ * its routes and servers at once; the empty section itself goes later, so that a service that comes and goes costs
+ * nothing.
  */
-export function planChanges(served: Rendered, desired: Rendered, touched: Touched, graveyard: Graveyard): Plan {
+export function planChanges(
+  served: Rendered,
+  desired: Rendered,
+  touched: Touched,
+  graveyard: Graveyard,
+  abilities: Abilities,
+): Plan {
   const joining: Step[] = [];
+  const made = new Set<ServiceName>();
   const leaving: Step[] = [];
   const reload: ReloadReason[] = [];
   if (!sameAround(served.frame, desired.frame)) reload.push({ kind: 'frame' });
@@ -40,7 +54,11 @@ export function planChanges(served: Rendered, desired: Rendered, touched: Touche
     const before = served.backends.get(name);
     const after = desired.backends.get(name);
     if (before === undefined) {
-      if (after !== undefined) reload.push({ kind: 'new-backend', backend: name });
+      const steps = after === undefined ? undefined : planBackend(served, after, abilities);
+      if (steps !== undefined) {
+        joining.push(...steps);
+        made.add(name);
+      } else if (after !== undefined) reload.push({ kind: 'new-backend', backend: name });
       continue;
     }
     if (after !== undefined && !sameAround(before.around, after.around))
@@ -52,7 +70,21 @@ export function planChanges(served: Rendered, desired: Rendered, touched: Touche
       if (change.reload) reload.push(change.reload);
     }
   }
-  return { steps: [...joining, ...planRoutes(served, desired), ...leaving], reload };
+  return { steps: [...joining, ...planRoutes(served, desired, made), ...leaving], reload };
+}
+
+/** How a service of a known policy comes into being without a reload; undefined when that takes one. */
+function planBackend(served: Rendered, after: RenderedBackend, abilities: Abilities): readonly Step[] | undefined {
+  const policy = policyOf(after.around);
+  if (!abilities.addBackend || policy === undefined || !served.policies.has(policy) || !isThin(after.around)) return;
+  const backend = after.name;
+  const steps: Step[] = [{ kind: 'add-backend', backend, policy }];
+  for (const line of after.servers.values()) {
+    const server = parseServerLine(line);
+    if (server === undefined) return;
+    steps.push({ kind: 'add-server', backend, server });
+  }
+  return [...steps, { kind: 'publish-backend', backend }];
 }
 
 type ServerChange = { readonly steps: readonly Step[]; readonly reload?: ReloadReason };
@@ -83,12 +115,12 @@ function planServer(
 }
 
 /** Routes lead only to backends that run already; the others come with the reload that brings their backend. */
-function planRoutes(served: Rendered, desired: Rendered): Step[] {
+function planRoutes(served: Rendered, desired: Rendered, made: ReadonlySet<ServiceName>): Step[] {
   if (served.routes === desired.routes) return [];
   const steps: Step[] = [];
   for (const [route, backend] of desired.routes) {
     const now = served.routes.get(route);
-    if (now === backend || !served.backends.has(backend)) continue;
+    if (now === backend || !(served.backends.has(backend) || made.has(backend))) continue;
     steps.push({ kind: now === undefined ? 'add-route' : 'set-route', route, backend });
   }
   for (const route of served.routes.keys()) {
@@ -105,6 +137,14 @@ export function afterStep(served: Rendered, desired: Rendered, step: Step): Rend
       return { ...served, routes: served.routes.set(step.route, step.backend as ServiceName) };
     case 'remove-route':
       return { ...served, routes: served.routes.delete(step.route) };
+    case 'add-backend': {
+      const name = step.backend as ServiceName;
+      const added = desired.backends.get(name);
+      if (added === undefined) return served;
+      return { ...served, backends: served.backends.set(name, { ...added, servers: added.servers.clear() }) };
+    }
+    case 'publish-backend':
+      return served;
     default: {
       const name = step.backend as ServiceName;
       const id = (step.kind === 'remove-server' ? step.name : step.server.name) as InstanceId;

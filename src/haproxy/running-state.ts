@@ -21,6 +21,7 @@ export type Running = {
   /** By backend, by server. A backend without servers is not listed by HAProxy. */
   readonly servers: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>;
   readonly routes: ReadonlyMap<string, string>;
+  readonly backends: ReadonlySet<string>;
 };
 
 // Of srv_admin_state: in maintenance by command, or by `disabled` in the file. Its neighbour 0x04 only remembers that the
@@ -83,6 +84,11 @@ export function parseMap(answer: string): Map<string, string> {
   return routes;
 }
 
+/** Reads the answer to `show backend`: a heading, then a name a line. */
+export function parseBackends(answer: string): Set<string> {
+  return new Set(answer.split('\n').filter((line) => line !== '' && !line.startsWith('#')));
+}
+
 /** Where HAProxy runs something else than we believed. */
 export type Drift = {
   /** What HAProxy serves, in our own form: plan takes it from there. */
@@ -98,6 +104,11 @@ export function reconcile(believed: Rendered, running: Running, graveyard: Grave
   const differences: string[] = [];
   let backends = believed.backends;
   for (const [name, backend] of believed.backends) {
+    if (!running.backends.has(name)) {
+      differences.push(`backend ${name} is missing`);
+      backends = backends.delete(name);
+      continue;
+    }
     const corrected = reconcileBackend(backend, running.servers.get(name) ?? new Map(), graveyard, differences);
     if (corrected !== backend) backends = backends.set(name, corrected);
   }

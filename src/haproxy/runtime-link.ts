@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import { describe, Fault } from '../model/fault.ts';
-import type { Graveyard } from './plan.ts';
-import { parseMap, parseServersState, type Running } from './running-state.ts';
+import type { Abilities, Graveyard } from './plan.ts';
+import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection } from './runtime-connection.ts';
-import { commandsOf, deleteCommand, judge, type Outcome, type Step } from './step.ts';
+import { commandsOf, deleteCommand, forgetBackend, judge, type Outcome, publish, type Step } from './step.ts';
 
 export type RuntimeLinkOptions = {
   readonly socket: string;
@@ -21,6 +21,7 @@ const reconnectMs = 20;
 /** The runtime API of the worker that serves now: connects to it, and speaks in steps. */
 export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
+  #abilities: Abilities = { addBackend: false };
   #connection: RuntimeConnection | undefined;
   /** Counts closings, so that a connection that was being made meanwhile is not taken. */
   #generation = 0;
@@ -31,6 +32,11 @@ export class RuntimeLink {
 
   get connected(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** What the worker that it was connected to last can do. */
+  get abilities(): Abilities {
+    return this.#abilities;
   }
 
   /**
@@ -73,12 +79,13 @@ export class RuntimeLink {
         this.#options.onLost(reason);
       },
     });
-    const [info = ''] = await connection.run(['show info']);
+    const [info = '', help = ''] = await connection.run(['show info', 'help add backend']);
     if (Number(/^Pid: (\d+)$/m.exec(info)?.[1]) !== workerPid) {
       connection.close();
       return undefined;
     }
     current = connection;
+    this.#abilities = { addBackend: /^\s*add backend /m.test(help) };
     return connection;
   }
 
@@ -105,10 +112,26 @@ export class RuntimeLink {
     return names.filter((_, i) => commands[i]?.judge((answers[i] ?? '').trim()) === 'done');
   }
 
+  /** Has HAProxy forget backends that are empty; gives those that are gone now. One that is not serves on. */
+  async forget<Name extends string>(backends: readonly Name[]): Promise<readonly Name[]> {
+    const gone: Name[] = [];
+    for (const backend of backends) {
+      const commands = forgetBackend(backend);
+      const outcome = judge(commands, await this.#run(commands.map(({ text }) => text)));
+      if (outcome.kind === 'done') gone.push(backend);
+      else await this.#run([publish(backend).text]);
+    }
+    return gone;
+  }
+
   /** What the worker really runs. */
   async inspect(): Promise<Running> {
-    const [state = '', map = ''] = await this.#run(['show servers state', `show map ${this.#options.routesMap}`]);
-    return { servers: parseServersState(state), routes: parseMap(map) };
+    const [state = '', map = '', backends = ''] = await this.#run([
+      'show servers state',
+      `show map ${this.#options.routesMap}`,
+      'show backend',
+    ]);
+    return { servers: parseServersState(state), routes: parseMap(map), backends: parseBackends(backends) };
   }
 
   /** Lets go of the connection, and of one that is just being made. */

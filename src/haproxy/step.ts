@@ -2,6 +2,9 @@ import { formatTarget, type ServerLine } from './server-line.ts';
 
 /** One change that HAProxy's runtime API makes. */
 export type Step =
+  /** Made hidden: it takes requests once it is published, when its servers are there. */
+  | { readonly kind: 'add-backend'; readonly backend: string; readonly policy: string }
+  | { readonly kind: 'publish-backend'; readonly backend: string }
   | { readonly kind: 'add-server'; readonly backend: string; readonly server: ServerLine }
   /** The name is still there, closing its last connections: give it its new address and let it serve again. */
   | { readonly kind: 'revive-server'; readonly backend: string; readonly server: ServerLine }
@@ -29,7 +32,7 @@ const says =
     accepted.some((pattern) => pattern.test(answer)) ? 'done' : 'refused';
 
 // As HAProxy 2.6 to 3.4 answer. Anything else counts as refused, and a reload then makes the state certain.
-const addressAnswer = says(/^(no need to change the addr|port changed from|IP changed from)/);
+const addressAnswer = says(/^(nothing changed$|no need to change the addr|port changed from|IP changed from)/);
 const registered = says(/^New server registered\.$/);
 const forgotten = says(/^$/, /^Key not found\.$/, /^entry not found\.$/i);
 const deleted = (answer: string) => {
@@ -40,6 +43,10 @@ const deleted = (answer: string) => {
 /** The commands of a step, in order, each with how to tell from the answer what became of it. */
 export function commandsOf(step: Step, routesMap: string): readonly Command[] {
   switch (step.kind) {
+    case 'add-backend':
+      return [{ text: `add backend ${step.backend} from ${step.policy}`, judge: says(/^New backend registered\.$/) }];
+    case 'publish-backend':
+      return [publish(step.backend)];
     case 'add-server': {
       const { name, weight, keywords, check, disabled } = step.server;
       const at = `${step.backend}/${name}`;
@@ -79,6 +86,19 @@ export function commandsOf(step: Step, routesMap: string): readonly Command[] {
 /** `del server` once more, for one that lingered. */
 export function deleteCommand(backend: string, name: string): Command {
   return { text: `del server ${backend}/${name}`, judge: deleted };
+}
+
+/** Has HAProxy forget a backend that has no servers any more; from 3.4. */
+export function forgetBackend(backend: string): readonly Command[] {
+  return [
+    { text: `unpublish backend ${backend}`, judge: says(/^Backend unpublished\.$/, /^No such backend\.$/) },
+    // 3.4.4 can delete it and say nothing.
+    { text: `del backend ${backend}`, judge: says(/^(Backend deleted\.|No such backend\.|)$/) },
+  ];
+}
+
+export function publish(backend: string): Command {
+  return { text: `publish backend ${backend}`, judge: says(/^Backend published\.$/) };
 }
 
 type ServerStep = { readonly backend: string; readonly server: ServerLine };

@@ -5,7 +5,7 @@ import type { Templates } from './render.ts';
 import { parseTemplate, type Template, type TemplateRole, templateFiles } from './template.ts';
 
 /**
- * Reads the three templates: the user's own where the folder has one, the shipped one where it does not. Rejects with
+ * Reads the templates: the user's own where the folder has one, the shipped one where it does not. Rejects with
  * Fault `template` naming `file:line:column`.
  */
 export async function loadTemplates(shipped: string, own: string | undefined): Promise<Templates> {
@@ -18,8 +18,13 @@ export async function loadTemplates(shipped: string, own: string | undefined): P
     if (text === undefined) throw new Fault('template', 'the shipped template is missing', { where: path });
     return parseTemplate(role, path, text);
   };
-  const [frame, backend, server] = await Promise.all([load('frame'), load('backend'), load('server')]);
-  return { frame, backend, server };
+  const [frame, policy, backend, server] = await Promise.all([
+    load('frame'),
+    load('policy'),
+    load('backend'),
+    load('server'),
+  ]);
+  return { frame, policy, backend, server };
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

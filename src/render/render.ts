@@ -2,8 +2,10 @@ import { Map as PersistentMap } from 'immutable';
 import type { Catalog, Service } from '../catalog/catalog.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import { defaultPolicy, type Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { allTouched, type Touched } from '../model/touched.ts';
+import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
 import { buildRoutes, type RouteConflict, type Routes } from './routes.ts';
 import { type Around, splitAtSlot, type Template, type TemplateRole } from './template.ts';
 import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
@@ -22,6 +24,8 @@ export type RenderedBackend = {
 export type Rendered = {
   readonly revision: Revision;
   readonly frame: Around;
+  /** By name, the text of each `defaults` section that backends inherit from. */
+  readonly policies: PersistentMap<string, string>;
   readonly backends: PersistentMap<ServiceName, RenderedBackend>;
   readonly routes: Routes;
 };
@@ -42,17 +46,23 @@ export type RenderResult = {
 export const nothingRendered: Rendered = {
   revision: noRevision,
   frame: { before: '', indent: '', after: '' },
+  policies: PersistentMap(),
   backends: PersistentMap(),
   routes: PersistentMap(),
 };
 
-/** Renders the whole catalog: at the start and when templates changed. Throws Fault `template` if the frame fails. */
+/**
+ * Renders the whole catalog: at the start and when templates changed. The default policy is there whether a service has it
+ * or not, so that a service to come is likely to find its own. Throws Fault `template` if the frame or it fails.
+ */
 export function renderAll(templates: Templates, settings: FrameSettings, catalog: Catalog): RenderResult {
   const frame = renderFrame(templates, settings, catalog);
+  const standing = policyRenderer(templates.policy)(defaultPolicy);
+  const policies = nothingRendered.policies.set(standing.name, standing.text);
   return renderTouched(
     templates,
     settings,
-    { ...nothingRendered, frame },
+    { ...nothingRendered, frame, policies },
     catalog,
     allTouched(catalog.services.keys()),
   );
@@ -74,6 +84,8 @@ export function renderTouched(
     problems.push({ service, instance, reason: describe(error) });
 
   const backends = previous.backends.asMutable();
+  const policies = previous.policies.asMutable();
+  const renderPolicy = policyRenderer(templates.policy);
   let whole = false;
   for (const [name, mark] of touched) {
     const service = catalog.services.get(name);
@@ -85,7 +97,7 @@ export function renderTouched(
     const known = backends.get(name);
     try {
       const fresh = known === undefined || mark.whole;
-      const around = fresh ? renderAround(templates, service) : known.around;
+      const around = fresh ? renderAround(templates, service, policies, renderPolicy) : known.around;
       const base = known?.servers ?? PersistentMap<InstanceId, string>();
       const servers = base.withMutations((lines) => {
         if (fresh) for (const id of base.keys()) if (!service.instances.has(id)) lines.delete(id);
@@ -104,7 +116,13 @@ export function renderTouched(
     : { routes: previous.routes, conflicts: [] };
   const frame = whole ? sameText(previous.frame, renderFrame(templates, settings, catalog)) : previous.frame;
   return {
-    rendered: { revision: catalog.revision, frame, backends: backends.asImmutable(), routes },
+    rendered: {
+      revision: catalog.revision,
+      frame,
+      policies: policies.asImmutable(),
+      backends: backends.asImmutable(),
+      routes,
+    },
     problems,
     conflicts,
   };
@@ -114,8 +132,23 @@ function renderFrame(templates: Templates, settings: FrameSettings, catalog: Cat
   return splitAtSlot(templates.frame.render(frameView(settings, catalog.services.values())));
 }
 
-function renderAround(templates: Templates, service: Service): Around {
-  return splitAtSlot(templates.backend.render(backendView(service)));
+function renderAround(
+  templates: Templates,
+  service: Service,
+  policies: PersistentMap<string, string>,
+  renderPolicy: (policy: Policy) => PolicySection,
+): Around {
+  const { name, text } = renderPolicy(service.policy);
+  const around = splitAtSlot(templates.backend.render(backendView(service, name)));
+  // An own backend template may write everything out instead.
+  if (policyOf(around) === name) policies.set(name, text);
+  return around;
+}
+
+/** Without the policies that nothing needs: they end with the next reload. */
+export function withoutUnusedPolicies(templates: Templates, rendered: Rendered): Rendered {
+  const standing = new Set([policyRenderer(templates.policy)(defaultPolicy).name]);
+  return { ...rendered, policies: policiesInUse(rendered.policies, rendered.backends.values(), standing) };
 }
 
 function renderServer(
@@ -163,9 +196,10 @@ export function configWriter(): (rendered: Rendered) => string {
     kept.set(backend, text);
     return text;
   };
-  return ({ frame, backends }) => {
+  return ({ frame, policies, backends }) => {
+    const sections = [...policies].sort(byName).map(([, text]) => text);
     const texts = [...backends].sort(byName).map(([, backend]) => backendText(backend));
-    return frame.before + texts.join('') + frame.after;
+    return frame.before + sections.join('') + texts.join('') + frame.after;
   };
 }
 

@@ -8,6 +8,7 @@ export type TemplateRole = keyof typeof knownNames;
 /** The files that make a configuration, in the folder given by `--haproxy-templates` or in the shipped one. */
 export const templateFiles = {
   frame: 'haproxy.cfg.mustache',
+  policy: 'policy.mustache',
   backend: 'backend.mustache',
   server: 'server.mustache',
 } as const satisfies Record<TemplateRole, string>;
@@ -21,7 +22,7 @@ export type Template = {
 };
 
 /** Where the text that is not Mustache's to make goes in: all backends, or all servers of one. */
-const slot = { frame: 'backends', backend: 'servers', server: undefined } as const;
+const slot = { frame: 'backends', policy: undefined, backend: 'servers', server: undefined } as const;
 const slotMark = '\u0001';
 
 // Of a token: type, name, start, end, and the tokens inside a section.

@@ -25,14 +25,20 @@ export type FrameView = {
   readonly listeners: readonly { readonly name: string; readonly bind: string }[];
 };
 
-/** What `backend.mustache` sees. Where `{{{servers}}}` stands, the server lines go. */
-export type BackendView = {
-  readonly name: string;
+/** What `policy.mustache` sees, beside the name `policy` that it has to give to its section. */
+export type PolicyView = {
   readonly http: boolean;
   readonly tcp: boolean;
   readonly balance: string;
   /** Set for an HTTP health check only. */
   readonly httpCheck: { readonly path: string } | undefined;
+};
+
+/** What `backend.mustache` sees. Where `{{{servers}}}` stands, the server lines go. */
+export type BackendView = PolicyView & {
+  readonly name: string;
+  /** The section that `policy.mustache` made for its policy. */
+  readonly policy: string;
 };
 
 /** What `server.mustache` sees. */
@@ -50,10 +56,13 @@ export type ServerView = {
   readonly meta: Readonly<Record<string, string>>;
 };
 
+const policyNames = ['http', 'tcp', 'balance', 'httpCheck', 'path'] as const;
+
 /** The names a template may use; anything else in one is a mistake that Mustache would render as nothing. */
 export const knownNames = {
   frame: ['bind', 'runtimeSocket', 'routesMap', 'hardStopAfter', 'listeners', 'name', 'backends'],
-  backend: ['name', 'http', 'tcp', 'balance', 'httpCheck', 'path', 'servers'],
+  policy: ['policy', ...policyNames],
+  backend: ['name', 'policy', ...policyNames, 'servers'],
   server: [
     ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'check', 'interval', 'rise', 'fall'],
     ...['version', 'zone', 'meta'],
@@ -77,14 +86,17 @@ export function frameView(settings: FrameSettings, services: Iterable<Service>):
   };
 }
 
-export function backendView({ name, policy }: Service): BackendView {
+export function policyView(policy: Policy): PolicyView {
   return {
-    name,
     http: policy.mode === 'http',
     tcp: policy.mode === 'tcp',
     balance: policy.balance,
     httpCheck: policy.check.kind === 'http' ? { path: policy.check.path } : undefined,
   };
+}
+
+export function backendView(service: Service, policy: string): BackendView {
+  return { name: service.name, policy, ...policyView(service.policy) };
 }
 
 export function serverView(instance: Instance, policy: Policy): ServerView {

@@ -10,6 +10,7 @@ import { createBalanceMetrics } from '../../src/balance/metrics.ts';
 import { StateFiles } from '../../src/balance/state-files.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
 import { ManagedHaproxy } from '../../src/haproxy/managed-haproxy.ts';
+import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
 import { RuntimeLink } from '../../src/haproxy/runtime-link.ts';
 import { revision } from '../../src/model/revision.ts';
 import type { Change, Entry } from '../../src/registry/registry.ts';
@@ -130,6 +131,16 @@ export async function startBalancer(
     config: () => readFile(layout.config, 'utf8'),
     routes: () => readFile(layout.routesMap, 'utf8'),
     guarding,
+    /** What an outsider says to HAProxy, past the balancer. */
+    async command(...commands: readonly string[]): Promise<readonly string[]> {
+      const path = layout.runtimeSocket;
+      const connection = await connectRuntime({ path, greetingMs: 300, answerMs: 5000, onLost: () => undefined });
+      try {
+        return await connection.run(commands);
+      } finally {
+        connection.close();
+      }
+    },
     async stop(): Promise<void> {
       guarding.close();
       await balancer.stop(0);

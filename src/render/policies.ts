@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto';
+import type { Map as PersistentMap } from 'immutable';
+import { Fault } from '../model/fault.ts';
+import type { Policy } from '../model/policy.ts';
+import type { Around, Template } from './template.ts';
+import { policyView } from './view.ts';
+
+/**
+ * A policy as HAProxy has it: a `defaults` section that the backends of all services with this policy inherit from. Its
+ * name is made from its text, so equal policies are one section, and a section never changes: what can be said of a name
+ * once is true for ever.
+ */
+export type PolicySection = { readonly name: string; readonly text: string };
+
+/** Renders policies, each distinct one once. Throws Fault `template`. */
+export function policyRenderer(template: Template): (policy: Policy) => PolicySection {
+  const known = new Map<string, PolicySection>();
+  return (policy) => {
+    const view = policyView(policy);
+    const key = JSON.stringify(view);
+    const found = known.get(key);
+    if (found !== undefined) return found;
+    const nameless = template.render({ ...view, policy: 'policy-' });
+    const name = `policy-${createHash('sha256').update(nameless).digest('hex').slice(0, 12)}`;
+    const text = template.render({ ...view, policy: name });
+    if (!text.startsWith(`defaults ${name} `)) {
+      throw new Fault('template', `it made ${JSON.stringify(text.split('\n')[0])}`, {
+        where: `${template.file}:1:1`,
+        hint: 'it has to begin: defaults {{policy}} from base',
+      });
+    }
+    const section = { name, text: text.endsWith('\n') ? text : `${text}\n` };
+    known.set(key, section);
+    return section;
+  };
+}
+
+/** The policy that a backend inherits from, by its opening line. */
+export function policyOf({ before }: Around): string | undefined {
+  return /^backend\s+\S+\s+from\s+(\S+)\s*$/m.exec(before)?.[1];
+}
+
+/** Whether a backend says nothing but its name, its policy and its servers, so that HAProxy could make it while it runs. */
+export function isThin({ before, after }: Around): boolean {
+  return (before + after).split('\n').filter((line) => /^\s*[^\s#]/.test(line)).length === 1;
+}
+
+/** Those that are named by one of the backends, or that `standing` keeps for services to come. */
+export function policiesInUse(
+  policies: PersistentMap<string, string>,
+  backends: Iterable<{ readonly around: Around }>,
+  standing: ReadonlySet<string>,
+): PersistentMap<string, string> {
+  const used = new Set(standing);
+  for (const { around } of backends) {
+    const name = policyOf(around);
+    if (name !== undefined) used.add(name);
+  }
+  return policies.filter((_, name) => used.has(name));
+}
