@@ -1,4 +1,23 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+const scenario = { globalSetup: ['test/global-setup.ts'], testTimeout: 60_000, hookTimeout: 60_000 };
+
+// What speaks with HAProxy is tested with each version that scripts/debian-root has made, too.
+const roots = process.env['POINTSMAN_ROOTS'] ?? '/var/cache/pointsman-roots';
+const otherVersions = ['trixie', 'forky', 'sid']
+  .map((suite) => ({ suite, haproxy: join(roots, `${suite}.bin`, 'haproxy') }))
+  .filter(({ haproxy }) => existsSync(haproxy))
+  .map(({ suite, haproxy }) => ({
+    extends: true as const,
+    test: {
+      ...scenario,
+      name: `haproxy-${suite}`,
+      include: ['test/{haproxy,policies}/**/*.test.ts'],
+      env: { HAPROXY_BIN: haproxy },
+    },
+  }));
 
 export default defineConfig({
   test: {
@@ -6,16 +25,8 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts'], testTimeout: 20_000 } },
-      {
-        extends: true,
-        test: {
-          name: 'scenario',
-          include: ['test/**/*.test.ts'],
-          globalSetup: ['test/global-setup.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-        },
-      },
+      { extends: true, test: { ...scenario, name: 'scenario', include: ['test/**/*.test.ts'] } },
+      ...otherVersions,
     ],
   },
 });

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { ServiceName } from '../src/model/name.ts';
-import { ask, startApp } from './support/app.ts';
-import { startBalancer, type TestBalancer } from './support/balancer.ts';
-import { until } from './support/until.ts';
+import type { ServiceName } from '../../src/model/name.ts';
+import { ask, startApp } from '../support/app.ts';
+import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { until } from '../support/until.ts';
 
 describe('changes in the registry', () => {
   let balancer: TestBalancer;

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { signal } from '../src/haproxy/process-signal.ts';
-import { parseServerLine } from '../src/haproxy/server-line.ts';
-import { startBalancer, type TestBalancer } from './support/balancer.ts';
-import { until } from './support/until.ts';
+import { signal } from '../../src/haproxy/process-signal.ts';
+import { parseServerLine } from '../../src/haproxy/server-line.ts';
+import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { until } from '../support/until.ts';
 
 // What an outsider may do between changes of the registry; the balancer has to notice and heal.
 type Act =

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ask, startApp } from './support/app.ts';
-import { startBalancer, type TestBalancer } from './support/balancer.ts';
-import { until } from './support/until.ts';
+import { ask, startApp } from '../support/app.ts';
+import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { until } from '../support/until.ts';
 
 // A new service costs one reload, and none where HAProxy can add a backend (3.4): `HAPROXY_BIN` decides which is tested.
 describe('a service', () => {
