@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { type Catalog, emptyCatalog, endOverrides, type Folded, foldEvent } from '../catalog/catalog.ts';
+import type { OverrideTarget } from '../catalog/overrides.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { afterStep, planChanges } from '../haproxy/plan.ts';
 import { reconcile } from '../haproxy/running-state.ts';
@@ -23,6 +24,7 @@ import type { FrameSettings } from '../render/view.ts';
 import { Burials } from './graveyard.ts';
 import type { Guarding } from './guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { Overriding } from './overriding.ts';
 import { Progress } from './progress.ts';
 import { Reloads } from './reloads.ts';
 import type { StateFiles } from './state-files.ts';
@@ -35,6 +37,7 @@ export type BalancerParts = {
   readonly link: RuntimeLink;
   readonly files: StateFiles;
   readonly guarding: Guarding;
+  readonly overriding: Overriding;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly reloadIntervalMs: number;
@@ -116,8 +119,17 @@ export class Balancer {
 
   /** Takes what the registry said. Folding is immediate; applying follows in the next round. */
   offer(event: RegistryEvent): void {
-    const { metrics, logger, guarding } = this.#parts;
-    const folded = foldEvent(this.#catalog, event);
+    this.#take(foldEvent(this.#catalog, event), event.kind === 'changes');
+  }
+
+  /** The time of these overrides is up. */
+  endOverrides(targets: readonly OverrideTarget[]): void {
+    this.#take(endOverrides(this.#catalog, targets), true);
+  }
+
+  #take(fold: Folded, live: boolean): void {
+    const { metrics, logger, guarding, overriding } = this.#parts;
+    const folded = overriding.take(fold, live);
     const { catalog, touched, changes, rejections } = folded;
     this.#catalog = catalog;
     guarding.fold(folded);
@@ -143,7 +155,7 @@ export class Balancer {
 
   /** Replaces the empty catalog by one from disk, before anything is served. */
   preload(catalog: Catalog): void {
-    this.#catalog = catalog;
+    this.#catalog = this.#parts.overriding.adopt(catalog);
   }
 
   /**

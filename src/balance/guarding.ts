@@ -8,7 +8,7 @@ import {
   nextDeadline,
   stepGuard,
 } from '../catalog/guard.ts';
-import { guardEvents, guardedCatalog } from '../catalog/losses.ts';
+import { guardEvents, guardedCatalog, isTakenOut, overridesOfHeld } from '../catalog/losses.ts';
 import type { Running } from '../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -49,7 +49,13 @@ export class Guarding {
 
   /** Takes what a fold of the registry's changes means. */
   fold(folded: Folded): void {
-    for (const event of guardEvents(folded, () => false)) this.#step(event);
+    const { catalog } = folded;
+    for (const event of guardEvents(folded, (service, id) => isTakenOut(catalog, service, id))) this.#step(event);
+    for (const { service, out, others } of overridesOfHeld(folded, this.#guard)) {
+      const present = catalog.services.get(service)?.instances.size ?? 0;
+      if (out.length > 0) this.#step({ kind: 'changed', service, present, expired: [], left: out, put: [] });
+      for (const id of others) this.#parts.onChange(service, id);
+    }
   }
 
   /** Takes what HAProxy's health checks say of the instances that are held. */

@@ -30,6 +30,7 @@ export function createBalanceMetrics(registry: Registry) {
     registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
     registryDisconnects: counter('registry_disconnects_total', 'How often the registry was lost.'),
     guardHeld: gauge('guard_held_instances', 'Instances lost all at once that are served all the same.', ['service']),
+    overrides: gauge('overrides', 'Overrides by operators that are in force, by kind.', ['kind']),
     drift: counter('drift_total', 'Differences found between HAProxy and what it was given, and healed.'),
     graveyard: gauge('lingering_servers', 'Servers that left and still have open connections.'),
     haproxyStarts: counter('haproxy_starts_total', 'How often HAProxy was started.'),

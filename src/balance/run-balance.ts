@@ -19,6 +19,7 @@ import { layoutOf } from './files.ts';
 import { Guarding, type HoldStatus } from './guarding.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
+import { type OverrideStatus, Overriding } from './overriding.ts';
 import { StateFiles } from './state-files.ts';
 import { watchTemplates } from './template-watch.ts';
 
@@ -50,6 +51,8 @@ export type BalanceHealth = {
   readonly refused: string | undefined;
   /** Services that lost many instances at once and are served as before. */
   readonly guarded: readonly HoldStatus[];
+  /** What operators took out of service, or gave another weight. */
+  readonly overrides: readonly OverrideStatus[];
   readonly rejected: readonly { readonly key: string; readonly reason: string; readonly lastGoodServes: boolean }[];
 };
 
@@ -102,6 +105,12 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     now,
     onChange: (service, id) => balancer.touch(service, id),
   });
+  const overriding = new Overriding({
+    metrics,
+    logger,
+    clocks: () => ({ now: now(), wall: parts.wall().getTime() }),
+    onDue: (targets) => balancer.endOverrides(targets),
+  });
   const { reloadIntervalMs } = settings;
   const balancer = new Balancer({
     templates,
@@ -110,6 +119,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     link,
     files,
     guarding,
+    overriding,
     metrics,
     logger,
     reloadIntervalMs,
@@ -169,6 +179,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       pendingReload: status.pending,
       refused: status.refused,
       guarded: guarding.status(),
+      overrides: overriding.status(catalog),
       rejected: catalog.rejected
         .valueSeq()
         .take(1000)
@@ -206,6 +217,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   } finally {
     await follower.close();
     guarding.close();
+    overriding.close();
     await balancer.stop(stopGraceMs);
     await closeAdmin();
   }

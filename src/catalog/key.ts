@@ -1,19 +1,24 @@
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import type { OverrideScope } from './overrides.ts';
 
 /** What a key under the root is about. */
 export type Subject =
   | { readonly kind: 'instance'; readonly service: ServiceName; readonly id: InstanceId }
   | { readonly kind: 'policy'; readonly service: ServiceName }
-  /** Not the catalog's: `balancers/`, `overrides/`, `releases/`, `keys/`. */
+  | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
+  /** Not the catalog's: `balancers/`, `releases/`, `keys/`. */
   | { readonly kind: 'other' };
 
 const other: Subject = { kind: 'other' };
 
-/** Reads a key relative to the root: `instances/<service>/<instance>` or `services/<service>`. */
+/**
+ * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`
+ * or `overrides/<service>/*`.
+ */
 export function parseKey(key: string): Parsed<Subject> {
   const [area, serviceText, idText, ...rest] = key.split('/');
-  if (area === 'balancers' || area === 'releases' || area === 'overrides' || area === 'keys') return accepted(other);
+  if (area === 'balancers' || area === 'releases' || area === 'keys') return accepted(other);
   if (area === 'instances' && serviceText !== undefined && idText !== undefined && rest.length === 0) {
     const service = parseServiceName(serviceText);
     if (!service.ok) return service;
@@ -24,5 +29,14 @@ export function parseKey(key: string): Parsed<Subject> {
     const service = parseServiceName(serviceText);
     return service.ok ? accepted({ kind: 'policy', service: service.value }) : service;
   }
-  return refused(`${quote(key)} is neither instances/<service>/<instance> nor services/<service>`);
+  if (area === 'overrides' && serviceText !== undefined && idText !== undefined && rest.length === 0) {
+    const service = parseServiceName(serviceText);
+    if (!service.ok) return service;
+    if (idText === '*') return accepted({ kind: 'override', service: service.value, scope: '*' });
+    const id = parseInstanceId(idText);
+    return id.ok ? accepted({ kind: 'override', service: service.value, scope: id.value }) : id;
+  }
+  return refused(
+    `${quote(key)} is none of instances/<service>/<instance>, services/<service>, overrides/<service>/<instance or *>`,
+  );
 }

@@ -1,9 +1,10 @@
-import { Map as PersistentMap } from 'immutable';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { defaultPolicy } from '../model/policy.ts';
+import { takesOut } from '../model/override.ts';
 import type { Catalog, Folded, Service } from './catalog.ts';
+import { emptyService } from './fold.ts';
 import type { Guard, GuardEvent } from './guard.ts';
+import { overridden, overrideOf } from './overrides.ts';
 
 /**
  * What a fold means for the guard. The registry does not say why a key is gone, so intent is read from what stood there
@@ -34,6 +35,29 @@ export function guardEvents(
   return events;
 }
 
+/** Whether an operator took the instance out of service. */
+export function isTakenOut(catalog: Catalog, service: ServiceName, id: InstanceId): boolean {
+  const override = overrideOf(catalog.overrides, service, id);
+  return override !== undefined && takesOut(override);
+}
+
+/** What new overrides mean for those that are held: who is taken out is let go of, the others are served otherwise. */
+export function overridesOfHeld(
+  { catalog, overrides }: Folded,
+  guard: Guard,
+): readonly {
+  readonly service: ServiceName;
+  readonly out: readonly InstanceId[];
+  readonly others: readonly InstanceId[];
+}[] {
+  return [...new Set(overrides.map(({ service }) => service))].flatMap((service) => {
+    const held = [...(guard.holds.get(service)?.instances.keys() ?? [])];
+    if (held.length === 0) return [];
+    const out = held.filter((id) => isTakenOut(catalog, service, id));
+    return [{ service, out, others: held.filter((id) => !out.includes(id)) }];
+  });
+}
+
 /** The catalog as it should be served: what the registry has, and what the guard holds. */
 export function guardedCatalog(catalog: Catalog, guard: Guard): Catalog {
   if (guard.holds.isEmpty()) return catalog;
@@ -50,11 +74,7 @@ function guardedService(catalog: Catalog, guard: Guard, name: ServiceName): Serv
   const service = catalog.services.get(name);
   const held = guard.holds.get(name)?.instances;
   if (held === undefined) return service;
-  const found = service ?? {
-    name,
-    policy: defaultPolicy,
-    declared: false,
-    instances: PersistentMap<InstanceId, Instance>(),
-  };
-  return { ...found, instances: found.instances.merge(held) };
+  const found = service ?? emptyService(name);
+  const served = held.map((instance) => overridden(instance, overrideOf(catalog.overrides, name, instance.id)));
+  return { ...found, instances: found.instances.merge(served) };
 }

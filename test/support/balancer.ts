@@ -7,6 +7,7 @@ import { Balancer } from '../../src/balance/balancer.ts';
 import { layoutOf } from '../../src/balance/files.ts';
 import { Guarding } from '../../src/balance/guarding.ts';
 import { createBalanceMetrics } from '../../src/balance/metrics.ts';
+import { Overriding } from '../../src/balance/overriding.ts';
 import { StateFiles } from '../../src/balance/state-files.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
 import { ManagedHaproxy } from '../../src/haproxy/managed-haproxy.ts';
@@ -73,6 +74,12 @@ export async function startBalancer(
     now,
     onChange: (service, id) => balancer.touch(service, id),
   });
+  const overriding = new Overriding({
+    metrics,
+    logger,
+    clocks: () => ({ now: now(), wall: Date.now() }),
+    onDue: (targets) => balancer.endOverrides(targets),
+  });
   const balancer = new Balancer({
     templates,
     frame,
@@ -80,6 +87,7 @@ export async function startBalancer(
     link,
     files,
     guarding,
+    overriding,
     metrics,
     logger,
     reloadIntervalMs,
@@ -143,6 +151,7 @@ export async function startBalancer(
     },
     async stop(): Promise<void> {
       guarding.close();
+      overriding.close();
       await balancer.stop(0);
       await rm(dir, { recursive: true, force: true });
     },

@@ -1,0 +1,185 @@
+import { Map as PersistentMap } from 'immutable';
+import { type Instance, parseInstance } from '../model/instance.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import { type Override, parseOverride } from '../model/override.ts';
+import { accepted, type Parsed } from '../model/parsed.ts';
+import { defaultPolicy, type Policy, parsePolicy } from '../model/policy.ts';
+import type { Revision } from '../model/revision.ts';
+import { TouchedGathering } from '../model/touched.ts';
+import type { Entry } from '../registry/registry.ts';
+import type { Catalog, Folded, Rejection, Removal, Service } from './catalog.ts';
+import { parseKey, type Subject } from './key.ts';
+import {
+  deleteOverride,
+  type Overrides,
+  type OverrideTarget,
+  type OverrideTransition,
+  overridden,
+  overrideAnew,
+  overrideOf,
+  setOverride,
+} from './overrides.ts';
+
+/** One fold while it is made. */
+export class Fold {
+  readonly #before: Catalog;
+  readonly #services: Catalog['services'];
+  readonly #accepted: Catalog['accepted'];
+  readonly #rejected: Catalog['rejected'];
+  #overrides: Overrides;
+  readonly #touched = new TouchedGathering();
+  readonly #rejections: Rejection[] = [];
+  readonly #removals: Removal[] = [];
+  readonly #transitions: OverrideTransition[] = [];
+  #changes = 0;
+
+  constructor(catalog: Catalog) {
+    this.#before = catalog;
+    this.#services = catalog.services.asMutable();
+    this.#accepted = catalog.accepted.asMutable();
+    this.#rejected = catalog.rejected.asMutable();
+    this.#overrides = catalog.overrides;
+  }
+
+  put(entry: Entry): void {
+    const { key, value } = entry;
+    const subject = parseKey(key);
+    if (subject.ok && subject.value.kind === 'other') return;
+    const parsed = subject.ok ? this.#parse(subject.value, value) : subject;
+    if (!parsed.ok) {
+      this.#reject(entry, parsed.reason);
+      return;
+    }
+    this.#rejected.delete(key);
+    const same = this.#accepted.get(key)?.value === value;
+    this.#accepted.set(key, entry);
+    if (!same) parsed.value();
+  }
+
+  delete(key: string): void {
+    this.#rejected.delete(key);
+    const held = this.#accepted.get(key);
+    const subject = parseKey(key);
+    if (!subject.ok || held === undefined) return;
+    this.#accepted.delete(key);
+    switch (subject.value.kind) {
+      case 'instance': {
+        const { service: name, id } = subject.value;
+        const instance = this.#services.get(name)?.instances.get(id);
+        if (instance !== undefined) this.#removals.push({ instance, leased: held.leased });
+        this.#instance(name, id, undefined);
+        break;
+      }
+      case 'policy':
+        this.#policy(subject.value.service, undefined);
+        break;
+      case 'override':
+        this.override(subject.value, undefined, 'removed');
+        break;
+      case 'other':
+        break;
+    }
+  }
+
+  /** Puts an override in force, or ends the one that is. */
+  override({ service: name, scope }: OverrideTarget, override: Override | undefined, why: 'removed' | 'expired'): void {
+    const target = { service: name, scope };
+    const before = this.#overrides.get(name)?.get(scope);
+    if (before !== undefined) {
+      const reason = override === undefined ? why : 'replaced';
+      this.#transitions.push({ ...target, kind: 'ended', override: before, reason });
+    } else if (override === undefined) return;
+    if (override !== undefined) this.#transitions.push({ ...target, kind: 'began', override });
+    this.#overrides =
+      override === undefined ? deleteOverride(this.#overrides, target) : setOverride(this.#overrides, target, override);
+    this.#changes += 1;
+    const service = this.#services.get(name);
+    if (service === undefined) return;
+    const { instances, ids } = overrideAnew(this.#overrides, target, service);
+    if (ids.length === 0) return;
+    this.#services.set(name, { ...service, instances });
+    for (const id of ids) this.#touched.instance(name, id);
+  }
+
+  result(revision: Revision): Folded {
+    return {
+      catalog: {
+        ...this.#before,
+        revision,
+        services: this.#services.asImmutable(),
+        overrides: this.#overrides,
+        accepted: this.#accepted.asImmutable(),
+        rejected: this.#rejected.asImmutable(),
+      },
+      touched: this.#touched.take(),
+      changes: this.#changes,
+      rejections: this.#rejections,
+      removals: this.#removals,
+      overrides: this.#transitions,
+    };
+  }
+
+  #reject({ key, revision }: Entry, reason: string): void {
+    const rejection = { key, reason, revision, lastGoodServes: this.#accepted.has(key) };
+    const known = this.#rejected.get(key);
+    this.#rejected.set(key, rejection);
+    if (known?.reason !== reason) this.#rejections.push(rejection);
+  }
+
+  /** What is to be done with the value. */
+  #parse(subject: Subject, value: string): Parsed<() => void> {
+    switch (subject.kind) {
+      case 'instance': {
+        const { service, id } = subject;
+        const instance = parseInstance(service, id, value);
+        return instance.ok ? accepted(() => this.#instance(service, id, instance.value)) : instance;
+      }
+      case 'policy': {
+        const policy = parsePolicy(value);
+        return policy.ok ? accepted(() => this.#policy(subject.service, policy.value)) : policy;
+      }
+      case 'override': {
+        const override = parseOverride(value);
+        return override.ok ? accepted(() => this.override(subject, override.value, 'removed')) : override;
+      }
+      case 'other':
+        return accepted(() => undefined);
+    }
+  }
+
+  #instance(name: ServiceName, id: InstanceId, instance: Instance | undefined): void {
+    this.#touched.instance(name, id);
+    this.#update(name, (service) => {
+      const served = instance && overridden(instance, overrideOf(this.#overrides, name, id));
+      const registered = set(service.registered, id, instance);
+      const shared = service.instances === service.registered && served === instance;
+      return { ...service, registered, instances: shared ? registered : set(service.instances, id, served) };
+    });
+  }
+
+  #policy(name: ServiceName, policy: Policy | undefined): void {
+    this.#touched.service(name);
+    const declared = policy !== undefined;
+    this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared }));
+  }
+
+  #update(name: ServiceName, change: (service: Service) => Service): void {
+    const before = this.#services.get(name);
+    const after = change(before ?? emptyService(name));
+    const isThere = after.declared || after.instances.size > 0;
+    if (isThere) this.#services.set(name, after);
+    else this.#services.delete(name);
+    if ((before !== undefined) !== isThere) this.#touched.service(name);
+    this.#changes += 1;
+  }
+}
+
+function set(instances: Service['instances'], id: InstanceId, instance: Instance | undefined): Service['instances'] {
+  return instance === undefined ? instances.delete(id) : instances.set(id, instance);
+}
+
+/** A service that nobody has declared or joined. */
+export function emptyService(name: ServiceName): Service {
+  const none = PersistentMap<InstanceId, Instance>();
+  return { name, policy: defaultPolicy, declared: false, registered: none, instances: none };
+}

@@ -1,0 +1,119 @@
+import * as v from 'valibot';
+import { parseRecord } from './json.ts';
+import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { parseWeight } from './whole-number.ts';
+
+/** What an operator does to an instance, whatever its registration says. */
+export type OverrideEffect =
+  /** No new requests; open ones go on. */
+  | { readonly kind: 'drain' }
+  /** No requests and no health checks. */
+  | { readonly kind: 'maintenance' }
+  /** This weight instead of the registered one; 0 is a drain. */
+  | { readonly kind: 'weight'; readonly weight: number };
+
+/** An operator's word about one instance or a whole service, as `overrides/<service>/<instance>` or `/*` holds it. */
+export type Override = {
+  readonly effect: OverrideEffect;
+  /** `user@host`, for those who wonder. */
+  readonly who: string | undefined;
+  readonly why: string | undefined;
+  /** When it was said, by the clock of the one who said it; ms since 1970. */
+  readonly at: number | undefined;
+  /** When it ends by the same clock; undefined: when somebody clears it. */
+  readonly until: number | undefined;
+};
+
+// Shown on terminals and in logs: nothing that moves a cursor, ends a line or turns the direction of writing.
+const harmless = /^[^\p{C}\p{Zl}\p{Zp}]*$/u;
+const instant = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?Z$/;
+
+const text = (most: number) =>
+  v.pipe(
+    v.string('it is not a string'),
+    v.minLength(1, 'is empty'),
+    v.maxLength(most, `is longer than ${most}`),
+    v.regex(harmless, 'has a control character'),
+  );
+const time = v.pipe(
+  v.string('it is not a string'),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const ms = instant.test(dataset.value) ? Date.parse(dataset.value) : Number.NaN;
+    if (!Number.isNaN(ms)) return ms;
+    addIssue({ message: `${quote(dataset.value)} is not a time like 2026-01-31T09:30:00Z` });
+    return NEVER;
+  }),
+);
+const weight = v.pipe(
+  v.number('it is not a number'),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const parsed = parseWeight(dataset.value);
+    if (parsed.ok) return parsed.value;
+    addIssue({ message: parsed.reason });
+    return NEVER;
+  }),
+);
+
+const said = {
+  who: v.optional(text(128)),
+  why: v.optional(text(256)),
+  at: v.optional(time),
+  until: v.optional(time),
+};
+const schema = v.variant(
+  'kind',
+  [
+    v.strictObject({ kind: v.literal('drain'), ...said }),
+    v.strictObject({ kind: v.literal('maintenance'), ...said }),
+    v.strictObject({
+      kind: v.literal('weight'),
+      weight,
+      ...said,
+    }),
+  ],
+  'is none of drain, maintenance, weight',
+);
+
+/**
+ * Reads an override's JSON: `{"kind":"drain"}`, `{"kind":"maintenance"}` or `{"kind":"weight","weight":10}`, each with
+ * `who`, `why`, `at` and `until` or without. Unknown fields are refused: what they were meant to limit would not hold.
+ */
+export function parseOverride(value: string): Parsed<Override> {
+  const json = parseRecord(value);
+  if (!json.ok) return json;
+  const result = v.safeParse(schema, Object.fromEntries(json.value), { abortEarly: true });
+  if (!result.success) {
+    const [issue] = result.issues;
+    const where = v.getDotPath(issue) ?? 'override';
+    if (issue.type === 'strict_object' && issue.expected === 'never') {
+      return refused(`${quote(where)} is not a field of an override`);
+    }
+    return refused(`${where}: ${issue.message}`);
+  }
+  const { who, why, at, until } = result.output;
+  if (at !== undefined && until !== undefined && until <= at) return refused('until: it is not after at');
+  return accepted({ effect: effectOf(result.output), who, why, at, until });
+}
+
+function effectOf(output: v.InferOutput<typeof schema>): OverrideEffect {
+  return output.kind === 'weight' ? { kind: 'weight', weight: output.weight } : { kind: output.kind };
+}
+
+/** An override as plain values: what is written to the registry, and shown to whoever asks. */
+export function overrideFields({ effect, who, why, at, until }: Override) {
+  return {
+    ...effect,
+    who,
+    why,
+    at: at === undefined ? undefined : new Date(at).toISOString(),
+    until: until === undefined ? undefined : new Date(until).toISOString(),
+  };
+}
+
+/** The value that `parseOverride` reads back. */
+export const formatOverride = (override: Override): string => JSON.stringify(overrideFields(override));
+
+/** Whether it keeps new requests away. */
+export function takesOut({ effect }: Override): boolean {
+  return effect.kind !== 'weight' || effect.weight === 0;
+}
