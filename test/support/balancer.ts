@@ -139,6 +139,7 @@ export async function startBalancer(
     config: () => readFile(layout.config, 'utf8'),
     routes: () => readFile(layout.routesMap, 'utf8'),
     guarding,
+    overriding,
     /** What an outsider says to HAProxy, past the balancer. */
     async command(...commands: readonly string[]): Promise<readonly string[]> {
       const path = layout.runtimeSocket;
