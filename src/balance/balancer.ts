@@ -167,7 +167,7 @@ export class Balancer {
     this.#touched.take();
     this.#render(renderAll(this.#templates, frame, this.#parts.guarding.served(this.#catalog)));
     const lastGood = await files.readServed();
-    const running = await haproxy.findRunning();
+    const running = await haproxy.findRunning(lastGood !== undefined);
     if (running?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');
       this.#served = lastGood;
@@ -418,8 +418,9 @@ export class Balancer {
     const { haproxy, files, logger, metrics } = this.#parts;
     const desired = withoutUnusedPolicies(this.#templates, this.#desired);
     const checked = await files.check(desired);
+    let undo = async (): Promise<void> => undefined;
     if (checked.ok) {
-      await files.replace(desired, checked.config);
+      undo = await files.replace(desired, checked.config);
       this.#served = desired;
     } else if (lastGood !== undefined) {
       logger.error({ event: 'config-refused', reason: checked.reason }, `${checked.reason}; the last good one serves`);
@@ -427,7 +428,10 @@ export class Balancer {
       this.#reloads.need({ kind: 'start' });
       this.#reloads.refuse(checked);
     } else throw new Fault('config-check', checked.reason);
-    const processes = await haproxy.start();
+    const processes = await haproxy.start().catch(async (error: unknown) => {
+      await undo();
+      throw error;
+    });
     await files.reloaded();
     metrics.haproxyStarts.inc();
     this.#worker = processes.workerPid;

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { describeReason, type ReloadReason } from '../haproxy/plan.ts';
+import { Fault } from '../model/fault.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
@@ -71,18 +72,20 @@ export class Reloads {
     this.#next = started + this.#parts.intervalMs;
     const revision = String(target.revision);
     const checked = await files.check(target);
-    if (!checked.ok) {
+    const refused = (reason: string): Reloaded => {
       metrics.reloads.inc({ result: 'refused' });
-      this.refuse(checked);
-      logger.error({ event: 'config-refused', reason: checked.reason, revision }, checked.reason);
+      this.refuse({ ok: false, config: checked.config, reason });
+      logger.error({ event: 'config-refused', reason, revision }, reason);
       return { kind: 'refused' };
-    }
+    };
+    if (!checked.ok) return refused(checked.reason);
     const undo = await files.replace(target, checked.config);
     let workerPid: number | undefined;
     try {
       workerPid = (await haproxy.reload()).workerPid;
     } catch (error) {
       await undo();
+      if (error instanceof Fault && error.code === 'config-check') return refused(error.toString());
       metrics.reloads.inc({ result: 'failed' });
       metrics.reloadFailed.set(1);
       throw error;

@@ -1,8 +1,6 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
-import { readVersion } from '../haproxy/check.ts';
-import { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
 import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { formatAddress } from '../model/address.ts';
 import { formatDuration } from '../model/duration.ts';
@@ -19,6 +17,7 @@ import { layoutOf } from './files.ts';
 import { Guarding, type HoldStatus } from './guarding.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
+import { openHaproxy } from './open-haproxy.ts';
 import { type OverrideStatus, Overriding } from './overriding.ts';
 import { StateFiles } from './state-files.ts';
 import { watchTemplates } from './template-watch.ts';
@@ -43,7 +42,8 @@ export type BalanceHealth = {
   /** HAProxy serves a complete view of the registry (perhaps the last known one). */
   readonly ready: boolean;
   readonly registry: { readonly connected: boolean; readonly reason: string | undefined; readonly staleMs: number };
-  readonly haproxyVersion: string;
+  /** Of the one that serves; undefined before it does. */
+  readonly haproxyVersion: string | undefined;
   readonly revisionSeen: string;
   readonly revisionApplied: string;
   readonly services: Readonly<Record<string, number>>;
@@ -70,19 +70,17 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     hardStopAfterMs: settings.hardStopAfterMs,
   };
   checkFolder(layout.runtimeSocket);
-  const executable = settings.haproxy ?? 'haproxy';
-  const [haproxyVersion, templates] = await Promise.all([
-    readVersion(executable),
+  const [haproxy, templates] = await Promise.all([
+    openHaproxy(settings.haproxy, {
+      layout,
+      logger,
+      signal,
+      onExit: (reason) => balancer.haproxyExited(reason),
+    }),
     loadTemplates(parts.shippedTemplates, settings.templates),
   ]);
+  let haproxyVersion: string | undefined;
   const metrics = createBalanceMetrics(parts.metrics);
-  const haproxy = new ManagedHaproxy({
-    executable,
-    configFile: layout.config,
-    masterSocket: layout.masterSocket,
-    logger,
-    onExit: (reason) => balancer.haproxyExited(reason),
-  });
   const files = new StateFiles({
     layout,
     check: (file) => haproxy.check(file),
@@ -201,9 +199,14 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   try {
     // Without a view of the registry there is nothing to serve, and answering 404 would be worse than not answering.
     await first.promise;
+    const started = now();
     if (!signal.aborted) {
-      const started = now();
-      await balancer.start();
+      await balancer.start().catch((error: unknown) => {
+        if (!signal.aborted) throw error;
+      });
+    }
+    if (!signal.aborted) {
+      haproxyVersion = (await haproxy.processes())?.version;
       const ms = Math.round(now() - started);
       logger.info(
         { event: 'serving', http: frame.bind, haproxy: haproxyVersion, ms },

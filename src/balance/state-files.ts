@@ -72,9 +72,12 @@ export class StateFiles {
 
   /** What the files of an earlier run say, if they are there. */
   async readServed(): Promise<Rendered | undefined> {
-    const { config, routesMap } = this.#options.layout;
+    const { layout } = this.#options;
     try {
-      return parseConfig(await readFile(config, 'utf8'), await readFile(routesMap, 'utf8'));
+      const [config, routes] = [await readFile(layout.config, 'utf8'), await readFile(layout.routesMap, 'utf8')];
+      this.#writtenConfig = config;
+      this.#writtenRoutes = routes;
+      return parseConfig(config, routes);
     } catch {
       return undefined;
     }
@@ -98,7 +101,7 @@ export class StateFiles {
     return { ok: false, config, reason: `${at}${from}: HAProxy refuses it: ${first?.text ?? 'no reason given'}` };
   }
 
-  /** Puts the configuration and the map in place; the answer puts the former ones back. */
+  /** Puts the configuration and the map in place; the answer puts the former ones back, or none where none were. */
   async replace(rendered: Rendered, config: string): Promise<() => Promise<void>> {
     await this.#pauseSaving();
     const { layout } = this.#options;
@@ -107,6 +110,10 @@ export class StateFiles {
     await this.#write(config, formatRoutes(rendered.routes));
     return async () => {
       if (before.config !== '') await this.#write(before.config, before.routes);
+      else {
+        await unlink(layout.config).catch(() => undefined);
+        this.#writtenConfig = '';
+      }
       await this.reloaded();
     };
   }

@@ -1,17 +1,37 @@
 import type { Checked } from './check.ts';
-import type { Processes } from './master.ts';
+
+/** HAProxy's processes, as whoever runs it tells. */
+export type Processes = {
+  /** Undefined where no master can be asked. */
+  readonly masterPid: number | undefined;
+  /** The one that serves; undefined when there is none at the moment. */
+  readonly workerPid: number | undefined;
+  /** Workers of earlier reloads that still finish their connections (HAProxy lists a bounded number). */
+  readonly oldWorkers: number;
+  /** `2.6.12`, of the one that serves. */
+  readonly version: string | undefined;
+};
 
 /** The HAProxy that a balancer keeps true, whoever runs it. */
 export interface Haproxy {
-  /** Whether it would load this file. */
+  /** Whether it would load this file. One that cannot be asked says yes, and its reload then decides. */
   check(file: string): Promise<Checked>;
-  /** What runs already, from before; undefined when nothing does. */
-  findRunning(): Promise<Processes | undefined>;
-  /** Has it serve the file on disk, from nothing. Rejects with Fault `address-in-use` or `haproxy-start`. */
+  /**
+   * What runs already, from before; undefined when nothing does. `expected` says that a good file is there to start on:
+   * one that others start is then waited for.
+   */
+  findRunning(expected: boolean): Promise<Processes | undefined>;
+  /**
+   * Has it serve the file on disk, from nothing. Rejects with Fault `address-in-use` or `haproxy-start`, and as `reload`
+   * where others have started it.
+   */
   start(): Promise<Processes>;
   /** What runs now; undefined while nothing answers. */
   processes(): Promise<Processes | undefined>;
-  /** A hot reload of the file on disk. Rejects with Fault `haproxy-reload`; the old worker then still serves. */
+  /**
+   * A hot reload of the file on disk. Rejects with Fault `haproxy-reload`, or `config-check` when it refuses a file that
+   * nothing could check before; the old worker then still serves.
+   */
   reload(): Promise<Processes>;
   /** Lets go of it. One of ours ends, after its open requests (at most `graceMs`). */
   stop(graceMs: number): Promise<void>;

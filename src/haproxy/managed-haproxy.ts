@@ -4,8 +4,8 @@ import { execa } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { type Checked, checkConfig } from './check.ts';
-import type { Haproxy } from './haproxy.ts';
-import { type Processes, readProcesses, reloadMaster } from './master.ts';
+import type { Haproxy, Processes } from './haproxy.ts';
+import { readProcesses, reloadMaster } from './master.ts';
 import { isAlive, signal } from './process-signal.ts';
 
 export type ManagedOptions = {

@@ -10,7 +10,13 @@ const worker = (pid: number, reloads: number) =>
 describe('show proc', () => {
   test('names the worker that serves and counts the old ones', () => {
     const answer = `${heading}${master}# workers\n${worker(9505, 0)}# old workers\n${worker(9454, 2)}\n`;
-    expect(parseProcesses(answer)).toEqual({ masterPid: 9448, failedReloads: 1, workerPid: 9505, oldWorkers: 1 });
+    expect(parseProcesses(answer)).toEqual({
+      masterPid: 9448,
+      failedReloads: 1,
+      workerPid: 9505,
+      oldWorkers: 1,
+      version: '3.4.7',
+    });
   });
 
   test('takes the youngest of the old ones where the new one died while loading', () => {

@@ -1,17 +1,11 @@
 import { createConnection } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Fault } from '../model/fault.ts';
+import type { Processes } from './haproxy.ts';
 import { isAlive } from './process-signal.ts';
 
-/** HAProxy's processes, from `show proc` on the master's socket. */
-export type Processes = {
-  readonly masterPid: number;
-  readonly failedReloads: number;
-  /** The one that serves; undefined when there is none at the moment. */
-  readonly workerPid: number | undefined;
-  /** Workers of earlier reloads that still finish their connections (HAProxy lists a bounded number). */
-  readonly oldWorkers: number;
-};
+/** What `show proc` on the master's socket tells. */
+type MasterAnswer = Processes & { readonly masterPid: number; readonly failedReloads: number };
 
 /** Asks the master one thing and reads to the end. Rejects with Fault `haproxy-reload`. */
 function askMaster(path: string, command: string, deadlineMs: number): Promise<string> {
@@ -39,8 +33,8 @@ function askMaster(path: string, command: string, deadlineMs: number): Promise<s
 }
 
 /** Reads what `show proc` answers. Undefined when it is not such an answer (the master is re-executing itself). */
-export function parseProcesses(answer: string): Processes | undefined {
-  const master = /^(\d+)\s+master\s+\d+ \[failed: (\d+)\]/m.exec(answer);
+export function parseProcesses(answer: string): MasterAnswer | undefined {
+  const master = /^(\d+)\s+master\s+\d+ \[failed: (\d+)\](?:\s+\S+\s+(\d+\.\d+[^\s-]*))?/m.exec(answer);
   if (!master) return undefined;
   const [current = '', old = ''] = answer.split('# old workers');
   const olds = [...old.matchAll(/^(\d+)\s+worker\s+(\d+)/gm)]
@@ -54,11 +48,12 @@ export function parseProcesses(answer: string): Processes | undefined {
     failedReloads: Number(master[2]),
     workerPid: serving,
     oldWorkers: olds.length,
+    version: master[3],
   };
 }
 
 /** The processes, or undefined while the master does not say. */
-export async function readProcesses(path: string, deadlineMs: number): Promise<Processes | undefined> {
+export async function readProcesses(path: string, deadlineMs: number): Promise<MasterAnswer | undefined> {
   try {
     return parseProcesses(await askMaster(path, 'show proc', deadlineMs));
   } catch (error) {
@@ -68,10 +63,15 @@ export async function readProcesses(path: string, deadlineMs: number): Promise<P
 }
 
 /**
- * Reloads and gives the new processes, once the new worker serves. Rejects with Fault `haproxy-reload` when HAProxy
- * refused the configuration, in which case the old worker still serves.
+ * Reloads and gives the new processes, once the new worker serves. Rejects with Fault `haproxy-refused` when HAProxy
+ * refused the configuration, in which case the old worker still serves, and `haproxy-reload` when it did not come to that.
+ * `hasEnded` tells whether the master is gone for good, after so many ms without an answer.
  */
-export async function reloadMaster(path: string, deadlineMs: number): Promise<Processes> {
+export async function reloadMaster(
+  path: string,
+  deadlineMs: number,
+  hasEnded = (masterPid: number, _quietMs: number): boolean => !isAlive(masterPid),
+): Promise<MasterAnswer> {
   const deadline = performance.now() + deadlineMs;
   const before = await readProcesses(path, 2000);
   if (before === undefined) throw new Fault('haproxy-reload', 'the master does not answer', { where: path });
@@ -81,13 +81,15 @@ export async function reloadMaster(path: string, deadlineMs: number): Promise<Pr
     throw error;
   });
   if (answer.includes('Success=0')) throw refused(path, answer.replace(/^Success=0\s*(--)?\s*/, '').trim());
+  let answered = performance.now();
   for (;;) {
     const now = await readProcesses(path, 1000);
     if (now !== undefined) {
+      answered = performance.now();
       if (now.failedReloads > before.failedReloads) throw refused(path, '');
       if (now.workerPid !== undefined && now.workerPid !== before.workerPid) return now;
     }
-    if (now === undefined && !isAlive(before.masterPid)) {
+    if (now === undefined && hasEnded(before.masterPid, performance.now() - answered)) {
       throw new Fault('haproxy-reload', 'HAProxy ended while it was reloading', { where: path });
     }
     if (performance.now() > deadline) {
@@ -100,7 +102,7 @@ export async function reloadMaster(path: string, deadlineMs: number): Promise<Pr
 
 function refused(path: string, log: string): Fault {
   const last = log.split('\n').findLast((line) => line.includes('[ALERT]'));
-  return new Fault('haproxy-reload', `HAProxy refused the reload${last === undefined ? '' : `: ${last.trim()}`}`, {
+  return new Fault('haproxy-refused', `HAProxy refused the reload${last === undefined ? '' : `: ${last.trim()}`}`, {
     where: path,
     hint: "the old worker goes on serving; HAProxy's log says more",
   });

@@ -7,6 +7,7 @@ export type FaultCode =
   | 'haproxy-missing'
   | 'haproxy-start'
   | 'haproxy-reload'
+  | 'haproxy-refused'
   | 'haproxy-runtime'
   | 'address-in-use'
   | 'registry-unreachable'

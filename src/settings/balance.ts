@@ -1,11 +1,11 @@
 import type { Address } from '../model/address.ts';
-import type { Fault } from '../model/fault.ts';
+import { Fault } from '../model/fault.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, type Machine, optional } from './option.ts';
 import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { addressWord, durationWord, pathWord, word } from './words.ts';
+import { addressWord, choiceWord, durationWord, pathWord, word } from './words.ts';
 
 /** What an operator sets for a balancer. */
 export type BalanceSettings = {
@@ -18,7 +18,8 @@ export type BalanceSettings = {
   readonly admin: Address;
   /** A folder with own templates; the shipped ones stand in for those that it does not have. */
   readonly templates: string | undefined;
-  readonly haproxy: string | undefined;
+  /** Who runs HAProxy, and how it is made to load a file. */
+  readonly haproxy: HaproxySettings;
   /** Reloads are at least this far apart, in ms; the first is immediate. */
   readonly reloadIntervalMs: number;
   /** How long an old worker may finish its connections after a reload, in ms. */
@@ -31,6 +32,12 @@ export type BalanceSettings = {
     readonly windowMs: number;
   };
 };
+
+/** `executable`: the one named; undefined takes the one on PATH. */
+export type HaproxySettings =
+  | { readonly mode: 'managed'; readonly executable: string | undefined }
+  | { readonly mode: 'attached'; readonly executable: string | undefined }
+  | { readonly mode: 'command'; readonly checkCommand: string | undefined; readonly reloadCommand: string };
 
 /** Reads `50%` and gives 0.5. */
 function parseShare(text: string): Parsed<number> {
@@ -84,8 +91,27 @@ export const balanceCommand = declareCommand({
     }),
     haproxy: optional({
       placeholder: 'FILE',
-      description: 'the haproxy to run, when it is not the one on PATH',
+      description: 'the haproxy to run and to check with, when it is not the one on PATH',
       word: pathWord,
+    }),
+    haproxyMode: defaulted({
+      placeholder: 'MODE',
+      description:
+        'managed: pointsman runs HAProxy; attached: others run it, with its sockets in --dir; command: by the commands below',
+      word: choiceWord(['managed', 'attached', 'command']),
+      fallback: 'managed',
+    }),
+    checkCommand: optional({
+      placeholder: 'COMMAND',
+      description: 'with --haproxy-mode command: checks {file}, without a shell; left out, the reload decides',
+      word: word((text) =>
+        text.includes('{file}') ? accepted(text) : refused(`${quote(text)} does not say where {file} goes`),
+      ),
+    }),
+    reloadCommand: optional({
+      placeholder: 'COMMAND',
+      description: "with --haproxy-mode command: has HAProxy load --dir's haproxy.cfg, without a shell",
+      word: word((text) => (text.trim() === '' ? refused('a command is missing') : accepted(text))),
     }),
     reloadInterval: defaulted({
       placeholder: 'DURATION',
@@ -138,7 +164,9 @@ export const balanceCommand = declareCommand({
   ): { registry: RegistrySettings; layout: string | undefined; log: LogSettings; balance: BalanceSettings } | Fault => {
     const registry = registrySettings(values);
     if (registry instanceof Error) return registry;
-    const { id, dir, http, admin, haproxyTemplates: templates, haproxy } = values;
+    const haproxy = haproxySettings(values);
+    if (haproxy instanceof Error) return haproxy;
+    const { id, dir, http, admin, haproxyTemplates: templates } = values;
     const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs } = values;
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
@@ -146,3 +174,29 @@ export const balanceCommand = declareCommand({
     return { registry, layout: values.layout, log: logSettings(values), balance };
   },
 });
+
+function haproxySettings(values: {
+  readonly haproxyMode: HaproxySettings['mode'];
+  readonly haproxy: string | undefined;
+  readonly checkCommand: string | undefined;
+  readonly reloadCommand: string | undefined;
+}): HaproxySettings | Fault {
+  const { haproxyMode: mode, haproxy: executable, checkCommand, reloadCommand } = values;
+  if (mode === 'command') {
+    if (reloadCommand === undefined) {
+      return new Fault('settings', 'it is missing', {
+        where: '--reload-command',
+        hint: 'give it with --haproxy-mode command: systemctl reload-or-restart haproxy',
+      });
+    }
+    if (executable === undefined) return { mode, checkCommand, reloadCommand };
+    const hint = 'name it in --check-command';
+    return new Fault('settings', 'it does not go with --haproxy-mode command', { where: '--haproxy', hint });
+  }
+  const stray = reloadCommand !== undefined ? '--reload-command' : '--check-command';
+  if (reloadCommand === undefined && checkCommand === undefined) return { mode, executable };
+  return new Fault('settings', `it does not go with --haproxy-mode ${mode}`, {
+    where: stray,
+    hint: 'give --haproxy-mode command',
+  });
+}

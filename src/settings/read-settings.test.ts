@@ -47,7 +47,7 @@ describe('without any word, a balancer', () => {
         http: { host: '127.0.0.1', port: 8080, family: 'ipv4' },
         admin: { host: '127.0.0.1', port: 8404, family: 'ipv4' },
         templates: undefined,
-        haproxy: undefined,
+        haproxy: { mode: 'managed', executable: undefined },
         reloadIntervalMs: 1000,
         hardStopAfterMs: 600_000,
         guard: { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 },

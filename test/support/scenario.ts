@@ -7,7 +7,7 @@ import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
 import { type Answer, ask } from './app.ts';
 import { startEtcd } from './etcd.ts';
 import { freePorts } from './ports.ts';
-import { type PointsmanProcess, startPointsman } from './processes.ts';
+import { type PointsmanProcess, type StartOptions, startPointsman } from './processes.ts';
 import { until } from './until.ts';
 
 export type RegistryKind = 'folder' | 'etcd';
@@ -38,10 +38,14 @@ export async function startScenario(kind: RegistryKind) {
     etcd,
     location,
     balancer(...more: readonly string[]): PointsmanProcess {
-      return startPointsman([
+      return this.balancerWith({}, ...more);
+    },
+    balancerWith(options: StartOptions, ...more: readonly string[]): PointsmanProcess {
+      const args = [
         ...['balance', '--registry', location, '--dir', balancerDir, '--reload-interval', '50ms'],
         ...['--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`, ...more],
-      ]);
+      ];
+      return startPointsman(args, options);
     },
     register(id: string, address: string, ...more: readonly string[]): PointsmanProcess {
       const what = ['--service', 'web', '--id', id, '--address', address];

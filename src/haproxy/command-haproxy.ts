@@ -1,0 +1,116 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { execa, parseCommandString } from 'execa';
+import { Fault } from '../model/fault.ts';
+import { type Checked, parseCheckOutput } from './check.ts';
+import type { Haproxy, Processes } from './haproxy.ts';
+import { connectRuntime } from './runtime-connection.ts';
+
+export type CommandOptions = {
+  /** `haproxy -c -f {file}`; undefined when the reload has to decide. */
+  readonly checkCommand: string | undefined;
+  /** `systemctl reload haproxy`. */
+  readonly reloadCommand: string;
+  readonly runtimeSocket: string;
+};
+
+const checkMs = 30_000;
+const reloadMs = 60_000;
+const newWorkerMs = 30_000;
+const greetingMs = 300;
+const answerMs = 2000;
+const lookAgainMs = 20;
+
+/**
+ * HAProxy behind two commands: one checks a file, one has it loaded. Whether it was loaded is read from the runtime
+ * socket, where another worker must answer than before: an exit code says only that somebody was asked.
+ */
+export class CommandHaproxy implements Haproxy {
+  readonly #options: CommandOptions;
+
+  constructor(options: CommandOptions) {
+    this.#options = options;
+  }
+
+  async check(file: string): Promise<Checked> {
+    const { checkCommand } = this.#options;
+    if (checkCommand === undefined) return { ok: true };
+    const { exitCode, output } = await run(checkCommand, { file, deadlineMs: checkMs, code: 'config-check' });
+    return exitCode === 0 ? { ok: true } : { ok: false, problems: parseCheckOutput(output) };
+  }
+
+  findRunning(): Promise<Processes | undefined> {
+    return this.processes();
+  }
+
+  start(): Promise<Processes> {
+    return this.reload();
+  }
+
+  async processes(): Promise<Processes | undefined> {
+    const { runtimeSocket: path } = this.#options;
+    try {
+      const connection = await connectRuntime({ path, greetingMs, answerMs, onLost: () => undefined });
+      const [info = ''] = await connection.run(['show info']).finally(() => connection.close());
+      const pid = /^Pid: (\d+)$/m.exec(info)?.[1];
+      const version = /^Version: (\d+\.\d+[^\s-]*)/m.exec(info)?.[1];
+      return pid === undefined ? undefined : { masterPid: undefined, workerPid: Number(pid), oldWorkers: 0, version };
+    } catch (error) {
+      if (error instanceof Fault) return undefined;
+      throw error;
+    }
+  }
+
+  async reload(): Promise<Processes> {
+    const { checkCommand, reloadCommand, runtimeSocket } = this.#options;
+    const before = await this.processes();
+    const { exitCode, output } = await run(reloadCommand, { deadlineMs: reloadMs, code: 'haproxy-reload' });
+    if (exitCode !== 0) {
+      const said = output.trim().split('\n').at(-1) ?? '';
+      throw new Fault(
+        checkCommand === undefined ? 'config-check' : 'haproxy-reload',
+        `it ended with ${exitCode}${said === '' ? '' : `: ${said}`}`,
+        { where: `--reload-command ${reloadCommand}`, hint: 'the former configuration is back in its place' },
+      );
+    }
+    const deadline = performance.now() + newWorkerMs;
+    for (;;) {
+      const now = await this.processes();
+      if (now?.workerPid !== undefined && now.workerPid !== before?.workerPid) return now;
+      if (performance.now() > deadline) {
+        throw new Fault('haproxy-reload', `it succeeded, but no new worker answers after ${newWorkerMs / 1000} s`, {
+          where: `--reload-command ${reloadCommand}`,
+          hint: `is it the HAProxy whose stats socket is ${runtimeSocket}?`,
+        });
+      }
+      await pause(lookAgainMs);
+    }
+  }
+
+  async stop(): Promise<void> {
+    // It is somebody else's.
+  }
+}
+
+type RunOptions = {
+  /** What `{file}` stands for. */
+  readonly file?: string;
+  readonly deadlineMs: number;
+  readonly code: 'config-check' | 'haproxy-reload';
+};
+
+/** Runs it without a shell: words end at spaces, and nothing in them is expanded but `{file}`. */
+async function run(command: string, { file = '', deadlineMs, code }: RunOptions) {
+  const [executable = '', ...args] = parseCommandString(command).map((word) => word.replaceAll('{file}', file));
+  const result = await execa(executable, args, {
+    reject: false,
+    timeout: deadlineMs,
+    forceKillAfterDelay: 1000,
+    stdin: 'ignore',
+    all: true,
+  });
+  if (result.timedOut) throw new Fault(code, `it took longer than ${deadlineMs / 1000} s`, { where: command });
+  if (result.exitCode === undefined) {
+    throw new Fault(code, result.shortMessage ?? 'it could not be run', { where: command, cause: result });
+  }
+  return { exitCode: result.exitCode, output: result.all ?? '' };
+}
