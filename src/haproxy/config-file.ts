@@ -1,6 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import { noRevision } from '../model/revision.ts';
+import { parseRouteTarget, type RouteTarget } from '../model/route-target.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
 
 /**
@@ -55,10 +56,10 @@ export function parseConfig(config: string, routesMap: string): Rendered {
   };
 }
 
-function* parseRoutes(text: string): Generator<[string, ServiceName]> {
+function* parseRoutes(text: string): Generator<[string, RouteTarget]> {
   for (const line of text.split('\n')) {
     const [route, value] = line.split(' ');
-    const service = parseServiceName(value ?? '');
-    if (route !== undefined && service.ok) yield [route, service.value];
+    const target = parseRouteTarget(value ?? '');
+    if (route !== undefined && target.ok) yield [route, target.value];
   }
 }

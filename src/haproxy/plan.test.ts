@@ -2,6 +2,7 @@ import { Map as PersistentMap } from 'immutable';
 import { describe, expect, test } from 'vitest';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision } from '../model/revision.ts';
+import type { RouteTarget } from '../model/route-target.ts';
 import { allTouched } from '../model/touched.ts';
 import type { Rendered } from '../render/render.ts';
 import { afterStep, planChanges } from './plan.ts';
@@ -26,7 +27,7 @@ function rendered(services: Services, frame = 'frame\n', routes: Readonly<Record
         },
       ]),
     ),
-    routes: PersistentMap(Object.entries(routes).map(([route, service]) => [route, service as ServiceName])),
+    routes: PersistentMap(Object.entries(routes).map(([route, target]) => [route, target as RouteTarget])),
   };
 }
 

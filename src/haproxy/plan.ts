@@ -1,4 +1,5 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import { serviceOf } from '../model/route-target.ts';
 import type { Touched } from '../model/touched.ts';
 import { isThin, policyOf } from '../render/policies.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
@@ -118,10 +119,11 @@ function planServer(
 function planRoutes(served: Rendered, desired: Rendered, made: ReadonlySet<ServiceName>): Step[] {
   if (served.routes === desired.routes) return [];
   const steps: Step[] = [];
-  for (const [route, backend] of desired.routes) {
+  for (const [route, target] of desired.routes) {
     const now = served.routes.get(route);
-    if (now === backend || !(served.backends.has(backend) || made.has(backend))) continue;
-    steps.push({ kind: now === undefined ? 'add-route' : 'set-route', route, backend });
+    const backend = serviceOf(target);
+    if (now === target || !(served.backends.has(backend) || made.has(backend))) continue;
+    steps.push({ kind: now === undefined ? 'add-route' : 'set-route', route, target });
   }
   for (const route of served.routes.keys()) {
     if (!desired.routes.has(route)) steps.push({ kind: 'remove-route', route });
@@ -134,7 +136,7 @@ export function afterStep(served: Rendered, desired: Rendered, step: Step): Rend
   switch (step.kind) {
     case 'add-route':
     case 'set-route':
-      return { ...served, routes: served.routes.set(step.route, step.backend as ServiceName) };
+      return { ...served, routes: served.routes.set(step.route, step.target) };
     case 'remove-route':
       return { ...served, routes: served.routes.delete(step.route) };
     case 'add-backend': {

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
-import type { InstanceId, ServiceName } from '../model/name.ts';
-import { parseServiceName } from '../model/name.ts';
+import type { InstanceId } from '../model/name.ts';
+import { parseRouteTarget, type RouteTarget } from '../model/route-target.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
 import type { Routes } from '../render/routes.ts';
 import type { Graveyard } from './plan.ts';
@@ -74,7 +74,7 @@ export function parseServersState(answer: string): Map<string, Map<string, Runni
   return backends;
 }
 
-/** Reads the answer to `show map FILE`: `0x55cf route service` a line. */
+/** Reads the answer to `show map FILE`: `0x55cf route target` a line. */
 export function parseMap(answer: string): Map<string, string> {
   const routes = new Map<string, string>();
   for (const line of answer.split('\n')) {
@@ -166,18 +166,18 @@ function describeServer({ host, port, weight, disabled }: Omit<RunningServer, 'u
 
 function reconcileRoutes(believed: Routes, running: ReadonlyMap<string, string>, differences: string[]): Routes {
   return believed.withMutations((routes) => {
-    for (const [route, service] of believed) {
+    for (const [route, target] of believed) {
       const actual = running.get(route);
-      if (actual === service) continue;
-      differences.push(`route ${route} leads to ${actual ?? 'nothing'} instead of ${service}`);
-      const parsed = actual === undefined ? undefined : parseServiceName(actual);
+      if (actual === target) continue;
+      differences.push(`route ${route} leads to ${actual ?? 'nothing'} instead of ${target}`);
+      const parsed = actual === undefined ? undefined : parseRouteTarget(actual);
       if (parsed?.ok) routes.set(route, parsed.value);
       else routes.delete(route);
     }
-    for (const [route, service] of running) {
+    for (const [route, target] of running) {
       if (believed.has(route)) continue;
       differences.push(`route ${route} should not be there`);
-      routes.set(route, service as ServiceName);
+      routes.set(route, target as RouteTarget);
     }
   });
 }

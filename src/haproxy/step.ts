@@ -1,3 +1,4 @@
+import type { RouteTarget } from '../model/route-target.ts';
 import { formatTarget, type ServerLine } from './server-line.ts';
 
 /** One change that HAProxy's runtime API makes. */
@@ -12,8 +13,8 @@ export type Step =
   | { readonly kind: 'set-weight'; readonly backend: string; readonly server: ServerLine }
   | { readonly kind: 'set-state'; readonly backend: string; readonly server: ServerLine }
   | { readonly kind: 'remove-server'; readonly backend: string; readonly name: string }
-  | { readonly kind: 'add-route'; readonly route: string; readonly backend: string }
-  | { readonly kind: 'set-route'; readonly route: string; readonly backend: string }
+  | { readonly kind: 'add-route'; readonly route: string; readonly target: RouteTarget }
+  | { readonly kind: 'set-route'; readonly route: string; readonly target: RouteTarget }
   | { readonly kind: 'remove-route'; readonly route: string };
 
 /** What became of a step. */
@@ -75,9 +76,9 @@ export function commandsOf(step: Step, routesMap: string): readonly Command[] {
       ];
     }
     case 'add-route':
-      return [{ text: `add map ${routesMap} ${step.route} ${step.backend}`, judge: silent }];
+      return [{ text: `add map ${routesMap} ${step.route} ${step.target}`, judge: silent }];
     case 'set-route':
-      return [{ text: `set map ${routesMap} ${step.route} ${step.backend}`, judge: silent }];
+      return [{ text: `set map ${routesMap} ${step.route} ${step.target}`, judge: silent }];
     case 'remove-route':
       return [{ text: `del map ${routesMap} ${step.route}`, judge: forgotten }];
   }

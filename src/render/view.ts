@@ -1,6 +1,7 @@
 import type { Service } from '../catalog/catalog.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
+import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import type { Policy } from '../model/policy.ts';
 
 /** What this balancer's settings give to every template. Paths are absolute. */
@@ -32,6 +33,8 @@ export type PolicyView = {
   readonly balance: string;
   /** Set for an HTTP health check only. */
   readonly httpCheck: { readonly path: string } | undefined;
+  /** Each number of segments that one of its routes takes off the path, and the number of the field behind them. */
+  readonly strips: readonly { readonly segments: number; readonly after: number }[];
 };
 
 /** What `backend.mustache` sees. Where `{{{servers}}}` stands, the server lines go. */
@@ -56,7 +59,7 @@ export type ServerView = {
   readonly meta: Readonly<Record<string, string>>;
 };
 
-const policyNames = ['http', 'tcp', 'balance', 'httpCheck', 'path'] as const;
+const policyNames = ['http', 'tcp', 'balance', 'httpCheck', 'path', 'strips', 'segments', 'after'] as const;
 
 /** The names a template may use; anything else in one is a mistake that Mustache would render as nothing. */
 export const knownNames = {
@@ -92,7 +95,14 @@ export function policyView(policy: Policy): PolicyView {
     tcp: policy.mode === 'tcp',
     balance: policy.balance,
     httpCheck: policy.check.kind === 'http' ? { path: policy.check.path } : undefined,
+    strips: strippedSegments(policy.routes).map((segments) => ({ segments, after: segments + 2 })),
   };
+}
+
+function strippedSegments(routes: readonly Route[]): readonly number[] {
+  const counts = new Set(routes.filter(({ strip }) => strip).flatMap(({ paths }) => paths.map(segmentsOf)));
+  counts.delete(0);
+  return [...counts].sort((a, b) => a - b);
 }
 
 export function backendView(service: Service, policy: string): BackendView {

@@ -1,0 +1,39 @@
+import * as v from 'valibot';
+import { parseDuration } from '../duration.ts';
+import { type Parsed, quote } from '../parsed.ts';
+
+/** One of the model's own words as a part of the schema. */
+export function word<T>(parse: (text: string) => Parsed<T>) {
+  return v.pipe(
+    v.string(),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const parsed = parse(dataset.value);
+      if (parsed.ok) return parsed.value;
+      addIssue({ message: parsed.reason });
+      return NEVER;
+    }),
+  );
+}
+
+/** A whole number as JSON has it. */
+export const whole = (least: number, most: number) =>
+  v.pipe(
+    v.number(),
+    v.check(
+      (given) => Number.isInteger(given) && given >= least && given <= most,
+      `it is not a whole number from ${least} to ${most}`,
+    ),
+  );
+
+/** A duration in ms, from 50 ms to an hour. */
+export const duration = v.pipe(
+  word(parseDuration),
+  v.check((ms) => ms >= 50 && ms <= 3_600_000, 'it is not between 50ms and 1h'),
+);
+
+/** One clause for what is wrong. Valibot repeats what it received as it is; a message must not. */
+export function describeIssue({ kind, message, expected, received }: v.BaseIssue<unknown>): string {
+  if (kind !== 'schema' || expected === null) return message;
+  const what = received.startsWith('"') ? quote(received.slice(1, -1)) : quote(received).slice(1, -1);
+  return `expected ${expected}, not ${what}`;
+}

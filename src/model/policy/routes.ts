@@ -1,0 +1,67 @@
+import * as v from 'valibot';
+import { accepted, type Parsed, quote, refused } from '../parsed.ts';
+import { type HostPattern, type PathPrefix, parseHostPattern, parsePathPrefix } from '../route.ts';
+import { whole, word } from './field.ts';
+
+/** Requests that go to a service: those for one of the hosts whose path begins with one of the paths. */
+export type Route = {
+  /** Exact (`shop.example.com`), `*.example.com`, `shop.*` or `*` (any host). Empty: `<service>` and `<service>.*`. */
+  readonly hosts: readonly HostPattern[];
+  /** Path prefixes, matched at segment borders. */
+  readonly paths: readonly PathPrefix[];
+  /** The server is asked for what follows the prefix. */
+  readonly strip: boolean;
+  /** Of all routes that match a request the one with the highest wins; among equals the most exact one. */
+  readonly priority: number;
+};
+
+const root = '/' as PathPrefix;
+
+/** Everything that asks for the service by its name. */
+export const defaultRoute: Route = { hosts: [], paths: [root], strip: false, priority: 0 };
+
+// A prefix is stripped by counting its segments, and each count is a rule of its own in haproxy.cfg.
+const mostSegments = 8;
+
+const fields = {
+  hosts: v.optional(v.pipe(v.array(word(parseHostPattern)), v.maxLength(64))),
+  paths: v.optional(v.pipe(v.array(word(parsePathPrefix)), v.minLength(1), v.maxLength(64))),
+  strip: v.optional(v.boolean()),
+  priority: v.optional(whole(-1000, 1000)),
+};
+
+/** A service's routes: the fields of one route in the policy itself, or a list of several. */
+export const routeFields = {
+  ...fields,
+  routes: v.optional(v.pipe(v.array(v.strictObject(fields)), v.minLength(1), v.maxLength(64))),
+};
+
+type GivenRoute = { readonly [F in keyof Route]?: Route[F] | undefined };
+type GivenRoutes = GivenRoute & { readonly routes?: readonly GivenRoute[] | undefined };
+
+export function readRoutes({ routes, hosts, paths, strip, priority }: GivenRoutes): Parsed<readonly Route[]> {
+  const one = { hosts, paths, strip, priority };
+  const beside = Object.entries(one).find(([, value]) => value !== undefined);
+  if (routes !== undefined && beside !== undefined) {
+    return refused(`${beside[0]}: beside routes it belongs into each of them`);
+  }
+  const read = (routes ?? [one]).map(readRoute);
+  const deep = read
+    .flatMap((route) => (route.strip ? route.paths : []))
+    .find((path) => segmentsOf(path) > mostSegments);
+  return deep === undefined ? accepted(read) : refused(`strip: ${quote(deep)} has more than ${mostSegments} segments`);
+}
+
+function readRoute({ hosts, paths, strip, priority }: GivenRoute): Route {
+  return {
+    hosts: hosts ?? defaultRoute.hosts,
+    paths: paths ?? defaultRoute.paths,
+    strip: strip ?? defaultRoute.strip,
+    priority: priority ?? defaultRoute.priority,
+  };
+}
+
+/** How many segments a prefix has: 2 for `/api/v1`, none for `/`. */
+export function segmentsOf(path: string): number {
+  return path.split('/').filter((segment) => segment !== '').length;
+}

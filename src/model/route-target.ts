@@ -1,0 +1,28 @@
+import { parseServiceName, type ServiceName } from './name.ts';
+import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
+
+/**
+ * Where a route leads, as the route map says it: a service, `web`; or a service that is asked without the first segments
+ * of the path, `web/2`.
+ */
+export type RouteTarget = Brand<string, 'RouteTarget'>;
+
+/** The target of a route to this service that strips so many segments of the path. */
+export function routeTarget(service: ServiceName, stripped = 0): RouteTarget {
+  return (stripped === 0 ? service : `${service}/${stripped}`) as RouteTarget;
+}
+
+/** Reads what `routeTarget` wrote. */
+export function parseRouteTarget(text: string): Parsed<RouteTarget> {
+  const [name = '', stripped, ...rest] = text.split('/');
+  const service = parseServiceName(name);
+  if (!service.ok) return service;
+  return rest.length === 0 && (stripped === undefined || /^[1-9]$/.test(stripped))
+    ? accepted(text as RouteTarget)
+    : refused(`${quote(text)} is not a route's target: a service, or a service/segments`);
+}
+
+/** The service that a route leads to. */
+export function serviceOf(target: RouteTarget): ServiceName {
+  return target.split('/', 1)[0] as ServiceName;
+}

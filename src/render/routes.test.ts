@@ -1,0 +1,105 @@
+import fc from 'fast-check';
+import { Map as PersistentMap } from 'immutable';
+import { describe, expect, test } from 'vitest';
+import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { revision } from '../model/revision.ts';
+import { serviceOf } from '../model/route-target.ts';
+import { buildRoutes, formatRoutes, type Routes } from './routes.ts';
+
+type Given = { hosts?: readonly string[]; paths?: readonly string[]; strip?: boolean; priority?: number };
+
+function routesOf(policies: Readonly<Record<string, { routes: readonly Given[] } | Given>>) {
+  const entries = Object.entries(policies).map(([name, policy]) => {
+    const key = `services/${name}`;
+    return [key, { key, value: JSON.stringify(policy), revision: revision(1n), leased: false }] as const;
+  });
+  const event = { kind: 'snapshot', revision: revision(1n), cluster: 'c', entries: new Map(entries) } as const;
+  const { catalog } = foldEvent(emptyCatalog, event);
+  expect([...catalog.rejected.values()]).toEqual([]);
+  return buildRoutes(catalog.services.values());
+}
+
+/** As the frame looks into the map: the most exact host first, and the longest key. */
+function lookUp(routes: Routes, host: string, path: string): string | undefined {
+  const [label, ...domain] = host.split('.');
+  for (const pattern of [host, `*.${domain.join('.')}`, `${label}.*`, '*']) {
+    const found = [...routes.keys()]
+      .filter((key) => `${pattern}${path}/`.startsWith(key))
+      .sort((a, b) => b.length - a.length)[0];
+    const target = found === undefined ? undefined : routes.get(found);
+    if (target !== undefined) return target;
+  }
+  return undefined;
+}
+
+describe('routes', () => {
+  test('are a key for each host and path, sorted', () => {
+    const { routes } = routesOf({
+      web: { paths: ['/', '/a/'] },
+      api: { routes: [{ hosts: ['*'], paths: ['/api/v1'], strip: true }] },
+    });
+    expect(formatRoutes(routes)).toBe('*/api/v1/ api/2\nweb.*/ web\nweb.*/a/ web\nweb/ web\nweb/a/ web\n');
+  });
+
+  test('of which two services claim the same: the declared host, then the first by name', () => {
+    const { routes, conflicts } = routesOf({ web: {}, b: { hosts: ['web', 'x'] }, a: { hosts: ['x'] } });
+    expect(lookUp(routes, 'web', '/')).toBe('b');
+    expect(conflicts).toEqual([
+      { route: 'x/', winner: 'a', loser: 'b' },
+      { route: 'web/', winner: 'b', loser: 'web' },
+    ]);
+  });
+
+  test('with a priority are meant to win, which is no conflict', () => {
+    const { routes, conflicts } = routesOf({ a: { hosts: ['x'] }, b: { hosts: ['x'], priority: 1 } });
+    expect({ found: lookUp(routes, 'x', '/'), conflicts }).toEqual({ found: 'b', conflicts: [] });
+  });
+
+  test('without priorities add nothing to the map', () => {
+    const { routes } = routesOf({ a: { hosts: ['x.y'] }, b: { hosts: ['*.y', 'x.*'] }, c: { hosts: ['*'] } });
+    expect(routes).toEqual(PersistentMap({ 'x.y/': 'a', '*.y/': 'b', 'x.*/': 'b', '*/': 'c' }));
+  });
+
+  test('are found by priority, then the most exact host, then the longest path', () => {
+    const hosts = ['x', 'y', 'x.d', 'y.d', 'x.e', '*.d', '*.e', 'x.*', 'y.*', '*'];
+    const paths = ['/', '/a', '/a/b', '/c'];
+    const route = fc.record({
+      hosts: fc.constantFrom(...hosts).map((host) => [host]),
+      paths: fc.constantFrom(...paths).map((path) => [path]),
+      priority: fc.integer({ min: 0, max: 2 }),
+    });
+    fc.assert(
+      fc.property(fc.array(route, { minLength: 1, maxLength: 8 }), (routes) => {
+        const policies = Object.fromEntries(routes.map((one, i) => [`s${i}`, one]));
+        const built = routesOf(policies).routes;
+        const requests = ['x', 'y', 'z', 'x.d', 'y.d', 'z.d', 'x.e', 'x.f'].flatMap((host) =>
+          ['/', '/a', '/a/b', '/a/b/c', '/c/d', '/ab'].map((path) => [host, path] as const),
+        );
+        const found = requests.map(([host, path]) => [host, path, lookUp(built, host, path)]);
+        expect(found).toEqual(requests.map(([host, path]) => [host, path, rightOne(routes, host, path)]));
+      }),
+      { numRuns: 1500 },
+    );
+  });
+});
+
+/** What should be found, by looking at every route. */
+function rightOne(
+  routes: readonly { hosts: string[]; paths: string[]; priority: number }[],
+  host: string,
+  path: string,
+): string | undefined {
+  const [label = '', ...domain] = host.split('.');
+  const order = [host, `*.${domain.join('.')}`, `${label}.*`, '*'];
+  const matching = routes
+    .map((route, i) => ({ ...route, name: `s${i}`, host: route.hosts[0] ?? '', path: route.paths[0] ?? '' }))
+    .map((route) => ({ ...route, exactness: order.indexOf(route.host) }))
+    .filter((route) => route.exactness !== -1 && (route.path === '/' || `${path}/`.startsWith(`${route.path}/`)))
+    .sort((a, b) => b.priority - a.priority || a.exactness - b.exactness || b.path.length - a.path.length);
+  return matching[0]?.name;
+}
+
+test('a target names its service', () => {
+  const { routes } = routesOf({ web: { hosts: ['x'], paths: ['/a'], strip: true } });
+  expect([...routes.values()].map(serviceOf)).toEqual(['web']);
+});
