@@ -1,5 +1,6 @@
 // Bundles src/cli/main.ts to dist/: one entry, and a chunk for whatever a command loads lazily, so that `register` never
 // reads what only `balance` needs. Run as `npm run build`; the scenario tests call `build` before they start.
+import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
@@ -30,6 +31,7 @@ export async function build({ clean = false } = {}) {
     minifyWhitespace: true,
     minifySyntax: true,
     legalComments: 'external',
+    define: { POINTSMAN_COMMIT: JSON.stringify(commit()) ?? 'undefined' },
     logLevel: 'warning',
     // What CommonJS dependencies (pino, grpc-js, prom-client) expect to find around them.
     banner: {
@@ -52,6 +54,14 @@ export async function build({ clean = false } = {}) {
     }
   }
   return outputFiles.map((file) => ({ path: file.path, bytes: file.contents.byteLength }));
+}
+
+/** What this is built from; `undefined` outside a checkout, unless SOURCE_COMMIT says it. */
+function commit() {
+  const { SOURCE_COMMIT: given } = process.env;
+  if (given) return given;
+  const git = spawnSync('git', ['describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'], { cwd: root });
+  return git.status === 0 ? git.stdout.toString().trim() : undefined;
 }
 
 /**

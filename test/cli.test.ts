@@ -16,7 +16,7 @@ async function settingsFile(text: string): Promise<string> {
 test('--version says which pointsman this is', async () => {
   expect(await runPointsman(['--version'])).toEqual({
     code: 0,
-    stdout: [`pointsman ${packageJson.version}`],
+    stdout: [expect.stringMatching(new RegExp(`^pointsman ${packageJson.version} \\([0-9a-f]{12}(-dirty)?\\)$`))],
     stderr: [],
   });
 });

@@ -1,15 +1,16 @@
 import { Command, CommanderError, Option } from 'commander';
-import { version } from '../../package.json';
 import { Fault } from '../model/fault.ts';
 import { balanceCommand } from '../settings/balance.ts';
 import type { AnyCommand } from '../settings/command.ts';
 import { demoCommand } from '../settings/demo.ts';
 import { fieldName, type OptionTable, type Option as Setting } from '../settings/option.ts';
 import { configOption } from '../settings/read-settings.ts';
+import { completionCommand, manCommand } from '../settings/reference.ts';
 import { registerCommand } from '../settings/register.ts';
 import { releaseCommand } from '../settings/release.ts';
 import { done } from './exit-code.ts';
 import type { CommandModule, Invocation } from './invocation.ts';
+import { commit, version } from './version.ts';
 
 type Entry = { readonly declaration: AnyCommand; readonly load: () => Promise<CommandModule> };
 
@@ -19,6 +20,8 @@ const entries: readonly Entry[] = [
   { declaration: registerCommand, load: () => import('./register.ts') },
   { declaration: releaseCommand, load: () => import('./release.ts') },
   { declaration: demoCommand, load: () => import('./demo.ts') },
+  { declaration: completionCommand, load: () => import('./completion.ts') },
+  { declaration: manCommand, load: () => import('./man.ts') },
 ];
 
 const footer = `
@@ -36,7 +39,7 @@ export async function runProgram(
   let exitCode = done;
   const program = new Command('pointsman')
     .description('pointsman keeps HAProxy true to etcd.')
-    .version(`pointsman ${version}`, '--version', 'print the version')
+    .version(`pointsman ${version}${commit === undefined ? '' : ` (${commit})`}`, '--version', 'print the version')
     .helpOption('--help', 'print this help')
     .helpCommand(false)
     .addHelpText('after', exitCodes)
@@ -48,11 +51,14 @@ export async function runProgram(
   for (const { declaration, load } of entries) {
     const command = program.command(declaration.name).summary(declaration.summary);
     command.description(`${declaration.summary[0]?.toUpperCase()}${declaration.summary.slice(1)}.`);
-    command.helpOption('--help', 'print this help').addHelpText('after', footer);
+    command.helpOption('--help', 'print this help');
+    const takesSettings = Object.keys(declaration.options).length > 0;
+    if (takesSettings) command.addHelpText('after', footer);
     const { operands } = declaration;
     if (operands !== undefined) command.argument(operands.syntax, operands.description);
     if (operands?.passThrough === true) command.passThroughOptions();
-    for (const option of flagsOf({ ...declaration.options, ...configOption })) command.addOption(option);
+    for (const option of flagsOf({ ...declaration.options, ...(takesSettings ? configOption : {}) }))
+      command.addOption(option);
     command.action(async () => {
       const { run } = await load();
       const given = Object.entries(command.opts<Record<string, readonly string[] | true>>());

@@ -5,7 +5,7 @@ import { declareCommand } from './command.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, type Machine, optional } from './option.ts';
 import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { addressWord, choiceWord, durationWord, pathWord, word } from './words.ts';
+import { addressWord, durationWord, oneOf, pathWord, word } from './words.ts';
 
 /** What an operator sets for a balancer. */
 export type BalanceSettings = {
@@ -98,7 +98,7 @@ export const balanceCommand = declareCommand({
       placeholder: 'MODE',
       description:
         'managed: pointsman runs HAProxy; attached: others run it, with its sockets in --dir; command: by the commands below',
-      word: choiceWord(['managed', 'attached', 'command']),
+      ...oneOf(['managed', 'attached', 'command']),
       fallback: 'managed',
     }),
     checkCommand: optional({

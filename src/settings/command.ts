@@ -9,6 +9,8 @@ export type CommandDeclaration<Table extends OptionTable, Settings> = {
   readonly operands?: {
     readonly syntax: string;
     readonly description: string;
+    /** All there are, where they are few. */
+    readonly choices?: readonly string[];
     /** They are a command line of their own: flags after the first of them are not ours. */
     readonly passThrough?: true;
   };

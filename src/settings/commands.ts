@@ -1,8 +1,16 @@
 import { balanceCommand } from './balance.ts';
 import type { AnyCommand } from './command.ts';
 import { demoCommand } from './demo.ts';
+import { completionCommand, manCommand } from './reference.ts';
 import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
 
 /** Every command that takes settings. */
-export const commands: readonly AnyCommand[] = [balanceCommand, registerCommand, releaseCommand, demoCommand];
+export const commands: readonly AnyCommand[] = [
+  balanceCommand,
+  registerCommand,
+  releaseCommand,
+  demoCommand,
+  completionCommand,
+  manCommand,
+];

@@ -1,5 +1,5 @@
 import { defaulted, type ValuesOf } from './option.ts';
-import { choiceWord } from './words.ts';
+import { oneOf } from './words.ts';
 
 /** How pointsman logs. */
 export type LogSettings = {
@@ -13,13 +13,13 @@ export const logOptions = {
   logLevel: defaulted({
     placeholder: 'LEVEL',
     description: 'trace, debug, info, warn, error or silent',
-    word: choiceWord(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+    ...oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
     fallback: 'info',
   }),
   logFormat: defaulted({
     placeholder: 'FORMAT',
     description: 'json, pretty, or auto: pretty on a terminal',
-    word: choiceWord(['json', 'pretty', 'auto']),
+    ...oneOf(['json', 'pretty', 'auto']),
     fallback: 'auto',
   }),
 };

@@ -20,6 +20,8 @@ type Declared = {
   /** For help: `HOST:PORT`, `DURATION`. */
   readonly placeholder: string;
   readonly description: string;
+  /** All the values there are, where they are few; for completion. */
+  readonly choices?: readonly string[];
   /** Neither a variable nor a field: it belongs to one call. */
   readonly flagOnly?: true;
 };

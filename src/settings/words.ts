@@ -32,8 +32,13 @@ export function durationWord(leastMs: number, mostMs: number): Word<number> {
   );
 }
 
-/** One of a few names. */
-export function choiceWord<const Names extends readonly string[]>(names: Names): GenericSchema<string, Names[number]> {
+/** One of a few names: the word, and the names for completion. */
+export const oneOf = <const Names extends readonly string[]>(names: Names) => ({
+  word: choiceWord(names),
+  choices: names,
+});
+
+function choiceWord<const Names extends readonly string[]>(names: Names): GenericSchema<string, Names[number]> {
   return word((text) => {
     const name = names.find((candidate) => candidate === text);
     if (name !== undefined) return accepted<Names[number]>(name);

@@ -1,0 +1,40 @@
+import type { AnyCommand } from '../../settings/command.ts';
+import { fieldName, type Option } from '../../settings/option.ts';
+import { configOption } from '../../settings/read-settings.ts';
+
+/** A flag as completion and manual want it. */
+export type Flag = {
+  /** `--log-level` */
+  readonly name: string;
+  readonly description: string;
+  /** Undefined for a flag without a value. */
+  readonly value: Value | undefined;
+  readonly option: Option;
+  readonly key: string;
+};
+
+/** What a flag's value is, as far as a shell can complete it. */
+type Value = {
+  readonly placeholder: string;
+  readonly kind: 'choice' | 'file' | 'folder' | 'text';
+  readonly choices: readonly string[];
+};
+
+/** Everything that may be written after the command's name, but for its operands and `--help`. */
+export function flagsOf({ options }: AnyCommand): readonly Flag[] {
+  const own = Object.entries(options);
+  const all = own.length === 0 ? [] : [...own, ...Object.entries(configOption)];
+  return all.flatMap(([key, option]) =>
+    option.kind === 'secret'
+      ? []
+      : [{ name: `--${fieldName(key)}`, description: option.description, value: valueTaken(option), option, key }],
+  );
+}
+
+function valueTaken(option: Exclude<Option, { kind: 'secret' }>): Value | undefined {
+  if (option.kind === 'switch') return undefined;
+  const { placeholder, choices = [] } = option;
+  if (choices.length > 0) return { placeholder, kind: 'choice', choices };
+  const kind = placeholder === 'FILE' ? 'file' : placeholder === 'FOLDER' ? 'folder' : 'text';
+  return { placeholder, kind, choices };
+}

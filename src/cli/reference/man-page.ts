@@ -1,0 +1,84 @@
+import type { AnyCommand } from '../../settings/command.ts';
+import { isLasting, variableName } from '../../settings/option.ts';
+import { type Flag, flagsOf } from './flags.ts';
+
+/** pointsman(1), in the man macros that groff and mandoc both read. */
+export function manPage(commands: readonly AnyCommand[], version: string): string {
+  const secrets = commands
+    .flatMap(({ options }) => Object.entries(options))
+    .filter(([, { kind }]) => kind === 'secret');
+  const secretOf = new Map(secrets.map(([key, { description }]) => [variableName(key), description]));
+  return [
+    `.TH POINTSMAN 1 "" "pointsman ${version}" "pointsman"`,
+    // Names of settings are copied from here: no word is broken.
+    '.nh',
+    '.SH NAME',
+    'pointsman \\- keeps HAProxy true to etcd',
+    '.SH SYNOPSIS',
+    ...commands.flatMap(({ name, operands, options }) => {
+      const flags = Object.keys(options).length === 0 ? '' : ' [\\fIflags\\fR]';
+      return [
+        '.PP',
+        `\\fBpointsman ${name}\\fR${flags}${operands === undefined ? '' : ` ${escaped(operands.syntax)}`}`,
+      ];
+    }),
+    '.SH DESCRIPTION',
+    'Applications announce themselves in etcd, or in a folder, under a lease. Every balancer follows that registry and',
+    'keeps its HAProxy true to it: by the runtime API where HAProxy allows it, by a checked hot reload where not.',
+    '.SH COMMANDS',
+    ...commands.flatMap(commandSection),
+    '.SH ENVIRONMENT',
+    'A setting is a flag, or the variable named with it, or the field of that name in the YAML file that',
+    '\\fB\\-\\-config\\fR names. A flag wins over a variable, a variable over the file.',
+    ...[...secretOf].flatMap(([name, description]) => ['.TP', `\\fB${name}\\fR`, sentence(description)]),
+    ...['.SH EXIT STATUS', '.TP', '0', 'Done, or ended as asked.', '.TP', '1', 'Failed; standard error says why.'],
+    ...['.TP', '2', 'A wrong flag, variable or field; nothing was started.', '.TP', 'other'],
+    "\\fBregister\\fR with a command: the command's own, or 128 and the signal that ended it.",
+    '.SH EXAMPLES',
+    '.EX',
+    escaped('pointsman balance --registry etcd://10.0.0.1:2379,10.0.0.2:2379 --http 0.0.0.0:80'),
+    escaped('pointsman register --service web --address 10.0.0.7:8080 -- node server.js'),
+    '.EE',
+    '.SH SEE ALSO',
+    '.BR haproxy (1),',
+    '.BR etcd (1)',
+    '',
+  ].join('\n');
+}
+
+function commandSection(command: AnyCommand): readonly string[] {
+  const { operands } = command;
+  return [
+    `.SS ${command.name}`,
+    sentence(command.summary),
+    ...(operands === undefined ? [] : ['.TP', `\\fI${escaped(operands.syntax)}\\fR`, sentence(operands.description)]),
+    ...flagsOf(command).flatMap((flag) => [
+      '.TP',
+      `\\fB${escaped(flag.name)}\\fR${flag.value === undefined ? '' : ` \\fI${escaped(flag.value.placeholder)}\\fR`}`,
+      sentence(flag.description) + asides(flag),
+    ]),
+  ];
+}
+
+function asides({ option, key }: Flag): string {
+  const notes = [
+    ...(option.kind === 'defaulted' ? [`Default: ${escaped(option.fallback.text)}.`] : []),
+    ...(option.kind === 'required' ? ['Must be given.'] : []),
+    ...(isLasting(option) ? [`(\\fB${variableName(key)}\\fR)`] : []),
+  ];
+  return notes.map((note) => `\n${note}`).join('');
+}
+
+const sentence = (text: string): string => `${escaped(text)}.`;
+
+/** As text, whatever stands in it: no escape, no request at a line's beginning, and a hyphen that can be copied. */
+function escaped(text: string): string {
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replaceAll(
+      /[^\x20-\x7e]/gu,
+      (letter) => `\\[u${(letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}]`,
+    )
+    .replace(/^[.']/, '\\&$&');
+}

@@ -1,0 +1,27 @@
+import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { declareCommand } from './command.ts';
+
+const shells = ['bash', 'zsh', 'fish'] as const;
+export type Shell = (typeof shells)[number];
+
+export function parseShell(text: string): Parsed<Shell> {
+  const shell = shells.find((one) => one === text);
+  return shell === undefined ? refused(`${quote(text)} is none of ${shells.join(', ')}`) : accepted(shell);
+}
+
+/** `pointsman completion`. */
+export const completionCommand = declareCommand({
+  name: 'completion',
+  summary: 'print what a shell reads to complete pointsman: source <(pointsman completion bash)',
+  operands: { syntax: '<shell>', description: 'bash, zsh or fish', choices: shells },
+  options: {},
+  assemble: () => ({}),
+});
+
+/** `pointsman man`. */
+export const manCommand = declareCommand({
+  name: 'man',
+  summary: 'print the manual page: pointsman man | man -l -',
+  options: {},
+  assemble: () => ({}),
+});
