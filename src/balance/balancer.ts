@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, endOverrides, type Folded, foldEvent } from '../catalog/catalog.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
+import type { Refusal } from '../fleet/acknowledgement.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { afterStep, planChanges } from '../haproxy/plan.ts';
 import { reconcile } from '../haproxy/running-state.ts';
@@ -15,6 +16,7 @@ import type { RegistryEvent } from '../registry/registry.ts';
 import {
   nothingRendered,
   type Rendered,
+  type RenderProblem,
   renderAll,
   renderTouched,
   type Templates,
@@ -29,6 +31,7 @@ import { Progress } from './progress.ts';
 import { Reloads } from './reloads.ts';
 import type { StateFiles } from './state-files.ts';
 import { Timers } from './timers.ts';
+import { unserved } from './unserved.ts';
 
 export type BalancerParts = {
   readonly templates: Templates;
@@ -43,7 +46,16 @@ export type BalancerParts = {
   readonly reloadIntervalMs: number;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  readonly observer?: ServingObserver;
 };
+
+/** Told what HAProxy serves, as it comes to serve it. */
+export interface ServingObserver {
+  /** HAProxy was given what was touched; some of it could not be rendered. */
+  took(touched: Touched, catalog: Catalog, problems: readonly RenderProblem[]): void;
+  /** HAProxy serves this catalog, but for what is refused; nothing more can be done for it now. */
+  settled(catalog: Catalog, refused: readonly Refusal[]): void;
+}
 
 export type BalancerStatus = {
   readonly revisionSeen: Revision;
@@ -76,6 +88,8 @@ export class Balancer {
   #desired: Rendered = nothingRendered;
   /** What HAProxy runs, as far as its answers tell. */
   #served: Rendered = nothingRendered;
+  /** The newest catalog that a round gave HAProxy; undefined while it may run something else. */
+  #given: Catalog | undefined;
   #templates: Templates;
   #mustRenderAll = false;
   readonly #touched = new TouchedGathering();
@@ -142,14 +156,7 @@ export class Balancer {
     if (touched.size > 0) {
       this.#touched.add(touched);
       this.#progress.seen(changes);
-    } else if (
-      this.#serving &&
-      this.#reloads.pending.length === 0 &&
-      this.#touched.empty &&
-      this.#running === undefined
-    ) {
-      this.#progress.reached(catalog.revision);
-    }
+    } else if (this.#running === undefined) this.#settle();
     this.#wake();
   }
 
@@ -211,6 +218,15 @@ export class Balancer {
     this.#wake();
   }
 
+  /** Whether the worker that serves is the one that rounds spoke with. It is looked at if not. */
+  async isCurrent(): Promise<boolean> {
+    const processes = await this.#parts.haproxy.processes();
+    if (processes?.workerPid !== undefined && processes.workerPid === this.#parts.link.workerPid) return true;
+    this.#mustInspect = true;
+    this.#wake();
+    return false;
+  }
+
   /** HAProxy ended by itself. */
   haproxyExited(reason: string): void {
     this.#parts.logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
@@ -261,6 +277,7 @@ export class Balancer {
         this.#retryMs = retryMs.first;
       } catch (error) {
         this.#mustInspect = true;
+        this.#given = undefined;
         // It failed because HAProxy ended, which is told already and is what to do next.
         if (this.#exited && !exitedBefore) continue;
         this.#parts.logger.error(
@@ -270,18 +287,19 @@ export class Balancer {
         this.#timers.arm('retry', this.#retryMs, () => this.#wake());
         this.#retryMs = Math.min(this.#retryMs * 2, retryMs.most);
       }
+      this.#settle();
     }
   }
 
   async #round(): Promise<void> {
-    const { frame } = this.#parts;
+    const { frame, observer } = this.#parts;
     const touched = this.#touched.take();
-    const catalog = this.#parts.guarding.served(this.#catalog);
-    this.#render(
-      this.#mustRenderAll
-        ? renderAll(this.#templates, frame, catalog)
-        : renderTouched(this.#templates, frame, this.#desired, catalog, touched),
-    );
+    const given = this.#catalog;
+    const catalog = this.#parts.guarding.served(given);
+    const result = this.#mustRenderAll
+      ? renderAll(this.#templates, frame, catalog)
+      : renderTouched(this.#templates, frame, this.#desired, catalog, touched);
+    this.#render(result);
     this.#mustRenderAll = false;
     const plan = planChanges(this.#served, this.#desired, touched, this.#burials.servers, this.#parts.link.abilities);
     for (const reason of plan.reload) this.#reloads.need(reason);
@@ -294,6 +312,8 @@ export class Balancer {
     this.#abandon(touched);
     if (plan.reload.length > 0) this.#reloads.tryAgain();
     if (this.#reloads.pending.length === 0) this.#progress.reached(this.#desired.revision);
+    this.#given = given;
+    observer?.took(touched, catalog, result.problems);
     this.#parts.files.saveSoon(this.#served, this.#catalog);
   }
 
@@ -384,7 +404,22 @@ export class Balancer {
     const few = differences.slice(0, 10);
     logger.warn({ event: 'drift', count: differences.length, differences: few }, 'HAProxy ran something else; healing');
     this.#served = served;
+    this.#given = undefined;
     this.#touchAll();
+  }
+
+  /** Tells how far HAProxy serves. */
+  #settle(): void {
+    if (this.#given === undefined || this.#mustInspect || this.#exited || !this.#parts.link.connected) return;
+    const { pending, refused } = this.#reloads;
+    if (pending.length > 0 && refused === undefined) return;
+    // What came in since and touched nothing is served as well.
+    if (this.#touched.empty) {
+      this.#given = this.#catalog;
+      if (pending.length === 0) this.#progress.reached(this.#catalog.revision);
+    }
+    const missing = refused === undefined ? [] : unserved(this.#desired, this.#served, refused);
+    this.#parts.observer?.settled(this.#given, missing);
   }
 
   #armInspection(ms: number): void {

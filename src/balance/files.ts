@@ -13,6 +13,8 @@ export type Layout = {
   readonly runtimeSocket: string;
   readonly masterSocket: string;
   readonly lastKnown: string;
+  /** Who this balancer is among those with its id. */
+  readonly owner: string;
 };
 
 export function layoutOf(dir: string): Layout {
@@ -24,6 +26,7 @@ export function layoutOf(dir: string): Layout {
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),
     masterSocket: join(dir, 'run', 'master.sock'),
     lastKnown: join(dir, 'state', 'catalog.json'),
+    owner: join(dir, 'state', 'owner'),
   };
 }
 

@@ -27,6 +27,12 @@ export function createBalanceMetrics(registry: Registry) {
     rejections: counter('rejections_total', 'Entries that were refused when they arrived.'),
     revisionSeen: gauge('revision_seen', 'The newest revision that the registry delivered.'),
     revisionApplied: gauge('revision_applied', 'The newest revision that HAProxy serves.'),
+    revisionAcknowledged: gauge(
+      'revision_acknowledged',
+      'The newest revision that others can wait for this balancer to serve.',
+    ),
+    acknowledgements: counter('acknowledgements_total', 'How often this balancer told what it serves.'),
+    acknowledging: gauge('acknowledging', '1 while others can hear from this balancer what it serves.'),
     registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
     registryDisconnects: counter('registry_disconnects_total', 'How often the registry was lost.'),
     guardHeld: gauge('guard_held_instances', 'Instances lost all at once that are served all the same.', ['service']),

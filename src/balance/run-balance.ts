@@ -12,8 +12,10 @@ import type { Templates } from '../render/render.ts';
 import { isSafeText } from '../render/safe-text.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
+import type { AcknowledgingStatus } from './acknowledging.ts';
 import { Balancer } from './balancer.ts';
 import { layoutOf } from './files.ts';
+import { joinFleet } from './fleet-member.ts';
 import { Guarding, type HoldStatus } from './guarding.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
@@ -24,6 +26,8 @@ import { watchTemplates } from './template-watch.ts';
 
 export type BalanceParts = {
   readonly registry: Registry;
+  /** Where the balancers' acknowledgements stand; undefined where they could not be compared. */
+  readonly fleet: Registry | undefined;
   readonly metrics: MetricsRegistry;
   readonly logger: Logger;
   /** The folder with the templates that ship with pointsman. */
@@ -32,6 +36,9 @@ export type BalanceParts = {
   readonly signal: AbortSignal;
   readonly now: () => number;
   readonly wall: () => Date;
+  readonly hostname: string;
+  /** pointsman's own. */
+  readonly version: string;
   /** Serves health and metrics from the beginning; the answer ends it. */
   readonly serveAdmin: (health: () => BalanceHealth) => Promise<() => Promise<void>>;
 };
@@ -47,6 +54,8 @@ export type BalanceHealth = {
   readonly revisionSeen: string;
   readonly revisionApplied: string;
   readonly services: Readonly<Record<string, number>>;
+  /** Whether others can hear what this balancer serves. */
+  readonly acknowledging: AcknowledgingStatus | undefined;
   readonly pendingReload: readonly string[];
   readonly refused: string | undefined;
   /** Services that lost many instances at once and are served as before. */
@@ -110,6 +119,23 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     onDue: (targets) => balancer.endOverrides(targets),
   });
   const { reloadIntervalMs } = settings;
+  let inUse = templates;
+  const acknowledging =
+    parts.fleet &&
+    (await joinFleet({
+      ...parts,
+      id: settings.id,
+      registry: parts.fleet,
+      admin: settings.admin,
+      layout,
+      haproxy,
+      link,
+      guarding,
+      metrics,
+      haproxyVersion: () => haproxyVersion,
+      templates: () => inUse,
+      isCurrent: () => balancer.isCurrent(),
+    }));
   const balancer = new Balancer({
     templates,
     frame,
@@ -122,6 +148,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     logger,
     reloadIntervalMs,
     now,
+    ...(acknowledging === undefined ? {} : { observer: acknowledging }),
   });
 
   const lastKnown = await loadLastKnown(layout.lastKnown);
@@ -174,6 +201,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       revisionSeen: String(status.revisionSeen),
       revisionApplied: String(status.revisionApplied),
       services,
+      acknowledging: acknowledging?.status(),
       pendingReload: status.pending,
       refused: status.refused,
       guarded: guarding.status(),
@@ -192,6 +220,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   if (lastKnown !== undefined && !('unusable' in lastKnown)) first.resolve();
   const follower = registry.follow((event) => {
     if (event.kind === 'connected' || event.kind === 'disconnected') onConnection(event);
+    acknowledging?.heard(event);
     balancer.offer(event);
     for (const service of releasedBy(event)) guarding.release(service);
     if (event.kind === 'snapshot') first.resolve();
@@ -212,7 +241,10 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
         { event: 'serving', http: frame.bind, haproxy: haproxyVersion, ms },
         `serving on http://${frame.bind}`,
       );
-      const endWatch = watchOwnTemplates(settings, parts, templates, (fresh) => balancer.useTemplates(fresh));
+      const endWatch = watchOwnTemplates(settings, parts, templates, (fresh) => {
+        inUse = fresh;
+        balancer.useTemplates(fresh);
+      });
       await aborted(signal);
       logger.info({ event: 'stopping' }, 'stopping');
       await endWatch();
@@ -222,6 +254,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     guarding.close();
     overriding.close();
     await balancer.stop(stopGraceMs);
+    await acknowledging?.close();
     await closeAdmin();
   }
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Registry as MetricsRegistry } from 'prom-client';
+import { version } from '../../package.json';
 import { serveAdmin } from '../admin/server.ts';
 import { runBalance } from '../balance/run-balance.ts';
 import { balanceCommand } from '../settings/balance.ts';
@@ -15,24 +16,29 @@ export async function run(invocation: Invocation): Promise<number> {
   const settings = await settle(balanceCommand, invocation);
   const logger = await createLogger(settings.log);
   const { signal, dispose } = abortOnSignal();
+  const own = await openRegistry(settings.registry, logger);
   const registry =
-    settings.layout === undefined
-      ? await openRegistry(settings.registry, logger)
-      : await openForeignRegistry(settings.registry, settings.layout, logger);
+    settings.layout === undefined ? own : await openForeignRegistry(settings.registry, settings.layout, logger);
+  // A folder with a foreign tree counts revisions of its own, which mean nothing beside those of another folder.
+  const fleet = registry === own || settings.registry.kind === 'etcd' ? own : undefined;
   const metrics = new MetricsRegistry();
   try {
     await runBalance(settings.balance, {
       registry,
+      fleet,
       metrics,
       logger,
       signal,
       shippedTemplates: join(invocation.packageFolder, 'templates'),
       now: () => performance.now(),
       wall: () => new Date(),
+      hostname: invocation.machine.hostname,
+      version,
       serveAdmin: (health) => serveAdmin({ address: settings.balance.admin, metrics, health }),
     });
   } finally {
     await registry.close();
+    if (registry !== own) await own.close();
     dispose();
   }
   return done;

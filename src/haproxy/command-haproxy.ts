@@ -53,7 +53,9 @@ export class CommandHaproxy implements Haproxy {
       const [info = ''] = await connection.run(['show info']).finally(() => connection.close());
       const pid = /^Pid: (\d+)$/m.exec(info)?.[1];
       const version = /^Version: (\d+\.\d+[^\s-]*)/m.exec(info)?.[1];
-      return pid === undefined ? undefined : { masterPid: undefined, workerPid: Number(pid), oldWorkers: 0, version };
+      return pid === undefined
+        ? undefined
+        : { masterPid: undefined, workerPid: Number(pid), oldWorkers: 0, oldWorkerPids: [], version };
     } catch (error) {
       if (error instanceof Fault) return undefined;
       throw error;

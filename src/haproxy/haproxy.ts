@@ -8,6 +8,8 @@ export type Processes = {
   readonly workerPid: number | undefined;
   /** Workers of earlier reloads that still finish their connections (HAProxy lists a bounded number). */
   readonly oldWorkers: number;
+  /** Theirs, as far as a master lists them. */
+  readonly oldWorkerPids: readonly number[];
   /** `2.6.12`, of the one that serves. */
   readonly version: string | undefined;
 };

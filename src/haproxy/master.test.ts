@@ -15,6 +15,7 @@ describe('show proc', () => {
       failedReloads: 1,
       workerPid: 9505,
       oldWorkers: 1,
+      oldWorkerPids: [9454],
       version: '3.4.7',
     });
   });

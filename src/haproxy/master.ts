@@ -7,6 +7,9 @@ import { isAlive } from './process-signal.ts';
 /** What `show proc` on the master's socket tells. */
 type MasterAnswer = Processes & { readonly masterPid: number; readonly failedReloads: number };
 
+// A line that is longer than HAProxy's buffer of 16 KiB is not run at all; a name has up to 127 characters.
+const commandsPerLine = 40;
+
 /** Asks the master one thing and reads to the end. Rejects with Fault `haproxy-reload`. */
 function askMaster(path: string, command: string, deadlineMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -48,6 +51,7 @@ export function parseProcesses(answer: string): MasterAnswer | undefined {
     failedReloads: Number(master[2]),
     workerPid: serving,
     oldWorkers: olds.length,
+    oldWorkerPids: olds.map(({ pid }) => pid),
     version: master[3],
   };
 }
@@ -60,6 +64,25 @@ export async function readProcesses(path: string, deadlineMs: number): Promise<M
     if (error instanceof Fault) return undefined;
     throw error;
   }
+}
+
+/** Runs commands on a worker through the master, an old one too: all their answers in one. Rejects with a Fault. */
+export async function askWorker(
+  path: string,
+  pid: number,
+  commands: readonly string[],
+  deadlineMs: number,
+): Promise<string> {
+  const answers: string[] = [];
+  for (let i = 0; i < commands.length; i += commandsPerLine) {
+    const line = commands.slice(i, i + commandsPerLine).map((command) => `@!${pid} ${command}`);
+    const answer = await askMaster(path, line.join(';'), deadlineMs);
+    if (answer.startsWith("Can't find the target")) {
+      throw new Fault('haproxy-runtime', `the worker ${pid} is gone`, { where: path });
+    }
+    answers.push(answer);
+  }
+  return answers.join('\n');
 }
 
 /**

@@ -23,6 +23,7 @@ export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
   #abilities: Abilities = { addBackend: false };
   #connection: RuntimeConnection | undefined;
+  #workerPid: number | undefined;
   /** Counts closings, so that a connection that was being made meanwhile is not taken. */
   #generation = 0;
 
@@ -32,6 +33,11 @@ export class RuntimeLink {
 
   get connected(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** Whom it speaks with; undefined while it is not connected. */
+  get workerPid(): number | undefined {
+    return this.#connection === undefined ? undefined : this.#workerPid;
   }
 
   /** What the worker that it was connected to last can do. */
@@ -52,6 +58,7 @@ export class RuntimeLink {
         const connection = await this.#greet(workerPid);
         if (connection !== undefined && generation === this.#generation) {
           this.#connection = connection;
+          this.#workerPid = workerPid;
           return;
         }
         connection?.close();
@@ -132,6 +139,11 @@ export class RuntimeLink {
       'show backend',
     ]);
     return { servers: parseServersState(state), routes: parseMap(map), backends: parseBackends(backends) };
+  }
+
+  /** Runs commands that change nothing, and gives their answers. Rejects with Fault `haproxy-runtime`. */
+  ask(commands: readonly string[]): Promise<readonly string[]> {
+    return this.#run(commands);
   }
 
   /** Lets go of the connection, and of one that is just being made. */

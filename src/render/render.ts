@@ -31,7 +31,7 @@ export type Rendered = {
 };
 
 /** Something that could not be rendered. What was rendered for it before goes on being served. */
-type RenderProblem = {
+export type RenderProblem = {
   readonly service: ServiceName | undefined;
   readonly instance: InstanceId | undefined;
   readonly reason: string;

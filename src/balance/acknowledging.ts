@@ -1,0 +1,224 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Catalog } from '../catalog/catalog.ts';
+import { type Acknowledgement, formatAcknowledgement, mostRefusals, type Refusal } from '../fleet/acknowledgement.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Revision } from '../model/revision.ts';
+import type { Touched } from '../model/touched.ts';
+import type { Registry, RegistryEvent } from '../registry/registry.ts';
+import type { RenderProblem } from '../render/render.ts';
+import type { ServingObserver } from './balancer.ts';
+import type { Draining } from './draining.ts';
+import { FleetKey } from './fleet-key.ts';
+import type { BalanceMetrics } from './metrics.ts';
+
+export type AcknowledgingParts = {
+  readonly registry: Registry;
+  readonly id: string;
+  readonly owner: string;
+  readonly about: () => Pick<Acknowledgement, 'version' | 'haproxyVersion' | 'admin'>;
+  /** Names the configuration: see Acknowledgement. */
+  readonly config: () => string;
+  readonly draining: Draining;
+  /** Instances that are served although the registry has them no more. */
+  readonly held: () => readonly Refusal[];
+  /** Whether HAProxy's worker is the one that was given what is acknowledged. Has it looked at if not. */
+  readonly isCurrent: () => Promise<boolean>;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  readonly wall: () => Date;
+};
+
+/** How far HAProxy serves a catalog: whole, but for what is refused. */
+type Settled = { readonly catalog: Catalog; readonly refused: readonly Refusal[] };
+
+type Reached = { readonly revision: Revision; readonly cluster: string };
+
+/** Whether others can hear from this balancer what it serves. */
+export type AcknowledgingStatus =
+  | { readonly state: 'nothing-yet' }
+  | { readonly state: 'acknowledging'; readonly revision: string }
+  /** Nobody who waits for this balancer will see it serve. */
+  | { readonly state: 'refused'; readonly reason: string };
+
+/** At most 20 a second: each is a message to everyone who waits for this fleet. */
+const everyMs = 50;
+/** How long an acknowledgement waits for the first counts of servers that drain. */
+const countMs = 50;
+const retryMs = 2000;
+
+/**
+ * Says in the registry what HAProxy serves, for those who wait for it. One for every change that somebody may wait for,
+ * also where nothing had to be done; none for what only the registry's clock says.
+ */
+export class Acknowledging implements ServingObserver {
+  readonly #parts: AcknowledgingParts;
+  readonly #closing = new AbortController();
+  readonly #key: FleetKey;
+  /** The newest change that somebody may wait for. */
+  #heard: Reached | undefined;
+  #cluster = '';
+  #settled: Settled | undefined;
+  #reached: Reached | undefined;
+  readonly #notRendered = new Map<string, string>();
+  /** Something is to be said that was not yet. */
+  #dirty = false;
+  #said: { readonly text: string; readonly reached: Reached } | undefined;
+  #nextAt = 0;
+  #running: Promise<void> | undefined;
+  #again = false;
+
+  constructor(parts: AcknowledgingParts) {
+    this.#parts = parts;
+    this.#key = new FleetKey({
+      ...parts,
+      onTaken: () => {
+        this.#said = undefined;
+        this.#dirty = true;
+        this.#wake();
+      },
+    });
+  }
+
+  /** The registry said something; told to the balancer as well. */
+  heard(event: RegistryEvent): void {
+    if (event.kind !== 'snapshot' && event.kind !== 'changes') return;
+    if (event.kind === 'snapshot') this.#cluster = event.cluster;
+    this.#heard = { revision: event.revision, cluster: this.#cluster };
+  }
+
+  /** HAProxy was given these; some could not be rendered. */
+  took(touched: Touched, catalog: Catalog, problems: readonly RenderProblem[]): void {
+    if (this.#notRendered.size > 0) {
+      for (const key of this.#notRendered.keys()) if (isTouched(touched, key)) this.#notRendered.delete(key);
+    }
+    for (const { service, instance, reason } of problems) {
+      const key = instance === undefined ? `services/${service}` : `instances/${service}/${instance}`;
+      this.#notRendered.set(key, reason);
+    }
+    this.#parts.draining.took(touched, catalog);
+  }
+
+  /** HAProxy serves this, and everything that can be done for it is done. */
+  settled(catalog: Catalog, refused: readonly Refusal[]): void {
+    const { revision, cluster } = catalog;
+    const before = this.#settled;
+    this.#settled = { catalog, refused };
+    // Served from the disk, or from before the registry's data was replaced: nobody can wait for that.
+    if (this.#heard === undefined || cluster !== this.#heard.cluster) return;
+    const reached = { revision: revision < this.#heard.revision ? revision : this.#heard.revision, cluster };
+    const same = this.#reached?.revision === reached.revision && this.#reached.cluster === cluster;
+    this.#reached = reached;
+    if (!same || refused.length > 0 || (before?.refused.length ?? 0) > 0) this.#dirty = true;
+    if (this.#dirty) this.#wake();
+  }
+
+  /** A count of open requests changed. */
+  changed(): void {
+    if (this.#reached === undefined) return;
+    this.#dirty = true;
+    this.#wake();
+  }
+
+  status(): AcknowledgingStatus {
+    const { refused } = this.#key;
+    if (refused !== undefined) return { state: 'refused', reason: refused };
+    if (this.#said === undefined) return { state: 'nothing-yet' };
+    return { state: 'acknowledging', revision: String(this.#said.reached.revision) };
+  }
+
+  /** Takes the key away at once. To be called when HAProxy has ended: until then its requests are waited for. */
+  async close(): Promise<void> {
+    this.#parts.draining.close();
+    this.#closing.abort();
+    await this.#running;
+    await this.#key.close();
+  }
+
+  #wake(): void {
+    if (this.#closing.signal.aborted) return;
+    if (this.#running !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+      if (!this.#again) return;
+      this.#again = false;
+      this.#wake();
+    });
+  }
+
+  async #run(): Promise<void> {
+    const { now, isCurrent } = this.#parts;
+    const { signal } = this.#closing;
+    while (this.#dirty && !signal.aborted) {
+      try {
+        await pause(Math.max(0, this.#nextAt - now()), undefined, { signal });
+        await this.#counted();
+        // Where it is not, the balancer looks at the new worker, and tells when that one serves what this one did.
+        if (!(await isCurrent())) return;
+        this.#dirty = false;
+        await this.#say();
+      } catch {
+        // The key's owner has said why.
+        if (signal.aborted) return;
+        this.#dirty = true;
+        await pause(retryMs, undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Until each server that drains was counted, or for long enough. */
+  async #counted(): Promise<void> {
+    const { draining, now } = this.#parts;
+    const patientUntil = now() + countMs;
+    while (!draining.counted && now() < patientUntil) await pause(1, undefined, { signal: this.#closing.signal });
+  }
+
+  async #say(): Promise<void> {
+    const { now, wall, metrics, logger } = this.#parts;
+    const [reached, settled] = [this.#reached, this.#settled];
+    if (reached === undefined || settled === undefined) return;
+    const acknowledgement = this.#compose(reached, settled);
+    const text = formatAcknowledgement({ ...acknowledgement, appliedAt: '' });
+    if (text === this.#said?.text) return;
+    this.#nextAt = now() + everyMs;
+    const value = formatAcknowledgement({ ...acknowledgement, appliedAt: wall().toISOString() });
+    await this.#key.put(value, this.#closing.signal);
+    this.#said = { text, reached };
+    metrics.acknowledgements.inc();
+    metrics.revisionAcknowledged.set(Number(reached.revision));
+    logger.debug({ event: 'acknowledged', revision: String(reached.revision) }, 'acknowledged');
+  }
+
+  #compose({ revision, cluster }: Reached, { catalog, refused }: Settled): Acknowledgement {
+    const { owner, about, config, draining, held } = this.#parts;
+    const notRendered = [...this.#notRendered].map(([key, reason]) => ({ key, reason }));
+    const refusals = [...refused, ...notRendered, ...held(), ...newestRejected(catalog)].slice(0, mostRefusals);
+    return {
+      ...about(),
+      revision,
+      cluster,
+      owner,
+      config: config(),
+      appliedAt: '',
+      draining: draining.counts,
+      refusals,
+    };
+  }
+}
+
+function isTouched(touched: Touched, key: string): boolean {
+  const [area, service = '', id = ''] = key.split('/');
+  const mark = touched.get(service as ServiceName);
+  return mark !== undefined && (mark.whole || (area === 'instances' && mark.instances.has(id as InstanceId)));
+}
+
+/** Whoever waits has written a moment ago. */
+function newestRejected({ rejected }: Catalog): readonly Refusal[] {
+  const newestFirst = [...rejected.values()].sort((a, b) => (a.revision < b.revision ? 1 : -1));
+  return newestFirst.slice(0, mostRefusals).map(({ key, reason }) => ({ key, reason }));
+}

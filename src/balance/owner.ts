@@ -1,0 +1,14 @@
+import { readFile } from 'node:fs/promises';
+import { replaceFile } from './files.ts';
+
+/**
+ * The name of the balancer that lives in this folder, of its own making: by it a balancer that was killed and comes back
+ * takes its place in the fleet again at once, and another one that has its id by mistake does not.
+ */
+export async function readOrMakeOwner(path: string, random: () => string): Promise<string> {
+  const known = await readFile(path, 'utf8').catch(() => '');
+  if (/^[A-Za-z0-9-]{1,64}$/.test(known)) return known;
+  const owner = random();
+  await replaceFile(path, owner, { mode: 0o600 });
+  return owner;
+}

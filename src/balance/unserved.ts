@@ -1,0 +1,28 @@
+import type { Refusal } from '../fleet/acknowledgement.ts';
+import type { Rendered } from '../render/render.ts';
+
+// More than these of one service, and all of it is named instead.
+const mostOfOneService = 10;
+
+/** The instances that HAProxy should serve and does not, or otherwise than it should; `*` for all of a service. */
+export function unserved(desired: Rendered, served: Rendered, reason: string): readonly Refusal[] {
+  const refusals: Refusal[] = [];
+  for (const [name, wanted] of desired.backends) {
+    const all = { key: `instances/${name}/*`, reason };
+    const has = served.backends.get(name);
+    if (has === undefined) {
+      refusals.push(all);
+      continue;
+    }
+    if (has.servers === wanted.servers) continue;
+    const own: Refusal[] = [];
+    for (const [id, line] of wanted.servers) {
+      if (has.servers.get(id) !== line) own.push({ key: `instances/${name}/${id}`, reason });
+    }
+    for (const id of has.servers.keys()) {
+      if (!wanted.servers.has(id)) own.push({ key: `instances/${name}/${id}`, reason });
+    }
+    refusals.push(...(own.length > mostOfOneService ? [all] : own));
+  }
+  return refusals;
+}

@@ -1,0 +1,88 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { revision } from '../model/revision.ts';
+import {
+  type Acknowledgement,
+  formatAcknowledgement,
+  mostDraining,
+  mostRefusals,
+  type OpenRequests,
+  ownerOf,
+  parseAcknowledgement,
+} from './acknowledgement.ts';
+
+const plain: Acknowledgement = {
+  revision: revision(7n),
+  cluster: 'c',
+  owner: 'o-1',
+  version: '0.2.0',
+  haproxyVersion: '2.6.12',
+  config: 'abc',
+  admin: '10.0.0.1:8404',
+  appliedAt: '2026-01-01T00:00:00.000Z',
+  draining: new Map<string, OpenRequests>([
+    ['web/a', 2],
+    ['web/b', 'unknown'],
+  ]),
+  refusals: [{ key: 'instances/web/x', reason: 'no port' }],
+};
+
+const fields = (change: Record<string, unknown>): string =>
+  JSON.stringify({ ...JSON.parse(formatAcknowledgement(plain)), ...change });
+
+describe('an acknowledgement', () => {
+  test('is read back as it was written', () => {
+    expect(parseAcknowledgement(formatAcknowledgement(plain))).toEqual({ ok: true, value: plain });
+    const bare: Acknowledgement = { ...plain, admin: undefined, draining: undefined, refusals: [] };
+    expect(parseAcknowledgement(formatAcknowledgement(bare))).toEqual({ ok: true, value: bare });
+  });
+
+  test('may say more than we know', () => {
+    expect(parseAcknowledgement(fields({ quarantined: ['web'], load: { now: 1 } }))).toEqual({
+      ok: true,
+      value: plain,
+    });
+  });
+
+  test('of another format is refused, and still has an owner', () => {
+    const value = fields({ format: 2, revision: [7] });
+    expect(parseAcknowledgement(value)).toEqual({ ok: false, reason: 'it is not of format 1' });
+    expect(ownerOf(value)).toBe('o-1');
+  });
+
+  test.each([
+    ['a revision that is a number', { revision: 7 }, 'revision'],
+    ['a negative count', { draining: { 'web/a': -1 } }, 'draining.web/a'],
+    ['an owner with a space', { owner: 'a b' }, 'owner'],
+  ])('with %s is refused', (_, change, where) => {
+    expect(parseAcknowledgement(fields(change))).toEqual({
+      ok: false,
+      reason: `its ${where} is not what belongs there`,
+    });
+  });
+
+  test('shows a terminal nothing that steers it', () => {
+    const parsed = parseAcknowledgement(fields({ refusals: [{ key: 'a\u001b[2J', reason: '\u0007bell' }] }));
+    expect(parsed.ok && parsed.value.refusals).toEqual([{ key: 'a?[2J', reason: '?bell' }]);
+  });
+
+  test('is bounded, however much there is to say', () => {
+    const draining = new Map(Array.from({ length: 9000 }, (_, i): [string, number] => [`web/web-${i}`, 0]));
+    const refusals = Array.from({ length: 900 }, (_, i) => ({ key: `instances/web/${i}`, reason: 'x'.repeat(4000) }));
+    const value = formatAcknowledgement({ ...plain, draining, refusals });
+    const parsed = parseAcknowledgement(value);
+    expect(parsed.ok && parsed.value.draining?.size).toBe(mostDraining);
+    expect(parsed.ok && parsed.value.draining?.has('web/web-8999')).toBe(true);
+    expect(parsed.ok && parsed.value.refusals).toHaveLength(mostRefusals);
+    expect(value.length).toBeLessThan(250_000);
+  });
+
+  test('that is anything at all is read or refused, never thrown at', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (value) => {
+        parseAcknowledgement(value);
+        ownerOf(value);
+      }),
+    );
+  });
+});

@@ -1,0 +1,174 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseInstanceId, parseServiceName } from '../model/name.ts';
+import { revision } from '../model/revision.ts';
+import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
+import { type Acknowledgement, formatAcknowledgement } from './acknowledgement.ts';
+import { type Awaited, describeObstacle, isOver, judge } from './barrier.ts';
+import { type FleetView, foldFleet, nothingHeard } from './fleet-view.ts';
+
+const service = parsed(parseServiceName('web'));
+const id = parsed(parseInstanceId('a'));
+
+function parsed<T>(result: { ok: true; value: T } | { ok: false; reason: string }): T {
+  if (!result.ok) throw new Error(result.reason);
+  return result.value;
+}
+
+const value = (change: Partial<Acknowledgement> = {}): string =>
+  formatAcknowledgement({
+    revision: revision(10n),
+    cluster: 'c',
+    owner: 'o',
+    version: '1',
+    haproxyVersion: '2.6',
+    config: 'x',
+    admin: undefined,
+    appliedAt: 'now',
+    draining: new Map(),
+    refusals: [],
+    ...change,
+  });
+
+const entry = (key: string, text: string, leased = true): Entry => ({
+  key,
+  value: text,
+  revision: revision(1n),
+  leased,
+});
+const snapshot = (values: Record<string, string>, cluster = 'c'): RegistryEvent => ({
+  kind: 'snapshot',
+  revision: revision(20n),
+  cluster,
+  entries: new Map(
+    Object.entries(values).map(([name, text]) => [`balancers/${name}`, entry(`balancers/${name}`, text)]),
+  ),
+});
+const fleet = (values: Record<string, string>): FleetView => foldFleet(nothingHeard, snapshot(values));
+const change = (...changes: Change[]): RegistryEvent => ({ kind: 'changes', revision: revision(21n), changes });
+
+const serves: Awaited = { goal: 'serves', revision: revision(10n), service, id };
+const gone: Awaited = { goal: 'gone', revision: revision(10n), service, id };
+const drained: Awaited = { goal: 'drained', revision: revision(10n), service, id };
+const idle = { draining: new Map([['web/a', 0]]) };
+
+const obstacles = (view: FleetView, awaited: Awaited): string[] => {
+  const verdict = judge(view, awaited);
+  return verdict.kind === 'waiting'
+    ? verdict.missing.map(({ balancer, obstacle }) => `${balancer} ${describeObstacle(obstacle)}`)
+    : [verdict.kind];
+};
+
+describe('a wait for every balancer', () => {
+  test('is over when each of them serves the revision', () => {
+    expect(judge(fleet({ one: value(), two: value({ revision: revision(11n) }) }), serves)).toEqual({
+      kind: 'reached',
+      reached: ['one', 'two'],
+    });
+  });
+
+  test('names those who are behind', () => {
+    const view = fleet({ one: value(), two: value({ revision: revision(9n) }) });
+    expect(judge(view, serves)).toMatchObject({ kind: 'waiting', reached: ['one'], missing: [{ balancer: 'two' }] });
+    expect(obstacles(view, serves)).toEqual(['two is at revision 9']);
+  });
+
+  test('names what one of them refuses, if it is of what is awaited', () => {
+    const refusing = (key: string) => fleet({ one: value({ refusals: [{ key, reason: 'no port' }] }) });
+    expect(obstacles(refusing('instances/web/a'), serves)).toEqual(['one does not serve it: no port']);
+    expect(obstacles(refusing('instances/web/b'), serves)).toEqual(['reached']);
+    expect(obstacles(refusing('services/web'), serves)).toEqual(['reached']);
+    const whole: Awaited = { ...serves, id: undefined };
+    expect(obstacles(refusing('instances/web/b'), whole)).toEqual(['one does not serve it: no port']);
+    expect(obstacles(refusing('services/web'), whole)).toEqual(['one does not serve it: no port']);
+    expect(obstacles(refusing('instances/web2/b'), whole)).toEqual(['reached']);
+  });
+
+  test('for a drain is over when no request is open', () => {
+    const open = (count: number | 'unknown') => fleet({ one: value({ draining: new Map([['web/a', count]]) }) });
+    expect(obstacles(open(0), drained)).toEqual(['reached']);
+    expect(obstacles(open(2), drained)).toEqual(['one has 2 open requests']);
+    expect(obstacles(open('unknown'), drained)).toEqual([
+      'one has a worker from before a reload that may still hold requests',
+    ]);
+    expect(obstacles(open(2), gone)).toEqual(['reached']);
+  });
+
+  test('with a count from before the drain is not over', () => {
+    expect(obstacles(fleet({ one: value({ ...idle, revision: revision(9n) }) }), drained)).toEqual([
+      'one is at revision 9',
+    ]);
+  });
+
+  test('with no balancer alive is over for one that leaves, and not for one that comes', () => {
+    const verdict = judge(fleet({}), drained);
+    expect(verdict).toEqual({ kind: 'nobody' });
+    expect([isOver(verdict, drained), isOver(verdict, gone), isOver(verdict, serves)]).toEqual([true, true, false]);
+  });
+
+  test('before the registry was heard is not over', () => {
+    const verdict = judge(nothingHeard, drained);
+    expect(verdict).toEqual({ kind: 'unheard', reason: 'it has not answered yet' });
+    expect(isOver(verdict, drained)).toBe(false);
+    const away = foldFleet(nothingHeard, { kind: 'disconnected', reason: 'refused' });
+    expect(judge(away, drained)).toEqual({ kind: 'unheard', reason: 'refused' });
+  });
+
+  test('counts a balancer that cannot acknowledge as missing, and says why', () => {
+    const old = JSON.stringify({ ...JSON.parse(value()), draining: undefined });
+    expect(obstacles(fleet({ one: old }), drained)).toEqual(['one cannot tell: it does not count open requests']);
+    expect(obstacles(fleet({ one: old }), serves)).toEqual(['reached']);
+    expect(obstacles(fleet({ one: value() }), drained)).toEqual([
+      'one cannot tell: it does not count those of this instance',
+    ]);
+    expect(obstacles(fleet({ one: '{"format":9}' }), gone)).toEqual(['one cannot tell: it is not of format 1']);
+  });
+
+  test('waits for one that joins meanwhile, and no longer for one that is gone', () => {
+    const before = fleet({ one: value({ ...idle, revision: revision(9n) }) });
+    const joined = foldFleet(before, change({ kind: 'put', entry: entry('balancers/two', value(idle)) }));
+    expect(obstacles(joined, drained)).toEqual(['one is at revision 9']);
+    const late = foldFleet(joined, change({ kind: 'put', entry: entry('balancers/three', value()) }));
+    const died = foldFleet(late, change({ kind: 'delete', key: 'balancers/one', revision: revision(21n) }));
+    expect(obstacles(died, drained)).toEqual(['three cannot tell: it does not count those of this instance']);
+    const both = foldFleet(died, change({ kind: 'put', entry: entry('balancers/three', value(idle)) }));
+    expect(judge(both, drained)).toEqual({ kind: 'reached', reached: ['two', 'three'] });
+  });
+
+  test('does not wait for a key that a hand wrote', () => {
+    const view = foldFleet(
+      fleet({ one: value(idle) }),
+      change({ kind: 'put', entry: entry('balancers/x', 'y', false) }),
+    );
+    expect(obstacles(view, drained)).toEqual(['reached']);
+  });
+
+  test('does not compare revisions of two registries', () => {
+    const view = foldFleet(fleet({ one: value() }), snapshot({ one: value({ revision: revision(99n) }) }, 'd'));
+    expect(obstacles(view, serves)).toEqual(['one has not followed the registry since its data was replaced']);
+  });
+
+  test('keeps what it heard while the registry is away', () => {
+    const view = foldFleet(fleet({ one: value() }), { kind: 'disconnected', reason: 'refused' });
+    expect(view.away).toBe('refused');
+    expect(obstacles(view, serves)).toEqual(['reached']);
+    expect(foldFleet(view, { kind: 'connected', member: 'm' }).away).toBeUndefined();
+  });
+
+  test('is over exactly when nobody is missing, in any fleet', () => {
+    const said = fc.record({
+      revision: fc.bigInt({ min: 8n, max: 12n }),
+      open: fc.constantFrom(0, 1, 'unknown' as const, undefined),
+    });
+    fc.assert(
+      fc.property(fc.array(said, { minLength: 1, maxLength: 5 }), (all) => {
+        const values = all.map(({ revision: at, open }, i): [string, string] => [
+          `b${i}`,
+          value({ revision: revision(at), draining: new Map(open === undefined ? [] : [['web/a', open]]) }),
+        ]);
+        const over = isOver(judge(fleet(Object.fromEntries(values)), drained), drained);
+        expect(over).toBe(all.every(({ revision: at, open }) => at >= 10n && open === 0));
+      }),
+    );
+  });
+});

@@ -1,0 +1,100 @@
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Revision } from '../model/revision.ts';
+import { type Acknowledgement, instanceName } from './acknowledgement.ts';
+import type { FleetView } from './fleet-view.ts';
+
+/** What somebody waits for: that every live balancer serves a revision, and what must then be so. */
+export type Awaited = { readonly revision: Revision; readonly service: ServiceName } & (
+  | {
+      /** `serves`: it takes requests; `gone`: it takes none any more. */
+      readonly goal: 'serves' | 'gone';
+      /** Undefined: all of the service. */
+      readonly id: InstanceId | undefined;
+    }
+  /** It takes none any more, and none is open. */
+  | { readonly goal: 'drained'; readonly id: InstanceId }
+);
+
+/** Why a balancer is not where it should be. */
+export type Obstacle =
+  | { readonly kind: 'behind'; readonly at: Revision }
+  /** It still follows a registry that this one has replaced. */
+  | { readonly kind: 'elsewhere' }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'open-requests'; readonly count: number }
+  /** Requests may be open that it cannot count: in a worker that a reload left behind. */
+  | { readonly kind: 'unknown-requests' }
+  /** It is of a version that says nothing of this, or in another way. */
+  | { readonly kind: 'cannot-tell'; readonly reason: string };
+
+type Missing = { readonly balancer: string; readonly obstacle: Obstacle };
+
+/** A value: what a fleet that looks like this means for somebody who waits. */
+export type Verdict =
+  /** Nothing is known of the fleet yet. */
+  | { readonly kind: 'unheard'; readonly reason: string }
+  /** No balancer is alive. Whoever leaves need not wait then; whoever wants to be served must. */
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'waiting'; readonly reached: readonly string[]; readonly missing: readonly Missing[] }
+  | { readonly kind: 'reached'; readonly reached: readonly string[] };
+
+/** Who is missing, and why. What was heard stands while the registry is away: an acknowledgement stays true. */
+export function judge(view: FleetView, awaited: Awaited): Verdict {
+  if (view.cluster === undefined) return { kind: 'unheard', reason: view.away ?? 'it has not answered yet' };
+  if (view.balancers.size === 0) return { kind: 'nobody' };
+  const reached: string[] = [];
+  const missing: Missing[] = [];
+  for (const [balancer, acknowledgement] of view.balancers) {
+    const obstacle: Obstacle | undefined = acknowledgement.ok
+      ? findObstacle(acknowledgement.value, view.cluster, awaited)
+      : { kind: 'cannot-tell', reason: acknowledgement.reason };
+    if (obstacle === undefined) reached.push(balancer);
+    else missing.push({ balancer, obstacle });
+  }
+  return missing.length === 0 ? { kind: 'reached', reached } : { kind: 'waiting', reached, missing };
+}
+
+/** Whether the wait is over. */
+export function isOver(verdict: Verdict, { goal }: Pick<Awaited, 'goal'>): boolean {
+  return verdict.kind === 'reached' || (verdict.kind === 'nobody' && goal !== 'serves');
+}
+
+function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited): Obstacle | undefined {
+  if (said.cluster !== cluster) return { kind: 'elsewhere' };
+  if (said.revision < awaited.revision) return { kind: 'behind', at: said.revision };
+  const refusal = said.refusals.find(({ key }) => concerns(key, awaited));
+  // A drain or a leave that is not served means that requests still come.
+  if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason };
+  return awaited.goal === 'drained' ? findOpen(said, instanceName(awaited.service, awaited.id)) : undefined;
+}
+
+function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undefined {
+  if (draining === undefined) return { kind: 'cannot-tell', reason: 'it does not count open requests' };
+  const open = draining.get(name);
+  if (open === undefined) return { kind: 'cannot-tell', reason: 'it does not count those of this instance' };
+  if (open === 'unknown') return { kind: 'unknown-requests' };
+  return open === 0 ? undefined : { kind: 'open-requests', count: open };
+}
+
+function concerns(key: string, { service, id }: Awaited): boolean {
+  if (id !== undefined) return key === `instances/${service}/${id}`;
+  return key === `services/${service}` || key.startsWith(`instances/${service}/`);
+}
+
+/** A clause for a log or a person, after the balancer's name. */
+export function describeObstacle(obstacle: Obstacle): string {
+  switch (obstacle.kind) {
+    case 'behind':
+      return `is at revision ${obstacle.at}`;
+    case 'elsewhere':
+      return 'has not followed the registry since its data was replaced';
+    case 'refused':
+      return `does not serve it: ${obstacle.reason}`;
+    case 'open-requests':
+      return `has ${obstacle.count} open request${obstacle.count === 1 ? '' : 's'}`;
+    case 'unknown-requests':
+      return 'has a worker from before a reload that may still hold requests';
+    case 'cannot-tell':
+      return `cannot tell: ${obstacle.reason}`;
+  }
+}

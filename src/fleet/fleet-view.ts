@@ -1,0 +1,49 @@
+import type { Parsed } from '../model/parsed.ts';
+import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
+import { type Acknowledgement, parseAcknowledgement } from './acknowledgement.ts';
+
+/** The balancers that live, as far as the registry tells. */
+export type FleetView = {
+  /** Which registry this is; undefined before anything was heard. */
+  readonly cluster: string | undefined;
+  /** Why the registry is away, and what is known may be old; undefined while it is followed. */
+  readonly away: string | undefined;
+  /** By id. One whose value cannot be read lives all the same. */
+  readonly balancers: ReadonlyMap<string, Parsed<Acknowledgement>>;
+};
+
+export const nothingHeard: FleetView = { cluster: undefined, away: 'it has not answered yet', balancers: new Map() };
+
+/** Folds what a follower of `fleetKeys` is told. */
+export function foldFleet(view: FleetView, event: RegistryEvent): FleetView {
+  switch (event.kind) {
+    case 'snapshot': {
+      const balancers = new Map<string, Parsed<Acknowledgement>>();
+      for (const entry of event.entries.values()) fold(balancers, { kind: 'put', entry });
+      return { cluster: event.cluster, away: undefined, balancers };
+    }
+    case 'changes': {
+      const balancers = new Map(view.balancers);
+      for (const change of event.changes) fold(balancers, change);
+      return { ...view, balancers };
+    }
+    case 'connected':
+      return { ...view, away: view.cluster === undefined ? view.away : undefined };
+    case 'disconnected':
+      return { ...view, away: event.reason };
+    case 'progress':
+      return view;
+  }
+}
+
+function fold(balancers: Map<string, Parsed<Acknowledgement>>, change: Change): void {
+  const id = idOf(change.kind === 'put' ? change.entry.key : change.key);
+  if (id === undefined) return;
+  if (change.kind === 'put' && isBalancer(change.entry)) balancers.set(id, parseAcknowledgement(change.entry.value));
+  else balancers.delete(id);
+}
+
+/** A key that a hand wrote is no balancer: it has no lease, and would be waited for for ever. */
+const isBalancer = ({ leased }: Entry): boolean => leased;
+
+const idOf = (key: string): string | undefined => /^balancers\/([A-Za-z0-9][A-Za-z0-9._-]{0,62})$/.exec(key)?.[1];

@@ -1,0 +1,56 @@
+import { type Follower, fleetKeys, type Registry } from '../registry/registry.ts';
+import { type Awaited, isOver, judge, type Verdict } from './barrier.ts';
+import { type FleetView, foldFleet, nothingHeard } from './fleet-view.ts';
+
+/** Follows what the balancers acknowledge. */
+export class Fleet {
+  readonly #follower: Follower;
+  readonly #listeners = new Set<() => void>();
+  #view: FleetView = nothingHeard;
+
+  constructor(registry: Registry) {
+    this.#follower = registry.follow((event) => {
+      this.#view = foldFleet(this.#view, event);
+      for (const listener of [...this.#listeners]) listener();
+    }, fleetKeys);
+  }
+
+  get view(): FleetView {
+    return this.#view;
+  }
+
+  /** Calls `listener` after each change, until the answer is called. */
+  listen(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves when the wait is over, or with the verdict as it stands when `signal` aborts. Never rejects. */
+  wait(
+    awaited: Awaited,
+    signal: AbortSignal,
+    onProgress: (verdict: Verdict) => void = () => undefined,
+  ): Promise<Verdict> {
+    return new Promise((resolve) => {
+      let verdict = judge(this.#view, awaited);
+      const finish = () => {
+        stopListening();
+        signal.removeEventListener('abort', finish);
+        resolve(verdict);
+      };
+      const look = () => {
+        verdict = judge(this.#view, awaited);
+        onProgress(verdict);
+        if (isOver(verdict, awaited)) finish();
+      };
+      const stopListening = this.listen(look);
+      signal.addEventListener('abort', finish, { once: true });
+      look();
+      if (signal.aborted) finish();
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#follower.close();
+  }
+}

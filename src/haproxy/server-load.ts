@@ -1,0 +1,105 @@
+/** A server, named as HAProxy does. */
+export type ServerAt = { readonly backend: string; readonly server: string };
+
+/** What a worker has to do with a server. */
+export type ServerLoad = {
+  /** Requests (for TCP: connections) that are open or wait for it. */
+  readonly open: number;
+  /** Whether this worker would send it another one. */
+  readonly takesNew: boolean;
+};
+
+/** Runs commands on one worker. What it answers may come in one piece or in one for each command. */
+export type Ask = (commands: readonly string[]) => Promise<readonly string[]>;
+
+/** Asks one worker for the load of servers. Remembers their ids, so that asking again costs one line for each. */
+export class LoadReader {
+  readonly #ask: Ask;
+  readonly #ids = new Map<string, ReadonlyMap<string, string>>();
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  /** By `backend/server`. A server that the worker does not have is not in it. */
+  async read(servers: readonly ServerAt[]): Promise<ReadonlyMap<string, ServerLoad>> {
+    const loads = await this.#attempt(servers);
+    // An id may mean another server by now; that one's load says nothing of ours.
+    const moved = servers.filter((one) => this.#idOf(one) !== undefined && !loads.has(`${one.backend}/${one.server}`));
+    if (moved.length === 0) return loads;
+    for (const { backend } of moved) this.#ids.delete(backend);
+    return this.#attempt(servers);
+  }
+
+  async #attempt(servers: readonly ServerAt[]): Promise<ReadonlyMap<string, ServerLoad>> {
+    const strange = new Set(servers.filter((one) => this.#idOf(one) === undefined).map(({ backend }) => backend));
+    if (strange.size > 0) {
+      const answers = await this.#ask([...strange].map((backend) => `show servers conn ${backend}`));
+      for (const backend of strange) this.#ids.set(backend, new Map());
+      for (const [backend, ids] of parseServerIds(answers.join('\n'))) this.#ids.set(backend, ids);
+    }
+    const commands = servers.flatMap((one) => {
+      const id = this.#idOf(one);
+      return id === undefined ? [] : [`show stat ${one.backend} 4 ${id}`];
+    });
+    return parseLoads((await this.#ask(commands)).join('\n'));
+  }
+
+  #idOf({ backend, server }: ServerAt): string | undefined {
+    return this.#ids.get(backend)?.get(server);
+  }
+}
+
+/** Reads the answer to `show servers conn`: `web/a 3/1 …` a line, from 2.6 to 3.4. */
+export function parseServerIds(answer: string): ReadonlyMap<string, ReadonlyMap<string, string>> {
+  const backends = new Map<string, Map<string, string>>();
+  for (const [, backend = '', server = '', id = ''] of answer.matchAll(/^([^/\s#]+)\/(\S+) \d+\/(\d+) /gm)) {
+    const ids = backends.get(backend) ?? new Map<string, string>();
+    backends.set(backend, ids.set(server, id));
+  }
+  return backends;
+}
+
+/** Reads answers to `show stat BACKEND 4 ID`. */
+export function parseLoads(answer: string): ReadonlyMap<string, ServerLoad> {
+  const loads = new Map<string, ServerLoad>();
+  for (const cell of rowsOf(answer)) {
+    const open = Number(cell('scur')) + Number(cell('qcur'));
+    if (cell('svname') === '' || !Number.isInteger(open)) continue;
+    // A connection of TCP is one request: an old worker, which accepts none, gets no other.
+    const chosen = Number(cell('weight')) > 0 && !/^(MAINT|DOWN|DRAIN)/.test(cell('status'));
+    loads.set(`${cell('pxname')}/${cell('svname')}`, { open, takesNew: chosen && cell('mode') !== 'tcp' });
+  }
+  return loads;
+}
+
+/** All frontends of a worker. */
+export const frontends = 'show stat -1 1 -1';
+
+/**
+ * How many clients are connected and could send a request, from the answer to `frontends`. One that speaks HTTP/1 counts
+ * while none of its requests is open (a websocket stays open), one that speaks HTTP/2 always.
+ */
+export function parseIdleClients(answer: string): number {
+  let clients = 0;
+  for (const cell of rowsOf(answer)) {
+    const [connections, streams] = [Number(cell('h1_open_connections')), Number(cell('h1_open_streams'))];
+    clients += Math.max(0, connections - streams) + Number(cell('h2_open_connections'));
+  }
+  return clients;
+}
+
+/** The rows of answers to `show stat`. Columns are found by their heading, to which each version adds some. */
+function* rowsOf(answer: string): Generator<(column: string) => string> {
+  let heading: readonly string[] = [];
+  for (const line of answer.split('\n')) {
+    if (line.startsWith('# ')) {
+      heading = line.slice(2).split(',');
+      continue;
+    }
+    const cells = line.split(',');
+    if (cells.length < 3 || heading.length === 0) continue;
+    const current = heading;
+    yield (column) => cells[current.indexOf(column)] ?? '';
+  }
+}
