@@ -3,6 +3,7 @@ import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
 import type { Registry } from '../../src/registry/registry.ts';
 import { Recorder } from '../registry/recorder.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { fillEtcd } from '../support/etcd-fill.ts';
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
@@ -33,8 +34,8 @@ describe('a follower of a three-member etcd', () => {
     await Promise.all(proxies.map((proxy) => proxy.close()));
   });
 
-  const follow = async () => {
-    recorder = new Recorder(follower);
+  const follow = async (registry = follower) => {
+    recorder = new Recorder(registry);
     await recorder.started();
     await until('it watches', () => recorder.events.some(({ kind }) => kind === 'connected'));
   };
@@ -74,6 +75,25 @@ describe('a follower of a three-member etcd', () => {
     for (const proxy of proxies) proxy.cutAfter(Number.POSITIVE_INFINITY);
     await agrees(last, 5000);
     expect(snapshots()).toBe(1);
+  });
+
+  test('loses nothing when it is cut several times in a row, before it was told anything new', async () => {
+    const [proxy] = proxies;
+    if (proxy === undefined) throw new Error('there are three');
+    const single = openEtcdRegistry({ endpoints: [proxy.endpoint], root });
+    try {
+      await follow(single);
+      proxy.refuse(true);
+      const last = await write(3000);
+      // In the middle of the events, then twice in what comes before the first of them, then in the middle again.
+      proxy.cutAfter(30_000, 60, 200, 30_000, 400, 50_000);
+      proxy.refuse(false);
+      await agrees(last, 3000);
+      expect(proxy.cutsLeft()).toBe(0);
+      expect(snapshots()).toBe(1);
+    } finally {
+      await single.close();
+    }
   });
 
   test('loses nothing when a replay is larger than 4 MB and longer than 1000 revisions', async () => {
@@ -132,6 +152,36 @@ describe('a follower of a three-member etcd', () => {
     expect(recorder.view.has('instances/web/i-7')).toBe(false);
   });
 
+  test('misses no deletion at the very revision that was compacted', async () => {
+    await writer.write('keys/gone', 'value');
+    await follow();
+    for (const proxy of proxies) proxy.refuse(true);
+    const deleted = await writer.remove('keys/gone');
+    await etcd.compact(deleted);
+    for (const proxy of proxies) proxy.refuse(false);
+    await agrees(await write(10));
+    expect(recorder.view.has('keys/gone')).toBe(false);
+  });
+
+  test('goes on after a moment in which nothing passed', async () => {
+    await follow();
+    for (const proxy of proxies) proxy.blackHole(true);
+    const last = await write(100);
+    for (const proxy of proxies) proxy.blackHole(false);
+    await agrees(last, 100);
+    await agrees(await write(100), 200);
+  });
+
+  test('finds the member that answers among some that refuse and some that swallow everything', async () => {
+    const [refusing, swallowing, answering] = proxies;
+    refusing?.refuse(true);
+    swallowing?.blackHole(true);
+    await follow();
+    const at = recorder.events.find(({ kind }) => kind === 'connected');
+    expect(at).toEqual({ kind: 'connected', member: answering?.endpoint });
+    await agrees(await write(20), 20);
+  });
+
   test('comes back when all members were away', async () => {
     await follow();
     await Promise.all(etcd.members.map((member) => member.stop()));
@@ -164,11 +214,27 @@ describe('a follower of a three-member etcd', () => {
     expect(recorder.violations).toEqual([expect.stringContaining('a snapshot went back to')]);
   });
 
+  test('begins anew with a cluster that has lost its data and has written more than before since', async () => {
+    const ids = (await etcd.ctl('member', 'list')).split('\n').map((line) => line.split(', ')[0] ?? '');
+    // Each change of the leader is a term; to the one that leads already it is refused.
+    for (const id of [...ids, ...ids]) await etcd.ctl('move-leader', id).catch(() => undefined);
+    await follow();
+    await write(100);
+    for (const proxy of proxies) proxy.refuse(true);
+    await etcd.wipe();
+    let last = 0n;
+    while (last <= recorder.revision) last = await write(50, 200);
+    for (const proxy of proxies) proxy.refuse(false);
+    await agrees(last);
+    expect(recorder.view.size).toBe(50);
+    expect(snapshots()).toBe(2);
+  });
+
   test('tells 50,000 keys whole while writes go on', { timeout: 120_000 }, async () => {
-    const puts = Array.from({ length: 50_000 }, (_, i) => `keys/bulk/${i}`);
-    for (let i = 0; i < puts.length; i += 500) {
-      await Promise.all(puts.slice(i, i + 500).map((key) => writer.write(key, 'v')));
-    }
+    await fillEtcd(
+      etcd.endpoints,
+      Array.from({ length: 50_000 }, (_, i) => [`${root}keys/bulk/${i}`, 'v'] as const),
+    );
     const writing = write(1000);
     await follow();
     await agrees(await writing);

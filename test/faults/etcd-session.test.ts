@@ -34,14 +34,6 @@ describe('a registration in a three-member etcd', () => {
     await registry.close();
   });
 
-  const leader = async () => {
-    const status = JSON.parse(await etcd.ctl('endpoint', 'status', '-w', 'json')) as {
-      Endpoint: string;
-      Status: { header: { member_id: number }; leader: number };
-    }[];
-    const found = status.find(({ Status }) => Status.header.member_id === Status.leader);
-    return etcd.members.find(({ endpoint }) => endpoint === found?.Endpoint);
-  };
   /** Waits a whole TTL and more, told by a key of our own that expires in that time. */
   const aTtlPasses = async () => {
     const clock = `overrides/clock-${events.length}-${recorder.events.length}`;
@@ -57,7 +49,7 @@ describe('a registration in a three-member etcd', () => {
   };
 
   test('outlives a follower that hangs', { timeout: 90_000 }, async () => {
-    const lead = await leader();
+    const lead = await etcd.leader();
     const follower = etcd.members.find((member) => member !== lead);
     follower?.signal('SIGSTOP');
     try {
@@ -69,12 +61,12 @@ describe('a registration in a three-member etcd', () => {
   });
 
   test('outlives a leader that hangs', { timeout: 90_000 }, async () => {
-    const lead = await leader();
-    lead?.signal('SIGSTOP');
+    const lead = await etcd.leader();
+    lead.signal('SIGSTOP');
     try {
       await aTtlPasses();
     } finally {
-      lead?.signal('SIGCONT');
+      lead.signal('SIGCONT');
     }
     await etcd.healthy();
     await aTtlPasses();

@@ -5,12 +5,16 @@ import { createInterface } from 'node:readline';
 import { build } from 'esbuild';
 import { until } from '../support/until.ts';
 
-/** Bundles directory-process.ts for plain Node (20 runs no TypeScript) and returns the file. */
-export async function buildProcess(dir: string): Promise<string> {
-  const outfile = join(dir, 'directory-process.mjs');
+/**
+ * Bundles a program that stands here for plain Node (20 runs no TypeScript) and returns the file. It can be run from
+ * anywhere and by anybody unless it takes its packages from node_modules.
+ */
+export async function buildProcess(dir: string, name: string, packages: 'bundle' | 'external'): Promise<string> {
+  const outfile = join(dir, `${name}.mjs`);
   await build({
-    entryPoints: [join(import.meta.dirname, 'directory-process.ts')],
+    entryPoints: [join(import.meta.dirname, `${name}.ts`)],
     bundle: true,
+    packages,
     platform: 'node',
     format: 'esm',
     target: 'node20',
@@ -20,7 +24,7 @@ export async function buildProcess(dir: string): Promise<string> {
   return outfile;
 }
 
-/** A running directory-process and what it said. */
+/** A program of buildProcess that runs, and what it said. */
 export class Child {
   readonly said: unknown[][] = [];
   readonly #process: ChildProcess;
@@ -39,7 +43,12 @@ export class Child {
   }
 
   get view(): unknown {
-    return this.said.findLast(([word]) => word === 'view')?.[1];
+    return this.last('view')?.[1];
+  }
+
+  /** What it said when it said this word last. */
+  last(word: string): unknown[] | undefined {
+    return this.said.findLast(([w]) => w === word);
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -48,6 +57,10 @@ export class Child {
 
   async ended(): Promise<void> {
     await this.#ended;
+  }
+
+  get exitCode(): number | null {
+    return this.#process.exitCode;
   }
 
   async close(): Promise<void> {

@@ -50,7 +50,7 @@ describe('the directory registry', () => {
   beforeAll(async () => {
     scratch = await mkdtemp(join(tmpdir(), 'pm-dirs-'));
     await chmod(scratch, 0o755);
-    program = await buildProcess(scratch);
+    program = await buildProcess(scratch, 'directory-process', 'bundle');
   });
 
   afterAll(() => rm(scratch, { recursive: true, force: true }));

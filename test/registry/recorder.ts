@@ -14,11 +14,17 @@ export class Recorder {
   /** Every change after the first snapshot: `12 put key=value`, `13 delete key`. */
   readonly changes: string[] = [];
   revision = -1n;
+  /** For each key the last that was said of it, and by whom: what a violation is explained with. */
+  readonly #said = new Map<string, string[]>();
+  #member = 'nobody yet';
   #cluster: string | undefined;
   readonly #follower: Follower;
 
-  constructor(registry: Registry, range?: KeyRange) {
-    this.#follower = registry.follow((event) => this.#take(event), range);
+  constructor(registry: Registry, range?: KeyRange, onEvent: (event: RegistryEvent) => void = () => undefined) {
+    this.#follower = registry.follow((event) => {
+      this.#take(event);
+      onEvent(event);
+    }, range);
   }
 
   values(): Record<string, string> {
@@ -53,7 +59,10 @@ export class Recorder {
     this.events.push(event);
     switch (event.kind) {
       case 'connected':
+        this.#member = event.member;
+        return;
       case 'disconnected':
+        this.#member = `nobody (${event.reason})`;
         return;
       case 'progress':
         if (event.revision < this.revision) this.#violation(`progress went back to ${event.revision}`);
@@ -64,10 +73,14 @@ export class Recorder {
           this.#violation(`a snapshot went back to ${event.revision}`);
         }
         this.#cluster = event.cluster;
+        for (const key of this.view.keys()) {
+          if (!event.entries.has(key)) this.#note(key, `${event.revision} not in the snapshot`);
+        }
         this.view.clear();
         for (const [key, entry] of event.entries) {
+          this.#note(key, `${event.revision} in the snapshot, of ${entry.revision}`);
           if (entry.key !== key) this.#violation(`${entry.key} stands under ${key}`);
-          if (entry.revision > event.revision) this.#violation(`${key} is newer than its snapshot`);
+          if (entry.revision > event.revision) this.#violation(`${key} is newer than its snapshot`, key);
           this.view.set(key, entry);
         }
         this.revision = event.revision;
@@ -87,19 +100,53 @@ export class Recorder {
       if (revision <= this.revision) this.#violation(`revision ${revision} came after ${this.revision}`);
       if (revision < at) this.#violation(`revision ${revision} came after ${at}, in one event`);
       at = revision;
+      const key = change.kind === 'put' ? change.entry.key : change.key;
+      this.#note(key, `${revision} ${change.kind} by ${this.#member}`);
       if (change.kind === 'put') {
         this.view.set(change.entry.key, change.entry);
         this.changes.push(`${revision} put ${change.entry.key}=${change.entry.value}`);
       } else {
-        if (!this.view.delete(change.key)) this.#violation(`${change.key} was deleted and not there`);
-        this.changes.push(`${revision} delete ${change.key}`);
+        if (!this.view.delete(change.key)) this.#violation(`${key} was deleted and not there`, key);
+        this.changes.push(`${revision} delete ${key}`);
       }
     }
     if (at !== event.revision) this.#violation(`the event says ${event.revision}, its last change ${at}`);
     this.revision = event.revision;
   }
 
-  #violation(text: string): void {
-    this.violations.push(text);
+  #note(key: string, what: string): void {
+    const said = this.#said.get(key) ?? [];
+    this.#said.set(key, [...said.slice(-5), what]);
+  }
+
+  #violation(text: string, key?: string): void {
+    const said = key === undefined ? undefined : this.#said.get(key);
+    this.violations.push(said === undefined ? text : `${text} (${said.join('; ')})`);
+  }
+
+  /** The last events in short, for whoever has to find out why a test failed. */
+  story(): string {
+    return this.events.slice(-200).map(inShort).join('\n');
+  }
+}
+
+function inShort(event: RegistryEvent): string {
+  switch (event.kind) {
+    case 'connected':
+      return `connected to ${event.member}`;
+    case 'disconnected':
+      return `disconnected: ${event.reason}`;
+    case 'progress':
+      return `${event.revision} progress`;
+    case 'snapshot':
+      return `${event.revision} snapshot of ${event.entries.size}`;
+    case 'changes':
+      return event.changes
+        .map((change) =>
+          change.kind === 'put'
+            ? `${change.entry.revision} put ${change.entry.key}`
+            : `${change.revision} delete ${change.key}`,
+        )
+        .join(', ');
   }
 }

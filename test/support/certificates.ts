@@ -10,11 +10,21 @@ export async function makeAuthority(folder: string) {
   await openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=test CA', '-days', '2');
   return {
     caFile: join(folder, 'ca.pem'),
-    /** A certificate for 127.0.0.1 that serves a server and a client alike. */
-    async issue(name: string) {
+    /** A certificate for 127.0.0.1 that serves a server and a client alike; with 0 days it has run out already. */
+    async issue(name: string, days = 1) {
       await openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
       await writeFile(join(folder, 'san'), 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n');
-      const signing = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '1', '-extfile', 'san'];
+      const signing = [
+        '-CA',
+        'ca.pem',
+        '-CAkey',
+        'ca.key',
+        '-CAcreateserial',
+        '-days',
+        String(days),
+        '-extfile',
+        'san',
+      ];
       await openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.pem`, ...signing);
       return { certFile: join(folder, `${name}.pem`), keyFile: join(folder, `${name}.key`) };
     },

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { startPeerNetwork } from './peer-network.ts';
 import { freePorts } from './ports.ts';
 import { until } from './until.ts';
 
@@ -17,6 +18,8 @@ type MemberPlan = {
   readonly dir: string;
   readonly clientPort: number;
   readonly peerPort: number;
+  /** Where the others reach it: the same, or a proxy before it. */
+  readonly advertisedPort: number;
   readonly cluster: string;
   readonly scheme: 'http' | 'https';
   readonly args: readonly string[];
@@ -28,10 +31,12 @@ type EtcdOptions = {
   readonly scheme?: 'http' | 'https';
   /** More flags for etcdctl. */
   readonly ctlArgs?: readonly string[];
+  /** Puts a network between the members, from which they can be cut off. */
+  readonly partitions?: boolean;
 };
 
 /** One real etcd process. Its data stays over stop and start. */
-function member({ name, dir, clientPort, peerPort, cluster, scheme, args }: MemberPlan) {
+function member({ name, dir, clientPort, peerPort, advertisedPort, cluster, scheme, args }: MemberPlan) {
   const endpoint = `127.0.0.1:${clientPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   let child: ChildProcess | undefined;
@@ -49,7 +54,7 @@ function member({ name, dir, clientPort, peerPort, cluster, scheme, args }: Memb
           ...['--name', name, '--data-dir', dataDir, '--log-level', 'error'],
           ...['--listen-client-urls', `${scheme}://${endpoint}`, '--advertise-client-urls', `${scheme}://${endpoint}`],
           ...args,
-          ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
+          ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', `http://127.0.0.1:${advertisedPort}`],
           ...['--initial-cluster', cluster, '--initial-cluster-token', dir],
         ],
         { stdio: ['ignore', 'pipe', 'pipe'] },
@@ -77,15 +82,18 @@ function member({ name, dir, clientPort, peerPort, cluster, scheme, args }: Memb
 
 /** A real cluster of 1 or 3 members on free ports, healthy when this resolves. */
 export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
-  const { args: more = [], scheme = 'http', ctlArgs = [] } = options;
+  const { args: more = [], scheme = 'http', ctlArgs = [], partitions = false } = options;
   const dir = await mkdtemp(join(tmpdir(), 'pm-etcd-'));
   const ports = await freePorts(size * 2);
+  const [clientPorts, peerPorts] = [ports.slice(0, size), ports.slice(size)];
+  const network = partitions ? await startPeerNetwork(peerPorts) : undefined;
   const plans = Array.from({ length: size }, (_, i) => ({
     name: `m${i}`,
-    clientPort: ports[i * 2] ?? 0,
-    peerPort: ports[i * 2 + 1] ?? 0,
+    clientPort: clientPorts[i] ?? 0,
+    peerPort: peerPorts[i] ?? 0,
+    advertisedPort: (network?.ports ?? peerPorts)[i] ?? 0,
   }));
-  const cluster = plans.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join(',');
+  const cluster = plans.map(({ name, advertisedPort }) => `${name}=http://127.0.0.1:${advertisedPort}`).join(',');
   const members = plans.map((plan) => member({ ...plan, dir, cluster, scheme, args: more }));
   const endpoints = members.map(({ endpoint }) => endpoint);
   const urls = endpoints.map((endpoint) => `${scheme}://${endpoint}`).join(',');
@@ -101,8 +109,29 @@ export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
       deadlineMs: 30_000,
       everyMs: 50,
     });
+  const revisionNow = async (): Promise<bigint> => {
+    const { header } = JSON.parse(await ctl('get', 'x', '-w', 'json')) as { header: { revision: number } };
+    return BigInt(header.revision);
+  };
+  /** The members' ids in hexadecimal, by name. In `-w json` they are numbers that JSON.parse would round. */
+  const readIds = async (): Promise<ReadonlyMap<string, string>> =>
+    new Map(
+      (await ctl('member', 'list')).split('\n').map((line) => [line.split(', ')[2] ?? '', line.split(', ')[0] ?? '']),
+    );
+  const leader = async () => {
+    const status = JSON.parse(await ctl('endpoint', 'status', '-w', 'json')) as {
+      Endpoint: string;
+      Status: { header: { member_id: number }; leader: number };
+    }[];
+    const found = status.find(({ Status }) => Status.header.member_id === Status.leader);
+    const leading = members.find(({ endpoint }) => found?.Endpoint.endsWith(endpoint));
+    if (leading === undefined) throw new Error('there is no leader now');
+    return leading;
+  };
   for (const one of members) one.start();
   await healthy();
+  const ids = network === undefined ? undefined : await readIds();
+  network?.know(new Map(plans.map(({ name, peerPort }) => [peerPort, ids?.get(name) ?? ''])));
   return {
     members,
     endpoints,
@@ -110,9 +139,18 @@ export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
     /** Runs etcdctl against all members and gives what it printed. */
     ctl,
     healthy,
-    async compact(): Promise<void> {
-      const status = JSON.parse(await ctl('get', 'x', '-w', 'json')) as { header: { revision: number } };
-      await ctl('compaction', '--physical', String(status.header.revision));
+    /** The member that leads. */
+    leader,
+    /** Cuts these off from the others, which go on if they are most; nobody: all hear each other again. */
+    isolate(...which: readonly { readonly name: string }[]): void {
+      if (network === undefined) throw new Error('start it with `partitions`');
+      network.isolate(...which.map(({ name }) => ids?.get(name) ?? ''));
+    },
+    /** Removes what was superseded before this revision, or before now. Gives the revision. */
+    async compact(revision?: bigint): Promise<bigint> {
+      const at = revision ?? (await revisionNow());
+      await ctl('compaction', '--physical', String(at));
+      return at;
     },
     /** A new cluster with no data behind the same addresses. */
     async wipe(): Promise<void> {
@@ -123,6 +161,7 @@ export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
     },
     async close(): Promise<void> {
       await Promise.all(members.map((one) => one.stop()));
+      await network?.close();
       await rm(dir, { recursive: true, force: true });
     },
   };

@@ -9,6 +9,8 @@ export async function startTcpProxy(target: number) {
   let silent = false;
   /** Bytes from the target that may still pass; the connection is cut when they are used up. */
   let budget = Number.POSITIVE_INFINITY;
+  /** The budgets after this one. */
+  let budgets: readonly number[] = [];
   const cutAll = () => {
     for (const pair of pairs) for (const socket of pair) socket.destroy();
   };
@@ -26,19 +28,17 @@ export async function startTcpProxy(target: number) {
       upstream.destroy();
     };
     for (const socket of pair) socket.on('error', close).on('close', close);
-    client.on('data', (chunk) => {
-      if (!silent) upstream.write(chunk);
-    });
+    client.on('data', (chunk) => upstream.write(chunk));
     upstream.on('data', (chunk) => {
-      if (silent) return;
       budget -= chunk.length;
       if (budget < 0) {
         // Part of a message arrives, as when a machine goes down in the middle of it.
         client.write(chunk.subarray(0, Math.max(0, chunk.length + budget)));
-        budget = Number.POSITIVE_INFINITY;
+        [budget = Number.POSITIVE_INFINITY, ...budgets] = budgets;
         close();
       } else client.write(chunk);
     });
+    if (silent) for (const socket of pair) socket.pause();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -47,13 +47,25 @@ export async function startTcpProxy(target: number) {
     endpoint: `127.0.0.1:${address.port}`,
     /** Ends all connections; new ones are taken. */
     cut: cutAll,
-    /** Ends the connection that brings the target's next `bytes`. */
-    cutAfter(bytes: number): void {
+    /** Ends the connection that brings the target's next `bytes`, and then the one that brings the next of `more`. */
+    cutAfter(bytes: number, ...more: readonly number[]): void {
       budget = bytes;
+      budgets = more;
     },
-    /** Connections stay and nothing passes: a machine that is gone without a word. */
+    /** How many cuts of `cutAfter` are still to come. */
+    cutsLeft: () => (budget === Number.POSITIVE_INFINITY ? 0 : 1 + budgets.length),
+    /**
+     * Connections stay and nothing passes: a machine that is gone without a word. What was sent meanwhile arrives when it
+     * is over, because TCP never loses a part from the middle of a connection.
+     */
     blackHole(on: boolean): void {
       silent = on;
+      for (const pair of pairs) {
+        for (const socket of pair) {
+          if (on) socket.pause();
+          else socket.resume();
+        }
+      }
     },
     refuse(on: boolean): void {
       refusing = on;

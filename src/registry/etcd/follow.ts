@@ -26,7 +26,7 @@ const answerMs = 1000;
 // Everything is read anew now and then, should a change have been missed in a way that nobody has thought of.
 const refreshMs = { least: 300_000, most: 600_000 };
 
-/** Follows the tree: a list, then a watch from the revision after it, member after member, until closed. */
+/** Follows the tree: a list, then a watch from its revision on, member after member, until closed. */
 export function follow({ access, keys, range, random, onEvent }: FollowOptions): Follower {
   const closing = new AbortController();
   const { signal } = closing;
@@ -48,8 +48,8 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       try {
         client = await openMember(order[at % order.length] ?? '', access);
         if (cursor === undefined) {
-          const { cluster, revision, entries } = await list(client, keys, bytes);
-          cursor = { cluster, revision, fragments: [] };
+          const { cluster, term, revision, entries } = await list(client, keys, bytes);
+          cursor = { cluster, term, revision, fragments: [] };
           tell({ kind: 'snapshot', revision, cluster, entries });
         }
         end = await watch(client, cursor, (next) => {
@@ -138,7 +138,9 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       stream.on('end', () => finish({ kind: 'restart', reason: 'etcd ended the stream' }));
       if (signal.aborted) return onClose();
       deadline(createdMs, `the member did not start the watch within ${createdMs} ms`);
-      const start_revision = String(from.revision + 1n);
+      // From what was delivered last, not from after it: 3.4.23, and 3.5 before 3.5.18, silently drop a deletion at the
+      // very revision that was compacted when a watch starts there (etcd-io/etcd#18089, #19179). Before it, they say so.
+      const start_revision = String(from.revision);
       const create_request = { ...bytes, start_revision, progress_notify: true, fragment: true };
       stream.write({ create_request });
     });

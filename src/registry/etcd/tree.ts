@@ -53,6 +53,8 @@ function endOfPrefix(prefix: Buffer): Buffer {
 
 export type Listing = {
   readonly cluster: string;
+  /** raft's term when it was read. */
+  readonly term: bigint;
   readonly revision: Revision;
   readonly entries: ReadonlyMap<string, Entry>;
 };
@@ -61,15 +63,16 @@ export type Listing = {
 const pageSize = 2000;
 
 /**
- * Reads everything in the range at one revision, linearizable. All or nothing: if any page fails it rejects,
- * because a partial list would read as the removal of what is missing.
+ * Reads everything in the range at one revision, linearizable: the newest, or `at`. All or nothing: if any page fails it
+ * rejects, because a partial list would read as the removal of what is missing.
  */
-export async function list(client: MemberClient, keys: KeySpace, range: ByteRange): Promise<Listing> {
+export async function list(client: MemberClient, keys: KeySpace, range: ByteRange, at?: bigint): Promise<Listing> {
   const { range_end } = range;
   const entries = new Map<string, Entry>();
   let { key } = range;
-  let pinned: string | undefined;
+  let pinned = at?.toString();
   let cluster = '';
+  let term = 0n;
   for (;;) {
     const page = await client.kv.range({
       key,
@@ -79,12 +82,13 @@ export async function list(client: MemberClient, keys: KeySpace, range: ByteRang
     });
     pinned ??= page.header.revision;
     cluster ||= page.header.cluster_id;
+    term ||= BigInt(page.header.raft_term);
     for (const kv of page.kvs) {
       const entry = keys.toEntry(kv);
       entries.set(entry.key, entry);
     }
     const last = page.kvs.at(-1);
-    if (!page.more || last === undefined) return { cluster, revision: revision(pinned), entries };
+    if (!page.more || last === undefined) return { cluster, term, revision: revision(pinned), entries };
     key = Buffer.concat([last.key, Buffer.from([0])]);
   }
 }

@@ -6,7 +6,7 @@ import { advance, type Cursor } from './watch-cursor.ts';
 
 type Response = Parameters<typeof advance>[1];
 const keys = keySpace('/p/');
-const cursor: Cursor = { cluster: 'c', revision: revision(10n), fragments: [] };
+const cursor: Cursor = { cluster: 'c', term: 2n, revision: revision(10n), fragments: [] };
 
 const event = (at: number, type: 'Put' | 'Delete' = 'Put'): Response['events'][number] => {
   const none = {
@@ -20,10 +20,10 @@ const event = (at: number, type: 'Put' | 'Delete' = 'Put'): Response['events'][n
   return { type, kv: { ...none, key: Buffer.from(`/p/keys/${at}`), mod_revision: String(at) }, prev_kv: none };
 };
 
-function response(fields: { revision?: number; cluster?: string } & Partial<Response>): Response {
-  const { revision: at = 99, cluster = 'c', ...rest } = fields;
+function response(fields: { revision?: number; cluster?: string; term?: number } & Partial<Response>): Response {
+  const { revision: at = 99, cluster = 'c', term = 2, ...rest } = fields;
   return {
-    header: { cluster_id: cluster, member_id: '1', revision: String(at), raft_term: '1' },
+    header: { cluster_id: cluster, member_id: '1', revision: String(at), raft_term: String(term) },
     watch_id: '0',
     created: false,
     canceled: false,
@@ -50,6 +50,17 @@ describe('a watch advances', () => {
     expect(advance(cursor, response({ created: true }), keys)).toEqual({ kind: 'created' });
   });
 
+  test('and drops what was delivered before, with which each new stream begins', () => {
+    const step = advance(cursor, response({ events: [event(10), event(11)] }), keys);
+    expect(step.kind === 'changes' && step.changes).toHaveLength(1);
+    expect(advance(cursor, response({ events: [event(10)] }), keys)).toEqual({ kind: 'wait', cursor });
+  });
+
+  test('and remembers the highest term, so that an older one is noticed', () => {
+    const step = advance(cursor, response({ term: 3, events: [event(11)] }), keys);
+    expect(step).toMatchObject({ kind: 'changes', cursor: { term: 3n } });
+  });
+
   test('not before the last fragment', () => {
     const first = advance(cursor, response({ fragment: true, events: [event(11)] }), keys);
     expect(first).toMatchObject({ kind: 'wait', cursor: { revision: 10n } });
@@ -62,6 +73,7 @@ describe('a watch advances', () => {
   test.each([
     ['another cluster', { cluster: 'd' }, 'relist'],
     ['a revision that went back', { revision: 9 }, 'relist'],
+    ['a term that went back, though the revision did not', { term: 1, created: true }, 'relist'],
     ['a compacted history', { canceled: true, compact_revision: '50' }, 'relist'],
     ['a cancellation', { canceled: true, cancel_reason: 'permission denied' }, 'restart'],
   ] as const)('%s ends it', (_, fields, kind) => {

@@ -6,6 +6,8 @@ import type { KeySpace } from './tree.ts';
 /** How far a watch has delivered. */
 export type Cursor = {
   readonly cluster: string;
+  /** raft's term, the highest that was seen. */
+  readonly term: bigint;
   /** Everything up to here was delivered. */
   readonly revision: Revision;
   /** Events of a response that is not complete yet. */
@@ -33,10 +35,15 @@ type Response = Pick<
  * the header of a periodic progress report. Not to a header in general: that is the store's revision when the response was
  * made, and events up to it may still be on their way.
  */
-export function advance(cursor: Cursor, response: Response, keys: KeySpace): Advance {
+export function advance(before: Cursor, response: Response, keys: KeySpace): Advance {
   const { header, canceled, created, events, fragment } = response;
   const storeRevision = BigInt(header.revision);
-  if (header.cluster_id !== cursor.cluster) return { kind: 'relist', reason: 'this is another cluster' };
+  const term = BigInt(header.raft_term);
+  if (header.cluster_id !== before.cluster) return { kind: 'relist', reason: 'this is another cluster' };
+  // A cluster restored behind the same addresses has the same id and may have overtaken our revision, in another history;
+  // its terms begin anew. (A member that was away can say an old term, too: listing again is harmless.)
+  if (term < before.term) return { kind: 'relist', reason: "raft's term went back: data was restored" };
+  const cursor = { ...before, term };
   if (canceled) {
     return response.compact_revision === '0'
       ? { kind: 'restart', reason: response.cancel_reason || 'etcd ended the watch' }
