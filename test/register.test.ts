@@ -1,28 +1,8 @@
-import { pino } from 'pino';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { openDirectoryRegistry } from '../src/registry/directory/directory-registry.ts';
-import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
-import type { Registry } from '../src/registry/registry.ts';
-import { Recorder } from './registry/recorder.ts';
-import { type RegistryKind, startScenario } from './support/scenario.ts';
+import { describe, expect, test } from 'vitest';
+import { startRegistration as start } from './support/registration.ts';
 
-async function start(kind: RegistryKind) {
-  const scenario = await startScenario(kind);
-  const registry: Registry =
-    scenario.etcd === undefined
-      ? openDirectoryRegistry({ path: scenario.location.slice('dir:'.length), logger: pino({ level: 'silent' }) })
-      : openEtcdRegistry({ endpoints: scenario.etcd.endpoints, root: '/pointsman/' });
-  onTestFinished(() => registry.close());
-  const recorder = new Recorder(registry);
-  await recorder.started();
-  const states = () =>
-    recorder.changes
-      .filter((change) => change.includes('instances/web/a'))
-      .map((change) => (change.includes(' delete ') ? 'deleted' : change.includes('draining') ? 'draining' : 'ready'));
-  return { ...scenario, recorder, states };
-}
-
-const node = (code: string): readonly string[] => ['--', process.execPath, '-e', code];
+// Nothing listens at the addresses that these commands are announced with.
+const node = (code: string): readonly string[] => ['--check', 'none', '--', process.execPath, '-e', code];
 const key = 'instances/web/a';
 
 describe.each(['folder', 'etcd'] as const)('register, with the registry in %s', (kind) => {

@@ -90,10 +90,9 @@ function describeSetting(setting: Setting): string {
   switch (setting.kind) {
     case 'defaulted':
       return `${setting.description} (default: ${setting.fallback.text})`;
-    case 'required':
-      return `${setting.description} (required)`;
     case 'optional':
     case 'pairs':
+    case 'list':
     case 'secret':
     case 'switch':
       return setting.description;

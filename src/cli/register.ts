@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { networkInterfaces } from 'node:os';
 import { runRegister } from '../register/run-register.ts';
 import { variableName } from '../settings/option.ts';
 import { registerCommand } from '../settings/register.ts';
@@ -13,12 +14,17 @@ export async function run(invocation: Invocation): Promise<number> {
   const logger = await createLogger(settings.log);
   const registry = await openRegistry(settings.registry, logger);
   const [file, ...args] = invocation.operands;
+  const env = withoutSecrets(invocation.env);
   try {
     return await runRegister(settings.register, {
       registry,
       logger,
       owner: randomUUID(),
-      command: file === undefined ? undefined : { file, args, env: withoutSecrets(invocation.env) },
+      hostname: invocation.machine.hostname,
+      interfaces: networkInterfaces(),
+      env,
+      command: file === undefined ? undefined : { file, args, env },
+      random: Math.random,
       onSignals,
       now: () => performance.now(),
     });

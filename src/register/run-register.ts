@@ -1,24 +1,25 @@
 import type { Logger } from 'pino';
-import { formatAddress } from '../model/address.ts';
-import { describe } from '../model/fault.ts';
+import { Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { RegisterSettings } from '../settings/register.ts';
-import { Announcement } from './announcement.ts';
+import type { InstanceSettings, RegisterSettings } from '../settings/register.ts';
 import { type CommandLine, type RunningCommand, startCommand } from './command.ts';
+import { type Announcer, declare } from './declare.ts';
 import { Patience } from './patience.ts';
+import { openProbe } from './probe.ts';
+import { Registration } from './registration.ts';
 import { SharedLease } from './shared-lease.ts';
 
-export type RegisterParts = {
+export type RegisterParts = Omit<Announcer, 'hasCommand'> & {
   readonly registry: Registry;
   readonly logger: Logger;
-  /** Names this process and no other. */
-  readonly owner: string;
   /** The application to run; without one, this process stands for an application that runs elsewhere. */
   readonly command: CommandLine | undefined;
   /** Calls `listener` at each of the signals, until the answer is called. */
   readonly onSignals: (names: readonly NodeJS.Signals[], listener: (name: NodeJS.Signals) => void) => () => void;
   /** ms since this process started, monotonic. */
   readonly now: () => number;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
 };
 
 /** How long the registry may take to confirm a leave; after that the application is not kept waiting. */
@@ -34,13 +35,18 @@ type End =
   | { readonly kind: 'refused'; readonly fault: unknown };
 
 /**
- * Announces an instance for as long as the command, or this process, lives. Resolves with the exit code: the command's
- * own, or 0 after a leave. Rejects with Fault `key-owned` when the instance is another's.
+ * Announces instances for as long as the command, or this process, lives. Resolves with the exit code: the command's
+ * own, or 0 after a leave. Rejects with Fault `key-owned` when an instance is another's, and with Fault `settings` when
+ * there is no address to announce.
  */
 export async function runRegister(settings: RegisterSettings, parts: RegisterParts): Promise<number> {
-  const { registry, owner, onSignals, now } = parts;
-  const { service, id, address, ttlMs, graceMs } = settings;
-  const logger = parts.logger.child({ service, id });
+  const { registry, onSignals, now, random } = parts;
+  const { ttlMs, graceMs } = settings;
+  const declared = declareAll(settings.instances, { ...parts, hasCommand: parts.command !== undefined });
+  const [first] = declared;
+  // What concerns the process has the name of its instance, if there is only one.
+  const logger =
+    first !== undefined && declared.length === 1 ? parts.logger.child(nameOf(first.instance)) : parts.logger;
 
   const command = parts.command === undefined ? undefined : await startCommand(parts.command);
   if (command !== undefined && 'reason' in command) {
@@ -55,16 +61,21 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     speak = resolve;
   });
   const lease = new SharedLease({ registry, ttlMs, logger });
-  const announcement = new Announcement({
-    lease,
-    logger,
-    now,
-    instance: { ...settings, state: 'ready', owner },
-    onTaken: (fault) => {
-      // A command that serves is not ended because somebody else wrote its key.
-      if (command === undefined) speak({ kind: 'refused', fault });
-    },
-  });
+  const registrations = declared.map(
+    (one) =>
+      new Registration({
+        lease,
+        declared: one,
+        logger: declared.length === 1 ? logger : logger.child(nameOf(one.instance)),
+        now,
+        random,
+        openProbe: (target) => openProbe(target, parts),
+        onRefused: (fault, why) => {
+          // A command that serves is not ended because somebody else wrote its key.
+          if (why === 'refused' || command === undefined) speak({ kind: 'refused', fault });
+        },
+      }),
+  );
   const patience = new Patience();
   const leaving: readonly NodeJS.Signals[] =
     command === undefined ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM', 'SIGINT'];
@@ -74,24 +85,9 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     patience.end();
   });
   void command?.ended.then((exitCode) => speak({ kind: 'command-ended', exitCode }));
-
-  const over = new AbortController();
-  void announcement.publish(over.signal).then(
-    (revision) =>
-      logger.info(
-        {
-          event: 'announced',
-          address: formatAddress(address),
-          revision: String(revision),
-          sinceStartMs: Math.round(now()),
-        },
-        `announced ${service}/${id} at ${formatAddress(address)}`,
-      ),
-    (fault: unknown) => speak({ kind: 'refused', fault }),
-  );
+  for (const registration of registrations) registration.begin();
 
   const end = await spoken;
-  over.abort();
   try {
     switch (end.kind) {
       case 'command-ended':
@@ -99,30 +95,33 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
         return end.exitCode;
       case 'asked':
         logger.info({ event: 'leaving', by: end.by }, `leaving, as ${end.by} asks`);
-        await patience.within(withdrawMs, (signal) => withdraw(announcement, logger, signal));
+        await patience.within(withdrawMs, (signal) => leaveAll(registrations, signal));
         return command === undefined ? 0 : await endCommand(command, graceMs, patience, logger);
       case 'refused':
         if (command !== undefined) await endCommand(command, graceMs, patience, logger);
         throw end.fault;
     }
   } finally {
-    await patience.within(revokeMs, (signal) => lease.close(signal));
+    await patience.within(revokeMs, async (signal) => {
+      await Promise.all([lease.close(signal), ...registrations.map((registration) => registration.stop())]);
+    });
     stopListening();
   }
 }
 
-async function withdraw(announcement: Announcement, logger: Logger, signal: AbortSignal): Promise<void> {
-  // What the registry never confirmed goes with the lease.
-  if (!announcement.confirmed) return;
-  try {
-    const revision = await announcement.withdraw(signal);
-    logger.info(
-      { event: 'left', revision: revision === undefined ? undefined : String(revision) },
-      'out of the registry',
-    );
-  } catch (error) {
-    logger.warn({ event: 'leave-unconfirmed', reason: describe(error) }, 'the registry did not confirm the leave');
-  }
+const nameOf = ({ service, id }: { service: string; id: string }) => ({ service, id });
+
+async function leaveAll(registrations: readonly Registration[], signal: AbortSignal): Promise<void> {
+  await Promise.all(registrations.map((registration) => registration.leave(signal)));
+}
+
+function declareAll(instances: readonly InstanceSettings[], announcer: Announcer) {
+  const all = instances.map((instance) => declare(instance, announcer));
+  const declared = all.flatMap((one) => (one instanceof Fault ? [] : [one]));
+  const faults = all.filter((one) => one instanceof Fault);
+  const [fault] = faults;
+  if (fault === undefined) return declared;
+  throw faults.length === 1 ? fault : new AggregateError(faults);
 }
 
 async function endCommand(

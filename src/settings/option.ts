@@ -32,12 +32,12 @@ export type Defaulted<T> = Declared & {
   readonly word: Word<T>;
   readonly fallback: Fallback;
 };
-/** Must be given. */
-export type Required<T> = Declared & { readonly kind: 'required'; readonly word: Word<T> };
 /** May be left out. */
 export type Optional<T> = Declared & { readonly kind: 'optional'; readonly word: Word<T> };
 /** `name=value`, any number of them: the flag repeated, the variable with commas, the file with a mapping. */
 export type Pairs<T> = Declared & { readonly kind: 'pairs'; readonly word: Word<readonly [string, T]> };
+/** Any number of values: the flag repeated, the variable with commas, the file with one value or a mapping. */
+export type Listed<T> = Declared & { readonly kind: 'list'; readonly word: Word<T> };
 /** Must not be seen in a process list, so only a variable gives it. */
 export type Secret = Declared & { readonly kind: 'secret' };
 
@@ -45,19 +45,22 @@ export type Secret = Declared & { readonly kind: 'secret' };
 export type Switch = { readonly kind: 'switch'; readonly description: string };
 
 /** One setting, declared once: parsing, help and the reference all come from it. Its name is its key in the table. */
-export type Option = Defaulted<unknown> | Required<unknown> | Optional<unknown> | Pairs<unknown> | Secret | Switch;
+export type Option = Defaulted<unknown> | Optional<unknown> | Pairs<unknown> | Listed<unknown> | Secret | Switch;
 
 export type OptionTable = Readonly<Record<string, Option>>;
 
-type ValueOf<O extends Option> = O extends Defaulted<infer T> | Required<infer T>
-  ? T
-  : O extends Optional<infer T>
-    ? T | undefined
-    : O extends Pairs<infer T>
-      ? Readonly<Record<string, T>>
-      : O extends Switch
-        ? boolean
-        : string | undefined;
+type ValueOf<O extends Option> =
+  O extends Defaulted<infer T>
+    ? T
+    : O extends Optional<infer T>
+      ? T | undefined
+      : O extends Pairs<infer T>
+        ? Readonly<Record<string, T>>
+        : O extends Listed<infer T>
+          ? readonly T[]
+          : O extends Switch
+            ? boolean
+            : string | undefined;
 
 export type ValuesOf<Table extends OptionTable> = { readonly [Key in keyof Table]: ValueOf<Table[Key]> };
 
@@ -72,9 +75,9 @@ export const defaulted = <T>(
     fallback: typeof fallback === 'string' ? { text: fallback, of: () => fallback } : fallback,
   };
 };
-export const required = <T>(option: Given<Required<T>>): Required<T> => ({ ...option, kind: 'required' });
 export const optional = <T>(option: Given<Optional<T>>): Optional<T> => ({ ...option, kind: 'optional' });
 export const pairs = <T>(option: Given<Pairs<T>>): Pairs<T> => ({ ...option, kind: 'pairs' });
+export const list = <T>(option: Given<Listed<T>>): Listed<T> => ({ ...option, kind: 'list' });
 export const secret = (option: Given<Secret>): Secret => ({ ...option, kind: 'secret' });
 
 export const onOff = (option: Given<Switch>): Switch => ({ ...option, kind: 'switch' });

@@ -48,22 +48,14 @@ export function readOptions<Table extends OptionTable>(
             .map((pair) => parse(option.word, pair) as readonly [string, unknown] | undefined)
             .filter(isPair),
         );
+      case 'list':
+        return (found?.values ?? []).map((one) => parse(option.word, one)).filter((value) => value !== undefined);
       case 'optional':
         return given === undefined ? undefined : parse(option.word, given);
       case 'defaulted':
         return parse(
           option.word,
           given ?? { text: option.fallback.of(machine), where: `--${fieldName(key)} by default` },
-        );
-      case 'required':
-        if (given !== undefined) return parse(option.word, given);
-        return void problems.push(
-          new Fault('settings', 'it is missing', {
-            where: `--${fieldName(key)}`,
-            hint: isLasting(option)
-              ? `give the flag, ${variableName(key)}, or ${fieldName(key)} in the settings file: ${option.description}`
-              : option.description,
-          }),
         );
     }
   };
@@ -82,7 +74,7 @@ function find(key: string, option: Valued, { flags, env, file }: Sources): Found
   // An empty variable counts as none: compose files and unit files write `POINTSMAN_ZONE=${ZONE:-}`.
   const variable = env[variableName(key)];
   if (variable !== undefined && variable !== '') {
-    const texts = option.kind === 'pairs' ? variable.split(',') : [variable];
+    const texts = option.kind === 'pairs' || option.kind === 'list' ? variable.split(',') : [variable];
     return { values: texts.map((text) => ({ text, where: variableName(key) })) };
   }
 
@@ -92,7 +84,7 @@ function find(key: string, option: Valued, { flags, env, file }: Sources): Found
 
 function valuesOfField(option: Valued, field: FileField): Found {
   const wantsPairs = option.kind === 'pairs';
-  if (field.kind === 'mapping' && wantsPairs) return { values: field.entries };
+  if (field.kind === 'mapping' && (wantsPairs || option.kind === 'list')) return { values: field.entries };
   if (field.kind === 'scalar' && !wantsPairs) return { values: [field.given] };
   const where = field.kind === 'scalar' ? field.given.where : field.where;
   const what = wantsPairs ? 'it must be a mapping of names to values' : `it must be one value: ${option.placeholder}`;

@@ -65,10 +65,6 @@ describe('without any word, a balancer', () => {
 });
 
 describe('a registration', () => {
-  test('is named after its host and port, so that a restart finds its key again', () => {
-    expect(settings(registerCommand, { flags: web }).register.id).toBe('node7-80');
-  });
-
   test('carries what is said of it', () => {
     const flags = {
       ...web,
@@ -79,14 +75,51 @@ describe('a registration', () => {
       zone: 'eu-1',
       meta: ['a=1=2', 'b='],
     };
-    expect(settings(registerCommand, { flags }).register).toMatchObject({
+    const { instances, ttlMs } = settings(registerCommand, { flags }).register;
+    expect(ttlMs).toBe(60_000);
+    expect(instances[0]).toMatchObject({
       id: 'w1',
-      ttlMs: 60_000,
       weight: 0,
       version: '1.2+b',
       zone: 'eu-1',
       meta: { a: '1=2', b: '' },
     });
+  });
+});
+
+describe('several instances of one process', () => {
+  const declared = (flags: Given['flags'], more: Given = {}) =>
+    settings(registerCommand, { ...more, ...(flags === undefined ? {} : { flags }) }).register.instances.map(
+      ({ service, address }) => ({ service, address }),
+    );
+  const both = [
+    { service: 'web', address: { kind: 'found', port: 8080 } },
+    { service: 'admin', address: { kind: 'given', address: { host: '10.0.0.1', port: 9090, family: 'ipv4' } } },
+  ];
+
+  test('are services with an address each: repeated flags, commas, a mapping', () => {
+    expect(declared({ service: ['web=:8080', 'admin=10.0.0.1:9090'] })).toEqual(both);
+    expect(declared({}, { env: { POINTSMAN_SERVICE: 'web=:8080,admin=10.0.0.1:9090' } })).toEqual(both);
+    expect(declared({}, { yaml: "service:\n  web: ':8080'\n  admin: 10.0.0.1:9090\n" })).toEqual(both);
+  });
+
+  test('share what is said once', () => {
+    const { instances } = settings(registerCommand, {
+      flags: { service: ['a', 'b=:2'], address: ':1', check: 'tcp', 'check-fall': '5', zone: 'z' },
+    }).register;
+    expect(instances).toMatchObject([
+      { address: { port: 1 }, check: { kind: 'tcp' }, rhythm: { rise: 1, fall: 5 }, zone: 'z' },
+      { address: { port: 2 }, check: { kind: 'tcp' }, rhythm: { rise: 1, fall: 5 }, zone: 'z' },
+    ]);
+  });
+
+  test.each<[NonNullable<Given['flags']>, string]>([
+    [{ service: ['a=:1'], address: ':2' }, '--address: every service has an address of its own'],
+    [{ service: ['a=:1', 'a=:2'], id: 'x' }, '--id: two instances of a cannot have one name'],
+    [{ service: ['a=:1', 'b'] }, '--address: it is missing'],
+    [{ service: ['a=:0'] }, '--service: "0" is not a port: 1 to 65535'],
+  ])('%j is refused', (flags, message) => {
+    expect(problems(registerCommand, { flags })[0]).toContain(message);
   });
 });
 
@@ -106,7 +139,7 @@ describe('of several sources', () => {
 
   test('meta is repeated as a flag, listed with commas in a variable, and a mapping in the file', () => {
     const meta = (given: Given) =>
-      settings(registerCommand, { ...given, flags: { ...web, ...given.flags } }).register.meta;
+      settings(registerCommand, { ...given, flags: { ...web, ...given.flags } }).register.instances[0]?.meta;
     expect(meta({ flags: { meta: ['a=1', 'b=2,3'] } })).toEqual({ a: '1', b: '2,3' });
     expect(meta({ env: { POINTSMAN_META: 'a=1,b=2' } })).toEqual({ a: '1', b: '2' });
     expect(meta({ yaml: 'meta:\n  a: 1\n  b: no\n' })).toEqual({ a: '1', b: 'no' });
@@ -119,7 +152,8 @@ describe('of several sources', () => {
   });
 
   test('a value in the file is the text that was written', () => {
-    expect(settings(registerCommand, { flags: web, yaml: 'zone: 010\nversion-label: 1.10\n' }).register).toMatchObject({
+    const given = { flags: web, yaml: 'zone: 010\nversion-label: 1.10\n' };
+    expect(settings(registerCommand, given).register.instances[0]).toMatchObject({
       zone: '010',
       version: '1.10',
     });
@@ -247,14 +281,7 @@ describe('a mistake is told on one line that names it and what is allowed', () =
       flags: { ...web, ttl: 'x' },
       yaml: 'weight: x\n',
     });
-    expect(lines.map((line) => line.split(' ')[0])).toEqual(['POINTSMAN_X:', '--ttl:', 'p.yaml:1:9:']);
-  });
-
-  test('a host name that cannot be an id asks for one', () => {
-    const reading = read(registerCommand, { flags: web }, { ...machine, hostname: '-odd-' });
-    expect(reading.ok ? [] : reading.problems.map(String)[0]).toMatch(
-      /^--id by default: "-odd--80" is not .*\(give --id\)$/,
-    );
+    expect(lines.map((line) => line.split(' ')[0])).toEqual(['POINTSMAN_X:', 'p.yaml:1:9:', '--ttl:']);
   });
 });
 

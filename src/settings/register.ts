@@ -1,56 +1,166 @@
-import { type Address, parseAddress } from '../model/address.ts';
+import { type AddressSource, type Net, parseAddressSource, parseNet } from '../model/address-source.ts';
 import { Fault } from '../model/fault.ts';
+import { type CheckRhythm, type HealthCheck, parseHealthCheck } from '../model/health-check.ts';
 import { defaultWeight } from '../model/instance.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
-import { accepted, type Parsed, refused } from '../model/parsed.ts';
+import { accepted, type Parsed } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
-import { defaulted, type Machine, optional, pairs, required } from './option.ts';
+import { defaulted, list, optional, pairs, type ValuesOf } from './option.ts';
 import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { durationWord, labelWord, metaWord, weightWord, word } from './words.ts';
+import { countWord, durationWord, labelWord, metaWord, oneOf, weightWord, word } from './words.ts';
 
-/** What an application's owner sets for its registration. */
-export type RegisterSettings = {
-  readonly service: ServiceName;
-  readonly id: InstanceId;
-  readonly address: Address;
-  /** How long the registration outlives our silence, in ms. */
-  readonly ttlMs: number;
-  /** How long the command may take to end after SIGTERM, in ms. */
-  readonly graceMs: number;
+/** What is the same for all instances of a process, and what a declaration file may say otherwise. */
+export type InstanceTraits = {
+  readonly net: Net | undefined;
   readonly weight: number;
   readonly version: string | undefined;
   readonly zone: string | undefined;
   readonly meta: Readonly<Record<string, string>>;
+  /** Undefined: nobody chose. */
+  readonly check: HealthCheck | undefined;
+  readonly rhythm: CheckRhythm;
+  /** What becomes of an instance while it is unhealthy. */
+  readonly unhealthy: 'withdraw' | 'drain';
+};
+
+/** One instance as its owner asks for it. */
+export type InstanceSettings = InstanceTraits & {
+  readonly service: ServiceName;
+  /** Undefined: the host name and the port. */
+  readonly id: InstanceId | undefined;
+  readonly address: AddressSource;
+};
+
+/** What an application's owner sets for its registration. */
+export type RegisterSettings = {
+  readonly instances: readonly InstanceSettings[];
+  /** How long the registrations outlive our silence, in ms. */
+  readonly ttlMs: number;
+  /** How long the command may take to end after SIGTERM, in ms. */
+  readonly graceMs: number;
 };
 
 const mostMeta = 32;
 
+/** What may stand beside a service and an address. */
+const traitOptions = {
+  net: optional({
+    placeholder: 'NAME|CIDR',
+    description: "which of this machine's addresses to announce: of an interface (eth0) or in a network (10.0.0.0/8)",
+    word: word(parseNet),
+  }),
+  weight: optional({
+    placeholder: 'WEIGHT',
+    description: `share of the traffic relative to its siblings, 0 to 256 (default: ${defaultWeight})`,
+    word: weightWord,
+  }),
+  zone: optional({ placeholder: 'LABEL', description: 'where the instance runs', word: labelWord }),
+  meta: pairs({
+    placeholder: 'NAME=VALUE',
+    description: `something that templates may use; up to ${mostMeta} times`,
+    word: metaWord,
+  }),
+  check: optional({
+    placeholder: 'CHECK',
+    description:
+      'announced only while this passes: tcp, tcp://:8080, http://:8080/health, https://…, https+insecure://…, cmd:COMMAND or none (default: tcp with a command to run, none without)',
+    word: word(parseHealthCheck),
+  }),
+  checkInterval: optional({
+    placeholder: 'DURATION',
+    description: 'how often to check; more often until it is healthy for the first time (default: 2s)',
+    word: durationWord(50, 3_600_000),
+  }),
+  checkTimeout: optional({
+    placeholder: 'DURATION',
+    description: 'how long one check may take (default: 2s)',
+    word: durationWord(10, 600_000),
+  }),
+  checkRise: optional({
+    placeholder: 'COUNT',
+    description: 'checks in a row that must pass before it is announced (default: 1)',
+    word: countWord(1, 100),
+  }),
+  checkFall: optional({
+    placeholder: 'COUNT',
+    description: 'checks in a row that must fail before it is unhealthy (default: 3)',
+    word: countWord(1, 100),
+  }),
+  unhealthy: optional({
+    placeholder: 'WHAT',
+    description: 'while it is unhealthy: withdraw it, or drain it: known, without new requests (default: withdraw)',
+    ...oneOf(['withdraw', 'drain']),
+  }),
+};
+
+const defaultTraits: InstanceTraits = {
+  net: undefined,
+  weight: defaultWeight,
+  version: undefined,
+  zone: undefined,
+  meta: {},
+  check: undefined,
+  rhythm: { intervalMs: 2000, timeoutMs: 2000, rise: 1, fall: 3 },
+  unhealthy: 'withdraw',
+};
+
+/** Joins what was given for an instance with what holds otherwise. */
+function traitsOf(
+  values: ValuesOf<typeof traitOptions> & { readonly version: string | undefined },
+  otherwise: InstanceTraits,
+): InstanceTraits | Fault {
+  const meta = { ...otherwise.meta, ...values.meta };
+  const metaCount = Object.keys(meta).length;
+  if (metaCount > mostMeta) {
+    return new Fault('settings', `${metaCount} entries are more than ${mostMeta}`, { where: '--meta' });
+  }
+  const { rhythm } = otherwise;
+  return {
+    net: values.net ?? otherwise.net,
+    weight: values.weight ?? otherwise.weight,
+    version: values.version ?? otherwise.version,
+    zone: values.zone ?? otherwise.zone,
+    meta,
+    check: values.check ?? otherwise.check,
+    rhythm: {
+      intervalMs: values.checkInterval ?? rhythm.intervalMs,
+      timeoutMs: values.checkTimeout ?? rhythm.timeoutMs,
+      rise: values.checkRise ?? rhythm.rise,
+      fall: values.checkFall ?? rhythm.fall,
+    },
+    unhealthy: values.unhealthy ?? otherwise.unhealthy,
+  };
+}
+
 /** `pointsman register`. */
 export const registerCommand = declareCommand({
   name: 'register',
-  summary: 'announce an instance for as long as this process, or the command it runs, lives',
+  summary: 'announce instances for as long as this process, or the command it runs, lives',
   operands: {
     syntax: '[command...]',
     description: 'a command to run (after --): announced while it lives, and its exit code is passed on',
     passThrough: true,
   },
   options: {
-    service: required({
-      placeholder: 'NAME',
-      description: 'the service that the instance belongs to',
-      word: word(parseServiceName),
+    service: list({
+      placeholder: 'NAME[=ADDRESS]',
+      description: 'the service that the instance belongs to; repeated with an address each, an instance of each',
+      word: word(parseService),
     }),
-    address: required({
-      placeholder: 'HOST:PORT',
-      description: 'where the balancers reach the instance',
-      word: word(parseReachable),
+    address: optional({
+      placeholder: 'ADDRESS',
+      description:
+        "where the balancers reach the instance: HOST:PORT; :PORT with this machine's own address; env:NAME or env:HOSTNAME:PORTNAME, from variables",
+      word: word(parseAddressSource),
     }),
     id: optional({
       placeholder: 'NAME',
       description: "the instance's name within its service (default: the host name and the port)",
       word: word(parseInstanceId),
     }),
+    versionLabel: optional({ placeholder: 'LABEL', description: "the application's version", word: labelWord }),
+    ...traitOptions,
     ttl: defaulted({
       placeholder: 'DURATION',
       description: 'how long the registration outlives a process that died without a word',
@@ -64,47 +174,57 @@ export const registerCommand = declareCommand({
       word: durationWord(0, 3_600_000),
       fallback: '30s',
     }),
-    weight: defaulted({
-      placeholder: 'WEIGHT',
-      description: 'share of the traffic relative to its siblings, 0 to 256',
-      word: weightWord,
-      fallback: String(defaultWeight),
-    }),
-    versionLabel: optional({ placeholder: 'LABEL', description: "the application's version", word: labelWord }),
-    zone: optional({ placeholder: 'LABEL', description: 'where the instance runs', word: labelWord }),
-    meta: pairs({
-      placeholder: 'NAME=VALUE',
-      description: `something that templates may use; up to ${mostMeta} times`,
-      word: metaWord,
-    }),
     ...registryOptions,
     ...logOptions,
   },
-  assemble: (values, machine): { registry: RegistrySettings; log: LogSettings; register: RegisterSettings } | Fault => {
+  assemble: (values): { registry: RegistrySettings; log: LogSettings; register: RegisterSettings } | Fault => {
     const registry = registrySettings(values);
     if (registry instanceof Error) return registry;
-    const { service, address, ttl: ttlMs, grace: graceMs, weight, versionLabel: version, zone, meta } = values;
-    const metaCount = Object.keys(meta).length;
-    if (metaCount > mostMeta) {
-      return new Fault('settings', `${metaCount} entries are more than ${mostMeta}`, { where: '--meta' });
-    }
-    const id: Parsed<InstanceId> = values.id === undefined ? defaultId(machine, address) : accepted(values.id);
-    if (!id.ok) return new Fault('settings', id.reason, { where: '--id by default', hint: 'give --id' });
-    const register = { service, id: id.value, address, ttlMs, graceMs, weight, version, zone, meta };
-    return { registry, log: logSettings(values), register };
+    const traits = traitsOf({ ...values, version: values.versionLabel }, defaultTraits);
+    if (traits instanceof Error) return traits;
+    const instances = instancesOf(values, traits);
+    if (instances instanceof Error) return instances;
+    const { ttl: ttlMs, grace: graceMs } = values;
+    return { registry, log: logSettings(values), register: { instances, ttlMs, graceMs } };
   },
 });
 
-/** The same after each restart on this machine, and different for two copies on it. */
-function defaultId({ hostname }: Machine, { port }: Address): Parsed<InstanceId> {
-  return parseInstanceId(`${hostname}-${port}`);
+type NamedService = { readonly service: ServiceName; readonly address: AddressSource | undefined };
+
+function instancesOf(
+  values: {
+    readonly service: readonly NamedService[];
+    readonly address: AddressSource | undefined;
+    readonly id: InstanceId | undefined;
+  },
+  traits: InstanceTraits,
+): readonly InstanceSettings[] | Fault {
+  const missing = (name: string, what: string) => {
+    const hint = `give the flag, POINTSMAN_${name.toUpperCase()}, or ${name} in the settings file: ${what}`;
+    return new Fault('settings', 'it is missing', { where: `--${name}`, hint });
+  };
+  if (values.service.length === 0) return missing('service', 'the service that the instance belongs to');
+  if (values.address !== undefined && values.service.every(({ address }) => address !== undefined)) {
+    const hint = 'leave it out, or name the service without one';
+    return new Fault('settings', 'every service has an address of its own', { where: '--address', hint });
+  }
+  const instances: InstanceSettings[] = [];
+  for (const { service, address = values.address } of values.service) {
+    if (address === undefined) return missing('address', 'where the balancers reach the instance');
+    if (values.id !== undefined && instances.some((other) => other.service === service)) {
+      const hint = 'leave it out: each is then named by its port';
+      return new Fault('settings', `two instances of ${service} cannot have one name`, { where: '--id', hint });
+    }
+    instances.push({ ...traits, service, id: values.id, address });
+  }
+  return instances;
 }
 
-function parseReachable(text: string): Parsed<Address> {
-  const address = parseAddress(text);
-  if (!address.ok) return address;
-  const { host } = address.value;
-  return host === '0.0.0.0' || /^[0:]+$/.test(host)
-    ? refused(`${host} is where a server listens, not where it is reached: give the address that balancers connect to`)
-    : address;
+function parseService(text: string): Parsed<NamedService> {
+  const equals = text.indexOf('=');
+  const service = parseServiceName(equals < 0 ? text : text.slice(0, equals));
+  if (!service.ok) return service;
+  if (equals < 0) return accepted({ service: service.value, address: undefined });
+  const address = parseAddressSource(text.slice(equals + 1));
+  return address.ok ? accepted({ service: service.value, address: address.value }) : address;
 }

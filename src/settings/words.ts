@@ -3,7 +3,7 @@ import { type Address, parseAddress } from '../model/address.ts';
 import { formatDuration, parseDuration } from '../model/duration.ts';
 import { parseLabel } from '../model/instance.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
-import { parseWeight } from '../model/whole-number.ts';
+import { parseWeight, parseWhole } from '../model/whole-number.ts';
 import { didYouMean } from './nearest.ts';
 import type { Word } from './option.ts';
 
@@ -31,6 +31,10 @@ export function durationWord(leastMs: number, mostMs: number): Word<number> {
     ),
   );
 }
+
+/** A whole number within bounds. */
+export const countWord = (least: number, most: number): Word<number> =>
+  word((text) => parseWhole(text, { least, most }));
 
 /** One of a few names: the word, and the names for completion. */
 export const oneOf = <const Names extends readonly string[]>(names: Names) => ({

@@ -54,7 +54,7 @@ export class PointsmanProcess {
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('POINTSMAN_'));
     // A group of its own, so that `destroy` reaches the commands that register is the parent of.
     const child = spawn(executable, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
       env: { ...Object.fromEntries(inherited), POINTSMAN_LOG_FORMAT: 'json', ...env },
       ...(cwd === undefined ? {} : { cwd }),
@@ -76,6 +76,11 @@ export class PointsmanProcess {
   /** Sends a signal to this process alone, as a supervisor does. */
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** Writes to its standard input. */
+  say(text: string): void {
+    this.#child.stdin?.write(text);
   }
 
   /** Waits for a log line with this event, from the first line on. */

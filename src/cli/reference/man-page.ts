@@ -63,7 +63,6 @@ function commandSection(command: AnyCommand): readonly string[] {
 function asides({ option, key }: Flag): string {
   const notes = [
     ...(option.kind === 'defaulted' ? [`Default: ${escaped(option.fallback.text)}.`] : []),
-    ...(option.kind === 'required' ? ['Must be given.'] : []),
     ...(isLasting(option) ? [`(\\fB${variableName(key)}\\fR)`] : []),
   ];
   return notes.map((note) => `\n${note}`).join('');

@@ -34,7 +34,7 @@ function ofCommand(command: AnyCommand): string {
 
 function ofFlag({ name, description, value, option }: Flag): string {
   const text = description.replaceAll(/[[\]\\]/g, '\\$&');
-  const repeated = option.kind === 'pairs' ? '*' : '';
+  const repeated = option.kind === 'pairs' || option.kind === 'list' ? '*' : '';
   if (value === undefined) return quoted(`${name}[${text}]`);
   return quoted(`${repeated}${name}[${text}]:${value.placeholder.replaceAll(':', '\\:')}:${ofValue(value)}`);
 }

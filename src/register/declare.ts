@@ -1,0 +1,42 @@
+import { Fault } from '../model/fault.ts';
+import { parseInstanceId } from '../model/name.ts';
+import { accepted } from '../model/parsed.ts';
+import type { InstanceSettings } from '../settings/register.ts';
+import { aimCheck } from './check-target.ts';
+import { findAddress, type Surroundings } from './find-address.ts';
+import type { Declared } from './registration.ts';
+
+/** Where and by whom instances are announced. */
+export type Announcer = Surroundings & {
+  readonly hostname: string;
+  /** Names this process and no other. */
+  readonly owner: string;
+  /** Whether the application is a command of this process. */
+  readonly hasCommand: boolean;
+};
+
+/** Fills in what an instance's owner left open, or says why that cannot be done here. */
+export function declare(settings: InstanceSettings, announcer: Announcer): Declared | Fault {
+  const { service, weight, version, zone, meta, rhythm, unhealthy } = settings;
+  const address = findAddress(settings.address, settings.net, announcer);
+  if (address instanceof Fault) return address;
+
+  // The same after each restart on this machine, and different for two copies on it.
+  const named =
+    settings.id === undefined ? parseInstanceId(`${announcer.hostname}-${address.port}`) : accepted(settings.id);
+  if (!named.ok) return new Fault('settings', named.reason, { where: '--id by default', hint: 'give --id' });
+  const id = named.value;
+
+  const check = aimCheck(settings.check ?? defaultCheck(settings, announcer), settings.address, address);
+  if (check instanceof Fault) return check;
+  const state = 'ready';
+  const instance = { service, id, address, weight, state, version, zone, meta, owner: announcer.owner } as const;
+  return { instance, check, rhythm, unhealthy };
+}
+
+/** A command that was just started does not listen yet; whoever announced it now would send it requests to refuse. */
+function defaultCheck({ address }: InstanceSettings, { hasCommand }: Announcer) {
+  return hasCommand && address.kind !== 'environment'
+    ? ({ kind: 'tcp', host: undefined, port: undefined } as const)
+    : ({ kind: 'none' } as const);
+}

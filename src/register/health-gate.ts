@@ -1,0 +1,79 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { describe } from '../model/fault.ts';
+import type { CheckRhythm } from '../model/health-check.ts';
+import { type Health, judge, nextCheckIn, untested } from './health.ts';
+import { fails, type Outcome, type Probe } from './outcome.ts';
+
+export type HealthGateParts = {
+  /** Called once, before the first check. */
+  readonly openProbe: () => Promise<Probe>;
+  readonly rhythm: CheckRhythm;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  /** After each check: the health it leads to, and the one before. */
+  readonly onChecked: (health: Health, before: Health, outcome: Outcome) => void;
+};
+
+/** Checks an application again and again, one check at a time. */
+export class HealthGate {
+  readonly #parts: HealthGateParts;
+  readonly #closing = new AbortController();
+  #running: Promise<void> | undefined;
+
+  constructor(parts: HealthGateParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when it is closed; rejects when the probe cannot be opened. */
+  open(): Promise<void> {
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  /** Nothing is told once this is called. Resolves when the check that was in flight is over. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running?.catch(() => undefined);
+  }
+
+  async #run(): Promise<void> {
+    const { openProbe, rhythm, now, random, onChecked } = this.#parts;
+    const { signal } = this.#closing;
+    const probe = await openProbe();
+    let health = untested;
+    while (!signal.aborted) {
+      const started = now();
+      const { outcome, over } = await this.#check(probe);
+      if (signal.aborted) return over;
+      const before = health;
+      health = judge(before, outcome.passes, rhythm);
+      onChecked(health, before, outcome);
+      await over;
+      const wait = Math.max(0, nextCheckIn(health, rhythm, random()) - (now() - started));
+      await pause(wait, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** The outcome is there within the time-out, even if what was asked cannot be ended by then. */
+  async #check(probe: Probe): Promise<{ readonly outcome: Outcome; readonly over: Promise<void> }> {
+    const { rhythm } = this.#parts;
+    const cut = new AbortController();
+    const stop = () => cut.abort();
+    this.#closing.signal.addEventListener('abort', stop, { once: true });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Outcome>((resolve) => {
+      timer = setTimeout(() => {
+        cut.abort();
+        resolve(fails(`no answer within ${rhythm.timeoutMs} ms`));
+      }, rhythm.timeoutMs);
+    });
+    const answer = probe(cut.signal).catch((error: unknown) => fails(describe(error)));
+    const over = answer.then(() => {
+      clearTimeout(timer);
+      this.#closing.signal.removeEventListener('abort', stop);
+    });
+    return { outcome: await Promise.race([answer, late]), over };
+  }
+}

@@ -1,0 +1,60 @@
+import { spawn } from 'node:child_process';
+import { fails, type Outcome, passes } from './outcome.ts';
+
+/** How much of what a failed check says is kept for the log, in characters. */
+const mostSaid = 200;
+
+/**
+ * Passes when the command ends with exit code 0. It leads a group of its own, which is killed when the command is over or
+ * its time is up: a check must not leave processes behind, every few seconds, for ever.
+ */
+export function probeCommand(
+  line: string,
+  env: Readonly<Record<string, string | undefined>>,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = spawn('/bin/sh', ['-c', line], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    const { pid } = child;
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said = (said + text).slice(-mostSaid);
+      });
+    }
+    const killGroup = () => {
+      if (pid !== undefined) signalGroup(pid);
+    };
+    const end = (outcome: Outcome) => {
+      signal.removeEventListener('abort', killGroup);
+      // Who left the group may still hold the pipes.
+      child.stdout.destroy();
+      child.stderr.destroy();
+      resolve(outcome);
+    };
+    signal.addEventListener('abort', killGroup, { once: true });
+    child.once('error', (error) => end(fails(error.message)));
+    child.once('exit', (code, by) => {
+      killGroup();
+      // What it said is read by now or in the next turns of the event loop; the reason is worth waiting for them.
+      setImmediate(() => setImmediate(() => end(judgeExit(code, by, said, signal.aborted))));
+    });
+    if (signal.aborted) killGroup();
+  });
+}
+
+function judgeExit(code: number | null, by: NodeJS.Signals | null, said: string, late: boolean): Outcome {
+  if (late) return fails('it did not end in time');
+  if (code === 0) return passes;
+  const last = said.trim().split('\n').at(-1) ?? '';
+  return fails(`${by === null ? `exit code ${code}` : `ended by ${by}`}${last === '' ? '' : `: ${last}`}`);
+}
+
+function signalGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    // Nobody of it is left.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}

@@ -1,0 +1,23 @@
+import { request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import type { CheckTarget } from './check-target.ts';
+import { fails, type Outcome, passes } from './outcome.ts';
+
+/** Passes when a GET is answered with a status of 200 to 399. Redirects are not followed, and no body is read. */
+export function probeHttp(
+  { host, port, path, tls }: Extract<CheckTarget, { kind: 'http' }>,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const options = { host, port, path, agent: false, signal, headers: { 'user-agent': 'pointsman-check' } };
+  return new Promise((resolve) => {
+    const request =
+      tls === 'none' ? requestHttp(options) : requestHttps({ ...options, rejectUnauthorized: tls === 'verified' });
+    request.once('response', ({ statusCode = 0 }) => {
+      resolve(statusCode >= 200 && statusCode < 400 ? passes : fails(`status ${statusCode}`));
+      request.destroy();
+    });
+    // It stays after the answer: destroying a connection may emit one more.
+    request.on('error', (error) => resolve(fails(signal.aborted ? 'no answer in time' : error.message)));
+    request.end();
+  });
+}

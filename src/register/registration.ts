@@ -1,0 +1,233 @@
+import type { Logger } from 'pino';
+import { formatAddress } from '../model/address.ts';
+import { describe } from '../model/fault.ts';
+import type { CheckRhythm } from '../model/health-check.ts';
+import type { Instance } from '../model/instance.ts';
+import type { Revision } from '../model/revision.ts';
+import { Announcement } from './announcement.ts';
+import { type CheckTarget, formatTarget } from './check-target.ts';
+import type { Health } from './health.ts';
+import { HealthGate } from './health-gate.ts';
+import type { Outcome, Probe } from './outcome.ts';
+import type { SharedLease } from './shared-lease.ts';
+
+/** An instance to be announced, with nothing left open. */
+export type Declared = {
+  readonly instance: Instance;
+  /** How it is checked; without, it counts as healthy. */
+  readonly check: CheckTarget | undefined;
+  readonly rhythm: CheckRhythm;
+  /** What becomes of it while it is unhealthy. */
+  readonly unhealthy: 'withdraw' | 'drain';
+};
+
+export type RegistrationParts = {
+  readonly lease: SharedLease;
+  readonly declared: Declared;
+  readonly logger: Logger;
+  /** ms since this process started, monotonic. */
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly openProbe: (target: CheckTarget) => Promise<Probe>;
+  /** It cannot be announced, or is not any more. */
+  readonly onRefused: (fault: unknown, why: 'refused' | 'taken') => void;
+};
+
+/** What should stand in the registry. */
+type Goal = { readonly standing: 'announced' | 'drained' | 'withdrawn'; readonly instance: Instance };
+
+/** How often at most the log says why an instance is still not announced, in ms. */
+const remindMs = 60_000;
+
+/** Keeps one instance in the registry as its health allows. */
+export class Registration {
+  /** `service/id`. */
+  readonly name: string;
+  readonly #parts: RegistrationParts;
+  readonly #announcement: Announcement;
+  #declared: Declared;
+  #gate: HealthGate | undefined;
+  #goal: Goal;
+  #reached: Goal;
+  #stage: AbortController | undefined;
+  #wake: (() => void) | undefined;
+  #pursuing: Promise<void> | undefined;
+  #stopped = false;
+  #told = { reason: '', at: Number.NEGATIVE_INFINITY };
+
+  constructor(parts: RegistrationParts) {
+    const { lease, declared, logger, now, onRefused } = parts;
+    const { instance } = declared;
+    this.name = `${instance.service}/${instance.id}`;
+    this.#parts = parts;
+    this.#declared = declared;
+    this.#goal = { standing: 'withdrawn', instance };
+    this.#reached = this.#goal;
+    this.#announcement = new Announcement({
+      lease,
+      instance,
+      logger,
+      now,
+      onTaken: (fault) => onRefused(fault, 'taken'),
+    });
+  }
+
+  begin(): void {
+    this.#pursuing ??= this.#pursue();
+    this.#watch();
+  }
+
+  /** Another form of the same instance. A new address must first prove healthy; until then the old form stands. */
+  update(declared: Declared): void {
+    const before = this.#declared;
+    this.#declared = declared;
+    if (sameCheck(before, declared)) this.#aim(this.#goal.standing);
+    else this.#watch();
+  }
+
+  /** Tries again to announce what was refused or taken. */
+  retry(): void {
+    this.#aim(this.#goal.standing);
+  }
+
+  /** Takes the instance out of the registry for good. Never rejects; what is not confirmed when `signal` aborts is logged. */
+  async leave(signal: AbortSignal): Promise<void> {
+    const { logger } = this.#parts;
+    await this.stop();
+    // What the registry never confirmed goes with the lease.
+    if (!this.#announcement.confirmed) return;
+    try {
+      const revision = await this.#announcement.withdraw(signal);
+      logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
+    } catch (error) {
+      logger.warn({ event: 'leave-unconfirmed', reason: describe(error) }, 'the registry did not confirm the leave');
+    }
+  }
+
+  /** Leaves the registry as it is from now on. Resolves when no check and no write is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#interrupt();
+    await Promise.all([this.#gate?.close(), this.#pursuing]);
+  }
+
+  /** Begins to check what is declared now, or counts it as healthy when there is nothing to check. */
+  #watch(): void {
+    const former = this.#gate;
+    const { check, rhythm } = this.#declared;
+    if (check === undefined) {
+      this.#gate = undefined;
+      this.#aim('announced');
+      void former?.close();
+      return;
+    }
+    const { openProbe, now, random, onRefused } = this.#parts;
+    const gate = new HealthGate({
+      openProbe: async () => {
+        const [probe] = await Promise.all([openProbe(check), former?.close()]);
+        return probe;
+      },
+      rhythm,
+      now,
+      random,
+      onChecked: (health, before, outcome) => this.#onChecked(check, health, before, outcome),
+    });
+    this.#gate = gate;
+    gate.open().catch((error: unknown) => onRefused(error, 'refused'));
+  }
+
+  #onChecked(check: CheckTarget, health: Health, before: Health, outcome: Outcome): void {
+    const { logger } = this.#parts;
+    const { unhealthy } = this.#declared;
+    const announced = this.#goal.standing === 'announced';
+    if (health.verdict !== before.verdict && health.verdict === 'healthy') {
+      if (before.proven) logger.info({ event: 'healthy', check: formatTarget(check) }, 'healthy again');
+      this.#aim('announced');
+    } else if (health.verdict === 'unhealthy' && announced && !outcome.passes) {
+      const { reason } = outcome;
+      const becomes = unhealthy === 'drain' ? 'takes no new requests' : 'is taken out of the registry';
+      logger.warn(
+        { event: 'unhealthy', check: formatTarget(check), failed: health.failed, reason },
+        `${this.name} is unhealthy and ${becomes}: ${reason}`,
+      );
+      this.#told = { reason, at: this.#parts.now() };
+      this.#aim(unhealthy === 'drain' ? 'drained' : 'withdrawn');
+    } else if (!announced && !outcome.passes) this.#tellWaiting(check, outcome.reason);
+  }
+
+  #tellWaiting(check: CheckTarget, reason: string): void {
+    const { logger, now } = this.#parts;
+    const sinceMs = now() - this.#told.at;
+    if (sinceMs < (reason === this.#told.reason ? remindMs : remindMs / 10)) return;
+    this.#told = { reason, at: now() };
+    const target = formatTarget(check);
+    logger.info({ event: 'waiting', check: target, reason }, `${this.name} waits until ${target} is well: ${reason}`);
+  }
+
+  #aim(standing: Goal['standing']): void {
+    this.#goal = { standing, instance: this.#declared.instance };
+    this.#interrupt();
+  }
+
+  /** Has the pursuit look at its goal again. */
+  #interrupt(): void {
+    this.#stage?.abort();
+    this.#wake?.();
+  }
+
+  /** Brings the registry to the goal, one write after the other: the newest goal is what counts in the end. */
+  async #pursue(): Promise<void> {
+    while (!this.#stopped) {
+      const goal = this.#goal;
+      if (goal === this.#reached) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        continue;
+      }
+      const stage = new AbortController();
+      this.#stage = stage;
+      try {
+        await this.#reach(goal, stage.signal);
+      } catch (error) {
+        // Given up for another goal, or to leave.
+        if (stage.signal.aborted) continue;
+        this.#parts.onRefused(error, 'refused');
+      }
+      this.#reached = goal;
+    }
+  }
+
+  async #reach({ standing, instance }: Goal, signal: AbortSignal): Promise<void> {
+    const { logger, now } = this.#parts;
+    const address = formatAddress(instance.address);
+    switch (standing) {
+      case 'announced': {
+        const revision = await this.#announcement.publish(signal, instance);
+        logger.info(
+          { event: 'announced', address, revision: revisionText(revision), sinceStartMs: Math.round(now()) },
+          `announced ${this.name} at ${address}`,
+        );
+        return;
+      }
+      case 'drained': {
+        const revision = await this.#announcement.drain(signal);
+        logger.info({ event: 'drained', revision: revisionText(revision) }, 'draining until it is healthy again');
+        return;
+      }
+      case 'withdrawn': {
+        const revision = await this.#announcement.withdraw(signal);
+        if (revision !== undefined)
+          logger.info({ event: 'withdrawn', revision: revisionText(revision) }, 'out until it is healthy again');
+        return;
+      }
+    }
+  }
+}
+
+const revisionText = (revision: Revision | undefined): string | undefined =>
+  revision === undefined ? undefined : String(revision);
+
+const sameCheck = (one: Declared, other: Declared): boolean =>
+  formatAddress(one.instance.address) === formatAddress(other.instance.address) &&
+  JSON.stringify([one.check, one.rhythm]) === JSON.stringify([other.check, other.rhythm]);
