@@ -1,5 +1,6 @@
-import { createConnection, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
+import { ask, open } from './load.ts';
 
 /** A client with one keep-alive connection that asks as fast as it is answered: what sees a change first. */
 export class Client {
@@ -12,32 +13,22 @@ export class Client {
     this.#request = `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
   }
 
-  /** One request's status. Answers are small and come in one piece. */
-  async ask(): Promise<number> {
+  /** One request. Answers are small and come in one piece. */
+  async answer(): Promise<{ readonly status: number; readonly body: string }> {
     this.#socket ??= await open(this.#port);
-    const socket = this.#socket;
-    const answer = await new Promise<string>((resolve, reject) => {
-      const done = (text: string) => {
-        socket.off('error', reject).off('close', closed);
-        resolve(text);
-      };
-      const closed = () => reject(new Error('the connection was closed'));
-      socket.once('data', (chunk: Buffer) => done(chunk.toString('latin1')));
-      socket.once('error', reject).once('close', closed);
-      socket.write(this.#request);
+    const answer = await ask(this.#socket, this.#request).catch((error: unknown) => {
+      this.close();
+      throw error;
     });
     if (/^connection: close/im.test(answer)) this.close();
-    return Number(answer.slice(9, 12));
+    return { status: Number(answer.slice(9, 12)), body: answer.slice(answer.indexOf('\r\n\r\n') + 4) };
   }
 
   /** Asks until the status is the wanted one. Gives the time at which that answer was there. */
   async until(wanted: number, deadlineMs = 30_000): Promise<number> {
     const deadline = performance.now() + deadlineMs;
     for (;;) {
-      const status = await this.ask().catch(() => {
-        this.close();
-        return 0;
-      });
+      const { status } = await this.answer().catch(() => ({ status: 0 }));
       const now = performance.now();
       if (status === wanted) return now;
       if (now > deadline) throw new Error(`no answer ${wanted} within ${deadlineMs} ms, last ${status}`);
@@ -50,11 +41,4 @@ export class Client {
     this.#socket?.destroy();
     this.#socket = undefined;
   }
-}
-
-function open(port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = createConnection({ port, host: '127.0.0.1', noDelay: true });
-    socket.once('connect', () => resolve(socket)).once('error', reject);
-  });
 }

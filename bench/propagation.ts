@@ -1,258 +1,243 @@
 // From the acknowledged put of an instance to the first request that it answers, by pointsman, by the least that could do
-// it (watch → command), and by check and reload. In one run, so that their ratios hold on any machine.
+// it (watch → command), and by check and reload; then bursts, removals, and what a load notices of many changes. In one
+// run, so that ratios hold on any machine.
 //
-//   node scripts/bench.mjs propagation [rounds, 100] [sizes, 10,1000,10000]
-import { execFileSync, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+//   node scripts/bench.mjs propagation [rounds, 100] [fleets, 10/1,1000/1,1000/100,10000/1,10000/100]     servers/services
+//   HAPROXY_BIN names another HAProxy
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkConfig, readVersion } from '../src/haproxy/check.ts';
-import { readProcesses, reloadMaster } from '../src/haproxy/master.ts';
-import { connectRuntime } from '../src/haproxy/runtime-connection.ts';
+import { readVersion } from '../src/haproxy/check.ts';
 import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
-import { openMember } from '../src/registry/etcd/member-client.ts';
 import type { Registry } from '../src/registry/registry.ts';
 import { type EtcdCluster, startEtcd } from '../test/support/etcd.ts';
-import { freePort, freePorts } from '../test/support/ports.ts';
 import { until } from '../test/support/until.ts';
 import { Client } from './client.ts';
+import { startLoad } from './load.ts';
 import { ms, quantile, row } from './quantiles.ts';
+import {
+  type Fleet,
+  haproxyBin,
+  root,
+  serviceName,
+  siblingHost,
+  startFloor,
+  startPointsman,
+  startReload,
+  type Way,
+} from './ways.ts';
 
 const rounds = Number(process.argv[2] ?? 100);
-const sizes = (process.argv[3] ?? '10,1000,10000').split(',').map(Number);
+const fleets = (process.argv[3] ?? '10/1,1000/1,1000/100,10000/1,10000/100').split(',').map((text): Fleet => {
+  const [servers = 0, services = 1] = text.split('/').map(Number);
+  return { servers, services };
+});
+const burst = 1000;
 
-// Its siblings drain, so that only the newcomer can answer and everything else is a 503.
-const sibling = (i: number) => `127.${1 + Math.floor(i / 62_500)}.${Math.floor(i / 250) % 250}.${1 + (i % 250)}`;
+type Place = { readonly etcd: EtcdCluster; readonly registry: Registry; readonly folder: () => Promise<string> };
 
-type Way = {
-  readonly name: string;
-  readonly port: number;
-  readonly memoryMb?: () => Promise<number>;
-  close(): Promise<void>;
-};
-
-async function pointsman(etcd: EtcdCluster, dir: string): Promise<Way> {
-  const [http = 0, admin = 0] = await freePorts(2);
-  const started = performance.now();
-  const child = spawn(
-    process.execPath,
-    ['bin/pointsman', 'balance', '--registry', etcd.location, '--root', '/bench/', '--dir', join(dir, 'b'), '--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`, '--log-format', 'json', '--log-level', process.env['BENCH_LOG'] === undefined ? 'info' : 'debug'], // biome-ignore format: a command line
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  let log = '';
-  child.stderr.on('data', (chunk: Buffer) => {
-    if (log.length < 1_000_000) log += chunk.toString();
-  });
-  await until('pointsman serves', () => log.includes('"event":"serving"'), { deadlineMs: 60_000, everyMs: 2 });
-  console.error(`  pointsman started and served after ${ms(performance.now() - started)} ms`);
-  return {
-    name: 'pointsman',
-    port: http,
-    memoryMb: async () =>
-      Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024,
-    async close() {
-      if (process.env['BENCH_LOG'] !== undefined) await writeFile(process.env['BENCH_LOG'], log);
-      const gone = new Promise((resolve) => child.once('close', resolve));
-      child.kill('SIGTERM');
-      await gone;
-    },
-  };
-}
-
-/** An HAProxy of its own for the other two ways, with the same backend. */
-async function startHaproxy(dir: string, size: number) {
-  const port = await freePort();
-  const [socket, master, config] = [join(dir, 'h.sock'), join(dir, 'm.sock'), join(dir, 'h.cfg')];
-  const text = (newcomer: string) => `global
-    stats socket ${socket} mode 600 level admin expose-fd listeners
-    stats timeout 1h
-defaults
-    mode http
-    timeout connect 3s
-    timeout client 60s
-    timeout server 60s
-    option idle-close-on-response
-frontend f
-    bind 127.0.0.1:${port}
-    use_backend %[req.hdr(host),field(1,:),lower]
-backend web
-    balance leastconn
-${Array.from({ length: size }, (_, i) => `    server s${i} ${sibling(i)}:80 weight 0\n`).join('')}${newcomer}`;
-  await writeFile(config, text(''));
-  const child = spawn('haproxy', ['-W', '-S', master, '-f', config], { stdio: 'ignore' });
-  await until('HAProxy serves', async () => (await readProcesses(master, 1000))?.workerPid !== undefined);
-  return {
-    port,
-    socket,
-    master,
-    config,
-    text,
-    async close() {
-      const gone = new Promise((resolve) => child.once('close', resolve));
-      child.kill('SIGTERM');
-      await gone;
-    },
-  };
-}
-
-/** Runs `act` for each event of the newcomer's key, with nothing between. */
-async function watchNewcomer(etcd: EtcdCluster, act: (value: string | undefined) => void) {
-  const client = await openMember(etcd.endpoints[0] ?? '', { endpoints: etcd.endpoints });
-  const stream = await client.watch();
-  stream.on('error', () => undefined);
-  const created = new Promise<void>((resolve) => {
-    stream.on('data', (response) => {
-      if (response.created) resolve();
-      for (const { type, kv } of response.events) act(type === 'Delete' ? undefined : kv.value.toString());
-    });
-  });
-  stream.write({ create_request: { key: Buffer.from('/bench/instances/web/new') } });
-  await created;
-  return () => {
-    stream.cancel();
-    client.close();
-  };
-}
-
-async function floor(etcd: EtcdCluster, dir: string, size: number): Promise<Way> {
-  const haproxy = await startHaproxy(dir, size);
-  const runtime = await connectRuntime({
-    path: haproxy.socket,
-    greetingMs: 5000,
-    answerMs: 5000,
-    onLost: () => undefined,
-  });
-  // A new name each time: one that still closes a connection could not be added again.
-  let round = 0;
-  const stop = await watchNewcomer(etcd, (value) => {
-    if (value !== undefined) round += 1;
-    const commands =
-      value === undefined
-        ? [`set server web/new${round} state maint`, `del server web/new${round}`]
-        : [`add server web/new${round} ${value} weight 100`, `set server web/new${round} state ready`];
-    runtime.run(commands).catch(() => undefined);
-  });
-  return {
-    name: 'floor',
-    port: haproxy.port,
-    async close() {
-      stop();
-      runtime.close();
-      await haproxy.close();
-    },
-  };
-}
-
-async function reload(etcd: EtcdCluster, dir: string, size: number): Promise<Way> {
-  const haproxy = await startHaproxy(dir, size);
-  let last: Promise<unknown> = Promise.resolve();
-  const stop = await watchNewcomer(etcd, (value) => {
-    last = last.then(async () => {
-      await writeFile(haproxy.config, haproxy.text(value === undefined ? '' : `    server new ${value} weight 100\n`));
-      await checkConfig('haproxy', haproxy.config, 30_000);
-      await reloadMaster(haproxy.master, 30_000);
-    });
-  });
-  return {
-    name: 'reload',
-    port: haproxy.port,
-    async close() {
-      stop();
-      await last;
-      await haproxy.close();
-    },
-  };
-}
-
-async function measure(way: Way, registry: Registry, address: string, count: number): Promise<readonly number[]> {
-  const client = new Client(way.port, 'web');
-  const times: number[] = [];
-  await client.until(503);
-  for (let i = 0; i < count; i += 1) {
-    await registry.write('instances/web/new', address);
-    const acknowledged = performance.now();
-    times.push((await client.until(200)) - acknowledged);
-    await registry.remove('instances/web/new');
-    await client.until(503);
-  }
-  client.close();
-  return times;
-}
-
-const app = createServer((_, response) => response.end('new'));
-await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
-const address = `127.0.0.1:${(app.address() as AddressInfo).port}`;
-const etcdVersion = /etcd Version: (\S+)/.exec(execFileSync('etcd', ['--version']).toString())?.[1];
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD']).toString().trim();
-console.log(`# Propagation\n`);
-console.log(
-  `${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, HAProxy ${await readVersion('haproxy')}, etcd ${etcdVersion}, commit ${commit}.`,
-);
-console.log(`Acknowledged put → first request by the new server, in ms, ${rounds} rounds (reload: a tenth).\n`);
-console.log(
-  row(
-    'servers',
-    'pointsman p50',
-    'p99',
-    'floor p50',
-    'p99',
-    'reload p50',
-    'pointsman / floor',
-    'reload / pointsman',
-    'RSS MB',
-  ),
-);
-console.log(row('---', '---', '---', '---', '---', '---', '---', '---', '---'));
-for (const size of sizes) {
+/** An etcd with this fleet in it, for one section of the benchmark. */
+async function withFleet(fleet: Fleet, section: (place: Place) => Promise<void>): Promise<void> {
   const etcd = await startEtcd();
-  const registry = openEtcdRegistry({ endpoints: etcd.endpoints, root: '/bench/' });
+  const registry = openEtcdRegistry({ endpoints: etcd.endpoints, root });
   const dirs: string[] = [];
   const folder = async () => {
     const dir = await mkdtemp(join(tmpdir(), 'pm-bench-'));
     dirs.push(dir);
     return dir;
   };
-  await registry.write('services/web', JSON.stringify({ check: { kind: 'none' } }));
-  for (let i = 0; i < size; i += 500) {
-    await Promise.all(
-      Array.from({ length: Math.min(500, size - i) }, (_, j) =>
-        registry.write(
-          `instances/web/s${i + j}`,
-          JSON.stringify({ address: sibling(i + j), port: 80, state: 'draining' }),
-        ),
-      ),
-    );
+  try {
+    const none = JSON.stringify({ check: { kind: 'none' } });
+    for (let i = 0; i < fleet.services; i += 1) await registry.write(`services/${serviceName(i)}`, none);
+    await inBatches(fleet.servers, (i) => {
+      const value = JSON.stringify({ address: siblingHost(i), port: 80, state: 'draining' });
+      return registry.write(`instances/${serviceName(i % fleet.services)}/s${i}`, value);
+    });
+    await section({ etcd, registry, folder });
+  } finally {
+    await registry.close();
+    await etcd.close();
+    for (const dir of dirs) await rm(dir, { recursive: true, force: true });
   }
-  const run = async (open: () => Promise<Way>, count: number) => {
-    const way = await open();
-    try {
-      await measure(way, registry, address, Math.min(10, count)); // warm
-      return { times: await measure(way, registry, address, count), memory: await way.memoryMb?.() };
-    } finally {
-      await way.close();
-    }
-  };
-  const own = await run(async () => pointsman(etcd, await folder()), rounds);
-  const least = await run(async () => floor(etcd, await folder(), size), rounds);
-  const slow = await run(async () => reload(etcd, await folder(), size), Math.max(5, rounds / 10));
-  const [p, f, r] = [quantile(own.times, 0.5), quantile(least.times, 0.5), quantile(slow.times, 0.5)];
-  console.log(
-    row(
-      size,
-      ms(p),
-      ms(quantile(own.times, 0.99)),
-      ms(f),
-      ms(quantile(least.times, 0.99)),
-      ms(r),
-      `${(p / f).toFixed(2)}×`,
-      `${(r / p).toFixed(0)}×`,
-      ms(own.memory ?? Number.NaN),
-    ),
-  );
-  await registry.close();
-  await etcd.close();
-  for (const dir of dirs) await rm(dir, { recursive: true, force: true });
 }
+
+async function inBatches(count: number, act: (i: number) => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < count; i += 500) {
+    await Promise.all(Array.from({ length: Math.min(500, count - i) }, (_, j) => act(i + j)));
+  }
+}
+
+async function joins(way: Way, registry: Registry, count: number) {
+  const client = new Client(way.port, 'web');
+  const added: number[] = [];
+  const removed: number[] = [];
+  await client.until(503);
+  for (let i = 0; i < count; i += 1) {
+    await registry.write('instances/web/new', address);
+    const put = performance.now();
+    added.push((await client.until(200)) - put);
+    await registry.remove('instances/web/new');
+    const deleted = performance.now();
+    removed.push((await client.until(503)) - deleted);
+  }
+  client.close();
+  return { added, removed };
+}
+
+async function measured<T>(open: () => Promise<Way>, act: (way: Way) => Promise<T>): Promise<T> {
+  const way = await open();
+  try {
+    return await act(way);
+  } finally {
+    await way.close();
+  }
+}
+
+async function latency(): Promise<void> {
+  console.log(`\n## One instance joins, and leaves\n`);
+  console.log(
+    `From the acknowledged put (or delete) to the first request that shows it, in ms; ${rounds} rounds (reload: a tenth).\n`,
+  );
+  console.log(row('servers', 'services', 'pointsman p50', 'p99', 'floor p50', 'p99', 'reload p50', 'pointsman / floor', 'reload / pointsman', 'leave p50', 'floor', 'RSS MB', 'start ms')); // biome-ignore format: a table's head
+  console.log(row(...Array.from({ length: 13 }, () => '---')));
+  for (const fleet of fleets) {
+    await withFleet(fleet, async ({ etcd, registry, folder }) => {
+      const run = async (open: () => Promise<Way>, count: number) =>
+        measured(open, async (way) => {
+          await joins(way, registry, Math.min(10, count)); // warm
+          return { ...(await joins(way, registry, count)), memory: await way.memoryMb?.(), startedMs: way.startedMs };
+        });
+      const own = await run(async () => startPointsman(etcd, await folder()), rounds);
+      const least = await run(async () => startFloor(etcd, await folder(), fleet), rounds);
+      const slow = await run(async () => startReload(etcd, await folder(), fleet), Math.max(5, rounds / 10));
+      const [p, f, r] = [quantile(own.added, 0.5), quantile(least.added, 0.5), quantile(slow.added, 0.5)];
+      console.log(row(fleet.servers, fleet.services, ms(p), ms(quantile(own.added, 0.99)), ms(f), ms(quantile(least.added, 0.99)), ms(r), `${(p / f).toFixed(2)}×`, `${(r / p).toFixed(0)}×`, ms(quantile(own.removed, 0.5)), ms(quantile(least.removed, 0.5)), ms(own.memory ?? Number.NaN), ms(own.startedMs ?? Number.NaN))); // biome-ignore format: a table's row
+    });
+  }
+}
+
+/** Each newcomer listens on an address of its own, so that each one can be seen to serve. */
+async function bursts(): Promise<void> {
+  console.log(`\n## ${burst} instances join at once\n`);
+  console.log(`From the last acknowledged put until all ${burst} were seen to answer, in ms.\n`);
+  console.log(row('way', 'puts took', 'all serving after', 'reloads'));
+  console.log(row('---', '---', '---', '---'));
+  const fleet = { servers: 10, services: 1 };
+  await withFleet(fleet, async ({ etcd, registry, folder }) => {
+    const ways = [
+      async () => startPointsman(etcd, await folder()),
+      async () => startFloor(etcd, await folder(), fleet),
+      async () => startReload(etcd, await folder(), fleet),
+    ];
+    for (const open of ways) {
+      await measured(open, async (way) => {
+        const load = new Seen(way.port);
+        await load.ready();
+        const began = performance.now();
+        await inBatches(burst, (i) => registry.write(`instances/web/new-${i}`, `${newcomer(i)}:${appPort}`));
+        const last = performance.now();
+        const all = await load.all(burst);
+        const reloads = way.metric === undefined ? '' : await way.metric('reloads_total');
+        console.log(row(way.name, ms(last - began), ms(Math.max(0, all - last)), reloads));
+        load.close();
+        await inBatches(burst, (i) => registry.remove(`instances/web/new-${i}`));
+      });
+    }
+  });
+}
+
+const newcomer = (i: number) => `127.9.${Math.floor(i / 250)}.${1 + (i % 250)}`;
+
+/** Asks on several connections, and notes which of the newcomers have answered. */
+class Seen {
+  readonly #clients: readonly Client[];
+  constructor(port: number) {
+    this.#clients = Array.from({ length: 8 }, () => new Client(port, 'web'));
+  }
+  async ready(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.until(503)));
+  }
+  /** The time at which the last of `count` answered for the first time. */
+  async all(count: number): Promise<number> {
+    const seen = new Set<string>();
+    const deadline = performance.now() + 120_000;
+    let at = 0;
+    await Promise.all(
+      this.#clients.map(async (client) => {
+        while (seen.size < count) {
+          if (performance.now() > deadline) throw new Error(`${seen.size} of ${count} answered within 120 s`);
+          const answer = await client.answer().catch(() => undefined);
+          if (answer?.status !== 200 || seen.has(answer.body)) continue;
+          seen.add(answer.body);
+          at = performance.now();
+        }
+      }),
+    );
+    return at;
+  }
+  close(): void {
+    for (const client of this.#clients) client.close();
+  }
+}
+
+/** What a load notices: 1,000 changes beside it, and 50 reloads under it. */
+async function losses(): Promise<void> {
+  console.log(`\n## Requests under load\n`);
+  console.log(row('what happens meanwhile', 'answered', 'failed', 'reloads', ''));
+  console.log(row('---', '---', '---', '---', '---'));
+  await withFleet({ servers: 10, services: 1 }, async ({ etcd, registry, folder }) => {
+    await registry.write('instances/web/stays', address);
+    await measured(
+      async () => startPointsman(etcd, await folder()),
+      async (way) => {
+        const serving = new Client(way.port, 'web');
+        await serving.until(200);
+        serving.close();
+        const under = async (what: string, act: () => Promise<void>) => {
+          const before = (await way.metric?.('reloads_total')) ?? 0;
+          const load = startLoad(way.port, 'web', 16);
+          await act();
+          const { answered, failed, reasons } = await load.stop();
+          console.log(
+            row(what, answered, failed, ((await way.metric?.('reloads_total')) ?? 0) - before, reasons.join(', ')),
+          );
+        };
+        await under('1,000 changes', async () => {
+          for (let i = 0; i < 500; i += 1) {
+            await registry.write('instances/web/new', `${newcomer(i)}:${appPort}`);
+            await registry.write('instances/web/new', JSON.stringify({ address: newcomer(i), port: appPort, state: 'draining' })); // biome-ignore format: one write
+            if (i % 10 === 9) await registry.remove('instances/web/new');
+          }
+        });
+        await under('50 reloads', async () => {
+          for (let i = 0; i < 50; i += 1) {
+            const before = await way.metric?.('reloads_total');
+            const balance = i % 2 === 0 ? 'roundrobin' : 'leastconn';
+            await registry.write('services/web', JSON.stringify({ balance, check: { kind: 'none' } }));
+            await until('it is reloaded', async () => (await way.metric?.('reloads_total')) !== before, {
+              everyMs: 20,
+            });
+          }
+        });
+      },
+    );
+  });
+}
+
+const app = createServer((request, response) => response.end(request.socket.localAddress));
+await new Promise<void>((resolve) => app.listen(0, '0.0.0.0', resolve));
+const appPort = (app.address() as AddressInfo).port;
+const address = `127.0.0.1:${appPort}`;
+const etcdVersion = /etcd Version: (\S+)/.exec(execFileSync('etcd', ['--version']).toString())?.[1];
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD']).toString().trim();
+console.log('# Propagation\n');
+console.log(
+  `${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, HAProxy ${await readVersion(haproxyBin)}, etcd ${etcdVersion}, commit ${commit}.`,
+);
+await latency();
+await bursts();
+await losses();
 app.close();
