@@ -38,8 +38,8 @@ export async function startPointsman(etcd: EtcdCluster, dir: string): Promise<Wa
   const [http = 0, admin = 0] = await freePorts(2);
   const started = performance.now();
   const child = spawn(
-    process.execPath,
-    ['bin/pointsman', 'balance', '--registry', etcd.location, '--root', root, '--dir', join(dir, 'b'), '--haproxy', haproxyBin,
+    'bin/pointsman',
+    ['balance', '--registry', etcd.location, '--root', root, '--dir', join(dir, 'b'), '--haproxy', haproxyBin,
       '--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`, '--log-format', 'json', '--log-level', 'info'], // biome-ignore format: a command line
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
