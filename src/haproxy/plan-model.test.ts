@@ -3,6 +3,7 @@ import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision } from '../model/revision.ts';
+import type { RouteTarget } from '../model/route-target.ts';
 import { allTouched } from '../model/touched.ts';
 import type { Rendered } from '../render/render.ts';
 import { afterStep, planChanges } from './plan.ts';
@@ -156,7 +157,7 @@ function rendered(
         },
       ]),
     ),
-    routes: PersistentMap(entries.map(([name]) => [`${name}/`, name as ServiceName])),
+    routes: PersistentMap(entries.map(([name]) => [`${name}/`, name as RouteTarget])),
   };
 }
 

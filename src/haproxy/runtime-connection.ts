@@ -1,6 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { Fault } from '../model/fault.ts';
 import { answerSplitter } from './answers.ts';
+import { isCommandText } from './command-text.ts';
 
 export type RuntimeOptions = {
   readonly path: string;
@@ -19,12 +20,7 @@ export interface RuntimeConnection {
   close(): void;
 }
 
-// HAProxy's command buffer is 16 KiB (tune.bufsize); a longer line is not run at all.
-const longestLine = 12 * 1024;
 const mostWaiting = 200_000;
-// One command, and nothing that could end it, begin another, or be quoted, escaped or expanded: no newline, `;`, quote,
-// backslash, `#`, `$`, `<` (a payload), and nothing beyond ASCII.
-const oneCommand = /^[A-Za-z0-9 ._:/[\]@+,*=~%(){}|!?&^-]+$/;
 
 type Waiting = { left: number; answers: string[]; resolve: (answers: string[]) => void; reject: (e: Fault) => void };
 
@@ -67,7 +63,7 @@ export async function connectRuntime(options: RuntimeOptions): Promise<RuntimeCo
     new Promise((resolve, reject) => {
       if (ended) return reject(fault('the connection is closed'));
       if (lines.length === 0) return resolve([]);
-      const bad = lines.find((line) => line.length > longestLine || !oneCommand.test(line));
+      const bad = lines.find((line) => !isCommandText(line));
       if (bad !== undefined) return reject(fault(`not a single command: ${JSON.stringify(bad.slice(0, 100))}`));
       if (due + lines.length > mostWaiting) return reject(fault(`more than ${mostWaiting} commands are waiting`));
       waiting.push({ left: lines.length, answers: [], resolve, reject });

@@ -1,3 +1,5 @@
+import { isCommandText } from './command-text.ts';
+
 /** A `server` line of a haproxy.cfg, split into what can be changed at run time and what cannot. */
 export type ServerLine = {
   readonly name: string;
@@ -11,13 +13,9 @@ export type ServerLine = {
   readonly keywords: string;
 };
 
-// Not to be put on a command line: quotes and escapes are read otherwise there than in a file, `;` ends a command, `#`
-// starts a comment in a file only, and `$` expands in a file only.
-const onlyInFiles = /["'\\;#$]/;
-
 /** Reads a line that `server.mustache` made. Undefined when it holds what only a file can say, so that it takes a reload. */
 export function parseServerLine(line: string): ServerLine | undefined {
-  if (onlyInFiles.test(line)) return undefined;
+  if (!isCommandText(line)) return undefined;
   const [directive, name, address, ...words] = line.split(/\s+/);
   if (directive !== 'server' || name === undefined || address === undefined) return undefined;
   const colon = address.lastIndexOf(':');
