@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { checkConfig } from '../src/haproxy/check.ts';
 import { readProcesses, reloadMaster } from '../src/haproxy/master.ts';
 import { connectRuntime } from '../src/haproxy/runtime-connection.ts';
@@ -38,7 +38,7 @@ export async function startPointsman(etcd: EtcdCluster, dir: string): Promise<Wa
   const [http = 0, admin = 0] = await freePorts(2);
   const started = performance.now();
   const child = spawn(
-    'bin/pointsman',
+    resolve('bin', 'pointsman'),
     ['balance', '--registry', etcd.location, '--root', root, '--dir', join(dir, 'b'), '--haproxy', haproxyBin,
       '--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`, '--log-format', 'json', '--log-level', 'info'], // biome-ignore format: a command line
     { stdio: ['ignore', 'ignore', 'pipe'] },
