@@ -1,11 +1,13 @@
 // Bundles src/cli/main.ts to dist/: one entry, and a chunk for whatever a command loads lazily, so that `register` never
-// reads what only `balance` needs. Run as `npm run build`; the scenario tests call `build` before they start.
+// reads what only `balance` needs. Run as `npm run build`, which adds the files of a release; the scenario tests call
+// `build` before they start.
 import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
+import { writeReleaseFiles } from './release-files.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -16,11 +18,12 @@ const dist = join(root, 'dist');
  * @param {{ clean?: boolean }} [options]
  */
 export async function build({ clean = false } = {}) {
-  const { outputFiles } = await esbuild.build({
+  const { outputFiles, metafile } = await esbuild.build({
     absWorkingDir: root,
     entryPoints: { pointsman: 'src/cli/main.ts' },
     outdir: dist,
     write: false,
+    metafile: true,
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -53,7 +56,10 @@ export async function build({ clean = false } = {}) {
       if (found.isFile() && !current.has(path)) await rm(path, { force: true });
     }
   }
-  return outputFiles.map((file) => ({ path: file.path, bytes: file.contents.byteLength }));
+  return {
+    inputs: Object.keys(metafile.inputs),
+    outputs: outputFiles.map((file) => ({ path: file.path, bytes: file.contents.byteLength })),
+  };
 }
 
 /** What this is built from; `undefined` outside a checkout, unless SOURCE_COMMIT says it. */
@@ -91,7 +97,9 @@ function etcdProtos() {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const quiet = process.argv.includes('--quiet');
-  for (const { path, bytes } of await build({ clean: true })) {
+  const { inputs, outputs } = await build({ clean: true });
+  if (!quiet) await writeReleaseFiles({ root, dist, inputs });
+  for (const { path, bytes } of outputs) {
     if (bytes > 0 && !quiet)
       console.log(`${(bytes / 1024).toFixed(0).padStart(6)} KB  ${basename(dirname(path))}/${basename(path)}`);
   }

@@ -15,9 +15,11 @@ export type Ended = { readonly code: number | null; readonly signal: NodeJS.Sign
 export type StartOptions = {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Another pointsman than this checkout's. */
+  readonly executable?: string;
 };
 
-const executable = join(import.meta.dirname, '../../bin/pointsman');
+const ours = join(import.meta.dirname, '../../bin/pointsman');
 
 /**
  * Starts `bin/pointsman` with JSON logs; what is still running when the test is finished, its children included, is
@@ -50,7 +52,7 @@ export class PointsmanProcess {
   readonly log: LogLine[] = [];
   readonly #child: ChildProcess;
 
-  constructor(args: readonly string[], { env = {}, cwd }: StartOptions) {
+  constructor(args: readonly string[], { env = {}, cwd, executable = ours }: StartOptions) {
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('POINTSMAN_'));
     // A group of its own, so that `destroy` reaches the commands that register is the parent of.
     const child = spawn(executable, args, {
