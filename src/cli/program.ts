@@ -1,9 +1,17 @@
 import { Command, CommanderError, Option } from 'commander';
 import { Fault } from '../model/fault.ts';
 import { balanceCommand } from '../settings/balance.ts';
-import type { AnyCommand } from '../settings/command.ts';
+import { type AnyCommand, operandsOf } from '../settings/command.ts';
 import { demoCommand } from '../settings/demo.ts';
 import { fieldName, type OptionTable, type Option as Setting } from '../settings/option.ts';
+import {
+  clearCommand,
+  drainCommand,
+  maintenanceCommand,
+  overridesCommand,
+  undrainCommand,
+  weightCommand,
+} from '../settings/override.ts';
 import { configOption } from '../settings/read-settings.ts';
 import { completionCommand, manCommand } from '../settings/reference.ts';
 import { registerCommand } from '../settings/register.ts';
@@ -18,6 +26,12 @@ type Entry = { readonly declaration: AnyCommand; readonly load: () => Promise<Co
 const entries: readonly Entry[] = [
   { declaration: balanceCommand, load: () => import('./balance.ts') },
   { declaration: registerCommand, load: () => import('./register.ts') },
+  { declaration: drainCommand, load: async () => (await import('./override.ts')).drain },
+  { declaration: undrainCommand, load: async () => (await import('./clear.ts')).undrain },
+  { declaration: maintenanceCommand, load: async () => (await import('./override.ts')).maintenance },
+  { declaration: weightCommand, load: async () => (await import('./override.ts')).weight },
+  { declaration: clearCommand, load: async () => (await import('./clear.ts')).clear },
+  { declaration: overridesCommand, load: () => import('./overrides.ts') },
   { declaration: releaseCommand, load: () => import('./release.ts') },
   { declaration: demoCommand, load: () => import('./demo.ts') },
   { declaration: completionCommand, load: () => import('./completion.ts') },
@@ -55,7 +69,7 @@ export async function runProgram(
     const takesSettings = Object.keys(declaration.options).length > 0;
     if (takesSettings) command.addHelpText('after', footer);
     const { operands } = declaration;
-    if (operands !== undefined) command.argument(operands.syntax, operands.description);
+    for (const { syntax, description } of operandsOf(declaration)) command.argument(syntax, description);
     if (operands?.passThrough === true) command.passThroughOptions();
     for (const option of flagsOf({ ...declaration.options, ...(takesSettings ? configOption : {}) }))
       command.addOption(option);

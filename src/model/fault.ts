@@ -14,6 +14,7 @@ export type FaultCode =
   | 'registry-denied'
   | 'registry-corrupt'
   | 'key-owned'
+  | 'not-found'
   | 'deadline'
   | 'storage';
 

@@ -11,6 +11,8 @@ export type CommandDeclaration<Table extends OptionTable, Settings> = {
     readonly description: string;
     /** All there are, where they are few. */
     readonly choices?: readonly string[];
+    /** Those that follow the first. */
+    readonly more?: readonly { readonly syntax: string; readonly description: string }[];
     /** They are a command line of their own: flags after the first of them are not ours. */
     readonly passThrough?: true;
   };
@@ -24,6 +26,11 @@ export type AnyCommand = Pick<
   CommandDeclaration<Readonly<Record<string, Option>>, never>,
   'name' | 'summary' | 'operands' | 'options'
 >;
+
+/** What may follow the flags, in order. */
+export function operandsOf({ operands }: Pick<AnyCommand, 'operands'>) {
+  return operands === undefined ? [] : [operands, ...(operands.more ?? [])];
+}
 
 export const declareCommand = <Table extends OptionTable, Settings>(
   declaration: CommandDeclaration<Table, Settings>,

@@ -1,6 +1,14 @@
 import { balanceCommand } from './balance.ts';
 import type { AnyCommand } from './command.ts';
 import { demoCommand } from './demo.ts';
+import {
+  clearCommand,
+  drainCommand,
+  maintenanceCommand,
+  overridesCommand,
+  undrainCommand,
+  weightCommand,
+} from './override.ts';
 import { completionCommand, manCommand } from './reference.ts';
 import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
@@ -9,6 +17,12 @@ import { releaseCommand } from './release.ts';
 export const commands: readonly AnyCommand[] = [
   balanceCommand,
   registerCommand,
+  drainCommand,
+  undrainCommand,
+  maintenanceCommand,
+  weightCommand,
+  clearCommand,
+  overridesCommand,
   releaseCommand,
   demoCommand,
   completionCommand,

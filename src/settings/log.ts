@@ -24,6 +24,12 @@ export const logOptions = {
   }),
 };
 
+/** The same for commands that answer and end: what they print is their own, so that only trouble is logged. */
+export const quietLogOptions = {
+  ...logOptions,
+  logLevel: { ...logOptions.logLevel, fallback: { text: 'warn', of: () => 'warn' } },
+};
+
 export function logSettings(values: ValuesOf<typeof logOptions>): LogSettings {
   return { level: values.logLevel, format: values.logFormat };
 }

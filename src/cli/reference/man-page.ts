@@ -1,4 +1,4 @@
-import type { AnyCommand } from '../../settings/command.ts';
+import { type AnyCommand, operandsOf } from '../../settings/command.ts';
 import { isLasting, variableName } from '../../settings/option.ts';
 import { type Flag, flagsOf } from './flags.ts';
 
@@ -15,11 +15,13 @@ export function manPage(commands: readonly AnyCommand[], version: string): strin
     '.SH NAME',
     'pointsman \\- keeps HAProxy true to etcd',
     '.SH SYNOPSIS',
-    ...commands.flatMap(({ name, operands, options }) => {
-      const flags = Object.keys(options).length === 0 ? '' : ' [\\fIflags\\fR]';
+    ...commands.flatMap((command) => {
+      const flags = Object.keys(command.options).length === 0 ? '' : ' [\\fIflags\\fR]';
       return [
         '.PP',
-        `\\fBpointsman ${name}\\fR${flags}${operands === undefined ? '' : ` ${escaped(operands.syntax)}`}`,
+        `\\fBpointsman ${command.name}\\fR${flags}${operandsOf(command)
+          .map(({ syntax }) => ` ${escaped(syntax)}`)
+          .join('')}`,
       ];
     }),
     '.SH DESCRIPTION',
@@ -47,11 +49,14 @@ export function manPage(commands: readonly AnyCommand[], version: string): strin
 }
 
 function commandSection(command: AnyCommand): readonly string[] {
-  const { operands } = command;
   return [
     `.SS ${command.name}`,
     sentence(command.summary),
-    ...(operands === undefined ? [] : ['.TP', `\\fI${escaped(operands.syntax)}\\fR`, sentence(operands.description)]),
+    ...operandsOf(command).flatMap(({ syntax, description }) => [
+      '.TP',
+      `\\fI${escaped(syntax)}\\fR`,
+      sentence(description),
+    ]),
     ...flagsOf(command).flatMap((flag) => [
       '.TP',
       `\\fB${escaped(flag.name)}\\fR${flag.value === undefined ? '' : ` \\fI${escaped(flag.value.placeholder)}\\fR`}`,

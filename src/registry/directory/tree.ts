@@ -2,6 +2,7 @@ import { mkdir, readdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { describe, Fault } from '../../model/fault.ts';
+import { errorCode } from './journal.ts';
 import type { LeaseReference } from './journal-record.ts';
 import type { StoredEntry } from './journal-state.ts';
 import { directoryFault, type Ledger } from './ledger.ts';
@@ -286,7 +287,8 @@ export class Tree {
     const { paths } = this.#parts;
     onFolder(folder);
     const listing = await readdir(join(paths.root, folder), { withFileTypes: true }).catch((error: unknown) => {
-      if (folder !== '') this.#warn(folder, `it cannot be listed: ${describe(error)}`);
+      // What is not there, or has just gone, holds nothing.
+      if (folder !== '' && errorCode(error) !== 'ENOENT') this.#warn(folder, `it cannot be listed: ${describe(error)}`);
       return [];
     });
     const files: string[] = [];

@@ -1,0 +1,88 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import type { OverrideTarget } from '../catalog/overrides.ts';
+import { Fault } from '../model/fault.ts';
+import { type Override, overrideFields } from '../model/override.ts';
+import { clearCommand, undrainCommand } from '../settings/override.ts';
+import { done } from './exit-code.ts';
+import { type CommandModule, type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { byWhom, effectName } from './outlook.ts';
+import { readServices } from './read-service.ts';
+import { keyOf, nameOf, parseTarget } from './target.ts';
+import { warn } from './warn.ts';
+
+/** `pointsman clear SERVICE[/INSTANCE]`. */
+export const clear: CommandModule = { run: (invocation) => end(invocation, clearCommand, undefined) };
+
+/** `pointsman undrain SERVICE[/INSTANCE]`. */
+export const undrain: CommandModule = { run: (invocation) => end(invocation, undrainCommand, 'drain') };
+
+/** Ends the override that stands on the target; `only` refuses to end one of another kind. */
+async function end(invocation: Invocation, command: typeof clearCommand, only: 'drain' | undefined): Promise<number> {
+  const { json, ...settings } = await settle(command, invocation);
+  const target = parseTarget(invocation.operands[0] ?? '');
+  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  try {
+    const catalog = await readServices(registry, [target.service], Date.now());
+    const standing = catalog.overrides.get(target.service)?.get(target.scope);
+    // One that is malformed, or over and not yet gone, has nothing to show and can be cleared all the same.
+    const there = catalog.rejected.has(keyOf(target)) || catalog.accepted.has(keyOf(target));
+    if (!there) throw nothingThere(catalog, target);
+    if (only !== undefined && standing !== undefined && standing.effect.kind !== only) {
+      throw new Fault(
+        'not-found',
+        `${nameOf(target)} is not drained: ${effectName(standing.effect)}${byWhom(standing)}`,
+        {
+          hint: `pointsman clear ${nameOf(target)} ends it, whatever it is`,
+        },
+      );
+    }
+    const revision = await registry.remove(keyOf(target));
+    const warnings = remaining(catalog, target);
+    if (json) {
+      const ended = standing && overrideFields(standing);
+      const { service, scope: instance } = target;
+      const about = { service, instance, revision: revision && String(revision), ended, warnings };
+      process.stdout.write(`${JSON.stringify(about)}\n`);
+      return done;
+    }
+    process.stdout.write(`${nameOf(target)}: ${describeEnd(standing)} (revision ${revision ?? 'none: it was gone'})\n`);
+    for (const warning of warnings) warn(warning);
+    return done;
+  } finally {
+    await registry.close();
+  }
+}
+
+const describeEnd = (standing: Override | undefined): string =>
+  standing === undefined ? 'cleared' : `${effectName(standing.effect)}${byWhom(standing)} is ended`;
+
+function nothingThere({ overrides }: Catalog, { service, scope }: OverrideTarget): Fault {
+  const ofService = overrides.get(service);
+  const all = ofService?.get('*');
+  if (scope !== '*' && all !== undefined) {
+    return new Fault(
+      'not-found',
+      `${service}/${scope} has no override of its own: ${effectName(all.effect)} is for all of ${service}`,
+      {
+        hint: `pointsman clear ${service} ends that`,
+      },
+    );
+  }
+  const own = [...(ofService?.keys() ?? [])].filter((id) => id !== '*');
+  return new Fault('not-found', `nothing overrides ${nameOf({ service, scope })}`, {
+    hint: own.length === 0 ? undefined : `there are overrides of ${own.map((id) => `${service}/${id}`).join(', ')}`,
+  });
+}
+
+/** What still counts for the target, which one who ends an override may not expect. */
+function remaining({ overrides }: Catalog, { service, scope }: OverrideTarget): string[] {
+  const others = [...(overrides.get(service) ?? [])].filter(([other]) => other !== scope);
+  if (scope === '*') {
+    return others.map(([id, { effect }]) => `${service}/${id} keeps its own override: ${effectName(effect)}`);
+  }
+  return others
+    .filter(([other]) => other === '*')
+    .map(([, all]) => `${effectName(all.effect)} of all of ${service}${byWhom(all)} counts for it now`);
+}

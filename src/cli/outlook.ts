@@ -1,0 +1,84 @@
+import { type Catalog, foldEvent } from '../catalog/catalog.ts';
+import { type OverrideTarget, readiness } from '../catalog/overrides.ts';
+import { formatDuration } from '../model/duration.ts';
+import { formatOverride, type Override, type OverrideEffect, takesOut } from '../model/override.ts';
+import { revision } from '../model/revision.ts';
+import { keyOf, nameOf } from './target.ts';
+
+/** What an override will do, told before it is done. */
+export type Outlook = {
+  /** What it does, as a sentence. */
+  readonly says: string;
+  /** Of the service, after it. */
+  readonly instances: number;
+  readonly ready: number;
+  readonly replaces: Override | undefined;
+  readonly warnings: readonly string[];
+};
+
+/** `drain`, `maintenance`, `weight 5`. */
+export const effectName = (effect: OverrideEffect): string =>
+  effect.kind === 'weight' ? `weight ${effect.weight}` : effect.kind;
+
+/** ` by ada@desk (new disk)`, as much of it as there is. */
+export const byWhom = ({ who, why }: Override): string =>
+  `${who === undefined ? '' : ` by ${who}`}${why === undefined ? '' : ` (${why})`}`;
+
+/** `until 2026-01-31T09:30:00Z (10m)`, or that it has no end. */
+function untilWhen({ until }: Override, wall: number): string {
+  if (until === undefined) return 'until it is cleared';
+  return `until ${new Date(until).toISOString().replace(/\.\d+Z$/, 'Z')} (${formatDuration(until - wall)})`;
+}
+
+/** What the catalog will be, and what an operator may not expect of it. */
+export function outlookOf(catalog: Catalog, target: OverrideTarget, override: Override, wall: number): Outlook {
+  const { service, scope } = target;
+  const key = keyOf(target);
+  const entry = { key, value: formatOverride(override), revision: revision(0n), leased: true };
+  const after = foldEvent(catalog, { kind: 'changes', revision: revision(0n), changes: [{ kind: 'put', entry }] });
+  const found = after.catalog.services.get(service);
+  const { instances, ready } = found === undefined ? { instances: 0, ready: 0 } : readiness(found.instances);
+  const own = [...(catalog.overrides.get(service) ?? [])].filter(([id]) => id !== '*');
+  const replaces = catalog.overrides.get(service)?.get(scope);
+  const warnings: string[] = [];
+  if (replaces !== undefined) {
+    warnings.push(`this replaces ${effectName(replaces.effect)}${byWhom(replaces)}`);
+  }
+  if (scope === '*') {
+    for (const [id, { effect }] of own) {
+      warnings.push(`${service}/${id} keeps its own override: ${effectName(effect)}`);
+    }
+  } else {
+    const state = found?.registered.get(scope)?.state;
+    if (state === 'draining' || state === 'maintenance') {
+      warnings.push(`${nameOf(target)} itself says ${state}, which stays`);
+    }
+  }
+  if (instances > 0 && ready === 0 && takesOut(override)) {
+    warnings.push(`no instance of ${service} is left: requests for it are answered with 503`);
+  }
+  const until = untilWhen(override, wall);
+  return {
+    says: `${subject(target, instances)}: ${consequence(override.effect)}, ${until}`,
+    instances,
+    ready,
+    replaces,
+    warnings,
+  };
+}
+
+function subject(target: OverrideTarget, instances: number): string {
+  if (target.scope !== '*') return nameOf(target);
+  return `${target.service} (${instances} instance${instances === 1 ? '' : 's'})`;
+}
+
+function consequence(effect: OverrideEffect): string {
+  switch (effect.kind) {
+    case 'drain':
+      return 'no new requests, open ones go on';
+    case 'maintenance':
+      return 'no requests, no health checks';
+    case 'weight':
+      return effect.weight === 0 ? 'weight 0: no new requests, open ones go on' : `weight ${effect.weight}`;
+  }
+}

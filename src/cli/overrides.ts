@@ -1,0 +1,78 @@
+import pc from 'picocolors';
+import { endOf } from '../catalog/overrides.ts';
+import { formatDuration } from '../model/duration.ts';
+import { Fault } from '../model/fault.ts';
+import { parseServiceName, type ServiceName } from '../model/name.ts';
+import { overrideFields } from '../model/override.ts';
+import { overridesCommand } from '../settings/override.ts';
+import { done } from './exit-code.ts';
+import { type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { effectName } from './outlook.ts';
+import { readServices } from './read-service.ts';
+import { formatTable } from './table.ts';
+
+/** `pointsman overrides [SERVICE]`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { json, ...settings } = await settle(overridesCommand, invocation);
+  const only = serviceOf(invocation.operands[0]);
+  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  try {
+    const wall = Date.now();
+    const services = only === undefined ? await overriddenServices(registry) : [only];
+    const catalog = await readServices(registry, services, wall);
+    const found = [...catalog.overrides].flatMap(([service, ofService]) =>
+      [...ofService].map(([scope, override]) => {
+        const registered = catalog.services.get(service)?.registered;
+        const waits = scope === '*' ? (registered?.size ?? 0) === 0 : registered?.has(scope) !== true;
+        return { service, instance: scope, override, waits };
+      }),
+    );
+    found.sort((a, b) => (`${a.service}/${a.instance}` < `${b.service}/${b.instance}` ? -1 : 1));
+    const refused = [...catalog.rejected.values()].filter(({ key }) => key.startsWith('overrides/'));
+    if (json) {
+      const overrides = found.map(({ override, ...rest }) => ({ ...rest, ...overrideFields(override) }));
+      const rejected = refused.map(({ key, reason }) => ({ key, reason }));
+      process.stdout.write(`${JSON.stringify({ overrides, rejected })}\n`);
+      return done;
+    }
+    const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+    const rows = found.map(({ service, instance, override, waits }) => {
+      const ends = endOf(override, false, { now: 0, wall });
+      return [
+        `${service}/${instance}`,
+        effectName(override.effect),
+        ends === undefined ? 'no end' : `${formatDuration(ends)} left`,
+        override.who ?? '-',
+        `${override.why ?? ''}${waits ? ' [waits: there is no such instance]' : ''}`.trim(),
+      ];
+    });
+    if (rows.length === 0) process.stdout.write('nothing is overridden\n');
+    else {
+      const paint = (cell: string, row: number, column: number) =>
+        row === -1 ? colors.dim(cell) : column === 1 ? colors.yellow(cell) : cell;
+      process.stdout.write(formatTable(['INSTANCE', 'OVERRIDE', 'TIME', 'BY', 'WHY'], rows, paint));
+    }
+    for (const { key, reason } of refused) process.stdout.write(`${colors.red('not in force')}: ${key}: ${reason}\n`);
+    return done;
+  } finally {
+    await registry.close();
+  }
+}
+
+function serviceOf(text: string | undefined): ServiceName | undefined {
+  if (text === undefined) return undefined;
+  const service = parseServiceName(text);
+  if (!service.ok) throw new Fault('usage', service.reason);
+  return service.value;
+}
+
+async function overriddenServices(registry: Awaited<ReturnType<typeof openRegistry>>): Promise<ServiceName[]> {
+  const { entries } = await registry.read('overrides/');
+  const names = new Set(entries.map(({ key }) => key.split('/')[1] ?? ''));
+  return [...names].flatMap((name) => {
+    const service = parseServiceName(name);
+    return service.ok ? [service.value] : [];
+  });
+}

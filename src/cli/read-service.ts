@@ -1,0 +1,31 @@
+import { type Catalog, emptyCatalog, endOverrides, foldEvent } from '../catalog/catalog.ts';
+import { endOf } from '../catalog/overrides.ts';
+import type { ServiceName } from '../model/name.ts';
+import type { Entry, Registry } from '../registry/registry.ts';
+
+/** What the registry says about these services now, read as a balancer reads it. Rejects with a Fault. */
+export async function readServices(
+  registry: Registry,
+  services: Iterable<ServiceName>,
+  wall: number,
+): Promise<Catalog> {
+  const prefixes = [...services].flatMap((name) => [`instances/${name}/`, `services/${name}`, `overrides/${name}/`]);
+  const listings = await Promise.all(prefixes.map((prefix) => registry.read(prefix)));
+  return catalogOf(
+    listings.flatMap(({ entries }) => entries),
+    wall,
+  );
+}
+
+/** A catalog of these entries, without the overrides that are over. */
+function catalogOf(list: readonly Entry[], wall: number): Catalog {
+  const entries = new Map(list.map((entry) => [entry.key, entry]));
+  const { catalog, overrides } = foldEvent(emptyCatalog, {
+    kind: 'snapshot',
+    revision: emptyCatalog.revision,
+    cluster: '',
+    entries,
+  });
+  const over = overrides.filter(({ override }) => (endOf(override, false, { now: 0, wall }) ?? 1) <= 0);
+  return endOverrides(catalog, over).catalog;
+}

@@ -1,0 +1,22 @@
+import type { OverrideTarget } from '../catalog/overrides.ts';
+import { Fault } from '../model/fault.ts';
+import { parseInstanceId, parseServiceName } from '../model/name.ts';
+
+/** Reads `web` (all of the service) or `web/web-1`. Throws Fault `usage`. */
+export function parseTarget(text: string): OverrideTarget {
+  const slash = text.indexOf('/');
+  const service = parseServiceName(slash === -1 ? text : text.slice(0, slash));
+  if (!service.ok) throw new Fault('usage', service.reason);
+  const scope = slash === -1 ? undefined : text.slice(slash + 1);
+  if (scope === undefined || scope === '*') return { service: service.value, scope: '*' };
+  const id = parseInstanceId(scope);
+  if (!id.ok) throw new Fault('usage', id.reason);
+  return { service: service.value, scope: id.value };
+}
+
+/** The target as one types it: `web`, `web/web-1`. */
+export function nameOf({ service, scope }: OverrideTarget): string {
+  return scope === '*' ? service : `${service}/${scope}`;
+}
+
+export const keyOf = ({ service, scope }: OverrideTarget): string => `overrides/${service}/${scope}`;

@@ -1,0 +1,102 @@
+import type { Fault } from '../model/fault.ts';
+import { accepted, type Parsed, refused } from '../model/parsed.ts';
+import { declareCommand } from './command.ts';
+import { type LogSettings, logSettings, quietLogOptions } from './log.ts';
+import { onOff, optional } from './option.ts';
+import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
+import { durationWord, word } from './words.ts';
+
+/** What an operator says about an override beside its kind. */
+export type OverrideSettings = {
+  readonly registry: RegistrySettings;
+  readonly log: LogSettings;
+  /** Undefined: until somebody clears it. */
+  readonly forMs: number | undefined;
+  readonly why: string | undefined;
+  /** Also for a service or an instance that is not known. */
+  readonly force: boolean;
+  readonly json: boolean;
+};
+
+const thirtyDaysMs = 30 * 86_400_000;
+
+function parseWhy(text: string): Parsed<string> {
+  if (text === '' || text.length > 256) return refused('it is not 1 to 256 characters');
+  return /[\p{C}\p{Zl}\p{Zp}]/u.test(text) ? refused('it has a control character') : accepted(text);
+}
+
+const target = {
+  syntax: '<service[/instance]>',
+  description: 'an instance, or a service: then all of its instances that have no override of their own',
+};
+const json = onOff({ description: 'print one JSON object' });
+const optionsOfAll = { json, ...registryOptions, ...quietLogOptions };
+const optionsOfNew = {
+  for: optional({
+    placeholder: 'DURATION',
+    description: 'how long, from 1s to 30d; without it until it is cleared',
+    word: durationWord(1000, thirtyDaysMs),
+    flagOnly: true,
+  }),
+  why: optional({
+    placeholder: 'TEXT',
+    description: 'what others should know about it',
+    word: word(parseWhy),
+    flagOnly: true,
+  }),
+  force: onOff({ description: 'also when no such service or instance is known; it then waits for it' }),
+  ...optionsOfAll,
+};
+
+const declareNew = (name: string, summary: string, more?: { readonly syntax: string; readonly description: string }) =>
+  declareCommand({
+    name,
+    summary,
+    operands: more === undefined ? target : { ...target, more: [more] },
+    options: optionsOfNew,
+    assemble: (values): OverrideSettings | Fault => {
+      const registry = registrySettings(values);
+      if (registry instanceof Error) return registry;
+      const { for: forMs, why, force } = values;
+      return { registry, log: logSettings(values), forMs, why, force, json: values.json };
+    },
+  });
+
+const declareOther = (name: string, summary: string, operands: { syntax: string; description: string }) =>
+  declareCommand({
+    name,
+    summary,
+    operands,
+    options: optionsOfAll,
+    assemble: (values): Pick<OverrideSettings, 'registry' | 'log' | 'json'> | Fault => {
+      const registry = registrySettings(values);
+      return registry instanceof Error ? registry : { registry, log: logSettings(values), json: values.json };
+    },
+  });
+
+/** `pointsman drain`. */
+export const drainCommand = declareNew('drain', 'send no new requests to an instance or a service; open ones go on');
+
+/** `pointsman maintenance`. */
+export const maintenanceCommand = declareNew(
+  'maintenance',
+  'take an instance or a service out: no requests, no health checks',
+);
+
+/** `pointsman weight`. */
+export const weightCommand = declareNew('weight', 'give an instance or all of a service another share of the traffic', {
+  syntax: '<weight>',
+  description: '0 to 256, relative to its siblings; instances have 100 unless they register another',
+});
+
+/** `pointsman undrain`. */
+export const undrainCommand = declareOther('undrain', 'end a drain', target);
+
+/** `pointsman clear`. */
+export const clearCommand = declareOther('clear', 'end a drain, a maintenance or a weight, whichever it is', target);
+
+/** `pointsman overrides`. */
+export const overridesCommand = declareOther('overrides', 'list what operators drained, took out or weighed', {
+  syntax: '[service]',
+  description: 'of this service only',
+});

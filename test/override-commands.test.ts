@@ -1,0 +1,147 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startApp } from './support/app.ts';
+import { runPointsman } from './support/processes.ts';
+import { type RegistryKind, startScenario } from './support/scenario.ts';
+import { until } from './support/until.ts';
+
+async function start(kind: RegistryKind, ...names: readonly string[]) {
+  const scenario = await startScenario(kind);
+  const apps = await Promise.all(names.map((name) => startApp(name)));
+  onTestFinished(async () => {
+    await Promise.all(apps.map((app) => app.close()));
+  });
+  for (const { name, address } of apps) await scenario.writeByHand(`instances/web/${name}`, address);
+  const run = (...args: readonly string[]) =>
+    runPointsman([...args, '--registry', scenario.location], { env: { SUDO_USER: 'ada' } });
+  return { scenario, run };
+}
+
+describe.each(['folder', 'etcd'] as const)('an operator, with the registry in %s', (kind) => {
+  test('drains, weighs, takes out, lists and ends it', async () => {
+    const { run, scenario } = await start(kind, 'a', 'b');
+    const running = scenario.balancer();
+    await scenario.serves('web', ['a', 'b']);
+
+    const drained = await run('drain', 'web/a', '--for', '10m', '--why', 'new disk');
+    expect(drained).toMatchObject({ code: 0, stderr: [] });
+    expect(drained.stdout[0]).toMatch(
+      /^web\/a: no new requests, open ones go on, until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(10m\)$/,
+    );
+    expect(drained.stdout.slice(1)).toEqual([
+      '1 of 2 instances of web take new requests',
+      expect.stringMatching(/^to end it: pointsman undrain web\/a {3}\(revision \d+\)$/),
+    ]);
+    await scenario.serves('web', ['b']);
+    const { overrides } = JSON.parse((await scenario.askAdmin('/status')).body);
+    expect(overrides).toMatchObject([
+      { service: 'web', instance: 'a', kind: 'drain', why: 'new disk', who: expect.stringMatching(/^ada@/) },
+    ]);
+    expect(overrides[0].endsInMs).toBeGreaterThan(500_000);
+    expect((await scenario.askAdmin('/metrics')).body).toContain('pointsman_overrides{kind="drain"} 1');
+    expect((await running.logged('override-applied'))['who']).toBe(overrides[0].who);
+
+    const all = await run('maintenance', 'web');
+    expect(all.stderr).toEqual([
+      'warning: web/a keeps its own override: drain',
+      'warning: no instance of web is left: requests for it are answered with 503',
+    ]);
+    await until('nobody serves', async () => (await scenario.ask('web')).status === 503);
+
+    const list = await run('overrides', '--json');
+    expect(JSON.parse(list.stdout.join(''))).toMatchObject({
+      overrides: [
+        { service: 'web', instance: '*', kind: 'maintenance', waits: false },
+        { service: 'web', instance: 'a', kind: 'drain', waits: false },
+      ],
+      rejected: [],
+    });
+    const table = (await run('overrides')).stdout;
+    expect(table[0]).toMatch(/^INSTANCE +OVERRIDE +TIME +BY +WHY$/);
+    expect(table[2]).toMatch(/^web\/a +drain +9m \d+s left +ada@\S+ +new disk$/);
+
+    const ended = await run('clear', 'web', '--json');
+    expect(JSON.parse(ended.stdout.join(''))).toMatchObject({
+      service: 'web',
+      instance: '*',
+      ended: { kind: 'maintenance' },
+      warnings: ['web/a keeps its own override: drain'],
+    });
+    await scenario.serves('web', ['b']);
+    expect((await run('undrain', 'web/a')).stdout[0]).toMatch(/^web\/a: drain by ada@\S+ \(new disk\) is ended/);
+    await scenario.serves('web', ['a', 'b']);
+
+    const weighed = await run('weight', 'web/a', '0', '--json');
+    expect(JSON.parse(weighed.stdout.join(''))).toMatchObject({ instance: 'a', weight: 0, instances: 2, ready: 1 });
+    await scenario.serves('web', ['b']);
+    expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+  });
+
+  test('is told when there is nothing to override or to end, and nothing is written', async () => {
+    const { run } = await start(kind, 'web-1');
+    const refusals = [
+      [['drain', 'wbe'], 'no service wbe is known'],
+      [['drain', 'web/web-2'], 'web has no instance web-2 (did you mean web/web-1?'],
+      [['undrain', 'web/web-1'], 'nothing overrides web/web-1'],
+      [['clear', 'web'], 'nothing overrides web'],
+    ] as const;
+    for (const [args, message] of refusals) {
+      const { code, stdout, stderr } = await run(...args);
+      expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: [], stderr: [expect.stringContaining(message)] });
+    }
+    expect((await run('overrides')).stdout).toEqual(['nothing is overridden']);
+
+    const forced = await run('drain', 'web/web-2', '--force', '--for', '1h');
+    expect(forced).toMatchObject({ code: 0, stderr: ['warning: web has no instance web-2; it waits for one'] });
+    expect((await run('overrides')).stdout[1]).toContain('waits: there is no such instance');
+    const wrong = await run('weight', 'web/web-2', '5', '--force');
+    expect(wrong.stderr).toContainEqual(expect.stringMatching(/^warning: this replaces drain by ada@/));
+    const { code, stderr } = await run('undrain', 'web/web-2');
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: [expect.stringContaining('is not drained: weight 5 by ada@')],
+    });
+  });
+});
+
+test.each([
+  [['drain'], "missing required argument 'service[/instance]'"],
+  [['drain', 'we b'], '"we b" is not a service name'],
+  [['drain', 'web/a/b'], '"a/b" is not an instance id'],
+  [['weight', 'web'], "missing required argument 'weight'"],
+  [['weight', 'web', '257'], '"257" is not a whole number from 0 to 256'],
+  [['drain', 'web', '--for', '10'], '--for: "10" is not a duration'],
+  [['drain', 'web', '--for', '31d'], '--for: 31d is not from 1s to 30d'],
+  [['drain', 'web', '--why', 'a\nb'], '--why: it has a control character'],
+])('%j is a wrong call', async (args, message) => {
+  const { code, stderr } = await runPointsman([...args, '--registry', 'dir:/nowhere']);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: [expect.stringContaining(message)] });
+});
+
+test('an override ends by itself, and etcd does not have to be there for it', async () => {
+  const { run, scenario } = await start('etcd', 'a', 'b');
+  const balancer = scenario.balancer();
+  await scenario.serves('web', ['a', 'b']);
+  expect((await run('drain', 'web/a', '--for', '5s')).code).toBe(0);
+  await scenario.serves('web', ['b']);
+  await scenario.etcd?.members[0]?.stop();
+  await balancer.logged('registry-disconnected');
+  expect(await balancer.logged('override-ended')).toMatchObject({ instance: 'a', reason: 'expired' });
+  await scenario.serves('web', ['a', 'b']);
+});
+
+test('an override outlives a balancer, and its end does, too', async () => {
+  const { run, scenario } = await start('etcd', 'a', 'b');
+  const first = scenario.balancer();
+  await scenario.serves('web', ['a', 'b']);
+  expect((await run('drain', 'web/a', '--for', '8s')).code).toBe(0);
+  expect((await run('maintenance', 'web/b', '--for', '1h')).code).toBe(0);
+  await first.logged('override-applied', ({ kind }) => kind === 'maintenance');
+  await scenario.etcd?.members[0]?.stop();
+  first.kill('SIGTERM');
+  await first.ended;
+
+  const second = scenario.balancer();
+  await second.logged('override-ended', ({ instance }) => instance === 'a');
+  await scenario.serves('web', ['a']);
+  await second.logged('override-applied', ({ instance, kind }) => instance === 'b' && kind === 'maintenance');
+});
