@@ -14,9 +14,11 @@ import type { Revision } from '../model/revision.ts';
 import { allTouched, type Touched, TouchedGathering } from '../model/touched.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import {
+  type Conflict,
   nothingRendered,
   type Rendered,
   type RenderProblem,
+  type RenderResult,
   renderAll,
   renderTouched,
   type Templates,
@@ -28,6 +30,7 @@ import type { Guarding } from './guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Overriding } from './overriding.ts';
 import { Progress } from './progress.ts';
+import { Rejections, type Unserved } from './rejections.ts';
 import { Reloads } from './reloads.ts';
 import type { StateFiles } from './state-files.ts';
 import { Timers } from './timers.ts';
@@ -62,6 +65,9 @@ export type BalancerStatus = {
   readonly revisionApplied: Revision;
   readonly serving: boolean;
   readonly catalog: Catalog;
+  /** Entries that are not served; the first of them. */
+  readonly rejected: readonly Unserved[];
+  readonly conflicts: readonly Conflict[];
   readonly served: Rendered;
   /** Why a reload waits, one clause each; empty when all is applied. */
   readonly pending: readonly string[];
@@ -74,6 +80,7 @@ const workerPatrolMs = 2000;
 const inspectPatrolMs = 30_000;
 const afterReplacementMs = 1000;
 const graveyardMs = 500;
+const mostListed = 1000;
 const guardPatrolMs = 500;
 const retryMs = { first: 100, most: 5000 };
 
@@ -95,6 +102,7 @@ export class Balancer {
   readonly #touched = new TouchedGathering();
   readonly #progress: Progress;
   readonly #reloads: Reloads;
+  readonly #rejections: Rejections;
   readonly #burials: Burials;
   #worker: number | undefined;
   #serving = false;
@@ -110,6 +118,7 @@ export class Balancer {
     this.#parts = parts;
     this.#templates = parts.templates;
     this.#progress = new Progress(parts);
+    this.#rejections = new Rejections(parts);
     this.#reloads = new Reloads({ ...parts, intervalMs: parts.reloadIntervalMs });
     this.#burials = new Burials(parts.metrics);
     this.#timers = new Timers((task, error) => {
@@ -125,6 +134,8 @@ export class Balancer {
       revisionApplied: this.#progress.applied,
       serving: this.#serving && !this.#exited,
       catalog: this.#catalog,
+      rejected: this.#rejections.list(this.#catalog, mostListed),
+      conflicts: this.#rejections.conflicts,
       served: this.#served,
       pending: this.#reloads.pending,
       refused: this.#reloads.refused,
@@ -142,17 +153,13 @@ export class Balancer {
   }
 
   #take(fold: Folded, live: boolean): void {
-    const { metrics, logger, guarding, overriding } = this.#parts;
+    const { metrics, guarding, overriding } = this.#parts;
     const folded = overriding.take(fold, live);
-    const { catalog, touched, changes, rejections } = folded;
+    const { catalog, touched, changes } = folded;
     this.#catalog = catalog;
     guarding.fold(folded);
     metrics.revisionSeen.set(Number(catalog.revision));
-    metrics.rejected.set(catalog.rejected.size);
-    for (const rejection of rejections) {
-      metrics.rejections.inc();
-      logger.warn({ event: 'entry-rejected', ...rejection, revision: String(rejection.revision) }, 'entry not served');
-    }
+    this.#rejections.folded(folded);
     if (touched.size > 0) {
       this.#touched.add(touched);
       this.#progress.seen(changes);
@@ -172,8 +179,9 @@ export class Balancer {
   async start(): Promise<void> {
     const { haproxy, files, logger, frame } = this.#parts;
     this.#touched.take();
-    this.#render(renderAll(this.#templates, frame, this.#parts.guarding.served(this.#catalog)));
     const lastGood = await files.readServed();
+    const catalog = this.#parts.guarding.served(this.#catalog);
+    this.#render(new Map(), renderAll(this.#templates, frame, lastGood ?? nothingRendered, catalog));
     const running = await haproxy.findRunning(lastGood !== undefined);
     if (running?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');
@@ -297,9 +305,9 @@ export class Balancer {
     const given = this.#catalog;
     const catalog = this.#parts.guarding.served(given);
     const result = this.#mustRenderAll
-      ? renderAll(this.#templates, frame, catalog)
+      ? renderAll(this.#templates, frame, this.#desired, catalog)
       : renderTouched(this.#templates, frame, this.#desired, catalog, touched);
-    this.#render(result);
+    this.#render(touched, result);
     this.#mustRenderAll = false;
     const plan = planChanges(this.#served, this.#desired, touched, this.#burials.servers, this.#parts.link.abilities);
     for (const reason of plan.reload) this.#reloads.need(reason);
@@ -487,11 +495,11 @@ export class Balancer {
     logger.info({ event: 'haproxy-started', pid: processes.masterPid }, 'HAProxy serves again');
   }
 
-  #render({ rendered, problems, conflicts }: ReturnType<typeof renderAll>): void {
-    const { logger, metrics } = this.#parts;
+  #render(touched: Touched, { rendered, problems, conflicts }: RenderResult): void {
+    const { metrics } = this.#parts;
     this.#desired = rendered;
-    for (const problem of problems) logger.warn({ event: 'not-rendered', ...problem }, 'not rendered');
-    for (const conflict of conflicts) logger.warn({ event: 'route-conflict', ...conflict }, 'two services, one route');
+    this.#rejections.rendered(touched, problems, rendered.revision);
+    if (conflicts !== undefined) this.#rejections.conflicting(conflicts);
     metrics.services.set(rendered.backends.size);
   }
 

@@ -23,8 +23,9 @@ export function createBalanceMetrics(registry: Registry) {
     applySeconds: histogram('apply_duration_seconds', 'From an event of the registry until HAProxy served it.'),
     instances: gauge('instances', 'Instances that are served, by service.', ['service']),
     services: gauge('services', 'Services that are served.'),
-    rejected: gauge('rejected_entries', 'Keys of the registry that are not served because they are malformed.'),
+    rejected: gauge('rejected_entries', 'Keys of the registry that are not served: malformed, or not to be rendered.'),
     rejections: counter('rejections_total', 'Entries that were refused when they arrived.'),
+    conflicts: gauge('conflicts', 'Routes and ports that a service does not get because another has them.'),
     revisionSeen: gauge('revision_seen', 'The newest revision that the registry delivered.'),
     revisionApplied: gauge('revision_applied', 'The newest revision that HAProxy serves.'),
     revisionAcknowledged: gauge(

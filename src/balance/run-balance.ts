@@ -8,7 +8,7 @@ import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { catalogKeys, type Registry, type RegistryEvent } from '../registry/registry.ts';
 import { loadTemplates } from '../render/load-templates.ts';
-import type { Templates } from '../render/render.ts';
+import type { Conflict, Templates } from '../render/render.ts';
 import { isSafeText } from '../render/safe-text.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
@@ -21,6 +21,7 @@ import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
 import { type OverrideStatus, Overriding } from './overriding.ts';
+import type { Unserved } from './rejections.ts';
 import { StateFiles } from './state-files.ts';
 import { watchTemplates } from './template-watch.ts';
 
@@ -62,7 +63,9 @@ export type BalanceHealth = {
   readonly guarded: readonly HoldStatus[];
   /** What operators took out of service, or gave another weight. */
   readonly overrides: readonly OverrideStatus[];
-  readonly rejected: readonly { readonly key: string; readonly reason: string; readonly lastGoodServes: boolean }[];
+  /** The first thousand entries that are not served as they stand in the registry. */
+  readonly rejected: readonly Unserved[];
+  readonly conflicts: readonly Conflict[];
 };
 
 const stopGraceMs = 10_000;
@@ -75,6 +78,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     bind: formatAddress(settings.http),
     bindHost: formatAddress({ ...settings.http, port: 0 }).replace(/:0$/, ''),
     runtimeSocket: layout.runtimeSocket,
+    reservedPorts: reservedPorts(settings),
     routesMap: layout.routesMap,
     hardStopAfterMs: settings.hardStopAfterMs,
   };
@@ -206,11 +210,8 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       refused: status.refused,
       guarded: guarding.status(),
       overrides: overriding.status(catalog),
-      rejected: catalog.rejected
-        .valueSeq()
-        .take(1000)
-        .map(({ key, reason, lastGoodServes }) => ({ key, reason, lastGoodServes }))
-        .toArray(),
+      rejected: status.rejected,
+      conflicts: status.conflicts,
     };
   };
 
@@ -277,6 +278,13 @@ function releasedBy(event: RegistryEvent): readonly ServiceName[] {
     const service = name === undefined ? undefined : parseServiceName(name);
     return service?.ok ? [service.value] : [];
   });
+}
+
+/** HTTP's own port, and pointsman's where it may be on the same address. */
+function reservedPorts({ http, admin }: BalanceSettings): ReadonlySet<number> {
+  const everywhere = ['0.0.0.0', '::'];
+  const same = http.host === admin.host || everywhere.includes(http.host) || everywhere.includes(admin.host);
+  return new Set(same ? [http.port, admin.port] : [http.port]);
 }
 
 /** Unix sockets have a short limit for their path, and HAProxy's files one set of characters that needs no quoting. */

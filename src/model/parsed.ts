@@ -14,8 +14,15 @@ export const refused = (reason: string): Parsed<never> => ({ ok: false, reason }
  * a Cyrillic "а" for what it is, and lets nothing steer a terminal.
  */
 export function quote(text: string): string {
-  const start = text.length > 64 ? `${text.slice(0, 64)}...` : text;
-  return JSON.stringify(start).replace(/[^\x20-\x7e]/g, escaped);
+  return inAscii(JSON.stringify(shortened(text, 64)));
 }
 
-const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+/** A key for a log or a person: as it is where it is harmless, escaped and cut where it is not. */
+export function showKey(key: string): string {
+  return inAscii(shortened(key, 256));
+}
+
+const shortened = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most)}...` : text);
+
+const inAscii = (text: string): string =>
+  text.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);

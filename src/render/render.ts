@@ -6,6 +6,7 @@ import { defaultPolicy, type Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { allTouched, type Touched } from '../model/touched.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
+import { claimPorts, type PortConflict, type Ports } from './ports.ts';
 import { buildRoutes, type RouteConflict, type Routes } from './routes.ts';
 import { type Around, splitAtSlot, type Template, type TemplateRole } from './template.ts';
 import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
@@ -32,15 +33,21 @@ export type Rendered = {
 
 /** Something that could not be rendered. What was rendered for it before goes on being served. */
 export type RenderProblem = {
-  readonly service: ServiceName | undefined;
+  readonly service: ServiceName;
+  /** Undefined when it is the service as a whole. */
   readonly instance: InstanceId | undefined;
   readonly reason: string;
+  readonly lastGoodServes: boolean;
 };
+
+/** Two services that ask for one thing. */
+export type Conflict = RouteConflict | PortConflict;
 
 export type RenderResult = {
   readonly rendered: Rendered;
   readonly problems: readonly RenderProblem[];
-  readonly conflicts: readonly RouteConflict[];
+  /** Undefined when no service as a whole was touched, so that there are those there were. */
+  readonly conflicts: readonly Conflict[] | undefined;
 };
 
 export const nothingRendered: Rendered = {
@@ -52,20 +59,20 @@ export const nothingRendered: Rendered = {
 };
 
 /**
- * Renders the whole catalog: at the start and when templates changed. The default policy is there whether a service has it
- * or not, so that a service to come is likely to find its own. Throws Fault `template` if the frame or it fails.
+ * Renders the whole catalog: at the start and when templates changed. What cannot be rendered stays as it is in `previous`.
+ * The default policy is there whether a service has it or not, so that a service to come is likely to find its own. Throws
+ * Fault `template` if the frame or it fails.
  */
-export function renderAll(templates: Templates, settings: FrameSettings, catalog: Catalog): RenderResult {
-  const frame = renderFrame(templates, settings, catalog);
+export function renderAll(
+  templates: Templates,
+  settings: FrameSettings,
+  previous: Rendered,
+  catalog: Catalog,
+): RenderResult {
   const standing = policyRenderer(templates.policy)(defaultPolicy);
-  const policies = nothingRendered.policies.set(standing.name, standing.text);
-  return renderTouched(
-    templates,
-    settings,
-    { ...nothingRendered, frame, policies },
-    catalog,
-    allTouched(catalog.services.keys()),
-  );
+  const policies = previous.policies.set(standing.name, standing.text);
+  const everything = allTouched([...previous.backends.keys(), ...catalog.services.keys()]);
+  return renderTouched(templates, settings, { ...previous, policies }, catalog, everything, true);
 }
 
 /**
@@ -78,15 +85,16 @@ export function renderTouched(
   previous: Rendered,
   catalog: Catalog,
   touched: Touched,
+  all = false,
 ): RenderResult {
   const problems: RenderProblem[] = [];
-  const problem = (service: ServiceName, instance: InstanceId | undefined, error: unknown) =>
-    problems.push({ service, instance, reason: describe(error) });
+  const problem = (service: ServiceName, instance: InstanceId | undefined, error: unknown, lastGoodServes: boolean) =>
+    problems.push({ service, instance, reason: describe(error), lastGoodServes });
 
   const backends = previous.backends.asMutable();
   const policies = previous.policies.asMutable();
   const renderPolicy = policyRenderer(templates.policy);
-  let whole = false;
+  let whole = all;
   for (const [name, mark] of touched) {
     const service = catalog.services.get(name);
     whole ||= mark.whole;
@@ -102,34 +110,30 @@ export function renderTouched(
       const servers = base.withMutations((lines) => {
         if (fresh) for (const id of base.keys()) if (!service.instances.has(id)) lines.delete(id);
         for (const id of fresh ? service.instances.keys() : mark.instances) {
-          renderServer(templates, service, id, lines, (error) => problem(name, id, error));
+          renderServer(templates, service, id, lines, (error) => problem(name, id, error, lines.has(id)));
         }
       });
       backends.set(name, { name, around, servers });
     } catch (error) {
-      problem(name, undefined, error);
+      problem(name, undefined, error, known !== undefined);
     }
   }
 
-  const { routes, conflicts } = whole
-    ? buildRoutes(catalog.services.values())
-    : { routes: previous.routes, conflicts: [] };
-  const frame = whole ? sameText(previous.frame, renderFrame(templates, settings, catalog)) : previous.frame;
-  return {
-    rendered: {
-      revision: catalog.revision,
-      frame,
-      policies: policies.asImmutable(),
-      backends: backends.asImmutable(),
-      routes,
-    },
-    problems,
-    conflicts,
+  const rendered = {
+    ...previous,
+    revision: catalog.revision,
+    policies: policies.asImmutable(),
+    backends: backends.asImmutable(),
   };
+  if (!whole) return { rendered, problems, conflicts: undefined };
+  const { routes, conflicts } = buildRoutes(catalog.services.values());
+  const claimed = claimPorts(catalog.services.values(), settings.reservedPorts);
+  const frame = sameText(previous.frame, renderFrame(templates, settings, claimed.ports));
+  return { rendered: { ...rendered, frame, routes }, problems, conflicts: [...conflicts, ...claimed.conflicts] };
 }
 
-function renderFrame(templates: Templates, settings: FrameSettings, catalog: Catalog): Around {
-  return splitAtSlot(templates.frame.render(frameView(settings, catalog.services.values())));
+function renderFrame(templates: Templates, settings: FrameSettings, ports: Ports): Around {
+  return splitAtSlot(templates.frame.render(frameView(settings, ports)));
 }
 
 function renderAround(

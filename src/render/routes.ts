@@ -13,7 +13,12 @@ import { type Claim, settleClaims } from './route-claims.ts';
 export type Routes = PersistentMap<string, RouteTarget>;
 
 /** Two services that declare the same route at one priority. The first by name has it. */
-export type RouteConflict = { readonly route: string; readonly winner: ServiceName; readonly loser: ServiceName };
+export type RouteConflict = {
+  readonly kind: 'route';
+  readonly route: string;
+  readonly winner: ServiceName;
+  readonly loser: ServiceName;
+};
 
 /** The routes of all services. A declared host goes before another service's default one. */
 export function buildRoutes(services: Iterable<Service>): { routes: Routes; conflicts: readonly RouteConflict[] } {
@@ -28,7 +33,7 @@ export function buildRoutes(services: Iterable<Service>): { routes: Routes; conf
     const winner = first.get(key);
     if (winner === undefined) first.set(key, claim);
     else if (winner.service !== claim.service && winner.priority === claim.priority)
-      conflicts.push({ route: key, winner: winner.service, loser: claim.service });
+      conflicts.push({ kind: 'route', route: key, winner: winner.service, loser: claim.service });
   }
   return { routes: PersistentMap(settleClaims([...first.values()])), conflicts };
 }

@@ -3,6 +3,7 @@ import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import type { Policy } from '../model/policy.ts';
+import type { Ports } from './ports.ts';
 
 /** What this balancer's settings give to every template. Paths are absolute. */
 export type FrameSettings = {
@@ -10,6 +11,8 @@ export type FrameSettings = {
   readonly bind: string;
   /** The host that `tcp` services' own ports are bound to. */
   readonly bindHost: string;
+  /** Ports of that host which are not for services: HTTP's own, and pointsman's. */
+  readonly reservedPorts: ReadonlySet<number>;
   readonly runtimeSocket: string;
   readonly routesMap: string;
   readonly hardStopAfterMs: number;
@@ -22,7 +25,7 @@ export type FrameView = {
   readonly routesMap: string;
   /** As HAProxy writes a time: `30000ms`. */
   readonly hardStopAfter: string;
-  /** One for each `tcp` service. */
+  /** One for each `tcp` service that has its port. */
   readonly listeners: readonly { readonly name: string; readonly bind: string }[];
 };
 
@@ -72,14 +75,10 @@ export const knownNames = {
   ],
 } as const satisfies Record<string, readonly string[]>;
 
-export function frameView(settings: FrameSettings, services: Iterable<Service>): FrameView {
-  const listeners = [];
-  for (const { name, policy } of services) {
-    if (policy.mode === 'tcp' && policy.port !== undefined) {
-      listeners.push({ name, bind: `${settings.bindHost}:${policy.port}` });
-    }
-  }
-  listeners.sort((a, b) => (a.name < b.name ? -1 : 1));
+export function frameView(settings: FrameSettings, ports: Ports): FrameView {
+  const listeners = [...ports]
+    .map(([port, name]) => ({ name, bind: `${settings.bindHost}:${port}` }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
     bind: settings.bind,
     runtimeSocket: settings.runtimeSocket,

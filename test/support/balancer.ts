@@ -16,6 +16,7 @@ import { RuntimeLink } from '../../src/haproxy/runtime-link.ts';
 import { revision } from '../../src/model/revision.ts';
 import type { Change, Entry } from '../../src/registry/registry.ts';
 import { loadTemplates } from '../../src/render/load-templates.ts';
+import { startCommandTap } from './command-tap.ts';
 import { freePort } from './ports.ts';
 import { until } from './until.ts';
 
@@ -26,7 +27,13 @@ export type TestBalancer = Awaited<ReturnType<typeof startBalancer>>;
 
 /** A balancer in this process with a real HAProxy, told directly what a registry would tell it. */
 export async function startBalancer(
-  options: { templates?: string; reloadIntervalMs?: number; guard?: Partial<GuardPolicy> } = {},
+  options: {
+    templates?: string;
+    reloadIntervalMs?: number;
+    guard?: Partial<GuardPolicy>;
+    /** Told every command that the balancer gives HAProxy. */
+    onCommand?: (line: string) => void;
+  } = {},
 ) {
   const dir = await mkdtemp(join(tmpdir(), 'pm-'));
   const layout = layoutOf(dir);
@@ -52,8 +59,10 @@ export async function startBalancer(
     wall: () => new Date(),
   });
   await files.makeFolders();
+  const { onCommand } = options;
+  const tap = onCommand && (await startCommandTap(join(dir, 'run/tap.sock'), layout.runtimeSocket, onCommand));
   const link = new RuntimeLink({
-    socket: layout.runtimeSocket,
+    socket: tap?.path ?? layout.runtimeSocket,
     routesMap: layout.routesMap,
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
@@ -61,6 +70,7 @@ export async function startBalancer(
   const frame = {
     bind: `127.0.0.1:${port}`,
     bindHost: '127.0.0.1',
+    reservedPorts: new Set([port]),
     runtimeSocket: layout.runtimeSocket,
     routesMap: layout.routesMap,
     hardStopAfterMs: 5000,
@@ -154,6 +164,7 @@ export async function startBalancer(
       guarding.close();
       overriding.close();
       await balancer.stop(0);
+      await tap?.close();
       await rm(dir, { recursive: true, force: true });
     },
   };

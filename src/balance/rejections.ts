@@ -1,0 +1,112 @@
+import type { Logger } from 'pino';
+import type { Catalog, Folded } from '../catalog/catalog.ts';
+import { showKey } from '../model/parsed.ts';
+import type { Revision } from '../model/revision.ts';
+import type { Touched } from '../model/touched.ts';
+import type { Conflict, RenderProblem } from '../render/render.ts';
+import type { BalanceMetrics } from './metrics.ts';
+
+/** An entry of the registry that is not served as it stands there. */
+export type Unserved = {
+  readonly key: string;
+  readonly reason: string;
+  /** What the key held before goes on being served. */
+  readonly lastGoodServes: boolean;
+};
+
+// A registry full of rubbish must not become a log full of it: what is beyond this in one change is counted.
+const mostLines = 20;
+
+/** Which entries are not served, and why: no parser took them, a template cannot render them, or another has their place. */
+export class Rejections {
+  readonly #parts: { readonly metrics: BalanceMetrics; readonly logger: Logger };
+  /** By key. */
+  #unrendered = new Map<string, Unserved>();
+  #conflicts: readonly Conflict[] = [];
+  #malformed = 0;
+
+  constructor(parts: { readonly metrics: BalanceMetrics; readonly logger: Logger }) {
+    this.#parts = parts;
+  }
+
+  get conflicts(): readonly Conflict[] {
+    return this.#conflicts;
+  }
+
+  /** The first `most` of them; those that are well formed and cannot be rendered come first, for they surprise more. */
+  list({ rejected }: Catalog, most: number): readonly Unserved[] {
+    const malformed = rejected
+      .valueSeq()
+      .take(most)
+      .map(({ key, reason, lastGoodServes }) => ({ key: shortKey(key), reason, lastGoodServes }));
+    return [...this.#unrendered.values(), ...malformed].slice(0, most);
+  }
+
+  folded({ catalog, rejections }: Folded): void {
+    const { metrics, logger } = this.#parts;
+    this.#malformed = catalog.rejected.size;
+    metrics.rejections.inc(rejections.length);
+    this.#count();
+    for (const { key, reason, revision, lastGoodServes } of rejections.slice(0, mostLines)) {
+      const line = { event: 'entry-rejected', key: showKey(key), reason, revision: String(revision), lastGoodServes };
+      logger.warn(line, 'entry not served');
+    }
+    const more = rejections.length - mostLines;
+    if (more > 0) logger.warn({ event: 'entries-rejected', count: more }, `${more} more entries not served`);
+  }
+
+  /** What a rendering found of what was touched; whatever it did not mention is in order now. */
+  rendered(touched: Touched, problems: readonly RenderProblem[], revision: Revision): void {
+    const { metrics, logger } = this.#parts;
+    const before = this.#unrendered;
+    this.#unrendered = new Map([...before].filter(([key]) => !isTouched(key, touched)));
+    let fresh = 0;
+    for (const { service, instance, reason, lastGoodServes } of problems) {
+      const key = instance === undefined ? `services/${service}` : `instances/${service}/${instance}`;
+      this.#unrendered.set(key, { key, reason, lastGoodServes });
+      if (before.get(key)?.reason === reason) continue;
+      fresh += 1;
+      const line = { event: 'not-rendered', key, reason, revision: String(revision), lastGoodServes };
+      if (fresh <= mostLines) logger.warn(line, 'entry not served');
+    }
+    if (fresh > mostLines) {
+      const more = fresh - mostLines;
+      logger.warn({ event: 'entries-rejected', count: more }, `${more} more entries not served`);
+    }
+    metrics.rejections.inc(fresh);
+    this.#count();
+  }
+
+  conflicting(conflicts: readonly Conflict[]): void {
+    const known = new Set(this.#conflicts.map(textOf));
+    this.#conflicts = conflicts;
+    this.#parts.metrics.conflicts.set(conflicts.length);
+    const fresh = conflicts.filter((conflict) => !known.has(textOf(conflict)));
+    for (const conflict of fresh.slice(0, mostLines)) {
+      this.#parts.logger.warn({ event: 'conflict', ...conflict }, textOf(conflict));
+    }
+  }
+
+  #count(): void {
+    this.#parts.metrics.rejected.set(this.#malformed + this.#unrendered.size);
+  }
+}
+
+// A key can be as long as a value.
+const shortKey = (key: string): string => (key.length > 1024 ? `${key.slice(0, 1024)}...` : key);
+
+function isTouched(key: string, touched: Touched): boolean {
+  const [area, service = '', id = ''] = key.split('/');
+  for (const [name, mark] of touched) {
+    if (name !== service) continue;
+    return mark.whole || (area === 'instances' && [...mark.instances].some((one) => one === id));
+  }
+  return false;
+}
+
+/** One clause for a log or a person. */
+function textOf(conflict: Conflict): string {
+  const { winner = 'pointsman itself', loser } = conflict;
+  const what = conflict.kind === 'port' ? `port ${conflict.port}` : `route ${conflict.route}`;
+  return `${loser} does not get the ${what}: ${winner} has it`;
+}
