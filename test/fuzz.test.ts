@@ -51,6 +51,8 @@ const decentPolicy = (ports: readonly number[]) =>
             minLength: 1,
             maxLength: 3,
           }),
+          strip: fc.constantFrom<unknown>(true, false, 'true'),
+          priority: fc.constantFrom<unknown>(0, 5, '5'),
           balance: fc.constantFrom('leastconn', 'first', 'source', 'source\n'),
           check: fc.constantFrom<unknown>({ kind: 'none' }, { kind: 'http', path: '/h' }, { kind: 'http', path: '/ h' }, { kind: 'tcp', interval: '1s;' }), // biome-ignore format: one line
         },
@@ -145,8 +147,7 @@ const commands = (map: string) =>
     'help add backend',
     'show backend',
     `show map ${map}`,
-    `add map ${map} ${safe} ${ids.name}`,
-    `set map ${map} ${safe} ${ids.name}`,
+    `(?:add|set) map ${map} ${safe} ${ids.name}(?:/[1-9])?`,
     `del map ${map} ${safe}`,
     `add server ${at} ${safe} weight [0-9]{1,3}(?: check inter [0-9]+ms rise [0-9]+ fall [0-9]+)?(?: init-addr last,libc,none)?(?: check-sni ${safe})?`,
     `del server ${at}`,

@@ -69,6 +69,10 @@ describe('a policy', () => {
       'hosts.0: "a b" is not a host: lower case "shop.example.com", "*.example.com", "shop.*" or "*"',
     ],
     ['{"paths":["/a b"]}', 'paths.0: "/a b" is not a path: "/" and then at most 254 of A-Z a-z 0-9 . _ ~ / @ : + -'],
+    [
+      `{"hosts":${JSON.stringify(Array.from({ length: 64 }, (_, i) => `h${i}`))},"paths":${JSON.stringify(Array.from({ length: 17 }, (_, i) => `/${i}`))}}`,
+      'routes: 1088 pairs of a host and a path are more than 1024',
+    ],
     ['{"x\\ny":1}', '"x\\ny" is not a field of a policy'],
     ['{"__proto__":{}}', '"__proto__" is not a field of a policy'],
     [
@@ -76,7 +80,7 @@ describe('a policy', () => {
       'check.interval: "10" is not a duration: a number with ms, s, m, h or d',
     ],
     ['{"check":{"kind":"tcp","interval":"1ms"}}', 'check.interval: it is not between 50ms and 1h'],
-  ])('%s: %s', (value, reason) => {
+  ])('%.80s: %s', (value, reason) => {
     expect(parsePolicy(value)).toEqual({ ok: false, reason });
   });
 

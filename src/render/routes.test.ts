@@ -45,8 +45,8 @@ describe('routes', () => {
     const { routes, conflicts } = routesOf({ web: {}, b: { hosts: ['web', 'x'] }, a: { hosts: ['x'] } });
     expect(lookUp(routes, 'web', '/')).toBe('b');
     expect(conflicts).toEqual([
-      { route: 'x/', winner: 'a', loser: 'b' },
-      { route: 'web/', winner: 'b', loser: 'web' },
+      { kind: 'route', route: 'x/', winner: 'a', loser: 'b' },
+      { kind: 'route', route: 'web/', winner: 'b', loser: 'web' },
     ]);
   });
 

@@ -33,6 +33,10 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line('mode tcp'),
       line('balance (?:leastconn|roundrobin|random|first|source)'),
       line('option httpchk GET /[A-Za-z0-9._~/@:+-]*'),
+      line(
+        'http-request set-header X-Forwarded-Prefix /%\\[path,field\\(2,/,[1-9]\\)\\] if \\{ var\\(txn.strip\\) -m str [1-9] \\}',
+      ),
+      line('http-request set-path /%\\[path,field\\([0-9]+,/,0\\)\\] if \\{ var\\(txn.strip\\) -m str [1-9] \\}'),
     ],
   },
   { opening: new RegExp(`^backend (${name}) from policy-[0-9a-f]{12}$`), lines: [serverLine] },

@@ -23,6 +23,9 @@ export const defaultRoute: Route = { hosts: [], paths: [root], strip: false, pri
 // A prefix is stripped by counting its segments, and each count is a rule of its own in haproxy.cfg.
 const mostSegments = 8;
 
+// Each pair of a host and a path is a line of the route map: 64 routes of 64 hosts and 64 paths would be 262,144.
+const mostKeys = 1024;
+
 const fields = {
   hosts: v.optional(v.pipe(v.array(word(parseHostPattern)), v.maxLength(64))),
   paths: v.optional(v.pipe(v.array(word(parsePathPrefix)), v.minLength(1), v.maxLength(64))),
@@ -46,6 +49,8 @@ export function readRoutes({ routes, hosts, paths, strip, priority }: GivenRoute
     return refused(`${beside[0]}: beside routes it belongs into each of them`);
   }
   const read = (routes ?? [one]).map(readRoute);
+  const keys = read.reduce((sum, { hosts, paths }) => sum + Math.max(hosts.length, 2) * paths.length, 0);
+  if (keys > mostKeys) return refused(`routes: ${keys} pairs of a host and a path are more than ${mostKeys}`);
   const deep = read
     .flatMap((route) => (route.strip ? route.paths : []))
     .find((path) => segmentsOf(path) > mostSegments);
