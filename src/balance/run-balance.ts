@@ -27,7 +27,7 @@ import { watchTemplates } from './template-watch.ts';
 
 export type BalanceParts = {
   readonly registry: Registry;
-  /** Where the balancers' acknowledgements stand; undefined where they could not be compared. */
+  /** Where it acknowledges what it serves; undefined where nobody waits for that. */
   readonly fleet: Registry | undefined;
   readonly metrics: MetricsRegistry;
   readonly logger: Logger;

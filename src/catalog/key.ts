@@ -7,10 +7,11 @@ export type Subject =
   | { readonly kind: 'instance'; readonly service: ServiceName; readonly id: InstanceId }
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
-  /** Not the catalog's: `balancers/`, `releases/`, `keys/`. */
+  /** Not the catalog's: `balancers/`, `releases/`, `waits/`, `keys/`. */
   | { readonly kind: 'other' };
 
 const other: Subject = { kind: 'other' };
+const otherAreas: readonly (string | undefined)[] = ['balancers', 'releases', 'waits', 'keys'];
 
 /**
  * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`
@@ -18,7 +19,7 @@ const other: Subject = { kind: 'other' };
  */
 export function parseKey(key: string): Parsed<Subject> {
   const [area, serviceText, idText, ...rest] = key.split('/');
-  if (area === 'balancers' || area === 'releases' || area === 'keys') return accepted(other);
+  if (otherAreas.includes(area)) return accepted(other);
   if (area === 'instances' && serviceText !== undefined && idText !== undefined && rest.length === 0) {
     const service = parseServiceName(serviceText);
     if (!service.ok) return service;

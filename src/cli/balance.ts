@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { Registry as MetricsRegistry } from 'prom-client';
-import { version } from '../../package.json';
 import { serveAdmin } from '../admin/server.ts';
 import { runBalance } from '../balance/run-balance.ts';
 import { balanceCommand } from '../settings/balance.ts';
@@ -10,22 +9,23 @@ import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openRegistry } from './open-registry.ts';
 import { abortOnSignal } from './signals.ts';
+import { version } from './version.ts';
 
 /** `pointsman balance`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await settle(balanceCommand, invocation);
   const logger = await createLogger(settings.log);
   const { signal, dispose } = abortOnSignal();
-  const own = await openRegistry(settings.registry, logger);
   const registry =
-    settings.layout === undefined ? own : await openForeignRegistry(settings.registry, settings.layout, logger);
-  // A folder with a foreign tree counts revisions of its own, which mean nothing beside those of another folder.
-  const fleet = registry === own || settings.registry.kind === 'etcd' ? own : undefined;
+    settings.layout === undefined
+      ? await openRegistry(settings.registry, logger)
+      : await openForeignRegistry(settings.registry, settings.layout, logger);
   const metrics = new MetricsRegistry();
   try {
     await runBalance(settings.balance, {
       registry,
-      fleet,
+      // Nobody who writes another's tree waits for balancers, and those who wait would wait for one that never hears of them.
+      fleet: settings.layout === undefined ? registry : undefined,
       metrics,
       logger,
       signal,
@@ -38,7 +38,6 @@ export async function run(invocation: Invocation): Promise<number> {
     });
   } finally {
     await registry.close();
-    if (registry !== own) await own.close();
     dispose();
   }
   return done;

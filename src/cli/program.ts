@@ -16,6 +16,7 @@ import { configOption } from '../settings/read-settings.ts';
 import { completionCommand, manCommand } from '../settings/reference.ts';
 import { registerCommand } from '../settings/register.ts';
 import { releaseCommand } from '../settings/release.ts';
+import { waitCommand } from '../settings/wait.ts';
 import { done } from './exit-code.ts';
 import type { CommandModule, Invocation } from './invocation.ts';
 import { commit, version } from './version.ts';
@@ -26,6 +27,7 @@ type Entry = { readonly declaration: AnyCommand; readonly load: () => Promise<Co
 const entries: readonly Entry[] = [
   { declaration: balanceCommand, load: () => import('./balance.ts') },
   { declaration: registerCommand, load: () => import('./register.ts') },
+  { declaration: waitCommand, load: () => import('./wait.ts') },
   { declaration: drainCommand, load: async () => (await import('./override.ts')).drain },
   { declaration: undrainCommand, load: async () => (await import('./clear.ts')).undrain },
   { declaration: maintenanceCommand, load: async () => (await import('./override.ts')).maintenance },

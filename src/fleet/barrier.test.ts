@@ -94,6 +94,12 @@ describe('a wait for every balancer', () => {
     expect(obstacles(open(2), gone)).toEqual(['reached']);
   });
 
+  test('to be served is not over where an operator has taken it out', () => {
+    const view = fleet({ one: value({ draining: new Map([['web/a', 0]]) }) });
+    expect(obstacles(view, serves)).toEqual(['one gives it no requests: an operator has taken it out']);
+    expect(obstacles(view, { ...serves, id: undefined })).toEqual(['reached']);
+  });
+
   test('with a count from before the drain is not over', () => {
     expect(obstacles(fleet({ one: value({ ...idle, revision: revision(9n) }) }), drained)).toEqual([
       'one is at revision 9',

@@ -21,6 +21,8 @@ export type Obstacle =
   /** It still follows a registry that this one has replaced. */
   | { readonly kind: 'elsewhere' }
   | { readonly kind: 'refused'; readonly reason: string }
+  /** It gives it no new requests, although the registration says nothing of that: an operator has taken it out. */
+  | { readonly kind: 'drains' }
   | { readonly kind: 'open-requests'; readonly count: number }
   /** Requests may be open that it cannot count: in a worker that a reload left behind. */
   | { readonly kind: 'unknown-requests' }
@@ -65,7 +67,10 @@ function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited):
   const refusal = said.refusals.find(({ key }) => concerns(key, awaited));
   // A drain or a leave that is not served means that requests still come.
   if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason };
-  return awaited.goal === 'drained' ? findOpen(said, instanceName(awaited.service, awaited.id)) : undefined;
+  const { goal, service, id } = awaited;
+  if (goal === 'drained') return findOpen(said, instanceName(service, id));
+  const drains = goal === 'serves' && id !== undefined && said.draining?.has(instanceName(service, id)) === true;
+  return drains ? { kind: 'drains' } : undefined;
 }
 
 function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undefined {
@@ -90,6 +95,8 @@ export function describeObstacle(obstacle: Obstacle): string {
       return 'has not followed the registry since its data was replaced';
     case 'refused':
       return `does not serve it: ${obstacle.reason}`;
+    case 'drains':
+      return 'gives it no requests: an operator has taken it out';
     case 'open-requests':
       return `has ${obstacle.count} open request${obstacle.count === 1 ? '' : 's'}`;
     case 'unknown-requests':

@@ -12,11 +12,13 @@ import {
 import { completionCommand, manCommand } from './reference.ts';
 import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
+import { waitCommand } from './wait.ts';
 
 /** Every command that takes settings. */
 export const commands: readonly AnyCommand[] = [
   balanceCommand,
   registerCommand,
+  waitCommand,
   drainCommand,
   undrainCommand,
   maintenanceCommand,

@@ -1,0 +1,33 @@
+import pc from 'picocolors';
+
+const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+const everyMs = 80;
+
+export type Spinner = {
+  /** What stands beside it. */
+  readonly say: (text: string) => void;
+  /** Takes the line away. */
+  readonly stop: () => void;
+};
+
+/** A line on a terminal that moves and says what is waited for; nothing where it is not a terminal. */
+export function startSpinner(stream: NodeJS.WriteStream): Spinner {
+  if (!stream.isTTY) return { say: () => undefined, stop: () => undefined };
+  let frame = 0;
+  let said = '';
+  const draw = () => {
+    frame = (frame + 1) % frames.length;
+    const width = Math.max(0, (stream.columns ?? 80) - 3);
+    stream.write(`\r\u001b[2K${pc.cyan(frames[frame] ?? '')} ${said.slice(0, width)}`);
+  };
+  const timer = setInterval(draw, everyMs);
+  return {
+    say(text) {
+      said = text;
+    },
+    stop() {
+      clearInterval(timer);
+      stream.write('\r\u001b[2K');
+    },
+  };
+}

@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import pc from 'picocolors';
+import { nameOf } from '../fleet/registrations.ts';
+import { type WaitRequest, waitFor } from '../fleet/wait-for.ts';
+import { formatDuration } from '../model/duration.ts';
+import { Fault } from '../model/fault.ts';
+import { waitCommand } from '../settings/wait.ts';
+import { done, failed } from './exit-code.ts';
+import { type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { startSpinner } from './spinner.ts';
+import { formatTable } from './table.ts';
+import { parseTarget } from './target.ts';
+import { describeMissing, describeOutcome, reportOf, type WaitReport } from './wait-report.ts';
+
+/** How long a mark stands, should nobody be left to take it away. */
+const markMs = 60_000;
+
+/** `pointsman wait SERVICE[/INSTANCE]`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const settings = await settle(waitCommand, invocation);
+  const { goal, revision, timeoutMs, json } = settings.wait;
+  const request: WaitRequest = { goal, revision, subject: parseSubject(invocation.operands[0] ?? '') };
+  const name = nameOf(request.subject);
+  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const markKey = `waits/${randomUUID()}`;
+  let marked = false;
+  const spinner = startSpinner(process.stderr);
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), timeoutMs);
+  const started = performance.now();
+  try {
+    const state = await waitFor(
+      request,
+      {
+        registry,
+        mark(signal) {
+          marked = true;
+          const by = invocation.machine.hostname;
+          return registry.write(markKey, JSON.stringify({ by, for: name }), { ttlMs: markMs, signal });
+        },
+        onProgress: (now) => spinner.say(`${name}: ${describeMissing(reportOf(request, now))}`),
+      },
+      deadline.signal,
+    );
+    const tookMs = Math.round(performance.now() - started);
+    spinner.stop();
+    return tell(request, reportOf(request, state), { json, tookMs });
+  } finally {
+    spinner.stop();
+    clearTimeout(timer);
+    if (marked) await Promise.race([registry.remove(markKey).catch(() => undefined), pause(1000)]);
+    await registry.close();
+  }
+}
+
+function tell(request: WaitRequest, report: WaitReport, { json, tookMs }: { json: boolean; tookMs: number }): number {
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ ...report, tookMs })}\n`);
+    return report.reached ? done : failed;
+  }
+  if (process.stdout.isTTY && report.balancers.length > 0) process.stdout.write(`${formatBalancers(report)}\n`);
+  if (report.reached) {
+    process.stdout.write(
+      `${describeOutcome(request, report)} (revision ${report.revision}, ${formatDuration(tookMs)})\n`,
+    );
+    return done;
+  }
+  const what = request.goal === 'serves' ? 'not served by every balancer' : 'not gone from every balancer';
+  throw new Fault('deadline', `${what} after ${formatDuration(tookMs)}: ${describeMissing(report)}`, {
+    where: nameOf(request.subject),
+  });
+}
+
+function formatBalancers({ balancers, goal }: WaitReport): string {
+  const reached = goal === 'serves' ? 'serves it' : 'has let it go';
+  const rows = balancers.map(({ balancer, missing }) => [balancer, missing ?? reached]);
+  return formatTable(['BALANCER', 'STATE'], rows, (text, row) => {
+    if (row < 0) return pc.dim(text);
+    return balancers[row]?.missing === undefined ? pc.green(text) : pc.yellow(text);
+  });
+}
+
+function parseSubject(text: string): WaitRequest['subject'] {
+  const { service, scope } = parseTarget(text);
+  return { service, id: scope === '*' ? undefined : scope };
+}

@@ -1,0 +1,89 @@
+import { parseInstance } from '../model/instance.ts';
+import { type InstanceId, parseInstanceId, type ServiceName } from '../model/name.ts';
+import type { Revision } from '../model/revision.ts';
+import type { Entry, KeyRange, RegistryEvent } from '../registry/registry.ts';
+
+/** What somebody waits for: one instance, or all of a service. */
+export type Subject = { readonly service: ServiceName; readonly id: InstanceId | undefined };
+
+export const nameOf = ({ service, id }: Subject): string => (id === undefined ? service : `${service}/${id}`);
+
+/** A follower of this range hears of the subject and of nothing else. */
+export function rangeOf({ service, id }: Subject): KeyRange {
+  const first = `instances/${service}/${id ?? ''}`;
+  // The end is the next name there could be: "0" comes after "/".
+  return { first, end: id === undefined ? `instances/${service}0` : `${first}\0` };
+}
+
+/** A subject's keys, as far as the registry tells. */
+export type Registrations = {
+  /** Undefined before the registry has answered. */
+  readonly entries: ReadonlyMap<string, Entry> | undefined;
+  /** When the last of them was deleted; undefined while one stands, and when none was there from the beginning. */
+  readonly goneSince: Revision | undefined;
+};
+
+export const nothingRead: Registrations = { entries: undefined, goneSince: undefined };
+
+/** Folds what a follower of `rangeOf` is told. */
+export function foldRegistrations(before: Registrations, event: RegistryEvent): Registrations {
+  switch (event.kind) {
+    case 'snapshot':
+      return { entries: event.entries, goneSince: undefined };
+    case 'changes': {
+      const entries = new Map(before.entries);
+      let { goneSince } = before;
+      for (const change of event.changes) {
+        if (change.kind === 'put') entries.set(change.entry.key, change.entry);
+        else entries.delete(change.key);
+        goneSince = entries.size === 0 && change.kind === 'delete' ? change.revision : undefined;
+      }
+      return { entries, goneSince };
+    }
+    case 'progress':
+    case 'connected':
+    case 'disconnected':
+      return before;
+  }
+}
+
+/** Whether the registry itself is as wanted, and since which revision; or what stands against it, as a clause. */
+export type Readiness =
+  | { readonly ready: true; readonly revision: Revision }
+  | { readonly ready: false; readonly because: string };
+
+/** Every instance of the subject is registered and takes requests, as far as it says itself. */
+export function isRegistered({ entries }: Registrations, subject: Subject): Readiness {
+  if (entries === undefined) return { ready: false, because: 'the registry has not answered yet' };
+  const isOne = subject.id !== undefined;
+  let revision: Revision | undefined;
+  const others: string[] = [];
+  for (const entry of entries.values()) {
+    const state = stateOf(entry, subject.service);
+    if (state === 'ready') revision = revision === undefined || entry.revision > revision ? entry.revision : revision;
+    else others.push(isOne ? `it is registered, and ${state}` : state);
+  }
+  if (revision !== undefined) return { ready: true, revision };
+  return { ready: false, because: others[0] ?? (isOne ? 'it is not registered' : 'no instance of it is registered') };
+}
+
+function stateOf({ key, value }: Entry, service: ServiceName): string {
+  const id = parseInstanceId(key.slice(`instances/${service}/`.length));
+  const instance = id.ok ? parseInstance(service, id.value, value) : id;
+  return instance.ok ? instance.value.state : `not readable: ${instance.reason}`;
+}
+
+/** Nothing of the subject is registered. `asOf`: a revision at which that was so, for one that was never seen. */
+export function isUnregistered({ entries, goneSince }: Registrations, asOf: Revision | undefined): Readiness {
+  if (entries === undefined) return { ready: false, because: 'the registry has not answered yet' };
+  if (entries.size > 0) {
+    const [first] = entries.keys();
+    return { ready: false, because: entries.size === 1 ? `${first} stands` : `${entries.size} keys stand` };
+  }
+  const revision = goneSince ?? asOf;
+  return revision === undefined ? { ready: false, because: 'the registry is being asked' } : { ready: true, revision };
+}
+
+/** Whether there was nothing from the beginning, so that nobody knows since when. */
+export const isUnknown = ({ entries, goneSince }: Registrations): boolean =>
+  entries?.size === 0 && goneSince === undefined;

@@ -1,0 +1,109 @@
+import type { Revision } from '../model/revision.ts';
+import type { Registry } from '../registry/registry.ts';
+import { type Awaited, isOver, judge, type Verdict } from './barrier.ts';
+import { Fleet } from './fleet.ts';
+import type { FleetView } from './fleet-view.ts';
+import {
+  foldRegistrations,
+  isRegistered,
+  isUnknown,
+  isUnregistered,
+  nothingRead,
+  type Registrations,
+  rangeOf,
+  type Subject,
+} from './registrations.ts';
+
+export type WaitRequest = {
+  readonly subject: Subject;
+  /** That every live balancer serves it, or that none does any more. */
+  readonly goal: 'serves' | 'gone';
+  /** At least this; undefined: what the registry has now. */
+  readonly revision: Revision | undefined;
+};
+
+/** How far a wait is. */
+export type WaitState =
+  /** The registry itself is not as wanted. */
+  | { readonly kind: 'registry'; readonly because: string }
+  | { readonly kind: 'fleet'; readonly awaited: Awaited; readonly verdict: Verdict };
+
+export const isDone = (state: WaitState): boolean => state.kind === 'fleet' && isOver(state.verdict, state.awaited);
+
+export type WaitParts = {
+  readonly registry: Registry;
+  /**
+   * Writes something that every balancer hears of and that means nothing to it, and gives the revision. Whoever has
+   * acknowledged that has served whatever was deleted before: a deletion of which nobody knows the revision.
+   */
+  readonly mark: (signal: AbortSignal) => Promise<Revision>;
+  readonly onProgress: (state: WaitState) => void;
+};
+
+/** Resolves when the wait is over, or with how far it is when `signal` aborts. Rejects when the registry takes no mark. */
+export async function waitFor(request: WaitRequest, parts: WaitParts, signal: AbortSignal): Promise<WaitState> {
+  const { registry, mark, onProgress } = parts;
+  const fleet = new Fleet(registry);
+  const ended = new AbortController();
+  let registrations: Registrations = nothingRead;
+  let marked: Revision | undefined;
+  // Something may have come and gone between two snapshots, so a mark counts only after the newest.
+  let snapshots = 0;
+  let markedFor = 0;
+  let state = assess(request, registrations, marked, fleet.view);
+  let onState: () => void = () => undefined;
+  let onFailure: (error: unknown) => void = () => undefined;
+
+  const look = () => {
+    state = assess(request, registrations, marked, fleet.view);
+    onState();
+    if (request.goal !== 'gone' || !isUnknown(registrations) || markedFor === snapshots) return;
+    markedFor = snapshots;
+    const since = snapshots;
+    mark(ended.signal).then((revision) => {
+      if (since !== snapshots) return;
+      marked = revision;
+      look();
+    }, onFailure);
+  };
+  const stopListening = fleet.listen(look);
+  const follower = registry.follow((event) => {
+    registrations = foldRegistrations(registrations, event);
+    if (event.kind === 'snapshot') {
+      snapshots += 1;
+      marked = undefined;
+    }
+    look();
+  }, rangeOf(request.subject));
+
+  try {
+    return await new Promise<WaitState>((resolve, reject) => {
+      onFailure = reject;
+      onState = () => {
+        onProgress(state);
+        if (isDone(state)) resolve(state);
+      };
+      signal.addEventListener('abort', () => resolve(state), { once: true });
+      onState();
+      if (signal.aborted) resolve(state);
+    });
+  } finally {
+    [onState, onFailure] = [() => undefined, () => undefined];
+    ended.abort();
+    stopListening();
+    await Promise.all([follower.close(), fleet.close()]);
+  }
+}
+
+function assess(
+  { subject, goal, revision: least }: WaitRequest,
+  registrations: Registrations,
+  marked: Revision | undefined,
+  view: FleetView,
+): WaitState {
+  const readiness = goal === 'serves' ? isRegistered(registrations, subject) : isUnregistered(registrations, marked);
+  if (!readiness.ready) return { kind: 'registry', because: readiness.because };
+  const revision = least !== undefined && least > readiness.revision ? least : readiness.revision;
+  const awaited: Awaited = { goal, ...subject, revision };
+  return { kind: 'fleet', awaited, verdict: judge(view, awaited) };
+}

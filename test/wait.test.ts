@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest';
+import { startBalancers } from './support/balancers.ts';
+import { runPointsman, startPointsman } from './support/processes.ts';
+import { until } from './support/until.ts';
+
+const instance = (address: string, state = 'ready') => JSON.stringify({ address, state });
+
+async function start(kind: 'folder' | 'etcd') {
+  const scenario = await startBalancers(kind);
+  const args = (...more: readonly string[]) => ['wait', '--registry', scenario.location, ...more];
+  return {
+    ...scenario,
+    wait: (...more: readonly string[]) => runPointsman(args(...more)),
+    waiting: (...more: readonly string[]) => startPointsman(args(...more)),
+  };
+}
+
+describe.each(['folder', 'etcd'] as const)('wait, with the registry in %s,', (kind) => {
+  test('is over when every balancer serves an instance, and when none does any more', async () => {
+    const { registry, balancerNamed, wait, waiting } = await start(kind);
+    const first = waiting('web/a');
+    await Promise.all([balancerNamed('lb-1'), balancerNamed('lb-2')]);
+    await registry.write('instances/web/a', instance('127.0.0.1:1'));
+    expect((await first.ended).code).toBe(0);
+    expect(first.stdout).toEqual([expect.stringMatching(/^web\/a is served by [12] balancers? \(revision \d+, /)]);
+
+    const { code, stdout } = await wait('web', '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout[0] ?? '')).toMatchObject({ reached: true, goal: 'serves', service: 'web' });
+
+    const gone = waiting('web/a', '--gone');
+    await registry.remove('instances/web/a');
+    expect((await gone.ended).code).toBe(0);
+    expect(gone.stdout).toEqual([expect.stringMatching(/^web\/a is gone from 2 balancers \(/)]);
+    const again = await wait('web', '--gone');
+    expect({ code: again.code, stdout: again.stdout }).toEqual({
+      code: 0,
+      stdout: [expect.stringMatching(/^web is gone from 2 balancers \(/)],
+    });
+    await until('nobody marks the registry any more', async () => (await registry.read('waits/')).entries.length === 0);
+  });
+});
+
+test('wait says who is missing, and why, when its time is up', async () => {
+  const { registry, balancerNamed, acknowledged, wait } = await start('etcd');
+  const none = await wait('web/a', '--timeout', '500ms');
+  expect(none.code).toBe(1);
+  expect(none.stderr[0]).toMatch(/^pointsman: web\/a: not served by every balancer after \S+: it is not registered$/);
+  const first = await registry.write('instances/web/a', instance('127.0.0.1:1'));
+  expect((await wait('web/a', '--timeout', '500ms')).stderr[0]).toContain('no balancer is alive');
+
+  const [one, two] = [await balancerNamed('lb-1'), await balancerNamed('lb-2')];
+  for (const { id } of [one, two]) await acknowledged(id, `revision ${first}`, (said) => said.revision >= first);
+  two.process.kill('SIGSTOP');
+  const second = await registry.write('instances/web/b', instance('127.0.0.1:2'));
+  const behind = await wait('web/b', '--timeout', '1s', '--json');
+  two.process.kill('SIGCONT');
+  expect(behind.code).toBe(1);
+  expect(JSON.parse(behind.stdout[0] ?? '')).toMatchObject({
+    reached: false,
+    revision: String(second),
+    balancers: [{ balancer: 'lb-1' }, { balancer: 'lb-2', missing: `is at revision ${first}` }],
+  });
+
+  await registry.write('instances/web/b', 'nonsense');
+  expect((await wait('web/b', '--timeout', '500ms')).stderr[0]).toContain('it is registered, and not readable');
+  await registry.write('instances/web/a', instance('127.0.0.1:1', 'draining'));
+  expect((await wait('web/a', '--timeout', '500ms')).stderr[0]).toContain('it is registered, and draining');
+  expect((await wait('web', '--gone', '--timeout', '500ms')).stderr[0]).toContain('2 keys stand');
+});
+
+test('wait waits for a revision that is still to come, and refuses what is none', async () => {
+  const { registry, balancerNamed, wait, waiting } = await start('folder');
+  const revision = await registry.write('instances/web/a', instance('127.0.0.1:1'));
+  await balancerNamed('lb-1');
+  expect((await wait('web/a')).code).toBe(0);
+  const later = waiting('web/a', '--revision', String(revision + 1n));
+  await registry.write('keys/colour', 'blue');
+  expect((await later.ended).code).toBe(0);
+  expect((await wait('web/a', '--revision', 'x')).code).toBe(2);
+  expect((await wait('web a')).code).toBe(2);
+});
