@@ -52,8 +52,9 @@ export class Guarding {
     const { catalog } = folded;
     for (const event of guardEvents(folded, (service, id) => isTakenOut(catalog, service, id))) this.#step(event);
     for (const { service, out, others } of overridesOfHeld(folded, this.#guard)) {
-      const present = catalog.services.get(service)?.instances.size ?? 0;
-      if (out.length > 0) this.#step({ kind: 'changed', service, present, expired: [], left: out, put: [] });
+      const found = catalog.services.get(service);
+      const [present, settings] = [found?.instances.size ?? 0, found?.policy.guard ?? {}];
+      if (out.length > 0) this.#step({ kind: 'changed', service, settings, present, expired: [], left: out, put: [] });
       for (const id of others) this.#parts.onChange(service, id);
     }
   }

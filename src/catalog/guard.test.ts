@@ -4,6 +4,7 @@ import type { Instance } from '../model/instance.ts';
 import { parseInstance } from '../model/instance.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import type { Parsed } from '../model/parsed.ts';
+import type { GuardSettings } from '../model/policy/guard.ts';
 import { emptyGuard, type Guard, type GuardEvent, type GuardTransition, nextDeadline, stepGuard } from './guard.ts';
 
 const policy = { share: 0.5, minimum: 4, holdMs: 600, windowMs: 10 };
@@ -29,11 +30,15 @@ class Story {
     return this;
   }
 
-  changed(present: number, what: { expired?: string[]; left?: string[]; put?: string[] }): this {
-    const { expired = [], left = [], put = [] } = what;
+  changed(
+    present: number,
+    what: { expired?: string[]; left?: string[]; put?: string[]; settings?: GuardSettings },
+  ): this {
+    const { expired = [], left = [], put = [], settings = {} } = what;
     return this.step({
       kind: 'changed',
       service: web,
+      settings,
       present,
       expired: expired.map((name) => instance(name)),
       left: left.map(id),
@@ -191,8 +196,42 @@ describe('the mass-loss guard', () => {
   });
 });
 
+describe('a service with settings of its own', () => {
+  test('is judged by them, and by the balancer’s where it has none', () => {
+    const settings = { share: 0.2, minimum: 2 };
+    expect(new Story().changed(2, { expired: ['a'], settings }).held).toEqual(['a']);
+    expect(new Story().changed(2, { expired: ['a'] }).held).toEqual([]);
+    expect(new Story().changed(9, { expired: ['a'], settings }).held).toEqual([]);
+    expect(new Story().changed(2, { expired: ['a', 'b', 'c'], settings: { minimum: 6 } }).held).toEqual([]);
+  });
+
+  test('is held as long as it says, and its losses belong together as long as it says', () => {
+    const settings = { holdMs: 50, windowMs: 100 };
+    const story = new Story().at(0).changed(2, { expired: ['a', 'b'], settings });
+    story.at(90).changed(1, { expired: ['c'], settings });
+    expect(story.told).toEqual(['hold a until 140', 'hold b until 140', 'hold c until 140']);
+    expect(nextDeadline(story.guard)).toBe(100);
+    story.at(140).step({ kind: 'tick' });
+    expect(story.held).toEqual([]);
+  });
+
+  test('is not held when it does not want to be, and let go of when it does not want to be any more', () => {
+    expect(new Story().changed(0, { expired: ['a', 'b', 'c', 'd'], settings: { share: 1 } }).held).toEqual([]);
+    const story = new Story().changed(0, { expired: ['a', 'b', 'c', 'd'] }).changed(0, { settings: { share: 1 } });
+    expect(story.told.slice(4)).toEqual(['a', 'b', 'c', 'd'].map((name) => `let go of ${name}: guard-off`));
+  });
+
+  test('keeps the end of a hold that has begun', () => {
+    const story = new Story().at(0).changed(1, { expired: ['a', 'b', 'c'] });
+    story.at(10).changed(0, { expired: ['d'], settings: { holdMs: 5 } });
+    expect(story.told.at(-1)).toBe('hold d until 600');
+  });
+});
+
 const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 const services = [web, must(parseServiceName('shop'))];
+const settings: readonly GuardSettings[] = [{}, { share: 0.3, minimum: 2, holdMs: 250, windowMs: 25 }];
+const policyOf = (service: ServiceName) => ({ ...policy, ...settings[services.indexOf(service)] });
 
 type Act = { service: number; afterMs: number } & (
   | { kind: 'put' | 'leave' | 'expire'; names: string[] }
@@ -249,6 +288,7 @@ class History {
     return {
       kind: 'changed',
       service,
+      settings: settings[services.indexOf(service)] ?? {},
       present: this.present.size,
       expired: expired.map((name) => instance(name, service)),
       left: left.map(id),
@@ -256,9 +296,9 @@ class History {
     };
   }
 
-  lostInWindow(now: number): string[] {
+  lostInWindow(now: number, windowMs: number): string[] {
     return [...this.gone]
-      .filter(([name, { how, at }]) => how === 'expired' && at + policy.windowMs > now && !this.judgedUntil.has(name))
+      .filter(([name, { how, at }]) => how === 'expired' && at + windowMs > now && !this.judgedUntil.has(name))
       .map(([name]) => name);
   }
 
@@ -311,15 +351,16 @@ test('any history: holds begin exactly when they should, and nothing is held tha
           for (const [name, { since, until }] of held[index] ?? []) {
             expect(histories[index]?.present.has(name)).toBe(false);
             expect(histories[index]?.gone.get(name)?.how).toBe('expired');
-            expect(until).toBe(since + policy.holdMs);
+            expect(until).toBe(since + policyOf(one).holdMs);
             expect(until).toBeGreaterThan(now);
           }
         }
 
         if (what.kind === 'expire' && event.kind === 'changed' && event.expired.length > 0 && !wasHolding) {
-          const lost = history.lostInWindow(now);
+          const { share, minimum, windowMs } = policyOf(service);
+          const lost = history.lostInWindow(now, windowMs);
           const of = history.present.size + lost.length;
-          expect(holding()).toBe(of >= policy.minimum && lost.length > policy.share * of);
+          expect(holding()).toBe(of >= minimum && lost.length > share * of);
           if (holding()) expect([...(held[what.service]?.keys() ?? [])].sort()).toEqual(lost.sort());
         } else if (!wasHolding) expect(holding()).toBe(false);
         if (what.kind === 'release') expect(holding()).toBe(false);

@@ -1,10 +1,11 @@
 import { List, OrderedMap, Map as PersistentMap } from 'immutable';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { GuardSettings } from '../model/policy/guard.ts';
 
 /** When many losses at once are more likely a fault of the registry's side than of the instances. */
 export type GuardPolicy = {
-  /** More than this share of a service's instances, 0 to 1. */
+  /** More than this share of a service's instances, 0 to 1; 1 never holds any. */
   readonly share: number;
   /** Services that had fewer instances are never guarded: half of two is one. */
   readonly minimum: number;
@@ -21,6 +22,8 @@ export type GuardEvent =
   | {
       readonly kind: 'changed';
       readonly service: ServiceName;
+      /** What the service's own policy says, as it is now. */
+      readonly settings: GuardSettings;
       /** How many instances the registry has now. */
       readonly present: number;
       /** Deleted, leased, and not announced: their leases ran out. */
@@ -37,7 +40,7 @@ export type GuardEvent =
   /** Only time has passed. */
   | { readonly kind: 'tick' };
 
-type LetGoReason = 'returned' | 'left' | 'check-failed' | 'released' | 'held-too-long';
+type LetGoReason = 'returned' | 'left' | 'check-failed' | 'released' | 'held-too-long' | 'guard-off';
 
 /** What is different after a step; everything the balancer has to do, log and count. */
 export type GuardTransition =
@@ -60,8 +63,14 @@ type Hold = {
   readonly instances: OrderedMap<InstanceId, Instance>;
 };
 
-type Loss = { readonly instance: Instance; readonly at: number };
+/** A loss that was believed, and counts until its window is over. */
+type Loss = { readonly instance: Instance; readonly until: number };
 type Deadline = { readonly at: number; readonly service: ServiceName };
+/**
+ * Deadlines by how long they were when they were set, in ms: those of one length are in order of time. One may be obsolete
+ * when its time comes; then it is dropped. So a step costs what changed, however many services are guarded.
+ */
+type Deadlines = PersistentMap<number, List<Deadline>>;
 
 /** A value: a step gives a new one. Holds nothing of services that lose nothing. */
 export type Guard = {
@@ -69,23 +78,23 @@ export type Guard = {
   readonly holds: PersistentMap<ServiceName, Hold>;
   /** Losses of the last window that were believed so far, oldest first. */
   readonly losses: PersistentMap<ServiceName, OrderedMap<InstanceId, Loss>>;
-  // Each queue is in order of time, because all holds last equally long, and all windows too. An entry may be obsolete
-  // when its time comes; then it is dropped. So a step costs what changed, however many services are guarded.
-  readonly holdEnds: List<Deadline>;
-  readonly windowEnds: List<Deadline>;
+  readonly holdEnds: Deadlines;
+  readonly windowEnds: Deadlines;
 };
 
 export type GuardStep = { readonly guard: Guard; readonly transitions: readonly GuardTransition[] };
 
 export function emptyGuard(policy: GuardPolicy): Guard {
-  return { policy, holds: PersistentMap(), losses: PersistentMap(), holdEnds: List(), windowEnds: List() };
+  const none: Deadlines = PersistentMap();
+  return { policy, holds: PersistentMap(), losses: PersistentMap(), holdEnds: none, windowEnds: none };
 }
 
 /**
  * The mass-loss guard: silence is not absence. When more than `share` of at least `minimum` instances of one service are
  * lost by expiry within `windowMs`, all of these (and those that follow while it lasts) are held, which means served as
  * before, until each returns, fails its check, is explicitly removed, is released, or `holdMs` have passed since the
- * first. Graceful leaves are never held and do not count.
+ * first. Graceful leaves are never held and do not count. A service's own settings count as they are when it loses; those
+ * that never hold end a hold.
  *
  * How to drive it: step it with `changed` for each service that an event of the registry touched (`guardEvents` in
  * losses.ts makes them), with `checked` when HAProxy's view of a held server changes, with `release` on an operator's
@@ -109,14 +118,36 @@ export function stepGuard(before: Guard, now: number, event: GuardEvent): GuardS
 }
 
 /** When the guard has to be stepped next, although nothing happens; undefined when it waits for nothing. */
-export function nextDeadline(guard: Guard): number | undefined {
-  const hold = guard.holdEnds.first()?.at ?? Number.POSITIVE_INFINITY;
-  const next = Math.min(hold, guard.windowEnds.first()?.at ?? Number.POSITIVE_INFINITY);
+export function nextDeadline({ holdEnds, windowEnds }: Guard): number | undefined {
+  let next = Number.POSITIVE_INFINITY;
+  for (const deadlines of [holdEnds, windowEnds]) {
+    for (const list of deadlines.values()) next = Math.min(next, list.first()?.at ?? next);
+  }
   return next === Number.POSITIVE_INFINITY ? undefined : next;
 }
 
+function withDeadline(deadlines: Deadlines, ms: number, deadline: Deadline): Deadlines {
+  return deadlines.set(ms, (deadlines.get(ms) ?? List<Deadline>()).push(deadline));
+}
+
+/** Those whose time has come, and the others. */
+function takeDue(deadlines: Deadlines, now: number): { readonly due: readonly Deadline[]; readonly rest: Deadlines } {
+  const due: Deadline[] = [];
+  let rest = deadlines;
+  for (const [ms, list] of deadlines) {
+    let later = list;
+    for (let first = later.first(); first !== undefined && first.at <= now; first = later.first()) {
+      due.push(first);
+      later = later.shift();
+    }
+    if (later !== list) rest = later.isEmpty() ? rest.delete(ms) : rest.set(ms, later);
+  }
+  return { due, rest };
+}
+
 function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { kind: 'changed' }>): GuardStep {
-  const { service, present, expired, left, put } = event;
+  const { service, settings, present, expired, left, put } = event;
+  const { share, minimum, holdMs, windowMs } = { ...before.policy, ...settings };
   const transitions: GuardTransition[] = [];
   let guard = before;
   for (const [ids, reason] of [
@@ -127,6 +158,8 @@ function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { ki
     guard = step.guard;
     transitions.push(...step.transitions);
   }
+  // Nobody can lose more than all.
+  if (share >= 1) return joined(transitions, letGoAll(withoutLosses(guard, service), service, 'guard-off'));
   if (expired.length === 0) return { guard, transitions };
 
   const hold = guard.holds.get(service);
@@ -136,16 +169,15 @@ function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { ki
   }
   const losses = (guard.losses.get(service) ?? OrderedMap<InstanceId, Loss>()).withMutations((map) => {
     // Appended, so oldest first: whoever is lost a second time was put in between, and forgotten then.
-    for (const instance of expired) map.set(instance.id, { instance, at: now });
+    for (const instance of expired) map.set(instance.id, { instance, until: now + windowMs });
   });
-  const { share, minimum, holdMs, windowMs } = guard.policy;
   const of = present + losses.size;
   if (of < minimum || losses.size <= share * of) {
-    const windowEnds = guard.windowEnds.push({ at: now + windowMs, service });
+    const windowEnds = withDeadline(guard.windowEnds, windowMs, { at: now + windowMs, service });
     return { guard: { ...guard, losses: guard.losses.set(service, losses), windowEnds }, transitions };
   }
   const begun: Hold = { since: now, until: now + holdMs, lost: losses.size, of, instances: OrderedMap() };
-  const holdEnds = guard.holdEnds.push({ at: begun.until, service });
+  const holdEnds = withDeadline(guard.holdEnds, holdMs, { at: begun.until, service });
   const step = addToHold(
     { ...withoutLosses(guard, service), holdEnds },
     service,
@@ -204,23 +236,24 @@ function withLosses(guard: Guard, service: ServiceName, losses: OrderedMap<Insta
 /** Ends the holds and windows whose time has come. */
 function passTime(before: Guard, now: number): GuardStep {
   const transitions: GuardTransition[] = [];
-  let guard = before;
-  for (let due = guard.holdEnds.first(); due !== undefined && due.at <= now; due = guard.holdEnds.first()) {
-    guard = { ...guard, holdEnds: guard.holdEnds.shift() };
-    // A later hold of the same service has its own entry in the queue.
-    if (guard.holds.get(due.service)?.until !== due.at) continue;
-    const step = letGoAll(guard, due.service, 'held-too-long');
+  const holds = takeDue(before.holdEnds, now);
+  const windows = takeDue(before.windowEnds, now);
+  let guard: Guard = { ...before, holdEnds: holds.rest, windowEnds: windows.rest };
+  for (const { service, at } of holds.due) {
+    // A later hold of the same service has a deadline of its own.
+    if (guard.holds.get(service)?.until !== at) continue;
+    const step = letGoAll(guard, service, 'held-too-long');
     guard = step.guard;
     transitions.push(...step.transitions);
   }
-  for (let due = guard.windowEnds.first(); due !== undefined && due.at <= now; due = guard.windowEnds.first()) {
-    guard = { ...guard, windowEnds: guard.windowEnds.shift() };
-    let losses = guard.losses.get(due.service) ?? OrderedMap<InstanceId, Loss>();
-    for (let oldest = losses.first(); oldest !== undefined && oldest.at + guard.policy.windowMs <= now; ) {
-      losses = losses.delete(oldest.instance.id);
-      oldest = losses.first();
-    }
-    guard = withLosses(guard, due.service, losses);
+  for (const { service } of windows.due) {
+    const losses = guard.losses.get(service);
+    if (losses !== undefined)
+      guard = withLosses(
+        guard,
+        service,
+        losses.filter(({ until }) => until > now),
+      );
   }
   return { guard, transitions };
 }

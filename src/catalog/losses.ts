@@ -24,13 +24,14 @@ export function guardEvents(
   }
   const events: Extract<GuardEvent, { kind: 'changed' }>[] = [];
   for (const [service, { instances }] of touched) {
-    if (instances.size === 0) continue;
-    const has = catalog.services.get(service)?.instances;
+    const found = catalog.services.get(service);
+    const has = found?.instances;
     const lost = [...(expired.get(service)?.values() ?? [])].filter(({ id }) => has?.has(id) !== true);
     const lostIds = new Set(lost.map(({ id }) => id));
     const left = [...instances].filter((id) => has?.has(id) !== true && !lostIds.has(id));
     const put = [...instances].filter((id) => has?.has(id) === true);
-    events.push({ kind: 'changed', service, present: has?.size ?? 0, expired: lost, left, put });
+    const settings = found?.policy.guard ?? {};
+    events.push({ kind: 'changed', service, settings, present: has?.size ?? 0, expired: lost, left, put });
   }
   return events;
 }

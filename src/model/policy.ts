@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { parseRecord } from './json.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 import { describeIssue, duration, whole, word } from './policy/field.ts';
+import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { defaultRoute, type Route, readRoutes, routeFields } from './policy/routes.ts';
 import { parsePathPrefix } from './route.ts';
 
@@ -25,6 +26,8 @@ export type Policy = {
   readonly routes: readonly Route[];
   readonly balance: 'leastconn' | 'roundrobin' | 'random' | 'first' | 'source';
   readonly check: HealthCheck;
+  /** Where its mass-loss guard differs from the balancer's. */
+  readonly guard: GuardSettings;
 };
 
 /** HTTP on the service's own name, least connections, a TCP check every 2 s: what most services want. */
@@ -34,6 +37,7 @@ export const defaultPolicy: Policy = {
   routes: [defaultRoute],
   balance: 'leastconn',
   check: { kind: 'tcp', intervalMs: 2000, rise: 1, fall: 3 },
+  guard: {},
 };
 
 const count = whole(1, 100);
@@ -52,6 +56,7 @@ const schema = v.strictObject({
   ...routeFields,
   balance: v.optional(v.picklist(['leastconn', 'roundrobin', 'random', 'first', 'source']), defaultPolicy.balance),
   check: v.optional(checkSchema, { kind: 'tcp' }),
+  guard: guardField,
 });
 
 /** Reads a policy's JSON. An unknown field is refused: it is more likely mistyped than meant for a newer version. */
@@ -65,13 +70,13 @@ export function parsePolicy(value: string): Parsed<Policy> {
     if (issue.type === 'strict_object') return refused(`${quote(where)} is not a field of a policy`);
     return refused(`${where}: ${describeIssue(issue)}`);
   }
-  const { mode, port, balance, check, ...given } = result.output;
+  const { mode, port, balance, check, guard, ...given } = result.output;
   if (mode === 'tcp' && port === undefined) return refused('port: a tcp service needs a port of its own');
   if (mode === 'http' && port !== undefined)
     return refused('port: only a tcp service has one (http ones share a port)');
   const routes = readRoutes(given);
   if (!routes.ok) return routes;
-  return accepted({ mode, port, routes: routes.value, balance, check: readCheck(check) });
+  return accepted({ mode, port, routes: routes.value, balance, check: readCheck(check), guard: readGuard(guard) });
 }
 
 function readCheck(check: v.InferOutput<typeof checkSchema>): HealthCheck {

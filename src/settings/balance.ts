@@ -1,6 +1,7 @@
 import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, quote, refused } from '../model/parsed.ts';
+import { parseShare } from '../model/share.ts';
 import { declareCommand } from './command.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, type Machine, optional } from './option.ts';
@@ -38,14 +39,6 @@ export type HaproxySettings =
   | { readonly mode: 'managed'; readonly executable: string | undefined }
   | { readonly mode: 'attached'; readonly executable: string | undefined }
   | { readonly mode: 'command'; readonly checkCommand: string | undefined; readonly reloadCommand: string };
-
-/** Reads `50%` and gives 0.5. */
-function parseShare(text: string): Parsed<number> {
-  const share = /^(\d{1,3})%$/.exec(text)?.[1];
-  return share !== undefined && Number(share) <= 100
-    ? accepted(Number(share) / 100)
-    : refused(`${quote(text)} is not 0% to 100%`);
-}
 
 const stateFolder = ({ root, stateHome, home }: Machine): string =>
   root || (stateHome ?? home) === undefined ? '/var/lib/pointsman' : `${stateHome ?? `${home}/.local/state`}/pointsman`;

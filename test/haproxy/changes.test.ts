@@ -136,6 +136,32 @@ describe('changes in the registry', () => {
     expect(await balancer.metric('guard_held_instances')).toBe(0);
   });
 
+  test('a service may have a guard of its own, or none, and that is no reload', async () => {
+    const keys = (service: string) =>
+      ['a', 'b', 'c'].map((id, i) => [`instances/${service}/${id}`, address(i)] as const);
+    const all = [...keys('web'), ...keys('api')];
+    balancer.snapshot(Object.fromEntries(all));
+    await balancer.balancer.start();
+    balancer.change({
+      'services/web': '{"guard":{"share":"60%","minimum":3,"hold":"1h"}}',
+      'services/api': '{"guard":"off"}',
+    });
+    await balancer.applied();
+
+    balancer.change(Object.fromEntries(all.filter(([key]) => !key.endsWith('/a')).map(([key]) => [key, undefined])));
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['a', 'b', 'c']);
+    expect(await answers('api')).toEqual(['a']);
+    expect(balancer.guarding.status()).toMatchObject([{ service: 'web', instances: ['b', 'c'], lost: 2, of: 3 }]);
+    expect(balancer.guarding.status()[0]?.endsInMs).toBeGreaterThan(3_000_000);
+
+    balancer.change({ 'services/web': '{"guard":"off"}' });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['a']);
+    expect(await balancer.metric('guard_held_instances')).toBe(0);
+    expect(await balancer.metric('reloads_total')).toBe(0);
+  });
+
   test('the file on disk says what runs soon after a change', async () => {
     balancer.snapshot({ 'instances/web/a': address(0) });
     await balancer.balancer.start();
