@@ -16,6 +16,7 @@ import { configOption } from '../settings/read-settings.ts';
 import { completionCommand, manCommand } from '../settings/reference.ts';
 import { registerCommand } from '../settings/register.ts';
 import { releaseCommand } from '../settings/release.ts';
+import { rolesCommand } from '../settings/roles.ts';
 import { waitCommand } from '../settings/wait.ts';
 import { done } from './exit-code.ts';
 import type { CommandModule, Invocation } from './invocation.ts';
@@ -35,6 +36,7 @@ const entries: readonly Entry[] = [
   { declaration: clearCommand, load: async () => (await import('./clear.ts')).clear },
   { declaration: overridesCommand, load: () => import('./overrides.ts') },
   { declaration: releaseCommand, load: () => import('./release.ts') },
+  { declaration: rolesCommand, load: () => import('./roles.ts') },
   { declaration: demoCommand, load: () => import('./demo.ts') },
   { declaration: completionCommand, load: () => import('./completion.ts') },
   { declaration: manCommand, load: () => import('./man.ts') },

@@ -12,6 +12,7 @@ import {
 import { completionCommand, manCommand } from './reference.ts';
 import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
+import { rolesCommand } from './roles.ts';
 import { waitCommand } from './wait.ts';
 
 /** Every command that takes settings. */
@@ -26,6 +27,7 @@ export const commands: readonly AnyCommand[] = [
   clearCommand,
   overridesCommand,
   releaseCommand,
+  rolesCommand,
   demoCommand,
   completionCommand,
   manCommand,

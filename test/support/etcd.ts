@@ -25,7 +25,7 @@ type MemberPlan = {
   readonly args: readonly string[];
 };
 
-type EtcdOptions = {
+export type EtcdOptions = {
   /** More flags for each member, such as those of TLS. */
   readonly args?: readonly string[];
   readonly scheme?: 'http' | 'https';
@@ -135,7 +135,7 @@ export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
   return {
     members,
     endpoints,
-    location: `etcd://${endpoints.join(',')}`,
+    location: `${scheme === 'https' ? 'etcds' : 'etcd'}://${endpoints.join(',')}`,
     /** Runs etcdctl against all members and gives what it printed. */
     ctl,
     healthy,

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import { readProcesses } from '../../src/haproxy/master.ts';
 import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
 import { type Answer, ask } from './app.ts';
-import { startEtcd } from './etcd.ts';
+import { type EtcdOptions, startEtcd } from './etcd.ts';
 import { freePorts } from './ports.ts';
 import { type PointsmanProcess, type StartOptions, startPointsman } from './processes.ts';
 import { until } from './until.ts';
@@ -13,11 +13,11 @@ import { until } from './until.ts';
 export type RegistryKind = 'folder' | 'etcd';
 
 /** A place of its own for one test: a registry, a folder for a balancer, and ports. All gone when the test is finished. */
-export async function startScenario(kind: RegistryKind) {
+export async function startScenario(kind: RegistryKind, etcdOptions: EtcdOptions = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'pm-'));
   const [http = 0, admin = 0] = await freePorts(2);
   const balancerDir = join(dir, 'b');
-  const etcd = kind === 'etcd' ? await startEtcd() : undefined;
+  const etcd = kind === 'etcd' ? await startEtcd(1, etcdOptions) : undefined;
   const location = etcd?.location ?? `dir:${join(dir, 'registry')}`;
   onTestFinished(async () => {
     // HAProxy outlives a killed pointsman by design, so it has to be ended by itself.

@@ -1,0 +1,59 @@
+import { Fault } from '../model/fault.ts';
+import { parseRole, permissionsOf, type Role, userOf } from '../registry/role.ts';
+import { rolesCommand } from '../settings/roles.ts';
+import { done } from './exit-code.ts';
+import { type Invocation, settle } from './invocation.ts';
+
+/** `pointsman roles`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { certificates, json, root } = await settle(rolesCommand, invocation);
+  const roles = invocation.operands.map((text) => {
+    const role = parseRole(text);
+    if (!role.ok) throw new Fault('usage', role.reason);
+    return role.value;
+  });
+  if (json) {
+    const users = roles.map((role) => ({
+      user: userOf(root, role),
+      permissions: permissionsOf(role).map((permission) => ({ ...permission, key: root + permission.key })),
+    }));
+    process.stdout.write(`${JSON.stringify(users)}\n`);
+    return done;
+  }
+  const lines = [
+    '# To be run as the user root of etcd. What exists already is refused, and the rest done all the same.',
+    ...roles.flatMap((role) => commandsFor(role, root, certificates)),
+    '# Users and roles count once authentication is on:',
+    '#   etcdctl user add root && etcdctl user grant-role root root && etcdctl auth enable',
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+  return done;
+}
+
+function commandsFor(role: Role, root: string, certificates: boolean): readonly string[] {
+  const name = userOf(root, role);
+  return [
+    `# ${describeRole(role)}`,
+    `etcdctl role add ${name}`,
+    ...permissionsOf(role).map(({ access, key, prefix }) => {
+      const flag = prefix ? ' --prefix=true' : '';
+      return `etcdctl role grant-permission${flag} ${name} ${access} ${root}${key}`;
+    }),
+    // Without the flag etcdctl asks for a password: one on a command line can be read by everybody on the machine.
+    `etcdctl user add ${name}${certificates ? ' --no-password' : ''}`,
+    `etcdctl user grant-role ${name} ${name}`,
+  ];
+}
+
+function describeRole(role: Role): string {
+  switch (role.kind) {
+    case 'register':
+      return `pointsman register --service ${role.service}: writes its own instances, reads what balancers acknowledge`;
+    case 'balancer':
+      return `pointsman balance --id ${role.id}: reads everything, writes its own acknowledgement`;
+    case 'operator':
+      return 'people and deploy scripts: policies, overrides, releases';
+    case 'reader':
+      return 'looks, and changes nothing';
+  }
+}

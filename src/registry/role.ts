@@ -1,0 +1,73 @@
+import { parseServiceName, type ServiceName } from '../model/name.ts';
+import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+
+/** What a user of the registry is there for. */
+export type Role =
+  /** Announces instances of one service. */
+  | { readonly kind: 'register'; readonly service: ServiceName }
+  /** Follows the tree, and says what it serves. */
+  | { readonly kind: 'balancer'; readonly id: string }
+  /** A person, or a deploy script: policies, overrides, releases. */
+  | { readonly kind: 'operator' }
+  /** Looks, and changes nothing. */
+  | { readonly kind: 'reader' };
+
+/** Access to one key, or to all that begin with it. Keys are relative to the root. */
+export type Permission = { readonly access: 'read' | 'readwrite'; readonly key: string; readonly prefix: boolean };
+
+/** The least that a role needs. Whoever has two roles has what both need. */
+export function permissionsOf(role: Role): readonly Permission[] {
+  const everything: Permission = { access: 'read', key: '', prefix: true };
+  switch (role.kind) {
+    case 'register':
+      return [
+        // Read as well: whether another process holds the key, and whether it is still there.
+        { access: 'readwrite', key: `instances/${role.service}/`, prefix: true },
+        // It leaves when every balancer has acknowledged.
+        { access: 'read', key: 'balancers/', prefix: true },
+      ];
+    case 'balancer':
+      return [everything, { access: 'readwrite', key: `balancers/${role.id}`, prefix: false }];
+    case 'operator':
+      return [
+        everything,
+        ...['services/', 'overrides/', 'releases/'].map((key) => ({ access: 'readwrite' as const, key, prefix: true })),
+      ];
+    case 'reader':
+      return [everything];
+  }
+}
+
+/** Reads `register/SERVICE`, `balancer/ID`, `operator` or `reader`. */
+export function parseRole(text: string): Parsed<Role> {
+  const [kind, name, ...rest] = text.split('/');
+  if (rest.length === 0) {
+    if ((kind === 'operator' || kind === 'reader') && name === undefined) return accepted({ kind });
+    if (kind === 'register' && name !== undefined) {
+      const service = parseServiceName(name);
+      return service.ok ? accepted({ kind, service: service.value }) : service;
+    }
+    if (kind === 'balancer' && name !== undefined) {
+      return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)
+        ? accepted({ kind, id: name })
+        : refused(
+            `${quote(name)} is not the --id of a balancer: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`,
+          );
+    }
+  }
+  return refused(`${quote(text)} is none of register/SERVICE, balancer/ID, operator, reader`);
+}
+
+/** The user of a role, named by the root too, so that several trees can share a cluster: `pointsman-register-web`. */
+export function userOf(root: string, role: Role): string {
+  const tree = root.split('/').filter(Boolean).join('-');
+  switch (role.kind) {
+    case 'register':
+      return `${tree}-register-${role.service}`;
+    case 'balancer':
+      return `${tree}-balancer-${role.id}`;
+    case 'operator':
+    case 'reader':
+      return `${tree}-${role.kind}`;
+  }
+}

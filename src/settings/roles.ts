@@ -1,0 +1,18 @@
+import { declareCommand } from './command.ts';
+import { onOff } from './option.ts';
+import { registryOptions } from './registry.ts';
+
+/** `pointsman roles`. */
+export const rolesCommand = declareCommand({
+  name: 'roles',
+  summary: 'print the etcdctl commands that make users who may do what their task needs, and nothing else',
+  operands: { syntax: '<role...>', description: 'register/SERVICE, balancer/ID, operator, reader; any number of them' },
+  options: {
+    certificates: onOff({
+      description: 'users without a password: etcd takes them from the name in a client certificate',
+    }),
+    json: onOff({ description: 'print the users and their permissions as JSON' }),
+    root: registryOptions.root,
+  },
+  assemble: ({ certificates, json, root }) => ({ certificates, json, root }),
+});

@@ -1,0 +1,161 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
+import type { Registry } from '../../src/registry/registry.ts';
+import { startApp } from '../support/app.ts';
+import { runPointsman, startPointsman } from '../support/processes.ts';
+import { startScenario } from '../support/scenario.ts';
+import { until } from '../support/until.ts';
+
+const password = 'correct-horse';
+const root = ['--user', 'root:secret'] as const;
+
+/** An etcd with authentication on, and the users that `pointsman roles` makes. */
+async function start() {
+  const scenario = await startScenario('etcd');
+  const { etcd, dir } = scenario;
+  if (etcd === undefined) throw new Error('a scenario with etcd has one');
+  const { code, stdout } = await runPointsman(['roles', 'register/web', 'balancer/b1', 'operator', 'reader']);
+  expect(code).toBe(0);
+  for (const line of stdout.filter((line) => !line.startsWith('#'))) {
+    const [command, ...args] = line.split(' ');
+    expect(command).toBe('etcdctl');
+    // A person is asked for the password.
+    await etcd.ctl(...args, ...(args[1] === 'add' && args[0] === 'user' ? ['--new-user-password', password] : []));
+  }
+  await etcd.ctl('user', 'add', 'root:secret');
+  await etcd.ctl('user', 'grant-role', 'root', 'root').catch(() => undefined);
+  await etcd.ctl('auth', 'enable');
+  const passwordFile = join(dir, 'password');
+  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
+  const login = (role: string) => ['--etcd-user', `pointsman-${role}`, '--etcd-password-file', passwordFile];
+  const open = (role: string): Registry => {
+    const credentials = { username: `pointsman-${role}`, readPassword: async () => password };
+    const registry = openEtcdRegistry({ endpoints: etcd.endpoints, root: '/pointsman/', credentials });
+    onTestFinished(() => registry.close());
+    return registry;
+  };
+  return { scenario, etcd, login, open };
+}
+
+const keys = [
+  'instances/web/a',
+  'instances/web2/a',
+  'instances/we',
+  'services/web',
+  'overrides/web/a',
+  'overrides/web/*',
+  'releases/web',
+  'balancers/b1',
+  'balancers/b11',
+  'keys/x',
+];
+const prefixes = ['', 'instances/', 'instances/web/', 'balancers/', 'services/web', 'overrides/'];
+
+describe('the users that `pointsman roles` makes', () => {
+  test('may do what they need, and everything else is refused', async () => {
+    const { etcd, open } = await start();
+    await etcd.ctl(...root, 'put', '/other/x', '1');
+    const allowed = async (what: readonly string[], act: (key: string) => Promise<unknown>): Promise<string[]> => {
+      const done: string[] = [];
+      for (const key of what) {
+        try {
+          await act(key);
+          done.push(key);
+        } catch (error) {
+          expect(error, key).toMatchObject({ code: 'registry-denied' });
+        }
+      }
+      return done;
+    };
+    const may = async (role: string) => {
+      const registry = open(role);
+      return {
+        puts: await allowed(keys, (key) => registry.write(key, 'x')),
+        deletes: await allowed(keys, (key) => registry.remove(key)),
+        reads: await allowed(prefixes, (prefix) => registry.read(prefix)),
+      };
+    };
+    const registers = ['instances/web/a'];
+    const operates = ['services/web', 'overrides/web/a', 'overrides/web/*', 'releases/web'];
+    expect(await may('register-web')).toEqual({
+      puts: registers,
+      deletes: registers,
+      reads: ['instances/web/', 'balancers/'],
+    });
+    expect(await may('balancer-b1')).toEqual({ puts: ['balancers/b1'], deletes: ['balancers/b1'], reads: prefixes });
+    expect(await may('operator')).toEqual({ puts: operates, deletes: operates, reads: prefixes });
+    expect(await may('reader')).toEqual({ puts: [], deletes: [], reads: prefixes });
+    const credentials = { username: 'pointsman-reader', readPassword: async () => password };
+    const elsewhere = openEtcdRegistry({ endpoints: etcd.endpoints, root: '/other/', credentials });
+    onTestFinished(() => elsewhere.close());
+    await expect(elsewhere.read('')).rejects.toMatchObject({ code: 'registry-denied' });
+  });
+
+  test('cannot end the registration of another, nor take it over', async () => {
+    const { etcd, open } = await start();
+    let lease = '';
+    const owner = open('register-web').openSession({
+      ttlMs: 5000,
+      mayReplace: () => false,
+      onEvent: (event) => {
+        if (event.kind === 'granted') lease = event.lease;
+      },
+    });
+    await owner.put('instances/web/a', '10.0.0.1:80');
+    const revoke = etcd.ctl('--user', `pointsman-balancer-b1:${password}`, 'lease', 'revoke', lease);
+    await expect(revoke).rejects.toThrow(/permission denied/);
+    const thief = open('balancer-b1').openSession({ ttlMs: 5000, mayReplace: () => true, onEvent: () => undefined });
+    await expect(thief.put('instances/web/a', '6.6.6.6:80')).rejects.toMatchObject({ code: 'registry-denied' });
+    await Promise.all([owner.close(), thief.close()]);
+    expect(await etcd.ctl(...root, 'get', '--prefix', '/pointsman/')).toBe('');
+  });
+
+  test('are enough for a balancer, a register that leaves acknowledged, an operator and a reader', async () => {
+    const { scenario, etcd, login } = await start();
+    const app = await startApp('a');
+    onTestFinished(() => app.close());
+    const balancer = scenario.balancer('--id', 'b1', ...login('balancer-b1'));
+    const registration = startPointsman(
+      [
+        ...['register', '--registry', scenario.location, '--service', 'web', '--id', 'a', '--address', app.address],
+        ...['--ttl', '2s', '--etcd-user', 'pointsman-register-web'],
+      ],
+      { env: { POINTSMAN_ETCD_PASSWORD: password } },
+    );
+    await registration.logged('announced');
+    await scenario.serves('web', ['a'], 20_000);
+    await balancer.logged('serving');
+    await until('the balancer acknowledges', async () =>
+      (await etcd.ctl(...root, 'get', '/pointsman/balancers/b1')).includes('"revision"'),
+    );
+
+    // What is lost is found and put again: register reads what its lease has.
+    await etcd.ctl(...root, 'del', '/pointsman/instances/web/a');
+    await registration.logged('restored');
+    await scenario.serves('web', ['a'], 20_000);
+
+    const run = (role: string, ...args: readonly string[]) =>
+      runPointsman([...args, '--registry', scenario.location, ...login(role)]);
+    expect(await run('operator', 'drain', 'web/a', '--for', '1m')).toMatchObject({ code: 0 });
+    await until('a drains', async () => (await scenario.ask('web')).status === 503);
+    expect((await run('reader', 'overrides')).stdout[1]).toContain('web/a');
+    const refused = await run('reader', 'undrain', 'web/a');
+    expect(refused).toMatchObject({ code: 1, stdout: [] });
+    expect(refused.stderr).toEqual([
+      expect.stringMatching(/permission denied.*check the user, its password and its roles/),
+    ]);
+    expect(await run('operator', 'undrain', 'web/a')).toMatchObject({ code: 0 });
+    await scenario.serves('web', ['a']);
+
+    registration.kill('SIGTERM');
+    expect(await registration.ended).toEqual({ code: 0, signal: null });
+    expect(registration.log.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(await etcd.ctl(...root, 'get', '--prefix', '/pointsman/instances/')).toBe('');
+    balancer.kill('SIGTERM');
+    expect(await balancer.ended).toEqual({ code: 0, signal: null });
+    expect(balancer.log.filter(({ level }) => level === 'error')).toEqual([]);
+    expect(await etcd.ctl(...root, 'get', '--prefix', '/pointsman/balancers/')).toBe('');
+  });
+});
