@@ -1,5 +1,6 @@
-import Mustache from 'mustache';
 import { Fault } from '../model/fault.ts';
+import { compileMustache } from './mustache.ts';
+import { flat } from './names.ts';
 import { safeText } from './safe-text.ts';
 import { knownNames } from './view.ts';
 
@@ -25,55 +26,34 @@ export type Template = {
 const slot = { frame: 'backends', policy: undefined, backend: 'servers', server: undefined } as const;
 const slotMark = '\u0001';
 
-// Of a token: type, name, start, end, and the tokens inside a section.
-type Token = readonly [type: string, name: string, start: number, end: number, inside?: unknown, ...rest: unknown[]];
-
 /** Parses a template. Throws Fault `template` naming `file:line:column`. */
 export function parseTemplate(role: TemplateRole, file: string, text: string): Template {
-  const writer = new Mustache.Writer();
-  const tokens = parseTokens(writer, file, text);
-  const names = new Set<string>(knownNames[role]);
+  const wanted = slot[role];
+  const compiled = compileMustache(
+    { file, text },
+    { names: flat(knownNames[role]), escape: (value, { bare }) => (bare ? String(value) : optionalText(value)) },
+  );
   let slots = 0;
-  for (const [type, name, start] of walk(tokens)) {
-    if (type === 'text' || type === '!') continue;
-    const where = `${file}:${position(text, start)}`;
-    if (type === '>' || type === '=') {
-      throw new Fault('template', `{{${type}…}} is not available here`, { where });
-    }
-    const parts = name === '.' ? [] : name.split('.');
-    if (parts[0] !== undefined && !names.has(parts[0])) {
-      throw new Fault('template', `{{${name}}} is not known to this template`, {
-        where,
-        hint: `known are ${[...names].join(', ')}`,
-      });
-    }
-    if (type === '&') {
-      if (name !== slot[role]) {
+  for (const { name, where, bare } of compiled.tags) {
+    if (bare) {
+      if (name !== wanted) {
         throw new Fault('template', `{{{${name}}}} would go in unchecked`, { where, hint: `write {{${name}}}` });
       }
       slots += 1;
-    } else if (name === slot[role]) {
+    } else if (name === wanted) {
       throw new Fault('template', `{{${name}}} needs three braces`, { where, hint: `write {{{${name}}}}` });
     }
   }
-  const wanted = slot[role];
   if (wanted !== undefined && slots !== 1) {
     throw new Fault('template', `{{{${wanted}}}} stands in it ${slots} times instead of once`, {
       where: `${file}:1:1`,
     });
   }
   const fill = wanted === undefined ? {} : { [wanted]: slotMark };
-  const render = (view: object): string => {
-    try {
-      return writer.render(text, { ...view, ...fill }, undefined, { escape: safeText });
-    } catch (error) {
-      if (error instanceof Fault)
-        throw new Fault('template', error.message, { hint: error.hint, where: file, cause: error });
-      throw error;
-    }
-  };
-  return { file, text, render };
+  return { file, text, render: (view) => compiled.render({ ...view, ...fill }) };
 }
+
+const optionalText = (value: unknown): string => (value === undefined || value === null ? '' : safeText(value));
 
 /** A rendered text around its slot: the lines before and after the slot's own, and how far that one is indented. */
 export type Around = { readonly before: string; readonly indent: string; readonly after: string };
@@ -87,32 +67,6 @@ export function splitAtSlot(rendered: string): Around {
     indent: rendered.slice(lineStart, at),
     after: lineEnd === -1 ? '' : rendered.slice(lineEnd + 1),
   };
-}
-
-function parseTokens(writer: InstanceType<typeof Mustache.Writer>, file: string, text: string): readonly Token[] {
-  try {
-    return writer.parse(text) as unknown as readonly Token[];
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    // Mustache ends its messages with the character's index: "Unclosed section \"a\" at 17".
-    const at = / at (\d+)$/.exec(message);
-    throw new Fault('template', message.replace(/ at \d+$/, ''), {
-      where: `${file}:${position(text, Number(at?.[1] ?? 0))}`,
-      cause: error,
-    });
-  }
-}
-
-function* walk(tokens: readonly Token[]): Generator<Token> {
-  for (const token of tokens) {
-    yield token;
-    if (Array.isArray(token[4])) yield* walk(token[4] as readonly Token[]);
-  }
-}
-
-function position(text: string, index: number): string {
-  const before = text.slice(0, index);
-  return `${before.split('\n').length}:${index - before.lastIndexOf('\n')}`;
 }
 
 /**

@@ -1,0 +1,55 @@
+/** What may be named at one place of a template, and what is below it. */
+export type Names = {
+  /** What a name is; undefined when there is none. */
+  readonly find: (name: string) => Names | undefined;
+  /** For messages. */
+  readonly known: readonly string[];
+  /** What a section of it sees first; undefined when it sees no more than what is around it. */
+  readonly inside?: Names;
+  /** What `{{.}}` is when this is the innermost section; undefined where it cannot be written. */
+  readonly itself?: Names;
+  /** Set for what has no text of its own: `a list`. */
+  readonly notText?: string;
+};
+
+/** A value that stands in the text. */
+export const text: Names = { find: () => undefined, known: [] };
+
+/** A value whose fields are not known before it is there. */
+export const open: Names = {
+  find: () => open,
+  known: [],
+  get inside() {
+    return open;
+  },
+  get itself() {
+    return open;
+  },
+};
+
+/** A value with fields. */
+export function record(fields: Readonly<Record<string, Names>>): Names {
+  const byName = new Map(Object.entries(fields));
+  const names: Names = {
+    find: (name) => byName.get(name),
+    known: [...byName.keys()],
+    notText: 'no text but has fields',
+    get inside() {
+      return names;
+    },
+  };
+  return names;
+}
+
+/** Any number of values, one after another in a section. */
+export function list(of: Names): Names {
+  const inside: Names = { ...(of === text ? { find: () => undefined, known: [], itself: text } : of) };
+  return { find: () => undefined, known: [], inside, notText: 'a list' };
+}
+
+/** Names that may stand anywhere, with anything below them. */
+export function flat(names: readonly string[]): Names {
+  const known = new Set(names);
+  const below: Names = { find: () => below, known: [], itself: text };
+  return { find: (name) => (known.has(name) ? below : undefined), known: names, itself: text };
+}
