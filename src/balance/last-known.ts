@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { replaceFile } from '../files/replace-file.ts';
 import { describe } from '../model/fault.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
-import { replaceFile } from './files.ts';
 
 const schema = v.object({
   format: v.literal(1),

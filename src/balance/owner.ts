@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { replaceFile } from './files.ts';
+import { replaceFile } from '../files/replace-file.ts';
 
 /**
  * The name of the balancer that lives in this folder, of its own making: by it a balancer that was killed and comes back

@@ -2,13 +2,14 @@ import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
+import { replaceFile } from '../files/replace-file.ts';
 import type { Checked } from '../haproxy/check.ts';
 import { parseConfig } from '../haproxy/config-file.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { configWriter, type Rendered, type Templates } from '../render/render.ts';
 import { formatRoutes } from '../render/routes.ts';
 import { originOf } from '../render/template.ts';
-import { type Layout, replaceFile } from './files.ts';
+import type { Layout } from './files.ts';
 import { saveLastKnown } from './last-known.ts';
 import type { BalanceMetrics } from './metrics.ts';
 

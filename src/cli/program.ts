@@ -3,6 +3,7 @@ import { Fault } from '../model/fault.ts';
 import { balanceCommand } from '../settings/balance.ts';
 import { type AnyCommand, operandsOf } from '../settings/command.ts';
 import { demoCommand } from '../settings/demo.ts';
+import { filesCommand } from '../settings/files.ts';
 import { fieldName, type OptionTable, type Option as Setting } from '../settings/option.ts';
 import {
   clearCommand,
@@ -37,6 +38,7 @@ const entries: readonly Entry[] = [
   { declaration: overridesCommand, load: () => import('./overrides.ts') },
   { declaration: releaseCommand, load: () => import('./release.ts') },
   { declaration: rolesCommand, load: () => import('./roles.ts') },
+  { declaration: filesCommand, load: () => import('./files.ts') },
   { declaration: demoCommand, load: () => import('./demo.ts') },
   { declaration: completionCommand, load: () => import('./completion.ts') },
   { declaration: manCommand, load: () => import('./man.ts') },
@@ -97,7 +99,7 @@ export async function runProgram(
 
 function flagsOf(table: OptionTable): Option[] {
   return Object.entries(table).flatMap(([key, setting]) => {
-    if (setting.kind === 'secret') return [];
+    if (setting.kind === 'secret' || setting.kind === 'items') return [];
     if (setting.kind === 'switch') return [new Option(`--${fieldName(key)}`, setting.description)];
     const option = new Option(`--${fieldName(key)} <${setting.placeholder}>`, describeSetting(setting));
     return [option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text])];
@@ -111,6 +113,7 @@ function describeSetting(setting: Setting): string {
     case 'optional':
     case 'pairs':
     case 'list':
+    case 'items':
     case 'secret':
     case 'switch':
       return setting.description;

@@ -15,6 +15,7 @@ export type FaultCode =
   | 'registry-corrupt'
   | 'key-owned'
   | 'not-found'
+  | 'command-failed'
   | 'deadline'
   | 'storage';
 

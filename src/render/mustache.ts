@@ -1,7 +1,7 @@
 import Mustache from 'mustache';
 import { Fault } from '../model/fault.ts';
 import type { Names } from './names.ts';
-import type { Place, Quoting } from './quoting.ts';
+import { type Fail, nothingToFollow, type Trail } from './quoting.ts';
 
 /** A file with a template's text. */
 export type Source = { readonly file: string; readonly text: string };
@@ -13,6 +13,8 @@ export type Tag = {
   readonly where: string;
   /** Written with three braces, or `&`: it asks to go in unchecked. */
   readonly bare: boolean;
+  /** A value that is not there is a mistake, not an empty text. */
+  readonly required: boolean;
 };
 
 export type MustacheOptions = {
@@ -20,17 +22,17 @@ export type MustacheOptions = {
   readonly names: Names;
   /** Makes text of a value, or throws a Fault that says why it must not go in. */
   readonly escape: (value: unknown, tag: Tag) => string;
-  /** Reads what `{{> name}}` includes; left out where partials are not available. */
-  readonly partial?: (name: string) => Source | undefined;
-  /** The quotes and comments of the language that is written: a value must not stand in just any place. */
-  readonly quoting?: Quoting;
+  /** What `{{> name}}` includes, or why it cannot be; left out where partials are not available. */
+  readonly partial?: (name: string) => Source | { readonly reason: string };
+  /** Begins to follow the quotes and comments of the language that is written: a value must not stand just anywhere. */
+  readonly trail?: () => Trail;
 };
 
 export type CompiledMustache = {
   /** All that put a value in, in the order of the text. */
   readonly tags: readonly Tag[];
-  /** The template's own text and those of its partials. */
-  readonly sources: readonly Source[];
+  /** The outermost names that it uses. */
+  readonly roots: ReadonlySet<string>;
   /** Throws Fault `template` naming `file:line:column` when a value must not go in. */
   readonly render: (view: object) => string;
 };
@@ -74,8 +76,8 @@ class Writer extends Mustache.Writer {
 /** Parses a template and all that it includes. Throws Fault `template` naming `file:line:column`. */
 export function compileMustache(source: Source, options: MustacheOptions): CompiledMustache {
   const tags = new Map<unknown, Tag>();
-  const partials = new Map<unknown, readonly Token[]>();
-  const sources = new Map<string, Source>();
+  const partials = new Map<unknown, Parsed>();
+  const roots = new Set<string>();
   const writer = new Writer(
     (token, found) => {
       const tag = tags.get(token);
@@ -87,115 +89,115 @@ export function compileMustache(source: Source, options: MustacheOptions): Compi
         throw new Fault('template', error.message, { hint: error.hint, where: tag.where, cause: error });
       }
     },
-    // The types of mustache call every token a list of strings.
-    (token) => partials.get(token) as unknown as string[][] | undefined,
+    (token) => {
+      const partial = partials.get(token);
+      return partial === undefined ? undefined : asMustache(partial);
+    },
   );
 
-  const include = (from: Source, indent: string, including: readonly string[], scopes: readonly Names[], at: Place) => {
-    sources.set(from.file, from);
+  const trail = options.trail?.() ?? nothingToFollow;
+  const parse = (from: Source, indent: string): Parsed => {
     const inner = indent === '' ? from.text : writer.indentPartial(from.text, indent, false);
     const place = (index: number) => `${from.file}:${position(inner, index, indent.length)}`;
-    const tokens = parseTokens(writer, inner, place);
-    return { tokens, after: walk(tokens, place, [...including, from.file], scopes, at) };
+    return { tokens: parseTokens(writer, inner, place), place };
   };
 
-  const walk = (
-    tokens: readonly Token[],
-    place: (index: number) => string,
-    including: readonly string[],
-    scopes: readonly Names[],
-    before: Place,
-  ): Place => {
-    let at = before;
+  const walk = ({ tokens, place }: Parsed, including: readonly string[], scopes: readonly Names[]): void => {
     for (const token of tokens) {
       const [type, name, start] = token;
-      const fail = (what: string, hint?: string): never => {
+      const fail: Fail = (what, hint) => {
         throw new Fault('template', what, { where: place(start), hint });
       };
       switch (type) {
         case '!':
           break;
         case 'text':
-          at = advance(options.quoting, at, name, fail);
+          trail.text(name, fail);
           break;
         case '>': {
-          const partial = options.partial ?? fail('{{>…}} is not available here');
-          const from = partial(name) ?? fail(`there is no partial ${JSON.stringify(name)}`);
+          const find = options.partial ?? fail('{{>…}} is not available here');
+          const found = find(name);
+          const from = 'reason' in found ? fail(`{{> ${name}}} cannot be included: ${found.reason}`) : found;
           if (including.includes(from.file)) fail(`{{> ${name}}} includes itself`);
-          const indent = token[5] === 0 && token[6] !== true && typeof token[4] === 'string' ? token[4] : '';
-          const { tokens: inside, after } = include(from, indent, including, scopes, at);
-          partials.set(token, inside);
-          at = after;
+          const partial = partials.get(token) ?? parse(from, indentOf(token));
+          partials.set(token, partial);
+          walk(partial, [...including, from.file], scopes);
           break;
         }
         case '#':
         case '^': {
-          const names = resolve(name, scopes, fail);
-          const inside = type === '#' && names.inside !== undefined ? [names.inside, ...scopes] : scopes;
-          const after = walk(Array.isArray(token[4]) ? token[4] : [], place, including, inside, at);
-          at = join(options.quoting, at, after, fail);
+          const names = resolve(name, scopes, roots, fail);
+          const inner = type === '#' && names.inside !== undefined ? [names.inside, ...scopes] : scopes;
+          const inside = { tokens: Array.isArray(token[4]) ? token[4] : [], place };
+          trail.section(() => walk(inside, including, inner), fail);
           break;
         }
         case 'name':
         case '&': {
-          const names = resolve(name, scopes, fail);
+          const names = resolve(name, scopes, roots, fail);
           if (names.notText !== undefined) fail(`{{${name}}} is ${names.notText}`, `write {{#${name}}}…{{/${name}}}`);
-          tags.set(token, { name, where: place(start), bare: type === '&' });
-          at = afterValue(options.quoting, at, name, fail);
+          tags.set(token, { name, where: place(start), bare: type === '&', required: names.required === true });
+          trail.value(name, fail);
           break;
         }
         default:
           fail(`{{${type}…}} is not available here`);
       }
     }
-    return at;
   };
 
-  const { tokens, after } = include(source, '', [], [options.names], options.quoting?.start ?? '');
-  const open = options.quoting?.unfinished(after);
-  if (open !== undefined) throw new Fault('template', open, { where: source.file });
+  const whole = parse(source, '');
+  walk(whole, [source.file], [options.names]);
+  trail.end((what, hint) => {
+    throw new Fault('template', what, { where: source.file, hint });
+  });
   return {
     tags: [...tags.values()],
-    sources: [...sources.values()],
-    render: (view) => writer.renderTokens(tokens as unknown as string[][], new Mustache.Context(view)),
+    roots,
+    render: (view) => writer.renderTokens(asMustache(whole), new Mustache.Context(view)),
   };
 }
 
-type Fail = (what: string, hint?: string) => never;
+/** The names of the partials that this text includes itself. Throws Fault `template`. */
+export function includedPartials({ file, text }: Source): ReadonlySet<string> {
+  const names = new Set<string>();
+  const collect = (tokens: readonly Token[]): void => {
+    for (const [type, name, , , inside] of tokens) {
+      if (type === '>') names.add(name);
+      else if (Array.isArray(inside)) collect(inside);
+    }
+  };
+  collect(parseTokens(new Mustache.Writer(), text, (index) => `${file}:${position(text, index, 0)}`));
+  return names;
+}
+
+/** Part of a template, and the way from an index in it to a place in its file. */
+type Parsed = { readonly tokens: readonly Token[]; readonly place: (index: number) => string };
+
+// The types of mustache call every token a list of strings.
+const asMustache = ({ tokens }: Parsed) => tokens as unknown as string[][];
+
+/** How far a partial that stands alone on its line is indented. */
+function indentOf([, , , , indent, tagIndex, afterText]: Token): string {
+  return tagIndex === 0 && afterText !== true && typeof indent === 'string' ? indent : '';
+}
 
 /** What a name means: the innermost section that knows its first part decides, as it does for Mustache. */
-function resolve(name: string, scopes: readonly Names[], fail: Fail): Names {
+function resolve(name: string, scopes: readonly Names[], roots: Set<string>, fail: Fail): Names {
   if (name === '.') {
     const names = scopes[0];
     return names?.itself ?? fail('{{.}} stands for nothing here');
   }
   const [first = '', ...rest] = name.split('.');
   const scope = scopes.find((one) => one.find(first) !== undefined);
+  // What is said within a tree of keys may be found there or further out, and only the values can tell.
+  if (scopes.at(-1)?.find(first) !== undefined) roots.add(first);
   let names = scope?.find(first);
   for (const part of rest) names = names?.find(part);
   if (names !== undefined) return names;
   const known = [...new Set(scopes.flatMap((one) => one.known))];
   const hint = known.length === 0 ? undefined : `known are ${known.join(', ')}`;
   return fail(`{{${name}}} is not known to this template`, hint);
-}
-
-function advance(quoting: Quoting | undefined, at: Place, text: string, fail: Fail): Place {
-  if (quoting === undefined) return at;
-  const after = quoting.after(at, text);
-  return typeof after === 'string' ? after : fail(after.refused, after.hint);
-}
-
-function afterValue(quoting: Quoting | undefined, at: Place, name: string, fail: Fail): Place {
-  if (quoting === undefined) return at;
-  const after = quoting.afterValue(at);
-  return typeof after === 'string' ? after : fail(`{{${name}}} ${after.refused}`, after.hint);
-}
-
-/** A section is left out, or repeated: what follows has to mean the same then. */
-function join(quoting: Quoting | undefined, before: Place, after: Place, fail: Fail): Place {
-  if (quoting === undefined || before === after) return before;
-  const joined = quoting.either(before, after);
-  return typeof joined === 'string' ? joined : fail(joined.refused, joined.hint);
 }
 
 function parseTokens(

@@ -8,6 +8,8 @@ export type Names = {
   readonly inside?: Names;
   /** What `{{.}}` is when this is the innermost section; undefined where it cannot be written. */
   readonly itself?: Names;
+  /** A value that is not there is a mistake, not an empty text. */
+  readonly required?: true;
   /** Set for what has no text of its own: `a list`. */
   readonly notText?: string;
 };
@@ -16,16 +18,20 @@ export type Names = {
 export const text: Names = { find: () => undefined, known: [] };
 
 /** A value whose fields are not known before it is there. */
-export const open: Names = {
-  find: () => open,
-  known: [],
-  get inside() {
-    return open;
-  },
-  get itself() {
-    return open;
-  },
-};
+export function open({ required = false } = {}): Names {
+  const names: Names = {
+    find: () => names,
+    known: [],
+    ...(required ? { required } : {}),
+    get inside() {
+      return names;
+    },
+    get itself() {
+      return names;
+    },
+  };
+  return names;
+}
 
 /** A value with fields. */
 export function record(fields: Readonly<Record<string, Names>>): Names {
@@ -43,7 +49,7 @@ export function record(fields: Readonly<Record<string, Names>>): Names {
 
 /** Any number of values, one after another in a section. */
 export function list(of: Names): Names {
-  const inside: Names = { ...(of === text ? { find: () => undefined, known: [], itself: text } : of) };
+  const inside: Names = of === text ? { ...text, itself: text } : of;
   return { find: () => undefined, known: [], inside, notText: 'a list' };
 }
 

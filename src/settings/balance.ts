@@ -5,7 +5,7 @@ import { parseShare } from '../model/share.ts';
 import { declareCommand } from './command.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, type Machine, optional } from './option.ts';
-import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
+import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
 import { addressWord, durationWord, oneOf, pathWord, word } from './words.ts';
 
 /** What an operator sets for a balancer. */
@@ -118,12 +118,7 @@ export const balanceCommand = declareCommand({
       word: durationWord(1000, 86_400_000),
       fallback: '10m',
     }),
-    layout: optional({
-      placeholder: 'LAYOUT',
-      description:
-        'follow a tree made for others, with its own prefix: plain, registrator, skydns, traefik, grpc, or a YAML file',
-      word: pathWord,
-    }),
+    ...layoutOptions,
     guardShare: defaulted({
       placeholder: 'PERCENT',
       description: "hold a service's instances when more than this share is lost at once; 100% never does",

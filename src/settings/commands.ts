@@ -1,6 +1,7 @@
 import { balanceCommand } from './balance.ts';
 import type { AnyCommand } from './command.ts';
 import { demoCommand } from './demo.ts';
+import { filesCommand } from './files.ts';
 import {
   clearCommand,
   drainCommand,
@@ -28,6 +29,7 @@ export const commands: readonly AnyCommand[] = [
   overridesCommand,
   releaseCommand,
   rolesCommand,
+  filesCommand,
   demoCommand,
   completionCommand,
   manCommand,

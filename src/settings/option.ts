@@ -36,8 +36,17 @@ export type Defaulted<T> = Declared & {
 export type Optional<T> = Declared & { readonly kind: 'optional'; readonly word: Word<T> };
 /** `name=value`, any number of them: the flag repeated, the variable with commas, the file with a mapping. */
 export type Pairs<T> = Declared & { readonly kind: 'pairs'; readonly word: Word<readonly [string, T]> };
-/** Any number of values: the flag repeated, the variable with commas, the file with one value or a mapping. */
+/** Any number of values: the flag repeated, the variable with commas, the file with a list, one value or a mapping. */
 export type Listed<T> = Declared & { readonly kind: 'list'; readonly word: Word<T> };
+/** Any number of items that have fields: only the file gives them. */
+export type Items<T> = {
+  readonly kind: 'items';
+  readonly description: string;
+  readonly item: GenericSchema<unknown, T>;
+};
+/** An item, and where it stands: `/etc/pointsman.yaml:3:5: templates[0]`. */
+export type Item<T> = { readonly value: T; readonly where: string; readonly file: string };
+
 /** Must not be seen in a process list, so only a variable gives it. */
 export type Secret = Declared & { readonly kind: 'secret' };
 
@@ -45,7 +54,14 @@ export type Secret = Declared & { readonly kind: 'secret' };
 export type Switch = { readonly kind: 'switch'; readonly description: string };
 
 /** One setting, declared once: parsing, help and the reference all come from it. Its name is its key in the table. */
-export type Option = Defaulted<unknown> | Optional<unknown> | Pairs<unknown> | Listed<unknown> | Secret | Switch;
+export type Option =
+  | Defaulted<unknown>
+  | Optional<unknown>
+  | Pairs<unknown>
+  | Listed<unknown>
+  | Items<unknown>
+  | Secret
+  | Switch;
 
 export type OptionTable = Readonly<Record<string, Option>>;
 
@@ -58,9 +74,11 @@ type ValueOf<O extends Option> =
         ? Readonly<Record<string, T>>
         : O extends Listed<infer T>
           ? readonly T[]
-          : O extends Switch
-            ? boolean
-            : string | undefined;
+          : O extends Items<infer T>
+            ? readonly Item<T>[]
+            : O extends Switch
+              ? boolean
+              : string | undefined;
 
 export type ValuesOf<Table extends OptionTable> = { readonly [Key in keyof Table]: ValueOf<Table[Key]> };
 
@@ -78,12 +96,17 @@ export const defaulted = <T>(
 export const optional = <T>(option: Given<Optional<T>>): Optional<T> => ({ ...option, kind: 'optional' });
 export const pairs = <T>(option: Given<Pairs<T>>): Pairs<T> => ({ ...option, kind: 'pairs' });
 export const list = <T>(option: Given<Listed<T>>): Listed<T> => ({ ...option, kind: 'list' });
+export const items = <T>(option: Given<Items<T>>): Items<T> => ({ ...option, kind: 'items' });
 export const secret = (option: Given<Secret>): Secret => ({ ...option, kind: 'secret' });
 
 export const onOff = (option: Given<Switch>): Switch => ({ ...option, kind: 'switch' });
 
-/** Whether a variable or a field may give it, too. */
-export const isLasting = (option: Option): boolean => option.kind !== 'switch' && option.flagOnly !== true;
+const isOfOneCall = (option: Option): boolean =>
+  option.kind === 'switch' || ('flagOnly' in option && option.flagOnly === true);
+/** Whether a variable may give it. */
+export const hasVariable = (option: Option): boolean => option.kind !== 'items' && !isOfOneCall(option);
+/** Whether the file may give it. */
+export const hasField = (option: Option): boolean => option.kind !== 'secret' && !isOfOneCall(option);
 
 /** `reloadInterval` as its flag (without `--`) and its field in the file: `reload-interval`. */
 export const fieldName = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -2,7 +2,10 @@ import { safeParse } from 'valibot';
 import { Fault } from '../model/fault.ts';
 import {
   fieldName,
-  isLasting,
+  hasField,
+  hasVariable,
+  type Item,
+  type Items,
   type Machine,
   type Option,
   type OptionTable,
@@ -12,14 +15,15 @@ import {
   variableName,
   type Word,
 } from './option.ts';
-import type { FileField, Given, Sources } from './sources.ts';
+import { readItem } from './read-item.ts';
+import type { FileNode, Given, Sources } from './sources.ts';
 
 /** The values, or every problem there is: whoever mends a settings file wants to see them all at once. */
 export type Reading<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly problems: readonly Fault[] };
 
-type Valued = Exclude<Option, Secret | Switch>;
+type Valued = Exclude<Option, Secret | Switch | Items<unknown>>;
 type Found = { readonly values: readonly Given[] } | { readonly problem: Fault } | undefined;
 
 /** Reads a table of options: flag before variable before file before default. */
@@ -38,6 +42,7 @@ export function readOptions<Table extends OptionTable>(
   const read = (key: string, option: Option): unknown => {
     if (option.kind === 'secret') return sources.env[variableName(key)] || undefined;
     if (option.kind === 'switch') return sources.flags.has(fieldName(key));
+    if (option.kind === 'items') return readItems(fieldName(key), option, sources.file, problems);
     const found = find(key, option, sources);
     if (found !== undefined && 'problem' in found) return void problems.push(found.problem);
     const given = found?.values.at(-1);
@@ -69,24 +74,69 @@ function find(key: string, option: Valued, { flags, env, file }: Sources): Found
   const name = fieldName(key);
   const flag = flags.get(name);
   if (flag !== undefined) return { values: flag.map((text) => ({ text, where: `--${name}` })) };
-  if (!isLasting(option)) return undefined;
 
   // An empty variable counts as none: compose files and unit files write `POINTSMAN_ZONE=${ZONE:-}`.
-  const variable = env[variableName(key)];
+  const variable = hasVariable(option) ? env[variableName(key)] : undefined;
   if (variable !== undefined && variable !== '') {
     const texts = option.kind === 'pairs' || option.kind === 'list' ? variable.split(',') : [variable];
     return { values: texts.map((text) => ({ text, where: variableName(key) })) };
   }
 
-  const field = file?.fields.get(name)?.field;
-  return field === undefined ? undefined : valuesOfField(option, field);
+  const field = hasField(option) ? file?.fields.get(name)?.value : undefined;
+  return field === undefined ? undefined : valuesOfField(option, name, field);
 }
 
-function valuesOfField(option: Valued, field: FileField): Found {
+function valuesOfField(option: Valued, name: string, field: FileNode): Found {
   const wantsPairs = option.kind === 'pairs';
-  if (field.kind === 'mapping' && (wantsPairs || option.kind === 'list')) return { values: field.entries };
-  if (field.kind === 'scalar' && !wantsPairs) return { values: [field.given] };
-  const where = field.kind === 'scalar' ? field.given.where : field.where;
+  if (field.kind === 'scalar' && !wantsPairs)
+    return { values: [{ text: field.text, where: `${field.where}: ${name}` }] };
+  if (field.kind === 'mapping' && (wantsPairs || option.kind === 'list')) {
+    return texts(
+      field.entries.map(({ name: entry, where, value }) => ({
+        value,
+        where,
+        name: `${name}.${entry}`,
+        before: `${entry}=`,
+      })),
+    );
+  }
+  if (field.kind === 'list' && option.kind === 'list') {
+    return texts(field.items.map((value, i) => ({ value, where: value.where, name: `${name}[${i}]`, before: '' })));
+  }
   const what = wantsPairs ? 'it must be a mapping of names to values' : `it must be one value: ${option.placeholder}`;
-  return { problem: new Fault('settings', what, { where }) };
+  return { problem: new Fault('settings', what, { where: `${field.where}: ${name}` }) };
+}
+
+type Part = { readonly value: FileNode; readonly where: string; readonly name: string; readonly before: string };
+
+/** The parts of a field as texts, or what is wrong with the first that is none. */
+function texts(parts: readonly Part[]): Found {
+  const values: Given[] = [];
+  for (const { value, where, name, before } of parts) {
+    if (value.kind !== 'scalar') {
+      return { problem: new Fault('settings', 'the value is missing or not a text', { where: `${where}: ${name}` }) };
+    }
+    values.push({ text: before + value.text, where: `${value.where}: ${name}` });
+  }
+  return { values };
+}
+
+function readItems(
+  name: string,
+  option: Items<unknown>,
+  file: Sources['file'],
+  problems: Fault[],
+): readonly Item<unknown>[] {
+  const field = file?.fields.get(name)?.value;
+  if (file === undefined || field === undefined) return [];
+  if (field.kind !== 'list') {
+    problems.push(new Fault('settings', 'it must be a list', { where: `${field.where}: ${name}` }));
+    return [];
+  }
+  return field.items.flatMap((item, i) => {
+    const read = readItem(option.item, item, `${name}[${i}]`);
+    if (read.ok) return [{ value: read.value, where: `${item.where}: ${name}[${i}]`, file: file.path }];
+    problems.push(...read.problems);
+    return [];
+  });
 }

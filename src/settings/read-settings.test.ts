@@ -194,6 +194,7 @@ describe('a mistake is told on one line that names it and what is allowed', () =
     ],
     ['a list', { yaml: 'ttl: [1s]\n' }, 'p.yaml:1:6: ttl: it must be one value: DURATION'],
     ['a mapping', { yaml: 'ttl:\n  a: 1\n' }, 'p.yaml:2:3: ttl: it must be one value: DURATION'],
+    ['a list in a mapping', { yaml: 'meta:\n  a: [1]\n' }, 'p.yaml:2:3: meta.a: the value is missing or not a text'],
     ['no mapping', { yaml: 'meta: a=1\n' }, 'p.yaml:1:7: meta: it must be a mapping of names to values'],
     [
       'nothing in a field',
@@ -289,7 +290,7 @@ test.each([
   ['ttl: "1s', /^p\.yaml:1:\d+: it is not YAML: /],
   ['ttl: 1s\nttl: 2s\n', /^p\.yaml:2:1: it is not YAML: Map keys must be unique$/],
   ['- ttl\n', /^p\.yaml:1:1: it is not a mapping of settings$/],
-  ['meta:\n  a: [1]\n', /^p\.yaml:2:3: meta\.a: the value is missing or not a text$/],
+  ['ttl: &a [*a]\n', /^p\.yaml:1:\d+: it is nested more than 16 deep$/],
   ['[a]: b\n', /^p\.yaml:1:1: a field name must be a word$/],
 ])('a file that is no settings file is refused with its place: %j', (text, line) => {
   expect(() => parseSettingsFile('p.yaml', text)).toThrow(expect.objectContaining({ code: 'settings' }));

@@ -2,7 +2,16 @@ import { Fault } from '../model/fault.ts';
 import type { CommandDeclaration } from './command.ts';
 import { commands } from './commands.ts';
 import { didYouMean } from './nearest.ts';
-import { fieldName, isLasting, type Machine, type Option, type OptionTable, optional, variableName } from './option.ts';
+import {
+  fieldName,
+  hasField,
+  hasVariable,
+  type Machine,
+  type Option,
+  type OptionTable,
+  optional,
+  variableName,
+} from './option.ts';
 import { type Reading, readOptions } from './read-options.ts';
 import type { SettingsFile, Sources } from './sources.ts';
 import { pathWord } from './words.ts';
@@ -40,10 +49,8 @@ export function readSettings<Table extends OptionTable, Settings>(
 }
 
 // A variable or a field of another command is no mistake: one environment or file may serve several.
-const lastingOptions = (): [string, Option][] =>
-  [configOption, ...commands.map(({ options }) => options)]
-    .flatMap((table: OptionTable) => Object.entries(table))
-    .filter(([, option]) => isLasting(option));
+const allOptions = (): [string, Option][] =>
+  [configOption, ...commands.map(({ options }) => options)].flatMap((table: OptionTable) => Object.entries(table));
 
 /**
  * Variables that Kubernetes and Docker links put into every container beside a service that is named `pointsman` or
@@ -52,7 +59,7 @@ const lastingOptions = (): [string, Option][] =>
 const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$/;
 
 function strangeVariables(env: Sources['env']): Fault[] {
-  const known = lastingOptions().map(([key]) => variableName(key));
+  const known = allOptions().flatMap(([key, option]) => (hasVariable(option) ? [variableName(key)] : []));
   return Object.keys(env)
     .filter((name) => name.startsWith('POINTSMAN_') && !known.includes(name) && !serviceLink.test(name))
     .map((name) => {
@@ -65,9 +72,9 @@ function strangeVariables(env: Sources['env']): Fault[] {
 }
 
 function strangeFields(file: SettingsFile): Fault[] {
-  const options = lastingOptions().filter(([key]) => key !== 'config');
+  const options = allOptions().filter(([key]) => key !== 'config');
   const secrets = new Map(options.flatMap(([key, { kind }]) => (kind === 'secret' ? [[fieldName(key), key]] : [])));
-  const known = [...new Set(options.map(([key]) => fieldName(key)))].filter((name) => !secrets.has(name));
+  const known = [...new Set(options.flatMap(([key, option]) => (hasField(option) ? [fieldName(key)] : [])))];
   return [...file.fields]
     .filter(([name]) => !known.includes(name))
     .map(([name, { where }]) => {

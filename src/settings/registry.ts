@@ -101,6 +101,16 @@ export const registryOptions = {
   etcdKey: optional({ placeholder: 'FILE', description: "PEM file of the client certificate's key", word: pathWord }),
 };
 
+/** The option of each command that can follow a tree that was not made for pointsman. */
+export const layoutOptions = {
+  layout: optional({
+    placeholder: 'LAYOUT',
+    description:
+      'follow a tree made for others, with its own prefix: plain, registrator, skydns, traefik, grpc, or a YAML file',
+    word: pathWord,
+  }),
+};
+
 /** Joins the registry's options, or says which of them do not go together. */
 export function registrySettings(values: ValuesOf<typeof registryOptions>): RegistrySettings | Fault {
   const location = values.registry;

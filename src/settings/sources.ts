@@ -1,17 +1,23 @@
 /** A setting's text, and where it stood, for messages: `--ttl`, `POINTSMAN_TTL`, `/etc/pointsman.yaml:3:6: ttl`. */
 export type Given = { readonly text: string; readonly where: string };
 
-/** A field of the file. Everything is kept as the text that was written: `010` and `no` mean what the setting makes of them. */
-export type FileField =
-  | { readonly kind: 'scalar'; readonly given: Given }
-  /** Each entry as `name=value`. */
-  | { readonly kind: 'mapping'; readonly where: string; readonly entries: readonly Given[] }
-  | { readonly kind: 'list'; readonly where: string };
+/**
+ * A value of the file, and where it stands: `/etc/pointsman.yaml:3:6`. Everything is kept as the text that was written:
+ * `010` and `no` mean what the setting makes of them.
+ */
+export type FileNode =
+  | { readonly kind: 'scalar'; readonly where: string; readonly text: string }
+  | { readonly kind: 'list'; readonly where: string; readonly items: readonly FileNode[] }
+  | { readonly kind: 'mapping'; readonly where: string; readonly entries: readonly FileEntry[] }
+  | { readonly kind: 'nothing'; readonly where: string };
+
+/** `where` is that of the name. */
+export type FileEntry = { readonly name: string; readonly where: string; readonly value: FileNode };
 
 export type SettingsFile = {
   readonly path: string;
   /** By field name. */
-  readonly fields: ReadonlyMap<string, { readonly where: string; readonly field: FileField }>;
+  readonly fields: ReadonlyMap<string, FileEntry>;
 };
 
 /** Where settings come from; what stands first in this list wins. */

@@ -1,4 +1,4 @@
-import { check, type GenericSchema, pipe, rawTransform, string } from 'valibot';
+import { check, type GenericSchema, pipe, rawTransform, string, unknown } from 'valibot';
 import { type Address, parseAddress } from '../model/address.ts';
 import { formatDuration, parseDuration } from '../model/duration.ts';
 import { parseLabel } from '../model/instance.ts';
@@ -9,8 +9,17 @@ import type { Word } from './option.ts';
 
 /** Makes a word of one of the model's parsers, so that a setting and a registry key are judged alike. */
 export function word<T>(parse: (text: string) => Parsed<T>): Word<T> {
+  return parsing(string(), parse);
+}
+
+/** The same for a field of a listed item, which may be a list or a mapping. */
+export function fieldWord<T>(parse: (value: unknown) => Parsed<T>): GenericSchema<unknown, T> {
+  return parsing(unknown(), parse);
+}
+
+function parsing<In, T>(schema: GenericSchema<In, In>, parse: (value: In) => Parsed<T>): GenericSchema<In, T> {
   return pipe(
-    string(),
+    schema,
     rawTransform(({ dataset, addIssue, NEVER }) => {
       const parsed = parse(dataset.value);
       if (parsed.ok) return parsed.value;

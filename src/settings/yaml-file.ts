@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { isAlias, isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import { describe, Fault } from '../model/fault.ts';
-import type { FileField, Given, SettingsFile } from './sources.ts';
+import type { FileEntry, FileNode, SettingsFile } from './sources.ts';
+
+/** Levels of lists and mappings; no setting has more than four. */
+const deepest = 16;
 
 /** Reads a settings file. Rejects with a Fault naming `file:line:column`. */
 export async function readYamlFile(path: string): Promise<SettingsFile> {
@@ -32,41 +35,24 @@ export function parseSettingsFile(path: string, text: string): SettingsFile {
   if (root === null) return { path, fields: new Map() };
   if (!isMap(root)) throw new Fault('settings', 'it is not a mapping of settings', { where: place(root) });
 
-  const resolved = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
-  const scalar = (node: unknown, where: string): Given | undefined => {
-    const value = resolved(node);
-    return isScalar(value) && typeof value.value === 'string' ? { text: value.value, where } : undefined;
-  };
-  const readName = ({ key }: Pair): string => {
-    const name = scalar(key, '')?.text;
-    if (name === undefined) throw new Fault('settings', 'a field name must be a word', { where: place(key) });
-    return name;
-  };
-  const readField = (name: string, { key, value }: Pair): FileField => {
-    const where = `${place(value ?? key)}: ${name}`;
-    const node = resolved(value);
-    if (isMap(node)) {
-      const entries = node.items.map((pair) => {
-        const entry = readName(pair);
-        const given = scalar(pair.value, `${place(pair.value ?? pair.key)}: ${name}.${entry}`);
-        if (given === undefined) {
-          throw new Fault('settings', 'the value is missing or not a text', {
-            where: `${place(pair.key)}: ${name}.${entry}`,
-          });
-        }
-        return { ...given, text: `${entry}=${given.text}` };
-      });
-      return { kind: 'mapping', where, entries };
+  const read = (node: unknown, where: string, depth: number): FileNode => {
+    // An alias can stand within what it names.
+    if (depth > deepest) throw new Fault('settings', `it is nested more than ${deepest} deep`, { where });
+    const value = isAlias(node) ? node.resolve(document) : node;
+    if (isMap(value)) return { kind: 'mapping', where, entries: value.items.map((pair) => readEntry(pair, depth)) };
+    if (isSeq(value)) {
+      return { kind: 'list', where, items: value.items.map((item) => read(item, place(item), depth + 1)) };
     }
-    const given = scalar(node, where);
-    return given === undefined ? { kind: 'list', where } : { kind: 'scalar', given };
+    if (isScalar(value) && typeof value.value === 'string') return { kind: 'scalar', where, text: value.value };
+    return { kind: 'nothing', where };
   };
-  const fields = new Map(
-    root.items.map((pair) => {
-      const name = readName(pair);
-      return [name, { where: place(pair.key), field: readField(name, pair) }] as const;
-    }),
-  );
+  const readEntry = ({ key, value }: Pair, depth: number): FileEntry => {
+    const where = place(key);
+    const name = read(key, where, depth + 1);
+    if (name.kind !== 'scalar') throw new Fault('settings', 'a field name must be a word', { where });
+    return { name: name.text, where, value: read(value, place(value ?? key), depth + 1) };
+  };
+  const fields = new Map(root.items.map((pair) => readEntry(pair, 0)).map((entry) => [entry.name, entry] as const));
   return { path, fields };
 }
 

@@ -25,13 +25,13 @@ export function flagsOf({ options }: AnyCommand): readonly Flag[] {
   const own = Object.entries(options);
   const all = own.length === 0 ? [] : [...own, ...Object.entries(configOption)];
   return all.flatMap(([key, option]) =>
-    option.kind === 'secret'
+    option.kind === 'secret' || option.kind === 'items'
       ? []
       : [{ name: `--${fieldName(key)}`, description: option.description, value: valueTaken(option), option, key }],
   );
 }
 
-function valueTaken(option: Exclude<Option, { kind: 'secret' }>): Value | undefined {
+function valueTaken(option: Exclude<Option, { kind: 'secret' | 'items' }>): Value | undefined {
   if (option.kind === 'switch') return undefined;
   const { placeholder, choices = [] } = option;
   if (choices.length > 0) return { placeholder, kind: 'choice', choices };

@@ -1,5 +1,5 @@
 import { type AnyCommand, operandsOf } from '../../settings/command.ts';
-import { isLasting, variableName } from '../../settings/option.ts';
+import { hasVariable, variableName } from '../../settings/option.ts';
 import { type Flag, flagsOf } from './flags.ts';
 
 /** pointsman(1), in the man macros that groff and mandoc both read. */
@@ -68,7 +68,7 @@ function commandSection(command: AnyCommand): readonly string[] {
 function asides({ option, key }: Flag): string {
   const notes = [
     ...(option.kind === 'defaulted' ? [`Default: ${escaped(option.fallback.text)}.`] : []),
-    ...(isLasting(option) ? [`(\\fB${variableName(key)}\\fR)`] : []),
+    ...(hasVariable(option) ? [`(\\fB${variableName(key)}\\fR)`] : []),
   ];
   return notes.map((note) => `\n${note}`).join('');
 }

@@ -1,0 +1,60 @@
+import { Fault } from '../model/fault.ts';
+import { quote } from '../model/parsed.ts';
+import { follow, type Trail } from '../render/quoting.ts';
+import { safeText } from '../render/safe-text.ts';
+import type { EscapeName } from '../settings/file-declaration.ts';
+import { jsonQuoting } from './json-quoting.ts';
+import { shellQuoting } from './shell-quoting.ts';
+
+export type Value = string | number | boolean;
+
+/** How a value becomes text of a file. */
+export type Escape = {
+  /** Throws Fault `template` for a value that must not go in. */
+  readonly write: (value: Value) => string;
+  /** What stands for a value that may be left out, and is. */
+  readonly absent: string;
+  /** Set where a value brings its own quotes, so that it cannot stand just anywhere. */
+  readonly trail?: () => Trail;
+};
+
+/** Lets a value through unchanged if all its characters are allowed. */
+const allowing =
+  (allowed: RegExp, where: string, list: string) =>
+  (value: Value): string => {
+    const text = String(value);
+    if (allowed.test(text)) return text;
+    throw new Fault('template', `the value ${quote(text)} is not safe in ${where}`, { hint: `allowed are ${list}` });
+  };
+
+// In nginx.conf a space, `;`, `{`, `}` or `#` ends a word, quotes and `\` change the meaning of what follows, and `$`
+// begins a variable. The rest stands for itself, and is what URLs and the regular expressions of locations are made of.
+const nginxWord = /^[A-Za-z0-9._:/[\]@+,*=~%?&!^()|<>-]*$/;
+// C0, DEL and C1, and the two line ends that only Unicode knows.
+const oneLine = /^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$/;
+
+/** Each way to write a value, by the name that `escape` gives it. */
+export const escapes: Readonly<Record<EscapeName, Escape>> = {
+  // What is safe in a haproxy.cfg is safe in nearly any configuration: it takes no quotes, and ends no word.
+  word: { write: safeText, absent: '' },
+  haproxy: { write: safeText, absent: '' },
+  nginx: {
+    write: allowing(nginxWord, 'an nginx.conf', 'A-Z a-z 0-9 . _ : / [ ] @ + , * = ~ % ? & ! ^ ( ) | < > -'),
+    absent: '',
+  },
+  line: { write: allowing(oneLine, 'one line', 'all but control characters and line ends'), absent: '' },
+  json: { write: (value) => JSON.stringify(value), absent: 'null', trail: () => follow(jsonQuoting) },
+  shell: { write: shellWord, absent: "''", trail: () => follow(shellQuoting) },
+  none: { write: String, absent: '' },
+};
+
+/** One word for `sh`: in single quotes nothing has a meaning, and a single quote is written outside of them. */
+function shellWord(value: Value): string {
+  const text = String(value);
+  if (text.includes('\0')) {
+    throw new Fault('template', `the value ${quote(text)} cannot stand in a shell script`, {
+      hint: 'no word there can have a NUL',
+    });
+  }
+  return /^[A-Za-z0-9._/@+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}

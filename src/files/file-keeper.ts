@@ -1,0 +1,127 @@
+import type { Logger } from 'pino';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Fault } from '../model/fault.ts';
+import type { Follower, Registry, RegistryEvent } from '../registry/registry.ts';
+import { type FileResult, FileRounds, type FileStatus } from './file-rounds.ts';
+import { foreignRange } from './key-fold.ts';
+import { foreignPaths, Knowledge, needsOwnTree } from './knowledge.ts';
+import { loadTemplateOf, type PreparedFile } from './prepare-files.ts';
+import { runCommand } from './run-command.ts';
+import { reloadTemplates } from './template-reload.ts';
+
+export type FileKeeperParts = {
+  readonly files: readonly PreparedFile[];
+  /** What templates see as `env`, and what commands are started with. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Opens a registry whose root is that of all keys; asked only if a file is made of a foreign tree. */
+  readonly openForeign: () => Promise<Registry>;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  readonly onResult?: (dest: string, result: FileResult) => void;
+  /** Another template is in use, which may be made of something else. */
+  readonly onTemplate?: () => void;
+};
+
+/** Keeps files true to the registry until it is closed. Pointsman's own tree is told to it by `offer` and `serve`. */
+export class FileKeeper {
+  readonly knowledge: Knowledge;
+  readonly #parts: FileKeeperParts;
+  readonly #rounds: FileRounds;
+  readonly #ending = new AbortController();
+  #followers: readonly Follower[] = [];
+  #foreign: Registry | undefined;
+  #keeping = false;
+  #endReload: (() => Promise<void>) | undefined;
+
+  constructor(parts: FileKeeperParts) {
+    this.#parts = parts;
+    const { files, env, logger, now, onResult } = parts;
+    this.knowledge = new Knowledge(this.#foreignPaths, env);
+    const { signal } = this.#ending;
+    this.#rounds = new FileRounds({
+      ...{ files, knowledge: this.knowledge, logger, now },
+      ...(onResult === undefined ? {} : { onResult }),
+      run: (command, timeoutMs) => runCommand(command, { timeoutMs, env, signal }),
+    });
+  }
+
+  get #foreignPaths(): readonly string[] {
+    return foreignPaths(this.#parts.files.map(({ job }) => job.keys));
+  }
+
+  status(): readonly FileStatus[] {
+    return this.#rounds.status();
+  }
+
+  /** Whether all that the files are made of was read. */
+  get complete(): boolean {
+    return this.#rounds.needs().every((needs) => this.knowledge.stateOf(needs) !== undefined);
+  }
+
+  /** Whether a file is made of services, or of keys in pointsman's own tree. */
+  get needsOwnTree(): boolean {
+    return this.#rounds.needs().some(needsOwnTree);
+  }
+
+  /** Begins to follow the foreign trees. `onEvent` is told of each event after it was taken. */
+  async follow(onEvent: (event: RegistryEvent) => void = () => undefined): Promise<void> {
+    const paths = this.#foreignPaths;
+    if (paths.length === 0) return;
+    const registry = await this.#parts.openForeign();
+    this.#foreign = registry;
+    this.#followers = paths.map((path) =>
+      registry.follow((event) => {
+        this.knowledge.offerForeign(path, event);
+        this.#look();
+        onEvent(event);
+      }, foreignRange(path)),
+    );
+  }
+
+  /** Takes what a follower of pointsman's own tree was told. */
+  offer(event: RegistryEvent): void {
+    this.knowledge.offer(event);
+    this.#look();
+  }
+
+  /** Takes what is served now. */
+  serve(catalog: Catalog): void {
+    this.knowledge.serve(catalog);
+    this.#look();
+  }
+
+  /** From now on makes files whenever they are due, and reads their templates again when these change. */
+  keep(): void {
+    const { files, logger } = this.#parts;
+    this.#keeping = true;
+    this.#endReload = reloadTemplates({
+      ...{ files, logger, load: loadTemplateOf },
+      onTemplate: (job, template) => {
+        logger.info({ event: 'template-changed', dest: job.dest, src: job.src }, `${job.src} is read again`);
+        this.#rounds.useTemplate(job.dest, template);
+        this.#parts.onTemplate?.();
+      },
+      onRefused: (job, fault) => this.#rounds.refuseTemplate(job.dest, fault),
+    });
+    this.#look();
+  }
+
+  /** Makes every file once, and gives what went wrong. */
+  once(): Promise<readonly Fault[]> {
+    return this.#rounds.once();
+  }
+
+  /** Ends after the command that runs, which may be cut short. */
+  async close(): Promise<void> {
+    this.#keeping = false;
+    this.#ending.abort();
+    await Promise.all([this.#endReload?.(), ...this.#followers.map((follower) => follower.close())]);
+    await this.#rounds.stop();
+    await this.#foreign?.close();
+  }
+
+  #look(): void {
+    if (this.#keeping) this.#rounds.look();
+  }
+}

@@ -1,0 +1,106 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, Fault } from '../model/fault.ts';
+import { compileMustache, includedPartials, type Source, type Tag } from '../render/mustache.ts';
+import type { EscapeName } from '../settings/file-declaration.ts';
+import { escapes, type Value } from './escape.ts';
+import { isKeyNode, valueOfNode } from './key-tree.ts';
+import { type FileView, fileNames } from './view.ts';
+
+/** A template that parsed, with all that it includes. */
+export type FileTemplate = {
+  /** The files it was made of, for those who watch them. */
+  readonly sources: readonly Source[];
+  /** What of the view it uses: a change of the rest cannot change what it makes. */
+  readonly uses: ReadonlySet<string>;
+  /** Throws Fault `template` naming `file:line:column`. */
+  readonly render: (view: FileView) => string;
+};
+
+const partialName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
+
+/**
+ * Reads a template and the partials that it includes, which stand in its folder as `<name>.mustache`. Rejects with Fault
+ * `template` naming `file:line:column`.
+ */
+export async function loadFileTemplate(
+  file: string,
+  how: EscapeName,
+  toMustache: (source: Source) => string = ({ text }) => text,
+): Promise<FileTemplate> {
+  const own = { file, text: await read(file) };
+  const source = { file, text: toMustache(own) };
+  const partials = new Map<string, Source>();
+  const pathOf = (name: string) => join(dirname(file), `${name}.mustache`);
+  const including = [source];
+  for (const from of including) {
+    for (const name of includedPartials(from)) {
+      if (partials.has(name) || !partialName.test(name)) continue;
+      const partial = await readIfThere(pathOf(name));
+      if (partial === undefined) continue;
+      partials.set(name, partial);
+      including.push(partial);
+    }
+  }
+  const compiled = compile(source, how, (name) => partials.get(name), pathOf);
+  return { ...compiled, sources: [own, ...partials.values()] };
+}
+
+function compile(
+  source: Source,
+  how: EscapeName,
+  find: (name: string) => Source | undefined,
+  pathOf: (name: string) => string,
+): Pick<FileTemplate, 'uses' | 'render'> {
+  const { write, absent, trail } = escapes[how];
+  const { tags, roots, render } = compileMustache(source, {
+    names: fileNames,
+    partial: (name) => {
+      if (!partialName.test(name)) return { reason: 'it is not a name: A-Z a-z 0-9 . _ -' };
+      return find(name) ?? { reason: `there is no ${pathOf(name)}` };
+    },
+    escape: (found, tag) => {
+      const value = valueFound(found, tag);
+      return value === undefined ? absent : write(value);
+    },
+    ...(trail === undefined ? {} : { trail }),
+  });
+  const bare = tags.find((tag) => tag.bare);
+  if (bare !== undefined && how !== 'none') {
+    throw new Fault('template', `{{{${bare.name}}}} would go in unchecked`, {
+      where: bare.where,
+      hint: `write {{${bare.name}}}; or escape: none, if nobody who writes to the registry can do harm`,
+    });
+  }
+  return { uses: roots, render };
+}
+
+/** What a tag found, as a value that can be written; undefined for what may be left out. Throws Fault `template`. */
+function valueFound(found: unknown, { name, required }: Tag): Value | undefined {
+  if (typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean') return found;
+  if (isKeyNode(found)) {
+    const value = valueOfNode(found);
+    if (value !== undefined) return value;
+    throw new Fault('template', `{{${name}}} has no value: it is a folder of keys`);
+  }
+  if (found !== undefined && found !== null) throw new Fault('template', `{{${name}}} is not a text but has parts`);
+  if (!required) return undefined;
+  throw new Fault('template', `{{${name}}} is not there`, {
+    hint: `if it may be left out: {{#${name}}}…{{/${name}}}`,
+  });
+}
+
+async function read(path: string): Promise<string> {
+  const source = await readIfThere(path);
+  if (source === undefined) throw new Fault('template', 'there is no such file', { where: path });
+  return source.text;
+}
+
+async function readIfThere(path: string): Promise<Source | undefined> {
+  try {
+    return { file: path, text: await readFile(path, 'utf8') };
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    throw new Fault('template', `it cannot be read: ${describe(cause)}`, { where: path, cause });
+  }
+}

@@ -1,0 +1,96 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import type { RegistryEvent } from '../registry/registry.ts';
+import type { KeySelection } from '../settings/file-declaration.ts';
+import { bare } from './bare.ts';
+import { foreignKeys, KeyFold, ownKeys } from './key-fold.ts';
+import { type KeyNode, keyTree } from './key-tree.ts';
+import { type FileView, servicesViewer } from './view.ts';
+
+/** What of the registry a file is made of. */
+export type Needs = { readonly uses: ReadonlySet<string>; readonly keys: KeySelection };
+
+/**
+ * What is known of the registry, for all files: the catalog, the free values under `keys/`, and parts of foreign trees.
+ * Nothing is made of it before all that a file needs was read: silence is not absence.
+ */
+export class Knowledge {
+  readonly #services = servicesViewer();
+  readonly #own = new KeyFold(ownKeys);
+  readonly #foreign = new Map<string, KeyFold>();
+  readonly #trees = new Map<string, { readonly versions: string; readonly tree: KeyNode }>();
+  readonly #env: FileView['env'];
+  #catalog: Catalog | undefined;
+
+  constructor(foreign: Iterable<string>, env: Readonly<Record<string, string | undefined>>) {
+    for (const path of foreign) this.#foreign.set(path, new KeyFold(foreignKeys(path)));
+    this.#env = bare(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+  }
+
+  /** Takes what a follower of pointsman's tree was told. */
+  offer(event: RegistryEvent): void {
+    this.#own.offer(event);
+  }
+
+  /** Takes what is served now. */
+  serve(catalog: Catalog): void {
+    this.#catalog = catalog;
+  }
+
+  /** Takes what a follower of a foreign tree was told; keys are those of its root. */
+  offerForeign(path: string, event: RegistryEvent): void {
+    this.#foreign.get(path)?.offer(event);
+  }
+
+  /** What a file is made of, for comparing: equal ones make equal files. Undefined as long as not all of it is known. */
+  stateOf({ uses, keys }: Needs): readonly unknown[] | undefined {
+    const folds = uses.has('keys') ? this.#foldsOf(keys) : [];
+    const catalog = usesServices(uses) ? this.#catalog : undefined;
+    // A catalog may come from disk; only a snapshot of the registry makes it what the registry says.
+    if (usesServices(uses) && (catalog === undefined || this.#own.version === 0)) return undefined;
+    if (folds.some(({ version }) => version === 0)) return undefined;
+    return [catalog?.services, ...folds.map(({ version }) => version)];
+  }
+
+  view({ uses, keys }: Needs): FileView {
+    const none = { services: [], service: {} };
+    return {
+      ...(usesServices(uses) && this.#catalog !== undefined ? this.#services(this.#catalog) : none),
+      keys: uses.has('keys') ? this.#treeOf(keys) : keyTree([]),
+      env: this.#env,
+    };
+  }
+
+  #foldsOf(keys: KeySelection): readonly KeyFold[] {
+    if (keys.kind === 'own') return [this.#own];
+    return foreignPathsOf(keys).flatMap((path) => this.#foreign.get(path) ?? []);
+  }
+
+  #treeOf(keys: KeySelection): KeyNode {
+    const folds = this.#foldsOf(keys);
+    const name = keys.kind === 'own' ? '' : JSON.stringify([keys.prefix, ...keys.paths]);
+    const versions = folds.map(({ version }) => version).join();
+    const known = this.#trees.get(name);
+    if (known?.versions === versions) return known.tree;
+    // A foreign key begins with a slash, and the prefix has none at its end. What is the prefix has no name below it.
+    const skip = keys.kind === 'own' ? 0 : keys.prefix.length + 1;
+    const entries = folds.flatMap(({ values }) => [...values].map(([key, value]) => [key.slice(skip), value] as const));
+    const tree = keyTree(entries.filter(([key]) => key !== ''));
+    this.#trees.set(name, { versions, tree });
+    return tree;
+  }
+}
+
+const usesServices = (uses: Needs['uses']): boolean => uses.has('services') || uses.has('service');
+
+/** Whether it is made of services, or of keys in pointsman's own tree. */
+export const needsOwnTree = ({ uses, keys }: Needs): boolean =>
+  usesServices(uses) || (uses.has('keys') && keys.kind === 'own');
+
+/** The keys of foreign trees that files are made of, each by its whole name, none within another. */
+export function foreignPaths(selections: Iterable<KeySelection>): readonly string[] {
+  const paths = new Set([...selections].flatMap((keys) => (keys.kind === 'own' ? [] : foreignPathsOf(keys))));
+  return [...paths].sort();
+}
+
+const foreignPathsOf = ({ prefix, paths }: Extract<KeySelection, { kind: 'foreign' }>): readonly string[] =>
+  paths.map((path) => prefix + path);

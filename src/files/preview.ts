@@ -1,0 +1,38 @@
+import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
+import { Fault } from '../model/fault.ts';
+import type { Knowledge } from './knowledge.ts';
+import { readDestination } from './place-file.ts';
+import type { PreparedFile } from './prepare-files.ts';
+
+/** What making a file would change; undefined in `before` is a file that is not there. */
+export type Preview = {
+  readonly dest: string;
+  readonly before: string | undefined;
+  readonly after: string;
+};
+
+/** What would be written, with nothing written and no command run; a Fault for each file that cannot be made. */
+export async function previewFiles(
+  files: readonly PreparedFile[],
+  knowledge: Knowledge,
+): Promise<readonly (Preview | Fault)[]> {
+  return Promise.all(
+    files.map(async ({ job, template }) => {
+      try {
+        const after = template.render(knowledge.view({ uses: template.uses, keys: job.keys }));
+        return { dest: job.dest, before: await readDestination(job.dest), after };
+      } catch (error) {
+        if (error instanceof Fault) return error;
+        throw error;
+      }
+    }),
+  );
+}
+
+/** The change as `diff -u` writes it; empty when there is none. */
+export function unifiedDiff({ dest, before, after }: Preview): string {
+  if (before === after) return '';
+  const headerOptions = FILE_HEADERS_ONLY;
+  const from = before === undefined ? '/dev/null' : dest;
+  return createTwoFilesPatch(from, dest, before ?? '', after, undefined, undefined, { context: 3, headerOptions });
+}

@@ -1,0 +1,141 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { Fault } from '../model/fault.ts';
+import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '../registry/registry.ts';
+import type { FileDeclaration } from '../settings/file-declaration.ts';
+import { FileKeeper } from './file-keeper.ts';
+import { prepareFiles } from './prepare-files.ts';
+import { type Preview, previewFiles, unifiedDiff } from './preview.ts';
+
+export type RunFilesParts = {
+  /** `watch` goes on until `signal` aborts; the others end by themselves, `dry-run` and `diff` without writing. */
+  readonly mode: 'watch' | 'once' | 'dry-run' | 'diff';
+  /** Opens pointsman's own tree; asked only if a file is made of it. */
+  readonly openOwn: () => Promise<Registry>;
+  /** Opens a registry whose root is that of all keys. */
+  readonly openForeign: () => Promise<Registry>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** Takes text for standard output. */
+  readonly print: (text: string) => void;
+};
+
+/** How long the registry may take to say what it holds before a call that ends by itself gives up, in ms. */
+const firstReadMs = 10_000;
+
+/** Makes files without a balancer. Rejects with a Fault, or an AggregateError of them, for what cannot be made. */
+export async function runFiles(declarations: readonly FileDeclaration[], parts: RunFilesParts): Promise<void> {
+  const { mode, env, logger, signal, now, openForeign } = parts;
+  const files = await prepareFiles(declarations);
+  const keeper = new FileKeeper({ files, env, openForeign, logger, now, onTemplate: () => void own.openIfNeeded() });
+  const own = new OwnTree(parts, keeper);
+  try {
+    await Promise.all([own.openIfNeeded(), keeper.follow((event) => own.hear(event))]);
+    if (mode === 'watch') {
+      keeper.keep();
+      logger.info({ event: 'files-kept', files: files.map(({ job }) => job.dest) }, `keeping ${files.length} files`);
+      await aborted(signal);
+      logger.info({ event: 'stopping' }, 'stopping');
+      return;
+    }
+    await complete(keeper, own, signal);
+    if (mode === 'once') raise(await keeper.once());
+    else show(await previewFiles(files, keeper.knowledge), mode, parts.print);
+  } finally {
+    await keeper.close();
+    await own.close();
+  }
+}
+
+/** Follows pointsman's own tree once something is made of it, and tells the keeper. */
+class OwnTree {
+  readonly #parts: RunFilesParts;
+  readonly #keeper: FileKeeper;
+  #catalog: Catalog = emptyCatalog;
+  #opening: Promise<{ readonly registry: Registry; readonly follower: Follower }> | undefined;
+  /** Why the registry does not answer; undefined while it does. */
+  trouble: string | undefined;
+
+  constructor(parts: RunFilesParts, keeper: FileKeeper) {
+    this.#parts = parts;
+    this.#keeper = keeper;
+  }
+
+  async openIfNeeded(): Promise<void> {
+    if (!this.#keeper.needsOwnTree) return;
+    this.#opening ??= this.#parts.openOwn().then((registry) => ({
+      registry,
+      follower: registry.follow((event) => this.#take(event), catalogKeys),
+    }));
+    await this.#opening;
+  }
+
+  /** Logs what a follower says about its connection. */
+  hear(event: RegistryEvent): void {
+    const { logger } = this.#parts;
+    if (event.kind === 'connected') {
+      this.trouble = undefined;
+      logger.info({ event: 'registry-connected', member: event.member }, 'following the registry');
+    } else if (event.kind === 'disconnected') {
+      this.trouble = event.reason;
+      logger.warn(
+        { event: 'registry-disconnected', reason: event.reason },
+        'registry lost; the files stay as they are',
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    const opened = await this.#opening;
+    await opened?.follower.close();
+    await opened?.registry.close();
+  }
+
+  #take(event: RegistryEvent): void {
+    this.hear(event);
+    const { catalog, rejections } = foldEvent(this.#catalog, event);
+    this.#catalog = catalog;
+    for (const rejection of rejections) {
+      const { key, reason, revision } = rejection;
+      this.#parts.logger.warn({ event: 'entry-rejected', key, reason, revision: String(revision) }, 'entry left out');
+    }
+    this.#keeper.serve(catalog);
+    this.#keeper.offer(event);
+  }
+}
+
+/** Waits until the registry said all that the files are made of. Rejects with Fault `registry-unreachable`. */
+async function complete(keeper: FileKeeper, own: OwnTree, signal: AbortSignal): Promise<void> {
+  for (const deadline = performance.now() + firstReadMs; !keeper.complete; ) {
+    if (signal.aborted || performance.now() > deadline) {
+      const reason = own.trouble ?? `it did not say what it holds within ${firstReadMs} ms`;
+      throw new Fault('registry-unreachable', `nothing was made: ${reason}`, { where: '--registry' });
+    }
+    await pause(10);
+  }
+}
+
+function show(previews: readonly (Preview | Fault)[], mode: 'dry-run' | 'diff', print: (text: string) => void): void {
+  for (const preview of previews) {
+    if (preview instanceof Fault) continue;
+    const { dest, before, after } = preview;
+    if (mode === 'diff') print(unifiedDiff(preview));
+    else print(`${before === after ? 'unchanged' : before === undefined ? 'would make' : 'would change'} ${dest}\n`);
+  }
+  raise(previews.filter((preview) => preview instanceof Fault));
+}
+
+function raise(faults: readonly Fault[]): void {
+  if (faults.length > 0) throw new AggregateError(faults);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

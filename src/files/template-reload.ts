@@ -1,0 +1,54 @@
+import { dirname } from 'node:path';
+import type { Logger } from 'pino';
+import { describe, Fault } from '../model/fault.ts';
+import type { FileTemplate } from './file-template.ts';
+import { watchFolders } from './folder-watch.ts';
+import type { FileJob } from './place-file.ts';
+
+export type TemplateReloadParts = {
+  readonly files: readonly { readonly job: FileJob; readonly template: FileTemplate }[];
+  readonly load: (job: FileJob) => Promise<FileTemplate>;
+  readonly onTemplate: (job: FileJob, template: FileTemplate) => void;
+  readonly onRefused: (job: FileJob, fault: Fault) => void;
+  readonly logger: Logger;
+};
+
+/** Reads templates again when they, or partials in their folder, change; one that is broken is refused. */
+export function reloadTemplates({
+  files,
+  load,
+  onTemplate,
+  onRefused,
+  logger,
+}: TemplateReloadParts): () => Promise<void> {
+  const inUse = new Map(files.map(({ job, template }) => [job.dest, template]));
+  let closed = false;
+  const reload = async (job: FileJob) => {
+    try {
+      const template = await load(job);
+      const before = inUse.get(job.dest);
+      if (closed || (before !== undefined && sameTexts(before, template))) return;
+      inUse.set(job.dest, template);
+      onTemplate(job, template);
+    } catch (error) {
+      if (closed) return;
+      onRefused(
+        job,
+        error instanceof Fault ? error : new Fault('template', describe(error), { where: job.src, cause: error }),
+      );
+    }
+  };
+  const close = watchFolders({
+    folders: [...new Set(files.map(({ job }) => dirname(job.src)))],
+    onChange: () => void Promise.all(files.map(({ job }) => reload(job))),
+    onError: (error) => logger.warn({ event: 'template-watch', reason: describe(error) }, 'templates are not watched'),
+  });
+  return async () => {
+    closed = true;
+    await close();
+  };
+}
+
+function sameTexts({ sources: a }: FileTemplate, { sources: b }: FileTemplate): boolean {
+  return a.length === b.length && a.every(({ file, text }, i) => b[i]?.file === file && b[i].text === text);
+}

@@ -1,0 +1,153 @@
+import type { Catalog, Service } from '../catalog/catalog.ts';
+import { formatAddress } from '../model/address.ts';
+import type { Instance } from '../model/instance.ts';
+import { list, type Names, open, record, text } from '../render/names.ts';
+import { bare, bareJson } from './bare.ts';
+import { type KeyNode, keyNames, withEnds } from './key-tree.ts';
+
+/** What the template of any file sees. docs/files.md describes it; fields are added, and none changes its meaning. */
+export type FileView = {
+  /** Sorted by name. */
+  readonly services: readonly ServiceView[];
+  /** The same by name. */
+  readonly service: Readonly<Record<string, ServiceView>>;
+  readonly keys: KeyNode;
+  /** The variables that pointsman was started with, without its own. */
+  readonly env: Readonly<Record<string, string>>;
+};
+
+type Ends = { readonly first: boolean; readonly last: boolean };
+
+type ServiceView = {
+  readonly name: string;
+  readonly mode: 'http' | 'tcp';
+  readonly http: boolean;
+  readonly tcp: boolean;
+  /** A `tcp` service's own port. */
+  readonly port: number | undefined;
+  /** Where it is served. */
+  readonly routes: readonly RouteView[];
+  readonly balance: string;
+  /** The policy as it was declared, field by field; undefined when there is none. */
+  readonly policy: unknown;
+  /** Sorted by id. */
+  readonly instances: readonly InstanceView[];
+  /** It has no instance at all. */
+  readonly empty: boolean;
+} & Ends;
+
+type RouteView = {
+  /** `<service>` and `<service>.*` unless its policy names others. */
+  readonly hosts: readonly ({ readonly value: string } & Ends)[];
+  readonly paths: readonly ({ readonly value: string } & Ends)[];
+  /** The path is taken off before a request is passed on. */
+  readonly strip: boolean;
+  readonly priority: number;
+} & Ends;
+
+type InstanceView = {
+  readonly service: string;
+  readonly id: string;
+  /** `host:port`, with brackets around an IPv6 host. */
+  readonly address: string;
+  readonly host: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly state: string;
+  /** It takes new requests: it is ready, and its weight is not 0. */
+  readonly up: boolean;
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly maintenance: boolean;
+  readonly version: string | undefined;
+  readonly zone: string | undefined;
+  readonly meta: Readonly<Record<string, string>>;
+} & Ends;
+
+const ends = { first: text, last: text };
+const names = (...of: readonly string[]): Readonly<Record<string, Names>> =>
+  Object.fromEntries(of.map((name) => [name, text]));
+
+const instanceNames = record({
+  ...names('service', 'id', 'address', 'host', 'port', 'weight', 'state', 'up', 'ready', 'draining', 'maintenance'),
+  ...names('version', 'zone'),
+  meta: open(),
+  ...ends,
+});
+
+const routeNames = record({
+  hosts: list(record({ value: text, ...ends })),
+  paths: list(record({ value: text, ...ends })),
+  ...names('strip', 'priority'),
+  ...ends,
+});
+
+const serviceNames = record({
+  ...names('name', 'mode', 'http', 'tcp', 'port', 'balance', 'empty'),
+  routes: list(routeNames),
+  policy: open(),
+  instances: list(instanceNames),
+  ...ends,
+});
+
+/** The names that a template of a file may use. */
+export const fileNames = record({
+  services: list(serviceNames),
+  service: { find: () => serviceNames, known: [], notText: 'all services by name' },
+  keys: keyNames,
+  env: open({ required: true }),
+});
+
+/** Makes the view of a catalog. Keeps each service's part, so that a change costs the services that it touched. */
+export function servicesViewer(): (catalog: Catalog) => Pick<FileView, 'services' | 'service'> {
+  const kept = new WeakMap<
+    Service,
+    { readonly declared: string | undefined; readonly view: Omit<ServiceView, keyof Ends> }
+  >();
+  return ({ services, accepted }) => {
+    const views = [...services.values()].map((service) => {
+      const declared = service.declared ? accepted.get(`services/${service.name}`)?.value : undefined;
+      const known = kept.get(service);
+      if (known?.declared === declared && known !== undefined) return known.view;
+      const view = serviceView(service, declared);
+      kept.set(service, { declared, view });
+      return view;
+    });
+    const sorted = withEnds(views.sort((a, b) => (a.name < b.name ? -1 : 1)));
+    return { services: sorted, service: bare(sorted.map((view) => [view.name, view])) };
+  };
+}
+
+function serviceView(service: Service, declared: string | undefined): Omit<ServiceView, keyof Ends> {
+  const { name, policy } = service;
+  const { mode, port, balance } = policy;
+  const host = name.toLowerCase();
+  const instances = [...service.instances.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(instanceView);
+  return {
+    ...{ name, mode, http: mode === 'http', tcp: mode === 'tcp', port, balance },
+    routes: withEnds(
+      policy.routes.map(({ hosts, paths, strip, priority }) => ({
+        hosts: withValue(hosts.length > 0 ? hosts : [host, `${host}.*`]),
+        paths: withValue(paths),
+        ...{ strip, priority },
+      })),
+    ),
+    policy: declared === undefined ? undefined : bareJson(declared),
+    instances: withEnds(instances),
+    empty: instances.length === 0,
+  };
+}
+
+function instanceView(instance: Instance): Omit<InstanceView, keyof Ends> {
+  const { service, id, address, weight, state, version, zone, meta } = instance;
+  return {
+    ...{ service, id, address: formatAddress(address), host: address.host, port: address.port, weight, state },
+    up: state === 'ready' && weight > 0,
+    ready: state === 'ready',
+    draining: state === 'draining',
+    maintenance: state === 'maintenance',
+    ...{ version, zone, meta: bare(Object.entries(meta)) },
+  };
+}
+
+const withValue = (values: readonly string[]) => withEnds(values.map((value) => ({ value })));

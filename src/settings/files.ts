@@ -1,0 +1,65 @@
+import { Fault } from '../model/fault.ts';
+import { declareCommand } from './command.ts';
+import { type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
+import { type LogSettings, logOptions, logSettings } from './log.ts';
+import { onOff, optional } from './option.ts';
+import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
+import { pathWord } from './words.ts';
+
+/** What `pointsman files` is asked for. */
+export type FilesSettings =
+  | {
+      readonly kind: 'make';
+      readonly mode: 'watch' | 'once' | 'dry-run' | 'diff';
+      readonly files: readonly FileDeclaration[];
+      /** A folder with confd's `conf.d` and `templates`, whose files are made, too. */
+      readonly confdDir: string | undefined;
+      readonly registry: RegistrySettings;
+      readonly layout: string | undefined;
+      readonly log: LogSettings;
+    }
+  /** Prints one of confd's templates as Mustache. */
+  | { readonly kind: 'convert'; readonly path: string };
+
+/** `pointsman files`. */
+export const filesCommand = declareCommand({
+  name: 'files',
+  summary: 'make any files from templates and the registry, and keep them up to date',
+  options: {
+    ...fileOptions,
+    once: onOff({ description: 'make each file once, and end' }),
+    dryRun: onOff({ description: 'say what would be made, and write nothing' }),
+    diff: onOff({ description: 'show what would change, and write nothing' }),
+    confdDir: optional({
+      placeholder: 'FOLDER',
+      description: "make the files of confd's template resources (FOLDER/conf.d/*.toml), too",
+      word: pathWord,
+    }),
+    convert: optional({
+      placeholder: 'FILE',
+      description: "print one of confd's templates as Mustache, and end",
+      word: pathWord,
+      flagOnly: true,
+    }),
+    ...registryOptions,
+    ...layoutOptions,
+    ...logOptions,
+  },
+  assemble: (values): FilesSettings | Fault => {
+    const { once, dryRun, diff, confdDir, convert, layout } = values;
+    if (convert !== undefined) return { kind: 'convert', path: convert };
+    const given = [once ? '--once' : '', dryRun ? '--dry-run' : '', diff ? '--diff' : ''].filter((flag) => flag !== '');
+    if (given.length > 1) return new Fault('settings', `it does not go with ${given[0]}`, { where: given[1] });
+    const registry = registrySettings(values);
+    if (registry instanceof Error) return registry;
+    const files = fileDeclarations(values.templates);
+    if (files instanceof Error) return files;
+    if (files.length === 0 && confdDir === undefined) {
+      return new Fault('settings', 'there is no file to make', {
+        hint: 'give --config FILE with a list `templates`, or --confd-dir FOLDER',
+      });
+    }
+    const mode = once ? 'once' : dryRun ? 'dry-run' : diff ? 'diff' : 'watch';
+    return { kind: 'make', mode, files, confdDir, registry, layout, log: logSettings(values) };
+  },
+});
