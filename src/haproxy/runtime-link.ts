@@ -3,6 +3,7 @@ import { describe, Fault } from '../model/fault.ts';
 import type { Abilities, Graveyard } from './plan.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection } from './runtime-connection.ts';
+import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
 import { commandsOf, deleteCommand, forgetBackend, judge, type Outcome, publish, type Step } from './step.ts';
 
 export type RuntimeLinkOptions = {
@@ -144,6 +145,16 @@ export class RuntimeLink {
   /** Runs commands that change nothing, and gives their answers. Rejects with Fault `haproxy-runtime`. */
   ask(commands: readonly string[]): Promise<readonly string[]> {
     return this.#run(commands);
+  }
+
+  /** What HAProxy counts of each backend. */
+  async backendTraffic(): Promise<ReturnType<typeof readBackendTraffic>> {
+    return readBackendTraffic((await this.#run(['show stat -1 2 -1'])).join('\n'));
+  }
+
+  /** What HAProxy counts of each server of one backend; none when it has no such backend. */
+  async serverTraffic(backend: string): Promise<ReadonlyMap<string, ServerTraffic>> {
+    return readServerTraffic((await this.#run([`show stat ${backend} 4 -1`])).join('\n'));
   }
 
   /** Lets go of the connection, and of one that is just being made. */

@@ -1,3 +1,5 @@
+import { statRows } from './stat.ts';
+
 /** A server, named as HAProxy does. */
 export type ServerAt = { readonly backend: string; readonly server: string };
 
@@ -63,7 +65,7 @@ export function parseServerIds(answer: string): ReadonlyMap<string, ReadonlyMap<
 /** Reads answers to `show stat BACKEND 4 ID`. */
 export function parseLoads(answer: string): ReadonlyMap<string, ServerLoad> {
   const loads = new Map<string, ServerLoad>();
-  for (const cell of rowsOf(answer)) {
+  for (const cell of statRows(answer)) {
     const open = Number(cell('scur')) + Number(cell('qcur'));
     if (cell('svname') === '' || !Number.isInteger(open)) continue;
     // A connection of TCP is one request: an old worker, which accepts none, gets no other.
@@ -82,24 +84,9 @@ export const frontends = 'show stat -1 1 -1';
  */
 export function parseIdleClients(answer: string): number {
   let clients = 0;
-  for (const cell of rowsOf(answer)) {
+  for (const cell of statRows(answer)) {
     const [connections, streams] = [Number(cell('h1_open_connections')), Number(cell('h1_open_streams'))];
     clients += Math.max(0, connections - streams) + Number(cell('h2_open_connections'));
   }
   return clients;
-}
-
-/** The rows of answers to `show stat`. Columns are found by their heading, to which each version adds some. */
-function* rowsOf(answer: string): Generator<(column: string) => string> {
-  let heading: readonly string[] = [];
-  for (const line of answer.split('\n')) {
-    if (line.startsWith('# ')) {
-      heading = line.slice(2).split(',');
-      continue;
-    }
-    const cells = line.split(',');
-    if (cells.length < 3 || heading.length === 0) continue;
-    const current = heading;
-    yield (column) => cells[current.indexOf(column)] ?? '';
-  }
 }

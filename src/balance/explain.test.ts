@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest';
+import { parseInstance } from '../model/instance.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import { explain, type Look } from './explain.ts';
+
+const parsed = parseInstance('web' as ServiceName, 'a' as InstanceId, '10.0.0.1:80');
+if (!parsed.ok) throw new Error(parsed.reason);
+const instance = parsed.value;
+const line = 'server a 10.0.0.1:80 weight 100 check';
+
+const served: Look = {
+  service: 'web',
+  id: 'a',
+  key: { value: '10.0.0.1:80', revision: '7', leased: true },
+  rejection: undefined,
+  registered: instance,
+  instance,
+  policyDeclared: false,
+  override: undefined,
+  heldForMs: undefined,
+  desired: line,
+  served: line,
+  lingers: false,
+  pendingReload: [],
+  refused: undefined,
+  routes: ['web/'],
+  traffic: {
+    status: 'UP',
+    check: 'L4OK',
+    checkDetail: '',
+    sinceS: 61,
+    requests: 10,
+    answers: { '1xx': 0, '2xx': 10, '3xx': 0, '4xx': 0, '5xx': 0, other: 0 },
+    failures: { connect: 0, response: 0, retries: 0 },
+    open: 1,
+    queued: 0,
+    meanMs: { queue: 0, connect: 0, response: 1, total: 1 },
+  },
+};
+const traffic = (more: Partial<NonNullable<Look['traffic']>>): Look['traffic'] =>
+  served.traffic === undefined ? undefined : { ...served.traffic, ...more };
+
+test('an instance that is served has nothing bad about it, and each stage is told', () => {
+  const explanation = explain(served);
+  expect(explanation).toMatchObject({ verdict: 'served', because: 'it gets requests' });
+  expect(explanation.findings.map(({ stage, state }) => `${stage} ${state}`)).toEqual([
+    'key good',
+    'registration good',
+    'configuration good',
+    'haproxy good',
+    'health good',
+    'routes good',
+    'requests good',
+  ]);
+});
+
+describe('the first thing in the way is the reason', () => {
+  test.each<[string, Partial<Look>, string]>([
+    ['no key', { key: undefined, registered: undefined, instance: undefined, traffic: undefined }, 'no such key'],
+    [
+      'a malformed value',
+      { rejection: { reason: 'it is not host:port', lastGoodServes: false } },
+      'it is not host:port',
+    ],
+    ['it leaves', { registered: { ...instance, state: 'draining' } }, 'it says draining itself'],
+    ['an operator', { override: 'drain by ada', instance: { ...instance, state: 'draining' } }, 'drain by ada'],
+    ['weight 0', { registered: { ...instance, weight: 0 }, instance: { ...instance, weight: 0 } }, 'its weight is 0'],
+    ['no line', { desired: undefined, served: undefined }, 'the templates made no server line'],
+    [
+      'a reload is due',
+      { served: undefined, pendingReload: ['service web is new'] },
+      'a reload is due: service web is new',
+    ],
+    ['refused', { served: undefined, refused: 'haproxy.cfg.refused:9: HAProxy refuses it' }, 'HAProxy refuses it'],
+    ['HAProxy lost it', { traffic: undefined }, 'HAProxy has no such server'],
+    [
+      'its check fails',
+      { traffic: traffic({ status: 'DOWN', check: 'L4CON', checkDetail: 'Connection refused' }) },
+      'DOWN for 1m 1s',
+    ],
+  ])('%s', (_, more, because) => {
+    const explanation = explain({ ...served, ...more });
+    expect(explanation.verdict).toBe('not served');
+    expect(explanation.because).toContain(because);
+  });
+});
+
+test('what is held or only half wrong is served, and says so', () => {
+  const held = explain({ ...served, key: undefined, heldForMs: 60_000 });
+  expect(held.verdict).toBe('served');
+  expect(held.findings.map(({ says }) => says).join()).toContain('held while its check passes, for 1m more');
+  const lastGood = explain({ ...served, rejection: { reason: 'it is not JSON', lastGoodServes: true } });
+  expect(lastGood.verdict).toBe('served');
+  expect(lastGood.findings.map(({ says }) => says).join()).toContain('what it held before is served');
+});

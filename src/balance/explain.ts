@@ -1,0 +1,154 @@
+import type { ServerTraffic } from '../haproxy/stat.ts';
+import { formatAddress } from '../model/address.ts';
+import { formatDuration } from '../model/duration.ts';
+import type { Instance } from '../model/instance.ts';
+
+/** Everything that decides whether one instance is served, as this balancer has it at one moment. */
+export type Look = {
+  readonly service: string;
+  readonly id: string;
+  readonly key:
+    | {
+        readonly value: string;
+        readonly revision: string;
+        readonly leased: boolean;
+      }
+    | undefined;
+  /** Why what the key holds is not served as it stands there. */
+  readonly rejection: { readonly reason: string; readonly lastGoodServes: boolean } | undefined;
+  readonly registered: Instance | undefined;
+  /** With the operators' overrides. */
+  readonly instance: Instance | undefined;
+  readonly policyDeclared: boolean;
+  /** What an operator decided about it: `drain by ada (why)`. */
+  readonly override: string | undefined;
+  /** Its lease ran out with many others, and it is served all the same for so long, in ms. */
+  readonly heldForMs: number | undefined;
+  /** The `server` lines that it should have and has. */
+  readonly desired: string | undefined;
+  readonly served: string | undefined;
+  /** It left, and still closes connections. */
+  readonly lingers: boolean;
+  /** Why a reload waits, and why the last one was refused. */
+  readonly pendingReload: readonly string[];
+  readonly refused: string | undefined;
+  readonly routes: readonly string[];
+  /** Undefined where HAProxy has no such server. */
+  readonly traffic: ServerTraffic | undefined;
+};
+
+type Finding = { readonly stage: Stage; readonly state: 'good' | 'bad' | 'note'; readonly says: string };
+type Stage =
+  | 'key'
+  | 'registration'
+  | 'override'
+  | 'guard'
+  | 'configuration'
+  | 'haproxy'
+  | 'health'
+  | 'routes'
+  | 'requests';
+
+/** Why an instance is or is not served, in the order in which it is decided. */
+export type Explanation = {
+  readonly service: string;
+  readonly instance: string;
+  /** `served`: it gets new requests. */
+  readonly verdict: 'served' | 'not served';
+  /** The first thing that keeps it from being served, or that it is. */
+  readonly because: string;
+  readonly findings: readonly Finding[];
+};
+
+/** Explains what was looked at. */
+export function explain(look: Look): Explanation {
+  const findings: Finding[] = [...ofKey(look), ...ofOperators(look), ...ofConfiguration(look), ...ofHaproxy(look)];
+  const obstacle = findings.find(({ state }) => state === 'bad');
+  return {
+    service: look.service,
+    instance: look.id,
+    verdict: obstacle === undefined ? 'served' : 'not served',
+    because: obstacle?.says ?? 'it gets requests',
+    findings,
+  };
+}
+
+function* ofKey({ key, rejection, registered, heldForMs }: Look): Generator<Finding> {
+  if (key === undefined && rejection === undefined) {
+    if (heldForMs === undefined) {
+      yield { stage: 'key', state: 'bad', says: 'the registry has no such key' };
+      return;
+    }
+    const left = formatDuration(heldForMs);
+    yield { stage: 'key', state: 'note', says: 'the key is gone: its lease ran out, with those of many others' };
+    yield {
+      stage: 'guard',
+      state: 'note',
+      says: `held while its check passes, for ${left} more; pointsman release ends it`,
+    };
+    return;
+  }
+  if (key !== undefined) {
+    const by = key.leased ? 'under a lease' : 'without a lease: it stays until somebody deletes it';
+    yield { stage: 'key', state: 'good', says: `written at revision ${key.revision}, ${by}` };
+  }
+  if (rejection !== undefined) {
+    const after = rejection.lastGoodServes ? '; what it held before is served' : '';
+    yield { stage: 'registration', state: rejection.lastGoodServes ? 'note' : 'bad', says: rejection.reason + after };
+  }
+  if (registered === undefined) return;
+  const { address, weight, state } = registered;
+  const at = `${formatAddress(address)}, weight ${weight}`;
+  if (state === 'ready') yield { stage: 'registration', state: 'good', says: at };
+  else yield { stage: 'registration', state: 'bad', says: `it says ${state} itself (${at})` };
+}
+
+function* ofOperators({ override, instance, registered }: Look): Generator<Finding> {
+  if (override === undefined) return;
+  const taken = instance !== undefined && (instance.state !== 'ready' || instance.weight === 0);
+  const state = taken && registered?.state === 'ready' ? 'bad' : 'note';
+  yield { stage: 'override', state, says: override };
+}
+
+function* ofConfiguration({ desired, served, instance, pendingReload, refused, lingers }: Look): Generator<Finding> {
+  if (lingers) yield { stage: 'configuration', state: 'note', says: 'it left, and finishes its open requests' };
+  if (instance === undefined) return;
+  if (desired === undefined) {
+    yield { stage: 'configuration', state: 'bad', says: 'the templates made no server line of it' };
+  } else if (served === desired) {
+    yield { stage: 'configuration', state: 'good', says: served };
+  } else {
+    const why = refused ?? (pendingReload.length > 0 ? `a reload is due: ${pendingReload[0]}` : 'it is being applied');
+    const has = served === undefined ? 'HAProxy was not given it yet' : `HAProxy was given: ${served}`;
+    yield { stage: 'configuration', state: served === undefined ? 'bad' : 'note', says: `${has} (${why})` };
+  }
+  if (instance.state === 'ready' && instance.weight === 0)
+    yield {
+      stage: 'configuration',
+      state: 'bad',
+      says: 'its weight is 0: it finishes what is open and gets nothing new',
+    };
+}
+
+function* ofHaproxy({ traffic, instance, routes }: Look): Generator<Finding> {
+  if (traffic === undefined) {
+    if (instance !== undefined) yield { stage: 'haproxy', state: 'bad', says: 'HAProxy has no such server' };
+    return;
+  }
+  const { status, check, checkDetail, sinceS, requests, answers, failures, open, queued } = traffic;
+  const since = `for ${formatDuration(sinceS * 1000)}`;
+  const takes = /^(UP|no check)/.test(status);
+  yield { stage: 'haproxy', state: takes ? 'good' : 'bad', says: `${status} ${since}` };
+  if (check !== '') {
+    const passes = /^(L4OK|L6OK|L7OK|L7OKC|PROCOK|INI)$/.test(check);
+    const detail = checkDetail === '' ? '' : `: ${checkDetail}`;
+    yield { stage: 'health', state: passes ? 'good' : takes ? 'note' : 'bad', says: `last check ${check}${detail}` };
+  }
+  if (routes.length > 0) {
+    const more = routes.length > 3 ? ` and ${routes.length - 3} more` : '';
+    yield { stage: 'routes', state: 'good', says: `${routes.slice(0, 3).join(', ')}${more}` };
+  }
+  const failed = failures.connect + failures.response + answers['5xx'];
+  const says = `${requests} so far, ${failed} failed, ${open} open, ${queued} waiting`;
+  yield { stage: 'requests', state: failed > 0 ? 'note' : 'good', says };
+}

@@ -1,0 +1,94 @@
+/** A row of an answer to `show stat`: a column's text by its name, empty where HAProxy has no such column. */
+export type StatRow = (column: string) => string;
+
+/** The rows of answers to `show stat`. Columns are found by their heading, to which each version adds some. */
+export function* statRows(answer: string): Generator<StatRow> {
+  let heading: readonly string[] = [];
+  for (const line of answer.split('\n')) {
+    if (line.startsWith('# ')) {
+      heading = line.slice(2).split(',');
+      continue;
+    }
+    const cells = line.split(',');
+    if (cells.length < 3 || heading.length === 0) continue;
+    const current = heading;
+    yield (column) => cells[current.indexOf(column)] ?? '';
+  }
+}
+
+/** What HAProxy counts of a backend or a server since its worker began, and measures of its newest requests. */
+export type Traffic = {
+  readonly requests: number;
+  /** Answers by the first digit of their status; `other` for what is none of these. HTTP only. */
+  readonly answers: Readonly<Record<'1xx' | '2xx' | '3xx' | '4xx' | '5xx' | 'other', number>>;
+  /** Connections that could not be made, answers that broke off, and requests that were tried again. */
+  readonly failures: { readonly connect: number; readonly response: number; readonly retries: number };
+  readonly open: number;
+  readonly queued: number;
+  /** The mean of the newest 1024 requests, in ms: waiting in the queue, connecting, until the answer's head, and in all. */
+  readonly meanMs: {
+    readonly queue: number;
+    readonly connect: number;
+    readonly response: number;
+    readonly total: number;
+  };
+};
+
+export type ServerTraffic = Traffic & {
+  /** As HAProxy says it: `UP`, `DOWN`, `MAINT`, `DRAIN`, `no check`, `UP 1/3` while checks disagree. */
+  readonly status: string;
+  /** The result of the last health check, `L4OK`; empty where there is none. */
+  readonly check: string;
+  /** What the last check found, in HAProxy's words. */
+  readonly checkDetail: string;
+  /** Since its status last changed, in s. */
+  readonly sinceS: number;
+};
+
+const number = (text: string): number => (text === '' ? 0 : Number(text));
+
+export function readTraffic(cell: StatRow): Traffic {
+  return {
+    // Servers have no req_tot before 2.9; their sessions are requests in HTTP.
+    requests: number(cell('req_tot') || cell('stot')),
+    answers: {
+      '1xx': number(cell('hrsp_1xx')),
+      '2xx': number(cell('hrsp_2xx')),
+      '3xx': number(cell('hrsp_3xx')),
+      '4xx': number(cell('hrsp_4xx')),
+      '5xx': number(cell('hrsp_5xx')),
+      other: number(cell('hrsp_other')),
+    },
+    failures: { connect: number(cell('econ')), response: number(cell('eresp')), retries: number(cell('wretr')) },
+    open: number(cell('scur')),
+    queued: number(cell('qcur')),
+    meanMs: {
+      queue: number(cell('qtime')),
+      connect: number(cell('ctime')),
+      response: number(cell('rtime')),
+      total: number(cell('ttime')),
+    },
+  };
+}
+
+/** Reads the servers in an answer to `show stat BACKEND 4 -1`, by name. */
+export function readServerTraffic(answer: string): ReadonlyMap<string, ServerTraffic> {
+  const servers = new Map<string, ServerTraffic>();
+  for (const cell of statRows(answer)) {
+    servers.set(cell('svname'), {
+      ...readTraffic(cell),
+      status: cell('status'),
+      check: cell('check_status').replace(/^\* /, ''),
+      checkDetail: [cell('check_code'), cell('last_chk')].filter((text) => text !== '').join(' '),
+      sinceS: number(cell('lastchg')),
+    });
+  }
+  return servers;
+}
+
+/** Reads the backends in an answer to `show stat -1 2 -1`, by name. */
+export function readBackendTraffic(answer: string): ReadonlyMap<string, Traffic & { readonly up: number }> {
+  const backends = new Map<string, Traffic & { readonly up: number }>();
+  for (const cell of statRows(answer)) backends.set(cell('pxname'), { ...readTraffic(cell), up: number(cell('act')) });
+  return backends;
+}
