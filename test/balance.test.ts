@@ -1,19 +1,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { startApp } from './support/app.ts';
+import { describe, expect, test } from 'vitest';
+import { startApps } from './support/app.ts';
 import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
-
-async function startApps(...names: readonly string[]) {
-  const apps = await Promise.all(names.map((name) => startApp(name)));
-  onTestFinished(async () => {
-    await Promise.all(apps.map((app) => app.close()));
-  });
-  return apps.map(({ address }) => address);
-}
 
 describe.each(['folder', 'etcd'] as const)('with the registry in %s', (kind) => {
   test('instances that register are served, and those that leave or die are not', async () => {

@@ -5,18 +5,20 @@ import type { Registry } from 'prom-client';
 import type { BalanceHealth } from '../balance/run-balance.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
+import { addViews, type ViewsParts } from './views.ts';
 
 export type AdminOptions = {
   readonly address: Address;
   readonly metrics: Registry;
   readonly health: () => BalanceHealth;
+  readonly views: ViewsParts;
 };
 
 /**
- * Serves `/metrics`, `/healthz` (the process works), `/readyz` (HAProxy serves) and `/status`. The answer closes it.
+ * Serves `/metrics`, `/healthz` (the process works), `/readyz` (HAProxy serves) `/status` and the views. The answer closes it.
  * Rejects with Fault `address-in-use`.
  */
-export async function serveAdmin({ address, metrics, health }: AdminOptions): Promise<() => Promise<void>> {
+export async function serveAdmin({ address, metrics, health, views }: AdminOptions): Promise<() => Promise<void>> {
   const app = new Hono();
   app.get('/healthz', (c) => c.text('ok\n'));
   app.get('/readyz', (c) => {
@@ -28,6 +30,7 @@ export async function serveAdmin({ address, metrics, health }: AdminOptions): Pr
     return c.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType });
   });
   app.get('/status', (c) => c.json(health()));
+  addViews(app, views);
   app.notFound((c) => c.text('there are /metrics, /healthz, /readyz and /status\n', 404));
 
   const server = await listen(app, address);

@@ -4,7 +4,7 @@ import { type Catalog, emptyCatalog, endOverrides, type Folded, foldEvent } from
 import type { OverrideTarget } from '../catalog/overrides.ts';
 import type { Refusal } from '../fleet/acknowledgement.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
-import { afterStep, planChanges } from '../haproxy/plan.ts';
+import { afterStep, describeReason, type Graveyard, planChanges } from '../haproxy/plan.ts';
 import { reconcile } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describeStep, type Step } from '../haproxy/step.ts';
@@ -67,8 +67,12 @@ export type BalancerStatus = {
   readonly catalog: Catalog;
   /** Entries that are not served; the first of them. */
   readonly rejected: readonly Unserved[];
+  readonly rejections: Pick<Rejections, 'of'>;
   readonly conflicts: readonly Conflict[];
   readonly served: Rendered;
+  readonly desired: Rendered;
+  /** Left, and still closing connections, by `service/instance`. */
+  readonly lingering: Graveyard;
   /** Why a reload waits, one clause each; empty when all is applied. */
   readonly pending: readonly string[];
   /** The newest configuration was refused for this reason, and an older one serves. */
@@ -135,8 +139,11 @@ export class Balancer {
       serving: this.#serving && !this.#exited,
       catalog: this.#catalog,
       rejected: this.#rejections.list(this.#catalog, mostListed),
+      rejections: this.#rejections,
       conflicts: this.#rejections.conflicts,
       served: this.#served,
+      desired: this.#desired,
+      lingering: this.#burials.servers,
       pending: this.#reloads.pending,
       refused: this.#reloads.refused,
     };
@@ -300,7 +307,8 @@ export class Balancer {
   }
 
   async #round(): Promise<void> {
-    const { frame, observer } = this.#parts;
+    const { frame, observer, now } = this.#parts;
+    const began = now();
     const touched = this.#touched.take();
     const given = this.#catalog;
     const catalog = this.#parts.guarding.served(given);
@@ -309,6 +317,7 @@ export class Balancer {
       : renderTouched(this.#templates, frame, this.#desired, catalog, touched);
     this.#render(touched, result);
     this.#mustRenderAll = false;
+    const rendered = now();
     const plan = planChanges(this.#served, this.#desired, touched, this.#burials.servers, this.#parts.link.abilities);
     for (const reason of plan.reload) this.#reloads.need(reason);
     try {
@@ -317,6 +326,12 @@ export class Balancer {
       this.#touched.add(touched);
       throw error;
     }
+    this.#progress.round({
+      began,
+      rendered,
+      commanded: now(),
+      what: [...plan.steps.map(describeStep), ...plan.reload.map(describeReason)],
+    });
     this.#abandon(touched);
     if (plan.reload.length > 0) this.#reloads.tryAgain();
     if (this.#reloads.pending.length === 0) this.#progress.reached(this.#desired.revision);

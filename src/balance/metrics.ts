@@ -11,8 +11,8 @@ export function createBalanceMetrics(registry: Registry) {
     new Counter({ name: `pointsman_${name}`, help, labelNames, registers });
   const gauge = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
     new Gauge({ name: `pointsman_${name}`, help, labelNames, registers });
-  const histogram = (name: string, help: string) =>
-    new Histogram({ name: `pointsman_${name}`, help, buckets: stageBuckets, registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
+    new Histogram({ name: `pointsman_${name}`, help, labelNames, buckets: stageBuckets, registers });
   return {
     reloads: counter('reloads_total', 'Reloads of HAProxy, by result (ok, refused, failed).', ['result']),
     reloadReasons: counter('reload_reasons_total', 'Why reloads were needed; one reload can have many.', ['reason']),
@@ -21,6 +21,9 @@ export function createBalanceMetrics(registry: Registry) {
     changes: counter('changes_applied_total', 'Instances and policies that changed and were applied.'),
     steps: counter('steps_total', 'Changes made by the runtime API, by kind and outcome.', ['kind', 'outcome']),
     applySeconds: histogram('apply_duration_seconds', 'From an event of the registry until HAProxy served it.'),
+    stageSeconds: histogram('stage_duration_seconds', 'Of apply_duration_seconds: waiting, rendering, commands.', [
+      'stage',
+    ]),
     instances: gauge('instances', 'Instances that are served, by service.', ['service']),
     services: gauge('services', 'Services that are served.'),
     rejected: gauge('rejected_entries', 'Keys of the registry that are not served: malformed, or not to be rendered.'),

@@ -2,6 +2,19 @@ import type { Logger } from 'pino';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
+type Stage = 'wait' | 'render' | 'command';
+
+/** One round of the loop: when it began, had rendered, and had HAProxy's answers; and what it did, a clause each. */
+type Round = {
+  readonly began: number;
+  readonly rendered: number;
+  readonly commanded: number;
+  readonly what: readonly string[];
+};
+
+const mostNamed = 10;
+const rounded = (ms: number): number => Math.round(ms * 100) / 100;
+
 /** How far HAProxy serves what the registry said, and how long that took. */
 export class Progress {
   readonly #parts: { readonly metrics: BalanceMetrics; readonly logger: Logger; readonly now: () => number };
@@ -10,6 +23,10 @@ export class Progress {
   #unapplied = 0;
   /** When the oldest of them came in. */
   #oldest: number | undefined;
+  /** Of the rounds since then, in ms. What is missing to the whole is a reload. */
+  readonly #stages = new Map<Stage, number>();
+  #what: string[] = [];
+  #count = 0;
 
   constructor(parts: { readonly metrics: BalanceMetrics; readonly logger: Logger; readonly now: () => number }) {
     this.#parts = parts;
@@ -26,6 +43,20 @@ export class Progress {
     this.#oldest ??= this.#parts.now();
   }
 
+  /** A round ended; what it began with is served, unless a reload is due. */
+  round({ began, rendered, commanded, what }: Round): void {
+    const { metrics } = this.#parts;
+    const waited = began - (this.#oldest ?? began);
+    this.#add('wait', waited);
+    this.#add('render', rendered - began);
+    this.#add('command', commanded - rendered);
+    metrics.stageSeconds.observe({ stage: 'wait' }, waited / 1000);
+    metrics.stageSeconds.observe({ stage: 'render' }, (rendered - began) / 1000);
+    metrics.stageSeconds.observe({ stage: 'command' }, (commanded - rendered) / 1000);
+    this.#count += what.length;
+    this.#what.push(...what.slice(0, Math.max(0, mostNamed - this.#what.length)));
+  }
+
   /** HAProxy serves everything up to this revision. */
   reached(revision: Revision): void {
     const { metrics, now, logger } = this.#parts;
@@ -35,9 +66,26 @@ export class Progress {
     const ms = now() - this.#oldest;
     metrics.changes.inc(this.#unapplied);
     metrics.applySeconds.observe(ms / 1000);
-    const took = Math.round(ms * 100) / 100;
-    logger.info({ event: 'applied', revision: String(revision), changes: this.#unapplied, ms: took }, 'applied');
+    const stages = Object.fromEntries([...this.#stages].map(([stage, took]) => [stage, rounded(took)]));
+    const more = this.#count - this.#what.length;
+    const what = more > 0 ? [...this.#what, `and ${more} more`] : this.#what;
+    const line = {
+      event: 'applied',
+      revision: String(revision),
+      changes: this.#unapplied,
+      ms: rounded(ms),
+      stages,
+      what,
+    };
+    logger.info(line, 'applied');
     this.#oldest = undefined;
     this.#unapplied = 0;
+    this.#stages.clear();
+    this.#what = [];
+    this.#count = 0;
+  }
+
+  #add(stage: Stage, ms: number): void {
+    this.#stages.set(stage, (this.#stages.get(stage) ?? 0) + ms);
   }
 }

@@ -42,6 +42,11 @@ export class Rejections {
     return [...this.#unrendered.values(), ...malformed].slice(0, most);
   }
 
+  /** Why this key is not served as it stands there; undefined when it is. */
+  of({ rejected }: Catalog, key: string): Unserved | undefined {
+    return this.#unrendered.get(key) ?? rejected.get(key);
+  }
+
   folded({ catalog, rejections }: Folded): void {
     const { metrics, logger } = this.#parts;
     this.#malformed = catalog.rejected.size;

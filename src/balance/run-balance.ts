@@ -24,6 +24,7 @@ import { type OverrideStatus, Overriding } from './overriding.ts';
 import type { Unserved } from './rejections.ts';
 import { StateFiles } from './state-files.ts';
 import { watchTemplates } from './template-watch.ts';
+import { BalanceWindow } from './window.ts';
 
 export type BalanceParts = {
   readonly registry: Registry;
@@ -41,7 +42,7 @@ export type BalanceParts = {
   /** pointsman's own. */
   readonly version: string;
   /** Serves health and metrics from the beginning; the answer ends it. */
-  readonly serveAdmin: (health: () => BalanceHealth) => Promise<() => Promise<void>>;
+  readonly serveAdmin: (health: () => BalanceHealth, window: BalanceWindow) => Promise<() => Promise<void>>;
 };
 
 /** What `/readyz` and `/status` tell. */
@@ -215,7 +216,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     };
   };
 
-  const closeAdmin = await parts.serveAdmin(health);
+  const closeAdmin = await parts.serveAdmin(health, new BalanceWindow({ balancer, guarding, link }));
   const first = deferred();
   signal.addEventListener('abort', () => first.resolve(), { once: true });
   if (lastKnown !== undefined && !('unusable' in lastKnown)) first.resolve();

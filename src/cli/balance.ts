@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Registry as MetricsRegistry } from 'prom-client';
+import { LogTail } from '../admin/log-tail.ts';
 import { serveAdmin } from '../admin/server.ts';
 import { runBalance } from '../balance/run-balance.ts';
 import { balanceCommand } from '../settings/balance.ts';
@@ -14,7 +15,8 @@ import { version } from './version.ts';
 /** `pointsman balance`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await settle(balanceCommand, invocation);
-  const logger = await createLogger(settings.log);
+  const tail = new LogTail();
+  const logger = await createLogger(settings.log, tail);
   const { signal, dispose } = abortOnSignal();
   const registry =
     settings.layout === undefined
@@ -34,7 +36,8 @@ export async function run(invocation: Invocation): Promise<number> {
       wall: () => new Date(),
       hostname: invocation.machine.hostname,
       version,
-      serveAdmin: (health) => serveAdmin({ address: settings.balance.admin, metrics, health }),
+      serveAdmin: (health, window) =>
+        serveAdmin({ address: settings.balance.admin, metrics, health, views: { window, tail } }),
     });
   } finally {
     await registry.close();

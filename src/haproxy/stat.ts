@@ -47,7 +47,7 @@ export type ServerTraffic = Traffic & {
 
 const number = (text: string): number => (text === '' ? 0 : Number(text));
 
-export function readTraffic(cell: StatRow): Traffic {
+function readTraffic(cell: StatRow): Traffic {
   return {
     // Servers have no req_tot before 2.9; their sessions are requests in HTTP.
     requests: number(cell('req_tot') || cell('stot')),

@@ -1,4 +1,5 @@
 import { type Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { onTestFinished } from 'vitest';
 
 /** A real HTTP application on its own port that answers with its name. */
 export async function startApp(name: string, handler?: (req: IncomingMessage, res: ServerResponse) => void) {
@@ -19,6 +20,15 @@ export async function startApp(name: string, handler?: (req: IncomingMessage, re
         server.closeAllConnections();
       }),
   };
+}
+
+/** Applications that answer with their names, until the test is finished. Gives their addresses. */
+export async function startApps(...names: readonly string[]): Promise<string[]> {
+  const apps = await Promise.all(names.map((name) => startApp(name)));
+  onTestFinished(async () => {
+    await Promise.all(apps.map((app) => app.close()));
+  });
+  return apps.map(({ address }) => address);
 }
 
 export type Answer = { readonly status: number; readonly body: string };

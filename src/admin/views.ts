@@ -1,0 +1,50 @@
+import type { Hono } from 'hono';
+import { streamSSE } from 'hono/streaming';
+import type { BalanceWindow } from '../balance/window.ts';
+import { parseInstanceId, parseServiceName } from '../model/name.ts';
+import type { LogTail } from './log-tail.ts';
+
+export type ViewsParts = { readonly window: BalanceWindow; readonly tail: LogTail };
+
+const keepAliveMs = 15_000;
+
+/**
+ * Adds what people look at, as JSON: `/services`, `/services/NAME`, `/explain/SERVICE/INSTANCE`, `/events` (`?after=ID`,
+ * `?most=N`), and `/events/stream` as server-sent events.
+ */
+export function addViews(app: Hono, { window, tail }: ViewsParts): void {
+  app.get('/services', async (c) => c.json(await window.services()));
+  app.get('/services/:service', async (c) => {
+    const name = parseServiceName(c.req.param('service'));
+    if (!name.ok) return c.text(`${name.reason}\n`, 400);
+    const service = await window.service(name.value);
+    return service === undefined ? c.text('there is no such service\n', 404) : c.json(service);
+  });
+  app.get('/explain/:service/:instance', async (c) => {
+    const name = parseServiceName(c.req.param('service'));
+    if (!name.ok) return c.text(`${name.reason}\n`, 400);
+    const id = parseInstanceId(c.req.param('instance'));
+    if (!id.ok) return c.text(`${id.reason}\n`, 400);
+    return c.json(await window.explain(name.value, id.value));
+  });
+  app.get('/events', (c) => {
+    const [after, most] = [Number(c.req.query('after') ?? 0), Number(c.req.query('most') ?? 100)];
+    if (!Number.isInteger(after) || !Number.isInteger(most)) return c.text('after and most are whole numbers\n', 400);
+    const lines = tail.after(after, most).map(({ id, line }) => `{"id":${id},${line.slice(1)}`);
+    return c.body(`[${lines.join(',\n')}]\n`, 200, { 'Content-Type': 'application/json' });
+  });
+  app.get('/events/stream', (c) =>
+    streamSSE(c, async (stream) => {
+      const gone = new Promise<void>((resolve) => stream.onAbort(resolve));
+      const stop = tail.listen(({ id, line }) => {
+        stream.writeSSE({ id: String(id), data: line }).catch(() => stream.abort());
+      });
+      if (stop === undefined) return;
+      // A proxy between would close a silent connection.
+      const timer = setInterval(() => stream.write(': \n\n').catch(() => stream.abort()), keepAliveMs);
+      await gone;
+      clearInterval(timer);
+      stop();
+    }),
+  );
+}

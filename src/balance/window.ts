@@ -1,0 +1,178 @@
+import type { Catalog, Service } from '../catalog/catalog.ts';
+import { overrideOf } from '../catalog/overrides.ts';
+import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import type { ServerTraffic, Traffic } from '../haproxy/stat.ts';
+import { formatAddress } from '../model/address.ts';
+import type { Instance } from '../model/instance.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import { type Override, overrideFields } from '../model/override.ts';
+import { serviceOf } from '../model/route-target.ts';
+import type { Balancer } from './balancer.ts';
+import { type Explanation, explain } from './explain.ts';
+import type { Guarding } from './guarding.ts';
+
+/** A service as this balancer serves it. */
+export type ServiceView = {
+  readonly name: string;
+  readonly mode: 'http' | 'tcp';
+  /** False when it has the default policy because nobody declared one. */
+  readonly declared: boolean;
+  /** As `shop.example.com/api/`; the first of them, and how many there are. */
+  readonly routes: readonly string[];
+  readonly routeCount: number;
+  readonly instances: number;
+  /** That are meant to get new requests. */
+  readonly ready: number;
+  /** That HAProxy finds well; undefined while it cannot be asked. */
+  readonly up: number | undefined;
+  /** Lost all at once, and served all the same. */
+  readonly held: number;
+  readonly traffic: Traffic | undefined;
+};
+
+type InstanceView = {
+  readonly id: string;
+  readonly address: string;
+  readonly weight: number;
+  readonly state: Instance['state'];
+  readonly version: string | undefined;
+  readonly zone: string | undefined;
+  readonly held: boolean;
+  /** `drain by ada (new disk)`. */
+  readonly override: string | undefined;
+  readonly traffic: ServerTraffic | undefined;
+};
+
+export type ServiceDetail = ServiceView & { readonly instancesById: readonly InstanceView[] };
+
+export type WindowParts = { readonly balancer: Balancer; readonly guarding: Guarding; readonly link: RuntimeLink };
+
+const mostRoutes = 8;
+
+/** What people look at: services, their instances, and why one is or is not served. Asks HAProxy when it is asked. */
+export class BalanceWindow {
+  readonly #parts: WindowParts;
+
+  constructor(parts: WindowParts) {
+    this.#parts = parts;
+  }
+
+  /** All services, by name. */
+  async services(): Promise<readonly ServiceView[]> {
+    const traffic = await this.#orNothing((link) => link.backendTraffic());
+    const { catalog, held } = this.#catalogs();
+    const routes = this.#routes();
+    return [...held.services.values()]
+      .map((service) => viewOf(service, catalog, routes.get(service.name) ?? [], traffic?.get(service.name)))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** One service with its instances, by id; undefined when there is none of this name. */
+  async service(name: ServiceName): Promise<ServiceDetail | undefined> {
+    const { catalog, held } = this.#catalogs();
+    const service = held.services.get(name);
+    if (service === undefined) return undefined;
+    const [backends, servers] = await Promise.all([
+      this.#orNothing((link) => link.backendTraffic()),
+      this.#orNothing((link) => link.serverTraffic(name)),
+    ]);
+    const registered = catalog.services.get(name)?.registered;
+    const instancesById = [...service.instances.values()]
+      .map((instance) => ({
+        id: instance.id,
+        address: formatAddress(instance.address),
+        weight: instance.weight,
+        state: instance.state,
+        version: instance.version,
+        zone: instance.zone,
+        held: registered?.has(instance.id) !== true,
+        override: describeOverride(overrideOf(catalog.overrides, name, instance.id)),
+        traffic: servers?.get(instance.id),
+      }))
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+    return { ...viewOf(service, catalog, this.#routes().get(name) ?? [], backends?.get(name)), instancesById };
+  }
+
+  async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
+    const servers = await this.#orNothing((link) => link.serverTraffic(service));
+    const { balancer, guarding } = this.#parts;
+    const { catalog, served, desired, lingering, pending, refused, rejections } = balancer.status();
+    const key = `instances/${service}/${id}`;
+    const entry = catalog.accepted.get(key);
+    const rejection = rejections.of(catalog, key);
+    const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
+    const found = guarding.served(catalog).services.get(service);
+    return explain({
+      service,
+      id,
+      key: entry && { value: entry.value, revision: String(entry.revision), leased: entry.leased },
+      rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
+      registered: catalog.services.get(service)?.registered.get(id),
+      instance: found?.instances.get(id),
+      policyDeclared: found?.declared ?? false,
+      override: describeOverride(overrideOf(catalog.overrides, service, id)),
+      heldForMs: hold?.endsInMs,
+      desired: desired.backends.get(service)?.servers.get(id),
+      served: served.backends.get(service)?.servers.get(id),
+      lingers: lingering.has(`${service}/${id}`),
+      pendingReload: pending,
+      refused,
+      routes: this.#routes().get(service) ?? [],
+      traffic: servers?.get(id),
+    });
+  }
+
+  #catalogs(): { readonly catalog: Catalog; readonly held: Catalog } {
+    const { balancer, guarding } = this.#parts;
+    const { catalog } = balancer.status();
+    return { catalog, held: guarding.served(catalog) };
+  }
+
+  #routes(): ReadonlyMap<ServiceName, readonly string[]> {
+    const routes = new Map<ServiceName, string[]>();
+    for (const [route, target] of this.#parts.balancer.status().served.routes) {
+      const service = serviceOf(target);
+      const known = routes.get(service);
+      if (known === undefined) routes.set(service, [route]);
+      else known.push(route);
+    }
+    return routes;
+  }
+
+  /** HAProxy may just be starting; what is known without it is shown all the same. */
+  async #orNothing<T>(ask: (link: RuntimeLink) => Promise<T>): Promise<T | undefined> {
+    const { link } = this.#parts;
+    if (!link.connected) return undefined;
+    return ask(link).catch(() => undefined);
+  }
+}
+
+function viewOf(
+  { name, policy, declared, instances }: Service,
+  catalog: Catalog,
+  routes: readonly string[],
+  traffic: (Traffic & { readonly up: number }) | undefined,
+): ServiceView {
+  let ready = 0;
+  for (const { state, weight } of instances.values()) if (state === 'ready' && weight > 0) ready += 1;
+  const registered = catalog.services.get(name)?.registered.size ?? 0;
+  return {
+    name,
+    mode: policy.mode,
+    declared,
+    routes: [...routes].sort().slice(0, mostRoutes),
+    routeCount: routes.length,
+    instances: instances.size,
+    ready,
+    up: traffic?.up,
+    held: Math.max(0, instances.size - registered),
+    traffic,
+  };
+}
+
+function describeOverride(override: Override | undefined): string | undefined {
+  if (override === undefined) return undefined;
+  const { kind, weight, who, why } = { weight: undefined, ...overrideFields(override) };
+  const what = weight === undefined ? kind : `${kind} ${weight}`;
+  return `${what}${who === undefined ? '' : ` by ${who}`}${why === undefined ? '' : ` (${why})`}`;
+}
