@@ -1,7 +1,8 @@
 import { execa } from 'execa';
 import { Fault } from '../model/fault.ts';
 
-type CheckProblem = { readonly line: number | undefined; readonly text: string };
+/** What HAProxy objects to. Errors that it finds after parsing name a proxy or a server in quotes, and often no line. */
+export type CheckProblem = { readonly line: number | undefined; readonly text: string };
 export type Checked = { readonly ok: true } | { readonly ok: false; readonly problems: readonly CheckProblem[] };
 
 /** Asks HAProxy itself whether it would start with this file (`-c`). Rejects with a Fault when it cannot be asked. */
@@ -31,7 +32,7 @@ export function parseCheckOutput(output: string): readonly CheckProblem[] {
     const text = alert?.[1];
     // The last lines only say that there were errors.
     if (text === undefined || /^(Error\(s\) found|Fatal errors found|config : Fatal)/i.test(text)) continue;
-    const parsing = /^parsing \[[^\]]*:(\d+)\]\s*:\s*(.*)$/.exec(text);
+    const parsing = /^(?:parsing )?\[[^\]]*:(\d+)\]\s*:\s*(.*)$/i.exec(text);
     problems.push(parsing ? { line: Number(parsing[1]), text: parsing[2] ?? '' } : { line: undefined, text });
   }
   return problems.length > 0 ? problems : [{ line: undefined, text: output.trim().split('\n').at(-1) ?? '' }];
