@@ -118,7 +118,7 @@ describe('a balancer', () => {
     const { registry, fleet, balancerNamed, acknowledged } = await startBalancers('etcd');
     await registry.write('instances/web/a', instance('127.0.0.1:1'));
     const balancer = await balancerNamed('lb-1');
-    const before = await acknowledged('lb-1', 'anything', () => true);
+    const before = await acknowledged('lb-1', 'anything', ({ revision }) => revision > 0n);
     balancer.process.kill('SIGKILL');
     await balancer.process.ended;
     const second = balancer.again();
@@ -137,7 +137,7 @@ describe('a balancer', () => {
     const app = await startPatientApp('a');
     await registry.write('instances/web/a', instance(app.address));
     const first = await balancerNamed('lb-1');
-    const said = await acknowledged('lb-1', 'anything', () => true);
+    const said = await acknowledged('lb-1', 'anything', ({ revision }) => revision > 0n);
     const second = await balancerNamed('lb-1');
     const told = await second.process.logged('not-acknowledging');
     expect(told).toMatchObject({ level: 'error', msg: expect.stringContaining('another balancer calls itself lb-1') });
@@ -154,7 +154,7 @@ describe('a balancer', () => {
     const { registry, etcd, fleet, balancerNamed, acknowledged } = await startBalancers('etcd');
     await registry.write('instances/web/a', instance('127.0.0.1:1'));
     const balancer = await balancerNamed('lb-1');
-    await acknowledged('lb-1', 'anything', () => true);
+    await acknowledged('lb-1', 'anything', ({ revision }) => revision > 0n);
     balancer.process.kill('SIGTERM');
     await balancer.process.ended;
     await until('its key is gone', () => !fleet.view.balancers.has('lb-1'));
@@ -164,7 +164,7 @@ describe('a balancer', () => {
     await second.logged('serving');
     expect((await balancer.status()).acknowledging).toEqual({ state: 'nothing-yet' });
     member?.start();
-    await acknowledged('lb-1', 'anything', () => true);
+    await acknowledged('lb-1', 'anything', ({ revision }) => revision > 0n);
     expect((await balancer.status()).acknowledging).toMatchObject({ state: 'acknowledging' });
   });
 });

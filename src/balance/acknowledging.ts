@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { Catalog } from '../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import { type Acknowledgement, formatAcknowledgement, mostRefusals, type Refusal } from '../fleet/acknowledgement.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Revision } from '../model/revision.ts';
+import { noRevision, type Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
 import type { RenderProblem } from '../render/render.ts';
@@ -86,7 +86,13 @@ export class Acknowledging implements ServingObserver {
   heard(event: RegistryEvent): void {
     if (event.kind !== 'snapshot' && event.kind !== 'changes') return;
     if (event.kind === 'snapshot') this.#cluster = event.cluster;
+    const first = this.#heard === undefined;
     this.#heard = { revision: event.revision, cluster: this.#cluster };
+    if (!first) return;
+    // From the moment that HAProxy serves it has to be waited for, and its key takes a moment: so it stands before.
+    this.#reached = { revision: noRevision, cluster: this.#cluster };
+    this.#dirty = true;
+    this.#wake();
   }
 
   /** HAProxy was given these; some could not be rendered. */
@@ -125,8 +131,8 @@ export class Acknowledging implements ServingObserver {
   status(): AcknowledgingStatus {
     const { refused } = this.#key;
     if (refused !== undefined) return { state: 'refused', reason: refused };
-    if (this.#said === undefined) return { state: 'nothing-yet' };
-    return { state: 'acknowledging', revision: String(this.#said.reached.revision) };
+    const revision = this.#said?.reached.revision ?? noRevision;
+    return revision === noRevision ? { state: 'nothing-yet' } : { state: 'acknowledging', revision: String(revision) };
   }
 
   /** Takes the key away at once. To be called when HAProxy has ended: until then its requests are waited for. */
@@ -157,9 +163,11 @@ export class Acknowledging implements ServingObserver {
     while (this.#dirty && !signal.aborted) {
       try {
         await pause(Math.max(0, this.#nextAt - now()), undefined, { signal });
-        await this.#counted();
-        // Where it is not, the balancer looks at the new worker, and tells when that one serves what this one did.
-        if (!(await isCurrent())) return;
+        if (this.#settled !== undefined) {
+          await this.#counted();
+          // Where it is not, the balancer looks at the new worker, and tells when that one serves what this one did.
+          if (!(await isCurrent())) return;
+        }
         this.#dirty = false;
         await this.#say();
       } catch {
@@ -180,9 +188,9 @@ export class Acknowledging implements ServingObserver {
 
   async #say(): Promise<void> {
     const { now, wall, metrics, logger } = this.#parts;
-    const [reached, settled] = [this.#reached, this.#settled];
-    if (reached === undefined || settled === undefined) return;
-    const acknowledgement = this.#compose(reached, settled);
+    const reached = this.#reached;
+    if (reached === undefined) return;
+    const acknowledgement = this.#compose(reached, this.#settled ?? { catalog: emptyCatalog, refused: [] });
     const text = formatAcknowledgement({ ...acknowledgement, appliedAt: '' });
     if (text === this.#said?.text) return;
     this.#nextAt = now() + everyMs;

@@ -1,5 +1,5 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Revision } from '../model/revision.ts';
+import { noRevision, type Revision } from '../model/revision.ts';
 import { type Acknowledgement, instanceName } from './acknowledgement.ts';
 import type { FleetView } from './fleet-view.ts';
 
@@ -90,7 +90,7 @@ function concerns(key: string, { service, id }: Awaited): boolean {
 export function describeObstacle(obstacle: Obstacle): string {
   switch (obstacle.kind) {
     case 'behind':
-      return `is at revision ${obstacle.at}`;
+      return obstacle.at === noRevision ? 'has begun, and serves nothing yet' : `is at revision ${obstacle.at}`;
     case 'elsewhere':
       return 'has not followed the registry since its data was replaced';
     case 'refused':

@@ -89,12 +89,15 @@ export class Announcement {
   }
 
   /**
-   * Takes the instance out of service, before its application is told to end. Resolves with the revision since which it
-   * is out, or undefined when it was out already. The state `draining` comes first: it tells a leave from a lease that
-   * ran out. Waiting there until every balancer has acknowledged it is to come.
+   * Takes the instance out of service. Resolves with the revision since which it is out, or undefined when it was out
+   * already. The state `draining` comes first: it tells a leave from a lease that ran out.
    */
   async withdraw(signal: AbortSignal): Promise<Revision | undefined> {
-    if ((await this.drain(signal)) === undefined) return undefined;
+    return (await this.drain(signal)) === undefined ? undefined : this.remove(signal);
+  }
+
+  /** Takes it out when it drains already. */
+  async remove(signal: AbortSignal): Promise<Revision | undefined> {
     const revision = await this.#parts.lease.remove(this.key, this.#holding, signal);
     this.#stands = 'no';
     return revision;

@@ -6,6 +6,7 @@ import type { Instance } from '../model/instance.ts';
 import type { Revision } from '../model/revision.ts';
 import { Announcement } from './announcement.ts';
 import { type CheckTarget, formatTarget } from './check-target.ts';
+import type { Departure } from './departure.ts';
 import type { Health } from './health.ts';
 import { HealthGate } from './health-gate.ts';
 import type { Outcome, Probe } from './outcome.ts';
@@ -36,6 +37,10 @@ export type RegistrationParts = {
 /** What should stand in the registry. */
 type Goal = { readonly standing: 'announced' | 'drained' | 'withdrawn'; readonly instance: Instance };
 
+/** How long the registry may take to hear of a leave, in ms; after that the application is not kept waiting. */
+export const confirmMs = 5000;
+/** The same once no requests come any more: what is not removed goes with the lease. */
+const removeMs = 2000;
 /** How often at most the log says why an instance is still not announced, in ms. */
 const remindMs = 60_000;
 
@@ -90,14 +95,23 @@ export class Registration {
     this.#aim(this.#goal.standing);
   }
 
-  /** Takes the instance out of the registry for good. Never rejects; what is not confirmed when `signal` aborts is logged. */
-  async leave(signal: AbortSignal): Promise<void> {
+  /**
+   * Takes the instance out of the registry for good, when every balancer has let go of it. Never rejects; what is not
+   * confirmed in time, or when `signal` aborts, is logged.
+   */
+  async leave(departure: Departure, signal: AbortSignal): Promise<void> {
     const { logger } = this.#parts;
     await this.stop();
     // What the registry never confirmed goes with the lease.
     if (!this.#announcement.confirmed) return;
+    const within = (ms: number) => AbortSignal.any([signal, AbortSignal.timeout(ms)]);
     try {
-      const revision = await this.#announcement.withdraw(signal);
+      const drains = await this.#announcement.drain(within(confirmMs));
+      if (drains === undefined) return;
+      await departure.drained(this.#declared.instance, drains, logger, signal);
+      // The end of the lease takes the key along.
+      if (signal.aborted) return;
+      const revision = await this.#announcement.remove(within(removeMs));
       logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
     } catch (error) {
       logger.warn({ event: 'leave-unconfirmed', reason: describe(error) }, 'the registry did not confirm the leave');

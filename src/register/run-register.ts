@@ -4,9 +4,10 @@ import type { Registry } from '../registry/registry.ts';
 import type { InstanceSettings, RegisterSettings } from '../settings/register.ts';
 import { type CommandLine, type RunningCommand, startCommand } from './command.ts';
 import { type Announcer, declare } from './declare.ts';
+import { Departure } from './departure.ts';
 import { Patience } from './patience.ts';
 import { openProbe } from './probe.ts';
-import { Registration } from './registration.ts';
+import { confirmMs, Registration } from './registration.ts';
 import { SharedLease } from './shared-lease.ts';
 
 export type RegisterParts = Omit<Announcer, 'hasCommand'> & {
@@ -22,9 +23,7 @@ export type RegisterParts = Omit<Announcer, 'hasCommand'> & {
   readonly random: () => number;
 };
 
-/** How long the registry may take to confirm a leave; after that the application is not kept waiting. */
-const withdrawMs = 5000;
-/** The same once the application is gone: nothing more is lost by leaving the key to expire. */
+/** How long the registry may take at the end: nothing more is lost then by leaving the keys to expire. */
 const revokeMs = 2000;
 
 const passedOn: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'];
@@ -41,7 +40,7 @@ type End =
  */
 export async function runRegister(settings: RegisterSettings, parts: RegisterParts): Promise<number> {
   const { registry, onSignals, now, random } = parts;
-  const { ttlMs, graceMs } = settings;
+  const { ttlMs, graceMs, drainTimeoutMs } = settings;
   const declared = declareAll(settings.instances, { ...parts, hasCommand: parts.command !== undefined });
   const [first] = declared;
   // What concerns the process has the name of its instance, if there is only one.
@@ -84,7 +83,11 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     speak({ kind: 'asked', by: name });
     patience.end();
   });
-  void command?.ended.then((exitCode) => speak({ kind: 'command-ended', exitCode }));
+  const commandEnded = new AbortController();
+  void command?.ended.then((exitCode) => {
+    speak({ kind: 'command-ended', exitCode });
+    commandEnded.abort();
+  });
   for (const registration of registrations) registration.begin();
 
   const end = await spoken;
@@ -95,7 +98,11 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
         return end.exitCode;
       case 'asked':
         logger.info({ event: 'leaving', by: end.by }, `leaving, as ${end.by} asks`);
-        await patience.within(withdrawMs, (signal) => leaveAll(registrations, signal));
+        await patience.within(drainTimeoutMs + 2 * confirmMs, async (signal) => {
+          const departure = new Departure({ registry, drainTimeoutMs, now });
+          const stop = AbortSignal.any([signal, commandEnded.signal]);
+          await leaveAll(registrations, departure, stop).finally(() => departure.close());
+        });
         return command === undefined ? 0 : await endCommand(command, graceMs, patience, logger);
       case 'refused':
         if (command !== undefined) await endCommand(command, graceMs, patience, logger);
@@ -111,8 +118,12 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
 
 const nameOf = ({ service, id }: { service: string; id: string }) => ({ service, id });
 
-async function leaveAll(registrations: readonly Registration[], signal: AbortSignal): Promise<void> {
-  await Promise.all(registrations.map((registration) => registration.leave(signal)));
+async function leaveAll(
+  registrations: readonly Registration[],
+  departure: Departure,
+  signal: AbortSignal,
+): Promise<void> {
+  await Promise.all(registrations.map((registration) => registration.leave(departure, signal)));
 }
 
 function declareAll(instances: readonly InstanceSettings[], announcer: Announcer) {

@@ -37,6 +37,8 @@ export type RegisterSettings = {
   readonly instances: readonly InstanceSettings[];
   /** How long the registrations outlive our silence, in ms. */
   readonly ttlMs: number;
+  /** How long balancers are waited for, that still have requests of an instance that leaves, in ms. */
+  readonly drainTimeoutMs: number;
   /** How long the command may take to end after SIGTERM, in ms. */
   readonly graceMs: number;
 };
@@ -168,6 +170,12 @@ export const registerCommand = declareCommand({
       word: durationWord(2000, 3_600_000),
       fallback: '10s',
     }),
+    drainTimeout: defaulted({
+      placeholder: 'DURATION',
+      description: 'how long a leave waits for balancers that still have open requests of it',
+      word: durationWord(0, 3_600_000),
+      fallback: '30s',
+    }),
     grace: defaulted({
       placeholder: 'DURATION',
       description: 'how long the command may take to end after SIGTERM before it is killed',
@@ -184,8 +192,8 @@ export const registerCommand = declareCommand({
     if (traits instanceof Error) return traits;
     const instances = instancesOf(values, traits);
     if (instances instanceof Error) return instances;
-    const { ttl: ttlMs, grace: graceMs } = values;
-    return { registry, log: logSettings(values), register: { instances, ttlMs, graceMs } };
+    const { ttl: ttlMs, drainTimeout: drainTimeoutMs, grace: graceMs } = values;
+    return { registry, log: logSettings(values), register: { instances, ttlMs, drainTimeoutMs, graceMs } };
   },
 });
 

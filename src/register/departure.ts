@@ -1,0 +1,66 @@
+import type { Logger } from 'pino';
+import { type Awaited, describeObstacle, type Verdict } from '../fleet/barrier.ts';
+import { Fleet } from '../fleet/fleet.ts';
+import { formatDuration } from '../model/duration.ts';
+import type { Instance } from '../model/instance.ts';
+import type { Revision } from '../model/revision.ts';
+import type { Registry } from '../registry/registry.ts';
+
+export type DepartureParts = {
+  readonly registry: Registry;
+  /** How long the balancers are waited for, in ms. */
+  readonly drainTimeoutMs: number;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+/**
+ * Waits for the balancers to let go of instances that leave. It begins to follow them when it is made, so that they are
+ * known by the time that the instances are put as draining.
+ */
+export class Departure {
+  readonly #parts: DepartureParts;
+  readonly #fleet: Fleet;
+
+  constructor(parts: DepartureParts) {
+    this.#parts = parts;
+    this.#fleet = new Fleet(parts.registry);
+  }
+
+  /**
+   * Resolves when every live balancer has served this revision, in which the instance drains, and has none of its
+   * requests open; or when the time is up, or `signal` aborts, and then says in the log what is open. Never rejects.
+   */
+  async drained({ service, id }: Instance, revision: Revision, logger: Logger, signal: AbortSignal): Promise<void> {
+    const { drainTimeoutMs, now } = this.#parts;
+    const started = now();
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), drainTimeoutMs);
+    const awaited: Awaited = { goal: 'drained', revision, service, id };
+    const verdict = await this.#fleet.wait(awaited, AbortSignal.any([signal, limit.signal]));
+    clearTimeout(timer);
+    const about = { revision: String(revision), ms: Math.round(now() - started) };
+    if (verdict.kind === 'reached') {
+      const balancers = verdict.reached.length;
+      logger.info({ event: 'let-go', ...about, balancers }, 'no balancer sends it requests any more, and none is open');
+    } else if (verdict.kind === 'nobody') {
+      logger.info({ event: 'let-go', ...about, balancers: 0 }, 'no balancer is alive; nobody has to be waited for');
+    } else {
+      const { away } = this.#fleet.view;
+      const open = openOf(verdict);
+      const why = signal.aborted ? 'leaving at once, as asked' : `not drained within ${formatDuration(drainTimeoutMs)}`;
+      const registry = away === undefined ? [] : [`the registry is away: ${away}`];
+      const text = [why, ...open.map(({ balancer, missing }) => `${balancer} ${missing}`), ...registry].join('; ');
+      logger.warn({ event: 'drain-incomplete', ...about, open, registryAway: away }, text);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#fleet.close();
+  }
+}
+
+function openOf(verdict: Verdict): readonly { readonly balancer: string; readonly missing: string }[] {
+  if (verdict.kind !== 'waiting') return [];
+  return verdict.missing.map(({ balancer, obstacle }) => ({ balancer, missing: describeObstacle(obstacle) }));
+}

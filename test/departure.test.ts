@@ -1,0 +1,182 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type Acknowledgement, balancerKey, formatAcknowledgement } from '../src/fleet/acknowledgement.ts';
+import type { Revision } from '../src/model/revision.ts';
+import { ask, startApp } from './support/app.ts';
+import { startBalancers } from './support/balancers.ts';
+import { freePort } from './support/ports.ts';
+import { startPointsman } from './support/processes.ts';
+import type { RegistryKind } from './support/scenario.ts';
+import { until } from './support/until.ts';
+
+async function start(kind: RegistryKind) {
+  const scenario = await startBalancers(kind);
+  const { registry, fleet, location } = scenario;
+  return {
+    ...scenario,
+    register: (id: string, address: string, ...more: readonly string[]) =>
+      startPointsman(['register', '--registry', location, '--service', 'web', '--id', id, '--address', address, '--ttl', '5s', ...more]), // biome-ignore format: a command line
+    /** A key that says what this test wants: a balancer as others see it, and nothing else of one. */
+    async pretend(id: string) {
+      const session = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
+      onTestFinished(() => session.close());
+      await until('the fleet is heard', () => fleet.view.cluster !== undefined);
+      return {
+        says: (value: string) => session.put(balancerKey(id), value),
+        acknowledges: (revision: Revision, draining: Acknowledgement['draining']) =>
+          session.put(
+            balancerKey(id),
+            formatAcknowledgement({
+              revision,
+              cluster: fleet.view.cluster ?? '',
+              owner: id,
+              version: 'test',
+              haproxyVersion: 'none',
+              config: 'none',
+              admin: undefined,
+              appliedAt: 'now',
+              draining,
+              refusals: [],
+            }),
+          ),
+        dies: () => session.close(),
+      };
+    },
+    /** The revision in which the instance drains. */
+    drains: (id: string) =>
+      until(`${id} drains`, async () => {
+        const [entry] = (await registry.read(`instances/web/${id}`)).entries;
+        return entry?.value.includes('draining') === true ? entry.revision : undefined;
+      }),
+  };
+}
+
+describe.each(['folder', 'etcd'] as const)('an instance that leaves, with the registry in %s,', (kind) => {
+  test('ends its command when no balancer has a request of it open', async () => {
+    const { register, balancerNamed, drains } = await start(kind);
+    const [one, two] = [await balancerNamed('lb-1'), await balancerNamed('lb-2')];
+    const other = await startApp('b');
+    onTestFinished(() => other.close());
+    register('b', other.address);
+    const port = await freePort();
+    // Answers /slow when it is asked for /go, and says what it is told.
+    const code = `let slow; require('node:http').createServer((req, res) => {
+      if (req.url === '/slow') { slow = res; console.log('asked'); return; }
+      if (req.url === '/go') slow.end('a');
+      res.end('a');
+    }).listen(${port}, '127.0.0.1', () => console.log('listens'));
+    process.on('SIGTERM', () => { console.log('told to end'); process.exit(3); });`;
+    const leaving = register('a', `127.0.0.1:${port}`, '--', process.execPath, '-e', code);
+    await until('both serve both', async () => {
+      for (const { http } of [one, two]) {
+        const bodies = new Set<string>();
+        for (let i = 0; i < 4; i += 1) bodies.add((await ask(http, 'web')).body);
+        if (bodies.size < 2) return false;
+      }
+      return true;
+    });
+    // Of two idle servers, one of the two requests goes to each.
+    const requests = [ask(two.http, 'web', '/slow'), ask(two.http, 'web', '/slow')];
+    await leaving.printed('asked');
+    leaving.kill('SIGTERM');
+    await drains('a');
+    for (let i = 0; i < 4; i += 1) {
+      for (const { http } of [one, two])
+        await until('only the other one is asked', async () => (await ask(http, 'web')).body === 'b');
+    }
+    expect(leaving.stdout).not.toContain('told to end');
+    expect(leaving.log.some(({ event }) => event === 'let-go')).toBe(false);
+    await ask(port, 'web', '/go');
+    expect((await Promise.all(requests)).map(({ body }) => body).sort()).toEqual(['a', 'b']);
+    expect((await leaving.ended).code).toBe(3);
+    expect(leaving.log.find(({ event }) => event === 'let-go')).toMatchObject({ balancers: 2 });
+    expect(leaving.stdout).toContain('told to end');
+  });
+
+  test('waits for nobody when no balancer is alive', async () => {
+    const { register } = await start(kind);
+    const leaving = register('a', '10.0.0.1:80');
+    await leaving.logged('announced');
+    leaving.kill('SIGTERM');
+    expect(await leaving.ended).toEqual({ code: 0, signal: null });
+    expect(leaving.log.find(({ event }) => event === 'let-go')).toMatchObject({ balancers: 0 });
+  });
+});
+
+describe('an instance that leaves', () => {
+  test('says at its deadline what is still open, and where', async () => {
+    const { register, pretend, drains, registry } = await start('folder');
+    const [one, two, three] = [await pretend('lb-1'), await pretend('lb-2'), await pretend('lb-3')];
+    await one.says('{"format":9,"owner":"x"}');
+    const leaving = register('a', '10.0.0.1:80', '--drain-timeout', '1500ms');
+    await leaving.logged('announced');
+    leaving.kill('SIGTERM');
+    const revision = await drains('a');
+    await two.acknowledges(revision, new Map([['web/a', 2]]));
+    await three.acknowledges(revision, new Map([['web/a', 0]]));
+    expect(await leaving.ended).toEqual({ code: 0, signal: null });
+    expect(leaving.log.find(({ event }) => event === 'drain-incomplete')).toMatchObject({
+      level: 'warn',
+      open: [
+        { balancer: 'lb-1', missing: 'cannot tell: it is not of format 1' },
+        { balancer: 'lb-2', missing: 'has 2 open requests' },
+      ],
+      msg: expect.stringContaining('not drained within 1.5s; lb-1 cannot tell'),
+    });
+    expect((await registry.read('instances/')).entries).toEqual([]);
+  });
+
+  test('waits for one that joins meanwhile, and no longer for one that dies', async () => {
+    const { register, pretend, drains } = await start('etcd');
+    const [one, two] = [await pretend('lb-1'), await pretend('lb-2')];
+    const leaving = register('a', '10.0.0.1:80');
+    const announced = await leaving.logged('announced');
+    await one.acknowledges(BigInt(String(announced['revision'])) as Revision, new Map());
+    leaving.kill('SIGTERM');
+    const revision = await drains('a');
+    await two.acknowledges(revision, new Map([['web/a', 1]]));
+    await one.dies();
+    expect(leaving.running).toBe(true);
+    await two.acknowledges(revision, new Map([['web/a', 0]]));
+    expect(await leaving.ended).toEqual({ code: 0, signal: null });
+    expect(leaving.log.find(({ event }) => event === 'let-go')).toMatchObject({ balancers: 1 });
+  });
+
+  test('goes at once when it is told a second time', async () => {
+    const { register, pretend, drains, registry } = await start('folder');
+    await (await pretend('lb-1')).says('{}');
+    const leaving = register('a', '10.0.0.1:80', '--drain-timeout', '1h');
+    await leaving.logged('announced');
+    leaving.kill('SIGTERM');
+    await drains('a');
+    leaving.kill('SIGTERM');
+    expect(await leaving.ended).toEqual({ code: 0, signal: null });
+    expect(leaving.log.find(({ event }) => event === 'drain-incomplete')?.msg).toContain('leaving at once, as asked');
+    expect((await registry.read('instances/')).entries).toEqual([]);
+  });
+
+  test('is not kept by a registry that goes away meanwhile', async () => {
+    const { register, pretend, drains, etcd } = await start('etcd');
+    await (await pretend('lb-1')).says('{}');
+    const leaving = register('a', '10.0.0.1:80', '--drain-timeout', '2s');
+    await leaving.logged('announced');
+    leaving.kill('SIGTERM');
+    await drains('a');
+    await etcd?.members[0]?.stop();
+    expect(await leaving.ended).toEqual({ code: 0, signal: null });
+    const told = leaving.log.find(({ event }) => event === 'drain-incomplete');
+    expect(told?.['registryAway']).toBeTypeOf('string');
+    expect(told?.msg).toContain('the registry is away');
+    etcd?.members[0]?.start();
+    await etcd?.healthy();
+  });
+
+  test('is not kept by a registry that is away already', async () => {
+    const { register, etcd } = await start('etcd');
+    const leaving = register('a', '10.0.0.1:80', '--drain-timeout', '1h');
+    await leaving.logged('announced');
+    await etcd?.members[0]?.stop();
+    leaving.kill('SIGTERM');
+    expect(await leaving.ended).toEqual({ code: 0, signal: null });
+    expect(leaving.log.map(({ event }) => event)).toContain('leave-unconfirmed');
+  });
+});
