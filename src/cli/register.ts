@@ -24,6 +24,7 @@ export async function run(invocation: Invocation): Promise<number> {
       interfaces: networkInterfaces(),
       env,
       command: file === undefined ? undefined : { file, args, env },
+      pid: process.pid,
       random: Math.random,
       onSignals,
       now: () => performance.now(),

@@ -17,6 +17,7 @@ export type RegisterParts = Omit<Announcer, 'hasCommand'> & {
   readonly command: CommandLine | undefined;
   /** Calls `listener` at each of the signals, until the answer is called. */
   readonly onSignals: (names: readonly NodeJS.Signals[], listener: (name: NodeJS.Signals) => void) => () => void;
+  readonly pid: number;
   /** ms since this process started, monotonic. */
   readonly now: () => number;
   /** 0 ≤ x < 1. */
@@ -26,7 +27,17 @@ export type RegisterParts = Omit<Announcer, 'hasCommand'> & {
 /** How long the registry may take at the end: nothing more is lost then by leaving the keys to expire. */
 const revokeMs = 2000;
 
-const passedOn: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'];
+/** The command's own affair. Left out are those that end or stop this process whatever it wants, or tell of its own faults. */
+const passedOn: readonly NodeJS.Signals[] = [
+  'SIGHUP',
+  'SIGQUIT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGALRM',
+  'SIGURG',
+  'SIGWINCH',
+  'SIGCONT',
+];
 
 type End =
   | { readonly kind: 'command-ended'; readonly exitCode: number }
@@ -52,6 +63,12 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     const { exitCode, reason } = command;
     logger.error({ event: 'command-not-started', command: parts.command?.file, exitCode, reason }, reason);
     return exitCode;
+  }
+
+  if (parts.pid === 1) {
+    const message =
+      'Node as the first process of a container never reaps orphans: start bin/pointsman itself, or have an init';
+    logger.warn({ event: 'no-reaper' }, message);
   }
 
   // Whatever speaks first ends the announcement: the command, a signal, or the registry.

@@ -17,6 +17,8 @@ export type StartOptions = {
   readonly cwd?: string;
   /** Another pointsman than this checkout's. */
   readonly executable?: string;
+  /** A command line that runs the one after it, such as unshare's. */
+  readonly through?: readonly string[];
 };
 
 const ours = join(import.meta.dirname, '../../bin/pointsman');
@@ -52,10 +54,11 @@ export class PointsmanProcess {
   readonly log: LogLine[] = [];
   readonly #child: ChildProcess;
 
-  constructor(args: readonly string[], { env = {}, cwd, executable = ours }: StartOptions) {
+  constructor(args: readonly string[], { env = {}, cwd, executable = ours, through = [] }: StartOptions) {
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('POINTSMAN_'));
     // A group of its own, so that `destroy` reaches the commands that register is the parent of.
-    const child = spawn(executable, args, {
+    const [file = executable, ...rest] = [...through, executable, ...args];
+    const child = spawn(file, rest, {
       stdio: ['pipe', 'pipe', 'pipe'],
       detached: true,
       env: { ...Object.fromEntries(inherited), POINTSMAN_LOG_FORMAT: 'json', ...env },
