@@ -39,26 +39,48 @@ const decentInstance = fc
   )
   .map((record) => JSON.stringify(record));
 
+/** All that a header's value may hold: what it means to HAProxy has to be taken from it. */
+const printable = fc
+  .string({ unit: fc.constantFrom(...' \t"\'\\#$%[]{}();,ab'), maxLength: 12 })
+  .map((text) => `x${text}x`);
+
+const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
+  hosts: fc.array(fc.oneof(fc.constantFrom('x.example', '*.y.example', 'z.*', '*'), hostileText), { maxLength: 3 }),
+  paths: fc.array(fc.oneof(fc.constantFrom('/', '/a', '/b/'), spoilt(fc.constant('/a'))), {
+    minLength: 1,
+    maxLength: 3,
+  }),
+  strip: fc.constantFrom<unknown>(true, false, 'true'),
+  priority: fc.constantFrom<unknown>(0, -5, '5'),
+  https: fc.constantFrom('redirect', 'optional', 'redirect '),
+  access: fc.constantFrom({ allow: ['10.0.0.0/8', '::1'], deny: ['10.66.0.0/16'] }, { deny: ['::1 '] }),
+  rateLimit: fc.record({ requests: fc.constantFrom<unknown>(9, 8, '9'), per: fc.constantFrom('10s', '1h', '1s)') }),
+  headers: fc.oneof(
+    fc.record({ request: fc.record({ set: fc.dictionary(fc.constantFrom('X-A', 'x b', '__proto__'), hostileText) }) }),
+    fc.record({ request: fc.record({ set: fc.record({ 'X-B': printable }) }) }),
+    fc.record({
+      response: fc.record({
+        remove: fc.subarray(['Server', 'Via', 'TE', 'a\r\nb']),
+        add: fc.dictionary(fc.constant('X-C'), printable),
+      }),
+    }),
+  ),
+  compression: fc.constantFrom<unknown>({}, { types: ['text/html'] }, { types: ['text/html '] }),
+  timeouts: fc.constantFrom<unknown>({ client: '5s', tunnel: '1h' }, { server: '5s\n' }),
+  retries: fc.constantFrom<unknown>({ count: 0, on: ['503', 'empty-response'] }, { on: ['all'] }),
+  balance: fc.constantFrom('leastconn', 'first', 'source', 'source\n'),
+  check: fc.constantFrom<unknown>({ kind: 'none' }, { kind: 'http', path: '/h' }, { kind: 'http', path: '/ h' }, { kind: 'tcp', interval: '1s;' }), // biome-ignore format: one line
+};
+
+/** A few fields, most of them right: with all of them hardly one policy would be. */
 const decentPolicy = (ports: readonly number[]) =>
   fc
-    .oneof(
-      fc.record(
-        {
-          hosts: fc.array(fc.oneof(fc.constantFrom('x.example', '*.y.example', 'z.*', '*'), hostileText), {
-            maxLength: 3,
-          }),
-          paths: fc.array(fc.oneof(fc.constantFrom('/', '/a', '/b/'), spoilt(fc.constant('/a'))), {
-            minLength: 1,
-            maxLength: 3,
-          }),
-          strip: fc.constantFrom<unknown>(true, false, 'true'),
-          priority: fc.constantFrom<unknown>(0, 5, '5'),
-          balance: fc.constantFrom('leastconn', 'first', 'source', 'source\n'),
-          check: fc.constantFrom<unknown>({ kind: 'none' }, { kind: 'http', path: '/h' }, { kind: 'http', path: '/ h' }, { kind: 'tcp', interval: '1s;' }), // biome-ignore format: one line
-        },
-        { requiredKeys: [] },
-      ),
-      fc.record({ mode: fc.constant('tcp'), port: fc.constantFrom<unknown>(...ports, 0, '80') }),
+    .tuple(fc.subarray(Object.entries(policyFields), { maxLength: 3 }), fc.constantFrom('http', 'http', 'tcp'))
+    .chain(([fields, mode]) =>
+      fc.record({
+        ...Object.fromEntries(fields),
+        ...(mode === 'http' ? {} : { mode: fc.constant(mode), port: fc.constantFrom<unknown>(...ports, 0, '80') }),
+      }),
     )
     .map((record) => JSON.stringify(record));
 

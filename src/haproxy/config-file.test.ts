@@ -8,11 +8,16 @@ const config = `global
 frontend _http
     bind 127.0.0.1:80
 
+defaults own from base
+
 defaults policy-1 from base
     balance leastconn
 
 defaults policy-2 from base
     balance roundrobin
+
+backend _policy-2-rates from base
+    stick-table type string size 1k
 
 backend api from policy-2
 
@@ -30,5 +35,6 @@ test('a configuration that was written is read back as what it says', () => {
     web: { a: 'server a 10.0.0.1:80 weight 100 check', 'b:1': 'server b:1 [::1]:80 weight 0 disabled' },
   });
   expect([...rendered.policies.keys()]).toEqual(['policy-1', 'policy-2']);
+  expect(rendered.policies.get('policy-2')).toContain('stick-table');
   expect(rendered.routes.toObject()).toEqual({ 'web/': 'web', 'web.*/': 'web' });
 });

@@ -26,8 +26,10 @@ export function parseConfig(config: string, routesMap: string): Rendered {
     const section = /^([a-z][a-z-]*)(?:\s+(\S+))?/.exec(line);
     if (section) {
       close();
-      policy = section[1] === 'defaults' && section[2]?.startsWith('policy-') ? section[2] : undefined;
-      const name = section[1] === 'backend' ? parseServiceName(section[2] ?? '') : undefined;
+      const [, kind, title = ''] = section;
+      if (kind === 'defaults') policy = title.startsWith('policy-') ? title : undefined;
+      else if (policy === undefined || !title.startsWith(`_${policy}-`)) policy = undefined;
+      const name = kind === 'backend' ? parseServiceName(title) : undefined;
       if (name?.ok) open = { name: name.value, before: '', indent: '', after: '', servers: new Map() };
     }
     if (policy !== undefined) {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Map as PersistentMap } from 'immutable';
 import { Fault } from '../model/fault.ts';
 import type { Policy } from '../model/policy.ts';
+import { policyView } from './policy-view.ts';
 import type { Around, Template } from './template.ts';
-import { policyView } from './view.ts';
 
 /**
  * A policy as HAProxy has it: a `defaults` section that the backends of all services with this policy inherit from. Its

@@ -1,12 +1,14 @@
 import { Fault } from '../model/fault.ts';
 import { quote } from '../model/parsed.ts';
+import { ConfigWord } from './config-word.ts';
 
 // Nothing here separates words (space, newline, `;`), quotes or escapes (`"'\`), comments (`#`), or expands (`$`, `%`,
 // `{`), neither in a haproxy.cfg nor on HAProxy's command line.
 const safe = /^[A-Za-z0-9._:/[\]@+,*=~-]*$/;
 
-/** Takes the place of Mustache's HTML escape: lets a value through unchanged, or refuses it with Fault `template`. */
+/** Takes the place of Mustache's HTML escape: lets a value through as it is, or refuses it with Fault `template`. */
 export function safeText(value: unknown): string {
+  if (value instanceof ConfigWord) return value.text;
   const text = String(value);
   if (safe.test(text)) return text;
   throw new Fault('template', `the value ${quote(text)} is not safe in a configuration`, {

@@ -1,8 +1,8 @@
 import type { Service } from '../catalog/catalog.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
-import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import type { Policy } from '../model/policy.ts';
+import { type PolicyView, policyNames, policyView } from './policy-view.ts';
 import type { Ports } from './ports.ts';
 
 /** What this balancer's settings give to every template. Paths are absolute. */
@@ -26,18 +26,11 @@ export type FrameView = {
   /** As HAProxy writes a time: `30000ms`. */
   readonly hardStopAfter: string;
   /** One for each `tcp` service that has its port. */
-  readonly listeners: readonly { readonly name: string; readonly bind: string }[];
-};
-
-/** What `policy.mustache` sees, beside the name `policy` that it has to give to its section. */
-export type PolicyView = {
-  readonly http: boolean;
-  readonly tcp: boolean;
-  readonly balance: string;
-  /** Set for an HTTP health check only. */
-  readonly httpCheck: { readonly path: string } | undefined;
-  /** Each number of segments that one of its routes takes off the path, and the number of the field behind them. */
-  readonly strips: readonly { readonly segments: number; readonly after: number }[];
+  readonly listeners: readonly {
+    readonly name: string;
+    readonly bind: string;
+    readonly clientTimeout: string | undefined;
+  }[];
 };
 
 /** What `backend.mustache` sees. Where `{{{servers}}}` stands, the server lines go. */
@@ -62,13 +55,11 @@ export type ServerView = {
   readonly meta: Readonly<Record<string, string>>;
 };
 
-const policyNames = ['http', 'tcp', 'balance', 'httpCheck', 'path', 'strips', 'segments', 'after'] as const;
-
 /** The names a template may use; anything else in one is a mistake that Mustache would render as nothing. */
 export const knownNames = {
-  frame: ['bind', 'runtimeSocket', 'routesMap', 'hardStopAfter', 'listeners', 'name', 'backends'],
+  frame: ['bind', 'runtimeSocket', 'routesMap', 'hardStopAfter', 'listeners', 'name', 'clientTimeout', 'backends'],
   policy: ['policy', ...policyNames],
-  backend: ['name', 'policy', ...policyNames, 'servers'],
+  backend: ['policy', ...policyNames, 'servers'],
   server: [
     ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'check', 'interval', 'rise', 'fall'],
     ...['version', 'zone', 'meta'],
@@ -77,7 +68,11 @@ export const knownNames = {
 
 export function frameView(settings: FrameSettings, ports: Ports): FrameView {
   const listeners = [...ports]
-    .map(([port, name]) => ({ name, bind: `${settings.bindHost}:${port}` }))
+    .map(([port, { name, policy }]) => ({
+      name,
+      bind: `${settings.bindHost}:${port}`,
+      clientTimeout: policy.timeouts.clientMs === undefined ? undefined : `${policy.timeouts.clientMs}ms`,
+    }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
     bind: settings.bind,
@@ -86,22 +81,6 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
     hardStopAfter: `${settings.hardStopAfterMs}ms`,
     listeners,
   };
-}
-
-export function policyView(policy: Policy): PolicyView {
-  return {
-    http: policy.mode === 'http',
-    tcp: policy.mode === 'tcp',
-    balance: policy.balance,
-    httpCheck: policy.check.kind === 'http' ? { path: policy.check.path } : undefined,
-    strips: strippedSegments(policy.routes).map((segments) => ({ segments, after: segments + 2 })),
-  };
-}
-
-function strippedSegments(routes: readonly Route[]): readonly number[] {
-  const counts = new Set(routes.filter(({ strip }) => strip).flatMap(({ paths }) => paths.map(segmentsOf)));
-  counts.delete(0);
-  return [...counts].sort((a, b) => a - b);
 }
 
 export function backendView(service: Service, policy: string): BackendView {

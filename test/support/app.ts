@@ -12,6 +12,7 @@ export async function startApp(name: string, handler?: (req: IncomingMessage, re
   if (address === null || typeof address === 'string') throw new Error('a listening TCP server has a port');
   return {
     name,
+    server,
     port: address.port,
     address: `127.0.0.1:${address.port}`,
     close: () =>

@@ -14,6 +14,11 @@ const name = '[A-Za-z0-9][A-Za-z0-9._-]{0,62}';
 const id = '[A-Za-z0-9][A-Za-z0-9._:-]{0,126}';
 const port = '[1-9][0-9]{0,4}';
 const target = `(?:[A-Za-z0-9.-]{1,253}|\\[[0-9a-f:.]{2,45}\\]):${port}`;
+const ms = '[0-9]+ms';
+const networks = '(?: [0-9a-f.:]+(?:/[0-9]{1,3})?)+';
+const header = '[A-Za-z0-9][A-Za-z0-9_-]{0,63}';
+// One word of a format: what separates, quotes or comments is behind a backslash, and a percent sign is doubled.
+const format = '(?:[^\\x00-\\x20"\'#%\\\\\\x7f-\\uffff]|%%|\\\\[t "\'#\\\\])+';
 const word = '[A-Za-z0-9._:/[\\]@+,*=~-]+';
 
 const line = (text: string) => new RegExp(`^ {4}${text}$`);
@@ -25,18 +30,58 @@ const serverLine = line(
 const sections: readonly { readonly opening: RegExp; readonly lines: readonly RegExp[] }[] = [
   {
     opening: new RegExp(`^frontend _tcp-${name} from base$`),
-    lines: [line(`bind 127\\.0\\.0\\.1:${port}`), line('mode tcp'), line(`default_backend ${name}`)],
+    lines: [
+      line(`bind 127\\.0\\.0\\.1:${port}`),
+      line('mode tcp'),
+      line(`timeout client ${ms}`),
+      line(`default_backend ${name}`),
+    ],
   },
   {
     opening: /^defaults policy-[0-9a-f]{12} from base$/,
     lines: [
       line('mode tcp'),
       line('balance (?:leastconn|roundrobin|random|first|source)'),
+      line(`timeout (?:connect|server|queue|tunnel) ${ms}`),
+      line('retries [0-9]{1,2}'),
+      line('retry-on conn-failure(?: (?:empty-response|junk-response|response-timeout|[45][0-9]{2}))+'),
+      line('compression algo gzip'),
+      line('compression type(?: [a-z0-9.+/-]+)+'),
       line('option httpchk GET /[A-Za-z0-9._~/@:+-]*'),
+      line(`http-request deny deny_status 403 if \\{ src${networks} \\}`),
+      line(`acl allowed src${networks}`),
+      line('http-request deny deny_status 403 unless allowed'),
+      line('http-request set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src\\]'),
+      line('http-request track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{12}-rates'),
+      line(
+        'http-request return status 429 content-type text/plain hdr Retry-After [0-9]+ string "too many requests\\\\n" if \\{ sc_http_req_rate\\(2\\) gt [0-9]+ \\}',
+      ),
+      line(
+        'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\]%\\[pathq\\] code 308 unless \\{ ssl_fc \\} \\|\\| \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\}',
+      ),
+      line('\\.if version_atleast\\(2.9\\)'),
+      line(`http-request set-timeout client ${ms}`),
+      line('\\.endif'),
+      line('http-request disable-l7-retry unless \\{ method GET HEAD OPTIONS PUT DELETE \\}'),
+      line(`http-(?:request|response) del-header ${header}`),
+      line(`http-(?:request|response) (?:set|add)-header ${header} ${format}`),
+      line(`tcp-request content reject if \\{ src${networks} \\}`),
+      line('tcp-request content reject unless allowed'),
+      line('tcp-request content set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src\\]'),
+      line('tcp-request content track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{12}-rates'),
+      line('tcp-request content reject if \\{ sc_conn_rate\\(2\\) gt [0-9]+ \\}'),
       line(
         'http-request set-header X-Forwarded-Prefix /%\\[path,field\\(2,/,[1-9]\\)\\] if \\{ var\\(txn.strip\\) -m str [1-9] \\}',
       ),
       line('http-request set-path /%\\[path,field\\([0-9]+,/,0\\)\\] if \\{ var\\(txn.strip\\) -m str [1-9] \\}'),
+    ],
+  },
+  {
+    opening: /^backend _policy-[0-9a-f]{12}-rates from base$/,
+    lines: [
+      line(
+        `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\)`,
+      ),
     ],
   },
   { opening: new RegExp(`^backend (${name}) from policy-[0-9a-f]{12}$`), lines: [serverLine] },

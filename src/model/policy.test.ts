@@ -1,0 +1,43 @@
+import { describe, expect, test } from 'vitest';
+import { parsePolicy } from './policy.ts';
+
+const reasonFor = (policy: object): string => {
+  const parsed = parsePolicy(JSON.stringify(policy));
+  return parsed.ok ? 'accepted' : parsed.reason;
+};
+
+describe('a policy is refused with the field and the reason', () => {
+  test.each<[object, string]>([
+    [{ mode: 'tcp' }, 'port: a tcp service needs a port of its own'],
+    [{ port: 80 }, 'port: only a tcp service has one (http ones share a port)'],
+    [{ mode: 'tcp', port: 5432, hosts: ['a'] }, 'hosts: only an http service has it'],
+    [{ mode: 'tcp', port: 5432, retries: { on: ['503'] } }, 'retries.on: only an http service has it'],
+    [{ routes: [] }, 'routes: Invalid length: Expected >=1 but received 0'],
+    [{ routes: [{ host: 'a' }] }, '"routes.0.host" is not a field of a policy'],
+    [{ routes: [{}], hosts: ['a'] }, 'hosts: beside routes it belongs into each of them'],
+    [{ paths: ['/1/2/3/4/5/6/7/8/9'], strip: true }, 'strip: "/1/2/3/4/5/6/7/8/9" has more than 8 segments'],
+    [{ priority: 1001 }, 'priority: it is not a whole number from -1000 to 1000'],
+    [{ access: { allow: [] } }, 'access.allow: Invalid length: Expected >=1 but received 0'],
+    [{ access: { deny: ['10.0.0.1/8'] } }, 'access.deny.0: "10.0.0.1/8" has bits set behind its prefix'],
+    [{ rateLimit: { requests: 5 } }, 'rateLimit.per: it is missing'],
+    [{ rateLimit: { requests: 5, per: '500ms' } }, 'rateLimit.per: it is not between 1s and 1h'],
+    [{ headers: { request: { set: { 'a b': 'c' } } } }, 'headers.request.set: "a b" is not a header name'],
+    [{ headers: { request: { set: { a: 'c\n' } } } }, 'headers.request.set.a: "c\\n" is not a header value'],
+    [{ headers: { request: { set: { a: '' } } } }, 'headers.request.set.a: it is empty: remove the header'],
+    [
+      { headers: { response: { remove: ['Content-Length'] } } },
+      'headers.response.remove.0: "Content-Length" is HAProxy\'s own',
+    ],
+    [{ compression: { types: ['*'] } }, 'compression.types.0: "*" is not a media type'],
+    [{ timeouts: { server: '10ms' } }, 'timeouts.server: it is not between 1s and 7d'],
+    [{ timeouts: { idle: '10s' } }, '"timeouts.idle" is not a field of a policy'],
+    [{ retries: { count: 11 } }, 'retries.count: it is not a whole number from 0 to 10'],
+    [{ retries: { on: ['429'] } }, 'retries.on.0: expected ('],
+  ])('%j', (policy, reason) => {
+    expect(reasonFor(policy)).toContain(reason);
+  });
+});
+
+test('an empty policy is the default one', () => {
+  expect(reasonFor({})).toBe('accepted');
+});

@@ -1,0 +1,36 @@
+import { afterAll, beforeAll } from 'vitest';
+import { startBalancer, type TestBalancer } from './balancer.ts';
+
+type Served = { readonly policy?: object; readonly instances: Readonly<Record<string, string | object>> };
+
+/**
+ * A balancer for a whole file, with the services that `declare` gives: their policies and instances (an address, or the
+ * fields of a registration). All of them are there from the start, so that none costs a reload.
+ */
+export function serveAll(
+  declare: () => Promise<Readonly<Record<string, Served>>>,
+  options?: Parameters<typeof startBalancer>[0],
+): { readonly balancer: TestBalancer } {
+  let balancer: TestBalancer | undefined;
+  beforeAll(async () => {
+    const services = Object.entries(await declare());
+    balancer = await startBalancer(options);
+    balancer.snapshot(Object.fromEntries(services.flatMap(([name, served]) => entriesOf(name, served))));
+    await balancer.balancer.start();
+  });
+  afterAll(() => balancer?.stop());
+  return {
+    get balancer() {
+      if (balancer === undefined) throw new Error('it is not started yet');
+      return balancer;
+    },
+  };
+}
+
+function entriesOf(name: string, { policy, instances }: Served): [string, string][] {
+  const entries = Object.entries(instances).map(([id, value]): [string, string] => [
+    `instances/${name}/${id}`,
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ]);
+  return policy === undefined ? entries : [[`services/${name}`, JSON.stringify(policy)], ...entries];
+}
