@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { expect, test } from 'vitest';
 import { startApps } from './support/app.ts';
+import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
 
@@ -75,4 +76,51 @@ test('what happened last is told, with the time that each stage took, to those w
   const after = JSON.parse((await scenario.askAdmin(`/events?after=${applied.id - 1}&most=1`)).body);
   expect(after).toHaveLength(1);
   listening.destroy();
+});
+
+test.each(['folder', 'etcd'] as const)('status, explain and events say it on a command line (%s)', async (kind) => {
+  const scenario = await startScenario(kind);
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/web/a', a);
+  await scenario.writeByHand('instances/web/broken', 'nonsense');
+  await scenario.balancer('--id', 'b1').logged('serving');
+  await scenario.serves('web', ['a']);
+  const where = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
+  const pointsman = (...args: readonly string[]) => runPointsman([...args, ...where]);
+
+  const status = await pointsman('status');
+  expect(status.code).toBe(0);
+  const text = status.stdout.join('\n');
+  expect(text).toMatch(/^b1 +\d+ +\S+ +serving$/m);
+  expect(text).toMatch(/^web +1 +1 +1 +web, web\.\* +default policy$/m);
+  expect(text).toContain('instances/web/broken: ');
+  const [json = ''] = (await pointsman('status', '--json')).stdout;
+  expect(JSON.parse(json)).toMatchObject({
+    balancers: [{ id: 'b1', up: { web: 1 } }],
+    services: [{ name: 'web', ready: 1 }],
+  });
+
+  const good = await pointsman('explain', 'web/a');
+  expect(good.stdout[0]).toBe('b1: web/a is served: it gets requests');
+  expect(good.code).toBe(0);
+  const bad = await pointsman('explain', 'web/broken');
+  expect(bad.stdout[0]).toContain('b1: web/broken is not served: ');
+  expect(bad.code).toBe(1);
+  expect((await pointsman('explain', 'web')).code).toBe(2);
+
+  const events = await pointsman('events');
+  expect(events.stdout.join('\n')).toMatch(/applied revision \d+ .*\(wait .*, render .*, command .*\)/);
+  expect(events.stdout.join('\n')).toContain('instances/web/broken');
+});
+
+test('without a balancer the registry is shown, and that nobody serves it', async () => {
+  const scenario = await startScenario('folder');
+  await scenario.writeByHand('instances/web/a', '10.0.0.1:80');
+  const where = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
+  const status = await runPointsman(['status', ...where]);
+  expect(status.stdout.join('\n')).toContain('no balancer is known to the registry');
+  expect(status.stdout.join('\n')).toMatch(/^web +1 +1 +- /m);
+  const explained = await runPointsman(['explain', 'web/a', ...where]);
+  expect(explained.code).toBe(1);
+  expect(explained.stderr.join()).toContain('no balancer is known');
 });

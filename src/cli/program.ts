@@ -18,6 +18,7 @@ import { completionCommand, manCommand } from '../settings/reference.ts';
 import { registerCommand } from '../settings/register.ts';
 import { releaseCommand } from '../settings/release.ts';
 import { rolesCommand } from '../settings/roles.ts';
+import { eventsCommand, explainCommand, statusCommand } from '../settings/see.ts';
 import { waitCommand } from '../settings/wait.ts';
 import { done } from './exit-code.ts';
 import type { CommandModule, Invocation } from './invocation.ts';
@@ -29,6 +30,9 @@ type Entry = { readonly declaration: AnyCommand; readonly load: () => Promise<Co
 const entries: readonly Entry[] = [
   { declaration: balanceCommand, load: () => import('./balance.ts') },
   { declaration: registerCommand, load: () => import('./register.ts') },
+  { declaration: statusCommand, load: () => import('./status.ts') },
+  { declaration: explainCommand, load: () => import('./explain.ts') },
+  { declaration: eventsCommand, load: () => import('./events.ts') },
   { declaration: waitCommand, load: () => import('./wait.ts') },
   { declaration: drainCommand, load: async () => (await import('./override.ts')).drain },
   { declaration: undrainCommand, load: async () => (await import('./clear.ts')).undrain },

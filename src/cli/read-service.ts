@@ -18,7 +18,7 @@ export async function readServices(
 }
 
 /** A catalog of these entries, without the overrides that are over. */
-function catalogOf(list: readonly Entry[], wall: number): Catalog {
+export function catalogOf(list: readonly Entry[], wall: number): Catalog {
   const entries = new Map(list.map((entry) => [entry.key, entry]));
   const { catalog, overrides } = foldEvent(emptyCatalog, {
     kind: 'snapshot',

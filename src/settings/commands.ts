@@ -14,12 +14,16 @@ import { completionCommand, manCommand } from './reference.ts';
 import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
 import { rolesCommand } from './roles.ts';
+import { eventsCommand, explainCommand, statusCommand } from './see.ts';
 import { waitCommand } from './wait.ts';
 
 /** Every command that takes settings. */
 export const commands: readonly AnyCommand[] = [
   balanceCommand,
   registerCommand,
+  statusCommand,
+  explainCommand,
+  eventsCommand,
   waitCommand,
   drainCommand,
   undrainCommand,

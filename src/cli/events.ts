@@ -1,0 +1,96 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import pc from 'picocolors';
+import * as v from 'valibot';
+import { formatDuration } from '../model/duration.ts';
+import { describe, Fault } from '../model/fault.ts';
+import { eventsCommand } from '../settings/see.ts';
+import { askAdmin, findBalancers } from './balancers.ts';
+import { done } from './exit-code.ts';
+import { type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { abortOnSignal } from './signals.ts';
+
+const event = v.looseObject({
+  id: v.number(),
+  time: v.string(),
+  level: v.string(),
+  event: v.optional(v.string(), ''),
+  msg: v.optional(v.string(), ''),
+  revision: v.optional(v.string()),
+  ms: v.optional(v.number()),
+  stages: v.optional(v.record(v.string(), v.number())),
+  what: v.optional(v.array(v.string())),
+  why: v.optional(v.array(v.string())),
+  reason: v.optional(v.string()),
+  key: v.optional(v.string()),
+});
+type Event = v.InferOutput<typeof event>;
+type Told = { readonly balancer: string; readonly event: Event };
+
+const everyMs = 1000;
+
+/** `pointsman events`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { json, admin, most, follow, ...settings } = await settle(eventsCommand, invocation);
+  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const { signal, dispose } = abortOnSignal();
+  try {
+    const { entries } = await registry.read('balancers/');
+    const reachable = (await findBalancers(entries, admin)).flatMap(({ id, admin: port }) =>
+      'at' in port ? [{ id, at: port.at }] : [],
+    );
+    if (reachable.length === 0) {
+      const hint = 'run it beside one, or name its admin port: --admin HOST:PORT';
+      throw new Fault('deadline', 'no balancer can be asked from here', { hint });
+    }
+    const newest = new Map<string, number>();
+    // What was missed between two looks is all told; only the first look is cut.
+    for (let bound = most; ; bound = 500) {
+      const told: Told[] = [];
+      for (const { id, at } of reachable) {
+        const after = newest.get(id) ?? 0;
+        try {
+          const events = v.parse(v.array(event), await askAdmin(at, `/events?after=${after}&most=${bound}`));
+          newest.set(id, events.at(-1)?.id ?? after);
+          told.push(...events.map((one) => ({ balancer: id, event: one })));
+        } catch (error) {
+          process.stderr.write(`${id}: ${describe(error)}\n`);
+        }
+      }
+      told.sort((a, b) =>
+        a.event.time < b.event.time ? -1 : a.event.time > b.event.time ? 1 : a.event.id - b.event.id,
+      );
+      for (const one of told) {
+        process.stdout.write(
+          json ? `${JSON.stringify({ balancer: one.balancer, ...one.event })}\n` : format(one, reachable.length > 1),
+        );
+      }
+      if (!follow || signal.aborted) return done;
+      await pause(everyMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return done;
+    }
+  } finally {
+    dispose();
+    await registry.close();
+  }
+}
+
+function format({ balancer, event: one }: Told, several: boolean): string {
+  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const paint = one.level === 'error' ? colors.red : one.level === 'warn' ? colors.yellow : (text: string) => text;
+  const head = [colors.dim(one.time.slice(11, 23)), ...(several ? [colors.bold(balancer)] : []), paint(one.event)];
+  const told = [
+    ...(one.revision === undefined ? [] : [`revision ${one.revision}`]),
+    ...(one.ms === undefined ? [] : [colors.cyan(formatDuration(one.ms))]),
+    ...(one.key === undefined ? [] : [one.key]),
+    ...(one.reason === undefined ? [] : [one.reason]),
+    ...(one.ms === undefined && one.reason === undefined && one.msg !== one.event ? [one.msg] : []),
+  ];
+  const stages = Object.entries(one.stages ?? {}).map(([stage, ms]) => `${stage} ${formatDuration(ms)}`);
+  const lines = [
+    `${head.join(' ')} ${told.join('  ')}${stages.length > 0 ? colors.dim(`  (${stages.join(', ')})`) : ''}`,
+  ];
+  for (const clause of [...(one.what ?? []), ...(one.why ?? [])]) lines.push(`             ${colors.dim(clause)}`);
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,79 @@
+import pc from 'picocolors';
+import * as v from 'valibot';
+import { describe, Fault } from '../model/fault.ts';
+import { explainCommand } from '../settings/see.ts';
+import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
+import { done, failed } from './exit-code.ts';
+import { type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { nameOf, parseTarget } from './target.ts';
+
+const explanation = v.object({
+  verdict: v.string(),
+  because: v.string(),
+  findings: v.array(v.object({ stage: v.string(), state: v.string(), says: v.string() })),
+});
+type Explanation = v.InferOutput<typeof explanation>;
+type Answer = { readonly balancer: string } & (
+  | { readonly explanation: Explanation }
+  | { readonly unreachable: string }
+);
+
+/** `pointsman explain SERVICE/INSTANCE`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { json, admin, ...settings } = await settle(explainCommand, invocation);
+  const target = parseTarget(invocation.operands[0] ?? '');
+  if (target.scope === '*') {
+    const hint = 'pointsman status shows whole services';
+    throw new Fault('usage', `${target.service} is a service: name an instance, as in ${target.service}/web-1`, {
+      hint,
+    });
+  }
+  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  try {
+    const { entries } = await registry.read('balancers/');
+    const balancers = await findBalancers(entries, admin);
+    if (balancers.length === 0) throw new Fault('deadline', 'no balancer is known to the registry, nor runs here');
+    const path = `/explain/${target.service}/${encodeURIComponent(target.scope)}`;
+    const answers = await Promise.all(balancers.map((balancer) => ask(balancer, path)));
+    if (json) process.stdout.write(`${JSON.stringify(answers)}\n`);
+    else process.stdout.write(format(nameOf(target), answers));
+    return answers.every((one) => 'explanation' in one && one.explanation.verdict === 'served') ? done : failed;
+  } finally {
+    await registry.close();
+  }
+}
+
+async function ask({ id, admin }: KnownBalancer, path: string): Promise<Answer> {
+  if ('reason' in admin) return { balancer: id, unreachable: admin.reason };
+  try {
+    return { balancer: id, explanation: v.parse(explanation, await askAdmin(admin.at, path)) };
+  } catch (error) {
+    return { balancer: id, unreachable: describe(error) };
+  }
+}
+
+function format(name: string, answers: readonly Answer[]): string {
+  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const marks: Readonly<Record<string, string>> = {
+    good: colors.green('✓'),
+    bad: colors.red('✗'),
+    note: colors.yellow('•'),
+  };
+  const lines: string[] = [];
+  for (const answer of answers) {
+    if ('unreachable' in answer) {
+      lines.push(`${colors.bold(answer.balancer)}: ${colors.yellow('not known')}: ${answer.unreachable}`);
+      continue;
+    }
+    const { verdict, because, findings } = answer.explanation;
+    const paint = verdict === 'served' ? colors.green : colors.red;
+    lines.push(`${colors.bold(answer.balancer)}: ${name} is ${paint(verdict)}: ${because}`);
+    const width = Math.max(...findings.map(({ stage }) => stage.length));
+    for (const { stage, state, says } of findings) {
+      lines.push(`  ${marks[state] ?? '-'} ${colors.dim(stage.padEnd(width))}  ${says}`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
