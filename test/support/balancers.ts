@@ -13,6 +13,8 @@ import { startPointsman } from './processes.ts';
 import { type RegistryKind, startScenario } from './scenario.ts';
 import { until } from './until.ts';
 
+const haproxy = process.env['HAPROXY_BIN'] === undefined ? [] : ['--haproxy', process.env['HAPROXY_BIN']];
+
 /** A registry with any number of balancers, each with a real HAProxy, and what they acknowledge. */
 export async function startBalancers(kind: RegistryKind) {
   const scenario = await startScenario(kind);
@@ -42,7 +44,16 @@ export async function startBalancers(kind: RegistryKind) {
       const start = () =>
         startPointsman([
           ...['balance', '--registry', location, '--dir', folder, '--reload-interval', '50ms', '--id', id],
-          ...['--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`, '--log-level', 'debug', ...more],
+          ...[
+            '--http',
+            `127.0.0.1:${http}`,
+            '--admin',
+            `127.0.0.1:${admin}`,
+            '--log-level',
+            'debug',
+            ...haproxy,
+            ...more,
+          ],
         ]);
       return {
         id,
