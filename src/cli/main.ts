@@ -2,15 +2,21 @@ import { homedir, hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { failed, faultsOf } from './exit-code.ts';
 import { runProgram } from './program.ts';
+import { secretVariables } from './secrets.ts';
 
 // This file is bundled as dist/pointsman.js and never moves within the package.
 const packageFolder = dirname(import.meta.dirname);
+
+// Node.js prints warnings for its developers, such as one of each TLS connection to an IP address, between our JSON lines.
+process.noDeprecation = true;
 
 /** How long a handle that nobody closed may keep a finished process. */
 const lingerMs = 2000;
 
 async function main(): Promise<number> {
-  const { env } = process;
+  const env = { ...process.env };
+  // Whatever we start inherits what is left: HAProxy, its checks, and other people's commands.
+  for (const name of secretVariables) delete process.env[name];
   const machine = {
     hostname: hostname(),
     home: env['HOME'] === '' ? undefined : homedir(),

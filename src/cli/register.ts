@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
 import { runRegister } from '../register/run-register.ts';
-import { variableName } from '../settings/option.ts';
 import { registerCommand } from '../settings/register.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { withoutSecrets } from './secrets.ts';
 import { onSignals } from './signals.ts';
 
 /** `pointsman register`. */
@@ -32,12 +32,4 @@ export async function run(invocation: Invocation): Promise<number> {
   } finally {
     await registry.close();
   }
-}
-
-/** The application has no business with our password, and would show it in its own environment. */
-function withoutSecrets(env: Invocation['env']): Invocation['env'] {
-  const secrets = Object.entries(registerCommand.options).flatMap(([key, { kind }]) =>
-    kind === 'secret' ? [variableName(key)] : [],
-  );
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !secrets.includes(name)));
 }

@@ -12,6 +12,7 @@ export type FaultCode =
   | 'address-in-use'
   | 'registry-unreachable'
   | 'registry-denied'
+  | 'registry-untrusted'
   | 'registry-corrupt'
   | 'key-owned'
   | 'not-found'

@@ -23,7 +23,7 @@ export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
   const keys = keySpace(root);
   const scheme = access.tls === undefined ? 'etcd' : 'etcds';
   const location = `${scheme}://${access.endpoints.join(',')}${root}`;
-  const members = new Members({ access, where: location, random });
+  const members = new Members({ access, where: location, random, hasty: true });
   const open = new Set<{ close(): Promise<void> }>();
   const limit = (signal: AbortSignal | undefined) => signal ?? AbortSignal.timeout(defaultMs);
 

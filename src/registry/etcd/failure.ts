@@ -4,22 +4,77 @@ import { describe, Fault } from '../../model/fault.ts';
 export type Failure =
   /** Ask another member, with a new client. */
   | { readonly kind: 'member'; readonly reason: string }
+  /** The two sides do not trust each other. Another member may, and the files may be renewed a moment later. */
+  | { readonly kind: 'untrusted'; readonly reason: string; readonly hint: string }
   /** Every member will say the same. */
   | { readonly kind: 'denied'; readonly reason: string };
 
+const ca = 'check --etcd-ca';
+const client = 'check --etcd-cert and --etcd-key';
+
+// What OpenSSL and Node.js say, and what it means. The first that fits counts.
+const tls: readonly (readonly [pattern: RegExp, reason: string, hint: string])[] = [
+  [/certificate has expired/, "etcd's certificate has expired", 'renew it'],
+  [
+    /does not match certificate's altnames/,
+    "etcd's certificate is for another address",
+    'use an address that it names',
+  ],
+  [
+    /unable to verify|self[- ]signed certificate|unable to get (local )?issuer/,
+    "etcd's certificate is not signed by a CA that we trust",
+    ca,
+  ],
+  [/key values mismatch/, 'the client certificate and its key do not belong together', client],
+  [/alert number 45|alert certificate expired/, 'our client certificate has expired, says etcd', 'renew it'],
+  [
+    /alert (bad certificate|certificate required|unknown ca)|alert number (42|48|116)/,
+    'etcd does not accept our client certificate',
+    client,
+  ],
+  [/PEM routines|no start line|bad base64/, 'a TLS file is not PEM', `${ca}, ${client.slice('check '.length)}`],
+  [/wrong version number|packet length too long/, 'etcd does not speak TLS there', 'write --registry etcd://…'],
+];
+
 /** Tells one from the other. etcd3's error classes do not survive a bundler's renaming, so the text decides. */
 export function failureOf(error: unknown): Failure {
-  const reason = error instanceof Fault ? error.toString() : describe(error).replace(/^\d+ [A-Z_]+: /, '');
-  const denied = /permission denied|authentication failed|user name is empty|user name not found/i.test(reason);
-  return { kind: denied ? 'denied' : 'member', reason };
+  if (error instanceof Fault) {
+    // A TLS or password file that cannot be read.
+    return { kind: 'untrusted', reason: error.toString(), hint: 'mend the file, or name another' };
+  }
+  const text = describe(error).replace(/^\d+ [A-Z_]+: /, '');
+  const untrusted = tls.find(([pattern]) => pattern.test(text));
+  if (untrusted !== undefined) return { kind: 'untrusted', reason: untrusted[1], hint: untrusted[2] };
+  const denied = /permission denied|authentication failed|user name is empty|user name not found/i.test(text);
+  return { kind: denied ? 'denied' : 'member', reason: withoutWrapping(text) };
+}
+
+/** What grpc-js wraps around the cause, with a time that makes every message a new one. */
+function withoutWrapping(text: string): string {
+  const cause =
+    /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\. Resolution note:/s.exec(text);
+  return cause?.[1] ?? text;
+}
+
+/** The failure on one line, with what to do about it where that is certain. */
+export function describeFailure(failure: Failure): string {
+  return failure.kind === 'untrusted' ? `${failure.reason} (${failure.hint})` : failure.reason;
 }
 
 /** The Fault to reject with once no member is left to ask. */
 export function registryFault(failure: Failure, where: string): Fault {
-  return failure.kind === 'denied'
-    ? new Fault('registry-denied', failure.reason, {
+  switch (failure.kind) {
+    case 'denied':
+      return new Fault('registry-denied', failure.reason, {
         where,
         hint: 'check the user, its password and its roles in etcd',
-      })
-    : new Fault('registry-unreachable', failure.reason, { where, hint: 'check the address and that etcd is healthy' });
+      });
+    case 'untrusted':
+      return new Fault('registry-untrusted', failure.reason, { where, hint: failure.hint });
+    case 'member':
+      return new Fault('registry-unreachable', failure.reason, {
+        where,
+        hint: 'check the address and that etcd is healthy',
+      });
+  }
 }

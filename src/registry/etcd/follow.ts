@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { IWatchResponse } from 'etcd3';
 import type { Follower, KeyRange, RegistryEvent } from '../registry.ts';
 import { openStream } from './deadline.ts';
-import { failureOf } from './failure.ts';
+import { describeFailure, failureOf } from './failure.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
 import { shuffled, waitBefore } from './members.ts';
 import { type KeySpace, list, within } from './tree.ts';
@@ -57,7 +57,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
           failures = 0;
         });
       } catch (error) {
-        end = { kind: 'restart', reason: failureOf(error).reason };
+        end = { kind: 'restart', reason: describeFailure(failureOf(error)) };
       } finally {
         client?.close();
       }
@@ -134,7 +134,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       );
       signal.addEventListener('abort', onClose, { once: true });
       stream.on('data', take);
-      stream.on('error', (error) => finish({ kind: 'restart', reason: failureOf(error).reason }));
+      stream.on('error', (error) => finish({ kind: 'restart', reason: describeFailure(failureOf(error)) }));
       stream.on('end', () => finish({ kind: 'restart', reason: 'etcd ended the stream' }));
       if (signal.aborted) return onClose();
       deadline(createdMs, `the member did not start the watch within ${createdMs} ms`);

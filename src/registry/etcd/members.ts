@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Failure, failureOf, registryFault } from './failure.ts';
+import { describeFailure, type Failure, failureOf, registryFault } from './failure.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
 
 export type MembersOptions = {
@@ -7,6 +7,8 @@ export type MembersOptions = {
   readonly where: string;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
+  /** Give up when no member and we trust each other: somebody waits, and only mending a file helps. */
+  readonly hasty?: true;
   /** Told of each failure that makes us leave a member, and when one answers again. */
   readonly onFailure?: (reason: string) => void;
   readonly onAnswer?: () => void;
@@ -67,7 +69,7 @@ export class Members {
 
   /**
    * Runs `call` on a member, and on the next one when it fails, until it succeeds or `signal` aborts. Rejects with a Fault:
-   * at once when etcd denies it, otherwise with the last failure.
+   * at once when etcd denies it (after all members, when `hasty` and they do not trust us), otherwise with the last failure.
    */
   async run<T>(call: (client: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T> {
     const stop = AbortSignal.any([signal, this.#closing.signal]);
@@ -87,7 +89,8 @@ export class Members {
         if (client !== undefined) this.discard(client);
         else this.#at += 1;
         if (failure.kind === 'denied') break;
-        this.#options.onFailure?.(failure.reason);
+        if (failure.kind === 'untrusted' && this.#options.hasty && attempt + 1 >= this.#order.length) break;
+        this.#options.onFailure?.(describeFailure(failure));
       }
     }
     throw registryFault(failure, this.#options.where);

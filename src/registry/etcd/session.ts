@@ -6,6 +6,7 @@ import type { Revision } from '../../model/revision.ts';
 import type { Session, SessionOptions } from '../registry.ts';
 import { claim, release } from './claim.ts';
 import { openStream, within } from './deadline.ts';
+import { describeFailure, failureOf } from './failure.ts';
 import { answerBy, beatAfter } from './keepalive.ts';
 import type { EtcdAccess, MemberClient } from './member-client.ts';
 import { Members } from './members.ts';
@@ -152,7 +153,7 @@ export class EtcdSession implements Session {
         else if (beat % verifyEvery === 0) await this.#verify(lease);
       } catch (error) {
         if (signal.aborted) break;
-        this.#tellReachable(describe(error));
+        this.#tellReachable(describeFailure(failureOf(error)));
         line?.stream.cancel();
         const current = line?.client;
         line = undefined;

@@ -1,0 +1,122 @@
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startApp } from './support/app.ts';
+import { makeAuthority } from './support/certificates.ts';
+import { runPointsman } from './support/processes.ts';
+import { startScenario } from './support/scenario.ts';
+import { until } from './support/until.ts';
+
+/** An etcd that speaks TLS with those who show a certificate of its authority, and one authority that it does not know. */
+async function start() {
+  const dir = await mkdtemp(join(tmpdir(), 'pm-tls-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const [known, stranger] = await Promise.all([makeAuthority(join(dir, 'known')), makeAuthority(join(dir, 'other'))]);
+  const server = await known.issue('server');
+  const root = await known.issue('root');
+  const ca = known.caFile;
+  const scenario = await startScenario('etcd', {
+    scheme: 'https',
+    args: ['--client-cert-auth', '--trusted-ca-file', ca, '--cert-file', server.certFile, '--key-file', server.keyFile],
+    ctlArgs: ['--cacert', ca, '--cert', root.certFile, '--key', root.keyFile],
+  });
+  const { etcd } = scenario;
+  if (etcd === undefined) throw new Error('a scenario with etcd has one');
+  return { dir, scenario, etcd, known, stranger, ca };
+}
+
+const flags = (ca: string, pair?: { readonly certFile: string; readonly keyFile: string }): string[] => [
+  ...['--etcd-ca', ca],
+  ...(pair === undefined ? [] : ['--etcd-cert', pair.certFile, '--etcd-key', pair.keyFile]),
+];
+
+test('balancer, register and operator work over TLS, each a user by its certificate', async () => {
+  const { scenario, etcd, known, ca } = await start();
+  const roles = ['register/web', 'balancer/b1', 'operator'];
+  const { stdout } = await runPointsman(['roles', '--certificates', ...roles]);
+  for (const line of stdout.filter((line) => line.startsWith('etcdctl '))) await etcd.ctl(...line.split(' ').slice(1));
+  await etcd.ctl('user', 'add', 'root', '--no-password');
+  await etcd.ctl('user', 'grant-role', 'root', 'root').catch(() => undefined);
+  await etcd.ctl('auth', 'enable');
+  const register = flags(ca, await known.issue('pointsman-register-web'));
+  const balance = flags(ca, await known.issue('pointsman-balancer-b1'));
+  const operate = flags(ca, await known.issue('pointsman-operator'));
+  const app = await startApp('a');
+  onTestFinished(() => app.close());
+
+  const balancer = scenario.balancer('--id', 'b1', ...balance);
+  const registration = scenario.register('a', app.address, ...register);
+  await registration.logged('announced');
+  await scenario.serves('web', ['a'], 20_000);
+  const drained = await runPointsman(['drain', 'web/a', '--registry', scenario.location, ...operate]);
+  expect(drained).toMatchObject({ code: 0, stderr: ['warning: no instance of web is left: requests for it are answered with 503'] }); // biome-ignore format: a line
+  await until('a drains', async () => (await scenario.ask('web')).status === 503);
+  // The certificate says who it is: the register's is of no use to an operator.
+  const refused = await runPointsman(['undrain', 'web/a', '--registry', scenario.location, ...register]);
+  expect(refused).toMatchObject({ code: 1, stderr: [expect.stringContaining('permission denied')] });
+  registration.kill('SIGTERM');
+  expect((await registration.ended).code).toBe(0);
+  // Whatever a library has to say about TLS, the log is JSON and nothing else.
+  for (const { stderr } of [balancer, registration]) expect(stderr.filter((line) => !line.startsWith('{'))).toEqual([]);
+});
+
+describe('trust that is not there', () => {
+  test('is told with what to mend', async () => {
+    const { scenario, known, stranger, ca } = await start();
+    const ours = await known.issue('ours');
+    const theirs = await stranger.issue('ours');
+    const old = await known.issue('old', 0);
+    const cases: readonly (readonly [string, string, readonly string[]])[] = [
+      [
+        'a foreign CA',
+        "etcd's certificate is not signed by a CA that we trust (check --etcd-ca)",
+        flags(stranger.caFile, ours),
+      ],
+      [
+        'a foreign client certificate',
+        'etcd does not accept our client certificate (check --etcd-cert and --etcd-key)',
+        flags(ca, theirs),
+      ],
+      [
+        'no client certificate',
+        'etcd does not accept our client certificate (check --etcd-cert and --etcd-key)',
+        flags(ca),
+      ],
+      // etcd 3.5 says that it has expired.
+      ['an old client certificate', 'our client certificate', flags(ca, old)],
+      [
+        'a key of another',
+        'the client certificate and its key do not belong together',
+        flags(ca, { ...ours, keyFile: theirs.keyFile }),
+      ],
+      ['a missing file', '/nowhere: it cannot be read', flags('/nowhere', ours)],
+    ];
+    for (const [what, message, args] of cases) {
+      const { code, stdout, stderr } = await runPointsman(['overrides', '--registry', scenario.location, ...args]);
+      expect({ what, code, stdout, stderr }).toEqual({ what, code: 1, stdout: [], stderr: [expect.stringContaining(message)] }); // biome-ignore format: a line
+    }
+    const elsewhere = scenario.location.replace('127.0.0.1', 'localhost');
+    const { stderr } = await runPointsman(['overrides', '--registry', elsewhere, ...flags(ca, ours)]);
+    expect(stderr).toEqual([expect.stringContaining("etcd's certificate is for another address")]);
+  });
+
+  test('keeps a balancer and a register waiting, until the file is right', async () => {
+    const { dir, scenario, known, stranger, ca } = await start();
+    const ours = await known.issue('ours');
+    const app = await startApp('a');
+    onTestFinished(() => app.close());
+    const caFile = join(dir, 'ca.pem');
+    await copyFile(stranger.caFile, caFile);
+    const balancer = scenario.balancer(...flags(caFile, ours));
+    const registration = scenario.register('a', app.address, ...flags(caFile, ours));
+    for (const running of [balancer, registration]) {
+      const { reason } = await running.logged('registry-disconnected');
+      expect(reason).toBe("etcd's certificate is not signed by a CA that we trust (check --etcd-ca)");
+    }
+    expect(await scenario.askAdmin('/readyz')).toMatchObject({ status: 503 });
+    await copyFile(ca, caFile);
+    await registration.logged('announced');
+    await scenario.serves('web', ['a'], 20_000);
+  });
+});
