@@ -96,6 +96,22 @@ test('a mode that is asked for is mended, without a reload', async () => {
   expect(await readdir(files.dir)).not.toContain('reloaded');
 });
 
+test('an owner is a user and a group that the machine knows', async () => {
+  const files = await startFiles();
+  await files.write('t/a.mustache', 'x');
+  // Only root may give a file away.
+  const root = process.getuid?.() === 0;
+  await files.declare({ src: 't/a.mustache', dest: 'a', owner: root ? 'nobody:daemon' : `${process.getuid?.()}` });
+  expect(await files.run('--once')).toMatchObject({ code: 0 });
+  const { uid, gid } = await stat(files.path('a'));
+  expect([uid, gid]).toEqual(root ? [65534, 1] : [process.getuid?.(), process.getgid?.()]);
+  await files.declare({ src: 't/a.mustache', dest: 'a', owner: 'no-such-user' });
+  expect(await files.run('--once')).toMatchObject({
+    code: 2,
+    stderr: [expect.stringMatching(/p.*yaml:2:5: templates\[0\]: this machine knows no user "no-such-user"$/)],
+  });
+});
+
 test('mode and owner of a file that is there are kept, and a symbolic link stays one', async () => {
   const files = await startFiles();
   await files.write('t/a.mustache', 'new');
