@@ -1,0 +1,15 @@
+// The application of the examples: says who it is, and which version. Ends on SIGTERM, after its open requests.
+import { createServer } from 'node:http';
+import { hostname } from 'node:os';
+
+const { PORT = '8080', VERSION = '1' } = process.env;
+
+const server = createServer((request, response) => {
+  if (request.url === '/health') return response.end('well\n');
+  response.end(`${hostname()} version ${VERSION}\n`);
+});
+server.listen(Number(PORT));
+process.once('SIGTERM', () => {
+  server.close(() => process.exit(0));
+  server.closeIdleConnections();
+});
