@@ -1,23 +1,23 @@
-# pointsman without HAProxy, Node included, in one folder that needs nothing around it: for `register`, as a sidecar or
-# copied into an application's image, whatever that is made of; and for `balance --haproxy-mode attached`. From the
-# repository's root, after `npm run build`:
+# pointsman without HAProxy, Node included: for `register`, as a sidecar or copied into an application's image, and for
+# `balance --haproxy-mode attached`. What it is copied into needs a /bin/sh and no Node. From the repository's root, after `npm run
+# build`:
 #
 #   docker build -f docker/register.Dockerfile -t pointsman-register .
 #
 #   FROM your-application
 #   COPY --from=pointsman-register /opt/pointsman /opt/pointsman
-#   ENTRYPOINT ["/opt/pointsman/run", "register", "--"]
+#   ENTRYPOINT ["/opt/pointsman/bin/pointsman", "register", "--"]
 #   CMD ["/srv/your-application"]
 #
 # BASE: an image with Node 20.19 or later, of which only Node and the libraries that it is linked to are taken.
 ARG BASE=node:24-trixie-slim
 FROM ${BASE} AS node
 COPY docker/pack-node /tmp/pack-node
-RUN sh /tmp/pack-node /opt/pointsman
+RUN sh /tmp/pack-node /tmp/root
 
 FROM scratch
-COPY --from=node /opt/pointsman /opt/pointsman
-COPY LICENSE docker/run /opt/pointsman/
+COPY --from=node /tmp/root /
+COPY LICENSE package.json /opt/pointsman/
 COPY bin /opt/pointsman/bin
 COPY dist /opt/pointsman/dist
 COPY haproxy /opt/pointsman/haproxy
@@ -25,9 +25,9 @@ COPY templates /opt/pointsman/templates
 
 USER 10001:10001
 ENV HOME=/nonexistent
-# There is no shell here, so Node itself is the entry. It has no HEALTHCHECK: register has no port, its health is the
-# registration, and an orchestrator that ended an application because etcd is away would do what nobody wants.
-ENTRYPOINT ["/opt/pointsman/lib/ld.so", "--library-path", "/opt/pointsman/lib", "/opt/pointsman/lib/node", "/opt/pointsman/bin/pointsman"]
+# No HEALTHCHECK: register listens nowhere, its health is the registration, and an orchestrator that ended applications
+# because etcd is away would do the opposite of what is wanted.
+ENTRYPOINT ["/opt/pointsman/bin/pointsman"]
 CMD ["register"]
 
 ARG VERSION=unknown
