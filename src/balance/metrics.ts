@@ -45,6 +45,11 @@ export function createBalanceMetrics(registry: Registry) {
     graveyard: gauge('lingering_servers', 'Servers that left and still have open connections.'),
     haproxyStarts: counter('haproxy_starts_total', 'How often HAProxy was started.'),
     oldWorkers: gauge('haproxy_old_workers', 'Workers of earlier reloads that still finish connections.'),
+    fileResults: counter('file_results_total', 'What came of making a file of `templates`, and of its reload.', [
+      'dest',
+      'result',
+    ]),
+    fileFailed: gauge('file_failed', '1 while a file of `templates` is not as it should be, or not in use.', ['dest']),
     storageFailed: gauge('storage_last_failed', '1 while the state cannot be written to disk.'),
   };
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
+import type { FileStatus } from '../files/file-rounds.ts';
 import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { formatAddress } from '../model/address.ts';
 import { formatDuration } from '../model/duration.ts';
@@ -14,6 +15,7 @@ import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { AcknowledgingStatus } from './acknowledging.ts';
 import { Balancer } from './balancer.ts';
+import { FileKeeping } from './file-keeping.ts';
 import { layoutOf } from './files.ts';
 import { joinFleet } from './fleet-member.ts';
 import { Guarding, type HoldStatus } from './guarding.ts';
@@ -39,6 +41,10 @@ export type BalanceParts = {
   readonly now: () => number;
   readonly wall: () => Date;
   readonly hostname: string;
+  /** What own files see of the environment, and what their commands are started with. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Opens a registry whose root is that of all keys. */
+  readonly openForeign: () => Promise<Registry>;
   /** pointsman's own. */
   readonly version: string;
   /** Serves health and metrics from the beginning; the answer ends it. */
@@ -64,6 +70,8 @@ export type BalanceHealth = {
   readonly guarded: readonly HoldStatus[];
   /** What operators took out of service, or gave another weight. */
   readonly overrides: readonly OverrideStatus[];
+  /** The files of `templates`. */
+  readonly files: readonly FileStatus[];
   /** The first thousand entries that are not served as they stand in the registry. */
   readonly rejected: readonly Unserved[];
   readonly conflicts: readonly Conflict[];
@@ -104,6 +112,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     wall: parts.wall,
   });
   await files.makeFolders();
+  const fileKeeping = await FileKeeping.prepare(settings.files, { ...parts, metrics });
   const link = new RuntimeLink({
     socket: layout.runtimeSocket,
     routesMap: layout.routesMap,
@@ -141,6 +150,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       templates: () => inUse,
       isCurrent: () => balancer.isCurrent(),
     }));
+  const observer = fileKeeping?.observing(acknowledging) ?? acknowledging;
   const balancer = new Balancer({
     templates,
     frame,
@@ -153,7 +163,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     logger,
     reloadIntervalMs,
     now,
-    ...(acknowledging === undefined ? {} : { observer: acknowledging }),
+    ...(observer === undefined ? {} : { observer }),
   });
 
   const lastKnown = await loadLastKnown(layout.lastKnown);
@@ -211,6 +221,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       refused: status.refused,
       guarded: guarding.status(),
       overrides: overriding.status(catalog),
+      files: fileKeeping?.status() ?? [],
       rejected: status.rejected,
       conflicts: status.conflicts,
     };
@@ -224,6 +235,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     if (event.kind === 'connected' || event.kind === 'disconnected') onConnection(event);
     acknowledging?.heard(event);
     balancer.offer(event);
+    fileKeeping?.heard(event);
     for (const service of releasedBy(event)) guarding.release(service);
     if (event.kind === 'snapshot') first.resolve();
   }, catalogKeys);
@@ -247,6 +259,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
         inUse = fresh;
         balancer.useTemplates(fresh);
       });
+      await fileKeeping?.begin(guarding.served(balancer.status().catalog));
       await aborted(signal);
       logger.info({ event: 'stopping' }, 'stopping');
       await endWatch();
@@ -255,6 +268,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     await follower.close();
     guarding.close();
     overriding.close();
+    await fileKeeping?.close();
     await balancer.stop(stopGraceMs);
     await acknowledging?.close();
     await closeAdmin();

@@ -1,5 +1,5 @@
-import { watch } from 'chokidar';
 import type { Logger } from 'pino';
+import { watchFolders } from '../files/folder-watch.ts';
 import { describe } from '../model/fault.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import type { Templates } from '../render/render.ts';
@@ -13,9 +13,6 @@ export type TemplateWatchOptions = {
   readonly onTemplates: (templates: Templates) => void;
 };
 
-/** How long a folder has to be quiet, in ms: an editor writes a file in several steps. */
-const quietMs = 50;
-
 /** Reads the templates again whenever their folder changes. Ones that cannot be read change nothing. */
 export function watchTemplates({
   shipped,
@@ -24,7 +21,6 @@ export function watchTemplates({
   logger,
   onTemplates,
 }: TemplateWatchOptions): () => Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
   let closed = false;
   let inUse = current;
   const reload = async () => {
@@ -38,17 +34,14 @@ export function watchTemplates({
       logger.error({ event: 'template-refused', reason }, `${reason}; the templates before it stay in use`);
     }
   };
-  const soon = () => {
-    clearTimeout(timer);
-    timer = setTimeout(reload, quietMs);
-  };
-  // What changed between their first reading and now is read when the watch stands.
-  const watcher = watch(own, { ignoreInitial: true, depth: 0 }).on('all', soon).on('ready', soon);
-  watcher.on('error', (error) => logger.warn({ event: 'template-watch', reason: describe(error) }, 'not watched'));
+  const close = watchFolders({
+    folders: [own],
+    onChange: reload,
+    onError: (error) => logger.warn({ event: 'template-watch', reason: describe(error) }, 'not watched'),
+  });
   return async () => {
     closed = true;
-    clearTimeout(timer);
-    await watcher.close();
+    await close();
   };
 }
 

@@ -8,9 +8,10 @@ import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAllKeys, openRegistry } from './open-registry.ts';
 import { abortOnSignal } from './signals.ts';
 import { version } from './version.ts';
+import { withoutOurs } from './without-ours.ts';
 
 /** `pointsman balance`. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -36,6 +37,8 @@ export async function run(invocation: Invocation): Promise<number> {
       wall: () => new Date(),
       hostname: invocation.machine.hostname,
       version,
+      env: withoutOurs(invocation.env),
+      openForeign: () => openAllKeys(settings.registry, logger),
       serveAdmin: (health, window) =>
         serveAdmin({ address: settings.balance.admin, metrics, health, views: { window, tail } }),
     });

@@ -1,13 +1,10 @@
-import type { Logger } from 'pino';
 import { runFiles } from '../files/run-files.ts';
-import type { Registry } from '../registry/registry.ts';
 import { filesCommand } from '../settings/files.ts';
-import type { RegistrySettings } from '../settings/registry.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAllKeys, openRegistry } from './open-registry.ts';
 import { abortOnSignal } from './signals.ts';
 import { withoutOurs } from './without-ours.ts';
 
@@ -32,9 +29,4 @@ export async function run(invocation: Invocation): Promise<number> {
     dispose();
   }
   return done;
-}
-
-/** The whole tree of the registry, whatever root is pointsman's own. In a folder there is no other root. */
-export async function openAllKeys(settings: RegistrySettings, logger: Logger): Promise<Registry> {
-  return openRegistry(settings.kind === 'etcd' ? { ...settings, root: '/' } : settings, logger);
 }

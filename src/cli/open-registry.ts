@@ -25,6 +25,11 @@ export async function openRegistry(settings: RegistrySettings, logger: Logger): 
   }
 }
 
+/** Opens the whole of the registry, whatever root is pointsman's own. A folder has one root for all. */
+export function openAllKeys(settings: RegistrySettings, logger: Logger): Promise<Registry> {
+  return openRegistry(settings.kind === 'etcd' ? { ...settings, root: '/' } : settings, logger);
+}
+
 async function readPassword(source: PasswordSource): Promise<string> {
   if (source.kind === 'text') return source.text;
   try {

@@ -3,6 +3,7 @@ import { Fault } from '../model/fault.ts';
 import { accepted, quote, refused } from '../model/parsed.ts';
 import { parseShare } from '../model/share.ts';
 import { declareCommand } from './command.ts';
+import { type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, type Machine, optional } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
@@ -25,6 +26,8 @@ export type BalanceSettings = {
   readonly reloadIntervalMs: number;
   /** How long an old worker may finish its connections after a reload, in ms. */
   readonly hardStopAfterMs: number;
+  /** Other files that are made from what is served. */
+  readonly files: readonly FileDeclaration[];
   /** When many losses at once are not believed. */
   readonly guard: {
     readonly share: number;
@@ -119,6 +122,7 @@ export const balanceCommand = declareCommand({
       fallback: '10m',
     }),
     ...layoutOptions,
+    ...fileOptions,
     guardShare: defaulted({
       placeholder: 'PERCENT',
       description: "hold a service's instances when more than this share is lost at once; 100% never does",
@@ -154,11 +158,13 @@ export const balanceCommand = declareCommand({
     if (registry instanceof Error) return registry;
     const haproxy = haproxySettings(values);
     if (haproxy instanceof Error) return haproxy;
+    const files = fileDeclarations(values.templates);
+    if (files instanceof Error) return files;
     const { id, dir, http, admin, haproxyTemplates: templates } = values;
     const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs } = values;
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
-    const balance = { id, dir, http, admin, templates, haproxy, reloadIntervalMs, hardStopAfterMs, guard };
+    const balance = { id, dir, http, admin, templates, haproxy, reloadIntervalMs, hardStopAfterMs, files, guard };
     return { registry, layout: values.layout, log: logSettings(values), balance };
   },
 });

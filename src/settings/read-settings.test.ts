@@ -50,6 +50,7 @@ describe('without any word, a balancer', () => {
         haproxy: { mode: 'managed', executable: undefined },
         reloadIntervalMs: 1000,
         hardStopAfterMs: 600_000,
+        files: [],
         guard: { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 },
       },
     });

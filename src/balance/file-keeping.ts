@@ -1,0 +1,76 @@
+import type { Logger } from 'pino';
+import type { Catalog } from '../catalog/catalog.ts';
+import { FileKeeper } from '../files/file-keeper.ts';
+import type { FileStatus } from '../files/file-rounds.ts';
+import { prepareFiles } from '../files/prepare-files.ts';
+import type { Touched } from '../model/touched.ts';
+import type { Registry, RegistryEvent } from '../registry/registry.ts';
+import type { RenderProblem } from '../render/render.ts';
+import type { FileDeclaration } from '../settings/file-declaration.ts';
+import type { ServingObserver } from './balancer.ts';
+import type { BalanceMetrics } from './metrics.ts';
+
+export type FileKeepingParts = {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Opens a registry whose root is that of all keys. */
+  readonly openForeign: () => Promise<Registry>;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  readonly now: () => number;
+};
+
+/** Other files beside haproxy.cfg, made of what this balancer serves: what the guard holds is in them, too. */
+export class FileKeeping {
+  readonly #keeper: FileKeeper;
+  readonly #metrics: BalanceMetrics;
+
+  private constructor(keeper: FileKeeper, metrics: BalanceMetrics) {
+    this.#keeper = keeper;
+    this.#metrics = metrics;
+  }
+
+  /** Undefined when no file is declared. Rejects with an AggregateError of Faults. */
+  static async prepare(
+    declarations: readonly FileDeclaration[],
+    { env, openForeign, metrics, logger, now }: FileKeepingParts,
+  ): Promise<FileKeeping | undefined> {
+    if (declarations.length === 0) return undefined;
+    const files = await prepareFiles(declarations);
+    const onResult = (dest: string, result: string) => metrics.fileResults.inc({ dest, result });
+    return new FileKeeping(new FileKeeper({ files, env, openForeign, logger, now, onResult }), metrics);
+  }
+
+  /** What it is told makes the balancer's observer one of two, if there is another. */
+  observing(other: ServingObserver | undefined): ServingObserver {
+    return {
+      took: (touched: Touched, catalog: Catalog, problems: readonly RenderProblem[]) => {
+        this.#keeper.serve(catalog);
+        other?.took(touched, catalog, problems);
+      },
+      settled: (catalog, refused) => other?.settled(catalog, refused),
+    };
+  }
+
+  heard(event: RegistryEvent): void {
+    this.#keeper.offer(event);
+  }
+
+  /** Begins to make files, of this catalog first. */
+  async begin(catalog: Catalog): Promise<void> {
+    this.#keeper.serve(catalog);
+    this.#keeper.keep();
+    await this.#keeper.follow();
+  }
+
+  status(): readonly FileStatus[] {
+    const status = this.#keeper.status();
+    for (const { dest, refused, reloadFailed } of status) {
+      this.#metrics.fileFailed.set({ dest }, refused === undefined && reloadFailed === undefined ? 0 : 1);
+    }
+    return status;
+  }
+
+  close(): Promise<void> {
+    return this.#keeper.close();
+  }
+}
