@@ -1,25 +1,60 @@
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
+import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { BalanceHealth } from '../balance/run-balance.ts';
 import { type Address, formatAddress } from '../model/address.ts';
-import { Fault } from '../model/fault.ts';
+import { describe, Fault } from '../model/fault.ts';
+import { harmlessAnswers, isLoopback, onlyLocalHosts, readOnlyWithout } from './gate.ts';
+import { addLogLevel, type LogLevelControl } from './log-level.ts';
+import type { AdminToken } from './token.ts';
 import { addViews, type ViewsParts } from './views.ts';
+
+/** What one who connects may use up. Times in ms, sizes in bytes. */
+export type AdminLimits = {
+  readonly connections: number;
+  /** From connecting, or from the answer before, until all headers are there. */
+  readonly headersMs: number;
+  /** The same for the whole request. */
+  readonly requestMs: number;
+  /** How long a connection may stand still, whoever is to blame: an answer that is not taken, too. */
+  readonly idleMs: number;
+  /** The request line and all headers. */
+  readonly headerBytes: number;
+};
+
+/** An event stream says something every 15 s, so that it never stands still for long. */
+export const adminLimits: AdminLimits = {
+  connections: 256,
+  headersMs: 5000,
+  requestMs: 10_000,
+  idleMs: 30_000,
+  headerBytes: 8192,
+};
 
 export type AdminOptions = {
   readonly address: Address;
   readonly metrics: Registry;
   readonly health: () => BalanceHealth;
   readonly views: ViewsParts;
+  readonly logLevel: LogLevelControl;
+  /** Without one nothing can be changed. */
+  readonly token: AdminToken | undefined;
+  readonly logger: Logger;
+  readonly limits?: AdminLimits;
 };
 
 /**
- * Serves `/metrics`, `/healthz` (the process works), `/readyz` (HAProxy serves) `/status` and the views. The answer closes it.
- * Rejects with Fault `address-in-use`.
+ * Serves `/metrics`, `/healthz` (the process works), `/readyz` (HAProxy serves), `/status`, `/log-level` and the views. The
+ * answer closes it. Rejects with Fault `address-in-use`.
  */
-export async function serveAdmin({ address, metrics, health, views }: AdminOptions): Promise<() => Promise<void>> {
+export async function serveAdmin(options: AdminOptions): Promise<() => Promise<void>> {
+  const { address, metrics, health, views, logLevel, token, logger, limits = adminLimits } = options;
   const app = new Hono();
+  app.use(harmlessAnswers());
+  if (isLoopback(address)) app.use(onlyLocalHosts());
+  app.use(readOnlyWithout(token));
   app.get('/healthz', (c) => c.text('ok\n'));
   app.get('/readyz', (c) => {
     const { ready } = health();
@@ -30,14 +65,25 @@ export async function serveAdmin({ address, metrics, health, views }: AdminOptio
     return c.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType });
   });
   app.get('/status', (c) => c.json(health()));
+  addLogLevel(app, logLevel);
   addViews(app, views);
   app.notFound((c) => c.text('there are /metrics, /healthz, /readyz and /status\n', 404));
+  app.onError((error, c) => {
+    logger.error(
+      { event: 'admin-failed', path: c.req.path, reason: describe(error) },
+      'a request on the admin port failed',
+    );
+    return c.text('it failed; the log says why\n', 500);
+  });
 
-  const server = await listen(app, address);
-  // A reader that never finishes its request, or never takes its answer, is let go.
-  server.requestTimeout = 10_000;
-  server.headersTimeout = 5000;
-  server.maxConnections = 256;
+  const server = await listen(app, address, limits);
+  if (!isLoopback(address)) {
+    logger.info(
+      { event: 'admin-exposed', address: formatAddress(address) },
+      `whoever reaches ${formatAddress(address)} can read metrics, status, services, addresses of instances and the log`,
+    );
+  }
+  tellWhenFull(server, logger);
   return () =>
     new Promise((resolve) => {
       server.close(() => resolve());
@@ -45,9 +91,40 @@ export async function serveAdmin({ address, metrics, health, views }: AdminOptio
     });
 }
 
-function listen(app: Hono, { host, port, family }: Address): Promise<Server> {
+/** Said once a minute at most: whoever fills the port could fill the log with it. */
+const fullEveryMs = 60_000;
+
+function tellWhenFull(server: Server, logger: Logger): void {
+  let quietUntil = 0;
+  server.on('drop', () => {
+    if (performance.now() < quietUntil) return;
+    quietUntil = performance.now() + fullEveryMs;
+    const { maxConnections: connections } = server;
+    logger.warn(
+      { event: 'admin-full', connections },
+      'the admin port has as many connections as it takes; refusing more',
+    );
+  });
+}
+
+function listen(app: Hono, { host, port, family }: Address, limits: AdminLimits): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, hostname: host, port }) as Server;
+    const server = serve({
+      fetch: app.fetch,
+      hostname: host,
+      port,
+      createServer,
+      serverOptions: {
+        headersTimeout: limits.headersMs,
+        requestTimeout: limits.requestMs,
+        maxHeaderSize: limits.headerBytes,
+        keepAliveTimeout: limits.headersMs,
+        // How often the two are looked at; by default every 30 s.
+        connectionsCheckingInterval: Math.ceil(limits.headersMs / 5),
+      },
+    }) as Server;
+    server.timeout = limits.idleMs;
+    server.maxConnections = limits.connections;
     server.once('listening', () => resolve(server));
     server.once('error', (error: NodeJS.ErrnoException) => {
       const at = formatAddress({ host, port, family });

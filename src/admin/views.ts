@@ -7,6 +7,8 @@ import type { LogTail } from './log-tail.ts';
 export type ViewsParts = { readonly window: BalanceWindow; readonly tail: LogTail };
 
 const keepAliveMs = 15_000;
+/** Lines that one reader may be behind. */
+const mostWaiting = 1000;
 
 /**
  * Adds what people look at, as JSON: `/services`, `/services/NAME`, `/explain/SERVICE/INSTANCE`, `/events` (`?after=ID`,
@@ -36,8 +38,16 @@ export function addViews(app: Hono, { window, tail }: ViewsParts): void {
   app.get('/events/stream', (c) =>
     streamSSE(c, async (stream) => {
       const gone = new Promise<void>((resolve) => stream.onAbort(resolve));
+      let waiting = 0;
       const stop = tail.listen(({ id, line }) => {
-        stream.writeSSE({ id: String(id), data: line }).catch(() => stream.abort());
+        waiting += 1;
+        // Whoever does not take its lines is not waited for; `after` gives it what it missed.
+        if (waiting > mostWaiting) stream.abort();
+        else
+          stream.writeSSE({ id: String(id), data: line }).then(
+            () => (waiting -= 1),
+            () => stream.abort(),
+          );
       });
       if (stop === undefined) return;
       // A proxy between would close a silent connection.

@@ -2,11 +2,12 @@ import { join } from 'node:path';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { LogTail } from '../admin/log-tail.ts';
 import { serveAdmin } from '../admin/server.ts';
+import { openToken } from '../admin/token.ts';
 import { runBalance } from '../balance/run-balance.ts';
 import { balanceCommand } from '../settings/balance.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
-import { createLogger } from './logger.ts';
+import { createTailedLog } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
 import { abortOnSignal } from './signals.ts';
@@ -17,7 +18,8 @@ import { withoutOurs } from './without-ours.ts';
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await settle(balanceCommand, invocation);
   const tail = new LogTail();
-  const logger = await createLogger(settings.log, tail);
+  const { logger, ...logLevel } = await createTailedLog(settings.log, tail);
+  const token = settings.adminTokenFile === undefined ? undefined : await openToken(settings.adminTokenFile);
   const { signal, dispose } = abortOnSignal();
   const registry =
     settings.layout === undefined
@@ -40,7 +42,15 @@ export async function run(invocation: Invocation): Promise<number> {
       env: withoutOurs(invocation.env),
       openForeign: () => openAllKeys(settings.registry, logger),
       serveAdmin: (health, window) =>
-        serveAdmin({ address: settings.balance.admin, metrics, health, views: { window, tail } }),
+        serveAdmin({
+          address: settings.balance.admin,
+          metrics,
+          health,
+          views: { window, tail },
+          logLevel,
+          token,
+          logger,
+        }),
     });
   } finally {
     await registry.close();

@@ -1,34 +1,59 @@
-import {
-  destination,
-  type Level,
-  type DestinationStream as Lines,
-  type Logger,
-  multistream,
-  pino,
-  type StreamEntry,
-  stdTimeFunctions,
-} from 'pino';
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import type { LogSettings } from '../settings/log.ts';
 
+type Level = LogSettings['level'];
+type Lines = Pick<DestinationStream, 'write'>;
+
 /**
- * Logs to standard error, and from info on to the tail, so that standard output stays the command's own. Written at once and in this thread: the last
+ * Logs to standard error, so that standard output stays the command's own. Written at once and in this thread: the last
  * line before an exit is the one that matters.
  */
-export async function createLogger({ level, format }: LogSettings, tail?: Pick<Lines, 'write'>): Promise<Logger> {
-  const options = {
-    level,
-    base: null,
-    timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  const pretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY);
-  const out = pretty ? (await import('./pretty-log.ts')).prettyStream() : destination({ dest: 2, sync: true });
-  if (tail === undefined) return pino(options, out);
-  // The tail has what matters to an operator, however little goes to standard error.
-  const streams: StreamEntry<Level>[] = [{ level: 'info', stream: tail }];
-  if (level !== 'silent') streams.push({ level, stream: out });
-  return pino({ ...options, level: isBelow(level, 'info') ? level : 'info' }, multistream(streams));
+export async function createLogger({ level, format }: LogSettings): Promise<Logger> {
+  return pino({ ...lineFormat, level }, await openOutput(format));
 }
 
-const isBelow = (level: LogSettings['level'], other: Level): boolean =>
-  (pino.levels.values[level] ?? Number.POSITIVE_INFINITY) < (pino.levels.values[other] ?? 0);
+/** A log whose level can be changed while it is written, and whose newest lines are kept for whoever looks. */
+export type TailedLog = {
+  readonly logger: Logger;
+  readonly level: () => Level;
+  readonly setLevel: (level: Level) => void;
+};
+
+/** The tail has what matters to an operator, from info on, however little goes to standard error. */
+export async function createTailedLog(settings: LogSettings, tail: Lines): Promise<TailedLog> {
+  const out = await openOutput(settings.format);
+  let level = settings.level;
+  const lines = {
+    // Has pino say in `lastLevel` of which level the line is that it writes next.
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 0,
+    write(line: string): void {
+      if (this.lastLevel >= severity('info')) tail.write(line);
+      if (this.lastLevel >= severity(level)) out.write(line);
+    },
+  };
+  const least = (): Level => (severity(level) < severity('info') ? level : 'info');
+  const logger = pino({ ...lineFormat, level: least() }, lines);
+  return {
+    logger,
+    level: () => level,
+    setLevel(next) {
+      level = next;
+      logger.level = least();
+    },
+  };
+}
+
+const lineFormat = {
+  base: null,
+  timestamp: stdTimeFunctions.isoTime,
+  formatters: { level: (label: string) => ({ level: label }) },
+};
+
+async function openOutput(format: LogSettings['format']): Promise<Lines> {
+  const pretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY);
+  return pretty ? (await import('./pretty-log.ts')).prettyStream() : destination({ dest: 2, sync: true });
+}
+
+/** As pino counts; `silent` is above all. */
+const severity = (level: Level): number => pino.levels.values[level] ?? Number.POSITIVE_INFINITY;

@@ -64,6 +64,12 @@ export const balanceCommand = declareCommand({
       word: addressWord,
       fallback: '127.0.0.1:8404',
     }),
+    adminTokenFile: optional({
+      placeholder: 'FILE',
+      description:
+        'a file with the token that lets somebody change something on the admin port; without it, nobody can',
+      word: pathWord,
+    }),
     dir: defaulted({
       placeholder: 'FOLDER',
       description: 'where haproxy.cfg, its sockets and the last known state are kept',
@@ -153,7 +159,15 @@ export const balanceCommand = declareCommand({
   },
   assemble: (
     values,
-  ): { registry: RegistrySettings; layout: string | undefined; log: LogSettings; balance: BalanceSettings } | Fault => {
+  ):
+    | {
+        registry: RegistrySettings;
+        layout: string | undefined;
+        log: LogSettings;
+        balance: BalanceSettings;
+        adminTokenFile: string | undefined;
+      }
+    | Fault => {
     const registry = registrySettings(values);
     if (registry instanceof Error) return registry;
     const haproxy = haproxySettings(values);
@@ -165,7 +179,8 @@ export const balanceCommand = declareCommand({
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
     const balance = { id, dir, http, admin, templates, haproxy, reloadIntervalMs, hardStopAfterMs, files, guard };
-    return { registry, layout: values.layout, log: logSettings(values), balance };
+    const { layout, adminTokenFile } = values;
+    return { registry, layout, log: logSettings(values), balance, adminTokenFile };
   },
 });
 
