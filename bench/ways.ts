@@ -34,12 +34,12 @@ export const serviceName = (index: number): string => (index === 0 ? 'web' : `we
 export const siblingHost = (i: number) =>
   `127.${1 + Math.floor(i / 62_500)}.${Math.floor(i / 250) % 250}.${1 + (i % 250)}`;
 
-export async function startPointsman(etcd: EtcdCluster, dir: string): Promise<Way> {
+export async function startPointsman(etcd: EtcdCluster, dir: string, id = 'bench'): Promise<Way> {
   const [http = 0, admin = 0] = await freePorts(2);
   const started = performance.now();
   const child = spawn(
     resolve('bin', 'pointsman'),
-    ['balance', '--registry', etcd.location, '--root', root, '--dir', join(dir, 'b'), '--haproxy', haproxyBin,
+    ['balance', '--registry', etcd.location, '--root', root, '--dir', join(dir, 'b'), '--id', id, '--haproxy', haproxyBin,
       '--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`, '--log-format', 'json', '--log-level', 'info'], // biome-ignore format: a command line
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );

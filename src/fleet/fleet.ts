@@ -7,10 +7,12 @@ export class Fleet {
   readonly #follower: Follower;
   readonly #listeners = new Set<() => void>();
   #view: FleetView = nothingHeard;
+  #connected = false;
 
   constructor(registry: Registry) {
     this.#follower = registry.follow((event) => {
       this.#view = foldFleet(this.#view, event);
+      if (event.kind === 'connected' || event.kind === 'disconnected') this.#connected = event.kind === 'connected';
       for (const listener of [...this.#listeners]) listener();
     }, fleetKeys);
   }
@@ -23,6 +25,24 @@ export class Fleet {
   listen(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Resolves when every change from now on is heard at once, or when `signal` aborts. Never rejects. (etcd tells a watch
+   * that begins before its newest change of the rest only up to 100 ms later.)
+   */
+  following(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!signal.aborted && !(this.#connected && this.#view.cluster !== undefined)) return;
+        stopListening();
+        signal.removeEventListener('abort', look);
+        resolve();
+      };
+      const stopListening = this.listen(look);
+      signal.addEventListener('abort', look, { once: true });
+      look();
+    });
   }
 
   /** Resolves when the wait is over, or with the verdict as it stands when `signal` aborts. Never rejects. */

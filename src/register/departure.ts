@@ -14,17 +14,23 @@ export type DepartureParts = {
   readonly now: () => number;
 };
 
-/**
- * Waits for the balancers to let go of instances that leave. It begins to follow them when it is made, so that they are
- * known by the time that the instances are put as draining.
- */
+const followMs = 250;
+
+/** Waits for the balancers to let go of instances that leave. It begins to follow them when it is made. */
 export class Departure {
   readonly #parts: DepartureParts;
   readonly #fleet: Fleet;
+  readonly #prepared: Promise<void>;
 
   constructor(parts: DepartureParts) {
     this.#parts = parts;
     this.#fleet = new Fleet(parts.registry);
+    this.#prepared = this.#fleet.following(AbortSignal.timeout(followMs));
+  }
+
+  /** To be awaited before instances are put as draining: then what balancers say to that is heard at once. */
+  get prepared(): Promise<void> {
+    return this.#prepared;
   }
 
   /**

@@ -105,6 +105,7 @@ export class Registration {
     // What the registry never confirmed goes with the lease.
     if (!this.#announcement.confirmed) return;
     const within = (ms: number) => AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+    await departure.prepared;
     try {
       const drains = await this.#announcement.drain(within(confirmMs));
       if (drains === undefined) return;
