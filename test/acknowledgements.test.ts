@@ -1,6 +1,12 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { parseAcknowledgement } from '../src/fleet/acknowledgement.ts';
+import { fleetKeys } from '../src/registry/registry.ts';
+import { Recorder } from './registry/recorder.ts';
 import { startApp } from './support/app.ts';
 import { startBalancers } from './support/balancers.ts';
+import { runPointsman } from './support/processes.ts';
 import { until } from './support/until.ts';
 
 async function startNamedApp(name: string) {
@@ -37,6 +43,50 @@ describe.each(['folder', 'etcd'] as const)('a balancer, with the registry in %s,
 });
 
 describe('a balancer', () => {
+  test('acknowledges once for a burst, and not for what other balancers acknowledge', async () => {
+    const { registry, balancerNamed, acknowledged } = await startBalancers('etcd');
+    for (const { id } of [await balancerNamed('lb-1'), await balancerNamed('lb-2')])
+      await acknowledged(id, 'anything', ({ revision }) => revision > 0n);
+    const heard = new Recorder(registry, fleetKeys);
+    await heard.started();
+    const writes = await Promise.all(Array.from({ length: 300 }, (_, i) => registry.write(`keys/k-${i}`, 'value')));
+    const last = writes.reduce((newest, one) => (one > newest ? one : newest));
+    const reached = (revision: bigint) => () =>
+      ['lb-1', 'lb-2'].every((id) => {
+        const said = parseAcknowledgement(heard.values()[`balancers/${id}`] ?? '');
+        return said.ok && said.value.revision >= revision;
+      });
+    await until('both acknowledge the burst', reached(last));
+    expect(heard.changes.length).toBeLessThan(300);
+    const before = heard.changes.length;
+    await until('both acknowledge one more', reached(await registry.write('keys/k', 'value')));
+    expect(heard.changes.length - before).toBe(2);
+  });
+
+  test('whose HAProxy refuses the configuration acknowledges the rest, and names what it does not serve', async () => {
+    const { dir, registry, location, balancerNamed, acknowledged } = await startBalancers('etcd');
+    const app = await startNamedApp('a');
+    await registry.write('instances/web/a', instance(app.address));
+    const folder = join(dir, 'templates');
+    await mkdir(folder);
+    const balancer = await balancerNamed('lb-1', '--haproxy-templates', folder);
+    await until('it is served', async () => (await balancer.ask('web')).status === 200);
+    const shipped = join(import.meta.dirname, '../templates/backend.mustache');
+    const broken = (await readFile(shipped, 'utf8')).replace('{{{servers}}}', 'frobnicate\n    {{{servers}}}');
+    await writeFile(join(folder, 'backend.mustache'), broken);
+    await balancer.process.logged('config-refused');
+
+    const revision = await registry.write('instances/two/b', instance(app.address));
+    const said = await acknowledged('lb-1', `revision ${revision}`, (one) => one.revision >= revision);
+    expect(said.refusals).toContainEqual({ key: 'instances/two/*', reason: expect.stringContaining('frobnicate') });
+    const { code, stderr } = await runPointsman(['wait', 'two/b', '--registry', location, '--timeout', '200ms']);
+    expect(code).toBe(1);
+    expect(stderr.join()).toMatch(/lb-1 does not serve it: .*frobnicate/);
+    // What the runtime API can do is done all the same.
+    const drain = await registry.write('instances/web/a', instance(app.address, 'draining'));
+    await acknowledged('lb-1', 'the drain', (one) => one.revision >= drain && one.draining?.get('web/a') === 0);
+  });
+
   test('takes its key along when it ends, and has it back at once after a crash', async () => {
     const { registry, fleet, balancerNamed, acknowledged } = await startBalancers('etcd');
     await registry.write('instances/web/a', instance('127.0.0.1:1'));

@@ -11,10 +11,11 @@ import { until } from './support/until.ts';
 const instances = Number(process.env['DEPLOY_INSTANCES'] ?? 5);
 
 test('a rolling deploy over three balancers fails no request', { timeout: 60_000 + instances * 15_000 }, async () => {
-  const { dir, location, balancerNamed } = await startBalancers('etcd');
+  const { dir, location, balancerNamed, acknowledged } = await startBalancers('etcd');
   const app = join(dir, 'app.cjs');
   await writeFile(app, application);
   const balancers = await Promise.all(['lb-1', 'lb-2', 'lb-3'].map((id) => balancerNamed(id)));
+  for (const { id } of balancers) await acknowledged(id, 'anything', ({ revision }) => revision > 0n);
   const wait = async (...more: readonly string[]) => {
     const { code, stderr } = await runPointsman(['wait', '--registry', location, ...more]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: [] });

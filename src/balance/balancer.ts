@@ -528,6 +528,8 @@ export class Balancer {
   #touchAll(): void {
     const all: Touched = allTouched([...this.#served.backends.keys(), ...this.#catalog.services.keys()]);
     this.#touched.add(all);
+    // No round follows where there is nothing to give.
+    if (all.size === 0) this.#given = this.#catalog;
   }
 }
 

@@ -76,6 +76,7 @@ describe('a wait for every balancer', () => {
   test('names what one of them refuses, if it is of what is awaited', () => {
     const refusing = (key: string) => fleet({ one: value({ refusals: [{ key, reason: 'no port' }] }) });
     expect(obstacles(refusing('instances/web/a'), serves)).toEqual(['one does not serve it: no port']);
+    expect(obstacles(refusing('instances/web/*'), serves)).toEqual(['one does not serve it: no port']);
     expect(obstacles(refusing('instances/web/b'), serves)).toEqual(['reached']);
     expect(obstacles(refusing('services/web'), serves)).toEqual(['reached']);
     const whole: Awaited = { ...serves, id: undefined };

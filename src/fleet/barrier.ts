@@ -82,7 +82,7 @@ function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undef
 }
 
 function concerns(key: string, { service, id }: Awaited): boolean {
-  if (id !== undefined) return key === `instances/${service}/${id}`;
+  if (id !== undefined) return key === `instances/${service}/${id}` || key === `instances/${service}/*`;
   return key === `services/${service}` || key.startsWith(`instances/${service}/`);
 }
 
