@@ -18,7 +18,8 @@ const dist = join(root, 'dist');
  * @param {{ clean?: boolean }} [options]
  */
 export async function build({ clean = false } = {}) {
-  const { outputFiles, metafile } = await esbuild.build({
+  const page = await buildPage();
+  const main = await esbuild.build({
     absWorkingDir: root,
     entryPoints: { pointsman: 'src/cli/main.ts' },
     outdir: dist,
@@ -42,6 +43,7 @@ export async function build({ clean = false } = {}) {
     },
     plugins: [etcdProtos()],
   });
+  const outputFiles = [...page.outputFiles, ...main.outputFiles];
   const entry = join(dist, 'pointsman.js');
   for (const file of outputFiles.toSorted((a, b) => Number(a.path === entry) - Number(b.path === entry))) {
     await mkdir(dirname(file.path), { recursive: true });
@@ -57,9 +59,33 @@ export async function build({ clean = false } = {}) {
     }
   }
   return {
-    inputs: Object.keys(metafile.inputs),
+    inputs: [...Object.keys(page.metafile.inputs), ...Object.keys(main.metafile.inputs)],
     outputs: outputFiles.map((file) => ({ path: file.path, bytes: file.contents.byteLength })),
   };
+}
+
+/** The page of the admin port, in dist/page/: one script, one style, and the document that names them. */
+function buildPage() {
+  return esbuild.build({
+    absWorkingDir: root,
+    entryPoints: [
+      { in: 'src/page/main.tsx', out: 'page' },
+      { in: 'src/page/index.html', out: 'index' },
+    ],
+    loader: { '.html': 'copy' },
+    outdir: join(dist, 'page'),
+    write: false,
+    metafile: true,
+    bundle: true,
+    minify: true,
+    format: 'iife',
+    platform: 'browser',
+    target: ['chrome123', 'firefox120', 'safari17.5'],
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    legalComments: 'external',
+    logLevel: 'warning',
+  });
 }
 
 /** What this is built from; `undefined` outside a checkout, unless SOURCE_COMMIT says it. */

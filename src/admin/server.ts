@@ -8,6 +8,7 @@ import { type Address, formatAddress } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { harmlessAnswers, isLoopback, onlyLocalHosts, readOnlyWithout } from './gate.ts';
 import { addLogLevel, type LogLevelControl } from './log-level.ts';
+import { addPage } from './page.ts';
 import type { AdminToken } from './token.ts';
 import { addViews, type ViewsParts } from './views.ts';
 
@@ -43,6 +44,8 @@ export type AdminOptions = {
   readonly token: AdminToken | undefined;
   readonly logger: Logger;
   readonly limits?: AdminLimits;
+  /** The folder with the built page. */
+  readonly page: string;
 };
 
 /**
@@ -50,7 +53,7 @@ export type AdminOptions = {
  * answer closes it. Rejects with Fault `address-in-use`.
  */
 export async function serveAdmin(options: AdminOptions): Promise<() => Promise<void>> {
-  const { address, metrics, health, views, logLevel, token, logger, limits = adminLimits } = options;
+  const { address, metrics, health, views, page, logLevel, token, logger, limits = adminLimits } = options;
   const app = new Hono();
   app.use(harmlessAnswers());
   if (isLoopback(address)) app.use(onlyLocalHosts());
@@ -67,7 +70,8 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
   app.get('/status', (c) => c.json(health()));
   addLogLevel(app, logLevel);
   addViews(app, views);
-  app.notFound((c) => c.text('there are /metrics, /healthz, /readyz and /status\n', 404));
+  addPage(app, page);
+  app.notFound((c) => c.text('there are / (a page), /metrics, /healthz, /readyz and /status\n', 404));
   app.onError((error, c) => {
     logger.error(
       { event: 'admin-failed', path: c.req.path, reason: describe(error) },

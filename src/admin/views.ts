@@ -11,10 +11,11 @@ const keepAliveMs = 15_000;
 const mostWaiting = 1000;
 
 /**
- * Adds what people look at, as JSON: `/services`, `/services/NAME`, `/explain/SERVICE/INSTANCE`, `/events` (`?after=ID`,
+ * Adds what people look at, as JSON: `/fleet`, `/services`, `/services/NAME`, `/explain/SERVICE/INSTANCE`, `/events` (`?after=ID`,
  * `?most=N`), and `/events/stream` as server-sent events.
  */
 export function addViews(app: Hono, { window, tail }: ViewsParts): void {
+  app.get('/fleet', async (c) => c.json(await window.fleet()));
   app.get('/services', async (c) => c.json(await window.services()));
   app.get('/services/:service', async (c) => {
     const name = parseServiceName(c.req.param('service'));

@@ -227,7 +227,10 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     };
   };
 
-  const closeAdmin = await parts.serveAdmin(health, new BalanceWindow({ balancer, guarding, link }));
+  const closeAdmin = await parts.serveAdmin(
+    health,
+    new BalanceWindow({ balancer, guarding, link, registry: parts.fleet, now }),
+  );
   const first = deferred();
   signal.addEventListener('abort', () => first.resolve(), { once: true });
   if (lastKnown !== undefined && !('unusable' in lastKnown)) first.resolve();
@@ -250,6 +253,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     }
     if (!signal.aborted) {
       haproxyVersion = (await haproxy.processes())?.version;
+      acknowledging?.changed();
       const ms = Math.round(now() - started);
       logger.info(
         { event: 'serving', http: frame.bind, haproxy: haproxyVersion, ms },

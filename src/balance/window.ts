@@ -1,5 +1,6 @@
 import type { Catalog, Service } from '../catalog/catalog.ts';
 import { overrideOf } from '../catalog/overrides.ts';
+import { foldFleet, nothingHeard } from '../fleet/fleet-view.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { ServerTraffic, Traffic } from '../haproxy/stat.ts';
 import { formatAddress } from '../model/address.ts';
@@ -7,6 +8,7 @@ import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { type Override, overrideFields } from '../model/override.ts';
 import { serviceOf } from '../model/route-target.ts';
+import type { Registry } from '../registry/registry.ts';
 import type { Balancer } from './balancer.ts';
 import { type Explanation, explain } from './explain.ts';
 import type { Guarding } from './guarding.ts';
@@ -45,16 +47,51 @@ type InstanceView = {
 
 export type ServiceDetail = ServiceView & { readonly instancesById: readonly InstanceView[] };
 
-export type WindowParts = { readonly balancer: Balancer; readonly guarding: Guarding; readonly link: RuntimeLink };
+/** A balancer of the fleet, as it says in the registry. */
+export type FleetMember = {
+  readonly id: string;
+  /** What it serves. A number here: a page can subtract it, and 2^53 revisions take long enough. */
+  readonly revision: number;
+  readonly haproxyVersion: string;
+  /** How many entries it does not serve as they stand. */
+  readonly refusals: number;
+  /** Why it cannot be told. */
+  readonly problem: string | undefined;
+};
+
+export type WindowParts = {
+  readonly balancer: Balancer;
+  readonly guarding: Guarding;
+  readonly link: RuntimeLink;
+  /** Where balancers acknowledge; undefined where they do not. */
+  readonly registry: Registry | undefined;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+// Several pages may be open, and each asks every two seconds.
+const fleetEveryMs = 1000;
+const fleetMs = 1500;
 
 const mostRoutes = 8;
 
 /** What people look at: services, their instances, and why one is or is not served. Asks HAProxy when it is asked. */
 export class BalanceWindow {
   readonly #parts: WindowParts;
+  #fleet: { readonly at: number; readonly members: Promise<readonly FleetMember[]> } | undefined;
 
   constructor(parts: WindowParts) {
     this.#parts = parts;
+  }
+
+  /** Every balancer that lives; none when the registry does not answer. */
+  fleet(): Promise<readonly FleetMember[]> {
+    const { registry, now } = this.#parts;
+    if (registry === undefined) return Promise.resolve([]);
+    if (this.#fleet === undefined || now() - this.#fleet.at > fleetEveryMs) {
+      this.#fleet = { at: now(), members: readFleet(registry).catch(() => []) };
+    }
+    return this.#fleet.members;
   }
 
   /** All services, by name. */
@@ -145,6 +182,25 @@ export class BalanceWindow {
     if (!link.connected) return undefined;
     return ask(link).catch(() => undefined);
   }
+}
+
+async function readFleet(registry: Registry): Promise<readonly FleetMember[]> {
+  const { revision, entries } = await registry.read('balancers/', AbortSignal.timeout(fleetMs));
+  const snapshot = new Map(entries.map((entry) => [entry.key, entry]));
+  const { balancers } = foldFleet(nothingHeard, { kind: 'snapshot', revision, cluster: '', entries: snapshot });
+  return [...balancers]
+    .map(([id, says]) =>
+      says.ok
+        ? {
+            id,
+            revision: Number(says.value.revision),
+            haproxyVersion: says.value.haproxyVersion,
+            refusals: says.value.refusals.length,
+            problem: undefined,
+          }
+        : { id, revision: 0, haproxyVersion: '', refusals: 0, problem: says.reason },
+    )
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 function viewOf(

@@ -50,6 +50,7 @@ export async function run(invocation: Invocation): Promise<number> {
           logLevel,
           token,
           logger,
+          page: join(invocation.packageFolder, 'dist/page'),
         }),
     });
   } finally {

@@ -1,0 +1,124 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { BalanceHealth } from '../balance/run-balance.ts';
+import type { FleetMember, ServiceDetail, ServiceView } from '../balance/window.ts';
+import { addLook, type History } from './rates.ts';
+
+/** A line of the balancer's log. */
+export type LogEvent = {
+  readonly id: number;
+  readonly time: string;
+  readonly level: string;
+  readonly event?: string;
+  readonly msg?: string;
+  readonly revision?: string;
+  readonly ms?: number;
+  readonly stages?: Readonly<Record<string, number>>;
+  readonly what?: readonly string[];
+  readonly why?: readonly string[];
+  readonly reason?: string;
+  readonly key?: string;
+};
+
+/** Everything that the page shows, as it was told last. */
+export type Live = {
+  readonly health: BalanceHealth | undefined;
+  readonly services: readonly ServiceView[];
+  readonly fleet: readonly FleetMember[];
+  readonly history: History;
+  readonly events: readonly LogEvent[];
+  /** Why the balancer does not answer; undefined while it does. */
+  readonly lost: string | undefined;
+};
+
+const everyMs = 2000;
+const mostEvents = 100;
+// HAProxy's own chatter is in the log; what pointsman did is what the timeline is about.
+const untold: ReadonlySet<string> = new Set(['haproxy']);
+
+const get = async <T>(path: string): Promise<T> => {
+  const answer = await fetch(path, { signal: AbortSignal.timeout(5000) });
+  if (!answer.ok) throw new Error(`it answered ${answer.status} to ${path}`);
+  return answer.json();
+};
+
+/** Looks every two seconds, and at once when something was applied; not while the page is hidden. */
+export function useLive(): Live {
+  const [live, setLive] = useState<Live>({
+    health: undefined,
+    services: [],
+    fleet: [],
+    history: new Map(),
+    events: [],
+    lost: undefined,
+  });
+  const looking = useRef(false);
+
+  useEffect(() => {
+    const look = async () => {
+      if (document.hidden || looking.current) return;
+      looking.current = true;
+      try {
+        const [health, services, fleet] = await Promise.all([
+          get<BalanceHealth>('status'),
+          get<readonly ServiceView[]>('services'),
+          get<readonly FleetMember[]>('fleet'),
+        ]);
+        const at = Date.now() / 1000;
+        setLive((was) => ({
+          ...was,
+          health,
+          services,
+          fleet,
+          history: addLook(was.history, at, services),
+          lost: undefined,
+        }));
+      } catch (error) {
+        setLive((was) => ({ ...was, lost: error instanceof Error ? error.message : String(error) }));
+      } finally {
+        looking.current = false;
+      }
+    };
+    const hear = (fresh: readonly LogEvent[]) => {
+      const told = fresh.filter(({ event }) => event !== undefined && !untold.has(event));
+      if (told.length === 0) return;
+      setLive((was) => {
+        const newest = was.events[0]?.id ?? 0;
+        const added = told.filter(({ id }) => id > newest).reverse();
+        return { ...was, events: [...added, ...was.events].slice(0, mostEvents) };
+      });
+    };
+    const catchUp = () => get<readonly LogEvent[]>(`events?most=${mostEvents}`).then(hear, () => undefined);
+
+    const source = new EventSource('events/stream');
+    source.onopen = () => void catchUp();
+    source.onmessage = ({ lastEventId, data }: MessageEvent<string>) => {
+      hear([{ ...JSON.parse(data), id: Number(lastEventId) }]);
+      void look();
+    };
+    const timer = setInterval(look, everyMs);
+    document.addEventListener('visibilitychange', look);
+    void look();
+    return () => {
+      source.close();
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', look);
+    };
+  }, []);
+  return live;
+}
+
+/** The instances of one service, looked at anew with every look at all services. */
+export function useService(name: string, looked: unknown): ServiceDetail | undefined {
+  const [detail, setDetail] = useState<ServiceDetail>();
+  useEffect(() => {
+    let current = true;
+    get<ServiceDetail>(`services/${encodeURIComponent(name)}`).then(
+      (found) => current && setDetail(found),
+      () => undefined,
+    );
+    return () => {
+      current = false;
+    };
+  }, [name, looked]);
+  return detail;
+}

@@ -1,0 +1,49 @@
+import type { BalanceHealth } from '../balance/run-balance.ts';
+import { formatDuration } from './format.ts';
+
+/** What an operator should look at, the worst first; nothing when there is nothing. */
+export function Trouble({
+  health,
+  lost,
+}: {
+  readonly health: BalanceHealth | undefined;
+  readonly lost: string | undefined;
+}) {
+  const lines = [...troubleOf(health, lost)];
+  if (lines.length === 0) return null;
+  return (
+    <ul class="trouble" role="status">
+      {lines.map(({ kind, says }) => (
+        <li key={says} class={kind}>
+          {says}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+type Line = { readonly kind: 'bad' | 'note'; readonly says: string };
+
+function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined): Generator<Line> {
+  if (lost !== undefined)
+    yield { kind: 'bad', says: `The balancer does not answer (${lost}): this is what it said last.` };
+  if (health === undefined) return;
+  if (!health.ready) yield { kind: 'bad', says: 'HAProxy does not serve.' };
+  const { registry, refused, guarded, rejected, pendingReload } = health;
+  if (!registry.connected) {
+    const age = formatDuration(registry.staleMs);
+    yield { kind: 'bad', says: `The registry is away (${registry.reason}): what was known ${age} ago is served.` };
+  }
+  if (refused !== undefined) yield { kind: 'bad', says: `The newest configuration was refused: ${refused}` };
+  for (const { service, lost: gone, of, endsInMs } of guarded) {
+    const left = formatDuration(endsInMs);
+    yield {
+      kind: 'note',
+      says: `${service} lost ${gone} of ${of} instances at once: those that answer are held for ${left} more.`,
+    };
+  }
+  if (refused === undefined && pendingReload.length > 0)
+    yield { kind: 'note', says: `A reload is due: ${pendingReload[0]}` };
+  for (const { key, reason } of rejected.slice(0, 5)) yield { kind: 'note', says: `${key}: ${reason}` };
+  if (rejected.length > 5) yield { kind: 'note', says: `and ${rejected.length - 5} more entries that are not served` };
+}

@@ -1,0 +1,108 @@
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { startLoad } from '../bench/load.ts';
+import { startApps } from './support/app.ts';
+import { startScenario } from './support/scenario.ts';
+
+// Chromium looks for Google's hosts at every start unless it is told not to.
+const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
+
+let browser: Browser;
+beforeAll(async () => {
+  const executablePath = process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium';
+  browser = await chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', ...quiet],
+  });
+});
+afterAll(() => browser.close());
+
+/** Opens the page of a balancer; what goes wrong in it is in `complaints`. */
+async function open(admin: number, options: Parameters<Browser['newPage']>[0] = {}) {
+  const page = await browser.newPage(options);
+  onTestFinished(() => page.close());
+  const complaints: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('request', (request) => {
+    if (new URL(request.url()).host !== `127.0.0.1:${admin}` && !request.url().startsWith('data:'))
+      complaints.push(`it asked ${request.url()}`);
+  });
+  await page.goto(`http://127.0.0.1:${admin}/`);
+  return { page, complaints };
+}
+
+/** For a person to look at: `PAGE_SHOTS` names a folder. */
+async function shoot(page: Page, name: string): Promise<void> {
+  const folder = process.env['PAGE_SHOTS'];
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+}
+
+test('the page shows what is served, and each change as it happens', async () => {
+  const scenario = await startScenario('folder');
+  const [a = '', b = '', c = ''] = await startApps('a', 'b', 'c');
+  await scenario.writeByHand('instances/web/web-1', a);
+  await scenario.writeByHand('instances/web/web-2', b);
+  await scenario.writeByHand('instances/billing/billing-1', '127.0.0.1:1');
+  await scenario.balancer('--id', 'edge-1').logged('serving');
+  await scenario.serves('web', ['a', 'b']);
+  const load = startLoad(scenario.http, 'web', 2);
+  onTestFinished(async () => void (await load.stop()));
+
+  const { page, complaints } = await open(scenario.admin);
+  const row = (name: string) => page.locator('.services tbody', { has: page.getByRole('button', { name }) });
+  await row('web').getByText('2 of 2').waitFor();
+  await row('billing').getByText('0 of 1').waitFor();
+  await page.getByText('edge-1').first().waitFor();
+  await row('web').locator('.number').first().filter({ hasText: /\d/ }).waitFor();
+
+  await scenario.writeByHand('instances/web/web-3', c);
+  await row('web').getByText('3 of 3').waitFor();
+  const change = page.locator('.timeline li', { hasText: 'add server web/web-3' }).first();
+  await change.waitFor();
+  expect(await change.locator('.stages').getAttribute('aria-label')).toMatch(/wait .*, render .*, command /);
+
+  // All by keyboard: to the search, to what it found, into it.
+  await page.keyboard.press('/');
+  await page.keyboard.type('bill');
+  await row('web').waitFor({ state: 'detached' });
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await page.locator('.instances').getByText('Connection refused').waitFor();
+  await shoot(page, 'search');
+  await page.keyboard.press('/');
+  await page.keyboard.press('Escape');
+  await row('web').getByRole('button').click();
+  await page.locator('.instances').getByText('web-3').waitFor();
+  await shoot(page, 'light');
+
+  await scenario.writeByHand('instances/web/web-4', 'nonsense');
+  await page.locator('.trouble').getByText('instances/web/web-4').waitFor();
+  await shoot(page, 'trouble');
+  expect(complaints).toEqual([]);
+});
+
+test('the page is readable on a phone, in the dark, and says when the balancer is gone', async () => {
+  const scenario = await startScenario('folder');
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/a-service-with-quite-a-long-name.example/web-1', a);
+  const balancer = scenario.balancer('--id', 'edge-1');
+  await balancer.logged('serving');
+  const { page, complaints } = await open(scenario.admin, {
+    viewport: { width: 360, height: 740 },
+    colorScheme: 'dark',
+  });
+  await page.getByText('1 of 1').waitFor();
+  expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
+  const background = await page.evaluate('getComputedStyle(document.body).backgroundColor');
+  expect(background).toBe('rgb(21, 23, 26)');
+  await shoot(page, 'phone');
+  expect(complaints).toEqual([]);
+
+  balancer.kill('SIGTERM');
+  await balancer.ended;
+  await page.locator('.trouble').getByText('does not answer').waitFor();
+  await shoot(page, 'gone');
+});
