@@ -197,6 +197,7 @@ describe('an admin port', () => {
         throw new Error('no health here');
       },
       views: { window: {} as never, tail: { after: () => [{ id: 1, line: `{"big":"${big}"}` }] } as never },
+      page: '/nowhere',
       logLevel: { level: () => 'info', setLevel: () => undefined },
       token: undefined,
       logger: pino({ level: 'info' }, { write: (line: string) => void lines.push(line) }),
