@@ -394,7 +394,7 @@ export class Balancer {
   }
 
   async #reload(): Promise<void> {
-    const target = withoutUnusedPolicies(this.#templates, this.#desired);
+    const target = withoutUnusedPolicies(this.#templates, this.#parts.frame, this.#desired);
     const result = await this.#reloads.perform(target);
     if (result.kind === 'refused') return;
     this.#worker = result.workerPid;
@@ -474,7 +474,7 @@ export class Balancer {
 
   async #coldStart(lastGood: Rendered | undefined): Promise<void> {
     const { haproxy, files, logger, metrics } = this.#parts;
-    const desired = withoutUnusedPolicies(this.#templates, this.#desired);
+    const desired = withoutUnusedPolicies(this.#templates, this.#parts.frame, this.#desired);
     const checked = await files.check(desired);
     let undo = async (): Promise<void> => undefined;
     if (checked.ok) {

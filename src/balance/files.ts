@@ -10,6 +10,8 @@ export type Layout = {
   readonly runtimeSocket: string;
   readonly masterSocket: string;
   readonly lastKnown: string;
+  /** PEM files for TLS to servers. */
+  readonly serverTls: string;
   /** Who this balancer is among those with its id. */
   readonly owner: string;
 };
@@ -23,6 +25,7 @@ export function layoutOf(dir: string): Layout {
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),
     masterSocket: join(dir, 'run', 'master.sock'),
     lastKnown: join(dir, 'state', 'catalog.json'),
+    serverTls: join(dir, 'server-tls'),
     owner: join(dir, 'state', 'owner'),
   };
 }

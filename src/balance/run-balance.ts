@@ -90,6 +90,8 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     reservedPorts: reservedPorts(settings),
     routesMap: layout.routesMap,
     hardStopAfterMs: settings.hardStopAfterMs,
+    pemFolder: settings.serverTls === undefined ? layout.serverTls : resolve(settings.serverTls),
+    zone: settings.zone,
   };
   checkFolder(layout.runtimeSocket);
   const [haproxy, templates] = await Promise.all([

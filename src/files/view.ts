@@ -124,7 +124,7 @@ function serviceView(service: Service, declared: string | undefined): Omit<Servi
   const host = name.toLowerCase();
   const instances = [...service.instances.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(instanceView);
   return {
-    ...{ name, mode, http: mode === 'http', tcp: mode === 'tcp', port, balance },
+    ...{ name, mode, http: mode === 'http', tcp: mode === 'tcp', port, balance: balance.kind },
     routes: withEnds(
       policy.routes.map(({ hosts, paths, strip, priority }) => ({
         hosts: withValue(hosts.length > 0 ? hosts : [host, `${host}.*`]),

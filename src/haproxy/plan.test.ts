@@ -14,7 +14,10 @@ function rendered(services: Services, frame = 'frame\n', routes: Readonly<Record
   return {
     revision: noRevision,
     frame: { before: frame, indent: '', after: '' },
-    policies: PersistentMap({ 'policy-a': 'defaults policy-a from base\n' }),
+    policies: PersistentMap({
+      'policy-a': 'defaults policy-a from base\n',
+      'policy-sticky': 'defaults policy-sticky from base\n    cookie C insert dynamic\n    dynamic-cookie-key k\n',
+    }),
     backends: PersistentMap(
       Object.entries(services).map(([name, { head = `backend ${name}\n`, servers }]) => [
         name as ServiceName,
@@ -48,6 +51,22 @@ describe('the plan', () => {
     expect(plan(web({ a: '10.0.0.1:80 check' }), web({ b: '[::1]:80 weight 7 check' })).steps).toEqual([
       'add server web/b [::1]:80 weight 7 check',
       'set server web/a state maint',
+    ]);
+  });
+
+  test('has the cookies of a sticky service made anew when a server was added, and only then', () => {
+    const sticky = (servers: Readonly<Record<string, string>>) =>
+      rendered({ web: { head: 'backend web from policy-sticky\n', servers } });
+    expect(plan(sticky({}), sticky({ a: '10.0.0.1:80' })).steps).toEqual([
+      'add server web/a 10.0.0.1:80 weight 1',
+      'enable dynamic-cookie backend web',
+    ]);
+    expect(plan(sticky({ a: '10.0.0.1:80' }), sticky({ a: '10.0.0.1:80 weight 2' })).steps).toEqual([
+      'set server web/a weight 2',
+    ]);
+    expect(plan(rendered({}), sticky({ a: '10.0.0.1:80' }), { addBackend: true }).steps.slice(-2)).toEqual([
+      'enable dynamic-cookie backend web',
+      'publish backend web',
     ]);
   });
 

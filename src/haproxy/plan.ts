@@ -64,12 +64,15 @@ export function planChanges(
     }
     if (after !== undefined && !sameAround(before.around, after.around))
       reload.push({ kind: 'backend', backend: name });
+    const joined = joining.length;
     const ids = mark.whole ? new Set([...before.servers.keys(), ...(after?.servers.keys() ?? [])]) : mark.instances;
     for (const id of ids) {
       const change = planServer(name, id, before.servers.get(id), after?.servers.get(id), graveyard);
       for (const step of change.steps) (step.kind === 'remove-server' ? leaving : joining).push(step);
       if (change.reload) reload.push(change.reload);
     }
+    const added = joining.slice(joined).some(({ kind }) => kind === 'add-server');
+    if (added && setsCookies(served, before)) joining.push({ kind: 'renew-cookies', backend: name });
   }
   return { steps: [...joining, ...planRoutes(served, desired, made), ...leaving], reload };
 }
@@ -85,7 +88,14 @@ function planBackend(served: Rendered, after: RenderedBackend, abilities: Abilit
     if (server === undefined) return;
     steps.push({ kind: 'add-server', backend, server });
   }
+  if (setsCookies(served, after)) steps.push({ kind: 'renew-cookies', backend });
   return [...steps, { kind: 'publish-backend', backend }];
+}
+
+/** Whether a backend makes its servers' cookies of their addresses. */
+function setsCookies({ policies }: Rendered, { around }: RenderedBackend): boolean {
+  const inherited = policies.get(policyOf(around) ?? '') ?? '';
+  return /^\s*dynamic-cookie-key\s/m.test(inherited + around.before + around.after);
 }
 
 type ServerChange = { readonly steps: readonly Step[]; readonly reload?: ReloadReason };
@@ -146,6 +156,7 @@ export function afterStep(served: Rendered, desired: Rendered, step: Step): Rend
       return { ...served, backends: served.backends.set(name, { ...added, servers: added.servers.clear() }) };
     }
     case 'publish-backend':
+    case 'renew-cookies':
       return served;
     default: {
       const name = step.backend as ServiceName;

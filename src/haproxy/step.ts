@@ -6,6 +6,8 @@ export type Step =
   /** Made hidden: it takes requests once it is published, when its servers are there. */
   | { readonly kind: 'add-backend'; readonly backend: string; readonly policy: string }
   | { readonly kind: 'publish-backend'; readonly backend: string }
+  /** HAProxy 2.6 gives no cookie to a server that came at run time before it is told to. */
+  | { readonly kind: 'renew-cookies'; readonly backend: string }
   | { readonly kind: 'add-server'; readonly backend: string; readonly server: ServerLine }
   /** The name is still there, closing its last connections: give it its new address and let it serve again. */
   | { readonly kind: 'revive-server'; readonly backend: string; readonly server: ServerLine }
@@ -48,6 +50,8 @@ export function commandsOf(step: Step, routesMap: string): readonly Command[] {
       return [{ text: `add backend ${step.backend} from ${step.policy}`, judge: says(/^New backend registered\.$/) }];
     case 'publish-backend':
       return [publish(step.backend)];
+    case 'renew-cookies':
+      return [{ text: `enable dynamic-cookie backend ${step.backend}`, judge: silent }];
     case 'add-server': {
       const { name, weight, keywords, check, disabled } = step.server;
       const at = `${step.backend}/${name}`;

@@ -7,6 +7,10 @@ import { parseWeight } from './whole-number.ts';
 /** `draining` takes no new requests and finishes its open ones; `maintenance` takes none at all. */
 type InstanceState = 'ready' | 'draining' | 'maintenance';
 
+/** A `backup` gets requests only while no active instance is up. */
+export type InstanceRole = (typeof instanceRoles)[number];
+export const instanceRoles = ['active', 'backup'] as const;
+
 /** One running copy of a service, as its registration says. */
 export type Instance = {
   readonly service: ServiceName;
@@ -17,6 +21,7 @@ export type Instance = {
   readonly state: InstanceState;
   readonly version: string | undefined;
   readonly zone: string | undefined;
+  readonly role: InstanceRole;
   readonly meta: Readonly<Record<string, string>>;
   /** A nonce of the process that registered it; nobody's when a hand wrote the key. */
   readonly owner: string | undefined;
@@ -29,12 +34,20 @@ const ownerNonce = /^[A-Za-z0-9-]{1,64}$/;
 const states: readonly InstanceState[] = ['ready', 'draining', 'maintenance'];
 
 /**
- * Reads a registration: `host:port`, or JSON `{address, port, weight?, state?, version?, zone?, meta?, owner?}` in which
- * `address` may also be `host:port` and `port` then left out. Unknown fields are ignored, so that a newer register can
+ * Reads a registration: `host:port`, or JSON `{address, port, weight?, state?, version?, zone?, role?, meta?, owner?}` in
+ * which `address` may also be `host:port` and `port` then left out. Unknown fields are ignored, so that a newer register can
  * stand beside an older balancer.
  */
 export function parseInstance(service: ServiceName, id: InstanceId, value: string): Parsed<Instance> {
-  const bare = { service, id, weight: defaultWeight, state: 'ready', version: undefined, zone: undefined } as const;
+  const bare = {
+    service,
+    id,
+    weight: defaultWeight,
+    state: 'ready',
+    version: undefined,
+    zone: undefined,
+    role: 'active',
+  } as const;
   const text = trimBlanks(value);
   if (!text.startsWith('{')) {
     const address = serverAddress(parseAddress(text));
@@ -54,6 +67,8 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
   if (!version.ok) return version;
   const zone = optionalWord(record, 'zone');
   if (!zone.ok) return zone;
+  const role = readRole(record.get('role'));
+  if (!role.ok) return role;
   const owner = record.get('owner');
   if (owner !== undefined && (typeof owner !== 'string' || !ownerNonce.test(owner))) {
     return refused('owner is not 1 to 64 of A-Z a-z 0-9 -');
@@ -68,6 +83,7 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
     state: state.value,
     version: version.value,
     zone: zone.value,
+    role: role.value,
     meta: meta.value,
     owner,
   });
@@ -82,6 +98,7 @@ export function formatInstance(instance: Omit<Instance, 'service' | 'id'>): stri
     ...(instance.state === 'ready' ? {} : { state: instance.state }),
     version: instance.version,
     zone: instance.zone,
+    ...(instance.role === 'active' ? {} : { role: instance.role }),
     ...(Object.keys(instance.meta).length === 0 ? {} : { meta: instance.meta }),
     owner: instance.owner,
   });
@@ -116,6 +133,13 @@ function readWeight(weight: unknown): Parsed<number> {
   if (typeof weight !== 'number') return refused('weight is not a number from 0 to 256');
   const parsed = parseWeight(weight);
   return parsed.ok ? parsed : refused(`weight ${parsed.reason}`);
+}
+
+function readRole(role: unknown): Parsed<InstanceRole> {
+  if (role === undefined) return accepted('active');
+  const known = instanceRoles.find((candidate) => candidate === role);
+  if (known !== undefined) return accepted(known);
+  return refused(`role${typeof role === 'string' ? ` ${quote(role)}` : ''} is none of ${instanceRoles.join(', ')}`);
 }
 
 function readState(state: unknown): Parsed<InstanceState> {

@@ -2,27 +2,18 @@ import * as v from 'valibot';
 import { parseRecord } from './json.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 import { type Access, accessField } from './policy/access.ts';
+import { type Balance, balanceField, defaultBalance, isHashed } from './policy/balance.ts';
+import { checkField, defaultCheck, type HealthCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
-import { describeIssue, duration, whole, word } from './policy/field.ts';
+import { describeIssue, duration, whole } from './policy/field.ts';
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { type Headers, headersField, unchangedHeaders } from './policy/headers.ts';
 import { type RateLimit, rateLimitField } from './policy/rate-limit.ts';
 import { type Retries, retriesField } from './policy/retries.ts';
 import { defaultRoute, type Route, readRoutes, routeFields } from './policy/routes.ts';
+import { type Sticky, stickyField } from './policy/sticky.ts';
 import { noTimeouts, type Timeouts, timeoutsField } from './policy/timeouts.ts';
-import { parsePathPrefix } from './route.ts';
-
-/** How the balancer asks a server whether it works. Times in ms. */
-type HealthCheck =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'tcp'; readonly intervalMs: number; readonly rise: number; readonly fall: number }
-  | {
-      readonly kind: 'http';
-      readonly path: string;
-      readonly intervalMs: number;
-      readonly rise: number;
-      readonly fall: number;
-    };
+import { type Tls, tlsField } from './policy/tls.ts';
 
 /** What an operator declares about a service in `services/<service>`; a service without one gets `defaultPolicy`. */
 export type Policy = {
@@ -38,8 +29,22 @@ export type Policy = {
   readonly compression: Compression | undefined;
   readonly timeouts: Timeouts;
   readonly retries: Retries | undefined;
-  readonly balance: 'leastconn' | 'roundrobin' | 'random' | 'first' | 'source';
+  readonly balance: Balance;
+  readonly sticky: Sticky | undefined;
   readonly check: HealthCheck;
+  /** How long a server that came up takes to get its full share, in ms. */
+  readonly slowStartMs: number | undefined;
+  /** How many requests (of a `tcp` service: connections) a server has at once; more wait, see `timeouts.queue`. */
+  readonly maxconn: number | undefined;
+  /** How many wait for one server before others are asked. */
+  readonly maxqueue: number | undefined;
+  /** What the servers speak. */
+  readonly protocol: 'h1' | 'h2';
+  readonly tls: Tls | undefined;
+  /** The version of the PROXY protocol that tells servers who the client is. */
+  readonly proxyProtocol: 'v1' | 'v2' | undefined;
+  /** Servers of other zones than the balancer's own get requests only while none of its own is up. */
+  readonly preferZone: boolean;
   /** Where its mass-loss guard differs from the balancer's. */
   readonly guard: GuardSettings;
 };
@@ -56,20 +61,18 @@ export const defaultPolicy: Policy = {
   compression: undefined,
   timeouts: noTimeouts,
   retries: undefined,
-  balance: 'leastconn',
-  check: { kind: 'tcp', intervalMs: 2000, rise: 1, fall: 3 },
+  balance: defaultBalance,
+  sticky: undefined,
+  check: defaultCheck,
+  slowStartMs: undefined,
+  maxconn: undefined,
+  maxqueue: undefined,
+  protocol: 'h1',
+  tls: undefined,
+  proxyProtocol: undefined,
+  preferZone: false,
   guard: {},
 };
-
-const count = whole(1, 100);
-const path = word(parsePathPrefix);
-const timing = { interval: v.optional(duration, '2s'), rise: v.optional(count, 1), fall: v.optional(count, 3) };
-
-const checkSchema = v.variant('kind', [
-  v.strictObject({ kind: v.literal('none') }),
-  v.strictObject({ kind: v.literal('tcp'), ...timing }),
-  v.strictObject({ kind: v.literal('http'), path: v.optional(path, '/'), ...timing }),
-]);
 
 const schema = v.strictObject({
   mode: v.optional(v.picklist(['http', 'tcp']), defaultPolicy.mode),
@@ -82,13 +85,28 @@ const schema = v.strictObject({
   compression: v.optional(compressionField),
   timeouts: v.optional(timeoutsField),
   retries: v.optional(retriesField),
-  balance: v.optional(v.picklist(['leastconn', 'roundrobin', 'random', 'first', 'source']), defaultPolicy.balance),
-  check: v.optional(checkSchema, { kind: 'tcp' }),
+  balance: v.optional(balanceField),
+  sticky: v.optional(stickyField),
+  check: v.optional(checkField),
+  slowStart: v.optional(duration),
+  maxconn: v.optional(whole(1, 1_000_000)),
+  maxqueue: v.optional(whole(1, 1_000_000)),
+  protocol: v.optional(v.picklist(['h1', 'h2'])),
+  tls: v.optional(tlsField),
+  proxyProtocol: v.optional(v.picklist(['v1', 'v2'])),
+  preferZone: v.optional(v.boolean()),
   guard: guardField,
 });
 
 /** What makes sense where HAProxy understands what is said only. */
-const httpFields = ['hosts', 'paths', 'strip', 'priority', 'routes', 'https', 'headers', 'compression'] as const;
+const httpFields = [
+  ...(['hosts', 'paths', 'strip', 'priority', 'routes', 'https', 'headers', 'compression', 'sticky'] as const),
+  'protocol',
+] as const;
+
+function needsHttp(balance: Balance | undefined): boolean {
+  return balance !== undefined && isHashed(balance) && balance.kind !== 'source';
+}
 
 /** Reads a policy's JSON. An unknown field is refused: it is more likely mistyped than meant for a newer version. */
 export function parsePolicy(value: string): Parsed<Policy> {
@@ -111,6 +129,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
   const alien = mode === 'tcp' ? httpFields.find((field) => given[field] !== undefined) : undefined;
   if (alien !== undefined) return refused(`${alien}: only an http service has it`);
   if (mode === 'tcp' && given.retries?.on.length) return refused('retries.on: only an http service has it');
+  if (mode === 'tcp' && needsHttp(given.balance)) return refused('balance: a tcp service has no paths or headers');
   const routes = readRoutes(given);
   if (!routes.ok) return routes;
   return accepted({
@@ -124,19 +143,16 @@ export function parsePolicy(value: string): Parsed<Policy> {
     compression: given.compression,
     timeouts: given.timeouts ?? defaultPolicy.timeouts,
     retries: given.retries,
-    balance: given.balance,
-    check: readCheck(given.check),
+    balance: given.balance ?? defaultPolicy.balance,
+    sticky: given.sticky,
+    check: given.check ?? defaultPolicy.check,
+    slowStartMs: given.slowStart,
+    maxconn: given.maxconn,
+    maxqueue: given.maxqueue,
+    protocol: given.protocol ?? defaultPolicy.protocol,
+    tls: given.tls,
+    proxyProtocol: given.proxyProtocol,
+    preferZone: given.preferZone ?? defaultPolicy.preferZone,
     guard: readGuard(given.guard),
   });
-}
-
-function readCheck(check: v.InferOutput<typeof checkSchema>): HealthCheck {
-  switch (check.kind) {
-    case 'none':
-      return { kind: 'none' };
-    case 'tcp':
-      return { kind: 'tcp', intervalMs: check.interval, rise: check.rise, fall: check.fall };
-    case 'http':
-      return { kind: 'http', path: check.path, intervalMs: check.interval, rise: check.rise, fall: check.fall };
-  }
 }

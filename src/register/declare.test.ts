@@ -21,6 +21,7 @@ const settings = (address: string, check?: string): InstanceSettings => ({
   weight: 100,
   version: undefined,
   zone: undefined,
+  role: 'active',
   meta: {},
   check: check === undefined ? undefined : value(parseHealthCheck(check)),
   rhythm: { intervalMs: 2000, timeoutMs: 2000, rise: 1, fall: 3 },

@@ -17,7 +17,7 @@ export type Announcer = Surroundings & {
 
 /** Fills in what an instance's owner left open, or says why that cannot be done here. */
 export function declare(settings: InstanceSettings, announcer: Announcer): Declared | Fault {
-  const { service, weight, version, zone, meta, rhythm, unhealthy } = settings;
+  const { service, weight, version, zone, role, meta, rhythm, unhealthy } = settings;
   const address = findAddress(settings.address, settings.net, announcer);
   if (address instanceof Fault) return address;
 
@@ -30,7 +30,8 @@ export function declare(settings: InstanceSettings, announcer: Announcer): Decla
   const check = aimCheck(settings.check ?? defaultCheck(settings, announcer), settings.address, address);
   if (check instanceof Fault) return check;
   const state = 'ready';
-  const instance = { service, id, address, weight, state, version, zone, meta, owner: announcer.owner } as const;
+  const labels = { version, zone, role, meta };
+  const instance = { service, id, address, weight, state, ...labels, owner: announcer.owner } as const;
   return { instance, check, rhythm, unhealthy };
 }
 

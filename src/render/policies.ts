@@ -4,6 +4,7 @@ import { Fault } from '../model/fault.ts';
 import type { Policy } from '../model/policy.ts';
 import { policyView } from './policy-view.ts';
 import type { Around, Template } from './template.ts';
+import type { FrameSettings } from './view.ts';
 
 /**
  * A policy as HAProxy has it: a `defaults` section that the backends of all services with this policy inherit from. Its
@@ -13,10 +14,10 @@ import type { Around, Template } from './template.ts';
 export type PolicySection = { readonly name: string; readonly text: string };
 
 /** Renders policies, each distinct one once. Throws Fault `template`. */
-export function policyRenderer(template: Template): (policy: Policy) => PolicySection {
+export function policyRenderer(template: Template, settings: FrameSettings): (policy: Policy) => PolicySection {
   const known = new Map<string, PolicySection>();
   return (policy) => {
-    const view = policyView(policy);
+    const view = policyView(policy, settings.pemFolder);
     const key = JSON.stringify(view);
     const found = known.get(key);
     if (found !== undefined) return found;

@@ -1,16 +1,25 @@
 import type { Cidr } from '../model/cidr.ts';
-import type { HeaderName } from '../model/header.ts';
+import type { CookieName, HeaderName } from '../model/header.ts';
+import { type Balance, isHashed } from '../model/policy/balance.ts';
+import type { HealthCheck } from '../model/policy/check.ts';
 import type { HeaderChanges } from '../model/policy/headers.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
+import type { Sticky } from '../model/policy/sticky.ts';
 import type { Timeouts } from '../model/policy/timeouts.ts';
+import type { Tls } from '../model/policy/tls.ts';
 import type { Policy } from '../model/policy.ts';
+import { formatStatusRange } from '../model/status-range.ts';
 import { ConfigWord } from './config-word.ts';
+import { grpcCheckRequest, grpcServing } from './grpc-check.ts';
 
 /** What `policy.mustache` sees, beside the name `policy` that it has to give to its section. */
 export type PolicyView = {
   readonly http: boolean;
   readonly tcp: boolean;
-  readonly balance: string;
+  /** `leastconn` and the like; undefined where `hash` says what counts. */
+  readonly balance: string | undefined;
+  readonly hash: HashView | undefined;
+  readonly cookie: CookieView | undefined;
   readonly timeouts: readonly { readonly phase: 'connect' | 'server' | 'queue' | 'tunnel'; readonly time: string }[];
   /** Stands for itself, because HAProxy takes it only as a rule. */
   readonly clientTimeout: string | undefined;
@@ -18,8 +27,12 @@ export type PolicyView = {
   /** After what else than a connection that failed a request is tried again. */
   readonly retryOn: { readonly events: readonly string[] } | undefined;
   readonly compression: { readonly types: readonly string[] } | undefined;
-  /** Set for an HTTP health check only. */
-  readonly httpCheck: { readonly path: string } | undefined;
+  readonly checkTimeout: string | undefined;
+  readonly httpCheck: HttpCheckView | undefined;
+  /** In hexadecimal. */
+  readonly grpcCheck: { readonly request: string; readonly serving: string } | undefined;
+  /** What HAProxy has to load before it can add a server that uses it. */
+  readonly pemFiles: { readonly ca: string | undefined; readonly certificate: string | undefined } | undefined;
   /** In lists that fit into a line each. */
   readonly deny: readonly { readonly networks: readonly Cidr[] }[];
   readonly allow: readonly { readonly networks: readonly Cidr[] }[];
@@ -34,6 +47,30 @@ export type PolicyView = {
   readonly responseHeaders: readonly HeaderAction[];
 };
 
+type HashView = {
+  readonly bySource: boolean;
+  readonly byPath: boolean;
+  readonly byUri: boolean;
+  readonly byHeader: HeaderName | undefined;
+};
+
+type CookieView = {
+  readonly cookieName: CookieName;
+  readonly secure: boolean;
+  readonly sameSite: string | undefined;
+  readonly key: string;
+};
+
+type HttpCheckView = {
+  readonly method: string;
+  readonly path: ConfigWord;
+  /** Undefined: the service's name. */
+  readonly host: string | undefined;
+  /** As HAProxy takes it, `200-299,404`; undefined is 200 to 399. */
+  readonly status: string | undefined;
+  readonly body: ConfigWord | undefined;
+};
+
 type HeaderAction = {
   readonly action: 'del' | 'set' | 'add';
   readonly name: HeaderName;
@@ -42,24 +79,32 @@ type HeaderAction = {
 
 export const policyNames = [
   ...['http', 'tcp', 'balance', 'timeouts', 'phase', 'time', 'clientTimeout', 'retries', 'retryOn', 'events'],
-  ...['compression', 'types', 'httpCheck', 'path', 'deny', 'allow', 'networks', 'allowOnly'],
+  ...['compression', 'types', 'deny', 'allow', 'networks', 'allowOnly'],
+  ...['hash', 'bySource', 'byPath', 'byUri', 'byHeader', 'cookie', 'cookieName', 'secure', 'sameSite', 'key'],
+  ...['checkTimeout', 'httpCheck', 'method', 'path', 'host', 'status', 'body', 'grpcCheck', 'request', 'serving'],
+  ...['pemFiles', 'ca', 'certificate'],
   ...['rateLimit', 'requests', 'period', 'seconds', 'httpsRedirect', 'strips', 'segments', 'after'],
   ...['requestHeaders', 'responseHeaders', 'action', 'name', 'value'],
 ] as const;
 
-export function policyView(policy: Policy): PolicyView {
+export function policyView(policy: Policy, pemFolder: string): PolicyView {
   const { access, rateLimit, retries, timeouts } = policy;
   return {
     http: policy.mode === 'http',
     tcp: policy.mode === 'tcp',
-    balance: policy.balance,
+    balance: isHashed(policy.balance) ? undefined : policy.balance.kind,
+    hash: hashView(policy.balance),
+    cookie: policy.sticky && cookieView(policy.sticky),
     timeouts: timeoutsOf(timeouts),
-    clientTimeout: timeouts.clientMs === undefined ? undefined : `${timeouts.clientMs}ms`,
+    clientTimeout: milliseconds(timeouts.clientMs),
     // Mustache takes the number 0 for nothing.
     retries: retries?.count === undefined ? undefined : String(retries.count),
     retryOn: retries === undefined || retries.on.length === 0 ? undefined : { events: retries.on },
     compression: policy.compression,
-    httpCheck: policy.check.kind === 'http' ? { path: policy.check.path } : undefined,
+    checkTimeout: policy.check.kind === 'none' ? undefined : milliseconds(policy.check.timeoutMs),
+    httpCheck: httpCheckView(policy.check),
+    grpcCheck: grpcCheckView(policy),
+    pemFiles: pemFilesView(policy.tls, pemFolder),
     deny: inLines(access?.deny ?? []),
     allow: inLines(access?.allow ?? []),
     allowOnly: access !== undefined && access.allow.length > 0,
@@ -73,6 +118,59 @@ export function policyView(policy: Policy): PolicyView {
     requestHeaders: headerActions(policy.headers.request),
     responseHeaders: headerActions(policy.headers.response),
   };
+}
+
+/** As HAProxy takes a time. */
+export function milliseconds(ms: number): string;
+export function milliseconds(ms: number | undefined): string | undefined;
+export function milliseconds(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : `${ms}ms`;
+}
+
+function hashView(balance: Balance): HashView | undefined {
+  if (!isHashed(balance)) return undefined;
+  const { kind } = balance;
+  const byHeader = balance.kind === 'header' ? balance.name : undefined;
+  return { bySource: kind === 'source', byPath: kind === 'path', byUri: kind === 'uri', byHeader };
+}
+
+function cookieView({ cookie: cookieName, secure, sameSite, key }: Sticky): CookieView {
+  return { cookieName, secure, sameSite, key };
+}
+
+function httpCheckView(check: HealthCheck): HttpCheckView | undefined {
+  if (check.kind !== 'http') return undefined;
+  const { method, path, host, status, body } = check;
+  return {
+    method,
+    path: ConfigWord.of(path),
+    host,
+    status: status.length === 0 ? undefined : status.map(formatStatusRange).join(),
+    body: body === undefined ? undefined : ConfigWord.of(body),
+  };
+}
+
+function grpcCheckView({ check, tls }: Policy): PolicyView['grpcCheck'] {
+  if (check.kind !== 'grpc') return undefined;
+  const overTls = tls !== undefined && check.port === undefined;
+  return { request: grpcCheckRequest(check.service, overTls), serving: grpcServing };
+}
+
+function pemFilesView(tls: Tls | undefined, folder: string): PolicyView['pemFiles'] {
+  const ca = tls && authorityFile(tls, folder);
+  const certificate = tls && certificateFile(tls, folder);
+  return ca === undefined && certificate === undefined ? undefined : { ca, certificate };
+}
+
+/** What `ca-file` names; undefined when certificates are not verified. */
+export function authorityFile({ authority }: Tls, folder: string): string | undefined {
+  if (authority === undefined) return undefined;
+  return authority.kind === 'system' ? '@system-ca' : `${folder}/${authority.file}`;
+}
+
+/** What `crt` names. */
+export function certificateFile({ certificate }: Tls, folder: string): string | undefined {
+  return certificate === undefined ? undefined : `${folder}/${certificate}`;
 }
 
 function timeoutsOf({ connectMs, serverMs, queueMs, tunnelMs }: Timeouts): PolicyView['timeouts'] {

@@ -69,7 +69,7 @@ export function renderAll(
   previous: Rendered,
   catalog: Catalog,
 ): RenderResult {
-  const standing = policyRenderer(templates.policy)(defaultPolicy);
+  const standing = policyRenderer(templates.policy, settings)(defaultPolicy);
   const policies = previous.policies.set(standing.name, standing.text);
   const everything = allTouched([...previous.backends.keys(), ...catalog.services.keys()]);
   return renderTouched(templates, settings, { ...previous, policies }, catalog, everything, true);
@@ -93,7 +93,7 @@ export function renderTouched(
 
   const backends = previous.backends.asMutable();
   const policies = previous.policies.asMutable();
-  const renderPolicy = policyRenderer(templates.policy);
+  const renderPolicy = policyRenderer(templates.policy, settings);
   let whole = all;
   for (const [name, mark] of touched) {
     const service = catalog.services.get(name);
@@ -105,12 +105,12 @@ export function renderTouched(
     const known = backends.get(name);
     try {
       const fresh = known === undefined || mark.whole;
-      const around = fresh ? renderAround(templates, service, policies, renderPolicy) : known.around;
+      const around = fresh ? renderAround(templates, settings, service, policies, renderPolicy) : known.around;
       const base = known?.servers ?? PersistentMap<InstanceId, string>();
       const servers = base.withMutations((lines) => {
         if (fresh) for (const id of base.keys()) if (!service.instances.has(id)) lines.delete(id);
         for (const id of fresh ? service.instances.keys() : mark.instances) {
-          renderServer(templates, service, id, lines, (error) => problem(name, id, error, lines.has(id)));
+          renderServer(templates, settings, service, id, lines, (error) => problem(name, id, error, lines.has(id)));
         }
       });
       backends.set(name, { name, around, servers });
@@ -138,25 +138,27 @@ function renderFrame(templates: Templates, settings: FrameSettings, ports: Ports
 
 function renderAround(
   templates: Templates,
+  settings: FrameSettings,
   service: Service,
   policies: PersistentMap<string, string>,
   renderPolicy: (policy: Policy) => PolicySection,
 ): Around {
   const { name, text } = renderPolicy(service.policy);
-  const around = splitAtSlot(templates.backend.render(backendView(service, name)));
+  const around = splitAtSlot(templates.backend.render(backendView(service, name, settings)));
   // An own backend template may write everything out instead.
   if (policyOf(around) === name) policies.set(name, text);
   return around;
 }
 
 /** Without the policies that nothing needs: they end with the next reload. */
-export function withoutUnusedPolicies(templates: Templates, rendered: Rendered): Rendered {
-  const standing = new Set([policyRenderer(templates.policy)(defaultPolicy).name]);
+export function withoutUnusedPolicies(templates: Templates, settings: FrameSettings, rendered: Rendered): Rendered {
+  const standing = new Set([policyRenderer(templates.policy, settings)(defaultPolicy).name]);
   return { ...rendered, policies: policiesInUse(rendered.policies, rendered.backends.values(), standing) };
 }
 
 function renderServer(
   templates: Templates,
+  settings: FrameSettings,
   service: Service,
   id: InstanceId,
   lines: PersistentMap<InstanceId, string>,
@@ -168,11 +170,12 @@ function renderServer(
     return;
   }
   try {
-    const line = templates.server.render(serverView(instance, service.policy)).trim();
-    if (line.includes('\n') || !line.startsWith(`server ${id} `)) {
+    const text = templates.server.render(serverView(instance, service.policy, settings));
+    const line = text.trim().replace(/\s*\n\s*/g, ' ');
+    if (!line.startsWith(`server ${id} `)) {
       throw new Fault('template', `it made ${JSON.stringify(line)} of ${service.name}/${id}`, {
         where: templates.server.file,
-        hint: 'it has to make one line that begins: server {{id}} {{address}}',
+        hint: 'it has to begin: server {{id}} {{address}}',
       });
     }
     lines.set(id, line);

@@ -1,8 +1,19 @@
+import { createHash } from 'node:crypto';
 import type { Service } from '../catalog/catalog.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
+import type { InstanceId } from '../model/name.ts';
+import { isHashed } from '../model/policy/balance.ts';
+import type { HealthCheck } from '../model/policy/check.ts';
 import type { Policy } from '../model/policy.ts';
-import { type PolicyView, policyNames, policyView } from './policy-view.ts';
+import {
+  authorityFile,
+  certificateFile,
+  milliseconds,
+  type PolicyView,
+  policyNames,
+  policyView,
+} from './policy-view.ts';
 import type { Ports } from './ports.ts';
 
 /** What this balancer's settings give to every template. Paths are absolute. */
@@ -16,6 +27,10 @@ export type FrameSettings = {
   readonly runtimeSocket: string;
   readonly routesMap: string;
   readonly hardStopAfterMs: number;
+  /** Where the files lie that a policy's `tls` names. */
+  readonly pemFolder: string;
+  /** Where this balancer runs; undefined when that is not told. */
+  readonly zone: string | undefined;
 };
 
 /** What `haproxy.cfg.mustache` sees. */
@@ -49,7 +64,34 @@ export type ServerView = {
   readonly weight: number;
   readonly maintenance: boolean;
   readonly hostName: boolean;
-  readonly check: { readonly interval: string; readonly rise: number; readonly fall: number } | undefined;
+  /** Its place among its siblings when requests are spread by a hash: the same on every balancer. */
+  readonly hashId: number | undefined;
+  readonly check:
+    | {
+        readonly interval: string;
+        readonly rise: number;
+        readonly fall: number;
+        readonly port: number | undefined;
+      }
+    | undefined;
+  readonly slowStart: string | undefined;
+  readonly maxconn: number | undefined;
+  readonly maxqueue: number | undefined;
+  /** It speaks HTTP/2 without TLS. */
+  readonly h2: boolean;
+  /** An HTTP check speaks HTTP/2 as well. */
+  readonly h2Check: boolean;
+  readonly tls:
+    | {
+        readonly ca: string | undefined;
+        readonly certificate: string | undefined;
+        readonly name: string | undefined;
+        readonly alpn: string | undefined;
+      }
+    | undefined;
+  readonly proxyProtocol: 'send-proxy' | 'send-proxy-v2' | undefined;
+  /** It gets requests only while no other server is up. */
+  readonly backup: boolean;
   readonly version: string | undefined;
   readonly zone: string | undefined;
   readonly meta: Readonly<Record<string, string>>;
@@ -61,8 +103,9 @@ export const knownNames = {
   policy: ['policy', ...policyNames],
   backend: ['policy', ...policyNames, 'servers'],
   server: [
-    ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'check', 'interval', 'rise', 'fall'],
-    ...['version', 'zone', 'meta'],
+    ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'hashId'],
+    ...['check', 'interval', 'rise', 'fall', 'port', 'slowStart', 'maxconn', 'maxqueue', 'h2', 'h2Check'],
+    ...['tls', 'ca', 'certificate', 'name', 'alpn', 'proxyProtocol', 'backup', 'version', 'zone', 'meta'],
   ],
 } as const satisfies Record<string, readonly string[]>;
 
@@ -71,7 +114,7 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
     .map(([port, { name, policy }]) => ({
       name,
       bind: `${settings.bindHost}:${port}`,
-      clientTimeout: policy.timeouts.clientMs === undefined ? undefined : `${policy.timeouts.clientMs}ms`,
+      clientTimeout: milliseconds(policy.timeouts.clientMs),
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
@@ -83,23 +126,59 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
   };
 }
 
-export function backendView(service: Service, policy: string): BackendView {
-  return { name: service.name, policy, ...policyView(service.policy) };
+export function backendView(service: Service, policy: string, { pemFolder }: FrameSettings): BackendView {
+  return { name: service.name, policy, ...policyView(service.policy, pemFolder) };
 }
 
-export function serverView(instance: Instance, policy: Policy): ServerView {
-  const { check } = policy;
+export function serverView(instance: Instance, policy: Policy, settings: FrameSettings): ServerView {
+  const { check, protocol, tls, proxyProtocol } = policy;
+  const draining = instance.state === 'draining';
+  const h2 = protocol === 'h2';
   return {
     service: instance.service,
     id: instance.id,
     address: formatAddress(instance.address),
-    weight: instance.state === 'draining' ? 0 : instance.weight,
-    maintenance: instance.state === 'maintenance',
+    weight: draining ? 0 : instance.weight,
+    // A client's cookie leads it to a server whatever its weight; one in maintenance gives it up.
+    maintenance: instance.state === 'maintenance' || (draining && policy.sticky !== undefined),
     hostName: instance.address.family === 'name',
-    check:
-      check.kind === 'none' ? undefined : { interval: `${check.intervalMs}ms`, rise: check.rise, fall: check.fall },
+    hashId: isHashed(policy.balance) ? hashId(instance.id) : undefined,
+    check: check.kind === 'none' ? undefined : checkView(check),
+    slowStart: milliseconds(policy.slowStartMs),
+    maxconn: policy.maxconn,
+    maxqueue: policy.maxqueue,
+    h2: h2 && tls === undefined,
+    h2Check: h2 && check.kind === 'http' && check.port === undefined,
+    tls: tls && {
+      ca: authorityFile(tls, settings.pemFolder),
+      certificate: certificateFile(tls, settings.pemFolder),
+      name: tls.name,
+      alpn: h2 ? 'h2' : undefined,
+    },
+    proxyProtocol: proxyProtocol && proxyKeywords[proxyProtocol],
+    backup: instance.role === 'backup' || isFar(instance, policy, settings),
     version: instance.version,
     zone: instance.zone,
     meta: instance.meta,
   };
+}
+
+/** Whether its service prefers the servers of a zone that it is not in. A balancer without a zone has no far ones. */
+function isFar({ zone }: Instance, { preferZone }: Policy, settings: FrameSettings): boolean {
+  return preferZone && settings.zone !== undefined && zone !== settings.zone;
+}
+
+const proxyKeywords = { v1: 'send-proxy', v2: 'send-proxy-v2' } as const;
+
+function checkView({ intervalMs, rise, fall, port }: Exclude<HealthCheck, { kind: 'none' }>): ServerView['check'] {
+  return { interval: milliseconds(intervalMs), rise, fall, port };
+}
+
+/**
+ * HAProxy places servers by their numeric id, and counts them up as they come: other numbers on each balancer, and after
+ * each reload. Two of a service's ids being equal is as likely as one in 4 million for 30 instances; HAProxy then refuses the
+ * second.
+ */
+function hashId(id: InstanceId): number {
+  return (createHash('sha256').update(id).digest().readUInt32BE() % 0x7fff_ffff) + 1;
 }

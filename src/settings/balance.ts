@@ -7,13 +7,17 @@ import { type FileDeclaration, fileDeclarations, fileOptions } from './file-decl
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, type Machine, optional } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { addressWord, durationWord, oneOf, pathWord, word } from './words.ts';
+import { addressWord, durationWord, labelWord, oneOf, pathWord, word } from './words.ts';
 
 /** What an operator sets for a balancer. */
 export type BalanceSettings = {
   /** This balancer's name in the fleet. */
   readonly id: string;
   readonly dir: string;
+  /** Where this balancer runs: services may prefer instances of its zone. */
+  readonly zone: string | undefined;
+  /** A folder with the PEM files that policies name for TLS to servers; `server-tls` in `dir` if undefined. */
+  readonly serverTls: string | undefined;
   /** Where HAProxy serves HTTP. */
   readonly http: Address;
   /** Where pointsman serves metrics and health. */
@@ -85,6 +89,16 @@ export const balanceCommand = declareCommand({
           : refused(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`),
       ),
       fallback: { text: 'the host name', of: ({ hostname }) => hostname },
+    }),
+    zone: optional({
+      placeholder: 'LABEL',
+      description: 'where this balancer runs; services may prefer instances of the same zone',
+      word: labelWord,
+    }),
+    serverTls: optional({
+      placeholder: 'FOLDER',
+      description: 'where the PEM files lie that policies name for TLS to servers; server-tls in --dir if not given',
+      word: pathWord,
     }),
     haproxyTemplates: optional({
       placeholder: 'FOLDER',
@@ -174,11 +188,12 @@ export const balanceCommand = declareCommand({
     if (haproxy instanceof Error) return haproxy;
     const files = fileDeclarations(values.templates);
     if (files instanceof Error) return files;
-    const { id, dir, http, admin, haproxyTemplates: templates } = values;
+    const { id, dir, zone, serverTls, http, admin, haproxyTemplates: templates } = values;
     const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs } = values;
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
-    const balance = { id, dir, http, admin, templates, haproxy, reloadIntervalMs, hardStopAfterMs, files, guard };
+    const where = { id, dir, zone, serverTls, http, admin, templates };
+    const balance = { ...where, haproxy, reloadIntervalMs, hardStopAfterMs, files, guard };
     const { layout, adminTokenFile } = values;
     return { registry, layout, log: logSettings(values), balance, adminTokenFile };
   },

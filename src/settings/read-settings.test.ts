@@ -44,6 +44,8 @@ describe('without any word, a balancer', () => {
       balance: {
         id: 'node7',
         dir: '/home/ada/.local/state/pointsman',
+        zone: undefined,
+        serverTls: undefined,
         http: { host: '127.0.0.1', port: 8080, family: 'ipv4' },
         admin: { host: '127.0.0.1', port: 8404, family: 'ipv4' },
         templates: undefined,

@@ -1,7 +1,7 @@
 import { type AddressSource, type Net, parseAddressSource, parseNet } from '../model/address-source.ts';
 import { Fault } from '../model/fault.ts';
 import { type CheckRhythm, type HealthCheck, parseHealthCheck } from '../model/health-check.ts';
-import { defaultWeight } from '../model/instance.ts';
+import { defaultWeight, type InstanceRole, instanceRoles } from '../model/instance.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import { accepted, type Parsed } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
@@ -16,6 +16,7 @@ export type InstanceTraits = {
   readonly weight: number;
   readonly version: string | undefined;
   readonly zone: string | undefined;
+  readonly role: InstanceRole;
   readonly meta: Readonly<Record<string, string>>;
   /** Undefined: nobody chose. */
   readonly check: HealthCheck | undefined;
@@ -58,6 +59,11 @@ const traitOptions = {
     word: weightWord,
   }),
   zone: optional({ placeholder: 'LABEL', description: 'where the instance runs', word: labelWord }),
+  role: optional({
+    placeholder: 'ROLE',
+    description: 'backup gets requests only while no active instance is up (default: active)',
+    ...oneOf(instanceRoles),
+  }),
   meta: pairs({
     placeholder: 'NAME=VALUE',
     description: `something that templates may use; up to ${mostMeta} times`,
@@ -101,6 +107,7 @@ const defaultTraits: InstanceTraits = {
   weight: defaultWeight,
   version: undefined,
   zone: undefined,
+  role: 'active',
   meta: {},
   check: undefined,
   rhythm: { intervalMs: 2000, timeoutMs: 2000, rise: 1, fall: 3 },
@@ -123,6 +130,7 @@ function traitsOf(
     weight: values.weight ?? otherwise.weight,
     version: values.version ?? otherwise.version,
     zone: values.zone ?? otherwise.zone,
+    role: values.role ?? otherwise.role,
     meta,
     check: values.check ?? otherwise.check,
     rhythm: {

@@ -89,5 +89,5 @@ test('of two services with one route the first by name has it, and the other one
   balancer.change({ 'services/plain': JSON.stringify({ hosts: ['shop.example.com'] }) });
   await balancer.applied();
   expect((await askEcho(balancer.port, { host: 'shop.example.com' })).name).toBe('plain');
-  expect(balancer.lines.join('')).toContain('"event":"route-conflict"');
+  expect(balancer.lines.join('')).toContain('shop does not get the route shop.example.com/: plain has it');
 });

@@ -31,6 +31,7 @@ export async function startBalancer(
     templates?: string;
     reloadIntervalMs?: number;
     guard?: Partial<GuardPolicy>;
+    zone?: string;
     /** Told every command that the balancer gives HAProxy. */
     onCommand?: (line: string) => void;
   } = {},
@@ -74,6 +75,8 @@ export async function startBalancer(
     runtimeSocket: layout.runtimeSocket,
     routesMap: layout.routesMap,
     hardStopAfterMs: 5000,
+    pemFolder: layout.serverTls,
+    zone: options.zone,
   };
   const { reloadIntervalMs = 20 } = options;
   const now = () => performance.now();

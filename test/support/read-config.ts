@@ -19,11 +19,25 @@ const networks = '(?: [0-9a-f.:]+(?:/[0-9]{1,3})?)+';
 const header = '[A-Za-z0-9][A-Za-z0-9_-]{0,63}';
 // One word of a format: what separates, quotes or comments is behind a backslash, and a percent sign is doubled.
 const format = '(?:[^\\x00-\\x20"\'#%\\\\\\x7f-\\uffff]|%%|\\\\[t "\'#\\\\])+';
+// The same for a word that is no format.
+const escaped = '(?:[^\\x00-\\x20"\'#\\\\\\x7f-\\uffff]|\\\\[ "\'#\\\\])+';
+const cookie = '[A-Za-z0-9_][A-Za-z0-9._-]{0,63}';
+const pem = '(?:@system-ca|/[A-Za-z0-9._/-]+/[A-Za-z0-9][A-Za-z0-9._-]*)';
 const word = '[A-Za-z0-9._:/[\\]@+,*=~-]+';
+
+/** What may stand on a server line, in a file and in a command. */
+export const serverKeywords = [
+  '(?: id [0-9]{1,10})?',
+  `(?: check inter ${ms} rise [0-9]+ fall [0-9]+(?: port ${port})?)?`,
+  `(?: slowstart ${ms})?(?: maxconn [0-9]+)?(?: maxqueue [0-9]+)?`,
+  '(?: proto h2(?: check-proto h2)?)?',
+  `(?: ssl (?:verify none|verify required ca-file ${pem})(?: crt ${pem})?(?: sni str\\((${name})\\) verifyhost \\S+ check-sni \\S+)?(?: alpn h2(?: check-alpn h2)?)?)?`,
+  '(?: send-proxy(?:-v2)?)?(?: backup)?',
+].join('');
 
 const line = (text: string) => new RegExp(`^ {4}${text}$`);
 const serverLine = line(
-  `server (${id}) ${target} weight [0-9]{1,3}(?: check inter [0-9]+ms rise [0-9]+ fall [0-9]+)?(?: init-addr last,libc,none)?(?: disabled)?(?: check-sni ${word})?`,
+  `server (${id}) ${target} weight [0-9]{1,3}${serverKeywords}(?: init-addr last,libc,none)?(?: disabled)?(?: check-sni ${word})?`,
 );
 
 /** The sections that the registry has a say in, and the lines that may stand in each. */
@@ -41,13 +55,25 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
     opening: /^defaults policy-[0-9a-f]{12} from base$/,
     lines: [
       line('mode tcp'),
-      line('balance (?:leastconn|roundrobin|random|first|source)'),
+      line('option allbackups'),
+      line('balance (?:leastconn|roundrobin|random|first)'),
+      line(`balance (?:source|uri path-only(?: whole)?|hdr\\(${header}\\))`),
+      line('hash-type consistent'),
+      line(`cookie ${cookie} insert indirect nocache httponly(?: secure)?(?: attr SameSite=[A-Za-z]+)? dynamic`),
+      line('dynamic-cookie-key [A-Za-z0-9._+-]+'),
+      line(`timeout check ${ms}`),
       line(`timeout (?:connect|server|queue|tunnel) ${ms}`),
       line('retries [0-9]{1,2}'),
       line('retry-on conn-failure(?: (?:empty-response|junk-response|response-timeout|[45][0-9]{2}))+'),
       line('compression algo gzip'),
       line('compression type(?: [a-z0-9.+/-]+)+'),
-      line('option httpchk GET /[A-Za-z0-9._~/@:+-]*'),
+      line('option httpchk'),
+      line(`http-check send meth [A-Z]+ uri /${escaped}? ver HTTP/1.1 hdr Host (?:[A-Za-z0-9.:-]+|%\\[be_name\\])`),
+      line('http-check expect status [0-9,-]+'),
+      line(`http-check expect string ${escaped}`),
+      line('option tcp-check'),
+      line('tcp-check send-binary [0-9a-f]+'),
+      line('tcp-check expect binary 00000000020801'),
       line(`http-request deny deny_status 403 if \\{ src${networks} \\}`),
       line(`acl allowed src${networks}`),
       line('http-request deny deny_status 403 unless allowed'),
@@ -82,6 +108,12 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line(
         `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\)`,
       ),
+    ],
+  },
+  {
+    opening: /^backend _policy-[0-9a-f]{12}-pem from base$/,
+    lines: [
+      line(`server none 127.0.0.1:1 disabled ssl (?:verify none|verify required ca-file ${pem})(?: crt ${pem})?`),
     ],
   },
   { opening: new RegExp(`^backend (${name}) from policy-[0-9a-f]{12}$`), lines: [serverLine] },

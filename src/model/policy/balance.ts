@@ -1,0 +1,39 @@
+import * as v from 'valibot';
+import { type HeaderName, parseHeaderName } from '../header.ts';
+import { word } from './field.ts';
+
+const byLoad = ['leastconn', 'roundrobin', 'random', 'first'] as const;
+const byHash = ['source', 'path', 'uri'] as const;
+
+/** How a server is chosen for a request. */
+export type Balance =
+  | { readonly kind: (typeof byLoad)[number] }
+  /**
+   * Always the same one for the same source address, path, or path and query. When servers come or go, only requests of
+   * their own share move.
+   */
+  | { readonly kind: (typeof byHash)[number] }
+  /** Likewise for the same value of a header. Round robin for requests that do not have it. */
+  | { readonly kind: 'header'; readonly name: HeaderName };
+
+export const defaultBalance: Balance = { kind: 'leastconn' };
+
+const byName = v.pipe(
+  v.picklist([...byLoad, ...byHash]),
+  v.transform((kind): Balance => ({ kind })),
+);
+
+const byHeader = v.pipe(
+  v.strictObject({ header: word(parseHeaderName) }),
+  v.transform(({ header }): Balance => ({ kind: 'header', name: header })),
+);
+
+/** `"leastconn"` and the like, or `{"header": "X-User"}`. Chosen by its type, so that a message names what is wrong. */
+export const balanceField = v.lazy((given): typeof byName | typeof byHeader =>
+  typeof given === 'object' ? byHeader : byName,
+);
+
+/** Whether equal requests always go to the same server. */
+export function isHashed({ kind }: Balance): boolean {
+  return kind === 'header' || byHash.some((hash) => hash === kind);
+}

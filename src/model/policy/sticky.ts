@@ -1,0 +1,24 @@
+import * as v from 'valibot';
+import { type CookieName, parseCookieName } from '../header.ts';
+import { parseLabel } from '../instance.ts';
+import { word } from './field.ts';
+
+/** A client comes back to the server that it had first, by a cookie that HAProxy sets. */
+export type Sticky = {
+  readonly cookie: CookieName;
+  /** The browser sends it over TLS only. */
+  readonly secure: boolean;
+  readonly sameSite: 'Lax' | 'Strict' | 'None' | undefined;
+  /** Goes into the cookie's value, a hash of the server's address, so that it cannot be guessed. */
+  readonly key: string;
+};
+
+export const stickyField = v.pipe(
+  v.strictObject({
+    cookie: word(parseCookieName),
+    secure: v.optional(v.boolean(), false),
+    sameSite: v.optional(v.picklist(['Lax', 'Strict', 'None'])),
+    key: v.optional(word(parseLabel), 'pointsman'),
+  }),
+  v.transform(({ cookie, secure, sameSite, key }): Sticky => ({ cookie, secure, sameSite, key })),
+);

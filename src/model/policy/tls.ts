@@ -1,0 +1,43 @@
+import * as v from 'valibot';
+import { parseHost } from '../address.ts';
+import { accepted, type Brand, type Parsed, quote, refused } from '../parsed.ts';
+import { word } from './field.ts';
+
+/** The name of a PEM file in the balancer's folder for them. */
+type PemFile = Brand<string, 'PemFile'>;
+
+/** TLS to the servers. */
+export type Tls = {
+  /** Who must have signed a server's certificate; undefined when it is not looked at. */
+  readonly authority: { readonly kind: 'system' } | { readonly kind: 'file'; readonly file: PemFile } | undefined;
+  /** The host that is asked for (SNI) and that the certificate must be for. Without it any certificate of the authority is good. */
+  readonly name: string | undefined;
+  /** What the balancer shows to the servers: certificate and key in one file. */
+  readonly certificate: PemFile | undefined;
+};
+
+function parsePemFile(text: string): Parsed<PemFile> {
+  return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
+    ? accepted(text as PemFile)
+    : refused(`${quote(text)} is not a file's name: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`);
+}
+
+function parseServerName(text: string): Parsed<string> {
+  const host = parseHost(text);
+  if (!host.ok) return host;
+  return host.value.family === 'name' ? accepted(host.value.host) : refused(`${quote(text)} is not a host name`);
+}
+
+export const tlsField = v.pipe(
+  v.strictObject({
+    verify: v.optional(v.boolean(), true),
+    ca: v.optional(word(parsePemFile)),
+    name: v.optional(word(parseServerName)),
+    certificate: v.optional(word(parsePemFile)),
+  }),
+  v.check(({ verify, ca }) => verify || ca === undefined, 'ca is for certificates that are verified'),
+  v.transform(({ verify, ca, name, certificate }): Tls => {
+    const authority = ca === undefined ? ({ kind: 'system' } as const) : ({ kind: 'file', file: ca } as const);
+    return { authority: verify ? authority : undefined, name, certificate };
+  }),
+);
