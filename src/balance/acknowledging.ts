@@ -2,11 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import { type Acknowledgement, formatAcknowledgement, mostRefusals, type Refusal } from '../fleet/acknowledgement.ts';
-import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
-import type { RenderProblem } from '../render/render.ts';
 import type { ServingObserver } from './balancer.ts';
 import type { Draining } from './draining.ts';
 import { FleetKey } from './fleet-key.ts';
@@ -62,7 +60,6 @@ export class Acknowledging implements ServingObserver {
   #cluster = '';
   #settled: Settled | undefined;
   #reached: Reached | undefined;
-  readonly #notRendered = new Map<string, string>();
   /** Something is to be said that was not yet. */
   #dirty = false;
   #said: { readonly text: string; readonly reached: Reached } | undefined;
@@ -95,15 +92,8 @@ export class Acknowledging implements ServingObserver {
     this.#wake();
   }
 
-  /** HAProxy was given these; some could not be rendered. */
-  took(touched: Touched, catalog: Catalog, problems: readonly RenderProblem[]): void {
-    if (this.#notRendered.size > 0) {
-      for (const key of this.#notRendered.keys()) if (isTouched(touched, key)) this.#notRendered.delete(key);
-    }
-    for (const { service, instance, reason } of problems) {
-      const key = instance === undefined ? `services/${service}` : `instances/${service}/${instance}`;
-      this.#notRendered.set(key, reason);
-    }
+  /** HAProxy was given these. */
+  took(touched: Touched, catalog: Catalog): void {
     this.#parts.draining.took(touched, catalog);
   }
 
@@ -117,7 +107,7 @@ export class Acknowledging implements ServingObserver {
     const reached = { revision: revision < this.#heard.revision ? revision : this.#heard.revision, cluster };
     const same = this.#reached?.revision === reached.revision && this.#reached.cluster === cluster;
     this.#reached = reached;
-    if (!same || refused.length > 0 || (before?.refused.length ?? 0) > 0) this.#dirty = true;
+    if (!same || !sameRefusals(refused, before?.refused ?? [])) this.#dirty = true;
     if (this.#dirty) this.#wake();
   }
 
@@ -204,8 +194,7 @@ export class Acknowledging implements ServingObserver {
 
   #compose({ revision, cluster }: Reached, { catalog, refused }: Settled): Acknowledgement {
     const { owner, about, config, draining, held } = this.#parts;
-    const notRendered = [...this.#notRendered].map(([key, reason]) => ({ key, reason }));
-    const refusals = [...refused, ...notRendered, ...held(), ...newestRejected(catalog)].slice(0, mostRefusals);
+    const refusals = [...refused, ...held(), ...newestRejected(catalog)].slice(0, mostRefusals);
     return {
       ...about(),
       revision,
@@ -219,11 +208,9 @@ export class Acknowledging implements ServingObserver {
   }
 }
 
-function isTouched(touched: Touched, key: string): boolean {
-  const [area, service = '', id = ''] = key.split('/');
-  const mark = touched.get(service as ServiceName);
-  return mark !== undefined && (mark.whole || (area === 'instances' && mark.instances.has(id as InstanceId)));
-}
+const sameRefusals = (one: readonly Refusal[], other: readonly Refusal[]): boolean =>
+  one.length === other.length &&
+  one.every(({ key, reason }, i) => key === other[i]?.key && reason === other[i]?.reason);
 
 /** Whoever waits has written a moment ago. */
 function newestRejected({ rejected }: Catalog): readonly Refusal[] {

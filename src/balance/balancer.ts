@@ -17,7 +17,6 @@ import {
   type Conflict,
   nothingRendered,
   type Rendered,
-  type RenderProblem,
   type RenderResult,
   renderAll,
   renderTouched,
@@ -54,8 +53,8 @@ export type BalancerParts = {
 
 /** Told what HAProxy serves, as it comes to serve it. */
 export interface ServingObserver {
-  /** HAProxy was given what was touched; some of it could not be rendered. */
-  took(touched: Touched, catalog: Catalog, problems: readonly RenderProblem[]): void;
+  /** HAProxy was given what was touched. */
+  took(touched: Touched, catalog: Catalog): void;
   /** HAProxy serves this catalog, but for what is refused; nothing more can be done for it now. */
   settled(catalog: Catalog, refused: readonly Refusal[]): void;
 }
@@ -336,7 +335,7 @@ export class Balancer {
     if (plan.reload.length > 0) this.#reloads.tryAgain();
     if (this.#reloads.pending.length === 0) this.#progress.reached(this.#desired.revision);
     this.#given = given;
-    observer?.took(touched, catalog, result.problems);
+    observer?.took(touched, catalog);
     this.#parts.files.saveSoon(this.#served, this.#catalog);
   }
 
@@ -442,7 +441,7 @@ export class Balancer {
       if (pending.length === 0) this.#progress.reached(this.#catalog.revision);
     }
     const missing = refused === undefined ? [] : unserved(this.#desired, this.#served, refused);
-    this.#parts.observer?.settled(this.#given, missing);
+    this.#parts.observer?.settled(this.#given, [...missing, ...this.#rejections.unrendered]);
   }
 
   #armInspection(ms: number): void {

@@ -3,9 +3,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { FileKeeper } from '../files/file-keeper.ts';
 import type { FileStatus } from '../files/file-rounds.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
-import type { Touched } from '../model/touched.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
-import type { RenderProblem } from '../render/render.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
 import type { ServingObserver } from './balancer.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -43,9 +41,9 @@ export class FileKeeping {
   /** What it is told makes the balancer's observer one of two, if there is another. */
   observing(other: ServingObserver | undefined): ServingObserver {
     return {
-      took: (touched: Touched, catalog: Catalog, problems: readonly RenderProblem[]) => {
+      took: (touched, catalog) => {
         this.#keeper.serve(catalog);
-        other?.took(touched, catalog, problems);
+        other?.took(touched, catalog);
       },
       settled: (catalog, refused) => other?.settled(catalog, refused),
     };

@@ -33,6 +33,11 @@ export class Rejections {
     return this.#conflicts;
   }
 
+  /** Those that are well formed, and that a template cannot render. */
+  get unrendered(): readonly Unserved[] {
+    return [...this.#unrendered.values()];
+  }
+
   /** The first `most` of them; those that are well formed and cannot be rendered come first, for they surprise more. */
   list({ rejected }: Catalog, most: number): readonly Unserved[] {
     const malformed = rejected
