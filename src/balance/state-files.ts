@@ -30,6 +30,8 @@ export type StateFilesOptions = {
 // The promise is that the file says what runs within 100 ms after the last change of a burst.
 const saveAfterMs = 40;
 const lastKnownEveryMs = 1000;
+// Own templates may hold passwords.
+const configMode = 0o640;
 
 /** The files that are the state: the configuration, the route map and the last known catalog. One writer at a time. */
 export class StateFiles {
@@ -58,9 +60,11 @@ export class StateFiles {
 
   async makeFolders(): Promise<void> {
     const { config, routesMap, runtimeSocket, lastKnown } = this.#options.layout;
-    for (const path of [config, routesMap, runtimeSocket, lastKnown]) {
+    // Who may use the sockets may do everything with HAProxy; what is known of a whole fleet is nobody else's business.
+    const own = [runtimeSocket, lastKnown];
+    for (const path of [config, routesMap, ...own]) {
       try {
-        await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+        await mkdir(dirname(path), { recursive: true, mode: own.includes(path) ? 0o700 : 0o755 });
       } catch (cause) {
         throw new Fault('storage', `the folder cannot be made: ${describe(cause)}`, {
           where: dirname(path),
@@ -89,11 +93,11 @@ export class StateFiles {
     const { layout, check } = this.#options;
     const config = this.#format(rendered);
     // The configuration names the map, which has to be there to be loaded.
-    if (this.#writtenRoutes === '') await writeFile(layout.routesMap, '', { flag: 'a' });
-    await replaceFile(layout.candidate, config);
+    if (this.#writtenRoutes === '') await writeFile(layout.routesMap, '', { flag: 'a', mode: configMode });
+    await replaceFile(layout.candidate, config, { mode: configMode });
     const checked = await check(layout.candidate);
     if (checked.ok) return { ok: true, config };
-    await replaceFile(layout.refused, config);
+    await replaceFile(layout.refused, config, { mode: configMode });
     const first = checked.problems.find(({ line }) => line !== undefined) ?? checked.problems[0];
     const text = first?.line === undefined ? undefined : config.split('\n')[first.line - 1];
     const origin = text === undefined ? undefined : originOf(text, Object.values(this.#templates));
@@ -194,11 +198,11 @@ export class StateFiles {
   async #write(config: string, routes: string): Promise<void> {
     const { layout } = this.#options;
     if (routes !== this.#writtenRoutes) {
-      await replaceFile(layout.routesMap, routes);
+      await replaceFile(layout.routesMap, routes, { mode: configMode });
       this.#writtenRoutes = routes;
     }
     if (config !== this.#writtenConfig) {
-      await replaceFile(layout.config, config);
+      await replaceFile(layout.config, config, { mode: configMode });
       this.#writtenConfig = config;
     }
   }

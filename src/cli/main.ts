@@ -19,7 +19,7 @@ async function main(): Promise<number> {
   for (const name of secretVariables) delete process.env[name];
   const machine = {
     hostname: hostname(),
-    home: env['HOME'] === '' ? undefined : homedir(),
+    home: homeOf(env),
     stateHome: env['XDG_STATE_HOME'] || undefined,
     root: process.getuid?.() === 0,
   };
@@ -34,6 +34,16 @@ async function main(): Promise<number> {
     }
     for (const line of faults.lines) process.stderr.write(`${line}\n`);
     return faults.exitCode;
+  }
+}
+
+/** A container's user has no home when neither the environment nor /etc/passwd names one. */
+function homeOf(env: NodeJS.ProcessEnv): string | undefined {
+  if (env['HOME'] !== undefined) return env['HOME'] || undefined;
+  try {
+    return homedir();
+  } catch {
+    return undefined;
   }
 }
 
