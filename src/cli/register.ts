@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { networkInterfaces } from 'node:os';
+import { Fault } from '../model/fault.ts';
 import { runRegister } from '../register/run-register.ts';
-import { registerCommand } from '../settings/register.ts';
+import type { Machine } from '../settings/option.ts';
+import { type InstanceSettings, type InstanceTraits, registerCommand } from '../settings/register.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
@@ -21,7 +23,8 @@ export async function run(invocation: Invocation): Promise<number> {
       logger,
       owner: randomUUID(),
       hostname: invocation.machine.hostname,
-      interfaces: networkInterfaces(),
+      interfaces: networkInterfaces,
+      loadDeclarations: (traits) => loadDeclarations(traits, invocation.machine),
       env,
       command: file === undefined ? undefined : { file, args, env },
       pid: process.pid,
@@ -32,4 +35,20 @@ export async function run(invocation: Invocation): Promise<number> {
   } finally {
     await registry.close();
   }
+}
+
+async function loadDeclarations(traits: InstanceTraits, machine: Machine) {
+  const [{ parseSettingsFile }, { readDeclaration }] = await Promise.all([
+    import('../settings/yaml-file.ts'),
+    import('../settings/declaration.ts'),
+  ]);
+  return (path: string, text: string): InstanceSettings | readonly Fault[] => {
+    try {
+      const reading = readDeclaration(parseSettingsFile(path, text), traits, machine);
+      return reading.ok ? reading.value : reading.problems;
+    } catch (error) {
+      if (error instanceof Fault) return [error];
+      throw error;
+    }
+  };
 }

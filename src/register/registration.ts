@@ -32,10 +32,17 @@ export type RegistrationParts = {
   readonly openProbe: (target: CheckTarget) => Promise<Probe>;
   /** It cannot be announced, or is not any more. */
   readonly onRefused: (fault: unknown, why: 'refused' | 'taken') => void;
+  /** For those that may retire: what they wait for, and when they are gone. */
+  readonly departure?: () => Departure;
+  readonly onGone?: () => void;
 };
 
 /** What should stand in the registry. */
-type Goal = { readonly standing: 'announced' | 'drained' | 'withdrawn'; readonly instance: Instance };
+type Goal = {
+  /** `gone`: withdrawn when every balancer has let go of it, for it is not declared any more. */
+  readonly standing: 'announced' | 'drained' | 'withdrawn' | 'gone';
+  readonly instance: Instance;
+};
 
 /** How long the registry may take to hear of a leave, in ms; after that the application is not kept waiting. */
 export const confirmMs = 5000;
@@ -82,12 +89,22 @@ export class Registration {
     this.#watch();
   }
 
-  /** Another form of the same instance. A new address must first prove healthy; until then the old form stands. */
+  /**
+   * Another form of the same instance, or the same after it retired. A new address must first prove healthy; until then
+   * the old form stands.
+   */
   update(declared: Declared): void {
     const before = this.#declared;
     this.#declared = declared;
-    if (sameCheck(before, declared)) this.#aim(this.#goal.standing);
+    if (this.#goal.standing !== 'gone' && sameCheck(before, declared)) this.#aim(this.#goal.standing);
     else this.#watch();
+  }
+
+  /** Leaves as `leave` does, but for as long as it takes, and may come back: the lease goes on without it. */
+  retire(): void {
+    void this.#gate?.close();
+    this.#gate = undefined;
+    this.#aim('gone');
   }
 
   /** Tries again to announce what was refused or taken. */
@@ -234,6 +251,17 @@ export class Registration {
         const revision = await this.#announcement.withdraw(signal);
         if (revision !== undefined)
           logger.info({ event: 'withdrawn', revision: revisionText(revision) }, 'out until it is healthy again');
+        return;
+      }
+      case 'gone': {
+        const drains = await this.#announcement.drain(signal);
+        if (drains !== undefined) {
+          await this.#parts.departure?.().drained(instance, drains, logger, signal);
+          if (signal.aborted) return;
+          const revision = await this.#announcement.remove(signal);
+          logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
+        }
+        this.#parts.onGone?.();
         return;
       }
     }

@@ -1,16 +1,21 @@
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { InstanceSettings, RegisterSettings } from '../settings/register.ts';
+import type { InstanceSettings, InstanceTraits, RegisterSettings } from '../settings/register.ts';
+import { Agent, type AgentParts } from './agent.ts';
 import { type CommandLine, type RunningCommand, startCommand } from './command.ts';
 import { type Announcer, declare } from './declare.ts';
 import { Departure } from './departure.ts';
 import { Patience } from './patience.ts';
 import { openProbe } from './probe.ts';
-import { confirmMs, Registration } from './registration.ts';
+import { confirmMs, Registration, type RegistrationParts } from './registration.ts';
 import { SharedLease } from './shared-lease.ts';
 
-export type RegisterParts = Omit<Announcer, 'hasCommand'> & {
+export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
+  /** The machine's network interfaces as they are now. */
+  readonly interfaces: () => Announcer['interfaces'];
+  /** Gives what reads a declaration file: loaded only when there is a folder of them. */
+  readonly loadDeclarations: (traits: InstanceTraits) => Promise<AgentParts['readDeclaration']>;
   readonly registry: Registry;
   readonly logger: Logger;
   /** The application to run; without one, this process stands for an application that runs elsewhere. */
@@ -52,7 +57,11 @@ type End =
 export async function runRegister(settings: RegisterSettings, parts: RegisterParts): Promise<number> {
   const { registry, onSignals, now, random } = parts;
   const { ttlMs, graceMs, drainTimeoutMs } = settings;
-  const declared = declareAll(settings.instances, { ...parts, hasCommand: parts.command !== undefined });
+  const announcer = (): Announcer => {
+    const { hostname, owner, env, command } = parts;
+    return { hostname, owner, env, interfaces: parts.interfaces(), hasCommand: command !== undefined };
+  };
+  const declared = declareAll(settings.instances, announcer());
   const [first] = declared;
   // What concerns the process has the name of its instance, if there is only one.
   const logger =
@@ -77,21 +86,24 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     speak = resolve;
   });
   const lease = new SharedLease({ registry, ttlMs, logger });
-  const registrations = declared.map(
-    (one) =>
-      new Registration({
-        lease,
-        declared: one,
-        logger: declared.length === 1 ? logger : logger.child(nameOf(one.instance)),
-        now,
-        random,
-        openProbe: (target) => openProbe(target, parts),
-        onRefused: (fault, why) => {
-          // A command that serves is not ended because somebody else wrote its key.
-          if (why === 'refused' || command === undefined) speak({ kind: 'refused', fault });
-        },
-      }),
-  );
+  const openRegistration: AgentParts['openRegistration'] = (one, hooks) =>
+    new Registration({
+      lease,
+      declared: one,
+      logger: declared.length === 1 && settings.folder === undefined ? logger : logger.child(nameOf(one.instance)),
+      now,
+      random,
+      openProbe: (target) => openProbe(target, parts),
+      ...hooks,
+    });
+  const onRefused: RegistrationParts['onRefused'] = (fault, why) => {
+    // A command that serves is not ended because somebody else wrote its key.
+    if (why === 'refused' || command === undefined) speak({ kind: 'refused', fault });
+  };
+  const openDeparture = () => new Departure({ registry, drainTimeoutMs, now });
+  const registrations = declared.map((one) => openRegistration(one, { onRefused }));
+  const agent = await openAgent(settings.folder, { ...parts, announcer, openRegistration, openDeparture });
+  const announcing = [...registrations, ...(agent === undefined ? [] : [agent])];
   const patience = new Patience();
   const leaving: readonly NodeJS.Signals[] =
     command === undefined ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM', 'SIGINT'];
@@ -106,6 +118,8 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     commandEnded.abort();
   });
   for (const registration of registrations) registration.begin();
+  // A folder that cannot be read ends the process as an instance that is refused does.
+  agent?.begin().catch((fault: unknown) => speak({ kind: 'refused', fault }));
 
   const end = await spoken;
   try {
@@ -116,9 +130,9 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
       case 'asked':
         logger.info({ event: 'leaving', by: end.by }, `leaving, as ${end.by} asks`);
         await patience.within(drainTimeoutMs + 2 * confirmMs, async (signal) => {
-          const departure = new Departure({ registry, drainTimeoutMs, now });
+          const departure = openDeparture();
           const stop = AbortSignal.any([signal, commandEnded.signal]);
-          await leaveAll(registrations, departure, stop).finally(() => departure.close());
+          await Promise.all(announcing.map((one) => one.leave(departure, stop))).finally(() => departure.close());
         });
         return command === undefined ? 0 : await endCommand(command, graceMs, patience, logger);
       case 'refused':
@@ -127,7 +141,7 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     }
   } finally {
     await patience.within(revokeMs, async (signal) => {
-      await Promise.all([lease.close(signal), ...registrations.map((registration) => registration.stop())]);
+      await Promise.all([lease.close(signal), ...announcing.map((one) => one.stop())]);
     });
     stopListening();
   }
@@ -135,12 +149,14 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
 
 const nameOf = ({ service, id }: { service: string; id: string }) => ({ service, id });
 
-async function leaveAll(
-  registrations: readonly Registration[],
-  departure: Departure,
-  signal: AbortSignal,
-): Promise<void> {
-  await Promise.all(registrations.map((registration) => registration.leave(departure, signal)));
+async function openAgent(
+  folder: RegisterSettings['folder'],
+  parts: Pick<RegisterParts, 'loadDeclarations' | 'logger' | 'now'> &
+    Pick<AgentParts, 'announcer' | 'openRegistration' | 'openDeparture'>,
+): Promise<Agent | undefined> {
+  if (folder === undefined) return undefined;
+  const readDeclaration = await parts.loadDeclarations(folder.traits);
+  return new Agent({ ...parts, path: folder.path, readDeclaration });
 }
 
 function declareAll(instances: readonly InstanceSettings[], announcer: Announcer) {

@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import type { Revision } from '../model/revision.ts';
@@ -18,6 +19,9 @@ export type SharedLeaseParts = {
   readonly logger: Logger;
 };
 
+/** Enough to fill the way to the registry; a thousand at once would only take memory. */
+const writesAtOnce = 64;
+
 /** One lease for everything that this process announces: one keep-alive, however many instances there are. */
 export class SharedLease {
   /** For messages. */
@@ -25,6 +29,7 @@ export class SharedLease {
   readonly ttlMs: number;
   readonly #logger: Logger;
   readonly #session: Session;
+  readonly #inTurn = pLimit(writesAtOnce);
   readonly #holders = new Map<string, KeyHolder>();
   #unreachable: string | undefined;
 
@@ -40,19 +45,24 @@ export class SharedLease {
   }
 
   /** Puts a key on behalf of `holder`; see Session.put. */
-  put(key: string, value: string, holder: KeyHolder, signal: AbortSignal): Promise<Revision> {
+  async put(key: string, value: string, holder: KeyHolder, signal: AbortSignal): Promise<Revision> {
     const before = this.#holders.get(key);
     if (before !== undefined && before !== holder) {
-      return Promise.reject(new Fault('key-owned', 'this process announces it already', { where: key }));
+      throw new Fault('key-owned', 'this process announces it already', { where: key });
     }
     this.#holders.set(key, holder);
-    return this.#session.put(key, value, signal);
+    try {
+      return await this.#inTurn(() => this.#session.put(key, value, signal));
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'key-owned') this.#holders.delete(key);
+      throw error;
+    }
   }
 
   /** Deletes a key of `holder`; see Session.remove. */
   async remove(key: string, holder: KeyHolder, signal: AbortSignal): Promise<Revision | undefined> {
     if (this.#holders.get(key) !== holder) return undefined;
-    const revision = await this.#session.remove(key, signal);
+    const revision = await this.#inTurn(() => this.#session.remove(key, signal));
     this.#holders.delete(key);
     return revision;
   }
@@ -78,7 +88,9 @@ export class SharedLease {
         const { key, holder } = event;
         const message = 'another one has taken the key; this one is not registered any more';
         logger.error({ event: 'taken', key, holder }, message);
-        this.#holders.get(key)?.onTaken(holder);
+        const former = this.#holders.get(key);
+        this.#holders.delete(key);
+        former?.onTaken(holder);
         break;
       }
       case 'unreachable':

@@ -8,7 +8,7 @@ import { declareCommand } from './command.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, list, optional, pairs, type ValuesOf } from './option.ts';
 import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { countWord, durationWord, labelWord, metaWord, oneOf, weightWord, word } from './words.ts';
+import { countWord, durationWord, labelWord, metaWord, oneOf, pathWord, weightWord, word } from './words.ts';
 
 /** What is the same for all instances of a process, and what a declaration file may say otherwise. */
 export type InstanceTraits = {
@@ -36,6 +36,8 @@ export type InstanceSettings = InstanceTraits & {
 /** What an application's owner sets for its registration. */
 export type RegisterSettings = {
   readonly instances: readonly InstanceSettings[];
+  /** A folder of declarations, an instance each, and what they leave out. */
+  readonly folder: { readonly path: string; readonly traits: InstanceTraits } | undefined;
   /** How long the registrations outlive our silence, in ms. */
   readonly ttlMs: number;
   /** How long balancers are waited for, that still have requests of an instance that leaves, in ms. */
@@ -47,7 +49,7 @@ export type RegisterSettings = {
 const mostMeta = 32;
 
 /** What may stand beside a service and an address. */
-const traitOptions = {
+export const traitOptions = {
   net: optional({
     placeholder: 'NAME|CIDR',
     description: "which of this machine's addresses to announce: of an interface (eth0) or in a network (10.0.0.0/8)",
@@ -115,7 +117,7 @@ const defaultTraits: InstanceTraits = {
 };
 
 /** Joins what was given for an instance with what holds otherwise. */
-function traitsOf(
+export function traitsOf(
   values: ValuesOf<typeof traitOptions> & { readonly version: string | undefined },
   otherwise: InstanceTraits,
 ): InstanceTraits | Fault {
@@ -169,6 +171,13 @@ export const registerCommand = declareCommand({
       description: "the instance's name within its service (default: the host name and the port)",
       word: word(parseInstanceId),
     }),
+    dir: optional({
+      placeholder: 'FOLDER',
+      description: 'announce what the YAML and JSON files in it declare, an instance each, as they come, change and go',
+      word: pathWord,
+      // balance keeps its state in a --dir; one file or environment may serve both.
+      flagOnly: true,
+    }),
     versionLabel: optional({ placeholder: 'LABEL', description: "the application's version", word: labelWord }),
     ...traitOptions,
     ttl: defaulted({
@@ -198,10 +207,11 @@ export const registerCommand = declareCommand({
     if (registry instanceof Error) return registry;
     const traits = traitsOf({ ...values, version: values.versionLabel }, defaultTraits);
     if (traits instanceof Error) return traits;
-    const instances = instancesOf(values, traits);
+    const folder = values.dir === undefined ? undefined : { path: values.dir, traits };
+    const instances = folder !== undefined && values.service.length === 0 ? [] : instancesOf(values, traits);
     if (instances instanceof Error) return instances;
     const { ttl: ttlMs, drainTimeout: drainTimeoutMs, grace: graceMs } = values;
-    return { registry, log: logSettings(values), register: { instances, ttlMs, drainTimeoutMs, graceMs } };
+    return { registry, log: logSettings(values), register: { instances, folder, ttlMs, drainTimeoutMs, graceMs } };
   },
 });
 

@@ -1,0 +1,242 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { describe, Fault } from '../model/fault.ts';
+import type { InstanceSettings } from '../settings/register.ts';
+import { type Announcer, declare } from './declare.ts';
+import { changesBetween, type Placed, placeInstances } from './declared-files.ts';
+import type { Departure } from './departure.ts';
+import { FolderScan, type Found, type Scan } from './folder-scan.ts';
+import { FolderWatch } from './folder-watch.ts';
+import type { Declared, Registration, RegistrationParts } from './registration.ts';
+
+export type AgentParts = {
+  /** The folder of declarations. */
+  readonly path: string;
+  /** Reads one, or tells everything that is wrong with it. Never throws. */
+  readonly readDeclaration: (path: string, text: string) => InstanceSettings | readonly Fault[];
+  /** Asked at each look at the folder: a machine's addresses change. */
+  readonly announcer: () => Announcer;
+  readonly openRegistration: (
+    declared: Declared,
+    hooks: Pick<RegistrationParts, 'onRefused' | 'departure' | 'onGone'>,
+  ) => Registration;
+  readonly openDeparture: () => Departure;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+/** What was good last of a file, as it is written and with its address found. */
+type File = { readonly settings: InstanceSettings; readonly declared: Declared | undefined };
+
+/** What may be wrong with a file: its text, its address on this machine, or that another one declares the same. */
+const stages = ['reading', 'address', 'place'] as const;
+
+/** How long after a refusal an instance is tried again, in ms: the other owner may have gone. */
+const retryMs = 60_000;
+
+/** Announces what the files of a folder declare, an instance each, as they come, change and go. */
+export class Agent {
+  readonly #parts: AgentParts;
+  readonly #scan: FolderScan;
+  readonly #watch: FolderWatch;
+  readonly #files = new Map<string, File>();
+  /** What the log said of a file, by stage and file, so that it says it once. */
+  readonly #complaints = new Map<string, string>();
+  readonly #registrations = new Map<string, Registration>();
+  readonly #refusedAt = new Map<string, number>();
+  readonly #retiring = new Set<string>();
+  #departure: Departure | undefined;
+  #placed: ReadonlyMap<string, Placed> = new Map();
+  #away: string | undefined;
+  #beginning: Promise<void> | undefined;
+  #over = false;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    this.#scan = new FolderScan(parts.path);
+    this.#watch = new FolderWatch({ path: parts.path, onTouched: () => this.#look() });
+  }
+
+  /** Announces what is declared now, and follows the folder. Rejects with Fault `settings` when there is none. */
+  begin(): Promise<void> {
+    this.#beginning = this.#begin();
+    return this.#beginning;
+  }
+
+  /** Takes all instances out of the registry for good, side by side; see Registration.leave. */
+  async leave(departure: Departure, signal: AbortSignal): Promise<void> {
+    await this.#rest();
+    await Promise.all([...this.#registrations.values()].map((one) => one.leave(departure, signal)));
+  }
+
+  /** Leaves the registry as it is. Resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    await this.#rest();
+    await Promise.all([...this.#registrations.values()].map((one) => one.stop()));
+    await this.#departure?.close();
+  }
+
+  async #begin(): Promise<void> {
+    await this.#look();
+    if (this.#away !== undefined) {
+      throw new Fault('settings', `the folder of declarations cannot be read: ${this.#away}`, { where: '--dir' });
+    }
+    await this.#watch.open();
+  }
+
+  /** Nothing of the folder counts any more. */
+  async #rest(): Promise<void> {
+    this.#over = true;
+    await this.#beginning?.catch(() => undefined);
+    await this.#watch.close();
+  }
+
+  async #look(): Promise<void> {
+    const scan = await this.#list();
+    if (this.#over) return;
+    for (const file of scan?.gone ?? []) {
+      this.#files.delete(file);
+      for (const stage of stages) this.#complaints.delete(`${stage} ${file}`);
+    }
+    for (const [file, found] of scan?.changed ?? []) this.#read(file, found);
+    this.#findAddresses();
+    this.#place();
+    this.#retryRefused();
+  }
+
+  /** Undefined when the folder cannot be read: silence is not absence, so its instances stay. */
+  async #list(): Promise<Scan | undefined> {
+    const { path, logger } = this.#parts;
+    try {
+      const scan = await this.#scan.next();
+      if (this.#away !== undefined) logger.info({ event: 'folder-readable', path }, 'the folder can be read again');
+      this.#away = undefined;
+      return scan;
+    } catch (error) {
+      const reason = describe(error);
+      const message = `its instances stay as they are: ${reason}`;
+      if (reason !== this.#away) logger.warn({ event: 'folder-unreadable', path, reason }, message);
+      this.#away = reason;
+      return undefined;
+    }
+  }
+
+  #read(file: string, found: Found): void {
+    const path = join(this.#parts.path, file);
+    const read =
+      found.kind === 'text'
+        ? this.#parts.readDeclaration(path, found.text)
+        : [new Fault('settings', found.reason, { where: path })];
+    const good = !('length' in read);
+    if (good) this.#files.set(file, { settings: read, declared: this.#files.get(file)?.declared });
+    this.#judge('reading', file, good ? [] : read);
+  }
+
+  #findAddresses(): void {
+    const announcer = this.#parts.announcer();
+    for (const [file, { settings }] of this.#files) {
+      const declared = declare(settings, announcer);
+      const bad = declared instanceof Fault;
+      if (!bad) this.#files.set(file, { settings, declared });
+      this.#judge('address', file, bad ? [inFile(join(this.#parts.path, file), declared)] : []);
+    }
+  }
+
+  #place(): void {
+    const declared = new Map<string, Declared>();
+    for (const [file, { declared: one }] of this.#files) if (one !== undefined) declared.set(file, one);
+    const { placed, doubled } = placeInstances(declared, this.#placed);
+    const others = new Map(doubled.map(({ file, name, other }) => [file, { name, other }]));
+    for (const file of declared.keys()) {
+      const same = others.get(file);
+      const where = join(this.#parts.path, file);
+      const what = `${same?.name} is declared by ${same?.other} already`;
+      const hint = 'give one of them another id';
+      this.#judge('place', file, same === undefined ? [] : [new Fault('settings', what, { where, hint })]);
+    }
+    for (const change of changesBetween(this.#placed, placed)) {
+      if (change.kind === 'retire') this.#retire(change.name);
+      else this.#announce(change.name, change.declared);
+    }
+    this.#placed = placed;
+  }
+
+  #announce(name: string, declared: Declared): void {
+    this.#retiring.delete(name);
+    this.#refusedAt.delete(name);
+    const standing = this.#registrations.get(name);
+    if (standing !== undefined) {
+      standing.update(declared);
+      return;
+    }
+    const { openRegistration, logger, now } = this.#parts;
+    const registration = openRegistration(declared, {
+      onRefused: (fault) => {
+        this.#refusedAt.set(name, now());
+        logger.error({ event: 'refused', instance: name, reason: describe(fault) }, describe(fault));
+      },
+      departure: () => this.#openDeparture(),
+      onGone: () => this.#forget(name),
+    });
+    this.#registrations.set(name, registration);
+    registration.begin();
+  }
+
+  #retire(name: string): void {
+    this.#retiring.add(name);
+    this.#refusedAt.delete(name);
+    // Made before the first of them drains, so that the balancers are known by then.
+    this.#openDeparture();
+    this.#registrations.get(name)?.retire();
+  }
+
+  #forget(name: string): void {
+    if (!this.#retiring.delete(name)) return;
+    void this.#registrations.get(name)?.stop();
+    this.#registrations.delete(name);
+    if (this.#retiring.size > 0) return;
+    void this.#departure?.close();
+    this.#departure = undefined;
+  }
+
+  #openDeparture(): Departure {
+    this.#departure ??= this.#parts.openDeparture();
+    return this.#departure;
+  }
+
+  #retryRefused(): void {
+    const now = this.#parts.now();
+    for (const [name, at] of this.#refusedAt) {
+      if (now - at < retryMs) continue;
+      this.#refusedAt.delete(name);
+      this.#registrations.get(name)?.retry();
+    }
+  }
+
+  /** What is wrong with a file is told once; what it declared before stays. */
+  #judge(stage: (typeof stages)[number], file: string, faults: readonly Fault[]): void {
+    const { logger } = this.#parts;
+    const key = `${stage} ${file}`;
+    const before = this.#complaints.get(key);
+    const text = faults.join('\n');
+    if (text === (before ?? '')) return;
+    if (text === '') {
+      this.#complaints.delete(key);
+      logger.info({ event: 'declaration-mended', file }, `${file} is good again`);
+      return;
+    }
+    this.#complaints.set(key, text);
+    const stays = this.#files.get(file)?.declared !== undefined && stage !== 'place';
+    for (const fault of faults) {
+      const { where, message } = fault;
+      const after = stays ? '; what it declared before stays' : '';
+      logger.error({ event: 'declaration-refused', file, where, reason: message, stays }, `${fault}${after}`);
+    }
+  }
+}
+
+/** A Fault of a flag, said of a field. */
+function inFile(path: string, { message, where, hint }: Fault): Fault {
+  return new Fault('settings', message, { where: `${path}: ${where?.replace(/^--/, '')}`, hint });
+}

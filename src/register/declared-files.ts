@@ -1,0 +1,57 @@
+import { formatAddress } from '../model/address.ts';
+import type { Declared } from './registration.ts';
+
+/** What stands in each file, by its name: the last form of it that was good. */
+export type DeclaredFiles = ReadonlyMap<string, Declared>;
+
+/** An instance, and the file that declares it. */
+export type Placed = { readonly file: string; readonly declared: Declared };
+
+/** A file that declares what another one does. */
+export type Doubled = { readonly file: string; readonly name: string; readonly other: string };
+
+/**
+ * The instances that the files declare, by `service/id`. If two declare the same one, the file that had it keeps it; else
+ * the first by name has it.
+ */
+export function placeInstances(
+  files: DeclaredFiles,
+  before: ReadonlyMap<string, Placed>,
+): { readonly placed: ReadonlyMap<string, Placed>; readonly doubled: readonly Doubled[] } {
+  const placed = new Map<string, Placed>();
+  const doubled: Doubled[] = [];
+  const inOrder = [...files].sort(([one], [other]) => (one < other ? -1 : 1));
+  const had = ([file, declared]: readonly [string, Declared]) => before.get(nameOf(declared))?.file === file;
+  for (const [file, declared] of [...inOrder.filter(had), ...inOrder.filter((entry) => !had(entry))]) {
+    const name = nameOf(declared);
+    const other = placed.get(name);
+    if (other === undefined) placed.set(name, { file, declared });
+    else doubled.push({ file, name, other: other.file });
+  }
+  return { placed, doubled };
+}
+
+/** What has to be done to an instance. */
+export type Change =
+  | { readonly kind: 'begin' | 'update'; readonly name: string; readonly declared: Declared }
+  | { readonly kind: 'retire'; readonly name: string };
+
+/** From the instances that are announced to those that should be. */
+export function changesBetween(
+  before: ReadonlyMap<string, Placed>,
+  after: ReadonlyMap<string, Placed>,
+): readonly Change[] {
+  const changes: Change[] = [];
+  for (const name of before.keys()) if (!after.has(name)) changes.push({ kind: 'retire', name });
+  for (const [name, { declared }] of after) {
+    const former = before.get(name)?.declared;
+    if (former === undefined) changes.push({ kind: 'begin', name, declared });
+    else if (textOf(former) !== textOf(declared)) changes.push({ kind: 'update', name, declared });
+  }
+  return changes;
+}
+
+const nameOf = ({ instance }: Declared): string => `${instance.service}/${instance.id}`;
+
+const textOf = ({ instance, check, rhythm, unhealthy }: Declared): string =>
+  JSON.stringify([{ ...instance, address: formatAddress(instance.address) }, check, rhythm, unhealthy]);
