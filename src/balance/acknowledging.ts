@@ -57,6 +57,8 @@ export class Acknowledging implements ServingObserver {
   readonly #key: FleetKey;
   /** The newest change that somebody may wait for. */
   #heard: Reached | undefined;
+  /** When the oldest change came in that was not acknowledged yet. */
+  #unsaidSince: number | undefined;
   #cluster = '';
   #settled: Settled | undefined;
   #reached: Reached | undefined;
@@ -85,6 +87,7 @@ export class Acknowledging implements ServingObserver {
     if (event.kind === 'snapshot') this.#cluster = event.cluster;
     const first = this.#heard === undefined;
     this.#heard = { revision: event.revision, cluster: this.#cluster };
+    this.#unsaidSince ??= this.#parts.now();
     if (!first) return;
     // From the moment that HAProxy serves it has to be waited for, and its key takes a moment: so it stands before.
     this.#reached = { revision: noRevision, cluster: this.#cluster };
@@ -189,6 +192,10 @@ export class Acknowledging implements ServingObserver {
     this.#said = { text, reached };
     metrics.acknowledgements.inc();
     metrics.revisionAcknowledged.set(Number(reached.revision));
+    if (this.#unsaidSince !== undefined && reached.revision === this.#heard?.revision) {
+      metrics.acknowledgeSeconds.observe((now() - this.#unsaidSince) / 1000);
+      this.#unsaidSince = undefined;
+    }
     logger.debug({ event: 'acknowledged', revision: String(reached.revision) }, 'acknowledged');
   }
 

@@ -48,6 +48,8 @@ export type BalancerParts = {
   readonly reloadIntervalMs: number;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  /** In ms since 1970. */
+  readonly wall?: () => number;
   readonly observer?: ServingObserver;
 };
 
@@ -120,7 +122,7 @@ export class Balancer {
   constructor(parts: BalancerParts) {
     this.#parts = parts;
     this.#templates = parts.templates;
-    this.#progress = new Progress(parts);
+    this.#progress = new Progress({ wall: Date.now, ...parts });
     this.#rejections = new Rejections(parts);
     this.#reloads = new Reloads({ ...parts, intervalMs: parts.reloadIntervalMs });
     this.#burials = new Burials(parts.metrics);
@@ -168,7 +170,7 @@ export class Balancer {
     this.#rejections.folded(folded);
     if (touched.size > 0) {
       this.#touched.add(touched);
-      this.#progress.seen(changes);
+      this.#progress.seen(changes, live ? writtenAt(folded) : []);
     } else if (this.#running === undefined) this.#settle();
     this.#wake();
   }
@@ -530,6 +532,14 @@ export class Balancer {
     // No round follows where there is nothing to give.
     if (all.size === 0) this.#given = this.#catalog;
   }
+}
+
+/** When the registrations that were put here were written, by their own clocks. */
+function writtenAt({ catalog, touched }: Folded): readonly number[] {
+  return [...touched].flatMap(([name, { instances }]) => {
+    const registered = catalog.services.get(name)?.registered;
+    return [...instances].flatMap((id) => registered?.get(id)?.writtenAt ?? []);
+  });
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -24,6 +24,15 @@ export function createBalanceMetrics(registry: Registry) {
     stageSeconds: histogram('stage_duration_seconds', 'Of apply_duration_seconds: waiting, rendering, commands.', [
       'stage',
     ]),
+    propagationSeconds: histogram(
+      'propagation_seconds',
+      'From the writing of a registration, by the clock of its machine, until HAProxy served it.',
+    ),
+    acknowledgeSeconds: histogram(
+      'acknowledge_duration_seconds',
+      'From an event of the registry until others could hear that it is served.',
+    ),
+    registryStale: gauge('registry_stale_seconds', 'How long ago the registry was followed last; 0 while it is.'),
     instances: gauge('instances', 'Instances that are served, by service.', ['service']),
     services: gauge('services', 'Services that are served.'),
     rejected: gauge('rejected_entries', 'Keys of the registry that are not served: malformed, or not to be rendered.'),

@@ -12,12 +12,23 @@ type Round = {
   readonly what: readonly string[];
 };
 
+type ProgressParts = {
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** In ms since 1970. */
+  readonly wall: () => number;
+};
+
 const mostNamed = 10;
+// A registration that is put again, because etcd had lost it, is as old as it was.
+const freshMs = 60_000;
 const rounded = (ms: number): number => Math.round(ms * 100) / 100;
 
 /** How far HAProxy serves what the registry said, and how long that took. */
 export class Progress {
-  readonly #parts: { readonly metrics: BalanceMetrics; readonly logger: Logger; readonly now: () => number };
+  readonly #parts: ProgressParts;
   #applied: Revision = noRevision;
   /** Instance and policy changes that were folded and not applied yet. */
   #unapplied = 0;
@@ -25,10 +36,11 @@ export class Progress {
   #oldest: number | undefined;
   /** Of the rounds since then, in ms. What is missing to the whole is a reload. */
   readonly #stages = new Map<Stage, number>();
+  #written: number[] = [];
   #what: string[] = [];
   #count = 0;
 
-  constructor(parts: { readonly metrics: BalanceMetrics; readonly logger: Logger; readonly now: () => number }) {
+  constructor(parts: ProgressParts) {
     this.#parts = parts;
   }
 
@@ -37,10 +49,11 @@ export class Progress {
     return this.#applied;
   }
 
-  /** So many changes came in. */
-  seen(changes: number): void {
+  /** So many changes came in; of these, the registrations among them were written then. */
+  seen(changes: number, written: readonly number[]): void {
     this.#unapplied += changes;
     this.#oldest ??= this.#parts.now();
+    this.#written.push(...written);
   }
 
   /** A round ended; what it began with is served, unless a reload is due. */
@@ -80,6 +93,11 @@ export class Progress {
     logger.info(line, 'applied');
     this.#oldest = undefined;
     this.#unapplied = 0;
+    const wall = this.#parts.wall();
+    for (const at of this.#written) {
+      if (Math.abs(wall - at) < freshMs) metrics.propagationSeconds.observe(Math.max(0, wall - at) / 1000);
+    }
+    this.#written = [];
     this.#stages.clear();
     this.#what = [];
     this.#count = 0;

@@ -92,6 +92,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     hardStopAfterMs: settings.hardStopAfterMs,
     pemFolder: settings.serverTls === undefined ? layout.serverTls : resolve(settings.serverTls),
     zone: settings.zone,
+    metricsBind: settings.haproxyMetrics && formatAddress(settings.haproxyMetrics),
   };
   checkFolder(layout.runtimeSocket);
   const [haproxy, templates] = await Promise.all([
@@ -201,6 +202,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     const status = balancer.status();
     const { catalog } = status;
     metrics.instances.reset();
+    metrics.registryStale.set(connection.connected ? 0 : (now() - connection.since) / 1000);
     const services: Record<string, number> = {};
     for (const service of catalog.services.values()) {
       services[service.name] = service.instances.size;

@@ -25,6 +25,8 @@ export type Instance = {
   readonly meta: Readonly<Record<string, string>>;
   /** A nonce of the process that registered it; nobody's when a hand wrote the key. */
   readonly owner: string | undefined;
+  /** The wall clock of its machine when it was written, in ms since 1970; for measuring only. */
+  readonly writtenAt: number | undefined;
 };
 
 export const defaultWeight = 100;
@@ -51,7 +53,9 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
   const text = trimBlanks(value);
   if (!text.startsWith('{')) {
     const address = serverAddress(parseAddress(text));
-    return address.ok ? accepted({ ...bare, address: address.value, meta: {}, owner: undefined }) : address;
+    return address.ok
+      ? accepted({ ...bare, address: address.value, meta: {}, owner: undefined, writtenAt: undefined })
+      : address;
   }
   const json = parseRecord(text);
   if (!json.ok) return json;
@@ -86,8 +90,13 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
     role: role.value,
     meta: meta.value,
     owner,
+    writtenAt: readTime(record.get('at')),
   });
 }
+
+// Nothing is decided by it, so that one that makes no sense is as good as none.
+const readTime = (at: unknown): number | undefined =>
+  typeof at === 'number' && Number.isSafeInteger(at) ? at : undefined;
 
 /** The value that `parseInstance` reads back; what register writes. */
 export function formatInstance(instance: Omit<Instance, 'service' | 'id'>): string {
@@ -101,6 +110,7 @@ export function formatInstance(instance: Omit<Instance, 'service' | 'id'>): stri
     ...(instance.role === 'active' ? {} : { role: instance.role }),
     ...(Object.keys(instance.meta).length === 0 ? {} : { meta: instance.meta }),
     owner: instance.owner,
+    at: instance.writtenAt,
   });
 }
 

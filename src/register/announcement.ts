@@ -13,6 +13,8 @@ export type AnnouncementParts = {
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  /** The time that goes into the registry, in ms since 1970. */
+  readonly wall?: () => number;
   /** Somebody else holds our key now; the announcement is over. */
   readonly onTaken: (fault: Fault) => void;
 };
@@ -104,10 +106,12 @@ export class Announcement {
   }
 
   async #put(instance: Instance, signal: AbortSignal): Promise<Revision> {
+    const { lease, wall = Date.now } = this.#parts;
     const stood = this.#stands;
     if (stood === 'no') this.#stands = 'perhaps';
     try {
-      const revision = await this.#parts.lease.put(this.key, formatInstance(instance), this.#holding, signal);
+      const value = formatInstance({ ...instance, writtenAt: wall() });
+      const revision = await lease.put(this.key, value, this.#holding, signal);
       this.#stands = 'yes';
       return revision;
     } catch (error) {

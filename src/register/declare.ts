@@ -31,7 +31,16 @@ export function declare(settings: InstanceSettings, announcer: Announcer): Decla
   if (check instanceof Fault) return check;
   const state = 'ready';
   const labels = { version, zone, role, meta };
-  const instance = { service, id, address, weight, state, ...labels, owner: announcer.owner } as const;
+  const instance = {
+    service,
+    id,
+    address,
+    weight,
+    state,
+    ...labels,
+    owner: announcer.owner,
+    writtenAt: undefined,
+  } as const;
   return { instance, check, rhythm, unhealthy };
 }
 

@@ -31,6 +31,8 @@ export type FrameSettings = {
   readonly pemFolder: string;
   /** Where this balancer runs; undefined when that is not told. */
   readonly zone: string | undefined;
+  /** `host:port` on which HAProxy tells its own metrics; undefined when it does not. */
+  readonly metricsBind?: string | undefined;
 };
 
 /** What `haproxy.cfg.mustache` sees. */
@@ -40,6 +42,8 @@ export type FrameView = {
   readonly routesMap: string;
   /** As HAProxy writes a time: `30000ms`. */
   readonly hardStopAfter: string;
+  /** Where HAProxy's own exporter is asked for. */
+  readonly metricsBind: string | undefined;
   /** One for each `tcp` service that has its port. */
   readonly listeners: readonly {
     readonly name: string;
@@ -99,7 +103,17 @@ export type ServerView = {
 
 /** The names a template may use; anything else in one is a mistake that Mustache would render as nothing. */
 export const knownNames = {
-  frame: ['bind', 'runtimeSocket', 'routesMap', 'hardStopAfter', 'listeners', 'name', 'clientTimeout', 'backends'],
+  frame: [
+    'bind',
+    'runtimeSocket',
+    'routesMap',
+    'hardStopAfter',
+    'metricsBind',
+    'listeners',
+    'name',
+    'clientTimeout',
+    'backends',
+  ],
   policy: ['policy', ...policyNames],
   backend: ['policy', ...policyNames, 'servers'],
   server: [
@@ -122,6 +136,7 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
     runtimeSocket: settings.runtimeSocket,
     routesMap: settings.routesMap,
     hardStopAfter: `${settings.hardStopAfterMs}ms`,
+    metricsBind: settings.metricsBind,
     listeners,
   };
 }

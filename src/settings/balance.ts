@@ -28,6 +28,8 @@ export type BalanceSettings = {
   readonly haproxy: HaproxySettings;
   /** Reloads are at least this far apart, in ms; the first is immediate. */
   readonly reloadIntervalMs: number;
+  /** Where HAProxy tells its own metrics. */
+  readonly haproxyMetrics: Address | undefined;
   /** How long an old worker may finish its connections after a reload, in ms. */
   readonly hardStopAfterMs: number;
   /** Other files that are made from what is served. */
@@ -129,6 +131,11 @@ export const balanceCommand = declareCommand({
       description: "with --haproxy-mode command: has HAProxy load --dir's haproxy.cfg, without a shell",
       word: word((text) => (text.trim() === '' ? refused('a command is missing') : accepted(text))),
     }),
+    haproxyMetrics: optional({
+      placeholder: 'HOST:PORT',
+      description: "where HAProxy's own exporter serves its metrics to Prometheus, at /metrics",
+      word: addressWord,
+    }),
     reloadInterval: defaulted({
       placeholder: 'DURATION',
       description: 'reloads are at least this far apart; the first is immediate',
@@ -189,11 +196,11 @@ export const balanceCommand = declareCommand({
     const files = fileDeclarations(values.templates);
     if (files instanceof Error) return files;
     const { id, dir, zone, serverTls, http, admin, haproxyTemplates: templates } = values;
-    const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs } = values;
+    const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs, haproxyMetrics } = values;
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
     const where = { id, dir, zone, serverTls, http, admin, templates };
-    const balance = { ...where, haproxy, reloadIntervalMs, hardStopAfterMs, files, guard };
+    const balance = { ...where, haproxy, haproxyMetrics, reloadIntervalMs, hardStopAfterMs, files, guard };
     const { layout, adminTokenFile } = values;
     return { registry, layout, log: logSettings(values), balance, adminTokenFile };
   },
