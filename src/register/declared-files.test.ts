@@ -22,6 +22,7 @@ function declared(id: string, address = '10.0.0.1:80', weight = 100): Declared {
       zone: undefined,
       role: 'active',
       meta: {},
+      writtenAt: undefined,
       owner: 'o',
     },
     check: undefined,
