@@ -1,7 +1,7 @@
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
 import type { Registry, SessionEvent } from '../../src/registry/registry.ts';
 import { Recorder } from '../registry/recorder.ts';
@@ -44,6 +44,16 @@ const write = async (writer: Registry, count: number): Promise<bigint> => {
   return last;
 };
 
+/** A follower whose story is told when the test fails. */
+const follow = async (registry: Registry): Promise<Recorder> => {
+  const recorder = new Recorder(registry);
+  onTestFailed(() => {
+    process.stderr.write(`--- the follower heard\n${recorder.story()}\n`);
+  });
+  await until('it watches', () => recorder.events.some(({ kind }) => kind === 'connected'));
+  return recorder;
+};
+
 const agrees = async (recorder: Recorder, writer: Registry, last: bigint): Promise<void> => {
   await until(`it has revision ${last}`, () => recorder.revision >= last, { deadlineMs: 30_000 });
   const { entries } = await writer.read('');
@@ -60,9 +70,7 @@ test('a token that is too old when the connection is cut loses nothing', { timeo
     onEvent: (event) => events.push(event),
   });
   await session.put('keys/held', 'ours');
-  const recorder = new Recorder(registry);
-  await recorder.started();
-  await until('it watches', () => recorder.events.some(({ kind }) => kind === 'connected'));
+  const recorder = await follow(registry);
 
   // A token like that of the follower: etcd prolongs one only when it is used, so it is tried seldom.
   const call = async (path: string, body: object, token = ''): Promise<Record<string, unknown>> => {
@@ -94,9 +102,8 @@ test('a permission that is taken away is told, costs nothing that was known, and
 }, async () => {
   const { proxy, registry, writer, asAdmin } = await startWithUsers(300);
   const before = await write(writer, 20);
-  const recorder = new Recorder(registry);
+  const recorder = await follow(registry);
   await recorder.reached(before);
-  await until('it watches', () => recorder.events.some(({ kind }) => kind === 'connected'));
   await asAdmin('role', 'revoke-permission', 'pointsman', '--prefix=true', root);
   proxy.cut();
   await until('it is told', () =>
@@ -138,9 +145,7 @@ test('a certificate that has run out when the connection is cut is read again on
   await install(good);
   const registry = closing(openEtcdRegistry({ endpoints: [proxy.endpoint], root, tls: { caFile, certFile, keyFile } }));
   const writer = closing(openEtcdRegistry({ endpoints: etcd.endpoints, root, tls: { caFile, ...good } }));
-  const recorder = new Recorder(registry);
-  await recorder.started();
-  await until('it watches', () => recorder.events.some(({ kind }) => kind === 'connected'));
+  const recorder = await follow(registry);
 
   await install(old);
   proxy.cut();

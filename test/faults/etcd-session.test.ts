@@ -89,6 +89,21 @@ describe('a registration in a three-member etcd', () => {
     expect(events.filter(({ kind }) => kind === 'granted')).toHaveLength(2);
   });
 
+  test('can be changed at once when its lease is gone and nobody has noticed yet', { timeout: 60_000 }, async () => {
+    await session.put('instances/web/b', '10.0.0.2:80');
+    const lease = events.find((event) => event.kind === 'granted');
+    await etcd.ctl('lease', 'revoke', lease?.kind === 'granted' ? lease.lease : '');
+    const changed = await session.put('instances/web/a', '10.0.0.1:81', AbortSignal.timeout(20_000));
+    await recorder.reached(changed);
+    expect(recorder.values()['instances/web/a']).toBe('10.0.0.1:81');
+    await recorder.sees('instances/web/b', '10.0.0.2:80', 20_000);
+    const put = await session.put('instances/web/c', '10.0.0.3:80');
+    await recorder.reached(put);
+    expect(Object.keys(recorder.values())).toEqual(['instances/web/a', 'instances/web/b', 'instances/web/c']);
+    expect(events.filter(({ kind }) => kind === 'granted')).toHaveLength(2);
+    expect(events.filter(({ kind }) => kind === 'restored')).toHaveLength(1);
+  });
+
   test('is put again when it was deleted, and let go of when another one has it', { timeout: 60_000 }, async () => {
     await registry.remove('instances/web/a');
     await until('it is restored', () => events.some(({ kind }) => kind === 'restored'), { deadlineMs: 20_000 });
@@ -103,9 +118,9 @@ describe('a registration in a three-member etcd', () => {
     await Promise.all(etcd.members.map((member) => member.stop()));
     await until('the session knows', () => events.some(({ kind }) => kind === 'unreachable'), { deadlineMs: 20_000 });
     await etcd.wipe();
-    await until('it stands again', () => recorder.values()['instances/web/a'] === '10.0.0.1:80', {
-      deadlineMs: 20_000,
-    });
+    await until('it is restored', () => events.some(({ kind }) => kind === 'restored'), { deadlineMs: 30_000 });
+    const { entries } = await registry.read('');
+    expect(entries.map(({ key, value }) => `${key} ${value}`)).toEqual(['instances/web/a 10.0.0.1:80']);
     expect(events.filter(({ kind }) => kind === 'granted')).toHaveLength(2);
   });
 

@@ -9,8 +9,6 @@ export class Recorder {
   readonly events: RegistryEvent[] = [];
   readonly violations: string[] = [];
   readonly view = new Map<string, Entry>();
-  /** The view after each event that changed it, as text: for comparing what two followers were told. */
-  readonly history = new Map<bigint, string>();
   /** Every change after the first snapshot: `12 put key=value`, `13 delete key`. */
   readonly changes: string[] = [];
   revision = -1n;
@@ -84,11 +82,10 @@ export class Recorder {
           this.view.set(key, entry);
         }
         this.revision = event.revision;
-        break;
+        return;
       case 'changes':
         this.#takeChanges(event);
     }
-    this.history.set(this.revision, JSON.stringify(this.values()));
   }
 
   #takeChanges(event: Extract<RegistryEvent, { kind: 'changes' }>): void {

@@ -1,5 +1,5 @@
 import type { ICompare } from 'etcd3';
-import { Fault } from '../../model/fault.ts';
+import { describe, Fault } from '../../model/fault.ts';
 import { quote } from '../../model/parsed.ts';
 import { type Revision, revision } from '../../model/revision.ts';
 import type { MemberClient } from './member-client.ts';
@@ -11,43 +11,68 @@ export type Claim = {
   readonly lease: string;
   /** Leases that were ours before: their keys are ours to replace. */
   readonly formerLeases: ReadonlySet<string>;
-  readonly mayReplace: (key: string, holder: string) => boolean;
+  /** Whether what stands there may be replaced: under our lease already, or another one's. */
+  readonly mayReplace: (key: string, holder: string, ours: boolean) => boolean;
 };
+
+export type Claimed =
+  | { readonly kind: 'put'; readonly revision: Revision }
+  /** It stands under our lease, and was left as it is. */
+  | { readonly kind: 'ours'; readonly revision: Revision }
+  | { readonly kind: 'held'; readonly holder: string }
+  /** etcd does not know the lease any more. */
+  | { readonly kind: 'no-lease' };
 
 const attempts = 8;
 
 /**
  * Puts a key under our lease unless somebody else holds it, in transactions, so that of two processes with one id only one
- * succeeds. Rejects with Fault `key-owned`.
+ * succeeds. Rejects when the member fails.
  */
-export async function claim(client: MemberClient, keys: KeySpace, wanted: Claim): Promise<Revision> {
+export async function claim(client: MemberClient, keys: KeySpace, wanted: Claim): Promise<Claimed> {
   const key = keys.toBytes(wanted.key);
   const value = Buffer.from(wanted.value);
-  let expected: ICompare = { key, target: 'Create', result: 'Equal', create_revision: '0' };
+  const absent: ICompare = { key, target: 'Create', result: 'Equal', create_revision: '0' };
+  let expected = absent;
+  let holder = '';
   for (let attempt = 0; attempt < attempts; attempt += 1) {
-    const answer = await client.kv.txn({
-      compare: [expected],
-      success: [{ request_put: { key, value, lease: wanted.lease } }],
-      failure: [{ request_range: { key } }],
-    });
-    if (answer.succeeded) return revision(answer.header.revision);
+    const answer = await client.kv
+      .txn({
+        compare: [expected],
+        success: [{ request_put: { key, value, lease: wanted.lease } }],
+        failure: [{ request_range: { key } }],
+      })
+      .catch((error: unknown) => {
+        if (isLeaseGone(error)) return undefined;
+        throw error;
+      });
+    if (answer === undefined) return { kind: 'no-lease' };
+    if (answer.succeeded) return { kind: 'put', revision: revision(answer.header.revision) };
     const found = answer.responses[0]?.response_range.kvs[0];
     if (found === undefined) {
-      expected = { key, target: 'Create', result: 'Equal', create_revision: '0' };
+      expected = absent;
       continue;
     }
     const ours = found.lease === wanted.lease;
-    if (ours && found.value.equals(value)) return revision(found.mod_revision);
-    const holder = found.value.toString('utf8');
-    if (!ours && !wanted.formerLeases.has(found.lease) && !wanted.mayReplace(wanted.key, holder)) {
-      throw new Fault('key-owned', `another owner holds this key with ${quote(holder)}`, {
-        where: wanted.key,
-        hint: 'stop the other one, wait until its lease runs out, choose another id, or take over explicitly',
-      });
+    holder = found.value.toString('utf8');
+    if (ours && (found.value.equals(value) || !wanted.mayReplace(wanted.key, holder, true))) {
+      return { kind: 'ours', revision: revision(found.mod_revision) };
+    }
+    if (!ours && !wanted.formerLeases.has(found.lease) && !wanted.mayReplace(wanted.key, holder, false)) {
+      return { kind: 'held', holder };
     }
     expected = { key, target: 'Mod', result: 'Equal', mod_revision: found.mod_revision };
   }
-  throw new Fault('key-owned', `others changed it ${attempts} times while it was being put`, { where: wanted.key });
+  // Others go on changing it while we try: they hold it, as far as anybody can say.
+  return { kind: 'held', holder };
+}
+
+/** What the one is told who wanted a key that another one holds. */
+export function heldFault(key: string, holder: string): Fault {
+  return new Fault('key-owned', `another owner holds this key with ${quote(holder)}`, {
+    where: key,
+    hint: 'stop the other one, wait until its lease runs out, choose another id, or take over explicitly',
+  });
 }
 
 /** Deletes the key if it is under our lease; undefined when it is not. */
@@ -64,4 +89,9 @@ export async function release(
     failure: [],
   });
   return answer.succeeded ? revision(answer.header.revision) : undefined;
+}
+
+/** etcd's word that a lease has run out or was revoked. */
+export function isLeaseGone(error: unknown): boolean {
+  return /requested lease not found/.test(describe(error));
 }

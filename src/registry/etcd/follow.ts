@@ -73,13 +73,17 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
     }
   };
 
-  /** One stream, until it ends for whatever reason. `onCursor` is called with each advance, before the event. */
-  const watch = async (client: MemberClient, from: Cursor, onCursor: (cursor: Cursor) => void): Promise<StreamEnd> => {
+  /**
+   * One stream, until it ends for whatever reason. `onGood` is called with each advance, before the event, and when the
+   * stream has lasted for a while: one that only begins is no better than a failure, and is not to be repeated at once.
+   */
+  const watch = async (client: MemberClient, from: Cursor, onGood: (cursor: Cursor) => void): Promise<StreamEnd> => {
     const stream = await openStream(client.watch(), createdMs);
     return new Promise<StreamEnd>((resolve) => {
       let cursor = from;
       let over = false;
       let timer: NodeJS.Timeout;
+      let watching = 1;
       const finish = (end: StreamEnd) => {
         if (over) return;
         over = true;
@@ -99,25 +103,41 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       const listen = () => {
         clearTimeout(timer);
         timer = setTimeout(() => {
+          onGood(cursor);
           stream.write({ progress_request: {} });
           deadline(answerMs, `the member was silent for ${silenceMs + answerMs} ms`);
         }, silenceMs);
       };
+      const create = (start: bigint) => {
+        const options = { progress_notify: true, fragment: true, watch_id: String(watching) };
+        stream.write({ create_request: { ...bytes, ...options, start_revision: String(start) } });
+      };
+      // After the last revision that was delivered; but if the store is ahead of that, from that one itself. 3.4.23, and 3.5
+      // before 3.5.18, silently drop a deletion at the very revision that was compacted when a watch starts there
+      // (etcd-io/etcd#18089, #19179), and say that it is gone when one starts before. Not always so, because whatever
+      // starts at or behind the store's revision waits up to 100 ms for etcd to play what was missed.
+      const startBehind = () => {
+        stream.write({ cancel_request: { watch_id: String(watching) } });
+        watching += 1;
+        create(from.revision);
+      };
       const take = (response: IWatchResponse) => {
         if (over) return;
         listen();
+        // -1 is of the stream as a whole.
+        if (response.watch_id !== '-1' && response.watch_id !== String(watching)) return;
         const step = advance(cursor, response, keys);
         switch (step.kind) {
           case 'created':
-            onCursor(cursor);
+            if (step.behind && watching === 1) return startBehind();
             return tell({ kind: 'connected', member: client.endpoint });
           case 'changes':
             cursor = step.cursor;
-            onCursor(cursor);
+            onGood(cursor);
             return tell({ kind: 'changes', revision: cursor.revision, changes: step.changes });
           case 'progress':
             cursor = step.cursor;
-            onCursor(cursor);
+            onGood(cursor);
             return tell({ kind: 'progress', revision: cursor.revision });
           case 'wait':
             cursor = step.cursor;
@@ -138,11 +158,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       stream.on('end', () => finish({ kind: 'restart', reason: 'etcd ended the stream' }));
       if (signal.aborted) return onClose();
       deadline(createdMs, `the member did not start the watch within ${createdMs} ms`);
-      // From what was delivered last, not from after it: 3.4.23, and 3.5 before 3.5.18, silently drop a deletion at the
-      // very revision that was compacted when a watch starts there (etcd-io/etcd#18089, #19179). Before it, they say so.
-      const start_revision = String(from.revision);
-      const create_request = { ...bytes, start_revision, progress_notify: true, fragment: true };
-      stream.write({ create_request });
+      create(from.revision + 1n);
     });
   };
 

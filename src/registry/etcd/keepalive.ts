@@ -1,3 +1,30 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { IDuplexStream } from 'etcd3';
+import type { ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3/lib/rpc.js';
+import { openStream, within } from './deadline.ts';
+import { describeFailure, failureOf } from './failure.ts';
+import type { MemberClient } from './member-client.ts';
+import type { Members } from './members.ts';
+
+export type KeepAliveOptions = {
+  readonly members: Members;
+  readonly ttlMs: number;
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+  /** The one to keep alive, which may be another one each time; undefined while there is none. */
+  readonly lease: () => string | undefined;
+  /** It was answered, with what is left of the lease: nothing when it is gone. Must not wait for etcd, nor throw. */
+  readonly onAnswer: (lease: string, alive: boolean) => void;
+  /** There was no lease when it was time. */
+  readonly onNone: () => void;
+  readonly onFailure: (reason: string) => void;
+};
+
+type Beat = IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>;
+type Line = { readonly client: MemberClient; readonly stream: Beat; readonly next: () => Promise<string> };
+
+const streamMs = 2000;
+
 /** When the next keep-alive is due, in ms: a third of the TTL, give or take a tenth, so that many do not march in step. */
 export function beatAfter(ttlMs: number, random: number): number {
   return (ttlMs / 3) * (0.9 + 0.2 * random);
@@ -6,4 +33,72 @@ export function beatAfter(ttlMs: number, random: number): number {
 /** How long an answer may take before another member is asked, in ms: what leaves time for all of three to be asked. */
 export function answerBy(ttlMs: number): number {
   return Math.min(1500, ttlMs / 5);
+}
+
+/**
+ * Keeps a lease alive until `signal` aborts. A member that does not answer in time is left for the next one at once, with
+ * the same lease.
+ */
+export async function keepAlive(options: KeepAliveOptions): Promise<void> {
+  const { members, ttlMs, random, signal } = options;
+  let line: Line | undefined;
+  let wait = beatAfter(ttlMs, random());
+  while (!signal.aborted) {
+    await pause(wait, undefined, { signal }).catch(() => undefined);
+    const lease = options.lease();
+    if (signal.aborted) break;
+    wait = beatAfter(ttlMs, random());
+    if (lease === undefined) {
+      options.onNone();
+      continue;
+    }
+    try {
+      const client = await members.client();
+      if (line?.client !== client) {
+        line?.stream.cancel();
+        const stream = await openStream(client.keepAlive(), Math.min(streamMs, answerBy(ttlMs) * 2));
+        line = { client, stream, next: answersOf(stream) };
+      }
+      line.stream.write({ ID: lease });
+      const left = await within(line.next(), answerBy(ttlMs), 'no answer to a keep-alive');
+      if (!signal.aborted) options.onAnswer(lease, left !== '0');
+    } catch (error) {
+      if (signal.aborted) break;
+      options.onFailure(describeFailure(failureOf(error)));
+      line?.stream.cancel();
+      const current = line?.client;
+      line = undefined;
+      if (current !== undefined) members.discard(current);
+      else
+        await members.client().then(
+          (client) => members.discard(client),
+          () => undefined,
+        );
+      // At once with the next member: a fifth of the TTL is gone with the one that did not answer.
+      wait = Math.min(wait, 20 + random() * 80);
+    }
+  }
+  line?.stream.cancel();
+}
+
+/** Gives the TTLs that a keep-alive stream answers, one a call; rejects when the stream ends. */
+function answersOf(stream: Beat): () => Promise<string> {
+  let waiting: { resolve: (ttl: string) => void; reject: (error: Error) => void } | undefined;
+  let ended: Error | undefined;
+  const end = (error: Error) => {
+    ended ??= error;
+    waiting?.reject(ended);
+    waiting = undefined;
+  };
+  stream.on('data', ({ TTL }) => {
+    waiting?.resolve(TTL);
+    waiting = undefined;
+  });
+  stream.on('error', end);
+  stream.on('end', () => end(new Error('etcd ended the keep-alive stream')));
+  return () =>
+    new Promise((resolve, reject) => {
+      if (ended !== undefined) reject(ended);
+      else waiting = { resolve, reject };
+    });
 }

@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describeFailure, type Failure, failureOf, registryFault } from './failure.ts';
+import { InFlight } from './in-flight.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
+import { untilAny } from './until-any.ts';
 
 export type MembersOptions = {
   readonly access: EtcdAccess;
@@ -15,6 +17,8 @@ export type MembersOptions = {
 };
 
 const backoffMs = { least: 50, most: 2000 };
+// As many as etcd answers well within a call's deadline, on a slow machine too.
+const mostInFlight = 64;
 
 /** A random order of the members, so that many clients spread over them. */
 export function shuffled<T>(items: readonly T[], random: () => number): readonly T[] {
@@ -27,10 +31,14 @@ export function shuffled<T>(items: readonly T[], random: () => number): readonly
   return order;
 }
 
-/** How long to wait before the next attempt: not at all until every member was asked once, then a random time. */
+/**
+ * How long to wait before the next attempt, in ms: not at all until every member was asked once (a single one twice, because
+ * an old connection may fail where a new one works), then a random time.
+ */
 export function waitBefore(attempt: number, members: number, random: () => number): number {
-  if (attempt % members !== 0 || attempt === 0) return 0;
-  const bound = Math.min(backoffMs.most, backoffMs.least * 2 ** (attempt / members));
+  const round = Math.max(2, members);
+  if (attempt % round !== 0 || attempt === 0) return 0;
+  const bound = Math.min(backoffMs.most, backoffMs.least * 2 ** (attempt / round));
   return backoffMs.least + random() * (bound - backoffMs.least);
 }
 
@@ -42,6 +50,7 @@ export class Members {
   #client: MemberClient | undefined;
   #opening: Promise<MemberClient> | undefined;
   readonly #closing = new AbortController();
+  readonly #inFlight = new InFlight(mostInFlight);
 
   constructor(options: MembersOptions) {
     this.#options = options;
@@ -71,13 +80,17 @@ export class Members {
    * Runs `call` on a member, and on the next one when it fails, until it succeeds or `signal` aborts. Rejects with a Fault:
    * at once when etcd denies it (after all members, when `hasty` and they do not trust us), otherwise with the last failure.
    */
-  async run<T>(call: (client: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T> {
-    const stop = AbortSignal.any([signal, this.#closing.signal]);
+  run<T>(call: (client: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T> {
+    return untilAny([signal, this.#closing.signal], (stop) => this.#attempt(call, stop));
+  }
+
+  async #attempt<T>(call: (client: MemberClient) => Promise<T>, stop: AbortSignal): Promise<T> {
     let failure: Failure = { kind: 'member', reason: 'no member answered in time' };
     for (let attempt = 0; !stop.aborted; attempt += 1) {
       const wait = waitBefore(attempt, this.#order.length, this.#options.random);
       if (wait > 0) await pause(wait, undefined, { signal: stop }).catch(() => undefined);
-      if (stop.aborted) break;
+      const leave = await this.#inFlight.enter(stop);
+      if (leave === undefined) break;
       let client: MemberClient | undefined;
       try {
         client = await this.client();
@@ -91,6 +104,8 @@ export class Members {
         if (failure.kind === 'denied') break;
         if (failure.kind === 'untrusted' && this.#options.hasty && attempt + 1 >= this.#order.length) break;
         this.#options.onFailure?.(describeFailure(failure));
+      } finally {
+        leave();
       }
     }
     throw registryFault(failure, this.#options.where);

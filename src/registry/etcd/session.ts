@@ -1,16 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { IDuplexStream } from 'etcd3';
-import type { ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3/lib/rpc.js';
 import { describe, Fault } from '../../model/fault.ts';
 import type { Revision } from '../../model/revision.ts';
 import type { Session, SessionOptions } from '../registry.ts';
-import { claim, release } from './claim.ts';
-import { openStream, within } from './deadline.ts';
-import { describeFailure, failureOf } from './failure.ts';
-import { answerBy, beatAfter } from './keepalive.ts';
+import { type Claim, type Claimed, claim, heldFault, isLeaseGone, release } from './claim.ts';
+import { keepAlive } from './keepalive.ts';
 import type { EtcdAccess, MemberClient } from './member-client.ts';
 import { Members } from './members.ts';
 import type { KeySpace } from './tree.ts';
+import { untilAny } from './until-any.ts';
 
 export type SessionParts = {
   readonly access: EtcdAccess;
@@ -19,27 +16,32 @@ export type SessionParts = {
   readonly random: () => number;
 };
 
-type Beat = IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>;
+/** What should be there, and the lease that it was put under last. */
+type Wanted = { readonly value: string; readonly lease: string };
 
 // Keys can vanish while keep-alives go on succeeding (etcd-io/etcd#14189, #15247), so ours are looked at on every third.
 const verifyEvery = 3;
-const streamMs = 2000;
 
 /**
  * One lease for all keys of a process. A member that does not answer is left for the next one with the same lease: only
- * etcd's own word (a TTL of 0) means that it is lost, never a clock of ours.
+ * etcd's own word (a TTL of 0, or that it does not know the lease) means that it is lost, never a clock of ours. Keys are
+ * put again beside the keep-alives, which wait for nothing: thousands of keys take longer than a TTL.
  */
 export class EtcdSession implements Session {
   readonly #parts: SessionParts;
   readonly #options: SessionOptions;
   readonly #members: Members;
   readonly #closing = new AbortController();
-  /** What should be there, by key. */
-  readonly #wanted = new Map<string, string>();
+  readonly #wanted = new Map<string, Wanted>();
+  /** How many puts of a key are under way: they see to it themselves that it stands. */
+  readonly #putting = new Map<string, number>();
   readonly #formerLeases = new Set<string>();
   #lease: string | undefined;
   #granting: Promise<string> | undefined;
   #beating: Promise<void> | undefined;
+  #beats = 0;
+  #mending: Promise<void> = Promise.resolve();
+  #mendingWaits = false;
   #unreachable = false;
 
   constructor(parts: SessionParts, options: SessionOptions) {
@@ -52,24 +54,42 @@ export class EtcdSession implements Session {
     });
   }
 
-  async put(key: string, value: string, signal?: AbortSignal): Promise<Revision> {
-    const stop = this.#until(signal);
-    const lease = await this.#granted(stop);
+  put(key: string, value: string, signal?: AbortSignal): Promise<Revision> {
+    return untilAny([this.#closing.signal, signal], (stop) => this.#put(key, value, stop));
+  }
+
+  async #put(key: string, value: string, stop: AbortSignal): Promise<Revision> {
+    let lease = await this.#granted(stop);
     const before = this.#wanted.get(key);
-    this.#wanted.set(key, value);
+    const mayReplace = (_: string, holder: string, ours: boolean) => ours || this.#options.mayReplace(key, holder);
+    this.#putting.set(key, (this.#putting.get(key) ?? 0) + 1);
+    this.#wanted.set(key, { value, lease });
     try {
-      return await this.#claim(key, value, lease, stop);
+      for (;;) {
+        const claimed = await this.#claim(key, value, lease, mayReplace, stop);
+        if (claimed.kind === 'held') throw heldFault(key, claimed.holder);
+        if (claimed.kind !== 'no-lease') return claimed.revision;
+        this.#lost(lease);
+        lease = await this.#granted(stop);
+        if (this.#wanted.get(key)?.value === value) this.#wanted.set(key, { value, lease });
+      }
     } catch (error) {
       if (before === undefined) this.#wanted.delete(key);
       else this.#wanted.set(key, before);
       throw error;
+    } finally {
+      const others = (this.#putting.get(key) ?? 1) - 1;
+      if (others > 0) this.#putting.set(key, others);
+      else this.#putting.delete(key);
     }
   }
 
   async remove(key: string, signal?: AbortSignal): Promise<Revision | undefined> {
     const lease = this.#lease;
     if (!this.#wanted.delete(key) || lease === undefined) return undefined;
-    return this.#members.run((client) => release(client, this.#parts.keys, key, lease), this.#until(signal));
+    // The members stop when the session ends.
+    const stop = signal ?? this.#closing.signal;
+    return this.#members.run((client) => release(client, this.#parts.keys, key, lease), stop);
   }
 
   async close(signal?: AbortSignal): Promise<void> {
@@ -90,23 +110,18 @@ export class EtcdSession implements Session {
     this.#closing.abort();
     this.#members.close();
     await this.#beating;
+    await this.#mending;
   }
 
-  async #claim(key: string, value: string, lease: string, signal: AbortSignal): Promise<Revision> {
-    const { mayReplace } = this.#options;
+  #claim(
+    key: string,
+    value: string,
+    lease: string,
+    mayReplace: Claim['mayReplace'],
+    signal: AbortSignal,
+  ): Promise<Claimed> {
     const wanted = { key, value, lease, formerLeases: this.#formerLeases, mayReplace };
-    let owned: Fault | undefined;
-    const revision = await this.#members.run(async (client) => {
-      try {
-        return await claim(client, this.#parts.keys, wanted);
-      } catch (error) {
-        if (!(error instanceof Fault) || error.code !== 'key-owned') throw error;
-        owned = error; // an answer, not a failure of the member
-        return undefined;
-      }
-    }, signal);
-    if (revision === undefined) throw owned ?? new Fault('key-owned', 'it is held already', { where: key });
-    return revision;
+    return this.#members.run((client) => claim(client, this.#parts.keys, wanted), signal);
   }
 
   #granted(signal: AbortSignal): Promise<string> {
@@ -119,106 +134,88 @@ export class EtcdSession implements Session {
   }
 
   async #grant(): Promise<string> {
-    const TTL = Math.max(1, Math.ceil(this.#options.ttlMs / 1000));
-    const { ID } = await this.#members.run((client) => client.lease.leaseGrant({ TTL }), this.#closing.signal);
+    const { ttlMs, onEvent } = this.#options;
+    const { signal } = this.#closing;
+    // Thousands may find out together that their leases are gone, after an outage that was longer than their TTL.
+    const spread = this.#formerLeases.size > 0 && this.#unreachable ? this.#parts.random() * (ttlMs / 10) : 0;
+    if (spread > 0) await pause(spread, undefined, { signal });
+    const TTL = Math.max(1, Math.ceil(ttlMs / 1000));
+    const { ID } = await this.#members.run((client) => client.lease.leaseGrant({ TTL }), signal);
     this.#lease = ID;
-    this.#options.onEvent({ kind: 'granted', lease: BigInt(ID).toString(16) });
-    this.#beating ??= this.#keepAlive();
+    onEvent({ kind: 'granted', lease: BigInt(ID).toString(16) });
+    this.#beating ??= keepAlive({
+      members: this.#members,
+      ttlMs,
+      random: this.#parts.random,
+      signal,
+      lease: () => this.#lease,
+      onAnswer: (lease, alive) => this.#answered(lease, alive),
+      onNone: () => this.#mendSoon(),
+      onFailure: (reason) => this.#tellReachable(reason),
+    });
     return ID;
   }
 
-  async #keepAlive(): Promise<void> {
-    const { signal } = this.#closing;
-    const { ttlMs } = this.#options;
-    let line:
-      | { readonly client: MemberClient; readonly stream: Beat; readonly next: () => Promise<string> }
-      | undefined;
-    let wait = beatAfter(ttlMs, this.#parts.random());
-    for (let beat = 1; !signal.aborted; beat += 1) {
-      await pause(wait, undefined, { signal }).catch(() => undefined);
-      const lease = this.#lease;
-      if (signal.aborted || lease === undefined) break;
-      wait = beatAfter(ttlMs, this.#parts.random());
-      try {
-        const client = await this.#members.client();
-        if (line?.client !== client) {
-          line?.stream.cancel();
-          const stream = await openStream(client.keepAlive(), streamMs);
-          line = { client, stream, next: answersOf(stream) };
-        }
-        line.stream.write({ ID: lease });
-        const ttl = await within(line.next(), answerBy(ttlMs), 'no answer to a keep-alive');
-        this.#tellReachable(undefined);
-        if (ttl === '0') await this.#renew(lease);
-        else if (beat % verifyEvery === 0) await this.#verify(lease);
-      } catch (error) {
-        if (signal.aborted) break;
-        this.#tellReachable(describeFailure(failureOf(error)));
-        line?.stream.cancel();
-        const current = line?.client;
-        line = undefined;
-        if (current !== undefined) this.#members.discard(current);
-        else
-          await this.#members.client().then(
-            (client) => this.#members.discard(client),
-            () => undefined,
-          );
-        // At once with the next member: a fifth of the TTL is gone with the one that did not answer.
-        wait = Math.min(wait, 20 + this.#parts.random() * 80);
-      }
-    }
-    line?.stream.cancel();
+  #answered(lease: string, alive: boolean): void {
+    this.#tellReachable(undefined);
+    this.#beats += 1;
+    if (!alive) this.#lost(lease);
+    else if (this.#beats % verifyEvery === 0) this.#mendSoon();
   }
 
   /** The lease is gone: a new one, and everything under it again. */
-  async #renew(lost: string): Promise<void> {
-    const { ttlMs } = this.#options;
-    this.#formerLeases.add(lost);
+  #lost(lease: string): void {
+    if (this.#lease !== lease) return;
+    this.#formerLeases.add(lease);
     this.#lease = undefined;
-    // Thousands may find this out together, after an outage that was longer than their TTL.
-    const spread = this.#unreachable ? this.#parts.random() * (ttlMs / 10) : 0;
-    if (spread > 0) await pause(spread, undefined, { signal: this.#closing.signal });
-    const lease = await this.#granted(this.#closing.signal);
-    for (const key of [...this.#wanted.keys()]) await this.#restore(key, lease, 'its lease had run out');
+    this.#mendSoon();
   }
 
-  async #verify(lease: string): Promise<void> {
-    const answer = await this.#members.run(
-      (client) => client.lease.leaseTimeToLive({ ID: lease, keys: true }),
-      this.#until(AbortSignal.timeout(streamMs * 2)),
-    );
+  /** One at a time; whatever becomes wrong while one is under way is found by the next. */
+  #mendSoon(): void {
+    if (this.#mendingWaits) return;
+    this.#mendingWaits = true;
+    this.#mending = this.#mending.then(async () => {
+      this.#mendingWaits = false;
+      await this.#mend().catch((error: unknown) => this.#tellReachable(describe(error)));
+    });
+  }
+
+  /** Looks which of our keys are under the lease, and puts the others again. */
+  async #mend(): Promise<void> {
+    const { signal } = this.#closing;
+    if (signal.aborted) return;
+    const lease = await this.#granted(signal);
+    const answer = await this.#members.run((client) => client.lease.leaseTimeToLive({ ID: lease, keys: true }), signal);
     const there = new Set(answer.keys.map((key) => this.#parts.keys.fromBytes(Buffer.from(key))));
-    for (const key of [...this.#wanted.keys()]) {
-      if (!there.has(key)) await this.#restore(key, lease, 'it was not there any more');
-    }
+    const missing = [...this.#wanted.keys()].filter((key) => !there.has(key) && !this.#putting.has(key));
+    await Promise.all(missing.map((key) => this.#restore(key, lease)));
   }
 
-  async #restore(key: string, lease: string, reason: string): Promise<void> {
-    const value = this.#wanted.get(key);
-    if (value === undefined) return;
-    const stop = this.#until(AbortSignal.timeout(this.#options.ttlMs));
-    const held = await this.#holder(key, lease, stop);
-    // It was put while we looked: our list of the lease's keys was older.
-    if (held === 'ours') return;
-    if (held !== undefined) {
-      this.#wanted.delete(key);
-      this.#options.onEvent({ kind: 'taken', key, holder: held.value });
+  async #restore(key: string, lease: string): Promise<void> {
+    const wanted = this.#wanted.get(key);
+    if (wanted === undefined || this.#lease !== lease || this.#putting.has(key)) return;
+    const claimed = await this.#claim(key, wanted.value, lease, () => false, this.#closing.signal);
+    const now = this.#wanted.get(key);
+    if (now === undefined) {
+      // It was removed while we put it.
+      await this.#members.run((client) => release(client, this.#parts.keys, key, lease), this.#closing.signal);
       return;
     }
-    await this.#claim(key, value, lease, stop);
-    this.#options.onEvent({ kind: 'restored', key, reason });
-  }
-
-  async #holder(key: string, lease: string, signal: AbortSignal): Promise<'ours' | { value: string } | undefined> {
-    const { keys } = this.#parts;
-    const { kvs } = await this.#members.run((client) => client.kv.range({ key: keys.toBytes(key) }), signal);
-    const [kv] = kvs;
-    if (kv === undefined || this.#formerLeases.has(kv.lease)) return undefined;
-    return kv.lease === lease ? 'ours' : { value: kv.value.toString('utf8') };
-  }
-
-  #until(signal: AbortSignal | undefined): AbortSignal {
-    return signal === undefined ? this.#closing.signal : AbortSignal.any([this.#closing.signal, signal]);
+    switch (claimed.kind) {
+      case 'put': {
+        const reason = wanted.lease === lease ? 'it was not there any more' : 'its lease had run out';
+        this.#wanted.set(key, { ...now, lease });
+        return this.#options.onEvent({ kind: 'restored', key, reason });
+      }
+      case 'ours':
+        return;
+      case 'held':
+        this.#wanted.delete(key);
+        return this.#options.onEvent({ kind: 'taken', key, holder: claimed.holder });
+      case 'no-lease':
+        return this.#lost(lease);
+    }
   }
 
   #tellReachable(reason: string | undefined): void {
@@ -229,33 +226,11 @@ export class EtcdSession implements Session {
   }
 }
 
-/** Gives the TTLs that a keep-alive stream answers, one a call; rejects when the stream ends. */
-function answersOf(stream: Beat): () => Promise<string> {
-  let waiting: { resolve: (ttl: string) => void; reject: (error: Error) => void } | undefined;
-  let ended: Error | undefined;
-  const end = (error: Error) => {
-    ended ??= error;
-    waiting?.reject(ended);
-    waiting = undefined;
-  };
-  stream.on('data', ({ TTL }) => {
-    waiting?.resolve(TTL);
-    waiting = undefined;
-  });
-  stream.on('error', end);
-  stream.on('end', () => end(new Error('etcd ended the keep-alive stream')));
-  return () =>
-    new Promise((resolve, reject) => {
-      if (ended !== undefined) reject(ended);
-      else waiting = { resolve, reject };
-    });
-}
-
 async function revoke(client: MemberClient, lease: string): Promise<void> {
   try {
     await client.lease.leaseRevoke({ ID: lease });
   } catch (error) {
-    if (!/requested lease not found/.test(describe(error))) throw error;
+    if (!isLeaseGone(error)) throw error;
   }
 }
 

@@ -47,7 +47,11 @@ describe('a watch advances', () => {
   });
 
   test('not when the watch was only created', () => {
-    expect(advance(cursor, response({ created: true }), keys)).toEqual({ kind: 'created' });
+    expect(advance(cursor, response({ created: true }), keys)).toEqual({ kind: 'created', behind: true });
+    expect(advance(cursor, response({ created: true, revision: 10 }), keys)).toEqual({
+      kind: 'created',
+      behind: false,
+    });
   });
 
   test('and drops what was delivered before, with which each new stream begins', () => {

@@ -15,7 +15,8 @@ export type Cursor = {
 };
 
 export type Advance =
-  | { readonly kind: 'created' }
+  /** The watch stands. `behind`: the store has changes that were not delivered, here or elsewhere. */
+  | { readonly kind: 'created'; readonly behind: boolean }
   | { readonly kind: 'changes'; readonly cursor: Cursor; readonly changes: readonly Change[] }
   | { readonly kind: 'progress'; readonly cursor: Cursor }
   /** Nothing to tell yet. */
@@ -52,7 +53,7 @@ export function advance(before: Cursor, response: Response, keys: KeySpace): Adv
   // A requested progress report (watch_id -1) may carry the revision of a member that lags behind.
   if (response.watch_id === '-1') return { kind: 'wait', cursor };
   if (storeRevision < cursor.revision) return { kind: 'relist', reason: 'the revision went back: data was restored' };
-  if (created) return { kind: 'created' };
+  if (created) return { kind: 'created', behind: storeRevision > cursor.revision };
   if (events.length === 0 && !fragment && cursor.fragments.length === 0) {
     return { kind: 'progress', cursor: { ...cursor, revision: revision(storeRevision) } };
   }
