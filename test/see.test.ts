@@ -124,3 +124,25 @@ test('without a balancer the registry is shown, and that nobody serves it', asyn
   expect(explained.code).toBe(1);
   expect(explained.stderr.join()).toContain('no balancer is known');
 });
+
+test('each request is a line of the one log, when that is asked for', async () => {
+  const scenario = await startScenario('folder');
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/web/a', a);
+  const balancer = scenario.balancer('--access-log', 'on');
+  await balancer.logged('serving');
+  await scenario.serves('web', ['a']);
+  await scenario.ask('web', '/a"b\\c?q=%22');
+  const line = await balancer.logged('request', ({ path }) => String(path).startsWith('/a'));
+  expect(line).toMatchObject({
+    service: 'web',
+    instance: 'a',
+    method: 'GET',
+    host: 'web',
+    path: '/a"b\\c?q=%22',
+    status: 200,
+  });
+  expect(line['requestId']).toMatch(/^[0-9a-f-]{36}$/);
+  const events = (await scenario.askAdmin('/events?most=500')).body;
+  expect(events).not.toContain('"event":"request"');
+});

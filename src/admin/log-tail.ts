@@ -3,6 +3,7 @@ export type TailEntry = { readonly id: number; readonly line: string };
 
 const size = 500;
 const mostListeners = 64;
+const traffic = /"event":"(request|connection)"/;
 
 /** The newest lines of the log: what happened last, for `events` and the page. A stream as pino writes to. */
 export class LogTail {
@@ -10,8 +11,9 @@ export class LogTail {
   readonly #listeners = new Set<(entry: TailEntry) => void>();
   #next = 1;
 
-  /** Takes one line, as JSON with its newline. */
+  /** Takes one line, as JSON with its newline. Requests are not what happened to a balancer. */
   write(line: string): void {
+    if (traffic.test(line)) return;
     const entry = { id: this.#next, line: line.trimEnd() };
     this.#next += 1;
     this.#lines.push(entry);

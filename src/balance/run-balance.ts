@@ -92,6 +92,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     hardStopAfterMs: settings.hardStopAfterMs,
     pemFolder: settings.serverTls === undefined ? layout.serverTls : resolve(settings.serverTls),
     zone: settings.zone,
+    accessLog: settings.accessLog,
     metricsBind: settings.haproxyMetrics && formatAddress(settings.haproxyMetrics),
   };
   checkFolder(layout.runtimeSocket);

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
+import { parseAccessLine } from './access-line.ts';
 import { type Checked, checkConfig } from './check.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { readProcesses, reloadMaster } from './master.ts';
@@ -137,6 +138,11 @@ export class ManagedHaproxy implements Haproxy {
       pending = (lines.pop() ?? '').slice(-16_384);
       for (const line of lines) {
         if (line.trim() === '') continue;
+        const request = parseAccessLine(line);
+        if (request !== undefined) {
+          logger.info(request, request.event);
+          continue;
+        }
         this.#lastLines.push(line);
         if (this.#lastLines.length > 50) this.#lastLines.shift();
         logger[levelOf(line)]({ event: 'haproxy', line }, 'HAProxy says');

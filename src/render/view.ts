@@ -33,6 +33,8 @@ export type FrameSettings = {
   readonly zone: string | undefined;
   /** `host:port` on which HAProxy tells its own metrics; undefined when it does not. */
   readonly metricsBind?: string | undefined;
+  /** Whether each request is logged, as JSON. */
+  readonly accessLog?: boolean;
 };
 
 /** What `haproxy.cfg.mustache` sees. */
@@ -44,6 +46,7 @@ export type FrameView = {
   readonly hardStopAfter: string;
   /** Where HAProxy's own exporter is asked for. */
   readonly metricsBind: string | undefined;
+  readonly accessLog: boolean;
   /** One for each `tcp` service that has its port. */
   readonly listeners: readonly {
     readonly name: string;
@@ -109,6 +112,7 @@ export const knownNames = {
     'routesMap',
     'hardStopAfter',
     'metricsBind',
+    'accessLog',
     'listeners',
     'name',
     'clientTimeout',
@@ -137,6 +141,7 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
     routesMap: settings.routesMap,
     hardStopAfter: `${settings.hardStopAfterMs}ms`,
     metricsBind: settings.metricsBind,
+    accessLog: settings.accessLog ?? false,
     listeners,
   };
 }

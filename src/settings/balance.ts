@@ -28,6 +28,8 @@ export type BalanceSettings = {
   readonly haproxy: HaproxySettings;
   /** Reloads are at least this far apart, in ms; the first is immediate. */
   readonly reloadIntervalMs: number;
+  /** Whether each request is logged. */
+  readonly accessLog: boolean;
   /** Where HAProxy tells its own metrics. */
   readonly haproxyMetrics: Address | undefined;
   /** How long an old worker may finish its connections after a reload, in ms. */
@@ -136,6 +138,12 @@ export const balanceCommand = declareCommand({
       description: "where HAProxy's own exporter serves its metrics to Prometheus, at /metrics",
       word: addressWord,
     }),
+    accessLog: defaulted({
+      placeholder: 'on|off',
+      description: "log each request that HAProxy answers, as a line of pointsman's own log with the event request",
+      ...oneOf(['on', 'off']),
+      fallback: 'off',
+    }),
     reloadInterval: defaulted({
       placeholder: 'DURATION',
       description: 'reloads are at least this far apart; the first is immediate',
@@ -200,7 +208,8 @@ export const balanceCommand = declareCommand({
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
     const where = { id, dir, zone, serverTls, http, admin, templates };
-    const balance = { ...where, haproxy, haproxyMetrics, reloadIntervalMs, hardStopAfterMs, files, guard };
+    const accessLog = values.accessLog === 'on';
+    const balance = { ...where, haproxy, haproxyMetrics, accessLog, reloadIntervalMs, hardStopAfterMs, files, guard };
     const { layout, adminTokenFile } = values;
     return { registry, layout, log: logSettings(values), balance, adminTokenFile };
   },
