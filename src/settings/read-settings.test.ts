@@ -51,6 +51,8 @@ describe('without any word, a balancer', () => {
         templates: undefined,
         haproxy: { mode: 'managed', executable: undefined },
         reloadIntervalMs: 1000,
+        haproxyMetrics: undefined,
+        accessLog: false,
         hardStopAfterMs: 600_000,
         files: [],
         guard: { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 },
