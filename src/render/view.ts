@@ -172,7 +172,8 @@ export function serverView(instance: Instance, policy: Policy, settings: FrameSe
     tls: tls && {
       ca: authorityFile(tls, settings.pemFolder),
       certificate: certificateFile(tls, settings.pemFolder),
-      name: tls.name,
+      // Without verification there is no name that would be right for all.
+      name: tls.name ?? (tls.authority && instance.service.toLowerCase()),
       alpn: h2 ? 'h2' : undefined,
     },
     proxyProtocol: proxyProtocol && proxyKeywords[proxyProtocol],

@@ -39,7 +39,7 @@ const served = serveAll(
       slow: { policy: { balance: 'roundrobin', slowStart: '1h' }, instances: { a } },
     };
   },
-  { zone: 'eu' },
+  () => ({ zone: 'eu' }),
 );
 
 let reloads = 0;

@@ -32,6 +32,7 @@ export async function startBalancer(
     reloadIntervalMs?: number;
     guard?: Partial<GuardPolicy>;
     zone?: string;
+    serverTls?: string;
     /** Told every command that the balancer gives HAProxy. */
     onCommand?: (line: string) => void;
   } = {},
@@ -75,7 +76,7 @@ export async function startBalancer(
     runtimeSocket: layout.runtimeSocket,
     routesMap: layout.routesMap,
     hardStopAfterMs: 5000,
-    pemFolder: layout.serverTls,
+    pemFolder: options.serverTls ?? layout.serverTls,
     zone: options.zone,
   };
   const { reloadIntervalMs = 20 } = options;

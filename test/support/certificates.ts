@@ -10,10 +10,11 @@ export async function makeAuthority(folder: string) {
   await openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=test CA', '-days', '2');
   return {
     caFile: join(folder, 'ca.pem'),
-    /** A certificate for 127.0.0.1 that serves a server and a client alike; with 0 days it has run out already. */
-    async issue(name: string, days = 1) {
+    /** A certificate for 127.0.0.1 and these hosts that serves a server and a client alike; with 0 days it has run out. */
+    async issue(name: string, days = 1, hosts: readonly string[] = []) {
       await openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
-      await writeFile(join(folder, 'san'), 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n');
+      const names = ['IP:127.0.0.1', ...hosts.map((host) => `DNS:${host}`)].join();
+      await writeFile(join(folder, 'san'), `subjectAltName=${names}\nextendedKeyUsage=serverAuth,clientAuth\n`);
       const signing = [
         '-CA',
         'ca.pem',

@@ -9,12 +9,12 @@ type Served = { readonly policy?: object; readonly instances: Readonly<Record<st
  */
 export function serveAll(
   declare: () => Promise<Readonly<Record<string, Served>>>,
-  options?: Parameters<typeof startBalancer>[0],
+  options: () => Parameters<typeof startBalancer>[0] = () => ({}),
 ): { readonly balancer: TestBalancer } {
   let balancer: TestBalancer | undefined;
   beforeAll(async () => {
     const services = Object.entries(await declare());
-    balancer = await startBalancer(options);
+    balancer = await startBalancer(options());
     balancer.snapshot(Object.fromEntries(services.flatMap(([name, served]) => entriesOf(name, served))));
     await balancer.balancer.start();
   });

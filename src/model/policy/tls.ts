@@ -10,7 +10,7 @@ type PemFile = Brand<string, 'PemFile'>;
 export type Tls = {
   /** Who must have signed a server's certificate; undefined when it is not looked at. */
   readonly authority: { readonly kind: 'system' } | { readonly kind: 'file'; readonly file: PemFile } | undefined;
-  /** The host that is asked for (SNI) and that the certificate must be for. Without it any certificate of the authority is good. */
+  /** The host that is asked for (SNI) and that a certificate must be for; the service's name if undefined. */
   readonly name: string | undefined;
   /** What the balancer shows to the servers: certificate and key in one file. */
   readonly certificate: PemFile | undefined;
