@@ -24,6 +24,7 @@ import {
   withoutUnusedPolicies,
 } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
+import type { Certificates } from './certificates.ts';
 import { Burials } from './graveyard.ts';
 import type { Guarding } from './guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -46,6 +47,7 @@ export type BalancerParts = {
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly reloadIntervalMs: number;
+  readonly certificates?: Pick<Certificates, 'serve'> | undefined;
   /** Monotonic, in ms. */
   readonly now: () => number;
   /** In ms since 1970. */
@@ -243,6 +245,12 @@ export class Balancer {
     return false;
   }
 
+  /** Something beside the registry changed: see that HAProxy has it. */
+  lookSoon(): void {
+    this.#mustInspect = true;
+    this.#wake();
+  }
+
   /** HAProxy ended by itself. */
   haproxyExited(reason: string): void {
     this.#parts.logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
@@ -422,6 +430,7 @@ export class Balancer {
       this.#armInspection(afterReplacementMs);
     }
     this.#mustInspect = false;
+    await this.#parts.certificates?.serve(link);
     const { served, differences } = reconcile(this.#served, await link.inspect(), this.#burials.servers);
     if (differences.length === 0) return;
     metrics.drift.inc(differences.length);

@@ -12,6 +12,9 @@ export type Layout = {
   readonly lastKnown: string;
   /** PEM files for TLS to servers. */
   readonly serverTls: string;
+  /** The certificates that HAProxy serves, and the list of them. */
+  readonly certificates: string;
+  readonly certificateList: string;
   /** Who this balancer is among those with its id. */
   readonly owner: string;
 };
@@ -26,6 +29,8 @@ export function layoutOf(dir: string): Layout {
     masterSocket: join(dir, 'run', 'master.sock'),
     lastKnown: join(dir, 'state', 'catalog.json'),
     serverTls: join(dir, 'server-tls'),
+    certificates: join(dir, 'certificates'),
+    certificateList: join(dir, 'certificates', 'list'),
     owner: join(dir, 'state', 'owner'),
   };
 }

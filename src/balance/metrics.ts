@@ -59,6 +59,12 @@ export function createBalanceMetrics(registry: Registry) {
       'result',
     ]),
     fileFailed: gauge('file_failed', '1 while a file of `templates` is not as it should be, or not in use.', ['dest']),
+    certificateExpiry: gauge(
+      'certificate_expiry_timestamp_seconds',
+      'When a certificate that is served ends, in seconds since 1970.',
+      ['certificate'],
+    ),
+    certificatesRefused: gauge('certificates_refused', 'Files of --certificates that cannot be used.'),
     storageFailed: gauge('storage_last_failed', '1 while the state cannot be written to disk.'),
   };
 }

@@ -15,6 +15,7 @@ import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { AcknowledgingStatus } from './acknowledging.ts';
 import { Balancer } from './balancer.ts';
+import { type CertificateStatus, Certificates } from './certificates.ts';
 import { FileKeeping } from './file-keeping.ts';
 import { layoutOf } from './files.ts';
 import { joinFleet } from './fleet-member.ts';
@@ -70,6 +71,8 @@ export type BalanceHealth = {
   readonly guarded: readonly HoldStatus[];
   /** What operators took out of service, or gave another weight. */
   readonly overrides: readonly OverrideStatus[];
+  /** Served for HTTPS. */
+  readonly certificates: readonly CertificateStatus[];
   /** The files of `templates`. */
   readonly files: readonly FileStatus[];
   /** The first thousand entries that are not served as they stand in the registry. */
@@ -93,6 +96,11 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     pemFolder: settings.serverTls === undefined ? layout.serverTls : resolve(settings.serverTls),
     zone: settings.zone,
     accessLog: settings.accessLog,
+    https: settings.https && {
+      bind: formatAddress(settings.https.bind),
+      list: layout.certificateList,
+      http3: settings.https.http3,
+    },
     metricsBind: settings.haproxyMetrics && formatAddress(settings.haproxyMetrics),
   };
   checkFolder(layout.runtimeSocket);
@@ -116,6 +124,17 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     wall: parts.wall,
   });
   await files.makeFolders();
+  const certificates =
+    settings.https &&
+    new Certificates({
+      folder: resolve(settings.https.certificates),
+      own: layout.certificates,
+      list: layout.certificateList,
+      metrics,
+      logger,
+      onChange: () => balancer.lookSoon(),
+    });
+  await certificates?.prepare();
   const fileKeeping = await FileKeeping.prepare(settings.files, { ...parts, metrics });
   const link = new RuntimeLink({
     socket: layout.runtimeSocket,
@@ -166,6 +185,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     metrics,
     logger,
     reloadIntervalMs,
+    certificates,
     now,
     ...(observer === undefined ? {} : { observer }),
   });
@@ -226,6 +246,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       refused: status.refused,
       guarded: guarding.status(),
       overrides: overriding.status(catalog),
+      certificates: certificates?.status() ?? [],
       files: fileKeeping?.status() ?? [],
       rejected: status.rejected,
       conflicts: status.conflicts,
@@ -264,6 +285,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
         { event: 'serving', http: frame.bind, haproxy: haproxyVersion, ms },
         `serving on http://${frame.bind}`,
       );
+      certificates?.watch();
       const endWatch = watchOwnTemplates(settings, parts, templates, (fresh) => {
         inUse = fresh;
         balancer.useTemplates(fresh);
@@ -275,6 +297,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     }
   } finally {
     await follower.close();
+    await certificates?.close();
     guarding.close();
     overriding.close();
     await fileKeeping?.close();

@@ -17,10 +17,14 @@ export type RuntimeOptions = {
 export interface RuntimeConnection {
   /** Runs the commands in order. Rejects with Fault `haproxy-runtime` when the connection ends or HAProxy is silent. */
   run(commands: readonly string[]): Promise<readonly string[]>;
+  /** One command that takes lines of text after it, such as a certificate; PEM only. */
+  runWithPayload(command: string, payload: string): Promise<string>;
   close(): void;
 }
 
 const mostWaiting = 200_000;
+
+const pemLines = /^([A-Za-z0-9+/=-][A-Za-z0-9+/= -]{0,80}\n)+$/;
 
 type Waiting = { left: number; answers: string[]; resolve: (answers: string[]) => void; reject: (e: Fault) => void };
 
@@ -71,6 +75,17 @@ export async function connectRuntime(options: RuntimeOptions): Promise<RuntimeCo
       socket.write(`${lines.join('\n')}\n`, 'latin1');
       watchSilence();
     });
+  const sendWithPayload = (command: string, payload: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      if (ended) return reject(fault('the connection is closed'));
+      // An empty line would end it, and what follows would be commands.
+      if (!isCommandText(command) || !pemLines.test(payload)) return reject(fault(`not a payload: ${command}`));
+      const done = ([answer = '']: readonly string[]) => resolve(answer.replace(/^(\+ |\n)+/, ''));
+      waiting.push({ left: 1, answers: [], resolve: done, reject });
+      due += 1;
+      socket.write(`${command} <<\n${payload}\n`, 'latin1');
+      watchSilence();
+    });
 
   socket.on('data', (chunk: string) => {
     for (const answer of split(chunk)) take(answer);
@@ -81,7 +96,7 @@ export async function connectRuntime(options: RuntimeOptions): Promise<RuntimeCo
   await opened(socket, greetingMs, fault);
   await send(['prompt']);
   patience = answerMs;
-  return { run: send, close: () => end('closed', false) };
+  return { run: send, runWithPayload: sendWithPayload, close: () => end('closed', false) };
 }
 
 function opened(socket: Socket, deadlineMs: number, fault: (what: string, cause?: unknown) => Fault): Promise<void> {

@@ -1,5 +1,7 @@
 import type { Logger } from 'pino';
+import type { Certificate } from '../model/certificate.ts';
 import { describe, Fault } from '../model/fault.ts';
+import { type CertificateChange, serveCertificates } from './certificate-store.ts';
 import type { Abilities, Graveyard } from './plan.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection } from './runtime-connection.ts';
@@ -147,6 +149,14 @@ export class RuntimeLink {
     return this.#run(commands);
   }
 
+  /** Has HAProxy serve just these certificates: see certificate-store.ts. */
+  async serveCertificates(
+    list: string,
+    wanted: ReadonlyMap<string, Certificate>,
+  ): Promise<readonly CertificateChange[]> {
+    return serveCertificates(this.#current(), list, wanted);
+  }
+
   /** What HAProxy counts of each backend. */
   async backendTraffic(): Promise<ReturnType<typeof readBackendTraffic>> {
     return readBackendTraffic((await this.#run(['show stat -1 2 -1'])).join('\n'));
@@ -166,9 +176,11 @@ export class RuntimeLink {
 
   async #run(commands: readonly string[]): Promise<readonly string[]> {
     if (commands.length === 0) return [];
-    if (this.#connection === undefined) {
-      throw new Fault('haproxy-runtime', 'HAProxy is not connected', { where: this.#options.socket });
-    }
-    return this.#connection.run(commands);
+    return this.#current().run(commands);
+  }
+
+  #current(): RuntimeConnection {
+    if (this.#connection !== undefined) return this.#connection;
+    throw new Fault('haproxy-runtime', 'HAProxy is not connected', { where: this.#options.socket });
   }
 }

@@ -35,6 +35,8 @@ export type FrameSettings = {
   readonly metricsBind?: string | undefined;
   /** Whether each request is logged, as JSON. */
   readonly accessLog?: boolean;
+  /** `host:port` on which HTTPS is served, with the list of its certificates. */
+  readonly https?: { readonly bind: string; readonly list: string; readonly http3: boolean } | undefined;
 };
 
 /** What `haproxy.cfg.mustache` sees. */
@@ -47,6 +49,14 @@ export type FrameView = {
   /** Where HAProxy's own exporter is asked for. */
   readonly metricsBind: string | undefined;
   readonly accessLog: boolean;
+  /** Undefined where HTTPS is not served. */
+  readonly https:
+    | {
+        readonly httpsBind: string;
+        readonly certificateList: string;
+        readonly http3: { readonly port: string } | undefined;
+      }
+    | undefined;
   /** One for each `tcp` service that has its port. */
   readonly listeners: readonly {
     readonly name: string;
@@ -113,6 +123,7 @@ export const knownNames = {
     'hardStopAfter',
     'metricsBind',
     'accessLog',
+    ...['https', 'httpsBind', 'certificateList', 'http3', 'port'],
     'listeners',
     'name',
     'clientTimeout',
@@ -142,8 +153,16 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
     hardStopAfter: `${settings.hardStopAfterMs}ms`,
     metricsBind: settings.metricsBind,
     accessLog: settings.accessLog ?? false,
+    https: httpsView(settings.https),
     listeners,
   };
+}
+
+function httpsView(https: FrameSettings['https']): FrameView['https'] {
+  if (https === undefined) return undefined;
+  const { bind, list, http3 } = https;
+  const port = bind.slice(bind.lastIndexOf(':') + 1);
+  return { httpsBind: bind, certificateList: list, http3: http3 ? { port } : undefined };
 }
 
 export function backendView(service: Service, policy: string, { pemFolder }: FrameSettings): BackendView {

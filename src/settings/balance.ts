@@ -28,6 +28,7 @@ export type BalanceSettings = {
   readonly haproxy: HaproxySettings;
   /** Reloads are at least this far apart, in ms; the first is immediate. */
   readonly reloadIntervalMs: number;
+  readonly https: { readonly bind: Address; readonly certificates: string; readonly http3: boolean } | undefined;
   /** Whether each request is logged. */
   readonly accessLog: boolean;
   /** Where HAProxy tells its own metrics. */
@@ -138,6 +139,23 @@ export const balanceCommand = declareCommand({
       description: "where HAProxy's own exporter serves its metrics to Prometheus, at /metrics",
       word: addressWord,
     }),
+    https: optional({
+      placeholder: 'HOST:PORT',
+      description: 'where HAProxy serves HTTPS, with HTTP/2; needs --certificates',
+      word: addressWord,
+    }),
+    certificates: optional({
+      placeholder: 'FOLDER',
+      description:
+        'certificates for HTTPS, chosen by the name that is asked for: NAME.pem, or NAME.crt beside NAME.key; followed while it runs',
+      word: pathWord,
+    }),
+    http3: defaulted({
+      placeholder: 'on|off',
+      description: 'offer HTTP/3 beside HTTPS, where HAProxy has QUIC (`haproxy -vv`)',
+      ...oneOf(['on', 'off']),
+      fallback: 'off',
+    }),
     accessLog: defaulted({
       placeholder: 'on|off',
       description: "log each request that HAProxy answers, as a line of pointsman's own log with the event request",
@@ -208,8 +226,20 @@ export const balanceCommand = declareCommand({
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
     const where = { id, dir, zone, serverTls, http, admin, templates };
+    const https = httpsSettings(values);
+    if (https instanceof Fault) return https;
     const accessLog = values.accessLog === 'on';
-    const balance = { ...where, haproxy, haproxyMetrics, accessLog, reloadIntervalMs, hardStopAfterMs, files, guard };
+    const balance = {
+      ...where,
+      haproxy,
+      haproxyMetrics,
+      https,
+      accessLog,
+      reloadIntervalMs,
+      hardStopAfterMs,
+      files,
+      guard,
+    };
     const { layout, adminTokenFile } = values;
     return { registry, layout, log: logSettings(values), balance, adminTokenFile };
   },
@@ -239,4 +269,25 @@ function haproxySettings(values: {
     where: stray,
     hint: 'give --haproxy-mode command',
   });
+}
+
+/** HTTPS takes both of its settings. */
+function httpsSettings({
+  https: bind,
+  certificates,
+  http3,
+}: {
+  readonly https: Address | undefined;
+  readonly certificates: string | undefined;
+  readonly http3: 'on' | 'off';
+}): BalanceSettings['https'] | Fault {
+  if (bind !== undefined && certificates !== undefined) return { bind, certificates, http3: http3 === 'on' };
+  if (bind !== undefined)
+    return new Fault('settings', 'HTTPS needs certificates', { where: '--https', hint: 'give --certificates FOLDER' });
+  if (certificates !== undefined)
+    return new Fault('settings', 'nothing is served with them', {
+      where: '--certificates',
+      hint: 'give --https HOST:PORT',
+    });
+  return undefined;
 }

@@ -52,6 +52,7 @@ describe('without any word, a balancer', () => {
         haproxy: { mode: 'managed', executable: undefined },
         reloadIntervalMs: 1000,
         haproxyMetrics: undefined,
+        https: undefined,
         accessLog: false,
         hardStopAfterMs: 600_000,
         files: [],

@@ -1,0 +1,48 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { accepted, type Parsed, refused } from './parsed.ts';
+
+/** A certificate with its key and chain, as HAProxy loads it from one file. */
+export type Certificate = {
+  /** All PEM blocks, the certificate first, without a blank line or a comment. */
+  readonly pem: string;
+  /** SHA-1 in hexadecimal, as HAProxy tells which one it serves. */
+  readonly fingerprint: string;
+  /** The names that it is for: `shop.example.com`, `*.example.com`. */
+  readonly names: readonly string[];
+  /** In ms since 1970. */
+  readonly notAfter: number;
+};
+
+const block = /-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n([A-Za-z0-9+/=\r\n]{1,65536})-----END \1-----/g;
+
+/** Reads the PEM text of a certificate, its chain and its key, in any order of certificate and key. */
+export function parseCertificate(text: string): Parsed<Certificate> {
+  const chain: string[] = [];
+  const keys: string[] = [];
+  for (const [, label = '', body = ''] of text.matchAll(block)) {
+    const lines = body.split(/\r?\n/).filter((line) => line !== '');
+    const pem = [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
+    if (label === 'CERTIFICATE') chain.push(pem);
+    else if (label === 'ENCRYPTED PRIVATE KEY')
+      return refused('its key is encrypted, and nobody is there to type a password');
+    else if (label.endsWith('PRIVATE KEY')) keys.push(pem);
+  }
+  const [first] = chain;
+  const [key] = keys;
+  if (first === undefined) return refused('it holds no certificate (PEM)');
+  if (key === undefined) return refused('it holds no private key (PEM)');
+  if (keys.length > 1) return refused(`it holds ${keys.length} private keys instead of one`);
+  try {
+    const certificate = new X509Certificate(first);
+    if (!certificate.checkPrivateKey(createPrivateKey(key))) return refused('its key belongs to another certificate');
+    const names = (certificate.subjectAltName ?? '').split(', ').flatMap((name) => /^DNS:(.+)$/.exec(name)?.[1] ?? []);
+    return accepted({
+      pem: chain.join('') + key,
+      fingerprint: certificate.fingerprint.replaceAll(':', ''),
+      names,
+      notAfter: Date.parse(certificate.validTo),
+    });
+  } catch (error) {
+    return refused(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
