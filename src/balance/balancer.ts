@@ -33,6 +33,7 @@ import { Progress } from './progress.ts';
 import { Rejections, type Unserved } from './rejections.ts';
 import { Reloads } from './reloads.ts';
 import type { StateFiles } from './state-files.ts';
+import { isStorageFault } from './storage.ts';
 import { Timers } from './timers.ts';
 import { unserved } from './unserved.ts';
 
@@ -405,7 +406,7 @@ export class Balancer {
   async #reload(): Promise<void> {
     const target = withoutUnusedPolicies(this.#templates, this.#parts.frame, this.#desired);
     const result = await this.#reloads.perform(target);
-    if (result.kind === 'refused') return;
+    if (result.kind !== 'reloaded') return;
     this.#worker = result.workerPid;
     // It still speaks with the old worker, which would take every command and serve none of it.
     this.#parts.link.close();
@@ -444,14 +445,14 @@ export class Balancer {
   /** Tells how far HAProxy serves. */
   #settle(): void {
     if (this.#given === undefined || this.#mustInspect || this.#exited || !this.#parts.link.connected) return;
-    const { pending, refused } = this.#reloads;
-    if (pending.length > 0 && refused === undefined) return;
+    const { pending, obstacle } = this.#reloads;
+    if (pending.length > 0 && obstacle === undefined) return;
     // What came in since and touched nothing is served as well.
     if (this.#touched.empty) {
       this.#given = this.#catalog;
       if (pending.length === 0) this.#progress.reached(this.#catalog.revision);
     }
-    const missing = refused === undefined ? [] : unserved(this.#desired, this.#served, refused);
+    const missing = obstacle === undefined ? [] : unserved(this.#desired, this.#served, obstacle);
     this.#parts.observer?.settled(this.#given, [...missing, ...this.#rejections.unrendered]);
   }
 
@@ -484,18 +485,13 @@ export class Balancer {
 
   async #coldStart(lastGood: Rendered | undefined): Promise<void> {
     const { haproxy, files, logger, metrics } = this.#parts;
-    const desired = withoutUnusedPolicies(this.#templates, this.#parts.frame, this.#desired);
-    const checked = await files.check(desired);
-    let undo = async (): Promise<void> => undefined;
-    if (checked.ok) {
-      undo = await files.replace(desired, checked.config);
-      this.#served = desired;
-    } else if (lastGood !== undefined) {
-      logger.error({ event: 'config-refused', reason: checked.reason }, `${checked.reason}; the last good one serves`);
+    const undo = await this.#placeFirst(lastGood).catch((error: unknown) => {
+      // An older file is better than no HAProxy: what differs is healed at run time, and by a reload once it can be written.
+      if (!isStorageFault(error) || lastGood === undefined) throw error;
       this.#served = lastGood;
       this.#reloads.need({ kind: 'start' });
-      this.#reloads.refuse(checked);
-    } else throw new Fault('config-check', checked.reason);
+      return async () => undefined;
+    });
     const processes = await haproxy.start().catch(async (error: unknown) => {
       await undo();
       throw error;
@@ -507,17 +503,48 @@ export class Balancer {
     this.#mustInspect = true;
   }
 
+  /** Puts the configuration in place that HAProxy is to be started with. Gives what puts back the one from before. */
+  async #placeFirst(lastGood: Rendered | undefined): Promise<() => Promise<void>> {
+    const { files, logger } = this.#parts;
+    const desired = withoutUnusedPolicies(this.#templates, this.#parts.frame, this.#desired);
+    const checked = await files.check(desired);
+    if (checked.ok) {
+      const undo = await files.replace(desired, checked.config);
+      this.#served = desired;
+      return undo;
+    }
+    if (lastGood === undefined) throw new Fault('config-check', checked.reason);
+    logger.error({ event: 'config-refused', reason: checked.reason }, `${checked.reason}; the last good one serves`);
+    this.#served = lastGood;
+    this.#reloads.need({ kind: 'start' });
+    this.#reloads.refuse(checked);
+    return async () => undefined;
+  }
+
   async #startAgain(): Promise<void> {
-    const { haproxy, files, logger, metrics } = this.#parts;
+    const { haproxy, logger, metrics } = this.#parts;
     this.#parts.link.close();
     this.#burials.clear();
-    await files.save(this.#served, this.#catalog);
+    await this.#saveOrReadBack();
     const processes = await haproxy.start();
     metrics.haproxyStarts.inc();
     this.#exited = false;
     this.#worker = undefined;
     this.#mustInspect = true;
     logger.info({ event: 'haproxy-started', pid: processes.masterPid }, 'HAProxy serves again');
+  }
+
+  /** Has the file say what is to be served; where it cannot be written, what the file says is served at first. */
+  async #saveOrReadBack(): Promise<void> {
+    const { files } = this.#parts;
+    try {
+      await files.save(this.#served, this.#catalog);
+    } catch (error) {
+      const onDisk = isStorageFault(error) ? await files.readServed() : undefined;
+      if (onDisk === undefined) throw error;
+      this.#served = onDisk;
+      this.#touchAll();
+    }
   }
 
   #render(touched: Touched, { rendered, problems, conflicts }: RenderResult): void {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { replaceFile } from '../files/replace-file.ts';
+import { isStorageFault } from './storage.ts';
 
 /**
  * The name of the balancer that lives in this folder, of its own making: by it a balancer that was killed and comes back
@@ -9,6 +10,11 @@ export async function readOrMakeOwner(path: string, random: () => string): Promi
   const known = await readFile(path, 'utf8').catch(() => '');
   if (/^[A-Za-z0-9-]{1,64}$/.test(known)) return known;
   const owner = random();
-  await replaceFile(path, owner, { mode: 0o600 });
+  try {
+    await replaceFile(path, owner, { mode: 0o600 });
+  } catch (error) {
+    // On a disk that is full it is a name for this run.
+    if (!isStorageFault(error)) throw error;
+  }
   return owner;
 }

@@ -5,6 +5,7 @@ import { Fault } from '../model/fault.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
+import { isStorageFault } from './storage.ts';
 
 export type ReloadsParts = {
   readonly haproxy: Haproxy;
@@ -20,13 +21,19 @@ export type ReloadsParts = {
 /** What became of a reload. When it failed, which is a rejection, the old worker and the old files are in place. */
 export type Reloaded =
   | { readonly kind: 'reloaded'; readonly workerPid: number | undefined }
-  | { readonly kind: 'refused' };
+  | { readonly kind: 'refused' }
+  /** The disk does not take the configuration, and without it on disk there is no reload. It is tried again. */
+  | { readonly kind: 'postponed' };
+
+/** How soon a disk that was full is tried again, in ms. */
+const againAfterMs = 1000;
 
 /** Why a reload is needed, when it may begin, and how it is done: checked, written, loaded, and undone when it fails. */
 export class Reloads {
   readonly #parts: ReloadsParts;
   readonly #reasons = new Map<string, ReloadReason>();
   #refused: string | undefined;
+  #postponed: string | undefined;
   #next = 0;
 
   constructor(parts: ReloadsParts) {
@@ -45,6 +52,11 @@ export class Reloads {
   /** Why the newest configuration was refused; undefined when it serves, or was not tried yet. */
   get refused(): string | undefined {
     return this.#refused;
+  }
+
+  /** Why what waits for a reload has to wait, when it is not for its turn only. */
+  get obstacle(): string | undefined {
+    return this.#refused ?? this.#postponed;
   }
 
   /** In how many ms the next one may begin; undefined while none is needed, or would be refused again. */
@@ -66,6 +78,19 @@ export class Reloads {
 
   /** Rejects with a Fault when HAProxy did not load what its own check had accepted. */
   async perform(target: Rendered): Promise<Reloaded> {
+    try {
+      const result = await this.#attempt(target);
+      this.#postponed = undefined;
+      return result;
+    } catch (error) {
+      if (!isStorageFault(error)) throw error;
+      this.#postponed = error.toString();
+      this.#next = this.#parts.now() + Math.max(this.#parts.intervalMs, againAfterMs);
+      return { kind: 'postponed' };
+    }
+  }
+
+  async #attempt(target: Rendered): Promise<Reloaded> {
     const { haproxy, files, metrics, logger, now } = this.#parts;
     const reasons = [...this.#reasons.values()];
     const started = now();

@@ -26,6 +26,7 @@ import { openHaproxy } from './open-haproxy.ts';
 import { type OverrideStatus, Overriding } from './overriding.ts';
 import type { Unserved } from './rejections.ts';
 import { StateFiles } from './state-files.ts';
+import { Storage, type StorageStatus } from './storage.ts';
 import { watchTemplates } from './template-watch.ts';
 import { BalanceWindow } from './window.ts';
 
@@ -67,6 +68,8 @@ export type BalanceHealth = {
   readonly acknowledging: AcknowledgingStatus | undefined;
   readonly pendingReload: readonly string[];
   readonly refused: string | undefined;
+  /** What is not on disk as it should be. Empty when all is. */
+  readonly storage: StorageStatus;
   /** Services that lost many instances at once and are served as before. */
   readonly guarded: readonly HoldStatus[];
   /** What operators took out of service, or gave another weight. */
@@ -115,12 +118,12 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   ]);
   let haproxyVersion: string | undefined;
   const metrics = createBalanceMetrics(parts.metrics);
+  const storage = new Storage({ metrics, logger, now });
   const files = new StateFiles({
     layout,
     check: (file) => haproxy.check(file),
     templates,
-    metrics,
-    logger,
+    storage,
     wall: parts.wall,
   });
   await files.makeFolders();
@@ -244,6 +247,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       acknowledging: acknowledging?.status(),
       pendingReload: status.pending,
       refused: status.refused,
+      storage: storage.status(),
       guarded: guarding.status(),
       overrides: overriding.status(catalog),
       certificates: certificates?.status() ?? [],

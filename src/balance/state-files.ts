@@ -1,8 +1,7 @@
 import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
-import { replaceFile } from '../files/replace-file.ts';
+import { replaceFile, type StagedFile, stageFile } from '../files/replace-file.ts';
 import type { Checked } from '../haproxy/check.ts';
 import { parseConfig } from '../haproxy/config-file.ts';
 import { describe, Fault } from '../model/fault.ts';
@@ -11,7 +10,7 @@ import { formatRoutes } from '../render/routes.ts';
 import { originOf } from '../render/template.ts';
 import type { Layout } from './files.ts';
 import { saveLastKnown } from './last-known.ts';
-import type { BalanceMetrics } from './metrics.ts';
+import type { Storage, Stored } from './storage.ts';
 
 export type CheckedConfig =
   | { readonly ok: true; readonly config: string }
@@ -22,14 +21,14 @@ export type StateFilesOptions = {
   /** Asks HAProxy whether it would load this file. */
   readonly check: (file: string) => Promise<Checked>;
   readonly templates: Templates;
-  readonly metrics: BalanceMetrics;
-  readonly logger: Logger;
+  readonly storage: Storage;
   readonly wall: () => Date;
 };
 
 // The promise is that the file says what runs within 100 ms after the last change of a burst.
 const saveAfterMs = 40;
 const lastKnownEveryMs = 1000;
+const againAfterMs = 1000;
 // Own templates may hold passwords.
 const configMode = 0o640;
 
@@ -93,11 +92,16 @@ export class StateFiles {
     const { layout, check } = this.#options;
     const config = this.#format(rendered);
     // The configuration names the map, which has to be there to be loaded.
-    if (this.#writtenRoutes === '') await writeFile(layout.routesMap, '', { flag: 'a', mode: configMode });
-    await replaceFile(layout.candidate, config, { mode: configMode });
+    await this.#storing('configuration', async () => {
+      if (this.#writtenRoutes === '') await touch(layout.routesMap);
+      await replaceFile(layout.candidate, config, { mode: configMode });
+    });
     const checked = await check(layout.candidate);
+    // It is as large as the one that it is to become.
+    await unlink(layout.candidate).catch(() => undefined);
     if (checked.ok) return { ok: true, config };
-    await replaceFile(layout.refused, config, { mode: configMode });
+    // For people only; a disk that is full does not make it any better.
+    await replaceFile(layout.refused, config, { mode: configMode }).catch(() => undefined);
     const first = checked.problems.find(({ line }) => line !== undefined) ?? checked.problems[0];
     const text = first?.line === undefined ? undefined : config.split('\n')[first.line - 1];
     const origin = text === undefined ? undefined : originOf(text, Object.values(this.#templates));
@@ -111,7 +115,7 @@ export class StateFiles {
     await this.#pauseSaving();
     const { layout } = this.#options;
     const before = { config: this.#writtenConfig, routes: this.#writtenRoutes };
-    await writeFile(reloadingMark(layout), '');
+    await this.#storing('configuration', () => touch(reloadingMark(layout)));
     await this.#write(config, formatRoutes(rendered.routes));
     return async () => {
       if (before.config !== '') await this.#write(before.config, before.routes);
@@ -156,7 +160,7 @@ export class StateFiles {
     await this.#pauseSaving();
     clearTimeout(this.#catalogTimer);
     const wanted = this.#wanted ?? this.#latest;
-    if (wanted !== undefined) await this.save(wanted.served, wanted.catalog).catch((error) => this.#failed(error));
+    if (wanted !== undefined) await this.save(wanted.served, wanted.catalog).catch(() => undefined);
   }
 
   async #pauseSaving(): Promise<void> {
@@ -173,12 +177,11 @@ export class StateFiles {
     this.#writing = this.#writing
       .then(() => this.#write(this.#format(wanted.served), formatRoutes(wanted.served.routes)))
       .then(
-        () => this.#options.metrics.storageFailed.set(0),
-        (error: unknown) => {
-          this.#failed(error);
+        () => undefined,
+        () => {
           // A full disk may have room again later; serving does not wait for it.
           this.#wanted ??= wanted;
-          this.#timer ??= setTimeout(() => this.#flush(), lastKnownEveryMs);
+          this.#timer ??= setTimeout(() => this.#flush(), againAfterMs);
         },
       );
   }
@@ -187,30 +190,63 @@ export class StateFiles {
     this.#catalogTimer = undefined;
     const latest = this.#latest;
     if (latest === undefined) return;
-    this.#writing = this.#writing.then(() => this.#saveCatalog(latest.catalog)).catch((error) => this.#failed(error));
+    this.#writing = this.#writing
+      .then(() => this.#saveCatalog(latest.catalog))
+      .catch(() => {
+        this.#catalogTimer ??= setTimeout(() => this.#flushCatalog(), againAfterMs);
+      });
   }
 
-  #failed(error: unknown): void {
-    this.#options.metrics.storageFailed.set(1);
-    this.#options.logger.error({ event: 'not-saved', reason: describe(error) }, 'the state is not on disk');
+  /** Has it known when something cannot be written. Rejects all the same. */
+  async #storing<T>(what: Stored, write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
+    } catch (error) {
+      this.#options.storage.failed(what, error);
+      throw error;
+    }
   }
 
   async #write(config: string, routes: string): Promise<void> {
-    const { layout } = this.#options;
-    if (routes !== this.#writtenRoutes) {
-      await replaceFile(layout.routesMap, routes, { mode: configMode });
-      this.#writtenRoutes = routes;
-    }
-    if (config !== this.#writtenConfig) {
-      await replaceFile(layout.config, config, { mode: configMode });
-      this.#writtenConfig = config;
-    }
+    const { layout, storage } = this.#options;
+    await this.#storing('configuration', async () => {
+      const staged: { readonly file: StagedFile; readonly done: () => void }[] = [];
+      try {
+        if (routes !== this.#writtenRoutes) {
+          const file = await stageFile(layout.routesMap, routes, {}, configMode);
+          staged.push({ file, done: () => (this.#writtenRoutes = routes) });
+        }
+        if (config !== this.#writtenConfig) {
+          const file = await stageFile(layout.config, config, {}, configMode);
+          staged.push({ file, done: () => (this.#writtenConfig = config) });
+        }
+        // Only when there is room for both is either replaced: a map of other backends than the configuration has is none.
+        for (const { file, done } of staged) {
+          await file.commit();
+          done();
+        }
+      } finally {
+        await Promise.all(staged.map(({ file }) => file.discard()));
+      }
+    });
+    storage.worked('configuration');
   }
 
   async #saveCatalog(catalog: Catalog): Promise<void> {
     if (catalog === this.#savedCatalog) return;
-    await saveLastKnown(this.#options.layout.lastKnown, catalog, this.#options.wall());
+    const { layout, wall, storage } = this.#options;
+    await this.#storing('catalog', () => saveLastKnown(layout.lastKnown, catalog, wall()));
+    storage.worked('catalog');
     this.#savedCatalog = catalog;
+  }
+}
+
+/** Makes an empty file where there is none. Rejects with Fault `storage`. */
+async function touch(path: string): Promise<void> {
+  try {
+    await writeFile(path, '', { flag: 'a', mode: configMode });
+  } catch (cause) {
+    throw new Fault('storage', `it cannot be made: ${describe(cause)}`, { where: path, cause });
   }
 }
 

@@ -9,6 +9,7 @@ import { Guarding } from '../../src/balance/guarding.ts';
 import { createBalanceMetrics } from '../../src/balance/metrics.ts';
 import { Overriding } from '../../src/balance/overriding.ts';
 import { StateFiles } from '../../src/balance/state-files.ts';
+import { Storage } from '../../src/balance/storage.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
 import { ManagedHaproxy } from '../../src/haproxy/managed-haproxy.ts';
 import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
@@ -56,8 +57,7 @@ export async function startBalancer(
     layout,
     check: (file) => haproxy.check(file),
     templates,
-    metrics,
-    logger,
+    storage: new Storage({ metrics, logger, now: () => performance.now() }),
     wall: () => new Date(),
   });
   await files.makeFolders();
