@@ -1,0 +1,154 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { execa } from 'execa';
+import { until } from '../support/until.ts';
+
+const root = join(import.meta.dirname, '../..');
+const script = join(root, 'scripts/container-images');
+const store = process.env['POINTSMAN_CONTAINERS'] ?? '/var/cache/pointsman-containers';
+
+/**
+ * Why containers cannot run on this machine; undefined when they can, and then whatever fails is a failure. Only what is
+ * missing counts as a reason, nothing that was tried with it.
+ */
+export function whyNoContainers(): string | undefined {
+  if (process.getuid?.() !== 0) return 'it takes root';
+  for (const command of ['podman', 'podman-compose', 'crun', 'nsenter', 'ip', 'flock']) {
+    if (spawnSync('sh', ['-c', `command -v ${command}`]).status !== 0) return `there is no ${command}`;
+  }
+  const namespaces = spawnSync('unshare', ['-m', '-n', '--propagation', 'private', 'true'], { encoding: 'utf8' });
+  if (namespaces.status !== 0) return `no namespaces can be made: ${namespaces.stderr.trim()}`;
+  const images = spawnSync(script, { encoding: 'utf8' });
+  return images.status === 0 ? undefined : `the base images cannot be made: ${images.stderr.trim().slice(-500)}`;
+}
+
+// What a container may use of this machine is not limited here: crun cannot with the cgroups of some of our machines.
+const runFlags = ['--cgroups=disabled', '--ulimit=nofile=4096:4096', '--ulimit=nproc=4096:4096'];
+
+/** For whatever containers take; podman itself answers in a tenth of a second. */
+export const patience = { deadlineMs: 60_000, everyMs: 200 };
+
+export type World = Awaited<ReturnType<typeof openWorld>>;
+
+/**
+ * A network and mount namespace with podman in it: what happens there reaches nobody else, and goes with it. One at a time
+ * on a machine, for the images are kept between runs.
+ */
+export async function openWorld() {
+  const folder = await mkdtemp(join(tmpdir(), 'pm-containers-'));
+  const { stdout: podman } = await execa(script);
+  const bin = join(folder, 'bin');
+  await mkdir(bin);
+  // podman-compose calls `podman`.
+  await writeFile(join(bin, 'podman'), `#!/bin/sh\nexec ${podman.replace(/^podman /, '/usr/bin/podman ')} "$@"\n`);
+  await chmod(join(bin, 'podman'), 0o755);
+  const holder = await holdNamespace(folder);
+  const env = {
+    PATH: `${bin}:${process.env['PATH']}:/usr/sbin:/sbin`,
+    BUILDAH_ISOLATION: 'chroot',
+    BUILDAH_FORMAT: 'docker',
+    BASE: 'localhost/pointsman-base:trixie',
+    ETCD_BASE: 'localhost/etcd-base:trixie',
+  };
+  // A mount namespace is entered at its root.
+  const enter = ['-t', String(holder.pid), '-m', '-n', '--', 'env', '-C', join(root, 'docker')];
+
+  const world = {
+    /** Runs a command in the namespace and gives what it printed. */
+    async run(command: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<string> {
+      const options = {
+        env: { ...env, ...more },
+        stdin: 'ignore',
+        timeout: 240_000,
+      } as const;
+      return (await execa('nsenter', [...enter, ...command], options)).stdout;
+    },
+    podman: (...args: readonly string[]): Promise<string> => world.run(['podman', ...args]),
+    /** Starts a container as every example here does: without root, capabilities or anything to write to. */
+    start: (...args: readonly string[]): Promise<string> =>
+      world.run([
+        ...['podman', 'run', '--detach', ...runFlags, '--read-only', '--cap-drop=ALL'],
+        ...['--security-opt=no-new-privileges', ...args],
+      ]),
+    compose: (args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<string> =>
+      world.run(['podman-compose', `--podman-run-args=${runFlags.join(' ')}`, '-f', 'compose.yaml', ...args], more),
+    /** Builds both images as a user does. */
+    async buildImages(): Promise<void> {
+      await execa(join(root, 'docker/build'), ['--base', env.BASE], {
+        env: { ...env, ENGINE: podman },
+        timeout: 240_000,
+      });
+    },
+    /** Starts requests to these ports. */
+    load(...ports: readonly number[]) {
+      const run = execa('nsenter', [
+        ...enter,
+        process.execPath,
+        join(import.meta.dirname, 'load.mjs'),
+        ...ports.map(String),
+      ]);
+      const seen: string[] = [];
+      createInterface({ input: run.stdout }).on('line', (line) => seen.push(line));
+      return {
+        /** Waits until each of these answers was given. */
+        sees: (...answers: readonly string[]) =>
+          until(`${answers.join(', ')} answer`, () => answers.every((answer) => seen.includes(answer)), patience),
+        async end() {
+          run.stdin.end();
+          await run;
+          return JSON.parse(seen.at(-1) ?? '') as {
+            readonly requests: number;
+            readonly failed: number;
+            readonly failures: readonly string[];
+          };
+        },
+      };
+    },
+    /** A request from within the namespace. */
+    ask: async (url: string, host = 'web'): Promise<string> =>
+      (await world.run(['curl', '-sS', '--fail', '--max-time', '5', '-H', `Host: ${host}`, url])).trim(),
+    async close(): Promise<void> {
+      await clean(world.podman);
+      await world.podman('image', 'prune', '--force');
+      holder.stdin?.end();
+      await new Promise((resolve) => holder.once('close', resolve));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+  // What a run left behind that was killed.
+  await clean(world.podman);
+  return world;
+}
+
+async function clean(podman: (...args: readonly string[]) => Promise<string>): Promise<void> {
+  await podman('rm', '--all', '--force', '--time', '0');
+  await podman('volume', 'prune', '--force');
+  await podman('network', 'prune', '--force');
+}
+
+/** A process in namespaces of its own, for as long as its standard input is open. */
+async function holdNamespace(folder: string): Promise<ChildProcess> {
+  const inside = [
+    'ip link set lo up',
+    // crun refuses a mixture of both versions of cgroups.
+    'umount /sys/fs/cgroup/unified 2>/dev/null',
+    // netavark's DNS is known by a file here, and would be taken for one of ours in another namespace.
+    'mkdir -p /run/containers && mount -t tmpfs tmpfs /run/containers',
+    'echo ready',
+    'exec cat',
+  ].join('; ');
+  const unshare = ['unshare', '-m', '-n', '--propagation', 'private', 'sh', '-c', inside];
+  // flock passes on what it is killed by; --no-fork makes its pid that of unshare and its shell.
+  const child = spawn('flock', ['--no-fork', join(store, 'in-use'), ...unshare], {
+    cwd: folder,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.stdout?.once('data', () => resolve());
+    child.once('close', (code) => reject(new Error(`the namespace ended with ${code}`)));
+  });
+  return child;
+}
