@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as esbuild from 'esbuild';
-import { writeReleaseFiles } from './release-files.mjs';
+import { makeReleaseFiles, releaseFiles } from './release-files.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
@@ -46,22 +46,38 @@ export async function build({ clean = false } = {}) {
   const outputFiles = [...page.outputFiles, ...main.outputFiles];
   const entry = join(dist, 'pointsman.js');
   for (const file of outputFiles.toSorted((a, b) => Number(a.path === entry) - Number(b.path === entry))) {
-    await mkdir(dirname(file.path), { recursive: true });
-    const staged = `${file.path}.${process.pid}`;
-    await writeFile(staged, file.contents);
-    await rename(staged, file.path);
+    await put(file.path, file.contents);
   }
-  if (clean) {
-    const current = new Set(outputFiles.map((file) => file.path));
-    for (const found of await readdir(dist, { recursive: true, withFileTypes: true })) {
-      const path = join(found.parentPath, found.name);
-      if (found.isFile() && !current.has(path)) await rm(path, { force: true });
-    }
-  }
+  if (clean)
+    await removeOthers([...outputFiles.map((file) => file.path), ...releaseFiles.map((name) => join(dist, name))]);
   return {
     inputs: [...Object.keys(page.metafile.inputs), ...Object.keys(main.metafile.inputs)],
     outputs: outputFiles.map((file) => ({ path: file.path, bytes: file.contents.byteLength })),
   };
+}
+
+const staging = /\.[0-9]+\.tmp$/;
+
+/**
+ * @param {string} path
+ * @param {string | Uint8Array} contents
+ */
+async function put(path, contents) {
+  await mkdir(dirname(path), { recursive: true });
+  const staged = `${path}.${process.pid}.tmp`;
+  await writeFile(staged, contents);
+  await rename(staged, path);
+}
+
+/**
+ * Removes what an earlier build left in dist/, but not what another one is just putting there.
+ * @param {readonly string[]} current
+ */
+async function removeOthers(current) {
+  for (const found of await readdir(dist, { recursive: true, withFileTypes: true })) {
+    const path = join(found.parentPath, found.name);
+    if (found.isFile() && !current.includes(path) && !staging.test(path)) await rm(path, { force: true });
+  }
 }
 
 /** The page of the admin port, in dist/page/: one script, one style, and the document that names them. */
@@ -124,7 +140,9 @@ function etcdProtos() {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const quiet = process.argv.includes('--quiet');
   const { inputs, outputs } = await build({ clean: true });
-  if (!quiet) await writeReleaseFiles({ root, dist, inputs });
+  if (!quiet) {
+    for (const [name, text] of await makeReleaseFiles({ root, inputs })) await put(join(dist, name), text);
+  }
   for (const { path, bytes } of outputs) {
     if (bytes > 0 && !quiet)
       console.log(`${(bytes / 1024).toFixed(0).padStart(6)} KB  ${basename(dirname(path))}/${basename(path)}`);

@@ -1,18 +1,25 @@
 // What a release has beside the bundle, all in dist/: the licences of what was bundled, a bill of materials (CycloneDX) and
 // the manual page. The same sources give the same bytes.
 import { spawnSync } from 'node:child_process';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+const [noticesFile, billFile, manualFile] = ['THIRD-PARTY-NOTICES.txt', 'sbom.cdx.json', 'pointsman.1'];
+export const releaseFiles = [noticesFile, billFile, manualFile];
+
 /**
- * @param {{ root: string, dist: string, inputs: readonly string[] }} build `inputs`: the files that went into the bundle
+ * Their names and what they say. The bundle has to be in its place.
+ * @param {{ root: string, inputs: readonly string[] }} build `inputs`: the files that went into the bundle
+ * @returns {Promise<readonly (readonly [string, string])[]>}
  */
-export async function writeReleaseFiles({ root, dist, inputs }) {
+export async function makeReleaseFiles({ root, inputs }) {
   const folders = [...new Set(inputs.flatMap((path) => packageFolderOf(path) ?? []))].sort();
   const bundled = await Promise.all(folders.map((folder) => readPackage(join(root, folder))));
-  await writeFile(join(dist, 'THIRD-PARTY-NOTICES.txt'), notices(bundled));
-  await writeFile(join(dist, 'sbom.cdx.json'), `${JSON.stringify(billOfMaterials(root, bundled), undefined, 2)}\n`);
-  await writeFile(join(dist, 'pointsman.1'), run(root, process.execPath, ['bin/pointsman', 'man']));
+  return [
+    [noticesFile, notices(bundled)],
+    [billFile, `${JSON.stringify(billOfMaterials(root, bundled), undefined, 2)}\n`],
+    [manualFile, run(root, 'bin/pointsman', ['man'])],
+  ];
 }
 
 /** `node_modules/a/node_modules/@b/c` of `node_modules/a/node_modules/@b/c/lib/index.js`. */
