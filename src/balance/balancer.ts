@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, endOverrides, type Folded, foldEvent } from '../catalog/catalog.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
+import { withSiblings } from '../catalog/split.ts';
 import type { Refusal } from '../fleet/acknowledgement.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { afterStep, describeReason, type Graveyard, planChanges } from '../haproxy/plan.ts';
@@ -319,9 +320,9 @@ export class Balancer {
   async #round(): Promise<void> {
     const { frame, observer, now } = this.#parts;
     const began = now();
-    const touched = this.#touched.take();
     const given = this.#catalog;
     const catalog = this.#parts.guarding.served(given);
+    const touched = withSiblings(this.#touched.take(), catalog);
     const result = this.#mustRenderAll
       ? renderAll(this.#templates, frame, this.#desired, catalog)
       : renderTouched(this.#templates, frame, this.#desired, catalog, touched);

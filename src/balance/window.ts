@@ -1,5 +1,6 @@
 import type { Catalog, Service } from '../catalog/catalog.ts';
 import { overrideOf } from '../catalog/overrides.ts';
+import { withSplit } from '../catalog/split.ts';
 import { foldFleet, nothingHeard } from '../fleet/fleet-view.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { ServerTraffic, Traffic } from '../haproxy/stat.ts';
@@ -100,15 +101,16 @@ export class BalanceWindow {
     const { catalog, held } = this.#catalogs();
     const routes = this.#routes();
     return [...held.services.values()]
-      .map((service) => viewOf(service, catalog, routes.get(service.name) ?? [], traffic?.get(service.name)))
+      .map((service) => viewOf(withSplit(service), catalog, routes.get(service.name) ?? [], traffic?.get(service.name)))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** One service with its instances, by id; undefined when there is none of this name. */
   async service(name: ServiceName): Promise<ServiceDetail | undefined> {
     const { catalog, held } = this.#catalogs();
-    const service = held.services.get(name);
-    if (service === undefined) return undefined;
+    const found = held.services.get(name);
+    if (found === undefined) return undefined;
+    const service = withSplit(found);
     const [backends, servers] = await Promise.all([
       this.#orNothing((link) => link.backendTraffic()),
       this.#orNothing((link) => link.serverTraffic(name)),
@@ -138,7 +140,8 @@ export class BalanceWindow {
     const entry = catalog.accepted.get(key);
     const rejection = rejections.of(catalog, key);
     const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
-    const found = guarding.served(catalog).services.get(service);
+    const whole = guarding.served(catalog).services.get(service);
+    const found = whole && withSplit(whole);
     return explain({
       service,
       id,

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { parseRecord } from './json.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 import { type Access, accessField } from './policy/access.ts';
-import { type Balance, balanceField, defaultBalance, isHashed } from './policy/balance.ts';
+import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } from './policy/balance.ts';
 import { checkField, defaultCheck, type HealthCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
 import { describeIssue, duration, whole } from './policy/field.ts';
@@ -11,6 +11,7 @@ import { type Headers, headersField, unchangedHeaders } from './policy/headers.t
 import { type RateLimit, rateLimitField } from './policy/rate-limit.ts';
 import { type Retries, retriesField } from './policy/retries.ts';
 import { defaultRoute, type Route, readRoutes, routeFields } from './policy/routes.ts';
+import { type Split, splitField } from './policy/split.ts';
 import { type Sticky, stickyField } from './policy/sticky.ts';
 import { noTimeouts, type Timeouts, timeoutsField } from './policy/timeouts.ts';
 import { type Tls, tlsField } from './policy/tls.ts';
@@ -30,6 +31,8 @@ export type Policy = {
   readonly timeouts: Timeouts;
   readonly retries: Retries | undefined;
   readonly balance: Balance;
+  /** Which share of the requests each version gets; undefined where their instances' weights decide. */
+  readonly split: Split | undefined;
   readonly sticky: Sticky | undefined;
   readonly check: HealthCheck;
   /** How long a server that came up takes to get its full share, in ms. */
@@ -62,6 +65,7 @@ export const defaultPolicy: Policy = {
   timeouts: noTimeouts,
   retries: undefined,
   balance: defaultBalance,
+  split: undefined,
   sticky: undefined,
   check: defaultCheck,
   slowStartMs: undefined,
@@ -86,6 +90,7 @@ const schema = v.strictObject({
   timeouts: v.optional(timeoutsField),
   retries: v.optional(retriesField),
   balance: v.optional(balanceField),
+  split: v.optional(splitField),
   sticky: v.optional(stickyField),
   check: v.optional(checkField),
   slowStart: v.optional(duration),
@@ -130,6 +135,11 @@ export function parsePolicy(value: string): Parsed<Policy> {
   if (alien !== undefined) return refused(`${alien}: only an http service has it`);
   if (mode === 'tcp' && given.retries?.on.length) return refused('retries.on: only an http service has it');
   if (mode === 'tcp' && needsHttp(given.balance)) return refused('balance: a tcp service has no paths or headers');
+  if (given.split !== undefined && given.balance !== undefined && !keepsShares(given.balance)) {
+    return refused(
+      `balance: with a split it is roundrobin or random, because ${given.balance.kind} does not go by weight`,
+    );
+  }
   const routes = readRoutes(given);
   if (!routes.ok) return routes;
   return accepted({
@@ -143,7 +153,8 @@ export function parsePolicy(value: string): Parsed<Policy> {
     compression: given.compression,
     timeouts: given.timeouts ?? defaultPolicy.timeouts,
     retries: given.retries,
-    balance: given.balance ?? defaultPolicy.balance,
+    balance: given.balance ?? (given.split === undefined ? defaultPolicy.balance : { kind: 'roundrobin' }),
+    split: given.split,
     sticky: given.sticky,
     check: given.check ?? defaultPolicy.check,
     slowStartMs: given.slowStart,

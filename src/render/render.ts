@@ -1,5 +1,6 @@
 import { Map as PersistentMap } from 'immutable';
 import type { Catalog, Service } from '../catalog/catalog.ts';
+import { withSplit } from '../catalog/split.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
@@ -96,7 +97,8 @@ export function renderTouched(
   const renderPolicy = policyRenderer(templates.policy, settings);
   let whole = all;
   for (const [name, mark] of touched) {
-    const service = catalog.services.get(name);
+    const found = catalog.services.get(name);
+    const service = found && withSplit(found);
     whole ||= mark.whole;
     if (service === undefined) {
       backends.delete(name);

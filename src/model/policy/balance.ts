@@ -37,3 +37,8 @@ export const balanceField = v.lazy((given): typeof byName | typeof byHeader =>
 export function isHashed({ kind }: Balance): boolean {
   return kind === 'header' || byHash.some((hash) => hash === kind);
 }
+
+/** Whether requests fall to servers in proportion to their weights. */
+export function keepsShares({ kind }: Balance): boolean {
+  return kind === 'roundrobin' || kind === 'random';
+}
