@@ -19,6 +19,7 @@ import { registerCommand } from '../settings/register.ts';
 import { releaseCommand } from '../settings/release.ts';
 import { rolesCommand } from '../settings/roles.ts';
 import { eventsCommand, explainCommand, statusCommand } from '../settings/see.ts';
+import { shiftCommand } from '../settings/shift.ts';
 import { waitCommand } from '../settings/wait.ts';
 import { done } from './exit-code.ts';
 import type { CommandModule, Invocation } from './invocation.ts';
@@ -33,6 +34,7 @@ const entries: readonly Entry[] = [
   { declaration: statusCommand, load: () => import('./status.ts') },
   { declaration: explainCommand, load: () => import('./explain.ts') },
   { declaration: eventsCommand, load: () => import('./events.ts') },
+  { declaration: shiftCommand, load: () => import('./shift.ts') },
   { declaration: waitCommand, load: () => import('./wait.ts') },
   { declaration: drainCommand, load: async () => (await import('./override.ts')).drain },
   { declaration: undrainCommand, load: async () => (await import('./clear.ts')).undrain },

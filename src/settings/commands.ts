@@ -15,6 +15,7 @@ import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
 import { rolesCommand } from './roles.ts';
 import { eventsCommand, explainCommand, statusCommand } from './see.ts';
+import { shiftCommand } from './shift.ts';
 import { waitCommand } from './wait.ts';
 
 /** Every command that takes settings. */
@@ -25,6 +26,7 @@ export const commands: readonly AnyCommand[] = [
   explainCommand,
   eventsCommand,
   waitCommand,
+  shiftCommand,
   drainCommand,
   undrainCommand,
   maintenanceCommand,

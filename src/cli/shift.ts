@@ -1,0 +1,187 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import pc from 'picocolors';
+import { formatDuration } from '../model/duration.ts';
+import { describe, Fault } from '../model/fault.ts';
+import { parseRecord } from '../model/json.ts';
+import { parseServiceName, type ServiceName } from '../model/name.ts';
+import { otherVersions } from '../model/policy/split.ts';
+import { parsePolicy } from '../model/policy.ts';
+import type { Registry } from '../registry/registry.ts';
+import { type ShiftSettings, shiftCommand } from '../settings/shift.ts';
+import { findBalancers } from './balancers.ts';
+import { between, countVersion } from './error-share.ts';
+import { done, failed } from './exit-code.ts';
+import { type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { readServices } from './read-service.ts';
+import { abortOnSignal } from './signals.ts';
+import { startSpinner } from './spinner.ts';
+
+const lookMs = 1000;
+// One failure of three requests is a third, and says little.
+const leastRequests = 20;
+
+/** A step that came to its end, or why it did not. */
+type StepEnd =
+  | { readonly kind: 'held'; readonly requests: number; readonly failed: number }
+  | { readonly kind: 'errors'; readonly requests: number; readonly failed: number }
+  | { readonly kind: 'blind'; readonly reason: string }
+  | { readonly kind: 'stopped' };
+
+/** `pointsman shift SERVICE --to VERSION`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { shift, ...settings } = await settle(shiftCommand, invocation);
+  const service = parseServiceName(invocation.operands[0] ?? '');
+  if (!service.ok) throw new Fault('usage', service.reason);
+  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const { signal, dispose } = abortOnSignal();
+  try {
+    return await shiftService(registry, service.value, shift, signal);
+  } finally {
+    dispose();
+    await registry.close();
+  }
+}
+
+async function shiftService(
+  registry: Registry,
+  service: ServiceName,
+  settings: ShiftSettings,
+  signal: AbortSignal,
+): Promise<number> {
+  const { to, weights, everyMs, abortIfErrors } = settings;
+  const key = `services/${service}`;
+  const before = await policyText(registry, key);
+  const instances = (await readServices(registry, [service], Date.now())).services.get(service)?.instances;
+  const there = instances?.count(({ version }) => version === to) ?? 0;
+  if (there === 0) {
+    const versions = [...new Set([...(instances?.values() ?? [])].map(({ version }) => version ?? '(none)'))].join(
+      ', ',
+    );
+    throw new Fault('usage', `no instance of ${service} has the version ${to}`, {
+      where: '--to',
+      hint: versions === '' ? 'none is registered at all' : `there are ${versions}`,
+    });
+  }
+  const watched = abortIfErrors === undefined ? [] : await adminPorts(registry, settings);
+  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const say = (event: string, text: string, fields: object) =>
+    process.stdout.write(settings.json ? `${JSON.stringify({ event, service, to, ...fields })}\n` : `${text}\n`);
+
+  for (const [at, percent] of weights.entries()) {
+    await registry.write(key, withSplit(before, to, percent));
+    say('step', `${service}: ${colors.bold(`${percent}%`)} to ${to}`, { percent });
+    const last = at === weights.length - 1;
+    // The last step is watched only where something could still be taken back.
+    if (last && watched.length === 0) break;
+    const end = await watch(watched, service, settings, everyMs, signal);
+    switch (end.kind) {
+      case 'held':
+        if (watched.length > 0) {
+          say('held', colors.green(`  ${end.failed} of ${end.requests} requests failed`), {
+            percent,
+            requests: end.requests,
+            failed: end.failed,
+          });
+        }
+        continue;
+      case 'errors': {
+        await restore(registry, key, before);
+        const share = `${((end.failed / end.requests) * 100).toFixed(1)}%`;
+        say(
+          'aborted',
+          colors.red(`  ${end.failed} of ${end.requests} requests failed (${share}): back to the split before`),
+          { percent, requests: end.requests, failed: end.failed },
+        );
+        return failed;
+      }
+      case 'blind':
+        await restore(registry, key, before);
+        say('aborted', colors.red(`  a balancer does not tell (${end.reason}): back to the split before`), {
+          percent,
+          reason: end.reason,
+        });
+        return failed;
+      case 'stopped':
+        await restore(registry, key, before);
+        say('stopped', colors.yellow('  stopped: back to the split before'), { percent });
+        return failed;
+    }
+  }
+  say('done', colors.green(`${service}: ${weights.at(-1)}% to ${to}; done`), { percent: weights.at(-1) });
+  return done;
+}
+
+/** Watches one step: to its end, or until too much fails. */
+async function watch(
+  balancers: readonly string[],
+  service: ServiceName,
+  { to, abortIfErrors }: ShiftSettings,
+  ms: number,
+  signal: AbortSignal,
+): Promise<StepEnd> {
+  const ends = performance.now() + ms;
+  const spinner = startSpinner(process.stderr);
+  let seen = { requests: 0, failed: 0 };
+  try {
+    const before = await countVersion(balancers, service, to);
+    while (performance.now() < ends) {
+      await pause(Math.min(lookMs, Math.max(1, ends - performance.now())), undefined, { signal }).catch(
+        () => undefined,
+      );
+      if (signal.aborted) return { kind: 'stopped' };
+      seen = between(before, await countVersion(balancers, service, to));
+      spinner.say(
+        `${formatDuration(Math.max(0, ends - performance.now()))} left, ${seen.failed} of ${seen.requests} requests failed`,
+      );
+      const { requests, failed: bad } = seen;
+      if (abortIfErrors !== undefined && requests >= leastRequests && bad / requests > abortIfErrors) {
+        return { kind: 'errors', ...seen };
+      }
+    }
+    return { kind: 'held', ...seen };
+  } catch (error) {
+    return { kind: 'blind', reason: describe(error) };
+  } finally {
+    spinner.stop();
+  }
+}
+
+/** Where each balancer can be asked. Rejects when one cannot be: its errors would not count. */
+async function adminPorts(registry: Registry, { admin }: ShiftSettings): Promise<readonly string[]> {
+  const { entries } = await registry.read('balancers/');
+  const balancers = await findBalancers(entries, admin);
+  if (balancers.length === 0) {
+    throw new Fault('deadline', 'no balancer is known whose errors could be watched', { where: '--abort-if-errors' });
+  }
+  return balancers.map(({ id, admin: port }) => {
+    if ('at' in port) return port.at;
+    const hint = 'let it listen where this machine reaches it (balance --admin), or leave --abort-if-errors out';
+    throw new Fault('deadline', `${id} cannot be asked for its errors: ${port.reason}`, {
+      where: '--abort-if-errors',
+      hint,
+    });
+  });
+}
+
+async function policyText(registry: Registry, key: string): Promise<string | undefined> {
+  const { entries } = await registry.read(key);
+  return entries.find((entry) => entry.key === key)?.value;
+}
+
+/** The policy as it was, but for its split. Throws Fault `usage` when it cannot have one. */
+function withSplit(policy: string | undefined, to: string, percent: number): string {
+  const record = parseRecord(policy ?? '{}');
+  if (!record.ok) throw new Fault('usage', `the policy cannot be read: ${record.reason}`);
+  const split = percent === 100 ? { [to]: 100 } : { [to]: percent, [otherVersions]: 100 - percent };
+  const text = JSON.stringify({ ...Object.fromEntries(record.value), split });
+  const parsed = parsePolicy(text);
+  if (!parsed.ok) throw new Fault('usage', `the policy with a split is not one: ${parsed.reason}`);
+  return text;
+}
+
+async function restore(registry: Registry, key: string, before: string | undefined): Promise<void> {
+  if (before === undefined) await registry.remove(key);
+  else await registry.write(key, before);
+}
