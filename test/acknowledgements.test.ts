@@ -63,19 +63,19 @@ describe('a balancer', () => {
     expect(heard.changes.length - before).toBe(2);
   });
 
-  test('whose HAProxy refuses the configuration acknowledges the rest, and names what it does not serve', async () => {
+  test('whose HAProxy refuses a service acknowledges the rest, and names what it does not serve', async () => {
     const { dir, registry, location, balancerNamed, acknowledged } = await startBalancers('etcd');
     const app = await startNamedApp('a');
     await registry.write('instances/web/a', instance(app.address));
     const folder = join(dir, 'templates');
     await mkdir(folder);
+    const shipped = await readFile(join(import.meta.dirname, '../templates/policy.mustache'), 'utf8');
+    const own = `${shipped.trimEnd()}\n{{#httpCheck}}\n    frobnicate\n{{/httpCheck}}\n\n`;
+    await writeFile(join(folder, 'policy.mustache'), own);
     const balancer = await balancerNamed('lb-1', '--haproxy-templates', folder);
     await until('it is served', async () => (await balancer.ask('web')).status === 200);
-    const shipped = join(import.meta.dirname, '../templates/backend.mustache');
-    const broken = (await readFile(shipped, 'utf8')).replace('{{{servers}}}', 'frobnicate\n    {{{servers}}}');
-    await writeFile(join(folder, 'backend.mustache'), broken);
-    await balancer.process.logged('config-refused');
 
+    await registry.write('services/two', JSON.stringify({ check: { kind: 'http' } }));
     const revision = await registry.write('instances/two/b', instance(app.address));
     const said = await acknowledged('lb-1', `revision ${revision}`, (one) => one.revision >= revision);
     expect(said.refusals).toContainEqual({ key: 'instances/two/*', reason: expect.stringContaining('frobnicate') });

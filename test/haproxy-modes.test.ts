@@ -209,7 +209,7 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
     await scenario.serves('web', ['a']);
     await writeFile(blocked, '');
     await scenario.writeByHand('instances/api/b', b);
-    const failed = await balancer.logged('round-failed');
+    const failed = await balancer.logged('reload-failed');
     expect(failed.msg).toContain('it ended with 4: Access denied');
     expect(await config(scenario)).not.toContain('backend api');
     await unlink(blocked);

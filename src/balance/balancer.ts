@@ -31,9 +31,11 @@ import type { Guarding } from './guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Overriding } from './overriding.ts';
 import { Progress } from './progress.ts';
+import type { Asked } from './quarantine.ts';
+import type { QuarantineStatus, Quarantining, Suspicion } from './quarantining.ts';
 import { Rejections, type Unserved } from './rejections.ts';
 import { Reloads } from './reloads.ts';
-import type { StateFiles } from './state-files.ts';
+import type { CheckedConfig, StateFiles } from './state-files.ts';
 import { isStorageFault } from './storage.ts';
 import { Timers } from './timers.ts';
 import { unserved } from './unserved.ts';
@@ -44,6 +46,7 @@ export type BalancerParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly files: StateFiles;
+  readonly quarantining: Quarantining;
   readonly guarding: Guarding;
   readonly overriding: Overriding;
   readonly metrics: BalanceMetrics;
@@ -80,8 +83,10 @@ export type BalancerStatus = {
   readonly lingering: Graveyard;
   /** Why a reload waits, one clause each; empty when all is applied. */
   readonly pending: readonly string[];
-  /** The newest configuration was refused for this reason, and an older one serves. */
+  /** The newest frame or template was refused for this reason, and an older one serves. */
   readonly refused: string | undefined;
+  /** What HAProxy refuses alone, so that everything else is served as asked. */
+  readonly quarantined: readonly QuarantineStatus[];
 };
 
 // A reload or a restart can change what runs behind our back: cheap to ask often who the worker is, dearer to read all.
@@ -121,6 +126,10 @@ export class Balancer {
   #mustBury = false;
   #running: Promise<void> | undefined;
   #retryMs = retryMs.first;
+  #preloaded: Catalog = emptyCatalog;
+  /** Looks for those for whom a configuration was refused; rounds go on meanwhile. */
+  #isolating: Promise<void> | undefined;
+  #mustProbe = false;
   readonly #timers: Timers;
 
   constructor(parts: BalancerParts) {
@@ -150,7 +159,8 @@ export class Balancer {
       desired: this.#desired,
       lingering: this.#burials.servers,
       pending: this.#reloads.pending,
-      refused: this.#reloads.refused,
+      refused: this.#reloads.refused ?? this.#parts.quarantining.refusedTemplate,
+      quarantined: this.#parts.quarantining.status(),
     };
   }
 
@@ -182,6 +192,7 @@ export class Balancer {
   /** Replaces the empty catalog by one from disk, before anything is served. */
   preload(catalog: Catalog): void {
     this.#catalog = this.#parts.overriding.adopt(catalog);
+    this.#preloaded = this.#catalog;
   }
 
   /**
@@ -189,11 +200,13 @@ export class Balancer {
    * when neither the new configuration nor the last good one can be served.
    */
   async start(): Promise<void> {
-    const { haproxy, files, logger, frame } = this.#parts;
+    const { haproxy, files, logger, quarantining } = this.#parts;
     this.#touched.take();
     const lastGood = await files.readServed();
-    const catalog = this.#parts.guarding.served(this.#catalog);
-    this.#render(new Map(), renderAll(this.#templates, frame, lastGood ?? nothingRendered, catalog));
+    await quarantining.load(this.#preloaded);
+    this.#desired = lastGood ?? nothingRendered;
+    this.#mustRenderAll = true;
+    this.#renderDesired(new Map(), this.#asked());
     const running = await haproxy.findRunning(lastGood !== undefined);
     if (running?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');
@@ -205,6 +218,7 @@ export class Balancer {
       await this.#coldStart(lastGood);
     }
     this.#serving = true;
+    this.#armProbe();
     this.#touchAll();
     this.#timers.arm('worker-patrol', workerPatrolMs, () => this.#patrol());
     this.#wake();
@@ -216,6 +230,8 @@ export class Balancer {
     this.#stopped = true;
     this.#timers.close();
     await this.#running;
+    await this.#isolating;
+    await this.#parts.quarantining.save(this.#catalog);
     await this.#parts.files.settle();
     this.#parts.link.close();
     await this.#parts.haproxy.stop(graceMs);
@@ -284,11 +300,22 @@ export class Balancer {
 
   #hasWork(): boolean {
     if (this.#timers.has('retry')) return false;
-    return this.#exited || this.#mustInspect || this.#mustBury || !this.#touched.empty || this.#reloadDue();
+    return (
+      this.#exited ||
+      this.#mustInspect ||
+      this.#mustBury ||
+      !this.#touched.empty ||
+      this.#reloadDue() ||
+      this.#probeDue()
+    );
   }
 
   #reloadDue(): boolean {
-    return this.#reloads.dueInMs === 0;
+    return this.#reloads.dueInMs === 0 && this.#isolating === undefined;
+  }
+
+  #probeDue(): boolean {
+    return this.#mustProbe && this.#isolating === undefined;
   }
 
   async #run(): Promise<void> {
@@ -299,7 +326,8 @@ export class Balancer {
         else if (this.#mustInspect || !this.#parts.link.connected) await this.#inspect();
         else if (!this.#touched.empty) await this.#round();
         else if (this.#mustBury) await this.#bury();
-        else await this.#reload();
+        else if (this.#reloadDue()) await this.#reload();
+        else await this.#probe();
         this.#retryMs = retryMs.first;
       } catch (error) {
         this.#mustInspect = true;
@@ -318,16 +346,13 @@ export class Balancer {
   }
 
   async #round(): Promise<void> {
-    const { frame, observer, now } = this.#parts;
+    const { observer, now } = this.#parts;
     const began = now();
     const given = this.#catalog;
-    const catalog = this.#parts.guarding.served(given);
-    const touched = withSiblings(this.#touched.take(), catalog);
-    const result = this.#mustRenderAll
-      ? renderAll(this.#templates, frame, this.#desired, catalog)
-      : renderTouched(this.#templates, frame, this.#desired, catalog, touched);
-    this.#render(touched, result);
-    this.#mustRenderAll = false;
+    const asked = this.#asked();
+    this.#review(asked);
+    const touched = withSiblings(this.#touched.take(), asked.catalog);
+    const catalog = this.#renderDesired(touched, asked);
     const rendered = now();
     const plan = planChanges(this.#served, this.#desired, touched, this.#burials.servers, this.#parts.link.abilities);
     for (const reason of plan.reload) this.#reloads.need(reason);
@@ -344,7 +369,11 @@ export class Balancer {
       what: [...plan.steps.map(describeStep), ...plan.reload.map(describeReason)],
     });
     this.#abandon(touched);
-    if (plan.reload.length > 0) this.#reloads.tryAgain();
+    if (plan.reload.length > 0) {
+      this.#reloads.tryAgain();
+      // What is asked for may be refused: what was good must be on disk before the catalog that has forgotten it.
+      await this.#parts.quarantining.save(this.#catalog);
+    }
     if (this.#reloads.pending.length === 0) this.#progress.reached(this.#desired.revision);
     this.#given = given;
     observer?.took(touched, catalog);
@@ -405,9 +434,23 @@ export class Balancer {
   }
 
   async #reload(): Promise<void> {
-    const target = withoutUnusedPolicies(this.#templates, this.#parts.frame, this.#desired);
+    const { files, quarantining } = this.#parts;
+    const suspicion = this.#suspicion(this.#asked(), false);
+    const target = suspicion.desired;
     const result = await this.#reloads.perform(target);
-    if (result.kind !== 'reloaded') return;
+    if (result.kind === 'postponed') return;
+    if (result.kind === 'refused') {
+      this.#isolate(() => quarantining.isolate(result.checked, suspicion), result.checked.reason);
+      return;
+    }
+    if (result.kind === 'failed') {
+      this.#mustInspect = true;
+      this.#isolate(
+        () => quarantining.holdNamed(result.reason, suspicion),
+        result.mayHelpToWait ? undefined : result.reason,
+      );
+      return;
+    }
     this.#worker = result.workerPid;
     // It still speaks with the old worker, which would take every command and serve none of it.
     this.#parts.link.close();
@@ -415,7 +458,79 @@ export class Balancer {
     this.#burials.clear();
     if (this.#touched.empty) this.#progress.reached(target.revision);
     this.#mustInspect = true;
-    this.#parts.files.saveSoon(this.#served, this.#catalog);
+    files.saveSoon(this.#served, this.#catalog);
+  }
+
+  #asked(): Asked {
+    return { catalog: this.#parts.guarding.served(this.#catalog), templates: this.#templates };
+  }
+
+  #suspicion(asked: Asked, cold: boolean): Suspicion {
+    const { templating } = this.#parts.quarantining.withHeld(asked);
+    return {
+      asked,
+      desired: withoutUnusedPolicies(templating, this.#parts.frame, this.#desired),
+      served: this.#served,
+      cold,
+    };
+  }
+
+  /** What changed since it was refused is tried again. */
+  #review(asked: Asked): void {
+    const { services, all } = this.#parts.quarantining.review(asked);
+    for (const name of services) this.#touched.service(name);
+    if (!all) return;
+    this.#mustRenderAll = true;
+    this.#touchAll();
+  }
+
+  /** Finds and holds those for whom HAProxy refused a configuration, beside the rounds; `otherwise`: there is nobody. */
+  #isolate(find: () => Promise<boolean>, otherwise: string | undefined): void {
+    const revision = String(this.#desired.revision);
+    this.#isolating = find()
+      .catch((error: unknown) => {
+        this.#parts.logger.error({ event: 'not-isolated', reason: describe(error) }, describe(error));
+        return false;
+      })
+      .then((held) => {
+        this.#isolating = undefined;
+        if (held) this.#holdBack();
+        else if (otherwise !== undefined) this.#reloads.refuse(otherwise, revision);
+        this.#tellRefused();
+        this.#settle();
+        this.#wake();
+      });
+  }
+
+  #tellRefused(): void {
+    const { metrics, quarantining } = this.#parts;
+    const whole = this.#reloads.refused === undefined && quarantining.refusedTemplate === undefined;
+    metrics.reloadFailed.set(whole && this.#reloads.failed === undefined ? 0 : 1);
+  }
+
+  /** Has everything rendered and planned anew, for other things are held now. */
+  #holdBack(): void {
+    this.#reloads.planAnew();
+    this.#desired = this.#parts.quarantining.withHeldInstances(this.#desired, this.#served);
+    this.#mustRenderAll = true;
+    this.#touchAll();
+    this.#armProbe();
+  }
+
+  #armProbe(): void {
+    const ms = this.#parts.quarantining.nextProbeMs();
+    if (ms === undefined) return;
+    this.#timers.arm('probe', ms, () => {
+      this.#mustProbe = true;
+      this.#wake();
+    });
+  }
+
+  async #probe(): Promise<void> {
+    this.#mustProbe = false;
+    const names = await this.#parts.quarantining.probe(this.#suspicion(this.#asked(), false));
+    for (const name of names) this.#touched.service(name);
+    this.#armProbe();
   }
 
   /** Reads what the worker really runs, corrects what we believe by it, and lets the next round heal the difference. */
@@ -447,14 +562,22 @@ export class Balancer {
   #settle(): void {
     if (this.#given === undefined || this.#mustInspect || this.#exited || !this.#parts.link.connected) return;
     const { pending, obstacle } = this.#reloads;
-    if (pending.length > 0 && obstacle === undefined) return;
+    if (this.#isolating !== undefined || (pending.length > 0 && obstacle === undefined)) return;
     // What came in since and touched nothing is served as well.
     if (this.#touched.empty) {
       this.#given = this.#catalog;
-      if (pending.length === 0) this.#progress.reached(this.#catalog.revision);
+      if (pending.length === 0) {
+        this.#progress.reached(this.#catalog.revision);
+        this.#parts.quarantining.proven(this.#asked());
+      }
     }
-    const missing = obstacle === undefined ? [] : unserved(this.#desired, this.#served, obstacle);
-    this.#parts.observer?.settled(this.#given, [...missing, ...this.#rejections.unrendered]);
+    this.#tellRefused();
+    const missing = [
+      ...(obstacle === undefined ? [] : unserved(this.#desired, this.#served, obstacle)),
+      ...this.#parts.quarantining.refusals,
+      ...this.#rejections.unrendered,
+    ];
+    this.#parts.observer?.settled(this.#given, missing);
   }
 
   #armInspection(ms: number): void {
@@ -506,20 +629,30 @@ export class Balancer {
 
   /** Puts the configuration in place that HAProxy is to be started with. Gives what puts back the one from before. */
   async #placeFirst(lastGood: Rendered | undefined): Promise<() => Promise<void>> {
-    const { files, logger } = this.#parts;
-    const desired = withoutUnusedPolicies(this.#templates, this.#parts.frame, this.#desired);
-    const checked = await files.check(desired);
+    const { desired, checked } = await this.#checkedAlone();
     if (checked.ok) {
-      const undo = await files.replace(desired, checked.config);
+      const undo = await this.#parts.files.replace(desired, checked.config);
       this.#served = desired;
       return undo;
     }
     if (lastGood === undefined) throw new Fault('config-check', checked.reason);
-    logger.error({ event: 'config-refused', reason: checked.reason }, `${checked.reason}; the last good one serves`);
     this.#served = lastGood;
     this.#reloads.need({ kind: 'start' });
-    this.#reloads.refuse(checked);
+    this.#reloads.refuse(`${checked.reason}; the last good one serves`, String(desired.revision));
     return async () => undefined;
+  }
+
+  /** What is desired, with those held for whom HAProxy refuses it. */
+  async #checkedAlone(): Promise<{ desired: Rendered; checked: CheckedConfig }> {
+    const { files, quarantining } = this.#parts;
+    const asked = this.#asked();
+    const suspicion = this.#suspicion(asked, true);
+    const checked = await files.check(suspicion.desired);
+    if (checked.ok || !(await quarantining.isolate(checked, suspicion))) return { desired: suspicion.desired, checked };
+    this.#holdBack();
+    this.#renderDesired(new Map(), asked);
+    const { desired } = this.#suspicion(asked, true);
+    return { desired, checked: await files.check(desired) };
   }
 
   async #startAgain(): Promise<void> {
@@ -548,12 +681,28 @@ export class Balancer {
     }
   }
 
-  #render(touched: Touched, { rendered, problems, conflicts }: RenderResult): void {
-    const { metrics } = this.#parts;
+  /** Renders what is asked for, but for what is held. */
+  #renderDesired(touched: Touched, asked: Asked): Catalog {
+    const { metrics, frame, quarantining } = this.#parts;
+    const { catalog, templating } = quarantining.withHeld(asked);
+    let result: RenderResult;
+    try {
+      result = this.#mustRenderAll
+        ? renderAll(templating, frame, this.#desired, catalog)
+        : renderTouched(templating, frame, this.#desired, catalog, touched);
+    } catch (error) {
+      if (!(error instanceof Fault) || !quarantining.holdFrame(asked, this.#desired, error.toString())) throw error;
+      this.#mustRenderAll = true;
+      return this.#renderDesired(touched, asked);
+    }
+    const { rendered, problems, conflicts } = result;
     this.#desired = rendered;
+    quarantining.rendered(this.#mustRenderAll ? undefined : touched, problems, asked.catalog);
+    this.#mustRenderAll = false;
     this.#rejections.rendered(touched, problems, rendered.revision);
     if (conflicts !== undefined) this.#rejections.conflicting(conflicts);
     metrics.services.set(rendered.backends.size);
+    return catalog;
   }
 
   #awaitReload(): void {

@@ -23,6 +23,7 @@ const served: Look = {
   lingers: false,
   pendingReload: [],
   refused: undefined,
+  quarantined: undefined,
   routes: ['web/'],
   traffic: {
     status: 'UP',
@@ -70,6 +71,11 @@ describe('the first thing in the way is the reason', () => {
       'a reload is due',
       { served: undefined, pendingReload: ['service web is new'] },
       'a reload is due: service web is new',
+    ],
+    [
+      'quarantined',
+      { desired: undefined, served: undefined, quarantined: { reason: 'HAProxy refuses it: x', serves: 'nothing' } },
+      'HAProxy refuses it: x',
     ],
     ['refused', { served: undefined, refused: 'haproxy.cfg.refused:9: HAProxy refuses it' }, 'HAProxy refuses it'],
     ['HAProxy lost it', { traffic: undefined }, 'HAProxy has no such server'],

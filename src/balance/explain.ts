@@ -32,6 +32,8 @@ export type Look = {
   /** Why a reload waits, and why the last one was refused. */
   readonly pendingReload: readonly string[];
   readonly refused: string | undefined;
+  /** HAProxy refuses this instance, or its service as it is asked for, which then keeps its last good form or is left out. */
+  readonly quarantined: { readonly reason: string; readonly serves: 'last-good' | 'nothing' } | undefined;
   readonly routes: readonly string[];
   /** Undefined where HAProxy has no such server. */
   readonly traffic: ServerTraffic | undefined;
@@ -110,11 +112,17 @@ function* ofOperators({ override, instance, registered }: Look): Generator<Findi
   yield { stage: 'override', state, says: override };
 }
 
-function* ofConfiguration({ desired, served, instance, pendingReload, refused, lingers }: Look): Generator<Finding> {
+function* ofConfiguration(look: Look): Generator<Finding> {
+  const { desired, served, instance, pendingReload, refused, quarantined, lingers } = look;
   if (lingers) yield { stage: 'configuration', state: 'note', says: 'it left, and finishes its open requests' };
   if (instance === undefined) return;
+  if (quarantined?.serves === 'last-good') {
+    const says = `its service keeps its last good form, for as it is asked for: ${quarantined.reason}`;
+    yield { stage: 'configuration', state: 'note', says };
+  }
   if (desired === undefined) {
-    yield { stage: 'configuration', state: 'bad', says: 'the templates made no server line of it' };
+    const says = quarantined?.reason ?? 'the templates made no server line of it';
+    yield { stage: 'configuration', state: 'bad', says };
   } else if (served === desired) {
     yield { stage: 'configuration', state: 'good', says: served };
   } else {

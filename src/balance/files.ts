@@ -15,6 +15,7 @@ export type Layout = {
   /** The certificates that HAProxy serves, and the list of them. */
   readonly certificates: string;
   readonly certificateList: string;
+  readonly quarantine: string;
   /** Who this balancer is among those with its id. */
   readonly owner: string;
 };
@@ -31,6 +32,7 @@ export function layoutOf(dir: string): Layout {
     serverTls: join(dir, 'server-tls'),
     certificates: join(dir, 'certificates'),
     certificateList: join(dir, 'certificates', 'list'),
+    quarantine: join(dir, 'state', 'quarantine.json'),
     owner: join(dir, 'state', 'owner'),
   };
 }

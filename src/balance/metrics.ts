@@ -37,6 +37,12 @@ export function createBalanceMetrics(registry: Registry) {
     services: gauge('services', 'Services that are served.'),
     rejected: gauge('rejected_entries', 'Keys of the registry that are not served: malformed, or not to be rendered.'),
     rejections: counter('rejections_total', 'Entries that were refused when they arrived.'),
+    quarantined: gauge(
+      'quarantined_services',
+      'Services that HAProxy refuses as asked: in their last good form, or left out.',
+    ),
+    quarantinedInstances: gauge('quarantined_instances', 'Instances whose line HAProxy refuses.'),
+    templatesRefused: gauge('refused_templates', 'Templates that HAProxy refuses; the last good ones are used.'),
     conflicts: gauge('conflicts', 'Routes and ports that a service does not get because another has them.'),
     revisionSeen: gauge('revision_seen', 'The newest revision that the registry delivered.'),
     revisionApplied: gauge('revision_applied', 'The newest revision that HAProxy serves.'),

@@ -18,15 +18,21 @@ export type ReloadsParts = {
   readonly now: () => number;
 };
 
-/** What became of a reload. When it failed, which is a rejection, the old worker and the old files are in place. */
+/** What became of a reload. Unless it is done, the old worker and the old files are in place. */
 export type Reloaded =
   | { readonly kind: 'reloaded'; readonly workerPid: number | undefined }
-  | { readonly kind: 'refused' }
+  /** HAProxy's own check refused it; somebody may be behind it. */
+  | { readonly kind: 'refused'; readonly checked: Extract<CheckedConfig, { ok: false }> }
+  /** HAProxy did not load what its own check had accepted, or could not be asked about. */
+  | { readonly kind: 'failed'; readonly reason: string; readonly mayHelpToWait: boolean }
   /** The disk does not take the configuration, and without it on disk there is no reload. It is tried again. */
   | { readonly kind: 'postponed' };
 
 /** How soon a disk that was full is tried again, in ms. */
 const againAfterMs = 1000;
+
+// HAProxy goes on serving meanwhile, and instances go on changing.
+const retryMs = { first: 200, most: 30_000 };
 
 /** Why a reload is needed, when it may begin, and how it is done: checked, written, loaded, and undone when it fails. */
 export class Reloads {
@@ -35,6 +41,8 @@ export class Reloads {
   #refused: string | undefined;
   #postponed: string | undefined;
   #next = 0;
+  #failed: string | undefined;
+  #failures = 0;
 
   constructor(parts: ReloadsParts) {
     this.#parts = parts;
@@ -56,7 +64,12 @@ export class Reloads {
 
   /** Why what waits for a reload has to wait, when it is not for its turn only. */
   get obstacle(): string | undefined {
-    return this.#refused ?? this.#postponed;
+    return this.#refused ?? this.#postponed ?? this.#failed;
+  }
+
+  /** Why HAProxy could not do the last one, although its check had accepted it. */
+  get failed(): string | undefined {
+    return this.#failed;
   }
 
   /** In how many ms the next one may begin; undefined while none is needed, or would be refused again. */
@@ -65,10 +78,10 @@ export class Reloads {
     return Math.max(0, this.#next - this.#parts.now());
   }
 
-  /** HAProxy refuses this one; it is not tried again before something in it changed. */
-  refuse({ reason }: Extract<CheckedConfig, { ok: false }>): void {
+  /** Nobody can be held for it: it is not tried again before something in it changed. */
+  refuse(reason: string, revision: string): void {
     this.#refused = reason;
-    this.#parts.metrics.reloadFailed.set(1);
+    this.#parts.logger.error({ event: 'config-refused', reason, revision }, reason);
   }
 
   /** What was refused has changed. */
@@ -76,7 +89,16 @@ export class Reloads {
     this.#refused = undefined;
   }
 
-  /** Rejects with a Fault when HAProxy did not load what its own check had accepted. */
+  /** Forgets the reasons that planning anew finds again where they still stand. */
+  planAnew(): void {
+    this.#refused = undefined;
+    this.#failed = undefined;
+    this.#failures = 0;
+    for (const [clause, { kind }] of this.#reasons) {
+      if (kind !== 'start' && kind !== 'drift') this.#reasons.delete(clause);
+    }
+  }
+
   async perform(target: Rendered): Promise<Reloaded> {
     try {
       const result = await this.#attempt(target);
@@ -97,27 +119,34 @@ export class Reloads {
     this.#next = started + this.#parts.intervalMs;
     const revision = String(target.revision);
     const checked = await files.check(target);
-    const refused = (reason: string): Reloaded => {
+    if (!checked.ok) {
       metrics.reloads.inc({ result: 'refused' });
-      this.refuse({ ok: false, config: checked.config, reason });
-      logger.error({ event: 'config-refused', reason, revision }, reason);
-      return { kind: 'refused' };
-    };
-    if (!checked.ok) return refused(checked.reason);
+      return { kind: 'refused', checked };
+    }
     const undo = await files.replace(target, checked.config);
     let workerPid: number | undefined;
     try {
       workerPid = (await haproxy.reload()).workerPid;
     } catch (error) {
       await undo();
-      if (error instanceof Fault && error.code === 'config-check') return refused(error.toString());
+      if (!(error instanceof Fault)) throw error;
+      const reason = error.toString();
+      const mayHelpToWait = error.code !== 'config-check';
+      if (!mayHelpToWait) {
+        metrics.reloads.inc({ result: 'refused' });
+        return { kind: 'failed', reason, mayHelpToWait };
+      }
       metrics.reloads.inc({ result: 'failed' });
-      metrics.reloadFailed.set(1);
-      throw error;
+      this.#failed = reason;
+      this.#failures += 1;
+      this.#next = now() + Math.min(retryMs.first * 2 ** (this.#failures - 1), retryMs.most);
+      logger.error({ event: 'reload-failed', reason, revision, code: error.code }, reason);
+      return { kind: 'failed', reason, mayHelpToWait };
     }
+    this.#failed = undefined;
+    this.#failures = 0;
     await files.reloaded();
     this.#reasons.clear();
-    metrics.reloadFailed.set(0);
     metrics.reloads.inc({ result: 'ok' });
     for (const { kind } of reasons) metrics.reloadReasons.inc({ reason: kind });
     metrics.reloadSeconds.observe((now() - started) / 1000);

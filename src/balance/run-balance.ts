@@ -24,6 +24,7 @@ import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
 import { type OverrideStatus, Overriding } from './overriding.ts';
+import { type QuarantineStatus, Quarantining } from './quarantining.ts';
 import type { Unserved } from './rejections.ts';
 import { StateFiles } from './state-files.ts';
 import { Storage, type StorageStatus } from './storage.ts';
@@ -70,6 +71,8 @@ export type BalanceHealth = {
   readonly refused: string | undefined;
   /** What is not on disk as it should be. Empty when all is. */
   readonly storage: StorageStatus;
+  /** What HAProxy refuses alone, so that everything else is served as asked. */
+  readonly quarantined: readonly QuarantineStatus[];
   /** Services that lost many instances at once and are served as before. */
   readonly guarded: readonly HoldStatus[];
   /** What operators took out of service, or gave another weight. */
@@ -84,6 +87,7 @@ export type BalanceHealth = {
 };
 
 const stopGraceMs = 10_000;
+const probeMs = 10_000;
 
 /** Runs a balancer until `signal` aborts. Rejects with a Fault when it cannot begin. */
 export async function runBalance(settings: BalanceSettings, parts: BalanceParts): Promise<void> {
@@ -177,12 +181,23 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       isCurrent: () => balancer.isCurrent(),
     }));
   const observer = fileKeeping?.observing(acknowledging) ?? acknowledging;
+  const quarantining = new Quarantining({
+    files,
+    frame,
+    metrics,
+    storage,
+    logger,
+    path: layout.quarantine,
+    now,
+    probeMs,
+  });
   const balancer = new Balancer({
     templates,
     frame,
     haproxy,
     link,
     files,
+    quarantining,
     guarding,
     overriding,
     metrics,
@@ -248,6 +263,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       pendingReload: status.pending,
       refused: status.refused,
       storage: storage.status(),
+      quarantined: status.quarantined,
       guarded: guarding.status(),
       overrides: overriding.status(catalog),
       certificates: certificates?.status() ?? [],

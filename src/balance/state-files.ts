@@ -2,7 +2,7 @@ import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Catalog } from '../catalog/catalog.ts';
 import { replaceFile, type StagedFile, stageFile } from '../files/replace-file.ts';
-import type { Checked } from '../haproxy/check.ts';
+import type { Checked, CheckProblem } from '../haproxy/check.ts';
 import { parseConfig } from '../haproxy/config-file.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { configWriter, type Rendered, type Templates } from '../render/render.ts';
@@ -14,7 +14,16 @@ import type { Storage, Stored } from './storage.ts';
 
 export type CheckedConfig =
   | { readonly ok: true; readonly config: string }
-  | { readonly ok: false; readonly config: string; readonly reason: string };
+  | {
+      readonly ok: false;
+      readonly config: string;
+      readonly problems: readonly ExplainedProblem[];
+      /** The first problem that names a line, or the first. */
+      readonly reason: string;
+    };
+
+/** What HAProxy objects to, with where that comes from. */
+export type ExplainedProblem = CheckProblem & { readonly reason: string };
 
 export type StateFilesOptions = {
   readonly layout: Layout;
@@ -87,8 +96,11 @@ export class StateFiles {
     }
   }
 
-  /** Asks HAProxy about the configuration; a refused one is left beside the real one, and its line named. */
-  async check(rendered: Rendered): Promise<CheckedConfig> {
+  /**
+   * Asks HAProxy about the configuration; a refused one is left beside the real one, unless `keep` says not to, and its
+   * lines named.
+   */
+  async check(rendered: Rendered, { keep = true } = {}): Promise<CheckedConfig> {
     const { layout, check } = this.#options;
     const config = this.#format(rendered);
     // The configuration names the map, which has to be there to be loaded.
@@ -101,13 +113,19 @@ export class StateFiles {
     await unlink(layout.candidate).catch(() => undefined);
     if (checked.ok) return { ok: true, config };
     // For people only; a disk that is full does not make it any better.
-    await replaceFile(layout.refused, config, { mode: configMode }).catch(() => undefined);
-    const first = checked.problems.find(({ line }) => line !== undefined) ?? checked.problems[0];
-    const text = first?.line === undefined ? undefined : config.split('\n')[first.line - 1];
-    const origin = text === undefined ? undefined : originOf(text, Object.values(this.#templates));
-    const at = first?.line === undefined ? layout.refused : `${layout.refused}:${first.line}`;
-    const from = origin === undefined ? '' : ` (made by ${origin})`;
-    return { ok: false, config, reason: `${at}${from}: HAProxy refuses it: ${first?.text ?? 'no reason given'}` };
+    if (keep) await replaceFile(layout.refused, config, { mode: configMode }).catch(() => undefined);
+    const lines = config.split('\n');
+    const problems = checked.problems.map((problem) => {
+      const text = problem.line === undefined ? undefined : lines[problem.line - 1];
+      const origin = text === undefined ? undefined : originOf(text, Object.values(this.#templates));
+      const line = problem.line === undefined ? '' : `:${problem.line}`;
+      const made = origin === undefined ? '' : ` (made by ${origin})`;
+      // Without the file that it is in, a line says nothing.
+      const at = keep ? `${layout.refused}${line}${made}` : (origin ?? 'haproxy.cfg');
+      return { ...problem, reason: `${at}: HAProxy refuses it: ${problem.text}` };
+    });
+    const first = problems.find(({ line }) => line !== undefined) ?? problems[0];
+    return { ok: false, config, problems, reason: first?.reason ?? 'HAProxy refuses it and gives no reason' };
   }
 
   /** Puts the configuration and the map in place; the answer puts the former ones back, or none where none were. */

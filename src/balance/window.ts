@@ -135,7 +135,7 @@ export class BalanceWindow {
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
     const servers = await this.#orNothing((link) => link.serverTraffic(service));
     const { balancer, guarding } = this.#parts;
-    const { catalog, served, desired, lingering, pending, refused, rejections } = balancer.status();
+    const { catalog, served, desired, lingering, pending, refused, quarantined, rejections } = balancer.status();
     const key = `instances/${service}/${id}`;
     const entry = catalog.accepted.get(key);
     const rejection = rejections.of(catalog, key);
@@ -157,6 +157,7 @@ export class BalanceWindow {
       lingers: lingering.has(`${service}/${id}`),
       pendingReload: pending,
       refused,
+      quarantined: quarantined.find((one) => one.key === key || one.key === `services/${service}`),
       routes: this.#routes().get(service) ?? [],
       traffic: servers?.get(id),
     });

@@ -20,7 +20,7 @@ const health = v.looseObject({
   pendingReload: v.optional(v.array(v.string()), []),
   refused: v.optional(v.string()),
   guarded: v.optional(v.array(v.looseObject({ service: v.string(), lost: v.number(), of: v.number() })), []),
-  quarantined: v.optional(v.array(v.looseObject({ service: v.string(), reason: v.string() })), []),
+  quarantined: v.optional(v.array(v.looseObject({ key: v.string(), reason: v.string(), serves: v.string() })), []),
   rejected: v.optional(v.array(v.object({ key: v.string(), reason: v.string() })), []),
 });
 const services = v.array(v.looseObject({ name: v.string(), up: v.optional(v.number()) }));
@@ -88,7 +88,11 @@ async function readStatus(registry: Registry, { admin }: SeeSettings): Promise<S
     for (const { service, lost, of } of state.guarded) {
       trouble.add(`${id}: ${service} lost ${lost} of ${of} at once; they are held (pointsman release ${service})`);
     }
-    for (const { service, reason } of state.quarantined) trouble.add(`${id}: ${service} is quarantined: ${reason}`);
+    for (const { key, reason, serves } of state.quarantined) {
+      trouble.add(
+        `${id}: ${key} is quarantined (${serves === 'nothing' ? 'not served' : 'served as before'}): ${reason}`,
+      );
+    }
     if (state.refused !== undefined) trouble.add(`${id}: ${state.refused}`);
   }
   for (const { key, reason } of catalog.rejected.values()) trouble.add(`${key}: ${reason}`);

@@ -6,7 +6,7 @@ import { Fault } from '../model/fault.ts';
 import { parseAccessLine } from './access-line.ts';
 import { type Checked, checkConfig } from './check.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
-import { readProcesses, reloadMaster } from './master.ts';
+import { alertsIn, readProcesses, reloadMaster } from './master.ts';
 import { isAlive, signal } from './process-signal.ts';
 
 export type ManagedOptions = {
@@ -87,8 +87,16 @@ export class ManagedHaproxy implements Haproxy {
     return readProcesses(this.#options.masterSocket, answerMs);
   }
 
-  reload(): Promise<Processes> {
-    return reloadMaster(this.#options.masterSocket, reloadMs);
+  async reload(): Promise<Processes> {
+    this.#lastLines.length = 0;
+    try {
+      return await reloadMaster(this.#options.masterSocket, reloadMs);
+    } catch (error) {
+      // Up to 2.7 the master answers nothing: why it failed is only in what it writes.
+      if (!(error instanceof Fault) || error.message.includes('[ALERT]')) throw error;
+      const { code, where, hint } = error;
+      throw new Fault(code, `${error.message}${alertsIn(this.#lastLines)}`, { where, hint, cause: error });
+    }
   }
 
   /** Lets open requests finish for up to `graceMs`, then ends it. Resolves when no process is left. */

@@ -124,9 +124,14 @@ export async function reloadMaster(
 }
 
 function refused(path: string, log: string): Fault {
-  const last = log.split('\n').findLast((line) => line.includes('[ALERT]'));
-  return new Fault('haproxy-refused', `HAProxy refused the reload${last === undefined ? '' : `: ${last.trim()}`}`, {
+  return new Fault('haproxy-refused', `HAProxy refused the reload${alertsIn(log.split('\n'))}`, {
     where: path,
     hint: "the old worker goes on serving; HAProxy's log says more",
   });
+}
+
+/** What HAProxy says is wrong, to be put after a message; the last of it only says that something was. */
+export function alertsIn(lines: readonly string[]): string {
+  const alerts = lines.filter((line) => line.includes('[ALERT]')).map((line) => line.trim());
+  return alerts.length === 0 ? '' : `: ${alerts.slice(0, 5).join('; ')}`;
 }

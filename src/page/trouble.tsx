@@ -29,12 +29,17 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
     yield { kind: 'bad', says: `The balancer does not answer (${lost}): this is what it said last.` };
   if (health === undefined) return;
   if (!health.ready) yield { kind: 'bad', says: 'HAProxy does not serve.' };
-  const { registry, refused, guarded, rejected, pendingReload } = health;
+  const { registry, refused, quarantined, guarded, rejected, pendingReload } = health;
   if (!registry.connected) {
     const age = formatDuration(registry.staleMs);
     yield { kind: 'bad', says: `The registry is away (${registry.reason}): what was known ${age} ago is served.` };
   }
   if (refused !== undefined) yield { kind: 'bad', says: `The newest configuration was refused: ${refused}` };
+  // Instances among them are told with the entries that are not served; templates are what was refused above.
+  for (const { key, reason, serves } of quarantined.filter((one) => one.key.startsWith('services/'))) {
+    const what = serves === 'nothing' ? 'is left out' : 'keeps its last good form';
+    yield { kind: 'bad', says: `${key.slice('services/'.length)} ${what}: ${reason}` };
+  }
   for (const { service, lost: gone, of, endsInMs } of guarded) {
     const left = formatDuration(endsInMs);
     yield {

@@ -14,6 +14,14 @@ import { backendView, type FrameSettings, frameView, serverView } from './view.t
 
 export type Templates = Readonly<Record<TemplateRole, Template>>;
 
+/** The templates, and what is rendered otherwise than by them. */
+export type Templating = Templates & {
+  /** Services that are made by other templates. */
+  readonly held?: ReadonlyMap<ServiceName, Templates>;
+  /** By `service/instance`, a line that HAProxy refuses. Whoever had another before keeps it. */
+  readonly refused?: ReadonlyMap<string, { readonly line: string; readonly reason: string }>;
+};
+
 export type RenderedBackend = {
   readonly name: ServiceName;
   /** The section's text around its server lines. */
@@ -65,15 +73,15 @@ export const nothingRendered: Rendered = {
  * Fault `template` if the frame or it fails.
  */
 export function renderAll(
-  templates: Templates,
+  templating: Templating,
   settings: FrameSettings,
   previous: Rendered,
   catalog: Catalog,
 ): RenderResult {
-  const standing = policyRenderer(templates.policy, settings)(defaultPolicy);
+  const standing = policyRenderer(templating.policy, settings)(defaultPolicy);
   const policies = previous.policies.set(standing.name, standing.text);
   const everything = allTouched([...previous.backends.keys(), ...catalog.services.keys()]);
-  return renderTouched(templates, settings, { ...previous, policies }, catalog, everything, true);
+  return renderTouched(templating, settings, { ...previous, policies }, catalog, everything, true);
 }
 
 /**
@@ -81,7 +89,7 @@ export function renderAll(
  * number of its siblings.
  */
 export function renderTouched(
-  templates: Templates,
+  templating: Templating,
   settings: FrameSettings,
   previous: Rendered,
   catalog: Catalog,
@@ -94,7 +102,7 @@ export function renderTouched(
 
   const backends = previous.backends.asMutable();
   const policies = previous.policies.asMutable();
-  const renderPolicy = policyRenderer(templates.policy, settings);
+  const renderPolicy = new Map<Template, ReturnType<typeof policyRenderer>>();
   let whole = all;
   for (const [name, mark] of touched) {
     const found = catalog.services.get(name);
@@ -104,21 +112,31 @@ export function renderTouched(
       backends.delete(name);
       continue;
     }
+    const templates = templating.held?.get(name) ?? templating;
     const known = backends.get(name);
-    try {
-      const fresh = known === undefined || mark.whole;
-      const around = fresh ? renderAround(templates, settings, service, policies, renderPolicy) : known.around;
-      const base = known?.servers ?? PersistentMap<InstanceId, string>();
-      const servers = base.withMutations((lines) => {
-        if (fresh) for (const id of base.keys()) if (!service.instances.has(id)) lines.delete(id);
-        for (const id of fresh ? service.instances.keys() : mark.instances) {
-          renderServer(templates, settings, service, id, lines, (error) => problem(name, id, error, lines.has(id)));
-        }
-      });
-      backends.set(name, { name, around, servers });
-    } catch (error) {
-      problem(name, undefined, error, known !== undefined);
+    const fresh = known === undefined || mark.whole;
+    let around = known?.around;
+    if (fresh) {
+      const ofPolicy = renderPolicy.get(templates.policy) ?? policyRenderer(templates.policy, settings);
+      renderPolicy.set(templates.policy, ofPolicy);
+      try {
+        around = renderAround(templates, settings, service, policies, ofPolicy);
+      } catch (error) {
+        problem(name, undefined, error, known !== undefined);
+      }
     }
+    if (around === undefined) continue;
+    const base = known?.servers ?? PersistentMap<InstanceId, string>();
+    const servers = base.withMutations((lines) => {
+      if (fresh) for (const id of base.keys()) if (!service.instances.has(id)) lines.delete(id);
+      for (const id of fresh ? service.instances.keys() : mark.instances) {
+        const refusal = templating.refused?.get(`${name}/${id}`);
+        renderServer(templates, settings, service, id, refusal, lines, (error) =>
+          problem(name, id, error, lines.has(id)),
+        );
+      }
+    });
+    backends.set(name, { name, around, servers });
   }
 
   const rendered = {
@@ -130,7 +148,7 @@ export function renderTouched(
   if (!whole) return { rendered, problems, conflicts: undefined };
   const { routes, conflicts } = buildRoutes(catalog.services.values());
   const claimed = claimPorts(catalog.services.values(), settings.reservedPorts);
-  const frame = sameText(previous.frame, renderFrame(templates, settings, claimed.ports));
+  const frame = sameText(previous.frame, renderFrame(templating, settings, claimed.ports));
   return { rendered: { ...rendered, frame, routes }, problems, conflicts: [...conflicts, ...claimed.conflicts] };
 }
 
@@ -163,6 +181,7 @@ function renderServer(
   settings: FrameSettings,
   service: Service,
   id: InstanceId,
+  refusal: { readonly line: string; readonly reason: string } | undefined,
   lines: PersistentMap<InstanceId, string>,
   onProblem: (error: unknown) => void,
 ): void {
@@ -180,6 +199,7 @@ function renderServer(
         hint: 'it has to begin: server {{id}} {{address}}',
       });
     }
+    if (line === refusal?.line) throw new Fault('template', refusal.reason);
     lines.set(id, line);
   } catch (error) {
     onProblem(error);

@@ -27,7 +27,7 @@ async function start(options: Parameters<typeof startBalancer>[0] = {}) {
 const policy = (n: number) => JSON.stringify({ check: { kind: 'http', path: `/${n}` } });
 
 test('a reload that HAProxy accepts in its check and then cannot do leaves everything as it was, and is tried again', async () => {
-  const { app, balancer } = await start();
+  const { app, balancer } = await start({ probeMs: 200 });
   const port = await freePort();
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
@@ -36,7 +36,8 @@ test('a reload that HAProxy accepts in its check and then cannot do leaves every
   balancer.change({ 'services/db': JSON.stringify({ mode: 'tcp', port }), 'instances/db/a': app.address });
   await until('the reload failed', async () => (await balancer.metric('reloads_total', { result: 'failed' })) > 0);
   await until('the file is the old one again', async () => (await balancer.config()) === before);
-  expect(await balancer.metric('reload_last_failed')).toBe(1);
+  // The service that wants the port is held for it.
+  await until('it is held', async () => (await balancer.metric('quarantined_services')) === 1);
   expect((await ask(balancer.port, 'web')).body).toBe('app');
   // Instances do not wait for it.
   balancer.change({ 'instances/web/b': app.address });
@@ -48,6 +49,7 @@ test('a reload that HAProxy accepts in its check and then cannot do leaves every
   });
   await balancer.applied();
   expect((await ask(port, 'db')).body).toBe('app');
+  await until('it is held no more', async () => (await balancer.metric('quarantined_services')) === 0);
   expect(await balancer.metric('reload_last_failed')).toBe(0);
 });
 

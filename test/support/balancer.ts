@@ -6,8 +6,10 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import { Balancer } from '../../src/balance/balancer.ts';
 import { layoutOf } from '../../src/balance/files.ts';
 import { Guarding } from '../../src/balance/guarding.ts';
+import { loadLastKnown } from '../../src/balance/last-known.ts';
 import { createBalanceMetrics } from '../../src/balance/metrics.ts';
 import { Overriding } from '../../src/balance/overriding.ts';
+import { Quarantining } from '../../src/balance/quarantining.ts';
 import { StateFiles } from '../../src/balance/state-files.ts';
 import { Storage } from '../../src/balance/storage.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
@@ -22,7 +24,7 @@ import { freePort } from './ports.ts';
 import { until } from './until.ts';
 
 /** The HAProxy that tests run: `HAPROXY_BIN`, or the machine's. */
-const haproxyBin = process.env['HAPROXY_BIN'] ?? 'haproxy';
+export const haproxyBin = process.env['HAPROXY_BIN'] ?? 'haproxy';
 
 export type TestBalancer = Awaited<ReturnType<typeof startBalancer>>;
 
@@ -34,11 +36,17 @@ export async function startBalancer(
     guard?: Partial<GuardPolicy>;
     zone?: string;
     serverTls?: string;
+    /** Where an earlier one was, to go on from what it left there. */
+    dir?: string;
+    /** Instead of the HAProxy that tests run. */
+    executable?: string;
+    /** When what is held is asked about for the first time, in ms. */
+    probeMs?: number;
     /** Told every command that the balancer gives HAProxy. */
     onCommand?: (line: string) => void;
   } = {},
 ) {
-  const dir = await mkdtemp(join(tmpdir(), 'pm-'));
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'pm-')));
   const layout = layoutOf(dir);
   const port = await freePort();
   const lines: string[] = [];
@@ -47,17 +55,18 @@ export async function startBalancer(
   const metrics = createBalanceMetrics(metricsRegistry);
   const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), options.templates);
   const haproxy = new ManagedHaproxy({
-    executable: haproxyBin,
+    executable: options.executable ?? haproxyBin,
     configFile: layout.config,
     masterSocket: layout.masterSocket,
     logger,
     onExit: (reason) => balancer.haproxyExited(reason),
   });
+  const storage = new Storage({ metrics, logger, now: () => performance.now() });
   const files = new StateFiles({
     layout,
     check: (file) => haproxy.check(file),
     templates,
-    storage: new Storage({ metrics, logger, now: () => performance.now() }),
+    storage,
     wall: () => new Date(),
   });
   await files.makeFolders();
@@ -94,12 +103,23 @@ export async function startBalancer(
     clocks: () => ({ now: now(), wall: Date.now() }),
     onDue: (targets) => balancer.endOverrides(targets),
   });
+  const quarantining = new Quarantining({
+    files,
+    frame,
+    metrics,
+    storage,
+    logger,
+    path: layout.quarantine,
+    now,
+    probeMs: options.probeMs ?? 60_000,
+  });
   const balancer = new Balancer({
     templates,
     frame,
     haproxy,
     link,
     files,
+    quarantining,
     guarding,
     overriding,
     metrics,
@@ -108,7 +128,9 @@ export async function startBalancer(
     now,
   });
 
-  let at = 1n;
+  const lastKnown = await loadLastKnown(layout.lastKnown);
+  if (lastKnown !== undefined && 'catalog' in lastKnown) balancer.preload(lastKnown.catalog);
+  let at = balancer.status().revisionSeen + 1n;
   const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(at), leased: true });
   return {
     balancer,
@@ -164,12 +186,13 @@ export async function startBalancer(
         connection.close();
       }
     },
-    async stop(): Promise<void> {
+    /** `keep`: for another one that goes on from here. */
+    async stop({ keep = false } = {}): Promise<void> {
       guarding.close();
       overriding.close();
       await balancer.stop(0);
       await tap?.close();
-      await rm(dir, { recursive: true, force: true });
+      if (!keep) await rm(dir, { recursive: true, force: true });
     },
   };
 }

@@ -1,0 +1,57 @@
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Rendered } from './render.ts';
+
+/** Where a line of haproxy.cfg comes from. */
+export type Place =
+  | { readonly kind: 'frame' }
+  /** In the frame, and there for one `tcp` service. */
+  | { readonly kind: 'listener'; readonly service: ServiceName }
+  | { readonly kind: 'policy'; readonly policy: string }
+  | { readonly kind: 'service'; readonly service: ServiceName }
+  | { readonly kind: 'instance'; readonly service: ServiceName; readonly id: InstanceId };
+
+const listener = /^frontend\s+_tcp-(\S+)/;
+
+/** Tells where a line (counted from 1) of the file that `configWriter` makes of this comes from. */
+export function placeOf(rendered: Rendered, line: number): Place | undefined {
+  const { frame, policies, backends } = rendered;
+  let left = line;
+  const within = (text: string): boolean => {
+    const lines = linesIn(text);
+    if (left <= lines) return true;
+    left -= lines;
+    return false;
+  };
+  if (line < 1) return undefined;
+  if (within(frame.before)) return frameLine(rendered, frame.before, left);
+  for (const policy of [...policies.keys()].sort()) {
+    if (within(policies.get(policy) ?? '')) return { kind: 'policy', policy };
+  }
+  for (const service of [...backends.keys()].sort()) {
+    const backend = backends.get(service);
+    if (backend === undefined) continue;
+    if (within(backend.around.before)) return { kind: 'service', service };
+    const ids = [...backend.servers.keys()].sort();
+    const id = ids[left - 1];
+    if (id !== undefined) return { kind: 'instance', service, id };
+    left -= ids.length;
+    if (within(backend.around.after)) return { kind: 'service', service };
+  }
+  return within(frame.after) ? frameLine(rendered, frame.after, left) : undefined;
+}
+
+function linesIn(text: string): number {
+  let lines = 0;
+  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) lines += 1;
+  return lines;
+}
+
+function frameLine({ backends }: Rendered, text: string, line: number): Place {
+  const opening = text
+    .split('\n')
+    .slice(0, line)
+    .findLast((one) => /^[a-z]/.test(one));
+  const name = listener.exec(opening ?? '')?.[1];
+  const service = [...backends.keys()].find((one) => one === name);
+  return service === undefined ? { kind: 'frame' } : { kind: 'listener', service };
+}

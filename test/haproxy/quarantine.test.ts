@@ -1,0 +1,344 @@
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { loadTemplates } from '../../src/render/load-templates.ts';
+import { type TemplateRole, templateFiles } from '../../src/render/template.ts';
+import { ask, startApp } from '../support/app.ts';
+import { haproxyBin, startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { freePort } from '../support/ports.ts';
+import { until } from '../support/until.ts';
+
+const shipped = join(import.meta.dirname, '../../templates');
+
+/** Own templates: a service is as good as the file that its health check's path names, and an instance as its meta. */
+async function startLab(options: Parameters<typeof startBalancer>[0] = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'pm-lab-'));
+  const pages = join(folder, 'pages');
+  const own = join(folder, 'templates');
+  await mkdir(pages);
+  await mkdir(own);
+  const change = async (role: TemplateRole, edit: (text: string) => string): Promise<void> => {
+    const name = templateFiles[role];
+    await writeFile(join(own, name), edit(await readFile(join(shipped, name), 'utf8')));
+  };
+  const page = (name: string) => writeFile(join(pages, name), 'HTTP/1.0 503 x\r\n\r\n');
+  await change(
+    'policy',
+    (text) => `${text.trimEnd()}\n{{#httpCheck}}\n    errorfile 503 ${pages}{{path}}\n{{/httpCheck}}\n\n`,
+  );
+  await change('server', (text) => `${text.trimEnd()}{{#meta.x}} {{meta.x}}{{/meta.x}}\n`);
+  await page('good');
+  const apps = await Promise.all(['one', 'two', 'three'].map((name) => startApp(name)));
+  onTestFinished(async () => {
+    await Promise.all(apps.map((app) => app.close()));
+    await rm(folder, { recursive: true, force: true });
+  });
+  const [one, two, three] = apps.map(({ address }) => address);
+  return {
+    page,
+    change,
+    one: one ?? '',
+    two: two ?? '',
+    three: three ?? '',
+    /** Has the balancer use the templates as they are now. */
+    use: async ({ balancer }: TestBalancer) => balancer.useTemplates(await loadTemplates(shipped, own)),
+    start: async (more: Parameters<typeof startBalancer>[0] = {}): Promise<TestBalancer> => {
+      const started = await startBalancer({ templates: own, ...options, ...more });
+      onTestFailed(() => {
+        const lines = started.lines.filter((line) => !line.includes('HAProxy says'));
+        process.stderr.write(`${lines.slice(-60).join('')}\n`);
+      });
+      return started;
+    },
+  };
+}
+
+const policy = (path: string, more: object = {}) => JSON.stringify({ check: { kind: 'http', path }, ...more });
+
+const serves = (balancer: TestBalancer, host: string, body: string) =>
+  until(`${host} is served by ${body}`, async () => (await ask(balancer.port, host)).body === body, {
+    deadlineMs: 20_000,
+  });
+
+const held = ({ balancer }: TestBalancer) =>
+  balancer.status().quarantined.map(({ key, serves: what }) => `${key}: ${what}`);
+
+const holds = (balancer: TestBalancer, ...keys: readonly string[]) =>
+  until(`${keys.join()} are held`, () => held(balancer).sort().join() === [...keys].sort().join(), {
+    deadlineMs: 20_000,
+  });
+
+const logged = ({ lines }: TestBalancer, event: string) =>
+  lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line['event'] === event);
+
+describe('a service that HAProxy refuses', () => {
+  test('keeps its last good form, and everything else goes on', async () => {
+    const lab = await startLab();
+    const balancer = await lab.start();
+    onTestFinished(() => balancer.stop());
+    balancer.snapshot({
+      ...{ 'services/web': policy('/good'), 'instances/web/a': lab.one },
+      ...{ 'services/api': policy('/good'), 'instances/api/a': lab.two },
+    });
+    await balancer.balancer.start();
+    await balancer.applied();
+    const config = await balancer.config();
+
+    balancer.change({ 'services/web': policy('/missing', { balance: 'first' }) });
+    await holds(balancer, 'services/web: last-good');
+    await balancer.applied();
+    const [quarantined] = balancer.balancer.status().quarantined;
+    expect(quarantined?.reason).toMatch(
+      /haproxy\.cfg\.refused:\d+ \(made by .*policy\.mustache:\d+\): HAProxy refuses it: /,
+    );
+    expect(quarantined?.reason).toContain('/missing');
+    expect(await balancer.metric('quarantined_services')).toBe(1);
+    expect(await balancer.metric('reload_last_failed')).toBe(0);
+    expect(balancer.balancer.status().refused).toBeUndefined();
+    expect(await balancer.config()).toBe(config);
+    await serves(balancer, 'web', 'one');
+
+    // Its instances come and go without a reload, and others get their policies and are new.
+    const reloads = await balancer.metric('reloads_total', { result: 'ok' });
+    balancer.change({ 'instances/web/b': lab.three, 'instances/web/a': undefined });
+    await balancer.applied();
+    await serves(balancer, 'web', 'three');
+    expect(await balancer.metric('reloads_total', { result: 'ok' })).toBe(reloads);
+    balancer.change({ 'services/api': policy('/good', { balance: 'source' }), 'services/new': policy('/good'), 'instances/new/a': lab.one }); // biome-ignore format: one change
+    await balancer.applied();
+    await serves(balancer, 'new', 'one');
+    expect(await balancer.config()).toContain('balance source');
+    expect(held(balancer)).toEqual(['services/web: last-good']);
+
+    balancer.change({ 'services/web': policy('/good', { balance: 'first' }) });
+    await holds(balancer);
+    await balancer.applied();
+    expect(await balancer.config()).toContain('balance first');
+    expect(await balancer.metric('quarantined_services')).toBe(0);
+    expect(logged(balancer, 'quarantined').map(({ key }) => key)).toEqual(['services/web']);
+    await until(
+      'it is told',
+      () =>
+        logged(balancer, 'released')
+          .map(({ key }) => key)
+          .join() === 'services/web',
+    );
+  });
+
+  test('is left out when it is new, and served once it is mended, one of two after the other', async () => {
+    const lab = await startLab();
+    const balancer = await lab.start();
+    onTestFinished(() => balancer.stop());
+    balancer.snapshot({ 'services/web': policy('/good'), 'instances/web/a': lab.one });
+    await balancer.balancer.start();
+    balancer.change({
+      ...{ 'services/x': policy('/missing'), 'instances/x/a': lab.two },
+      ...{ 'services/y': policy('/missing/too'), 'instances/y/a': lab.two },
+      ...{ 'services/z': policy('/good'), 'instances/z/a': lab.three },
+    });
+    await holds(balancer, 'services/x: nothing', 'services/y: nothing');
+    await serves(balancer, 'z', 'three');
+    await serves(balancer, 'web', 'one');
+    expect((await ask(balancer.port, 'x')).status).toBe(404);
+
+    balancer.change({ 'services/x': policy('/good') });
+    await holds(balancer, 'services/y: nothing');
+    await serves(balancer, 'x', 'two');
+    balancer.change({ 'services/y': undefined, 'instances/y/a': undefined });
+    await holds(balancer);
+  });
+
+  test('is taken up by itself when what it needs from outside has come', async () => {
+    const lab = await startLab();
+    const balancer = await lab.start({ probeMs: 50 });
+    onTestFinished(() => balancer.stop());
+    balancer.snapshot({ 'services/web': policy('/good'), 'instances/web/a': lab.one });
+    await balancer.balancer.start();
+    balancer.change({
+      ...{ 'services/x': policy('/late'), 'instances/x/a': lab.two },
+      ...{ 'services/y': policy('/never'), 'instances/y/a': lab.two },
+    });
+    await holds(balancer, 'services/x: nothing', 'services/y: nothing');
+    await lab.page('late');
+    await holds(balancer, 'services/y: nothing');
+    await serves(balancer, 'x', 'two');
+  });
+
+  test('is found by halving when HAProxy names nobody, in a dozen checks among a thousand', {
+    timeout: 120_000,
+  }, async () => {
+    const lab = await startLab();
+    const wrapper = join(await mkdtemp(join(tmpdir(), 'pm-mute-')), 'haproxy');
+    await writeFile(wrapper, `#!/bin/bash
+if [ "$1" != -c ]; then exec ${haproxyBin} "$@"; fi
+if ${haproxyBin} "$@" >/dev/null 2>&1; then exit 0; fi
+echo "[ALERT] (1) : config : something is wrong"
+exit 1
+`); // biome-ignore format: a script
+    await chmod(wrapper, 0o755);
+    onTestFinished(() => rm(join(wrapper, '..'), { recursive: true, force: true }));
+    const balancer = await lab.start({ executable: wrapper });
+    onTestFinished(() => balancer.stop());
+    const entries = Array.from({ length: 1000 }, (_, i) => [
+      [`instances/s${i}/a`, lab.one],
+      [`services/s${i}`, policy('/good', { hosts: [`h${i}.example`] })],
+    ]).flat();
+    balancer.snapshot({ 'instances/web/a': lab.two });
+    await balancer.balancer.start();
+    await balancer.applied();
+    balancer.change({ ...Object.fromEntries(entries), 'services/s617': policy('/missing') });
+    await until('it is held', () => held(balancer).join() === 'services/s617: nothing', { deadlineMs: 60_000 });
+    const [found] = logged(balancer, 'culprits-found');
+    expect(found?.['checks']).toBeLessThanOrEqual(12);
+    await balancer.applied();
+    await serves(balancer, 'h999.example', 'one');
+    await serves(balancer, 'web', 'two');
+  });
+
+  test('is held after a reload that could not bind its port, and the others are loaded', async () => {
+    const lab = await startLab();
+    const balancer = await lab.start();
+    onTestFinished(() => balancer.stop());
+    balancer.snapshot({ 'instances/web/a': lab.one });
+    await balancer.balancer.start();
+    const port = await freePort();
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
+    onTestFinished(() => void taken.close());
+    const db = { 'services/db': JSON.stringify({ mode: 'tcp', port }), 'instances/db/a': lab.two };
+    balancer.change({ ...db, 'instances/api/a': lab.three });
+    await until('the reload failed', () => logged(balancer, 'reload-failed').length > 0);
+    await holds(balancer, 'services/db: nothing');
+    await serves(balancer, 'api', 'three');
+  });
+});
+
+test('an instance that HAProxy refuses is left out alone', async () => {
+  const lab = await startLab();
+  const balancer = await lab.start();
+  onTestFinished(() => balancer.stop());
+  balancer.snapshot({ 'instances/web/a': lab.one });
+  await balancer.balancer.start();
+  await balancer.applied();
+  const bad = (x: string) => JSON.stringify({ address: lab.two, meta: { x } });
+  balancer.change({ 'instances/web/b': bad('frobnicate'), 'instances/web/c': lab.three });
+  await holds(balancer, 'instances/web/b: nothing');
+  await until('the other is in the file', async () => (await balancer.config()).includes('server c '));
+  expect(await balancer.config()).not.toContain('server b ');
+  expect(balancer.balancer.status().rejected).toMatchObject([{ key: 'instances/web/b', lastGoodServes: false }]);
+  balancer.change({ 'instances/web/b': bad('backup') });
+  await holds(balancer);
+  await until('it is in the file', async () => /server b .* backup/.test(await balancer.config()));
+  expect(balancer.balancer.status().rejected).toEqual([]);
+});
+
+describe('a template that HAProxy refuses', () => {
+  test.each([
+    ['frame', 'option dontlognull'],
+    ['policy', 'balance {{balance}}'],
+    ['backend', 'backend {{name}} from {{policy}}'],
+  ] as const)('%s: the last good one is used, and everything else goes on', async (role, after) => {
+    const lab = await startLab();
+    const balancer = await lab.start();
+    onTestFinished(() => balancer.stop());
+    balancer.snapshot({ 'instances/web/a': lab.one, 'instances/api/a': lab.two, 'services/api': policy('/good') });
+    await balancer.balancer.start();
+    await balancer.applied();
+    const insert = (line: string) => (text: string) => text.replace(after, `${after}\n    ${line}`);
+    const broken = insert('frobnicate 1');
+
+    await lab.change(role, broken);
+    await lab.use(balancer);
+    await holds(balancer, `templates/${role}: last-good`);
+    expect(balancer.balancer.status().refused).toMatch(/frobnicate/);
+    await until('it is told', async () => (await balancer.metric('reload_last_failed')) === 1);
+    expect(logged(balancer, 'config-refused')).toHaveLength(1);
+    balancer.change({ 'instances/web/b': lab.three, 'instances/web/a': undefined });
+    await serves(balancer, 'web', 'three');
+    balancer.change({ 'instances/new/a': lab.one, 'services/api': JSON.stringify({ balance: 'first' }) });
+    await serves(balancer, 'new', 'one');
+    await balancer.applied();
+    expect(await balancer.config()).toContain('balance first');
+    expect(await balancer.config()).not.toContain('frobnicate');
+    expect(held(balancer)).toEqual([`templates/${role}: last-good`]);
+
+    await lab.change(role, insert('retries 7'));
+    await lab.use(balancer);
+    await holds(balancer);
+    await until('the mended one is used', async () => (await balancer.config()).includes('retries 7'));
+    await balancer.applied();
+    expect(balancer.balancer.status().refused).toBeUndefined();
+    await until('it is well', async () => (await balancer.metric('reload_last_failed')) === 0);
+  });
+});
+
+describe('a balancer that starts again', () => {
+  test.each(['ended', 'was killed'] as const)('after one that %s serves last good forms', async (how) => {
+    const lab = await startLab();
+    const first = await lab.start();
+    first.snapshot({
+      ...{ 'services/web': policy('/good'), 'instances/web/a': lab.one },
+      ...{ 'services/x': policy('/missing'), 'instances/x/a': lab.two },
+    });
+    await first.balancer.start();
+    first.change({ 'services/web': policy('/missing') });
+    await holds(first, 'services/web: last-good', 'services/x: nothing');
+    await first.applied();
+    if (how === 'was killed') {
+      // What it had under way is lost with it; HAProxy runs on, and is ended here to be started anew.
+      await until('the catalog is saved', async () =>
+        (await readFile(first.layout.lastKnown, 'utf8')).includes('/missing'),
+      );
+      const [saved, quarantine] = [await readFile(first.layout.lastKnown), await readFile(first.layout.quarantine)];
+      await first.stop({ keep: true });
+      await writeFile(first.layout.lastKnown, saved);
+      await writeFile(first.layout.quarantine, quarantine);
+    } else await first.stop({ keep: true });
+
+    const second = await lab.start({ dir: first.dir });
+    onTestFinished(() => second.stop());
+    await second.balancer.start();
+    await serves(second, 'web', 'one');
+    expect(held(second).sort()).toEqual(['services/web: last-good', 'services/x: nothing']);
+    // Held from before, so that the first check passes.
+    expect(logged(second, 'culprits-found')).toEqual([]);
+    second.change({ 'instances/web/b': lab.three, 'instances/web/a': undefined, 'instances/new/a': lab.two });
+    await serves(second, 'web', 'three');
+    await serves(second, 'new', 'two');
+    second.change({ 'services/web': policy('/good'), 'services/x': policy('/good') });
+    await holds(second);
+    await serves(second, 'x', 'two');
+  });
+
+  test('serves the others when one is bad that was never good', async () => {
+    const lab = await startLab();
+    const balancer = await lab.start();
+    onTestFinished(() => balancer.stop());
+    balancer.snapshot({
+      ...{ 'services/x': policy('/missing'), 'instances/x/a': lab.two },
+      ...{ 'services/web': policy('/good'), 'instances/web/a': lab.one },
+    });
+    await balancer.balancer.start();
+    await serves(balancer, 'web', 'one');
+    expect(held(balancer)).toEqual(['services/x: nothing']);
+  });
+
+  test('with a template that became bad meanwhile uses the last good one', async () => {
+    const lab = await startLab();
+    const first = await lab.start();
+    first.snapshot({ 'services/web': policy('/good'), 'instances/web/a': lab.one, 'instances/api/a': lab.two });
+    await first.balancer.start();
+    await first.applied();
+    await first.stop({ keep: true });
+
+    await lab.change('backend', (text) => text.replace('{{policy}}', '{{policy}}\n    frobnicate'));
+    const second = await lab.start({ dir: first.dir });
+    onTestFinished(() => second.stop());
+    await second.balancer.start();
+    await serves(second, 'web', 'one');
+    await serves(second, 'api', 'two');
+    expect(held(second)).toEqual(['templates/backend: last-good']);
+  });
+});
