@@ -86,6 +86,8 @@ describe.skipIf(reason !== undefined)('in containers', () => {
     for (const name of apps) {
       await world.podman('stop', '--time', '90', container(name));
       expect(await world.podman('inspect', '--format', '{{.State.ExitCode}}', container(name))).toBe('0');
+      const log = await world.run(['sh', '-c', `podman logs ${container(name)} 2>&1`]);
+      expect(log).toMatch(/"event":"let-go".*"balancers":2\b/);
       await world.podman('rm', container(name));
       await world.compose(['up', '--detach', name], { VERSION: '2' });
       await world.podman('exec', container('balancer-1'), 'pointsman', 'wait', `web/${name}-8080`, '--timeout', '60s');

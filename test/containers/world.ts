@@ -75,12 +75,13 @@ export async function openWorld() {
       ]),
     compose: (args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<string> =>
       world.run(['podman-compose', `--podman-run-args=${runFlags.join(' ')}`, '-f', 'compose.yaml', ...args], more),
-    /** Builds both images as a user does. */
+    /** Builds all images as a user does. podman-compose would take those of the run before. */
     async buildImages(): Promise<void> {
       await execa(join(root, 'docker/build'), ['--base', env.BASE], {
         env: { ...env, ENGINE: podman },
         timeout: 240_000,
       });
+      await world.compose(['build', '--no-cache', 'etcd-1', 'app-1']);
     },
     /** Starts requests to these ports. */
     load(...ports: readonly number[]) {
