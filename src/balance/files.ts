@@ -7,6 +7,8 @@ export type Layout = {
   /** The last configuration that HAProxy refused, for a person to look at. */
   readonly refused: string;
   readonly routesMap: string;
+  readonly maintenancePage: string;
+  readonly pauseScript: string;
   readonly runtimeSocket: string;
   readonly masterSocket: string;
   readonly lastKnown: string;
@@ -26,6 +28,8 @@ export function layoutOf(dir: string): Layout {
     candidate: join(dir, 'haproxy.cfg.candidate'),
     refused: join(dir, 'haproxy.cfg.refused'),
     routesMap: join(dir, 'maps', 'routes.map'),
+    maintenancePage: join(dir, 'shipped', 'maintenance.html'),
+    pauseScript: join(dir, 'shipped', 'pause.lua'),
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),
     masterSocket: join(dir, 'run', 'master.sock'),
     lastKnown: join(dir, 'state', 'catalog.json'),

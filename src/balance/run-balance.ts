@@ -26,6 +26,7 @@ import { openHaproxy } from './open-haproxy.ts';
 import { type OverrideStatus, Overriding } from './overriding.ts';
 import { type QuarantineStatus, Quarantining } from './quarantining.ts';
 import type { Unserved } from './rejections.ts';
+import { provideShipped } from './shipped-files.ts';
 import { StateFiles } from './state-files.ts';
 import { Storage, type StorageStatus } from './storage.ts';
 import { watchTemplates } from './template-watch.ts';
@@ -39,6 +40,8 @@ export type BalanceParts = {
   readonly logger: Logger;
   /** The folder with the templates that ship with pointsman. */
   readonly shippedTemplates: string;
+  /** The folder with what ships with pointsman for HAProxy beside those. */
+  readonly shippedForHaproxy: string;
   /** Aborted to end it. */
   readonly signal: AbortSignal;
   readonly now: () => number;
@@ -100,6 +103,8 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     reservedPorts: reservedPorts(settings),
     routesMap: layout.routesMap,
     hardStopAfterMs: settings.hardStopAfterMs,
+    maintenancePage: layout.maintenancePage,
+    pauseScript: layout.pauseScript,
     pemFolder: settings.serverTls === undefined ? layout.serverTls : resolve(settings.serverTls),
     zone: settings.zone,
     accessLog: settings.accessLog,
@@ -131,6 +136,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     wall: parts.wall,
   });
   await files.makeFolders();
+  await provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage);
   const certificates =
     settings.https &&
     new Certificates({

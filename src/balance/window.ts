@@ -9,6 +9,7 @@ import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { type Override, overrideFields } from '../model/override.ts';
 import { serviceOf } from '../model/route-target.ts';
+import { isStateKey } from '../model/service-state.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Balancer } from './balancer.ts';
 import { type Explanation, explain } from './explain.ts';
@@ -172,6 +173,7 @@ export class BalanceWindow {
   #routes(): ReadonlyMap<ServiceName, readonly string[]> {
     const routes = new Map<ServiceName, string[]>();
     for (const [route, target] of this.#parts.balancer.status().served.routes) {
+      if (isStateKey(route)) continue;
       const service = serviceOf(target);
       const known = routes.get(service);
       if (known === undefined) routes.set(service, [route]);

@@ -35,6 +35,7 @@ export async function run(invocation: Invocation): Promise<number> {
       logger,
       signal,
       shippedTemplates: join(invocation.packageFolder, 'templates'),
+      shippedForHaproxy: join(invocation.packageFolder, 'haproxy'),
       now: () => performance.now(),
       wall: () => new Date(),
       hostname: invocation.machine.hostname,

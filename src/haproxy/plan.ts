@@ -1,5 +1,6 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { serviceOf } from '../model/route-target.ts';
+import { isStateKey } from '../model/service-state.ts';
 import type { Touched } from '../model/touched.ts';
 import { isThin, policyOf } from '../render/policies.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
@@ -125,14 +126,14 @@ function planServer(
   return { steps };
 }
 
-/** Routes lead only to backends that run already; the others come with the reload that brings their backend. */
+/** Routes lead only to backends that run already; the others come with the reload that brings their backend. States may wait for theirs. */
 function planRoutes(served: Rendered, desired: Rendered, made: ReadonlySet<ServiceName>): Step[] {
   if (served.routes === desired.routes) return [];
   const steps: Step[] = [];
   for (const [route, target] of desired.routes) {
     const now = served.routes.get(route);
     const backend = serviceOf(target);
-    if (now === target || !(served.backends.has(backend) || made.has(backend))) continue;
+    if (now === target || !(isStateKey(route) || served.backends.has(backend) || made.has(backend))) continue;
     steps.push({ kind: now === undefined ? 'add-route' : 'set-route', route, target });
   }
   for (const route of served.routes.keys()) {

@@ -22,6 +22,8 @@ export type Policy = {
   /** The port on which a `tcp` service is offered; `http` services share the balancer's own. */
   readonly port: number | undefined;
   readonly routes: readonly Route[];
+  /** Requests are answered with a page that says so, and connections are closed. */
+  readonly maintenance: boolean;
   /** Whether requests without TLS are sent to https. */
   readonly https: 'optional' | 'redirect';
   readonly access: Access | undefined;
@@ -57,6 +59,7 @@ export const defaultPolicy: Policy = {
   mode: 'http',
   port: undefined,
   routes: [defaultRoute],
+  maintenance: false,
   https: 'optional',
   access: undefined,
   rateLimit: undefined,
@@ -82,6 +85,7 @@ const schema = v.strictObject({
   mode: v.optional(v.picklist(['http', 'tcp']), defaultPolicy.mode),
   port: v.optional(whole(1, 65535)),
   ...routeFields,
+  maintenance: v.optional(v.boolean()),
   https: v.optional(v.picklist(['optional', 'redirect'])),
   access: v.optional(accessField),
   rateLimit: v.optional(rateLimitField),
@@ -146,6 +150,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
     mode,
     port,
     routes: routes.value,
+    maintenance: given.maintenance ?? defaultPolicy.maintenance,
     https: given.https ?? defaultPolicy.https,
     access: given.access,
     rateLimit: given.rateLimit,

@@ -1,9 +1,10 @@
 import { parseServiceName, type ServiceName } from './name.ts';
 import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
+import { isState } from './service-state.ts';
 
 /**
- * Where a route leads, as the route map says it: a service, `web`; or a service that is asked without the first segments
- * of the path, `web/2`.
+ * What the route map says of a key. Of a route, where it leads: a service, `web`; or a service that is asked without the
+ * first segments of the path, `web/2`. Of a service, its state: see `service-state.ts`.
  */
 export type RouteTarget = Brand<string, 'RouteTarget'>;
 
@@ -12,8 +13,9 @@ export function routeTarget(service: ServiceName, stripped = 0): RouteTarget {
   return (stripped === 0 ? service : `${service}/${stripped}`) as RouteTarget;
 }
 
-/** Reads what `routeTarget` wrote. */
+/** Reads what `routeTarget` or `formatState` wrote. */
 export function parseRouteTarget(text: string): Parsed<RouteTarget> {
+  if (isState(text)) return accepted(text as RouteTarget);
   const [name = '', stripped, ...rest] = text.split('/');
   const service = parseServiceName(name);
   if (!service.ok) return service;

@@ -3,12 +3,14 @@ import type { Service } from '../catalog/catalog.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import { type RouteTarget, routeTarget } from '../model/route-target.ts';
+import { formatState, type ServiceState, stateKey } from '../model/service-state.ts';
 import { type Claim, settleClaims } from './route-claims.ts';
 
 /**
  * Keys of the route map: a host pattern, a path prefix and a closing slash, as in `shop.example.com/api/`. The frame asks
  * for the longest key that begins `<host><path>/`, with the exact host, then `*.<domain>`, then `<first label>.*`, then
- * `*`. The closing slash keeps `/api` from matching `/apiary`.
+ * `*`. The closing slash keeps `/api` from matching `/apiary`. Beside the routes stand the states of services, by a key of
+ * their own.
  */
 export type Routes = PersistentMap<string, RouteTarget>;
 
@@ -22,7 +24,8 @@ export type RouteConflict = {
 
 /** The routes of all services. A declared host goes before another service's default one. */
 export function buildRoutes(services: Iterable<Service>): { routes: Routes; conflicts: readonly RouteConflict[] } {
-  const claims = [...services]
+  const all = [...services];
+  const claims = all
     .filter((service) => service.policy.mode === 'http')
     .flatMap((service) => service.policy.routes.flatMap((route) => [...claimsOf(service.name, route)]))
     .sort(byRight);
@@ -35,7 +38,16 @@ export function buildRoutes(services: Iterable<Service>): { routes: Routes; conf
     else if (winner.service !== claim.service && winner.priority === claim.priority)
       conflicts.push({ kind: 'route', route: key, winner: winner.service, loser: claim.service });
   }
-  return { routes: PersistentMap(settleClaims([...first.values()])), conflicts };
+  const settled = settleClaims([...first.values()]);
+  for (const service of all) {
+    const state = stateOf(service);
+    if (state !== undefined) settled.set(stateKey(service.name), formatState(state));
+  }
+  return { routes: PersistentMap(settled), conflicts };
+}
+
+function stateOf({ policy }: Service): ServiceState | undefined {
+  return policy.maintenance ? { kind: 'maintenance' } : undefined;
 }
 
 /** Those who have more right to one route first. */

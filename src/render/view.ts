@@ -27,6 +27,10 @@ export type FrameSettings = {
   readonly runtimeSocket: string;
   readonly routesMap: string;
   readonly hardStopAfterMs: number;
+  /** What a service in maintenance answers. */
+  readonly maintenancePage: string;
+  /** What lets requests wait, in Lua. */
+  readonly pauseScript: string;
   /** Where the files lie that a policy's `tls` names. */
   readonly pemFolder: string;
   /** Where this balancer runs; undefined when that is not told. */
@@ -46,6 +50,8 @@ export type FrameView = {
   readonly routesMap: string;
   /** As HAProxy writes a time: `30000ms`. */
   readonly hardStopAfter: string;
+  readonly maintenancePage: string;
+  readonly pauseScript: string;
   /** Where HAProxy's own exporter is asked for. */
   readonly metricsBind: string | undefined;
   readonly accessLog: boolean;
@@ -121,6 +127,8 @@ export const knownNames = {
     'runtimeSocket',
     'routesMap',
     'hardStopAfter',
+    'maintenancePage',
+    'pauseScript',
     'metricsBind',
     'accessLog',
     ...['https', 'httpsBind', 'certificateList', 'http3', 'port'],
@@ -151,6 +159,8 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
     runtimeSocket: settings.runtimeSocket,
     routesMap: settings.routesMap,
     hardStopAfter: `${settings.hardStopAfterMs}ms`,
+    maintenancePage: settings.maintenancePage,
+    pauseScript: settings.pauseScript,
     metricsBind: settings.metricsBind,
     accessLog: settings.accessLog ?? false,
     https: httpsView(settings.https),

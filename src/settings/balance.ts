@@ -18,6 +18,8 @@ export type BalanceSettings = {
   readonly zone: string | undefined;
   /** A folder with the PEM files that policies name for TLS to servers; `server-tls` in `dir` if undefined. */
   readonly serverTls: string | undefined;
+  /** What services in maintenance answer; the shipped page if undefined. */
+  readonly maintenancePage: string | undefined;
   /** Where HAProxy serves HTTP. */
   readonly http: Address;
   /** Where pointsman serves metrics and health. */
@@ -103,6 +105,11 @@ export const balanceCommand = declareCommand({
     serverTls: optional({
       placeholder: 'FOLDER',
       description: 'where the PEM files lie that policies name for TLS to servers; server-tls in --dir if not given',
+      word: pathWord,
+    }),
+    maintenancePage: optional({
+      placeholder: 'FILE',
+      description: 'the HTML page that services in maintenance answer with, instead of the shipped one',
       word: pathWord,
     }),
     haproxyTemplates: optional({
@@ -221,11 +228,11 @@ export const balanceCommand = declareCommand({
     if (haproxy instanceof Error) return haproxy;
     const files = fileDeclarations(values.templates);
     if (files instanceof Error) return files;
-    const { id, dir, zone, serverTls, http, admin, haproxyTemplates: templates } = values;
+    const { id, dir, zone, serverTls, maintenancePage, http, admin, haproxyTemplates: templates } = values;
     const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs, haproxyMetrics } = values;
     const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
     const guard = { share, minimum, holdMs, windowMs };
-    const where = { id, dir, zone, serverTls, http, admin, templates };
+    const where = { id, dir, zone, serverTls, maintenancePage, http, admin, templates };
     const https = httpsSettings(values);
     if (https instanceof Fault) return https;
     const accessLog = values.accessLog === 'on';

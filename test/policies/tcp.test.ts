@@ -6,11 +6,13 @@ import { until } from '../support/until.ts';
 
 let app: Awaited<ReturnType<typeof startTcpEcho>>;
 let ports: readonly number[];
-afterAll(() => app.close());
+let first: typeof app;
+afterAll(() => Promise.all([app.close(), first.close()]));
 
 serveAll(async () => {
   app = await startTcpEcho();
-  ports = await freePorts(4);
+  first = await startTcpEcho((socket) => socket.write('welcome\n'));
+  ports = await freePorts(5);
   const service = (index: number, more: object) => ({
     policy: { mode: 'tcp', port: ports[index], ...more },
     instances: { a: app.address },
@@ -19,6 +21,7 @@ serveAll(async () => {
     db: service(0, {}),
     inside: service(1, { access: { allow: ['127.0.0.0/30'], deny: ['127.0.0.2'] } }),
     rated: service(2, { rateLimit: { requests: 2, per: '1h' } }),
+    'speaks-first': { policy: { mode: 'tcp', port: ports[4] }, instances: { a: first.address } },
     idle: service(3, { timeouts: { tunnel: '1s', client: '1s', server: '1s' } }),
   };
 });
@@ -39,6 +42,12 @@ async function echoes(port: number, from?: string): Promise<boolean> {
 describe('a tcp service', () => {
   test('has a port of its own and passes bytes both ways', async () => {
     expect(await echoes(portOf(0))).toBe(true);
+  });
+
+  test('may say the first word', async () => {
+    const connection = openTcp(portOf(4));
+    await until('it says welcome', () => connection.received() === 'welcome\n');
+    await connection.close();
   });
 
   test('is for those who are allowed and not denied', async () => {

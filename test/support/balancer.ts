@@ -10,6 +10,7 @@ import { loadLastKnown } from '../../src/balance/last-known.ts';
 import { createBalanceMetrics } from '../../src/balance/metrics.ts';
 import { Overriding } from '../../src/balance/overriding.ts';
 import { Quarantining } from '../../src/balance/quarantining.ts';
+import { provideShipped } from '../../src/balance/shipped-files.ts';
 import { StateFiles } from '../../src/balance/state-files.ts';
 import { Storage } from '../../src/balance/storage.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
@@ -70,6 +71,7 @@ export async function startBalancer(
     wall: () => new Date(),
   });
   await files.makeFolders();
+  await provideShipped(join(import.meta.dirname, '../../haproxy'), layout, undefined);
   const { onCommand } = options;
   const tap = onCommand && (await startCommandTap(join(dir, 'run/tap.sock'), layout.runtimeSocket, onCommand));
   const link = new RuntimeLink({
@@ -85,6 +87,8 @@ export async function startBalancer(
     runtimeSocket: layout.runtimeSocket,
     routesMap: layout.routesMap,
     hardStopAfterMs: 5000,
+    maintenancePage: layout.maintenancePage,
+    pauseScript: layout.pauseScript,
     pemFolder: options.serverTls ?? layout.serverTls,
     zone: options.zone,
   };

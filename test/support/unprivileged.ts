@@ -38,7 +38,7 @@ export async function whyNot(): Promise<string | undefined> {
 export async function installedFor(folder: string): Promise<string> {
   const root = join(import.meta.dirname, '../..');
   const target = join(folder, 'package');
-  for (const part of ['bin', 'dist', 'templates', 'package.json']) {
+  for (const part of ['bin', 'dist', 'haproxy', 'templates', 'package.json']) {
     await cp(join(root, part), join(target, part), { recursive: true });
   }
   await execa('chmod', ['-R', 'a+rX', folder]);

@@ -1,0 +1,73 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { startApp } from '../support/app.ts';
+import { exchange } from '../support/exchange.ts';
+import { serveAll } from '../support/policies.ts';
+import { freePort } from '../support/ports.ts';
+import { openTcp, startTcpEcho } from '../support/tcp.ts';
+import { until } from '../support/until.ts';
+
+const closing: (() => Promise<void>)[] = [];
+afterAll(() => Promise.all(closing.map((close) => close())));
+let port = 0;
+
+const served = serveAll(async () => {
+  const app = await startApp('app');
+  const echo = await startTcpEcho();
+  closing.push(app.close, echo.close);
+  port = await freePort();
+  return {
+    web: { instances: { a: app.address } },
+    other: { instances: { a: app.address } },
+    db: { policy: { mode: 'tcp', port }, instances: { a: echo.address } },
+  };
+});
+
+const ask = (host: string, path = '/') => exchange(served.balancer.port, { host, path });
+
+describe('a service in maintenance', () => {
+  test('answers every request with a page that says so, until it is over, and no reload is needed', async () => {
+    const { balancer } = served;
+    balancer.change({ 'services/web': '{"maintenance":true}' });
+    await balancer.applied();
+    const { status, headers, body } = await ask('web', '/anything');
+    expect({ status, type: headers['content-type'], again: headers['retry-after'] }).toEqual({
+      status: 503,
+      type: 'text/html',
+      again: '60',
+    });
+    expect(body).toContain('<title>Back soon</title>');
+    expect(headers['cache-control']).toBe('no-store');
+    expect((await ask('other')).status).toBe(200);
+
+    balancer.change({ 'services/web': '{}' });
+    await balancer.applied();
+    expect((await ask('web')).status).toBe(200);
+    expect(await balancer.metric('reloads_total')).toBe(0);
+  });
+
+  test('closes connections when it is a tcp one', async () => {
+    const { balancer } = served;
+    balancer.change({ 'services/db': JSON.stringify({ mode: 'tcp', port, maintenance: true }) });
+    await balancer.applied();
+    const refused = openTcp(port);
+    refused.send('hello');
+    await refused.closed;
+    expect(refused.received()).toBe('');
+    balancer.change({ 'services/db': JSON.stringify({ mode: 'tcp', port }) });
+    await balancer.applied();
+    const connection = openTcp(port);
+    connection.send('hello');
+    await until('it answers', () => connection.received() === 'hello');
+    await connection.close();
+    expect(await balancer.metric('reloads_total')).toBe(0);
+  });
+
+  test('stays so over a restart by somebody else', async () => {
+    const { balancer } = served;
+    balancer.change({ 'services/web': '{"maintenance":true}' });
+    await balancer.applied();
+    await until('it is on disk', async () => (await balancer.routes()).includes('SERVICE:web maintenance\n'));
+    await balancer.haproxy.reload();
+    expect((await ask('web')).status).toBe(503);
+  });
+});
