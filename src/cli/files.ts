@@ -1,4 +1,9 @@
+import { readFile } from 'node:fs/promises';
+import { convertTemplate } from '../files/confd/convert.ts';
+import { readConfdResources } from '../files/confd/resources.ts';
 import { runFiles } from '../files/run-files.ts';
+import { describe, Fault } from '../model/fault.ts';
+import { twice } from '../settings/file-declaration.ts';
 import { filesCommand } from '../settings/files.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
@@ -11,12 +16,20 @@ import { withoutOurs } from './without-ours.ts';
 /** `pointsman files`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await settle(filesCommand, invocation);
-  if (settings.kind === 'convert') return done;
+  if (settings.kind === 'convert') {
+    const { path } = settings;
+    process.stdout.write(convertTemplate({ file: path, text: await readTemplate(path) }));
+    return done;
+  }
   const logger = await createLogger(settings.log);
   const { signal, dispose } = abortOnSignal();
   const { registry, layout } = settings;
   try {
-    await runFiles(settings.files, {
+    const fromConfd = settings.confdDir === undefined ? [] : await readConfdResources(settings.confdDir);
+    const declared = [...settings.files, ...fromConfd];
+    const fault = twice(declared);
+    if (fault !== undefined) throw fault;
+    await runFiles(declared, {
       ...{ mode: settings.mode, logger, signal },
       openOwn: () =>
         layout === undefined ? openRegistry(registry, logger) : openForeignRegistry(registry, layout, logger),
@@ -29,4 +42,12 @@ export async function run(invocation: Invocation): Promise<number> {
     dispose();
   }
   return done;
+}
+
+async function readTemplate(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new Fault('usage', `it cannot be read: ${describe(cause)}`, { where: path, cause });
+  }
 }

@@ -1,7 +1,7 @@
 import { Fault } from '../model/fault.ts';
 import { quote } from '../model/parsed.ts';
 import { follow, type Trail } from '../render/quoting.ts';
-import { safeText } from '../render/safe-text.ts';
+import { isSafeText, safeText } from '../render/safe-text.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
 import { jsonQuoting } from './json-quoting.ts';
 import { shellQuoting } from './shell-quoting.ts';
@@ -20,11 +20,11 @@ export type Escape = {
 
 /** Lets a value through unchanged if all its characters are allowed. */
 const allowing =
-  (allowed: RegExp, where: string, list: string) =>
+  (allowed: (text: string) => boolean, where: string, list: string) =>
   (value: Value): string => {
     const text = String(value);
-    if (allowed.test(text)) return text;
-    throw new Fault('template', `the value ${quote(text)} is not safe in ${where}`, { hint: `allowed are ${list}` });
+    if (allowed(text)) return text;
+    throw new Fault('template', `the value ${quote(text)} is not safe as ${where}`, { hint: `allowed are ${list}` });
   };
 
 // In nginx.conf a space, `;`, `{`, `}` or `#` ends a word, quotes and `\` change the meaning of what follows, and `$`
@@ -36,13 +36,23 @@ const oneLine = /^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$/;
 /** Each way to write a value, by the name that `escape` gives it. */
 export const escapes: Readonly<Record<EscapeName, Escape>> = {
   // What is safe in a haproxy.cfg is safe in nearly any configuration: it takes no quotes, and ends no word.
-  word: { write: safeText, absent: '' },
-  haproxy: { write: safeText, absent: '' },
-  nginx: {
-    write: allowing(nginxWord, 'an nginx.conf', 'A-Z a-z 0-9 . _ : / [ ] @ + , * = ~ % ? & ! ^ ( ) | < > -'),
+  word: {
+    write: allowing(isSafeText, 'a word', 'A-Z a-z 0-9 . _ : / [ ] @ + , * = ~ -; or choose another `escape`'),
     absent: '',
   },
-  line: { write: allowing(oneLine, 'one line', 'all but control characters and line ends'), absent: '' },
+  haproxy: { write: safeText, absent: '' },
+  nginx: {
+    write: allowing(
+      (text) => nginxWord.test(text),
+      'a word of an nginx.conf',
+      'A-Z a-z 0-9 . _ : / [ ] @ + , * = ~ % ? & ! ^ ( ) | < > -',
+    ),
+    absent: '',
+  },
+  line: {
+    write: allowing((text) => oneLine.test(text), 'one line', 'all but control characters and line ends'),
+    absent: '',
+  },
   json: { write: (value) => JSON.stringify(value), absent: 'null', trail: () => follow(jsonQuoting) },
   shell: { write: shellWord, absent: "''", trail: () => follow(shellQuoting) },
   none: { write: String, absent: '' },

@@ -139,7 +139,8 @@ export class FileRounds {
     const now = this.#parts.now();
     const due = this.#files.filter(
       ({ pending, failure, job }) =>
-        (pending !== undefined && dueAt(pending, job.wait) <= now) || (failure?.retryAt ?? Infinity) <= now,
+        (pending !== undefined && dueAt(pending, job.wait) <= now) ||
+        (failure?.retryAt ?? Number.POSITIVE_INFINITY) <= now,
     );
     this.#running = this.#round(due).finally(() => {
       this.#running = undefined;
@@ -152,11 +153,11 @@ export class FileRounds {
       if (this.#stopped) return;
       await this.#make(file);
     }
-    const waiting = this.#files.filter(
-      ({ reloadDue, reloadFailure }) =>
-        reloadDue && (reloadFailure === undefined || (reloadFailure.retryAt ?? Infinity) <= this.#parts.now()),
-    );
-    for (const group of byReload(waiting)) await this.#reload(group);
+    const isDue = ({ reloadFailure }: FileState) =>
+      reloadFailure === undefined || (reloadFailure.retryAt ?? Number.POSITIVE_INFINITY) <= this.#parts.now();
+    for (const group of byReload(this.#files.filter(({ reloadDue }) => reloadDue))) {
+      if (group.some(isDue)) await this.#reload(group);
+    }
   }
 
   async #make(file: FileState): Promise<void> {
@@ -176,8 +177,10 @@ export class FileRounds {
         );
       }
       if (job.reload === undefined) return;
-      // A reload that failed for the text before may succeed for this one.
-      if (placed === 'replaced') file.reloadFailure = undefined;
+      // A reload that failed for the text before may succeed for this one, and is not tried for the last time.
+      if (placed === 'replaced' && file.reloadFailure !== undefined) {
+        file.reloadFailure = { ...file.reloadFailure, count: 0, retryAt: now() };
+      }
       file.reloadDue = placed === 'replaced' || file.reloadDue || (await isReloadDue(job));
     } catch (error) {
       const fault =

@@ -1,5 +1,6 @@
 import { Fault } from '../model/fault.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
+import { convertTemplate } from './confd/convert.ts';
 import { type FileTemplate, loadFileTemplate } from './file-template.ts';
 import { findOwner } from './owners.ts';
 import type { FileJob } from './place-file.ts';
@@ -7,7 +8,10 @@ import type { FileJob } from './place-file.ts';
 /** A file that can be made: its template parsed, its owner found. */
 export type PreparedFile = { readonly job: FileJob; readonly template: FileTemplate };
 
-export const loadTemplateOf = (file: FileDeclaration): Promise<FileTemplate> => loadFileTemplate(file.src, file.escape);
+export const loadTemplateOf = (file: FileDeclaration): Promise<FileTemplate> =>
+  file.syntax === 'confd'
+    ? loadFileTemplate(file.src, file.escape, convertTemplate)
+    : loadFileTemplate(file.src, file.escape);
 
 /** Reads all templates and finds all owners. Rejects with an AggregateError of all Faults. */
 export async function prepareFiles(declarations: readonly FileDeclaration[]): Promise<readonly PreparedFile[]> {
@@ -19,17 +23,21 @@ export async function prepareFiles(declarations: readonly FileDeclaration[]): Pr
 
 async function prepareFile(declared: FileDeclaration): Promise<PreparedFile | { readonly faults: readonly Fault[] }> {
   const { mode, owner, where } = declared;
+  const faults: Fault[] = [];
+  const note = (error: unknown): undefined => void faults.push(...faultsOf(error));
   const [template, ids] = await Promise.all([
-    loadTemplateOf(declared).catch(faultOf),
-    owner === undefined ? {} : findOwner(owner, where).catch(faultOf),
+    loadTemplateOf(declared).catch(note),
+    owner === undefined ? {} : findOwner(owner, where).catch(note),
   ]);
-  if (template instanceof Fault || ids instanceof Fault) {
-    return { faults: [template, ids].filter((part) => part instanceof Fault) };
-  }
+  if (template === undefined || faults.length > 0) return { faults };
   return { job: { ...declared, ownership: { mode, ...ids } }, template };
 }
 
-function faultOf(error: unknown): Fault {
-  if (error instanceof Fault) return error;
-  throw error;
+/** One Fault or several. Throws again what is no user's mistake. */
+export function faultsOf(error: unknown): readonly Fault[] {
+  const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+  return errors.map((one) => {
+    if (one instanceof Fault) return one;
+    throw one;
+  });
 }

@@ -1,12 +1,13 @@
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
-import { describe, Fault } from '../model/fault.ts';
+import { describe, type Fault } from '../model/fault.ts';
 import type { FileTemplate } from './file-template.ts';
 import { watchFolders } from './folder-watch.ts';
 import type { FileJob } from './place-file.ts';
+import { faultsOf, type PreparedFile } from './prepare-files.ts';
 
 export type TemplateReloadParts = {
-  readonly files: readonly { readonly job: FileJob; readonly template: FileTemplate }[];
+  readonly files: readonly PreparedFile[];
   readonly load: (job: FileJob) => Promise<FileTemplate>;
   readonly onTemplate: (job: FileJob, template: FileTemplate) => void;
   readonly onRefused: (job: FileJob, fault: Fault) => void;
@@ -32,10 +33,8 @@ export function reloadTemplates({
       onTemplate(job, template);
     } catch (error) {
       if (closed) return;
-      onRefused(
-        job,
-        error instanceof Fault ? error : new Fault('template', describe(error), { where: job.src, cause: error }),
-      );
+      const [fault] = faultsOf(error);
+      if (fault !== undefined) onRefused(job, fault);
     }
   };
   const close = watchFolders({

@@ -7,7 +7,7 @@ import { type CommandLine, commandWord } from './command-line.ts';
 import { type Item, items } from './option.ts';
 import { durationWord, fieldWord, oneOf, pathWord, word } from './words.ts';
 
-const escapeNames = ['word', 'haproxy', 'nginx', 'json', 'shell', 'line', 'none'] as const;
+export const escapeNames = ['word', 'haproxy', 'nginx', 'json', 'shell', 'line', 'none'] as const;
 
 /** How a value becomes text of a file; files/escape.ts does it. */
 export type EscapeName = (typeof escapeNames)[number];
@@ -50,11 +50,11 @@ export type FileDeclaration = {
 };
 
 export const stagedMark = '{{staged}}';
-const defaultTimeoutMs = 30_000;
-const defaultWait: Wait = { minMs: 100, maxMs: 1000 };
+export const defaultTimeoutMs = 30_000;
+export const defaultWait: Wait = { minMs: 100, maxMs: 1000 };
 
 /** Reads `0644` or `640`. */
-function parseMode(text: string): Parsed<number> {
+export function parseMode(text: string): Parsed<number> {
   return /^0?[0-7]{3}$/.test(text)
     ? accepted(Number.parseInt(text, 8))
     : refused(`${quote(text)} is not a mode: three octal digits, as in 0644`);
@@ -63,7 +63,7 @@ function parseMode(text: string): Parsed<number> {
 const accountPattern = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$|^[0-9]{1,10}$/;
 
 /** Reads `user`, `user:group` or `:group`. */
-function parseOwner(text: string): Parsed<Owner> {
+export function parseOwner(text: string): Parsed<Owner> {
   const [user = '', group, ...rest] = text.split(':');
   const named = [user, group ?? ''].filter((name) => name !== '');
   return named.length > 0 && rest.length === 0 && named.every((name) => accountPattern.test(name))
@@ -72,7 +72,7 @@ function parseOwner(text: string): Parsed<Owner> {
 }
 
 /** Reads a key of a foreign tree: `/services/web`; a slash at its end makes no difference. */
-function parseForeignKey(text: string): Parsed<string> {
+export function parseForeignKey(text: string): Parsed<string> {
   return /^\/[^\0-\x20\x7f]{0,511}$/.test(text) && !text.includes('//')
     ? accepted(text.replace(/\/$/, ''))
     : refused(`${quote(text)} is not a key that begins with /`);
@@ -145,7 +145,7 @@ export function fileDeclarations(
 }
 
 /** A Fault when two declarations make the same file: each would undo what the other did. */
-function twice(files: readonly FileDeclaration[]): Fault | undefined {
+export function twice(files: readonly FileDeclaration[]): Fault | undefined {
   const makers = new Map<string, string>();
   for (const { dest, where } of files) {
     const other = makers.get(dest);

@@ -117,7 +117,7 @@ export class PointsmanProcess {
     createInterface({ input: stream }).on('line', (line) => {
       into.push(line);
       this.output.push(line);
-      if (line.startsWith('{')) this.log.push(JSON.parse(line) as LogLine);
+      if (line.startsWith('{"')) this.log.push(JSON.parse(line) as LogLine);
     });
   }
 }

@@ -1,0 +1,37 @@
+import type { Expression } from './go-template.ts';
+
+/** What the dot, or a variable of a range, stands for. */
+export type Item =
+  | { readonly kind: 'nothing' }
+  /** Of `range gets`: a key with its value. */
+  | { readonly kind: 'pair' }
+  /** Of `with get "/a/b"`: this key, as `a/b`. */
+  | { readonly kind: 'key'; readonly path: string }
+  /** Of `range getvs`. */
+  | { readonly kind: 'value' }
+  /** Of `range lsdir "/a"`: the name of a folder in `a`; undefined where that is not known beforehand. */
+  | { readonly kind: 'folder'; readonly path: string | undefined }
+  /** Of `range $data.list`: something in a value that is JSON. */
+  | { readonly kind: 'json' };
+
+/** `depth` is that of the range or `with` that it was set in. */
+export type Variable = { readonly depth: number } & (
+  | { readonly kind: 'item'; readonly item: Item }
+  | { readonly kind: 'expression'; readonly expression: Expression }
+);
+
+/** What is known at one place of a template. */
+export type Scope = {
+  /** What the dot is. */
+  readonly item: Item;
+  readonly depth: number;
+  /** Within `if`, which in Mustache is a section of a key: it has lists of its own. */
+  readonly conditional: boolean;
+  readonly variables: ReadonlyMap<string, Variable>;
+};
+
+/** Why something cannot be converted, and what to write instead. */
+export type Refusal = { readonly refused: string; readonly hint: string };
+export type Converted = string | Refusal;
+
+export const refuse = (refused: string, hint: string): Refusal => ({ refused, hint });

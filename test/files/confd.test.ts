@@ -1,0 +1,132 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { startFiles } from '../support/files.ts';
+import { runPointsman, startPointsman } from '../support/processes.ts';
+import { until } from '../support/until.ts';
+
+/** The guide, with this test's folder in place of /etc. */
+async function readGuide(dir: string, location: string) {
+  const text = await readFile(join(import.meta.dirname, '../../docs/from-confd.md'), 'utf8');
+  const here = text.replaceAll('/etc/', `${dir}/`).replaceAll('etcd://127.0.0.1:2379', location);
+  const blocks = [...here.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language, body = '']) => ({
+    language,
+    body,
+  }));
+  const commands = blocks.filter(({ language }) => language === 'sh').flatMap(({ body }) => body.trim().split('\n'));
+  return {
+    /** The file that a block begins with the name of, and the rest of the block. */
+    files: blocks.flatMap(({ body }) => {
+      const [, name, rest = ''] = /^# (\/\S+)\n([\s\S]*)$/.exec(body) ?? [];
+      return name === undefined ? [] : [{ name, text: rest }];
+    }),
+    puts: commands.flatMap((line) => (line.startsWith('etcdctl put ') ? [line.split(' ').slice(2)] : [])),
+    pointsman: commands.filter((line) => line.startsWith('pointsman ')),
+  };
+}
+
+test('the guide can be followed, command by command', async () => {
+  const files = await startFiles('etcd');
+  const guide = await readGuide(files.dir, files.location);
+  expect(guide.puts).toHaveLength(4);
+  for (const [key = '', value = ''] of guide.puts) await files.put(key, value);
+  for (const { name, text } of guide.files) await files.write(name.slice(files.dir.length + 1), text);
+  const [diff, once, keep, convert, dryRun, ...more] = guide.pointsman.map((line) => line.split(' ').slice(1));
+  expect(more).toEqual([]);
+
+  const expected = `worker_processes 2;
+upstream app {
+    server 10.0.1.100:80; # app1
+    server 10.0.1.101:80; # app2
+}
+server {
+    server_name www.example.com;
+}
+`;
+  const shown = await runPointsman([...(diff ?? []), '--log-level', 'silent']);
+  expect(shown).toMatchObject({ code: 0, stderr: [] });
+  expect(shown.stdout.slice(3).join('\n')).toBe(expected.trimEnd().replaceAll(/^/gm, '+'));
+  expect(await files.read('nginx/nginx.conf')).toBe('');
+
+  expect(await runPointsman([...(once ?? []), '--log-level', 'silent'])).toEqual({ code: 0, stdout: [], stderr: [] });
+  expect(await files.read('nginx/nginx.conf')).toBe(expected);
+  await until('it was reloaded', async () => (await readFile(files.path('nginx/reloaded'))).length === 0);
+
+  const keeping = startPointsman(keep ?? []);
+  await keeping.logged('files-kept');
+  await files.put('/nginx/root', '/srv/www');
+  await files.put('/app/upstream/app3', '10.0.1.102:80');
+  const rooted = expected.replace('example.com;\n', 'example.com;\n    root /srv/www;\n');
+  await files.becomes('nginx/nginx.conf', rooted.replace('# app2\n', '# app2\n    server 10.0.1.102:80; # app3\n'));
+  keeping.kill('SIGTERM');
+  await keeping.ended;
+
+  const [from, into] = [convert?.slice(0, -2), convert?.at(-1)];
+  expect(convert?.at(-2)).toBe('>');
+  const converted = await runPointsman(from ?? []);
+  expect(converted).toMatchObject({ code: 0, stderr: [] });
+  await files.write((into ?? '').slice(files.dir.length + 1), `${converted.stdout.join('\n')}\n`);
+  // The converted one is used from now on, and makes the same file.
+  await files.write('confd/templates/nginx.conf.tmpl', '{{nothing}}');
+  for (const args of [diff, dryRun]) {
+    const { code, stdout } = await runPointsman([...(args ?? []), '--log-level', 'silent']);
+    expect(code).toBe(0);
+    expect(stdout).toEqual(args === dryRun ? [`unchanged ${files.path('nginx/nginx.conf')}`] : []);
+  }
+});
+
+describe('a confd folder', () => {
+  const resource = (more = '') => `[template]\nsrc = "a.tmpl"\ndest = "DIR/out"\nkeys = ["web", "/title/"]\n${more}\n`;
+
+  async function startConfd(toml: string, template: string) {
+    const files = await startFiles('etcd');
+    await files.write('confd/conf.d/a.toml', toml.replaceAll('DIR', files.dir));
+    await files.write('confd/templates/a.tmpl', template);
+    const args = ['files', '--registry', files.location, '--confd-dir', files.path('confd'), '--log-level', 'silent'];
+    return { ...files, once: () => runPointsman([...args, '--once']) };
+  }
+
+  test('has its prefix, mode and owner', async () => {
+    const uid = process.getuid?.() ?? 0;
+    const confd = await startConfd(
+      resource(`prefix = "/prod"\nmode = "0600"\nuid = ${uid}\nescape = "line"\n`),
+      '{{range gets "/web/*"}}{{.Key}}={{.Value}} {{end}}{{getv "/title"}}',
+    );
+    await confd.put('/prod/web/1', '10.0.0.1:80');
+    await confd.put('/prod/title', 'a title');
+    await confd.put('/title', 'not this');
+    expect(await confd.once()).toMatchObject({ code: 0 });
+    expect(await confd.read('out')).toBe('/web/1=10.0.0.1:80 a title');
+  });
+
+  test('may have one prefix for all in confd.toml', async () => {
+    const confd = await startConfd(resource(), '{{getv "/title"}}');
+    await confd.write('confd/confd.toml', 'backend = "etcdv3"\nprefix = "all"\n');
+    await confd.put('/all/title', 'T');
+    expect(await confd.once()).toMatchObject({ code: 0 });
+    expect(await confd.read('out')).toBe('T');
+  });
+
+  test.each([
+    [resource('mod = "1"'), 'x', 2, 'a.toml:5: mod: pointsman knows no such field (did you mean mode?)'],
+    [resource('mode = "rw"'), 'x', 2, 'a.toml:5: mode: "rw" is not a mode'],
+    [resource('check_cmd = "a {{.dest}}"'), 'x', 2, 'a.toml:5: check_cmd: only {{.src}} can stand in it'],
+    ['[template]\nsrc = "a.tmpl"\ndest = "DIR/out"\n', 'x', 2, 'a.toml:1: template: it has no keys'],
+    ['[template\n', 'x', 2, 'a.toml:1:10: it is not TOML: '],
+    [resource(), 'a\n{{toUpper "x"}}', 1, 'a.tmpl:2:1: toUpper has no equivalent'],
+  ])('%j with %j is refused with its place', async (toml, template, code, message) => {
+    const confd = await startConfd(toml, template);
+    expect(await confd.once()).toMatchObject({ code, stderr: [expect.stringContaining(message)] });
+  });
+});
+
+test('--convert tells all that it cannot convert', async () => {
+  const files = await startFiles();
+  await files.write('a.tmpl', '{{datetime}}\n{{getv "/a"}}\n{{range ls "/a"}}{{.}}{{end}}\n');
+  const { code, stdout, stderr } = await runPointsman(['files', '--convert', files.path('a.tmpl')]);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: [] });
+  expect(stderr).toEqual([
+    expect.stringMatching(/^pointsman: .*\/a\.tmpl:1:1: datetime has no equivalent \(leave it out/),
+    expect.stringMatching(/^pointsman: .*\/a\.tmpl:3:1: ls has no equivalent/),
+  ]);
+});
