@@ -11,7 +11,9 @@ const cell = (text: string) => text.replaceAll('|', '\\|');
 
 function settingRow([key, option]: readonly [string, Option]): string {
   const flag =
-    option.kind === 'secret' ? '' : `\`--${fieldName(key)}${'placeholder' in option ? ` ${option.placeholder}` : ''}\``;
+    option.kind === 'secret' || option.kind === 'items'
+      ? ''
+      : `\`--${fieldName(key)}${'placeholder' in option ? ` ${option.placeholder}` : ''}\``;
   const others = [
     ...(hasVariable(option) ? [`\`${variableName(key)}\``] : []),
     ...(hasField(option) && option.kind !== 'secret' ? [`\`${fieldName(key)}:\``] : []),
