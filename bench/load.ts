@@ -8,7 +8,12 @@ export type LoadResult = { readonly answered: number; readonly failed: number; r
  * Asks as fast as it is answered, on `connections` keep-alive connections, until stopped. A request counts as failed when
  * its connection ends without an answer, or its status is not 200.
  */
-export function startLoad(port: number, host: string, connections: number): { stop(): Promise<LoadResult> } {
+export function startLoad(
+  port: number,
+  host: string,
+  connections: number,
+  onFailure: (reason: string) => void = () => undefined,
+): { stop(): Promise<LoadResult> } {
   const request = `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
   const reasons = new Map<string, number>();
   let answered = 0;
@@ -16,6 +21,7 @@ export function startLoad(port: number, host: string, connections: number): { st
   let stopping = false;
   const fail = (reason: string) => {
     failed += 1;
+    onFailure(reason);
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   };
   const client = async () => {

@@ -5,19 +5,9 @@ import { openMember } from '../../src/registry/etcd/member-client.ts';
 import { Recorder } from '../registry/recorder.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { openPast } from '../support/etcd-past.ts';
+import { randomFrom } from '../support/random.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
-
-/** Numbers that a seed repeats (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const faultMs = Number(process.env['FAULT_MS'] ?? 20_000);
 /** How many views are compared with etcd's own before each compaction and at the end. */
