@@ -1,6 +1,7 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -248,7 +249,7 @@ async function nodePid(pid: number): Promise<number> {
 
 /** A disk of its own for the balancer, small enough to be filled. */
 async function tinyDisk() {
-  const { stdout: path } = await execa('mktemp', ['-d', '/tmp/pm-soak-XXXXXX']);
+  const path = await mkdtemp(join(tmpdir(), 'pm-soak-'));
   await execa('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', path]);
   return {
     path,
