@@ -61,11 +61,13 @@ export async function findCulprits<Suspect>(search: Search<Suspect>): Promise<Ve
       if (found === undefined) break;
       culprits.set(found.suspect, found.reason);
     }
+    if (asked >= most - 1) break;
     const answer = await ask(new Set(culprits.keys()));
     if (answer.ok) return { culprits, asked };
+    failure = answer;
+    if (asked >= most - 1) break;
     // Nothing helped so far: is it anybody at all?
     if (!everPassed && named.length === 0 && !(await ask(new Set(suspects))).ok) return undefined;
-    failure = answer;
   }
   const others = suspects.filter((suspect) => !culprits.has(suspect) && !cleared.has(suspect));
   for (const suspect of others) culprits.set(suspect, `one of ${others.length} that changed: ${failure.reason}`);
