@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { createBalanceMetrics } from '../src/balance/metrics.ts';
+import { operandsOf } from '../src/settings/command.ts';
 import { commands } from '../src/settings/commands.ts';
 import { fieldName, hasField, hasVariable, type Option, variableName } from '../src/settings/option.ts';
 
@@ -23,11 +24,14 @@ function settingRow([key, option]: readonly [string, Option]): string {
 }
 
 async function reference(): Promise<string> {
-  const sections = commands.map(({ name, summary, operands, options }) => {
+  const sections = commands.map((command) => {
+    const { name, summary, options } = command;
     const rows = Object.entries(options).map(settingRow);
     const table =
       rows.length === 0 ? '' : `\n| flag | variable, field | | default |\n|---|---|---|---|\n${rows.join('\n')}\n`;
-    const usage = operands === undefined ? '' : `\n\`${operands.syntax}\`: ${operands.description}.\n`;
+    const usage = operandsOf(command)
+      .map(({ syntax, description }) => `\n\`${syntax}\`: ${description}.\n`)
+      .join('');
     return `## pointsman ${name}\n\n${summary[0]?.toUpperCase()}${summary.slice(1)}.\n${usage}${table}`;
   });
   const registry = new Registry();

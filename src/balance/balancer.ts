@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, endOverrides, type Folded, foldEvent } from '../catalog/catalog.ts';
+import type { CatalogLimits } from '../catalog/limits.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
 import { withSiblings } from '../catalog/split.ts';
 import type { Refusal } from '../fleet/acknowledgement.ts';
@@ -49,6 +50,7 @@ export type BalancerParts = {
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
   readonly overriding: Overriding;
+  readonly limits: CatalogLimits;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly reloadIntervalMs: number;
@@ -166,7 +168,7 @@ export class Balancer {
 
   /** Takes what the registry said. Folding is immediate; applying follows in the next round. */
   offer(event: RegistryEvent): void {
-    this.#take(foldEvent(this.#catalog, event), event.kind === 'changes');
+    this.#take(foldEvent(this.#catalog, event, this.#parts.limits), event.kind === 'changes');
   }
 
   /** The time of these overrides is up. */

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import type { CatalogLimits } from '../catalog/limits.ts';
 import { replaceFile } from '../files/replace-file.ts';
 import { describe } from '../model/fault.ts';
 import { revision } from '../model/revision.ts';
@@ -30,7 +31,10 @@ export async function saveLastKnown(path: string, catalog: Catalog, savedAt: Dat
 }
 
 /** Undefined when there is none; a reason when there is one that cannot be used. */
-export async function loadLastKnown(path: string): Promise<LastKnown | { readonly unusable: string } | undefined> {
+export async function loadLastKnown(
+  path: string,
+  limits: CatalogLimits,
+): Promise<LastKnown | { readonly unusable: string } | undefined> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -43,12 +47,9 @@ export async function loadLastKnown(path: string): Promise<LastKnown | { readonl
     const entries = new Map<string, Entry>();
     for (const [key, value, at, leased] of saved.entries)
       entries.set(key, { key, value, revision: revision(at), leased });
-    const { catalog } = foldEvent(emptyCatalog, {
-      kind: 'snapshot',
-      revision: revision(saved.revision),
-      cluster: saved.cluster ?? '',
-      entries,
-    });
+    const cluster = saved.cluster ?? '';
+    const snapshot = { kind: 'snapshot', revision: revision(saved.revision), cluster, entries } as const;
+    const { catalog } = foldEvent(emptyCatalog, snapshot, limits);
     return { catalog, savedAt: new Date(saved.savedAt) };
   } catch (error) {
     return { unusable: describe(error) };

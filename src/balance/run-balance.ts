@@ -206,6 +206,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     quarantining,
     guarding,
     overriding,
+    limits: settings.limits,
     metrics,
     logger,
     reloadIntervalMs,
@@ -214,7 +215,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     ...(observer === undefined ? {} : { observer }),
   });
 
-  const lastKnown = await loadLastKnown(layout.lastKnown);
+  const lastKnown = await loadLastKnown(layout.lastKnown, settings.limits);
   if (lastKnown !== undefined && 'unusable' in lastKnown) {
     logger.warn({ event: 'last-known-unusable', reason: lastKnown.unusable }, 'the catalog on disk is not usable');
   } else if (lastKnown !== undefined) {

@@ -6,6 +6,7 @@ import { noRevision, type Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
 import { Fold } from './fold.ts';
+import { type CatalogLimits, defaultCatalogLimits, noLimits } from './limits.ts';
 import { noOverrides, type Overrides, type OverrideTarget, type OverrideTransition } from './overrides.ts';
 
 export type Service = {
@@ -36,6 +37,8 @@ export type Catalog = {
   /** The raw entry behind everything in `services` and `overrides`; what is kept on disk. */
   readonly accepted: PersistentMap<string, Entry>;
   readonly rejected: PersistentMap<string, Rejection>;
+  /** Of all accepted values together. */
+  readonly bytes: number;
 };
 
 export const emptyCatalog: Catalog = {
@@ -45,6 +48,7 @@ export const emptyCatalog: Catalog = {
   overrides: noOverrides,
   accepted: PersistentMap(),
   rejected: PersistentMap(),
+  bytes: 0,
 };
 
 /** An instance whose key was deleted, as it was just before. */
@@ -62,14 +66,18 @@ export type Folded = {
 };
 
 /** Folds what the registry said into the catalog. Cost grows with the changes, not with the catalog. */
-export function foldEvent(catalog: Catalog, event: RegistryEvent): Folded {
+export function foldEvent(
+  catalog: Catalog,
+  event: RegistryEvent,
+  limits: CatalogLimits = defaultCatalogLimits,
+): Folded {
   switch (event.kind) {
     case 'snapshot': {
       const changes = snapshotChanges(catalog, event);
-      return foldChanges({ ...catalog, cluster: event.cluster }, changes, event.revision);
+      return foldChanges({ ...catalog, cluster: event.cluster }, changes, event.revision, limits);
     }
     case 'changes':
-      return foldChanges(catalog, event.changes, event.revision);
+      return foldChanges(catalog, event.changes, event.revision, limits);
     case 'progress':
       return unchanged({ ...catalog, revision: event.revision });
     case 'connected':
@@ -86,20 +94,21 @@ export function unchanged(catalog: Catalog): Folded {
 /** What turns the catalog into the snapshot: an unchanged entry costs a look-up and nothing else. */
 function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { kind: 'snapshot' }>): readonly Change[] {
   const changes: Change[] = [];
+  const gone = (key: string) => {
+    if (!snapshot.entries.has(key)) changes.push({ kind: 'delete', key, revision: snapshot.revision });
+  };
+  // First, so that what comes finds the room that they leave.
+  for (const key of catalog.accepted.keys()) gone(key);
+  for (const key of catalog.rejected.keys()) if (!catalog.accepted.has(key)) gone(key);
   for (const entry of snapshot.entries.values()) {
     const known = catalog.accepted.get(entry.key);
     if (known?.value !== entry.value || known.leased !== entry.leased) changes.push({ kind: 'put', entry });
   }
-  const gone = (key: string) => {
-    if (!snapshot.entries.has(key)) changes.push({ kind: 'delete', key, revision: snapshot.revision });
-  };
-  for (const key of catalog.accepted.keys()) gone(key);
-  for (const key of catalog.rejected.keys()) if (!catalog.accepted.has(key)) gone(key);
   return changes;
 }
 
-function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Revision): Folded {
-  const fold = new Fold(catalog);
+function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Revision, limits: CatalogLimits): Folded {
+  const fold = new Fold(catalog, limits);
   for (const change of changes) {
     if (change.kind === 'put') fold.put(change.entry);
     else fold.delete(change.key);
@@ -109,7 +118,7 @@ function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Rev
 
 /** Ends overrides whose time is up. Their keys may stand for a moment longer, and mean nothing any more. */
 export function endOverrides(catalog: Catalog, targets: Iterable<OverrideTarget>): Folded {
-  const fold = new Fold(catalog);
+  const fold = new Fold(catalog, noLimits);
   for (const target of targets) fold.override(target, undefined, 'expired');
   return fold.result(catalog.revision);
 }

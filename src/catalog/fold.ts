@@ -2,13 +2,14 @@ import { Map as PersistentMap } from 'immutable';
 import { type Instance, parseInstance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { type Override, parseOverride } from '../model/override.ts';
-import { accepted, type Parsed } from '../model/parsed.ts';
+import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { defaultPolicy, type Policy, parsePolicy } from '../model/policy.ts';
 import type { Revision } from '../model/revision.ts';
 import { TouchedGathering } from '../model/touched.ts';
 import type { Entry } from '../registry/registry.ts';
 import type { Catalog, Folded, Rejection, Removal, Service } from './catalog.ts';
 import { parseKey, type Subject } from './key.ts';
+import { beyondLimits, type CatalogLimits, mostRejected, rejectedKey } from './limits.ts';
 import {
   deleteOverride,
   type Overrides,
@@ -33,8 +34,13 @@ export class Fold {
   readonly #transitions: OverrideTransition[] = [];
   #changes = 0;
 
-  constructor(catalog: Catalog) {
+  readonly #limits: CatalogLimits;
+  #bytes: number;
+
+  constructor(catalog: Catalog, limits: CatalogLimits) {
     this.#before = catalog;
+    this.#limits = limits;
+    this.#bytes = catalog.bytes;
     this.#services = catalog.services.asMutable();
     this.#accepted = catalog.accepted.asMutable();
     this.#rejected = catalog.rejected.asMutable();
@@ -45,23 +51,33 @@ export class Fold {
     const { key, value } = entry;
     const subject = parseKey(key);
     if (subject.ok && subject.value.kind === 'other') return;
-    const parsed = subject.ok ? this.#parse(subject.value, value) : subject;
+    const before = this.#accepted.get(key);
+    const same = before?.value === value;
+    const bytes = same ? 0 : Buffer.byteLength(value);
+    const parsed = subject.ok ? this.#take(subject.value, value, bytes) : subject;
     if (!parsed.ok) {
       this.#reject(entry, parsed.reason);
       return;
     }
+    const growth = same ? 0 : bytes - bytesOf(before);
+    const beyond = subject.ok && !same ? this.#beyondLimits(subject.value, before === undefined, growth) : undefined;
+    if (beyond !== undefined) {
+      this.#reject(entry, beyond);
+      return;
+    }
     this.#rejected.delete(key);
-    const same = this.#accepted.get(key)?.value === value;
     this.#accepted.set(key, entry);
+    this.#bytes += growth;
     if (!same) parsed.value();
   }
 
   delete(key: string): void {
-    this.#rejected.delete(key);
+    this.#rejected.delete(rejectedKey(key));
     const held = this.#accepted.get(key);
     const subject = parseKey(key);
     if (!subject.ok || held === undefined) return;
     this.#accepted.delete(key);
+    this.#bytes -= bytesOf(held);
     switch (subject.value.kind) {
       case 'instance': {
         const { service: name, id } = subject.value;
@@ -108,6 +124,7 @@ export class Fold {
         revision,
         services: this.#services.asImmutable(),
         overrides: this.#overrides,
+        bytes: this.#bytes,
         accepted: this.#accepted.asImmutable(),
         rejected: this.#rejected.asImmutable(),
       },
@@ -119,11 +136,37 @@ export class Fold {
     };
   }
 
-  #reject({ key, revision }: Entry, reason: string): void {
+  #reject(entry: Entry, reason: string): void {
+    const { revision } = entry;
+    const key = rejectedKey(entry.key);
     const rejection = { key, reason, revision, lastGoodServes: this.#accepted.has(key) };
     const known = this.#rejected.get(key);
-    this.#rejected.set(key, rejection);
+    if (known !== undefined || this.#rejected.size < mostRejected) this.#rejected.set(key, rejection);
     if (known?.reason !== reason) this.#rejections.push(rejection);
+  }
+
+  #beyondLimits(subject: Subject, isNew: boolean, growth: number): string | undefined {
+    // Whoever makes an entry smaller, or puts one in the place of another, is never refused for what others have.
+    if (!isNew && growth <= 0) return undefined;
+    const service = subject.kind === 'instance' || subject.kind === 'policy' ? subject.service : undefined;
+    const found = service === undefined ? undefined : this.#services.get(service);
+    const joins = isNew && subject.kind === 'instance';
+    return beyondLimits(
+      {
+        entries: this.#accepted.size + (isNew ? 1 : 0),
+        services: this.#services.size + (service !== undefined && found === undefined ? 1 : 0),
+        totalBytes: this.#bytes + growth,
+        joins: joins ? { service: subject.service, instances: (found?.registered.size ?? 0) + 1 } : undefined,
+      },
+      this.#limits,
+    );
+  }
+
+  #take(subject: Subject, value: string, bytes: number): Parsed<() => void> {
+    const most = this.#limits.valueBytes;
+    return bytes > most
+      ? refused(`its value has ${bytes} bytes, more than ${most} (--limit-value)`)
+      : this.#parse(subject, value);
   }
 
   /** What is to be done with the value. */
@@ -173,6 +216,8 @@ export class Fold {
     this.#changes += 1;
   }
 }
+
+const bytesOf = (entry: Entry | undefined): number => (entry === undefined ? 0 : Buffer.byteLength(entry.value));
 
 function set(instances: Service['instances'], id: InstanceId, instance: Instance | undefined): Service['instances'] {
   return instance === undefined ? instances.delete(id) : instances.set(id, instance);

@@ -1,4 +1,5 @@
 import { type Catalog, foldEvent } from '../catalog/catalog.ts';
+import { noLimits } from '../catalog/limits.ts';
 import { type OverrideTarget, readiness } from '../catalog/overrides.ts';
 import { formatDuration } from '../model/duration.ts';
 import { formatOverride, type Override, type OverrideEffect, takesOut } from '../model/override.ts';
@@ -35,7 +36,8 @@ export function outlookOf(catalog: Catalog, target: OverrideTarget, override: Ov
   const { service, scope } = target;
   const key = keyOf(target);
   const entry = { key, value: formatOverride(override), revision: revision(0n), leased: true };
-  const after = foldEvent(catalog, { kind: 'changes', revision: revision(0n), changes: [{ kind: 'put', entry }] });
+  const put = { kind: 'changes', revision: revision(0n), changes: [{ kind: 'put', entry }] } as const;
+  const after = foldEvent(catalog, put, noLimits);
   const found = after.catalog.services.get(service);
   const { instances, ready } = found === undefined ? { instances: 0, ready: 0 } : readiness(found.instances);
   const own = [...(catalog.overrides.get(service) ?? [])].filter(([id]) => id !== '*');

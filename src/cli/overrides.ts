@@ -4,6 +4,7 @@ import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { overrideFields } from '../model/override.ts';
+import { showKey } from '../model/parsed.ts';
 import { overridesCommand } from '../settings/override.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
@@ -54,7 +55,8 @@ export async function run(invocation: Invocation): Promise<number> {
         row === -1 ? colors.dim(cell) : column === 1 ? colors.yellow(cell) : cell;
       process.stdout.write(formatTable(['INSTANCE', 'OVERRIDE', 'TIME', 'BY', 'WHY'], rows, paint));
     }
-    for (const { key, reason } of refused) process.stdout.write(`${colors.red('not in force')}: ${key}: ${reason}\n`);
+    for (const { key, reason } of refused)
+      process.stdout.write(`${colors.red('not in force')}: ${showKey(key)}: ${reason}\n`);
     return done;
   } finally {
     await registry.close();

@@ -1,4 +1,5 @@
 import { type Catalog, emptyCatalog, endOverrides, foldEvent } from '../catalog/catalog.ts';
+import { noLimits } from '../catalog/limits.ts';
 import { endOf } from '../catalog/overrides.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
@@ -20,12 +21,8 @@ export async function readServices(
 /** A catalog of these entries, without the overrides that are over. */
 export function catalogOf(list: readonly Entry[], wall: number): Catalog {
   const entries = new Map(list.map((entry) => [entry.key, entry]));
-  const { catalog, overrides } = foldEvent(emptyCatalog, {
-    kind: 'snapshot',
-    revision: emptyCatalog.revision,
-    cluster: '',
-    entries,
-  });
+  const snapshot = { kind: 'snapshot', revision: emptyCatalog.revision, cluster: '', entries } as const;
+  const { catalog, overrides } = foldEvent(emptyCatalog, snapshot, noLimits);
   const over = overrides.filter(({ override }) => (endOf(override, false, { now: 0, wall }) ?? 1) <= 0);
   return endOverrides(catalog, over).catalog;
 }

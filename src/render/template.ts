@@ -50,8 +50,23 @@ export function parseTemplate(role: TemplateRole, file: string, text: string): T
     });
   }
   const fill = wanted === undefined ? {} : { [wanted]: slotMark };
-  return { file, text, render: (view) => compiled.render({ ...view, ...fill }) };
+  const most = longest[role];
+  const render = (view: object): string => {
+    const made = compiled.render({ ...view, ...fill });
+    if (made.length <= most) return made;
+    throw new Fault('template', `it made ${made.length} characters, more than ${most}`, { where: file });
+  };
+  return { file, text, render };
 }
+
+// What one rendering may make, in characters. A server line is a command, too, and HAProxy drops a line of commands that is
+// longer than its buffer, 16 KiB by default. The frame has a section for each tcp service.
+const longest: Readonly<Record<TemplateRole, number>> = {
+  frame: 4 * 1024 * 1024,
+  policy: 65_536,
+  backend: 65_536,
+  server: 4096,
+};
 
 const optionalText = (value: unknown): string => (value === undefined || value === null ? '' : safeText(value));
 

@@ -4,6 +4,7 @@ import { accepted, quote, refused } from '../model/parsed.ts';
 import { parseShare } from '../model/share.ts';
 import { declareCommand } from './command.ts';
 import { type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
+import { type LimitSettings, limitOptions, limitSettings } from './limits.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, type Machine, optional } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
@@ -39,6 +40,8 @@ export type BalanceSettings = {
   readonly hardStopAfterMs: number;
   /** Other files that are made from what is served. */
   readonly files: readonly FileDeclaration[];
+  /** How much of the registry is served. */
+  readonly limits: LimitSettings;
   /** When many losses at once are not believed. */
   readonly guard: {
     readonly share: number;
@@ -209,6 +212,7 @@ export const balanceCommand = declareCommand({
       word: durationWord(1000, 3_600_000),
       fallback: '10s',
     }),
+    ...limitOptions,
     ...logOptions,
   },
   assemble: (
@@ -246,6 +250,7 @@ export const balanceCommand = declareCommand({
       hardStopAfterMs,
       files,
       guard,
+      limits: limitSettings(values),
     };
     const { layout, adminTokenFile } = values;
     return { registry, layout, log: logSettings(values), balance, adminTokenFile };

@@ -58,6 +58,13 @@ describe('without any word, a balancer', () => {
         hardStopAfterMs: 600_000,
         files: [],
         guard: { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 },
+        limits: {
+          valueBytes: 65_536,
+          instances: 20_000,
+          services: 20_000,
+          entries: 200_000,
+          totalBytes: 268_435_456,
+        },
       },
     });
   });

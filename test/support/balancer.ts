@@ -14,6 +14,7 @@ import { provideShipped } from '../../src/balance/shipped-files.ts';
 import { StateFiles } from '../../src/balance/state-files.ts';
 import { Storage } from '../../src/balance/storage.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
+import { type CatalogLimits, defaultCatalogLimits } from '../../src/catalog/limits.ts';
 import { ManagedHaproxy } from '../../src/haproxy/managed-haproxy.ts';
 import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
 import { RuntimeLink } from '../../src/haproxy/runtime-link.ts';
@@ -35,6 +36,7 @@ export async function startBalancer(
     templates?: string;
     reloadIntervalMs?: number;
     guard?: Partial<GuardPolicy>;
+    limits?: Partial<CatalogLimits>;
     zone?: string;
     serverTls?: string;
     /** Where an earlier one was, to go on from what it left there. */
@@ -117,6 +119,7 @@ export async function startBalancer(
     now,
     probeMs: options.probeMs ?? 60_000,
   });
+  const limits = { ...defaultCatalogLimits, ...options.limits };
   const balancer = new Balancer({
     templates,
     frame,
@@ -126,13 +129,14 @@ export async function startBalancer(
     quarantining,
     guarding,
     overriding,
+    limits,
     metrics,
     logger,
     reloadIntervalMs,
     now,
   });
 
-  const lastKnown = await loadLastKnown(layout.lastKnown);
+  const lastKnown = await loadLastKnown(layout.lastKnown, limits);
   if (lastKnown !== undefined && 'catalog' in lastKnown) balancer.preload(lastKnown.catalog);
   let at = balancer.status().revisionSeen + 1n;
   const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(at), leased: true });

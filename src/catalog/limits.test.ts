@@ -1,0 +1,146 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { ServiceName } from '../model/name.ts';
+import { revision } from '../model/revision.ts';
+import type { Change, Entry } from '../registry/registry.ts';
+import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
+import { type CatalogLimits, mostRejected, noLimits } from './limits.ts';
+
+const at = revision(1n);
+const entry = (key: string, value: string): Entry => ({ key, value, revision: at, leased: true });
+const web = 'web' as ServiceName;
+
+function fold(catalog: Catalog, limits: Partial<CatalogLimits>, tree: Readonly<Record<string, string | undefined>>) {
+  const changes = Object.entries(tree).map(
+    ([key, value]): Change =>
+      value === undefined ? { kind: 'delete', key, revision: at } : { kind: 'put', entry: entry(key, value) },
+  );
+  return foldEvent(catalog, { kind: 'changes', revision: at, changes }, { ...noLimits, ...limits });
+}
+
+const address = '10.0.0.1:80';
+const reasons = ({ rejections }: ReturnType<typeof fold>) => rejections.map(({ key, reason }) => [key, reason]);
+const padded = (bytes: number): string => address.padEnd(bytes);
+
+describe('a limit', () => {
+  test('of values counts bytes, and what was good stays', () => {
+    const limits = { valueBytes: 20 };
+    const first = fold(emptyCatalog, limits, { 'instances/web/a': padded(20), 'instances/web/b': padded(21) });
+    expect(reasons(first)).toEqual([['instances/web/b', 'its value has 21 bytes, more than 20 (--limit-value)']]);
+    const second = fold(first.catalog, limits, { 'instances/web/a': '😀😀😀😀😀😀' });
+    expect(second.rejections).toMatchObject([
+      { key: 'instances/web/a', reason: 'its value has 24 bytes, more than 20 (--limit-value)', lastGoodServes: true },
+    ]);
+    expect(second.catalog.services.get(web)?.instances.size).toBe(1);
+  });
+
+  test('of instances is for each service, and the ones that are there may change', () => {
+    const limits = { instances: 2 };
+    const { catalog, ...folded } = fold(emptyCatalog, limits, {
+      'instances/web/a': address,
+      'instances/web/b': address,
+      'instances/web/c': address,
+      'instances/api/a': address,
+    });
+    expect(folded.rejections.map(({ reason }) => reason)).toEqual(['web has 2 instances already (--limit-instances)']);
+    const changed = fold(catalog, limits, { 'instances/web/a': '10.0.0.2:80', 'services/web': '{}' });
+    expect(changed.rejections).toEqual([]);
+    const moved = fold(changed.catalog, limits, { 'instances/web/a': undefined, 'instances/web/c': address });
+    expect(moved.rejections).toEqual([]);
+    expect(moved.catalog.rejected.size).toBe(0);
+  });
+
+  test('of services counts those that are declared and those that have instances', () => {
+    const folded = fold(
+      emptyCatalog,
+      { services: 2 },
+      {
+        'services/web': '{}',
+        'instances/web/a': address,
+        'instances/api/a': address,
+        'instances/more/a': address,
+        'services/more': '{}',
+      },
+    );
+    expect(reasons(folded)).toEqual([
+      ['instances/more/a', 'there are 2 services already (--limit-services)'],
+      ['services/more', 'there are 2 services already (--limit-services)'],
+    ]);
+  });
+
+  test('of entries and of all bytes refuses what comes, and never what gets smaller', () => {
+    const two = fold(
+      emptyCatalog,
+      { entries: 2 },
+      {
+        'instances/web/a': address,
+        'overrides/web/a': '{"kind":"drain"}',
+        'services/web': '{}',
+      },
+    );
+    expect(reasons(two)).toEqual([['services/web', 'there are 2 entries already (--limit-entries)']]);
+    const { catalog } = fold(emptyCatalog, {}, { 'instances/web/a': padded(30), 'instances/web/b': padded(30) });
+    expect(catalog.bytes).toBe(60);
+    const smaller = fold(catalog, { totalBytes: 50 }, { 'instances/web/a': padded(25) });
+    expect(smaller.rejections).toEqual([]);
+    expect(smaller.catalog.bytes).toBe(55);
+    const larger = fold(smaller.catalog, { totalBytes: 60 }, { 'instances/web/a': padded(31) });
+    expect(reasons(larger)).toEqual([
+      ['instances/web/a', 'all values together would have more than 60 bytes (--limit-total)'],
+    ]);
+  });
+
+  test('looks at everything again when everything is read again', () => {
+    const limits = { instances: 1 };
+    const { catalog } = fold(emptyCatalog, limits, { 'instances/web/a': address, 'instances/web/b': address });
+    const gone = fold(catalog, limits, { 'instances/web/a': undefined });
+    const entries = new Map([['instances/web/b', entry('instances/web/b', address)]]);
+    const snapshot = { kind: 'snapshot', revision: at, cluster: 'c', entries } as const;
+    const again = foldEvent(gone.catalog, snapshot, { ...noLimits, ...limits });
+    expect([...(again.catalog.services.get(web)?.instances.keys() ?? [])]).toEqual(['b']);
+    expect(again.catalog.rejected.size).toBe(0);
+    // A whole set that is replaced by another finds the room of those that go.
+    const others = new Map([['instances/web/c', entry('instances/web/c', address)]]);
+    const replaced = foldEvent(again.catalog, { ...snapshot, entries: others }, { ...noLimits, ...limits });
+    expect(replaced.rejections).toEqual([]);
+  });
+
+  test('is on what is remembered of rubbish, too', () => {
+    const rubbish = Array.from({ length: mostRejected + 5 }, (_, i) => [`rubbish/${i}`, 'x'] as const);
+    const many = fold(emptyCatalog, {}, Object.fromEntries(rubbish));
+    expect(many.rejections).toHaveLength(mostRejected + 5);
+    expect(many.catalog.rejected.size).toBe(mostRejected);
+    const long = `instances/${'x'.repeat(1_000_000)}`;
+    const { catalog, rejections } = fold(emptyCatalog, {}, { [long]: address });
+    expect(rejections[0]?.key.length).toBeLessThan(1100);
+    expect(rejections[0]?.reason.length).toBeLessThan(300);
+    expect(fold(catalog, {}, { [long]: undefined }).catalog.rejected.size).toBe(0);
+  });
+
+  test('holds whatever comes in whatever order, and the bytes are counted right', () => {
+    const key = fc.constantFrom(
+      'instances/web/a',
+      'instances/web/b',
+      'instances/web/c',
+      'instances/api/a',
+      'services/api',
+    );
+    const value = fc.oneof(fc.integer({ min: 11, max: 60 }).map(padded), fc.constantFrom('{}', undefined));
+    const limits = { valueBytes: 50, instances: 2, services: 2, entries: 4, totalBytes: 120 };
+    fc.assert(
+      fc.property(fc.array(fc.tuple(key, value)), (history) => {
+        let catalog = emptyCatalog;
+        for (const [at, text] of history) {
+          catalog = fold(catalog, limits, { [at]: text }).catalog;
+          const values = [...catalog.accepted.values()].map((one) => one.value.length);
+          expect(catalog.bytes).toBe(values.reduce((sum, length) => sum + length, 0));
+          expect(Math.max(0, ...values)).toBeLessThanOrEqual(limits.valueBytes);
+          expect(catalog.bytes).toBeLessThanOrEqual(limits.totalBytes);
+          expect(catalog.accepted.size).toBeLessThanOrEqual(limits.entries);
+          expect(catalog.services.size).toBeLessThanOrEqual(limits.services);
+          for (const { instances } of catalog.services.values()) expect(instances.size).toBeLessThanOrEqual(2);
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,60 @@
+/** How much of a registry is served. What is beyond is refused entry by entry, as what is malformed is. */
+export type CatalogLimits = {
+  /** Of one value, in bytes. */
+  readonly valueBytes: number;
+  /** Instances of one service. */
+  readonly instances: number;
+  readonly services: number;
+  /** Entries of any kind, and the bytes of all their values together. */
+  readonly entries: number;
+  readonly totalBytes: number;
+};
+
+/** Far above what one HAProxy serves well, and far below what harms us. */
+export const defaultCatalogLimits: CatalogLimits = {
+  valueBytes: 65_536,
+  instances: 20_000,
+  services: 20_000,
+  entries: 200_000,
+  totalBytes: 256 * 1024 * 1024,
+};
+
+/** For those who only look. */
+export const noLimits: CatalogLimits = {
+  valueBytes: Number.POSITIVE_INFINITY,
+  instances: Number.POSITIVE_INFINITY,
+  services: Number.POSITIVE_INFINITY,
+  entries: Number.POSITIVE_INFINITY,
+  totalBytes: Number.POSITIVE_INFINITY,
+};
+
+/** Rejected entries that are remembered one by one. More are counted, when they come. */
+export const mostRejected = 10_000;
+
+/** Longer keys mean nothing to us, and are remembered by their beginning. */
+const longestKey = 1024;
+
+/** The key by which a rejected entry is remembered. */
+export const rejectedKey = (key: string): string => (key.length > longestKey ? `${key.slice(0, longestKey)}...` : key);
+
+/** What a catalog holds, and what an entry would add to it. */
+export type Growth = {
+  readonly entries: number;
+  readonly services: number;
+  readonly totalBytes: number;
+  /** The entry's own service, if the entry is a new instance of it. */
+  readonly joins: { readonly service: string; readonly instances: number } | undefined;
+};
+
+/** Why a catalog may not grow like this; undefined when it may. */
+export function beyondLimits(grown: Growth, limits: CatalogLimits): string | undefined {
+  if (grown.entries > limits.entries) return `there are ${limits.entries} entries already (--limit-entries)`;
+  if (grown.totalBytes > limits.totalBytes) {
+    return `all values together would have more than ${limits.totalBytes} bytes (--limit-total)`;
+  }
+  if (grown.services > limits.services) return `there are ${limits.services} services already (--limit-services)`;
+  if (grown.joins !== undefined && grown.joins.instances > limits.instances) {
+    return `${grown.joins.service} has ${limits.instances} instances already (--limit-instances)`;
+  }
+  return undefined;
+}
