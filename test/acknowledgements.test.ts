@@ -79,7 +79,7 @@ describe('a balancer', () => {
     const revision = await registry.write('instances/two/b', instance(app.address));
     const said = await acknowledged('lb-1', `revision ${revision}`, (one) => one.revision >= revision);
     expect(said.refusals).toContainEqual({ key: 'instances/two/*', reason: expect.stringContaining('frobnicate') });
-    const { code, stderr } = await runPointsman(['wait', 'two/b', '--registry', location, '--timeout', '200ms']);
+    const { code, stderr } = await runPointsman(['wait', 'two/b', '--registry', location, '--timeout', '3s']);
     expect(code).toBe(1);
     expect(stderr.join()).toMatch(/lb-1 does not serve it: .*frobnicate/);
     // What the runtime API can do is done all the same.
