@@ -2,6 +2,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readProcesses } from '../src/haproxy/master.ts';
+import { signal } from '../src/haproxy/process-signal.ts';
 import { startApps } from './support/app.ts';
 import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
@@ -64,6 +66,12 @@ describe.each(['folder', 'etcd'] as const)('with the registry in %s', (kind) => 
     await second.logged('haproxy-adopted');
     await scenario.serves('web', ['a', 'b']);
     expect(second.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+
+    // It is not a child of this one, and is looked after all the same.
+    const { masterPid, workerPid } = (await readProcesses(join(scenario.balancerDir, 'run/master.sock'), 2000)) ?? {};
+    for (const pid of [masterPid, workerPid]) if (pid !== undefined) signal(pid, 'SIGKILL');
+    await second.logged('haproxy-exited');
+    await scenario.serves('web', ['a', 'b'], 20_000);
   });
 
   test('metrics, health and status tell what is going on', async () => {

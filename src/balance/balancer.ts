@@ -27,6 +27,7 @@ import {
 } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { Certificates } from './certificates.ts';
+import { deferred } from './deferred.ts';
 import { Burials } from './graveyard.ts';
 import type { Guarding } from './guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -127,6 +128,7 @@ export class Balancer {
   #mustInspect = false;
   #mustBury = false;
   #running: Promise<void> | undefined;
+  readonly #firstRound = deferred();
   #retryMs = retryMs.first;
   #preloaded: Catalog = emptyCatalog;
   /** Looks for those for whom a configuration was refused; rounds go on meanwhile. */
@@ -224,7 +226,8 @@ export class Balancer {
     this.#touchAll();
     this.#timers.arm('worker-patrol', workerPatrolMs, () => this.#patrol());
     this.#wake();
-    await this.#running;
+    // Not until all is quiet, which a busy registry never is.
+    await Promise.race([this.#running, this.#firstRound.promise]);
   }
 
   /** Ends the loop, writes what is served, and stops HAProxy after its open requests (at most `graceMs`). */
@@ -379,6 +382,7 @@ export class Balancer {
     if (this.#reloads.pending.length === 0) this.#progress.reached(this.#desired.revision);
     this.#given = given;
     observer?.took(touched, catalog);
+    this.#firstRound.resolve();
     this.#parts.files.saveSoon(this.#served, this.#catalog);
   }
 

@@ -16,6 +16,7 @@ import type { BalanceSettings } from '../settings/balance.ts';
 import type { AcknowledgingStatus } from './acknowledging.ts';
 import { Balancer } from './balancer.ts';
 import { type CertificateStatus, Certificates } from './certificates.ts';
+import { deferred } from './deferred.ts';
 import { FileKeeping } from './file-keeping.ts';
 import { layoutOf } from './files.ts';
 import { joinFleet } from './fleet-member.ts';
@@ -383,13 +384,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-}
-
-// Promise.withResolvers came with Node 22.
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = (): void => undefined;
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }

@@ -24,6 +24,7 @@ const checkMs = 30_000;
 const startMs = 15_000;
 const reloadMs = 30_000;
 const answerMs = 2000;
+const adoptedMs = 250;
 
 /**
  * HAProxy in master-worker mode, started and looked after by us. It outlives a crash of ours (own process group, no
@@ -33,6 +34,8 @@ export class ManagedHaproxy implements Haproxy {
   readonly #options: ManagedOptions;
   #child: Child | undefined;
   #stopping = false;
+  /** Looks after one that is not our child, of whose end nobody tells. */
+  #adopted: NodeJS.Timeout | undefined;
   readonly #lastLines: string[] = [];
 
   constructor(options: ManagedOptions) {
@@ -43,16 +46,33 @@ export class ManagedHaproxy implements Haproxy {
     return checkConfig(this.#options.executable, file, checkMs);
   }
 
-  /** Whether one from before still runs here. */
   async findRunning(): Promise<Processes | undefined> {
+    const found = await this.#find();
+    if (found?.masterPid !== undefined) this.#lookAfter(found.masterPid);
+    return found;
+  }
+
+  /** Whether one from before, or ours, runs here. */
+  async #find(): Promise<Processes | undefined> {
     const there = await stat(this.#options.masterSocket).catch(() => undefined);
     return there === undefined ? undefined : readProcesses(this.#options.masterSocket, answerMs);
+  }
+
+  #lookAfter(masterPid: number): void {
+    clearInterval(this.#adopted);
+    this.#adopted = setInterval(() => {
+      if (isAlive(masterPid)) return;
+      clearInterval(this.#adopted);
+      if (!this.#stopping) this.#options.onExit('HAProxy, which an earlier pointsman had started, ended');
+    }, adoptedMs);
   }
 
   /** Starts it and resolves when it serves. Rejects with Fault `address-in-use` or `haproxy-start`. */
   async start(): Promise<Processes> {
     const { executable, configFile, masterSocket, logger } = this.#options;
     this.#lastLines.length = 0;
+    this.#stopping = false;
+    clearInterval(this.#adopted);
     const child = execa(executable, ['-W', '-S', `${masterSocket},mode,600`, '-f', configFile], {
       reject: false,
       buffer: false,
@@ -73,7 +93,7 @@ export class ManagedHaproxy implements Haproxy {
     const deadline = performance.now() + startMs;
     for (;;) {
       if (ended) throw this.#startFault();
-      const processes = await this.findRunning();
+      const processes = await this.#find();
       if (processes?.workerPid !== undefined && !ended) return processes;
       if (performance.now() > deadline) {
         child.kill('SIGKILL');
@@ -102,7 +122,8 @@ export class ManagedHaproxy implements Haproxy {
   /** Lets open requests finish for up to `graceMs`, then ends it. Resolves when no process is left. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
-    const processes = await this.findRunning();
+    clearInterval(this.#adopted);
+    const processes = await this.#find();
     if (processes === undefined && this.#child === undefined) return;
     const pid = this.#child?.pid ?? processes?.masterPid;
     if (pid === undefined) return;
