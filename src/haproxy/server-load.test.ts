@@ -49,3 +49,15 @@ test('ids are asked for once, and again when they mean another server', async ()
   expect((await reader.read([b])).get('web/b')?.open).toBe(7);
   expect((await reader.read([{ backend: 'web', server: 'gone' }])).size).toBe(0);
 });
+
+test('many servers of one backend are asked for together', async () => {
+  const asked: string[] = [];
+  const servers = Array.from({ length: 40 }, (_, i) => ({ backend: 'web', server: `s${i}` }));
+  const reader = new LoadReader(async (commands) => {
+    asked.push(...commands);
+    return [heading + servers.map(({ server }, i) => `web,${server},0,0,${i},0,UP,1,http,\n`).join('')];
+  });
+  const loads = await reader.read(servers);
+  expect(loads.get('web/s39')?.open).toBe(39);
+  expect(asked).toEqual(['show stat web 4 -1']);
+});

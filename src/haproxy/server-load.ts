@@ -14,6 +14,9 @@ export type ServerLoad = {
 /** Runs commands on one worker. What it answers may come in one piece or in one for each command. */
 export type Ask = (commands: readonly string[]) => Promise<readonly string[]>;
 
+// Each answer has a heading of 1 to 3 KB, and a line of 0.5 KB a server.
+const fewServers = 16;
+
 /** Asks one worker for the load of servers. Remembers their ids, so that asking again costs one line for each. */
 export class LoadReader {
   readonly #ask: Ask;
@@ -34,17 +37,22 @@ export class LoadReader {
   }
 
   async #attempt(servers: readonly ServerAt[]): Promise<ReadonlyMap<string, ServerLoad>> {
-    const strange = new Set(servers.filter((one) => this.#idOf(one) === undefined).map(({ backend }) => backend));
+    const counts = new Map<string, number>();
+    for (const { backend } of servers) counts.set(backend, (counts.get(backend) ?? 0) + 1);
+    const whole = [...counts].filter(([, count]) => count > fewServers).map(([backend]) => backend);
+    const few = servers.filter(({ backend }) => !whole.includes(backend));
+    const strange = new Set(few.filter((one) => this.#idOf(one) === undefined).map(({ backend }) => backend));
     if (strange.size > 0) {
       const answers = await this.#ask([...strange].map((backend) => `show servers conn ${backend}`));
       for (const backend of strange) this.#ids.set(backend, new Map());
       for (const [backend, ids] of parseServerIds(answers.join('\n'))) this.#ids.set(backend, ids);
     }
-    const commands = servers.flatMap((one) => {
+    const commands = few.flatMap((one) => {
       const id = this.#idOf(one);
       return id === undefined ? [] : [`show stat ${one.backend} 4 ${id}`];
     });
-    return parseLoads((await this.#ask(commands)).join('\n'));
+    const all = whole.map((backend) => `show stat ${backend} 4 -1`);
+    return parseLoads((await this.#ask([...all, ...commands])).join('\n'));
   }
 
   #idOf({ backend, server }: ServerAt): string | undefined {

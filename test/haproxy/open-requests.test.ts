@@ -86,3 +86,24 @@ test('a balancer counts what a worker from before a reload holds, or may still g
   await acknowledged('lb-1', 'that all are finished', ({ draining }) => draining?.get(busy) === 0);
   expect(await open).toBe(200);
 });
+
+test('a balancer counts many that drain at once', async () => {
+  const { registry, balancerNamed, acknowledged } = await startBalancers('folder');
+  const app = await startPatientApp('a');
+  const ids = Array.from({ length: 60 }, (_, i) => `i-${i}`);
+  const put = (state: string) =>
+    Promise.all(ids.map((id) => registry.write(`instances/web/${id}`, instance(app.address, state))));
+  await registry.write('services/web', '{"check":{"kind":"none"}}');
+  await put('ready');
+  const balancer = await balancerNamed('lb-1');
+  await until('it is served', async () => (await balancer.ask('web')).status === 200);
+  const open = begin(balancer.http, '/wait');
+  await until('a request is open', () => app.waiting.length === 1);
+  const counts = (draining: ReadonlyMap<string, unknown> | undefined) =>
+    ids.map((id) => draining?.get(`web/${id}`)).sort();
+  await put('draining');
+  await acknowledged('lb-1', 'one of all', ({ draining }) => counts(draining).join() === [...ids.slice(1).map(() => 0), 1].join()); // biome-ignore format: one condition
+  app.waiting.pop()?.();
+  await acknowledged('lb-1', 'none', ({ draining }) => counts(draining).every((count) => count === 0));
+  expect(await open).toBe(200);
+});
