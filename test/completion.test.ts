@@ -26,7 +26,7 @@ describe('bash completes', () => {
   test('a command, its flags, and the values of a flag that has few', async () => {
     const script = await scriptFor('bash');
     expect(await offered(script, ['reg'])).toEqual(['register']);
-    expect(await offered(script, ['balance', '--haproxy-m'])).toEqual(['--haproxy-mode']);
+    expect(await offered(script, ['balance', '--haproxy-mo'])).toEqual(['--haproxy-mode']);
     expect(await offered(script, ['balance', '--haproxy-mode', ''])).toEqual(['managed', 'attached', 'command']);
     expect(await offered(script, ['register', '--log-level', 'd'])).toEqual(['debug']);
     expect(await offered(script, ['completion', 'f'])).toEqual(['fish']);

@@ -107,7 +107,7 @@ const decentPolicy = (ports: readonly number[]) =>
 const decentOverride = fc
   .record(
     {
-      kind: fc.constantFrom('drain', 'maintenance', 'weight', 'Drain'),
+      kind: fc.constantFrom('drain', 'maintenance', 'weight', 'pause', 'Drain'),
       weight: fc.constantFrom<unknown>(0, 9, 256, 257, '9'),
       why: hostileText,
       until: fc.constantFrom('2100-01-01T00:00:00Z', '2001-01-01T00:00:00Z', 'soon'),
@@ -190,7 +190,7 @@ const commands = (map: string) =>
     'show backend',
     `show map ${map}`,
     `(?:add|set) map ${map} ${safe} ${ids.name}(?:/[1-9])?`,
-    `(?:add|set) map ${map} SERVICE:${ids.name} maintenance`,
+    `(?:add|set) map ${map} SERVICE:${ids.name} (?:maintenance|pause/[0-9]+)`,
     `del map ${map} ${safe}`,
     `add server ${at} ${safe} weight [0-9]{1,3}${serverKeywords}(?: init-addr last,libc,none)?(?: check-sni ${safe})?`,
     `enable dynamic-cookie backend ${ids.name}`,

@@ -76,6 +76,26 @@ describe.each(['folder', 'etcd'] as const)('an operator, with the registry in %s
     expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
   });
 
+  test('pauses a service while all of it is swapped, and resumes it', async () => {
+    const { run, scenario } = await start(kind, 'a');
+    const running = scenario.balancer();
+    await scenario.serves('web', ['a']);
+    const paused = await run('pause', 'web', '--for', '2m', '--why', 'swap');
+    expect(paused).toMatchObject({ code: 0, stderr: [] });
+    expect(paused.stdout).toEqual([
+      expect.stringMatching(/^web \(1 instance\): requests wait, until \S+ \(2m\)$/),
+      '1 of 1 instances of web take new requests',
+      expect.stringMatching(/^to end it: pointsman resume web {3}\(revision \d+\)$/),
+    ]);
+    await running.logged('override-applied', ({ kind }) => kind === 'pause');
+    const waiting = scenario.ask('web');
+    expect((await run('undrain', 'web')).stderr.join()).toContain('web is not drained: pause by ada@');
+    expect((await run('resume', 'web')).stdout[0]).toMatch(/^web: pause by ada@\S+ \(swap\) is ended/);
+    expect(await waiting).toEqual({ status: 200, body: 'a' });
+    expect((await run('pause', 'web/a')).stderr.join()).toContain('only a whole service can be paused');
+    expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+  });
+
   test('is told when there is nothing to override or to end, and nothing is written', async () => {
     const { run } = await start(kind, 'web-1');
     const refusals = [

@@ -8,7 +8,7 @@ import {
   type OverrideTransition,
   readiness,
 } from '../catalog/overrides.ts';
-import { type OverrideEffect, overrideFields } from '../model/override.ts';
+import { type OverrideEffect, overrideFields, takesOut } from '../model/override.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
 export type OverridingParts = {
@@ -29,7 +29,7 @@ export type OverrideStatus = ReturnType<typeof overrideFields> & {
 
 // What setTimeout takes: 24.8 days. Longer waits are taken in pieces.
 const longestTimerMs = 2 ** 31 - 1;
-const kinds: readonly OverrideEffect['kind'][] = ['drain', 'maintenance', 'weight'];
+const kinds: readonly OverrideEffect['kind'][] = ['drain', 'maintenance', 'weight', 'pause'];
 
 /** Keeps the time of overrides, so that they end although the registry is away, and tells of each that begins or ends. */
 export class Overriding {
@@ -102,7 +102,7 @@ export class Overriding {
     const found = services.get(service);
     const { instances, ready } = found === undefined ? { instances: 0, ready: 0 } : readiness(found.instances);
     const fields = { event: 'override-applied', ...about, instances, ready };
-    if (instances > 0 && ready === 0) {
+    if (instances > 0 && ready === 0 && takesOut(override)) {
       logger.warn(fields, `${service}/${instance}: ${kind}; no instance of ${service} is left: it answers 503`);
     } else logger.info(fields, `${service}/${instance}: ${kind}`);
   }

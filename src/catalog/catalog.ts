@@ -18,6 +18,8 @@ export type Service = {
   readonly registered: PersistentMap<InstanceId, Instance>;
   /** As they should be served: those that are registered, under the operators' overrides. The same map where none counts. */
   readonly instances: PersistentMap<InstanceId, Instance>;
+  /** How long a request waits at most while an operator has paused it; it is then there even if nothing else says so. */
+  readonly pausedMs: number | undefined;
 };
 
 /** An entry that was not taken. Where the key held something good before, that goes on being served. */

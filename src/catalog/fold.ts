@@ -1,7 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import { type Instance, parseInstance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { type Override, parseOverride } from '../model/override.ts';
+import { type Override, parseOverride, pauseOf } from '../model/override.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { defaultPolicy, type Policy, parsePolicy } from '../model/policy.ts';
 import type { Revision } from '../model/revision.ts';
@@ -109,6 +109,7 @@ export class Fold {
     this.#overrides =
       override === undefined ? deleteOverride(this.#overrides, target) : setOverride(this.#overrides, target, override);
     this.#changes += 1;
+    if (scope === '*') this.#pause(name, override && pauseOf(override));
     const service = this.#services.get(name);
     if (service === undefined) return;
     const { instances, ids } = overrideAnew(this.#overrides, target, service);
@@ -183,6 +184,8 @@ export class Fold {
       }
       case 'override': {
         const override = parseOverride(value);
+        if (override.ok && override.value.effect.kind === 'pause' && subject.scope !== '*')
+          return refused('kind: only a whole service can be paused, overrides/<service>/*');
         return override.ok ? accepted(() => this.override(subject, override.value, 'removed')) : override;
       }
       case 'other':
@@ -206,14 +209,24 @@ export class Fold {
     this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared }));
   }
 
+  #pause(name: ServiceName, pausedMs: number | undefined): void {
+    if (this.#services.get(name)?.pausedMs === pausedMs) return;
+    this.#touched.service(name);
+    this.#put(name, (service) => ({ ...service, pausedMs }));
+  }
+
   #update(name: ServiceName, change: (service: Service) => Service): void {
+    this.#put(name, change);
+    this.#changes += 1;
+  }
+
+  #put(name: ServiceName, change: (service: Service) => Service): void {
     const before = this.#services.get(name);
     const after = change(before ?? emptyService(name));
-    const isThere = after.declared || after.instances.size > 0;
+    const isThere = after.declared || after.instances.size > 0 || after.pausedMs !== undefined;
     if (isThere) this.#services.set(name, after);
     else this.#services.delete(name);
     if ((before !== undefined) !== isThere) this.#touched.service(name);
-    this.#changes += 1;
   }
 }
 
@@ -226,5 +239,5 @@ function set(instances: Service['instances'], id: InstanceId, instance: Instance
 /** A service that nobody has declared or joined. */
 export function emptyService(name: ServiceName): Service {
   const none = PersistentMap<InstanceId, Instance>();
-  return { name, policy: defaultPolicy, declared: false, registered: none, instances: none };
+  return { name, policy: defaultPolicy, declared: false, registered: none, instances: none, pausedMs: undefined };
 }

@@ -182,3 +182,37 @@ describe('the time of an override', () => {
     expect(endOf(said(undefined, 600_000), true, { now: 5, wall: 590_000 })).toBe(10_005);
   });
 });
+
+describe('a pause', () => {
+  const pause = JSON.stringify({ kind: 'pause', at: '2026-01-01T00:00:00Z', until: '2026-01-01T00:00:30Z' });
+  const pausedOf = (catalog: Catalog) => catalog.services.get(web)?.pausedMs;
+
+  test('is of the service, and leaves its instances alone', () => {
+    const { catalog, touched } = fold(two, { 'overrides/web/*': pause });
+    expect([pausedOf(catalog), served(catalog)]).toEqual([30_000, ['a:100', 'b:100']]);
+    expect([...touched]).toEqual([['web', { whole: true, instances: new Set() }]]);
+    const resumed = fold(catalog, { 'overrides/web/*': undefined });
+    expect(pausedOf(resumed.catalog)).toBeUndefined();
+    expect([...resumed.touched.keys()]).toEqual(['web']);
+  });
+
+  test('ends when its time is up, or something else takes its place', () => {
+    const { catalog } = fold(two, { 'overrides/web/*': pause });
+    expect(pausedOf(endOverrides(catalog, [{ service: web, scope: '*' }]).catalog)).toBeUndefined();
+    const drained = fold(catalog, { 'overrides/web/*': drain }).catalog;
+    expect([pausedOf(drained), served(drained)]).toEqual([undefined, ['a:100 draining', 'b:100 draining']]);
+  });
+
+  test('keeps the service while all its instances are away', () => {
+    const none = { 'instances/web/a': undefined, 'instances/web/b': undefined };
+    let { catalog } = fold(two, { 'overrides/web/*': pause, ...none });
+    expect(catalog.services.has(web)).toBe(true);
+    ({ catalog } = fold(catalog, { 'overrides/web/*': undefined }));
+    expect(catalog.services.has(web)).toBe(false);
+  });
+
+  test('is not for one instance', () => {
+    const { catalog } = fold(two, { 'overrides/web/a': pause });
+    expect(catalog.rejected.get('overrides/web/a')?.reason).toContain('only a whole service can be paused');
+  });
+});

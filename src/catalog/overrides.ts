@@ -46,6 +46,7 @@ const strictness = { ready: 0, draining: 1, maintenance: 2 } as const;
 export function overridden(instance: Instance, override: Override | undefined): Instance {
   if (override === undefined) return instance;
   const { effect } = override;
+  if (effect.kind === 'pause') return instance;
   if (effect.kind === 'weight') {
     return effect.weight === instance.weight ? instance : { ...instance, weight: effect.weight };
   }

@@ -23,7 +23,7 @@ function service(
     }),
   );
   const policy = { ...defaultPolicy, split: new Map(Object.entries(split)) };
-  return { name: web, policy, declared: true, registered: instances, instances };
+  return { name: web, policy, declared: true, registered: instances, instances, pausedMs: undefined };
 }
 
 /** What share of all weights each version has. */

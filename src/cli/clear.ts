@@ -2,7 +2,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
 import { Fault } from '../model/fault.ts';
 import { type Override, overrideFields } from '../model/override.ts';
-import { clearCommand, undrainCommand } from '../settings/override.ts';
+import { clearCommand, resumeCommand, undrainCommand } from '../settings/override.ts';
 import { done } from './exit-code.ts';
 import { type CommandModule, type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -18,8 +18,17 @@ export const clear: CommandModule = { run: (invocation) => end(invocation, clear
 /** `pointsman undrain SERVICE[/INSTANCE]`. */
 export const undrain: CommandModule = { run: (invocation) => end(invocation, undrainCommand, 'drain') };
 
+/** `pointsman resume SERVICE`. */
+export const resume: CommandModule = { run: (invocation) => end(invocation, resumeCommand, 'pause') };
+
+const past = { drain: 'drained', pause: 'paused' } as const;
+
 /** Ends the override that stands on the target; `only` refuses to end one of another kind. */
-async function end(invocation: Invocation, command: typeof clearCommand, only: 'drain' | undefined): Promise<number> {
+async function end(
+  invocation: Invocation,
+  command: typeof clearCommand,
+  only: keyof typeof past | undefined,
+): Promise<number> {
   const { json, ...settings } = await settle(command, invocation);
   const target = parseTarget(invocation.operands[0] ?? '');
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
@@ -32,7 +41,7 @@ async function end(invocation: Invocation, command: typeof clearCommand, only: '
     if (only !== undefined && standing !== undefined && standing.effect.kind !== only) {
       throw new Fault(
         'not-found',
-        `${nameOf(target)} is not drained: ${effectName(standing.effect)}${byWhom(standing)}`,
+        `${nameOf(target)} is not ${past[only]}: ${effectName(standing.effect)}${byWhom(standing)}`,
         {
           hint: `pointsman clear ${nameOf(target)} ends it, whatever it is`,
         },

@@ -82,5 +82,7 @@ function consequence(effect: OverrideEffect): string {
       return 'no requests, no health checks';
     case 'weight':
       return effect.weight === 0 ? 'weight 0: no new requests, open ones go on' : `weight ${effect.weight}`;
+    case 'pause':
+      return 'requests wait';
   }
 }

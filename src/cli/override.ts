@@ -5,7 +5,13 @@ import { Fault } from '../model/fault.ts';
 import { formatOverride, type Override, type OverrideEffect, overrideFields } from '../model/override.ts';
 import { parseWeight } from '../model/whole-number.ts';
 import { didYouMean } from '../settings/nearest.ts';
-import { drainCommand, maintenanceCommand, weightCommand } from '../settings/override.ts';
+import {
+  drainCommand,
+  maintenanceCommand,
+  type OverrideSettings,
+  pauseCommand,
+  weightCommand,
+} from '../settings/override.ts';
 import { done } from './exit-code.ts';
 import { type CommandModule, type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -19,26 +25,39 @@ import { warn } from './warn.ts';
 const leaseSlackMs = 5000;
 
 /** `pointsman drain SERVICE[/INSTANCE]`. */
-export const drain: CommandModule = { run: (invocation) => override(invocation, drainCommand, { kind: 'drain' }) };
+export const drain: CommandModule = {
+  run: async (invocation) => override(invocation, await settle(drainCommand, invocation), { kind: 'drain' }),
+};
 
 /** `pointsman maintenance SERVICE[/INSTANCE]`. */
 export const maintenance: CommandModule = {
-  run: (invocation) => override(invocation, maintenanceCommand, { kind: 'maintenance' }),
+  run: async (invocation) =>
+    override(invocation, await settle(maintenanceCommand, invocation), { kind: 'maintenance' }),
 };
 
 /** `pointsman weight SERVICE[/INSTANCE] WEIGHT`. */
 export const weight: CommandModule = {
-  run: (invocation) => {
+  run: async (invocation) => {
     const parsed = parseWeight(invocation.operands[1] ?? '');
     if (!parsed.ok) throw new Fault('usage', parsed.reason);
-    return override(invocation, weightCommand, { kind: 'weight', weight: parsed.value });
+    return override(invocation, await settle(weightCommand, invocation), { kind: 'weight', weight: parsed.value });
   },
 };
 
-type Declaration = typeof drainCommand;
+/** `pointsman pause SERVICE`. */
+export const pause: CommandModule = {
+  run: async (invocation) => {
+    const [name = ''] = invocation.operands;
+    if (parseTarget(name).scope !== '*') {
+      throw new Fault('usage', `${name} is an instance: only a whole service can be paused`);
+    }
+    return override(invocation, await settle(pauseCommand, invocation), { kind: 'pause' });
+  },
+};
 
-async function override(invocation: Invocation, command: Declaration, effect: OverrideEffect): Promise<number> {
-  const settings = await settle(command, invocation);
+const undoing = { drain: 'undrain', maintenance: 'clear', weight: 'clear', pause: 'resume' } as const;
+
+async function override(invocation: Invocation, settings: OverrideSettings, effect: OverrideEffect): Promise<number> {
   const target = parseTarget(invocation.operands[0] ?? '');
   const at = Date.now();
   const { forMs, why, force, json } = settings;
@@ -68,7 +87,7 @@ async function override(invocation: Invocation, command: Declaration, effect: Ov
       process.stdout.write(`${JSON.stringify({ ...about, warnings })}\n`);
       return done;
     }
-    const undo = effect.kind === 'drain' ? 'undrain' : 'clear';
+    const undo = undoing[effect.kind];
     process.stdout.write(`${says}\n${ready} of ${instances} instances of ${target.service} take new requests\n`);
     process.stdout.write(`to end it: pointsman ${undo} ${nameOf(target)}   (revision ${revision})\n`);
     for (const warning of warnings) warn(warning);

@@ -10,6 +10,8 @@ import {
   drainCommand,
   maintenanceCommand,
   overridesCommand,
+  pauseCommand,
+  resumeCommand,
   undrainCommand,
   weightCommand,
 } from '../settings/override.ts';
@@ -40,6 +42,8 @@ const entries: readonly Entry[] = [
   { declaration: undrainCommand, load: async () => (await import('./clear.ts')).undrain },
   { declaration: maintenanceCommand, load: async () => (await import('./override.ts')).maintenance },
   { declaration: weightCommand, load: async () => (await import('./override.ts')).weight },
+  { declaration: pauseCommand, load: async () => (await import('./override.ts')).pause },
+  { declaration: resumeCommand, load: async () => (await import('./clear.ts')).resume },
   { declaration: clearCommand, load: async () => (await import('./clear.ts')).clear },
   { declaration: overridesCommand, load: () => import('./overrides.ts') },
   { declaration: releaseCommand, load: () => import('./release.ts') },

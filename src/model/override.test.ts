@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatOverride, type Override, parseOverride, takesOut } from './override.ts';
+import { formatOverride, longestPauseMs, type Override, parseOverride, pauseOf, takesOut } from './override.ts';
 
 const effect = fc.oneof(
   fc.constant({ kind: 'drain' } as const),
@@ -8,6 +8,16 @@ const effect = fc.oneof(
   fc.record({ kind: fc.constant('weight' as const), weight: fc.integer({ min: 0, max: 256 }) }),
 );
 const year2100 = Date.UTC(2100, 0, 1);
+
+test('a pause is as long as it says', () => {
+  const lasts = (value: string) => {
+    const override = parseOverride(value);
+    return override.ok ? pauseOf(override.value) : override.reason;
+  };
+  expect(lasts('{"kind":"pause","at":"2026-01-01T00:00:00Z","until":"2026-01-01T00:00:30Z"}')).toBe(30_000);
+  expect(lasts('{"kind":"pause","until":"2026-01-01T00:00:30Z"}')).toBe(longestPauseMs);
+  expect(lasts('{"kind":"drain"}')).toBeUndefined();
+});
 
 describe('an override', () => {
   test('is read back as it was written', () => {
@@ -35,8 +45,8 @@ describe('an override', () => {
     ['', 'it is not JSON'],
     ['drain', 'it is not JSON'],
     ['[]', 'it is not a JSON object'],
-    ['{}', 'kind: is none of drain, maintenance, weight'],
-    ['{"kind":"Drain"}', 'kind: is none of drain, maintenance, weight'],
+    ['{}', 'kind: is none of drain, maintenance, weight, pause'],
+    ['{"kind":"Drain"}', 'kind: is none of drain, maintenance, weight, pause'],
     ['{"kind":"weight"}', 'weight:'],
     ['{"kind":"weight","weight":257}', 'weight: "257" is not a whole number from 0 to 256'],
     ['{"kind":"weight","weight":1.5}', 'weight: "1.5" is not a whole number from 0 to 256'],
@@ -50,6 +60,8 @@ describe('an override', () => {
     ['{"kind":"drain","why":"\\u202egnp.exe"}', 'why: has a control character'],
     ['{"kind":"drain","why":""}', 'why: is empty'],
     [`{"kind":"drain","why":"${'x'.repeat(257)}"}`, 'why: is longer than 256'],
+    ['{"kind":"pause"}', 'until: it is missing, and a pause has to end'],
+    ['{"kind":"pause","at":"2026-01-01T00:00:00Z","until":"2026-01-01T00:10:01Z"}', 'until: a pause lasts at most 10m'],
     ['{"kind":"drain","__proto__":{"kind":"weight"}}', '"__proto__" is not a field of an override'],
   ])('%j is refused, and says why', (value, reason) => {
     expect(parseOverride(value)).toMatchObject({ ok: false, reason: expect.stringContaining(reason) });
@@ -66,7 +78,8 @@ describe('an override', () => {
         '{"kind":"maintenance"}',
         '{"kind":"weight","weight":0}',
         '{"kind":"weight","weight":1}',
+        '{"kind":"pause","until":"2100-01-01T00:00:00Z"}',
       ].map(out),
-    ).toEqual([true, true, true, false]);
+    ).toEqual([true, true, true, false, false]);
   });
 });

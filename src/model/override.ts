@@ -3,14 +3,19 @@ import { parseRecord } from './json.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 import { parseWeight } from './whole-number.ts';
 
-/** What an operator does to an instance, whatever its registration says. */
+/** What an operator does to an instance, or to a whole service, whatever registrations say. */
 export type OverrideEffect =
   /** No new requests; open ones go on. */
   | { readonly kind: 'drain' }
   /** No requests and no health checks. */
   | { readonly kind: 'maintenance' }
   /** This weight instead of the registered one; 0 is a drain. */
-  | { readonly kind: 'weight'; readonly weight: number };
+  | { readonly kind: 'weight'; readonly weight: number }
+  /** Requests wait until it ends, then go on. For a whole service only, and it always ends. */
+  | { readonly kind: 'pause' };
+
+/** As long as a pause may last. Clients give up sooner. */
+export const longestPauseMs = 600_000;
 
 /** An operator's word about one instance or a whole service, as `overrides/<service>/<instance>` or `/*` holds it. */
 export type Override = {
@@ -70,13 +75,14 @@ const schema = v.variant(
       weight,
       ...said,
     }),
+    v.strictObject({ kind: v.literal('pause'), ...said }),
   ],
-  'is none of drain, maintenance, weight',
+  'is none of drain, maintenance, weight, pause',
 );
 
 /**
- * Reads an override's JSON: `{"kind":"drain"}`, `{"kind":"maintenance"}` or `{"kind":"weight","weight":10}`, each with
- * `who`, `why`, `at` and `until` or without. Unknown fields are refused: what they were meant to limit would not hold.
+ * Reads an override's JSON: `{"kind":"drain"}`, `{"kind":"maintenance"}`, `{"kind":"weight","weight":10}` or
+ * `{"kind":"pause","until":…}`, each with `who`, `why`, `at` and `until` or without. Unknown fields are refused: what they were meant to limit would not hold.
  */
 export function parseOverride(value: string): Parsed<Override> {
   const json = parseRecord(value);
@@ -92,6 +98,10 @@ export function parseOverride(value: string): Parsed<Override> {
   }
   const { who, why, at, until } = result.output;
   if (at !== undefined && until !== undefined && until <= at) return refused('until: it is not after at');
+  if (result.output.kind === 'pause') {
+    if (until === undefined) return refused('until: it is missing, and a pause has to end');
+    if (at !== undefined && until - at > longestPauseMs) return refused('until: a pause lasts at most 10m');
+  }
   return accepted({ effect: effectOf(result.output), who, why, at, until });
 }
 
@@ -115,5 +125,19 @@ export const formatOverride = (override: Override): string => JSON.stringify(ove
 
 /** Whether it keeps new requests away. */
 export function takesOut({ effect }: Override): boolean {
-  return effect.kind !== 'weight' || effect.weight === 0;
+  switch (effect.kind) {
+    case 'drain':
+    case 'maintenance':
+      return true;
+    case 'weight':
+      return effect.weight === 0;
+    case 'pause':
+      return false;
+  }
+}
+
+/** How long a request waits at most; undefined when it is no pause. */
+export function pauseOf({ effect, at, until }: Override): number | undefined {
+  if (effect.kind !== 'pause') return undefined;
+  return at === undefined || until === undefined ? longestPauseMs : until - at;
 }

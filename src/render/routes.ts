@@ -46,8 +46,9 @@ export function buildRoutes(services: Iterable<Service>): { routes: Routes; conf
   return { routes: PersistentMap(settled), conflicts };
 }
 
-function stateOf({ policy }: Service): ServiceState | undefined {
-  return policy.maintenance ? { kind: 'maintenance' } : undefined;
+function stateOf({ policy, pausedMs }: Service): ServiceState | undefined {
+  if (policy.maintenance) return { kind: 'maintenance' };
+  return pausedMs === undefined ? undefined : { kind: 'pause', mostMs: pausedMs };
 }
 
 /** Those who have more right to one route first. */

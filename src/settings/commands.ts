@@ -7,6 +7,8 @@ import {
   drainCommand,
   maintenanceCommand,
   overridesCommand,
+  pauseCommand,
+  resumeCommand,
   undrainCommand,
   weightCommand,
 } from './override.ts';
@@ -31,6 +33,8 @@ export const commands: readonly AnyCommand[] = [
   undrainCommand,
   maintenanceCommand,
   weightCommand,
+  pauseCommand,
+  resumeCommand,
   clearCommand,
   overridesCommand,
   releaseCommand,

@@ -1,8 +1,9 @@
 import type { Fault } from '../model/fault.ts';
+import { longestPauseMs } from '../model/override.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
 import { type LogSettings, logSettings, quietLogOptions } from './log.ts';
-import { onOff, optional } from './option.ts';
+import { defaulted, onOff, optional } from './option.ts';
 import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
 import { durationWord, word } from './words.ts';
 
@@ -88,6 +89,34 @@ export const weightCommand = declareNew('weight', 'give an instance or all of a 
   syntax: '<weight>',
   description: '0 to 256, relative to its siblings; instances have 100 unless they register another',
 });
+
+const service = { syntax: '<service>', description: 'the whole of it' };
+
+/** `pointsman pause`. */
+export const pauseCommand = declareCommand({
+  name: 'pause',
+  summary: 'let the requests of a service wait while everything behind it is swapped',
+  operands: service,
+  options: {
+    ...optionsOfNew,
+    for: defaulted({
+      placeholder: 'DURATION',
+      description: 'how long at most, from 1s to 10m',
+      word: durationWord(1000, longestPauseMs),
+      fallback: '30s',
+      flagOnly: true,
+    }),
+  },
+  assemble: (values): OverrideSettings | Fault => {
+    const registry = registrySettings(values);
+    if (registry instanceof Error) return registry;
+    const { for: forMs, why, force, json } = values;
+    return { registry, log: logSettings(values), forMs, why, force, json };
+  },
+});
+
+/** `pointsman resume`. */
+export const resumeCommand = declareOther('resume', 'end a pause: the requests that wait go on', service);
 
 /** `pointsman undrain`. */
 export const undrainCommand = declareOther('undrain', 'end a drain', target);

@@ -1,0 +1,106 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import { startApp } from '../support/app.ts';
+import { type Exchange, exchange } from '../support/exchange.ts';
+import { serveAll } from '../support/policies.ts';
+import { freePort } from '../support/ports.ts';
+import { openTcp, startTcpEcho } from '../support/tcp.ts';
+import { until } from '../support/until.ts';
+
+const closing: (() => Promise<void>)[] = [];
+afterAll(() => Promise.all(closing.map((close) => close())));
+const addresses = new Map<string, string>();
+let port = 0;
+
+const served = serveAll(async () => {
+  for (const name of ['old', 'new', 'other']) {
+    const app = await startApp(name);
+    addresses.set(name, app.address);
+    closing.push(app.close);
+  }
+  const echo = await startTcpEcho();
+  closing.push(echo.close);
+  port = await freePort();
+  return {
+    web: { instances: { old: addresses.get('old') ?? '' } },
+    other: { instances: { other: addresses.get('other') ?? '' } },
+    db: { policy: { mode: 'tcp', port }, instances: { a: echo.address } },
+  };
+});
+
+const ask = (host: string) => exchange(served.balancer.port, { host });
+const pauseOf = (ms: number) =>
+  JSON.stringify({
+    kind: 'pause',
+    at: new Date().toISOString(),
+    until: new Date(Date.now() + ms).toISOString(),
+  });
+/** Asks, and counts those that have an answer. */
+function askMany(count: number) {
+  const answered: Exchange[] = [];
+  const all = Promise.all(
+    Array.from({ length: count }, async () => {
+      answered.push(await ask('web'));
+    }),
+  );
+  return { answered, all };
+}
+/** How many requests for it HAProxy has taken and not answered. */
+async function open(frontend: string): Promise<number> {
+  const [stat = ''] = await served.balancer.command('show stat');
+  const [heading = '', ...rows] = stat.split('\n').map((row) => row.replace(/^# /, ''));
+  const column = heading.split(',').indexOf('scur');
+  return Number(rows.find((row) => row.startsWith(`${frontend},FRONTEND`))?.split(',')[column] ?? 0);
+}
+
+describe('a paused service', () => {
+  test('lets requests wait while everything behind it is swapped, and then serves them all', async () => {
+    const { balancer } = served;
+    balancer.change({ 'overrides/web/*': pauseOf(60_000) });
+    await balancer.applied();
+    const requests = askMany(20);
+    await until('they wait', async () => (await open('_http')) >= 20);
+
+    balancer.change({ 'instances/web/old': undefined });
+    await balancer.applied();
+    expect((await ask('other')).body).toBe('other');
+    balancer.change({ 'instances/web/new': addresses.get('new') });
+    await balancer.applied();
+    expect(requests.answered).toEqual([]);
+
+    balancer.change({ 'overrides/web/*': undefined });
+    await requests.all;
+    expect(requests.answered.map(({ status, body }) => `${status} ${body}`)).toEqual(Array(20).fill('200 new'));
+    expect(await balancer.metric('reloads_total')).toBe(0);
+  });
+
+  test('goes on by itself when the pause is over', async () => {
+    const { balancer } = served;
+    balancer.change({ 'overrides/web/*': pauseOf(1000) });
+    await balancer.applied();
+    expect((await ask('web')).status).toBe(200);
+    await until('the state is gone', async () => !(await balancer.routes()).includes('SERVICE:web'));
+    expect((await ask('web')).status).toBe(200);
+  });
+
+  test('lets nobody wait longer than it was to last, even if nobody ends it', async () => {
+    const { balancer } = served;
+    // What a balancer said that is gone now.
+    await balancer.command(`add map ${balancer.layout.routesMap} SERVICE:other pause/500`);
+    expect((await ask('other')).body).toBe('other');
+    await balancer.command(`del map ${balancer.layout.routesMap} SERVICE:other`);
+  });
+
+  test('lets connections wait when it is a tcp one', async () => {
+    const { balancer } = served;
+    balancer.change({ 'overrides/db/*': pauseOf(60_000) });
+    await balancer.applied();
+    const connection = openTcp(port);
+    connection.send('hello');
+    await until('it waits', async () => (await open('_tcp-db')) === 1);
+    expect(connection.received()).toBe('');
+    balancer.change({ 'overrides/db/*': undefined });
+    await balancer.applied();
+    await until('it answers', () => connection.received() === 'hello');
+    await connection.close();
+  });
+});
