@@ -17,15 +17,19 @@ export function startSpinner(stream: NodeJS.WriteStream): Spinner {
   let said = '';
   const draw = () => {
     frame = (frame + 1) % frames.length;
-    const width = Math.max(0, (stream.columns ?? 80) - 3);
+    // A terminal that does not know its width says 0.
+    const width = Math.max(10, (stream.columns || 80) - 3);
     stream.write(`\r\u001b[2K${pc.cyan(frames[frame] ?? '')} ${said.slice(0, width)}`);
   };
+  let stopped = false;
   const timer = setInterval(draw, everyMs);
   return {
     say(text) {
       said = text;
     },
     stop() {
+      if (stopped) return;
+      stopped = true;
       clearInterval(timer);
       stream.write('\r\u001b[2K');
     },
