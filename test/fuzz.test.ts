@@ -6,6 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { rejectedKey } from '../src/catalog/limits.ts';
 import { ask, startApp } from './support/app.ts';
 import { startBalancer, type TestBalancer } from './support/balancer.ts';
 import { hostileJson, hostileText, spoilt } from './support/hostile.ts';
@@ -222,7 +223,7 @@ function heapMb(): number {
 function unaccounted({ balancer }: TestBalancer, keys: Iterable<string>): string[] {
   const { accepted, rejected } = balancer.status().catalog;
   const other = /^(releases|balancers|keys)(\/|$)/;
-  return [...keys].filter((key) => !accepted.has(key) && !rejected.has(key) && !other.test(key));
+  return [...keys].filter((key) => !accepted.has(key) && !rejected.has(rejectedKey(key)) && !other.test(key));
 }
 
 /** Instances in the catalog without a line, but for those that are named among the rejected. */

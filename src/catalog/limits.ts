@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 /** How much of a registry is served. What is beyond is refused entry by entry, as what is malformed is. */
 export type CatalogLimits = {
   /** Of one value, in bytes. */
@@ -31,11 +32,14 @@ export const noLimits: CatalogLimits = {
 /** Rejected entries that are remembered one by one. More are counted, when they come. */
 export const mostRejected = 10_000;
 
-/** Longer keys mean nothing to us, and are remembered by their beginning. */
+/** Longer keys mean nothing to us, and are remembered by their beginning and a hash: two that begin alike are two. */
 const longestKey = 1024;
 
 /** The key by which a rejected entry is remembered. */
-export const rejectedKey = (key: string): string => (key.length > longestKey ? `${key.slice(0, longestKey)}...` : key);
+export const rejectedKey = (key: string): string =>
+  key.length > longestKey
+    ? `${key.slice(0, longestKey)}...${createHash('sha256').update(key).digest('hex').slice(0, 12)}`
+    : key;
 
 /** What a catalog holds, and what an entry would add to it. */
 export type Growth = {
