@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
-const scenario = { globalSetup: ['test/global-setup.ts'], testTimeout: 60_000, hookTimeout: 60_000 };
+const scenario = { globalSetup: ['test/global-setup.ts'], testTimeout: 120_000, hookTimeout: 120_000 };
 
 // What speaks with HAProxy is tested with each version that scripts/debian-root has made, too.
 const roots = process.env['POINTSMAN_ROOTS'] ?? '/var/cache/pointsman-roots';

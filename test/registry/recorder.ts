@@ -38,7 +38,7 @@ export class Recorder {
     await until(`revision ${revision} (${this.revision} is the last)`, () => this.revision >= revision, { everyMs: 2 });
   }
 
-  async sees(key: string, value: string | undefined, deadlineMs = 10_000): Promise<void> {
+  async sees(key: string, value: string | undefined, deadlineMs = 30_000): Promise<void> {
     await until(
       `${key} is ${value} (view: ${JSON.stringify(this.values())})`,
       () => this.view.get(key)?.value === value,

@@ -69,7 +69,7 @@ export async function startScenario(kind: RegistryKind, etcdOptions: EtcdOptions
       return [...bodies].sort();
     },
     /** Waits until just these answer. */
-    serves(host: string, names: readonly string[], deadlineMs = 10_000): Promise<boolean> {
+    serves(host: string, names: readonly string[], deadlineMs = 30_000): Promise<boolean> {
       const all = async () => (await this.answers(host)).join() === names.join();
       return until(`${host} is served by ${names.join()}`, all, { deadlineMs, everyMs: 20 });
     },

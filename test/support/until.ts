@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 export async function until<T>(
   what: string,
   condition: () => T | undefined | false | Promise<T | undefined | false>,
-  { deadlineMs = 10_000, everyMs = 10 } = {},
+  { deadlineMs = 30_000, everyMs = 10 } = {},
 ): Promise<T> {
   const deadline = performance.now() + deadlineMs;
   let last: unknown;
