@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { type Catalog, foldEvent } from '../catalog/catalog.ts';
+import { noLimits } from '../catalog/limits.ts';
 import { describe } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { defaultPolicy, parsePolicy } from '../model/policy.ts';
@@ -129,5 +130,5 @@ function withPolicies(catalog: Catalog, policies: readonly (readonly [string, st
     if (value === null) return { kind: 'delete', key, revision: catalog.revision };
     return { kind: 'put', entry: { key, value, revision: catalog.revision, leased: false } };
   });
-  return foldEvent(catalog, { kind: 'changes', revision: catalog.revision, changes }).catalog;
+  return foldEvent(catalog, { kind: 'changes', revision: catalog.revision, changes }, noLimits).catalog;
 }

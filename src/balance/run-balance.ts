@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import type { FileStatus } from '../files/file-rounds.ts';
 import { RuntimeLink } from '../haproxy/runtime-link.ts';
-import { formatAddress } from '../model/address.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
@@ -11,7 +10,6 @@ import { catalogKeys, type Registry, type RegistryEvent } from '../registry/regi
 import { loadTemplates } from '../render/load-templates.ts';
 import type { Conflict, Templates } from '../render/render.ts';
 import { isSafeText } from '../render/safe-text.ts';
-import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { AcknowledgingStatus } from './acknowledging.ts';
 import { Balancer } from './balancer.ts';
@@ -20,6 +18,7 @@ import { deferred } from './deferred.ts';
 import { FileKeeping } from './file-keeping.ts';
 import { layoutOf } from './files.ts';
 import { joinFleet } from './fleet-member.ts';
+import { frameSettingsOf } from './frame-settings.ts';
 import { Guarding, type HoldStatus } from './guarding.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
@@ -97,25 +96,7 @@ const probeMs = 10_000;
 export async function runBalance(settings: BalanceSettings, parts: BalanceParts): Promise<void> {
   const { registry, logger, signal, now } = parts;
   const layout = layoutOf(resolve(settings.dir));
-  const frame: FrameSettings = {
-    bind: formatAddress(settings.http),
-    bindHost: formatAddress({ ...settings.http, port: 0 }).replace(/:0$/, ''),
-    runtimeSocket: layout.runtimeSocket,
-    reservedPorts: reservedPorts(settings),
-    routesMap: layout.routesMap,
-    hardStopAfterMs: settings.hardStopAfterMs,
-    maintenancePage: layout.maintenancePage,
-    pauseScript: layout.pauseScript,
-    pemFolder: settings.serverTls === undefined ? layout.serverTls : resolve(settings.serverTls),
-    zone: settings.zone,
-    accessLog: settings.accessLog,
-    https: settings.https && {
-      bind: formatAddress(settings.https.bind),
-      list: layout.certificateList,
-      http3: settings.https.http3,
-    },
-    metricsBind: settings.haproxyMetrics && formatAddress(settings.haproxyMetrics),
-  };
+  const frame = frameSettingsOf(settings, layout);
   checkFolder(layout.runtimeSocket);
   const [haproxy, templates] = await Promise.all([
     openHaproxy(settings.haproxy, {
@@ -353,13 +334,6 @@ function releasedBy(event: RegistryEvent): readonly ServiceName[] {
     const service = name === undefined ? undefined : parseServiceName(name);
     return service?.ok ? [service.value] : [];
   });
-}
-
-/** HTTP's own port, and pointsman's where it may be on the same address. */
-function reservedPorts({ http, admin }: BalanceSettings): ReadonlySet<number> {
-  const everywhere = ['0.0.0.0', '::'];
-  const same = http.host === admin.host || everywhere.includes(http.host) || everywhere.includes(admin.host);
-  return new Set(same ? [http.port, admin.port] : [http.port]);
 }
 
 /** Unix sockets have a short limit for their path, and HAProxy's files one set of characters that needs no quoting. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { Fault } from '../model/fault.ts';
 import { balanceCommand } from '../settings/balance.ts';
+import { checkCommand } from '../settings/check.ts';
 import { type AnyCommand, operandsOf } from '../settings/command.ts';
 import { demoCommand } from '../settings/demo.ts';
 import { filesCommand } from '../settings/files.ts';
@@ -19,6 +20,7 @@ import { configOption } from '../settings/read-settings.ts';
 import { completionCommand, manCommand } from '../settings/reference.ts';
 import { registerCommand } from '../settings/register.ts';
 import { releaseCommand } from '../settings/release.ts';
+import { renderCommand } from '../settings/render.ts';
 import { rolesCommand } from '../settings/roles.ts';
 import { eventsCommand, explainCommand, statusCommand } from '../settings/see.ts';
 import { shiftCommand } from '../settings/shift.ts';
@@ -33,6 +35,8 @@ type Entry = { readonly declaration: AnyCommand; readonly load: () => Promise<Co
 const entries: readonly Entry[] = [
   { declaration: balanceCommand, load: () => import('./balance.ts') },
   { declaration: registerCommand, load: () => import('./register.ts') },
+  { declaration: checkCommand, load: () => import('./check.ts') },
+  { declaration: renderCommand, load: () => import('./render.ts') },
   { declaration: statusCommand, load: () => import('./status.ts') },
   { declaration: explainCommand, load: () => import('./explain.ts') },
   { declaration: eventsCommand, load: () => import('./events.ts') },

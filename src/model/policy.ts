@@ -117,6 +117,33 @@ function needsHttp(balance: Balance | undefined): boolean {
   return balance !== undefined && isHashed(balance) && balance.kind !== 'source';
 }
 
+/** Something that is wrong with a policy; the path leads to the field that it is about. */
+export type PolicyProblem = { readonly path: readonly string[]; readonly reason: string };
+
+/** Everything that is wrong with a policy's JSON, for those who want to mend it all at once. */
+export function policyProblems(value: string): readonly PolicyProblem[] {
+  const json = parseRecord(value);
+  if (!json.ok) return [{ path: [], reason: json.reason }];
+  const result = v.safeParse(schema, Object.fromEntries(json.value));
+  if (!result.success) {
+    return result.issues.map((issue) => ({
+      path: (issue.path ?? []).map(({ key }) => String(key)),
+      reason: wordIssue(issue),
+    }));
+  }
+  // What does not go together is found once each field is well by itself.
+  const whole = parsePolicy(value);
+  if (whole.ok) return [];
+  return [{ path: (/^([\w.]+): /.exec(whole.reason)?.[1] ?? '').split('.').filter(Boolean), reason: whole.reason }];
+}
+
+function wordIssue(issue: v.InferIssue<typeof schema>): string {
+  const where = v.getDotPath(issue) ?? 'policy';
+  if (issue.type === 'strict_object' && issue.expected === 'never') return `${quote(where)} is not a field of a policy`;
+  if (issue.received === 'undefined') return `${where}: it is missing`;
+  return `${where}: ${describeIssue(issue)}`;
+}
+
 /** Reads a policy's JSON. An unknown field is refused: it is more likely mistyped than meant for a newer version. */
 export function parsePolicy(value: string): Parsed<Policy> {
   const json = parseRecord(value);
@@ -124,11 +151,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
   const result = v.safeParse(schema, Object.fromEntries(json.value), { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
-    const where = v.getDotPath(issue) ?? 'policy';
-    if (issue.type === 'strict_object' && issue.expected === 'never')
-      return refused(`${quote(where)} is not a field of a policy`);
-    if (issue.received === 'undefined') return refused(`${where}: it is missing`);
-    return refused(`${where}: ${describeIssue(issue)}`);
+    return refused(wordIssue(issue));
   }
   const given = result.output;
   const { mode, port } = given;

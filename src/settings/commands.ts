@@ -1,4 +1,5 @@
 import { balanceCommand } from './balance.ts';
+import { checkCommand } from './check.ts';
 import type { AnyCommand } from './command.ts';
 import { demoCommand } from './demo.ts';
 import { filesCommand } from './files.ts';
@@ -15,6 +16,7 @@ import {
 import { completionCommand, manCommand } from './reference.ts';
 import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
+import { renderCommand } from './render.ts';
 import { rolesCommand } from './roles.ts';
 import { eventsCommand, explainCommand, statusCommand } from './see.ts';
 import { shiftCommand } from './shift.ts';
@@ -24,6 +26,8 @@ import { waitCommand } from './wait.ts';
 export const commands: readonly AnyCommand[] = [
   balanceCommand,
   registerCommand,
+  checkCommand,
+  renderCommand,
   statusCommand,
   explainCommand,
   eventsCommand,

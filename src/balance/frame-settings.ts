@@ -1,0 +1,36 @@
+import { resolve } from 'node:path';
+import { type Address, formatAddress } from '../model/address.ts';
+import type { FrameSettings } from '../render/view.ts';
+import type { BalanceSettings } from '../settings/balance.ts';
+import type { Layout } from './files.ts';
+
+/** What a balancer's settings give to every template. */
+export function frameSettingsOf(settings: BalanceSettings, layout: Layout): FrameSettings {
+  return {
+    bind: formatAddress(settings.http),
+    bindHost: formatAddress({ ...settings.http, port: 0 }).replace(/:0$/, ''),
+    runtimeSocket: layout.runtimeSocket,
+    reservedPorts: reservedPorts(settings),
+    routesMap: layout.routesMap,
+    hardStopAfterMs: settings.hardStopAfterMs,
+    maintenancePage: layout.maintenancePage,
+    pauseScript: layout.pauseScript,
+    pemFolder: settings.serverTls === undefined ? layout.serverTls : resolve(settings.serverTls),
+    zone: settings.zone,
+    accessLog: settings.accessLog,
+    https: settings.https && {
+      bind: formatAddress(settings.https.bind),
+      list: layout.certificateList,
+      http3: settings.https.http3,
+    },
+    metricsBind: settings.haproxyMetrics && formatAddress(settings.haproxyMetrics),
+  };
+}
+
+/** HTTP's own port, and those that pointsman and HAProxy have for other things on what may be the same address. */
+function reservedPorts({ http, https, admin, haproxyMetrics }: BalanceSettings): ReadonlySet<number> {
+  const everywhere = ['0.0.0.0', '::'];
+  const same = ({ host }: Address) => http.host === host || everywhere.includes(http.host) || everywhere.includes(host);
+  const others = [admin, https?.bind, haproxyMetrics].filter((one) => one !== undefined);
+  return new Set([http, ...others.filter(same)].map(({ port }) => port));
+}

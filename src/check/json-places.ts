@@ -1,0 +1,47 @@
+import { isCollection, isMap, isPair, isScalar, parseDocument } from 'yaml';
+import { beginning, type Place, placeOfIndex } from './problem.ts';
+
+/** Finds where in a JSON text something stands. JSON is YAML, whose parser remembers places. */
+export function jsonPlaces(text: string): {
+  /** Where the value at a path stands; where it is missing, what should hold it. */
+  readonly at: (path: readonly string[]) => Place;
+  /** Where the text ceases to be JSON, or a name is given twice. */
+  readonly flaw: () => Place;
+} {
+  const document = parseDocument(text, { prettyErrors: false });
+  return {
+    at: (path) => {
+      let node: unknown = document.contents;
+      let start = startOf(node);
+      for (const step of path) {
+        if (!isCollection(node)) break;
+        const pair = isMap(node)
+          ? node.items.find(({ key }) => isScalar(key) && String(key.value) === step)
+          : undefined;
+        const next = pair === undefined ? node.get(Number(step), true) : pair.value;
+        const found = startOf(pair !== undefined && isPair(pair) ? pair.key : next);
+        if (found === undefined) break;
+        start = found;
+        node = next;
+      }
+      return start === undefined ? beginning : placeOfIndex(text, start);
+    },
+    flaw: () => {
+      try {
+        JSON.parse(text);
+      } catch (error) {
+        const message = error instanceof Error ? error.message : '';
+        // V8: "Unexpected token } in JSON at position 17", in newer ones with a line and a column behind it.
+        const position = /at position (\d+)/.exec(message)?.[1];
+        return placeOfIndex(text, position === undefined ? text.trimEnd().length : Number(position));
+      }
+      const [error] = document.errors;
+      return error === undefined ? beginning : placeOfIndex(text, error.pos[0]);
+    },
+  };
+}
+
+function startOf(node: unknown): number | undefined {
+  const range = typeof node === 'object' && node !== null && 'range' in node ? node.range : undefined;
+  return Array.isArray(range) && typeof range[0] === 'number' ? range[0] : undefined;
+}

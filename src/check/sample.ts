@@ -1,0 +1,119 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { layoutOf } from '../balance/files.ts';
+import { frameSettingsOf } from '../balance/frame-settings.ts';
+import { provideShipped } from '../balance/shipped-files.ts';
+import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { noLimits } from '../catalog/limits.ts';
+import { checkConfig } from '../haproxy/check.ts';
+import { Fault } from '../model/fault.ts';
+import { revision } from '../model/revision.ts';
+import type { Entry } from '../registry/registry.ts';
+import { type Place, placeOf } from '../render/place.ts';
+import { policyOf } from '../render/policies.ts';
+import { configWriter, nothingRendered, type Rendered, renderAll, type Templates } from '../render/render.ts';
+import { originOf } from '../render/template.ts';
+import type { BalanceSettings } from '../settings/balance.ts';
+import type { EntryFile } from './entry-file.ts';
+import { beginning, type Problem, problemAt, problemOf } from './problem.ts';
+
+export type SampleParts = {
+  readonly settings: BalanceSettings;
+  readonly templates: Templates;
+  /** Well formed. */
+  readonly entries: readonly EntryFile[];
+  /** The folder with what ships with pointsman for HAProxy. */
+  readonly shippedForHaproxy: string;
+  /** Undefined: HAProxy is not asked. */
+  readonly haproxy: string | undefined;
+};
+
+const checkMs = 30_000;
+
+/**
+ * What the templates cannot render of these entries, or what HAProxy itself says of the configuration that comes of them.
+ * A service without instances gets two, so that the server template is tried as well.
+ */
+export async function sampleProblems({
+  settings,
+  templates,
+  entries,
+  shippedForHaproxy,
+  haproxy,
+}: SampleParts): Promise<readonly Problem[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'pointsman-check-'));
+  try {
+    const own = layoutOf(folder);
+    // What HAProxy opens while it checks has to be there; what policies name is looked for where the balancer has it.
+    const { pemFolder } = frameSettingsOf(settings, layoutOf(settings.dir));
+    const frame = { ...frameSettingsOf(settings, own), pemFolder };
+    for (const path of [own.routesMap, own.runtimeSocket, own.certificateList]) {
+      await mkdir(dirname(path), { recursive: true });
+    }
+    await provideShipped(shippedForHaproxy, own, settings.maintenancePage);
+    await writeFile(own.routesMap, '');
+    await writeFile(own.certificateList, '');
+    const { rendered, problems } = renderAll(templates, frame, nothingRendered, sampleCatalog(entries));
+    const fileOf = (key: string): string | undefined => entries.find((entry) => entry.key === key)?.file;
+    const unrendered = problems.map(({ service, instance, reason }) => {
+      const key = instance === undefined ? `services/${service}` : `instances/${service}/${instance}`;
+      const file = fileOf(key) ?? fileOf(`services/${service}`);
+      return file === undefined ? problemOf(new Fault('template', reason)) : problemAt(file, beginning, reason);
+    });
+    if (haproxy === undefined) return unrendered;
+    const config = configWriter()(rendered);
+    await writeFile(own.config, config, { mode: 0o600 });
+    const checked = await checkConfig(haproxy, own.config, checkMs);
+    if (checked.ok) return unrendered;
+    const lines = config.split('\n');
+    const refused = checked.problems.map(({ line, text }) => {
+      const source = line === undefined ? '' : (lines[line - 1] ?? '').trim();
+      const origin = source === '' ? undefined : originOf(lines[(line ?? 1) - 1] ?? '', Object.values(templates));
+      const place = line === undefined ? undefined : placeOf(rendered, line);
+      const entry = place === undefined ? undefined : entriesAt(place, rendered).map(fileOf).find(Boolean);
+      const what = `HAProxy refuses it: ${text.replaceAll(own.config, 'haproxy.cfg')}`;
+      const hint = source === '' ? undefined : `the line is: ${source}`;
+      // A line of the template that made it, else the entry that it was made for.
+      if (origin !== undefined && /:\d+$/.test(origin))
+        return problemOf(new Fault('template', what, { where: `${origin}:1`, hint }));
+      return entry === undefined
+        ? problemOf(new Fault('config-check', what, { hint }))
+        : problemAt(entry, beginning, what, hint);
+    });
+    return [...unrendered, ...refused];
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function entriesAt(place: Place, { backends }: Rendered): readonly string[] {
+  switch (place.kind) {
+    case 'frame':
+      return [];
+    case 'listener':
+    case 'service':
+      return [`services/${place.service}`];
+    case 'instance':
+      return [`instances/${place.service}/${place.id}`, `services/${place.service}`];
+    case 'policy':
+      return [...backends.values()]
+        .filter(({ around }) => policyOf(around) === place.policy)
+        .map(({ name }) => `services/${name}`);
+  }
+}
+
+function sampleCatalog(given: readonly EntryFile[]) {
+  const entries = new Map<string, Entry>();
+  const put = (key: string, value: string) => entries.set(key, { key, value, revision: revision(1n), leased: false });
+  for (const { key, text } of given) put(key, text);
+  if (given.length === 0) put('instances/example/one', '127.0.0.1:80');
+  for (const key of [...entries.keys()]) {
+    const service = /^services\/([^/]+)$/.exec(key)?.[1];
+    if (service === undefined || [...entries.keys()].some((other) => other.startsWith(`instances/${service}/`)))
+      continue;
+    put(`instances/${service}/sample-1`, '{"address":"127.0.0.1:80","version":"v1","zone":"a"}');
+    put(`instances/${service}/sample-2`, '{"address":"[::1]:80","version":"v2","zone":"b"}');
+  }
+  return foldEvent(emptyCatalog, { kind: 'snapshot', revision: revision(1n), cluster: '', entries }, noLimits).catalog;
+}

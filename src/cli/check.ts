@@ -1,0 +1,145 @@
+import { join, resolve } from 'node:path';
+import pc from 'picocolors';
+import { type EntryFile, entryProblems } from '../check/entry-file.ts';
+import { describeProblem, type Problem, problemOf } from '../check/problem.ts';
+import { readEntries } from '../check/read-entries.ts';
+import { sampleProblems } from '../check/sample.ts';
+import { folderProblems } from '../check/template-problems.ts';
+import { prepareFiles } from '../files/prepare-files.ts';
+import { readVersion } from '../haproxy/check.ts';
+import { Fault } from '../model/fault.ts';
+import { loadTemplates } from '../render/load-templates.ts';
+import type { BalanceSettings } from '../settings/balance.ts';
+import { balanceCommand } from '../settings/balance.ts';
+import { checkCommand } from '../settings/check.ts';
+import { readOptions } from '../settings/read-options.ts';
+import { readConfigPath, readSettings } from '../settings/read-settings.ts';
+import type { SettingsFile, Sources } from '../settings/sources.ts';
+import { done, failed } from './exit-code.ts';
+import type { Invocation } from './invocation.ts';
+
+/** What was looked at, and what is wrong with it. */
+type Report = {
+  readonly problems: readonly Problem[];
+  readonly settings: string | undefined;
+  readonly templates: string | undefined;
+  readonly entries: number;
+  /** The version that was asked; undefined when none was. */
+  readonly haproxy: string | undefined;
+  /** Why HAProxy was not asked. */
+  readonly notAsked: string | undefined;
+};
+
+/** `pointsman check`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const report = await check(invocation);
+  const json = invocation.flags.has('json');
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : describeReport(report));
+  return report.problems.length === 0 ? done : failed;
+}
+
+async function check({ flags, env, machine, operands, packageFolder }: Invocation): Promise<Report> {
+  const problems: Problem[] = [];
+  const path = readConfigPath({ flags, env }, machine);
+  if (!path.ok) problems.push(...path.problems.map(problemOf));
+  const config = path.ok ? path.value : undefined;
+  const file = config === undefined ? undefined : await collecting(problems, () => readFile(config));
+  const sources: Sources = { flags, env, file };
+  const reading = readSettings(checkCommand, sources, machine);
+  if (!reading.ok) problems.push(...reading.problems.map(problemOf));
+  const settings = reading.ok ? reading.value.balance : undefined;
+  if (settings !== undefined) await collecting(problems, () => prepareFiles(settings.files));
+
+  // Whatever else is wrong, the templates are looked at.
+  const { haproxyTemplates } = balanceCommand.options;
+  const folder = readOptions({ haproxyTemplates }, sources, machine);
+  const own = folder.ok ? folder.value.haproxyTemplates : undefined;
+  if (own !== undefined) problems.push(...(await folderProblems(own)));
+
+  const entries = (await collecting(problems, () => readEntries(operands))) ?? [];
+  const wrong = new Map(entries.map((entry) => [entry, entryProblems(entry)]));
+  problems.push(...[...wrong.values()].flat());
+  const good = entries.filter((entry) => wrong.get(entry)?.length === 0);
+
+  const asked = flags.has('without-haproxy') ? { reason: 'it was not to be' } : await askable(settings);
+  if (settings !== undefined) {
+    const haproxy = 'executable' in asked ? asked.executable : undefined;
+    problems.push(...(await trySample(settings, packageFolder, good, haproxy)));
+  }
+  return {
+    problems: unique(problems),
+    settings: config,
+    templates: own === undefined ? undefined : resolve(own),
+    entries: entries.length,
+    haproxy: 'version' in asked ? asked.version : undefined,
+    notAsked: 'reason' in asked ? asked.reason : undefined,
+  };
+}
+
+async function readFile(path: string): Promise<SettingsFile> {
+  return (await import('../settings/yaml-file.ts')).readYamlFile(path);
+}
+
+/** What the action gives, or nothing and what was wrong among the problems. */
+async function collecting<T>(problems: Problem[], action: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await action();
+  } catch (error) {
+    problems.push(...faultsIn(error).map(problemOf));
+    return undefined;
+  }
+}
+
+function faultsIn(error: unknown): readonly Fault[] {
+  const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+  if (!faults.every((fault): fault is Fault => fault instanceof Fault)) throw error;
+  return faults;
+}
+
+async function askable(
+  settings: BalanceSettings | undefined,
+): Promise<{ readonly executable: string; readonly version: string } | { readonly reason: string }> {
+  if (settings === undefined) return { reason: 'the settings are wrong' };
+  const { haproxy } = settings;
+  const executable = (haproxy.mode === 'command' ? undefined : haproxy.executable) ?? 'haproxy';
+  try {
+    return { executable, version: await readVersion(executable) };
+  } catch (error) {
+    if (error instanceof Fault && error.code === 'haproxy-missing') return { reason: error.message };
+    throw error;
+  }
+}
+
+async function trySample(
+  settings: BalanceSettings,
+  packageFolder: string,
+  entries: readonly EntryFile[],
+  haproxy: string | undefined,
+): Promise<readonly Problem[]> {
+  const problems: Problem[] = [];
+  const shippedForHaproxy = join(packageFolder, 'haproxy');
+  const templates = await collecting([], () => loadTemplates(join(packageFolder, 'templates'), settings.templates));
+  // What is wrong with a template was told before.
+  if (templates === undefined) return [];
+  const found = await collecting(problems, () =>
+    sampleProblems({ settings, templates, entries, haproxy, shippedForHaproxy }),
+  );
+  return found ?? problems;
+}
+
+function unique(problems: readonly Problem[]): readonly Problem[] {
+  return [...new Map(problems.map((problem) => [describeProblem(problem), problem])).values()];
+}
+
+function describeReport({ problems, settings, templates, entries, haproxy, notAsked }: Report): string {
+  const lines = problems.map(describeProblem);
+  const looked = [
+    ...(settings === undefined ? [] : [settings]),
+    templates === undefined ? 'the shipped templates' : `the templates in ${templates}`,
+    ...(entries === 0 ? [] : [`${entries} ${entries === 1 ? 'entry' : 'entries'}`]),
+  ].join(', ');
+  const byHaproxy = haproxy === undefined ? `HAProxy was not asked: ${notAsked}` : `HAProxy ${haproxy} was asked`;
+  const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`;
+  const verdict = problems.length === 0 ? pc.green('in order') : pc.red(count);
+  return `${[...lines, `${verdict}: ${looked} (${byHaproxy})`].join('\n')}\n`;
+}

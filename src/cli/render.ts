@@ -1,0 +1,190 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import pc from 'picocolors';
+import { layoutOf } from '../balance/files.ts';
+import { frameSettingsOf } from '../balance/frame-settings.ts';
+import { type Preview, type PreviewedPlan, preview, previewPlan, readStanding } from '../balance/preview.ts';
+import { type Catalog, emptyCatalog, endOverrides, foldEvent } from '../catalog/catalog.ts';
+import type { CatalogLimits } from '../catalog/limits.ts';
+import { endOf } from '../catalog/overrides.ts';
+import { unifiedDiff } from '../files/preview.ts';
+import { replaceFile } from '../files/replace-file.ts';
+import { Fault } from '../model/fault.ts';
+import { showKey } from '../model/parsed.ts';
+import { catalogKeys, type Registry, type RegistryEvent } from '../registry/registry.ts';
+import { loadTemplates } from '../render/load-templates.ts';
+import { configWriter } from '../render/render.ts';
+import { formatRoutes } from '../render/routes.ts';
+import { renderCommand } from '../settings/render.ts';
+import { done } from './exit-code.ts';
+import { type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openForeignRegistry } from './open-layout.ts';
+import { openRegistry } from './open-registry.ts';
+import { abortOnSignal } from './signals.ts';
+import { warn } from './warn.ts';
+
+/** How long the registry may take to say what it holds, in ms. */
+const firstReadMs = 10_000;
+
+/** `pointsman render`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const settings = await settle(renderCommand, invocation);
+  const { what, json, layout: foreign } = settings;
+  const logger = await createLogger({ level: 'error', format: 'auto' });
+  const { signal, dispose } = abortOnSignal();
+  const layout = layoutOf(resolve(settings.balance.dir));
+  const frame = frameSettingsOf(settings.balance, layout);
+  const templates = await loadTemplates(join(invocation.packageFolder, 'templates'), settings.balance.templates);
+  const standing = await readStanding(layout, settings.balance.limits, logger);
+  const registry =
+    foreign === undefined
+      ? await openRegistry(settings.registry, logger)
+      : await openForeignRegistry(settings.registry, foreign, logger);
+  let served = standing.served;
+  const show = (known: Catalog): void => {
+    const catalog = withoutOver(known, Date.now());
+    const found = preview({ ...standing, served }, { catalog, templates }, frame);
+    const plan = previewPlan(served, found.desired, standing.abilities, layout);
+    served = found.desired;
+    process.stdout.write(json ? `${JSON.stringify(asJson(catalog, found, plan))}\n` : describePlan(catalog, plan));
+  };
+  try {
+    const heard = listen(registry, settings.balance.limits, signal);
+    const catalog = withoutOver(await heard.first, Date.now());
+    warnOf(catalog);
+    switch (what.kind) {
+      case 'print':
+        print(preview(standing, { catalog, templates }, frame), json);
+        break;
+      case 'write':
+        await write(preview(standing, { catalog, templates }, frame), resolve(what.folder));
+        break;
+      case 'diff':
+        show(catalog);
+        break;
+      case 'watch':
+        show(catalog);
+        for await (const changed of heard.changes()) show(changed);
+    }
+    await heard.close();
+  } finally {
+    await registry.close();
+    dispose();
+  }
+  return done;
+}
+
+/** Without the overrides that are over. */
+function withoutOver(catalog: Catalog, wall: number): Catalog {
+  const over = [...catalog.overrides].flatMap(([service, scopes]) =>
+    [...scopes]
+      .filter(([, override]) => (endOf(override, false, { now: 0, wall }) ?? 1) <= 0)
+      .map(([scope, override]) => ({ service, scope, override })),
+  );
+  return over.length === 0 ? catalog : endOverrides(catalog, over).catalog;
+}
+
+/** The catalog once it is known, and each that differs from the one before. What comes while one is shown is one change. */
+function listen(registry: Registry, limits: CatalogLimits, signal: AbortSignal) {
+  let catalog = emptyCatalog;
+  let trouble = `it did not say what it holds within ${firstReadMs} ms`;
+  let changed = false;
+  let wake = (): void => undefined;
+  const next = () =>
+    new Promise<void>((settled) => {
+      wake = settled;
+    });
+  let known = (_: Catalog): void => undefined;
+  let unknown = (_: Fault): void => undefined;
+  const first = new Promise<Catalog>((settled, failed) => {
+    known = settled;
+    unknown = failed;
+  });
+  const giveUp = () =>
+    unknown(new Fault('registry-unreachable', `nothing can be rendered: ${trouble}`, { where: '--registry' }));
+  const timer = setTimeout(giveUp, firstReadMs);
+  const follower = registry.follow((event: RegistryEvent) => {
+    if (event.kind === 'disconnected') trouble = event.reason;
+    const folded = foldEvent(catalog, event, limits);
+    catalog = folded.catalog;
+    changed ||= folded.touched.size > 0;
+    if (event.kind === 'snapshot') known(catalog);
+    wake();
+  }, catalogKeys);
+  const stop = () => {
+    giveUp();
+    wake();
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  return {
+    first: first.finally(() => {
+      clearTimeout(timer);
+      changed = false;
+    }),
+    async *changes(): AsyncGenerator<Catalog> {
+      while (!signal.aborted) {
+        if (changed) {
+          changed = false;
+          yield catalog;
+        } else await next();
+      }
+    },
+    close: () => follower.close(),
+  };
+}
+
+function print({ desired, problems }: Preview, json: boolean): void {
+  const [config, routes] = [configWriter()(desired), formatRoutes(desired.routes)];
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ config, routes, problems })}\n`);
+    return;
+  }
+  // Comments, so that the whole is a haproxy.cfg.
+  const map = routes.split('\n').filter(Boolean);
+  process.stdout.write(`${config}\n# maps/routes.map\n${map.map((line) => `#   ${line}\n`).join('')}`);
+}
+
+async function write({ desired }: Preview, folder: string): Promise<void> {
+  const files = [
+    [join(folder, 'haproxy.cfg'), configWriter()(desired)],
+    [join(folder, 'maps', 'routes.map'), formatRoutes(desired.routes)],
+  ] as const;
+  for (const [path, text] of files) {
+    await mkdir(dirname(path), { recursive: true });
+    await replaceFile(path, text);
+    process.stdout.write(`${path}\n`);
+  }
+}
+
+function warnOf({ rejected }: Catalog): void {
+  const all = [...rejected.values()];
+  for (const { key, reason } of all.slice(0, 10)) warn(`${showKey(key)}: ${reason}`);
+  if (all.length > 10) warn(`and ${all.length - 10} more entries that are not served`);
+}
+
+function asJson({ revision }: Catalog, { problems, conflicts }: Preview, { steps, reload, files }: PreviewedPlan) {
+  return { revision: String(revision), steps, reload, diff: files.map(unifiedDiff).join(''), problems, conflicts };
+}
+
+function describePlan({ revision }: Catalog, { steps, reload, files }: PreviewedPlan): string {
+  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const commands = steps.length === 0 ? 'no command' : `${steps.length} command${steps.length === 1 ? '' : 's'}`;
+  const lines = [
+    colors.bold(`revision ${revision}: ${commands}, ${reload.length === 0 ? 'no reload' : 'a reload'}`),
+    ...steps.map(
+      (step) => `  ${step.startsWith('del ') || / state maint$/.test(step) ? colors.red(step) : colors.green(step)}`,
+    ),
+    ...reload.map((reason) => `  ${colors.yellow('reload')}: ${reason}`),
+  ];
+  const diff = files
+    .map(unifiedDiff)
+    .join('')
+    .split('\n')
+    .map((line) => {
+      if (/^(---|\+\+\+) /.test(line)) return colors.bold(line);
+      if (line.startsWith('@@')) return colors.cyan(line);
+      return line.startsWith('+') ? colors.green(line) : line.startsWith('-') ? colors.red(line) : line;
+    });
+  return `${[...lines, ...diff].join('\n').trimEnd()}\n`;
+}

@@ -1,0 +1,23 @@
+import { balanceCommand } from './balance.ts';
+import { declareCommand } from './command.ts';
+import { onOff } from './option.ts';
+
+/** `pointsman check`. */
+export const checkCommand = declareCommand({
+  name: 'check',
+  summary: 'say everything that is wrong with settings, own templates and policies before a balancer gets them',
+  operands: {
+    syntax: '[path...]',
+    description:
+      'policies, a file each; or folders with a tree of keys: services/NAME, instances/NAME/ID, overrides/NAME/ID',
+  },
+  options: {
+    json: onOff({ description: 'print JSON' }),
+    withoutHaproxy: onOff({ description: 'do not ask HAProxy itself, which may need files that are not here' }),
+    ...balanceCommand.options,
+  },
+  assemble: ({ json, withoutHaproxy, ...values }, machine) => {
+    const settings = balanceCommand.assemble(values, machine);
+    return settings instanceof Error ? settings : { json, withoutHaproxy, balance: settings.balance };
+  },
+});

@@ -1,0 +1,39 @@
+import { Fault } from '../model/fault.ts';
+import { balanceCommand } from './balance.ts';
+import { declareCommand } from './command.ts';
+import { onOff, optional } from './option.ts';
+import { pathWord } from './words.ts';
+
+/** What is to become of what is rendered. `watch`: what would be done, for each change. */
+type Rendering = { readonly kind: 'print' | 'diff' | 'watch' } | { readonly kind: 'write'; readonly folder: string };
+
+/** `pointsman render`. */
+export const renderCommand = declareCommand({
+  name: 'render',
+  summary: 'show what a balancer with these settings would make of the registry, and change nothing',
+  options: {
+    out: optional({
+      placeholder: 'FOLDER',
+      description: 'write haproxy.cfg and maps/routes.map there instead of printing them',
+      word: pathWord,
+      flagOnly: true,
+    }),
+    diff: onOff({
+      description: 'print what would change in --dir: commands, reloads and their reasons, and the files',
+    }),
+    watch: onOff({ description: 'go on with --diff for each change of the registry: a dry run of balance' }),
+    json: onOff({ description: 'print JSON, with --watch a line a change' }),
+    ...balanceCommand.options,
+  },
+  assemble: ({ out, diff, watch, json, ...values }, machine) => {
+    const settings = balanceCommand.assemble(values, machine);
+    if (settings instanceof Error) return settings;
+    if (out !== undefined && (diff || watch)) {
+      return new Fault('settings', 'it does not go with --out', { where: diff ? '--diff' : '--watch' });
+    }
+    const rendering: Rendering =
+      out === undefined ? { kind: watch ? 'watch' : diff ? 'diff' : 'print' } : { kind: 'write', folder: out };
+    const { registry, layout, balance } = settings;
+    return { what: rendering, json, registry, layout, balance };
+  },
+});

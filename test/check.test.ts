@@ -1,0 +1,96 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { runPointsman } from './support/processes.ts';
+
+const shipped = join(import.meta.dirname, '../templates');
+
+async function folderOf(files: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'pm-check-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
+  return folder;
+}
+
+const check = async (...args: readonly string[]) => {
+  const { code, stdout, stderr } = await runPointsman(['check', ...args]);
+  expect(stderr).toEqual([]);
+  return { code, lines: stdout };
+};
+
+test('what is in order is asked of HAProxy itself', async () => {
+  const folder = await folderOf({
+    'pointsman.yaml': 'http: 127.0.0.1:8080\nhttps: 127.0.0.1:8443\ncertificates: /etc/ssl\n',
+    'registry/services/web': '{"hosts":["shop.example.com"],"check":{"kind":"http","path":"/health"}}',
+    'registry/services/db': '{"mode":"tcp","port":5432}',
+    'registry/instances/web/a': '10.0.0.1:80\n',
+    'registry/.pointsman/journal': 'not a key',
+  });
+  const { code, lines } = await check('--config', join(folder, 'pointsman.yaml'), join(folder, 'registry'));
+  expect(lines).toEqual([
+    expect.stringMatching(
+      /^in order: .*pointsman\.yaml, the shipped templates, 3 entries \(HAProxy \d+\.\d+\S* was asked\)$/,
+    ),
+  ]);
+  expect(code).toBe(0);
+});
+
+test('everything that is wrong is told at once, each with its place', async () => {
+  const folder = await folderOf({
+    'pointsman.yaml': 'http: 127.0.0.1:99999\nreload-intervall: 1s\n',
+    'templates/server.mustache': 'server {{id}} {{addres}} weight {{weihgt}}\n',
+    'policies/web.json': '{\n  "mode": "gopher",\n  "check": { "kind": "tcp", "frob": 1 }\n}\n',
+    'policies/db.json': '{"mode":"tcp" "port":1}',
+  });
+  const at = (name: string) => join(folder, name);
+  const args = ['--config', at('pointsman.yaml'), '--haproxy-templates', at('templates')];
+  const { code, lines } = await check(...args, at('policies/web.json'), at('policies/db.json'));
+  const places = lines.map((line) => /^\S+?:\d+:\d+(?=: )/.exec(line)?.[0].replace(`${folder}/`, ''));
+  expect(places).toEqual([
+    'pointsman.yaml:2:1',
+    'pointsman.yaml:1:7',
+    'templates/server.mustache:1:15',
+    'templates/server.mustache:1:33',
+    'policies/web.json:2:3',
+    'policies/web.json:3:29',
+    'policies/db.json:1:15',
+    undefined,
+  ]);
+  expect(lines.at(-1)).toMatch(/^7 problems: .*HAProxy was not asked: the settings are wrong/);
+  expect(code).toBe(1);
+
+  const { stdout, code: again } = await runPointsman(['check', ...args, at('policies/web.json'), '--json']);
+  const { problems, entries } = JSON.parse(stdout.join(''));
+  expect({ again, entries, count: problems.length }).toEqual({ again: 1, entries: 1, count: 6 });
+  expect(problems).toContainEqual({ where: `${at('policies/web.json')}:2:3`, file: at('policies/web.json'), line: 2, column: 3, what: 'mode: expected ("http" | "tcp"), not "gopher"' }); // biome-ignore format: one line
+});
+
+test('what only HAProxy can find is told with the line of the template, or with the policy', async () => {
+  const policy = await readFile(join(shipped, 'policy.mustache'), 'utf8');
+  const folder = await folderOf({
+    'templates/policy.mustache': `${policy.trimEnd()}\n    frobnicate 1\n{{#httpCheck}}\n    errorfile 503 /nowhere{{path}}\n{{/httpCheck}}\n`,
+    'web.json': '{"check":{"kind":"http","path":"/x"}}',
+  });
+  const templates = join(folder, 'templates');
+  const { code, lines } = await check('--haproxy-templates', templates, join(folder, 'web.json'));
+  const made = policy.trimEnd().split('\n').length;
+  expect(lines[0]).toMatch(
+    new RegExp(`^${templates}/policy\\.mustache:${made + 1}:1: HAProxy refuses it: unknown keyword 'frobnicate'`),
+  );
+  expect(lines.join('\n')).toContain('/nowhere/x');
+  expect(code).toBe(1);
+  const unasked = await check('--haproxy-templates', templates, join(folder, 'web.json'), '--without-haproxy');
+  expect(unasked).toEqual({ code: 0, lines: [expect.stringContaining('HAProxy was not asked: it was not to be')] });
+});
+
+test('where there is no HAProxy, the rest is checked all the same', async () => {
+  const folder = await folderOf({ 'web.json': '{"hosts":["X"]}' });
+  const { code, lines } = await check('--haproxy', '/nowhere/haproxy', join(folder, 'web.json'));
+  expect(code).toBe(1);
+  expect(lines[0]).toContain('web.json:1:11: hosts.0: "X" is not a host');
+  expect(lines.at(-1)).toContain('HAProxy was not asked: /nowhere/haproxy is not there');
+});

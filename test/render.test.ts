@@ -1,0 +1,105 @@
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { expect, onTestFinished, test } from 'vitest';
+import { startApps } from './support/app.ts';
+import { haproxyBin } from './support/balancer.ts';
+import { runPointsman, startPointsman } from './support/processes.ts';
+import { startScenario } from './support/scenario.ts';
+import { until } from './support/until.ts';
+
+/** When the files that matter were written, to see that nothing was. */
+async function filesIn(folder: string): Promise<Record<string, number>> {
+  const names = ['haproxy.cfg', 'maps/routes.map', 'state/quarantine.json'];
+  const times = await Promise.all(names.map(async (name) => [name, (await stat(join(folder, name))).mtimeMs] as const));
+  return Object.fromEntries(times);
+}
+
+async function start() {
+  const scenario = await startScenario('etcd');
+  const [a = '', b = ''] = await startApps('a', 'b');
+  await scenario.writeByHand('instances/web/a', a);
+  const common = [
+    '--registry',
+    scenario.location,
+    '--dir',
+    scenario.balancerDir,
+    '--http',
+    `127.0.0.1:${scenario.http}`,
+  ];
+  const render = (...args: readonly string[]) => runPointsman(['render', ...common, ...args]);
+  return { scenario, a, b, common, render };
+}
+
+test('prints what a balancer would make of the registry, which is a haproxy.cfg', async () => {
+  const { scenario, a, render } = await start();
+  await scenario.writeByHand('instances/web/bad', 'nonsense');
+  const { code, stdout, stderr } = await render();
+  expect(code).toBe(0);
+  expect(stdout.join('\n')).toContain(`server a ${a} weight 100 check`);
+  expect(stdout.join('\n')).toMatch(/# maps\/routes\.map\n# {3}web\.\*\/ web\n# {3}web\/ web/);
+  expect(stderr).toEqual(['warning: instances/web/bad: "nonsense" is not host:port']);
+
+  const out = await mkdtemp(join(tmpdir(), 'pm-render-'));
+  onTestFinished(() => rm(out, { recursive: true, force: true }));
+  expect((await render('--out', out)).stdout).toEqual([join(out, 'haproxy.cfg'), join(out, 'maps/routes.map')]);
+  expect(await readFile(join(out, 'maps/routes.map'), 'utf8')).toBe('web.*/ web\nweb/ web\n');
+  const config = await readFile(join(out, 'haproxy.cfg'), 'utf8');
+  // What it names lies where a balancer would have it.
+  const shipped = join(import.meta.dirname, '../haproxy');
+  const here = config
+    .replaceAll(join(scenario.balancerDir, 'maps'), join(out, 'maps'))
+    .replaceAll(join(scenario.balancerDir, 'shipped'), shipped);
+  await writeFile(join(out, 'haproxy.cfg'), here);
+  expect((await execa(haproxyBin, ['-c', '-f', join(out, 'haproxy.cfg')])).exitCode).toBe(0);
+});
+
+test('shows what would change beside a balancer that runs: commands, reloads with their reasons, and the files', async () => {
+  const { scenario, a, b, render } = await start();
+  await scenario.balancer().logged('serving');
+  await scenario.serves('web', ['a']);
+  await until('its file is written', async () =>
+    (await readFile(join(scenario.balancerDir, 'haproxy.cfg'), 'utf8')).includes(`server a ${a}`),
+  );
+  const same = await render('--diff');
+  expect({ code: same.code, stdout: same.stdout }).toEqual({ code: 0, stdout: [expect.stringMatching(/^revision \d+: no command, no reload$/)] }); // biome-ignore format: one line
+
+  // Its balancer is paused, so to say: the registry is another one that holds more.
+  const other = join(scenario.dir, 'other');
+  await mkdir(join(other, 'instances/web'), { recursive: true });
+  await mkdir(join(other, 'services'));
+  await writeFile(join(other, 'instances/web/b'), b);
+  await writeFile(join(other, 'services/web'), '{"balance":"random"}');
+  const before = await filesIn(scenario.balancerDir);
+  const { stdout } = await render('--registry', `dir:${other}`, '--diff');
+  const text = stdout.join('\n');
+  expect(text).toMatch(/^revision \d+: 2 commands, a reload\n/);
+  expect(text).toContain(`  add server web/b ${b} weight 100`);
+  expect(text).toContain('  set server web/a state maint');
+  expect(text).toContain('  reload: the settings of service web changed');
+  expect(text).toMatch(/^\+ {4}balance random$/m);
+  expect(text).toMatch(new RegExp(`^- {4}server a ${a}`, 'm'));
+  const json = JSON.parse((await render('--registry', `dir:${other}`, '--diff', '--json')).stdout.join(''));
+  expect(json).toMatchObject({ reload: ['the settings of service web changed'], steps: { length: 2 } });
+  expect(await filesIn(scenario.balancerDir)).toEqual(before);
+  expect(await scenario.answers('web')).toEqual(['a']);
+});
+
+test('watches the registry as a dry run, and changes nothing', async () => {
+  const { scenario, b, common } = await start();
+  const watching = startPointsman(['render', ...common, '--watch']);
+  await watching.printed('HAProxy is started');
+  await scenario.writeByHand('instances/web/b', b);
+  await watching.printed(`add server web/b ${b}`);
+  await scenario.etcd?.ctl('del', '/pointsman/instances/web/a');
+  await watching.printed('set server web/a state maint');
+  watching.kill('SIGTERM');
+  expect(await watching.ended).toEqual({ code: 0, signal: null });
+  await expect(stat(scenario.balancerDir)).rejects.toThrow('ENOENT');
+});
+
+test('says why it cannot render', async () => {
+  const { stderr, code } = await runPointsman(['render', '--diff', '--out', '/nowhere']);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: ['pointsman: --diff: it does not go with --out'] });
+});
