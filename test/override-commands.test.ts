@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startApp } from './support/app.ts';
-import { runPointsman } from './support/processes.ts';
+import { startBalancers } from './support/balancers.ts';
+import { runPointsman, startPointsman } from './support/processes.ts';
 import { type RegistryKind, startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
 
@@ -28,7 +29,7 @@ describe.each(['folder', 'etcd'] as const)('an operator, with the registry in %s
       /^web\/a: no new requests, open ones go on, until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ \(10m\)$/,
     );
     expect(drained.stdout.slice(1)).toEqual([
-      '1 of 2 instances of web take new requests',
+      '1 of 2 instances of web take new requests; applied by 1 balancer',
       expect.stringMatching(/^to end it: pointsman undrain web\/a {3}\(revision \d+\)$/),
     ]);
     await scenario.serves('web', ['b']);
@@ -75,51 +76,57 @@ describe.each(['folder', 'etcd'] as const)('an operator, with the registry in %s
     await scenario.serves('web', ['b']);
     expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
   });
+});
 
-  test('pauses a service while all of it is swapped, and resumes it', async () => {
-    const { run, scenario } = await start(kind, 'a');
-    const running = scenario.balancer();
-    await scenario.serves('web', ['a']);
-    const paused = await run('pause', 'web', '--for', '2m', '--why', 'swap');
-    expect(paused).toMatchObject({ code: 0, stderr: [] });
-    expect(paused.stdout).toEqual([
-      expect.stringMatching(/^web \(1 instance\): requests wait, until \S+ \(2m\)$/),
-      '1 of 1 instances of web take new requests',
-      expect.stringMatching(/^to end it: pointsman resume web {3}\(revision \d+\)$/),
-    ]);
-    await running.logged('override-applied', ({ kind }) => kind === 'pause');
-    const waiting = scenario.ask('web');
-    expect((await run('undrain', 'web')).stderr.join()).toContain('web is not drained: pause by ada@');
-    expect((await run('resume', 'web')).stdout[0]).toMatch(/^web: pause by ada@\S+ \(swap\) is ended/);
-    expect(await waiting).toEqual({ status: 200, body: 'a' });
-    expect((await run('pause', 'web/a')).stderr.join()).toContain('only a whole service can be paused');
-    expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+test('an operator pauses a service while all of it is swapped, and resumes it', async () => {
+  const { run, scenario } = await start('etcd', 'a');
+  const running = scenario.balancer();
+  await scenario.serves('web', ['a']);
+  const paused = await run('pause', 'web', '--for', '2m', '--why', 'swap');
+  expect(paused).toMatchObject({ code: 0, stderr: [] });
+  expect(paused.stdout).toEqual([
+    expect.stringMatching(/^web \(1 instance\): requests wait, until \S+ \(2m\)$/),
+    '1 of 1 instances of web take new requests; applied by 1 balancer',
+    expect.stringMatching(/^to end it: pointsman resume web {3}\(revision \d+\)$/),
+  ]);
+  await running.logged('override-applied', ({ kind }) => kind === 'pause');
+  const waiting = scenario.ask('web');
+  expect((await run('undrain', 'web')).stderr.join()).toContain('web is not drained: pause by ada@');
+  expect((await run('resume', 'web')).stdout[0]).toMatch(/^web: pause by ada@\S+ \(swap\) is ended/);
+  expect(await waiting).toEqual({ status: 200, body: 'a' });
+  expect((await run('pause', 'web/a')).stderr.join()).toContain('only a whole service can be paused');
+  expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+});
+
+test('an operator is told when there is nothing to override or to end, and nothing is written', async () => {
+  const { run } = await start('folder', 'web-1');
+  const refusals = [
+    [['drain', 'wbe'], 'no service wbe is known'],
+    [['drain', 'web/web-2'], 'web has no instance web-2 (did you mean web/web-1?'],
+    [['undrain', 'web/web-1'], 'nothing overrides web/web-1'],
+    [['clear', 'web'], 'nothing overrides web'],
+  ] as const;
+  for (const [args, message] of refusals) {
+    const { code, stdout, stderr } = await run(...args);
+    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: [], stderr: [expect.stringContaining(message)] });
+  }
+  expect((await run('overrides')).stdout).toEqual(['nothing is overridden']);
+
+  const forced = await run('drain', 'web/web-2', '--force', '--for', '1h');
+  expect(forced).toMatchObject({
+    code: 0,
+    stderr: [
+      'warning: web has no instance web-2; it waits for one',
+      'warning: no balancer is alive; it counts as soon as one is',
+    ],
   });
-
-  test('is told when there is nothing to override or to end, and nothing is written', async () => {
-    const { run } = await start(kind, 'web-1');
-    const refusals = [
-      [['drain', 'wbe'], 'no service wbe is known'],
-      [['drain', 'web/web-2'], 'web has no instance web-2 (did you mean web/web-1?'],
-      [['undrain', 'web/web-1'], 'nothing overrides web/web-1'],
-      [['clear', 'web'], 'nothing overrides web'],
-    ] as const;
-    for (const [args, message] of refusals) {
-      const { code, stdout, stderr } = await run(...args);
-      expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: [], stderr: [expect.stringContaining(message)] });
-    }
-    expect((await run('overrides')).stdout).toEqual(['nothing is overridden']);
-
-    const forced = await run('drain', 'web/web-2', '--force', '--for', '1h');
-    expect(forced).toMatchObject({ code: 0, stderr: ['warning: web has no instance web-2; it waits for one'] });
-    expect((await run('overrides')).stdout[1]).toContain('waits: there is no such instance');
-    const wrong = await run('weight', 'web/web-2', '5', '--force');
-    expect(wrong.stderr).toContainEqual(expect.stringMatching(/^warning: this replaces drain by ada@/));
-    const { code, stderr } = await run('undrain', 'web/web-2');
-    expect({ code, stderr }).toEqual({
-      code: 1,
-      stderr: [expect.stringContaining('is not drained: weight 5 by ada@')],
-    });
+  expect((await run('overrides')).stdout[1]).toContain('waits: there is no such instance');
+  const wrong = await run('weight', 'web/web-2', '5', '--force');
+  expect(wrong.stderr).toContainEqual(expect.stringMatching(/^warning: this replaces drain by ada@/));
+  const { code, stderr } = await run('undrain', 'web/web-2');
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: [expect.stringContaining('is not drained: weight 5 by ada@')],
   });
 });
 
@@ -164,4 +171,50 @@ test('an override outlives a balancer, and its end does, too', async () => {
   await second.logged('override-ended', ({ instance }) => instance === 'a');
   await scenario.serves('web', ['a']);
   await second.logged('override-applied', ({ instance, kind }) => instance === 'b' && kind === 'maintenance');
+});
+
+describe('with --wait, an operator', () => {
+  test('is told when no request is open any more, or what still is', async () => {
+    const balancers = await startBalancers('etcd');
+    let finish: (() => void) | undefined;
+    const app = await startApp('a', (req, res) => {
+      if (req.url === '/slow') finish = () => res.end('slow');
+      else res.end('a');
+    });
+    const other = await startApp('b');
+    onTestFinished(async () => {
+      await Promise.all([app.close(), other.close()]);
+    });
+    await balancers.writeByHand('instances/web/a', app.address);
+    await balancers.writeByHand('instances/web/b', other.address);
+    await balancers.writeByHand('services/web', '{"balance":"roundrobin"}');
+    const [one, two] = [await balancers.balancerNamed('b1'), await balancers.balancerNamed('b2')];
+    for (const { ask, id } of [one, two]) {
+      await until(`${id} serves`, async () => (await ask('web')).status === 200, { deadlineMs: 20_000 });
+      await balancers.acknowledged(id, 'something', () => true);
+    }
+    const run = (...args: readonly string[]) => runPointsman([...args, '--registry', balancers.location]);
+    // Only a is ready, so that it gets the slow request.
+    expect((await run('maintenance', 'web/b', '--wait', '20s')).code).toBe(0);
+    const slow = one.ask('web', '/slow');
+    const answer = await until('a has it', () => finish);
+
+    const impatient = await run('drain', 'web/a', '--wait', '1s');
+    expect(impatient.code).toBe(1);
+    expect(impatient.stdout[0]).toContain('web/a: no new requests');
+    expect(impatient.stderr.at(-1)).toMatch(/web\/a: it stands, but is not done after 1s: b1 has 1 open request$/);
+    const patient = startPointsman(['drain', 'web/a', '--wait', '40s', '--json', '--registry', balancers.location]);
+    await until('it is replaced', async () =>
+      (await one.status()).overrides.some((override: { instance: string; at: string }) => override.instance === 'a'),
+    );
+    answer();
+    expect(await slow).toEqual({ status: 200, body: 'slow' });
+    expect((await patient.ended).code).toBe(0);
+    expect(JSON.parse(patient.stdout.join(''))).toMatchObject({ balancers: ['b1', 'b2'], missing: [], ready: 0 });
+    // A weight has nobody's requests to wait for; one of 0 is a drain.
+    const weighed = await run('weight', 'web/b', '0', '--wait', '20s', '--json');
+    expect(JSON.parse(weighed.stdout.join(''))).toMatchObject({ balancers: ['b1', 'b2'], missing: [] });
+    const back = await run('weight', 'web/a', '7', '--wait', '20s', '--json');
+    expect(JSON.parse(back.stdout.join(''))).toMatchObject({ balancers: ['b1', 'b2'], missing: [], ready: 1 });
+  });
 });

@@ -1,7 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Override } from '../model/override.ts';
+import type { Override, OverrideEffect } from '../model/override.ts';
 import type { Service } from './catalog.ts';
 
 /** What an override is about: one instance, or every instance of the service that has no override of its own. */
@@ -46,12 +46,25 @@ const strictness = { ready: 0, draining: 1, maintenance: 2 } as const;
 export function overridden(instance: Instance, override: Override | undefined): Instance {
   if (override === undefined) return instance;
   const { effect } = override;
-  if (effect.kind === 'pause') return instance;
-  if (effect.kind === 'weight') {
-    return effect.weight === instance.weight ? instance : { ...instance, weight: effect.weight };
+  const state = stateUnder(effect);
+  const stricter = strictness[state] > strictness[instance.state];
+  const weight = effect.kind === 'weight' ? effect.weight : instance.weight;
+  if (!stricter && weight === instance.weight) return instance;
+  return { ...instance, weight, state: stricter ? state : instance.state };
+}
+
+/** A weight of 0 drains, and is to be waited for as a drain is. */
+function stateUnder(effect: OverrideEffect): Instance['state'] {
+  switch (effect.kind) {
+    case 'drain':
+      return 'draining';
+    case 'maintenance':
+      return 'maintenance';
+    case 'weight':
+      return effect.weight === 0 ? 'draining' : 'ready';
+    case 'pause':
+      return 'ready';
   }
-  const state = effect.kind === 'drain' ? 'draining' : 'maintenance';
-  return strictness[state] > strictness[instance.state] ? { ...instance, state } : instance;
 }
 
 type Instances = Service['instances'];

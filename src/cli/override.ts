@@ -1,8 +1,12 @@
 import { userInfo } from 'node:os';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
+import { Fleet } from '../fleet/fleet.ts';
+import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
-import { formatOverride, type Override, type OverrideEffect, overrideFields } from '../model/override.ts';
+import type { InstanceId } from '../model/name.ts';
+import { formatOverride, type Override, type OverrideEffect, overrideFields, takesOut } from '../model/override.ts';
+import type { Revision } from '../model/revision.ts';
 import { parseWeight } from '../model/whole-number.ts';
 import { didYouMean } from '../settings/nearest.ts';
 import {
@@ -12,12 +16,14 @@ import {
   pauseCommand,
   weightCommand,
 } from '../settings/override.ts';
+import { type Applied, applied, describeMissing, drained, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
 import { type CommandModule, type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { outlookOf } from './outlook.ts';
+import { type Outlook, outlookOf } from './outlook.ts';
 import { readServices } from './read-service.ts';
+import { startSpinner } from './spinner.ts';
 import { keyOf, nameOf, parseTarget } from './target.ts';
 import { warn } from './warn.ts';
 
@@ -57,44 +63,109 @@ export const pause: CommandModule = {
 
 const undoing = { drain: 'undrain', maintenance: 'clear', weight: 'clear', pause: 'resume' } as const;
 
+/** How long a balancer is waited for that has nothing to do but to apply it. */
+const applyMs = 3000;
+/** etcd tells a watch of what came before it up to 100 ms later. */
+const followMs = 1000;
+
 async function override(invocation: Invocation, settings: OverrideSettings, effect: OverrideEffect): Promise<number> {
   const target = parseTarget(invocation.operands[0] ?? '');
   const at = Date.now();
-  const { forMs, why, force, json } = settings;
+  const { forMs, why, force, json, waitMs } = settings;
   const until = forMs === undefined ? undefined : at + forMs;
   const said: Override = { effect, who: whoIs(invocation), why, at, until };
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const fleet = new Fleet(registry);
   try {
-    const catalog = await readServices(registry, [target.service], at);
+    const [catalog] = await Promise.all([
+      readServices(registry, [target.service], at),
+      fleet.following(AbortSignal.timeout(followMs)),
+    ]);
     const unknown = unknownTarget(catalog, target);
     if (unknown !== undefined && !force) throw unknown;
-    const { says, instances, ready, replaces, warnings: others } = outlookOf(catalog, target, said, at);
-    const warnings = unknown === undefined ? others : [`${unknown.message}; it waits for one`, ...others];
+    const outlook = outlookOf(catalog, target, said, at);
     const lasting = forMs === undefined ? {} : { ttlMs: forMs + leaseSlackMs };
     const revision = await registry.write(keyOf(target), formatOverride(said), lasting);
-    if (json) {
-      const replaced = replaces && overrideFields(replaces);
-      const { service, scope: instance } = target;
-      const about = {
-        service,
-        instance,
-        ...overrideFields(said),
-        revision: String(revision),
-        instances,
-        ready,
-        replaced,
-      };
-      process.stdout.write(`${JSON.stringify({ ...about, warnings })}\n`);
-      return done;
-    }
-    const undo = undoing[effect.kind];
-    process.stdout.write(`${says}\n${ready} of ${instances} instances of ${target.service} take new requests\n`);
-    process.stdout.write(`to end it: pointsman ${undo} ${nameOf(target)}   (revision ${revision})\n`);
-    for (const warning of warnings) warn(warning);
-    return done;
+    const written = { revision, service: target.service, ids: targetedBy(catalog, target) };
+    const outcome = await settled(fleet, written, waitMs, takesOut(said) && waitMs !== undefined);
+    const warnings = [
+      ...(unknown === undefined ? [] : [`${unknown.message}; it waits for one`]),
+      ...outlook.warnings,
+      ...warningsOf(outcome),
+    ];
+    tell({ target, said, outlook, outcome, revision, warnings, json });
+    if (waitMs === undefined || outcome.missing.length === 0) return done;
+    throw new Fault(
+      'deadline',
+      `it stands, but is not done after ${formatDuration(waitMs)}: ${describeMissing(outcome)}`,
+      {
+        where: nameOf(target),
+      },
+    );
   } finally {
+    await fleet.close();
     await registry.close();
   }
+}
+
+/** What every live balancer makes of it. */
+async function settled(
+  fleet: Fleet,
+  written: Written,
+  waitMs: number | undefined,
+  untilDrained: boolean,
+): Promise<Applied> {
+  const spinner = startSpinner(process.stderr);
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), waitMs ?? applyMs);
+  try {
+    return untilDrained && written.ids.length > 0
+      ? await drained(fleet, written, limit.signal, (now) => spinner.say(describeMissing(now)))
+      : await applied(fleet, written, limit.signal);
+  } finally {
+    clearTimeout(timer);
+    spinner.stop();
+  }
+}
+
+function warningsOf({ balancers, missing }: Applied): readonly string[] {
+  if (missing.length > 0) return [`not applied everywhere yet: ${describeMissing({ balancers, missing })}`];
+  return balancers.length === 0 ? ['no balancer is alive; it counts as soon as one is'] : [];
+}
+
+type Told = {
+  readonly target: OverrideTarget;
+  readonly said: Override;
+  readonly outlook: Outlook;
+  readonly outcome: Applied;
+  readonly revision: Revision;
+  readonly warnings: readonly string[];
+  readonly json: boolean;
+};
+
+function tell({ target, said, outlook, outcome, revision, warnings, json }: Told): void {
+  const { service, scope: instance } = target;
+  const { says, instances, ready, replaces } = outlook;
+  const { balancers, missing } = outcome;
+  if (json) {
+    const about = { service, instance, ...overrideFields(said), revision: String(revision), instances, ready };
+    const replaced = replaces && overrideFields(replaces);
+    process.stdout.write(`${JSON.stringify({ ...about, replaced, balancers, missing, warnings })}\n`);
+    return;
+  }
+  const undo = undoing[said.effect.kind];
+  const by =
+    balancers.length === 0 ? '' : `; applied by ${balancers.length} balancer${balancers.length === 1 ? '' : 's'}`;
+  process.stdout.write(`${says}\n${ready} of ${instances} instances of ${service} take new requests${by}\n`);
+  process.stdout.write(`to end it: pointsman ${undo} ${nameOf(target)}   (revision ${revision})\n`);
+  for (const warning of warnings) warn(warning);
+}
+
+/** The instances that it is about, as far as they are known. */
+function targetedBy({ services, overrides }: Catalog, { service, scope }: OverrideTarget): readonly InstanceId[] {
+  const ids = [...(services.get(service)?.registered.keys() ?? [])];
+  const own = overrides.get(service);
+  return ids.filter((id) => (scope === '*' ? own?.has(id) !== true : id === scope));
 }
 
 const force = '--force says it all the same';

@@ -31,7 +31,12 @@ export function permissionsOf(role: Role): readonly Permission[] {
     case 'operator':
       return [
         everything,
-        ...['services/', 'overrides/', 'releases/'].map((key) => ({ access: 'readwrite' as const, key, prefix: true })),
+        // `waits/` marks the moment from which `pointsman wait --gone` waits.
+        ...['services/', 'overrides/', 'releases/', 'waits/'].map((key) => ({
+          access: 'readwrite' as const,
+          key,
+          prefix: true,
+        })),
       ];
     case 'reader':
       return [everything];

@@ -17,6 +17,8 @@ export type OverrideSettings = {
   /** Also for a service or an instance that is not known. */
   readonly force: boolean;
   readonly json: boolean;
+  /** Undefined: no longer than it takes to apply it. */
+  readonly waitMs: number | undefined;
 };
 
 const thirtyDaysMs = 30 * 86_400_000;
@@ -45,6 +47,13 @@ const optionsOfNew = {
     word: word(parseWhy),
     flagOnly: true,
   }),
+  wait: optional({
+    placeholder: 'DURATION',
+    description:
+      'wait so long at most until every balancer has applied it and, where nothing is sent any more, no request is open',
+    word: durationWord(0, 86_400_000),
+    flagOnly: true,
+  }),
   force: onOff({ description: 'also when no such service or instance is known; it then waits for it' }),
   ...optionsOfAll,
 };
@@ -58,8 +67,8 @@ const declareNew = (name: string, summary: string, more?: { readonly syntax: str
     assemble: (values): OverrideSettings | Fault => {
       const registry = registrySettings(values);
       if (registry instanceof Error) return registry;
-      const { for: forMs, why, force } = values;
-      return { registry, log: logSettings(values), forMs, why, force, json: values.json };
+      const { for: forMs, wait: waitMs, why, force } = values;
+      return { registry, log: logSettings(values), forMs, waitMs, why, force, json: values.json };
     },
   });
 
@@ -110,8 +119,8 @@ export const pauseCommand = declareCommand({
   assemble: (values): OverrideSettings | Fault => {
     const registry = registrySettings(values);
     if (registry instanceof Error) return registry;
-    const { for: forMs, why, force, json } = values;
-    return { registry, log: logSettings(values), forMs, why, force, json };
+    const { for: forMs, wait: waitMs, why, force, json } = values;
+    return { registry, log: logSettings(values), forMs, waitMs, why, force, json };
   },
 });
 

@@ -13,7 +13,7 @@ const root = ['--user', 'root:secret'] as const;
 
 /** An etcd with authentication on, and the users that `pointsman roles` makes. */
 async function start() {
-  const scenario = await startScenario('etcd');
+  const scenario = await startScenario('etcd', { args: ['--bcrypt-cost', '4'] });
   const { etcd, dir } = scenario;
   if (etcd === undefined) throw new Error('a scenario with etcd has one');
   const { code, stdout } = await runPointsman(['roles', 'register/web', 'balancer/b1', 'operator', 'reader']);
@@ -47,6 +47,7 @@ const keys = [
   'overrides/web/a',
   'overrides/web/*',
   'releases/web',
+  'waits/x',
   'balancers/b1',
   'balancers/b11',
   'keys/x',
@@ -78,7 +79,7 @@ describe('the users that `pointsman roles` makes', () => {
       };
     };
     const registers = ['instances/web/a'];
-    const operates = ['services/web', 'overrides/web/a', 'overrides/web/*', 'releases/web'];
+    const operates = ['services/web', 'overrides/web/a', 'overrides/web/*', 'releases/web', 'waits/x'];
     expect(await may('register-web')).toEqual({
       puts: registers,
       deletes: registers,
