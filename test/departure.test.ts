@@ -52,7 +52,7 @@ async function start(kind: RegistryKind) {
 
 describe.each(['folder', 'etcd'] as const)('an instance that leaves, with the registry in %s,', (kind) => {
   test('ends its command when no balancer has a request of it open', async () => {
-    const { register, balancerNamed, drains } = await start(kind);
+    const { register, registry, balancerNamed, acknowledged, drains } = await start(kind);
     const [one, two] = [await balancerNamed('lb-1'), await balancerNamed('lb-2')];
     const other = await startApp('b');
     onTestFinished(() => other.close());
@@ -78,17 +78,23 @@ describe.each(['folder', 'etcd'] as const)('an instance that leaves, with the re
     const requests = [ask(two.http, 'web', '/slow'), ask(two.http, 'web', '/slow')];
     await leaving.printed('asked');
     leaving.kill('SIGTERM');
-    await drains('a');
-    for (let i = 0; i < 4; i += 1) {
-      for (const { http } of [one, two])
-        await until('only the other one is asked', async () => (await ask(http, 'web')).body === 'b');
-    }
+    const revision = await drains('a');
+    const said = (id: string, least: bigint, open: number) =>
+      acknowledged(id, `${open} open`, (one) => one.revision >= least && one.draining?.get('web/a') === open);
+    await Promise.all([said('lb-1', revision, 0), said('lb-2', revision, 1)]);
+    for (const { http } of [one, two]) expect((await ask(http, 'web')).body).toBe('b');
+    // Each balancer says it a second time: by now a leave that did not wait would be over.
+    const later = await registry.write('keys/colour', 'blue');
+    await Promise.all([said('lb-1', later, 0), said('lb-2', later, 1)]);
     expect(leaving.stdout).not.toContain('told to end');
     expect(leaving.log.some(({ event }) => event === 'let-go')).toBe(false);
+    const finished = new Date().toISOString();
     await ask(port, 'web', '/go');
     expect((await Promise.all(requests)).map(({ body }) => body).sort()).toEqual(['a', 'b']);
     expect((await leaving.ended).code).toBe(3);
-    expect(leaving.log.find(({ event }) => event === 'let-go')).toMatchObject({ balancers: 2 });
+    const letGo = leaving.log.find(({ event }) => event === 'let-go');
+    expect(letGo).toMatchObject({ balancers: 2 });
+    expect(String(letGo?.['time']) >= finished).toBe(true);
     expect(leaving.stdout).toContain('told to end');
   });
 
@@ -126,7 +132,7 @@ describe('an instance that leaves', () => {
   });
 
   test('waits for one that joins meanwhile, and no longer for one that dies', async () => {
-    const { register, pretend, drains } = await start('etcd');
+    const { register, fleet, pretend, drains } = await start('etcd');
     const [one, two] = [await pretend('lb-1'), await pretend('lb-2')];
     const leaving = register('a', '10.0.0.1:80');
     const announced = await leaving.logged('announced');
@@ -135,10 +141,13 @@ describe('an instance that leaves', () => {
     const revision = await drains('a');
     await two.acknowledges(revision, new Map([['web/a', 1]]));
     await one.dies();
-    expect(leaving.running).toBe(true);
+    await until('the first is gone', () => !fleet.view.balancers.has('lb-1'));
+    const finished = new Date().toISOString();
     await two.acknowledges(revision, new Map([['web/a', 0]]));
     expect(await leaving.ended).toEqual({ code: 0, signal: null });
-    expect(leaving.log.find(({ event }) => event === 'let-go')).toMatchObject({ balancers: 1 });
+    const letGo = leaving.log.find(({ event }) => event === 'let-go');
+    expect(letGo).toMatchObject({ balancers: 1 });
+    expect(String(letGo?.['time']) >= finished).toBe(true);
   });
 
   test('goes at once when it is told a second time', async () => {

@@ -69,7 +69,7 @@ const served = serveAll(
     const https = await listen(createServer(tls, answer));
     const h2 = await listen(createSecureServer(tls, answer));
     const proxy = await listen(proxied());
-    const check = { kind: 'http', interval: '100ms', fall: 1, rise: 1 };
+    const check = { kind: 'http', interval: '1s', fall: 3, rise: 1 };
     const once = { check: { kind: 'none' }, retries: { count: 0 } };
     const verified = { ca: 'ours.pem', name: 'web.internal' };
     return {
