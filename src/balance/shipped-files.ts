@@ -14,9 +14,15 @@ const longestPage = 14 * 1024;
 export async function provideShipped(shipped: string, layout: Layout, ownPage: string | undefined): Promise<void> {
   const page = ownPage === undefined ? await read(join(shipped, 'maintenance.html')) : await readPage(ownPage);
   const script = await read(join(shipped, 'pause.lua'));
-  await mkdir(dirname(layout.maintenancePage), { recursive: true });
-  await replaceFile(layout.maintenancePage, page);
-  await replaceFile(layout.pauseScript, script);
+  await mkdir(dirname(layout.maintenancePage), { recursive: true, mode: 0o750 });
+  await provide(layout.maintenancePage, page);
+  await provide(layout.pauseScript, script);
+}
+
+/** A file that says it already is left alone: a balancer starts on a full disk, too, where one has been before. */
+async function provide(path: string, text: string): Promise<void> {
+  const there = await readFile(path, 'utf8').catch(() => undefined);
+  if (there !== text) await replaceFile(path, text, { mode: 0o640 });
 }
 
 async function readPage(path: string): Promise<string> {
