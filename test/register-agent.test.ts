@@ -110,6 +110,24 @@ test('an instance that two files declare is announced once, and the second file 
   await until('the second has it', () => (value('web/x') as { port?: number } | undefined)?.port === 2);
 });
 
+test('an instance that comes back while it leaves is announced again', async () => {
+  const { agent, declare, remove, registry, states, value } = await start('folder', { 'a.yaml': web('a', 1) });
+  // A balancer that lives and never says what it serves: a leave waits for it.
+  const balancer = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
+  await balancer.put('balancers/lb', '{"format":1}');
+  agent();
+  await until('it is announced', () => value('web/a') !== undefined);
+  await remove('a.yaml');
+  await until('it drains', () => states('web/a').at(-1) === 'draining');
+  await declare('a.yaml', web('a', 1));
+  await until('it is back', () => states('web/a').at(-1) === 'ready');
+  await remove('a.yaml');
+  await until('it drains again', () => states('web/a').at(-1) === 'draining');
+  await balancer.close();
+  await until('it is gone', () => states('web/a').at(-1) === 'deleted');
+  expect(states('web/a')).toEqual(['ready', 'draining', 'ready', 'draining', 'deleted']);
+});
+
 test('a folder that cannot be read has lost no instance', async () => {
   const { agent, folder, value, declare, states } = await start('folder', { 'a.yaml': web('a', 1) });
   const process = agent();

@@ -83,6 +83,24 @@ describe.each(['folder', 'etcd'] as const)('register, with the registry in %s', 
   });
 });
 
+test('an application that falls ill while etcd is away is withdrawn when etcd is back', async () => {
+  const { register, recorder, etcd } = await startRegistration('etcd');
+  const patient = await startPatient();
+  const registration = register('a', patient.address, '--check', 'http:///', ...quick, '--ttl', '60s');
+  await registration.logged('announced');
+  const [member] = etcd?.members ?? [];
+  await member?.stop();
+  patient.well = false;
+  await registration.logged('unhealthy');
+  await registration.logged('registry-disconnected');
+  expect(recorder.view.has('instances/web/a')).toBe(true);
+  member?.start();
+  await etcd?.healthy();
+  await recorder.sees('instances/web/a', undefined, 20_000);
+  patient.well = true;
+  await until('it is back', () => recorder.view.has('instances/web/a'), { deadlineMs: 20_000 });
+});
+
 test('a check that hangs is cut at its time-out, and there is never a second one beside it', async () => {
   const { register } = await startRegistration('folder');
   const patient = await startPatient();

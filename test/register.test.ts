@@ -1,5 +1,8 @@
+import { hostname } from 'node:os';
 import { describe, expect, test } from 'vitest';
+import { startPointsman } from './support/processes.ts';
 import { startRegistration as start } from './support/registration.ts';
+import { until } from './support/until.ts';
 
 // Nothing listens at the addresses that these commands are announced with.
 const node = (code: string): readonly string[] => ['--check', 'none', '--', process.execPath, '-e', code];
@@ -63,6 +66,23 @@ describe.each(['folder', 'etcd'] as const)('register, with the registry in %s', 
     expect(recorder.values()[key]).toContain('10.0.0.1');
     expect(states()).not.toContain('deleted');
   });
+});
+
+test('several services of one process stand and leave together, under one lease', async () => {
+  const { location, recorder, etcd } = await start('etcd');
+  const registration = startPointsman([
+    ...['register', '--registry', location, '--service', 'web=10.0.0.1:80', '--service', 'admin=10.0.0.1:90'],
+    ...['--zone', 'eu', '--ttl', '5s'],
+  ]);
+  const held = () => [...recorder.view.keys()].sort();
+  await until('both stand', () => held().length === 2);
+  expect(held()).toEqual([`instances/admin/${hostname()}-90`, `instances/web/${hostname()}-80`]);
+  expect(Object.values(recorder.values()).every((value) => value.includes('"zone":"eu"'))).toBe(true);
+  expect(await etcd?.ctl('lease', 'list')).toContain('found 1 leases');
+  registration.kill('SIGTERM');
+  expect((await registration.ended).code).toBe(0);
+  await until('none stands', () => held().length === 0);
+  expect(recorder.changes.filter((change) => change.includes('draining'))).toHaveLength(2);
 });
 
 test('a command that is not there ends with 127 and says so', async () => {

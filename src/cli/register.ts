@@ -31,6 +31,7 @@ export async function run(invocation: Invocation): Promise<number> {
       random: Math.random,
       onSignals,
       now: () => performance.now(),
+      wall: Date.now,
     });
   } finally {
     await registry.close();

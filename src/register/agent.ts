@@ -24,6 +24,8 @@ export type AgentParts = {
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  /** The time of day, in ms. */
+  readonly wall: () => number;
 };
 
 /** What was good last of a file, as it is written and with its address found. */
@@ -54,7 +56,7 @@ export class Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
-    this.#scan = new FolderScan(parts.path);
+    this.#scan = new FolderScan(parts.path, parts.wall);
     this.#watch = new FolderWatch({ path: parts.path, onTouched: () => this.#look() });
   }
 

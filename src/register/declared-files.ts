@@ -46,12 +46,14 @@ export function changesBetween(
   for (const [name, { declared }] of after) {
     const former = before.get(name)?.declared;
     if (former === undefined) changes.push({ kind: 'begin', name, declared });
-    else if (textOf(former) !== textOf(declared)) changes.push({ kind: 'update', name, declared });
+    else if (!sameDeclaration(former, declared)) changes.push({ kind: 'update', name, declared });
   }
   return changes;
 }
 
 const nameOf = ({ instance }: Declared): string => `${instance.service}/${instance.id}`;
+
+export const sameDeclaration = (one: Declared, other: Declared): boolean => textOf(one) === textOf(other);
 
 const textOf = ({ instance, check, rhythm, unhealthy }: Declared): string =>
   JSON.stringify([{ ...instance, address: formatAddress(instance.address) }, check, rhythm, unhealthy]);

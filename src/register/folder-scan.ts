@@ -20,53 +20,64 @@ const mostBytes = 65_536;
 /** One machine's instances, and a bound for a folder that is none of ours. */
 const mostFiles = 10_000;
 
+/**
+ * How old a file must be for its stamp to tell it from a later one, in ms. Two writes within one tick of the file system's
+ * clock have one time: 1 to 10 ms on this machine, and up to 2 s on a shared one.
+ */
+const tickMs = 2000;
+
+/** What was found of a file last. `text` is kept while the stamp alone does not tell whether it changed. */
+type Known = { readonly stamp: string; readonly text: string | undefined };
+
 /** Reads the declaration files of one folder, again and again: only those that changed. */
 export class FolderScan {
   readonly #path: string;
-  /** Inode, size and time of change, by name. */
-  readonly #stamps = new Map<string, string>();
+  readonly #wall: () => number;
+  readonly #known = new Map<string, Known>();
 
-  constructor(path: string) {
+  /** `wall` is the time of day, in ms. */
+  constructor(path: string, wall: () => number) {
     this.#path = path;
+    this.#wall = wall;
   }
 
   /** Rejects when the folder cannot be listed: then nothing is known of any file. */
   async next(): Promise<Scan> {
     const names = (await readdir(this.#path)).filter((name) => declares.test(name)).sort();
     const changed = new Map<string, Found>();
-    const there = new Set(names.slice(0, mostFiles));
-    for (const name of names.slice(mostFiles)) {
-      if (this.#stamps.get(name) !== 'too many')
-        changed.set(name, unreadable(`the folder has more than ${mostFiles} files`));
-      this.#stamps.set(name, 'too many');
+    const there = new Set<string>();
+    const tell = (name: string, known: Known, found: Found) => {
       there.add(name);
-    }
+      const before = this.#known.get(name);
+      const text = found.kind === 'text' ? found.text : undefined;
+      if (known.stamp !== before?.stamp || (before.text !== undefined && before.text !== text))
+        changed.set(name, found);
+      this.#known.set(name, known);
+    };
     await Promise.all(
-      names.slice(0, mostFiles).map(async (name) => {
-        const path = join(this.#path, name);
+      names.map(async (name, at) => {
         try {
+          if (at >= mostFiles) throw new Error(`the folder has more than ${mostFiles} files`);
+          const path = join(this.#path, name);
           // Links are followed: that is how Kubernetes mounts a ConfigMap.
           const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
           const stamp = [ino, size, mtimeNs, ctimeNs].join();
-          if (this.#stamps.get(name) === stamp) return;
-          this.#stamps.set(name, stamp);
-          changed.set(name, size > mostBytes ? unreadable(`it has more than ${mostBytes} bytes`) : await read(path));
+          const before = this.#known.get(name);
+          if (before?.stamp === stamp && before.text === undefined) return void there.add(name);
+          if (size > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`);
+          const text = await readFile(path, 'utf8');
+          const young = this.#wall() - Number(ctimeNs / 1_000_000n) < tickMs;
+          tell(name, { stamp, text: young ? text : undefined }, { kind: 'text', text });
         } catch (error) {
+          // Gone since the folder was listed, or a link to nothing.
+          if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
           const reason = describe(error);
-          if (this.#stamps.get(name) === reason) return;
-          this.#stamps.set(name, reason);
-          changed.set(name, unreadable(reason));
+          tell(name, { stamp: reason, text: undefined }, { kind: 'unreadable', reason });
         }
       }),
     );
-    const gone = [...this.#stamps.keys()].filter((name) => !there.has(name));
-    for (const name of gone) this.#stamps.delete(name);
+    const gone = [...this.#known.keys()].filter((name) => !there.has(name));
+    for (const name of gone) this.#known.delete(name);
     return { changed, gone };
   }
-}
-
-const unreadable = (reason: string): Found => ({ kind: 'unreadable', reason });
-
-async function read(path: string): Promise<Found> {
-  return { kind: 'text', text: await readFile(path, 'utf8') };
 }

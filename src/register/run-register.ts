@@ -6,9 +6,10 @@ import { Agent, type AgentParts } from './agent.ts';
 import { type CommandLine, type RunningCommand, startCommand } from './command.ts';
 import { type Announcer, declare } from './declare.ts';
 import { Departure } from './departure.ts';
+import { followAddresses } from './follow-addresses.ts';
 import { Patience } from './patience.ts';
 import { openProbe } from './probe.ts';
-import { confirmMs, Registration, type RegistrationParts } from './registration.ts';
+import { confirmMs, type Declared, Registration, type RegistrationParts } from './registration.ts';
 import { SharedLease } from './shared-lease.ts';
 
 export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
@@ -25,6 +26,8 @@ export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
   readonly pid: number;
   /** ms since this process started, monotonic. */
   readonly now: () => number;
+  /** The time of day, in ms. */
+  readonly wall: () => number;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
 };
@@ -61,11 +64,13 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     const { hostname, owner, env, command } = parts;
     return { hostname, owner, env, interfaces: parts.interfaces(), hasCommand: command !== undefined };
   };
-  const declared = declareAll(settings.instances, announcer());
-  const [first] = declared;
+  const instances = declareAll(settings.instances, announcer());
+  const readDeclaration =
+    settings.folder === undefined ? undefined : await parts.loadDeclarations(settings.folder.traits);
   // What concerns the process has the name of its instance, if there is only one.
-  const logger =
-    first !== undefined && declared.length === 1 ? parts.logger.child(nameOf(first.instance)) : parts.logger;
+  const [first] = instances;
+  const only = first !== undefined && instances.length === 1 && settings.folder === undefined ? first : undefined;
+  const logger = only === undefined ? parts.logger : parts.logger.child(nameOf(only.declared));
 
   const command = parts.command === undefined ? undefined : await startCommand(parts.command);
   if (command !== undefined && 'reason' in command) {
@@ -90,7 +95,7 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     new Registration({
       lease,
       declared: one,
-      logger: declared.length === 1 && settings.folder === undefined ? logger : logger.child(nameOf(one.instance)),
+      logger: only === undefined ? logger.child(nameOf(one)) : logger,
       now,
       random,
       openProbe: (target) => openProbe(target, parts),
@@ -101,8 +106,20 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     if (why === 'refused' || command === undefined) speak({ kind: 'refused', fault });
   };
   const openDeparture = () => new Departure({ registry, drainTimeoutMs, now });
-  const registrations = declared.map((one) => openRegistration(one, { onRefused }));
-  const agent = await openAgent(settings.folder, { ...parts, announcer, openRegistration, openDeparture });
+  const registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused }));
+  const agent =
+    settings.folder === undefined || readDeclaration === undefined
+      ? undefined
+      : new Agent({
+          path: settings.folder.path,
+          readDeclaration,
+          announcer,
+          openRegistration,
+          openDeparture,
+          logger,
+          now,
+          wall: parts.wall,
+        });
   const announcing = [...registrations, ...(agent === undefined ? [] : [agent])];
   const patience = new Patience();
   const leaving: readonly NodeJS.Signals[] =
@@ -118,10 +135,12 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     commandEnded.abort();
   });
   for (const registration of registrations) registration.begin();
+  const stopFollowing = followAddresses(instances, announcer, (index, one) => registrations[index]?.update(one));
   // A folder that cannot be read ends the process as an instance that is refused does.
   agent?.begin().catch((fault: unknown) => speak({ kind: 'refused', fault }));
 
   const end = await spoken;
+  stopFollowing();
   try {
     switch (end.kind) {
       case 'command-ended':
@@ -147,25 +166,19 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
   }
 }
 
-const nameOf = ({ service, id }: { service: string; id: string }) => ({ service, id });
+const nameOf = ({ instance: { service, id } }: Declared) => ({ service, id });
 
-async function openAgent(
-  folder: RegisterSettings['folder'],
-  parts: Pick<RegisterParts, 'loadDeclarations' | 'logger' | 'now'> &
-    Pick<AgentParts, 'announcer' | 'openRegistration' | 'openDeparture'>,
-): Promise<Agent | undefined> {
-  if (folder === undefined) return undefined;
-  const readDeclaration = await parts.loadDeclarations(folder.traits);
-  return new Agent({ ...parts, path: folder.path, readDeclaration });
-}
-
-function declareAll(instances: readonly InstanceSettings[], announcer: Announcer) {
-  const all = instances.map((instance) => declare(instance, announcer));
-  const declared = all.flatMap((one) => (one instanceof Fault ? [] : [one]));
-  const faults = all.filter((one) => one instanceof Fault);
-  const [fault] = faults;
-  if (fault === undefined) return declared;
-  throw faults.length === 1 ? fault : new AggregateError(faults);
+function declareAll(settings: readonly InstanceSettings[], announcer: Announcer) {
+  const faults: Fault[] = [];
+  const instances = settings.flatMap((one) => {
+    const declared = declare(one, announcer);
+    if (!(declared instanceof Fault)) return [{ settings: one, declared }];
+    faults.push(declared);
+    return [];
+  });
+  const [fault, ...more] = faults;
+  if (fault === undefined) return instances;
+  throw more.length === 0 ? fault : new AggregateError(faults);
 }
 
 async function endCommand(

@@ -21,5 +21,5 @@ export async function startRegistration(kind: RegistryKind) {
     recorder.changes
       .filter((change) => change.includes(`instances/${name}`))
       .map((change) => (change.includes(' delete ') ? 'deleted' : change.includes('draining') ? 'draining' : 'ready'));
-  return { ...scenario, recorder, states };
+  return { ...scenario, registry, recorder, states };
 }
