@@ -46,6 +46,8 @@ function member({ name, dir, clientPort, peerPort, advertisedPort, cluster, sche
     endpoint,
     clientPort,
     output: () => output,
+    /** Undefined while it does not run. */
+    pid: () => child?.pid,
     start(): void {
       const dataDir = join(dir, name);
       child = spawn(

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describeFailure, type Failure, failureOf, registryFault } from './failure.ts';
 import { InFlight } from './in-flight.ts';
+import { Lifetime } from './lifetime.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
-import { untilAny } from './until-any.ts';
 
 export type MembersOptions = {
   readonly access: EtcdAccess;
@@ -49,7 +49,7 @@ export class Members {
   #at = 0;
   #client: MemberClient | undefined;
   #opening: Promise<MemberClient> | undefined;
-  readonly #closing = new AbortController();
+  readonly #lifetime = new Lifetime();
   readonly #inFlight = new InFlight(mostInFlight);
 
   constructor(options: MembersOptions) {
@@ -64,7 +64,7 @@ export class Members {
       this.#opening = undefined;
     });
     this.#client = await this.#opening;
-    if (this.#closing.signal.aborted) this.discard(this.#client);
+    if (this.#lifetime.signal.aborted) this.discard(this.#client);
     return this.#client;
   }
 
@@ -81,7 +81,7 @@ export class Members {
    * at once when etcd denies it (after all members, when `hasty` and they do not trust us), otherwise with the last failure.
    */
   run<T>(call: (client: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T> {
-    return untilAny([signal, this.#closing.signal], (stop) => this.#attempt(call, stop));
+    return this.#lifetime.during(signal, (stop) => this.#attempt(call, stop));
   }
 
   async #attempt<T>(call: (client: MemberClient) => Promise<T>, stop: AbortSignal): Promise<T> {
@@ -112,7 +112,7 @@ export class Members {
   }
 
   close(): void {
-    this.#closing.abort();
+    this.#lifetime.end();
     if (this.#client !== undefined) this.discard(this.#client);
   }
 }

@@ -4,10 +4,10 @@ import type { Revision } from '../../model/revision.ts';
 import type { Session, SessionOptions } from '../registry.ts';
 import { type Claim, type Claimed, claim, heldFault, isLeaseGone, release } from './claim.ts';
 import { keepAlive } from './keepalive.ts';
+import { Lifetime } from './lifetime.ts';
 import type { EtcdAccess, MemberClient } from './member-client.ts';
 import { Members } from './members.ts';
 import type { KeySpace } from './tree.ts';
-import { untilAny } from './until-any.ts';
 
 export type SessionParts = {
   readonly access: EtcdAccess;
@@ -31,7 +31,7 @@ export class EtcdSession implements Session {
   readonly #parts: SessionParts;
   readonly #options: SessionOptions;
   readonly #members: Members;
-  readonly #closing = new AbortController();
+  readonly #lifetime = new Lifetime();
   readonly #wanted = new Map<string, Wanted>();
   /** How many puts of a key are under way: they see to it themselves that it stands. */
   readonly #putting = new Map<string, number>();
@@ -55,7 +55,7 @@ export class EtcdSession implements Session {
   }
 
   put(key: string, value: string, signal?: AbortSignal): Promise<Revision> {
-    return untilAny([this.#closing.signal, signal], (stop) => this.#put(key, value, stop));
+    return this.#lifetime.during(signal, (stop) => this.#put(key, value, stop));
   }
 
   async #put(key: string, value: string, stop: AbortSignal): Promise<Revision> {
@@ -87,14 +87,14 @@ export class EtcdSession implements Session {
   async remove(key: string, signal?: AbortSignal): Promise<Revision | undefined> {
     const lease = this.#lease;
     if (!this.#wanted.delete(key) || lease === undefined) return undefined;
-    // The members stop when the session ends.
-    const stop = signal ?? this.#closing.signal;
-    return this.#members.run((client) => release(client, this.#parts.keys, key, lease), stop);
+    return this.#lifetime.during(signal, (stop) =>
+      this.#members.run((client) => release(client, this.#parts.keys, key, lease), stop),
+    );
   }
 
   async close(signal?: AbortSignal): Promise<void> {
     this.#wanted.clear();
-    this.#closing.abort();
+    this.#lifetime.end();
     const lease = this.#lease;
     this.#lease = undefined;
     if (lease !== undefined) {
@@ -107,7 +107,7 @@ export class EtcdSession implements Session {
 
   /** Lets go of every socket and timer and leaves the keys to their lease. */
   async end(): Promise<void> {
-    this.#closing.abort();
+    this.#lifetime.end();
     this.#members.close();
     await this.#beating;
     await this.#mending;
@@ -135,7 +135,7 @@ export class EtcdSession implements Session {
 
   async #grant(): Promise<string> {
     const { ttlMs, onEvent } = this.#options;
-    const { signal } = this.#closing;
+    const { signal } = this.#lifetime;
     // Thousands may find out together that their leases are gone, after an outage that was longer than their TTL.
     const spread = this.#formerLeases.size > 0 && this.#unreachable ? this.#parts.random() * (ttlMs / 10) : 0;
     if (spread > 0) await pause(spread, undefined, { signal });
@@ -183,23 +183,25 @@ export class EtcdSession implements Session {
 
   /** Looks which of our keys are under the lease, and puts the others again. */
   async #mend(): Promise<void> {
-    const { signal } = this.#closing;
+    const { signal } = this.#lifetime;
     if (signal.aborted) return;
     const lease = await this.#granted(signal);
     const answer = await this.#members.run((client) => client.lease.leaseTimeToLive({ ID: lease, keys: true }), signal);
     const there = new Set(answer.keys.map((key) => this.#parts.keys.fromBytes(Buffer.from(key))));
     const missing = [...this.#wanted.keys()].filter((key) => !there.has(key) && !this.#putting.has(key));
-    await Promise.all(missing.map((key) => this.#restore(key, lease)));
+    await Promise.all(
+      missing.map((key) => this.#lifetime.during(undefined, (stop) => this.#restore(key, lease, stop))),
+    );
   }
 
-  async #restore(key: string, lease: string): Promise<void> {
+  async #restore(key: string, lease: string, stop: AbortSignal): Promise<void> {
     const wanted = this.#wanted.get(key);
     if (wanted === undefined || this.#lease !== lease || this.#putting.has(key)) return;
-    const claimed = await this.#claim(key, wanted.value, lease, () => false, this.#closing.signal);
+    const claimed = await this.#claim(key, wanted.value, lease, () => false, stop);
     const now = this.#wanted.get(key);
     if (now === undefined) {
       // It was removed while we put it.
-      await this.#members.run((client) => release(client, this.#parts.keys, key, lease), this.#closing.signal);
+      await this.#members.run((client) => release(client, this.#parts.keys, key, lease), stop);
       return;
     }
     switch (claimed.kind) {
@@ -220,7 +222,7 @@ export class EtcdSession implements Session {
 
   #tellReachable(reason: string | undefined): void {
     const unreachable = reason !== undefined;
-    if (unreachable === this.#unreachable || this.#closing.signal.aborted) return;
+    if (unreachable === this.#unreachable || this.#lifetime.signal.aborted) return;
     this.#unreachable = unreachable;
     this.#options.onEvent(unreachable ? { kind: 'unreachable', reason } : { kind: 'reachable' });
   }
