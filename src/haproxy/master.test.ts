@@ -13,6 +13,7 @@ describe('show proc', () => {
     expect(parseProcesses(answer)).toEqual({
       masterPid: 9448,
       failedReloads: 1,
+      reloads: 2,
       workerPid: 9505,
       oldWorkers: 1,
       oldWorkerPids: [9454],

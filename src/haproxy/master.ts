@@ -5,10 +5,19 @@ import type { Processes } from './haproxy.ts';
 import { isAlive } from './process-signal.ts';
 
 /** What `show proc` on the master's socket tells. */
-type MasterAnswer = Processes & { readonly masterPid: number; readonly failedReloads: number };
+type MasterAnswer = Processes & {
+  readonly masterPid: number;
+  readonly failedReloads: number;
+  /** How often the master has executed itself anew; failed reloads count, too. */
+  readonly reloads: number;
+};
 
 // A line that is longer than HAProxy's buffer of 16 KiB is not run at all; a name has up to 127 characters.
 const commandsPerLine = 40;
+
+const busyMs = 50;
+// A master that has heard `reload` is silent at once, and answers again when it has executed itself anew.
+const lostMs = 1000;
 
 /** Asks the master one thing and reads to the end. Rejects with Fault `haproxy-reload`. */
 function askMaster(path: string, command: string, deadlineMs: number): Promise<string> {
@@ -37,7 +46,7 @@ function askMaster(path: string, command: string, deadlineMs: number): Promise<s
 
 /** Reads what `show proc` answers. Undefined when it is not such an answer (the master is re-executing itself). */
 export function parseProcesses(answer: string): MasterAnswer | undefined {
-  const master = /^(\d+)\s+master\s+\d+ \[failed: (\d+)\](?:\s+\S+\s+(\d+\.\d+[^\s-]*))?/m.exec(answer);
+  const master = /^(\d+)\s+master\s+(\d+) \[failed: (\d+)\](?:\s+\S+\s+(\d+\.\d+[^\s-]*))?/m.exec(answer);
   if (!master) return undefined;
   const [current = '', old = ''] = answer.split('# old workers');
   const olds = [...old.matchAll(/^(\d+)\s+worker\s+(\d+)/gm)]
@@ -48,11 +57,12 @@ export function parseProcesses(answer: string): MasterAnswer | undefined {
   const serving = pid === undefined ? olds.shift()?.pid : Number(pid);
   return {
     masterPid: Number(master[1]),
-    failedReloads: Number(master[2]),
+    failedReloads: Number(master[3]),
+    reloads: Number(master[2]),
     workerPid: serving,
     oldWorkers: olds.length,
     oldWorkerPids: olds.map(({ pid }) => pid),
-    version: master[3],
+    version: master[4],
   };
 }
 
@@ -98,12 +108,7 @@ export async function reloadMaster(
   const deadline = performance.now() + deadlineMs;
   const before = await readProcesses(path, 2000);
   if (before === undefined) throw new Fault('haproxy-reload', 'the master does not answer', { where: path });
-  const answer = await askMaster(path, 'reload', deadlineMs).catch((error: unknown) => {
-    // 2.6 drops the connection when the master re-executes itself, with or without a reset.
-    if (error instanceof Fault && performance.now() < deadline) return '';
-    throw error;
-  });
-  if (answer.includes('Success=0')) throw refused(path, answer.replace(/^Success=0\s*(--)?\s*/, '').trim());
+  let asked = await askReload(path, deadline);
   let answered = performance.now();
   for (;;) {
     const now = await readProcesses(path, 1000);
@@ -111,6 +116,8 @@ export async function reloadMaster(
       answered = performance.now();
       if (now.failedReloads > before.failedReloads) throw refused(path, '');
       if (now.workerPid !== undefined && now.workerPid !== before.workerPid) return now;
+      // Nothing has happened: a master that is just starting can drop a connection with what was said on it (seen on 3.4).
+      if (now.reloads === before.reloads && performance.now() - asked > lostMs) asked = await askReload(path, deadline);
     }
     if (now === undefined && hasEnded(before.masterPid, performance.now() - answered)) {
       throw new Fault('haproxy-reload', 'HAProxy ended while it was reloading', { where: path });
@@ -120,6 +127,24 @@ export async function reloadMaster(
     }
     // Up to 2.7 `reload` answers nothing, and the new worker has to be looked for; it takes 50 ms or more to load.
     await pause(5);
+  }
+}
+
+/** Says it until it is heard; gives when that was. Rejects with Fault `haproxy-refused`. */
+async function askReload(path: string, deadline: number): Promise<number> {
+  for (;;) {
+    const answer = await askMaster(path, 'reload', Math.max(1, deadline - performance.now())).catch(
+      (error: unknown) => {
+        // 2.6 drops the connection when the master re-executes itself, with or without a reset.
+        if (error instanceof Fault && performance.now() < deadline) return '';
+        throw error;
+      },
+    );
+    // Of another's reload, or of the very first worker: neither is about our file.
+    const busy = /reload is still in progress/i.test(answer);
+    if (busy && performance.now() < deadline) await pause(busyMs);
+    else if (answer.includes('Success=0')) throw refused(path, answer.replace(/^Success=0\s*(--)?\s*/, '').trim());
+    else return performance.now();
   }
 }
 

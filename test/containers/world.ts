@@ -16,13 +16,14 @@ const store = process.env['POINTSMAN_CONTAINERS'] ?? '/var/cache/pointsman-conta
  */
 export function whyNoContainers(): string | undefined {
   if (process.getuid?.() !== 0) return 'it takes root';
-  for (const command of ['podman', 'podman-compose', 'crun', 'nsenter', 'ip', 'flock']) {
-    if (spawnSync('sh', ['-c', `command -v ${command}`]).status !== 0) return `there is no ${command}`;
-  }
+  const commands = ['podman', 'podman-compose', 'crun', 'netavark', 'aardvark-dns', 'iptables', 'ip', 'curl'];
+  const env = { PATH: `${process.env['PATH']}:/usr/sbin:/sbin:/usr/lib/podman` };
+  const lacking = commands.filter((one) => spawnSync('sh', ['-c', `command -v ${one}`], { env }).status !== 0);
+  if (lacking.length > 0) return `there is no ${lacking.join(', ')}`;
   const namespaces = spawnSync('unshare', ['-m', '-n', '--propagation', 'private', 'true'], { encoding: 'utf8' });
   if (namespaces.status !== 0) return `no namespaces can be made: ${namespaces.stderr.trim()}`;
-  const images = spawnSync(script, { encoding: 'utf8' });
-  return images.status === 0 ? undefined : `the base images cannot be made: ${images.stderr.trim().slice(-500)}`;
+  const images = spawnSync(script, ['--there'], { encoding: 'utf8' });
+  return images.status === 0 ? undefined : `the base images: ${images.stderr.trim()}`;
 }
 
 // What a container may use of this machine is not limited here: crun cannot with the cgroups of some of our machines.
@@ -39,7 +40,7 @@ export type World = Awaited<ReturnType<typeof openWorld>>;
  */
 export async function openWorld() {
   const folder = await mkdtemp(join(tmpdir(), 'pm-containers-'));
-  const { stdout: podman } = await execa(script);
+  const { stdout: podman } = await execa(script, ['--there']);
   const bin = join(folder, 'bin');
   await mkdir(bin);
   // podman-compose calls `podman`.

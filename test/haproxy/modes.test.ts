@@ -2,12 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
-import { readProcesses } from '../src/haproxy/master.ts';
-import { isAlive, signal } from '../src/haproxy/process-signal.ts';
-import { startApp } from './support/app.ts';
-import { runPointsman } from './support/processes.ts';
-import { startScenario } from './support/scenario.ts';
-import { until } from './support/until.ts';
+import { readProcesses } from '../../src/haproxy/master.ts';
+import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
+import { startApp } from '../support/app.ts';
+import { runPointsman } from '../support/processes.ts';
+import { startScenario } from '../support/scenario.ts';
+import { until } from '../support/until.ts';
+
+const haproxy = process.env['HAPROXY_BIN'] ?? 'haproxy';
 
 type Scenario = Awaited<ReturnType<typeof startScenario>>;
 
@@ -25,7 +27,7 @@ const config = (scenario: Scenario) => readFile(configFile(scenario), 'utf8');
 async function frameTemplate({ dir }: Scenario, change: (text: string) => string): Promise<string> {
   const folder = join(dir, 'templates');
   await mkdir(folder, { recursive: true });
-  const shipped = await readFile(join(import.meta.dirname, '../templates/haproxy.cfg.mustache'), 'utf8');
+  const shipped = await readFile(join(import.meta.dirname, '../../templates/haproxy.cfg.mustache'), 'utf8');
   await writeFile(join(folder, 'haproxy.cfg.mustache'), change(shipped));
   return folder;
 }
@@ -38,7 +40,7 @@ describe('attached: HAProxy is run by others, as in a container of its own', () 
 
   /** What the entrypoint of such a container does. */
   function startHaproxy({ balancerDir }: Scenario): ChildProcess {
-    const child = spawn(join(import.meta.dirname, '../haproxy/attached'), [], {
+    const child = spawn(join(import.meta.dirname, '../../haproxy/attached'), [], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, POINTSMAN_DIR: balancerDir },
     });
@@ -145,9 +147,9 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
       `#!/bin/sh
       if [ -e ${blocked} ]; then echo 'Access denied' >&2; exit 4; fi
       if [ -e ${pidFile} ] && kill -0 $(cat ${pidFile}); then
-        haproxy -W -q -c -f "$1" && kill -USR2 $(cat ${pidFile})
+        ${haproxy} -W -q -c -f "$1" && kill -USR2 $(cat ${pidFile})
       else
-        exec haproxy -W -D -p ${pidFile} -f "$1" </dev/null >/dev/null 2>&1
+        exec ${haproxy} -W -D -p ${pidFile} -f "$1" </dev/null >/dev/null 2>&1
       fi`,
     );
     await chmod(script, 0o755);
@@ -158,7 +160,7 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
       await until('HAProxy is gone', () => !isAlive(pid));
     });
     const commands = [
-      ...['--haproxy-mode', 'command', '--check-command', 'haproxy -c -f {file}'],
+      ...['--haproxy-mode', 'command', '--check-command', `${haproxy} -c -f {file}`],
       ...['--reload-command', `${script} ${configFile(scenario)}`],
     ];
     return { commands, blocked };
