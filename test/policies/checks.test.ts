@@ -24,7 +24,7 @@ const served = serveAll(async () => {
     if (url?.startsWith('/health')) {
       asked.add(`${method} ${url} of ${headers.host}`);
       response.writeHead(health.status).end(health.body);
-    } else response.end('app');
+    } else if (url !== '/silent') response.end('app');
   });
   tcp = await startTcpEcho();
   etcd = await startEtcd();
@@ -40,6 +40,8 @@ const served = serveAll(async () => {
       policy: { check: { ...http, port: app.port } },
       instances: { a: { address: '127.0.0.1', port: 9 } },
     },
+    patient: { policy: { check: { kind: 'http', path: '/silent', timeout: '60s', ...often } }, instances: a },
+    impatient: { policy: { check: { kind: 'http', path: '/silent', ...often } }, instances: a },
     connects: { policy: { check: { kind: 'tcp', ...often } }, instances: { a: tcp.address } },
     unchecked: { policy: { check: { kind: 'none' } }, instances: a },
     grpc: { policy: { protocol: 'h2', check: grpc }, instances: { a: member } },
@@ -80,6 +82,11 @@ describe('a check', () => {
     await becomes('beside', false);
     health = { status: 200, body: '' };
     await becomes('beside', true);
+  });
+
+  test('waits for an answer as long as it is told', async () => {
+    await becomes('impatient', false);
+    expect(await isUp('patient')).toBe(true);
   });
 
   test('begins for a server that joins at run time', async () => {

@@ -58,6 +58,7 @@ const served = serveAll(
     const own = await ours.issue('balancer');
     await mkdir(join(folder, 'pem'));
     await copyFile(ours.caFile, join(folder, 'pem/ours.pem'));
+    await copyFile(ours.caFile, join(folder, 'pem/later.pem'));
     await copyFile(theirs.caFile, join(folder, 'pem/theirs.pem'));
     const both = await Promise.all([readFile(own.certFile, 'utf8'), readFile(own.keyFile, 'utf8')]);
     await writeFile(join(folder, 'pem/own.pem'), both.join(''));
@@ -83,6 +84,7 @@ const served = serveAll(
         policy: { ...once, tls: { ca: 'ours.pem', name: 'other.internal' } },
         instances: { a: https },
       },
+      later: { policy: { tls: { ca: 'later.pem', name: 'web.internal' } }, instances: {} },
       h2: { policy: { check, protocol: 'h2', tls: verified }, instances: { a: h2 } },
       v1: { policy: { proxyProtocol: 'v1' }, instances: { a: proxy } },
       v2: { policy: { proxyProtocol: 'v2' }, instances: { a: proxy } },
@@ -134,13 +136,16 @@ describe('TLS to a server', () => {
         ]),
       ),
     );
+    // Nobody used its files before.
+    balancer.change({ 'instances/later/a': accepted.get('instances/verified/a')?.value });
     await balancer.applied();
-    const answers = await Promise.all(names.map(ask));
+    const answers = await Promise.all([...names, 'later'].map(ask));
     expect(answers).toEqual([
       expect.stringMatching(/^h1 /),
       'h1 web.internal -',
       'h1 web.internal balancer',
       'h2 web.internal -',
+      'h1 web.internal -',
     ]);
     expect(await balancer.metric('reloads_total')).toBe(0);
   });
