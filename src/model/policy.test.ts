@@ -17,6 +17,8 @@ describe('a policy is refused with the field and the reason', () => {
     [{ routes: [{}], hosts: ['a'] }, 'hosts: beside routes it belongs into each of them'],
     [{ paths: ['/1/2/3/4/5/6/7/8/9'], strip: true }, 'strip: "/1/2/3/4/5/6/7/8/9" has more than 8 segments'],
     [{ priority: 1001 }, 'priority: it is not a whole number from -1000 to 1000'],
+    [{ https: 'always' }, 'https: expected ('],
+    [{ https: { redirect: 0 } }, 'https.redirect: it is not a whole number from 1 to 65535'],
     [{ access: { allow: [] } }, 'access.allow: Invalid length: Expected >=1 but received 0'],
     [{ access: { deny: ['10.0.0.1/8'] } }, 'access.deny.0: "10.0.0.1/8" has bits set behind its prefix'],
     [{ rateLimit: { requests: 5 } }, 'rateLimit.per: it is missing'],

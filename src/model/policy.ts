@@ -8,6 +8,7 @@ import { type Compression, compressionField } from './policy/compression.ts';
 import { describeIssue, duration, whole } from './policy/field.ts';
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { type Headers, headersField, unchangedHeaders } from './policy/headers.ts';
+import { type Https, httpsField, optionalHttps } from './policy/https.ts';
 import { type RateLimit, rateLimitField } from './policy/rate-limit.ts';
 import { type Retries, retriesField } from './policy/retries.ts';
 import { defaultRoute, type Route, readRoutes, routeFields } from './policy/routes.ts';
@@ -24,8 +25,7 @@ export type Policy = {
   readonly routes: readonly Route[];
   /** Requests are answered with a page that says so, and connections are closed. */
   readonly maintenance: boolean;
-  /** Whether requests without TLS are sent to https. */
-  readonly https: 'optional' | 'redirect';
+  readonly https: Https;
   readonly access: Access | undefined;
   readonly rateLimit: RateLimit | undefined;
   readonly headers: Headers;
@@ -60,7 +60,7 @@ export const defaultPolicy: Policy = {
   port: undefined,
   routes: [defaultRoute],
   maintenance: false,
-  https: 'optional',
+  https: optionalHttps,
   access: undefined,
   rateLimit: undefined,
   headers: unchangedHeaders,
@@ -86,7 +86,7 @@ const schema = v.strictObject({
   port: v.optional(whole(1, 65535)),
   ...routeFields,
   maintenance: v.optional(v.boolean()),
-  https: v.optional(v.picklist(['optional', 'redirect'])),
+  https: v.optional(httpsField),
   access: v.optional(accessField),
   rateLimit: v.optional(rateLimitField),
   headers: v.optional(headersField),

@@ -3,6 +3,7 @@ import type { CookieName, HeaderName } from '../model/header.ts';
 import { type Balance, isHashed } from '../model/policy/balance.ts';
 import type { HealthCheck } from '../model/policy/check.ts';
 import type { HeaderChanges } from '../model/policy/headers.ts';
+import type { Https } from '../model/policy/https.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import type { Sticky } from '../model/policy/sticky.ts';
 import type { Timeouts } from '../model/policy/timeouts.ts';
@@ -39,7 +40,8 @@ export type PolicyView = {
   /** Whether nobody else than `allow` may ask. */
   readonly allowOnly: boolean;
   readonly rateLimit: { readonly requests: number; readonly period: string; readonly seconds: number } | undefined;
-  readonly httpsRedirect: boolean;
+  /** `port` is left out where a URL does without. */
+  readonly httpsRedirect: { readonly port: number | undefined } | undefined;
   /** Each number of segments that one of its routes takes off the path, and the number of the field behind them. */
   readonly strips: readonly { readonly segments: number; readonly after: number }[];
   /** In order; `value` is written as HAProxy's format. */
@@ -83,7 +85,7 @@ export const policyNames = [
   ...['hash', 'bySource', 'byPath', 'byUri', 'byHeader', 'cookie', 'cookieName', 'secure', 'sameSite', 'key'],
   ...['checkTimeout', 'httpCheck', 'method', 'path', 'host', 'status', 'body', 'grpcCheck', 'request', 'serving'],
   ...['pemFiles', 'ca', 'certificate'],
-  ...['rateLimit', 'requests', 'period', 'seconds', 'httpsRedirect', 'strips', 'segments', 'after'],
+  ...['rateLimit', 'requests', 'period', 'seconds', 'httpsRedirect', 'port', 'strips', 'segments', 'after'],
   ...['requestHeaders', 'responseHeaders', 'action', 'name', 'value'],
 ] as const;
 
@@ -113,7 +115,7 @@ export function policyView(policy: Policy, pemFolder: string): PolicyView {
       period: `${rateLimit.perMs}ms`,
       seconds: Math.ceil(rateLimit.perMs / 1000),
     },
-    httpsRedirect: policy.https === 'redirect',
+    httpsRedirect: httpsRedirectView(policy.https),
     strips: strippedSegments(policy.routes).map((segments) => ({ segments, after: segments + 2 })),
     requestHeaders: headerActions(policy.headers.request),
     responseHeaders: headerActions(policy.headers.response),
@@ -125,6 +127,11 @@ export function milliseconds(ms: number): string;
 export function milliseconds(ms: number | undefined): string | undefined;
 export function milliseconds(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : `${ms}ms`;
+}
+
+function httpsRedirectView(https: Https): PolicyView['httpsRedirect'] {
+  if (https.kind === 'optional') return undefined;
+  return { port: https.port === 443 ? undefined : https.port };
 }
 
 function hashView(balance: Balance): HashView | undefined {

@@ -30,6 +30,7 @@ const served = serveAll(async () => {
     rated: { policy: { rateLimit: { requests: 3, per: '1h' } }, instances: a },
     'rated-too': { policy: { rateLimit: { requests: 3, per: '1h' } }, instances: a },
     secure: { policy: { https: 'redirect' }, instances: a },
+    'secure-else': { policy: { https: { redirect: 8443 } }, instances: a },
     dressed: {
       policy: {
         headers: {
@@ -100,6 +101,10 @@ describe('https: redirect', () => {
   test('sends a request without TLS to the same place with it', async () => {
     const { status, headers } = await ask('secure:8080', { path: '/a/b?c=d', method: 'POST', body: 'x' });
     expect({ status, location: headers.location }).toEqual({ status: 308, location: 'https://secure/a/b?c=d' });
+  });
+
+  test('or on another port', async () => {
+    expect((await ask('secure-else')).headers.location).toBe('https://secure-else:8443/');
   });
 
   test('believes a proxy in front that took the TLS off', async () => {

@@ -90,7 +90,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
         'http-request return status 429 content-type text/plain hdr Retry-After [0-9]+ string "too many requests\\\\n" if \\{ sc_http_req_rate\\(2\\) gt [0-9]+ \\}',
       ),
       line(
-        'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\]%\\[pathq\\] code 308 unless \\{ ssl_fc \\} \\|\\| \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\}',
+        'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 unless \\{ ssl_fc \\} \\|\\| \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\}',
       ),
       line('\\.if version_atleast\\(2.9\\)'),
       line(`http-request set-timeout client ${ms}`),
