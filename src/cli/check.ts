@@ -140,6 +140,8 @@ function describeReport({ problems, settings, templates, entries, haproxy, notAs
   ].join(', ');
   const byHaproxy = haproxy === undefined ? `HAProxy was not asked: ${notAsked}` : `HAProxy ${haproxy} was asked`;
   const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`;
-  const verdict = problems.length === 0 ? pc.green('in order') : pc.red(count);
+  // Not by picocolors' own judgement: it colours where the variable CI is set.
+  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const verdict = problems.length === 0 ? colors.green('in order') : colors.red(count);
   return `${[...lines, `${verdict}: ${looked} (${byHaproxy})`].join('\n')}\n`;
 }

@@ -32,6 +32,7 @@ async function frameTemplate({ dir }: Scenario, change: (text: string) => string
   return folder;
 }
 
+const other = (text: string): string => text.replace('option dontlognull', 'option dontlog-normal');
 const broken = (text: string): string => text.replace('option dontlognull', 'option frobnicate');
 
 describe('attached: HAProxy is run by others, as in a container of its own', () => {
@@ -120,7 +121,7 @@ describe('attached: HAProxy is run by others, as in a container of its own', () 
     await scenario.writeByHand('instances/web/b', b);
     await scenario.serves('web', ['a', 'b']);
 
-    await frameTemplate(scenario, (text) => text.replace('option dontlognull', 'option dontlog-normal'));
+    await frameTemplate(scenario, other);
     await balancer.logged('reloaded', ({ why }) => JSON.stringify(why).includes('frame'));
     expect(await config(scenario)).toContain('dontlog-normal');
     expect(await scenario.answers('web')).toEqual(['a', 'b']);
@@ -168,19 +169,20 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
 
   test('it is started, reloaded, and adopted', async () => {
     const scenario = await startScenario('folder');
-    const [a = '', b = '', c = ''] = await startApps('a', 'b', 'c');
+    const [a = '', c = ''] = await startApps('a', 'c');
     const { commands } = await service(scenario);
     await scenario.writeByHand('instances/web/a', a);
-    const first = scenario.balancer(...commands);
-    await scenario.serves('web', ['a']);
-    await scenario.writeByHand('instances/api/b', b);
-    await scenario.serves('api', ['b']);
-    await first.logged('reloaded');
+    const folder = await frameTemplate(scenario, (text) => text);
+    const first = scenario.balancer(...commands, '--haproxy-templates', folder);
+    await first.logged('serving');
+    await frameTemplate(scenario, other);
+    await first.logged('reloaded', ({ why }) => JSON.stringify(why).includes('frame'));
+    expect(await config(scenario)).toContain('dontlog-normal');
     first.kill('SIGTERM');
     expect(await first.ended).toEqual({ code: 0, signal: null });
     expect(await scenario.answers('web')).toEqual(['a']);
 
-    const second = scenario.balancer(...commands);
+    const second = scenario.balancer(...commands, '--haproxy-templates', folder);
     await second.logged('haproxy-adopted');
     await scenario.writeByHand('instances/web/c', c);
     await scenario.serves('web', ['a', 'c']);
@@ -204,19 +206,21 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
 
   test('a reload that fails is undone on disk, and tried again', async () => {
     const scenario = await startScenario('folder');
-    const [a = '', b = ''] = await startApps('a', 'b');
+    const [a = ''] = await startApps('a');
     const { commands, blocked } = await service(scenario);
     await scenario.writeByHand('instances/web/a', a);
-    const balancer = scenario.balancer(...commands);
-    await scenario.serves('web', ['a']);
+    const folder = await frameTemplate(scenario, (text) => text);
+    const balancer = scenario.balancer(...commands, '--haproxy-templates', folder);
+    await balancer.logged('serving');
     await writeFile(blocked, '');
-    await scenario.writeByHand('instances/api/b', b);
+    await frameTemplate(scenario, other);
     const failed = await balancer.logged('reload-failed');
     expect(failed.msg).toContain('it ended with 4: Access denied');
-    expect(await config(scenario)).not.toContain('backend api');
+    expect(await config(scenario)).not.toContain('dontlog-normal');
     await unlink(blocked);
-    await scenario.serves('api', ['b']);
-    expect(await config(scenario)).toContain('backend api');
+    await balancer.logged('reloaded', ({ why }) => JSON.stringify(why).includes('frame'));
+    expect(await config(scenario)).toContain('dontlog-normal');
+    expect(await scenario.answers('web')).toEqual(['a']);
   });
 });
 
