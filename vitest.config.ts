@@ -24,7 +24,7 @@ export default defineConfig({
     // Two cores: more workers only make real processes wait for each other.
     maxWorkers: 2,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts'], testTimeout: 20_000 } },
+      { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts'], testTimeout: 120_000 } },
       { extends: true, test: { ...scenario, name: 'scenario', include: ['test/**/*.test.ts'] } },
       ...otherVersions,
     ],

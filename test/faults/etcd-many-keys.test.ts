@@ -30,7 +30,8 @@ test('ten thousand keys of one session stand, come back when their lease is lost
   await until('the follower has them', () => recorder.view.size === count, { deadlineMs: 60_000 });
 
   const [granted] = of('granted');
-  await etcd.ctl('lease', 'revoke', granted?.kind === 'granted' ? granted.lease : '');
+  // A machine that was too slow to keep it alive has lost it already, which is as good.
+  await etcd.ctl('lease', 'revoke', granted?.kind === 'granted' ? granted.lease : '').catch(() => undefined);
   await until('all are restored', () => of('restored').length >= count, { deadlineMs: 200_000 });
   await until('the follower has them again', () => recorder.view.size === count, { deadlineMs: 60_000 });
   expect(of('granted').length).toBeGreaterThanOrEqual(2);
