@@ -3,29 +3,20 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, onTestFailed, test } from 'vitest';
 import { startPointsman } from './support/processes.ts';
+import { randomFrom } from './support/random.ts';
 import { startRegistration } from './support/registration.ts';
 import { until } from './support/until.ts';
 
 const steps = 400;
 const files = 12;
 
-/** Numbers from 0 to `below`, the same for the same seed (mulberry32). */
-function numbersFrom(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
 test.each(['folder', 'etcd'] as const)(
   'whatever happens to the files, %s has in the end what they declare',
   async (kind) => {
     const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
     onTestFailed(() => void process.stderr.write(`SEED=${seed}\n`));
-    const pick = numbersFrom(seed);
+    const random = randomFrom(seed);
+    const pick = (below: number) => Math.floor(random() * below);
     const { dir, location, recorder } = await startRegistration(kind);
     const folder = join(dir, 'instances');
     await mkdir(folder);
@@ -88,7 +79,7 @@ test.each(['folder', 'etcd'] as const)(
       expect(standing()).toEqual(wanted());
       return true;
     };
-    await until('what stands is what is declared', same, { deadlineMs: 30_000 });
+    await until('what stands is what is declared', same);
     agent.kill('SIGTERM');
     expect((await agent.ended).code).toBe(0);
     await until('nothing stands', () => Object.keys(standing()).length === 0);

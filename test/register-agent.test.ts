@@ -69,10 +69,10 @@ describe.each(['folder', 'etcd'] as const)('an agent, with the registry in %s', 
     );
     const process = agent();
     const count = () => [...recorder.view.keys()].filter((key) => key.startsWith('instances/web/n')).length;
-    await until('all stand', () => count() === 200, { deadlineMs: 30_000 });
+    await until('all stand', () => count() === 200);
     process.kill('SIGTERM');
     expect((await process.ended).code).toBe(0);
-    await until('none stands', () => count() === 0, { deadlineMs: 30_000 });
+    await until('none stands', () => count() === 0);
   });
 });
 

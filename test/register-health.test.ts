@@ -98,7 +98,7 @@ test('an application that falls ill while etcd is away is withdrawn when etcd is
   await etcd?.healthy();
   await recorder.sees('instances/web/a', undefined, 20_000);
   patient.well = true;
-  await until('it is back', () => recorder.view.has('instances/web/a'), { deadlineMs: 20_000 });
+  await until('it is back', () => recorder.view.has('instances/web/a'));
 });
 
 test('a check that hangs is cut at its time-out, and there is never a second one beside it', async () => {

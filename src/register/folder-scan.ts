@@ -22,7 +22,7 @@ const mostFiles = 10_000;
 
 /**
  * How old a file must be for its stamp to tell it from a later one, in ms. Two writes within one tick of the file system's
- * clock have one time: 1 to 10 ms on this machine, and up to 2 s on a shared one.
+ * clock have one time: 1 to 10 ms before Linux 6.13, and up to 2 s on a shared one.
  */
 const tickMs = 2000;
 
