@@ -1,17 +1,22 @@
 import { isCollection, isMap, isPair, isScalar, parseDocument } from 'yaml';
+import { isTooDeep } from '../model/json.ts';
 import { beginning, type Place, placeOfIndex } from './problem.ts';
 
-/** Finds where in a JSON text something stands. JSON is YAML, whose parser remembers places. */
+/**
+ * Finds where in a JSON text something stands. JSON is YAML, whose parser remembers places; it calls itself for each level,
+ * and near the end of the stack V8 ends the whole process (compiling a regular expression there, seen with 20,000
+ * brackets), so what is nested too deep has no places but its beginning.
+ */
 export function jsonPlaces(text: string): {
   /** Where the value at a path stands; where it is missing, what should hold it. */
   readonly at: (path: readonly string[]) => Place;
   /** Where the text ceases to be JSON, or a name is given twice. */
   readonly flaw: () => Place;
 } {
-  const document = parseDocument(text, { prettyErrors: false });
+  const parse = () => (isTooDeep(text) ? undefined : parseDocument(text, { prettyErrors: false }));
   return {
     at: (path) => {
-      let node: unknown = document.contents;
+      let node: unknown = parse()?.contents;
       let start = startOf(node);
       for (const step of path) {
         if (!isCollection(node)) break;
@@ -35,7 +40,7 @@ export function jsonPlaces(text: string): {
         const position = /at position (\d+)/.exec(message)?.[1];
         return placeOfIndex(text, position === undefined ? text.trimEnd().length : Number(position));
       }
-      const [error] = document.errors;
+      const error = parse()?.errors[0];
       return error === undefined ? beginning : placeOfIndex(text, error.pos[0]);
     },
   };
