@@ -1,5 +1,6 @@
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
+import { ask } from '../test/support/ask.ts';
 
 export type SteadyLoadOptions = {
   /** Where HAProxies serve; each gets the same. */
@@ -41,7 +42,7 @@ export function startSteadyLoad(options: SteadyLoadOptions): {
     agents.push(agent);
     while (!stopping) {
       try {
-        const { status, body } = await ask(port, host, path, agent);
+        const { status, body } = await ask(port, host, path, agent, 20_000);
         if (status !== 200) throw new Error(`status ${status}`);
         counts.answered += 1;
         if (path !== '/') counts.slowAnswered += 1;
@@ -68,23 +69,6 @@ export function startSteadyLoad(options: SteadyLoadOptions): {
       return result();
     },
   };
-}
-
-function ask(port: number, host: string, path: string, agent: Agent): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    const req = request({ host: '127.0.0.1', port, path, agent, headers: { host }, timeout: 20_000 }, (res) => {
-      let body = '';
-      res.setEncoding('utf8');
-      res.on('data', (chunk: string) => {
-        body += chunk;
-      });
-      res.on('end', () => resolve({ status: res.statusCode ?? 0, body }));
-      res.on('error', reject);
-    });
-    req.on('timeout', () => req.destroy(new Error('no answer within 20 s')));
-    req.on('error', reject);
-    req.end();
-  });
 }
 
 /** An application as CommonJS text: answers with its name, /slow after 2 s, and dies at once when it is told to end. */

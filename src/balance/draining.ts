@@ -83,7 +83,11 @@ export class Draining {
 
   /** Whether no count is missing. */
   get counted(): boolean {
-    return this.#all().every(isCounted);
+    // Asked in every round: nothing is gathered for it, however many drain.
+    for (const servers of this.#servers.values()) {
+      for (const server of servers.values()) if (!isCounted(server)) return false;
+    }
+    return true;
   }
 
   close(): void {

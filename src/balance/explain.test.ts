@@ -15,7 +15,6 @@ const served: Look = {
   rejection: undefined,
   registered: instance,
   instance,
-  policyDeclared: false,
   override: undefined,
   heldForMs: undefined,
   desired: line,

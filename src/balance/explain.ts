@@ -19,7 +19,6 @@ export type Look = {
   readonly registered: Instance | undefined;
   /** With the operators' overrides. */
   readonly instance: Instance | undefined;
-  readonly policyDeclared: boolean;
   /** What an operator decided about it: `drain by ada (why)`. */
   readonly override: string | undefined;
   /** Its lease ran out with many others, and it is served all the same for so long, in ms. */

@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import type { CatalogLimits } from '../catalog/limits.ts';
 import { replaceFile } from '../files/replace-file.ts';
-import { describe } from '../model/fault.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
+import { readSaved, type Unusable } from './saved-file.ts';
 
 const schema = v.object({
   format: v.literal(1),
@@ -31,19 +30,9 @@ export async function saveLastKnown(path: string, catalog: Catalog, savedAt: Dat
 }
 
 /** Undefined when there is none; a reason when there is one that cannot be used. */
-export async function loadLastKnown(
-  path: string,
-  limits: CatalogLimits,
-): Promise<LastKnown | { readonly unusable: string } | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    return { unusable: describe(error) };
-  }
-  try {
-    const saved = v.parse(schema, JSON.parse(text));
+export function loadLastKnown(path: string, limits: CatalogLimits): Promise<LastKnown | Unusable | undefined> {
+  return readSaved(path, (json): LastKnown => {
+    const saved = v.parse(schema, json);
     const entries = new Map<string, Entry>();
     for (const [key, value, at, leased] of saved.entries)
       entries.set(key, { key, value, revision: revision(at), leased });
@@ -51,7 +40,5 @@ export async function loadLastKnown(
     const snapshot = { kind: 'snapshot', revision: revision(saved.revision), cluster, entries } as const;
     const { catalog } = foldEvent(emptyCatalog, snapshot, limits);
     return { catalog, savedAt: new Date(saved.savedAt) };
-  } catch (error) {
-    return { unusable: describe(error) };
-  }
+  });
 }

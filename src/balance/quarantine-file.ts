@@ -1,8 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { type Catalog, foldEvent } from '../catalog/catalog.ts';
 import { noLimits } from '../catalog/limits.ts';
-import { describe } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { defaultPolicy, parsePolicy } from '../model/policy.ts';
 import { revision } from '../model/revision.ts';
@@ -17,6 +15,7 @@ import {
   templateRoles,
   writtenPolicy,
 } from './quarantine.ts';
+import { readSaved, type Unusable } from './saved-file.ts';
 
 const template = v.object({ file: v.string(), text: v.string() });
 const templates = v.object({ frame: template, policy: template, backend: template, server: template });
@@ -66,19 +65,9 @@ export function formatQuarantine(quarantine: Quarantine, catalog: Catalog): stri
 }
 
 /** Reads it back beside the catalog that was saved with it. Undefined when there is none; a reason when it is not usable. */
-export async function loadQuarantine(
-  path: string,
-  catalog: Catalog,
-): Promise<Quarantine | { readonly unusable: string } | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    return { unusable: describe(error) };
-  }
-  try {
-    const saved = v.parse(schema, JSON.parse(text));
+export function loadQuarantine(path: string, catalog: Catalog): Promise<Quarantine | Unusable | undefined> {
+  return readSaved(path, (json): Quarantine => {
+    const saved = v.parse(schema, json);
     const services = new Map<ServiceName, HeldService>();
     for (const { service, reason, revision: at, tried, form } of saved.services) {
       const name = parseServiceName(service);
@@ -98,9 +87,7 @@ export async function loadQuarantine(
         saved.held.map(({ role, reason, revision: at, tried }) => [role, { reason, revision: revision(at), tried }]),
       ),
     };
-  } catch (error) {
-    return { unusable: describe(error) };
-  }
+  });
 }
 
 function plain(from: Templates): v.InferInput<typeof templates> {

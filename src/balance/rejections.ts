@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Catalog, Folded } from '../catalog/catalog.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
 import { showKey } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
@@ -107,11 +108,8 @@ const shortKey = (key: string): string => (key.length > 1024 ? `${key.slice(0, 1
 
 function isTouched(key: string, touched: Touched): boolean {
   const [area, service = '', id = ''] = key.split('/');
-  for (const [name, mark] of touched) {
-    if (name !== service) continue;
-    return mark.whole || (area === 'instances' && [...mark.instances].some((one) => one === id));
-  }
-  return false;
+  const mark = touched.get(service as ServiceName);
+  return mark !== undefined && (mark.whole || (area === 'instances' && mark.instances.has(id as InstanceId)));
 }
 
 /** One clause for a log or a person. */

@@ -1,13 +1,13 @@
 import type { Catalog, Service } from '../catalog/catalog.ts';
 import { overrideOf } from '../catalog/overrides.ts';
 import { withSplit } from '../catalog/split.ts';
-import { foldFleet, nothingHeard } from '../fleet/fleet-view.ts';
+import { balancersOf } from '../fleet/fleet-view.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { ServerTraffic, Traffic } from '../haproxy/stat.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { type Override, overrideFields } from '../model/override.ts';
+import { byWhom, effectName, type Override } from '../model/override.ts';
 import { serviceOf } from '../model/route-target.ts';
 import { isStateKey } from '../model/service-state.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -150,7 +150,6 @@ export class BalanceWindow {
       rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
       registered: catalog.services.get(service)?.registered.get(id),
       instance: found?.instances.get(id),
-      policyDeclared: found?.declared ?? false,
       override: describeOverride(overrideOf(catalog.overrides, service, id)),
       heldForMs: hold?.endsInMs,
       desired: desired.backends.get(service)?.servers.get(id),
@@ -191,10 +190,8 @@ export class BalanceWindow {
 }
 
 async function readFleet(registry: Registry): Promise<readonly FleetMember[]> {
-  const { revision, entries } = await registry.read('balancers/', AbortSignal.timeout(fleetMs));
-  const snapshot = new Map(entries.map((entry) => [entry.key, entry]));
-  const { balancers } = foldFleet(nothingHeard, { kind: 'snapshot', revision, cluster: '', entries: snapshot });
-  return [...balancers]
+  const { entries } = await registry.read('balancers/', AbortSignal.timeout(fleetMs));
+  return [...balancersOf(entries)]
     .map(([id, says]) =>
       says.ok
         ? {
@@ -233,8 +230,5 @@ function viewOf(
 }
 
 function describeOverride(override: Override | undefined): string | undefined {
-  if (override === undefined) return undefined;
-  const { kind, weight, who, why } = { weight: undefined, ...overrideFields(override) };
-  const what = weight === undefined ? kind : `${kind} ${weight}`;
-  return `${what}${who === undefined ? '' : ` by ${who}`}${why === undefined ? '' : ` (${why})`}`;
+  return override && effectName(override.effect) + byWhom(override);
 }

@@ -1,10 +1,9 @@
 import * as v from 'valibot';
 import type { Acknowledgement } from '../fleet/acknowledgement.ts';
-import { foldFleet, nothingHeard } from '../fleet/fleet-view.ts';
+import { balancersOf } from '../fleet/fleet-view.ts';
 import { type Address, formatAddress } from '../model/address.ts';
 import { describe } from '../model/fault.ts';
 import type { Parsed } from '../model/parsed.ts';
-import { noRevision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
 
 /** A balancer of the fleet, and where it can be asked. */
@@ -31,12 +30,7 @@ export async function askAdmin(at: string, path: string): Promise<unknown> {
  * `entries` are those under `balancers/`.
  */
 export async function findBalancers(entries: readonly Entry[], local: Address): Promise<readonly KnownBalancer[]> {
-  const { balancers } = foldFleet(nothingHeard, {
-    kind: 'snapshot',
-    revision: noRevision,
-    cluster: '',
-    entries: new Map(entries.map((entry) => [entry.key, entry])),
-  });
+  const balancers = balancersOf(entries);
   const here = formatAddress(local);
   const localId = await whoIs(here).catch(() => undefined);
   const known = await Promise.all(

@@ -1,5 +1,4 @@
 import { join, resolve } from 'node:path';
-import pc from 'picocolors';
 import { type EntryFile, entryProblems } from '../check/entry-file.ts';
 import { describeProblem, type Problem, problemOf } from '../check/problem.ts';
 import { readEntries } from '../check/read-entries.ts';
@@ -15,6 +14,7 @@ import { checkCommand } from '../settings/check.ts';
 import { readOptions } from '../settings/read-options.ts';
 import { readConfigPath, readSettings } from '../settings/read-settings.ts';
 import type { SettingsFile, Sources } from '../settings/sources.ts';
+import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
 import type { Invocation } from './invocation.ts';
 
@@ -140,8 +140,7 @@ function describeReport({ problems, settings, templates, entries, haproxy, notAs
   ].join(', ');
   const byHaproxy = haproxy === undefined ? `HAProxy was not asked: ${notAsked}` : `HAProxy ${haproxy} was asked`;
   const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`;
-  // Not by picocolors' own judgement: it colours where the variable CI is set.
-  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const colors = colorsOf(process.stdout);
   const verdict = problems.length === 0 ? colors.green('in order') : colors.red(count);
   return `${[...lines, `${verdict}: ${looked} (${byHaproxy})`].join('\n')}\n`;
 }

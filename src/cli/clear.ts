@@ -1,13 +1,12 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
 import { Fault } from '../model/fault.ts';
-import { type Override, overrideFields } from '../model/override.ts';
+import { byWhom, effectName, type Override, overrideFields } from '../model/override.ts';
 import { clearCommand, resumeCommand, undrainCommand } from '../settings/override.ts';
 import { done } from './exit-code.ts';
 import { type CommandModule, type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { byWhom, effectName } from './outlook.ts';
 import { readServices } from './read-service.ts';
 import { keyOf, nameOf, parseTarget } from './target.ts';
 import { warn } from './warn.ts';

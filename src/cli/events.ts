@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import pc from 'picocolors';
 import * as v from 'valibot';
 import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { eventsCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers } from './balancers.ts';
+import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -77,7 +77,7 @@ export async function run(invocation: Invocation): Promise<number> {
 }
 
 function format({ balancer, event: one }: Told, several: boolean): string {
-  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const colors = colorsOf(process.stdout);
   const paint = one.level === 'error' ? colors.red : one.level === 'warn' ? colors.yellow : (text: string) => text;
   const head = [colors.dim(one.time.slice(11, 23)), ...(several ? [colors.bold(balancer)] : []), paint(one.event)];
   const told = [

@@ -1,8 +1,8 @@
-import pc from 'picocolors';
 import * as v from 'valibot';
 import { describe, Fault } from '../model/fault.ts';
 import { explainCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
+import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -55,7 +55,7 @@ async function ask({ id, admin }: KnownBalancer, path: string): Promise<Answer> 
 }
 
 function format(name: string, answers: readonly Answer[]): string {
-  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const colors = colorsOf(process.stdout);
   const marks: Readonly<Record<string, string>> = {
     good: colors.green('✓'),
     bad: colors.red('✗'),

@@ -2,7 +2,7 @@ import { type Catalog, foldEvent } from '../catalog/catalog.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { type OverrideTarget, readiness } from '../catalog/overrides.ts';
 import { formatDuration } from '../model/duration.ts';
-import { formatOverride, type Override, type OverrideEffect, takesOut } from '../model/override.ts';
+import { byWhom, effectName, formatOverride, type Override, type OverrideEffect, takesOut } from '../model/override.ts';
 import { revision } from '../model/revision.ts';
 import { keyOf, nameOf } from './target.ts';
 
@@ -16,14 +16,6 @@ export type Outlook = {
   readonly replaces: Override | undefined;
   readonly warnings: readonly string[];
 };
-
-/** `drain`, `maintenance`, `weight 5`. */
-export const effectName = (effect: OverrideEffect): string =>
-  effect.kind === 'weight' ? `weight ${effect.weight}` : effect.kind;
-
-/** ` by ada@desk (new disk)`, as much of it as there is. */
-export const byWhom = ({ who, why }: Override): string =>
-  `${who === undefined ? '' : ` by ${who}`}${why === undefined ? '' : ` (${why})`}`;
 
 /** `until 2026-01-31T09:30:00Z (10m)`, or that it has no end. */
 function untilWhen({ until }: Override, wall: number): string {

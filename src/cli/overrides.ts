@@ -1,16 +1,15 @@
-import pc from 'picocolors';
 import { endOf } from '../catalog/overrides.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
-import { overrideFields } from '../model/override.ts';
+import { effectName, overrideFields } from '../model/override.ts';
 import { showKey } from '../model/parsed.ts';
 import { overridesCommand } from '../settings/override.ts';
+import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { effectName } from './outlook.ts';
 import { readServices } from './read-service.ts';
 import { formatTable } from './table.ts';
 
@@ -38,7 +37,7 @@ export async function run(invocation: Invocation): Promise<number> {
       process.stdout.write(`${JSON.stringify({ overrides, rejected })}\n`);
       return done;
     }
-    const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+    const colors = colorsOf(process.stdout);
     const rows = found.map(({ service, instance, override, waits }) => {
       const ends = endOf(override, false, { now: 0, wall });
       return [

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import pc from 'picocolors';
 import { layoutOf } from '../balance/files.ts';
 import { frameSettingsOf } from '../balance/frame-settings.ts';
 import { type Preview, type PreviewedPlan, preview, previewPlan, readStanding } from '../balance/preview.ts';
@@ -16,6 +15,7 @@ import { loadTemplates } from '../render/load-templates.ts';
 import { configWriter } from '../render/render.ts';
 import { formatRoutes } from '../render/routes.ts';
 import { renderCommand } from '../settings/render.ts';
+import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -168,7 +168,7 @@ function asJson({ revision }: Catalog, { problems, conflicts }: Preview, { steps
 }
 
 function describePlan({ revision }: Catalog, { steps, reload, files }: PreviewedPlan): string {
-  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const colors = colorsOf(process.stdout);
   const commands = steps.length === 0 ? 'no command' : `${steps.length} command${steps.length === 1 ? '' : 's'}`;
   const lines = [
     colors.bold(`revision ${revision}: ${commands}, ${reload.length === 0 ? 'no reload' : 'a reload'}`),

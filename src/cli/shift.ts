@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import pc from 'picocolors';
 import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { parseRecord } from '../model/json.ts';
@@ -9,6 +8,7 @@ import { parsePolicy } from '../model/policy.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type ShiftSettings, shiftCommand } from '../settings/shift.ts';
 import { findBalancers } from './balancers.ts';
+import { colorsOf } from './colors.ts';
 import { between, countVersion } from './error-share.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
@@ -65,7 +65,7 @@ async function shiftService(
     });
   }
   const watched = abortIfErrors === undefined ? [] : await adminPorts(registry, settings);
-  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const colors = colorsOf(process.stdout);
   const say = (event: string, text: string, fields: object) =>
     process.stdout.write(settings.json ? `${JSON.stringify({ event, service, to, ...fields })}\n` : `${text}\n`);
 

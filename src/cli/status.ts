@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import pc from 'picocolors';
 import * as v from 'valibot';
 import { formatDuration } from '../model/duration.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type SeeSettings, statusCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
+import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -142,7 +142,7 @@ function toJson({ balancers, revision, ...status }: Status): string {
 }
 
 function format({ location, revision, balancers, services: all, trouble }: Status): string {
-  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
+  const colors = colorsOf(process.stdout);
   const text: string[] = [`${colors.bold(location)}  revision ${revision}\n\n`];
   const states = balancers.map((balancer) => stateOf(balancer));
   const painters = { good: colors.green, bad: colors.red, note: colors.yellow };

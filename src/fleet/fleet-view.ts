@@ -18,9 +18,7 @@ export const nothingHeard: FleetView = { cluster: undefined, away: 'it has not a
 export function foldFleet(view: FleetView, event: RegistryEvent): FleetView {
   switch (event.kind) {
     case 'snapshot': {
-      const balancers = new Map<string, Parsed<Acknowledgement>>();
-      for (const entry of event.entries.values()) fold(balancers, { kind: 'put', entry });
-      return { cluster: event.cluster, away: undefined, balancers };
+      return { cluster: event.cluster, away: undefined, balancers: balancersOf(event.entries.values()) };
     }
     case 'changes': {
       const balancers = new Map(view.balancers);
@@ -34,6 +32,13 @@ export function foldFleet(view: FleetView, event: RegistryEvent): FleetView {
     case 'progress':
       return view;
   }
+}
+
+/** The balancers that these entries, read at one time, tell of. */
+export function balancersOf(entries: Iterable<Entry>): FleetView['balancers'] {
+  const balancers = new Map<string, Parsed<Acknowledgement>>();
+  for (const entry of entries) fold(balancers, { kind: 'put', entry });
+  return balancers;
 }
 
 function fold(balancers: Map<string, Parsed<Acknowledgement>>, change: Change): void {

@@ -141,3 +141,11 @@ export function pauseOf({ effect, at, until }: Override): number | undefined {
   if (effect.kind !== 'pause') return undefined;
   return at === undefined || until === undefined ? longestPauseMs : until - at;
 }
+
+/** `drain`, `maintenance`, `weight 5`. */
+export const effectName = (effect: OverrideEffect): string =>
+  effect.kind === 'weight' ? `weight ${effect.weight}` : effect.kind;
+
+/** ` by ada@desk (new disk)`, as much of it as there is. */
+export const byWhom = ({ who, why }: Override): string =>
+  `${who === undefined ? '' : ` by ${who}`}${why === undefined ? '' : ` (${why})`}`;

@@ -1,5 +1,7 @@
-import { type Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { onTestFinished } from 'vitest';
+
+export { type Answer, ask } from './ask.ts';
 
 /** A real HTTP application on its own port that answers with its name. */
 export async function startApp(name: string, handler?: (req: IncomingMessage, res: ServerResponse) => void) {
@@ -30,24 +32,4 @@ export async function startApps(...names: readonly string[]): Promise<string[]> 
     await Promise.all(apps.map((app) => app.close()));
   });
   return apps.map(({ address }) => address);
-}
-
-export type Answer = { readonly status: number; readonly body: string };
-
-/** One request with a Host header of its own. Rejects when there is no answer within 10 s. */
-export function ask(port: number, host: string, path = '/', agent: Agent | false = false): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const req = request({ host: '127.0.0.1', port, path, headers: { host }, agent, timeout: 10_000 }, (res) => {
-      let body = '';
-      res.setEncoding('utf8');
-      res.on('data', (chunk: string) => {
-        body += chunk;
-      });
-      res.on('end', () => resolve({ status: res.statusCode ?? 0, body }));
-      res.on('error', reject);
-    });
-    req.on('timeout', () => req.destroy(new Error('no answer within 10 s')));
-    req.on('error', reject);
-    req.end();
-  });
 }
