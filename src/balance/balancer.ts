@@ -5,7 +5,7 @@ import type { CatalogLimits } from '../catalog/limits.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
 import { withSiblings } from '../catalog/split.ts';
 import type { Refusal } from '../fleet/acknowledgement.ts';
-import type { Haproxy } from '../haproxy/haproxy.ts';
+import type { Haproxy, Processes } from '../haproxy/haproxy.ts';
 import { afterStep, describeReason, type Graveyard, planChanges } from '../haproxy/plan.ts';
 import { reconcile } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
@@ -34,11 +34,12 @@ import type { BalanceMetrics } from './metrics.ts';
 import type { Overriding } from './overriding.ts';
 import { Progress } from './progress.ts';
 import type { Asked } from './quarantine.ts';
-import type { QuarantineStatus, Quarantining, Suspicion } from './quarantining.ts';
+import type { QuarantineStatus, Quarantining } from './quarantining.ts';
 import { Rejections, type Unserved } from './rejections.ts';
 import { Reloads } from './reloads.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 import { isStorageFault } from './storage.ts';
+import type { Suspicion } from './suspicion.ts';
 import { Timers } from './timers.ts';
 import { unserved } from './unserved.ts';
 
@@ -377,7 +378,7 @@ export class Balancer {
     if (plan.reload.length > 0) {
       this.#reloads.tryAgain();
       // What is asked for may be refused: what was good must be on disk before the catalog that has forgotten it.
-      await this.#parts.quarantining.save(this.#catalog);
+      void this.#parts.quarantining.save(this.#catalog);
     }
     if (this.#reloads.pending.length === 0) this.#progress.reached(this.#desired.revision);
     this.#given = given;
@@ -452,7 +453,7 @@ export class Balancer {
     if (result.kind === 'failed') {
       this.#mustInspect = true;
       this.#isolate(
-        () => quarantining.holdNamed(result.reason, suspicion),
+        async () => quarantining.holdNamed(result.reason, suspicion),
         result.mayHelpToWait ? undefined : result.reason,
       );
       return;
@@ -661,12 +662,24 @@ export class Balancer {
     return { desired, checked: await files.check(desired) };
   }
 
+  /** Starts it without those that it loaded once and does not load any more: a file that they need may be gone. */
+  async #startWithout(error: unknown): Promise<Processes> {
+    const { haproxy, files } = this.#parts;
+    const { desired, checked } = await this.#checkedAlone();
+    if (!checked.ok) throw error;
+    await files.replace(desired, checked.config);
+    this.#served = desired;
+    const processes = await haproxy.start();
+    await files.reloaded();
+    return processes;
+  }
+
   async #startAgain(): Promise<void> {
     const { haproxy, logger, metrics } = this.#parts;
     this.#parts.link.close();
     this.#burials.clear();
     await this.#saveOrReadBack();
-    const processes = await haproxy.start();
+    const processes = await haproxy.start().catch((error: unknown) => this.#startWithout(error));
     metrics.haproxyStarts.inc();
     this.#exited = false;
     this.#worker = undefined;

@@ -116,7 +116,7 @@ function* ofConfiguration(look: Look): Generator<Finding> {
   if (lingers) yield { stage: 'configuration', state: 'note', says: 'it left, and finishes its open requests' };
   if (instance === undefined) return;
   if (quarantined?.serves === 'last-good') {
-    const says = `its service keeps its last good form, for as it is asked for: ${quarantined.reason}`;
+    const says = `its last good form serves, for what is asked for is refused: ${quarantined.reason}`;
     yield { stage: 'configuration', state: 'note', says };
   }
   if (desired === undefined) {

@@ -31,7 +31,14 @@ export type HeldService = Refused & {
   /** Names what was refused: another name, and it is tried again. */
   readonly tried: string;
 };
-type HeldInstance = Refused & { readonly service: ServiceName; readonly id: InstanceId; readonly line: string };
+type HeldInstance = Refused & {
+  readonly service: ServiceName;
+  readonly id: InstanceId;
+  /** What HAProxy refuses. */
+  readonly line: string;
+  /** Another line of it is served, from before. */
+  readonly kept: boolean;
+};
 type HeldTemplate = Refused & { readonly tried: string };
 
 /** The newest of everything that HAProxy took. */
@@ -116,7 +123,7 @@ export function templateChanged({ good, templates }: Quarantine, asked: Template
 export function hold(
   quarantine: Quarantine,
   culprits: ReadonlyMap<Suspect, string>,
-  { asked, desired }: { readonly asked: Asked; readonly desired: Rendered },
+  { asked, desired, served }: { readonly asked: Asked; readonly desired: Rendered; readonly served: Rendered },
 ): Quarantine {
   const services = new Map(quarantine.services);
   const onTrial = new Map(quarantine.onTrial);
@@ -136,7 +143,9 @@ export function hold(
     } else {
       const [service, id] = [first as ServiceName, second as InstanceId];
       const line = desired.backends.get(service)?.servers.get(id);
-      if (line !== undefined) instances.set(`${first}/${second}`, { reason, revision, service, id, line });
+      const before = served.backends.get(service)?.servers.get(id);
+      const kept = before !== undefined && before !== line;
+      if (line !== undefined) instances.set(`${first}/${second}`, { reason, revision, service, id, line, kept });
     }
   }
   return { ...quarantine, services, onTrial, instances, templates };
@@ -227,3 +236,7 @@ function nameOfForm(written: string | undefined, { policy, backend, server }: Te
 }
 
 const nameOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
+
+export function sameTemplates(a: Templates, b: Templates): boolean {
+  return templateRoles.every((role) => a[role] === b[role]);
+}

@@ -3,23 +3,14 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { replaceFile } from '../files/replace-file.ts';
 import type { Refusal } from '../fleet/acknowledgement.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { allTouched, type Touched } from '../model/touched.ts';
-import {
-  type Rendered,
-  type RenderProblem,
-  renderAll,
-  renderTouched,
-  type Templates,
-  type Templating,
-  withoutUnusedPolicies,
-} from '../render/render.ts';
+import type { Touched } from '../model/touched.ts';
+import type { Rendered, RenderProblem, Templating } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
-import { blame, type Named } from './blame.ts';
+import { blame } from './blame.ts';
 import { type Answer, findCulprits } from './culprits.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import {
   type Asked,
-  formToHold,
   hold,
   instanceSuspect,
   noQuarantine,
@@ -28,11 +19,10 @@ import {
   type Reviewed,
   review,
   type Suspect,
+  sameTemplates,
   serviceSuspect,
   templateChanged,
-  templateRoles,
   templateSuspect,
-  templatesInUse,
   tryAgain,
   withHeld,
   withHeldInstances,
@@ -41,6 +31,7 @@ import {
 import { formatQuarantine, loadQuarantine } from './quarantine-file.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 import type { Storage } from './storage.ts';
+import { answerReader, compose, leavesNobody, type Suspicion, suspectsOf } from './suspicion.ts';
 
 export type QuarantiningParts = {
   readonly files: StateFiles;
@@ -67,21 +58,10 @@ export type QuarantineStatus = {
 
 type Refused = Extract<CheckedConfig, { ok: false }>;
 
-/** What a configuration that HAProxy refused was made of. */
-export type Suspicion = {
-  readonly asked: Asked;
-  readonly desired: Rendered;
-  readonly served: Rendered;
-  /** HAProxy does not run: what cannot be had in a good form is left out, so that the others are served. */
-  readonly cold: boolean;
-};
-
 // A check takes 60 ms with 1,000 servers and 260 ms with 10,000.
 const mostChecks = 24;
 const searchMs = 10_000;
 const mostProbeMs = 300_000;
-/** More services than these that a changed template made refused, and it is the template. */
-const mostForOneTemplate = 8;
 
 /** Holds what HAProxy refuses in its last good form, so that everything else goes on. */
 export class Quarantining {
@@ -126,7 +106,7 @@ export class Quarantining {
     return [
       ...[...templates].map(([role, held]) => of(templateSuspect(role), held, true)),
       ...[...services].map(([name, held]) => of(serviceSuspect(name), held, held.form !== undefined)),
-      ...[...instances.values()].map((held) => of(instanceSuspect(held.service, held.id), held, false)),
+      ...[...instances.values()].map((held) => of(instanceSuspect(held.service, held.id), held, held.kept)),
     ];
   }
 
@@ -180,58 +160,58 @@ export class Quarantining {
   /** HAProxy serves what was made of this. */
   proven(asked: Asked): void {
     const before = this.#state.good?.templates;
-    const released = [...this.#state.onTrial.keys()];
+    const wasOnTrial = this.#state.onTrial.size > 0;
     this.#become(proven(this.#state, asked), asked.catalog);
-    if (released.length > 0 || before !== this.#state.good?.templates) void this.save(asked.catalog);
+    const after = this.#state.good?.templates;
+    const same = before !== undefined && after !== undefined && sameTemplates(before, after);
+    if (wasOnTrial || !same) void this.save(asked.catalog);
   }
 
   /** A template cannot even be rendered. False when there is no good one to hold it in. */
   holdFrame(asked: Asked, desired: Rendered, reason: string): boolean {
     if (!templateChanged(this.#state, asked.templates, 'frame')) return false;
-    this.#hold(new Map([[templateSuspect('frame'), reason]]), { asked, desired });
+    this.#hold(new Map([[templateSuspect('frame'), reason]]), { asked, desired, served: desired });
     return true;
   }
 
   /** Finds those for whom HAProxy refused this, and holds them. False when it is nobody that can be held. */
   async isolate(refused: Refused, suspicion: Suspicion): Promise<boolean> {
     const { asked, desired, served } = suspicion;
-    const { logger, now } = this.#parts;
+    const { files, frame, logger, now } = this.#parts;
     const started = now();
-    const suspects = this.#suspects(suspicion);
-    const answers = this.#answering(suspicion);
+    const state = this.#state;
+    const suspects = suspectsOf(state, suspicion);
+    const nameIn = answerReader(state, suspicion);
     const verdict = await findCulprits<Suspect>({
       suspects,
-      first: { ok: false, reason: refused.reason, named: answers(refused, desired) },
+      first: { ok: false, reason: refused.reason, named: nameIn(refused.problems, desired) },
       ask: async (held): Promise<Answer<Suspect>> => {
         const reasons = new Map([...held].map((suspect) => [suspect, '']));
-        const rendered = this.#compose(hold(this.#state, reasons, { asked, desired }), asked, desired, served);
-        const checked = await this.#parts.files.check(rendered, { keep: false });
+        const rendered = compose(state, hold(state, reasons, { asked, desired, served }), suspicion, frame);
+        const checked = await files.check(rendered, { keep: false });
         if (checked.ok) return checked;
-        return { ok: false, reason: checked.reason, named: answers(checked, rendered) };
+        return { ok: false, reason: checked.reason, named: nameIn(checked.problems, rendered) };
       },
       most: mostChecks,
       patient: () => now() - started < searchMs,
     });
     const ms = Math.round(now() - started);
-    if (verdict === undefined || this.#isEverything(verdict.culprits, suspicion)) {
+    if (verdict === undefined || leavesNobody(state, verdict.culprits, suspicion)) {
       logger.debug({ event: 'nobody-to-hold', suspects: suspects.length, ms }, 'it is nobody that can be held');
       return false;
     }
     logger.debug({ event: 'culprits-found', checks: verdict.asked, suspects: suspects.length, ms });
     this.#hold(verdict.culprits, suspicion);
-    await this.save(asked.catalog);
     return true;
   }
 
   /** Holds those that a failed reload names. False when it names nobody that can be held. */
-  async holdNamed(reason: string, suspicion: Suspicion): Promise<boolean> {
+  holdNamed(reason: string, suspicion: Suspicion): boolean {
     const line = /\[\/[^\]\s]*:(\d+)\]/.exec(reason)?.[1];
     const problem = { line: line === undefined ? undefined : Number(line), text: reason, reason };
-    const named = this.#answering(suspicion)({ problems: [problem] }, suspicion.desired);
-    if (named.size === 0) return false;
-    this.#hold(named, suspicion);
-    await this.save(suspicion.asked.catalog);
-    return true;
+    const named = answerReader(this.#state, suspicion)([problem], suspicion.desired);
+    if (named.size > 0) this.#hold(named, suspicion);
+    return named.size > 0;
   }
 
   /**
@@ -239,15 +219,15 @@ export class Quarantining {
    * are to be rendered anew.
    */
   async probe(suspicion: Suspicion): Promise<readonly ServiceName[]> {
-    const { asked, desired, served } = suspicion;
+    const { files, frame } = this.#parts;
     let names: ReadonlySet<ServiceName> = new Set(this.#state.services.keys());
     // Some of them may be named as still bad; the others get a second chance at once.
     for (let attempt = 0; attempt < 2 && names.size > 0; attempt += 1) {
       const released = tryAgain(this.#state, names);
-      const rendered = this.#compose(released, asked, desired, served, names);
-      const checked = await this.#parts.files.check(rendered, { keep: false });
+      const rendered = compose(this.#state, released, suspicion, frame, names);
+      const checked = await files.check(rendered, { keep: false });
       if (checked.ok) {
-        this.#become(released, asked.catalog);
+        this.#become(released, suspicion.asked.catalog);
         return [...names];
       }
       const named = blame(checked.problems, rendered, {
@@ -278,90 +258,12 @@ export class Quarantining {
     return this.#saving;
   }
 
-  /** `desired` with what is held by `quarantine` in its last good form. */
-  #compose(
-    quarantine: Quarantine,
-    asked: Asked,
-    desired: Rendered,
-    served: Rendered,
-    anew: Iterable<ServiceName> = quarantine.services.keys(),
-  ): Rendered {
-    const { catalog, templating } = withHeld(quarantine, asked);
-    const start = withHeldInstances(quarantine, desired, served);
-    const { rendered } = sameTemplates(templatesInUse(this.#state, asked.templates), templating)
-      ? renderTouched(templating, this.#parts.frame, start, catalog, allTouched(anew))
-      : renderAll(templating, this.#parts.frame, start, catalog);
-    return withoutUnusedPolicies(templating, this.#parts.frame, rendered);
-  }
-
-  /** Everything that differs from what HAProxy took last, and can be held. */
-  #suspects({ asked, desired, served, cold }: Suspicion): readonly Suspect[] {
-    const suspects: Suspect[] = templateRoles
-      .filter((role) => templateChanged(this.#state, asked.templates, role))
-      .map(templateSuspect);
-    for (const [name, backend] of desired.backends) {
-      if (this.#holdable(name, { asked, desired, served, cold })) {
-        suspects.push(serviceSuspect(name));
-        continue;
-      }
-      const before = served.backends.get(name)?.servers;
-      if (before === backend.servers) continue;
-      for (const [id, line] of backend.servers) {
-        if (before?.get(id) !== line) suspects.push(instanceSuspect(name, id));
-      }
-    }
-    return suspects;
-  }
-
-  /** At a first start with nothing good behind it, serving nobody is no way out. */
-  #isEverything(culprits: ReadonlyMap<Suspect, string>, { desired }: Suspicion): boolean {
-    return (
-      this.#state.good === undefined && [...desired.backends.keys()].every((name) => culprits.has(serviceSuspect(name)))
-    );
-  }
-
-  #holdable(name: ServiceName, { asked, served, cold }: Suspicion): boolean {
-    if (this.#state.services.has(name)) return false;
-    if (formToHold(this.#state, asked, name) !== undefined) return true;
-    // What HAProxy serves is not cut off because something it was made from is missing now.
-    return cold || (served.backends.get(name)?.servers.size ?? 0) === 0;
-  }
-
-  /** Reads answers of HAProxy one after the other, for what one of them leaves open the next may tell. */
-  #answering(suspicion: Suspicion): (refused: Pick<Refused, 'problems'>, rendered: Rendered) => Named {
-    const { asked } = suspicion;
-    const rules = {
-      holdable: (name: ServiceName) => this.#holdable(name, suspicion),
-      hasForm: (name: ServiceName) => formToHold(this.#state, asked, name) !== undefined,
-      frameChanged: templateChanged(this.#state, asked.templates, 'frame'),
-    };
-    const roles = templateRoles.filter(
-      (role) => role !== 'frame' && templateChanged(this.#state, asked.templates, role),
-    );
-    const seen = new Set<Suspect>();
-    let answers = 0;
-    return ({ problems }, rendered) => {
-      const named = blame(problems, rendered, rules);
-      const fresh = [...named].filter(([suspect]) => !suspect.startsWith('templates/'));
-      for (const [suspect] of fresh) seen.add(suspect);
-      if (fresh.length > 0) answers += 1;
-      const [reason] = fresh.map(([, why]) => why);
-      const all = seen.size >= rendered.backends.size;
-      if (roles.length > 0 && reason !== undefined && (all || answers > 2 || seen.size > mostForOneTemplate)) {
-        return new Map(roles.map((role) => [templateSuspect(role), reason]));
-      }
-      const holdable = ([suspect]: readonly [Suspect, string]) =>
-        !suspect.startsWith('templates/') ||
-        templateRoles.some(
-          (role) => templateSuspect(role) === suspect && templateChanged(this.#state, asked.templates, role),
-        );
-      return new Map([...named].filter(holdable));
-    };
-  }
-
-  #hold(culprits: ReadonlyMap<Suspect, string>, { asked, desired }: Pick<Suspicion, 'asked' | 'desired'>): void {
+  #hold(culprits: ReadonlyMap<Suspect, string>, suspicion: Omit<Suspicion, 'cold'>): void {
+    const { catalog } = suspicion.asked;
     this.#probes = 0;
-    this.#become(hold(this.#state, culprits, { asked, desired }), asked.catalog);
+    this.#become(hold(this.#state, culprits, suspicion), catalog);
+    // Not waited for: a disk that hangs holds up nobody.
+    void this.save(catalog);
   }
 
   /** Goes on from this state, and tells what is held that was not, and what is not any more. */
@@ -391,8 +293,4 @@ export class Quarantining {
     this.#parts.metrics.quarantinedInstances.set(instances.size);
     this.#parts.metrics.templatesRefused.set(templates.size);
   }
-}
-
-function sameTemplates(a: Templates, b: Templates): boolean {
-  return templateRoles.every((role) => a[role] === b[role]);
 }

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { signal } from '../../src/haproxy/process-signal.ts';
 import { loadTemplates } from '../../src/render/load-templates.ts';
 import { type TemplateRole, templateFiles } from '../../src/render/template.ts';
 import { ask, startApp } from '../support/app.ts';
@@ -38,6 +39,7 @@ async function startLab(options: Parameters<typeof startBalancer>[0] = {}) {
   const [one, two, three] = apps.map(({ address }) => address);
   return {
     page,
+    removePage: (name: string) => rm(join(pages, name)),
     change,
     one: one ?? '',
     two: two ?? '',
@@ -232,6 +234,35 @@ test('an instance that HAProxy refuses is left out alone', async () => {
   await holds(balancer);
   await until('it is in the file', async () => /server b .* backup/.test(await balancer.config()));
   expect(balancer.balancer.status().rejected).toEqual([]);
+});
+
+test('a file that is gone takes no service out while HAProxy runs, and only its own service when HAProxy starts again', async () => {
+  const lab = await startLab();
+  await lab.page('short-lived');
+  const balancer = await lab.start({ probeMs: 100 });
+  onTestFinished(() => balancer.stop());
+  balancer.snapshot({
+    ...{ 'services/x': policy('/short-lived'), 'instances/x/a': lab.two },
+    ...{ 'services/web': policy('/good'), 'instances/web/a': lab.one },
+  });
+  await balancer.balancer.start();
+  await balancer.applied();
+  await lab.removePage('short-lived');
+  balancer.change({ 'services/new': policy('/good', { balance: 'first' }), 'instances/new/a': lab.three });
+  await until('the reload waits', () => balancer.balancer.status().refused?.includes('short-lived'));
+  expect(held(balancer)).toEqual([]);
+  await serves(balancer, 'x', 'two');
+  balancer.change({ 'instances/web/b': lab.three, 'instances/web/a': undefined });
+  await serves(balancer, 'web', 'three');
+
+  const { masterPid = 0, workerPid = 0 } = (await balancer.haproxy.processes()) ?? {};
+  for (const pid of [masterPid, workerPid]) signal(pid, 'SIGKILL');
+  await holds(balancer, 'services/x: nothing');
+  await serves(balancer, 'web', 'three');
+  await serves(balancer, 'new', 'three');
+  await lab.page('short-lived');
+  await holds(balancer);
+  await serves(balancer, 'x', 'two');
 });
 
 describe('a template that HAProxy refuses', () => {

@@ -1,0 +1,121 @@
+import type { ServiceName } from '../model/name.ts';
+import { allTouched } from '../model/touched.ts';
+import { type Rendered, renderAll, renderTouched, withoutUnusedPolicies } from '../render/render.ts';
+import type { FrameSettings } from '../render/view.ts';
+import { blame, type Named } from './blame.ts';
+import {
+  type Asked,
+  formToHold,
+  instanceSuspect,
+  type Quarantine,
+  type Suspect,
+  sameTemplates,
+  serviceSuspect,
+  templateChanged,
+  templateRoles,
+  templateSuspect,
+  templatesInUse,
+  withHeld,
+  withHeldInstances,
+} from './quarantine.ts';
+import type { ExplainedProblem } from './state-files.ts';
+
+/** What a configuration that HAProxy refused was made of. */
+export type Suspicion = {
+  readonly asked: Asked;
+  readonly desired: Rendered;
+  readonly served: Rendered;
+  /** HAProxy does not run: what cannot be had in a good form is left out, so that the others are served. */
+  readonly cold: boolean;
+};
+
+// Where a template changed, and HAProxy then names more services than these, or others in more answers than these, it is
+// the template.
+const mostForOneTemplate = { services: 8, answers: 2 };
+
+/** Everything that differs from what HAProxy took last, and can be held; the most likely first. */
+export function suspectsOf(quarantine: Quarantine, suspicion: Suspicion): readonly Suspect[] {
+  const { asked, desired, served } = suspicion;
+  const templates = templateRoles.filter((role) => templateChanged(quarantine, asked.templates, role));
+  const changed: Suspect[] = [];
+  const others: Suspect[] = [];
+  for (const [name, backend] of desired.backends) {
+    if (isHoldable(quarantine, suspicion, name)) {
+      const into = formToHold(quarantine, asked, name) === undefined && served.backends.has(name) ? others : changed;
+      into.push(serviceSuspect(name));
+      continue;
+    }
+    const before = served.backends.get(name)?.servers;
+    if (before === backend.servers) continue;
+    for (const [id, line] of backend.servers) {
+      if (before?.get(id) !== line) changed.push(instanceSuspect(name, id));
+    }
+  }
+  return [...templates.map(templateSuspect), ...changed, ...others];
+}
+
+/** Whether holding it, or leaving it out, would change what HAProxy is given, and may be done. */
+function isHoldable(quarantine: Quarantine, { asked, served, cold }: Suspicion, name: ServiceName): boolean {
+  if (quarantine.services.has(name)) return false;
+  if (formToHold(quarantine, asked, name) !== undefined) return true;
+  // What HAProxy serves is not cut off because something it was made from is missing now.
+  return cold || (served.backends.get(name)?.servers.size ?? 0) === 0;
+}
+
+/** Reads answers of HAProxy one after the other: what one of them leaves open the next may tell. */
+export function answerReader(
+  quarantine: Quarantine,
+  suspicion: Suspicion,
+): (problems: readonly ExplainedProblem[], rendered: Rendered) => Named {
+  const { asked } = suspicion;
+  const changed = templateRoles.filter((role) => templateChanged(quarantine, asked.templates, role));
+  const rules = {
+    holdable: (name: ServiceName) => isHoldable(quarantine, suspicion, name),
+    hasForm: (name: ServiceName) => formToHold(quarantine, asked, name) !== undefined,
+    frameChanged: changed.includes('frame'),
+  };
+  const ofServices = changed.filter((role) => role !== 'frame');
+  const seen = new Set<Suspect>();
+  let answers = 0;
+  return (problems, rendered) => {
+    const named = blame(problems, rendered, rules);
+    const services = [...named].filter(([suspect]) => !suspect.startsWith('templates/'));
+    for (const [suspect] of services) seen.add(suspect);
+    if (services.length > 0) answers += 1;
+    const [first] = services;
+    const many =
+      seen.size >= rendered.backends.size ||
+      seen.size > mostForOneTemplate.services ||
+      answers > mostForOneTemplate.answers;
+    if (first !== undefined && ofServices.length > 0 && many) {
+      return new Map(ofServices.map((role) => [templateSuspect(role), first[1]]));
+    }
+    const templates = changed.map(templateSuspect);
+    return new Map([...named].filter(([one]) => !one.startsWith('templates/') || templates.includes(one)));
+  };
+}
+
+/** At a first start with nothing good behind it, serving nobody is no way out. */
+export function leavesNobody(
+  { good }: Quarantine,
+  culprits: ReadonlyMap<Suspect, string>,
+  { desired }: Suspicion,
+): boolean {
+  return good === undefined && [...desired.backends.keys()].every((name) => culprits.has(serviceSuspect(name)));
+}
+
+/** What was desired in the state `now`, with what `held` holds in its last good form. */
+export function compose(
+  now: Quarantine,
+  held: Quarantine,
+  { asked, desired, served }: Suspicion,
+  frame: FrameSettings,
+  anew: Iterable<ServiceName> = held.services.keys(),
+): Rendered {
+  const { catalog, templating } = withHeld(held, asked);
+  const start = withHeldInstances(held, desired, served);
+  const { rendered } = sameTemplates(templatesInUse(now, asked.templates), templating)
+    ? renderTouched(templating, frame, start, catalog, allTouched(anew))
+    : renderAll(templating, frame, start, catalog);
+  return withoutUnusedPolicies(templating, frame, rendered);
+}
