@@ -14,7 +14,7 @@ describe.each(['folder', 'etcd'] as const)('with the registry in %s', (kind) => 
     const scenario = await startScenario(kind);
     const [a = '', b = '', c = ''] = await startApps('a', 'b', 'c');
     const balancer = scenario.balancer();
-    const [one, two] = [scenario.register('a', a), scenario.register('b', b)];
+    const [one, two] = [scenario.register('a', a), scenario.registerMortal('b', b)];
     scenario.register('c', c);
     await balancer.logged('serving');
     await scenario.serves('web', ['a', 'b', 'c']);
@@ -136,31 +136,13 @@ describe('etcd that goes away', () => {
     await scenario.writeByHand('instances/web/b', b);
     await scenario.serves('web', ['a', 'b']);
   });
-
-  test('does not keep a balancer from starting on what it knew', async () => {
-    const scenario = await startScenario('etcd');
-    const [a = ''] = await startApps('a');
-    await scenario.writeByHand('instances/web/a', a);
-    const first = scenario.balancer();
-    await scenario.serves('web', ['a']);
-    first.kill('SIGTERM');
-    await first.ended;
-    await scenario.etcd?.members[0]?.stop();
-
-    const second = scenario.balancer();
-    await second.logged('last-known');
-    await second.logged('serving');
-    await scenario.serves('web', ['a']);
-    const { registry, ready } = JSON.parse((await scenario.askAdmin('/status')).body);
-    expect({ ready, connected: registry.connected }).toEqual({ ready: true, connected: false });
-  });
 });
 
 describe('instances that are lost all at once', () => {
   test('are held by the balancer until an operator says that the loss is real', async () => {
     const scenario = await startScenario('etcd');
     const apps = await startApps('a', 'b', 'c', 'd');
-    const registrations = ['a', 'b', 'c', 'd'].map((id, i) => scenario.register(id, apps[i] ?? ''));
+    const registrations = ['a', 'b', 'c', 'd'].map((id, i) => scenario.registerMortal(id, apps[i] ?? ''));
     const balancer = scenario.balancer('--guard-window', '20s');
     await scenario.serves('web', ['a', 'b', 'c', 'd']);
     for (const registration of registrations) registration.kill('SIGKILL');

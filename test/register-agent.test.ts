@@ -19,7 +19,7 @@ async function start(kind: RegistryKind, files: Readonly<Record<string, string>>
   for (const [name, text] of Object.entries(files)) await declare(name, text);
   const { location, recorder } = scenario;
   const agent = (...more: readonly string[]) =>
-    startPointsman(['register', '--registry', location, '--dir', folder, '--ttl', '2s', ...more]);
+    startPointsman(['register', '--registry', location, '--dir', folder, '--ttl', '30s', ...more]);
   const value = (name: string): unknown => {
     const text = recorder.view.get(`instances/${name}`)?.value;
     return text === undefined ? undefined : JSON.parse(text);

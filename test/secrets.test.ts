@@ -63,7 +63,7 @@ test('a password and a key are seen nowhere: not in logs, status, metrics, files
   const registration = startPointsman(
     [
       ...['register', '--registry', scenario.location, '--service', 'web', '--id', 'a', '--address', app.address],
-      ...['--ttl', '2s', '--etcd-password-file', passwordFile, ...login, '--', 'sleep', '600'],
+      ...['--ttl', '30s', '--etcd-password-file', passwordFile, ...login, '--', 'sleep', '600'],
     ],
     { env },
   );

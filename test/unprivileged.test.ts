@@ -57,7 +57,7 @@ test.skipIf(reason !== undefined)(
     const homeless = ['env', '-u', 'HOME', '-u', 'XDG_CACHE_HOME', '-u', 'TMPDIR'];
     const options = { through: [...through, ...homeless], executable };
     const balancer = scenario.balancerWith(options, '--hard-stop-after', '5s');
-    const register = ['register', '--registry', scenario.location, '--service', 'web', '--id', 'a', '--ttl', '2s'];
+    const register = ['register', '--registry', scenario.location, '--service', 'web', '--id', 'a', '--ttl', '30s'];
     const registration = startPointsman([...register, '--address', app.address, '--', 'sleep', '600'], options);
     await registration.logged('announced');
     await scenario.serves('web', ['a'], 20_000);

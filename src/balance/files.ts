@@ -12,6 +12,8 @@ export type Layout = {
   readonly runtimeSocket: string;
   readonly masterSocket: string;
   readonly lastKnown: string;
+  /** What the mass-loss guard holds. */
+  readonly holds: string;
   /** PEM files for TLS to servers. */
   readonly serverTls: string;
   /** The certificates that HAProxy serves, and the list of them. */
@@ -33,6 +35,7 @@ export function layoutOf(dir: string): Layout {
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),
     masterSocket: join(dir, 'run', 'master.sock'),
     lastKnown: join(dir, 'state', 'catalog.json'),
+    holds: join(dir, 'state', 'holds.json'),
     serverTls: join(dir, 'server-tls'),
     certificates: join(dir, 'certificates'),
     certificateList: join(dir, 'certificates', 'list'),

@@ -11,6 +11,7 @@ import {
 import { guardEvents, guardedCatalog, isTakenOut, overridesOfHeld } from '../catalog/losses.ts';
 import type { Running } from '../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { KeptHold } from './holds-file.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
 export type GuardingParts = {
@@ -21,6 +22,8 @@ export type GuardingParts = {
   readonly now: () => number;
   /** Told of each instance that is held or let go of, whatever the reason. */
   readonly onChange: (service: ServiceName, id: InstanceId) => void;
+  /** Told of all that is held, each time that it is something else. */
+  readonly onHolds?: (holds: readonly KeptHold[]) => void;
 };
 
 /** What an operator sees of a hold. */
@@ -74,6 +77,11 @@ export class Guarding {
     this.#step({ kind: 'release', service });
   }
 
+  /** Goes on holding what the process before this one held. */
+  resume(holds: readonly KeptHold[]): void {
+    for (const hold of holds) this.#step({ kind: 'resume', ...hold });
+  }
+
   /** The catalog with what is held. */
   served(catalog: Catalog): Catalog {
     return guardedCatalog(catalog, this.#guard);
@@ -113,8 +121,20 @@ export class Guarding {
     if (transitions.length > 0) {
       metrics.guardHeld.reset();
       for (const [service, { instances }] of guard.holds) metrics.guardHeld.set({ service }, instances.size);
+      this.#parts.onHolds?.(this.#kept());
     }
     this.#arm();
+  }
+
+  #kept(): readonly KeptHold[] {
+    const now = this.#parts.now();
+    return [...this.#guard.holds].map(([service, { lost, of, until, instances }]) => ({
+      service,
+      lost,
+      of,
+      remainingMs: Math.max(0, until - now),
+      instances: [...instances.values()],
+    }));
   }
 
   #arm(): void {

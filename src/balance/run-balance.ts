@@ -20,6 +20,7 @@ import { layoutOf } from './files.ts';
 import { joinFleet } from './fleet-member.ts';
 import { frameSettingsOf } from './frame-settings.ts';
 import { Guarding, type HoldStatus } from './guarding.ts';
+import { HoldsFile } from './holds-file.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
@@ -62,7 +63,14 @@ export type BalanceHealth = {
   readonly id: string;
   /** HAProxy serves a complete view of the registry (perhaps the last known one). */
   readonly ready: boolean;
-  readonly registry: { readonly connected: boolean; readonly reason: string | undefined; readonly staleMs: number };
+  readonly registry: {
+    readonly connected: boolean;
+    readonly reason: string | undefined;
+    /** How long ago the registry was followed last, in ms; 0 while it is. */
+    readonly staleMs: number;
+    /** When what is served was saved, by the wall clock; undefined once the registry has answered. */
+    readonly lastKnown: string | undefined;
+  };
   /** Of the one that serves; undefined before it does. */
   readonly haproxyVersion: string | undefined;
   readonly revisionSeen: string;
@@ -137,12 +145,14 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
   });
+  const holds = new HoldsFile({ path: layout.holds, storage, wall: parts.wall });
   const guarding = new Guarding({
     policy: settings.guard,
     metrics,
     logger,
     now,
     onChange: (service, id) => balancer.touch(service, id),
+    onHolds: (held) => holds.save(held),
   });
   const overriding = new Overriding({
     metrics,
@@ -197,23 +207,30 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     ...(observer === undefined ? {} : { observer }),
   });
 
+  // What is served until the registry answers, and how old that is.
+  let fromDisk: Date | undefined;
   const lastKnown = await loadLastKnown(layout.lastKnown, settings.limits);
   if (lastKnown !== undefined && 'unusable' in lastKnown) {
     logger.warn({ event: 'last-known-unusable', reason: lastKnown.unusable }, 'the catalog on disk is not usable');
   } else if (lastKnown !== undefined) {
-    const age = formatDuration(Math.max(0, parts.wall().getTime() - lastKnown.savedAt.getTime()));
+    fromDisk = lastKnown.savedAt;
+    const age = formatDuration(ageOf(lastKnown.savedAt, parts.wall()));
     const { revision } = lastKnown.catalog;
     logger.info(
       { event: 'last-known', revision: String(revision), age },
       `serving the catalog of ${age} ago until the registry answers`,
     );
     balancer.preload(lastKnown.catalog);
+    const kept = await holds.load();
+    if ('unusable' in kept) {
+      logger.warn({ event: 'holds-unusable', reason: kept.unusable }, 'what was held is not known any more');
+    } else guarding.resume(kept);
   }
 
   let connection: { connected: boolean; reason: string | undefined; since: number } = {
     connected: false,
     reason: 'not connected yet',
-    since: now(),
+    since: now() - (fromDisk === undefined ? 0 : ageOf(fromDisk, parts.wall())),
   };
   const onConnection = (event: Extract<RegistryEvent, { kind: 'connected' | 'disconnected' }>) => {
     const connected = event.kind === 'connected';
@@ -243,6 +260,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
         connected: connection.connected,
         reason: connection.reason,
         staleMs: connection.connected ? 0 : Math.round(now() - connection.since),
+        lastKnown: fromDisk?.toISOString(),
       },
       haproxyVersion,
       revisionSeen: String(status.revisionSeen),
@@ -268,14 +286,17 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   );
   const first = deferred();
   signal.addEventListener('abort', () => first.resolve(), { once: true });
-  if (lastKnown !== undefined && !('unusable' in lastKnown)) first.resolve();
+  if (fromDisk !== undefined) first.resolve();
   const follower = registry.follow((event) => {
     if (event.kind === 'connected' || event.kind === 'disconnected') onConnection(event);
     acknowledging?.heard(event);
     balancer.offer(event);
     fileKeeping?.heard(event);
     for (const service of releasedBy(event)) guarding.release(service);
-    if (event.kind === 'snapshot') first.resolve();
+    if (event.kind === 'snapshot') {
+      fromDisk = undefined;
+      first.resolve();
+    }
   }, catalogKeys);
   try {
     // Without a view of the registry there is nothing to serve, and answering 404 would be worse than not answering.
@@ -308,6 +329,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     await follower.close();
     await certificates?.close();
     guarding.close();
+    await holds.settle();
     overriding.close();
     await fileKeeping?.close();
     await balancer.stop(stopGraceMs);
@@ -315,6 +337,9 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     await closeAdmin();
   }
 }
+
+/** In ms. A clock that was set back makes nothing younger than now. */
+const ageOf = (savedAt: Date, wall: Date): number => Math.max(0, wall.getTime() - savedAt.getTime());
 
 function watchOwnTemplates(
   { templates: own }: BalanceSettings,

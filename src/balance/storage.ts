@@ -3,7 +3,7 @@ import { describe, Fault } from '../model/fault.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
 /** What is kept on disk, each written by itself. */
-export type Stored = 'configuration' | 'catalog' | 'quarantine';
+export type Stored = 'configuration' | 'catalog' | 'quarantine' | 'holds';
 
 export type StorageParts = {
   readonly metrics: Pick<BalanceMetrics, 'storageFailed'>;

@@ -196,6 +196,25 @@ describe('the mass-loss guard', () => {
   });
 });
 
+test('what the process before held is held for the rest of its time', () => {
+  const story = new Story().at(5);
+  story.step({
+    kind: 'resume',
+    service: web,
+    lost: 3,
+    of: 5,
+    remainingMs: 100,
+    instances: [instance('a'), instance('b')],
+  });
+  expect(story.told).toEqual(['hold a until 105', 'hold b until 105']);
+  expect(story.guard.holds.get(web)).toMatchObject({ lost: 3, of: 5 });
+  story.changed(4, { put: ['a'], expired: ['c'] });
+  expect(story.held).toEqual(['b', 'c']);
+  expect(nextDeadline(story.guard)).toBe(105);
+  story.at(105).step({ kind: 'tick' });
+  expect(story.held).toEqual([]);
+});
+
 describe('a service with settings of its own', () => {
   test('is judged by them, and by the balancer’s where it has none', () => {
     const settings = { share: 0.2, minimum: 2 };

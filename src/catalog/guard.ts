@@ -1,7 +1,8 @@
-import { List, OrderedMap, Map as PersistentMap } from 'immutable';
+import { OrderedMap, Map as PersistentMap } from 'immutable';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { GuardSettings } from '../model/policy/guard.ts';
+import { type Deadlines, earliest, noDeadlines, takeDue, withDeadline } from './deadlines.ts';
 
 /** When many losses at once are more likely a fault of the registry's side than of the instances. */
 export type GuardPolicy = {
@@ -37,6 +38,15 @@ export type GuardEvent =
   | { readonly kind: 'checked'; readonly service: ServiceName; readonly id: InstanceId; readonly passes: boolean }
   /** An operator says that the losses are real. */
   | { readonly kind: 'release'; readonly service: ServiceName }
+  /** These were held by the process before this one. */
+  | {
+      readonly kind: 'resume';
+      readonly service: ServiceName;
+      readonly lost: number;
+      readonly of: number;
+      readonly remainingMs: number;
+      readonly instances: readonly Instance[];
+    }
   /** Only time has passed. */
   | { readonly kind: 'tick' };
 
@@ -65,12 +75,6 @@ type Hold = {
 
 /** A loss that was believed, and counts until its window is over. */
 type Loss = { readonly instance: Instance; readonly until: number };
-type Deadline = { readonly at: number; readonly service: ServiceName };
-/**
- * Deadlines by how long they were when they were set, in ms: those of one length are in order of time. One may be obsolete
- * when its time comes; then it is dropped. So a step costs what changed, however many services are guarded.
- */
-type Deadlines = PersistentMap<number, List<Deadline>>;
 
 /** A value: a step gives a new one. Holds nothing of services that lose nothing. */
 export type Guard = {
@@ -85,8 +89,7 @@ export type Guard = {
 export type GuardStep = { readonly guard: Guard; readonly transitions: readonly GuardTransition[] };
 
 export function emptyGuard(policy: GuardPolicy): Guard {
-  const none: Deadlines = PersistentMap();
-  return { policy, holds: PersistentMap(), losses: PersistentMap(), holdEnds: none, windowEnds: none };
+  return { policy, holds: PersistentMap(), losses: PersistentMap(), holdEnds: noDeadlines, windowEnds: noDeadlines };
 }
 
 /**
@@ -112,6 +115,8 @@ export function stepGuard(before: Guard, now: number, event: GuardEvent): GuardS
       return event.passes
         ? { guard, transitions }
         : joined(transitions, letGo(guard, event.service, [event.id], 'check-failed'));
+    case 'resume':
+      return joined(transitions, beginHold(guard, now, event, event.instances));
     case 'changed':
       return joined(transitions, stepChanged(guard, now, event));
   }
@@ -119,30 +124,8 @@ export function stepGuard(before: Guard, now: number, event: GuardEvent): GuardS
 
 /** When the guard has to be stepped next, although nothing happens; undefined when it waits for nothing. */
 export function nextDeadline({ holdEnds, windowEnds }: Guard): number | undefined {
-  let next = Number.POSITIVE_INFINITY;
-  for (const deadlines of [holdEnds, windowEnds]) {
-    for (const list of deadlines.values()) next = Math.min(next, list.first()?.at ?? next);
-  }
+  const next = Math.min(earliest(holdEnds), earliest(windowEnds));
   return next === Number.POSITIVE_INFINITY ? undefined : next;
-}
-
-function withDeadline(deadlines: Deadlines, ms: number, deadline: Deadline): Deadlines {
-  return deadlines.set(ms, (deadlines.get(ms) ?? List<Deadline>()).push(deadline));
-}
-
-/** Those whose time has come, and the others. */
-function takeDue(deadlines: Deadlines, now: number): { readonly due: readonly Deadline[]; readonly rest: Deadlines } {
-  const due: Deadline[] = [];
-  let rest = deadlines;
-  for (const [ms, list] of deadlines) {
-    let later = list;
-    for (let first = later.first(); first !== undefined && first.at <= now; first = later.first()) {
-      due.push(first);
-      later = later.shift();
-    }
-    if (later !== list) rest = later.isEmpty() ? rest.delete(ms) : rest.set(ms, later);
-  }
-  return { due, rest };
 }
 
 function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { kind: 'changed' }>): GuardStep {
@@ -176,15 +159,26 @@ function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { ki
     const windowEnds = withDeadline(guard.windowEnds, windowMs, { at: now + windowMs, service });
     return { guard: { ...guard, losses: guard.losses.set(service, losses), windowEnds }, transitions };
   }
-  const begun: Hold = { since: now, until: now + holdMs, lost: losses.size, of, instances: OrderedMap() };
-  const holdEnds = withDeadline(guard.holdEnds, holdMs, { at: begun.until, service });
-  const step = addToHold(
-    { ...withoutLosses(guard, service), holdEnds },
-    service,
-    begun,
-    losses.valueSeq().map(({ instance }) => instance),
-  );
+  const lost = losses.valueSeq().map(({ instance }) => instance);
+  const begun = { service, lost: losses.size, of, remainingMs: holdMs };
+  const step = beginHold(withoutLosses(guard, service), now, begun, lost);
   return { guard: step.guard, transitions: [...transitions, ...step.transitions] };
+}
+
+function beginHold(
+  guard: Guard,
+  now: number,
+  { service, lost, of, remainingMs }: { service: ServiceName; lost: number; of: number; remainingMs: number },
+  instances: Iterable<Instance>,
+): GuardStep {
+  const until = now + remainingMs;
+  const holdEnds = withDeadline(guard.holdEnds, remainingMs, { at: until, service });
+  return addToHold(
+    { ...guard, holdEnds },
+    service,
+    { since: now, until, lost, of, instances: OrderedMap() },
+    instances,
+  );
 }
 
 function addToHold(guard: Guard, service: ServiceName, hold: Hold, expired: Iterable<Instance>): GuardStep {

@@ -166,6 +166,28 @@ describe('a follower of a three-member etcd', () => {
     expect(recorder.view.has('keys/gone')).toBe(false);
   });
 
+  test('notices a change that never came with the next one of that key, and reads everything anew', async () => {
+    await writer.write('keys/changed', '1');
+    await writer.write('keys/deleted', '1');
+    await follow();
+    const swallow = async (change: () => Promise<unknown>) => {
+      const before = proxies.map((proxy) => proxy.swallowed());
+      for (const proxy of proxies) proxy.swallow(true);
+      await change();
+      await until('it is swallowed', () => proxies.some((proxy, i) => proxy.swallowed() > (before[i] ?? 0)));
+      for (const proxy of proxies) proxy.swallow(false);
+    };
+    await swallow(() => writer.write('keys/changed', '2'));
+    await agrees(await writer.write('keys/changed', '3'));
+    expect(snapshots()).toBe(2);
+    await until('it watches again', () => connected() === 2);
+    await swallow(() => writer.remove('keys/deleted'));
+    await swallow(() => writer.write('keys/other', '1'));
+    await agrees(await writer.write('keys/deleted', '2'));
+    expect(snapshots()).toBe(3);
+    expect(recorder.view.has('keys/other')).toBe(true);
+  });
+
   test('goes on after a moment in which nothing passed', async () => {
     await follow();
     for (const proxy of proxies) proxy.blackHole(true);

@@ -40,7 +40,7 @@ describe('an etcd with users', () => {
     const registry = open('lovelace');
     const recorder = new Recorder(registry);
     await recorder.started();
-    const session = registry.openSession({ ttlMs: 2000, mayReplace: () => false, onEvent: () => undefined });
+    const session = registry.openSession({ ttlMs: 30_000, mayReplace: () => false, onEvent: () => undefined });
     await session.put('instances/web/a', '10.0.0.1:80');
     await recorder.sees('instances/web/a', '10.0.0.1:80');
     await session.close();

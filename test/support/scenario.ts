@@ -47,9 +47,15 @@ export async function startScenario(kind: RegistryKind, etcdOptions: EtcdOptions
       ];
       return startPointsman(args, options);
     },
+    /** With a TTL that a busy machine keeps, whatever happens to the others. */
     register(id: string, address: string, ...more: readonly string[]): PointsmanProcess {
       const what = ['--service', 'web', '--id', id, '--address', address];
-      return startPointsman(['register', '--registry', location, ...what, '--ttl', '2s', ...more]);
+      return startPointsman(['register', '--registry', location, ...what, '--ttl', '30s', ...more]);
+    },
+    /** One that is to die, and soon to be gone then. */
+    registerMortal(id: string, address: string): PointsmanProcess {
+      const what = ['--service', 'web', '--id', id, '--address', address];
+      return startPointsman(['register', '--registry', location, ...what, '--ttl', '3s']);
     },
     /** What a person does without pointsman. */
     async writeByHand(key: string, value: string): Promise<void> {

@@ -7,6 +7,8 @@ export async function startTcpProxy(target: number) {
   const pairs = new Set<readonly [Socket, Socket]>();
   let refusing = false;
   let silent = false;
+  let swallowing = false;
+  let swallowed = 0;
   /** Bytes from the target that may still pass; the connection is cut when they are used up. */
   let budget = Number.POSITIVE_INFINITY;
   /** The budgets after this one. */
@@ -30,6 +32,10 @@ export async function startTcpProxy(target: number) {
     for (const socket of pair) socket.on('error', close).on('close', close);
     client.on('data', (chunk) => upstream.write(chunk));
     upstream.on('data', (chunk) => {
+      if (swallowing) {
+        swallowed += chunk.length;
+        return;
+      }
       budget -= chunk.length;
       if (budget < 0) {
         // Part of a message arrives, as when a machine goes down in the middle of it.
@@ -45,6 +51,12 @@ export async function startTcpProxy(target: number) {
   if (address === null || typeof address === 'string') throw new Error('a listening TCP server has a port');
   return {
     endpoint: `127.0.0.1:${address.port}`,
+    /** Takes what the target says out of the middle of connections: what TCP never does, and a fault of etcd's looks like. */
+    swallow(on: boolean): void {
+      swallowing = on;
+    },
+    /** How many bytes were taken out. */
+    swallowed: () => swallowed,
     /** Ends all connections; new ones are taken. */
     cut: cutAll,
     /** Ends the connection that brings the target's next `bytes`, and then the one that brings the next of `more`. */

@@ -56,6 +56,11 @@ function withoutWrapping(text: string): string {
   return cause?.[1] ?? text;
 }
 
+/** Whether it failed by not answering at all. */
+export function isSilence(reason: string): boolean {
+  return /deadline exceeded|within \d+ ms|was silent for/i.test(reason);
+}
+
 /** The failure on one line, with what to do about it where that is certain. */
 export function describeFailure(failure: Failure): string {
   return failure.kind === 'untrusted' ? `${failure.reason} (${failure.hint})` : failure.reason;

@@ -1,10 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { IWatchResponse } from 'etcd3';
 import type { Follower, KeyRange, RegistryEvent } from '../registry.ts';
+import { Continuity } from './continuity.ts';
 import { openStream } from './deadline.ts';
-import { describeFailure, failureOf } from './failure.ts';
+import { describeFailure, failureOf, isSilence } from './failure.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
-import { shuffled, waitBefore } from './members.ts';
+import { waitBefore } from './members.ts';
+import { Rotation } from './rotation.ts';
 import { type KeySpace, list, within } from './tree.ts';
 import { advance, type Cursor } from './watch-cursor.ts';
 
@@ -33,26 +35,28 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
   const tell = (event: RegistryEvent) => {
     if (!signal.aborted) onEvent(event);
   };
-  const order = shuffled(access.endpoints, random);
+  const rotation = new Rotation(access.endpoints, random);
   const bytes = within(keys, range);
 
   const run = async () => {
     let cursor: Cursor | undefined;
+    let continuity = new Continuity(keys, []);
     let failures = 0;
-    for (let at = 0; !signal.aborted; ) {
-      const wait = waitBefore(failures, order.length, random);
+    while (!signal.aborted) {
+      const wait = waitBefore(failures, rotation.size, random);
       if (wait > 0) await pause(wait, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       let client: MemberClient | undefined;
       let end: StreamEnd;
       try {
-        client = await openMember(order[at % order.length] ?? '', access);
+        client = await openMember(rotation.current, access);
         if (cursor === undefined) {
-          const { cluster, term, revision, entries } = await list(client, keys, bytes);
+          const { cluster, term, revision, entries, versions } = await list(client, keys, bytes);
           cursor = { cluster, term, revision, fragments: [] };
+          continuity = new Continuity(keys, versions);
           tell({ kind: 'snapshot', revision, cluster, entries });
         }
-        end = await watch(client, cursor, (next) => {
+        end = await watch(client, cursor, continuity, (next) => {
           cursor = next;
           failures = 0;
         });
@@ -69,7 +73,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       if (end.kind === 'relist') cursor = undefined;
       else if (cursor !== undefined) cursor = { ...cursor, fragments: [] };
       failures += 1;
-      at += 1;
+      rotation.next(isSilence(end.reason));
     }
   };
 
@@ -77,7 +81,12 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
    * One stream, until it ends for whatever reason. `onGood` is called with each advance, before the event, and when the
    * stream has lasted for a while: one that only begins is no better than a failure, and is not to be repeated at once.
    */
-  const watch = async (client: MemberClient, from: Cursor, onGood: (cursor: Cursor) => void): Promise<StreamEnd> => {
+  const watch = async (
+    client: MemberClient,
+    from: Cursor,
+    continuity: Continuity,
+    onGood: (cursor: Cursor) => void,
+  ): Promise<StreamEnd> => {
     const stream = await openStream(client.watch(), createdMs);
     return new Promise<StreamEnd>((resolve) => {
       let cursor = from;
@@ -131,10 +140,15 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
           case 'created':
             if (step.behind && watching === 1) return startBehind();
             return tell({ kind: 'connected', member: client.endpoint });
-          case 'changes':
+          case 'changes': {
+            const missed = continuity.take(step.events);
+            if (missed !== undefined) {
+              return finish({ kind: 'relist', reason: `a change of ${missed} never came; reading everything anew` });
+            }
             cursor = step.cursor;
             onGood(cursor);
             return tell({ kind: 'changes', revision: cursor.revision, changes: step.changes });
+          }
           case 'progress':
             cursor = step.cursor;
             onGood(cursor);

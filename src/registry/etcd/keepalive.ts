@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { IDuplexStream } from 'etcd3';
 import type { ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3/lib/rpc.js';
 import { openStream, within } from './deadline.ts';
-import { describeFailure, failureOf } from './failure.ts';
+import { describeFailure, failureOf, isSilence } from './failure.ts';
 import type { MemberClient } from './member-client.ts';
 import type { Members } from './members.ts';
 
@@ -64,14 +64,15 @@ export async function keepAlive(options: KeepAliveOptions): Promise<void> {
       if (!signal.aborted) options.onAnswer(lease, left !== '0');
     } catch (error) {
       if (signal.aborted) break;
-      options.onFailure(describeFailure(failureOf(error)));
+      const failure = failureOf(error);
+      options.onFailure(describeFailure(failure));
       line?.stream.cancel();
       const current = line?.client;
       line = undefined;
-      if (current !== undefined) members.discard(current);
+      if (current !== undefined) members.discard(current, isSilence(failure.reason));
       else
         await members.client().then(
-          (client) => members.discard(client),
+          (client) => members.discard(client, isSilence(failure.reason)),
           () => undefined,
         );
       // At once with the next member: a fifth of the TTL is gone with the one that did not answer.

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { describeFailure, type Failure, failureOf, registryFault } from './failure.ts';
+import { describeFailure, type Failure, failureOf, isSilence, registryFault } from './failure.ts';
 import { InFlight } from './in-flight.ts';
 import { Lifetime } from './lifetime.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
+import { Rotation } from './rotation.ts';
 
 export type MembersOptions = {
   readonly access: EtcdAccess;
@@ -20,17 +21,6 @@ const backoffMs = { least: 50, most: 2000 };
 // As many as etcd answers well within a call's deadline, on a slow machine too.
 const mostInFlight = 64;
 
-/** A random order of the members, so that many clients spread over them. */
-export function shuffled<T>(items: readonly T[], random: () => number): readonly T[] {
-  const order = [...items];
-  for (let i = order.length - 1; i > 0; i -= 1) {
-    const j = Math.floor(random() * (i + 1));
-    const [a, b] = [order[i], order[j]];
-    if (a !== undefined && b !== undefined) [order[i], order[j]] = [b, a];
-  }
-  return order;
-}
-
 /**
  * How long to wait before the next attempt, in ms: not at all until every member was asked once (a single one twice, because
  * an old connection may fail where a new one works), then a random time.
@@ -45,8 +35,7 @@ export function waitBefore(attempt: number, members: number, random: () => numbe
 /** Calls one member after the other until one answers. Sticks to one that does. */
 export class Members {
   readonly #options: MembersOptions;
-  readonly #order: readonly string[];
-  #at = 0;
+  readonly #rotation: Rotation;
   #client: MemberClient | undefined;
   #opening: Promise<MemberClient> | undefined;
   readonly #lifetime = new Lifetime();
@@ -54,13 +43,13 @@ export class Members {
 
   constructor(options: MembersOptions) {
     this.#options = options;
-    this.#order = shuffled(options.access.endpoints, options.random);
+    this.#rotation = new Rotation(options.access.endpoints, options.random);
   }
 
   /** The current member's client. */
   async client(): Promise<MemberClient> {
     if (this.#client !== undefined) return this.#client;
-    this.#opening ??= openMember(this.#order[this.#at % this.#order.length] ?? '', this.#options.access).finally(() => {
+    this.#opening ??= openMember(this.#rotation.current, this.#options.access).finally(() => {
       this.#opening = undefined;
     });
     this.#client = await this.#opening;
@@ -69,10 +58,10 @@ export class Members {
   }
 
   /** Leaves this client's member for the next one, unless somebody did already. */
-  discard(client: MemberClient): void {
+  discard(client: MemberClient, silent = false): void {
     if (this.#client !== client) return;
     this.#client = undefined;
-    this.#at += 1;
+    this.#rotation.next(silent);
     client.close();
   }
 
@@ -87,7 +76,7 @@ export class Members {
   async #attempt<T>(call: (client: MemberClient) => Promise<T>, stop: AbortSignal): Promise<T> {
     let failure: Failure = { kind: 'member', reason: 'no member answered in time' };
     for (let attempt = 0; !stop.aborted; attempt += 1) {
-      const wait = waitBefore(attempt, this.#order.length, this.#options.random);
+      const wait = waitBefore(attempt, this.#rotation.size, this.#options.random);
       if (wait > 0) await pause(wait, undefined, { signal: stop }).catch(() => undefined);
       const leave = await this.#inFlight.enter(stop);
       if (leave === undefined) break;
@@ -99,10 +88,10 @@ export class Members {
         return value;
       } catch (error) {
         failure = failureOf(error);
-        if (client !== undefined) this.discard(client);
-        else this.#at += 1;
+        if (client !== undefined) this.discard(client, isSilence(failure.reason));
+        else this.#rotation.next(false);
         if (failure.kind === 'denied') break;
-        if (failure.kind === 'untrusted' && this.#options.hasty && attempt + 1 >= this.#order.length) break;
+        if (failure.kind === 'untrusted' && this.#options.hasty && attempt + 1 >= this.#rotation.size) break;
         this.#options.onFailure?.(describeFailure(failure));
       } finally {
         leave();

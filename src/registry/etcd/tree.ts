@@ -57,6 +57,8 @@ export type Listing = {
   readonly term: bigint;
   readonly revision: Revision;
   readonly entries: ReadonlyMap<string, Entry>;
+  /** How often each was changed since it was created. */
+  readonly versions: ReadonlyMap<string, number>;
 };
 
 // One answer with 50,000 keys would block etcd and us; this many are about 1 MB.
@@ -69,6 +71,7 @@ const pageSize = 2000;
 export async function list(client: MemberClient, keys: KeySpace, range: ByteRange, at?: bigint): Promise<Listing> {
   const { range_end } = range;
   const entries = new Map<string, Entry>();
+  const versions = new Map<string, number>();
   let { key } = range;
   let pinned = at?.toString();
   let cluster = '';
@@ -86,9 +89,10 @@ export async function list(client: MemberClient, keys: KeySpace, range: ByteRang
     for (const kv of page.kvs) {
       const entry = keys.toEntry(kv);
       entries.set(entry.key, entry);
+      versions.set(entry.key, Number(kv.version));
     }
     const last = page.kvs.at(-1);
-    if (!page.more || last === undefined) return { cluster, term, revision: revision(pinned), entries };
+    if (!page.more || last === undefined) return { cluster, term, revision: revision(pinned), entries, versions };
     key = Buffer.concat([last.key, Buffer.from([0])]);
   }
 }

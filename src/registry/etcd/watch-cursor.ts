@@ -17,7 +17,13 @@ export type Cursor = {
 export type Advance =
   /** The watch stands. `behind`: the store has changes that were not delivered, here or elsewhere. */
   | { readonly kind: 'created'; readonly behind: boolean }
-  | { readonly kind: 'changes'; readonly cursor: Cursor; readonly changes: readonly Change[] }
+  | {
+      readonly kind: 'changes';
+      readonly cursor: Cursor;
+      readonly changes: readonly Change[];
+      /** The same as etcd tells them. */
+      readonly events: readonly IEvent[];
+    }
   | { readonly kind: 'progress'; readonly cursor: Cursor }
   /** Nothing to tell yet. */
   | { readonly kind: 'wait'; readonly cursor: Cursor }
@@ -60,19 +66,16 @@ export function advance(before: Cursor, response: Response, keys: KeySpace): Adv
   const all = cursor.fragments.length === 0 ? events : [...cursor.fragments, ...events];
   if (fragment) return { kind: 'wait', cursor: { ...cursor, fragments: all } };
 
-  const changes: Change[] = [];
-  let last = cursor.revision;
-  for (const { type, kv } of all) {
-    const at = revision(kv.mod_revision);
-    // After a reconnect a stream may begin with what was delivered already.
-    if (at <= cursor.revision) continue;
-    changes.push(
-      type === 'Delete'
-        ? { kind: 'delete', key: keys.fromBytes(kv.key), revision: at }
-        : { kind: 'put', entry: keys.toEntry(kv) },
-    );
-    if (at > last) last = at;
-  }
-  const next: Cursor = { ...cursor, revision: last, fragments: [] };
-  return changes.length === 0 ? { kind: 'wait', cursor: next } : { kind: 'changes', cursor: next, changes };
+  // After a reconnect a stream may begin with what was delivered already.
+  const fresh = all.filter(({ kv }) => BigInt(kv.mod_revision) > cursor.revision);
+  if (fresh.length === 0) return { kind: 'wait', cursor: { ...cursor, fragments: [] } };
+  const changes = fresh.map((event) => changeOf(event, keys));
+  const last = fresh.reduce((most, { kv }) => (BigInt(kv.mod_revision) > most ? BigInt(kv.mod_revision) : most), 0n);
+  return { kind: 'changes', cursor: { ...cursor, revision: revision(last), fragments: [] }, changes, events: fresh };
+}
+
+function changeOf({ type, kv }: IEvent, keys: KeySpace): Change {
+  return type === 'Delete'
+    ? { kind: 'delete', key: keys.fromBytes(kv.key), revision: revision(kv.mod_revision) }
+    : { kind: 'put', entry: keys.toEntry(kv) };
 }

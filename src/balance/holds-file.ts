@@ -1,0 +1,108 @@
+import { readFile } from 'node:fs/promises';
+import * as v from 'valibot';
+import { replaceFile } from '../files/replace-file.ts';
+import { describe } from '../model/fault.ts';
+import { formatInstance, type Instance, parseInstance } from '../model/instance.ts';
+import { parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
+import type { Storage } from './storage.ts';
+
+/** What the guard holds of one service, and for how long still. */
+export type KeptHold = {
+  readonly service: ServiceName;
+  /** How many of how many were lost when it began. */
+  readonly lost: number;
+  readonly of: number;
+  readonly remainingMs: number;
+  readonly instances: readonly Instance[];
+};
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const hold = v.object({
+  service: v.string(),
+  lost: count,
+  of: count,
+  /** By the wall clock, because the monotonic one begins anew with a process. */
+  until: v.pipe(v.string(), v.isoTimestamp()),
+  instances: v.array(v.tuple([v.string(), v.string()])),
+});
+const schema = v.object({ format: v.literal(1), holds: v.array(hold) });
+
+export type HoldsFileParts = {
+  readonly path: string;
+  readonly storage: Storage;
+  readonly wall: () => Date;
+};
+
+/**
+ * Keeps what the guard holds, because nothing else knows of it: the registry has lost these instances, and a balancer that
+ * is restarted in the middle of a mass loss would lose them, too.
+ */
+export class HoldsFile {
+  readonly #parts: HoldsFileParts;
+  #wanted: readonly KeptHold[] | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(parts: HoldsFileParts) {
+    this.#parts = parts;
+  }
+
+  /** Writes the newest soon; what is overtaken meanwhile is never written. */
+  save(holds: readonly KeptHold[]): void {
+    this.#wanted = holds;
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  /** Resolves when what was to be saved is, or could not be. */
+  async settle(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** What was kept and has time left. A reason when there is a file that cannot be used. */
+  async load(): Promise<readonly KeptHold[] | { readonly unusable: string }> {
+    try {
+      const { holds } = v.parse(schema, JSON.parse(await readFile(this.#parts.path, 'utf8')));
+      return holds.flatMap((saved) => this.#read(saved));
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+      return { unusable: describe(error) };
+    }
+  }
+
+  #read({ service, lost, of, until, instances }: v.InferOutput<typeof hold>): readonly KeptHold[] {
+    const name = parseServiceName(service);
+    const remainingMs = Date.parse(until) - this.#parts.wall().getTime();
+    if (!name.ok || remainingMs <= 0) return [];
+    const read = instances.flatMap(([id, value]) => {
+      const parsedId = parseInstanceId(id);
+      const instance = parsedId.ok ? parseInstance(name.value, parsedId.value, value) : parsedId;
+      return instance.ok ? [instance.value] : [];
+    });
+    return [{ service: name.value, lost, of, remainingMs, instances: read }];
+  }
+
+  async #write(): Promise<void> {
+    const { path, storage, wall } = this.#parts;
+    for (let holds = this.#wanted; holds !== undefined; holds = this.#wanted) {
+      this.#wanted = undefined;
+      const now = wall().getTime();
+      const saved: v.InferInput<typeof schema> = {
+        format: 1,
+        holds: holds.map(({ service, lost, of, remainingMs, instances }) => ({
+          service,
+          lost,
+          of,
+          until: new Date(now + remainingMs).toISOString(),
+          instances: instances.map((instance) => [instance.id, formatInstance(instance)]),
+        })),
+      };
+      try {
+        await replaceFile(path, JSON.stringify(saved), { mode: 0o600 });
+        storage.worked('holds');
+      } catch (error) {
+        storage.failed('holds', error);
+      }
+    }
+  }
+}

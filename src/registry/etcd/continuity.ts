@@ -1,0 +1,33 @@
+import type { IEvent } from 'etcd3';
+import type { KeySpace } from './tree.ts';
+
+/**
+ * Whether each change continues the one before. etcd counts the changes of a key since it was created, and each event carries
+ * the count; so a change that never came, for whatever reason (a fault of etcd's, such as etcd-io/etcd#18089, or of something
+ * between), is noticed with the next one of its key. But for a value that was deleted before it was told: nobody misses it.
+ */
+export class Continuity {
+  readonly #keys: KeySpace;
+  /** How often each key was changed since it was created. */
+  readonly #versions: Map<string, number>;
+
+  constructor(keys: KeySpace, versions: Iterable<readonly [key: string, version: number]>) {
+    this.#keys = keys;
+    this.#versions = new Map(versions);
+  }
+
+  /** Takes what was delivered, in order. Gives a key of which something is missing before; all is in doubt then. */
+  take(events: readonly IEvent[]): string | undefined {
+    for (const { type, kv } of events) {
+      const key = this.#keys.fromBytes(kv.key);
+      if (type === 'Delete') {
+        if (!this.#versions.delete(key)) return key;
+      } else {
+        const version = Number(kv.version);
+        if (version !== (this.#versions.get(key) ?? 0) + 1) return key;
+        this.#versions.set(key, version);
+      }
+    }
+    return undefined;
+  }
+}
