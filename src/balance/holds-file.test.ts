@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { parseInstance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { HoldsFile, type KeptHold } from './holds-file.ts';
@@ -68,4 +68,15 @@ test('a folder that cannot be written is said, and is no failure of anything els
   await file.settle();
   expect(storage.status()).toEqual([]);
   expect((await readFile(join(dir, 'holds.json'), 'utf8')).trim()).toBe('{"format":1,"holds":[]}');
+});
+
+test('what could not be written is, with the time that it had, once there is room', async () => {
+  const later = new HoldsFile({ path: join(dir, 'later', 'holds.json'), storage, wall: () => new Date(now) });
+  later.save([hold('a', '10.0.0.1:80')]);
+  await vi.waitFor(() => expect(storage.status()).toMatchObject([{ what: 'holds' }]), 10_000);
+  now += 5000;
+  await mkdir(join(dir, 'later'));
+  await vi.waitFor(() => expect(storage.status()).toEqual([]), 10_000);
+  expect(await later.load()).toEqual([hold('a', '10.0.0.1:80', 55_000)]);
+  await later.settle();
 });

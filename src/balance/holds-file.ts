@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { replaceFile } from '../files/replace-file.ts';
-import { describe } from '../model/fault.ts';
 import { formatInstance, type Instance, parseInstance } from '../model/instance.ts';
 import { parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
+import { readSaved, type Unusable } from './saved-file.ts';
 import type { Storage } from './storage.ts';
 
 /** What the guard holds of one service, and for how long still. */
@@ -33,14 +32,17 @@ export type HoldsFileParts = {
   readonly wall: () => Date;
 };
 
+const againAfterMs = 1000;
+
 /**
  * Keeps what the guard holds, because nothing else knows of it: the registry has lost these instances, and a balancer that
  * is restarted in the middle of a mass loss would lose them, too.
  */
 export class HoldsFile {
   readonly #parts: HoldsFileParts;
-  #wanted: readonly KeptHold[] | undefined;
-  #writing: Promise<void> | undefined;
+  #wanted: { readonly holds: readonly KeptHold[]; readonly at: number } | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #again: NodeJS.Timeout | undefined;
 
   constructor(parts: HoldsFileParts) {
     this.#parts = parts;
@@ -48,26 +50,24 @@ export class HoldsFile {
 
   /** Writes the newest soon; what is overtaken meanwhile is never written. */
   save(holds: readonly KeptHold[]): void {
-    this.#wanted = holds;
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#wanted = { holds, at: this.#parts.wall().getTime() };
+    this.#writing = this.#writing.then(() => this.#write());
   }
 
-  /** Resolves when what was to be saved is, or could not be. */
+  /** Resolves when what was to be saved is, or could not be; for the end. */
   async settle(): Promise<void> {
     await this.#writing;
+    clearTimeout(this.#again);
+    await this.#write();
+    clearTimeout(this.#again);
   }
 
   /** What was kept and has time left. A reason when there is a file that cannot be used. */
-  async load(): Promise<readonly KeptHold[] | { readonly unusable: string }> {
-    try {
-      const { holds } = v.parse(schema, JSON.parse(await readFile(this.#parts.path, 'utf8')));
-      return holds.flatMap((saved) => this.#read(saved));
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-      return { unusable: describe(error) };
-    }
+  async load(): Promise<readonly KeptHold[] | Unusable> {
+    const holds = await readSaved(this.#parts.path, (json) =>
+      v.parse(schema, json).holds.flatMap((saved) => this.#read(saved)),
+    );
+    return holds ?? [];
   }
 
   #read({ service, lost, of, until, instances }: v.InferOutput<typeof hold>): readonly KeptHold[] {
@@ -83,26 +83,31 @@ export class HoldsFile {
   }
 
   async #write(): Promise<void> {
-    const { path, storage, wall } = this.#parts;
-    for (let holds = this.#wanted; holds !== undefined; holds = this.#wanted) {
-      this.#wanted = undefined;
-      const now = wall().getTime();
-      const saved: v.InferInput<typeof schema> = {
-        format: 1,
-        holds: holds.map(({ service, lost, of, remainingMs, instances }) => ({
-          service,
-          lost,
-          of,
-          until: new Date(now + remainingMs).toISOString(),
-          instances: instances.map((instance) => [instance.id, formatInstance(instance)]),
-        })),
-      };
-      try {
-        await replaceFile(path, JSON.stringify(saved), { mode: 0o600 });
-        storage.worked('holds');
-      } catch (error) {
-        storage.failed('holds', error);
-      }
+    const { path, storage } = this.#parts;
+    const wanted = this.#wanted;
+    if (wanted === undefined) return;
+    this.#wanted = undefined;
+    const saved: v.InferInput<typeof schema> = {
+      format: 1,
+      holds: wanted.holds.map(({ service, lost, of, remainingMs, instances }) => ({
+        service,
+        lost,
+        of,
+        until: new Date(wanted.at + remainingMs).toISOString(),
+        instances: instances.map((instance) => [instance.id, formatInstance(instance)]),
+      })),
+    };
+    try {
+      await replaceFile(path, JSON.stringify(saved), { mode: 0o600 });
+      storage.worked('holds');
+    } catch (error) {
+      storage.failed('holds', error);
+      // A full disk may have room again later.
+      this.#wanted ??= wanted;
+      clearTimeout(this.#again);
+      this.#again = setTimeout(() => {
+        this.#writing = this.#writing.then(() => this.#write());
+      }, againAfterMs);
     }
   }
 }

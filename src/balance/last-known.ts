@@ -8,7 +8,7 @@ import { readSaved, type Unusable } from './saved-file.ts';
 
 const schema = v.object({
   format: v.literal(1),
-  savedAt: v.string(),
+  savedAt: v.pipe(v.string(), v.isoTimestamp()),
   revision: v.string(),
   cluster: v.optional(v.string()),
   entries: v.array(v.tuple([v.string(), v.string(), v.string(), v.boolean()])),
