@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import pc from 'picocolors';
 import { convertTemplate } from '../files/confd/convert.ts';
 import { readConfdResources } from '../files/confd/resources.ts';
 import { runFiles } from '../files/run-files.ts';
@@ -36,12 +37,22 @@ export async function run(invocation: Invocation): Promise<number> {
       openForeign: () => openAllKeys(registry, logger),
       env: withoutOurs(invocation.env),
       now: () => performance.now(),
-      print: (text) => process.stdout.write(text),
+      print: (text) => process.stdout.write(settings.mode === 'diff' ? painted(text) : text),
     });
   } finally {
     dispose();
   }
   return done;
+}
+
+/** A diff in the colours that people know it in; on a terminal only, as picocolors sees to. */
+function painted(diff: string): string {
+  const paint = (line: string): string => {
+    if (/^(---|\+\+\+) /.test(line)) return pc.bold(line);
+    if (line.startsWith('@@')) return pc.cyan(line);
+    return line.startsWith('+') ? pc.green(line) : line.startsWith('-') ? pc.red(line) : line;
+  };
+  return diff.split('\n').map(paint).join('\n');
 }
 
 async function readTemplate(path: string): Promise<string> {

@@ -53,6 +53,8 @@ export class FileRounds {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #stopped = false;
+  /** What goes wrong is given to the caller instead of being logged and tried again. */
+  #once = false;
 
   constructor(parts: FileRoundsParts) {
     this.#parts = parts;
@@ -105,6 +107,7 @@ export class FileRounds {
 
   /** Makes every file once, whatever was quiet how long, and gives what went wrong. Nothing is tried twice. */
   async once(): Promise<readonly Fault[]> {
+    this.#once = true;
     await this.#round(this.#files);
     this.#stopped = true;
     return this.#files.flatMap(({ failure, reloadFailure }) => [
@@ -190,6 +193,7 @@ export class FileRounds {
       const wait = fault.code === 'template' ? undefined : retryAfter(count);
       file.failure = { fault, count, retryAt: wait === undefined ? undefined : now() + wait };
       onResult?.(job.dest, 'failed');
+      if (this.#once) return;
       logger.error(
         { event: 'file-refused', dest: job.dest, reason: fault.toString(), code: fault.code, retryMs: wait },
         `${job.dest} stays as it was: ${fault}`,
@@ -228,6 +232,7 @@ export class FileRounds {
       file.reloadFailure = { fault, count, retryAt: wait === undefined ? undefined : now() + wait };
       onResult?.(file.job.dest, 'reload-failed');
     }
+    if (this.#once) return;
     logger.error(
       {
         event: 'file-reload-failed',

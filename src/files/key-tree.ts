@@ -67,15 +67,15 @@ type Tree = {
 
 function toTree({ children, value }: Folder, path: string): Tree {
   const node = emptyNode(value);
-  const values: Omit<KeyValue, 'json' | 'first' | 'last'>[] = [];
-  const folders: Omit<KeyFolder, 'first' | 'last'>[] = [];
+  const values: Omit<KeyValue, 'json'>[] = [];
+  const folders: KeyFolder[] = [];
   const dotted: (readonly [parts: readonly string[], node: KeyNode])[] = [];
   for (const [name, child] of [...children].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const key = `${path}/${name}`;
     const tree = toTree(child, key);
-    if (child.value !== undefined) values.push({ name, key, value: child.value });
+    if (child.value !== undefined) values.push({ name, key, value: child.value, ...between });
     if (child.children.size > 0) {
-      folders.push({ name, key, here: tree.node, '*': tree.values, '*/': tree.folders });
+      folders.push({ name, key, here: tree.node, '*': tree.values, '*/': tree.folders, ...between });
     }
     if (name.includes('.')) dotted.push([name.split('.'), tree.node]);
     else node[name] = tree.node;
@@ -99,9 +99,17 @@ function toTree({ children, value }: Folder, path: string): Tree {
 
 const emptyNode = (value: string | undefined): KeyNode => Object.assign(Object.create(null), { [ownValue]: value });
 
-/** Says which is the first and which the last, for what stands between them. */
-export function withEnds<T extends object>(items: readonly T[]): readonly (T & { first: boolean; last: boolean })[] {
-  return items.map((item, i) => ({ ...item, first: i === 0, last: i === items.length - 1 }));
+/** Where an item stands in its list, for what stands between two of them. */
+export type Ends = { readonly first: boolean; readonly last: boolean };
+
+export const between: Ends = { first: false, last: false };
+
+/** Says which is the first and which the last. All others are left as they are: most of a long list is the same again. */
+export function withEnds<T extends Ends>(items: readonly T[]): readonly T[] {
+  const mark = (item: T | undefined, ends: Partial<Ends>): readonly T[] =>
+    item === undefined ? [] : [{ ...item, ...ends }];
+  if (items.length === 1) return mark(items[0], { first: true, last: true });
+  return [...mark(items[0], { first: true }), ...items.slice(1, -1), ...mark(items.at(-1), { last: true })];
 }
 
 /** Read when it is asked for: most values are no JSON, and finding that out is slow. */

@@ -3,7 +3,7 @@ import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
 import { list, type Names, open, record, text } from '../render/names.ts';
 import { bare, bareJson } from './bare.ts';
-import { type KeyNode, keyNames, withEnds } from './key-tree.ts';
+import { between, type Ends, type KeyNode, keyNames, withEnds } from './key-tree.ts';
 
 /** What the template of any file sees. docs/files.md describes it; fields are added, and none changes its meaning. */
 export type FileView = {
@@ -15,8 +15,6 @@ export type FileView = {
   /** The variables that pointsman was started with, without its own. */
   readonly env: Readonly<Record<string, string>>;
 };
-
-type Ends = { readonly first: boolean; readonly last: boolean };
 
 type ServiceView = {
   readonly name: string;
@@ -98,18 +96,23 @@ export const fileNames = record({
   env: open({ required: true }),
 });
 
-/** Makes the view of a catalog. Keeps each service's part, so that a change costs the services that it touched. */
+/** Makes the view of a catalog. Keeps what it made of each service and instance: a change costs what it touched. */
 export function servicesViewer(): (catalog: Catalog) => Pick<FileView, 'services' | 'service'> {
-  const kept = new WeakMap<
-    Service,
-    { readonly declared: string | undefined; readonly view: Omit<ServiceView, keyof Ends> }
-  >();
+  const kept = new WeakMap<Service, { readonly declared: string | undefined; readonly view: ServiceView }>();
+  const instances = new WeakMap<Instance, InstanceView>();
+  const viewOf = (instance: Instance): InstanceView => {
+    const known = instances.get(instance);
+    if (known !== undefined) return known;
+    const view = instanceView(instance);
+    instances.set(instance, view);
+    return view;
+  };
   return ({ services, accepted }) => {
     const views = [...services.values()].map((service) => {
       const declared = service.declared ? accepted.get(`services/${service.name}`)?.value : undefined;
       const known = kept.get(service);
-      if (known?.declared === declared && known !== undefined) return known.view;
-      const view = serviceView(service, declared);
+      if (known !== undefined && known.declared === declared) return known.view;
+      const view = serviceView(service, declared, viewOf);
       kept.set(service, { declared, view });
       return view;
     });
@@ -118,27 +121,32 @@ export function servicesViewer(): (catalog: Catalog) => Pick<FileView, 'services
   };
 }
 
-function serviceView(service: Service, declared: string | undefined): Omit<ServiceView, keyof Ends> {
+function serviceView(
+  service: Service,
+  declared: string | undefined,
+  viewOf: (instance: Instance) => InstanceView,
+): ServiceView {
   const { name, policy } = service;
   const { mode, port, balance } = policy;
   const host = name.toLowerCase();
-  const instances = [...service.instances.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(instanceView);
+  const instances = [...service.instances.values()].map(viewOf).sort((a, b) => (a.id < b.id ? -1 : 1));
   return {
     ...{ name, mode, http: mode === 'http', tcp: mode === 'tcp', port, balance: balance.kind },
     routes: withEnds(
       policy.routes.map(({ hosts, paths, strip, priority }) => ({
         hosts: withValue(hosts.length > 0 ? hosts : [host, `${host}.*`]),
         paths: withValue(paths),
-        ...{ strip, priority },
+        ...{ strip, priority, ...between },
       })),
     ),
     policy: declared === undefined ? undefined : bareJson(declared),
     instances: withEnds(instances),
     empty: instances.length === 0,
+    ...between,
   };
 }
 
-function instanceView(instance: Instance): Omit<InstanceView, keyof Ends> {
+function instanceView(instance: Instance): InstanceView {
   const { service, id, address, weight, state, version, zone, meta } = instance;
   return {
     ...{ service, id, address: formatAddress(address), host: address.host, port: address.port, weight, state },
@@ -146,8 +154,8 @@ function instanceView(instance: Instance): Omit<InstanceView, keyof Ends> {
     ready: state === 'ready',
     draining: state === 'draining',
     maintenance: state === 'maintenance',
-    ...{ version, zone, meta: bare(Object.entries(meta)) },
+    ...{ version, zone, meta: bare(Object.entries(meta)), ...between },
   };
 }
 
-const withValue = (values: readonly string[]) => withEnds(values.map((value) => ({ value })));
+const withValue = (values: readonly string[]) => withEnds(values.map((value) => ({ value, ...between })));

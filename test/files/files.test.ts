@@ -64,6 +64,15 @@ describe.each(['folder', 'etcd'] as const)('in a %s', (kind) => {
   });
 });
 
+test("a tree in another's layout gives services", async () => {
+  const files = await startFiles();
+  await files.write('t/a.mustache', instances);
+  await files.declare({ src: 't/a.mustache', dest: 'a' });
+  await files.put('/backends/web/1', '10.0.0.1:80');
+  expect(await files.run('--once', '--layout', 'plain')).toMatchObject({ code: 0, stderr: [] });
+  expect(await files.read('a')).toBe('one of web: 10.0.0.1:80\n');
+});
+
 test('what is unchanged is not written, not checked and not reloaded', async () => {
   const files = await startFiles();
   await files.write('t/a.mustache', instances);

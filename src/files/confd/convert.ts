@@ -1,7 +1,8 @@
 import { Fault } from '../../model/fault.ts';
 import type { Source } from '../../render/mustache.ts';
-import { conditionOf, keyOf, rangeOf, valueTag } from './equivalents.ts';
+import { conditionOf, rangeOf, valueTag } from './equivalents.ts';
 import { type Action, type Piece, parseGoTemplate } from './go-template.ts';
+import { keyOf } from './keys.ts';
 import { type Converted, type Item, type Refusal, refuse, type Scope, type Variable } from './scope.ts';
 
 /**

@@ -1,16 +1,12 @@
 import type { Expression } from './go-template.ts';
-import { type Converted, type Item, type Refusal, refuse, type Scope } from './scope.ts';
-
-/** A key: `services/web`, or one within the folder that is gone through. */
-type KeyPlace = { readonly path: string; readonly within: boolean };
+import { keyName, keyOf, sectionsOf } from './keys.ts';
+import { type Converted, elsewhere, type Found, type Item, itemOf, refuse, type Scope, usesDot } from './scope.ts';
 
 /** A section that is there when a condition holds, or when it does not. */
 type Condition = { readonly name: string; readonly whenThere: boolean };
 
 /** The sections, from the outermost, that go through what a range goes through, and what each item is. */
 type Range = { readonly sections: readonly string[]; readonly item: Item };
-
-type Found<T extends object> = T | Refusal;
 
 /** The tag that writes what an expression writes. */
 export function valueTag(expression: Expression, scope: Scope): Converted {
@@ -127,56 +123,6 @@ function aliasName(
   return /^\{\{[^#^/][^}]*\}\}$/.test(tag) ? tag.slice(2, -2) : `=${tag}`;
 }
 
-/** What the dot or a variable of a range is, if it can be named here. */
-function itemOf({ variable: name }: Extract<Expression, { kind: 'field' }>, scope: Scope): Found<Item> {
-  if (name === undefined) return scope.item;
-  const variable = scope.variables.get(name);
-  if (variable === undefined) return refuse(`${name} is not known`, 'set it before, or name the key itself');
-  if (variable.kind === 'expression') return refuse(`${name} is no item of a range`, 'name the key itself');
-  return variable.depth === scope.depth ? variable.item : elsewhere(name);
-}
-
-const elsewhere = (name: string): Refusal =>
-  refuse(`${name} of a range is used within another`, 'Mustache finds a name in the innermost section that has it');
-
-/** The key that an expression names. */
-export function keyOf(expression: Expression | undefined, scope: Scope): Found<KeyPlace> {
-  if (expression?.kind === 'text') return { path: trimmed(expression.text), within: false };
-  if (expression?.kind === 'field' && expression.variable !== undefined && expression.fields.length === 0) {
-    const variable = scope.variables.get(expression.variable);
-    if (variable?.kind === 'expression') {
-      if (usesDot(variable.expression) && variable.depth !== scope.depth) return elsewhere(expression.variable);
-      return keyOf(variable.expression, scope);
-    }
-  }
-  if (expression?.kind === 'call' && expression.name === 'printf') return printedKey(expression.args, scope);
-  return refuse('a key that is put together like this has no equivalent', 'name the key: {{keys.A.B}}');
-}
-
-/** `printf "/services/%s/host" .` in a range of `lsdir "/services"`: `host` in that folder. */
-function printedKey([format, argument, ...more]: readonly Expression[], scope: Scope): Found<KeyPlace> {
-  const hint = 'in {{#keys.A.*/}} the folder that is gone through is {{here.B}}, and its keys are {{#*}}…{{/*}}';
-  const cannot = refuse('a key that is put together like this has no equivalent', hint);
-  if (format?.kind !== 'text' || argument === undefined || more.length > 0) return cannot;
-  const of = argument.kind === 'call' && argument.name === 'base' ? argument.args[0] : argument;
-  if (of?.kind !== 'field' || of.fields.length > 0) return cannot;
-  const item = itemOf(of, scope);
-  if ('refused' in item) return item;
-  if (item.kind !== 'folder' || item.path === undefined) return cannot;
-  const match = /^([^%]*)\/%[sv](?:\/([^%]*))?$/.exec(format.text);
-  if (match === null || trimmed(match[1] ?? '') !== item.path) return cannot;
-  return { path: trimmed(match[2] ?? ''), within: true };
-}
-
-/** The name of a key in a template. */
-function keyName(key: KeyPlace): Converted {
-  const segments = key.path === '' ? [] : key.path.split('/');
-  const bad = segments.find((segment) => !/^[A-Za-z0-9_@+,:%=-][A-Za-z0-9._@+,:%=-]*$/.test(segment));
-  if (bad !== undefined)
-    return refuse(`a key with the part ${JSON.stringify(bad)} cannot be named`, 'go through its folder');
-  return [key.within ? 'here' : 'keys', ...segments].join('.');
-}
-
 export function conditionOf(expression: Expression | undefined, scope: Scope): Found<Condition> {
   if (expression?.kind === 'call') {
     const [first] = expression.args;
@@ -248,37 +194,6 @@ function findRange(expression: Expression | undefined, scope: Scope): Found<Rang
     '{{#keys.A.*}}{{name}} {{value}}{{/keys.A.*}} goes through the keys in A',
   );
 }
-
-/** The sections of a pattern like `services/*\/*`: each star is one, all but the last go through folders. */
-function sectionsOf({ path, within }: KeyPlace): Found<{ readonly names: readonly string[] }> {
-  const parts = path.split('/');
-  if (parts.at(-1) !== '*') {
-    return refuse(`the pattern /${path} has no equivalent`, 'one that ends with /* does: {{#keys.A.*}}…{{/keys.A.*}}');
-  }
-  const names: string[] = [];
-  let from: string[] = [];
-  let inFolder = within;
-  for (const [i, part] of parts.entries()) {
-    if (part !== '*') {
-      from.push(part);
-      continue;
-    }
-    const folder = keyName({ path: from.join('/'), within: inFolder });
-    if (typeof folder !== 'string') return folder;
-    const star = i === parts.length - 1 ? '*' : '*/';
-    names.push(folder === 'here' ? star : `${folder}.${star}`);
-    from = [];
-    inFolder = true;
-  }
-  return { names };
-}
-
-function usesDot(expression: Expression): boolean {
-  if (expression.kind === 'field') return expression.variable === undefined;
-  return expression.kind === 'call' && expression.args.some(usesDot);
-}
-
-const trimmed = (key: string): string => key.replace(/^\/+|\/+$/g, '');
 
 const encrypted = 'encrypted values are not read: put the value there as it is, and let etcd say who may read it';
 const hints: Readonly<Record<string, string>> = {

@@ -35,3 +35,24 @@ export type Refusal = { readonly refused: string; readonly hint: string };
 export type Converted = string | Refusal;
 
 export const refuse = (refused: string, hint: string): Refusal => ({ refused, hint });
+
+/** Something, or why there is none. */
+export type Found<T extends object> = T | Refusal;
+
+/** What the dot or a variable of a range is, if it can be named here. */
+export function itemOf({ variable: name }: Extract<Expression, { kind: 'field' }>, scope: Scope): Found<Item> {
+  if (name === undefined) return scope.item;
+  const variable = scope.variables.get(name);
+  if (variable === undefined) return refuse(`${name} is not known`, 'set it before, or name the key itself');
+  if (variable.kind === 'expression') return refuse(`${name} is no item of a range`, 'name the key itself');
+  return variable.depth === scope.depth ? variable.item : elsewhere(name);
+}
+
+export const elsewhere = (name: string): Refusal =>
+  refuse(`${name} of a range is used within another`, 'Mustache finds a name in the innermost section that has it');
+
+/** Whether it means another thing where the dot is another. */
+export function usesDot(expression: Expression): boolean {
+  if (expression.kind === 'field') return expression.variable === undefined;
+  return expression.kind === 'call' && expression.args.some(usesDot);
+}

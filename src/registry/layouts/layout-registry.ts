@@ -11,8 +11,14 @@ export function withLayout(
   layout: Layout,
   onRejected: (rejection: LayoutRejection) => void,
 ): Registry {
+  // Each by name: an adapter may be an object of a class, whose methods a spread leaves behind.
   return {
-    ...registry,
+    location: registry.location,
+    read: (prefix, signal) => registry.read(prefix, signal),
+    write: (key, value, options) => registry.write(key, value, options),
+    remove: (key, signal) => registry.remove(key, signal),
+    openSession: (options) => registry.openSession(options),
+    close: () => registry.close(),
     // The ranges are of our own layout: all of the foreign tree is followed, whatever part of ours is wanted.
     follow(onEvent) {
       const transform = new LayoutTransform(layout);
