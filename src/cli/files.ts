@@ -45,12 +45,14 @@ export async function run(invocation: Invocation): Promise<number> {
   return done;
 }
 
-/** A diff in the colours that people know it in; on a terminal only, as picocolors sees to. */
+/** A diff in the colours that people know it in, on a terminal. */
 function painted(diff: string): string {
+  // Not by picocolors' own judgement: it colours where the variable CI is set.
+  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
   const paint = (line: string): string => {
-    if (/^(---|\+\+\+) /.test(line)) return pc.bold(line);
-    if (line.startsWith('@@')) return pc.cyan(line);
-    return line.startsWith('+') ? pc.green(line) : line.startsWith('-') ? pc.red(line) : line;
+    if (/^(---|\+\+\+) /.test(line)) return colors.bold(line);
+    if (line.startsWith('@@')) return colors.cyan(line);
+    return line.startsWith('+') ? colors.green(line) : line.startsWith('-') ? colors.red(line) : line;
   };
   return diff.split('\n').map(paint).join('\n');
 }

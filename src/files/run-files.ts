@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
-import { Fault } from '../model/fault.ts';
+import { describe, Fault } from '../model/fault.ts';
 import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '../registry/registry.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
 import { FileKeeper } from './file-keeper.ts';
@@ -31,7 +31,13 @@ const firstReadMs = 10_000;
 export async function runFiles(declarations: readonly FileDeclaration[], parts: RunFilesParts): Promise<void> {
   const { mode, env, logger, signal, now, openForeign } = parts;
   const files = await prepareFiles(declarations);
-  const keeper = new FileKeeper({ files, env, openForeign, logger, now, onTemplate: () => void own.openIfNeeded() });
+  const onTemplate = () => {
+    own.openIfNeeded().catch((error: unknown) => {
+      const reason = describe(error);
+      logger.error({ event: 'registry-not-opened', reason }, `what the new template needs is not read: ${reason}`);
+    });
+  };
+  const keeper = new FileKeeper({ files, env, openForeign, logger, now, onTemplate });
   const own = new OwnTree(parts, keeper);
   try {
     await Promise.all([own.openIfNeeded(), keeper.follow((event) => own.hear(event))]);

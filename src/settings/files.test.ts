@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { filesCommand } from './files.ts';
 import { readSettings } from './read-settings.ts';
@@ -109,6 +111,14 @@ test.each([
 ])('%j is refused with its place', (yaml, message) => {
   const reading = read(yaml);
   expect(reading.ok ? [] : reading.problems.map(String)).toEqual([expect.stringContaining(message)]);
+});
+
+test('what docs/files.md shows is a settings file', async () => {
+  const docs = await readFile(join(import.meta.dirname, '../../docs/files.md'), 'utf8');
+  const [, yaml = ''] = /^```yaml\n(# pointsman files[\s\S]*?)^```$/m.exec(docs) ?? [];
+  expect(settings(yaml).files).toMatchObject([
+    { src: '/etc/pm/nginx-sites.mustache', owner: { user: 'root', group: 'adm' } },
+  ]);
 });
 
 test('something has to be made', () => {
