@@ -113,6 +113,19 @@ describe("a tree in another's layout", () => {
     expect(rejected['key']).toBe('/services/web/host-3:web_1:8080');
   });
 
+  test('is served from a folder, too', async () => {
+    const scenario = await startScenario('folder');
+    const [a = '', b = ''] = await startApps('a', 'b');
+    await scenario.writeByHand('backends/web/1', a);
+    const balancer = scenario.balancer('--layout', 'plain');
+    await scenario.serves('web', ['a']);
+    await scenario.writeByHand('backends/web/2', b);
+    await scenario.serves('web', ['a', 'b']);
+    balancer.kill('SIGTERM');
+    expect(await balancer.ended).toEqual({ code: 0, signal: null });
+    expect(balancer.stderr.filter((line) => !line.startsWith('{'))).toEqual([]);
+  });
+
   test('that nobody knows is refused with those that are known', async () => {
     const { code, stderr } = await runPointsman(['balance', '--layout', 'kubernetes', '--registry', 'dir:/nowhere']);
     expect({ code, stderr }).toEqual({ code: 2, stderr: [expect.stringContaining('known are plain, registrator')] });
