@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readProcesses } from '../src/haproxy/master.ts';
 import { startApp } from './support/app.ts';
-import { startScenario } from './support/scenario.ts';
+import { endHaproxy, startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
 
 type Disk = {
@@ -31,7 +31,9 @@ async function mountAt(folder: string, kind: 'tmpfs' | 'ext4'): Promise<Disk> {
   const thaw = () => run('fsfreeze', '--unfreeze', folder);
   onTestFinished(async () => {
     if (kind === 'ext4') await thaw().catch(() => undefined);
-    await run('umount', '--lazy', folder);
+    // Its sockets are on this disk: without it nobody could find the HAProxy that is still running.
+    await endHaproxy(folder);
+    await run('umount', folder);
   });
   const filler = join(folder, 'filler');
   return {

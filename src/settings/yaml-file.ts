@@ -1,10 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, type Pair, Parser, parseDocument } from 'yaml';
 import { describe, Fault } from '../model/fault.ts';
 import type { FileEntry, FileNode, SettingsFile } from './sources.ts';
 
 /** Levels of lists and mappings; no setting has more than four. */
 const deepest = 16;
+
+/** Nodes of one file, each alias counted as all that it stands for: a few lines of aliases can stand for 10^9. */
+const mostNodes = 10_000;
 
 /** Reads a settings file. Rejects with a Fault naming `file:line:column`. */
 export async function readYamlFile(path: string): Promise<SettingsFile> {
@@ -19,6 +22,8 @@ export async function readYamlFile(path: string): Promise<SettingsFile> {
 
 /** Reads the text of a settings file: one mapping of field names to values. Throws a Fault naming `file:line:column`. */
 export function parseSettingsFile(path: string, text: string): SettingsFile {
+  const deep = firstTooDeep(text);
+  if (deep !== undefined) throw new Fault('settings', tooDeep, { where: `${path}:${deep.line}:${deep.col}` });
   const lines = new LineCounter();
   // The failsafe schema leaves every value the text it was; settings parse it, as they parse a flag.
   const document = parseDocument(text, { lineCounter: lines, schema: 'failsafe', prettyErrors: false });
@@ -35,9 +40,12 @@ export function parseSettingsFile(path: string, text: string): SettingsFile {
   if (root === null) return { path, fields: new Map() };
   if (!isMap(root)) throw new Fault('settings', 'it is not a mapping of settings', { where: place(root) });
 
+  let nodes = 0;
   const read = (node: unknown, where: string, depth: number): FileNode => {
     // An alias can stand within what it names.
-    if (depth > deepest) throw new Fault('settings', `it is nested more than ${deepest} deep`, { where });
+    if (depth > deepest) throw new Fault('settings', tooDeep, { where });
+    nodes += 1;
+    if (nodes > mostNodes) throw new Fault('settings', `it has more than ${mostNodes} values`, { where });
     const value = isAlias(node) ? node.resolve(document) : node;
     if (isMap(value)) return { kind: 'mapping', where, entries: value.items.map((pair) => readEntry(pair, depth)) };
     if (isSeq(value)) {
@@ -55,5 +63,24 @@ export function parseSettingsFile(path: string, text: string): SettingsFile {
   const fields = new Map(root.items.map((pair) => readEntry(pair, 0)).map((entry) => [entry.name, entry] as const));
   return { path, fields };
 }
+
+/**
+ * Where a text is nested too deep. The parser keeps a list of what is open; whoever makes a document of that calls itself
+ * for each level, and near the end of the stack V8 ends the whole process.
+ */
+function firstTooDeep(text: string): { readonly line: number; readonly col: number } | undefined {
+  const lines = new LineCounter();
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  // The document and a scalar are in that list, too.
+  const most = deepest + 2;
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const _ of parser.next(lexeme));
+    if (parser.stack.length > most) return lines.linePos(parser.offset);
+  }
+  return undefined;
+}
+
+const tooDeep = `it is nested more than ${deepest} deep`;
 
 const oneLine = (message: string): string => message.replace(/\s+/g, ' ');

@@ -12,6 +12,14 @@ import { until } from './until.ts';
 
 export type RegistryKind = 'folder' | 'etcd';
 
+/** Ends the HAProxy of a balancer's folder: it outlives a killed pointsman by design. */
+export async function endHaproxy(balancerDir: string): Promise<void> {
+  const processes = await readProcesses(join(balancerDir, 'run/master.sock'), 2000);
+  if (processes === undefined) return;
+  signal(processes.masterPid, 'SIGTERM');
+  await until('HAProxy is gone', () => !isAlive(processes.masterPid));
+}
+
 /** A place of its own for one test: a registry, a folder for a balancer, and ports. All gone when the test is finished. */
 export async function startScenario(kind: RegistryKind, etcdOptions: EtcdOptions = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'pm-'));
@@ -20,12 +28,7 @@ export async function startScenario(kind: RegistryKind, etcdOptions: EtcdOptions
   const etcd = kind === 'etcd' ? await startEtcd(1, etcdOptions) : undefined;
   const location = etcd?.location ?? `dir:${join(dir, 'registry')}`;
   onTestFinished(async () => {
-    // HAProxy outlives a killed pointsman by design, so it has to be ended by itself.
-    const processes = await readProcesses(join(balancerDir, 'run/master.sock'), 2000);
-    if (processes !== undefined) {
-      signal(processes.masterPid, 'SIGTERM');
-      await until('HAProxy is gone', () => !isAlive(processes.masterPid));
-    }
+    await endHaproxy(balancerDir);
     await etcd?.close();
     await rm(dir, { recursive: true, force: true });
   });
