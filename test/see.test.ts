@@ -1,5 +1,8 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { readProcesses } from '../src/haproxy/master.ts';
 import { startApps } from './support/app.ts';
 import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
@@ -111,6 +114,39 @@ test.each(['folder', 'etcd'] as const)('status, explain and events say it on a c
   const events = await pointsman('events');
   expect(events.stdout.join('\n')).toMatch(/applied revision \d+ .*\(wait .*, render .*, command .*\)/);
   expect(events.stdout.join('\n')).toContain('instances/web/broken');
+});
+
+test('what somebody else made HAProxy run is healed, on disk too, and status tells of it afterwards', async () => {
+  const scenario = await startScenario('folder');
+  const [a = '', b = ''] = await startApps('a', 'b');
+  await scenario.writeByHand('instances/web/a', a);
+  await scenario.writeByHand('instances/web/b', b);
+  const balancer = scenario.balancer('--id', 'b1');
+  await balancer.logged('serving');
+  await scenario.serves('web', ['a', 'b']);
+  const where = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
+  const [before = ''] = (await runPointsman(['status', '--json', ...where])).stdout;
+  expect(JSON.parse(before).balancers[0].health.drift).toBeUndefined();
+
+  const config = join(scenario.balancerDir, 'haproxy.cfg');
+  const whole = await until('both are on disk', async () => {
+    const text = await readFile(config, 'utf8');
+    return text.includes('server a ') && text.includes('server b ') ? text : undefined;
+  });
+  await writeFile(config, whole.replace(/^ *server b .*\n/m, ''));
+  const processes = await readProcesses(join(scenario.balancerDir, 'run/master.sock'), 5000);
+  process.kill(processes?.masterPid ?? 0, 'SIGUSR2');
+
+  const line = await balancer.logged('drift');
+  expect(line).toMatchObject({ count: 1, differences: ['web/b is missing'] });
+  await scenario.serves('web', ['a', 'b']);
+  await until('the file is whole again', async () => (await readFile(config, 'utf8')).includes('server b '));
+  const status = await runPointsman(['status', ...where]);
+  expect(status.stdout.join('\n')).toMatch(
+    /b1: HAProxy ran something else .* ago \(1 difference, healed\): web\/b is missing/,
+  );
+  const [after = ''] = (await runPointsman(['status', '--json', ...where])).stdout;
+  expect(JSON.parse(after).balancers[0].health.drift).toMatchObject({ times: 1, differences: ['web/b is missing'] });
 });
 
 test('without a balancer the registry is shown, and that nobody serves it', async () => {

@@ -28,6 +28,7 @@ import {
 import type { FrameSettings } from '../render/view.ts';
 import type { Certificates } from './certificates.ts';
 import { deferred } from './deferred.ts';
+import { DriftLog, type DriftStatus } from './drift-log.ts';
 import { Burials } from './graveyard.ts';
 import type { Guarding } from './guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -91,6 +92,8 @@ export type BalancerStatus = {
   readonly refused: string | undefined;
   /** What HAProxy refuses alone, so that everything else is served as asked. */
   readonly quarantined: readonly QuarantineStatus[];
+  /** What HAProxy ran lately that it was not given; undefined when there was nothing. */
+  readonly drift: DriftStatus | undefined;
 };
 
 // A reload or a restart can change what runs behind our back: cheap to ask often who the worker is, dearer to read all.
@@ -122,6 +125,7 @@ export class Balancer {
   readonly #reloads: Reloads;
   readonly #rejections: Rejections;
   readonly #burials: Burials;
+  readonly #drift: DriftLog;
   #worker: number | undefined;
   #serving = false;
   #stopped = false;
@@ -144,6 +148,7 @@ export class Balancer {
     this.#rejections = new Rejections(parts);
     this.#reloads = new Reloads({ ...parts, intervalMs: parts.reloadIntervalMs });
     this.#burials = new Burials(parts.metrics);
+    this.#drift = new DriftLog(parts);
     this.#timers = new Timers((task, error) => {
       parts.logger.warn({ event: 'patrol-failed', task, reason: describe(error) }, describe(error));
       this.#mustInspect = true;
@@ -166,6 +171,7 @@ export class Balancer {
       pending: this.#reloads.pending,
       refused: this.#reloads.refused ?? this.#parts.quarantining.refusedTemplate,
       quarantined: this.#parts.quarantining.status(),
+      drift: this.#drift.status(),
     };
   }
 
@@ -542,7 +548,7 @@ export class Balancer {
 
   /** Reads what the worker really runs, corrects what we believe by it, and lets the next round heal the difference. */
   async #inspect(): Promise<void> {
-    const { haproxy, link, metrics, logger } = this.#parts;
+    const { haproxy, link, metrics } = this.#parts;
     const processes = await haproxy.processes();
     if (processes?.workerPid === undefined) throw new Fault('haproxy-runtime', 'HAProxy has no worker now');
     metrics.oldWorkers.set(processes.oldWorkers);
@@ -557,9 +563,8 @@ export class Balancer {
     await this.#parts.certificates?.serve(link);
     const { served, differences } = reconcile(this.#served, await link.inspect(), this.#burials.servers);
     if (differences.length === 0) return;
-    metrics.drift.inc(differences.length);
-    const few = differences.slice(0, 10);
-    logger.warn({ event: 'drift', count: differences.length, differences: few }, 'HAProxy ran something else; healing');
+    this.#drift.found(differences);
+    this.#parts.files.doubt();
     this.#served = served;
     this.#given = undefined;
     this.#touchAll();

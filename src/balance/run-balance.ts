@@ -15,6 +15,7 @@ import type { AcknowledgingStatus } from './acknowledging.ts';
 import { Balancer } from './balancer.ts';
 import { type CertificateStatus, Certificates } from './certificates.ts';
 import { deferred } from './deferred.ts';
+import type { DriftStatus } from './drift-log.ts';
 import { FileKeeping } from './file-keeping.ts';
 import { layoutOf } from './files.ts';
 import { joinFleet } from './fleet-member.ts';
@@ -80,6 +81,8 @@ export type BalanceHealth = {
   readonly acknowledging: AcknowledgingStatus | undefined;
   readonly pendingReload: readonly string[];
   readonly refused: string | undefined;
+  /** What HAProxy ran lately that it was not given, and was healed; undefined when there was nothing. */
+  readonly drift: DriftStatus | undefined;
   /** What is not on disk as it should be. Empty when all is. */
   readonly storage: StorageStatus;
   /** What HAProxy refuses alone, so that everything else is served as asked. */
@@ -270,6 +273,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       pendingReload: status.pending,
       refused: status.refused,
       storage: storage.status(),
+      drift: status.drift,
       quarantined: status.quarantined,
       guarded: guarding.status(),
       overrides: overriding.status(catalog),

@@ -52,6 +52,8 @@ export class StateFiles {
   #writing: Promise<void> = Promise.resolve();
   #writtenConfig = '';
   #writtenRoutes = '';
+  /** Somebody else may have written to them since. */
+  #doubted = false;
   /** Set while a save of the catalog is recent: it is as large as all values together, so it is written once a second. */
   #catalogTimer: NodeJS.Timeout | undefined;
   #savedCatalog: Catalog | undefined;
@@ -158,6 +160,11 @@ export class StateFiles {
     );
   }
 
+  /** HAProxy runs something else than it was given, so perhaps it was given another file: they are written anew next time. */
+  doubt(): void {
+    this.#doubted = true;
+  }
+
   /** Has what is served written soon: a burst is written once. */
   saveSoon(served: Rendered, catalog: Catalog): void {
     this.#latest = { served, catalog };
@@ -230,11 +237,11 @@ export class StateFiles {
     await this.#storing('configuration', async () => {
       const staged: { readonly file: StagedFile; readonly done: () => void }[] = [];
       try {
-        if (routes !== this.#writtenRoutes) {
+        if (this.#doubted || routes !== this.#writtenRoutes) {
           const file = await stageFile(layout.routesMap, routes, {}, configMode);
           staged.push({ file, done: () => (this.#writtenRoutes = routes) });
         }
-        if (config !== this.#writtenConfig) {
+        if (this.#doubted || config !== this.#writtenConfig) {
           const file = await stageFile(layout.config, config, {}, configMode);
           staged.push({ file, done: () => (this.#writtenConfig = config) });
         }
@@ -243,6 +250,7 @@ export class StateFiles {
           await file.commit();
           done();
         }
+        this.#doubted = false;
       } finally {
         await Promise.all(staged.map(({ file }) => file.discard()));
       }

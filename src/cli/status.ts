@@ -19,14 +19,18 @@ const health = v.looseObject({
   registry: v.object({ connected: v.boolean(), reason: v.optional(v.string()), staleMs: v.number() }),
   pendingReload: v.optional(v.array(v.string()), []),
   refused: v.optional(v.string()),
+  drift: v.optional(
+    v.looseObject({ times: v.number(), ageMs: v.number(), count: v.number(), differences: v.array(v.string()) }),
+  ),
   guarded: v.optional(v.array(v.looseObject({ service: v.string(), lost: v.number(), of: v.number() })), []),
   quarantined: v.optional(v.array(v.looseObject({ key: v.string(), reason: v.string(), serves: v.string() })), []),
   rejected: v.optional(v.array(v.object({ key: v.string(), reason: v.string() })), []),
 });
 const services = v.array(v.looseObject({ name: v.string(), up: v.optional(v.number()) }));
 
+type Health = v.InferOutput<typeof health>;
 type BalancerState = KnownBalancer & {
-  readonly health: v.InferOutput<typeof health> | undefined;
+  readonly health: Health | undefined;
   readonly up: ReadonlyMap<string, number | undefined>;
 };
 
@@ -94,6 +98,7 @@ async function readStatus(registry: Registry, { admin }: SeeSettings): Promise<S
       );
     }
     if (state.refused !== undefined) trouble.add(`${id}: ${state.refused}`);
+    if (state.drift !== undefined) trouble.add(`${id}: ${describeDrift(state.drift)}`);
   }
   for (const { key, reason } of catalog.rejected.values()) trouble.add(`${key}: ${reason}`);
   return {
@@ -112,6 +117,13 @@ async function readStatus(registry: Registry, { admin }: SeeSettings): Promise<S
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
     trouble: [...trouble],
   };
+}
+
+/** `HAProxy ran something else 3s ago (2 differences, healed; 4 times in 15 minutes): server web/a …`. */
+function describeDrift({ times, ageMs, count, differences }: NonNullable<Health['drift']>): string {
+  const often = times === 1 ? '' : `; ${times} times in 15 minutes`;
+  const what = `${count} ${count === 1 ? 'difference' : 'differences'}`;
+  return `HAProxy ran something else ${formatDuration(ageMs)} ago (${what}, healed${often}): ${differences[0]}`;
 }
 
 async function look(balancer: KnownBalancer): Promise<BalancerState> {

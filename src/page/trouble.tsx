@@ -29,7 +29,7 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
     yield { kind: 'bad', says: `The balancer does not answer (${lost}): this is what it said last.` };
   if (health === undefined) return;
   if (!health.ready) yield { kind: 'bad', says: 'HAProxy does not serve.' };
-  const { registry, refused, quarantined, guarded, rejected, pendingReload } = health;
+  const { registry, refused, quarantined, guarded, rejected, pendingReload, drift } = health;
   if (!registry.connected) {
     const age = formatDuration(registry.staleMs);
     yield { kind: 'bad', says: `The registry is away (${registry.reason}): what was known ${age} ago is served.` };
@@ -45,6 +45,14 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
     yield {
       kind: 'note',
       says: `${service} lost ${gone} of ${of} instances at once: those that answer are held for ${left} more.`,
+    };
+  }
+  if (drift !== undefined) {
+    const often = drift.times === 1 ? '' : `, ${drift.times} times in 15 minutes`;
+    const age = formatDuration(drift.ageMs);
+    yield {
+      kind: 'note',
+      says: `HAProxy ran something else than it was given ${age} ago${often}, and was healed: ${drift.differences[0]}`,
     };
   }
   if (refused === undefined && pendingReload.length > 0)
