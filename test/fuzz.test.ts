@@ -7,6 +7,7 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { rejectedKey } from '../src/catalog/limits.ts';
+import { policyFieldNames } from '../src/model/policy.ts';
 import { ask, startApp } from './support/app.ts';
 import { startBalancer, type TestBalancer } from './support/balancer.ts';
 import { hostileJson, hostileText, spoilt } from './support/hostile.ts';
@@ -33,7 +34,11 @@ const decentInstance = fc
       port: fc.constantFrom<unknown>(1, 81, 65535, 0, '81', 1e2),
       weight: fc.constantFrom<unknown>(0, 7, 256, 257, -1, '7'),
       state: fc.constantFrom('ready', 'draining', 'maintenance', 'gone'),
-      version: fc.oneof(fc.constant('v1'), hostileText),
+      version: fc.oneof(fc.constantFrom('v1', 'v2'), hostileText),
+      zone: fc.oneof(fc.constantFrom('z1', 'z2'), hostileText),
+      role: fc.constantFrom<unknown>('active', 'backup', 'backup ', true),
+      owner: fc.oneof(fc.constant('n-1'), hostileText),
+      at: fc.constantFrom<unknown>(1, -1, 1e300, 'now'),
       meta: fc.record({ x: fc.oneof(fc.constantFrom('fine.example', 'a b'), hostileText) }, { requiredKeys: [] }),
     },
     { requiredKeys: ['address', 'port'] },
@@ -54,7 +59,22 @@ const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   strip: fc.constantFrom<unknown>(true, false, 'true'),
   priority: fc.constantFrom<unknown>(0, -5, '5'),
   maintenance: fc.constantFrom<unknown>(true, false, 'yes'),
-  https: fc.constantFrom('redirect', 'optional', 'redirect '),
+  https: fc.constantFrom<unknown>('redirect', 'optional', 'redirect ', { redirect: 8443 }, { redirect: '443' }),
+  routes: fc.array(
+    fc.record(
+      {
+        hosts: fc.array(fc.oneof(fc.constantFrom('r.example', '*.r.example', 'r.*'), hostileText), { maxLength: 2 }),
+        paths: fc.array(fc.oneof(fc.constantFrom('/r', '/r/s/'), spoilt(fc.constant('/r'))), {
+          minLength: 1,
+          maxLength: 2,
+        }),
+        strip: fc.constantFrom<unknown>(true, false, 1),
+        priority: fc.constantFrom<unknown>(3, -1000, 1001),
+      },
+      { requiredKeys: [] },
+    ),
+    { minLength: 1, maxLength: 3 },
+  ),
   access: fc.constantFrom({ allow: ['10.0.0.0/8', '::1'], deny: ['10.66.0.0/16'] }, { deny: ['::1 '] }),
   rateLimit: fc.record({ requests: fc.constantFrom<unknown>(9, 8, '9'), per: fc.constantFrom('10s', '1h', '1s)') }),
   headers: fc.oneof(
@@ -68,7 +88,12 @@ const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     }),
   ),
   compression: fc.constantFrom<unknown>({}, { types: ['text/html'] }, { types: ['text/html '] }),
-  timeouts: fc.constantFrom<unknown>({ client: '5s', tunnel: '1h' }, { server: '5s\n' }),
+  timeouts: fc.constantFrom<unknown>(
+    { client: '5s', tunnel: '1h' },
+    { connect: '1s', server: '1m', queue: '3s' },
+    { server: '5s\n' },
+    { connect: '1s ' },
+  ),
   retries: fc.constantFrom<unknown>({ count: 0, on: ['503', 'empty-response'] }, { on: ['all'] }),
   balance: fc.constantFrom<unknown>(
     'leastconn',
@@ -79,19 +104,40 @@ const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     { header: 'X A' },
     'path\n',
   ),
-  sticky: fc.constantFrom<unknown>({ cookie: 'C' }, { cookie: 'C', secure: true, sameSite: 'Lax' }, { cookie: 'C;' }),
+  sticky: fc.constantFrom<unknown>(
+    { cookie: 'C' },
+    { cookie: 'C', secure: true, sameSite: 'Lax' },
+    { cookie: 'C;' },
+    { cookie: 'C', key: 'k-1' },
+    { cookie: 'C', key: 'k 1' },
+  ),
   slowStart: fc.constantFrom('10s', '10s '),
   maxconn: fc.constantFrom<unknown>(5, 0, '5'),
+  maxqueue: fc.constantFrom<unknown>(5, 0, 1e7),
+  split: fc.oneof(
+    fc.constantFrom<unknown>({ v1: 95, '*': 5 }, { v1: 1, v2: 0.5 }, { v1: 0 }, { v1: -1 }, { v1: '1' }),
+    fc.dictionary(hostileText, fc.constantFrom(1, 5), { maxKeys: 2 }),
+  ),
+  preferZone: fc.constantFrom<unknown>(true, false, 'z1'),
+  guard: fc.constantFrom<unknown>('off', { share: '30%', minimum: 2, hold: '1m', window: '5s' }, 'on', {
+    share: '30% ',
+  }),
   protocol: fc.constantFrom('h1', 'h2', 'h3'),
   tls: fc.constantFrom<unknown>(
     { verify: false },
     { name: 'a.example' },
     { ca: '../x' },
     { verify: false, name: 'a)' },
+    { verify: false, certificate: '../x.pem' },
+    { ca: 'ca.pem\n' },
   ),
   proxyProtocol: fc.constantFrom<unknown>('v1', 'v2', 'v3'),
-  check: fc.constantFrom<unknown>({ kind: 'none' }, { kind: 'http', path: '/h' }, { kind: 'http', path: '/h?a=%\'', body: 'a "b" #', status: ['200'] }, { kind: 'grpc' }, { kind: 'http', path: '/ h' }, { kind: 'tcp', interval: '1s;' }), // biome-ignore format: one line
+  check: fc.constantFrom<unknown>({ kind: 'none' }, { kind: 'http', path: '/h' }, { kind: 'http', path: '/h?a=%\'', body: 'a "b" #', status: ['200'] }, { kind: 'grpc' }, { kind: 'http', path: '/ h' }, { kind: 'tcp', interval: '1s;' }, { kind: 'tcp', interval: '5s', timeout: '1s', rise: 2, fall: 9, port: 81 }, { kind: 'http', method: 'HEAD', host: 'h.example', status: ['200-299', '404'] }, { kind: 'http', host: 'h example' }, { kind: 'http', method: 'GET /' }, { kind: 'grpc', service: 'a.B' }, { kind: 'grpc', service: 'a b' }), // biome-ignore format: one line
 };
+
+test('hostile policies have every field that there is', () => {
+  expect([...Object.keys(policyFields), 'mode', 'port'].sort()).toEqual([...policyFieldNames].sort());
+});
 
 /** A few fields, most of them right: with all of them hardly one policy would be. */
 const decentPolicy = (ports: readonly number[]) =>
@@ -110,8 +156,10 @@ const decentOverride = fc
     {
       kind: fc.constantFrom('drain', 'maintenance', 'weight', 'pause', 'Drain'),
       weight: fc.constantFrom<unknown>(0, 9, 256, 257, '9'),
+      who: hostileText,
       why: hostileText,
-      until: fc.constantFrom('2100-01-01T00:00:00Z', '2001-01-01T00:00:00Z', 'soon'),
+      at: fc.constantFrom('2026-01-01T00:00:00Z', '2026-13-01T00:00:00Z'),
+      until: fc.constantFrom('2100-01-01T00:00:00Z', '2026-01-01T00:05:00Z', '2001-01-01T00:00:00Z', 'soon'),
     },
     { requiredKeys: ['kind'] },
   )

@@ -1,13 +1,15 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { createBalanceMetrics } from '../src/balance/metrics.ts';
+import { exitCodeOf } from '../src/cli/exit-code.ts';
+import { type FaultCode, faultKinds } from '../src/model/fault-code.ts';
 import { operandsOf } from '../src/settings/command.ts';
 import { commands } from '../src/settings/commands.ts';
 import { fieldName, hasField, hasVariable, type Option, variableName } from '../src/settings/option.ts';
 
-const file = join(import.meta.dirname, '../docs/reference.md');
+const docs = join(import.meta.dirname, '../docs');
 const cell = (text: string) => text.replaceAll('|', '\\|');
 
 function settingRow([key, option]: readonly [string, Option]): string {
@@ -52,8 +54,39 @@ ${metrics.join('\n')}
 `;
 }
 
-test('docs/reference.md says what the code says', async () => {
-  const now = await reference();
+function errors(): string {
+  const rows = Object.entries(faultKinds).map(([code, { means, todo }]) => {
+    return `| \`${code}\` | ${cell(means)} | ${cell(todo)} | ${exitCodeOf(code as FaultCode)} |`;
+  });
+  return `# Errors
+
+Made from the code by \`UPDATE=1 npx vitest run test/reference.test.ts\`; a test holds it to that.
+
+An error is one line: where (a flag, a key, \`file:line:column\`), what happened, and in brackets what to do. Its kind is the
+\`code\` of the line in a log. What ends a command by an error of a kind ends with the exit code in the last column; a process
+that serves goes on, and says in its log what it could not do.
+
+| code | what it means | what to do | exit code |
+|---|---|---|---|
+${rows.join('\n')}
+
+A stack trace with "a mistake in pointsman itself" is none of these: please report it.
+`;
+}
+
+test.each([
+  ['reference.md', reference],
+  ['errors.md', errors],
+])('docs/%s says what the code says', async (name, write) => {
+  const file = join(docs, name);
+  const now = await write();
   if (process.env['UPDATE'] !== undefined) await writeFile(file, now);
   expect(await readFile(file, 'utf8')).toBe(now);
+});
+
+test('every kind of error is made somewhere', async () => {
+  const folder = join(import.meta.dirname, '../src');
+  const files = (await readdir(folder, { recursive: true })).filter((path) => /(?<!fault-code|\.test)\.ts$/.test(path));
+  const code = (await Promise.all(files.map((path) => readFile(join(folder, path), 'utf8')))).join('');
+  expect(Object.keys(faultKinds).filter((kind) => !code.includes(`'${kind}'`))).toEqual([]);
 });

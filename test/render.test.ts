@@ -86,9 +86,12 @@ test('shows what would change beside a balancer that runs: commands, reloads wit
   expect(await scenario.answers('web')).toEqual(['a']);
 });
 
-test('watches the registry as a dry run, and changes nothing', async () => {
+test.each([
+  ['render', '--watch'],
+  ['balance', '--dry-run'],
+])('%s %s says of each change what would be done, and does nothing', async (command, flag) => {
   const { scenario, b, common } = await start();
-  const watching = startPointsman(['render', ...common, '--watch']);
+  const watching = startPointsman([command, ...common, flag]);
   await watching.printed('HAProxy is started');
   await scenario.writeByHand('instances/web/b', b);
   await watching.printed(`add server web/b ${b}`);

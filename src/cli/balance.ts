@@ -17,6 +17,10 @@ import { withoutOurs } from './without-ours.ts';
 /** `pointsman balance`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await settle(balanceCommand, invocation);
+  if (settings.dryRun) {
+    const { render } = await import('./render.ts');
+    return render({ ...settings, what: { kind: 'watch' }, json: false }, invocation.packageFolder);
+  }
   const tail = new LogTail();
   const { logger, ...logLevel } = await createTailedLog(settings.log, tail);
   const token = settings.adminTokenFile === undefined ? undefined : await openToken(settings.adminTokenFile);

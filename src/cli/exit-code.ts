@@ -1,4 +1,5 @@
-import { Fault, type FaultCode } from '../model/fault.ts';
+import { Fault } from '../model/fault.ts';
+import type { FaultCode } from '../model/fault-code.ts';
 
 /** The command did what it was asked for. */
 export const done = 0;
@@ -15,6 +16,9 @@ export function faultsOf(error: unknown): { readonly lines: readonly string[]; r
   if (!faults.every((fault): fault is Fault => fault instanceof Fault)) return undefined;
   return {
     lines: faults.map((fault) => `pointsman: ${fault.toString().replace(/\s*\n\s*/g, ' ')}`),
-    exitCode: faults.some(({ code }) => misuse.includes(code)) ? misused : failed,
+    exitCode: Math.max(...faults.map(({ code }) => exitCodeOf(code))),
   };
 }
+
+/** What a command ends with after an error of this kind. */
+export const exitCodeOf = (code: FaultCode): number => (misuse.includes(code) ? misused : failed);

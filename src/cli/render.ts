@@ -14,7 +14,7 @@ import { catalogKeys, type Registry, type RegistryEvent } from '../registry/regi
 import { loadTemplates } from '../render/load-templates.ts';
 import { configWriter } from '../render/render.ts';
 import { formatRoutes } from '../render/routes.ts';
-import { renderCommand } from '../settings/render.ts';
+import { type RenderSettings, renderCommand } from '../settings/render.ts';
 import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
@@ -29,13 +29,17 @@ const firstReadMs = 10_000;
 
 /** `pointsman render`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const settings = await settle(renderCommand, invocation);
+  return render(await settle(renderCommand, invocation), invocation.packageFolder);
+}
+
+/** Shows, and does nothing of it; `packageFolder` has the shipped templates. */
+export async function render(settings: RenderSettings, packageFolder: string): Promise<number> {
   const { what, json, layout: foreign } = settings;
   const logger = await createLogger({ level: 'error', format: 'auto' });
   const { signal, dispose } = abortOnSignal();
   const layout = layoutOf(resolve(settings.balance.dir));
   const frame = frameSettingsOf(settings.balance, layout);
-  const templates = await loadTemplates(join(invocation.packageFolder, 'templates'), settings.balance.templates);
+  const templates = await loadTemplates(join(packageFolder, 'templates'), settings.balance.templates);
   const standing = await readStanding(layout, settings.balance.limits, logger);
   const registry =
     foreign === undefined

@@ -1,24 +1,4 @@
-/** What went wrong, as a program can tell it; each is described in docs/errors.md. */
-export type FaultCode =
-  | 'usage'
-  | 'settings'
-  | 'template'
-  | 'config-check'
-  | 'haproxy-missing'
-  | 'haproxy-start'
-  | 'haproxy-reload'
-  | 'haproxy-refused'
-  | 'haproxy-runtime'
-  | 'address-in-use'
-  | 'registry-unreachable'
-  | 'registry-denied'
-  | 'registry-untrusted'
-  | 'registry-corrupt'
-  | 'key-owned'
-  | 'not-found'
-  | 'command-failed'
-  | 'deadline'
-  | 'storage';
+import type { FaultCode } from './fault-code.ts';
 
 /** An error for the user: what happened, where (flag, key, `file:line`), and what to do about it. */
 export class Fault extends Error {

@@ -107,6 +107,9 @@ const schema = v.strictObject({
   guard: guardField,
 });
 
+/** The names of all fields of a policy. */
+export const policyFieldNames: readonly string[] = Object.keys(schema.entries);
+
 /** What makes sense where HAProxy understands what is said only. */
 const httpFields = [
   ...(['hosts', 'paths', 'strip', 'priority', 'routes', 'https', 'headers', 'compression', 'sticky'] as const),

@@ -6,7 +6,7 @@ import { declareCommand } from './command.ts';
 import { type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
 import { type LimitSettings, limitOptions, limitSettings } from './limits.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
-import { defaulted, type Machine, optional } from './option.ts';
+import { defaulted, type Machine, onOff, optional, type ValuesOf } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
 import { addressWord, durationWord, labelWord, oneOf, pathWord, word } from './words.ts';
 
@@ -60,200 +60,212 @@ export type HaproxySettings =
 const stateFolder = ({ root, stateHome, home }: Machine): string =>
   root || (stateHome ?? home) === undefined ? '/var/lib/pointsman' : `${stateHome ?? `${home}/.local/state`}/pointsman`;
 
+/** The settings of a balancer, also for those who ask what it would do. */
+export const balancerOptions = {
+  ...registryOptions,
+  http: defaulted({
+    placeholder: 'HOST:PORT',
+    description: 'where HAProxy serves HTTP',
+    word: addressWord,
+    fallback: '127.0.0.1:8080',
+  }),
+  admin: defaulted({
+    placeholder: 'HOST:PORT',
+    description: 'where pointsman serves metrics and health',
+    word: addressWord,
+    fallback: '127.0.0.1:8404',
+  }),
+  adminTokenFile: optional({
+    placeholder: 'FILE',
+    description: 'a file with the token that lets somebody change something on the admin port; without it, nobody can',
+    word: pathWord,
+  }),
+  dir: defaulted({
+    placeholder: 'FOLDER',
+    description: 'where haproxy.cfg, its sockets and the last known state are kept',
+    word: pathWord,
+    fallback: { text: '/var/lib/pointsman as root, else ~/.local/state/pointsman', of: stateFolder },
+  }),
+  id: defaulted({
+    placeholder: 'NAME',
+    description: "this balancer's name, different from every other's",
+    word: word((text) =>
+      /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
+        ? accepted(text)
+        : refused(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`),
+    ),
+    fallback: { text: 'the host name', of: ({ hostname }) => hostname },
+  }),
+  zone: optional({
+    placeholder: 'LABEL',
+    description: 'where this balancer runs; services may prefer instances of the same zone',
+    word: labelWord,
+  }),
+  serverTls: optional({
+    placeholder: 'FOLDER',
+    description: 'where the PEM files lie that policies name for TLS to servers; server-tls in --dir if not given',
+    word: pathWord,
+  }),
+  maintenancePage: optional({
+    placeholder: 'FILE',
+    description: 'the HTML page that services in maintenance answer with, instead of the shipped one',
+    word: pathWord,
+  }),
+  haproxyTemplates: optional({
+    placeholder: 'FOLDER',
+    description: 'own templates of haproxy.cfg; the shipped ones stand in for those that it does not have',
+    word: pathWord,
+  }),
+  haproxy: optional({
+    placeholder: 'FILE',
+    description: 'the haproxy to run and to check with, when it is not the one on PATH',
+    word: pathWord,
+  }),
+  haproxyMode: defaulted({
+    placeholder: 'MODE',
+    description:
+      'managed: pointsman runs HAProxy; attached: others run it, with its sockets in --dir; command: by the commands below',
+    ...oneOf(['managed', 'attached', 'command']),
+    fallback: 'managed',
+  }),
+  checkCommand: optional({
+    placeholder: 'COMMAND',
+    description: 'with --haproxy-mode command: checks {file}, without a shell; left out, the reload decides',
+    word: word((text) =>
+      text.includes('{file}') ? accepted(text) : refused(`${quote(text)} does not say where {file} goes`),
+    ),
+  }),
+  reloadCommand: optional({
+    placeholder: 'COMMAND',
+    description: "with --haproxy-mode command: has HAProxy load --dir's haproxy.cfg, without a shell",
+    word: word((text) => (text.trim() === '' ? refused('a command is missing') : accepted(text))),
+  }),
+  haproxyMetrics: optional({
+    placeholder: 'HOST:PORT',
+    description: "where HAProxy's own exporter serves its metrics to Prometheus, at /metrics",
+    word: addressWord,
+  }),
+  https: optional({
+    placeholder: 'HOST:PORT',
+    description: 'where HAProxy serves HTTPS, with HTTP/2; needs --certificates',
+    word: addressWord,
+  }),
+  certificates: optional({
+    placeholder: 'FOLDER',
+    description:
+      'certificates for HTTPS, chosen by the name that is asked for: NAME.pem, or NAME.crt beside NAME.key; followed while it runs',
+    word: pathWord,
+  }),
+  http3: defaulted({
+    placeholder: 'on|off',
+    description: 'offer HTTP/3 beside HTTPS, where HAProxy has QUIC (`haproxy -vv`)',
+    ...oneOf(['on', 'off']),
+    fallback: 'off',
+  }),
+  accessLog: defaulted({
+    placeholder: 'on|off',
+    description: "log each request that HAProxy answers, as a line of pointsman's own log with the event request",
+    ...oneOf(['on', 'off']),
+    fallback: 'off',
+  }),
+  reloadInterval: defaulted({
+    placeholder: 'DURATION',
+    description: 'reloads are at least this far apart; the first is immediate',
+    word: durationWord(0, 3_600_000),
+    fallback: '1s',
+  }),
+  hardStopAfter: defaulted({
+    placeholder: 'DURATION',
+    description: "how long HAProxy's old process may finish its connections after a reload",
+    word: durationWord(1000, 86_400_000),
+    fallback: '10m',
+  }),
+  ...layoutOptions,
+  ...fileOptions,
+  guardShare: defaulted({
+    placeholder: 'PERCENT',
+    description: "hold a service's instances when more than this share is lost at once; 100% never does",
+    word: word(parseShare),
+    fallback: '50%',
+  }),
+  guardMinimum: defaulted({
+    placeholder: 'COUNT',
+    description: 'services with fewer instances are never held',
+    word: word((text) =>
+      /^[1-9][0-9]{0,5}$/.test(text) ? accepted(Number(text)) : refused(`${quote(text)} is not 1 to 999999`),
+    ),
+    fallback: '4',
+  }),
+  guardHold: defaulted({
+    placeholder: 'DURATION',
+    description: 'how long at most, as long as their health checks pass',
+    word: durationWord(1000, 86_400_000),
+    fallback: '10m',
+  }),
+  guardWindow: defaulted({
+    placeholder: 'DURATION',
+    description: 'losses within this time count as at once; about the TTL of the registrations',
+    word: durationWord(1000, 3_600_000),
+    fallback: '10s',
+  }),
+  ...limitOptions,
+  ...logOptions,
+};
+
+/** What `balance` and `render` work with. */
+type BalancerSettings = {
+  readonly registry: RegistrySettings;
+  readonly layout: string | undefined;
+  readonly log: LogSettings;
+  readonly balance: BalanceSettings;
+  readonly adminTokenFile: string | undefined;
+};
+
+export function balancerSettings(values: ValuesOf<typeof balancerOptions>): BalancerSettings | Fault {
+  const registry = registrySettings(values);
+  if (registry instanceof Error) return registry;
+  const haproxy = haproxySettings(values);
+  if (haproxy instanceof Error) return haproxy;
+  const files = fileDeclarations(values.templates);
+  if (files instanceof Error) return files;
+  const { id, dir, zone, serverTls, maintenancePage, http, admin, haproxyTemplates: templates } = values;
+  const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs, haproxyMetrics } = values;
+  const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
+  const guard = { share, minimum, holdMs, windowMs };
+  const where = { id, dir, zone, serverTls, maintenancePage, http, admin, templates };
+  const https = httpsSettings(values);
+  if (https instanceof Fault) return https;
+  const accessLog = values.accessLog === 'on';
+  const balance = {
+    ...where,
+    haproxy,
+    haproxyMetrics,
+    https,
+    accessLog,
+    reloadIntervalMs,
+    hardStopAfterMs,
+    files,
+    guard,
+    limits: limitSettings(values),
+  };
+  const { layout, adminTokenFile } = values;
+  return { registry, layout, log: logSettings(values), balance, adminTokenFile };
+}
+
 /** `pointsman balance`. */
 export const balanceCommand = declareCommand({
   name: 'balance',
   summary: 'follow the registry and keep an HAProxy true to it',
   options: {
-    ...registryOptions,
-    http: defaulted({
-      placeholder: 'HOST:PORT',
-      description: 'where HAProxy serves HTTP',
-      word: addressWord,
-      fallback: '127.0.0.1:8080',
-    }),
-    admin: defaulted({
-      placeholder: 'HOST:PORT',
-      description: 'where pointsman serves metrics and health',
-      word: addressWord,
-      fallback: '127.0.0.1:8404',
-    }),
-    adminTokenFile: optional({
-      placeholder: 'FILE',
+    dryRun: onOff({
       description:
-        'a file with the token that lets somebody change something on the admin port; without it, nobody can',
-      word: pathWord,
+        'say for each change what would be done: commands, reloads, files; and do nothing, as render --watch',
     }),
-    dir: defaulted({
-      placeholder: 'FOLDER',
-      description: 'where haproxy.cfg, its sockets and the last known state are kept',
-      word: pathWord,
-      fallback: { text: '/var/lib/pointsman as root, else ~/.local/state/pointsman', of: stateFolder },
-    }),
-    id: defaulted({
-      placeholder: 'NAME',
-      description: "this balancer's name, different from every other's",
-      word: word((text) =>
-        /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
-          ? accepted(text)
-          : refused(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`),
-      ),
-      fallback: { text: 'the host name', of: ({ hostname }) => hostname },
-    }),
-    zone: optional({
-      placeholder: 'LABEL',
-      description: 'where this balancer runs; services may prefer instances of the same zone',
-      word: labelWord,
-    }),
-    serverTls: optional({
-      placeholder: 'FOLDER',
-      description: 'where the PEM files lie that policies name for TLS to servers; server-tls in --dir if not given',
-      word: pathWord,
-    }),
-    maintenancePage: optional({
-      placeholder: 'FILE',
-      description: 'the HTML page that services in maintenance answer with, instead of the shipped one',
-      word: pathWord,
-    }),
-    haproxyTemplates: optional({
-      placeholder: 'FOLDER',
-      description: 'own templates of haproxy.cfg; the shipped ones stand in for those that it does not have',
-      word: pathWord,
-    }),
-    haproxy: optional({
-      placeholder: 'FILE',
-      description: 'the haproxy to run and to check with, when it is not the one on PATH',
-      word: pathWord,
-    }),
-    haproxyMode: defaulted({
-      placeholder: 'MODE',
-      description:
-        'managed: pointsman runs HAProxy; attached: others run it, with its sockets in --dir; command: by the commands below',
-      ...oneOf(['managed', 'attached', 'command']),
-      fallback: 'managed',
-    }),
-    checkCommand: optional({
-      placeholder: 'COMMAND',
-      description: 'with --haproxy-mode command: checks {file}, without a shell; left out, the reload decides',
-      word: word((text) =>
-        text.includes('{file}') ? accepted(text) : refused(`${quote(text)} does not say where {file} goes`),
-      ),
-    }),
-    reloadCommand: optional({
-      placeholder: 'COMMAND',
-      description: "with --haproxy-mode command: has HAProxy load --dir's haproxy.cfg, without a shell",
-      word: word((text) => (text.trim() === '' ? refused('a command is missing') : accepted(text))),
-    }),
-    haproxyMetrics: optional({
-      placeholder: 'HOST:PORT',
-      description: "where HAProxy's own exporter serves its metrics to Prometheus, at /metrics",
-      word: addressWord,
-    }),
-    https: optional({
-      placeholder: 'HOST:PORT',
-      description: 'where HAProxy serves HTTPS, with HTTP/2; needs --certificates',
-      word: addressWord,
-    }),
-    certificates: optional({
-      placeholder: 'FOLDER',
-      description:
-        'certificates for HTTPS, chosen by the name that is asked for: NAME.pem, or NAME.crt beside NAME.key; followed while it runs',
-      word: pathWord,
-    }),
-    http3: defaulted({
-      placeholder: 'on|off',
-      description: 'offer HTTP/3 beside HTTPS, where HAProxy has QUIC (`haproxy -vv`)',
-      ...oneOf(['on', 'off']),
-      fallback: 'off',
-    }),
-    accessLog: defaulted({
-      placeholder: 'on|off',
-      description: "log each request that HAProxy answers, as a line of pointsman's own log with the event request",
-      ...oneOf(['on', 'off']),
-      fallback: 'off',
-    }),
-    reloadInterval: defaulted({
-      placeholder: 'DURATION',
-      description: 'reloads are at least this far apart; the first is immediate',
-      word: durationWord(0, 3_600_000),
-      fallback: '1s',
-    }),
-    hardStopAfter: defaulted({
-      placeholder: 'DURATION',
-      description: "how long HAProxy's old process may finish its connections after a reload",
-      word: durationWord(1000, 86_400_000),
-      fallback: '10m',
-    }),
-    ...layoutOptions,
-    ...fileOptions,
-    guardShare: defaulted({
-      placeholder: 'PERCENT',
-      description: "hold a service's instances when more than this share is lost at once; 100% never does",
-      word: word(parseShare),
-      fallback: '50%',
-    }),
-    guardMinimum: defaulted({
-      placeholder: 'COUNT',
-      description: 'services with fewer instances are never held',
-      word: word((text) =>
-        /^[1-9][0-9]{0,5}$/.test(text) ? accepted(Number(text)) : refused(`${quote(text)} is not 1 to 999999`),
-      ),
-      fallback: '4',
-    }),
-    guardHold: defaulted({
-      placeholder: 'DURATION',
-      description: 'how long at most, as long as their health checks pass',
-      word: durationWord(1000, 86_400_000),
-      fallback: '10m',
-    }),
-    guardWindow: defaulted({
-      placeholder: 'DURATION',
-      description: 'losses within this time count as at once; about the TTL of the registrations',
-      word: durationWord(1000, 3_600_000),
-      fallback: '10s',
-    }),
-    ...limitOptions,
-    ...logOptions,
+    ...balancerOptions,
   },
-  assemble: (
-    values,
-  ):
-    | {
-        registry: RegistrySettings;
-        layout: string | undefined;
-        log: LogSettings;
-        balance: BalanceSettings;
-        adminTokenFile: string | undefined;
-      }
-    | Fault => {
-    const registry = registrySettings(values);
-    if (registry instanceof Error) return registry;
-    const haproxy = haproxySettings(values);
-    if (haproxy instanceof Error) return haproxy;
-    const files = fileDeclarations(values.templates);
-    if (files instanceof Error) return files;
-    const { id, dir, zone, serverTls, maintenancePage, http, admin, haproxyTemplates: templates } = values;
-    const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs, haproxyMetrics } = values;
-    const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
-    const guard = { share, minimum, holdMs, windowMs };
-    const where = { id, dir, zone, serverTls, maintenancePage, http, admin, templates };
-    const https = httpsSettings(values);
-    if (https instanceof Fault) return https;
-    const accessLog = values.accessLog === 'on';
-    const balance = {
-      ...where,
-      haproxy,
-      haproxyMetrics,
-      https,
-      accessLog,
-      reloadIntervalMs,
-      hardStopAfterMs,
-      files,
-      guard,
-      limits: limitSettings(values),
-    };
-    const { layout, adminTokenFile } = values;
-    return { registry, layout, log: logSettings(values), balance, adminTokenFile };
+  assemble: ({ dryRun, ...values }) => {
+    const settings = balancerSettings(values);
+    return settings instanceof Error ? settings : { dryRun, ...settings };
   },
 });
 

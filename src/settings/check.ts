@@ -1,4 +1,4 @@
-import { balanceCommand } from './balance.ts';
+import { balancerOptions, balancerSettings } from './balance.ts';
 import { declareCommand } from './command.ts';
 import { onOff } from './option.ts';
 
@@ -14,10 +14,10 @@ export const checkCommand = declareCommand({
   options: {
     json: onOff({ description: 'print JSON' }),
     withoutHaproxy: onOff({ description: 'do not ask HAProxy itself, which may need files that are not here' }),
-    ...balanceCommand.options,
+    ...balancerOptions,
   },
-  assemble: ({ json, withoutHaproxy, ...values }, machine) => {
-    const settings = balanceCommand.assemble(values, machine);
+  assemble: ({ json, withoutHaproxy, ...values }) => {
+    const settings = balancerSettings(values);
     return settings instanceof Error ? settings : { json, withoutHaproxy, balance: settings.balance };
   },
 });

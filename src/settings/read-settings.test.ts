@@ -39,6 +39,7 @@ describe('without any word, a balancer', () => {
         tls: undefined,
         login: undefined,
       },
+      dryRun: false,
       log: { level: 'info', format: 'auto' },
       layout: undefined,
       balance: {

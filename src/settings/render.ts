@@ -1,11 +1,21 @@
 import { Fault } from '../model/fault.ts';
-import { balanceCommand } from './balance.ts';
+import { type BalanceSettings, balancerOptions, balancerSettings } from './balance.ts';
 import { declareCommand } from './command.ts';
 import { onOff, optional } from './option.ts';
+import type { RegistrySettings } from './registry.ts';
 import { pathWord } from './words.ts';
 
 /** What is to become of what is rendered. `watch`: what would be done, for each change. */
 type Rendering = { readonly kind: 'print' | 'diff' | 'watch' } | { readonly kind: 'write'; readonly folder: string };
+
+/** What is rendered, of which registry, and what becomes of it. */
+export type RenderSettings = {
+  readonly what: Rendering;
+  readonly json: boolean;
+  readonly registry: RegistrySettings;
+  readonly layout: string | undefined;
+  readonly balance: BalanceSettings;
+};
 
 /** `pointsman render`. */
 export const renderCommand = declareCommand({
@@ -21,12 +31,12 @@ export const renderCommand = declareCommand({
     diff: onOff({
       description: 'print what would change in --dir: commands, reloads and their reasons, and the files',
     }),
-    watch: onOff({ description: 'go on with --diff for each change of the registry: a dry run of balance' }),
+    watch: onOff({ description: 'go on with --diff for each change of the registry: what balance --dry-run does' }),
     json: onOff({ description: 'print JSON, with --watch a line a change' }),
-    ...balanceCommand.options,
+    ...balancerOptions,
   },
-  assemble: ({ out, diff, watch, json, ...values }, machine) => {
-    const settings = balanceCommand.assemble(values, machine);
+  assemble: ({ out, diff, watch, json, ...values }): RenderSettings | Fault => {
+    const settings = balancerSettings(values);
     if (settings instanceof Error) return settings;
     if (out !== undefined && (diff || watch)) {
       return new Fault('settings', 'it does not go with --out', { where: diff ? '--diff' : '--watch' });

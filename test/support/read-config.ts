@@ -75,7 +75,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line('compression algo gzip'),
       line('compression type(?: [a-z0-9.+/-]+)+'),
       line('option httpchk'),
-      line(`http-check send meth [A-Z]+ uri /${escaped}? ver HTTP/1.1 hdr Host (?:[A-Za-z0-9.:-]+|%\\[be_name\\])`),
+      line(`http-check send meth [A-Z]+ uri /(?:${escaped})? ver HTTP/1.1 hdr Host (?:[A-Za-z0-9.:-]+|%\\[be_name\\])`),
       line('http-check expect status [0-9,-]+'),
       line(`http-check expect string ${escaped}`),
       line('option tcp-check'),
