@@ -53,7 +53,7 @@ async function withFleet(fleet: Fleet, section: (place: Place) => Promise<void>)
     const none = JSON.stringify({ check: { kind: 'none' } });
     for (let i = 0; i < fleet.services; i += 1) await registry.write(`services/${serviceName(i)}`, none);
     await inBatches(fleet.servers, (i) => {
-      const value = JSON.stringify({ address: siblingHost(i), port: 80, state: 'maintenance' });
+      const value = JSON.stringify({ address: siblingHost(i), port: 80, weight: 0 });
       return registry.write(`instances/${serviceName(i % fleet.services)}/s${i}`, value);
     });
     await section({ etcd, registry, folder });

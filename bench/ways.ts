@@ -30,7 +30,7 @@ export const haproxyBin = process.env['HAPROXY_BIN'] ?? 'haproxy';
 /** Services are `web`, `web-1`, …; the newcomer joins the first. */
 export const serviceName = (index: number): string => (index === 0 ? 'web' : `web-${index}`);
 
-// They are in maintenance, so that only the newcomer can answer and everything else is a 503.
+// They have no weight, so that only the newcomer can answer and everything else is a 503.
 export const siblingHost = (i: number) =>
   `127.${1 + Math.floor(i / 62_500)}.${Math.floor(i / 250) % 250}.${1 + (i % 250)}`;
 
@@ -140,7 +140,7 @@ async function startHaproxy(dir: string, { services, servers }: Fleet) {
   const port = await freePort();
   const [socket, master, config] = [join(dir, 'h.sock'), join(dir, 'm.sock'), join(dir, 'h.cfg')];
   const lines = Array.from({ length: services }, () => '');
-  for (let i = 0; i < servers; i += 1) lines[i % services] += `    server s${i} ${siblingHost(i)}:80 disabled\n`;
+  for (let i = 0; i < servers; i += 1) lines[i % services] += `    server s${i} ${siblingHost(i)}:80 weight 0\n`;
   const backends = lines.slice(1).map((text, i) => `backend ${serviceName(i + 1)}\n    balance leastconn\n${text}`);
   const text = (more: string) => `global
     stats socket ${socket} mode 600 level admin expose-fd listeners
