@@ -70,7 +70,7 @@ export async function startPointsman(etcd: EtcdCluster, dir: string, id = 'bench
 
 /** The least that could do it: watch → command, nothing else. */
 export async function startFloor(etcd: EtcdCluster, dir: string, fleet: Fleet): Promise<Way> {
-  const haproxy = await startHaproxy(dir, fleet);
+  const haproxy = await startHaproxy(dir, fleet, { numbered: true });
   const runtime = await connectRuntime({
     path: haproxy.socket,
     greetingMs: 5000,
@@ -88,7 +88,7 @@ export async function startFloor(etcd: EtcdCluster, dir: string, fleet: Fleet): 
     const commands =
       value === undefined
         ? [`set server web/${name} state maint`, `del server web/${name}`]
-        : [`add server web/${name} ${value} weight 100`, `set server web/${name} state ready`];
+        : [`add server web/${name} ${value} weight 100 id ${1_000_000 + round}`, `set server web/${name} state ready`];
     runtime.run(commands).catch(() => undefined);
   });
   return {
@@ -104,7 +104,7 @@ export async function startFloor(etcd: EtcdCluster, dir: string, fleet: Fleet): 
 
 /** What confd does: write, check, reload, one after the other. */
 export async function startReload(etcd: EtcdCluster, dir: string, fleet: Fleet): Promise<Way> {
-  const haproxy = await startHaproxy(dir, fleet);
+  const haproxy = await startHaproxy(dir, fleet, { numbered: false });
   const standing = new Map<string, string>();
   let running: Promise<void> | undefined;
   let stale = false;
@@ -135,12 +135,15 @@ export async function startReload(etcd: EtcdCluster, dir: string, fleet: Fleet):
   };
 }
 
-/** An HAProxy of its own for the other two ways, with the same backends. */
-async function startHaproxy(dir: string, { services, servers }: Fleet) {
+/** An HAProxy of its own for the other two ways, with the same backends. Without numbers HAProxy tries all to find a free one. */
+async function startHaproxy(dir: string, { services, servers }: Fleet, { numbered }: { readonly numbered: boolean }) {
   const port = await freePort();
   const [socket, master, config] = [join(dir, 'h.sock'), join(dir, 'm.sock'), join(dir, 'h.cfg')];
   const lines = Array.from({ length: services }, () => '');
-  for (let i = 0; i < servers; i += 1) lines[i % services] += `    server s${i} ${siblingHost(i)}:80 weight 0\n`;
+  for (let i = 0; i < servers; i += 1) {
+    const id = numbered ? ` id ${i + 1}` : '';
+    lines[i % services] += `    server s${i} ${siblingHost(i)}:80 weight 0${id}\n`;
+  }
   const backends = lines.slice(1).map((text, i) => `backend ${serviceName(i + 1)}\n    balance leastconn\n${text}`);
   const text = (more: string) => `global
     stats socket ${socket} mode 600 level admin expose-fd listeners

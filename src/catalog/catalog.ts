@@ -7,6 +7,7 @@ import type { Touched } from '../model/touched.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
 import { Fold } from './fold.ts';
 import { type CatalogLimits, defaultCatalogLimits, noLimits } from './limits.ts';
+import type { Numbers } from './numbers.ts';
 import { noOverrides, type Overrides, type OverrideTarget, type OverrideTransition } from './overrides.ts';
 
 export type Service = {
@@ -18,6 +19,7 @@ export type Service = {
   readonly registered: PersistentMap<InstanceId, Instance>;
   /** As they should be served: those that are registered, under the operators' overrides. The same map where none counts. */
   readonly instances: PersistentMap<InstanceId, Instance>;
+  readonly numbers: Numbers;
   /** How long a request waits at most while an operator has paused it; it is then there even if nothing else says so. */
   readonly pausedMs: number | undefined;
 };

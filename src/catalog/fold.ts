@@ -10,6 +10,7 @@ import type { Entry } from '../registry/registry.ts';
 import type { Catalog, Folded, Rejection, Removal, Service } from './catalog.ts';
 import { parseKey, type Subject } from './key.ts';
 import { beyondLimits, type CatalogLimits, mostRejected, rejectedKey } from './limits.ts';
+import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
 import {
   deleteOverride,
   type Overrides,
@@ -199,8 +200,16 @@ export class Fold {
       const served = instance && overridden(instance, overrideOf(this.#overrides, name, id));
       const registered = set(service.registered, id, instance);
       const shared = service.instances === service.registered && served === instance;
-      return { ...service, registered, instances: shared ? registered : set(service.instances, id, served) };
+      const numbers = this.#number(service, id, instance !== undefined);
+      return { ...service, registered, numbers, instances: shared ? registered : set(service.instances, id, served) };
     });
+  }
+
+  #number({ name, registered, numbers }: Service, id: InstanceId, isThere: boolean): Numbers {
+    if (isThere === registered.has(id)) return numbers;
+    const after = isThere ? withNumber(numbers, id) : withoutNumber(numbers, id);
+    for (const asker of askersBeside(after, id)) this.#touched.instance(name, asker);
+    return after;
   }
 
   #policy(name: ServiceName, policy: Policy | undefined): void {
@@ -239,5 +248,14 @@ function set(instances: Service['instances'], id: InstanceId, instance: Instance
 /** A service that nobody has declared or joined. */
 export function emptyService(name: ServiceName): Service {
   const none = PersistentMap<InstanceId, Instance>();
-  return { name, policy: defaultPolicy, declared: false, registered: none, instances: none, pausedMs: undefined };
+  const policy = defaultPolicy;
+  return {
+    name,
+    policy,
+    declared: false,
+    registered: none,
+    instances: none,
+    numbers: PersistentMap(),
+    pausedMs: undefined,
+  };
 }

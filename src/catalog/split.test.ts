@@ -23,7 +23,15 @@ function service(
     }),
   );
   const policy = { ...defaultPolicy, split: new Map(Object.entries(split)) };
-  return { name: web, policy, declared: true, registered: instances, instances, pausedMs: undefined };
+  return {
+    name: web,
+    policy,
+    declared: true,
+    registered: instances,
+    instances,
+    numbers: PersistentMap(),
+    pausedMs: undefined,
+  };
 }
 
 /** What share of all weights each version has. */

@@ -10,6 +10,7 @@ const service = (name: string, port?: number): Service => ({
   policy: port === undefined ? defaultPolicy : { ...defaultPolicy, mode: 'tcp', port },
   declared: true,
   registered: PersistentMap(),
+  numbers: PersistentMap(),
   pausedMs: undefined,
   instances: PersistentMap(),
 });

@@ -191,7 +191,7 @@ function renderServer(
     return;
   }
   try {
-    const text = templates.server.render(serverView(instance, service.policy, settings));
+    const text = templates.server.render(serverView(instance, service, settings));
     const line = text.trim().replace(/\s*\n\s*/g, ' ');
     if (!line.startsWith(`server ${id} `)) {
       throw new Fault('template', `it made ${JSON.stringify(line)} of ${service.name}/${id}`, {

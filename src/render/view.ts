@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Service } from '../catalog/catalog.ts';
+import { numberOf } from '../catalog/numbers.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
-import type { InstanceId } from '../model/name.ts';
-import { isHashed } from '../model/policy/balance.ts';
 import type { HealthCheck } from '../model/policy/check.ts';
 import type { Policy } from '../model/policy.ts';
 import {
@@ -87,7 +85,12 @@ export type ServerView = {
   readonly weight: number;
   readonly maintenance: boolean;
   readonly hostName: boolean;
-  /** Its place among its siblings when requests are spread by a hash: the same on every balancer. */
+  /**
+   * The server's number in HAProxy, made of its name: the same on every balancer and after each reload, so that a hash
+   * leads a request to the same server everywhere. It is on every server, because HAProxy looks for a free one by trying
+   * them all: of 10,000 servers in a backend, the check takes 1.4 s without and 0.05 s with it (2.6.12). Undefined for the
+   * second of two instances whose numbers are equal.
+   */
   readonly hashId: number | undefined;
   readonly check:
     | {
@@ -179,7 +182,7 @@ export function backendView(service: Service, policy: string, { pemFolder }: Fra
   return { name: service.name, policy, ...policyView(service.policy, pemFolder) };
 }
 
-export function serverView(instance: Instance, policy: Policy, settings: FrameSettings): ServerView {
+export function serverView(instance: Instance, { policy, numbers }: Service, settings: FrameSettings): ServerView {
   const { check, protocol, tls, proxyProtocol } = policy;
   const draining = instance.state === 'draining';
   const h2 = protocol === 'h2';
@@ -191,7 +194,7 @@ export function serverView(instance: Instance, policy: Policy, settings: FrameSe
     // A client's cookie leads it to a server whatever its weight; one in maintenance gives it up.
     maintenance: instance.state === 'maintenance' || (draining && policy.sticky !== undefined),
     hostName: instance.address.family === 'name',
-    hashId: isHashed(policy.balance) ? hashId(instance.id) : undefined,
+    hashId: numberOf(numbers, instance.id),
     check: check.kind === 'none' ? undefined : checkView(check),
     slowStart: milliseconds(policy.slowStartMs),
     maxconn: policy.maxconn,
@@ -222,13 +225,4 @@ const proxyKeywords = { v1: 'send-proxy', v2: 'send-proxy-v2' } as const;
 
 function checkView({ intervalMs, rise, fall, port }: Exclude<HealthCheck, { kind: 'none' }>): ServerView['check'] {
   return { interval: milliseconds(intervalMs), rise, fall, port };
-}
-
-/**
- * HAProxy places servers by their numeric id, and counts them up as they come: other numbers on each balancer, and after
- * each reload. Two of a service's ids being equal is as likely as one in 4 million for 30 instances; HAProxy then refuses the
- * second.
- */
-function hashId(id: InstanceId): number {
-  return (createHash('sha256').update(id).digest().readUInt32BE() % 0x7fff_ffff) + 1;
 }
