@@ -4,6 +4,7 @@ import { takesOut } from '../model/override.ts';
 import type { Catalog, Folded, Service } from './catalog.ts';
 import { emptyService } from './fold.ts';
 import type { Guard, GuardEvent } from './guard.ts';
+import { withNumber } from './numbers.ts';
 import { overridden, overrideOf } from './overrides.ts';
 
 /**
@@ -77,5 +78,6 @@ function guardedService(catalog: Catalog, guard: Guard, name: ServiceName): Serv
   if (held === undefined) return service;
   const found = service ?? emptyService(name);
   const served = held.map((instance) => overridden(instance, overrideOf(catalog.overrides, name, instance.id)));
-  return { ...found, instances: found.instances.merge(served) };
+  const numbers = [...held.keys()].reduce(withNumber, found.numbers);
+  return { ...found, instances: found.instances.merge(served), numbers };
 }

@@ -43,6 +43,23 @@ describe('changes in the registry', () => {
     expect(await balancer.metric('steps_total', { outcome: 'refused' })).toBe(0);
   });
 
+  test('two instances whose numbers are equal both serve, and so does the one that stays', async () => {
+    // Found by trying: see catalog/numbers.
+    const [first, second] = ['web-57938', 'web-68781'];
+    balancer.snapshot({ [`instances/web/${second}`]: address(1) });
+    await balancer.balancer.start();
+    balancer.change({ [`instances/web/${first}`]: address(0) });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['a', 'b']);
+    const lines = async () => (await balancer.config()).match(/server web-\d+ .* id \d+/g)?.length;
+    await until('one has the number', async () => (await lines()) === 1);
+
+    balancer.change({ [`instances/web/${first}`]: undefined });
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['b']);
+    await until('the other has it', async () => (await lines()) === 1);
+  });
+
   test('weight, state and address follow the registry without a reload', async () => {
     balancer.snapshot({ 'instances/web/a': address(0), 'instances/web/b': address(1) });
     await balancer.balancer.start();

@@ -13,7 +13,8 @@ type Act =
   | { readonly kind: 'runtime-command'; readonly command: string };
 
 const service = fc.constantFrom('web', 'api', 'tcp.db');
-const instance = fc.constantFrom('i-1', 'i-2', 'i:3', 'i_4');
+// The last two have one number: see catalog/numbers.
+const instance = fc.constantFrom('i-1', 'i:3', 'i_4', 'web-57938', 'web-68781');
 const address = fc.tuple(fc.integer({ min: 1, max: 254 }), fc.constantFrom(80, 8080, 65535));
 const value = fc.oneof(
   address.map(([d, port]) => `127.0.0.${d}:${port}`),
