@@ -66,6 +66,10 @@ export class Acknowledging implements ServingObserver {
   #dirty = false;
   #said: { readonly text: string; readonly reached: Reached } | undefined;
   #nextAt = 0;
+  #rejections: { readonly of: Catalog['rejected']; readonly newest: readonly Refusal[] } = {
+    of: emptyCatalog.rejected,
+    newest: [],
+  };
   #running: Promise<void> | undefined;
   #again = false;
 
@@ -201,7 +205,7 @@ export class Acknowledging implements ServingObserver {
 
   #compose({ revision, cluster }: Reached, { catalog, refused }: Settled): Acknowledgement {
     const { owner, about, config, draining, held } = this.#parts;
-    const refusals = [...refused, ...held(), ...newestRejected(catalog)].slice(0, mostRefusals);
+    const refusals = [...refused, ...held(), ...this.#newestRejected(catalog)].slice(0, mostRefusals);
     return {
       ...about(),
       revision,
@@ -213,14 +217,18 @@ export class Acknowledging implements ServingObserver {
       refusals,
     };
   }
+
+  /** Whoever waits has written a moment ago. Sorted anew only when there are others: there may be 10,000. */
+  #newestRejected({ rejected }: Catalog): readonly Refusal[] {
+    if (this.#rejections.of !== rejected) {
+      const newestFirst = [...rejected.values()].sort((a, b) => (a.revision < b.revision ? 1 : -1));
+      const newest = newestFirst.slice(0, mostRefusals).map(({ key, reason }) => ({ key, reason }));
+      this.#rejections = { of: rejected, newest };
+    }
+    return this.#rejections.newest;
+  }
 }
 
 const sameRefusals = (one: readonly Refusal[], other: readonly Refusal[]): boolean =>
   one.length === other.length &&
   one.every(({ key, reason }, i) => key === other[i]?.key && reason === other[i]?.reason);
-
-/** Whoever waits has written a moment ago. */
-function newestRejected({ rejected }: Catalog): readonly Refusal[] {
-  const newestFirst = [...rejected.values()].sort((a, b) => (a.revision < b.revision ? 1 : -1));
-  return newestFirst.slice(0, mostRefusals).map(({ key, reason }) => ({ key, reason }));
-}
