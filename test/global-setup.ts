@@ -1,6 +1,18 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { build } from '../scripts/build.mjs';
+import { leftBehind, markProcesses } from './left-behind.ts';
 
 /** Scenario tests start bin/pointsman: it must be what the sources say, also when only one file is run. */
 export async function setup(): Promise<void> {
+  markProcesses();
   await build();
+}
+
+/** Fails the run when a test has left a process behind. */
+export async function teardown(): Promise<void> {
+  for (let waited = 0; leftBehind().length > 0 && waited < 10_000; waited += 100) await pause(100);
+  const left = leftBehind();
+  if (left.length === 0) return;
+  for (const { pid } of left) process.kill(pid, 'SIGKILL');
+  throw new Error(`left behind by the tests:\n${left.map(({ pid, command }) => `${pid} ${command}`).join('\n')}`);
 }
