@@ -96,7 +96,7 @@ test.each(['folder', 'etcd'] as const)('status, explain and events say it on a c
   const text = status.stdout.join('\n');
   expect(text).toMatch(/^b1 +\d+ +\S+ +serving$/m);
   expect(text).toMatch(/^web +1 +1 +1 +web, web\.\* +default policy$/m);
-  expect(text).toContain('instances/web/broken: ');
+  expect(text.match(/instances\/web\/broken: /g)).toHaveLength(1);
   const [json = ''] = (await pointsman('status', '--json')).stdout;
   expect(JSON.parse(json)).toMatchObject({
     balancers: [{ id: 'b1', up: { web: 1 } }],
@@ -111,7 +111,13 @@ test.each(['folder', 'etcd'] as const)('status, explain and events say it on a c
   expect(bad.code).toBe(1);
   expect((await pointsman('explain', 'web')).code).toBe(2);
 
+  await scenario.writeByHand('services/web', '{"balance":"roundrobin"}');
+  await runPointsman(['drain', 'web/a', '--why', 'kernel update', ...where.slice(0, 2)]);
+  await until('it is over there', async () => (await scenario.ask('web')).status === 503);
   const events = await pointsman('events');
+  expect(events.stderr).toEqual([]);
+  expect(events.stdout.join('\n')).toContain('override-applied web/a: drain');
+  expect(events.stdout.join('\n')).toContain('the settings of service web changed');
   expect(events.stdout.join('\n')).toMatch(/applied revision \d+ .*\(wait .*, render .*, command .*\)/);
   expect(events.stdout.join('\n')).toContain('instances/web/broken');
 });

@@ -151,7 +151,7 @@ export class Reloads {
     for (const { kind } of reasons) metrics.reloadReasons.inc({ reason: kind });
     metrics.reloadSeconds.observe((now() - started) / 1000);
     const ms = Math.round(now() - started);
-    logger.info({ event: 'reloaded', revision, ms, why: reasons.slice(0, 10).map(describeReason) }, 'reloaded');
+    logger.info({ event: 'reloaded', revision, ms, reasons: reasons.slice(0, 10).map(describeReason) }, 'reloaded');
     return { kind: 'reloaded', workerPid };
   }
 }

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import * as v from 'valibot';
 import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
+import { clausesOf, type LogEvent, sentenceOf } from '../model/log-event.ts';
 import { eventsCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers } from './balancers.ts';
 import { colorsOf } from './colors.ts';
@@ -11,22 +12,24 @@ import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { abortOnSignal } from './signals.ts';
 
+// The log has lines of HAProxy's too: a field of another kind is one that this does not know, and no reason to tell nothing.
+const soft = <const S extends v.GenericSchema>(schema: S) => v.fallback(v.optional(schema), undefined);
+const texts = v.array(v.string());
 const event = v.looseObject({
   id: v.number(),
   time: v.string(),
   level: v.string(),
-  event: v.optional(v.string(), ''),
-  msg: v.optional(v.string(), ''),
-  revision: v.optional(v.string()),
-  ms: v.optional(v.number()),
-  stages: v.optional(v.record(v.string(), v.number())),
-  what: v.optional(v.array(v.string())),
-  why: v.optional(v.array(v.string())),
-  reason: v.optional(v.string()),
-  key: v.optional(v.string()),
+  event: soft(v.string()),
+  msg: soft(v.string()),
+  revision: soft(v.string()),
+  ms: soft(v.number()),
+  stages: soft(v.record(v.string(), v.number())),
+  what: soft(texts),
+  reasons: soft(texts),
+  reason: soft(v.string()),
+  key: soft(v.string()),
 });
-type Event = v.InferOutput<typeof event>;
-type Told = { readonly balancer: string; readonly event: Event };
+type Told = { readonly balancer: string; readonly event: LogEvent };
 
 const everyMs = 1000;
 
@@ -79,18 +82,22 @@ export async function run(invocation: Invocation): Promise<number> {
 function format({ balancer, event: one }: Told, several: boolean): string {
   const colors = colorsOf(process.stdout);
   const paint = one.level === 'error' ? colors.red : one.level === 'warn' ? colors.yellow : (text: string) => text;
-  const head = [colors.dim(one.time.slice(11, 23)), ...(several ? [colors.bold(balancer)] : []), paint(one.event)];
+  const head = [
+    colors.dim(one.time.slice(11, 23)),
+    ...(several ? [colors.bold(balancer)] : []),
+    paint(one.event ?? ''),
+  ];
+  const sentence = sentenceOf(one);
   const told = [
     ...(one.revision === undefined ? [] : [`revision ${one.revision}`]),
     ...(one.ms === undefined ? [] : [colors.cyan(formatDuration(one.ms))]),
     ...(one.key === undefined ? [] : [one.key]),
-    ...(one.reason === undefined ? [] : [one.reason]),
-    ...(one.ms === undefined && one.reason === undefined && one.msg !== one.event ? [one.msg] : []),
+    ...(sentence === undefined ? [] : [sentence]),
   ];
   const stages = Object.entries(one.stages ?? {}).map(([stage, ms]) => `${stage} ${formatDuration(ms)}`);
   const lines = [
     `${head.join(' ')} ${told.join('  ')}${stages.length > 0 ? colors.dim(`  (${stages.join(', ')})`) : ''}`,
   ];
-  for (const clause of [...(one.what ?? []), ...(one.why ?? [])]) lines.push(`             ${colors.dim(clause)}`);
+  for (const clause of clausesOf(one)) lines.push(`             ${colors.dim(clause)}`);
   return `${lines.join('\n')}\n`;
 }

@@ -87,7 +87,10 @@ async function readStatus(registry: Registry, { admin }: SeeSettings): Promise<S
   const trouble = new Set<string>();
   for (const { id, health: state, says } of balancers) {
     if (says !== undefined && !says.ok) trouble.add(`${id}: its acknowledgement cannot be read: ${says.reason}`);
-    if (says?.ok) for (const { key, reason } of says.value.refusals) trouble.add(`${id}: ${key}: ${reason}`);
+    for (const { key, reason } of says?.ok ? says.value.refusals : []) {
+      // What is malformed is so for everyone, and told once.
+      if (!catalog.rejected.has(key)) trouble.add(`${id}: ${key}: ${reason}`);
+    }
     if (state === undefined) continue;
     for (const { service, lost, of } of state.guarded) {
       trouble.add(`${id}: ${service} lost ${lost} of ${of} at once; they are held (pointsman release ${service})`);

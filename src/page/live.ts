@@ -1,23 +1,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { BalanceHealth } from '../balance/run-balance.ts';
 import type { FleetMember, ServiceDetail, ServiceView } from '../balance/window.ts';
+import type { LogEvent } from '../model/log-event.ts';
 import { addLook, type History } from './rates.ts';
-
-/** A line of the balancer's log. */
-export type LogEvent = {
-  readonly id: number;
-  readonly time: string;
-  readonly level: string;
-  readonly event?: string;
-  readonly msg?: string;
-  readonly revision?: string;
-  readonly ms?: number;
-  readonly stages?: Readonly<Record<string, number>>;
-  readonly what?: readonly string[];
-  readonly why?: readonly string[];
-  readonly reason?: string;
-  readonly key?: string;
-};
 
 /** Everything that the page shows, as it was told last. */
 export type Live = {

@@ -1,5 +1,5 @@
+import { clausesOf, type LogEvent, sentenceOf } from '../model/log-event.ts';
 import { formatDuration } from './format.ts';
-import type { LogEvent } from './live.ts';
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
 
@@ -16,11 +16,10 @@ export function Timeline({ events }: { readonly events: readonly LogEvent[] }) {
             {one.ms !== undefined && <span class="took">{formatDuration(one.ms)}</span>}
             <Stages stages={one.stages} whole={one.ms} />
             {one.key !== undefined && <div>{one.key}</div>}
-            {one.reason !== undefined && <div>{one.reason}</div>}
-            {[...(one.what ?? []), ...(one.why ?? [])].map((clause) => (
+            {sentenceOf(one) !== undefined && <div>{sentenceOf(one)}</div>}
+            {clausesOf(one).map((clause) => (
               <code key={clause}>{clause}</code>
             ))}
-            {one.what === undefined && one.why === undefined && one.reason === undefined && <div>{one.msg}</div>}
           </div>
         </li>
       ))}

@@ -122,7 +122,7 @@ describe('attached: HAProxy is run by others, as in a container of its own', () 
     await scenario.serves('web', ['a', 'b']);
 
     await frameTemplate(scenario, other);
-    await balancer.logged('reloaded', ({ why }) => JSON.stringify(why).includes('frame'));
+    await balancer.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('frame'));
     expect(await config(scenario)).toContain('dontlog-normal');
     expect(await scenario.answers('web')).toEqual(['a', 'b']);
   });
@@ -176,7 +176,7 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
     const first = scenario.balancer(...commands, '--haproxy-templates', folder);
     await first.logged('serving');
     await frameTemplate(scenario, other);
-    await first.logged('reloaded', ({ why }) => JSON.stringify(why).includes('frame'));
+    await first.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('frame'));
     expect(await config(scenario)).toContain('dontlog-normal');
     first.kill('SIGTERM');
     expect(await first.ended).toEqual({ code: 0, signal: null });
@@ -218,7 +218,7 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
     expect(failed.msg).toContain('it ended with 4: Access denied');
     expect(await config(scenario)).not.toContain('dontlog-normal');
     await unlink(blocked);
-    await balancer.logged('reloaded', ({ why }) => JSON.stringify(why).includes('frame'));
+    await balancer.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('frame'));
     expect(await config(scenario)).toContain('dontlog-normal');
     expect(await scenario.answers('web')).toEqual(['a']);
   });

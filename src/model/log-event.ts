@@ -1,0 +1,28 @@
+/** A line of a balancer's log, as far as a person is shown it. */
+export type LogEvent = {
+  readonly id: number;
+  readonly time: string;
+  readonly level: string;
+  readonly event?: string | undefined;
+  readonly msg?: string | undefined;
+  readonly revision?: string | undefined;
+  readonly ms?: number | undefined;
+  readonly stages?: Readonly<Record<string, number>> | undefined;
+  /** The steps that were taken. */
+  readonly what?: readonly string[] | undefined;
+  /** What made a reload necessary. */
+  readonly reasons?: readonly string[] | undefined;
+  /** Why something was not done. */
+  readonly reason?: string | undefined;
+  readonly key?: string | undefined;
+};
+
+/** One sentence that says what the other fields do not; undefined when they say it all. */
+export function sentenceOf({ event, msg = '', ms, reason }: LogEvent): string | undefined {
+  if (reason !== undefined && !msg.includes(reason)) return reason;
+  // Where something took a time, its clauses tell what it was.
+  return (ms !== undefined && reason === undefined) || msg === event || msg === '' ? undefined : msg;
+}
+
+/** What was done, or why it had to be, one by one. */
+export const clausesOf = ({ what = [], reasons = [] }: LogEvent): readonly string[] => [...what, ...reasons];
