@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import packageJson from '../package.json' with { type: 'json' };
 import { runPointsman } from './support/processes.ts';
@@ -36,6 +37,32 @@ test("a command's --help tells each flag with its default", async () => {
     '--ttl <DURATION> how long the registration outlives a process that died without a word (default: 10s)',
   );
   expect(help).not.toContain('--etcd-password <');
+});
+
+describe('output that cannot be written', () => {
+  const shell = async (script: string) => {
+    const run = execa({ reject: false, timeout: 30_000, shell: true, cwd: join(import.meta.dirname, '..') });
+    const { stdout, stderr } = await run`${script}`;
+    return [stdout, stderr];
+  };
+
+  test('because its reader has gone ends a command without a word', async () => {
+    expect(await shell('{ bin/pointsman man; echo "ended with $?" >&2; } | true')).toEqual(['', 'ended with 0']);
+    const folder = await mkdtemp(join(tmpdir(), 'pm-cli-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const [first, last] = await shell(
+      `{ bin/pointsman status --watch --registry dir:${folder}; echo "ended with $?" >&2; } | head -n 3`,
+    );
+    expect(first).toMatch(/revision 0/);
+    expect(last).toBe('ended with 0');
+  });
+
+  test('for another reason is an error in a line', async () => {
+    expect(await shell('bin/pointsman man >/dev/full')).toEqual([
+      '',
+      'pointsman: standard output cannot be written: ENOSPC: no space left on device, write',
+    ]);
+  });
 });
 
 describe('a wrong call ends with exit code 2, and one line for each mistake', () => {

@@ -1,6 +1,7 @@
 import { homedir, hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { failed, faultsOf } from './exit-code.ts';
+import { watchOutputs } from './outputs.ts';
 import { runProgram } from './program.ts';
 import { secretVariables } from './secrets.ts';
 
@@ -47,5 +48,6 @@ function homeOf(env: NodeJS.ProcessEnv): string | undefined {
   }
 }
 
+watchOutputs(process);
 process.exitCode = await main();
 setTimeout(() => process.exit(), lingerMs).unref();

@@ -1,0 +1,18 @@
+import { done, failed } from './exit-code.ts';
+
+/**
+ * What happens when our output cannot be written. When nobody reads standard output any more, as with
+ * `pointsman events --follow | head`, the command ends as it would by Ctrl-C, undoing what that undoes. On standard error
+ * nothing happens, for there is nobody left to tell: a balancer goes on serving when the reader of its log has gone.
+ */
+export function watchOutputs({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' | 'stderr'>): void {
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') {
+      if (!process.emit('SIGINT')) process.exit(done);
+      return;
+    }
+    stderr.write(`pointsman: standard output cannot be written: ${error.message}\n`);
+    process.exit(failed);
+  });
+  stderr.on('error', () => undefined);
+}
