@@ -25,7 +25,7 @@ const past = { drain: 'drained', pause: 'paused' } as const;
 /** Ends the override that stands on the target; `only` refuses to end one of another kind. */
 async function end(
   invocation: Invocation,
-  command: typeof clearCommand,
+  command: typeof clearCommand | typeof undrainCommand | typeof resumeCommand,
   only: keyof typeof past | undefined,
 ): Promise<number> {
   const { json, ...settings } = await settle(command, invocation);

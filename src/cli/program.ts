@@ -1,62 +1,39 @@
 import { Command, CommanderError, Option } from 'commander';
 import { Fault } from '../model/fault.ts';
-import { balanceCommand } from '../settings/balance.ts';
-import { checkCommand } from '../settings/check.ts';
-import { type AnyCommand, operandsOf } from '../settings/command.ts';
-import { demoCommand } from '../settings/demo.ts';
-import { filesCommand } from '../settings/files.ts';
+import { operandsOf } from '../settings/command.ts';
+import { type CommandName, commands } from '../settings/commands.ts';
 import { fieldName, type OptionTable, type Option as Setting } from '../settings/option.ts';
-import {
-  clearCommand,
-  drainCommand,
-  maintenanceCommand,
-  overridesCommand,
-  pauseCommand,
-  resumeCommand,
-  undrainCommand,
-  weightCommand,
-} from '../settings/override.ts';
 import { configOption } from '../settings/read-settings.ts';
-import { completionCommand, manCommand } from '../settings/reference.ts';
-import { registerCommand } from '../settings/register.ts';
-import { releaseCommand } from '../settings/release.ts';
-import { renderCommand } from '../settings/render.ts';
-import { rolesCommand } from '../settings/roles.ts';
-import { eventsCommand, explainCommand, statusCommand } from '../settings/see.ts';
-import { shiftCommand } from '../settings/shift.ts';
-import { waitCommand } from '../settings/wait.ts';
 import { done } from './exit-code.ts';
 import type { CommandModule, Invocation } from './invocation.ts';
 import { commit, version } from './version.ts';
 
-type Entry = { readonly declaration: AnyCommand; readonly load: () => Promise<CommandModule> };
-
 /** Each command's own code is loaded when it is called: `register` must start fast and stay small. */
-const entries: readonly Entry[] = [
-  { declaration: balanceCommand, load: () => import('./balance.ts') },
-  { declaration: registerCommand, load: () => import('./register.ts') },
-  { declaration: checkCommand, load: () => import('./check.ts') },
-  { declaration: renderCommand, load: () => import('./render.ts') },
-  { declaration: statusCommand, load: () => import('./status.ts') },
-  { declaration: explainCommand, load: () => import('./explain.ts') },
-  { declaration: eventsCommand, load: () => import('./events.ts') },
-  { declaration: shiftCommand, load: () => import('./shift.ts') },
-  { declaration: waitCommand, load: () => import('./wait.ts') },
-  { declaration: drainCommand, load: async () => (await import('./override.ts')).drain },
-  { declaration: undrainCommand, load: async () => (await import('./clear.ts')).undrain },
-  { declaration: maintenanceCommand, load: async () => (await import('./override.ts')).maintenance },
-  { declaration: weightCommand, load: async () => (await import('./override.ts')).weight },
-  { declaration: pauseCommand, load: async () => (await import('./override.ts')).pause },
-  { declaration: resumeCommand, load: async () => (await import('./clear.ts')).resume },
-  { declaration: clearCommand, load: async () => (await import('./clear.ts')).clear },
-  { declaration: overridesCommand, load: () => import('./overrides.ts') },
-  { declaration: releaseCommand, load: () => import('./release.ts') },
-  { declaration: rolesCommand, load: () => import('./roles.ts') },
-  { declaration: filesCommand, load: () => import('./files.ts') },
-  { declaration: demoCommand, load: () => import('./demo.ts') },
-  { declaration: completionCommand, load: () => import('./completion.ts') },
-  { declaration: manCommand, load: () => import('./man.ts') },
-];
+const loads: Readonly<Record<CommandName, () => Promise<CommandModule>>> = {
+  balance: () => import('./balance.ts'),
+  register: () => import('./register.ts'),
+  check: () => import('./check.ts'),
+  render: () => import('./render.ts'),
+  status: () => import('./status.ts'),
+  explain: () => import('./explain.ts'),
+  events: () => import('./events.ts'),
+  wait: () => import('./wait.ts'),
+  shift: () => import('./shift.ts'),
+  drain: async () => (await import('./override.ts')).drain,
+  undrain: async () => (await import('./clear.ts')).undrain,
+  maintenance: async () => (await import('./override.ts')).maintenance,
+  weight: async () => (await import('./override.ts')).weight,
+  pause: async () => (await import('./override.ts')).pause,
+  resume: async () => (await import('./clear.ts')).resume,
+  clear: async () => (await import('./clear.ts')).clear,
+  overrides: () => import('./overrides.ts'),
+  release: () => import('./release.ts'),
+  roles: () => import('./roles.ts'),
+  files: () => import('./files.ts'),
+  demo: () => import('./demo.ts'),
+  completion: () => import('./completion.ts'),
+  man: () => import('./man.ts'),
+};
 
 const footer = `
 Every option can also be given as a variable (--log-level: POINTSMAN_LOG_LEVEL) or in the file that --config names
@@ -82,7 +59,7 @@ export async function runProgram(
     // What commander would print on several lines is thrown, and printed by main on one.
     .configureOutput({ outputError: () => undefined });
 
-  for (const { declaration, load } of entries) {
+  for (const declaration of commands) {
     const command = program.command(declaration.name).summary(declaration.summary);
     command.description(`${declaration.summary[0]?.toUpperCase()}${declaration.summary.slice(1)}.`);
     command.helpOption('--help', 'print this help');
@@ -94,7 +71,7 @@ export async function runProgram(
     for (const option of flagsOf({ ...declaration.options, ...(takesSettings ? configOption : {}) }))
       command.addOption(option);
     command.action(async () => {
-      const { run } = await load();
+      const { run } = await loads[declaration.name]();
       const given = Object.entries(command.opts<Record<string, readonly string[] | true>>());
       const flags = new Map(given.map(([key, texts]) => [fieldName(key), texts === true ? [] : texts]));
       exitCode = await run({ ...circumstances, flags, operands: command.args });
@@ -137,6 +114,6 @@ function describeSetting(setting: Setting): string {
 const oneLine = (message: string): string => message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
 
 function seeHelp([name]: readonly string[]): string {
-  const known = entries.some(({ declaration }) => declaration.name === name);
+  const known = commands.some((command) => command.name === name);
   return `pointsman ${known ? `${name} ` : ''}--help shows what there is`;
 }

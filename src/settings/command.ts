@@ -32,6 +32,6 @@ export function operandsOf({ operands }: Pick<AnyCommand, 'operands'>) {
   return operands === undefined ? [] : [operands, ...(operands.more ?? [])];
 }
 
-export const declareCommand = <Table extends OptionTable, Settings>(
-  declaration: CommandDeclaration<Table, Settings>,
-): CommandDeclaration<Table, Settings> => declaration;
+export const declareCommand = <const Name extends string, Table extends OptionTable, Settings>(
+  declaration: CommandDeclaration<Table, Settings> & { readonly name: Name },
+): CommandDeclaration<Table, Settings> & { readonly name: Name } => declaration;

@@ -22,8 +22,8 @@ import { eventsCommand, explainCommand, statusCommand } from './see.ts';
 import { shiftCommand } from './shift.ts';
 import { waitCommand } from './wait.ts';
 
-/** Every command that takes settings. */
-export const commands: readonly AnyCommand[] = [
+/** Every command there is, in the order of help, reference and manual. */
+export const commands = [
   balanceCommand,
   registerCommand,
   checkCommand,
@@ -47,4 +47,6 @@ export const commands: readonly AnyCommand[] = [
   demoCommand,
   completionCommand,
   manCommand,
-];
+] as const satisfies readonly AnyCommand[];
+
+export type CommandName = (typeof commands)[number]['name'];

@@ -58,7 +58,11 @@ const optionsOfNew = {
   ...optionsOfAll,
 };
 
-const declareNew = (name: string, summary: string, more?: { readonly syntax: string; readonly description: string }) =>
+const declareNew = <const Name extends string>(
+  name: Name,
+  summary: string,
+  more?: { readonly syntax: string; readonly description: string },
+) =>
   declareCommand({
     name,
     summary,
@@ -72,7 +76,11 @@ const declareNew = (name: string, summary: string, more?: { readonly syntax: str
     },
   });
 
-const declareOther = (name: string, summary: string, operands: { syntax: string; description: string }) =>
+const declareOther = <const Name extends string>(
+  name: Name,
+  summary: string,
+  operands: { syntax: string; description: string },
+) =>
   declareCommand({
     name,
     summary,
