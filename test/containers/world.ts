@@ -10,20 +10,26 @@ const root = join(import.meta.dirname, '../..');
 const script = join(root, 'scripts/container-images');
 const store = process.env['POINTSMAN_CONTAINERS'] ?? '/var/cache/pointsman-containers';
 
+/** EX_UNAVAILABLE, by which the script says that this machine lacks something. */
+const lacking = 69;
+
 /**
- * Why containers cannot run on this machine; undefined when they can, and then whatever fails is a failure. Only what is
- * missing counts as a reason, nothing that was tried with it.
+ * What this machine lacks to run containers; undefined when it can, and then whatever fails is a failure. Only what is
+ * missing counts, nothing that was tried with it: throws when the base images can be made and are not.
  */
 export function whyNoContainers(): string | undefined {
   if (process.getuid?.() !== 0) return 'it takes root';
   const commands = ['podman', 'podman-compose', 'crun', 'netavark', 'aardvark-dns', 'iptables', 'ip', 'curl'];
   const env = { PATH: `${process.env['PATH']}:/usr/sbin:/sbin:/usr/lib/podman` };
-  const lacking = commands.filter((one) => spawnSync('sh', ['-c', `command -v ${one}`], { env }).status !== 0);
-  if (lacking.length > 0) return `there is no ${lacking.join(', ')}`;
+  const missing = commands.filter((one) => spawnSync('sh', ['-c', `command -v ${one}`], { env }).status !== 0);
+  if (missing.length > 0) return `there is no ${missing.join(', ')}`;
   const namespaces = spawnSync('unshare', ['-m', '-n', '--propagation', 'private', 'true'], { encoding: 'utf8' });
   if (namespaces.status !== 0) return `no namespaces can be made: ${namespaces.stderr.trim()}`;
-  const images = spawnSync(script, ['--there'], { encoding: 'utf8' });
-  return images.status === 0 ? undefined : `the base images: ${images.stderr.trim()}`;
+  const images = spawnSync(script, { encoding: 'utf8' });
+  if (images.status === lacking) return images.stderr.trim();
+  if (images.status !== 0)
+    throw new Error(`scripts/container-images failed: ${images.stderr}`, { cause: images.error });
+  return undefined;
 }
 
 // What a container may use of this machine is not limited here: crun cannot with the cgroups of some of our machines.
@@ -40,7 +46,7 @@ export type World = Awaited<ReturnType<typeof openWorld>>;
  */
 export async function openWorld() {
   const folder = await mkdtemp(join(tmpdir(), 'pm-containers-'));
-  const { stdout: podman } = await execa(script, ['--there']);
+  const { stdout: podman } = await execa(script);
   const bin = join(folder, 'bin');
   await mkdir(bin);
   // podman-compose calls `podman`.
