@@ -17,7 +17,7 @@ export function openPast(endpoints: readonly string[], root: string) {
         async () => {
           client ??= await openMember(endpoints[next++ % endpoints.length] ?? '', { endpoints });
           try {
-            const { entries } = await list(client, keys, range, revision);
+            const { entries } = await list(client, keys, range, { at: revision });
             return Object.fromEntries([...entries.values()].map(({ key, value }) => [key, value]).sort());
           } catch (error) {
             if (/has been compacted/.test(describe(error))) return 'compacted' as const;

@@ -25,6 +25,9 @@ type StreamEnd = { readonly kind: 'restart' | 'relist' | 'closed' | 'refresh'; r
 const createdMs = 3000;
 const silenceMs = 1200;
 const answerMs = 1000;
+// A page of a list. More after each time that it took too long: when hundreds begin at once, the member that is asked is alive
+// and busy, and lists that are given up half way and begun anew make it busier.
+const pageMs = { least: 2000, most: 16_000 };
 // Everything is read anew now and then, should a change have been missed in a way that nobody has thought of.
 const refreshMs = { least: 300_000, most: 600_000 };
 
@@ -42,6 +45,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
     let cursor: Cursor | undefined;
     let continuity = new Continuity(keys, []);
     let failures = 0;
+    let silences = 0;
     while (!signal.aborted) {
       const wait = waitBefore(failures, rotation.size, random);
       if (wait > 0) await pause(wait, undefined, { signal }).catch(() => undefined);
@@ -51,7 +55,9 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       try {
         client = await openMember(rotation.current, access);
         if (cursor === undefined) {
-          const { cluster, term, revision, entries, versions } = await list(client, keys, bytes);
+          const { cluster, term, revision, entries, versions } = await list(client, keys, bytes, {
+            pageMs: Math.min(pageMs.most, pageMs.least * 2 ** silences),
+          });
           cursor = { cluster, term, revision, fragments: [] };
           continuity = new Continuity(keys, versions);
           tell({ kind: 'snapshot', revision, cluster, entries });
@@ -59,6 +65,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
         end = await watch(client, cursor, continuity, (next) => {
           cursor = next;
           failures = 0;
+          silences = 0;
         });
       } catch (error) {
         end = { kind: 'restart', reason: describeFailure(failureOf(error)) };
@@ -72,8 +79,10 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       tell({ kind: 'disconnected', reason: end.reason });
       if (end.kind === 'relist') cursor = undefined;
       else if (cursor !== undefined) cursor = { ...cursor, fragments: [] };
+      const silent = isSilence(end.reason);
       failures += 1;
-      rotation.next(isSilence(end.reason));
+      if (silent) silences += 1;
+      rotation.next(silent);
     }
   };
 
@@ -92,7 +101,11 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       let cursor = from;
       let over = false;
       let timer: NodeJS.Timeout;
-      let watching = 1;
+      /** Of the watch that stands. The member chooses it: etcd's gRPC proxy does so whatever it is asked for. */
+      let watchId: string | undefined;
+      let startedBehind = false;
+      let asking: 'progress and watch' | 'progress' | 'watch' = 'progress and watch';
+      let probed = false;
       const finish = (end: StreamEnd) => {
         if (over) return;
         over = true;
@@ -108,37 +121,49 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
         clearTimeout(timer);
         timer = setTimeout(() => finish({ kind: 'restart', reason }), ms);
       };
-      // After some silence the member is asked to say anything at all.
+      // After some silence the member is asked to say anything at all: how far it is. etcd's gRPC proxy never answers that,
+      // and logs an error each time; so one that does not is asked for another watch instead, which is then cancelled.
       const listen = () => {
         clearTimeout(timer);
         timer = setTimeout(() => {
           onGood(cursor);
-          stream.write({ progress_request: {} });
+          if (probed && asking === 'progress and watch') asking = 'watch';
+          if (asking !== 'watch') stream.write({ progress_request: {} });
+          if (asking !== 'progress' && watchId !== undefined) stream.write({ create_request: { key: bytes.key } });
           deadline(answerMs, `the member was silent for ${silenceMs + answerMs} ms`);
         }, silenceMs);
       };
+      const cancel = (watch_id: string) => stream.write({ cancel_request: { watch_id } });
       const create = (start: bigint) => {
-        const options = { progress_notify: true, fragment: true, watch_id: String(watching) };
+        const options = { progress_notify: true, fragment: true };
         stream.write({ create_request: { ...bytes, ...options, start_revision: String(start) } });
       };
       // After the last revision that was delivered; but if the store is ahead of that, from that one itself. 3.4.23, and 3.5
       // before 3.5.18, silently drop a deletion at the very revision that was compacted when a watch starts there
       // (etcd-io/etcd#18089, #19179), and say that it is gone when one starts before. Not always so, because whatever
       // starts at or behind the store's revision waits up to 100 ms for etcd to play what was missed.
-      const startBehind = () => {
-        stream.write({ cancel_request: { watch_id: String(watching) } });
-        watching += 1;
+      const startBehind = (ahead: string) => {
+        cancel(ahead);
+        watchId = undefined;
+        startedBehind = true;
         create(from.revision);
       };
       const take = (response: IWatchResponse) => {
         if (over) return;
         listen();
+        if (response.created) {
+          if (watchId !== undefined) {
+            probed = true;
+            return void cancel(response.watch_id);
+          }
+          watchId = response.watch_id;
+        } else if (response.watch_id === '-1') asking = 'progress';
         // -1 is of the stream as a whole.
-        if (response.watch_id !== '-1' && response.watch_id !== String(watching)) return;
+        if (response.watch_id !== '-1' && response.watch_id !== watchId) return;
         const step = advance(cursor, response, keys);
         switch (step.kind) {
           case 'created':
-            if (step.behind && watching === 1) return startBehind();
+            if (step.behind && !startedBehind) return startBehind(response.watch_id);
             return tell({ kind: 'connected', member: client.endpoint });
           case 'changes': {
             const missed = continuity.take(step.events);

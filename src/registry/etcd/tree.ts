@@ -66,9 +66,15 @@ const pageSize = 2000;
 
 /**
  * Reads everything in the range at one revision, linearizable: the newest, or `at`. All or nothing: if any page fails it
- * rejects, because a partial list would read as the removal of what is missing.
+ * rejects, because a partial list would read as the removal of what is missing. `pageMs`: how long a page may take, if not
+ * what any call may.
  */
-export async function list(client: MemberClient, keys: KeySpace, range: ByteRange, at?: bigint): Promise<Listing> {
+export async function list(
+  client: MemberClient,
+  keys: KeySpace,
+  range: ByteRange,
+  { at, pageMs }: { readonly at?: bigint; readonly pageMs?: number } = {},
+): Promise<Listing> {
   const { range_end } = range;
   const entries = new Map<string, Entry>();
   const versions = new Map<string, number>();
@@ -77,12 +83,9 @@ export async function list(client: MemberClient, keys: KeySpace, range: ByteRang
   let cluster = '';
   let term = 0n;
   for (;;) {
-    const page = await client.kv.range({
-      key,
-      range_end,
-      limit: pageSize,
-      ...(pinned === undefined ? {} : { revision: pinned }),
-    });
+    const pinning = pinned === undefined ? {} : { revision: pinned };
+    const request = { key, range_end, limit: pageSize, ...pinning };
+    const page = await client.kv.range(request, pageMs === undefined ? undefined : { deadline: Date.now() + pageMs });
     pinned ??= page.header.revision;
     cluster ||= page.header.cluster_id;
     term ||= BigInt(page.header.raft_term);

@@ -54,6 +54,14 @@ describe('a watch advances', () => {
     });
   });
 
+  test('nowhere by what a gRPC proxy makes up, which knows neither cluster nor term', () => {
+    const madeUp = { cluster: '0', term: 0, revision: 11 };
+    expect(advance(cursor, response({ ...madeUp, created: true }), keys)).toEqual({ kind: 'created', behind: false });
+    expect(advance(cursor, response(madeUp), keys)).toEqual({ kind: 'wait', cursor });
+    const canceled = { ...madeUp, canceled: true, compact_revision: '5' };
+    expect(advance(cursor, response(canceled), keys)).toMatchObject({ kind: 'relist' });
+  });
+
   test('and drops what was delivered before, with which each new stream begins', () => {
     const step = advance(cursor, response({ events: [event(10), event(11)] }), keys);
     expect(step.kind === 'changes' && step.changes).toHaveLength(1);

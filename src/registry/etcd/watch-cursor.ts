@@ -46,11 +46,14 @@ export function advance(before: Cursor, response: Response, keys: KeySpace): Adv
   const { header, canceled, created, events, fragment } = response;
   const storeRevision = BigInt(header.revision);
   const term = BigInt(header.raft_term);
-  if (header.cluster_id !== before.cluster) return { kind: 'relist', reason: 'this is another cluster' };
+  // etcd's gRPC proxy makes up some answers, such as that a watch stands which it shares among those who asked for it:
+  // they say nothing of the cluster.
+  const madeUp = header.cluster_id === '0';
+  if (!madeUp && header.cluster_id !== before.cluster) return { kind: 'relist', reason: 'this is another cluster' };
   // A cluster restored behind the same addresses has the same id and may have overtaken our revision, in another history;
   // its terms begin anew. (A member that was away can say an old term, too: listing again is harmless.)
-  if (term < before.term) return { kind: 'relist', reason: "raft's term went back: data was restored" };
-  const cursor = { ...before, term };
+  if (!madeUp && term < before.term) return { kind: 'relist', reason: "raft's term went back: data was restored" };
+  const cursor = madeUp ? before : { ...before, term };
   if (canceled) {
     return response.compact_revision === '0'
       ? { kind: 'restart', reason: response.cancel_reason || 'etcd ended the watch' }
@@ -58,6 +61,7 @@ export function advance(before: Cursor, response: Response, keys: KeySpace): Adv
   }
   // A requested progress report (watch_id -1) may carry the revision of a member that lags behind.
   if (response.watch_id === '-1') return { kind: 'wait', cursor };
+  if (madeUp) return created ? { kind: 'created', behind: false } : { kind: 'wait', cursor };
   if (storeRevision < cursor.revision) return { kind: 'relist', reason: 'the revision went back: data was restored' };
   if (created) return { kind: 'created', behind: storeRevision > cursor.revision };
   if (events.length === 0 && !fragment && cursor.fragments.length === 0) {
