@@ -3,17 +3,17 @@
 //
 //   node scripts/bench.mjs deploy [instances, 20] [rounds, 100]
 //   HAPROXY_BIN names another HAProxy
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { readVersion } from '../src/haproxy/check.ts';
 import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
 import { ask } from '../test/support/app.ts';
 import { startEtcd } from '../test/support/etcd.ts';
 import { freePort } from '../test/support/ports.ts';
 import { until } from '../test/support/until.ts';
+import { describeMachine } from './machine.ts';
 import { ms, quantile, row } from './quantiles.ts';
 import { application, startSteadyLoad } from './steady-load.ts';
 import { haproxyBin, root, startPointsman } from './ways.ts';
@@ -92,12 +92,8 @@ const byHand = (name: string, pauseMs: number): Practice => ({
   },
 });
 
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD']).toString().trim();
-const etcdVersion = /etcd Version: (\S+)/.exec(execFileSync('etcd', ['--version']).toString())?.[1];
 console.log('# Deploys\n');
-console.log(
-  `${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, HAProxy ${await readVersion(haproxyBin)}, etcd ${etcdVersion}, commit ${commit}.\n`,
-);
+console.log(`${await describeMachine(haproxyBin)}.\n`);
 const balancers = [];
 for (const id of ['lb-1', 'lb-2', 'lb-3']) {
   balancers.push(await startPointsman(etcd, await mkdtemp(join(dir, 'b-')), id));

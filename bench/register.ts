@@ -2,10 +2,10 @@
 // instances. On a real etcd and on a folder.
 //
 //   node scripts/bench.mjs register [rounds, 20] [instances, 1000]
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
@@ -14,6 +14,7 @@ import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
 import type { Registry } from '../src/registry/registry.ts';
 import { startEtcd } from '../test/support/etcd.ts';
 import { until } from '../test/support/until.ts';
+import { describeMachine } from './machine.ts';
 import { ms, quantile, row } from './quantiles.ts';
 
 const rounds = Number(process.argv[2] ?? 20);
@@ -145,12 +146,8 @@ await pause(1000);
 const bareMb = Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${bare.pid}/status`, 'utf8'))?.[1]) / 1024;
 bare.kill();
 
-const etcdVersion = /etcd Version: (\S+)/.exec(execFileSync('etcd', ['--version']).toString())?.[1];
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD']).toString().trim();
 console.log(`# What register costs\n`);
-console.log(
-  `${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, etcd ${etcdVersion}, commit ${commit}. A bare \`node\` takes ${ms(bareMb)} MB.\n`,
-);
+console.log(`${await describeMachine()}. A bare \`node\` takes ${ms(bareMb)} MB.\n`);
 console.log(
   `One instance; ${rounds} starts. Own memory is what is not shared with other processes of Node (RssAnon).\n`,
 );

@@ -1,0 +1,216 @@
+import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
+import { catalogKeys, type Registry, type RegistryEvent, type Session } from '../src/registry/registry.ts';
+import { root } from './ways.ts';
+
+// Many followers or agents in one process, because 200 processes of Node do not fit on two cores. Each has a registry, and so
+// connections, of its own, as a process has that runs `balance` or `register`. Times are ms of the monotonic clock, which all
+// processes of a machine share.
+
+export type Request =
+  /** Followers begin. Answered when each has its snapshot. */
+  | { readonly kind: 'follow'; readonly endpoints: readonly string[]; readonly names: readonly string[] }
+  /** From now on each acknowledges what it sees, as a balancer does. */
+  | { readonly kind: 'acknowledge'; readonly endpoints: readonly string[] }
+  /** Answered when each is connected, and was told everything up to the revision. */
+  | { readonly kind: 'reach'; readonly revision: string }
+  /** When the last follower saw each revision since this was asked before, and how often one was disconnected. */
+  | { readonly kind: 'seen' }
+  /** Answered with what this process has cost until now, as every request is. */
+  | { readonly kind: 'cost' }
+  /** Agents begin: each registers its instances under one lease. Answered when all stand. */
+  | { readonly kind: 'register'; readonly endpoints: readonly string[]; readonly agents: number; readonly each: number }
+  /** The agents change this many instances, one each `everyMs` or as fast as they can. Answered with each change. */
+  | { readonly kind: 'change'; readonly count: number; readonly everyMs?: number }
+  | { readonly kind: 'end' };
+
+/** A revision, and when something happened to it. */
+export type At = readonly [revision: string, at: number];
+export type Answer = {
+  readonly at: number;
+  readonly revisions?: readonly At[];
+  readonly disconnected?: number;
+  /** Seconds of processor time of this process until now. */
+  readonly cpu: number;
+};
+
+export const now = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+// As a balancer does: src/balance/acknowledging.ts, src/balance/fleet-key.ts.
+const acknowledgeEveryMs = 50;
+const ttlMs = 10_000;
+// Of all agents of one process.
+const puttingAtOnce = 64;
+
+class Followed {
+  readonly name: string;
+  readonly registry: Registry;
+  readonly #onChange: () => void;
+  readonly #seen: (revision: bigint) => void;
+  revision = 0n;
+  connected = false;
+  disconnected = 0;
+  #session: Session | undefined;
+  #nextAt = 0;
+  #saying = false;
+  #dirty = false;
+
+  constructor(
+    name: string,
+    endpoints: readonly string[],
+    parts: { readonly onChange: () => void; readonly seen: (revision: bigint) => void },
+  ) {
+    this.name = name;
+    this.#onChange = parts.onChange;
+    this.#seen = parts.seen;
+    this.registry = openEtcdRegistry({ endpoints, root });
+    this.registry.follow((event) => this.#take(event), catalogKeys);
+  }
+
+  acknowledge(endpoints: readonly string[]): void {
+    const direct = openEtcdRegistry({ endpoints, root });
+    this.#session = direct.openSession({ ttlMs, mayReplace: () => true, onEvent: () => undefined });
+  }
+
+  #take(event: RegistryEvent): void {
+    switch (event.kind) {
+      case 'changes':
+        for (const change of event.changes) this.#seen(change.kind === 'put' ? change.entry.revision : change.revision);
+        this.revision = event.revision;
+        this.#dirty = true;
+        void this.#say();
+        break;
+      case 'snapshot':
+      case 'progress':
+        this.revision = event.revision;
+        break;
+      case 'connected':
+        this.connected = true;
+        break;
+      case 'disconnected':
+        this.connected = false;
+        this.disconnected += 1;
+        break;
+    }
+    this.#onChange();
+  }
+
+  async #say(): Promise<void> {
+    if (this.#session === undefined || this.#saying) return;
+    this.#saying = true;
+    while (this.#dirty) {
+      const wait = this.#nextAt - now();
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      this.#nextAt = now() + acknowledgeEveryMs;
+      this.#dirty = false;
+      const value = {
+        revision: String(this.revision),
+        haproxyVersion: '3.2.4',
+        owner: this.name,
+        appliedAt: new Date(),
+      };
+      await this.#session.put(`balancers/${this.name}`, JSON.stringify(value)).catch(() => undefined);
+    }
+    this.#saying = false;
+  }
+}
+
+/** Answers the requests of the process that forked this one, until it ends it. */
+export function standInCrowd(): void {
+  const followers: Followed[] = [];
+  const sessions: Session[] = [];
+  let waiting: (() => boolean) | undefined;
+  let seen = new Map<bigint, { count: number; at: number }>();
+  let changed = 0;
+  let each = 0;
+
+  const answer = (more: Partial<Answer> = {}) => {
+    const { user, system } = process.cpuUsage();
+    process.send?.({ at: now(), cpu: (user + system) / 1e6, ...more } satisfies Answer);
+  };
+  const answerWhen = (condition: () => boolean) => {
+    waiting = condition;
+    check();
+  };
+  const check = () => {
+    if (waiting?.() !== true) return;
+    waiting = undefined;
+    answer();
+  };
+  const see = (revision: bigint) => {
+    const one = seen.get(revision) ?? { count: 0, at: 0 };
+    one.count += 1;
+    one.at = now();
+    seen.set(revision, one);
+  };
+
+  const keyOf = (agent: number, i: number) => `instances/service-${agent % 50}/host-${agent}-${i}`;
+  const instanceOf = (agent: number, i: number, weight: number) =>
+    JSON.stringify({ address: `10.${Math.floor(agent / 250)}.${agent % 250}.${1 + (i % 250)}`, port: 8080, weight, version: '1.14.2', zone: 'a', owner: `0b3a6f5e-host-${agent}` }); // biome-ignore format: one value
+  const put = (agent: number, i: number, weight: number) =>
+    sessions[agent]?.put(keyOf(agent, i), instanceOf(agent, i, weight)) ?? Promise.reject(new Error('no such agent'));
+
+  const act = async (request: Request): Promise<void> => {
+    switch (request.kind) {
+      case 'follow':
+        for (const name of request.names)
+          followers.push(new Followed(name, request.endpoints, { onChange: check, seen: see }));
+        return answerWhen(() => followers.every(({ revision }) => revision > 0n));
+      case 'acknowledge':
+        for (const one of followers) one.acknowledge(request.endpoints);
+        return answer();
+      case 'reach':
+        return answerWhen(() =>
+          followers.every(({ connected, revision }) => connected && revision >= BigInt(request.revision)),
+        );
+      case 'seen': {
+        const whole = [...seen].filter(([, { count }]) => count === followers.length);
+        seen = new Map();
+        const disconnected = followers.reduce((sum, one) => sum + one.disconnected, 0);
+        for (const one of followers) one.disconnected = 0;
+        return answer({ revisions: whole.map(([revision, { at }]) => [String(revision), at]), disconnected });
+      }
+      case 'register': {
+        each = request.each;
+        for (let agent = 0; agent < request.agents; agent += 1) {
+          const registry = openEtcdRegistry({ endpoints: request.endpoints, root });
+          sessions.push(registry.openSession({ ttlMs, mayReplace: () => false, onEvent: () => undefined }));
+        }
+        const total = request.agents * each;
+        await Promise.all(
+          Array.from({ length: puttingAtOnce }, async (_, lane) => {
+            for (let n = lane; n < total; n += puttingAtOnce) await put(n % request.agents, Math.floor(n / request.agents), 100);
+          }),
+        ); // biome-ignore format: one loop
+        return answer();
+      }
+      case 'change': {
+        const revisions: At[] = [];
+        const one = async (n: number) => {
+          const began = now();
+          const at = changed + n;
+          const agent = at % sessions.length;
+          const revision = await put(agent, Math.floor(at / sessions.length) % each, 1 + (at % 99));
+          revisions.push([String(revision), began]);
+        };
+        const lanes = request.everyMs === undefined ? puttingAtOnce : 1;
+        await Promise.all(
+          Array.from({ length: lanes }, async (_, lane) => {
+            const began = now();
+            for (let n = lane; n < request.count; n += lanes) {
+              const wait = request.everyMs === undefined ? 0 : began + n * request.everyMs - now();
+              if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+              await one(n);
+            }
+          }),
+        );
+        changed += request.count;
+        return answer({ revisions });
+      }
+      case 'cost':
+        return answer();
+      case 'end':
+        process.exit();
+    }
+  };
+  process.on('message', (request: Request) => void act(request));
+}

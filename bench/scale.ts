@@ -1,0 +1,266 @@
+// What an etcd carries: 10,000 instances that 100 agents hold under leases, and 1, 20 and 200 followers, each as a balancer
+// follows it; straight, and by etcd's own gRPC proxy. How late the last of them is told of a change, what a burst takes, how
+// soon all have caught up when they or etcd start again, and what it costs etcd. Then the same with acknowledgements.
+//
+//   node scripts/bench.mjs scale [followers, 1,20,200] [instances, 10000]
+//   ETCD_ROOT names a folder with another etcd, as scripts/debian-root prints one
+import { fork } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
+import { startEtcd } from '../test/support/etcd.ts';
+import { startGrpcProxy } from '../test/support/grpc-proxy.ts';
+import { describeMachine } from './machine.ts';
+import { ms, quantile, row } from './quantiles.ts';
+import { type Answer, type At, now, type Request, standInCrowd } from './scale-crowd.ts';
+import { root } from './ways.ts';
+
+const followersInAProcess = 50;
+const agents = 100;
+const steady = { count: 100, everyMs: 50 };
+const burst = 2000;
+const downMs = 2000;
+const restMs = 3000;
+const answerMs = 120_000;
+const instances = Number(process.argv[3] ?? 10_000);
+
+/** A process of bench/scale-crowd.ts. Requests are answered one after the other. */
+function startCrowd() {
+  const child = fork(process.argv[1] ?? '', ['crowd']);
+  return {
+    ask: (request: Request): Promise<Answer> =>
+      new Promise((resolve, reject) => {
+        const late = setTimeout(() => reject(new Error(`no answer to ${request.kind} in ${answerMs} ms`)), answerMs);
+        child.once('message', (answer: Answer) => {
+          clearTimeout(late);
+          resolve(answer);
+        });
+        child.send(request);
+      }),
+    async end(): Promise<void> {
+      const gone = new Promise((resolve) => child.once('close', resolve));
+      child.send({ kind: 'end' } satisfies Request);
+      await gone;
+    },
+  };
+}
+
+type Crowd = ReturnType<typeof startCrowd>;
+
+/** So many followers in a few processes. */
+function startCrowds(followers: number) {
+  const count = Math.ceil(followers / followersInAProcess);
+  const crowds: readonly Crowd[] = Array.from({ length: count }, startCrowd);
+  const all = (request: Request) => Promise.all(crowds.map((crowd) => crowd.ask(request)));
+  return {
+    /** Gives when the last of them had its snapshot. */
+    async follow(endpoints: readonly string[]): Promise<number> {
+      const names = Array.from({ length: followers }, (_, i) => `lb-${i}`);
+      const answers = await Promise.all(
+        crowds.map((crowd, c) =>
+          crowd.ask({ kind: 'follow', endpoints, names: names.filter((_, i) => i % count === c) }),
+        ),
+      );
+      return Math.max(...answers.map(({ at }) => at));
+    },
+    acknowledge: (endpoints: readonly string[]) => all({ kind: 'acknowledge', endpoints }),
+    /** Gives when the last of them was connected and had this revision. */
+    async reach(revision: bigint): Promise<number> {
+      const answers = await all({ kind: 'reach', revision: String(revision) });
+      return Math.max(...answers.map(({ at }) => at));
+    },
+    /** When the last follower of all saw each revision, and how often they were disconnected. */
+    async seen() {
+      const answers = await all({ kind: 'seen' });
+      const at = new Map<string, number>();
+      for (const { revisions = [] } of answers)
+        for (const [revision, time] of revisions) at.set(revision, Math.max(at.get(revision) ?? 0, time));
+      return { at, disconnected: answers.reduce((sum, { disconnected = 0 }) => sum + disconnected, 0) };
+    },
+    /** Seconds of processor time of all until now. */
+    async cpu(): Promise<number> {
+      return (await all({ kind: 'cost' })).reduce((sum, { cpu }) => sum + cpu, 0);
+    },
+    end: () => Promise.all(crowds.map((crowd) => crowd.end())),
+  };
+}
+
+/** Seconds of processor time of a process until now; 0 for none. */
+async function cpuOf(pid: number | undefined): Promise<number> {
+  if (pid === undefined) return 0;
+  const stat = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
+  return (Number(stat[11]) + Number(stat[12])) / 100; // in clock ticks, 100 a second on Linux
+}
+
+async function mostMemoryMb(pid: number | undefined): Promise<number> {
+  if (pid === undefined) return 0;
+  return Number(/VmHWM:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
+
+type Way = {
+  readonly name: string;
+  readonly counts: readonly number[];
+  readonly proxied?: true;
+  readonly acknowledged?: true;
+};
+
+type Figures = Awaited<ReturnType<typeof measure>>;
+
+/** Processor time until some moment, in seconds. */
+type Cost = { readonly at: number; readonly etcd: number; readonly proxy: number; readonly followers: number };
+
+async function measure(way: Way, followers: number) {
+  const etcd = await startEtcd();
+  const [member] = etcd.members;
+  const registry = openEtcdRegistry({ endpoints: etcd.endpoints, root });
+  const proxy = way.proxied ? await startGrpcProxy(etcd.endpoints) : undefined;
+  const endpoints = proxy === undefined ? etcd.endpoints : [proxy.endpoint];
+  const hosts = startCrowd();
+  let crowds = startCrowds(followers);
+  const cost = async (): Promise<Cost> => ({
+    at: now(),
+    etcd: await cpuOf(member?.pid()),
+    proxy: await cpuOf(proxy?.pid),
+    followers: await crowds.cpu(),
+  });
+  try {
+    await hosts.ask({ kind: 'register', endpoints: etcd.endpoints, agents, each: instances / agents });
+    await crowds.follow(endpoints);
+    await crowds.reach(0n);
+    if (way.acknowledged) await crowds.acknowledge(etcd.endpoints);
+
+    const still = await cost();
+    await pause(restMs);
+    const rested = await cost();
+
+    await crowds.seen();
+    const calm = await cost();
+    const before = (await registry.read('none')).revision;
+    const { revisions: changes = [] } = await hosts.ask({ kind: 'change', ...steady });
+    await crowds.reach(newest(changes));
+    const acknowledgements = Number((await registry.read('none')).revision - before) - steady.count;
+    const calmOver = await cost();
+    const { at } = await crowds.seen();
+    const lags = changes.map(([revision, put]) => (at.get(revision) ?? Number.NaN) - put);
+
+    const idle = await cost();
+    const hurried = await hosts.ask({ kind: 'change', count: burst });
+    const seenAt = await crowds.reach(newest(hurried.revisions ?? []));
+    const busy = await cost();
+
+    await crowds.end();
+    crowds = startCrowds(followers);
+    const empty = await cost();
+    const caughtUpAt = await crowds.follow(endpoints);
+    const full = await cost();
+    await crowds.reach(0n);
+    const { disconnected } = await crowds.seen();
+    const [etcdMb, proxyMb] = [await mostMemoryMb(member?.pid()), await mostMemoryMb(proxy?.pid)];
+
+    await member?.stop();
+    await pause(downMs);
+    const startedAt = now();
+    member?.start();
+    await etcd.healthy();
+    const backAt = await crowds.reach(await registry.write('keys/after', 'the restart'));
+
+    return {
+      rest: between(still, rested),
+      calm: { ...between(calm, calmOver), p50: quantile(lags, 0.5), p99: quantile(lags, 0.99), acknowledgements },
+      burst: { ...between(idle, busy), changesPerS: burst / ((seenAt - idle.at) / 1000) },
+      start: { ...between(empty, full), ms: caughtUpAt - empty.at, disconnected },
+      back: { ms: backAt - startedAt },
+      memory: { etcdMb, proxyMb },
+    };
+  } finally {
+    await crowds.end();
+    await hosts.end();
+    await registry.close();
+    await proxy?.close();
+    await etcd.close();
+  }
+}
+
+const newest = (revisions: readonly At[]): bigint =>
+  revisions.reduce((most, [one]) => (BigInt(one) > most ? BigInt(one) : most), 0n);
+
+/** Processor time, and as a share of one core. */
+function between(from: Cost, to: Cost) {
+  const of = (what: 'etcd' | 'proxy' | 'followers') => {
+    const s = to[what] - from[what];
+    return { s, share: `${((100_000 * s) / (to.at - from.at)).toFixed(0)} %` };
+  };
+  return { etcd: of('etcd'), proxy: of('proxy'), followers: of('followers') };
+}
+
+if (process.argv[2] === 'crowd') standInCrowd();
+else await report();
+
+async function report(): Promise<void> {
+  const counts = (process.argv[2] ?? '1,20,200').split(',').map(Number);
+  const ways: readonly Way[] = [
+    { name: 'etcd', counts },
+    { name: 'grpc-proxy', counts, proxied: true },
+    { name: 'etcd, acknowledged', counts: counts.slice(1), acknowledged: true },
+  ];
+  const measured: (Figures & { readonly what: readonly (string | number)[] })[] = [];
+  for (const way of ways) {
+    for (const followers of way.counts) {
+      process.stderr.write(`${way.name}, ${followers} followers\n`);
+      measured.push({ what: [way.name, followers], ...(await measure(way, followers)) });
+    }
+  }
+  const table = (head: readonly string[], line: (of: (typeof measured)[number]) => readonly (string | number)[]) => {
+    console.log(
+      `\n${row('followers of', '', ...head)}\n${row(...Array.from({ length: head.length + 2 }, () => '---'))}`,
+    );
+    for (const one of measured) console.log(row(...one.what, ...line(one)));
+  };
+  console.log('# Scale\n');
+  console.log(`${await describeMachine()}.\n`);
+  console.log(
+    `One etcd; ${instances} instances, registered by ${agents} agents with a lease each. Followers are pointsman's own, each with its own connections, in processes of ${followersInAProcess}. All of this shares the machine's cores: where followers take more than etcd, they are what sets the pace here. etcd, its proxy and followers are given as shares of one core, or in seconds of processor time.`,
+  );
+  console.log(
+    `\nAt rest, and with ${1000 / steady.everyMs} changes a second: from the put of an instance until the last follower was told.`,
+  );
+  table(
+    ['etcd at rest', 'proxy at rest', 'p50 ms', 'p99 ms', 'etcd', 'proxy', 'followers', 'acknowledgements a second'],
+    ({ rest, calm }) => [
+      ...[rest.etcd.share, rest.proxy.share, ms(calm.p50), ms(calm.p99), calm.etcd.share, calm.proxy.share],
+      ...[calm.followers.share, ((1000 * calm.acknowledgements) / (steady.count * steady.everyMs)).toFixed(0)],
+    ],
+  );
+  console.log(`\n${burst} changes as fast as they are taken, until all followers were told all of them.`);
+  table(
+    ['changes a second', 'events a second', 'etcd', 'proxy', 'followers'],
+    ({ what, burst: { changesPerS, etcd, proxy, followers } }) => [
+      ...[changesPerS.toFixed(0), (changesPerS * Number(what[1])).toFixed(0)],
+      ...[etcd.share, proxy.share, followers.share],
+    ],
+  );
+  console.log(
+    `\nAll followers start at once, until the last has everything; then etcd is killed, and starts again after ${downMs / 1000} s: from there until it has answered, taken a put, and all were told of it.`,
+  );
+  table(
+    [
+      'all have started, s',
+      'etcd, s',
+      'proxy, s',
+      'followers, s',
+      'attempts that failed',
+      'etcd is back, s',
+      'etcd, most MB',
+      'proxy, most MB',
+    ],
+    ({ start, back, memory }) => [
+      ...[
+        (start.ms / 1000).toFixed(1),
+        start.etcd.s.toFixed(1),
+        start.proxy.s.toFixed(1),
+        start.followers.s.toFixed(1),
+      ],
+      ...[start.disconnected, (back.ms / 1000).toFixed(1), memory.etcdMb.toFixed(0), memory.proxyMb.toFixed(0)],
+    ],
+  );
+}
