@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-const marker = 'POINTSMAN_TEST_RUN';
+const marker = 'TEST_RUN_OF_POINTSMAN';
 
 /** Marks this process, so that those that tests start from here on can be told from all others, whoever their parent is. */
 export function markProcesses(): void {
