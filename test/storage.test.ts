@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readProcesses } from '../src/haproxy/master.ts';
-import { startApp } from './support/app.ts';
+import { ask, startApp } from './support/app.ts';
+import { freePort } from './support/ports.ts';
 import { endHaproxy, startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
 
@@ -199,4 +200,33 @@ test.skipIf(noFreezing !== undefined)('a disk that hangs changes nothing at run 
   await disk.thaw();
   await until('the file says what runs', async () => (await file('haproxy.cfg')).includes('server c '));
   expect(balancer.log.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+test.skipIf(noFreezing !== undefined)('a reload that waits for a disk that hangs holds up no instance', async () => {
+  const { scenario, disk, put, file, storage } = await start('ext4');
+  const balancer = scenario.balancer();
+  await scenario.serves('web', ['a']);
+  await until('all is written', async () => (await file('state/catalog.json')).includes('instances/web/a'));
+  await disk.freeze();
+  await put('api', 2);
+  const port = await freePort();
+  await scenario.writeByHand('services/api', `{"mode":"tcp","port":${port}}`);
+  // Only then is the reload under way, and has to wait.
+  await balancer.logged('not-saved', ({ what }) => what === 'configuration');
+  expect(await storage()).toMatchObject([
+    { what: 'configuration', reason: expect.stringContaining('does not answer') },
+  ]);
+  expect(JSON.parse((await scenario.askAdmin('/status')).body).pendingReload).not.toEqual([]);
+  await put('web', 1);
+  await scenario.serves('web', ['a', 'b']);
+  await scenario.etcd?.ctl('del', '/pointsman/instances/web/a');
+  await scenario.serves('web', ['b']);
+  await disk.thaw();
+  await balancer.logged('reloaded');
+  await until('the new service is served', async () => (await ask(port, 'api')).body === 'c');
+  expect(await scenario.answers('web')).toEqual(['b']);
+  await until('the file says what runs', async () => /server c [\s\S]*server b /.test(await file('haproxy.cfg')));
+  await until('nothing is amiss', async () => (await storage()).length === 0);
+  await expect(file('haproxy.cfg.reloading')).rejects.toThrow('ENOENT');
+  expect(balancer.log.filter(({ event }) => event === 'round-failed')).toEqual([]);
 });

@@ -229,6 +229,7 @@ export class Balancer {
       await this.#coldStart(lastGood);
     }
     this.#serving = true;
+    files.beQuick();
     this.#armProbe();
     this.#touchAll();
     this.#timers.arm('worker-patrol', workerPatrolMs, () => this.#patrol());
@@ -502,13 +503,17 @@ export class Balancer {
     const revision = String(this.#desired.revision);
     this.#isolating = find()
       .catch((error: unknown) => {
+        if (isStorageFault(error)) {
+          this.#reloads.postpone(error);
+          return undefined;
+        }
         this.#parts.logger.error({ event: 'not-isolated', reason: describe(error) }, describe(error));
         return false;
       })
       .then((held) => {
         this.#isolating = undefined;
-        if (held) this.#holdBack();
-        else if (otherwise !== undefined) this.#reloads.refuse(otherwise, revision);
+        if (held === true) this.#holdBack();
+        else if (held === false && otherwise !== undefined) this.#reloads.refuse(otherwise, revision);
         this.#tellRefused();
         this.#settle();
         this.#wake();
@@ -541,9 +546,15 @@ export class Balancer {
 
   async #probe(): Promise<void> {
     this.#mustProbe = false;
-    const names = await this.#parts.quarantining.probe(this.#suspicion(this.#asked(), false));
-    for (const name of names) this.#touched.service(name);
-    this.#armProbe();
+    try {
+      const names = await this.#parts.quarantining.probe(this.#suspicion(this.#asked(), false));
+      for (const name of names) this.#touched.service(name);
+    } catch (error) {
+      // Which is told already. They are asked about the next time.
+      if (!isStorageFault(error)) throw error;
+    } finally {
+      this.#armProbe();
+    }
   }
 
   /** Reads what the worker really runs, corrects what we believe by it, and lets the next round heal the difference. */

@@ -106,10 +106,15 @@ export class Reloads {
       return result;
     } catch (error) {
       if (!isStorageFault(error)) throw error;
-      this.#postponed = error.toString();
-      this.#next = this.#parts.now() + Math.max(this.#parts.intervalMs, againAfterMs);
+      this.postpone(error);
       return { kind: 'postponed' };
     }
+  }
+
+  /** The disk does not take what a reload needs there. */
+  postpone(fault: Fault): void {
+    this.#postponed = fault.toString();
+    this.#next = this.#parts.now() + Math.max(this.#parts.intervalMs, againAfterMs);
   }
 
   async #attempt(target: Rendered): Promise<Reloaded> {

@@ -8,6 +8,7 @@ import { describe, Fault } from '../model/fault.ts';
 import { configWriter, type Rendered, type Templates } from '../render/render.ts';
 import { formatRoutes } from '../render/routes.ts';
 import { originOf } from '../render/template.ts';
+import { DiskQueue } from './disk-queue.ts';
 import type { Layout } from './files.ts';
 import { saveLastKnown } from './last-known.ts';
 import type { Storage, Stored } from './storage.ts';
@@ -49,7 +50,15 @@ export class StateFiles {
   #timer: NodeJS.Timeout | undefined;
   #wanted: { served: Rendered; catalog: Catalog } | undefined;
   #latest: { served: Rendered; catalog: Catalog } | undefined;
-  #writing: Promise<void> = Promise.resolve();
+  /** What was given up because the disk hung may have been done since, and is not what runs: that is written again. */
+  readonly #disk = new DiskQueue(() => {
+    if (this.#latest === undefined) return;
+    this.#late = true;
+    this.saveSoon(this.#latest.served, this.#latest.catalog);
+  });
+  #late = false;
+  /** HAProxy is to load what is on disk: nothing else is put there meanwhile. */
+  #reloading = false;
   #writtenConfig = '';
   #writtenRoutes = '';
   /** Somebody else may have written to them since. */
@@ -106,16 +115,22 @@ export class StateFiles {
     const { layout, check } = this.#options;
     const config = this.#format(rendered);
     // The configuration names the map, which has to be there to be loaded.
-    await this.#storing('configuration', async () => {
-      if (this.#writtenRoutes === '') await touch(layout.routesMap);
-      await replaceFile(layout.candidate, config, { mode: configMode });
-    });
+    await this.#storing('configuration', () =>
+      this.#disk.soon(layout.candidate, async () => {
+        if (this.#writtenRoutes === '') await touch(layout.routesMap);
+        await replaceFile(layout.candidate, config, { mode: configMode });
+      }),
+    );
     const checked = await check(layout.candidate);
-    // It is as large as the one that it is to become.
-    await unlink(layout.candidate).catch(() => undefined);
+    await this.#disk
+      .soon(layout.candidate, async () => {
+        // It is as large as the one that it is to become.
+        await unlink(layout.candidate).catch(() => undefined);
+        // For people only; a disk that is full does not make it any better.
+        if (keep && !checked.ok) await replaceFile(layout.refused, config, { mode: configMode }).catch(() => undefined);
+      })
+      .catch(() => undefined);
     if (checked.ok) return { ok: true, config };
-    // For people only; a disk that is full does not make it any better.
-    if (keep) await replaceFile(layout.refused, config, { mode: configMode }).catch(() => undefined);
     const lines = config.split('\n');
     const problems = checked.problems.map((problem) => {
       const text = problem.line === undefined ? undefined : lines[problem.line - 1];
@@ -132,23 +147,43 @@ export class StateFiles {
 
   /** Puts the configuration and the map in place; the answer puts the former ones back, or none where none were. */
   async replace(rendered: Rendered, config: string): Promise<() => Promise<void>> {
-    await this.#pauseSaving();
     const { layout } = this.#options;
-    const before = { config: this.#writtenConfig, routes: this.#writtenRoutes };
-    await this.#storing('configuration', () => touch(reloadingMark(layout)));
-    await this.#write(config, formatRoutes(rendered.routes));
+    this.#reloading = true;
+    const before = await this.#writeSoon(async () => {
+      const written = { config: this.#writtenConfig, routes: this.#writtenRoutes };
+      await touch(reloadingMark(layout));
+      await this.#write(config, formatRoutes(rendered.routes));
+      return written;
+    }).catch((error: unknown) => {
+      this.#reloading = false;
+      throw error;
+    });
     return async () => {
-      if (before.config !== '') await this.#write(before.config, before.routes);
-      else {
-        await unlink(layout.config).catch(() => undefined);
-        this.#writtenConfig = '';
-      }
+      this.#reloading = false;
+      await this.#writeSoon(async () => {
+        if (before.config !== '') await this.#write(before.config, before.routes);
+        else {
+          await unlink(layout.config).catch(() => undefined);
+          this.#writtenConfig = '';
+        }
+      });
       await this.reloaded();
     };
   }
 
   /** The running worker has loaded what is on disk. */
   async reloaded(): Promise<void> {
+    this.#reloading = false;
+    this.beQuick();
+    await this.#disk.soon(this.#options.layout.config, () => this.#unmark()).catch(() => undefined);
+  }
+
+  /** Somebody is served, and waits for what is written from now on. */
+  beQuick(): void {
+    this.#disk.beQuick();
+  }
+
+  async #unmark(): Promise<void> {
     await unlink(reloadingMark(this.#options.layout)).catch(() => undefined);
   }
 
@@ -175,51 +210,54 @@ export class StateFiles {
 
   /** Writes at once. Rejects with Fault `storage`. */
   async save(served: Rendered, catalog: Catalog): Promise<void> {
-    await this.#pauseSaving();
-    await this.#write(this.#format(served), formatRoutes(served.routes));
-    await this.#saveCatalog(catalog);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#writeSoon(() => this.#write(this.#format(served), formatRoutes(served.routes)));
+    await this.#storing('catalog', () =>
+      this.#disk.soon(this.#options.layout.lastKnown, () => this.#saveCatalog(catalog)),
+    );
   }
 
   /** Writes what still waits; for the end. */
   async settle(): Promise<void> {
-    await this.#pauseSaving();
     clearTimeout(this.#catalogTimer);
     const wanted = this.#wanted ?? this.#latest;
     if (wanted !== undefined) await this.save(wanted.served, wanted.catalog).catch(() => undefined);
-  }
-
-  async #pauseSaving(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    await this.#writing;
   }
 
   #flush(): void {
     this.#timer = undefined;
     const wanted = this.#wanted;
     if (wanted === undefined) return;
+    if (this.#reloading) {
+      this.#timer = setTimeout(() => this.#flush(), saveAfterMs);
+      return;
+    }
     this.#wanted = undefined;
-    this.#writing = this.#writing
-      .then(() => this.#write(this.#format(wanted.served), formatRoutes(wanted.served.routes)))
-      .then(
-        () => undefined,
-        () => {
-          // A full disk may have room again later; serving does not wait for it.
-          this.#wanted ??= wanted;
-          this.#timer ??= setTimeout(() => this.#flush(), againAfterMs);
-        },
-      );
+    const write = async () => {
+      await this.#write(this.#format(wanted.served), formatRoutes(wanted.served.routes));
+      // A reload that was given up left its mark.
+      if (this.#late) await this.#unmark();
+      this.#late = false;
+    };
+    this.#storing('configuration', () => this.#disk.inTurn(write)).catch(() => {
+      // A full disk may have room again later; serving does not wait for it.
+      this.#wanted ??= wanted;
+      this.#timer ??= setTimeout(() => this.#flush(), againAfterMs);
+    });
   }
 
   #flushCatalog(): void {
     this.#catalogTimer = undefined;
     const latest = this.#latest;
     if (latest === undefined) return;
-    this.#writing = this.#writing
-      .then(() => this.#saveCatalog(latest.catalog))
-      .catch(() => {
-        this.#catalogTimer ??= setTimeout(() => this.#flushCatalog(), againAfterMs);
-      });
+    this.#storing('catalog', () => this.#disk.inTurn(() => this.#saveCatalog(latest.catalog))).catch(() => {
+      this.#catalogTimer ??= setTimeout(() => this.#flushCatalog(), againAfterMs);
+    });
+  }
+
+  #writeSoon<T>(write: () => Promise<T>): Promise<T> {
+    return this.#storing('configuration', () => this.#disk.soon(this.#options.layout.config, write));
   }
 
   /** Has it known when something cannot be written. Rejects all the same. */
@@ -234,34 +272,32 @@ export class StateFiles {
 
   async #write(config: string, routes: string): Promise<void> {
     const { layout, storage } = this.#options;
-    await this.#storing('configuration', async () => {
-      const staged: { readonly file: StagedFile; readonly done: () => void }[] = [];
-      try {
-        if (this.#doubted || routes !== this.#writtenRoutes) {
-          const file = await stageFile(layout.routesMap, routes, {}, configMode);
-          staged.push({ file, done: () => (this.#writtenRoutes = routes) });
-        }
-        if (this.#doubted || config !== this.#writtenConfig) {
-          const file = await stageFile(layout.config, config, {}, configMode);
-          staged.push({ file, done: () => (this.#writtenConfig = config) });
-        }
-        // Only when there is room for both is either replaced: a map of other backends than the configuration has is none.
-        for (const { file, done } of staged) {
-          await file.commit();
-          done();
-        }
-        this.#doubted = false;
-      } finally {
-        await Promise.all(staged.map(({ file }) => file.discard()));
+    const staged: { readonly file: StagedFile; readonly done: () => void }[] = [];
+    try {
+      if (this.#doubted || routes !== this.#writtenRoutes) {
+        const file = await stageFile(layout.routesMap, routes, {}, configMode);
+        staged.push({ file, done: () => (this.#writtenRoutes = routes) });
       }
-    });
+      if (this.#doubted || config !== this.#writtenConfig) {
+        const file = await stageFile(layout.config, config, {}, configMode);
+        staged.push({ file, done: () => (this.#writtenConfig = config) });
+      }
+      // Only when there is room for both is either replaced: a map of other backends than the configuration has is none.
+      for (const { file, done } of staged) {
+        await file.commit();
+        done();
+      }
+      this.#doubted = false;
+    } finally {
+      await Promise.all(staged.map(({ file }) => file.discard()));
+    }
     storage.worked('configuration');
   }
 
   async #saveCatalog(catalog: Catalog): Promise<void> {
     if (catalog === this.#savedCatalog) return;
     const { layout, wall, storage } = this.#options;
-    await this.#storing('catalog', () => saveLastKnown(layout.lastKnown, catalog, wall()));
+    await saveLastKnown(layout.lastKnown, catalog, wall());
     storage.worked('catalog');
     this.#savedCatalog = catalog;
   }
