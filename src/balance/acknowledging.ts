@@ -5,10 +5,10 @@ import { type Acknowledgement, formatAcknowledgement, mostRefusals, type Refusal
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
-import type { ServingObserver } from './balancer.ts';
 import type { Draining } from './draining.ts';
 import { FleetKey } from './fleet-key.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { ServingObserver } from './serving-observer.ts';
 
 export type AcknowledgingParts = {
   readonly registry: Registry;

@@ -5,8 +5,8 @@ import type { FileStatus } from '../files/file-rounds.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
-import type { ServingObserver } from './balancer.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { ServingObserver } from './serving-observer.ts';
 
 export type FileKeepingParts = {
   readonly env: Readonly<Record<string, string | undefined>>;

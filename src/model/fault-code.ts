@@ -78,7 +78,8 @@ export const faultKinds = {
     todo: 'The message names who is missing and why; `pointsman status` shows them all. What was written stands, so it may be waited for again.',
   },
   storage: {
-    means: 'Something cannot be read from or written to disk: it is full, read-only or does not answer, or its rights forbid it.',
+    means:
+      'Something cannot be read from or written to disk: it is full, read-only or does not answer, or its rights forbid it.',
     todo: 'Make room, or mend the rights. Meanwhile HAProxy serves and instances go on changing; it is written when it can be.',
   },
 } as const satisfies Readonly<Record<string, FaultKind>>;

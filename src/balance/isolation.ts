@@ -1,0 +1,82 @@
+import type { Logger } from 'pino';
+import { describe } from '../model/fault.ts';
+import type { ServiceName } from '../model/name.ts';
+import type { BalanceMetrics } from './metrics.ts';
+import type { Quarantining } from './quarantining.ts';
+import type { Reloaded, Reloads } from './reloads.ts';
+import { isStorageFault } from './storage.ts';
+import type { Suspicion } from './suspicion.ts';
+
+type IsolationParts = {
+  readonly quarantining: Quarantining;
+  readonly reloads: Reloads;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Told at the end, with whether somebody is held now. */
+  readonly onEnd: (held: boolean) => void;
+};
+
+type Failed = Extract<Reloaded, { kind: 'refused' | 'failed' }>;
+
+/** Finds those for whom HAProxy refused a configuration and has them held, while rounds go on. */
+export class Isolation {
+  readonly #parts: IsolationParts;
+  #ongoing: Promise<void> | undefined;
+
+  constructor(parts: IsolationParts) {
+    this.#parts = parts;
+  }
+
+  /** Undefined while nobody is looked for. */
+  get ongoing(): Promise<void> | undefined {
+    return this.#ongoing;
+  }
+
+  /** Finds who is behind a reload that failed. When there is nobody, what nobody can mend by waiting is refused as a whole. */
+  begin(failed: Failed, suspicion: Suspicion): void {
+    const { quarantining, reloads, onEnd } = this.#parts;
+    const [find, otherwise] =
+      failed.kind === 'refused'
+        ? [() => quarantining.isolate(failed.checked, suspicion), failed.checked.reason]
+        : [
+            async () => quarantining.holdNamed(failed.reason, suspicion),
+            failed.mayHelpToWait ? undefined : failed.reason,
+          ];
+    const revision = String(suspicion.desired.revision);
+    this.#ongoing = find()
+      .catch((error: unknown) => this.#notFound(error))
+      .then((held) => {
+        this.#ongoing = undefined;
+        if (held === false && otherwise !== undefined) reloads.refuse(otherwise, revision);
+        onEnd(held === true);
+      });
+  }
+
+  #notFound(error: unknown): false | undefined {
+    const { reloads, logger } = this.#parts;
+    if (isStorageFault(error)) {
+      reloads.postpone(error);
+      return undefined;
+    }
+    logger.error({ event: 'not-isolated', reason: describe(error) }, describe(error));
+    return false;
+  }
+
+  /** Whether those that are held would be taken now: gives those that are to be rendered anew. */
+  async probe(suspicion: Suspicion): Promise<readonly ServiceName[]> {
+    try {
+      return await this.#parts.quarantining.probe(suspicion);
+    } catch (error) {
+      // Which is told already. They are asked about the next time.
+      if (!isStorageFault(error)) throw error;
+      return [];
+    }
+  }
+
+  /** Has the metric say whether something is refused as a whole. */
+  tell(): void {
+    const { metrics, quarantining, reloads } = this.#parts;
+    const whole = reloads.refused === undefined && quarantining.refusedTemplate === undefined;
+    metrics.reloadFailed.set(whole && reloads.failed === undefined ? 0 : 1);
+  }
+}

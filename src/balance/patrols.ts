@@ -1,0 +1,74 @@
+import type { Logger } from 'pino';
+import type { Haproxy } from '../haproxy/haproxy.ts';
+import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import type { Guarding } from './guarding.ts';
+import type { BalanceMetrics } from './metrics.ts';
+import type { Running } from './running.ts';
+import type { Timers } from './timers.ts';
+
+type PatrolsParts = {
+  readonly haproxy: Haproxy;
+  readonly link: RuntimeLink;
+  readonly guarding: Guarding;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  readonly timers: Timers;
+  readonly running: Running;
+  /** Whether a round is under way, which finds out by itself. */
+  readonly busy: () => boolean;
+  /** It is time to read what HAProxy runs. */
+  readonly inspect: () => void;
+};
+
+// A reload or a restart can change what runs behind our back: cheap to ask often who the worker is, dearer to read all.
+const workerPatrolMs = 2000;
+const inspectPatrolMs = 30_000;
+const afterReplacementMs = 1000;
+const guardPatrolMs = 500;
+
+/** Looks from time to time at what nobody tells of: other workers, other servers in them, those that the guard holds. */
+export class Patrols {
+  readonly #parts: PatrolsParts;
+
+  constructor(parts: PatrolsParts) {
+    this.#parts = parts;
+  }
+
+  begin(): void {
+    this.#parts.timers.arm('worker-patrol', workerPatrolMs, () => this.#patrol());
+  }
+
+  /** Whoever reloads while we do may have loaded a file that was replaced a moment later: look again when it is quiet. */
+  lookAgain(): void {
+    this.#armInspection(afterReplacementMs);
+  }
+
+  /** Watches those that the guard holds, for as long as it holds any. */
+  guard(): void {
+    const { guarding, timers } = this.#parts;
+    if (guarding.holding && !timers.has('guard')) timers.arm('guard', guardPatrolMs, () => this.#observe());
+  }
+
+  #armInspection(ms: number): void {
+    this.#parts.timers.arm('inspect', ms, () => this.#parts.inspect());
+  }
+
+  async #patrol(): Promise<void> {
+    const { haproxy, metrics, logger, timers, running, busy, inspect } = this.#parts;
+    this.begin();
+    const processes = await haproxy.processes();
+    if (processes !== undefined) metrics.oldWorkers.set(processes.oldWorkers);
+    if (!timers.has('inspect')) this.#armInspection(inspectPatrolMs);
+    if (busy() || processes?.workerPid === undefined || processes.workerPid === running.worker) return;
+    logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');
+    inspect();
+  }
+
+  /** Whether those that the guard holds still pass their checks. */
+  async #observe(): Promise<void> {
+    const { guarding, link, timers } = this.#parts;
+    if (!guarding.holding) return;
+    timers.arm('guard', guardPatrolMs, () => this.#observe());
+    if (link.connected) guarding.observe(await link.inspect());
+  }
+}

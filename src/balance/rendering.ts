@@ -1,0 +1,103 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import { Fault } from '../model/fault.ts';
+import type { ServiceName } from '../model/name.ts';
+import type { Touched } from '../model/touched.ts';
+import {
+  nothingRendered,
+  type Rendered,
+  type RenderResult,
+  renderAll,
+  renderTouched,
+  type Templates,
+  withoutUnusedPolicies,
+} from '../render/render.ts';
+import type { FrameSettings } from '../render/view.ts';
+import type { Guarding } from './guarding.ts';
+import type { BalanceMetrics } from './metrics.ts';
+import type { Asked } from './quarantine.ts';
+import type { Quarantining } from './quarantining.ts';
+import type { Rejections } from './rejections.ts';
+import type { Suspicion } from './suspicion.ts';
+
+type RenderingParts = {
+  readonly templates: Templates;
+  readonly frame: FrameSettings;
+  readonly quarantining: Quarantining;
+  readonly guarding: Guarding;
+  readonly metrics: BalanceMetrics;
+  readonly rejections: Rejections;
+};
+
+/** What the registry asks for, as it is to be given to HAProxy: with what the guard holds, and with last good forms. */
+export class Rendering {
+  readonly #parts: RenderingParts;
+  #templates: Templates;
+  #desired: Rendered = nothingRendered;
+  #mustRenderAll = false;
+
+  constructor(parts: RenderingParts) {
+    this.#parts = parts;
+    this.#templates = parts.templates;
+  }
+
+  get desired(): Rendered {
+    return this.#desired;
+  }
+
+  /** Starts from what an earlier run had rendered. */
+  begin(before: Rendered): void {
+    this.#desired = before;
+    this.#mustRenderAll = true;
+  }
+
+  useTemplates(templates: Templates): void {
+    this.#templates = templates;
+    this.#mustRenderAll = true;
+  }
+
+  asked(catalog: Catalog): Asked {
+    return { catalog: this.#parts.guarding.served(catalog), templates: this.#templates };
+  }
+
+  suspicion(asked: Asked, served: Rendered, cold: boolean): Suspicion {
+    const { templating } = this.#parts.quarantining.withHeld(asked);
+    return { asked, desired: withoutUnusedPolicies(templating, this.#parts.frame, this.#desired), served, cold };
+  }
+
+  /** What changed since it was refused is tried again. Gives the services that are to be rendered for it. */
+  review(asked: Asked): { readonly services: readonly ServiceName[]; readonly all: boolean } {
+    const { services, all } = this.#parts.quarantining.review(asked);
+    if (all) this.#mustRenderAll = true;
+    return { services, all };
+  }
+
+  /** Other things are held now. */
+  holdBack(served: Rendered): void {
+    this.#desired = this.#parts.quarantining.withHeldInstances(this.#desired, served);
+    this.#mustRenderAll = true;
+  }
+
+  /** Renders what is asked for, but for what is held. Gives the catalog that it is made of. */
+  render(touched: Touched, asked: Asked): Catalog {
+    const { metrics, frame, quarantining, rejections } = this.#parts;
+    const { catalog, templating } = quarantining.withHeld(asked);
+    let result: RenderResult;
+    try {
+      result = this.#mustRenderAll
+        ? renderAll(templating, frame, this.#desired, catalog)
+        : renderTouched(templating, frame, this.#desired, catalog, touched);
+    } catch (error) {
+      if (!(error instanceof Fault) || !quarantining.holdFrame(asked, this.#desired, error.toString())) throw error;
+      this.#mustRenderAll = true;
+      return this.render(touched, asked);
+    }
+    const { rendered, problems, conflicts } = result;
+    this.#desired = rendered;
+    quarantining.rendered(this.#mustRenderAll ? undefined : touched, problems, asked.catalog);
+    this.#mustRenderAll = false;
+    rejections.rendered(touched, problems, rendered.revision);
+    if (conflicts !== undefined) rejections.conflicting(conflicts);
+    metrics.services.set(rendered.backends.size);
+    return catalog;
+  }
+}

@@ -1,0 +1,124 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Haproxy } from '../haproxy/haproxy.ts';
+import { afterStep, type ReloadReason } from '../haproxy/plan.ts';
+import { reconcile } from '../haproxy/running-state.ts';
+import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import { describeStep, type Step } from '../haproxy/step.ts';
+import { Fault } from '../model/fault.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import { nothingRendered, type Rendered } from '../render/render.ts';
+import type { Certificates } from './certificates.ts';
+import { DriftLog } from './drift-log.ts';
+import { Burials } from './graveyard.ts';
+import type { BalanceMetrics } from './metrics.ts';
+
+type RunningParts = {
+  readonly haproxy: Haproxy;
+  readonly link: RuntimeLink;
+  readonly certificates?: Pick<Certificates, 'serve'> | undefined;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+/** What HAProxy runs, as far as its answers tell. */
+export class Running {
+  readonly #parts: RunningParts;
+  readonly burials: Burials;
+  readonly drift: DriftLog;
+  #served: Rendered = nothingRendered;
+  #worker: number | undefined;
+
+  constructor(parts: RunningParts) {
+    this.#parts = parts;
+    this.burials = new Burials(parts.metrics);
+    this.drift = new DriftLog(parts);
+  }
+
+  get served(): Rendered {
+    return this.#served;
+  }
+
+  /** The worker that serves; undefined while it is not known. */
+  get worker(): number | undefined {
+    return this.#worker;
+  }
+
+  /** It was given this, or runs it from before. */
+  assume(served: Rendered): void {
+    this.#served = served;
+  }
+
+  /** Another worker serves. */
+  replaced(worker: number | undefined): void {
+    this.#worker = worker;
+  }
+
+  /** Gives it these commands. What it refuses of them needs a reload: the answer says why. */
+  async execute(steps: readonly Step[], desired: Rendered): Promise<readonly ReloadReason[]> {
+    if (steps.length === 0) return [];
+    const { link, metrics, logger } = this.#parts;
+    const outcomes = await link.execute(steps);
+    const refused: ReloadReason[] = [];
+    for (const [i, step] of steps.entries()) {
+      const outcome = outcomes[i];
+      if (outcome === undefined) continue;
+      metrics.steps.inc({ kind: step.kind, outcome: outcome.kind });
+      logger.debug({ event: 'step', step: describeStep(step), outcome: outcome.kind });
+      if (outcome.kind === 'refused') {
+        refused.push({ kind: 'refused', command: outcome.command, answer: outcome.answer });
+        continue;
+      }
+      if (step.kind === 'revive-server') this.burials.revive(`${step.backend}/${step.server.name}`);
+      if (outcome.kind === 'lingers' && step.kind === 'remove-server') this.#linger(step.backend, step.name);
+      this.#served = afterStep(this.#served, desired, step);
+    }
+    return refused;
+  }
+
+  #linger(backend: string, name: string): void {
+    const line = this.#served.backends.get(backend as ServiceName)?.servers.get(name as InstanceId);
+    if (line !== undefined) this.burials.linger(`${backend}/${name}`, line);
+  }
+
+  /** Has backends that nothing needs any more deleted, where HAProxy can; elsewhere they end with the next reload. */
+  abandon(names: Iterable<ServiceName>, desired: Rendered): void {
+    if (!this.#parts.link.abilities.addBackend) return;
+    for (const name of names) {
+      if (!desired.backends.has(name) && this.#served.backends.has(name)) this.burials.abandon(name);
+    }
+  }
+
+  /** Deletes what can be by now. Whether a backend was among it. */
+  async bury(desired: Rendered): Promise<boolean> {
+    const gone = await this.burials.bury(this.#parts.link, this.#served, desired);
+    if (gone.length > 0) this.#served = { ...this.#served, backends: this.#served.backends.deleteAll(gone) };
+    return gone.length > 0;
+  }
+
+  /** Speaks with the worker that serves now. Whether that is another one, or a new connection to it. */
+  async meet(): Promise<boolean> {
+    const { haproxy, link, metrics } = this.#parts;
+    const processes = await haproxy.processes();
+    if (processes?.workerPid === undefined) throw new Fault('haproxy-runtime', 'HAProxy has no worker now');
+    metrics.oldWorkers.set(processes.oldWorkers);
+    if (processes.workerPid === this.#worker && link.connected) return false;
+    if (processes.workerPid !== this.#worker) this.burials.clear();
+    await link.connect(processes.workerPid, pause);
+    this.#worker = processes.workerPid;
+    return true;
+  }
+
+  /** Reads what the worker really runs, and corrects what we believe by it. Whether that was something else. */
+  async readBack(): Promise<boolean> {
+    const { link, certificates } = this.#parts;
+    await certificates?.serve(link);
+    const { served, differences } = reconcile(this.#served, await link.inspect(), this.burials.servers);
+    if (differences.length === 0) return false;
+    this.drift.found(differences);
+    this.#served = served;
+    return true;
+  }
+}

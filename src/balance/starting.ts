@@ -1,0 +1,120 @@
+import type { Logger } from 'pino';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Haproxy, Processes } from '../haproxy/haproxy.ts';
+import { Fault } from '../model/fault.ts';
+import type { Rendered } from '../render/render.ts';
+import type { BalanceMetrics } from './metrics.ts';
+import type { Quarantining } from './quarantining.ts';
+import type { Reloads } from './reloads.ts';
+import type { Rendering } from './rendering.ts';
+import type { Running } from './running.ts';
+import type { CheckedConfig, StateFiles } from './state-files.ts';
+import { isStorageFault } from './storage.ts';
+
+type StartingParts = {
+  readonly haproxy: Haproxy;
+  readonly files: StateFiles;
+  readonly quarantining: Quarantining;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  readonly rendering: Rendering;
+  readonly running: Running;
+  readonly reloads: Reloads;
+  /** Has everything rendered and planned anew, for other things are held now. */
+  readonly holdBack: () => void;
+  /** Has everything planned anew, for HAProxy is started on something else than was served. */
+  readonly touchAll: () => void;
+};
+
+/** Has HAProxy serve from nothing: for the first time, or after it ended. */
+export class Starting {
+  readonly #parts: StartingParts;
+
+  constructor(parts: StartingParts) {
+    this.#parts = parts;
+  }
+
+  /** On what is rendered, or on what an earlier run had put on disk. Rejects with a Fault when neither can be served. */
+  async cold(lastGood: Rendered | undefined, catalog: Catalog): Promise<void> {
+    const { haproxy, files, logger, metrics, running, reloads } = this.#parts;
+    const undo = await this.#placeFirst(lastGood, catalog).catch((error: unknown) => {
+      // An older file is better than no HAProxy: what differs is healed at run time, and by a reload once it can be written.
+      if (!isStorageFault(error) || lastGood === undefined) throw error;
+      running.assume(lastGood);
+      reloads.need({ kind: 'start' });
+      return async () => undefined;
+    });
+    const processes = await haproxy.start().catch(async (error: unknown) => {
+      await undo();
+      throw error;
+    });
+    await files.reloaded();
+    metrics.haproxyStarts.inc();
+    running.replaced(processes.workerPid);
+    logger.info({ event: 'haproxy-started', pid: processes.masterPid, revision: String(running.served.revision) });
+  }
+
+  /** On what it served before it ended. */
+  async again(catalog: Catalog): Promise<void> {
+    const { haproxy, logger, metrics, running } = this.#parts;
+    await this.#saveOrReadBack(catalog);
+    const processes = await haproxy.start().catch((error: unknown) => this.#startWithout(error, catalog));
+    metrics.haproxyStarts.inc();
+    running.replaced(undefined);
+    logger.info({ event: 'haproxy-started', pid: processes.masterPid }, 'HAProxy serves again');
+  }
+
+  /** Puts the configuration in place that HAProxy is to be started with. Gives what puts back the one from before. */
+  async #placeFirst(lastGood: Rendered | undefined, catalog: Catalog): Promise<() => Promise<void>> {
+    const { files, running, reloads } = this.#parts;
+    const { desired, checked } = await this.#checkedAlone(catalog);
+    if (checked.ok) {
+      const undo = await files.replace(desired, checked.config);
+      running.assume(desired);
+      return undo;
+    }
+    if (lastGood === undefined) throw new Fault('config-check', checked.reason);
+    running.assume(lastGood);
+    reloads.need({ kind: 'start' });
+    reloads.refuse(`${checked.reason}; the last good one serves`, String(desired.revision));
+    return async () => undefined;
+  }
+
+  /** What is desired, with those held for whom HAProxy refuses it. */
+  async #checkedAlone(catalog: Catalog): Promise<{ desired: Rendered; checked: CheckedConfig }> {
+    const { files, quarantining, rendering, running, holdBack } = this.#parts;
+    const asked = rendering.asked(catalog);
+    const suspicion = rendering.suspicion(asked, running.served, true);
+    const checked = await files.check(suspicion.desired);
+    if (checked.ok || !(await quarantining.isolate(checked, suspicion))) return { desired: suspicion.desired, checked };
+    holdBack();
+    rendering.render(new Map(), asked);
+    const { desired } = rendering.suspicion(asked, running.served, true);
+    return { desired, checked: await files.check(desired) };
+  }
+
+  /** Starts it without those that it loaded once and does not load any more: a file that they need may be gone. */
+  async #startWithout(error: unknown, catalog: Catalog): Promise<Processes> {
+    const { haproxy, files, running } = this.#parts;
+    const { desired, checked } = await this.#checkedAlone(catalog);
+    if (!checked.ok) throw error;
+    await files.replace(desired, checked.config);
+    running.assume(desired);
+    const processes = await haproxy.start();
+    await files.reloaded();
+    return processes;
+  }
+
+  /** Has the file say what is to be served; where it cannot be written, what the file says is served at first. */
+  async #saveOrReadBack(catalog: Catalog): Promise<void> {
+    const { files, running, touchAll } = this.#parts;
+    try {
+      await files.save(running.served, catalog);
+    } catch (error) {
+      const onDisk = isStorageFault(error) ? await files.readServed() : undefined;
+      if (onDisk === undefined) throw error;
+      running.assume(onDisk);
+      touchAll();
+    }
+  }
+}
