@@ -1,3 +1,4 @@
+import { acknowledgeEveryMs } from '../src/balance/acknowledge-pace.ts';
 import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
 import { catalogKeys, type Registry, type RegistryEvent, type Session } from '../src/registry/registry.ts';
 import { root } from './ways.ts';
@@ -10,7 +11,7 @@ export type Request =
   /** Followers begin. Answered when each has its snapshot. */
   | { readonly kind: 'follow'; readonly endpoints: readonly string[]; readonly names: readonly string[] }
   /** From now on each acknowledges what it sees, as a balancer does. */
-  | { readonly kind: 'acknowledge'; readonly endpoints: readonly string[] }
+  | { readonly kind: 'acknowledge'; readonly endpoints: readonly string[]; readonly balancers: number }
   /** Answered when each is connected, and was told everything up to the revision. */
   | { readonly kind: 'reach'; readonly revision: string }
   /** When the last follower saw each revision since this was asked before, and how often one was disconnected. */
@@ -35,8 +36,7 @@ export type Answer = {
 
 export const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
-// As a balancer does: src/balance/acknowledging.ts, src/balance/fleet-key.ts.
-const acknowledgeEveryMs = 50;
+// As a balancer's: src/balance/fleet-key.ts.
 const ttlMs = 10_000;
 // Of all agents of one process.
 const puttingAtOnce = 64;
@@ -50,6 +50,7 @@ class Followed {
   connected = false;
   disconnected = 0;
   #session: Session | undefined;
+  #everyMs = 0;
   #nextAt = 0;
   #saying = false;
   #dirty = false;
@@ -66,7 +67,8 @@ class Followed {
     this.registry.follow((event) => this.#take(event), catalogKeys);
   }
 
-  acknowledge(endpoints: readonly string[]): void {
+  acknowledge(endpoints: readonly string[], everyMs: number): void {
+    this.#everyMs = everyMs;
     const direct = openEtcdRegistry({ endpoints, root });
     this.#session = direct.openSession({ ttlMs, mayReplace: () => true, onEvent: () => undefined });
   }
@@ -100,7 +102,7 @@ class Followed {
     while (this.#dirty) {
       const wait = this.#nextAt - now();
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-      this.#nextAt = now() + acknowledgeEveryMs;
+      this.#nextAt = now() + this.#everyMs;
       this.#dirty = false;
       const value = {
         revision: String(this.revision),
@@ -156,7 +158,7 @@ export function standInCrowd(): void {
           followers.push(new Followed(name, request.endpoints, { onChange: check, seen: see }));
         return answerWhen(() => followers.every(({ revision }) => revision > 0n));
       case 'acknowledge':
-        for (const one of followers) one.acknowledge(request.endpoints);
+        for (const one of followers) one.acknowledge(request.endpoints, acknowledgeEveryMs(request.balancers));
         return answer();
       case 'reach':
         return answerWhen(() =>

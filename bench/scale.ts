@@ -63,7 +63,7 @@ function startCrowds(followers: number) {
       );
       return Math.max(...answers.map(({ at }) => at));
     },
-    acknowledge: (endpoints: readonly string[]) => all({ kind: 'acknowledge', endpoints }),
+    acknowledge: (endpoints: readonly string[]) => all({ kind: 'acknowledge', endpoints, balancers: followers }),
     /** Gives when the last of them was connected and had this revision. */
     async reach(revision: bigint): Promise<number> {
       const answers = await all({ kind: 'reach', revision: String(revision) });

@@ -63,6 +63,20 @@ describe('a balancer', () => {
     expect(heard.changes.length - before).toBe(2);
   });
 
+  test('of a large fleet leaves etcd more time between acknowledgements', async () => {
+    const { registry, balancerNamed, acknowledged } = await startBalancers('etcd');
+    await Promise.all(Array.from({ length: 400 }, (_, i) => registry.write(`balancers/other-${i}`, 'a balancer')));
+    const { id } = await balancerNamed('lb-1');
+    await acknowledged(id, 'anything', ({ revision }) => revision > 0n);
+    const heard = new Recorder(registry, fleetKeys);
+    await heard.started();
+    const began = performance.now();
+    // The first may come before it has counted the fleet.
+    for (let i = 0; heard.changes.length < 4; i += 1) await registry.write('keys/k', `value ${i}`);
+    expect((performance.now() - began) / heard.changes.length).toBeGreaterThan(250);
+    await heard.close();
+  });
+
   test('whose HAProxy refuses a service acknowledges the rest, and names what it does not serve', async () => {
     const { dir, registry, location, balancerNamed, acknowledged } = await startBalancers('etcd');
     const app = await startNamedApp('a');

@@ -5,6 +5,7 @@ import { type Acknowledgement, formatAcknowledgement, mostRefusals, type Refusal
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
+import { AcknowledgePace } from './acknowledge-pace.ts';
 import type { Draining } from './draining.ts';
 import { FleetKey } from './fleet-key.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -41,8 +42,6 @@ export type AcknowledgingStatus =
   /** Nobody who waits for this balancer will see it serve. */
   | { readonly state: 'refused'; readonly reason: string };
 
-/** At most 20 a second: each is a message to everyone who waits for this fleet. */
-const everyMs = 50;
 /** How long an acknowledgement waits for the first counts of servers that drain. */
 const countMs = 50;
 const retryMs = 2000;
@@ -55,6 +54,7 @@ export class Acknowledging implements ServingObserver {
   readonly #parts: AcknowledgingParts;
   readonly #closing = new AbortController();
   readonly #key: FleetKey;
+  readonly #pace: AcknowledgePace;
   /** The newest change that somebody may wait for. */
   #heard: Reached | undefined;
   /** When the oldest change came in that was not acknowledged yet. */
@@ -75,6 +75,7 @@ export class Acknowledging implements ServingObserver {
 
   constructor(parts: AcknowledgingParts) {
     this.#parts = parts;
+    this.#pace = new AcknowledgePace({ ...parts, signal: this.#closing.signal });
     this.#key = new FleetKey({
       ...parts,
       onTaken: () => {
@@ -137,6 +138,7 @@ export class Acknowledging implements ServingObserver {
     this.#parts.draining.close();
     this.#closing.abort();
     await this.#running;
+    await this.#pace.close();
     await this.#key.close();
   }
 
@@ -190,10 +192,11 @@ export class Acknowledging implements ServingObserver {
     const acknowledgement = this.#compose(reached, this.#settled ?? { catalog: emptyCatalog, refused: [] });
     const text = formatAcknowledgement({ ...acknowledgement, appliedAt: '' });
     if (text === this.#said?.text) return;
-    this.#nextAt = now() + everyMs;
+    this.#nextAt = now() + this.#pace.everyMs;
     const value = formatAcknowledgement({ ...acknowledgement, appliedAt: wall().toISOString() });
     await this.#key.put(value, this.#closing.signal);
     this.#said = { text, reached };
+    this.#pace.count();
     metrics.acknowledgements.inc();
     metrics.revisionAcknowledged.set(Number(reached.revision));
     if (this.#unsaidSince !== undefined && reached.revision === this.#heard?.revision) {
