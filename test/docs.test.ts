@@ -35,10 +35,13 @@ const pagesElsewhere: Readonly<Record<string, string>> = {
 
 /** Commands that go on, and how it is known that they have come to do what they are for. */
 const goingOn: readonly (readonly [RegExp, (process: PointsmanProcess) => Promise<unknown>])[] = [
+  [
+    /^pointsman (render --watch|balance --dry-run)/,
+    (process) => until('it says something', () => process.stdout.length > 0),
+  ],
   [/^pointsman balance\b(?!.*--help)/, (process) => process.logged('serving')],
   [/^pointsman register\b(?!.*--help)/, (process) => process.logged('announced')],
   [/^node\b/, (process) => process.printed('listens')],
-  [/^pointsman render --watch/, (process) => until('it says something', () => process.stdout.length > 0)],
 ];
 
 type World = Awaited<ReturnType<typeof openWorld>>;
@@ -268,10 +271,12 @@ test('each layout that is listed is followed', async () => {
   expect(rows.map(([layout]) => layout).sort()).toEqual(Object.keys(knownLayouts).sort());
   const world = await openWorld();
   const [ip = '', port = ''] = world.app.split(':');
-  for (const [layout, key = '', value = ''] of rows) {
-    await world.etcd.ctl('put', key, value.replace('10.0.0.1', ip).replace(/\b80\b/, port));
-    await world.run(`pointsman balance --layout ${layout} --dir ${world.path(`of-${layout}`)}`);
-    await world.serves('web', ['app']);
+  for (const [layout = '', key = '', value = ''] of rows) {
+    // A service of its own, which the balancer before this one did not know.
+    const own = key.replace('/web/', `/${layout}/`);
+    await world.etcd.ctl('put', own, value.replace('10.0.0.1', ip).replace(/\b80\b/, port));
+    await world.run(`pointsman balance --layout ${layout}`);
+    await world.serves(layout, ['app']);
   }
 });
 
@@ -294,17 +299,17 @@ test('the commands that stand within sentences work, too', async () => {
   await world.put('services/web', '{"balance":"roundrobin"}');
   await cp(join(root, 'templates'), world.path('FOLDER'), { recursive: true });
   await world.write('web.json', '{"hosts":["shop.example.com"]}');
-  // Of those that are only named, that there is one; and another balancer would want the ports of this one.
+  // Of those that are only named, that there is one. Another balancer would want the ports of this one; files needs some.
   const asked = pages
     .flatMap(({ inline }) => inline)
-    .map((command) => (/^pointsman [a-z]+$|^pointsman balance /.test(command) ? `${command} --help` : command));
+    .map((command) => (/^pointsman ([a-z]+$|balance |files )/.test(command) ? `${command} --help` : command));
   for (const command of new Set(asked)) await world.run(command);
 });
 
 test('every flag that is named is one', async () => {
   const ours = new Set(commands.flatMap(({ options }) => Object.keys(options).map((key) => `--${fieldName(key)}`)));
-  // Of every command; of docker/build, of Docker and of etcd.
-  const others = ['--help', '--version', '--config', '--base', '--tag', '--init', '--client-cert-auth'];
+  // Of every command; of docker/build, of Docker and of etcd; and of none.
+  const others = ['--help', '--version', '--config', '--base', '--tag', '--init', '--client-cert-auth', '--flag'];
   const named = pages.flatMap(({ name, flags: all }) => all.map((flag) => ({ name, flag })));
   expect(named.length).toBeGreaterThan(50);
   expect(named.filter(({ flag }) => !ours.has(flag) && !others.includes(flag))).toEqual([]);

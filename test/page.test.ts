@@ -78,6 +78,11 @@ test('the page shows what is served, and each change as it happens', async () =>
   await page.locator('.instances').getByText('web-3').waitFor();
   await shoot(page, 'light');
 
+  await scenario.writeByHand('overrides/web/web-3', '{"kind":"drain","why":"new disk"}');
+  await page.locator('.timeline li', { hasText: 'override-applied' }).getByText('new disk').waitFor();
+  await scenario.writeByHand('services/a-twin', '{"hosts":["web"]}');
+  await scenario.writeByHand('services/b-twin', '{"hosts":["web"]}');
+  await page.locator('.trouble').getByText('b-twin does not get the route web/: a-twin has it').waitFor();
   await scenario.writeByHand('instances/web/web-4', 'nonsense');
   await page.locator('.trouble').getByText('instances/web/web-4').waitFor();
   await shoot(page, 'trouble');

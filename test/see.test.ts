@@ -117,6 +117,7 @@ test.each(['folder', 'etcd'] as const)('status, explain and events say it on a c
   const events = await pointsman('events');
   expect(events.stderr).toEqual([]);
   expect(events.stdout.join('\n')).toContain('override-applied web/a: drain');
+  expect(events.stdout.join('\n')).toContain('kernel update');
   expect(events.stdout.join('\n')).toContain('the settings of service web changed');
   expect(events.stdout.join('\n')).toMatch(/applied revision \d+ .*\(wait .*, render .*, command .*\)/);
   expect(events.stdout.join('\n')).toContain('instances/web/broken');

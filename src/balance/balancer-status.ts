@@ -1,7 +1,8 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Graveyard } from '../haproxy/plan.ts';
 import type { Revision } from '../model/revision.ts';
-import type { Conflict, Rendered } from '../render/render.ts';
+import type { Conflict } from '../render/conflict.ts';
+import type { Rendered } from '../render/render.ts';
 import type { DriftStatus } from './drift-log.ts';
 import type { QuarantineStatus } from './quarantining.ts';
 import type { Rejections, Unserved } from './rejections.ts';

@@ -9,8 +9,8 @@ import { type Abilities, describeReason, planChanges } from '../haproxy/plan.ts'
 import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describeStep } from '../haproxy/step.ts';
 import { allTouched } from '../model/touched.ts';
+import type { Conflict } from '../render/conflict.ts';
 import {
-  type Conflict,
   configWriter,
   nothingRendered,
   type Rendered,

@@ -4,7 +4,8 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import { showKey } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
-import type { Conflict, RenderProblem } from '../render/render.ts';
+import { type Conflict, describeConflict } from '../render/conflict.ts';
+import type { RenderProblem } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
 /** An entry of the registry that is not served as it stands there. */
@@ -89,12 +90,12 @@ export class Rejections {
   }
 
   conflicting(conflicts: readonly Conflict[]): void {
-    const known = new Set(this.#conflicts.map(textOf));
+    const known = new Set(this.#conflicts.map(describeConflict));
     this.#conflicts = conflicts;
     this.#parts.metrics.conflicts.set(conflicts.length);
-    const fresh = conflicts.filter((conflict) => !known.has(textOf(conflict)));
+    const fresh = conflicts.filter((conflict) => !known.has(describeConflict(conflict)));
     for (const conflict of fresh.slice(0, mostLines)) {
-      this.#parts.logger.warn({ event: 'conflict', ...conflict }, textOf(conflict));
+      this.#parts.logger.warn({ event: 'conflict', ...conflict }, describeConflict(conflict));
     }
   }
 
@@ -110,11 +111,4 @@ function isTouched(key: string, touched: Touched): boolean {
   const [area, service = '', id = ''] = key.split('/');
   const mark = touched.get(service as ServiceName);
   return mark !== undefined && (mark.whole || (area === 'instances' && mark.instances.has(id as InstanceId)));
-}
-
-/** One clause for a log or a person. */
-function textOf(conflict: Conflict): string {
-  const { winner = 'pointsman itself', loser } = conflict;
-  const what = conflict.kind === 'port' ? `port ${conflict.port}` : `route ${conflict.route}`;
-  return `${loser} does not get the ${what}: ${winner} has it`;
 }

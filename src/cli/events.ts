@@ -26,6 +26,8 @@ const event = v.looseObject({
   stages: soft(v.record(v.string(), v.number())),
   what: soft(texts),
   reasons: soft(texts),
+  differences: soft(texts),
+  why: soft(v.string()),
   reason: soft(v.string()),
   key: soft(v.string()),
 });

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { formatDuration } from '../model/duration.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
+import { describeConflict } from '../render/conflict.ts';
 import { type SeeSettings, statusCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
 import { colorsOf } from './colors.ts';
@@ -14,6 +15,11 @@ import { catalogOf } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
 import { formatTable } from './table.ts';
 
+const claimants = { winner: v.optional(v.string()), loser: v.string() };
+const conflict = v.variant('kind', [
+  v.object({ kind: v.literal('port'), port: v.number(), ...claimants }),
+  v.object({ kind: v.literal('route'), route: v.string(), ...claimants }),
+]);
 const health = v.looseObject({
   ready: v.boolean(),
   registry: v.object({ connected: v.boolean(), reason: v.optional(v.string()), staleMs: v.number() }),
@@ -22,6 +28,8 @@ const health = v.looseObject({
   drift: v.optional(
     v.looseObject({ times: v.number(), ageMs: v.number(), count: v.number(), differences: v.array(v.string()) }),
   ),
+  storage: v.optional(v.array(v.looseObject({ what: v.string(), reason: v.string() })), []),
+  conflicts: v.optional(v.array(conflict), []),
   guarded: v.optional(v.array(v.looseObject({ service: v.string(), lost: v.number(), of: v.number() })), []),
   quarantined: v.optional(v.array(v.looseObject({ key: v.string(), reason: v.string(), serves: v.string() })), []),
   rejected: v.optional(v.array(v.object({ key: v.string(), reason: v.string() })), []),
@@ -101,6 +109,8 @@ async function readStatus(registry: Registry, { admin }: SeeSettings): Promise<S
       );
     }
     if (state.refused !== undefined) trouble.add(`${id}: ${state.refused}`);
+    for (const { what, reason } of state.storage) trouble.add(`${id}: the ${what} is not on disk: ${reason}`);
+    for (const one of state.conflicts) trouble.add(`${id}: ${describeConflict(one)}`);
     if (state.drift !== undefined) trouble.add(`${id}: ${describeDrift(state.drift)}`);
   }
   for (const { key, reason } of catalog.rejected.values()) trouble.add(`${key}: ${reason}`);

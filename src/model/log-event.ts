@@ -12,6 +12,10 @@ export type LogEvent = {
   readonly what?: readonly string[] | undefined;
   /** What made a reload necessary. */
   readonly reasons?: readonly string[] | undefined;
+  /** What HAProxy ran that it was not given. */
+  readonly differences?: readonly string[] | undefined;
+  /** What an operator said about an override. */
+  readonly why?: string | undefined;
   /** Why something was not done. */
   readonly reason?: string | undefined;
   readonly key?: string | undefined;
@@ -25,4 +29,9 @@ export function sentenceOf({ event, msg = '', ms, reason }: LogEvent): string | 
 }
 
 /** What was done, or why it had to be, one by one. */
-export const clausesOf = ({ what = [], reasons = [] }: LogEvent): readonly string[] => [...what, ...reasons];
+export const clausesOf = ({ what = [], reasons = [], differences = [], why }: LogEvent): readonly string[] => [
+  ...what,
+  ...reasons,
+  ...differences,
+  ...(why === undefined ? [] : [why]),
+];

@@ -45,7 +45,8 @@ function Page() {
       </header>
       <Trouble health={health} lost={lost} />
       <main>
-        <section aria-label="Traffic of all services">
+        <section aria-labelledby="traffic">
+          <h2 id="traffic">All services</h2>
           <Traffic samples={total} name="all services" />
         </section>
         <section aria-labelledby="services">

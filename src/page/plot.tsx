@@ -18,6 +18,7 @@ const dataOf = (samples: readonly Sample[], lines: readonly Line[]): UPlot.Align
 ];
 
 const shownS = 300;
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short', hourCycle: 'h23' });
 
 /** A colour of the style sheet as a canvas takes it: one of the two that light-dark() stands for. */
 function resolved(element: HTMLElement, variable: string): string {
@@ -64,7 +65,7 @@ export function Plot({ label, samples, lines, height = 90 }: PlotProps) {
           y: { range: (_, __, most) => [0, Math.max(1, most)] },
         },
         axes: [
-          { ...axis, size: 22 },
+          { ...axis, size: 22, values: (_, times) => times.map((s) => clock.format(s * 1000)) },
           { ...axis, size: 44, space: 30 },
         ],
         series: [

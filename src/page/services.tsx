@@ -171,10 +171,13 @@ function Instances({ name, looked }: { readonly name: string; readonly looked: u
                 {override !== undefined && <span class="tag note">{override}</span>}
               </td>
               <td data-label="HAProxy">
-                <span class={`dot ${takes ? 'good' : 'bad'}`} aria-hidden="true" />
-                {traffic === undefined
-                  ? 'has it not'
-                  : `${traffic.status} for ${formatDuration(traffic.sinceS * 1000)}${takes ? '' : ` ${traffic.checkDetail}`}`}
+                <span class="whole">
+                  <span class={`dot ${takes ? 'good' : 'bad'}`} aria-hidden="true" />
+                  {traffic === undefined
+                    ? 'has it not'
+                    : `${traffic.status} for ${formatDuration(traffic.sinceS * 1000)}`}
+                </span>
+                {traffic !== undefined && !takes && ` ${traffic.checkDetail}`}
               </td>
               <td data-label="Weight" class="number">
                 {weight}

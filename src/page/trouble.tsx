@@ -1,4 +1,5 @@
 import type { BalanceHealth } from '../balance/run-balance.ts';
+import { describeConflict } from '../render/conflict.ts';
 import { formatDuration } from './format.ts';
 
 /** What an operator should look at, the worst first; nothing when there is nothing. */
@@ -29,7 +30,7 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
     yield { kind: 'bad', says: `The balancer does not answer (${lost}): this is what it said last.` };
   if (health === undefined) return;
   if (!health.ready) yield { kind: 'bad', says: 'HAProxy does not serve.' };
-  const { registry, refused, quarantined, guarded, rejected, pendingReload, drift } = health;
+  const { registry, refused, quarantined, guarded, rejected, pendingReload, drift, storage, conflicts } = health;
   if (!registry.connected) {
     const age = formatDuration(registry.staleMs);
     yield { kind: 'bad', says: `The registry is away (${registry.reason}): what was known ${age} ago is served.` };
@@ -55,8 +56,10 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
       says: `HAProxy ran something else than it was given ${age} ago${often}, and was healed: ${drift.differences[0]}`,
     };
   }
+  for (const { what, reason } of storage) yield { kind: 'bad', says: `The ${what} is not on disk: ${reason}` };
   if (refused === undefined && pendingReload.length > 0)
     yield { kind: 'note', says: `A reload is due: ${pendingReload[0]}` };
+  for (const conflict of conflicts.slice(0, 5)) yield { kind: 'note', says: describeConflict(conflict) };
   for (const { key, reason } of rejected.slice(0, 5)) yield { kind: 'note', says: `${key}: ${reason}` };
   if (rejected.length > 5) yield { kind: 'note', says: `and ${rejected.length - 5} more entries that are not served` };
 }

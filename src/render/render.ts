@@ -6,9 +6,10 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { allTouched, type Touched } from '../model/touched.ts';
+import type { Conflict } from './conflict.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
-import { claimPorts, type PortConflict, type Ports } from './ports.ts';
-import { buildRoutes, type RouteConflict, type Routes } from './routes.ts';
+import { claimPorts, type Ports } from './ports.ts';
+import { buildRoutes, type Routes } from './routes.ts';
 import { type Around, splitAtSlot, type Template, type TemplateRole } from './template.ts';
 import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
 
@@ -48,9 +49,6 @@ export type RenderProblem = {
   readonly reason: string;
   readonly lastGoodServes: boolean;
 };
-
-/** Two services that ask for one thing. */
-export type Conflict = RouteConflict | PortConflict;
 
 export type RenderResult = {
   readonly rendered: Rendered;

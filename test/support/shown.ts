@@ -15,7 +15,7 @@ export type Page = {
   readonly yaml: readonly string[];
   /** In the middle of a sentence. */
   readonly inline: readonly string[];
-  /** Named there alone: `--timeout`. */
+  /** Those that are named there. */
   readonly flags: readonly string[];
 };
 
@@ -43,7 +43,9 @@ function readPage(name: string, text: string): Page {
     settings: yaml.flatMap(({ command, text: rest }) => (command === undefined ? [] : [{ command, text: rest }])),
     yaml: yaml.flatMap(({ command, text: rest }) => (command === undefined ? [rest] : [])),
     inline: [...prose.matchAll(/`(pointsman [a-z][^`]*)`/g)].map(([, command = '']) => command.replaceAll(/\s+/g, ' ')),
-    flags: [...prose.matchAll(/`(--[a-z][a-z0-9-]*)[^`]*`/g)].map(([, flag = '']) => flag),
+    flags: [...prose.matchAll(/`((?:--|pointsman )[^`]+)`/g)].flatMap(
+      ([, span = '']) => span.match(/(?<!\S)--[a-z][a-z-]*/g) ?? [],
+    ),
   };
 }
 
