@@ -94,7 +94,7 @@ test.each(['folder', 'etcd'] as const)('status, explain and events say it on a c
   const status = await pointsman('status');
   expect(status.code).toBe(0);
   const text = status.stdout.join('\n');
-  expect(text).toMatch(/^b1 +\d+ +\S+ +serving$/m);
+  expect(text).toMatch(/^b1 +\d+ +0 +\S+ +serving$/m);
   expect(text).toMatch(/^web +1 +1 +1 +web, web\.\* +default policy$/m);
   expect(text.match(/instances\/web\/broken: /g)).toHaveLength(1);
   const [json = ''] = (await pointsman('status', '--json')).stdout;
@@ -102,6 +102,15 @@ test.each(['folder', 'etcd'] as const)('status, explain and events say it on a c
     balancers: [{ id: 'b1', up: { web: 1 } }],
     services: [{ name: 'web', ready: 1 }],
   });
+
+  const service = await pointsman('status', 'web');
+  expect(service.stdout.join('\n')).toMatch(/^INSTANCE +ADDRESS +STATE +WEIGHT +VERSION +ZONE +ON b1$/m);
+  expect(service.stdout.join('\n')).toMatch(/^a +127\.0\.0\.1:\d+ +ready +100 +UP for \S+$/m);
+  const [one = ''] = (await pointsman('status', 'web', '--json')).stdout;
+  expect(JSON.parse(one)).toMatchObject({
+    instances: [{ id: 'a', haproxy: { b1: expect.stringMatching(/^UP for/) } }],
+  });
+  expect((await pointsman('status', 'no/service')).code).toBe(2);
 
   const good = await pointsman('explain', 'web/a');
   expect(good.stdout[0]).toBe('b1: web/a is served: it gets requests');

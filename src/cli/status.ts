@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import * as v from 'valibot';
 import { formatDuration } from '../model/duration.ts';
+import { Fault } from '../model/fault.ts';
+import { parseServiceName, type ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
 import { describeConflict } from '../render/conflict.ts';
@@ -13,6 +15,7 @@ import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { catalogOf } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
+import { formatInstances, type InstanceState, readInstances } from './status-instances.ts';
 import { formatTable } from './table.ts';
 
 const claimants = { winner: v.optional(v.string()), loser: v.string() };
@@ -22,6 +25,8 @@ const conflict = v.variant('kind', [
 ]);
 const health = v.looseObject({
   ready: v.boolean(),
+  revisionSeen: v.optional(v.string(), '0'),
+  revisionApplied: v.optional(v.string(), '0'),
   registry: v.object({ connected: v.boolean(), reason: v.optional(v.string()), staleMs: v.number() }),
   pendingReload: v.optional(v.array(v.string()), []),
   refused: v.optional(v.string()),
@@ -30,7 +35,10 @@ const health = v.looseObject({
   ),
   storage: v.optional(v.array(v.looseObject({ what: v.string(), reason: v.string() })), []),
   conflicts: v.optional(v.array(conflict), []),
-  guarded: v.optional(v.array(v.looseObject({ service: v.string(), lost: v.number(), of: v.number() })), []),
+  guarded: v.optional(
+    v.array(v.looseObject({ service: v.string(), instances: v.array(v.string()), lost: v.number(), of: v.number() })),
+    [],
+  ),
   quarantined: v.optional(v.array(v.looseObject({ key: v.string(), reason: v.string(), serves: v.string() })), []),
   rejected: v.optional(v.array(v.object({ key: v.string(), reason: v.string() })), []),
 });
@@ -55,6 +63,8 @@ type Status = {
     readonly overrides: number;
     readonly hosts: readonly string[];
   }[];
+  /** Of the one service that was asked for. */
+  readonly instances: readonly InstanceState[] | undefined;
   /** What does not follow from the tables, a line each. */
   readonly trouble: readonly string[];
 };
@@ -65,11 +75,12 @@ const mostTrouble = 20;
 /** `pointsman status`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await settle(statusCommand, invocation);
+  const service = serviceIn(invocation);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {
     for (;;) {
-      const status = await readStatus(registry, settings);
+      const status = await readStatus(registry, settings, service);
       const text = settings.json ? `${toJson(status)}\n` : format(status);
       // To the top and clear what is below, so that nothing flickers.
       const begin = settings.watch && process.stdout.isTTY && !settings.json ? '\u001b[H\u001b[J' : '';
@@ -84,7 +95,15 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
-async function readStatus(registry: Registry, { admin }: SeeSettings): Promise<Status> {
+/** The service that was named; undefined when none was. */
+function serviceIn({ operands: [text] }: Invocation): ServiceName | undefined {
+  if (text === undefined) return undefined;
+  const name = parseServiceName(text);
+  if (!name.ok) throw new Fault('usage', name.reason);
+  return name.value;
+}
+
+async function readStatus(registry: Registry, { admin }: SeeSettings, only: ServiceName | undefined): Promise<Status> {
   const { revision, entries } = await registry.read('');
   const catalog = catalogOf(entries, Date.now());
   const known = await findBalancers(
@@ -100,8 +119,9 @@ async function readStatus(registry: Registry, { admin }: SeeSettings): Promise<S
       if (!catalog.rejected.has(key)) trouble.add(`${id}: ${key}: ${reason}`);
     }
     if (state === undefined) continue;
-    for (const { service, lost, of } of state.guarded) {
-      trouble.add(`${id}: ${service} lost ${lost} of ${of} at once; they are held (pointsman release ${service})`);
+    for (const { service, lost, of, instances } of state.guarded) {
+      const held = `${instances.length} ${instances.length === 1 ? 'is' : 'are'} held`;
+      trouble.add(`${id}: ${service} lost ${lost} of ${of} at once; ${held} (pointsman release ${service})`);
     }
     for (const { key, reason, serves } of state.quarantined) {
       trouble.add(
@@ -118,7 +138,9 @@ async function readStatus(registry: Registry, { admin }: SeeSettings): Promise<S
     location: registry.location,
     revision,
     balancers,
+    instances: only === undefined ? undefined : await readInstances(only, catalog, known),
     services: [...catalog.services.values()]
+      .filter(({ name }) => only === undefined || name === only)
       .map(({ name, declared, instances, policy }) => ({
         name,
         declared,
@@ -166,23 +188,25 @@ function toJson({ balancers, revision, ...status }: Status): string {
   });
 }
 
-function format({ location, revision, balancers, services: all, trouble }: Status): string {
+function format({ location, revision, balancers, services: all, instances, trouble }: Status): string {
   const colors = colorsOf(process.stdout);
   const text: string[] = [`${colors.bold(location)}  revision ${revision}\n\n`];
   const states = balancers.map((balancer) => stateOf(balancer));
   const painters = { good: colors.green, bad: colors.red, note: colors.yellow };
   if (balancers.length === 0) text.push(`${colors.yellow('no balancer')} is known to the registry, nor runs here\n`);
   else {
-    const rows = balancers.map(({ id, says }, row) => [
+    const rows = balancers.map(({ id, says, health: state }, row) => [
       id,
       says?.ok ? String(says.value.revision) : '-',
+      state === undefined ? '-' : String(BigInt(state.revisionSeen) - BigInt(state.revisionApplied)),
       says?.ok ? says.value.haproxyVersion : '-',
       states[row]?.says ?? '',
     ]);
     text.push(
-      formatTable(['BALANCER', 'SERVES REVISION', 'HAPROXY', 'STATE'], rows, (cell, row, column) => {
+      formatTable(['BALANCER', 'SERVES REVISION', 'LAG', 'HAPROXY', 'STATE'], rows, (cell, row, column) => {
         if (row < 0) return colors.dim(cell);
-        return column === 3 ? painters[states[row]?.kind ?? 'note'](cell) : cell;
+        if (column === 2) return /^[-0] *$/.test(cell) ? cell : colors.yellow(cell);
+        return column === 4 ? painters[states[row]?.kind ?? 'note'](cell) : cell;
       }),
     );
   }
@@ -209,6 +233,7 @@ function format({ location, revision, balancers, services: all, trouble }: Statu
       }),
     );
   }
+  if (instances !== undefined && instances.length > 0) text.push(`\n${formatInstances(instances, colors)}`);
   if (trouble.length > 0) {
     text.push(`\n${colors.yellow('look at this')}\n`);
     for (const line of trouble.slice(0, mostTrouble)) text.push(`  ${line}\n`);

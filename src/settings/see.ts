@@ -40,6 +40,7 @@ function seeSettings(values: Values): SeeSettings | Fault {
 export const statusCommand = declareCommand({
   name: 'status',
   summary: 'show the balancers, the services, and what is wrong',
+  operands: { syntax: '[service]', description: 'one of them, with its instances' },
   options: { watch: onOff({ description: 'show it anew every second until Ctrl-C' }), ...options },
   assemble: (values): (SeeSettings & { readonly watch: boolean }) | Fault => {
     const settings = seeSettings(values);

@@ -1,0 +1,81 @@
+import * as v from 'valibot';
+import type { Catalog } from '../catalog/catalog.ts';
+import { formatAddress } from '../model/address.ts';
+import { formatDuration } from '../model/duration.ts';
+import type { ServiceName } from '../model/name.ts';
+import { askAdmin, type KnownBalancer } from './balancers.ts';
+import type { colorsOf } from './colors.ts';
+import { formatTable } from './table.ts';
+
+/** An instance of one service, as the registry has it or a balancer holds it, and what each HAProxy makes of it. */
+export type InstanceState = {
+  readonly id: string;
+  readonly address: string;
+  readonly state: string;
+  readonly weight: number;
+  readonly version?: string | undefined;
+  readonly zone?: string | undefined;
+  /** By balancer, of those that can be asked: `UP for 3s`. */
+  readonly haproxy: Readonly<Record<string, string>>;
+};
+
+const view = v.looseObject({
+  id: v.string(),
+  address: v.string(),
+  state: v.string(),
+  weight: v.number(),
+  version: v.optional(v.string()),
+  zone: v.optional(v.string()),
+  held: v.optional(v.boolean(), false),
+  traffic: v.optional(v.looseObject({ status: v.string(), sinceS: v.number() })),
+});
+const detail = v.looseObject({ instancesById: v.array(view) });
+
+/** Every instance of a service. What only a balancer knows, because it holds it, is among them. */
+export async function readInstances(
+  service: ServiceName,
+  catalog: Catalog,
+  balancers: readonly KnownBalancer[],
+): Promise<readonly InstanceState[]> {
+  const known = new Map<string, Omit<InstanceState, 'haproxy'>>();
+  for (const { id, address, state, weight, version, zone } of catalog.services.get(service)?.instances.values() ?? []) {
+    known.set(id, { id, address: formatAddress(address), state, weight, version, zone });
+  }
+  const said = await Promise.all(
+    balancers.map(async ({ id, admin }) => {
+      if ('reason' in admin) return undefined;
+      // It may not have such a service, or answer no more.
+      const answer = await askAdmin(admin.at, `/services/${service}`).catch(() => undefined);
+      const parsed = v.safeParse(detail, answer);
+      return parsed.success ? { balancer: id, instances: parsed.output.instancesById } : undefined;
+    }),
+  );
+  const haproxy = new Map<string, Record<string, string>>();
+  for (const { balancer, instances } of said.filter((one) => one !== undefined)) {
+    for (const { id, address, state, weight, version, zone, held, traffic } of instances) {
+      if (!known.has(id)) known.set(id, { id, address, state: held ? 'held' : state, weight, version, zone });
+      const says =
+        traffic === undefined ? 'has it not' : `${traffic.status} for ${formatDuration(traffic.sinceS * 1000)}`;
+      haproxy.set(id, { ...haproxy.get(id), [balancer]: says });
+    }
+  }
+  return [...known.values()]
+    .map((one) => ({ ...one, haproxy: haproxy.get(one.id) ?? {} }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** A row for each, with a column for each balancer that could be asked. */
+export function formatInstances(instances: readonly InstanceState[], colors: ReturnType<typeof colorsOf>): string {
+  const asked = [...new Set(instances.flatMap(({ haproxy }) => Object.keys(haproxy)))].sort();
+  const fixed = ['INSTANCE', 'ADDRESS', 'STATE', 'WEIGHT', 'VERSION', 'ZONE'];
+  const rows = instances.map(({ id, address, state, weight, version, zone, haproxy }) => [
+    ...[id, address, state, String(weight), version ?? '', zone ?? ''],
+    ...asked.map((balancer) => haproxy[balancer] ?? '-'),
+  ]);
+  return formatTable([...fixed, ...asked.map((balancer) => `ON ${balancer}`)], rows, (cell, row, column) => {
+    if (row < 0) return colors.dim(cell);
+    if (column === 2) return cell.trim() === 'ready' ? cell : colors.yellow(cell);
+    if (column < fixed.length) return cell;
+    return /^(UP|no check)/.test(cell) ? colors.green(cell) : colors.red(cell);
+  });
+}
