@@ -19,7 +19,14 @@ export type Request =
   /** Answered with what this process has cost until now, as every request is. */
   | { readonly kind: 'cost' }
   /** Agents begin: each registers its instances under one lease. Answered when all stand. */
-  | { readonly kind: 'register'; readonly endpoints: readonly string[]; readonly agents: number; readonly each: number }
+  | {
+      readonly kind: 'register';
+      readonly endpoints: readonly string[];
+      /** What their instances are called. */
+      readonly name: string;
+      readonly agents: number;
+      readonly each: number;
+    }
   /** The agents change this many instances, one each `everyMs` or as fast as they can. Answered with each change. */
   | { readonly kind: 'change'; readonly count: number; readonly everyMs?: number }
   | { readonly kind: 'end' };
@@ -124,6 +131,7 @@ export function standInCrowd(): void {
   let seen = new Map<bigint, { count: number; at: number }>();
   let changed = 0;
   let each = 0;
+  let name = '';
 
   const answer = (more: Partial<Answer> = {}) => {
     const { user, system } = process.cpuUsage();
@@ -145,7 +153,7 @@ export function standInCrowd(): void {
     seen.set(revision, one);
   };
 
-  const keyOf = (agent: number, i: number) => `instances/service-${agent % 50}/host-${agent}-${i}`;
+  const keyOf = (agent: number, i: number) => `instances/service-${agent % 50}/${name}-${agent}-${i}`;
   const instanceOf = (agent: number, i: number, weight: number) =>
     JSON.stringify({ address: `10.${Math.floor(agent / 250)}.${agent % 250}.${1 + (i % 250)}`, port: 8080, weight, version: '1.14.2', zone: 'a', owner: `0b3a6f5e-host-${agent}` }); // biome-ignore format: one value
   const put = (agent: number, i: number, weight: number) =>
@@ -173,6 +181,7 @@ export function standInCrowd(): void {
       }
       case 'register': {
         each = request.each;
+        name = request.name;
         for (let agent = 0; agent < request.agents; agent += 1) {
           const registry = openEtcdRegistry({ endpoints: request.endpoints, root });
           sessions.push(registry.openSession({ ttlMs, mayReplace: () => false, onEvent: () => undefined }));

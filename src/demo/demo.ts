@@ -86,7 +86,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     const url = `http://127.0.0.1:${http}/`;
     print('');
     print(`  ${pc.bold('ask it')}      curl ${url}`);
-    print(`  ${pc.bold('watch it')}    curl http://127.0.0.1:${admin}/status    (or /metrics)`);
+    print(`  ${pc.bold('watch it')}    http://127.0.0.1:${admin}/    (a live page; /status and /metrics for programs)`);
     print(`  ${pc.bold('registry')}    ${location}`);
     print(`  ${pc.bold('stop it')}     Ctrl-C`);
     print('');
