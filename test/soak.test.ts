@@ -251,8 +251,11 @@ test(`${instances} instances that churn, and faults of every kind, lose no reque
   };
   const text = `# Soak
 
-${await describeMachine('haproxy')}, three etcd. ${seconds} s, ${instances} instances in ${services} services that churn, requests all the time, a
-fault every one to three seconds (\`SOAK_SEED=${seed}\`). At the end etcd, the file and HAProxy have the same servers.
+${await describeMachine('haproxy')}.
+
+${seconds} s with three etcd, ${instances} instances in ${services} services that churn, requests all the time, a fault every one to three
+seconds (\`SOAK_SEED=${seed}\`). At the end etcd, the file and HAProxy have the same servers. pointsman is what runs at that moment:
+it is killed, too.
 
 ${row('changes', 'answered', 'failed outside deliberate cuts', `failed in ${cuts.length} cuts of HAProxy`)}
 ${row('---', '---', '---', '---')}
