@@ -105,5 +105,6 @@ test('a real Prometheus scrapes a real balancer and its HAProxy, and finds whate
     async () => Number(await value('haproxy_backend_http_responses_total{proxy="web",code="2xx"}')()) > 0,
   );
   await until('the rules are recorded', async () => (await value('pointsman:lag:revisions')()) === '0');
+  expect(await value('pointsman_leases_granted_total')()).toBe('1');
   expect(await ask('ALERTS{alertstate="firing"}')).toEqual([]);
 });

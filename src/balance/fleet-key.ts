@@ -81,8 +81,10 @@ export class FleetKey {
       case 'restored':
         this.#parts.logger.warn({ event: 'restored', key: event.key, reason: event.reason }, 'the key stands again');
         break;
-      // Whoever follows the registry says so already.
       case 'granted':
+        this.#parts.metrics.leasesGranted.inc();
+        break;
+      // Whoever follows the registry says so already.
       case 'unreachable':
       case 'reachable':
         break;

@@ -52,6 +52,10 @@ export function createBalanceMetrics(registry: Registry) {
     ),
     acknowledgements: counter('acknowledgements_total', 'How often this balancer told what it serves.'),
     acknowledging: gauge('acknowledging', '1 while others can hear from this balancer what it serves.'),
+    leasesGranted: counter(
+      'leases_granted_total',
+      "Leases granted for this balancer's own key; each but the first, because the one before was lost.",
+    ),
     registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
     registryDisconnects: counter('registry_disconnects_total', 'How often the registry was lost.'),
     guardHeld: gauge('guard_held_instances', 'Instances lost all at once that are served all the same.', ['service']),
