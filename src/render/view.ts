@@ -58,7 +58,7 @@ export type FrameView = {
     | {
         readonly httpsBind: string;
         readonly certificateList: string;
-        readonly http3: { readonly port: string } | undefined;
+        readonly http3: { readonly quicBind: string; readonly port: string } | undefined;
       }
     | undefined;
   /** One for each `tcp` service that has its port. */
@@ -134,7 +134,7 @@ export const knownNames = {
     'pauseScript',
     'metricsBind',
     'accessLog',
-    ...['https', 'httpsBind', 'certificateList', 'http3', 'port'],
+    ...['https', 'httpsBind', 'certificateList', 'http3', 'quicBind', 'port'],
     'listeners',
     'name',
     'clientTimeout',
@@ -175,7 +175,8 @@ function httpsView(https: FrameSettings['https']): FrameView['https'] {
   if (https === undefined) return undefined;
   const { bind, list, http3 } = https;
   const port = bind.slice(bind.lastIndexOf(':') + 1);
-  return { httpsBind: bind, certificateList: list, http3: http3 ? { port } : undefined };
+  const quicBind = `${bind.startsWith('[') ? 'quic6' : 'quic4'}@${bind}`;
+  return { httpsBind: bind, certificateList: list, http3: http3 ? { quicBind, port } : undefined };
 }
 
 export function backendView(service: Service, policy: string, { pemFolder }: FrameSettings): BackendView {

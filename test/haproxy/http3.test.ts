@@ -1,0 +1,69 @@
+import { copyFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { chromium } from 'playwright-core';
+import { expect, onTestFinished, test } from 'vitest';
+import { startApps } from '../support/app.ts';
+import { haproxyBin } from '../support/balancer.ts';
+import { makeAuthority } from '../support/certificates.ts';
+import { freePorts } from '../support/ports.ts';
+import { startScenario } from '../support/scenario.ts';
+import { until } from '../support/until.ts';
+
+const hasQuic = (await execa(haproxyBin, ['-vv'])).stdout.includes(' +QUIC ');
+
+/** A balancer that is told to offer HTTP/3, and what makes certificates for it. */
+async function start() {
+  const scenario = await startScenario('folder');
+  const [[app = ''], [https = 0]] = await Promise.all([startApps('a'), freePorts(1)]);
+  const certificates = join(scenario.dir, 'certificates');
+  await mkdir(certificates);
+  const authority = await makeAuthority(join(scenario.dir, 'authority'));
+  /** Puts a certificate for a name into the balancer's folder. Gives the hash by which Chromium trusts it. */
+  const issue = async (name: string): Promise<string> => {
+    const { certFile, keyFile } = await authority.issue(name, 1, [name]);
+    await copyFile(keyFile, join(certificates, `${name}.key`));
+    await copyFile(certFile, join(certificates, `${name}.crt`));
+    return (await execa('sh', ['-c', `openssl x509 -in ${certFile} -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64`])).stdout; // biome-ignore format: a line
+  };
+  await scenario.writeByHand('instances/web/a', app);
+  await scenario.writeByHand('services/web', JSON.stringify({ hosts: ['*'] }));
+  const args = ['--https', `127.0.0.1:${https}`, '--certificates', certificates, '--http3', 'on'];
+  return { scenario, https, issue, balancer: () => scenario.balancer('--haproxy', haproxyBin, ...args) };
+}
+
+test.runIf(hasQuic)('a browser is answered over HTTP/3, and told of it, with certificates that come while it runs', async () => {
+  const { https, issue, balancer } = await start();
+  const names = ['shop.example.com', 'blog.example.com'] as const;
+  const trusted = [await issue(names[0])];
+  const running = balancer();
+  await running.logged('serving');
+  trusted.push(await issue(names[1]));
+  const browser = await chromium.launch({
+    executablePath: process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium',
+    args: [
+      ...['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+      ...['--disable-sync', '--no-first-run', '--host-resolver-rules=MAP * 127.0.0.1'],
+      `--ignore-certificate-errors-spki-list=${trusted.join()}`,
+      // Whose authority it does not know it asks over QUIC only if it is told to.
+      `--origin-to-force-quic-on=${names.map((name) => `${name}:${https}`).join()}`,
+    ],
+  });
+  onTestFinished(() => browser.close());
+  for (const name of names) {
+    const page = await browser.newPage();
+    const answer = await until(`${name} answers`, () => page.goto(`https://${name}:${https}/`).catch(() => undefined));
+    expect(await answer.text()).toBe('a');
+    expect(answer.headers()['alt-svc']).toBe(`h3=":${https}"; ma=3600`);
+    expect(await page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")).toBe('h3');
+  }
+  expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+});
+
+test.runIf(!hasQuic)('an HAProxy without QUIC is told as such', async () => {
+  const { issue, balancer } = await start();
+  await issue('shop.example.com');
+  const refused = balancer();
+  expect(await refused.ended).toMatchObject({ code: 1 });
+  expect(refused.stderr.at(-1)).toContain('this HAProxy has no QUIC, so HTTP/3 cannot be served: leave --http3 off');
+});
