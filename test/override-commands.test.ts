@@ -1,3 +1,5 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startApp } from './support/app.ts';
 import { startBalancers } from './support/balancers.ts';
@@ -44,9 +46,9 @@ describe.each(['folder', 'etcd'] as const)('an operator, with the registry in %s
     const all = await run('maintenance', 'web');
     expect(all.stderr).toEqual([
       'warning: web/a keeps its own override: drain',
-      'warning: no instance of web is left: requests for it are answered with 503',
+      'warning: no instance of web is left: requests for it are answered with 503 and the maintenance page',
     ]);
-    await until('nobody serves', async () => (await scenario.ask('web')).status === 503);
+    await until('the page is served', async () => (await scenario.ask('web')).body.includes('Back soon'));
 
     const list = await run('overrides', '--json');
     expect(JSON.parse(list.stdout.join(''))).toMatchObject({
@@ -96,6 +98,23 @@ test('an operator pauses a service while all of it is swapped, and resumes it', 
   expect(await waiting).toEqual({ status: 200, body: 'a' });
   expect((await run('pause', 'web/a')).stderr.join()).toContain('only a whole service can be paused');
   expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+});
+
+test('an operator is told when an HAProxy without Lua pauses nothing', async () => {
+  const { run, scenario } = await start('folder', 'a');
+  const templates = join(scenario.dir, 'templates');
+  await mkdir(templates);
+  const shipped = await readFile(join(import.meta.dirname, '../templates/haproxy.cfg.mustache'), 'utf8');
+  await writeFile(join(templates, 'haproxy.cfg.mustache'), shipped.replaceAll('feature(LUA)', 'feature(NONE)'));
+  const balancer = scenario.balancer('--haproxy-templates', templates);
+  await scenario.serves('web', ['a']);
+  const reason = 'this HAProxy has no Lua (haproxy -vv), so requests do not wait';
+  const { code, stderr } = await run('pause', 'web', '--for', '5m', '--wait', '1s');
+  expect(code).toBe(1);
+  expect(stderr.at(-1)).toContain(`it stands, but is not done after 1s: `);
+  expect(stderr.at(-1)).toContain(reason);
+  expect(await balancer.logged('override-applied')).toMatchObject({ level: 'error', reason });
+  expect(await scenario.ask('web')).toEqual({ status: 200, body: 'a' });
 });
 
 test('an operator is told when there is nothing to override or to end, and nothing is written', async () => {

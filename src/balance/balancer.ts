@@ -33,6 +33,7 @@ import { Starting } from './starting.ts';
 import type { StateFiles } from './state-files.ts';
 import type { Suspicion } from './suspicion.ts';
 import { Timers } from './timers.ts';
+import { unpaused } from './unpaused.ts';
 import { unserved } from './unserved.ts';
 
 export type BalancerParts = {
@@ -458,6 +459,7 @@ export class Balancer {
       ...(obstacle === undefined ? [] : unserved(this.#rendering.desired, this.#running.served, obstacle)),
       ...this.#parts.quarantining.refusals,
       ...this.#rejections.unrendered,
+      ...(this.#parts.link.canPause ? [] : unpaused(this.#given)),
     ];
     this.#parts.observer?.settled(this.#given, missing);
   }

@@ -10,10 +10,13 @@ import {
 } from '../catalog/overrides.ts';
 import { type OverrideEffect, overrideFields, takesOut } from '../model/override.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import { cannotPause } from './unpaused.ts';
 
 export type OverridingParts = {
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
+  /** Whether HAProxy can let requests wait. */
+  readonly canPause: () => boolean;
   readonly clocks: () => Clocks;
   /** The time of these is up; told once. */
   readonly onDue: (targets: readonly OverrideTarget[]) => void;
@@ -104,6 +107,8 @@ export class Overriding {
     const fields = { event: 'override-applied', ...about, instances, ready };
     if (instances > 0 && ready === 0 && takesOut(override)) {
       logger.warn(fields, `${service}/${instance}: ${kind}; no instance of ${service} is left: it answers 503`);
+    } else if (kind === 'pause' && !this.#parts.canPause()) {
+      logger.error({ ...fields, reason: cannotPause }, `${service} is to be paused, but ${cannotPause}`);
     } else logger.info(fields, `${service}/${instance}: ${kind}`);
   }
 

@@ -161,6 +161,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   const overriding = new Overriding({
     metrics,
     logger,
+    canPause: () => link.canPause,
     clocks: () => ({ now: now(), wall: parts.wall().getTime() }),
     onDue: (targets) => balancer.endOverrides(targets),
   });

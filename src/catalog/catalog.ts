@@ -3,6 +3,7 @@ import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
+import type { ServiceState } from '../model/service-state.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
 import { Fold } from './fold.ts';
@@ -20,8 +21,8 @@ export type Service = {
   /** As they should be served: those that are registered, under the operators' overrides. The same map where none counts. */
   readonly instances: PersistentMap<InstanceId, Instance>;
   readonly numbers: Numbers;
-  /** How long a request waits at most while an operator has paused it; it is then there even if nothing else says so. */
-  readonly pausedMs: number | undefined;
+  /** What an operator's override keeps requests from it with; it is then there even if nothing else says so. */
+  readonly held: ServiceState | undefined;
 };
 
 /** An entry that was not taken. Where the key held something good before, that goes on being served. */

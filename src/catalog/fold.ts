@@ -1,10 +1,11 @@
 import { Map as PersistentMap } from 'immutable';
 import { type Instance, parseInstance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { type Override, parseOverride, pauseOf } from '../model/override.ts';
+import { type Override, parseOverride } from '../model/override.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { defaultPolicy, type Policy, parsePolicy } from '../model/policy.ts';
 import type { Revision } from '../model/revision.ts';
+import type { ServiceState } from '../model/service-state.ts';
 import { TouchedGathering } from '../model/touched.ts';
 import type { Entry } from '../registry/registry.ts';
 import type { Catalog, Folded, Rejection, Removal, Service } from './catalog.ts';
@@ -13,6 +14,7 @@ import { beyondLimits, type CatalogLimits, mostRejected, rejectedKey } from './l
 import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
 import {
   deleteOverride,
+  heldBy,
   type Overrides,
   type OverrideTarget,
   type OverrideTransition,
@@ -110,13 +112,13 @@ export class Fold {
     this.#overrides =
       override === undefined ? deleteOverride(this.#overrides, target) : setOverride(this.#overrides, target, override);
     this.#changes += 1;
-    if (scope === '*') this.#pause(name, override && pauseOf(override));
     const service = this.#services.get(name);
-    if (service === undefined) return;
-    const { instances, ids } = overrideAnew(this.#overrides, target, service);
-    if (ids.length === 0) return;
-    this.#services.set(name, { ...service, instances });
-    for (const id of ids) this.#touched.instance(name, id);
+    if (service !== undefined) {
+      const { instances, ids } = overrideAnew(this.#overrides, target, service);
+      if (ids.length > 0) this.#services.set(name, { ...service, instances });
+      for (const id of ids) this.#touched.instance(name, id);
+    }
+    this.#hold(name);
   }
 
   result(revision: Revision): Folded {
@@ -203,6 +205,7 @@ export class Fold {
       const numbers = this.#number(service, id, instance !== undefined);
       return { ...service, registered, numbers, instances: shared ? registered : set(service.instances, id, served) };
     });
+    if (this.#overrides.has(name)) this.#hold(name);
   }
 
   #number({ name, registered, numbers }: Service, id: InstanceId, isThere: boolean): Numbers {
@@ -218,10 +221,12 @@ export class Fold {
     this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared }));
   }
 
-  #pause(name: ServiceName, pausedMs: number | undefined): void {
-    if (this.#services.get(name)?.pausedMs === pausedMs) return;
+  #hold(name: ServiceName): void {
+    const before = this.#services.get(name);
+    const held = heldBy(this.#overrides.get(name), before?.instances ?? PersistentMap());
+    if (isSame(before?.held, held)) return;
     this.#touched.service(name);
-    this.#put(name, (service) => ({ ...service, pausedMs }));
+    this.#put(name, (service) => ({ ...service, held }));
   }
 
   #update(name: ServiceName, change: (service: Service) => Service): void {
@@ -232,12 +237,15 @@ export class Fold {
   #put(name: ServiceName, change: (service: Service) => Service): void {
     const before = this.#services.get(name);
     const after = change(before ?? emptyService(name));
-    const isThere = after.declared || after.instances.size > 0 || after.pausedMs !== undefined;
+    const isThere = after.declared || after.instances.size > 0 || after.held !== undefined;
     if (isThere) this.#services.set(name, after);
     else this.#services.delete(name);
     if ((before !== undefined) !== isThere) this.#touched.service(name);
   }
 }
+
+const isSame = (a: ServiceState | undefined, b: ServiceState | undefined): boolean =>
+  a?.kind === 'pause' && b?.kind === 'pause' ? a.mostMs === b.mostMs : a?.kind === b?.kind;
 
 const bytesOf = (entry: Entry | undefined): number => (entry === undefined ? 0 : Buffer.byteLength(entry.value));
 
@@ -256,6 +264,6 @@ export function emptyService(name: ServiceName): Service {
     registered: none,
     instances: none,
     numbers: PersistentMap(),
-    pausedMs: undefined,
+    held: undefined,
   };
 }

@@ -183,9 +183,44 @@ describe('the time of an override', () => {
   });
 });
 
+describe('a maintenance of a whole service', () => {
+  const maintenance = JSON.stringify({ kind: 'maintenance' });
+  const heldOf = (catalog: Catalog) => catalog.services.get(web)?.held?.kind;
+
+  test('holds its requests, whatever comes and goes, until it is over', () => {
+    let { catalog } = fold(two, { 'overrides/web/*': maintenance });
+    expect(heldOf(catalog)).toBe('maintenance');
+    ({ catalog } = fold(catalog, { 'instances/web/a': undefined, 'instances/web/b': undefined }));
+    expect(heldOf(catalog)).toBe('maintenance');
+    ({ catalog } = fold(catalog, { 'instances/web/c': '10.0.0.3:80' }));
+    expect(heldOf(catalog)).toBe('maintenance');
+    const over = fold(catalog, { 'overrides/web/*': undefined });
+    expect([heldOf(over.catalog), served(over.catalog)]).toEqual([undefined, ['c:100']]);
+    expect(over.touched.get(web)?.whole).toBe(true);
+  });
+
+  test('does not while an instance serves by an override of its own', () => {
+    let { catalog } = fold(two, { 'overrides/web/a': '{"kind":"weight","weight":50}', 'overrides/web/*': maintenance });
+    expect([heldOf(catalog), served(catalog)]).toEqual([undefined, ['a:50', 'b:100 maintenance']]);
+    ({ catalog } = fold(catalog, { 'instances/web/a': undefined }));
+    expect(heldOf(catalog)).toBe('maintenance');
+    ({ catalog } = fold(catalog, { 'instances/web/a': '10.0.0.1:80' }));
+    expect(heldOf(catalog)).toBeUndefined();
+    ({ catalog } = fold(catalog, { 'overrides/web/a': undefined }));
+    expect(heldOf(catalog)).toBe('maintenance');
+  });
+
+  test('is not that of one instance', () => {
+    expect(heldOf(fold(two, { 'overrides/web/a': maintenance }).catalog)).toBeUndefined();
+  });
+});
+
 describe('a pause', () => {
   const pause = JSON.stringify({ kind: 'pause', at: '2026-01-01T00:00:00Z', until: '2026-01-01T00:00:30Z' });
-  const pausedOf = (catalog: Catalog) => catalog.services.get(web)?.pausedMs;
+  const pausedOf = (catalog: Catalog) => {
+    const held = catalog.services.get(web)?.held;
+    return held?.kind === 'pause' ? held.mostMs : held;
+  };
 
   test('is of the service, and leaves its instances alone', () => {
     const { catalog, touched } = fold(two, { 'overrides/web/*': pause });

@@ -1,7 +1,8 @@
 import { Map as PersistentMap } from 'immutable';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Override, OverrideEffect } from '../model/override.ts';
+import { type Override, type OverrideEffect, pauseOf } from '../model/override.ts';
+import type { ServiceState } from '../model/service-state.ts';
 import type { Service } from './catalog.ts';
 
 /** What an override is about: one instance, or every instance of the service that has no override of its own. */
@@ -88,6 +89,26 @@ export function overrideAnew(
     }
   });
   return { instances, ids };
+}
+
+/**
+ * What keeps requests from the whole service. A maintenance leaves to an instance what an override of its own gives it: there is
+ * no page while one of those takes requests.
+ */
+export function heldBy(
+  ofService: PersistentMap<OverrideScope, Override> | undefined,
+  instances: Instances,
+): ServiceState | undefined {
+  const whole = ofService?.get('*');
+  if (ofService === undefined || whole === undefined) return undefined;
+  const mostMs = pauseOf(whole);
+  if (mostMs !== undefined) return { kind: 'pause', mostMs };
+  if (whole.effect.kind !== 'maintenance') return undefined;
+  const takesRequests = (scope: OverrideScope): boolean => {
+    const instance = scope === '*' ? undefined : instances.get(scope);
+    return instance?.state === 'ready' && instance.weight > 0;
+  };
+  return [...ofService.keys()].some(takesRequests) ? undefined : { kind: 'maintenance' };
 }
 
 /** How many instances there are, and how many of them take new requests. */

@@ -30,7 +30,7 @@ function service(
     registered: instances,
     instances,
     numbers: PersistentMap(),
-    pausedMs: undefined,
+    held: undefined,
   };
 }
 

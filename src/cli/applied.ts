@@ -22,6 +22,11 @@ export async function applied(fleet: Fleet, written: Written, signal: AbortSigna
   return summary([await fleet.wait({ ...written, goal: 'gone', id }, signal)]);
 }
 
+/** The same for a pause: until requests wait. */
+export async function paused(fleet: Fleet, written: Written, signal: AbortSignal): Promise<Applied> {
+  return summary([await fleet.wait({ ...written, goal: 'paused', id: undefined }, signal)]);
+}
+
 /** The same, until none of their requests is open either. */
 export async function drained(
   fleet: Fleet,

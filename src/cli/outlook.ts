@@ -49,7 +49,8 @@ export function outlookOf(catalog: Catalog, target: OverrideTarget, override: Ov
     }
   }
   if (instances > 0 && ready === 0 && takesOut(override)) {
-    warnings.push(`no instance of ${service} is left: requests for it are answered with 503`);
+    const page = found?.held?.kind === 'maintenance' ? ' and the maintenance page' : '';
+    warnings.push(`no instance of ${service} is left: requests for it are answered with 503${page}`);
   }
   const until = untilWhen(override, wall);
   return {

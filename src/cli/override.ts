@@ -16,7 +16,7 @@ import {
   pauseCommand,
   weightCommand,
 } from '../settings/override.ts';
-import { type Applied, applied, describeMissing, drained, type Written } from './applied.ts';
+import { type Applied, applied, describeMissing, drained, paused, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
 import { type CommandModule, type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -87,7 +87,7 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
     const lasting = forMs === undefined ? {} : { ttlMs: forMs + leaseSlackMs };
     const revision = await registry.write(keyOf(target), formatOverride(said), lasting);
     const written = { revision, service: target.service, ids: targetedBy(catalog, target) };
-    const outcome = await settled(fleet, written, waitMs, takesOut(said) && waitMs !== undefined);
+    const outcome = await settled(fleet, written, waitMs, goalOf(said, waitMs !== undefined));
     const warnings = [
       ...(unknown === undefined ? [] : [`${unknown.message}; it waits for one`]),
       ...outlook.warnings,
@@ -113,19 +113,25 @@ async function settled(
   fleet: Fleet,
   written: Written,
   waitMs: number | undefined,
-  untilDrained: boolean,
+  goal: 'applied' | 'drained' | 'paused',
 ): Promise<Applied> {
   const spinner = startSpinner(process.stderr);
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), waitMs ?? applyMs);
   try {
-    return untilDrained && written.ids.length > 0
+    if (goal === 'paused') return await paused(fleet, written, limit.signal);
+    return goal === 'drained' && written.ids.length > 0
       ? await drained(fleet, written, limit.signal, (now) => spinner.say(describeMissing(now)))
       : await applied(fleet, written, limit.signal);
   } finally {
     clearTimeout(timer);
     spinner.stop();
   }
+}
+
+function goalOf(said: Override, waits: boolean): 'applied' | 'drained' | 'paused' {
+  if (said.effect.kind === 'pause') return 'paused';
+  return takesOut(said) && waits ? 'drained' : 'applied';
 }
 
 function warningsOf({ balancers, missing }: Applied): readonly string[] {

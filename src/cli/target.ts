@@ -1,6 +1,7 @@
 import type { OverrideTarget } from '../catalog/overrides.ts';
 import { Fault } from '../model/fault.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
+import { overrideKey } from '../model/override.ts';
 
 /** Reads `web` (all of the service) or `web/web-1`. Throws Fault `usage`. */
 export function parseTarget(text: string): OverrideTarget {
@@ -19,4 +20,4 @@ export function nameOf({ service, scope }: OverrideTarget): string {
   return scope === '*' ? service : `${service}/${scope}`;
 }
 
-export const keyOf = ({ service, scope }: OverrideTarget): string => `overrides/${service}/${scope}`;
+export const keyOf = ({ service, scope }: OverrideTarget): string => overrideKey(service, scope);

@@ -1,4 +1,5 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import { overrideKey } from '../model/override.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { type Acknowledgement, instanceName } from './acknowledgement.ts';
 import type { FleetView } from './fleet-view.ts';
@@ -11,6 +12,8 @@ export type Awaited = { readonly revision: Revision; readonly service: ServiceNa
       /** Undefined: all of the service. */
       readonly id: InstanceId | undefined;
     }
+  /** Requests for it wait. */
+  | { readonly goal: 'paused'; readonly id: undefined }
   /** It takes none any more, and none is open. */
   | { readonly goal: 'drained'; readonly id: InstanceId }
 );
@@ -81,7 +84,8 @@ function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undef
   return open === 0 ? undefined : { kind: 'open-requests', count: open };
 }
 
-function concerns(key: string, { service, id }: Awaited): boolean {
+function concerns(key: string, { service, id, goal }: Awaited): boolean {
+  if (goal === 'paused') return key === overrideKey(service, '*');
   if (id !== undefined) return key === `instances/${service}/${id}` || key === `instances/${service}/*`;
   return key === `services/${service}` || key.startsWith(`instances/${service}/`);
 }

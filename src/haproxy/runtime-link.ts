@@ -25,6 +25,7 @@ const reconnectMs = 20;
 export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
   #abilities: Abilities = { addBackend: false };
+  #canPause = true;
   #connection: RuntimeConnection | undefined;
   #workerPid: number | undefined;
   /** Counts closings, so that a connection that was being made meanwhile is not taken. */
@@ -46,6 +47,11 @@ export class RuntimeLink {
   /** What the worker that it was connected to last can do. */
   get abilities(): Abilities {
     return this.#abilities;
+  }
+
+  /** Whether requests wait while their service is paused, which takes Lua. */
+  get canPause(): boolean {
+    return this.#canPause;
   }
 
   /**
@@ -89,13 +95,15 @@ export class RuntimeLink {
         this.#options.onLost(reason);
       },
     });
-    const [info = '', help = ''] = await connection.run(['show info', 'help add backend']);
+    const questions = ['show info', 'help add backend', 'show env POINTSMAN_PAUSE'];
+    const [info = '', help = '', pausing = ''] = await connection.run(questions);
     if (Number(/^Pid: (\d+)$/m.exec(info)?.[1]) !== workerPid) {
       connection.close();
       return undefined;
     }
     current = connection;
     this.#abilities = { addBackend: /^\s*add backend /m.test(help) };
+    this.#canPause = !pausing.includes('POINTSMAN_PAUSE=impossible');
     return connection;
   }
 

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { parseRecord } from './json.ts';
+import type { InstanceId, ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 import { parseWeight } from './whole-number.ts';
 
@@ -122,6 +123,9 @@ export function overrideFields({ effect, who, why, at, until }: Override) {
 
 /** The value that `parseOverride` reads back. */
 export const formatOverride = (override: Override): string => JSON.stringify(overrideFields(override));
+
+/** Where an override stands; `*` is the whole service. */
+export const overrideKey = (service: ServiceName, scope: InstanceId | '*'): string => `overrides/${service}/${scope}`;
 
 /** Whether it keeps new requests away. */
 export function takesOut({ effect }: Override): boolean {

@@ -11,7 +11,7 @@ const service = (name: string, port?: number): Service => ({
   declared: true,
   registered: PersistentMap(),
   numbers: PersistentMap(),
-  pausedMs: undefined,
+  held: undefined,
   instances: PersistentMap(),
 });
 

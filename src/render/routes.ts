@@ -46,9 +46,8 @@ export function buildRoutes(services: Iterable<Service>): { routes: Routes; conf
   return { routes: PersistentMap(settled), conflicts };
 }
 
-function stateOf({ policy, pausedMs }: Service): ServiceState | undefined {
-  if (policy.maintenance) return { kind: 'maintenance' };
-  return pausedMs === undefined ? undefined : { kind: 'pause', mostMs: pausedMs };
+function stateOf({ policy, held }: Service): ServiceState | undefined {
+  return policy.maintenance ? { kind: 'maintenance' } : held;
 }
 
 /** Those who have more right to one route first. */

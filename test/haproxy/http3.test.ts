@@ -32,33 +32,37 @@ async function start() {
   return { scenario, https, issue, balancer: () => scenario.balancer('--haproxy', haproxyBin, ...args) };
 }
 
-test.runIf(hasQuic)('a browser is answered over HTTP/3, and told of it, with certificates that come while it runs', async () => {
-  const { https, issue, balancer } = await start();
-  const names = ['shop.example.com', 'blog.example.com'] as const;
-  const trusted = [await issue(names[0])];
-  const running = balancer();
-  await running.logged('serving');
-  trusted.push(await issue(names[1]));
-  const browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium',
-    args: [
-      ...['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-      ...['--disable-sync', '--no-first-run', '--host-resolver-rules=MAP * 127.0.0.1'],
-      `--ignore-certificate-errors-spki-list=${trusted.join()}`,
-      // Whose authority it does not know it asks over QUIC only if it is told to.
-      `--origin-to-force-quic-on=${names.map((name) => `${name}:${https}`).join()}`,
-    ],
-  });
-  onTestFinished(() => browser.close());
-  for (const name of names) {
-    const page = await browser.newPage();
-    const answer = await until(`${name} answers`, () => page.goto(`https://${name}:${https}/`).catch(() => undefined));
-    expect(await answer.text()).toBe('a');
-    expect(answer.headers()['alt-svc']).toBe(`h3=":${https}"; ma=3600`);
-    expect(await page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")).toBe('h3');
-  }
-  expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
-});
+test.runIf(hasQuic)(
+  'a browser is answered over HTTP/3, and told of it, with certificates that come while it runs',
+  async () => {
+    const { https, issue, balancer } = await start();
+    const names = ['shop.example.com', 'blog.example.com'] as const;
+    const trusted = [await issue(names[0])];
+    const running = balancer();
+    await running.logged('serving');
+    trusted.push(await issue(names[1]));
+    const browser = await chromium.launch({
+      executablePath: process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium',
+      args: [
+        ...['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
+        ...['--disable-sync', '--no-first-run', '--host-resolver-rules=MAP * 127.0.0.1'],
+        `--ignore-certificate-errors-spki-list=${trusted.join()}`,
+        // Whose authority it does not know it asks over QUIC only if it is told to.
+        `--origin-to-force-quic-on=${names.map((name) => `${name}:${https}`).join()}`,
+      ],
+    });
+    onTestFinished(() => browser.close());
+    for (const name of names) {
+      const page = await browser.newPage();
+      const url = `https://${name}:${https}/`;
+      const answer = await until(`${name} answers`, async () => (await page.goto(url).catch(() => null)) ?? undefined);
+      expect(await answer.text()).toBe('a');
+      expect(answer.headers()['alt-svc']).toBe(`h3=":${https}"; ma=3600`);
+      expect(await page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")).toBe('h3');
+    }
+    expect(running.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+  },
+);
 
 test.runIf(!hasQuic)('an HAProxy without QUIC is told as such', async () => {
   const { issue, balancer } = await start();

@@ -62,6 +62,27 @@ describe('a service in maintenance', () => {
     expect(await balancer.metric('reloads_total')).toBe(0);
   });
 
+  test('is so by the word of an operator, too', async () => {
+    const { balancer } = served;
+    balancer.change({ 'overrides/web/*': '{"kind":"maintenance"}', 'overrides/db/*': '{"kind":"maintenance"}' });
+    await balancer.applied();
+    const { status, headers, body } = await ask('web');
+    expect([status, headers['retry-after'], body.includes('<title>Back soon</title>')]).toEqual([503, '60', true]);
+    const refused = openTcp(port);
+    refused.send('hello');
+    await refused.closed;
+    expect(refused.received()).toBe('');
+    // An override of its own counts before the service's.
+    balancer.change({ 'overrides/web/a': '{"kind":"weight","weight":100}' });
+    await balancer.applied();
+    expect((await ask('web')).status).toBe(200);
+    balancer.change({ 'overrides/web/a': undefined, 'overrides/web/*': undefined, 'overrides/db/*': undefined });
+    await balancer.applied();
+    expect((await ask('web')).status).toBe(200);
+    expect(await balancer.metric('reloads_total')).toBe(0);
+    await until('it is over on disk', async () => !(await balancer.routes()).includes('SERVICE:'));
+  });
+
   test('stays so over a restart by somebody else', async () => {
     const { balancer } = served;
     balancer.change({ 'services/web': '{"maintenance":true}' });

@@ -106,6 +106,7 @@ export async function startBalancer(
   const overriding = new Overriding({
     metrics,
     logger,
+    canPause: () => link.canPause,
     clocks: () => ({ now: now(), wall: Date.now() }),
     onDue: (targets) => balancer.endOverrides(targets),
   });
