@@ -2,22 +2,24 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { readProcesses } from '../../src/haproxy/master.ts';
-import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
+import { signal } from '../../src/haproxy/process-signal.ts';
 import { type Answer, ask } from './app.ts';
 import { type EtcdOptions, startEtcd } from './etcd.ts';
 import { freePorts } from './ports.ts';
+import { processes } from './proc.ts';
 import { type PointsmanProcess, type StartOptions, startPointsman } from './processes.ts';
 import { until } from './until.ts';
 
 export type RegistryKind = 'folder' | 'etcd';
 
-/** Ends the HAProxy of a balancer's folder: it outlives a killed pointsman by design. */
+/** Ends the HAProxy of a balancer's folder: it outlives a killed pointsman by design. One that is just starting does not answer yet. */
 export async function endHaproxy(balancerDir: string): Promise<void> {
-  const processes = await readProcesses(join(balancerDir, 'run/master.sock'), 2000);
-  if (processes === undefined) return;
-  signal(processes.masterPid, 'SIGTERM');
-  await until('HAProxy is gone', () => !isAlive(processes.masterPid));
+  const socket = join(balancerDir, 'run/master.sock');
+  await until('HAProxy is gone', () => {
+    const ours = processes().filter(({ command }) => command.includes(socket));
+    for (const { pid } of ours) signal(pid, 'SIGTERM');
+    return ours.length === 0;
+  });
 }
 
 /** A place of its own for one test: a registry, a folder for a balancer, and ports. All gone when the test is finished. */
