@@ -18,6 +18,7 @@ import type { Certificates } from './certificates.ts';
 import { deferred } from './deferred.ts';
 import type { Guarding } from './guarding.ts';
 import { Isolation } from './isolation.ts';
+import { Loop, type Task } from './loop.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Overriding } from './overriding.ts';
 import { Patrols } from './patrols.ts';
@@ -59,7 +60,6 @@ export type BalancerParts = {
 
 const graveyardMs = 500;
 const mostListed = 1000;
-const retryMs = { first: 100, most: 5000 };
 
 /**
  * The loop: folds what the registry says, renders what was touched, plans the difference and applies it. What arrives
@@ -80,16 +80,14 @@ export class Balancer {
   readonly #isolation: Isolation;
   readonly #patrols: Patrols;
   #serving = false;
-  #stopped = false;
   #exited = false;
   #mustInspect = false;
   #mustBury = false;
-  #looping: Promise<void> | undefined;
   readonly #firstRound = deferred();
-  #retryMs = retryMs.first;
   #preloaded: Catalog = emptyCatalog;
   #mustProbe = false;
   readonly #timers: Timers;
+  readonly #loop: Loop;
 
   constructor(parts: BalancerParts) {
     this.#parts = parts;
@@ -108,9 +106,44 @@ export class Balancer {
     this.#patrols = new Patrols({
       ...shared,
       timers: this.#timers,
-      busy: () => this.#looping !== undefined,
+      busy: () => this.#loop.turning !== undefined,
       inspect: () => this.lookSoon(),
     });
+    this.#loop = new Loop({
+      tasks: this.#tasks(),
+      timers: this.#timers,
+      onFailure: (error, task) => this.#failed(error, task),
+      onDone: () => this.#settle(),
+      dueInMs: () => (this.#isolation.ongoing === undefined ? this.#reloads.dueInMs : undefined),
+    });
+  }
+
+  #tasks(): readonly Task[] {
+    const { link } = this.#parts;
+    const nobodyIsolated = () => this.#isolation.ongoing === undefined;
+    const connected = (run: () => Promise<void>) => () => (link.connected ? run() : this.#inspect());
+    return [
+      { name: 'start', due: () => this.#exited, run: () => this.#startAgain() },
+      { name: 'inspect', due: () => this.#mustInspect, run: () => this.#inspect() },
+      { name: 'round', due: () => !this.#touched.empty, run: connected(() => this.#round()) },
+      { name: 'bury', due: () => this.#mustBury, run: connected(() => this.#bury()) },
+      {
+        name: 'reload',
+        due: () => this.#reloads.dueInMs === 0 && nobodyIsolated(),
+        run: connected(() => this.#reload()),
+      },
+      { name: 'probe', due: () => this.#mustProbe && nobodyIsolated(), run: connected(() => this.#probe()) },
+    ];
+  }
+
+  #failed(error: unknown, task: string): boolean {
+    this.#mustInspect = true;
+    this.#given = undefined;
+    // It failed because HAProxy ended, which is told already and is what to do next.
+    if (this.#exited && task !== 'start') return false;
+    const code = error instanceof Fault ? error.code : undefined;
+    this.#parts.logger.error({ event: 'round-failed', reason: describe(error), code }, describe(error));
+    return true;
   }
 
   status(): BalancerStatus {
@@ -153,8 +186,8 @@ export class Balancer {
     if (touched.size > 0) {
       this.#touched.add(touched);
       this.#progress.seen(changes, live ? writtenAt(folded) : []);
-    } else if (this.#looping === undefined) this.#settle();
-    this.#wake();
+    } else if (this.#loop.turning === undefined) this.#settle();
+    this.#loop.wake();
   }
 
   /** Replaces the empty catalog by one from disk, before anything is served. */
@@ -189,16 +222,15 @@ export class Balancer {
     this.#armProbe();
     this.#touchAll();
     this.#patrols.begin();
-    this.#wake();
+    this.#loop.begin();
     // Not until all is quiet, which a busy registry never is.
-    await Promise.race([this.#looping, this.#firstRound.promise]);
+    await Promise.race([this.#loop.turning, this.#firstRound.promise]);
   }
 
   /** Ends the loop, writes what is served, and stops HAProxy after its open requests (at most `graceMs`). */
   async stop(graceMs: number): Promise<void> {
-    this.#stopped = true;
     this.#timers.close();
-    await this.#looping;
+    await this.#loop.end();
     await this.#isolation.ongoing;
     await this.#parts.quarantining.save(this.#catalog);
     await this.#parts.files.settle();
@@ -211,14 +243,14 @@ export class Balancer {
     this.#rendering.useTemplates(templates);
     this.#parts.files.useTemplates(templates);
     this.#touchAll();
-    this.#wake();
+    this.#loop.wake();
   }
 
   /** Something else than the registry decided about this instance: look at it anew. */
   touch(service: ServiceName, id: InstanceId): void {
     this.#touched.instance(service, id);
     this.#patrols.guard();
-    this.#wake();
+    this.#loop.wake();
   }
 
   /** Whether the worker that serves is the one that rounds spoke with. It is looked at if not. */
@@ -232,7 +264,7 @@ export class Balancer {
   /** Something beside the registry changed: see that HAProxy has it. */
   lookSoon(): void {
     this.#mustInspect = true;
-    this.#wake();
+    this.#loop.wake();
   }
 
   /** HAProxy ended by itself. */
@@ -240,74 +272,13 @@ export class Balancer {
     this.#parts.logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
     this.#exited = true;
     this.#parts.link.close();
-    this.#timers.disarm('retry');
-    this.#wake();
+    this.#loop.hurry();
   }
 
   /** The runtime connection broke: the worker was replaced or is gone. */
   runtimeLost(reason: string): void {
     this.#parts.logger.info({ event: 'runtime-lost', reason }, 'connection to HAProxy lost');
     this.lookSoon();
-  }
-
-  #wake(): void {
-    if (this.#looping !== undefined || this.#stopped || !this.#serving) return;
-    if (!this.#hasWork()) {
-      this.#awaitReload();
-      return;
-    }
-    this.#looping = this.#run().finally(() => {
-      this.#looping = undefined;
-      if (this.#hasWork()) this.#wake();
-      else this.#awaitReload();
-    });
-  }
-
-  #hasWork(): boolean {
-    if (this.#timers.has('retry')) return false;
-    return (
-      this.#exited ||
-      this.#mustInspect ||
-      this.#mustBury ||
-      !this.#touched.empty ||
-      this.#reloadDue() ||
-      this.#probeDue()
-    );
-  }
-
-  #reloadDue(): boolean {
-    return this.#reloads.dueInMs === 0 && this.#isolation.ongoing === undefined;
-  }
-
-  #probeDue(): boolean {
-    return this.#mustProbe && this.#isolation.ongoing === undefined;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopped && this.#hasWork()) {
-      const exitedBefore = this.#exited;
-      try {
-        if (this.#exited) await this.#startAgain();
-        else if (this.#mustInspect || !this.#parts.link.connected) await this.#inspect();
-        else if (!this.#touched.empty) await this.#round();
-        else if (this.#mustBury) await this.#bury();
-        else if (this.#reloadDue()) await this.#reload();
-        else await this.#probe();
-        this.#retryMs = retryMs.first;
-      } catch (error) {
-        this.#mustInspect = true;
-        this.#given = undefined;
-        // It failed because HAProxy ended, which is told already and is what to do next.
-        if (this.#exited && !exitedBefore) continue;
-        this.#parts.logger.error(
-          { event: 'round-failed', reason: describe(error), code: codeOf(error) },
-          describe(error),
-        );
-        this.#timers.arm('retry', this.#retryMs, () => this.#wake());
-        this.#retryMs = Math.min(this.#retryMs * 2, retryMs.most);
-      }
-      this.#settle();
-    }
   }
 
   async #round(): Promise<void> {
@@ -352,7 +323,7 @@ export class Balancer {
   #armBurial(): void {
     this.#timers.arm('graveyard', graveyardMs, () => {
       this.#mustBury = true;
-      this.#wake();
+      this.#loop.wake();
     });
   }
 
@@ -405,7 +376,7 @@ export class Balancer {
     if (held) this.#holdBack();
     this.#isolation.tell();
     this.#settle();
-    this.#wake();
+    this.#loop.wake();
   }
 
   /** Has everything rendered and planned anew, for other things are held now. */
@@ -421,7 +392,7 @@ export class Balancer {
     if (ms === undefined) return;
     this.#timers.arm('probe', ms, () => {
       this.#mustProbe = true;
-      this.#wake();
+      this.#loop.wake();
     });
   }
 
@@ -464,13 +435,6 @@ export class Balancer {
     this.#parts.observer?.settled(this.#given, missing);
   }
 
-  #awaitReload(): void {
-    const { dueInMs } = this.#reloads;
-    if (dueInMs === undefined || this.#timers.has('retry')) return;
-    // A timer may fire a fraction of a millisecond early by our clock, and then finds nothing due: it is armed anew.
-    this.#timers.arm('reload', Math.max(1, Math.ceil(dueInMs)), () => this.#wake());
-  }
-
   #saveSoon(): void {
     this.#parts.files.saveSoon(this.#running.served, this.#catalog);
   }
@@ -489,8 +453,4 @@ function writtenAt({ catalog, touched }: Folded): readonly number[] {
     const registered = catalog.services.get(name)?.registered;
     return [...instances].flatMap((id) => registered?.get(id)?.writtenAt ?? []);
   });
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Fault ? error.code : undefined;
 }
