@@ -13,9 +13,9 @@ import { allTouched, type Touched, TouchedGathering } from '../model/touched.ts'
 import type { RegistryEvent } from '../registry/registry.ts';
 import { nothingRendered, type Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
+import { deferred } from '../waiting/deferred.ts';
 import type { BalancerStatus } from './balancer-status.ts';
 import type { Certificates } from './certificates.ts';
-import { deferred } from './deferred.ts';
 import type { Guarding } from './guarding.ts';
 import { Isolation } from './isolation.ts';
 import { Loop, type Task } from './loop.ts';
@@ -53,9 +53,7 @@ export type BalancerParts = {
   readonly certificates?: Pick<Certificates, 'serve'> | undefined;
   /** Monotonic, in ms. */
   readonly now: () => number;
-  /** In ms since 1970. */
-  readonly wall?: () => number;
-  readonly observer?: ServingObserver;
+  readonly wall: () => Date;
 };
 
 const graveyardMs = 500;
@@ -86,12 +84,13 @@ export class Balancer {
   readonly #firstRound = deferred();
   #preloaded: Catalog = emptyCatalog;
   #mustProbe = false;
+  #observer: ServingObserver | undefined;
   readonly #timers: Timers;
   readonly #loop: Loop;
 
   constructor(parts: BalancerParts) {
     this.#parts = parts;
-    this.#progress = new Progress({ wall: Date.now, ...parts });
+    this.#progress = new Progress(parts);
     this.#rejections = new Rejections(parts);
     this.#reloads = new Reloads({ ...parts, intervalMs: parts.reloadIntervalMs });
     this.#timers = new Timers((task, error) => {
@@ -190,6 +189,11 @@ export class Balancer {
     this.#loop.wake();
   }
 
+  /** Has somebody told what HAProxy serves, from now on. */
+  observe(observer: ServingObserver): void {
+    this.#observer = observer;
+  }
+
   /** Replaces the empty catalog by one from disk, before anything is served. */
   preload(catalog: Catalog): void {
     this.#catalog = this.#parts.overriding.adopt(catalog);
@@ -282,7 +286,7 @@ export class Balancer {
   }
 
   async #round(): Promise<void> {
-    const { observer, now } = this.#parts;
+    const { now } = this.#parts;
     const began = now();
     const given = this.#catalog;
     const asked = this.#rendering.asked(this.#catalog);
@@ -315,7 +319,7 @@ export class Balancer {
     }
     if (this.#reloads.pending.length === 0) this.#progress.reached(this.#rendering.desired.revision);
     this.#given = given;
-    observer?.took(touched, catalog);
+    this.#observer?.took(touched, catalog);
     this.#firstRound.resolve();
     this.#saveSoon();
   }
@@ -432,7 +436,7 @@ export class Balancer {
       ...this.#rejections.unrendered,
       ...(this.#parts.link.canPause ? [] : unpaused(this.#given)),
     ];
-    this.#parts.observer?.settled(this.#given, missing);
+    this.#observer?.settled(this.#given, missing);
   }
 
   #saveSoon(): void {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { deferred } from './deferred.ts';
+import { deferred } from '../waiting/deferred.ts';
 import { DiskQueue } from './disk-queue.ts';
 
 beforeEach(() => void vi.useFakeTimers());

@@ -17,8 +17,7 @@ type ProgressParts = {
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
-  /** In ms since 1970. */
-  readonly wall: () => number;
+  readonly wall: () => Date;
 };
 
 const mostNamed = 10;
@@ -93,7 +92,7 @@ export class Progress {
     logger.info(line, 'applied');
     this.#oldest = undefined;
     this.#unapplied = 0;
-    const wall = this.#parts.wall();
+    const wall = this.#parts.wall().getTime();
     for (const at of this.#written) {
       if (Math.abs(wall - at) < freshMs) metrics.propagationSeconds.observe(Math.max(0, wall - at) / 1000);
     }

@@ -2,7 +2,6 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import type { FileStatus } from '../files/file-rounds.ts';
-import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
@@ -12,28 +11,27 @@ import { loadTemplates } from '../render/load-templates.ts';
 import type { Templates } from '../render/render.ts';
 import { isSafeText } from '../render/safe-text.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
+import { aborted } from '../waiting/aborted.ts';
+import { deferred } from '../waiting/deferred.ts';
 import type { AcknowledgingStatus } from './acknowledging.ts';
-import { Balancer } from './balancer.ts';
 import { type CertificateStatus, Certificates } from './certificates.ts';
-import { deferred } from './deferred.ts';
 import type { DriftStatus } from './drift-log.ts';
 import { FileKeeping } from './file-keeping.ts';
 import { layoutOf } from './files.ts';
 import { joinFleet } from './fleet-member.ts';
 import { frameSettingsOf } from './frame-settings.ts';
-import { Guarding, type HoldStatus } from './guarding.ts';
-import { HoldsFile } from './holds-file.ts';
+import type { HoldStatus } from './guarding.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
-import { type OverrideStatus, Overriding } from './overriding.ts';
-import { type QuarantineStatus, Quarantining } from './quarantining.ts';
+import type { OverrideStatus } from './overriding.ts';
+import type { QuarantineStatus } from './quarantining.ts';
 import type { Unserved } from './rejections.ts';
 import { provideShipped } from './shipped-files.ts';
-import { StateFiles } from './state-files.ts';
-import { Storage, type StorageStatus } from './storage.ts';
+import type { StorageStatus } from './storage.ts';
 import { watchTemplates } from './template-watch.ts';
 import { BalanceWindow } from './window.ts';
+import { wireBalancer } from './wire-balancer.ts';
 
 export type BalanceParts = {
   readonly registry: Registry;
@@ -110,62 +108,33 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   const layout = layoutOf(resolve(settings.dir));
   const frame = frameSettingsOf(settings, layout);
   checkFolder(layout.runtimeSocket);
-  const [haproxy, templates] = await Promise.all([
-    openHaproxy(settings.haproxy, {
-      layout,
-      logger,
-      signal,
-      onExit: (reason) => balancer.haproxyExited(reason),
-    }),
-    loadTemplates(parts.shippedTemplates, settings.templates),
-  ]);
-  let haproxyVersion: string | undefined;
+  const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
   const metrics = createBalanceMetrics(parts.metrics);
-  const storage = new Storage({ metrics, logger, now });
-  const files = new StateFiles({
+  const { https } = settings;
+  const { balancer, haproxy, storage, certificates, link, holds, guarding, overriding } = await wireBalancer({
+    ...parts,
+    ...settings,
     layout,
-    check: (file) => haproxy.check(file),
+    frame,
     templates,
-    storage,
-    wall: parts.wall,
+    probeMs,
+    metrics,
+    openHaproxy: (onExit) => openHaproxy(settings.haproxy, { layout, logger, signal, onExit }),
+    provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
+    openCertificates:
+      https &&
+      ((onChange) =>
+        new Certificates({
+          folder: resolve(https.certificates),
+          own: layout.certificates,
+          list: layout.certificateList,
+          metrics,
+          logger,
+          onChange,
+        })),
   });
-  await files.makeFolders();
-  await provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage);
-  const certificates =
-    settings.https &&
-    new Certificates({
-      folder: resolve(settings.https.certificates),
-      own: layout.certificates,
-      list: layout.certificateList,
-      metrics,
-      logger,
-      onChange: () => balancer.lookSoon(),
-    });
-  await certificates?.prepare();
   const fileKeeping = await FileKeeping.prepare(settings.files, { ...parts, metrics });
-  const link = new RuntimeLink({
-    socket: layout.runtimeSocket,
-    routesMap: layout.routesMap,
-    logger,
-    onLost: (reason) => balancer.runtimeLost(reason),
-  });
-  const holds = new HoldsFile({ path: layout.holds, storage, wall: parts.wall });
-  const guarding = new Guarding({
-    policy: settings.guard,
-    metrics,
-    logger,
-    now,
-    onChange: (service, id) => balancer.touch(service, id),
-    onHolds: (held) => holds.save(held),
-  });
-  const overriding = new Overriding({
-    metrics,
-    logger,
-    canPause: () => link.canPause,
-    clocks: () => ({ now: now(), wall: parts.wall().getTime() }),
-    onDue: (targets) => balancer.endOverrides(targets),
-  });
-  const { reloadIntervalMs } = settings;
+  let haproxyVersion: string | undefined;
   let inUse = templates;
   const acknowledging =
     parts.fleet &&
@@ -184,33 +153,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       isCurrent: () => balancer.isCurrent(),
     }));
   const observer = fileKeeping?.observing(acknowledging) ?? acknowledging;
-  const quarantining = new Quarantining({
-    files,
-    frame,
-    metrics,
-    storage,
-    logger,
-    path: layout.quarantine,
-    now,
-    probeMs,
-  });
-  const balancer = new Balancer({
-    templates,
-    frame,
-    haproxy,
-    link,
-    files,
-    quarantining,
-    guarding,
-    overriding,
-    limits: settings.limits,
-    metrics,
-    logger,
-    reloadIntervalMs,
-    certificates,
-    now,
-    ...(observer === undefined ? {} : { observer }),
-  });
+  if (observer !== undefined) balancer.observe(observer);
 
   // What is served until the registry answers, and how old that is.
   let fromDisk: Date | undefined;
@@ -382,11 +325,4 @@ function checkFolder(socketPath: string): void {
       hint: 'choose a folder with a path of at most 70 characters',
     });
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pc from 'picocolors';
 import { Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
+import { aborted } from '../waiting/aborted.ts';
 import { type Child, startChild } from './child.ts';
 import { parseLogLine } from './log-line.ts';
 import { startTraffic } from './traffic.ts';
@@ -185,13 +186,6 @@ function listens(port: number): Promise<number | undefined> {
       const address = server.address();
       server.close(() => resolve(typeof address === 'object' ? address?.port : undefined));
     });
-  });
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
 

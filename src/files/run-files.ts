@@ -4,6 +4,7 @@ import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '../registry/registry.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
+import { aborted } from '../waiting/aborted.ts';
 import { FileKeeper } from './file-keeper.ts';
 import { prepareFiles } from './prepare-files.ts';
 import { type Preview, previewFiles, unifiedDiff } from './preview.ts';
@@ -137,11 +138,4 @@ function show(previews: readonly (Preview | Fault)[], mode: 'dry-run' | 'diff', 
 
 function raise(faults: readonly Fault[]): void {
   if (faults.length > 0) throw new AggregateError(faults);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { InstanceSettings, InstanceTraits, RegisterSettings } from '../settings/register.ts';
+import { aborted } from '../waiting/aborted.ts';
 import { Agent, type AgentParts } from './agent.ts';
 import { type CommandLine, type RunningCommand, startCommand } from './command.ts';
 import { type Announcer, declare } from './declare.ts';
@@ -193,11 +194,4 @@ async function endCommand(
   logger.warn({ event: 'command-killed', graceMs }, 'the command did not end in time and is killed');
   command.signal('SIGKILL');
   return command.ended;
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
 }

@@ -3,21 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
-import { Balancer } from '../../src/balance/balancer.ts';
 import { layoutOf } from '../../src/balance/files.ts';
-import { Guarding } from '../../src/balance/guarding.ts';
 import { loadLastKnown } from '../../src/balance/last-known.ts';
 import { createBalanceMetrics } from '../../src/balance/metrics.ts';
-import { Overriding } from '../../src/balance/overriding.ts';
-import { Quarantining } from '../../src/balance/quarantining.ts';
 import { provideShipped } from '../../src/balance/shipped-files.ts';
-import { StateFiles } from '../../src/balance/state-files.ts';
-import { Storage } from '../../src/balance/storage.ts';
+import { wireBalancer } from '../../src/balance/wire-balancer.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
 import { type CatalogLimits, defaultCatalogLimits } from '../../src/catalog/limits.ts';
 import { ManagedHaproxy } from '../../src/haproxy/managed-haproxy.ts';
 import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
-import { RuntimeLink } from '../../src/haproxy/runtime-link.ts';
 import { revision } from '../../src/model/revision.ts';
 import type { Change, Entry } from '../../src/registry/registry.ts';
 import { loadTemplates } from '../../src/render/load-templates.ts';
@@ -57,31 +51,8 @@ export async function startBalancer(
   const metricsRegistry = new MetricsRegistry();
   const metrics = createBalanceMetrics(metricsRegistry);
   const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), options.templates);
-  const haproxy = new ManagedHaproxy({
-    executable: options.executable ?? haproxyBin,
-    configFile: layout.config,
-    masterSocket: layout.masterSocket,
-    logger,
-    onExit: (reason) => balancer.haproxyExited(reason),
-  });
-  const storage = new Storage({ metrics, logger, now: () => performance.now() });
-  const files = new StateFiles({
-    layout,
-    check: (file) => haproxy.check(file),
-    templates,
-    storage,
-    wall: () => new Date(),
-  });
-  await files.makeFolders();
-  await provideShipped(join(import.meta.dirname, '../../haproxy'), layout, undefined);
   const { onCommand } = options;
   const tap = onCommand && (await startCommandTap(join(dir, 'run/tap.sock'), layout.runtimeSocket, onCommand));
-  const link = new RuntimeLink({
-    socket: tap?.path ?? layout.runtimeSocket,
-    routesMap: layout.routesMap,
-    logger,
-    onLost: (reason) => balancer.runtimeLost(reason),
-  });
   const frame = {
     bind: `127.0.0.1:${port}`,
     bindHost: '127.0.0.1',
@@ -94,47 +65,29 @@ export async function startBalancer(
     pemFolder: options.serverTls ?? layout.serverTls,
     zone: options.zone,
   };
-  const { reloadIntervalMs = 20 } = options;
-  const now = () => performance.now();
-  const guarding = new Guarding({
-    policy: { ...defaultGuardPolicy, ...options.guard },
-    metrics,
-    logger,
-    now,
-    onChange: (service, id) => balancer.touch(service, id),
-  });
-  const overriding = new Overriding({
-    metrics,
-    logger,
-    canPause: () => link.canPause,
-    clocks: () => ({ now: now(), wall: Date.now() }),
-    onDue: (targets) => balancer.endOverrides(targets),
-  });
-  const quarantining = new Quarantining({
-    files,
-    frame,
-    metrics,
-    storage,
-    logger,
-    path: layout.quarantine,
-    now,
-    probeMs: options.probeMs ?? 60_000,
-  });
   const limits = { ...defaultCatalogLimits, ...options.limits };
-  const balancer = new Balancer({
-    templates,
+  const { balancer, haproxy, link, holds, guarding, overriding } = await wireBalancer({
+    layout,
     frame,
-    haproxy,
-    link,
-    files,
-    quarantining,
-    guarding,
-    overriding,
+    templates,
+    guard: { ...defaultGuardPolicy, ...options.guard },
     limits,
+    reloadIntervalMs: options.reloadIntervalMs ?? 20,
+    probeMs: options.probeMs ?? 60_000,
     metrics,
     logger,
-    reloadIntervalMs,
-    now,
+    now: () => performance.now(),
+    wall: () => new Date(),
+    openHaproxy: async (onExit) =>
+      new ManagedHaproxy({
+        executable: options.executable ?? haproxyBin,
+        configFile: layout.config,
+        masterSocket: layout.masterSocket,
+        logger,
+        onExit,
+      }),
+    provideShipped: () => provideShipped(join(import.meta.dirname, '../../haproxy'), layout, undefined),
+    socket: tap?.path,
   });
 
   const lastKnown = await loadLastKnown(layout.lastKnown, limits);
@@ -198,6 +151,7 @@ export async function startBalancer(
     /** `keep`: for another one that goes on from here. */
     async stop({ keep = false } = {}): Promise<void> {
       guarding.close();
+      await holds.settle();
       overriding.close();
       await balancer.stop(0);
       await tap?.close();

@@ -1,0 +1,78 @@
+import type { Logger } from 'pino';
+import type { GuardPolicy } from '../catalog/guard.ts';
+import type { CatalogLimits } from '../catalog/limits.ts';
+import type { Haproxy } from '../haproxy/haproxy.ts';
+import { RuntimeLink } from '../haproxy/runtime-link.ts';
+import type { Templates } from '../render/render.ts';
+import type { FrameSettings } from '../render/view.ts';
+import { Balancer } from './balancer.ts';
+import type { Certificates } from './certificates.ts';
+import type { Layout } from './files.ts';
+import { Guarding } from './guarding.ts';
+import { HoldsFile } from './holds-file.ts';
+import type { BalanceMetrics } from './metrics.ts';
+import { Overriding } from './overriding.ts';
+import { Quarantining } from './quarantining.ts';
+import { StateFiles } from './state-files.ts';
+import { Storage } from './storage.ts';
+
+type WiringParts = {
+  readonly layout: Layout;
+  readonly frame: FrameSettings;
+  readonly templates: Templates;
+  readonly guard: GuardPolicy;
+  readonly limits: CatalogLimits;
+  readonly reloadIntervalMs: number;
+  /** When those that are held are first asked about, in ms. */
+  readonly probeMs: number;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  readonly wall: () => Date;
+  readonly openHaproxy: (onExit: (reason: string) => void) => Promise<Haproxy>;
+  /** Puts what ships with pointsman in place, once the folders are there. */
+  readonly provideShipped: () => Promise<void>;
+  readonly openCertificates?: ((onChange: () => void) => Certificates) | undefined;
+  /** Where HAProxy is spoken with, if not on its own socket. */
+  readonly socket?: string | undefined;
+};
+
+/** A balancer with all that it works with. Rejects with a Fault when HAProxy or its folders cannot be had. */
+export async function wireBalancer(parts: WiringParts) {
+  const { layout, templates, metrics, logger, now, wall } = parts;
+  const haproxy = await parts.openHaproxy((reason) => balancer.haproxyExited(reason));
+  const storage = new Storage({ metrics, logger, now });
+  const files = new StateFiles({ layout, check: (file) => haproxy.check(file), templates, storage, wall });
+  await files.makeFolders();
+  await parts.provideShipped();
+  const certificates = parts.openCertificates?.(() => balancer.lookSoon());
+  await certificates?.prepare();
+  const link = new RuntimeLink({
+    socket: parts.socket ?? layout.runtimeSocket,
+    routesMap: layout.routesMap,
+    logger,
+    onLost: (reason) => balancer.runtimeLost(reason),
+  });
+  const holds = new HoldsFile({ path: layout.holds, storage, wall });
+  const guarding = new Guarding({
+    policy: parts.guard,
+    metrics,
+    logger,
+    now,
+    onChange: (service, id) => balancer.touch(service, id),
+    onHolds: (held) => holds.save(held),
+  });
+  const overriding = new Overriding({
+    metrics,
+    logger,
+    canPause: () => link.canPause,
+    clocks: () => ({ now: now(), wall: wall().getTime() }),
+    onDue: (targets) => balancer.endOverrides(targets),
+  });
+  const path = layout.quarantine;
+  const quarantining = new Quarantining({ ...parts, files, storage, path });
+  const working = { haproxy, files, quarantining, guarding, overriding, link, certificates };
+  const balancer = new Balancer({ ...parts, ...working });
+  return { balancer, haproxy, storage, certificates, link, holds, guarding, overriding };
+}
