@@ -1,41 +1,35 @@
 import type { Logger } from 'pino';
-import { type Catalog, emptyCatalog, endOverrides, type Folded, foldEvent } from '../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import type { CatalogLimits } from '../catalog/limits.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
-import { withSiblings } from '../catalog/split.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
-import { describeReason, planChanges } from '../haproxy/plan.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
-import { describeStep } from '../haproxy/step.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { allTouched, type Touched, TouchedGathering } from '../model/touched.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { nothingRendered, type Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
-import { deferred } from '../waiting/deferred.ts';
 import type { BalancerStatus } from './balancer-status.ts';
 import type { Certificates } from './certificates.ts';
 import type { Guarding } from './guarding.ts';
+import { Intake } from './intake.ts';
 import { Isolation } from './isolation.ts';
 import { Loop, type Task } from './loop.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Overriding } from './overriding.ts';
 import { Patrols } from './patrols.ts';
 import { Progress } from './progress.ts';
-import type { Asked } from './quarantine.ts';
 import type { Quarantining } from './quarantining.ts';
 import { Rejections } from './rejections.ts';
 import { Reloads } from './reloads.ts';
 import { Rendering } from './rendering.ts';
+import { Rounds } from './rounds.ts';
 import { Running } from './running.ts';
 import type { ServingObserver } from './serving-observer.ts';
 import { Starting } from './starting.ts';
 import type { StateFiles } from './state-files.ts';
 import type { Suspicion } from './suspicion.ts';
 import { Timers } from './timers.ts';
-import { unpaused } from './unpaused.ts';
-import { unserved } from './unserved.ts';
 
 export type BalancerParts = {
   readonly templates: Templates;
@@ -60,20 +54,18 @@ const graveyardMs = 500;
 const mostListed = 1000;
 
 /**
- * The loop: folds what the registry says, renders what was touched, plans the difference and applies it. What arrives
- * while a round is under way is folded and goes into the next one; that is all the batching there is.
+ * Joins what keeps HAProxy true to the registry, and decides what is done next. What arrives while a round is under way is
+ * folded and goes into the next one; that is all the batching there is.
  */
 export class Balancer {
   readonly #parts: BalancerParts;
-  #catalog: Catalog = emptyCatalog;
-  /** The newest catalog that a round gave HAProxy; undefined while it may run something else. */
-  #given: Catalog | undefined;
-  readonly #touched = new TouchedGathering();
   readonly #progress: Progress;
   readonly #reloads: Reloads;
   readonly #rejections: Rejections;
   readonly #rendering: Rendering;
   readonly #running: Running;
+  readonly #intake: Intake;
+  readonly #rounds: Rounds;
   readonly #starting: Starting;
   readonly #isolation: Isolation;
   readonly #patrols: Patrols;
@@ -81,10 +73,8 @@ export class Balancer {
   #exited = false;
   #mustInspect = false;
   #mustBury = false;
-  readonly #firstRound = deferred();
   #preloaded: Catalog = emptyCatalog;
   #mustProbe = false;
-  #observer: ServingObserver | undefined;
   readonly #timers: Timers;
   readonly #loop: Loop;
 
@@ -99,8 +89,22 @@ export class Balancer {
     });
     this.#rendering = new Rendering({ ...parts, rejections: this.#rejections });
     this.#running = new Running(parts);
-    const shared = { ...parts, rendering: this.#rendering, running: this.#running, reloads: this.#reloads };
-    this.#starting = new Starting({ ...shared, holdBack: () => this.#holdBack(), touchAll: () => this.#touchAll() });
+    this.#intake = new Intake({ ...parts, rejections: this.#rejections, progress: this.#progress });
+    const shared = {
+      ...parts,
+      intake: this.#intake,
+      rendering: this.#rendering,
+      running: this.#running,
+      reloads: this.#reloads,
+      rejections: this.#rejections,
+      progress: this.#progress,
+    };
+    this.#rounds = new Rounds(shared);
+    this.#starting = new Starting({
+      ...shared,
+      holdBack: () => this.#holdBack(),
+      touchAll: () => this.#rounds.touchAll(),
+    });
     this.#isolation = new Isolation({ ...shared, onEnd: (held) => this.#isolated(held) });
     this.#patrols = new Patrols({
       ...shared,
@@ -124,7 +128,7 @@ export class Balancer {
     return [
       { name: 'start', due: () => this.#exited, run: () => this.#startAgain() },
       { name: 'inspect', due: () => this.#mustInspect, run: () => this.#inspect() },
-      { name: 'round', due: () => !this.#touched.empty, run: connected(() => this.#round()) },
+      { name: 'round', due: () => !this.#intake.touched.empty, run: connected(() => this.#round()) },
       { name: 'bury', due: () => this.#mustBury, run: connected(() => this.#bury()) },
       {
         name: 'reload',
@@ -137,7 +141,7 @@ export class Balancer {
 
   #failed(error: unknown, task: string): boolean {
     this.#mustInspect = true;
-    this.#given = undefined;
+    this.#rounds.doubt();
     // It failed because HAProxy ended, which is told already and is what to do next.
     if (this.#exited && task !== 'start') return false;
     const code = error instanceof Fault ? error.code : undefined;
@@ -147,11 +151,11 @@ export class Balancer {
 
   status(): BalancerStatus {
     return {
-      revisionSeen: this.#catalog.revision,
+      revisionSeen: this.#intake.catalog.revision,
       revisionApplied: this.#progress.applied,
       serving: this.#serving && !this.#exited,
-      catalog: this.#catalog,
-      rejected: this.#rejections.list(this.#catalog, mostListed),
+      catalog: this.#intake.catalog,
+      rejected: this.#rejections.list(this.#intake.catalog, mostListed),
       rejections: this.#rejections,
       conflicts: this.#rejections.conflicts,
       served: this.#running.served,
@@ -166,38 +170,28 @@ export class Balancer {
 
   /** Takes what the registry said. Folding is immediate; applying follows in the next round. */
   offer(event: RegistryEvent): void {
-    this.#take(foldEvent(this.#catalog, event, this.#parts.limits), event.kind === 'changes');
+    this.#taken(this.#intake.offer(event));
   }
 
   /** The time of these overrides is up. */
   endOverrides(targets: readonly OverrideTarget[]): void {
-    this.#take(endOverrides(this.#catalog, targets), true);
+    this.#taken(this.#intake.endOverrides(targets));
   }
 
-  #take(fold: Folded, live: boolean): void {
-    const { metrics, guarding, overriding } = this.#parts;
-    const folded = overriding.take(fold, live);
-    const { catalog, touched, changes } = folded;
-    this.#catalog = catalog;
-    guarding.fold(folded);
-    metrics.revisionSeen.set(Number(catalog.revision));
-    this.#rejections.folded(folded);
-    if (touched.size > 0) {
-      this.#touched.add(touched);
-      this.#progress.seen(changes, live ? writtenAt(folded) : []);
-    } else if (this.#loop.turning === undefined) this.#settle();
+  #taken(touched: boolean): void {
+    if (!touched && this.#loop.turning === undefined) this.#settle();
     this.#loop.wake();
   }
 
   /** Has somebody told what HAProxy serves, from now on. */
   observe(observer: ServingObserver): void {
-    this.#observer = observer;
+    this.#rounds.observe(observer);
   }
 
   /** Replaces the empty catalog by one from disk, before anything is served. */
   preload(catalog: Catalog): void {
-    this.#catalog = this.#parts.overriding.adopt(catalog);
-    this.#preloaded = this.#catalog;
+    this.#intake.adopt(catalog);
+    this.#preloaded = this.#intake.catalog;
   }
 
   /**
@@ -206,11 +200,11 @@ export class Balancer {
    */
   async start(): Promise<void> {
     const { haproxy, files, logger, quarantining } = this.#parts;
-    this.#touched.take();
+    this.#intake.touched.take();
     const lastGood = await files.readServed();
     await quarantining.load(this.#preloaded);
     this.#rendering.begin(lastGood ?? nothingRendered);
-    this.#rendering.render(new Map(), this.#rendering.asked(this.#catalog));
+    this.#rendering.render(new Map(), this.#rendering.asked(this.#intake.catalog));
     const running = await haproxy.findRunning(lastGood !== undefined);
     if (running?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');
@@ -218,17 +212,17 @@ export class Balancer {
       if (await files.wasReloading()) this.#reloads.need({ kind: 'start' });
     } else {
       if (running !== undefined) await haproxy.stop(0);
-      await this.#starting.cold(lastGood, this.#catalog);
+      await this.#starting.cold(lastGood, this.#intake.catalog);
     }
     this.#mustInspect = true;
     this.#serving = true;
     files.beQuick();
     this.#armProbe();
-    this.#touchAll();
+    this.#rounds.touchAll();
     this.#patrols.begin();
     this.#loop.begin();
     // Not until all is quiet, which a busy registry never is.
-    await Promise.race([this.#loop.turning, this.#firstRound.promise]);
+    await Promise.race([this.#loop.turning, this.#rounds.first]);
   }
 
   /** Ends the loop, writes what is served, and stops HAProxy after its open requests (at most `graceMs`). */
@@ -236,7 +230,7 @@ export class Balancer {
     this.#timers.close();
     await this.#loop.end();
     await this.#isolation.ongoing;
-    await this.#parts.quarantining.save(this.#catalog);
+    await this.#parts.quarantining.save(this.#intake.catalog);
     await this.#parts.files.settle();
     this.#parts.link.close();
     await this.#parts.haproxy.stop(graceMs);
@@ -246,13 +240,13 @@ export class Balancer {
   useTemplates(templates: Templates): void {
     this.#rendering.useTemplates(templates);
     this.#parts.files.useTemplates(templates);
-    this.#touchAll();
+    this.#rounds.touchAll();
     this.#loop.wake();
   }
 
   /** Something else than the registry decided about this instance: look at it anew. */
   touch(service: ServiceName, id: InstanceId): void {
-    this.#touched.instance(service, id);
+    this.#intake.touched.instance(service, id);
     this.#patrols.guard();
     this.#loop.wake();
   }
@@ -286,42 +280,8 @@ export class Balancer {
   }
 
   async #round(): Promise<void> {
-    const { now } = this.#parts;
-    const began = now();
-    const given = this.#catalog;
-    const asked = this.#rendering.asked(this.#catalog);
-    this.#review(asked);
-    const touched = withSiblings(this.#touched.take(), asked.catalog);
-    const catalog = this.#rendering.render(touched, asked);
-    const rendered = now();
-    const { desired } = this.#rendering;
-    const { served, burials } = this.#running;
-    const plan = planChanges(served, desired, touched, burials.servers, this.#parts.link.abilities);
-    for (const reason of plan.reload) this.#reloads.need(reason);
-    try {
-      for (const reason of await this.#running.execute(plan.steps, desired)) this.#reloads.need(reason);
-    } catch (error) {
-      this.#touched.add(touched);
-      throw error;
-    }
-    this.#progress.round({
-      began,
-      rendered,
-      commanded: now(),
-      what: [...plan.steps.map(describeStep), ...plan.reload.map(describeReason)],
-    });
-    this.#running.abandon(touched.keys(), this.#rendering.desired);
-    if (!burials.empty && !this.#timers.has('graveyard')) this.#armBurial();
-    if (plan.reload.length > 0) {
-      this.#reloads.tryAgain();
-      // What is asked for may be refused: what was good must be on disk before the catalog that has forgotten it.
-      void this.#parts.quarantining.save(this.#catalog);
-    }
-    if (this.#reloads.pending.length === 0) this.#progress.reached(this.#rendering.desired.revision);
-    this.#given = given;
-    this.#observer?.took(touched, catalog);
-    this.#firstRound.resolve();
-    this.#saveSoon();
+    await this.#rounds.perform();
+    if (!this.#running.burials.empty && !this.#timers.has('graveyard')) this.#armBurial();
   }
 
   #armBurial(): void {
@@ -333,7 +293,7 @@ export class Balancer {
 
   async #bury(): Promise<void> {
     this.#mustBury = false;
-    if (await this.#running.bury(this.#rendering.desired)) this.#saveSoon();
+    if (await this.#running.bury(this.#rendering.desired)) this.#rounds.saveSoon();
     if (!this.#running.burials.empty) this.#armBurial();
   }
 
@@ -352,28 +312,21 @@ export class Balancer {
     this.#parts.link.close();
     this.#running.assume(target);
     this.#running.burials.clear();
-    if (this.#touched.empty) this.#progress.reached(target.revision);
+    if (this.#intake.touched.empty) this.#progress.reached(target.revision);
     this.#mustInspect = true;
-    this.#saveSoon();
+    this.#rounds.saveSoon();
   }
 
   async #startAgain(): Promise<void> {
     this.#parts.link.close();
     this.#running.burials.clear();
-    await this.#starting.again(this.#catalog);
+    await this.#starting.again(this.#intake.catalog);
     this.#exited = false;
     this.#mustInspect = true;
   }
 
   #suspicion(): Suspicion {
-    return this.#rendering.suspicion(this.#rendering.asked(this.#catalog), this.#running.served, false);
-  }
-
-  /** What changed since it was refused is tried again. */
-  #review(asked: Asked): void {
-    const { services, all } = this.#rendering.review(asked);
-    for (const name of services) this.#touched.service(name);
-    if (all) this.#touchAll();
+    return this.#rendering.suspicion(this.#rendering.asked(this.#intake.catalog), this.#running.served, false);
   }
 
   #isolated(held: boolean): void {
@@ -387,7 +340,7 @@ export class Balancer {
   #holdBack(): void {
     this.#reloads.planAnew();
     this.#rendering.holdBack(this.#running.served);
-    this.#touchAll();
+    this.#rounds.touchAll();
     this.#armProbe();
   }
 
@@ -402,7 +355,7 @@ export class Balancer {
 
   async #probe(): Promise<void> {
     this.#mustProbe = false;
-    for (const name of await this.#isolation.probe(this.#suspicion())) this.#touched.service(name);
+    for (const name of await this.#isolation.probe(this.#suspicion())) this.#intake.touched.service(name);
     this.#armProbe();
   }
 
@@ -412,49 +365,13 @@ export class Balancer {
     this.#mustInspect = false;
     if (!(await this.#running.readBack())) return;
     this.#parts.files.doubt();
-    this.#given = undefined;
-    this.#touchAll();
+    this.#rounds.doubt();
+    this.#rounds.touchAll();
   }
 
   /** Tells how far HAProxy serves. */
   #settle(): void {
-    if (this.#given === undefined || this.#mustInspect || this.#exited || !this.#parts.link.connected) return;
-    const { pending, obstacle } = this.#reloads;
-    if (this.#isolation.ongoing !== undefined || (pending.length > 0 && obstacle === undefined)) return;
-    // What came in since and touched nothing is served as well.
-    if (this.#touched.empty) {
-      this.#given = this.#catalog;
-      if (pending.length === 0) {
-        this.#progress.reached(this.#catalog.revision);
-        this.#parts.quarantining.proven(this.#rendering.asked(this.#catalog));
-      }
-    }
-    this.#isolation.tell();
-    const missing = [
-      ...(obstacle === undefined ? [] : unserved(this.#rendering.desired, this.#running.served, obstacle)),
-      ...this.#parts.quarantining.refusals,
-      ...this.#rejections.unrendered,
-      ...(this.#parts.link.canPause ? [] : unpaused(this.#given)),
-    ];
-    this.#observer?.settled(this.#given, missing);
+    if (this.#mustInspect || this.#exited || this.#isolation.ongoing !== undefined) return;
+    if (this.#rounds.settle()) this.#isolation.tell();
   }
-
-  #saveSoon(): void {
-    this.#parts.files.saveSoon(this.#running.served, this.#catalog);
-  }
-
-  #touchAll(): void {
-    const all: Touched = allTouched([...this.#running.served.backends.keys(), ...this.#catalog.services.keys()]);
-    this.#touched.add(all);
-    // No round follows where there is nothing to give.
-    if (all.size === 0) this.#given = this.#catalog;
-  }
-}
-
-/** When the registrations that were put here were written, by their own clocks. */
-function writtenAt({ catalog, touched }: Folded): readonly number[] {
-  return [...touched].flatMap(([name, { instances }]) => {
-    const registered = catalog.services.get(name)?.registered;
-    return [...instances].flatMap((id) => registered?.get(id)?.writtenAt ?? []);
-  });
 }

@@ -1,0 +1,144 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import { withSiblings } from '../catalog/split.ts';
+import { describeReason, planChanges } from '../haproxy/plan.ts';
+import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import { describeStep } from '../haproxy/step.ts';
+import { allTouched } from '../model/touched.ts';
+import { deferred } from '../waiting/deferred.ts';
+import type { Intake } from './intake.ts';
+import type { Progress } from './progress.ts';
+import type { Asked } from './quarantine.ts';
+import type { Quarantining } from './quarantining.ts';
+import type { Rejections } from './rejections.ts';
+import type { Reloads } from './reloads.ts';
+import type { Rendering } from './rendering.ts';
+import type { Running } from './running.ts';
+import type { ServingObserver } from './serving-observer.ts';
+import type { StateFiles } from './state-files.ts';
+import { unpaused } from './unpaused.ts';
+import { unserved } from './unserved.ts';
+
+type RoundsParts = {
+  readonly link: RuntimeLink;
+  readonly files: StateFiles;
+  readonly quarantining: Quarantining;
+  readonly intake: Intake;
+  readonly rendering: Rendering;
+  readonly running: Running;
+  readonly reloads: Reloads;
+  readonly rejections: Rejections;
+  readonly progress: Progress;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+/** Brings to HAProxy what was touched, and tells how far it serves. */
+export class Rounds {
+  readonly #parts: RoundsParts;
+  /** The newest catalog that a round gave HAProxy; undefined while it may run something else. */
+  #given: Catalog | undefined;
+  #observer: ServingObserver | undefined;
+  readonly #first = deferred();
+
+  constructor(parts: RoundsParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when there was one. */
+  get first(): Promise<void> {
+    return this.#first.promise;
+  }
+
+  observe(observer: ServingObserver): void {
+    this.#observer = observer;
+  }
+
+  /** HAProxy may run something else than it was given. */
+  doubt(): void {
+    this.#given = undefined;
+  }
+
+  /** Has all that is served, and all that is asked for, planned anew. */
+  touchAll(): void {
+    const { intake, running } = this.#parts;
+    const all = allTouched([...running.served.backends.keys(), ...intake.catalog.services.keys()]);
+    intake.touched.add(all);
+    // No round follows where there is nothing to give.
+    if (all.size === 0) this.#given = intake.catalog;
+  }
+
+  /** Renders what was touched, plans the difference and gives HAProxy its commands; what else it needs is a reload. */
+  async perform(): Promise<void> {
+    const { link, quarantining, intake, rendering, running, reloads, progress, now } = this.#parts;
+    const began = now();
+    const given = intake.catalog;
+    const asked = rendering.asked(given);
+    this.#review(asked);
+    const touched = withSiblings(intake.touched.take(), asked.catalog);
+    const catalog = rendering.render(touched, asked);
+    const rendered = now();
+    const { desired } = rendering;
+    const plan = planChanges(running.served, desired, touched, running.burials.servers, link.abilities);
+    for (const reason of plan.reload) reloads.need(reason);
+    try {
+      for (const reason of await running.execute(plan.steps, desired)) reloads.need(reason);
+    } catch (error) {
+      intake.touched.add(touched);
+      throw error;
+    }
+    progress.round({
+      began,
+      rendered,
+      commanded: now(),
+      what: [...plan.steps.map(describeStep), ...plan.reload.map(describeReason)],
+    });
+    running.abandon(touched.keys(), rendering.desired);
+    if (plan.reload.length > 0) {
+      reloads.tryAgain();
+      // What is asked for may be refused: what was good must be on disk before the catalog that has forgotten it.
+      void quarantining.save(intake.catalog);
+    }
+    if (reloads.pending.length === 0) progress.reached(rendering.desired.revision);
+    this.#given = given;
+    this.#observer?.took(touched, catalog);
+    this.#first.resolve();
+    this.saveSoon();
+  }
+
+  /** What changed since it was refused is tried again. */
+  #review(asked: Asked): void {
+    const { intake, rendering } = this.#parts;
+    const { services, all } = rendering.review(asked);
+    for (const name of services) intake.touched.service(name);
+    if (all) this.touchAll();
+  }
+
+  /** Tells how far HAProxy serves, unless a reload is still to come. Whether it told. */
+  settle(): boolean {
+    const { link, quarantining, intake, rendering, running, reloads, rejections, progress } = this.#parts;
+    if (this.#given === undefined || !link.connected) return false;
+    const { pending, obstacle } = reloads;
+    if (pending.length > 0 && obstacle === undefined) return false;
+    // What came in since and touched nothing is served as well.
+    if (intake.touched.empty) {
+      this.#given = intake.catalog;
+      if (pending.length === 0) {
+        progress.reached(intake.catalog.revision);
+        quarantining.proven(rendering.asked(intake.catalog));
+      }
+    }
+    const missing = [
+      ...(obstacle === undefined ? [] : unserved(rendering.desired, running.served, obstacle)),
+      ...quarantining.refusals,
+      ...rejections.unrendered,
+      ...(link.canPause ? [] : unpaused(this.#given)),
+    ];
+    this.#observer?.settled(this.#given, missing);
+    return true;
+  }
+
+  saveSoon(): void {
+    const { files, intake, running } = this.#parts;
+    files.saveSoon(running.served, intake.catalog);
+  }
+}
