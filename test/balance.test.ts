@@ -57,6 +57,8 @@ describe.each(['folder', 'etcd'] as const)('with the registry in %s', (kind) => 
     scenario.register('a', a);
     const first = scenario.balancer();
     await scenario.serves('web', ['a']);
+    // HAProxy serves a moment before its start is known to be done; killed just then, the next one reloads to be sure.
+    await first.logged('serving');
     first.kill('SIGKILL');
     await first.ended;
     expect(await scenario.answers('web')).toEqual(['a']);

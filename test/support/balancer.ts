@@ -52,7 +52,7 @@ export async function startBalancer(
   const metrics = createBalanceMetrics(metricsRegistry);
   const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), options.templates);
   const { onCommand } = options;
-  const tap = onCommand && (await startCommandTap(join(dir, 'run/tap.sock'), layout.runtimeSocket, onCommand));
+  const tapped = join(dir, 'run/tap.sock');
   const frame = {
     bind: `127.0.0.1:${port}`,
     bindHost: '127.0.0.1',
@@ -87,8 +87,9 @@ export async function startBalancer(
         onExit,
       }),
     provideShipped: () => provideShipped(join(import.meta.dirname, '../../haproxy'), layout, undefined),
-    socket: tap?.path,
+    socket: onCommand && tapped,
   });
+  const tap = onCommand && (await startCommandTap(tapped, layout.runtimeSocket, onCommand));
 
   const lastKnown = await loadLastKnown(layout.lastKnown, limits);
   if (lastKnown !== undefined && 'catalog' in lastKnown) balancer.preload(lastKnown.catalog);
