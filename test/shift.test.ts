@@ -43,6 +43,9 @@ test('requests are split by version, exactly', async () => {
   };
   await until('v2 answers', async () => (await share(100)) > 0);
   expect(Math.abs((await share(10_000)) - 0.05)).toBeLessThan(0.01);
+  const { stdout } = await runPointsman(['status', 'web', '--json', '--registry', scenario.location]);
+  const weights = JSON.parse(stdout[0] ?? '').instances.map(({ weight }: { weight: number }) => weight);
+  expect(weights[3] / weights.reduce((sum: number, weight: number) => sum + weight)).toBeCloseTo(0.05, 2);
 });
 
 test('a shift goes step by step to the end', async () => {

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { Catalog } from '../catalog/catalog.ts';
+import { withSplit } from '../catalog/split.ts';
 import { formatAddress } from '../model/address.ts';
 import { formatDuration } from '../model/duration.ts';
 import type { ServiceName } from '../model/name.ts';
@@ -38,7 +39,9 @@ export async function readInstances(
   balancers: readonly KnownBalancer[],
 ): Promise<readonly InstanceState[]> {
   const known = new Map<string, Omit<InstanceState, 'haproxy'>>();
-  for (const { id, address, state, weight, version, zone } of catalog.services.get(service)?.instances.values() ?? []) {
+  const registered = catalog.services.get(service);
+  const served = registered && withSplit(registered).instances;
+  for (const { id, address, state, weight, version, zone } of served?.values() ?? []) {
     known.set(id, { id, address: formatAddress(address), state, weight, version, zone });
   }
   const said = await Promise.all(

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import * as v from 'valibot';
+import { withSplit } from '../catalog/split.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
@@ -140,6 +141,7 @@ async function readStatus(registry: Registry, { admin }: SeeSettings, only: Serv
     balancers,
     instances: only === undefined ? undefined : await readInstances(only, catalog, known),
     services: [...catalog.services.values()]
+      .map(withSplit)
       .filter(({ name }) => only === undefined || name === only)
       .map(({ name, declared, instances, policy }) => ({
         name,
