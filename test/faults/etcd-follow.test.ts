@@ -255,6 +255,19 @@ describe('a follower of a three-member etcd', () => {
     expect(snapshots()).toBe(2);
   });
 
+  test('reads a list that takes longer than any call may, from members that are slow', async () => {
+    await fillEtcd(
+      etcd.endpoints,
+      Array.from({ length: 1500 }, (_, i) => [`${root}keys/slow/${i}`, 'x'.repeat(500)] as const),
+    );
+    // A page of 850 kB in 2.8 s.
+    for (const proxy of proxies) proxy.slow(300);
+    recorder = new Recorder(follower);
+    await until('it has read the list', () => recorder.view.size === 1500, { deadlineMs: 60_000 });
+    for (const proxy of proxies) proxy.slow(Number.POSITIVE_INFINITY);
+    await agrees(await write(20), 20);
+  });
+
   test('tells 50,000 keys whole while writes go on', { timeout: 120_000 }, async () => {
     await fillEtcd(
       etcd.endpoints,

@@ -9,6 +9,7 @@ export async function startTcpProxy(target: number) {
   let silent = false;
   let swallowing = false;
   let swallowed = 0;
+  let bytesPerMs = Number.POSITIVE_INFINITY;
   /** Bytes from the target that may still pass; the connection is cut when they are used up. */
   let budget = Number.POSITIVE_INFINITY;
   /** The budgets after this one. */
@@ -43,6 +44,9 @@ export async function startTcpProxy(target: number) {
         [budget = Number.POSITIVE_INFINITY, ...budgets] = budgets;
         close();
       } else client.write(chunk);
+      if (bytesPerMs === Number.POSITIVE_INFINITY) return;
+      upstream.pause();
+      setTimeout(() => upstream.resume(), chunk.length / bytesPerMs).unref();
     });
     if (silent) for (const socket of pair) socket.pause();
   });
@@ -57,6 +61,10 @@ export async function startTcpProxy(target: number) {
     },
     /** How many bytes were taken out. */
     swallowed: () => swallowed,
+    /** What the target says passes at this pace on each connection, in kB a second. */
+    slow(pace: number): void {
+      bytesPerMs = pace;
+    },
     /** Ends all connections; new ones are taken. */
     cut: cutAll,
     /** Ends the connection that brings the target's next `bytes`, and then the one that brings the next of `more`. */
