@@ -223,5 +223,6 @@ export function standInCrowd(): void {
         process.exit();
     }
   };
+  process.once('disconnect', () => process.exit());
   process.on('message', (request: Request) => void act(request));
 }

@@ -236,14 +236,18 @@ async function report(): Promise<void> {
   ];
   const measured: (Figures & { readonly what: readonly (string | number)[] })[] = [];
   const ground = await startGround();
-  for (const way of ways) {
-    for (const followers of way.counts) {
-      process.stderr.write(`${way.name}, ${followers} followers\n`);
-      measured.push({ what: [way.name, followers], ...(await measure(ground, way, followers)) });
+  let lease: number;
+  try {
+    for (const way of ways) {
+      for (const followers of way.counts) {
+        process.stderr.write(`${way.name}, ${followers} followers\n`);
+        measured.push({ what: [way.name, followers], ...(await measure(ground, way, followers)) });
+      }
     }
+    lease = await costOfALease(ground);
+  } finally {
+    await ground.close();
   }
-  const lease = await costOfALease(ground);
-  await ground.close();
   const table = (head: readonly string[], line: (of: (typeof measured)[number]) => readonly (string | number)[]) => {
     console.log(
       `\n${row('followers of', '', ...head)}\n${row(...Array.from({ length: head.length + 2 }, () => '---'))}`,
