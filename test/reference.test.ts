@@ -62,9 +62,9 @@ function errors(): string {
 
 Made from the code by \`UPDATE=1 npx vitest run test/reference.test.ts\`; a test holds it to that.
 
-An error is one line: where (a flag, a key, \`file:line:column\`), what happened, and in brackets what to do. Its kind is the
-\`code\` of the line in a log. What ends a command by an error of a kind ends with the exit code in the last column; a process
-that serves goes on, and says in its log what it could not do.
+An error is one line: where (a flag, a key, \`file:line:column\`), what happened, and in brackets what to do. Lines of the log
+about rounds and reloads that failed name its kind as \`code\`. A command that an error ends has the exit code in the last
+column; a process that serves goes on, and says in its log what it could not do.
 
 | code | what it means | what to do | exit code |
 |---|---|---|---|
