@@ -75,4 +75,8 @@ test('a slow disk is waited for longer each time, until it was quick enough', as
   await vi.advanceTimersByTimeAsync(3000);
   await third;
   expect(done).toEqual(['late', 'late']);
+  queue.bePatient();
+  const last = write();
+  await vi.advanceTimersByTimeAsync(3000);
+  await last;
 });

@@ -63,6 +63,11 @@ export class DiskQueue {
     }
   }
 
+  /** Nobody is served any more: what is written last may take its time. */
+  bePatient(): void {
+    this.#patienceMs = patienceMs.most;
+  }
+
   /** What serves waits for it from now on; or it has just been quick enough. */
   beQuick(): void {
     this.#patienceMs = patienceMs.serving;

@@ -56,9 +56,10 @@ export class Starting {
 
   /** On what it served before it ended. */
   async again(catalog: Catalog): Promise<void> {
-    const { haproxy, logger, metrics, running } = this.#parts;
+    const { haproxy, files, logger, metrics, running } = this.#parts;
     await this.#saveOrReadBack(catalog);
     const processes = await haproxy.start().catch((error: unknown) => this.#startWithout(error, catalog));
+    await files.reloaded();
     metrics.haproxyStarts.inc();
     running.replaced(undefined);
     logger.info({ event: 'haproxy-started', pid: processes.masterPid }, 'HAProxy serves again');
@@ -98,11 +99,12 @@ export class Starting {
     const { haproxy, files, running } = this.#parts;
     const { desired, checked } = await this.#checkedAlone(catalog);
     if (!checked.ok) throw error;
-    await files.replace(desired, checked.config);
+    const undo = await files.replace(desired, checked.config);
     running.assume(desired);
-    const processes = await haproxy.start();
-    await files.reloaded();
-    return processes;
+    return haproxy.start().catch(async (again: unknown) => {
+      await undo();
+      throw again;
+    });
   }
 
   /** Has the file say what is to be served; where it cannot be written, what the file says is served at first. */

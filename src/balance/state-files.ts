@@ -221,6 +221,7 @@ export class StateFiles {
   /** Writes what still waits; for the end. */
   async settle(): Promise<void> {
     clearTimeout(this.#catalogTimer);
+    this.#disk.bePatient();
     const wanted = this.#wanted ?? this.#latest;
     if (wanted !== undefined) await this.save(wanted.served, wanted.catalog).catch(() => undefined);
   }
