@@ -43,7 +43,9 @@ test('requests are split by version, exactly', async () => {
   };
   await until('v2 answers', async () => (await share(100)) > 0);
   expect(Math.abs((await share(10_000)) - 0.05)).toBeLessThan(0.01);
-  const { stdout } = await runPointsman(['status', 'web', '--json', '--registry', scenario.location]);
+  const { stdout } = await runPointsman([
+    ...['status', 'web', '--json', '--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`],
+  ]);
   const weights = JSON.parse(stdout[0] ?? '').instances.map(({ weight }: { weight: number }) => weight);
   expect(weights[3] / weights.reduce((sum: number, weight: number) => sum + weight)).toBeCloseTo(0.05, 2);
 });
