@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
-import { replaceFile } from '../files/replace-file.ts';
 import type { Refusal } from '../fleet/acknowledgement.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Touched } from '../model/touched.ts';
@@ -248,7 +247,7 @@ export class Quarantining {
       const text = formatQuarantine(this.#state, catalog);
       if (text === undefined || text === this.#saved) return;
       try {
-        await replaceFile(this.#parts.path, text, { mode: 0o600 });
+        await this.#parts.files.writeInTurn(this.#parts.path, text);
         this.#saved = text;
         this.#parts.storage.worked('quarantine');
       } catch (error) {

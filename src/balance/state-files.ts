@@ -200,6 +200,11 @@ export class StateFiles {
     this.#doubted = true;
   }
 
+  /** Writes another file of a balancer's state, which nobody else may read. Rejects with Fault `storage`. */
+  writeInTurn(path: string, text: string): Promise<void> {
+    return this.#disk.inTurn(() => replaceFile(path, text, { mode: 0o600 }));
+  }
+
   /** Has what is served written soon: a burst is written once. */
   saveSoon(served: Rendered, catalog: Catalog): void {
     this.#latest = { served, catalog };
