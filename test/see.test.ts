@@ -165,6 +165,32 @@ test('what somebody else made HAProxy run is healed, on disk too, and status tel
   expect(JSON.parse(after).balancers[0].health.drift).toMatchObject({ times: 1, differences: ['web/b is missing'] });
 });
 
+test('while the registry is away the balancer of this machine is asked, and says once why', async () => {
+  const scenario = await startScenario('etcd');
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/web/a', a);
+  const balancer = scenario.balancer('--id', 'b1');
+  await balancer.logged('serving');
+  await scenario.serves('web', ['a']);
+  const [member] = scenario.etcd?.members ?? [];
+  await member?.stop();
+  await balancer.logged('registry-disconnected');
+  const where = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
+
+  const status = await runPointsman(['status', 'web', ...where]);
+  const text = status.stdout.join('\n');
+  expect(text).toContain('does not answer');
+  expect(text).toMatch(/^b1 .* serving what it knew .* ago: /m);
+  expect(text).toMatch(/^web +1 +1 +1 /m);
+  expect(text).toMatch(/^a +127\.0\.0\.1:\d+ +ready .* UP for /m);
+  expect(text).toContain('the services are as b1 serves them');
+  expect({ code: status.code, stderr: status.stderr }).toEqual({ code: 1, stderr: [] });
+  expect((await runPointsman(['explain', 'web/a', ...where])).stdout[0]).toBe('b1: web/a is served: it gets requests');
+  expect((await runPointsman(['events', ...where])).stdout.join('\n')).toContain('registry-disconnected');
+  const reasons = balancer.log.filter(({ event }) => event === 'registry-disconnected').map(({ reason }) => reason);
+  expect(reasons.filter((reason, i) => reason === reasons[i - 1])).toEqual([]);
+});
+
 test('without a balancer the registry is shown, and that nobody serves it', async () => {
   const scenario = await startScenario('folder');
   await scenario.writeByHand('instances/web/a', '10.0.0.1:80');

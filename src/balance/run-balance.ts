@@ -186,7 +186,12 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     if (connected) logger.info({ event: 'registry-connected', member: event.member }, 'following the registry');
     else {
       if (connection.connected) metrics.registryDisconnects.inc();
-      logger.warn({ event: 'registry-disconnected', reason: event.reason }, 'registry lost; what was known is served');
+      // Told at every attempt: once is enough for each reason.
+      const level = !connection.connected && connection.reason === event.reason ? 'debug' : 'warn';
+      logger[level](
+        { event: 'registry-disconnected', reason: event.reason },
+        'registry lost; what was known is served',
+      );
     }
     const since = connection.connected === connected ? connection.since : now();
     connection = { connected, reason: connected ? undefined : event.reason, since };

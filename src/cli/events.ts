@@ -10,6 +10,7 @@ import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { readIfThere } from './read-if-there.ts';
 import { abortOnSignal } from './signals.ts';
 
 // The log has lines of HAProxy's too: a field of another kind is one that this does not know, and no reason to tell nothing.
@@ -41,11 +42,12 @@ export async function run(invocation: Invocation): Promise<number> {
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {
-    const { entries } = await registry.read('balancers/');
+    const { entries, fault } = await readIfThere(registry, 'balancers/');
     const reachable = (await findBalancers(entries, admin)).flatMap(({ id, admin: port }) =>
       'at' in port ? [{ id, at: port.at }] : [],
     );
     if (reachable.length === 0) {
+      if (fault !== undefined) throw fault;
       const hint = 'run it beside one, or name its admin port: --admin HOST:PORT';
       throw new Fault('deadline', 'no balancer can be asked from here', { hint });
     }

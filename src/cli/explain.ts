@@ -7,6 +7,7 @@ import { done, failed } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { readIfThere } from './read-if-there.ts';
 import { nameOf, parseTarget } from './target.ts';
 
 const explanation = v.object({
@@ -32,9 +33,10 @@ export async function run(invocation: Invocation): Promise<number> {
   }
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {
-    const { entries } = await registry.read('balancers/');
+    const { entries, fault } = await readIfThere(registry, 'balancers/');
     const balancers = await findBalancers(entries, admin);
-    if (balancers.length === 0) throw new Fault('deadline', 'no balancer is known to the registry, nor runs here');
+    if (balancers.length === 0)
+      throw fault ?? new Fault('deadline', 'no balancer is known to the registry, nor runs here');
     const path = `/explain/${target.service}/${encodeURIComponent(target.scope)}`;
     const answers = await Promise.all(balancers.map((balancer) => ask(balancer, path)));
     if (json) process.stdout.write(`${JSON.stringify(answers)}\n`);

@@ -88,8 +88,10 @@ class OwnTree {
       this.trouble = undefined;
       logger.info({ event: 'registry-connected', member: event.member }, 'following the registry');
     } else if (event.kind === 'disconnected') {
+      // Told at every attempt: once is enough for each reason.
+      const level = this.trouble === event.reason ? 'debug' : 'warn';
       this.trouble = event.reason;
-      logger.warn(
+      logger[level](
         { event: 'registry-disconnected', reason: event.reason },
         'registry lost; the files stay as they are',
       );

@@ -1,0 +1,23 @@
+import { Fault } from '../model/fault.ts';
+import type { Revision } from '../model/revision.ts';
+import type { Entry, Registry } from '../registry/registry.ts';
+
+type Listing = {
+  readonly revision: Revision | undefined;
+  readonly entries: readonly Entry[];
+  /** Why the registry could not be read; there are no entries then. */
+  readonly fault: Fault | undefined;
+};
+
+// Much less than others wait for it: while it is away an operator looks here first, and a balancer can tell the rest.
+const readMs = 3000;
+
+/** What stands under the prefix, for those who can go on without. Rejects with a Fault when the registry is there and refuses. */
+export async function readIfThere(registry: Registry, prefix: string): Promise<Listing> {
+  try {
+    return { ...(await registry.read(prefix, AbortSignal.timeout(readMs))), fault: undefined };
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== 'registry-unreachable') throw error;
+    return { revision: undefined, entries: [], fault: error };
+  }
+}
