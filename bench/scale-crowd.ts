@@ -109,7 +109,7 @@ class Followed {
     while (this.#dirty) {
       const wait = this.#nextAt - now();
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-      this.#nextAt = now() + this.#everyMs;
+      this.#nextAt = now() + this.#everyMs * (0.75 + Math.random() / 2);
       this.#dirty = false;
       const value = {
         revision: String(this.revision),

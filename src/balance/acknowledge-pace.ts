@@ -2,7 +2,7 @@ import type { Registry } from '../registry/registry.ts';
 
 /**
  * How long a balancer leaves between two acknowledgements, in ms. Each is a message to everyone who waits for the fleet, and
- * a write that takes etcd 0.7 ms of processor time (bench/results/scale.md); so all balancers together write 400 a second at
+ * a write that takes etcd half a millisecond of processor time (bench/results/scale.md); so all balancers together write 400 a second at
  * most, and one of a few 20.
  */
 export const acknowledgeEveryMs = (balancers: number): number => Math.max(50, balancers * 2.5);
@@ -12,6 +12,8 @@ export type PaceParts = {
   /** Monotonic, in ms. */
   readonly now: () => number;
   readonly signal: AbortSignal;
+  /** 0 ≤ x < 1. */
+  readonly random?: () => number;
 };
 
 const countEveryMs = 60_000;
@@ -27,8 +29,10 @@ export class AcknowledgePace {
     this.#parts = parts;
   }
 
-  get everyMs(): number {
-    return acknowledgeEveryMs(this.#balancers);
+  /** How long to wait after this one, in ms; at random, or all would go on in step from the change that they all began with. */
+  next(): number {
+    const { random = Math.random } = this.#parts;
+    return acknowledgeEveryMs(this.#balancers) * (0.75 + random() / 2);
   }
 
   /** To be called with each acknowledgement; waits for nothing. */

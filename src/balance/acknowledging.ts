@@ -192,7 +192,7 @@ export class Acknowledging implements ServingObserver {
     const acknowledgement = this.#compose(reached, this.#settled ?? { catalog: emptyCatalog, refused: [] });
     const text = formatAcknowledgement({ ...acknowledgement, appliedAt: '' });
     if (text === this.#said?.text) return;
-    this.#nextAt = now() + this.#pace.everyMs;
+    this.#nextAt = now() + this.#pace.next();
     const value = formatAcknowledgement({ ...acknowledgement, appliedAt: wall().toISOString() });
     await this.#key.put(value, this.#closing.signal);
     this.#said = { text, reached };
