@@ -233,6 +233,7 @@ const commands = (map: string) =>
     'show info',
     'show servers state',
     'show version',
+    'show env POINTSMAN_PAUSE',
     'help',
     'experimental-mode on',
     'help add backend',
