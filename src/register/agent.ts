@@ -69,7 +69,8 @@ export class Agent {
   /** Takes all instances out of the registry for good, side by side; see Registration.leave. */
   async leave(departure: Departure, signal: AbortSignal): Promise<void> {
     await this.#rest();
-    await Promise.all([...this.#registrations.values()].map((one) => one.leave(departure, signal)));
+    const all = [...this.#registrations.values()];
+    await Promise.all(all.map((one) => one.leave(departure, signal, all.length)));
   }
 
   /** Leaves the registry as it is. Resolves when nothing is under way any more. */

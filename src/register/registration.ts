@@ -48,6 +48,11 @@ type Goal = {
 export const confirmMs = 5000;
 /** The same once no requests come any more: what is not removed goes with the lease. */
 const removeMs = 2000;
+/**
+ * What each of those that leave together adds to both, in ms: they go through one after the other, and one that is given up
+ * before its turn would be lost without having drained, as a loss that balancers hold against.
+ */
+const turnMs = 3;
 /** How often at most the log says why an instance is still not announced, in ms. */
 const remindMs = 60_000;
 
@@ -114,24 +119,28 @@ export class Registration {
 
   /**
    * Takes the instance out of the registry for good, when every balancer has let go of it. Never rejects; what is not
-   * confirmed in time, or when `signal` aborts, is logged.
+   * confirmed in time, or when `signal` aborts, is logged. `together`: how many leave at once.
    */
-  async leave(departure: Departure, signal: AbortSignal): Promise<void> {
+  async leave(departure: Departure, signal: AbortSignal, together = 1): Promise<void> {
     const { logger } = this.#parts;
     await this.stop();
     // What the registry never confirmed goes with the lease.
     if (!this.#announcement.confirmed) return;
-    const within = (ms: number) => AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+    const within = (ms: number) => AbortSignal.any([signal, AbortSignal.timeout(ms + turnMs * together)]);
     await departure.prepared;
+    let drained = false;
     try {
       const drains = await this.#announcement.drain(within(confirmMs));
       if (drains === undefined) return;
       await departure.drained(this.#declared.instance, drains, logger, signal);
+      drained = true;
       // The end of the lease takes the key along.
       if (signal.aborted) return;
       const revision = await this.#announcement.remove(within(removeMs));
       logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
     } catch (error) {
+      // As above: of a thousand that drained, nobody wants to read that each key is left to the lease.
+      if (drained && signal.aborted) return;
       logger.warn({ event: 'leave-unconfirmed', reason: describe(error) }, 'the registry did not confirm the leave');
     }
   }
