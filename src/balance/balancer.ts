@@ -265,6 +265,13 @@ export class Balancer {
     this.#loop.wake();
   }
 
+  /** HAProxy has to read a file anew that it cannot be given while it runs. */
+  reloadFor(file: string): void {
+    this.#reloads.need({ kind: 'file', file });
+    this.#reloads.tryAgain();
+    this.#loop.wake();
+  }
+
   /** HAProxy ended by itself. */
   haproxyExited(reason: string): void {
     this.#parts.logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');

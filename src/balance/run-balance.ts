@@ -111,28 +111,29 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
   const metrics = createBalanceMetrics(parts.metrics);
   const { https } = settings;
-  const { balancer, haproxy, storage, certificates, link, holds, guarding, overriding } = await wireBalancer({
-    ...parts,
-    ...settings,
-    layout,
-    frame,
-    templates,
-    probeMs,
-    metrics,
-    openHaproxy: (onExit) => openHaproxy(settings.haproxy, { layout, logger, signal, onExit }),
-    provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
-    openCertificates:
-      https &&
-      ((onChange) =>
-        new Certificates({
-          folder: resolve(https.certificates),
-          own: layout.certificates,
-          list: layout.certificateList,
-          metrics,
-          logger,
-          onChange,
-        })),
-  });
+  const { balancer, haproxy, storage, certificates, serverPems, link, holds, guarding, overriding } =
+    await wireBalancer({
+      ...parts,
+      ...settings,
+      layout,
+      frame,
+      templates,
+      probeMs,
+      metrics,
+      openHaproxy: (onExit) => openHaproxy(settings.haproxy, { layout, logger, signal, onExit }),
+      provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
+      openCertificates:
+        https &&
+        ((onChange) =>
+          new Certificates({
+            folder: resolve(https.certificates),
+            own: layout.certificates,
+            list: layout.certificateList,
+            metrics,
+            logger,
+            onChange,
+          })),
+    });
   const fileKeeping = await FileKeeping.prepare(settings.files, { ...parts, metrics });
   let haproxyVersion: string | undefined;
   let inUse = templates;
@@ -270,6 +271,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
         `serving on http://${frame.bind}`,
       );
       certificates?.watch();
+      serverPems.watch();
       const endWatch = watchOwnTemplates(settings, parts, templates, (fresh) => {
         inUse = fresh;
         balancer.useTemplates(fresh);
@@ -282,6 +284,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   } finally {
     await follower.close();
     await certificates?.close();
+    await serverPems.close();
     guarding.close();
     await holds.settle();
     overriding.close();

@@ -13,6 +13,7 @@ import { HoldsFile } from './holds-file.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import { Overriding } from './overriding.ts';
 import { Quarantining } from './quarantining.ts';
+import { ServerPems } from './server-pems.ts';
 import { StateFiles } from './state-files.ts';
 import { Storage } from './storage.ts';
 
@@ -48,6 +49,12 @@ export async function wireBalancer(parts: WiringParts) {
   await parts.provideShipped();
   const certificates = parts.openCertificates?.(() => balancer.lookSoon());
   await certificates?.prepare();
+  const serverPems = new ServerPems({
+    folder: parts.frame.pemFolder,
+    logger,
+    onChange: () => balancer.lookSoon(),
+    onReload: (file) => balancer.reloadFor(file),
+  });
   const link = new RuntimeLink({
     socket: parts.socket ?? layout.runtimeSocket,
     routesMap: layout.routesMap,
@@ -72,7 +79,11 @@ export async function wireBalancer(parts: WiringParts) {
   });
   const path = layout.quarantine;
   const quarantining = new Quarantining({ ...parts, files, storage, path });
-  const working = { haproxy, files, quarantining, guarding, overriding, link, certificates };
+  const serve = async (worker: RuntimeLink) => {
+    await certificates?.serve(worker);
+    await serverPems.serve(worker);
+  };
+  const working = { haproxy, files, quarantining, guarding, overriding, link, certificates: { serve } };
   const balancer = new Balancer({ ...parts, ...working });
-  return { balancer, haproxy, storage, certificates, link, holds, guarding, overriding };
+  return { balancer, haproxy, storage, certificates, serverPems, link, holds, guarding, overriding };
 }

@@ -50,28 +50,36 @@ export async function serveCertificates(
 }
 
 /** HAProxy's answer to a command that it did not do. */
-class Refusal extends Error {
+export class Refusal extends Error {
   constructor(command: string, answer: string) {
     super(`HAProxy answered ${JSON.stringify(answer.trim())} to ${JSON.stringify(command)}`);
   }
 }
 
-const linesOf = (answer: string): readonly string[] =>
+export const linesOf = (answer: string): readonly string[] =>
   answer.split('\n').filter((line) => line !== '' && !line.startsWith('#') && !line.startsWith('*'));
 
-async function fingerprintOf(connection: RuntimeConnection, file: string): Promise<string | undefined> {
+export async function fingerprintOf(connection: RuntimeConnection, file: string): Promise<string | undefined> {
   const [answer = ''] = await connection.run([`show ssl cert ${file}`]);
   return /^SHA1 FingerPrint: ([0-9A-F]+)$/m.exec(answer)?.[1];
 }
 
-async function load(connection: RuntimeConnection, file: string, { pem }: Certificate): Promise<void> {
-  const answer = await connection.runWithPayload(`set ssl cert ${file}`, pem);
-  if (!/Transaction (created|updated) for certificate/.test(answer)) throw new Refusal(`set ssl cert ${file}`, answer);
+/** Has HAProxy use this certificate instead of the one that it has under this name. */
+export async function load(
+  connection: RuntimeConnection,
+  file: string,
+  { pem }: Pick<Certificate, 'pem'>,
+  kind: 'cert' | 'ca-file' = 'cert',
+): Promise<void> {
+  const answer = await connection.runWithPayload(`set ssl ${kind} ${file}`, pem);
+  if (!/transaction (created|updated) for (certificate|CA)/i.test(answer)) {
+    throw new Refusal(`set ssl ${kind} ${file}`, answer);
+  }
   try {
-    await expectAnswer(connection, `commit ssl cert ${file}`, /Success!$/);
+    await expectAnswer(connection, `commit ssl ${kind} ${file}`, /Success!$/);
   } catch (error) {
     // One that stays open would block this certificate for ever.
-    await connection.run([`abort ssl cert ${file}`]);
+    await connection.run([`abort ssl ${kind} ${file}`]);
     throw error;
   }
 }

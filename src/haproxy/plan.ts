@@ -17,6 +17,8 @@ export type ReloadReason =
   | { readonly kind: 'server-keywords'; readonly backend: ServiceName; readonly server: InstanceId }
   | { readonly kind: 'server-line'; readonly backend: ServiceName; readonly server: InstanceId }
   | { readonly kind: 'refused'; readonly command: string; readonly answer: string }
+  /** A file that the configuration names changed, and is read at a reload only. */
+  | { readonly kind: 'file'; readonly file: string }
   | { readonly kind: 'drift' };
 
 /** What takes HAProxy from what it serves to what it should serve. A value: printed, tested, applied. */
@@ -196,6 +198,8 @@ export function describeReason(reason: ReloadReason): string {
       return `the line of ${reason.backend}/${reason.server} can stand only in a file`;
     case 'refused':
       return `HAProxy answered ${JSON.stringify(reason.answer)} to ${JSON.stringify(reason.command)}`;
+    case 'file':
+      return `${reason.file} changed`;
     case 'drift':
       return 'HAProxy did not run what it was given';
   }

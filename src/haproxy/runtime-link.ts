@@ -5,6 +5,7 @@ import { type CertificateChange, serveCertificates } from './certificate-store.t
 import type { Abilities, Graveyard } from './plan.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection } from './runtime-connection.ts';
+import { type PemChange, renewServerPems } from './server-pem-store.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
 import { commandsOf, deleteCommand, forgetBackend, judge, type Outcome, publish, type Step } from './step.ts';
 
@@ -163,6 +164,15 @@ export class RuntimeLink {
     wanted: ReadonlyMap<string, Certificate>,
   ): Promise<readonly CertificateChange[]> {
     return serveCertificates(this.#current(), list, wanted);
+  }
+
+  /** Has HAProxy use the files of this folder as they are now: see server-pem-store.ts. */
+  async renewServerPems(
+    folder: string,
+    read: (file: string) => Promise<string | undefined>,
+    takesCertificates: boolean,
+  ): Promise<readonly PemChange[]> {
+    return renewServerPems(this.#current(), folder, read, takesCertificates);
   }
 
   /** What HAProxy counts of each backend. */

@@ -15,13 +15,34 @@ export type Certificate = {
 
 const block = /-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n([A-Za-z0-9+/=\r\n]{1,65536})-----END \1-----/g;
 
+/** Whom somebody trusts: the certificates of authorities. */
+export type Authorities = Pick<Certificate, 'pem'> & { readonly fingerprints: ReadonlySet<string> };
+
+/** Reads the PEM text of certificates of authorities, with whatever comments between them. */
+export function parseAuthorities(text: string): Parsed<Authorities> {
+  const found = [...text.matchAll(block)].filter(([, label]) => label === 'CERTIFICATE');
+  if (found.length === 0) return refused('it holds no certificate (PEM)');
+  const pems = found.map(([, , body = '']) => blockOf('CERTIFICATE', body));
+  try {
+    const fingerprints = pems.map((pem) => new X509Certificate(pem).fingerprint.replaceAll(':', ''));
+    return accepted({ pem: pems.join(''), fingerprints: new Set(fingerprints) });
+  } catch (error) {
+    return refused(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Without a blank line: HAProxy would take it for the end. */
+function blockOf(label: string, body: string): string {
+  const lines = body.split(/\r?\n/).filter((line) => line !== '');
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
+}
+
 /** Reads the PEM text of a certificate, its chain and its key, in any order of certificate and key. */
 export function parseCertificate(text: string): Parsed<Certificate> {
   const chain: string[] = [];
   const keys: string[] = [];
   for (const [, label = '', body = ''] of text.matchAll(block)) {
-    const lines = body.split(/\r?\n/).filter((line) => line !== '');
-    const pem = [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
+    const pem = blockOf(label, body);
     if (label === 'CERTIFICATE') chain.push(pem);
     else if (label === 'ENCRYPTED PRIVATE KEY')
       return refused('its key is encrypted, and nobody is there to type a password');

@@ -1,0 +1,78 @@
+import { randomBytes } from 'node:crypto';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
+import { expect, onTestFinished, test } from 'vitest';
+import { haproxyBin } from '../support/balancer.ts';
+import { makeAuthority } from '../support/certificates.ts';
+import { startScenario } from '../support/scenario.ts';
+import { until } from '../support/until.ts';
+
+/** A server that answers with the name in the certificate of the one who asks. */
+async function startServer(tls: { readonly cert: Buffer; readonly key: Buffer }): Promise<string> {
+  const server = createServer({ ...tls, requestCert: true, rejectUnauthorized: false }, (request, response) => {
+    // A session that is resumed stays that of the one who began it, whatever certificate it has by now: none is.
+    server.setTicketKeys(randomBytes(48));
+    const { CN } = (request.socket as TLSSocket).getPeerCertificate().subject;
+    response.writeHead(200, { Connection: 'close' }).end(String(CN));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  return `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+}
+
+test('files for TLS to servers are used as they are, without a reload where HAProxy takes them', async () => {
+  const scenario = await startScenario('folder');
+  const path = (name: string) => join(scenario.dir, name);
+  const [ours, theirs] = await Promise.all([makeAuthority(path('ours')), makeAuthority(path('theirs'))]);
+  const { certFile, keyFile } = await ours.issue('server', 1, ['web.internal']);
+  const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
+  await mkdir(path('pem'));
+  const show = async (name: string) => {
+    const own = await ours.issue(name);
+    const pem = await Promise.all([readFile(own.certFile, 'utf8'), readFile(own.keyFile, 'utf8')]);
+    await writeFile(path('pem/own.pem'), pem.join('# and its key\n'));
+  };
+  await show('first');
+  await copyFile(ours.caFile, path('pem/ca.pem'));
+  const tls = { ca: 'ca.pem', name: 'web.internal', certificate: 'own.pem' };
+  const policy = { check: { kind: 'none' }, retries: { count: 0 }, tls };
+  await scenario.writeByHand('services/web', JSON.stringify(policy));
+  await scenario.writeByHand('instances/web/a', await startServer({ cert, key }));
+  const balancer = scenario.balancer('--haproxy', haproxyBin, '--server-tls', path('pem'));
+  await balancer.logged('serving');
+  const ask = async () => {
+    const { status, body } = await scenario.ask('web');
+    return status === 200 ? body : status;
+  };
+  const reloads = () => balancer.log.filter(({ event }) => event === 'reloaded').length;
+  expect(await ask()).toBe('first');
+
+  await show('second');
+  await until('the other certificate is shown', async () => (await ask()) === 'second');
+  await copyFile(theirs.caFile, path('pem/ca.pem'));
+  await until('the server is trusted no more', async () => (await ask()) === 503);
+  await copyFile(ours.caFile, path('pem/ca.pem'));
+  await until('it is trusted again', async () => (await ask()) === 'second');
+  await writeFile(path('pem/ca.pem'), 'rubbish');
+  await balancer.logged('server-tls-refused', ({ name }) => name === 'ca.pem');
+  expect(await ask()).toBe('second');
+  expect(reloads()).toBe(0);
+
+  // More than HAProxy takes in one command.
+  const many = (await readFile('/etc/ssl/certs/ca-certificates.crt', 'utf8')).slice(0, 50_000);
+  const whole = many.slice(0, many.lastIndexOf('-----BEGIN'));
+  await writeFile(path('pem/ca.pem'), whole + (await readFile(theirs.caFile, 'utf8')));
+  await until('it is trusted no more', async () => (await ask()) === 503);
+  await balancer.logged('reloaded');
+  expect(reloads()).toBe(1);
+
+  // An HAProxy that was given authorities while it ran does not use what it is given of certificates.
+  await copyFile(ours.caFile, path('pem/ca.pem'));
+  await until('it is trusted again', async () => (await ask()) === 'second');
+  await show('third');
+  await until('the third certificate is shown', async () => (await ask()) === 'third');
+  await until('the log says so', () => reloads() === 2);
+});
