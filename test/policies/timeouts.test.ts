@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readVersion } from '../../src/haproxy/check.ts';
@@ -9,7 +11,29 @@ import { openTcp } from '../support/tcp.ts';
 import { until } from '../support/until.ts';
 
 let app: Awaited<ReturnType<typeof startApp>>;
-afterAll(() => app.close());
+const closing: (() => void)[] = [];
+afterAll(async () => {
+  for (const close of closing) close();
+  await app.close();
+});
+
+/** A server that takes no connection any more: it accepts none, and its backlog is full. */
+async function startFull(): Promise<string> {
+  const script = `require('node:net').createServer().listen({ host: '127.0.0.1', port: 0, backlog: 1 }, function () {
+    require('node:fs').writeSync(1, this.address().port + '\\n');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  })`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  closing.push(() => void child.kill('SIGKILL'));
+  const [line] = await once(child.stdout, 'data');
+  const port = Number(String(line));
+  let connected = 0;
+  const waiting = Array.from({ length: 8 }, () => connect(port, '127.0.0.1').on('connect', () => (connected += 1)));
+  closing.push(() => waiting.forEach((socket) => void socket.on('error', () => undefined).destroy()));
+  // Two fit into a backlog of one.
+  await until('the backlog is full', () => connected >= 2);
+  return `127.0.0.1:${port}`;
+}
 
 const served = serveAll(async () => {
   // Never answers `/never`; takes a websocket's upgrade and gives back what it gets.
@@ -24,10 +48,13 @@ const served = serveAll(async () => {
     socket.pipe(socket);
   });
   const instances = { a: app.address };
+  const [full, bare] = [{ a: await startFull() }, { check: { kind: 'none' }, retries: { count: 0 } }];
   return {
     quick: { policy: { timeouts: { connect: '500ms', server: '1s', queue: '1s' } }, instances },
     'half-asked': { policy: { timeouts: { client: '1s' } }, instances },
     tunnel: { policy: { timeouts: { server: '1s', tunnel: '3s' } }, instances },
+    patient: { policy: { ...bare, timeouts: { connect: '1m' } }, instances: full },
+    impatient: { policy: { ...bare, timeouts: { connect: '500ms' } }, instances: full },
     plain: { instances },
   };
 });
@@ -45,6 +72,13 @@ async function upgrade(host: string) {
 describe('a timeout', () => {
   test('of the server ends the wait for an answer', async () => {
     expect((await exchange(served.balancer.port, { host: 'quick', path: '/never' })).status).toBe(504);
+  });
+
+  test('of connecting ends the wait for a server that takes no connection', async () => {
+    const patient = exchange(served.balancer.port, { host: 'patient' }).catch(() => undefined);
+    const impatient = exchange(served.balancer.port, { host: 'impatient' });
+    expect((await impatient).status).toBe(503);
+    expect(await Promise.race([patient, 'still waiting'])).toBe('still waiting');
   });
 
   test('of the client ends the wait for the rest of a request, from HAProxy 2.9 on', async () => {
