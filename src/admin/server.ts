@@ -54,11 +54,7 @@ export type AdminOptions = {
  */
 export async function serveAdmin(options: AdminOptions): Promise<() => Promise<void>> {
   const { address, metrics, health, views, page, logLevel, token, logger, limits = adminLimits } = options;
-  const app = new Hono();
-  app.use(harmlessAnswers());
-  if (isLoopback(address)) app.use(onlyLocalHosts());
-  app.use(readOnlyWithout(token));
-  app.get('/healthz', (c) => c.text('ok\n'));
+  const app = guarded(address, token);
   app.get('/readyz', (c) => {
     const { ready } = health();
     return c.text(ready ? 'ready\n' : 'not serving yet\n', ready ? 200 : 503);
@@ -72,6 +68,44 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
   addViews(app, views);
   addPage(app, page);
   app.notFound((c) => c.text('there are / (a page), /metrics, /healthz, /readyz and /status\n', 404));
+  return open(app, 'metrics, status, services, addresses of instances and the log', { address, logger, limits });
+}
+
+/** What `pointsman files` tells of itself. */
+export type FilesAdminOptions = Pick<AdminOptions, 'address' | 'metrics' | 'logger'> & {
+  readonly health: () => { readonly ready: boolean };
+};
+
+/** Serves `/metrics`, `/healthz`, `/readyz` and `/status` alone. The answer closes it. Rejects with Fault `address-in-use`. */
+export async function serveFilesAdmin(options: FilesAdminOptions): Promise<() => Promise<void>> {
+  const { address, metrics, health, logger } = options;
+  const app = guarded(address, undefined);
+  app.get('/readyz', (c) => {
+    const { ready } = health();
+    return c.text(ready ? 'ready\n' : 'not all files are as they should be; /status says which\n', ready ? 200 : 503);
+  });
+  app.get('/metrics', async (c) => {
+    health(); // sets the gauges that are read rather than counted
+    return c.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType });
+  });
+  app.get('/status', (c) => c.json(health()));
+  app.notFound((c) => c.text('there are /metrics, /healthz, /readyz and /status\n', 404));
+  return open(app, 'metrics and the paths of files', { address, logger, limits: adminLimits });
+}
+
+function guarded(address: Address, token: AdminToken | undefined): Hono {
+  const app = new Hono();
+  app.use(harmlessAnswers());
+  if (isLoopback(address)) app.use(onlyLocalHosts());
+  app.use(readOnlyWithout(token));
+  app.get('/healthz', (c) => c.text('ok\n'));
+  return app;
+}
+
+type Opening = Pick<AdminOptions, 'address' | 'logger'> & { readonly limits: AdminLimits };
+
+/** `what` can be read by whoever reaches the address. */
+async function open(app: Hono, what: string, { address, logger, limits }: Opening): Promise<() => Promise<void>> {
   app.onError((error, c) => {
     logger.error(
       { event: 'admin-failed', path: c.req.path, reason: describe(error) },
@@ -79,13 +113,10 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
     );
     return c.text('it failed; the log says why\n', 500);
   });
-
   const server = await listen(app, address, limits);
   if (!isLoopback(address)) {
-    logger.info(
-      { event: 'admin-exposed', address: formatAddress(address) },
-      `whoever reaches ${formatAddress(address)} can read metrics, status, services, addresses of instances and the log`,
-    );
+    const at = formatAddress(address);
+    logger.info({ event: 'admin-exposed', address: at }, `whoever reaches ${at} can read ${what}`);
   }
   tellWhenFull(server, logger);
   return () =>

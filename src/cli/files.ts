@@ -1,7 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import pc from 'picocolors';
+import { Registry as MetricsRegistry } from 'prom-client';
+import { serveFilesAdmin } from '../admin/server.ts';
 import { convertTemplate } from '../files/confd/convert.ts';
 import { readConfdResources } from '../files/confd/resources.ts';
+import { createFilesMetrics } from '../files/metrics.ts';
 import { runFiles } from '../files/run-files.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { twice } from '../settings/file-declaration.ts';
@@ -25,6 +28,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const logger = await createLogger(settings.log);
   const { signal, dispose } = abortOnSignal();
   const { registry, layout } = settings;
+  const metrics = new MetricsRegistry();
   try {
     const fromConfd = settings.confdDir === undefined ? [] : await readConfdResources(settings.confdDir);
     const declared = [...settings.files, ...fromConfd];
@@ -37,6 +41,11 @@ export async function run(invocation: Invocation): Promise<number> {
       openForeign: () => openAllKeys(registry, logger),
       env: withoutOurs(invocation.env),
       now: () => performance.now(),
+      metrics: createFilesMetrics(metrics),
+      serveAdmin: async (health) =>
+        settings.admin === undefined
+          ? async () => undefined
+          : serveFilesAdmin({ address: settings.admin, metrics, health, logger }),
       print: (text) => process.stdout.write(settings.mode === 'diff' ? painted(text) : text),
     });
   } finally {

@@ -2,10 +2,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { describe, Fault } from '../model/fault.ts';
+import { noRevision } from '../model/revision.ts';
 import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '../registry/registry.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
 import { aborted } from '../waiting/aborted.ts';
 import { FileKeeper } from './file-keeper.ts';
+import type { FileStatus } from './file-rounds.ts';
+import type { FilesMetrics } from './metrics.ts';
 import { prepareFiles } from './prepare-files.ts';
 import { type Preview, previewFiles, unifiedDiff } from './preview.ts';
 
@@ -21,8 +24,20 @@ export type RunFilesParts = {
   readonly signal: AbortSignal;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  readonly metrics: FilesMetrics;
+  /** Tells how it is while files are kept; the answer ends it. */
+  readonly serveAdmin: (health: () => FilesHealth) => Promise<() => Promise<void>>;
   /** Takes text for standard output. */
   readonly print: (text: string) => void;
+};
+
+/** What `/readyz` and `/status` tell. */
+export type FilesHealth = {
+  /** Everything was read, and every file is as it should be, and in use. */
+  readonly ready: boolean;
+  readonly registry: { readonly connected: boolean; readonly reason: string | undefined };
+  readonly revisionSeen: string;
+  readonly files: readonly FileStatus[];
 };
 
 /** How long the registry may take to say what it holds before a call that ends by itself gives up, in ms. */
@@ -30,7 +45,7 @@ const firstReadMs = 10_000;
 
 /** Makes files without a balancer. Rejects with a Fault, or an AggregateError of them, for what cannot be made. */
 export async function runFiles(declarations: readonly FileDeclaration[], parts: RunFilesParts): Promise<void> {
-  const { mode, env, logger, signal, now, openForeign } = parts;
+  const { mode, env, logger, signal, now, openForeign, metrics } = parts;
   const files = await prepareFiles(declarations);
   const onTemplate = () => {
     own.openIfNeeded().catch((error: unknown) => {
@@ -38,8 +53,10 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
       logger.error({ event: 'registry-not-opened', reason }, `what the new template needs is not read: ${reason}`);
     });
   };
-  const keeper = new FileKeeper({ files, env, openForeign, logger, now, onTemplate });
+  const onResult = (dest: string, result: string) => metrics.fileResults.inc({ dest, result });
+  const keeper = new FileKeeper({ files, env, openForeign, logger, now, onTemplate, onResult });
   const own = new OwnTree(parts, keeper);
+  const closeAdmin = mode === 'watch' ? await parts.serveAdmin(() => own.health()) : async () => undefined;
   try {
     await Promise.all([own.openIfNeeded(), keeper.follow((event) => own.hear(event))]);
     if (mode === 'watch') {
@@ -55,6 +72,7 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
   } finally {
     await keeper.close();
     await own.close();
+    await closeAdmin();
   }
 }
 
@@ -64,6 +82,8 @@ class OwnTree {
   readonly #keeper: FileKeeper;
   #catalog: Catalog = emptyCatalog;
   #opening: Promise<{ readonly registry: Registry; readonly follower: Follower }> | undefined;
+  #connected = false;
+  #revision = noRevision;
   /** Why the registry does not answer; undefined while it does. */
   trouble: string | undefined;
 
@@ -81,9 +101,27 @@ class OwnTree {
     await this.#opening;
   }
 
-  /** Logs what a follower says about its connection. */
+  /** How it is now; sets the gauges. */
+  health(): FilesHealth {
+    const { metrics } = this.#parts;
+    const files = this.#keeper.status();
+    const isWell = ({ refused, reloadFailed }: FileStatus) => refused === undefined && reloadFailed === undefined;
+    for (const file of files) metrics.fileFailed.set({ dest: file.dest }, isWell(file) ? 0 : 1);
+    metrics.registryConnected.set(this.#connected ? 1 : 0);
+    metrics.revisionSeen.set(Number(this.#revision));
+    return {
+      ready: this.#keeper.complete && files.every(isWell),
+      registry: { connected: this.#connected, reason: this.#connected ? undefined : this.trouble },
+      revisionSeen: String(this.#revision),
+      files,
+    };
+  }
+
+  /** Keeps and logs what a follower says about its connection. */
   hear(event: RegistryEvent): void {
     const { logger } = this.#parts;
+    if (event.kind === 'connected' || event.kind === 'disconnected') this.#connected = event.kind === 'connected';
+    else if (event.revision > this.#revision) this.#revision = event.revision;
     if (event.kind === 'connected') {
       this.trouble = undefined;
       logger.info({ event: 'registry-connected', member: event.member }, 'following the registry');

@@ -1,10 +1,11 @@
+import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import { declareCommand } from './command.ts';
 import { type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { onOff, optional } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { pathWord } from './words.ts';
+import { addressWord, pathWord } from './words.ts';
 
 /** What `pointsman files` is asked for. */
 export type FilesSettings =
@@ -16,6 +17,8 @@ export type FilesSettings =
       readonly confdDir: string | undefined;
       readonly registry: RegistrySettings;
       readonly layout: string | undefined;
+      /** Where metrics and health are told; undefined when they are not. */
+      readonly admin: Address | undefined;
       readonly log: LogSettings;
     }
   /** Prints one of confd's templates as Mustache. */
@@ -43,10 +46,15 @@ export const filesCommand = declareCommand({
     }),
     ...registryOptions,
     ...layoutOptions,
+    admin: optional({
+      placeholder: 'HOST:PORT',
+      description: 'where pointsman serves metrics and health while it keeps the files; nowhere if not given',
+      word: addressWord,
+    }),
     ...logOptions,
   },
   assemble: (values): FilesSettings | Fault => {
-    const { once, dryRun, diff, confdDir, convert, layout } = values;
+    const { once, dryRun, diff, confdDir, convert, layout, admin } = values;
     if (convert !== undefined) return { kind: 'convert', path: convert };
     const given = [once ? '--once' : '', dryRun ? '--dry-run' : '', diff ? '--diff' : ''].filter((flag) => flag !== '');
     if (given.length > 1) return new Fault('settings', `it does not go with ${given[0]}`, { where: given[1] });
@@ -60,6 +68,6 @@ export const filesCommand = declareCommand({
       });
     }
     const mode = once ? 'once' : dryRun ? 'dry-run' : diff ? 'diff' : 'watch';
-    return { kind: 'make', mode, files, confdDir, registry, layout, log: logSettings(values) };
+    return { kind: 'make', mode, files, confdDir, registry, layout, admin, log: logSettings(values) };
   },
 });

@@ -1,6 +1,8 @@
 import { chmod, readdir, readlink, stat, symlink } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { ask } from '../support/app.ts';
 import { startFiles } from '../support/files.ts';
+import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';
 
 const instances = 'one of {{#services}}{{name}}:{{#instances}} {{address}}{{/instances}}\n{{/services}}';
@@ -71,6 +73,34 @@ test("a tree in another's layout gives services", async () => {
   await files.put('/backends/web/1', '10.0.0.1:80');
   expect(await files.run('--once', '--layout', 'plain')).toMatchObject({ code: 0, stderr: [] });
   expect(await files.read('a')).toBe('one of web: 10.0.0.1:80\n');
+});
+
+test('health and metrics tell what became of each file', async () => {
+  const files = await startFiles();
+  await files.write('t/a.mustache', '{{keys.n}}');
+  const check = ['sh', '-c', 'grep -q good {{staged}}'];
+  await files.declare({ src: 't/a.mustache', dest: 'a', check });
+  await files.put('/keys/n', 'good');
+  const admin = await freePort();
+  await files.keep('--admin', `127.0.0.1:${admin}`);
+  await files.becomes('a', 'good');
+  const get = (path: string) => ask(admin, 'localhost', path);
+  expect(await get('/healthz')).toEqual({ status: 200, body: 'ok\n' });
+  await until('it is ready', async () => (await get('/readyz')).status === 200);
+  const dest = files.path('a');
+  const { body } = await get('/metrics');
+  expect(body).toContain('pointsman_registry_connected 1');
+  expect(body).toContain(`pointsman_file_results_total{dest="${dest}",result="replaced"} 1`);
+  expect(body).toContain(`pointsman_file_failed{dest="${dest}"} 0`);
+  expect(body).toMatch(/^pointsman_revision_seen [1-9]/m);
+  await files.put('/keys/n', 'bad');
+  await until('it is not ready', async () => (await get('/readyz')).status === 503);
+  expect((await get('/metrics')).body).toContain(`pointsman_file_failed{dest="${dest}"} 1`);
+  expect(JSON.parse((await get('/status')).body)).toMatchObject({
+    ready: false,
+    registry: { connected: true },
+    files: [{ dest, refused: expect.stringContaining('the check refuses') }],
+  });
 });
 
 test('what is unchanged is not written, not checked and not reloaded', async () => {
