@@ -32,7 +32,7 @@ export type RunFilesParts = {
 };
 
 /** What `/readyz` and `/status` tell. */
-export type FilesHealth = {
+type FilesHealth = {
   /** Everything was read, and every file is as it should be, and in use. */
   readonly ready: boolean;
   readonly registry: { readonly connected: boolean; readonly reason: string | undefined };
