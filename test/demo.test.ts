@@ -12,9 +12,10 @@ async function processesOf(folder: string): Promise<readonly string[]> {
 }
 
 describe.each([
-  ['a folder', []],
-  ['a real etcd', ['--etcd']],
-] as const)('the demo on %s', (_, flags) => {
+  // A terminal that is closed, and Ctrl-C.
+  ['a folder', [], 'SIGHUP'],
+  ['a real etcd', ['--etcd'], 'SIGINT'],
+] as const)('the demo on %s', (_, flags, ending) => {
   test('shows instances that come and go without a failed request, and leaves nothing behind', async () => {
     const before = new Set(await readdir(tmpdir()));
     const demo = startPointsman(['demo', '--every', '400ms', ...flags]);
@@ -27,7 +28,7 @@ describe.each([
     );
     expect((await processesOf(folder)).length).toBeGreaterThan(3);
 
-    demo.kill('SIGINT');
+    demo.kill(ending);
     expect((await demo.ended).code).toBe(0);
     const answered = demo.stdout.filter((line) => line.includes('answered:'));
     expect(answered.filter((line) => !line.includes('0 failed'))).toEqual([]);

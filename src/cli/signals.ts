@@ -1,6 +1,10 @@
-/** Aborts at the first SIGTERM or SIGINT. The next one ends the process as it would end any other. */
-export function abortOnSignal(): { readonly signal: AbortSignal; readonly dispose: () => void } {
+/** Aborts at the first SIGTERM or SIGINT, or one of `more`. The next one ends the process as it would end any other. */
+export function abortOnSignal(...more: readonly NodeJS.Signals[]): {
+  readonly signal: AbortSignal;
+  readonly dispose: () => void;
+} {
   const controller = new AbortController();
+  const endings = ['SIGTERM', 'SIGINT', ...more] as const;
   const onSignal = () => {
     dispose();
     controller.abort();
@@ -11,8 +15,6 @@ export function abortOnSignal(): { readonly signal: AbortSignal; readonly dispos
   for (const name of endings) process.on(name, onSignal);
   return { signal: controller.signal, dispose };
 }
-
-const endings = ['SIGTERM', 'SIGINT'] as const;
 
 /** Calls `listener` at each of the signals, until the answer is called. */
 export function onSignals(names: readonly NodeJS.Signals[], listener: (signal: NodeJS.Signals) => void): () => void {
