@@ -234,6 +234,8 @@ const commands = (map: string) =>
     'show servers state',
     'show version',
     'show env POINTSMAN_PAUSE',
+    'show ssl ca-file',
+    'show ssl cert',
     'help',
     'experimental-mode on',
     'help add backend',
@@ -284,9 +286,9 @@ function missing({ balancer }: TestBalancer, lines: ReadonlyMap<string, string>)
     .filter((name) => !lines.has(name) && !told.has(`instances/${name}`));
 }
 
-/** Lines whose instance is neither in the catalog nor one that was good before. */
-function unwanted({ balancer }: TestBalancer, lines: ReadonlyMap<string, string>): string[] {
-  const { services } = balancer.status().catalog;
+/** Lines whose instance is neither in the catalog nor held by the guard, for which a policy may ask. */
+function unwanted({ balancer, guarding }: TestBalancer, lines: ReadonlyMap<string, string>): string[] {
+  const { services } = guarding.served(balancer.status().catalog);
   const wanted = new Set(
     [...services.values()].flatMap(({ name, instances }) => [...instances.keys()].map((id) => `${name}/${id}`)),
   );
