@@ -265,6 +265,12 @@ export class Balancer {
     this.#loop.wake();
   }
 
+  /** A file beside the configuration changed, which may be what HAProxy refused somebody for. */
+  fileChanged(): void {
+    if (this.#timers.has('probe')) this.#mustProbe = true;
+    this.lookSoon();
+  }
+
   /** HAProxy has to read a file anew that it cannot be given while it runs. */
   reloadFor(file: string): void {
     this.#reloads.need({ kind: 'file', file });

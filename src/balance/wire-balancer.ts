@@ -52,7 +52,7 @@ export async function wireBalancer(parts: WiringParts) {
   const serverPems = new ServerPems({
     folder: parts.frame.pemFolder,
     logger,
-    onChange: () => balancer.lookSoon(),
+    onChange: () => balancer.fileChanged(),
     onReload: (file) => balancer.reloadFor(file),
   });
   const link = new RuntimeLink({
