@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { build } from '../scripts/build.mjs';
+import { signal } from '../src/haproxy/process-signal.ts';
 import { leftBehind, markProcesses } from './left-behind.ts';
 
 /** Scenario tests start bin/pointsman: it must be what the sources say, also when only one file is run. */
@@ -13,6 +14,6 @@ export async function teardown(): Promise<void> {
   for (let waited = 0; leftBehind().length > 0 && waited < 10_000; waited += 100) await pause(100);
   const left = leftBehind();
   if (left.length === 0) return;
-  for (const { pid } of left) process.kill(pid, 'SIGKILL');
+  for (const { pid } of left) signal(pid, 'SIGKILL');
   throw new Error(`left behind by the tests:\n${left.map(({ pid, command }) => `${pid} ${command}`).join('\n')}`);
 }

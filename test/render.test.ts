@@ -37,7 +37,7 @@ test('prints what a balancer would make of the registry, which is a haproxy.cfg'
   await scenario.writeByHand('instances/web/bad', 'nonsense');
   const { code, stdout, stderr } = await render();
   expect(code).toBe(0);
-  expect(stdout.join('\n')).toContain(`server a ${a} weight 100 check`);
+  expect(stdout.join('\n')).toMatch(new RegExp(`server a ${a} weight 100 id \\d+ check`));
   expect(stdout.join('\n')).toMatch(/# maps\/routes\.map\n# {3}web\.\*\/ web\n# {3}web\/ web/);
   expect(stderr).toEqual(['warning: instances/web/bad: "nonsense" is not host:port']);
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Catalog, Folded } from '../catalog/catalog.ts';
+import { type Catalog, emptyCatalog, type Folded } from '../catalog/catalog.ts';
 import {
   emptyGuard,
   type Guard,
@@ -22,8 +22,8 @@ export type GuardingParts = {
   readonly now: () => number;
   /** Told of each instance that is held or let go of, whatever the reason. */
   readonly onChange: (service: ServiceName, id: InstanceId) => void;
-  /** Told of all that is held, each time that it is something else. */
-  readonly onHolds?: (holds: readonly KeptHold[]) => void;
+  /** Told each time that something else is held; the argument gives all of it. */
+  readonly onHolds?: (holds: () => readonly KeptHold[]) => void;
 };
 
 /** What an operator sees of a hold. */
@@ -40,10 +40,13 @@ export class Guarding {
   readonly #parts: GuardingParts;
   #guard: Guard;
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  #answered: { readonly of: Catalog; readonly guard: Guard; readonly catalog: Catalog };
 
   constructor(parts: GuardingParts) {
     this.#parts = parts;
     this.#guard = emptyGuard(parts.policy);
+    this.#answered = { of: emptyCatalog, guard: this.#guard, catalog: emptyCatalog };
   }
 
   get holding(): boolean {
@@ -77,14 +80,23 @@ export class Guarding {
     this.#step({ kind: 'release', service });
   }
 
-  /** Goes on holding what the process before this one held. */
-  resume(holds: readonly KeptHold[]): void {
-    for (const hold of holds) this.#step({ kind: 'resume', ...hold });
+  /** Goes on holding what the process before this one held. What is registered again is not lost any more. */
+  resume(holds: readonly KeptHold[], { services }: Catalog): void {
+    for (const hold of holds) {
+      const registered = services.get(hold.service)?.registered;
+      const instances = hold.instances.filter(({ id }) => registered?.has(id) !== true);
+      if (instances.length > 0) this.#step({ kind: 'resume', ...hold, instances });
+    }
   }
 
   /** The catalog with what is held. */
   served(catalog: Catalog): Catalog {
-    return guardedCatalog(catalog, this.#guard);
+    // Asked several times a round, and dear while much is held.
+    const { of, guard } = this.#answered;
+    if (of !== catalog || guard !== this.#guard) {
+      this.#answered = { of: catalog, guard: this.#guard, catalog: guardedCatalog(catalog, this.#guard) };
+    }
+    return this.#answered.catalog;
   }
 
   status(): readonly HoldStatus[] {
@@ -98,7 +110,9 @@ export class Guarding {
     }));
   }
 
+  /** What happens from now on is decided, and kept by nobody. */
   close(): void {
+    this.#closed = true;
     clearTimeout(this.#timer);
   }
 
@@ -118,10 +132,11 @@ export class Guarding {
         onChange(service, id);
       }
     }
+    if (this.#closed) return;
     if (transitions.length > 0) {
       metrics.guardHeld.reset();
       for (const [service, { instances }] of guard.holds) metrics.guardHeld.set({ service }, instances.size);
-      this.#parts.onHolds?.(this.#kept());
+      this.#parts.onHolds?.(() => this.#kept());
     }
     this.#arm();
   }

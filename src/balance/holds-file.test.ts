@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { replaceFile } from '../files/replace-file.ts';
 import { parseInstance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { HoldsFile, type KeptHold } from './holds-file.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { Storage } from './storage.ts';
 
+const write = (path: string, text: string) => replaceFile(path, text, {});
 let dir: string;
 let now: number;
 let file: HoldsFile;
@@ -20,7 +22,7 @@ beforeEach(async () => {
   now = Date.parse('2026-03-01T12:00:00Z');
   const metrics = createBalanceMetrics(new Registry());
   storage = new Storage({ metrics, logger: pino({ level: 'silent' }), now: () => 0 });
-  file = new HoldsFile({ path: join(dir, 'holds.json'), storage, wall: () => new Date(now) });
+  file = new HoldsFile({ path: join(dir, 'holds.json'), storage, write, wall: () => new Date(now) });
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
@@ -33,7 +35,7 @@ function hold(id: string, value: string, remainingMs = 60_000): KeptHold {
 
 test('holds are there again for the rest of their time', async () => {
   const kept = hold('a', '{"address":"10.0.0.1:80","weight":7,"version":"v2","zone":"b","meta":{"k":"v"}}');
-  file.save([kept]);
+  file.save(() => [kept]);
   await file.settle();
   expect(await file.load()).toEqual([kept]);
   now += 59_000;
@@ -43,10 +45,10 @@ test('holds are there again for the rest of their time', async () => {
 });
 
 test('the newest of several is what stands there in the end', async () => {
-  for (const id of ['a', 'b', 'c']) file.save([hold(id, '10.0.0.1:80')]);
+  for (const id of ['a', 'b', 'c']) file.save(() => [hold(id, '10.0.0.1:80')]);
   await file.settle();
   expect(await file.load()).toEqual([hold('c', '10.0.0.1:80')]);
-  file.save([]);
+  file.save(() => []);
   await file.settle();
   expect(await file.load()).toEqual([]);
 });
@@ -60,19 +62,20 @@ test('no file is no hold, and one that cannot be read says why', async () => {
 });
 
 test('a folder that cannot be written is said, and is no failure of anything else', async () => {
-  const nowhere = new HoldsFile({ path: join(dir, 'none', 'holds.json'), storage, wall: () => new Date(now) });
-  nowhere.save([hold('a', '10.0.0.1:80')]);
+  const nowhere = new HoldsFile({ path: join(dir, 'none', 'holds.json'), storage, write, wall: () => new Date(now) });
+  nowhere.save(() => [hold('a', '10.0.0.1:80')]);
   await nowhere.settle();
   expect(storage.status()).toMatchObject([{ what: 'holds' }]);
-  file.save([]);
+  file.save(() => []);
   await file.settle();
   expect(storage.status()).toEqual([]);
   expect((await readFile(join(dir, 'holds.json'), 'utf8')).trim()).toBe('{"format":1,"holds":[]}');
 });
 
 test('what could not be written is, with the time that it had, once there is room', async () => {
-  const later = new HoldsFile({ path: join(dir, 'later', 'holds.json'), storage, wall: () => new Date(now) });
-  later.save([hold('a', '10.0.0.1:80')]);
+  const later = new HoldsFile({ path: join(dir, 'later', 'holds.json'), storage, write, wall: () => new Date(now) });
+  const began = now;
+  later.save(() => [hold('a', '10.0.0.1:80', 60_000 - (now - began))]);
   await vi.waitFor(() => expect(storage.status()).toMatchObject([{ what: 'holds' }]), 10_000);
   now += 5000;
   await mkdir(join(dir, 'later'));

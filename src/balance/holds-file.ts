@@ -1,5 +1,4 @@
 import * as v from 'valibot';
-import { replaceFile } from '../files/replace-file.ts';
 import { formatInstance, type Instance, parseInstance } from '../model/instance.ts';
 import { parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import { readSaved, type Unusable } from './saved-file.ts';
@@ -29,6 +28,8 @@ const schema = v.object({ format: v.literal(1), holds: v.array(hold) });
 export type HoldsFileParts = {
   readonly path: string;
   readonly storage: Storage;
+  /** Writes a file of the balancer's state. */
+  readonly write: (path: string, text: string) => Promise<void>;
   readonly wall: () => Date;
 };
 
@@ -40,7 +41,8 @@ const againAfterMs = 1000;
  */
 export class HoldsFile {
   readonly #parts: HoldsFileParts;
-  #wanted: { readonly holds: readonly KeptHold[]; readonly at: number } | undefined;
+  /** Gives what is held when it is written. */
+  #wanted: (() => readonly KeptHold[]) | undefined;
   #writing: Promise<void> = Promise.resolve();
   #again: NodeJS.Timeout | undefined;
 
@@ -49,8 +51,10 @@ export class HoldsFile {
   }
 
   /** Writes the newest soon; what is overtaken meanwhile is never written. */
-  save(holds: readonly KeptHold[]): void {
-    this.#wanted = { holds, at: this.#parts.wall().getTime() };
+  save(holds: () => readonly KeptHold[]): void {
+    const due = this.#wanted !== undefined;
+    this.#wanted = holds;
+    if (due) return;
     this.#writing = this.#writing.then(() => this.#write());
   }
 
@@ -83,22 +87,22 @@ export class HoldsFile {
   }
 
   async #write(): Promise<void> {
-    const { path, storage } = this.#parts;
+    const { path, storage, write, wall } = this.#parts;
     const wanted = this.#wanted;
     if (wanted === undefined) return;
     this.#wanted = undefined;
     const saved: v.InferInput<typeof schema> = {
       format: 1,
-      holds: wanted.holds.map(({ service, lost, of, remainingMs, instances }) => ({
+      holds: wanted().map(({ service, lost, of, remainingMs, instances }) => ({
         service,
         lost,
         of,
-        until: new Date(wanted.at + remainingMs).toISOString(),
+        until: new Date(wall().getTime() + remainingMs).toISOString(),
         instances: instances.map((instance) => [instance.id, formatInstance(instance)]),
       })),
     };
     try {
-      await replaceFile(path, JSON.stringify(saved), { mode: 0o600 });
+      await write(path, JSON.stringify(saved));
       storage.worked('holds');
     } catch (error) {
       storage.failed('holds', error);

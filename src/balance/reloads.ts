@@ -95,7 +95,7 @@ export class Reloads {
     this.#failed = undefined;
     this.#failures = 0;
     for (const [clause, { kind }] of this.#reasons) {
-      if (kind !== 'start' && kind !== 'drift') this.#reasons.delete(clause);
+      if (kind !== 'start' && kind !== 'drift' && kind !== 'file') this.#reasons.delete(clause);
     }
   }
 

@@ -173,7 +173,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     const kept = await holds.load();
     if ('unusable' in kept) {
       logger.warn({ event: 'holds-unusable', reason: kept.unusable }, 'what was held is not known any more');
-    } else guarding.resume(kept);
+    } else guarding.resume(kept, lastKnown.catalog);
   }
 
   let connection: { connected: boolean; reason: string | undefined; since: number } = {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Logger } from 'pino';
@@ -25,7 +26,7 @@ export class ServerPems {
   #workerPid: number | undefined;
   /** The worker that was given authorities while it ran. */
   #gaveAuthorities: number | undefined;
-  /** What was said of a file last: no reload and no line of the log for the same again. */
+  /** What was said of a file that is not in order, as a hash: no reload and no line of the log for the same again. */
   readonly #told = new Map<string, string>();
   #endWatch: (() => Promise<void>) | undefined;
   #rescan: NodeJS.Timeout | undefined;
@@ -59,10 +60,11 @@ export class ServerPems {
     const read = (file: string) => readFile(file, 'utf8').catch(() => undefined);
     const changes = await link.renewServerPems(folder, read, workerPid !== this.#gaveAuthorities);
     this.#workerPid = workerPid;
+    for (const file of this.#told.keys()) if (!changes.some((change) => change.file === file)) this.#told.delete(file);
     for (const change of changes) {
       const { file, kind } = change;
       if (kind === 'renewed' && change.what === 'ca-file') this.#gaveAuthorities = workerPid;
-      const what = kind === 'renewed' ? undefined : kind === 'refused' ? change.reason : change.pem;
+      const what = kind === 'renewed' ? undefined : hash('sha256', kind === 'refused' ? change.reason : change.pem);
       const known = this.#told.get(file);
       if (what === undefined) this.#told.delete(file);
       else this.#told.set(file, what);

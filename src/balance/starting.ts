@@ -100,8 +100,11 @@ export class Starting {
     const { desired, checked } = await this.#checkedAlone(catalog);
     if (!checked.ok) throw error;
     const undo = await files.replace(desired, checked.config);
+    const before = running.served;
     running.assume(desired);
     return haproxy.start().catch(async (again: unknown) => {
+      // The next attempt begins with what could serve once.
+      running.assume(before);
       await undo();
       throw again;
     });

@@ -63,6 +63,10 @@ export class StateFiles {
   #writtenRoutes = '';
   /** Somebody else may have written to them since. */
   #doubted = false;
+  /** A write of what is newest then waits for its turn. */
+  #flushing = false;
+  #flushingCatalog = false;
+  #checking: Promise<unknown> = Promise.resolve();
   /** Set while a save of the catalog is recent: it is as large as all values together, so it is written once a second. */
   #catalogTimer: NodeJS.Timeout | undefined;
   #savedCatalog: Catalog | undefined;
@@ -109,9 +113,15 @@ export class StateFiles {
 
   /**
    * Asks HAProxy about the configuration; a refused one is left beside the real one, unless `keep` says not to, and its
-   * lines named.
+   * lines named. One at a time: all use one file, and HAProxy may have to be started while a culprit is looked for.
    */
-  async check(rendered: Rendered, { keep = true } = {}): Promise<CheckedConfig> {
+  check(rendered: Rendered, { keep = true } = {}): Promise<CheckedConfig> {
+    const checked = this.#checking.then(() => this.#check(rendered, keep));
+    this.#checking = checked.catch(() => undefined);
+    return checked;
+  }
+
+  async #check(rendered: Rendered, keep: boolean): Promise<CheckedConfig> {
     const { layout, check } = this.#options;
     const config = this.#format(rendered);
     // The configuration names the map, which has to be there to be loaded.
@@ -200,9 +210,9 @@ export class StateFiles {
     this.#doubted = true;
   }
 
-  /** Writes another file of a balancer's state, which nobody else may read. Rejects with Fault `storage`. */
+  /** Writes another file of a balancer's state, which nobody else may read. Rejects with Fault `storage`, also in time. */
   writeInTurn(path: string, text: string): Promise<void> {
-    return this.#disk.inTurn(() => replaceFile(path, text, { mode: 0o600 }));
+    return this.#disk.soon(path, () => replaceFile(path, text, { mode: 0o600 }));
   }
 
   /** Has what is served written soon: a burst is written once. */
@@ -239,25 +249,39 @@ export class StateFiles {
       this.#timer = setTimeout(() => this.#flush(), saveAfterMs);
       return;
     }
-    this.#wanted = undefined;
+    // One that waits for its turn takes the newest then: while the disk hangs, they do not pile up.
+    if (this.#flushing) return;
+    this.#flushing = true;
     const write = async () => {
-      await this.#write(this.#format(wanted.served), formatRoutes(wanted.served.routes));
+      this.#flushing = false;
+      const { served } = this.#wanted ?? wanted;
+      const taken = this.#wanted;
+      this.#wanted = undefined;
+      try {
+        await this.#write(this.#format(served), formatRoutes(served.routes));
+      } catch (error) {
+        this.#wanted ??= taken;
+        throw error;
+      }
       // A reload that was given up left its mark.
       if (this.#late) await this.#unmark();
       this.#late = false;
     };
     this.#storing('configuration', () => this.#disk.inTurn(write)).catch(() => {
       // A full disk may have room again later; serving does not wait for it.
-      this.#wanted ??= wanted;
       this.#timer ??= setTimeout(() => this.#flush(), againAfterMs);
     });
   }
 
   #flushCatalog(): void {
     this.#catalogTimer = undefined;
-    const latest = this.#latest;
-    if (latest === undefined) return;
-    this.#storing('catalog', () => this.#disk.inTurn(() => this.#saveCatalog(latest.catalog))).catch(() => {
+    if (this.#flushingCatalog) return;
+    this.#flushingCatalog = true;
+    const write = async () => {
+      this.#flushingCatalog = false;
+      if (this.#latest !== undefined) await this.#saveCatalog(this.#latest.catalog);
+    };
+    this.#storing('catalog', () => this.#disk.inTurn(write)).catch(() => {
       this.#catalogTimer ??= setTimeout(() => this.#flushCatalog(), againAfterMs);
     });
   }

@@ -61,7 +61,12 @@ export async function wireBalancer(parts: WiringParts) {
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
   });
-  const holds = new HoldsFile({ path: layout.holds, storage, wall });
+  const holds = new HoldsFile({
+    path: layout.holds,
+    storage,
+    wall,
+    write: (path, text) => files.writeInTurn(path, text),
+  });
   const guarding = new Guarding({
     policy: parts.guard,
     metrics,

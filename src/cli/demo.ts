@@ -17,9 +17,8 @@ export async function run(invocation: Invocation): Promise<number> {
     await runDemoApp(settings.name, settings.port, () => process.uptime());
     return done;
   }
-  // SIGHUP: the terminal is closed. What is still said then reaches nobody, and must not end the process before its children.
+  // SIGHUP: the terminal is closed.
   const { signal, dispose } = abortOnSignal('SIGHUP');
-  process.stdout.on('error', () => undefined);
   try {
     await runDemo({
       etcd: settings.etcd,

@@ -7,7 +7,8 @@ import { done, failed } from './exit-code.ts';
  */
 export function watchOutputs({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' | 'stderr'>): void {
   stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') {
+    // EIO: its terminal is closed.
+    if (error.code === 'EPIPE' || error.code === 'EIO') {
       if (!process.emit('SIGINT')) process.exit(done);
       return;
     }

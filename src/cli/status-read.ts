@@ -17,10 +17,11 @@ const conflict = v.variant('kind', [
   v.object({ kind: v.literal('port'), port: v.number(), ...claimants }),
   v.object({ kind: v.literal('route'), route: v.string(), ...claimants }),
 ]);
+const revisionText = v.pipe(v.string(), v.regex(/^\d{1,19}$/));
 const health = v.looseObject({
   ready: v.boolean(),
-  revisionSeen: v.optional(v.string(), '0'),
-  revisionApplied: v.optional(v.string(), '0'),
+  revisionSeen: v.optional(revisionText, '0'),
+  revisionApplied: v.optional(revisionText, '0'),
   registry: v.object({ connected: v.boolean(), reason: v.optional(v.string()), staleMs: v.number() }),
   pendingReload: v.optional(v.array(v.string()), []),
   refused: v.optional(v.string()),
@@ -90,7 +91,9 @@ export async function readStatus(
   const balancers = await Promise.all(known.map(look));
   const trouble = new Set<string>();
   if (fault !== undefined) {
-    trouble.add(`the registry cannot be read: ${fault.message}; the services are as ${known[0]?.id} serves them`);
+    trouble.add(
+      `the registry cannot be read within 3s: ${fault.message}; the services are as ${known[0]?.id} serves them`,
+    );
   }
   for (const { id, health: state, says } of balancers) {
     if (says !== undefined && !says.ok) trouble.add(`${id}: its acknowledgement cannot be read: ${says.reason}`);

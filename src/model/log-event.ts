@@ -29,9 +29,12 @@ export function sentenceOf({ event, msg = '', ms, reason }: LogEvent): string | 
 }
 
 /** What was done, or why it had to be, one by one. */
-export const clausesOf = ({ what = [], reasons = [], differences = [], why }: LogEvent): readonly string[] => [
-  ...what,
-  ...reasons,
-  ...differences,
+export const clausesOf = ({ what, reasons, differences, why }: LogEvent): readonly string[] => [
+  ...listed(what),
+  ...listed(reasons),
+  ...listed(differences),
   ...(why === undefined ? [] : [why]),
 ];
+
+// The page takes lines as they are, and other events have a text of the same name.
+const listed = (value: unknown): readonly string[] => (Array.isArray(value) ? value : []);

@@ -66,11 +66,14 @@ export class Agent {
     return this.#beginning;
   }
 
+  get size(): number {
+    return this.#registrations.size;
+  }
+
   /** Takes all instances out of the registry for good, side by side; see Registration.leave. */
-  async leave(departure: Departure, signal: AbortSignal): Promise<void> {
+  async leave(departure: Departure, signal: AbortSignal, together: number): Promise<void> {
     await this.#rest();
-    const all = [...this.#registrations.values()];
-    await Promise.all(all.map((one) => one.leave(departure, signal, all.length)));
+    await Promise.all([...this.#registrations.values()].map((one) => one.leave(departure, signal, together)));
   }
 
   /** Leaves the registry as it is. Resolves when nothing is under way any more. */

@@ -52,7 +52,7 @@ const removeMs = 2000;
  * What each of those that leave together adds to both, in ms: they go through one after the other, and one that is given up
  * before its turn would be lost without having drained, as a loss that balancers hold against.
  */
-const turnMs = 3;
+export const turnMs = 3;
 /** How often at most the log says why an instance is still not announced, in ms. */
 const remindMs = 60_000;
 

@@ -10,7 +10,7 @@ import { Departure } from './departure.ts';
 import { followAddresses } from './follow-addresses.ts';
 import { Patience } from './patience.ts';
 import { openProbe } from './probe.ts';
-import { confirmMs, type Declared, Registration, type RegistrationParts } from './registration.ts';
+import { confirmMs, type Declared, Registration, type RegistrationParts, turnMs } from './registration.ts';
 import { SharedLease } from './shared-lease.ts';
 
 export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
@@ -147,14 +147,18 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
       case 'command-ended':
         logger.info({ event: 'command-ended', exitCode: end.exitCode }, 'the command ended');
         return end.exitCode;
-      case 'asked':
+      case 'asked': {
+        const together = registrations.length + (agent?.size ?? 0);
         logger.info({ event: 'leaving', by: end.by }, `leaving, as ${end.by} asks`);
-        await patience.within(drainTimeoutMs + 2 * confirmMs, async (signal) => {
+        await patience.within(drainTimeoutMs + 2 * (confirmMs + turnMs * together), async (signal) => {
           const departure = openDeparture();
           const stop = AbortSignal.any([signal, commandEnded.signal]);
-          await Promise.all(announcing.map((one) => one.leave(departure, stop))).finally(() => departure.close());
+          await Promise.all(announcing.map((one) => one.leave(departure, stop, together))).finally(() =>
+            departure.close(),
+          );
         });
         return command === undefined ? 0 : await endCommand(command, graceMs, patience, logger);
+      }
       case 'refused':
         if (command !== undefined) await endCommand(command, graceMs, patience, logger);
         throw end.fault;

@@ -170,19 +170,18 @@ describe('a follower of a three-member etcd', () => {
     await writer.write('keys/changed', '1');
     await writer.write('keys/deleted', '1');
     await follow();
-    const swallow = async (change: () => Promise<unknown>) => {
-      const before = proxies.map((proxy) => proxy.swallowed());
+    const swallow = async (key: string, change: (key: string) => Promise<unknown>) => {
       for (const proxy of proxies) proxy.swallow(true);
-      await change();
-      await until('it is swallowed', () => proxies.some((proxy, i) => proxy.swallowed() > (before[i] ?? 0)));
+      await change(key);
+      await until('it is swallowed', () => proxies.some((proxy) => proxy.hasSwallowed(key)));
       for (const proxy of proxies) proxy.swallow(false);
     };
-    await swallow(() => writer.write('keys/changed', '2'));
+    await swallow('keys/changed', (key) => writer.write(key, '2'));
     await agrees(await writer.write('keys/changed', '3'));
     expect(snapshots()).toBe(2);
     await until('it watches again', () => connected() === 2);
-    await swallow(() => writer.remove('keys/deleted'));
-    await swallow(() => writer.write('keys/other', '1'));
+    await swallow('keys/deleted', (key) => writer.remove(key));
+    await swallow('keys/other', (key) => writer.write(key, '1'));
     await agrees(await writer.write('keys/deleted', '2'));
     expect(snapshots()).toBe(3);
     expect(recorder.view.has('keys/other')).toBe(true);

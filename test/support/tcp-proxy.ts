@@ -8,7 +8,7 @@ export async function startTcpProxy(target: number) {
   let refusing = false;
   let silent = false;
   let swallowing = false;
-  let swallowed = 0;
+  let swallowed: readonly Buffer[] = [];
   let bytesPerMs = Number.POSITIVE_INFINITY;
   /** Bytes from the target that may still pass; the connection is cut when they are used up. */
   let budget = Number.POSITIVE_INFINITY;
@@ -34,7 +34,7 @@ export async function startTcpProxy(target: number) {
     client.on('data', (chunk) => upstream.write(chunk));
     upstream.on('data', (chunk) => {
       if (swallowing) {
-        swallowed += chunk.length;
+        swallowed = [...swallowed, chunk];
         return;
       }
       budget -= chunk.length;
@@ -58,9 +58,10 @@ export async function startTcpProxy(target: number) {
     /** Takes what the target says out of the middle of connections: what TCP never does, and a fault of etcd's looks like. */
     swallow(on: boolean): void {
       swallowing = on;
+      swallowed = [];
     },
-    /** How many bytes were taken out. */
-    swallowed: () => swallowed,
+    /** Whether this was among it, in one piece. */
+    hasSwallowed: (text: string) => swallowed.some((chunk) => chunk.includes(text)),
     /** What the target says passes at this pace on each connection, in kB a second. */
     slow(pace: number): void {
       bytesPerMs = pace;
