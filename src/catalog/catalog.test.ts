@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import type { Change, Entry } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
+import { emptyService } from './fold.ts';
+import { withNumber } from './numbers.ts';
 
 const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(1n), leased: false });
 const put = (key: string, value: string): Change => ({ kind: 'put', entry: entry(key, value) });
@@ -93,4 +96,32 @@ describe('the catalog', () => {
       }),
     );
   });
+});
+
+test('a service has the numbers of those that are registered, and an older catalog keeps its own', () => {
+  const instance = (id: string) => `instances/web/${id}`;
+  const policy = put('services/web', '{}');
+  // The first two ask for one number: see numbers.test.ts.
+  const keys = ['web-57938', 'web-68781', 'a', 'b'].map(instance);
+  const steps: readonly (readonly Change[])[] = [
+    [policy, ...keys.map((key) => put(key, '10.0.0.1:80'))],
+    [gone(keys[0] ?? ''), put(keys[2] ?? '', '10.0.0.2:80')],
+    keys.slice(1).map(gone),
+    [put(keys[1] ?? '', '10.0.0.1:80'), put(keys[0] ?? '', '10.0.0.1:80')],
+    keys.slice(0, 2).map(gone),
+    [put(keys[3] ?? '', '10.0.0.1:80')],
+  ];
+  const numbersOf = ({ services }: Catalog) => services.get('web' as ServiceName)?.numbers.toJS();
+  const expected = ({ services }: Catalog) =>
+    [...(services.get('web' as ServiceName)?.registered.keys() ?? [])]
+      .reduce(withNumber, emptyService('web' as ServiceName).numbers)
+      .toJS();
+  const made: { readonly catalog: Catalog; readonly numbers: unknown }[] = [];
+  let catalog = emptyCatalog;
+  for (const changes of steps) {
+    ({ catalog } = fold(catalog, ...changes));
+    expect(numbersOf(catalog)).toEqual(expected(catalog));
+    made.push({ catalog, numbers: numbersOf(catalog) });
+  }
+  for (const { catalog: older, numbers } of made) expect(numbersOf(older)).toEqual(numbers);
 });

@@ -32,6 +32,8 @@ export class Fold {
   readonly #rejected: Catalog['rejected'];
   #overrides: Overrides;
   readonly #touched = new TouchedGathering();
+  /** Those that this fold changes in place: one at a time would leave ten thousand copies to collect. */
+  readonly #numbers = new Map<ServiceName, Numbers>();
   readonly #rejections: Rejection[] = [];
   readonly #removals: Removal[] = [];
   readonly #transitions: OverrideTransition[] = [];
@@ -122,6 +124,7 @@ export class Fold {
   }
 
   result(revision: Revision): Folded {
+    for (const numbers of this.#numbers.values()) numbers.asImmutable();
     return {
       catalog: {
         ...this.#before,
@@ -210,7 +213,14 @@ export class Fold {
 
   #number({ name, registered, numbers }: Service, id: InstanceId, isThere: boolean): Numbers {
     if (isThere === registered.has(id)) return numbers;
-    const after = isThere ? withNumber(numbers, id) : withoutNumber(numbers, id);
+    const own = this.#numbers.get(name) === numbers ? numbers : numbers.asMutable();
+    const after = isThere ? withNumber(own, id) : withoutNumber(own, id);
+    if (after.isEmpty()) {
+      // One that is empty would stay changeable.
+      this.#numbers.delete(name);
+      return PersistentMap();
+    }
+    this.#numbers.set(name, after);
     for (const asker of askersBeside(after, id)) this.#touched.instance(name, asker);
     return after;
   }
