@@ -8,15 +8,15 @@ const config = `global
 frontend _http
     bind 127.0.0.1:80
 
-defaults own from base
+defaults own from _base
 
-defaults policy-1 from base
+defaults policy-1 from _base
     balance leastconn
 
-defaults policy-2 from base
+defaults policy-2 from _base
     balance roundrobin
 
-backend _policy-2-rates from base
+backend _policy-2-rates from _base
     stick-table type string size 1k
 
 backend api from policy-2

@@ -144,7 +144,7 @@ function rendered(
   return {
     revision: noRevision,
     frame: { before: 'frame\n', indent: '', after: '' },
-    policies: PersistentMap(policies.map((name) => [name, `defaults ${name} from base\n`])),
+    policies: PersistentMap(policies.map((name) => [name, `defaults ${name} from _base\n`])),
     backends: PersistentMap(
       entries.map(([name, { policy, servers }]) => [
         name as ServiceName,

@@ -15,8 +15,8 @@ function rendered(services: Services, frame = 'frame\n', routes: Readonly<Record
     revision: noRevision,
     frame: { before: frame, indent: '', after: '' },
     policies: PersistentMap({
-      'policy-a': 'defaults policy-a from base\n',
-      'policy-sticky': 'defaults policy-sticky from base\n    cookie C insert dynamic\n    dynamic-cookie-key k\n',
+      'policy-a': 'defaults policy-a from _base\n',
+      'policy-sticky': 'defaults policy-sticky from _base\n    cookie C insert dynamic\n    dynamic-cookie-key k\n',
     }),
     backends: PersistentMap(
       Object.entries(services).map(([name, { head = `backend ${name}\n`, servers }]) => [

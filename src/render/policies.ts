@@ -27,7 +27,7 @@ export function policyRenderer(template: Template, settings: FrameSettings): (po
     if (!text.startsWith(`defaults ${name} `)) {
       throw new Fault('template', `it made ${JSON.stringify(text.split('\n')[0])}`, {
         where: `${template.file}:1:1`,
-        hint: 'it has to begin: defaults {{policy}} from base',
+        hint: 'it has to begin: defaults {{policy}} from _base',
       });
     }
     const section = { name, text: text.endsWith('\n') ? text : `${text}\n` };

@@ -43,7 +43,7 @@ const serverLine = line(
 /** The sections that the registry has a say in, and the lines that may stand in each. */
 const sections: readonly { readonly opening: RegExp; readonly lines: readonly RegExp[] }[] = [
   {
-    opening: new RegExp(`^frontend _tcp-${name} from base$`),
+    opening: new RegExp(`^frontend _tcp-${name} from _base$`),
     lines: [
       line(`bind 127\\.0\\.0\\.1:${port}`),
       line('mode tcp'),
@@ -59,7 +59,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
     ],
   },
   {
-    opening: /^defaults policy-[0-9a-f]{12} from base$/,
+    opening: /^defaults policy-[0-9a-f]{12} from _base$/,
     lines: [
       line('mode tcp'),
       line('option allbackups'),
@@ -110,7 +110,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
     ],
   },
   {
-    opening: /^backend _policy-[0-9a-f]{12}-rates from base$/,
+    opening: /^backend _policy-[0-9a-f]{12}-rates from _base$/,
     lines: [
       line(
         `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\)`,
@@ -118,7 +118,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
     ],
   },
   {
-    opening: /^backend _policy-[0-9a-f]{12}-pem from base$/,
+    opening: /^backend _policy-[0-9a-f]{12}-pem from _base$/,
     lines: [
       line(`server none 127.0.0.1:1 disabled ssl (?:verify none|verify required ca-file ${pem})(?: crt ${pem})?`),
     ],
