@@ -15,7 +15,7 @@ function folded(states: Readonly<Record<string, string>>) {
       return [key, { key, value, revision: at, leased: true }];
     }),
   );
-  return foldEvent(emptyCatalog, { kind: 'snapshot', revision: at, cluster: 'c', entries });
+  return foldEvent(emptyCatalog, { kind: 'snapshot', history: { kind: 'first' }, revision: at, cluster: 'c', entries });
 }
 
 /** Counts what the test says, and hears of each change. */

@@ -37,7 +37,13 @@ export function loadLastKnown(path: string, limits: CatalogLimits): Promise<Last
     for (const [key, value, at, leased] of saved.entries)
       entries.set(key, { key, value, revision: revision(at), leased });
     const cluster = saved.cluster ?? '';
-    const snapshot = { kind: 'snapshot', revision: revision(saved.revision), cluster, entries } as const;
+    const snapshot = {
+      kind: 'snapshot',
+      history: { kind: 'first' },
+      revision: revision(saved.revision),
+      cluster,
+      entries,
+    } as const;
     const { catalog } = foldEvent(emptyCatalog, snapshot, limits);
     return { catalog, savedAt: new Date(saved.savedAt) };
   });

@@ -17,7 +17,13 @@ function fold(catalog: Catalog, ...changes: readonly Change[]) {
 
 function snapshot(entries: Readonly<Record<string, string>>, catalog = emptyCatalog) {
   const map = new Map(Object.entries(entries).map(([key, value]) => [key, entry(key, value)]));
-  return foldEvent(catalog, { kind: 'snapshot', revision: revision(3n), cluster: 'c', entries: map });
+  return foldEvent(catalog, {
+    kind: 'snapshot',
+    history: { kind: 'first' },
+    revision: revision(3n),
+    cluster: 'c',
+    entries: map,
+  });
 }
 
 describe('the catalog', () => {

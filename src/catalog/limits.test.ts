@@ -95,7 +95,7 @@ describe('a limit', () => {
     const { catalog } = fold(emptyCatalog, limits, { 'instances/web/a': address, 'instances/web/b': address });
     const gone = fold(catalog, limits, { 'instances/web/a': undefined });
     const entries = new Map([['instances/web/b', entry('instances/web/b', address)]]);
-    const snapshot = { kind: 'snapshot', revision: at, cluster: 'c', entries } as const;
+    const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: at, cluster: 'c', entries } as const;
     const again = foldEvent(gone.catalog, snapshot, { ...noLimits, ...limits });
     expect([...(again.catalog.services.get(web)?.instances.keys() ?? [])]).toEqual(['b']);
     expect(again.catalog.rejected.size).toBe(0);

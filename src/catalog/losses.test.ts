@@ -59,7 +59,7 @@ describe('a loss', () => {
 
   test('is expiry, too, when a snapshot does not have the key any more', () => {
     const entries = new Map([['instances/web/a', entry('instances/web/a', '10.0.0.1:80', true)]]);
-    const folded = fold(six, { kind: 'snapshot', revision: at, cluster: 'c', entries });
+    const folded = fold(six, { kind: 'snapshot', history: { kind: 'first' }, revision: at, cluster: 'c', entries });
     expect(expiredOf(folded).sort()).toEqual(['b', 'c', 'd', 'e', 'f']);
     expect(folded.events).toMatchObject([{ present: 1, put: ['a'] }]);
   });

@@ -92,6 +92,7 @@ describe('an override', () => {
     const entries = ended.catalog.accepted.toMap();
     const again = foldEvent(ended.catalog, {
       kind: 'snapshot',
+      history: { kind: 'first' },
       revision: revision(2n),
       cluster: 'c',
       entries: new Map(entries),

@@ -115,5 +115,9 @@ function sampleCatalog(given: readonly EntryFile[]) {
     put(`instances/${service}/sample-1`, '{"address":"127.0.0.1:80","version":"v1","zone":"a"}');
     put(`instances/${service}/sample-2`, '{"address":"[::1]:80","version":"v2","zone":"b"}');
   }
-  return foldEvent(emptyCatalog, { kind: 'snapshot', revision: revision(1n), cluster: '', entries }, noLimits).catalog;
+  return foldEvent(
+    emptyCatalog,
+    { kind: 'snapshot', history: { kind: 'first' }, revision: revision(1n), cluster: '', entries },
+    noLimits,
+  ).catalog;
 }

@@ -21,7 +21,13 @@ export async function readServices(
 /** A catalog of these entries, without the overrides that are over. */
 export function catalogOf(list: readonly Entry[], wall: number): Catalog {
   const entries = new Map(list.map((entry) => [entry.key, entry]));
-  const snapshot = { kind: 'snapshot', revision: emptyCatalog.revision, cluster: '', entries } as const;
+  const snapshot = {
+    kind: 'snapshot',
+    history: { kind: 'first' },
+    revision: emptyCatalog.revision,
+    cluster: '',
+    entries,
+  } as const;
   const { catalog, overrides } = foldEvent(emptyCatalog, snapshot, noLimits);
   const over = overrides.filter(({ override }) => (endOf(override, false, { now: 0, wall }) ?? 1) <= 0);
   return endOverrides(catalog, over).catalog;

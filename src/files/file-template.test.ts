@@ -16,7 +16,7 @@ function snapshot(entries: Readonly<Record<string, string>>): RegistryEvent {
   for (const [key, value] of Object.entries(entries)) {
     map.set(key, { key, value, revision: revision(1n), leased: false });
   }
-  return { kind: 'snapshot', revision: revision(1n), cluster: 'test', entries: map };
+  return { kind: 'snapshot', history: { kind: 'first' }, revision: revision(1n), cluster: 'test', entries: map };
 }
 
 /** Writes the files into a folder of their own, and renders `main.mustache`. */

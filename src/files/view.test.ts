@@ -10,7 +10,13 @@ test('a change of one instance leaves the views of its siblings and of other ser
   const keys = ['web/a', 'web/b', 'web/c', 'web/d', 'api/a', 'api/b'];
   const entries = new Map(keys.map((key) => [`instances/${key}`, entry(`instances/${key}`, '10.0.0.1:80')]));
   const at = revision(1n);
-  const { catalog } = foldEvent(emptyCatalog, { kind: 'snapshot', revision: at, cluster: 'test', entries });
+  const { catalog } = foldEvent(emptyCatalog, {
+    kind: 'snapshot',
+    history: { kind: 'first' },
+    revision: at,
+    cluster: 'test',
+    entries,
+  });
   const view = servicesViewer();
   const before = view(catalog);
   const changes = [{ kind: 'put', entry: entry('instances/web/c', '10.0.0.2:80') }] as const;

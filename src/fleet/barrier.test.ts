@@ -38,6 +38,7 @@ const entry = (key: string, text: string, leased = true): Entry => ({
 });
 const snapshot = (values: Record<string, string>, cluster = 'c'): RegistryEvent => ({
   kind: 'snapshot',
+  history: { kind: 'first' },
   revision: revision(20n),
   cluster,
   entries: new Map(

@@ -29,7 +29,13 @@ const remove = (key: string, at: bigint): RegistryEvent => ({
   revision: revision(at),
   changes: [{ kind: 'delete', key, revision: revision(at) }],
 });
-const empty: RegistryEvent = { kind: 'snapshot', revision: revision(9n), cluster: 'c', entries: new Map() };
+const empty: RegistryEvent = {
+  kind: 'snapshot',
+  history: { kind: 'first' },
+  revision: revision(9n),
+  cluster: 'c',
+  entries: new Map(),
+};
 const told = (...events: readonly RegistryEvent[]) => events.reduce(foldRegistrations, nothingRead);
 
 describe('what is registered of a subject', () => {

@@ -29,6 +29,15 @@ export type Change =
   | { readonly kind: 'put'; readonly entry: Entry }
   | { readonly kind: 'delete'; readonly key: string; readonly revision: Revision };
 
+/**
+ * How a snapshot relates to what the follower delivered before it. `continued`: an entry that is missing was deleted.
+ * `replaced`: the store was wiped, restored or exchanged, so an entry that is missing may never have been deleted by anyone.
+ */
+export type History =
+  | { readonly kind: 'first' }
+  | { readonly kind: 'continued' }
+  | { readonly kind: 'replaced'; readonly reason: string };
+
 /** What a follower is told, in this order: a snapshot first, then changes that continue it without a gap. */
 export type RegistryEvent =
   /**
@@ -40,6 +49,7 @@ export type RegistryEvent =
       readonly revision: Revision;
       /** Tells one registry from another; revisions of different clusters cannot be compared. */
       readonly cluster: string;
+      readonly history: History;
       readonly entries: ReadonlyMap<string, Entry>;
     }
   /** All changes of one or more whole revisions, in order; `revision` is the last of them. */

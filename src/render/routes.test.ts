@@ -13,7 +13,13 @@ function routesOf(policies: Readonly<Record<string, { routes: readonly Given[] }
     const key = `services/${name}`;
     return [key, { key, value: JSON.stringify(policy), revision: revision(1n), leased: false }] as const;
   });
-  const event = { kind: 'snapshot', revision: revision(1n), cluster: 'c', entries: new Map(entries) } as const;
+  const event = {
+    kind: 'snapshot',
+    history: { kind: 'first' },
+    revision: revision(1n),
+    cluster: 'c',
+    entries: new Map(entries),
+  } as const;
   const { catalog } = foldEvent(emptyCatalog, event);
   expect([...catalog.rejected.values()]).toEqual([]);
   return buildRoutes(catalog.services.values());

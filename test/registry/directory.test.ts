@@ -243,6 +243,8 @@ describe('the directory registry', () => {
     await until('a snapshot of the new folder', () => new Set(clusters()).size === 2);
     await rm(`${path}-aside`, { recursive: true });
     expect(recorder.values()).toEqual({ 'instances/web/web-1': '127.0.0.1:1', 'instances/web/web-2': '127.0.0.1:2' });
+    const last = recorder.events.findLast((event) => event.kind === 'snapshot');
+    expect(last).toMatchObject({ history: { kind: 'replaced', reason: expect.stringContaining('another cluster') } });
     expect(await readFile(join(path, 'instances/web/web-1'), 'utf8')).toBe('127.0.0.1:1');
     expect(recorder.changes.filter((change) => change.includes('delete'))).toEqual([]);
     expect(recorder.events.map(({ kind }) => kind)).toContain('disconnected');

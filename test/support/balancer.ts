@@ -106,7 +106,13 @@ export async function startBalancer(
     snapshot(entries: Readonly<Record<string, string>>): void {
       at += 1n;
       const map = new Map(Object.entries(entries).map(([key, value]) => [key, entry(key, value)]));
-      balancer.offer({ kind: 'snapshot', revision: revision(at), cluster: 'test', entries: map });
+      balancer.offer({
+        kind: 'snapshot',
+        history: { kind: 'first' },
+        revision: revision(at),
+        cluster: 'test',
+        entries: map,
+      });
     },
     /** Puts (a string) or deletes (undefined) keys, all at one revision. */
     change(changes: Readonly<Record<string, string | undefined>>): void {

@@ -1,4 +1,5 @@
 import { type Revision, revision } from '../../model/revision.ts';
+import { historyOf } from '../history.ts';
 import { type Change, type Entry, type Follower, isWithin, type KeyRange, type RegistryEvent } from '../registry.ts';
 import { toEntry } from './journal-state.ts';
 import type { Ledger, LedgerEvent } from './ledger.ts';
@@ -92,12 +93,13 @@ export class DirectoryFollower implements Follower {
     this.#connected = true;
     this.#live = true;
     const at = revision(BigInt(state.revision));
+    const history = historyOf(this.#delivered, { cluster: state.cluster, revision: at });
     this.#delivered = { cluster: state.cluster, revision: at };
     const entries = new Map<string, Entry>();
     for (const entry of this.#ledger.visible(state)) {
       if (isWithin(this.#range, entry.key)) entries.set(entry.key, toEntry(entry));
     }
-    if (!this.#closed) this.#onEvent({ kind: 'snapshot', revision: at, cluster: state.cluster, entries });
+    if (!this.#closed) this.#onEvent({ kind: 'snapshot', revision: at, cluster: state.cluster, history, entries });
   }
 
   #changes(changes: readonly Change[]): void {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { IWatchResponse } from 'etcd3';
+import { historyOf } from '../history.ts';
 import type { Follower, KeyRange, RegistryEvent } from '../registry.ts';
 import { Continuity } from './continuity.ts';
 import { openStream } from './deadline.ts';
@@ -44,6 +45,8 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
   const run = async () => {
     let cursor: Cursor | undefined;
     let continuity = new Continuity(keys, []);
+    /** How far the last stream had delivered when its history was lost. */
+    let delivered: Cursor | undefined;
     let failures = 0;
     let silences = 0;
     while (!signal.aborted) {
@@ -60,7 +63,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
           });
           cursor = { cluster, term, revision, fragments: [] };
           continuity = new Continuity(keys, versions);
-          tell({ kind: 'snapshot', revision, cluster, entries });
+          tell({ kind: 'snapshot', revision, cluster, history: historyOf(delivered, cursor), entries });
         }
         end = await watch(client, cursor, continuity, (next) => {
           cursor = next;
@@ -72,6 +75,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       } finally {
         client?.close();
       }
+      delivered = cursor ?? delivered;
       if (end.kind === 'refresh') {
         cursor = undefined;
         continue;

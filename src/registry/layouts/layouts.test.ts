@@ -181,6 +181,7 @@ describe('events of a foreign tree', () => {
   };
   const snapshot = (at: number, ...entries: readonly Entry[]): RegistryEvent => ({
     kind: 'snapshot',
+    history: { kind: 'first' },
     revision: revision(BigInt(at)),
     cluster: 'c',
     entries: new Map(entries.map((one) => [one.key, one])),
