@@ -6,11 +6,13 @@ import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
 
-/** Three instances of v1, and one of v2 that answers as the test says. */
-async function start(v2Status: () => number) {
+const everyV1 = { balance: 'roundrobin', split: { v1: 100 } };
+
+/** Three instances of v1, and one of v2 that answers as the test says, if no others are given. */
+async function start(v2Status: () => number, policy: object = everyV1, versions = ['v1', 'v1', 'v1', 'v2']) {
   const scenario = await startScenario('folder');
   const apps = await Promise.all(
-    ['v1', 'v1', 'v1', 'v2'].map((version) =>
+    versions.map((version) =>
       startApp(version, (_, response) => {
         response.statusCode = version === 'v2' ? v2Status() : 200;
         response.end(version);
@@ -23,12 +25,13 @@ async function start(v2Status: () => number) {
   for (const [i, { name, address }] of apps.entries()) {
     await scenario.writeByHand(`instances/web/i${i}`, JSON.stringify({ address, version: name }));
   }
-  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'roundrobin', split: { v1: 100 } }));
+  await scenario.writeByHand('services/web', JSON.stringify(policy));
   await scenario.balancer('--id', 'b1').logged('serving');
-  await scenario.serves('web', ['v1']);
+  await until('somebody answers', async () => (await scenario.ask('web')).status < 500);
   const shift = (...args: readonly string[]) =>
     runPointsman(['shift', 'web', '--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`, ...args]);
-  return { ...scenario, shift };
+  const pin = () => runPointsman(['pin', 'web', '--json', '--registry', scenario.location]);
+  return { ...scenario, shift, pin };
 }
 
 test('requests are split by version, exactly', async () => {
@@ -98,4 +101,54 @@ test('a version that nobody has, and steps that do not rise, are refused', async
   const falling = await scenario.shift('--to', 'v2', '--weight', '50%,25%');
   expect(falling.code).toBe(2);
   expect(falling.stderr.join()).toContain('does not rise');
+});
+
+test('a second shift gives nothing to a version that was retired', async () => {
+  const scenario = await start(() => 200, { split: { v2: 100 } }, ['v1', 'v1', 'v2', 'v3']);
+  await scenario.serves('web', ['v2']);
+  expect((await scenario.shift('--to', 'v3', '--weight', '10%')).code).toBe(0);
+  const client = new Client(scenario.http, 'web');
+  onTestFinished(() => client.close());
+  await until('v3 answers', async () => (await client.answer()).body === 'v3');
+  const counts: Record<string, number> = {};
+  for (let i = 0; i < 1000; i += 1) {
+    const { body } = await client.answer();
+    counts[body] = (counts[body] ?? 0) + 1;
+  }
+  expect(Object.keys(counts).sort()).toEqual(['v2', 'v3']);
+  expect(Math.abs((counts['v3'] ?? 0) - 100)).toBeLessThan(20);
+});
+
+test('a version that has every request already can leave some to nobody', async () => {
+  const scenario = await start(() => 200, { split: { v2: 100 } });
+  expect((await scenario.shift('--to', 'v2')).code).toBe(0);
+  const less = await scenario.shift('--to', 'v2', '--weight', '10%');
+  expect(less.stderr.join()).toContain('v2 gets every request of web already');
+  expect(less.code).toBe(2);
+  await scenario.serves('web', ['v2']);
+});
+
+test('after a pin a new version gets nothing before a shift', async () => {
+  const scenario = await start(() => 200, { balance: 'roundrobin' }, ['v1', 'v1']);
+  const pinned = await scenario.pin();
+  expect(JSON.parse(pinned.stdout[0] ?? '')).toMatchObject({ service: 'web', split: { v1: 100 } });
+  const v2 = await startApp('v2', (_, response) => response.end('v2'));
+  onTestFinished(() => v2.close());
+  await scenario.writeByHand('instances/web/new', JSON.stringify({ address: v2.address, version: 'v2' }));
+  const waited = await runPointsman(['wait', 'web/new', '--registry', scenario.location]);
+  expect(waited.stdout.join()).toContain('web/new');
+  expect(await scenario.answers('web')).toEqual(['v1']);
+  expect(JSON.parse((await scenario.pin()).stdout[0] ?? '')).toEqual({ service: 'web', split: { v1: 100 } });
+  expect((await scenario.shift('--to', 'v2', '--weight', '50%')).code).toBe(0);
+  await scenario.serves('web', ['v1', 'v2']);
+});
+
+test('what has no version cannot be pinned, nor what is not there', async () => {
+  const scenario = await start(() => 200, { balance: 'roundrobin' }, ['v1']);
+  await scenario.writeByHand('instances/web/plain', '10.0.0.1:80');
+  const plain = await scenario.pin();
+  expect(plain.stderr.join()).toContain('web/plain has no version');
+  const nobody = await runPointsman(['pin', 'nope', '--registry', scenario.location]);
+  expect(nobody.stderr.join()).toContain('no instance of nope is registered');
+  expect([plain.code, nobody.code]).toEqual([1, 1]);
 });

@@ -17,7 +17,7 @@ export function withSplit(service: Service): Service {
   if (split === undefined) return service;
   const groups = new Map<string, Instance[]>();
   for (const instance of service.instances.values()) {
-    if (instance.state !== 'ready' || instance.weight === 0) continue;
+    if (!takesPart(instance)) continue;
     const name = groupOf(instance, split);
     groups.set(name, [...(groups.get(name) ?? []), instance]);
   }
@@ -56,7 +56,11 @@ function* apportion(total: number, sum: number, instances: readonly Instance[]):
   }
 }
 
-function groupOf({ version }: Instance, split: Split): string {
+/** Whether an instance takes new requests, before a split says how many. */
+export const takesPart = ({ state, weight }: Instance): boolean => state === 'ready' && weight > 0;
+
+/** The name under which a split counts this instance. */
+export function groupOf({ version }: Instance, split: Split): string {
   return version !== undefined && split.has(version) ? version : otherVersions;
 }
 

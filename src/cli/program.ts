@@ -19,6 +19,7 @@ const loads: Readonly<Record<CommandName, () => Promise<CommandModule>>> = {
   events: () => import('./events.ts'),
   wait: () => import('./wait.ts'),
   shift: () => import('./shift.ts'),
+  pin: () => import('./pin.ts'),
   drain: async () => (await import('./override.ts')).drain,
   undrain: async () => (await import('./clear.ts')).undrain,
   maintenance: async () => (await import('./override.ts')).maintenance,

@@ -1,10 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { shiftedSplit } from '../catalog/shares.ts';
 import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
-import { parseRecord } from '../model/json.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
-import { otherVersions } from '../model/policy/split.ts';
-import { parsePolicy } from '../model/policy.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type ShiftSettings, shiftCommand } from '../settings/shift.ts';
 import { findBalancers } from './balancers.ts';
@@ -14,6 +12,7 @@ import { done, failed } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { policyText, policyWithSplit } from './policy-text.ts';
 import { readServices } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
 import { startSpinner } from './spinner.ts';
@@ -53,9 +52,10 @@ async function shiftService(
   const { to, weights, everyMs, abortIfErrors } = settings;
   const key = `services/${service}`;
   const before = await policyText(registry, key);
-  const instances = (await readServices(registry, [service], Date.now())).services.get(service)?.instances;
+  const now = (await readServices(registry, [service], Date.now())).services.get(service);
+  const instances = now?.instances;
   const there = instances?.count(({ version }) => version === to) ?? 0;
-  if (there === 0) {
+  if (now === undefined || there === 0) {
     const versions = [...new Set([...(instances?.values() ?? [])].map(({ version }) => version ?? '(none)'))].join(
       ', ',
     );
@@ -64,13 +64,22 @@ async function shiftService(
       hint: versions === '' ? 'none is registered at all' : `there are ${versions}`,
     });
   }
+  const splits = weights.map((percent) => ({ percent, split: shiftedSplit(now, to, percent) }));
   const watched = abortIfErrors === undefined ? [] : await adminPorts(registry, settings);
   const colors = colorsOf(process.stdout);
   const say = (event: string, text: string, fields: object) =>
     process.stdout.write(settings.json ? `${JSON.stringify({ event, service, to, ...fields })}\n` : `${text}\n`);
 
-  for (const [at, percent] of weights.entries()) {
-    await registry.write(key, withSplit(before, to, percent));
+  for (const [at, { percent, split }] of splits.entries()) {
+    // The version has all requests already, and nobody else had any that it could leave some to.
+    if (split === undefined) {
+      if (weights.at(-1) === 100) break;
+      throw new Fault('usage', `${to} gets every request of ${service} already, and no other version gets any`, {
+        where: '--weight',
+        hint: 'shift to the version that is to get the others',
+      });
+    }
+    await registry.write(key, policyWithSplit(before, split));
     say('step', `${service}: ${colors.bold(`${percent}%`)} to ${to}`, { percent });
     const last = at === weights.length - 1;
     // The last step is watched only where something could still be taken back.
@@ -163,22 +172,6 @@ async function adminPorts(registry: Registry, { admin }: ShiftSettings): Promise
       hint,
     });
   });
-}
-
-async function policyText(registry: Registry, key: string): Promise<string | undefined> {
-  const { entries } = await registry.read(key);
-  return entries.find((entry) => entry.key === key)?.value;
-}
-
-/** The policy as it was, but for its split. Throws Fault `usage` when it cannot have one. */
-function withSplit(policy: string | undefined, to: string, percent: number): string {
-  const record = parseRecord(policy ?? '{}');
-  if (!record.ok) throw new Fault('usage', `the policy cannot be read: ${record.reason}`);
-  const split = percent === 100 ? { [to]: 100 } : { [to]: percent, [otherVersions]: 100 - percent };
-  const text = JSON.stringify({ ...Object.fromEntries(record.value), split });
-  const parsed = parsePolicy(text);
-  if (!parsed.ok) throw new Fault('usage', `the policy with a split is not one: ${parsed.reason}`);
-  return text;
 }
 
 async function restore(registry: Registry, key: string, before: string | undefined): Promise<void> {

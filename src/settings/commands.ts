@@ -19,7 +19,7 @@ import { releaseCommand } from './release.ts';
 import { renderCommand } from './render.ts';
 import { rolesCommand } from './roles.ts';
 import { eventsCommand, explainCommand, statusCommand } from './see.ts';
-import { shiftCommand } from './shift.ts';
+import { pinCommand, shiftCommand } from './shift.ts';
 import { waitCommand } from './wait.ts';
 
 /** Every command there is, in the order of help, reference and manual. */
@@ -33,6 +33,7 @@ export const commands = [
   eventsCommand,
   waitCommand,
   shiftCommand,
+  pinCommand,
   drainCommand,
   undrainCommand,
   maintenanceCommand,

@@ -91,3 +91,16 @@ export const shiftCommand = declareCommand({
     return { registry, log: logSettings(values), shift: { to, weights, everyMs, abortIfErrors: share, admin, json } };
   },
 });
+
+/** `pointsman pin`. */
+export const pinCommand = declareCommand({
+  name: 'pin',
+  summary:
+    'keep the requests of a service with the versions that are registered, so that another one gets none before a shift',
+  operands: { syntax: '<service>', description: 'the service' },
+  options: { json: onOff({ description: 'print JSON' }), ...registryOptions, ...quietLogOptions },
+  assemble: (values): { registry: RegistrySettings; log: LogSettings; json: boolean } | Fault => {
+    const registry = registrySettings(values);
+    return registry instanceof Fault ? registry : { registry, log: logSettings(values), json: values.json };
+  },
+});

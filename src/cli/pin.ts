@@ -1,0 +1,51 @@
+import { pinnedSplit } from '../catalog/shares.ts';
+import { Fault } from '../model/fault.ts';
+import { parseServiceName } from '../model/name.ts';
+import { pinCommand } from '../settings/shift.ts';
+import { done } from './exit-code.ts';
+import { type Invocation, settle } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { policyText, policyWithSplit } from './policy-text.ts';
+import { readServices } from './read-service.ts';
+
+/** `pointsman pin SERVICE`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const { json, ...settings } = await settle(pinCommand, invocation);
+  const name = parseServiceName(invocation.operands[0] ?? '');
+  if (!name.ok) throw new Fault('usage', name.reason);
+  const service = name.value;
+  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  try {
+    const key = `services/${service}`;
+    const before = await policyText(registry, key);
+    const known = (await readServices(registry, [service], Date.now())).services.get(service);
+    if (known === undefined || known.registered.isEmpty()) {
+      throw new Fault('not-found', `no instance of ${service} is registered`, {
+        hint: 'start the version that is to have the requests first',
+      });
+    }
+    const split = pinnedSplit(known);
+    if (split !== undefined && 'unnamed' in split) {
+      throw new Fault('not-found', `${service}/${split.unnamed.id} has no version, so that a split cannot name it`, {
+        hint: 'register it with --version-label VERSION',
+      });
+    }
+    const revision =
+      split === undefined ? undefined : String(await registry.write(key, policyWithSplit(before, split)));
+    const inForce = split ?? known.policy.split ?? new Map<string, number>();
+    process.stdout.write(json ? `${toJson(service, inForce, revision)}\n` : told(service, inForce, revision));
+    return done;
+  } finally {
+    await registry.close();
+  }
+}
+
+const toJson = (service: string, split: ReadonlyMap<string, number>, revision: string | undefined): string =>
+  JSON.stringify({ service, split: Object.fromEntries(split), revision });
+
+function told(service: string, split: ReadonlyMap<string, number>, revision: string | undefined): string {
+  const shares = [...split].map(([version, share]) => `${version} ${share}`).join(', ');
+  const when = revision === undefined ? 'as before' : `revision ${revision}`;
+  return `${service}: only these versions get requests, in these shares: ${shares} (${when})\nto give another version some: pointsman shift ${service} --to VERSION\n`;
+}
