@@ -115,6 +115,27 @@ describe("a tree in another's layout", () => {
     expect(rejected['key']).toBe('/services/web/host-3:web_1:8080');
   });
 
+  test('is served as Traefik reads it: keys without a slash, fields in any case, relative weights', async () => {
+    const scenario = await startScenario('etcd');
+    const [a = '', b = ''] = await startApps('a', 'b');
+    const put = (key: string, value: string) => scenario.etcd?.ctl('put', `traefik/${key}`, value);
+    await put('http/routers/shop/rule', 'Host(`shop`)');
+    await put('http/routers/shop/service', 'shop');
+    await put('http/services/shop/loadbalancer/servers/0/url', `http://${a}/`);
+    await put('http/services/shop/loadBalancer/passHostHeader', 'true');
+    const balancer = scenario.balancer('--layout', 'traefik');
+    await scenario.serves('shop', ['a']);
+    await put('http/services/shop/loadBalancer/servers/1/url', `http://${b}`);
+    await scenario.serves('shop', ['a', 'b']);
+    await put('http/services/shop/loadBalancer/servers/1/weight', '3');
+    await until('the weights are 1 to 3', async () => {
+      const { instancesById } = JSON.parse((await scenario.askAdmin('/services/shop')).body);
+      const weights = instancesById.map(({ id, weight }: { id: string; weight: number }) => `${id}:${weight}`);
+      return weights.sort().join() === '0:85,1:256';
+    });
+    expect(balancer.stderr.filter((line) => line.includes('entry-rejected'))).toEqual([]);
+  });
+
   test('is served from a folder, too', async () => {
     const scenario = await startScenario('folder');
     const [a = '', b = ''] = await startApps('a', 'b');

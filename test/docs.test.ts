@@ -267,7 +267,9 @@ test.each(toRun.map((page) => [page.name, page] as const))(
 
 test('each layout that is listed is followed', async () => {
   const text = await readFile(join(root, 'docs/registry.md'), 'utf8');
-  const rows = [...text.matchAll(/^\| `(\w+)`[^|]* \| `(\/[^`]+)` \| `([^`]+)` \|$/gm)].map(([, ...cells]) => cells);
+  const rows = [...text.matchAll(/^\| `(\w+)`[^|]* \| `([^`]+\/[^`]+)` \| `([^`]+)` \|$/gm)].map(
+    ([, ...cells]) => cells,
+  );
   expect(rows.map(([layout]) => layout).sort()).toEqual(Object.keys(knownLayouts).sort());
   const world = await openWorld();
   const [ip = '', port = ''] = world.app.split(':');

@@ -59,6 +59,14 @@ function decodeJson(fields: Fields, value: string): Parsed<RawInstance> {
   return accepted(Object.fromEntries(members));
 }
 
+/** Whether a JSON value has no such field, or an empty text there. What is not JSON lacks nothing: it is refused as such. */
+export function lacks(value: string, field: string): boolean {
+  const record = parseRecord(value);
+  if (!record.ok) return false;
+  const found = lookUp(record.value, field.split('.'));
+  return found === undefined || found === null || found === '';
+}
+
 function lookUp(record: ReadonlyMap<string, unknown>, [first = '', ...rest]: readonly string[]): unknown {
   const found = record.get(first);
   if (rest.length === 0) return found;

@@ -14,8 +14,9 @@ const pieces = /\*\*|\*|\{[^}]*\}|[^*{}]+|[{}]/g;
 /**
  * Compiles a pattern such as `http/services/{service}/loadbalancer/servers/{id}/url`. `{service}` and `{id}` stand for
  * one or more characters other than "/", `*` for the same without a name, and `**` (a whole part) for anything at all.
+ * With `ignoreCase`, the rest matches in upper and lower case.
  */
-export function compileKeyPattern(pattern: string): Parsed<KeyPattern> {
+export function compileKeyPattern(pattern: string, ignoreCase = false): Parsed<KeyPattern> {
   const has = new Set<'service' | 'id'>();
   let source = '';
   let before: 'open' | 'literal' = 'literal';
@@ -36,7 +37,7 @@ export function compileKeyPattern(pattern: string): Parsed<KeyPattern> {
     else source += piece.replace(/[\\^$.|?+()[\]]/g, '\\$&');
   }
   if (source === '') return refused('a key pattern is empty');
-  const regex = new RegExp(`^${source}$`, 's');
+  const regex = new RegExp(`^${source}$`, ignoreCase ? 'is' : 's');
   return accepted({
     has,
     match(key) {

@@ -1,6 +1,7 @@
 import type { Revision } from '../../model/revision.ts';
 import type { Change, Entry, RegistryEvent } from '../registry.ts';
 import type { Layout } from './layout.ts';
+import { relativeWeights } from './relative-weights.ts';
 
 /** A foreign entry that is no instance and should be one. Where its key held a good value before, that stands. */
 export type LayoutRejection = { readonly key: string; readonly reason: string; readonly revision: Revision };
@@ -10,15 +11,25 @@ export type Transformed = {
   readonly rejected: readonly LayoutRejection[];
 };
 
+/** What the foreign tree says of one of our keys; each by the foreign key that says it. */
+type About = { readonly entries: Map<string, Weighed>; readonly weights: Map<string, number> };
+
+/** An entry, mapped, and the relative weight that stands in its value. */
+type Weighed = { readonly entry: Entry; readonly weight: number | undefined };
+
+/** What one of our keys holds, with the weight that it has in HAProxy's range; undefined for the default. */
+type Effective = { readonly entry: Entry; readonly weight: number | undefined };
+
 /**
  * Turns what a registry says of a foreign tree into what it would say if the tree had our layout. Each event becomes
  * exactly one, with the same revision, so that following stays without a gap. Several foreign keys may stand for one
- * instance; then the first of them by name counts, whichever came first.
+ * instance; then the first of them by name counts, whichever came first. A weight may be a key of its own, which changes
+ * what all instances of its service weigh.
  */
 export class LayoutTransform {
   readonly #layout: Layout;
-  /** For each key of ours the foreign entries that stand for it, mapped. */
-  readonly #candidates = new Map<string, Map<string, Entry>>();
+  /** By our keys, grouped by service. */
+  readonly #services = new Map<string, Map<string, About>>();
 
   constructor(layout: Layout) {
     this.#layout = layout;
@@ -39,22 +50,27 @@ export class LayoutTransform {
 
   #snapshot(event: Extract<RegistryEvent, { kind: 'snapshot' }>): Transformed {
     const rejected: LayoutRejection[] = [];
-    const before = new Map(this.#candidates);
-    this.#candidates.clear();
+    const before = new Map(this.#services);
+    this.#services.clear();
     for (const entry of event.entries.values()) {
       const rejection = this.#put(entry);
       if (rejection === undefined) continue;
       rejected.push(rejection);
-      const key = this.#keyOf(entry.key);
-      const lastGood = key === undefined ? undefined : before.get(key)?.get(entry.key);
-      if (lastGood !== undefined) this.#add(entry.key, lastGood);
+      this.#keepLastGood(entry.key, before);
     }
     const entries = new Map<string, Entry>();
-    for (const key of this.#candidates.keys()) {
-      const entry = this.#effective(key);
-      if (entry !== undefined) entries.set(key, entry);
-    }
+    for (const keys of this.#services.values())
+      for (const [key, effective] of effectiveOf(keys, this.#layout.unsetWeight)) entries.set(key, written(effective));
     return { event: { ...event, entries }, rejected };
+  }
+
+  #keepLastGood(foreign: string, before: ReadonlyMap<string, ReadonlyMap<string, About>>): void {
+    const key = this.#keyOf(foreign);
+    const lastGood = key === undefined ? undefined : before.get(serviceOf(key))?.get(key);
+    const entry = lastGood?.entries.get(foreign);
+    if (key !== undefined && entry !== undefined) this.#about(key).entries.set(foreign, entry);
+    const weight = lastGood?.weights.get(foreign);
+    if (key !== undefined && weight !== undefined) this.#about(key).weights.set(foreign, weight);
   }
 
   #changes(event: Extract<RegistryEvent, { kind: 'changes' }>): Transformed {
@@ -63,21 +79,26 @@ export class LayoutTransform {
     for (const change of event.changes) {
       const foreign = change.kind === 'put' ? change.entry.key : change.key;
       const key = this.#keyOf(foreign);
-      const before = key === undefined ? undefined : this.#effective(key);
+      const wasWeighed = this.#isWeighed(key);
+      const before = this.#effectiveOf(key, wasWeighed);
       if (change.kind === 'put') {
         const rejection = this.#put(change.entry);
         if (rejection !== undefined) rejected.push(rejection);
       } else if (key !== undefined) this.#delete(key, foreign);
-      if (key === undefined) continue;
-      const after = this.#effective(key);
-      if (after === before) continue;
+      const after = this.#effectiveOf(key, wasWeighed || this.#isWeighed(key));
       const at = change.kind === 'put' ? change.entry.revision : change.revision;
-      // An entry that comes forward because another went is older than this change of the key.
-      changes.push(
-        after === undefined
-          ? { kind: 'delete', key, revision: at }
-          : { kind: 'put', entry: { ...after, revision: at } },
-      );
+      for (const one of new Set([...before.keys(), ...after.keys()])) {
+        const is = after.get(one);
+        // Of the others only weights may differ.
+        const was = before.get(one) ?? (one === key ? undefined : is && { entry: is.entry, weight: undefined });
+        if (was?.entry === is?.entry && was?.weight === is?.weight) continue;
+        // An entry that comes forward because another went is older than this change of the key.
+        changes.push(
+          is === undefined
+            ? { kind: 'delete', key: one, revision: at }
+            : { kind: 'put', entry: { ...written(is), revision: at } },
+        );
+      }
     }
     if (changes.length === 0) return { event: { kind: 'progress', revision: event.revision }, rejected };
     return { event: { ...event, changes }, rejected };
@@ -86,8 +107,13 @@ export class LayoutTransform {
   #put(entry: Entry): LayoutRejection | undefined {
     const mapped = this.#layout.map(entry.key, entry.value);
     switch (mapped.kind) {
-      case 'instance':
-        this.#add(entry.key, { ...entry, key: mapped.key, value: mapped.value });
+      case 'instance': {
+        const own = { ...entry, key: mapped.key, value: mapped.value };
+        this.#about(mapped.key).entries.set(entry.key, { entry: own, weight: mapped.weight });
+        return undefined;
+      }
+      case 'weight':
+        this.#about(mapped.key).weights.set(entry.key, mapped.weight);
         return undefined;
       case 'ignored':
         return undefined;
@@ -96,28 +122,77 @@ export class LayoutTransform {
     }
   }
 
-  #add(foreign: string, entry: Entry): void {
-    const candidates = this.#candidates.get(entry.key) ?? new Map<string, Entry>();
-    candidates.set(foreign, entry);
-    this.#candidates.set(entry.key, candidates);
+  #about(key: string): About {
+    const service = serviceOf(key);
+    const keys = this.#services.get(service) ?? new Map<string, About>();
+    this.#services.set(service, keys);
+    const about: About = keys.get(key) ?? { entries: new Map(), weights: new Map() };
+    keys.set(key, about);
+    return about;
   }
 
   #delete(key: string, foreign: string): void {
-    const candidates = this.#candidates.get(key);
-    candidates?.delete(foreign);
-    if (candidates?.size === 0) this.#candidates.delete(key);
+    const keys = this.#services.get(serviceOf(key));
+    const about = keys?.get(key);
+    about?.entries.delete(foreign);
+    about?.weights.delete(foreign);
+    if (about?.entries.size === 0 && about.weights.size === 0) keys?.delete(key);
+    if (keys?.size === 0) this.#services.delete(serviceOf(key));
   }
 
-  #effective(key: string): Entry | undefined {
-    const candidates = this.#candidates.get(key);
-    if (candidates === undefined) return undefined;
-    let first: string | undefined;
-    for (const foreign of candidates.keys()) if (first === undefined || foreign < first) first = foreign;
-    return first === undefined ? undefined : candidates.get(first);
+  /** Whether an instance of this key's service has a weight that counts relative to the others. */
+  #isWeighed(key: string | undefined): boolean {
+    if (key === undefined || this.#layout.unsetWeight === undefined) return false;
+    for (const { entries, weights } of this.#services.get(serviceOf(key))?.values() ?? []) {
+      if (weights.size > 0) return true;
+      for (const { weight } of entries.values()) if (weight !== undefined) return true;
+    }
+    return false;
+  }
+
+  /** What this key holds; with `whole`, each key of its service. */
+  #effectiveOf(key: string | undefined, whole: boolean): ReadonlyMap<string, Effective> {
+    const keys = key === undefined ? undefined : this.#services.get(serviceOf(key));
+    if (key === undefined || keys === undefined) return new Map();
+    if (whole) return effectiveOf(keys, this.#layout.unsetWeight);
+    const about = keys.get(key);
+    return about === undefined ? new Map() : effectiveOf(new Map([[key, about]]), undefined);
   }
 
   #keyOf(foreign: string): string | undefined {
     const mapped = this.#layout.mapKey(foreign);
-    return mapped.ok ? mapped.value : undefined;
+    return mapped.ok ? mapped.value?.key : undefined;
   }
+}
+
+/** Of `instances/<service>/<id>`. */
+const serviceOf = (key: string): string => key.split('/', 2)[1] ?? '';
+
+/** What the keys of one service hold. */
+function effectiveOf(
+  keys: ReadonlyMap<string, About>,
+  unsetWeight: number | undefined,
+): ReadonlyMap<string, Effective> {
+  const found = new Map<string, Entry>();
+  const given = new Map<string, number | undefined>();
+  for (const [key, { entries, weights }] of keys) {
+    const first = firstByName(entries);
+    if (first === undefined) continue;
+    found.set(key, first.entry);
+    given.set(key, first.weight ?? firstByName(weights));
+  }
+  const scaled = unsetWeight === undefined ? undefined : relativeWeights(given, unsetWeight);
+  return new Map([...found].map(([key, entry]) => [key, { entry, weight: scaled?.get(key) }]));
+}
+
+function firstByName<T>(candidates: ReadonlyMap<string, T>): T | undefined {
+  let first: string | undefined;
+  for (const foreign of candidates.keys()) if (first === undefined || foreign < first) first = foreign;
+  return first === undefined ? undefined : candidates.get(first);
+}
+
+/** The value is ours by now, so that it is JSON for certain. */
+function written({ entry, weight }: Effective): Entry {
+  if (weight === undefined) return entry;
+  return { ...entry, value: JSON.stringify({ ...JSON.parse(entry.value), weight }) };
 }

@@ -14,16 +14,17 @@ function must<T>(parsed: Parsed<T>): T {
   return parsed.value;
 }
 
-/** What an entry means, short: `web/web-1 10.0.0.1:80`, `ignored` or `rejected: reason`. */
+/** What an entry means, short: `web/web-1 10.0.0.1:80`, `web/web-1 weighs 3`, `ignored` or `rejected: reason`. */
 function meaning(layout: Layout, key: string, value: string): string {
   const mapped = layout.map(key, value);
   if (mapped.kind === 'ignored') return 'ignored';
   if (mapped.kind === 'rejected') return `rejected: ${mapped.reason}`;
   const [, service = '', id = ''] = mapped.key.split('/');
+  if (mapped.kind === 'weight') return `${service}/${id} weighs ${mapped.weight}`;
   const instance = must(parseInstance(must(parseServiceName(service)), must(parseInstanceId(id)), mapped.value));
   const { host, port } = instance.address;
   const more = Object.entries({
-    weight: instance.weight,
+    weight: mapped.weight ?? instance.weight,
     version: instance.version,
     zone: instance.zone,
     ...instance.meta,
@@ -55,7 +56,12 @@ describe('the known layouts', () => {
       ['web/x1', '{"host":"10.0.0.1","port":8080,"priority":10,"ttl":60}', 'web/x1 10.0.0.1:8080'],
       ['web', '{"host":"10.0.0.1","port":"8080"}', 'web/web 10.0.0.1:8080'],
       ['web/x1', '{"host":"10.0.0.1"}', /^rejected: .*not host:port/],
-      ['web/x1', '{"text":"hello"}', /^rejected: address is missing/],
+      ['web/x1', '{"host":"10.0.0.1","port":80,"weight":120}', 'web/x1 10.0.0.1:80 weight=120'],
+      ['web/x1', '{"host":"10.0.0.1","port":80,"weight":1000}', 'web/x1 10.0.0.1:80 weight=1000'],
+      ['web/x1', '{"host":"10.0.0.1","port":80,"weight":0}', 'web/x1 10.0.0.1:80'],
+      ['web/x1', '{"host":"10.0.0.1","port":80,"weight":-1}', /^rejected: weight "-1" is not a whole number/],
+      ['web/x1', '{"text":"hello"}', 'ignored'],
+      ['web/x1', '{"host":"mx.example.org","mail":true}', /^rejected: .*not host:port/],
       ['dns/ns/ns1', '{"host":"10.0.0.53"}', 'ignored'],
     ],
     traefik: [
@@ -69,13 +75,33 @@ describe('the known layouts', () => {
       ['http/services/web/loadbalancer/servers/3/url', 'ftp://10.0.0.1:21', /^rejected: .*not an http/],
       ['http/services/web/loadbalancer/servers/3/url', 'http://user:secret@10.0.0.1', /^rejected: a URL with a user/],
       ['http/services/web/loadbalancer/servers/3/url', '10.0.0.1:80', /^rejected: .*not a/],
-      ['http/services/web/loadbalancer/servers/0/weight', '3', 'ignored'],
+      // As Traefik's own pkg/provider/kv/kv_test.go writes them.
+      ['http/services/Service01/loadBalancer/servers/0/url', 'http://10.0.0.1', 'Service01/0 10.0.0.1:80 scheme=http'],
+      ['HTTP/Services/web/LoadBalancer/Servers/0/URL', 'http://10.0.0.1', 'web/0 10.0.0.1:80 scheme=http'],
+      ['http/services/web/loadBalancer/servers/0/weight', '3', 'web/0 weighs 3'],
+      ['http/services/web/loadbalancer/servers/0/weight', '1000', 'web/0 weighs 1000'],
+      ['http/services/web/loadbalancer/servers/0/weight', '-1', /^rejected: weight "-1" is not a whole number/],
+      ['http/services/web/loadbalancer/servers/0/preservePath', 'true', 'ignored'],
+      ['http/services/Service01/loadBalancer/healthCheck/headers/name0', 'foobar', 'ignored'],
+      ['http/services/Service01/loadBalancer/passHostHeader', 'true', 'ignored'],
+      ['http/services/Service01/loadBalancer/responseForwarding/flushInterval', '1s', 'ignored'],
+      ['http/services/Service01/loadBalancer/sticky/cookie/httpOnly', 'true', 'ignored'],
+      ['http/services/Service01/loadBalancer/sticky', 'true', 'ignored'],
+      ['http/services/Service01/loadBalancer/strategy', 'wrr', 'ignored'],
+      ['http/services/Service02/mirroring/mirrors/0/percent', '42', 'ignored'],
+      ['http/services/Service03/weighted/sticky/cookie/name', 'foobar', 'ignored'],
+      ['http/services/Service04/failover/fallback', 'foobar', 'ignored'],
+      ['http/routers/Router0/entryPoints/0', 'foobar', 'ignored'],
+      ['http/serversTransports/name0/serverName', 'foobar', 'ignored'],
+      ['tcp/services/TCPService01/loadBalancer/servers/0/address', '10.0.0.1:80', 'ignored'],
+      ['tls/stores/Store0/defaultCertificate/certFile', 'foobar', 'ignored'],
       ['http/services/web/loadbalancer/servers/0/addr', '10.0.0.1:80', /^rejected: it matches no keyPattern/],
       ['http/routers/web/rule', 'Host(`web`)', 'ignored'],
     ],
     grpc: [
       ['web/10.0.0.1:80', '{"Op":0,"Addr":"10.0.0.1:80","Metadata":null}', 'web/10.0.0.1:80 10.0.0.1:80'],
       ['web/e1', '{"Op":0,"Addr":"10.0.0.1:80","Metadata":{"zone":"a"}}', 'web/e1 10.0.0.1:80'],
+      ['web/e1', '{"Op":0,"Addr":"","Metadata":{"a":1}}', 'ignored'],
       ['web/e1', 'not JSON', /^rejected: it is not JSON/],
     ],
   };
@@ -122,6 +148,11 @@ describe('a declared layout', () => {
     [{ ...good, service: 'web' }, 'service: the keyPattern has {service} already'],
     [{ ...good, codec: 'json' }, 'fields.address: codec json needs to know where the address is'],
     [{ ...good, fields: { address: 'a' } }, 'fields: only codec json has fields, not hostport'],
+    [{ ...good, requires: 'a' }, 'requires: only codec json has fields, not hostport'],
+    [
+      { ...good, weights: ['{service}/{id}/w'] },
+      'relativeWeights: say which weight an instance without one has, as in { unset: 1 }',
+    ],
     [{ ...good, ignore: ['{id}'] }, 'ignore: a pattern of what is ignored names nothing'],
     [{ ...good, ignored: [] }, /^ignored: /],
     [{ ...good, codec: 'xml' }, /^codec: /],
@@ -190,7 +221,7 @@ describe('events of a foreign tree', () => {
   test('become events of our own, revision by revision', () => {
     const transform = new LayoutTransform(skydns);
     const first = transform.take(
-      snapshot(5, entry('web/x1', json(1), 3), entry('dns/ns', '{}', 4), entry('web/bad', '{}', 5)),
+      snapshot(5, entry('web/x1', json(1), 3), entry('dns/ns', '{}', 4), entry('web/bad', '{"host":7}', 5)),
     );
     expect(first.event).toMatchObject({ kind: 'snapshot', revision: 5n, cluster: 'c' });
     expect(first.event.kind === 'snapshot' && [...first.event.entries.values()]).toEqual([
@@ -241,14 +272,61 @@ describe('events of a foreign tree', () => {
     });
   });
 
+  test('give weights that are relative to the others of the service, whatever their size', () => {
+    const transform = new LayoutTransform(compile(knownLayouts.traefik));
+    const server = (id: number) => `http/services/web/loadBalancer/servers/${id}/url`;
+    const weight = (id: number) => `http/services/web/loadBalancer/servers/${id}/weight`;
+    const weightsIn = ({ event }: ReturnType<LayoutTransform['take']>) => {
+      const entries =
+        event.kind === 'snapshot'
+          ? [...event.entries.values()]
+          : event.kind === 'changes'
+            ? event.changes.flatMap((change) => (change.kind === 'put' ? [change.entry] : []))
+            : [];
+      return Object.fromEntries(entries.map(({ key, value }) => [key.split('/').at(-1), JSON.parse(value).weight]));
+    };
+    const [a, b] = [entry(server(0), 'http://10.0.0.1', 1), entry(server(1), 'http://10.0.0.2', 2)];
+    expect(weightsIn(transform.take(snapshot(2, a, b)))).toEqual({ 0: undefined, 1: undefined });
+    expect(weightsIn(transform.take(changes(put(weight(1), '3', 3))))).toEqual({ 0: 85, 1: 256 });
+    expect(weightsIn(transform.take(changes(put(weight(0), '3', 4))))).toEqual({ 0: undefined, 1: undefined });
+    expect(weightsIn(transform.take(changes(put(weight(0), '1000', 5))))).toEqual({ 0: 256, 1: 1 });
+    expect(weightsIn(transform.take(changes(put(weight(0), '0', 6))))).toEqual({ 0: 0, 1: 256 });
+    // A bad one changes nothing, also across a snapshot.
+    const bad = transform.take(changes(put(weight(0), 'much', 7)));
+    expect(bad).toMatchObject({ event: { kind: 'progress' }, rejected: [{ key: weight(0) }] });
+    const again = transform.take(snapshot(8, a, b, entry(weight(0), 'much', 7), entry(weight(1), '3', 3)));
+    expect(weightsIn(again)).toEqual({ 0: 0, 1: 256 });
+    expect(weightsIn(transform.take(changes(put(server(2), 'http://10.0.0.3', 9))))).toEqual({ 2: 85 });
+    expect(weightsIn(transform.take(changes(gone(weight(0), 10), gone(weight(1), 11))))).toEqual({
+      0: undefined,
+      1: undefined,
+      2: undefined,
+    });
+  });
+
   test('fold to what a snapshot of the same tree gives, for any history', () => {
-    const key = fc.constantFrom('web', 'web/web', 'web/x1', 'shop/x1', 'dns/a', 'a/b/c');
-    const step = fc.record({ key, port: fc.option(fc.integer({ min: 1, max: 9 })) });
+    const paths = ['url', 'weight', 'WEIGHT'].flatMap((field) => [
+      `http/services/web/loadBalancer/servers/0/${field}`,
+      `http/services/web/loadbalancer/servers/1/${field}`,
+      `http/services/shop/loadbalancer/servers/0/${field}`,
+    ]);
+    const value = (key: string, n: number) => (key.endsWith('/url') ? `http://10.0.0.1:${n}` : String(n));
+    foldsLikeSnapshots(compile(knownLayouts.traefik), paths, value);
+    const weighed = (_: string, n: number) => `{"host":"10.0.0.1","port":${n},"weight":${n % 4}}`;
+    foldsLikeSnapshots(skydns, ['web', 'web/web', 'web/x1', 'shop/x1', 'dns/a', 'a/b/c'], weighed);
+  });
+
+  function foldsLikeSnapshots(
+    layout: Layout,
+    keys: readonly string[],
+    write: (key: string, n: number) => string,
+  ): void {
+    const step = fc.record({ key: fc.constantFrom(...keys), port: fc.option(fc.integer({ min: 1, max: 9 })) });
     const values = (view: ReadonlyMap<string, Entry>) =>
       Object.fromEntries([...view].map(([k, { value }]) => [k, value]).sort());
     fc.assert(
       fc.property(fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { maxLength: 20 }), (events) => {
-        const transform = new LayoutTransform(skydns);
+        const transform = new LayoutTransform(layout);
         transform.take(snapshot(0));
         const raw = new Map<string, Entry>();
         const view = new Map<string, Entry>();
@@ -256,7 +334,7 @@ describe('events of a foreign tree', () => {
         for (const steps of events) {
           const list = steps.map((one) => {
             at += 1;
-            return one.port === null ? gone(one.key, at) : put(one.key, json(one.port), at);
+            return one.port === null ? gone(one.key, at) : put(one.key, write(one.key, one.port), at);
           });
           for (const change of list) {
             if (change.kind === 'put') raw.set(change.entry.key, change.entry);
@@ -269,10 +347,10 @@ describe('events of a foreign tree', () => {
             if (change.kind === 'put') view.set(change.entry.key, change.entry);
             else expect(view.delete(change.key)).toBe(true);
           }
-          const whole = new LayoutTransform(skydns).take(snapshot(at, ...raw.values())).event;
+          const whole = new LayoutTransform(layout).take(snapshot(at, ...raw.values())).event;
           expect(values(view)).toEqual(whole.kind === 'snapshot' ? values(whole.entries) : {});
         }
       }),
     );
-  });
+  }
 });
