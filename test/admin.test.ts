@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -56,6 +56,7 @@ describe('the admin port of a balancer', () => {
     dir = await mkdtemp(join(tmpdir(), 'pm-'));
     port = await freePort();
     await writeFile(join(dir, 'token'), `${token}\n`, { mode: 0o600 });
+    await mkdir(join(dir, 'r'));
     // The folder is empty, so that nothing but the port is there: HAProxy starts with the first instance.
     balancer = new PointsmanProcess(
       [
@@ -257,7 +258,7 @@ describe('a token file', () => {
     onTestFinished(() => rm(dir, { recursive: true, force: true }));
     const path = join(dir, 'token');
     if (text !== undefined) await writeFile(path, text);
-    const { code, stderr } = await runPointsman(['balance', '--registry', `dir:${dir}/r`, '--dir', `${dir}/b`, '--admin-token-file', path]); // biome-ignore format: a line
+    const { code, stderr } = await runPointsman(['balance', '--registry', `dir:${dir}`, '--dir', `${dir}/b`, '--admin-token-file', path]); // biome-ignore format: a line
     expect({ code, stderr }).toEqual({ code: 2, stderr: [expect.stringContaining(message)] });
   });
 });

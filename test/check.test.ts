@@ -91,6 +91,63 @@ test('where there is no HAProxy, the rest is checked all the same', async () => 
   const folder = await folderOf({ 'web.json': '{"hosts":["X"]}' });
   const { code, lines } = await check('--haproxy', '/nowhere/haproxy', join(folder, 'web.json'));
   expect(code).toBe(1);
-  expect(lines[0]).toContain('web.json:1:11: hosts.0: "X" is not a host');
+  expect(lines[0]).toContain('--haproxy: /nowhere/haproxy is not there');
+  expect(lines[1]).toContain('web.json:1:11: hosts.0: "X" is not a host');
   expect(lines.at(-1)).toContain('HAProxy was not asked: /nowhere/haproxy is not there');
+});
+
+test('a folder of templates that is not there, or whose files are named otherwise, is an error', async () => {
+  const folder = await folderOf({
+    'empty/README.md': 'nothing',
+    'typo/servr.mustache': 'server',
+    'typo/backend.mustache': await readFile(join(shipped, 'backend.mustache'), 'utf8'),
+    'typo/frame.mustache': 'x',
+    'typo/haproxy.cfg': 'x',
+    'typo/README.md': 'not a template',
+    'typo/backend.mustache~': 'an editor left it',
+  });
+  const templates = (name: string) => check('--haproxy-templates', join(folder, name));
+  const nowhere = await templates('nowhere');
+  expect(nowhere.lines[0]).toBe(`--haproxy-templates: the folder ${join(folder, 'nowhere')} is not there`);
+  const empty = await templates('empty');
+  expect(empty.lines[0]).toContain('holds no template (name its files haproxy.cfg.mustache, policy.mustache');
+  const typo = await templates('typo');
+  expect(typo.lines.slice(0, -1)).toEqual([
+    expect.stringMatching(/frame\.mustache: no template has this name, so it is not used \(templates are named/),
+    expect.stringMatching(/haproxy\.cfg: no template has this name.*did you mean haproxy\.cfg\.mustache\?/),
+    expect.stringMatching(/servr\.mustache: no template has this name.*did you mean server\.mustache\?/),
+  ]);
+  expect([nowhere.code, empty.code, typo.code]).toEqual([1, 1, 1]);
+  const dir = ['--registry', `dir:${folder}`, '--dir', join(folder, 'b')];
+  for (const name of ['nowhere', 'empty', 'typo']) {
+    const balance = await runPointsman(['balance', ...dir, '--haproxy-templates', join(folder, name)]);
+    expect(balance.stderr.join()).toMatch(/is not there|holds no template|no template has this name/);
+    expect(balance.code).toBeGreaterThan(0);
+  }
+});
+
+test('a path that a setting names and that is not there is an error', async () => {
+  const folder = await folderOf({ 'a-file': 'x' });
+  const nope = join(folder, 'nope');
+  const https = ['--https', '127.0.0.1:8443', '--certificates'];
+  const etcds = ['--registry', 'etcds://127.0.0.1:1'];
+  for (const args of [
+    ['--registry', `dir:${nope}`],
+    ['--registry', `dir:${join(folder, 'a-file')}`],
+    ['--server-tls', nope],
+    ['--admin-token-file', nope],
+    ['--haproxy', nope],
+    [...https, nope],
+    [...https, join(folder, 'a-file')],
+    [...etcds, '--etcd-ca', nope],
+    [...etcds, '--etcd-cert', join(folder, 'a-file'), '--etcd-key', nope],
+    [...etcds, '--etcd-user', 'u', '--etcd-password-file', nope],
+  ]) {
+    const { code, lines } = await check(...args);
+    expect(lines.join(), args.join(' ')).toContain(args.at(-1)?.replace('dir:', ''));
+    expect(lines.at(-1), args.join(' ')).toMatch(/^\d problem/);
+    expect(code, args.join(' ')).toBe(1);
+    // Where neither HAProxy nor what it needs is, such as in a repository's own checks.
+    expect((await check(...args, '--without-haproxy')).code, args.join(' ')).toBe(0);
+  }
 });

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Fault } from '../model/fault.ts';
+import { describe, Fault } from '../model/fault.ts';
+import { folderFaults } from '../render/load-templates.ts';
 import { parseTemplate, type TemplateRole, templateFiles } from '../render/template.ts';
 import { type Problem, problemOf } from './problem.ts';
 
@@ -13,11 +14,13 @@ export async function folderProblems(folder: string): Promise<readonly Problem[]
   const problems = await Promise.all(
     roles.map(async (role) => {
       const file = join(folder, templateFiles[role]);
-      const text = await readFile(file, 'utf8').catch(() => undefined);
-      return text === undefined ? [] : templateProblems(role, file, text);
+      const text = await readFile(file, 'utf8').catch((error: unknown) => error);
+      if (typeof text === 'string') return templateProblems(role, file, text);
+      if (text instanceof Error && 'code' in text && text.code === 'ENOENT') return [];
+      return [problemOf(new Fault('template', `it cannot be read: ${describe(text)}`, { where: file }))];
     }),
   );
-  return problems.flat();
+  return [...(await folderFaults(folder)).map(problemOf), ...problems.flat()];
 }
 
 /**

@@ -4,6 +4,7 @@ import { LogTail } from '../admin/log-tail.ts';
 import { serveAdmin } from '../admin/server.ts';
 import { openToken } from '../admin/token.ts';
 import { runBalance } from '../balance/run-balance.ts';
+import { missingAtStart } from '../check/setting-paths.ts';
 import { balanceCommand } from '../settings/balance.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
@@ -21,6 +22,8 @@ export async function run(invocation: Invocation): Promise<number> {
     const { render } = await import('./render.ts');
     return render({ ...settings, what: { kind: 'watch' }, json: false }, invocation.packageFolder);
   }
+  const missing = await missingAtStart(settings.balance);
+  if (missing.length > 0) throw new AggregateError(missing);
   const tail = new LogTail();
   const { logger, ...logLevel } = await createTailedLog(settings.log, tail);
   const token = settings.adminTokenFile === undefined ? undefined : await openToken(settings.adminTokenFile);

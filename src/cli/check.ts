@@ -1,14 +1,16 @@
 import { join, resolve } from 'node:path';
+import { openToken } from '../admin/token.ts';
 import { type EntryFile, entryProblems } from '../check/entry-file.ts';
 import { describeProblem, type Problem, problemOf } from '../check/problem.ts';
 import { readEntries } from '../check/read-entries.ts';
 import { sampleProblems } from '../check/sample.ts';
+import { missingAtStart, missingForEtcd } from '../check/setting-paths.ts';
 import { folderProblems } from '../check/template-problems.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
 import { readVersion } from '../haproxy/check.ts';
 import { Fault } from '../model/fault.ts';
 import { loadTemplates } from '../render/load-templates.ts';
-import type { BalanceSettings } from '../settings/balance.ts';
+import type { BalancerSettings, BalanceSettings } from '../settings/balance.ts';
 import { balanceCommand } from '../settings/balance.ts';
 import { checkCommand } from '../settings/check.ts';
 import { readOptions } from '../settings/read-options.ts';
@@ -17,6 +19,7 @@ import type { SettingsFile, Sources } from '../settings/sources.ts';
 import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
 import type { Invocation } from './invocation.ts';
+import { folderFault } from './open-registry.ts';
 
 /** What was looked at, and what is wrong with it. */
 type Report = {
@@ -48,7 +51,15 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   const reading = readSettings(checkCommand, sources, machine);
   if (!reading.ok) problems.push(...reading.problems.map(problemOf));
   const settings = reading.ok ? reading.value.balance : undefined;
+  const withHaproxy = !flags.has('without-haproxy');
+  if (reading.ok && withHaproxy) {
+    problems.push(...(await missingPaths(reading.value)).map(problemOf));
+    const { adminTokenFile } = reading.value;
+    if (adminTokenFile !== undefined) await collecting(problems, () => openToken(adminTokenFile));
+  }
   if (settings !== undefined) await collecting(problems, () => prepareFiles(settings.files));
+
+  const asked = withHaproxy ? await askable(settings, problems) : { reason: 'it was not to be' };
 
   // Whatever else is wrong, the templates are looked at.
   const { haproxyTemplates } = balanceCommand.options;
@@ -61,7 +72,6 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   problems.push(...[...wrong.values()].flat());
   const good = entries.filter((entry) => wrong.get(entry)?.length === 0);
 
-  const asked = flags.has('without-haproxy') ? { reason: 'it was not to be' } : await askable(settings);
   if (settings !== undefined) {
     const haproxy = 'executable' in asked ? asked.executable : undefined;
     problems.push(...(await trySample(settings, packageFolder, good, haproxy)));
@@ -74,6 +84,16 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
     haproxy: 'version' in asked ? asked.version : undefined,
     notAsked: 'reason' in asked ? asked.reason : undefined,
   };
+}
+
+/** The files and folders that the settings name and that are not there. */
+async function missingPaths({ balance, registry }: BalancerSettings): Promise<readonly Fault[]> {
+  const folder = await folderFault(registry);
+  return [
+    ...(folder === undefined ? [] : [folder]),
+    ...(await missingAtStart(balance)),
+    ...(await missingForEtcd(registry)),
+  ];
 }
 
 async function readFile(path: string): Promise<SettingsFile> {
@@ -96,8 +116,10 @@ function faultsIn(error: unknown): readonly Fault[] {
   return faults;
 }
 
+/** One that was named has to be there. */
 async function askable(
   settings: BalanceSettings | undefined,
+  problems: Problem[],
 ): Promise<{ readonly executable: string; readonly version: string } | { readonly reason: string }> {
   if (settings === undefined) return { reason: 'the settings are wrong' };
   const { haproxy } = settings;
@@ -105,8 +127,9 @@ async function askable(
   try {
     return { executable, version: await readVersion(executable) };
   } catch (error) {
-    if (error instanceof Fault && error.code === 'haproxy-missing') return { reason: error.message };
-    throw error;
+    if (!(error instanceof Fault) || error.code !== 'haproxy-missing') throw error;
+    if (executable !== 'haproxy') problems.push(problemOf(error));
+    return { reason: error.message };
   }
 }
 

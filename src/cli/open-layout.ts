@@ -7,7 +7,7 @@ import { compileLayout } from '../registry/layouts/layout.ts';
 import { withLayout } from '../registry/layouts/layout-registry.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { RegistrySettings } from '../settings/registry.ts';
-import { openRegistry } from './open-registry.ts';
+import { folderFault, openAdapter } from './open-registry.ts';
 
 /**
  * Opens a registry whose tree was not made for pointsman. `name` is one of the known layouts or a YAML file that declares
@@ -17,9 +17,11 @@ export async function openForeignRegistry(settings: RegistrySettings, name: stri
   const layout = compileLayout(await declarationOf(name));
   if (!layout.ok) throw new Fault('settings', layout.reason, { where: name });
   const { prefix } = layout.value;
+  const fault = await folderFault(settings);
+  if (fault !== undefined) throw fault;
   const there =
     settings.kind === 'etcd' ? { ...settings, root: prefix } : { ...settings, path: `${settings.path}/${prefix}` };
-  return withLayout(await openRegistry(there, logger), layout.value, ({ key, reason, revision }) =>
+  return withLayout(await openAdapter(there, logger), layout.value, ({ key, reason, revision }) =>
     logger.warn({ event: 'entry-rejected', key: prefix + key, reason, revision: String(revision) }, 'entry not served'),
   );
 }

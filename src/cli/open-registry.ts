@@ -1,12 +1,34 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { formatAddress } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { PasswordSource, RegistrySettings } from '../settings/registry.ts';
 
-/** Opens the registry that the settings name, loading only that adapter: etcd's is most of a sidecar's memory. */
+/** Opens the registry that the settings name. Rejects with Fault `settings` when it is a folder that is not there. */
 export async function openRegistry(settings: RegistrySettings, logger: Logger): Promise<Registry> {
+  const fault = await folderFault(settings);
+  if (fault !== undefined) throw fault;
+  return openAdapter(settings, logger);
+}
+
+/** Why a folder cannot be the registry. Nobody makes it: a mistyped path would be a registry that nobody else reads. */
+export async function folderFault(settings: RegistrySettings): Promise<Fault | undefined> {
+  if (settings.kind !== 'directory') return undefined;
+  const path = resolve(settings.path);
+  const where = `--registry dir:${settings.path}`;
+  try {
+    if ((await stat(path)).isDirectory()) return undefined;
+    return new Fault('settings', `${path} is not a folder`, { where });
+  } catch (cause) {
+    const hint = `correct the path, or make the folder: mkdir -p ${path}`;
+    return new Fault('settings', `the folder cannot be used: ${describe(cause)}`, { where, hint, cause });
+  }
+}
+
+/** Opens the registry, loading only that adapter: etcd's is most of a sidecar's memory. */
+export async function openAdapter(settings: RegistrySettings, logger: Logger): Promise<Registry> {
   switch (settings.kind) {
     case 'directory': {
       const { openDirectoryRegistry } = await import('../registry/directory/directory-registry.ts');

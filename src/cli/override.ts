@@ -5,10 +5,10 @@ import { Fleet } from '../fleet/fleet.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import type { InstanceId } from '../model/name.ts';
+import { didYouMean } from '../model/nearest.ts';
 import { formatOverride, type Override, type OverrideEffect, overrideFields, takesOut } from '../model/override.ts';
 import type { Revision } from '../model/revision.ts';
 import { parseWeight } from '../model/whole-number.ts';
-import { didYouMean } from '../settings/nearest.ts';
 import {
   drainCommand,
   maintenanceCommand,

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,7 +42,9 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   try {
     const http = await preferPort(httpPort);
     const admin = await preferPort(adminPort);
-    const location = options.etcd ? await startEtcd(dir, start) : `dir:${join(dir, 'registry')}`;
+    const folder = join(dir, 'registry');
+    if (!options.etcd) await mkdir(folder);
+    const location = options.etcd ? await startEtcd(dir, start) : `dir:${folder}`;
     await declareService(options, location);
 
     const serving = new Promise<void>((resolve, reject) => {

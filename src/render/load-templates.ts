@@ -1,14 +1,17 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, Fault } from '../model/fault.ts';
+import { didYouMean } from '../model/nearest.ts';
 import type { Templates } from './render.ts';
 import { parseTemplate, type Template, type TemplateRole, templateFiles } from './template.ts';
 
 /**
  * Reads the templates: the user's own where the folder has one, the shipped one where it does not. Rejects with
- * Fault `template` naming `file:line:column`.
+ * Fault `template` naming `file:line:column`, and with what `folderFaults` finds.
  */
 export async function loadTemplates(shipped: string, own: string | undefined): Promise<Templates> {
+  const [fault] = own === undefined ? [] : await folderFaults(own);
+  if (fault !== undefined) throw fault;
   const load = async (role: TemplateRole): Promise<Template> => {
     const name = templateFiles[role];
     const ownText = own === undefined ? undefined : await readIfThere(join(own, name));
@@ -25,6 +28,40 @@ export async function loadTemplates(shipped: string, own: string | undefined): P
     load('server'),
   ]);
   return { frame, policy, backend, server };
+}
+
+const names: readonly string[] = Object.values(templateFiles);
+
+/**
+ * Why a folder is none of own templates: it is not there, or a name in it is that of no template. The shipped templates
+ * would be used silently instead. Names that resemble none, such as README.md, are nobody's mistake.
+ */
+export async function folderFaults(folder: string): Promise<readonly Fault[]> {
+  let found: readonly string[];
+  try {
+    found = await readdir(folder);
+  } catch (cause) {
+    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    const what = missing ? `the folder ${folder} is not there` : `${folder} cannot be listed: ${describe(cause)}`;
+    return [new Fault('settings', what, { where: '--haproxy-templates', cause })];
+  }
+  if (!found.some((name) => names.includes(name))) {
+    const hint = `name its files ${names.join(', ')}`;
+    return [new Fault('settings', `the folder ${folder} holds no template`, { where: '--haproxy-templates', hint })];
+  }
+  return found.toSorted().flatMap((name) => {
+    // Hidden files, and what an editor leaves behind.
+    if (names.includes(name) || /^\.|^#|~$|\.(bak|orig|rej|sw.|tmp)$/.test(name)) return [];
+    const meant = names.find((one) => one.split('.')[0] === name.split('.')[0]);
+    const hint = meant === undefined ? didYouMean(name, names) : `did you mean ${meant}?`;
+    if (hint === undefined && !name.endsWith('.mustache')) return [];
+    return [
+      new Fault('template', 'no template has this name, so it is not used', {
+        where: join(folder, name),
+        hint: hint ?? `templates are named ${names.join(', ')}`,
+      }),
+    ];
+  });
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

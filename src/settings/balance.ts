@@ -213,7 +213,7 @@ export const balancerOptions = {
 };
 
 /** What `balance` and `render` work with. */
-type BalancerSettings = {
+export type BalancerSettings = {
   readonly registry: RegistrySettings;
   readonly layout: string | undefined;
   readonly log: LogSettings;

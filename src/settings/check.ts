@@ -13,11 +13,14 @@ export const checkCommand = declareCommand({
   },
   options: {
     json: onOff({ description: 'print JSON' }),
-    withoutHaproxy: onOff({ description: 'do not ask HAProxy itself, which may need files that are not here' }),
+    withoutHaproxy: onOff({
+      description:
+        'do not ask HAProxy itself, nor look for the files and folders that settings name, which may not be here',
+    }),
     ...balancerOptions,
   },
   assemble: ({ json, withoutHaproxy, ...values }) => {
     const settings = balancerSettings(values);
-    return settings instanceof Error ? settings : { json, withoutHaproxy, balance: settings.balance };
+    return settings instanceof Error ? settings : { json, withoutHaproxy, ...settings };
   },
 });

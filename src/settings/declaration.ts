@@ -1,7 +1,7 @@
 import { parseAddressSource } from '../model/address-source.ts';
 import { Fault } from '../model/fault.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean } from '../model/nearest.ts';
 import { fieldName, type Machine, optional } from './option.ts';
 import { type Reading, readOptions } from './read-options.ts';
 import { type InstanceSettings, type InstanceTraits, traitOptions, traitsOf } from './register.ts';

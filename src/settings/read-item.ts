@@ -1,6 +1,6 @@
 import { type GenericSchema, safeParse } from 'valibot';
 import { Fault } from '../model/fault.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean } from '../model/nearest.ts';
 import type { Reading } from './read-options.ts';
 import type { FileNode } from './sources.ts';
 

@@ -1,7 +1,7 @@
 import { Fault } from '../model/fault.ts';
+import { didYouMean } from '../model/nearest.ts';
 import type { CommandDeclaration } from './command.ts';
 import { commands } from './commands.ts';
-import { didYouMean } from './nearest.ts';
 import {
   fieldName,
   hasField,

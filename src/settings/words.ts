@@ -2,9 +2,9 @@ import { check, type GenericSchema, pipe, rawTransform, string, unknown } from '
 import { type Address, parseAddress } from '../model/address.ts';
 import { formatDuration, parseDuration } from '../model/duration.ts';
 import { parseLabel } from '../model/instance.ts';
+import { didYouMean } from '../model/nearest.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 import { parseWeight, parseWhole } from '../model/whole-number.ts';
-import { didYouMean } from './nearest.ts';
 import type { Word } from './option.ts';
 
 /** Makes a word of one of the model's parsers, so that a setting and a registry key are judged alike. */

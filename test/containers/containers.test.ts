@@ -114,6 +114,7 @@ describe.skipIf(reason !== undefined)('in containers', () => {
       '--http',
       '127.0.0.1:8090',
     ];
+    await world.podman('exec', 'attached-haproxy', 'mkdir', '-p', 'registry');
     await world.start('--name', 'attached-pointsman', ...shared, 'localhost/pointsman-register', 'balance', '--dir', '/var/lib/pointsman', '--admin', '127.0.0.1:8490', ...flags); // biome-ignore format: one command
     const put = (key: string, value: string) =>
       world.podman('exec', 'attached-haproxy', 'sh', '-c', `mkdir -p registry/${key.replace(/\/[^/]*$/, '')} && printf %s '${value}' > registry/${key}`); // biome-ignore format: one command

@@ -14,6 +14,7 @@ type Declared = Readonly<Record<string, unknown>>;
 export async function startFiles(kind: 'folder' | 'etcd' = 'folder') {
   const dir = await mkdtemp(join(tmpdir(), 'pm-files-'));
   const etcd = kind === 'etcd' ? await startEtcd() : undefined;
+  if (etcd === undefined) await mkdir(join(dir, 'registry'));
   const location = etcd?.location ?? `dir:${join(dir, 'registry')}`;
   onTestFinished(async () => {
     await etcd?.close();

@@ -27,6 +27,7 @@ export async function startScenario(kind: RegistryKind, etcdOptions: EtcdOptions
   const dir = await mkdtemp(join(tmpdir(), 'pm-'));
   const [http = 0, admin = 0] = await freePorts(2);
   const balancerDir = join(dir, 'b');
+  if (kind === 'folder') await mkdir(join(dir, 'registry'));
   const etcd = kind === 'etcd' ? await startEtcd(1, etcdOptions) : undefined;
   const location = etcd?.location ?? `dir:${join(dir, 'registry')}`;
   onTestFinished(async () => {

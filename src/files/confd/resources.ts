@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
 import { describe, Fault } from '../../model/fault.ts';
+import { didYouMean } from '../../model/nearest.ts';
 import type { CommandLine } from '../../settings/command-line.ts';
 import {
   defaultTimeoutMs,
@@ -15,7 +16,6 @@ import {
   parseOwner,
   stagedMark,
 } from '../../settings/file-declaration.ts';
-import { didYouMean } from '../../settings/nearest.ts';
 
 const id = v.pipe(v.number(), v.integer(), v.minValue(0));
 const template = v.strictObject({

@@ -1,0 +1,47 @@
+import { access, constants, stat } from 'node:fs/promises';
+import { describe, Fault } from '../model/fault.ts';
+import type { BalanceSettings } from '../settings/balance.ts';
+import type { RegistrySettings } from '../settings/registry.ts';
+
+type Named = { readonly flag: string; readonly path: string; readonly kind: 'file' | 'folder' };
+
+/** The folders that a balancer follows from its start on and that are not there, or that it may not read. */
+export function missingAtStart({ serverTls, https }: BalanceSettings): Promise<readonly Fault[]> {
+  return missing([
+    ...named('--server-tls', serverTls, 'folder'),
+    ...named('--certificates', https?.certificates, 'folder'),
+  ]);
+}
+
+/** The files that etcd is reached with. They are read at each connect, so a balancer starts without them and waits. */
+export function missingForEtcd(settings: RegistrySettings): Promise<readonly Fault[]> {
+  if (settings.kind !== 'etcd') return Promise.resolve([]);
+  const { tls, login } = settings;
+  return missing([
+    ...named('--etcd-ca', tls?.ca, 'file'),
+    ...named('--etcd-cert', tls?.client?.cert, 'file'),
+    ...named('--etcd-key', tls?.client?.key, 'file'),
+    ...named('--etcd-password-file', login?.password.kind === 'file' ? login.password.path : undefined, 'file'),
+  ]);
+}
+
+const named = (flag: string, path: string | undefined, kind: Named['kind']): readonly Named[] =>
+  path === undefined ? [] : [{ flag, path, kind }];
+
+async function missing(all: readonly Named[]): Promise<readonly Fault[]> {
+  const faults = await Promise.all(all.map(faultOf));
+  return faults.filter((fault) => fault !== undefined);
+}
+
+async function faultOf({ flag, path, kind }: Named): Promise<Fault | undefined> {
+  const where = `${flag} ${path}`;
+  try {
+    if ((await stat(path)).isDirectory() !== (kind === 'folder')) {
+      return new Fault('settings', `it is not a ${kind}`, { where });
+    }
+    await access(path, constants.R_OK);
+    return undefined;
+  } catch (cause) {
+    return new Fault('settings', `the ${kind} cannot be read: ${describe(cause)}`, { where, cause });
+  }
+}
