@@ -62,8 +62,8 @@ export const faultKinds = {
     todo: 'Check what the message names: `--etcd-ca`, `--etcd-cert` and `--etcd-key`, or `etcds://` in `--registry`.',
   },
   'key-owned': {
-    means: 'The registration has an owner: another process with the same id, or a hand.',
-    todo: 'Give each instance an id of its own. If the other one is gone, its key goes with its lease, and this one may be started again; one that a hand wrote is deleted by hand.',
+    means: 'Another process registered this instance under the same id, or the key was written by hand.',
+    todo: 'Give each instance an id of its own. If the other process is gone, its key goes with its lease; delete a key that was written by hand. `register` waits for the key and takes it when it is free; only a start without a command, and not of an agent, ends with this error. See [register.md](register.md#another-process-holds-the-key).',
   },
   'not-found': {
     means: 'There is no such service, instance or override.',

@@ -25,6 +25,11 @@ export type Instance = {
   readonly meta: Readonly<Record<string, string>>;
   /** A nonce of the process that registered it; nobody's when a hand wrote the key. */
   readonly owner: string | undefined;
+  /**
+   * When that process began to announce it, in ms since 1970: of two processes with one id and one address, the one that
+   * started later owns the key. Undefined when a hand or an older register wrote it.
+   */
+  readonly started?: number | undefined;
   /** The wall clock of its machine when it was written, in ms since 1970; for measuring only. */
   readonly writtenAt: number | undefined;
 };
@@ -90,11 +95,12 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
     role: role.value,
     meta: meta.value,
     owner,
+    started: readTime(record.get('started')),
     writtenAt: readTime(record.get('at')),
   });
 }
 
-// Nothing is decided by it, so that one that makes no sense is as good as none.
+// A time that makes no sense is as good as none.
 const readTime = (at: unknown): number | undefined =>
   typeof at === 'number' && Number.isSafeInteger(at) ? at : undefined;
 
@@ -110,6 +116,7 @@ export function formatInstance(instance: Omit<Instance, 'service' | 'id'>): stri
     ...(instance.role === 'active' ? {} : { role: instance.role }),
     ...(Object.keys(instance.meta).length === 0 ? {} : { meta: instance.meta }),
     owner: instance.owner,
+    started: instance.started,
     at: instance.writtenAt,
   });
 }

@@ -18,7 +18,7 @@ export type AgentParts = {
   readonly announcer: () => Announcer;
   readonly openRegistration: (
     declared: Declared,
-    hooks: Pick<RegistrationParts, 'onRefused' | 'departure' | 'onGone'>,
+    hooks: Pick<RegistrationParts, 'whenHeld' | 'onRefused' | 'departure' | 'onGone'>,
   ) => Registration;
   readonly openDeparture: () => Departure;
   readonly logger: Logger;
@@ -34,7 +34,7 @@ type File = { readonly settings: InstanceSettings; readonly declared: Declared |
 /** What may be wrong with a file: its text, its address on this machine, or that another one declares the same. */
 const stages = ['reading', 'address', 'place'] as const;
 
-/** How long after a refusal an instance is tried again, in ms: the other owner may have gone. */
+/** How long after the registry has refused an instance it is tried again, in ms. */
 const retryMs = 60_000;
 
 /** Announces what the files of a folder declare, an instance each, as they come, change and go. */
@@ -178,6 +178,7 @@ export class Agent {
     }
     const { openRegistration, logger, now } = this.#parts;
     const registration = openRegistration(declared, {
+      whenHeld: 'wait',
       onRefused: (fault) => {
         this.#refusedAt.set(name, now());
         logger.error({ event: 'refused', instance: name, reason: describe(fault) }, describe(fault));

@@ -1,10 +1,10 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { formatInstance, type Instance } from '../model/instance.ts';
 import { quote } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
-import { type Holder, judgeHolder } from './ownership.ts';
+import type { KeyWatch } from './key-watch.ts';
+import { type Holder, judgeHolder, startBeyond } from './ownership.ts';
 import type { KeyHolder, SharedLease } from './shared-lease.ts';
 
 export type AnnouncementParts = {
@@ -13,15 +13,23 @@ export type AnnouncementParts = {
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
   /** The time that goes into the registry, in ms since 1970. */
   readonly wall?: () => number;
-  /** Somebody else holds our key now; the announcement is over. */
-  readonly onTaken: (fault: Fault) => void;
+  /**
+   * What an instance does that was never announced, when another process holds its key for longer than a lease outlives
+   * its process. One that was announced before always waits until the key is free.
+   */
+  readonly whenHeld: 'refuse' | 'wait';
+  /** Somebody else holds our key now: it has to be published again. */
+  readonly onTaken: () => void;
 };
 
 // etcd looks for expired leases twice a second, and after an election extends all of them.
 const leaseSlackMs = 2000;
-const reclaimMs = 250;
+/** How long to wait between two attempts at a key that another one holds, in ms, unless the key changes before. */
+const retryMs = { least: 250, most: 5000 };
 
 /** One instance in the registry: its key, under the lease of this process. */
 export class Announcement {
@@ -29,65 +37,71 @@ export class Announcement {
   readonly #parts: AnnouncementParts;
   readonly #holding: KeyHolder;
   #instance: Instance;
+  #started: number;
   #holder: Holder | undefined;
+  /** Whether the log has said that another one holds the key. */
+  #toldHeld = false;
   /** Whether the key stands in the registry; `perhaps`: a put that was given up may have arrived. */
   #stands: 'no' | 'perhaps' | 'yes' = 'no';
+  #stoodBefore = false;
 
   constructor(parts: AnnouncementParts) {
     this.#parts = parts;
     this.#instance = parts.instance;
+    this.#started = this.#wall();
     this.key = `instances/${parts.instance.service}/${parts.instance.id}`;
     this.#holding = {
       mayReplace: (value) => {
-        this.#holder = judgeHolder(this.#instance, value);
-        return this.#holder.kind === 'ourselves';
+        const start = this.#started;
+        return this.#judge(value).kind === 'predecessor' && this.#started === start;
       },
-      onTaken: (value) => {
-        this.#holder = judgeHolder(this.#instance, value);
-        this.#stands = 'no';
-        parts.onTaken(this.#refusal());
-      },
+      onTaken: (value) => this.#onTaken(value),
     };
   }
 
-  /** Whether the registry has ever confirmed that the key stands. */
-  get confirmed(): boolean {
-    return this.#stands === 'yes';
-  }
-
   /**
-   * Makes the instance known, or its new form if it is already. While the registry is away it goes on trying; while
-   * another process holds the key it waits as long as that one's lease can outlive it, then rejects with Fault
-   * `key-owned`.
+   * Makes the instance known, or its new form if it is already. While the registry is unavailable, or another one holds the
+   * key, it goes on trying until `signal` aborts. With `whenHeld: 'refuse'` and before it was announced for the first time,
+   * it waits as long as a lease can outlive its process, then rejects with Fault `key-owned`.
    */
   async publish(signal: AbortSignal, instance: Instance = this.#instance): Promise<Revision> {
-    const { lease, logger, now } = this.#parts;
+    const { lease, now } = this.#parts;
     this.#instance = instance;
-    let givesUp: number | undefined;
-    for (;;) {
-      try {
-        return await this.#put(instance, signal);
-      } catch (error) {
-        if (!(error instanceof Fault) || error.code !== 'key-owned') throw error;
-        const holder = this.#holder;
-        if (holder?.kind === 'another' && givesUp === undefined) {
-          const waitMs = lease.ttlMs + leaseSlackMs;
-          givesUp = now() + waitMs;
-          logger.warn(
-            { event: 'key-owned', key: this.key, holder: holder.address, waitMs },
-            `${holder.address} holds ${this.key}; waiting until its lease runs out, if it is gone`,
-          );
+    let watch: KeyWatch | undefined;
+    let givesUpAt: number | undefined;
+    try {
+      for (let attempt = 0; ; attempt += 1) {
+        const revision = await this.#put(instance, signal).catch((error: unknown) => {
+          // Without a holder it is this process itself that announces it already.
+          if (!isOwned(error) || this.#holder === undefined) throw error;
+        });
+        if (revision !== undefined) {
+          this.#toldHeld = false;
+          return revision;
         }
-        if (givesUp === undefined || now() >= givesUp) throw this.#refusal();
+        givesUpAt ??= now() + (this.#holder?.kind === 'hand' ? 0 : lease.ttlMs + leaseSlackMs);
+        const leftMs = this.#refuses ? givesUpAt - now() : Number.POSITIVE_INFINITY;
+        if (leftMs <= 0) throw this.#refusal();
+        this.#tellHeld(leftMs);
+        watch ??= lease.watch(this.key);
+        await watch.next(Math.min(leftMs, this.#retryIn(attempt)), signal);
       }
-      await pause(reclaimMs, undefined, { signal });
+    } finally {
+      await watch?.close();
     }
   }
 
   /** Says that no new requests should come, and stays known. Resolves with the revision, or undefined when it was not known. */
   async drain(signal: AbortSignal): Promise<Revision | undefined> {
     if (this.#stands === 'no') return undefined;
-    return this.#put({ ...this.#instance, state: 'draining' }, signal);
+    try {
+      return await this.#put({ ...this.#instance, state: 'draining' }, signal);
+    } catch (error) {
+      if (!isOwned(error)) throw error;
+      // Another one has it, and the session has not noticed yet.
+      this.#stands = 'no';
+      return undefined;
+    }
   }
 
   /**
@@ -106,45 +120,104 @@ export class Announcement {
   }
 
   async #put(instance: Instance, signal: AbortSignal): Promise<Revision> {
-    const { lease, wall = Date.now } = this.#parts;
+    const { lease } = this.#parts;
     const stood = this.#stands;
+    this.#holder = undefined;
     if (stood === 'no') this.#stands = 'perhaps';
     try {
-      const value = formatInstance({ ...instance, writtenAt: wall() });
+      const value = formatInstance({ ...instance, started: this.#started, writtenAt: this.#wall() });
       const revision = await lease.put(this.key, value, this.#holding, signal);
       this.#stands = 'yes';
+      this.#stoodBefore = true;
       return revision;
     } catch (error) {
-      if (error instanceof Fault && error.code === 'key-owned') this.#stands = stood;
+      // Without a lease nothing can have arrived.
+      if (isOwned(error) || !lease.granted) this.#stands = stood;
       throw error;
     }
   }
 
+  /** Judges the value of another owner. */
+  #judge(value: string): Holder {
+    this.#holder = judgeHolder({ ...this.#instance, started: this.#started }, value, this.#stoodBefore);
+    const start = this.#stoodBefore ? undefined : startBeyond(this.#holder, this.#wall());
+    if (start === undefined) return this.#holder;
+    // The value that we were about to put names the former start: the next attempt replaces.
+    this.#started = start;
+    this.#holder = { kind: 'predecessor' };
+    return this.#holder;
+  }
+
+  #onTaken(value: string): void {
+    this.#stands = 'no';
+    if (this.#judge(value).kind === 'predecessor') {
+      const { logger } = this.#parts;
+      const message = `an earlier registration of ${this.#name} stands in its key and is replaced`;
+      logger.warn({ event: 'predecessor-replaced', key: this.key }, message);
+    } else this.#tellHeld(Number.POSITIVE_INFINITY);
+    this.#parts.onTaken();
+  }
+
+  /** Says once that another one holds the key. */
+  #tellHeld(leftMs: number): void {
+    if (this.#toldHeld || this.#holder === undefined || this.#holder.kind === 'predecessor') return;
+    this.#toldHeld = true;
+    const { logger } = this.#parts;
+    const { message, hint } = this.#refusal();
+    const holder = this.#holder.kind === 'hand' ? this.#holder.value : this.#holder.address;
+    const about = { key: this.key, holder };
+    if (this.#stoodBefore) {
+      logger.error({ event: 'taken', ...about }, `${message}; this one is registered again when the key is free`);
+    } else if (Number.isFinite(leftMs)) {
+      const waitMs = Math.round(leftMs);
+      const text = `${message}; waiting until its lease runs out, if it is gone`;
+      logger.warn({ event: 'key-owned', ...about, waitMs }, text);
+    } else {
+      logger.error({ event: 'key-owned', ...about }, `${message}; waiting until the key is free (or ${hint})`);
+    }
+  }
+
+  get #refuses(): boolean {
+    return this.#parts.whenHeld === 'refuse' && !this.#stoodBefore;
+  }
+
+  #retryIn(attempt: number): number {
+    const bound = Math.min(retryMs.most, retryMs.least * 2 ** attempt);
+    return bound * (0.5 + this.#parts.random() / 2);
+  }
+
+  #wall(): number {
+    return (this.#parts.wall ?? Date.now)();
+  }
+
+  get #name(): string {
+    return `${this.#instance.service}/${this.#instance.id}`;
+  }
+
   #refusal(): Fault {
-    const { lease, instance } = this.#parts;
-    const name = `${instance.service}/${instance.id}`;
     const holder = this.#holder;
-    const where = `${lease.location.replace(/\/$/, '')}/${this.key}`;
+    const where = `${this.#parts.lease.location.replace(/\/$/, '')}/${this.key}`;
     switch (holder?.kind) {
       case 'another': {
         const hint = 'end that one, or give this one another --id';
-        return new Fault('key-owned', `${name} is registered by another process, at ${holder.address}`, {
+        return new Fault('key-owned', `${this.#name} is registered by another process, at ${holder.address}`, {
           where,
           hint,
         });
       }
       case 'hand': {
         const hint = 'delete the key, or give this one another --id';
-        return new Fault('key-owned', `${name} was written by hand: ${quote(holder.value)}`, { where, hint });
+        return new Fault('key-owned', `${this.#name} was written by hand: ${quote(holder.value)}`, { where, hint });
       }
-      case 'ourselves':
+      case 'successor':
+      case 'predecessor':
       case undefined: {
         const hint = 'one process is enough for one instance';
-        return new Fault('key-owned', `${name} was taken over by another process with the same address`, {
-          where,
-          hint,
-        });
+        const message = `${this.#name} is registered by another process with the same address, which started later`;
+        return new Fault('key-owned', message, { where, hint });
       }
     }
   }
 }
+
+const isOwned = (error: unknown): boolean => error instanceof Fault && error.code === 'key-owned';

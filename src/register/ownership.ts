@@ -3,18 +3,46 @@ import { type Instance, parseInstance } from '../model/instance.ts';
 
 /** Who holds a key that we want to announce under. */
 export type Holder =
-  /** This application from before: the same address, or the same process. It is replaced. */
-  | { readonly kind: 'ourselves' }
-  /** Another process; its lease runs out when it is gone. */
+  /** This process, or one with the same address that started before it. We replace its value. */
+  | { readonly kind: 'predecessor' }
+  /**
+   * A process with the same address that started after this one. It keeps the key for as long as it lives, so that two
+   * living processes never take the key from each other in turn.
+   */
+  | { readonly kind: 'successor'; readonly address: string; readonly started: number | undefined }
+  /** A process at another address; its lease runs out when it is gone. */
   | { readonly kind: 'another'; readonly address: string }
-  /** No process: it never runs out, and whoever wrote it meant it. */
+  /** No process: the value has no owner and never runs out. */
   | { readonly kind: 'hand'; readonly value: string };
 
-/** Judges the value that stands in the key of `ours`. */
-export function judgeHolder(ours: Instance, value: string): Holder {
-  const standing = parseInstance(ours.service, ours.id, value);
-  if (!standing.ok || standing.value.owner === undefined) return { kind: 'hand', value };
-  const address = formatAddress(standing.value.address);
-  const same = standing.value.owner === ours.owner || address === formatAddress(ours.address);
-  return same ? { kind: 'ourselves' } : { kind: 'another', address };
+/**
+ * Judges the value in the key of `ours`. `stood`: whether ours has been in the registry before. That matters only for a
+ * value that names no start (an older register wrote it): a process that starts replaces it, one that lost its key to it
+ * does not.
+ */
+export function judgeHolder(ours: Instance, value: string, stood: boolean): Holder {
+  const parsed = parseInstance(ours.service, ours.id, value);
+  if (!parsed.ok || parsed.value.owner === undefined) return { kind: 'hand', value };
+  const standing = parsed.value;
+  const address = formatAddress(standing.address);
+  if (standing.owner === ours.owner) return { kind: 'predecessor' };
+  if (address !== formatAddress(ours.address)) return { kind: 'another', address };
+  const { started } = standing;
+  const later = started === undefined ? stood : startedAfter(standing, ours);
+  return later ? { kind: 'successor', address, started } : { kind: 'predecessor' };
+}
+
+/** A total order, also for two processes that started in the same millisecond. */
+function startedAfter(one: Instance, other: Instance): boolean {
+  const [a, b] = [one.started ?? 0, other.started ?? 0];
+  return a === b ? (one.owner ?? '') > (other.owner ?? '') : a > b;
+}
+
+/**
+ * The start that a process claims instead when a value of its own address claims one that is still to come: a clock was set
+ * back. Undefined when there is no such reason.
+ */
+export function startBeyond(holder: Holder, nowMs: number): number | undefined {
+  if (holder.kind !== 'successor' || holder.started === undefined || holder.started <= nowMs) return undefined;
+  return Number.isSafeInteger(holder.started + 1) ? holder.started + 1 : undefined;
 }

@@ -30,8 +30,10 @@ export type RegistrationParts = {
   readonly now: () => number;
   readonly random: () => number;
   readonly openProbe: (target: CheckTarget) => Promise<Probe>;
-  /** It cannot be announced, or is not any more. */
-  readonly onRefused: (fault: unknown, why: 'refused' | 'taken') => void;
+  /** See AnnouncementParts. */
+  readonly whenHeld: 'refuse' | 'wait';
+  /** It cannot be announced, and is not tried again. */
+  readonly onRefused: (fault: unknown) => void;
   /** For those that may retire: what they wait for, and when they are gone. */
   readonly departure?: () => Departure;
   readonly onGone?: () => void;
@@ -73,7 +75,7 @@ export class Registration {
   #told = { reason: '', at: Number.NEGATIVE_INFINITY };
 
   constructor(parts: RegistrationParts) {
-    const { lease, declared, logger, now, onRefused } = parts;
+    const { lease, declared, logger, now, random, whenHeld } = parts;
     const { instance } = declared;
     this.name = `${instance.service}/${instance.id}`;
     this.#parts = parts;
@@ -85,7 +87,9 @@ export class Registration {
       instance,
       logger,
       now,
-      onTaken: (fault) => onRefused(fault, 'taken'),
+      random,
+      whenHeld,
+      onTaken: () => this.#onTaken(),
     });
   }
 
@@ -112,7 +116,7 @@ export class Registration {
     this.#aim('gone');
   }
 
-  /** Tries again to announce what was refused or taken. */
+  /** Tries again to announce what was refused. */
   retry(): void {
     this.#aim(this.#goal.standing);
   }
@@ -124,23 +128,10 @@ export class Registration {
   async leave(departure: Departure, signal: AbortSignal, together = 1): Promise<void> {
     const { logger } = this.#parts;
     await this.stop();
-    // What the registry never confirmed goes with the lease.
-    if (!this.#announcement.confirmed) return;
     const within = (ms: number) => AbortSignal.any([signal, AbortSignal.timeout(ms + turnMs * together)]);
-    await departure.prepared;
-    let drained = false;
     try {
-      const drains = await this.#announcement.drain(within(confirmMs));
-      if (drains === undefined) return;
-      await departure.drained(this.#declared.instance, drains, logger, signal);
-      drained = true;
-      // The end of the lease takes the key along.
-      if (signal.aborted) return;
-      const revision = await this.#announcement.remove(within(removeMs));
-      logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
+      await this.#depart(this.#declared.instance, departure, signal, within);
     } catch (error) {
-      // As above: of a thousand that drained, nobody wants to read that each key is left to the lease.
-      if (drained && signal.aborted) return;
       logger.warn({ event: 'leave-unconfirmed', reason: describe(error) }, 'the registry did not confirm the leave');
     }
   }
@@ -174,7 +165,7 @@ export class Registration {
       onChecked: (health, before, outcome) => this.#onChecked(check, health, before, outcome),
     });
     this.#gate = gate;
-    gate.open().catch((error: unknown) => onRefused(error, 'refused'));
+    gate.open().catch((error: unknown) => onRefused(error));
   }
 
   #onChecked(check: CheckTarget, health: Health, before: Health, outcome: Outcome): void {
@@ -205,6 +196,11 @@ export class Registration {
     logger.info({ event: 'waiting', check: target, reason }, `${this.name} waits until ${target} is well: ${reason}`);
   }
 
+  /** Another one holds the key: what should be announced is published again, which waits until it may. */
+  #onTaken(): void {
+    if (this.#goal.standing === 'announced') this.#aim('announced');
+  }
+
   #aim(standing: Goal['standing']): void {
     this.#goal = { standing, instance: this.#declared.instance };
     this.#interrupt();
@@ -233,7 +229,7 @@ export class Registration {
       } catch (error) {
         // Given up for another goal, or to leave.
         if (stage.signal.aborted) continue;
-        this.#parts.onRefused(error, 'refused');
+        this.#parts.onRefused(error);
       }
       this.#reached = goal;
     }
@@ -263,16 +259,37 @@ export class Registration {
         return;
       }
       case 'gone': {
-        const drains = await this.#announcement.drain(signal);
-        if (drains !== undefined) {
-          await this.#parts.departure?.().drained(instance, drains, logger, signal);
-          if (signal.aborted) return;
-          const revision = await this.#announcement.remove(signal);
-          logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
-        }
+        const departure = this.#parts.departure?.();
+        if (departure !== undefined) await this.#depart(instance, departure, signal, () => signal);
+        if (signal.aborted) return;
         this.#parts.onGone?.();
         return;
       }
+    }
+  }
+
+  /**
+   * The one way out of the registry for good: drains, waits until every balancer has let go, removes the key. `within`
+   * limits each wait for the registry. Rejects when the registry does not confirm it.
+   */
+  async #depart(
+    instance: Instance,
+    departure: Departure,
+    signal: AbortSignal,
+    within: (ms: number) => AbortSignal,
+  ): Promise<void> {
+    const { logger } = this.#parts;
+    await departure.prepared;
+    const drains = await this.#announcement.drain(within(confirmMs));
+    if (drains === undefined) return;
+    await departure.drained(instance, drains, logger, signal);
+    // Whoever is in a hurry leaves the key to the end of the lease: of a thousand that drained, nobody wants to read that.
+    if (signal.aborted) return;
+    try {
+      const revision = await this.#announcement.remove(within(removeMs));
+      logger.info({ event: 'left', revision: revisionText(revision) }, 'out of the registry');
+    } catch (error) {
+      if (!signal.aborted) throw error;
     }
   }
 }

@@ -102,12 +102,11 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
       openProbe: (target) => openProbe(target, parts),
       ...hooks,
     });
-  const onRefused: RegistrationParts['onRefused'] = (fault, why) => {
-    // A command that serves is not ended because somebody else wrote its key.
-    if (why === 'refused' || command === undefined) speak({ kind: 'refused', fault });
-  };
+  const onRefused: RegistrationParts['onRefused'] = (fault) => speak({ kind: 'refused', fault });
+  // A command that runs is never ended because another one holds its key, and neither are the neighbours of an agent.
+  const whenHeld = command === undefined ? 'refuse' : 'wait';
   const openDeparture = () => new Departure({ registry, drainTimeoutMs, now });
-  const registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused }));
+  const registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused, whenHeld }));
   const agent =
     settings.folder === undefined || readDeclaration === undefined
       ? undefined

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry, Session, SessionEvent } from '../registry/registry.ts';
+import { KeyWatch } from './key-watch.ts';
 
 /** What the holder of one key decides and is told. */
 export type KeyHolder = {
@@ -22,20 +23,27 @@ export type SharedLeaseParts = {
 /** Enough to fill the way to the registry; a thousand at once would only take memory. */
 const writesAtOnce = 64;
 
+/** How many keys of others are followed at once, with a connection each; the rest are looked at every few seconds. */
+const mostWatches = 16;
+
 /** One lease for everything that this process announces: one keep-alive, however many instances there are. */
 export class SharedLease {
   /** For messages. */
   readonly location: string;
   readonly ttlMs: number;
+  readonly #registry: Registry;
   readonly #logger: Logger;
   readonly #session: Session;
   readonly #inTurn = pLimit(writesAtOnce);
   readonly #holders = new Map<string, KeyHolder>();
+  #watches = 0;
+  #granted = false;
   #unreachable: string | undefined;
 
   constructor({ registry, ttlMs, logger }: SharedLeaseParts) {
     this.location = registry.location;
     this.ttlMs = ttlMs;
+    this.#registry = registry;
     this.#logger = logger;
     this.#session = registry.openSession({
       ttlMs,
@@ -67,6 +75,20 @@ export class SharedLease {
     return revision;
   }
 
+  /** Whether the registry has ever granted the lease. Until then no put of ours can have arrived. */
+  get granted(): boolean {
+    return this.#granted;
+  }
+
+  /** Tells when a key that another one holds changes. To be closed. */
+  watch(key: string): KeyWatch {
+    if (this.#watches >= mostWatches) return new KeyWatch(undefined, key);
+    this.#watches += 1;
+    return new KeyWatch(this.#registry, key, () => {
+      this.#watches -= 1;
+    });
+  }
+
   /** Revokes the lease. Never rejects; without the registry the keys are left to expire. */
   close(signal: AbortSignal): Promise<void> {
     return this.#session.close(signal);
@@ -76,6 +98,7 @@ export class SharedLease {
     const logger = this.#logger;
     switch (event.kind) {
       case 'granted':
+        this.#granted = true;
         logger.debug({ event: 'lease-granted', lease: event.lease }, 'lease granted');
         break;
       case 'restored':
@@ -85,12 +108,9 @@ export class SharedLease {
         );
         break;
       case 'taken': {
-        const { key, holder } = event;
-        const message = 'another one has taken the key; this one is not registered any more';
-        logger.error({ event: 'taken', key, holder }, message);
-        const former = this.#holders.get(key);
-        this.#holders.delete(key);
-        former?.onTaken(holder);
+        const former = this.#holders.get(event.key);
+        this.#holders.delete(event.key);
+        former?.onTaken(event.holder);
         break;
       }
       case 'unreachable':
