@@ -1,9 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { readProcesses } from '../src/haproxy/master.ts';
 import { startApps } from './support/app.ts';
+import { startEtcd } from './support/etcd.ts';
 import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
@@ -223,4 +224,55 @@ test('each request is a line of the one log, when that is asked for', async () =
   expect(line['requestId']).toMatch(/^[0-9a-f-]{36}$/);
   const events = (await scenario.askAdmin('/events?most=500')).body;
   expect(events).not.toContain('"event":"request"');
+});
+
+test('a balancer of another root or registry on this machine is named, and not taken for one of these', async () => {
+  const scenario = await startScenario('etcd');
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/web/a', a);
+  const balancer = scenario.balancer('--id', 'b1');
+  await balancer.logged('serving');
+  await scenario.serves('web', ['a']);
+  await until('it acknowledges', async () => (await scenario.etcd?.ctl('get', '/pointsman/balancers/b1')) !== '');
+  // The same id under another root: its acknowledgement is as if that balancer had been stopped a moment ago.
+  const lease = /lease (\w+)/.exec((await scenario.etcd?.ctl('lease', 'grant', '600')) ?? '')?.[1] ?? '';
+  const said = (await scenario.etcd?.ctl('get', '/pointsman/balancers/b1', '--print-value-only')) ?? '';
+  const { admin: _, ...private_ } = JSON.parse(said);
+  await scenario.etcd?.ctl('put', '/other/balancers/b1', JSON.stringify(private_), `--lease=${lease}`);
+  const here = ['--admin', `127.0.0.1:${scenario.admin}`];
+  const own = ['--registry', scenario.location, ...here];
+  const elsewhere = await startEtcd();
+  onTestFinished(() => elsewhere.close());
+
+  const status = JSON.parse((await runPointsman(['status', '--json', ...own])).stdout.join(''));
+  expect(status).toMatchObject({ balancers: [{ id: 'b1', up: { web: 1 } }], trouble: [] });
+  const stranger = `answers b1 of ${scenario.location}/pointsman/, of another registry or root`;
+
+  const otherRoot = [...own, '--root', '/other/'];
+  const other = JSON.parse((await runPointsman(['status', '--json', ...otherRoot])).stdout.join(''));
+  expect(other).toMatchObject({ services: [], trouble: [expect.stringContaining(stranger)] });
+  expect(other.balancers).toEqual([
+    {
+      id: 'b1',
+      admin: { reason: expect.any(String) },
+      up: {},
+      revision: expect.any(String),
+      haproxyVersion: expect.any(String),
+    },
+  ]);
+  const explained = await runPointsman(['explain', 'web/a', ...otherRoot]);
+  expect(explained.stdout).toEqual([
+    expect.stringContaining('b1: not known: its admin port is for its own machine only'),
+  ]);
+  const events = await runPointsman(['events', ...otherRoot]);
+  expect({ code: events.code, stdout: events.stdout }).toEqual({ code: 1, stdout: [] });
+  expect(events.stderr.join('\n')).toContain(stranger);
+
+  // The same root, in another cluster.
+  const otherCluster = ['--registry', elsewhere.location, ...here];
+  const third = JSON.parse((await runPointsman(['status', '--json', ...otherCluster])).stdout.join(''));
+  expect(third).toMatchObject({ balancers: [], trouble: [expect.stringContaining(stranger)] });
+  const unexplained = await runPointsman(['explain', 'web/a', ...otherCluster]);
+  expect({ code: unexplained.code, stdout: unexplained.stdout }).toEqual({ code: 1, stdout: [] });
+  expect(unexplained.stderr.join('\n')).toContain(stranger);
 });

@@ -37,6 +37,8 @@ export type BalanceParts = {
   readonly registry: Registry;
   /** Where it acknowledges what it serves; undefined where nobody waits for that. */
   readonly fleet: Registry | undefined;
+  /** The root of pointsman's own layout in etcd. */
+  readonly root: string | undefined;
   readonly metrics: MetricsRegistry;
   readonly logger: Logger;
   /** The folder with the templates that ship with pointsman. */
@@ -70,6 +72,12 @@ export type BalanceHealth = {
     readonly staleMs: number;
     /** When what is served was saved, by the wall clock; undefined once the registry has answered. */
     readonly lastKnown: string | undefined;
+    /** Where it is, without credentials. */
+    readonly location: string;
+    /** The key that all stands under; undefined for a folder, and for a tree in another's layout. */
+    readonly root: string | undefined;
+    /** Tells one registry from another; undefined before anything is known of it. */
+    readonly cluster: string | undefined;
   };
   /** Of the one that serves; undefined before it does. */
   readonly haproxyVersion: string | undefined;
@@ -215,6 +223,9 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
         reason: connection.reason,
         staleMs: connection.connected ? 0 : Math.round(now() - connection.since),
         lastKnown: fromDisk?.toISOString(),
+        location: registry.location,
+        root: parts.root,
+        cluster: catalog.cluster || undefined,
       },
       haproxyVersion,
       revisionSeen: String(status.revisionSeen),

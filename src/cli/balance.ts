@@ -6,6 +6,7 @@ import { openToken } from '../admin/token.ts';
 import { runBalance } from '../balance/run-balance.ts';
 import { missingAtStart } from '../check/setting-paths.ts';
 import { balanceCommand } from '../settings/balance.ts';
+import { rootOf } from '../settings/registry.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createTailedLog } from './logger.ts';
@@ -38,6 +39,7 @@ export async function run(invocation: Invocation): Promise<number> {
       registry,
       // Nobody who writes another's tree waits for balancers, and those who wait would wait for one that never hears of them.
       fleet: settings.layout === undefined ? registry : undefined,
+      root: settings.layout === undefined ? rootOf(settings.registry) : undefined,
       metrics,
       logger,
       signal,

@@ -15,8 +15,22 @@ export type KnownBalancer = {
   readonly admin: { readonly at: string } | { readonly reason: string };
 };
 
+/** The tree that is looked at; undefined is what is not known, and then not compared. */
+export type Tree = { readonly cluster: string | undefined; readonly root: string | undefined };
+
+/** Who answers on this machine's admin port and follows another tree, told as a line. */
+type Found = { readonly balancers: readonly KnownBalancer[]; readonly stranger: string | undefined };
+
 const askMs = 2000;
-const identity = v.object({ id: v.string() });
+const identity = v.object({
+  id: v.string(),
+  // An older balancer does not tell.
+  registry: v.optional(
+    v.object({ cluster: v.optional(v.string()), root: v.optional(v.string()), location: v.optional(v.string()) }),
+    {},
+  ),
+});
+type Identity = v.InferOutput<typeof identity>;
 
 /** Asks a balancer's admin port. Rejects when it does not answer in time, or not with 200. */
 export async function askAdmin(at: string, path: string): Promise<unknown> {
@@ -26,23 +40,26 @@ export async function askAdmin(at: string, path: string): Promise<unknown> {
 }
 
 /**
- * The balancers that the registry knows, and one on this machine, each asked who it is: an address may be another's by now.
- * `entries` are those under `balancers/`.
+ * The balancers of a tree: those that the registry knows, and one on this machine. Each is asked who it is and which tree it
+ * follows, because an address may be another's by now. `entries` are those under `balancers/`.
  */
-export async function findBalancers(entries: readonly Entry[], local: Address): Promise<readonly KnownBalancer[]> {
+export async function findBalancers(entries: readonly Entry[], local: Address, tree: Tree): Promise<Found> {
   const balancers = balancersOf(entries);
   const here = formatAddress(local);
-  const localId = await whoIs(here).catch(() => undefined);
+  const answering = await whoIs(here).catch(() => undefined);
+  const ours = answering !== undefined && isOf(tree, answering) ? answering.id : undefined;
   const known = await Promise.all(
     [...balancers].map(async ([id, says]): Promise<KnownBalancer> => {
-      if (id === localId) return { id, says, admin: { at: here } };
+      if (id === ours) return { id, says, admin: { at: here } };
       const at = says.ok ? says.value.admin : undefined;
       if (at === undefined) {
         return { id, says, admin: { reason: 'its admin port is for its own machine only (--admin)' } };
       }
       try {
         const answers = await whoIs(at);
-        if (answers !== id) return { id, says, admin: { reason: `at ${at} answers ${answers}` } };
+        if (answers.id !== id || !isOf(tree, answers)) {
+          return { id, says, admin: { reason: `at ${at} answers ${nameOf(answers)}` } };
+        }
         return { id, says, admin: { at } };
       } catch (error) {
         return { id, says, admin: { reason: `${at} does not answer: ${describe(error)}` } };
@@ -50,10 +67,26 @@ export async function findBalancers(entries: readonly Entry[], local: Address): 
     }),
   );
   const unheard: readonly KnownBalancer[] =
-    localId === undefined || balancers.has(localId) ? [] : [{ id: localId, says: undefined, admin: { at: here } }];
-  return [...known, ...unheard].sort((a, b) => (a.id < b.id ? -1 : 1));
+    ours === undefined || balancers.has(ours) ? [] : [{ id: ours, says: undefined, admin: { at: here } }];
+  return {
+    balancers: [...known, ...unheard].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    stranger:
+      answering === undefined || ours !== undefined
+        ? undefined
+        : `at ${here} answers ${nameOf(answering)}, of another registry or root: --admin names the balancer of this one`,
+  };
 }
 
-async function whoIs(at: string): Promise<string> {
-  return v.parse(identity, await askAdmin(at, '/status')).id;
+const isOf = (tree: Tree, { registry: { cluster, root } }: Identity): boolean =>
+  same(tree.cluster, cluster) && same(tree.root, root);
+
+const same = (one: string | undefined, other: string | undefined): boolean =>
+  one === undefined || other === undefined || one === other;
+
+/** `edge-1 of etcd://127.0.0.1:2379/other/`. */
+const nameOf = ({ id, registry: { location } }: Identity): string =>
+  location === undefined ? id : `${id} of ${location}`;
+
+async function whoIs(at: string): Promise<Identity> {
+  return v.parse(identity, await askAdmin(at, '/status'));
 }

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { clausesOf, type LogEvent, sentenceOf } from '../model/log-event.ts';
+import { rootOf } from '../settings/registry.ts';
 import { eventsCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers } from './balancers.ts';
 import { colorsOf } from './colors.ts';
@@ -42,13 +43,12 @@ export async function run(invocation: Invocation): Promise<number> {
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {
-    const { entries, fault } = await readIfThere(registry, 'balancers/');
-    const reachable = (await findBalancers(entries, admin)).flatMap(({ id, admin: port }) =>
-      'at' in port ? [{ id, at: port.at }] : [],
-    );
+    const { entries, cluster, fault } = await readIfThere(registry, 'balancers/');
+    const { balancers, stranger } = await findBalancers(entries, admin, { cluster, root: rootOf(settings.registry) });
+    const reachable = balancers.flatMap(({ id, admin: port }) => ('at' in port ? [{ id, at: port.at }] : []));
     if (reachable.length === 0) {
       if (fault !== undefined) throw fault;
-      const hint = 'run it beside one, or name its admin port: --admin HOST:PORT';
+      const hint = stranger ?? 'run it beside one, or name its admin port: --admin HOST:PORT';
       throw new Fault('deadline', 'no balancer can be asked from here', { hint });
     }
     const newest = new Map<string, number>();

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { describe, Fault } from '../model/fault.ts';
+import { rootOf } from '../settings/registry.ts';
 import { explainCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
 import { colorsOf } from './colors.ts';
@@ -33,10 +34,12 @@ export async function run(invocation: Invocation): Promise<number> {
   }
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {
-    const { entries, fault } = await readIfThere(registry, 'balancers/');
-    const balancers = await findBalancers(entries, admin);
-    if (balancers.length === 0)
-      throw fault ?? new Fault('deadline', 'no balancer is known to the registry, nor runs here');
+    const { entries, cluster, fault } = await readIfThere(registry, 'balancers/');
+    const { balancers, stranger } = await findBalancers(entries, admin, { cluster, root: rootOf(settings.registry) });
+    if (balancers.length === 0) {
+      const hint = stranger === undefined ? {} : { hint: stranger };
+      throw fault ?? new Fault('deadline', 'no balancer is known to the registry, nor runs here', hint);
+    }
     const path = `/explain/${target.service}/${encodeURIComponent(target.scope)}`;
     const answers = await Promise.all(balancers.map((balancer) => ask(balancer, path)));
     if (json) process.stdout.write(`${JSON.stringify(answers)}\n`);

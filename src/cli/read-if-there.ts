@@ -2,8 +2,10 @@ import { Fault } from '../model/fault.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
 
-type Listing = {
+type Read = {
   readonly revision: Revision | undefined;
+  /** Tells this registry from another; undefined while it cannot be read. */
+  readonly cluster: string | undefined;
   readonly entries: readonly Entry[];
   /** Why the registry could not be read; there are no entries then. */
   readonly fault: Fault | undefined;
@@ -13,11 +15,11 @@ type Listing = {
 const readMs = 3000;
 
 /** What stands under the prefix, for those who can go on without. Rejects with a Fault when the registry is there and refuses. */
-export async function readIfThere(registry: Registry, prefix: string): Promise<Listing> {
+export async function readIfThere(registry: Registry, prefix: string): Promise<Read> {
   try {
     return { ...(await registry.read(prefix, AbortSignal.timeout(readMs))), fault: undefined };
   } catch (error) {
     if (!(error instanceof Fault) || error.code !== 'registry-unreachable') throw error;
-    return { revision: undefined, entries: [], fault: error };
+    return { revision: undefined, cluster: undefined, entries: [], fault: error };
   }
 }

@@ -4,6 +4,7 @@ import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import type { Registry } from '../registry/registry.ts';
+import { rootOf } from '../settings/registry.ts';
 import { type ShiftSettings, shiftCommand } from '../settings/shift.ts';
 import { findBalancers } from './balancers.ts';
 import { colorsOf } from './colors.ts';
@@ -28,6 +29,9 @@ type StepEnd =
   | { readonly kind: 'blind'; readonly reason: string }
   | { readonly kind: 'stopped' };
 
+/** What to do, and the root of the tree that the balancers follow. */
+type Shift = ShiftSettings & { readonly root: string | undefined };
+
 /** `pointsman shift SERVICE --to VERSION`. */
 export async function run(invocation: Invocation): Promise<number> {
   const { shift, ...settings } = await settle(shiftCommand, invocation);
@@ -36,7 +40,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {
-    return await shiftService(registry, service.value, shift, signal);
+    return await shiftService(registry, service.value, { ...shift, root: rootOf(settings.registry) }, signal);
   } finally {
     dispose();
     await registry.close();
@@ -46,7 +50,7 @@ export async function run(invocation: Invocation): Promise<number> {
 async function shiftService(
   registry: Registry,
   service: ServiceName,
-  settings: ShiftSettings,
+  settings: Shift,
   signal: AbortSignal,
 ): Promise<number> {
   const { to, weights, everyMs, abortIfErrors } = settings;
@@ -158,9 +162,9 @@ async function watch(
 }
 
 /** Where each balancer can be asked. Rejects when one cannot be: its errors would not count. */
-async function adminPorts(registry: Registry, { admin }: ShiftSettings): Promise<readonly string[]> {
-  const { entries } = await registry.read('balancers/');
-  const balancers = await findBalancers(entries, admin);
+async function adminPorts(registry: Registry, { admin, root }: Shift): Promise<readonly string[]> {
+  const { entries, cluster } = await registry.read('balancers/');
+  const { balancers } = await findBalancers(entries, admin, { cluster, root });
   if (balancers.length === 0) {
     throw new Fault('deadline', 'no balancer is known whose errors could be watched', { where: '--abort-if-errors' });
   }

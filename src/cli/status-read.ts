@@ -6,6 +6,7 @@ import type { ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
 import { describeConflict } from '../render/conflict.ts';
+import { rootOf } from '../settings/registry.ts';
 import type { SeeSettings } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
 import { readIfThere } from './read-if-there.ts';
@@ -78,18 +79,20 @@ export type Status = {
 /** Rejects with a Fault when neither the registry nor a balancer of this machine can be asked. */
 export async function readStatus(
   registry: Registry,
-  { admin }: SeeSettings,
+  { admin, registry: settings }: SeeSettings,
   only: ServiceName | undefined,
 ): Promise<Status> {
-  const { revision, entries, fault } = await readIfThere(registry, '');
+  const { revision, cluster, entries, fault } = await readIfThere(registry, '');
   const catalog = catalogOf(entries, Date.now());
-  const known = await findBalancers(
+  const { balancers: known, stranger } = await findBalancers(
     entries.filter(({ key }) => key.startsWith('balancers/')),
     admin,
+    { cluster, root: rootOf(settings) },
   );
   if (fault !== undefined && known.length === 0) throw fault;
   const balancers = await Promise.all(known.map(look));
   const trouble = new Set<string>();
+  if (stranger !== undefined) trouble.add(stranger);
   if (fault !== undefined) {
     trouble.add(
       `the registry cannot be read within 3s: ${fault.message}; the services are as ${known[0]?.id} serves them`,

@@ -99,6 +99,13 @@ export interface Session {
   close(signal?: AbortSignal): Promise<void>;
 }
 
+/** What was read at one revision. `cluster` as in a snapshot. */
+export type Listing = {
+  readonly revision: Revision;
+  readonly cluster: string;
+  readonly entries: readonly Entry[];
+};
+
 /** The tree that everything is read from and announced in. Two adapters: etcd/ and directory/. */
 export interface Registry {
   /** For messages: `etcd://127.0.0.1:2379/pointsman/`; no credentials. */
@@ -106,7 +113,7 @@ export interface Registry {
   /** Follows the tree under the root, or a range of it, until closed; reconnects by itself for ever, and says so. */
   follow(onEvent: (event: RegistryEvent) => void, range?: KeyRange): Follower;
   /** Reads the keys that begin with `prefix`, linearizable. Rejects with a Fault. */
-  read(prefix: string, signal?: AbortSignal): Promise<{ revision: Revision; entries: readonly Entry[] }>;
+  read(prefix: string, signal?: AbortSignal): Promise<Listing>;
   /** Writes a key with no lease, or with one of its own that nobody renews. Rejects with a Fault. */
   write(key: string, value: string, options?: { ttlMs?: number; signal?: AbortSignal }): Promise<Revision>;
   /** Rejects with a Fault; resolves with undefined when the key was not there. */

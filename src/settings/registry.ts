@@ -32,6 +32,10 @@ export type RegistrySettings =
     }
   | { readonly kind: 'directory'; readonly path: string };
 
+/** The key that all stands under; undefined for a folder. */
+export const rootOf = (settings: RegistrySettings): string | undefined =>
+  settings.kind === 'etcd' ? settings.root : undefined;
+
 const etcdPort = 2379;
 
 /** Reads `etcd://host[:port][,host[:port]…]`, the same with `etcds://` for TLS, or `dir:PATH`. */

@@ -4,8 +4,8 @@ import type { Logger } from 'pino';
 import { Fault } from '../../model/fault.ts';
 import { type Revision, revision } from '../../model/revision.ts';
 import {
-  type Entry,
   type Follower,
+  type Listing,
   type Registry,
   type RegistryEvent,
   type Session,
@@ -77,7 +77,7 @@ class DirectoryRegistry implements Registry {
     return follower;
   }
 
-  async read(prefix: string): Promise<{ revision: Revision; entries: readonly Entry[] }> {
+  async read(prefix: string): Promise<Listing> {
     this.#requireOpen();
     try {
       // Nobody may have run when a hand changed something.
@@ -86,7 +86,7 @@ class DirectoryRegistry implements Registry {
       const state = this.#ledger.state();
       const found = [...this.#ledger.visible(state)].filter(({ key }) => key.startsWith(prefix)).map(toEntry);
       found.sort((one, other) => (one.key < other.key ? -1 : 1));
-      return { revision: revision(BigInt(state.revision)), entries: found };
+      return { revision: revision(BigInt(state.revision)), cluster: state.cluster ?? '', entries: found };
     } catch (error) {
       throw directoryFault(error, this.location);
     }

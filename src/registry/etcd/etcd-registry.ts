@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Revision } from '../../model/revision.ts';
 import { revision } from '../../model/revision.ts';
-import { type Entry, type Follower, type Registry, type Session, wholeTree } from '../registry.ts';
+import { type Follower, type Listing, type Registry, type Session, wholeTree } from '../registry.ts';
 import { follow } from './follow.ts';
 import type { EtcdAccess } from './member-client.ts';
 import { Members } from './members.ts';
@@ -40,9 +40,10 @@ export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
       open.add(owned);
       return owned;
     },
-    async read(prefix, signal): Promise<{ revision: Revision; entries: readonly Entry[] }> {
+    async read(prefix, signal): Promise<Listing> {
       const listing = await members.run((client) => list(client, keys, withPrefix(keys, prefix)), limit(signal));
-      return { revision: listing.revision, entries: [...listing.entries.values()] };
+      const { revision, cluster, entries } = listing;
+      return { revision, cluster, entries: [...entries.values()] };
     },
     write(key, value, { ttlMs, signal } = {}): Promise<Revision> {
       return members.run(async (client) => {
