@@ -133,13 +133,16 @@ export class Acknowledging implements ServingObserver {
     return revision === noRevision ? { state: 'nothing-yet' } : { state: 'acknowledging', revision: String(revision) };
   }
 
-  /** Takes the key away at once. To be called when HAProxy has ended: until then its requests are waited for. */
-  async close(): Promise<void> {
+  /**
+   * Takes the key away at once, or leaves it to its lease. To be called when HAProxy has ended, or was left: as long as it
+   * serves, its requests are waited for.
+   */
+  async close(key: 'remove' | 'leave' = 'remove'): Promise<void> {
     this.#parts.draining.close();
     this.#closing.abort();
     await this.#running;
     await this.#pace.close();
-    await this.#key.close();
+    if (key === 'remove') await this.#key.close();
   }
 
   #wake(): void {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import type { CatalogLimits } from '../catalog/limits.ts';
@@ -11,6 +12,7 @@ import { nothingRendered, type Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalancerStatus } from './balancer-status.ts';
 import type { Certificates } from './certificates.ts';
+import type { Ending } from './ending.ts';
 import type { Guarding } from './guarding.ts';
 import { Intake } from './intake.ts';
 import { Isolation } from './isolation.ts';
@@ -45,12 +47,16 @@ export type BalancerParts = {
   readonly logger: Logger;
   readonly reloadIntervalMs: number;
   readonly certificates?: Pick<Certificates, 'serve'> | undefined;
+  /** Aborted when pointsman is to end. */
+  readonly signal?: AbortSignal | undefined;
   /** Monotonic, in ms. */
   readonly now: () => number;
   readonly wall: () => Date;
 };
 
 const graveyardMs = 500;
+/** How long what is under way may take when the balancer stops, in ms. */
+const settleMs = 5000;
 const mostListed = 1000;
 
 /**
@@ -142,6 +148,11 @@ export class Balancer {
   #failed(error: unknown, task: string): boolean {
     this.#mustInspect = true;
     this.#rounds.doubt();
+    // A check that was ended with pointsman, for example.
+    if (this.#parts.signal?.aborted) {
+      this.#parts.logger.debug({ event: 'round-ended', reason: describe(error) }, describe(error));
+      return false;
+    }
     // It failed because HAProxy ended, which is told already and is what to do next.
     if (this.#exited && task !== 'start') return false;
     const code = error instanceof Fault ? error.code : undefined;
@@ -225,15 +236,25 @@ export class Balancer {
     await Promise.race([this.#loop.turning, this.#rounds.first]);
   }
 
-  /** Ends the loop, writes what is served, and stops HAProxy after its open requests (at most `graceMs`). */
-  async stop(graceMs: number): Promise<void> {
+  /**
+   * Ends the loop and writes what is served. Then HAProxy stops after its open requests (at most `graceMs`), or is left for
+   * a successor.
+   */
+  async stop(graceMs: number, ending: Ending = 'stop'): Promise<void> {
+    const { haproxy, link } = this.#parts;
     this.#timers.close();
+    // HAProxy's end cannot wait for a reload that hangs: a supervisor kills what does not end.
+    await Promise.race([this.#settleDown(), pause(settleMs, undefined, { ref: false })]);
+    link.close();
+    if (ending === 'leave') haproxy.leave();
+    else await haproxy.stop(graceMs);
+  }
+
+  async #settleDown(): Promise<void> {
     await this.#loop.end();
     await this.#isolation.ongoing;
     await this.#parts.quarantining.save(this.#intake.catalog);
     await this.#parts.files.settle();
-    this.#parts.link.close();
-    await this.#parts.haproxy.stop(graceMs);
   }
 
   /** Renders with other templates from now on. What HAProxy refuses of it changes nothing. */

@@ -12,6 +12,8 @@ type IsolationParts = {
   readonly reloads: Reloads;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
+  /** Aborted when pointsman is to end. */
+  readonly signal?: AbortSignal | undefined;
   /** Told at the end, with whether somebody is held now. */
   readonly onEnd: (held: boolean) => void;
 };
@@ -53,7 +55,9 @@ export class Isolation {
   }
 
   #notFound(error: unknown): false | undefined {
-    const { reloads, logger } = this.#parts;
+    const { reloads, logger, signal } = this.#parts;
+    // Its checks were ended.
+    if (signal?.aborted) return undefined;
     if (isStorageFault(error)) {
       reloads.postpone(error);
       return undefined;

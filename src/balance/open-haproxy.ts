@@ -13,6 +13,8 @@ type OpenHaproxyParts = {
   readonly logger: Logger;
   /** Aborted when the balancer is to end. */
   readonly signal: AbortSignal;
+  /** Aborted when that is to take no longer. */
+  readonly hurry: AbortSignal;
   /** Told when a managed one ended without being asked to. */
   readonly onExit: (reason: string) => void;
 };
@@ -22,14 +24,14 @@ const onPath = 'haproxy';
 /** The adapter that the settings ask for. Rejects with Fault `haproxy-missing`. */
 export async function openHaproxy(
   settings: HaproxySettings,
-  { layout, logger, signal, onExit }: OpenHaproxyParts,
+  { layout, logger, signal, hurry, onExit }: OpenHaproxyParts,
 ): Promise<Haproxy> {
   const { config: configFile, masterSocket, runtimeSocket } = layout;
   switch (settings.mode) {
     case 'managed': {
       const { executable = onPath } = settings;
       await readVersion(executable);
-      return new ManagedHaproxy({ executable, configFile, masterSocket, logger, onExit });
+      return new ManagedHaproxy({ executable, configFile, masterSocket, logger, signal, hurry, onExit });
     }
     case 'attached':
       return new AttachedHaproxy({ executable: await checkerOf(settings.executable), masterSocket, logger, signal });

@@ -16,6 +16,7 @@ import { deferred } from '../waiting/deferred.ts';
 import type { AcknowledgingStatus } from './acknowledging.ts';
 import { type CertificateStatus, Certificates } from './certificates.ts';
 import type { DriftStatus } from './drift-log.ts';
+import type { Ending } from './ending.ts';
 import { FileKeeping } from './file-keeping.ts';
 import { layoutOf } from './files.ts';
 import { joinFleet } from './fleet-member.ts';
@@ -47,6 +48,10 @@ export type BalanceParts = {
   readonly shippedForHaproxy: string;
   /** Aborted to end it. */
   readonly signal: AbortSignal;
+  /** What becomes of HAProxy then. */
+  readonly ending: () => Ending;
+  /** Aborted when the end is to take no longer. */
+  readonly hurry: AbortSignal;
   readonly now: () => number;
   readonly wall: () => Date;
   readonly hostname: string;
@@ -107,7 +112,6 @@ export type BalanceHealth = {
   readonly conflicts: readonly Conflict[];
 };
 
-const stopGraceMs = 10_000;
 const probeMs = 10_000;
 
 /** Runs a balancer until `signal` aborts. Rejects with a Fault when it cannot begin. */
@@ -128,7 +132,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       templates,
       probeMs,
       metrics,
-      openHaproxy: (onExit) => openHaproxy(settings.haproxy, { layout, logger, signal, onExit }),
+      openHaproxy: (onExit) => openHaproxy(settings.haproxy, { ...parts, layout, onExit }),
       provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
       openCertificates:
         https &&
@@ -289,10 +293,13 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       });
       await fileKeeping?.begin(guarding.served(balancer.status().catalog));
       await aborted(signal);
-      logger.info({ event: 'stopping' }, 'stopping');
+      const text = parts.ending() === 'leave' ? 'stopping; HAProxy goes on serving' : 'stopping';
+      logger.info({ event: 'stopping', haproxy: parts.ending() }, text);
       await endWatch();
     }
   } finally {
+    // A start that failed ends nothing that served before it.
+    const ending = signal.aborted ? parts.ending() : haproxy.startedHere ? 'stop' : 'leave';
     await follower.close();
     await certificates?.close();
     await serverPems.close();
@@ -300,8 +307,10 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     await holds.settle();
     overriding.close();
     await fileKeeping?.close();
-    await balancer.stop(stopGraceMs);
-    await acknowledging?.close();
+    const left = ending === 'leave' || settings.haproxy.mode !== 'managed';
+    await balancer.stop(settings.stopTimeoutMs, ending);
+    // Where HAProxy goes on serving, the key goes with its lease: whoever leaves meanwhile still waits for this balancer.
+    await acknowledging?.close(left ? 'leave' : 'remove');
     await closeAdmin();
   }
 }

@@ -32,6 +32,8 @@ type WiringParts = {
   readonly now: () => number;
   readonly wall: () => Date;
   readonly openHaproxy: (onExit: (reason: string) => void) => Promise<Haproxy>;
+  /** Aborted when pointsman is to end. */
+  readonly signal?: AbortSignal | undefined;
   /** Puts what ships with pointsman in place, once the folders are there. */
   readonly provideShipped: () => Promise<void>;
   readonly openCertificates?: ((onChange: () => void) => Certificates) | undefined;

@@ -3,6 +3,7 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import { LogTail } from '../admin/log-tail.ts';
 import { serveAdmin } from '../admin/server.ts';
 import { openToken } from '../admin/token.ts';
+import { endingAt } from '../balance/ending.ts';
 import { runBalance } from '../balance/run-balance.ts';
 import { missingAtStart } from '../check/setting-paths.ts';
 import { balanceCommand } from '../settings/balance.ts';
@@ -12,7 +13,7 @@ import { type Invocation, settle } from './invocation.ts';
 import { createTailedLog } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
-import { abortOnSignal } from './signals.ts';
+import { endOnSignals } from './signals.ts';
 import { version } from './version.ts';
 import { withoutOurs } from './without-ours.ts';
 
@@ -28,7 +29,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const tail = new LogTail();
   const { logger, ...logLevel } = await createTailedLog(settings.log, tail);
   const token = settings.adminTokenFile === undefined ? undefined : await openToken(settings.adminTokenFile);
-  const { signal, dispose } = abortOnSignal();
+  const { signal, hurry, received, dispose } = endOnSignals('SIGTERM', 'SIGINT', 'SIGUSR2');
   const registry =
     settings.layout === undefined
       ? await openRegistry(settings.registry, logger)
@@ -43,6 +44,8 @@ export async function run(invocation: Invocation): Promise<number> {
       metrics,
       logger,
       signal,
+      hurry,
+      ending: () => endingAt(received(), settings.balance.onStop),
       shippedTemplates: join(invocation.packageFolder, 'templates'),
       shippedForHaproxy: join(invocation.packageFolder, 'haproxy'),
       now: () => performance.now(),

@@ -18,6 +18,32 @@ export function abortOnSignal(...more: readonly NodeJS.Signals[]): {
   return { signal: controller.signal, dispose };
 }
 
+/**
+ * For a process that has something to end in order. `signal` aborts at the first of `names`, `hurry` at the second; the
+ * third one ends the process as it would end any other. `received` tells the first one's name.
+ */
+export function endOnSignals(...names: readonly NodeJS.Signals[]): {
+  readonly signal: AbortSignal;
+  readonly hurry: AbortSignal;
+  readonly received: () => NodeJS.Signals | undefined;
+  readonly dispose: () => void;
+} {
+  const [ending, hurrying] = [new AbortController(), new AbortController()];
+  let received: NodeJS.Signals | undefined;
+  const dispose = onSignals(names, (name) => {
+    if (ending.signal.aborted) {
+      dispose();
+      hurrying.abort();
+      return;
+    }
+    received = name;
+    // Nobody may read stdout any more, and that must not keep the process from ending in order.
+    process.stdout.removeAllListeners('error').on('error', () => undefined);
+    ending.abort();
+  });
+  return { signal: ending.signal, hurry: hurrying.signal, received: () => received, dispose };
+}
+
 /** Calls `listener` at each of the signals, until the answer is called. */
 export function onSignals(names: readonly NodeJS.Signals[], listener: (signal: NodeJS.Signals) => void): () => void {
   for (const name of names) process.on(name, listener);

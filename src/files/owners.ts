@@ -17,7 +17,8 @@ async function find(
 ): Promise<number | undefined> {
   if (name === undefined) return undefined;
   if (/^[0-9]+$/.test(name)) return Number(name);
-  const { stdout } = await execa('getent', [database, name], { reject: false, timeout: 10_000, stdin: 'ignore' });
+  const options = { cleanup: false, reject: false, timeout: 10_000, stdin: 'ignore' } as const;
+  const { stdout } = await execa('getent', [database, name], options);
   const id = /^[^:]*:[^:]*:([0-9]+):/.exec(stdout ?? '')?.[1];
   if (id !== undefined) return Number(id);
   const what = database === 'passwd' ? 'user' : 'group';

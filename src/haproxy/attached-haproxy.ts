@@ -31,6 +31,7 @@ const defaultExpectMs = 30_000;
  * worker from another, and for nothing else.
  */
 export class AttachedHaproxy implements Haproxy {
+  readonly startedHere = false;
   readonly #options: AttachedOptions;
   #differs: string | undefined;
 
@@ -77,6 +78,10 @@ export class AttachedHaproxy implements Haproxy {
 
   async stop(): Promise<void> {
     // It is somebody else's.
+  }
+
+  leave(): void {
+    // It goes on anyway.
   }
 
   async #appearance(deadline: number): Promise<Processes | undefined> {

@@ -1,20 +1,32 @@
 import { execa } from 'execa';
 import { Fault } from '../model/fault.ts';
+import { apart } from './child.ts';
 
 /** What HAProxy objects to. Errors that it finds after parsing name a proxy or a server in quotes, and often no line. */
 export type CheckProblem = { readonly line: number | undefined; readonly text: string };
 export type Checked = { readonly ok: true } | { readonly ok: false; readonly problems: readonly CheckProblem[] };
 
-/** Asks HAProxy itself whether it would start with this file (`-c`). Rejects with a Fault when it cannot be asked. */
-export async function checkConfig(haproxy: string, file: string, deadlineMs: number): Promise<Checked> {
+/**
+ * Asks HAProxy itself whether it would start with this file (`-c`). Rejects with a Fault when it cannot be asked, or when
+ * `signal` aborts, which ends the check.
+ */
+export async function checkConfig(
+  haproxy: string,
+  file: string,
+  deadlineMs: number,
+  signal?: AbortSignal,
+): Promise<Checked> {
   const run = await execa(haproxy, ['-c', '-f', file], {
+    ...apart,
     reject: false,
     timeout: deadlineMs,
     forceKillAfterDelay: 1000,
     stdin: 'ignore',
     all: true,
+    ...(signal === undefined ? {} : { cancelSignal: signal }),
   });
   if (run.exitCode === 0) return { ok: true };
+  if (run.isCanceled) throw new Fault('config-check', 'the check was ended with pointsman', { where: file });
   if (run.timedOut) {
     throw new Fault('config-check', `the check took longer than ${deadlineMs} ms`, { where: file });
   }
@@ -40,7 +52,7 @@ export function parseCheckOutput(output: string): readonly CheckProblem[] {
 
 /** HAProxy's version, `2.6.12`. Rejects with Fault `haproxy-missing`. */
 export async function readVersion(haproxy: string): Promise<string> {
-  const run = await execa(haproxy, ['-v'], { reject: false, timeout: 5000, stdin: 'ignore' });
+  const run = await execa(haproxy, ['-v'], { ...apart, reject: false, timeout: 5000, stdin: 'ignore' });
   const version = /version (\d+\.\d+[^\s-]*)/.exec(run.stdout ?? '');
   if (run.exitCode === 0 && version?.[1] !== undefined) return version[1];
   const missing = run.code === 'ENOENT' || run.code === 'EACCES';

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { execa, parseCommandString } from 'execa';
 import { Fault } from '../model/fault.ts';
 import { type Checked, parseCheckOutput } from './check.ts';
+import { apart } from './child.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { connectRuntime } from './runtime-connection.ts';
 
@@ -25,6 +26,7 @@ const lookAgainMs = 20;
  * socket, where another worker must answer than before: an exit code says only that somebody was asked.
  */
 export class CommandHaproxy implements Haproxy {
+  readonly startedHere = false;
   readonly #options: CommandOptions;
 
   constructor(options: CommandOptions) {
@@ -91,6 +93,10 @@ export class CommandHaproxy implements Haproxy {
   async stop(): Promise<void> {
     // It is somebody else's.
   }
+
+  leave(): void {
+    // It goes on anyway.
+  }
 }
 
 type RunOptions = {
@@ -104,6 +110,7 @@ type RunOptions = {
 async function run(command: string, { file = '', deadlineMs, code }: RunOptions) {
   const [executable = '', ...args] = parseCommandString(command).map((word) => word.replaceAll('{file}', file));
   const result = await execa(executable, args, {
+    ...apart,
     reject: false,
     timeout: deadlineMs,
     forceKillAfterDelay: 1000,

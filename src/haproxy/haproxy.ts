@@ -35,6 +35,10 @@ export interface Haproxy {
    * nothing could check before; the old worker then still serves.
    */
   reload(): Promise<Processes>;
-  /** Lets go of it. One of ours ends, after its open requests (at most `graceMs`). */
+  /** Lets go of it. A managed one ends, after its open requests (at most `graceMs`). */
   stop(graceMs: number): Promise<void>;
+  /** Lets go of it, and it goes on serving. */
+  leave(): void;
+  /** Whether this process started the one that runs. */
+  readonly startedHere: boolean;
 }

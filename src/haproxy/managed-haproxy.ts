@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
-import { execa } from 'execa';
+import { execa, type ResultPromise } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { parseAccessLine } from './access-line.ts';
 import { type Checked, checkConfig } from './check.ts';
+import { apart } from './child.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { alertsIn, readProcesses, reloadMaster } from './master.ts';
 import { isAlive, signal } from './process-signal.ts';
@@ -16,9 +17,13 @@ export type ManagedOptions = {
   readonly logger: Logger;
   /** Told when HAProxy ended without being asked to. */
   readonly onExit: (reason: string) => void;
+  /** Aborted when pointsman is to end: no check goes on, and nothing is started any more. */
+  readonly signal?: AbortSignal | undefined;
+  /** Aborted when a stop is to wait for open requests no longer. */
+  readonly hurry?: AbortSignal | undefined;
 };
 
-type Child = { readonly pid?: number | undefined };
+type Child = Pick<ResultPromise, 'pid' | 'stdout' | 'stderr' | 'unref'>;
 
 const checkMs = 30_000;
 const startMs = 15_000;
@@ -43,7 +48,7 @@ export class ManagedHaproxy implements Haproxy {
   }
 
   check(file: string): Promise<Checked> {
-    return checkConfig(this.#options.executable, file, checkMs);
+    return checkConfig(this.#options.executable, file, checkMs, this.#options.signal);
   }
 
   async findRunning(): Promise<Processes | undefined> {
@@ -69,15 +74,15 @@ export class ManagedHaproxy implements Haproxy {
 
   /** Starts it and resolves when it serves. Rejects with Fault `address-in-use` or `haproxy-start`. */
   async start(): Promise<Processes> {
-    const { executable, configFile, masterSocket, logger } = this.#options;
+    const { executable, configFile, masterSocket, logger, signal: ending } = this.#options;
+    if (ending?.aborted) throw new Fault('haproxy-start', 'pointsman ends', { where: configFile });
     this.#lastLines.length = 0;
     this.#stopping = false;
     clearInterval(this.#adopted);
     const child = execa(executable, ['-W', '-S', `${masterSocket},mode,600`, '-f', configFile], {
       reject: false,
+      ...apart,
       buffer: false,
-      cleanup: false,
-      detached: true,
       stdin: 'ignore',
     });
     this.#child = child;
@@ -119,6 +124,20 @@ export class ManagedHaproxy implements Haproxy {
     }
   }
 
+  get startedHere(): boolean {
+    return this.#child !== undefined;
+  }
+
+  /** The next pointsman on the same folder takes it over, as after a crash. */
+  leave(): void {
+    this.#stopping = true;
+    clearInterval(this.#adopted);
+    // Neither the child nor its output keeps this process from ending.
+    this.#child?.stdout?.destroy();
+    this.#child?.stderr?.destroy();
+    this.#child?.unref();
+  }
+
   /** Lets open requests finish for up to `graceMs`, then ends it. Resolves when no process is left. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
@@ -128,17 +147,17 @@ export class ManagedHaproxy implements Haproxy {
     const pid = this.#child?.pid ?? processes?.masterPid;
     if (pid === undefined) return;
     signal(pid, 'SIGUSR1');
-    if (await this.#gone(pid, graceMs)) return;
+    if (await this.#gone(pid, graceMs, this.#options.hurry)) return;
     signal(pid, 'SIGTERM');
     if (await this.#gone(pid, 2000)) return;
     for (const one of [pid, processes?.workerPid]) if (one !== undefined) signal(one, 'SIGKILL');
     await this.#gone(pid, 2000);
   }
 
-  async #gone(pid: number, deadlineMs: number): Promise<boolean> {
+  async #gone(pid: number, deadlineMs: number, hurry?: AbortSignal): Promise<boolean> {
     const deadline = performance.now() + deadlineMs;
     while (isAlive(pid)) {
-      if (performance.now() > deadline) return false;
+      if (performance.now() > deadline || hurry?.aborted) return false;
       await pause(10);
     }
     return true;

@@ -38,6 +38,10 @@ export type BalanceSettings = {
   readonly haproxyMetrics: Address | undefined;
   /** How long an old worker may finish its connections after a reload, in ms. */
   readonly hardStopAfterMs: number;
+  /** What becomes of a managed HAProxy at SIGTERM. */
+  readonly onStop: 'stop' | 'leave';
+  /** How long its open requests may take when it stops, in ms. */
+  readonly stopTimeoutMs: number;
   /** Other files that are made from what is served. */
   readonly files: readonly FileDeclaration[];
   /** How much of the registry is served. */
@@ -180,6 +184,19 @@ export const balancerOptions = {
     word: durationWord(1000, 86_400_000),
     fallback: '10m',
   }),
+  onStop: defaulted({
+    placeholder: 'stop|leave',
+    description:
+      'what a managed HAProxy does at SIGTERM: stop after its open requests, or serve on until the next pointsman on --dir takes it over',
+    ...oneOf(['stop', 'leave']),
+    fallback: 'stop',
+  }),
+  stopTimeout: defaulted({
+    placeholder: 'DURATION',
+    description: "how long HAProxy's open requests may take when it stops",
+    word: durationWord(0, 86_400_000),
+    fallback: '10s',
+  }),
   ...layoutOptions,
   ...fileOptions,
   guardShare: defaulted({
@@ -230,6 +247,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
   if (files instanceof Error) return files;
   const { id, dir, zone, serverTls, maintenancePage, http, admin, haproxyTemplates: templates } = values;
   const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs, haproxyMetrics } = values;
+  const { onStop, stopTimeout: stopTimeoutMs } = values;
   const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
   const guard = { share, minimum, holdMs, windowMs };
   const where = { id, dir, zone, serverTls, maintenancePage, http, admin, templates };
@@ -244,6 +262,8 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     accessLog,
     reloadIntervalMs,
     hardStopAfterMs,
+    onStop,
+    stopTimeoutMs,
     files,
     guard,
     limits: limitSettings(values),

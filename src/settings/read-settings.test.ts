@@ -57,6 +57,8 @@ describe('without any word, a balancer', () => {
         https: undefined,
         accessLog: false,
         hardStopAfterMs: 600_000,
+        onStop: 'stop',
+        stopTimeoutMs: 10_000,
         files: [],
         guard: { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 },
         limits: {
