@@ -180,22 +180,22 @@ ${lines[0]}${more}`;
 /** Runs `act` for each event of a newcomer's key, with nothing between. */
 async function watchInstances(etcd: EtcdCluster, act: (id: string, value: string | undefined) => void) {
   const client = await openMember(etcd.endpoints[0] ?? '', { endpoints: etcd.endpoints });
-  const stream = await client.watch();
-  stream.on('error', () => undefined);
   const prefix = `${root}instances/web/new`;
-  const created = new Promise<void>((resolve) => {
-    stream.on('data', (response) => {
-      if (response.created) resolve();
-      for (const { type, kv } of response.events) {
-        const id = kv.key.toString().slice(`${root}instances/web/`.length);
-        act(id, type === 'Delete' ? undefined : kv.value.toString());
-      }
+  await new Promise<void>((resolve, reject) => {
+    const opening = client.watch({
+      onMessage(response) {
+        if (response.created) resolve();
+        for (const { type, kv } of response.events) {
+          const id = kv.key.toString().slice(`${root}instances/web/`.length);
+          act(id, type === 'Delete' ? undefined : kv.value.toString());
+        }
+      },
+      onBytes: () => undefined,
+      onEnd: reject,
     });
+    opening.then((call) => {
+      call.write({ create_request: { key: Buffer.from(prefix), range_end: Buffer.from(`${prefix}~`) } });
+    }, reject);
   });
-  stream.write({ create_request: { key: Buffer.from(prefix), range_end: Buffer.from(`${prefix}~`) } });
-  await created;
-  return () => {
-    stream.cancel();
-    client.close();
-  };
+  return () => client.close();
 }

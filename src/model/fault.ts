@@ -24,8 +24,16 @@ export class Fault extends Error {
   }
 }
 
-/** Whatever was thrown, as one line of text. */
+/** Whatever was thrown, as one line of text, which is never empty: some errors have their reason in their parts or their code only. */
 export function describe(error: unknown): string {
   if (error instanceof Fault) return error.toString();
-  return error instanceof Error ? error.message : String(error);
+  if (error === undefined || error === null) return 'no reason was given';
+  if (!(error instanceof Error)) return String(error) || 'no reason was given';
+  if (error.message !== '') return error.message;
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return [...new Set(error.errors.map(describe))].join('; ');
+  }
+  const code: unknown = Reflect.get(error, 'code');
+  if (typeof code === 'string' && code !== '') return code;
+  return error.cause === undefined ? error.name || 'no reason was given' : describe(error.cause);
 }

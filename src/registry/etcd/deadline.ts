@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { IDuplexStream } from 'etcd3';
+import type { DuplexCall } from './grpc-channel.ts';
 
 /** The promise's value, or a rejection after so many ms; the promise itself is left to its own end. */
 export async function within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
@@ -15,19 +15,13 @@ export async function within<T>(promise: Promise<T>, ms: number, what: string): 
   }
 }
 
-/** A stream that a member opens in time. One that comes too late is cancelled, and its error is nobody's. */
-export async function openStream<T, R>(
-  opening: Promise<IDuplexStream<T, R>>,
-  ms: number,
-): Promise<IDuplexStream<T, R>> {
+/** A stream that a member opens in time. One that comes too late is cancelled. */
+export async function openStream<T>(opening: Promise<DuplexCall<T>>, ms: number): Promise<DuplexCall<T>> {
   try {
     return await within(opening, ms, 'the member opened no stream');
   } catch (error) {
     opening.then(
-      (stream) => {
-        stream.on('error', () => undefined);
-        stream.cancel();
-      },
+      (call) => call.cancel(),
       () => undefined,
     );
     throw error;

@@ -36,24 +36,32 @@ const tls: readonly (readonly [pattern: RegExp, reason: string, hint: string])[]
   [/wrong version number|packet length too long/, 'etcd does not speak TLS there', 'write --registry etcd://…'],
 ];
 
-/** Tells one from the other. etcd3's error classes do not survive a bundler's renaming, so the text decides. */
+// What Node.js says of a connection, and what it means.
+const connection: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [
+    /socket disconnected before secure TLS connection/,
+    'closed during the TLS handshake (if etcd speaks no TLS there, write --registry etcd://…)',
+  ],
+  [/^Protocol error$/, 'what answers there is not etcd: it does not speak gRPC'],
+];
+
+/** Tells one from the other by what etcd, OpenSSL and Node.js say: they have no codes for most of it. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof Fault) {
     // A TLS or password file that cannot be read.
     return { kind: 'untrusted', reason: error.toString(), hint: 'mend the file, or name another' };
   }
-  const text = describe(error).replace(/^\d+ [A-Z_]+: /, '');
+  const text = describe(error);
   const untrusted = tls.find(([pattern]) => pattern.test(text));
   if (untrusted !== undefined) return { kind: 'untrusted', reason: untrusted[1], hint: untrusted[2] };
   const denied = /permission denied|authentication failed|user name is empty|user name not found/i.test(text);
-  return { kind: denied ? 'denied' : 'member', reason: withoutWrapping(text) };
+  const reason = connection.find(([pattern]) => pattern.test(text))?.[1] ?? withoutWrapping(text);
+  return { kind: denied ? 'denied' : 'member', reason };
 }
 
-/** What grpc-js wraps around the cause, with a time that makes every message a new one. */
+/** What Node.js wraps around the cause. */
 function withoutWrapping(text: string): string {
-  const cause =
-    /^No connection established\. Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\. Resolution note:/s.exec(text);
-  return cause?.[1] ?? text;
+  return /^The pending stream has been canceled \(caused by: (.+)\)$/s.exec(text)?.[1]?.trim() ?? text.trim();
 }
 
 /** Whether it failed by not answering at all. */

@@ -100,7 +100,15 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
     continuity: Continuity,
     onGood: (cursor: Cursor) => void,
   ): Promise<StreamEnd> => {
-    const stream = await openStream(client.watch(), createdMs);
+    const listener = { onMessage: (_: IWatchResponse) => {}, onBytes: () => {}, onEnd: (_: Error | undefined) => {} };
+    const stream = await openStream(
+      client.watch({
+        onMessage: (r) => listener.onMessage(r),
+        onBytes: () => listener.onBytes(),
+        onEnd: (e) => listener.onEnd(e),
+      }),
+      createdMs,
+    );
     return new Promise<StreamEnd>((resolve) => {
       let cursor = from;
       let over = false;
@@ -196,9 +204,9 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
         least + random() * (most - least),
       );
       signal.addEventListener('abort', onClose, { once: true });
-      stream.on('data', take);
-      stream.on('error', (error) => finish({ kind: 'restart', reason: describeFailure(failureOf(error)) }));
-      stream.on('end', () => finish({ kind: 'restart', reason: 'etcd ended the stream' }));
+      listener.onMessage = take;
+      listener.onEnd = (error) =>
+        finish({ kind: 'restart', reason: error ? describeFailure(failureOf(error)) : 'etcd ended the stream' });
       if (signal.aborted) return onClose();
       deadline(createdMs, `the member did not start the watch within ${createdMs} ms`);
       create(from.revision + 1n);

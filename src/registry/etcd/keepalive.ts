@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { IDuplexStream } from 'etcd3';
-import type { ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3/lib/rpc.js';
+import type { ILeaseKeepAliveRequest } from 'etcd3/lib/rpc.js';
 import { openStream, within } from './deadline.ts';
 import { describeFailure, failureOf, isSilence } from './failure.ts';
+import type { DuplexCall } from './grpc-channel.ts';
 import type { MemberClient } from './member-client.ts';
 import type { Members } from './members.ts';
 
@@ -20,8 +20,12 @@ export type KeepAliveOptions = {
   readonly onFailure: (reason: string) => void;
 };
 
-type Beat = IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>;
-type Line = { readonly client: MemberClient; readonly stream: Beat; readonly next: () => Promise<string> };
+type Line = {
+  readonly client: MemberClient;
+  readonly stream: DuplexCall<ILeaseKeepAliveRequest>;
+  /** The TTL of the next answer. Rejects when the stream ends. */
+  readonly next: () => Promise<string>;
+};
 
 const streamMs = 2000;
 
@@ -56,8 +60,7 @@ export async function keepAlive(options: KeepAliveOptions): Promise<void> {
       const client = await members.client();
       if (line?.client !== client) {
         line?.stream.cancel();
-        const stream = await openStream(client.keepAlive(), Math.min(streamMs, answerBy(ttlMs) * 2));
-        line = { client, stream, next: answersOf(stream) };
+        line = await openLine(client, Math.min(streamMs, answerBy(ttlMs) * 2));
       }
       line.stream.write({ ID: lease });
       const left = await within(line.next(), answerBy(ttlMs), 'no answer to a keep-alive');
@@ -82,24 +85,25 @@ export async function keepAlive(options: KeepAliveOptions): Promise<void> {
   line?.stream.cancel();
 }
 
-/** Gives the TTLs that a keep-alive stream answers, one a call; rejects when the stream ends. */
-function answersOf(stream: Beat): () => Promise<string> {
+async function openLine(client: MemberClient, ms: number): Promise<Line> {
   let waiting: { resolve: (ttl: string) => void; reject: (error: Error) => void } | undefined;
   let ended: Error | undefined;
-  const end = (error: Error) => {
-    ended ??= error;
-    waiting?.reject(ended);
-    waiting = undefined;
-  };
-  stream.on('data', ({ TTL }) => {
-    waiting?.resolve(TTL);
-    waiting = undefined;
+  const opening = client.keepAlive({
+    onBytes: () => undefined,
+    onMessage: ({ TTL }) => {
+      waiting?.resolve(TTL);
+      waiting = undefined;
+    },
+    onEnd: (error) => {
+      ended = error ?? new Error('etcd ended the keep-alive stream');
+      waiting?.reject(ended);
+      waiting = undefined;
+    },
   });
-  stream.on('error', end);
-  stream.on('end', () => end(new Error('etcd ended the keep-alive stream')));
-  return () =>
-    new Promise((resolve, reject) => {
+  const next = () =>
+    new Promise<string>((resolve, reject) => {
       if (ended !== undefined) reject(ended);
       else waiting = { resolve, reject };
     });
+  return { client, stream: await openStream(opening, ms), next };
 }

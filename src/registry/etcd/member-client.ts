@@ -1,7 +1,27 @@
 import { readFile } from 'node:fs/promises';
-import { Etcd3, type IDuplexStream, type IOptions, type IWatchRequest, type IWatchResponse } from 'etcd3';
-import type { ILeaseKeepAliveRequest, ILeaseKeepAliveResponse } from 'etcd3/lib/rpc.js';
+import type {
+  IDeleteRangeRequest,
+  IDeleteRangeResponse,
+  ILeaseGrantRequest,
+  ILeaseGrantResponse,
+  ILeaseKeepAliveRequest,
+  ILeaseKeepAliveResponse,
+  ILeaseRevokeRequest,
+  ILeaseRevokeResponse,
+  ILeaseTimeToLiveRequest,
+  ILeaseTimeToLiveResponse,
+  IPutRequest,
+  IPutResponse,
+  IRangeRequest,
+  IRangeResponse,
+  ITxnRequest,
+  ITxnResponse,
+  IWatchRequest,
+  IWatchResponse,
+} from 'etcd3/lib/rpc.js';
 import { describe, Fault } from '../../model/fault.ts';
+import { type Method, methods } from './etcd-protocol.ts';
+import { type CallMetadata, type DuplexCall, GrpcChannel, type StreamListener, type TlsFiles } from './grpc-channel.ts';
 
 /** How the members of a cluster are reached. Files are read anew at each connect, so that they can be rotated. */
 export type EtcdAccess = {
@@ -17,82 +37,97 @@ export type EtcdAccess = {
     | undefined;
 };
 
+type Call<T, R> = (request: T, options?: { readonly deadline?: number }) => Promise<R>;
+type Stream<T, R> = (listener: StreamListener<R>) => Promise<DuplexCall<T>>;
+
 /** A connection to one member. It is thrown away on any doubt and never repaired: see openMember. */
 export type MemberClient = {
   readonly endpoint: string;
-  readonly kv: Etcd3['kv'];
-  readonly lease: Etcd3['leaseClient'];
-  watch(): Promise<IDuplexStream<IWatchRequest, IWatchResponse>>;
-  keepAlive(): Promise<IDuplexStream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>>;
+  readonly kv: {
+    readonly range: Call<IRangeRequest, IRangeResponse>;
+    readonly put: Call<IPutRequest, IPutResponse>;
+    readonly deleteRange: Call<IDeleteRangeRequest, IDeleteRangeResponse>;
+    readonly txn: Call<ITxnRequest, ITxnResponse>;
+  };
+  readonly lease: {
+    readonly leaseGrant: Call<ILeaseGrantRequest, ILeaseGrantResponse>;
+    readonly leaseRevoke: Call<ILeaseRevokeRequest, ILeaseRevokeResponse>;
+    readonly leaseTimeToLive: Call<ILeaseTimeToLiveRequest, ILeaseTimeToLiveResponse>;
+  };
+  readonly watch: Stream<IWatchRequest, IWatchResponse>;
+  readonly keepAlive: Stream<ILeaseKeepAliveRequest, ILeaseKeepAliveResponse>;
+  /** The connection is gone at once, and with it every call. */
   close(): void;
 };
 
 /** What a unary call may take, in ms: a member that is slower than this is as good as gone. */
 const callMs = 2000;
 
-type FaultHandling = NonNullable<IOptions['faultHandling']>;
-type Policy = NonNullable<FaultHandling['global']>;
+/**
+ * Has etcd end streams and refuse calls on a member that lost its leader, instead of leaving them silent.
+ */
+const requireLeader: CallMetadata = { hasleader: 'true' };
 
-// etcd3's own policies retry, and open a circuit for all calls after three failures of one: failover is ours.
-const direct = { execute: async (run: (context: object) => unknown) => run({}) } as unknown as Policy;
+/** etcd forgets a token some minutes after its last use, and all of them when a user or a role changes. */
+const staleToken = /invalid auth token|revision of auth store is old/;
 
 /**
- * Opens a client for one member. `etcd3` serves as a transport only, with one client a member: its pool, watcher and lease
- * lose events and registrations when a member hangs. Rejects with Fault `settings` when a TLS file cannot be read.
+ * Opens a client for one member: one connection, on which everything is asked. Rejects with Fault `settings` when a file
+ * cannot be read.
  */
 export async function openMember(endpoint: string, access: EtcdAccess): Promise<MemberClient> {
   const { credentials, tls } = access;
-  const client = new Etcd3({
-    hosts: `${tls === undefined ? 'http' : 'https'}://${endpoint}`,
-    ...(tls === undefined ? {} : { credentials: await readTls(tls) }),
-    ...(credentials === undefined
-      ? {}
-      : {
-          auth: {
-            username: credentials.username,
-            password: await credentials.readPassword(),
-            callOptions: () => ({ deadline: Date.now() + callMs }),
-          },
-        }),
-    faultHandling: { host: () => direct, global: direct },
-    defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: Date.now() + callMs }),
-    grpcOptions: {
-      // A page of large values is larger than grpc's limit of 4 MB, and is lost without an error.
-      'grpc.max_receive_message_length': -1,
-      // Two clients of one member must not share a connection: one is thrown away while the other works.
-      'grpc.use_local_subchannel_pool': 1,
-    },
-  });
-  requireLeader(client);
+  const files = tls === undefined ? undefined : await readTls(tls);
+  const password = await credentials?.readPassword();
+  const channel = new GrpcChannel(endpoint, files);
+  let login: Promise<CallMetadata> | undefined;
+  const metadata = (): Promise<CallMetadata> => {
+    login ??=
+      credentials === undefined
+        ? Promise.resolve(requireLeader)
+        : channel
+            .unary(methods.authenticate, { name: credentials.username, password }, {}, callMs)
+            .then(({ token }) => ({ ...requireLeader, token: String(token) }));
+    return login;
+  };
+  const call =
+    <T extends object, R>(method: Method): Call<T, R> =>
+    async (request, { deadline } = {}) => {
+      const ask = async () => channel.unary(method, request, await metadata(), remaining(deadline));
+      const answer = await ask().catch((error: unknown) => {
+        if (credentials === undefined || !staleToken.test(describe(error))) throw error;
+        login = undefined;
+        return ask();
+      });
+      return answer as R;
+    };
+  const stream =
+    <T extends object, R>(method: Method): Stream<T, R> =>
+    async (listener) =>
+      channel.duplex<T, R>(method, await metadata(), listener);
   return {
     endpoint,
-    kv: client.kv,
-    lease: client.leaseClient,
-    watch: () => client.watchClient.watch(),
-    keepAlive: () => client.leaseClient.leaseKeepAlive(),
-    close: () => client.close(),
+    kv: {
+      range: call(methods.range),
+      put: call(methods.put),
+      deleteRange: call(methods.deleteRange),
+      txn: call(methods.txn),
+    },
+    lease: {
+      leaseGrant: call(methods.leaseGrant),
+      leaseRevoke: call(methods.leaseRevoke),
+      leaseTimeToLive: call(methods.leaseTimeToLive),
+    },
+    watch: stream(methods.watch),
+    keepAlive: stream(methods.leaseKeepAlive),
+    close: () => channel.close(),
   };
 }
 
-type Metadata = { set(key: string, value: string): void };
-type Authenticator = { getMetadata(): Promise<Metadata> };
+const remaining = (deadline: number | undefined): number =>
+  deadline === undefined ? callMs : Math.max(1, deadline - Date.now());
 
-/**
- * Has etcd end streams and refuse calls on a member that lost its leader, instead of leaving them silent. It is asked for
- * by metadata, for which etcd3 has no option: its authenticator is the one place that makes metadata.
- */
-function requireLeader(client: Etcd3): void {
-  const pool: unknown = Reflect.get(client, 'pool');
-  const authenticator = (pool as { authenticator: Authenticator }).authenticator;
-  const original = authenticator.getMetadata.bind(authenticator);
-  authenticator.getMetadata = async () => {
-    const metadata = await original();
-    metadata.set('hasleader', 'true');
-    return metadata;
-  };
-}
-
-async function readTls({ caFile, certFile, keyFile }: NonNullable<EtcdAccess['tls']>) {
+async function readTls({ caFile, certFile, keyFile }: NonNullable<EtcdAccess['tls']>): Promise<TlsFiles> {
   const read = async (path: string | undefined): Promise<Buffer | undefined> => {
     if (path === undefined) return undefined;
     try {
@@ -101,8 +136,9 @@ async function readTls({ caFile, certFile, keyFile }: NonNullable<EtcdAccess['tl
       throw new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: path, cause });
     }
   };
-  const [rootCertificate, certChain, privateKey] = await Promise.all([read(caFile), read(certFile), read(keyFile)]);
-  // Without a CA of its own etcd3 takes no credentials object as "no TLS"; an empty one means the system's CAs.
-  const own = certChain === undefined || privateKey === undefined ? {} : { certChain, privateKey };
-  return { rootCertificate: rootCertificate as Buffer, ...own };
+  const [ca, cert, key] = await Promise.all([read(caFile), read(certFile), read(keyFile)]);
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+  };
 }

@@ -1,0 +1,243 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import { describe } from '../../model/fault.ts';
+import type { Method } from './etcd-protocol.ts';
+import { decode, encode } from './protobuf.ts';
+
+/** PEM. Without a CA the system's count. */
+export type TlsFiles = { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
+
+/** What a call says of itself beside its message: `token`, `hasleader`. */
+export type CallMetadata = Readonly<Record<string, string>>;
+
+/** etcd's answer that a call failed. `code` is gRPC's status. */
+class CallFailed extends Error {
+  override readonly name = 'CallFailed';
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** What a stream tells: messages, any byte that arrives, and its end, which comes once and last. */
+export type StreamListener<R> = {
+  readonly onMessage: (message: R) => void;
+  /** Part of a message, or all of one, has arrived. */
+  readonly onBytes: () => void;
+  readonly onEnd: (error: Error | undefined) => void;
+};
+
+export type DuplexCall<T> = {
+  write(message: T): void;
+  /** Nothing is told after this. */
+  cancel(): void;
+};
+
+// etcd answers a list with megabytes: HTTP/2's windows of 64 kB would make a round trip of each 64 kB of it.
+const windowBytes = 4 * 2 ** 20;
+
+/**
+ * One connection to one member, and gRPC on it: a request is a path and messages with their length before them, an answer is
+ * messages and then the status. The connection is opened at once, is never opened again, and is gone as soon as `close` was
+ * called, whatever state it was in: whoever wants another one makes another channel.
+ */
+export class GrpcChannel {
+  readonly #session: ClientHttp2Session;
+  readonly #calls = new Set<(error: Error) => void>();
+  /** Why there will be no further call. */
+  #broken: Error | undefined;
+  #greeted = false;
+
+  constructor(endpoint: string, tls: TlsFiles | undefined) {
+    const settings = { initialWindowSize: windowBytes, enablePush: false };
+    this.#session = connect(`${tls === undefined ? 'http' : 'https'}://${endpoint}`, { settings, ...tls });
+    const session = this.#session;
+    session.once('connect', () => {
+      if (!session.destroyed) session.setLocalWindowSize(windowBytes);
+    });
+    session.once('remoteSettings', () => {
+      this.#greeted = true;
+    });
+    session.on('error', (error) => this.#end(error));
+    // What was asked before may still be answered.
+    session.on('goaway', () => {
+      this.#broken ??= new Error('etcd ends the connection');
+    });
+    session.on('close', () => {
+      const tlsThere = tls === undefined ? ' (if it speaks TLS there, write --registry etcds://…)' : '';
+      this.#end(new Error(this.#greeted ? 'the connection was closed' : `closed before etcd said anything${tlsThere}`));
+    });
+  }
+
+  /** Asks once. Rejects after `ms`. */
+  unary(method: Method, request: object, metadata: CallMetadata, ms: number): Promise<Record<string, unknown>> {
+    return new Promise((resolve, reject) => {
+      let answer: Record<string, unknown> | undefined;
+      const call = this.#open(
+        method,
+        { ...metadata, 'grpc-timeout': `${Math.ceil(ms)}m` },
+        {
+          onBytes: () => undefined,
+          onMessage: (message) => {
+            answer = message;
+          },
+          onEnd: (error) => {
+            clearTimeout(timer);
+            if (error !== undefined) reject(error);
+            else if (answer === undefined) reject(new Error('etcd ended a call without an answer'));
+            else resolve(answer);
+          },
+        },
+      );
+      const timer = setTimeout(() => {
+        call.cancel();
+        reject(new Error(`${this.#session.connecting ? 'no connection' : 'no answer'} within ${Math.round(ms)} ms`));
+      }, ms);
+      call.write(request, true);
+    });
+  }
+
+  duplex<T extends object, R>(method: Method, metadata: CallMetadata, listener: StreamListener<R>): DuplexCall<T> {
+    const call = this.#open(method, metadata, listener as unknown as StreamListener<Record<string, unknown>>);
+    return { write: (message) => call.write(message, false), cancel: () => call.cancel() };
+  }
+
+  close(): void {
+    this.#end(new Error('the connection was closed'));
+    this.#session.destroy();
+  }
+
+  #end(error: Error): void {
+    this.#broken ??= error;
+    for (const end of [...this.#calls]) end(this.#broken);
+  }
+
+  #open(method: Method, metadata: CallMetadata, listener: StreamListener<Record<string, unknown>>) {
+    let over = false;
+    let stream: ClientHttp2Stream | undefined;
+    const end = (error: Error | undefined, tell = true) => {
+      if (over) return;
+      over = true;
+      this.#calls.delete(end);
+      stream?.close(constants.NGHTTP2_CANCEL);
+      if (tell) listener.onEnd(error);
+    };
+    if (this.#broken !== undefined || this.#session.closed || this.#session.destroyed) {
+      const error = this.#broken ?? new Error('the connection was closed');
+      queueMicrotask(() => end(error));
+    } else {
+      this.#calls.add(end);
+      stream = this.#session.request({
+        ':method': 'POST',
+        ':path': method.path,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+        ...metadata,
+      });
+      // The connection, whose error follows those of its streams, knows the reason better.
+      const onEnd = (error: Error | undefined) => {
+        if (error === undefined || error instanceof CallFailed) end(error);
+        else setImmediate(() => end(this.#broken ?? error));
+      };
+      listen(stream, method, { ...listener, onEnd }, () => over);
+    }
+    return {
+      write(message: object, last: boolean): void {
+        if (over || stream === undefined) return;
+        const frame = framed(encode(method.request, message));
+        if (last) stream.end(frame);
+        else stream.write(frame);
+      },
+      cancel: () => end(undefined, false),
+    };
+  }
+}
+
+function listen(
+  stream: ClientHttp2Stream,
+  method: Method,
+  { onMessage, onBytes, onEnd }: StreamListener<Record<string, unknown>>,
+  isOver: () => boolean,
+): void {
+  const frames = new Frames();
+  let status: Error | 'ok' | undefined;
+  stream.on('response', (headers) => {
+    // A call that fails at once has its status here.
+    status = statusOf(headers);
+    if (status === undefined && headers[':status'] !== 200)
+      status = new Error(`it answers HTTP ${headers[':status']}, not gRPC`);
+  });
+  stream.on('trailers', (trailers) => {
+    status ??= statusOf(trailers);
+  });
+  stream.on('data', (chunk: Buffer) => {
+    if (isOver()) return;
+    onBytes();
+    try {
+      for (const bytes of frames.take(chunk)) {
+        if (isOver()) return;
+        onMessage(decode(method.response, bytes));
+      }
+    } catch (error) {
+      onEnd(new Error(`etcd's answer cannot be read: ${describe(error)}`));
+    }
+  });
+  stream.on('error', (error) => onEnd(error));
+  stream.on('close', () => {
+    if (status === 'ok') onEnd(undefined);
+    else onEnd(status ?? new Error('etcd ended the call without a status'));
+  });
+}
+
+function statusOf(headers: Readonly<Record<string, unknown>>): Error | 'ok' | undefined {
+  const { 'grpc-status': status, 'grpc-message': message } = headers;
+  if (status === undefined) return undefined;
+  if (Number(status) === 0) return 'ok';
+  return new CallFailed(Number(status), unescaped(String(message ?? '')) || `gRPC status ${String(status)}`);
+}
+
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+const prefixBytes = 5;
+
+/** A message with its prefix: not compressed, and its length. */
+function framed(message: Buffer): Buffer {
+  const prefix = Buffer.alloc(prefixBytes);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+/** Puts messages together from the pieces that they arrive in. */
+class Frames {
+  #chunks: Buffer[] = [];
+  #have = 0;
+  /** What the next message takes with its prefix, or what the prefix takes. */
+  #need = prefixBytes;
+
+  take(chunk: Buffer): readonly Buffer[] {
+    this.#chunks.push(chunk);
+    this.#have += chunk.length;
+    const messages: Buffer[] = [];
+    while (this.#have >= this.#need) {
+      const all = this.#chunks.length === 1 ? (this.#chunks[0] ?? chunk) : Buffer.concat(this.#chunks);
+      this.#chunks = [all];
+      if (all[0] !== 0) throw new Error('it is compressed, which was not asked for');
+      const size = prefixBytes + all.readUInt32BE(1);
+      if (all.length >= size) {
+        messages.push(all.subarray(prefixBytes, size));
+        const rest = all.subarray(size);
+        this.#chunks = rest.length === 0 ? [] : [rest];
+        this.#have = rest.length;
+        this.#need = prefixBytes;
+      } else this.#need = size;
+    }
+    return messages;
+  }
+}
