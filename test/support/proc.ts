@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** All processes of this machine but those that have ended and that nobody has asked for yet. */
 export function processes(): readonly { readonly pid: number; readonly command: string }[] {
@@ -15,4 +15,21 @@ export function readProc(pid: number, what: 'environ' | 'cmdline' | 'status'): s
   } catch {
     return '';
   }
+}
+
+/** How many sockets a process has open: connections in any state, and what it listens on. */
+export function socketsOf(pid: number): number {
+  const links = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return ''; // closed meanwhile
+    }
+  });
+  return links.filter((link) => link.startsWith('socket:')).length;
+}
+
+/** A process's memory in MB. */
+export function memoryOf(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readProc(pid, 'status'))?.[1]) / 1024;
 }

@@ -17,7 +17,9 @@ export async function startTcpProxy(target: number) {
   const cutAll = () => {
     for (const pair of pairs) for (const socket of pair) socket.destroy();
   };
+  let taken = 0;
   const server = createServer((client) => {
+    taken += 1;
     if (refusing) {
       client.destroy();
       return;
@@ -55,6 +57,8 @@ export async function startTcpProxy(target: number) {
   if (address === null || typeof address === 'string') throw new Error('a listening TCP server has a port');
   return {
     endpoint: `127.0.0.1:${address.port}`,
+    /** How many connections were made to it until now. */
+    taken: () => taken,
     /** Takes what the target says out of the middle of connections: what TCP never does, and a fault of etcd's looks like. */
     swallow(on: boolean): void {
       swallowing = on;
