@@ -32,6 +32,9 @@ describe.each(accesses)('an outage of etcd with $access', (kind) => {
     await balance.logged('serving');
 
     for (const fault of faultsOf(proxy, passwordFile)) await survives(fault, [register, balance], proxy);
+    // HAProxy outlives a balancer that is killed.
+    balance.kill('SIGTERM');
+    await balance.ended;
     for (const { stderr } of [register, balance]) {
       expect(stderr.filter((line) => !line.startsWith('{'))).toEqual([]);
       expect(stderr.filter((line) => /\bundefined\b|\bnull\b/.test(line))).toEqual([]);
