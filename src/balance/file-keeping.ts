@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
 import { FileKeeper } from '../files/file-keeper.ts';
-import type { FileStatus } from '../files/file-rounds.ts';
+import { type FileStatus, isWell } from '../files/file-state.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
-import type { FileDeclaration } from '../settings/file-declaration.ts';
+import { defaultIntervalMs, type FileDeclaration } from '../settings/file-declaration.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { ServingObserver } from './serving-observer.ts';
 
@@ -35,7 +35,10 @@ export class FileKeeping {
     if (declarations.length === 0) return undefined;
     const files = await prepareFiles(declarations);
     const onResult = (dest: string, result: string) => metrics.fileResults.inc({ dest, result });
-    return new FileKeeping(new FileKeeper({ files, env, openForeign, logger, now, onResult }), metrics);
+    return new FileKeeping(
+      new FileKeeper({ files, env, openForeign, logger, now, intervalMs: defaultIntervalMs, onResult }),
+      metrics,
+    );
   }
 
   /** What it is told makes the balancer's observer one of two, if there is another. */
@@ -62,9 +65,7 @@ export class FileKeeping {
 
   status(): readonly FileStatus[] {
     const status = this.#keeper.status();
-    for (const { dest, refused, reloadFailed } of status) {
-      this.#metrics.fileFailed.set({ dest }, refused === undefined && reloadFailed === undefined ? 0 : 1);
-    }
+    for (const file of status) this.#metrics.fileFailed.set({ dest: file.dest }, isWell(file) ? 0 : 1);
     return status;
   }
 

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
-import type { FileStatus } from '../files/file-rounds.ts';
+import type { FileStatus } from '../files/file-state.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';

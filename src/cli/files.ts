@@ -30,8 +30,12 @@ export async function run(invocation: Invocation): Promise<number> {
   const { registry, layout } = settings;
   const metrics = new MetricsRegistry();
   try {
-    const fromConfd = settings.confdDir === undefined ? [] : await readConfdResources(settings.confdDir);
-    const declared = [...settings.files, ...fromConfd];
+    const none = { files: [], skipped: [] };
+    const fromConfd = settings.confdDir === undefined ? none : await readConfdResources(settings.confdDir);
+    for (const { path, reason } of fromConfd.skipped) {
+      logger.warn({ event: 'confd-file-skipped', path, reason }, `${path} is not read: ${reason}`);
+    }
+    const declared = [...settings.files, ...fromConfd.files];
     const fault = twice(declared);
     if (fault !== undefined) throw fault;
     await runFiles(declared, {
@@ -41,6 +45,7 @@ export async function run(invocation: Invocation): Promise<number> {
       openForeign: () => openAllKeys(registry, logger),
       env: withoutOurs(invocation.env),
       now: () => performance.now(),
+      intervalMs: settings.intervalMs,
       metrics: createFilesMetrics(metrics),
       serveAdmin: async (health) =>
         settings.admin === undefined

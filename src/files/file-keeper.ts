@@ -1,8 +1,10 @@
+import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Fault } from '../model/fault.ts';
 import type { Follower, Registry, RegistryEvent } from '../registry/registry.ts';
-import { type FileResult, FileRounds, type FileStatus } from './file-rounds.ts';
+import { type FileResult, FileRounds } from './file-rounds.ts';
+import type { FileStatus } from './file-state.ts';
 import { foreignRange } from './key-fold.ts';
 import { foreignPaths, Knowledge, needsOwnTree } from './knowledge.ts';
 import { loadTemplateOf, type PreparedFile } from './prepare-files.ts';
@@ -18,17 +20,22 @@ export type FileKeeperParts = {
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  /** How often to look whether somebody else changed a file, in ms. */
+  readonly intervalMs: number;
   readonly onResult?: (dest: string, result: FileResult) => void;
   /** Another template is in use, which may be made of something else. */
   readonly onTemplate?: () => void;
 };
+
+/** How long commands may go on when pointsman ends, all together, in ms. */
+const stopGraceMs = 5000;
 
 /** Keeps files true to the registry until it is closed. Pointsman's own tree is told to it by `offer` and `serve`. */
 export class FileKeeper {
   readonly knowledge: Knowledge;
   readonly #parts: FileKeeperParts;
   readonly #rounds: FileRounds;
-  readonly #ending = new AbortController();
+  readonly #killing = new AbortController();
   #followers: readonly Follower[] = [];
   #foreign: Registry | undefined;
   #keeping = false;
@@ -36,11 +43,13 @@ export class FileKeeper {
 
   constructor(parts: FileKeeperParts) {
     this.#parts = parts;
-    const { files, env, logger, now, onResult } = parts;
+    const { files, env, logger, now, intervalMs, onResult } = parts;
     this.knowledge = new Knowledge(this.#foreignPaths, env);
-    const { signal } = this.#ending;
+    const { signal } = this.#killing;
+    // One listener for each command that runs.
+    setMaxListeners(0, signal);
     this.#rounds = new FileRounds({
-      ...{ files, knowledge: this.knowledge, logger, now },
+      ...{ files, knowledge: this.knowledge, logger, now, intervalMs },
       ...(onResult === undefined ? {} : { onResult }),
       run: (command, timeoutMs) => runCommand(command, { timeoutMs, env, signal }),
     });
@@ -102,6 +111,7 @@ export class FileKeeper {
         this.#rounds.useTemplate(job.dest, template);
         this.#parts.onTemplate?.();
       },
+      onSame: (job) => this.#rounds.acceptTemplate(job.dest),
       onRefused: (job, fault) => this.#rounds.refuseTemplate(job.dest, fault),
     });
     this.#look();
@@ -112,12 +122,13 @@ export class FileKeeper {
     return this.#rounds.once();
   }
 
-  /** Ends after the command that runs, which may be cut short. */
+  /** Ends after the commands that run, and the reloads that they call for. What takes longer than the grace is killed. */
   async close(): Promise<void> {
     this.#keeping = false;
-    this.#ending.abort();
+    const grace = setTimeout(() => this.#killing.abort(), stopGraceMs);
     await Promise.all([this.#endReload?.(), ...this.#followers.map((follower) => follower.close())]);
     await this.#rounds.stop();
+    clearTimeout(grace);
     await this.#foreign?.close();
   }
 

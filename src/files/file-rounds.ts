@@ -1,10 +1,14 @@
+import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { describe, Fault } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
+import { CommandTurns } from './command-turns.ts';
+import { type FileState, type FileStatus, makeAt, needsOf, newFile, nextAt, statusOf } from './file-state.ts';
 import type { FileTemplate } from './file-template.ts';
 import type { Knowledge, Needs } from './knowledge.ts';
-import { type FileJob, isReloadDue, type Placed, placeFile, reloadDone } from './place-file.ts';
-import { changedAt, dueAt, type Pending, retryAfter } from './quiescence.ts';
+import { type FileJob, type Placed, placeFile, traceOf } from './place-file.ts';
+import { changedAt, lookAfter, retryAfter } from './quiescence.ts';
+import { Reloads } from './reloads.ts';
 import type { CommandResult } from './run-command.ts';
 
 export type FileRoundsParts = {
@@ -14,62 +18,47 @@ export type FileRoundsParts = {
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  /** How often to look whether somebody else changed a file, in ms. */
+  readonly intervalMs: number;
   readonly onResult?: (dest: string, result: FileResult) => void;
 };
 
-export type FileResult = Placed | 'failed' | 'reloaded' | 'reload-failed';
+export type FileResult = Placed['what'] | 'failed' | 'reloaded' | 'reload-failed';
 
-/** What an operator sees of a file. */
-export type FileStatus = {
-  readonly dest: string;
-  /** Its template, its check or the disk refused the newest text; the file is as it was before. */
-  readonly refused: string | undefined;
-  readonly reloadFailed: string | undefined;
-};
-
-/** Something that goes wrong, how often in a row, and when it is tried again; undefined when a change is waited for. */
-type Failure = { readonly fault: Fault; readonly count: number; readonly retryAt: number | undefined };
-
-type FileState = {
-  readonly job: FileJob;
-  template: FileTemplate;
-  /** Why a newer template is not used. */
-  templateFault: Fault | undefined;
-  /** What of the registry it was made of last. */
-  madeOf: readonly unknown[] | undefined;
-  pending: Pending;
-  failure: Failure | undefined;
-  reloadDue: boolean;
-  reloadFailure: Failure | undefined;
-};
+/** How many files are read and written at once. Node has four threads for it, and a disk that hangs keeps one for each. */
+const disksAtOnce = 3;
 
 /**
- * Makes files again when what they are made of has changed, and was quiet for a while. One round at a time: all files
- * that are due, then each reload command once. What arrives meanwhile goes into the next one.
+ * Makes files again when the values that they are made of have changed and were quiet for a while, or when somebody else
+ * changed the file. Each file goes its own way: one whose check hangs holds up no other.
  */
 export class FileRounds {
   readonly #parts: FileRoundsParts;
   readonly #files: readonly FileState[];
+  readonly #turns = new CommandTurns();
+  readonly #disk = pLimit(disksAtOnce);
+  readonly #reloads: Reloads;
+  readonly #working = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
   #stopped = false;
-  /** What goes wrong is given to the caller instead of being logged and tried again. */
+  /** Faults are given to the caller instead of being logged and tried again. */
   #once = false;
 
   constructor(parts: FileRoundsParts) {
+    const { logger, now, run } = parts;
     this.#parts = parts;
-    this.#files = parts.files.map(({ job, template }) => ({
-      ...{ job, template, templateFault: undefined, madeOf: undefined, pending: undefined },
-      ...{ failure: undefined, reloadDue: false, reloadFailure: undefined },
-    }));
+    this.#files = parts.files.map(newFile);
+    this.#reloads = new Reloads({
+      ...{ files: this.#files, logger, now, wasSlow: ({ job }) => this.#turns.wasSlow(job.dest) },
+      run: (command, timeoutMs) => this.#turns.run(JSON.stringify(command), () => run(command, timeoutMs)),
+      onResult: (dest, result) => parts.onResult?.(dest, result),
+      isLogged: () => !this.#once,
+    });
   }
 
   status(): readonly FileStatus[] {
-    return this.#files.map(({ job, templateFault, failure, reloadFailure }) => ({
-      dest: job.dest,
-      refused: (templateFault ?? failure?.fault)?.toString(),
-      reloadFailed: reloadFailure?.fault.toString(),
-    }));
+    const now = this.#parts.now();
+    return this.#files.map((file) => statusOf(file, now));
   }
 
   /** What the files are made of. */
@@ -79,7 +68,8 @@ export class FileRounds {
 
   /** Something became known: files that are made of it are due when it is quiet. */
   look(): void {
-    for (const file of this.#files) this.#mark(file, false);
+    const now = this.#parts.now();
+    for (const file of this.#files) this.#mark(file, now, false);
     this.#wake();
   }
 
@@ -89,8 +79,14 @@ export class FileRounds {
     if (file === undefined) return;
     file.template = template;
     file.templateFault = undefined;
-    this.#mark(file, true);
+    this.#mark(file, this.#parts.now(), true);
     this.#wake();
+  }
+
+  /** The template on disk is the one in use, again. */
+  acceptTemplate(dest: string): void {
+    const file = this.#files.find(({ job }) => job.dest === dest);
+    if (file !== undefined) file.templateFault = undefined;
   }
 
   /** A newer template cannot be used: what the one before it made stays, and is kept up to date. */
@@ -105,90 +101,110 @@ export class FileRounds {
     );
   }
 
-  /** Makes every file once, whatever was quiet how long, and gives what went wrong. Nothing is tried twice. */
+  /** Makes every file once, however long ago it changed, and gives the faults. Nothing is tried twice. */
   async once(): Promise<readonly Fault[]> {
-    this.#once = true;
-    await this.#round(this.#files);
     this.#stopped = true;
+    this.#once = true;
+    for (const file of this.#files) this.#begin(file, () => this.#make(file, 'change'));
+    await this.#finish();
     return this.#files.flatMap(({ failure, reloadFailure }) => [
       ...(failure === undefined ? [] : [failure.fault]),
       ...(reloadFailure === undefined ? [] : [reloadFailure.fault]),
     ]);
   }
 
-  /** Ends after the round that is under way. */
+  /** Ends after the files and reloads that are under way, and after the reloads of these files. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await this.#running;
+    await this.#finish();
   }
 
-  #mark(file: FileState, anew: boolean): void {
+  async #finish(): Promise<void> {
+    await Promise.all(this.#working);
+    await this.#reloads.idle();
+    this.#reloads.begin(() => undefined);
+    await this.#reloads.idle();
+  }
+
+  #mark(file: FileState, now: number, anew: boolean): void {
     const state = this.#parts.knowledge.stateOf(needsOf(file));
     if (state === undefined || (!anew && file.madeOf !== undefined && sameState(file.madeOf, state))) return;
     file.madeOf = state;
-    file.pending = changedAt(file.pending, this.#parts.now());
+    file.pending = changedAt(file.pending, now);
   }
 
+  /** Begins all that is due, and comes back when the next is. */
   #wake(): void {
-    if (this.#running !== undefined || this.#stopped) return;
+    if (this.#stopped) return;
     clearTimeout(this.#timer);
-    const next = Math.min(...this.#files.flatMap(timesOf));
+    const now = this.#parts.now();
+    for (const file of this.#files) {
+      if ((nextAt(file) ?? Number.POSITIVE_INFINITY) > now) continue;
+      const isChange = (makeAt(file) ?? Number.POSITIVE_INFINITY) <= now;
+      this.#begin(file, () => (isChange ? this.#make(file, 'change') : this.#inspect(file)));
+    }
+    this.#reloads.begin(() => this.#wake());
+    const times = [...this.#files.map(nextAt), this.#reloads.nextAt].filter((time) => time !== undefined);
+    const next = Math.min(...times);
     if (next === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(() => this.#begin(), Math.max(0, next - this.#parts.now()));
+    // Rounded up: a timer that fires a part of a millisecond too early would find nothing due.
+    this.#timer = setTimeout(() => this.#wake(), Math.max(0, Math.ceil(next - now)));
   }
 
-  #begin(): void {
-    const now = this.#parts.now();
-    const due = this.#files.filter(
-      ({ pending, failure, job }) =>
-        (pending !== undefined && dueAt(pending, job.wait) <= now) ||
-        (failure?.retryAt ?? Number.POSITIVE_INFINITY) <= now,
-    );
-    this.#running = this.#round(due).finally(() => {
-      this.#running = undefined;
+  #begin(file: FileState, work: () => Promise<void>): void {
+    const { now, intervalMs } = this.#parts;
+    file.busySince = now();
+    const done = work().finally(() => {
+      file.busySince = undefined;
+      file.lookAt = now() + lookAfter(intervalMs, file.alterations);
+      this.#working.delete(done);
       this.#wake();
     });
+    this.#working.add(done);
   }
 
-  async #round(due: readonly FileState[]): Promise<void> {
-    for (const file of due) {
-      if (this.#stopped) return;
-      await this.#make(file);
+  /** Looks whether somebody else changed the file, and restores it. */
+  async #inspect(file: FileState): Promise<void> {
+    const trace = await this.#disk(() => traceOf(file.job.dest));
+    if (trace === file.trace) {
+      file.alterations = Math.max(0, file.alterations - 1);
+      return;
     }
-    const isDue = ({ reloadFailure }: FileState) =>
-      reloadFailure === undefined || (reloadFailure.retryAt ?? Number.POSITIVE_INFINITY) <= this.#parts.now();
-    for (const group of byReload(this.#files.filter(({ reloadDue }) => reloadDue))) {
-      if (group.some(isDue)) await this.#reload(group);
-    }
+    if (trace === 'missing') file.altered = 'it was deleted';
+    else if (file.trace !== undefined) file.altered = 'somebody else changed it';
+    await this.#make(file, 'alteration');
   }
 
-  async #make(file: FileState): Promise<void> {
+  async #make(file: FileState, why: 'change' | 'alteration'): Promise<void> {
     const { knowledge, logger, run, now, onResult } = this.#parts;
     const { job, template } = file;
-    const again = file.pending === undefined;
+    const isRetry = file.pending === undefined && file.failure !== undefined;
     file.pending = undefined;
+    // Before it is read: what somebody changes from now on is seen at the next look.
+    const trace = await this.#disk(() => traceOf(job.dest));
     try {
       const text = template.render(knowledge.view(needsOf(file)));
-      const placed = await placeFile(job, text, run);
+      const placed = await placeFile(job, text, {
+        run: (command, timeoutMs) => this.#turns.run(job.dest, () => run(command, timeoutMs)),
+        disk: (work) => this.#disk(work),
+      });
       file.failure = undefined;
-      onResult?.(job.dest, placed);
-      if (placed !== 'unchanged') {
-        logger.info(
-          { event: 'file-changed', dest: job.dest, what: placed, bytes: text.length },
-          `${job.dest} is ${placed}`,
-        );
+      file.trace = placed.what === 'unchanged' ? trace : undefined;
+      onResult?.(job.dest, placed.what);
+      if (placed.what !== 'unchanged') this.#tell(file, placed, why, text.length);
+      file.altered = undefined;
+      if (placed.what === 'replaced') {
+        file.generation += 1;
+        // A reload that failed for the text before may succeed for this one, and is not tried for the last time.
+        if (file.reloadFailure !== undefined) file.reloadFailure = { ...file.reloadFailure, count: 0, retryAt: now() };
       }
-      if (job.reload === undefined) return;
-      // A reload that failed for the text before may succeed for this one, and is not tried for the last time.
-      if (placed === 'replaced' && file.reloadFailure !== undefined) {
-        file.reloadFailure = { ...file.reloadFailure, count: 0, retryAt: now() };
-      }
-      file.reloadDue = placed === 'replaced' || file.reloadDue || (await isReloadDue(job));
+      if (placed.reloadDue && job.reload !== undefined) file.reloadDueSince ??= now();
     } catch (error) {
+      file.trace = trace;
       const fault =
         error instanceof Fault ? error : new Fault('storage', describe(error), { where: job.dest, cause: error });
-      const count = again ? (file.failure?.count ?? 0) + 1 : 1;
+      const count = isRetry ? (file.failure?.count ?? 0) + 1 : 1;
       // The same values make the same text: only what other programs and disks say may change by itself.
       const wait = fault.code === 'template' ? undefined : retryAfter(count);
       file.failure = { fault, count, retryAt: wait === undefined ? undefined : now() + wait };
@@ -201,71 +217,24 @@ export class FileRounds {
     }
   }
 
-  /** One command for all that wait for it. */
-  async #reload(group: readonly [FileState, ...FileState[]]): Promise<void> {
-    const { run, logger, now, onResult } = this.#parts;
-    const [{ job, reloadFailure }] = group;
-    if (job.reload === undefined) return;
-    const dests = group.map((file) => file.job.dest);
-    const started = now();
-    const result = await run(job.reload, Math.max(...group.map((file) => file.job.timeoutMs)));
-    const ms = Math.round(now() - started);
-    const command = job.reload.join(' ');
-    if (result.ok) {
-      for (const file of group) {
-        await reloadDone(file.job);
-        file.reloadDue = false;
-        file.reloadFailure = undefined;
-        onResult?.(file.job.dest, 'reloaded');
+  #tell(file: FileState, { what, inPlace }: Placed, why: 'change' | 'alteration', bytes: number): void {
+    const { logger } = this.#parts;
+    const { dest } = file.job;
+    if (what === 'replaced') {
+      if (inPlace !== undefined && file.inPlace === undefined) {
+        logger.warn(
+          { event: 'file-in-place', dest, reason: inPlace },
+          `${dest} is overwritten in place: ${inPlace}; a reader may find half of a text: mount its folder instead`,
+        );
       }
-      logger.info({ event: 'file-reloaded', command, for: dests, ms }, `reloaded for ${dests.join(', ')}`);
-      return;
+      file.inPlace = inPlace;
     }
-    const count = (reloadFailure?.count ?? 0) + 1;
-    const wait = retryAfter(count);
-    const said = result.output === '' ? 'it said nothing' : result.output;
-    for (const file of group) {
-      const fault = new Fault('command-failed', `the reload failed: ${result.reason}: ${said}`, {
-        where: file.job.dest,
-        hint: 'the new file is in its place, and is not in use yet',
-      });
-      file.reloadFailure = { fault, count, retryAt: wait === undefined ? undefined : now() + wait };
-      onResult?.(file.job.dest, 'reload-failed');
-    }
-    if (this.#once) return;
-    logger.error(
-      {
-        event: 'file-reload-failed',
-        command,
-        for: dests,
-        reason: result.reason,
-        output: result.output,
-        attempt: count,
-        retryMs: wait,
-      },
-      `the reload for ${dests.join(', ')} failed: ${result.reason}: ${said}${wait === undefined ? '; it is tried again at the next change' : ''}`,
-    );
+    if (why === 'alteration') {
+      file.alterations += 1;
+      const reason = file.altered ?? 'somebody else changed it';
+      logger.warn({ event: 'file-restored', dest, reason, what, bytes }, `${dest} is restored: ${reason}`);
+    } else logger.info({ event: 'file-changed', dest, what, bytes }, `${dest} is ${what}`);
   }
-}
-
-const needsOf = ({ job, template }: FileState): Needs => ({ uses: template.uses, keys: job.keys });
-
-function timesOf({ job, pending, failure, reloadDue, reloadFailure }: FileState): number[] {
-  const times = [failure?.retryAt, reloadDue ? reloadFailure?.retryAt : undefined];
-  if (pending !== undefined) times.push(dueAt(pending, job.wait));
-  return times.filter((time) => time !== undefined);
-}
-
-/** Files that wait for the same command, together. */
-function byReload(files: readonly FileState[]): readonly [FileState, ...FileState[]][] {
-  const groups = new Map<string, [FileState, ...FileState[]]>();
-  for (const file of files) {
-    const command = JSON.stringify(file.job.reload);
-    const group = groups.get(command);
-    if (group === undefined) groups.set(command, [file]);
-    else group.push(file);
-  }
-  return [...groups.values()];
 }
 
 const sameState = (a: readonly unknown[], b: readonly unknown[]): boolean =>

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { watch } from 'chokidar';
 
 export type FolderWatchOptions = {
@@ -8,8 +9,13 @@ export type FolderWatchOptions = {
 
 /** How long folders have to be quiet, in ms: an editor writes a file in several steps. */
 const quietMs = 50;
+/** How often to look whether another folder has the name of one that is watched, in ms. */
+const lookMs = 2000;
 
-/** Calls `onChange` when files directly in these folders changed, and once at the beginning, when the watch stands. */
+/**
+ * Calls `onChange` when files directly in these folders changed, and once at the beginning, when the watch stands. A folder
+ * that is moved away, made again, or reached by a symbolic link that leads elsewhere now, is watched anew.
+ */
 export function watchFolders({ folders, onChange, onError }: FolderWatchOptions): () => Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const soon = () => {
@@ -17,12 +23,44 @@ export function watchFolders({ folders, onChange, onError }: FolderWatchOptions)
     timer = setTimeout(onChange, quietMs);
   };
   // What changed between the first reading and now is read when the watch stands.
-  const watcher = watch([...folders], { ignoreInitial: true, depth: 0 })
-    .on('all', soon)
-    .on('ready', soon);
-  watcher.on('error', onError);
+  const begin = () =>
+    watch([...folders], { ignoreInitial: true, depth: 0 })
+      .on('all', soon)
+      .on('unlinkDir', (path) => {
+        // The same folder may come back before it is looked at, and is not watched any more.
+        if (folders.includes(path)) known = 'lost';
+      })
+      .on('ready', soon)
+      .on('error', onError);
+  let known: string | undefined;
+  let watcher = begin();
+  let looking: Promise<void> | undefined;
+  const look = async () => {
+    const found = (await Promise.all(folders.map(identityOf))).join();
+    if (known !== undefined && found !== known) {
+      await watcher.close();
+      watcher = begin();
+    }
+    known = found;
+  };
+  const tick = setInterval(() => {
+    looking ??= look()
+      .catch(onError)
+      .finally(() => {
+        looking = undefined;
+      });
+  }, lookMs);
   return async () => {
+    clearInterval(tick);
+    await looking;
     await watcher.close();
     clearTimeout(timer);
   };
+}
+
+async function identityOf(folder: string): Promise<string> {
+  return stat(folder).then(
+    ({ dev, ino }) => `${dev}:${ino}`,
+    () => 'missing',
+  );
 }

@@ -1,98 +1,221 @@
-import { mkdir, readFile, realpath, unlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { constants } from 'node:fs';
+import { type FileHandle, stat, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, Fault } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
 import { type FileDeclaration, stagedMark } from '../settings/file-declaration.ts';
-import { correctOwnership, type Ownership, replaceFile, stageFile } from './replace-file.ts';
+import { errorCode } from './error-code.ts';
+import { type Destination, openDestination } from './open-destination.ts';
+import { isMarked, mark, unmark } from './reload-mark.ts';
+import { correctOwnership, type Ownership, openRegular, type StagedFile, stageFile } from './replace-file.ts';
 import type { CommandResult } from './run-command.ts';
 
 /** A declaration whose owner is known to the machine. */
 export type FileJob = FileDeclaration & { readonly ownership: Ownership };
 
-export type Placed = 'unchanged' | 'permissions' | 'replaced';
+export type Placed = {
+  readonly what: 'unchanged' | 'permissions' | 'replaced';
+  /** Why the file was overwritten in its place instead of being replaced by another; undefined when it was not. */
+  readonly inPlace: string | undefined;
+  /** The file was replaced, now or by an earlier process, and its reload has not succeeded since. */
+  readonly reloadDue: boolean;
+};
+
+export type PlaceParts = {
+  readonly run: (command: CommandLine, timeoutMs: number) => Promise<CommandResult>;
+  /** Does work on the disk in its turn. */
+  readonly disk: <T>(work: () => Promise<T>) => Promise<T>;
+};
+
+/** A new text that waits for its check; `inPlace` says why it cannot replace the file. */
+type Staged = { readonly file: StagedFile; readonly inPlace: string | undefined };
 
 /**
  * Brings a file to this text: nothing is written when it has it already, and nothing replaces it that its check refuses.
  * Rejects with Fault `storage` or `command-failed`; the old file is there then as before.
  */
-export async function placeFile(
-  job: FileJob,
-  text: string,
-  run: (command: CommandLine, timeoutMs: number) => Promise<CommandResult>,
-): Promise<Placed> {
-  const path = await targetOf(job.dest);
-  const current = await readCurrent(path);
-  if (current === text) return (await correctOwnership(path, job.ownership)) ? 'permissions' : 'unchanged';
-  if (current === undefined) await makeFolder(path);
-  const staged = await stageFile(path, text, job.ownership);
+export async function placeFile(job: FileJob, text: string, { run, disk }: PlaceParts): Promise<Placed> {
+  const at = await disk(() => openDestination(job.dest, 'make'));
   try {
-    if (job.check !== undefined) {
-      const checked = await run(withStaged(job.check, staged.path), job.timeoutMs);
-      if (!checked.ok) {
-        await keepRefused(path, text, job.ownership);
-        const said = checked.output === '' ? 'it said nothing' : checked.output;
-        throw new Fault('command-failed', `the check refuses the new file: ${checked.reason}: ${said}`, {
-          where: job.dest,
-          hint: `it is kept as ${refusedPath(path)}; the old file stays`,
-        });
-      }
+    const staged = await disk(() => stage(job, at, text));
+    if (typeof staged === 'string') return { what: staged, inPlace: undefined, reloadDue: await isMarked(at) };
+    try {
+      await check(job, at, text, staged, run);
+      const inPlace = await disk(() => commit(job, at, text, staged));
+      return { what: 'replaced', inPlace, reloadDue: job.reload !== undefined };
+    } finally {
+      // A file that was renamed is not there any more.
+      await staged.file.discard();
     }
-    // Before the file, so that a reload that never ran is known after a crash.
-    if (job.reload !== undefined) await writeFile(reloadMark(path), '');
-  } catch (error) {
-    await staged.discard();
-    throw error;
+  } finally {
+    await at.close();
   }
-  await staged.commit();
-  await unlink(refusedPath(path)).catch(() => undefined);
-  return 'replaced';
 }
 
-/** Whether the file was replaced, by an earlier process too, and its reload did not succeed since. */
-export async function isReloadDue(job: FileJob): Promise<boolean> {
-  return readFile(reloadMark(await targetOf(job.dest))).then(
-    () => true,
-    () => false,
-  );
-}
-
+/** The reload for this file succeeded. */
 export async function reloadDone(job: FileJob): Promise<void> {
-  await unlink(reloadMark(await targetOf(job.dest))).catch(() => undefined);
+  const at = await openDestination(job.dest, 'leave').catch(() => undefined);
+  if (at === undefined) return;
+  await unmark(at);
+  await at.close();
 }
 
 /** The text of the file as it is now; undefined when there is none. Rejects with Fault `storage`. */
 export async function readDestination(dest: string): Promise<string | undefined> {
-  return readCurrent(await targetOf(dest));
+  const at = await openDestination(dest, 'leave');
+  if (at === undefined) return undefined;
+  try {
+    return await withCurrent(at, (file) => file?.readFile('utf8'));
+  } finally {
+    await at.close();
+  }
+}
+
+/** What differs as soon as somebody changes the file, its mode or its owner, or removes it. Never rejects. */
+export async function traceOf(dest: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(dest, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
+  } catch (cause) {
+    return errorCode(cause) === 'ENOENT' ? 'missing' : describe(cause);
+  }
+}
+
+/** Writes the text beside the file, unless the file has it already. */
+async function stage(job: FileJob, at: Destination, text: string): Promise<Staged | 'unchanged' | 'permissions'> {
+  const found = await withCurrent(at, async (file) => {
+    if (file === undefined) return 'missing';
+    if (!(await hasText(file, text))) return 'another';
+    try {
+      return (await correctOwnership(file, job.ownership)) ? 'permissions' : 'unchanged';
+    } catch (cause) {
+      const what = `its mode or owner cannot be changed: ${describe(cause)}`;
+      throw new Fault('storage', what, { where: at.path, cause });
+    }
+  });
+  if (found === 'permissions' || found === 'unchanged') return found;
+  try {
+    return { file: await stageFile(at.path, text, job.ownership, undefined, at.folder), inPlace: undefined };
+  } catch (error) {
+    const inPlace = found === 'missing' ? undefined : whyInPlace(error);
+    if (inPlace === undefined) throw error;
+    return { file: await stageFile(join(tmpdir(), at.name), text, { mode: 0o600 }), inPlace };
+  }
+}
+
+async function check(job: FileJob, at: Destination, text: string, { file }: Staged, run: PlaceParts['run']) {
+  if (job.check === undefined) return;
+  const checked = await run(withStaged(job.check, file.path), job.timeoutMs);
+  if (checked.ok) return;
+  const kept = await keepRefused(at, text, job.ownership).catch(() => undefined);
+  const said = checked.output === '' ? 'it said nothing' : checked.output;
+  throw new Fault('command-failed', `the check refuses the new file: ${checked.reason}: ${said}`, {
+    where: job.dest,
+    hint: kept === undefined ? 'the old file stays' : `it is kept as ${kept}; the old file stays`,
+  });
+}
+
+/** Resolves with why it was written in place, if it was. */
+async function commit(job: FileJob, at: Destination, text: string, staged: Staged): Promise<string | undefined> {
+  // Before the file, so that a reload that never ran is known after a crash.
+  const marked = job.reload !== undefined && (await markReload(at, staged.inPlace));
+  try {
+    let { inPlace } = staged;
+    if (inPlace === undefined) {
+      await staged.file.commit().catch((error: unknown) => {
+        inPlace = whyInPlace(error);
+        if (inPlace === undefined) throw error;
+      });
+    }
+    if (inPlace !== undefined) await overwrite(at, text, job.ownership);
+    await unlink(join(at.folder, refusedName(at))).catch(() => undefined);
+    return inPlace;
+  } catch (error) {
+    // An error after the rename leaves the new file there, and its reload due.
+    const isThere = await withCurrent(at, (file) => file !== undefined && hasText(file, text)).catch(() => false);
+    if (marked && !isThere) await unmark(at);
+    throw error;
+  }
+}
+
+/** Resolves with whether the mark is new. A folder in which nothing can be made has none. */
+async function markReload(at: Destination, inPlace: string | undefined): Promise<boolean> {
+  try {
+    return await mark(at);
+  } catch (cause) {
+    if (inPlace !== undefined) return false;
+    throw new Fault('storage', `nothing can be written beside it: ${describe(cause)}`, { where: at.path, cause });
+  }
+}
+
+/** Why a file can only be overwritten: it is mounted by itself, or its folder takes no new files. */
+function whyInPlace(error: unknown): string | undefined {
+  const code = errorCode(error instanceof Fault ? error.cause : error);
+  if (code === 'EBUSY' || code === 'EXDEV') return `it is mounted as a single file (${code})`;
+  if (code === 'EROFS' || code === 'EACCES') return `its folder takes no new files (${code})`;
+  return undefined;
+}
+
+/** Overwrites a file that cannot be replaced. Brings its old text back when the disk does not take the new one. */
+async function overwrite(at: Destination, text: string, ownership: Ownership): Promise<void> {
+  try {
+    const file = await openRegular(join(at.folder, at.name), constants.O_RDWR);
+    try {
+      const before = await file.readFile();
+      const write = async (content: Buffer) => {
+        for (let done = 0; done < content.length; ) {
+          done += (await file.write(content, done, content.length - done, done)).bytesWritten;
+        }
+        await file.truncate(content.length);
+        await file.sync();
+      };
+      try {
+        await write(Buffer.from(text));
+      } catch (error) {
+        await write(before);
+        throw error;
+      }
+      await correctOwnership(file, ownership);
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    throw new Fault('storage', `it cannot be overwritten: ${describe(cause)}`, { where: at.path, cause });
+  }
 }
 
 // Hidden and in the file's own folder: whoever may write the one may write the other, and no `include` finds them.
-const refusedPath = (path: string): string => join(dirname(path), `.${basename(path)}.refused`);
-const reloadMark = (path: string): string => join(dirname(path), `.${basename(path)}.reload-due`);
+const refusedName = ({ name }: Destination): string => `.${name}.refused`;
 
-/** Through a symbolic link, as Debian has them in sites-enabled: it is the file that is replaced and not the link. */
-async function targetOf(dest: string): Promise<string> {
-  return realpath(dest).catch(() => dest);
-}
-
-async function readCurrent(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+/** Runs `use` with the file that is there, open; with undefined when there is none. Rejects with Fault `storage`. */
+async function withCurrent<T>(
+  { path, folder, name }: Destination,
+  use: (file: FileHandle | undefined) => T | Promise<T>,
+): Promise<T> {
+  const file = await openRegular(join(folder, name), constants.O_RDONLY).catch((cause: unknown) => {
+    if (errorCode(cause) === 'ENOENT') return undefined;
     throw new Fault('storage', `it cannot be read: ${describe(cause)}`, { where: path, cause });
-  }
-}
-
-async function makeFolder(path: string): Promise<void> {
+  });
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-  } catch (cause) {
-    throw new Fault('storage', `its folder cannot be made: ${describe(cause)}`, { where: path, cause });
+    return await use(file);
+  } finally {
+    await file?.close();
   }
 }
 
-async function keepRefused(path: string, text: string, { mode }: Ownership): Promise<void> {
-  await replaceFile(refusedPath(path), text, { mode: (mode ?? 0o644) & 0o640 });
+async function hasText(file: FileHandle, text: string): Promise<boolean> {
+  const wanted = Buffer.from(text);
+  // A file of another size need not be read, however large somebody made it.
+  return (await file.stat()).size === wanted.length && (await file.readFile()).equals(wanted);
+}
+
+/** Resolves with where it is kept. A file of that name that somebody else made has no say in who may read it. */
+async function keepRefused(at: Destination, text: string, { mode }: Ownership): Promise<string> {
+  const path = join(dirname(at.path), refusedName(at));
+  const ours = { mode: (mode ?? 0o644) & 0o640, uid: process.geteuid?.(), gid: process.getegid?.() };
+  await (await stageFile(path, text, ours, undefined, at.folder)).commit();
+  return path;
 }
 
 const withStaged = ([file, ...args]: CommandLine, path: string): CommandLine => {

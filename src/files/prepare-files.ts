@@ -2,6 +2,7 @@ import { Fault } from '../model/fault.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
 import { convertTemplate } from './confd/convert.ts';
 import { type FileTemplate, loadFileTemplate } from './file-template.ts';
+import { openDestination } from './open-destination.ts';
 import { findOwner } from './owners.ts';
 import type { FileJob } from './place-file.ts';
 
@@ -18,7 +19,25 @@ export async function prepareFiles(declarations: readonly FileDeclaration[]): Pr
   const outcomes = await Promise.all(declarations.map(prepareFile));
   const faults = outcomes.flatMap((outcome) => ('faults' in outcome ? outcome.faults : []));
   if (faults.length > 0) throw new AggregateError(faults);
-  return outcomes.flatMap((outcome) => ('faults' in outcome ? [] : [outcome]));
+  const files = outcomes.flatMap((outcome) => ('faults' in outcome ? [] : [outcome]));
+  await refuseTwins(files);
+  return files;
+}
+
+/** Two destinations may lead to one file through symbolic links: each would undo what the other did. */
+async function refuseTwins(files: readonly PreparedFile[]): Promise<void> {
+  const makers = new Map<string, FileDeclaration>();
+  for (const { job } of files) {
+    const at = await openDestination(job.dest, 'leave').catch(() => undefined);
+    await at?.close();
+    const path = at?.path ?? job.dest;
+    const other = makers.get(path);
+    if (other !== undefined) {
+      const what = `${job.dest} and ${other.dest} (${other.where}) are one file: ${path}`;
+      throw new AggregateError([new Fault('settings', what, { where: job.where })]);
+    }
+    makers.set(path, job);
+  }
 }
 
 async function prepareFile(declared: FileDeclaration): Promise<PreparedFile | { readonly faults: readonly Fault[] }> {

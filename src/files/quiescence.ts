@@ -10,7 +10,15 @@ export function dueAt(pending: NonNullable<Pending>, { minMs, maxMs }: Wait): nu
   return Math.min(pending.last + minMs, pending.first + maxMs);
 }
 
-/** How long to wait before the next attempt of something that failed `failures` times; undefined: no more of them. */
-export function retryAfter(failures: number): number | undefined {
-  return [1000, 2000, 4000, 8000, 16_000][failures - 1];
+/** How long to wait before the next attempt of something that failed `failures` times in a row, in ms. */
+export function retryAfter(failures: number): number {
+  return Math.min(1000 * 2 ** (failures - 1), 60_000);
+}
+
+/**
+ * How long to wait before looking again at a file that somebody else changed `times` times lately, in ms: two programs that
+ * undo each other's work, or a reload that changes the file itself, must not keep the machine busy.
+ */
+export function lookAfter(intervalMs: number, times: number): number {
+  return Math.max(intervalMs, Math.min(intervalMs * 2 ** times, 60_000));
 }

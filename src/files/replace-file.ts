@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, open, rename, stat, unlink } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, Fault } from '../model/fault.ts';
+import { errorCode } from './error-code.ts';
 
 /** Mode and owner that a file is to have; what is left out is taken from the file that is there. */
 export type Ownership = {
@@ -29,10 +31,19 @@ export async function replaceFile(path: string, text: string, { mode = 0o644 } =
 
 /**
  * Writes what is to replace `path` into a hidden file beside it: on the same file system, and where no `include *.conf`
- * or `include *` takes it for its own. Rejects with Fault `storage`, and leaves nothing behind then.
+ * or `include *` takes it for its own. `folder` is another name of its folder, by which it is reached. Rejects with Fault
+ * `storage`, and leaves nothing behind then.
  */
-export async function stageFile(path: string, text: string, wanted: Ownership, newMode = 0o644): Promise<StagedFile> {
-  const staged = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+export async function stageFile(
+  path: string,
+  text: string,
+  wanted: Ownership,
+  newMode = 0o644,
+  folder = dirname(path),
+): Promise<StagedFile> {
+  const name = `.${basename(path)}.${randomBytes(6).toString('hex')}`;
+  const staged = join(folder, name);
+  const target = join(folder, basename(path));
   const discard = () => unlink(staged).catch(() => undefined);
   const failed = async (cause: unknown): Promise<never> => {
     await discard();
@@ -43,7 +54,9 @@ export async function stageFile(path: string, text: string, wanted: Ownership, n
     });
   };
   try {
-    const before = await stat(path).catch(() => undefined);
+    // A symbolic link is replaced, not followed: whatever it names has no say.
+    const there = await lstat(target).catch(() => undefined);
+    const before = there?.isFile() ? there : undefined;
     const mode = wanted.mode ?? (before === undefined ? undefined : before.mode & 0o7777);
     // Nobody else may read it before it is known who may. The umask has a say in a mode that nobody asked for.
     const file = await open(staged, 'wx', mode === undefined ? newMode : mode & 0o600);
@@ -64,36 +77,44 @@ export async function stageFile(path: string, text: string, wanted: Ownership, n
   }
   const commit = async () => {
     try {
-      await rename(staged, path);
-      await syncFolder(dirname(path));
+      await rename(staged, target);
+      await syncFolder(folder);
     } catch (cause) {
       await failed(cause);
     }
   };
   return {
-    path: staged,
+    path: join(dirname(path), name),
     commit,
     discard: async () => void (await discard()),
   };
 }
 
-/** Gives a file the mode and owner that it is to have. Resolves with whether it had others. */
-export async function correctOwnership(path: string, { mode, uid, gid }: Ownership): Promise<boolean> {
-  const before = await stat(path);
+/** Gives an open file the mode and owner that it is to have. Resolves with whether it had others. */
+export async function correctOwnership(file: FileHandle, { mode, uid, gid }: Ownership): Promise<boolean> {
+  const before = await file.stat();
   const wrongOwner = (uid ?? before.uid) !== before.uid || (gid ?? before.gid) !== before.gid;
   const wrongMode = mode !== undefined && mode !== (before.mode & 0o7777);
-  try {
-    if (wrongOwner) await chown(path, uid ?? before.uid, gid ?? before.gid);
-    if (wrongMode) await chmod(path, mode);
-  } catch (cause) {
-    throw new Fault('storage', `its mode or owner cannot be changed: ${describe(cause)}`, { where: path, cause });
-  }
+  if (wrongOwner) await file.chown(uid ?? before.uid, gid ?? before.gid);
+  if (wrongMode) await file.chmod(mode);
   return wrongOwner || wrongMode;
+}
+
+/** Opens a file that exists: a symbolic link is not followed, and a pipe or a device is not waited for. */
+export async function openRegular(path: string, access: number): Promise<FileHandle> {
+  const file = await open(path, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    if (!(await file.stat()).isFile()) throw new Error('it is not a regular file');
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 /** What an error of the file system means here that its own words do not say. */
 function hintFor(cause: unknown): string | undefined {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const code = errorCode(cause);
   if (code === 'EBUSY') return 'a single file that is mounted cannot be replaced: mount its folder instead';
   if (code === 'EPERM') return 'another owner can be given by root only';
   return undefined;

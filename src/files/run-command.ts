@@ -10,7 +10,7 @@ import type { CommandLine } from '../settings/command-line.ts';
 export type CommandOptions = {
   readonly timeoutMs: number;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** When it aborts, the command has a moment left to end. */
+  /** When it aborts, the command is killed. */
   readonly signal: AbortSignal;
 };
 
@@ -18,19 +18,21 @@ export type CommandResult =
   | { readonly ok: true; readonly output: string }
   | { readonly ok: false; readonly reason: string; readonly output: string };
 
-/** How long a command may go on when pointsman ends, in ms. */
-const stopGraceMs = 5000;
 /** The end of what a command says is where it says what is wrong. */
 const mostOutput = 4000;
+/** How much of it may be on disk, in bytes, and how often that is looked at, in ms. */
+const mostOnDisk = 1_000_000;
+const lookMs = 50;
 
 /** Runs a command to its end, or kills it and all that it started when its time is over. Never rejects. */
 export async function runCommand(
   [file, ...args]: CommandLine,
   { timeoutMs, env, signal }: CommandOptions,
 ): Promise<CommandResult> {
+  if (signal.aborted) return { ok: false, reason: `${file}: pointsman ends`, output: '' };
   // A file and not a pipe: a reload may start a daemon that keeps its output open, and a pipe would be waited for.
   const path = join(tmpdir(), `pointsman-${randomBytes(8).toString('hex')}`);
-  const output = await open(path, 'wx+', 0o600);
+  const output = await open(path, 'ax+', 0o600);
   await unlink(path);
   try {
     // execa gives the child the descriptor itself of a stream that has one.
@@ -46,15 +48,12 @@ export async function runCommand(
       if (child.pid !== undefined) killGroup(child.pid);
     };
     const timer = setTimeout(() => end(`it took longer than ${timeoutMs} ms`), timeoutMs);
-    let grace: NodeJS.Timeout | undefined;
-    const onAbort = () => {
-      grace = setTimeout(() => end('pointsman ends'), stopGraceMs);
-    };
-    if (signal.aborted) onAbort();
+    const onAbort = () => end('pointsman ends');
     signal.addEventListener('abort', onAbort, { once: true });
+    const looking = setInterval(() => void keepSmall(output), lookMs);
     const result = await child;
     clearTimeout(timer);
-    clearTimeout(grace);
+    clearInterval(looking);
     signal.removeEventListener('abort', onAbort);
     const said = await tail(output);
     if (result.exitCode === 0) return { ok: true, output: said };
@@ -84,6 +83,15 @@ function killGroup(pid: number): void {
     process.kill(-pid, 'SIGKILL');
   } catch {
     // All of it is gone already.
+  }
+}
+
+/** Begins the output anew when it is large: a command that says the same without end must not fill the disk. */
+async function keepSmall(output: Awaited<ReturnType<typeof open>>): Promise<void> {
+  try {
+    if ((await output.stat()).size > mostOnDisk) await output.truncate(0);
+  } catch {
+    // The command ended meanwhile, and its output is closed.
   }
 }
 

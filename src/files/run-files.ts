@@ -7,7 +7,7 @@ import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '.
 import type { FileDeclaration } from '../settings/file-declaration.ts';
 import { aborted } from '../waiting/aborted.ts';
 import { FileKeeper } from './file-keeper.ts';
-import type { FileStatus } from './file-rounds.ts';
+import { type FileStatus, isWell } from './file-state.ts';
 import type { FilesMetrics } from './metrics.ts';
 import { prepareFiles } from './prepare-files.ts';
 import { type Preview, previewFiles, unifiedDiff } from './preview.ts';
@@ -24,6 +24,8 @@ export type RunFilesParts = {
   readonly signal: AbortSignal;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  /** How often to look whether somebody else changed a file, in ms. */
+  readonly intervalMs: number;
   readonly metrics: FilesMetrics;
   /** Tells how it is while files are kept; the answer ends it. */
   readonly serveAdmin: (health: () => FilesHealth) => Promise<() => Promise<void>>;
@@ -45,7 +47,7 @@ const firstReadMs = 10_000;
 
 /** Makes files without a balancer. Rejects with a Fault, or an AggregateError of them, for what cannot be made. */
 export async function runFiles(declarations: readonly FileDeclaration[], parts: RunFilesParts): Promise<void> {
-  const { mode, env, logger, signal, now, openForeign, metrics } = parts;
+  const { mode, env, logger, signal, now, intervalMs, openForeign, metrics } = parts;
   const files = await prepareFiles(declarations);
   const onTemplate = () => {
     own.openIfNeeded().catch((error: unknown) => {
@@ -54,7 +56,7 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
     });
   };
   const onResult = (dest: string, result: string) => metrics.fileResults.inc({ dest, result });
-  const keeper = new FileKeeper({ files, env, openForeign, logger, now, onTemplate, onResult });
+  const keeper = new FileKeeper({ files, env, openForeign, logger, now, intervalMs, onTemplate, onResult });
   const own = new OwnTree(parts, keeper);
   const closeAdmin = mode === 'watch' ? await parts.serveAdmin(() => own.health()) : async () => undefined;
   try {
@@ -105,7 +107,6 @@ class OwnTree {
   health(): FilesHealth {
     const { metrics } = this.#parts;
     const files = this.#keeper.status();
-    const isWell = ({ refused, reloadFailed }: FileStatus) => refused === undefined && reloadFailed === undefined;
     for (const file of files) metrics.fileFailed.set({ dest: file.dest }, isWell(file) ? 0 : 1);
     metrics.registryConnected.set(this.#connected ? 1 : 0);
     metrics.revisionSeen.set(Number(this.#revision));

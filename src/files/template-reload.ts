@@ -10,6 +10,8 @@ export type TemplateReloadParts = {
   readonly files: readonly PreparedFile[];
   readonly load: (job: FileJob) => Promise<FileTemplate>;
   readonly onTemplate: (job: FileJob, template: FileTemplate) => void;
+  /** The template on disk is the one in use: it was not touched, or it is there again. */
+  readonly onSame: (job: FileJob) => void;
   readonly onRefused: (job: FileJob, fault: Fault) => void;
   readonly logger: Logger;
 };
@@ -19,6 +21,7 @@ export function reloadTemplates({
   files,
   load,
   onTemplate,
+  onSame,
   onRefused,
   logger,
 }: TemplateReloadParts): () => Promise<void> {
@@ -28,7 +31,11 @@ export function reloadTemplates({
     try {
       const template = await load(job);
       const before = inUse.get(job.dest);
-      if (closed || (before !== undefined && sameTexts(before, template))) return;
+      if (closed) return;
+      if (before !== undefined && sameTexts(before, template)) {
+        onSame(job);
+        return;
+      }
       inUse.set(job.dest, template);
       onTemplate(job, template);
     } catch (error) {

@@ -51,6 +51,8 @@ export type FileDeclaration = {
 
 export const stagedMark = '{{staged}}';
 export const defaultTimeoutMs = 30_000;
+/** How often to look whether somebody else changed a file. */
+export const defaultIntervalMs = 2000;
 export const defaultWait: Wait = { minMs: 100, maxMs: 1000 };
 
 /** Reads `0644` or `640`. */

@@ -1,11 +1,12 @@
 import type { Address } from '../model/address.ts';
+import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { declareCommand } from './command.ts';
-import { type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
+import { defaultIntervalMs, type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
-import { onOff, optional } from './option.ts';
+import { defaulted, onOff, optional } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { addressWord, pathWord } from './words.ts';
+import { addressWord, durationWord, pathWord } from './words.ts';
 
 /** What `pointsman files` is asked for. */
 export type FilesSettings =
@@ -15,6 +16,8 @@ export type FilesSettings =
       readonly files: readonly FileDeclaration[];
       /** A folder with confd's `conf.d` and `templates`, whose files are made, too. */
       readonly confdDir: string | undefined;
+      /** How often to look whether somebody else changed a file. */
+      readonly intervalMs: number;
       readonly registry: RegistrySettings;
       readonly layout: string | undefined;
       /** Where metrics and health are told; undefined when they are not. */
@@ -44,6 +47,12 @@ export const filesCommand = declareCommand({
       word: pathWord,
       flagOnly: true,
     }),
+    interval: defaulted({
+      placeholder: 'DURATION',
+      description: 'how often to look whether somebody else changed or deleted a file, and restore it',
+      word: durationWord(100, 3_600_000),
+      fallback: formatDuration(defaultIntervalMs),
+    }),
     ...registryOptions,
     ...layoutOptions,
     admin: optional({
@@ -54,7 +63,7 @@ export const filesCommand = declareCommand({
     ...logOptions,
   },
   assemble: (values): FilesSettings | Fault => {
-    const { once, dryRun, diff, confdDir, convert, layout, admin } = values;
+    const { once, dryRun, diff, confdDir, convert, interval, layout, admin } = values;
     if (convert !== undefined) return { kind: 'convert', path: convert };
     const given = [once ? '--once' : '', dryRun ? '--dry-run' : '', diff ? '--diff' : ''].filter((flag) => flag !== '');
     if (given.length > 1) return new Fault('settings', `it does not go with ${given[0]}`, { where: given[1] });
@@ -68,6 +77,16 @@ export const filesCommand = declareCommand({
       });
     }
     const mode = once ? 'once' : dryRun ? 'dry-run' : diff ? 'diff' : 'watch';
-    return { kind: 'make', mode, files, confdDir, registry, layout, admin, log: logSettings(values) };
+    return {
+      kind: 'make',
+      mode,
+      files,
+      confdDir,
+      intervalMs: interval,
+      registry,
+      layout,
+      admin,
+      log: logSettings(values),
+    };
   },
 });

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startFiles } from '../support/files.ts';
@@ -105,6 +105,35 @@ describe('a confd folder', () => {
     await confd.put('/all/title', 'T');
     expect(await confd.once()).toMatchObject({ code: 0 });
     expect(await confd.read('out')).toBe('T');
+  });
+
+  test('may have folders in conf.d, and names each file in it that is not read, once', async () => {
+    const confd = await startConfd(resource(), '1');
+    await confd.write('confd/conf.d/sub/deep/b.toml', resource().replace('DIR/out', confd.path('b')));
+    for (const name of ['c.toml.bak', 'sub/README']) await confd.write(`confd/conf.d/${name}`, 'not TOML');
+    await symlink('sub', confd.path('confd/conf.d/link.toml'));
+    await symlink('../../../elsewhere.toml', confd.path('confd/conf.d/sub/linked.toml'));
+    await confd.write('elsewhere.toml', resource().replace('DIR/out', confd.path('c')));
+    const args = ['--registry', confd.location, '--confd-dir', confd.path('confd')];
+    const pointsman = startPointsman(['files', ...args, '--once']);
+    expect(await pointsman.ended).toMatchObject({ code: 0 });
+    expect(await Promise.all(['out', 'b', 'c'].map(confd.read))).toEqual(['1', '1', '1']);
+    const inConfD = (name: string) => confd.path(`confd/conf.d/${name}`);
+    const skipped = pointsman.log.filter(({ event }) => event === 'confd-file-skipped');
+    expect(skipped.map(({ level, path, reason }) => [level, path, reason])).toEqual([
+      ['warn', inConfD('c.toml.bak'), 'its name does not end in .toml'],
+      ['warn', inConfD('link.toml'), 'it is a symbolic link to a folder, which confd does not follow either'],
+      ['warn', inConfD('sub/README'), 'its name does not end in .toml'],
+    ]);
+  });
+
+  test('has a file that cannot be read named', async () => {
+    const confd = await startConfd(resource(), '1');
+    await symlink('nowhere', confd.path('confd/conf.d/b.toml'));
+    expect(await confd.once()).toMatchObject({
+      code: 2,
+      stderr: [expect.stringContaining('conf.d/b.toml: it cannot be read: ENOENT')],
+    });
   });
 
   test.each([

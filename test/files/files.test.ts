@@ -184,7 +184,7 @@ test('a check that fails keeps the old file, says what the command said, and end
   ]);
   expect(await files.read('a')).toBe('old');
   expect(await files.read('.a.refused')).toBe('bad');
-  expect((await readdir(files.dir)).sort()).toEqual(['.a.refused', 'a', 'pointsman.yaml', 't']);
+  expect((await readdir(files.dir)).sort()).toEqual(['.a.refused', 'a', 'pointsman.yaml', 'registry', 't']);
 });
 
 test('a check that failed is tried again by itself', async () => {

@@ -1,5 +1,5 @@
-import { access, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, readdir, readFile, stat } from 'node:fs/promises';
+import { join, normalize } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import * as v from 'valibot';
 import { describe, Fault } from '../../model/fault.ts';
@@ -36,23 +36,56 @@ const template = v.strictObject({
 const resource = v.strictObject({ template });
 const known = Object.keys(template.entries);
 
+/** A file in `conf.d` that is no template resource, and why. */
+type Skipped = { readonly path: string; readonly reason: string };
+
+export type ConfdResources = { readonly files: readonly FileDeclaration[]; readonly skipped: readonly Skipped[] };
+
 /**
- * Reads what a folder of confd declares: `conf.d/*.toml`, with templates in `templates/`, of which one that was converted
- * (`NAME.mustache` beside `NAME.tmpl`) goes before the other. Rejects with an AggregateError of Faults naming `file:line`.
+ * Reads what a folder of confd declares: `*.toml` in `conf.d` and its folders, with templates in `templates/`, of which one
+ * that was converted (`NAME.mustache` beside `NAME.tmpl`) goes before the other. Rejects with an AggregateError of Faults
+ * naming `file:line`.
  */
-export async function readConfdResources(folder: string): Promise<readonly FileDeclaration[]> {
-  const names = await readdir(join(folder, 'conf.d')).catch((cause: unknown) => {
-    throw new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: join(folder, 'conf.d'), cause });
-  });
+export async function readConfdResources(folder: string): Promise<ConfdResources> {
   const everywhere = await globalPrefix(join(folder, 'confd.toml'));
-  const files = names.filter((name) => name.endsWith('.toml')).sort();
+  const { files, skipped } = await findResources(join(folder, 'conf.d'));
   if (files.length === 0) {
     throw new Fault('settings', 'there is no template resource (*.toml) in it', { where: join(folder, 'conf.d') });
   }
-  const read = await Promise.all(files.map((name) => readResource(folder, join(folder, 'conf.d', name), everywhere)));
+  const read = await Promise.all(files.map((path) => readResource(folder, path, everywhere)));
   const faults = read.flatMap((outcome) => (Array.isArray(outcome) ? outcome : []));
   if (faults.length > 0) throw new AggregateError(faults);
-  return read.flatMap((outcome) => (isDeclaration(outcome) ? [outcome] : []));
+  return { files: read.flatMap((outcome) => (isDeclaration(outcome) ? [outcome] : [])), skipped };
+}
+
+/** Every `*.toml` in a folder and the folders in it, as confd finds them. Rejects with Fault `settings`. */
+async function findResources(folder: string): Promise<{ readonly files: string[]; readonly skipped: Skipped[] }> {
+  const unreadable = (cause: unknown): never => {
+    throw new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: folder, cause });
+  };
+  const files: string[] = [];
+  const skipped: Skipped[] = [];
+  const entries = await readdir(folder, { withFileTypes: true }).catch(unreadable);
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = join(folder, entry.name);
+    const skip = (reason: string) => skipped.push({ path, reason });
+    if (entry.isDirectory()) {
+      const within = await findResources(path);
+      files.push(...within.files);
+      skipped.push(...within.skipped);
+      continue;
+    }
+    const isFolder =
+      entry.isSymbolicLink() &&
+      (await stat(path).then(
+        (found) => found.isDirectory(),
+        () => false,
+      ));
+    if (isFolder) skip('it is a symbolic link to a folder, which confd does not follow either');
+    else if (!entry.name.endsWith('.toml')) skip('its name does not end in .toml');
+    else files.push(path);
+  }
+  return { files, skipped };
 }
 
 const isDeclaration = (outcome: FileDeclaration | readonly Fault[]): outcome is FileDeclaration => 'dest' in outcome;
@@ -62,7 +95,10 @@ async function readResource(
   path: string,
   everywhere: string | undefined,
 ): Promise<FileDeclaration | readonly Fault[]> {
-  const text = await readFile(path, 'utf8');
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    return new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: path, cause });
+  });
+  if (text instanceof Fault) return [text];
   const faults: Fault[] = [];
   const at = (field: string) => `${path}:${lineOf(text, field)}: ${field}`;
   const fail = (field: string, what: string, hint?: string): undefined => {
@@ -94,7 +130,7 @@ async function readResource(
   }
   if (faults.length > 0) return faults;
   return {
-    ...{ where: path, dest: given.dest, mode, owner, escape: given.escape ?? 'word' },
+    ...{ where: path, dest: normalize(given.dest), mode, owner, escape: given.escape ?? 'word' },
     ...(await sourceOf(join(folder, 'templates', given.src))),
     check: check === undefined ? undefined : shell(check),
     reload: given.reload_cmd === undefined ? undefined : shell(given.reload_cmd),
