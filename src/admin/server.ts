@@ -49,15 +49,23 @@ export type AdminOptions = {
 };
 
 /**
- * Serves `/metrics`, `/healthz` (the process works), `/readyz` (HAProxy serves), `/status`, `/log-level` and the views. The
- * answer closes it. Rejects with Fault `address-in-use`.
+ * Serves `/metrics`, `/healthz` (the process works), `/serving` (HAProxy serves), `/readyz` (and applies changes), `/status`,
+ * `/log-level` and the views. The answer closes it. Rejects with Fault `address-in-use`.
  */
 export async function serveAdmin(options: AdminOptions): Promise<() => Promise<void>> {
   const { address, metrics, health, views, page, logLevel, token, logger, limits = adminLimits } = options;
   const app = guarded(address, token);
   app.get('/readyz', (c) => {
-    const { ready } = health();
-    return c.text(ready ? 'ready\n' : 'not serving yet\n', ready ? 200 : 503);
+    const { ready, serving, troubles } = health();
+    if (ready) return c.text('ready\n');
+    const why = troubles
+      .filter(({ blocks }) => blocks)
+      .map(({ part, means, reason }) => `${part}: ${means}: ${reason}`);
+    return c.text([...(serving ? [] : ['not serving']), ...why, ''].join('\n'), 503);
+  });
+  app.get('/serving', (c) => {
+    const { serving } = health();
+    return c.text(serving ? 'serving\n' : 'not serving\n', serving ? 200 : 503);
   });
   app.get('/metrics', async (c) => {
     health(); // sets the gauges that are read rather than counted
@@ -67,7 +75,7 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
   addLogLevel(app, logLevel);
   addViews(app, views);
   addPage(app, page);
-  app.notFound((c) => c.text('there are / (a page), /metrics, /healthz, /readyz and /status\n', 404));
+  app.notFound((c) => c.text('there are / (a page), /metrics, /healthz, /serving, /readyz and /status\n', 404));
   return open(app, 'metrics, status, services, addresses of instances and the log', { address, logger, limits });
 }
 
@@ -80,10 +88,13 @@ export type FilesAdminOptions = Pick<AdminOptions, 'address' | 'metrics' | 'logg
 export async function serveFilesAdmin(options: FilesAdminOptions): Promise<() => Promise<void>> {
   const { address, metrics, health, logger } = options;
   const app = guarded(address, undefined);
-  app.get('/readyz', (c) => {
-    const { ready } = health();
-    return c.text(ready ? 'ready\n' : 'not all files are as they should be; /status says which\n', ready ? 200 : 503);
-  });
+  for (const path of ['/readyz', '/serving']) {
+    app.get(path, (c) => {
+      const { ready } = health();
+      const text = ready ? 'ready\n' : 'not all files are as they should be; /status says which\n';
+      return c.text(text, ready ? 200 : 503);
+    });
+  }
   app.get('/metrics', async (c) => {
     health(); // sets the gauges that are read rather than counted
     return c.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType });

@@ -6,12 +6,15 @@ import type { Rendered } from '../render/render.ts';
 import type { DriftStatus } from './drift-log.ts';
 import type { QuarantineStatus } from './quarantining.ts';
 import type { Rejections, Unserved } from './rejections.ts';
+import type { TroubleStatus } from './troubles.ts';
 
 /** How far a balancer is, and what it is about. */
 export type BalancerStatus = {
   readonly revisionSeen: Revision;
   readonly revisionApplied: Revision;
   readonly serving: boolean;
+  /** What fails now. */
+  readonly troubles: readonly TroubleStatus[];
   readonly catalog: Catalog;
   /** Entries that are not served; the first of them. */
   readonly rejected: readonly Unserved[];

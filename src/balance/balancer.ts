@@ -11,7 +11,6 @@ import type { RegistryEvent } from '../registry/registry.ts';
 import { nothingRendered, type Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalancerStatus } from './balancer-status.ts';
-import type { Certificates } from './certificates.ts';
 import type { Ending } from './ending.ts';
 import type { Guarding } from './guarding.ts';
 import { Intake } from './intake.ts';
@@ -30,8 +29,10 @@ import { Running } from './running.ts';
 import type { ServingObserver } from './serving-observer.ts';
 import { Starting } from './starting.ts';
 import type { StateFiles } from './state-files.ts';
+import type { Storage } from './storage.ts';
 import type { Suspicion } from './suspicion.ts';
 import { Timers } from './timers.ts';
+import type { TroublePart, Troubles } from './troubles.ts';
 
 export type BalancerParts = {
   readonly templates: Templates;
@@ -46,9 +47,12 @@ export type BalancerParts = {
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly reloadIntervalMs: number;
-  readonly certificates?: Pick<Certificates, 'serve'> | undefined;
   /** Aborted when pointsman is to end. */
   readonly signal?: AbortSignal | undefined;
+  readonly storage: Pick<Storage, 'status'>;
+  readonly troubles: Troubles;
+  /** Looks whether the worker has the files that it is given beside the rounds. */
+  readonly lookAtFiles?: (() => void) | undefined;
   /** Monotonic, in ms. */
   readonly now: () => number;
   readonly wall: () => Date;
@@ -58,6 +62,16 @@ const graveyardMs = 500;
 /** How long what is under way may take when the balancer stops, in ms. */
 const settleMs = 5000;
 const mostListed = 1000;
+// Longer than a search for whom HAProxy refuses.
+const longWaitMs = 15_000;
+const partOfTask: Readonly<Record<string, TroublePart>> = {
+  start: 'haproxy',
+  inspect: 'inspection',
+  round: 'rounds',
+  bury: 'burial',
+  reload: 'reload',
+  probe: 'probe',
+};
 
 /**
  * Joins what keeps HAProxy true to the registry, and decides what is done next. What arrives while a round is under way is
@@ -122,7 +136,10 @@ export class Balancer {
       tasks: this.#tasks(),
       timers: this.#timers,
       onFailure: (error, task) => this.#failed(error, task),
-      onDone: () => this.#settle(),
+      onDone: (succeeded) => {
+        this.#settle();
+        this.#review(succeeded);
+      },
       dueInMs: () => (this.#isolation.ongoing === undefined ? this.#reloads.dueInMs : undefined),
     });
   }
@@ -155,13 +172,42 @@ export class Balancer {
     }
     // It failed because HAProxy ended, which is told already and is what to do next.
     if (this.#exited && task !== 'start') return false;
+    const part = partOfTask[task];
+    if (part !== undefined) this.#parts.troubles.failed(part, describe(error));
     const code = error instanceof Fault ? error.code : undefined;
     this.#parts.logger.error({ event: 'round-failed', reason: describe(error), code }, describe(error));
     return true;
   }
 
+  /** Brings the list of troubles up to date, after a task that did not fail or at any other time. */
+  #review(succeeded: string | undefined): void {
+    const { troubles, quarantining, storage } = this.#parts;
+    const wanted: Readonly<Record<string, boolean>> = {
+      start: this.#exited,
+      inspect: this.#mustInspect,
+      round: !this.#intake.touched.empty,
+      bury: this.#mustBury,
+      probe: this.#mustProbe,
+    };
+    for (const [task, part] of Object.entries(partOfTask)) {
+      if (task === 'reload') continue;
+      if (task === succeeded || wanted[task] !== true) troubles.over(part);
+    }
+    const { obstacle, pending, dueInMs } = this.#reloads;
+    // One that is tried again has not worked yet.
+    if (obstacle !== undefined || pending.length === 0) troubles.is('reload', obstacle);
+    troubles.is('template', quarantining.refusedTemplate);
+    const [unsaved] = storage.status();
+    troubles.is('storage', unsaved && `the ${unsaved.what}: ${unsaved.reason}`);
+    const isDue = pending.length === 0 || dueInMs === 0;
+    const waits = this.#serving && isDue && this.#progress.waitingMs > longWaitMs;
+    troubles.is('waiting', waits ? `for ${Math.round(this.#progress.waitingMs / 1000)} s` : undefined);
+  }
+
   status(): BalancerStatus {
+    this.#review(undefined);
     return {
+      troubles: this.#parts.troubles.status(),
       revisionSeen: this.#intake.catalog.revision,
       revisionApplied: this.#progress.applied,
       serving: this.#serving && !this.#exited,
@@ -299,8 +345,14 @@ export class Balancer {
     this.#loop.wake();
   }
 
+  /** HAProxy was found to run something else than it was given, which is healed. */
+  drifted(differences: readonly string[]): void {
+    this.#running.drift.found(differences);
+  }
+
   /** HAProxy ended by itself. */
   haproxyExited(reason: string): void {
+    this.#parts.troubles.failed('haproxy', reason);
     this.#parts.logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
     this.#exited = true;
     this.#parts.link.close();

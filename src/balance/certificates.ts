@@ -1,9 +1,10 @@
 import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
-import { watchFolders } from '../files/folder-watch.ts';
+import { LinkedWatch } from '../files/linked-watch.ts';
 import { replaceFile } from '../files/replace-file.ts';
-import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import { type CertificateChange, serveCertificates } from '../haproxy/certificate-store.ts';
+import type { WorkerConnection } from '../haproxy/runtime-link.ts';
 import { type Certificate, parseCertificate } from '../model/certificate.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -18,6 +19,10 @@ export type CertificatesParts = {
   readonly logger: Logger;
   /** What is served has to be looked at anew. */
   readonly onChange: () => void;
+  /** HAProxy has to read this file by itself. */
+  readonly onReload: (file: string) => void;
+  /** A worker served something else than it was given. */
+  readonly onDrift: (differences: readonly string[]) => void;
 };
 
 /** What an operator sees of a certificate. */
@@ -42,9 +47,17 @@ export class Certificates {
   #wanted: ReadonlyMap<string, Certificate> = new Map();
   readonly #refused = new Map<string, string>();
   /** The worker that was given what, last. */
-  #served: { readonly workerPid: number | undefined; readonly wanted: ReadonlyMap<string, Certificate> } | undefined;
+  #served: { readonly workerPid: number; readonly wanted: ReadonlyMap<string, Certificate> } | undefined;
+  /** The PEM text that workers have by now, by file: one that starts later has read it from disk. */
+  readonly #given = new Map<string, string>();
+  /** The PEM text that a reload was asked for, by file: the same is not asked for twice. */
+  readonly #reloaded = new Map<string, string>();
+  /** Why a worker does not serve a file, by file. */
+  #unserved: ReadonlyMap<string, string> = new Map();
+  /** Somebody else may have changed what the worker serves. */
+  #doubted = false;
   #reading: Promise<void> = Promise.resolve();
-  #endWatch: (() => Promise<void>) | undefined;
+  #watch: LinkedWatch | undefined;
   #rescan: NodeJS.Timeout | undefined;
 
   constructor(parts: CertificatesParts) {
@@ -78,26 +91,86 @@ export class Certificates {
           logger.error({ event: 'certificates-unread', reason: describe(error) }, 'the certificates stay as they were'),
         );
     };
-    this.#endWatch = watchFolders({
-      folders: [folder],
+    this.#watch = new LinkedWatch({
+      folder,
       onChange: look,
       onError: (error) => logger.warn({ event: 'certificates-watch', reason: describe(error) }, 'not watched'),
     });
-    this.#rescan = setInterval(look, rescanMs);
+    this.#rescan = setInterval(() => {
+      this.#doubted = true;
+      look();
+    }, rescanMs);
   }
 
-  /** Has this worker serve what is wanted. Rejects with Fault `haproxy-runtime` when it does not answer. */
-  async serve(link: RuntimeLink): Promise<void> {
+  /**
+   * Has this worker serve what is wanted. Gives why some of it is not served; undefined when all is. Rejects with Fault
+   * `haproxy-runtime` when the worker does not answer, or has no list of certificates.
+   */
+  async serve(worker: WorkerConnection): Promise<string | undefined> {
     const wanted = this.#wanted;
-    if (this.#served?.workerPid === link.workerPid && this.#served?.wanted === wanted) return;
-    const { list, logger } = this.#parts;
-    for (const change of await link.serveCertificates(list, wanted)) {
-      const name = basename(change.file, '.pem');
-      if (change.kind === 'refused') {
-        logger.error({ event: 'certificate-refused', name, reason: change.reason }, change.reason);
-      } else logger.info({ event: `certificate-${change.kind}`, name }, `certificate ${name} ${change.kind}`);
+    const { list, onDrift, onReload } = this.#parts;
+    const { workerPid } = worker;
+    const given = this.#served?.workerPid === workerPid && this.#served.wanted === wanted;
+    if (given && !this.#doubted && this.#unserved.size === 0) return this.#reason();
+    this.#doubted = false;
+    const changed = new Set<string>();
+    for (const [file, { pem }] of wanted) {
+      const known = this.#given.get(file);
+      if (known !== undefined && known !== pem) changed.add(file);
     }
-    this.#served = { workerPid: link.workerPid, wanted };
+    const changes = await serveCertificates(worker, { list, wanted, changed });
+    const unserved = new Map<string, string>();
+    for (const change of changes) {
+      const reason = this.#tell(change);
+      if (reason !== undefined) unserved.set(change.file, reason);
+    }
+    if (given && this.#unserved.size === 0 && changes.length > 0) {
+      onDrift(changes.map(({ file }) => `the certificate ${basename(file, '.pem')} is not as it was given`));
+    }
+    this.#given.clear();
+    for (const [file, { pem }] of wanted) if (!unserved.has(file)) this.#given.set(file, pem);
+    this.#unserved = unserved;
+    this.#served = { workerPid, wanted };
+    for (const change of changes) {
+      if (change.kind === 'reload' && !unserved.has(change.file)) onReload(change.file);
+    }
+    return this.#reason();
+  }
+
+  /** Says what was done. Gives why the file is not served. */
+  #tell(change: CertificateChange): string | undefined {
+    const { logger } = this.#parts;
+    const { file } = change;
+    const name = basename(file, '.pem');
+    const pem = this.#wanted.get(file)?.pem ?? '';
+    const again = change.kind === 'reload' && this.#reloaded.get(file) === pem;
+    if (change.kind === 'reload' && !again) {
+      this.#reloaded.set(file, pem);
+      logger.info(
+        { event: 'certificate-reload', name },
+        `certificate ${name} is too long for a command: HAProxy reloads`,
+      );
+      return undefined;
+    }
+    if (change.kind === 'refused' || change.kind === 'reload') {
+      const reason = change.kind === 'refused' ? change.reason : 'HAProxy was reloaded for it and serves another one';
+      const event = { event: 'certificate-refused', name, reason };
+      if (this.#unserved.get(file) !== reason) logger.error(event, `${name}: ${reason}`);
+      return reason;
+    }
+    logger.info({ event: `certificate-${change.kind}`, name }, `certificate ${name} ${change.kind}`);
+    return undefined;
+  }
+
+  /** The first certificate that is not served as it should be, and how many others there are. */
+  #reason(): string | undefined {
+    const { folder } = this.#parts;
+    const reasons = [
+      ...[...this.#unserved].map(([file, reason]) => `${basename(file, '.pem')}: ${reason}`),
+      ...[...this.#refused].map(([name, reason]) => `${join(folder, name)}: ${reason}`),
+    ];
+    const [first] = reasons;
+    return reasons.length > 1 ? `${first}; and ${reasons.length - 1} more` : first;
   }
 
   status(): readonly CertificateStatus[] {
@@ -110,7 +183,7 @@ export class Certificates {
 
   async close(): Promise<void> {
     clearInterval(this.#rescan);
-    await this.#endWatch?.();
+    await this.#watch?.close();
     await this.#reading;
   }
 
@@ -137,12 +210,23 @@ export class Certificates {
         logger.error(event, `${join(folder, name)}: ${parsed.reason}`);
       }
     }
+    const sameRefused =
+      refused.size === this.#refused.size && [...refused].every(([n, r]) => this.#refused.get(n) === r);
     this.#refused.clear();
     for (const [name, reason] of refused) this.#refused.set(name, reason);
     metrics.certificatesRefused.set(refused.size);
     const changed = found.size !== before.size || [...found].some(([file, one]) => before.get(file) !== one);
-    if (!changed && this.#served !== undefined) return false;
-    for (const [file, one] of found) if (before.get(file) !== one) await replaceFile(file, one.pem, { mode: 0o600 });
+    await this.#watch?.follow(
+      names.flatMap((name) => [join(folder, name), join(folder, name.replace(/\.crt$/, '.key'))]),
+    );
+    if (!changed && this.#served !== undefined) return !sameRefused;
+    for (const [file, one] of found) {
+      if (before.get(file) === one) continue;
+      // The first time, a worker from before may have what the file says until now.
+      const there = before.size === 0 ? await readFile(file, 'utf8').catch(() => undefined) : undefined;
+      if (there !== undefined) this.#given.set(file, there);
+      await replaceFile(file, one.pem, { mode: 0o600 });
+    }
     await replaceFile(list, [...found.keys()].map((file) => `${file}\n`).join(''), { mode: 0o600 });
     for (const file of before.keys()) if (!found.has(file)) await unlink(file).catch(() => undefined);
     this.#wanted = found;
@@ -150,7 +234,7 @@ export class Certificates {
     for (const [file, { notAfter }] of found) {
       metrics.certificateExpiry.set({ certificate: basename(file, '.pem') }, notAfter / 1000);
     }
-    return changed;
+    return changed || !sameRefused;
   }
 
   async #textOf(name: string): Promise<string> {

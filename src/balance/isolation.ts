@@ -18,6 +18,9 @@ type IsolationParts = {
   readonly onEnd: (held: boolean) => void;
 };
 
+// A machine that is short of memory for a moment is no fault of the template.
+const frameFailures = 3;
+
 type Failed = Extract<Reloaded, { kind: 'refused' | 'failed' }>;
 
 /** Finds those for whom HAProxy refused a configuration and has them held, while rounds go on. */
@@ -41,7 +44,7 @@ export class Isolation {
       failed.kind === 'refused'
         ? [() => quarantining.isolate(failed.checked, suspicion), failed.checked.reason]
         : [
-            async () => quarantining.holdNamed(failed.reason, suspicion),
+            async () => quarantining.holdNamed(failed.reason, suspicion) || this.#holdFrame(failed, suspicion),
             failed.mayHelpToWait ? undefined : failed.reason,
           ];
     const revision = String(suspicion.desired.revision);
@@ -52,6 +55,11 @@ export class Isolation {
         if (held === false && otherwise !== undefined) reloads.refuse(otherwise, revision);
         onEnd(held === true);
       });
+  }
+
+  /** A frame that changed, and with which reloads failed again and again, is held: everything else goes on. */
+  #holdFrame({ reason, failures }: Extract<Failed, { kind: 'failed' }>, { asked, desired }: Suspicion): boolean {
+    return failures >= frameFailures && this.#parts.quarantining.holdFrame(asked, desired, reason);
   }
 
   #notFound(error: unknown): false | undefined {

@@ -9,8 +9,8 @@ type LoopParts = {
   readonly timers: Timers;
   /** Told of a task that failed. Whether what is due has to wait a while now. */
   readonly onFailure: (error: unknown, task: string) => boolean;
-  /** Told after each task, and after each failure that something has to wait for. */
-  readonly onDone: () => void;
+  /** Told after each task, with its name, and after each failure that something has to wait for. */
+  readonly onDone: (succeeded: string | undefined) => void;
   /** In how many ms a task is due of which nobody will tell; undefined when none is. */
   readonly dueInMs: () => number | undefined;
 };
@@ -76,15 +76,17 @@ export class Loop {
     for (;;) {
       const task = this.#ended ? undefined : this.#next();
       if (task === undefined) return;
+      let succeeded: string | undefined;
       try {
         await task.run();
+        succeeded = task.name;
         this.#retryMs = retryMs.first;
       } catch (error) {
         if (!onFailure(error, task.name)) continue;
         timers.arm('retry', this.#retryMs, () => this.wake());
         this.#retryMs = Math.min(this.#retryMs * 2, retryMs.most);
       }
-      onDone();
+      onDone(succeeded);
     }
   }
 

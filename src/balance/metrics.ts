@@ -75,6 +75,8 @@ export function createBalanceMetrics(registry: Registry) {
       ['certificate'],
     ),
     certificatesRefused: gauge('certificates_refused', 'Files of --certificates that cannot be used.'),
+    trouble: gauge('trouble', '1 while this part of the balancer fails; docs/runbook.md has the parts.', ['part']),
+    ready: gauge('ready', '1 while HAProxy serves and nothing keeps changes from being applied, as /readyz says.'),
     storageFailed: gauge('storage_last_failed', '1 while the state cannot be written to disk.'),
   };
 }

@@ -48,6 +48,11 @@ export class Progress {
     return this.#applied;
   }
 
+  /** How long the oldest change that is not served has waited, in ms; 0 when there is none. */
+  get waitingMs(): number {
+    return this.#oldest === undefined ? 0 : this.#parts.now() - this.#oldest;
+  }
+
   /** So many changes came in; of these, the registrations among them were written then. */
   seen(changes: number, written: readonly number[]): void {
     this.#unapplied += changes;

@@ -24,7 +24,13 @@ export type Reloaded =
   /** HAProxy's own check refused it; somebody may be behind it. */
   | { readonly kind: 'refused'; readonly checked: Extract<CheckedConfig, { ok: false }> }
   /** HAProxy did not load what its own check had accepted, or could not be asked about. */
-  | { readonly kind: 'failed'; readonly reason: string; readonly mayHelpToWait: boolean }
+  | {
+      readonly kind: 'failed';
+      readonly reason: string;
+      readonly mayHelpToWait: boolean;
+      /** How often in a row by now. */
+      readonly failures: number;
+    }
   /** The disk does not take the configuration, and without it on disk there is no reload. It is tried again. */
   | { readonly kind: 'postponed' };
 
@@ -139,14 +145,14 @@ export class Reloads {
       const mayHelpToWait = error.code !== 'config-check';
       if (!mayHelpToWait) {
         metrics.reloads.inc({ result: 'refused' });
-        return { kind: 'failed', reason, mayHelpToWait };
+        return { kind: 'failed', reason, mayHelpToWait, failures: this.#failures + 1 };
       }
       metrics.reloads.inc({ result: 'failed' });
       this.#failed = reason;
       this.#failures += 1;
       this.#next = now() + Math.min(retryMs.first * 2 ** (this.#failures - 1), retryMs.most);
       logger.error({ event: 'reload-failed', reason, revision, code: error.code }, reason);
-      return { kind: 'failed', reason, mayHelpToWait };
+      return { kind: 'failed', reason, mayHelpToWait, failures: this.#failures };
     }
     this.#failed = undefined;
     this.#failures = 0;

@@ -1,9 +1,9 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { withSiblings } from '../catalog/split.ts';
-import { describeReason, planChanges } from '../haproxy/plan.ts';
+import { describeReason, type Plan, planChanges } from '../haproxy/plan.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describeStep } from '../haproxy/step.ts';
-import { allTouched } from '../model/touched.ts';
+import { allTouched, type Touched } from '../model/touched.ts';
 import { deferred } from '../waiting/deferred.ts';
 import type { Intake } from './intake.ts';
 import type { Progress } from './progress.ts';
@@ -69,28 +69,15 @@ export class Rounds {
 
   /** Renders what was touched, plans the difference and gives HAProxy its commands; what else it needs is a reload. */
   async perform(): Promise<void> {
-    const { link, quarantining, intake, rendering, running, reloads, progress, now } = this.#parts;
+    const { quarantining, intake, rendering, running, reloads, progress, now } = this.#parts;
     const began = now();
     const given = intake.catalog;
     const asked = rendering.asked(given);
     this.#review(asked);
     const touched = withSiblings(intake.touched.take(), asked.catalog);
-    const catalog = rendering.render(touched, asked);
-    const rendered = now();
-    const { desired } = rendering;
-    const plan = planChanges(running.served, desired, touched, running.burials.servers, link.abilities);
-    for (const reason of plan.reload) reloads.need(reason);
-    try {
-      for (const reason of await running.execute(plan.steps, desired)) reloads.need(reason);
-    } catch (error) {
+    const { catalog, plan } = await this.#apply(touched, asked, began).catch((error: unknown) => {
       intake.touched.add(touched);
       throw error;
-    }
-    progress.round({
-      began,
-      rendered,
-      commanded: now(),
-      what: [...plan.steps.map(describeStep), ...plan.reload.map(describeReason)],
     });
     running.abandon(touched.keys(), rendering.desired);
     if (plan.reload.length > 0) {
@@ -103,6 +90,23 @@ export class Rounds {
     this.#observer?.took(touched, catalog);
     this.#first.resolve();
     this.saveSoon();
+  }
+
+  async #apply(touched: Touched, asked: Asked, began: number): Promise<{ catalog: Catalog; plan: Plan }> {
+    const { link, rendering, running, reloads, progress, now } = this.#parts;
+    const catalog = rendering.render(touched, asked);
+    const rendered = now();
+    const { desired } = rendering;
+    const plan = planChanges(running.served, desired, touched, running.burials.servers, link.abilities);
+    for (const reason of plan.reload) reloads.need(reason);
+    for (const reason of await running.execute(plan.steps, desired)) reloads.need(reason);
+    progress.round({
+      began,
+      rendered,
+      commanded: now(),
+      what: [...plan.steps.map(describeStep), ...plan.reload.map(describeReason)],
+    });
+    return { catalog, plan };
   }
 
   /** What changed since it was refused is tried again. */

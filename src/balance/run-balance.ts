@@ -31,6 +31,7 @@ import type { Unserved } from './rejections.ts';
 import { provideShipped } from './shipped-files.ts';
 import type { StorageStatus } from './storage.ts';
 import { watchTemplates } from './template-watch.ts';
+import { blocking, type TroubleStatus } from './troubles.ts';
 import { BalanceWindow } from './window.ts';
 import { wireBalancer } from './wire-balancer.ts';
 
@@ -68,8 +69,15 @@ export type BalanceParts = {
 /** What `/readyz` and `/status` tell. */
 export type BalanceHealth = {
   readonly id: string;
-  /** HAProxy serves a complete view of the registry (perhaps the last known one). */
+  /**
+   * HAProxy serves a complete view of the registry (perhaps the last known one), and nothing has kept changes from being
+   * applied for longer than a moment.
+   */
   readonly ready: boolean;
+  /** Whether HAProxy serves, be it an older state. */
+  readonly serving: boolean;
+  /** What fails now, a part of the balancer each. */
+  readonly troubles: readonly TroubleStatus[];
   readonly registry: {
     readonly connected: boolean;
     readonly reason: string | undefined;
@@ -123,7 +131,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
   const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
   const metrics = createBalanceMetrics(parts.metrics);
   const { https } = settings;
-  const { balancer, haproxy, storage, certificates, serverPems, link, holds, guarding, overriding } =
+  const { balancer, haproxy, storage, certificates, serverPems, closeFiles, link, holds, guarding, overriding } =
     await wireBalancer({
       ...parts,
       ...settings,
@@ -136,14 +144,14 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
       openCertificates:
         https &&
-        ((onChange) =>
+        ((told) =>
           new Certificates({
             folder: resolve(https.certificates),
             own: layout.certificates,
             list: layout.certificateList,
             metrics,
             logger,
-            onChange,
+            ...told,
           })),
     });
   const fileKeeping = await FileKeeping.prepare(settings.files, { ...parts, metrics });
@@ -219,9 +227,13 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
       services[service.name] = service.instances.size;
       metrics.instances.set({ service: service.name }, service.instances.size);
     }
+    const ready = status.serving && blocking(status.troubles).length === 0;
+    metrics.ready.set(ready ? 1 : 0);
     return {
       id: settings.id,
-      ready: status.serving,
+      ready,
+      serving: status.serving,
+      troubles: status.troubles,
       registry: {
         connected: connection.connected,
         reason: connection.reason,
@@ -301,8 +313,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
     // A start that failed ends nothing that served before it.
     const ending = signal.aborted ? parts.ending() : haproxy.startedHere ? 'stop' : 'leave';
     await follower.close();
-    await certificates?.close();
-    await serverPems.close();
+    await closeFiles();
     guarding.close();
     await holds.settle();
     overriding.close();

@@ -8,7 +8,6 @@ import { describeStep, type Step } from '../haproxy/step.ts';
 import { Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { nothingRendered, type Rendered } from '../render/render.ts';
-import type { Certificates } from './certificates.ts';
 import { DriftLog } from './drift-log.ts';
 import { Burials } from './graveyard.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -16,7 +15,8 @@ import type { BalanceMetrics } from './metrics.ts';
 type RunningParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
-  readonly certificates?: Pick<Certificates, 'serve'> | undefined;
+  /** Files that the worker has to be given beside the rounds; nobody waits for it. */
+  readonly lookAtFiles?: (() => void) | undefined;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   /** Monotonic, in ms. */
@@ -113,8 +113,8 @@ export class Running {
 
   /** Reads what the worker really runs, and corrects what we believe by it. Whether that was something else. */
   async readBack(): Promise<boolean> {
-    const { link, certificates } = this.#parts;
-    await certificates?.serve(link);
+    const { link, lookAtFiles } = this.#parts;
+    lookAtFiles?.();
     const { served, differences } = reconcile(this.#served, await link.inspect(), this.burials.servers);
     if (differences.length === 0) return false;
     this.drift.found(differences);

@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
-import { watchFolders } from '../files/folder-watch.ts';
-import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import { LinkedWatch } from '../files/linked-watch.ts';
+import type { WorkerConnection } from '../haproxy/runtime-link.ts';
+import { renewServerPems } from '../haproxy/server-pem-store.ts';
 import { describe } from '../model/fault.ts';
 
 export type ServerPemsParts = {
@@ -28,7 +29,11 @@ export class ServerPems {
   #gaveAuthorities: number | undefined;
   /** What was said of a file that is not in order, as a hash: no reload and no line of the log for the same again. */
   readonly #told = new Map<string, string>();
-  #endWatch: (() => Promise<void>) | undefined;
+  /** The text of each file at the last look, as a hash: a worker that started later has read it from disk. */
+  readonly #seen = new Map<string, string>();
+  /** Why a file is not used as it is. */
+  readonly #refused = new Map<string, string>();
+  #watch: LinkedWatch | undefined;
   #rescan: NodeJS.Timeout | undefined;
 
   constructor(parts: ServerPemsParts) {
@@ -38,32 +43,55 @@ export class ServerPems {
   /** Follows the folder from now on. */
   watch(): void {
     const { folder, logger, onChange } = this.#parts;
-    this.#endWatch = watchFolders({
-      folders: [folder],
+    const watch = new LinkedWatch({
+      folder,
       onChange: () => {
         this.#due = true;
-        onChange();
+        void this.#follow(watch).then(onChange);
       },
       onError: (error) => logger.warn({ event: 'server-tls-watch', reason: describe(error) }, 'not watched'),
     });
+    this.#watch = watch;
     // The balancer looks by itself from time to time.
     this.#rescan = setInterval(() => (this.#due = true), rescanMs);
   }
 
-  /** Has this worker use the files as they are. Rejects with Fault `haproxy-runtime` when it does not answer. */
-  async serve(link: RuntimeLink): Promise<void> {
-    if (!this.#due && this.#workerPid === link.workerPid) return;
+  async #follow(watch: LinkedWatch): Promise<void> {
+    const { folder } = this.#parts;
+    const names = await readdir(folder).catch(() => []);
+    await watch.follow(names.map((name) => join(folder, name)));
+  }
+
+  /**
+   * Has this worker use the files as they are. Gives why one of them is not used; undefined when all are. Rejects with Fault
+   * `haproxy-runtime` when the worker does not answer.
+   */
+  async serve(worker: WorkerConnection): Promise<string | undefined> {
+    const { workerPid } = worker;
+    if (!this.#due && this.#workerPid === workerPid) return this.#reason();
     const { folder, logger, onReload } = this.#parts;
     this.#due = false;
     this.#workerPid = undefined;
-    const { workerPid } = link;
-    const read = (file: string) => readFile(file, 'utf8').catch(() => undefined);
-    const changes = await link.renewServerPems(folder, read, workerPid !== this.#gaveAuthorities);
+    const looked = new Map<string, string>();
+    const changes = await renewServerPems(worker, {
+      folder,
+      read: (file) => readFile(file, 'utf8').catch(() => undefined),
+      changed: (file, pem) => {
+        const text = hash('sha256', pem);
+        const known = this.#seen.get(file);
+        looked.set(file, text);
+        return known !== undefined && known !== text;
+      },
+      takesCertificates: workerPid !== this.#gaveAuthorities,
+    });
     this.#workerPid = workerPid;
+    this.#refused.clear();
+    for (const [file, text] of looked) this.#seen.set(file, text);
     for (const file of this.#told.keys()) if (!changes.some((change) => change.file === file)) this.#told.delete(file);
     for (const change of changes) {
       const { file, kind } = change;
       if (kind === 'renewed' && change.what === 'ca-file') this.#gaveAuthorities = workerPid;
+      if (kind === 'refused') this.#refused.set(file, change.reason);
       const what = kind === 'renewed' ? undefined : hash('sha256', kind === 'refused' ? change.reason : change.pem);
       const known = this.#told.get(file);
       if (what === undefined) this.#told.delete(file);
@@ -74,10 +102,18 @@ export class ServerPems {
       else if (kind === 'reload') onReload(file);
       else logger.error({ event: 'server-tls-refused', name, reason: change.reason }, `${file}: ${change.reason}`);
     }
+    return this.#reason();
+  }
+
+  #reason(): string | undefined {
+    const [first] = this.#refused;
+    if (first === undefined) return undefined;
+    const more = this.#refused.size > 1 ? `; and ${this.#refused.size - 1} more` : '';
+    return `${first[0]}: ${first[1]}${more}`;
   }
 
   async close(): Promise<void> {
     clearInterval(this.#rescan);
-    await this.#endWatch?.();
+    await this.#watch?.close();
   }
 }

@@ -20,6 +20,8 @@ type StartingParts = {
   readonly rendering: Rendering;
   readonly running: Running;
   readonly reloads: Reloads;
+  /** Aborted when pointsman is to end. */
+  readonly signal?: AbortSignal | undefined;
   /** Has everything rendered and planned anew, for other things are held now. */
   readonly holdBack: () => void;
   /** Has everything planned anew, for HAProxy is started on something else than was served. */
@@ -46,12 +48,46 @@ export class Starting {
     });
     const processes = await haproxy.start().catch(async (error: unknown) => {
       await undo();
-      throw error;
+      return this.#startOnOlder(error, lastGood, catalog);
     });
     await files.reloaded();
     metrics.haproxyStarts.inc();
     running.replaced(processes.workerPid);
     logger.info({ event: 'haproxy-started', pid: processes.masterPid, revision: String(running.served.revision) });
+  }
+
+  /**
+   * The check took the configuration, and HAProxy did not start on it. A frame that changed since it last worked is held;
+   * where that is not it, what an earlier run had put on disk is served.
+   */
+  async #startOnOlder(error: unknown, lastGood: Rendered | undefined, catalog: Catalog): Promise<Processes> {
+    const { haproxy, files, quarantining, rendering, running, reloads, holdBack, signal } = this.#parts;
+    // Another configuration would want the same address, and one that nobody waits for any more is not tried at all.
+    if (!(error instanceof Fault) || error.code !== 'haproxy-start' || signal?.aborted) throw error;
+    const refused = rendering.desired;
+    const reason = error.toString();
+    const asked = rendering.asked(catalog);
+    if (quarantining.holdFrame(asked, refused, reason)) {
+      holdBack();
+      rendering.render(new Map(), asked);
+      const { desired } = rendering.suspicion(asked, running.served, true);
+      const checked = await files.check(desired);
+      if (checked.ok) {
+        const undo = await files.replace(desired, checked.config);
+        running.assume(desired);
+        try {
+          return await haproxy.start();
+        } catch {
+          await undo();
+        }
+      }
+    }
+    if (lastGood === undefined) throw error;
+    running.assume(lastGood);
+    const processes = await haproxy.start().catch(() => Promise.reject(error));
+    reloads.need({ kind: 'start' });
+    reloads.refuse(`${reason}; the last good one serves`, String(refused.revision));
+    return processes;
   }
 
   /** On what it served before it ended. */

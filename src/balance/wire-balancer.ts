@@ -6,7 +6,7 @@ import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
 import { Balancer } from './balancer.ts';
-import type { Certificates } from './certificates.ts';
+import type { Certificates, CertificatesParts } from './certificates.ts';
 import type { Layout } from './files.ts';
 import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
@@ -16,6 +16,8 @@ import { Quarantining } from './quarantining.ts';
 import { ServerPems } from './server-pems.ts';
 import { StateFiles } from './state-files.ts';
 import { Storage } from './storage.ts';
+import { Troubles } from './troubles.ts';
+import { Upkeep } from './upkeep.ts';
 
 type WiringParts = {
   readonly layout: Layout;
@@ -36,7 +38,9 @@ type WiringParts = {
   readonly signal?: AbortSignal | undefined;
   /** Puts what ships with pointsman in place, once the folders are there. */
   readonly provideShipped: () => Promise<void>;
-  readonly openCertificates?: ((onChange: () => void) => Certificates) | undefined;
+  readonly openCertificates?:
+    | ((told: Pick<CertificatesParts, 'onChange' | 'onReload' | 'onDrift'>) => Certificates)
+    | undefined;
   /** Where HAProxy is spoken with, if not on its own socket. */
   readonly socket?: string | undefined;
 };
@@ -49,13 +53,19 @@ export async function wireBalancer(parts: WiringParts) {
   const files = new StateFiles({ layout, check: (file) => haproxy.check(file), templates, storage, wall });
   await files.makeFolders();
   await parts.provideShipped();
-  const certificates = parts.openCertificates?.(() => balancer.lookSoon());
+  const troubles = new Troubles({ metrics, logger, now });
+  const onReload = (file: string) => balancer.reloadFor(file);
+  const certificates = parts.openCertificates?.({
+    onChange: () => balancer.lookSoon(),
+    onReload,
+    onDrift: (differences) => balancer.drifted(differences),
+  });
   await certificates?.prepare();
   const serverPems = new ServerPems({
     folder: parts.frame.pemFolder,
     logger,
     onChange: () => balancer.fileChanged(),
-    onReload: (file) => balancer.reloadFor(file),
+    onReload,
   });
   const link = new RuntimeLink({
     socket: parts.socket ?? layout.runtimeSocket,
@@ -86,11 +96,20 @@ export async function wireBalancer(parts: WiringParts) {
   });
   const path = layout.quarantine;
   const quarantining = new Quarantining({ ...parts, files, storage, path });
-  const serve = async (worker: RuntimeLink) => {
-    await certificates?.serve(worker);
-    await serverPems.serve(worker);
+  const aside = { connect: () => link.aside(), troubles, logger };
+  const upkeeps = [new Upkeep({ ...aside, part: 'server-tls', serve: (worker) => serverPems.serve(worker) })];
+  if (certificates !== undefined) {
+    upkeeps.push(new Upkeep({ ...aside, part: 'certificates', serve: (worker) => certificates.serve(worker) }));
+  }
+  const lookAtFiles = () => {
+    for (const upkeep of upkeeps) upkeep.look();
   };
-  const working = { haproxy, files, quarantining, guarding, overriding, link, certificates: { serve } };
+  const working = { haproxy, files, storage, quarantining, guarding, overriding, link, troubles, lookAtFiles };
   const balancer = new Balancer({ ...parts, ...working });
-  return { balancer, haproxy, storage, certificates, serverPems, link, holds, guarding, overriding };
+  const closeFiles = async () => {
+    await certificates?.close();
+    await serverPems.close();
+    await Promise.all(upkeeps.map((upkeep) => upkeep.close()));
+  };
+  return { balancer, haproxy, storage, certificates, serverPems, closeFiles, link, holds, guarding, overriding };
 }

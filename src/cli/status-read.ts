@@ -21,6 +21,11 @@ const conflict = v.variant('kind', [
 const revisionText = v.pipe(v.string(), v.regex(/^\d{1,19}$/));
 const health = v.looseObject({
   ready: v.boolean(),
+  serving: v.optional(v.boolean()),
+  troubles: v.optional(
+    v.array(v.looseObject({ part: v.string(), means: v.string(), reason: v.string(), sinceMs: v.number() })),
+    [],
+  ),
   revisionSeen: v.optional(revisionText, '0'),
   revisionApplied: v.optional(revisionText, '0'),
   registry: v.object({ connected: v.boolean(), reason: v.optional(v.string()), staleMs: v.number() }),
@@ -105,6 +110,10 @@ export async function readStatus(
       if (!catalog.rejected.has(key)) trouble.add(`${id}: ${key}: ${reason}`);
     }
     if (state === undefined) continue;
+    for (const { part, means, reason, sinceMs } of state.troubles) {
+      if (part === 'storage' || reason === state.refused) continue;
+      trouble.add(`${id}: for ${formatDuration(sinceMs)}, ${means}: ${reason}`);
+    }
     for (const { service, lost, of, instances } of state.guarded) {
       const held = `${instances.length} ${instances.length === 1 ? 'is' : 'are'} held`;
       trouble.add(`${id}: ${service} lost ${lost} of ${of} at once; ${held} (pointsman release ${service})`);

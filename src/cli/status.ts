@@ -123,7 +123,7 @@ function stateOf({ health: state, says, admin }: BalancerState): { kind: 'good' 
     const why = 'reason' in admin ? admin.reason : 'it does not answer';
     return { kind: says?.ok ? 'good' : 'note', says: says?.ok ? 'serving' : why };
   }
-  if (!state.ready) return { kind: 'bad', says: 'not serving' };
+  if (!(state.serving ?? state.ready)) return { kind: 'bad', says: 'not serving' };
   if (!state.registry.connected) {
     return {
       kind: 'bad',
@@ -131,6 +131,7 @@ function stateOf({ health: state, says, admin }: BalancerState): { kind: 'good' 
     };
   }
   if (state.refused !== undefined) return { kind: 'bad', says: 'serving; the newest configuration was refused' };
+  if (!state.ready) return { kind: 'bad', says: `serving; not ready: ${state.troubles[0]?.means ?? 'see below'}` };
   if (state.pendingReload.length > 0) return { kind: 'note', says: `a reload is due: ${state.pendingReload[0]}` };
   if (says === undefined) return { kind: 'note', says: 'serving; it does not acknowledge' };
   return { kind: 'good', says: 'serving' };

@@ -7,7 +7,7 @@ import { parseAccessLine } from './access-line.ts';
 import { type Checked, checkConfig } from './check.ts';
 import { apart } from './child.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
-import { alertsIn, readProcesses, reloadMaster } from './master.ts';
+import { alertsIn, askWorker, readProcesses, reloadMaster } from './master.ts';
 import { isAlive, signal } from './process-signal.ts';
 
 export type ManagedOptions = {
@@ -88,24 +88,36 @@ export class ManagedHaproxy implements Haproxy {
     this.#child = child;
     for (const stream of [child.stdout, child.stderr]) this.#log(stream, logger);
     let ended = false;
+    let serves = false;
     void child.then((result) => {
       ended = true;
       if (this.#child !== child) return;
       this.#child = undefined;
       const how = result.signal ?? `exit code ${result.exitCode ?? '?'}`;
-      if (!this.#stopping) this.#options.onExit(`HAProxy ended: ${how}`);
+      // One that never served is told by the Fault of the start.
+      if (!this.#stopping && serves) this.#options.onExit(`HAProxy ended: ${how}`);
     });
     const deadline = performance.now() + startMs;
     for (;;) {
       if (ended) throw this.#startFault();
       const processes = await this.#find();
-      if (processes?.workerPid !== undefined && !ended) return processes;
+      if (processes?.workerPid !== undefined && !ended && (await this.#answers(processes.workerPid))) {
+        serves = true;
+        return processes;
+      }
       if (performance.now() > deadline) {
         child.kill('SIGKILL');
         throw new Fault('haproxy-start', `HAProxy did not start within ${startMs / 1000} s`, { where: configFile });
       }
       await pause(5);
     }
+  }
+
+  /** Whether this worker has loaded its configuration: the master of 3.4 lists it before, and it may still fail. */
+  async #answers(workerPid: number): Promise<boolean> {
+    const { masterSocket } = this.#options;
+    const info = await askWorker(masterSocket, workerPid, ['show info'], answerMs).catch(() => '');
+    return new RegExp(`^Pid: ${workerPid}$`, 'm').test(info);
   }
 
   processes(): Promise<Processes | undefined> {

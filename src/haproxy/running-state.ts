@@ -5,13 +5,17 @@ import type { Rendered, RenderedBackend } from '../render/render.ts';
 import type { Routes } from '../render/routes.ts';
 import type { Graveyard } from './plan.ts';
 import { formatServerLine, parseServerLine, type ServerLine } from './server-line.ts';
+import { unexpectedAnswer } from './unexpected-answer.ts';
 
 /** A server as HAProxy itself says it is. */
 export type RunningServer = {
   readonly host: string;
   readonly port: number;
   readonly weight: number;
+  /** In maintenance by command, or by `disabled` in the file. */
   readonly disabled: boolean;
+  /** An operator or an agent has it take no new requests (`set server … state drain`). */
+  readonly drained: boolean;
   /** Its health check passes, or it has none. */
   readonly up: boolean;
 };
@@ -27,8 +31,14 @@ export type Running = {
 // Of srv_admin_state: in maintenance by command, or by `disabled` in the file. Its neighbour 0x04 only remembers that the
 // file said so, and stays set after the server was made ready (seen on 2.6).
 const forcedMaintenance = 0x01;
+// Set by `set server … state drain` and by an agent that says `drain`. A weight of 0 does not set it.
+const forcedDrain = 0x08;
+const stateColumns = ['be_name', 'srv_name', 'srv_addr', 'srv_op_state', 'srv_admin_state', 'srv_uweight', 'srv_port'];
 
-/** Reads the answer to `show servers state`. Columns are found by their heading, which HAProxy has extended before. */
+/**
+ * Reads the answer to `show servers state`. Columns are found by their heading, which HAProxy has extended before. Throws a
+ * Fault `haproxy-runtime` for an answer without one.
+ */
 export function parseServersState(answer: string): Map<string, Map<string, RunningServer>> {
   const backends = new Map<string, Map<string, RunningServer>>();
   const lines = answer.split('\n');
@@ -37,6 +47,7 @@ export function parseServersState(answer: string): Map<string, Map<string, Runni
       .find((line) => line.startsWith('# '))
       ?.slice(2)
       .split(' ') ?? [];
+  if (!stateColumns.every((name) => heading.includes(name))) throw unexpectedAnswer('show servers state', answer);
   const column = (name: string) => heading.indexOf(name);
   const backend = column('be_name');
   const server = column('srv_name');
@@ -69,23 +80,31 @@ export function parseServersState(answer: string): Map<string, Map<string, Runni
       weight: Number(cells[weight]),
       up: cells[operation] !== '0',
       disabled: (state & forcedMaintenance) !== 0,
+      drained: (state & forcedDrain) !== 0,
     });
   }
   return backends;
 }
 
-/** Reads the answer to `show map FILE`: `0x55cf route target` a line. */
+/**
+ * Reads the answer to `show map FILE`: `0x55cf route target` a line, none for an empty map. Throws a Fault
+ * `haproxy-runtime` for any other answer.
+ */
 export function parseMap(answer: string): Map<string, string> {
   const routes = new Map<string, string>();
   for (const line of answer.split('\n')) {
-    const [address, key, value] = line.trim().split(' ');
-    if (address?.startsWith('0x') && key !== undefined && value !== undefined) routes.set(key, value);
+    const text = line.trim();
+    if (text === '') continue;
+    const [address, key, value] = text.split(' ');
+    if (address === undefined || !/^0x[0-9a-f]+$/.test(address)) throw unexpectedAnswer('show map', answer);
+    if (key !== undefined && value !== undefined) routes.set(key, value);
   }
   return routes;
 }
 
-/** Reads the answer to `show backend`: a heading, then a name a line. */
+/** Reads the answer to `show backend`: a heading, then a name a line. Throws a Fault `haproxy-runtime` for any other. */
 export function parseBackends(answer: string): Set<string> {
+  if (!answer.trimStart().startsWith('# name')) throw unexpectedAnswer('show backend', answer);
   return new Set(answer.split('\n').filter((line) => line !== '' && !line.startsWith('#')));
 }
 
@@ -131,7 +150,9 @@ function reconcileBackend(
         lines.delete(id);
       } else if (expected !== undefined && !agrees(expected, actual)) {
         differences.push(`${backend.name}/${id} is ${describeServer(actual)} instead of ${describeServer(expected)}`);
-        lines.set(id, formatServerLine({ ...expected, ...actual }));
+        // A server that drains is neither in maintenance nor ready: whichever is wanted has to be said again.
+        const disabled = actual.drained ? !expected.disabled : actual.disabled;
+        lines.set(id, formatServerLine({ ...expected, ...actual, disabled }));
       }
     }
     for (const [name, actual] of running) {
@@ -150,7 +171,9 @@ function agrees(expected: ServerLine, actual: RunningServer): boolean {
     sameHost &&
     expected.port === actual.port &&
     expected.weight === actual.weight &&
-    expected.disabled === actual.disabled
+    expected.disabled === actual.disabled &&
+    // An agent may have its server drain, which is not for us to undo.
+    (!actual.drained || expected.disabled || /\bagent-check\b/.test(expected.keywords))
   );
 }
 
@@ -160,8 +183,10 @@ function sameIPv6(a: string, b: string): boolean {
   return new URL(`http://[${a}]/`).hostname === new URL(`http://[${b}]/`).hostname;
 }
 
-function describeServer({ host, port, weight, disabled }: Omit<RunningServer, 'up'>): string {
-  return `${host}:${port} weight ${weight}${disabled ? ' disabled' : ''}`;
+type Described = Omit<RunningServer, 'up' | 'drained'> & { readonly drained?: boolean };
+
+function describeServer({ host, port, weight, disabled, drained = false }: Described): string {
+  return `${host}:${port} weight ${weight}${disabled ? ' disabled' : ''}${drained ? ' draining' : ''}`;
 }
 
 function reconcileRoutes(believed: Routes, running: ReadonlyMap<string, string>, differences: string[]): Routes {

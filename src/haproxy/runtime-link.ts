@@ -1,11 +1,8 @@
 import type { Logger } from 'pino';
-import type { Certificate } from '../model/certificate.ts';
 import { describe, Fault } from '../model/fault.ts';
-import { type CertificateChange, serveCertificates } from './certificate-store.ts';
 import type { Abilities, Graveyard } from './plan.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection } from './runtime-connection.ts';
-import { type PemChange, renewServerPems } from './server-pem-store.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
 import { commandsOf, deleteCommand, forgetBackend, judge, type Outcome, publish, type Step } from './step.ts';
 
@@ -21,6 +18,11 @@ const answerMs = 10_000;
 const greetingMs = 300;
 const connectMs = 5000;
 const reconnectMs = 20;
+
+/** A connection to a worker, with whose it is. */
+export type WorkerConnection = RuntimeConnection & { readonly workerPid: number };
+
+const pidIn = (info: string): number => Number(/^Pid: (\d+)$/m.exec(info)?.[1]);
 
 /** The runtime API of the worker that serves now: connects to it, and speaks in steps. */
 export class RuntimeLink {
@@ -98,7 +100,7 @@ export class RuntimeLink {
     });
     const questions = ['show info', 'help add backend', 'show env POINTSMAN_PAUSE'];
     const [info = '', help = '', pausing = ''] = await connection.run(questions);
-    if (Number(/^Pid: (\d+)$/m.exec(info)?.[1]) !== workerPid) {
+    if (pidIn(info) !== workerPid) {
       connection.close();
       return undefined;
     }
@@ -158,21 +160,22 @@ export class RuntimeLink {
     return this.#run(commands);
   }
 
-  /** Has HAProxy serve just these certificates: see certificate-store.ts. */
-  async serveCertificates(
-    list: string,
-    wanted: ReadonlyMap<string, Certificate>,
-  ): Promise<readonly CertificateChange[]> {
-    return serveCertificates(this.#current(), list, wanted);
-  }
-
-  /** Has HAProxy use the files of this folder as they are now: see server-pem-store.ts. */
-  async renewServerPems(
-    folder: string,
-    read: (file: string) => Promise<string | undefined>,
-    takesCertificates: boolean,
-  ): Promise<readonly PemChange[]> {
-    return renewServerPems(this.#current(), folder, read, takesCertificates);
+  /**
+   * Another connection to the same worker, for work that must not hold up rounds, or end their connection. The caller closes
+   * it. Rejects with Fault `haproxy-runtime` when that worker does not answer.
+   */
+  async aside(): Promise<WorkerConnection> {
+    const { socket: path } = this.#options;
+    const workerPid = this.workerPid;
+    const connection = await connectRuntime({ path, greetingMs, answerMs, onLost: () => undefined });
+    try {
+      const [info = ''] = await connection.run(['show info']);
+      if (workerPid !== undefined && pidIn(info) === workerPid) return { ...connection, workerPid };
+      throw new Fault('haproxy-runtime', `the worker ${workerPid} does not answer`, { where: path });
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
   }
 
   /** What HAProxy counts of each backend. */

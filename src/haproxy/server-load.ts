@@ -1,4 +1,5 @@
 import { statRows } from './stat.ts';
+import { unexpectedAnswer } from './unexpected-answer.ts';
 
 /** A server, named as HAProxy does. */
 export type ServerAt = { readonly backend: string; readonly server: string };
@@ -45,14 +46,15 @@ export class LoadReader {
     if (strange.size > 0) {
       const answers = await this.#ask([...strange].map((backend) => `show servers conn ${backend}`));
       for (const backend of strange) this.#ids.set(backend, new Map());
-      for (const [backend, ids] of parseServerIds(answers.join('\n'))) this.#ids.set(backend, ids);
+      for (const [backend, ids] of parseServerIds(answers.join('\n'), strange.size)) this.#ids.set(backend, ids);
     }
     const commands = few.flatMap((one) => {
       const id = this.#idOf(one);
       return id === undefined ? [] : [`show stat ${one.backend} 4 ${id}`];
     });
     const all = whole.map((backend) => `show stat ${backend} 4 -1`);
-    return parseLoads((await this.#ask([...all, ...commands])).join('\n'));
+    const questions = [...all, ...commands];
+    return parseLoads((await this.#ask(questions)).join('\n'), questions.length);
   }
 
   #idOf({ backend, server }: ServerAt): string | undefined {
@@ -60,8 +62,13 @@ export class LoadReader {
   }
 }
 
-/** Reads the answer to `show servers conn`: `web/a 3/1 …` a line, from 2.6 to 3.4. */
-export function parseServerIds(answer: string): ReadonlyMap<string, ReadonlyMap<string, string>> {
+/**
+ * Reads so many answers to `show servers conn`: `web/a 3/1 …` a line, from 2.6 to 3.4. Throws a Fault `haproxy-runtime` for
+ * anything but these and the one for a backend that HAProxy does not have.
+ */
+export function parseServerIds(answer: string, answers = 1): ReadonlyMap<string, ReadonlyMap<string, string>> {
+  const known = [...answer.matchAll(/^(# bkname\/svname |Can't find backend\.)/gm)];
+  if (known.length < answers) throw unexpectedAnswer('show servers conn', answer);
   const backends = new Map<string, Map<string, string>>();
   for (const [, backend = '', server = '', id = ''] of answer.matchAll(/^([^/\s#]+)\/(\S+) \d+\/(\d+) /gm)) {
     const ids = backends.get(backend) ?? new Map<string, string>();
@@ -70,10 +77,10 @@ export function parseServerIds(answer: string): ReadonlyMap<string, ReadonlyMap<
   return backends;
 }
 
-/** Reads answers to `show stat BACKEND 4 ID`. */
-export function parseLoads(answer: string): ReadonlyMap<string, ServerLoad> {
+/** Reads so many answers to `show stat BACKEND 4 ID`. Throws a Fault `haproxy-runtime` for anything else. */
+export function parseLoads(answer: string, answers = 1): ReadonlyMap<string, ServerLoad> {
   const loads = new Map<string, ServerLoad>();
-  for (const cell of statRows(answer)) {
+  for (const cell of statRows(answer, answers)) {
     const open = Number(cell('scur')) + Number(cell('qcur'));
     if (cell('svname') === '' || !Number.isInteger(open)) continue;
     // A connection of TCP is one request: an old worker, which accepts none, gets no other.

@@ -1,5 +1,5 @@
 import { parseAuthorities, parseCertificate } from '../model/certificate.ts';
-import { fingerprintOf, linesOf, load, Refusal } from './certificate-store.ts';
+import { filesOf, isServed, load, longestPayload, Refusal } from './certificate-store.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
 
 /** What was done with a file that HAProxy had loaded for its connections to servers, and that says something else now. */
@@ -11,24 +11,31 @@ export type PemChange = { readonly file: string } & (
   | { readonly kind: 'reload'; readonly pem: string }
 );
 
-// A command and its payload have to fit into one buffer of HAProxy's (tune.bufsize, 16 KiB).
-const mostBytes = 15_000;
+export type PemsWanted = {
+  readonly folder: string;
+  /** The text of a file; undefined for one that is gone, which changes nothing. */
+  readonly read: (file: string) => Promise<string | undefined>;
+  /** Whether this text is another one than this worker may have loaded. */
+  readonly changed: (file: string, pem: string) => boolean;
+  /**
+   * False for a worker that was given authorities while it ran: 2.6 and 3.0 answer well to a certificate then, and go on
+   * with the one before.
+   */
+  readonly takesCertificates: boolean;
+};
 
 /**
- * Has the running worker use the files of this folder as they are now, those that it has loaded. `read` gives undefined for one
- * that is gone, which changes nothing. A worker that was given authorities takes no certificates any more: 2.6 and 3.0 answer
- * well, and go on with the one before. Rejects with Fault `haproxy-runtime` when HAProxy does not answer.
+ * Has the running worker use the files of this folder as they are now, those that it has loaded. Rejects with Fault
+ * `haproxy-runtime` when HAProxy does not answer.
  */
 export async function renewServerPems(
   connection: RuntimeConnection,
-  folder: string,
-  read: (file: string) => Promise<string | undefined>,
-  takesCertificates: boolean,
+  { folder, read, changed, takesCertificates }: PemsWanted,
 ): Promise<readonly PemChange[]> {
   const [authorities = '', certificates = ''] = await connection.run(['show ssl ca-file', 'show ssl cert']);
   const changes: PemChange[] = [];
   const renew = async (file: string, kind: 'cert' | 'ca-file', pem: string) => {
-    if (pem.length > mostBytes || (kind === 'cert' && !takesCertificates)) {
+    if (pem.length > longestPayload || (kind === 'cert' && !takesCertificates)) {
       changes.push({ kind: 'reload', file, pem });
       return;
     }
@@ -40,30 +47,32 @@ export async function renewServerPems(
       changes.push({ kind: 'refused', file, reason: error.message });
     }
   };
-  for (const file of filesOf(certificates, folder)) {
+  for (const file of filesIn(folder, filesOf('show ssl cert', certificates))) {
     const text = await read(file);
     if (text === undefined) continue;
     const parsed = parseCertificate(text);
     if (!parsed.ok) changes.push({ kind: 'refused', file, reason: parsed.reason });
-    else if ((await fingerprintOf(connection, file)) !== parsed.value.fingerprint) {
-      await renew(file, 'cert', parsed.value.pem);
+    else {
+      const [answer = ''] = await connection.run([`show ssl cert ${file}`]);
+      const { pem } = parsed.value;
+      if (changed(file, pem) || !isServed(parsed.value, answer)) await renew(file, 'cert', pem);
     }
   }
-  for (const file of filesOf(authorities, folder)) {
+  for (const file of filesIn(folder, filesOf('show ssl ca-file', authorities))) {
     const text = await read(file);
     if (text === undefined) continue;
     const parsed = parseAuthorities(text);
     if (!parsed.ok) changes.push({ kind: 'refused', file, reason: parsed.reason });
-    else if (!isSame(await trustedOf(connection, file), parsed.value.fingerprints)) {
+    else if (changed(file, parsed.value.pem) || !isSame(await trustedOf(connection, file), parsed.value.fingerprints)) {
       await renew(file, 'ca-file', parsed.value.pem);
     }
   }
   return changes;
 }
 
-/** Those directly in the folder, of an answer that has one a line. */
-function filesOf(answer: string, folder: string): readonly string[] {
-  return linesOf(answer)
+/** Those of the folder. Authorities are listed with their number. */
+function filesIn(folder: string, lines: readonly string[]): readonly string[] {
+  return lines
     .map((line) => line.replace(/ - \d+ certificate\(s\)$/, ''))
     .filter((file) => file.startsWith(`${folder}/`));
 }

@@ -1,19 +1,32 @@
+import { unexpectedAnswer } from './unexpected-answer.ts';
+
 /** A row of an answer to `show stat`: a column's text by its name, empty where HAProxy has no such column. */
 export type StatRow = (column: string) => string;
 
-/** The rows of answers to `show stat`. Columns are found by their heading, to which each version adds some. */
-export function* statRows(answer: string): Generator<StatRow> {
+/** What HAProxy answers to `show stat` for a backend that it does not have. */
+const noProxy = 'No such proxy.';
+
+/**
+ * The rows of so many answers to `show stat`, in one text. Columns are found by their heading, to which each version adds
+ * some. A backend that HAProxy does not have has no rows. Throws a Fault `haproxy-runtime` for anything else, since an
+ * error that is read as "no rows" would say that nothing is open.
+ */
+export function* statRows(answer: string, answers = 1): Generator<StatRow> {
   let heading: readonly string[] = [];
+  let seen = 0;
   for (const line of answer.split('\n')) {
-    if (line.startsWith('# ')) {
-      heading = line.slice(2).split(',');
+    if (line === '') continue;
+    if (line.startsWith('# ')) heading = line.slice(2).split(',');
+    if (line.startsWith('# ') || line.trim() === noProxy) {
+      seen += 1;
       continue;
     }
     const cells = line.split(',');
-    if (cells.length < 3 || heading.length === 0) continue;
+    if (cells.length < 3 || heading.length === 0) throw unexpectedAnswer('show stat', line);
     const current = heading;
     yield (column) => cells[current.indexOf(column)] ?? '';
   }
+  if (seen < answers) throw unexpectedAnswer('show stat', answer);
 }
 
 /** What HAProxy counts of a backend or a server since its worker began, and measures of its newest requests. */

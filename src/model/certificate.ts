@@ -7,6 +7,8 @@ export type Certificate = {
   readonly pem: string;
   /** SHA-1 in hexadecimal, as HAProxy tells which one it serves. */
   readonly fingerprint: string;
+  /** How many certificates follow it in the file. */
+  readonly chain: number;
   /** The names that it is for: `shop.example.com`, `*.example.com`. */
   readonly names: readonly string[];
   /** In ms since 1970. */
@@ -60,6 +62,7 @@ export function parseCertificate(text: string): Parsed<Certificate> {
     return accepted({
       pem: chain.join('') + key,
       fingerprint: certificate.fingerprint.replaceAll(':', ''),
+      chain: chain.length - 1,
       names,
       notAfter: Date.parse(certificate.validTo),
     });

@@ -29,7 +29,12 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
   if (lost !== undefined)
     yield { kind: 'bad', says: `The balancer does not answer (${lost}): this is what it said last.` };
   if (health === undefined) return;
-  if (!health.ready) yield { kind: 'bad', says: 'HAProxy does not serve.' };
+  if (!health.serving) yield { kind: 'bad', says: 'HAProxy does not serve.' };
+  for (const { part, means, reason, sinceMs, blocks } of health.troubles) {
+    // Told below, with more about it.
+    if (part === 'template' || part === 'storage' || reason === health.refused) continue;
+    yield { kind: blocks ? 'bad' : 'note', says: `For ${formatDuration(sinceMs)}, ${means}: ${reason}` };
+  }
   const { registry, refused, quarantined, guarded, rejected, pendingReload, drift, storage, conflicts } = health;
   if (!registry.connected) {
     const age = formatDuration(registry.staleMs);

@@ -1,0 +1,102 @@
+import type { Logger } from 'pino';
+import type { BalanceMetrics } from './metrics.ts';
+
+/** Every part of a balancer that can fail, and what its failure means. The runbook has a row for each. */
+export const troubleParts = {
+  haproxy: { blocks: true, means: 'HAProxy ended, and does not start again' },
+  inspection: { blocks: true, means: 'what HAProxy runs cannot be read' },
+  rounds: { blocks: true, means: 'changes cannot be given to HAProxy' },
+  reload: { blocks: true, means: 'a reload that changes need fails, or waits for the disk' },
+  configuration: { blocks: true, means: 'HAProxy runs another configuration than pointsman wrote' },
+  waiting: { blocks: true, means: 'a change has waited for too long' },
+  burial: { blocks: false, means: 'servers that left cannot be deleted' },
+  probe: { blocks: false, means: 'services in quarantine cannot be tried again' },
+  template: { blocks: false, means: 'a template was refused, and the last good one is used' },
+  certificates: { blocks: false, means: 'HAProxy does not serve the certificates as they are' },
+  'server-tls': { blocks: false, means: 'HAProxy does not use the files for TLS to servers as they are' },
+  storage: { blocks: false, means: 'the state cannot be written to disk' },
+} as const satisfies Readonly<Record<string, { readonly blocks: boolean; readonly means: string }>>;
+
+export type TroublePart = keyof typeof troubleParts;
+
+/** A part that fails now, for `/status`, `/readyz`, the page and `pointsman status`. */
+export type TroubleStatus = {
+  readonly part: TroublePart;
+  readonly means: string;
+  readonly reason: string;
+  readonly sinceMs: number;
+  /** How often it failed since then. */
+  readonly failures: number;
+  /** Whether changes are not applied while it lasts, so that the balancer is not ready. */
+  readonly blocks: boolean;
+};
+
+export type TroublesParts = {
+  readonly metrics: Pick<BalanceMetrics, 'trouble'>;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+/** A round that fails once, as at somebody else's reload, is tried again within this time. */
+const notReadyAfterMs = 2000;
+
+/** What fails now: the one list that readiness, status, page and metric are made of. Logged when it begins and when it ends. */
+export class Troubles {
+  readonly #parts: TroublesParts;
+  readonly #failing = new Map<TroublePart, { reason: string; failures: number; readonly since: number }>();
+
+  constructor(parts: TroublesParts) {
+    this.#parts = parts;
+    for (const part of Object.keys(troubleParts)) parts.metrics.trouble.set({ part }, 0);
+  }
+
+  /** It failed, perhaps again. */
+  failed(part: TroublePart, reason: string): void {
+    const known = this.#failing.get(part);
+    if (known !== undefined) {
+      known.reason = reason;
+      known.failures += 1;
+      return;
+    }
+    const { metrics, logger, now } = this.#parts;
+    this.#failing.set(part, { reason, failures: 1, since: now() });
+    metrics.trouble.set({ part }, 1);
+    logger.warn({ event: 'trouble', part, reason }, `${troubleParts[part].means}: ${reason}`);
+  }
+
+  /** It works. */
+  over(part: TroublePart): void {
+    const known = this.#failing.get(part);
+    if (known === undefined) return;
+    const { metrics, logger, now } = this.#parts;
+    this.#failing.delete(part);
+    metrics.trouble.set({ part }, 0);
+    const seconds = Math.round((now() - known.since) / 1000);
+    logger.info({ event: 'trouble-over', part, seconds }, `it is over after ${seconds} s: ${troubleParts[part].means}`);
+  }
+
+  /** For a part that is asked rather than tells: why it fails, or undefined. */
+  is(part: TroublePart, reason: string | undefined): void {
+    const known = this.#failing.get(part);
+    if (reason === undefined) this.over(part);
+    else if (known === undefined) this.failed(part, reason);
+    else known.reason = reason;
+  }
+
+  status(): readonly TroubleStatus[] {
+    const now = this.#parts.now();
+    return [...this.#failing].map(([part, { reason, failures, since }]) => ({
+      part,
+      ...troubleParts[part],
+      reason,
+      sinceMs: Math.round(now - since),
+      failures,
+    }));
+  }
+}
+
+/** Why a balancer is not ready: what has kept changes from being applied for longer than a moment. */
+export function blocking(troubles: readonly TroubleStatus[]): readonly TroubleStatus[] {
+  return troubles.filter(({ blocks, sinceMs }) => blocks && sinceMs >= notReadyAfterMs);
+}
