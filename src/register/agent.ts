@@ -22,8 +22,6 @@ export type AgentParts = {
   ) => Registration;
   readonly openDeparture: () => Departure;
   readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
   /** The time of day, in ms. */
   readonly wall: () => number;
 };
@@ -34,9 +32,6 @@ type File = { readonly settings: InstanceSettings; readonly declared: Declared |
 /** What may be wrong with a file: its text, its address on this machine, or that another one declares the same. */
 const stages = ['reading', 'address', 'place'] as const;
 
-/** How long after the registry has refused an instance it is tried again, in ms. */
-const retryMs = 60_000;
-
 /** Announces what the files of a folder declare, an instance each, as they come, change and go. */
 export class Agent {
   readonly #parts: AgentParts;
@@ -46,7 +41,6 @@ export class Agent {
   /** What the log said of a file, by stage and file, so that it says it once. */
   readonly #complaints = new Map<string, string>();
   readonly #registrations = new Map<string, Registration>();
-  readonly #refusedAt = new Map<string, number>();
   readonly #retiring = new Set<string>();
   #departure: Departure | undefined;
   #placed: ReadonlyMap<string, Placed> = new Map();
@@ -108,7 +102,6 @@ export class Agent {
     for (const [file, found] of scan?.changed ?? []) this.#read(file, found);
     this.#findAddresses();
     this.#place();
-    this.#retryRefused();
   }
 
   /** Undefined when the folder cannot be read: silence is not absence, so its instances stay. */
@@ -170,17 +163,15 @@ export class Agent {
 
   #announce(name: string, declared: Declared): void {
     this.#retiring.delete(name);
-    this.#refusedAt.delete(name);
     const standing = this.#registrations.get(name);
     if (standing !== undefined) {
       standing.update(declared);
       return;
     }
-    const { openRegistration, logger, now } = this.#parts;
+    const { openRegistration, logger } = this.#parts;
     const registration = openRegistration(declared, {
       whenHeld: 'wait',
       onRefused: (fault) => {
-        this.#refusedAt.set(name, now());
         logger.error({ event: 'refused', instance: name, reason: describe(fault) }, describe(fault));
       },
       departure: () => this.#openDeparture(),
@@ -192,7 +183,6 @@ export class Agent {
 
   #retire(name: string): void {
     this.#retiring.add(name);
-    this.#refusedAt.delete(name);
     // Made before the first of them drains, so that the balancers are known by then.
     this.#openDeparture();
     this.#registrations.get(name)?.retire();
@@ -210,15 +200,6 @@ export class Agent {
   #openDeparture(): Departure {
     this.#departure ??= this.#parts.openDeparture();
     return this.#departure;
-  }
-
-  #retryRefused(): void {
-    const now = this.#parts.now();
-    for (const [name, at] of this.#refusedAt) {
-      if (now - at < retryMs) continue;
-      this.#refusedAt.delete(name);
-      this.#registrations.get(name)?.retry();
-    }
   }
 
   /** What is wrong with a file is told once; what it declared before stays. */

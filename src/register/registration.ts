@@ -1,6 +1,7 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { formatAddress } from '../model/address.ts';
-import { describe } from '../model/fault.ts';
+import { describe, Fault } from '../model/fault.ts';
 import type { CheckRhythm } from '../model/health-check.ts';
 import type { Instance } from '../model/instance.ts';
 import type { Revision } from '../model/revision.ts';
@@ -32,7 +33,7 @@ export type RegistrationParts = {
   readonly openProbe: (target: CheckTarget) => Promise<Probe>;
   /** See AnnouncementParts. */
   readonly whenHeld: 'refuse' | 'wait';
-  /** It cannot be announced, and is not tried again. */
+  /** Another process owns its key, and it is not tried again. */
   readonly onRefused: (fault: unknown) => void;
   /** For those that may retire: what they wait for, and when they are gone. */
   readonly departure?: () => Departure;
@@ -55,6 +56,11 @@ const removeMs = 2000;
  * before its turn would be lost without having drained, as a loss that balancers hold against.
  */
 export const turnMs = 3;
+/**
+ * How long to wait before the next attempt, in ms, after the registry has refused one: somebody has to mend a password or a
+ * permission first, and each login costs etcd the hashing of a password.
+ */
+const againMs = { least: 500, most: 10_000 };
 /** How often at most the log says why an instance is still not announced, in ms. */
 const remindMs = 60_000;
 
@@ -72,6 +78,7 @@ export class Registration {
   #wake: (() => void) | undefined;
   #pursuing: Promise<void> | undefined;
   #stopped = false;
+  #trouble: { readonly reason: string; readonly at: number } | undefined;
   #told = { reason: '', at: Number.NEGATIVE_INFINITY };
 
   constructor(parts: RegistrationParts) {
@@ -114,11 +121,6 @@ export class Registration {
     void this.#gate?.close();
     this.#gate = undefined;
     this.#aim('gone');
-  }
-
-  /** Tries again to announce what was refused. */
-  retry(): void {
-    this.#aim(this.#goal.standing);
   }
 
   /**
@@ -224,15 +226,38 @@ export class Registration {
       }
       const stage = new AbortController();
       this.#stage = stage;
-      try {
-        await this.#reach(goal, stage.signal);
-      } catch (error) {
-        // Given up for another goal, or to leave.
-        if (stage.signal.aborted) continue;
-        this.#parts.onRefused(error);
-      }
-      this.#reached = goal;
+      await this.#insist(goal, stage.signal);
+      // Given up for another goal, or to leave.
+      if (!stage.signal.aborted) this.#reached = goal;
     }
+  }
+
+  /** Tries until the goal is reached, another process owns the key for good, or `signal` aborts. Never rejects. */
+  async #insist(goal: Goal, signal: AbortSignal): Promise<void> {
+    const { random, onRefused } = this.#parts;
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      try {
+        return await this.#reach(goal, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof Fault && error.code === 'key-owned') return onRefused(error);
+        this.#tellTrouble(error);
+        const bound = Math.min(againMs.most, againMs.least * 2 ** attempt);
+        await pause(bound * (0.5 + random() / 2), undefined, { signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** The registry answered, and did not do it: says so once for each reason, and from time to time. */
+  #tellTrouble(error: unknown): void {
+    const { logger, now } = this.#parts;
+    const reason = describe(error);
+    if (reason === this.#trouble?.reason && now() - this.#trouble.at < remindMs) return;
+    this.#trouble = { reason, at: now() };
+    logger.error(
+      { event: 'refused', instance: this.name, reason },
+      `the registry refuses the registration of ${this.name}: ${reason}; trying again`,
+    );
   }
 
   async #reach({ standing, instance }: Goal, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { Fault } from '../model/fault.ts';
+import { describe, Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { InstanceSettings, InstanceTraits, RegisterSettings } from '../settings/register.ts';
 import { aborted } from '../waiting/aborted.ts';
@@ -102,7 +102,11 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
       openProbe: (target) => openProbe(target, parts),
       ...hooks,
     });
-  const onRefused: RegistrationParts['onRefused'] = (fault) => speak({ kind: 'refused', fault });
+  const onRefused: RegistrationParts['onRefused'] = (fault) => {
+    // Nothing that the registry says ends a command that runs.
+    if (command === undefined) return speak({ kind: 'refused', fault });
+    logger.error({ event: 'refused', reason: describe(fault) }, describe(fault));
+  };
   // A command that runs is never ended because another one holds its key, and neither are the neighbours of an agent.
   const whenHeld = command === undefined ? 'refuse' : 'wait';
   const openDeparture = () => new Departure({ registry, drainTimeoutMs, now });
@@ -117,7 +121,6 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
           openRegistration,
           openDeparture,
           logger,
-          now,
           wall: parts.wall,
         });
   const announcing = [...registrations, ...(agent === undefined ? [] : [agent])];
