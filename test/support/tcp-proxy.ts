@@ -9,6 +9,7 @@ export async function startTcpProxy(target: number) {
   let silent = false;
   let swallowing = false;
   let swallowed: readonly Buffer[] = [];
+  let delayMs = 0;
   let bytesPerMs = Number.POSITIVE_INFINITY;
   /** Bytes from the target that may still pass; the connection is cut when they are used up. */
   let budget = Number.POSITIVE_INFINITY;
@@ -18,6 +19,11 @@ export async function startTcpProxy(target: number) {
     for (const pair of pairs) for (const socket of pair) socket.destroy();
   };
   let taken = 0;
+  /** Timers of one length keep their order. */
+  const later = (write: () => void) => {
+    if (delayMs === 0) write();
+    else setTimeout(write, delayMs).unref();
+  };
   const server = createServer((client) => {
     taken += 1;
     if (refusing) {
@@ -33,8 +39,9 @@ export async function startTcpProxy(target: number) {
       upstream.destroy();
     };
     for (const socket of pair) socket.on('error', close).on('close', close);
-    client.on('data', (chunk) => upstream.write(chunk));
-    upstream.on('data', (chunk) => {
+    client.on('data', (chunk) => later(() => upstream.write(chunk)));
+    upstream.on('data', (chunk) => later(() => pass(chunk)));
+    const pass = (chunk: Buffer) => {
       if (swallowing) {
         swallowed = [...swallowed, chunk];
         return;
@@ -49,7 +56,7 @@ export async function startTcpProxy(target: number) {
       if (bytesPerMs === Number.POSITIVE_INFINITY) return;
       upstream.pause();
       setTimeout(() => upstream.resume(), chunk.length / bytesPerMs).unref();
-    });
+    };
     if (silent) for (const socket of pair) socket.pause();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -69,6 +76,10 @@ export async function startTcpProxy(target: number) {
     /** What the target says passes at this pace on each connection, in kB a second. */
     slow(pace: number): void {
       bytesPerMs = pace;
+    },
+    /** Everything arrives so many ms later, in both directions. */
+    delay(ms: number): void {
+      delayMs = ms;
     },
     /** Ends all connections; new ones are taken. */
     cut: cutAll,

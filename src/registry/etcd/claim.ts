@@ -1,7 +1,8 @@
 import type { ICompare } from 'etcd3';
-import { describe, Fault } from '../../model/fault.ts';
+import { Fault } from '../../model/fault.ts';
 import { quote } from '../../model/parsed.ts';
 import { type Revision, revision } from '../../model/revision.ts';
+import { isLeaseGone } from './lease.ts';
 import type { MemberClient } from './member-client.ts';
 import type { KeySpace } from './tree.ts';
 
@@ -29,7 +30,7 @@ const attempts = 8;
  * Puts a key under our lease unless somebody else holds it, in transactions, so that of two processes with one id only one
  * succeeds. Rejects when the member fails.
  */
-export async function claim(client: MemberClient, keys: KeySpace, wanted: Claim): Promise<Claimed> {
+export async function claim(client: MemberClient, keys: KeySpace, wanted: Claim, callMs: number): Promise<Claimed> {
   const key = keys.toBytes(wanted.key);
   const value = Buffer.from(wanted.value);
   const absent: ICompare = { key, target: 'Create', result: 'Equal', create_revision: '0' };
@@ -37,11 +38,14 @@ export async function claim(client: MemberClient, keys: KeySpace, wanted: Claim)
   let holder = '';
   for (let attempt = 0; attempt < attempts; attempt += 1) {
     const answer = await client.kv
-      .txn({
-        compare: [expected],
-        success: [{ request_put: { key, value, lease: wanted.lease } }],
-        failure: [{ request_range: { key } }],
-      })
+      .txn(
+        {
+          compare: [expected],
+          success: [{ request_put: { key, value, lease: wanted.lease } }],
+          failure: [{ request_range: { key } }],
+        },
+        { deadline: Date.now() + callMs },
+      )
       .catch((error: unknown) => {
         if (isLeaseGone(error)) return undefined;
         throw error;
@@ -79,19 +83,16 @@ export function heldFault(key: string, holder: string): Fault {
 export async function release(
   client: MemberClient,
   keys: KeySpace,
-  name: string,
-  lease: string,
+  { name, lease, callMs }: { readonly name: string; readonly lease: string; readonly callMs: number },
 ): Promise<Revision | undefined> {
   const key = keys.toBytes(name);
-  const answer = await client.kv.txn({
-    compare: [{ key, target: 'Lease', result: 'Equal', lease }],
-    success: [{ request_delete_range: { key } }],
-    failure: [],
-  });
+  const answer = await client.kv.txn(
+    {
+      compare: [{ key, target: 'Lease', result: 'Equal', lease }],
+      success: [{ request_delete_range: { key } }],
+      failure: [],
+    },
+    { deadline: Date.now() + callMs },
+  );
   return answer.succeeded ? revision(answer.header.revision) : undefined;
-}
-
-/** etcd's word that a lease has run out or was revoked. */
-export function isLeaseGone(error: unknown): boolean {
-  return /requested lease not found/.test(describe(error));
 }

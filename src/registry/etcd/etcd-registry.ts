@@ -3,6 +3,7 @@ import type { Revision } from '../../model/revision.ts';
 import { revision } from '../../model/revision.ts';
 import { type Follower, type Listing, type Registry, type Session, wholeTree } from '../registry.ts';
 import { follow } from './follow.ts';
+import { grantLease, newLeaseId } from './lease.ts';
 import type { EtcdAccess } from './member-client.ts';
 import { Members } from './members.ts';
 import { EtcdSession } from './session.ts';
@@ -41,21 +42,26 @@ export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
       return owned;
     },
     async read(prefix, signal): Promise<Listing> {
-      const listing = await members.run((client) => list(client, keys, withPrefix(keys, prefix)), limit(signal));
+      const listing = await members.run(
+        (client, pageMs) => list(client, keys, withPrefix(keys, prefix), { pageMs }),
+        limit(signal),
+      );
       const { revision, cluster, entries } = listing;
       return { revision, cluster, entries: [...entries.values()] };
     },
     write(key, value, { ttlMs, signal } = {}): Promise<Revision> {
-      return members.run(async (client) => {
-        const lease =
-          ttlMs === undefined ? undefined : (await client.lease.leaseGrant({ TTL: Math.ceil(ttlMs / 1000) })).ID;
-        const put = { key: keys.toBytes(key), value: Buffer.from(value), ...(lease === undefined ? {} : { lease }) };
-        return revision((await client.kv.put(put)).header.revision);
+      const lease = ttlMs === undefined ? undefined : { ID: newLeaseId(), ttlMs };
+      const under = lease === undefined ? {} : { lease: lease.ID };
+      const put = { key: keys.toBytes(key), value: Buffer.from(value), ...under };
+      return members.run(async (client, callMs) => {
+        if (lease !== undefined) await grantLease(client, { ...lease, callMs });
+        return revision((await client.kv.put(put, { deadline: Date.now() + callMs })).header.revision);
       }, limit(signal));
     },
     remove(key, signal): Promise<Revision | undefined> {
-      return members.run(async (client) => {
-        const answer = await client.kv.deleteRange({ key: keys.toBytes(key) });
+      return members.run(async (client, callMs) => {
+        const deadline = Date.now() + callMs;
+        const answer = await client.kv.deleteRange({ key: keys.toBytes(key) }, { deadline });
         return answer.deleted === '0' ? undefined : revision(answer.header.revision);
       }, limit(signal));
     },

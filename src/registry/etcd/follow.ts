@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { IWatchResponse } from 'etcd3';
 import { historyOf } from '../history.ts';
 import type { Follower, KeyRange, RegistryEvent } from '../registry.ts';
+import { CallTime } from './call-time.ts';
 import { Continuity } from './continuity.ts';
 import { openStream } from './deadline.ts';
 import { describeFailure, failureOf, isSilence } from './failure.ts';
@@ -26,9 +27,11 @@ type StreamEnd = { readonly kind: 'restart' | 'relist' | 'closed' | 'refresh'; r
 const createdMs = 3000;
 const silenceMs = 1200;
 const answerMs = 1000;
-// A page of a list. More after each time that it took too long: when hundreds begin at once, the member that is asked is alive
-// and busy, and lists that are given up half way and begun anew make it busier.
-const pageMs = { least: 2000, most: 16_000 };
+// A page of a list gets more time after each that took too long: when hundreds begin at once, the member that is asked is
+// alive and busy, and lists that are given up half way and begun anew make it busier.
+const mostPageMs = 16_000;
+// What the deadlines of a watch grow by at most on a slow link.
+const mostStretch = 2;
 // Everything is read anew now and then, should a change have been missed in a way that nobody has thought of.
 const refreshMs = { least: 300_000, most: 600_000 };
 
@@ -40,6 +43,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
     if (!signal.aborted) onEvent(event);
   };
   const rotation = new Rotation(access.endpoints, random);
+  const time = new CallTime(mostPageMs);
   const bytes = within(keys, range);
 
   const run = async () => {
@@ -48,7 +52,6 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
     /** How far the last stream had delivered when its history was lost. */
     let delivered: Cursor | undefined;
     let failures = 0;
-    let silences = 0;
     while (!signal.aborted) {
       const wait = waitBefore(failures, rotation.size, random);
       if (wait > 0) await pause(wait, undefined, { signal }).catch(() => undefined);
@@ -56,10 +59,10 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       let client: MemberClient | undefined;
       let end: StreamEnd;
       try {
-        client = await openMember(rotation.current, access);
+        client = await openMember(rotation.current, access, time.ms);
         if (cursor === undefined) {
           const { cluster, term, revision, entries, versions } = await list(client, keys, bytes, {
-            pageMs: Math.min(pageMs.most, pageMs.least * 2 ** silences),
+            pageMs: time.ms,
           });
           cursor = { cluster, term, revision, fragments: [] };
           continuity = new Continuity(keys, versions);
@@ -68,7 +71,6 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
         end = await watch(client, cursor, continuity, (next) => {
           cursor = next;
           failures = 0;
-          silences = 0;
         });
       } catch (error) {
         end = { kind: 'restart', reason: describeFailure(failureOf(error)) };
@@ -85,7 +87,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       else if (cursor !== undefined) cursor = { ...cursor, fragments: [] };
       const silent = isSilence(end.reason);
       failures += 1;
-      if (silent) silences += 1;
+      if (silent) time.silent();
       rotation.next(silent);
     }
   };
@@ -100,6 +102,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
     continuity: Continuity,
     onGood: (cursor: Cursor) => void,
   ): Promise<StreamEnd> => {
+    const stretch = Math.min(mostStretch, time.stretch);
     const listener = { onMessage: (_: IWatchResponse) => {}, onBytes: () => {}, onEnd: (_: Error | undefined) => {} };
     const stream = await openStream(
       client.watch({
@@ -107,7 +110,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
         onBytes: () => listener.onBytes(),
         onEnd: (e) => listener.onEnd(e),
       }),
-      createdMs,
+      createdMs * stretch,
     );
     return new Promise<StreamEnd>((resolve) => {
       let cursor = from;
@@ -118,6 +121,8 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       let startedBehind = false;
       let asking: 'progress and watch' | 'progress' | 'watch' = 'progress and watch';
       let probed = false;
+      /** When the member was last asked for anything that it has not answered. */
+      let askedAt: number | undefined;
       const finish = (end: StreamEnd) => {
         if (over) return;
         over = true;
@@ -142,7 +147,8 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
           if (probed && asking === 'progress and watch') asking = 'watch';
           if (asking !== 'watch') stream.write({ progress_request: {} });
           if (asking !== 'progress' && watchId !== undefined) stream.write({ create_request: { key: bytes.key } });
-          deadline(answerMs, `the member was silent for ${silenceMs + answerMs} ms`);
+          askedAt = performance.now();
+          deadline(answerMs * stretch, `the member was silent for ${silenceMs + answerMs * stretch} ms`);
         }, silenceMs);
       };
       const cancel = (watch_id: string) => stream.write({ cancel_request: { watch_id } });
@@ -162,6 +168,8 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       };
       const take = (response: IWatchResponse) => {
         if (over) return;
+        if (askedAt !== undefined) time.answered(performance.now() - askedAt);
+        askedAt = undefined;
         listen();
         if (response.created) {
           if (watchId !== undefined) {
@@ -208,7 +216,8 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       listener.onEnd = (error) =>
         finish({ kind: 'restart', reason: error ? describeFailure(failureOf(error)) : 'etcd ended the stream' });
       if (signal.aborted) return onClose();
-      deadline(createdMs, `the member did not start the watch within ${createdMs} ms`);
+      deadline(createdMs * stretch, `the member did not start the watch within ${createdMs * stretch} ms`);
+      askedAt = performance.now();
       create(from.revision + 1n);
     });
   };

@@ -11,6 +11,7 @@ export type KeepAliveOptions = {
   readonly ttlMs: number;
   readonly random: () => number;
   readonly signal: AbortSignal;
+  readonly begin: 'at once' | 'after a beat';
   /** The one to keep alive, which may be another one each time; undefined while there is none. */
   readonly lease: () => string | undefined;
   /** It was answered, with what is left of the lease: nothing when it is gone. Must not wait for etcd, nor throw. */
@@ -34,9 +35,12 @@ function beatAfter(ttlMs: number, random: number): number {
   return (ttlMs / 3) * (0.9 + 0.2 * random);
 }
 
-/** How long an answer may take before another member is asked, in ms: what leaves time for all of three to be asked. */
-function answerBy(ttlMs: number): number {
-  return Math.min(1500, ttlMs / 5);
+/**
+ * How long an answer may take before another member is asked, in ms: what leaves time for all of three to be asked, and
+ * `stretch` times as much on a slow link, if that leaves time for another attempt.
+ */
+function answerBy(ttlMs: number, stretch: number): number {
+  return Math.min(Math.min(1500, ttlMs / 5) * stretch, ttlMs / 2);
 }
 
 /**
@@ -46,7 +50,7 @@ function answerBy(ttlMs: number): number {
 export async function keepAlive(options: KeepAliveOptions): Promise<void> {
   const { members, ttlMs, random, signal } = options;
   let line: Line | undefined;
-  let wait = beatAfter(ttlMs, random());
+  let wait = options.begin === 'at once' ? 0 : beatAfter(ttlMs, random());
   while (!signal.aborted) {
     await pause(wait, undefined, { signal }).catch(() => undefined);
     const lease = options.lease();
@@ -58,12 +62,16 @@ export async function keepAlive(options: KeepAliveOptions): Promise<void> {
     }
     try {
       const client = await members.client();
+      const { stretch } = members;
+      const answerMs = answerBy(ttlMs, stretch);
       if (line?.client !== client) {
         line?.stream.cancel();
-        line = await openLine(client, Math.min(streamMs, answerBy(ttlMs) * 2));
+        line = await openLine(client, Math.min(streamMs * stretch, answerMs * 2));
       }
+      const began = performance.now();
       line.stream.write({ ID: lease });
-      const left = await within(line.next(), answerBy(ttlMs), 'no answer to a keep-alive');
+      const left = await within(line.next(), answerMs, 'no answer to a keep-alive');
+      members.answered(performance.now() - began);
       if (!signal.aborted) options.onAnswer(lease, left !== '0');
     } catch (error) {
       if (signal.aborted) break;

@@ -20,6 +20,7 @@ import type {
   IWatchResponse,
 } from 'etcd3/lib/rpc.js';
 import { describe, Fault } from '../../model/fault.ts';
+import { leastCallMs } from './call-time.ts';
 import { type Method, methods } from './etcd-protocol.ts';
 import { type CallMetadata, type DuplexCall, GrpcChannel, type StreamListener, type TlsFiles } from './grpc-channel.ts';
 
@@ -60,9 +61,6 @@ export type MemberClient = {
   close(): void;
 };
 
-/** What a unary call may take, in ms: a member that is slower than this is as good as gone. */
-const callMs = 2000;
-
 /**
  * Has etcd end streams and refuse calls on a member that lost its leader, instead of leaving them silent.
  */
@@ -72,10 +70,14 @@ const requireLeader: CallMetadata = { hasleader: 'true' };
 const staleToken = /invalid auth token|revision of auth store is old/;
 
 /**
- * Opens a client for one member: one connection, on which everything is asked. Rejects with Fault `settings` when a file
- * cannot be read.
+ * Opens a client for one member: one connection, on which everything is asked. `callMs` is what the login may take, and
+ * each call that sets no deadline. Rejects with Fault `settings` when a file cannot be read.
  */
-export async function openMember(endpoint: string, access: EtcdAccess): Promise<MemberClient> {
+export async function openMember(
+  endpoint: string,
+  access: EtcdAccess,
+  callMs: number = leastCallMs,
+): Promise<MemberClient> {
   const { credentials, tls } = access;
   const files = tls === undefined ? undefined : await readTls(tls);
   const password = await credentials?.readPassword();
@@ -93,7 +95,13 @@ export async function openMember(endpoint: string, access: EtcdAccess): Promise<
   const call =
     <T extends object, R>(method: Method): Call<T, R> =>
     async (request, { deadline } = {}) => {
-      const ask = async () => channel.unary(method, request, await metadata(), remaining(deadline));
+      const ask = async () =>
+        channel.unary(
+          method,
+          request,
+          await metadata(),
+          deadline === undefined ? callMs : Math.max(1, deadline - Date.now()),
+        );
       const answer = await ask().catch((error: unknown) => {
         if (credentials === undefined || !staleToken.test(describe(error))) throw error;
         login = undefined;
@@ -123,9 +131,6 @@ export async function openMember(endpoint: string, access: EtcdAccess): Promise<
     close: () => channel.close(),
   };
 }
-
-const remaining = (deadline: number | undefined): number =>
-  deadline === undefined ? callMs : Math.max(1, deadline - Date.now());
 
 async function readTls({ caFile, certFile, keyFile }: NonNullable<EtcdAccess['tls']>): Promise<TlsFiles> {
   const read = async (path: string | undefined): Promise<Buffer | undefined> => {

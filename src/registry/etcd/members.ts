@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { CallTime, leastCallMs } from './call-time.ts';
 import { describeFailure, type Failure, failureOf, isSilence, registryFault } from './failure.ts';
 import { InFlight } from './in-flight.ts';
 import { Lifetime } from './lifetime.ts';
@@ -40,6 +41,7 @@ export class Members {
   #opening: Promise<MemberClient> | undefined;
   readonly #lifetime = new Lifetime();
   readonly #inFlight = new InFlight(mostInFlight);
+  readonly #time = new CallTime();
 
   constructor(options: MembersOptions) {
     this.#options = options;
@@ -49,7 +51,7 @@ export class Members {
   /** The current member's client. */
   async client(): Promise<MemberClient> {
     if (this.#client !== undefined) return this.#client;
-    this.#opening ??= openMember(this.#rotation.current, this.#options.access).finally(() => {
+    this.#opening ??= openMember(this.#rotation.current, this.#options.access, this.#time.ms).finally(() => {
       this.#opening = undefined;
     });
     this.#client = await this.#opening;
@@ -57,23 +59,37 @@ export class Members {
     return this.#client;
   }
 
-  /** Leaves this client's member for the next one, unless somebody did already. */
+  /** How much longer than at first the link needs, for deadlines of streams: 1, 2, 4. */
+  get stretch(): number {
+    return this.#time.stretch;
+  }
+
+  /** A call outside of `run` was answered after so many ms. */
+  answered(tookMs: number): void {
+    this.#time.answered(tookMs);
+  }
+
+  /**
+   * Leaves this client's member for the next one, unless somebody did already. `silent`: it did not answer in time, so that
+   * the next one gets more.
+   */
   discard(client: MemberClient, silent = false): void {
     if (this.#client !== client) return;
     this.#client = undefined;
     this.#rotation.next(silent);
     client.close();
+    if (silent) this.#time.silent();
   }
 
   /**
-   * Runs `call` on a member, and on the next one when it fails, until it succeeds or `signal` aborts. Rejects with a Fault:
-   * at once when etcd denies it (after all members, when `hasty` and they do not trust us), otherwise with the last failure.
+   * Runs `call` on a member, and on the next one when it fails, until it succeeds or `signal` aborts. `callMs` is what one
+   * question to etcd may take: more after each that was not answered in time. Rejects with a Fault: at once when etcd denies it (after all members, when `hasty` and they do not trust us), otherwise with the last failure.
    */
-  run<T>(call: (client: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T> {
+  run<T>(call: (client: MemberClient, callMs: number) => Promise<T>, signal: AbortSignal): Promise<T> {
     return this.#lifetime.during(signal, (stop) => this.#attempt(call, stop));
   }
 
-  async #attempt<T>(call: (client: MemberClient) => Promise<T>, stop: AbortSignal): Promise<T> {
+  async #attempt<T>(call: (client: MemberClient, callMs: number) => Promise<T>, stop: AbortSignal): Promise<T> {
     let failure: Failure = { kind: 'member', reason: 'no member answered in time' };
     for (let attempt = 0; !stop.aborted; attempt += 1) {
       const wait = waitBefore(attempt, this.#rotation.size, this.#options.random);
@@ -83,7 +99,9 @@ export class Members {
       let client: MemberClient | undefined;
       try {
         client = await this.client();
-        const value = await call(client);
+        const began = performance.now();
+        const value = await soonAfter(stop, call(client, this.#time.ms));
+        this.#time.answered(performance.now() - began);
         this.#options.onAnswer?.();
         return value;
       } catch (error) {
@@ -104,4 +122,23 @@ export class Members {
     this.#lifetime.end();
     if (this.#client !== undefined) this.discard(this.#client);
   }
+}
+
+/**
+ * The promise's end, or a rejection when it does not come soon after `signal` aborts: a call that is under way may arrive,
+ * so that it is not left at once, and nobody waits for as long as a slow link may need.
+ */
+function soonAfter<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined;
+    const onAbort = () => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${leastCallMs} ms, and given up`)), leastCallMs);
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+    });
+  });
 }

@@ -2,10 +2,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, Fault } from '../../model/fault.ts';
 import type { Revision } from '../../model/revision.ts';
 import type { Session, SessionOptions } from '../registry.ts';
-import { type Claim, type Claimed, claim, heldFault, isLeaseGone, release } from './claim.ts';
+import { type Claim, type Claimed, claim, heldFault, release } from './claim.ts';
+import { isSilence } from './failure.ts';
 import { keepAlive } from './keepalive.ts';
+import { grantLease, newLeaseId, revokeLease } from './lease.ts';
 import { Lifetime } from './lifetime.ts';
-import type { EtcdAccess, MemberClient } from './member-client.ts';
+import type { EtcdAccess } from './member-client.ts';
 import { Members } from './members.ts';
 import type { KeySpace } from './tree.ts';
 
@@ -38,6 +40,8 @@ export class EtcdSession implements Session {
   readonly #formerLeases = new Set<string>();
   #lease: string | undefined;
   #granting: Promise<string> | undefined;
+  /** The lease that etcd was asked for and has not confirmed. */
+  #asked: { readonly ID: string; mayExist: boolean } | undefined;
   #beating: Promise<void> | undefined;
   #beats = 0;
   #mending: Promise<void> = Promise.resolve();
@@ -88,19 +92,21 @@ export class EtcdSession implements Session {
     const lease = this.#lease;
     if (!this.#wanted.delete(key) || lease === undefined) return undefined;
     return this.#lifetime.during(signal, (stop) =>
-      this.#members.run((client) => release(client, this.#parts.keys, key, lease), stop),
+      this.#members.run((client, callMs) => release(client, this.#parts.keys, { name: key, lease, callMs }), stop),
     );
   }
 
   async close(signal?: AbortSignal): Promise<void> {
     this.#wanted.clear();
     this.#lifetime.end();
-    const lease = this.#lease;
+    const stop = signal ?? AbortSignal.timeout(5000);
+    // A grant that is under way is over soon; a lease that comes of it is revoked too.
+    if (this.#granting !== undefined) await orAborted(this.#granting, stop, this.#parts.where).catch(() => undefined);
+    const lease = this.#lease ?? (this.#asked?.mayExist ? this.#asked.ID : undefined);
     this.#lease = undefined;
     if (lease !== undefined) {
-      const stop = signal ?? AbortSignal.timeout(5000);
-      // Whatever goes wrong here, the lease runs out by itself; not found means that it has.
-      await this.#members.run((client) => revoke(client, lease), stop).catch(() => undefined);
+      // Whatever goes wrong here, the lease runs out by itself.
+      await this.#members.run((client, callMs) => revokeLease(client, lease, callMs), stop).catch(() => undefined);
     }
     await this.end();
   }
@@ -121,7 +127,7 @@ export class EtcdSession implements Session {
     signal: AbortSignal,
   ): Promise<Claimed> {
     const wanted = { key, value, lease, formerLeases: this.#formerLeases, mayReplace };
-    return this.#members.run((client) => claim(client, this.#parts.keys, wanted), signal);
+    return this.#members.run((client, callMs) => claim(client, this.#parts.keys, wanted, callMs), signal);
   }
 
   #granted(signal: AbortSignal): Promise<string> {
@@ -139,8 +145,18 @@ export class EtcdSession implements Session {
     // Thousands may find out together that their leases are gone, after an outage that was longer than their TTL.
     const spread = this.#formerLeases.size > 0 && this.#unreachable ? this.#parts.random() * (ttlMs / 10) : 0;
     if (spread > 0) await pause(spread, undefined, { signal });
-    const TTL = Math.max(1, Math.ceil(ttlMs / 1000));
-    const { ID } = await this.#members.run((client) => client.lease.leaseGrant({ TTL }), signal);
+    this.#asked ??= { ID: newLeaseId(), mayExist: false };
+    const asked = this.#asked;
+    const { ID } = asked;
+    const granted = await this.#members.run(async (client, callMs) => {
+      try {
+        return await grantLease(client, { ID, ttlMs, callMs });
+      } catch (error) {
+        if (isSilence(describe(error)) || signal.aborted) asked.mayExist = true;
+        throw error;
+      }
+    }, signal);
+    this.#asked = undefined;
     this.#lease = ID;
     onEvent({ kind: 'granted', lease: BigInt(ID).toString(16) });
     this.#beating ??= keepAlive({
@@ -148,6 +164,8 @@ export class EtcdSession implements Session {
       ttlMs,
       random: this.#parts.random,
       signal,
+      // An earlier attempt had arrived: part of the TTL is gone.
+      begin: granted === 'existed' ? 'at once' : 'after a beat',
       lease: () => this.#lease,
       onAnswer: (lease, alive) => this.#answered(lease, alive),
       onNone: () => this.#mendSoon(),
@@ -186,7 +204,10 @@ export class EtcdSession implements Session {
     const { signal } = this.#lifetime;
     if (signal.aborted) return;
     const lease = await this.#granted(signal);
-    const answer = await this.#members.run((client) => client.lease.leaseTimeToLive({ ID: lease, keys: true }), signal);
+    const answer = await this.#members.run(
+      (client, callMs) => client.lease.leaseTimeToLive({ ID: lease, keys: true }, { deadline: Date.now() + callMs }),
+      signal,
+    );
     const there = new Set(answer.keys.map((key) => this.#parts.keys.fromBytes(Buffer.from(key))));
     const missing = [...this.#wanted.keys()].filter((key) => !there.has(key) && !this.#putting.has(key));
     await Promise.all(
@@ -201,7 +222,10 @@ export class EtcdSession implements Session {
     const now = this.#wanted.get(key);
     if (now === undefined) {
       // It was removed while we put it.
-      await this.#members.run((client) => release(client, this.#parts.keys, key, lease), stop);
+      await this.#members.run(
+        (client, callMs) => release(client, this.#parts.keys, { name: key, lease, callMs }),
+        stop,
+      );
       return;
     }
     switch (claimed.kind) {
@@ -213,6 +237,8 @@ export class EtcdSession implements Session {
       case 'ours':
         return;
       case 'held':
+        // A put that began meanwhile sees to the key itself.
+        if (this.#putting.has(key)) return;
         this.#wanted.delete(key);
         return this.#options.onEvent({ kind: 'taken', key, holder: claimed.holder });
       case 'no-lease':
@@ -225,14 +251,6 @@ export class EtcdSession implements Session {
     if (unreachable === this.#unreachable || this.#lifetime.signal.aborted) return;
     this.#unreachable = unreachable;
     this.#options.onEvent(unreachable ? { kind: 'unreachable', reason } : { kind: 'reachable' });
-  }
-}
-
-async function revoke(client: MemberClient, lease: string): Promise<void> {
-  try {
-    await client.lease.leaseRevoke({ ID: lease });
-  } catch (error) {
-    if (!isLeaseGone(error)) throw error;
   }
 }
 

@@ -1,0 +1,36 @@
+/** A member that takes longer than this, in ms, is given up, unless the link is known to need more. */
+export const leastCallMs = 2000;
+/** A round trip of 1.9 s fits in this. More would be time lost after a partition. */
+const mostCallMs = 8000;
+
+/**
+ * How long a call to etcd may take, in ms: what the link needs. A new connection costs up to four round trips before the
+ * first answer (TCP, TLS, HTTP/2, the call), and every call at least one.
+ */
+export class CallTime {
+  readonly #most: number;
+  #ms = leastCallMs;
+
+  constructor(most = mostCallMs) {
+    this.#most = most;
+  }
+
+  get ms(): number {
+    return this.#ms;
+  }
+
+  /** How many times longer than at first, for deadlines of other kinds: 1, 2, 4 … */
+  get stretch(): number {
+    return this.#ms / leastCallMs;
+  }
+
+  /** A call had no answer in time: either the member is gone or the link needs longer. The next one gets twice the time. */
+  silent(): void {
+    this.#ms = Math.min(this.#most, 2 * this.#ms);
+  }
+
+  /** A call took this long. Half the time is enough when a new connection at this pace would still fit in it. */
+  answered(tookMs: number): void {
+    if (tookMs < this.#ms / 8) this.#ms = Math.max(leastCallMs, this.#ms / 2);
+  }
+}
