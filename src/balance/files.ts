@@ -22,6 +22,8 @@ export type Layout = {
   readonly quarantine: string;
   /** Who this balancer is among those with its id. */
   readonly owner: string;
+  /** The socket by which one pointsman keeps others out of the folder. */
+  readonly lock: string;
 };
 
 export function layoutOf(dir: string): Layout {
@@ -41,5 +43,6 @@ export function layoutOf(dir: string): Layout {
     certificateList: join(dir, 'certificates', 'list'),
     quarantine: join(dir, 'state', 'quarantine.json'),
     owner: join(dir, 'state', 'owner'),
+    lock: join(dir, 'run', 'lock'),
   };
 }

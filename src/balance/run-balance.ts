@@ -18,8 +18,9 @@ import { type CertificateStatus, Certificates } from './certificates.ts';
 import type { DriftStatus } from './drift-log.ts';
 import type { Ending } from './ending.ts';
 import { FileKeeping } from './file-keeping.ts';
-import { layoutOf } from './files.ts';
+import { type Layout, layoutOf } from './files.ts';
 import { joinFleet } from './fleet-member.ts';
+import { lockFolder } from './folder-lock.ts';
 import { frameSettingsOf } from './frame-settings.ts';
 import type { HoldStatus } from './guarding.ts';
 import { loadLastKnown } from './last-known.ts';
@@ -124,10 +125,22 @@ const probeMs = 10_000;
 
 /** Runs a balancer until `signal` aborts. Rejects with a Fault when it cannot begin. */
 export async function runBalance(settings: BalanceSettings, parts: BalanceParts): Promise<void> {
-  const { registry, logger, signal, now } = parts;
   const layout = layoutOf(resolve(settings.dir));
-  const frame = frameSettingsOf(settings, layout);
   checkFolder(layout.runtimeSocket);
+  const { signal, hostname: host, wall } = parts;
+  const { dir } = settings;
+  const unlock = await lockFolder({ dir, path: layout.lock, pid: process.pid, host, since: wall(), signal });
+  try {
+    await runAlone(settings, parts, layout);
+  } finally {
+    await unlock();
+  }
+}
+
+/** Runs a balancer whose folder is nobody else's. */
+async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: Layout): Promise<void> {
+  const { registry, logger, signal, now } = parts;
+  const frame = frameSettingsOf(settings, layout);
   const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
   const metrics = createBalanceMetrics(parts.metrics);
   const { https } = settings;

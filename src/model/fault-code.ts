@@ -47,6 +47,10 @@ export const faultKinds = {
     means: 'Somebody else listens where HAProxy or the admin port should.',
     todo: 'End what listens there (`ss -ltnp` shows it), or choose another address with `--http`, `--https` or `--admin`.',
   },
+  'folder-in-use': {
+    means: "Another pointsman runs on the same `--dir`; it would take this one's HAProxy.",
+    todo: 'End the other one, whose pid the message names, or give each a `--dir` of its own.',
+  },
   'registry-unreachable': {
     means: 'etcd or the folder does not answer in time.',
     todo: 'Check `--registry`, the network and `etcdctl endpoint health`. What runs goes on with what is known, and connects when it can.',
