@@ -93,6 +93,34 @@ const scenes: Readonly<Record<string, Scene>> = {
       },
     },
   },
+  'docs/etcd.md': {
+    async given(world) {
+      await withFleet(world);
+      // There is no systemd: etcd is stopped and started where the page says so.
+      await world.write('bin/systemctl', '#!/bin/sh\n');
+      await chmod(world.path('bin/systemctl'), 0o755);
+    },
+    before: {
+      async 'systemctl stop etcd'({ etcd, put }) {
+        await put('services/later', '{"hosts":["later.example"]}');
+        await etcd.members[0]?.stop();
+      },
+      async 'systemctl start etcd'(world) {
+        world.etcd.members[0]?.start();
+        await world.etcd.healthy();
+        const held = async () => JSON.parse((await world.askAdmin('/status')).body).held;
+        await until(
+          'what the backup does not have is held',
+          async () => (await held())[0]?.keys.join() === 'services/later',
+        );
+        await world.serves('web', ['app']);
+      },
+    },
+    async after(world) {
+      await until('nothing is held', async () => JSON.parse((await world.askAdmin('/status')).body).held.length === 0);
+      await world.serves('web', ['app']);
+    },
+  },
   'docs/https.md': {
     async given({ path }) {
       const folder = path('etc/pointsman/certificates');
@@ -177,6 +205,9 @@ async function openWorld() {
   const places: readonly (readonly [RegExp, string])[] = [
     [/etcd:\/\/[\d.:,]+/g, scenario.location],
     [/\/etc\//g, `${scenario.dir}/etc/`],
+    [/\/var\/lib\/etcd\b/g, etcd.members[0]?.dataDir ?? ''],
+    [/\betcd-1\b/g, etcd.members[0]?.name ?? ''],
+    [/http:\/\/10\.0\.0\.1:2380\b/g, etcd.members[0]?.advertised ?? ''],
     [/0\.0\.0\.0:80\b/g, `127.0.0.1:${scenario.http}`],
     [/0\.0\.0\.0:443\b/g, `127.0.0.1:${https}`],
     [/(?<=[ =]):8080\b/g, `127.0.0.1:${ports[0]}`],

@@ -21,6 +21,8 @@ export type AcknowledgingParts = {
   readonly draining: Draining;
   /** Instances that are served although the registry has them no more. */
   readonly held: () => readonly Refusal[];
+  /** The same, because the registry's history was replaced. There may be many. */
+  readonly heldEntries: () => readonly Refusal[];
   /** Whether HAProxy's worker is the one that was given what is acknowledged. Has it looked at if not. */
   readonly isCurrent: () => Promise<boolean>;
   readonly metrics: BalanceMetrics;
@@ -210,8 +212,9 @@ export class Acknowledging implements ServingObserver {
   }
 
   #compose({ revision, cluster }: Reached, { catalog, refused }: Settled): Acknowledgement {
-    const { owner, about, config, draining, held } = this.#parts;
-    const refusals = [...refused, ...held(), ...this.#newestRejected(catalog)].slice(0, mostRefusals);
+    const { owner, about, config, draining, held, heldEntries } = this.#parts;
+    const all = [...refused, ...held(), ...this.#newestRejected(catalog), ...heldEntries()];
+    const refusals = all.slice(0, mostRefusals);
     return {
       ...about(),
       revision,

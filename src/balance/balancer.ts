@@ -18,7 +18,7 @@ import { Isolation } from './isolation.ts';
 import { Loop, type Task } from './loop.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Overriding } from './overriding.ts';
-import { Patrols } from './patrols.ts';
+import { type CheckedHolder, Patrols } from './patrols.ts';
 import { Progress } from './progress.ts';
 import type { Quarantining } from './quarantining.ts';
 import { Rejections } from './rejections.ts';
@@ -42,6 +42,8 @@ export type BalancerParts = {
   readonly files: StateFiles;
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
+  /** What is held of the registry itself; undefined where nothing is. */
+  readonly held?: CheckedHolder | undefined;
   readonly overriding: Overriding;
   readonly limits: CatalogLimits;
   readonly metrics: BalanceMetrics;
@@ -128,6 +130,7 @@ export class Balancer {
     this.#isolation = new Isolation({ ...shared, onEnd: (held) => this.#isolated(held) });
     this.#patrols = new Patrols({
       ...shared,
+      holders: [parts.guarding, ...(parts.held === undefined ? [] : [parts.held])],
       timers: this.#timers,
       busy: () => this.#loop.turning !== undefined,
       inspect: () => this.lookSoon(),
@@ -316,6 +319,13 @@ export class Balancer {
     this.#intake.touched.instance(service, id);
     this.#patrols.guard();
     this.#loop.wake();
+  }
+
+  /** Something else is held than before: watch it, and have it written. */
+  heldOtherwise(): void {
+    this.#patrols.guard();
+    // Before it serves there is nothing to write, and its first round does.
+    if (this.#serving) this.#rounds.saveSoon();
   }
 
   /** Whether the worker that serves is the one that rounds spoke with. It is looked at if not. */

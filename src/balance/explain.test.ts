@@ -16,6 +16,7 @@ const served: Look = {
   registered: instance,
   instance,
   override: undefined,
+  held: undefined,
   heldForMs: undefined,
   desired: line,
   served: line,

@@ -14,6 +14,8 @@ export type Look = {
         readonly leased: boolean;
       }
     | undefined;
+  /** The registry does not have the key any more, and it counts all the same. `leftMs` undefined: until it is released. */
+  readonly held: { readonly reason: string; readonly leftMs: number | undefined } | undefined;
   /** Why what the key holds is not served as it stands there. */
   readonly rejection: { readonly reason: string; readonly lastGoodServes: boolean } | undefined;
   readonly registered: Instance | undefined;
@@ -44,6 +46,7 @@ type Stage =
   | 'registration'
   | 'override'
   | 'guard'
+  | 'held'
   | 'configuration'
   | 'haproxy'
   | 'health'
@@ -74,7 +77,7 @@ export function explain(look: Look): Explanation {
   };
 }
 
-function* ofKey({ key, rejection, registered, heldForMs }: Look): Generator<Finding> {
+function* ofKey({ service, key, held, rejection, registered, heldForMs }: Look): Generator<Finding> {
   if (key === undefined && rejection === undefined) {
     if (heldForMs === undefined) {
       yield { stage: 'key', state: 'bad', says: 'the registry has no such key' };
@@ -89,7 +92,13 @@ function* ofKey({ key, rejection, registered, heldForMs }: Look): Generator<Find
     };
     return;
   }
-  if (key !== undefined) {
+  if (key !== undefined && held !== undefined) {
+    const until = held.leftMs === undefined ? 'until it' : `for ${formatDuration(held.leftMs)} more, unless it`;
+    const checked = key.leased ? ' and as long as its check passes' : '';
+    yield { stage: 'key', state: 'note', says: `the registry does not have it any more: ${held.reason}` };
+    const says = `held ${until} is written again or released (pointsman release ${service})${checked}`;
+    yield { stage: 'held', state: 'note', says };
+  } else if (key !== undefined) {
     const by = key.leased ? 'under a lease' : 'without a lease: it stays until somebody deletes it';
     yield { stage: 'key', state: 'good', says: `written at revision ${key.revision}, ${by}` };
   }

@@ -3,6 +3,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { FileKeeper } from '../files/file-keeper.ts';
 import { type FileStatus, isWell } from '../files/file-state.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
+import type { HeldStatus } from '../registry/holding/holder.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
 import { defaultIntervalMs, type FileDeclaration } from '../settings/file-declaration.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -15,6 +16,9 @@ export type FileKeepingParts = {
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly now: () => number;
+  readonly wall: () => Date;
+  /** How long what vanished from a foreign tree is held, in ms; undefined: until it is released. */
+  readonly holdMs: number | undefined;
 };
 
 /** Other files beside haproxy.cfg, made of what this balancer serves: what the guard holds is in them, too. */
@@ -30,15 +34,14 @@ export class FileKeeping {
   /** Undefined when no file is declared. Rejects with an AggregateError of Faults. */
   static async prepare(
     declarations: readonly FileDeclaration[],
-    { env, openForeign, metrics, logger, now }: FileKeepingParts,
+    { env, openForeign, metrics, logger, now, wall, holdMs }: FileKeepingParts,
   ): Promise<FileKeeping | undefined> {
     if (declarations.length === 0) return undefined;
     const files = await prepareFiles(declarations);
     const onResult = (dest: string, result: string) => metrics.fileResults.inc({ dest, result });
-    return new FileKeeping(
-      new FileKeeper({ files, env, openForeign, logger, now, intervalMs: defaultIntervalMs, onResult }),
-      metrics,
-    );
+    const intervalMs = defaultIntervalMs;
+    const keeper = new FileKeeper({ files, env, openForeign, logger, now, wall, holdMs, intervalMs, onResult });
+    return new FileKeeping(keeper, metrics);
   }
 
   /** What it is told makes the balancer's observer one of two, if there is another. */
@@ -61,6 +64,21 @@ export class FileKeeping {
     this.#keeper.serve(catalog);
     this.#keeper.keep();
     await this.#keeper.follow();
+  }
+
+  /** What is held of foreign trees. */
+  held(): readonly HeldStatus[] {
+    const held = this.#keeper.held();
+    this.#metrics.held.set(
+      { area: 'foreign' },
+      held.reduce((sum, { count }) => sum + count, 0),
+    );
+    return held;
+  }
+
+  /** Lets go of what is held of foreign trees. */
+  release(): void {
+    this.#keeper.release();
   }
 
   status(): readonly FileStatus[] {

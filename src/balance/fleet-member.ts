@@ -11,6 +11,7 @@ import { Acknowledging, type AcknowledgingParts } from './acknowledging.ts';
 import { Draining } from './draining.ts';
 import type { Layout } from './files.ts';
 import type { Guarding } from './guarding.ts';
+import type { HeldEntries } from './held-entries.ts';
 import { RequestCounter } from './open-requests.ts';
 import { readOrMakeOwner } from './owner.ts';
 
@@ -21,6 +22,7 @@ export type FleetMemberParts = Pick<AcknowledgingParts, 'id' | 'isCurrent' | 'me
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly guarding: Guarding;
+  readonly heldEntries: Pick<HeldEntries, 'refusals'>;
   readonly templates: () => Templates;
   readonly admin: Address;
   readonly hostname: string;
@@ -66,6 +68,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
           reason: 'lost with many others at once, and held',
         })),
       ),
+    heldEntries: () => parts.heldEntries.refusals(),
   });
   return acknowledging;
 }

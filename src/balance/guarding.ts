@@ -11,6 +11,7 @@ import {
 import { guardEvents, guardedCatalog, isTakenOut, overridesOfHeld } from '../catalog/losses.ts';
 import type { Running } from '../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Release } from '../registry/releases.ts';
 import type { KeptHold } from './holds-file.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
@@ -75,9 +76,10 @@ export class Guarding {
     }
   }
 
-  /** An operator says that the losses of this service are real. */
-  release(service: ServiceName): void {
-    this.#step({ kind: 'release', service });
+  /** An operator says that the losses of this service, or all losses, are real. */
+  release(release: Release): void {
+    const services = release === '*' ? [...this.#guard.holds.keys()] : [release];
+    for (const service of services) this.#step({ kind: 'release', service });
   }
 
   /** Goes on holding what the process before this one held. What is registered again is not lost any more. */

@@ -3,48 +3,116 @@ import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import type { CatalogLimits } from '../catalog/limits.ts';
 import { replaceFile } from '../files/replace-file.ts';
 import { revision } from '../model/revision.ts';
-import type { Entry } from '../registry/registry.ts';
+import type { HistoryPoint } from '../registry/history.ts';
+import type { Entry, Held } from '../registry/registry.ts';
 import { readSaved, type Unusable } from './saved-file.ts';
 
+const timestamp = v.pipe(v.string(), v.isoTimestamp());
+const entry = v.tuple([v.string(), v.string(), v.string(), v.boolean()]);
+const held = v.object({
+  kind: v.picklist(['replaced', 'deleted']),
+  reason: v.string(),
+  at: timestamp,
+  /** By the wall clock, because the monotonic one begins anew with a process. */
+  until: v.optional(timestamp),
+  keys: v.array(v.string()),
+});
 const schema = v.object({
   format: v.literal(1),
-  savedAt: v.pipe(v.string(), v.isoTimestamp()),
+  savedAt: timestamp,
   revision: v.string(),
   cluster: v.optional(v.string()),
-  entries: v.array(v.tuple([v.string(), v.string(), v.string(), v.boolean()])),
+  entries: v.array(entry),
+  /** Free values, under `keys/`. */
+  values: v.optional(v.array(entry), []),
+  /** Which of them the registry did not have any more. */
+  held: v.optional(v.array(held), []),
 });
 
-/** The catalog as it was when it was last saved, and when that was. */
-export type LastKnown = { readonly catalog: Catalog; readonly savedAt: Date };
+/** What counted when it was last saved, and when that was. */
+export type LastKnown = {
+  readonly catalog: Catalog;
+  readonly savedAt: Date;
+  /** Undefined when it was saved before a registry had said which one it is. */
+  readonly point: HistoryPoint | undefined;
+  /** The catalog's and the free values. */
+  readonly entries: readonly Entry[];
+};
+
+type Kept = { readonly catalog: Catalog; readonly values: readonly Entry[] };
+type Clocks = { readonly now: number; readonly wall: Date };
 
 /** Keeps what was accepted last, so that a restart while the registry is away has something to serve. */
-export async function saveLastKnown(path: string, catalog: Catalog, savedAt: Date): Promise<void> {
-  const entries = catalog.accepted
-    .valueSeq()
-    .map(({ key, value, revision, leased }) => [key, value, String(revision), leased])
-    .toArray();
-  const { cluster } = catalog;
-  const saved = { format: 1, savedAt: savedAt.toISOString(), revision: String(catalog.revision), cluster, entries };
+export async function saveLastKnown(path: string, { catalog, values }: Kept, clocks: Clocks): Promise<void> {
+  const accepted = catalog.accepted.valueSeq().toArray();
+  const toSaved = ({ key, value, revision, leased }: Entry) => [key, value, String(revision), leased];
+  const saved = {
+    format: 1,
+    savedAt: clocks.wall.toISOString(),
+    revision: String(catalog.revision),
+    cluster: catalog.cluster,
+    entries: accepted.map(toSaved),
+    values: values.map(toSaved),
+    held: savedHolds([...accepted, ...values], clocks),
+  };
   // Metadata and addresses of a whole fleet: for the owner only.
   await replaceFile(path, JSON.stringify(saved), { mode: 0o600 });
 }
 
-/** Undefined when there is none; a reason when there is one that cannot be used. */
-export function loadLastKnown(path: string, limits: CatalogLimits): Promise<LastKnown | Unusable | undefined> {
+function savedHolds(entries: readonly Entry[], { now, wall }: Clocks): readonly v.InferInput<typeof held>[] {
+  const keys = new Map<Held, string[]>();
+  for (const one of entries) {
+    if (one.held === undefined) continue;
+    const known = keys.get(one.held);
+    if (known === undefined) keys.set(one.held, [one.key]);
+    else known.push(one.key);
+  }
+  return [...keys].map(([{ kind, reason, at, until }, held]) => ({
+    kind,
+    reason,
+    at: new Date(at).toISOString(),
+    until: until === undefined ? undefined : new Date(wall.getTime() + until - now).toISOString(),
+    keys: held,
+  }));
+}
+
+/**
+ * Undefined when there is none; a reason when there is one that cannot be used. `holdMs` says how long entries are held at
+ * most, from when they vanished; undefined: until somebody releases them.
+ */
+export function loadLastKnown(
+  path: string,
+  limits: CatalogLimits,
+  { now, wall, holdMs }: Clocks & { readonly holdMs: number | undefined },
+): Promise<LastKnown | Unusable | undefined> {
   return readSaved(path, (json): LastKnown => {
     const saved = v.parse(schema, json);
-    const entries = new Map<string, Entry>();
-    for (const [key, value, at, leased] of saved.entries)
-      entries.set(key, { key, value, revision: revision(at), leased });
-    const cluster = saved.cluster ?? '';
-    const snapshot = {
-      kind: 'snapshot',
-      history: { kind: 'first' },
-      revision: revision(saved.revision),
-      cluster,
-      entries,
-    } as const;
+    const because = new Map<string, Held>();
+    for (const { kind, reason, at, until, keys } of saved.held) {
+      // A clock that was set back makes nothing last longer than it may.
+      const left = until === undefined ? holdMs : Math.min(Date.parse(until) - wall.getTime(), holdMs ?? 0);
+      const one: Held = {
+        kind,
+        reason,
+        at: Date.parse(at),
+        until: holdMs === undefined ? undefined : now + (left ?? 0),
+      };
+      for (const key of keys) because.set(key, one);
+    }
+    const toEntry = ([key, value, at, leased]: v.InferOutput<typeof entry>): Entry => {
+      const held = because.get(key);
+      return { key, value, revision: revision(at), leased, ...(held === undefined ? {} : { held }) };
+    };
+    const entries = new Map(saved.entries.map(toEntry).map((one) => [one.key, one]));
+    const { cluster = '' } = saved;
+    const at = revision(saved.revision);
+    const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: at, cluster, entries } as const;
     const { catalog } = foldEvent(emptyCatalog, snapshot, limits);
-    return { catalog, savedAt: new Date(saved.savedAt) };
+    return {
+      catalog,
+      savedAt: new Date(saved.savedAt),
+      point: cluster === '' ? undefined : { cluster, revision: at },
+      entries: [...catalog.accepted.values(), ...saved.values.map(toEntry)],
+    };
   });
 }

@@ -59,6 +59,11 @@ export function createBalanceMetrics(registry: Registry) {
     registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
     registryDisconnects: counter('registry_disconnects_total', 'How often the registry was lost.'),
     guardHeld: gauge('guard_held_instances', 'Instances lost all at once that are served all the same.', ['service']),
+    held: gauge(
+      'held_entries',
+      'Entries that the registry does not have any more and that count all the same, because its history was replaced or they were deleted at once.',
+      ['area'],
+    ),
     overrides: gauge('overrides', 'Overrides by operators that are in force, by kind.', ['kind']),
     drift: counter('drift_total', 'Differences found between HAProxy and what it was given, and healed.'),
     graveyard: gauge('lingering_servers', 'Servers that left and still have open connections.'),

@@ -1,15 +1,21 @@
 import type { Logger } from 'pino';
 import type { Haproxy } from '../haproxy/haproxy.ts';
+import type { Running as RunningState } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
-import type { Guarding } from './guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Running } from './running.ts';
 import type { Timers } from './timers.ts';
 
+export type CheckedHolder = {
+  readonly holding: boolean;
+  observe(running: RunningState): void;
+};
+
 type PatrolsParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
-  readonly guarding: Guarding;
+  /** Those that hold instances for as long as these pass their checks. */
+  readonly holders: readonly CheckedHolder[];
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly timers: Timers;
@@ -43,10 +49,11 @@ export class Patrols {
     this.#armInspection(afterReplacementMs);
   }
 
-  /** Watches those that the guard holds, for as long as it holds any. */
+  /** Watches the instances that are held, for as long as there are any. */
   guard(): void {
-    const { guarding, timers } = this.#parts;
-    if (guarding.holding && !timers.has('guard')) timers.arm('guard', guardPatrolMs, () => this.#observe());
+    const { holders, timers } = this.#parts;
+    if (holders.some(({ holding }) => holding) && !timers.has('guard'))
+      timers.arm('guard', guardPatrolMs, () => this.#observe());
   }
 
   #armInspection(ms: number): void {
@@ -64,11 +71,13 @@ export class Patrols {
     inspect();
   }
 
-  /** Whether those that the guard holds still pass their checks. */
+  /** Whether the instances that are held still pass their checks. */
   async #observe(): Promise<void> {
-    const { guarding, link, timers } = this.#parts;
-    if (!guarding.holding) return;
+    const { holders, link, timers } = this.#parts;
+    if (!holders.some(({ holding }) => holding)) return;
     timers.arm('guard', guardPatrolMs, () => this.#observe());
-    if (link.connected) guarding.observe(await link.inspect());
+    if (!link.connected) return;
+    const running = await link.inspect();
+    for (const holder of holders) holder.observe(running);
   }
 }

@@ -55,7 +55,7 @@ const answerMs = 2000;
 /** Looks at a balancer's folder, and at the HAProxy of it if one runs. Changes nothing. */
 export async function readStanding(layout: Layout, limits: CatalogLimits, logger: Logger): Promise<Standing> {
   const served = await readServed(layout);
-  const lastKnown = await loadLastKnown(layout.lastKnown, limits);
+  const lastKnown = await loadLastKnown(layout.lastKnown, limits, { now: 0, wall: new Date(), holdMs: undefined });
   const known = lastKnown !== undefined && 'catalog' in lastKnown ? lastKnown.catalog : undefined;
   const quarantine = known === undefined ? undefined : await loadQuarantine(layout.quarantine, known);
   return {

@@ -4,8 +4,9 @@ import type { Registry as MetricsRegistry } from 'prom-client';
 import type { FileStatus } from '../files/file-state.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
-import { parseServiceName, type ServiceName } from '../model/name.ts';
+import type { HeldStatus } from '../registry/holding/holder.ts';
 import { catalogKeys, type Registry, type RegistryEvent } from '../registry/registry.ts';
+import { releasedBy } from '../registry/releases.ts';
 import type { Conflict } from '../render/conflict.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import type { Templates } from '../render/render.ts';
@@ -23,6 +24,7 @@ import { joinFleet } from './fleet-member.ts';
 import { lockFolder } from './folder-lock.ts';
 import { frameSettingsOf } from './frame-settings.ts';
 import type { HoldStatus } from './guarding.ts';
+import { HeldEntries } from './held-entries.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
@@ -110,6 +112,8 @@ export type BalanceHealth = {
   readonly quarantined: readonly QuarantineStatus[];
   /** Services that lost many instances at once and are served as before. */
   readonly guarded: readonly HoldStatus[];
+  /** What the registry does not have any more and is served all the same. */
+  readonly held: readonly HeldStatus[];
   /** What operators took out of service, or gave another weight. */
   readonly overrides: readonly OverrideStatus[];
   /** Served for HTTPS. */
@@ -144,6 +148,16 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
   const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
   const metrics = createBalanceMetrics(parts.metrics);
   const { https } = settings;
+  const held = new HeldEntries({
+    ...{ metrics, logger, now, wall: parts.wall },
+    holdMs: settings.holding.holdMs,
+    deletions: { ...settings.holding, minimum: settings.guard.minimum, windowMs: settings.guard.windowMs },
+    onEvent: (event) => tell(event),
+    onChange: () => {
+      balancer.heldOtherwise();
+      acknowledging?.changed();
+    },
+  });
   const { balancer, haproxy, storage, certificates, serverPems, closeFiles, link, holds, guarding, overriding } =
     await wireBalancer({
       ...parts,
@@ -153,6 +167,8 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       templates,
       probeMs,
       metrics,
+      held,
+      values: () => (fileKeeping === undefined ? [] : held.values()),
       openHaproxy: (onExit) => openHaproxy(settings.haproxy, { ...parts, layout, onExit }),
       provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
       openCertificates:
@@ -167,7 +183,11 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
             ...told,
           })),
     });
-  const fileKeeping = await FileKeeping.prepare(settings.files, { ...parts, metrics });
+  const fileKeeping = await FileKeeping.prepare(settings.files, {
+    ...parts,
+    metrics,
+    holdMs: settings.holding.holdMs,
+  });
   let haproxyVersion: string | undefined;
   let inUse = templates;
   const acknowledging =
@@ -181,6 +201,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       haproxy,
       link,
       guarding,
+      heldEntries: held,
       metrics,
       haproxyVersion: () => haproxyVersion,
       templates: () => inUse,
@@ -191,7 +212,11 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
 
   // What is served until the registry answers, and how old that is.
   let fromDisk: Date | undefined;
-  const lastKnown = await loadLastKnown(layout.lastKnown, settings.limits);
+  const lastKnown = await loadLastKnown(layout.lastKnown, settings.limits, {
+    now: now(),
+    wall: parts.wall(),
+    holdMs: settings.holding.holdMs,
+  });
   if (lastKnown !== undefined && 'unusable' in lastKnown) {
     logger.warn({ event: 'last-known-unusable', reason: lastKnown.unusable }, 'the catalog on disk is not usable');
   } else if (lastKnown !== undefined) {
@@ -203,6 +228,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       `serving the catalog of ${age} ago until the registry answers`,
     );
     balancer.preload(lastKnown.catalog);
+    held.resume(lastKnown.point, lastKnown.entries);
     const kept = await holds.load();
     if ('unusable' in kept) {
       logger.warn({ event: 'holds-unusable', reason: kept.unusable }, 'what was held is not known any more');
@@ -267,6 +293,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       drift: status.drift,
       quarantined: status.quarantined,
       guarded: guarding.status(),
+      held: [...held.status(), ...(fileKeeping?.held() ?? [])],
       overrides: overriding.status(catalog),
       certificates: certificates?.status() ?? [],
       files: fileKeeping?.status() ?? [],
@@ -277,22 +304,26 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
 
   const closeAdmin = await parts.serveAdmin(
     health,
-    new BalanceWindow({ balancer, guarding, link, registry: parts.fleet, now }),
+    new BalanceWindow({ balancer, guarding, heldEntries: held, link, registry: parts.fleet, now }),
   );
   const first = deferred();
   signal.addEventListener('abort', () => first.resolve(), { once: true });
   if (fromDisk !== undefined) first.resolve();
-  const follower = registry.follow((event) => {
+  const tell = (event: RegistryEvent) => {
     if (event.kind === 'connected' || event.kind === 'disconnected') onConnection(event);
     acknowledging?.heard(event);
     balancer.offer(event);
     fileKeeping?.heard(event);
-    for (const service of releasedBy(event)) guarding.release(service);
+    for (const release of releasedBy(event)) {
+      guarding.release(release);
+      if (release === '*') fileKeeping?.release();
+    }
     if (event.kind === 'snapshot') {
       fromDisk = undefined;
       first.resolve();
     }
-  }, catalogKeys);
+  };
+  const follower = registry.follow((event) => held.take(event), catalogKeys);
   try {
     // Without a view of the registry there is nothing to serve, and answering 404 would be worse than not answering.
     await first.promise;
@@ -328,6 +359,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     await follower.close();
     await closeFiles();
     guarding.close();
+    held.close();
     await holds.settle();
     overriding.close();
     await fileKeeping?.close();
@@ -350,16 +382,6 @@ function watchOwnTemplates(
 ): () => Promise<void> {
   if (own === undefined) return async () => undefined;
   return watchTemplates({ shipped, own, current, logger, onTemplates });
-}
-
-/** The services whose losses an operator says are real: `releases/<service>` was put. */
-function releasedBy(event: RegistryEvent): readonly ServiceName[] {
-  if (event.kind !== 'changes') return [];
-  return event.changes.flatMap((change) => {
-    const name = change.kind === 'put' ? /^releases\/([^/]+)$/.exec(change.entry.key)?.[1] : undefined;
-    const service = name === undefined ? undefined : parseServiceName(name);
-    return service?.ok ? [service.value] : [];
-  });
 }
 
 /** Unix sockets have a short limit for their path, and HAProxy's files one set of characters that needs no quoting. */

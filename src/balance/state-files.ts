@@ -5,6 +5,7 @@ import { replaceFile, type StagedFile, stageFile } from '../files/replace-file.t
 import type { Checked, CheckProblem } from '../haproxy/check.ts';
 import { parseConfig } from '../haproxy/config-file.ts';
 import { describe, Fault } from '../model/fault.ts';
+import type { Entry } from '../registry/registry.ts';
 import { configWriter, type Rendered, type Templates } from '../render/render.ts';
 import { formatRoutes } from '../render/routes.ts';
 import { originOf } from '../render/template.ts';
@@ -33,6 +34,10 @@ export type StateFilesOptions = {
   readonly templates: Templates;
   readonly storage: Storage;
   readonly wall: () => Date;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** Free values that are kept with the catalog. */
+  readonly values?: (() => readonly Entry[]) | undefined;
 };
 
 // The promise is that the file says what runs within 100 ms after the last change of a burst.
@@ -326,8 +331,8 @@ export class StateFiles {
 
   async #saveCatalog(catalog: Catalog): Promise<void> {
     if (catalog === this.#savedCatalog) return;
-    const { layout, wall, storage } = this.#options;
-    await saveLastKnown(layout.lastKnown, catalog, wall());
+    const { layout, wall, now, values, storage } = this.#options;
+    await saveLastKnown(layout.lastKnown, { catalog, values: values?.() ?? [] }, { now: now(), wall: wall() });
     storage.worked('catalog');
     this.#savedCatalog = catalog;
   }

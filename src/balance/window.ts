@@ -14,6 +14,7 @@ import type { Registry } from '../registry/registry.ts';
 import type { Balancer } from './balancer.ts';
 import { type Explanation, explain } from './explain.ts';
 import type { Guarding } from './guarding.ts';
+import type { HeldEntries } from './held-entries.ts';
 
 /** A service as this balancer serves it. */
 export type ServiceView = {
@@ -64,6 +65,8 @@ export type FleetMember = {
 export type WindowParts = {
   readonly balancer: Balancer;
   readonly guarding: Guarding;
+  /** What is held of the registry itself. */
+  readonly heldEntries: Pick<HeldEntries, 'instancesOf'>;
   readonly link: RuntimeLink;
   /** Where balancers acknowledge; undefined where they do not. */
   readonly registry: Registry | undefined;
@@ -102,7 +105,11 @@ export class BalanceWindow {
     const { catalog, held } = this.#catalogs();
     const routes = this.#routes();
     return [...held.services.values()]
-      .map((service) => viewOf(withSplit(service), catalog, routes.get(service.name) ?? [], traffic?.get(service.name)))
+      .map(withSplit)
+      .map((service) => {
+        const { name } = service;
+        return viewOf(service, this.#heldOf(service, catalog), routes.get(name) ?? [], traffic?.get(name));
+      })
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -125,20 +132,24 @@ export class BalanceWindow {
         state: instance.state,
         version: instance.version,
         zone: instance.zone,
-        held: registered?.has(instance.id) !== true,
+        held:
+          registered?.has(instance.id) !== true ||
+          catalog.accepted.get(`instances/${name}/${instance.id}`)?.held !== undefined,
         override: describeOverride(overrideOf(catalog.overrides, name, instance.id)),
         traffic: servers?.get(instance.id),
       }))
       .sort((a, b) => (a.id < b.id ? -1 : 1));
-    return { ...viewOf(service, catalog, this.#routes().get(name) ?? [], backends?.get(name)), instancesById };
+    const routes = this.#routes().get(name) ?? [];
+    return { ...viewOf(service, this.#heldOf(service, catalog), routes, backends?.get(name)), instancesById };
   }
 
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
     const servers = await this.#orNothing((link) => link.serverTraffic(service));
-    const { balancer, guarding } = this.#parts;
+    const { balancer, guarding, now } = this.#parts;
     const { catalog, served, desired, lingering, pending, refused, quarantined, rejections } = balancer.status();
     const key = `instances/${service}/${id}`;
     const entry = catalog.accepted.get(key);
+    const held = entry?.held;
     const rejection = rejections.of(catalog, key);
     const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
     const whole = guarding.served(catalog).services.get(service);
@@ -146,6 +157,7 @@ export class BalanceWindow {
     return explain({
       service,
       id,
+      held: held && { reason: held.reason, leftMs: held.until && Math.max(0, Math.round(held.until - now())) },
       key: entry && { value: entry.value, revision: String(entry.revision), leased: entry.leased },
       rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
       registered: catalog.services.get(service)?.registered.get(id),
@@ -167,6 +179,12 @@ export class BalanceWindow {
     const { balancer, guarding } = this.#parts;
     const { catalog } = balancer.status();
     return { catalog, held: guarding.served(catalog) };
+  }
+
+  /** How many instances the registry does not have any more: those that the guard holds, and those held otherwise. */
+  #heldOf({ name, instances }: Service, catalog: Catalog): number {
+    const registered = catalog.services.get(name)?.registered.size ?? 0;
+    return Math.max(0, instances.size - registered) + this.#parts.heldEntries.instancesOf(name);
   }
 
   #routes(): ReadonlyMap<ServiceName, readonly string[]> {
@@ -208,13 +226,12 @@ async function readFleet(registry: Registry): Promise<readonly FleetMember[]> {
 
 function viewOf(
   { name, policy, declared, instances }: Service,
-  catalog: Catalog,
+  held: number,
   routes: readonly string[],
   traffic: (Traffic & { readonly up: number }) | undefined,
 ): ServiceView {
   let ready = 0;
   for (const { state, weight } of instances.values()) if (state === 'ready' && weight > 0) ready += 1;
-  const registered = catalog.services.get(name)?.registered.size ?? 0;
   return {
     name,
     mode: policy.mode,
@@ -224,7 +241,7 @@ function viewOf(
     instances: instances.size,
     ready,
     up: traffic?.up,
-    held: Math.max(0, instances.size - registered),
+    held,
     traffic,
   };
 }

@@ -3,6 +3,7 @@ import type { GuardPolicy } from '../catalog/guard.ts';
 import type { CatalogLimits } from '../catalog/limits.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { RuntimeLink } from '../haproxy/runtime-link.ts';
+import type { Entry } from '../registry/registry.ts';
 import type { Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
 import { Balancer } from './balancer.ts';
@@ -12,6 +13,7 @@ import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import { Overriding } from './overriding.ts';
+import type { CheckedHolder } from './patrols.ts';
 import { Quarantining } from './quarantining.ts';
 import { ServerPems } from './server-pems.ts';
 import { StateFiles } from './state-files.ts';
@@ -24,6 +26,9 @@ type WiringParts = {
   readonly frame: FrameSettings;
   readonly templates: Templates;
   readonly guard: GuardPolicy;
+  readonly held?: CheckedHolder | undefined;
+  /** Free values that are kept on disk with the catalog. */
+  readonly values?: () => readonly Entry[];
   readonly limits: CatalogLimits;
   readonly reloadIntervalMs: number;
   /** When those that are held are first asked about, in ms. */
@@ -50,7 +55,15 @@ export async function wireBalancer(parts: WiringParts) {
   const { layout, templates, metrics, logger, now, wall } = parts;
   const haproxy = await parts.openHaproxy((reason) => balancer.haproxyExited(reason));
   const storage = new Storage({ metrics, logger, now });
-  const files = new StateFiles({ layout, check: (file) => haproxy.check(file), templates, storage, wall });
+  const files = new StateFiles({
+    layout,
+    check: (file) => haproxy.check(file),
+    templates,
+    storage,
+    wall,
+    now,
+    values: parts.values,
+  });
   await files.makeFolders();
   await parts.provideShipped();
   const troubles = new Troubles({ metrics, logger, now });

@@ -107,7 +107,8 @@ function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { ki
   for (const key of catalog.rejected.keys()) if (!catalog.accepted.has(key)) gone(key);
   for (const entry of snapshot.entries.values()) {
     const known = catalog.accepted.get(entry.key);
-    if (known?.value !== entry.value || known.leased !== entry.leased) changes.push({ kind: 'put', entry });
+    if (known?.value !== entry.value || known.leased !== entry.leased || known.held !== entry.held)
+      changes.push({ kind: 'put', entry });
   }
   return changes;
 }

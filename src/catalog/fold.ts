@@ -78,16 +78,18 @@ export class Fold {
 
   delete(key: string): void {
     this.#rejected.delete(rejectedKey(key));
-    const held = this.#accepted.get(key);
+    const known = this.#accepted.get(key);
     const subject = parseKey(key);
-    if (!subject.ok || held === undefined) return;
+    if (!subject.ok || known === undefined) return;
     this.#accepted.delete(key);
-    this.#bytes -= bytesOf(held);
+    this.#bytes -= bytesOf(known);
     switch (subject.value.kind) {
       case 'instance': {
         const { service: name, id } = subject.value;
         const instance = this.#services.get(name)?.instances.get(id);
-        if (instance !== undefined) this.#removals.push({ instance, leased: held.leased });
+        // The lease of an entry that was held had ended before: now somebody, or its health check, let go of it.
+        const leased = known.leased && known.held === undefined;
+        if (instance !== undefined) this.#removals.push({ instance, leased });
         this.#instance(name, id, undefined);
         break;
       }

@@ -46,6 +46,8 @@ export async function run(invocation: Invocation): Promise<number> {
       env: withoutOurs(invocation.env),
       now: () => performance.now(),
       intervalMs: settings.intervalMs,
+      wall: () => new Date(),
+      holdMs: settings.holdMs,
       metrics: createFilesMetrics(metrics),
       serveAdmin: async (health) =>
         settings.admin === undefined

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { Catalog } from '../catalog/catalog.ts';
 import { withSplit } from '../catalog/split.ts';
+import { heldReason } from '../fleet/acknowledgement.ts';
 import { formatDuration } from '../model/duration.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
@@ -38,6 +39,12 @@ const health = v.looseObject({
   conflicts: v.optional(v.array(conflict), []),
   guarded: v.optional(
     v.array(v.looseObject({ service: v.string(), instances: v.array(v.string()), lost: v.number(), of: v.number() })),
+    [],
+  ),
+  held: v.optional(
+    v.array(
+      v.looseObject({ kind: v.string(), reason: v.string(), count: v.number(), endsInMs: v.optional(v.number()) }),
+    ),
     [],
   ),
   quarantined: v.optional(v.array(v.looseObject({ key: v.string(), reason: v.string(), serves: v.string() })), []),
@@ -107,13 +114,15 @@ export async function readStatus(
     if (says !== undefined && !says.ok) trouble.add(`${id}: its acknowledgement cannot be read: ${says.reason}`);
     for (const { key, reason } of says?.ok ? says.value.refusals : []) {
       // What is malformed is so for everyone, and told once.
-      if (!catalog.rejected.has(key)) trouble.add(`${id}: ${key}: ${reason}`);
+      // So is what is held, in one line for all of it.
+      if (!catalog.rejected.has(key) && reason !== heldReason) trouble.add(`${id}: ${key}: ${reason}`);
     }
     if (state === undefined) continue;
     for (const { part, means, reason, sinceMs } of state.troubles) {
       if (part === 'storage' || reason === state.refused) continue;
       trouble.add(`${id}: for ${formatDuration(sinceMs)}, ${means}: ${reason}`);
     }
+    for (const one of state.held) trouble.add(`${id}: ${describeHeld(one)}`);
     for (const { service, lost, of, instances } of state.guarded) {
       const held = `${instances.length} ${instances.length === 1 ? 'is' : 'are'} held`;
       trouble.add(`${id}: ${service} lost ${lost} of ${of} at once; ${held} (pointsman release ${service})`);
@@ -134,7 +143,7 @@ export async function readStatus(
     revision,
     balancers,
     instances: only === undefined ? undefined : await readInstances(only, catalog, known),
-    services: (fault === undefined ? registered(catalog) : served(balancers))
+    services: (fault === undefined ? [...registered(catalog), ...heldServices(catalog, balancers)] : served(balancers))
       .filter(({ name }) => only === undefined || name === only)
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
     trouble: [...trouble],
@@ -151,6 +160,19 @@ const registered = (catalog: Catalog): Status['services'][number][] =>
     hosts: policy.mode === 'tcp' ? [`tcp port ${policy.port}`] : policy.routes.flatMap(({ hosts }) => hosts),
   }));
 
+/** Services that the registry does not have any more and a balancer holds. */
+function heldServices(catalog: Catalog, balancers: readonly BalancerState[]): Status['services'] {
+  const holders = balancers.filter(({ health: state }) => state !== undefined && state.held.length > 0);
+  const known = new Set<string>(catalog.services.keys());
+  return holders.flatMap((holder) =>
+    served([holder]).filter(({ name }) => {
+      const isNew = !known.has(name);
+      known.add(name);
+      return isNew;
+    }),
+  );
+}
+
 const served = ([balancer]: readonly BalancerState[]): Status['services'][number][] =>
   (balancer?.serves ?? []).map(({ name, declared, instances, ready, routes }) => ({
     name,
@@ -160,6 +182,13 @@ const served = ([balancer]: readonly BalancerState[]): Status['services'][number
     overrides: 0,
     hosts: routes,
   }));
+
+/** `57 entries are held until they are released (pointsman release SERVICE or --all): this is another cluster…`. */
+function describeHeld({ count, reason, endsInMs }: Health['held'][number]): string {
+  const entries = count === 1 ? '1 entry is' : `${count} entries are`;
+  const until = endsInMs === undefined ? 'until released' : `for ${formatDuration(endsInMs)} more`;
+  return `${entries} held ${until} (pointsman release SERVICE, or --all): ${reason}`;
+}
 
 /** `HAProxy ran something else 3s ago (2 differences, healed; 4 times in 15 minutes): server web/a …`. */
 function describeDrift({ times, ageMs, count, differences }: NonNullable<Health['drift']>): string {

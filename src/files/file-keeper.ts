@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Fault } from '../model/fault.ts';
+import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
 import type { Follower, Registry, RegistryEvent } from '../registry/registry.ts';
 import { type FileResult, FileRounds } from './file-rounds.ts';
 import type { FileStatus } from './file-state.ts';
@@ -22,6 +23,9 @@ export type FileKeeperParts = {
   readonly now: () => number;
   /** How often to look whether somebody else changed a file, in ms. */
   readonly intervalMs: number;
+  readonly wall: () => Date;
+  /** How long what vanished from a foreign tree is held, in ms; undefined: until it is released. */
+  readonly holdMs: number | undefined;
   readonly onResult?: (dest: string, result: FileResult) => void;
   /** Another template is in use, which may be made of something else. */
   readonly onTemplate?: () => void;
@@ -37,6 +41,7 @@ export class FileKeeper {
   readonly #rounds: FileRounds;
   readonly #killing = new AbortController();
   #followers: readonly Follower[] = [];
+  #holders: readonly Holder[] = [];
   #foreign: Registry | undefined;
   #keeping = false;
   #endReload: (() => Promise<void>) | undefined;
@@ -79,13 +84,34 @@ export class FileKeeper {
     if (paths.length === 0) return;
     const registry = await this.#parts.openForeign();
     this.#foreign = registry;
-    this.#followers = paths.map((path) =>
-      registry.follow((event) => {
-        this.knowledge.offerForeign(path, event);
-        this.#look();
-        onEvent(event);
-      }, foreignRange(path)),
+    const { holdMs, logger, now, wall } = this.#parts;
+    this.#holders = paths.map(
+      (path) =>
+        new Holder({
+          ...{ logger, now, wall },
+          // A tree of somebody else's may well be emptied on purpose.
+          policy: { holdMs, deletions: undefined, mayHold: () => true },
+          what: `the tree ${path}`,
+          onEvent: (event) => {
+            this.knowledge.offerForeign(path, event);
+            this.#look();
+            onEvent(event);
+          },
+        }),
     );
+    this.#followers = paths.map((path, i) =>
+      registry.follow((event) => this.#holders[i]?.take(event), foreignRange(path)),
+    );
+  }
+
+  /** What is held of foreign trees. */
+  held(): readonly HeldStatus[] {
+    return this.#holders.flatMap((holder) => holder.status());
+  }
+
+  /** Lets go of all that is held of foreign trees. */
+  release(): void {
+    for (const holder of this.#holders) holder.release('*');
   }
 
   /** Takes what a follower of pointsman's own tree was told. */
@@ -125,6 +151,7 @@ export class FileKeeper {
   /** Ends after the commands that run, and the reloads that they call for. What takes longer than the grace is killed. */
   async close(): Promise<void> {
     this.#keeping = false;
+    for (const holder of this.#holders) holder.close();
     const grace = setTimeout(() => this.#killing.abort(), stopGraceMs);
     await Promise.all([this.#endReload?.(), ...this.#followers.map((follower) => follower.close())]);
     await this.#rounds.stop();

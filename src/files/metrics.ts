@@ -16,6 +16,7 @@ export function createFilesMetrics(registry: Registry) {
       labelNames: ['dest', 'result'],
       registers,
     }),
+    held: gauge('held_entries', 'Entries that the registry does not have any more and files are made of all the same.'),
     fileFailed: gauge('file_failed', '1 while a file of `templates` is not as it should be, or not in use.', ['dest']),
   };
 }

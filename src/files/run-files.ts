@@ -3,7 +3,11 @@ import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { noRevision } from '../model/revision.ts';
+import { mayHoldOwn } from '../registry/holding/areas.ts';
+import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
+import { defaultDeletionBound } from '../registry/holding/mass-deletion.ts';
 import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '../registry/registry.ts';
+import { releasedBy } from '../registry/releases.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
 import { aborted } from '../waiting/aborted.ts';
 import { FileKeeper } from './file-keeper.ts';
@@ -26,6 +30,9 @@ export type RunFilesParts = {
   readonly now: () => number;
   /** How often to look whether somebody else changed a file, in ms. */
   readonly intervalMs: number;
+  readonly wall: () => Date;
+  /** How long what vanished without being deleted is held, in ms; undefined: until it is released. */
+  readonly holdMs: number | undefined;
   readonly metrics: FilesMetrics;
   /** Tells how it is while files are kept; the answer ends it. */
   readonly serveAdmin: (health: () => FilesHealth) => Promise<() => Promise<void>>;
@@ -40,6 +47,8 @@ type FilesHealth = {
   readonly registry: { readonly connected: boolean; readonly reason: string | undefined };
   readonly revisionSeen: string;
   readonly files: readonly FileStatus[];
+  /** What the registry does not have any more and files are made of all the same. */
+  readonly held: readonly HeldStatus[];
 };
 
 /** How long the registry may take to say what it holds before a call that ends by itself gives up, in ms. */
@@ -47,7 +56,7 @@ const firstReadMs = 10_000;
 
 /** Makes files without a balancer. Rejects with a Fault, or an AggregateError of them, for what cannot be made. */
 export async function runFiles(declarations: readonly FileDeclaration[], parts: RunFilesParts): Promise<void> {
-  const { mode, env, logger, signal, now, intervalMs, openForeign, metrics } = parts;
+  const { mode, env, logger, signal, now, wall, holdMs, intervalMs, openForeign, metrics } = parts;
   const files = await prepareFiles(declarations);
   const onTemplate = () => {
     own.openIfNeeded().catch((error: unknown) => {
@@ -56,7 +65,9 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
     });
   };
   const onResult = (dest: string, result: string) => metrics.fileResults.inc({ dest, result });
-  const keeper = new FileKeeper({ files, env, openForeign, logger, now, intervalMs, onTemplate, onResult });
+  const keeper = new FileKeeper({
+    ...{ files, env, openForeign, logger, now, wall, holdMs, intervalMs, onTemplate, onResult },
+  });
   const own = new OwnTree(parts, keeper);
   const closeAdmin = mode === 'watch' ? await parts.serveAdmin(() => own.health()) : async () => undefined;
   try {
@@ -84,6 +95,7 @@ class OwnTree {
   readonly #keeper: FileKeeper;
   #catalog: Catalog = emptyCatalog;
   #opening: Promise<{ readonly registry: Registry; readonly follower: Follower }> | undefined;
+  readonly #holder: Holder;
   #connected = false;
   #revision = noRevision;
   /** Why the registry does not answer; undefined while it does. */
@@ -92,13 +104,20 @@ class OwnTree {
   constructor(parts: RunFilesParts, keeper: FileKeeper) {
     this.#parts = parts;
     this.#keeper = keeper;
+    const { holdMs, logger, now, wall } = parts;
+    this.#holder = new Holder({
+      ...{ logger, now, wall },
+      policy: { holdMs, deletions: defaultDeletionBound, mayHold: mayHoldOwn },
+      what: 'the registry',
+      onEvent: (event) => this.#take(event),
+    });
   }
 
   async openIfNeeded(): Promise<void> {
     if (!this.#keeper.needsOwnTree) return;
     this.#opening ??= this.#parts.openOwn().then((registry) => ({
       registry,
-      follower: registry.follow((event) => this.#take(event), catalogKeys),
+      follower: registry.follow((event) => this.#holder.take(event), catalogKeys),
     }));
     await this.#opening;
   }
@@ -110,11 +129,14 @@ class OwnTree {
     for (const file of files) metrics.fileFailed.set({ dest: file.dest }, isWell(file) ? 0 : 1);
     metrics.registryConnected.set(this.#connected ? 1 : 0);
     metrics.revisionSeen.set(Number(this.#revision));
+    const held = [...this.#holder.status(), ...this.#keeper.held()];
+    metrics.held.set(held.reduce((sum, { count }) => sum + count, 0));
     return {
       ready: this.#keeper.complete && files.every(isWell),
       registry: { connected: this.#connected, reason: this.#connected ? undefined : this.trouble },
       revisionSeen: String(this.#revision),
       files,
+      held,
     };
   }
 
@@ -138,6 +160,7 @@ class OwnTree {
   }
 
   async close(): Promise<void> {
+    this.#holder.close();
     const opened = await this.#opening;
     await opened?.follower.close();
     await opened?.registry.close();
@@ -145,6 +168,7 @@ class OwnTree {
 
   #take(event: RegistryEvent): void {
     this.hear(event);
+    if (releasedBy(event).includes('*')) this.#keeper.release();
     const { catalog, rejections } = foldEvent(this.#catalog, event);
     this.#catalog = catalog;
     for (const rejection of rejections) {

@@ -41,6 +41,9 @@ export const balancerKey = (id: string): string => `balancers/${id}`;
 const format = 1;
 // Balancers and those who wait exchange this 20 times a second at most; etcd refuses values over 1.5 MB.
 export const mostRefusals = 50;
+
+/** Why an instance whose key the registry lost without a deletion is not gone. */
+export const heldReason = 'the registry does not have it any more, and it is held';
 export const mostDraining = 5000;
 const longestReason = 300;
 

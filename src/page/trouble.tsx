@@ -35,7 +35,7 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
     if (part === 'template' || part === 'storage' || reason === health.refused) continue;
     yield { kind: blocks ? 'bad' : 'note', says: `For ${formatDuration(sinceMs)}, ${means}: ${reason}` };
   }
-  const { registry, refused, quarantined, guarded, rejected, pendingReload, drift, storage, conflicts } = health;
+  const { registry, refused, quarantined, guarded, held, rejected, pendingReload, drift, storage, conflicts } = health;
   if (!registry.connected) {
     const age = formatDuration(registry.staleMs);
     yield { kind: 'bad', says: `The registry is away (${registry.reason}): what was known ${age} ago is served.` };
@@ -45,6 +45,10 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
   for (const { key, reason, serves } of quarantined.filter((one) => one.key.startsWith('services/'))) {
     const what = serves === 'nothing' ? 'is left out' : 'keeps its last good form';
     yield { kind: 'bad', says: `${key.slice('services/'.length)} ${what}: ${reason}` };
+  }
+  for (const { count, reason, endsInMs } of held) {
+    const until = endsInMs === undefined ? 'until they are released' : `for ${formatDuration(endsInMs)} more`;
+    yield { kind: 'bad', says: `${count} entries that the registry has no more are held ${until}: ${reason}` };
   }
   for (const { service, lost: gone, of, endsInMs } of guarded) {
     const left = formatDuration(endsInMs);

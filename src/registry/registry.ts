@@ -8,6 +8,20 @@ export type Entry = {
   readonly revision: Revision;
   /** Whether it vanishes by itself when the one who wrote it goes silent. */
   readonly leased: boolean;
+  /** Which lease it is under, where the adapter knows it. All keys of one lease end in one revision. */
+  readonly lease?: string;
+  /** Set by holding/ on an entry that the registry does not have any more and that counts all the same. */
+  readonly held?: Held;
+};
+
+/** Why entries that the registry does not have any more are held. All entries that vanished together share one value. */
+export type Held = {
+  readonly kind: 'replaced' | 'deleted';
+  readonly reason: string;
+  /** When they vanished, by the wall clock, in ms. */
+  readonly at: number;
+  /** When they are let go of, by this process's monotonic clock, in ms; undefined: when somebody releases them. */
+  readonly until: number | undefined;
 };
 
 /** A range of keys in the order of their bytes: from `first` up to `end` and without it; to the end of the tree if there is none. */

@@ -4,6 +4,7 @@ import { accepted, quote, refused } from '../model/parsed.ts';
 import { parseShare } from '../model/share.ts';
 import { declareCommand } from './command.ts';
 import { type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
+import { type HoldingSettings, holdingOptions, holdingSettings } from './holding.ts';
 import { type LimitSettings, limitOptions, limitSettings } from './limits.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, type Machine, onOff, optional, type ValuesOf } from './option.ts';
@@ -53,6 +54,8 @@ export type BalanceSettings = {
     readonly holdMs: number;
     readonly windowMs: number;
   };
+  /** What is held when the registry's history is replaced, or much is deleted at once. */
+  readonly holding: HoldingSettings;
 };
 
 /** `executable`: the one named; undefined takes the one on PATH. */
@@ -225,6 +228,7 @@ export const balancerOptions = {
     word: durationWord(1000, 3_600_000),
     fallback: '10s',
   }),
+  ...holdingOptions,
   ...limitOptions,
   ...logOptions,
 };
@@ -266,6 +270,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     stopTimeoutMs,
     files,
     guard,
+    holding: holdingSettings(values),
     limits: limitSettings(values),
   };
   const { layout, adminTokenFile } = values;

@@ -3,6 +3,7 @@ import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { declareCommand } from './command.ts';
 import { defaultIntervalMs, type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
+import { holdForOption } from './holding.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, onOff, optional } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
@@ -20,6 +21,8 @@ export type FilesSettings =
       readonly intervalMs: number;
       readonly registry: RegistrySettings;
       readonly layout: string | undefined;
+      /** How long entries are held that vanished without being deleted, in ms; undefined: until they are released. */
+      readonly holdMs: number | undefined;
       /** Where metrics and health are told; undefined when they are not. */
       readonly admin: Address | undefined;
       readonly log: LogSettings;
@@ -55,6 +58,7 @@ export const filesCommand = declareCommand({
     }),
     ...registryOptions,
     ...layoutOptions,
+    ...holdForOption,
     admin: optional({
       placeholder: 'HOST:PORT',
       description: 'where pointsman serves metrics and health while it keeps the files; nowhere if not given',
@@ -63,7 +67,7 @@ export const filesCommand = declareCommand({
     ...logOptions,
   },
   assemble: (values): FilesSettings | Fault => {
-    const { once, dryRun, diff, confdDir, convert, interval, layout, admin } = values;
+    const { once, dryRun, diff, confdDir, convert, interval, layout, holdFor: holdMs, admin } = values;
     if (convert !== undefined) return { kind: 'convert', path: convert };
     const given = [once ? '--once' : '', dryRun ? '--dry-run' : '', diff ? '--diff' : ''].filter((flag) => flag !== '');
     if (given.length > 1) return new Fault('settings', `it does not go with ${given[0]}`, { where: given[1] });
@@ -85,6 +89,7 @@ export const filesCommand = declareCommand({
       intervalMs: interval,
       registry,
       layout,
+      holdMs,
       admin,
       log: logSettings(values),
     };

@@ -61,6 +61,7 @@ describe('without any word, a balancer', () => {
         stopTimeoutMs: 10_000,
         files: [],
         guard: { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 },
+        holding: { holdMs: undefined, allShare: 1, serviceShare: undefined },
         limits: {
           valueBytes: 65_536,
           instances: 20_000,

@@ -176,6 +176,7 @@ export function describeRegistryContract(name: string, harness: RegistryHarness)
         value: '127.0.0.1:1',
         revision: put,
         leased: true,
+        lease: expect.any(String),
       });
       const removed = await session.remove('instances/web/web-1');
       expect(removed).toBeGreaterThan(put);

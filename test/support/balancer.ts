@@ -91,7 +91,11 @@ export async function startBalancer(
   });
   const tap = onCommand && (await startCommandTap(tapped, layout.runtimeSocket, onCommand));
 
-  const lastKnown = await loadLastKnown(layout.lastKnown, limits);
+  const lastKnown = await loadLastKnown(layout.lastKnown, limits, {
+    now: performance.now(),
+    wall: new Date(),
+    holdMs: undefined,
+  });
   if (lastKnown !== undefined && 'catalog' in lastKnown) balancer.preload(lastKnown.catalog);
   let at = balancer.status().revisionSeen + 1n;
   const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(at), leased: true });

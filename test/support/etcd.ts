@@ -45,6 +45,9 @@ function member({ name, dir, clientPort, peerPort, advertisedPort, cluster, sche
     name,
     endpoint,
     clientPort,
+    dataDir: join(dir, name),
+    /** Where the other members reach it. */
+    advertised: `http://127.0.0.1:${advertisedPort}`,
     output: () => output,
     /** Undefined while it does not run. */
     pid: () => child?.pid,

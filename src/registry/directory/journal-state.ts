@@ -16,6 +16,7 @@ export const toEntry = (stored: StoredEntry): Entry => ({
   value: stored.value,
   revision: revision(BigInt(stored.revision)),
   leased: stored.lease !== undefined,
+  ...(stored.lease === undefined ? {} : { lease: stored.lease.id }),
 });
 
 // Enough to recognise the file of a writer that was stopped between its record and its rename.

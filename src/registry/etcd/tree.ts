@@ -21,6 +21,7 @@ export function keySpace(root: string): KeySpace {
       value: kv.value.toString('utf8'),
       revision: revision(kv.mod_revision),
       leased: kv.lease !== '0',
+      ...(kv.lease === '0' ? {} : { lease: kv.lease }),
     }),
   };
 }

@@ -1,0 +1,123 @@
+import type { Logger } from 'pino';
+import { parseKey } from '../catalog/key.ts';
+import { heldReason, mostRefusals, type Refusal } from '../fleet/acknowledgement.ts';
+import type { Running } from '../haproxy/running-state.ts';
+import type { ServiceName } from '../model/name.ts';
+import type { HistoryPoint } from '../registry/history.ts';
+import { mayHoldOwn, serviceOf } from '../registry/holding/areas.ts';
+import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
+import type { Holding } from '../registry/holding/holding.ts';
+import type { DeletionBound } from '../registry/holding/mass-deletion.ts';
+import type { Entry, RegistryEvent } from '../registry/registry.ts';
+import type { BalanceMetrics } from './metrics.ts';
+
+export type HeldEntriesParts = {
+  /** How long entries are held; undefined: until somebody releases them. In ms. */
+  readonly holdMs: number | undefined;
+  readonly deletions: DeletionBound;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  readonly wall: () => Date;
+  readonly onEvent: (event: RegistryEvent) => void;
+  /** Told that something else is held than before. */
+  readonly onChange: () => void;
+};
+
+const areas = ['instances', 'services', 'overrides', 'keys'] as const;
+
+/** What a balancer holds of the registry, and which of it still lives. */
+export class HeldEntries {
+  readonly #parts: HeldEntriesParts;
+  readonly #holder: Holder;
+  /** How many instances of each service are held. */
+  #byService: ReadonlyMap<string, number> = new Map();
+
+  constructor(parts: HeldEntriesParts) {
+    this.#parts = parts;
+    const { holdMs, deletions, logger, now, wall, onEvent } = parts;
+    this.#holder = new Holder({
+      ...{ logger, now, wall, onEvent },
+      policy: { holdMs, deletions, mayHold: mayHoldOwn },
+      what: 'the registry',
+      onChange: (held) => {
+        this.#count(held);
+        parts.onChange();
+      },
+    });
+    this.#count(this.#holder.held);
+  }
+
+  /** Whether an instance is held whose health check decides how long. */
+  get holding(): boolean {
+    return this.#leased().length > 0;
+  }
+
+  /** How many instances of a service are held. */
+  instancesOf(service: ServiceName): number {
+    return this.#byService.get(service) ?? 0;
+  }
+
+  /** Goes on from the catalog on disk. */
+  resume(known: HistoryPoint | undefined, entries: Iterable<Entry>): void {
+    this.#holder.resume(known, entries);
+    this.#count(this.#holder.held);
+  }
+
+  take(event: RegistryEvent): void {
+    this.#holder.take(event);
+  }
+
+  /** Free values, as they count. */
+  values(): readonly Entry[] {
+    return this.#holder.entries
+      .valueSeq()
+      .filter(({ key }) => key.startsWith('keys/'))
+      .toArray();
+  }
+
+  /** Lets go of the instances under a lease whose health check HAProxy finds failed. */
+  observe({ servers }: Running): void {
+    const failed = this.#leased().filter((key) => {
+      const subject = parseKey(key);
+      if (!subject.ok || subject.value.kind !== 'instance') return false;
+      const server = servers.get(subject.value.service)?.get(subject.value.id);
+      return server !== undefined && !server.up && !server.disabled;
+    });
+    if (failed.length > 0) this.#holder.letGo(failed, 'check-failed');
+  }
+
+  status(): readonly HeldStatus[] {
+    return this.#holder.status();
+  }
+
+  /** What those who wait for an instance to be gone are told; the first of them, where there are many. */
+  refusals(): readonly Refusal[] {
+    return this.#holder.held
+      .keySeq()
+      .filter((key) => key.startsWith('instances/'))
+      .take(mostRefusals)
+      .map((key) => ({ key, reason: heldReason }))
+      .toArray();
+  }
+
+  close(): void {
+    this.#holder.close();
+  }
+
+  #leased(): readonly string[] {
+    return this.#holder.held
+      .valueSeq()
+      .filter(({ key, leased }) => leased && key.startsWith('instances/'))
+      .map(({ key }) => key)
+      .toArray();
+  }
+
+  #count(held: Holding['held']): void {
+    const counts = held.countBy(({ key }) => key.slice(0, key.indexOf('/')));
+    const instances = held.valueSeq().filter(({ key }) => key.startsWith('instances/'));
+    this.#byService = new Map(instances.countBy(({ key }) => serviceOf(key) ?? ''));
+    for (const area of areas) this.#parts.metrics.held.set({ area }, counts.get(area) ?? 0);
+  }
+}

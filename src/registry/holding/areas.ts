@@ -1,0 +1,28 @@
+import { parseInstance } from '../../model/instance.ts';
+import { parseInstanceId, parseServiceName } from '../../model/name.ts';
+import type { Entry } from '../registry.ts';
+
+/** The service that a key is about; undefined for keys of no service, such as `keys/`. */
+export function serviceOf(key: string): string | undefined {
+  if (!isPartOfService(key) && !key.startsWith('overrides/')) return undefined;
+  const begin = key.indexOf('/') + 1;
+  const end = key.indexOf('/', begin);
+  return end === -1 ? key.slice(begin) : key.slice(begin, end);
+}
+
+/** Whether a service consists of this key: its policy or an instance, but not an override. */
+export const isPartOfService = (key: string): boolean => key.startsWith('instances/') || key.startsWith('services/');
+
+/**
+ * Whether an entry of pointsman's own tree is held when it vanishes without having been deleted. Words that stand for a
+ * moment are not, nor is an instance that had announced that it leaves.
+ */
+export function mayHoldOwn(entry: Entry): boolean {
+  const [area, service = '', id = ''] = entry.key.split('/');
+  if (area === 'balancers' || area === 'releases' || area === 'waits') return false;
+  if (area !== 'instances' || !entry.leased) return true;
+  const [name, instanceId] = [parseServiceName(service), parseInstanceId(id)];
+  if (!name.ok || !instanceId.ok) return false;
+  const instance = parseInstance(name.value, instanceId.value, entry.value);
+  return instance.ok && instance.value.state === 'ready';
+}

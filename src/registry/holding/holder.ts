@@ -1,0 +1,168 @@
+import type { Logger } from 'pino';
+import type { HistoryPoint } from '../history.ts';
+import type { Entry, Held, RegistryEvent } from '../registry.ts';
+import type { Release } from '../releases.ts';
+import {
+  emptyHolding,
+  type Holding,
+  type HoldingPolicy,
+  type HoldingStep,
+  type HoldingTransition,
+  type LetGoReason,
+  letGo,
+  nextEnd,
+  passTime,
+  releaseHeld,
+  resumeHolding,
+  takeEvent,
+} from './holding.ts';
+
+export type HolderParts = {
+  readonly policy: HoldingPolicy;
+  /** For the log: `the registry`, or a part of one. */
+  readonly what: string;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  readonly wall: () => Date;
+  /** Told what counts: the registry's events, with what is held. */
+  readonly onEvent: (event: RegistryEvent) => void;
+  /** Told, after the event, that something else is held than before. */
+  readonly onChange?: (held: Holding['held']) => void;
+};
+
+/** Entries that vanished together, as an operator is told of them. */
+export type HeldStatus = {
+  readonly kind: Held['kind'];
+  readonly reason: string;
+  readonly since: string;
+  /** Undefined: until somebody releases them. */
+  readonly endsInMs: number | undefined;
+  readonly count: number;
+  /** The first of them, in order. */
+  readonly keys: readonly string[];
+};
+
+const mostTold = 20;
+// What setTimeout takes.
+const longestTimerMs = 2 ** 31 - 1;
+
+/** Stands between a follower of a registry and those that it tells: holds what a discontinuity of its history would drop. */
+export class Holder {
+  readonly #parts: HolderParts;
+  #holding: Holding;
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(parts: HolderParts) {
+    this.#parts = parts;
+    this.#holding = emptyHolding(parts.policy);
+  }
+
+  get held(): Holding['held'] {
+    return this.#holding.held;
+  }
+
+  /** All that counts, by key. */
+  get entries(): Holding['entries'] {
+    return this.#holding.entries;
+  }
+
+  /** Goes on from what the process before this one knew; to be called before the first event. */
+  resume(known: HistoryPoint | undefined, entries: Iterable<Entry>): void {
+    this.#holding = resumeHolding(this.#parts.policy, known, entries);
+    this.#arm();
+  }
+
+  take(event: RegistryEvent): void {
+    const { now, wall } = this.#parts;
+    this.#step(takeEvent(this.#holding, event, { now: now(), wall: wall().getTime() }));
+  }
+
+  release(release: Release): void {
+    this.#step(releaseHeld(this.#holding, release));
+  }
+
+  letGo(keys: Iterable<string>, reason: LetGoReason): void {
+    this.#step(letGo(this.#holding, keys, reason));
+  }
+
+  status(): readonly HeldStatus[] {
+    const groups = new Map<Held, string[]>();
+    for (const { key, held } of this.held.values()) {
+      if (held === undefined) continue;
+      const keys = groups.get(held) ?? [];
+      keys.push(key);
+      groups.set(held, keys);
+    }
+    return [...groups].map(([{ kind, reason, at, until }, keys]) => ({
+      kind,
+      reason,
+      since: new Date(at).toISOString(),
+      endsInMs: until === undefined ? undefined : Math.max(0, Math.round(until - this.#parts.now())),
+      count: keys.length,
+      keys: keys.sort().slice(0, mostTold),
+    }));
+  }
+
+  /** What happens from now on is told to nobody. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #step({ holding, event, transitions }: HoldingStep): void {
+    if (this.#closed) return;
+    const before = this.#holding.held;
+    this.#holding = holding;
+    for (const transition of transitions) this.#tell(transition);
+    if (event !== undefined) this.#parts.onEvent(event);
+    if (before === holding.held) return;
+    this.#parts.onChange?.(holding.held);
+    this.#arm();
+  }
+
+  #tell(transition: HoldingTransition): void {
+    const { logger, what } = this.#parts;
+    switch (transition.kind) {
+      case 'replaced': {
+        const { reason } = transition;
+        logger.error({ event: 'history-replaced', reason }, `the history of ${what} was replaced: ${reason}`);
+        break;
+      }
+      case 'held': {
+        const { because, entries } = transition;
+        const [count, keys] = [entries.length, entries.map(({ key }) => key).sort()];
+        const told = { event: 'entries-held', kind: because.kind, reason: because.reason, count };
+        logger.error(
+          { ...told, keys: keys.slice(0, mostTold) },
+          `${count} entries that ${what} does not have any more are held; release them with pointsman release`,
+        );
+        break;
+      }
+      case 'let-go': {
+        const { reason, keys } = transition;
+        const level = reason === 'returned' || reason === 'deleted' ? 'info' : 'warn';
+        logger[level](
+          { event: 'entries-let-go', reason, count: keys.length, keys: [...keys].sort().slice(0, mostTold) },
+          `${keys.length} entries are not held any more: ${reason}`,
+        );
+        break;
+      }
+    }
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    const end = nextEnd(this.#holding);
+    if (end === undefined) return;
+    const wait = Math.max(1, Math.ceil(end - this.#parts.now()));
+    this.#timer = setTimeout(
+      () => {
+        this.#step(passTime(this.#holding, this.#parts.now()));
+        this.#arm();
+      },
+      Math.min(wait, longestTimerMs),
+    );
+  }
+}

@@ -1,0 +1,379 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { revision } from '../../model/revision.ts';
+import type { Change, Entry, History, RegistryEvent } from '../registry.ts';
+import { mayHoldOwn } from './areas.ts';
+import {
+  emptyHolding,
+  type Holding,
+  type HoldingPolicy,
+  type HoldingStep,
+  letGo,
+  nextEnd,
+  passTime,
+  releaseHeld,
+  resumeHolding,
+  takeEvent,
+} from './holding.ts';
+
+const policy: HoldingPolicy = {
+  holdMs: undefined,
+  deletions: { allShare: 1, serviceShare: undefined, minimum: 4, windowMs: 10 },
+  mayHold: mayHoldOwn,
+};
+
+type Put = { readonly value?: string; readonly lease?: string };
+
+/** The effective registry and whoever is told of it, told in words. */
+class Story {
+  holding: Holding;
+  readonly told: string[] = [];
+  /** What is known behind it. */
+  readonly view = new Map<string, Entry>();
+  #now = 0;
+  #revision = 10n;
+
+  constructor(settings: Partial<HoldingPolicy> = {}) {
+    this.holding = emptyHolding({ ...policy, ...settings });
+  }
+
+  at(now: number): this {
+    this.#now = now;
+    return this;
+  }
+
+  entry(key: string, { value = '10.0.0.1:80', lease }: Put = {}): Entry {
+    const leased = lease !== undefined;
+    return { key, value, revision: revision(this.#revision), leased, ...(leased ? { lease } : {}) };
+  }
+
+  snapshot(history: History, entries: Readonly<Record<string, Put>>, cluster = 'c', at?: bigint): this {
+    this.#revision = at ?? this.#revision + 1n;
+    const map = new Map(Object.entries(entries).map(([key, put]) => [key, this.entry(key, put)]));
+    return this.#take({ kind: 'snapshot', history, cluster, revision: revision(this.#revision), entries: map });
+  }
+
+  /** Puts or (undefined) deletes, all in one revision. */
+  change(changes: Readonly<Record<string, Put | undefined>>): this {
+    this.#revision += 1n;
+    const at = revision(this.#revision);
+    const list = Object.entries(changes).map(
+      ([key, put]): Change =>
+        put === undefined ? { kind: 'delete', key, revision: at } : { kind: 'put', entry: this.entry(key, put) },
+    );
+    return this.#take({ kind: 'changes', revision: at, changes: list });
+  }
+
+  step(step: HoldingStep): this {
+    this.holding = step.holding;
+    for (const transition of step.transitions) {
+      if (transition.kind === 'replaced') this.told.push('replaced');
+      else if (transition.kind === 'held') {
+        this.told.push(`held ${transition.entries.map(({ key }) => key).sort()} (${transition.because.kind})`);
+      } else this.told.push(`let go ${[...transition.keys].sort()} (${transition.reason})`);
+    }
+    this.#fold(step.event);
+    return this;
+  }
+
+  get keys(): readonly string[] {
+    return [...this.view.keys()].sort();
+  }
+
+  get heldKeys(): readonly string[] {
+    return [...this.view.values()].flatMap(({ key, held }) => (held === undefined ? [] : [key])).sort();
+  }
+
+  #take(event: RegistryEvent): this {
+    return this.step(takeEvent(this.holding, event, { now: this.#now, wall: 1000 + this.#now }));
+  }
+
+  #fold(event: RegistryEvent | undefined): void {
+    if (event?.kind === 'snapshot') {
+      this.view.clear();
+      for (const [key, entry] of event.entries) this.view.set(key, entry);
+    }
+    if (event?.kind !== 'changes') return;
+    expect(event.changes.length).toBeGreaterThan(0);
+    for (const change of event.changes) {
+      if (change.kind === 'put') this.view.set(change.entry.key, change.entry);
+      else this.view.delete(change.key);
+    }
+  }
+}
+
+const first: History = { kind: 'first' };
+const continued: History = { kind: 'continued' };
+const replaced: History = { kind: 'replaced', reason: 'data was restored' };
+const draining = '{"address":"10.0.0.1","port":80,"state":"draining","owner":"o"}';
+
+const full = {
+  'instances/web/a': { lease: '1' },
+  'instances/web/hand': {},
+  'services/web': { value: '{}' },
+  'overrides/web/*': { value: '{}' },
+  'keys/x': { value: '1' },
+};
+
+describe('a history that was replaced', () => {
+  test('drops nothing: what it does not have is held, whatever it is', () => {
+    const story = new Story().snapshot(first, full).snapshot(replaced, {});
+    expect(story.keys).toEqual(Object.keys(full).sort());
+    expect(story.heldKeys).toEqual(story.keys);
+    expect(story.told).toEqual(['replaced', `held ${Object.keys(full).sort()} (replaced)`]);
+    expect(story.view.get('instances/web/a')).toMatchObject({
+      leased: true,
+      held: { kind: 'replaced', reason: 'data was restored', at: 1000, until: undefined },
+    });
+  });
+
+  test('does not hold acknowledgements, passing words, nor an instance that had said that it leaves', () => {
+    const story = new Story()
+      .snapshot(first, {
+        'releases/web': { lease: '1' },
+        'waits/1': { lease: '2' },
+        'instances/web/leaving': { lease: '3', value: draining },
+        'instances/web/by-hand': { value: draining },
+      })
+      .snapshot(replaced, {});
+    expect(story.keys).toEqual(['instances/web/by-hand']);
+  });
+
+  test('what it has counts as it is there', () => {
+    const story = new Story()
+      .snapshot(first, full)
+      .snapshot(replaced, { 'services/web': { value: '{"mode":"http"}' } });
+    expect(story.view.get('services/web')?.value).toBe('{"mode":"http"}');
+    expect(story.heldKeys).not.toContain('services/web');
+  });
+
+  test('what is written again is not held any more, and then a deletion of it counts', () => {
+    const story = new Story()
+      .snapshot(first, full)
+      .snapshot(replaced, {})
+      .change({ 'instances/web/a': { lease: '9' } });
+    expect(story.heldKeys).not.toContain('instances/web/a');
+    story.change({ 'instances/web/a': undefined });
+    expect(story.keys).not.toContain('instances/web/a');
+    expect(story.told.slice(2)).toEqual(['let go instances/web/a (returned)']);
+  });
+
+  test('what is held stays so through another replacement and through a list of the same history', () => {
+    const story = new Story().snapshot(first, full).snapshot(replaced, {});
+    const before = story.view.get('keys/x')?.held;
+    story.at(5).snapshot(continued, { 'keys/y': {} }).snapshot(replaced, {});
+    expect(story.view.get('keys/x')?.held).toBe(before);
+    expect(story.heldKeys).toEqual([...Object.keys(full), 'keys/y'].sort());
+    story.snapshot(continued, { 'keys/x': { value: '2' } });
+    expect(story.view.get('keys/x')).toMatchObject({ value: '2' });
+    expect(story.heldKeys).not.toContain('keys/x');
+  });
+
+  test('a list of the same history deletes what it does not have', () => {
+    const story = new Story().snapshot(first, full).snapshot(continued, { 'services/web': {} });
+    expect(story.keys).toEqual(['services/web']);
+  });
+});
+
+describe('what is held is let go of', () => {
+  const held = () => new Story().snapshot(first, { ...full, 'services/shop': {} }).snapshot(replaced, {});
+
+  test('for one service', () => {
+    const story = held();
+    story.step(releaseHeld(story.holding, 'web' as never));
+    expect(story.keys).toEqual(['keys/x', 'services/shop']);
+  });
+
+  test('for everything', () => {
+    const story = held();
+    story.step(releaseHeld(story.holding, '*'));
+    expect(story.keys).toEqual([]);
+    expect(story.holding.held.size).toBe(0);
+  });
+
+  test('by the word of an operator in the registry', () => {
+    expect(held().change({ 'releases/web': { lease: '7' } }).heldKeys).toEqual(['keys/x', 'services/shop']);
+    expect(held().change({ 'releases/*': { lease: '7' } }).heldKeys).toEqual([]);
+  });
+
+  test('when its check fails', () => {
+    const story = held();
+    story.step(letGo(story.holding, ['instances/web/a', 'instances/web/unknown'], 'check-failed'));
+    expect(story.keys).not.toContain('instances/web/a');
+    expect(story.told.at(-1)).toBe('let go instances/web/a (check-failed)');
+  });
+
+  test('when its time is up, and not before', () => {
+    const story = new Story({ holdMs: 100 }).snapshot(first, full).at(50).snapshot(replaced, {});
+    expect(nextEnd(story.holding)).toBe(150);
+    story.step(passTime(story.holding, 149));
+    expect(story.heldKeys).toHaveLength(5);
+    story.step(passTime(story.holding, 150));
+    expect(story.keys).toEqual([]);
+    expect(nextEnd(story.holding)).toBeUndefined();
+  });
+});
+
+describe('a process that begins', () => {
+  const known = { cluster: 'c', revision: revision(100n) };
+  const entry = (key: string): Entry => ({ key, value: '{}', revision: revision(7n), leased: false });
+
+  test.each([
+    ['another cluster', 'other', 200n],
+    ['an earlier revision', 'c', 99n],
+  ])('holds what the one before it knew when it meets %s', (_, cluster, at) => {
+    const story = new Story();
+    story.holding = resumeHolding(policy, known, [entry('services/a'), entry('services/b')]);
+    story.snapshot(first, { 'services/b': {} }, cluster, at);
+    expect(story.heldKeys).toEqual(['services/a']);
+  });
+
+  test('takes a later revision of the same cluster as it is', () => {
+    const story = new Story();
+    story.holding = resumeHolding(policy, known, [entry('services/a'), entry('services/b')]);
+    story.snapshot(first, { 'services/b': {} }, 'c', 100n);
+    expect(story.keys).toEqual(['services/b']);
+  });
+});
+
+describe('a deletion of everything', () => {
+  const everything = Object.fromEntries(Object.keys(full).map((key) => [key, undefined]));
+
+  test('in one revision is held, whole', () => {
+    const story = new Story().snapshot(first, full).change(everything);
+    expect(story.heldKeys).toEqual(Object.keys(full).sort());
+    expect(story.view.get('services/web')?.held).toMatchObject({
+      kind: 'deleted',
+      reason: '3 of 3 entries of all services were deleted at once',
+    });
+  });
+
+  test('while the registry was away is held, too', () => {
+    expect(new Story().snapshot(first, full).snapshot(continued, {}).heldKeys).toEqual(Object.keys(full).sort());
+  });
+
+  test('one after the other within the window is held, also what was let go already', () => {
+    const story = new Story().snapshot(first, {
+      'services/a': {},
+      'services/b': {},
+      'services/c': {},
+      'services/d': {},
+    });
+    for (const key of ['services/a', 'services/b', 'services/c']) story.change({ [key]: undefined });
+    expect(story.keys).toEqual(['services/d']);
+    story.at(9).change({ 'services/d': undefined });
+    expect(story.heldKeys).toEqual(['services/a', 'services/b', 'services/c', 'services/d']);
+  });
+
+  test('over a longer time is not', () => {
+    const story = new Story().snapshot(first, {
+      'services/a': {},
+      'services/b': {},
+      'services/c': {},
+      'services/d': {},
+    });
+    for (const key of ['services/a', 'services/b', 'services/c']) story.change({ [key]: undefined });
+    expect(story.at(10).change({ 'services/d': undefined }).keys).toEqual([]);
+  });
+
+  test('of few entries one by one, as somebody does who means them, is not', () => {
+    const story = new Story().snapshot(first, { 'services/web': {}, 'instances/web/a': {} });
+    expect(story.change({ 'instances/web/a': undefined }).change({ 'services/web': undefined }).keys).toEqual([]);
+  });
+
+  test.each([
+    ['the end of one lease', { 'instances/web/a': { lease: '1' }, 'instances/web/b': { lease: '1' } }],
+    [
+      'a graceful leave',
+      { 'instances/web/a': { value: draining, lease: '1' }, 'instances/web/b': { value: draining, lease: '2' } },
+    ],
+  ])('that is %s is for others to judge', (_, entries) => {
+    const gone = Object.fromEntries(Object.keys(entries).map((key) => [key, undefined]));
+    expect(new Story().snapshot(first, entries).change(gone).keys).toEqual([]);
+  });
+
+  test('of several leases in one revision is no end of a lease', () => {
+    const story = new Story().snapshot(first, { 'instances/web/a': { lease: '1' }, 'instances/web/b': { lease: '2' } });
+    expect(story.change({ 'instances/web/a': undefined, 'instances/web/b': undefined }).heldKeys).toHaveLength(2);
+  });
+
+  test('but for a service that stays, is believed by default', () => {
+    const story = new Story().snapshot(first, { ...full, 'services/shop': {} });
+    expect(story.change(everything).keys).toEqual(['services/shop']);
+  });
+
+  test('beyond the share that the operator set is held', () => {
+    const deletions = { allShare: 0.5, serviceShare: undefined, minimum: 4, windowMs: 10 };
+    const story = new Story({ deletions }).snapshot(first, { ...full, 'services/shop': {} });
+    expect(story.change(everything).heldKeys).toEqual(Object.keys(full).sort());
+  });
+
+  test('of one service is held where the operator wants it', () => {
+    const deletions = { allShare: undefined, serviceShare: 1, minimum: 4, windowMs: 10 };
+    const story = new Story({ deletions }).snapshot(first, { ...full, 'services/shop': {} });
+    story.change(everything);
+    expect(story.heldKeys).toEqual(['instances/web/a', 'instances/web/hand', 'overrides/web/*', 'services/web']);
+    expect(story.keys).not.toContain('keys/x');
+  });
+});
+
+test('whatever happens, what is told is the registry and what is held, and never less than the registry', () => {
+  const key = fc.constantFrom('services/a', 'services/b', 'instances/a/1', 'instances/a/2', 'overrides/a/*', 'keys/x');
+  const put = fc.record({
+    value: fc.constantFrom('10.0.0.1:80', draining),
+    lease: fc.option(fc.constantFrom('1', '2'), { nil: undefined }),
+  });
+  const toPut = ({ value, lease }: { value: string; lease: string | undefined }): Put => ({
+    value,
+    ...(lease === undefined ? {} : { lease }),
+  });
+  const step = fc.oneof(
+    fc.record({
+      kind: fc.constant('change' as const),
+      changes: fc.dictionary(key, fc.option(put, { nil: undefined }), { minKeys: 1 }),
+    }),
+    fc.record({
+      kind: fc.constant('snapshot' as const),
+      history: fc.constantFrom(continued, replaced),
+      entries: fc.dictionary(key, put),
+    }),
+    fc.record({ kind: fc.constant('release' as const), release: fc.constantFrom('*' as const, 'a' as never) }),
+    fc.record({ kind: fc.constant('time' as const), ms: fc.nat(60) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), fc.option(fc.nat(50), { nil: undefined }), (steps, holdMs) => {
+      const story = new Story({ holdMs });
+      const registry = new Map<string, Put>();
+      let now = 0;
+      story.snapshot(first, {});
+      for (const one of steps) {
+        if (one.kind === 'snapshot') {
+          registry.clear();
+          const entries = Object.fromEntries(Object.entries(one.entries).map(([name, p]) => [name, toPut(p)]));
+          for (const [name, p] of Object.entries(entries)) registry.set(name, p);
+          story.snapshot(one.history, entries);
+        } else if (one.kind === 'change') {
+          const changes: Record<string, Put | undefined> = {};
+          for (const [name, p] of Object.entries(one.changes)) {
+            // A registry says that a key was deleted only where it was there.
+            if (p === undefined && !registry.has(name)) continue;
+            changes[name] = p && toPut(p);
+            if (p === undefined) registry.delete(name);
+            else registry.set(name, toPut(p));
+          }
+          if (Object.keys(changes).length > 0) story.change(changes);
+        } else if (one.kind === 'release') story.step(releaseHeld(story.holding, one.release));
+        else {
+          now += one.ms;
+          story.at(now).step(passTime(story.holding, now));
+        }
+        expect(story.view).toEqual(new Map(story.holding.entries));
+        for (const [name, p] of registry) expect(story.view.get(name)?.value).toBe(p.value);
+        expect(story.heldKeys).toEqual(story.keys.filter((name) => !registry.has(name)));
+        expect([...story.holding.held.keys()].sort()).toEqual(story.heldKeys);
+        const parts = story.keys.filter((name) => /^(instances|services)/.test(name)).length;
+        expect(story.holding.sizes.get('') ?? 0).toBe(parts);
+      }
+    }),
+  );
+});

@@ -1,0 +1,50 @@
+import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { parseShare } from '../model/share.ts';
+import { defaulted, optional, type ValuesOf } from './option.ts';
+import { durationWord, word } from './words.ts';
+
+/** When entries that vanish from the registry are held, and for how long. */
+export type HoldingSettings = {
+  /** In ms; undefined: until somebody releases them. */
+  readonly holdMs: number | undefined;
+  /** 0 to 1; undefined: never. */
+  readonly allShare: number | undefined;
+  readonly serviceShare: number | undefined;
+};
+
+const bound = word((text: string): Parsed<number | undefined> => {
+  if (text === 'never') return accepted(undefined);
+  const share = parseShare(text);
+  return share.ok && share.value > 0 ? share : refused(`${quote(text)} is not 1% to 100%, nor never`);
+});
+
+export const holdForOption = {
+  holdFor: optional({
+    placeholder: 'DURATION',
+    description:
+      'how long entries are held that a wiped, restored or emptied registry does not have any more; until `pointsman release` if not given',
+    word: durationWord(1000, 2_592_000_000),
+  }),
+};
+
+export const holdingOptions = {
+  ...holdForOption,
+  holdDeleted: defaulted({
+    placeholder: 'PERCENT|never',
+    description: 'hold what was deleted when this share of the entries of all services, or more, is deleted at once',
+    word: bound,
+    fallback: '100%',
+  }),
+  holdDeletedService: defaulted({
+    placeholder: 'PERCENT|never',
+    description: 'the same for the entries of one service',
+    word: bound,
+    fallback: 'never',
+  }),
+};
+
+export const holdingSettings = (values: ValuesOf<typeof holdingOptions>): HoldingSettings => ({
+  holdMs: values.holdFor,
+  allShare: values.holdDeleted,
+  serviceShare: values.holdDeletedService,
+});
