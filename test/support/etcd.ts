@@ -171,14 +171,17 @@ export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
       await execa(command('etcdctl'), args, { env: { ETCDCTL_API: '3' }, timeout: 10_000 });
       return file;
     },
-    /** A new cluster behind the same addresses that begins with what a snapshot holds. */
-    async restore(file: string): Promise<void> {
+    /**
+     * A new cluster behind the same addresses that begins with what a snapshot holds; with `sameId` it cannot be told from the
+     * one before by its id, because it has the token of that one.
+     */
+    async restore(file: string, { sameId = false } = {}): Promise<void> {
       await Promise.all(members.map((one) => one.stop()));
       for (const { name, advertisedPort } of plans) {
         await rm(join(dir, name), { recursive: true, force: true });
         const args = [
           ...['snapshot', 'restore', file, '--name', name, '--data-dir', join(dir, name)],
-          ...['--initial-cluster', cluster, '--initial-cluster-token', `${dir}-restored`],
+          ...['--initial-cluster', cluster, '--initial-cluster-token', sameId ? dir : `${dir}-restored`],
           ...['--initial-advertise-peer-urls', `http://127.0.0.1:${advertisedPort}`],
         ];
         await execa(command('etcdctl'), args, { env: { ETCDCTL_API: '3' }, timeout: 10_000 });

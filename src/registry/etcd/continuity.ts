@@ -16,6 +16,16 @@ export class Continuity {
     this.#versions = new Map(versions);
   }
 
+  /** How many keys there are. */
+  get size(): number {
+    return this.#versions.size;
+  }
+
+  /** How often this key was changed since it was created; undefined when it is not there. */
+  version(key: string): number | undefined {
+    return this.#versions.get(key);
+  }
+
   /** Takes what was delivered, in order. Gives a key of which something is missing before; all is in doubt then. */
   take(events: readonly IEvent[]): string | undefined {
     for (const { type, kv } of events) {

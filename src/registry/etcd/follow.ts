@@ -1,16 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { IWatchResponse } from 'etcd3';
 import { historyOf } from '../history.ts';
-import type { Follower, KeyRange, RegistryEvent } from '../registry.ts';
+import type { Follower, History, KeyRange, RegistryEvent } from '../registry.ts';
 import { CallTime } from './call-time.ts';
 import { Continuity } from './continuity.ts';
-import { openStream } from './deadline.ts';
 import { describeFailure, failureOf, isSilence } from './failure.ts';
+import { KnownHistory } from './known-history.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
 import { waitBefore } from './members.ts';
 import { Rotation } from './rotation.ts';
-import { type KeySpace, list, within } from './tree.ts';
-import { advance, type Cursor } from './watch-cursor.ts';
+import { type KeySpace, type Listing, list, within } from './tree.ts';
+import type { Cursor } from './watch-cursor.ts';
+import { type StreamEnd, watch } from './watch-stream.ts';
 
 export type FollowOptions = {
   readonly access: EtcdAccess;
@@ -20,20 +20,22 @@ export type FollowOptions = {
   readonly onEvent: (event: RegistryEvent) => void;
 };
 
-/** Why a stream ended, and whether the history after the cursor is lost with it. */
-type StreamEnd = { readonly kind: 'restart' | 'relist' | 'closed' | 'refresh'; readonly reason: string };
+/** What was delivered, and what is needed to go on from there. */
+type Known = {
+  readonly cursor: Cursor;
+  readonly continuity: Continuity;
+  readonly history: KnownHistory;
+  /** From a list on this very connection: nothing of it has to be proven. */
+  readonly listedNow: boolean;
+};
 
-// In ms. A stopped member still accepts connections, and its stream says nothing: found in silence + answer at most.
-const createdMs = 3000;
-const silenceMs = 1200;
-const answerMs = 1000;
 // A page of a list gets more time after each that took too long: when hundreds begin at once, the member that is asked is
 // alive and busy, and lists that are given up half way and begun anew make it busier.
 const mostPageMs = 16_000;
-// What the deadlines of a watch grow by at most on a slow link.
-const mostStretch = 2;
 // Everything is read anew now and then, should a change have been missed in a way that nobody has thought of.
 const refreshMs = { least: 300_000, most: 600_000 };
+// Watches in a row that began and then told nothing although there was something to tell: after these it is listed instead.
+const mostStuck = 2;
 
 /** Follows the tree: a list, then a watch from its revision on, member after member, until closed. */
 export function follow({ access, keys, range, random, onEvent }: FollowOptions): Follower {
@@ -47,11 +49,12 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
   const bytes = within(keys, range);
 
   const run = async () => {
-    let cursor: Cursor | undefined;
-    let continuity = new Continuity(keys, []);
-    /** How far the last stream had delivered when its history was lost. */
-    let delivered: Cursor | undefined;
+    let known: Known | undefined;
+    /** The last that was known, when its history cannot be continued, and why if it is another one. */
+    let former: Known | undefined;
+    let replaced: string | undefined;
     let failures = 0;
+    let stuck = 0;
     while (!signal.aborted) {
       const wait = waitBefore(failures, rotation.size, random);
       if (wait > 0) await pause(wait, undefined, { signal }).catch(() => undefined);
@@ -60,31 +63,45 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       let end: StreamEnd;
       try {
         client = await openMember(rotation.current, access, time.ms);
-        if (cursor === undefined) {
-          const { cluster, term, revision, entries, versions } = await list(client, keys, bytes, {
-            pageMs: time.ms,
-          });
-          cursor = { cluster, term, revision, fragments: [] };
-          continuity = new Continuity(keys, versions);
-          tell({ kind: 'snapshot', revision, cluster, history: historyOf(delivered, cursor), entries });
+        if (known === undefined) {
+          const listing = await list(client, keys, bytes, { pageMs: time.ms });
+          const { cluster, revision, entries } = listing;
+          tell({ kind: 'snapshot', revision, cluster, history: relation(former, listing, replaced), entries });
+          known = knownOf(listing);
+          replaced = undefined;
         }
-        end = await watch(client, cursor, continuity, (next) => {
-          cursor = next;
-          failures = 0;
+        end = await watch({
+          ...known,
+          client,
+          keys,
+          bytes,
+          time,
+          signal,
+          tell,
+          refreshMs: refreshMs.least + random() * (refreshMs.most - refreshMs.least),
+          onGood: (cursor) => {
+            if (known !== undefined) known = { ...known, cursor };
+            failures = 0;
+          },
+          onDelivered: () => {
+            stuck = 0;
+          },
         });
       } catch (error) {
-        end = { kind: 'restart', reason: describeFailure(failureOf(error)) };
+        end = { kind: 'restart', reason: describeFailure(failureOf(error)), stuck: false };
       } finally {
         client?.close();
       }
-      delivered = cursor ?? delivered;
-      if (end.kind === 'refresh') {
-        cursor = undefined;
-        continue;
+      if (end.kind === 'restart' && end.stuck) stuck += 1;
+      former = known ?? former;
+      if (known !== undefined) known = { ...known, cursor: { ...known.cursor, fragments: [] }, listedNow: false };
+      if (end.kind === 'relist' || end.kind === 'refresh' || stuck >= mostStuck) {
+        known = undefined;
+        stuck = 0;
       }
+      if (end.kind === 'refresh') continue;
+      if (end.kind === 'relist') replaced = end.replaced ?? replaced;
       tell({ kind: 'disconnected', reason: end.reason });
-      if (end.kind === 'relist') cursor = undefined;
-      else if (cursor !== undefined) cursor = { ...cursor, fragments: [] };
       const silent = isSilence(end.reason);
       failures += 1;
       if (silent) time.silent();
@@ -92,135 +109,12 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
     }
   };
 
-  /**
-   * One stream, until it ends for whatever reason. `onGood` is called with each advance, before the event, and when the
-   * stream has lasted for a while: one that only begins is no better than a failure, and is not to be repeated at once.
-   */
-  const watch = async (
-    client: MemberClient,
-    from: Cursor,
-    continuity: Continuity,
-    onGood: (cursor: Cursor) => void,
-  ): Promise<StreamEnd> => {
-    const stretch = Math.min(mostStretch, time.stretch);
-    const listener = { onMessage: (_: IWatchResponse) => {}, onBytes: () => {}, onEnd: (_: Error | undefined) => {} };
-    const stream = await openStream(
-      client.watch({
-        onMessage: (r) => listener.onMessage(r),
-        onBytes: () => listener.onBytes(),
-        onEnd: (e) => listener.onEnd(e),
-      }),
-      createdMs * stretch,
-    );
-    return new Promise<StreamEnd>((resolve) => {
-      let cursor = from;
-      let over = false;
-      let timer: NodeJS.Timeout;
-      /** Of the watch that stands. The member chooses it: etcd's gRPC proxy does so whatever it is asked for. */
-      let watchId: string | undefined;
-      let startedBehind = false;
-      let asking: 'progress and watch' | 'progress' | 'watch' = 'progress and watch';
-      let probed = false;
-      /** When the member was last asked for anything that it has not answered. */
-      let askedAt: number | undefined;
-      const finish = (end: StreamEnd) => {
-        if (over) return;
-        over = true;
-        clearTimeout(timer);
-        clearTimeout(refresh);
-        signal.removeEventListener('abort', onClose);
-        // A cancelled stream still reports its end as an error event.
-        stream.cancel();
-        resolve(end);
-      };
-      const onClose = () => finish({ kind: 'closed', reason: 'closed' });
-      const deadline = (ms: number, reason: string) => {
-        clearTimeout(timer);
-        timer = setTimeout(() => finish({ kind: 'restart', reason }), ms);
-      };
-      // After some silence the member is asked to say anything at all: how far it is. etcd's gRPC proxy never answers that,
-      // and logs an error each time; so one that does not is asked for another watch instead, which is then cancelled.
-      const listen = () => {
-        clearTimeout(timer);
-        timer = setTimeout(() => {
-          onGood(cursor);
-          if (probed && asking === 'progress and watch') asking = 'watch';
-          if (asking !== 'watch') stream.write({ progress_request: {} });
-          if (asking !== 'progress' && watchId !== undefined) stream.write({ create_request: { key: bytes.key } });
-          askedAt = performance.now();
-          deadline(answerMs * stretch, `the member was silent for ${silenceMs + answerMs * stretch} ms`);
-        }, silenceMs);
-      };
-      const cancel = (watch_id: string) => stream.write({ cancel_request: { watch_id } });
-      const create = (start: bigint) => {
-        const options = { progress_notify: true, fragment: true };
-        stream.write({ create_request: { ...bytes, ...options, start_revision: String(start) } });
-      };
-      // After the last revision that was delivered; but if the store is ahead of that, from that one itself. 3.4.23, and 3.5
-      // before 3.5.18, silently drop a deletion at the very revision that was compacted when a watch starts there
-      // (etcd-io/etcd#18089, #19179), and say that it is gone when one starts before. Not always so, because whatever
-      // starts at or behind the store's revision waits up to 100 ms for etcd to play what was missed.
-      const startBehind = (ahead: string) => {
-        cancel(ahead);
-        watchId = undefined;
-        startedBehind = true;
-        create(from.revision);
-      };
-      const take = (response: IWatchResponse) => {
-        if (over) return;
-        if (askedAt !== undefined) time.answered(performance.now() - askedAt);
-        askedAt = undefined;
-        listen();
-        if (response.created) {
-          if (watchId !== undefined) {
-            probed = true;
-            return void cancel(response.watch_id);
-          }
-          watchId = response.watch_id;
-        } else if (response.watch_id === '-1') asking = 'progress';
-        // -1 is of the stream as a whole.
-        if (response.watch_id !== '-1' && response.watch_id !== watchId) return;
-        const step = advance(cursor, response, keys);
-        switch (step.kind) {
-          case 'created':
-            if (step.behind && !startedBehind) return startBehind(response.watch_id);
-            return tell({ kind: 'connected', member: client.endpoint });
-          case 'changes': {
-            const missed = continuity.take(step.events);
-            if (missed !== undefined) {
-              return finish({ kind: 'relist', reason: `a change of ${missed} never came; reading everything anew` });
-            }
-            cursor = step.cursor;
-            onGood(cursor);
-            return tell({ kind: 'changes', revision: cursor.revision, changes: step.changes });
-          }
-          case 'progress':
-            cursor = step.cursor;
-            onGood(cursor);
-            return tell({ kind: 'progress', revision: cursor.revision });
-          case 'wait':
-            cursor = step.cursor;
-            return;
-          case 'relist':
-          case 'restart':
-            return finish(step);
-        }
-      };
-      const { least, most } = refreshMs;
-      const refresh = setTimeout(
-        () => finish({ kind: 'refresh', reason: 'time to read everything anew' }),
-        least + random() * (most - least),
-      );
-      signal.addEventListener('abort', onClose, { once: true });
-      listener.onMessage = take;
-      listener.onEnd = (error) =>
-        finish({ kind: 'restart', reason: error ? describeFailure(failureOf(error)) : 'etcd ended the stream' });
-      if (signal.aborted) return onClose();
-      deadline(createdMs * stretch, `the member did not start the watch within ${createdMs * stretch} ms`);
-      askedAt = performance.now();
-      create(from.revision + 1n);
-    });
-  };
+  const knownOf = ({ cluster, term, revision, versions, newest }: Listing): Known => ({
+    cursor: { cluster, term, revision, fragments: [] },
+    continuity: new Continuity(keys, versions),
+    history: new KnownHistory(keys, newest.traces, newest.forgotten),
+    listedNow: true,
+  });
 
   const ended = run();
   return {
@@ -229,4 +123,22 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       return ended;
     },
   };
+}
+
+/** How a list relates to what was known before it. `replaced`: what was noticed already. */
+function relation(former: Known | undefined, listing: Listing, replaced: string | undefined): History {
+  const history = historyOf(former?.cursor, listing);
+  if (former === undefined || history.kind === 'replaced') return history;
+  const reason = replaced ?? contradiction(former, listing);
+  return reason === undefined ? history : { kind: 'replaced', reason };
+}
+
+/** An entry that was not changed since our revision and is not as we know it: it belongs to another history. */
+function contradiction({ cursor, continuity }: Known, { entries, versions }: Listing): string | undefined {
+  for (const { key, revision } of entries.values()) {
+    if (revision <= cursor.revision && versions.get(key) !== continuity.version(key)) {
+      return `the change of ${key} at revision ${revision} was never told: data was restored`;
+    }
+  }
+  return undefined;
 }

@@ -1,6 +1,7 @@
 import type { IKeyValue } from 'etcd3/lib/rpc.js';
 import { type Revision, revision } from '../../model/revision.ts';
 import type { Entry, KeyRange } from '../registry.ts';
+import { newestOf, type Traces } from './known-history.ts';
 import type { MemberClient } from './member-client.ts';
 
 /** Keys under the root as etcd wants and gives them. */
@@ -60,6 +61,8 @@ export type Listing = {
   readonly entries: ReadonlyMap<string, Entry>;
   /** How often each was changed since it was created. */
   readonly versions: ReadonlyMap<string, number>;
+  /** The last changes among them, and the revision up to which these are not all. */
+  readonly newest: { readonly traces: Traces; readonly forgotten: bigint };
 };
 
 // One answer with 50,000 keys would block etcd and us; this many are about 1 MB.
@@ -83,6 +86,7 @@ export async function list(
   let pinned = at?.toString();
   let cluster = '';
   let term = 0n;
+  let newest: Listing['newest'] = { traces: new Map(), forgotten: 0n };
   for (;;) {
     const pinning = pinned === undefined ? {} : { revision: pinned };
     const request = { key, range_end, limit: pageSize, ...pinning };
@@ -95,8 +99,10 @@ export async function list(
       entries.set(entry.key, entry);
       versions.set(entry.key, Number(kv.version));
     }
+    newest = newestOf(newest, page.kvs, keys);
     const last = page.kvs.at(-1);
-    if (!page.more || last === undefined) return { cluster, term, revision: revision(pinned), entries, versions };
+    if (!page.more || last === undefined)
+      return { cluster, term, revision: revision(pinned), entries, versions, newest };
     key = Buffer.concat([last.key, Buffer.from([0])]);
   }
 }
