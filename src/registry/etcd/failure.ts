@@ -6,6 +6,8 @@ export type Failure =
   | { readonly kind: 'member'; readonly reason: string }
   /** The two sides do not trust each other. Another member may, and the files may be renewed a moment later. */
   | { readonly kind: 'untrusted'; readonly reason: string; readonly hint: string }
+  /** etcd answers and takes no writes, until an operator does something. */
+  | { readonly kind: 'full'; readonly reason: string; readonly hint: string }
   /** Every member will say the same. */
   | { readonly kind: 'denied'; readonly reason: string };
 
@@ -45,6 +47,12 @@ const connection: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^Protocol error$/, 'what answers there is not etcd: it does not speak gRPC'],
 ];
 
+const full: Failure = {
+  kind: 'full',
+  reason: 'etcd takes no writes: its quota is used up',
+  hint: 'compact and defragment it or raise --quota-backend-bytes, then run etcdctl alarm disarm',
+};
+
 /** Tells one from the other by what etcd, OpenSSL and Node.js say: they have no codes for most of it. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof Fault) {
@@ -54,6 +62,7 @@ export function failureOf(error: unknown): Failure {
   const text = describe(error);
   const untrusted = tls.find(([pattern]) => pattern.test(text));
   if (untrusted !== undefined) return { kind: 'untrusted', reason: untrusted[1], hint: untrusted[2] };
+  if (/database space exceeded/.test(text)) return full;
   const denied = /permission denied|authentication failed|user name is empty|user name not found/i.test(text);
   const reason = connection.find(([pattern]) => pattern.test(text))?.[1] ?? withoutWrapping(text);
   return { kind: denied ? 'denied' : 'member', reason };
@@ -71,7 +80,7 @@ export function isSilence(reason: string): boolean {
 
 /** The failure on one line, with what to do about it where that is certain. */
 export function describeFailure(failure: Failure): string {
-  return failure.kind === 'untrusted' ? `${failure.reason} (${failure.hint})` : failure.reason;
+  return 'hint' in failure ? `${failure.reason} (${failure.hint})` : failure.reason;
 }
 
 /** The Fault to reject with once no member is left to ask. */
@@ -84,6 +93,8 @@ export function registryFault(failure: Failure, where: string): Fault {
       });
     case 'untrusted':
       return new Fault('registry-untrusted', failure.reason, { where, hint: failure.hint });
+    case 'full':
+      return new Fault('registry-unreachable', failure.reason, { where, hint: failure.hint });
     case 'member':
       return new Fault('registry-unreachable', failure.reason, {
         where,

@@ -42,6 +42,8 @@ export class Members {
   readonly #lifetime = new Lifetime();
   readonly #inFlight = new InFlight(mostInFlight);
   readonly #time = new CallTime();
+  /** Calls that etcd refuses because its quota is used up, and that are tried again. */
+  #refused = 0;
 
   constructor(options: MembersOptions) {
     this.#options = options;
@@ -57,6 +59,11 @@ export class Members {
     this.#client = await this.#opening;
     if (this.#lifetime.signal.aborted) this.discard(this.#client);
     return this.#client;
+  }
+
+  /** Whether no call waits for etcd to take writes again. Reads and keep-alives are answered meanwhile, which heals nothing. */
+  get takesWrites(): boolean {
+    return this.#refused === 0;
   }
 
   /** How much longer than at first the link needs, for deadlines of streams: 1, 2, 4. */
@@ -91,6 +98,11 @@ export class Members {
 
   async #attempt<T>(call: (client: MemberClient, callMs: number) => Promise<T>, stop: AbortSignal): Promise<T> {
     let failure: Failure = { kind: 'member', reason: 'no member answered in time' };
+    let refused = false;
+    const setRefused = (now: boolean) => {
+      this.#refused += Number(now) - Number(refused);
+      refused = now;
+    };
     for (let attempt = 0; !stop.aborted; attempt += 1) {
       const wait = waitBefore(attempt, this.#rotation.size, this.#options.random);
       if (wait > 0) await pause(wait, undefined, { signal: stop }).catch(() => undefined);
@@ -102,12 +114,14 @@ export class Members {
         const began = performance.now();
         const value = await soonAfter(stop, call(client, this.#time.ms));
         this.#time.answered(performance.now() - began);
-        this.#options.onAnswer?.();
+        setRefused(false);
+        if (this.takesWrites) this.#options.onAnswer?.();
         return value;
       } catch (error) {
         failure = failureOf(error);
-        if (client !== undefined) this.discard(client, isSilence(failure.reason));
-        else this.#rotation.next(false);
+        setRefused(failure.kind === 'full');
+        if (client === undefined) this.#rotation.next(false);
+        else if (!refused) this.discard(client, isSilence(failure.reason));
         if (failure.kind === 'denied') break;
         if (failure.kind === 'untrusted' && this.#options.hasty && attempt + 1 >= this.#rotation.size) break;
         this.#options.onFailure?.(describeFailure(failure));
@@ -115,6 +129,7 @@ export class Members {
         leave();
       }
     }
+    setRefused(false);
     throw registryFault(failure, this.#options.where);
   }
 

@@ -175,7 +175,7 @@ export class EtcdSession implements Session {
   }
 
   #answered(lease: string, alive: boolean): void {
-    this.#tellReachable(undefined);
+    if (this.#members.takesWrites) this.#tellReachable(undefined);
     this.#beats += 1;
     if (!alive) this.#lost(lease);
     else if (this.#beats % verifyEvery === 0) this.#mendSoon();
