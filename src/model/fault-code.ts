@@ -52,8 +52,8 @@ export const faultKinds = {
     todo: 'End the other one, whose pid the message names, or give each a `--dir` of its own.',
   },
   'registry-unreachable': {
-    means: 'etcd or the folder does not answer in time.',
-    todo: 'Check `--registry`, the network and `etcdctl endpoint health`. What runs goes on with what is known, and connects when it can.',
+    means: 'etcd or the folder does not answer in time, or etcd takes no writes because its quota is used up.',
+    todo: 'Check `--registry`, the network, `etcdctl endpoint health` and `etcdctl alarm list`. What runs goes on with what is known, and connects when it can.',
   },
   'registry-denied': {
     means:
