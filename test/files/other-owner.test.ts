@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmod, chown, lstat, mkdir, readdir, stat, symlink } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { startFiles } from '../support/files.ts';
+import { until } from '../support/until.ts';
 
 const isRoot = process.getuid?.() === 0;
 const another = 65534;
@@ -65,6 +66,40 @@ describe.runIf(isRoot)('in a folder of another user, as root,', () => {
     expect(code).toBe(1);
     expect(stderr[0]).toContain('shared/conf is a symbolic link in a folder that others can write');
     expect(await readdir(files.path('etc'))).toEqual([]);
+  });
+
+  test('links that come and go while files are made lead nowhere', async () => {
+    const files = await startShared({ dest: 'shared/conf/out', mode: '0666', owner: 'nobody', wait: '10ms' });
+    const { path } = files;
+    await files.write('t/a.mustache', '{{keys.n}}');
+    await files.put('/keys/n', '0');
+    await mkdir(path('etc'));
+    await files.write('etc/out', 'of root');
+    await chmod(path('etc/out'), 0o600);
+    // A folder that pointsman made cannot be removed by another, but moved away.
+    const swap =
+      'i=$((i + 1)); mv conf $i; ln -s ../etc conf; sleep 0.01; rm -f conf; mkdir conf; ln -s ../../secret conf/out; sleep 0.01';
+    const other = spawn(
+      'sh',
+      ['-c', `while :; do ${swap}; mv conf $i.out; mkdir conf; sleep 0.02; done 2> /dev/null`],
+      {
+        ...{ cwd: path('shared'), uid: another, gid: another, stdio: 'ignore', detached: true },
+      },
+    );
+    onTestFinished(() => void process.kill(-(other.pid ?? Number.NaN), 'SIGKILL'));
+    const pointsman = await files.keep('--interval', '100ms');
+    let n = 0;
+    const replaced = () => pointsman.log.filter(({ event }) => event === 'file-changed' || event === 'file-restored');
+    await until('it was replaced and refused often', async () => {
+      n += 1;
+      await files.put('/keys/n', String(n));
+      const refused = pointsman.log.filter(({ event }) => event === 'file-refused');
+      return replaced().length > 50 && refused.length > 50;
+    });
+    await files.untouched();
+    expect(await readdir(path('etc'))).toEqual(['out']);
+    expect(await files.read('etc/out')).toBe('of root');
+    expect((await stat(path('etc/out'))).mode & 0o777).toBe(0o600);
   });
 
   test('what the check refused is kept for root alone, whoever made a file of that name', async () => {
