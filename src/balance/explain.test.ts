@@ -95,6 +95,15 @@ test('what is held or only half wrong is served, and says so', () => {
   const held = explain({ ...served, key: undefined, heldForMs: 60_000 });
   expect(held.verdict).toBe('served');
   expect(held.findings.map(({ says }) => says).join()).toContain('held while its check passes, for 1m more');
+  const replaced = { ...served, held: { reason: 'the data was restored', leftMs: undefined } };
+  const says = (look: Look) =>
+    explain(look)
+      .findings.map((finding) => finding.says)
+      .join();
+  expect(explain(replaced).verdict).toBe('served');
+  expect(says(replaced)).toContain('the registry does not have it any more: the data was restored');
+  expect(says(replaced)).toContain('released (pointsman release web) and as long as its check passes');
+  expect(says({ ...replaced, held: { reason: 'x', leftMs: 60_000 } })).toContain('held for 1m more, unless it');
   const lastGood = explain({ ...served, rejection: { reason: 'it is not JSON', lastGoodServes: true } });
   expect(lastGood.verdict).toBe('served');
   expect(lastGood.findings.map(({ says }) => says).join()).toContain('what it held before is served');

@@ -1,0 +1,87 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { noLimits } from '../catalog/limits.ts';
+import { revision } from '../model/revision.ts';
+import type { Entry, Held } from '../registry/registry.ts';
+import { loadLastKnown, saveLastKnown } from './last-known.ts';
+
+let path: string;
+beforeEach(async () => {
+  path = join(await mkdtemp(join(tmpdir(), 'pm-last-known-')), 'catalog.json');
+});
+afterEach(() => rm(join(path, '..'), { recursive: true, force: true }));
+
+const noon = Date.parse('2026-03-01T12:00:00Z');
+const replaced = (until: number | undefined): Held => ({
+  kind: 'replaced',
+  reason: 'it was restored',
+  at: noon,
+  until,
+});
+const entry = (key: string, value: string, held?: Held): Entry => ({
+  key,
+  value,
+  revision: revision(7n),
+  leased: key.startsWith('instances/'),
+  ...(held === undefined ? {} : { held }),
+});
+
+/** Saves at noon, when the monotonic clock says 1000. */
+async function save(entries: readonly Entry[], values: readonly Entry[] = []): Promise<void> {
+  const map = new Map(entries.map((one) => [one.key, one]));
+  const { catalog } = foldEvent(emptyCatalog, {
+    kind: 'snapshot',
+    history: { kind: 'first' },
+    revision: revision(9n),
+    cluster: 'c',
+    entries: map,
+  });
+  await saveLastKnown(path, { catalog, values }, { now: 1000, wall: new Date(noon) });
+}
+
+/** Loads this much later, in a process whose monotonic clock says 50. */
+async function load(laterMs: number, holdMs: number | undefined) {
+  const loaded = await loadLastKnown(path, noLimits, { now: 50, wall: new Date(noon + laterMs), holdMs });
+  if (loaded === undefined || 'unusable' in loaded) throw new Error(`it is there: ${loaded?.unusable}`);
+  return loaded;
+}
+const heldOf = ({ entries }: Awaited<ReturnType<typeof load>>, key: string) =>
+  entries.find((one) => one.key === key)?.held;
+
+test('what was known is there again: which history it is of, free values, and what is held', async () => {
+  const held = replaced(undefined);
+  const policy = entry('services/web', '{"mode":"http"}', held);
+  const instance = entry('instances/web/a', '10.0.0.1:80');
+  const value = entry('keys/title', 'x', held);
+  await save([policy, instance], [value]);
+  const loaded = await load(60_000, undefined);
+  expect(loaded.point).toEqual({ cluster: 'c', revision: 9n });
+  expect(loaded.entries).toHaveLength(3);
+  expect(loaded.entries).toEqual(expect.arrayContaining([policy, instance, value]));
+  expect(loaded.catalog.accepted.get('services/web')?.held).toEqual(held);
+  // What vanished together is released and told together.
+  expect(heldOf(loaded, 'services/web')).toBe(heldOf(loaded, 'keys/title'));
+});
+
+test('the time that entries are held goes on over a restart, and is never longer than the setting says', async () => {
+  await save([entry('services/web', '{}', replaced(61_000))]);
+  expect(heldOf(await load(20_000, 60_000), 'services/web')?.until).toBe(50 + 40_000);
+  expect(heldOf(await load(90_000, 60_000), 'services/web')?.until).toBeLessThan(50);
+  // The clock was set back by a day.
+  expect(heldOf(await load(-86_400_000, 60_000), 'services/web')?.until).toBe(50 + 60_000);
+  expect(heldOf(await load(20_000, 5000), 'services/web')?.until).toBe(50 + 5000);
+  expect(heldOf(await load(20_000, undefined), 'services/web')?.until).toBeUndefined();
+});
+
+test('a file of an earlier version is read, and holds nothing', async () => {
+  await save([entry('services/web', '{}')]);
+  const { held: _held, values: _values, cluster: _cluster, ...old } = JSON.parse(await readFile(path, 'utf8'));
+  await writeFile(path, JSON.stringify(old));
+  const loaded = await load(0, undefined);
+  expect(loaded.point).toBeUndefined();
+  expect(loaded.entries).toMatchObject([{ key: 'services/web' }]);
+  expect(heldOf(loaded, 'services/web')).toBeUndefined();
+});
