@@ -234,6 +234,7 @@ const commands = (map: string) =>
     'show servers state',
     'show version',
     'show env POINTSMAN_PAUSE',
+    'get var proc.pointsman_config',
     'show ssl ca-file',
     'show ssl cert',
     'help',

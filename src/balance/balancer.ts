@@ -11,6 +11,7 @@ import type { RegistryEvent } from '../registry/registry.ts';
 import { nothingRendered, type Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalancerStatus } from './balancer-status.ts';
+import { ConfigDrift } from './config-drift.ts';
 import type { Ending } from './ending.ts';
 import type { Guarding } from './guarding.ts';
 import { Intake } from './intake.ts';
@@ -91,6 +92,7 @@ export class Balancer {
   readonly #starting: Starting;
   readonly #isolation: Isolation;
   readonly #patrols: Patrols;
+  readonly #configDrift: ConfigDrift;
   #serving = false;
   #exited = false;
   #mustInspect = false;
@@ -134,7 +136,9 @@ export class Balancer {
       timers: this.#timers,
       busy: () => this.#loop.turning !== undefined,
       inspect: () => this.lookSoon(),
+      onEdited: (edited) => this.#edited(edited),
     });
+    this.#configDrift = new ConfigDrift({ ...shared, timers: this.#timers, wake: () => this.#loop.wake() });
     this.#loop = new Loop({
       tasks: this.#tasks(),
       timers: this.#timers,
@@ -455,9 +459,18 @@ export class Balancer {
     this.#armProbe();
   }
 
+  /** Has the files written as they should be, and the worker looked at: it may have been loaded from them. */
+  #edited(files: readonly string[]): void {
+    this.drifted(files.map((file) => `somebody else changed ${file}`));
+    this.#parts.files.doubt();
+    this.#rounds.saveSoon();
+    this.lookSoon();
+  }
+
   /** Reads what the worker really runs, and lets the next round heal the difference. */
   async #inspect(): Promise<void> {
     if (await this.#running.meet()) this.#patrols.lookAgain();
+    this.#configDrift.look();
     this.#mustInspect = false;
     if (!(await this.#running.readBack())) return;
     this.#parts.files.doubt();

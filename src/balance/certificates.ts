@@ -124,7 +124,9 @@ export class Certificates {
       const reason = this.#tell(change);
       if (reason !== undefined) unserved.set(change.file, reason);
     }
-    if (given && this.#unserved.size === 0 && changes.length > 0) {
+    if (this.#served?.wanted === wanted && this.#unserved.size === 0 && changes.length > 0) {
+      // A worker that somebody else's reload made has what somebody else wrote into our copies.
+      await this.#write(wanted, new Set(changes.map(({ file }) => file)));
       onDrift(changes.map(({ file }) => `the certificate ${basename(file, '.pem')} is not as it was given`));
     }
     this.#given.clear();
@@ -189,7 +191,7 @@ export class Certificates {
 
   /** Whether something is different now. */
   async #read(): Promise<boolean> {
-    const { folder, own, list, metrics, logger } = this.#parts;
+    const { folder, own, metrics, logger } = this.#parts;
     const before = this.#wanted;
     const found = new Map<string, Certificate>();
     const refused = new Map<string, string>();
@@ -220,14 +222,13 @@ export class Certificates {
       names.flatMap((name) => [join(folder, name), join(folder, name.replace(/\.crt$/, '.key'))]),
     );
     if (!changed && this.#served !== undefined) return !sameRefused;
-    for (const [file, one] of found) {
-      if (before.get(file) === one) continue;
+    const fresh = [...found].filter(([file, one]) => before.get(file) !== one).map(([file]) => file);
+    for (const file of before.size === 0 ? fresh : []) {
       // The first time, a worker from before may have what the file says until now.
-      const there = before.size === 0 ? await readFile(file, 'utf8').catch(() => undefined) : undefined;
+      const there = await readFile(file, 'utf8').catch(() => undefined);
       if (there !== undefined) this.#given.set(file, there);
-      await replaceFile(file, one.pem, { mode: 0o600 });
     }
-    await replaceFile(list, [...found.keys()].map((file) => `${file}\n`).join(''), { mode: 0o600 });
+    await this.#write(found, new Set(fresh));
     for (const file of before.keys()) if (!found.has(file)) await unlink(file).catch(() => undefined);
     this.#wanted = found;
     metrics.certificateExpiry.reset();
@@ -235,6 +236,13 @@ export class Certificates {
       metrics.certificateExpiry.set({ certificate: basename(file, '.pem') }, notAfter / 1000);
     }
     return changed || !sameRefused;
+  }
+
+  /** Writes these files, and the list of all, for HAProxy to start on. */
+  async #write(all: ReadonlyMap<string, Certificate>, files: ReadonlySet<string>): Promise<void> {
+    for (const [file, { pem }] of all) if (files.has(file)) await replaceFile(file, pem, { mode: 0o600 });
+    const lines = [...all.keys()].map((file) => `${file}\n`);
+    await replaceFile(this.#parts.list, lines.join(''), { mode: 0o600 });
   }
 
   async #textOf(name: string): Promise<string> {

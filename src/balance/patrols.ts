@@ -4,6 +4,7 @@ import type { Running as RunningState } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Running } from './running.ts';
+import type { StateFiles } from './state-files.ts';
 import type { Timers } from './timers.ts';
 
 export type CheckedHolder = {
@@ -20,6 +21,9 @@ type PatrolsParts = {
   readonly logger: Logger;
   readonly timers: Timers;
   readonly running: Running;
+  readonly files: Pick<StateFiles, 'changedByOthers'>;
+  /** Somebody else wrote to these files. */
+  readonly onEdited: (files: readonly string[]) => void;
   /** Whether a round is under way, which finds out by itself. */
   readonly busy: () => boolean;
   /** It is time to read what HAProxy runs. */
@@ -61,8 +65,12 @@ export class Patrols {
   }
 
   async #patrol(): Promise<void> {
-    const { haproxy, metrics, logger, timers, running, busy, inspect } = this.#parts;
+    const { haproxy, metrics, logger, timers, running, busy, inspect, files, onEdited } = this.#parts;
     this.begin();
+    // Not waited for: a disk that hangs keeps nobody from looking at the worker.
+    void files.changedByOthers().then((edited) => {
+      if (edited.length > 0) onEdited(edited);
+    });
     const processes = await haproxy.processes();
     if (processes !== undefined) metrics.oldWorkers.set(processes.oldWorkers);
     if (!timers.has('inspect')) this.#armInspection(inspectPatrolMs);

@@ -58,6 +58,11 @@ export class Reloads {
     this.#reasons.set(describeReason(reason), reason);
   }
 
+  /** Whether a reload of this kind waits. */
+  needs(kind: ReloadReason['kind']): boolean {
+    return [...this.#reasons.values()].some((reason) => reason.kind === kind);
+  }
+
   /** One clause for each reason that waits. */
   get pending(): readonly string[] {
     return [...this.#reasons.keys()];

@@ -30,6 +30,7 @@ export class Running {
   readonly drift: DriftLog;
   #served: Rendered = nothingRendered;
   #worker: number | undefined;
+  #foreign = false;
 
   constructor(parts: RunningParts) {
     this.#parts = parts;
@@ -46,6 +47,11 @@ export class Running {
     return this.#worker;
   }
 
+  /** Whether somebody else's reload made the worker that serves. */
+  get foreign(): boolean {
+    return this.#foreign;
+  }
+
   /** It was given this, or runs it from before. */
   assume(served: Rendered): void {
     this.#served = served;
@@ -54,6 +60,7 @@ export class Running {
   /** Another worker serves. */
   replaced(worker: number | undefined): void {
     this.#worker = worker;
+    this.#foreign = false;
   }
 
   /** Gives it these commands. What it refuses of them needs a reload: the answer says why. */
@@ -107,6 +114,7 @@ export class Running {
     if (processes.workerPid === this.#worker && link.connected) return false;
     if (processes.workerPid !== this.#worker) this.burials.clear();
     await link.connect(processes.workerPid, pause);
+    if (this.#worker !== undefined && processes.workerPid !== this.#worker) this.#foreign = true;
     this.#worker = processes.workerPid;
     return true;
   }

@@ -4,6 +4,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { replaceFile, type StagedFile, stageFile } from '../files/replace-file.ts';
 import type { Checked, CheckProblem } from '../haproxy/check.ts';
 import { parseConfig } from '../haproxy/config-file.ts';
+import { markOf, splitMark, withMark } from '../haproxy/config-mark.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { Entry } from '../registry/registry.ts';
 import { configWriter, type Rendered, type Templates } from '../render/render.ts';
@@ -12,6 +13,7 @@ import { originOf } from '../render/template.ts';
 import { DiskQueue } from './disk-queue.ts';
 import type { Layout } from './files.ts';
 import { saveLastKnown } from './last-known.ts';
+import { SeenFiles } from './seen-files.ts';
 import type { Storage, Stored } from './storage.ts';
 
 export type CheckedConfig =
@@ -69,6 +71,9 @@ export class StateFiles {
   /** Somebody else may have written to them since. */
   #doubted = false;
   /** A write of what is newest then waits for its turn. */
+  /** Tells what the worker was to load last: the same from one reload to the next, whatever changed at run time since. */
+  #mark: string | undefined;
+  readonly #seen = new SeenFiles();
   #flushing = false;
   #flushingCatalog = false;
   #checking: Promise<unknown> = Promise.resolve();
@@ -110,6 +115,8 @@ export class StateFiles {
       const [config, routes] = [await readFile(layout.config, 'utf8'), await readFile(layout.routesMap, 'utf8')];
       this.#writtenConfig = config;
       this.#writtenRoutes = routes;
+      this.#mark = splitMark(config).mark;
+      await this.#seen.written([layout.config, layout.routesMap]);
       return parseConfig(config, routes);
     } catch {
       return undefined;
@@ -128,7 +135,8 @@ export class StateFiles {
 
   async #check(rendered: Rendered, keep: boolean): Promise<CheckedConfig> {
     const { layout, check } = this.#options;
-    const config = this.#format(rendered);
+    const text = this.#format(rendered);
+    const config = withMark(text, markOf(text));
     // The configuration names the map, which has to be there to be loaded.
     await this.#storing('configuration', () =>
       this.#disk.soon(layout.candidate, async () => {
@@ -164,10 +172,12 @@ export class StateFiles {
   async replace(rendered: Rendered, config: string): Promise<() => Promise<void>> {
     const { layout } = this.#options;
     this.#reloading = true;
+    const mark = this.#mark;
     const before = await this.#writeSoon(async () => {
       const written = { config: this.#writtenConfig, routes: this.#writtenRoutes };
       await touch(reloadingMark(layout));
       await this.#write(config, formatRoutes(rendered.routes));
+      this.#mark = splitMark(config).mark;
       return written;
     }).catch((error: unknown) => {
       this.#reloading = false;
@@ -175,6 +185,7 @@ export class StateFiles {
     });
     return async () => {
       this.#reloading = false;
+      this.#mark = mark;
       await this.#writeSoon(async () => {
         if (before.config !== '') await this.#write(before.config, before.routes);
         else {
@@ -186,9 +197,38 @@ export class StateFiles {
     };
   }
 
+  /** The mark of the configuration that the worker is to have loaded; undefined when there is none yet. */
+  get mark(): string | undefined {
+    return this.#mark;
+  }
+
+  /** Whether somebody else wrote to the configuration or the map since HAProxy loaded them for us. */
+  get touchedByOthers(): boolean {
+    return this.#seen.touched;
+  }
+
+  /** The files that said something else than pointsman wrote, each told once. */
+  changedByOthers(): Promise<readonly string[]> {
+    // Between two writes of ours, so that none of them is taken for somebody else's.
+    return this.#disk.inTurn(async () => {
+      await this.#lookForOthers();
+      return this.#seen.take();
+    });
+  }
+
+  async #lookForOthers(): Promise<void> {
+    const { config, routesMap } = this.#options.layout;
+    const written = new Map([
+      [config, this.#writtenConfig],
+      [routesMap, this.#writtenRoutes],
+    ]);
+    if (await this.#seen.look(written)) this.#doubted = true;
+  }
+
   /** The running worker has loaded what is on disk. */
   async reloaded(): Promise<void> {
     this.#reloading = false;
+    this.#seen.touched = false;
     this.beQuick();
     await this.#disk.soon(this.#options.layout.config, () => this.#unmark()).catch(() => undefined);
   }
@@ -232,7 +272,7 @@ export class StateFiles {
   async save(served: Rendered, catalog: Catalog): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    await this.#writeSoon(() => this.#write(this.#format(served), formatRoutes(served.routes)));
+    await this.#writeSoon(() => this.#write(withMark(this.#format(served), this.#mark), formatRoutes(served.routes)));
     await this.#storing('catalog', () =>
       this.#disk.soon(this.#options.layout.lastKnown, () => this.#saveCatalog(catalog)),
     );
@@ -263,7 +303,7 @@ export class StateFiles {
       const taken = this.#wanted;
       this.#wanted = undefined;
       try {
-        await this.#write(this.#format(served), formatRoutes(served.routes));
+        await this.#write(withMark(this.#format(served), this.#mark), formatRoutes(served.routes));
       } catch (error) {
         this.#wanted ??= taken;
         throw error;
@@ -307,6 +347,7 @@ export class StateFiles {
 
   async #write(config: string, routes: string): Promise<void> {
     const { layout, storage } = this.#options;
+    await this.#lookForOthers();
     const staged: { readonly file: StagedFile; readonly done: () => void }[] = [];
     try {
       if (this.#doubted || routes !== this.#writtenRoutes) {
@@ -323,6 +364,7 @@ export class StateFiles {
         done();
       }
       this.#doubted = false;
+      await this.#seen.written([layout.config, layout.routesMap]);
     } finally {
       await Promise.all(staged.map(({ file }) => file.discard()));
     }

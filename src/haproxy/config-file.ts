@@ -3,12 +3,14 @@ import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } 
 import { noRevision } from '../model/revision.ts';
 import { parseRouteTarget, type RouteTarget } from '../model/route-target.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
+import { splitMark } from './config-mark.ts';
 
 /**
  * Reads a haproxy.cfg and a route map that pointsman wrote before, so that a new process knows what HAProxy was given and
  * needs no reload to begin. Whatever is neither a policy's section nor a backend is the frame.
  */
-export function parseConfig(config: string, routesMap: string): Rendered {
+export function parseConfig(text: string, routesMap: string): Rendered {
+  const { config } = splitMark(text);
   let frame = '';
   const policies = new Map<string, string>();
   let policy: string | undefined;

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { describe, Fault } from '../model/fault.ts';
+import { askMark, readMark } from './config-mark.ts';
 import type { Abilities, Graveyard } from './plan.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection } from './runtime-connection.ts';
@@ -29,6 +30,7 @@ export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
   #abilities: Abilities = { addBackend: false };
   #canPause = true;
+  #loadedFrom: { readonly mark: string | undefined } | undefined;
   #connection: RuntimeConnection | undefined;
   #workerPid: number | undefined;
   /** Counts closings, so that a connection that was being made meanwhile is not taken. */
@@ -50,6 +52,11 @@ export class RuntimeLink {
   /** What the worker that it was connected to last can do. */
   get abilities(): Abilities {
     return this.#abilities;
+  }
+
+  /** The mark of the configuration that the worker was loaded from; undefined while the worker does not say. */
+  get loadedFrom(): { readonly mark: string | undefined } | undefined {
+    return this.#connection === undefined ? undefined : this.#loadedFrom;
   }
 
   /** Whether requests wait while their service is paused, which takes Lua. */
@@ -98,16 +105,27 @@ export class RuntimeLink {
         this.#options.onLost(reason);
       },
     });
-    const questions = ['show info', 'help add backend', 'show env POINTSMAN_PAUSE'];
-    const [info = '', help = '', pausing = ''] = await connection.run(questions);
+    const questions = ['show info', 'help add backend', 'show env POINTSMAN_PAUSE', askMark];
+    const [info = '', help = '', pausing = '', mark = ''] = await connection.run(questions);
     if (pidIn(info) !== workerPid) {
       connection.close();
       return undefined;
     }
     current = connection;
+    this.#loadedFrom = this.#readMark(mark);
     this.#abilities = { addBackend: /^\s*add backend /m.test(help) };
     this.#canPause = !pausing.includes('POINTSMAN_PAUSE=impossible');
     return connection;
+  }
+
+  #readMark(answer: string): { readonly mark: string | undefined } | undefined {
+    try {
+      return { mark: readMark(answer) };
+    } catch (error) {
+      // An own template may give the socket a lower level.
+      this.#options.logger.debug({ event: 'mark-untold', reason: describe(error) });
+      return undefined;
+    }
   }
 
   /** Runs the steps in order, pipelined; one outcome a step. Rejects with Fault `haproxy-runtime`. */

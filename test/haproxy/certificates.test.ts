@@ -1,6 +1,7 @@
 import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { reloadMaster } from '../../src/haproxy/master.ts';
 import { haproxyBin } from '../support/balancer.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { issuePem, peerCertificate } from '../support/pem.ts';
@@ -144,4 +145,23 @@ test('a template that names other certificates is a trouble of certificates alon
   expect(await scenario.askAdmin('/readyz')).toEqual({ status: 200, body: 'ready\n' });
   expect(balancer.log.filter(({ event }) => event === 'round-failed')).toEqual([]);
   expect(await served('own.example.com')).toBeDefined();
+});
+
+test('a certificate that somebody else gave HAProxy is noticed and replaced, on disk too', async () => {
+  const { scenario, folder, start, served } = await startWithCertificates();
+  await issuePem(folder, 'shop.example.com');
+  const balancer = start();
+  await balancer.logged('serving');
+  const ours = await served('shop.example.com');
+  const copy = join(scenario.balancerDir, 'certificates/shop.example.com.pem');
+  const before = await readFile(copy, 'utf8');
+  const elsewhere = join(scenario.dir, 'elsewhere');
+  await mkdir(elsewhere);
+  await issuePem(elsewhere, 'shop.example.com');
+  await writeFile(copy, await readFile(join(elsewhere, 'shop.example.com.pem')));
+  await reloadMaster(join(scenario.balancerDir, 'run/master.sock'), 20_000);
+  expect(await served('shop.example.com')).not.toBe(ours);
+  await until('ours is served again', async () => (await served('shop.example.com')) === ours);
+  await balancer.logged('drift', ({ differences }) => JSON.stringify(differences).includes('shop.example.com'));
+  expect(await readFile(copy, 'utf8')).toBe(before);
 });

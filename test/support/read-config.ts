@@ -156,12 +156,15 @@ export function readConfig(config: string, bare: string): ReadConfig {
   return { servers, backends, strange };
 }
 
+// What a file ends with, so that a worker tells which one it was loaded from.
+const mark = /\n# [^\n]*\nglobal\n {4}set-var proc\.pointsman_config str\([0-9a-f]{16}\)\n$/;
+
 /** The opening line of each section with the lines in it; empty ones and comments are left out. */
 function sectionsOf(config: string): Map<string, string[]> {
   const found = new Map<string, string[]>();
   let open: string[] | undefined;
   // A carriage return, a form feed or a NUL is no end of a line to HAProxy, and strange here.
-  for (const text of config.split('\n')) {
+  for (const text of config.replace(mark, '').split('\n')) {
     if (/^\s*(#.*)?$/.test(text)) continue;
     if (/^ /.test(text)) open?.push(text);
     else {
