@@ -29,7 +29,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const tail = new LogTail();
   const { logger, ...logLevel } = await createTailedLog(settings.log, tail);
   const token = settings.adminTokenFile === undefined ? undefined : await openToken(settings.adminTokenFile);
-  const { signal, hurry, received, dispose } = endOnSignals('SIGTERM', 'SIGINT', 'SIGUSR2');
+  const { signal, hurry, received } = endOnSignals('SIGTERM', 'SIGINT', 'SIGUSR2');
   const registry =
     settings.layout === undefined
       ? await openRegistry(settings.registry, logger)
@@ -68,7 +68,6 @@ export async function run(invocation: Invocation): Promise<number> {
     });
   } finally {
     await registry.close();
-    dispose();
   }
   return done;
 }

@@ -26,13 +26,13 @@ export function endOnSignals(...names: readonly NodeJS.Signals[]): {
   readonly signal: AbortSignal;
   readonly hurry: AbortSignal;
   readonly received: () => NodeJS.Signals | undefined;
-  readonly dispose: () => void;
 } {
   const [ending, hurrying] = [new AbortController(), new AbortController()];
   let received: NodeJS.Signals | undefined;
-  const dispose = onSignals(names, (name) => {
+  // Until the process is gone: a signal in its last moment changes nothing.
+  const stopListening = onSignals(names, (name) => {
     if (ending.signal.aborted) {
-      dispose();
+      stopListening();
       hurrying.abort();
       return;
     }
@@ -41,7 +41,7 @@ export function endOnSignals(...names: readonly NodeJS.Signals[]): {
     process.stdout.removeAllListeners('error').on('error', () => undefined);
     ending.abort();
   });
-  return { signal: ending.signal, hurry: hurrying.signal, received: () => received, dispose };
+  return { signal: ending.signal, hurry: hurrying.signal, received: () => received };
 }
 
 /** Calls `listener` at each of the signals, until the answer is called. */

@@ -1,13 +1,14 @@
 import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
-import { parseAccessLine } from './access-line.ts';
 import { type Checked, checkConfig } from './check.ts';
 import { apart } from './child.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { alertsIn, askWorker, readProcesses, reloadMaster } from './master.ts';
+import { Output } from './output.ts';
 import { isAlive, signal } from './process-signal.ts';
 
 export type ManagedOptions = {
@@ -41,10 +42,11 @@ export class ManagedHaproxy implements Haproxy {
   #stopping = false;
   /** Looks after one that is not our child, of whose end nobody tells. */
   #adopted: NodeJS.Timeout | undefined;
-  readonly #lastLines: string[] = [];
+  readonly #output: Output;
 
   constructor(options: ManagedOptions) {
     this.#options = options;
+    this.#output = new Output(join(dirname(options.masterSocket), 'output'), options.logger);
   }
 
   check(file: string): Promise<Checked> {
@@ -53,7 +55,10 @@ export class ManagedHaproxy implements Haproxy {
 
   async findRunning(): Promise<Processes | undefined> {
     const found = await this.#find();
-    if (found?.masterPid !== undefined) this.#lookAfter(found.masterPid);
+    if (found?.masterPid !== undefined) {
+      this.#lookAfter(found.masterPid);
+      await this.#output.resume();
+    }
     return found;
   }
 
@@ -74,19 +79,23 @@ export class ManagedHaproxy implements Haproxy {
 
   /** Starts it and resolves when it serves. Rejects with Fault `address-in-use` or `haproxy-start`. */
   async start(): Promise<Processes> {
-    const { executable, configFile, masterSocket, logger, signal: ending } = this.#options;
+    const { executable, configFile, masterSocket, signal: ending } = this.#options;
     if (ending?.aborted) throw new Fault('haproxy-start', 'pointsman ends', { where: configFile });
-    this.#lastLines.length = 0;
+    this.#output.forget();
     this.#stopping = false;
     clearInterval(this.#adopted);
+    const { to, given } = await this.#output.open();
     const child = execa(executable, ['-W', '-S', `${masterSocket},mode,600`, '-f', configFile], {
-      reject: false,
       ...apart,
+      reject: false,
       buffer: false,
       stdin: 'ignore',
+      stdout: to,
+      stderr: to,
     });
+    given();
     this.#child = child;
-    for (const stream of [child.stdout, child.stderr]) this.#log(stream, logger);
+    for (const stream of [child.stdout, child.stderr]) this.#output.follow(stream ?? null);
     let ended = false;
     let serves = false;
     void child.then((result) => {
@@ -99,7 +108,10 @@ export class ManagedHaproxy implements Haproxy {
     });
     const deadline = performance.now() + startMs;
     for (;;) {
-      if (ended) throw this.#startFault();
+      if (ended) {
+        await this.#output.rest();
+        throw this.#startFault();
+      }
       const processes = await this.#find();
       if (processes?.workerPid !== undefined && !ended && (await this.#answers(processes.workerPid))) {
         serves = true;
@@ -125,14 +137,14 @@ export class ManagedHaproxy implements Haproxy {
   }
 
   async reload(): Promise<Processes> {
-    this.#lastLines.length = 0;
+    this.#output.forget();
     try {
       return await reloadMaster(this.#options.masterSocket, reloadMs);
     } catch (error) {
       // Up to 2.7 the master answers nothing: why it failed is only in what it writes.
       if (!(error instanceof Fault) || error.message.includes('[ALERT]')) throw error;
       const { code, where, hint } = error;
-      throw new Fault(code, `${error.message}${alertsIn(this.#lastLines)}`, { where, hint, cause: error });
+      throw new Fault(code, `${error.message}${alertsIn(this.#output.lastLines)}`, { where, hint, cause: error });
     }
   }
 
@@ -145,6 +157,7 @@ export class ManagedHaproxy implements Haproxy {
     this.#stopping = true;
     clearInterval(this.#adopted);
     // Neither the child nor its output keeps this process from ending.
+    this.#output.close();
     this.#child?.stdout?.destroy();
     this.#child?.stderr?.destroy();
     this.#child?.unref();
@@ -154,6 +167,12 @@ export class ManagedHaproxy implements Haproxy {
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#adopted);
+    await this.#end(graceMs);
+    await this.#output.rest();
+    this.#output.close();
+  }
+
+  async #end(graceMs: number): Promise<void> {
     const processes = await this.#find();
     if (processes === undefined && this.#child === undefined) return;
     const pid = this.#child?.pid ?? processes?.masterPid;
@@ -177,42 +196,15 @@ export class ManagedHaproxy implements Haproxy {
 
   #startFault(): Fault {
     const { configFile } = this.#options;
-    const text = this.#lastLines.join('\n');
+    const { lastLines } = this.#output;
+    const text = lastLines.join('\n');
     const bind = /cannot bind (?:socket|UNIX socket).*?\[([^\]]+)\](?:.*)$/im.exec(text);
     if (bind?.[1] !== undefined && /in use/i.test(text)) {
       return new Fault('address-in-use', `HAProxy cannot listen on ${bind[1]}: it is in use`, {
         hint: 'end what listens there (ss -ltnp shows it), or choose another with --http',
       });
     }
-    const alert = this.#lastLines.findLast((line) => line.includes('[ALERT]')) ?? this.#lastLines.at(-1) ?? '';
+    const alert = lastLines.findLast((line) => line.includes('[ALERT]')) ?? lastLines.at(-1) ?? '';
     return new Fault('haproxy-start', `HAProxy did not start: ${alert.trim()}`, { where: configFile });
   }
-
-  #log(stream: NodeJS.ReadableStream | null, logger: Logger): void {
-    if (stream === null) return;
-    let pending = '';
-    stream.setEncoding('utf8');
-    stream.on('data', (chunk: string) => {
-      const lines = (pending + chunk).split('\n');
-      // A line without an end is not kept for ever.
-      pending = (lines.pop() ?? '').slice(-16_384);
-      for (const line of lines) {
-        if (line.trim() === '') continue;
-        const request = parseAccessLine(line);
-        if (request !== undefined) {
-          logger.info(request, request.event);
-          continue;
-        }
-        this.#lastLines.push(line);
-        if (this.#lastLines.length > 50) this.#lastLines.shift();
-        logger[levelOf(line)]({ event: 'haproxy', line }, 'HAProxy says');
-      }
-    });
-    stream.on('error', (error) => logger.debug({ event: 'haproxy-output-lost', reason: error.message }));
-  }
-}
-
-function levelOf(line: string): 'debug' | 'info' | 'warn' {
-  if (line.startsWith('[ALERT]')) return 'warn';
-  return line.startsWith('[') ? 'debug' : 'info';
 }

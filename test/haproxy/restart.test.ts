@@ -14,11 +14,11 @@ import { until } from '../support/until.ts';
 
 type Scenario = Awaited<ReturnType<typeof startScenario>>;
 
-/** An application that answers /slow after 2 s, behind a balancer that clients ask all the time. */
+/** An application that answers /slow after 2 s and /held never, behind a balancer that clients ask all the time. */
 async function startUnderLoad() {
   const scenario = await startScenario('etcd');
   const app = await startApp('app', (req, res) => {
-    setTimeout(() => res.end('app'), req.url === '/slow' ? 2000 : 0);
+    if (req.url !== '/held') setTimeout(() => res.end('app'), req.url === '/slow' ? 2000 : 0);
   });
   onTestFinished(() => app.close());
   await scenario.writeByHand('services/web', '{"balance":"roundrobin"}');
@@ -90,6 +90,30 @@ describe('a planned restart of pointsman', () => {
     expect((await scenario.askAdmin('/readyz')).status).toBe(200);
   });
 
+  test('goes on with the access log where the one before ended', async () => {
+    const { scenario, start, first, load } = await startUnderLoad();
+    await load.stop();
+    await end(first, 'SIGTERM');
+    const second = start('--access-log', 'on');
+    await second.logged('serving');
+    await scenario.serves('web', ['app']);
+    await second.logged('request');
+    let balancer = second;
+    for (const signal of ['SIGUSR2', 'SIGKILL'] as const) {
+      balancer.kill(signal);
+      await balancer.ended;
+      // Nobody reads this one's line.
+      await ask(scenario.http, 'web', '/unheard');
+      balancer = start('--access-log', 'on');
+      await balancer.logged('haproxy-adopted');
+      await balancer.logged('serving');
+      for (let i = 0; i < 50; i += 1) expect((await ask(scenario.http, 'web', `/${signal}/${i}`)).status).toBe(200);
+      const heard = ({ event, path }: { event: string; path?: unknown }) =>
+        event === 'request' && String(path).startsWith(`/${signal}/`);
+      await until('all are logged', () => balancer.log.filter(heard).length === 50);
+    }
+  });
+
   test('with settings that it cannot start with leaves HAProxy serving', async () => {
     const { scenario, start, first, load, more } = await startUnderLoad();
     await end(first, 'SIGUSR2');
@@ -150,12 +174,15 @@ describe('a planned stop', () => {
     await end(first, 'SIGUSR2');
     const second = start('--stop-timeout', '1h');
     await second.logged('serving');
+    const held = ask(scenario.http, 'web', '/held', false, 60_000).catch((error: unknown) => error);
+    await pause(200);
     second.kill('SIGTERM');
     await second.logged('stopping');
-    await pause(200);
+    await pause(500);
     expect(second.running).toBe(true);
     second.kill('SIGTERM');
     expect(await second.ended).toEqual({ code: 0, signal: null });
+    expect(await held).toBeInstanceOf(Error);
     expect(haproxiesOf(scenario)).toEqual([]);
   });
 });

@@ -1,0 +1,135 @@
+import { closeSync, constants, createWriteStream, openSync, type WriteStream } from 'node:fs';
+import { lstat, rm } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { execa } from 'execa';
+import type { Logger } from 'pino';
+import { parseAccessLine } from './access-line.ts';
+import { apart } from './child.ts';
+
+const mostLines = 50;
+/** How long what an ended HAProxy said may take to arrive, in ms. */
+const restMs = 500;
+
+/**
+ * What HAProxy prints, its access log among it, as lines of our log. It comes through a named pipe: HAProxy outlives
+ * pointsman, and the next pointsman opens the same pipe and reads on. Nobody reads it in between, and HAProxy, which takes
+ * no harm from that, drops its lines.
+ */
+export class Output {
+  readonly #path: string;
+  readonly #logger: Logger;
+  #reader: Socket | undefined;
+  readonly #lastLines: string[] = [];
+
+  constructor(path: string, logger: Logger) {
+    this.#path = path;
+    this.#logger = logger;
+  }
+
+  /** The newest lines that are no requests. */
+  get lastLines(): readonly string[] {
+    return this.#lastLines;
+  }
+
+  forget(): void {
+    this.#lastLines.length = 0;
+  }
+
+  /**
+   * What the next HAProxy is to print to. `given` is to be called once HAProxy has been started with it. Where no named
+   * pipe can be made it is a pipe from each stream, for `follow`.
+   */
+  async open(): Promise<{ readonly to: WriteStream | 'pipe'; readonly given: () => void }> {
+    if (!(await this.#make()) || !this.#openReader()) return { to: 'pipe', given: () => undefined };
+    const fd = openSync(this.#path, constants.O_WRONLY | constants.O_NONBLOCK);
+    return {
+      // execa gives the child the descriptor itself of a stream that has one.
+      to: createWriteStream(this.#path, { fd, autoClose: false }),
+      given: () => {
+        // HAProxy has its own by now; with ours open the end of the last HAProxy would not be seen.
+        closeSync(fd);
+        this.#read();
+      },
+    };
+  }
+
+  /** Reads on what an HAProxy prints that an earlier pointsman started. */
+  async resume(): Promise<void> {
+    if ((await isPipe(this.#path)) && this.#openReader()) this.#read();
+  }
+
+  /** Until an HAProxy that has ended was heard to the end, or for long enough. */
+  async rest(): Promise<void> {
+    const reader = this.#reader;
+    if (reader === undefined || reader.closed) return;
+    const closed = new Promise<void>((resolve) => reader.once('close', () => resolve()));
+    await Promise.race([closed, pause(restMs, undefined, { ref: false })]);
+  }
+
+  close(): void {
+    this.#reader?.destroy();
+    this.#reader = undefined;
+  }
+
+  follow(stream: NodeJS.ReadableStream | null): void {
+    if (stream === null) return;
+    let pending = '';
+    stream.setEncoding('utf8');
+    stream.on('data', (chunk: string) => {
+      const lines = (pending + chunk).split('\n');
+      // A line without an end is not kept for ever.
+      pending = (lines.pop() ?? '').slice(-16_384);
+      for (const line of lines) if (line.trim() !== '') this.#tell(line);
+    });
+    stream.on('error', (error) => this.#logger.debug({ event: 'haproxy-output-lost', reason: error.message }));
+  }
+
+  async #make(): Promise<boolean> {
+    if (await isPipe(this.#path)) return true;
+    await rm(this.#path, { force: true });
+    const made = await execa('mkfifo', ['-m', '600', this.#path], { ...apart, reject: false, timeout: 5000 });
+    if (made.exitCode === 0) return true;
+    const reason = made.shortMessage ?? 'mkfifo failed';
+    this.#logger.debug({ event: 'haproxy-output-lost', reason }, 'the access log will end with this pointsman');
+    return false;
+  }
+
+  #openReader(): boolean {
+    this.close();
+    try {
+      // A named pipe that is opened to be read by nobody yet would be waited for, without O_NONBLOCK.
+      const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK);
+      this.#reader = new Socket({ fd, readable: true, writable: false });
+      return true;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#logger.debug({ event: 'haproxy-output-lost', reason });
+      return false;
+    }
+  }
+
+  #read(): void {
+    this.follow(this.#reader ?? null);
+  }
+
+  #tell(line: string): void {
+    const request = parseAccessLine(line);
+    if (request !== undefined) {
+      this.#logger.info(request, request.event);
+      return;
+    }
+    this.#lastLines.push(line);
+    if (this.#lastLines.length > mostLines) this.#lastLines.shift();
+    this.#logger[levelOf(line)]({ event: 'haproxy', line }, 'HAProxy says');
+  }
+}
+
+async function isPipe(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined))?.isFIFO() ?? false;
+}
+
+function levelOf(line: string): 'debug' | 'info' | 'warn' {
+  if (line.startsWith('[ALERT]')) return 'warn';
+  return line.startsWith('[') ? 'debug' : 'info';
+}
