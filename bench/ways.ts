@@ -179,7 +179,7 @@ ${lines[0]}${more}`;
 
 /** Runs `act` for each event of a newcomer's key, with nothing between. */
 async function watchInstances(etcd: EtcdCluster, act: (id: string, value: string | undefined) => void) {
-  const client = await openMember(etcd.endpoints[0] ?? '', { endpoints: etcd.endpoints });
+  const client = await openMember({ address: etcd.endpoints[0] ?? '' }, {});
   const prefix = `${root}instances/web/new`;
   await new Promise<void>((resolve, reject) => {
     const opening = client.watch({

@@ -36,9 +36,10 @@ export async function openAdapter(settings: RegistrySettings, logger: Logger): P
     }
     case 'etcd': {
       const { openEtcdRegistry } = await import('../registry/etcd/etcd-registry.ts');
-      const { members, root, tls, login } = settings;
+      const { members, domain, root, tls, login } = settings;
       return openEtcdRegistry({
         endpoints: members.map(formatAddress),
+        domain,
         root,
         tls: tls && { caFile: tls.ca, certFile: tls.client?.cert, keyFile: tls.client?.key },
         credentials: login && { username: login.user, readPassword: () => readPassword(login.password) },

@@ -239,15 +239,11 @@ describe('a mistake is told on one line that names it and what is allowed', () =
       { flags: { address: '0.0.0.0:80' } },
       '--address: 0.0.0.0 is where a server listens, not where it is reached: give the address that balancers connect to',
     ],
-    [
-      'a registry',
-      { flags: { registry: 'http://x' } },
-      '--registry: "http://x" is none of etcd://HOST:PORT, etcds://HOST:PORT, dir:PATH',
-    ],
+    ['a registry', { flags: { registry: 'http://x' } }, '--registry: "http://x" is not a registry: write etcd://x'],
     [
       'a registry with a path',
       { flags: { registry: 'etcd://x:1/y' } },
-      '--registry: "/y" after the address does not belong here: use --root',
+      '--registry: "etcd://x:1/y" is not a registry: write etcd://x:1, and --root /y/',
     ],
     [
       'a login that must not be repeated',

@@ -1,12 +1,20 @@
-import { type Address, parseAddress } from '../model/address.ts';
+import { type Address, parseAddress, parseHost } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 import { defaulted, optional, secret, type ValuesOf } from './option.ts';
+import { registryInstead } from './registry-instead.ts';
 import { pathWord, word } from './words.ts';
+
+type EtcdPlace = {
+  /** Names with several addresses stand for several members. Empty with a `domain`. */
+  readonly members: readonly Address[];
+  /** Whose SRV records name the members. */
+  readonly domain: string | undefined;
+};
 
 /** Where the registry is: members of an etcd cluster, or a folder on this machine. */
 export type RegistryLocation =
-  | { readonly kind: 'etcd'; readonly members: readonly Address[]; readonly tls: boolean }
+  | (EtcdPlace & { readonly kind: 'etcd'; readonly tls: boolean })
   | { readonly kind: 'directory'; readonly path: string };
 
 /** A password, or the file it is read from at each connect, so that it can be changed while pointsman runs. */
@@ -16,9 +24,8 @@ export type PasswordSource =
 
 /** How the registry is reached. The TLS files are paths: they are read again at each connect. */
 export type RegistrySettings =
-  | {
+  | (EtcdPlace & {
       readonly kind: 'etcd';
-      readonly members: readonly Address[];
       readonly root: string;
       /** Undefined: plain TCP. */
       readonly tls:
@@ -29,7 +36,7 @@ export type RegistrySettings =
           }
         | undefined;
       readonly login: { readonly user: string; readonly password: PasswordSource } | undefined;
-    }
+    })
   | { readonly kind: 'directory'; readonly path: string };
 
 /** The key that all stands under; undefined for a folder. */
@@ -38,8 +45,11 @@ export const rootOf = (settings: RegistrySettings): string | undefined =>
 
 const etcdPort = 2379;
 
-/** Reads `etcd://host[:port][,host[:port]…]`, the same with `etcds://` for TLS, or `dir:PATH`. */
-function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
+/**
+ * Reads `etcd://host[:port][,host[:port]…]`, the same with `etcds://` for TLS, `etcd+srv://domain` or `etcds+srv://domain`, or
+ * `dir:PATH`.
+ */
+export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
   if (text.startsWith('dir:')) {
     const path = text.slice('dir:'.length);
     return path === '' || path.includes('\0')
@@ -48,17 +58,29 @@ function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
   }
   // First, because the text must then not be repeated in a message.
   if (text.includes('@')) return refused('a login does not belong here: use --etcd-user and POINTSMAN_ETCD_PASSWORD');
-  const match = /^(etcds?):\/\/([^/]*)(\/?.*)$/.exec(text);
-  if (match === null) return refused(`${quote(text)} is none of etcd://HOST:PORT, etcds://HOST:PORT, dir:PATH`);
-  const [, scheme = '', list = '', path = ''] = match;
-  if (path !== '' && path !== '/') return refused(`${quote(path)} after the address does not belong here: use --root`);
+  const match = /^(etcds?)(\+srv)?:\/\/([^/?#]*)\/?$/.exec(text);
+  const [, scheme = '', srv, list = ''] = match ?? [];
+  if (match === null || list === '' || list.includes(' ')) {
+    const instead = registryInstead(text);
+    if (instead !== undefined) return refused(`${quote(text)} is not a registry: write ${instead}`);
+    return refused(`${quote(text)} is none of etcd://HOST:PORT, etcds://HOST:PORT, etcd+srv://DOMAIN, dir:PATH`);
+  }
+  const tls = scheme === 'etcds';
+  if (srv !== undefined) {
+    const domain = parseHost(list);
+    if (domain.ok && domain.value.family === 'name')
+      return accepted({ kind: 'etcd', members: [], domain: domain.value.host, tls });
+    return refused(
+      `${quote(list)} is not a domain: its SRV records name hosts and ports, as in ${scheme}+srv://example.org`,
+    );
+  }
   const members: Address[] = [];
   for (const member of list.split(',')) {
     const address = parseAddress(/:[0-9]+$/.test(member) ? member : `${member}:${etcdPort}`);
     if (!address.ok) return address;
     members.push(address.value);
   }
-  return accepted({ kind: 'etcd', members, tls: scheme === 'etcds' });
+  return accepted({ kind: 'etcd', members, domain: undefined, tls });
 }
 
 /** Reads the key that everything stands under: `/pointsman/`; the slash at the end may be left out. */
@@ -72,7 +94,8 @@ function parseRoot(text: string): Parsed<string> {
 export const registryOptions = {
   registry: defaulted({
     placeholder: 'LOCATION',
-    description: 'etcd://HOST:PORT[,HOST:PORT…], etcds://… for TLS, or dir:PATH for a folder on this machine',
+    description:
+      'etcd://HOST:PORT[,HOST:PORT…] or etcd+srv://DOMAIN, etcds… for TLS, or dir:PATH for a folder on this machine',
     word: word(parseRegistryLocation),
     fallback: `etcd://127.0.0.1:${etcdPort}`,
   }),
@@ -143,7 +166,8 @@ export function registrySettings(values: ValuesOf<typeof registryOptions>): Regi
   if (login instanceof Fault) return login;
   const client = cert === undefined || key === undefined ? undefined : { cert, key };
   const tls = location.tls ? { ca: values.etcdCa, client } : undefined;
-  return { kind: 'etcd', members: location.members, root: values.root, tls, login };
+  const { members, domain } = location;
+  return { kind: 'etcd', members, domain, root: values.root, tls, login };
 }
 
 function loginOf(

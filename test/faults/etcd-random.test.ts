@@ -62,7 +62,7 @@ test('whatever is cut, stopped and compacted, each view of a follower is one tha
   /** Puts and deletes several keys at one revision. */
   const writeTogether = async () => {
     while (performance.now() < ends) {
-      const client = await openMember(pick(etcd.endpoints), { endpoints: etcd.endpoints });
+      const client = await openMember({ address: pick(etcd.endpoints) }, {});
       const value = Buffer.from(`${random()}`);
       const changes = [...new Set([key(), key(), key(), key()])].map((name) => {
         const at = { key: Buffer.from(root + name) };

@@ -88,7 +88,7 @@ test('whatever happened in whatever order, an instance is registered while it li
   const etcd = await startEtcd();
   onTestFinished(() => etcd.close());
   const endpoint = etcd.endpoints[0] ?? '';
-  const client = await openMember(endpoint, { endpoints: [endpoint] });
+  const client = await openMember({ address: endpoint }, {});
   onTestFinished(() => client.close());
   const ends = performance.now() + faultMs;
   let tell = () => {};

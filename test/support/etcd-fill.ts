@@ -8,7 +8,7 @@ export async function fillEtcd(
   endpoints: readonly string[],
   entries: readonly (readonly [key: string, value: string])[],
 ): Promise<bigint> {
-  const client = await openMember(endpoints[0] ?? '', { endpoints });
+  const client = await openMember({ address: endpoints[0] ?? '' }, {});
   try {
     let revision = 0n;
     for (let i = 0; i < entries.length; i += together) {

@@ -15,7 +15,7 @@ export function openPast(endpoints: readonly string[], root: string) {
       const found = await until(
         `a member tells revision ${revision}`,
         async () => {
-          client ??= await openMember(endpoints[next++ % endpoints.length] ?? '', { endpoints });
+          client ??= await openMember({ address: endpoints[next++ % endpoints.length] ?? '' }, {});
           try {
             const { entries } = await list(client, keys, range, { at: revision });
             return Object.fromEntries([...entries.values()].map(({ key, value }) => [key, value]).sort());

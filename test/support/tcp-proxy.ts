@@ -3,7 +3,7 @@ import { createConnection, createServer, type Socket } from 'node:net';
 export type TcpProxy = Awaited<ReturnType<typeof startTcpProxy>>;
 
 /** A TCP proxy before one port, to do to connections what networks do. */
-export async function startTcpProxy(target: number) {
+export async function startTcpProxy(target: number, host = '127.0.0.1', port = 0) {
   const pairs = new Set<readonly [Socket, Socket]>();
   let refusing = false;
   let silent = false;
@@ -59,11 +59,11 @@ export async function startTcpProxy(target: number) {
     };
     if (silent) for (const socket of pair) socket.pause();
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('a listening TCP server has a port');
   return {
-    endpoint: `127.0.0.1:${address.port}`,
+    endpoint: `${host}:${address.port}`,
     /** How many connections were made to it until now. */
     taken: () => taken,
     /** Takes what the target says out of the middle of connections: what TCP never does, and a fault of etcd's looks like. */

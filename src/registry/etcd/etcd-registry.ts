@@ -5,11 +5,17 @@ import { type Follower, type Listing, type Registry, type Session, wholeTree } f
 import { follow } from './follow.ts';
 import { grantLease, newLeaseId } from './lease.ts';
 import type { EtcdAccess } from './member-client.ts';
+import { MemberSource } from './member-source.ts';
 import { Members } from './members.ts';
+import { membersByRecord, membersOf } from './resolve-members.ts';
 import { EtcdSession } from './session.ts';
 import { keySpace, list, withPrefix } from './tree.ts';
 
 export type EtcdRegistryOptions = EtcdAccess & {
+  /** `host:port` each; names with several addresses stand for several members. */
+  readonly endpoints: readonly string[];
+  /** The domain whose SRV records name the members, instead of `endpoints`. */
+  readonly domain?: string | undefined;
   /** The key that everything stands under, with a slash at its end. */
   readonly root: string;
   readonly random?: () => number;
@@ -20,18 +26,20 @@ const defaultMs = 10_000;
 
 /** The registry in an etcd cluster, 3.4 or later. Nothing is connected before it is used. */
 export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
-  const { root, random = Math.random, ...access } = options;
+  const { root, random = Math.random, endpoints, domain, ...access } = options;
   const keys = keySpace(root);
-  const scheme = access.tls === undefined ? 'etcd' : 'etcds';
-  const location = `${scheme}://${access.endpoints.join(',')}${root}`;
-  const members = new Members({ access, where: location, random, hasty: true });
+  const tls = access.tls !== undefined;
+  const scheme = `${tls ? 'etcds' : 'etcd'}${domain === undefined ? '' : '+srv'}`;
+  const location = `${scheme}://${domain ?? endpoints.join(',')}${root.startsWith('/') ? root : `/${root}`}`;
+  const source = new MemberSource({ find: domain === undefined ? membersOf(endpoints) : membersByRecord(domain, tls) });
+  const members = new Members({ access, source, where: location, random, hasty: true });
   const open = new Set<{ close(): Promise<void> }>();
   const limit = (signal: AbortSignal | undefined) => signal ?? AbortSignal.timeout(defaultMs);
 
   return {
     location,
     follow(onEvent, range = wholeTree): Follower {
-      const follower = follow({ access, keys, range, random, onEvent });
+      const follower = follow({ access, source, keys, range, random, onEvent });
       const owned = {
         async close() {
           open.delete(owned);
@@ -66,7 +74,7 @@ export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
       }, limit(signal));
     },
     openSession(sessionOptions): Session {
-      const session = new EtcdSession({ access, keys, where: location, random }, sessionOptions);
+      const session = new EtcdSession({ access, source, keys, where: location, random }, sessionOptions);
       const owned = { close: () => session.end() };
       open.add(owned);
       return {

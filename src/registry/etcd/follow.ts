@@ -6,14 +6,16 @@ import { Continuity } from './continuity.ts';
 import { describeFailure, failureOf, isSilence } from './failure.ts';
 import { KnownHistory } from './known-history.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
+import type { MemberSource } from './member-source.ts';
 import { waitBefore } from './members.ts';
-import { Rotation } from './rotation.ts';
+import { nextMember, Rotation } from './rotation.ts';
 import { type KeySpace, type Listing, list, within } from './tree.ts';
 import type { Cursor } from './watch-cursor.ts';
 import { type StreamEnd, watch } from './watch-stream.ts';
 
 export type FollowOptions = {
   readonly access: EtcdAccess;
+  readonly source: MemberSource;
   readonly keys: KeySpace;
   readonly range: KeyRange;
   readonly random: () => number;
@@ -38,13 +40,13 @@ const refreshMs = { least: 300_000, most: 600_000 };
 const mostStuck = 2;
 
 /** Follows the tree: a list, then a watch from its revision on, member after member, until closed. */
-export function follow({ access, keys, range, random, onEvent }: FollowOptions): Follower {
+export function follow({ access, source, keys, range, random, onEvent }: FollowOptions): Follower {
   const closing = new AbortController();
   const { signal } = closing;
   const tell = (event: RegistryEvent) => {
     if (!signal.aborted) onEvent(event);
   };
-  const rotation = new Rotation(access.endpoints, random);
+  const rotation = new Rotation([], random);
   const time = new CallTime(mostPageMs);
   const bytes = within(keys, range);
 
@@ -62,7 +64,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       let client: MemberClient | undefined;
       let end: StreamEnd;
       try {
-        client = await openMember(rotation.current, access, time.ms);
+        client = await openMember(nextMember(rotation, await source.members()), access, time.ms);
         if (known === undefined) {
           const listing = await list(client, keys, bytes, { pageMs: time.ms });
           const { cluster, revision, entries } = listing;
@@ -101,7 +103,7 @@ export function follow({ access, keys, range, random, onEvent }: FollowOptions):
       }
       if (end.kind === 'refresh') continue;
       if (end.kind === 'relist') replaced = end.replaced ?? replaced;
-      tell({ kind: 'disconnected', reason: end.reason });
+      tell({ kind: 'disconnected', reason: source.explain(end.reason) });
       const silent = isSilence(end.reason);
       failures += 1;
       if (silent) time.silent();

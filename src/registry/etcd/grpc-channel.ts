@@ -49,9 +49,14 @@ export class GrpcChannel {
   #broken: Error | undefined;
   #greeted = false;
 
-  constructor(endpoint: string, tls: TlsFiles | undefined) {
+  /** `serverName`: what the certificate has to be for, if not the endpoint's host. */
+  constructor(endpoint: string, tls: TlsFiles | undefined, serverName: string | undefined) {
     const settings = { initialWindowSize: windowBytes, enablePush: false };
-    this.#session = connect(`${tls === undefined ? 'http' : 'https'}://${endpoint}`, { settings, ...tls });
+    this.#session = connect(`${tls === undefined ? 'http' : 'https'}://${endpoint}`, {
+      settings,
+      ...tls,
+      ...(serverName === undefined ? {} : { servername: serverName }),
+    });
     const session = this.#session;
     session.once('connect', () => {
       if (!session.destroyed) session.setLocalWindowSize(windowBytes);

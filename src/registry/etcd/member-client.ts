@@ -24,10 +24,11 @@ import { leastCallMs } from './call-time.ts';
 import { type Method, methods } from './etcd-protocol.ts';
 import { type CallMetadata, type DuplexCall, GrpcChannel, type StreamListener, type TlsFiles } from './grpc-channel.ts';
 
+/** Where a member is, `host:port`, and the name that its certificate has to have if not that host. */
+export type MemberAddress = { readonly address: string; readonly serverName?: string | undefined };
+
 /** How the members of a cluster are reached. Files are read anew at each connect, so that they can be rotated. */
 export type EtcdAccess = {
-  /** `host:port` each. */
-  readonly endpoints: readonly string[];
   readonly credentials?: { readonly username: string; readonly readPassword: () => Promise<string> } | undefined;
   readonly tls?:
     | {
@@ -74,14 +75,15 @@ const staleToken = /invalid auth token|revision of auth store is old/;
  * each call that sets no deadline. Rejects with Fault `settings` when a file cannot be read.
  */
 export async function openMember(
-  endpoint: string,
+  member: MemberAddress,
   access: EtcdAccess,
   callMs: number = leastCallMs,
 ): Promise<MemberClient> {
+  const { address, serverName } = member;
   const { credentials, tls } = access;
   const files = tls === undefined ? undefined : await readTls(tls);
   const password = await credentials?.readPassword();
-  const channel = new GrpcChannel(endpoint, files);
+  const channel = new GrpcChannel(address, files, serverName);
   let login: Promise<CallMetadata> | undefined;
   const metadata = (): Promise<CallMetadata> => {
     login ??=
@@ -114,7 +116,7 @@ export async function openMember(
     async (listener) =>
       channel.duplex<T, R>(method, await metadata(), listener);
   return {
-    endpoint,
+    endpoint: address,
     kv: {
       range: call(methods.range),
       put: call(methods.put),

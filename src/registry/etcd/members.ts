@@ -4,10 +4,12 @@ import { describeFailure, type Failure, failureOf, isSilence, registryFault } fr
 import { InFlight } from './in-flight.ts';
 import { Lifetime } from './lifetime.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
-import { Rotation } from './rotation.ts';
+import type { MemberSource } from './member-source.ts';
+import { nextMember, Rotation } from './rotation.ts';
 
 export type MembersOptions = {
   readonly access: EtcdAccess;
+  readonly source: MemberSource;
   readonly where: string;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
@@ -47,18 +49,23 @@ export class Members {
 
   constructor(options: MembersOptions) {
     this.#options = options;
-    this.#rotation = new Rotation(options.access.endpoints, options.random);
+    this.#rotation = new Rotation([], options.random);
   }
 
   /** The current member's client. */
   async client(): Promise<MemberClient> {
     if (this.#client !== undefined) return this.#client;
-    this.#opening ??= openMember(this.#rotation.current, this.#options.access, this.#time.ms).finally(() => {
+    this.#opening ??= this.#open().finally(() => {
       this.#opening = undefined;
     });
     this.#client = await this.#opening;
     if (this.#lifetime.signal.aborted) this.discard(this.#client);
     return this.#client;
+  }
+
+  async #open(): Promise<MemberClient> {
+    const { access, source } = this.#options;
+    return openMember(nextMember(this.#rotation, await source.members()), access, this.#time.ms);
   }
 
   /** Whether no call waits for etcd to take writes again. Reads and keep-alives are answered meanwhile, which heals nothing. */
@@ -124,7 +131,7 @@ export class Members {
         else if (!refused) this.discard(client, isSilence(failure.reason));
         if (failure.kind === 'denied') break;
         if (failure.kind === 'untrusted' && this.#options.hasty && attempt + 1 >= this.#rotation.size) break;
-        this.#options.onFailure?.(describeFailure(failure));
+        this.#options.onFailure?.(this.#options.source.explain(describeFailure(failure)));
       } finally {
         leave();
       }

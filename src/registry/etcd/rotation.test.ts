@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { givenMembers } from './member-source.ts';
 import { Rotation } from './rotation.ts';
 
 const inOrder = () => 0.999;
@@ -10,11 +11,12 @@ function asked(
   silent: (endpoint: string, turn: number) => boolean,
   endpoints = ['a', 'b', 'c'],
 ): string {
-  const rotation = new Rotation(endpoints, inOrder);
+  const rotation = new Rotation(givenMembers(endpoints), inOrder);
   let told = '';
   for (let turn = 0; turn < count; turn += 1) {
-    told += rotation.current;
-    rotation.next(silent(rotation.current, turn));
+    const current = rotation.current?.address ?? '';
+    told += current;
+    rotation.next(silent(current, turn));
   }
   return told;
 }
@@ -46,5 +48,32 @@ describe('the rotation of members', () => {
         }
       }),
     );
+  });
+
+  test('takes members that come and go, and stays with the one that it is at', () => {
+    const rotation = new Rotation(givenMembers(['a', 'b', 'c']), inOrder);
+    rotation.next(false);
+    expect(rotation.current?.address).toBe('b');
+    rotation.update(givenMembers(['d', 'c', 'b']));
+    expect(rotation.current?.address).toBe('b');
+    const told = [1, 2, 3].map(() => {
+      rotation.next(false);
+      return rotation.current?.address;
+    });
+    expect(told).toEqual(['c', 'd', 'b']);
+    rotation.update(givenMembers(['e']));
+    expect(rotation.current?.address).toBe('e');
+    rotation.update([]);
+    rotation.next(true);
+    expect(rotation.current).toBeUndefined();
+  });
+
+  test('asks addresses that are not preferred last', () => {
+    const [a, b] = givenMembers(['a', 'b']);
+    if (a === undefined || b === undefined) throw new Error('never');
+    const rotation = new Rotation([{ ...a, preferred: false }, b], inOrder);
+    expect(rotation.current?.address).toBe('b');
+    rotation.next(false);
+    expect(rotation.current?.address).toBe('a');
   });
 });

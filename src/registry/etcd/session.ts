@@ -8,11 +8,13 @@ import { keepAlive } from './keepalive.ts';
 import { grantLease, newLeaseId, revokeLease } from './lease.ts';
 import { Lifetime } from './lifetime.ts';
 import type { EtcdAccess } from './member-client.ts';
+import type { MemberSource } from './member-source.ts';
 import { Members } from './members.ts';
 import type { KeySpace } from './tree.ts';
 
 export type SessionParts = {
   readonly access: EtcdAccess;
+  readonly source: MemberSource;
   readonly keys: KeySpace;
   readonly where: string;
   readonly random: () => number;
