@@ -268,6 +268,20 @@ describe('a follower of a three-member etcd', () => {
     await agrees(await write(20), 20);
   });
 
+  test('can be closed while it reads a long list', async () => {
+    await fillEtcd(
+      etcd.endpoints,
+      Array.from({ length: 1000 }, (_, i) => [`${root}keys/slow/${i}`, 'x'.repeat(1000)] as const),
+    );
+    // A page of 1 MB in 50 s.
+    for (const proxy of proxies) proxy.slow(20);
+    recorder = new Recorder(follower);
+    await until('it is asked for the list', () => proxies.some((proxy) => proxy.taken() > 0));
+    const asked = performance.now();
+    await recorder.close();
+    expect(performance.now() - asked).toBeLessThan(1000);
+  });
+
   test('tells 50,000 keys whole while writes go on', { timeout: 120_000 }, async () => {
     await fillEtcd(
       etcd.endpoints,

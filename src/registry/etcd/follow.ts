@@ -63,6 +63,9 @@ export function follow({ access, source, keys, range, random, onEvent }: FollowO
       if (signal.aborted) return;
       let client: MemberClient | undefined;
       let end: StreamEnd;
+      // Nobody who closes waits for a long list to be read.
+      const onAbort = () => client?.close();
+      signal.addEventListener('abort', onAbort, { once: true });
       try {
         client = await openMember(nextMember(rotation, await source.members()), access, time.ms);
         if (known === undefined) {
@@ -92,6 +95,7 @@ export function follow({ access, source, keys, range, random, onEvent }: FollowO
       } catch (error) {
         end = { kind: 'restart', reason: describeFailure(failureOf(error)), stuck: false };
       } finally {
+        signal.removeEventListener('abort', onAbort);
         client?.close();
       }
       if (end.kind === 'restart' && end.stuck) stuck += 1;
