@@ -1,10 +1,12 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { readProcesses } from '../src/haproxy/master.ts';
-import { startApps } from './support/app.ts';
+import { startApp, startApps } from './support/app.ts';
+import { startBalancers } from './support/balancers.ts';
 import { startEtcd } from './support/etcd.ts';
+import { freePorts } from './support/ports.ts';
 import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
@@ -112,6 +114,12 @@ test.each(['folder', 'etcd'] as const)('status, explain and events say it on a c
     instances: [{ id: 'a', haproxy: { b1: expect.stringMatching(/^UP for/) } }],
   });
   expect((await pointsman('status', 'no/service')).code).toBe(2);
+  for (const command of ['status', 'release', 'drain', 'undrain', 'pause', 'resume', 'clear', 'pin'])
+    expect((await runPointsman([command, 'nope', ...where.slice(0, 2)])).code, command).toBe(1);
+  const mistyped = await pointsman('status', 'wep');
+  expect(mistyped.stderr.join()).toContain('no service wep is known (did you mean web?)');
+  for (const command of ['drain', 'undrain', 'clear', 'explain'])
+    expect((await runPointsman([command, 'web/nope', ...where.slice(0, 2)])).code, command).toBe(1);
 
   const good = await pointsman('explain', 'web/a');
   expect(good.stdout[0]).toBe('b1: web/a is served: it gets requests');
@@ -275,4 +283,122 @@ test('a balancer of another root or registry on this machine is named, and not t
   const unexplained = await runPointsman(['explain', 'web/a', ...otherCluster]);
   expect({ code: unexplained.code, stdout: unexplained.stdout }).toEqual({ code: 1, stdout: [] });
   expect(unexplained.stderr.join('\n')).toContain(stranger);
+});
+
+test('what comes from outside steers no terminal, and repeats no secret', async () => {
+  const { registry, balancerNamed, acknowledged, location } = await startBalancers('etcd');
+  const [a = ''] = await startApps('a');
+  const esc = String.fromCharCode(0x1b);
+  const csi = String.fromCharCode(0x9b);
+  const hostile = `${esc}]0;owned${String.fromCharCode(7)}${csi}2J${String.fromCharCode(0x202e)}`;
+  await registry.write('instances/web/a', a);
+  await registry.write(`instances/web/${hostile}`, 'x');
+  await registry.write('instances/web/b', `{"address":"${hostile}"}`);
+  await registry.write('overrides/web/a', JSON.stringify({ kind: 'weight', weight: 9, why: hostile }));
+  const secret = (value: string) => JSON.stringify({ headers: { request: { set: { Authorization: value } } } });
+  await registry.write('services/web', secret('Bearer BADSECRET\n'));
+  await registry.write('services/api', secret('Bearer BADSECRET').replace('}', '"}'));
+  await registry.write('services/db', JSON.stringify({ sticky: 'BADSECRET' }));
+  const told = { format: 1, cluster: 'x', owner: 'x', version: '1', revision: '1' };
+  const false1 = JSON.stringify({ ...told, admin: `127.0.0.1:1${hostile}`, haproxyVersion: hostile });
+  await registry.write('balancers/evil', false1, { ttlMs: 60_000 });
+  const balancer = await balancerNamed('lb-1');
+  const said = await acknowledged('lb-1', 'the policies', ({ refusals }) => refusals.length >= 5);
+  expect(said.refusals.map(({ reason }) => reason)).toContainEqual(
+    'headers.request.set.Authorization: it is not a header value: character 17 (U+000A) is not printable ASCII',
+  );
+  const port = balancer.admin;
+  const outputs: string[] = [];
+  for (const command of [['status', 'web'], ['explain', 'web/b'], ['events'], ['overrides'], ['render']]) {
+    for (const json of command[0] === 'render' ? [[]] : [[], ['--json']]) {
+      const where = ['--registry', location];
+      const admin = command[0] === 'overrides' ? [] : ['--admin', `127.0.0.1:${port}`];
+      const { stdout, stderr } = await runPointsman([...command, ...json, ...where, ...admin]);
+      outputs.push(...stdout, ...stderr);
+    }
+  }
+  outputs.push(...balancer.process.output);
+  const all = outputs.join('\n');
+  expect(all).toContain('owned');
+  expect(all).not.toMatch(/(?![\n\u200c\u200d])[\p{Cc}\p{Cf}]/u);
+  const status = JSON.stringify(await balancer.status());
+  const { entries } = await registry.read('balancers/lb-1');
+  expect(all + status + entries[0]?.value).not.toContain('BADSECRET');
+});
+
+test('what HAProxy refuses of a line repeats nothing that is quoted there', async () => {
+  const scenario = await startScenario('folder');
+  const [a = ''] = await startApps('a');
+  const folder = join(scenario.dir, 'templates');
+  await mkdir(folder);
+  const shipped = await readFile(join(import.meta.dirname, '../templates/policy.mustache'), 'utf8');
+  await writeFile(join(folder, 'policy.mustache'), shipped);
+  await scenario.writeByHand('instances/web/a', a);
+  const balancer = scenario.balancer('--haproxy-templates', folder);
+  await balancer.logged('serving');
+  const bad = '    http-request set-header Authorization "Bearer BADSECRET %[BADSECRET]"\n';
+  await writeFile(join(folder, 'policy.mustache'), `${shipped.trimEnd()}\n${bad}`);
+  await until('it is refused', async () => (await scenario.askAdmin('/status')).body.includes('HAProxy refuses it'));
+  const status = (await scenario.askAdmin('/status')).body;
+  expect(status + balancer.output.join('\n')).not.toContain('BADSECRET');
+});
+
+test('instances that HAProxy finds down and up again are events, and every event says something', async () => {
+  const scenario = await startScenario('folder');
+  const [a = '', b = ''] = await startApps('a', 'b');
+  const app = await startApp('c', (_, response) => response.end('c'));
+  for (const [id, address] of Object.entries({ a, b, c: app.address })) {
+    await scenario.writeByHand(`instances/web/${id}`, address);
+  }
+  await scenario.writeByHand('services/web', JSON.stringify({ check: { kind: 'tcp', interval: '200ms' } }));
+  const balancer = scenario.balancer();
+  await scenario.serves('web', ['a', 'b', 'c']);
+  await app.close();
+  const down = await balancer.logged('server-down');
+  expect(down).toMatchObject({ level: 'warn', key: 'instances/web/c', reason: expect.stringContaining('refused') });
+  const again = await startApp('c', (_, response) => response.end('c'), Number(app.address.split(':')[1]));
+  onTestFinished(() => again.close());
+  await balancer.logged('server-up', ({ key }) => key === 'instances/web/c');
+  const where = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
+  const { stdout } = await runPointsman(['events', ...where]);
+  expect(stdout.join('\n')).toMatch(/server-down instances\/web\/c {2}Layer4 connection problem/);
+  expect(stdout.join('\n')).toMatch(/server-up instances\/web\/c/);
+  for (const line of stdout.filter((one) => /^\d\d:/.test(one))) expect(line).toMatch(/^\S+ \S+ \S/);
+  expect(stdout.join('\n')).not.toContain('HAProxy says');
+});
+
+test('status shows what is served: the policy before one that HAProxy refuses, and a port while etcd is away', async () => {
+  const scenario = await startScenario('etcd');
+  const [a = ''] = await startApps('a');
+  const [port = 0] = await freePorts(1);
+  await scenario.writeByHand('instances/web/a', a);
+  await scenario.writeByHand('instances/db/a', a);
+  await scenario.writeByHand('services/web', '{"hosts":["old.example.com"]}');
+  await scenario.writeByHand('services/db', JSON.stringify({ mode: 'tcp', port }));
+  const balancer = scenario.balancer();
+  await scenario.serves('old.example.com', ['a']);
+  await scenario.writeByHand('services/web', '{"hosts":["new.example.com"],"tls":{"ca":"missing.pem"}}');
+  await balancer.logged('quarantined');
+  const where = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
+  const status = async () => (await runPointsman(['status', ...where])).stdout.join('\n');
+  await until('the last good one is shown', async () => /^web .* old\.example\.com/m.test(await status()));
+  expect(await status()).not.toContain('new.example.com');
+  expect(await status()).toMatch(new RegExp(`^db .* tcp port ${port}`, 'm'));
+  await scenario.etcd?.members[0]?.stop();
+  await balancer.logged('registry-disconnected');
+  expect(await status()).toMatch(new RegExp(`^db .* tcp port ${port}`, 'm'));
+});
+
+test('explain names the split that gives an instance nothing', async () => {
+  const scenario = await startScenario('folder');
+  const [a = '', b = ''] = await startApps('a', 'b');
+  await scenario.writeByHand('instances/web/a', JSON.stringify({ address: a, version: 'v1' }));
+  await scenario.writeByHand('instances/web/b', JSON.stringify({ address: b, version: 'v2' }));
+  await scenario.writeByHand('services/web', '{"split":{"v1":100}}');
+  await scenario.balancer('--id', 'b1').logged('serving');
+  await scenario.serves('web', ['a']);
+  const where = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
+  const { code, stdout } = await runPointsman(['explain', 'web/b', ...where]);
+  expect(stdout[0]).toContain("b1: web/b is not served: the policy's split gives version v2 nothing");
+  expect(code).toBe(1);
 });

@@ -7,6 +7,7 @@ import type { Haproxy } from '../haproxy/haproxy.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Policy } from '../model/policy.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { nothingRendered, type Templates } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
@@ -230,6 +231,11 @@ export class Balancer {
       quarantined: this.#parts.quarantining.status(),
       drift: this.#running.drift.status(),
     };
+  }
+
+  /** See Quarantining. */
+  heldPolicy(service: ServiceName): Policy | undefined {
+    return this.#parts.quarantining.heldPolicy(service);
   }
 
   /** Takes what the registry said. Folding is immediate; applying follows in the next round. */

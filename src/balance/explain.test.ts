@@ -15,6 +15,7 @@ const served: Look = {
   rejection: undefined,
   registered: instance,
   instance,
+  emptySplit: undefined,
   override: undefined,
   held: undefined,
   heldForMs: undefined,
@@ -66,6 +67,11 @@ describe('the first thing in the way is the reason', () => {
     ['it leaves', { registered: { ...instance, state: 'draining' } }, 'it says draining itself'],
     ['an operator', { override: 'drain by ada', instance: { ...instance, state: 'draining' } }, 'drain by ada'],
     ['weight 0', { registered: { ...instance, weight: 0 }, instance: { ...instance, weight: 0 } }, 'its weight is 0'],
+    [
+      'a split',
+      { emptySplit: { version: 'v2' }, instance: { ...instance, weight: 0 } },
+      "the policy's split gives version v2 nothing",
+    ],
     ['no line', { desired: undefined, served: undefined }, 'the templates made no server line'],
     [
       'a reload is due',

@@ -21,6 +21,8 @@ export type Look = {
   readonly registered: Instance | undefined;
   /** With the operators' overrides. */
   readonly instance: Instance | undefined;
+  /** The version's share that the policy's split gives nothing; undefined where a split does not take its weight away. */
+  readonly emptySplit: { readonly version: string | undefined } | undefined;
   /** What an operator decided about it: `drain by ada (why)`. */
   readonly override: string | undefined;
   /** Its lease ran out with many others, and it is served all the same for so long, in ms. */
@@ -47,6 +49,7 @@ type Stage =
   | 'override'
   | 'guard'
   | 'held'
+  | 'split'
   | 'configuration'
   | 'haproxy'
   | 'health'
@@ -138,7 +141,11 @@ function* ofConfiguration(look: Look): Generator<Finding> {
     const has = served === undefined ? 'HAProxy was not given it yet' : `HAProxy was given: ${served}`;
     yield { stage: 'configuration', state: served === undefined ? 'bad' : 'note', says: `${has} (${why})` };
   }
-  if (instance.state === 'ready' && instance.weight === 0)
+  if (look.emptySplit !== undefined) {
+    const { version } = look.emptySplit;
+    const says = `the policy's split gives ${version === undefined ? 'instances without a version' : `version ${version}`} nothing`;
+    yield { stage: 'split', state: 'bad', says: `${says} (pointsman shift ${look.service} --to VERSION)` };
+  } else if (instance.state === 'ready' && instance.weight === 0)
     yield {
       stage: 'configuration',
       state: 'bad',

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Refusal } from '../fleet/acknowledgement.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Policy } from '../model/policy.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Rendered, RenderProblem, Templating } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
@@ -128,6 +129,11 @@ export class Quarantining {
     const ms = Math.min(this.#parts.probeMs * 2 ** this.#probes, mostProbeMs);
     this.#probes += 1;
     return ms;
+  }
+
+  /** The policy that serves a service which HAProxy refuses as it is asked for; undefined where the asked one serves, or none. */
+  heldPolicy(service: ServiceName): Policy | undefined {
+    return this.#state.services.get(service)?.form?.policy;
   }
 
   /** What is to be rendered instead of what is asked for. */

@@ -5,6 +5,7 @@ import { replaceFile, type StagedFile, stageFile } from '../files/replace-file.t
 import type { Checked, CheckProblem } from '../haproxy/check.ts';
 import { parseConfig } from '../haproxy/config-file.ts';
 import { markOf, splitMark, withMark } from '../haproxy/config-mark.ts';
+import { withoutQuoted } from '../haproxy/without-quoted.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { Entry } from '../registry/registry.ts';
 import { configWriter, type Rendered, type Templates } from '../render/render.ts';
@@ -162,7 +163,8 @@ export class StateFiles {
       const made = origin === undefined ? '' : ` (made by ${origin})`;
       // Without the file that it is in, a line says nothing.
       const at = keep ? `${layout.refused}${line}${made}` : (origin ?? 'haproxy.cfg');
-      return { ...problem, reason: `${at}: HAProxy refuses it: ${problem.text}` };
+      const says = text === undefined ? problem.text : withoutQuoted(problem.text, text);
+      return { ...problem, reason: `${at}: HAProxy refuses it: ${says}` };
     });
     const first = problems.find(({ line }) => line !== undefined) ?? problems[0];
     return { ok: false, config, problems, reason: first?.reason ?? 'HAProxy refuses it and gives no reason' };

@@ -1,6 +1,6 @@
 import type { Catalog, Service } from '../catalog/catalog.ts';
 import { overrideOf } from '../catalog/overrides.ts';
-import { withSplit } from '../catalog/split.ts';
+import { takesPart, withSplit } from '../catalog/split.ts';
 import { balancersOf } from '../fleet/fleet-view.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { ServerTraffic, Traffic } from '../haproxy/stat.ts';
@@ -20,6 +20,8 @@ import type { HeldEntries } from './held-entries.ts';
 export type ServiceView = {
   readonly name: string;
   readonly mode: 'http' | 'tcp';
+  /** Of a `tcp` service, the one that is served. */
+  readonly port: number | undefined;
   /** False when it has the default policy because nobody declared one. */
   readonly declared: boolean;
   /** As `shop.example.com/api/`; the first of them, and how many there are. */
@@ -105,7 +107,7 @@ export class BalanceWindow {
     const { catalog, held } = this.#catalogs();
     const routes = this.#routes();
     return [...held.services.values()]
-      .map(withSplit)
+      .map((service) => withSplit(this.#asServed(service)))
       .map((service) => {
         const { name } = service;
         return viewOf(service, this.#heldOf(service, catalog), routes.get(name) ?? [], traffic?.get(name));
@@ -118,7 +120,7 @@ export class BalanceWindow {
     const { catalog, held } = this.#catalogs();
     const found = held.services.get(name);
     if (found === undefined) return undefined;
-    const service = withSplit(found);
+    const service = withSplit(this.#asServed(found));
     const [backends, servers] = await Promise.all([
       this.#orNothing((link) => link.backendTraffic()),
       this.#orNothing((link) => link.serverTraffic(name)),
@@ -154,6 +156,7 @@ export class BalanceWindow {
     const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
     const whole = guarding.served(catalog).services.get(service);
     const found = whole && withSplit(whole);
+    const unsplit = whole?.instances.get(id);
     return explain({
       service,
       id,
@@ -162,6 +165,10 @@ export class BalanceWindow {
       rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
       registered: catalog.services.get(service)?.registered.get(id),
       instance: found?.instances.get(id),
+      emptySplit:
+        unsplit !== undefined && takesPart(unsplit) && found?.instances.get(id)?.weight === 0
+          ? { version: unsplit.version }
+          : undefined,
       override: describeOverride(overrideOf(catalog.overrides, service, id)),
       heldForMs: hold?.endsInMs,
       desired: desired.backends.get(service)?.servers.get(id),
@@ -185,6 +192,12 @@ export class BalanceWindow {
   #heldOf({ name, instances }: Service, catalog: Catalog): number {
     const registered = catalog.services.get(name)?.registered.size ?? 0;
     return Math.max(0, instances.size - registered) + this.#parts.heldEntries.instancesOf(name);
+  }
+
+  /** With the policy that stands in for one that HAProxy refuses. */
+  #asServed(service: Service): Service {
+    const policy = this.#parts.balancer.heldPolicy(service.name);
+    return policy === undefined ? service : { ...service, policy };
   }
 
   #routes(): ReadonlyMap<ServiceName, readonly string[]> {
@@ -235,6 +248,7 @@ function viewOf(
   return {
     name,
     mode: policy.mode,
+    port: policy.port,
     declared,
     routes: [...routes].sort().slice(0, mostRoutes),
     routeCount: routes.length,

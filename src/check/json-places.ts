@@ -1,5 +1,5 @@
 import { isCollection, isMap, isPair, isScalar, parseDocument } from 'yaml';
-import { isTooDeep } from '../model/json.ts';
+import { isTooDeep, jsonFlawAt } from '../model/json.ts';
 import { beginning, type Place, placeOfIndex } from './problem.ts';
 
 /**
@@ -35,10 +35,7 @@ export function jsonPlaces(text: string): {
       try {
         JSON.parse(text);
       } catch (error) {
-        const message = error instanceof Error ? error.message : '';
-        // V8: "Unexpected token } in JSON at position 17", in newer ones with a line and a column behind it.
-        const position = /at position (\d+)/.exec(message)?.[1];
-        return placeOfIndex(text, position === undefined ? text.trimEnd().length : Number(position));
+        return placeOfIndex(text, jsonFlawAt(text, error));
       }
       const error = parse()?.errors[0];
       return error === undefined ? beginning : placeOfIndex(text, error.pos[0]);

@@ -20,6 +20,7 @@ import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
 import type { Invocation } from './invocation.ts';
 import { folderFault } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 
 /** What was looked at, and what is wrong with it. */
 type Report = {
@@ -37,7 +38,8 @@ type Report = {
 export async function run(invocation: Invocation): Promise<number> {
   const report = await check(invocation);
   const json = invocation.flags.has('json');
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : describeReport(report));
+  if (json) printJson(report);
+  else print(describeReport(report));
   return report.problems.length === 0 ? done : failed;
 }
 

@@ -7,6 +7,7 @@ import { done } from './exit-code.ts';
 import { type CommandModule, type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 import { readServices } from './read-service.ts';
 import { keyOf, nameOf, parseTarget } from './target.ts';
 import { warn } from './warn.ts';
@@ -52,10 +53,10 @@ async function end(
       const ended = standing && overrideFields(standing);
       const { service, scope: instance } = target;
       const about = { service, instance, revision: revision && String(revision), ended, warnings };
-      process.stdout.write(`${JSON.stringify(about)}\n`);
+      printJson(about);
       return done;
     }
-    process.stdout.write(`${nameOf(target)}: ${describeEnd(standing)} (revision ${revision ?? 'none: it was gone'})\n`);
+    print(`${nameOf(target)}: ${describeEnd(standing)} (revision ${revision ?? 'none: it was gone'})\n`);
     for (const warning of warnings) warn(warning);
     return done;
   } finally {

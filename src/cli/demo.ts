@@ -8,6 +8,7 @@ import { readSettings } from '../settings/read-settings.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { openRegistry } from './open-registry.ts';
+import { print } from './outputs.ts';
 import { abortOnSignal } from './signals.ts';
 
 /** `pointsman demo`. */
@@ -25,7 +26,7 @@ export async function run(invocation: Invocation): Promise<number> {
       everyMs: settings.everyMs,
       pointsman: [process.execPath, join(invocation.packageFolder, 'bin/pointsman')],
       openRegistry: (location) => openAt(location, invocation),
-      print: (line) => process.stdout.write(`${line}\n`),
+      print: (line) => print(`${line}\n`),
       signal,
     });
   } finally {

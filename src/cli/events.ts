@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { clausesOf, type LogEvent, sentenceOf } from '../model/log-event.ts';
+import { printable } from '../model/printable.ts';
 import { rootOf } from '../settings/registry.ts';
 import { eventsCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers } from './balancers.ts';
@@ -11,6 +12,7 @@ import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 import { readIfThere } from './read-if-there.ts';
 import { abortOnSignal } from './signals.ts';
 
@@ -32,6 +34,7 @@ const event = v.looseObject({
   why: soft(v.string()),
   reason: soft(v.string()),
   key: soft(v.string()),
+  line: soft(v.string()),
 });
 type Told = { readonly balancer: string; readonly event: LogEvent };
 
@@ -62,16 +65,15 @@ export async function run(invocation: Invocation): Promise<number> {
           newest.set(id, events.at(-1)?.id ?? after);
           told.push(...events.map((one) => ({ balancer: id, event: one })));
         } catch (error) {
-          process.stderr.write(`${id}: ${describe(error)}\n`);
+          print(`${printable(`${id}: ${describe(error)}`)}\n`, process.stderr);
         }
       }
       told.sort((a, b) =>
         a.event.time < b.event.time ? -1 : a.event.time > b.event.time ? 1 : a.event.id - b.event.id,
       );
       for (const one of told) {
-        process.stdout.write(
-          json ? `${JSON.stringify({ balancer: one.balancer, ...one.event })}\n` : format(one, reachable.length > 1),
-        );
+        if (json) printJson({ balancer: one.balancer, ...one.event });
+        else print(format(one, reachable.length > 1));
       }
       if (!follow || signal.aborted) return done;
       await pause(everyMs, undefined, { signal }).catch(() => undefined);
@@ -83,12 +85,13 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
-function format({ balancer, event: one }: Told, several: boolean): string {
+function format({ balancer, event: raw }: Told, several: boolean): string {
   const colors = colorsOf(process.stdout);
+  const one = printableFields(raw);
   const paint = one.level === 'error' ? colors.red : one.level === 'warn' ? colors.yellow : (text: string) => text;
   const head = [
     colors.dim(one.time.slice(11, 23)),
-    ...(several ? [colors.bold(balancer)] : []),
+    ...(several ? [colors.bold(printable(balancer))] : []),
     paint(one.event ?? ''),
   ];
   const sentence = sentenceOf(one);
@@ -98,10 +101,19 @@ function format({ balancer, event: one }: Told, several: boolean): string {
     ...(one.key === undefined ? [] : [one.key]),
     ...(sentence === undefined ? [] : [sentence]),
   ];
-  const stages = Object.entries(one.stages ?? {}).map(([stage, ms]) => `${stage} ${formatDuration(ms)}`);
+  const stages = Object.entries(one.stages ?? {}).map(([stage, ms]) => `${printable(stage)} ${formatDuration(ms)}`);
   const lines = [
     `${head.join(' ')} ${told.join('  ')}${stages.length > 0 ? colors.dim(`  (${stages.join(', ')})`) : ''}`,
   ];
   for (const clause of clausesOf(one)) lines.push(`             ${colors.dim(clause)}`);
   return `${lines.join('\n')}\n`;
+}
+
+/** A reason may come from HAProxy and have several lines: each event is told on its own. */
+function printableFields(event: LogEvent): LogEvent {
+  const shown = (value: unknown): unknown => {
+    if (typeof value === 'string') return printable(value.trim().replace(/\s*\n\s*/g, ' '));
+    return Array.isArray(value) ? value.map(shown) : value;
+  };
+  return { ...event, ...Object.fromEntries(Object.entries(event).map(([name, value]) => [name, shown(value)])) };
 }

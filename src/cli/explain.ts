@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { describe, Fault } from '../model/fault.ts';
+import { printable } from '../model/printable.ts';
 import { rootOf } from '../settings/registry.ts';
 import { explainCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
@@ -8,6 +9,7 @@ import { done, failed } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 import { readIfThere } from './read-if-there.ts';
 import { nameOf, parseTarget } from './target.ts';
 
@@ -42,8 +44,8 @@ export async function run(invocation: Invocation): Promise<number> {
     }
     const path = `/explain/${target.service}/${encodeURIComponent(target.scope)}`;
     const answers = await Promise.all(balancers.map((balancer) => ask(balancer, path)));
-    if (json) process.stdout.write(`${JSON.stringify(answers)}\n`);
-    else process.stdout.write(format(nameOf(target), answers));
+    if (json) printJson(answers);
+    else print(format(nameOf(target), answers));
     return answers.every((one) => 'explanation' in one && one.explanation.verdict === 'served') ? done : failed;
   } finally {
     await registry.close();
@@ -69,15 +71,15 @@ function format(name: string, answers: readonly Answer[]): string {
   const lines: string[] = [];
   for (const answer of answers) {
     if ('unreachable' in answer) {
-      lines.push(`${colors.bold(answer.balancer)}: ${colors.yellow('not known')}: ${answer.unreachable}`);
+      lines.push(`${colors.bold(answer.balancer)}: ${colors.yellow('not known')}: ${printable(answer.unreachable)}`);
       continue;
     }
     const { verdict, because, findings } = answer.explanation;
     const paint = verdict === 'served' ? colors.green : colors.red;
-    lines.push(`${colors.bold(answer.balancer)}: ${name} is ${paint(verdict)}: ${because}`);
+    lines.push(`${colors.bold(answer.balancer)}: ${name} is ${paint(printable(verdict))}: ${printable(because)}`);
     const width = Math.max(...findings.map(({ stage }) => stage.length));
     for (const { stage, state, says } of findings) {
-      lines.push(`  ${marks[state] ?? '-'} ${colors.dim(stage.padEnd(width))}  ${says}`);
+      lines.push(`  ${marks[state] ?? '-'} ${colors.dim(printable(stage).padEnd(width))}  ${printable(says)}`);
     }
   }
   return `${lines.join('\n')}\n`;

@@ -14,6 +14,7 @@ import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
+import { print } from './outputs.ts';
 import { abortOnSignal } from './signals.ts';
 import { withoutOurs } from './without-ours.ts';
 
@@ -53,7 +54,7 @@ export async function run(invocation: Invocation): Promise<number> {
         settings.admin === undefined
           ? async () => undefined
           : serveFilesAdmin({ address: settings.admin, metrics, health, logger }),
-      print: (text) => process.stdout.write(settings.mode === 'diff' ? painted(text) : text),
+      print: (text) => print(settings.mode === 'diff' ? painted(text) : text),
     });
   } finally {
     dispose();

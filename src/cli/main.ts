@@ -1,7 +1,8 @@
 import { homedir, hostname } from 'node:os';
 import { dirname } from 'node:path';
+import { printable } from '../model/printable.ts';
 import { failed, faultsOf } from './exit-code.ts';
-import { watchOutputs } from './outputs.ts';
+import { print, watchOutputs } from './outputs.ts';
 import { runProgram } from './program.ts';
 import { secretVariables } from './secrets.ts';
 
@@ -30,10 +31,10 @@ async function main(): Promise<number> {
     const faults = faultsOf(error);
     if (faults === undefined) {
       const trace = error instanceof Error ? error.stack : String(error);
-      process.stderr.write(`pointsman: a mistake in pointsman itself; please report it\n${trace}\n`);
+      print(`pointsman: a mistake in pointsman itself; please report it\n${trace}\n`, process.stderr);
       return failed;
     }
-    for (const line of faults.lines) process.stderr.write(`${line}\n`);
+    for (const line of faults.lines) print(`${printable(line)}\n`, process.stderr);
     return faults.exitCode;
   }
 }

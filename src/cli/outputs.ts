@@ -1,4 +1,18 @@
+import { printableJson, printableLines } from '../model/printable.ts';
 import { done, failed } from './exit-code.ts';
+
+/**
+ * Writes lines for a person. Everything that comes from outside (the registry, balancers, HAProxy, files) goes this way: only
+ * newlines, tabs and colours are written as they are.
+ */
+export function print(text: string, stream: NodeJS.WritableStream = process.stdout): void {
+  stream.write(printableLines(text));
+}
+
+/** Writes a value as one line of JSON for a program, which somebody may look at on a terminal. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${printableJson(value)}\n`);
+}
 
 /**
  * What happens when our output cannot be written. When nobody reads standard output any more, as with

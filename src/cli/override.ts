@@ -22,6 +22,7 @@ import { type CommandModule, type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { type Outlook, outlookOf } from './outlook.ts';
+import { print, printJson } from './outputs.ts';
 import { readServices } from './read-service.ts';
 import { startSpinner } from './spinner.ts';
 import { keyOf, nameOf, parseTarget } from './target.ts';
@@ -156,14 +157,14 @@ function tell({ target, said, outlook, outcome, revision, warnings, json }: Told
   if (json) {
     const about = { service, instance, ...overrideFields(said), revision: String(revision), instances, ready };
     const replaced = replaces && overrideFields(replaces);
-    process.stdout.write(`${JSON.stringify({ ...about, replaced, balancers, missing, warnings })}\n`);
+    printJson({ ...about, replaced, balancers, missing, warnings });
     return;
   }
   const undo = undoing[said.effect.kind];
   const by =
     balancers.length === 0 ? '' : `; applied by ${balancers.length} balancer${balancers.length === 1 ? '' : 's'}`;
-  process.stdout.write(`${says}\n${ready} of ${instances} instances of ${service} take new requests${by}\n`);
-  process.stdout.write(`to end it: pointsman ${undo} ${nameOf(target)}   (revision ${revision})\n`);
+  print(`${says}\n${ready} of ${instances} instances of ${service} take new requests${by}\n`);
+  print(`to end it: pointsman ${undo} ${nameOf(target)}   (revision ${revision})\n`);
   for (const warning of warnings) warn(warning);
 }
 

@@ -10,6 +10,7 @@ import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 import { readServices } from './read-service.ts';
 import { formatTable } from './table.ts';
 
@@ -34,7 +35,7 @@ export async function run(invocation: Invocation): Promise<number> {
     if (json) {
       const overrides = found.map(({ override, ...rest }) => ({ ...rest, ...overrideFields(override) }));
       const rejected = refused.map(({ key, reason }) => ({ key, reason }));
-      process.stdout.write(`${JSON.stringify({ overrides, rejected })}\n`);
+      printJson({ overrides, rejected });
       return done;
     }
     const colors = colorsOf(process.stdout);
@@ -48,14 +49,13 @@ export async function run(invocation: Invocation): Promise<number> {
         `${override.why ?? ''}${waits ? ' [waits: there is no such instance]' : ''}`.trim(),
       ];
     });
-    if (rows.length === 0) process.stdout.write('nothing is overridden\n');
+    if (rows.length === 0) print('nothing is overridden\n');
     else {
       const paint = (cell: string, row: number, column: number) =>
         row === -1 ? colors.dim(cell) : column === 1 ? colors.yellow(cell) : cell;
-      process.stdout.write(formatTable(['INSTANCE', 'OVERRIDE', 'TIME', 'BY', 'WHY'], rows, paint));
+      print(formatTable(['INSTANCE', 'OVERRIDE', 'TIME', 'BY', 'WHY'], rows, paint));
     }
-    for (const { key, reason } of refused)
-      process.stdout.write(`${colors.red('not in force')}: ${showKey(key)}: ${reason}\n`);
+    for (const { key, reason } of refused) print(`${colors.red('not in force')}: ${showKey(key)}: ${reason}\n`);
     return done;
   } finally {
     await registry.close();

@@ -6,6 +6,7 @@ import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 import { policyText, policyWithSplit } from './policy-text.ts';
 import { readServices } from './read-service.ts';
 
@@ -34,15 +35,13 @@ export async function run(invocation: Invocation): Promise<number> {
     const revision =
       split === undefined ? undefined : String(await registry.write(key, policyWithSplit(before, split)));
     const inForce = split ?? known.policy.split ?? new Map<string, number>();
-    process.stdout.write(json ? `${toJson(service, inForce, revision)}\n` : told(service, inForce, revision));
+    if (json) printJson({ service, split: Object.fromEntries(inForce), revision });
+    else print(told(service, inForce, revision));
     return done;
   } finally {
     await registry.close();
   }
 }
-
-const toJson = (service: string, split: ReadonlyMap<string, number>, revision: string | undefined): string =>
-  JSON.stringify({ service, split: Object.fromEntries(split), revision });
 
 function told(service: string, split: ReadonlyMap<string, number>, revision: string | undefined): string {
   const shares = [...split].map(([version, share]) => `${version} ${share}`).join(', ');

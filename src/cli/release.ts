@@ -1,11 +1,17 @@
+import { mostRefusals } from '../fleet/acknowledgement.ts';
+import { Fleet } from '../fleet/fleet.ts';
 import { Fault } from '../model/fault.ts';
-import { parseServiceName } from '../model/name.ts';
+import { parseServiceName, type ServiceName } from '../model/name.ts';
+import type { Registry } from '../registry/registry.ts';
 import { type Release, releaseKey } from '../registry/releases.ts';
 import { releaseCommand } from '../settings/release.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { print } from './outputs.ts';
+import { readServices } from './read-service.ts';
+import { unknownService } from './unknown-service.ts';
 
 /** How long the word stands, so that a balancer that is away for a moment still hears it. */
 const standsMs = 60_000;
@@ -16,10 +22,11 @@ export async function run(invocation: Invocation): Promise<number> {
   const release = releaseIn(invocation, settings.all);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {
+    if (release !== '*') await requireKnown(registry, release);
     const word = JSON.stringify({ by: invocation.machine.hostname, at: new Date().toISOString() });
     const revision = await registry.write(releaseKey(release), word, { ttlMs: standsMs });
     const what = release === '*' ? 'everything' : release;
-    process.stdout.write(`${what}: balancers let go of what they hold (revision ${revision})\n`);
+    print(`${what}: balancers let go of what they hold (revision ${revision})\n`);
   } finally {
     await registry.close();
   }
@@ -33,4 +40,36 @@ function releaseIn({ operands: [text] }: Invocation, all: boolean): Release {
   const service = parseServiceName(text);
   if (!service.ok) throw new Fault('usage', service.reason);
   return service.value;
+}
+
+/** Rejects with Fault `not-found` for a service that neither the registry knows nor a balancer holds. */
+async function requireKnown(registry: Registry, service: ServiceName): Promise<void> {
+  const { services } = await readServices(registry, [service], Date.now());
+  if (services.has(service) || (await isHeld(registry, service))) return;
+  throw await unknownService(registry, service, 'pointsman release --all ends whatever is held');
+}
+
+/** How long a balancer may take to say that it has just begun to hold a service. */
+const sayMs = 2000;
+
+/** Whether a balancer says that it holds something of a service which the registry has lost, or more than it can say. */
+async function isHeld(registry: Registry, service: ServiceName): Promise<boolean> {
+  const fleet = new Fleet(registry);
+  const says = () =>
+    [...fleet.view.balancers.values()].some(
+      (said) =>
+        said.ok &&
+        (said.value.refusals.length >= mostRefusals ||
+          said.value.refusals.some(({ key }) => key.split('/')[1] === service)),
+    );
+  try {
+    return await new Promise<boolean>((resolve) => {
+      AbortSignal.timeout(sayMs).addEventListener('abort', () => resolve(says()), { once: true });
+      fleet.listen(() => {
+        if (says()) resolve(true);
+      });
+    });
+  } finally {
+    await fleet.close();
+  }
 }

@@ -21,6 +21,7 @@ import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 import { abortOnSignal } from './signals.ts';
 import { warn } from './warn.ts';
 
@@ -51,7 +52,8 @@ export async function render(settings: RenderSettings, packageFolder: string): P
     const found = preview({ ...standing, served }, { catalog, templates }, frame);
     const plan = previewPlan(served, found.desired, standing.abilities, layout);
     served = found.desired;
-    process.stdout.write(json ? `${JSON.stringify(asJson(catalog, found, plan))}\n` : describePlan(catalog, plan));
+    if (json) printJson(asJson(catalog, found, plan));
+    else print(describePlan(catalog, plan));
   };
   try {
     const heard = listen(registry, settings.balance.limits, signal);
@@ -59,7 +61,7 @@ export async function render(settings: RenderSettings, packageFolder: string): P
     warnOf(catalog);
     switch (what.kind) {
       case 'print':
-        print(preview(standing, { catalog, templates }, frame), json);
+        printConfig(preview(standing, { catalog, templates }, frame), json);
         break;
       case 'write':
         await write(preview(standing, { catalog, templates }, frame), resolve(what.folder));
@@ -138,10 +140,10 @@ function listen(registry: Registry, limits: CatalogLimits, signal: AbortSignal) 
   };
 }
 
-function print({ desired, problems }: Preview, json: boolean): void {
+function printConfig({ desired, problems }: Preview, json: boolean): void {
   const [config, routes] = [configWriter()(desired), formatRoutes(desired.routes)];
   if (json) {
-    process.stdout.write(`${JSON.stringify({ config, routes, problems })}\n`);
+    printJson({ config, routes, problems });
     return;
   }
   // Comments, so that the whole is a haproxy.cfg.

@@ -3,6 +3,7 @@ import { parseRole, permissionsOf, type Role, userOf } from '../registry/role.ts
 import { rolesCommand } from '../settings/roles.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
+import { print, printJson } from './outputs.ts';
 
 /** `pointsman roles`. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -17,7 +18,7 @@ export async function run(invocation: Invocation): Promise<number> {
       user: userOf(root, role),
       permissions: permissionsOf(role).map((permission) => ({ ...permission, key: root + permission.key })),
     }));
-    process.stdout.write(`${JSON.stringify(users)}\n`);
+    printJson(users);
     return done;
   }
   const lines = [
@@ -26,7 +27,7 @@ export async function run(invocation: Invocation): Promise<number> {
     '# Users and roles count once authentication is on:',
     '#   etcdctl user add root && etcdctl user grant-role root root && etcdctl auth enable',
   ];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  print(`${lines.join('\n')}\n`);
   return done;
 }
 

@@ -13,6 +13,7 @@ import { done, failed } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 import { policyText, policyWithSplit } from './policy-text.ts';
 import { readServices } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
@@ -72,7 +73,7 @@ async function shiftService(
   const watched = abortIfErrors === undefined ? [] : await adminPorts(registry, settings);
   const colors = colorsOf(process.stdout);
   const say = (event: string, text: string, fields: object) =>
-    process.stdout.write(settings.json ? `${JSON.stringify({ event, service, to, ...fields })}\n` : `${text}\n`);
+    settings.json ? printJson({ event, service, to, ...fields }) : print(`${text}\n`);
 
   for (const [at, { percent, split }] of splits.entries()) {
     // The version has all requests already, and nobody else had any that it could leave some to.

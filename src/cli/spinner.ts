@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { printable } from '../model/printable.ts';
 
 const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const everyMs = 80;
@@ -25,7 +26,7 @@ export function startSpinner(stream: NodeJS.WriteStream): Spinner {
   const timer = setInterval(draw, everyMs);
   return {
     say(text) {
-      said = text;
+      said = printable(text);
     },
     stop() {
       if (stopped) return;

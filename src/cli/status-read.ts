@@ -57,6 +57,7 @@ const services = v.array(
     declared: v.optional(v.boolean(), true),
     instances: v.optional(v.number(), 0),
     ready: v.optional(v.number(), 0),
+    port: v.optional(v.number()),
     routes: v.optional(v.array(v.string()), []),
   }),
 );
@@ -143,7 +144,7 @@ export async function readStatus(
     revision,
     balancers,
     instances: only === undefined ? undefined : await readInstances(only, catalog, known),
-    services: (fault === undefined ? [...registered(catalog), ...heldServices(catalog, balancers)] : served(balancers))
+    services: (fault === undefined ? asServed(registered(catalog), balancers) : served(balancers))
       .filter(({ name }) => only === undefined || name === only)
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
     trouble: [...trouble],
@@ -160,27 +161,14 @@ const registered = (catalog: Catalog): Status['services'][number][] =>
     hosts: policy.mode === 'tcp' ? [`tcp port ${policy.port}`] : policy.routes.flatMap(({ hosts }) => hosts),
   }));
 
-/** Services that the registry does not have any more and a balancer holds. */
-function heldServices(catalog: Catalog, balancers: readonly BalancerState[]): Status['services'] {
-  const holders = balancers.filter(({ health: state }) => state !== undefined && state.held.length > 0);
-  const known = new Set<string>(catalog.services.keys());
-  return holders.flatMap((holder) =>
-    served([holder]).filter(({ name }) => {
-      const isNew = !known.has(name);
-      known.add(name);
-      return isNew;
-    }),
-  );
-}
-
 const served = ([balancer]: readonly BalancerState[]): Status['services'][number][] =>
-  (balancer?.serves ?? []).map(({ name, declared, instances, ready, routes }) => ({
+  (balancer?.serves ?? []).map(({ name, declared, instances, ready, routes, port }) => ({
     name,
     declared,
     instances,
     ready,
     overrides: 0,
-    hosts: routes,
+    hosts: placesOf(routes, port),
   }));
 
 /** `57 entries are held until they are released (pointsman release SERVICE or --all): this is another cluster…`. */
@@ -188,6 +176,29 @@ function describeHeld({ count, reason, endsInMs }: Health['held'][number]): stri
   const entries = count === 1 ? '1 entry is' : `${count} entries are`;
   const until = endsInMs === undefined ? 'until released' : `for ${formatDuration(endsInMs)} more`;
   return `${entries} held ${until} (pointsman release SERVICE, or --all): ${reason}`;
+}
+
+const placesOf = (routes: readonly string[], port: number | undefined): readonly string[] =>
+  port !== undefined ? [`tcp port ${port}`] : routes.length === 0 ? ['not served'] : routes;
+
+/** With what balancers serve otherwise than the registry asks: a policy in quarantine, and services that are held. */
+function asServed(
+  services: readonly Status['services'][number][],
+  balancers: readonly BalancerState[],
+): Status['services'][number][] {
+  const known = new Set(services.map(({ name }) => name));
+  const held = balancers.flatMap((balancer) => served([balancer])).filter(({ name }) => !known.has(name));
+  const others = new Map(held.map((service) => [service.name, service]));
+  return [
+    ...services.map((service) => {
+      const holder = balancers.find(({ health: state }) =>
+        state?.quarantined.some(({ key }) => key === `services/${service.name}`),
+      );
+      const now = holder?.serves.find(({ name }) => name === service.name);
+      return now === undefined ? service : { ...service, hosts: placesOf(now.routes, now.port) };
+    }),
+    ...others.values(),
+  ];
 }
 
 /** `HAProxy ran something else 3s ago (2 differences, healed; 4 times in 15 minutes): server web/a …`. */

@@ -2,16 +2,19 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
+import { printable } from '../model/printable.ts';
 import { statusCommand } from '../settings/see.ts';
 import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 import { abortOnSignal } from './signals.ts';
 import { formatInstances } from './status-instances.ts';
 import { type BalancerState, readStatus, type Status } from './status-read.ts';
 import { formatTable } from './table.ts';
+import { unknownService } from './unknown-service.ts';
 
 const everyMs = 1000;
 const mostTrouble = 20;
@@ -25,11 +28,14 @@ export async function run(invocation: Invocation): Promise<number> {
   try {
     for (;;) {
       const status = await readStatus(registry, settings, service);
-      const text = settings.json ? `${toJson(status)}\n` : format(status);
       // To the top and clear what is below, so that nothing flickers.
-      const begin = settings.watch && process.stdout.isTTY && !settings.json ? '\u001b[H\u001b[J' : '';
-      process.stdout.write(begin + text);
-      if (!settings.watch) return status.revision === undefined ? failed : done;
+      if (settings.watch && process.stdout.isTTY && !settings.json) process.stdout.write('\u001b[H\u001b[J');
+      if (settings.json) printJson(fieldsOf(status));
+      else print(format(status));
+      if (!settings.watch) {
+        if (service !== undefined && status.services.length === 0) throw await unknownService(registry, service);
+        return status.revision === undefined ? failed : done;
+      }
       await pause(everyMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return done;
     }
@@ -47,8 +53,8 @@ function serviceIn({ operands: [text] }: Invocation): ServiceName | undefined {
   return name.value;
 }
 
-function toJson({ balancers, revision, ...status }: Status): string {
-  return JSON.stringify({
+function fieldsOf({ balancers, revision, ...status }: Status): object {
+  return {
     ...status,
     revision: revision === undefined ? undefined : String(revision),
     balancers: balancers.map(({ id, says, admin, health: state, serves }) => ({
@@ -59,13 +65,13 @@ function toJson({ balancers, revision, ...status }: Status): string {
       health: state,
       up: Object.fromEntries(serves.map(({ name, up }) => [name, up])),
     })),
-  });
+  };
 }
 
 function format({ location, revision, balancers, services: all, instances, trouble }: Status): string {
   const colors = colorsOf(process.stdout);
   const text: string[] = [
-    `${colors.bold(location)}  ${revision === undefined ? colors.red('does not answer') : `revision ${revision}`}\n\n`,
+    `${colors.bold(printable(location))}  ${revision === undefined ? colors.red('does not answer') : `revision ${revision}`}\n\n`,
   ];
   const states = balancers.map((balancer) => stateOf(balancer));
   const painters = { good: colors.green, bad: colors.red, note: colors.yellow };
@@ -112,7 +118,7 @@ function format({ location, revision, balancers, services: all, instances, troub
   if (instances !== undefined && instances.length > 0) text.push(`\n${formatInstances(instances, colors)}`);
   if (trouble.length > 0) {
     text.push(`\n${colors.yellow('look at this')}\n`);
-    for (const line of trouble.slice(0, mostTrouble)) text.push(`  ${line}\n`);
+    for (const line of trouble.slice(0, mostTrouble)) text.push(`  ${printable(line)}\n`);
     if (trouble.length > mostTrouble) text.push(`  and ${trouble.length - mostTrouble} more (--json has all)\n`);
   }
   return text.join('');

@@ -1,10 +1,13 @@
+import { printable } from '../model/printable.ts';
+
 /** Rows as aligned columns, two spaces apart, the last one as long as it is. `paint` sees a cell after it was padded. */
 export function formatTable(
   heading: readonly string[],
   rows: readonly (readonly string[])[],
   paint: (padded: string, row: number, column: number) => string = (padded) => padded,
 ): string {
-  const all = [heading, ...rows];
+  // Padded as it is shown.
+  const all = [heading, ...rows].map((row) => row.map(printable));
   const widths = heading.map((_, column) => Math.max(...all.map((row) => [...(row[column] ?? '')].length)));
   const line = (row: readonly string[], index: number): string =>
     row

@@ -10,6 +10,7 @@ import { done, failed } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
+import { print, printJson } from './outputs.ts';
 import { startSpinner } from './spinner.ts';
 import { formatTable } from './table.ts';
 import { parseTarget } from './target.ts';
@@ -58,14 +59,12 @@ export async function run(invocation: Invocation): Promise<number> {
 
 function tell(request: WaitRequest, report: WaitReport, { json, tookMs }: { json: boolean; tookMs: number }): number {
   if (json) {
-    process.stdout.write(`${JSON.stringify({ ...report, tookMs })}\n`);
+    printJson({ ...report, tookMs });
     return report.reached ? done : failed;
   }
-  if (process.stdout.isTTY && report.balancers.length > 0) process.stdout.write(`${formatBalancers(report)}\n`);
+  if (process.stdout.isTTY && report.balancers.length > 0) print(`${formatBalancers(report)}\n`);
   if (report.reached) {
-    process.stdout.write(
-      `${describeOutcome(request, report)} (revision ${report.revision}, ${formatDuration(tookMs)})\n`,
-    );
+    print(`${describeOutcome(request, report)} (revision ${report.revision}, ${formatDuration(tookMs)})\n`);
     return done;
   }
   const what = request.goal === 'serves' ? 'not served by every balancer' : 'not gone from every balancer';

@@ -6,6 +6,7 @@ import { execa } from 'execa';
 import type { Logger } from 'pino';
 import { parseAccessLine } from './access-line.ts';
 import { apart } from './child.ts';
+import { parseHealthLine } from './health-line.ts';
 
 const mostLines = 50;
 /** How long what an ended HAProxy said may take to arrive, in ms. */
@@ -121,7 +122,10 @@ export class Output {
     }
     this.#lastLines.push(line);
     if (this.#lastLines.length > mostLines) this.#lastLines.shift();
-    this.#logger[levelOf(line)]({ event: 'haproxy', line }, 'HAProxy says');
+    const health = parseHealthLine(line);
+    if (health === undefined) this.#logger[levelOf(line)]({ event: 'haproxy', line }, 'HAProxy says');
+    else if (health.event === 'server-down') this.#logger.warn(health, 'HAProxy finds an instance down');
+    else this.#logger.info(health, 'HAProxy finds an instance up');
   }
 }
 
@@ -131,5 +135,6 @@ async function isPipe(path: string): Promise<boolean> {
 
 function levelOf(line: string): 'debug' | 'info' | 'warn' {
   if (line.startsWith('[ALERT]')) return 'warn';
-  return line.startsWith('[') ? 'debug' : 'info';
+  // What it logs of a server is told by the line that it prints.
+  return /^(\[|Server \S+ is (UP|DOWN))/.test(line) ? 'debug' : 'info';
 }

@@ -22,11 +22,14 @@ export function parseHeaderName(text: string): Parsed<HeaderName> {
     : refused(`${quote(text)} is not a header name: 1 to 64 of A-Z a-z 0-9 _ -, a letter or digit first`);
 }
 
-/** Reads a header's value: at most 1024 printable ASCII characters, none of them a space at either end. */
+/** Reads a header's value, which may be a password, so that none of it is repeated in the reason: at most 1024 printable ASCII characters, none of them a space at either end. */
 export function parseHeaderValue(text: string): Parsed<HeaderValue> {
-  return text.length <= 1024 && value.test(text) && !/^[ \t]|[ \t]$/.test(text)
-    ? accepted(text as HeaderValue)
-    : refused(`${quote(text)} is not a header value: at most 1024 printable ASCII characters, no space at either end`);
+  if (text.length > 1024) return refused(`it is not a header value: it has ${text.length} characters, more than 1024`);
+  if (/^[ \t]|[ \t]$/.test(text)) return refused('it is not a header value: it has a space at one end');
+  if (value.test(text)) return accepted(text as HeaderValue);
+  const at = text.search(/[^\x20-\x7e\t]/);
+  const code = (text.codePointAt(at) ?? 0).toString(16).toUpperCase().padStart(4, '0');
+  return refused(`it is not a header value: character ${at + 1} (U+${code}) is not printable ASCII`);
 }
 
 /** Reads a cookie's name: 1 to 64 of `A-Za-z0-9._-`, no `.` or `-` first. */

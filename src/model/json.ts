@@ -12,11 +12,36 @@ export function parseRecord(text: string): Parsed<ReadonlyMap<string, unknown>> 
   try {
     json = JSON.parse(text);
   } catch (error) {
-    return refused(`it is not JSON: ${quote(error instanceof Error ? error.message : String(error))}`);
+    // V8 quotes the text around, and a policy may hold a password there.
+    const place = placeOf(text, jsonFlawAt(text, error));
+    return refused(`it is not JSON: see ${place}`);
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return refused('it is not a JSON object');
   const flaw = findFlaw(text);
   return flaw === undefined ? accepted(new Map(Object.entries(json))) : refused(flaw);
+}
+
+/** Where a text ceases to be JSON, given what `JSON.parse` threw; its end where something is missing there. */
+export function jsonFlawAt(text: string, error: unknown): number {
+  const message = error instanceof Error ? error.message : '';
+  // V8: "Unexpected token } in JSON at position 17"; newer ones leave the position out where the text is short.
+  const position = /at position (\d+)/.exec(message)?.[1];
+  if (position !== undefined) return Number(position);
+  if (!message.startsWith('Unexpected token') || text.length > 256) return text.trimEnd().length;
+  for (let end = 1; end <= text.length; end += 1) {
+    try {
+      JSON.parse(text.slice(0, end));
+    } catch (cause) {
+      const more = cause instanceof Error ? cause.message : '';
+      if (more.startsWith('Unexpected token')) return end - 1;
+    }
+  }
+  return text.trimEnd().length;
+}
+
+function placeOf(text: string, index: number): string {
+  const before = text.slice(0, index);
+  return `line ${before.split('\n').length}, column ${index - before.lastIndexOf('\n')}`;
 }
 
 /** What `JSON.parse` lets pass and we do not. `text` is JSON, so that only strings have to be told from the rest. */

@@ -18,6 +18,7 @@ test.each([
     'drain is over: expired',
   ],
   ['a reason that it does not hold', { ...nothing, msg: 'entry not served', reason: 'no port' }, 'no port'],
+  ['a line of HAProxy', { ...nothing, event: 'haproxy', msg: 'HAProxy says', line: 'it stops' }, 'it stops'],
   ['a time, whose clauses tell it', { ...nothing, msg: 'reloaded', ms: 90, reasons: ['a new backend'] }, undefined],
 ])('an event with %s', (_, event, sentence) => {
   expect(sentenceOf(event)).toBe(sentence);

@@ -19,10 +19,13 @@ export type LogEvent = {
   /** Why something was not done. */
   readonly reason?: string | undefined;
   readonly key?: string | undefined;
+  /** What HAProxy wrote. */
+  readonly line?: string | undefined;
 };
 
 /** One sentence that says what the other fields do not; undefined when they say it all. */
-export function sentenceOf({ event, msg = '', ms, reason }: LogEvent): string | undefined {
+export function sentenceOf({ event, msg = '', ms, reason, line }: LogEvent): string | undefined {
+  if (line !== undefined) return line;
   if (reason !== undefined && !msg.includes(reason)) return reason;
   // Where something took a time, its clauses tell what it was.
   return (ms !== undefined && reason === undefined) || msg === event || msg === '' ? undefined : msg;

@@ -4,11 +4,11 @@ import { onTestFinished } from 'vitest';
 export { type Answer, ask } from './ask.ts';
 
 /** A real HTTP application on its own port that answers with its name. */
-export async function startApp(name: string, handler?: (req: IncomingMessage, res: ServerResponse) => void) {
+export async function startApp(name: string, handler?: (req: IncomingMessage, res: ServerResponse) => void, port = 0) {
   const server = createServer(handler ?? ((_, res) => res.end(name)));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+    server.listen(port, '127.0.0.1', resolve);
   });
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('a listening TCP server has a port');

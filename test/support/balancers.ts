@@ -58,6 +58,7 @@ export async function startBalancers(kind: RegistryKind) {
       return {
         id,
         http,
+        admin,
         masterSocket,
         process: start(),
         again: start,

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { parseHost } from '../address.ts';
 import { parseLabel } from '../instance.ts';
-import { accepted, type Brand, type Parsed, quote, refused } from '../parsed.ts';
+import { accepted, type Brand, type Parsed, refused } from '../parsed.ts';
 import { parseStatusRange, type StatusRange } from '../status-range.ts';
 import { duration, whole, word } from './field.ts';
 
@@ -54,13 +54,13 @@ export const defaultCheck: HealthCheck = {
 function parseCheckPath(text: string): Parsed<CheckPath> {
   return /^\/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,510}$/.test(text)
     ? accepted(text as CheckPath)
-    : refused(`${quote(text)} is not a path: "/" and then at most 510 characters of a URL`);
+    : refused(`it is not a path: "/" and then at most 510 characters of a URL`);
 }
 
 function parseCheckText(text: string): Parsed<CheckText> {
   return /^[\x20-\x7e]{1,200}$/.test(text)
     ? accepted(text as CheckText)
-    : refused(`${quote(text)} is not 1 to 200 printable ASCII characters`);
+    : refused(`it is not 1 to 200 printable ASCII characters`);
 }
 
 function parseCheckHost(text: string): Parsed<string> {

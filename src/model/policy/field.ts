@@ -31,9 +31,14 @@ export const duration = v.pipe(
   v.check((ms) => ms >= 50 && ms <= 3_600_000, 'it is not between 50ms and 1h'),
 );
 
-/** One clause for what is wrong. Valibot repeats what it received as it is; a message must not. */
-export function describeIssue({ kind, message, expected, received }: v.BaseIssue<unknown>): string {
+/**
+ * One clause for what is wrong. Valibot repeats what it received as it is; a message must not. Text is repeated only where
+ * one of a few words is expected: anywhere else it may be a password.
+ */
+export function describeIssue({ kind, type, message, expected, received }: v.BaseIssue<unknown>): string {
   if (kind !== 'schema' || expected === null) return message;
-  const what = received.startsWith('"') ? quote(received.slice(1, -1)) : quote(received).slice(1, -1);
+  const oneOf = type === 'picklist' || type === 'literal' || type === 'variant' || type === 'union';
+  const text = oneOf ? quote(received.slice(1, -1)) : 'a string';
+  const what = received.startsWith('"') ? text : quote(received).slice(1, -1);
   return `expected ${expected}, not ${what}`;
 }

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { type CookieName, parseCookieName } from '../header.ts';
 import { parseLabel } from '../instance.ts';
+import { accepted, type Parsed, refused } from '../parsed.ts';
 import { word } from './field.ts';
 
 /** A client comes back to the server that it had first, by a cookie that HAProxy sets. */
@@ -13,12 +14,19 @@ export type Sticky = {
   readonly key: string;
 };
 
+/** None of it is repeated: nobody else is to know it. */
+function parseKey(text: string): Parsed<string> {
+  return parseLabel(text).ok
+    ? accepted(text)
+    : refused('it is not 1 to 63 of A-Z a-z 0-9 . _ + -, a letter or digit first');
+}
+
 export const stickyField = v.pipe(
   v.strictObject({
     cookie: word(parseCookieName),
     secure: v.optional(v.boolean(), false),
     sameSite: v.optional(v.picklist(['Lax', 'Strict', 'None'])),
-    key: v.optional(word(parseLabel), 'pointsman'),
+    key: v.optional(word(parseKey), 'pointsman'),
   }),
   v.transform(({ cookie, secure, sameSite, key }): Sticky => ({ cookie, secure, sameSite, key })),
 );

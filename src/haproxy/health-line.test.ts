@@ -1,0 +1,20 @@
+import { expect, test } from 'vitest';
+import { parseHealthLine } from './health-line.ts';
+
+const rest = '0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue.';
+
+test.each([
+  [
+    `[WARNING]  (7) : Server web/a is DOWN, reason: Layer4 connection problem, info: "Connection refused", check duration: 0ms. ${rest}`,
+    { event: 'server-down', key: 'instances/web/a', reason: 'Layer4 connection problem, info: "Connection refused"' },
+  ],
+  [
+    `[WARNING]  (7) : Server web/a-1 is UP, reason: Layer7 check passed, code: 200, check duration: 1ms. ${rest}`,
+    { event: 'server-up', key: 'instances/web/a-1', reason: 'Layer7 check passed, code: 200' },
+  ],
+  ['[ALERT]    (7) : backend web has no server available!', undefined],
+  ['[WARNING]  (7) : Server web/a is going DOWN for maintenance (manual). 0 active', undefined],
+  ['Server web/a is DOWN, reason: x', undefined],
+])('%s', (line, event) => {
+  expect(parseHealthLine(line)).toEqual(event);
+});
