@@ -6,6 +6,7 @@ import { readProcesses } from '../src/haproxy/master.ts';
 import { startApp, startApps } from './support/app.ts';
 import { startBalancers } from './support/balancers.ts';
 import { startEtcd } from './support/etcd.ts';
+import { fillEtcd } from './support/etcd-fill.ts';
 import { freePorts } from './support/ports.ts';
 import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
@@ -401,4 +402,18 @@ test('explain names the split that gives an instance nothing', async () => {
   const { code, stdout } = await runPointsman(['explain', 'web/b', ...where]);
   expect(stdout[0]).toContain("b1: web/b is not served: the policy's split gives version v2 nothing");
   expect(code).toBe(1);
+});
+
+test('explain tells of an entry that is refused, although many thousands are', async () => {
+  const { location, balancerNamed, etcd, acknowledged } = await startBalancers('etcd');
+  const balancer = await balancerNamed('lb-1');
+  const entry = (id: string) => [`/pointsman/instances/evil/${id}`, 'nonsense'] as const;
+  const all = Array.from({ length: 12_000 }, (_, i) => entry(`i${i}`));
+  const last = await fillEtcd(etcd?.endpoints ?? [], [...all, ['/pointsman/instances/web/x', '10.0.0.1:port']]);
+  await acknowledged('lb-1', 'the last one', (said) => said.revision >= last);
+  const where = ['--registry', location, '--admin', `127.0.0.1:${balancer.admin}`];
+  const { stdout } = await runPointsman(['explain', 'web/x', ...where]);
+  expect(stdout[0]).toContain('"port" is not a port');
+  const nobody = await runPointsman(['explain', 'web/y', ...where]);
+  expect(nobody.stdout[0]).toContain('the registry has no such key');
 });

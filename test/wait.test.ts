@@ -80,3 +80,34 @@ test('wait waits for a revision that is still to come, and refuses what is none'
   expect((await wait('web/a', '--revision', 'x')).code).toBe(2);
   expect((await wait('web a')).code).toBe(2);
 });
+
+test('wait learns of its own key, whatever number of newer entries of another service is refused', async () => {
+  const { registry, balancerNamed, acknowledged, wait } = await start('etcd');
+  await balancerNamed('lb-1', '--limit-instances', '1');
+  await registry.write('instances/web/a', instance('127.0.0.1:1'));
+  const b = await registry.write('instances/web/b', instance('127.0.0.1:2'));
+  await acknowledged('lb-1', 'web/b', (said) => said.revision >= b && said.refusals.length === 1);
+  let last = b;
+  for (let i = 0; i < 55; i += 1) last = await registry.write(`instances/evil/i${i}`, 'nonsense');
+  await acknowledged('lb-1', 'all of them', (said) => said.revision >= last && said.untold.has('evil'));
+  const refused = await wait('web/b', '--timeout', '2s');
+  expect(refused.stderr[0]).toContain('does not serve it: web has 1 instances already');
+  expect(refused.code).toBe(1);
+  expect((await wait('web/a')).code).toBe(0);
+});
+
+test('wait for a service is not over while an operator has taken an instance out', async () => {
+  const { registry, balancerNamed, wait } = await start('etcd');
+  await balancerNamed('lb-1');
+  await registry.write('instances/web/a', instance('127.0.0.1:1'));
+  await registry.write('instances/web/b', instance('127.0.0.1:2'));
+  expect((await wait('web')).code).toBe(0);
+  await registry.write('overrides/web/a', '{"kind":"drain"}');
+  await until('it is known', async () => (await wait('web/a', '--timeout', '1s')).code === 1);
+  const drained = await wait('web', '--timeout', '2s');
+  expect(drained.stderr[0]).toContain('lb-1 gives web/a no requests: an operator has taken it out');
+  // One that leaves by itself is not waited for.
+  await registry.remove('overrides/web/a');
+  await registry.write('instances/web/a', instance('127.0.0.1:1', 'draining'));
+  expect((await wait('web')).code).toBe(0);
+});

@@ -1,7 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
-import { type Acknowledgement, formatAcknowledgement, mostRefusals, type Refusal } from '../fleet/acknowledgement.ts';
+import { mostRejected } from '../catalog/limits.ts';
+import {
+  type Acknowledgement,
+  anyService,
+  formatAcknowledgement,
+  type Refusal,
+  tellFairly,
+} from '../fleet/acknowledgement.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
@@ -214,7 +221,9 @@ export class Acknowledging implements ServingObserver {
   #compose({ revision, cluster }: Reached, { catalog, refused }: Settled): Acknowledgement {
     const { owner, about, config, draining, held, heldEntries } = this.#parts;
     const all = [...refused, ...held(), ...this.#newestRejected(catalog), ...heldEntries()];
-    const refusals = all.slice(0, mostRefusals);
+    const { refusals, untold } = tellFairly(all);
+    // The catalog itself remembers no more than these.
+    const forgets = catalog.rejected.size >= mostRejected;
     return {
       ...about(),
       revision,
@@ -224,6 +233,7 @@ export class Acknowledging implements ServingObserver {
       appliedAt: '',
       draining: draining.counts,
       refusals,
+      untold: forgets ? new Map([...untold, [anyService, 1]]) : untold,
     };
   }
 
@@ -231,7 +241,7 @@ export class Acknowledging implements ServingObserver {
   #newestRejected({ rejected }: Catalog): readonly Refusal[] {
     if (this.#rejections.of !== rejected) {
       const newestFirst = [...rejected.values()].sort((a, b) => (a.revision < b.revision ? 1 : -1));
-      const newest = newestFirst.slice(0, mostRefusals).map(({ key, reason }) => ({ key, reason }));
+      const newest = newestFirst.map(({ key, reason }) => ({ key, reason }));
       this.#rejections = { of: rejected, newest };
     }
     return this.#rejections.newest;

@@ -1,4 +1,5 @@
-import type { Catalog, Service } from '../catalog/catalog.ts';
+import { type Catalog, emptyCatalog, foldEvent, type Service } from '../catalog/catalog.ts';
+import { defaultCatalogLimits, mostRejected } from '../catalog/limits.ts';
 import { overrideOf } from '../catalog/overrides.ts';
 import { takesPart, withSplit } from '../catalog/split.ts';
 import { balancersOf } from '../fleet/fleet-view.ts';
@@ -12,7 +13,7 @@ import { serviceOf } from '../model/route-target.ts';
 import { isStateKey } from '../model/service-state.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Balancer } from './balancer.ts';
-import { type Explanation, explain } from './explain.ts';
+import { type Explanation, explain, type Look } from './explain.ts';
 import type { Guarding } from './guarding.ts';
 import type { HeldEntries } from './held-entries.ts';
 
@@ -75,6 +76,8 @@ export type WindowParts = {
   /** Monotonic, in ms. */
   readonly now: () => number;
 };
+
+type Rejection = NonNullable<Look['rejection']>;
 
 // Several pages may be open, and each asks every two seconds.
 const fleetEveryMs = 1000;
@@ -152,7 +155,8 @@ export class BalanceWindow {
     const key = `instances/${service}/${id}`;
     const entry = catalog.accepted.get(key);
     const held = entry?.held;
-    const rejection = rejections.of(catalog, key);
+    const rejection =
+      rejections.of(catalog, key) ?? (entry === undefined ? await this.#forgotten(catalog, key) : undefined);
     const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
     const whole = guarding.served(catalog).services.get(service);
     const found = whole && withSplit(whole);
@@ -180,6 +184,23 @@ export class BalanceWindow {
       routes: this.#routes().get(service) ?? [],
       traffic: servers?.get(id),
     });
+  }
+
+  /** A catalog remembers some thousands of rejected entries. Beyond them the registry is asked for the entry itself. */
+  async #forgotten(catalog: Catalog, key: string): Promise<Rejection | undefined> {
+    const { registry } = this.#parts;
+    if (registry === undefined || catalog.rejected.size < mostRejected) return undefined;
+    const unknown = { reason: 'it is not known: more entries are refused than are remembered', lastGoodServes: false };
+    try {
+      const { entries } = await registry.read(key, AbortSignal.timeout(fleetMs));
+      const entry = entries.find((one) => one.key === key);
+      if (entry === undefined) return undefined;
+      const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: entry.revision, cluster: '' } as const;
+      const folded = foldEvent(emptyCatalog, { ...snapshot, entries: new Map([[key, entry]]) }, defaultCatalogLimits);
+      return { reason: folded.catalog.rejected.get(key)?.reason ?? unknown.reason, lastGoodServes: false };
+    } catch {
+      return unknown;
+    }
   }
 
   #catalogs(): { readonly catalog: Catalog; readonly held: Catalog } {

@@ -9,6 +9,7 @@ import {
   type OpenRequests,
   ownerOf,
   parseAcknowledgement,
+  tellFairly,
 } from './acknowledgement.ts';
 
 const plain: Acknowledgement = {
@@ -25,6 +26,7 @@ const plain: Acknowledgement = {
     ['web/b', 'unknown'],
   ]),
   refusals: [{ key: 'instances/web/x', reason: 'no port' }],
+  untold: new Map(),
 };
 
 const fields = (change: Record<string, unknown>): string =>
@@ -85,4 +87,15 @@ describe('an acknowledgement', () => {
       }),
     );
   });
+});
+
+const refusalsOf = (service: string, count: number) =>
+  Array.from({ length: count }, (_, i) => ({ key: `instances/${service}/i${i}`, reason: 'bad' }));
+
+test('many refusals of one service hide none of another, and how many are not told is', () => {
+  const { refusals, untold } = tellFairly([...refusalsOf('evil', 12_000), ...refusalsOf('web', 2)]);
+  expect(refusals).toHaveLength(50);
+  expect(refusals).toEqual(expect.arrayContaining(refusalsOf('web', 2)));
+  expect([...untold]).toEqual([['evil', 11_952]]);
+  expect(tellFairly(refusalsOf('web', 50)).untold).toEqual(new Map());
 });

@@ -29,8 +29,10 @@ export type Acknowledgement = {
   readonly appliedAt: string;
   /** By `service/instance`, for each that takes no new requests. Undefined: this balancer does not count them. */
   readonly draining: ReadonlyMap<string, OpenRequests> | undefined;
-  /** The newest first, and not all of them when there are many. */
+  /** The newest of each service first, and not all of them when there are many. */
   readonly refusals: readonly Refusal[];
+  /** How many more there are of each service; `*`: of any, as far as the balancer itself knows. */
+  readonly untold: ReadonlyMap<string, number>;
 };
 
 export const instanceName = (service: ServiceName, id: InstanceId): string => `${service}/${id}`;
@@ -45,6 +47,9 @@ export const mostRefusals = 50;
 /** Why an instance whose key the registry lost without a deletion is not gone. */
 export const heldReason = 'the registry does not have it any more, and it is held';
 export const mostDraining = 5000;
+const mostUntold = 100;
+/** Stands for any service among those whose refusals are not all told. */
+export const anyService = '*';
 const longestReason = 300;
 
 const text = v.pipe(v.string(), v.maxLength(256), v.transform(printable));
@@ -65,6 +70,7 @@ const schema = v.object({
     v.array(v.object({ key: text, reason: v.pipe(v.string(), v.transform(printable), v.transform(shortened)) })),
     [],
   ),
+  untold: v.optional(v.record(v.string(), count), {}),
 });
 
 /** Reads the value of `balancers/<id>`. Unknown fields are ignored: a newer balancer may say more. */
@@ -75,11 +81,12 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
   if (fields.get('format') !== format) return refused(`it is not of format ${format}`);
   const result = v.safeParse(schema, Object.fromEntries(fields), { abortEarly: true });
   if (!result.success) return refused(`its ${v.getDotPath(result.issues[0]) ?? 'value'} is not what belongs there`);
-  const { draining, admin, ...rest } = result.output;
+  const { draining, admin, untold, ...rest } = result.output;
   return accepted({
     ...rest,
     revision: revision(rest.revision),
     admin,
+    untold: new Map(Object.entries(untold)),
     draining:
       draining === undefined
         ? undefined
@@ -89,7 +96,7 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
 
 /** The value that `parseAcknowledgement` reads back. */
 export function formatAcknowledgement(acknowledgement: Acknowledgement): string {
-  const { draining, refusals, ...rest } = acknowledgement;
+  const { draining, refusals, untold, ...rest } = acknowledgement;
   const counts = [...(draining ?? [])]
     .slice(-mostDraining)
     .map(([name, open]) => [name, open === 'unknown' ? null : open]);
@@ -98,10 +105,44 @@ export function formatAcknowledgement(acknowledgement: Acknowledgement): string 
     ...rest,
     revision: String(rest.revision),
     ...(draining === undefined ? {} : { draining: Object.fromEntries(counts) }),
+    ...(untold.size === 0 ? {} : { untold: Object.fromEntries(shortUntold(untold)) }),
     ...(refusals.length === 0
       ? {}
       : { refusals: refusals.slice(0, mostRefusals).map(({ key, reason }) => ({ key, reason: shortened(reason) })) }),
   });
+}
+
+/**
+ * Those of many refusals that are told, the first of each service before the second of any, so that one service's cannot
+ * hide another's; and how many of each service are not.
+ */
+export function tellFairly(refusals: readonly Refusal[]): Pick<Acknowledgement, 'refusals' | 'untold'> {
+  if (refusals.length <= mostRefusals) return { refusals, untold: new Map() };
+  const turns = new Map<string, number>();
+  const ranked = refusals.map((refusal) => {
+    const service = serviceOfKey(refusal.key);
+    const turn = turns.get(service) ?? 0;
+    turns.set(service, turn + 1);
+    return { refusal, turn };
+  });
+  // The sort keeps the order within a turn.
+  const told = ranked.sort((a, b) => a.turn - b.turn).slice(0, mostRefusals);
+  for (const { refusal } of told) {
+    const service = serviceOfKey(refusal.key);
+    const left = (turns.get(service) ?? 1) - 1;
+    if (left === 0) turns.delete(service);
+    else turns.set(service, left);
+  }
+  return { refusals: told.map(({ refusal }) => refusal), untold: turns };
+}
+
+const serviceOfKey = (key: string): string => key.split('/')[1] ?? '';
+
+function shortUntold(untold: ReadonlyMap<string, number>): readonly (readonly [string, number])[] {
+  const all = [...untold];
+  if (all.length <= mostUntold) return all;
+  const rest = all.slice(mostUntold).reduce((sum, [, many]) => sum + many, 0);
+  return [...all.slice(0, mostUntold).filter(([name]) => name !== anyService), [anyService, rest]];
 }
 
 /** Whose acknowledgement this is, of whatever format; undefined when it is nobody's. */

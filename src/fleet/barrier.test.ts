@@ -27,6 +27,7 @@ const value = (change: Partial<Acknowledgement> = {}): string =>
     appliedAt: 'now',
     draining: new Map(),
     refusals: [],
+    untold: new Map(),
     ...change,
   });
 
@@ -179,4 +180,23 @@ describe('a wait for every balancer', () => {
       }),
     );
   });
+});
+
+test('an instance that may be among refusals which are not told is not taken for served', () => {
+  const untold = fleet({ b: value({ untold: new Map([['web', 7]]) }) });
+  expect(obstacles(untold, serves)).toEqual([
+    expect.stringContaining('b refuses 7 or more entries that it does not name'),
+  ]);
+  expect(obstacles(fleet({ b: value({ untold: new Map([['*', 1]]) }) }), serves)).toHaveLength(1);
+  expect(obstacles(fleet({ b: value({ untold: new Map([['other', 7]]) }) }), serves)).toEqual(['reached']);
+  // Nobody who leaves waits for that.
+  expect(obstacles(untold, gone)).toEqual(['reached']);
+});
+
+test('a service is not served by all while an operator has taken one of its instances out', () => {
+  const drains = fleet({ b: value({ draining: new Map([['web/a', 0]]) }) });
+  expect(obstacles(drains, { ...serves, id: undefined, ready: [id] })).toEqual([
+    'b gives web/a no requests: an operator has taken it out',
+  ]);
+  expect(obstacles(drains, { ...serves, id: undefined, ready: [] })).toEqual(['reached']);
 });

@@ -1,7 +1,7 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { overrideKey } from '../model/override.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
-import { type Acknowledgement, instanceName } from './acknowledgement.ts';
+import { type Acknowledgement, anyService, instanceName } from './acknowledgement.ts';
 import type { FleetView } from './fleet-view.ts';
 
 /** What somebody waits for: that every live balancer serves a revision, and what must then be so. */
@@ -11,6 +11,8 @@ export type Awaited = { readonly revision: Revision; readonly service: ServiceNa
       readonly goal: 'serves' | 'gone';
       /** Undefined: all of the service. */
       readonly id: InstanceId | undefined;
+      /** Those of the service whose registrations ask for requests; with `serves` none of them may be taken out. */
+      readonly ready?: readonly InstanceId[];
     }
   /** Requests for it wait. */
   | { readonly goal: 'paused'; readonly id: undefined }
@@ -25,7 +27,9 @@ export type Obstacle =
   | { readonly kind: 'elsewhere' }
   | { readonly kind: 'refused'; readonly reason: string }
   /** It gives it no new requests, although the registration says nothing of that: an operator has taken it out. */
-  | { readonly kind: 'drains' }
+  | { readonly kind: 'drains'; readonly instance: string | undefined }
+  /** It refuses more entries than it tells, and the awaited one may be among them. */
+  | { readonly kind: 'untold'; readonly count: number }
   | { readonly kind: 'open-requests'; readonly count: number }
   /** Requests may be open that it cannot count: in a worker that a reload left behind. */
   | { readonly kind: 'unknown-requests' }
@@ -72,8 +76,13 @@ function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited):
   if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason };
   const { goal, service, id } = awaited;
   if (goal === 'drained') return findOpen(said, instanceName(service, id));
-  const drains = goal === 'serves' && id !== undefined && said.draining?.has(instanceName(service, id)) === true;
-  return drains ? { kind: 'drains' } : undefined;
+  if (goal !== 'serves') return undefined;
+  const untold = (said.untold.get(service) ?? 0) + (said.untold.get(anyService) ?? 0);
+  if (untold > 0) return { kind: 'untold', count: untold };
+  const ids = id === undefined ? (awaited.ready ?? []) : [id];
+  const drained = ids.find((one) => said.draining?.has(instanceName(service, one)) === true);
+  if (drained === undefined) return undefined;
+  return { kind: 'drains', instance: id === undefined ? instanceName(service, drained) : undefined };
 }
 
 function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undefined {
@@ -100,7 +109,9 @@ export function describeObstacle(obstacle: Obstacle): string {
     case 'refused':
       return `does not serve it: ${obstacle.reason}`;
     case 'drains':
-      return 'gives it no requests: an operator has taken it out';
+      return `gives ${obstacle.instance ?? 'it'} no requests: an operator has taken it out`;
+    case 'untold':
+      return `refuses ${obstacle.count} or more entries that it does not name, and this may be one of them (pointsman explain tells)`;
     case 'open-requests':
       return `has ${obstacle.count} open request${obstacle.count === 1 ? '' : 's'}`;
     case 'unknown-requests':

@@ -73,6 +73,17 @@ function stateOf({ key, value }: Entry, service: ServiceName): string {
   return instance.ok ? instance.value.state : `not readable: ${instance.reason}`;
 }
 
+/** Those of the subject whose registrations ask for requests. */
+export function readyOnes({ entries }: Registrations, { service }: Subject): readonly InstanceId[] {
+  const ids: InstanceId[] = [];
+  for (const { key, value } of entries?.values() ?? []) {
+    const id = parseInstanceId(key.slice(`instances/${service}/`.length));
+    const instance = id.ok ? parseInstance(service, id.value, value) : id;
+    if (id.ok && instance.ok && instance.value.state === 'ready' && instance.value.weight > 0) ids.push(id.value);
+  }
+  return ids;
+}
+
 /** Nothing of the subject is registered. `asOf`: a revision at which that was so, for one that was never seen. */
 export function isUnregistered({ entries, goneSince }: Registrations, asOf: Revision | undefined): Readiness {
   if (entries === undefined) return { ready: false, because: 'the registry has not answered yet' };

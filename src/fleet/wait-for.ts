@@ -11,6 +11,7 @@ import {
   nothingRead,
   type Registrations,
   rangeOf,
+  readyOnes,
   type Subject,
 } from './registrations.ts';
 
@@ -104,6 +105,7 @@ function assess(
   const readiness = goal === 'serves' ? isRegistered(registrations, subject) : isUnregistered(registrations, marked);
   if (!readiness.ready) return { kind: 'registry', because: readiness.because };
   const revision = least !== undefined && least > readiness.revision ? least : readiness.revision;
-  const awaited: Awaited = { goal, ...subject, revision };
+  const ready = goal === 'serves' ? readyOnes(registrations, subject) : [];
+  const awaited: Awaited = { goal, ...subject, revision, ready };
   return { kind: 'fleet', awaited, verdict: judge(view, awaited) };
 }
