@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -150,4 +150,14 @@ test('a path that a setting names and that is not there is an error', async () =
     // Where neither HAProxy nor what it needs is, such as in a repository's own checks.
     expect((await check(...args, '--without-haproxy')).code, args.join(' ')).toBe(0);
   }
+});
+
+test('an HAProxy that is too old is told as such', async () => {
+  const folder = await folderOf({
+    haproxy: '#!/bin/sh\necho "HAProxy version 2.2.9-2 2023/12/09 - https://haproxy.org/"\n',
+  });
+  await chmod(join(folder, 'haproxy'), 0o755);
+  const { code, lines } = await check('--haproxy', join(folder, 'haproxy'));
+  expect(lines[0]).toContain('is HAProxy 2.2.9, and pointsman needs 2.6 or later');
+  expect(code).toBe(1);
 });

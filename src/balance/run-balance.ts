@@ -212,6 +212,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
 
   // What is served until the registry answers, and how old that is.
   let fromDisk: Date | undefined;
+  let hasView = false;
   const lastKnown = await loadLastKnown(layout.lastKnown, settings.limits, {
     now: now(),
     wall: parts.wall(),
@@ -221,6 +222,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     logger.warn({ event: 'last-known-unusable', reason: lastKnown.unusable }, 'the catalog on disk is not usable');
   } else if (lastKnown !== undefined) {
     fromDisk = lastKnown.savedAt;
+    hasView = true;
     const age = formatDuration(ageOf(lastKnown.savedAt, parts.wall()));
     const { revision } = lastKnown.catalog;
     logger.info(
@@ -250,7 +252,9 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       const level = !connection.connected && connection.reason === event.reason ? 'debug' : 'warn';
       logger[level](
         { event: 'registry-disconnected', reason: event.reason },
-        'registry lost; what was known is served',
+        hasView
+          ? 'registry lost; what was known is served'
+          : 'registry not reached; nothing is served before it answers',
       );
     }
     const since = connection.connected === connected ? connection.since : now();
@@ -320,6 +324,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     }
     if (event.kind === 'snapshot') {
       fromDisk = undefined;
+      hasView = true;
       first.resolve();
     }
   };

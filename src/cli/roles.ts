@@ -23,6 +23,9 @@ export async function run(invocation: Invocation): Promise<number> {
   }
   const lines = [
     '# To be run as the user root of etcd. What exists already is refused, and the rest done all the same.',
+    ...(certificates
+      ? []
+      : ['# Each password is made in a file NAME.password in this folder, unless that file is there.']),
     ...roles.flatMap((role) => commandsFor(role, root, certificates)),
     '# Users and roles count once authentication is on:',
     '#   etcdctl user add root && etcdctl user grant-role root root && etcdctl auth enable',
@@ -40,9 +43,17 @@ function commandsFor(role: Role, root: string, certificates: boolean): readonly 
       const flag = prefix ? ' --prefix=true' : '';
       return `etcdctl role grant-permission${flag} ${name} ${access} ${root}${key}`;
     }),
-    // Without the flag etcdctl asks for a password: one on a command line can be read by everybody on the machine.
-    `etcdctl user add ${name}${certificates ? ' --no-password' : ''}`,
+    ...(certificates ? [`etcdctl user add ${name} --no-password`] : userWithPassword(name)),
     `etcdctl user grant-role ${name} ${name}`,
+  ];
+}
+
+/** From a file, as `--etcd-password-file` takes it: a command line can be read by everybody on the machine. */
+function userWithPassword(name: string): readonly string[] {
+  const file = `${name}.password`;
+  return [
+    `test -s ${file} || (umask 077; head -c 24 /dev/urandom | base64 > ${file})`,
+    `etcdctl user add ${name} --interactive=false < ${file}`,
   ];
 }
 

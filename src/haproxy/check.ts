@@ -54,7 +54,14 @@ export function parseCheckOutput(output: string): readonly CheckProblem[] {
 export async function readVersion(haproxy: string): Promise<string> {
   const run = await execa(haproxy, ['-v'], { ...apart, reject: false, timeout: 5000, stdin: 'ignore' });
   const version = /version (\d+\.\d+[^\s-]*)/.exec(run.stdout ?? '');
-  if (run.exitCode === 0 && version?.[1] !== undefined) return version[1];
+  if (run.exitCode === 0 && version?.[1] !== undefined) {
+    const [major = 0, minor = 0] = version[1].split('.').map(Number);
+    if (major > 2 || (major === 2 && minor >= 6)) return version[1];
+    throw new Fault('haproxy-missing', `${haproxy} is HAProxy ${version[1]}, and pointsman needs 2.6 or later`, {
+      where: '--haproxy',
+      hint: 'install a newer one, or name it: --haproxy PATH',
+    });
+  }
   const missing = run.code === 'ENOENT' || run.code === 'EACCES';
   throw new Fault('haproxy-missing', missing ? `${haproxy} is not there or cannot be run` : `${haproxy} -v failed`, {
     where: '--haproxy',

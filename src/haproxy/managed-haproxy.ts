@@ -204,6 +204,11 @@ export class ManagedHaproxy implements Haproxy {
         hint: 'end what listens there (ss -ltnp shows it), or choose another with --http',
       });
     }
+    if (bind?.[1] !== undefined && /permission denied/i.test(text)) {
+      return new Fault('haproxy-start', `HAProxy may not listen on ${bind[1]}`, {
+        hint: 'ports below 1024 need the right to: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or --http with a higher port',
+      });
+    }
     const alert = lastLines.findLast((line) => line.includes('[ALERT]')) ?? lastLines.at(-1) ?? '';
     return new Fault('haproxy-start', `HAProxy did not start: ${alert.trim()}`, { where: configFile });
   }

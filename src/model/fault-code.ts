@@ -24,7 +24,7 @@ export const faultKinds = {
     todo: 'Look at the named line of `haproxy.cfg.refused`, and of the template that made it. The last good configuration serves; see [checks.md](checks.md).',
   },
   'haproxy-missing': {
-    means: 'There is no haproxy to run or to check with, or it does not tell its version.',
+    means: 'There is no haproxy to run or to check with, it is older than 2.6, or it does not tell its version.',
     todo: 'Install HAProxy 2.6 or later, or name it with `--haproxy`.',
   },
   'haproxy-start': {

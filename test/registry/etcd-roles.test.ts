@@ -1,5 +1,6 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
 import type { Registry } from '../../src/registry/registry.ts';
@@ -18,12 +19,13 @@ async function start() {
   if (etcd === undefined) throw new Error('a scenario with etcd has one');
   const { code, stdout } = await runPointsman(['roles', 'register/web', 'balancer/b1', 'operator', 'reader']);
   expect(code).toBe(0);
-  for (const line of stdout.filter((line) => !line.startsWith('#'))) {
-    const [command, ...args] = line.split(' ');
-    expect(command).toBe('etcdctl');
-    // A person is asked for the password.
-    await etcd.ctl(...args, ...(args[1] === 'add' && args[0] === 'user' ? ['--new-user-password', password] : []));
+  // `pointsman roles … | sh`; the passwords were chosen before.
+  for (const role of ['register-web', 'balancer-b1', 'operator', 'reader']) {
+    await writeFile(join(dir, `pointsman-${role}.password`), `${password}\n`, { mode: 0o600 });
   }
+  const env = { ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: etcd.endpoints.join() };
+  const piped = await execa('sh', ['-e'], { input: stdout.join('\n'), cwd: dir, env });
+  expect(piped.stderr).toBe('');
   await etcd.ctl('user', 'add', 'root:secret');
   await etcd.ctl('user', 'grant-role', 'root', 'root').catch(() => undefined);
   await etcd.ctl('auth', 'enable');
@@ -159,4 +161,18 @@ describe('the users that `pointsman roles` makes', () => {
     expect(balancer.log.filter(({ level }) => level === 'error')).toEqual([]);
     expect(await etcd.ctl(...root, 'get', '--prefix', '/pointsman/balancers/')).toBe('');
   });
+});
+
+test('the commands make a password for a user where none was chosen', async () => {
+  const { etcd, dir } = await startScenario('etcd', { args: ['--bcrypt-cost', '4'] });
+  if (etcd === undefined) throw new Error('a scenario with etcd has one');
+  const { stdout } = await runPointsman(['roles', 'reader']);
+  const env = { ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: etcd.endpoints.join() };
+  await execa('sh', ['-e'], { input: stdout.join('\n'), cwd: dir, env });
+  const made = (await readFile(join(dir, 'pointsman-reader.password'), 'utf8')).trim();
+  expect(made).toMatch(/^[A-Za-z0-9+/]{32}$/);
+  await etcd.ctl('user', 'add', 'root:secret');
+  await etcd.ctl('user', 'grant-role', 'root', 'root').catch(() => undefined);
+  await etcd.ctl('auth', 'enable');
+  expect(await etcd.ctl('--user', `pointsman-reader:${made}`, 'get', '--prefix', '/pointsman/')).toBe('');
 });
