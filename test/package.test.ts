@@ -75,7 +75,7 @@ describe('the npm package', () => {
   });
 
   test('has a manual page that npm installs', async () => {
-    const page = await readFile(join(folder, 'node_modules/pointsman', packageJson.man), 'utf8');
+    const page = await readFile(join(folder, 'node_modules/pointsman', packageJson.man[0] ?? ''), 'utf8');
     expect(page).toContain(`.TH POINTSMAN 1 "" "pointsman ${packageJson.version}"`);
   });
 });
