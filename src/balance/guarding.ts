@@ -82,12 +82,17 @@ export class Guarding {
     for (const service of services) this.#step({ kind: 'release', service });
   }
 
-  /** Goes on holding what the process before this one held. What is registered again is not lost any more. */
+  /**
+   * Goes on holding what the process before this one held. What is registered again is not lost any more. A clock that was
+   * set back meanwhile prolongs no hold beyond the length of a new one.
+   */
   resume(holds: readonly KeptHold[], { services }: Catalog): void {
     for (const hold of holds) {
-      const registered = services.get(hold.service)?.registered;
-      const instances = hold.instances.filter(({ id }) => registered?.has(id) !== true);
-      if (instances.length > 0) this.#step({ kind: 'resume', ...hold, instances });
+      const service = services.get(hold.service);
+      const instances = hold.instances.filter(({ id }) => service?.registered.has(id) !== true);
+      const { holdMs } = { ...this.#parts.policy, ...service?.policy.guard };
+      const remainingMs = Math.min(hold.remainingMs, holdMs);
+      if (instances.length > 0) this.#step({ kind: 'resume', ...hold, remainingMs, instances });
     }
   }
 

@@ -12,6 +12,7 @@ const policies = {
     ],
   },
   sale: { hosts: ['*.example.com'], paths: ['/sale'], priority: 1 },
+  old: { hosts: ['old.example.com'], paths: ['/old//v1', '/old//'], strip: true },
   rest: { hosts: ['*'] },
 };
 
@@ -44,6 +45,8 @@ describe('a request goes to the service', () => {
     ['with the longest of the paths', 'shop.example.com', '/api/users?id=7', 'api', '/users?id=7'],
     ['without the prefix that the route strips', 'api.example.com', '/api', 'api', '/'],
     ['without a prefix of two segments', 'api.example.com', '/v1/api/users/', 'api', '/users/'],
+    ['without a prefix that has an empty segment', 'old.example.com', '/old//v1/users', 'old', '/users'],
+    ['without a prefix that ends with an empty segment', 'old.example.com', '/old//users', 'old', '/users'],
     [
       'with the prefix, where another route of the service keeps it',
       'shop.example.com',
