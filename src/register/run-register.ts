@@ -2,11 +2,11 @@ import type { Logger } from 'pino';
 import { describe, Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { InstanceSettings, InstanceTraits, RegisterSettings } from '../settings/register.ts';
-import { aborted } from '../waiting/aborted.ts';
 import { Agent, type AgentParts } from './agent.ts';
-import { type CommandLine, type RunningCommand, startCommand } from './command.ts';
+import { type CommandLine, startCommand } from './command.ts';
 import { type Announcer, declare } from './declare.ts';
 import { Departure } from './departure.ts';
+import { endCommand } from './end-command.ts';
 import { followAddresses } from './follow-addresses.ts';
 import { Patience } from './patience.ts';
 import { openProbe } from './probe.ts';
@@ -186,18 +186,4 @@ function declareAll(settings: readonly InstanceSettings[], announcer: Announcer)
   const [fault, ...more] = faults;
   if (fault === undefined) return instances;
   throw more.length === 0 ? fault : new AggregateError(faults);
-}
-
-async function endCommand(
-  command: RunningCommand,
-  graceMs: number,
-  patience: Patience,
-  logger: Logger,
-): Promise<number> {
-  command.signal('SIGTERM');
-  const exitCode = await patience.within(graceMs, (signal) => Promise.race([command.ended, aborted(signal)]));
-  if (exitCode !== undefined) return exitCode;
-  logger.warn({ event: 'command-killed', graceMs }, 'the command did not end in time and is killed');
-  command.signal('SIGKILL');
-  return command.ended;
 }

@@ -1,0 +1,60 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { aborted } from '../waiting/aborted.ts';
+import type { RunningCommand } from './command.ts';
+import type { Patience } from './patience.ts';
+import { type ProcessEntry, ProcessTree } from './process-tree.ts';
+
+/** How often those that the command left behind are looked for, in ms. */
+const lookMs = 20;
+/** A process may start others while it is killed. */
+const mostRounds = 10;
+
+/**
+ * Ends the command and all that it has started. The command gets SIGTERM, and may end its own children. A child that outlives
+ * it gets SIGTERM as well: `sh -c 'app & wait'` ends and tells `app` nothing. Whatever is left after `graceMs` gets SIGKILL.
+ * Resolves with the command's exit code.
+ */
+export async function endCommand(
+  command: RunningCommand,
+  graceMs: number,
+  patience: Patience,
+  logger: Logger,
+): Promise<number> {
+  const tree = new ProcessTree(command.pid);
+  tree.look();
+  command.signal('SIGTERM');
+  const exitCode = await patience.within(graceMs, async (signal) => {
+    const code = await Promise.race([command.ended, aborted(signal)]);
+    if (code === undefined) return undefined;
+    const left = tree.look();
+    if (left.length > 0) {
+      const message = 'the command ended and left processes of its own, which get SIGTERM';
+      logger.info({ event: 'command-left-processes', processes: left.length }, message);
+      for (const process of left) send(process, 'SIGTERM');
+    }
+    while (tree.look().length > 0) {
+      if (signal.aborted) return undefined;
+      await pause(lookMs, undefined, { signal }).catch(() => undefined);
+    }
+    return code;
+  });
+  if (exitCode !== undefined) return exitCode;
+  logger.warn({ event: 'command-killed', graceMs }, 'the command did not end in time and is killed');
+  command.signal('SIGKILL');
+  for (let round = 0; round < mostRounds; round += 1) {
+    const left = tree.look();
+    if (left.length === 0) break;
+    for (const process of left) send(process, 'SIGKILL');
+    await pause(lookMs);
+  }
+  return command.ended;
+}
+
+function send({ pid }: ProcessEntry, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has ended meanwhile, or has another user's rights now.
+  }
+}
