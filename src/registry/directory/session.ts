@@ -113,7 +113,7 @@ export class DirectorySession implements Session {
         if (standing === undefined || this.#isOurs(standing) || options.mayReplace(key, standing.value)) return true;
         throw new Fault('key-owned', `another owner holds this key with ${quote(standing.value)}`, {
           where: key,
-          hint: 'stop the other one, wait until its lease runs out, choose another id, or take over explicitly',
+          hint: 'stop the other one, wait until its lease runs out, or choose another id',
         });
       },
     });

@@ -75,7 +75,7 @@ export async function claim(client: MemberClient, keys: KeySpace, wanted: Claim,
 export function heldFault(key: string, holder: string): Fault {
   return new Fault('key-owned', `another owner holds this key with ${quote(holder)}`, {
     where: key,
-    hint: 'stop the other one, wait until its lease runs out, choose another id, or take over explicitly',
+    hint: 'stop the other one, wait until its lease runs out, or choose another id',
   });
 }
 
