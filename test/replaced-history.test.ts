@@ -198,6 +198,48 @@ test('what is held is let go of after the time that the operator set', { timeout
   expect(await world.answers('web')).toEqual(['a']);
 });
 
+test('an override that is held is let go of when it ends, also when it ends while nobody balances', {
+  timeout: 120_000,
+}, async () => {
+  const world = await startWorld();
+  const drainUntil = (end: number) =>
+    JSON.stringify({ kind: 'drain', who: 'ada', at: new Date().toISOString(), until: new Date(end).toISOString() });
+  await world.writeByHand('overrides/web/hand', drainUntil(Date.now() + 10_000));
+  await world.serves('shop.example', ['a']);
+  await world.etcd.wipe();
+  await world.holds('instances/web/hand', 'instances/web/out', 'keys/title', 'overrides/web/hand', 'overrides/web/out', 'services/web'); // biome-ignore format: a list
+  expect(await world.answers('shop.example')).toEqual(['a']);
+  await world.holds(...byHand);
+  expect(await world.first.logged('entries-let-go', ({ reason }) => reason === 'override-ended')).toMatchObject({
+    keys: ['overrides/web/hand'],
+  });
+  await world.serves('shop.example', ['a', 'hand']);
+
+  const end = Date.now() + 3000;
+  await world.writeByHand('overrides/web/hand', drainUntil(end));
+  await world.first.logged('override-applied', ({ instance, kind }) => instance === 'hand' && kind === 'drain');
+  await world.etcd.wipe();
+  await world.first.logged('entries-held', ({ keys }) => (keys as readonly string[]).includes('overrides/web/hand'));
+  world.first.kill('SIGTERM');
+  await world.first.ended;
+  await until('the drain is over', () => Date.now() > end);
+  const second = world.balancer();
+  await second.logged('serving');
+  await world.holds(...byHand);
+  await world.serves('shop.example', ['a', 'hand']);
+});
+
+test('an instance that is held gives way to the same application under another id', { timeout: 120_000 }, async () => {
+  const world = await startWorld();
+  await world.etcd.wipe();
+  await world.holds(...byHand);
+  await world.writeByHand('instances/web/new', world.apps[1]?.address ?? '');
+  await world.holds(...byHand.filter((key) => key !== 'instances/web/hand'));
+  expect(await world.answers('shop.example')).toEqual(['a', 'hand']);
+  const { instancesById } = JSON.parse((await world.askAdmin('/services/web')).body);
+  expect(instancesById.map(({ id }: { id: string }) => id)).toEqual(['a', 'new', 'out']);
+});
+
 test('everything deleted at once, by mistake, is held', { timeout: 120_000 }, async () => {
   const world = await startWorld();
   const stop = keepAsking(world, ['a', 'hand']);

@@ -1,10 +1,11 @@
 import type { Logger } from 'pino';
+import type { Catalog } from '../catalog/catalog.ts';
 import { parseKey } from '../catalog/key.ts';
 import { heldReason, mostRefusals, type Refusal } from '../fleet/acknowledgement.ts';
 import type { Running } from '../haproxy/running-state.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { HistoryPoint } from '../registry/history.ts';
-import { mayHoldOwn, serviceOf } from '../registry/holding/areas.ts';
+import { applicationOf, mayHoldOwn, serviceOf } from '../registry/holding/areas.ts';
 import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
 import type { Holding } from '../registry/holding/holding.ts';
 import type { DeletionBound } from '../registry/holding/mass-deletion.ts';
@@ -39,7 +40,7 @@ export class HeldEntries {
     const { holdMs, deletions, logger, now, wall, onEvent } = parts;
     this.#holder = new Holder({
       ...{ logger, now, wall, onEvent },
-      policy: { holdMs, deletions, mayHold: mayHoldOwn },
+      policy: { holdMs, deletions, mayHold: mayHoldOwn, standsFor: applicationOf },
       what: 'the registry',
       onChange: (held) => {
         this.#count(held);
@@ -86,6 +87,17 @@ export class HeldEntries {
       return server !== undefined && !server.up && !server.disabled;
     });
     if (failed.length > 0) this.#holder.letGo(failed, 'check-failed');
+  }
+
+  /** Lets go of overrides whose time is up: the catalog has them, but not in force. */
+  dropEndedOverrides({ accepted, overrides }: Catalog): void {
+    const ended = this.#holder.held.keySeq().filter((key) => {
+      const subject = parseKey(key);
+      if (!subject.ok || subject.value.kind !== 'override') return false;
+      const { service, scope } = subject.value;
+      return accepted.has(key) && overrides.get(service)?.has(scope) !== true;
+    });
+    this.#holder.letGo(ended.toArray(), 'override-ended');
   }
 
   status(): readonly HeldStatus[] {

@@ -20,6 +20,8 @@ export type OverridingParts = {
   readonly clocks: () => Clocks;
   /** The time of these is up; told once. */
   readonly onDue: (targets: readonly OverrideTarget[]) => void;
+  /** These have ended because their time was up. */
+  readonly onExpired: (targets: readonly OverrideTarget[]) => void;
 };
 
 /** What an operator sees of an override that is in force. */
@@ -51,10 +53,13 @@ export class Overriding {
     const isLate = ({ kind, override }: OverrideTransition) =>
       kind === 'began' && (endOf(override, live, clocks) ?? Number.POSITIVE_INFINITY) <= clocks.now;
     const ended = endOverrides(folded.catalog, folded.overrides.filter(isLate));
-    for (const transition of [...folded.overrides.filter((one) => !isLate(one)), ...ended.overrides]) {
+    const transitions = [...folded.overrides.filter((one) => !isLate(one)), ...ended.overrides];
+    for (const transition of transitions) {
       this.#keepTime(transition, live, clocks);
       this.#tell(transition, ended.catalog);
     }
+    const expired = transitions.filter((one) => one.kind === 'ended' && one.reason === 'expired');
+    if (expired.length > 0) this.#parts.onExpired(expired);
     this.#count(ended.catalog.overrides);
     this.#arm();
     // What the fold touched is looked at anew, and then found as the catalog has it now.

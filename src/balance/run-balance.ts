@@ -155,6 +155,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     onEvent: (event) => tell(event),
     onChange: () => {
       balancer.heldOtherwise();
+      dropEndedOverrides();
       acknowledging?.changed();
     },
   });
@@ -168,6 +169,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       probeMs,
       metrics,
       held,
+      onOverridesExpired: dropEndedOverrides,
       values: () => (fileKeeping === undefined ? [] : held.values()),
       openHaproxy: (onExit) => openHaproxy(settings.haproxy, { ...parts, layout, onExit }),
       provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
@@ -313,7 +315,12 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
   const first = deferred();
   signal.addEventListener('abort', () => first.resolve(), { once: true });
   if (fromDisk !== undefined) first.resolve();
-  const tell = (event: RegistryEvent) => {
+  function dropEndedOverrides(): void {
+    // Called in the middle of an event; what is let go of is an event of its own.
+    queueMicrotask(() => held.dropEndedOverrides(balancer.status().catalog));
+  }
+  // A declaration, because what is held of the catalog on disk may end before this line is reached.
+  function tell(event: RegistryEvent): void {
     if (event.kind === 'connected' || event.kind === 'disconnected') onConnection(event);
     acknowledging?.heard(event);
     balancer.offer(event);
@@ -327,7 +334,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       hasView = true;
       first.resolve();
     }
-  };
+  }
   const follower = registry.follow((event) => held.take(event), catalogKeys);
   try {
     // Without a view of the registry there is nothing to serve, and answering 404 would be worse than not answering.

@@ -12,7 +12,7 @@ import type { Layout } from './files.ts';
 import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
 import type { BalanceMetrics } from './metrics.ts';
-import { Overriding } from './overriding.ts';
+import { Overriding, type OverridingParts } from './overriding.ts';
 import type { CheckedHolder } from './patrols.ts';
 import { Quarantining } from './quarantining.ts';
 import { ServerPems } from './server-pems.ts';
@@ -27,6 +27,8 @@ type WiringParts = {
   readonly templates: Templates;
   readonly guard: GuardPolicy;
   readonly held?: CheckedHolder | undefined;
+  /** Told of overrides that have ended because their time was up. */
+  readonly onOverridesExpired?: OverridingParts['onExpired'];
   /** Free values that are kept on disk with the catalog. */
   readonly values?: () => readonly Entry[];
   readonly limits: CatalogLimits;
@@ -106,6 +108,7 @@ export async function wireBalancer(parts: WiringParts) {
     canPause: () => link.canPause,
     clocks: () => ({ now: now(), wall: wall().getTime() }),
     onDue: (targets) => balancer.endOverrides(targets),
+    onExpired: (targets) => parts.onOverridesExpired?.(targets),
   });
   const path = layout.quarantine;
   const quarantining = new Quarantining({ ...parts, files, storage, path });

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { noRevision } from '../model/revision.ts';
-import { mayHoldOwn } from '../registry/holding/areas.ts';
+import { applicationOf, mayHoldOwn } from '../registry/holding/areas.ts';
 import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
 import { defaultDeletionBound } from '../registry/holding/mass-deletion.ts';
 import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '../registry/registry.ts';
@@ -107,7 +107,7 @@ class OwnTree {
     const { holdMs, logger, now, wall } = parts;
     this.#holder = new Holder({
       ...{ logger, now, wall },
-      policy: { holdMs, deletions: defaultDeletionBound, mayHold: mayHoldOwn },
+      policy: { holdMs, deletions: defaultDeletionBound, mayHold: mayHoldOwn, standsFor: applicationOf },
       what: 'the registry',
       onEvent: (event) => this.#take(event),
     });

@@ -1,4 +1,5 @@
-import { parseInstance } from '../../model/instance.ts';
+import { formatAddress } from '../../model/address.ts';
+import { type Instance, parseInstance } from '../../model/instance.ts';
 import { parseInstanceId, parseServiceName } from '../../model/name.ts';
 import type { Entry } from '../registry.ts';
 
@@ -18,11 +19,22 @@ export const isPartOfService = (key: string): boolean => key.startsWith('instanc
  * moment are not, nor is an instance that had announced that it leaves.
  */
 export function mayHoldOwn(entry: Entry): boolean {
-  const [area, service = '', id = ''] = entry.key.split('/');
+  const [area] = entry.key.split('/');
   if (area === 'balancers' || area === 'releases' || area === 'waits') return false;
-  if (area !== 'instances' || !entry.leased) return true;
+  return area !== 'instances' || !entry.leased || instanceOf(entry)?.state === 'ready';
+}
+
+/** The application behind an entry: the service and the address of an instance. Undefined for other entries. */
+export function applicationOf(entry: Entry): string | undefined {
+  const instance = instanceOf(entry);
+  return instance && `${instance.service} ${formatAddress(instance.address)}`;
+}
+
+function instanceOf({ key, value }: Entry): Instance | undefined {
+  const [area, service = '', id = '', ...rest] = key.split('/');
+  if (area !== 'instances' || rest.length > 0) return undefined;
   const [name, instanceId] = [parseServiceName(service), parseInstanceId(id)];
-  if (!name.ok || !instanceId.ok) return false;
-  const instance = parseInstance(name.value, instanceId.value, entry.value);
-  return instance.ok && instance.value.state === 'ready';
+  if (!name.ok || !instanceId.ok) return undefined;
+  const instance = parseInstance(name.value, instanceId.value, value);
+  return instance.ok ? instance.value : undefined;
 }

@@ -44,6 +44,13 @@ export type HeldStatus = {
 };
 
 const mostTold = 20;
+/** Why entries are let go of that nobody needs to look at. */
+const expected: ReadonlySet<LetGoReason> = new Set([
+  'returned',
+  'returned-under-another-id',
+  'deleted',
+  'override-ended',
+]);
 // What setTimeout takes.
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -142,8 +149,7 @@ export class Holder {
       }
       case 'let-go': {
         const { reason, keys } = transition;
-        const level = reason === 'returned' || reason === 'deleted' ? 'info' : 'warn';
-        logger[level](
+        logger[expected.has(reason) ? 'info' : 'warn'](
           { event: 'entries-let-go', reason, count: keys.length, keys: [...keys].sort().slice(0, mostTold) },
           `${keys.length} entries are not held any more: ${reason}`,
         );

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { revision } from '../../model/revision.ts';
 import type { Change, Entry, History, RegistryEvent } from '../registry.ts';
-import { mayHoldOwn } from './areas.ts';
+import { applicationOf, mayHoldOwn } from './areas.ts';
 import {
   emptyHolding,
   type Holding,
@@ -20,6 +20,7 @@ const policy: HoldingPolicy = {
   holdMs: undefined,
   deletions: { allShare: 1, serviceShare: undefined, minimum: 4, windowMs: 10 },
   mayHold: mayHoldOwn,
+  standsFor: applicationOf,
 };
 
 type Put = { readonly value?: string; readonly lease?: string };
@@ -172,6 +173,45 @@ describe('a history that was replaced', () => {
   test('a list of the same history deletes what it does not have', () => {
     const story = new Story().snapshot(first, full).snapshot(continued, { 'services/web': {} });
     expect(story.keys).toEqual(['services/web']);
+  });
+});
+
+describe('an application that registers again under another id', () => {
+  const at = (address: string) => ({ lease: '9', value: address });
+  const known = { 'instances/web/a': at('10.0.0.1:80'), 'instances/web/b': at('10.0.0.2:80'), 'instances/shop/a': at('10.0.0.1:80') }; // biome-ignore format: a table
+
+  test('takes the place of the instance of the same address and service that is held', () => {
+    const story = new Story().snapshot(first, known).snapshot(replaced, {});
+    story.change({ 'instances/web/new': at('10.0.0.1:80') });
+    expect(story.keys).toEqual(['instances/shop/a', 'instances/web/b', 'instances/web/new']);
+    expect(story.told.at(-1)).toBe('let go instances/web/a (returned-under-another-id)');
+    story.change({ 'instances/web/other': at('10.0.0.3:80') });
+    expect(story.heldKeys).toEqual(['instances/shop/a', 'instances/web/b']);
+  });
+
+  test('is known by its address, not by what else it says', () => {
+    const story = new Story().snapshot(first, known).snapshot(replaced, {});
+    story.change({ 'instances/web/new': at('{"address":"10.0.0.2","port":80,"weight":7,"owner":"o"}') });
+    expect(story.heldKeys).toEqual(['instances/shop/a', 'instances/web/a']);
+  });
+
+  test('takes its place in a list as well, and when it was there before this process', () => {
+    const story = new Story().snapshot(first, known).snapshot(replaced, { 'instances/web/new': at('10.0.0.1:80') });
+    expect(story.keys).toEqual(['instances/shop/a', 'instances/web/b', 'instances/web/new']);
+    const held = story.holding.held.valueSeq().toArray();
+    const later = new Story();
+    later.step({
+      holding: resumeHolding(policy, { cluster: 'c', revision: revision(20n) }, held),
+      event: undefined,
+      transitions: [],
+    });
+    later.snapshot(first, { 'instances/web/newer': at('10.0.0.2:80') }, 'c', 21n);
+    expect(later.keys).toEqual(['instances/shop/a', 'instances/web/newer']);
+  });
+
+  test('does not touch what is not held', () => {
+    const story = new Story().snapshot(first, known).change({ 'instances/web/new': at('10.0.0.1:80') });
+    expect(story.keys).toHaveLength(4);
   });
 });
 

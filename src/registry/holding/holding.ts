@@ -1,4 +1,4 @@
-import { Map as PersistentMap } from 'immutable';
+import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import { type HistoryPoint, historyOf } from '../history.ts';
 import type { Change, Entry, Held, History, RegistryEvent } from '../registry.ts';
 import { type Release, releasedBy } from '../releases.ts';
@@ -11,12 +11,21 @@ export type HoldingPolicy = {
   /** Undefined: a deletion is always taken as it is. */
   readonly deletions: DeletionBound | undefined;
   readonly mayHold: (entry: Entry) => boolean;
+  /** What an entry stands for: one that is held gives way to another one that stands for the same. Undefined: nothing. */
+  readonly standsFor?: (entry: Entry) => string | undefined;
 };
 
 /** A moment: `now` is monotonic, `wall` the time of day; in ms. */
 export type Moment = { readonly now: number; readonly wall: number };
 
-export type LetGoReason = 'returned' | 'deleted' | 'check-failed' | 'released' | 'held-too-long';
+export type LetGoReason =
+  | 'returned'
+  | 'returned-under-another-id'
+  | 'deleted'
+  | 'check-failed'
+  | 'override-ended'
+  | 'released'
+  | 'held-too-long';
 
 /** What is different after a step, for the log. */
 export type HoldingTransition =
@@ -32,6 +41,8 @@ export type Holding = {
   readonly entries: PersistentMap<string, Entry>;
   /** Those of `entries` that are held. */
   readonly held: PersistentMap<string, Entry>;
+  /** The keys of those that are held, by what they stand for. */
+  readonly standIns: PersistentMap<string, PersistentSet<string>>;
   /** How many entries each service consists of. */
   readonly sizes: PersistentMap<string, number>;
   /** What was deleted within the window and let go, by key, with the time. */
@@ -47,7 +58,8 @@ export type HoldingStep = {
 
 export function emptyHolding(policy: HoldingPolicy): Holding {
   const none = { entries: PersistentMap<string, Entry>(), held: PersistentMap<string, Entry>() };
-  return { policy, known: undefined, ...none, sizes: PersistentMap(), recent: PersistentMap() };
+  const counts = { standIns: PersistentMap<string, PersistentSet<string>>(), sizes: PersistentMap<string, number>() };
+  return { policy, known: undefined, ...none, ...counts, recent: PersistentMap() };
 }
 
 /** Begins with what a process before this one knew, some of which it may have held. */
@@ -143,6 +155,8 @@ function takeSnapshot(
     const step = making.bound(missing, moment);
     if (step !== undefined) transitions.push(step);
   }
+  const elsewhere = making.giveWay(event.entries.values());
+  if (elsewhere.length > 0) transitions.push({ kind: 'let-go', reason: 'returned-under-another-id', keys: elsewhere });
   const holding = making.result();
   return { holding, event: { ...event, history, entries: effective(event.entries, holding.held) }, transitions };
 }
@@ -185,9 +199,13 @@ function takeChanges(before: Holding, event: Extract<RegistryEvent, { kind: 'cha
     transitions.push(step);
     for (const entry of step.entries) held.set(entry.key, entry);
   }
+  const puts = event.changes.flatMap((change) => (change.kind === 'put' ? [change.entry] : []));
+  const elsewhere = making.giveWay(puts);
+  if (elsewhere.length > 0) transitions.push({ kind: 'let-go', reason: 'returned-under-another-id', keys: elsewhere });
   const changes: Change[] = [
     ...event.changes.filter((change) => change.kind === 'put' || !held.has(change.key)),
     ...[...held.values()].map((entry): Change => ({ kind: 'put', entry })),
+    ...elsewhere.map((key): Change => ({ kind: 'delete', key, revision })),
   ];
   let holding = making.result();
   for (const release of releasedBy(event)) {
@@ -212,6 +230,7 @@ class Making {
   readonly #before: Holding;
   readonly #entries: Holding['entries'];
   readonly #held: Holding['held'];
+  #standIns: Holding['standIns'];
   /** How many entries more each service has than before; the empty name, which no service has, stands for all of them. */
   readonly #growth = new Map<string, number>();
   #recent: Holding['recent'];
@@ -220,6 +239,7 @@ class Making {
     this.#before = before;
     this.#entries = before.entries.asMutable();
     this.#held = before.held.asMutable();
+    this.#standIns = before.standIns;
     this.#recent = before.recent;
   }
 
@@ -231,15 +251,38 @@ class Making {
     const { key } = entry;
     if (!this.#entries.has(key)) this.#count(key, 1);
     this.#entries.set(key, entry);
-    if (entry.held === undefined) this.#held.delete(key);
-    else this.#held.set(key, entry);
+    this.#unhold(key);
+    if (entry.held !== undefined) {
+      this.#held.set(key, entry);
+      const stands = this.#before.policy.standsFor?.(entry);
+      if (stands !== undefined) {
+        this.#standIns = this.#standIns.update(stands, PersistentSet(), (keys) => keys.add(key));
+      }
+    }
     this.#recent = this.#recent.delete(key);
   }
 
   delete(key: string): void {
     if (this.#entries.has(key)) this.#count(key, -1);
     this.#entries.delete(key);
-    this.#held.delete(key);
+    this.#unhold(key);
+  }
+
+  /** Removes those that are held and stand for the same as one of these entries that is new, and gives their keys. */
+  giveWay(entries: Iterable<Entry>): readonly string[] {
+    const gone: string[] = [];
+    if (this.#standIns.isEmpty()) return gone;
+    for (const { key } of entries) {
+      // Of several changes of one key that came at once the last one counts.
+      const entry = this.get(key);
+      if (entry === undefined || entry.held !== undefined || this.#before.entries.has(key)) continue;
+      const stands = this.#before.policy.standsFor?.(entry);
+      for (const held of (stands === undefined ? undefined : this.#standIns.get(stands)) ?? []) {
+        this.delete(held);
+        gone.push(held);
+      }
+    }
+    return gone;
   }
 
   hold(entries: readonly Entry[], kind: Held['kind'], reason: string, { now, wall }: Moment) {
@@ -273,6 +316,7 @@ class Making {
       ...this.#before,
       entries: this.#entries.asImmutable(),
       held: this.#held.asImmutable(),
+      standIns: this.#standIns,
       sizes: this.#before.sizes.withMutations((sizes) => {
         for (const name of this.#growth.keys()) {
           const size = this.#size(name);
@@ -282,6 +326,16 @@ class Making {
       }),
       recent: this.#recent,
     };
+  }
+
+  #unhold(key: string): void {
+    const known = this.#held.get(key);
+    if (known === undefined) return;
+    this.#held.delete(key);
+    const stands = this.#before.policy.standsFor?.(known);
+    const others = stands === undefined ? undefined : this.#standIns.get(stands)?.delete(key);
+    if (stands === undefined || others === undefined) return;
+    this.#standIns = others.isEmpty() ? this.#standIns.delete(stands) : this.#standIns.set(stands, others);
   }
 
   #size(name: string): number {
