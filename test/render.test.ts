@@ -86,6 +86,53 @@ test('shows what would change beside a balancer that runs: commands, reloads wit
   expect(await scenario.answers('web')).toEqual(['a']);
 });
 
+test('shows what the balancer of --dir holds, if it is of this registry, running or not', {
+  timeout: 120_000,
+}, async () => {
+  const { scenario, a, b, render, common } = await start();
+  await scenario.writeByHand('services/web', '{"balance":"random"}');
+  const balancer = scenario.balancer();
+  await balancer.logged('serving');
+  await scenario.serves('web', ['a']);
+  await until('all of it is saved', async () =>
+    (await readFile(join(scenario.balancerDir, 'state/catalog.json'), 'utf8')).includes('random'),
+  );
+  await scenario.etcd?.wipe();
+  await balancer.logged('entries-held');
+  await until('what is held is saved', async () =>
+    (await readFile(join(scenario.balancerDir, 'state/catalog.json'), 'utf8')).includes('"kind":"replaced"'),
+  );
+  const expectNothing = async (shown: { readonly stdout: readonly string[]; readonly stderr: readonly string[] }) => {
+    expect(shown.stdout.join('\n')).toMatch(/^revision \d+: no command, no reload$/);
+    expect(shown.stderr).toEqual([
+      'warning: 2 entries are held that the registry does not have any more (pointsman release SERVICE, or --all)',
+    ]);
+  };
+  await expectNothing(await render('--diff'));
+  // Known by another address, it is the same cluster.
+  const port = scenario.etcd?.members[0]?.clientPort;
+  await expectNothing(await render('--registry', `etcd://localhost:${port}`, '--diff'));
+
+  const watching = startPointsman(['balance', ...common, '--dry-run']);
+  await watching.printed('no command, no reload');
+  await scenario.writeByHand('instances/web/b', b);
+  await watching.printed(`add server web/b ${b}`);
+  expect((await runPointsman(['release', 'web', '--registry', scenario.location])).code).toBe(0);
+  await watching.printed('set server web/a state maint');
+  await until('nothing is held', async () => JSON.parse((await scenario.askAdmin('/status')).body).held.length === 0);
+
+  // Wiped while no balancer runs: the next one would hold it.
+  await scenario.writeByHand('instances/web/a', a);
+  await scenario.serves('web', ['a', 'b']);
+  balancer.kill('SIGTERM');
+  await balancer.ended;
+  await scenario.etcd?.wipe();
+  await expectNothing(await render('--diff'));
+  const { stdout, stderr } = await render('--root', '/other/', '--diff');
+  expect(stdout.join('\n')).toContain('set server web/a state maint');
+  expect(stderr).toEqual([]);
+});
+
 test.each([
   ['render', '--watch'],
   ['balance', '--dry-run'],

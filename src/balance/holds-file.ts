@@ -67,23 +67,8 @@ export class HoldsFile {
   }
 
   /** What was kept and has time left. A reason when there is a file that cannot be used. */
-  async load(): Promise<readonly KeptHold[] | Unusable> {
-    const holds = await readSaved(this.#parts.path, (json) =>
-      v.parse(schema, json).holds.flatMap((saved) => this.#read(saved)),
-    );
-    return holds ?? [];
-  }
-
-  #read({ service, lost, of, until, instances }: v.InferOutput<typeof hold>): readonly KeptHold[] {
-    const name = parseServiceName(service);
-    const remainingMs = Date.parse(until) - this.#parts.wall().getTime();
-    if (!name.ok || remainingMs <= 0) return [];
-    const read = instances.flatMap(([id, value]) => {
-      const parsedId = parseInstanceId(id);
-      const instance = parsedId.ok ? parseInstance(name.value, parsedId.value, value) : parsedId;
-      return instance.ok ? [instance.value] : [];
-    });
-    return [{ service: name.value, lost, of, remainingMs, instances: read }];
+  load(): Promise<readonly KeptHold[] | Unusable> {
+    return loadHolds(this.#parts.path, this.#parts.wall());
   }
 
   async #write(): Promise<void> {
@@ -114,4 +99,25 @@ export class HoldsFile {
       }, againAfterMs);
     }
   }
+}
+
+/** What the guard held and has time left. A reason when there is a file that cannot be used. */
+export async function loadHolds(path: string, wall: Date): Promise<readonly KeptHold[] | Unusable> {
+  const holds = await readSaved(path, (json) => v.parse(schema, json).holds.flatMap((saved) => readHold(saved, wall)));
+  return holds ?? [];
+}
+
+function readHold(
+  { service, lost, of, until, instances }: v.InferOutput<typeof hold>,
+  wall: Date,
+): readonly KeptHold[] {
+  const name = parseServiceName(service);
+  const remainingMs = Date.parse(until) - wall.getTime();
+  if (!name.ok || remainingMs <= 0) return [];
+  const read = instances.flatMap(([id, value]) => {
+    const parsedId = parseInstanceId(id);
+    const instance = parsedId.ok ? parseInstance(name.value, parsedId.value, value) : parsedId;
+    return instance.ok ? [instance.value] : [];
+  });
+  return [{ service: name.value, lost, of, remainingMs, instances: read }];
 }

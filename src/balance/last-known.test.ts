@@ -6,7 +6,7 @@ import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry, Held } from '../registry/registry.ts';
-import { loadLastKnown, saveLastKnown } from './last-known.ts';
+import { isOfRegistry, loadLastKnown, saveLastKnown } from './last-known.ts';
 
 let path: string;
 beforeEach(async () => {
@@ -84,4 +84,23 @@ test('a file of an earlier version is read, and holds nothing', async () => {
   expect(loaded.point).toBeUndefined();
   expect(loaded.entries).toMatchObject([{ key: 'services/web' }]);
   expect(heldOf(loaded, 'services/web')).toBeUndefined();
+});
+
+test.each([
+  [
+    'the same location, although it was wiped since',
+    'etcd://h:2379/pointsman/',
+    'etcd://h:2379/pointsman/',
+    'new',
+    true,
+  ],
+  ['the same cluster and root at another address', 'etcd://h:2379/pointsman/', 'etcds://i:2379/pointsman/', 'c', true],
+  ['another root of the same cluster', 'etcd://h:2379/pointsman/', 'etcd://h:2379/staging/', 'c', false],
+  ['another cluster at another address', 'etcd://h:2379/pointsman/', 'etcd://i:2379/pointsman/', 'new', false],
+  ['another folder', 'dir:/a', 'dir:/b', 'new', false],
+  ['the same cluster, saved by an older version', undefined, 'etcd://h:2379/pointsman/', 'c', true],
+  ['another cluster, saved by an older version', undefined, 'etcd://h:2379/pointsman/', 'new', false],
+])('knows which registry the catalog on disk is of: %s', (_, registry, location, cluster, expected) => {
+  const saved = { registry, point: { cluster: 'c', revision: revision(9n) } };
+  expect(isOfRegistry(saved, { location, cluster })).toBe(expected);
 });

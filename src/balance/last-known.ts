@@ -22,6 +22,8 @@ const schema = v.object({
   savedAt: timestamp,
   revision: v.string(),
   cluster: v.optional(v.string()),
+  /** Where the registry is. */
+  registry: v.optional(v.string()),
   entries: v.array(entry),
   /** Free values, under `keys/`. */
   values: v.optional(v.array(entry), []),
@@ -35,15 +37,17 @@ export type LastKnown = {
   readonly savedAt: Date;
   /** Undefined when it was saved before a registry had said which one it is. */
   readonly point: HistoryPoint | undefined;
+  /** The location of the registry; undefined when an older version saved it. */
+  readonly registry: string | undefined;
   /** The catalog's and the free values. */
   readonly entries: readonly Entry[];
 };
 
-type Kept = { readonly catalog: Catalog; readonly values: readonly Entry[] };
+type Kept = { readonly catalog: Catalog; readonly values: readonly Entry[]; readonly registry?: string | undefined };
 type Clocks = { readonly now: number; readonly wall: Date };
 
 /** Keeps what was accepted last, so that a restart while the registry is away has something to serve. */
-export async function saveLastKnown(path: string, { catalog, values }: Kept, clocks: Clocks): Promise<void> {
+export async function saveLastKnown(path: string, { catalog, values, registry }: Kept, clocks: Clocks): Promise<void> {
   const accepted = catalog.accepted.valueSeq().toArray();
   const toSaved = ({ key, value, revision, leased }: Entry) => [key, value, String(revision), leased];
   const saved = {
@@ -51,6 +55,7 @@ export async function saveLastKnown(path: string, { catalog, values }: Kept, clo
     savedAt: clocks.wall.toISOString(),
     revision: String(catalog.revision),
     cluster: catalog.cluster,
+    registry,
     entries: accepted.map(toSaved),
     values: values.map(toSaved),
     held: savedHolds([...accepted, ...values], clocks),
@@ -104,7 +109,7 @@ export function loadLastKnown(
       return { key, value, revision: revision(at), leased, ...(held === undefined ? {} : { held }) };
     };
     const entries = new Map(saved.entries.map(toEntry).map((one) => [one.key, one]));
-    const { cluster = '' } = saved;
+    const { cluster = '', registry } = saved;
     const at = revision(saved.revision);
     const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: at, cluster, entries } as const;
     const { catalog } = foldEvent(emptyCatalog, snapshot, limits);
@@ -112,7 +117,23 @@ export function loadLastKnown(
       catalog,
       savedAt: new Date(saved.savedAt),
       point: cluster === '' ? undefined : { cluster, revision: at },
+      registry,
       entries: [...catalog.accepted.values(), ...saved.values.map(toEntry)],
     };
   });
 }
+
+/**
+ * Whether what was saved is of this registry: of the same location, although it may have been wiped since, or of the same
+ * cluster and root, which may be known by other addresses.
+ */
+export function isOfRegistry(
+  { registry, point }: Pick<LastKnown, 'registry' | 'point'>,
+  now: { readonly location: string; readonly cluster: string },
+): boolean {
+  if (registry === now.location) return true;
+  return point?.cluster === now.cluster && (registry === undefined || rootIn(registry) === rootIn(now.location));
+}
+
+/** `/pointsman/` of `etcd://10.0.0.1:2379/pointsman/`. */
+const rootIn = (location: string): string => location.replace(/^[a-z+]+:\/\/[^/]*/, '');

@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { CatalogLimits } from '../catalog/limits.ts';
 import { parseConfig } from '../haproxy/config-file.ts';
 import { readProcesses } from '../haproxy/master.ts';
 import { type Abilities, describeReason, planChanges } from '../haproxy/plan.ts';
@@ -21,8 +20,10 @@ import {
 } from '../render/render.ts';
 import { formatRoutes } from '../render/routes.ts';
 import type { FrameSettings } from '../render/view.ts';
+import type { BalanceSettings } from '../settings/balance.ts';
 import type { Layout } from './files.ts';
-import { loadLastKnown } from './last-known.ts';
+import { type KeptHold, loadHolds } from './holds-file.ts';
+import { type LastKnown, loadLastKnown } from './last-known.ts';
 import { noQuarantine, type Quarantine, review, withHeld } from './quarantine.ts';
 import { loadQuarantine } from './quarantine-file.ts';
 
@@ -31,6 +32,10 @@ export type Standing = {
   /** Undefined when no balancer was ever there. */
   readonly served: Rendered | undefined;
   readonly quarantine: Quarantine;
+  /** What counted when it was last saved; undefined when that is not known. */
+  readonly lastKnown: LastKnown | undefined;
+  /** What the mass-loss guard holds. */
+  readonly holds: readonly KeptHold[];
   readonly abilities: Abilities;
 };
 
@@ -53,13 +58,20 @@ export type PreviewedPlan = {
 const answerMs = 2000;
 
 /** Looks at a balancer's folder, and at the HAProxy of it if one runs. Changes nothing. */
-export async function readStanding(layout: Layout, limits: CatalogLimits, logger: Logger): Promise<Standing> {
+export async function readStanding(
+  layout: Layout,
+  { limits, holding: { holdMs } }: Pick<BalanceSettings, 'limits' | 'holding'>,
+  { now, wall, logger }: { readonly now: number; readonly wall: Date; readonly logger: Logger },
+): Promise<Standing> {
   const served = await readServed(layout);
-  const lastKnown = await loadLastKnown(layout.lastKnown, limits, { now: 0, wall: new Date(), holdMs: undefined });
-  const known = lastKnown !== undefined && 'catalog' in lastKnown ? lastKnown.catalog : undefined;
-  const quarantine = known === undefined ? undefined : await loadQuarantine(layout.quarantine, known);
+  const loaded = await loadLastKnown(layout.lastKnown, limits, { now, wall, holdMs });
+  const lastKnown = loaded === undefined || 'unusable' in loaded ? undefined : loaded;
+  const quarantine = lastKnown && (await loadQuarantine(layout.quarantine, lastKnown.catalog));
+  const holds = await loadHolds(layout.holds, wall);
   return {
     served,
+    lastKnown,
+    holds: 'unusable' in holds ? [] : holds,
     quarantine: quarantine === undefined || 'unusable' in quarantine ? noQuarantine : quarantine,
     abilities: await readAbilities(layout, logger),
   };
@@ -67,7 +79,7 @@ export async function readStanding(layout: Layout, limits: CatalogLimits, logger
 
 /** What a balancer in this standing would make of a catalog. Throws Fault `template`. */
 export function preview(
-  { served, quarantine }: Standing,
+  { served, quarantine }: Pick<Standing, 'served' | 'quarantine'>,
   asked: { readonly catalog: Catalog; readonly templates: Templates },
   frame: FrameSettings,
 ): Preview {

@@ -169,6 +169,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       probeMs,
       metrics,
       held,
+      location: registry.location,
       onOverridesExpired: dropEndedOverrides,
       values: () => (fileKeeping === undefined ? [] : held.values()),
       openHaproxy: (onExit) => openHaproxy(settings.haproxy, { ...parts, layout, onExit }),

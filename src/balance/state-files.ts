@@ -41,6 +41,8 @@ export type StateFilesOptions = {
   readonly now: () => number;
   /** Free values that are kept with the catalog. */
   readonly values?: (() => readonly Entry[]) | undefined;
+  /** The location of the registry, which the catalog is saved with. */
+  readonly registry?: string | undefined;
 };
 
 // The promise is that the file says what runs within 100 ms after the last change of a burst.
@@ -375,8 +377,9 @@ export class StateFiles {
 
   async #saveCatalog(catalog: Catalog): Promise<void> {
     if (catalog === this.#savedCatalog) return;
-    const { layout, wall, now, values, storage } = this.#options;
-    await saveLastKnown(layout.lastKnown, { catalog, values: values?.() ?? [] }, { now: now(), wall: wall() });
+    const { layout, wall, now, values, storage, registry } = this.#options;
+    const kept = { catalog, values: values?.() ?? [], registry };
+    await saveLastKnown(layout.lastKnown, kept, { now: now(), wall: wall() });
     storage.worked('catalog');
     this.#savedCatalog = catalog;
   }

@@ -31,6 +31,8 @@ type WiringParts = {
   readonly onOverridesExpired?: OverridingParts['onExpired'];
   /** Free values that are kept on disk with the catalog. */
   readonly values?: () => readonly Entry[];
+  /** The location of the registry, which the catalog is kept with. */
+  readonly location?: string;
   readonly limits: CatalogLimits;
   readonly reloadIntervalMs: number;
   /** When those that are held are first asked about, in ms. */
@@ -65,6 +67,7 @@ export async function wireBalancer(parts: WiringParts) {
     wall,
     now,
     values: parts.values,
+    registry: parts.location,
   });
   await files.makeFolders();
   await parts.provideShipped();

@@ -3,8 +3,8 @@ import { dirname, join, resolve } from 'node:path';
 import { layoutOf } from '../balance/files.ts';
 import { frameSettingsOf } from '../balance/frame-settings.ts';
 import { type Preview, type PreviewedPlan, preview, previewPlan, readStanding } from '../balance/preview.ts';
-import { type Catalog, emptyCatalog, endOverrides, foldEvent } from '../catalog/catalog.ts';
-import type { CatalogLimits } from '../catalog/limits.ts';
+import { PreviewedCatalog } from '../balance/previewed-catalog.ts';
+import { type Catalog, endOverrides } from '../catalog/catalog.ts';
 import { endOf } from '../catalog/overrides.ts';
 import { unifiedDiff } from '../files/preview.ts';
 import { replaceFile } from '../files/replace-file.ts';
@@ -37,11 +37,12 @@ export async function run(invocation: Invocation): Promise<number> {
 export async function render(settings: RenderSettings, packageFolder: string): Promise<number> {
   const { what, json, layout: foreign } = settings;
   const logger = await createLogger({ level: 'error', format: 'auto' });
+  const [now, wall] = [() => performance.now(), () => new Date()];
   const { signal, dispose } = abortOnSignal();
   const layout = layoutOf(resolve(settings.balance.dir));
   const frame = frameSettingsOf(settings.balance, layout);
   const templates = await loadTemplates(join(packageFolder, 'templates'), settings.balance.templates);
-  const standing = await readStanding(layout, settings.balance.limits, logger);
+  const standing = await readStanding(layout, settings.balance, { now: now(), wall: wall(), logger });
   const registry =
     foreign === undefined
       ? await openRegistry(settings.registry, logger)
@@ -56,7 +57,8 @@ export async function render(settings: RenderSettings, packageFolder: string): P
     else print(describePlan(catalog, plan));
   };
   try {
-    const heard = listen(registry, settings.balance.limits, signal);
+    const view = { standing, settings: settings.balance, location: registry.location, now, wall, logger };
+    const heard = listen(registry, view, signal);
     const catalog = withoutOver(await heard.first, Date.now());
     warnOf(catalog);
     switch (what.kind) {
@@ -92,8 +94,11 @@ function withoutOver(catalog: Catalog, wall: number): Catalog {
 }
 
 /** The catalog once it is known, and each that differs from the one before. What comes while one is shown is one change. */
-function listen(registry: Registry, limits: CatalogLimits, signal: AbortSignal) {
-  let catalog = emptyCatalog;
+function listen(
+  registry: Registry,
+  view: Omit<ConstructorParameters<typeof PreviewedCatalog>[0], 'onChange'>,
+  signal: AbortSignal,
+) {
   let trouble = `it did not say what it holds within ${firstReadMs} ms`;
   let changed = false;
   let wake = (): void => undefined;
@@ -110,13 +115,19 @@ function listen(registry: Registry, limits: CatalogLimits, signal: AbortSignal) 
   const giveUp = () =>
     unknown(new Fault('registry-unreachable', `nothing can be rendered: ${trouble}`, { where: '--registry' }));
   const timer = setTimeout(giveUp, firstReadMs);
+  const previewed = new PreviewedCatalog({
+    ...view,
+    // What is held is warned of in words for people.
+    logger: view.logger.child({}, { level: 'silent' }),
+    onChange: () => {
+      changed = true;
+      wake();
+    },
+  });
   const follower = registry.follow((event: RegistryEvent) => {
     if (event.kind === 'disconnected') trouble = event.reason;
-    const folded = foldEvent(catalog, event, limits);
-    catalog = folded.catalog;
-    changed ||= folded.touched.size > 0;
-    if (event.kind === 'snapshot') known(catalog);
-    wake();
+    previewed.take(event);
+    if (event.kind === 'snapshot') known(previewed.catalog);
   }, catalogKeys);
   const stop = () => {
     giveUp();
@@ -132,11 +143,14 @@ function listen(registry: Registry, limits: CatalogLimits, signal: AbortSignal) 
       while (!signal.aborted) {
         if (changed) {
           changed = false;
-          yield catalog;
+          yield previewed.catalog;
         } else await next();
       }
     },
-    close: () => follower.close(),
+    async close(): Promise<void> {
+      previewed.close();
+      await follower.close();
+    },
   };
 }
 
@@ -163,7 +177,12 @@ async function write({ desired }: Preview, folder: string): Promise<void> {
   }
 }
 
-function warnOf({ rejected }: Catalog): void {
+function warnOf({ accepted, rejected }: Catalog): void {
+  const held = accepted.count((entry) => entry.held !== undefined);
+  if (held > 0) {
+    const entries = held === 1 ? '1 entry is' : `${held} entries are`;
+    warn(`${entries} held that the registry does not have any more (pointsman release SERVICE, or --all)`);
+  }
   const all = [...rejected.values()];
   for (const { key, reason } of all.slice(0, 10)) warn(`${showKey(key)}: ${reason}`);
   if (all.length > 10) warn(`and ${all.length - 10} more entries that are not served`);
