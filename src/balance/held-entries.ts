@@ -10,6 +10,7 @@ import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
 import type { Holding } from '../registry/holding/holding.ts';
 import type { DeletionBound } from '../registry/holding/mass-deletion.ts';
 import type { Entry, RegistryEvent } from '../registry/registry.ts';
+import type { Release } from '../registry/releases.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
 export type HeldEntriesParts = {
@@ -68,6 +69,11 @@ export class HeldEntries {
 
   take(event: RegistryEvent): void {
     this.#holder.take(event);
+  }
+
+  /** An operator says so outside of the registry that is followed. */
+  release(release: Release): void {
+    this.#holder.release(release);
   }
 
   /** Free values, as they count. */

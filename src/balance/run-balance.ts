@@ -6,7 +6,7 @@ import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
 import { catalogKeys, type Registry, type RegistryEvent } from '../registry/registry.ts';
-import { releasedBy } from '../registry/releases.ts';
+import { followReleases, type Release, releasedBy } from '../registry/releases.ts';
 import type { Conflict } from '../render/conflict.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import type { Templates } from '../render/render.ts';
@@ -42,6 +42,8 @@ export type BalanceParts = {
   readonly registry: Registry;
   /** Where it acknowledges what it serves; undefined where nobody waits for that. */
   readonly fleet: Registry | undefined;
+  /** Where operators release what is held, if that is not `registry`. */
+  readonly releases: Registry | undefined;
   /** The root of pointsman's own layout in etcd. */
   readonly root: string | undefined;
   readonly metrics: MetricsRegistry;
@@ -326,17 +328,24 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     acknowledging?.heard(event);
     balancer.offer(event);
     fileKeeping?.heard(event);
-    for (const release of releasedBy(event)) {
-      guarding.release(release);
-      if (release === '*') fileKeeping?.release();
-    }
+    for (const release of releasedBy(event)) onRelease(release);
     if (event.kind === 'snapshot') {
       fromDisk = undefined;
       hasView = true;
       first.resolve();
     }
   }
+  const onRelease = (release: Release) => {
+    guarding.release(release);
+    if (release === '*') fileKeeping?.release();
+  };
   const follower = registry.follow((event) => held.take(event), catalogKeys);
+  const releases =
+    parts.releases &&
+    followReleases(parts.releases, logger, (release) => {
+      held.release(release);
+      onRelease(release);
+    });
   try {
     // Without a view of the registry there is nothing to serve, and answering 404 would be worse than not answering.
     await first.promise;
@@ -369,7 +378,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
   } finally {
     // A start that failed ends nothing that served before it.
     const ending = signal.aborted ? parts.ending() : haproxy.startedHere ? 'stop' : 'leave';
-    await follower.close();
+    await Promise.all([follower.close(), releases?.close()]);
     await closeFiles();
     guarding.close();
     held.close();

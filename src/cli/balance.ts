@@ -34,12 +34,14 @@ export async function run(invocation: Invocation): Promise<number> {
     settings.layout === undefined
       ? await openRegistry(settings.registry, logger)
       : await openForeignRegistry(settings.registry, settings.layout, logger);
+  const releases = settings.layout === undefined ? undefined : await openRegistry(settings.registry, logger);
   const metrics = new MetricsRegistry();
   try {
     await runBalance(settings.balance, {
       registry,
       // Nobody who writes another's tree waits for balancers, and those who wait would wait for one that never hears of them.
       fleet: settings.layout === undefined ? registry : undefined,
+      releases,
       root: settings.layout === undefined ? rootOf(settings.registry) : undefined,
       metrics,
       logger,
@@ -67,7 +69,7 @@ export async function run(invocation: Invocation): Promise<number> {
         }),
     });
   } finally {
-    await registry.close();
+    await Promise.all([registry.close(), releases?.close()]);
   }
   return done;
 }

@@ -43,6 +43,8 @@ export async function run(invocation: Invocation): Promise<number> {
       ...{ mode: settings.mode, logger, signal },
       openOwn: () =>
         layout === undefined ? openRegistry(registry, logger) : openForeignRegistry(registry, layout, logger),
+      ownHasReleases: layout === undefined,
+      openReleases: () => openRegistry(registry, logger),
       openForeign: () => openAllKeys(registry, logger),
       env: withoutOurs(invocation.env),
       now: () => performance.now(),

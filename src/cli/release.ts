@@ -12,6 +12,7 @@ import { openRegistry } from './open-registry.ts';
 import { print } from './outputs.ts';
 import { readServices } from './read-service.ts';
 import { unknownService } from './unknown-service.ts';
+import { warn } from './warn.ts';
 
 /** How long the word stands, so that a balancer that is away for a moment still hears it. */
 const standsMs = 60_000;
@@ -45,15 +46,24 @@ function releaseIn({ operands: [text] }: Invocation, all: boolean): Release {
 /** Rejects with Fault `not-found` for a service that neither the registry knows nor a balancer holds. */
 async function requireKnown(registry: Registry, service: ServiceName): Promise<void> {
   const { services } = await readServices(registry, [service], Date.now());
-  if (services.has(service) || (await isHeld(registry, service))) return;
+  if (services.has(service)) return;
+  const held = await isHeld(registry, service);
+  if (held === 'untold') {
+    warn(`no service ${service} is known, and no balancer says here what it holds; one with --layout does not say so`);
+    return;
+  }
+  if (held) return;
   throw await unknownService(registry, service, 'pointsman release --all ends whatever is held');
 }
 
 /** How long a balancer may take to say that it has just begun to hold a service. */
 const sayMs = 2000;
 
-/** Whether a balancer says that it holds something of a service which the registry has lost, or more than it can say. */
-async function isHeld(registry: Registry, service: ServiceName): Promise<boolean> {
+/**
+ * Whether a balancer says that it holds something of a service which the registry has lost, or more than it can say.
+ * `untold`: no balancer says anything, as where all of them follow another layout.
+ */
+async function isHeld(registry: Registry, service: ServiceName): Promise<boolean | 'untold'> {
   const fleet = new Fleet(registry);
   const says = () =>
     [...fleet.view.balancers.values()].some(
@@ -63,8 +73,9 @@ async function isHeld(registry: Registry, service: ServiceName): Promise<boolean
           said.value.refusals.some(({ key }) => key.split('/')[1] === service)),
     );
   try {
-    return await new Promise<boolean>((resolve) => {
-      AbortSignal.timeout(sayMs).addEventListener('abort', () => resolve(says()), { once: true });
+    return await new Promise<boolean | 'untold'>((resolve) => {
+      const giveUp = () => resolve(fleet.view.balancers.size === 0 ? 'untold' : says());
+      AbortSignal.timeout(sayMs).addEventListener('abort', giveUp, { once: true });
       fleet.listen(() => {
         if (says()) resolve(true);
       });

@@ -7,7 +7,7 @@ import { applicationOf, mayHoldOwn } from '../registry/holding/areas.ts';
 import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
 import { defaultDeletionBound } from '../registry/holding/mass-deletion.ts';
 import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '../registry/registry.ts';
-import { releasedBy } from '../registry/releases.ts';
+import { followReleases, releasedBy } from '../registry/releases.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
 import { aborted } from '../waiting/aborted.ts';
 import { FileKeeper } from './file-keeper.ts';
@@ -21,6 +21,10 @@ export type RunFilesParts = {
   readonly mode: 'watch' | 'once' | 'dry-run' | 'diff';
   /** Opens pointsman's own tree; asked only if a file is made of it. */
   readonly openOwn: () => Promise<Registry>;
+  /** Whether `openOwn` is pointsman's tree itself, so that operators' releases are in it. */
+  readonly ownHasReleases: boolean;
+  /** Opens the tree that operators' releases are in. */
+  readonly openReleases: () => Promise<Registry>;
   /** Opens a registry whose root is that of all keys. */
   readonly openForeign: () => Promise<Registry>;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -73,6 +77,7 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
   try {
     await Promise.all([own.openIfNeeded(), keeper.follow((event) => own.hear(event))]);
     if (mode === 'watch') {
+      await own.hearReleases();
       keeper.keep();
       logger.info({ event: 'files-kept', files: files.map(({ job }) => job.dest) }, `keeping ${files.length} files`);
       await aborted(signal);
@@ -89,12 +94,15 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
   }
 }
 
+type Opened = { readonly registry: Registry; readonly follower: Follower };
+
 /** Follows pointsman's own tree once something is made of it, and tells the keeper. */
 class OwnTree {
   readonly #parts: RunFilesParts;
   readonly #keeper: FileKeeper;
   #catalog: Catalog = emptyCatalog;
-  #opening: Promise<{ readonly registry: Registry; readonly follower: Follower }> | undefined;
+  #opening: Promise<Opened> | undefined;
+  #releases: Opened | undefined;
   readonly #holder: Holder;
   #connected = false;
   #revision = noRevision;
@@ -120,6 +128,18 @@ class OwnTree {
       follower: registry.follow((event) => this.#holder.take(event), catalogKeys),
     }));
     await this.#opening;
+  }
+
+  /** Follows what operators release, if it is not in what is followed anyway. */
+  async hearReleases(): Promise<void> {
+    const { ownHasReleases, openReleases, logger } = this.#parts;
+    if (ownHasReleases && this.#opening !== undefined) return;
+    const registry = await openReleases();
+    const follower = followReleases(registry, logger, (release) => {
+      this.#holder.release(release);
+      if (release === '*') this.#keeper.release();
+    });
+    this.#releases = { registry, follower };
   }
 
   /** How it is now; sets the gauges. */
@@ -161,9 +181,10 @@ class OwnTree {
 
   async close(): Promise<void> {
     this.#holder.close();
-    const opened = await this.#opening;
-    await opened?.follower.close();
-    await opened?.registry.close();
+    for (const opened of [await this.#opening, this.#releases]) {
+      await opened?.follower.close();
+      await opened?.registry.close();
+    }
   }
 
   #take(event: RegistryEvent): void {

@@ -1,5 +1,6 @@
+import type { Logger } from 'pino';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
-import type { RegistryEvent } from './registry.ts';
+import type { Follower, KeyRange, Registry, RegistryEvent } from './registry.ts';
 
 /** What an operator has let go of: one service, or everything. */
 export type Release = ServiceName | '*';
@@ -16,4 +17,25 @@ export function releasedBy(event: RegistryEvent): readonly Release[] {
     const service = parseServiceName(name);
     return service.ok ? [service.value] : [];
   });
+}
+
+/** All releases ("0" comes after "/"). */
+const releaseKeys: KeyRange = { first: 'releases/', end: 'releases0' };
+
+/** Follows what operators release in pointsman's own tree, for those who follow another tree. */
+export function followReleases(registry: Registry, logger: Logger, onRelease: (release: Release) => void): Follower {
+  let trouble: string | undefined;
+  return registry.follow((event) => {
+    if (event.kind === 'connected') trouble = undefined;
+    if (event.kind === 'disconnected') {
+      // Told at every attempt: once is enough for each reason.
+      const level = trouble === event.reason ? 'debug' : 'warn';
+      trouble = event.reason;
+      logger[level](
+        { event: 'releases-not-followed', reason: event.reason },
+        `pointsman release is not heard: ${registry.location} cannot be followed`,
+      );
+    }
+    for (const release of releasedBy(event)) onRelease(release);
+  }, releaseKeys);
 }
