@@ -1,4 +1,4 @@
-// What an outage of etcd costs `register` and `balance`: sockets and memory before it, at most during it, and after it.
+// What an outage of etcd costs `register` and `balance`: connections to etcd and memory before it, at most during it, and after it.
 //
 //   node scripts/bench.mjs outage [seconds, 60] [executable, bin/pointsman]
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { accesses, startEtcdWith } from '../test/support/etcd-with.ts';
 import { freePort } from '../test/support/ports.ts';
-import { memoryOf, socketsOf } from '../test/support/proc.ts';
+import { connectionsOf, memoryOf } from '../test/support/proc.ts';
 import { startTcpProxy } from '../test/support/tcp-proxy.ts';
 import { until } from '../test/support/until.ts';
 import { describeMachine } from './machine.ts';
@@ -36,7 +36,10 @@ async function start(args: readonly string[], says: string): Promise<Started> {
   return { name: args[0] ?? '', pid: child.pid, child };
 }
 
-const read = ({ pid }: Started) => ({ sockets: socketsOf(pid), memory: Math.round(memoryOf(pid)) });
+const read = ({ pid }: Started, port: number) => ({
+  connections: connectionsOf(pid, port),
+  memory: Math.round(memoryOf(pid)),
+});
 
 async function measure(kind: (typeof accesses)[number], fault: 'refused' | 'black hole'): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'pm-bench-'));
@@ -49,16 +52,16 @@ async function measure(kind: (typeof accesses)[number], fault: 'refused' | 'blac
     await start(['balance', ...common, ...places, '--admin', `127.0.0.1:${await freePort()}`], 'serving'),
   ];
   await pause(settleMs);
-  const before = who.map(read);
-  const most = who.map(() => ({ sockets: 0, memory: 0 }));
+  const before = who.map((one) => read(one, proxy.port));
+  const most = who.map(() => ({ connections: 0, memory: 0 }));
   const end = performance.now() + seconds * 1000;
   if (fault === 'refused') proxy.refuse(true);
   else proxy.blackHole(true);
   while (performance.now() < end) {
     for (const [i, one] of who.entries()) {
-      const [now, highest] = [read(one), most[i]];
+      const [now, highest] = [read(one, proxy.port), most[i]];
       if (highest === undefined) continue;
-      highest.sockets = Math.max(highest.sockets, now.sockets);
+      highest.connections = Math.max(highest.connections, now.connections);
       highest.memory = Math.max(highest.memory, now.memory);
     }
     await pause(50);
@@ -67,9 +70,9 @@ async function measure(kind: (typeof accesses)[number], fault: 'refused' | 'blac
   proxy.blackHole(false);
   await pause(2 * settleMs);
   for (const [i, one] of who.entries()) {
-    const [was, peak, now] = [before[i], most[i], read(one)];
-    const of = (what: 'sockets' | 'memory') => `${was?.[what]} / ${peak?.[what]} / ${now[what]}`;
-    console.log(row(one.name, kind.access, fault, of('sockets'), of('memory')));
+    const [was, peak, now] = [before[i], most[i], read(one, proxy.port)];
+    const of = (what: 'connections' | 'memory') => `${was?.[what]} / ${peak?.[what]} / ${now[what]}`;
+    console.log(row(one.name, kind.access, fault, of('connections'), of('memory')));
   }
   for (const { child } of who) {
     const gone = new Promise((resolve) => child.once('exit', resolve));
@@ -82,10 +85,8 @@ async function measure(kind: (typeof accesses)[number], fault: 'refused' | 'blac
 }
 
 console.log(`# What an outage of etcd costs\n`);
-console.log(
-  `${await describeMachine()}. ${seconds} s without etcd; sockets (those of the admin port and of HAProxy among`,
-);
-console.log('them) and memory (RSS, MB) before, at most during it, and 10 s after it.\n');
-console.log(row('process', 'etcd with', 'outage', 'sockets', 'memory'));
+console.log(`${await describeMachine()}. ${seconds} s without etcd; connections to etcd and memory (RSS, MB)`);
+console.log('before, at most during it, and 10 s after it.\n');
+console.log(row('process', 'etcd with', 'outage', 'connections', 'memory'));
 console.log(row('---', '---', '---', '---', '---'));
 for (const kind of accesses) for (const fault of ['refused', 'black hole'] as const) await measure(kind, fault);

@@ -17,16 +17,24 @@ export function readProc(pid: number, what: 'environ' | 'cmdline' | 'status'): s
   }
 }
 
-/** How many sockets a process has open: connections in any state, and what it listens on. */
-export function socketsOf(pid: number): number {
-  const links = readdirSync(`/proc/${pid}/fd`).map((fd) => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`);
-    } catch {
-      return ''; // closed meanwhile
-    }
-  });
-  return links.filter((link) => link.startsWith('socket:')).length;
+/** How many TCP connections a process has to a port of this machine, in whatever state. */
+export function connectionsOf(pid: number, port: number): number {
+  const sockets = new Set(
+    readdirSync(`/proc/${pid}/fd`).map((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+      } catch {
+        return undefined; // closed meanwhile
+      }
+    }),
+  );
+  const remote = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  // sl, local address, remote address, state, queues, timer, retransmits, uid, timeout, inode
+  const lines = readFileSync(`/proc/${pid}/net/tcp`, 'utf8').split('\n');
+  return lines.filter((line) => {
+    const fields = line.trim().split(/\s+/);
+    return fields[2]?.endsWith(remote) && sockets.has(fields[9]);
+  }).length;
 }
 
 /** A process's memory in MB. */

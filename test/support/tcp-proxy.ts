@@ -64,6 +64,7 @@ export async function startTcpProxy(target: number, host = '127.0.0.1', port = 0
   if (address === null || typeof address === 'string') throw new Error('a listening TCP server has a port');
   return {
     endpoint: `${host}:${address.port}`,
+    port: address.port,
     /** How many connections were made to it until now. */
     taken: () => taken,
     /** Takes what the target says out of the middle of connections: what TCP never does, and a fault of etcd's looks like. */
