@@ -1,7 +1,9 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parseAcknowledgement } from '../src/fleet/acknowledgement.ts';
+import { readProcesses } from '../src/haproxy/master.ts';
+import { signal } from '../src/haproxy/process-signal.ts';
 import { fleetKeys } from '../src/registry/registry.ts';
 import { Recorder } from './registry/recorder.ts';
 import { startApp } from './support/app.ts';
@@ -124,23 +126,59 @@ describe('a balancer', () => {
     await until('its key is gone', () => !fleet.view.balancers.has('lb-1'), { deadlineMs: 3000 });
   });
 
-  test('that has the id of another says so, serves, and acknowledges when the other one is gone', async () => {
-    const { registry, balancerNamed, acknowledged } = await startBalancers('etcd');
+  test('that has the id of another says so, is waited for beside it, and takes the id when the other one is gone', async () => {
+    const { registry, fleet, balancerNamed, acknowledged } = await startBalancers('etcd');
     const app = await startNamedApp('a');
     await registry.write('instances/web/a', instance(app.address));
     const first = await balancerNamed('lb-1');
     const said = await acknowledged('lb-1', 'anything', ({ revision }) => revision > 0n);
     const second = await balancerNamed('lb-1');
-    const told = await second.process.logged('not-acknowledging');
-    expect(told).toMatchObject({ level: 'error', msg: expect.stringContaining('another balancer calls itself lb-1') });
+    const told = await second.process.logged('id-taken');
+    expect(told).toMatchObject({ level: 'warn', msg: expect.stringContaining('give each its own --id') });
     await until('it serves', async () => (await second.ask('web')).status === 200);
-    expect((await second.status()).acknowledging).toMatchObject({ state: 'refused' });
-    expect((await first.status()).acknowledging).toMatchObject({ state: 'acknowledging' });
+    const beside = String(told['key']).slice('balancers/'.length);
+    await acknowledged(beside, 'anything', ({ revision }) => revision > 0n);
+    expect((await second.status()).acknowledging).toMatchObject({ state: 'acknowledging', beside: expect.any(String) });
+    expect((await first.status()).acknowledging).toEqual({ state: 'acknowledging', revision: expect.any(String) });
     first.process.kill('SIGTERM');
     await first.process.ended;
     await acknowledged('lb-1', 'under another owner', ({ owner }) => owner !== said.owner);
-    expect((await second.status()).acknowledging).toMatchObject({ state: 'acknowledging' });
+    await until('it has no other key', () => !fleet.view.balancers.has(beside));
+    const { acknowledging } = await second.status();
+    expect(acknowledging).toEqual({ state: 'acknowledging', revision: expect.any(String) });
   });
+
+  test.each(['folder', 'etcd'] as const)(
+    'whose folder is lost in a crash is never unknown, with the registry in %s',
+    async (kind) => {
+      const { dir, registry, fleet, location, balancerNamed } = await startBalancers(kind);
+      const app = await startNamedApp('a');
+      await registry.write('instances/web/a', instance(app.address));
+      const first = await balancerNamed('lb-1');
+      await until('it serves', async () => (await first.ask('web')).status === 200);
+      const { masterPid, workerPid } = (await readProcesses(first.masterSocket, 2000)) ?? {};
+      first.process.kill('SIGKILL');
+      for (const pid of [masterPid, workerPid]) if (pid !== undefined) signal(pid, 'SIGKILL');
+      await first.process.ended;
+      await rm(join(dir, `balancer-${first.http}`), { recursive: true, force: true });
+      let fewest = fleet.view.balancers.size;
+      const stopListening = fleet.listen(() => {
+        fewest = Math.min(fewest, fleet.view.balancers.size);
+      });
+      onTestFinished(() => void stopListening());
+      const second = first.again();
+      await second.logged('serving');
+      expect(fleet.view.balancers.size).toBe(2);
+      // Its predecessor's lease runs out, and in its whole time there is somebody to wait for.
+      await second.logged('id-free');
+      await until('it has one key', () => [...fleet.view.balancers.keys()].join() === 'lb-1');
+      expect(fewest).toBe(1);
+      const { code } = await runPointsman(['wait', 'web', '--registry', location, '--timeout', '5s']);
+      expect(code).toBe(0);
+      second.kill('SIGTERM');
+      await second.ended;
+    },
+  );
 
   test('that serves from its disk while the registry is away acknowledges when it is back', async () => {
     const { registry, etcd, fleet, balancerNamed, acknowledged } = await startBalancers('etcd');

@@ -127,7 +127,6 @@ describe('an instance that leaves', () => {
         { balancer: 'lb-1', missing: 'cannot tell: it is not of format 1' },
         { balancer: 'lb-2', missing: 'has 2 open requests' },
       ],
-      untold: new Map(),
       msg: expect.stringContaining('not drained within 1.5s; lb-1 cannot tell'),
     });
     expect((await registry.read('instances/')).entries).toEqual([]);

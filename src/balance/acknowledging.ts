@@ -12,6 +12,7 @@ import {
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
+import { deferred } from '../waiting/deferred.ts';
 import { AcknowledgePace } from './acknowledge-pace.ts';
 import type { Draining } from './draining.ts';
 import { FleetKey } from './fleet-key.ts';
@@ -47,7 +48,12 @@ type Reached = { readonly revision: Revision; readonly cluster: string };
 /** Whether others can hear from this balancer what it serves. */
 export type AcknowledgingStatus =
   | { readonly state: 'nothing-yet' }
-  | { readonly state: 'acknowledging'; readonly revision: string }
+  | {
+      readonly state: 'acknowledging';
+      readonly revision: string;
+      /** Who has this balancer's id, while it acknowledges beside that one. */
+      readonly beside?: string;
+    }
   /** Nobody who waits for this balancer will see it serve. */
   | { readonly state: 'refused'; readonly reason: string };
 
@@ -63,6 +69,7 @@ export class Acknowledging implements ServingObserver {
   readonly #parts: AcknowledgingParts;
   readonly #closing = new AbortController();
   readonly #key: FleetKey;
+  readonly #known = deferred();
   readonly #pace: AcknowledgePace;
   /** The newest change that somebody may wait for. */
   #heard: Reached | undefined;
@@ -87,12 +94,27 @@ export class Acknowledging implements ServingObserver {
     this.#pace = new AcknowledgePace({ ...parts, signal: this.#closing.signal });
     this.#key = new FleetKey({
       ...parts,
-      onTaken: () => {
+      onDue: () => {
         this.#said = undefined;
         this.#dirty = true;
         this.#wake();
       },
     });
+  }
+
+  /** Has others wait for this balancer, before it serves anything. */
+  begin(): void {
+    this.#reached = { revision: noRevision, cluster: this.#cluster };
+    this.#dirty = true;
+    this.#wake();
+  }
+
+  /**
+   * Resolves when others know that they have to wait for this balancer, or when the registry refuses that, and after
+   * `longestMs` in any case.
+   */
+  async known(longestMs: number): Promise<void> {
+    await Promise.race([this.#known.promise, pause(longestMs, undefined, { ref: false })]);
   }
 
   /** The registry said something; told to the balancer as well. */
@@ -102,11 +124,7 @@ export class Acknowledging implements ServingObserver {
     const first = this.#heard === undefined;
     this.#heard = { revision: event.revision, cluster: this.#cluster };
     this.#unsaidSince ??= this.#parts.now();
-    if (!first) return;
-    // From the moment that HAProxy serves it has to be waited for, and its key takes a moment: so it stands before.
-    this.#reached = { revision: noRevision, cluster: this.#cluster };
-    this.#dirty = true;
-    this.#wake();
+    if (first) this.#reached = { revision: noRevision, cluster: this.#cluster };
   }
 
   /** HAProxy was given these. */
@@ -139,19 +157,22 @@ export class Acknowledging implements ServingObserver {
     const { refused } = this.#key;
     if (refused !== undefined) return { state: 'refused', reason: refused };
     const revision = this.#said?.reached.revision ?? noRevision;
-    return revision === noRevision ? { state: 'nothing-yet' } : { state: 'acknowledging', revision: String(revision) };
+    if (revision === noRevision) return { state: 'nothing-yet' };
+    const { beside } = this.#key;
+    return { state: 'acknowledging', revision: String(revision), ...(beside === undefined ? {} : { beside }) };
   }
 
   /**
-   * Takes the key away at once, or leaves it to its lease. To be called when HAProxy has ended, or was left: as long as it
-   * serves, its requests are waited for.
+   * Takes the key away at once, or leaves it to its lease, which is a longer one for a successor. To be called when HAProxy
+   * has ended, or was left: as long as it serves, its requests are waited for.
    */
-  async close(key: 'remove' | 'leave' = 'remove'): Promise<void> {
+  async close(key: 'remove' | 'leave' | 'successor' = 'remove'): Promise<void> {
     this.#parts.draining.close();
     this.#closing.abort();
     await this.#running;
     await this.#pace.close();
     if (key === 'remove') await this.#key.close();
+    else await this.#key.leave(key === 'successor');
   }
 
   #wake(): void {
@@ -180,7 +201,7 @@ export class Acknowledging implements ServingObserver {
           if (!(await isCurrent())) return;
         }
         this.#dirty = false;
-        await this.#say();
+        await this.#say().finally(() => this.#known.resolve());
       } catch {
         // The key's owner has said why.
         if (signal.aborted) return;

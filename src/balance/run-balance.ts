@@ -128,6 +128,8 @@ export type BalanceHealth = {
 };
 
 const probeMs = 10_000;
+/** How long a start waits until others know of this balancer, in ms: with what the registry says, and with what is on the disk. */
+const knownMs = { fresh: 1000, fromDisk: 250 };
 
 /** Runs a balancer until `signal` aborts. Rejects with a Fault when it cannot begin. */
 export async function runBalance(settings: BalanceSettings, parts: BalanceParts): Promise<void> {
@@ -339,6 +341,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     guarding.release(release);
     if (release === '*') fileKeeping?.release();
   };
+  acknowledging?.begin();
   const follower = registry.follow((event) => held.take(event), catalogKeys);
   const releases =
     parts.releases &&
@@ -350,6 +353,9 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     // Without a view of the registry there is nothing to serve, and answering 404 would be worse than not answering.
     await first.promise;
     const started = now();
+    // An instance that leaves has to know of this balancer before HAProxy sends it a request.
+    const longestMs = fromDisk === undefined ? knownMs.fresh : knownMs.fromDisk;
+    await Promise.race([acknowledging?.known(longestMs), aborted(signal)]);
     if (!signal.aborted) {
       await balancer.start().catch((error: unknown) => {
         if (!signal.aborted) throw error;
@@ -385,10 +391,10 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     await holds.settle();
     overriding.close();
     await fileKeeping?.close();
-    const left = ending === 'leave' || settings.haproxy.mode !== 'managed';
+    const left = settings.haproxy.mode === 'managed' ? 'remove' : 'leave';
     await balancer.stop(settings.stopTimeoutMs, ending);
     // Where HAProxy goes on serving, the key goes with its lease: whoever leaves meanwhile still waits for this balancer.
-    await acknowledging?.close(left ? 'leave' : 'remove');
+    await acknowledging?.close(ending === 'leave' ? 'successor' : left);
     await closeAdmin();
   }
 }

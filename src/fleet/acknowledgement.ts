@@ -40,6 +40,16 @@ export const instanceName = (service: ServiceName, id: InstanceId): string => `$
 /** A balancer's key. */
 export const balancerKey = (id: string): string => `balancers/${id}`;
 
+/**
+ * The key of a balancer whose own key another one still holds, so that whoever waits knows of both. No id has a colon, so
+ * this key is never another balancer's own.
+ */
+export const keyBeside = (id: string, owner: string): string => `${balancerKey(id)}:${owner.slice(0, 8)}`;
+
+/** Which balancer a key tells of; one that has a key beside another's is a balancer of its own. */
+export const balancerOf = (key: string): string | undefined =>
+  /^balancers\/([A-Za-z0-9][A-Za-z0-9._-]{0,62}(?::[A-Za-z0-9-]{1,8})?)$/.exec(key)?.[1];
+
 const format = 1;
 // Balancers and those who wait exchange this 20 times a second at most; etcd refuses values over 1.5 MB.
 export const mostRefusals = 50;

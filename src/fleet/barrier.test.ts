@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
-import { revision } from '../model/revision.ts';
+import { noRevision, revision } from '../model/revision.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
 import { type Acknowledgement, formatAcknowledgement } from './acknowledgement.ts';
 import { type Awaited, describeObstacle, isOver, judge } from './barrier.ts';
@@ -107,6 +107,14 @@ describe('a wait for every balancer', () => {
     expect(obstacles(fleet({ one: value({ ...idle, revision: revision(9n) }) }), drained)).toEqual([
       'one is at revision 9',
     ]);
+  });
+
+  test('counts a balancer that has begun, and one that has its key beside another', () => {
+    const begun = value({ revision: noRevision, cluster: '' });
+    expect(obstacles(fleet({ one: value(idle), 'one:0a1b2c3d': begun }), drained)).toEqual([
+      'one:0a1b2c3d has begun, and serves nothing yet',
+    ]);
+    expect(obstacles(fleet({ one: value(idle), 'one:two:three': begun }), drained)).toEqual(['reached']);
   });
 
   test('with no balancer alive is over for one that leaves, and not for one that comes', () => {

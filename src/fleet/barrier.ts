@@ -69,6 +69,8 @@ export function isOver(verdict: Verdict, { goal }: Pick<Awaited, 'goal'>): boole
 }
 
 function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited): Obstacle | undefined {
+  // It may not know yet which registry it follows.
+  if (said.revision === noRevision) return { kind: 'behind', at: noRevision };
   if (said.cluster !== cluster) return { kind: 'elsewhere' };
   if (said.revision < awaited.revision) return { kind: 'behind', at: said.revision };
   const refusal = said.refusals.find(({ key }) => concerns(key, awaited));

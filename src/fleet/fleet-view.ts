@@ -1,6 +1,6 @@
 import type { Parsed } from '../model/parsed.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
-import { type Acknowledgement, parseAcknowledgement } from './acknowledgement.ts';
+import { type Acknowledgement, balancerOf, parseAcknowledgement } from './acknowledgement.ts';
 
 /** The balancers that live, as far as the registry tells. */
 export type FleetView = {
@@ -42,7 +42,7 @@ export function balancersOf(entries: Iterable<Entry>): FleetView['balancers'] {
 }
 
 function fold(balancers: Map<string, Parsed<Acknowledgement>>, change: Change): void {
-  const id = idOf(change.kind === 'put' ? change.entry.key : change.key);
+  const id = balancerOf(change.kind === 'put' ? change.entry.key : change.key);
   if (id === undefined) return;
   if (change.kind === 'put' && isBalancer(change.entry)) balancers.set(id, parseAcknowledgement(change.entry.value));
   else balancers.delete(id);
@@ -50,5 +50,3 @@ function fold(balancers: Map<string, Parsed<Acknowledgement>>, change: Change): 
 
 /** A key that a hand wrote is no balancer: it has no lease, and would be waited for for ever. */
 const isBalancer = ({ leased }: Entry): boolean => leased;
-
-const idOf = (key: string): string | undefined => /^balancers\/([A-Za-z0-9][A-Za-z0-9._-]{0,62})$/.exec(key)?.[1];

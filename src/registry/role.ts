@@ -27,7 +27,12 @@ export function permissionsOf(role: Role): readonly Permission[] {
         { access: 'read', key: 'balancers/', prefix: true },
       ];
     case 'balancer':
-      return [everything, { access: 'readwrite', key: `balancers/${role.id}`, prefix: false }];
+      return [
+        everything,
+        { access: 'readwrite', key: `balancers/${role.id}`, prefix: false },
+        // While another balancer has that one. No id has a colon.
+        { access: 'readwrite', key: `balancers/${role.id}:`, prefix: true },
+      ];
     case 'operator':
       return [
         everything,

@@ -51,6 +51,7 @@ const keys = [
   'releases/web',
   'waits/x',
   'balancers/b1',
+  'balancers/b1:0a1b2c3d',
   'balancers/b11',
   'keys/x',
 ];
@@ -87,7 +88,8 @@ describe('the users that `pointsman roles` makes', () => {
       deletes: registers,
       reads: ['instances/web/', 'balancers/'],
     });
-    expect(await may('balancer-b1')).toEqual({ puts: ['balancers/b1'], deletes: ['balancers/b1'], reads: prefixes });
+    const acknowledges = ['balancers/b1', 'balancers/b1:0a1b2c3d'];
+    expect(await may('balancer-b1')).toEqual({ puts: acknowledges, deletes: acknowledges, reads: prefixes });
     expect(await may('operator')).toEqual({ puts: operates, deletes: operates, reads: prefixes });
     expect(await may('reader')).toEqual({ puts: [], deletes: [], reads: prefixes });
     const credentials = { username: 'pointsman-reader', readPassword: async () => password };
