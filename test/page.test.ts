@@ -1,5 +1,8 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
 import { startLoad } from '../bench/load.ts';
 import { startApps } from './support/app.ts';
 import { startScenario } from './support/scenario.ts';
@@ -46,7 +49,10 @@ test('the page shows what is served, and each change as it happens', async () =>
   await scenario.writeByHand('instances/web/web-1', a);
   await scenario.writeByHand('instances/web/web-2', b);
   await scenario.writeByHand('instances/billing/billing-1', '127.0.0.1:1');
-  await scenario.balancer('--id', 'edge-1').logged('serving');
+  await writeFile(join(scenario.dir, 'a.mustache'), 'x');
+  const settings = { templates: [{ src: 'a.mustache', dest: 'a', check: 'test ! -e {{staged}}' }] };
+  await writeFile(join(scenario.dir, 'p.yaml'), stringify(settings));
+  await scenario.balancer('--id', 'edge-1', '--config', join(scenario.dir, 'p.yaml')).logged('serving');
   await scenario.serves('web', ['a', 'b']);
   const load = startLoad(scenario.http, 'web', 2);
   onTestFinished(async () => void (await load.stop()));
@@ -85,6 +91,10 @@ test('the page shows what is served, and each change as it happens', async () =>
   await page.locator('.trouble').getByText('b-twin does not get the route web/: a-twin has it').waitFor();
   await scenario.writeByHand('instances/web/web-4', 'nonsense');
   await page.locator('.trouble').getByText('instances/web/web-4').waitFor();
+  await page
+    .locator('.trouble')
+    .getByText(`The file ${join(scenario.dir, 'a')} is not up to date`)
+    .waitFor();
   await shoot(page, 'trouble');
   expect(complaints).toEqual([]);
 });

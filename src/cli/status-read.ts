@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { Catalog } from '../catalog/catalog.ts';
 import { withSplit } from '../catalog/split.ts';
+import { describeFile } from '../files/describe-file.ts';
 import { heldReason } from '../fleet/acknowledgement.ts';
 import { formatDuration } from '../model/duration.ts';
 import type { ServiceName } from '../model/name.ts';
@@ -44,6 +45,19 @@ const health = v.looseObject({
   held: v.optional(
     v.array(
       v.looseObject({ kind: v.string(), reason: v.string(), count: v.number(), endsInMs: v.optional(v.number()) }),
+    ),
+    [],
+  ),
+  files: v.optional(
+    v.array(
+      v.looseObject({
+        dest: v.string(),
+        refused: v.optional(v.string()),
+        reloadFailed: v.optional(v.string()),
+        altered: v.optional(v.string()),
+        stalled: v.optional(v.string()),
+        inPlace: v.optional(v.string()),
+      }),
     ),
     [],
   ),
@@ -135,6 +149,7 @@ export async function readStatus(
     }
     if (state.refused !== undefined) trouble.add(`${id}: ${state.refused}`);
     for (const { what, reason } of state.storage) trouble.add(`${id}: the ${what} is not on disk: ${reason}`);
+    for (const { says: what } of state.files.flatMap(describeFile)) trouble.add(`${id}: ${what}`);
     for (const one of state.conflicts) trouble.add(`${id}: ${describeConflict(one)}`);
     if (state.drift !== undefined) trouble.add(`${id}: ${describeDrift(state.drift)}`);
   }

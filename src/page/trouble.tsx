@@ -1,4 +1,5 @@
 import type { BalanceHealth } from '../balance/run-balance.ts';
+import { describeFile } from '../files/describe-file.ts';
 import { describeConflict } from '../render/conflict.ts';
 import { formatDuration } from './format.ts';
 
@@ -66,6 +67,7 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
     };
   }
   for (const { what, reason } of storage) yield { kind: 'bad', says: `The ${what} is not on disk: ${reason}` };
+  for (const { kind, says } of health.files.flatMap(describeFile)) yield { kind, says: `T${says.slice(1)}` };
   if (refused === undefined && pendingReload.length > 0)
     yield { kind: 'note', says: `A reload is due: ${pendingReload[0]}` };
   for (const conflict of conflicts.slice(0, 5)) yield { kind: 'note', says: describeConflict(conflict) };

@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { runPointsman } from '../support/processes.ts';
 import { startScenario } from '../support/scenario.ts';
 import { until } from '../support/until.ts';
 
@@ -35,6 +36,14 @@ test('a balancer keeps other files true to what it serves, overrides included', 
     { dest: path('a'), reloadFailed: expect.stringContaining('the reload failed: sh: it ended with exit code 1') },
   ]);
   expect((await scenario.askAdmin('/metrics')).body).toContain(`pointsman_file_failed{dest="${path('a')}"} 1`);
+  const shown = await runPointsman([
+    'status',
+    '--registry',
+    scenario.location,
+    '--admin',
+    `127.0.0.1:${scenario.admin}`,
+  ]);
+  expect(shown.stdout.join('\n')).toContain(`the file ${path('a')} is not in use: `);
   await writeFile(path('ready'), '');
   await scenario.writeByHand('keys/title', 'V');
   await balancer.logged('file-reloaded');
