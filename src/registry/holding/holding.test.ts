@@ -56,13 +56,20 @@ class Story {
 
   /** Puts or (undefined) deletes, all in one revision. */
   change(changes: Readonly<Record<string, Put | undefined>>): this {
-    this.#revision += 1n;
-    const at = revision(this.#revision);
-    const list = Object.entries(changes).map(
-      ([key, put]): Change =>
-        put === undefined ? { kind: 'delete', key, revision: at } : { kind: 'put', entry: this.entry(key, put) },
-    );
-    return this.#take({ kind: 'changes', revision: at, changes: list });
+    return this.changes(changes);
+  }
+
+  /** Several revisions, told at once. */
+  changes(...revisions: readonly Readonly<Record<string, Put | undefined>>[]): this {
+    const list = revisions.flatMap((changes) => {
+      this.#revision += 1n;
+      const at = revision(this.#revision);
+      return Object.entries(changes).map(
+        ([key, put]): Change =>
+          put === undefined ? { kind: 'delete', key, revision: at } : { kind: 'put', entry: this.entry(key, put) },
+      );
+    });
+    return this.#take({ kind: 'changes', revision: revision(this.#revision), changes: list });
   }
 
   step(step: HoldingStep): this {
@@ -115,6 +122,9 @@ const full = {
   'overrides/web/*': { value: '{}' },
   'keys/x': { value: '1' },
 };
+
+const none = (entries: Readonly<Record<string, unknown>>): Readonly<Record<string, undefined>> =>
+  Object.fromEntries(Object.keys(entries).map((key) => [key, undefined]));
 
 describe('a history that was replaced', () => {
   test('drops nothing: what it does not have is held, whatever it is', () => {
@@ -332,6 +342,29 @@ describe('a deletion of everything', () => {
     expect(new Story().snapshot(first, entries).change(gone).keys).toEqual([]);
   });
 
+  test('is held although something is written right after it, and told together with it', () => {
+    const story = new Story().snapshot(first, full);
+    story.changes(
+      { ...none(full) },
+      { 'instances/web/b': { lease: '2', value: '10.0.0.2:80' }, 'keys/x': { value: '2' } },
+    );
+    expect(story.heldKeys).toEqual(
+      Object.keys(full)
+        .filter((key) => key !== 'keys/x')
+        .sort(),
+    );
+    expect(story.view.get('keys/x')).toMatchObject({ value: '2' });
+    expect(story.keys).toContain('instances/web/b');
+  });
+
+  test('is held although entries from before are held still', () => {
+    const story = new Story()
+      .snapshot(first, full)
+      .snapshot(replaced, { 'services/web': {}, 'instances/web/b': { value: '10.0.0.2:80' } });
+    story.change(none({ 'services/web': {}, 'instances/web/b': {} }));
+    expect(story.heldKeys).toEqual([...Object.keys(full), 'instances/web/b'].sort());
+  });
+
   test('of several leases in one revision is no end of a lease', () => {
     const story = new Story().snapshot(first, { 'instances/web/a': { lease: '1' }, 'instances/web/b': { lease: '2' } });
     expect(story.change({ 'instances/web/a': undefined, 'instances/web/b': undefined }).heldKeys).toHaveLength(2);
@@ -411,7 +444,7 @@ test('whatever happens, what is told is the registry and what is held, and never
         for (const [name, p] of registry) expect(story.view.get(name)?.value).toBe(p.value);
         expect(story.heldKeys).toEqual(story.keys.filter((name) => !registry.has(name)));
         expect([...story.holding.held.keys()].sort()).toEqual(story.heldKeys);
-        const parts = story.keys.filter((name) => /^(instances|services)/.test(name)).length;
+        const parts = [...registry.keys()].filter((name) => /^(instances|services)/.test(name)).length;
         expect(story.holding.sizes.get('') ?? 0).toBe(parts);
       }
     }),

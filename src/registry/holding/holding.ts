@@ -1,9 +1,10 @@
-import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
+import { Map as PersistentMap, type Set as PersistentSet } from 'immutable';
 import { type HistoryPoint, historyOf } from '../history.ts';
 import type { Change, Entry, Held, History, RegistryEvent } from '../registry.ts';
 import { type Release, releasedBy } from '../releases.ts';
-import { isPartOfService, serviceOf } from './areas.ts';
-import { beyondBound, type DeletionBound, deletedByHand } from './mass-deletion.ts';
+import { serviceOf } from './areas.ts';
+import { Making } from './making.ts';
+import type { DeletionBound } from './mass-deletion.ts';
 
 export type HoldingPolicy = {
   /** How long entries are held; undefined: until somebody releases them. In ms. */
@@ -43,7 +44,7 @@ export type Holding = {
   readonly held: PersistentMap<string, Entry>;
   /** The keys of those that are held, by what they stand for. */
   readonly standIns: PersistentMap<string, PersistentSet<string>>;
-  /** How many entries each service consists of. */
+  /** How many entries each service consists of in the registry: without those that are held. */
   readonly sizes: PersistentMap<string, number>;
   /** What was deleted within the window and let go, by key, with the time. */
   readonly recent: PersistentMap<string, { readonly entry: Entry; readonly at: number }>;
@@ -169,10 +170,26 @@ function effective(entries: ReadonlyMap<string, Entry>, held: Holding['held']): 
 function takeChanges(before: Holding, event: Extract<RegistryEvent, { kind: 'changes' }>, moment: Moment): HoldingStep {
   const { revision } = event;
   const making = new Making(at(before, revision));
-  const deleted = new Map<bigint, Entry[]>();
   const returned: string[] = [];
   const transitions: HoldingTransition[] = [];
+  const held = new Set<string>();
+  /** What one revision deleted. */
+  let deleted: Entry[] = [];
+  // At the end of each revision: what is written in a later one says nothing about whether a deletion took everything.
+  const judge = () => {
+    const step = making.bound(
+      deleted.filter(({ key }) => making.get(key) === undefined),
+      moment,
+    );
+    deleted = [];
+    if (step === undefined) return;
+    transitions.push(step);
+    for (const { key } of step.entries) held.add(key);
+  };
+  let current: bigint | undefined;
   for (const change of event.changes) {
+    if (current !== undefined && revisionOf(change) !== current) judge();
+    current = revisionOf(change);
     const key = change.kind === 'put' ? change.entry.key : change.key;
     const known = making.get(key);
     if (change.kind === 'put') {
@@ -181,30 +198,19 @@ function takeChanges(before: Holding, event: Extract<RegistryEvent, { kind: 'cha
     } else if (known !== undefined) {
       making.delete(key);
       if (known.held !== undefined) transitions.push({ kind: 'let-go', reason: 'deleted', keys: [key] });
-      else if (before.policy.mayHold(known)) {
-        const group = deleted.get(change.revision) ?? [];
-        group.push(known);
-        deleted.set(change.revision, group);
-      }
+      else if (before.policy.mayHold(known)) deleted.push(known);
     }
   }
+  judge();
   if (returned.length > 0) transitions.push({ kind: 'let-go', reason: 'returned', keys: returned });
-  const held = new Map<string, Entry>();
-  for (const group of deleted.values()) {
-    const step = making.bound(
-      group.filter(({ key }) => making.get(key) === undefined),
-      moment,
-    );
-    if (step === undefined) continue;
-    transitions.push(step);
-    for (const entry of step.entries) held.set(entry.key, entry);
-  }
   const puts = event.changes.flatMap((change) => (change.kind === 'put' ? [change.entry] : []));
   const elsewhere = making.giveWay(puts);
   if (elsewhere.length > 0) transitions.push({ kind: 'let-go', reason: 'returned-under-another-id', keys: elsewhere });
+  const stillHeld = [...held].flatMap((key) => making.get(key) ?? []).filter((entry) => entry.held !== undefined);
+  const kept = new Set(stillHeld.map(({ key }) => key));
   const changes: Change[] = [
-    ...event.changes.filter((change) => change.kind === 'put' || !held.has(change.key)),
-    ...[...held.values()].map((entry): Change => ({ kind: 'put', entry })),
+    ...event.changes.filter((change) => change.kind === 'put' || !kept.has(change.key)),
+    ...stillHeld.map((entry): Change => ({ kind: 'put', entry })),
     ...elsewhere.map((key): Change => ({ kind: 'delete', key, revision })),
   ];
   let holding = making.result();
@@ -218,133 +224,11 @@ function takeChanges(before: Holding, event: Extract<RegistryEvent, { kind: 'cha
   return { holding, event: { kind: 'changes', revision, changes }, transitions };
 }
 
+const revisionOf = (change: Change): bigint => (change.kind === 'put' ? change.entry.revision : change.revision);
+
 const released = ({ held }: Holding, release: Release): readonly string[] =>
   [...held.keys()].filter((key) => release === '*' || serviceOf(key) === release);
 
 function at(holding: Holding, revision: HistoryPoint['revision']): Holding {
   return holding.known === undefined ? holding : { ...holding, known: { ...holding.known, revision } };
-}
-
-/** One step while it is made. */
-class Making {
-  readonly #before: Holding;
-  readonly #entries: Holding['entries'];
-  readonly #held: Holding['held'];
-  #standIns: Holding['standIns'];
-  /** How many entries more each service has than before; the empty name, which no service has, stands for all of them. */
-  readonly #growth = new Map<string, number>();
-  #recent: Holding['recent'];
-
-  constructor(before: Holding) {
-    this.#before = before;
-    this.#entries = before.entries.asMutable();
-    this.#held = before.held.asMutable();
-    this.#standIns = before.standIns;
-    this.#recent = before.recent;
-  }
-
-  get(key: string): Entry | undefined {
-    return this.#entries.get(key);
-  }
-
-  put(entry: Entry): void {
-    const { key } = entry;
-    if (!this.#entries.has(key)) this.#count(key, 1);
-    this.#entries.set(key, entry);
-    this.#unhold(key);
-    if (entry.held !== undefined) {
-      this.#held.set(key, entry);
-      const stands = this.#before.policy.standsFor?.(entry);
-      if (stands !== undefined) {
-        this.#standIns = this.#standIns.update(stands, PersistentSet(), (keys) => keys.add(key));
-      }
-    }
-    this.#recent = this.#recent.delete(key);
-  }
-
-  delete(key: string): void {
-    if (this.#entries.has(key)) this.#count(key, -1);
-    this.#entries.delete(key);
-    this.#unhold(key);
-  }
-
-  /** Removes those that are held and stand for the same as one of these entries that is new, and gives their keys. */
-  giveWay(entries: Iterable<Entry>): readonly string[] {
-    const gone: string[] = [];
-    if (this.#standIns.isEmpty()) return gone;
-    for (const { key } of entries) {
-      // Of several changes of one key that came at once the last one counts.
-      const entry = this.get(key);
-      if (entry === undefined || entry.held !== undefined || this.#before.entries.has(key)) continue;
-      const stands = this.#before.policy.standsFor?.(entry);
-      for (const held of (stands === undefined ? undefined : this.#standIns.get(stands)) ?? []) {
-        this.delete(held);
-        gone.push(held);
-      }
-    }
-    return gone;
-  }
-
-  hold(entries: readonly Entry[], kind: Held['kind'], reason: string, { now, wall }: Moment) {
-    const { holdMs } = this.#before.policy;
-    const because: Held = { kind, reason, at: wall, until: holdMs === undefined ? undefined : now + holdMs };
-    const held = entries.map((entry): Entry => ({ ...entry, held: because }));
-    for (const entry of held) this.put(entry);
-    return { kind: 'held', because, entries: held } as const;
-  }
-
-  /** Holds what was deleted within the window if, with these of one revision, it is beyond the bound. */
-  bound(ofOneRevision: readonly Entry[], moment: Moment): ReturnType<Making['hold']> | undefined {
-    const { deletions } = this.#before.policy;
-    if (deletions === undefined) return undefined;
-    const byHand = deletedByHand(ofOneRevision);
-    if (byHand.length === 0) return undefined;
-    const { now } = moment;
-    this.#recent = this.#recent
-      .filter((one) => one.at + deletions.windowMs > now)
-      .withMutations((all) => {
-        for (const entry of byHand) all.set(entry.key, { entry, at: now });
-      });
-    const sizes = { all: this.#size(''), of: (service: string) => this.#size(service) };
-    const recent = this.#recent.valueSeq().map(({ entry }) => entry);
-    const beyond = beyondBound(recent, byHand, sizes, deletions);
-    return beyond && this.hold(beyond.entries, 'deleted', beyond.reason, moment);
-  }
-
-  result(): Holding {
-    return {
-      ...this.#before,
-      entries: this.#entries.asImmutable(),
-      held: this.#held.asImmutable(),
-      standIns: this.#standIns,
-      sizes: this.#before.sizes.withMutations((sizes) => {
-        for (const name of this.#growth.keys()) {
-          const size = this.#size(name);
-          if (size === 0) sizes.delete(name);
-          else sizes.set(name, size);
-        }
-      }),
-      recent: this.#recent,
-    };
-  }
-
-  #unhold(key: string): void {
-    const known = this.#held.get(key);
-    if (known === undefined) return;
-    this.#held.delete(key);
-    const stands = this.#before.policy.standsFor?.(known);
-    const others = stands === undefined ? undefined : this.#standIns.get(stands)?.delete(key);
-    if (stands === undefined || others === undefined) return;
-    this.#standIns = others.isEmpty() ? this.#standIns.delete(stands) : this.#standIns.set(stands, others);
-  }
-
-  #size(name: string): number {
-    return (this.#before.sizes.get(name) ?? 0) + (this.#growth.get(name) ?? 0);
-  }
-
-  #count(key: string, difference: 1 | -1): void {
-    const service = isPartOfService(key) ? serviceOf(key) : undefined;
-    if (service === undefined) return;
-    for (const name of [service, '']) this.#growth.set(name, (this.#growth.get(name) ?? 0) + difference);
-  }
 }
