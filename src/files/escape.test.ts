@@ -143,7 +143,7 @@ describe('escape shell', () => {
   });
 
   test('takes no NUL', () => {
-    expect(() => escapes.shell.write('a\0b')).toThrow('cannot stand in a shell script');
+    expect(() => escapes.shell.write('a\0b')).toThrow('the value has a NUL character');
   });
 });
 
@@ -185,3 +185,11 @@ function attempt<T>(run: () => T): T | undefined {
     return undefined;
   }
 }
+
+test('a value that is refused is not repeated in the message: it may be a password', () => {
+  for (const name of ['word', 'haproxy', 'nginx', 'line', 'shell'] as const) {
+    const message = failure(() => escapes[name].write('hunter22\0\n'));
+    expect(message).not.toBe('');
+    expect(message).not.toContain('hunter');
+  }
+});

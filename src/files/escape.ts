@@ -1,5 +1,5 @@
 import { Fault } from '../model/fault.ts';
-import { quote } from '../model/parsed.ts';
+import { placeOfUnsafe } from '../model/place-of-unsafe.ts';
 import { follow, type Trail } from '../render/quoting.ts';
 import { isSafeText, safeText } from '../render/safe-text.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
@@ -24,7 +24,9 @@ const allowing =
   (value: Value): string => {
     const text = String(value);
     if (allowed(text)) return text;
-    throw new Fault('template', `the value ${quote(text)} is not safe as ${where}`, { hint: `allowed are ${list}` });
+    throw new Fault('template', `the value is not safe as ${where}: ${placeOfUnsafe(text, allowed)}`, {
+      hint: `allowed are ${list}`,
+    });
   };
 
 // In nginx.conf a space, `;`, `{`, `}` or `#` ends a word, quotes and `\` change the meaning of what follows, and `$`
@@ -62,8 +64,8 @@ export const escapes: Readonly<Record<EscapeName, Escape>> = {
 function shellWord(value: Value): string {
   const text = String(value);
   if (text.includes('\0')) {
-    throw new Fault('template', `the value ${quote(text)} cannot stand in a shell script`, {
-      hint: 'no word there can have a NUL',
+    throw new Fault('template', 'the value has a NUL character', {
+      hint: 'a word of a shell script cannot have one',
     });
   }
   return /^[A-Za-z0-9._/@+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

@@ -8,6 +8,7 @@ test.each([
   ['cut into words', "unknown fetch method 'BADSECRET'", header, "unknown fetch method '…'"],
   ['with escapes', "near 'Bearer BADSECRET'", '    set-header A Bearer\\ BADSECRET', "near '…'"],
   ['unfinished', "near 'Bearer BADSECRET'", '    set-header A "Bearer BADSECRET', "near '…'"],
+  ['the message of an .alert stays', "'leave --http3 off'.", '    .alert "leave --http3 off"', "'leave --http3 off'."],
   ['a password', "bad password 'hunter22'", '    user ada insecure-password hunter22', "bad password '…'"],
   [
     'words of the language',

@@ -4,6 +4,8 @@
  * they are what is wrong most often.
  */
 export function withoutQuoted(says: string, line: string): string {
+  // The author of the template wrote this text as the message.
+  if (/^\s*\.alert\s/.test(line)) return says;
   const quoted = [...line.matchAll(/"((?:[^"\\]|\\.)*)"?|'([^']*)'?/g)].map(
     ([, double, single]) => double ?? single ?? '',
   );

@@ -1,5 +1,5 @@
 import { Fault } from '../model/fault.ts';
-import { quote } from '../model/parsed.ts';
+import { placeOfUnsafe } from '../model/place-of-unsafe.ts';
 import { ConfigWord } from './config-word.ts';
 
 // Nothing here separates words (space, newline, `;`), quotes or escapes (`"'\`), comments (`#`), or expands (`$`, `%`,
@@ -11,7 +11,7 @@ export function safeText(value: unknown): string {
   if (value instanceof ConfigWord) return value.text;
   const text = String(value);
   if (safe.test(text)) return text;
-  throw new Fault('template', `the value ${quote(text)} is not safe in a configuration`, {
+  throw new Fault('template', `the value is not safe in a configuration: ${placeOfUnsafe(text, isSafeText)}`, {
     hint: 'allowed are A-Z a-z 0-9 . _ : / [ ] @ + , * = ~ -',
   });
 }
