@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
@@ -31,6 +31,8 @@ const startMs = 15_000;
 const reloadMs = 30_000;
 const answerMs = 2000;
 const adoptedMs = 250;
+// HAProxy replaces its socket at a reload, and the path is then empty for a moment.
+const socketMissingMs = 1000;
 
 /**
  * HAProxy in master-worker mode, started and looked after by us. It outlives a crash of ours (own process group, no
@@ -43,6 +45,9 @@ export class ManagedHaproxy implements Haproxy {
   /** Looks after one that is not our child, of whose end nobody tells. */
   #adopted: NodeJS.Timeout | undefined;
   readonly #output: Output;
+  /** The master that serves, whether it was started here or adopted. */
+  #masterPid: number | undefined;
+  #socketMissingSince: number | undefined;
 
   constructor(options: ManagedOptions) {
     this.#options = options;
@@ -69,6 +74,7 @@ export class ManagedHaproxy implements Haproxy {
   }
 
   #lookAfter(masterPid: number): void {
+    this.#masterPid = masterPid;
     clearInterval(this.#adopted);
     this.#adopted = setInterval(() => {
       if (isAlive(masterPid)) return;
@@ -115,6 +121,7 @@ export class ManagedHaproxy implements Haproxy {
       const processes = await this.#find();
       if (processes?.workerPid !== undefined && !ended && (await this.#answers(processes.workerPid))) {
         serves = true;
+        this.#masterPid = processes.masterPid;
         return processes;
       }
       if (performance.now() > deadline) {
@@ -132,8 +139,30 @@ export class ManagedHaproxy implements Haproxy {
     return new RegExp(`^Pid: ${workerPid}$`, 'm').test(info);
   }
 
-  processes(): Promise<Processes | undefined> {
-    return readProcesses(this.#options.masterSocket, answerMs);
+  async processes(): Promise<Processes | undefined> {
+    const processes = await readProcesses(this.#options.masterSocket, answerMs);
+    if (processes === undefined) await this.#restoreSocket();
+    else this.#socketMissingSince = undefined;
+    return processes;
+  }
+
+  /** When somebody deleted the master's socket, has the master make it again, which it does at a reload. */
+  async #restoreSocket(): Promise<void> {
+    const { masterSocket, logger } = this.#options;
+    const pid = this.#masterPid;
+    const there = await stat(masterSocket).catch(() => undefined);
+    if (pid === undefined || there !== undefined || this.#stopping || !isAlive(pid)) return;
+    const now = performance.now();
+    this.#socketMissingSince ??= now;
+    if (now - this.#socketMissingSince < socketMissingMs) return;
+    // The reload takes a moment: the next attempt comes after it.
+    this.#socketMissingSince = undefined;
+    logger.warn(
+      { event: 'master-socket-missing', pid, socket: masterSocket },
+      'somebody deleted the socket of the HAProxy master: it is reloaded, and makes the socket again',
+    );
+    await mkdir(dirname(masterSocket), { recursive: true, mode: 0o700 }).catch(() => undefined);
+    signal(pid, 'SIGUSR2');
   }
 
   async reload(): Promise<Processes> {

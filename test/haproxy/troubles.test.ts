@@ -146,3 +146,17 @@ test('a frame that HAProxy cannot start on leaves the last good one serving', as
   const config = await readFile(join(scenario.balancerDir, 'haproxy.cfg'), 'utf8');
   expect(config).toContain('maxconn 1000\n');
 });
+
+test('the socket of the master comes back when somebody deletes it, and changes are applied again', async () => {
+  const scenario = await startScenario('folder');
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/web/a', a);
+  const balancer = scenario.balancer('--haproxy', haproxyBin);
+  await balancer.logged('serving');
+  await rm(join(scenario.balancerDir, 'run/master.sock'));
+  await balancer.logged('master-socket-missing');
+  await scenario.writeByHand('instances/other/a', a);
+  await scenario.serves('other', ['a']);
+  await until('it is ready', async () => (await scenario.askAdmin('/readyz')).status === 200);
+  expect(balancer.log.filter(({ event }) => event === 'haproxy-exited')).toEqual([]);
+});
