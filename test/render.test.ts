@@ -133,6 +133,23 @@ test('shows what the balancer of --dir holds, if it is of this registry, running
   expect(stderr).toEqual([]);
 });
 
+test('announces no change for a malformed entry, of which a balancer goes on using what the key held before', async () => {
+  const { scenario, a, render } = await start();
+  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'random' }));
+  const balancer = scenario.balancer();
+  await balancer.logged('serving');
+  await scenario.serves('web', ['a']);
+  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'random', hostz: 1 }));
+  await scenario.writeByHand('instances/web/a', `${a}0nonsense`);
+  const { stdout, stderr } = await until('the balancer wrote what it knows', async () => {
+    const shown = await render('--diff');
+    return shown.stdout.some((line) => line.endsWith('no command, no reload')) && shown;
+  });
+  expect(stdout).toHaveLength(1);
+  expect(stderr.join()).toContain('services/web: "hostz" is not a field of a policy');
+  expect(balancer.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
+});
+
 test.each([
   ['render', '--watch'],
   ['balance', '--dry-run'],

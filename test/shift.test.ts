@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Client } from '../bench/client.ts';
 import { startLoad } from '../bench/load.ts';
@@ -31,7 +33,8 @@ async function start(v2Status: () => number, policy: object = everyV1, versions 
   const shift = (...args: readonly string[]) =>
     runPointsman(['shift', 'web', '--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`, ...args]);
   const pin = () => runPointsman(['pin', 'web', '--json', '--registry', scenario.location]);
-  return { ...scenario, shift, pin };
+  const standing = () => readFile(join(scenario.dir, 'registry/services/web'), 'utf8');
+  return { ...scenario, shift, pin, standing };
 }
 
 test('requests are split by version, exactly', async () => {
@@ -92,6 +95,30 @@ test('a shift goes back to what was when the new version fails', async () => {
   expect(events.map(({ event }) => event)).toEqual(['step', 'aborted']);
   expect(events[1].failed).toBeGreaterThan(0);
   await scenario.serves('web', ['v1']);
+});
+
+test('a change of the policy during a shift is kept', async () => {
+  const scenario = await start(() => 200);
+  const shifting = scenario.shift('--to', 'v2', '--weight', '10%,50%', '--every', '3s');
+  await until('the first step is written', async () => (await scenario.standing()).includes('"v2":10'));
+  const { split } = JSON.parse(await scenario.standing());
+  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'roundrobin', hosts: ['new.example'], split }));
+  expect((await shifting).code).toBe(0);
+  expect(JSON.parse(await scenario.standing())).toMatchObject({ hosts: ['new.example'], split: { v2: 50 } });
+});
+
+test('a shift ends when somebody else changes the split, and leaves that one', async () => {
+  const scenario = await start(() => 200);
+  const shifting = scenario.shift('--to', 'v2', '--weight', '10%,50%', '--every', '3s', '--json');
+  await until('the first step is written', async () => (await scenario.standing()).includes('"v2":10'));
+  await scenario.writeByHand('services/web', JSON.stringify({ split: { v1: 70, v2: 30 } }));
+  const { code, stdout } = await shifting;
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout.at(-1) ?? '')).toMatchObject({
+    event: 'stopped',
+    reason: 'somebody else changed the split',
+  });
+  expect(JSON.parse(await scenario.standing())).toEqual({ split: { v1: 70, v2: 30 } });
 });
 
 test('a version that nobody has, and steps that do not rise, are refused', async () => {

@@ -7,7 +7,7 @@ import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
-import { policyText, policyWithSplit } from './policy-text.ts';
+import { editPolicy, policyWithSplit } from './policy-text.ts';
 import { readServices } from './read-service.ts';
 
 /** `pointsman pin SERVICE`. */
@@ -19,7 +19,6 @@ export async function run(invocation: Invocation): Promise<number> {
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {
     const key = `services/${service}`;
-    const before = await policyText(registry, key);
     const known = (await readServices(registry, [service], Date.now())).services.get(service);
     if (known === undefined || known.registered.isEmpty()) {
       throw new Fault('not-found', `no instance of ${service} is registered`, {
@@ -33,7 +32,9 @@ export async function run(invocation: Invocation): Promise<number> {
       });
     }
     const revision =
-      split === undefined ? undefined : String(await registry.write(key, policyWithSplit(before, split)));
+      split === undefined
+        ? undefined
+        : String(await editPolicy(registry, key, (policy) => policyWithSplit(policy, split)));
     const inForce = split ?? known.policy.split ?? new Map<string, number>();
     if (json) printJson({ service, split: Object.fromEntries(inForce), revision });
     else print(told(service, inForce, revision));

@@ -14,7 +14,7 @@ import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
-import { policyText, policyWithSplit } from './policy-text.ts';
+import { editPolicy, leave, policyText, policyWithSplit, policyWithSplitText, splitText } from './policy-text.ts';
 import { readServices } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
 import { startSpinner } from './spinner.ts';
@@ -56,7 +56,7 @@ async function shiftService(
 ): Promise<number> {
   const { to, weights, everyMs, abortIfErrors } = settings;
   const key = `services/${service}`;
-  const before = await policyText(registry, key);
+  const before = splitText(await policyText(registry, key));
   const now = (await readServices(registry, [service], Date.now())).services.get(service);
   const instances = now?.instances;
   const there = instances?.count(({ version }) => version === to) ?? 0;
@@ -75,6 +75,26 @@ async function shiftService(
   const say = (event: string, text: string, fields: object) =>
     settings.json ? printJson({ event, service, to, ...fields }) : print(`${text}\n`);
 
+  // The split that is ours to change: the one from before, then each that was written.
+  let ours = before;
+  const change = async (split: string | undefined): Promise<boolean> => {
+    let foreign = false;
+    await editPolicy(registry, key, (policy) => {
+      foreign = splitText(policy) !== ours;
+      // A policy that was made only for the split goes with it.
+      return foreign ? leave : policyWithSplitText(policy, split);
+    });
+    if (!foreign) ours = split;
+    return !foreign;
+  };
+  const taken = (percent: number): number => {
+    say('stopped', colors.red('  stopped: somebody else changed the split, which stays as it is now'), {
+      percent,
+      reason: 'somebody else changed the split',
+    });
+    return failed;
+  };
+
   for (const [at, { percent, split }] of splits.entries()) {
     // The version has all requests already, and nobody else had any that it could leave some to.
     if (split === undefined) {
@@ -84,7 +104,7 @@ async function shiftService(
         hint: 'shift to the version that is to get the others',
       });
     }
-    await registry.write(key, policyWithSplit(before, split));
+    if (!(await change(splitText(policyWithSplit(undefined, split))))) return taken(percent);
     say('step', `${service}: ${colors.bold(`${percent}%`)} to ${to}`, { percent });
     const last = at === weights.length - 1;
     // The last step is watched only where something could still be taken back.
@@ -101,7 +121,7 @@ async function shiftService(
         }
         continue;
       case 'errors': {
-        await restore(registry, key, before);
+        if (!(await change(before))) return taken(percent);
         const share = `${((end.failed / end.requests) * 100).toFixed(1)}%`;
         say(
           'aborted',
@@ -111,14 +131,14 @@ async function shiftService(
         return failed;
       }
       case 'blind':
-        await restore(registry, key, before);
+        if (!(await change(before))) return taken(percent);
         say('aborted', colors.red(`  a balancer does not tell (${end.reason}): back to the split before`), {
           percent,
           reason: end.reason,
         });
         return failed;
       case 'stopped':
-        await restore(registry, key, before);
+        if (!(await change(before))) return taken(percent);
         say('stopped', colors.yellow('  stopped: back to the split before'), { percent });
         return failed;
     }
@@ -177,9 +197,4 @@ async function adminPorts(registry: Registry, { admin, root }: Shift): Promise<r
       hint,
     });
   });
-}
-
-async function restore(registry: Registry, key: string, before: string | undefined): Promise<void> {
-  if (before === undefined) await registry.remove(key);
-  else await registry.write(key, before);
 }

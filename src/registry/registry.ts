@@ -130,6 +130,16 @@ export interface Registry {
   read(prefix: string, signal?: AbortSignal): Promise<Listing>;
   /** Writes a key with no lease, or with one of its own that nobody renews. Rejects with a Fault. */
   write(key: string, value: string, options?: { ttlMs?: number; signal?: AbortSignal }): Promise<Revision>;
+  /**
+   * Writes a key with no lease, or removes it (`value` undefined), unless somebody changed it since this revision; with no
+   * revision, unless it is there. Resolves with undefined when somebody did, and nothing was written. Rejects with a Fault.
+   */
+  replace(
+    key: string,
+    value: string | undefined,
+    since: Revision | undefined,
+    signal?: AbortSignal,
+  ): Promise<Revision | undefined>;
   /** Rejects with a Fault; resolves with undefined when the key was not there. */
   remove(key: string, signal?: AbortSignal): Promise<Revision | undefined>;
   openSession(options: SessionOptions): Session;

@@ -163,6 +163,21 @@ export function describeRegistryContract(name: string, harness: RegistryHarness)
       expect((await writer.read('keys/')).entries).toEqual([]);
     });
 
+    test('a key is replaced only by those who know its last change', async () => {
+      const writer = open();
+      const [first, key] = [await writer.replace('keys/a', '1', undefined), 'keys/a'];
+      expect(first).toBeTypeOf('bigint');
+      expect(await writer.replace(key, '2', undefined)).toBeUndefined();
+      const second = await writer.write(key, '2');
+      expect(await writer.replace(key, '3', first)).toBeUndefined();
+      expect(await writer.replace(key, undefined, first)).toBeUndefined();
+      expect((await writer.read(key)).entries).toMatchObject([{ value: '2', revision: second }]);
+      const third = await writer.replace(key, '3', second);
+      expect(await writer.replace(key, undefined, third)).toBeTypeOf('bigint');
+      expect(await writer.replace(key, '4', third)).toBeUndefined();
+      expect((await writer.read(key)).entries).toEqual([]);
+    });
+
     test('a put resolves with the revision under which every follower sees it', async () => {
       const one = await follow();
       const other = await follow();

@@ -104,6 +104,17 @@ class DirectoryRegistry implements Registry {
     return revision(BigInt(at));
   }
 
+  async replace(key: string, value: string | undefined, since: Revision | undefined): Promise<Revision | undefined> {
+    this.#requireOpen();
+    const may = (standing: { readonly revision: number } | undefined) =>
+      since === undefined ? standing === undefined : standing !== undefined && BigInt(standing.revision) === since;
+    const at =
+      value === undefined
+        ? await this.#tree.remove(key, may)
+        : await this.#tree.put({ key, value, lease: undefined, may });
+    return at === undefined ? undefined : revision(BigInt(at));
+  }
+
   async remove(key: string): Promise<Revision | undefined> {
     this.#requireOpen();
     const at = await this.#tree.remove(key, () => true);

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { ICompare } from 'etcd3';
 import type { Revision } from '../../model/revision.ts';
 import { revision } from '../../model/revision.ts';
 import { type Follower, type Listing, type Registry, type Session, wholeTree } from '../registry.ts';
@@ -64,6 +65,22 @@ export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
       return members.run(async (client, callMs) => {
         if (lease !== undefined) await grantLease(client, { ...lease, callMs });
         return revision((await client.kv.put(put, { deadline: Date.now() + callMs })).header.revision);
+      }, limit(signal));
+    },
+    replace(key, value, since, signal): Promise<Revision | undefined> {
+      const at = keys.toBytes(key);
+      const compare: ICompare =
+        since === undefined
+          ? { key: at, target: 'Create', result: 'Equal', create_revision: '0' }
+          : { key: at, target: 'Mod', result: 'Equal', mod_revision: String(since) };
+      const change =
+        value === undefined
+          ? { request_delete_range: { key: at } }
+          : { request_put: { key: at, value: Buffer.from(value) } };
+      return members.run(async (client, callMs) => {
+        const asked = { compare: [compare], success: [change], failure: [] };
+        const answer = await client.kv.txn(asked, { deadline: Date.now() + callMs });
+        return answer.succeeded ? revision(answer.header.revision) : undefined;
       }, limit(signal));
     },
     remove(key, signal): Promise<Revision | undefined> {

@@ -16,6 +16,7 @@ export function withLayout(
     location: registry.location,
     read: (prefix, signal) => registry.read(prefix, signal),
     write: (key, value, options) => registry.write(key, value, options),
+    replace: (key, value, since, signal) => registry.replace(key, value, since, signal),
     remove: (key, signal) => registry.remove(key, signal),
     openSession: (options) => registry.openSession(options),
     close: () => registry.close(),
