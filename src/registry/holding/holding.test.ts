@@ -302,6 +302,17 @@ describe('a deletion of everything', () => {
     expect(new Story().snapshot(first, full).snapshot(continued, {}).heldKeys).toEqual(Object.keys(full).sort());
   });
 
+  test('is not what a list tells of registrations that ended while nobody followed: they may have left one by one', () => {
+    const leased = {
+      'instances/a/1': { lease: '1' },
+      'instances/a/2': { lease: '2' },
+      'instances/b/1': { lease: '3' },
+    };
+    const story = new Story().snapshot(first, { ...leased, 'keys/x': {} }).snapshot(continued, {});
+    expect(story.keys).toEqual([]);
+    expect(story.told).toEqual([]);
+  });
+
   test('one after the other within the window is held, also what was let go already', () => {
     const story = new Story().snapshot(first, {
       'services/a': {},

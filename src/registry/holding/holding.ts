@@ -4,7 +4,7 @@ import type { Change, Entry, Held, History, RegistryEvent } from '../registry.ts
 import { type Release, releasedBy } from '../releases.ts';
 import { serviceOf } from './areas.ts';
 import { Making } from './making.ts';
-import type { DeletionBound } from './mass-deletion.ts';
+import { type DeletionBound, missedDeletions } from './mass-deletion.ts';
 
 export type HoldingPolicy = {
   /** How long entries are held; undefined: until somebody releases them. In ms. */
@@ -153,7 +153,7 @@ function takeSnapshot(
     transitions.push({ kind: 'replaced', reason: history.reason });
     if (missing.length > 0) transitions.push(making.hold(missing, 'replaced', history.reason, moment));
   } else {
-    const step = making.bound(missing, moment);
+    const step = making.bound(missedDeletions(missing), moment);
     if (step !== undefined) transitions.push(step);
   }
   const elsewhere = making.giveWay(event.entries.values());

@@ -34,6 +34,15 @@ export function deletedByHand(ofOneRevision: readonly Entry[]): readonly Entry[]
 }
 
 /**
+ * Those of the entries that a later list of the same history does not have any more that somebody may have deleted by mistake.
+ * The list does not tell when each was deleted, nor how. Without a policy or an instance of an operator among them, all of
+ * them may have left or lost their leases one after the other, as when everything is stopped while the balancer restarts.
+ */
+export function missedDeletions(missing: readonly Entry[]): readonly Entry[] {
+  return missing.some(({ key, leased }) => !leased && isPartOfService(key)) ? missing : [];
+}
+
+/**
  * What of the deletions within the window goes beyond the bound, with the reason. `atOnce`: the newest of them, which came in
  * one revision.
  */
