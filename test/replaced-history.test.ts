@@ -106,6 +106,7 @@ test('an etcd that was wiped and started empty drops nothing, and who lives come
   const see = ['--registry', world.location, '--admin', `127.0.0.1:${world.admin}`];
   const status = await runPointsman(['status', ...see]);
   expect(status.stdout.join('\n')).toMatch(/5 entries are held until released \(pointsman release SERVICE, or --all\)/);
+  expect(status.stdout.join('\n')).toContain(`: ${byHand.join(', ')}`);
   const explained = await runPointsman(['explain', 'web/hand', ...see]);
   expect(explained.stdout.join('\n')).toContain('the registry does not have it any more');
   const services = JSON.parse((await world.askAdmin('/services')).body);

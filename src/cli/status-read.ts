@@ -44,7 +44,13 @@ const health = v.looseObject({
   ),
   held: v.optional(
     v.array(
-      v.looseObject({ kind: v.string(), reason: v.string(), count: v.number(), endsInMs: v.optional(v.number()) }),
+      v.looseObject({
+        kind: v.string(),
+        reason: v.string(),
+        count: v.number(),
+        endsInMs: v.optional(v.number()),
+        keys: v.optional(v.array(v.string()), []),
+      }),
     ),
     [],
   ),
@@ -186,11 +192,13 @@ const served = ([balancer]: readonly BalancerState[]): Status['services'][number
     hosts: placesOf(routes, port),
   }));
 
-/** `57 entries are held until they are released (pointsman release SERVICE or --all): this is another cluster…`. */
-function describeHeld({ count, reason, endsInMs }: Health['held'][number]): string {
+/** `57 entries are held until released (pointsman release SERVICE, or --all): this is another cluster…: services/web, … and 37 more`. */
+function describeHeld({ count, reason, endsInMs, keys }: Health['held'][number]): string {
   const entries = count === 1 ? '1 entry is' : `${count} entries are`;
   const until = endsInMs === undefined ? 'until released' : `for ${formatDuration(endsInMs)} more`;
-  return `${entries} held ${until} (pointsman release SERVICE, or --all): ${reason}`;
+  const more = count > keys.length ? ` and ${count - keys.length} more` : '';
+  const named = keys.length === 0 ? '' : `: ${keys.join(', ')}${more}`;
+  return `${entries} held ${until} (pointsman release SERVICE, or --all): ${reason}${named}`;
 }
 
 const placesOf = (routes: readonly string[], port: number | undefined): readonly string[] =>
