@@ -59,6 +59,8 @@ export class PreviewedCatalog {
     if (event.kind === 'snapshot' && this.#isSame === undefined) {
       const { location } = this.#parts;
       this.#isSame = lastKnown !== undefined && isOfRegistry(lastKnown, { location, cluster: event.cluster });
+      // Of a malformed entry a balancer goes on using what the key held before.
+      if (this.#isSame && lastKnown !== undefined) this.#catalog = lastKnown.catalog;
       if (this.#isSame) this.#holder.resume(lastKnown?.point, lastKnown?.entries ?? []);
     }
     this.#holder.take(event);
