@@ -280,4 +280,12 @@ describe('what is wrong', () => {
     expect(balancer.stderr).toHaveLength(1);
     expect(balancer.stderr[0]).toMatch(/\/nowhere\/haproxy is not there.*apt-get install haproxy/);
   });
+
+  test('a registry that never answered says that nothing is served before it does', async () => {
+    const scenario = await startScenario('folder');
+    const balancer = scenario.balancer('--registry', 'etcd://127.0.0.1:1');
+    const { msg } = await balancer.logged('registry-disconnected');
+    expect(msg).toBe('registry not reached; nothing is served before it answers');
+    expect((await scenario.askAdmin('/serving')).status).toBe(503);
+  });
 });

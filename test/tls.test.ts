@@ -99,6 +99,8 @@ describe('trust that is not there', () => {
     const elsewhere = scenario.location.replace('127.0.0.1', 'localhost');
     const { stderr } = await runPointsman(['overrides', '--registry', elsewhere, ...flags(ca, ours)]);
     expect(stderr).toEqual([expect.stringContaining("etcd's certificate is for another address")]);
+    const plain = await runPointsman(['overrides', '--registry', scenario.location.replace('etcds:', 'etcd:')]);
+    expect(plain.stderr).toEqual([expect.stringContaining('write --registry etcds://…')]);
   });
 
   test('keeps a balancer and a register waiting, until the file is right', async () => {

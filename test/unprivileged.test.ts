@@ -104,3 +104,19 @@ test.skipIf(reason !== undefined)(
     for (const { log } of [balancer, registration]) expect(log.filter(({ level }) => level === 'error')).toEqual([]);
   },
 );
+
+test.skipIf(reason !== undefined)('a port that needs a right which HAProxy lacks is told with what to do', async () => {
+  const scenario = await startScenario('etcd');
+  const folder = await mkdtemp(join(tmpdir(), 'pm-package-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const executable = await installedFor(folder);
+  await chmod(scenario.dir, 0o755);
+  await mkdir(scenario.balancerDir);
+  await chown(scenario.balancerDir, nobody, nobody);
+  const balancer = startPointsman(
+    ['balance', '--registry', scenario.location, '--dir', scenario.balancerDir, '--http', '127.0.0.1:80', '--admin', `127.0.0.1:${scenario.admin}`], // biome-ignore format: a line
+    { through: asNobody(scenario.balancerDir), executable },
+  );
+  expect((await balancer.ended).code).toBe(1);
+  expect(balancer.stderr.at(-1)).toMatch(/HAProxy may not listen on 127\.0\.0\.1:80 \(.*CAP_NET_BIND_SERVICE.*--http/);
+});

@@ -29,7 +29,8 @@ async function start() {
   await scenario.writeByHand('instances/web/a', app);
   await scenario.writeByHand('services/web', JSON.stringify({ hosts: ['*'] }));
   const args = ['--https', `127.0.0.1:${https}`, '--certificates', certificates, '--http3', 'on'];
-  return { scenario, https, issue, balancer: () => scenario.balancer('--haproxy', haproxyBin, ...args) };
+  const balancer = (...more: readonly string[]) => scenario.balancer('--haproxy', haproxyBin, ...args, ...more);
+  return { scenario, https, issue, balancer, args };
 }
 
 test.runIf(hasQuic)(
@@ -71,3 +72,25 @@ test.runIf(!hasQuic)('an HAProxy without QUIC is told as such', async () => {
   expect(await refused.ended).toMatchObject({ code: 1 });
   expect(refused.stderr.at(-1)).toContain('this HAProxy has no QUIC, so HTTP/3 cannot be served: leave --http3 off');
 });
+
+test.runIf(!hasQuic)(
+  'a restart with --http3 on leaves an HAProxy without QUIC serving, and says why it is not ready',
+  async () => {
+    const { scenario, issue, balancer, args } = await start();
+    await issue('shop.example.com');
+    const first = scenario.balancer('--haproxy', haproxyBin, ...args.slice(0, -2));
+    await first.logged('serving');
+    first.kill('SIGUSR2');
+    await first.ended;
+    await balancer().logged('serving');
+    const [b = ''] = await startApps('b');
+    await scenario.writeByHand('instances/web/a', b);
+    await scenario.serves('any.example.com', ['b']);
+    const told = await until('/readyz says why', async () => {
+      const { status, body } = await scenario.askAdmin('/readyz');
+      return status === 503 && body;
+    });
+    expect(told).toContain('this HAProxy has no QUIC, so HTTP/3 cannot be served: leave --http3 off');
+    expect((await scenario.askAdmin('/serving')).status).toBe(200);
+  },
+);
