@@ -23,8 +23,8 @@ export type HeldEntriesParts = {
   readonly now: () => number;
   readonly wall: () => Date;
   readonly onEvent: (event: RegistryEvent) => void;
-  /** Told that something else is held than before. */
-  readonly onChange: () => void;
+  /** Told that something else is held than before; `more`: also what was not held before. */
+  readonly onChange: (more: boolean) => void;
 };
 
 const areas = ['instances', 'services', 'overrides', 'keys'] as const;
@@ -33,38 +33,44 @@ const areas = ['instances', 'services', 'overrides', 'keys'] as const;
 export class HeldEntries {
   readonly #parts: HeldEntriesParts;
   readonly #holder: Holder;
-  /** How many instances of each service are held. */
-  #byService: ReadonlyMap<string, number> = new Map();
+  /** How many instances of each service are held. Counted when it is asked for: thousands may return one by one. */
+  #counted: { readonly of: Holding['held']; readonly byService: ReadonlyMap<string, number> } | undefined;
 
   constructor(parts: HeldEntriesParts) {
     this.#parts = parts;
-    const { holdMs, deletions, logger, now, wall, onEvent } = parts;
+    const { holdMs, deletions, logger, now, wall, onEvent, onChange } = parts;
+    let size = 0;
     this.#holder = new Holder({
       ...{ logger, now, wall, onEvent },
       policy: { holdMs, deletions, mayHold: mayHoldOwn, standsFor: applicationOf },
       what: 'the registry',
       onChange: (held) => {
-        this.#count(held);
-        parts.onChange();
+        const more = held.size > size;
+        size = held.size;
+        onChange(more);
       },
     });
-    this.#count(this.#holder.held);
+    this.#countAreas();
   }
 
   /** Whether an instance is held whose health check decides how long. */
   get holding(): boolean {
-    return this.#leased().length > 0;
+    return this.#holder.held.some(isLeasedInstance);
   }
 
   /** How many instances of a service are held. */
   instancesOf(service: ServiceName): number {
-    return this.#byService.get(service) ?? 0;
+    const { held } = this.#holder;
+    if (this.#counted?.of !== held) {
+      const instances = held.valueSeq().filter(isInstance);
+      this.#counted = { of: held, byService: new Map(instances.countBy(({ key }) => serviceOf(key) ?? '')) };
+    }
+    return this.#counted.byService.get(service) ?? 0;
   }
 
   /** Goes on from the catalog on disk. */
   resume(known: HistoryPoint | undefined, entries: Iterable<Entry>): void {
     this.#holder.resume(known, entries);
-    this.#count(this.#holder.held);
   }
 
   take(event: RegistryEvent): void {
@@ -98,6 +104,7 @@ export class HeldEntries {
   /** Lets go of overrides whose time is up: the catalog has them, but not in force. */
   dropEndedOverrides({ accepted, overrides }: Catalog): void {
     const ended = this.#holder.held.keySeq().filter((key) => {
+      if (!key.startsWith('overrides/')) return false;
       const subject = parseKey(key);
       if (!subject.ok || subject.value.kind !== 'override') return false;
       const { service, scope } = subject.value;
@@ -106,7 +113,9 @@ export class HeldEntries {
     this.#holder.letGo(ended.toArray(), 'override-ended');
   }
 
+  /** Sets the gauges, too. */
   status(): readonly HeldStatus[] {
+    this.#countAreas();
     return this.#holder.status();
   }
 
@@ -127,15 +136,16 @@ export class HeldEntries {
   #leased(): readonly string[] {
     return this.#holder.held
       .valueSeq()
-      .filter(({ key, leased }) => leased && key.startsWith('instances/'))
+      .filter(isLeasedInstance)
       .map(({ key }) => key)
       .toArray();
   }
 
-  #count(held: Holding['held']): void {
-    const counts = held.countBy(({ key }) => key.slice(0, key.indexOf('/')));
-    const instances = held.valueSeq().filter(({ key }) => key.startsWith('instances/'));
-    this.#byService = new Map(instances.countBy(({ key }) => serviceOf(key) ?? ''));
+  #countAreas(): void {
+    const counts = this.#holder.held.countBy(({ key }) => key.slice(0, key.indexOf('/')));
     for (const area of areas) this.#parts.metrics.held.set({ area }, counts.get(area) ?? 0);
   }
 }
+
+const isInstance = ({ key }: Entry): boolean => key.startsWith('instances/');
+const isLeasedInstance = (entry: Entry): boolean => entry.leased && isInstance(entry);

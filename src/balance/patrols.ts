@@ -56,7 +56,7 @@ export class Patrols {
   /** Watches the instances that are held, for as long as there are any. */
   guard(): void {
     const { holders, timers } = this.#parts;
-    if (holders.some(({ holding }) => holding) && !timers.has('guard'))
+    if (!timers.has('guard') && holders.some(({ holding }) => holding))
       timers.arm('guard', guardPatrolMs, () => this.#observe());
   }
 

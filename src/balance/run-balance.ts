@@ -157,9 +157,9 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     holdMs: settings.holding.holdMs,
     deletions: { ...settings.holding, minimum: settings.guard.minimum, windowMs: settings.guard.windowMs },
     onEvent: (event) => tell(event),
-    onChange: () => {
+    onChange: (more) => {
       balancer.heldOtherwise();
-      dropEndedOverrides();
+      if (more) dropEndedOverrides();
       acknowledging?.changed();
     },
   });

@@ -126,7 +126,8 @@ export class Holder {
     if (event !== undefined) this.#parts.onEvent(event);
     if (before === holding.held) return;
     this.#parts.onChange?.(holding.held);
-    this.#arm();
+    // A timer for what is not held any more wakes for nothing; to look for the next end at each return would cost more.
+    if (this.#timer === undefined || holding.held.size > before.size || holding.held.isEmpty()) this.#arm();
   }
 
   #tell(transition: HoldingTransition): void {
@@ -160,6 +161,7 @@ export class Holder {
 
   #arm(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     const end = nextEnd(this.#holding);
     if (end === undefined) return;
     const wait = Math.max(1, Math.ceil(end - this.#parts.now()));

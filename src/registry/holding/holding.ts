@@ -121,7 +121,8 @@ export function passTime(before: Holding, now: number): HoldingStep {
 }
 
 /** When the first of those that are held is to be let go of; undefined when none has a time. */
-export function nextEnd({ held }: Holding): number | undefined {
+export function nextEnd({ held, policy }: Holding): number | undefined {
+  if (policy.holdMs === undefined) return undefined;
   let next = Number.POSITIVE_INFINITY;
   for (const entry of held.values()) next = Math.min(next, entry.held?.until ?? next);
   return next === Number.POSITIVE_INFINITY ? undefined : next;
