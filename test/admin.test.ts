@@ -192,7 +192,11 @@ describe('an admin port', () => {
     const lines: string[] = [];
     const big = 'x'.repeat(1_000_000);
     const close = await serveAdmin({
-      address: { host: '0.0.0.0', port, family: 'ipv4' },
+      hosts: {
+        address: { host: '0.0.0.0', port, family: 'ipv4' },
+        hostname: 'x',
+        allowed: ['lb.example', '*.internal.example'],
+      },
       metrics: new MetricsRegistry(),
       health: () => {
         throw new Error('no health here');
@@ -208,11 +212,37 @@ describe('an admin port', () => {
     return { port, lines };
   }
 
+  test('that others reach answers to addresses, its own name and the names that are given, and to no other', async () => {
+    const { port } = await serve(adminLimits);
+    const status = (host: string) => new Raw(port, `GET /healthz HTTP/1.1\r\nHost: ${host}\r\n\r\n`).status();
+    const own = [
+      '10.0.0.5',
+      `10.0.0.5:${port}`,
+      '[fd00::1]:80',
+      'localhost',
+      'X:80',
+      'lb.example',
+      'a.b.internal.example',
+    ];
+    for (const host of own) expect(await status(host), host).toBe(200);
+    const others = [
+      'evil.example',
+      'internal.example',
+      'xinternal.example',
+      'x.evil.example',
+      '10.0.0.5.evil.example',
+
+      '',
+      '0x7f.1',
+    ];
+    for (const host of others) expect(await status(host), host).toBe(421);
+  });
+
   test('lets go of one who takes no answer', async () => {
     const { port } = await serve({ ...adminLimits, idleMs: 300 });
     const greedy = new Raw(port);
     greedy.socket.pause();
-    greedy.socket.write('GET /events HTTP/1.1\r\nHost: any.example\r\n\r\n'.repeat(20));
+    greedy.socket.write('GET /events HTTP/1.1\r\nHost: lb.example\r\n\r\n'.repeat(20));
     // It does not read, so only by writing it hears that nobody is there any more.
     await until('it is let go', () => {
       greedy.socket.write('G');

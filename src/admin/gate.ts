@@ -1,24 +1,43 @@
 import type { MiddlewareHandler } from 'hono';
-import type { Address } from '../model/address.ts';
+import { type Address, isLoopback, parseHost } from '../model/address.ts';
 import type { AdminToken } from './token.ts';
 
-/** Whether only this machine reaches the address. */
-export function isLoopback({ host, family }: Pick<Address, 'host' | 'family'>): boolean {
-  if (family === 'name') return host === 'localhost';
-  return family === 'ipv4' ? host.startsWith('127.') : host === '::1';
-}
+/** As what the admin port may be asked. */
+export type HostRules = {
+  readonly address: Address;
+  /** This machine's own name. */
+  readonly hostname: string;
+  /** Names that an operator allows; `*.example.org` is every name below it. */
+  readonly allowed: readonly string[];
+};
 
 /**
- * Refuses requests for another host than this machine. A page from anywhere can have its own name resolve to 127.0.0.1
- * (DNS rebinding), and would then read what is served here to whoever looks at it; its name stays in the Host header.
+ * Refuses requests for a host that this port is not served as. A page from anywhere can have its own name resolve to this port
+ * (DNS rebinding), and would then read what is served here to whoever looks at it; its name stays in the Host header. So does the
+ * name of a service whose instance leads here through HAProxy. An IP address is nobody's name; on a loopback address it has to be
+ * one of loopback.
  */
-export function onlyLocalHosts(): MiddlewareHandler {
-  const local = /^(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?$/i;
+export function onlyOwnHosts({ address, hostname, allowed }: HostRules): MiddlewareHandler {
+  const names = new Set(['localhost', hostname, address.family === 'name' ? address.host : '', ...allowed].map(lower));
+  const isOwn = (text: string): boolean => {
+    const match = /^(\[[^\]]*\]|[^:]*)(?::[0-9]{1,5})?$/.exec(text);
+    const host = match === null ? undefined : parseHost(match[1] ?? '');
+    if (host?.ok !== true) return false;
+    if (host.value.family !== 'name') return !isLoopback(address) || isLoopback(host.value);
+    const name = host.value.host;
+    return names.has(name) || [...parents(name)].some((parent) => names.has(`*.${parent}`));
+  };
   return async (c, next) => {
     const host = c.req.header('host');
-    if (host === undefined || local.test(host)) return next();
-    return c.text('this is served as localhost, 127.0.0.1 and [::1] only\n', 421);
+    if (host === undefined || isOwn(host)) return next();
+    return c.text('this port is not served as that host; --admin-hosts names more\n', 421);
   };
+}
+
+const lower = (text: string): string => text.toLowerCase();
+
+function* parents(name: string): Generator<string> {
+  for (let dot = name.indexOf('.'); dot !== -1; dot = name.indexOf('.', dot + 1)) yield name.slice(dot + 1);
 }
 
 const reading = ['GET', 'HEAD'];

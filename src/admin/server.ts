@@ -4,9 +4,9 @@ import { Hono } from 'hono';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { BalanceHealth } from '../balance/run-balance.ts';
-import { type Address, formatAddress } from '../model/address.ts';
+import { type Address, formatAddress, isLoopback } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
-import { harmlessAnswers, isLoopback, onlyLocalHosts, readOnlyWithout } from './gate.ts';
+import { type HostRules, harmlessAnswers, onlyOwnHosts, readOnlyWithout } from './gate.ts';
 import { addLogLevel, type LogLevelControl } from './log-level.ts';
 import { addPage } from './page.ts';
 import type { AdminToken } from './token.ts';
@@ -35,7 +35,8 @@ export const adminLimits: AdminLimits = {
 };
 
 export type AdminOptions = {
-  readonly address: Address;
+  /** Where it listens, and as what it may be asked. */
+  readonly hosts: HostRules;
   readonly metrics: Registry;
   readonly health: () => BalanceHealth;
   readonly views: ViewsParts;
@@ -53,8 +54,8 @@ export type AdminOptions = {
  * `/log-level` and the views. The answer closes it. Rejects with Fault `address-in-use`.
  */
 export async function serveAdmin(options: AdminOptions): Promise<() => Promise<void>> {
-  const { address, metrics, health, views, page, logLevel, token, logger, limits = adminLimits } = options;
-  const app = guarded(address, token);
+  const { hosts, metrics, health, views, page, logLevel, token, logger, limits = adminLimits } = options;
+  const app = guarded(hosts, token);
   app.get('/readyz', (c) => {
     const { ready, serving, troubles } = health();
     if (ready) return c.text('ready\n');
@@ -76,18 +77,18 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
   addViews(app, views);
   addPage(app, page);
   app.notFound((c) => c.text('there are / (a page), /metrics, /healthz, /serving, /readyz and /status\n', 404));
-  return open(app, 'metrics, status, services, addresses of instances and the log', { address, logger, limits });
+  return open(app, 'metrics, status, services, addresses of instances and the log', { hosts, logger, limits });
 }
 
 /** What `pointsman files` tells of itself. */
-export type FilesAdminOptions = Pick<AdminOptions, 'address' | 'metrics' | 'logger'> & {
+export type FilesAdminOptions = Pick<AdminOptions, 'hosts' | 'metrics' | 'logger'> & {
   readonly health: () => { readonly ready: boolean };
 };
 
 /** Serves `/metrics`, `/healthz`, `/readyz` and `/status` alone. The answer closes it. Rejects with Fault `address-in-use`. */
 export async function serveFilesAdmin(options: FilesAdminOptions): Promise<() => Promise<void>> {
-  const { address, metrics, health, logger } = options;
-  const app = guarded(address, undefined);
+  const { hosts, metrics, health, logger } = options;
+  const app = guarded(hosts, undefined);
   for (const path of ['/readyz', '/serving']) {
     app.get(path, (c) => {
       const { ready } = health();
@@ -101,22 +102,23 @@ export async function serveFilesAdmin(options: FilesAdminOptions): Promise<() =>
   });
   app.get('/status', (c) => c.json(health()));
   app.notFound((c) => c.text('there are /metrics, /healthz, /readyz and /status\n', 404));
-  return open(app, 'metrics and the paths of files', { address, logger, limits: adminLimits });
+  return open(app, 'metrics and the paths of files', { hosts, logger, limits: adminLimits });
 }
 
-function guarded(address: Address, token: AdminToken | undefined): Hono {
+function guarded(hosts: HostRules, token: AdminToken | undefined): Hono {
   const app = new Hono();
   app.use(harmlessAnswers());
-  if (isLoopback(address)) app.use(onlyLocalHosts());
+  app.use(onlyOwnHosts(hosts));
   app.use(readOnlyWithout(token));
   app.get('/healthz', (c) => c.text('ok\n'));
   return app;
 }
 
-type Opening = Pick<AdminOptions, 'address' | 'logger'> & { readonly limits: AdminLimits };
+type Opening = Pick<AdminOptions, 'hosts' | 'logger'> & { readonly limits: AdminLimits };
 
 /** `what` can be read by whoever reaches the address. */
-async function open(app: Hono, what: string, { address, logger, limits }: Opening): Promise<() => Promise<void>> {
+async function open(app: Hono, what: string, { hosts, logger, limits }: Opening): Promise<() => Promise<void>> {
+  const { address } = hosts;
   app.onError((error, c) => {
     logger.error(
       { event: 'admin-failed', path: c.req.path, reason: describe(error) },

@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { listenersIn } from '../addresses/listeners.ts';
+import type { Users } from '../addresses/names.ts';
 import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import type { CatalogLimits } from '../catalog/limits.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
@@ -10,6 +12,7 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { nothingRendered, type Templates } from '../render/render.ts';
+import type { Around } from '../render/template.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalancerStatus } from './balancer-status.ts';
 import { ConfigDrift } from './config-drift.ts';
@@ -17,6 +20,7 @@ import type { Ending } from './ending.ts';
 import type { Guarding } from './guarding.ts';
 import { Intake } from './intake.ts';
 import { Isolation } from './isolation.ts';
+import { addressesGiven, type Locating } from './locating.ts';
 import { Loop, type Task } from './loop.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Overriding } from './overriding.ts';
@@ -44,6 +48,7 @@ export type BalancerParts = {
   readonly files: StateFiles;
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
+  readonly locating: Locating;
   /** What is held of the registry itself; undefined where nothing is. */
   readonly held?: CheckedHolder | undefined;
   readonly overriding: Overriding;
@@ -63,6 +68,8 @@ export type BalancerParts = {
 };
 
 const graveyardMs = 500;
+/** How long a start waits for the addresses of names, in ms. Instances whose names come later are added at run time. */
+const firstNamesMs = 1000;
 /** How long what is under way may take when the balancer stops, in ms. */
 const settleMs = 5000;
 const mostListed = 1000;
@@ -100,6 +107,7 @@ export class Balancer {
   #mustBury = false;
   #preloaded: Catalog = emptyCatalog;
   #mustProbe = false;
+  #listening: Around | undefined;
   readonly #timers: Timers;
   readonly #loop: Loop;
 
@@ -145,6 +153,7 @@ export class Balancer {
       timers: this.#timers,
       onFailure: (error, task) => this.#failed(error, task),
       onDone: (succeeded) => {
+        this.#lookAtListeners();
         this.#settle();
         this.#review(succeeded);
       },
@@ -185,6 +194,14 @@ export class Balancer {
     const code = error instanceof Fault ? error.code : undefined;
     this.#parts.logger.error({ event: 'round-failed', reason: describe(error), code }, describe(error));
     return true;
+  }
+
+  /** No instance may be where HAProxy itself listens. */
+  #lookAtListeners(): void {
+    const { frame } = this.#running.served;
+    if (frame === this.#listening) return;
+    this.#listening = frame;
+    this.#parts.locating.listening(listenersIn(frame.before + frame.after));
   }
 
   /** Brings the list of troubles up to date, after a task that did not fail or at any other time. */
@@ -269,9 +286,12 @@ export class Balancer {
    * when neither the new configuration nor the last good one can be served.
    */
   async start(): Promise<void> {
-    const { haproxy, files, logger, quarantining } = this.#parts;
+    const { haproxy, files, logger, quarantining, guarding, locating } = this.#parts;
     this.#intake.touched.take();
     const lastGood = await files.readServed();
+    const known = lastGood && addressesGiven(this.#preloaded, lastGood);
+    locating.adopt(guarding.served(this.#intake.catalog), known);
+    await locating.settled(firstNamesMs);
     await quarantining.load(this.#preloaded);
     this.#rendering.begin(lastGood ?? nothingRendered);
     this.#rendering.render(new Map(), this.#rendering.asked(this.#intake.catalog));
@@ -284,6 +304,7 @@ export class Balancer {
       if (running !== undefined) await haproxy.stop(0);
       await this.#starting.cold(lastGood, this.#intake.catalog);
     }
+    this.#lookAtListeners();
     this.#mustInspect = true;
     this.#serving = true;
     files.beQuick();
@@ -324,8 +345,17 @@ export class Balancer {
     this.#loop.wake();
   }
 
+  /** These instances are reached elsewhere than before, or not any more. */
+  relocated(users: Users): void {
+    for (const [service, ids] of users) for (const id of ids) this.#intake.touched.instance(service, id);
+    this.#loop.wake();
+  }
+
   /** Something else than the registry decided about this instance: look at it anew. */
   touch(service: ServiceName, id: InstanceId): void {
+    const { guarding, locating } = this.#parts;
+    const instance = guarding.served(this.#intake.catalog).services.get(service)?.instances.get(id);
+    if (instance !== undefined) locating.place(instance);
     this.#intake.touched.instance(service, id);
     this.#patrols.guard();
     this.#loop.wake();

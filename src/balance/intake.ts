@@ -4,6 +4,7 @@ import type { OverrideTarget } from '../catalog/overrides.ts';
 import { TouchedGathering } from '../model/touched.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import type { Guarding } from './guarding.ts';
+import type { Locating } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Overriding } from './overriding.ts';
 import type { Progress } from './progress.ts';
@@ -11,6 +12,7 @@ import type { Rejections } from './rejections.ts';
 
 type IntakeParts = {
   readonly guarding: Guarding;
+  readonly locating: Locating;
   readonly overriding: Overriding;
   readonly limits: CatalogLimits;
   readonly metrics: BalanceMetrics;
@@ -48,11 +50,12 @@ export class Intake {
   }
 
   #take(fold: Folded, live: boolean): boolean {
-    const { metrics, guarding, overriding, rejections, progress } = this.#parts;
+    const { metrics, guarding, locating, overriding, rejections, progress } = this.#parts;
     const folded = overriding.take(fold, live);
     const { catalog, touched, changes } = folded;
     this.#catalog = catalog;
     guarding.fold(folded);
+    locating.fold(folded);
     metrics.revisionSeen.set(Number(catalog.revision));
     rejections.folded(folded);
     if (touched.size === 0) return false;

@@ -35,7 +35,10 @@ export function createBalanceMetrics(registry: Registry) {
     registryStale: gauge('registry_stale_seconds', 'How long ago the registry was followed last; 0 while it is.'),
     instances: gauge('instances', 'Instances that are served, by service.', ['service']),
     services: gauge('services', 'Services that are served.'),
-    rejected: gauge('rejected_entries', 'Keys of the registry that are not served: malformed, or not to be rendered.'),
+    rejected: gauge(
+      'rejected_entries',
+      'Keys of the registry that are not served as they stand there: malformed, not to be rendered, or without an address that is known and allowed.',
+    ),
     rejections: counter('rejections_total', 'Entries that were refused when they arrived.'),
     quarantined: gauge(
       'quarantined_services',
@@ -64,6 +67,12 @@ export function createBalanceMetrics(registry: Registry) {
       'Entries that the registry does not have any more and that count all the same, because its history was replaced or they were deleted at once.',
       ['area'],
     ),
+    names: gauge('names', 'Host names of instances: resolved, stale (an older address serves), or unresolved.', [
+      'state',
+    ]),
+    nameLookups: counter('name_lookups_total', 'Lookups of host names of instances, by result (found, failed).', [
+      'result',
+    ]),
     overrides: gauge('overrides', 'Overrides by operators that are in force, by kind.', ['kind']),
     drift: counter('drift_total', 'Differences found between HAProxy and what it was given, and healed.'),
     graveyard: gauge('lingering_servers', 'Servers that left and still have open connections.'),

@@ -6,6 +6,7 @@ import type { Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import { type Conflict, describeConflict } from '../render/conflict.ts';
 import type { RenderProblem } from '../render/render.ts';
+import type { Locating } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
 /** An entry of the registry that is not served as it stands there. */
@@ -19,15 +20,24 @@ export type Unserved = {
 // A registry full of rubbish must not become a log full of it: what is beyond this in one change is counted.
 const mostLines = 20;
 
-/** Which entries are not served, and why: no parser took them, a template cannot render them, or another has their place. */
+type RejectionsParts = {
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  readonly locating: Pick<Locating, 'unserved' | 'of' | 'count'>;
+};
+
+/**
+ * Which entries are not served, and why: no parser took them, a template cannot render them, another has their place, or their
+ * address is not known or not allowed.
+ */
 export class Rejections {
-  readonly #parts: { readonly metrics: BalanceMetrics; readonly logger: Logger };
+  readonly #parts: RejectionsParts;
   /** By key. */
   #unrendered = new Map<string, Unserved>();
   #conflicts: readonly Conflict[] = [];
   #malformed = 0;
 
-  constructor(parts: { readonly metrics: BalanceMetrics; readonly logger: Logger }) {
+  constructor(parts: RejectionsParts) {
     this.#parts = parts;
   }
 
@@ -35,9 +45,10 @@ export class Rejections {
     return this.#conflicts;
   }
 
-  /** Those that are well formed, and that a template cannot render. */
+  /** Those that are well formed, and that a template cannot render or whose address cannot be served. */
   get unrendered(): readonly Unserved[] {
-    return [...this.#unrendered.values()];
+    const nowhere = [...this.#parts.locating.unserved()].filter(({ lastGoodServes }) => !lastGoodServes);
+    return [...this.#unrendered.values(), ...nowhere];
   }
 
   /** The first `most` of them; those that are well formed and cannot be rendered come first, for they surprise more. */
@@ -46,12 +57,15 @@ export class Rejections {
       .valueSeq()
       .take(most)
       .map(({ key, reason, lastGoodServes }) => ({ key: shortKey(key), reason, lastGoodServes }));
-    return [...this.#unrendered.values(), ...malformed].slice(0, most);
+    return [...this.#unrendered.values(), ...malformed, ...this.#parts.locating.unserved()].slice(0, most);
   }
 
   /** Why this key is not served as it stands there; undefined when it is. */
   of({ rejected }: Catalog, key: string): Unserved | undefined {
-    return this.#unrendered.get(key) ?? rejected.get(key);
+    const [area, service = '', id = ''] = key.split('/');
+    const located =
+      area === 'instances' ? this.#parts.locating.of(service as ServiceName, id as InstanceId) : undefined;
+    return this.#unrendered.get(key) ?? rejected.get(key) ?? located;
   }
 
   folded({ catalog, rejections }: Folded): void {
@@ -100,7 +114,7 @@ export class Rejections {
   }
 
   #count(): void {
-    this.#parts.metrics.rejected.set(this.#malformed + this.#unrendered.size);
+    this.#parts.metrics.rejected.set(this.#malformed + this.#unrendered.size + this.#parts.locating.count);
   }
 }
 

@@ -13,6 +13,7 @@ import {
 } from '../render/render.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { Guarding } from './guarding.ts';
+import type { Locating } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Asked } from './quarantine.ts';
 import type { Quarantining } from './quarantining.ts';
@@ -24,11 +25,12 @@ type RenderingParts = {
   readonly frame: FrameSettings;
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
+  readonly locating: Locating;
   readonly metrics: BalanceMetrics;
   readonly rejections: Rejections;
 };
 
-/** What the registry asks for, as it is to be given to HAProxy: with what the guard holds, and with last good forms. */
+/** What the registry asks for, as it is to be given to HAProxy: with what the guard holds, addresses for names, and last good forms. */
 export class Rendering {
   readonly #parts: RenderingParts;
   #templates: Templates;
@@ -56,7 +58,8 @@ export class Rendering {
   }
 
   asked(catalog: Catalog): Asked {
-    return { catalog: this.#parts.guarding.served(catalog), templates: this.#templates };
+    const { guarding, locating } = this.#parts;
+    return { catalog: locating.served(guarding.served(catalog)), templates: this.#templates };
   }
 
   suspicion(asked: Asked, served: Rendered, cold: boolean): Suspicion {

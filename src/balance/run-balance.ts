@@ -15,6 +15,7 @@ import type { BalanceSettings } from '../settings/balance.ts';
 import { aborted } from '../waiting/aborted.ts';
 import { deferred } from '../waiting/deferred.ts';
 import type { AcknowledgingStatus } from './acknowledging.ts';
+import { addressesOf } from './addresses-of.ts';
 import { type CertificateStatus, Certificates } from './certificates.ts';
 import type { DriftStatus } from './drift-log.ts';
 import type { Ending } from './ending.ts';
@@ -163,33 +164,45 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       acknowledging?.changed();
     },
   });
-  const { balancer, haproxy, storage, certificates, serverPems, closeFiles, link, holds, guarding, overriding } =
-    await wireBalancer({
-      ...parts,
-      ...settings,
-      layout,
-      frame,
-      templates,
-      probeMs,
-      metrics,
-      held,
-      location: registry.location,
-      onOverridesExpired: dropEndedOverrides,
-      values: () => (fileKeeping === undefined ? [] : held.values()),
-      openHaproxy: (onExit) => openHaproxy(settings.haproxy, { ...parts, layout, onExit }),
-      provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
-      openCertificates:
-        https &&
-        ((told) =>
-          new Certificates({
-            folder: resolve(https.certificates),
-            own: layout.certificates,
-            list: layout.certificateList,
-            metrics,
-            logger,
-            ...told,
-          })),
-    });
+  const {
+    balancer,
+    haproxy,
+    storage,
+    certificates,
+    serverPems,
+    closeFiles,
+    link,
+    holds,
+    guarding,
+    locating,
+    overriding,
+  } = await wireBalancer({
+    ...parts,
+    ...settings,
+    layout,
+    frame,
+    addresses: addressesOf(settings),
+    templates,
+    probeMs,
+    metrics,
+    held,
+    location: registry.location,
+    onOverridesExpired: dropEndedOverrides,
+    values: () => (fileKeeping === undefined ? [] : held.values()),
+    openHaproxy: (onExit) => openHaproxy(settings.haproxy, { ...parts, layout, onExit }),
+    provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
+    openCertificates:
+      https &&
+      ((told) =>
+        new Certificates({
+          folder: resolve(https.certificates),
+          own: layout.certificates,
+          list: layout.certificateList,
+          metrics,
+          logger,
+          ...told,
+        })),
+  });
   const fileKeeping = await FileKeeping.prepare(settings.files, {
     ...parts,
     metrics,
@@ -271,6 +284,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     const status = balancer.status();
     const { catalog } = status;
     metrics.instances.reset();
+    locating.measure();
     metrics.registryStale.set(connection.connected ? 0 : (now() - connection.since) / 1000);
     const services: Record<string, number> = {};
     for (const service of catalog.services.values()) {
@@ -315,7 +329,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
 
   const closeAdmin = await parts.serveAdmin(
     health,
-    new BalanceWindow({ balancer, guarding, heldEntries: held, link, registry: parts.fleet, now }),
+    new BalanceWindow({ balancer, guarding, locating, heldEntries: held, link, registry: parts.fleet, now }),
   );
   const first = deferred();
   signal.addEventListener('abort', () => first.resolve(), { once: true });
@@ -375,7 +389,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
         inUse = fresh;
         balancer.useTemplates(fresh);
       });
-      await fileKeeping?.begin(guarding.served(balancer.status().catalog));
+      await fileKeeping?.begin(locating.served(guarding.served(balancer.status().catalog)));
       await aborted(signal);
       const text = parts.ending() === 'leave' ? 'stopping; HAProxy goes on serving' : 'stopping';
       logger.info({ event: 'stopping', haproxy: parts.ending() }, text);
@@ -387,6 +401,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     await Promise.all([follower.close(), releases?.close()]);
     await closeFiles();
     guarding.close();
+    locating.close();
     held.close();
     await holds.settle();
     overriding.close();

@@ -11,6 +11,7 @@ import type { Certificates, CertificatesParts } from './certificates.ts';
 import type { Layout } from './files.ts';
 import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
+import { Locating, type LocatingParts } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import { Overriding, type OverridingParts } from './overriding.ts';
 import type { CheckedHolder } from './patrols.ts';
@@ -34,6 +35,8 @@ type WiringParts = {
   /** The location of the registry, which the catalog is kept with. */
   readonly location?: string;
   readonly limits: CatalogLimits;
+  /** How names are looked up, and where instances may be. */
+  readonly addresses: Pick<LocatingParts, 'rules' | 'own' | 'names' | 'lookUp'>;
   readonly reloadIntervalMs: number;
   /** When those that are held are first asked about, in ms. */
   readonly probeMs: number;
@@ -105,6 +108,13 @@ export async function wireBalancer(parts: WiringParts) {
     onChange: (service, id) => balancer.touch(service, id),
     onHolds: (held) => holds.save(held),
   });
+  const locating = new Locating({
+    ...parts.addresses,
+    metrics,
+    logger,
+    now,
+    onChange: (users) => balancer.relocated(users),
+  });
   const overriding = new Overriding({
     metrics,
     logger,
@@ -123,12 +133,35 @@ export async function wireBalancer(parts: WiringParts) {
   const lookAtFiles = () => {
     for (const upkeep of upkeeps) upkeep.look();
   };
-  const working = { haproxy, files, storage, quarantining, guarding, overriding, link, troubles, lookAtFiles };
+  const working = {
+    haproxy,
+    files,
+    storage,
+    quarantining,
+    guarding,
+    locating,
+    overriding,
+    link,
+    troubles,
+    lookAtFiles,
+  };
   const balancer = new Balancer({ ...parts, ...working });
   const closeFiles = async () => {
     await certificates?.close();
     await serverPems.close();
     await Promise.all(upkeeps.map((upkeep) => upkeep.close()));
   };
-  return { balancer, haproxy, storage, certificates, serverPems, closeFiles, link, holds, guarding, overriding };
+  return {
+    balancer,
+    haproxy,
+    storage,
+    certificates,
+    serverPems,
+    closeFiles,
+    link,
+    holds,
+    guarding,
+    locating,
+    overriding,
+  };
 }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { layoutOf } from '../balance/files.ts';
 import { frameSettingsOf } from '../balance/frame-settings.ts';
 import { provideShipped } from '../balance/shipped-files.ts';
-import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { checkConfig } from '../haproxy/check.ts';
 import { Fault } from '../model/fault.ts';
@@ -115,9 +115,25 @@ function sampleCatalog(given: readonly EntryFile[]) {
     put(`instances/${service}/sample-1`, '{"address":"127.0.0.1:80","version":"v1","zone":"a"}');
     put(`instances/${service}/sample-2`, '{"address":"[::1]:80","version":"v2","zone":"b"}');
   }
-  return foldEvent(
-    emptyCatalog,
-    { kind: 'snapshot', history: { kind: 'first' }, revision: revision(1n), cluster: '', entries },
-    noLimits,
-  ).catalog;
+  const snapshot = {
+    kind: 'snapshot',
+    history: { kind: 'first' },
+    revision: revision(1n),
+    cluster: '',
+    entries,
+  } as const;
+  return withAddresses(foldEvent(emptyCatalog, snapshot, noLimits).catalog);
+}
+
+/** With an address for each host name. A check asks no nameserver. */
+function withAddresses(catalog: Catalog): Catalog {
+  const services = catalog.services.map((service) => ({
+    ...service,
+    instances: service.instances.map((instance) =>
+      instance.address.family === 'name'
+        ? { ...instance, address: { ...instance.address, host: '192.0.2.1', family: 'ipv4' as const } }
+        : instance,
+    ),
+  }));
+  return { ...catalog, services };
 }

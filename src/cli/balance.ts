@@ -58,7 +58,11 @@ export async function run(invocation: Invocation): Promise<number> {
       openForeign: () => openAllKeys(settings.registry, logger),
       serveAdmin: (health, window) =>
         serveAdmin({
-          address: settings.balance.admin,
+          hosts: {
+            address: settings.balance.admin,
+            hostname: invocation.machine.hostname,
+            allowed: settings.adminHosts,
+          },
           metrics,
           health,
           views: { window, tail },

@@ -55,7 +55,12 @@ export async function run(invocation: Invocation): Promise<number> {
       serveAdmin: async (health) =>
         settings.admin === undefined
           ? async () => undefined
-          : serveFilesAdmin({ address: settings.admin, metrics, health, logger }),
+          : serveFilesAdmin({
+              hosts: { address: settings.admin, hostname: invocation.machine.hostname, allowed: settings.adminHosts },
+              metrics,
+              health,
+              logger,
+            }),
       print: (text) => print(settings.mode === 'diff' ? painted(text) : text),
     });
   } finally {

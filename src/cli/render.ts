@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { AddressPreview } from '../balance/address-preview.ts';
 import { layoutOf } from '../balance/files.ts';
 import { frameSettingsOf } from '../balance/frame-settings.ts';
 import { type Preview, type PreviewedPlan, preview, previewPlan, readStanding } from '../balance/preview.ts';
 import { PreviewedCatalog } from '../balance/previewed-catalog.ts';
+import type { Unserved } from '../balance/rejections.ts';
 import { type Catalog, endOverrides } from '../catalog/catalog.ts';
 import { endOf } from '../catalog/overrides.ts';
 import { unifiedDiff } from '../files/preview.ts';
@@ -48,8 +50,9 @@ export async function render(settings: RenderSettings, packageFolder: string): P
       ? await openRegistry(settings.registry, logger)
       : await openForeignRegistry(settings.registry, foreign, logger);
   let served = standing.served;
-  const show = (known: Catalog): void => {
-    const catalog = withoutOver(known, Date.now());
+  const addresses = new AddressPreview(settings.balance, standing.served, logger);
+  const show = async (known: Catalog): Promise<void> => {
+    const catalog = await addresses.of(withoutOver(known, Date.now()));
     const found = preview({ ...standing, served }, { catalog, templates }, frame);
     const plan = previewPlan(served, found.desired, standing.abilities, layout);
     served = found.desired;
@@ -59,8 +62,9 @@ export async function render(settings: RenderSettings, packageFolder: string): P
   try {
     const view = { standing, settings: settings.balance, location: registry.location, now, wall, logger };
     const heard = listen(registry, view, signal);
-    const catalog = withoutOver(await heard.first, Date.now());
-    warnOf(catalog);
+    const known = await heard.first;
+    const catalog = await addresses.of(withoutOver(known, Date.now()));
+    warnOf(catalog, addresses.unserved());
     switch (what.kind) {
       case 'print':
         printConfig(preview(standing, { catalog, templates }, frame), json);
@@ -69,14 +73,15 @@ export async function render(settings: RenderSettings, packageFolder: string): P
         await write(preview(standing, { catalog, templates }, frame), resolve(what.folder));
         break;
       case 'diff':
-        show(catalog);
+        await show(known);
         break;
       case 'watch':
-        show(catalog);
-        for await (const changed of heard.changes()) show(changed);
+        await show(known);
+        for await (const changed of heard.changes()) await show(changed);
     }
     await heard.close();
   } finally {
+    addresses.close();
     await registry.close();
     dispose();
   }
@@ -177,13 +182,13 @@ async function write({ desired }: Preview, folder: string): Promise<void> {
   }
 }
 
-function warnOf({ accepted, rejected }: Catalog): void {
+function warnOf({ accepted, rejected }: Catalog, unserved: readonly Unserved[]): void {
   const held = accepted.count((entry) => entry.held !== undefined);
   if (held > 0) {
     const entries = held === 1 ? '1 entry is' : `${held} entries are`;
     warn(`${entries} held that the registry does not have any more (pointsman release SERVICE, or --all)`);
   }
-  const all = [...rejected.values()];
+  const all = [...rejected.values(), ...unserved];
   for (const { key, reason } of all.slice(0, 10)) warn(`${showKey(key)}: ${reason}`);
   if (all.length > 10) warn(`and ${all.length - 10} more entries that are not served`);
 }

@@ -147,7 +147,12 @@ function serviceView(
 }
 
 function instanceView(instance: Instance): InstanceView {
-  const { service, id, address, weight, state, version, zone, meta } = instance;
+  const { service, id, weight, state, version, zone, meta } = instance;
+  // Files get the address as it is registered.
+  const address = {
+    ...instance.address,
+    ...(instance.hostName && { host: instance.hostName, family: 'name' as const }),
+  };
   return {
     ...{ service, id, address: formatAddress(address), host: address.host, port: address.port, weight, state },
     up: state === 'ready' && weight > 0,

@@ -56,3 +56,9 @@ export function canBeServer({ host, family }: Pick<Address, 'host' | 'family'>):
 export function formatAddress(address: Pick<Address, 'host' | 'port' | 'family'>): string {
   return address.family === 'ipv6' ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
+
+/** Whether only this machine reaches the address. */
+export function isLoopback({ host, family }: Pick<Address, 'host' | 'family'>): boolean {
+  if (family === 'name') return host === 'localhost';
+  return family === 'ipv4' ? host.startsWith('127.') : host === '::1';
+}

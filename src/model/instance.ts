@@ -16,6 +16,8 @@ export type Instance = {
   readonly service: ServiceName;
   readonly id: InstanceId;
   readonly address: Address;
+  /** The host name that it is registered with, where `address` has what the name resolves to. */
+  readonly hostName?: string | undefined;
   /** 0 to 256, HAProxy's range; the share of traffic relative to its siblings. */
   readonly weight: number;
   readonly state: InstanceState;

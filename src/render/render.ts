@@ -189,6 +189,8 @@ function renderServer(
     return;
   }
   try {
+    // HAProxy would ask the nameservers itself, and do nothing else until they answer.
+    if (instance.address.family === 'name') throw new Fault('template', `${instance.address.host} is not resolved`);
     const text = templates.server.render(serverView(instance, service, settings));
     const line = text.trim().replace(/\s*\n\s*/g, ' ');
     if (!line.startsWith(`server ${id} `)) {

@@ -84,7 +84,8 @@ export type ServerView = {
   /** 0 while the instance drains, so that it takes no new requests. */
   readonly weight: number;
   readonly maintenance: boolean;
-  readonly hostName: boolean;
+  /** Always false: pointsman resolves host names, so that `address` has an IP address. Own templates may still ask. */
+  readonly hostName: false;
   /**
    * The server's number in HAProxy, made of its name: the same on every balancer and after each reload, so that a hash
    * leads a request to the same server everywhere. It is on every server, because HAProxy looks for a free one by trying
@@ -194,7 +195,7 @@ export function serverView(instance: Instance, { policy, numbers }: Service, set
     weight: draining ? 0 : instance.weight,
     // A client's cookie leads it to a server whatever its weight; one in maintenance gives it up.
     maintenance: instance.state === 'maintenance' || (draining && policy.sticky !== undefined),
-    hostName: instance.address.family === 'name',
+    hostName: false,
     hashId: numberOf(numbers, instance.id),
     check: check.kind === 'none' ? undefined : checkView(check),
     slowStart: milliseconds(policy.slowStartMs),

@@ -2,6 +2,8 @@ import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import { accepted, quote, refused } from '../model/parsed.ts';
 import { parseShare } from '../model/share.ts';
+import { type AddressSettings, addressOptions, addressSettings } from './addresses.ts';
+import { adminHostsOption } from './admin-hosts.ts';
 import { declareCommand } from './command.ts';
 import { type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
 import { type HoldingSettings, holdingOptions, holdingSettings } from './holding.ts';
@@ -45,6 +47,8 @@ export type BalanceSettings = {
   readonly stopTimeoutMs: number;
   /** Other files that are made from what is served. */
   readonly files: readonly FileDeclaration[];
+  /** Where instances may be, and how names are looked up. */
+  readonly addresses: AddressSettings;
   /** How much of the registry is served. */
   readonly limits: LimitSettings;
   /** When many losses at once are not believed. */
@@ -82,6 +86,7 @@ export const balancerOptions = {
     word: addressWord,
     fallback: '127.0.0.1:8404',
   }),
+  ...adminHostsOption,
   adminTokenFile: optional({
     placeholder: 'FILE',
     description: 'a file with the token that lets somebody change something on the admin port; without it, nobody can',
@@ -229,6 +234,7 @@ export const balancerOptions = {
     fallback: '10s',
   }),
   ...holdingOptions,
+  ...addressOptions,
   ...limitOptions,
   ...logOptions,
 };
@@ -240,6 +246,8 @@ export type BalancerSettings = {
   readonly log: LogSettings;
   readonly balance: BalanceSettings;
   readonly adminTokenFile: string | undefined;
+  /** As what the admin port may be asked, beside its address and this machine's name. */
+  readonly adminHosts: readonly string[];
 };
 
 export function balancerSettings(values: ValuesOf<typeof balancerOptions>): BalancerSettings | Fault {
@@ -271,10 +279,11 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     files,
     guard,
     holding: holdingSettings(values),
+    addresses: addressSettings(values, registry),
     limits: limitSettings(values),
   };
-  const { layout, adminTokenFile } = values;
-  return { registry, layout, log: logSettings(values), balance, adminTokenFile };
+  const { layout, adminTokenFile, adminHosts } = values;
+  return { registry, layout, log: logSettings(values), balance, adminTokenFile, adminHosts };
 }
 
 /** `pointsman balance`. */

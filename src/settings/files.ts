@@ -1,6 +1,7 @@
 import type { Address } from '../model/address.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
+import { adminHostsOption } from './admin-hosts.ts';
 import { declareCommand } from './command.ts';
 import { defaultIntervalMs, type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
 import { holdForOption } from './holding.ts';
@@ -25,6 +26,7 @@ export type FilesSettings =
       readonly holdMs: number | undefined;
       /** Where metrics and health are told; undefined when they are not. */
       readonly admin: Address | undefined;
+      readonly adminHosts: readonly string[];
       readonly log: LogSettings;
     }
   /** Prints one of confd's templates as Mustache. */
@@ -64,10 +66,11 @@ export const filesCommand = declareCommand({
       description: 'where pointsman serves metrics and health while it keeps the files; nowhere if not given',
       word: addressWord,
     }),
+    ...adminHostsOption,
     ...logOptions,
   },
   assemble: (values): FilesSettings | Fault => {
-    const { once, dryRun, diff, confdDir, convert, interval, layout, holdFor: holdMs, admin } = values;
+    const { once, dryRun, diff, confdDir, convert, interval, layout, holdFor: holdMs, admin, adminHosts } = values;
     if (convert !== undefined) return { kind: 'convert', path: convert };
     const given = [once ? '--once' : '', dryRun ? '--dry-run' : '', diff ? '--diff' : ''].filter((flag) => flag !== '');
     if (given.length > 1) return new Fault('settings', `it does not go with ${given[0]}`, { where: given[1] });
@@ -91,6 +94,7 @@ export const filesCommand = declareCommand({
       layout,
       holdMs,
       admin,
+      adminHosts,
       log: logSettings(values),
     };
   },

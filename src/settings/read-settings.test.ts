@@ -40,6 +40,7 @@ describe('without any word, a balancer', () => {
         login: undefined,
       },
       dryRun: false,
+      adminHosts: [],
       log: { level: 'info', format: 'auto' },
       layout: undefined,
       balance: {
@@ -62,6 +63,7 @@ describe('without any word, a balancer', () => {
         files: [],
         guard: { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 },
         holding: { holdMs: undefined, allShare: 1, serviceShare: undefined },
+        addresses: { allowed: [], loopback: true, resolveIntervalMs: 10_000 },
         limits: {
           valueBytes: 65_536,
           instances: 20_000,
@@ -71,6 +73,17 @@ describe('without any word, a balancer', () => {
         },
       },
     });
+  });
+
+  test.each<[Record<string, string>, boolean]>([
+    [{}, true],
+    [{ registry: 'dir:/srv/registry' }, true],
+    [{ registry: 'etcd://[::1]:2379,localhost' }, true],
+    [{ registry: 'etcd://127.0.0.1:2379,10.0.0.1:2379' }, false],
+    [{ registry: 'etcd+srv://example.org' }, false],
+    [{ registry: 'etcd://127.0.0.1', 'allow-addresses': '10.0.0.0/8' }, false],
+  ])('with %j, instances on loopback are allowed by themselves: %s', (flags, loopback) => {
+    expect(settings(balanceCommand, { flags }).balance.addresses.loopback).toBe(loopback);
   });
 
   test.each([

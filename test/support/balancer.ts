@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
+import { addressRules } from '../../src/addresses/address-rules.ts';
+import { openLookUp } from '../../src/addresses/look-up.ts';
 import { layoutOf } from '../../src/balance/files.ts';
 import { loadLastKnown } from '../../src/balance/last-known.ts';
 import { createBalanceMetrics } from '../../src/balance/metrics.ts';
@@ -72,6 +74,12 @@ export async function startBalancer(
     templates,
     guard: { ...defaultGuardPolicy, ...options.guard },
     limits,
+    addresses: {
+      rules: addressRules({ allowed: [], loopback: true }),
+      own: [],
+      names: { intervalMs: 10_000, most: 64, mostOfService: 8 },
+      lookUp: openLookUp(),
+    },
     reloadIntervalMs: options.reloadIntervalMs ?? 20,
     probeMs: options.probeMs ?? 60_000,
     metrics,

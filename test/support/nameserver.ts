@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import { createSocket, type Socket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,6 +13,8 @@ import { until } from './until.ts';
 export type Zone = {
   readonly addresses?: Readonly<Record<string, readonly string[]>>;
   readonly services?: Readonly<Record<string, readonly string[]>>;
+  /** It never answers for names in this domain. */
+  readonly silentFor?: string;
 };
 
 /** Why none can be had here; undefined where one can. */
@@ -35,13 +38,23 @@ export async function startNameserver(first: Zone) {
   const resolvConf = join(dir, 'resolv.conf');
   await writeFile(resolvConf, `nameserver ${address}\noptions timeout:1 attempts:1\n`);
   let child: ChildProcess | undefined;
+  let silent: Socket | undefined;
   const stop = async () => {
+    silent?.close();
+    silent = undefined;
     const ending = child;
     child = undefined;
     if (ending === undefined || ending.exitCode !== null || ending.signalCode !== null) return;
     const gone = new Promise((resolve) => ending.once('close', resolve));
     ending.kill('SIGKILL');
     await gone;
+  };
+  /** Takes questions and answers none. */
+  const openSilence = async (port: number) => {
+    const socket = createSocket('udp4');
+    silent = socket;
+    await new Promise<void>((resolve) => socket.bind(port, address, resolve));
+    return `${address}#${socket.address().port}`;
   };
   const serve = async (zone: Zone) => {
     await stop();
@@ -53,7 +66,8 @@ export async function startNameserver(first: Zone) {
     const services = Object.entries(zone.services ?? {}).flatMap(([name, list]) =>
       list.map((one) => `--srv-host=${name},${one.replace(/:(\d+)$/, ',$1')}`),
     );
-    child = spawn('dnsmasq', [...options, ...listening, ...names, ...services], { stdio: 'ignore' });
+    const nobody = zone.silentFor === undefined ? [] : [`--server=/${zone.silentFor}/${await openSilence(0)}`];
+    child = spawn('dnsmasq', [...options, ...listening, ...names, ...services, ...nobody], { stdio: 'ignore' });
     const resolver = new Resolver({ timeout: 500, tries: 1 });
     resolver.setServers([address]);
     await until('the nameserver answers', () =>
@@ -72,6 +86,11 @@ export async function startNameserver(first: Zone) {
     /** Starts it again with another zone. */
     serve,
     stop,
+    /** From now on it takes questions and answers none, until it serves again. */
+    silence: async () => {
+      await stop();
+      await openSilence(53);
+    },
     /** A command line that runs the one after it where this nameserver is the only one. */
     through: [
       ...['unshare', '--mount', '--propagation', 'private', 'sh', '-ec'],

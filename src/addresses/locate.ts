@@ -1,0 +1,36 @@
+import { isIPv4 } from 'node:net';
+import { formatAddress } from '../model/address.ts';
+import type { Instance } from '../model/instance.ts';
+import type { Resolution } from './names.ts';
+
+/** Where an instance is reached. */
+export type Located =
+  /** `trouble`: the name does not resolve any more, and this is the address that it had. */
+  | { readonly kind: 'at'; readonly instance: Instance; readonly trouble: string | undefined }
+  | { readonly kind: 'nowhere'; readonly reason: string };
+
+type Refuse = (place: { readonly host: string; readonly port: number }) => string | undefined;
+
+/** Gives the instance the address of its name, if it has one, and says why it may not or cannot be served there. */
+export function locate(instance: Instance, resolution: Resolution | undefined, refuse: Refuse): Located {
+  const { address } = instance;
+  if (address.family !== 'name') {
+    const reason = refuse(address);
+    return reason === undefined ? { kind: 'at', instance, trouble: undefined } : { kind: 'nowhere', reason };
+  }
+  const host = resolution?.address;
+  const trouble = resolution?.trouble;
+  if (host === undefined) {
+    return { kind: 'nowhere', reason: trouble ?? `the name ${address.host} is being looked up` };
+  }
+  const reason = refuse({ host, port: address.port });
+  if (reason !== undefined)
+    return { kind: 'nowhere', reason: `the name ${address.host} has the address ${host}: ${reason}` };
+  const family = isIPv4(host) ? 'ipv4' : 'ipv6';
+  const at = { host, port: address.port, family } as const;
+  return {
+    kind: 'at',
+    instance: { ...instance, address: at, hostName: address.host },
+    trouble: trouble && `${trouble}; its last address is used: ${formatAddress(at)}`,
+  };
+}

@@ -1,0 +1,354 @@
+import { networkInterfaces } from 'node:os';
+import type { Logger } from 'pino';
+import { type AddressRules, machineList } from '../addresses/address-rules.ts';
+import { type Located, locate } from '../addresses/locate.ts';
+import type { LookUp } from '../addresses/look-up.ts';
+import { type Answer, type Lookup, Names, type NamesPolicy, type Users } from '../addresses/names.ts';
+import { type Catalog, emptyCatalog, type Folded, type Service } from '../catalog/catalog.ts';
+import { parseServerLine } from '../haproxy/server-line.ts';
+import { type Address, formatAddress, parseHost } from '../model/address.ts';
+import type { Instance } from '../model/instance.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Rendered } from '../render/render.ts';
+import { deferred } from '../waiting/deferred.ts';
+import type { BalanceMetrics } from './metrics.ts';
+import type { Unserved } from './rejections.ts';
+import { SparingLog } from './sparing-log.ts';
+
+export type LocatingParts = {
+  readonly rules: AddressRules;
+  /** Where the settings have pointsman and HAProxy listen. */
+  readonly own: readonly Address[];
+  readonly names: NamesPolicy;
+  readonly lookUp: LookUp;
+  readonly metrics?: Pick<BalanceMetrics, 'names' | 'nameLookups'> | undefined;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** Told of the instances that are reached elsewhere than before, or not any more, or for another reason. */
+  readonly onChange: (users: Users) => void;
+  /** The addresses of this machine's interfaces. */
+  readonly machine?: () => readonly string[];
+};
+
+/** An instance that is not served just as it is registered. */
+type Entry = {
+  /** Undefined where it has an IP address, which is refused. */
+  readonly name: string | undefined;
+  /** What the last look made of which instance; the same instance as long as nothing differs. */
+  made: { readonly of: Instance; readonly located: Located } | undefined;
+};
+
+type Made = { readonly of: Service; readonly located: Service; readonly unserved: ReadonlyMap<InstanceId, Unserved> };
+
+// In ms. An interface gets another address seldom.
+const machineEveryMs = 30_000;
+
+/**
+ * Between the catalog and the templates: gives each instance that is registered with a host name the address of it, and leaves
+ * out those that have none, or one that is not allowed. Looks up names beside the rounds. What it costs grows with the
+ * instances that it is about, and not with the others.
+ */
+export class Locating {
+  readonly #parts: LocatingParts;
+  readonly #names: Names;
+  readonly #log: SparingLog;
+  readonly #entries = new Map<ServiceName, Map<InstanceId, Entry>>();
+  readonly #made = new Map<ServiceName, Made>();
+  #answered: { readonly of: Catalog; readonly catalog: Catalog } | undefined;
+  #catalog: Catalog = emptyCatalog;
+  #interfaces: readonly string[];
+  #machine: ReturnType<typeof machineList>;
+  #listeners: readonly Address[] = [];
+  #own: readonly Address[];
+  readonly #machineTimer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  #settled = deferred();
+  #closed = false;
+
+  constructor(parts: LocatingParts) {
+    this.#parts = parts;
+    this.#names = new Names(parts.names);
+    this.#log = new SparingLog(parts.logger, parts.now);
+    this.#own = parts.own;
+    this.#interfaces = this.#readInterfaces();
+    this.#machine = machineList(this.#interfaces);
+    this.#machineTimer = setInterval(() => this.#lookAtMachine(), machineEveryMs);
+    this.#machineTimer.unref();
+  }
+
+  /** Takes what a fold of the registry's changes means. */
+  fold({ catalog, touched }: Folded): void {
+    this.#catalog = catalog;
+    for (const [service, mark] of touched) {
+      const registered = catalog.services.get(service)?.registered;
+      for (const id of mark.instances) {
+        const instance = registered?.get(id);
+        if (instance !== undefined) this.place(instance);
+      }
+    }
+    this.#look();
+  }
+
+  /** Looks at all of a catalog. `known`: the addresses that names had when they were served last. */
+  adopt(catalog: Catalog, known: ReadonlyMap<string, string> = new Map()): void {
+    this.#catalog = catalog;
+    for (const { instances } of catalog.services.values()) for (const one of instances.values()) this.place(one);
+    for (const [name, address] of known) {
+      if (this.#parts.rules.refusedHost(address) === undefined) this.#names.remember(name, address);
+    }
+    this.#look();
+  }
+
+  /** An instance that may be served: as it is registered, or held. */
+  place(instance: Instance): void {
+    const { service, id, address } = instance;
+    const before = this.#entries.get(service)?.get(id);
+    const name = address.family === 'name' ? address.host : undefined;
+    if (before?.name !== undefined && before.name !== name) this.#names.unwant(before.name, service, id);
+    if (name !== undefined) this.#names.want(name, service, id);
+    const concerns = name !== undefined || this.#refuse(address) !== undefined;
+    if (concerns) {
+      const entries = this.#entries.get(service) ?? new Map<InstanceId, Entry>();
+      this.#entries.set(service, entries);
+      if (before === undefined || before.name !== name) entries.set(id, { name, made: undefined });
+    } else if (before !== undefined) this.#forget(service, id);
+    if (concerns || before !== undefined) this.#differs(service);
+  }
+
+  /**
+   * Where HAProxy listens as it runs now: the ports of `tcp` services, too. Where a configuration only asks for a port, an
+   * instance may have it, and HAProxy then refuses the configuration.
+   */
+  listening(listeners: readonly Address[]): void {
+    const [before, after] = [this.#listeners, listeners].map((all) => new Set(all.map(formatAddress)));
+    const others = [
+      ...this.#listeners.filter((one) => !after?.has(formatAddress(one))),
+      ...listeners.filter((one) => !before?.has(formatAddress(one))),
+    ];
+    if (others.length === 0) return;
+    this.#listeners = listeners;
+    this.#own = [...this.#parts.own, ...listeners];
+    const ports = new Set(others.map(({ port }) => port));
+    this.#placeAgain(({ address }) => ports.has(address.port));
+  }
+
+  /** The catalog with addresses instead of names, and without those that may not or cannot be served. */
+  served(catalog: Catalog): Catalog {
+    if (this.#answered?.of === catalog) return this.#answered.catalog;
+    const services = catalog.services.withMutations((all) => {
+      for (const [name, entries] of this.#entries) {
+        const service = all.get(name);
+        if (service === undefined) for (const id of entries.keys()) this.#forget(name, id);
+        else all.set(name, this.#serviceOf(service, entries));
+      }
+    });
+    const located = services === catalog.services ? catalog : { ...catalog, services };
+    this.#answered = { of: catalog, catalog: located };
+    return located;
+  }
+
+  /** Those that are not served, or at the last address of a name that does not resolve any more. */
+  *unserved(): Generator<Unserved> {
+    for (const { unserved } of this.#made.values()) yield* unserved.values();
+  }
+
+  /** How many these are. */
+  get count(): number {
+    let count = 0;
+    for (const { unserved } of this.#made.values()) count += unserved.size;
+    return count;
+  }
+
+  /** Why an instance is not served as it is registered. */
+  of(service: ServiceName, id: InstanceId): Unserved | undefined {
+    return this.#made.get(service)?.unserved.get(id);
+  }
+
+  /** Resolves when something is known of every name, or after this time. */
+  async settled(mostMs: number): Promise<void> {
+    if (!this.#names.settling) return;
+    const timer = setTimeout(() => this.#settled.resolve(), mostMs);
+    await this.#settled.promise;
+    clearTimeout(timer);
+    this.#settled = deferred();
+  }
+
+  /** Sets the gauges that are read rather than counted. */
+  measure(): void {
+    for (const [state, count] of Object.entries(this.#names.counts)) this.#parts.metrics?.names.set({ state }, count);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#machineTimer);
+    this.#log.close();
+    this.#settled.resolve();
+  }
+
+  #serviceOf(service: Service, entries: ReadonlyMap<InstanceId, Entry>): Service {
+    const known = this.#made.get(service.name);
+    if (known?.of === service) return known.located;
+    const unserved = new Map<InstanceId, Unserved>();
+    const instances = service.instances.withMutations((all) => {
+      for (const [id, entry] of entries) {
+        const instance = all.get(id);
+        if (instance === undefined) {
+          this.#forget(service.name, id);
+          continue;
+        }
+        const located = this.#locate(instance, entry);
+        if (located.kind === 'at') all.set(id, located.instance);
+        else all.delete(id);
+        const reason = located.kind === 'at' ? located.trouble : located.reason;
+        const key = `instances/${service.name}/${id}`;
+        if (reason !== undefined) unserved.set(id, { key, reason, lastGoodServes: located.kind === 'at' });
+      }
+    });
+    if (entries.size === 0) return service;
+    const located = instances === service.instances ? service : { ...service, instances };
+    this.#made.set(service.name, { of: service, located, unserved });
+    return located;
+  }
+
+  #locate(instance: Instance, entry: Entry): Located {
+    if (entry.made?.of === instance) return entry.made.located;
+    const resolution = entry.name === undefined ? undefined : this.#names.of(entry.name);
+    const located = locate(instance, resolution, (place) => this.#refuse(place));
+    if (located.kind === 'nowhere' && entry.name === undefined && entry.made === undefined) {
+      const fields = { event: 'address-refused', key: `instances/${instance.service}/${instance.id}` };
+      this.#log.warn({ ...fields, reason: located.reason }, 'instance not served');
+    }
+    entry.made = { of: instance, located };
+    return located;
+  }
+
+  #refuse(place: Pick<Address, 'host' | 'port'>): string | undefined {
+    return this.#parts.rules.refused(place, this.#machine, this.#own);
+  }
+
+  #forget(service: ServiceName, id: InstanceId): void {
+    const entries = this.#entries.get(service);
+    const entry = entries?.get(id);
+    if (entries === undefined || entry === undefined) return;
+    if (entry.name !== undefined) this.#names.unwant(entry.name, service, id);
+    entries.delete(id);
+    this.#differs(service);
+    if (entries.size === 0) this.#entries.delete(service);
+  }
+
+  #differs(service: ServiceName): void {
+    this.#made.delete(service);
+    this.#answered = undefined;
+  }
+
+  /** Begins the lookups that are due. */
+  #look(): void {
+    if (this.#closed) return;
+    const { now, lookUp } = this.#parts;
+    for (const lookup of this.#names.take(now())) {
+      void lookUp(lookup.name).then((answer) => this.#took(lookup, answer));
+    }
+    clearTimeout(this.#timer);
+    const ms = this.#names.dueInMs(now());
+    // No process lives for it: with nothing else to do there is nothing to serve.
+    if (ms !== undefined) this.#timer = setTimeout(() => this.#look(), Math.ceil(ms) + 1).unref();
+  }
+
+  #took(lookup: Lookup, given: Answer): void {
+    if (this.#closed) return;
+    const { name } = lookup;
+    const answer = this.#allowed(name, given);
+    this.#parts.metrics?.nameLookups.inc({ result: answer.kind });
+    const before = this.#names.of(name);
+    if (this.#names.answered(lookup, answer, this.#parts.now())) {
+      const users = this.#names.users(name);
+      this.#tell(name, before?.address, users);
+      this.#touch(users);
+    }
+    this.#look();
+    if (!this.#names.settling) this.#settled.resolve();
+  }
+
+  /** Without the addresses that no instance may have: whoever owns a name decides what it resolves to. */
+  #allowed(name: string, answer: Answer): Answer {
+    if (answer.kind === 'failed') return answer;
+    const addresses = answer.addresses.filter((address) => this.#parts.rules.refusedHost(address) === undefined);
+    const [first] = answer.addresses;
+    if (addresses.length > 0 || first === undefined) return { ...answer, addresses };
+    return {
+      kind: 'failed',
+      reason: `the name ${name} has no address that is allowed: ${this.#parts.rules.refusedHost(first)}`,
+    };
+  }
+
+  #tell(name: string, before: string | undefined, users: Users): void {
+    const { address, trouble } = this.#names.of(name) ?? {};
+    const instances = [...users.values()].reduce((sum, ids) => sum + ids.size, 0);
+    const [service] = users.keys();
+    const about = { name, service, instances, address };
+    if (trouble !== undefined) this.#log.warn({ event: 'name-unresolved', ...about, reason: trouble }, trouble);
+    else this.#log.info({ event: 'name-resolved', ...about, before }, `${name} is ${address}`);
+  }
+
+  #touch(users: Users): void {
+    for (const [service, ids] of users) {
+      const entries = this.#entries.get(service);
+      for (const id of ids) {
+        const entry = entries?.get(id);
+        if (entry !== undefined) entry.made = undefined;
+      }
+      this.#differs(service);
+    }
+    this.#parts.onChange(users);
+  }
+
+  /** What is this machine's own is not what it was. */
+  #placeAgain(concerns: (instance: Instance) => boolean): void {
+    for (const { name, registered } of this.#catalog.services.values()) {
+      const ids = new Set<InstanceId>();
+      for (const [id, instance] of registered) {
+        if (!concerns(instance)) continue;
+        ids.add(id);
+        this.place(instance);
+      }
+      if (ids.size > 0) this.#touch(new Map([[name, ids]]));
+    }
+  }
+
+  #readInterfaces(): readonly string[] {
+    const read = this.#parts.machine ?? interfaceAddresses;
+    return [...read()].sort();
+  }
+
+  #lookAtMachine(): void {
+    const interfaces = this.#readInterfaces();
+    if (interfaces.join() === this.#interfaces.join()) return;
+    this.#interfaces = interfaces;
+    this.#machine = machineList(interfaces);
+    this.#placeAgain(() => true);
+  }
+}
+
+function interfaceAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((all) =>
+    (all ?? []).map(({ address }) => address.replace(/%.*/, '')),
+  );
+}
+
+/** The addresses of names, as a configuration was given them. */
+export function addressesGiven({ services }: Catalog, { backends }: Rendered): ReadonlyMap<string, string> {
+  const known = new Map<string, string>();
+  for (const { name, instances } of services.values()) {
+    const servers = backends.get(name)?.servers;
+    if (servers === undefined) continue;
+    for (const { id, address } of instances.values()) {
+      const line = address.family === 'name' ? servers.get(id) : undefined;
+      const host = line === undefined ? undefined : parseServerLine(line)?.host;
+      const parsed = host === undefined ? undefined : parseHost(host);
+      if (parsed?.ok === true && parsed.value.family !== 'name') known.set(address.host, parsed.value.host);
+    }
+  }
+  return known;
+}

@@ -1,0 +1,50 @@
+import type { Logger } from 'pino';
+
+type Fields = { readonly event: string } & Readonly<Record<string, unknown>>;
+
+const windowMs = 10_000;
+const mostLines = 20;
+
+/** A log of what outsiders can cause as often as they like: at most 20 lines in 10 s, and then a count of the others. */
+export class SparingLog {
+  readonly #logger: Logger;
+  readonly #now: () => number;
+  #since = Number.NEGATIVE_INFINITY;
+  #lines = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(logger: Logger, now: () => number) {
+    this.#logger = logger;
+    this.#now = now;
+  }
+
+  warn(fields: Fields, text: string): void {
+    if (this.#mayTell()) this.#logger.warn(fields, text);
+  }
+
+  info(fields: Fields, text: string): void {
+    if (this.#mayTell()) this.#logger.info(fields, text);
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #mayTell(): boolean {
+    const now = this.#now();
+    if (now - this.#since >= windowMs) {
+      this.#since = now;
+      this.#lines = 0;
+    }
+    this.#lines += 1;
+    if (this.#lines <= mostLines) return true;
+    this.#timer ??= setTimeout(() => this.#tellCount(), windowMs).unref();
+    return false;
+  }
+
+  #tellCount(): void {
+    this.#timer = undefined;
+    const count = this.#lines - mostLines;
+    if (count > 0) this.#logger.warn({ event: 'addresses-untold', count }, `${count} more like these`);
+  }
+}

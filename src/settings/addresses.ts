@@ -1,0 +1,38 @@
+import { isLoopback } from '../model/address.ts';
+import { type Cidr, parseCidr } from '../model/cidr.ts';
+import { defaulted, list, type ValuesOf } from './option.ts';
+import type { RegistrySettings } from './registry.ts';
+import { durationWord, word } from './words.ts';
+
+/** Where instances may be, and how their host names are looked up. */
+export type AddressSettings = {
+  /** Empty: everywhere but in the special ranges. */
+  readonly allowed: readonly Cidr[];
+  /** Whether instances may be on the balancer's own machine without `allowed` saying so. */
+  readonly loopback: boolean;
+  readonly resolveIntervalMs: number;
+};
+
+export const addressOptions = {
+  allowAddresses: list({
+    placeholder: 'NETWORK',
+    description:
+      'networks that instances may be in, such as 10.0.0.0/8; if none is given, all but link-local, cloud metadata, and, unless the registry is on this machine, loopback',
+    word: word(parseCidr),
+  }),
+  resolveInterval: defaulted({
+    placeholder: 'DURATION',
+    description: 'a host name that is the address of an instance is looked up again after this, or after its TTL',
+    word: durationWord(1000, 3_600_000),
+    fallback: '10s',
+  }),
+};
+
+/** A registry on this machine is one for this machine, whose instances are on it. */
+export function addressSettings(values: ValuesOf<typeof addressOptions>, registry: RegistrySettings): AddressSettings {
+  const { allowAddresses: allowed, resolveInterval: resolveIntervalMs } = values;
+  const here =
+    registry.kind === 'directory' ||
+    (registry.domain === undefined && registry.members.every((one) => isLoopback(one)));
+  return { allowed, loopback: allowed.length === 0 && here, resolveIntervalMs };
+}

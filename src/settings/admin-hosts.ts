@@ -1,0 +1,22 @@
+import { parseHost } from '../model/address.ts';
+import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { list } from './option.ts';
+import { word } from './words.ts';
+
+function parseHostPattern(text: string): Parsed<string> {
+  const below = text.startsWith('*.');
+  const host = parseHost(below ? text.slice(2) : text);
+  return host.ok && host.value.family === 'name'
+    ? accepted(`${below ? '*.' : ''}${host.value.host}`)
+    : refused(`${quote(text)} is not a host name, nor *. before one`);
+}
+
+/** For each command with an admin port. */
+export const adminHostsOption = {
+  adminHosts: list({
+    placeholder: 'NAME',
+    description:
+      "host names that the admin port answers to, beside IP addresses, localhost, this machine's name and the host of --admin; *.NAME for all below it",
+    word: word(parseHostPattern),
+  }),
+};
