@@ -65,6 +65,7 @@ export class Running {
 
   /** Gives it these commands. What it refuses of them needs a reload: the answer says why. */
   async execute(steps: readonly Step[], desired: Rendered): Promise<readonly ReloadReason[]> {
+    this.#adoptRoutes(desired.routes);
     if (steps.length === 0) return [];
     const { link, metrics, logger } = this.#parts;
     const outcomes = await link.execute(steps);
@@ -82,7 +83,14 @@ export class Running {
       if (outcome.kind === 'lingers' && step.kind === 'remove-server') this.#linger(step.backend, step.name);
       this.#served = afterStep(this.#served, desired, step);
     }
+    this.#adoptRoutes(desired.routes);
     return refused;
+  }
+
+  /** The same value where both have the same routes: then no later plan has to compare them one by one. */
+  #adoptRoutes(desired: Rendered['routes']): void {
+    const { routes } = this.#served;
+    if (routes !== desired && routes.equals(desired)) this.#served = { ...this.#served, routes: desired };
   }
 
   #linger(backend: string, name: string): void {

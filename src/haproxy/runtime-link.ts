@@ -19,6 +19,7 @@ const answerMs = 10_000;
 const greetingMs = 300;
 const connectMs = 5000;
 const reconnectMs = 20;
+const mostAtOnce = 20_000;
 
 /** A connection to a worker, with whose it is. */
 export type WorkerConnection = RuntimeConnection & { readonly workerPid: number };
@@ -213,9 +214,14 @@ export class RuntimeLink {
     this.#connection = undefined;
   }
 
+  /** A connection takes a bounded number at once; there may be more, as when a reload would bring 100,000 servers. */
   async #run(commands: readonly string[]): Promise<readonly string[]> {
-    if (commands.length === 0) return [];
-    return this.#current().run(commands);
+    if (commands.length <= mostAtOnce) return commands.length === 0 ? [] : this.#current().run(commands);
+    const answers: string[] = [];
+    for (let from = 0; from < commands.length; from += mostAtOnce) {
+      for (const answer of await this.#current().run(commands.slice(from, from + mostAtOnce))) answers.push(answer);
+    }
+    return answers;
   }
 
   #current(): RuntimeConnection {

@@ -1,0 +1,25 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { ask, startApp } from './support/app.ts';
+import { startBalancer } from './support/balancer.ts';
+import { until } from './support/until.ts';
+
+const services = 210;
+
+test('a change that takes more than 200,000 commands is served like any other', { timeout: 180_000 }, async () => {
+  const app = await startApp('a');
+  onTestFinished(() => app.close());
+  const balancer = await startBalancer({ limits: { services: 1000 } });
+  onTestFinished(() => balancer.stop());
+  const names = Array.from({ length: services }, (_, i) => `s${i}`);
+  balancer.snapshot(Object.fromEntries(names.map((name) => [`instances/${name}/a`, app.address])));
+  await balancer.balancer.start();
+  const paths = Array.from({ length: 16 }, (_, i) => `/p${i}`);
+  const hosts = (name: string) => Array.from({ length: 64 }, (_, i) => `h${i}.${name}.example`);
+  balancer.change(
+    Object.fromEntries(names.map((name) => [`services/${name}`, JSON.stringify({ hosts: hosts(name), paths })])),
+  );
+  const served = async () =>
+    (await ask(balancer.port, `h63.s${services - 1}.example`, '/p15/x').catch(() => undefined))?.status === 200;
+  await until('the last route leads somewhere', served, { deadlineMs: 120_000 });
+  expect(balancer.lines.filter((line) => line.includes('"round-failed"'))).toEqual([]);
+});
