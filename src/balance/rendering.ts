@@ -30,12 +30,17 @@ type RenderingParts = {
   readonly rejections: Rejections;
 };
 
+/** So many policies that no service has any more are always kept. */
+const leastUnused = 50;
+
 /** What the registry asks for, as it is to be given to HAProxy: with what the guard holds, addresses for names, and last good forms. */
 export class Rendering {
   readonly #parts: RenderingParts;
   #templates: Templates;
   #desired: Rendered = nothingRendered;
   #mustRenderAll = false;
+  /** How many policies there were when those that nothing needs were left out last. */
+  #policiesKept = 0;
 
   constructor(parts: RenderingParts) {
     this.#parts = parts;
@@ -95,12 +100,20 @@ export class Rendering {
       return this.render(touched, asked);
     }
     const { rendered, problems, conflicts } = result;
-    this.#desired = rendered;
+    this.#desired = this.#bounded(rendered, templating);
     quarantining.rendered(this.#mustRenderAll ? undefined : touched, problems, asked.catalog);
     this.#mustRenderAll = false;
     rejections.rendered(touched, problems, rendered.revision);
     if (conflicts !== undefined) rejections.conflicting(conflicts);
     metrics.services.set(rendered.backends.size);
     return catalog;
+  }
+
+  /** Without policies of the past, when there are more of them than others: looking for them costs more than a change. */
+  #bounded(rendered: Rendered, templating: Templates): Rendered {
+    if (rendered.policies.size <= 2 * this.#policiesKept + leastUnused) return rendered;
+    const bounded = withoutUnusedPolicies(templating, this.#parts.frame, rendered);
+    this.#policiesKept = bounded.policies.size;
+    return bounded;
   }
 }

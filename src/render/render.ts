@@ -9,7 +9,7 @@ import { allTouched, type Touched } from '../model/touched.ts';
 import type { Conflict } from './conflict.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
 import { claimPorts, type Ports } from './ports.ts';
-import { buildRoutes, type Routes } from './routes.ts';
+import { changeRoutes, conflictsOf, noRoutes, type Routes, type RouteTable } from './routes.ts';
 import { type Around, splitAtSlot, type Template, type TemplateRole } from './template.ts';
 import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
 
@@ -39,6 +39,8 @@ export type Rendered = {
   readonly policies: PersistentMap<string, string>;
   readonly backends: PersistentMap<ServiceName, RenderedBackend>;
   readonly routes: Routes;
+  /** What the routes were made of; undefined where they were read back. */
+  readonly routeTable?: RouteTable | undefined;
 };
 
 /** Something that could not be rendered. What was rendered for it before goes on being served. */
@@ -137,17 +139,26 @@ export function renderTouched(
     backends.set(name, { name, around, servers });
   }
 
+  const known = all ? undefined : previous.routeTable;
+  const routeTable =
+    known === undefined
+      ? changeRoutes(noRoutes, catalog.services.keys(), catalog.services)
+      : changeRoutes(known, touched.keys(), catalog.services);
+  const { routes: anew } = routeTable;
   const rendered = {
     ...previous,
     revision: catalog.revision,
     policies: policies.asImmutable(),
     backends: backends.asImmutable(),
+    // The old value where both say the same, as with texts.
+    routes: known === undefined && anew.equals(previous.routes) ? previous.routes : anew,
+    routeTable,
   };
-  if (!whole) return { rendered, problems, conflicts: undefined };
-  const { routes, conflicts } = buildRoutes(catalog.services.values());
+  if (!whole && known === routeTable) return { rendered, problems, conflicts: undefined };
   const claimed = claimPorts(catalog.services.values(), settings.reservedPorts);
   const frame = sameText(previous.frame, renderFrame(templating, settings, claimed.ports));
-  return { rendered: { ...rendered, frame, routes }, problems, conflicts: [...conflicts, ...claimed.conflicts] };
+  const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts];
+  return { rendered: { ...rendered, frame }, problems, conflicts };
 }
 
 function renderFrame(templates: Templates, settings: FrameSettings, ports: Ports): Around {

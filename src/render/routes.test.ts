@@ -1,14 +1,28 @@
 import fc from 'fast-check';
 import { Map as PersistentMap } from 'immutable';
 import { describe, expect, test } from 'vitest';
-import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { revision } from '../model/revision.ts';
 import { serviceOf } from '../model/route-target.ts';
-import { buildRoutes, formatRoutes, type Routes } from './routes.ts';
+import { changeRoutes, conflictsOf, formatRoutes, noRoutes, type Routes } from './routes.ts';
 
-type Given = { hosts?: readonly string[]; paths?: readonly string[]; strip?: boolean; priority?: number };
+type Given = {
+  hosts?: readonly string[];
+  paths?: readonly string[];
+  strip?: boolean;
+  priority?: number;
+  maintenance?: boolean;
+};
 
-function routesOf(policies: Readonly<Record<string, { routes: readonly Given[] } | Given>>) {
+type Policies = Readonly<Record<string, { routes: readonly Given[] } | Given>>;
+
+function routesOf(policies: Policies) {
+  const { services } = catalogOf(policies);
+  const table = changeRoutes(noRoutes, services.keys(), services);
+  return { routes: table.routes, conflicts: conflictsOf(table) };
+}
+
+function catalogOf(policies: Policies): Catalog {
   const entries = Object.entries(policies).map(([name, policy]) => {
     const key = `services/${name}`;
     return [key, { key, value: JSON.stringify(policy), revision: revision(1n), leased: false }] as const;
@@ -22,7 +36,7 @@ function routesOf(policies: Readonly<Record<string, { routes: readonly Given[] }
   } as const;
   const { catalog } = foldEvent(emptyCatalog, event);
   expect([...catalog.rejected.values()]).toEqual([]);
-  return buildRoutes(catalog.services.values());
+  return catalog;
 }
 
 /** As the frame looks into the map: the most exact host first, and the longest key. */
@@ -87,6 +101,37 @@ describe('routes', () => {
       { numRuns: 400 },
     );
   });
+});
+
+test('routes that were changed one service at a time are those that were made at once', () => {
+  const route = fc.record({
+    hosts: fc.subarray(['x', 'y', '*.d', 'x.*', '*'], { minLength: 0 }),
+    paths: fc.subarray(['/', '/a', '/a/b'], { minLength: 1 }),
+    strip: fc.boolean(),
+    priority: fc.constantFrom(0, 0, 0, 1),
+  });
+  const name = fc.constantFrom('a', 'b', 'c', 'd', 'x');
+  const change = fc.tuple(name, fc.option(fc.oneof(route, fc.constant({ maintenance: true }))));
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 12 }), (changes) => {
+      const policies: Record<string, Given> = {};
+      let table = noRoutes;
+      for (const [service, policy] of changes) {
+        if (policy === null) delete policies[service];
+        else policies[service] = policy;
+        const { services } = catalogOf(policies);
+        const names = new Set([...table.services.keys(), ...services.keys()]);
+        table = changeRoutes(table, names, services);
+        const anew = changeRoutes(noRoutes, services.keys(), services);
+        expect(formatRoutes(table.routes)).toBe(formatRoutes(anew.routes));
+        expect(conflictsOf(table)).toEqual(conflictsOf(anew));
+        expect(table.claims.toJS()).toEqual(anew.claims.toJS());
+        expect(table.priorities.toJS()).toEqual(anew.priorities.toJS());
+        expect(changeRoutes(table, names, services)).toBe(table);
+      }
+    }),
+    { numRuns: 200 },
+  );
 });
 
 /** What should be found, by looking at every route. */

@@ -1,9 +1,9 @@
-import { Map as PersistentMap } from 'immutable';
+import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import type { Service } from '../catalog/catalog.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import { type RouteTarget, routeTarget } from '../model/route-target.ts';
-import { formatState, type ServiceState, stateKey } from '../model/service-state.ts';
+import { formatState, isStateKey, type ServiceState, stateKey } from '../model/service-state.ts';
 import { type Claim, settleClaims } from './route-claims.ts';
 
 /**
@@ -22,28 +22,143 @@ export type RouteConflict = {
   readonly loser: ServiceName;
 };
 
-/** The routes of all services. A declared host goes before another service's default one. */
-export function buildRoutes(services: Iterable<Service>): { routes: Routes; conflicts: readonly RouteConflict[] } {
-  const all = [...services];
-  const claims = all
-    .filter((service) => service.policy.mode === 'http')
-    .flatMap((service) => service.policy.routes.flatMap((route) => [...claimsOf(service.name, route)]))
-    .sort(byRight);
-  const first = new Map<string, Claim>();
-  const conflicts: RouteConflict[] = [];
-  for (const claim of claims) {
-    const key = claim.host + claim.path;
-    const winner = first.get(key);
-    if (winner === undefined) first.set(key, claim);
-    else if (winner.service !== claim.service && winner.priority === claim.priority)
-      conflicts.push({ kind: 'route', route: key, winner: winner.service, loser: claim.service });
+/** Which services ask for which routes. A value, kept so that a service that changes costs its own routes only. */
+export type RouteTable = {
+  /** What of each service its routes are made of, and its claims. */
+  readonly services: PersistentMap<ServiceName, Contribution>;
+  /** By key of the route map, who has the most right first. */
+  readonly claims: PersistentMap<string, readonly Claim[]>;
+  /** The keys with more than one claim. */
+  readonly contested: PersistentSet<string>;
+  /** How many claims there are of each priority. */
+  readonly priorities: PersistentMap<number, number>;
+  readonly routes: Routes;
+};
+
+type Contribution = Pick<Service, 'policy' | 'held'> & { readonly claims: readonly Claim[] };
+
+export const noRoutes: RouteTable = {
+  services: PersistentMap(),
+  claims: PersistentMap(),
+  contested: PersistentSet(),
+  priorities: PersistentMap(),
+  routes: PersistentMap(),
+};
+
+/**
+ * The table with these services as they are now; one that is not among `services` has gone. A declared host goes before
+ * another service's default one.
+ */
+export function changeRoutes(
+  table: RouteTable,
+  names: Iterable<ServiceName>,
+  services: { get(name: ServiceName): Service | undefined },
+): RouteTable {
+  const known = table.services.asMutable();
+  const claims = table.claims.asMutable();
+  const priorities = table.priorities.asMutable();
+  const changed = new Set<string>();
+  const states = new Map<string, ServiceState | undefined>();
+  const touched = [...names].filter((name) => !isSame(table.services.get(name), services.get(name)));
+  if (touched.length === 0) return table;
+  for (const name of touched) {
+    const [past, service] = [known.get(name), services.get(name)];
+    const present = service === undefined ? [] : claimsOf(service);
+    for (const { priority } of past?.claims ?? []) count(priorities, priority, -1);
+    for (const { priority } of present) count(priorities, priority, 1);
+    replaceClaims(claims, name, past?.claims ?? [], present, changed);
+    states.set(stateKey(name), service && stateOf(service));
+    if (service === undefined) known.delete(name);
+    else known.set(name, { policy: service.policy, held: service.held, claims: present });
   }
-  const settled = settleClaims([...first.values()]);
-  for (const service of all) {
-    const state = stateOf(service);
-    if (state !== undefined) settled.set(stateKey(service.name), formatState(state));
+  const next = {
+    services: known.asImmutable(),
+    claims: claims.asImmutable(),
+    contested: table.contested.withMutations((keys) => {
+      for (const key of changed) {
+        if ((claims.get(key)?.length ?? 0) > 1) keys.add(key);
+        else keys.delete(key);
+      }
+    }),
+    priorities: priorities.asImmutable(),
+  };
+  // Where all have one priority, a key is led to whoever has the most right to it, whatever the other keys are.
+  const simple = table.priorities.size <= 1 && next.priorities.size <= 1;
+  const routes = simple ? ledTo(table.routes, next.claims, changed) : settledAnew(table.routes, next.claims);
+  return { ...next, routes: withStates(routes, states) };
+}
+
+const isSame = (past: Contribution | undefined, service: Service | undefined): boolean =>
+  past?.policy === service?.policy && past?.held === service?.held;
+
+function count(priorities: PersistentMap<number, number>, priority: number, by: number): void {
+  const now = (priorities.get(priority) ?? 0) + by;
+  if (now === 0) priorities.delete(priority);
+  else priorities.set(priority, now);
+}
+
+/** Writes the claims of one service over those that it had, and adds their keys to `changed`. */
+function replaceClaims(
+  claims: PersistentMap<string, readonly Claim[]>,
+  name: ServiceName,
+  past: readonly Claim[],
+  present: readonly Claim[],
+  changed: Set<string>,
+): void {
+  for (const key of new Set(past.map(keyOf))) {
+    changed.add(key);
+    const others = (claims.get(key) ?? []).filter(({ service }) => service !== name);
+    if (others.length === 0) claims.delete(key);
+    else claims.set(key, others);
   }
-  return { routes: PersistentMap(settled), conflicts };
+  for (const claim of present) {
+    const key = keyOf(claim);
+    changed.add(key);
+    const others = claims.get(key);
+    claims.set(key, others === undefined ? [claim] : [...others, claim].sort(byRight));
+  }
+}
+
+function ledTo(routes: Routes, claims: RouteTable['claims'], changed: ReadonlySet<string>): Routes {
+  return routes.withMutations((map) => {
+    for (const key of changed) {
+      const target = claims.get(key)?.[0]?.target;
+      if (target === undefined) map.delete(key);
+      else map.set(key, target);
+    }
+  });
+}
+
+function settledAnew(before: Routes, claims: RouteTable['claims']): Routes {
+  const first = [...claims.values()].flatMap(([winner]) => (winner === undefined ? [] : [winner]));
+  // An order of its own, for the map's would depend on how it came to be.
+  const settled = settleClaims(first.sort(byRight));
+  for (const [key, target] of before) if (isStateKey(key)) settled.set(key, target);
+  const routes: Routes = PersistentMap(settled);
+  return routes.equals(before) ? before : routes;
+}
+
+function withStates(routes: Routes, states: ReadonlyMap<string, ServiceState | undefined>): Routes {
+  return routes.withMutations((map) => {
+    for (const [key, state] of states) {
+      if (state === undefined) map.delete(key);
+      else map.set(key, formatState(state));
+    }
+  });
+}
+
+/** Those who asked for a route that another one has, at the same priority. */
+export function conflictsOf({ claims, contested }: RouteTable): readonly RouteConflict[] {
+  const losers = [...contested].flatMap((route) => {
+    const [winner, ...others] = claims.get(route) ?? [];
+    if (winner === undefined) return [];
+    return others
+      .filter(({ service, priority }) => service !== winner.service && priority === winner.priority)
+      .map((loser) => ({ route, winner: winner.service, loser }));
+  });
+  return losers
+    .sort((a, b) => byRight(a.loser, b.loser) || (a.route < b.route ? -1 : +(a.route !== b.route)))
+    .map(({ route, winner, loser }) => ({ kind: 'route', route, winner, loser: loser.service }));
 }
 
 function stateOf({ policy, held }: Service): ServiceState | undefined {
@@ -59,7 +174,13 @@ function byRight(a: Claim, b: Claim): number {
   );
 }
 
-function* claimsOf(service: ServiceName, { hosts, paths, strip, priority }: Route): Generator<Claim> {
+const keyOf = ({ host, path }: Claim): string => host + path;
+
+function claimsOf({ name, policy }: Service): readonly Claim[] {
+  return policy.mode === 'http' ? policy.routes.flatMap((route) => [...claimsOfRoute(name, route)]) : [];
+}
+
+function* claimsOfRoute(service: ServiceName, { hosts, paths, strip, priority }: Route): Generator<Claim> {
   const name = service.toLowerCase();
   const declared = hosts.length > 0;
   for (const host of declared ? hosts : [name, `${name}.*`]) {
