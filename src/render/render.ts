@@ -155,7 +155,8 @@ export function renderTouched(
     routeTable,
   };
   if (!whole && known === routeTable) return { rendered, problems, conflicts: undefined };
-  const claimed = claimPorts(catalog.services.values(), settings.reservedPorts);
+  const tcp = [...routeTable.tcp].flatMap((name) => catalog.services.get(name) ?? []);
+  const claimed = claimPorts(tcp, settings.reservedPorts);
   const frame = sameText(previous.frame, renderFrame(templating, settings, claimed.ports));
   const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts];
   return { rendered: { ...rendered, frame }, problems, conflicts };

@@ -12,6 +12,8 @@ type Given = {
   strip?: boolean;
   priority?: number;
   maintenance?: boolean;
+  mode?: string;
+  port?: number;
 };
 
 type Policies = Readonly<Record<string, { routes: readonly Given[] } | Given>>;
@@ -111,7 +113,10 @@ test('routes that were changed one service at a time are those that were made at
     priority: fc.constantFrom(0, 0, 0, 1),
   });
   const name = fc.constantFrom('a', 'b', 'c', 'd', 'x');
-  const change = fc.tuple(name, fc.option(fc.oneof(route, fc.constant({ maintenance: true }))));
+  const change = fc.tuple(
+    name,
+    fc.option(fc.oneof(route, fc.constant({ maintenance: true }), fc.constant({ mode: 'tcp', port: 5432 }))),
+  );
   fc.assert(
     fc.property(fc.array(change, { maxLength: 12 }), (changes) => {
       const policies: Record<string, Given> = {};
@@ -126,6 +131,7 @@ test('routes that were changed one service at a time are those that were made at
         expect(formatRoutes(table.routes)).toBe(formatRoutes(anew.routes));
         expect(conflictsOf(table)).toEqual(conflictsOf(anew));
         expect(table.claims.toJS()).toEqual(anew.claims.toJS());
+        expect(table.tcp.toJS().sort()).toEqual(anew.tcp.toJS().sort());
         expect(table.priorities.toJS()).toEqual(anew.priorities.toJS());
         expect(changeRoutes(table, names, services)).toBe(table);
       }

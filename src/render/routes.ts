@@ -33,6 +33,8 @@ export type RouteTable = {
   /** How many claims there are of each priority. */
   readonly priorities: PersistentMap<number, number>;
   readonly routes: Routes;
+  /** Services that ask for no route but may ask for a port. */
+  readonly tcp: PersistentSet<ServiceName>;
 };
 
 type Contribution = Pick<Service, 'policy' | 'held'> & { readonly claims: readonly Claim[] };
@@ -43,6 +45,7 @@ export const noRoutes: RouteTable = {
   contested: PersistentSet(),
   priorities: PersistentMap(),
   routes: PersistentMap(),
+  tcp: PersistentSet(),
 };
 
 /**
@@ -81,6 +84,12 @@ export function changeRoutes(
       }
     }),
     priorities: priorities.asImmutable(),
+    tcp: table.tcp.withMutations((tcp) => {
+      for (const name of touched) {
+        if (services.get(name)?.policy.mode === 'tcp') tcp.add(name);
+        else tcp.delete(name);
+      }
+    }),
   };
   // Where all have one priority, a key is led to whoever has the most right to it, whatever the other keys are.
   const simple = table.priorities.size <= 1 && next.priorities.size <= 1;
