@@ -146,6 +146,8 @@ export class Balancer {
       busy: () => this.#loop.turning !== undefined,
       inspect: () => this.lookSoon(),
       onEdited: (edited) => this.#edited(edited),
+      onSilent: (reason) => this.#silent(reason),
+      onAnswer: () => this.#answersAgain(),
     });
     this.#configDrift = new ConfigDrift({ ...shared, timers: this.#timers, wake: () => this.#loop.wake() });
     this.#loop = new Loop({
@@ -235,7 +237,7 @@ export class Balancer {
       troubles: this.#parts.troubles.status(),
       revisionSeen: this.#intake.catalog.revision,
       revisionApplied: this.#progress.applied,
-      serving: this.#serving && !this.#exited,
+      serving: this.#serving && !this.#exited && this.#patrols.answering,
       catalog: this.#intake.catalog,
       rejected: this.#rejections.list(this.#intake.catalog, mostListed),
       rejections: this.#rejections,
@@ -409,6 +411,22 @@ export class Balancer {
     this.#loop.hurry();
   }
 
+  /** No worker answers, although none is known to have ended: it may be stopped, or stuck, or somebody else's. */
+  #silent(reason: string): void {
+    if (this.#exited) return;
+    this.#parts.logger.error({ event: 'haproxy-silent', reason }, `HAProxy does not answer: ${reason}`);
+    this.#parts.troubles.failed('inspection', reason);
+    // What waits for an answer fails now, and begins with a new connection.
+    this.#parts.link.close();
+    this.lookSoon();
+  }
+
+  #answersAgain(): void {
+    this.#parts.logger.info({ event: 'haproxy-answers' }, 'HAProxy answers again');
+    this.#mustInspect = true;
+    this.#loop.hurry();
+  }
+
   /** The runtime connection broke: the worker was replaced or is gone. */
   runtimeLost(reason: string): void {
     this.#parts.logger.info({ event: 'runtime-lost', reason }, 'connection to HAProxy lost');
@@ -457,6 +475,7 @@ export class Balancer {
     this.#parts.link.close();
     this.#running.burials.clear();
     await this.#starting.again(this.#intake.catalog);
+    this.#patrols.answered();
     this.#exited = false;
     this.#mustInspect = true;
   }

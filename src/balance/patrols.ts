@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import type { Running as RunningState } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import { describe, Fault } from '../model/fault.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Running } from './running.ts';
 import type { StateFiles } from './state-files.ts';
@@ -28,17 +29,30 @@ type PatrolsParts = {
   readonly busy: () => boolean;
   /** It is time to read what HAProxy runs. */
   readonly inspect: () => void;
+  /** No worker has answered for a while. */
+  readonly onSilent: (reason: string) => void;
+  /** A worker answers again after that. */
+  readonly onAnswer: () => void;
 };
 
 // A reload or a restart can change what runs behind our back: cheap to ask often who the worker is, dearer to read all.
 const workerPatrolMs = 2000;
+// A worker that is stopped or stuck still has its connections accepted, by the kernel.
+const workerAnswerMs = 1000;
+// Once may be a reload, or a machine that is busy.
+const silencesToTell = 2;
 const inspectPatrolMs = 30_000;
 const afterReplacementMs = 1000;
 const guardPatrolMs = 500;
 
+const isSocketMissing = (error: unknown): boolean =>
+  error instanceof Fault && error.cause instanceof Error && 'code' in error.cause && error.cause.code === 'ENOENT';
+
 /** Looks from time to time at what nobody tells of: other workers, other servers in them, those that the guard holds. */
 export class Patrols {
   readonly #parts: PatrolsParts;
+  /** How many patrols in a row no worker answered. */
+  #silences = 0;
 
   constructor(parts: PatrolsParts) {
     this.#parts = parts;
@@ -46,6 +60,17 @@ export class Patrols {
 
   begin(): void {
     this.#parts.timers.arm('worker-patrol', workerPatrolMs, () => this.#patrol());
+    if (!this.#parts.timers.has('answer-patrol')) this.#armAnswer();
+  }
+
+  /** Whether a worker answers, as far as the last patrols know. */
+  get answering(): boolean {
+    return this.#silences < silencesToTell;
+  }
+
+  /** A worker has just answered somebody else. */
+  answered(): void {
+    this.#silences = 0;
   }
 
   /** Whoever reloads while we do may have loaded a file that was replaced a moment later: look again when it is quiet. */
@@ -62,6 +87,28 @@ export class Patrols {
 
   #armInspection(ms: number): void {
     this.#parts.timers.arm('inspect', ms, () => this.#parts.inspect());
+  }
+
+  #armAnswer(): void {
+    this.#parts.timers.arm('answer-patrol', workerPatrolMs, () => this.#askWorker());
+  }
+
+  /** The master tells who the worker is, and not whether it still works. */
+  async #askWorker(): Promise<void> {
+    const { haproxy, link, onSilent, onAnswer } = this.#parts;
+    this.#armAnswer();
+    try {
+      await link.mustAnswer(workerAnswerMs);
+    } catch (error) {
+      // Somebody deleted the socket: HAProxy may well serve, and only the master can tell.
+      if (isSocketMissing(error) && (await haproxy.processes())?.workerPid !== undefined) return;
+      this.#silences += 1;
+      if (this.#silences === silencesToTell) onSilent(describe(error));
+      return;
+    }
+    const { answering } = this;
+    this.#silences = 0;
+    if (!answering) onAnswer();
   }
 
   async #patrol(): Promise<void> {

@@ -197,6 +197,16 @@ export class RuntimeLink {
     }
   }
 
+  /**
+   * Whether some worker answers on the socket, asked on a connection of its own; the master's word is not asked for. Each
+   * step of it may take `patienceMs`. Rejects with Fault `haproxy-runtime` when none does.
+   */
+  async mustAnswer(patienceMs: number): Promise<void> {
+    const { socket: path } = this.#options;
+    const patience = { greetingMs: patienceMs, answerMs: patienceMs };
+    (await connectRuntime({ path, ...patience, onLost: () => undefined })).close();
+  }
+
   /** What HAProxy counts of each backend. */
   async backendTraffic(): Promise<ReturnType<typeof readBackendTraffic>> {
     return readBackendTraffic((await this.#run(['show stat -1 2 -1'])).join('\n'));

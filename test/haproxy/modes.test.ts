@@ -98,9 +98,13 @@ describe('attached: HAProxy is run by others, as in a container of its own', () 
     const master = await readProcesses(join(scenario.balancerDir, 'run/master.sock'), 2000);
     for (const pid of [master?.masterPid, master?.workerPid]) if (pid !== undefined) signal(pid, 'SIGKILL');
     await balancer.logged('runtime-lost');
+    const serving = (status: number) =>
+      until(`/serving answers ${status}`, async () => (await scenario.askAdmin('/serving')).status === status);
+    await serving(503);
     await scenario.writeByHand('instances/web/b', b);
     startHaproxy(scenario);
     await scenario.serves('web', ['a', 'b'], 20_000);
+    await serving(200);
     expect(balancer.running).toBe(true);
   });
 

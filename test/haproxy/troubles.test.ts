@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { readProcesses } from '../../src/haproxy/master.ts';
 import { signal } from '../../src/haproxy/process-signal.ts';
 import { startApps } from '../support/app.ts';
 import { haproxyBin } from '../support/balancer.ts';
@@ -159,4 +160,31 @@ test('the socket of the master comes back when somebody deletes it, and changes 
   await scenario.serves('other', ['a']);
   await until('it is ready', async () => (await scenario.askAdmin('/readyz')).status === 200);
   expect(balancer.log.filter(({ event }) => event === 'haproxy-exited')).toEqual([]);
+});
+
+test('a worker that is stopped is told by /serving and /readyz within seconds, and both come back with it', async () => {
+  const scenario = await startScenario('folder');
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/web/a', a);
+  const balancer = scenario.balancer('--haproxy', haproxyBin);
+  await balancer.logged('serving');
+  await scenario.serves('web', ['a']);
+  const worker = (await readProcesses(join(scenario.balancerDir, 'run/master.sock'), 2000))?.workerPid;
+  expect(worker).toBeDefined();
+  if (worker === undefined) return;
+  const answers = (path: string, status: number) =>
+    until(`${path} answers ${status}`, async () => (await scenario.askAdmin(path)).status === status);
+  const since = performance.now();
+  signal(worker, 'SIGSTOP');
+  onTestFinished(() => void signal(worker, 'SIGCONT'));
+  await answers('/serving', 503);
+  await answers('/readyz', 503);
+  expect(performance.now() - since).toBeLessThan(10_000);
+  expect(JSON.parse((await scenario.askAdmin('/status')).body).serving).toBe(false);
+  await balancer.logged('haproxy-silent');
+  signal(worker, 'SIGCONT');
+  await answers('/serving', 200);
+  await answers('/readyz', 200);
+  await scenario.serves('web', ['a']);
+  expect(balancer.log.filter(({ event }) => event === 'haproxy-exited' || event === 'reloaded')).toEqual([]);
 });
