@@ -357,7 +357,8 @@ export class Balancer {
   touch(service: ServiceName, id: InstanceId): void {
     const { guarding, locating } = this.#parts;
     const instance = guarding.served(this.#intake.catalog).services.get(service)?.instances.get(id);
-    if (instance !== undefined) locating.place(instance);
+    if (instance === undefined) locating.differs(service, id);
+    else locating.place(instance);
     this.#intake.touched.instance(service, id);
     this.#patrols.guard();
     this.#loop.wake();

@@ -39,7 +39,13 @@ type Entry = {
   made: { readonly of: Instance; readonly located: Located } | undefined;
 };
 
-type Made = { readonly of: Service; readonly located: Service; readonly unserved: ReadonlyMap<InstanceId, Unserved> };
+type Made = {
+  readonly of: Service;
+  readonly located: Service;
+  /** Those that are not served as they are registered, and of them those that are not served at all. */
+  readonly unserved: Map<InstanceId, Unserved>;
+  readonly absent: Set<InstanceId>;
+};
 
 // In ms. An interface gets another address seldom.
 const machineEveryMs = 30_000;
@@ -55,6 +61,8 @@ export class Locating {
   readonly #log: SparingLog;
   readonly #entries = new Map<ServiceName, Map<InstanceId, Entry>>();
   readonly #made = new Map<ServiceName, Made>();
+  /** Instances of these that may differ since. */
+  readonly #differing = new Map<ServiceName, Set<InstanceId>>();
   #answered: { readonly of: Catalog; readonly catalog: Catalog } | undefined;
   #catalog: Catalog = emptyCatalog;
   #interfaces: readonly string[];
@@ -84,7 +92,8 @@ export class Locating {
       const registered = catalog.services.get(service)?.registered;
       for (const id of mark.instances) {
         const instance = registered?.get(id);
-        if (instance !== undefined) this.place(instance);
+        if (instance === undefined) this.differs(service, id);
+        else this.place(instance);
       }
     }
     this.#look();
@@ -93,6 +102,9 @@ export class Locating {
   /** Looks at all of a catalog. `known`: the addresses that names had when they were served last. */
   adopt(catalog: Catalog, known: ReadonlyMap<string, string> = new Map()): void {
     this.#catalog = catalog;
+    this.#made.clear();
+    this.#differing.clear();
+    this.#answered = undefined;
     for (const { instances } of catalog.services.values()) for (const one of instances.values()) this.place(one);
     for (const [name, address] of known) {
       if (this.#parts.rules.refusedHost(address) === undefined) this.#names.remember(name, address);
@@ -113,7 +125,7 @@ export class Locating {
       this.#entries.set(service, entries);
       if (before === undefined || before.name !== name) entries.set(id, { name, made: undefined });
     } else if (before !== undefined) this.#forget(service, id);
-    if (concerns || before !== undefined) this.#differs(service);
+    this.differs(service, id);
   }
 
   /**
@@ -139,7 +151,7 @@ export class Locating {
     const services = catalog.services.withMutations((all) => {
       for (const [name, entries] of this.#entries) {
         const service = all.get(name);
-        if (service === undefined) for (const id of entries.keys()) this.#forget(name, id);
+        if (service === undefined) for (const id of [...entries.keys()]) this.#forget(name, id);
         else all.set(name, this.#serviceOf(service, entries));
       }
     });
@@ -187,29 +199,57 @@ export class Locating {
     this.#settled.resolve();
   }
 
+  /** What was made of the service before, with what differs since: with thousands of names, all of it would take long. */
   #serviceOf(service: Service, entries: ReadonlyMap<InstanceId, Entry>): Service {
-    const known = this.#made.get(service.name);
-    if (known?.of === service) return known.located;
-    const unserved = new Map<InstanceId, Unserved>();
-    const instances = service.instances.withMutations((all) => {
-      for (const [id, entry] of entries) {
-        const instance = all.get(id);
+    const { name } = service;
+    const known = this.#made.get(name);
+    const differing = this.#differing.get(name);
+    if (known?.of === service && differing === undefined) return known.located;
+    this.#differing.delete(name);
+    const made =
+      (known && this.#makeOf(service, entries, differing ?? [], known)) ??
+      this.#makeOf(service, entries, entries.keys());
+    if (made === undefined || entries.size === 0) {
+      this.#made.delete(name);
+      return service;
+    }
+    this.#made.set(name, made);
+    return made.located;
+  }
+
+  /** Undefined when there is more that differs from what was made before. */
+  #makeOf(
+    service: Service,
+    entries: ReadonlyMap<InstanceId, Entry>,
+    ids: Iterable<InstanceId>,
+    before?: Made,
+  ): Made | undefined {
+    const unserved = before?.unserved ?? new Map<InstanceId, Unserved>();
+    const absent = before?.absent ?? new Set<InstanceId>();
+    const instances = (before?.located.instances ?? service.instances).withMutations((all) => {
+      for (const id of ids) {
+        const instance = service.instances.get(id);
+        const entry = entries.get(id);
+        unserved.delete(id);
+        absent.delete(id);
         if (instance === undefined) {
+          all.delete(id);
           this.#forget(service.name, id);
           continue;
         }
-        const located = this.#locate(instance, entry);
-        if (located.kind === 'at') all.set(id, located.instance);
-        else all.delete(id);
-        const reason = located.kind === 'at' ? located.trouble : located.reason;
-        const key = `instances/${service.name}/${id}`;
-        if (reason !== undefined) unserved.set(id, { key, reason, lastGoodServes: located.kind === 'at' });
+        const located = entry && this.#locate(instance, entry);
+        if (located?.kind === 'nowhere') {
+          all.delete(id);
+          absent.add(id);
+        } else all.set(id, located?.instance ?? instance);
+        const reason = located?.kind === 'nowhere' ? located.reason : located?.trouble;
+        if (reason === undefined) continue;
+        unserved.set(id, { key: `instances/${service.name}/${id}`, reason, lastGoodServes: !absent.has(id) });
       }
     });
-    if (entries.size === 0) return service;
+    if (instances.size + absent.size !== service.instances.size) return undefined;
     const located = instances === service.instances ? service : { ...service, instances };
-    this.#made.set(service.name, { of: service, located, unserved });
-    return located;
+    return { of: service, located, unserved, absent };
   }
 
   #locate(instance: Instance, entry: Entry): Located {
@@ -234,13 +274,19 @@ export class Locating {
     if (entries === undefined || entry === undefined) return;
     if (entry.name !== undefined) this.#names.unwant(entry.name, service, id);
     entries.delete(id);
-    this.#differs(service);
-    if (entries.size === 0) this.#entries.delete(service);
+    if (entries.size > 0) return;
+    this.#entries.delete(service);
+    this.#made.delete(service);
+    this.#differing.delete(service);
   }
 
-  #differs(service: ServiceName): void {
-    this.#made.delete(service);
+  /** An instance that may have come, gone or changed. */
+  differs(service: ServiceName, id: InstanceId): void {
     this.#answered = undefined;
+    if (!this.#made.has(service)) return;
+    const ids = this.#differing.get(service);
+    if (ids === undefined) this.#differing.set(service, new Set([id]));
+    else ids.add(id);
   }
 
   /** Begins the lookups that are due. */
@@ -298,8 +344,8 @@ export class Locating {
       for (const id of ids) {
         const entry = entries?.get(id);
         if (entry !== undefined) entry.made = undefined;
+        this.differs(service, id);
       }
-      this.#differs(service);
     }
     this.#parts.onChange(users);
   }
