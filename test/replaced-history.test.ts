@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startApp } from './support/app.ts';
@@ -252,6 +252,31 @@ test('everything deleted at once, by mistake, is held', { timeout: 120_000 }, as
   expect(await world.title()).toBe('evening');
   await world.release('--all');
   await until('it is gone', async () => (await world.ask('shop.example')).status === 404);
+});
+
+test('a folder registry that is moved while nobody uses it holds nothing; one that is moved while it is used is held', {
+  timeout: 120_000,
+}, async () => {
+  const scenario = await startScenario('folder');
+  const [a] = await startApps('a');
+  await scenario.writeByHand('services/web', '{"hosts":["shop.example"]}');
+  await scenario.writeByHand('instances/web/a', a?.address ?? '');
+  const first = scenario.balancer();
+  await scenario.serves('shop.example', ['a']);
+  const held = async () => JSON.parse((await scenario.askAdmin('/status')).body).held;
+
+  first.kill('SIGUSR2');
+  await first.ended;
+  const moved = join(scenario.dir, 'moved');
+  await rename(join(scenario.dir, 'registry'), moved);
+  const second = scenario.balancer('--registry', `dir:${moved}`);
+  await second.logged('registry-connected');
+  expect(await scenario.answers('shop.example')).toEqual(['a']);
+  expect(await held()).toEqual([]);
+
+  await rename(moved, join(scenario.dir, 'moved-again'));
+  expect(await second.logged('entries-held')).toMatchObject({ kind: 'replaced', count: 2 });
+  expect(await scenario.answers('shop.example')).toEqual(['a']);
 });
 
 test('everything deleted at once counts where the operator wants it so', { timeout: 60_000 }, async () => {

@@ -117,13 +117,16 @@ export class SharedLease {
         // Repeated at every attempt: once is enough for each reason.
         if (event.reason !== this.#unreachable) {
           const { reason } = event;
-          logger.warn({ event: 'registry-disconnected', reason }, 'the registry does not answer; trying on');
+          logger.warn(
+            { event: 'registry-disconnected', reason },
+            'the registry does not take registrations; trying on',
+          );
         }
         this.#unreachable = event.reason;
         break;
       case 'reachable':
         this.#unreachable = undefined;
-        logger.info({ event: 'registry-connected' }, 'the registry answers');
+        logger.info({ event: 'registry-connected' }, 'the registry takes registrations');
         break;
     }
   }

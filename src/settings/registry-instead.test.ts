@@ -42,6 +42,14 @@ describe('a registry as other programs write it', () => {
     expect(said(text)).toContain('is none of etcd://HOST:PORT, etcds://HOST:PORT, etcd+srv://DOMAIN, dir:PATH');
   });
 
+  test.each([
+    ['etcd://10.0.0.1:2379,', 'an address is missing after a comma in "etcd://10.0.0.1:2379,"'],
+    ['etcd://a:2379,,b:2379', 'an address is missing after a comma in "etcd://a:2379,,b:2379"'],
+    ['etcds://,a:2379', 'an address is missing before the first comma in "etcds://,a:2379"'],
+  ])('%s: the answer says which address is missing', (text, says) => {
+    expect(said(text)).toBe(says);
+  });
+
   test('a password in it is not repeated', () => {
     expect(said('http://me:secret@10.0.0.1:2379')).not.toContain('secret');
   });

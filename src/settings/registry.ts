@@ -75,7 +75,12 @@ export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
     );
   }
   const members: Address[] = [];
-  for (const member of list.split(',')) {
+  for (const [at, member] of list.split(',').entries()) {
+    if (member === '') {
+      return refused(
+        `an address is missing ${at === 0 ? 'before the first comma' : 'after a comma'} in ${quote(text)}`,
+      );
+    }
     const address = parseAddress(/:[0-9]+$/.test(member) ? member : `${member}:${etcdPort}`);
     if (!address.ok) return address;
     members.push(address.value);

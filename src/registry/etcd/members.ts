@@ -154,7 +154,7 @@ function soonAfter<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     let timer: NodeJS.Timeout | undefined;
     const onAbort = () => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${leastCallMs} ms, and given up`)), leastCallMs);
+      timer = setTimeout(() => reject(new Error(`no answer within ${leastCallMs} ms`)), leastCallMs);
     };
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
