@@ -115,13 +115,13 @@ describe('an override', () => {
     balancer.change({ 'overrides/web/a': saying({ kind: 'drain', ...lasting(1000) }) });
     await balancer.applied();
     expect(await server('a')).toMatchObject({ weight: 0 });
-    expect(balancer.overriding.status(balancer.balancer.status().catalog)).toMatchObject([
+    expect(balancer.overriding.status(balancer.balancer.status().catalog, () => false)).toMatchObject([
       { service: 'web', instance: 'a', kind: 'drain', endsInMs: expect.any(Number) },
     ]);
     await until('a serves again', async () => (await server('a'))?.weight === 100);
     expect(logged('override-ended')).toMatchObject([{ instance: 'a', reason: 'expired' }]);
     expect(await balancer.metric('overrides')).toBe(0);
-    expect(balancer.overriding.status(balancer.balancer.status().catalog)).toEqual([]);
+    expect(balancer.overriding.status(balancer.balancer.status().catalog, () => false)).toEqual([]);
     // The key goes a little later, with its lease.
     balancer.change({ 'overrides/web/a': undefined });
     await balancer.applied();

@@ -128,6 +128,31 @@ test('an etcd that was wiped and started empty drops nothing, and who lives come
   expect(await Promise.all(['instances', 'services', 'overrides', 'keys'].map(world.metric))).toEqual([0, 0, 0, 0]);
 });
 
+test('an override that is held is listed, and ended alone', { timeout: 120_000 }, async () => {
+  const world = await startWorld();
+  const see = ['--registry', world.location, '--admin', `127.0.0.1:${world.admin}`];
+  await world.etcd.wipe();
+  await world.holds(...byHand);
+  const listed = await runPointsman(['overrides', ...see]);
+  expect(listed.stdout.join('\n')).toMatch(
+    /^web\/out +maintenance +no end +ada +\[held: the registry does not have it\]$/m,
+  );
+  const undrained = await runPointsman(['undrain', 'web/out', ...see]);
+  expect(undrained.stderr.join()).toContain('web/out is not drained: maintenance by ada');
+
+  const cleared = await runPointsman(['clear', 'web/out', ...see]);
+  expect({ code: cleared.code, stderr: cleared.stderr }).toEqual({ code: 0, stderr: [] });
+  expect(cleared.stdout.join()).toContain('web/out: maintenance by ada is ended; balancers held it');
+  await world.holds(...byHand.filter((key) => key !== 'overrides/web/out'));
+  await world.serves('shop.example', ['a', 'hand', 'out']);
+  expect((await runPointsman(['overrides', ...see])).stdout).toEqual(['nothing is overridden']);
+  const again = await runPointsman(['clear', 'web/out', ...see]);
+  expect({ code: again.code, stderr: again.stderr.join() }).toEqual({
+    code: 1,
+    stderr: expect.stringContaining('nothing overrides web/out'),
+  });
+});
+
 test('what a restored etcd does not have is held, and what it has counts as it is there', {
   timeout: 120_000,
 }, async () => {

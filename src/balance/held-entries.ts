@@ -58,6 +58,10 @@ export class HeldEntries {
     return this.#holder.held.some(isLeasedInstance);
   }
 
+  has(key: string): boolean {
+    return this.#holder.held.has(key);
+  }
+
   /** How many instances of a service are held. */
   instancesOf(service: ServiceName): number {
     const { held } = this.#holder;

@@ -8,7 +8,7 @@ import {
   type OverrideTransition,
   readiness,
 } from '../catalog/overrides.ts';
-import { type OverrideEffect, overrideFields, takesOut } from '../model/override.ts';
+import { type OverrideEffect, overrideFields, overrideKey, takesOut } from '../model/override.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import { cannotPause } from './unpaused.ts';
 
@@ -30,6 +30,8 @@ export type OverrideStatus = ReturnType<typeof overrideFields> & {
   /** An instance, or `*` for all of the service that have none of their own. */
   readonly instance: string;
   readonly endsInMs: number | undefined;
+  /** The registry does not have it any more. */
+  readonly held: boolean;
 };
 
 // What setTimeout takes: 24.8 days. Longer waits are taken in pieces.
@@ -75,13 +77,14 @@ export class Overriding {
     return standing;
   }
 
-  status({ overrides }: Catalog): readonly OverrideStatus[] {
+  status({ overrides }: Catalog, isHeld: (key: string) => boolean): readonly OverrideStatus[] {
     const { now } = this.#parts.clocks();
     return [...overrides].flatMap(([service, ofService]) =>
       [...ofService].map(([scope, override]) => {
         const end = this.#ends.get(`${service}/${scope}`)?.at;
         const endsInMs = end === undefined ? undefined : Math.max(0, Math.round(end - now));
-        return { service, instance: scope, ...overrideFields(override), endsInMs };
+        const held = isHeld(overrideKey(service, scope));
+        return { service, instance: scope, ...overrideFields(override), endsInMs, held };
       }),
     );
   }

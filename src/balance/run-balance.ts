@@ -319,7 +319,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       quarantined: status.quarantined,
       guarded: guarding.status(),
       held: [...held.status(), ...(fileKeeping?.held() ?? [])],
-      overrides: overriding.status(catalog),
+      overrides: overriding.status(catalog, (key) => held.has(key)),
       certificates: certificates?.status() ?? [],
       files: fileKeeping?.status() ?? [],
       rejected: status.rejected,

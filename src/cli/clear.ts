@@ -1,9 +1,11 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { OverrideTarget } from '../catalog/overrides.ts';
 import { Fault } from '../model/fault.ts';
-import { byWhom, effectName, type Override, overrideFields } from '../model/override.ts';
+import { byWhom, effectName, formatOverride, type Override, overrideFields } from '../model/override.ts';
+import type { Registry } from '../registry/registry.ts';
 import { clearCommand, resumeCommand, undrainCommand } from '../settings/override.ts';
 import { done } from './exit-code.ts';
+import { readHeldOverrides } from './held-overrides.ts';
 import { type CommandModule, type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
@@ -37,26 +39,31 @@ async function end(
     const standing = catalog.overrides.get(target.service)?.get(target.scope);
     // One that is malformed, or over and not yet gone, has nothing to show and can be cleared all the same.
     const there = catalog.rejected.has(keyOf(target)) || catalog.accepted.has(keyOf(target));
-    if (!there) throw nothingThere(catalog, target);
-    if (only !== undefined && standing !== undefined && standing.effect.kind !== only) {
+    const held = there ? undefined : await heldOn(registry, settings, catalog, target);
+    const ends = standing ?? held;
+    if (only !== undefined && ends !== undefined && ends.effect.kind !== only) {
       throw new Fault(
         'not-found',
-        `${nameOf(target)} is not ${past[only]}: ${effectName(standing.effect)}${byWhom(standing)}`,
+        `${nameOf(target)} is not ${past[only]}: ${effectName(ends.effect)}${byWhom(ends)}`,
         {
           hint: `pointsman clear ${nameOf(target)} ends it, whatever it is`,
         },
       );
     }
+    // A balancer lets go of what it holds when that is written again, and then it counts that it is deleted.
+    if (held !== undefined) await registry.write(keyOf(target), formatOverride(held));
     const revision = await registry.remove(keyOf(target));
     const warnings = remaining(catalog, target);
     if (json) {
-      const ended = standing && overrideFields(standing);
+      const ended = ends && overrideFields(ends);
       const { service, scope: instance } = target;
       const about = { service, instance, revision: revision && String(revision), ended, warnings };
       printJson(about);
       return done;
     }
-    print(`${nameOf(target)}: ${describeEnd(standing)} (revision ${revision ?? 'none: it was gone'})\n`);
+    print(
+      `${nameOf(target)}: ${describeEnd(ends)}${held === undefined ? '' : '; balancers held it'} (revision ${revision ?? 'none: it was gone'})\n`,
+    );
     for (const warning of warnings) warn(warning);
     return done;
   } finally {
@@ -67,7 +74,20 @@ async function end(
 const describeEnd = (standing: Override | undefined): string =>
   standing === undefined ? 'cleared' : `${effectName(standing.effect)}${byWhom(standing)} is ended`;
 
-function nothingThere({ overrides }: Catalog, { service, scope }: OverrideTarget): Fault {
+/** The override that a balancer holds. Rejects with Fault `not-found` when none says so. */
+async function heldOn(
+  registry: Registry,
+  settings: Parameters<typeof readHeldOverrides>[1],
+  catalog: Catalog,
+  target: OverrideTarget,
+): Promise<Override> {
+  const { held, untold } = await readHeldOverrides(registry, settings);
+  const found = held.find((one) => nameOf(one.target) === nameOf(target));
+  if (found !== undefined) return found.override;
+  throw nothingThere(catalog, target, untold);
+}
+
+function nothingThere({ overrides }: Catalog, { service, scope }: OverrideTarget, untold: readonly string[]): Fault {
   const ofService = overrides.get(service);
   const all = ofService?.get('*');
   if (scope !== '*' && all !== undefined) {
@@ -81,7 +101,12 @@ function nothingThere({ overrides }: Catalog, { service, scope }: OverrideTarget
   }
   const own = [...(ofService?.keys() ?? [])].filter((id) => id !== '*');
   return new Fault('not-found', `nothing overrides ${nameOf({ service, scope })}`, {
-    hint: own.length === 0 ? undefined : `there are overrides of ${own.map((id) => `${service}/${id}`).join(', ')}`,
+    hint:
+      own.length > 0
+        ? `there are overrides of ${own.map((id) => `${service}/${id}`).join(', ')}`
+        : untold.length === 0
+          ? undefined
+          : `${untold.join(', ')} cannot be asked here; pointsman release ${service} ends what is held`,
   });
 }
 

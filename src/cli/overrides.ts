@@ -7,6 +7,7 @@ import { showKey } from '../model/parsed.ts';
 import { overridesCommand } from '../settings/override.ts';
 import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
+import { readHeldOverrides } from './held-overrides.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
@@ -23,13 +24,25 @@ export async function run(invocation: Invocation): Promise<number> {
     const wall = Date.now();
     const services = only === undefined ? await overriddenServices(registry) : [only];
     const catalog = await readServices(registry, services, wall);
-    const found = [...catalog.overrides].flatMap(([service, ofService]) =>
+    const standing = [...catalog.overrides].flatMap(([service, ofService]) =>
       [...ofService].map(([scope, override]) => {
         const registered = catalog.services.get(service)?.registered;
         const waits = scope === '*' ? (registered?.size ?? 0) === 0 : registered?.has(scope) !== true;
-        return { service, instance: scope, override, waits };
+        return { service, instance: scope, override, waits, held: false };
       }),
     );
+    const lost = (await readHeldOverrides(registry, settings)).held
+      .filter(({ target }) => only === undefined || target.service === only)
+      // Written again since the balancer was asked.
+      .filter(({ target: { service, scope } }) => catalog.overrides.get(service)?.has(scope) !== true)
+      .map(({ target: { service, scope }, override }) => ({
+        service,
+        instance: scope,
+        override,
+        waits: false,
+        held: true,
+      }));
+    const found = [...standing, ...lost];
     found.sort((a, b) => (`${a.service}/${a.instance}` < `${b.service}/${b.instance}` ? -1 : 1));
     const refused = [...catalog.rejected.values()].filter(({ key }) => key.startsWith('overrides/'));
     if (json) {
@@ -39,14 +52,14 @@ export async function run(invocation: Invocation): Promise<number> {
       return done;
     }
     const colors = colorsOf(process.stdout);
-    const rows = found.map(({ service, instance, override, waits }) => {
+    const rows = found.map(({ service, instance, override, waits, held }) => {
       const ends = endOf(override, false, { now: 0, wall });
       return [
         `${service}/${instance}`,
         effectName(override.effect),
         ends === undefined ? 'no end' : `${formatDuration(ends)} left`,
         override.who ?? '-',
-        `${override.why ?? ''}${waits ? ' [waits: there is no such instance]' : ''}`.trim(),
+        `${override.why ?? ''}${waits ? ' [waits: there is no such instance]' : ''}${held ? ' [held: the registry does not have it]' : ''}`.trim(),
       ];
     });
     if (rows.length === 0) print('nothing is overridden\n');

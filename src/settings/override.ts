@@ -5,6 +5,7 @@ import { declareCommand } from './command.ts';
 import { type LogSettings, logSettings, quietLogOptions } from './log.ts';
 import { defaulted, onOff, optional } from './option.ts';
 import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
+import { localAdmin, type SeeSettings } from './see.ts';
 import { durationWord, word } from './words.ts';
 
 /** What an operator says about an override beside its kind. */
@@ -85,10 +86,11 @@ const declareOther = <const Name extends string>(
     name,
     summary,
     operands,
-    options: optionsOfAll,
-    assemble: (values): Pick<OverrideSettings, 'registry' | 'log' | 'json'> | Fault => {
+    options: { admin: localAdmin, ...optionsOfAll },
+    assemble: (values): Pick<SeeSettings, 'registry' | 'log' | 'json' | 'admin'> | Fault => {
       const registry = registrySettings(values);
-      return registry instanceof Error ? registry : { registry, log: logSettings(values), json: values.json };
+      if (registry instanceof Error) return registry;
+      return { registry, log: logSettings(values), json: values.json, admin: values.admin };
     },
   });
 

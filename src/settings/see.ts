@@ -15,13 +15,16 @@ export type SeeSettings = {
   readonly json: boolean;
 };
 
+/** Where the balancer of this machine can be asked. */
+export const localAdmin = defaulted({
+  placeholder: 'HOST:PORT',
+  description: "the admin port of this machine's balancer, if it has one; others say where theirs is",
+  word: addressWord,
+  fallback: '127.0.0.1:8404',
+});
+
 const options = {
-  admin: defaulted({
-    placeholder: 'HOST:PORT',
-    description: "the admin port of this machine's balancer, if it has one; others say where theirs is",
-    word: addressWord,
-    fallback: '127.0.0.1:8404',
-  }),
+  admin: localAdmin,
   json: onOff({ description: 'print JSON' }),
   ...registryOptions,
   ...quietLogOptions,
