@@ -201,6 +201,46 @@ test('while the registry is away the balancer of this machine is asked, and says
   expect(reasons.filter((reason, i) => reason === reasons[i - 1])).toEqual([]);
 });
 
+test('status names an admin port that does not answer, and is silent of one that only another machine reaches', async () => {
+  const scenario = await startScenario('etcd');
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/web/a', a);
+  const balancer = scenario.balancer('--id', 'b1');
+  await balancer.logged('serving');
+  await scenario.serves('web', ['a']);
+  const said = await until('it acknowledges', async () => {
+    const text = await scenario.etcd?.ctl('get', '/pointsman/balancers/b1', '--print-value-only');
+    return text === '' ? undefined : text;
+  });
+  const admin = `127.0.0.1:${scenario.admin}`;
+  const trouble = async (local: string): Promise<readonly string[]> => {
+    const where = ['--registry', scenario.location, '--admin', local];
+    return JSON.parse((await runPointsman(['status', '--json', ...where])).stdout.join('')).trouble;
+  };
+  const { admin: _, ...own } = JSON.parse(said);
+  const [nobody = 0] = await freePorts(1);
+  // These are of other machines: one whose port is not reached from others, and one whose port nobody answers on.
+  const lease = /lease (\w+)/.exec((await scenario.etcd?.ctl('lease', 'grant', '600')) ?? '')?.[1] ?? '';
+  const say = (id: string, at: string) =>
+    scenario.etcd?.ctl(
+      ...['put', `/pointsman/balancers/${id}`, JSON.stringify({ ...own, owner: id, admin: at }), `--lease=${lease}`],
+    );
+  await say('far', `127.0.0.1:${nobody}`);
+  await say('gone', `no.invalid:${nobody}`);
+  const gone = expect.stringMatching(
+    new RegExp(`^gone: its admin port no\\.invalid:${nobody} does not answer: .*no\\.invalid`),
+  );
+  expect(await trouble(admin)).toEqual([gone]);
+
+  balancer.kill('SIGSTOP');
+  const silent = `the admin port of this machine, ${admin}, does not answer: no answer within 2s`;
+  expect(await trouble(admin)).toEqual([gone, silent]);
+  // Another port, where no balancer runs, is nobody's trouble.
+  expect(await trouble(`127.0.0.1:${nobody}`)).toEqual([gone]);
+  balancer.kill('SIGCONT');
+  await until('it answers again', async () => (await trouble(admin)).length === 1);
+});
+
 test('without a balancer the registry is shown, and that nobody serves it', async () => {
   const scenario = await startScenario('folder');
   await scenario.writeByHand('instances/web/a', '10.0.0.1:80');

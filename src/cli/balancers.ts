@@ -1,7 +1,8 @@
 import * as v from 'valibot';
 import type { Acknowledgement } from '../fleet/acknowledgement.ts';
 import { balancersOf } from '../fleet/fleet-view.ts';
-import { type Address, formatAddress } from '../model/address.ts';
+import { type Address, formatAddress, isLoopback, parseAddress } from '../model/address.ts';
+import { formatDuration } from '../model/duration.ts';
 import { describe } from '../model/fault.ts';
 import type { Parsed } from '../model/parsed.ts';
 import type { Entry } from '../registry/registry.ts';
@@ -18,8 +19,13 @@ export type KnownBalancer = {
 /** The tree that is looked at; undefined is what is not known, and then not compared. */
 export type Tree = { readonly cluster: string | undefined; readonly root: string | undefined };
 
-/** Who answers on this machine's admin port and follows another tree, told as a line. */
-type Found = { readonly balancers: readonly KnownBalancer[]; readonly stranger: string | undefined };
+type Found = {
+  readonly balancers: readonly KnownBalancer[];
+  /** Who answers on this machine's admin port and follows another tree, told as a line. */
+  readonly stranger: string | undefined;
+  /** Admin ports that should answer here and do not, a line each. */
+  readonly unanswered: readonly string[];
+};
 
 const askMs = 2000;
 const identity = v.object({
@@ -34,10 +40,24 @@ type Identity = v.InferOutput<typeof identity>;
 
 /** Asks a balancer's admin port. Rejects when it does not answer in time, or not with 200. */
 export async function askAdmin(at: string, path: string): Promise<unknown> {
-  const answer = await fetch(`http://${at}${path}`, { signal: AbortSignal.timeout(askMs) });
-  if (!answer.ok) throw new Error(`it answered ${answer.status}: ${(await answer.text()).trim().slice(0, 200)}`);
-  return answer.json();
+  try {
+    const answer = await fetch(`http://${at}${path}`, { signal: AbortSignal.timeout(askMs) });
+    if (!answer.ok) throw new Error(`it answered ${answer.status}: ${(await answer.text()).trim().slice(0, 200)}`);
+    return await answer.json();
+  } catch (error) {
+    if (isTimeout(error)) throw new Error(`no answer within ${formatDuration(askMs)}`, { cause: error });
+    // fetch itself says no more than that it failed.
+    if (error instanceof TypeError && error.cause !== undefined) {
+      throw new Error(describe(error.cause), { cause: error.cause });
+    }
+    throw error;
+  }
 }
+
+const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError';
+
+/** Whether somebody listens there and says nothing. */
+const isSilent = (error: unknown): boolean => error instanceof Error && isTimeout(error.cause);
 
 /**
  * The balancers of a tree: those that the registry knows, and one on this machine. Each is asked who it is and which tree it
@@ -46,7 +66,13 @@ export async function askAdmin(at: string, path: string): Promise<unknown> {
 export async function findBalancers(entries: readonly Entry[], local: Address, tree: Tree): Promise<Found> {
   const balancers = balancersOf(entries);
   const here = formatAddress(local);
-  const answering = await whoIs(here).catch(() => undefined);
+  const unanswered: string[] = [];
+  // Most machines have no balancer, and nobody listens there; a balancer that hangs is another matter.
+  const answering = await whoIs(here).catch((error: unknown) => {
+    if (isSilent(error))
+      unanswered.push(`the admin port of this machine, ${here}, does not answer: ${describe(error)}`);
+    return undefined;
+  });
   const ours = answering !== undefined && isOf(tree, answering) ? answering.id : undefined;
   const known = await Promise.all(
     [...balancers].map(async ([id, says]): Promise<KnownBalancer> => {
@@ -62,6 +88,10 @@ export async function findBalancers(entries: readonly Entry[], local: Address, t
         }
         return { id, says, admin: { at } };
       } catch (error) {
+        // On a loopback address nobody listens if the balancer is on another machine.
+        const own = parseAddress(at);
+        const expected = own.ok && isLoopback(own.value) && !isSilent(error);
+        if (!expected) unanswered.push(`${id}: its admin port ${at} does not answer: ${describe(error)}`);
         return { id, says, admin: { reason: `${at} does not answer: ${describe(error)}` } };
       }
     }),
@@ -70,6 +100,7 @@ export async function findBalancers(entries: readonly Entry[], local: Address, t
     ours === undefined || balancers.has(ours) ? [] : [{ id: ours, says: undefined, admin: { at: here } }];
   return {
     balancers: [...known, ...unheard].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    unanswered: unanswered.sort(),
     stranger:
       answering === undefined || ours !== undefined
         ? undefined

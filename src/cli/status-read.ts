@@ -4,6 +4,7 @@ import { withSplit } from '../catalog/split.ts';
 import { describeFile } from '../files/describe-file.ts';
 import { heldReason } from '../fleet/acknowledgement.ts';
 import { formatDuration } from '../model/duration.ts';
+import { describe } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -85,6 +86,8 @@ const services = v.array(
 type Health = v.InferOutput<typeof health>;
 export type BalancerState = KnownBalancer & {
   readonly health: Health | undefined;
+  /** Why its admin port, which answered a moment before, did not say what was asked. */
+  readonly unread?: string;
   /** As it serves them; empty while it cannot be asked. */
   readonly serves: v.InferOutput<typeof services>;
 };
@@ -117,7 +120,11 @@ export async function readStatus(
 ): Promise<Status> {
   const { revision, cluster, entries, fault } = await readIfThere(registry, '');
   const catalog = catalogOf(entries, Date.now());
-  const { balancers: known, stranger } = await findBalancers(
+  const {
+    balancers: known,
+    stranger,
+    unanswered,
+  } = await findBalancers(
     entries.filter(({ key }) => key.startsWith('balancers/')),
     admin,
     { cluster, root: rootOf(settings) },
@@ -126,12 +133,14 @@ export async function readStatus(
   const balancers = await Promise.all(known.map(look));
   const trouble = new Set<string>();
   if (stranger !== undefined) trouble.add(stranger);
+  for (const line of unanswered) trouble.add(line);
   if (fault !== undefined) {
     trouble.add(
       `the registry cannot be read within 3s: ${fault.message}; the services are as ${known[0]?.id} serves them`,
     );
   }
-  for (const { id, health: state, says } of balancers) {
+  for (const { id, health: state, says, unread } of balancers) {
+    if (unread !== undefined) trouble.add(`${id}: ${unread}`);
     if (says !== undefined && !says.ok) trouble.add(`${id}: its acknowledgement cannot be read: ${says.reason}`);
     for (const { key, reason } of says?.ok ? says.value.refusals : []) {
       // What is malformed is so for everyone, and told once.
@@ -237,7 +246,8 @@ async function look(balancer: KnownBalancer): Promise<BalancerState> {
   try {
     const [state, serves] = await Promise.all([askAdmin(admin.at, '/status'), askAdmin(admin.at, '/services')]);
     return { ...balancer, health: v.parse(health, state), serves: v.parse(services, serves) };
-  } catch {
-    return { ...balancer, health: undefined, serves: [] };
+  } catch (error) {
+    const unread = `its admin port ${admin.at} does not answer as it should: ${describe(error)}`;
+    return { ...balancer, health: undefined, unread, serves: [] };
   }
 }
