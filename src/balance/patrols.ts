@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import type { Running as RunningState } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
-import { describe, Fault } from '../model/fault.ts';
+import { describe } from '../model/fault.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Running } from './running.ts';
 import type { StateFiles } from './state-files.ts';
@@ -44,9 +44,6 @@ const silencesToTell = 2;
 const inspectPatrolMs = 30_000;
 const afterReplacementMs = 1000;
 const guardPatrolMs = 500;
-
-const isSocketMissing = (error: unknown): boolean =>
-  error instanceof Fault && error.cause instanceof Error && 'code' in error.cause && error.cause.code === 'ENOENT';
 
 /** Looks from time to time at what nobody tells of: other workers, other servers in them, those that the guard holds. */
 export class Patrols {
@@ -95,13 +92,11 @@ export class Patrols {
 
   /** The master tells who the worker is, and not whether it still works. */
   async #askWorker(): Promise<void> {
-    const { haproxy, link, onSilent, onAnswer } = this.#parts;
+    const { link, onSilent, onAnswer } = this.#parts;
     this.#armAnswer();
     try {
       await link.mustAnswer(workerAnswerMs);
     } catch (error) {
-      // Somebody deleted the socket: HAProxy may well serve, and only the master can tell.
-      if (isSocketMissing(error) && (await haproxy.processes())?.workerPid !== undefined) return;
       this.#silences += 1;
       if (this.#silences === silencesToTell) onSilent(describe(error));
       return;

@@ -114,7 +114,7 @@ async function readServed({ config, routesMap }: Layout): Promise<Rendered | und
 
 /** Asks the HAProxy that runs there; where none does, the least is taken. */
 async function readAbilities({ masterSocket, runtimeSocket, routesMap }: Layout, logger: Logger): Promise<Abilities> {
-  const link = new RuntimeLink({ socket: runtimeSocket, routesMap, logger, onLost: () => undefined });
+  const link = new RuntimeLink({ socket: runtimeSocket, masterSocket, routesMap, logger, onLost: () => undefined });
   const pid = (await readProcesses(masterSocket, answerMs))?.workerPid;
   if (pid === undefined) return link.abilities;
   try {

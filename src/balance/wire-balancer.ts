@@ -90,6 +90,7 @@ export async function wireBalancer(parts: WiringParts) {
   });
   const link = new RuntimeLink({
     socket: parts.socket ?? layout.runtimeSocket,
+    masterSocket: layout.masterSocket,
     routesMap: layout.routesMap,
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),

@@ -16,3 +16,9 @@ test('answers are the same wherever the stream is cut', () => {
     }),
   );
 });
+
+test('answers through the master are the same as those of the worker itself', () => {
+  // As 2.6.12 and 3.4.7 wrote them, after the one that is asked only to enter this mode.
+  const throughMaster = 'master> 9808> 2.6.12-1+deb12u3\n\n9808> # name\n\n9808> \n9808> No such backend.\n\n9808> ';
+  expect(answerSplitter('\n9808> ')(throughMaster).slice(1)).toEqual(['# name\n', '', 'No such backend.\n']);
+});

@@ -1,10 +1,8 @@
-const prompt = '\n> ';
-
 /**
  * Splits what HAProxy's command line writes in prompt mode into one answer a command. Seen on 2.6 to 3.4: with one
- * command a line, each answer, an empty one too, ends in a newline and "> ". Takes chunks cut anywhere.
+ * command a line, each answer, an empty one too, ends in a newline and "> "; through the master in a newline and "PID> ". Takes chunks cut anywhere.
  */
-export function answerSplitter(): (chunk: string) => string[] {
+export function answerSplitter(prompt = '\n> '): (chunk: string) => string[] {
   let pending = '';
   let searched = 0;
   return (chunk) => {

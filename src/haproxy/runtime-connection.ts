@@ -5,6 +5,8 @@ import { isCommandText } from './command-text.ts';
 
 export type RuntimeOptions = {
   readonly path: string;
+  /** The worker to speak with where `path` is the master's socket. */
+  readonly throughMaster?: number | undefined;
   /** How long connecting and the first answer may take, in ms. */
   readonly greetingMs: number;
   /** How long HAProxy may be silent while answers are due, in ms. */
@@ -30,11 +32,11 @@ type Waiting = { left: number; answers: string[]; resolve: (answers: string[]) =
 
 /** Connects and enters prompt mode. Rejects with Fault `haproxy-runtime`. */
 export async function connectRuntime(options: RuntimeOptions): Promise<RuntimeConnection> {
-  const { path, greetingMs, answerMs, onLost } = options;
+  const { path, throughMaster, greetingMs, answerMs, onLost } = options;
   const fault = (what: string, cause?: unknown) => new Fault('haproxy-runtime', what, { where: path, cause });
   const socket = createConnection(path);
   socket.setEncoding('latin1');
-  const split = answerSplitter();
+  const split = answerSplitter(throughMaster === undefined ? undefined : `\n${throughMaster}> `);
   const waiting: Waiting[] = [];
   let due = 0;
   let patience = greetingMs;
@@ -94,7 +96,12 @@ export async function connectRuntime(options: RuntimeOptions): Promise<RuntimeCo
   socket.on('error', (error) => end(error.message, true, error));
   socket.on('close', () => end('HAProxy closed the connection', true));
   await opened(socket, greetingMs, fault);
-  await send(['prompt']);
+  if (throughMaster === undefined) await send(['prompt']);
+  else {
+    // The prompts that follow these two lines begin with no newline: they are part of the first answer.
+    socket.write(`prompt\n@!${throughMaster}\n`);
+    await send(['show version']);
+  }
   patience = answerMs;
   return { run: send, runWithPayload: sendWithPayload, close: () => end('closed', false) };
 }

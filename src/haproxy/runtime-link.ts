@@ -1,14 +1,17 @@
 import type { Logger } from 'pino';
 import { describe, Fault } from '../model/fault.ts';
 import { askMark, readMark } from './config-mark.ts';
+import { readProcesses } from './master.ts';
 import type { Abilities, Graveyard } from './plan.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
-import { connectRuntime, type RuntimeConnection } from './runtime-connection.ts';
+import { connectRuntime, type RuntimeConnection, type RuntimeOptions } from './runtime-connection.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
 import { commandsOf, deleteCommand, forgetBackend, judge, type Outcome, publish, type Step } from './step.ts';
 
 export type RuntimeLinkOptions = {
   readonly socket: string;
+  /** By which a worker is reached when somebody deleted its socket, where a master listens on it. */
+  readonly masterSocket: string;
   readonly routesMap: string;
   readonly logger: Logger;
   readonly onLost: (reason: string) => void;
@@ -26,6 +29,9 @@ export type WorkerConnection = RuntimeConnection & { readonly workerPid: number 
 
 const pidIn = (info: string): number => Number(/^Pid: (\d+)$/m.exec(info)?.[1]);
 
+const isMissing = (error: unknown): boolean =>
+  error instanceof Fault && error.cause instanceof Error && 'code' in error.cause && error.cause.code === 'ENOENT';
+
 /** The runtime API of the worker that serves now: connects to it, and speaks in steps. */
 export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
@@ -34,6 +40,7 @@ export class RuntimeLink {
   #loadedFrom: { readonly mark: string | undefined } | undefined;
   #connection: RuntimeConnection | undefined;
   #workerPid: number | undefined;
+  #socketMissing = false;
   /** Counts closings, so that a connection that was being made meanwhile is not taken. */
   #generation = 0;
 
@@ -96,8 +103,7 @@ export class RuntimeLink {
   /** A connection, if it is this worker that answers. */
   async #greet(workerPid: number): Promise<RuntimeConnection | undefined> {
     let current: RuntimeConnection | undefined;
-    const connection = await connectRuntime({
-      path: this.#options.socket,
+    const connection = await this.#open({
       greetingMs,
       answerMs,
       onLost: (reason) => {
@@ -186,7 +192,7 @@ export class RuntimeLink {
   async aside(): Promise<WorkerConnection> {
     const { socket: path } = this.#options;
     const workerPid = this.workerPid;
-    const connection = await connectRuntime({ path, greetingMs, answerMs, onLost: () => undefined });
+    const connection = await this.#open({ greetingMs, answerMs, onLost: () => undefined });
     try {
       const [info = ''] = await connection.run(['show info']);
       if (workerPid !== undefined && pidIn(info) === workerPid) return { ...connection, workerPid };
@@ -198,13 +204,11 @@ export class RuntimeLink {
   }
 
   /**
-   * Whether some worker answers on the socket, asked on a connection of its own; the master's word is not asked for. Each
-   * step of it may take `patienceMs`. Rejects with Fault `haproxy-runtime` when none does.
+   * Whether some worker answers, asked on a connection of its own. Each step of it may take `patienceMs`. Rejects with
+   * Fault `haproxy-runtime` when none does.
    */
   async mustAnswer(patienceMs: number): Promise<void> {
-    const { socket: path } = this.#options;
-    const patience = { greetingMs: patienceMs, answerMs: patienceMs };
-    (await connectRuntime({ path, ...patience, onLost: () => undefined })).close();
+    (await this.#open({ greetingMs: patienceMs, answerMs: patienceMs, onLost: () => undefined })).close();
   }
 
   /** What HAProxy counts of each backend. */
@@ -222,6 +226,32 @@ export class RuntimeLink {
     this.#generation += 1;
     this.#connection?.close();
     this.#connection = undefined;
+  }
+
+  /**
+   * A connection to a worker: on its socket, or through the master while somebody has deleted that. A reload would not make
+   * the socket again, for the new worker takes it over from the old one.
+   */
+  async #open(options: Omit<RuntimeOptions, 'path' | 'throughMaster'>): Promise<RuntimeConnection> {
+    const { socket: path, masterSocket, logger } = this.#options;
+    try {
+      const connection = await connectRuntime({ path, ...options });
+      this.#socketMissing = false;
+      return connection;
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      const worker = (await readProcesses(masterSocket, options.greetingMs))?.workerPid;
+      if (worker === undefined) throw error;
+      const connection = await connectRuntime({ path: masterSocket, throughMaster: worker, ...options });
+      if (!this.#socketMissing) {
+        logger.warn(
+          { event: 'runtime-socket-missing', socket: path },
+          "somebody deleted HAProxy's socket: its worker is spoken with through the master's; a restart of HAProxy makes it again",
+        );
+      }
+      this.#socketMissing = true;
+      return connection;
+    }
   }
 
   /** A connection takes a bounded number at once; there may be more, as when a reload would bring 100,000 servers. */

@@ -188,3 +188,22 @@ test('a worker that is stopped is told by /serving and /readyz within seconds, a
   await scenario.serves('web', ['a']);
   expect(balancer.log.filter(({ event }) => event === 'haproxy-exited' || event === 'reloaded')).toEqual([]);
 });
+
+test('changes and reloads go on when somebody deletes the socket of the worker', async () => {
+  const scenario = await startScenario('folder');
+  const [a = '', b = ''] = await startApps('a', 'b');
+  await scenario.writeByHand('instances/web/a', a);
+  const balancer = scenario.balancer('--haproxy', haproxyBin);
+  await balancer.logged('serving');
+  await rm(join(scenario.balancerDir, 'run/haproxy.sock'));
+  // The patrol asks it on a connection of its own.
+  await balancer.logged('runtime-socket-missing');
+  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'roundrobin' }));
+  await balancer.logged('reloaded');
+  await scenario.writeByHand('instances/web/b', b);
+  await scenario.serves('web', ['a', 'b']);
+  await until('it is ready', async () => (await scenario.askAdmin('/readyz')).status === 200);
+  const events = balancer.log.map(({ event }) => event);
+  expect(events).not.toContain('haproxy-silent');
+  expect(events.filter((event) => event === 'runtime-socket-missing')).toHaveLength(1);
+});
