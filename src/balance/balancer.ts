@@ -28,7 +28,8 @@ import { type CheckedHolder, Patrols } from './patrols.ts';
 import { Progress } from './progress.ts';
 import type { Quarantining } from './quarantining.ts';
 import { Rejections } from './rejections.ts';
-import { Reloads } from './reloads.ts';
+import { Reloading } from './reloading.ts';
+import { Reloads, slowMs } from './reloads.ts';
 import { Rendering } from './rendering.ts';
 import { Rounds } from './rounds.ts';
 import { Running } from './running.ts';
@@ -80,8 +81,7 @@ const partOfTask: Readonly<Record<string, TroublePart>> = {
   inspect: 'inspection',
   round: 'rounds',
   bury: 'burial',
-  reload: 'reload',
-  probe: 'probe',
+  'begin-reload': 'reload',
 };
 
 /**
@@ -92,6 +92,7 @@ export class Balancer {
   readonly #parts: BalancerParts;
   readonly #progress: Progress;
   readonly #reloads: Reloads;
+  readonly #reloading: Reloading;
   readonly #rejections: Rejections;
   readonly #rendering: Rendering;
   readonly #running: Running;
@@ -106,7 +107,7 @@ export class Balancer {
   #mustInspect = false;
   #mustBury = false;
   #preloaded: Catalog = emptyCatalog;
-  #mustProbe = false;
+  #mustProbe: 'due' | 'all' | undefined;
   #listening: Around | undefined;
   readonly #timers: Timers;
   readonly #loop: Loop;
@@ -123,12 +124,20 @@ export class Balancer {
     this.#rendering = new Rendering({ ...parts, rejections: this.#rejections });
     this.#running = new Running(parts);
     this.#intake = new Intake({ ...parts, rejections: this.#rejections, progress: this.#progress });
+    this.#reloading = new Reloading({
+      reloads: this.#reloads,
+      served: () => this.#running.served,
+      desired: () => this.#rendering.desired,
+      mayLoad: () => !this.#exited,
+      onEnd: () => this.#loop.hurry(),
+    });
     const shared = {
       ...parts,
       intake: this.#intake,
       rendering: this.#rendering,
       running: this.#running,
       reloads: this.#reloads,
+      reloading: this.#reloading,
       rejections: this.#rejections,
       progress: this.#progress,
     };
@@ -143,7 +152,7 @@ export class Balancer {
       ...shared,
       holders: [parts.guarding, ...(parts.held === undefined ? [] : [parts.held])],
       timers: this.#timers,
-      busy: () => this.#loop.turning !== undefined,
+      busy: () => this.#loop.turning !== undefined || this.#reloading.loading,
       inspect: () => this.lookSoon(),
       onEdited: (edited) => this.#edited(edited),
       onSilent: (reason) => this.#silent(reason),
@@ -159,26 +168,44 @@ export class Balancer {
         this.#settle();
         this.#review(succeeded);
       },
-      dueInMs: () => (this.#isolation.ongoing === undefined ? this.#reloads.dueInMs : undefined),
+      dueInMs: () => (this.#nothingBeside() ? this.#reloads.dueInMs : undefined),
     });
   }
 
+  /**
+   * A check, a reload and a search for whom HAProxy refuses may take half a minute. They are begun here and go on beside the
+   * loop, one at a time.
+   */
   #tasks(): readonly Task[] {
     const { link } = this.#parts;
-    const nobodyIsolated = () => this.#isolation.ongoing === undefined;
     const connected = (run: () => Promise<void>) => () => (link.connected ? run() : this.#inspect());
+    // While HAProxy loads a configuration, the worker that serves is spoken with for as long as the connection lasts.
+    const canSpeak = () => link.connected || !this.#reloading.loading;
     return [
-      { name: 'start', due: () => this.#exited, run: () => this.#startAgain() },
-      { name: 'inspect', due: () => this.#mustInspect, run: () => this.#inspect() },
-      { name: 'round', due: () => !this.#intake.touched.empty, run: connected(() => this.#round()) },
-      { name: 'bury', due: () => this.#mustBury, run: connected(() => this.#bury()) },
+      { name: 'start', due: () => this.#exited && !this.#reloads.loading, run: () => this.#startAgain() },
+      { name: 'reload', due: () => this.#reloading.ended, run: async () => this.#reloaded() },
+      { name: 'inspect', due: () => this.#mustInspect && !this.#reloading.loading, run: () => this.#inspect() },
       {
-        name: 'reload',
-        due: () => this.#reloads.dueInMs === 0 && nobodyIsolated(),
-        run: connected(() => this.#reload()),
+        name: 'round',
+        due: () => !this.#intake.touched.empty && canSpeak(),
+        run: connected(() => this.#round()),
       },
-      { name: 'probe', due: () => this.#mustProbe && nobodyIsolated(), run: connected(() => this.#probe()) },
+      { name: 'bury', due: () => this.#mustBury && canSpeak(), run: connected(() => this.#bury()) },
+      {
+        name: 'begin-reload',
+        due: () => this.#reloads.dueInMs === 0 && this.#nothingBeside(),
+        run: connected(async () => this.#reload()),
+      },
+      {
+        name: 'probe',
+        due: () => this.#mustProbe !== undefined && this.#nothingBeside(),
+        run: connected(async () => this.#probe()),
+      },
     ];
+  }
+
+  #nothingBeside(): boolean {
+    return this.#isolation.ongoing === undefined && !this.#reloading.busy;
   }
 
   #failed(error: unknown, task: string): boolean {
@@ -191,6 +218,11 @@ export class Balancer {
     }
     // It failed because HAProxy ended, which is told already and is what to do next.
     if (this.#exited && task !== 'start') return false;
+    // The worker was just replaced, most likely. The new one is given it.
+    if (this.#reloading.loading) {
+      this.#parts.logger.debug({ event: 'round-ended', reason: describe(error) }, describe(error));
+      return true;
+    }
     const part = partOfTask[task];
     if (part !== undefined) this.#parts.troubles.failed(part, describe(error));
     const code = error instanceof Fault ? error.code : undefined;
@@ -214,10 +246,9 @@ export class Balancer {
       inspect: this.#mustInspect,
       round: !this.#intake.touched.empty,
       bury: this.#mustBury,
-      probe: this.#mustProbe,
     };
     for (const [task, part] of Object.entries(partOfTask)) {
-      if (task === 'reload') continue;
+      if (task === 'begin-reload') continue;
       if (task === succeeded || wanted[task] !== true) troubles.over(part);
     }
     const { obstacle, pending, dueInMs } = this.#reloads;
@@ -334,6 +365,7 @@ export class Balancer {
 
   async #settleDown(): Promise<void> {
     await this.#loop.end();
+    await this.#reloading.ongoing;
     await this.#isolation.ongoing;
     await this.#parts.quarantining.save(this.#intake.catalog);
     await this.#parts.files.settle();
@@ -387,7 +419,7 @@ export class Balancer {
 
   /** A file beside the configuration changed, which may be what HAProxy refused somebody for. */
   fileChanged(): void {
-    if (this.#timers.has('probe')) this.#mustProbe = true;
+    if (this.#parts.quarantining.status().length > 0) this.#mustProbe = 'all';
     this.lookSoon();
   }
 
@@ -452,10 +484,18 @@ export class Balancer {
     if (!this.#running.burials.empty) this.#armBurial();
   }
 
-  async #reload(): Promise<void> {
-    const suspicion = this.#suspicion();
-    const target = suspicion.desired;
-    const result = await this.#reloads.perform(target);
+  #reload(): void {
+    // What is loaded is then what is asked for, no more and no less.
+    if (!this.#intake.touched.empty) return;
+    this.#reloading.begin(this.#suspicion());
+    // Whoever waits for something else is told then that it is served.
+    this.#timers.arm('slow-reload', slowMs, () => this.#settle());
+  }
+
+  #reloaded(): void {
+    const ended = this.#reloading.take();
+    if (ended === undefined) return;
+    const { result, suspicion, meanwhile } = ended;
     if (result.kind === 'postponed') return;
     if (result.kind !== 'reloaded') {
       if (result.kind === 'failed') this.#mustInspect = true;
@@ -465,9 +505,12 @@ export class Balancer {
     this.#running.replaced(result.workerPid);
     // It still speaks with the old worker, which would take every command and serve none of it.
     this.#parts.link.close();
-    this.#running.assume(target);
+    this.#running.assume(result.loaded);
     this.#running.burials.clear();
-    if (this.#intake.touched.empty) this.#progress.reached(target.revision);
+    this.#parts.quarantining.proven(suspicion.asked);
+    // The new worker was not given what the old one was.
+    this.#intake.touched.add(meanwhile);
+    if (this.#intake.touched.empty) this.#progress.reached(suspicion.desired.revision);
     this.#mustInspect = true;
     this.#rounds.saveSoon();
   }
@@ -504,15 +547,23 @@ export class Balancer {
     const ms = this.#parts.quarantining.nextProbeMs();
     if (ms === undefined) return;
     this.#timers.arm('probe', ms, () => {
-      this.#mustProbe = true;
+      this.#mustProbe ??= 'due';
       this.#loop.wake();
     });
   }
 
-  async #probe(): Promise<void> {
-    this.#mustProbe = false;
-    for (const name of await this.#isolation.probe(this.#suspicion())) this.#intake.touched.service(name);
-    this.#armProbe();
+  #probe(): void {
+    const all = this.#mustProbe === 'all';
+    this.#mustProbe = undefined;
+    const { troubles } = this.#parts;
+    this.#isolation.probe(this.#suspicion(), { all }, (names, failure) => {
+      for (const name of names) this.#intake.touched.service(name);
+      if (failure === undefined) troubles.over('probe');
+      else troubles.failed('probe', describe(failure));
+      this.#armProbe();
+      this.#settle();
+      this.#loop.wake();
+    });
   }
 
   /** Has the files written as they should be, and the worker looked at: it may have been loaded from them. */
@@ -536,7 +587,9 @@ export class Balancer {
 
   /** Tells how far HAProxy serves. */
   #settle(): void {
-    if (this.#mustInspect || this.#exited || this.#isolation.ongoing !== undefined) return;
+    if (this.#mustInspect || this.#exited) return;
+    // Mostly it takes a moment, and then all is served.
+    if (this.#isolation.ongoing !== undefined && this.#reloads.obstacle === undefined) return;
     if (this.#rounds.settle()) this.#isolation.tell();
   }
 }

@@ -32,7 +32,7 @@ export class Isolation {
     this.#parts = parts;
   }
 
-  /** Undefined while nobody is looked for. */
+  /** Undefined while nobody is looked for, or tried again. */
   get ongoing(): Promise<void> | undefined {
     return this.#ongoing;
   }
@@ -43,18 +43,34 @@ export class Isolation {
     const [find, otherwise] =
       failed.kind === 'refused'
         ? [() => quarantining.isolate(failed.checked, suspicion), failed.checked.reason]
-        : [
-            async () => quarantining.holdNamed(failed.reason, suspicion) || this.#holdFrame(failed, suspicion),
-            failed.mayHelpToWait ? undefined : failed.reason,
-          ];
+        : [async () => this.#holdAfterFailure(failed, suspicion), failed.mayHelpToWait ? undefined : failed.reason];
     const revision = String(suspicion.desired.revision);
+    const mayPass = failed.kind === 'refused' && failed.checked.mayPass !== undefined;
     this.#ongoing = find()
       .catch((error: unknown) => this.#notFound(error))
       .then((held) => {
         this.#ongoing = undefined;
-        if (held === false && otherwise !== undefined) reloads.refuse(otherwise, revision);
+        reloads.settled();
+        if (held === false && otherwise !== undefined) {
+          if (mayPass) reloads.defer(otherwise, revision);
+          else reloads.refuse(otherwise, revision);
+        }
         onEnd(held === true);
       });
+  }
+
+  /**
+   * HAProxy did not load what its check had accepted. Who is named is held; else whoever brought a new address to listen on,
+   * which the check does not try everywhere; else, after some failures, the frame or all that changed. They are tried again.
+   */
+  #holdAfterFailure(failed: Extract<Failed, { kind: 'failed' }>, suspicion: Suspicion): boolean {
+    const { quarantining } = this.#parts;
+    if (quarantining.holdNamed(failed.reason, suspicion)) return true;
+    // A reload that was not heard of, or took too long, is nobody's fault.
+    if (!failed.refused) return this.#holdFrame(failed, suspicion);
+    if (quarantining.holdNewListeners(failed.reason, suspicion)) return true;
+    if (this.#holdFrame(failed, suspicion)) return true;
+    return failed.failures >= frameFailures && quarantining.holdChanged(failed.reason, suspicion);
   }
 
   /** A frame that changed, and with which reloads failed again and again, is held: everything else goes on. */
@@ -74,15 +90,21 @@ export class Isolation {
     return false;
   }
 
-  /** Whether those that are held would be taken now: gives those that are to be rendered anew. */
-  async probe(suspicion: Suspicion): Promise<readonly ServiceName[]> {
-    try {
-      return await this.#parts.quarantining.probe(suspicion);
-    } catch (error) {
-      // Which is told already. They are asked about the next time.
-      if (!isStorageFault(error)) throw error;
-      return [];
-    }
+  /** Asks whether those that are held would be taken now. `onProbed` is told who is to be rendered anew. */
+  probe(
+    suspicion: Suspicion,
+    which: { readonly all: boolean },
+    onProbed: (names: readonly ServiceName[], failure: unknown) => void,
+  ): void {
+    this.#ongoing = this.#parts.quarantining
+      .probe(suspicion, which)
+      .then((names) => [names, undefined] as const)
+      // A disk that fails is told already. They are asked about the next time.
+      .catch((error: unknown) => [[], isStorageFault(error) ? undefined : error] as const)
+      .then(([names, failure]) => {
+        this.#ongoing = undefined;
+        onProbed(names, failure);
+      });
   }
 
   /** Has the metric say whether something is refused as a whole. */

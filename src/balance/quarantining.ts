@@ -29,9 +29,18 @@ import {
   withoutMended,
 } from './quarantine.ts';
 import { formatQuarantine, loadQuarantine } from './quarantine-file.ts';
+import { dueNow, failedAgain, nextDueMs, onlyThese, type PaceBounds, type RetryPace } from './retry-pace.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 import type { Storage } from './storage.ts';
-import { answerReader, compose, leavesNobody, type Suspicion, suspectsOf } from './suspicion.ts';
+import {
+  answerReader,
+  compose,
+  leavesNobody,
+  type Suspicion,
+  suspectsByKind,
+  suspectsOf,
+  withNewListeners,
+} from './suspicion.ts';
 
 export type QuarantiningParts = {
   readonly files: StateFiles;
@@ -43,8 +52,10 @@ export type QuarantiningParts = {
   readonly path: string;
   /** Monotonic, in ms. */
   readonly now: () => number;
-  /** When those that are held are first asked about, in ms; ever more seldom later. */
+  /** When one that is held is first tried again, in ms; ever more seldom later. */
   readonly probeMs: number;
+  /** From 0 to 1. */
+  readonly random?: (() => number) | undefined;
 };
 
 /** Something that HAProxy refuses as it is asked for, for `/status`. */
@@ -62,14 +73,14 @@ type Refused = Extract<CheckedConfig, { ok: false }>;
 const mostChecks = 24;
 const searchMs = 10_000;
 const mostProbeMs = 300_000;
+const mostReloadMs = 3_600_000;
 
 /** Holds what HAProxy refuses in its last good form, so that everything else goes on. */
 export class Quarantining {
   readonly #parts: QuarantiningParts;
   #state: Quarantine = noQuarantine;
   #saved: string | undefined;
-  /** Since something was held last. */
-  #probes = 0;
+  #pace: RetryPace = new Map();
   #saving: Promise<void> = Promise.resolve();
 
   constructor(parts: QuarantiningParts) {
@@ -88,6 +99,7 @@ export class Quarantining {
       return;
     }
     this.#state = loaded;
+    this.#failedAgain(loaded.services.keys());
     this.#count();
   }
 
@@ -123,12 +135,9 @@ export class Quarantining {
       .map(([name, { reason }]) => ({ key: `instances/${name}/*`, reason }));
   }
 
-  /** In how many ms those that are held are to be asked about; undefined while there are none. */
+  /** In how many ms the next of those that are held is to be tried again; undefined while there are none. */
   nextProbeMs(): number | undefined {
-    if (this.#state.services.size === 0) return undefined;
-    const ms = Math.min(this.#parts.probeMs * 2 ** this.#probes, mostProbeMs);
-    this.#probes += 1;
-    return ms;
+    return nextDueMs(this.#pace, this.#state.services.keys(), this.#parts.now());
   }
 
   /** The policy that serves a service which HAProxy refuses as it is asked for; undefined where the asked one serves, or none. */
@@ -201,7 +210,9 @@ export class Quarantining {
       patient: () => now() - started < searchMs,
     });
     const ms = Math.round(now() - started);
-    if (verdict === undefined || leavesNobody(state, verdict.culprits, suspicion)) {
+    // Where only an address cannot be had, a balancer may well begin with nobody: that is over by itself.
+    const nobodyLeft = refused.mayPass !== 'address' && leavesNobody(state, verdict?.culprits ?? new Map(), suspicion);
+    if (verdict === undefined || nobodyLeft) {
       logger.debug({ event: 'nobody-to-hold', suspects: suspects.length, ms }, 'it is nobody that can be held');
       return false;
     }
@@ -215,25 +226,46 @@ export class Quarantining {
     const line = /\[\/[^\]\s]*:(\d+)\]/.exec(reason)?.[1];
     const problem = { line: line === undefined ? undefined : Number(line), text: reason, reason };
     const named = answerReader(this.#state, suspicion)([problem], suspicion.desired);
-    if (named.size > 0) this.#hold(named, suspicion);
-    return named.size > 0;
+    return this.#holdAfterReload(named, suspicion);
+  }
+
+  /** Holds those for whom HAProxy would listen on another address than now. False when there are none that can be held. */
+  holdNewListeners(reason: string, suspicion: Suspicion): boolean {
+    const names = withNewListeners(this.#state, suspicion);
+    const why = names.length === 1 ? reason : `one of ${names.length} with a new port: ${reason}`;
+    return this.#holdAfterReload(new Map(names.map((name) => [serviceSuspect(name), why])), suspicion);
+  }
+
+  /** Holds all services that changed since HAProxy took something. Each is tried again at another time. */
+  holdChanged(reason: string, suspicion: Suspicion): boolean {
+    const changed = suspectsByKind(this.#state, suspicion).changed.filter((one) => one.startsWith('services/'));
+    const why = changed.length === 1 ? reason : `one of ${changed.length} that changed: ${reason}`;
+    return this.#holdAfterReload(new Map(changed.map((suspect) => [suspect, why])), suspicion);
+  }
+
+  /** Only a reload tells whether they would be taken now, and each that fails may cost others something: it is done seldom. */
+  #holdAfterReload(culprits: ReadonlyMap<Suspect, string>, suspicion: Suspicion): boolean {
+    if (culprits.size > 0) this.#hold(culprits, suspicion, { firstMs: 6 * this.#parts.probeMs, mostMs: mostReloadMs });
+    return culprits.size > 0;
   }
 
   /**
-   * Asks whether those that are held would be taken now, for what they need from outside may have come. Gives those that
-   * are to be rendered anew.
+   * Asks whether those that are due, or all that are held, would be taken now, for what they need from outside may have
+   * come. Gives those that are to be rendered anew.
    */
-  async probe(suspicion: Suspicion): Promise<readonly ServiceName[]> {
-    const { files, frame } = this.#parts;
-    let names: ReadonlySet<ServiceName> = new Set(this.#state.services.keys());
+  async probe(suspicion: Suspicion, { all }: { readonly all: boolean }): Promise<readonly ServiceName[]> {
+    const { files, frame, now } = this.#parts;
+    let names = all ? new Set(this.#state.services.keys()) : dueNow(this.#pace, this.#state.services.keys(), now());
+    const tried = names;
     // Some of them may be named as still bad; the others get a second chance at once.
     for (let attempt = 0; attempt < 2 && names.size > 0; attempt += 1) {
-      const released = tryAgain(this.#state, names);
-      const rendered = compose(this.#state, released, suspicion, frame, names);
+      const rendered = compose(this.#state, tryAgain(this.#state, names), suspicion, frame, names);
       const checked = await files.check(rendered, { keep: false });
       if (checked.ok) {
-        this.#become(released, suspicion.asked.catalog);
-        return [...names];
+        const still = new Set([...names].filter((name) => this.#state.services.has(name)));
+        this.#failedAgain([...tried].filter((name) => !still.has(name)));
+        this.#become(tryAgain(this.#state, still), suspicion.asked.catalog);
+        return [...still];
       }
       const named = blame(checked.problems, rendered, {
         holdable: (name) => names.has(name),
@@ -244,7 +276,22 @@ export class Quarantining {
       if (left.length === names.size) break;
       names = new Set(left);
     }
+    this.#failedAgain(tried);
     return [];
+  }
+
+  get #bounds(): PaceBounds {
+    return { firstMs: this.#parts.probeMs, mostMs: mostProbeMs };
+  }
+
+  /** These are held, perhaps again: each is tried later than the last time. */
+  #failedAgain(names: Iterable<ServiceName>, bounds: PaceBounds = this.#bounds): void {
+    const { now, random = Math.random } = this.#parts;
+    const failed = [...names].flatMap((name) => {
+      const tried = this.#state.services.get(name)?.tried;
+      return tried === undefined ? [] : [[name, tried] as const];
+    });
+    this.#pace = failedAgain(this.#pace, failed, bounds, { now: now(), random });
   }
 
   /** Has what is held outlive us. */
@@ -263,10 +310,18 @@ export class Quarantining {
     return this.#saving;
   }
 
-  #hold(culprits: ReadonlyMap<Suspect, string>, suspicion: Omit<Suspicion, 'cold'>): void {
+  #hold(
+    culprits: ReadonlyMap<Suspect, string>,
+    suspicion: Omit<Suspicion, 'cold'>,
+    bounds: PaceBounds = this.#bounds,
+  ): void {
     const { catalog } = suspicion.asked;
-    this.#probes = 0;
+    const before = this.#state.services;
     this.#become(hold(this.#state, culprits, suspicion), catalog);
+    this.#failedAgain(
+      [...this.#state.services.keys()].filter((name) => !before.has(name)),
+      bounds,
+    );
     // Not waited for: a disk that hangs holds up nobody.
     void this.save(catalog);
   }
@@ -275,6 +330,9 @@ export class Quarantining {
   #become(next: Quarantine, { revision }: Catalog): void {
     if (next === this.#state) return;
     const { logger } = this.#parts;
+    if (this.#pace.size > 0) {
+      this.#pace = onlyThese(this.#pace, new Set([...next.services.keys(), ...next.onTrial.keys()]));
+    }
     const before = new Map(this.status().map((one) => [one.key, one]));
     const onTrial = new Set([...this.#state.onTrial.keys()].map(serviceSuspect));
     this.#state = next;

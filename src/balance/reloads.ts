@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { describeReason, type ReloadReason } from '../haproxy/plan.ts';
-import { Fault } from '../model/fault.ts';
+import { describe, Fault } from '../model/fault.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import { waitMs } from './retry-pace.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 import { isStorageFault } from './storage.ts';
 
@@ -16,17 +17,21 @@ export type ReloadsParts = {
   readonly intervalMs: number;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  /** From 0 to 1. */
+  readonly random?: (() => number) | undefined;
 };
 
 /** What became of a reload. Unless it is done, the old worker and the old files are in place. */
 export type Reloaded =
-  | { readonly kind: 'reloaded'; readonly workerPid: number | undefined }
+  | { readonly kind: 'reloaded'; readonly workerPid: number | undefined; readonly loaded: Rendered }
   /** HAProxy's own check refused it; somebody may be behind it. */
   | { readonly kind: 'refused'; readonly checked: Extract<CheckedConfig, { ok: false }> }
   /** HAProxy did not load what its own check had accepted, or could not be asked about. */
   | {
       readonly kind: 'failed';
       readonly reason: string;
+      /** HAProxy itself refused it, so that something in it is to blame. */
+      readonly refused: boolean;
       readonly mayHelpToWait: boolean;
       /** How often in a row by now. */
       readonly failures: number;
@@ -38,12 +43,30 @@ export type Reloaded =
 const againAfterMs = 1000;
 
 // HAProxy goes on serving meanwhile, and instances go on changing.
-const retryMs = { first: 200, most: 30_000 };
+const retryMs = { firstMs: 200, mostMs: 30_000 };
+
+/** When those who wait are told that a reload takes long, in ms. */
+export const slowMs = 2000;
+
+/** What a reload is made of besides what HAProxy is checked with. */
+type Attempt = {
+  /** The same with what was changed by command since. */
+  readonly newest: () => Rendered;
+  /** Whether HAProxy runs, so that it can be told to load something. */
+  readonly mayLoad: () => boolean;
+};
+
+const slowReason = `HAProxy has been checking what needs a reload, or is asked whom it refuses, for more than ${slowMs / 1000} s`;
 
 /** Why a reload is needed, when it may begin, and how it is done: checked, written, loaded, and undone when it fails. */
 export class Reloads {
   readonly #parts: ReloadsParts;
   readonly #reasons = new Map<string, ReloadReason>();
+  /** Of the reload that is under way. */
+  #begun: ReadonlyMap<string, ReloadReason> = new Map();
+  #phase: 'none' | 'checking' | 'loading' = 'none';
+  /** When the first attempt began at what waits now, while it neither served nor was given up. */
+  #since: number | undefined;
   #refused: string | undefined;
   #postponed: string | undefined;
   #next = 0;
@@ -65,7 +88,7 @@ export class Reloads {
 
   /** One clause for each reason that waits. */
   get pending(): readonly string[] {
-    return [...this.#reasons.keys()];
+    return [...new Set([...this.#begun.keys(), ...this.#reasons.keys()])];
   }
 
   /** Why the newest configuration was refused; undefined when it serves, or was not tried yet. */
@@ -75,7 +98,13 @@ export class Reloads {
 
   /** Why what waits for a reload has to wait, when it is not for its turn only. */
   get obstacle(): string | undefined {
-    return this.#refused ?? this.#postponed ?? this.#failed;
+    const slow = this.#since !== undefined && this.#parts.now() - this.#since >= slowMs;
+    return this.#refused ?? this.#postponed ?? this.#failed ?? (slow ? slowReason : undefined);
+  }
+
+  /** Whether HAProxy was told to load what is on disk, and has not answered. */
+  get loading(): boolean {
+    return this.#phase === 'loading';
   }
 
   /** Why HAProxy could not do the last one, although its check had accepted it. */
@@ -85,7 +114,7 @@ export class Reloads {
 
   /** In how many ms the next one may begin; undefined while none is needed, or would be refused again. */
   get dueInMs(): number | undefined {
-    if (this.#reasons.size === 0 || this.#refused !== undefined) return undefined;
+    if (this.#reasons.size === 0 || this.#refused !== undefined || this.#phase !== 'none') return undefined;
     return Math.max(0, this.#next - this.#parts.now());
   }
 
@@ -105,21 +134,44 @@ export class Reloads {
     this.#refused = undefined;
     this.#failed = undefined;
     this.#failures = 0;
+    this.#since = undefined;
+    this.#forgetPlanned();
+  }
+
+  #forgetPlanned(): void {
     for (const [clause, { kind }] of this.#reasons) {
       if (kind !== 'start' && kind !== 'drift' && kind !== 'file') this.#reasons.delete(clause);
     }
   }
 
-  async perform(target: Rendered): Promise<Reloaded> {
-    try {
-      const result = await this.#attempt(target);
-      this.#postponed = undefined;
-      return result;
-    } catch (error) {
-      if (!isStorageFault(error)) throw error;
+  /** Nobody is asked any more whom HAProxy refuses. */
+  settled(): void {
+    this.#since = undefined;
+  }
+
+  /** Checks `target`, and has HAProxy load it with what was changed by command meanwhile. Never rejects. */
+  async perform(target: Rendered, attempt: Attempt): Promise<Reloaded> {
+    this.#begun = new Map(this.#reasons);
+    this.#reasons.clear();
+    this.#phase = 'checking';
+    this.#since ??= this.#parts.now();
+    const result = await this.#attempt(target, attempt).catch((error: unknown): Reloaded => {
+      if (!isStorageFault(error)) return this.#fail(error, target);
       this.postpone(error);
       return { kind: 'postponed' };
+    });
+    const begun = this.#begun;
+    this.#begun = new Map();
+    this.#phase = 'none';
+    if (result.kind !== 'postponed') this.#postponed = undefined;
+    if (result.kind === 'reloaded') {
+      this.#since = undefined;
+      // What was planned against the former worker is planned anew.
+      this.#forgetPlanned();
+    } else {
+      for (const [clause, reason] of begun) this.#reasons.set(clause, reason);
     }
+    return result;
   }
 
   /** The disk does not take what a reload needs there. */
@@ -128,46 +180,65 @@ export class Reloads {
     this.#next = this.#parts.now() + Math.max(this.#parts.intervalMs, againAfterMs);
   }
 
-  async #attempt(target: Rendered): Promise<Reloaded> {
+  async #attempt(target: Rendered, { newest, mayLoad }: Attempt): Promise<Reloaded> {
     const { haproxy, files, metrics, logger, now } = this.#parts;
-    const reasons = [...this.#reasons.values()];
     const started = now();
     this.#next = started + this.#parts.intervalMs;
-    const revision = String(target.revision);
     const checked = await files.check(target);
     if (!checked.ok) {
       metrics.reloads.inc({ result: 'refused' });
       return { kind: 'refused', checked };
     }
-    const undo = await files.replace(target, checked.config);
+    // One that ended meanwhile is started again on what it served.
+    if (!mayLoad()) return { kind: 'postponed' };
+    this.#phase = 'loading';
+    const loaded = newest();
+    const undo = await files.replace(loaded, loaded === target ? checked.config : files.format(loaded));
     let workerPid: number | undefined;
     try {
       workerPid = (await haproxy.reload()).workerPid;
     } catch (error) {
       await undo();
-      if (!(error instanceof Fault)) throw error;
-      const reason = error.toString();
-      const mayHelpToWait = error.code !== 'config-check';
-      if (!mayHelpToWait) {
-        metrics.reloads.inc({ result: 'refused' });
-        return { kind: 'failed', reason, mayHelpToWait, failures: this.#failures + 1 };
-      }
-      metrics.reloads.inc({ result: 'failed' });
-      this.#failed = reason;
-      this.#failures += 1;
-      this.#next = now() + Math.min(retryMs.first * 2 ** (this.#failures - 1), retryMs.most);
-      logger.error({ event: 'reload-failed', reason, revision, code: error.code }, reason);
-      return { kind: 'failed', reason, mayHelpToWait, failures: this.#failures };
+      throw error;
     }
     this.#failed = undefined;
     this.#failures = 0;
     await files.reloaded();
-    this.#reasons.clear();
+    const reasons = [...this.#begun.values()];
     metrics.reloads.inc({ result: 'ok' });
     for (const { kind } of reasons) metrics.reloadReasons.inc({ reason: kind });
     metrics.reloadSeconds.observe((now() - started) / 1000);
     const ms = Math.round(now() - started);
-    logger.info({ event: 'reloaded', revision, ms, reasons: reasons.slice(0, 10).map(describeReason) }, 'reloaded');
-    return { kind: 'reloaded', workerPid };
+    const about = { revision: String(target.revision), ms, reasons: reasons.slice(0, 10).map(describeReason) };
+    logger.info({ event: 'reloaded', ...about }, 'reloaded');
+    return { kind: 'reloaded', workerPid, loaded };
+  }
+
+  #fail(error: unknown, { revision }: Rendered): Reloaded {
+    const { metrics, logger, now, random = Math.random } = this.#parts;
+    const reason = describe(error);
+    const code = error instanceof Fault ? error.code : undefined;
+    const refused = code === 'config-check' || code === 'haproxy-refused';
+    // Where nothing could check it before, the reload is the check.
+    const mayHelpToWait = code !== 'config-check' || this.#phase === 'checking';
+    if (!mayHelpToWait) {
+      metrics.reloads.inc({ result: 'refused' });
+      return { kind: 'failed', reason, refused, mayHelpToWait, failures: this.#failures + 1 };
+    }
+    metrics.reloads.inc({ result: 'failed' });
+    this.#failed = reason;
+    this.#failures += 1;
+    this.#next = now() + waitMs(this.#failures, retryMs, random());
+    logger.error({ event: 'reload-failed', reason, revision: String(revision), code }, reason);
+    return { kind: 'failed', reason, refused, mayHelpToWait, failures: this.#failures };
+  }
+
+  /** It was refused for something that may be over by itself: it is tried again, ever more seldom. */
+  defer(reason: string, revision: string): void {
+    const { logger, now, random = Math.random } = this.#parts;
+    this.#failed = reason;
+    this.#failures += 1;
+    this.#next = now() + waitMs(this.#failures, retryMs, random());
+    logger.error({ event: 'reload-failed', reason, revision, code: 'config-check' }, reason);
   }
 }

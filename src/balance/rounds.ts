@@ -10,6 +10,7 @@ import type { Progress } from './progress.ts';
 import type { Asked } from './quarantine.ts';
 import type { Quarantining } from './quarantining.ts';
 import type { Rejections } from './rejections.ts';
+import type { Reloading } from './reloading.ts';
 import type { Reloads } from './reloads.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
@@ -26,6 +27,7 @@ type RoundsParts = {
   readonly rendering: Rendering;
   readonly running: Running;
   readonly reloads: Reloads;
+  readonly reloading: Reloading;
   readonly rejections: Rejections;
   readonly progress: Progress;
   /** Monotonic, in ms. */
@@ -69,12 +71,14 @@ export class Rounds {
 
   /** Renders what was touched, plans the difference and gives HAProxy its commands; what else it needs is a reload. */
   async perform(): Promise<void> {
-    const { quarantining, intake, rendering, running, reloads, progress, now } = this.#parts;
+    const { quarantining, intake, rendering, running, reloads, reloading, progress, now } = this.#parts;
     const began = now();
     const given = intake.catalog;
     const asked = rendering.asked(given);
     this.#review(asked);
     const touched = withSiblings(intake.touched.take(), asked.catalog);
+    // Before the commands: a reload that ends among them must not miss any.
+    reloading.changed(touched);
     const { catalog, plan } = await this.#apply(touched, asked, began).catch((error: unknown) => {
       intake.touched.add(touched);
       throw error;
@@ -119,8 +123,10 @@ export class Rounds {
 
   /** Tells how far HAProxy serves, unless a reload is still to come. Whether it told. */
   settle(): boolean {
-    const { link, quarantining, intake, rendering, running, reloads, rejections, progress } = this.#parts;
+    const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress } = this.#parts;
     if (this.#given === undefined || !link.connected) return false;
+    // Until the new worker was given what the old one was, nobody may be told that it is served.
+    if (reloading.loading) return false;
     const { pending, obstacle } = reloads;
     if (pending.length > 0 && obstacle === undefined) return false;
     // What came in since and touched nothing is served as well.

@@ -28,6 +28,8 @@ type StartingParts = {
   readonly touchAll: () => void;
 };
 
+const addressHint = 'end what listens there (ss -ltnp shows it), or choose another address with --http or --https';
+
 /** Has HAProxy serve from nothing: for the first time, or after it ended. */
 export class Starting {
   readonly #parts: StartingParts;
@@ -110,6 +112,7 @@ export class Starting {
       running.assume(desired);
       return undo;
     }
+    if (checked.mayPass === 'address') throw new Fault('address-in-use', checked.reason, { hint: addressHint });
     if (lastGood === undefined) throw new Fault('config-check', checked.reason);
     running.assume(lastGood);
     reloads.need({ kind: 'start' });

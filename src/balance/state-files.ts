@@ -25,6 +25,8 @@ export type CheckedConfig =
       readonly problems: readonly ExplainedProblem[];
       /** The first problem that names a line, or the first. */
       readonly reason: string;
+      /** It may be over by itself: somebody else has an address, or the check took too long. */
+      readonly mayPass?: 'address' | 'deadline' | undefined;
     };
 
 /** What HAProxy objects to, with where that comes from. */
@@ -33,7 +35,7 @@ export type ExplainedProblem = CheckProblem & { readonly reason: string };
 export type StateFilesOptions = {
   readonly layout: Layout;
   /** Asks HAProxy whether it would load this file. */
-  readonly check: (file: string) => Promise<Checked>;
+  readonly check: (file: string, deadlineMs: number) => Promise<Checked>;
   readonly templates: Templates;
   readonly storage: Storage;
   readonly wall: () => Date;
@@ -49,6 +51,11 @@ export type StateFilesOptions = {
 const saveAfterMs = 40;
 const lastKnownEveryMs = 1000;
 const againAfterMs = 1000;
+// One with 10,000 servers takes 260 ms, and ten times as long on a machine that is busy. One that waits for a name server
+// that is silent takes 40 s. Those that look for whom HAProxy refuses ask many times.
+const checkDeadline = { least: 10_000, times: 20 };
+const askDeadline = { least: 3000, times: 5 };
+const mostCheckMs = 30_000;
 // Own templates may hold passwords.
 const configMode = 0o640;
 
@@ -80,6 +87,8 @@ export class StateFiles {
   #flushing = false;
   #flushingCatalog = false;
   #checking: Promise<unknown> = Promise.resolve();
+  /** The last one that HAProxy accepted. */
+  #checkTookMs = 0;
   /** Set while a save of the catalog is recent: it is as large as all values together, so it is written once a second. */
   #catalogTimer: NodeJS.Timeout | undefined;
   #savedCatalog: Catalog | undefined;
@@ -137,9 +146,8 @@ export class StateFiles {
   }
 
   async #check(rendered: Rendered, keep: boolean): Promise<CheckedConfig> {
-    const { layout, check } = this.#options;
-    const text = this.#format(rendered);
-    const config = withMark(text, markOf(text));
+    const { layout, check, now } = this.#options;
+    const config = this.format(rendered);
     // The configuration names the map, which has to be there to be loaded.
     await this.#storing('configuration', () =>
       this.#disk.soon(layout.candidate, async () => {
@@ -147,7 +155,10 @@ export class StateFiles {
         await replaceFile(layout.candidate, config, { mode: configMode });
       }),
     );
-    const checked = await check(layout.candidate);
+    const { least, times } = keep ? checkDeadline : askDeadline;
+    const began = now();
+    const checked = await check(layout.candidate, Math.max(least, Math.min(this.#checkTookMs * times, mostCheckMs)));
+    if (checked.ok) this.#checkTookMs = now() - began;
     await this.#disk
       .soon(layout.candidate, async () => {
         // It is as large as the one that it is to become.
@@ -165,11 +176,20 @@ export class StateFiles {
       const made = origin === undefined ? '' : ` (made by ${origin})`;
       // Without the file that it is in, a line says nothing.
       const at = keep ? `${layout.refused}${line}${made}` : (origin ?? 'haproxy.cfg');
+      // Nothing in the file is wrong.
+      if (checked.mayPass === 'address') return { ...problem, reason: `HAProxy ${problem.text}` };
       const says = text === undefined ? problem.text : withoutQuoted(problem.text, text);
       return { ...problem, reason: `${at}: HAProxy refuses it: ${says}` };
     });
     const first = problems.find(({ line }) => line !== undefined) ?? problems[0];
-    return { ok: false, config, problems, reason: first?.reason ?? 'HAProxy refuses it and gives no reason' };
+    const reason = first?.reason ?? 'HAProxy refuses it and gives no reason';
+    return { ok: false, config, problems, reason, mayPass: checked.mayPass };
+  }
+
+  /** The configuration as text that is to be loaded, with its mark. */
+  format(rendered: Rendered): string {
+    const text = this.#format(rendered);
+    return withMark(text, markOf(text));
   }
 
   /** Puts the configuration and the map in place; the answer puts the former ones back, or none where none were. */

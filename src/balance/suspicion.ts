@@ -35,6 +35,19 @@ const mostForOneTemplate = { services: 8, answers: 2 };
 
 /** Everything that differs from what HAProxy took last, and can be held; the most likely first. */
 export function suspectsOf(quarantine: Quarantine, suspicion: Suspicion): readonly Suspect[] {
+  const { templates, changed, others } = suspectsByKind(quarantine, suspicion);
+  return [...templates, ...changed, ...others];
+}
+
+type SuspectsByKind = {
+  readonly templates: readonly Suspect[];
+  /** Services and instances that are new, or have another form. */
+  readonly changed: readonly Suspect[];
+  /** Services whose form HAProxy took. */
+  readonly others: readonly Suspect[];
+};
+
+export function suspectsByKind(quarantine: Quarantine, suspicion: Suspicion): SuspectsByKind {
   const { asked, desired, served } = suspicion;
   const templates = templateRoles.filter((role) => templateChanged(quarantine, asked.templates, role));
   const changed: Suspect[] = [];
@@ -51,7 +64,21 @@ export function suspectsOf(quarantine: Quarantine, suspicion: Suspicion): readon
       if (before?.get(id) !== line) changed.push(instanceSuspect(name, id));
     }
   }
-  return [...templates.map(templateSuspect), ...changed, ...others];
+  return { templates: templates.map(templateSuspect), changed, others };
+}
+
+/** Services for which HAProxy would listen on an address that it does not listen on yet, and that can be held. */
+export function withNewListeners(quarantine: Quarantine, suspicion: Suspicion): readonly ServiceName[] {
+  const { desired, served } = suspicion;
+  const listensOn = (name: ServiceName, { frame }: Rendered): string | undefined => {
+    const text = `${frame.before}${frame.after}`;
+    const opening = text.indexOf(`frontend _tcp-${name} `);
+    return opening === -1 ? undefined : /^\s*bind .*$/m.exec(text.slice(opening))?.[0];
+  };
+  return [...desired.backends.keys()].filter((name) => {
+    const address = listensOn(name, desired);
+    return address !== undefined && address !== listensOn(name, served) && isHoldable(quarantine, suspicion, name);
+  });
 }
 
 /** Whether holding it, or leaving it out, would change what HAProxy is given, and may be done. */

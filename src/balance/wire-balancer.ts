@@ -64,7 +64,7 @@ export async function wireBalancer(parts: WiringParts) {
   const storage = new Storage({ metrics, logger, now });
   const files = new StateFiles({
     layout,
-    check: (file) => haproxy.check(file),
+    check: (file, deadlineMs) => haproxy.check(file, deadlineMs),
     templates,
     storage,
     wall,

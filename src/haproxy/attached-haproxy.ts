@@ -16,7 +16,6 @@ export type AttachedOptions = {
   readonly expectMs?: number;
 };
 
-const checkMs = 30_000;
 const reloadMs = 30_000;
 const answerMs = 2000;
 // A master that loads a large file is silent for a second or two.
@@ -39,10 +38,10 @@ export class AttachedHaproxy implements Haproxy {
     this.#options = options;
   }
 
-  async check(file: string): Promise<Checked> {
+  async check(file: string, deadlineMs: number): Promise<Checked> {
     const { executable } = this.#options;
     if (executable === undefined || !(await this.#sameVersion(executable))) return { ok: true };
-    return checkConfig(executable, file, checkMs);
+    return checkConfig(executable, file, deadlineMs);
   }
 
   async findRunning(expected: boolean): Promise<Processes | undefined> {

@@ -4,7 +4,14 @@ import { apart } from './child.ts';
 
 /** What HAProxy objects to. Errors that it finds after parsing name a proxy or a server in quotes, and often no line. */
 export type CheckProblem = { readonly line: number | undefined; readonly text: string };
-export type Checked = { readonly ok: true } | { readonly ok: false; readonly problems: readonly CheckProblem[] };
+export type Checked =
+  | { readonly ok: true }
+  | {
+      readonly ok: false;
+      readonly problems: readonly CheckProblem[];
+      /** It may be over by itself: somebody else has an address, or the check took too long. */
+      readonly mayPass?: 'address' | 'deadline' | undefined;
+    };
 
 /**
  * Asks HAProxy itself whether it would start with this file (`-c`). Rejects with a Fault when it cannot be asked, or when
@@ -28,13 +35,18 @@ export async function checkConfig(
   if (run.exitCode === 0) return { ok: true };
   if (run.isCanceled) throw new Fault('config-check', 'the check was ended with pointsman', { where: file });
   if (run.timedOut) {
-    throw new Fault('config-check', `the check took longer than ${deadlineMs} ms`, { where: file });
+    return { ok: false, problems: [tooSlow(deadlineMs)], mayPass: 'deadline' };
   }
   if (run.exitCode === undefined) {
     throw new Fault('config-check', run.shortMessage ?? 'HAProxy could not be run', { where: haproxy, cause: run });
   }
   return { ok: false, problems: parseCheckOutput(run.all ?? '') };
 }
+
+export const tooSlow = (deadlineMs: number): CheckProblem => ({
+  line: undefined,
+  text: `the check took longer than ${deadlineMs} ms, as when a host name does not resolve`,
+});
 
 /** Finds what is wrong in the output of `haproxy -c`: `[ALERT] (1) : config : parsing [/x/haproxy.cfg:12] : …`. */
 export function parseCheckOutput(output: string): readonly CheckProblem[] {

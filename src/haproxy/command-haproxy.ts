@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, parseCommandString } from 'execa';
 import { Fault } from '../model/fault.ts';
-import { type Checked, parseCheckOutput } from './check.ts';
+import { type Checked, parseCheckOutput, tooSlow } from './check.ts';
 import { apart } from './child.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { connectRuntime } from './runtime-connection.ts';
@@ -14,7 +14,6 @@ export type CommandOptions = {
   readonly runtimeSocket: string;
 };
 
-const checkMs = 30_000;
 const reloadMs = 60_000;
 const newWorkerMs = 30_000;
 const greetingMs = 300;
@@ -33,10 +32,11 @@ export class CommandHaproxy implements Haproxy {
     this.#options = options;
   }
 
-  async check(file: string): Promise<Checked> {
+  async check(file: string, deadlineMs: number): Promise<Checked> {
     const { checkCommand } = this.#options;
     if (checkCommand === undefined) return { ok: true };
-    const { exitCode, output } = await run(checkCommand, { file, deadlineMs: checkMs, code: 'config-check' });
+    const { exitCode, output, timedOut } = await run(checkCommand, { file, deadlineMs, code: 'config-check' });
+    if (timedOut) return { ok: false, problems: [tooSlow(deadlineMs)], mayPass: 'deadline' };
     return exitCode === 0 ? { ok: true } : { ok: false, problems: parseCheckOutput(output) };
   }
 
@@ -67,7 +67,10 @@ export class CommandHaproxy implements Haproxy {
   async reload(): Promise<Processes> {
     const { checkCommand, reloadCommand, runtimeSocket } = this.#options;
     const before = await this.processes();
-    const { exitCode, output } = await run(reloadCommand, { deadlineMs: reloadMs, code: 'haproxy-reload' });
+    const { exitCode, output, timedOut } = await run(reloadCommand, { deadlineMs: reloadMs, code: 'haproxy-reload' });
+    if (timedOut) {
+      throw new Fault('haproxy-reload', `it took longer than ${reloadMs / 1000} s`, { where: reloadCommand });
+    }
     if (exitCode !== 0) {
       const said = output.trim().split('\n').at(-1) ?? '';
       throw new Fault(
@@ -117,9 +120,8 @@ async function run(command: string, { file = '', deadlineMs, code }: RunOptions)
     stdin: 'ignore',
     all: true,
   });
-  if (result.timedOut) throw new Fault(code, `it took longer than ${deadlineMs / 1000} s`, { where: command });
-  if (result.exitCode === undefined) {
+  if (result.exitCode === undefined && !result.timedOut) {
     throw new Fault(code, result.shortMessage ?? 'it could not be run', { where: command, cause: result });
   }
-  return { exitCode: result.exitCode, output: result.all ?? '' };
+  return { exitCode: result.exitCode, output: result.all ?? '', timedOut: result.timedOut };
 }

@@ -1,12 +1,15 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
+import { probeListeners } from './bind-probe.ts';
 import { type Checked, checkConfig } from './check.ts';
 import { apart } from './child.ts';
+import { globalOf, probeGlobal } from './global-probe.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
+import { listenersIn } from './listeners.ts';
 import { alertsIn, askWorker, readProcesses, reloadMaster } from './master.ts';
 import { Output } from './output.ts';
 import { isAlive, signal } from './process-signal.ts';
@@ -26,7 +29,6 @@ export type ManagedOptions = {
 
 type Child = Pick<ResultPromise, 'pid' | 'stdout' | 'stderr' | 'unref'>;
 
-const checkMs = 30_000;
 const startMs = 15_000;
 const reloadMs = 30_000;
 const answerMs = 2000;
@@ -48,23 +50,48 @@ export class ManagedHaproxy implements Haproxy {
   /** The master that serves, whether it was started here or adopted. */
   #masterPid: number | undefined;
   #socketMissingSince: number | undefined;
+  /** The configuration that HAProxy loaded last; empty while it does not run. */
+  #loaded = '';
 
   constructor(options: ManagedOptions) {
     this.#options = options;
     this.#output = new Output(join(dirname(options.masterSocket), 'output'), options.logger);
   }
 
-  check(file: string): Promise<Checked> {
-    return checkConfig(this.#options.executable, file, checkMs, this.#options.signal);
+  async check(file: string, deadlineMs: number): Promise<Checked> {
+    const { executable, masterSocket, signal: ending } = this.#options;
+    const checked = await checkConfig(executable, file, deadlineMs, ending);
+    if (!checked.ok) return checked;
+    const config = await readFile(file, 'utf8').catch(() => '');
+    const has = new Set(listenersIn(this.#loaded).map(({ bind }) => bind));
+    const added = listenersIn(config).filter(({ bind }) => !has.has(bind));
+    const unbindable = await probeListeners(executable, `${file}.probe`, added, config);
+    if (unbindable.length > 0) {
+      return { ok: false, problems: unbindable, mayPass: 'address' };
+    }
+    // A start that fails on its global section leaves nobody worse off than before it.
+    if (this.#loaded === '' || globalOf(config)?.text === globalOf(this.#loaded)?.text) return checked;
+    const problem = await probeGlobal(executable, { file: `${file}.probe`, socket: `${masterSocket}.probe` }, config);
+    return problem === undefined ? checked : { ok: false, problems: [problem] };
   }
 
   async findRunning(): Promise<Processes | undefined> {
     const found = await this.#find();
     if (found?.masterPid !== undefined) {
+      await this.#hasLoaded();
       this.#lookAfter(found.masterPid);
       await this.#output.resume();
     }
     return found;
+  }
+
+  async #hasLoaded(): Promise<void> {
+    this.#loaded = await readFile(this.#options.configFile, 'utf8').catch(() => '');
+  }
+
+  #ended(reason: string): void {
+    this.#loaded = '';
+    this.#options.onExit(reason);
   }
 
   /** Whether one from before, or ours, runs here. */
@@ -79,7 +106,7 @@ export class ManagedHaproxy implements Haproxy {
     this.#adopted = setInterval(() => {
       if (isAlive(masterPid)) return;
       clearInterval(this.#adopted);
-      if (!this.#stopping) this.#options.onExit('HAProxy, which an earlier pointsman had started, ended');
+      if (!this.#stopping) this.#ended('HAProxy, which an earlier pointsman had started, ended');
     }, adoptedMs);
   }
 
@@ -110,7 +137,7 @@ export class ManagedHaproxy implements Haproxy {
       this.#child = undefined;
       const how = result.signal ?? `exit code ${result.exitCode ?? '?'}`;
       // One that never served is told by the Fault of the start.
-      if (!this.#stopping && serves) this.#options.onExit(`HAProxy ended: ${how}`);
+      if (!this.#stopping && serves) this.#ended(`HAProxy ended: ${how}`);
     });
     const deadline = performance.now() + startMs;
     for (;;) {
@@ -122,6 +149,7 @@ export class ManagedHaproxy implements Haproxy {
       if (processes?.workerPid !== undefined && !ended && (await this.#answers(processes.workerPid))) {
         serves = true;
         this.#masterPid = processes.masterPid;
+        await this.#hasLoaded();
         return processes;
       }
       if (performance.now() > deadline) {
@@ -168,7 +196,9 @@ export class ManagedHaproxy implements Haproxy {
   async reload(): Promise<Processes> {
     this.#output.forget();
     try {
-      return await reloadMaster(this.#options.masterSocket, reloadMs);
+      const processes = await reloadMaster(this.#options.masterSocket, reloadMs);
+      await this.#hasLoaded();
+      return processes;
     } catch (error) {
       // Up to 2.7 the master answers nothing: why it failed is only in what it writes.
       if (!(error instanceof Fault) || error.message.includes('[ALERT]')) throw error;

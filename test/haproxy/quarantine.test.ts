@@ -1,5 +1,4 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
@@ -8,7 +7,6 @@ import { loadTemplates } from '../../src/render/load-templates.ts';
 import { type TemplateRole, templateFiles } from '../../src/render/template.ts';
 import { ask, startApp } from '../support/app.ts';
 import { haproxyBin, startBalancer, type TestBalancer } from '../support/balancer.ts';
-import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';
 
 const shipped = join(import.meta.dirname, '../../templates');
@@ -197,23 +195,6 @@ exit 1
     await balancer.applied();
     await serves(balancer, 'h999.example', 'one');
     await serves(balancer, 'web', 'two');
-  });
-
-  test('is held after a reload that could not bind its port, and the others are loaded', async () => {
-    const lab = await startLab();
-    const balancer = await lab.start();
-    onTestFinished(() => balancer.stop());
-    balancer.snapshot({ 'instances/web/a': lab.one });
-    await balancer.balancer.start();
-    const port = await freePort();
-    const taken = createServer();
-    await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
-    onTestFinished(() => void taken.close());
-    const db = { 'services/db': JSON.stringify({ mode: 'tcp', port }), 'instances/db/a': lab.two };
-    balancer.change({ ...db, 'instances/api/a': lab.three });
-    await until('the reload failed', () => logged(balancer, 'reload-failed').length > 0);
-    await holds(balancer, 'services/db: nothing');
-    await serves(balancer, 'api', 'three');
   });
 });
 

@@ -37,6 +37,8 @@ export async function startBalancer(
     serverTls?: string;
     /** Where an earlier one was, to go on from what it left there. */
     dir?: string;
+    /** That of an earlier one. */
+    port?: number;
     /** Instead of the HAProxy that tests run. */
     executable?: string;
     /** When what is held is asked about for the first time, in ms. */
@@ -47,7 +49,7 @@ export async function startBalancer(
 ) {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'pm-')));
   const layout = layoutOf(dir);
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const lines: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
   const metricsRegistry = new MetricsRegistry();

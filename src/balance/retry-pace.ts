@@ -1,0 +1,61 @@
+/** When something that failed is tried again. */
+type Retry = {
+  /** Names what failed: another name, and the count begins anew. */
+  readonly tried: string;
+  /** How often it failed in a row. */
+  readonly failures: number;
+  /** Monotonic, in ms. */
+  readonly dueAt: number;
+};
+
+/** By the name of each thing that failed, when it is tried again. A value. */
+export type RetryPace = ReadonlyMap<string, Retry>;
+
+export type PaceBounds = { readonly firstMs: number; readonly mostMs: number };
+
+// Of the wait, at random: what failed together is not tried together for ever.
+const jitter = 0.2;
+// What is due within so short a time is tried in one go.
+const togetherMs = 500;
+
+/** The wait after so many failures in a row: twice as long each time, up to the most. `random` is from 0 to 1. */
+export function waitMs(failures: number, { firstMs, mostMs }: PaceBounds, random: number): number {
+  const full = Math.min(firstMs * 2 ** Math.min(failures - 1, 30), mostMs);
+  return full * (1 - jitter + jitter * random);
+}
+
+/** These failed, perhaps again. */
+export function failedAgain(
+  pace: RetryPace,
+  failed: Iterable<readonly [name: string, tried: string]>,
+  bounds: PaceBounds,
+  { now, random }: { readonly now: number; readonly random: () => number },
+): RetryPace {
+  const next = new Map(pace);
+  for (const [name, tried] of failed) {
+    const before = pace.get(name);
+    const failures = before?.tried === tried ? before.failures + 1 : 1;
+    next.set(name, { tried, failures, dueAt: now + waitMs(failures, bounds, random()) });
+  }
+  return next;
+}
+
+/** Without those that nothing holds any more. */
+export function onlyThese(pace: RetryPace, held: ReadonlySet<string>): RetryPace {
+  return new Map([...pace].filter(([name]) => held.has(name)));
+}
+
+/** Those among `names` to be tried now. One that never failed here is due at once. */
+export function dueNow<Name extends string>(pace: RetryPace, names: Iterable<Name>, now: number): ReadonlySet<Name> {
+  return new Set([...names].filter((name) => (pace.get(name)?.dueAt ?? now) <= now + togetherMs));
+}
+
+/** In how many ms the next of these is due; undefined when there are none. */
+export function nextDueMs(pace: RetryPace, names: Iterable<string>, now: number): number | undefined {
+  let least: number | undefined;
+  for (const name of names) {
+    const ms = Math.max(0, (pace.get(name)?.dueAt ?? now) - now);
+    least = least === undefined ? ms : Math.min(least, ms);
+  }
+  return least;
+}

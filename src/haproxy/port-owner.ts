@@ -1,0 +1,44 @@
+import { readdir, readFile, readlink } from 'node:fs/promises';
+
+const listening = '0A';
+// A machine with more processes is not searched to the end: the answer is for a message only.
+const mostProcesses = 5000;
+
+/** Who listens on a TCP port here, as far as /proc tells: `python3 (process 123)`. Undefined when it does not. */
+export async function ownerOfPort(port: number): Promise<string | undefined> {
+  const sockets = new Set<string>();
+  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    const text = await readFile(table, 'latin1').catch(() => '');
+    for (const inode of listenersIn(text, port)) sockets.add(`socket:[${inode}]`);
+  }
+  if (sockets.size === 0) return undefined;
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
+  for (const pid of pids.slice(0, mostProcesses)) {
+    if (!(await hasOneOf(pid, sockets))) continue;
+    const command = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim();
+    return `${printable(command)} (process ${pid})`;
+  }
+  return undefined;
+}
+
+/** The inodes of the sockets that listen on this port, of a table as /proc/net/tcp has it. */
+export function listenersIn(table: string, port: number): readonly string[] {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return table.split('\n').flatMap((line) => {
+    const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
+    return local.endsWith(wanted) && state === listening && inode !== undefined ? [inode] : [];
+  });
+}
+
+async function hasOneOf(pid: string, sockets: ReadonlySet<string>): Promise<boolean> {
+  // Those of other users cannot be read.
+  const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
+  for (const descriptor of descriptors) {
+    const target = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => '');
+    if (sockets.has(target)) return true;
+  }
+  return false;
+}
+
+/** A process names itself, so it may name itself anything. */
+const printable = (name: string): string => name.replaceAll(/[^\x20-\x7e]/g, '?') || 'a process';
