@@ -99,7 +99,10 @@ describe('a balancer', () => {
     await registry.write('services/two', JSON.stringify({ check: { kind: 'http' } }));
     const revision = await registry.write('instances/two/b', instance(app.address));
     const said = await acknowledged('lb-1', `revision ${revision}`, (one) => one.revision >= revision);
-    expect(said.refusals).toContainEqual({ key: 'instances/two/*', reason: expect.stringContaining('frobnicate') });
+    expect(said.refusals).toContainEqual({
+      ...{ key: 'instances/two/*', absent: true },
+      reason: expect.stringContaining('frobnicate'),
+    });
     const { code, stderr } = await runPointsman(['wait', 'two/b', '--registry', location, '--timeout', '3s']);
     expect(code).toBe(1);
     expect(stderr.join()).toMatch(/lb-1 does not serve it: .*frobnicate/);

@@ -1,3 +1,4 @@
+import { createServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Acknowledgement, balancerKey, formatAcknowledgement } from '../src/fleet/acknowledgement.ts';
 import type { Revision } from '../src/model/revision.ts';
@@ -178,6 +179,29 @@ describe('an instance that leaves', () => {
     expect(told?.msg).toContain('the registry is away');
     etcd?.members[0]?.start();
     await etcd?.healthy();
+  });
+
+  test('is not kept by a balancer that never served it: its service is quarantined, or a limit refuses it', async () => {
+    const { registry, location, balancerNamed, acknowledged, register } = await start('etcd');
+    await balancerNamed('lb-1', '--limit-instances', '1');
+    const taken = createServer();
+    const port = await freePort();
+    await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
+    onTestFinished(() => void taken.close());
+    await registry.write('services/db', JSON.stringify({ mode: 'tcp', port }));
+    await registry.write('instances/web/a', '127.0.0.1:1');
+    const db = startPointsman(['register', '--registry', location, '--service', 'db', '--id', 'd', '--address', '127.0.0.1:1']); // biome-ignore format: a command line
+    const beyond = register('b', '127.0.0.1:2');
+    const keys = ['instances/db/*', 'instances/web/b'];
+    await acknowledged('lb-1', 'what it refuses', ({ refusals }) =>
+      keys.every((key) => refusals.some((refusal) => refusal.key === key && refusal.absent === true)),
+    );
+    for (const leaving of [db, beyond]) {
+      leaving.kill('SIGTERM');
+      expect(await leaving.ended).toEqual({ code: 0, signal: null });
+      const letGo = await leaving.logged('let-go');
+      expect(letGo['ms']).toBeLessThan(5000);
+    }
   });
 
   test('is not kept by a registry that is away already', async () => {

@@ -262,7 +262,7 @@ export class Acknowledging implements ServingObserver {
   #newestRejected({ rejected }: Catalog): readonly Refusal[] {
     if (this.#rejections.of !== rejected) {
       const newestFirst = [...rejected.values()].sort((a, b) => (a.revision < b.revision ? 1 : -1));
-      const newest = newestFirst.map(({ key, reason }) => ({ key, reason }));
+      const newest = newestFirst.map(({ key, reason, lastGoodServes }) => ({ key, reason, absent: !lastGoodServes }));
       this.#rejections = { of: rejected, newest };
     }
     return this.#rejections.newest;
@@ -271,4 +271,7 @@ export class Acknowledging implements ServingObserver {
 
 const sameRefusals = (one: readonly Refusal[], other: readonly Refusal[]): boolean =>
   one.length === other.length &&
-  one.every(({ key, reason }, i) => key === other[i]?.key && reason === other[i]?.reason);
+  one.every((refusal, i) => {
+    const beside = other[i];
+    return refusal.key === beside?.key && refusal.reason === beside.reason && refusal.absent === beside.absent;
+  });

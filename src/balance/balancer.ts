@@ -589,7 +589,8 @@ export class Balancer {
   #settle(): void {
     if (this.#mustInspect || this.#exited) return;
     // Mostly it takes a moment, and then all is served.
-    if (this.#isolation.ongoing !== undefined && this.#reloads.obstacle === undefined) return;
+    const { obstacle, slow } = this.#reloads;
+    if (this.#isolation.ongoing !== undefined && obstacle === undefined && slow === undefined) return;
     if (this.#rounds.settle()) this.#isolation.tell();
   }
 }

@@ -129,10 +129,13 @@ export class Quarantining {
   }
 
   /** For those who wait for an instance: what is not served. One of a service in its last good form is. */
-  get refusals(): readonly Refusal[] {
+  refusals(served: Rendered): readonly Refusal[] {
     return [...this.#state.services]
       .filter(([, { form }]) => form === undefined)
-      .map(([name, { reason }]) => ({ key: `instances/${name}/*`, reason }));
+      .map(([name, { reason }]) => {
+        const absent = (served.backends.get(name)?.servers.size ?? 0) === 0;
+        return { key: `instances/${name}/*`, reason, absent };
+      });
   }
 
   /** In how many ms the next of those that are held is to be tried again; undefined while there are none. */

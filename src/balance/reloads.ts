@@ -68,6 +68,8 @@ export class Reloads {
   /** When the first attempt began at what waits now, while it neither served nor was given up. */
   #since: number | undefined;
   #refused: string | undefined;
+  /** What needs a reload is another thing than what was tried last. */
+  #changed = false;
   #postponed: string | undefined;
   #next = 0;
   #failed: string | undefined;
@@ -98,8 +100,12 @@ export class Reloads {
 
   /** Why what waits for a reload has to wait, when it is not for its turn only. */
   get obstacle(): string | undefined {
-    const slow = this.#since !== undefined && this.#parts.now() - this.#since >= slowMs;
-    return this.#refused ?? this.#postponed ?? this.#failed ?? (slow ? slowReason : undefined);
+    return this.#refused ?? this.#postponed ?? this.#failed;
+  }
+
+  /** Why what waits for a reload has not got it yet, where that is no failure; undefined when it does not take long. */
+  get slow(): string | undefined {
+    return this.#since !== undefined && this.#parts.now() - this.#since >= slowMs ? slowReason : undefined;
   }
 
   /** Whether HAProxy was told to load what is on disk, and has not answered. */
@@ -120,6 +126,8 @@ export class Reloads {
 
   /** Nobody can be held for it: it is not tried again before something in it changed. */
   refuse(reason: string, revision: string): void {
+    // Something else is asked for by now.
+    if (this.#changed) return;
     this.#refused = reason;
     this.#parts.logger.error({ event: 'config-refused', reason, revision }, reason);
   }
@@ -127,6 +135,7 @@ export class Reloads {
   /** What was refused has changed. */
   tryAgain(): void {
     this.#refused = undefined;
+    this.#changed = true;
   }
 
   /** Forgets the reasons that planning anew finds again where they still stand. */
@@ -154,6 +163,7 @@ export class Reloads {
     this.#begun = new Map(this.#reasons);
     this.#reasons.clear();
     this.#phase = 'checking';
+    this.#changed = false;
     this.#since ??= this.#parts.now();
     const result = await this.#attempt(target, attempt).catch((error: unknown): Reloaded => {
       if (!isStorageFault(error)) return this.#fail(error, target);

@@ -127,7 +127,7 @@ export class Rounds {
     if (this.#given === undefined || !link.connected) return false;
     // Until the new worker was given what the old one was, nobody may be told that it is served.
     if (reloading.loading) return false;
-    const { pending, obstacle } = reloads;
+    const { pending, obstacle = reloads.slow } = reloads;
     if (pending.length > 0 && obstacle === undefined) return false;
     // What came in since and touched nothing is served as well.
     if (intake.touched.empty) {
@@ -139,7 +139,7 @@ export class Rounds {
     }
     const missing = [
       ...(obstacle === undefined ? [] : unserved(rendering.desired, running.served, obstacle)),
-      ...quarantining.refusals,
+      ...quarantining.refusals(running.served),
       ...rejections.unrendered,
       ...(link.canPause ? [] : unpaused(this.#given)),
     ];

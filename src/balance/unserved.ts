@@ -11,7 +11,7 @@ export function unserved(desired: Rendered, served: Rendered, reason: string): r
     const all = { key: `instances/${name}/*`, reason };
     const has = served.backends.get(name);
     if (has === undefined) {
-      refusals.push(all);
+      refusals.push({ ...all, absent: true });
       continue;
     }
     if (has.servers === wanted.servers) continue;

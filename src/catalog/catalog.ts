@@ -10,6 +10,7 @@ import { Fold } from './fold.ts';
 import { type CatalogLimits, defaultCatalogLimits, noLimits } from './limits.ts';
 import type { Numbers } from './numbers.ts';
 import { noOverrides, type Overrides, type OverrideTarget, type OverrideTransition } from './overrides.ts';
+import { nobodyWaits, type Waiting } from './waiting.ts';
 
 export type Service = {
   readonly name: ServiceName;
@@ -42,6 +43,8 @@ export type Catalog = {
   /** The raw entry behind everything in `services` and `overrides`; what is kept on disk. */
   readonly accepted: PersistentMap<string, Entry>;
   readonly rejected: PersistentMap<string, Rejection>;
+  /** Entries that only a limit keeps out. */
+  readonly waiting: Waiting;
   /** Of all accepted values together. */
   readonly bytes: number;
 };
@@ -53,6 +56,7 @@ export const emptyCatalog: Catalog = {
   overrides: noOverrides,
   accepted: PersistentMap(),
   rejected: PersistentMap(),
+  waiting: nobodyWaits,
   bytes: 0,
 };
 

@@ -10,7 +10,7 @@ import { TouchedGathering } from '../model/touched.ts';
 import type { Entry } from '../registry/registry.ts';
 import type { Catalog, Folded, Rejection, Removal, Service } from './catalog.ts';
 import { parseKey, type Subject } from './key.ts';
-import { beyondLimits, type CatalogLimits, mostRejected, rejectedKey } from './limits.ts';
+import { beyondLimits, type CatalogLimits, mostRejected, type NoRoom, rejectedKey } from './limits.ts';
 import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
 import {
   deleteOverride,
@@ -23,6 +23,7 @@ import {
   overrideOf,
   setOverride,
 } from './overrides.ts';
+import { type Scope, type Waiting, waitFor, waitingFor, withoutWaiting } from './waiting.ts';
 
 /** One fold while it is made. */
 export class Fold {
@@ -41,11 +42,16 @@ export class Fold {
 
   readonly #limits: CatalogLimits;
   #bytes: number;
+  #waiting: Waiting;
+  /** The services that something left, whose room others may take. */
+  readonly #roomier = new Set<string>();
+  #roomierAtAll = false;
 
   constructor(catalog: Catalog, limits: CatalogLimits) {
     this.#before = catalog;
     this.#limits = limits;
     this.#bytes = catalog.bytes;
+    this.#waiting = catalog.waiting;
     this.#services = catalog.services.asMutable();
     this.#accepted = catalog.accepted.asMutable();
     this.#rejected = catalog.rejected.asMutable();
@@ -56,6 +62,7 @@ export class Fold {
     const { key, value } = entry;
     const subject = parseKey(key);
     if (subject.ok && subject.value.kind === 'other') return;
+    this.#waiting = withoutWaiting(this.#waiting, subject.ok ? serviceIn(subject.value) : undefined, key);
     const before = this.#accepted.get(key);
     const same = before?.value === value;
     const bytes = same ? 0 : Buffer.byteLength(value);
@@ -67,9 +74,11 @@ export class Fold {
     const growth = same ? 0 : bytes - bytesOf(before);
     const beyond = subject.ok && !same ? this.#beyondLimits(subject.value, before === undefined, growth) : undefined;
     if (beyond !== undefined) {
-      this.#reject(entry, beyond);
+      this.#reject(entry, beyond.reason);
+      this.#waiting = waitFor(this.#waiting, beyond, entry);
       return;
     }
+    if (growth < 0) this.#roomierAtAll = true;
     this.#rejected.delete(key);
     this.#accepted.set(key, entry);
     this.#bytes += growth;
@@ -80,7 +89,10 @@ export class Fold {
     this.#rejected.delete(rejectedKey(key));
     const known = this.#accepted.get(key);
     const subject = parseKey(key);
+    if (subject.ok) this.#waiting = withoutWaiting(this.#waiting, serviceIn(subject.value), key);
     if (!subject.ok || known === undefined) return;
+    this.#roomierAtAll = true;
+    if (subject.value.kind === 'instance') this.#roomier.add(subject.value.service);
     this.#accepted.delete(key);
     this.#bytes -= bytesOf(known);
     switch (subject.value.kind) {
@@ -126,6 +138,8 @@ export class Fold {
   }
 
   result(revision: Revision): Folded {
+    for (const service of this.#roomier) this.#takeWaiting({ service });
+    if (this.#roomierAtAll) this.#takeWaiting({ service: undefined });
     for (const numbers of this.#numbers.values()) numbers.asImmutable();
     return {
       catalog: {
@@ -134,6 +148,7 @@ export class Fold {
         services: this.#services.asImmutable(),
         overrides: this.#overrides,
         bytes: this.#bytes,
+        waiting: this.#waiting,
         accepted: this.#accepted.asImmutable(),
         rejected: this.#rejected.asImmutable(),
       },
@@ -145,6 +160,14 @@ export class Fold {
     };
   }
 
+  /** Takes those that wait for room, until one does not find any. */
+  #takeWaiting(scope: Scope): void {
+    for (const entry of waitingFor(this.#waiting, scope)) {
+      this.put(entry);
+      if (this.#accepted.get(entry.key) !== entry) return;
+    }
+  }
+
   #reject(entry: Entry, reason: string): void {
     const { revision } = entry;
     const key = rejectedKey(entry.key);
@@ -154,10 +177,10 @@ export class Fold {
     if (known?.reason !== reason) this.#rejections.push(rejection);
   }
 
-  #beyondLimits(subject: Subject, isNew: boolean, growth: number): string | undefined {
+  #beyondLimits(subject: Subject, isNew: boolean, growth: number): NoRoom | undefined {
     // Whoever makes an entry smaller, or puts one in the place of another, is never refused for what others have.
     if (!isNew && growth <= 0) return undefined;
-    const service = subject.kind === 'instance' || subject.kind === 'policy' ? subject.service : undefined;
+    const service = subject.kind === 'override' ? undefined : serviceIn(subject);
     const found = service === undefined ? undefined : this.#services.get(service);
     const joins = isNew && subject.kind === 'instance';
     return beyondLimits(
@@ -258,6 +281,9 @@ export class Fold {
 
 const isSame = (a: ServiceState | undefined, b: ServiceState | undefined): boolean =>
   a?.kind === 'pause' && b?.kind === 'pause' ? a.mostMs === b.mostMs : a?.kind === b?.kind;
+
+const serviceIn = (subject: Subject): ServiceName | undefined =>
+  subject.kind === 'other' ? undefined : subject.service;
 
 const bytesOf = (entry: Entry | undefined): number => (entry === undefined ? 0 : Buffer.byteLength(entry.value));
 

@@ -50,6 +50,40 @@ describe('a limit', () => {
     expect(moved.catalog.rejected.size).toBe(0);
   });
 
+  test('refuses an entry only until there is room, whichever limit it was', () => {
+    const limits = { instances: 2, entries: 4 };
+    const full = fold(emptyCatalog, limits, {
+      'instances/web/a': address,
+      'instances/web/b': address,
+      'instances/web/c': address,
+      'instances/api/a': address,
+      'instances/api/b': address,
+      'services/late': '{}',
+    });
+    expect([...full.catalog.rejected.keys()].sort()).toEqual(['instances/web/c', 'services/late']);
+    const elsewhere = fold(full.catalog, { ...limits, entries: 5 }, { 'instances/api/b': undefined });
+    expect([...elsewhere.catalog.rejected.keys()]).toEqual(['instances/web/c']);
+    expect(elsewhere.catalog.services.has('late' as ServiceName)).toBe(true);
+    const room = fold(elsewhere.catalog, { ...limits, entries: 5 }, { 'instances/web/a': undefined });
+    expect([...(room.catalog.services.get(web)?.instances.keys() ?? [])].sort()).toEqual(['b', 'c']);
+    expect(room.touched.get(web)?.instances).toContain('c');
+    expect(room.catalog.rejected.size).toBe(0);
+    expect(room.catalog.waiting.bytes).toBe(0);
+  });
+
+  test('refuses nothing later that was deleted, or made otherwise, while it waited', () => {
+    const limits = { instances: 1 };
+    const full = fold(emptyCatalog, limits, {
+      'instances/web/a': address,
+      'instances/web/b': address,
+      'instances/web/c': address,
+    });
+    const changed = fold(full.catalog, limits, { 'instances/web/b': undefined, 'instances/web/c': 'nonsense' });
+    const room = fold(changed.catalog, limits, { 'instances/web/a': undefined });
+    expect(room.catalog.services.has(web)).toBe(false);
+    expect([...room.catalog.rejected.keys()]).toEqual(['instances/web/c']);
+  });
+
   test('of services counts those that are declared and those that have instances', () => {
     const folded = fold(
       emptyCatalog,

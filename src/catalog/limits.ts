@@ -50,15 +50,22 @@ export type Growth = {
   readonly joins: { readonly service: string; readonly instances: number } | undefined;
 };
 
+/** Why there is no room, and where there has to be some: in one service, or at all. */
+export type NoRoom = { readonly reason: string; readonly service: string | undefined };
+
 /** Why a catalog may not grow like this; undefined when it may. */
-export function beyondLimits(grown: Growth, limits: CatalogLimits): string | undefined {
-  if (grown.entries > limits.entries) return `there are ${limits.entries} entries already (--limit-entries)`;
+export function beyondLimits(grown: Growth, limits: CatalogLimits): NoRoom | undefined {
+  const atAll = (reason: string): NoRoom => ({ reason, service: undefined });
+  if (grown.entries > limits.entries) return atAll(`there are ${limits.entries} entries already (--limit-entries)`);
   if (grown.totalBytes > limits.totalBytes) {
-    return `all values together would have more than ${limits.totalBytes} bytes (--limit-total)`;
+    return atAll(`all values together would have more than ${limits.totalBytes} bytes (--limit-total)`);
   }
-  if (grown.services > limits.services) return `there are ${limits.services} services already (--limit-services)`;
+  if (grown.services > limits.services) {
+    return atAll(`there are ${limits.services} services already (--limit-services)`);
+  }
   if (grown.joins !== undefined && grown.joins.instances > limits.instances) {
-    return `${grown.joins.service} has ${limits.instances} instances already (--limit-instances)`;
+    const { service } = grown.joins;
+    return { reason: `${service} has ${limits.instances} instances already (--limit-instances)`, service };
   }
   return undefined;
 }

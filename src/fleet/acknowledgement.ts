@@ -5,7 +5,12 @@ import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { type Revision, revision } from '../model/revision.ts';
 
 /** Something that the registry asks for and a balancer does not serve. */
-export type Refusal = { readonly key: string; readonly reason: string };
+export type Refusal = {
+  readonly key: string;
+  readonly reason: string;
+  /** Nothing is served for it, and nothing was before it: whoever leaves need not wait. */
+  readonly absent?: boolean | undefined;
+};
 
 /** A draining server's open requests; `unknown` while somebody who may hold some cannot be asked. */
 export type OpenRequests = number | 'unknown';
@@ -77,7 +82,13 @@ const schema = v.object({
   appliedAt: v.optional(text, 'unknown'),
   draining: v.optional(v.record(v.string(), v.nullable(count))),
   refusals: v.optional(
-    v.array(v.object({ key: text, reason: v.pipe(v.string(), v.transform(printable), v.transform(shortened)) })),
+    v.array(
+      v.object({
+        key: text,
+        reason: v.pipe(v.string(), v.transform(printable), v.transform(shortened)),
+        absent: v.optional(v.boolean()),
+      }),
+    ),
     [],
   ),
   untold: v.optional(v.record(v.string(), count), {}),
@@ -118,7 +129,13 @@ export function formatAcknowledgement(acknowledgement: Acknowledgement): string 
     ...(untold.size === 0 ? {} : { untold: Object.fromEntries(shortUntold(untold)) }),
     ...(refusals.length === 0
       ? {}
-      : { refusals: refusals.slice(0, mostRefusals).map(({ key, reason }) => ({ key, reason: shortened(reason) })) }),
+      : {
+          refusals: refusals.slice(0, mostRefusals).map(({ key, reason, absent }) => ({
+            key,
+            reason: shortened(reason),
+            ...(absent === true ? { absent } : {}),
+          })),
+        }),
   });
 }
 

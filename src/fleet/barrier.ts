@@ -74,9 +74,11 @@ function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited):
   if (said.cluster !== cluster) return { kind: 'elsewhere' };
   if (said.revision < awaited.revision) return { kind: 'behind', at: said.revision };
   const refusal = said.refusals.find(({ key }) => concerns(key, awaited));
-  // A drain or a leave that is not served means that requests still come.
-  if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason };
   const { goal, service, id } = awaited;
+  // It never got a request.
+  if (refusal?.absent === true && (goal === 'drained' || goal === 'gone')) return undefined;
+  // Any other drain or leave that is not served means that requests still come.
+  if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason };
   if (goal === 'drained') return findOpen(said, instanceName(service, id));
   if (goal !== 'serves') return undefined;
   const untold = (said.untold.get(service) ?? 0) + (said.untold.get(anyService) ?? 0);
