@@ -577,6 +577,8 @@ export class Balancer {
   /** Reads what the worker really runs, and lets the next round heal the difference. */
   async #inspect(): Promise<void> {
     if (await this.#running.meet()) this.#patrols.lookAgain();
+    // The worker is replaced meanwhile, and then looked at.
+    if (this.#reloading.loading) return;
     this.#configDrift.look();
     this.#mustInspect = false;
     if (!(await this.#running.readBack())) return;

@@ -85,7 +85,7 @@ export class Reloads {
 
   /** Whether a reload of this kind waits. */
   needs(kind: ReloadReason['kind']): boolean {
-    return [...this.#reasons.values()].some((reason) => reason.kind === kind);
+    return [...this.#begun.values(), ...this.#reasons.values()].some((reason) => reason.kind === kind);
   }
 
   /** One clause for each reason that waits. */
