@@ -88,7 +88,7 @@ export class Reloading {
  * What HAProxy was checked with, with what was changed by command since: HAProxy runs those lines, so they are good. Without
  * this a server that left during the check would be back for a moment.
  */
-export function withCommanded(checked: Rendered, served: Rendered, desired: Rendered, touched: Touched): Rendered {
+function withCommanded(checked: Rendered, served: Rendered, desired: Rendered, touched: Touched): Rendered {
   let { backends, routes } = checked;
   for (const [name, mark] of touched) {
     const backend = backends.get(name);
