@@ -7,6 +7,7 @@ import pc from 'picocolors';
 import { Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import { aborted } from '../waiting/aborted.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 import { type Child, startChild } from './child.ts';
 import { parseLogLine } from './log-line.ts';
 import { startTraffic } from './traffic.ts';
@@ -122,7 +123,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
 async function declareService({ openRegistry, signal }: DemoOptions, location: string): Promise<void> {
   const registry = await openRegistry(location);
   try {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(20_000)]);
+    const deadline = timeLimit(20_000, signal);
     await registry.write('services/web', JSON.stringify({ hosts: ['*'], balance: 'roundrobin' }), { signal: deadline });
   } finally {
     await registry.close();

@@ -5,6 +5,7 @@ import { describe, Fault } from '../model/fault.ts';
 import type { CheckRhythm } from '../model/health-check.ts';
 import type { Instance } from '../model/instance.ts';
 import type { Revision } from '../model/revision.ts';
+import { timeLimit } from '../waiting/time-limit.ts';
 import { Announcement } from './announcement.ts';
 import { type CheckTarget, formatTarget } from './check-target.ts';
 import type { Departure } from './departure.ts';
@@ -130,7 +131,7 @@ export class Registration {
   async leave(departure: Departure, signal: AbortSignal, together = 1): Promise<void> {
     const { logger } = this.#parts;
     await this.stop();
-    const within = (ms: number) => AbortSignal.any([signal, AbortSignal.timeout(ms + turnMs * together)]);
+    const within = (ms: number) => timeLimit(ms + turnMs * together, signal);
     try {
       await this.#depart(this.#declared.instance, departure, signal, within);
     } catch (error) {

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { describe, Fault } from '../../model/fault.ts';
 import { quote } from '../../model/parsed.ts';
 import { type Revision, revision } from '../../model/revision.ts';
+import { timeLimit } from '../../waiting/time-limit.ts';
 import type { Session, SessionOptions } from '../registry.ts';
 import type { LeaseReference } from './journal-record.ts';
 import type { StoredEntry } from './journal-state.ts';
@@ -80,7 +81,7 @@ export class DirectorySession implements Session {
     if (this.#closing) return;
     this.#closing = true;
     this.#held.clear();
-    const limit = AbortSignal.any([AbortSignal.timeout(revokeMs), ...(signal === undefined ? [] : [signal])]);
+    const limit = timeLimit(revokeMs, signal);
     const { leases, lease, logger, onClose } = this.#parts;
     try {
       await this.#persist(limit, () => leases.revoke(lease.id));

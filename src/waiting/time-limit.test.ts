@@ -1,0 +1,30 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, test } from 'vitest';
+import { timeLimit } from './time-limit.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage: () => void = runInNewContext('gc');
+
+/** Collects garbage until the signal aborts. */
+async function aborts(signal: AbortSignal): Promise<unknown> {
+  const collecting = setInterval(collectGarbage, 5);
+  try {
+    return await new Promise((resolve) => signal.addEventListener('abort', () => resolve(signal.reason)));
+  } finally {
+    clearInterval(collecting);
+  }
+}
+
+test('a time limit is kept when garbage is collected', async () => {
+  const parent = new AbortController();
+  expect(await aborts(timeLimit(100, parent.signal))).toMatchObject({ name: 'TimeoutError' });
+});
+
+test('a time limit ends with the signal that it is given', async () => {
+  const parent = new AbortController();
+  const limit = timeLimit(60_000, parent.signal);
+  setTimeout(() => parent.abort('asked'), 20);
+  expect(await aborts(limit)).toBe('asked');
+  expect(timeLimit(60_000, parent.signal).aborted).toBe(true);
+});

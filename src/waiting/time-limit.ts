@@ -1,0 +1,19 @@
+/**
+ * Aborts after `ms`, or with `signal` if that comes first. For AbortSignal.any over AbortSignal.timeout, which never aborts in
+ * Node 20 once the garbage collector has taken the time-out signal (nodejs/node#54614). The timer keeps no process alive.
+ */
+export function timeLimit(ms: number, signal?: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const onAbort = () => {
+    clearTimeout(timer);
+    controller.abort(signal?.reason);
+  };
+  const timer = setTimeout(() => {
+    signal?.removeEventListener('abort', onAbort);
+    controller.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'));
+  }, ms);
+  timer.unref();
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener('abort', onAbort, { once: true });
+  return controller.signal;
+}
