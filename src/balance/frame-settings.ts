@@ -18,6 +18,8 @@ export function frameSettingsOf(settings: BalanceSettings, layout: Layout): Fram
     pemFolder: settings.serverTls === undefined ? layout.serverTls : resolve(settings.serverTls),
     zone: settings.zone,
     accessLog: settings.accessLog,
+    normalizePaths: settings.normalizePaths,
+    trustedProxies: settings.trustedProxies,
     https: settings.https && {
       bind: formatAddress(settings.https.bind),
       list: layout.certificateList,

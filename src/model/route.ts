@@ -29,12 +29,12 @@ function isHostPattern(text: string): boolean {
   return host.ok && host.value.host === name && (name === text || host.value.family === 'name');
 }
 
-/** Reads a path prefix. */
+/** Reads a path prefix. Repeated slashes are one, as in the requests that HAProxy compares with it. */
 export function parsePathPrefix(text: string): Parsed<PathPrefix> {
   if (!path.test(text)) {
     return refused(`${quote(text)} is not a path: "/" and then at most 254 of A-Z a-z 0-9 . _ ~ / @ : + -`);
   }
   return text.split('/').some((segment) => segment === '.' || segment === '..')
     ? refused(`${quote(text)} is not a path: clients resolve "." and ".." before they ask`)
-    : accepted(text as PathPrefix);
+    : accepted(text.replace(/\/+/g, '/') as PathPrefix);
 }

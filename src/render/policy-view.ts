@@ -191,7 +191,8 @@ function timeoutsOf({ connectMs, serverMs, queueMs, tunnelMs }: Timeouts): Polic
 // A line of a haproxy.cfg has 64 words at most.
 const networksPerLine = 48;
 
-function inLines(networks: readonly Cidr[]): PolicyView['deny'] {
+/** Networks in lists that fit into a line each. */
+export function inLines(networks: readonly Cidr[]): PolicyView['deny'] {
   const lines = [];
   for (let at = 0; at < networks.length; at += networksPerLine) {
     lines.push({ networks: networks.slice(at, at + networksPerLine) });

@@ -1,12 +1,14 @@
 import type { Service } from '../catalog/catalog.ts';
 import { numberOf } from '../catalog/numbers.ts';
 import { formatAddress } from '../model/address.ts';
+import type { Cidr } from '../model/cidr.ts';
 import type { Instance } from '../model/instance.ts';
 import type { HealthCheck } from '../model/policy/check.ts';
 import type { Policy } from '../model/policy.ts';
 import {
   authorityFile,
   certificateFile,
+  inLines,
   milliseconds,
   type PolicyView,
   policyNames,
@@ -37,6 +39,10 @@ export type FrameSettings = {
   readonly metricsBind?: string | undefined;
   /** Whether each request is logged, as JSON. */
   readonly accessLog?: boolean;
+  /** Whether routes are matched with the normal form of a path. Undefined: they are. */
+  readonly normalizePaths?: boolean;
+  /** Networks of the proxies that may say who a client is (`X-Forwarded-For` and the like). */
+  readonly trustedProxies?: readonly Cidr[];
   /** `host:port` on which HTTPS is served, with the list of its certificates. */
   readonly https?: { readonly bind: string; readonly list: string; readonly http3: boolean } | undefined;
 };
@@ -53,6 +59,11 @@ export type FrameView = {
   /** Where HAProxy's own exporter is asked for. */
   readonly metricsBind: string | undefined;
   readonly accessLog: boolean;
+  readonly normalizePaths: boolean;
+  /** In lists that fit into a line each. */
+  readonly trustedProxies: readonly { readonly networks: readonly Cidr[] }[];
+  /** Whether there are trusted proxies. */
+  readonly trusting: boolean;
   /** Undefined where HTTPS is not served. */
   readonly https:
     | {
@@ -135,6 +146,7 @@ export const knownNames = {
     'pauseScript',
     'metricsBind',
     'accessLog',
+    ...['normalizePaths', 'trustedProxies', 'networks', 'trusting'],
     ...['https', 'httpsBind', 'certificateList', 'http3', 'quicBind', 'port'],
     'listeners',
     'name',
@@ -158,6 +170,7 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
       clientTimeout: milliseconds(policy.timeouts.clientMs),
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const trustedProxies = settings.trustedProxies ?? [];
   return {
     bind: settings.bind,
     runtimeSocket: settings.runtimeSocket,
@@ -167,6 +180,9 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
     pauseScript: settings.pauseScript,
     metricsBind: settings.metricsBind,
     accessLog: settings.accessLog ?? false,
+    normalizePaths: settings.normalizePaths ?? true,
+    trustedProxies: inLines(trustedProxies),
+    trusting: trustedProxies.length > 0,
     https: httpsView(settings.https),
     listeners,
   };

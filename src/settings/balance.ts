@@ -1,4 +1,5 @@
 import type { Address } from '../model/address.ts';
+import { type Cidr, parseCidr } from '../model/cidr.ts';
 import { Fault } from '../model/fault.ts';
 import { accepted, quote, refused } from '../model/parsed.ts';
 import { parseShare } from '../model/share.ts';
@@ -9,7 +10,7 @@ import { type FileDeclaration, fileDeclarations, fileOptions } from './file-decl
 import { type HoldingSettings, holdingOptions, holdingSettings } from './holding.ts';
 import { type LimitSettings, limitOptions, limitSettings } from './limits.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
-import { defaulted, type Machine, onOff, optional, type ValuesOf } from './option.ts';
+import { defaulted, list, type Machine, onOff, optional, type ValuesOf } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
 import { addressWord, durationWord, labelWord, oneOf, pathWord, word } from './words.ts';
 
@@ -37,6 +38,10 @@ export type BalanceSettings = {
   readonly https: { readonly bind: Address; readonly certificates: string; readonly http3: boolean } | undefined;
   /** Whether each request is logged. */
   readonly accessLog: boolean;
+  /** Whether routes are compared with the normal form of a path. */
+  readonly normalizePaths: boolean;
+  /** Whose `X-Forwarded-For` and the like are passed on. */
+  readonly trustedProxies: readonly Cidr[];
   /** Where HAProxy tells its own metrics. */
   readonly haproxyMetrics: Address | undefined;
   /** How long an old worker may finish its connections after a reload, in ms. */
@@ -180,6 +185,19 @@ export const balancerOptions = {
     ...oneOf(['on', 'off']),
     fallback: 'off',
   }),
+  normalizePaths: defaulted({
+    placeholder: 'on|off',
+    description:
+      'resolve ".", "..", repeated slashes and %61 in the path of a request before routes are compared with it',
+    ...oneOf(['on', 'off']),
+    fallback: 'on',
+  }),
+  trustedProxies: list({
+    placeholder: 'NETWORK',
+    description:
+      'proxies in front, as 10.0.0.0/8 or an address, that may say who a client is: X-Forwarded-For and the like are removed from requests of all others',
+    word: word(parseCidr),
+  }),
   reloadInterval: defaulted({
     placeholder: 'DURATION',
     description: 'reloads are at least this far apart; the first is immediate',
@@ -272,6 +290,8 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     haproxyMetrics,
     https,
     accessLog,
+    normalizePaths: values.normalizePaths === 'on',
+    trustedProxies: values.trustedProxies,
     reloadIntervalMs,
     hardStopAfterMs,
     onStop,

@@ -57,6 +57,8 @@ describe('without any word, a balancer', () => {
         haproxyMetrics: undefined,
         https: undefined,
         accessLog: false,
+        normalizePaths: true,
+        trustedProxies: [],
         hardStopAfterMs: 600_000,
         onStop: 'stop',
         stopTimeoutMs: 10_000,

@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
+import type { Cidr } from '../../src/model/cidr.ts';
 import { startApp } from '../support/app.ts';
 import { askEcho, startEcho } from '../support/echo.ts';
 import { exchange } from '../support/exchange.ts';
@@ -13,55 +14,66 @@ const sayings = {
   long: 'word '.repeat(200).trim(),
 };
 
-const served = serveAll(async () => {
-  const echo = await startEcho('echo');
-  const page = await startApp('page', ({ url }, response) => {
-    response.setHeader('content-type', url === '/picture' ? 'image/png' : 'text/html; charset=utf-8');
-    response.setHeader('x-powered-by', 'tests');
-    response.end('<p>page</p>'.repeat(1000));
-  });
-  const failing = await startApp('failing', (_, response) => response.writeHead(503).end('failing'));
-  closing.push(echo.close, page.close, failing.close);
-  const a = { a: echo.address };
-  return {
-    plain: { instances: a },
-    inside: { policy: { access: { allow: ['127.0.0.0/30', '::1'], deny: ['127.0.0.2'] } }, instances: a },
-    open: { policy: { access: { deny: Array.from({ length: 200 }, (_, i) => `127.1.${i}.0/24`) } }, instances: a },
-    rated: { policy: { rateLimit: { requests: 3, per: '1h' } }, instances: a },
-    'rated-too': { policy: { rateLimit: { requests: 3, per: '1h' } }, instances: a },
-    secure: { policy: { https: 'redirect' }, instances: a },
-    'secure-else': { policy: { https: { redirect: 8443 } }, instances: a },
-    dressed: {
-      policy: {
-        headers: {
-          request: { remove: ['X-Secret'], set: { 'X-Set': 'ours', Host: 'inside.example' }, add: { 'X-Many': 'two' } },
-          response: { remove: ['X-Powered-By'], set: { 'Strict-Transport-Security': 'max-age=31536000; preload' } },
+const served = serveAll(
+  async () => {
+    const echo = await startEcho('echo');
+    const page = await startApp('page', ({ url }, response) => {
+      response.setHeader('content-type', url === '/picture' ? 'image/png' : 'text/html; charset=utf-8');
+      response.setHeader('x-powered-by', 'tests');
+      response.end('<p>page</p>'.repeat(1000));
+    });
+    const failing = await startApp('failing', (_, response) => response.writeHead(503).end('failing'));
+    closing.push(echo.close, page.close, failing.close);
+    const a = { a: echo.address };
+    return {
+      plain: { instances: a },
+      inside: { policy: { access: { allow: ['127.0.0.0/30', '::1'], deny: ['127.0.0.2'] } }, instances: a },
+      open: { policy: { access: { deny: Array.from({ length: 200 }, (_, i) => `127.1.${i}.0/24`) } }, instances: a },
+      rated: { policy: { rateLimit: { requests: 3, per: '1h' } }, instances: a },
+      'rated-too': { policy: { rateLimit: { requests: 3, per: '1h' } }, instances: a },
+      secure: { policy: { https: 'redirect' }, instances: a },
+      'secure-else': { policy: { https: { redirect: 8443 } }, instances: a },
+      dressed: {
+        policy: {
+          headers: {
+            request: {
+              remove: ['X-Secret'],
+              set: { 'X-Set': 'ours', Host: 'inside.example' },
+              add: { 'X-Many': 'two' },
+            },
+            response: { remove: ['X-Powered-By'], set: { 'Strict-Transport-Security': 'max-age=31536000; preload' } },
+          },
         },
+        instances: { a: page.address },
       },
-      instances: { a: page.address },
-    },
-    'dressed-request': {
-      policy: {
-        headers: {
-          request: { remove: ['X-Secret'], set: { 'X-Set': 'ours', Host: 'inside.example' }, add: { 'X-Many': 'two' } },
+      'dressed-request': {
+        policy: {
+          headers: {
+            request: {
+              remove: ['X-Secret'],
+              set: { 'X-Set': 'ours', Host: 'inside.example' },
+              add: { 'X-Many': 'two' },
+            },
+          },
         },
+        instances: a,
       },
-      instances: a,
-    },
-    sayings: {
-      policy: {
-        headers: { request: { set: Object.fromEntries(Object.entries(sayings).map(([k, v]) => [`x-${k}`, v])) } },
+      sayings: {
+        policy: {
+          headers: { request: { set: Object.fromEntries(Object.entries(sayings).map(([k, v]) => [`x-${k}`, v])) } },
+        },
+        instances: a,
       },
-      instances: a,
-    },
-    squeezed: { policy: { compression: {} }, instances: { a: page.address } },
-    again: {
-      policy: { balance: 'roundrobin', retries: { count: 2, on: ['503'] } },
-      instances: { a: echo.address, b: failing.address },
-    },
-    once: { policy: { balance: 'roundrobin' }, instances: { a: echo.address, b: failing.address } },
-  };
-});
+      squeezed: { policy: { compression: {} }, instances: { a: page.address } },
+      again: {
+        policy: { balance: 'roundrobin', retries: { count: 2, on: ['503'] } },
+        instances: { a: echo.address, b: failing.address },
+      },
+      once: { policy: { balance: 'roundrobin' }, instances: { a: echo.address, b: failing.address } },
+    };
+  },
+  () => ({ frame: { trustedProxies: ['127.0.0.42' as Cidr] } }),
+);
 
 const ask = (host: string, more: object = {}) => exchange(served.balancer.port, { host, ...more });
 const statuses = async (count: number, host: string, more: object = {}) => {
@@ -107,8 +119,10 @@ describe('https: redirect', () => {
     expect((await ask('secure-else')).headers.location).toBe('https://secure-else:8443/');
   });
 
-  test('believes a proxy in front that took the TLS off', async () => {
-    expect((await ask('secure', { headers: { 'X-Forwarded-Proto': 'https' } })).status).toBe(200);
+  test('believes a trusted proxy in front that took the TLS off, and nobody else', async () => {
+    const headers = { 'X-Forwarded-Proto': 'https' };
+    expect((await ask('secure', { headers, from: '127.0.0.42' })).status).toBe(200);
+    expect((await ask('secure', { headers })).status).toBe(308);
   });
 });
 

@@ -17,6 +17,7 @@ import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
 import { revision } from '../../src/model/revision.ts';
 import type { Change, Entry } from '../../src/registry/registry.ts';
 import { loadTemplates } from '../../src/render/load-templates.ts';
+import type { FrameSettings } from '../../src/render/view.ts';
 import { startCommandTap } from './command-tap.ts';
 import { freePort } from './ports.ts';
 import { until } from './until.ts';
@@ -34,6 +35,8 @@ export async function startBalancer(
     guard?: Partial<GuardPolicy>;
     limits?: Partial<CatalogLimits>;
     zone?: string;
+    /** Instead of what the frame template is told otherwise. */
+    frame?: Pick<FrameSettings, 'normalizePaths' | 'trustedProxies' | 'accessLog'>;
     serverTls?: string;
     /** Where an earlier one was, to go on from what it left there. */
     dir?: string;
@@ -68,6 +71,7 @@ export async function startBalancer(
     pauseScript: layout.pauseScript,
     pemFolder: options.serverTls ?? layout.serverTls,
     zone: options.zone,
+    ...options.frame,
   };
   const limits = { ...defaultCatalogLimits, ...options.limits };
   const { balancer, haproxy, link, holds, guarding, overriding } = await wireBalancer({

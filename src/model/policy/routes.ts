@@ -66,7 +66,7 @@ function readRoute({ hosts, paths, strip, priority }: GivenRoute): Route {
   };
 }
 
-/** How many segments a prefix has: 2 for `/api/v1`, none for `/`. HAProxy's `field` counts empty ones too: 3 for `/api//v1`. */
+/** How many segments a prefix has: 2 for `/api/v1`, none for `/`. */
 export function segmentsOf(path: string): number {
   const slashes = path.split('/').length - 1;
   return path.endsWith('/') ? slashes - 1 : slashes;

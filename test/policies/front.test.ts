@@ -1,0 +1,235 @@
+import { createHash } from 'node:crypto';
+import { connect } from 'node:http2';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Cidr } from '../../src/model/cidr.ts';
+import { startApp } from '../support/app.ts';
+import { type Asked, askEcho, startEcho } from '../support/echo.ts';
+import { serveAll } from '../support/policies.ts';
+import { askRaw, sendRaw } from '../support/raw-request.ts';
+
+const closing: (() => Promise<void>)[] = [];
+afterAll(() => Promise.all(closing.map((close) => close())));
+
+/** The same services behind each frame. */
+async function services() {
+  const apps = await Promise.all(['site', 'admin', 'api', 'wild', 'guarded'].map(startEcho));
+  const upgrading = await startApp('upgrading', (_, response) => response.end('plain'));
+  upgrading.server.on('upgrade', ({ headers }, socket) => {
+    const key = `${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+    const accept = createHash('sha1').update(key).digest('base64');
+    const lines = ['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', `Upgrade: ${headers.upgrade}`];
+    socket.end([...lines, `Sec-WebSocket-Accept: ${accept}`, '', 'hello'].join('\r\n'));
+  });
+  closing.push(upgrading.close, ...apps.map(({ close }) => close));
+  const at = (name: string) => ({ a: apps.find((app) => app.name === name)?.address ?? '' });
+  return {
+    site: { policy: { hosts: ['shop.example.com', '*'] }, instances: at('site') },
+    admin: { policy: { hosts: ['shop.example.com'], paths: ['/admin'] }, instances: at('admin') },
+    api: {
+      policy: { hosts: ['shop.example.com'], paths: ['/api', '/old//v1'], strip: true },
+      instances: at('api'),
+    },
+    wild: { policy: { hosts: ['*.wild.example'] }, instances: at('wild') },
+    guarded: { policy: { access: { deny: ['127.0.0.9'] } }, instances: at('guarded') },
+    upgrading: { instances: { a: upgrading.address } },
+  };
+}
+
+const served = serveAll(services);
+const asWritten = serveAll(services, () => ({ frame: { normalizePaths: false } }));
+const trusting = serveAll(services, () => ({ frame: { trustedProxies: ['127.0.0.2', '127.0.3.0/24'] as Cidr[] } }));
+
+/** What the application that got a request says about it, over HTTP/1.1. */
+async function whoGets(target: string, host = 'shop.example.com', port = served.balancer.port) {
+  const { status, body } = await askRaw(port, target, [`Host: ${host}`]);
+  if (status !== 200) return { name: status, url: '' };
+  const { name, url } = JSON.parse(body.slice(body.indexOf('{'), body.lastIndexOf('}') + 1)) as Asked;
+  return { name, url };
+}
+
+/** The same over HTTP/2, where the client chooses the pseudo-headers. */
+function whoGetsH2(path: string, authority = 'shop.example.com'): Promise<{ name: string | number; url: string }> {
+  return new Promise((resolve, reject) => {
+    const session = connect(`http://127.0.0.1:${served.balancer.port}`);
+    session.on('error', reject);
+    const stream = session.request({ ':path': path, ':authority': authority });
+    let status = 0;
+    let body = '';
+    stream.on('response', (headers) => {
+      status = headers[':status'] ?? 0;
+    });
+    stream.on('data', (part: Buffer) => {
+      body += part.toString();
+    });
+    stream.on('error', (error) => {
+      session.destroy();
+      // HAProxy may reset the stream of a malformed request instead of answering it.
+      if ('code' in error && error.code === 'ERR_HTTP2_STREAM_ERROR') resolve({ name: 400, url: '' });
+      else reject(error);
+    });
+    stream.on('end', () => {
+      session.close();
+      resolve(status === 200 ? (JSON.parse(body) as Asked) : { name: status, url: '' });
+    });
+    stream.setTimeout(10_000, () => stream.destroy(new Error('no answer within 10 s')));
+  });
+}
+
+describe('another way to write a path leads to the same service', () => {
+  test.each([
+    ['/admin', 'admin', '/admin'],
+    ['/%61dmin', 'admin', '/admin'],
+    ['/%61%64min/%78?q=%61%2f..//', 'admin', '/admin/x?q=%61%2f..//'],
+    ['//admin', 'admin', '//admin'],
+    ['///admin//x', 'admin', '///admin//x'],
+    ['/%61dmin?', 'admin', '/admin?'],
+    ['/./admin', 'admin', '/admin'],
+    ['/x/../admin', 'admin', '/admin'],
+    ['/x/%2e%2e/admin', 'admin', '/admin'],
+    ['/x/.%2E/admin/.', 'admin', '/admin/'],
+    ['/../../admin', 'admin', '/admin'],
+    ['/admin/../x', 'site', '/x'],
+    ['/admin/..', 'site', '/'],
+    ['/x//../admin', 'site', '/x/admin'],
+    ['/api//users', 'api', '/users'],
+    ['//api/users?a=//', 'api', '/users?a=//'],
+    ['/%61pi/users', 'api', '/users'],
+    ['/old//v1/users', 'api', '/users'],
+    ['/old/v1/users', 'api', '/users'],
+  ])('%s', async (target, name, url) => {
+    expect(await whoGets(target)).toEqual({ name, url });
+    expect(await whoGetsH2(target)).toMatchObject({ name, url });
+  });
+
+  test('but an encoded slash is part of a segment, and arrives as it was written', async () => {
+    expect(await whoGets('/%2fadmin')).toEqual({ name: 'site', url: '/%2fadmin' });
+    expect(await whoGets('/x%2F..%2fadmin?a=%2e')).toEqual({ name: 'site', url: '/x%2F..%2fadmin?a=%2e' });
+  });
+
+  test('but a % that encodes nothing is answered with 400 in a path, and left alone in a query', async () => {
+    for (const target of ['/%61dmin/%', '/%zz', '/%6']) expect((await whoGets(target)).name).toBe(400);
+    for (const target of ['/x?100%', '/%20x?100%&a=%41'])
+      expect(await whoGets(target)).toEqual({ name: 'site', url: target });
+  });
+
+  test('and a path without anything of that arrives as it was written', async () => {
+    const target = '/a%20b/c;d=1/e~f/http:/x/.well-known/...?x=%41&y=/../..';
+    expect(await whoGets(target)).toEqual({ name: 'site', url: target });
+  });
+
+  test('unless normalize-paths is off: then paths are matched as they are written', async () => {
+    expect(await whoGets('/%61dmin', undefined, asWritten.balancer.port)).toEqual({ name: 'site', url: '/%61dmin' });
+    expect(await whoGets('/x/../admin', undefined, asWritten.balancer.port)).toMatchObject({ name: 'site' });
+    expect(await whoGets('/admin', undefined, asWritten.balancer.port)).toMatchObject({ name: 'admin' });
+    expect(await whoGets('/old//v1/x', undefined, asWritten.balancer.port)).toMatchObject({ name: 'site' });
+  });
+});
+
+describe('a host', () => {
+  test.each(['SHOP.example.com', 'shop.example.com.', 'shop.example.com:8080', 'Shop.Example.com.:80'])(
+    'is understood as %s',
+    async (host) => {
+      expect(await whoGets('/admin', host)).toMatchObject({ name: 'admin' });
+      expect(await whoGetsH2('/admin', host)).toMatchObject({ name: 'admin' });
+    },
+  );
+
+  test('may be an address, one of IPv6 too', async () => {
+    for (const host of ['[::1]:80', '[2001:DB8::1]', '127.0.0.1:80']) {
+      expect(await whoGets('/x', host)).toMatchObject({ name: 'site' });
+    }
+  });
+
+  test.each([
+    'shop.example.com/admin',
+    'shop.example.com/admin:80',
+    'shop.example.com/',
+    '/',
+    '*',
+    '*.wild.example',
+    'a b.wild.example',
+    'a,b.wild.example',
+    'x@a.wild.example',
+    '%61.wild.example',
+    'a#b',
+    'a?b',
+    '[::1',
+  ])('that nothing can have, %s, is answered with 400', async (host) => {
+    expect((await whoGets('/admin', host)).name).toBe(400);
+    expect((await whoGetsH2('/admin', host)).name).toBe(400);
+  });
+
+  test('may be missing in HTTP/1.0', async () => {
+    expect(await sendRaw(served.balancer.port, 'GET / HTTP/1.0\r\n\r\n')).toContain('"name":"site"');
+  });
+});
+
+describe('an upgrade', () => {
+  const upgrade = (value: string, more: readonly string[] = []) =>
+    sendRaw(
+      served.balancer.port,
+      [
+        'GET / HTTP/1.1',
+        'Host: upgrading',
+        `Connection: Upgrade${more.length > 0 ? ', HTTP2-Settings' : ''}`,
+        `Upgrade: ${value}`,
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+        'Sec-WebSocket-Version: 13',
+        ...more,
+        '',
+        '',
+      ].join('\r\n'),
+      /\r\n\r\n(hello|plain)/,
+    );
+
+  test.each(['h2c', 'H2C', 'websocket, h2c', 'h2c-14', 'TLS/1.0', 'HTTP/2.0'])(
+    'to another HTTP, %s, does not reach the server',
+    async (value) => {
+      const answer = await upgrade(value, ['HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA']);
+      expect(answer).not.toContain('101');
+      expect(answer).toContain('plain');
+    },
+  );
+
+  test('to a websocket goes on working', async () => {
+    const answer = await upgrade('websocket');
+    expect(answer).toContain('101 Switching Protocols');
+    expect(answer).toContain('hello');
+  });
+});
+
+describe('what a proxy says about a client', () => {
+  const claims = {
+    Forwarded: 'for=10.0.0.1',
+    'X-Forwarded-For': '10.0.0.1',
+    'X-Forwarded-Proto': 'https',
+    'X-Forwarded-Host': 'other.example',
+    'X-Forwarded-Prefix': '/p',
+    X_Forwarded_For: '10.0.0.1',
+    'X-Forwarded_Host': 'other.example',
+    'X-Real-IP': '10.0.0.1',
+    'X-Request-Id': 'theirs',
+    'HTTP2-Settings': 'AAMAAABk',
+  };
+
+  test('is removed when a client says it', async () => {
+    const { headers } = await askEcho(served.balancer.port, { host: 'x', headers: { ...claims, 'X-Other': 'kept' } });
+    const { host, connection, ...others } = headers;
+    expect(others).toEqual({ 'x-forwarded-for': '127.0.0.1', 'x-other': 'kept' });
+  });
+
+  test('is kept when one of the trusted proxies says it, whose address is added', async () => {
+    for (const from of ['127.0.0.2', '127.0.3.7']) {
+      const { headers } = await askEcho(trusting.balancer.port, { host: 'x', from, headers: claims });
+      expect(headers).toMatchObject({
+        forwarded: 'for=10.0.0.1',
+        'x-forwarded-for': `10.0.0.1, ${from}`,
+        'x-forwarded-proto': 'https',
+        'x-request-id': 'theirs',
+      });
+    }
+    const { headers } = await askEcho(trusting.balancer.port, { host: 'x', from: '127.0.0.3', headers: claims });
+    expect(headers['x-forwarded-for']).toBe('127.0.0.3');
+    expect(headers).not.toHaveProperty('forwarded');
+  });
+});
