@@ -85,6 +85,9 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line(`acl allowed src${networks}`),
       line('http-request deny deny_status 403 unless allowed'),
       line('http-request set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src\\]'),
+      line(
+        'http-request set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src,ipmask\\(32,64\\)\\] unless \\{ src ::ffff:0:0/96 \\}',
+      ),
       line('http-request track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{12}-rates'),
       line(
         'http-request return status 429 content-type text/plain hdr Retry-After [0-9]+ string "too many requests\\\\n" if \\{ sc_http_req_rate\\(2\\) gt [0-9]+ \\}',
@@ -101,6 +104,9 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line(`tcp-request content reject if \\{ src${networks} \\}`),
       line('tcp-request content reject unless allowed'),
       line('tcp-request content set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src\\]'),
+      line(
+        'tcp-request content set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src,ipmask\\(32,64\\)\\] unless \\{ src ::ffff:0:0/96 \\}',
+      ),
       line('tcp-request content track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{12}-rates'),
       line('tcp-request content reject if \\{ sc_conn_rate\\(2\\) gt [0-9]+ \\}'),
       line(
