@@ -29,12 +29,17 @@ function isHostPattern(text: string): boolean {
   return host.ok && host.value.host === name && (name === text || host.value.family === 'name');
 }
 
-/** Reads a path prefix. Repeated slashes are one, as in the requests that HAProxy compares with it. */
+/** Reads a path prefix. */
 export function parsePathPrefix(text: string): Parsed<PathPrefix> {
   if (!path.test(text)) {
     return refused(`${quote(text)} is not a path: "/" and then at most 254 of A-Z a-z 0-9 . _ ~ / @ : + -`);
   }
   return text.split('/').some((segment) => segment === '.' || segment === '..')
     ? refused(`${quote(text)} is not a path: clients resolve "." and ".." before they ask`)
-    : accepted(text.replace(/\/+/g, '/') as PathPrefix);
+    : accepted(text as PathPrefix);
+}
+
+/** Makes repeated slashes one, as in the requests that HAProxy compares with the prefix. */
+export function mergeSlashes(path: PathPrefix): PathPrefix {
+  return path.replace(/\/+/g, '/') as PathPrefix;
 }

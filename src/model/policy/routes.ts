@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { accepted, type Parsed, quote, refused } from '../parsed.ts';
-import { type HostPattern, type PathPrefix, parseHostPattern, parsePathPrefix } from '../route.ts';
+import { type HostPattern, mergeSlashes, type PathPrefix, parseHostPattern, parsePathPrefix } from '../route.ts';
 import { whole, word } from './field.ts';
 
 /** Requests that go to a service: those for one of the hosts whose path begins with one of the paths. */
@@ -60,7 +60,7 @@ export function readRoutes({ routes, hosts, paths, strip, priority }: GivenRoute
 function readRoute({ hosts, paths, strip, priority }: GivenRoute): Route {
   return {
     hosts: hosts ?? defaultRoute.hosts,
-    paths: paths ?? defaultRoute.paths,
+    paths: (paths ?? defaultRoute.paths).map(mergeSlashes),
     strip: strip ?? defaultRoute.strip,
     priority: priority ?? defaultRoute.priority,
   };
