@@ -240,7 +240,7 @@ export class Balancer {
 
   /** Brings the list of troubles up to date, after a task that did not fail or at any other time. */
   #review(succeeded: string | undefined): void {
-    const { troubles, quarantining, storage } = this.#parts;
+    const { haproxy, troubles, quarantining, storage } = this.#parts;
     const wanted: Readonly<Record<string, boolean>> = {
       start: this.#exited,
       inspect: this.#mustInspect,
@@ -255,6 +255,7 @@ export class Balancer {
     // One that is tried again has not worked yet.
     if (obstacle !== undefined || pending.length === 0) troubles.is('reload', obstacle);
     troubles.is('template', quarantining.refusedTemplate);
+    troubles.is('haproxy-version', haproxy.versionDiffers);
     const [unsaved] = storage.status();
     troubles.is('storage', unsaved && `the ${unsaved.what}: ${unsaved.reason}`);
     const isDue = pending.length === 0 || dueInMs === 0;

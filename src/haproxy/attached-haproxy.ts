@@ -38,6 +38,10 @@ export class AttachedHaproxy implements Haproxy {
     this.#options = options;
   }
 
+  get versionDiffers(): string | undefined {
+    return this.#differs;
+  }
+
   async check(file: string, deadlineMs: number): Promise<Checked> {
     const { executable } = this.#options;
     if (executable === undefined || !(await this.#sameVersion(executable))) return { ok: true };

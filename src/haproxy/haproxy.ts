@@ -44,4 +44,6 @@ export interface Haproxy {
   leave(): void;
   /** Whether this process started the one that runs. */
   readonly startedHere: boolean;
+  /** Which versions differ, where another runs than the executable that is to be used is of; undefined while none is known. */
+  readonly versionDiffers: string | undefined;
 }

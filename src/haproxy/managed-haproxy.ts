@@ -5,7 +5,7 @@ import { execa, type ResultPromise } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { probeListeners } from './bind-probe.ts';
-import { type Checked, checkConfig } from './check.ts';
+import { type Checked, checkConfig, readVersion } from './check.ts';
 import { apart } from './child.ts';
 import { globalOf, probeGlobal } from './global-probe.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
@@ -52,6 +52,7 @@ export class ManagedHaproxy implements Haproxy {
   #socketMissingSince: number | undefined;
   /** The configuration that HAProxy loaded last; empty while it does not run. */
   #loaded = '';
+  #differs: string | undefined;
 
   constructor(options: ManagedOptions) {
     this.#options = options;
@@ -81,6 +82,7 @@ export class ManagedHaproxy implements Haproxy {
       await this.#hasLoaded();
       this.#lookAfter(found.masterPid);
       await this.#output.resume();
+      await this.#compare(found.version);
     }
     return found;
   }
@@ -98,6 +100,24 @@ export class ManagedHaproxy implements Haproxy {
   async #find(): Promise<Processes | undefined> {
     const there = await stat(this.#options.masterSocket).catch(() => undefined);
     return there === undefined ? undefined : readProcesses(this.#options.masterSocket, answerMs);
+  }
+
+  get versionDiffers(): string | undefined {
+    return this.#differs;
+  }
+
+  /** A master executes the file anew that it was started from, so one that was adopted may never become ours. */
+  async #compare(running: string | undefined): Promise<void> {
+    const { executable, logger } = this.#options;
+    // One that cannot be run any more is told by the next check.
+    const ours = await readVersion(executable).catch(() => undefined);
+    const before = this.#differs;
+    this.#differs =
+      running === undefined || ours === undefined || running === ours
+        ? undefined
+        : `HAProxy ${running} runs, and ${executable} is ${ours}: to use that one, stop pointsman with HAProxy, and start it`;
+    if (this.#differs === undefined || this.#differs === before) return;
+    logger.warn({ event: 'haproxy-version-differs', running, ours }, this.#differs);
   }
 
   #lookAfter(masterPid: number): void {
@@ -150,6 +170,7 @@ export class ManagedHaproxy implements Haproxy {
         serves = true;
         this.#masterPid = processes.masterPid;
         await this.#hasLoaded();
+        this.#differs = undefined;
         return processes;
       }
       if (performance.now() > deadline) {
@@ -198,6 +219,8 @@ export class ManagedHaproxy implements Haproxy {
     try {
       const processes = await reloadMaster(this.#options.masterSocket, reloadMs);
       await this.#hasLoaded();
+      // After an upgrade in place it executes the new file.
+      if (this.#differs !== undefined) await this.#compare(processes.version);
       return processes;
     } catch (error) {
       // Up to 2.7 the master answers nothing: why it failed is only in what it writes.

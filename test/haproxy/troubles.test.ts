@@ -207,3 +207,24 @@ test('changes and reloads go on when somebody deletes the socket of the worker',
   expect(events).not.toContain('haproxy-silent');
   expect(events.filter((event) => event === 'runtime-socket-missing')).toHaveLength(1);
 });
+
+test('an HAProxy of another version than --haproxy names is told when it is taken over, and is no obstacle', async () => {
+  const scenario = await startScenario('folder');
+  const [a = '', b = ''] = await startApps('a', 'b');
+  await scenario.writeByHand('instances/web/a', a);
+  const first = scenario.balancer('--haproxy', haproxyBin);
+  await first.logged('serving');
+  first.kill('SIGUSR2');
+  await first.ended;
+  const newer = join(scenario.dir, 'haproxy');
+  const script = ['#!/bin/sh', '[ "$1" != -v ] || exec echo "HAProxy version 9.8.7 2026/01/01"'];
+  await writeFile(newer, [...script, `exec ${haproxyBin} "$@"`, ''].join('\n'), { mode: 0o755 });
+  const second = scenario.balancer('--haproxy', newer);
+  await second.logged('haproxy-version-differs', ({ ours }) => ours === '9.8.7');
+  await second.logged('serving');
+  await scenario.writeByHand('instances/web/b', b);
+  await scenario.serves('web', ['a', 'b']);
+  const { troubles, ready } = JSON.parse((await scenario.askAdmin('/status')).body);
+  expect(troubles).toEqual([expect.objectContaining({ part: 'haproxy-version', blocks: false })]);
+  expect(ready).toBe(true);
+});
