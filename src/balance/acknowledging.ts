@@ -31,8 +31,8 @@ export type AcknowledgingParts = {
   readonly held: () => readonly Refusal[];
   /** The same, because the registry's history was replaced. There may be many. */
   readonly heldEntries: () => readonly Refusal[];
-  /** Whether HAProxy's worker is the one that was given what is acknowledged. Has it looked at if not. */
-  readonly isCurrent: () => Promise<boolean>;
+  /** Whether HAProxy's worker is this one, which was given what is acknowledged. Has it looked at if not. */
+  readonly isCurrent: (workerPid: number) => Promise<boolean>;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   /** Monotonic, in ms. */
@@ -41,7 +41,7 @@ export type AcknowledgingParts = {
 };
 
 /** How far HAProxy serves a catalog: whole, but for what is refused. */
-type Settled = { readonly catalog: Catalog; readonly refused: readonly Refusal[] };
+type Settled = { readonly catalog: Catalog; readonly refused: readonly Refusal[]; readonly workerPid: number };
 
 type Reached = { readonly revision: Revision; readonly cluster: string };
 
@@ -133,10 +133,10 @@ export class Acknowledging implements ServingObserver {
   }
 
   /** HAProxy serves this, and everything that can be done for it is done. */
-  settled(catalog: Catalog, refused: readonly Refusal[]): void {
+  settled(catalog: Catalog, refused: readonly Refusal[], workerPid: number): void {
     const { revision, cluster } = catalog;
     const before = this.#settled;
-    this.#settled = { catalog, refused };
+    this.#settled = { catalog, refused, workerPid };
     // Served from the disk, or from before the registry's data was replaced: nobody can wait for that.
     if (this.#heard === undefined || cluster !== this.#heard.cluster) return;
     const reached = { revision: revision < this.#heard.revision ? revision : this.#heard.revision, cluster };
@@ -195,13 +195,18 @@ export class Acknowledging implements ServingObserver {
     while (this.#dirty && !signal.aborted) {
       try {
         await pause(Math.max(0, this.#nextAt - now()), undefined, { signal });
-        if (this.#settled !== undefined) {
-          await this.#counted();
-          // Where it is not, the balancer looks at the new worker, and tells when that one serves what this one did.
-          if (!(await isCurrent())) return;
-        }
+        if (this.#settled !== undefined) await this.#counted();
+        // What settles while the worker is asked about may have been given to another worker: that needs an answer of its own.
+        const [reached, settled] = [this.#reached, this.#settled];
         this.#dirty = false;
-        await this.#say().finally(() => this.#known.resolve());
+        // Where it is not, the balancer looks at the new worker, and tells when that one serves what this one did.
+        if (settled !== undefined && !(await isCurrent(settled.workerPid))) {
+          this.#dirty = true;
+          return;
+        }
+        const wanted = settled ?? { catalog: emptyCatalog, refused: [] };
+        const saying = reached === undefined ? Promise.resolve() : this.#say(reached, wanted);
+        await saying.finally(() => this.#known.resolve());
       } catch {
         // The key's owner has said why.
         if (signal.aborted) return;
@@ -218,11 +223,9 @@ export class Acknowledging implements ServingObserver {
     while (!draining.counted && now() < patientUntil) await pause(1, undefined, { signal: this.#closing.signal });
   }
 
-  async #say(): Promise<void> {
+  async #say(reached: Reached, settled: Pick<Settled, 'catalog' | 'refused'>): Promise<void> {
     const { now, wall, metrics, logger } = this.#parts;
-    const reached = this.#reached;
-    if (reached === undefined) return;
-    const acknowledgement = this.#compose(reached, this.#settled ?? { catalog: emptyCatalog, refused: [] });
+    const acknowledgement = this.#compose(reached, settled);
     const text = formatAcknowledgement({ ...acknowledgement, appliedAt: '' });
     if (text === this.#said?.text) return;
     this.#nextAt = now() + this.#pace.next();
@@ -239,7 +242,10 @@ export class Acknowledging implements ServingObserver {
     logger.debug({ event: 'acknowledged', revision: String(reached.revision) }, 'acknowledged');
   }
 
-  #compose({ revision, cluster }: Reached, { catalog, refused }: Settled): Acknowledgement {
+  #compose(
+    { revision, cluster }: Reached,
+    { catalog, refused }: Pick<Settled, 'catalog' | 'refused'>,
+  ): Acknowledgement {
     const { owner, about, config, draining, held, heldEntries } = this.#parts;
     const all = [...refused, ...held(), ...this.#newestRejected(catalog), ...heldEntries()];
     const { refusals, untold } = tellFairly(all);

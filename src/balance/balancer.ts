@@ -404,10 +404,10 @@ export class Balancer {
     if (this.#serving) this.#rounds.saveSoon();
   }
 
-  /** Whether the worker that serves is the one that rounds spoke with. It is looked at if not. */
-  async isCurrent(): Promise<boolean> {
+  /** Whether this worker is the one that serves. The one that serves is looked at if not. */
+  async isCurrent(workerPid: number): Promise<boolean> {
     const processes = await this.#parts.haproxy.processes();
-    if (processes?.workerPid !== undefined && processes.workerPid === this.#parts.link.workerPid) return true;
+    if (processes?.workerPid === workerPid) return true;
     this.lookSoon();
     return false;
   }
@@ -594,6 +594,7 @@ export class Balancer {
     // Mostly it takes a moment, and then all is served.
     const { obstacle, slow } = this.#reloads;
     if (this.#isolation.ongoing !== undefined && obstacle === undefined && slow === undefined) return;
+    this.#rounds.withdraw();
     if (this.#rounds.settle()) this.#isolation.tell();
   }
 }

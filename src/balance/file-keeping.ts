@@ -51,7 +51,7 @@ export class FileKeeping {
         this.#keeper.serve(catalog);
         other?.took(touched, catalog);
       },
-      settled: (catalog, refused) => other?.settled(catalog, refused),
+      settled: (...all) => other?.settled(...all),
     };
   }
 

@@ -1,7 +1,9 @@
+import type { ServiceName } from '../model/name.ts';
 import { serviceOf } from '../model/route-target.ts';
-import { isStateKey } from '../model/service-state.ts';
+import { isStateKey, serviceOfState } from '../model/service-state.ts';
 import { type Touched, TouchedGathering } from '../model/touched.ts';
 import type { Rendered } from '../render/render.ts';
+import { sameAround } from '../render/template.ts';
 import type { Reloaded, Reloads } from './reloads.ts';
 import type { Suspicion } from './suspicion.ts';
 
@@ -110,12 +112,19 @@ function withCommanded(checked: Rendered, served: Rendered, desired: Rendered, t
   }
   if (served.routes !== routes) {
     routes = routes.withMutations((all) => {
+      // A route of another version of the policy than was checked has no business with its rules.
+      const isSame = (service: ServiceName) => {
+        const [one, other] = [checked.backends.get(service), desired.backends.get(service)];
+        return one !== undefined && other !== undefined && sameAround(one.around, other.around);
+      };
       for (const [route, target] of served.routes) {
-        const leads = isStateKey(route) || backends.has(serviceOf(target));
+        const leads = isStateKey(route) || isSame(serviceOf(target));
         if (desired.routes.get(route) === target && leads) all.set(route, target);
       }
       for (const route of checked.routes.keys()) {
-        if (!served.routes.has(route) && !desired.routes.has(route)) all.delete(route);
+        if (served.routes.has(route) || desired.routes.has(route)) continue;
+        const service = isStateKey(route) ? serviceOfState(route) : undefined;
+        if (service === undefined || isSame(service) || !desired.backends.has(service)) all.delete(route);
       }
     });
   }

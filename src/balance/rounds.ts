@@ -1,8 +1,10 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { withSiblings } from '../catalog/split.ts';
 import { describeReason, type Plan, planChanges } from '../haproxy/plan.ts';
+import { withdrawable } from '../haproxy/plan-routes.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describeStep } from '../haproxy/step.ts';
+import { serviceOf } from '../model/route-target.ts';
 import { allTouched, type Touched } from '../model/touched.ts';
 import { deferred } from '../waiting/deferred.ts';
 import type { Intake } from './intake.ts';
@@ -101,7 +103,11 @@ export class Rounds {
     const catalog = rendering.render(touched, asked);
     const rendered = now();
     const { desired } = rendering;
-    const plan = planChanges(running.served, desired, touched, running.burials.servers, link.abilities);
+    const plan = planChanges(running.served, desired, touched, running.burials.servers, {
+      ...link.abilities,
+      certain: !reloads.needs('drift'),
+      obstructed: reloads.obstacle !== undefined,
+    });
     for (const reason of plan.reload) reloads.need(reason);
     for (const reason of await running.execute(plan.steps, desired)) reloads.need(reason);
     progress.round({
@@ -121,10 +127,21 @@ export class Rounds {
     if (all) this.touchAll();
   }
 
+  /** Has routes removed that wait, with the rest of their policy, for a reload that cannot be done for now. */
+  withdraw(): void {
+    const { intake, rendering, running, reloads } = this.#parts;
+    if (reloads.obstacle === undefined) return;
+    for (const route of withdrawable(running.served, rendering.desired)) {
+      const target = running.served.routes.get(route);
+      if (target !== undefined) intake.touched.service(serviceOf(target));
+    }
+  }
+
   /** Tells how far HAProxy serves, unless a reload is still to come. Whether it told. */
   settle(): boolean {
     const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress } = this.#parts;
-    if (this.#given === undefined || !link.connected) return false;
+    const { workerPid } = link;
+    if (this.#given === undefined || workerPid === undefined) return false;
     // Until the new worker was given what the old one was, nobody may be told that it is served.
     if (reloading.loading) return false;
     const { pending, obstacle = reloads.slow } = reloads;
@@ -143,7 +160,7 @@ export class Rounds {
       ...rejections.unrendered,
       ...(link.canPause ? [] : unpaused(this.#given)),
     ];
-    this.#observer?.settled(this.#given, missing);
+    this.#observer?.settled(this.#given, missing, workerPid);
     return true;
   }
 

@@ -225,7 +225,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       metrics,
       haproxyVersion: () => haproxyVersion,
       templates: () => inUse,
-      isCurrent: () => balancer.isCurrent(),
+      isCurrent: (workerPid) => balancer.isCurrent(workerPid),
     }));
   const observer = fileKeeping?.observing(acknowledging) ?? acknowledging;
   if (observer !== undefined) balancer.observe(observer);

@@ -6,6 +6,6 @@ import type { Touched } from '../model/touched.ts';
 export interface ServingObserver {
   /** HAProxy was given what was touched. */
   took(touched: Touched, catalog: Catalog): void;
-  /** HAProxy serves this catalog, but for what is refused; nothing more can be done for it now. */
-  settled(catalog: Catalog, refused: readonly Refusal[]): void;
+  /** This worker of HAProxy serves this catalog, but for what is refused; nothing more can be done for it now. */
+  settled(catalog: Catalog, refused: readonly Refusal[], workerPid: number): void;
 }

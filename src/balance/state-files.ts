@@ -372,17 +372,19 @@ export class StateFiles {
   async #write(config: string, routes: string): Promise<void> {
     const { layout, storage } = this.#options;
     await this.#lookForOthers();
+    const ofConfig = { path: layout.config, text: config, done: () => (this.#writtenConfig = config) };
+    const ofMap = (text: string) => ({ path: layout.routesMap, text, done: () => (this.#writtenRoutes = text) });
+    const configChanges = this.#doubted || config !== this.#writtenConfig;
+    // Somebody else may restart HAProxy between two of the renames: a route is on disk only with its service's rules.
+    const inBoth = configChanges ? sharedLines(this.#writtenRoutes, routes) : this.#writtenRoutes;
+    const before = inBoth === this.#writtenRoutes ? [] : [ofMap(inBoth)];
+    const after = inBoth === routes && !(this.#doubted && before.length === 0) ? [] : [ofMap(routes)];
+    const files = [...before, ...(configChanges ? [ofConfig] : []), ...after];
     const staged: { readonly file: StagedFile; readonly done: () => void }[] = [];
     try {
-      if (this.#doubted || routes !== this.#writtenRoutes) {
-        const file = await stageFile(layout.routesMap, routes, {}, configMode);
-        staged.push({ file, done: () => (this.#writtenRoutes = routes) });
-      }
-      if (this.#doubted || config !== this.#writtenConfig) {
-        const file = await stageFile(layout.config, config, {}, configMode);
-        staged.push({ file, done: () => (this.#writtenConfig = config) });
-      }
-      // Only when there is room for both is either replaced: a map of other backends than the configuration has is none.
+      for (const { path, text, done } of files)
+        staged.push({ file: await stageFile(path, text, {}, configMode), done });
+      // Only when there is room for all is any of them replaced.
       for (const { file, done } of staged) {
         await file.commit();
         done();
@@ -403,6 +405,16 @@ export class StateFiles {
     storage.worked('catalog');
     this.#savedCatalog = catalog;
   }
+}
+
+/** The lines of a map, in the order of `formatRoutes`, that another one has as well. */
+function sharedLines(map: string, other: string): string {
+  if (map === other) return map;
+  const others = new Set(other.split('\n'));
+  return map
+    .split('\n')
+    .filter((line) => others.has(line))
+    .join('\n');
 }
 
 /** Makes an empty file where there is none. Rejects with Fault `storage`. */

@@ -10,7 +10,9 @@ import { describeStep } from './step.ts';
 
 type Services = Readonly<Record<string, { head?: string; servers: Readonly<Record<string, string>> }>>;
 
-function rendered(services: Services, frame = 'frame\n', routes: Readonly<Record<string, string>> = {}): Rendered {
+const frameText = 'defaults _base\n    mode http\n';
+
+function rendered(services: Services, frame = frameText, routes: Readonly<Record<string, string>> = {}): Rendered {
   return {
     revision: noRevision,
     frame: { before: frame, indent: '', after: '' },
@@ -88,19 +90,19 @@ describe('the plan', () => {
   });
 
   test('takes a reload for a new service and leaves its routes to it', () => {
-    const after = rendered({ web: { servers: {} }, api: { servers: {} } }, 'frame\n', { 'api/': 'api' });
+    const after = rendered({ web: { servers: {} }, api: { servers: {} } }, frameText, { 'api/': 'api' });
     expect(plan(web({}), after)).toEqual({ steps: [], reload: ['new-backend'] });
   });
 
   describe('for a new service, where HAProxy can add a backend', () => {
     const head = 'backend api from policy-a\n';
     const api = (more: { head?: string; servers?: Readonly<Record<string, string>> }) =>
-      rendered({ api: { head, servers: { a: '10.0.0.1:80 check' }, ...more } }, 'frame\n', { 'api/': 'api' });
+      rendered({ api: { head, servers: { a: '10.0.0.1:80 check' }, ...more } }, frameText, { 'api/': 'api' });
 
     test('makes it, its servers, then shows it, then leads requests to it', () => {
       expect(plan(rendered({}), api({}), { addBackend: true })).toEqual({
         steps: [
-          'add backend api from policy-a',
+          'add backend api from policy-a mode http',
           'add server api/a 10.0.0.1:80 weight 1 check',
           'publish backend api',
           'add map routes.map api/ api',
@@ -126,8 +128,39 @@ describe('the plan', () => {
     });
   });
 
+  describe('for routes', () => {
+    const before = rendered({ web: { servers: {} } }, frameText, { 'a/': 'web', 'SERVICE:web': 'maintenance' });
+    const now = (head: string, routes: Readonly<Record<string, string>>) =>
+      rendered({ web: { head, servers: {} } }, frameText, routes);
+    const steps = (desired: Rendered, more: { certain?: boolean; obstructed?: boolean } = {}) =>
+      planChanges(before, desired, allTouched(['web' as ServiceName]), new Map(), { addBackend: false, ...more })
+        .steps.map(describeStep)
+        .map((step) => step.replace(' routes.map', ''));
+
+    test('changes them at once when nothing else of the policy changes: the more exact first, and what ends last', () => {
+      expect(steps(now('backend web\n', { 'b/': 'web', 'b/x/': 'web/1' }))).toEqual([
+        'add map b/x/ web/1',
+        'add map b/ web',
+        'del map a/',
+        'del map SERVICE:web',
+      ]);
+    });
+
+    test('leaves them to the reload that brings their rules, with the end of the maintenance', () => {
+      expect(steps(now('backend web from policy-a\n', { 'b/': 'web' }))).toEqual([]);
+    });
+
+    test('takes away what the policy gives up when that reload cannot be done', () => {
+      expect(steps(now('backend web from policy-a\n', { 'b/': 'web' }), { obstructed: true })).toEqual(['del map a/']);
+    });
+
+    test('leaves them to a reload while it is not known what the worker was loaded from', () => {
+      expect(steps(now('backend web\n', { 'a/': 'web', 'b/': 'web' }), { certain: false })).toEqual([]);
+    });
+  });
+
   test('empties a service that left, and needs no reload for that', () => {
-    const before = rendered({ web: { servers: { a: '10.0.0.1:80' } } }, 'frame\n', { 'web/': 'web' });
+    const before = rendered({ web: { servers: { a: '10.0.0.1:80' } } }, frameText, { 'web/': 'web' });
     expect(plan(before, rendered({}))).toEqual({
       steps: ['del map routes.map web/', 'set server web/a state maint'],
       reload: [],

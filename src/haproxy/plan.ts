@@ -1,10 +1,9 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { serviceOf } from '../model/route-target.ts';
-import { isStateKey } from '../model/service-state.ts';
 import type { Touched } from '../model/touched.ts';
-import { isThin, policyOf } from '../render/policies.ts';
+import { isThin, modeOf, policyOf } from '../render/policies.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
-import type { Around } from '../render/template.ts';
+import { sameAround } from '../render/template.ts';
+import { planRoutes } from './plan-routes.ts';
 import { parseServerLine } from './server-line.ts';
 import type { Step } from './step.ts';
 
@@ -34,6 +33,13 @@ export type Abilities = {
   readonly addBackend: boolean;
 };
 
+export type PlanConditions = Abilities & {
+  /** Whether the worker was loaded from the configuration that `served` describes; true unless it is said. */
+  readonly certain?: boolean;
+  /** Whether a reload cannot be done for now; false unless it is said. */
+  readonly obstructed?: boolean;
+};
+
 /** Servers that left but still close connections, by `backend/server`, with the line they had. */
 export type Graveyard = ReadonlyMap<string, string>;
 
@@ -47,7 +53,7 @@ export function planChanges(
   desired: Rendered,
   touched: Touched,
   graveyard: Graveyard,
-  abilities: Abilities,
+  { addBackend, certain = true, obstructed = false }: PlanConditions,
 ): Plan {
   const joining: Step[] = [];
   const made = new Set<ServiceName>();
@@ -58,7 +64,7 @@ export function planChanges(
     const before = served.backends.get(name);
     const after = desired.backends.get(name);
     if (before === undefined) {
-      const steps = after === undefined ? undefined : planBackend(served, after, abilities);
+      const steps = after === undefined ? undefined : planBackend(served, after, addBackend);
       if (steps !== undefined) {
         joining.push(...steps);
         made.add(name);
@@ -77,15 +83,15 @@ export function planChanges(
     const added = joining.slice(joined).some(({ kind }) => kind === 'add-server');
     if (added && setsCookies(served, before)) joining.push({ kind: 'renew-cookies', backend: name });
   }
-  return { steps: [...joining, ...planRoutes(served, desired, made), ...leaving], reload };
+  return { steps: [...joining, ...planRoutes(served, desired, { made, certain, obstructed }), ...leaving], reload };
 }
 
 /** How a service of a known policy comes into being without a reload; undefined when that takes one. */
-function planBackend(served: Rendered, after: RenderedBackend, abilities: Abilities): readonly Step[] | undefined {
+function planBackend(served: Rendered, after: RenderedBackend, addBackend: boolean): readonly Step[] | undefined {
   const policy = policyOf(after.around);
-  if (!abilities.addBackend || policy === undefined || !served.policies.has(policy) || !isThin(after.around)) return;
+  if (!addBackend || policy === undefined || !served.policies.has(policy) || !isThin(after.around)) return;
   const backend = after.name;
-  const steps: Step[] = [{ kind: 'add-backend', backend, policy }];
+  const steps: Step[] = [{ kind: 'add-backend', backend, policy, mode: modeOf(served, policy) }];
   for (const line of after.servers.values()) {
     const server = parseServerLine(line);
     if (server === undefined) return;
@@ -128,22 +134,6 @@ function planServer(
   return { steps };
 }
 
-/** Routes lead only to backends that run already; the others come with the reload that brings their backend. States may wait for theirs. */
-function planRoutes(served: Rendered, desired: Rendered, made: ReadonlySet<ServiceName>): Step[] {
-  if (served.routes === desired.routes) return [];
-  const steps: Step[] = [];
-  for (const [route, target] of desired.routes) {
-    const now = served.routes.get(route);
-    const backend = serviceOf(target);
-    if (now === target || !(isStateKey(route) || served.backends.has(backend) || made.has(backend))) continue;
-    steps.push({ kind: now === undefined ? 'add-route' : 'set-route', route, target });
-  }
-  for (const route of served.routes.keys()) {
-    if (!desired.routes.has(route)) steps.push({ kind: 'remove-route', route });
-  }
-  return steps;
-}
-
 /** `served` once the step is done. */
 export function afterStep(served: Rendered, desired: Rendered, step: Step): Rendered {
   switch (step.kind) {
@@ -171,14 +161,6 @@ export function afterStep(served: Rendered, desired: Rendered, step: Step): Rend
       return { ...served, backends: served.backends.set(name, { ...backend, servers }) };
     }
   }
-}
-
-/** Whether both say the same around their slot. Where the slot is does not matter while nothing stands in it. */
-function sameAround(a: Around, b: Around): boolean {
-  return (
-    a === b ||
-    (a.before.length + a.after.length === b.before.length + b.after.length && a.before + a.after === b.before + b.after)
-  );
 }
 
 /** One clause for a log or a person. */

@@ -4,7 +4,12 @@ import { formatTarget, type ServerLine } from './server-line.ts';
 /** One change that HAProxy's runtime API makes. */
 export type Step =
   /** Made hidden: it takes requests once it is published, when its servers are there. */
-  | { readonly kind: 'add-backend'; readonly backend: string; readonly policy: string }
+  | {
+      readonly kind: 'add-backend';
+      readonly backend: string;
+      readonly policy: string;
+      readonly mode: 'http' | 'tcp';
+    }
   | { readonly kind: 'publish-backend'; readonly backend: string }
   /** HAProxy 2.6 gives no cookie to a server that came at run time before it is told to. */
   | { readonly kind: 'renew-cookies'; readonly backend: string }
@@ -47,7 +52,13 @@ const deleted = (answer: string) => {
 export function commandsOf(step: Step, routesMap: string): readonly Command[] {
   switch (step.kind) {
     case 'add-backend':
-      return [{ text: `add backend ${step.backend} from ${step.policy}`, judge: says(/^New backend registered\.$/) }];
+      // 3.5 takes no mode that the policy inherits.
+      return [
+        {
+          text: `add backend ${step.backend} from ${step.policy} mode ${step.mode}`,
+          judge: says(/^New backend registered\.$/),
+        },
+      ];
     case 'publish-backend':
       return [publish(step.backend)];
     case 'renew-cookies':

@@ -16,6 +16,9 @@ export const stateKey = (service: ServiceName): string => `${prefix}${service}`;
 /** Whether a key of the route map holds a state and no route. */
 export const isStateKey = (key: string): boolean => key.startsWith(prefix);
 
+/** The service whose state a key of the route map holds. */
+export const serviceOfState = (key: string): ServiceName => key.slice(prefix.length) as ServiceName;
+
 /** The state as the route map says it. */
 export function formatState(state: ServiceState): RouteTarget {
   return (state.kind === 'maintenance' ? 'maintenance' : `pause/${state.mostMs}`) as RouteTarget;

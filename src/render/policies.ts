@@ -3,6 +3,7 @@ import type { Map as PersistentMap } from 'immutable';
 import { Fault } from '../model/fault.ts';
 import type { Policy } from '../model/policy.ts';
 import { policyView } from './policy-view.ts';
+import type { Rendered } from './render.ts';
 import type { Around, Template } from './template.ts';
 import type { FrameSettings } from './view.ts';
 
@@ -40,6 +41,18 @@ export function policyRenderer(template: Template, settings: FrameSettings): (po
 export function policyOf({ before }: Around): string | undefined {
   return /^backend\s+\S+\s+from\s+(\S+)\s*$/m.exec(before)?.[1];
 }
+
+/** The mode of a policy's backends: its own, or that of the `defaults` section of the frame that it inherits from. */
+export function modeOf(rendered: Pick<Rendered, 'frame' | 'policies'>, policy: string): 'http' | 'tcp' {
+  const section = rendered.policies.get(policy) ?? '';
+  const parent = /^defaults\s+\S+\s+from\s+(\S+)/.exec(section)?.[1];
+  const sections = rendered.frame.before.split(/^(?=\S)/m);
+  const inherited = sections.find((text) => /^defaults\s+(\S+)/.exec(text)?.[1] === parent) ?? '';
+  const mode = modeIn(section) ?? modeIn(inherited);
+  return mode === 'http' ? 'http' : 'tcp';
+}
+
+const modeIn = (section: string): string | undefined => /^\s+mode\s+(\S+)/m.exec(section)?.[1];
 
 /** Whether a backend says nothing but its name, its policy and its servers, so that HAProxy could make it while it runs. */
 export function isThin({ before, after }: Around): boolean {

@@ -52,7 +52,7 @@ function aroundHost(host: string): [domain: string | undefined, label: string] {
 }
 
 /** The host patterns that match whatever this one matches, the most exact first, as the frame asks for them. */
-function patternsOver(host: string): readonly string[] {
+export function patternsOver(host: string): readonly string[] {
   if (host === '*') return [host];
   const around = isExact(host) ? aroundHost(host).filter((pattern) => pattern !== undefined) : [];
   return [host, ...around, '*'];

@@ -153,6 +153,19 @@ describe('changes in the registry', () => {
     expect(await balancer.metric('guard_held_instances')).toBe(0);
   });
 
+  test('the requests of a service that the guard lets go of whole are led on', async () => {
+    const keys = ['a', 'b', 'c', 'd'].map((name) => `instances/web/${name}`);
+    const all = Object.fromEntries(keys.map((key) => [key, address(0)]));
+    balancer.snapshot({ ...all, 'services/rest': '{"hosts":["*"]}', 'instances/rest/a': address(1) });
+    await balancer.balancer.start();
+    balancer.change(Object.fromEntries(keys.map((key) => [key, undefined])));
+    await balancer.applied();
+    expect(await answers('web')).toEqual(['a']);
+    balancer.guarding.release('web' as ServiceName);
+    await until('the catch-all has its host', async () => (await answers('web')).join() === 'b');
+    expect(await balancer.metric('reloads_total')).toBe(0);
+  });
+
   test('a service may have a guard of its own, or none, and that is no reload', async () => {
     const keys = (service: string) =>
       ['a', 'b', 'c'].map((id, i) => [`instances/${service}/${id}`, address(i)] as const);

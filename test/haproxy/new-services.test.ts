@@ -100,7 +100,7 @@ describe('a service', () => {
   test('that HAProxy has already, unknown to us, is taken over by a reload', async () => {
     if (!balancer.link.abilities.addBackend) return;
     const { policies } = balancer.balancer.status().served;
-    const [answer = ''] = await balancer.command(`add backend stray from ${[...policies.keys()][0]}`);
+    const [answer = ''] = await balancer.command(`add backend stray from ${[...policies.keys()][0]} mode http`);
     expect(answer.trim()).toBe('New backend registered.');
     balancer.change({ 'instances/stray/a': app.address });
     await balancer.applied();

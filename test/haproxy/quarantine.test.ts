@@ -127,6 +127,28 @@ describe('a service that HAProxy refuses', () => {
     );
   });
 
+  test('keeps its routes with it, and loses none while HAProxy is asked', async () => {
+    const lab = await startLab();
+    const balancer = await lab.start();
+    onTestFinished(() => balancer.stop());
+    const good = policy('/good', { hosts: ['old.example', 'both.example'] });
+    balancer.snapshot({ 'services/web': good, 'instances/web/a': lab.one });
+    await balancer.balancer.start();
+    await balancer.applied();
+    const routes = await balancer.routes();
+
+    const seen = { old: new Set<number>(), both: new Set<number>(), new: new Set<number>() };
+    balancer.change({ 'services/web': policy('/missing', { hosts: ['both.example', 'new.example'] }) });
+    await until('it is held', async () => {
+      for (const [name, answers] of Object.entries(seen)) answers.add((await ask(balancer.port, `${name}.example`)).status);
+      return held(balancer).join() === 'services/web: last-good';
+    }, { everyMs: 0 }); // biome-ignore format: a line
+    await balancer.applied();
+    expect(seen).toEqual({ old: new Set([200]), both: new Set([200]), new: new Set([404]) });
+    await until('the map is the former one', async () => (await balancer.routes()) === routes);
+    await serves(balancer, 'old.example', 'one');
+  });
+
   test('is left out when it is new, and served once it is mended, one of two after the other', async () => {
     const lab = await startLab();
     const balancer = await lab.start();

@@ -1,0 +1,185 @@
+import type { ServiceName } from '../model/name.ts';
+import { type RouteTarget, serviceOf } from '../model/route-target.ts';
+import { formatState, isStateKey, serviceOfState } from '../model/service-state.ts';
+import type { Rendered, RenderedBackend } from '../render/render.ts';
+import { bySpecificity, findRoute, RouteSet } from '../render/route-set.ts';
+import { sameAround } from '../render/template.ts';
+import { parseServerLine } from './server-line.ts';
+import type { Step } from './step.ts';
+
+/** What the plan knows of the running HAProxy beside what it serves. */
+export type RouteConditions = {
+  /** Services whose backends this plan makes, from a policy that HAProxy runs. */
+  readonly made: ReadonlySet<ServiceName>;
+  /** Whether the worker was loaded from the configuration that `served` describes. */
+  readonly certain: boolean;
+  /** Whether the reload that is needed cannot be done for now. */
+  readonly obstructed: boolean;
+};
+
+type RemovalConditions = Pick<RouteConditions, 'obstructed'> & {
+  readonly isReady: (service: ServiceName) => boolean;
+  /** Routes that are asked for and have to wait. */
+  readonly waiting: RouteSet;
+};
+
+type RouteStep = Extract<Step, { kind: 'add-route' | 'set-route' | 'remove-route' }>;
+
+/**
+ * Plans routes and service states. A request sees one version of a service's policy, so a route to a service that needs a
+ * reload waits for it: the reload loads the map together with the rules. What leads requests elsewhere meanwhile waits with
+ * it. Only when that reload is held up are routes removed that the new policy does not have; adding them again, if HAProxy
+ * refuses the new policy, takes no reload.
+ *
+ * HAProxy applies the steps one at a time while requests arrive. Routes are added before others change, the more specific
+ * ones first, and removed last, the less specific ones first. So each request finds its former route or its new one.
+ */
+export function planRoutes(served: Rendered, desired: Rendered, conditions: RouteConditions): readonly RouteStep[] {
+  if (served.routes === desired.routes) return [];
+  const isReady = readiness(served, desired, conditions);
+  const adding: RouteStep[] = [];
+  const setting: RouteStep[] = [];
+  const removing: RouteStep[] = [];
+  const waiting = new RouteSet();
+  /** Services to which routes lead that they will not have any more. */
+  const lagging = new Set<ServiceName>();
+  /** Those of them whose requests their service gets already, by another route. */
+  const led = new RouteSet();
+  const wait = (route: string, target: RouteTarget) => {
+    waiting.add(route);
+    const found = findRoute(served.routes, route);
+    if (found !== undefined && serviceOf(found) === serviceOf(target)) led.add(route);
+  };
+  const changed = [...desired.routes].filter(
+    ([route, target]) => !isStateKey(route) && served.routes.get(route) !== target,
+  );
+  for (const [route, target] of changed.sort(([a], [b]) => bySpecificity(a, b))) {
+    const now = served.routes.get(route);
+    if (now === undefined) {
+      if (isReady(serviceOf(target)) && !led.hasBelow(route)) adding.push({ kind: 'add-route', route, target });
+      else wait(route, target);
+      continue;
+    }
+    const isGone = !desired.backends.has(serviceOf(now));
+    if (isReady(serviceOf(target)) && (isGone || !waiting.hasBelow(route))) {
+      setting.push({ kind: 'set-route', route, target });
+      continue;
+    }
+    wait(route, target);
+    if (isGone) removing.push({ kind: 'remove-route', route });
+    else lagging.add(serviceOf(now));
+  }
+  const obsolete = [...served.routes.keys()].filter((route) => !isStateKey(route) && !desired.routes.has(route));
+  const { removable, kept } = planRemovals(served, desired, obsolete, { ...conditions, isReady, waiting });
+  for (const route of removable) removing.push({ kind: 'remove-route', route });
+  for (const route of kept) lagging.add(serviceOf(served.routes.get(route) as RouteTarget));
+  const states = planStates(served, desired, (service) => isReady(service) && !lagging.has(service));
+  removing.sort((a, b) => bySpecificity(b.route, a.route));
+  return [...states.restricting, ...adding, ...setting, ...removing, ...states.loosening];
+}
+
+/** Which of the routes that nobody asks for any more can go now, and which wait for the reload. */
+function planRemovals(
+  served: Rendered,
+  desired: Rendered,
+  obsolete: readonly string[],
+  { obstructed, isReady, waiting }: RemovalConditions,
+): { readonly removable: readonly string[]; readonly kept: readonly string[] } {
+  const withdrawn = new Set(obstructed ? withdrawable(served, desired) : []);
+  const standing = new RouteSet(obstructed ? served.routes.keys() : []);
+  // What such a service did with a request that another one has got so far, its routes do not tell.
+  const targets = obsolete.length === 0 ? new Map<ServiceName, ReadonlySet<RouteTarget>>() : targetsOf(served);
+  const isUncertain = (service: ServiceName) => (targets.get(service)?.size ?? 0) > 1 && !isReady(service);
+  const uncertain = new RouteSet();
+  for (const [route, target] of obsolete.length === 0 ? [] : served.routes)
+    if (!isStateKey(route) && isUncertain(serviceOf(target))) uncertain.add(route);
+  const removable: string[] = [];
+  const kept: string[] = [];
+  const keptRoutes = new RouteSet();
+  for (const route of obsolete.toSorted((a, b) => bySpecificity(b, a))) {
+    const service = serviceOf(served.routes.get(route) as RouteTarget);
+    const isDone = isReady(service) || withdrawn.has(route);
+    // Where nothing else is found, it is not found, and that is better than a route of old for as long as it takes.
+    const isCovered = waiting.hasOver(route) && (!obstructed || standing.hasOver(route));
+    const goes =
+      isDone && !waiting.hasBelow(route) && !isCovered && !keptRoutes.hasOver(route) && !uncertain.hasOver(route);
+    if (goes || !desired.backends.has(service)) removable.push(route);
+    else {
+      kept.push(route);
+      keptRoutes.add(route);
+    }
+  }
+  return { removable, kept };
+}
+
+/** A state that keeps requests from a service comes first; the end of one waits with the rest of the service's policy. */
+function planStates(served: Rendered, desired: Rendered, isReady: (service: ServiceName) => boolean) {
+  const restricting: RouteStep[] = [];
+  const loosening: RouteStep[] = [];
+  // A pause is an operator's, and not part of the policy.
+  const waits = (route: string, now: RouteTarget | undefined) =>
+    now === maintenance && desired.backends.has(serviceOfState(route)) && !isReady(serviceOfState(route));
+  for (const [route, target] of desired.routes) {
+    const now = served.routes.get(route);
+    if (!isStateKey(route) || now === target || waits(route, now)) continue;
+    const kind = now === undefined ? 'add-route' : 'set-route';
+    (target === maintenance || now === undefined ? restricting : loosening).push({ kind, route, target });
+  }
+  for (const [route, now] of served.routes) {
+    if (isStateKey(route) && !desired.routes.has(route) && !waits(route, now))
+      loosening.push({ kind: 'remove-route', route });
+  }
+  return { restricting, loosening };
+}
+
+const maintenance = formatState({ kind: 'maintenance' });
+
+/**
+ * The routes that a policy which waits for its reload does not have any more, so that they can be removed before it. A route
+ * stays while its service has others that strip another part of the path: one of these may be found in its place, and no
+ * version of the policy would answer so.
+ */
+export function withdrawable(served: Rendered, desired: Rendered): readonly string[] {
+  const removed = [...served.routes].filter(([route]) => !isStateKey(route) && !desired.routes.has(route));
+  if (removed.length === 0) return [];
+  const targets = targetsOf(served);
+  return removed.filter(([, target]) => targets.get(serviceOf(target))?.size === 1).map(([route]) => route);
+}
+
+/** All that the routes of each service lead to: more than one where they strip different parts of the path. */
+function targetsOf(served: Rendered): ReadonlyMap<ServiceName, ReadonlySet<RouteTarget>> {
+  const targets = new Map<ServiceName, Set<RouteTarget>>();
+  for (const [route, target] of served.routes) {
+    if (isStateKey(route)) continue;
+    const service = serviceOf(target);
+    const known = targets.get(service);
+    if (known === undefined) targets.set(service, new Set([target]));
+    else known.add(target);
+  }
+  return targets;
+}
+
+/** Whether a service runs as its policy asks, so that only its routes differ. Asked once for each service with a step. */
+function readiness(
+  { backends: running }: Rendered,
+  { backends: wanted }: Rendered,
+  { made, certain }: RouteConditions,
+): (service: ServiceName) => boolean {
+  const known = new Map<ServiceName, boolean>();
+  return (service) => {
+    const before = known.get(service);
+    if (before !== undefined) return before;
+    const ready = made.has(service) || (certain && runsAs(running.get(service), wanted.get(service)));
+    known.set(service, ready);
+    return ready;
+  };
+}
+
+function runsAs(running: RenderedBackend | undefined, wanted: RenderedBackend | undefined): boolean {
+  if (running === undefined || wanted === undefined || !sameAround(running.around, wanted.around)) return false;
+  if (running.servers === wanted.servers) return true;
+  return wanted.servers.every((line, id) => {
+    const now = running.servers.get(id);
+    return now === undefined || now === line || parseServerLine(now)?.keywords === parseServerLine(line)?.keywords;
+  });
+}
