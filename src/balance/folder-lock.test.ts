@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { until } from '../../test/support/until.ts';
 import { lockFolder } from './folder-lock.ts';
 
 async function place() {
@@ -63,4 +64,14 @@ test('one that is stopping is waited for', async () => {
   expect(got).toBe(false);
   await unlock();
   await (await next)();
+});
+
+test('a folder stays held when somebody deletes the socket and its folder', async () => {
+  const { dir, options } = await place();
+  const unlock = await lockFolder(options);
+  await rm(join(dir, 'run'), { recursive: true });
+  await until('the socket is there again', async () => (await stat(options.path).catch(() => undefined)) !== undefined);
+  await expect(lockFolder(options)).rejects.toMatchObject({ code: 'folder-in-use' });
+  await unlock();
+  expect(await readdir(join(dir, 'run'))).toEqual([]);
 });

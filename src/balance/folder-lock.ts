@@ -1,8 +1,9 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { link, mkdir, rename, stat, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { errorCode } from '../files/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { parseRecord } from '../model/json.ts';
 
@@ -25,12 +26,13 @@ const answerMs = 1000;
 const stoppingMs = 30_000;
 const againMs = 50;
 const mostAttempts = 20;
+const restoreMs = 250;
 
 /**
  * Takes the folder for this process; the answer gives it back. The lock is a unix socket that the holder listens on: the
  * kernel closes it however the holder ends, so a file that a killed one left holds nobody up, whatever process has its pid
  * by now, in this container or another. Rejects with Fault `folder-in-use` while somebody holds it; one that is stopping is
- * waited for.
+ * waited for. A socket that somebody deletes is made again within a moment.
  */
 export async function lockFolder(options: FolderLockOptions): Promise<() => Promise<void>> {
   const { dir, path, signal } = options;
@@ -46,12 +48,7 @@ export async function lockFolder(options: FolderLockOptions): Promise<() => Prom
     } finally {
       await unlink(own).catch(() => undefined);
     }
-    const { ino } = await stat(path);
-    return async () => {
-      const now = await stat(path).catch(() => undefined);
-      if (now?.ino === ino) await unlink(path).catch(() => undefined);
-      server.close();
-    };
+    return await hold(options, server);
   } catch (error) {
     if (error instanceof Fault) throw error;
     const hint = signal.aborted ? undefined : 'choose a folder that can be written with --dir';
@@ -61,6 +58,44 @@ export async function lockFolder(options: FolderLockOptions): Promise<() => Prom
       cause: error,
     });
   }
+}
+
+/** Keeps the lock, and takes it again when somebody deleted the socket. The answer gives it back. */
+async function hold(options: FolderLockOptions, first: Server): Promise<() => Promise<void>> {
+  const { path } = options;
+  let server = first;
+  let { ino } = await stat(path);
+  const restore = async () => {
+    const there = await stat(path).catch(() => undefined);
+    // Another pointsman that took the folder meanwhile keeps it.
+    if (there !== undefined) return;
+    const own = `${path}.${randomBytes(3).toString('hex')}`;
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const next = await listen(own, options);
+    try {
+      await link(own, path);
+      ({ ino } = await stat(path));
+      server.close();
+      server = next;
+    } catch (error) {
+      next.close();
+      throw error;
+    } finally {
+      await unlink(own).catch(() => undefined);
+    }
+  };
+  let restoring = Promise.resolve();
+  const timer = setInterval(() => {
+    // A failure, as on a full disk, is tried again the next time.
+    restoring = restoring.then(restore).catch(() => undefined);
+  }, restoreMs).unref();
+  return async () => {
+    clearInterval(timer);
+    await restoring;
+    const now = await stat(path).catch(() => undefined);
+    if (now?.ino === ino) await unlink(path).catch(() => undefined);
+    server.close();
+  };
 }
 
 function listen(path: string, { pid, host, since, signal }: FolderLockOptions): Promise<Server> {
@@ -95,8 +130,30 @@ async function take({ dir, path, signal }: FolderLockOptions, own: string): Prom
   throw new Fault('folder-in-use', 'others take and leave this folder all the time', { where: `--dir ${dir}` });
 }
 
-/** Removes the socket of one that is gone. Another process may just have put its own there: that one goes back. */
+/**
+ * Removes the socket of a process that is gone. One process at a time does so, by the name of a socket that only the kernel
+ * knows: otherwise one could move the lock that another has just taken, and a third would take the folder as well.
+ */
 async function removeStale(path: string): Promise<void> {
+  const alone = createServer();
+  const mine = await new Promise<boolean>((resolve) => {
+    // Where there are no such names, as on macOS, it goes on without.
+    alone.once('error', (error) => resolve(errorCode(error) !== 'EADDRINUSE'));
+    alone.listen(`\0pointsman:${createHash('sha256').update(path).digest('hex')}`, () => resolve(true));
+  });
+  if (!mine) {
+    await pause(againMs);
+    return;
+  }
+  try {
+    if ((await ask(path)) === undefined) await moveStale(path);
+  } finally {
+    await new Promise<void>((resolve) => void alone.close(() => resolve()));
+  }
+}
+
+/** A process in another network namespace may just have put its own socket there: that one goes back. */
+async function moveStale(path: string): Promise<void> {
   const aside = `${path}.${randomBytes(3).toString('hex')}`;
   const moved = await rename(path, aside).then(
     () => true,
