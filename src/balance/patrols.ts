@@ -110,9 +110,13 @@ export class Patrols {
     const { haproxy, metrics, logger, timers, running, busy, inspect, files, onEdited } = this.#parts;
     this.begin();
     // Not waited for: a disk that hangs keeps nobody from looking at the worker.
-    void files.changedByOthers().then((edited) => {
-      if (edited.length > 0) onEdited(edited);
-    });
+    void files.changedByOthers().then(
+      (edited) => {
+        if (edited.length > 0) onEdited(edited);
+      },
+      // The next write fails as well, and tells of it.
+      (error: unknown) => logger.warn({ event: 'files-unseen', reason: describe(error) }, describe(error)),
+    );
     const processes = await haproxy.processes();
     if (processes !== undefined) metrics.oldWorkers.set(processes.oldWorkers);
     if (!timers.has('inspect')) this.#armInspection(inspectPatrolMs);

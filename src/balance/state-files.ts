@@ -1,4 +1,4 @@
-import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Catalog } from '../catalog/catalog.ts';
 import { replaceFile, type StagedFile, stageFile } from '../files/replace-file.ts';
@@ -13,6 +13,7 @@ import { formatRoutes } from '../render/routes.ts';
 import { originOf } from '../render/template.ts';
 import { DiskQueue } from './disk-queue.ts';
 import type { Layout } from './files.ts';
+import { KeptFiles } from './kept-files.ts';
 import { saveLastKnown } from './last-known.ts';
 import { SeenFiles } from './seen-files.ts';
 import type { Storage, Stored } from './storage.ts';
@@ -84,6 +85,9 @@ export class StateFiles {
   /** Tells what the worker was to load last: the same from one reload to the next, whatever changed at run time since. */
   #mark: string | undefined;
   readonly #seen = new SeenFiles();
+  readonly #kept: KeptFiles;
+  /** Files that somebody deleted and that were not told yet. */
+  readonly #deleted = new Set<string>();
   #flushing = false;
   #flushingCatalog = false;
   #checking: Promise<unknown> = Promise.resolve();
@@ -96,6 +100,11 @@ export class StateFiles {
   constructor(options: StateFilesOptions) {
     this.#options = options;
     this.#templates = options.templates;
+    const { holds, quarantine, owner, maintenancePage, pauseScript } = options.layout;
+    this.#kept = new KeptFiles([
+      ...[holds, quarantine, owner].map((path) => ({ path, mode: 0o600, folderMode: 0o700 })),
+      ...[maintenancePage, pauseScript].map((path) => ({ path, mode: 0o640, folderMode: 0o750 })),
+    ]);
   }
 
   /** What a refused line is traced back to from now on. */
@@ -103,6 +112,7 @@ export class StateFiles {
     this.#templates = templates;
   }
 
+  /** Makes the folders that do not exist. Rejects with Fault `storage`. */
   async makeFolders(): Promise<void> {
     const { config, routesMap, runtimeSocket, lastKnown } = this.#options.layout;
     // Who may use the sockets may do everything with HAProxy; what is known of a whole fleet is nobody else's business.
@@ -151,7 +161,7 @@ export class StateFiles {
     // The configuration names the map, which has to be there to be loaded.
     await this.#storing('configuration', () =>
       this.#disk.soon(layout.candidate, async () => {
-        if (this.#writtenRoutes === '') await touch(layout.routesMap);
+        await this.#restore();
         await replaceFile(layout.candidate, config, { mode: configMode });
       }),
     );
@@ -236,7 +246,9 @@ export class StateFiles {
     // Between two writes of ours, so that none of them is taken for somebody else's.
     return this.#disk.inTurn(async () => {
       await this.#lookForOthers();
-      return this.#seen.take();
+      const deleted = [...this.#deleted];
+      this.#deleted.clear();
+      return [...new Set([...this.#seen.take(), ...deleted])];
     });
   }
 
@@ -247,6 +259,23 @@ export class StateFiles {
       [routesMap, this.#writtenRoutes],
     ]);
     if (await this.#seen.look(written)) this.#doubted = true;
+    await this.#restore();
+  }
+
+  /** Makes the folders and files again that somebody deleted, but for the configuration, which the next write makes. */
+  async #restore(): Promise<void> {
+    const { routesMap, lastKnown } = this.#options.layout;
+    await this.makeFolders();
+    // HAProxy does not load a configuration without the map that it names.
+    if (!(await exists(routesMap))) {
+      if (this.#writtenRoutes === '') await touch(routesMap);
+      else await replaceFile(routesMap, this.#writtenRoutes, { mode: configMode });
+    }
+    for (const path of await this.#kept.restore()) this.#deleted.add(path);
+    if (this.#savedCatalog !== undefined && !(await exists(lastKnown))) {
+      this.#savedCatalog = undefined;
+      this.#deleted.add(lastKnown);
+    }
   }
 
   /** The running worker has loaded what is on disk. */
@@ -281,7 +310,10 @@ export class StateFiles {
 
   /** Writes another file of a balancer's state, which nobody else may read. Rejects with Fault `storage`, also in time. */
   writeInTurn(path: string, text: string): Promise<void> {
-    return this.#disk.soon(path, () => replaceFile(path, text, { mode: 0o600 }));
+    return this.#disk.soon(path, async () => {
+      await this.makeFolders();
+      await replaceFile(path, text, { mode: 0o600 });
+    });
   }
 
   /** Has what is served written soon: a burst is written once. */
@@ -401,6 +433,7 @@ export class StateFiles {
     if (catalog === this.#savedCatalog) return;
     const { layout, wall, now, values, storage, registry } = this.#options;
     const kept = { catalog, values: values?.() ?? [], registry };
+    await this.makeFolders();
     await saveLastKnown(layout.lastKnown, kept, { now: now(), wall: wall() });
     storage.worked('catalog');
     this.#savedCatalog = catalog;
@@ -416,6 +449,12 @@ function sharedLines(map: string, other: string): string {
     .filter((line) => others.has(line))
     .join('\n');
 }
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
 
 /** Makes an empty file where there is none. Rejects with Fault `storage`. */
 async function touch(path: string): Promise<void> {

@@ -35,6 +35,7 @@ const answerMs = 2000;
 const adoptedMs = 250;
 // HAProxy replaces its socket at a reload, and the path is then empty for a moment.
 const socketMissingMs = 1000;
+const restoreCheckMs = 10_000;
 
 /**
  * HAProxy in master-worker mode, started and looked after by us. It outlives a crash of ours (own process group, no
@@ -81,7 +82,7 @@ export class ManagedHaproxy implements Haproxy {
     if (found?.masterPid !== undefined) {
       await this.#hasLoaded();
       this.#lookAfter(found.masterPid);
-      await this.#output.resume();
+      await this.#output.resume(found.masterPid);
       await this.#compare(found.version);
     }
     return found;
@@ -197,7 +198,7 @@ export class ManagedHaproxy implements Haproxy {
 
   /** When somebody deleted the master's socket, has the master make it again, which it does at a reload. */
   async #restoreSocket(): Promise<void> {
-    const { masterSocket, logger } = this.#options;
+    const { masterSocket, logger, executable, configFile } = this.#options;
     const pid = this.#masterPid;
     const there = await stat(masterSocket).catch(() => undefined);
     if (pid === undefined || there !== undefined || this.#stopping || !isAlive(pid)) return;
@@ -206,6 +207,11 @@ export class ManagedHaproxy implements Haproxy {
     if (now - this.#socketMissingSince < socketMissingMs) return;
     // The reload takes a moment: the next attempt comes after it.
     this.#socketMissingSince = undefined;
+    // Somebody may have deleted the configuration as well: a reload then fails until it is written again.
+    if (!(await checkConfig(executable, configFile, restoreCheckMs, this.#options.signal)).ok) {
+      this.#socketMissingSince = now;
+      return;
+    }
     logger.warn(
       { event: 'master-socket-missing', pid, socket: masterSocket },
       'somebody deleted the socket of the HAProxy master: it is reloaded, and makes the socket again',

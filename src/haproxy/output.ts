@@ -1,5 +1,5 @@
 import { closeSync, constants, createWriteStream, openSync, type WriteStream } from 'node:fs';
-import { lstat, rm } from 'node:fs/promises';
+import { lstat, rm, stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -56,8 +56,10 @@ export class Output {
   }
 
   /** Reads on what an HAProxy prints that an earlier pointsman started. */
-  async resume(): Promise<void> {
-    if ((await isPipe(this.#path)) && this.#openReader()) this.#read();
+  async resume(masterPid: number): Promise<void> {
+    // Somebody may have deleted the pipe, or its folder: HAProxy still has it open.
+    const path = (await isPipe(this.#path)) ? this.#path : `/proc/${masterPid}/fd/1`;
+    if ((await stat(path).catch(() => undefined))?.isFIFO() && this.#openReader(path)) this.#read();
   }
 
   /** Until an HAProxy that has ended was heard to the end, or for long enough. */
@@ -96,11 +98,11 @@ export class Output {
     return false;
   }
 
-  #openReader(): boolean {
+  #openReader(path = this.#path): boolean {
     this.close();
     try {
       // A named pipe that is opened to be read by nobody yet would be waited for, without O_NONBLOCK.
-      const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
       this.#reader = new Socket({ fd, readable: true, writable: false });
       return true;
     } catch (error) {
