@@ -213,6 +213,8 @@ async function slowToCheck({ dir }: Scenario): Promise<string> {
 
 describe('at any moment', () => {
   const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
+  /** How many moments each test tries: MOMENTS=50 for a long look. */
+  const moments = Number(process.env['MOMENTS'] ?? 6);
 
   test('SIGTERM is a clean end: no error, and no process is left', { timeout: 240_000 }, async () => {
     onTestFailed(() => void process.stderr.write(`SEED=${seed}\n`));
@@ -224,7 +226,7 @@ describe('at any moment', () => {
     const stopChanging = changing(scenario);
     onTestFinished(stopChanging);
     const executable = await slowToCheck(scenario);
-    for (let round = 0; round < 25; round += 1) {
+    for (let round = 0; round < moments; round += 1) {
       const balancer = scenario.balancer('--haproxy', executable, '--stop-timeout', '100ms');
       // From before it listens to signals until well after it serves.
       await until('it has begun', () => balancer.stderr.length > 0);
@@ -246,7 +248,7 @@ describe('at any moment', () => {
     const stopChanging = changing(scenario);
     onTestFinished(stopChanging);
     let balancer = first;
-    for (let round = 0; round < 15; round += 1) {
+    for (let round = 0; round < moments; round += 1) {
       await pause(random() * 1000);
       await end(balancer, 'SIGUSR2');
       balancer = start();
