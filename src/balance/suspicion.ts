@@ -102,12 +102,13 @@ export function answerReader(
     frameChanged: changed.includes('frame'),
   };
   const ofServices = changed.filter((role) => role !== 'frame');
-  const seen = new Set<Suspect>();
+  /** Names of services: one that is named with all of its instances is still one. */
+  const seen = new Set<string>();
   let answers = 0;
   return (problems, rendered) => {
     const named = blame(problems, rendered, rules);
     const services = [...named].filter(([suspect]) => !suspect.startsWith('templates/'));
-    for (const [suspect] of services) seen.add(suspect);
+    for (const [suspect] of services) seen.add(suspect.split('/')[1] ?? suspect);
     if (services.length > 0) answers += 1;
     const [first] = services;
     const many =
