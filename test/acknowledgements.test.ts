@@ -39,7 +39,8 @@ describe.each(['folder', 'etcd'] as const)('a balancer, with the registry in %s,
 
     const bad = await registry.write('instances/one/b', '10.0.0.1:http');
     const said = await acknowledged('lb-1', `revision ${bad}`, (one) => one.revision >= bad);
-    expect(said.refusals).toEqual([{ key: 'instances/one/b', reason: '"http" is not a port: 1 to 65535' }]);
+    const reason = '"http" is not a port: 1 to 65535';
+    expect(said.refusals).toEqual([{ key: 'instances/one/b', reason, absent: true }]);
     expect(said).toMatchObject({ version: expect.any(String), haproxyVersion: expect.stringMatching(/^\d+\.\d+/) });
   });
 });
