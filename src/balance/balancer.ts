@@ -367,6 +367,12 @@ export class Balancer {
   async #settleDown(): Promise<void> {
     await this.#loop.end();
     await this.#reloading.ongoing;
+    // The loop would have taken note of a reload that ends only now. What is on disk must be what it loaded.
+    const ended = this.#reloading.take();
+    if (ended?.result.kind === 'reloaded') {
+      this.#running.assume(ended.result.loaded);
+      this.#rounds.saveSoon();
+    }
     await this.#isolation.ongoing;
     await this.#parts.quarantining.save(this.#intake.catalog);
     await this.#parts.files.settle();
