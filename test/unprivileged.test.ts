@@ -118,5 +118,7 @@ test.skipIf(reason !== undefined)('a port that needs a right which HAProxy lacks
     { through: asNobody(scenario.balancerDir), executable },
   );
   expect((await balancer.ended).code).toBe(1);
-  expect(balancer.stderr.at(-1)).toMatch(/HAProxy may not listen on 127\.0\.0\.1:80 \(.*CAP_NET_BIND_SERVICE.*--http/);
+  expect(balancer.stderr.at(-1)).toMatch(
+    /HAProxy cannot listen on 127\.0\.0\.1:80: Permission denied.*CAP_NET_BIND_SERVICE in the systemd unit.*--http/,
+  );
 });

@@ -28,7 +28,9 @@ type StartingParts = {
   readonly touchAll: () => void;
 };
 
-const addressHint = 'end what listens there (ss -ltnp shows it), or choose another address with --http or --https';
+const inUseHint = 'end what listens there (ss -ltnp shows it), or choose another address with --http or --https';
+const noRightHint =
+  'ports below 1024 need the right to: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or --http with a higher port';
 
 /** Has HAProxy serve from nothing: for the first time, or after it ended. */
 export class Starting {
@@ -112,7 +114,10 @@ export class Starting {
       running.assume(desired);
       return undo;
     }
-    if (checked.mayPass === 'address') throw new Fault('address-in-use', checked.reason, { hint: addressHint });
+    if (checked.mayPass === 'address') {
+      const hint = /permission denied/i.test(checked.reason) ? noRightHint : inUseHint;
+      throw new Fault('address-in-use', checked.reason, { hint });
+    }
     if (lastGood === undefined) throw new Fault('config-check', checked.reason);
     running.assume(lastGood);
     reloads.need({ kind: 'start' });

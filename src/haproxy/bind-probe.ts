@@ -68,7 +68,7 @@ export function failuresIn(output: string): ReadonlyMap<number, string> {
 }
 
 async function explained(address: string, why: string): Promise<string> {
-  if (/permission denied/i.test(why)) return `${why}; a port below 1024 takes the capability CAP_NET_BIND_SERVICE`;
+  if (/permission denied/i.test(why)) return `${why} (a port below 1024 takes the capability CAP_NET_BIND_SERVICE)`;
   if (!/in use/i.test(why)) return why;
   const port = Number(/:(\d+)$/.exec(address)?.[1]);
   const owner = Number.isInteger(port) ? await ownerOfPort(port) : undefined;
