@@ -103,6 +103,7 @@ export class Balancer {
   readonly #patrols: Patrols;
   readonly #configDrift: ConfigDrift;
   #serving = false;
+  #settlesAfterTurn = false;
   #exited = false;
   #mustInspect = false;
   #mustBury = false;
@@ -300,7 +301,16 @@ export class Balancer {
   }
 
   #taken(touched: boolean): void {
-    if (!touched && this.#loop.turning === undefined) this.#settle();
+    const { turning } = this.#loop;
+    if (!touched && turning === undefined) this.#settle();
+    // What comes in after the last task of a turn was settled is not settled by it.
+    else if (!touched && !this.#settlesAfterTurn) {
+      this.#settlesAfterTurn = true;
+      void turning?.finally(() => {
+        this.#settlesAfterTurn = false;
+        this.#settle();
+      });
+    }
     this.#loop.wake();
   }
 
