@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
+import { noRightHint } from '../haproxy/bind-probe.ts';
 import type { Haproxy, Processes } from '../haproxy/haproxy.ts';
 import { Fault } from '../model/fault.ts';
 import type { Rendered } from '../render/render.ts';
@@ -29,8 +30,6 @@ type StartingParts = {
 };
 
 const inUseHint = 'end what listens there (ss -ltnp shows it), or choose another address with --http or --https';
-const noRightHint =
-  'ports below 1024 need the right to: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or --http with a higher port';
 
 /** Has HAProxy serve from nothing: for the first time, or after it ended. */
 export class Starting {

@@ -75,13 +75,12 @@ export class StateFiles {
     this.saveSoon(this.#latest.served, this.#latest.catalog);
   });
   #late = false;
-  /** HAProxy is to load what is on disk: nothing else is put there meanwhile. */
+  /** HAProxy is to load what is on disk: nothing else is put there meanwhile. A write of what is newest waits for its turn. */
   #reloading = false;
   #writtenConfig = '';
   #writtenRoutes = '';
   /** Somebody else may have written to them since. */
   #doubted = false;
-  /** A write of what is newest then waits for its turn. */
   /** Tells what the worker was to load last: the same from one reload to the next, whatever changed at run time since. */
   #mark: string | undefined;
   readonly #seen = new SeenFiles();

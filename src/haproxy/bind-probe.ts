@@ -5,6 +5,10 @@ import { apart } from './child.ts';
 import type { Listener } from './listeners.ts';
 import { ownerOfPort } from './port-owner.ts';
 
+/** What to do where HAProxy may not bind a port. */
+export const noRightHint =
+  'ports below 1024 need the right to: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or --http with a higher port';
+
 /** An address that HAProxy cannot listen on, with the reason. */
 export type Unbindable = CheckProblem & { readonly line: number; readonly address: string };
 

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
-import { probeListeners } from './bind-probe.ts';
+import { noRightHint, probeListeners } from './bind-probe.ts';
 import { type Checked, checkConfig, readVersion } from './check.ts';
 import { apart } from './child.ts';
 import { globalOf, probeGlobal } from './global-probe.ts';
@@ -294,7 +294,7 @@ export class ManagedHaproxy implements Haproxy {
     }
     if (bind?.[1] !== undefined && /permission denied/i.test(text)) {
       return new Fault('haproxy-start', `HAProxy may not listen on ${bind[1]}`, {
-        hint: 'ports below 1024 need the right to: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or --http with a higher port',
+        hint: noRightHint,
       });
     }
     const alert = lastLines.findLast((line) => line.includes('[ALERT]')) ?? lastLines.at(-1) ?? '';
