@@ -111,8 +111,10 @@ export class Patrols {
     this.begin();
     // Not waited for: a disk that hangs keeps nobody from looking at the worker.
     void files.changedByOthers().then(
-      (edited) => {
-        if (edited.length > 0) onEdited(edited);
+      ({ touched, changed }) => {
+        if (changed.length > 0) onEdited(changed);
+        // It may have said something else when HAProxy loaded it.
+        else if (touched) inspect();
       },
       // The next write fails as well, and tells of it.
       (error: unknown) => logger.warn({ event: 'files-unseen', reason: describe(error) }, describe(error)),

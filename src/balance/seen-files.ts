@@ -1,5 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 
+export type Touches = {
+  /** Somebody else wrote to a file, perhaps the same text again. */
+  readonly touched: boolean;
+  /** The files that said something else than was written. */
+  readonly changed: readonly string[];
+};
+
 /**
  * Notices that somebody else wrote to files of ours, also when they say the same again: the time of a change (ctime) cannot
  * be set by anyone.
@@ -7,6 +14,7 @@ import { readFile, stat } from 'node:fs/promises';
 export class SeenFiles {
   readonly #known = new Map<string, string>();
   readonly #untold = new Set<string>();
+  #touchUntold = false;
   /** Whether somebody else touched one of them, perhaps without changing its text. */
   touched = false;
 
@@ -24,6 +32,7 @@ export class SeenFiles {
       if (known === undefined || stamp === known) continue;
       found = true;
       this.touched = true;
+      this.#touchUntold = true;
       this.#known.set(path, stamp);
       const now = await readFile(path, 'utf8').catch(() => undefined);
       if (now !== text) this.#untold.add(path);
@@ -31,11 +40,12 @@ export class SeenFiles {
     return found;
   }
 
-  /** Those that said something else than was written, each told once. */
-  take(): readonly string[] {
-    const untold = [...this.#untold];
+  /** What somebody else did since this was asked last. */
+  take(): Touches {
+    const found = { touched: this.#touchUntold, changed: [...this.#untold] };
     this.#untold.clear();
-    return untold;
+    this.#touchUntold = false;
+    return found;
   }
 }
 

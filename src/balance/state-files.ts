@@ -15,7 +15,7 @@ import { DiskQueue } from './disk-queue.ts';
 import type { Layout } from './files.ts';
 import { KeptFiles } from './kept-files.ts';
 import { saveLastKnown } from './last-known.ts';
-import { SeenFiles } from './seen-files.ts';
+import { SeenFiles, type Touches } from './seen-files.ts';
 import type { Storage, Stored } from './storage.ts';
 
 export type CheckedConfig =
@@ -240,14 +240,15 @@ export class StateFiles {
     return this.#seen.touched;
   }
 
-  /** The files that said something else than pointsman wrote, each told once. */
-  changedByOthers(): Promise<readonly string[]> {
+  /** What somebody else did to the files, each told once. */
+  changedByOthers(): Promise<Touches> {
     // Between two writes of ours, so that none of them is taken for somebody else's.
     return this.#disk.inTurn(async () => {
       await this.#lookForOthers();
       const deleted = [...this.#deleted];
       this.#deleted.clear();
-      return [...new Set([...this.#seen.take(), ...deleted])];
+      const { touched, changed } = this.#seen.take();
+      return { touched, changed: [...new Set([...changed, ...deleted])] };
     });
   }
 
