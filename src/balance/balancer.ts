@@ -105,6 +105,8 @@ export class Balancer {
   #serving = false;
   #settlesAfterTurn = false;
   #exited = false;
+  /** How often it has ended: it may end again while it is being started. */
+  #exits = 0;
   #mustInspect = false;
   #mustBury = false;
   #preloaded: Catalog = emptyCatalog;
@@ -250,7 +252,7 @@ export class Balancer {
     };
     for (const [task, part] of Object.entries(partOfTask)) {
       if (task === 'begin-reload') continue;
-      if (task === succeeded || wanted[task] !== true) troubles.over(part);
+      if ((task === succeeded && part !== 'haproxy') || wanted[task] !== true) troubles.over(part);
     }
     const { obstacle, pending, dueInMs } = this.#reloads;
     // One that is tried again has not worked yet.
@@ -457,6 +459,7 @@ export class Balancer {
     this.#parts.troubles.failed('haproxy', reason);
     this.#parts.logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
     this.#exited = true;
+    this.#exits += 1;
     this.#parts.link.close();
     this.#loop.hurry();
   }
@@ -535,10 +538,12 @@ export class Balancer {
   async #startAgain(): Promise<void> {
     this.#parts.link.close();
     this.#running.burials.clear();
+    const exits = this.#exits;
     await this.#starting.again(this.#intake.catalog);
+    this.#mustInspect = true;
+    if (this.#exits !== exits) return;
     this.#patrols.answered();
     this.#exited = false;
-    this.#mustInspect = true;
   }
 
   #suspicion(): Suspicion {

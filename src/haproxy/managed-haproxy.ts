@@ -167,7 +167,7 @@ export class ManagedHaproxy implements Haproxy {
         throw this.#startFault();
       }
       const processes = await this.#find();
-      if (processes?.workerPid !== undefined && !ended && (await this.#answers(processes.workerPid))) {
+      if (processes?.workerPid !== undefined && (await this.#answers(processes.workerPid)) && !ended) {
         serves = true;
         this.#masterPid = processes.masterPid;
         await this.#hasLoaded();

@@ -12,6 +12,7 @@ import { provideShipped } from '../../src/balance/shipped-files.ts';
 import { wireBalancer } from '../../src/balance/wire-balancer.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
 import { type CatalogLimits, defaultCatalogLimits } from '../../src/catalog/limits.ts';
+import type { Processes } from '../../src/haproxy/haproxy.ts';
 import { ManagedHaproxy } from '../../src/haproxy/managed-haproxy.ts';
 import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
 import { revision } from '../../src/model/revision.ts';
@@ -48,6 +49,8 @@ export async function startBalancer(
     probeMs?: number;
     /** Told every command that the balancer gives HAProxy. */
     onCommand?: (line: string) => void;
+    /** Called when HAProxy serves after a start, before the balancer is told so. */
+    onStarted?: (processes: Processes) => Promise<void>;
   } = {},
 ) {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'pm-')));
@@ -92,14 +95,22 @@ export async function startBalancer(
     logger,
     now: () => performance.now(),
     wall: () => new Date(),
-    openHaproxy: async (onExit) =>
-      new ManagedHaproxy({
+    openHaproxy: async (onExit) => {
+      const haproxy = new ManagedHaproxy({
         executable: options.executable ?? haproxyBin,
         configFile: layout.config,
         masterSocket: layout.masterSocket,
         logger,
         onExit,
-      }),
+      });
+      const start = haproxy.start.bind(haproxy);
+      haproxy.start = async () => {
+        const processes = await start();
+        await options.onStarted?.(processes);
+        return processes;
+      };
+      return haproxy;
+    },
     provideShipped: () => provideShipped(join(import.meta.dirname, '../../haproxy'), layout, undefined),
     socket: onCommand && tapped,
   });
