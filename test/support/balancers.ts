@@ -2,15 +2,13 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { onTestFinished } from 'vitest';
 import { Fleet } from '../../src/fleet/fleet.ts';
-import { readProcesses } from '../../src/haproxy/master.ts';
-import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
 import { openDirectoryRegistry } from '../../src/registry/directory/directory-registry.ts';
 import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
 import type { Registry } from '../../src/registry/registry.ts';
 import { type Answer, ask } from './app.ts';
 import { freePorts } from './ports.ts';
 import { startPointsman } from './processes.ts';
-import { type RegistryKind, startScenario } from './scenario.ts';
+import { endHaproxy, type RegistryKind, startScenario } from './scenario.ts';
 import { until } from './until.ts';
 
 const haproxy = process.env['HAPROXY_BIN'] === undefined ? [] : ['--haproxy', process.env['HAPROXY_BIN']];
@@ -34,13 +32,7 @@ export async function startBalancers(kind: RegistryKind) {
       const [http = 0, admin = 0] = await freePorts(2);
       const folder = join(dir, `balancer-${http}`);
       const masterSocket = join(folder, 'run/master.sock');
-      onTestFinished(async () => {
-        const processes = await readProcesses(masterSocket, 2000);
-        if (processes?.masterPid === undefined) return;
-        const { masterPid } = processes;
-        signal(masterPid, 'SIGTERM');
-        await until('HAProxy is gone', () => !isAlive(masterPid));
-      });
+      onTestFinished(() => endHaproxy(folder));
       const start = () =>
         startPointsman([
           ...['balance', '--registry', location, '--dir', folder, '--reload-interval', '50ms', '--id', id],
