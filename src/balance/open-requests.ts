@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import {
   type Ask,
   frontends,
@@ -45,6 +46,12 @@ export type Workers = {
   readonly askOld: (pid: number, commands: readonly string[]) => Promise<readonly string[]>;
 };
 
+/**
+ * The master passes on what it is asked, one connection each, and its socket takes few connections at once: with 25 old
+ * workers asked together, `connect` fails with EAGAIN.
+ */
+const askedAtOnce = 2;
+
 /** Counts the open requests of servers, by asking all workers. */
 export class RequestCounter {
   readonly #workers: Workers;
@@ -56,29 +63,44 @@ export class RequestCounter {
     this.#current = new LoadReader(workers.current);
   }
 
-  /** By `backend/server`. Rejects when a worker does not answer: then nothing is known. */
+  /**
+   * By `backend/server`. Rejects when the worker that serves does not answer, or nobody knows the others. While an old worker
+   * does not answer, a server without an open request elsewhere is left out, because its count is not known.
+   */
   async count(servers: readonly ServerAt[]): Promise<ReadonlyMap<string, OpenRequests>> {
     const [current, old] = await Promise.all([this.#current.read(servers), this.#countOld(servers)]);
-    const names = servers.map(({ backend, server }) => `${backend}/${server}`);
-    return new Map(
-      names.map((name) => {
-        const olds = old.map(({ loads, idleClients }) => ({ load: loads.get(name), idleClients }));
-        return [name, sumUp([{ load: current.get(name), idleClients: undefined }, ...olds])];
-      }),
-    );
+    const answers = old.filter((one) => one !== undefined);
+    const counts = new Map<string, OpenRequests>();
+    for (const { backend, server } of servers) {
+      const name = `${backend}/${server}`;
+      const olds = answers.map(({ loads, idleClients }) => ({ load: loads.get(name), idleClients }));
+      const sum = sumUp([{ load: current.get(name), idleClients: undefined }, ...olds]);
+      if (answers.length === old.length) counts.set(name, sum);
+      else if (sum.open > 0) counts.set(name, { ...sum, mayGrow: true });
+    }
+    return counts;
   }
 
+  /** Undefined for a worker that did not answer. */
   async #countOld(servers: readonly ServerAt[]) {
-    const { old, askOld } = this.#workers;
-    const pids = await old();
+    const pids = await this.#workers.old();
     for (const pid of this.#old.keys()) if (!pids.includes(pid)) this.#old.delete(pid);
-    return Promise.all(
-      pids.map(async (pid) => {
-        const reader = this.#old.get(pid) ?? new LoadReader((commands) => askOld(pid, commands));
-        this.#old.set(pid, reader);
-        const loads = await reader.read(servers);
-        return { loads, idleClients: parseIdleClients((await askOld(pid, [frontends])).join('\n')) };
-      }),
-    );
+    const inTurn = pLimit(askedAtOnce);
+    const asked = await Promise.allSettled(pids.map((pid) => inTurn(() => this.#askOld(pid, servers))));
+    if (asked.every(({ status }) => status === 'fulfilled')) return asked.map(answerOf);
+    // A worker that ended meanwhile has no requests any more.
+    const still = await this.#workers.old();
+    return asked.filter((one, i) => one.status === 'fulfilled' || still.includes(pids[i] ?? -1)).map(answerOf);
+  }
+
+  async #askOld(pid: number, servers: readonly ServerAt[]) {
+    const ask: Ask = (commands) => this.#workers.askOld(pid, commands);
+    const reader = this.#old.get(pid) ?? new LoadReader(ask);
+    this.#old.set(pid, reader);
+    const loads = await reader.read(servers);
+    return { loads, idleClients: parseIdleClients((await ask([frontends])).join('\n')) };
   }
 }
+
+const answerOf = <T>(one: PromiseSettledResult<T>): T | undefined =>
+  one.status === 'fulfilled' ? one.value : undefined;

@@ -19,8 +19,28 @@ const busyMs = 50;
 // A master that has heard `reload` is silent at once, and answers again when it has executed itself anew.
 const lostMs = 1000;
 
-/** Asks the master one thing and reads to the end. Rejects with Fault `haproxy-reload`. */
-function askMaster(path: string, command: string, deadlineMs: number): Promise<string> {
+/**
+ * Asks the master one thing and reads to the end. Rejects with Fault `haproxy-reload`. A connection that the master has no
+ * room for at the moment (EAGAIN, its backlog is full) is tried again until the deadline: the command was not sent.
+ */
+async function askMaster(path: string, command: string, deadlineMs: number): Promise<string> {
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    try {
+      return await askMasterOnce(path, command, Math.max(1, deadline - performance.now()));
+    } catch (error) {
+      const full = error instanceof Fault && errorCode(error.cause) === 'EAGAIN';
+      if (!full || performance.now() + busyMs > deadline) throw error;
+      await pause(busyMs);
+    }
+  }
+}
+
+function errorCode(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
+
+function askMasterOnce(path: string, command: string, deadlineMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(path);
     let answer = '';
