@@ -339,8 +339,9 @@ export class Balancer {
     locating.adopt(guarding.served(this.#intake.catalog), known);
     await locating.settled(firstNamesMs);
     await quarantining.load(this.#preloaded);
-    this.#rendering.begin(lastGood ?? nothingRendered);
-    this.#rendering.render(new Map(), this.#rendering.asked(this.#intake.catalog));
+    const before = lastGood ?? nothingRendered;
+    this.#rendering.begin(before);
+    this.#rendering.render(new Map(), this.#rendering.asked(this.#intake.catalog), before);
     const running = await haproxy.findRunning(lastGood !== undefined);
     if (running?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');

@@ -42,7 +42,7 @@ export function createBalanceMetrics(registry: Registry) {
     rejections: counter('rejections_total', 'Entries that were refused when they arrived.'),
     quarantined: gauge(
       'quarantined_services',
-      'Services that HAProxy refuses as asked: in their last good form, or left out.',
+      'Services that HAProxy refuses, or no template can render, as asked: in their last good form, or left out.',
     ),
     quarantinedInstances: gauge('quarantined_instances', 'Instances whose line HAProxy refuses.'),
     templatesRefused: gauge('refused_templates', 'Templates that HAProxy refuses; the last good ones are used.'),

@@ -24,8 +24,9 @@ import type { BalanceSettings } from '../settings/balance.ts';
 import type { Layout } from './files.ts';
 import { type KeptHold, loadHolds } from './holds-file.ts';
 import { type LastKnown, loadLastKnown } from './last-known.ts';
-import { noQuarantine, type Quarantine, review, withHeld } from './quarantine.ts';
+import { hold, noQuarantine, type Quarantine, review, withHeld } from './quarantine.ts';
 import { loadQuarantine } from './quarantine-file.ts';
+import { unrenderable } from './unrenderable.ts';
 
 /** What a balancer's folder says about what it serves. */
 export type Standing = {
@@ -83,9 +84,19 @@ export function preview(
   asked: { readonly catalog: Catalog; readonly templates: Templates },
   frame: FrameSettings,
 ): Preview {
-  const { catalog, templating } = withHeld(review(quarantine, asked).quarantine, asked);
-  const { rendered, problems, conflicts } = renderAll(templating, frame, served ?? nothingRendered, catalog);
-  return { desired: withoutUnusedPolicies(templating, frame, rendered), problems, conflicts: conflicts ?? [] };
+  const before = served ?? nothingRendered;
+  const make = (held: Quarantine) => {
+    const { catalog, templating } = withHeld(held, asked);
+    const { rendered, problems, conflicts } = renderAll(templating, frame, before, catalog);
+    return { desired: withoutUnusedPolicies(templating, frame, rendered), problems, conflicts: conflicts ?? [] };
+  };
+  const reviewed = review(quarantine, asked).quarantine;
+  const first = make(reviewed);
+  const suspicion = { asked, desired: before, served: before, cold: false };
+  const culprits = unrenderable(reviewed, suspicion, first.problems, frame);
+  if (culprits.size === 0) return first;
+  // What cannot be rendered is told; with it held the rest is as a balancer would have it.
+  return { ...make(hold(reviewed, culprits, suspicion)), problems: first.problems };
 }
 
 /** What takes HAProxy from what it serves to what is desired. */

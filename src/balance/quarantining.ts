@@ -5,6 +5,7 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Rendered, RenderProblem, Templating } from '../render/render.ts';
+import type { TemplateRole } from '../render/template.ts';
 import type { FrameSettings } from '../render/view.ts';
 import { blame } from './blame.ts';
 import { type Answer, findCulprits } from './culprits.ts';
@@ -41,6 +42,7 @@ import {
   suspectsOf,
   withNewListeners,
 } from './suspicion.ts';
+import { unrenderable } from './unrenderable.ts';
 
 export type QuarantiningParts = {
   readonly files: StateFiles;
@@ -184,11 +186,27 @@ export class Quarantining {
     if (wasOnTrial || !same) void this.save(asked.catalog);
   }
 
-  /** A template cannot even be rendered. False when there is no good one to hold it in. */
+  /** The frame cannot be used. False when there is no good one to hold it in. */
   holdFrame(asked: Asked, desired: Rendered, reason: string): boolean {
-    if (!templateChanged(this.#state, asked.templates, 'frame')) return false;
-    this.#hold(new Map([[templateSuspect('frame'), reason]]), { asked, desired, served: desired });
+    return this.#holdTemplate('frame', asked, desired, reason);
+  }
+
+  /** The frame, or the default policy, which is always there, cannot even be rendered. False when no good template is known. */
+  holdUnusable(asked: Asked, desired: Rendered, reason: string): boolean {
+    return this.holdFrame(asked, desired, reason) || this.#holdTemplate('policy', asked, desired, reason);
+  }
+
+  #holdTemplate(role: TemplateRole, asked: Asked, desired: Rendered, reason: string): boolean {
+    if (!templateChanged(this.#state, asked.templates, role)) return false;
+    this.#hold(new Map([[templateSuspect(role), reason]]), { asked, desired, served: desired });
     return true;
+  }
+
+  /** Holds those that cannot be rendered as they are asked for. Whether there are any that can be held. */
+  holdUnrendered(problems: readonly RenderProblem[], suspicion: Suspicion): boolean {
+    const culprits = unrenderable(this.#state, suspicion, problems, this.#parts.frame);
+    if (culprits.size > 0) this.#hold(culprits, suspicion);
+    return culprits.size > 0;
   }
 
   /** Finds those for whom HAProxy refused this, and holds them. False when it is nobody that can be held. */
@@ -204,7 +222,7 @@ export class Quarantining {
       first: { ok: false, reason: refused.reason, named: nameIn(refused.problems, desired) },
       ask: async (held): Promise<Answer<Suspect>> => {
         const reasons = new Map([...held].map((suspect) => [suspect, '']));
-        const rendered = compose(state, hold(state, reasons, { asked, desired, served }), suspicion, frame);
+        const { rendered } = compose(state, hold(state, reasons, { asked, desired, served }), suspicion, frame);
         const checked = await files.check(rendered, { keep: false });
         if (checked.ok) return checked;
         return { ok: false, reason: checked.reason, named: nameIn(checked.problems, rendered) };
@@ -262,7 +280,12 @@ export class Quarantining {
     const tried = names;
     // Some of them may be named as still bad; the others get a second chance at once.
     for (let attempt = 0; attempt < 2 && names.size > 0; attempt += 1) {
-      const rendered = compose(this.#state, tryAgain(this.#state, names), suspicion, frame, names);
+      const { rendered, problems } = compose(this.#state, tryAgain(this.#state, names), suspicion, frame, names);
+      const able = new Set([...names].filter((name) => !problems.some(({ service }) => service === name)));
+      if (able.size < names.size) {
+        names = able;
+        continue;
+      }
       const checked = await files.check(rendered, { keep: false });
       if (checked.ok) {
         const still = new Set([...names].filter((name) => this.#state.services.has(name)));

@@ -85,8 +85,8 @@ export class Rendering {
     this.#mustRenderAll = true;
   }
 
-  /** Renders what is asked for, but for what is held. Gives the catalog that it is made of. */
-  render(touched: Touched, asked: Asked): Catalog {
+  /** Renders what is asked for, but for what is held, or is to be held from now on. Gives the catalog that it is made of. */
+  render(touched: Touched, asked: Asked, served: Rendered): Catalog {
     const { metrics, frame, quarantining, rejections } = this.#parts;
     const { catalog, templating } = quarantining.withHeld(asked);
     let result: RenderResult;
@@ -95,11 +95,15 @@ export class Rendering {
         ? renderAll(templating, frame, this.#desired, catalog)
         : renderTouched(templating, frame, this.#desired, catalog, touched);
     } catch (error) {
-      if (!(error instanceof Fault) || !quarantining.holdFrame(asked, this.#desired, error.toString())) throw error;
+      if (!(error instanceof Fault) || !quarantining.holdUnusable(asked, this.#desired, error.toString())) throw error;
       this.#mustRenderAll = true;
-      return this.render(touched, asked);
+      return this.render(touched, asked, served);
     }
     const { rendered, problems, conflicts } = result;
+    if (quarantining.holdUnrendered(problems, { asked, desired: this.#desired, served, cold: false })) {
+      if (quarantining.refusedTemplate !== undefined) this.#mustRenderAll = true;
+      return this.render(touched, asked, served);
+    }
     this.#desired = this.#bounded(rendered, templating);
     quarantining.rendered(this.#mustRenderAll ? undefined : touched, problems, asked.catalog);
     this.#mustRenderAll = false;

@@ -100,7 +100,7 @@ export class Rounds {
 
   async #apply(touched: Touched, asked: Asked, began: number): Promise<{ catalog: Catalog; plan: Plan }> {
     const { link, rendering, running, reloads, progress, now } = this.#parts;
-    const catalog = rendering.render(touched, asked);
+    const catalog = rendering.render(touched, asked, running.served);
     const rendered = now();
     const { desired } = rendering;
     const plan = planChanges(running.served, desired, touched, running.burials.servers, {

@@ -72,7 +72,7 @@ export class Starting {
     const asked = rendering.asked(catalog);
     if (quarantining.holdFrame(asked, refused, reason)) {
       holdBack();
-      rendering.render(new Map(), asked);
+      rendering.render(new Map(), asked, running.served);
       const { desired } = rendering.suspicion(asked, running.served, true);
       const checked = await files.check(desired);
       if (checked.ok) {
@@ -132,7 +132,7 @@ export class Starting {
     const checked = await files.check(suspicion.desired);
     if (checked.ok || !(await quarantining.isolate(checked, suspicion))) return { desired: suspicion.desired, checked };
     holdBack();
-    rendering.render(new Map(), asked);
+    rendering.render(new Map(), asked, running.served);
     const { desired } = rendering.suspicion(asked, running.served, true);
     return { desired, checked: await files.check(desired) };
   }

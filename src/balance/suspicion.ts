@@ -1,6 +1,13 @@
 import type { ServiceName } from '../model/name.ts';
 import { allTouched } from '../model/touched.ts';
-import { type Rendered, renderAll, renderTouched, withoutUnusedPolicies } from '../render/render.ts';
+import {
+  type Rendered,
+  type RenderProblem,
+  renderAll,
+  renderTouched,
+  withoutUnusedPolicies,
+} from '../render/render.ts';
+import type { TemplateRole } from '../render/template.ts';
 import type { FrameSettings } from '../render/view.ts';
 import { blame, type Named } from './blame.ts';
 import {
@@ -31,7 +38,7 @@ export type Suspicion = {
 
 // Where a template changed, and HAProxy then names more services than these, or others in more answers than these, it is
 // the template.
-const mostForOneTemplate = { services: 8, answers: 2 };
+export const mostForOneTemplate = { services: 8, answers: 2 };
 
 /** Everything that differs from what HAProxy took last, and can be held; the most likely first. */
 export function suspectsOf(quarantine: Quarantine, suspicion: Suspicion): readonly Suspect[] {
@@ -49,7 +56,7 @@ type SuspectsByKind = {
 
 export function suspectsByKind(quarantine: Quarantine, suspicion: Suspicion): SuspectsByKind {
   const { asked, desired, served } = suspicion;
-  const templates = templateRoles.filter((role) => templateChanged(quarantine, asked.templates, role));
+  const templates = changedTemplates(quarantine, asked);
   const changed: Suspect[] = [];
   const others: Suspect[] = [];
   for (const [name, backend] of desired.backends) {
@@ -67,6 +74,10 @@ export function suspectsByKind(quarantine: Quarantine, suspicion: Suspicion): Su
   return { templates: templates.map(templateSuspect), changed, others };
 }
 
+export function changedTemplates(quarantine: Quarantine, { templates }: Asked): readonly TemplateRole[] {
+  return templateRoles.filter((role) => templateChanged(quarantine, templates, role));
+}
+
 /** Services for which HAProxy would listen on an address that it does not listen on yet, and that can be held. */
 export function withNewListeners(quarantine: Quarantine, suspicion: Suspicion): readonly ServiceName[] {
   const { desired, served } = suspicion;
@@ -82,7 +93,7 @@ export function withNewListeners(quarantine: Quarantine, suspicion: Suspicion): 
 }
 
 /** Whether holding it, or leaving it out, would change what HAProxy is given, and may be done. */
-function isHoldable(quarantine: Quarantine, { asked, served, cold }: Suspicion, name: ServiceName): boolean {
+export function isHoldable(quarantine: Quarantine, { asked, served, cold }: Suspicion, name: ServiceName): boolean {
   if (quarantine.services.has(name)) return false;
   if (formToHold(quarantine, asked, name) !== undefined) return true;
   // What HAProxy serves is not cut off because something it was made from is missing now.
@@ -95,7 +106,7 @@ export function answerReader(
   suspicion: Suspicion,
 ): (problems: readonly ExplainedProblem[], rendered: Rendered) => Named {
   const { asked } = suspicion;
-  const changed = templateRoles.filter((role) => templateChanged(quarantine, asked.templates, role));
+  const changed = changedTemplates(quarantine, asked);
   const rules = {
     holdable: (name: ServiceName) => isHoldable(quarantine, suspicion, name),
     hasForm: (name: ServiceName) => formToHold(quarantine, asked, name) !== undefined,
@@ -132,18 +143,18 @@ export function leavesNobody(
   return good === undefined && [...desired.backends.keys()].every((name) => culprits.has(serviceSuspect(name)));
 }
 
-/** What was desired in the state `now`, with what `held` holds in its last good form. */
+/** What was desired in the state `now`, with what `held` holds in its last good form, and what of that cannot be rendered. */
 export function compose(
   now: Quarantine,
   held: Quarantine,
   { asked, desired, served }: Suspicion,
   frame: FrameSettings,
   anew: Iterable<ServiceName> = held.services.keys(),
-): Rendered {
+): { readonly rendered: Rendered; readonly problems: readonly RenderProblem[] } {
   const { catalog, templating } = withHeld(held, asked);
   const start = withHeldInstances(held, desired, served);
-  const { rendered } = sameTemplates(templatesInUse(now, asked.templates), templating)
+  const { rendered, problems } = sameTemplates(templatesInUse(now, asked.templates), templating)
     ? renderTouched(templating, frame, start, catalog, allTouched(anew))
     : renderAll(templating, frame, start, catalog);
-  return withoutUnusedPolicies(templating, frame, rendered);
+  return { rendered: withoutUnusedPolicies(templating, frame, rendered), problems };
 }

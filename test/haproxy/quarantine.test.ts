@@ -220,6 +220,94 @@ exit 1
   });
 });
 
+describe('a policy that a template cannot render', () => {
+  // Each space is written with a backslash, so that the section is longer than the value may be.
+  const headers = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`X-${i}`, `${'x '.repeat(500)}x`]));
+  const tooLong = policy('/good', {
+    hosts: ['new.example'],
+    headers: { response: { set: headers } },
+  });
+  // The lab's line of an instance fails only where the policy names a port for checks.
+  const failsOnServers = JSON.stringify({ hosts: ['new.example'], check: { kind: 'tcp', port: 1 } });
+
+  test.each([
+    { what: 'its section', bad: tooLong, says: /it made \d+ characters, more than 65536/ },
+    { what: "its servers' lines", bad: failsOnServers, says: /server\.mustache:\d+.*not safe/ },
+  ])('changes no route, rule or server: $what', async ({ bad, says }) => {
+    const lab = await startLab();
+    await lab.change('server', (text) => `${text.trimEnd()}{{#check.port}} {{meta.y}}{{/check.port}}\n`);
+    const first = await lab.start();
+    const good = policy('/good', { hosts: ['old.example'] });
+    first.snapshot({
+      ...{ 'services/web': good, 'instances/web/a': JSON.stringify({ address: lab.one, meta: { y: 'a b' } }) },
+      ...{ 'services/api': policy('/good'), 'instances/api/a': lab.two },
+    });
+    await first.balancer.start();
+    await first.applied();
+    const [config, routes] = [await first.config(), await first.routes()];
+
+    first.change({ 'services/web': bad });
+    await holds(first, 'services/web: last-good');
+    await first.applied();
+    expect(first.balancer.status().quarantined[0]?.reason).toMatch(says);
+    expect([await first.config(), await first.routes()]).toEqual([config, routes]);
+    expect((await ask(first.port, 'new.example')).status).toBe(404);
+    await serves(first, 'old.example', 'one');
+    // A reload for another service brings nothing of it either, and instances come and go as the former policy has them.
+    first.change({ 'services/api': policy('/good', { balance: 'first' }), 'instances/web/b': lab.three, 'instances/web/a': undefined }); // biome-ignore format: one change
+    await first.applied();
+    await serves(first, 'old.example', 'three');
+    expect((await ask(first.port, 'new.example')).status).toBe(404);
+    await first.stop({ keep: true });
+
+    const second = await lab.start({ dir: first.dir });
+    onTestFinished(() => second.stop());
+    await second.balancer.start();
+    await serves(second, 'old.example', 'three');
+    expect([held(second), (await ask(second.port, 'new.example')).status]).toEqual([['services/web: last-good'], 404]);
+    second.change({ 'services/web': policy('/good', { hosts: ['new.example'] }) });
+    await holds(second);
+    await serves(second, 'new.example', 'three');
+    expect((await ask(second.port, 'old.example')).status).toBe(404);
+  });
+
+  test('leaves a new service out, and holds an instance that cannot be rendered itself alone', async () => {
+    const lab = await startLab();
+    const balancer = await lab.start();
+    onTestFinished(() => balancer.stop());
+    balancer.snapshot({ 'services/web': policy('/good'), 'instances/web/a': lab.one });
+    await balancer.balancer.start();
+    await balancer.applied();
+    balancer.change({
+      ...{ 'services/x': tooLong, 'instances/x/a': lab.two },
+      ...{ 'services/web': policy('/good', { balance: 'first' }), 'instances/web/a': JSON.stringify({ address: lab.two, meta: { x: 'a b' } }) },
+    }); // biome-ignore format: one change
+    await holds(balancer, 'services/x: nothing');
+    await balancer.applied();
+    expect(balancer.balancer.status().rejected).toMatchObject([{ key: 'instances/web/a', lastGoodServes: true }]);
+    expect(await balancer.config()).toContain('balance first');
+    expect(await balancer.routes()).not.toContain('new.example');
+    await serves(balancer, 'web', 'one');
+  });
+
+  test('is the template where it fails for all services', async () => {
+    const lab = await startLab();
+    const balancer = await lab.start();
+    onTestFinished(() => balancer.stop());
+    balancer.snapshot({
+      ...{ 'services/web': policy('/good'), 'instances/web/a': lab.one },
+      ...{ 'services/api': policy('/good'), 'instances/api/a': lab.two },
+    });
+    await balancer.balancer.start();
+    await balancer.applied();
+    await lab.change('policy', (text) => `${text.trimEnd()}\n${`    # ${'x'.repeat(100)}\n`.repeat(700)}\n`);
+    await lab.use(balancer);
+    await holds(balancer, 'templates/policy: last-good');
+    await balancer.applied();
+    await serves(balancer, 'web', 'one');
+  });
+});
+
 test('an instance that HAProxy refuses is left out alone', async () => {
   const lab = await startLab();
   const balancer = await lab.start();
