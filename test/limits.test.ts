@@ -43,3 +43,27 @@ test('what is beyond a limit is refused alone, counted, and shown with its key',
   await balancer.logged('entry-rejected', ({ key }) => key === 'instances/third/a');
   expect(await scenario.answers('web')).toEqual(['a']);
 });
+
+test('a policy whose priorities take too many entries of the map is refused alone', async () => {
+  const scenario = await startScenario('etcd');
+  const app = await startApp('a');
+  onTestFinished(() => app.close());
+  const balancer = scenario.balancer();
+  await scenario.writeByHand('services/web', '{"hosts":["shop.example"]}');
+  await scenario.writeByHand('instances/web/a', app.address);
+  await scenario.serves('shop.example', ['a']);
+  const hosts = (host: (i: number) => string) =>
+    Array.from({ length: 8 }, (_, n) => ({ hosts: Array.from({ length: 64 }, (_, i) => host(n * 64 + i)) }));
+  const labels = hosts((i) => `a${i}.*`).map((route) => ({ ...route, priority: 1 }));
+  const domains = hosts((i) => `*.b${i}.c`);
+  await scenario.writeByHand('services/web', JSON.stringify({ routes: [...labels, ...domains] }));
+  const refused = await balancer.logged('entry-rejected', ({ key }) => key === 'services/web');
+  expect(refused).toMatchObject({ reason: expect.stringContaining('further entries'), lastGoodServes: true });
+  // Two that meet: what is beyond the share of the one with the priority does not count.
+  await scenario.writeByHand('services/labels', JSON.stringify({ routes: labels }));
+  await scenario.writeByHand('services/domains', JSON.stringify({ routes: domains }));
+  await balancer.logged('conflict', ({ kind, loser }) => kind === 'priority' && loser === 'labels');
+  await scenario.writeByHand('instances/api/a', app.address);
+  await scenario.serves('api', ['a']);
+  expect(await scenario.answers('shop.example')).toEqual(['a']);
+});

@@ -19,6 +19,7 @@ import { type InstanceState, readInstances } from './status-instances.ts';
 const claimants = { winner: v.optional(v.string()), loser: v.string() };
 const conflict = v.variant('kind', [
   v.object({ kind: v.literal('port'), port: v.number(), ...claimants }),
+  v.object({ kind: v.literal('priority'), ...claimants }),
   v.object({ kind: v.literal('route'), route: v.string(), ...claimants }),
 ]);
 const revisionText = v.pipe(v.string(), v.regex(/^\d{1,19}$/));

@@ -61,6 +61,15 @@ const decent = fc
   )
   .map((record) => JSON.stringify(record));
 
+const eightTimes = (host: (i: number) => string) =>
+  Array.from({ length: 8 }, (_, n) => ({ hosts: Array.from({ length: 64 }, (_, i) => host(n * 64 + i)) }));
+const crossing = JSON.stringify({
+  routes: [
+    ...eightTimes((i) => `a${i}.*`).map((route) => ({ ...route, priority: 1 })),
+    ...eightTimes((i) => `*.b${i}.c`),
+  ],
+});
+
 describe('a policy', () => {
   test.each([
     ['{"mode":"go\\npher"}', 'mode: expected ("http" | "tcp"), not "go\\npher"'],
@@ -72,6 +81,10 @@ describe('a policy', () => {
     [
       `{"hosts":${JSON.stringify(Array.from({ length: 64 }, (_, i) => `h${i}`))},"paths":${JSON.stringify(Array.from({ length: 17 }, (_, i) => `/${i}`))}}`,
       'routes: 1088 pairs of a host and a path are more than 1024',
+    ],
+    [
+      crossing,
+      'priority: a less exact host before a more exact one takes 524288 further entries of the route map, more than 4096',
     ],
     ['{"x\\ny":1}', '"x\\ny" is not a field of a policy'],
     ['{"__proto__":{}}', '"__proto__" is not a field of a policy'],

@@ -1,5 +1,8 @@
+import { aroundHost, isExact, patternsOver, rankOf } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { RouteTarget } from '../model/route-target.ts';
+import type { Overruled } from './priority-shares.ts';
+import { findRoute } from './route-set.ts';
 
 /** One host pattern and one path prefix (with a closing slash) that lead to a service. */
 export type Claim = {
@@ -15,63 +18,88 @@ export type Claim = {
 /**
  * Makes a map of claims of which no two have the same host and path. The frame looks into it with the most exact host
  * first, and takes the longest path. Where a claim has a higher priority than one that is found before it, the map gets
- * other or further keys, so that this way of looking finds it all the same.
+ * other or further keys, so that this way of looking finds it all the same. A priority does not count over the services
+ * that overrule it.
  */
-export function settleClaims(claims: readonly Claim[]): Map<string, RouteTarget> {
+export function settleClaims(
+  byHost: ReadonlyMap<string, readonly Claim[]>,
+  overruled: Overruled,
+): Map<string, RouteTarget> {
+  const claims = [...byHost.values()].flat();
   const settled = new Map(claims.map(({ host, path, target }) => [host + path, target]));
   if (claims.every(({ priority }) => priority === claims[0]?.priority)) return settled;
+  const of = (pattern: string): readonly Claim[] => byHost.get(pattern) ?? [];
+  const counting = (some: readonly Claim[], over: readonly Claim[]): readonly Claim[] =>
+    overruled.size === 0
+      ? some
+      : some.filter(({ service }) => !over.some((other) => overruled.get(other.service)?.has(service)));
+  const hosts = new Set([...byHost.keys(), ...crossings(byHost, counting)]);
+  // A less exact pattern first: what is found there needs no key here.
+  for (const host of [...hosts].sort((a, b) => rankOf(b) - rankOf(a))) {
+    const [domain, label] = isExact(host) ? aroundHost(host) : [];
+    const crossed = domain !== undefined && label !== undefined && rises(counting(of(label), of(domain)), of(domain));
+    // What is found here, so what must be right here. All else is found under a less exact pattern.
+    const found = crossed ? [...of(host), ...of(domain)] : of(host);
+    const least = Math.min(...found.map(({ priority }) => priority));
+    const less = patternsOver(host).slice(crossed ? 2 : 1);
+    const covering = [
+      ...found,
+      ...counting(
+        less.flatMap((pattern) => above(of(pattern), least)),
+        found,
+      ),
+    ];
+    if (!found.some((one) => covering.some((other) => loses(one, other)))) continue;
+    const own = new Set(of(host).map(({ path }) => path));
+    for (const path of [...new Set(covering.map((claim) => claim.path))].sort((a, b) => a.length - b.length)) {
+      if (!found.some((one) => path.startsWith(one.path))) continue;
+      const target = best(covering.filter((claim) => path.startsWith(claim.path)))?.target;
+      if (target === undefined || (!own.has(path) && findRoute(settled, host + path) === target)) continue;
+      settled.set(host + path, target);
+    }
+  }
+  return settled;
+}
+
+/** Each host's claims, the highest priority first. */
+export function claimsByHost(claims: readonly Claim[]): ReadonlyMap<string, readonly Claim[]> {
   const byHost = new Map<string, Claim[]>();
   for (const claim of claims) {
     const known = byHost.get(claim.host);
     if (known === undefined) byHost.set(claim.host, [claim]);
     else known.push(claim);
   }
-  const of = (pattern: string): readonly Claim[] => byHost.get(pattern) ?? [];
-  for (const host of new Set([...byHost.keys(), ...crossings(byHost)])) {
-    const [domain, label] = isExact(host) ? aroundHost(host) : [];
-    const crossed = domain !== undefined && label !== undefined && rises(of(label), of(domain));
-    // What is found here, so what must be right here. All else is found under a less exact pattern.
-    const found = crossed ? [...of(host), ...of(domain)] : of(host);
-    const covering = patternsOver(host).flatMap(of);
-    if (!found.some((one) => covering.some((other) => loses(one, other)))) continue;
-    for (const { path } of covering) {
-      if (!found.some((one) => path.startsWith(one.path))) continue;
-      const winner = best(covering.filter((claim) => path.startsWith(claim.path)));
-      if (winner !== undefined) settled.set(host + path, winner.target);
-    }
-  }
-  return settled;
+  for (const some of byHost.values()) some.sort((a, b) => b.priority - a.priority);
+  return byHost;
 }
 
-const isExact = (host: string): boolean => host !== '*' && !host.startsWith('*.') && !host.endsWith('.*');
-
-/** The patterns `*.<domain>` and `<first label>.*` that match this host. */
-function aroundHost(host: string): [domain: string | undefined, label: string] {
-  const dot = host.indexOf('.');
-  return dot === -1 ? [undefined, `${host}.*`] : [`*${host.slice(dot)}`, `${host.slice(0, dot)}.*`];
-}
-
-/** The host patterns that match whatever this one matches, the most exact first, as the frame asks for them. */
-export function patternsOver(host: string): readonly string[] {
-  if (host === '*') return [host];
-  const around = isExact(host) ? aroundHost(host).filter((pattern) => pattern !== undefined) : [];
-  return [host, ...around, '*'];
+/** Those of a higher priority than this, of claims that are sorted by priority. */
+function above(claims: readonly Claim[], priority: number): readonly Claim[] {
+  const end = claims.findIndex((claim) => claim.priority <= priority);
+  return end === -1 ? claims : claims.slice(0, end);
 }
 
 /** Hosts that `shop.*` and `*.example.com` both match while the latter, asked for first, must not win: `shop.example.com`. */
-function* crossings(byHost: ReadonlyMap<string, readonly Claim[]>): Generator<string> {
+function* crossings(
+  byHost: ReadonlyMap<string, readonly Claim[]>,
+  counting: (claims: readonly Claim[], over: readonly Claim[]) => readonly Claim[],
+): Generator<string> {
+  const least = (claims: readonly Claim[]) => claims.at(-1)?.priority ?? 0;
   const domains = [...byHost].filter(([pattern]) => pattern.startsWith('*.'));
+  domains.sort(([, a], [, b]) => least(a) - least(b));
   for (const [label, claims] of byHost) {
     if (!label.endsWith('.*')) continue;
     for (const [domain, others] of domains) {
-      if (rises(claims, others)) yield label.slice(0, -1) + domain.slice(2);
+      if (!rises(claims, others)) break;
+      if (rises(counting(claims, others), others)) yield label.slice(0, -1) + domain.slice(2);
     }
   }
 }
 
-/** Whether one of these has a higher priority than one of the others. */
+/** Whether one of these has a higher priority than one of the others; both are sorted by priority. */
 function rises(claims: readonly Claim[], others: readonly Claim[]): boolean {
-  return claims.some(({ priority }) => others.some((other) => other.priority < priority));
+  const [highest, lowest] = [claims[0], others.at(-1)];
+  return highest !== undefined && lowest !== undefined && highest.priority > lowest.priority;
 }
 
 /** Whether the first, found as it is, would hide the other one from a request that is the other one's. */
@@ -80,7 +108,7 @@ function loses(one: Claim, other: Claim): boolean {
   return one.path.startsWith(other.path) || (one.host !== other.host && other.path.startsWith(one.path));
 }
 
-/** The highest priority; of those the most exact host, which comes first; of those the longest path. */
+/** The highest priority; of those the most exact host; of those the longest path. */
 function best(claims: readonly Claim[]): Claim | undefined {
   let winner: Claim | undefined;
   for (const claim of claims) {

@@ -1,6 +1,6 @@
+import { patternsOver, rankOf } from '../model/host-patterns.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 import { isStateKey } from '../model/service-state.ts';
-import { patternsOver } from './route-claims.ts';
 import type { Routes } from './routes.ts';
 
 /** Routes by host pattern, to be asked which of them share requests with another one. */
@@ -54,7 +54,7 @@ function overlap(a: string, b: string): boolean {
 }
 
 /** Where the requests of a route are led, by this one or a less specific one. */
-export function findRoute(routes: Routes, route: string): RouteTarget | undefined {
+export function findRoute(routes: Pick<Routes, 'get'>, route: string): RouteTarget | undefined {
   const { host, path } = split(route);
   for (const pattern of patternsOver(host)) {
     const segments = path.split('/');
@@ -75,9 +75,4 @@ export function bySpecificity(a: string, b: string): number {
 function split(route: string): { readonly host: string; readonly path: string } {
   const slash = route.indexOf('/');
   return { host: route.slice(0, slash), path: route.slice(slash) };
-}
-
-function rankOf(host: string): number {
-  if (host === '*') return 3;
-  return host.endsWith('.*') ? 2 : host.startsWith('*.') ? 1 : 0;
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { revision } from '../model/revision.ts';
 import { serviceOf } from '../model/route-target.ts';
+import { mostFurtherKeys } from './priority-shares.ts';
 import { changeRoutes, conflictsOf, formatRoutes, noRoutes, type Routes } from './routes.ts';
 
 type Given = {
@@ -102,6 +103,59 @@ describe('routes', () => {
       }),
       { numRuns: 400 },
     );
+  });
+});
+
+describe('further keys of the map', () => {
+  const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+  test('are not made where the map finds the same without them', () => {
+    const { routes } = routesOf({
+      a: { hosts: ['x.*'], paths: ['/a'], priority: 1 },
+      b: { hosts: ['*.d'], paths: numbers(20).map((i) => `/p${i}`) },
+      c: { hosts: ['*'], paths: ['/', '/c', '/d'] },
+      d: { hosts: ['*.d'] },
+    });
+    expect([...routes.keys()].filter((key) => key.startsWith('x.d'))).toEqual(['x.d/a/']);
+  });
+
+  test('of a few services with priorities are bounded, and the others keep theirs', () => {
+    const crowd = Object.fromEntries(
+      numbers(8).flatMap((n) => [
+        [`label${n}`, { hosts: numbers(64).map((i) => `a${n}-${i}.*`), paths: ['/', '/x', '/y', '/z'], priority: 1 }],
+        [`domain${n}`, { hosts: numbers(64).map((i) => `*.b${n}-${i}.c`), paths: ['/', '/p', '/q'] }],
+      ]),
+    );
+    const { routes, conflicts } = routesOf({
+      ...crowd,
+      well: { hosts: ['*'], paths: ['/.well-known/x'], priority: 100 },
+      shop: { hosts: ['shop.example'] },
+    });
+    expect(routes.size).toBeLessThan(mostFurtherKeys + 5000);
+    expect(conflicts.length).toBeGreaterThan(0);
+    for (const { kind, loser } of conflicts) expect([kind, loser.slice(0, 5)]).toEqual(['priority', 'label']);
+    expect(lookUp(routes, 'shop.example', '/.well-known/x')).toBe('well');
+    const over = new Set(conflicts.map(({ winner, loser }) => `${winner} ${loser}`));
+    for (const n of numbers(8)) {
+      const found = lookUp(routes, `a0-0.b${n}-0.c`, '/');
+      expect(found).toBe(over.has(`domain${n} label0`) ? `domain${n}` : 'label0');
+    }
+  });
+
+  test('of one who has many hosts cost a priority nothing with others', () => {
+    const { routes, conflicts } = routesOf({
+      web: { hosts: ['web.*'], priority: 1 },
+      small: { hosts: ['*.small.example'] },
+      ...Object.fromEntries(
+        numbers(110).map((n) => [
+          `big${n}`,
+          { routes: numbers(16).map((r) => ({ hosts: numbers(64).map((i) => `*.b${n}-${r}-${i}.c`) })) },
+        ]),
+      ),
+    });
+    expect(lookUp(routes, 'web.small.example', '/')).toBe('web');
+    expect(new Set(conflicts.map(({ loser }) => loser))).toEqual(new Set(['web']));
+    expect(conflicts.length).toBeLessThan(20);
   });
 });
 

@@ -4,7 +4,8 @@ import type { ServiceName } from '../model/name.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import { type RouteTarget, routeTarget } from '../model/route-target.ts';
 import { formatState, isStateKey, type ServiceState, stateKey } from '../model/service-state.ts';
-import { type Claim, settleClaims } from './route-claims.ts';
+import { type Overruled, overruledBy } from './priority-shares.ts';
+import { type Claim, claimsByHost, settleClaims } from './route-claims.ts';
 
 /**
  * Keys of the route map: a host pattern, a path prefix and a closing slash, as in `shop.example.com/api/`. The frame asks
@@ -22,6 +23,13 @@ export type RouteConflict = {
   readonly loser: ServiceName;
 };
 
+/** A priority that does not count over another service's more exact hosts, because of what it would add to the map. */
+export type PriorityConflict = {
+  readonly kind: 'priority';
+  readonly winner: ServiceName;
+  readonly loser: ServiceName;
+};
+
 /** Which services ask for which routes. A value, kept so that a service that changes costs its own routes only. */
 export type RouteTable = {
   /** What of each service its routes are made of, and its claims. */
@@ -32,6 +40,8 @@ export type RouteTable = {
   readonly contested: PersistentSet<string>;
   /** How many claims there are of each priority. */
   readonly priorities: PersistentMap<number, number>;
+  /** Where a priority does not count. */
+  readonly overruled: Overruled;
   readonly routes: Routes;
   /** Services that ask for no route but may ask for a port. */
   readonly tcp: PersistentSet<ServiceName>;
@@ -44,6 +54,7 @@ export const noRoutes: RouteTable = {
   claims: PersistentMap(),
   contested: PersistentSet(),
   priorities: PersistentMap(),
+  overruled: new Map(),
   routes: PersistentMap(),
   tcp: PersistentSet(),
 };
@@ -93,8 +104,10 @@ export function changeRoutes(
   };
   // Where all have one priority, a key is led to whoever has the most right to it, whatever the other keys are.
   const simple = table.priorities.size <= 1 && next.priorities.size <= 1;
-  const routes = simple ? ledTo(table.routes, next.claims, changed) : settledAnew(table.routes, next.claims);
-  return { ...next, routes: withStates(routes, states) };
+  const { routes, overruled } = simple
+    ? { routes: ledTo(table.routes, next.claims, changed), overruled: noRoutes.overruled }
+    : settledAnew(table.routes, next.claims);
+  return { ...next, overruled, routes: withStates(routes, states) };
 }
 
 const isSame = (past: Contribution | undefined, service: Service | undefined): boolean =>
@@ -138,13 +151,15 @@ function ledTo(routes: Routes, claims: RouteTable['claims'], changed: ReadonlySe
   });
 }
 
-function settledAnew(before: Routes, claims: RouteTable['claims']): Routes {
+function settledAnew(before: Routes, claims: RouteTable['claims']): Pick<RouteTable, 'routes' | 'overruled'> {
   const first = [...claims.values()].flatMap(([winner]) => (winner === undefined ? [] : [winner]));
   // An order of its own, for the map's would depend on how it came to be.
-  const settled = settleClaims(first.sort(byRight));
+  const byHost = claimsByHost(first.sort(byRight));
+  const overruled = overruledBy(byHost);
+  const settled = settleClaims(byHost, overruled);
   for (const [key, target] of before) if (isStateKey(key)) settled.set(key, target);
   const routes: Routes = PersistentMap(settled);
-  return routes.equals(before) ? before : routes;
+  return { routes: routes.equals(before) ? before : routes, overruled };
 }
 
 function withStates(routes: Routes, states: ReadonlyMap<string, ServiceState | undefined>): Routes {
@@ -156,8 +171,20 @@ function withStates(routes: Routes, states: ReadonlyMap<string, ServiceState | u
   });
 }
 
+/** The services that do not get what their policies ask for. */
+export function conflictsOf(table: RouteTable): readonly (RouteConflict | PriorityConflict)[] {
+  return [...routeConflicts(table), ...priorityConflicts(table)];
+}
+
+function priorityConflicts({ overruled }: RouteTable): readonly PriorityConflict[] {
+  const pairs = [...overruled].flatMap(([winner, losers]) => [...losers].map((loser) => ({ winner, loser })));
+  return pairs
+    .sort((a, b) => (`${a.loser} ${a.winner}` < `${b.loser} ${b.winner}` ? -1 : 1))
+    .map((pair) => ({ kind: 'priority', ...pair }));
+}
+
 /** Those who asked for a route that another one has, at the same priority. */
-export function conflictsOf({ claims, contested }: RouteTable): readonly RouteConflict[] {
+function routeConflicts({ claims, contested }: RouteTable): readonly RouteConflict[] {
   const losers = [...contested].flatMap((route) => {
     const [winner, ...others] = claims.get(route) ?? [];
     if (winner === undefined) return [];

@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { accepted, type Parsed, quote, refused } from '../parsed.ts';
 import { type HostPattern, mergeSlashes, type PathPrefix, parseHostPattern, parsePathPrefix } from '../route.ts';
 import { whole, word } from './field.ts';
+import { furtherKeys } from './further-keys.ts';
 
 /** Requests that go to a service: those for one of the hosts whose path begins with one of the paths. */
 export type Route = {
@@ -25,6 +26,9 @@ const mostSegments = 8;
 
 // Each pair of a host and a path is a line of the route map: 64 routes of 64 hosts and 64 paths would be 262,144.
 const mostKeys = 1024;
+
+// What its priorities may add to them, where its own hosts match the same requests.
+const mostFurtherKeys = 4096;
 
 const fields = {
   hosts: v.optional(v.pipe(v.array(word(parseHostPattern)), v.maxLength(64))),
@@ -51,6 +55,12 @@ export function readRoutes({ routes, hosts, paths, strip, priority }: GivenRoute
   const read = (routes ?? [one]).map(readRoute);
   const keys = read.reduce((sum, { hosts, paths }) => sum + Math.max(hosts.length, 2) * paths.length, 0);
   if (keys > mostKeys) return refused(`routes: ${keys} pairs of a host and a path are more than ${mostKeys}`);
+  const further = furtherKeys(read);
+  if (further > mostFurtherKeys) {
+    return refused(
+      `priority: a less exact host before a more exact one takes ${further} further entries of the route map, more than ${mostFurtherKeys}`,
+    );
+  }
   const deep = read
     .flatMap((route) => (route.strip ? route.paths : []))
     .find((path) => segmentsOf(path) > mostSegments);
