@@ -10,7 +10,7 @@ import { TouchedGathering } from '../model/touched.ts';
 import type { Entry } from '../registry/registry.ts';
 import type { Catalog, Folded, Rejection, Removal, Service } from './catalog.ts';
 import { parseKey, type Subject } from './key.ts';
-import { beyondLimits, type CatalogLimits, mostRejected, type NoRoom, rejectedKey } from './limits.ts';
+import { beyondLimits, beyondValue, type CatalogLimits, mostRejected, type NoRoom, rejectedKey } from './limits.ts';
 import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
 import {
   deleteOverride,
@@ -66,7 +66,11 @@ export class Fold {
     const before = this.#accepted.get(key);
     const same = before?.value === value;
     const bytes = same ? 0 : Buffer.byteLength(value);
-    const parsed = subject.ok ? this.#take(subject.value, value, bytes) : subject;
+    const parsed = !subject.ok
+      ? subject
+      : entry.refused === undefined
+        ? this.#take(subject.value, value, bytes)
+        : refused(entry.refused);
     if (!parsed.ok) {
       this.#reject(entry, parsed.reason);
       return;
@@ -195,10 +199,8 @@ export class Fold {
   }
 
   #take(subject: Subject, value: string, bytes: number): Parsed<() => void> {
-    const most = this.#limits.valueBytes;
-    return bytes > most
-      ? refused(`its value has ${bytes} bytes, more than ${most} (--limit-value)`)
-      : this.#parse(subject, value);
+    const tooLong = beyondValue(bytes, this.#limits);
+    return tooLong === undefined ? this.#parse(subject, value) : refused(tooLong);
   }
 
   /** What is to be done with the value. */

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Refuse } from '../registry/registry.ts';
+
 /** How much of a registry is served. What is beyond is refused entry by entry, as what is malformed is. */
 export type CatalogLimits = {
   /** Of one value, in bytes. */
@@ -28,6 +30,23 @@ export const noLimits: CatalogLimits = {
   entries: Number.POSITIVE_INFINITY,
   totalBytes: Number.POSITIVE_INFINITY,
 };
+
+/** Why a value of so many bytes is not taken; undefined when it is. */
+export const beyondValue = (bytes: number, { valueBytes }: CatalogLimits): string | undefined =>
+  bytes > valueBytes ? `its value has ${bytes} bytes, more than ${valueBytes} (--limit-value)` : undefined;
+
+/** An acknowledgement with all that it may tell is a third of this. */
+const otherBytes = 262_144;
+
+/** Which values a follower need not read: those that are refused for their size. Free values, `keys/`, have no limit. */
+export const refusing =
+  (limits: CatalogLimits): Refuse =>
+  (key, bytes) => {
+    const [area] = key.split('/', 1);
+    if (area === 'keys') return undefined;
+    if (area === 'instances' || area === 'services' || area === 'overrides') return beyondValue(bytes, limits);
+    return bytes > otherBytes ? `its value has ${bytes} bytes, more than ${otherBytes}` : undefined;
+  };
 
 /** Rejected entries that are remembered one by one. More are counted, when they come. */
 export const mostRejected = 10_000;

@@ -10,6 +10,8 @@ export type Entry = {
   readonly leased: boolean;
   /** Which lease it is under, where the adapter knows it. All keys of one lease end in one revision. */
   readonly lease?: string;
+  /** Why its value was not kept; the value is then empty. */
+  readonly refused?: string;
   /** Set by holding/ on an entry that the registry does not have any more and that counts all the same. */
   readonly held?: Held;
 };
@@ -73,6 +75,9 @@ export type RegistryEvent =
   | { readonly kind: 'connected'; readonly member: string }
   /** What was delivered still stands, and grows stale until `connected`. Repeated with the latest reason. */
   | { readonly kind: 'disconnected'; readonly reason: string };
+
+/** Looks at a value before it is read: why it is not to be kept, or undefined. `bytes`: its length. */
+export type Refuse = (key: string, bytes: number) => string | undefined;
 
 export interface Follower {
   /** No event is delivered once this is called. Resolves when every socket and timer is gone. */

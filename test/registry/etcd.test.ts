@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, describe } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
+import type { RegistryEvent } from '../../src/registry/registry.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
+import { until } from '../support/until.ts';
 import { describeRegistryContract } from './contract.ts';
 
 describe('etcd', () => {
@@ -31,5 +33,30 @@ describe('etcd', () => {
         },
       };
     },
+  });
+
+  test('values that are refused for their size are listed and told without them', { timeout: 60_000 }, async () => {
+    const options = { endpoints: etcd.endpoints, root: '/large/' };
+    const refuse = (_: string, bytes: number) => (bytes > 1000 ? `it has ${bytes} bytes` : undefined);
+    const registry = openEtcdRegistry({ ...options, refuse });
+    onTestFinished(() => registry.close());
+    const large = 'x'.repeat(1_400_000);
+    const names = Array.from({ length: 60 }, (_, i) => `instances/web/${i}`);
+    for (const name of names) await registry.write(name, Number(name.at(-1)) % 2 === 0 ? 'small' : large);
+    const events: RegistryEvent[] = [];
+    const follower = registry.follow((event) => events.push(event));
+    onTestFinished(() => follower.close());
+    await until('it follows', () => events.some(({ kind }) => kind === 'connected'));
+    await registry.write('instances/web/later', large);
+    const told = () =>
+      events.flatMap((event) => {
+        if (event.kind === 'snapshot') return [...event.entries.values()];
+        return event.kind === 'changes' ? event.changes.flatMap((one) => (one.kind === 'put' ? [one.entry] : [])) : [];
+      });
+    await until('all are told', () => told().length > names.length);
+    for (const { key, value, refused } of told()) {
+      const isLarge = key.endsWith('later') || Number(key.at(-1)) % 2 === 1;
+      expect([key, value, refused]).toEqual([key, ...(isLarge ? ['', 'it has 1400000 bytes'] : ['small', undefined])]);
+    }
   });
 });

@@ -20,12 +20,25 @@ class CallFailed extends Error {
   }
 }
 
+/** An answer that is larger than the caller takes; it was not read. */
+export class TooLarge extends Error {
+  override readonly name = 'TooLarge';
+  readonly bytes: number;
+
+  constructor(bytes: number) {
+    super(`etcd's answer has ${bytes} bytes`);
+    this.bytes = bytes;
+  }
+}
+
 /** What a stream tells: messages, any byte that arrives, and its end, which comes once and last. */
 export type StreamListener<R> = {
   readonly onMessage: (message: R) => void;
   /** Part of a message, or all of one, has arrived. */
   readonly onBytes: () => void;
   readonly onEnd: (error: Error | undefined) => void;
+  /** A longer message is not read; the stream ends with TooLarge. */
+  readonly mostBytes?: number | undefined;
 };
 
 export type DuplexCall<T> = {
@@ -75,8 +88,13 @@ export class GrpcChannel {
     });
   }
 
-  /** Asks once. Rejects after `ms`. */
-  unary(method: Method, request: object, metadata: CallMetadata, ms: number): Promise<Record<string, unknown>> {
+  /** Asks once. Rejects after `ms`, and with TooLarge as soon as an answer of more than `mostBytes` begins. */
+  unary(
+    method: Method,
+    request: object,
+    metadata: CallMetadata,
+    { ms, mostBytes }: { readonly ms: number; readonly mostBytes?: number | undefined },
+  ): Promise<Record<string, unknown>> {
     return new Promise((resolve, reject) => {
       let answer: Record<string, unknown> | undefined;
       const call = this.#open(
@@ -93,6 +111,7 @@ export class GrpcChannel {
             else if (answer === undefined) reject(new Error('etcd ended a call without an answer'));
             else resolve(answer);
           },
+          mostBytes,
         },
       );
       const timer = setTimeout(() => {
@@ -142,7 +161,7 @@ export class GrpcChannel {
       });
       // The connection, whose error follows those of its streams, knows the reason better.
       const onEnd = (error: Error | undefined) => {
-        if (error === undefined || error instanceof CallFailed) end(error);
+        if (error === undefined || error instanceof CallFailed || error instanceof TooLarge) end(error);
         else setImmediate(() => end(this.#broken ?? error));
       };
       listen(stream, method, { ...listener, onEnd }, () => over);
@@ -162,10 +181,10 @@ export class GrpcChannel {
 function listen(
   stream: ClientHttp2Stream,
   method: Method,
-  { onMessage, onBytes, onEnd }: StreamListener<Record<string, unknown>>,
+  { onMessage, onBytes, onEnd, mostBytes }: StreamListener<Record<string, unknown>>,
   isOver: () => boolean,
 ): void {
-  const frames = new Frames();
+  const frames = new Frames(mostBytes);
   let status: Error | 'ok' | undefined;
   stream.on('response', (headers) => {
     // A call that fails at once has its status here.
@@ -185,7 +204,7 @@ function listen(
         onMessage(decode(method.response, bytes));
       }
     } catch (error) {
-      onEnd(new Error(`etcd's answer cannot be read: ${describe(error)}`));
+      onEnd(error instanceof TooLarge ? error : new Error(`etcd's answer cannot be read: ${describe(error)}`));
     }
   });
   stream.on('error', (error) => onEnd(error));
@@ -225,6 +244,11 @@ class Frames {
   #have = 0;
   /** What the next message takes with its prefix, or what the prefix takes. */
   #need = prefixBytes;
+  readonly #most: number;
+
+  constructor(mostBytes = Number.POSITIVE_INFINITY) {
+    this.#most = mostBytes;
+  }
 
   take(chunk: Buffer): readonly Buffer[] {
     this.#chunks.push(chunk);
@@ -235,6 +259,7 @@ class Frames {
       this.#chunks = [all];
       if (all[0] !== 0) throw new Error('it is compressed, which was not asked for');
       const size = prefixBytes + all.readUInt32BE(1);
+      if (size > this.#most) throw new TooLarge(size);
       if (all.length >= size) {
         messages.push(all.subarray(prefixBytes, size));
         const rest = all.subarray(size);

@@ -39,7 +39,12 @@ export type EtcdAccess = {
     | undefined;
 };
 
-type Call<T, R> = (request: T, options?: { readonly deadline?: number }) => Promise<R>;
+type CallOptions = {
+  readonly deadline?: number | undefined;
+  /** A longer answer is not read: the call rejects with TooLarge. */
+  readonly mostBytes?: number | undefined;
+};
+type Call<T, R> = (request: T, options?: CallOptions) => Promise<R>;
 type Stream<T, R> = (listener: StreamListener<R>) => Promise<DuplexCall<T>>;
 
 /** A connection to one member. It is thrown away on any doubt and never repaired: see openMember. */
@@ -90,20 +95,18 @@ export async function openMember(
       credentials === undefined
         ? Promise.resolve(requireLeader)
         : channel
-            .unary(methods.authenticate, { name: credentials.username, password }, {}, callMs)
+            .unary(methods.authenticate, { name: credentials.username, password }, {}, { ms: callMs })
             .then(({ token }) => ({ ...requireLeader, token: String(token) }));
     return login;
   };
   const call =
     <T extends object, R>(method: Method): Call<T, R> =>
-    async (request, { deadline } = {}) => {
-      const ask = async () =>
-        channel.unary(
-          method,
-          request,
-          await metadata(),
-          deadline === undefined ? callMs : Math.max(1, deadline - Date.now()),
-        );
+    async (request, { deadline, mostBytes } = {}) => {
+      const ask = async () => {
+        const token = await metadata();
+        const ms = deadline === undefined ? callMs : Math.max(1, deadline - Date.now());
+        return channel.unary(method, request, token, { ms, mostBytes });
+      };
       const answer = await ask().catch((error: unknown) => {
         if (credentials === undefined || !staleToken.test(describe(error))) throw error;
         login = undefined;

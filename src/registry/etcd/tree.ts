@@ -1,6 +1,7 @@
 import type { IKeyValue } from 'etcd3/lib/rpc.js';
 import { type Revision, revision } from '../../model/revision.ts';
-import type { Entry, KeyRange } from '../registry.ts';
+import type { Entry, KeyRange, Refuse } from '../registry.ts';
+import { TooLarge } from './grpc-channel.ts';
 import { newestOf, type Traces } from './known-history.ts';
 import type { MemberClient } from './member-client.ts';
 
@@ -11,19 +12,24 @@ export type KeySpace = {
   readonly toEntry: (kv: IKeyValue) => Entry;
 };
 
-export function keySpace(root: string): KeySpace {
+export function keySpace(root: string, refuse: Refuse = () => undefined): KeySpace {
   const skip = Buffer.byteLength(root);
   const fromBytes = (key: Buffer) => key.toString('utf8', skip);
   return {
     toBytes: (key) => Buffer.from(root + key),
     fromBytes,
-    toEntry: (kv) => ({
-      key: fromBytes(kv.key),
-      value: kv.value.toString('utf8'),
-      revision: revision(kv.mod_revision),
-      leased: kv.lease !== '0',
-      ...(kv.lease === '0' ? {} : { lease: kv.lease }),
-    }),
+    toEntry: (kv) => {
+      const key = fromBytes(kv.key);
+      const refused = refuse(key, kv.value.length);
+      return {
+        key,
+        value: refused === undefined ? kv.value.toString('utf8') : '',
+        revision: revision(kv.mod_revision),
+        leased: kv.lease !== '0',
+        ...(kv.lease === '0' ? {} : { lease: kv.lease }),
+        ...(refused === undefined ? {} : { refused }),
+      };
+    },
   };
 }
 
@@ -65,8 +71,15 @@ export type Listing = {
   readonly newest: { readonly traces: Traces; readonly forgotten: bigint };
 };
 
-// One answer with 50,000 keys would block etcd and us; this many are about 1 MB.
-const pageSize = 2000;
+// One answer with 50,000 keys would block etcd and us. Values may have 1.5 MB, and etcd has no bound on the bytes of an answer: the
+// first page is small, each further one as large as the sizes seen allow, and an answer that is too large is not read.
+const pages = { first: 50, growth: 4, most: 2000, aimBytes: 2 * 2 ** 20, mostBytes: 8 * 2 ** 20 };
+
+/** How many keys the next page has, when the last one asked for `limit` and had so many bytes, or would have had them. */
+function nextLimit(limit: number, bytes: number): number {
+  const fitting = Math.floor((limit * pages.aimBytes) / Math.max(bytes, 1));
+  return Math.max(1, Math.min(fitting, limit * pages.growth, pages.most));
+}
 
 /**
  * Reads everything in the range at one revision, linearizable: the newest, or `at`. All or nothing: if any page fails it
@@ -83,14 +96,27 @@ export async function list(
   const entries = new Map<string, Entry>();
   const versions = new Map<string, number>();
   let { key } = range;
+  let limit = pages.first;
   let pinned = at?.toString();
   let cluster = '';
   let term = 0n;
   let newest: Listing['newest'] = { traces: new Map(), forgotten: 0n };
   for (;;) {
     const pinning = pinned === undefined ? {} : { revision: pinned };
-    const request = { key, range_end, limit: pageSize, ...pinning };
-    const page = await client.kv.range(request, pageMs === undefined ? undefined : { deadline: Date.now() + pageMs });
+    const page = await client.kv
+      .range(
+        { key, range_end, limit, ...pinning },
+        {
+          deadline: pageMs === undefined ? undefined : Date.now() + pageMs,
+          // One key alone has to be read, whatever its size.
+          mostBytes: limit === 1 ? undefined : pages.mostBytes,
+        },
+      )
+      .catch((error: unknown) => {
+        if (!(error instanceof TooLarge)) throw error;
+        limit = nextLimit(limit, error.bytes);
+      });
+    if (page === undefined) continue;
     pinned ??= page.header.revision;
     cluster ||= page.header.cluster_id;
     term ||= BigInt(page.header.raft_term);
@@ -100,9 +126,13 @@ export async function list(
       versions.set(entry.key, Number(kv.version));
     }
     newest = newestOf(newest, page.kvs, keys);
+    limit = nextLimit(limit, sizeOf(page.kvs));
     const last = page.kvs.at(-1);
     if (!page.more || last === undefined)
       return { cluster, term, revision: revision(pinned), entries, versions, newest };
     key = Buffer.concat([last.key, Buffer.from([0])]);
   }
 }
+
+const sizeOf = (kvs: readonly IKeyValue[]): number =>
+  kvs.reduce((sum, { key, value }) => sum + key.length + value.length, 0);
