@@ -3,7 +3,7 @@ import { link, mkdir, rename, stat, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { errorCode } from '../files/error-code.ts';
+import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { parseRecord } from '../model/json.ts';
 
@@ -116,7 +116,7 @@ async function take({ dir, path, signal }: FolderLockOptions, own: string): Prom
     try {
       return await link(own, path);
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      if (errorCode(error) !== 'EEXIST') throw error;
     }
     let holder = await ask(path);
     while (holder !== undefined && holder !== 'silent' && holder.stopping && performance.now() < deadline) {

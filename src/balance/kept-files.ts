@@ -1,6 +1,7 @@
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { replaceFile } from '../files/replace-file.ts';
+import { errorCode } from '../model/error-code.ts';
 
 /** A file that is written seldom, with the modes that it and its folder are made with. */
 export type KeptFile = { readonly path: string; readonly mode: number; readonly folderMode: number };
@@ -40,7 +41,7 @@ async function stampOf(path: string): Promise<string | undefined> {
     const { ino, size, mtimeNs } = await stat(path, { bigint: true });
     return `${ino} ${size} ${mtimeNs}`;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

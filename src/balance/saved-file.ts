@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { errorCode } from '../model/error-code.ts';
 import { describe } from '../model/fault.ts';
 
 /** Why a file that is there cannot be used. */
@@ -13,7 +14,7 @@ export async function readSaved<T>(path: string, parse: (json: unknown) => T): P
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return undefined;
     return { unusable: describe(error) };
   }
   try {

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
-import { errorCode } from './error-code.ts';
 
 /** Mode and owner that a file is to have; what is left out is taken from the file that is there. */
 export type Ownership = {

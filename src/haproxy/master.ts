@@ -1,5 +1,6 @@
 import { createConnection } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { errorCode } from '../model/error-code.ts';
 import { Fault } from '../model/fault.ts';
 import type { Processes } from './haproxy.ts';
 import { isAlive } from './process-signal.ts';
@@ -34,10 +35,6 @@ async function askMaster(path: string, command: string, deadlineMs: number): Pro
       await pause(busyMs);
     }
   }
-}
-
-function errorCode(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
 function askMasterOnce(path: string, command: string, deadlineMs: number): Promise<string> {

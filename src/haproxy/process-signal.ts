@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { errorCode } from '../model/error-code.ts';
 
 /** Sends it if the process is still there. */
 export function signal(pid: number, name: NodeJS.Signals): void {
@@ -6,7 +7,7 @@ export function signal(pid: number, name: NodeJS.Signals): void {
     process.kill(pid, name);
   } catch (error) {
     // It ended by itself in the meantime, which is what the signal was for.
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    if (errorCode(error) !== 'ESRCH') throw error;
   }
 }
 

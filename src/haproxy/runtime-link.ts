@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { askMark, readMark } from './config-mark.ts';
 import { readProcesses } from './master.ts';
@@ -29,8 +30,7 @@ export type WorkerConnection = RuntimeConnection & { readonly workerPid: number 
 
 const pidIn = (info: string): number => Number(/^Pid: (\d+)$/m.exec(info)?.[1]);
 
-const isMissing = (error: unknown): boolean =>
-  error instanceof Fault && error.cause instanceof Error && 'code' in error.cause && error.cause.code === 'ENOENT';
+const isMissing = (error: unknown): boolean => error instanceof Fault && errorCode(error.cause) === 'ENOENT';
 
 /** The runtime API of the worker that serves now: connects to it, and speaks in steps. */
 export class RuntimeLink {

@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorCode } from '../model/error-code.ts';
 import { describe } from '../model/fault.ts';
 
 /** What a file of the folder holds. */
@@ -70,7 +71,7 @@ export class FolderScan {
           tell(name, { stamp, text: young ? text : undefined }, { kind: 'text', text });
         } catch (error) {
           // Gone since the folder was listed, or a link to nothing.
-          if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+          if (errorCode(error) === 'ENOENT') return;
           const reason = describe(error);
           tell(name, { stamp: reason, text: undefined }, { kind: 'unreadable', reason });
         }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { errorCode } from '../model/error-code.ts';
 import { fails, type Outcome, passes } from './outcome.ts';
 
 /** How much of what a failed check says is kept for the log, in characters. */
@@ -55,6 +56,6 @@ function signalGroup(pid: number): void {
     process.kill(-pid, 'SIGKILL');
   } catch (error) {
     // Nobody of it is left.
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    if (errorCode(error) !== 'ESRCH') throw error;
   }
 }

@@ -14,6 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { errorCode } from '../../model/error-code.ts';
 import type { Change } from '../registry.ts';
 import { type Draft, formatRecordLine, type JournalRecord, parseRecordLine } from './journal-record.ts';
 import { JournalState } from './journal-state.ts';
@@ -279,10 +280,6 @@ export class Journal {
       unlinkSync(temporary);
     }
   }
-}
-
-export function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
 const isReadOnly = (error: unknown): boolean => ['EROFS', 'EACCES', 'EPERM'].includes(errorCode(error) ?? '');

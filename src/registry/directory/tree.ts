@@ -1,8 +1,8 @@
 import { mkdir, readdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
+import { errorCode } from '../../model/error-code.ts';
 import { describe, Fault } from '../../model/fault.ts';
-import { errorCode } from './journal.ts';
 import type { LeaseReference } from './journal-record.ts';
 import type { StoredEntry } from './journal-state.ts';
 import { directoryFault, type Ledger } from './ledger.ts';

@@ -1,6 +1,6 @@
 import type { BigIntStats } from 'node:fs';
 import { lstat, open, readFile, unlink } from 'node:fs/promises';
-import { errorCode } from './journal.ts';
+import { errorCode } from '../../model/error-code.ts';
 
 /** etcd's own limit for a request, so that what fits here fits there. */
 export const mostValueBytes = 1.5 * 1024 * 1024;
