@@ -35,6 +35,14 @@ async function startLab(options: Parameters<typeof startBalancer>[0] = {}) {
     await rm(folder, { recursive: true, force: true });
   });
   const [one, two, three] = apps.map(({ address }) => address);
+  const start = async (more: Parameters<typeof startBalancer>[0] = {}): Promise<TestBalancer> => {
+    const started = await startBalancer({ templates: own, ...options, ...more });
+    onTestFailed(() => {
+      const lines = started.lines.filter((line) => !line.includes('HAProxy says'));
+      process.stderr.write(`${lines.slice(-60).join('')}\n`);
+    });
+    return started;
+  };
   return {
     page,
     removePage: (name: string) => rm(join(pages, name)),
@@ -44,13 +52,14 @@ async function startLab(options: Parameters<typeof startBalancer>[0] = {}) {
     three: three ?? '',
     /** Has the balancer use the templates as they are now. */
     use: async ({ balancer }: TestBalancer) => balancer.useTemplates(await loadTemplates(shipped, own)),
-    start: async (more: Parameters<typeof startBalancer>[0] = {}): Promise<TestBalancer> => {
-      const started = await startBalancer({ templates: own, ...options, ...more });
-      onTestFailed(() => {
-        const lines = started.lines.filter((line) => !line.includes('HAProxy says'));
-        process.stderr.write(`${lines.slice(-60).join('')}\n`);
-      });
-      return started;
+    start,
+    /** A balancer that serves these entries, until the test ends. */
+    async startWith(entries: Readonly<Record<string, string>>): Promise<TestBalancer> {
+      const balancer = await start();
+      onTestFinished(() => balancer.stop());
+      balancer.snapshot(entries);
+      await balancer.balancer.start();
+      return balancer;
     },
   };
 }
@@ -76,13 +85,10 @@ const logged = ({ lines }: TestBalancer, event: string) =>
 describe('a service that HAProxy refuses', () => {
   test('keeps its last good form, and everything else goes on', async () => {
     const lab = await startLab();
-    const balancer = await lab.start();
-    onTestFinished(() => balancer.stop());
-    balancer.snapshot({
+    const balancer = await lab.startWith({
       ...{ 'services/web': policy('/good'), 'instances/web/a': lab.one },
       ...{ 'services/api': policy('/good'), 'instances/api/a': lab.two },
     });
-    await balancer.balancer.start();
     await balancer.applied();
     const config = await balancer.config();
 
@@ -151,10 +157,7 @@ describe('a service that HAProxy refuses', () => {
 
   test('is left out when it is new, and served once it is mended, one of two after the other', async () => {
     const lab = await startLab();
-    const balancer = await lab.start();
-    onTestFinished(() => balancer.stop());
-    balancer.snapshot({ 'services/web': policy('/good'), 'instances/web/a': lab.one });
-    await balancer.balancer.start();
+    const balancer = await lab.startWith({ 'services/web': policy('/good'), 'instances/web/a': lab.one });
     balancer.change({
       ...{ 'services/x': policy('/missing'), 'instances/x/a': lab.two },
       ...{ 'services/y': policy('/missing/too'), 'instances/y/a': lab.two },
@@ -273,10 +276,7 @@ describe('a policy that a template cannot render', () => {
 
   test('leaves a new service out, and holds an instance that cannot be rendered itself alone', async () => {
     const lab = await startLab();
-    const balancer = await lab.start();
-    onTestFinished(() => balancer.stop());
-    balancer.snapshot({ 'services/web': policy('/good'), 'instances/web/a': lab.one });
-    await balancer.balancer.start();
+    const balancer = await lab.startWith({ 'services/web': policy('/good'), 'instances/web/a': lab.one });
     await balancer.applied();
     balancer.change({
       ...{ 'services/x': tooLong, 'instances/x/a': lab.two },
@@ -292,13 +292,10 @@ describe('a policy that a template cannot render', () => {
 
   test('is the template where it fails for all services', async () => {
     const lab = await startLab();
-    const balancer = await lab.start();
-    onTestFinished(() => balancer.stop());
-    balancer.snapshot({
+    const balancer = await lab.startWith({
       ...{ 'services/web': policy('/good'), 'instances/web/a': lab.one },
       ...{ 'services/api': policy('/good'), 'instances/api/a': lab.two },
     });
-    await balancer.balancer.start();
     await balancer.applied();
     await lab.change('policy', (text) => `${text.trimEnd()}\n${`    # ${'x'.repeat(100)}\n`.repeat(700)}\n`);
     await lab.use(balancer);
@@ -310,10 +307,7 @@ describe('a policy that a template cannot render', () => {
 
 test('an instance that HAProxy refuses is left out alone', async () => {
   const lab = await startLab();
-  const balancer = await lab.start();
-  onTestFinished(() => balancer.stop());
-  balancer.snapshot({ 'instances/web/a': lab.one });
-  await balancer.balancer.start();
+  const balancer = await lab.startWith({ 'instances/web/a': lab.one });
   await balancer.applied();
   const bad = (x: string) => JSON.stringify({ address: lab.two, meta: { x } });
   balancer.change({ 'instances/web/b': bad('frobnicate'), 'instances/web/c': lab.three });
@@ -363,10 +357,11 @@ describe('a template that HAProxy refuses', () => {
     ['backend', 'backend {{name}} from {{policy}}'],
   ] as const)('%s: the last good one is used, and everything else goes on', async (role, after) => {
     const lab = await startLab();
-    const balancer = await lab.start();
-    onTestFinished(() => balancer.stop());
-    balancer.snapshot({ 'instances/web/a': lab.one, 'instances/api/a': lab.two, 'services/api': policy('/good') });
-    await balancer.balancer.start();
+    const balancer = await lab.startWith({
+      'instances/web/a': lab.one,
+      'instances/api/a': lab.two,
+      'services/api': policy('/good'),
+    });
     await balancer.applied();
     const insert = (line: string) => (text: string) => text.replace(after, `${after}\n    ${line}`);
     const broken = insert('frobnicate 1');
@@ -436,13 +431,10 @@ describe('a balancer that starts again', () => {
 
   test('serves the others when one is bad that was never good', async () => {
     const lab = await startLab();
-    const balancer = await lab.start();
-    onTestFinished(() => balancer.stop());
-    balancer.snapshot({
+    const balancer = await lab.startWith({
       ...{ 'services/x': policy('/missing'), 'instances/x/a': lab.two },
       ...{ 'services/web': policy('/good'), 'instances/web/a': lab.one },
     });
-    await balancer.balancer.start();
     await serves(balancer, 'web', 'one');
     expect(held(balancer)).toEqual(['services/x: nothing']);
   });
