@@ -46,7 +46,10 @@ export function createBalanceMetrics(registry: Registry) {
     ),
     quarantinedInstances: gauge('quarantined_instances', 'Instances whose line HAProxy refuses.'),
     templatesRefused: gauge('refused_templates', 'Templates that HAProxy refuses; the last good ones are used.'),
-    conflicts: gauge('conflicts', 'Routes and ports that a service does not get because another has them.'),
+    conflicts: gauge(
+      'conflicts',
+      'Routes and ports that a service does not get because another has them, and priorities that do not count.',
+    ),
     revisionSeen: gauge('revision_seen', 'The newest revision that the registry delivered.'),
     revisionApplied: gauge('revision_applied', 'The newest revision that HAProxy serves.'),
     revisionAcknowledged: gauge(

@@ -95,7 +95,7 @@ export function preview(
   const suspicion = { asked, desired: before, served: before, cold: false };
   const culprits = unrenderable(reviewed, suspicion, first.problems, frame);
   if (culprits.size === 0) return first;
-  // What cannot be rendered is told; with it held the rest is as a balancer would have it.
+  // Shows why these cannot be rendered, and renders the rest as a balancer does that has quarantined them.
   return { ...make(hold(reviewed, culprits, suspicion)), problems: first.problems };
 }
 

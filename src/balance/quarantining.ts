@@ -202,7 +202,7 @@ export class Quarantining {
     return true;
   }
 
-  /** Holds those that cannot be rendered as they are asked for. Whether there are any that can be held. */
+  /** Quarantines the services or templates for which these problems arose. Returns whether it quarantined any. */
   holdUnrendered(problems: readonly RenderProblem[], suspicion: Suspicion): boolean {
     const culprits = unrenderable(this.#state, suspicion, problems, this.#parts.frame);
     if (culprits.size > 0) this.#hold(culprits, suspicion);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { SeenFiles } from './seen-files.ts';
 
-test('a file that somebody else wrote to is told once, also when it says the same again', async () => {
+test('a file that somebody else writes is reported once, also when its text is the same again', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pm-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   const path = join(folder, 'haproxy.cfg');

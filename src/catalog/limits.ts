@@ -38,7 +38,7 @@ export const beyondValue = (bytes: number, { valueBytes }: CatalogLimits): strin
 /** An acknowledgement with all that it may tell is a third of this. */
 const otherBytes = 262_144;
 
-/** Which values a follower need not read: those that are refused for their size. Free values, `keys/`, have no limit. */
+/** Refuses values for their size, so that a follower does not keep them. Values under `keys/` have no limit. */
 export const refusing =
   (limits: CatalogLimits): Refuse =>
   (key, bytes) => {

@@ -1,6 +1,6 @@
 /**
- * The max-min fair share of a capacity: whoever demands no more than this gets all that it demands, and the others get this
- * much each. Infinite where there is enough for all.
+ * The max-min fair share of a capacity. A demand up to this share is met in full, and every larger demand gets this share.
+ * Infinite when the capacity meets all demands.
  */
 export function fairShare(demands: Iterable<number>, capacity: number): number {
   const ascending = [...demands].sort((a, b) => a - b);

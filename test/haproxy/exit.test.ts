@@ -3,7 +3,7 @@ import { signal } from '../../src/haproxy/process-signal.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
 
-test('an HAProxy that ends at the very moment at which it was started again is started once more', async () => {
+test('HAProxy that ends while it is being restarted is started once more', async () => {
   let starts = 0;
   const exits = () => running.lines.filter((line) => line.includes('"haproxy-exited"')).length;
   const running: TestBalancer = await startBalancer({

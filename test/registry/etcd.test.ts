@@ -35,7 +35,7 @@ describe('etcd', () => {
     },
   });
 
-  test('values that are refused for their size are listed and told without them', { timeout: 60_000 }, async () => {
+  test('keys whose values are refused for their size arrive without the values', { timeout: 60_000 }, async () => {
     const options = { endpoints: etcd.endpoints, root: '/large/' };
     const refuse = (_: string, bytes: number) => (bytes > 1000 ? `it has ${bytes} bytes` : undefined);
     const registry = openEtcdRegistry({ ...options, refuse });
@@ -48,13 +48,13 @@ describe('etcd', () => {
     onTestFinished(() => follower.close());
     await until('it follows', () => events.some(({ kind }) => kind === 'connected'));
     await registry.write('instances/web/later', large);
-    const told = () =>
+    const entries = () =>
       events.flatMap((event) => {
         if (event.kind === 'snapshot') return [...event.entries.values()];
         return event.kind === 'changes' ? event.changes.flatMap((one) => (one.kind === 'put' ? [one.entry] : [])) : [];
       });
-    await until('all are told', () => told().length > names.length);
-    for (const { key, value, refused } of told()) {
+    await until('all entries have arrived', () => entries().length > names.length);
+    for (const { key, value, refused } of entries()) {
       const isLarge = key.endsWith('later') || Number(key.at(-1)) % 2 === 1;
       expect([key, value, refused]).toEqual([key, ...(isLarge ? ['', 'it has 1400000 bytes'] : ['small', undefined])]);
     }

@@ -49,7 +49,7 @@ export async function startBalancer(
     probeMs?: number;
     /** Told every command that the balancer gives HAProxy. */
     onCommand?: (line: string) => void;
-    /** Called when HAProxy serves after a start, before the balancer is told so. */
+    /** Called after each start of HAProxy, before the balancer learns that HAProxy serves. */
     onStarted?: (processes: Processes) => Promise<void>;
   } = {},
 ) {
