@@ -178,3 +178,24 @@ test('the commands make a password for a user where none was chosen', async () =
   await etcd.ctl('auth', 'enable');
   expect(await etcd.ctl('--user', `pointsman-reader:${made}`, 'get', '--prefix', '/pointsman/')).toBe('');
 });
+
+// etcd 3.4 asks nobody who he is for what concerns leases alone; test/tls.test.ts has the answer, client certificates.
+test('without client certificates, a client that is no user sees and prolongs leases, and cannot end those of instances', async () => {
+  const { etcd } = await start();
+  const leaseOf = async (...args: readonly string[]) => (await etcd.ctl(...args)).split(' ')[1] ?? '';
+  const used = await leaseOf(...root, 'lease', 'grant', '100');
+  const unused = await leaseOf(...root, 'lease', 'grant', '100');
+  await etcd.ctl(...root, 'put', '--lease', used, '/pointsman/instances/web/a', '10.0.0.1:80');
+
+  const listed = await etcd.ctl('lease', 'list');
+  for (const lease of [used, unused]) expect(listed).toContain(lease);
+  expect(await etcd.ctl('lease', 'timetolive', '--keys', used)).toContain('/pointsman/instances/web/a');
+  expect(await etcd.ctl('lease', 'keep-alive', '--once', used)).toContain('keepalived');
+  expect(await etcd.ctl('lease', 'grant', '100')).toContain('granted');
+  expect(await etcd.ctl('lease', 'revoke', unused)).toContain('revoked');
+
+  await expect(etcd.ctl('lease', 'revoke', used)).rejects.toThrow('user name is empty');
+  await expect(etcd.ctl('get', '--prefix', '/')).rejects.toThrow('user name is empty');
+  await expect(etcd.ctl('put', '/pointsman/keys/x', '1')).rejects.toThrow('user name is empty');
+  expect(await etcd.ctl(...root, 'get', '--print-value-only', '/pointsman/instances/web/a')).toContain('10.0.0.1:80');
+});
