@@ -1,4 +1,5 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startApp } from './support/app.ts';
@@ -12,8 +13,9 @@ async function start(kind: RegistryKind, files: Readonly<Record<string, string>>
   const folder = join(scenario.dir, 'instances');
   await mkdir(folder);
   /** As a deployment should: the whole file at once. */
-  const declare = async (name: string, text: string) => {
+  const declare = async (name: string, text: string, { mode = 0o644 } = {}) => {
     await writeFile(join(scenario.dir, 'new'), text);
+    await chmod(join(scenario.dir, 'new'), mode);
     await rename(join(scenario.dir, 'new'), join(folder, name));
   };
   for (const [name, text] of Object.entries(files)) await declare(name, text);
@@ -98,6 +100,38 @@ test('a broken file is told with its place; the others go on, and what it declar
   await process.logged('declaration-mended', ({ file }) => file === 'b.yaml');
   await until('the mended one is announced', () => value('web/b') !== undefined);
   expect(value('web/a')).toMatchObject({ port: 1 });
+});
+
+test('a command is run only from a file that nobody but the agent and root can write; the other files go on', async () => {
+  const scenario = await start('folder');
+  const { agent, folder, value, dir } = scenario;
+  const ran = join(dir, 'ran');
+  const declare = (name: string, mode: number, more: string) => scenario.declare(name, web(name, 1, more), { mode });
+  await declare('open.yaml', 0o666, `check: "cmd:touch ${ran}"\n`);
+  await declare('owned.yaml', 0o644, `check: "cmd:true"\n`);
+  await declare('harmless.yaml', 0o666, 'check: none\n');
+  const process = agent();
+  const refused = await process.logged('declaration-refused');
+  expect(refused).toMatchObject({
+    where: join(folder, 'open.yaml'),
+    reason: 'its check is a command, and the file can be written by its group and by others: the command is not run',
+    stays: false,
+  });
+  expect(refused.msg).toContain(`chmod go-w ${join(folder, 'open.yaml')}`);
+  await until('the others are announced', () => ['owned', 'harmless'].every((id) => value(`web/${id}.yaml`)));
+  expect(value('web/open.yaml')).toBeUndefined();
+  expect(existsSync(ran)).toBe(false);
+
+  await chmod(join(folder, 'open.yaml'), 0o644);
+  await process.logged('declaration-mended', ({ file }) => file === 'open.yaml');
+  await until('it is announced', () => value('web/open.yaml') !== undefined);
+  expect(existsSync(ran)).toBe(true);
+  // A command of the agent's own flags is no word of a file.
+  process.kill('SIGTERM');
+  await process.ended;
+  await declare('later.yaml', 0o666, '');
+  agent('--check', 'cmd:true');
+  await until('it is announced, too', () => value('web/later.yaml') !== undefined);
 });
 
 test('an instance that two files declare is announced once, and the second file is told', async () => {

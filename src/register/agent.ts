@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { describe, Fault } from '../model/fault.ts';
+import type { HealthCheck } from '../model/health-check.ts';
 import type { InstanceSettings } from '../settings/register.ts';
 import { type Announcer, declare } from './declare.ts';
 import { changesBetween, type Placed, placeInstances } from './declared-files.ts';
@@ -8,10 +9,13 @@ import type { Departure } from './departure.ts';
 import { FolderScan, type Found, type Scan } from './folder-scan.ts';
 import { FolderWatch } from './folder-watch.ts';
 import type { Declared, Registration, RegistrationParts } from './registration.ts';
+import type { Doubt } from './trusted-writer.ts';
 
 export type AgentParts = {
   /** The folder of declarations. */
   readonly path: string;
+  /** The check of a declaration that names none. */
+  readonly check: HealthCheck | undefined;
   /** Reads one, or tells everything that is wrong with it. Never throws. */
   readonly readDeclaration: (path: string, text: string) => InstanceSettings | readonly Fault[];
   /** Asked at each look at the folder: a machine's addresses change. */
@@ -125,11 +129,24 @@ export class Agent {
     const path = join(this.#parts.path, file);
     const read =
       found.kind === 'text'
-        ? this.#parts.readDeclaration(path, found.text)
+        ? this.#trusted(path, this.#parts.readDeclaration(path, found.text), found.doubt)
         : [new Fault('settings', found.reason, { where: path })];
     const good = !('length' in read);
     if (good) this.#files.set(file, { settings: read, declared: this.#files.get(file)?.declared });
     this.#judge('reading', file, good ? [] : read);
+  }
+
+  /** A command is run only if root or the agent's own user wrote it; one of the agent's flags is. */
+  #trusted(
+    path: string,
+    read: InstanceSettings | readonly Fault[],
+    doubt: Doubt | undefined,
+  ): InstanceSettings | readonly Fault[] {
+    if (doubt === undefined || 'length' in read || read.check?.kind !== 'command' || read.check === this.#parts.check) {
+      return read;
+    }
+    const what = `its check is a command, and ${doubt.reason}: the command is not run`;
+    return [new Fault('settings', what, { where: path, hint: doubt.hint })];
   }
 
   #findAddresses(): void {

@@ -1,11 +1,14 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode } from '../model/error-code.ts';
 import { describe } from '../model/fault.ts';
+import { type Doubt, doubtOfFile, doubtOfFolder } from './trusted-writer.ts';
 
 /** What a file of the folder holds. */
 export type Found =
-  | { readonly kind: 'text'; readonly text: string }
+  /** `doubt` says why no command in the text may be run; undefined when its writer is trusted. */
+  | { readonly kind: 'text'; readonly text: string; readonly doubt: Doubt | undefined }
   | { readonly kind: 'unreadable'; readonly reason: string };
 
 export type Scan = {
@@ -45,6 +48,7 @@ export class FolderScan {
   /** Rejects when the folder cannot be listed: then nothing is known of any file. */
   async next(): Promise<Scan> {
     const names = (await readdir(this.#path)).filter((name) => declares.test(name)).sort();
+    const folderDoubt = await doubtOfFolder(this.#path);
     const changed = new Map<string, Found>();
     const there = new Set<string>();
     const tell = (name: string, known: Known, found: Found) => {
@@ -57,23 +61,31 @@ export class FolderScan {
     };
     await Promise.all(
       names.map(async (name, at) => {
+        let handle: FileHandle | undefined;
         try {
           if (at >= mostFiles) throw new Error(`the folder has more than ${mostFiles} files`);
           const path = join(this.#path, name);
-          // Links are followed: that is how Kubernetes mounts a ConfigMap.
-          const { ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
-          const stamp = [ino, size, mtimeNs, ctimeNs].join();
+          // Links are followed: that is how Kubernetes mounts a ConfigMap. What is judged is what is read, by one handle; a
+          // named pipe that nobody writes must not hold up the look at the folder.
+          handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+          const file = await handle.stat({ bigint: true });
+          if (!file.isFile()) throw new Error('it is not a file');
+          const { ino, size, mtimeNs, ctimeNs } = file;
+          const doubt = folderDoubt ?? (await doubtOfFile(path, this.#path, file));
+          const stamp = [ino, size, mtimeNs, ctimeNs, doubt?.reason ?? ''].join();
           const before = this.#known.get(name);
           if (before?.stamp === stamp && before.text === undefined) return void there.add(name);
           if (size > mostBytes) throw new Error(`it has more than ${mostBytes} bytes`);
-          const text = await readFile(path, 'utf8');
+          const text = await handle.readFile('utf8');
           const young = this.#wall() - Number(ctimeNs / 1_000_000n) < tickMs;
-          tell(name, { stamp, text: young ? text : undefined }, { kind: 'text', text });
+          tell(name, { stamp, text: young ? text : undefined }, { kind: 'text', text, doubt });
         } catch (error) {
           // Gone since the folder was listed, or a link to nothing.
           if (errorCode(error) === 'ENOENT') return;
           const reason = describe(error);
           tell(name, { stamp: reason, text: undefined }, { kind: 'unreadable', reason });
+        } finally {
+          await handle?.close();
         }
       }),
     );

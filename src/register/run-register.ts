@@ -116,6 +116,7 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
       ? undefined
       : new Agent({
           path: settings.folder.path,
+          check: settings.folder.traits.check,
           readDeclaration,
           announcer,
           openRegistration,
