@@ -4,6 +4,7 @@ import { follow, type Trail } from '../render/quoting.ts';
 import { isSafeText, safeText } from '../render/safe-text.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
 import { jsonQuoting } from './json-quoting.ts';
+import { isSpecial } from './shell/commands.ts';
 import { shellQuoting } from './shell-quoting.ts';
 
 export type Value = string | number | boolean;
@@ -11,12 +12,14 @@ export type Value = string | number | boolean;
 /** How a value becomes text of a file. */
 export type Escape = {
   /** Throws Fault `template` for a value that must not go in. */
-  readonly write: (value: Value) => string;
+  readonly write: (value: Value, form?: string) => string;
   /** What stands for a value that may be left out, and is. */
-  readonly absent: string;
+  readonly absent: (form?: string) => string;
   /** Set where a value brings its own quotes, so that it cannot stand just anywhere. */
   readonly trail?: () => Trail;
 };
+
+const nothing = (): string => '';
 
 /** Lets a value through unchanged if all its characters are allowed. */
 const allowing =
@@ -40,33 +43,57 @@ export const escapes: Readonly<Record<EscapeName, Escape>> = {
   // What is safe in a haproxy.cfg is safe in nearly any configuration: it takes no quotes, and ends no word.
   word: {
     write: allowing(isSafeText, 'a word', 'A-Z a-z 0-9 . _ : / [ ] @ + , * = ~ -; or choose another `escape`'),
-    absent: '',
+    absent: nothing,
   },
-  haproxy: { write: safeText, absent: '' },
+  haproxy: { write: safeText, absent: nothing },
   nginx: {
     write: allowing(
       (text) => nginxWord.test(text),
       'a word of an nginx.conf',
       'A-Z a-z 0-9 . _ : / [ ] @ + , * = ~ % ? & ! ^ ( ) | < > -',
     ),
-    absent: '',
+    absent: nothing,
   },
   line: {
     write: allowing((text) => oneLine.test(text), 'one line', 'all but control characters and line ends'),
-    absent: '',
+    absent: nothing,
   },
-  json: { write: (value) => JSON.stringify(value), absent: 'null', trail: () => follow(jsonQuoting) },
-  shell: { write: shellWord, absent: "''", trail: () => follow(shellQuoting) },
-  none: { write: String, absent: '' },
+  json: { write: jsonValue, absent: () => 'null', trail: () => follow(jsonQuoting) },
+  shell: { write: shellText, absent: (form) => shellText('', form), trail: () => follow(shellQuoting) },
+  none: { write: String, absent: nothing },
 };
 
-/** One word for `sh`: in single quotes nothing has a meaning, and a single quote is written outside of them. */
-function shellWord(value: Value): string {
+/** A JSON value that YAML reads as well: it does not take all characters as they are, and some of them end its lines. */
+function jsonValue(value: Value): string {
+  return JSON.stringify(value).replace(
+    /[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** A value for `sh`: in single quotes nothing has a meaning, and a single quote is written outside of them. */
+function shellText(value: Value, form?: string): string {
   const text = String(value);
   if (text.includes('\0')) {
     throw new Fault('template', 'the value has a NUL character', {
       hint: 'a word of a shell script cannot have one',
     });
   }
-  return /^[A-Za-z0-9._/@+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+  switch (form) {
+    case 'number':
+      if (/^(0|[1-9][0-9]{0,17})$/.test(text)) return text;
+      throw new Fault('template', 'the value is not a whole number that arithmetic can have', {
+        hint: 'up to 18 digits without a sign, the first of several not 0: a shell evaluates anything else',
+      });
+    case 'name':
+    case 'name-rest':
+      if (/^[A-Za-z0-9_]+$/.test(text) && (form === 'name-rest' || (/^[A-Za-z_]/.test(text) && !isSpecial(text))))
+        return text;
+      throw new Fault('template', 'the value is not a name that a variable may have here', {
+        hint: 'A-Z a-z 0-9 _, no digit first, and none on which a shell acts, such as PATH',
+      });
+    case 'assigned':
+      if (/^[A-Za-z0-9._/@+,-]+$/.test(text)) return text;
+  }
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }

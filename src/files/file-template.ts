@@ -61,7 +61,7 @@ function compile(
     },
     escape: (found, tag) => {
       const value = valueFound(found, tag);
-      return value === undefined ? absent : write(value);
+      return value === undefined ? absent(tag.form) : write(value, tag.form);
     },
     ...(trail === undefined ? {} : { trail }),
   });

@@ -1,121 +1,146 @@
 import type { Quoting, Refused } from '../render/quoting.ts';
+import { beginsSpecial, refusedArgument } from './shell/commands.ts';
+import { join, type List, newList, type State, same } from './shell/state.ts';
+import { step, withText } from './shell/step.ts';
+import { assignment, endCommand, endWord, refusedVariable } from './shell/words.ts';
 
-/** Places where a value may stand, because its single quotes are quotes there. */
-type Plain =
-  /** A new word may begin, so `#` begins a comment. */
-  | 'gap'
+/** How a value is written at a place of a script. */
+export type ShellForm =
+  /** In quotes. */
   | 'word'
-  /** One or the other, after a section that may be left out or a line that goes on. */
-  | 'unsure'
-  /** After `<`. */
-  | 'less';
+  /** Right after `NAME=`: quotes may be left out. */
+  | 'assigned'
+  /** The name of a variable, or the rest of one: as it is, if it is one. */
+  | 'name'
+  | 'name-rest'
+  /** Of arithmetic: a whole number. */
+  | 'number';
 
-/** Places where it may not, and why. */
-const reasons = {
-  single: 'stands within quotes',
-  double: 'stands within quotes',
-  doubleEscape: 'stands within quotes',
-  doubleDollar: 'stands within quotes',
-  doubleBrace: 'stands within quotes',
-  doubleParen: 'stands within quotes',
-  comment: 'stands in a comment, which a line end in the value would leave',
-  escape: 'stands after a \\, which would take away its first quote',
-  dollar: 'stands after a $, which would give its quotes another meaning',
-} as const;
-
-type State = Plain | keyof typeof reasons;
-
-/** Characters that end a word. */
-const ending = /[\s;&|()<>]/;
-const backquote: Refused = { refused: 'backquotes are not understood here', hint: 'write $(…)' };
-const nested: Refused = {
-  refused: 'quotes within "$(…)" and the like are not understood here',
-  hint: 'put what they give into a variable first',
+const quoted: Refused = {
+  refused: 'stands within quotes',
+  hint: 'the escape shell writes the quotes too: leave yours out',
 };
 
-function next(at: State, char: string): State | Refused {
-  switch (at) {
+const command: Refused = {
+  refused: 'would be the name of a command, so whoever writes the value decides what is run',
+  hint: 'write the name of the command',
+};
+
+function valueAt(state: State): { readonly after: State; readonly as: ShellForm } | Refused {
+  const frame = state.at(-1);
+  switch (frame?.kind) {
+    case undefined:
     case 'single':
-      return char === "'" ? 'word' : at;
-    case 'comment':
-      return char === '\n' ? 'gap' : at;
-    case 'escape':
-      return char === '\n' ? 'unsure' : 'word';
-    case 'doubleEscape':
-      return 'double';
-    case 'doubleDollar':
-      if (char === '{') return 'doubleBrace';
-      if (char === '(') return 'doubleParen';
-      return next('double', char);
     case 'double':
-      if (char === '`') return backquote;
-      return char === '"' ? 'word' : char === '\\' ? 'doubleEscape' : char === '$' ? 'doubleDollar' : at;
-    case 'doubleBrace':
-    case 'doubleParen':
-      if (/['"`\\$({]/.test(char)) return nested;
-      return char === (at === 'doubleBrace' ? '}' : ')') ? 'double' : at;
-    case 'gap':
-    case 'word':
-    case 'unsure':
-    case 'less':
+      return quoted;
+    case 'comment':
+      return { refused: 'stands in a comment, which a line end in the value would leave' };
+    case 'escape':
+      return { refused: 'stands after a \\, which would take away its first quote' };
     case 'dollar':
-      return nextOutside(at, char);
+      return { refused: 'stands after a $, which would give its quotes another meaning' };
+    case 'parameter':
+      return {
+        refused: `stands within \${…}, where a shell may evaluate it`,
+        hint: 'give it to a variable of its own: NAME={{…}}',
+      };
+    case 'condition':
+      return { refused: 'stands within [[ … ]], where bash may evaluate it', hint: 'write [ … ] or case' };
+    case 'arithmetic':
+      return frame.command
+        ? { refused: 'stands within ((…)), where bash evaluates it', hint: 'write [ … -gt … ], or NAME=$((…))' }
+        : { after: state, as: 'number' };
+    case 'list':
+      return valueIn(state, frame);
   }
 }
 
-function nextOutside(at: Plain | 'dollar', char: string): State | Refused {
-  switch (char) {
-    case '`':
-      return backquote;
-    case "'":
-      return at === 'dollar' ? { refused: "$'…' is not understood here", hint: "write '…'" } : 'single';
-    case '"':
-      return 'double';
-    case '\\':
-      return 'escape';
-    case '$':
-      return 'dollar';
-    case '#':
-      if (at === 'unsure') return { refused: 'this # may begin a comment or not', hint: 'write a space before it' };
-      return at === 'gap' || at === 'less' ? 'comment' : 'word';
-    case '<':
-      return at === 'less'
-        ? { refused: 'here-documents (<<) are not understood here', hint: 'write with printf' }
-        : 'less';
-    default:
-      return ending.test(char) ? 'gap' : 'word';
+function valueIn(state: State, list: List): { readonly after: State; readonly as: ShellForm } | Refused {
+  const text = list.word?.text ?? '';
+  const word = { after: withText(state, '?', true), as: 'word' } as const;
+  if (list.operator === '()') return { refused: 'stands where ) should' };
+  if (list.target) return word;
+  const first = list.mode === 'start' || list.mode === 'led';
+  if (first || (list.mode === 'arguments' && list.rule.kind === 'names')) {
+    if (assignment.test(text)) {
+      const direct = text.endsWith('=') && list.word?.value === false;
+      return refusedVariable(text) ?? (direct || text.endsWith('@=') ? { ...word, as: 'assigned' } : word);
+    }
+    const name = list.mode === 'led' ? undefined : nameAt(state, text);
+    if (name !== undefined) return name;
+    return first ? command : { refused: 'is not a name here', hint: 'write export NAME={{…}} or export {{…}}' };
   }
+  switch (list.mode) {
+    case 'arguments':
+      return refusedArgument(list.rule) ?? (text.includes('{') ? brace : word);
+    case 'case':
+    case 'pattern':
+      return word;
+    case 'array':
+      return /[[{]/.test(text) ? { refused: 'stands in a subscript, which bash evaluates' } : word;
+    case 'unsure':
+      return { refused: 'may be the name of a command: a section before it decides', hint: 'begin a line before it' };
+    default:
+      return { refused: 'stands where the shell wants a word of its own' };
+  }
+}
+
+const brace: Refused = {
+  refused: 'stands within braces, which bash makes several words of',
+  hint: 'write the words out',
+};
+
+/** A value that is the name of a variable, or the rest of one. */
+function nameAt(state: State, text: string): { readonly after: State; readonly as: ShellForm } | Refused | undefined {
+  if (text === '') return { after: withText(state, '@', true), as: 'name' };
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(text)) return undefined;
+  if (!beginsSpecial(text)) return { after: withText(state, '@', true), as: 'name-rest' };
+  return {
+    refused: `may make a name of ${text} on which the shell acts`,
+    hint: 'begin the name with a word and _, as in APP_{{…}}',
+  };
 }
 
 /**
- * The quotes and comments of `sh`: a value brings its own single quotes, which mean nothing within double quotes, end
- * within single ones, and do not keep a line end in a comment.
+ * Where a value may stand in a script for `sh`, dash or bash: where it is a text and nothing else, whatever it holds. It
+ * brings its own quotes, which mean nothing within double quotes and end within single ones; and there are places where
+ * a shell evaluates what was quoted: arithmetic, subscripts, conditions of bash, arguments of `eval` and the like.
  */
-export const shellQuoting: Quoting<State> = {
-  start: 'gap',
+export const shellQuoting: Quoting<State, ShellForm> = {
+  start: [newList('end', 'other')],
+  same,
   after: (at, text) => {
     let state = at;
-    for (const char of text) {
-      const after = next(state, char);
-      if (typeof after !== 'string') return after;
-      state = after;
+    for (let i = 0; i < text.length; i += 1) {
+      const next = step(state, text[i] ?? '');
+      if ('refused' in next) return { ...next, offset: i };
+      const named = wrongName(next);
+      if (named !== undefined) return { ...named, offset: i };
+      state = next;
     }
     return state;
   },
-  afterValue: (at) => {
-    if (!isReason(at)) return 'word';
-    const refused = reasons[at];
-    return refused === reasons.single
-      ? { refused, hint: 'the escape shell writes the quotes too: leave yours out' }
-      : { refused };
-  },
+  afterValue: (at) => valueAt(at),
   either: (before, after) =>
-    joinable.includes(before) && joinable.includes(after)
-      ? 'unsure'
-      : { refused: 'this section ends within quotes or a comment, or begins there and ends outside' },
-  unfinished: (at) => (at === 'single' || at.startsWith('double') ? 'a quote is not closed' : undefined),
+    join(before, after) ?? {
+      refused: 'this section ends within quotes or a comment, or begins there and ends outside',
+    },
+  unfinished: (at) => {
+    const list = at.at(-1);
+    if (list?.kind === 'comment') return undefined;
+    if (at.length === 1 && list?.kind === 'list') {
+      const ended = endWord(at, list);
+      const wrong = 'refused' in ended ? ended : endCommand(ended);
+      return 'refused' in wrong ? wrong.refused : undefined;
+    }
+    const quotes = list?.kind === 'single' || list?.kind === 'double';
+    return quotes ? 'a quote is not closed' : 'the script ends within a construct that is not closed';
+  },
 };
 
-const joinable: readonly State[] = ['gap', 'word', 'unsure'];
-
-const isReason = (at: State): at is keyof typeof reasons => at in reasons;
+/** A value that is a name has to be a whole one: followed by nothing, or by what is assigned. */
+function wrongName(state: State): Refused | undefined {
+  const list = state.at(-1);
+  if (list?.kind !== 'list' || !/^[A-Za-z0-9_]*@[^=]/.test(list.word?.text ?? '')) return undefined;
+  return { refused: 'a value is a part of a name before this', hint: 'let the name end with the value: {{…}}=' };
+}

@@ -15,6 +15,8 @@ export type Tag = {
   readonly bare: boolean;
   /** A value that is not there is a mistake, not an empty text. */
   readonly required: boolean;
+  /** How a value is written at its place, where the language that is written has several forms. */
+  readonly form: string | undefined;
 };
 
 export type MustacheOptions = {
@@ -105,8 +107,8 @@ export function compileMustache(source: Source, options: MustacheOptions): Compi
   const walk = ({ tokens, place }: Parsed, including: readonly string[], scopes: readonly Names[]): void => {
     for (const token of tokens) {
       const [type, name, start] = token;
-      const fail: Fail = (what, hint) => {
-        throw new Fault('template', what, { where: place(start), hint });
+      const fail: Fail = (what, hint, offset = 0) => {
+        throw new Fault('template', what, { where: place(start + offset), hint });
       };
       switch (type) {
         case '!':
@@ -136,8 +138,9 @@ export function compileMustache(source: Source, options: MustacheOptions): Compi
         case '&': {
           const names = resolve(name, scopes, roots, fail);
           if (names.notText !== undefined) fail(`{{${name}}} is ${names.notText}`, `write {{#${name}}}…{{/${name}}}`);
-          tags.set(token, { name, where: place(start), bare: type === '&', required: names.required === true });
-          trail.value(name, fail);
+          const form = trail.value(name, fail);
+          const required = names.required === true;
+          tags.set(token, { name, where: place(start), bare: type === '&', required, form });
           break;
         }
         default:
@@ -149,7 +152,7 @@ export function compileMustache(source: Source, options: MustacheOptions): Compi
   const whole = parse(source, '');
   walk(whole, [source.file], [options.names]);
   trail.end((what, hint) => {
-    throw new Fault('template', what, { where: source.file, hint });
+    throw new Fault('template', what, { where: whole.place(source.text.length), hint });
   });
   return {
     tags: [...tags.values()],

@@ -1,16 +1,18 @@
-export type Refused = { readonly refused: string; readonly hint?: string };
+/** `offset`: which character of the text it is. */
+export type Refused = { readonly refused: string; readonly hint?: string; readonly offset?: number };
 
 /**
  * The quotes and comments of a language. The text of a template is followed through them, so that a value that was
  * quoted for one place does not stand in another, where its quotes would mean something else. A place is what the
- * language sees there: between words, within quotes, in a comment.
+ * language sees there: between words, within quotes, in a comment. A form is how a value is written there.
  */
-export type Quoting<Place extends string> = {
+export type Quoting<Place extends object | string, Form extends string> = {
   readonly start: Place;
+  readonly same: (one: Place, other: Place) => boolean;
   /** The place after this text; refuses text that it does not understand. */
   readonly after: (at: Place, text: string) => Place | Refused;
-  /** The place after a value that stands here, or a clause that says why none may. */
-  readonly afterValue: (at: Place) => Place | Refused;
+  /** The place after a value that stands here, and how it is written; or a clause that says why none may. */
+  readonly afterValue: (at: Place) => { readonly after: Place; readonly as: Form } | Refused;
   /** The place after a section that may be left out or repeated. */
   readonly either: (before: Place, after: Place) => Place | Refused;
   /** What is wrong with a text that ends here. */
@@ -20,29 +22,37 @@ export type Quoting<Place extends string> = {
 /** Follows one text; told in its order. Throws what `fail` throws for what the language refuses. */
 export type Trail = {
   text(text: string, fail: Fail): void;
-  value(name: string, fail: Fail): void;
+  /** How the value is written there; undefined where there is one form only. */
+  value(name: string, fail: Fail): string | undefined;
   /** Follows the inside of a section, which may be left out or repeated, as often as it takes to know its end. */
   section(inside: () => void, fail: Fail): void;
   end(fail: Fail): void;
 };
 
-export type Fail = (what: string, hint?: string) => never;
+export type Fail = (what: string, hint?: string, offset?: number) => never;
 
-export function follow<Place extends string>(quoting: Quoting<Place>): Trail {
+const isRefused = (found: object | string): found is Refused => typeof found === 'object' && 'refused' in found;
+
+export function follow<Place extends object | string, Form extends string>(quoting: Quoting<Place, Form>): Trail {
   let at = quoting.start;
-  const take = (next: Place | Refused, fail: Fail, prefix = '') => {
-    at = typeof next === 'string' ? next : fail(prefix + next.refused, next.hint);
+  const take = (next: Place | Refused, fail: Fail) => {
+    at = isRefused(next) ? fail(next.refused, next.hint, next.offset) : next;
   };
   return {
     text: (text, fail) => take(quoting.after(at, text), fail),
-    value: (name, fail) => take(quoting.afterValue(at), fail, `{{${name}}} `),
+    value(name, fail) {
+      const next = quoting.afterValue(at);
+      if ('refused' in next) return fail(`{{${name}}} ${next.refused}`, next.hint);
+      at = next.after;
+      return next.as;
+    },
     section(inside, fail) {
       for (;;) {
         const before = at;
         inside();
-        if (at === before) return;
+        if (quoting.same(at, before)) return;
         take(quoting.either(before, at), fail);
-        if (at === before) return;
+        if (quoting.same(at, before)) return;
       }
     },
     end(fail) {
