@@ -33,6 +33,7 @@ import { Reloads, slowMs } from './reloads.ts';
 import { Rendering } from './rendering.ts';
 import { Rounds } from './rounds.ts';
 import { Running } from './running.ts';
+import type { ServerStates } from './server-states.ts';
 import type { ServingObserver } from './serving-observer.ts';
 import { Starting } from './starting.ts';
 import type { StateFiles } from './state-files.ts';
@@ -47,6 +48,7 @@ export type BalancerParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly files: StateFiles;
+  readonly states: ServerStates;
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
   readonly locating: Locating;

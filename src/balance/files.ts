@@ -7,6 +7,8 @@ export type Layout = {
   /** The last configuration that HAProxy refused, for a person to look at. */
   readonly refused: string;
   readonly routesMap: string;
+  /** What the next worker begins with, of the health of servers. */
+  readonly serverStates: string;
   readonly maintenancePage: string;
   readonly pauseScript: string;
   readonly runtimeSocket: string;
@@ -32,6 +34,7 @@ export function layoutOf(dir: string): Layout {
     candidate: join(dir, 'haproxy.cfg.candidate'),
     refused: join(dir, 'haproxy.cfg.refused'),
     routesMap: join(dir, 'maps', 'routes.map'),
+    serverStates: join(dir, 'maps', 'server-states'),
     maintenancePage: join(dir, 'shipped', 'maintenance.html'),
     pauseScript: join(dir, 'shipped', 'pause.lua'),
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),

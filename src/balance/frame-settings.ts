@@ -12,6 +12,7 @@ export function frameSettingsOf(settings: BalanceSettings, layout: Layout): Fram
     runtimeSocket: layout.runtimeSocket,
     reservedPorts: reservedPorts(settings),
     routesMap: layout.routesMap,
+    serverStates: layout.serverStates,
     hardStopAfterMs: settings.hardStopAfterMs,
     maintenancePage: layout.maintenancePage,
     pauseScript: layout.pauseScript,

@@ -22,6 +22,7 @@ const settings: FrameSettings = {
   reservedPorts: new Set([80]),
   runtimeSocket: '/s',
   routesMap: 'routes.map',
+  serverStates: 'server-states',
   hardStopAfterMs: 1000,
   maintenancePage: '/m',
   pauseScript: '/p',

@@ -5,12 +5,14 @@ import { describe, Fault } from '../model/fault.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import { waitMs } from './retry-pace.ts';
+import type { ServerStates } from './server-states.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 import { isStorageFault } from './storage.ts';
 
 export type ReloadsParts = {
   readonly haproxy: Haproxy;
   readonly files: StateFiles;
+  readonly states: ServerStates;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   /** Reloads begin at least this far apart, in ms. */
@@ -191,7 +193,7 @@ export class Reloads {
   }
 
   async #attempt(target: Rendered, { newest, mayLoad }: Attempt): Promise<Reloaded> {
-    const { haproxy, files, metrics, logger, now } = this.#parts;
+    const { haproxy, files, states, metrics, logger, now } = this.#parts;
     const started = now();
     this.#next = started + this.#parts.intervalMs;
     const checked = await files.check(target);
@@ -201,15 +203,21 @@ export class Reloads {
     }
     // One that ended meanwhile is started again on what it served.
     if (!mayLoad()) return { kind: 'postponed' };
+    const known = await states.read();
     this.#phase = 'loading';
     const loaded = newest();
-    const undo = await files.replace(loaded, loaded === target ? checked.config : files.format(loaded));
     let workerPid: number | undefined;
     try {
-      workerPid = (await haproxy.reload()).workerPid;
-    } catch (error) {
-      await undo();
-      throw error;
+      await states.hand(loaded, known);
+      const undo = await files.replace(loaded, loaded === target ? checked.config : files.format(loaded));
+      try {
+        workerPid = (await haproxy.reload()).workerPid;
+      } catch (error) {
+        await undo();
+        throw error;
+      }
+    } finally {
+      void states.forget();
     }
     this.#failed = undefined;
     this.#failures = 0;

@@ -9,12 +9,14 @@ import type { Quarantining } from './quarantining.ts';
 import type { Reloads } from './reloads.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
+import type { ServerStates } from './server-states.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 import { isStorageFault } from './storage.ts';
 
 type StartingParts = {
   readonly haproxy: Haproxy;
   readonly files: StateFiles;
+  readonly states: ServerStates;
   readonly quarantining: Quarantining;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
@@ -41,7 +43,9 @@ export class Starting {
 
   /** On what is rendered, or on what an earlier run had put on disk. Rejects with a Fault when neither can be served. */
   async cold(lastGood: Rendered | undefined, catalog: Catalog): Promise<void> {
-    const { haproxy, files, logger, metrics, running, reloads } = this.#parts;
+    const { haproxy, files, states, logger, metrics, running, reloads } = this.#parts;
+    // An earlier run may have left some, which are of a worker that is gone.
+    await states.forget();
     const undo = await this.#placeFirst(lastGood, catalog).catch((error: unknown) => {
       // An older file is better than no HAProxy: what differs is healed at run time, and by a reload once it can be written.
       if (!isStorageFault(error) || lastGood === undefined) throw error;

@@ -309,11 +309,16 @@ export class StateFiles {
   }
 
   /** Writes another file of a balancer's state, which nobody else may read. Rejects with Fault `storage`, also in time. */
-  writeInTurn(path: string, text: string): Promise<void> {
+  writeInTurn(path: string, text: string, mode = 0o600): Promise<void> {
     return this.#disk.soon(path, async () => {
       await this.makeFolders();
-      await replaceFile(path, text, { mode: 0o600 });
+      await replaceFile(path, text, { mode });
     });
+  }
+
+  /** Writes another file that HAProxy reads. Rejects with Fault `storage`, also in time. */
+  writeForHaproxy(path: string, text: string): Promise<void> {
+    return this.writeInTurn(path, text, configMode);
   }
 
   /** Has what is served written soon: a burst is written once. */

@@ -17,6 +17,7 @@ import { Overriding, type OverridingParts } from './overriding.ts';
 import type { CheckedHolder } from './patrols.ts';
 import { Quarantining } from './quarantining.ts';
 import { ServerPems } from './server-pems.ts';
+import { ServerStates } from './server-states.ts';
 import { StateFiles } from './state-files.ts';
 import { Storage } from './storage.ts';
 import { Troubles } from './troubles.ts';
@@ -95,6 +96,12 @@ export async function wireBalancer(parts: WiringParts) {
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
   });
+  const states = new ServerStates({
+    path: layout.serverStates,
+    link,
+    logger,
+    write: (path, text) => files.writeForHaproxy(path, text),
+  });
   const holds = new HoldsFile({
     path: layout.holds,
     storage,
@@ -137,6 +144,7 @@ export async function wireBalancer(parts: WiringParts) {
   const working = {
     haproxy,
     files,
+    states,
     storage,
     quarantining,
     guarding,

@@ -18,6 +18,8 @@ export type RunningServer = {
   readonly drained: boolean;
   /** Its health check passes, or it has none. */
   readonly up: boolean;
+  /** For how many seconds it has been so, and the status and result of its last check, in HAProxy's numbers. */
+  readonly lastCheck?: readonly [sinceS: string, status: string, result: string];
 };
 
 /** What HAProxy really runs, asked from its worker. */
@@ -34,6 +36,7 @@ const forcedMaintenance = 0x01;
 // Set by `set server … state drain` and by an agent that says `drain`. A weight of 0 does not set it.
 const forcedDrain = 0x08;
 const stateColumns = ['be_name', 'srv_name', 'srv_addr', 'srv_op_state', 'srv_admin_state', 'srv_uweight', 'srv_port'];
+const checkColumns = ['srv_time_since_last_change', 'srv_check_status', 'srv_check_result'] as const;
 
 /**
  * Reads the answer to `show servers state`. Columns are found by their heading, which HAProxy has extended before. Throws a
@@ -56,6 +59,7 @@ export function parseServersState(answer: string): Map<string, Map<string, Runni
   const admin = column('srv_admin_state');
   const weight = column('srv_uweight');
   const port = column('srv_port');
+  const [since, status, result] = checkColumns.map(column);
   for (const line of lines) {
     const cells = line.split(' ');
     const backendName = cells[backend];
@@ -81,6 +85,7 @@ export function parseServersState(answer: string): Map<string, Map<string, Runni
       up: cells[operation] !== '0',
       disabled: (state & forcedMaintenance) !== 0,
       drained: (state & forcedDrain) !== 0,
+      lastCheck: [cells[since ?? -1] ?? '0', cells[status ?? -1] ?? '0', cells[result ?? -1] ?? '0'],
     });
   }
   return backends;

@@ -180,6 +180,12 @@ export class RuntimeLink {
     return { servers: parseServersState(state), routes: parseMap(map), backends: parseBackends(backends) };
   }
 
+  /** The servers of the worker, with their health. Rejects with Fault `haproxy-runtime`. */
+  async serverStates(): Promise<Running['servers']> {
+    const [state = ''] = await this.#run(['show servers state']);
+    return parseServersState(state);
+  }
+
   /** Runs commands that change nothing, and gives their answers. Rejects with Fault `haproxy-runtime`. */
   ask(commands: readonly string[]): Promise<readonly string[]> {
     return this.#run(commands);

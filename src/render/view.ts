@@ -26,6 +26,8 @@ export type FrameSettings = {
   readonly reservedPorts: ReadonlySet<number>;
   readonly runtimeSocket: string;
   readonly routesMap: string;
+  /** The file of server states that a worker begins with. */
+  readonly serverStates: string;
   readonly hardStopAfterMs: number;
   /** What a service in maintenance answers. */
   readonly maintenancePage: string;
@@ -52,6 +54,7 @@ export type FrameView = {
   readonly bind: string;
   readonly runtimeSocket: string;
   readonly routesMap: string;
+  readonly serverStates: string;
   /** As HAProxy writes a time: `30000ms`. */
   readonly hardStopAfter: string;
   readonly maintenancePage: string;
@@ -141,6 +144,7 @@ export const knownNames = {
     'bind',
     'runtimeSocket',
     'routesMap',
+    'serverStates',
     'hardStopAfter',
     'maintenancePage',
     'pauseScript',
@@ -175,6 +179,7 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
     bind: settings.bind,
     runtimeSocket: settings.runtimeSocket,
     routesMap: settings.routesMap,
+    serverStates: settings.serverStates,
     hardStopAfter: `${settings.hardStopAfterMs}ms`,
     maintenancePage: settings.maintenancePage,
     pauseScript: settings.pauseScript,

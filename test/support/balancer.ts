@@ -69,6 +69,7 @@ export async function startBalancer(
     reservedPorts: new Set([port]),
     runtimeSocket: layout.runtimeSocket,
     routesMap: layout.routesMap,
+    serverStates: layout.serverStates,
     hardStopAfterMs: 5000,
     maintenancePage: layout.maintenancePage,
     pauseScript: layout.pauseScript,

@@ -1,0 +1,51 @@
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Rendered } from '../render/render.ts';
+import type { Running } from './running-state.ts';
+
+/** A file of server states that says nothing of any server. HAProxy 2.6 warns of an empty one, and of none. */
+export const noServerStates = '1\n';
+
+const serverWords = /^server \S+ \S+:(\d+)(?= )(.*)$/;
+const parametersOfFile = {
+  stopped: 0,
+  /** No maintenance, no drain: what the configuration says of those counts. */
+  admin: 0,
+  /** HAProxy takes the weight from here only where the configuration has the same one, so this one changes nothing. */
+  weight: 256,
+  health: 0,
+  /** The check is configured (2) and on (4). */
+  check: 6,
+};
+
+/**
+ * The states that the next worker begins with, as `server-state-file` has them: the servers of `loaded` that a check of the
+ * worker before found down. Without it HAProxy takes each server for up until a check fails. Everything else about a server
+ * (address, weight, maintenance) is as the configuration says.
+ */
+export function formatServerStates(loaded: Rendered, running: Running['servers']): string {
+  let text = noServerStates;
+  for (const [backend, servers] of running) {
+    const lines = loaded.backends.get(backend as ServiceName)?.servers;
+    if (lines === undefined) continue;
+    for (const [server, state] of servers) {
+      const line = lines.get(server as InstanceId);
+      // A server in maintenance is not up either, and no check says so.
+      if (line === undefined || state.up || state.disabled) continue;
+      const [, port, words] = serverWords.exec(line) ?? [];
+      if (port === undefined || !isChecked(words ?? '')) continue;
+      text += stateLine(backend, server, port, state.lastCheck ?? ['0', '0', '0']);
+    }
+  }
+  return text;
+}
+
+const isChecked = (words: string): boolean => / check( |$)/.test(words) && !/ disabled( |$)/.test(words);
+
+/** The columns of `show servers state`, up to the last that HAProxy must have. The port is taken over as it is written. */
+function stateLine(backend: string, server: string, port: string, lastCheck: readonly string[]): string {
+  const { stopped, admin, weight, health, check } = parametersOfFile;
+  const [sinceS, status, result] = lastCheck;
+  const name = ['0', backend, '0', server, '-'];
+  const state = [stopped, admin, weight, weight, sinceS, status, result, health, check, 0];
+  return `${[...name, ...state, 0, 0, '-', port, '-'].join(' ')}\n`;
+}
