@@ -8,7 +8,8 @@ import type { Entry, Held } from '../registry/registry.ts';
 import { readSaved, type Unusable } from './saved-file.ts';
 
 const timestamp = v.pipe(v.string(), v.isoTimestamp());
-const entry = v.tuple([v.string(), v.string(), v.string(), v.boolean()]);
+/** Key, value, revision, whether it is under a lease; then the revision at which the key was created, if that is another one. */
+const entry = v.tupleWithRest([v.string(), v.string(), v.string(), v.boolean()], v.string());
 const held = v.object({
   kind: v.picklist(['replaced', 'deleted']),
   reason: v.string(),
@@ -49,7 +50,10 @@ type Clocks = { readonly now: number; readonly wall: Date };
 /** Keeps what was accepted last, so that a restart while the registry is away has something to serve. */
 export async function saveLastKnown(path: string, { catalog, values, registry }: Kept, clocks: Clocks): Promise<void> {
   const accepted = catalog.accepted.valueSeq().toArray();
-  const toSaved = ({ key, value, revision, leased }: Entry) => [key, value, String(revision), leased];
+  const toSaved = ({ key, value, revision, leased, created }: Entry) => [
+    ...[key, value, String(revision), leased],
+    ...(created === undefined ? [] : [String(created)]),
+  ];
   const saved = {
     format: 1,
     savedAt: clocks.wall.toISOString(),
@@ -104,9 +108,10 @@ export function loadLastKnown(
       };
       for (const key of keys) because.set(key, one);
     }
-    const toEntry = ([key, value, at, leased]: v.InferOutput<typeof entry>): Entry => {
+    const toEntry = ([key, value, at, leased, first]: v.InferOutput<typeof entry>): Entry => {
       const held = because.get(key);
-      return { key, value, revision: revision(at), leased, ...(held === undefined ? {} : { held }) };
+      const created = first === undefined ? {} : { created: revision(first) };
+      return { key, value, revision: revision(at), ...created, leased, ...(held === undefined ? {} : { held }) };
     };
     const entries = new Map(saved.entries.map(toEntry).map((one) => [one.key, one]));
     const { cluster = '', registry } = saved;

@@ -5,7 +5,7 @@ import type { Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { ServiceState } from '../model/service-state.ts';
 import type { Touched } from '../model/touched.ts';
-import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
+import { type Change, createdAt, type Entry, type RegistryEvent } from '../registry/registry.ts';
 import { Fold } from './fold.ts';
 import { type CatalogLimits, defaultCatalogLimits, noLimits } from './limits.ts';
 import type { Numbers } from './numbers.ts';
@@ -111,8 +111,12 @@ function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { ki
   for (const key of catalog.rejected.keys()) if (!catalog.accepted.has(key)) gone(key);
   for (const entry of snapshot.entries.values()) {
     const known = catalog.accepted.get(entry.key);
-    if (known?.value !== entry.value || known.leased !== entry.leased || known.held !== entry.held)
-      changes.push({ kind: 'put', entry });
+    const same =
+      known?.value === entry.value &&
+      known.leased === entry.leased &&
+      known.held === entry.held &&
+      createdAt(known) === createdAt(entry);
+    if (!same) changes.push({ kind: 'put', entry });
   }
   return changes;
 }

@@ -6,6 +6,8 @@ export type Entry = {
   readonly value: string;
   /** The revision of its last change. */
   readonly revision: Revision;
+  /** The revision at which the key was created; undefined if it was not changed since. */
+  readonly created?: Revision;
   /** Whether it vanishes by itself when the one who wrote it goes silent. */
   readonly leased: boolean;
   /** Which lease it is under, where the adapter knows it. All keys of one lease end in one revision. */
@@ -15,6 +17,9 @@ export type Entry = {
   /** Set by holding/ on an entry that the registry does not have any more and that counts all the same. */
   readonly held?: Held;
 };
+
+/** The revision since which the key exists without a break. */
+export const createdAt = ({ created, revision }: Pick<Entry, 'created' | 'revision'>): Revision => created ?? revision;
 
 /** Why entries that the registry does not have any more are held. All entries that vanished together share one value. */
 export type Held = {

@@ -10,7 +10,7 @@ const authored = { revision, by: v.string() };
 
 const schema = v.variant('op', [
   v.object({ op: v.literal('open'), cluster: v.string(), generation: revision, revision }),
-  v.object({ op: v.literal('keep'), revision, ...stored }),
+  v.object({ op: v.literal('keep'), revision, created: v.optional(revision), ...stored }),
   v.object({ op: v.literal('put'), ...authored, ...stored }),
   v.object({ op: v.literal('delete'), ...authored, key: v.string() }),
   v.object({ op: v.literal('revoke'), ...authored, lease: v.string() }),

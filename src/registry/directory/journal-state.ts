@@ -6,6 +6,8 @@ export type StoredEntry = {
   readonly key: string;
   readonly value: string;
   readonly revision: number;
+  /** The revision at which the key was created; undefined if it was not changed since. */
+  readonly created?: number | undefined;
   /** The stamp of the file that holds the value; see value-file.ts. */
   readonly file: string;
   readonly lease: LeaseReference | undefined;
@@ -15,6 +17,7 @@ export const toEntry = (stored: StoredEntry): Entry => ({
   key: stored.key,
   value: stored.value,
   revision: revision(BigInt(stored.revision)),
+  ...(stored.created === undefined ? {} : { created: revision(BigInt(stored.created)) }),
   leased: stored.lease !== undefined,
   ...(stored.lease === undefined ? {} : { lease: stored.lease.id }),
 });
@@ -66,7 +69,9 @@ export class JournalState {
     switch (record.op) {
       case 'put': {
         const { key, value, file, lease } = record;
-        const stored = { key, value, file, lease, revision: record.revision };
+        const before = this.#entries.get(key);
+        const created = before && (before.created ?? before.revision);
+        const stored = { key, value, file, lease, revision: record.revision, created };
         this.#set(stored);
         return [{ kind: 'put', entry: toEntry(stored) }];
       }

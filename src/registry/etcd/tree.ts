@@ -25,6 +25,7 @@ export function keySpace(root: string, refuse: Refuse = () => undefined): KeySpa
         key,
         value: refused === undefined ? kv.value.toString('utf8') : '',
         revision: revision(kv.mod_revision),
+        ...(kv.create_revision === kv.mod_revision ? {} : { created: revision(kv.create_revision) }),
         leased: kv.lease !== '0',
         ...(kv.lease === '0' ? {} : { lease: kv.lease }),
         ...(refused === undefined ? {} : { refused }),
