@@ -26,6 +26,7 @@ const served: Look = {
   refused: undefined,
   quarantined: undefined,
   routes: ['web/'],
+  conflicts: [],
   traffic: {
     status: 'UP',
     check: 'L4OK',

@@ -2,6 +2,7 @@ import type { ServerTraffic } from '../haproxy/stat.ts';
 import { formatAddress } from '../model/address.ts';
 import { formatDuration } from '../model/duration.ts';
 import type { Instance } from '../model/instance.ts';
+import { type Conflict, describeConflict } from '../render/conflict.ts';
 
 /** Everything that decides whether one instance is served, as this balancer has it at one moment. */
 export type Look = {
@@ -38,6 +39,8 @@ export type Look = {
   /** HAProxy refuses this instance, or its service as it is asked for, which then keeps its last good form or is left out. */
   readonly quarantined: { readonly reason: string; readonly serves: 'last-good' | 'nothing' } | undefined;
   readonly routes: readonly string[];
+  /** Those of its service. */
+  readonly conflicts: readonly Conflict[];
   /** Undefined where HAProxy has no such server. */
   readonly traffic: ServerTraffic | undefined;
 };
@@ -54,6 +57,7 @@ type Stage =
   | 'haproxy'
   | 'health'
   | 'routes'
+  | 'conflict'
   | 'requests';
 
 /** Why an instance is or is not served, in the order in which it is decided. */
@@ -69,7 +73,13 @@ export type Explanation = {
 
 /** Explains what was looked at. */
 export function explain(look: Look): Explanation {
-  const findings: Finding[] = [...ofKey(look), ...ofOperators(look), ...ofConfiguration(look), ...ofHaproxy(look)];
+  const findings: Finding[] = [
+    ...ofKey(look),
+    ...ofOperators(look),
+    ...ofConfiguration(look),
+    ...ofConflicts(look),
+    ...ofHaproxy(look),
+  ];
   const obstacle = findings.find(({ state }) => state === 'bad');
   return {
     service: look.service,
@@ -151,6 +161,20 @@ function* ofConfiguration(look: Look): Generator<Finding> {
       state: 'bad',
       says: 'its weight is 0: it finishes what is open and gets nothing new',
     };
+}
+
+const mostConflicts = 3;
+
+function* ofConflicts({ service, routes, conflicts }: Look): Generator<Finding> {
+  const lost = conflicts.filter(({ loser }) => loser === service);
+  const others = conflicts.filter(({ loser }) => loser !== service);
+  const isOut = (conflict: Conflict) => conflict.kind === 'port' || (conflict.kind === 'route' && routes.length === 0);
+  for (const conflict of [...lost, ...others].slice(0, mostConflicts)) {
+    const isBad = conflict.loser === service && isOut(conflict);
+    yield { stage: 'conflict', state: isBad ? 'bad' : 'note', says: describeConflict(conflict) };
+  }
+  const more = conflicts.length - mostConflicts;
+  if (more > 0) yield { stage: 'conflict', state: 'note', says: `and ${more} more` };
 }
 
 function* ofHaproxy({ traffic, instance, routes }: Look): Generator<Finding> {

@@ -66,6 +66,15 @@ test('what was known is there again: which history it is of, free values, and wh
   expect(heldOf(loaded, 'services/web')).toBe(heldOf(loaded, 'keys/title'));
 });
 
+test('a service has its policy since the same revision as before a restart', async () => {
+  await save([{ ...entry('services/web', '{}'), created: revision(3n) }, entry('services/api', '{}')]);
+  const { services } = (await load(60_000, undefined)).catalog;
+  expect([...services.values()].map(({ name, since }) => [name, since]).sort()).toEqual([
+    ['api', 7n],
+    ['web', 3n],
+  ]);
+});
+
 test('the time that entries are held goes on over a restart, and is never longer than the setting says', async () => {
   await save([entry('services/web', '{}', replaced(61_000))]);
   expect(heldOf(await load(20_000, 60_000), 'services/web')?.until).toBe(50 + 40_000);

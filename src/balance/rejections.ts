@@ -4,7 +4,7 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import { showKey } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
-import { type Conflict, describeConflict } from '../render/conflict.ts';
+import { type Conflict, describeConflict, lossesIn } from '../render/conflict.ts';
 import type { RenderProblem } from '../render/render.ts';
 import type { Locating } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
@@ -106,7 +106,7 @@ export class Rejections {
   conflicting(conflicts: readonly Conflict[]): void {
     const known = new Set(this.#conflicts.map(describeConflict));
     this.#conflicts = conflicts;
-    this.#parts.metrics.conflicts.set(conflicts.length);
+    this.#parts.metrics.conflicts.set(conflicts.reduce((sum, conflict) => sum + lossesIn(conflict), 0));
     const fresh = conflicts.filter((conflict) => !known.has(describeConflict(conflict)));
     for (const conflict of fresh.slice(0, mostLines)) {
       this.#parts.logger.warn({ event: 'conflict', ...conflict }, describeConflict(conflict));

@@ -7,7 +7,7 @@ import { Fault } from '../model/fault.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
 import { catalogKeys, type Registry, type RegistryEvent } from '../registry/registry.ts';
 import { followReleases, type Release, releasedBy } from '../registry/releases.ts';
-import type { Conflict } from '../render/conflict.ts';
+import { type Conflict, listConflicts } from '../render/conflict.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import type { Templates } from '../render/render.ts';
 import { isSafeText } from '../render/safe-text.ts';
@@ -125,7 +125,10 @@ export type BalanceHealth = {
   readonly files: readonly FileStatus[];
   /** The first thousand entries that are not served as they stand in the registry. */
   readonly rejected: readonly Unserved[];
+  /** The first of each service. */
   readonly conflicts: readonly Conflict[];
+  /** How many more a service has. */
+  readonly moreConflicts: Readonly<Record<string, number>>;
 };
 
 const probeMs = 10_000;
@@ -291,6 +294,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       services[service.name] = service.instances.size;
       metrics.instances.set({ service: service.name }, service.instances.size);
     }
+    const conflicts = listConflicts(status.conflicts);
     const ready = status.serving && blocking(status.troubles).length === 0;
     metrics.ready.set(ready ? 1 : 0);
     return {
@@ -323,7 +327,8 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       certificates: certificates?.status() ?? [],
       files: fileKeeping?.status() ?? [],
       rejected: status.rejected,
-      conflicts: status.conflicts,
+      conflicts: conflicts.listed,
+      moreConflicts: conflicts.more,
     };
   };
 

@@ -12,6 +12,7 @@ import { byWhom, effectName, type Override } from '../model/override.ts';
 import { serviceOf } from '../model/route-target.ts';
 import { isStateKey } from '../model/service-state.ts';
 import type { Registry } from '../registry/registry.ts';
+import { conflictsWith, describeConflict } from '../render/conflict.ts';
 import type { Balancer } from './balancer.ts';
 import { type Explanation, explain, type Look } from './explain.ts';
 import type { Guarding } from './guarding.ts';
@@ -52,7 +53,11 @@ type InstanceView = {
   readonly traffic: ServerTraffic | undefined;
 };
 
-export type ServiceDetail = ServiceView & { readonly instancesById: readonly InstanceView[] };
+export type ServiceDetail = ServiceView & {
+  readonly instancesById: readonly InstanceView[];
+  /** What it, or another service because of it, does not get; the first of them, a clause each. */
+  readonly conflicts: readonly string[];
+};
 
 /** A balancer of the fleet, as it says in the registry. */
 export type FleetMember = {
@@ -86,6 +91,7 @@ const fleetEveryMs = 1000;
 const fleetMs = 1500;
 
 const mostRoutes = 8;
+const mostConflicts = 20;
 
 /** What people look at: services, their instances, and why one is or is not served. Asks HAProxy when it is asked. */
 export class BalanceWindow {
@@ -147,13 +153,21 @@ export class BalanceWindow {
       }))
       .sort((a, b) => (a.id < b.id ? -1 : 1));
     const routes = this.#routes().get(name) ?? [];
-    return { ...viewOf(service, this.#heldOf(service, catalog), routes, backends?.get(name)), instancesById };
+    const conflicts = conflictsWith(this.#parts.balancer.status().conflicts, name)
+      .slice(0, mostConflicts)
+      .map(describeConflict);
+    return {
+      ...viewOf(service, this.#heldOf(service, catalog), routes, backends?.get(name)),
+      instancesById,
+      conflicts,
+    };
   }
 
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
     const servers = await this.#orNothing((link) => link.serverTraffic(service));
     const { balancer, guarding, locating, now } = this.#parts;
-    const { catalog, served, desired, lingering, pending, refused, quarantined, rejections } = balancer.status();
+    const { catalog, served, desired, lingering, pending, refused, quarantined, rejections, conflicts } =
+      balancer.status();
     const key = `instances/${service}/${id}`;
     const entry = catalog.accepted.get(key);
     const held = entry?.held;
@@ -184,6 +198,7 @@ export class BalanceWindow {
       refused,
       quarantined: quarantined.find((one) => one.key === key || one.key === `services/${service}`),
       routes: this.#routes().get(service) ?? [],
+      conflicts: conflictsWith(conflicts, service),
       traffic: servers?.get(id),
     });
   }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
-import type { Change, Entry } from '../registry/registry.ts';
+import type { Change, Entry, Held } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
 import { emptyService } from './fold.ts';
 import { withNumber } from './numbers.ts';
@@ -65,6 +65,32 @@ describe('the catalog', () => {
     expect(fold(bad.catalog, put('instances/web/a', '10.0.0.1:99999')).rejections).toEqual([]);
     const mended = fold(bad.catalog, put('instances/web/a', '10.0.0.2:80'));
     expect(mended.catalog.rejected.size).toBe(0);
+  });
+
+  test('a service has its policy since the key was created, however often it was changed', () => {
+    const at = (revised: bigint, created: bigint, value: string, held?: Held): Change => ({
+      kind: 'put',
+      entry: {
+        ...entry('services/web', value),
+        revision: revision(revised),
+        created: revision(created),
+        ...(held && { held }),
+      },
+    });
+    const since = (catalog: Catalog) => catalog.services.get('web' as ServiceName)?.since;
+    const first = fold(emptyCatalog, at(5n, 5n, '{}')).catalog;
+    const changed = fold(first, at(7n, 5n, '{"maxconn":5}')).catalog;
+    expect([since(first), since(changed)]).toEqual([5n, 5n]);
+    // Of the same text, deleted and put again: in one change, or unseen before a snapshot.
+    const again = at(9n, 9n, '{"maxconn":5}');
+    expect(since(fold(changed, gone('services/web'), again).catalog)).toBe(9n);
+    const unseen = fold(changed, again);
+    expect([since(unseen.catalog), unseen.touched.size]).toEqual([9n, 1]);
+    // Held over the loss of the registry, whose successor counts from 1.
+    const held = { kind: 'replaced', reason: 'it was wiped', at: 0, until: undefined } as const;
+    expect(since(fold(changed, at(7n, 5n, '{"maxconn":5}', held)).catalog)).toBeLessThan(1n);
+    const without = fold(changed, gone('services/web'), put('instances/web/a', '10.0.0.1:80')).catalog;
+    expect(since(without)).toBeUndefined();
   });
 
   test('a service is there as long as it has an instance or a policy', () => {

@@ -10,6 +10,7 @@ import { Fold } from './fold.ts';
 import { type CatalogLimits, defaultCatalogLimits, noLimits } from './limits.ts';
 import type { Numbers } from './numbers.ts';
 import { noOverrides, type Overrides, type OverrideTarget, type OverrideTransition } from './overrides.ts';
+import type { Since } from './since.ts';
 import { nobodyWaits, type Waiting } from './waiting.ts';
 
 export type Service = {
@@ -17,6 +18,8 @@ export type Service = {
   readonly policy: Policy;
   /** False when `policy` is the default because nobody declared one. */
   readonly declared: boolean;
+  /** Since when it has a policy without a break; undefined while it has none. */
+  readonly since: Since | undefined;
   /** As their registrations say. */
   readonly registered: PersistentMap<InstanceId, Instance>;
   /** As they should be served: those that are registered, under the operators' overrides. The same map where none counts. */

@@ -23,6 +23,7 @@ import {
   overrideOf,
   setOverride,
 } from './overrides.ts';
+import { type Since, sinceOf } from './since.ts';
 import { type Scope, type Waiting, waitFor, waitingFor, withoutWaiting } from './waiting.ts';
 
 /** One fold while it is made. */
@@ -69,7 +70,7 @@ export class Fold {
     const parsed = !subject.ok
       ? subject
       : entry.refused === undefined
-        ? this.#take(subject.value, value, bytes)
+        ? this.#take(subject.value, entry, bytes)
         : refused(entry.refused);
     if (!parsed.ok) {
       this.#reject(entry, parsed.reason);
@@ -86,7 +87,7 @@ export class Fold {
     this.#rejected.delete(key);
     this.#accepted.set(key, entry);
     this.#bytes += growth;
-    if (!same) parsed.value();
+    if (!same || isOtherPolicy(subject, before, entry)) parsed.value();
   }
 
   delete(key: string): void {
@@ -110,7 +111,7 @@ export class Fold {
         break;
       }
       case 'policy':
-        this.#policy(subject.value.service, undefined);
+        this.#policy(subject.value.service, undefined, undefined);
         break;
       case 'override':
         this.override(subject.value, undefined, 'removed');
@@ -198,13 +199,14 @@ export class Fold {
     );
   }
 
-  #take(subject: Subject, value: string, bytes: number): Parsed<() => void> {
+  #take(subject: Subject, entry: Entry, bytes: number): Parsed<() => void> {
     const tooLong = beyondValue(bytes, this.#limits);
-    return tooLong === undefined ? this.#parse(subject, value) : refused(tooLong);
+    return tooLong === undefined ? this.#parse(subject, entry) : refused(tooLong);
   }
 
   /** What is to be done with the value. */
-  #parse(subject: Subject, value: string): Parsed<() => void> {
+  #parse(subject: Subject, entry: Entry): Parsed<() => void> {
+    const { value } = entry;
     switch (subject.kind) {
       case 'instance': {
         const { service, id } = subject;
@@ -213,7 +215,7 @@ export class Fold {
       }
       case 'policy': {
         const policy = parsePolicy(value);
-        return policy.ok ? accepted(() => this.#policy(subject.service, policy.value)) : policy;
+        return policy.ok ? accepted(() => this.#policy(subject.service, policy.value, sinceOf(entry))) : policy;
       }
       case 'override': {
         const override = parseOverride(value);
@@ -252,10 +254,10 @@ export class Fold {
     return after;
   }
 
-  #policy(name: ServiceName, policy: Policy | undefined): void {
+  #policy(name: ServiceName, policy: Policy | undefined, since: Since | undefined): void {
     this.#touched.service(name);
     const declared = policy !== undefined;
-    this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared }));
+    this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared, since }));
   }
 
   #hold(name: ServiceName): void {
@@ -284,6 +286,10 @@ export class Fold {
 const isSame = (a: ServiceState | undefined, b: ServiceState | undefined): boolean =>
   a?.kind === 'pause' && b?.kind === 'pause' ? a.mostMs === b.mostMs : a?.kind === b?.kind;
 
+/** Whether a policy with the same text was deleted and put again, or is held now. */
+const isOtherPolicy = (subject: Parsed<Subject>, before: Entry | undefined, after: Entry): boolean =>
+  subject.ok && subject.value.kind === 'policy' && before !== undefined && sinceOf(before) !== sinceOf(after);
+
 const serviceIn = (subject: Subject): ServiceName | undefined =>
   subject.kind === 'other' ? undefined : subject.service;
 
@@ -301,6 +307,7 @@ export function emptyService(name: ServiceName): Service {
     name,
     policy,
     declared: false,
+    since: undefined,
     registered: none,
     instances: none,
     numbers: PersistentMap(),

@@ -27,6 +27,7 @@ function service(split: Readonly<Record<string, number>> | undefined, told: read
     name: web,
     policy,
     declared: true,
+    since: undefined,
     registered: instances,
     instances,
     numbers: PersistentMap(),

@@ -27,6 +27,7 @@ function service(
     name: web,
     policy,
     declared: true,
+    since: undefined,
     registered: instances,
     instances,
     numbers: PersistentMap(),

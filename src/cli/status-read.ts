@@ -8,7 +8,7 @@ import { describe } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
-import { describeConflict } from '../render/conflict.ts';
+import { describeConflict, moreConflicts } from '../render/conflict.ts';
 import { rootOf } from '../settings/registry.ts';
 import type { SeeSettings } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
@@ -17,10 +17,11 @@ import { catalogOf } from './read-service.ts';
 import { type InstanceState, readInstances } from './status-instances.ts';
 
 const claimants = { winner: v.optional(v.string()), loser: v.string() };
+const because = v.fallback(v.optional(v.picklist(['own-name', 'older', 'first-by-name'])), undefined);
 const conflict = v.variant('kind', [
-  v.object({ kind: v.literal('port'), port: v.number(), ...claimants }),
+  v.object({ kind: v.literal('port'), port: v.number(), because, ...claimants }),
   v.object({ kind: v.literal('priority'), ...claimants }),
-  v.object({ kind: v.literal('route'), route: v.string(), ...claimants }),
+  v.object({ kind: v.literal('route'), route: v.string(), more: v.optional(v.number()), because, ...claimants }),
 ]);
 const revisionText = v.pipe(v.string(), v.regex(/^\d{1,19}$/));
 const health = v.looseObject({
@@ -40,6 +41,7 @@ const health = v.looseObject({
   ),
   storage: v.optional(v.array(v.looseObject({ what: v.string(), reason: v.string() })), []),
   conflicts: v.optional(v.array(conflict), []),
+  moreConflicts: v.optional(v.record(v.string(), v.number()), {}),
   guarded: v.optional(
     v.array(v.looseObject({ service: v.string(), instances: v.array(v.string()), lost: v.number(), of: v.number() })),
     [],
@@ -167,6 +169,8 @@ export async function readStatus(
     for (const { what, reason } of state.storage) trouble.add(`${id}: the ${what} is not on disk: ${reason}`);
     for (const { says: what } of state.files.flatMap(describeFile)) trouble.add(`${id}: ${what}`);
     for (const one of state.conflicts) trouble.add(`${id}: ${describeConflict(one)}`);
+    for (const [name, count] of Object.entries(state.moreConflicts))
+      trouble.add(`${id}: ${moreConflicts(name, count)}`);
     if (state.drift !== undefined) trouble.add(`${id}: ${describeDrift(state.drift)}`);
   }
   for (const { key, reason } of catalog.rejected.values()) trouble.add(`${key}: ${reason}`);

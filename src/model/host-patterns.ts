@@ -1,3 +1,5 @@
+import type { ServiceName } from './name.ts';
+
 export const isExact = (host: string): boolean => rankOf(host) === 0;
 
 /** How exact a host pattern is: the frame asks for those of rank 0 first. */
@@ -17,4 +19,10 @@ export function patternsOver(host: string): readonly string[] {
   if (host === '*') return [host];
   const around = isExact(host) ? aroundHost(host).filter((pattern) => pattern !== undefined) : [];
   return [host, ...around, '*'];
+}
+
+/** The host patterns that a service has by its name. */
+export function ownHosts(service: ServiceName): readonly string[] {
+  const name = service.toLowerCase();
+  return [name, `${name}.*`];
 }

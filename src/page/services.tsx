@@ -143,55 +143,72 @@ function Instances({ name, looked }: { readonly name: string; readonly looked: u
   const detail = useService(name, looked);
   if (detail === undefined) return <p class="dim">…</p>;
   return (
-    <table class="instances">
-      <thead>
-        <tr>
-          <th scope="col">Instance</th>
-          <th scope="col">Address</th>
-          <th scope="col">State</th>
-          <th scope="col">HAProxy</th>
-          <th scope="col">Weight</th>
-          <th scope="col">Requests</th>
-          <th scope="col">Open</th>
-        </tr>
-      </thead>
-      <tbody>
-        {detail.instancesById.slice(0, mostShown).map((instance) => {
-          const { id, address, state, weight, version, override, held, traffic } = instance;
-          const takes = traffic !== undefined && /^(UP|no check)/.test(traffic.status);
-          return (
-            <tr key={id}>
-              <th scope="row">
-                {id} {version !== undefined && <span class="tag">{version}</span>}
-              </th>
-              <td data-label="Address">{address}</td>
-              <td data-label="State">
-                {state}
-                {held && <span class="tag note">held</span>}
-                {override !== undefined && <span class="tag note">{override}</span>}
-              </td>
-              <td data-label="HAProxy">
-                <span class="whole">
-                  <span class={`dot ${takes ? 'good' : 'bad'}`} aria-hidden="true" />
-                  {traffic === undefined
-                    ? 'has it not'
-                    : `${traffic.status} for ${formatDuration(traffic.sinceS * 1000)}`}
-                </span>
-                {traffic !== undefined && !takes && ` ${traffic.checkDetail}`}
-              </td>
-              <td data-label="Weight" class="number">
-                {weight}
-              </td>
-              <td data-label="Requests" class="number">
-                {traffic?.requests ?? '–'}
-              </td>
-              <td data-label="Open" class="number">
-                {traffic?.open ?? '–'}
-              </td>
-            </tr>
-          );
-        })}
-      </tbody>
-    </table>
+    <>
+      <Conflicts conflicts={detail.conflicts} />
+      <table class="instances">
+        <thead>
+          <tr>
+            <th scope="col">Instance</th>
+            <th scope="col">Address</th>
+            <th scope="col">State</th>
+            <th scope="col">HAProxy</th>
+            <th scope="col">Weight</th>
+            <th scope="col">Requests</th>
+            <th scope="col">Open</th>
+          </tr>
+        </thead>
+        <tbody>
+          {detail.instancesById.slice(0, mostShown).map((instance) => {
+            const { id, address, state, weight, version, override, held, traffic } = instance;
+            const takes = traffic !== undefined && /^(UP|no check)/.test(traffic.status);
+            return (
+              <tr key={id}>
+                <th scope="row">
+                  {id} {version !== undefined && <span class="tag">{version}</span>}
+                </th>
+                <td data-label="Address">{address}</td>
+                <td data-label="State">
+                  {state}
+                  {held && <span class="tag note">held</span>}
+                  {override !== undefined && <span class="tag note">{override}</span>}
+                </td>
+                <td data-label="HAProxy">
+                  <span class="whole">
+                    <span class={`dot ${takes ? 'good' : 'bad'}`} aria-hidden="true" />
+                    {traffic === undefined
+                      ? 'has it not'
+                      : `${traffic.status} for ${formatDuration(traffic.sinceS * 1000)}`}
+                  </span>
+                  {traffic !== undefined && !takes && ` ${traffic.checkDetail}`}
+                </td>
+                <td data-label="Weight" class="number">
+                  {weight}
+                </td>
+                <td data-label="Requests" class="number">
+                  {traffic?.requests ?? '–'}
+                </td>
+                <td data-label="Open" class="number">
+                  {traffic?.open ?? '–'}
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </>
+  );
+}
+
+/** What this service, or another one because of it, does not get. */
+function Conflicts({ conflicts }: { readonly conflicts: readonly string[] }) {
+  if (conflicts.length === 0) return null;
+  return (
+    <ul class="trouble">
+      {conflicts.map((says) => (
+        <li key={says} class="note">
+          {says}
+        </li>
+      ))}
+    </ul>
   );
 }

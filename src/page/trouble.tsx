@@ -1,6 +1,6 @@
 import type { BalanceHealth } from '../balance/run-balance.ts';
 import { describeFile } from '../files/describe-file.ts';
-import { describeConflict } from '../render/conflict.ts';
+import { describeConflict, moreConflicts } from '../render/conflict.ts';
 import { formatDuration } from './format.ts';
 
 /** What an operator should look at, the worst first; nothing when there is nothing. */
@@ -23,6 +23,8 @@ export function Trouble({
     </ul>
   );
 }
+
+const mostConflicts = 5;
 
 type Line = { readonly kind: 'bad' | 'note'; readonly says: string };
 
@@ -70,7 +72,11 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
   for (const { kind, says } of health.files.flatMap(describeFile)) yield { kind, says: `T${says.slice(1)}` };
   if (refused === undefined && pendingReload.length > 0)
     yield { kind: 'note', says: `A reload is due: ${pendingReload[0]}` };
-  for (const conflict of conflicts.slice(0, 5)) yield { kind: 'note', says: describeConflict(conflict) };
+  for (const conflict of conflicts.slice(0, mostConflicts)) yield { kind: 'note', says: describeConflict(conflict) };
+  const unshown = new Map(Object.entries(health.moreConflicts));
+  for (const { loser } of conflicts.slice(mostConflicts)) unshown.set(loser, (unshown.get(loser) ?? 0) + 1);
+  for (const [name, count] of [...unshown].slice(0, mostConflicts))
+    yield { kind: 'note', says: moreConflicts(name, count) };
   for (const { key, reason } of rejected.slice(0, 5)) yield { kind: 'note', says: `${key}: ${reason}` };
   if (rejected.length > 5) yield { kind: 'note', says: `and ${rejected.length - 5} more entries that are not served` };
 }

@@ -1,20 +1,23 @@
 import type { Service } from '../catalog/catalog.ts';
+import { bySince } from '../catalog/since.ts';
 import type { ServiceName } from '../model/name.ts';
+import { type Because, becauseOf } from './route-conflicts.ts';
 
 /** Which `tcp` service has which of the balancer's ports. */
 export type Ports = ReadonlyMap<number, Service>;
 
-/** A `tcp` service that asks for a port which is taken: by a service before it in the alphabet, or by pointsman itself. */
+/** A `tcp` service asks for a port that pointsman itself or another service has. */
 export type PortConflict = {
   readonly kind: 'port';
   readonly port: number;
-  /** Undefined when the port is not for services. */
+  /** Undefined, like the winner, when the port is not for services. */
+  readonly because: Because | undefined;
   readonly winner: ServiceName | undefined;
   readonly loser: ServiceName;
 };
 
 /**
- * Gives each port to one service. HAProxy would not object to two: the kernel then spreads connections over both, so that
+ * Gives each port to one service, the one that got its policy first. HAProxy would not object to two: the kernel then spreads connections over both, so that
  * every other one of a database's clients talks to a mail server.
  */
 export function claimPorts(
@@ -23,13 +26,18 @@ export function claimPorts(
 ): { readonly ports: Ports; readonly conflicts: readonly PortConflict[] } {
   const ports = new Map<number, Service>();
   const conflicts: PortConflict[] = [];
-  const claims = [...services].filter(({ policy }) => policy.mode === 'tcp').sort((a, b) => (a.name < b.name ? -1 : 1));
+  const claims = [...services]
+    .filter(({ policy }) => policy.mode === 'tcp')
+    .sort((a, b) => bySince(a.since, b.since) || (a.name < b.name ? -1 : 1));
   for (const service of claims) {
     const { port } = service.policy;
     if (port === undefined) continue;
-    const winner = ports.get(port)?.name;
-    if (winner !== undefined || reserved.has(port)) conflicts.push({ kind: 'port', port, winner, loser: service.name });
-    else ports.set(port, service);
+    const winner = ports.get(port);
+    if (winner === undefined && !reserved.has(port)) ports.set(port, service);
+    else {
+      const because = winner && becauseOf(winner, service);
+      conflicts.push({ kind: 'port', port, because, winner: winner?.name, loser: service.name });
+    }
   }
   return { ports, conflicts };
 }

@@ -1,3 +1,4 @@
+import type { Since } from '../catalog/since.ts';
 import { aroundHost, isExact, patternsOver, rankOf } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { RouteTarget } from '../model/route-target.ts';
@@ -11,8 +12,9 @@ export type Claim = {
   readonly host: string;
   readonly path: string;
   readonly priority: number;
-  /** Its host was declared; it is not the service's own name. */
-  readonly declared: boolean;
+  /** Its host is the service's own name, `<service>` or `<service>.*`. */
+  readonly isOwnName: boolean;
+  readonly since: Since | undefined;
 };
 
 /**

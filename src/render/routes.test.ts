@@ -25,10 +25,12 @@ function routesOf(policies: Policies) {
   return { routes: table.routes, conflicts: conflictsOf(table) };
 }
 
-function catalogOf(policies: Policies): Catalog {
-  const entries = Object.entries(policies).map(([name, policy]) => {
+/** Of services that got their policies one after the other, unless it says otherwise. */
+function catalogOf(policies: Policies, atOnce = false): Catalog {
+  const entries = Object.entries(policies).map(([name, policy], i) => {
     const key = `services/${name}`;
-    return [key, { key, value: JSON.stringify(policy), revision: revision(1n), leased: false }] as const;
+    const at = revision(BigInt(atOnce ? 1 : i + 1));
+    return [key, { key, value: JSON.stringify(policy), revision: at, leased: false }] as const;
   });
   const event = {
     kind: 'snapshot',
@@ -64,12 +66,23 @@ describe('routes', () => {
     expect(formatRoutes(routes)).toBe('*/api/v1/ api/2\nweb.*/ web\nweb.*/a/ web\nweb/ web\nweb/a/ web\n');
   });
 
-  test('of which two services claim the same: the declared host, then the first by name', () => {
-    const { routes, conflicts } = routesOf({ web: {}, b: { hosts: ['web', 'x'] }, a: { hosts: ['x'] } });
-    expect(lookUp(routes, 'web', '/')).toBe('b');
+  test('that two services claim stay with the one that had its policy first', () => {
+    const policies = { b: { hosts: ['x', 'y', 'z'] }, a: { hosts: ['y', 'x', 'a.b'] } };
+    const { routes, conflicts } = routesOf(policies);
+    expect(['x', 'y', 'z', 'a.b'].map((host) => lookUp(routes, host, '/'))).toEqual(['b', 'b', 'b', 'a']);
+    expect(conflicts).toEqual([{ kind: 'route', route: 'x/', more: 1, because: 'older', winner: 'b', loser: 'a' }]);
+    const { services } = catalogOf(policies, true);
+    const atOnce = changeRoutes(noRoutes, services.keys(), services);
+    expect(lookUp(atOnce.routes, 'x', '/')).toBe('a');
+    expect(conflictsOf(atOnce)).toMatchObject([{ because: 'first-by-name', winner: 'a', loser: 'b' }]);
+  });
+
+  test('of a service by its own name are its own, whoever declared them first', () => {
+    const { routes, conflicts } = routesOf({ a: { hosts: ['web', 'web.*'] }, web: {}, b: { hosts: ['web.*'] } });
+    expect(['web', 'web.d'].map((host) => lookUp(routes, host, '/'))).toEqual(['web', 'web']);
     expect(conflicts).toEqual([
-      { kind: 'route', route: 'x/', winner: 'a', loser: 'b' },
-      { kind: 'route', route: 'web/', winner: 'b', loser: 'web' },
+      { kind: 'route', route: 'web.*/', more: 1, because: 'own-name', winner: 'web', loser: 'a' },
+      { kind: 'route', route: 'web.*/', more: 0, because: 'own-name', winner: 'web', loser: 'b' },
     ]);
   });
 

@@ -1,11 +1,14 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import type { Service } from '../catalog/catalog.ts';
+import { bySince } from '../catalog/since.ts';
+import { ownHosts } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import { type RouteTarget, routeTarget } from '../model/route-target.ts';
 import { formatState, isStateKey, type ServiceState, stateKey } from '../model/service-state.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
 import { type Claim, claimsByHost, settleClaims } from './route-claims.ts';
+import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
 
 /**
  * Keys of the route map: a host pattern, a path prefix and a closing slash, as in `shop.example.com/api/`. The frame asks
@@ -14,14 +17,6 @@ import { type Claim, claimsByHost, settleClaims } from './route-claims.ts';
  * their own.
  */
 export type Routes = PersistentMap<string, RouteTarget>;
-
-/** Two services that declare the same route at one priority. The first by name has it. */
-export type RouteConflict = {
-  readonly kind: 'route';
-  readonly route: string;
-  readonly winner: ServiceName;
-  readonly loser: ServiceName;
-};
 
 /** A priority that does not count over another service's more exact hosts, because of what it would add to the map. */
 export type PriorityConflict = {
@@ -47,7 +42,7 @@ export type RouteTable = {
   readonly tcp: PersistentSet<ServiceName>;
 };
 
-type Contribution = Pick<Service, 'policy' | 'held'> & { readonly claims: readonly Claim[] };
+type Contribution = Pick<Service, 'policy' | 'since' | 'held'> & { readonly claims: readonly Claim[] };
 
 export const noRoutes: RouteTable = {
   services: PersistentMap(),
@@ -60,8 +55,7 @@ export const noRoutes: RouteTable = {
 };
 
 /**
- * The table with these services as they are now; one that is not among `services` has gone. A declared host goes before
- * another service's default one.
+ * The table with these services as they are now; one that is not among `services` has gone.
  */
 export function changeRoutes(
   table: RouteTable,
@@ -83,7 +77,7 @@ export function changeRoutes(
     replaceClaims(claims, name, past?.claims ?? [], present, changed);
     states.set(stateKey(name), service && stateOf(service));
     if (service === undefined) known.delete(name);
-    else known.set(name, { policy: service.policy, held: service.held, claims: present });
+    else known.set(name, { policy: service.policy, since: service.since, held: service.held, claims: present });
   }
   const next = {
     services: known.asImmutable(),
@@ -111,7 +105,7 @@ export function changeRoutes(
 }
 
 const isSame = (past: Contribution | undefined, service: Service | undefined): boolean =>
-  past?.policy === service?.policy && past?.held === service?.held;
+  past?.policy === service?.policy && past?.since === service?.since && past?.held === service?.held;
 
 function count(priorities: PersistentMap<number, number>, priority: number, by: number): void {
   const now = (priorities.get(priority) ?? 0) + by;
@@ -173,7 +167,7 @@ function withStates(routes: Routes, states: ReadonlyMap<string, ServiceState | u
 
 /** The services that do not get what their policies ask for. */
 export function conflictsOf(table: RouteTable): readonly (RouteConflict | PriorityConflict)[] {
-  return [...routeConflicts(table), ...priorityConflicts(table)];
+  return [...routeConflicts(table.contested, table.claims), ...priorityConflicts(table)];
 }
 
 function priorityConflicts({ overruled }: RouteTable): readonly PriorityConflict[] {
@@ -183,46 +177,38 @@ function priorityConflicts({ overruled }: RouteTable): readonly PriorityConflict
     .map((pair) => ({ kind: 'priority', ...pair }));
 }
 
-/** Those who asked for a route that another one has, at the same priority. */
-function routeConflicts({ claims, contested }: RouteTable): readonly RouteConflict[] {
-  const losers = [...contested].flatMap((route) => {
-    const [winner, ...others] = claims.get(route) ?? [];
-    if (winner === undefined) return [];
-    return others
-      .filter(({ service, priority }) => service !== winner.service && priority === winner.priority)
-      .map((loser) => ({ route, winner: winner.service, loser }));
-  });
-  return losers
-    .sort((a, b) => byRight(a.loser, b.loser) || (a.route < b.route ? -1 : +(a.route !== b.route)))
-    .map(({ route, winner, loser }) => ({ kind: 'route', route, winner, loser: loser.service }));
-}
-
 function stateOf({ policy, held }: Service): ServiceState | undefined {
   return policy.maintenance ? { kind: 'maintenance' } : held;
 }
 
-/** Those who have more right to one route first. */
+/**
+ * Those who have more right to one route first. A service has its own name, whoever declares that as well; any other route
+ * stays with the service that got its policy first.
+ */
 function byRight(a: Claim, b: Claim): number {
   return (
     b.priority - a.priority ||
-    Number(b.declared) - Number(a.declared) ||
+    Number(b.isOwnName) - Number(a.isOwnName) ||
+    bySince(a.since, b.since) ||
     (a.service < b.service ? -1 : +(a.service !== b.service))
   );
 }
 
 const keyOf = ({ host, path }: Claim): string => host + path;
 
-function claimsOf({ name, policy }: Service): readonly Claim[] {
-  return policy.mode === 'http' ? policy.routes.flatMap((route) => [...claimsOfRoute(name, route)]) : [];
+function claimsOf(service: Service): readonly Claim[] {
+  const { policy } = service;
+  return policy.mode === 'http' ? policy.routes.flatMap((route) => [...claimsOfRoute(service, route)]) : [];
 }
 
-function* claimsOfRoute(service: ServiceName, { hosts, paths, strip, priority }: Route): Generator<Claim> {
-  const name = service.toLowerCase();
-  const declared = hosts.length > 0;
-  for (const host of declared ? hosts : [name, `${name}.*`]) {
+function* claimsOfRoute(of: Service, { hosts, paths, strip, priority }: Route): Generator<Claim> {
+  const { name: service, since } = of;
+  const own = ownHosts(service);
+  for (const host of hosts.length > 0 ? hosts : own) {
+    const isOwnName = own.includes(host);
     for (const path of paths) {
       const target = routeTarget(service, strip ? segmentsOf(path) : 0);
-      yield { service, declared, host, path: path.endsWith('/') ? path : `${path}/`, priority, target };
+      yield { service, isOwnName, since, host, path: path.endsWith('/') ? path : `${path}/`, priority, target };
     }
   }
 }

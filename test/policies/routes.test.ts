@@ -88,9 +88,25 @@ test('other hosts, paths and priorities, and another prefix to strip, cost no re
   expect(await balancer.metric('reloads_total')).toBe(reloads);
 });
 
-test('of two services with one route the first by name has it, and the other one is named', async () => {
-  balancer.change({ 'services/plain': JSON.stringify({ hosts: ['shop.example.com'] }) });
-  await balancer.applied();
-  expect((await askEcho(balancer.port, { host: 'shop.example.com' })).name).toBe('plain');
-  expect(balancer.lines.join('')).toContain('shop does not get the route shop.example.com/: plain has it');
+test('a route stays with the service that had its policy first, and the other service is named', async () => {
+  const found = async () => (await askEcho(balancer.port, { host: 'shop.example.com' })).name;
+  const put = async (policies: Readonly<Record<string, object | undefined>>) => {
+    const changes = Object.entries(policies).map(([name, one]) => [`services/${name}`, one && JSON.stringify(one)]);
+    balancer.change(Object.fromEntries(changes));
+    await balancer.applied();
+  };
+  await put({ plain: { hosts: ['shop.example.com', 'old', 'old.*'] } });
+  expect(await found()).toBe('shop');
+  expect((await askEcho(balancer.port, { host: 'old' })).name).toBe('plain');
+  expect(balancer.lines.join('')).toContain(
+    'plain does not get the route shop.example.com/: shop has it, and its policy is older',
+  );
+  await put({ shop: { hosts: ['shop.example.com'], maxconn: 100 } });
+  expect(await found()).toBe('shop');
+  await put({ shop: undefined });
+  await put({ shop: policies.shop });
+  expect(await found()).toBe('plain');
+  // Its own name is its own, although plain asked for it first.
+  await put({ old: undefined });
+  expect((await askEcho(balancer.port, { host: 'old' })).name).toBe('old');
 });

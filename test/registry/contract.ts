@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   catalogKeys,
+  createdAt,
   fleetKeys,
   type KeyRange,
   type Registry,
@@ -101,6 +102,27 @@ export function describeRegistryContract(name: string, harness: RegistryHarness)
         'put instances/web/web-1=127.0.0.1:3',
         'delete services/web',
       ]);
+    });
+
+    test('every follower learns when a key was created, and that it was created again', async () => {
+      const writer = open();
+      const early = await follow();
+      const first = await writer.write('services/web', '{}');
+      const api = await writer.write('services/api', '{}');
+      await writer.remove('services/api');
+      const again = await writer.write('services/api', '{}');
+      const last = await writer.write('services/web', '{"maxconn":1}');
+      await early.reached(last);
+      const late = await follow();
+      const { entries } = await open().read('services/');
+      for (const known of [early.view.values(), late.view.values(), entries]) {
+        const created = [...known].map((entry) => [entry.key, createdAt(entry)]).sort();
+        expect(created).toEqual([
+          ['services/api', again],
+          ['services/web', first],
+        ]);
+      }
+      expect(api).toBeLessThan(again);
     });
 
     test('an empty tree is a snapshot too', async () => {

@@ -124,7 +124,14 @@ export async function startBalancer(
   });
   if (lastKnown !== undefined && 'catalog' in lastKnown) balancer.preload(lastKnown.catalog);
   let at = balancer.status().revisionSeen + 1n;
-  const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(at), leased: true });
+  /** At which revision each key was created. */
+  const created = new Map<string, bigint>();
+  const entry = (key: string, value: string): Entry => {
+    const first = created.get(key) ?? at;
+    created.set(key, first);
+    const since = first === at ? {} : { created: revision(first) };
+    return { key, value, revision: revision(at), ...since, leased: true };
+  };
   return {
     balancer,
     layout,
@@ -135,6 +142,7 @@ export async function startBalancer(
     dir,
     snapshot(entries: Readonly<Record<string, string>>): void {
       at += 1n;
+      for (const key of [...created.keys()]) if (!(key in entries)) created.delete(key);
       const map = new Map(Object.entries(entries).map(([key, value]) => [key, entry(key, value)]));
       balancer.offer({
         kind: 'snapshot',
@@ -147,12 +155,11 @@ export async function startBalancer(
     /** Puts (a string) or deletes (undefined) keys, all at one revision. */
     change(changes: Readonly<Record<string, string | undefined>>): void {
       at += 1n;
-      const list = Object.entries(changes).map(
-        ([key, value]): Change =>
-          value === undefined
-            ? { kind: 'delete', key, revision: revision(at) }
-            : { kind: 'put', entry: entry(key, value) },
-      );
+      const list = Object.entries(changes).map(([key, value]): Change => {
+        if (value !== undefined) return { kind: 'put', entry: entry(key, value) };
+        created.delete(key);
+        return { kind: 'delete', key, revision: revision(at) };
+      });
       balancer.offer({ kind: 'changes', revision: revision(at), changes: list });
     },
     /** Waits until everything that was offered is served. */

@@ -1,0 +1,46 @@
+import type { Since } from '../catalog/since.ts';
+import type { ServiceName } from '../model/name.ts';
+import type { Claim } from './route-claims.ts';
+
+/** Why one of two services with one wish has it: its own name is wished for, its policy is older, or its name is the first. */
+export type Because = 'own-name' | 'older' | 'first-by-name';
+
+/** A service does not get routes that it asks for, because another one asks for them too and has more right to them. */
+export type RouteConflict = {
+  readonly kind: 'route';
+  /** The first of them. */
+  readonly route: string;
+  /** How many more there are between these two services. */
+  readonly more: number;
+  readonly because: Because;
+  readonly winner: ServiceName;
+  readonly loser: ServiceName;
+};
+
+/** Those who asked for a route that another one has, at the same priority; one conflict for each two services. */
+export function routeConflicts(
+  contested: Iterable<string>,
+  claims: { get(route: string): readonly Claim[] | undefined },
+): readonly RouteConflict[] {
+  const conflicts = new Map<string, RouteConflict>();
+  for (const route of [...contested].sort()) {
+    const [first, ...others] = claims.get(route) ?? [];
+    if (first === undefined) continue;
+    const winner = first.service;
+    for (const { service: loser, priority, ...other } of others) {
+      if (loser === winner || priority !== first.priority) continue;
+      const key = `${loser} ${winner}`;
+      const known = conflicts.get(key);
+      if (known !== undefined) conflicts.set(key, { ...known, more: known.more + 1 });
+      else conflicts.set(key, { kind: 'route', route, more: 0, because: becauseOf(first, other), winner, loser });
+    }
+  }
+  return [...conflicts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, conflict]) => conflict);
+}
+
+type Right = { readonly since: Since | undefined; readonly isOwnName?: boolean };
+
+export function becauseOf(winner: Right, loser: Right): Because {
+  if (winner.isOwnName !== loser.isOwnName) return 'own-name';
+  return winner.since === loser.since ? 'first-by-name' : 'older';
+}
