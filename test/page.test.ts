@@ -87,12 +87,17 @@ test('the page shows what is served, and each change as it happens', async () =>
   await scenario.writeByHand('overrides/web/web-3', '{"kind":"drain","why":"new disk"}');
   await page.locator('.timeline li', { hasText: 'override-applied' }).getByText('new disk').waitFor();
   await scenario.writeByHand('services/a-twin', '{"hosts":["web"]}');
-  await scenario.writeByHand('services/b-twin', '{"hosts":["web"]}');
-  await page.locator('.trouble').getByText('b-twin does not get the route web/: a-twin has it').waitFor();
+  await scenario.writeByHand('services/b-twin', '{"hosts":["web","twin.example"]}');
+  const conflict = 'a-twin does not get the route web/: web has it, as its own name';
+  await page.locator('.trouble[role=status]').getByText(conflict).waitFor();
+  // Web is open: at the one that has the route, and then at one that does not.
+  await row('web').locator('.detail').getByText(conflict).waitFor();
+  await row('a-twin').getByRole('button').click();
+  await row('a-twin').locator('.detail').getByText(conflict).waitFor();
   await scenario.writeByHand('instances/web/web-4', 'nonsense');
-  await page.locator('.trouble').getByText('instances/web/web-4').waitFor();
+  await page.locator('.trouble[role=status]').getByText('instances/web/web-4').waitFor();
   await page
-    .locator('.trouble')
+    .locator('.trouble[role=status]')
     .getByText(`The file ${join(scenario.dir, 'a')} is not up to date`)
     .waitFor();
   await shoot(page, 'trouble');
