@@ -55,15 +55,17 @@ export async function child(role: string, endpoints: readonly string[]): Promise
     const view = new Map<string, string>();
     registry.follow((event: RegistryEvent) => {
       if (event.kind === 'snapshot') {
+        view.clear();
         for (const { key, value } of event.entries.values()) view.set(key, value);
         count = view.size;
-        say('listed');
+        say(count === 0 ? 'empty' : 'listed');
       } else if (event.kind === 'changes') {
         for (const change of event.changes) {
           if (change.kind === 'put') view.set(change.entry.key, change.entry.value);
           else view.delete(change.key);
         }
         count += event.changes.length;
+        if (view.size === 0) say('empty');
       } else if (event.kind === 'connected') say('connected');
     });
   } else {
@@ -86,6 +88,12 @@ export async function child(role: string, endpoints: readonly string[]): Promise
   }
 }
 
+/** CPU time that a process has used, in ms. The kernel counts in hundredths of a second. */
+export function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 /** Starts a child and gives a function that waits for its next word of a kind. */
 export function startChild(role: string, etcd: EtcdCluster) {
   const forked: ChildProcess = fork(process.argv[1] ?? '', [role, etcd.endpoints.join()], {
@@ -95,7 +103,7 @@ export function startChild(role: string, etcd: EtcdCluster) {
   forked.on('message', (word: Word) => said.push(word));
   const gone = new Promise((resolve) => forked.once('exit', resolve));
   const hear = async (kind: string): Promise<Word> => {
-    const word = await until(`the ${role} process says ${kind}`, () => said.find((one) => one.kind === kind), { deadlineMs: 120_000, everyMs: 2 }); // biome-ignore format: a call
+    const word = await until(`the ${role} process says ${kind}`, () => said.find((one) => one.kind === kind), { deadlineMs: 600_000, everyMs: 2 }); // biome-ignore format: a call
     said.splice(said.indexOf(word), 1);
     return word;
   };

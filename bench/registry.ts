@@ -3,7 +3,6 @@
 //
 //   node scripts/bench.mjs registry [rounds, 20]
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
@@ -12,16 +11,10 @@ import { fillEtcd } from '../test/support/etcd-fill.ts';
 import { startTcpProxy, type TcpProxy } from '../test/support/tcp-proxy.ts';
 import { until } from '../test/support/until.ts';
 import { ms, quantile, row } from './quantiles.ts';
-import { child, held, instance, root, startChild, ttlMs } from './registry-child.ts';
+import { child, cpuMs, held, instance, root, startChild, ttlMs } from './registry-child.ts';
 
 const listed = 50_000;
 const events = 100_000;
-
-/** CPU time that a process has used, in ms. The kernel counts in hundredths of a second. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
 
 /** A follower in this process, and when it last became what. */
 function follow(endpoints: readonly string[], random = Math.random) {

@@ -69,10 +69,7 @@ export function follow({ access, source, keys, range, random, onEvent }: FollowO
       try {
         client = await openMember(nextMember(rotation, await source.members()), access, time.ms);
         if (known === undefined) {
-          const listing = await list(client, keys, bytes, { pageMs: time.ms });
-          const { cluster, revision, entries } = listing;
-          tell({ kind: 'snapshot', revision, cluster, history: relation(former, listing, replaced), entries });
-          known = knownOf(listing);
+          known = await listAnew(client, former, replaced);
           replaced = undefined;
         }
         end = await watch({
@@ -113,6 +110,18 @@ export function follow({ access, source, keys, range, random, onEvent }: FollowO
       if (silent) time.silent();
       rotation.next(silent);
     }
+  };
+
+  // Apart from `run`, which keeps all that it ever named: it would keep every entry of the list as long as the watch lasts.
+  const listAnew = async (
+    client: MemberClient,
+    former: Known | undefined,
+    replaced: string | undefined,
+  ): Promise<Known> => {
+    const listing = await list(client, keys, bytes, { pageMs: time.ms });
+    const { cluster, revision, entries } = listing;
+    tell({ kind: 'snapshot', revision, cluster, history: relation(former, listing, replaced), entries });
+    return knownOf(listing);
   };
 
   const knownOf = ({ cluster, term, revision, versions, newest }: Listing): Known => ({
