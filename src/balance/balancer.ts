@@ -23,6 +23,7 @@ import { Isolation } from './isolation.ts';
 import { addressesGiven, type Locating } from './locating.ts';
 import { Loop, type Task } from './loop.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { OpenFilesLimit } from './open-files-limit.ts';
 import type { Overriding } from './overriding.ts';
 import { type CheckedHolder, Patrols } from './patrols.ts';
 import { Progress } from './progress.ts';
@@ -52,6 +53,7 @@ export type BalancerParts = {
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
   readonly locating: Locating;
+  readonly openFiles: OpenFilesLimit;
   /** What is held of the registry itself; undefined where nothing is. */
   readonly held?: CheckedHolder | undefined;
   readonly overriding: Overriding;
@@ -245,7 +247,7 @@ export class Balancer {
 
   /** Brings the list of troubles up to date, after a task that did not fail or at any other time. */
   #review(succeeded: string | undefined): void {
-    const { haproxy, troubles, quarantining, storage } = this.#parts;
+    const { haproxy, troubles, quarantining, storage, openFiles } = this.#parts;
     const wanted: Readonly<Record<string, boolean>> = {
       start: this.#exited,
       inspect: this.#mustInspect,
@@ -261,6 +263,7 @@ export class Balancer {
     if (obstacle !== undefined || pending.length === 0) troubles.is('reload', obstacle);
     troubles.is('template', quarantining.refusedTemplate);
     troubles.is('haproxy-version', haproxy.versionDiffers);
+    troubles.is('open-files', openFiles.trouble);
     const [unsaved] = storage.status();
     troubles.is('storage', unsaved && `the ${unsaved.what}: ${unsaved.reason}`);
     const isDue = pending.length === 0 || dueInMs === 0;
@@ -287,6 +290,11 @@ export class Balancer {
       quarantined: this.#parts.quarantining.status(),
       drift: this.#running.drift.status(),
     };
+  }
+
+  /** What is to be served: with what is held, and without what cannot be served. */
+  get asked(): Catalog {
+    return this.#rendering.asked(this.#intake.catalog).catalog;
   }
 
   /** See Quarantining. */
@@ -334,8 +342,9 @@ export class Balancer {
    * when neither the new configuration nor the last good one can be served.
    */
   async start(): Promise<void> {
-    const { haproxy, files, logger, quarantining, guarding, locating } = this.#parts;
+    const { haproxy, files, logger, quarantining, guarding, locating, openFiles } = this.#parts;
     this.#intake.touched.take();
+    openFiles.may(await haproxy.openFilesLimit());
     const lastGood = await files.readServed();
     const known = lastGood && addressesGiven(this.#preloaded, lastGood);
     locating.adopt(guarding.served(this.#intake.catalog), known);
@@ -348,6 +357,7 @@ export class Balancer {
     if (running?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');
       this.#running.assume(lastGood);
+      openFiles.may(await haproxy.openFilesLimit());
       if (await files.wasReloading()) this.#reloads.need({ kind: 'start' });
     } else {
       if (running !== undefined) await haproxy.stop(0);
@@ -522,6 +532,12 @@ export class Balancer {
     if (result.kind === 'postponed') return;
     if (result.kind !== 'reloaded') {
       if (result.kind === 'failed') this.#mustInspect = true;
+      if (result.kind === 'failed' && this.#parts.openFiles.failed(result.reason, suspicion.asked.catalog)) {
+        // Without those that there is no room for it may work.
+        this.#reloads.planAnew();
+        this.#rounds.touchAll();
+        return;
+      }
       this.#isolation.begin(result, suspicion);
       return;
     }
@@ -531,6 +547,7 @@ export class Balancer {
     this.#running.assume(result.loaded);
     this.#running.burials.clear();
     this.#parts.quarantining.proven(suspicion.asked);
+    this.#parts.openFiles.loaded(suspicion.asked.catalog);
     // The new worker was not given what the old one was.
     this.#intake.touched.add(meanwhile);
     if (this.#intake.touched.empty) this.#progress.reached(suspicion.desired.revision);
@@ -601,7 +618,7 @@ export class Balancer {
 
   /** Reads what the worker really runs, and lets the next round heal the difference. */
   async #inspect(): Promise<void> {
-    if (await this.#running.meet()) this.#patrols.lookAgain();
+    if (await this.#running.meet()) this.#met();
     // The worker is replaced meanwhile, and then looked at.
     if (this.#reloading.loading) return;
     this.#configDrift.look();
@@ -610,6 +627,14 @@ export class Balancer {
     this.#parts.files.doubt();
     this.#rounds.doubt();
     this.#rounds.touchAll();
+  }
+
+  #met(): void {
+    const { openFiles, link } = this.#parts;
+    this.#patrols.lookAgain();
+    openFiles.met(link.limits);
+    // Others may be left out than before.
+    this.#intake.touched.add(this.#rendering.moved(this.#intake.catalog));
   }
 
   /** Tells how far HAProxy serves. */

@@ -77,7 +77,7 @@ export class Locating {
   constructor(parts: LocatingParts) {
     this.#parts = parts;
     this.#names = new Names(parts.names);
-    this.#log = new SparingLog(parts.logger, parts.now);
+    this.#log = new SparingLog(parts.logger, parts.now, 'addresses-untold');
     this.#own = parts.own;
     this.#interfaces = this.#readInterfaces();
     this.#machine = machineList(this.#interfaces);

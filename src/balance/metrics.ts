@@ -37,7 +37,7 @@ export function createBalanceMetrics(registry: Registry) {
     services: gauge('services', 'Services that are served.'),
     rejected: gauge(
       'rejected_entries',
-      'Keys of the registry that are not served as they stand there: malformed, not to be rendered, or without an address that is known and allowed.',
+      'Keys of the registry that are not served as they stand there: malformed, not to be rendered, without an address that is known and allowed, or too many for the limit of open files.',
     ),
     rejections: counter('rejections_total', 'Entries that were refused when they arrived.'),
     quarantined: gauge(
@@ -80,6 +80,8 @@ export function createBalanceMetrics(registry: Registry) {
     drift: counter('drift_total', 'Differences found between HAProxy and what it was given, and healed.'),
     graveyard: gauge('lingering_servers', 'Servers that left and still have open connections.'),
     haproxyStarts: counter('haproxy_starts_total', 'How often HAProxy was started.'),
+    openFilesLimit: gauge('haproxy_open_files_limit', 'Files that HAProxy may have open at once (hard limit).'),
+    mostConnections: gauge('haproxy_max_connections', 'Connections that HAProxy accepts at once (maxconn).'),
     oldWorkers: gauge('haproxy_old_workers', 'Workers of earlier reloads that still finish connections.'),
     fileResults: counter('file_results_total', 'What came of making a file of `templates`, and of its reload.', [
       'dest',

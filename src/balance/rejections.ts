@@ -8,6 +8,7 @@ import { type Conflict, describeConflict, lossesIn } from '../render/conflict.ts
 import type { RenderProblem } from '../render/render.ts';
 import type { Locating } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { OpenFilesLimit } from './open-files-limit.ts';
 
 /** An entry of the registry that is not served as it stands there. */
 export type Unserved = {
@@ -24,11 +25,12 @@ type RejectionsParts = {
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly locating: Pick<Locating, 'unserved' | 'of' | 'count'>;
+  readonly openFiles: Pick<OpenFilesLimit, 'unserved' | 'of' | 'count'>;
 };
 
 /**
  * Which entries are not served, and why: no parser took them, a template cannot render them, another has their place, or their
- * address is not known or not allowed.
+ * address is not known or not allowed, or HAProxy could not check them all.
  */
 export class Rejections {
   readonly #parts: RejectionsParts;
@@ -47,8 +49,9 @@ export class Rejections {
 
   /** Those that are well formed, and that a template cannot render or whose address cannot be served. */
   get unrendered(): readonly Unserved[] {
-    const nowhere = [...this.#parts.locating.unserved()].filter(({ lastGoodServes }) => !lastGoodServes);
-    return [...this.#unrendered.values(), ...nowhere];
+    const { locating, openFiles } = this.#parts;
+    const nowhere = [...locating.unserved()].filter(({ lastGoodServes }) => !lastGoodServes);
+    return [...this.#unrendered.values(), ...nowhere, ...openFiles.unserved()];
   }
 
   /** The first `most` of them; those that are well formed and cannot be rendered come first, for they surprise more. */
@@ -57,15 +60,17 @@ export class Rejections {
       .valueSeq()
       .take(most)
       .map(({ key, reason, lastGoodServes }) => ({ key: shortKey(key), reason, lastGoodServes }));
-    return [...this.#unrendered.values(), ...malformed, ...this.#parts.locating.unserved()].slice(0, most);
+    const { locating, openFiles } = this.#parts;
+    return [...this.#unrendered.values(), ...malformed, ...locating.unserved(), ...openFiles.unserved()].slice(0, most);
   }
 
   /** Why this key is not served as it stands there; undefined when it is. */
   of({ rejected }: Catalog, key: string): Unserved | undefined {
     const [area, service = '', id = ''] = key.split('/');
-    const located =
-      area === 'instances' ? this.#parts.locating.of(service as ServiceName, id as InstanceId) : undefined;
-    return this.#unrendered.get(key) ?? rejected.get(key) ?? located;
+    const named = [service as ServiceName, id as InstanceId] as const;
+    const { locating, openFiles } = this.#parts;
+    const left = area === 'instances' ? (locating.of(...named) ?? openFiles.of(...named)) : undefined;
+    return this.#unrendered.get(key) ?? rejected.get(key) ?? left;
   }
 
   folded({ catalog, rejections }: Folded): void {
@@ -114,7 +119,8 @@ export class Rejections {
   }
 
   #count(): void {
-    this.#parts.metrics.rejected.set(this.#malformed + this.#unrendered.size + this.#parts.locating.count);
+    const { locating, openFiles, metrics } = this.#parts;
+    metrics.rejected.set(this.#malformed + this.#unrendered.size + locating.count + openFiles.count);
   }
 }
 

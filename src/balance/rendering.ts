@@ -15,6 +15,7 @@ import type { FrameSettings } from '../render/view.ts';
 import type { Guarding } from './guarding.ts';
 import type { Locating } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { OpenFilesLimit } from './open-files-limit.ts';
 import type { Asked } from './quarantine.ts';
 import type { Quarantining } from './quarantining.ts';
 import type { Rejections } from './rejections.ts';
@@ -26,6 +27,7 @@ type RenderingParts = {
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
   readonly locating: Locating;
+  readonly openFiles: OpenFilesLimit;
   readonly metrics: BalanceMetrics;
   readonly rejections: Rejections;
 };
@@ -63,8 +65,17 @@ export class Rendering {
   }
 
   asked(catalog: Catalog): Asked {
-    const { guarding, locating } = this.#parts;
-    return { catalog: locating.served(guarding.served(catalog)), templates: this.#templates };
+    const { guarding, locating, openFiles } = this.#parts;
+    const located = locating.served(guarding.served(catalog));
+    // Each instance has an entry, unless it is held.
+    const bound = guarding.holding ? Number.POSITIVE_INFINITY : catalog.accepted.size;
+    return { catalog: openFiles.served(located, bound), templates: this.#templates };
+  }
+
+  /** Whom the limit of open files concerns otherwise since this was asked last. */
+  moved(catalog: Catalog): Touched {
+    this.asked(catalog);
+    return this.#parts.openFiles.moved.take();
   }
 
   suspicion(asked: Asked, served: Rendered, cold: boolean): Suspicion {
@@ -87,7 +98,7 @@ export class Rendering {
 
   /** Renders what is asked for, but for what is held, or is to be held from now on. Gives the catalog that it is made of. */
   render(touched: Touched, asked: Asked, served: Rendered): Catalog {
-    const { metrics, frame, quarantining, rejections } = this.#parts;
+    const { metrics, frame, quarantining, rejections, openFiles } = this.#parts;
     const { catalog, templating } = quarantining.withHeld(asked);
     let result: RenderResult;
     try {
@@ -104,6 +115,7 @@ export class Rendering {
       if (quarantining.refusedTemplate !== undefined) this.#mustRenderAll = true;
       return this.render(touched, asked, served);
     }
+    if (rendered.frame !== this.#desired.frame) openFiles.framed(rendered.frame.before + rendered.frame.after);
     this.#desired = this.#bounded(rendered, templating);
     quarantining.rendered(this.#mustRenderAll ? undefined : touched, problems, asked.catalog);
     this.#mustRenderAll = false;

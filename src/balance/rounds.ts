@@ -124,6 +124,7 @@ export class Rounds {
     const { intake, rendering } = this.#parts;
     const { services, all } = rendering.review(asked);
     for (const name of services) intake.touched.service(name);
+    intake.touched.add(rendering.moved(intake.catalog));
     if (all) this.touchAll();
   }
 

@@ -178,6 +178,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     holds,
     guarding,
     locating,
+    openFiles,
     overriding,
   } = await wireBalancer({
     ...parts,
@@ -334,7 +335,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
 
   const closeAdmin = await parts.serveAdmin(
     health,
-    new BalanceWindow({ balancer, guarding, locating, heldEntries: held, link, registry: parts.fleet, now }),
+    new BalanceWindow({ balancer, guarding, heldEntries: held, link, registry: parts.fleet, now }),
   );
   const first = deferred();
   signal.addEventListener('abort', () => first.resolve(), { once: true });
@@ -394,7 +395,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
         inUse = fresh;
         balancer.useTemplates(fresh);
       });
-      await fileKeeping?.begin(locating.served(guarding.served(balancer.status().catalog)));
+      await fileKeeping?.begin(balancer.asked);
       await aborted(signal);
       const text = parts.ending() === 'leave' ? 'stopping; HAProxy goes on serving' : 'stopping';
       logger.info({ event: 'stopping', haproxy: parts.ending() }, text);
@@ -407,6 +408,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     await closeFiles();
     guarding.close();
     locating.close();
+    openFiles.close();
     held.close();
     await holds.settle();
     overriding.close();

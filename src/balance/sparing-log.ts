@@ -9,13 +9,16 @@ const mostLines = 20;
 export class SparingLog {
   readonly #logger: Logger;
   readonly #now: () => number;
+  /** The event that counts the lines that were not written. */
+  readonly #untold: string;
   #since = Number.NEGATIVE_INFINITY;
   #lines = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(logger: Logger, now: () => number) {
+  constructor(logger: Logger, now: () => number, untold: string) {
     this.#logger = logger;
     this.#now = now;
+    this.#untold = untold;
   }
 
   warn(fields: Fields, text: string): void {
@@ -45,6 +48,6 @@ export class SparingLog {
   #tellCount(): void {
     this.#timer = undefined;
     const count = this.#lines - mostLines;
-    if (count > 0) this.#logger.warn({ event: 'addresses-untold', count }, `${count} more like these`);
+    if (count > 0) this.#logger.warn({ event: this.#untold, count }, `${count} more like these`);
   }
 }

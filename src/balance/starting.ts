@@ -2,9 +2,10 @@ import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
 import { noRightHint } from '../haproxy/bind-probe.ts';
 import type { Haproxy, Processes } from '../haproxy/haproxy.ts';
-import { Fault } from '../model/fault.ts';
+import { describe, Fault } from '../model/fault.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { OpenFilesLimit } from './open-files-limit.ts';
 import type { Quarantining } from './quarantining.ts';
 import type { Reloads } from './reloads.ts';
 import type { Rendering } from './rendering.ts';
@@ -18,6 +19,7 @@ type StartingParts = {
   readonly files: StateFiles;
   readonly states: ServerStates;
   readonly quarantining: Quarantining;
+  readonly openFiles: OpenFilesLimit;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly rendering: Rendering;
@@ -43,7 +45,7 @@ export class Starting {
 
   /** On what is rendered, or on what an earlier run had put on disk. Rejects with a Fault when neither can be served. */
   async cold(lastGood: Rendered | undefined, catalog: Catalog): Promise<void> {
-    const { haproxy, files, states, logger, metrics, running, reloads } = this.#parts;
+    const { haproxy, files, states, logger, metrics, running, reloads, rendering, openFiles } = this.#parts;
     // An earlier run may have left some, which are of a worker that is gone.
     await states.forget();
     const undo = await this.#placeFirst(lastGood, catalog).catch((error: unknown) => {
@@ -55,12 +57,39 @@ export class Starting {
     });
     const processes = await haproxy.start().catch(async (error: unknown) => {
       await undo();
-      return this.#startOnOlder(error, lastGood, catalog);
+      return (await this.#startWithFewer(error, catalog)) ?? this.#startOnOlder(error, lastGood, catalog);
     });
+    openFiles.loaded(reloads.needs('start') ? undefined : rendering.asked(catalog).catalog);
     await files.reloaded();
     metrics.haproxyStarts.inc();
     running.replaced(processes.workerPid);
     logger.info({ event: 'haproxy-started', pid: processes.masterPid, revision: String(running.served.revision) });
+  }
+
+  /** Starts it without the instances that it has too few open files for. Undefined where that is not why it did not start. */
+  async #startWithFewer(error: unknown, catalog: Catalog): Promise<Processes | undefined> {
+    const { haproxy, files, rendering, running } = this.#parts;
+    if (!this.#leaveOut(error, catalog)) return undefined;
+    const { desired } = rendering.suspicion(rendering.asked(catalog), running.served, true);
+    const checked = await files.check(desired);
+    if (!checked.ok) return undefined;
+    const undo = await files.replace(desired, checked.config);
+    const before = running.served;
+    running.assume(desired);
+    return haproxy.start().catch(async () => {
+      running.assume(before);
+      await undo();
+      return undefined;
+    });
+  }
+
+  /** Renders without the instances that HAProxy has too few open files for. Whether there are any for whom it did not start. */
+  #leaveOut(error: unknown, catalog: Catalog): boolean {
+    const { rendering, running, openFiles } = this.#parts;
+    if (!openFiles.failed(describe(error), rendering.asked(catalog).catalog)) return false;
+    const moved = rendering.moved(catalog);
+    rendering.render(moved, rendering.asked(catalog), running.served);
+    return true;
   }
 
   /**
@@ -144,6 +173,7 @@ export class Starting {
   /** Starts it without those that it loaded once and does not load any more: a file that they need may be gone. */
   async #startWithout(error: unknown, catalog: Catalog): Promise<Processes> {
     const { haproxy, files, running } = this.#parts;
+    this.#leaveOut(error, catalog);
     const { desired, checked } = await this.#checkedAlone(catalog);
     if (!checked.ok) throw error;
     const undo = await files.replace(desired, checked.config);

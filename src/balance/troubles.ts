@@ -15,6 +15,7 @@ export const troubleParts = {
   certificates: { blocks: false, means: 'HAProxy does not serve the certificates as they are' },
   'server-tls': { blocks: false, means: 'HAProxy does not use the files for TLS to servers as they are' },
   'haproxy-version': { blocks: false, means: 'HAProxy runs in another version than the one that is to be used' },
+  'open-files': { blocks: false, means: 'the limit of open files is small for what HAProxy serves' },
   storage: { blocks: false, means: 'the state cannot be written to disk' },
 } as const satisfies Readonly<Record<string, { readonly blocks: boolean; readonly means: string }>>;
 

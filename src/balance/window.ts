@@ -17,7 +17,6 @@ import type { Balancer } from './balancer.ts';
 import { type Explanation, explain, type Look } from './explain.ts';
 import type { Guarding } from './guarding.ts';
 import type { HeldEntries } from './held-entries.ts';
-import type { Locating } from './locating.ts';
 
 /** A service as this balancer serves it. */
 export type ServiceView = {
@@ -74,7 +73,6 @@ export type FleetMember = {
 export type WindowParts = {
   readonly balancer: Balancer;
   readonly guarding: Guarding;
-  readonly locating: Pick<Locating, 'served'>;
   /** What is held of the registry itself. */
   readonly heldEntries: Pick<HeldEntries, 'instancesOf'>;
   readonly link: RuntimeLink;
@@ -165,7 +163,7 @@ export class BalanceWindow {
 
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
     const servers = await this.#orNothing((link) => link.serverTraffic(service));
-    const { balancer, guarding, locating, now } = this.#parts;
+    const { balancer, guarding, now } = this.#parts;
     const { catalog, served, desired, lingering, pending, refused, quarantined, rejections, conflicts } =
       balancer.status();
     const key = `instances/${service}/${id}`;
@@ -174,7 +172,7 @@ export class BalanceWindow {
     const rejection =
       rejections.of(catalog, key) ?? (entry === undefined ? await this.#forgotten(catalog, key) : undefined);
     const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
-    const whole = locating.served(guarding.served(catalog)).services.get(service);
+    const whole = balancer.asked.services.get(service);
     const found = whole && withSplit(whole);
     const unsplit = whole?.instances.get(id);
     return explain({

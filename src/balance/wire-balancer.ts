@@ -13,6 +13,7 @@ import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
 import { Locating, type LocatingParts } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import { OpenFilesLimit } from './open-files-limit.ts';
 import { Overriding, type OverridingParts } from './overriding.ts';
 import type { CheckedHolder } from './patrols.ts';
 import { Quarantining } from './quarantining.ts';
@@ -123,6 +124,7 @@ export async function wireBalancer(parts: WiringParts) {
     now,
     onChange: (users) => balancer.relocated(users),
   });
+  const openFiles = new OpenFilesLimit({ metrics, logger, now });
   const overriding = new Overriding({
     metrics,
     logger,
@@ -149,6 +151,7 @@ export async function wireBalancer(parts: WiringParts) {
     quarantining,
     guarding,
     locating,
+    openFiles,
     overriding,
     link,
     troubles,
@@ -171,6 +174,7 @@ export async function wireBalancer(parts: WiringParts) {
     holds,
     guarding,
     locating,
+    openFiles,
     overriding,
   };
 }

@@ -94,6 +94,11 @@ export class CommandHaproxy implements Haproxy {
     }
   }
 
+  /** It is another's process, perhaps in another container: what its worker says has to do. */
+  async openFilesLimit(): Promise<undefined> {
+    return undefined;
+  }
+
   async stop(): Promise<void> {
     // It is somebody else's.
   }

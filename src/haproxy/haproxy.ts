@@ -44,6 +44,8 @@ export interface Haproxy {
   leave(): void;
   /** Whether this process started the one that runs. */
   readonly startedHere: boolean;
+  /** How many files it may have open at most; undefined where that is not known here. */
+  openFilesLimit(): Promise<number | undefined>;
   /** Which versions differ, where another runs than the executable that is to be used is of; undefined while none is known. */
   readonly versionDiffers: string | undefined;
 }

@@ -11,6 +11,7 @@ import { globalOf, probeGlobal } from './global-probe.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { listenersIn } from './listeners.ts';
 import { alertsIn, askWorker, readProcesses, reloadMaster } from './master.ts';
+import { hardLimitOf } from './open-files.ts';
 import { Output } from './output.ts';
 import { isAlive, signal } from './process-signal.ts';
 
@@ -105,6 +106,11 @@ export class ManagedHaproxy implements Haproxy {
 
   get versionDiffers(): string | undefined {
     return this.#differs;
+  }
+
+  /** One that is to be started inherits the limit. */
+  openFilesLimit(): Promise<number | undefined> {
+    return hardLimitOf(this.#masterPid ?? 'self');
   }
 
   /** A master executes the file anew that it was started from, so one that was adopted may never become ours. */

@@ -3,6 +3,7 @@ import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { askMark, readMark } from './config-mark.ts';
 import { readProcesses } from './master.ts';
+import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
 import type { Abilities, Graveyard } from './plan.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection, type RuntimeOptions } from './runtime-connection.ts';
@@ -38,6 +39,7 @@ export class RuntimeLink {
   #abilities: Abilities = { addBackend: false };
   #canPause = true;
   #loadedFrom: { readonly mark: string | undefined } | undefined;
+  #limits: WorkerLimits | undefined;
   #connection: RuntimeConnection | undefined;
   #workerPid: number | undefined;
   #socketMissing = false;
@@ -60,6 +62,11 @@ export class RuntimeLink {
   /** What the worker that it was connected to last can do. */
   get abilities(): Abilities {
     return this.#abilities;
+  }
+
+  /** What the worker that it was connected to last may have open. */
+  get limits(): WorkerLimits | undefined {
+    return this.#limits;
   }
 
   /** The mark of the configuration that the worker was loaded from; undefined while the worker does not say. */
@@ -120,6 +127,7 @@ export class RuntimeLink {
     }
     current = connection;
     this.#loadedFrom = this.#readMark(mark);
+    this.#limits = readWorkerLimits(info);
     this.#abilities = { addBackend: /^\s*add backend /m.test(help) };
     this.#canPause = !pausing.includes('POINTSMAN_PAUSE=impossible');
     return connection;
