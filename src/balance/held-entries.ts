@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
 import { parseKey } from '../catalog/key.ts';
+import { leanEvent } from '../catalog/lean.ts';
 import { heldReason, mostRefusals, type Refusal } from '../fleet/acknowledgement.ts';
 import type { Running } from '../haproxy/running-state.ts';
 import type { ServiceName } from '../model/name.ts';
@@ -9,7 +10,7 @@ import { applicationOf, mayHoldOwn, serviceOf } from '../registry/holding/areas.
 import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
 import type { Holding } from '../registry/holding/holding.ts';
 import type { DeletionBound } from '../registry/holding/mass-deletion.ts';
-import type { Entry, RegistryEvent } from '../registry/registry.ts';
+import type { Entry, Refuse, RegistryEvent } from '../registry/registry.ts';
 import type { Release } from '../registry/releases.ts';
 import type { BalanceMetrics } from './metrics.ts';
 
@@ -17,6 +18,8 @@ export type HeldEntriesParts = {
   /** How long entries are held; undefined: until somebody releases them. In ms. */
   readonly holdMs: number | undefined;
   readonly deletions: DeletionBound;
+  /** Which values are not kept. */
+  readonly refuse: Refuse;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   /** Monotonic, in ms. */
@@ -78,7 +81,7 @@ export class HeldEntries {
   }
 
   take(event: RegistryEvent): void {
-    this.#holder.take(event);
+    this.#holder.take(leanEvent(event, this.#parts.refuse));
   }
 
   /** An operator says so outside of the registry that is followed. */

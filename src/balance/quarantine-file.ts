@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { type Catalog, foldEvent } from '../catalog/catalog.ts';
+import { type Catalog, foldEvent, unlimited } from '../catalog/catalog.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { defaultPolicy, parsePolicy } from '../model/policy.ts';
@@ -117,5 +117,5 @@ function withPolicies(catalog: Catalog, policies: readonly (readonly [string, st
     if (value === null) return { kind: 'delete', key, revision: catalog.revision };
     return { kind: 'put', entry: { key, value, revision: catalog.revision, leased: false } };
   });
-  return foldEvent(catalog, { kind: 'changes', revision: catalog.revision, changes }, noLimits).catalog;
+  return foldEvent(unlimited(catalog), { kind: 'changes', revision: catalog.revision, changes }, noLimits).catalog;
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Catalog, Folded } from '../catalog/catalog.ts';
+import { type Catalog, type Folded, rejectionOf } from '../catalog/catalog.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { showKey } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
@@ -65,12 +65,12 @@ export class Rejections {
   }
 
   /** Why this key is not served as it stands there; undefined when it is. */
-  of({ rejected }: Catalog, key: string): Unserved | undefined {
+  of(catalog: Catalog, key: string): Unserved | undefined {
     const [area, service = '', id = ''] = key.split('/');
     const named = [service as ServiceName, id as InstanceId] as const;
     const { locating, openFiles } = this.#parts;
     const left = area === 'instances' ? (locating.of(...named) ?? openFiles.of(...named)) : undefined;
-    return this.#unrendered.get(key) ?? rejected.get(key) ?? left;
+    return this.#unrendered.get(key) ?? rejectionOf(catalog, key) ?? left;
   }
 
   folded({ catalog, rejections }: Folded): void {

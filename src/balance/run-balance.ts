@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
+import { refusing } from '../catalog/limits.ts';
 import type { FileStatus } from '../files/file-state.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
@@ -160,6 +161,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     ...{ metrics, logger, now, wall: parts.wall },
     holdMs: settings.holding.holdMs,
     deletions: { ...settings.holding, minimum: settings.guard.minimum, windowMs: settings.guard.windowMs },
+    refuse: refusing(settings.limits),
     onEvent: (event) => tell(event),
     onChange: (more) => {
       balancer.heldOtherwise();

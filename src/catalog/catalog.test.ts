@@ -4,8 +4,8 @@ import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import type { Change, Entry, Held } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
-import { emptyService } from './fold.ts';
 import { withNumber } from './numbers.ts';
+import { emptyService } from './serving.ts';
 
 const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(1n), leased: false });
 const put = (key: string, value: string): Change => ({ kind: 'put', entry: entry(key, value) });

@@ -6,12 +6,12 @@ import { noRevision, type Revision } from '../model/revision.ts';
 import type { ServiceState } from '../model/service-state.ts';
 import type { Touched } from '../model/touched.ts';
 import { type Change, createdAt, type Entry, type RegistryEvent } from '../registry/registry.ts';
+import { type Allocation, noAllocation, waitsFor } from './allocation.ts';
 import { Fold } from './fold.ts';
 import { type CatalogLimits, defaultCatalogLimits, noLimits } from './limits.ts';
 import type { Numbers } from './numbers.ts';
 import { noOverrides, type Overrides, type OverrideTarget, type OverrideTransition } from './overrides.ts';
 import type { Since } from './since.ts';
-import { nobodyWaits, type Waiting } from './waiting.ts';
 
 export type Service = {
   readonly name: ServiceName;
@@ -46,10 +46,12 @@ export type Catalog = {
   /** The raw entry behind everything in `services` and `overrides`; what is kept on disk. */
   readonly accepted: PersistentMap<string, Entry>;
   readonly rejected: PersistentMap<string, Rejection>;
-  /** Entries that only a limit keeps out. */
-  readonly waiting: Waiting;
-  /** Of all accepted values together. */
-  readonly bytes: number;
+  /** What the instances and policies of each service ask for and get, of what there is for all. */
+  readonly shares: Allocation;
+  /** The same of the overrides, which have room of their own. */
+  readonly overrideShares: Allocation;
+  /** Entries of services that came when there were as many as there may be, until there are fewer. */
+  readonly late: PersistentMap<string, Entry>;
 };
 
 export const emptyCatalog: Catalog = {
@@ -59,8 +61,9 @@ export const emptyCatalog: Catalog = {
   overrides: noOverrides,
   accepted: PersistentMap(),
   rejected: PersistentMap(),
-  waiting: nobodyWaits,
-  bytes: 0,
+  shares: noAllocation,
+  overrideShares: noAllocation,
+  late: PersistentMap(),
 };
 
 /** An instance whose key was deleted, as it was just before. */
@@ -112,6 +115,7 @@ function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { ki
   // First, so that what comes finds the room that they leave.
   for (const key of catalog.accepted.keys()) gone(key);
   for (const key of catalog.rejected.keys()) if (!catalog.accepted.has(key)) gone(key);
+  for (const key of waitingKeys(catalog)) if (!catalog.accepted.has(key) && !catalog.rejected.has(key)) gone(key);
   for (const entry of snapshot.entries.values()) {
     const known = catalog.accepted.get(entry.key);
     const same =
@@ -123,6 +127,30 @@ function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { ki
   }
   return changes;
 }
+
+/** All keys that a limit keeps out. */
+function* waitingKeys({ shares, overrideShares, late }: Catalog): Iterable<string> {
+  for (const { cuts } of [shares, overrideShares]) for (const { waiting } of cuts.values()) yield* waiting.keys();
+  yield* late.keys();
+}
+
+/** Why this key is not served as it is; undefined where nothing is known against it. */
+export function rejectionOf(catalog: Catalog, key: string): Omit<Rejection, 'revision'> | undefined {
+  const known = catalog.rejected.get(key);
+  if (known !== undefined) return known;
+  // More entries may wait than rejections are remembered.
+  const [area, service = ''] = key.split('/', 2);
+  const reason = waitsFor(area === 'overrides' ? catalog.overrideShares : catalog.shares, service, key);
+  return reason === undefined ? undefined : { key, reason, lastGoodServes: false };
+}
+
+/** The catalog as if it had no limits, for a fold that only looks at something: what waits goes on waiting. */
+export const unlimited = (catalog: Catalog): Catalog => ({
+  ...catalog,
+  shares: noAllocation,
+  overrideShares: noAllocation,
+  late: emptyCatalog.late,
+});
 
 function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Revision, limits: CatalogLimits): Folded {
   const fold = new Fold(catalog, limits);

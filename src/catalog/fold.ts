@@ -1,176 +1,127 @@
-import { Map as PersistentMap } from 'immutable';
 import { type Instance, parseInstance } from '../model/instance.ts';
-import type { InstanceId, ServiceName } from '../model/name.ts';
-import { type Override, parseOverride } from '../model/override.ts';
+import type { Override } from '../model/override.ts';
+import { parseOverride } from '../model/override.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
-import { defaultPolicy, type Policy, parsePolicy } from '../model/policy.ts';
+import { parsePolicy } from '../model/policy.ts';
 import type { Revision } from '../model/revision.ts';
-import type { ServiceState } from '../model/service-state.ts';
-import { TouchedGathering } from '../model/touched.ts';
 import type { Entry } from '../registry/registry.ts';
-import type { Catalog, Folded, Rejection, Removal, Service } from './catalog.ts';
+import { Allocating, type Effects } from './allocating.ts';
+import type { WaitingEntry } from './allocation.ts';
+import type { Catalog, Folded, Rejection, Removal } from './catalog.ts';
+import { instanceBytes, overrideBytes } from './cost.ts';
 import { parseKey, type Subject } from './key.ts';
-import { beyondLimits, beyondValue, type CatalogLimits, mostRejected, type NoRoom, rejectedKey } from './limits.ts';
-import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
 import {
-  deleteOverride,
-  heldBy,
-  type Overrides,
-  type OverrideTarget,
-  type OverrideTransition,
-  overridden,
-  overrideAnew,
-  overrideOf,
-  setOverride,
-} from './overrides.ts';
-import { type Since, sinceOf } from './since.ts';
-import { type Scope, type Waiting, waitFor, waitingFor, withoutWaiting } from './waiting.ts';
+  beyondOverrides,
+  beyondServices,
+  beyondShare,
+  beyondValue,
+  type CatalogLimits,
+  mostRejected,
+  overrideRoom,
+  rejectedKey,
+} from './limits.ts';
+import type { OverrideTarget } from './overrides.ts';
+import type { Ranked } from './ranking.ts';
+import { Serving } from './serving.ts';
+import { sinceOf } from './since.ts';
+
+/** A subject that belongs to a service. */
+type Own = Exclude<Subject, { readonly kind: 'other' }>;
+
+/** A well-formed value: the bytes that it counts for, and what is to be done with it. */
+type Read = { readonly bytes: number; readonly apply: () => void };
 
 /** One fold while it is made. */
 export class Fold {
   readonly #before: Catalog;
-  readonly #services: Catalog['services'];
+  readonly #limits: CatalogLimits;
+  readonly #serving: Serving;
   readonly #accepted: Catalog['accepted'];
   readonly #rejected: Catalog['rejected'];
-  #overrides: Overrides;
-  readonly #touched = new TouchedGathering();
-  /** Those that this fold changes in place: one at a time would leave ten thousand copies to collect. */
-  readonly #numbers = new Map<ServiceName, Numbers>();
   readonly #rejections: Rejection[] = [];
   readonly #removals: Removal[] = [];
-  readonly #transitions: OverrideTransition[] = [];
-  #changes = 0;
-
-  readonly #limits: CatalogLimits;
-  #bytes: number;
-  #waiting: Waiting;
-  /** The services that something left, whose room others may take. */
-  readonly #roomier = new Set<string>();
-  #roomierAtAll = false;
+  readonly #shares: Allocating;
+  readonly #overrideShares: Allocating;
+  #late: Catalog['late'];
 
   constructor(catalog: Catalog, limits: CatalogLimits) {
     this.#before = catalog;
     this.#limits = limits;
-    this.#bytes = catalog.bytes;
-    this.#waiting = catalog.waiting;
-    this.#services = catalog.services.asMutable();
+    this.#serving = new Serving(catalog);
     this.#accepted = catalog.accepted.asMutable();
     this.#rejected = catalog.rejected.asMutable();
-    this.#overrides = catalog.overrides;
+    const { totalBytes: bytes, entries, instances } = limits;
+    this.#shares = new Allocating(catalog.shares, { bytes, entries, instances });
+    this.#overrideShares = new Allocating(catalog.overrideShares, overrideRoom(limits));
+    this.#late = catalog.late;
   }
 
   put(entry: Entry): void {
     const { key, value } = entry;
-    const subject = parseKey(key);
-    if (subject.ok && subject.value.kind === 'other') return;
-    this.#waiting = withoutWaiting(this.#waiting, subject.ok ? serviceIn(subject.value) : undefined, key);
-    const before = this.#accepted.get(key);
-    const same = before?.value === value;
-    const bytes = same ? 0 : Buffer.byteLength(value);
-    const parsed = !subject.ok
-      ? subject
-      : entry.refused === undefined
-        ? this.#take(subject.value, entry, bytes)
-        : refused(entry.refused);
+    const parsed = parseKey(key);
     if (!parsed.ok) {
       this.#reject(entry, parsed.reason);
       return;
     }
-    const growth = same ? 0 : bytes - bytesOf(before);
-    const beyond = subject.ok && !same ? this.#beyondLimits(subject.value, before === undefined, growth) : undefined;
-    if (beyond !== undefined) {
-      this.#reject(entry, beyond.reason);
-      this.#waiting = waitFor(this.#waiting, beyond, entry);
+    const subject = parsed.value;
+    if (subject.kind === 'other') return;
+    if (this.#late.size > 0) this.#late = this.#late.delete(key);
+    const shares = this.#sharesOf(subject);
+    const waits = shares.waiting(subject.service, key);
+    const before = waits?.entry ?? this.#accepted.get(key);
+    if (before?.value === value && waits === undefined && !isOtherPolicy(subject, before, entry)) {
+      this.#rejected.delete(key);
+      this.#accepted.set(key, entry);
+      if (sinceOf(before) !== sinceOf(entry)) shares.change(subject.service, key);
       return;
     }
-    if (growth < 0) this.#roomierAtAll = true;
-    this.#rejected.delete(key);
-    this.#accepted.set(key, entry);
-    this.#bytes += growth;
-    if (!same || isOtherPolicy(subject, before, entry)) parsed.value();
+    const read = entry.refused === undefined ? this.#read(subject, entry) : refused(entry.refused);
+    if (read.ok) {
+      this.#ask(subject, entry, read.value);
+      return;
+    }
+    this.#reject(entry, read.reason);
+    // Of a key that is accepted the last good value goes on being served.
+    if (waits !== undefined && !this.#accepted.has(key)) this.#forget(subject, key, waits.bytes);
   }
 
   delete(key: string): void {
     this.#rejected.delete(rejectedKey(key));
+    const parsed = parseKey(key);
+    if (!parsed.ok || parsed.value.kind === 'other') return;
+    const subject = parsed.value;
+    if (this.#late.size > 0) this.#late = this.#late.delete(key);
+    const bytes = this.#bytesOf(subject, key);
+    if (bytes !== undefined) this.#forget(subject, key, bytes);
     const known = this.#accepted.get(key);
-    const subject = parseKey(key);
-    if (subject.ok) this.#waiting = withoutWaiting(this.#waiting, serviceIn(subject.value), key);
-    if (!subject.ok || known === undefined) return;
-    this.#roomierAtAll = true;
-    if (subject.value.kind === 'instance') this.#roomier.add(subject.value.service);
-    this.#accepted.delete(key);
-    this.#bytes -= bytesOf(known);
-    switch (subject.value.kind) {
-      case 'instance': {
-        const { service: name, id } = subject.value;
-        const instance = this.#services.get(name)?.instances.get(id);
-        // The lease of an entry that was held had ended before: now somebody, or its health check, let go of it.
-        const leased = known.leased && known.held === undefined;
-        if (instance !== undefined) this.#removals.push({ instance, leased });
-        this.#instance(name, id, undefined);
-        break;
-      }
-      case 'policy':
-        this.#policy(subject.value.service, undefined, undefined);
-        break;
-      case 'override':
-        this.override(subject.value, undefined, 'removed');
-        break;
-      case 'other':
-        break;
+    if (known === undefined) return;
+    if (subject.kind === 'instance') {
+      const instance = this.#serving.get(subject.service)?.instances.get(subject.id);
+      // The lease of an entry that was held had ended before: now somebody, or its health check, let go of it.
+      const leased = known.leased && known.held === undefined;
+      if (instance !== undefined) this.#removals.push({ instance, leased });
     }
+    this.#remove(subject, key);
   }
 
-  /** Puts an override in force, or ends the one that is. */
-  override({ service: name, scope }: OverrideTarget, override: Override | undefined, why: 'removed' | 'expired'): void {
-    const target = { service: name, scope };
-    const before = this.#overrides.get(name)?.get(scope);
-    if (before !== undefined) {
-      const reason = override === undefined ? why : 'replaced';
-      this.#transitions.push({ ...target, kind: 'ended', override: before, reason });
-    } else if (override === undefined) return;
-    if (override !== undefined) this.#transitions.push({ ...target, kind: 'began', override });
-    this.#overrides =
-      override === undefined ? deleteOverride(this.#overrides, target) : setOverride(this.#overrides, target, override);
-    this.#changes += 1;
-    const service = this.#services.get(name);
-    if (service !== undefined) {
-      const { instances, ids } = overrideAnew(this.#overrides, target, service);
-      if (ids.length > 0) this.#services.set(name, { ...service, instances });
-      for (const id of ids) this.#touched.instance(name, id);
-    }
-    this.#hold(name);
+  override(target: OverrideTarget, override: Override | undefined, why: 'removed' | 'expired'): void {
+    this.#serving.override(target, override, why);
   }
 
   result(revision: Revision): Folded {
-    for (const service of this.#roomier) this.#takeWaiting({ service });
-    if (this.#roomierAtAll) this.#takeWaiting({ service: undefined });
-    for (const numbers of this.#numbers.values()) numbers.asImmutable();
-    return {
-      catalog: {
-        ...this.#before,
-        revision,
-        services: this.#services.asImmutable(),
-        overrides: this.#overrides,
-        bytes: this.#bytes,
-        waiting: this.#waiting,
-        accepted: this.#accepted.asImmutable(),
-        rejected: this.#rejected.asImmutable(),
-      },
-      touched: this.#touched.take(),
-      changes: this.#changes,
-      rejections: this.#rejections,
-      removals: this.#removals,
-      overrides: this.#transitions,
+    this.#takeLate();
+    const shares = this.#shares.settle(this.#effects('instances', beyondShare));
+    const overrideShares = this.#overrideShares.settle(this.#effects('overrides', beyondOverrides));
+    const { services, overrides, touched, changes, transitions } = this.#serving.result();
+    const catalog = {
+      ...this.#before,
+      ...{ revision, services, overrides, shares, overrideShares },
+      late: this.#late,
+      accepted: this.#accepted.asImmutable(),
+      rejected: this.#rejected.asImmutable(),
     };
-  }
-
-  /** Takes those that wait for room, until one does not find any. */
-  #takeWaiting(scope: Scope): void {
-    for (const entry of waitingFor(this.#waiting, scope)) {
-      this.put(entry);
-      if (this.#accepted.get(entry.key) !== entry) return;
-    }
+    const { rejections, removals } = { rejections: this.#rejections, removals: this.#removals };
+    return { catalog, touched, changes, rejections, removals, overrides: transitions };
   }
 
   #reject(entry: Entry, reason: string): void {
@@ -182,135 +133,178 @@ export class Fold {
     if (known?.reason !== reason) this.#rejections.push(rejection);
   }
 
-  #beyondLimits(subject: Subject, isNew: boolean, growth: number): NoRoom | undefined {
-    // Whoever makes an entry smaller, or puts one in the place of another, is never refused for what others have.
-    if (!isNew && growth <= 0) return undefined;
-    const service = subject.kind === 'override' ? undefined : serviceIn(subject);
-    const found = service === undefined ? undefined : this.#services.get(service);
-    const joins = isNew && subject.kind === 'instance';
-    return beyondLimits(
-      {
-        entries: this.#accepted.size + (isNew ? 1 : 0),
-        services: this.#services.size + (service !== undefined && found === undefined ? 1 : 0),
-        totalBytes: this.#bytes + growth,
-        joins: joins ? { service: subject.service, instances: (found?.registered.size ?? 0) + 1 } : undefined,
-      },
-      this.#limits,
-    );
+  /** Takes a well-formed entry if its service gets all that it asks for; otherwise the entry waits until the fold is settled. */
+  #ask(subject: Own, entry: Entry, read: Read): void {
+    const { key } = entry;
+    const { service, kind } = subject;
+    const shares = this.#sharesOf(subject);
+    if (kind !== 'override' && !shares.asks(service) && shares.services >= this.#limits.services) {
+      this.#reject(entry, beyondServices(this.#limits));
+      this.#late = this.#late.set(key, entry);
+      return;
+    }
+    const before = this.#bytesOf(subject, key);
+    const isNew = before === undefined;
+    if (isNew || before !== read.bytes) this.#count(subject, read.bytes - (before ?? 0), isNew ? 1 : 0);
+    if (shares.mustWait(service)) shares.wait(service, { entry, bytes: read.bytes });
+    else this.#accept(entry, read);
   }
 
-  #take(subject: Subject, entry: Entry, bytes: number): Parsed<() => void> {
-    const tooLong = beyondValue(bytes, this.#limits);
+  #accept(entry: Entry, { apply }: Read): void {
+    this.#rejected.delete(entry.key);
+    this.#accepted.set(entry.key, entry);
+    apply();
+  }
+
+  /** The entry asks for nothing any more. */
+  #forget(subject: Own, key: string, bytes: number): void {
+    this.#count(subject, -bytes, -1);
+    this.#sharesOf(subject).change(subject.service, key);
+  }
+
+  #count(subject: Own, bytes: number, entries: number): void {
+    const instances = subject.kind === 'instance' ? entries : 0;
+    this.#sharesOf(subject).ask(subject.service, { bytes, entries, instances });
+  }
+
+  /** Ends what an accepted entry stands for. */
+  #remove(subject: Own, key: string): void {
+    this.#accepted.delete(key);
+    switch (subject.kind) {
+      case 'instance':
+        this.#serving.instance(subject.service, subject.id, undefined);
+        break;
+      case 'policy':
+        this.#serving.policy(subject.service, undefined, undefined);
+        break;
+      case 'override':
+        this.#serving.override(subject, undefined, 'removed');
+        break;
+    }
+  }
+
+  /** Tries the entries again that came while there were too many services. */
+  #takeLate(): void {
+    if (this.#late.size === 0 || !this.#shares.otherServices) return;
+    for (const entry of this.#late.values()) {
+      const subject = ownSubject(entry.key);
+      if (subject === undefined) continue;
+      if (this.#shares.asks(subject.service) || this.#shares.services < this.#limits.services) this.put(entry);
+    }
+  }
+
+  #sharesOf({ kind }: Own): Allocating {
+    return kind === 'override' ? this.#overrideShares : this.#shares;
+  }
+
+  /** The bytes that a key counts for that is accepted or waits. */
+  #bytesOf(subject: Own, key: string): number | undefined {
+    const waits = this.#sharesOf(subject).waiting(subject.service, key);
+    if (waits !== undefined) return waits.bytes;
+    const entry = this.#accepted.get(key);
+    return entry && this.#acceptedBytes(subject, entry);
+  }
+
+  #acceptedBytes(subject: Own, entry: Entry): number {
+    const instance = subject.kind === 'instance' ? this.#registered(subject) : undefined;
+    if (instance !== undefined) return instanceBytes(instance);
+    const read = this.#parse(subject, entry);
+    return read.ok ? read.value.bytes : 0;
+  }
+
+  #registered({ service, id }: Extract<Own, { kind: 'instance' }>): Instance | undefined {
+    return this.#serving.get(service)?.registered.get(id);
+  }
+
+  #effects(
+    area: 'instances' | 'overrides',
+    reason: (service: string, beyond: 'bytes' | 'entries' | 'instances', limits: CatalogLimits) => string,
+  ): Effects {
+    return {
+      candidates: (services) => this.#candidates(area, services),
+      rankOf: (key, waiting) => {
+        const entry = waiting?.entry ?? this.#accepted.get(key);
+        return entry && this.#rank(entry, waiting?.bytes);
+      },
+      take: (entry) => {
+        const subject = ownSubject(entry.key);
+        const read = subject && this.#read(subject, entry);
+        if (read?.ok === true) this.#accept(entry, read.value);
+      },
+      drop: (key) => this.#drop(key),
+      refuse: (entry, because) => this.#reject(entry, because),
+      reason: (service, beyond) => reason(service, beyond, this.#limits),
+    };
+  }
+
+  /** All accepted entries of these services. */
+  #candidates(area: 'instances' | 'overrides', services: ReadonlySet<string>): ReadonlyMap<string, readonly Ranked[]> {
+    const found = new Map<string, Ranked[]>([...services].map((service) => [service, []]));
+    for (const entry of this.#accepted.values()) {
+      if (entry.key.startsWith('overrides/') !== (area === 'overrides')) continue;
+      const all = found.get(entry.key.split('/', 2)[1] ?? '');
+      const one = all && this.#rank(entry, undefined);
+      if (one !== undefined) all?.push(one);
+    }
+    return found;
+  }
+
+  #rank(entry: Entry, waitingBytes: number | undefined): Ranked | undefined {
+    const subject = ownSubject(entry.key);
+    if (subject === undefined) return undefined;
+    const whole = subject.kind === 'policy' || (subject.kind === 'override' && subject.scope === '*');
+    const bytes = waitingBytes ?? this.#acceptedBytes(subject, entry);
+    return { key: entry.key, whole, since: Number(sinceOf(entry)), bytes };
+  }
+
+  /** Takes an accepted entry back. That is no loss of an instance: its registration stands. */
+  #drop(key: string): WaitingEntry | undefined {
+    const subject = ownSubject(key);
+    const entry = this.#accepted.get(key);
+    if (subject === undefined || entry === undefined) return undefined;
+    const bytes = this.#acceptedBytes(subject, entry);
+    this.#remove(subject, key);
+    return { entry, bytes };
+  }
+
+  #read(subject: Own, entry: Entry): Parsed<Read> {
+    const tooLong = beyondValue(Buffer.byteLength(entry.value), this.#limits);
     return tooLong === undefined ? this.#parse(subject, entry) : refused(tooLong);
   }
 
-  /** What is to be done with the value. */
-  #parse(subject: Subject, entry: Entry): Parsed<() => void> {
+  #parse(subject: Own, entry: Entry): Parsed<Read> {
     const { value } = entry;
     switch (subject.kind) {
       case 'instance': {
         const { service, id } = subject;
         const instance = parseInstance(service, id, value);
-        return instance.ok ? accepted(() => this.#instance(service, id, instance.value)) : instance;
+        if (!instance.ok) return instance;
+        const apply = () => this.#serving.instance(service, id, instance.value);
+        return accepted({ bytes: instanceBytes(instance.value), apply });
       }
       case 'policy': {
         const policy = parsePolicy(value);
-        return policy.ok ? accepted(() => this.#policy(subject.service, policy.value, sinceOf(entry))) : policy;
+        if (!policy.ok) return policy;
+        const apply = () => this.#serving.policy(subject.service, policy.value, sinceOf(entry));
+        return accepted({ bytes: Buffer.byteLength(value), apply });
       }
       case 'override': {
         const override = parseOverride(value);
-        if (override.ok && override.value.effect.kind === 'pause' && subject.scope !== '*')
+        if (!override.ok) return override;
+        if (override.value.effect.kind === 'pause' && subject.scope !== '*')
           return refused('kind: only a whole service can be paused, overrides/<service>/*');
-        return override.ok ? accepted(() => this.override(subject, override.value, 'removed')) : override;
+        const apply = () => this.#serving.override(subject, override.value, 'removed');
+        return accepted({ bytes: overrideBytes(override.value), apply });
       }
-      case 'other':
-        return accepted(() => undefined);
     }
-  }
-
-  #instance(name: ServiceName, id: InstanceId, instance: Instance | undefined): void {
-    this.#touched.instance(name, id);
-    this.#update(name, (service) => {
-      const served = instance && overridden(instance, overrideOf(this.#overrides, name, id));
-      const registered = set(service.registered, id, instance);
-      const shared = service.instances === service.registered && served === instance;
-      const numbers = this.#number(service, id, instance !== undefined);
-      return { ...service, registered, numbers, instances: shared ? registered : set(service.instances, id, served) };
-    });
-    if (this.#overrides.has(name)) this.#hold(name);
-  }
-
-  #number({ name, registered, numbers }: Service, id: InstanceId, isThere: boolean): Numbers {
-    if (isThere === registered.has(id)) return numbers;
-    const own = this.#numbers.get(name) === numbers ? numbers : numbers.asMutable();
-    const after = isThere ? withNumber(own, id) : withoutNumber(own, id);
-    if (after.isEmpty()) {
-      // One that is empty would stay changeable.
-      this.#numbers.delete(name);
-      return PersistentMap();
-    }
-    this.#numbers.set(name, after);
-    for (const asker of askersBeside(after, id)) this.#touched.instance(name, asker);
-    return after;
-  }
-
-  #policy(name: ServiceName, policy: Policy | undefined, since: Since | undefined): void {
-    this.#touched.service(name);
-    const declared = policy !== undefined;
-    this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared, since }));
-  }
-
-  #hold(name: ServiceName): void {
-    const before = this.#services.get(name);
-    const held = heldBy(this.#overrides.get(name), before?.instances ?? PersistentMap());
-    if (isSame(before?.held, held)) return;
-    this.#touched.service(name);
-    this.#put(name, (service) => ({ ...service, held }));
-  }
-
-  #update(name: ServiceName, change: (service: Service) => Service): void {
-    this.#put(name, change);
-    this.#changes += 1;
-  }
-
-  #put(name: ServiceName, change: (service: Service) => Service): void {
-    const before = this.#services.get(name);
-    const after = change(before ?? emptyService(name));
-    const isThere = after.declared || after.instances.size > 0 || after.held !== undefined;
-    if (isThere) this.#services.set(name, after);
-    else this.#services.delete(name);
-    if ((before !== undefined) !== isThere) this.#touched.service(name);
   }
 }
 
-const isSame = (a: ServiceState | undefined, b: ServiceState | undefined): boolean =>
-  a?.kind === 'pause' && b?.kind === 'pause' ? a.mostMs === b.mostMs : a?.kind === b?.kind;
+function ownSubject(key: string): Own | undefined {
+  const subject = parseKey(key);
+  return subject.ok && subject.value.kind !== 'other' ? subject.value : undefined;
+}
 
 /** Whether a policy with the same text was deleted and put again, or is held now. */
-const isOtherPolicy = (subject: Parsed<Subject>, before: Entry | undefined, after: Entry): boolean =>
-  subject.ok && subject.value.kind === 'policy' && before !== undefined && sinceOf(before) !== sinceOf(after);
-
-const serviceIn = (subject: Subject): ServiceName | undefined =>
-  subject.kind === 'other' ? undefined : subject.service;
-
-const bytesOf = (entry: Entry | undefined): number => (entry === undefined ? 0 : Buffer.byteLength(entry.value));
-
-function set(instances: Service['instances'], id: InstanceId, instance: Instance | undefined): Service['instances'] {
-  return instance === undefined ? instances.delete(id) : instances.set(id, instance);
-}
-
-/** A service that nobody has declared or joined. */
-export function emptyService(name: ServiceName): Service {
-  const none = PersistentMap<InstanceId, Instance>();
-  const policy = defaultPolicy;
-  return {
-    name,
-    policy,
-    declared: false,
-    since: undefined,
-    registered: none,
-    instances: none,
-    numbers: PersistentMap(),
-    held: undefined,
-  };
-}
+const isOtherPolicy = ({ kind }: Own, before: Entry, after: Entry): boolean =>
+  kind === 'policy' && sinceOf(before) !== sinceOf(after);

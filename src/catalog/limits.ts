@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Refuse } from '../registry/registry.ts';
+import type { Room } from './allocation.ts';
+import type { Caps } from './ranking.ts';
 
 /** How much of a registry is served. What is beyond is refused entry by entry, as what is malformed is. */
 export type CatalogLimits = {
@@ -60,31 +62,34 @@ export const rejectedKey = (key: string): string =>
     ? `${key.slice(0, longestKey)}...${createHash('sha256').update(key).digest('hex').slice(0, 12)}`
     : key;
 
-/** What a catalog holds, and what an entry would add to it. */
-export type Growth = {
-  readonly entries: number;
-  readonly services: number;
-  readonly totalBytes: number;
-  /** The entry's own service, if the entry is a new instance of it. */
-  readonly joins: { readonly service: string; readonly instances: number } | undefined;
-};
+/** The part of `--limit-total` and of `--limit-entries` that overrides have for themselves, next to what instances and policies have. */
+const overridePart = 8;
 
-/** Why there is no room, and where there has to be some: in one service, or at all. */
-export type NoRoom = { readonly reason: string; readonly service: string | undefined };
+/** Room that only overrides take: an operator can always drain and hold an instance. */
+export const overrideRoom = ({ totalBytes, entries }: CatalogLimits): Room => ({
+  bytes: Math.max(Math.floor(totalBytes / overridePart), 65_536),
+  entries: Math.max(Math.floor(entries / overridePart), 100),
+  instances: Number.POSITIVE_INFINITY,
+});
 
-/** Why a catalog may not grow like this; undefined when it may. */
-export function beyondLimits(grown: Growth, limits: CatalogLimits): NoRoom | undefined {
-  const atAll = (reason: string): NoRoom => ({ reason, service: undefined });
-  if (grown.entries > limits.entries) return atAll(`there are ${limits.entries} entries already (--limit-entries)`);
-  if (grown.totalBytes > limits.totalBytes) {
-    return atAll(`all values together would have more than ${limits.totalBytes} bytes (--limit-total)`);
+export const beyondServices = ({ services }: CatalogLimits): string =>
+  `there are ${services} services already (--limit-services)`;
+
+/** Why a service does not get all the instances that it has. */
+export function beyondShare(service: string, beyond: keyof Caps, limits: CatalogLimits): string {
+  switch (beyond) {
+    case 'instances':
+      return `${service} has ${limits.instances} instances already (--limit-instances)`;
+    case 'entries':
+      return `${service} exceeds its share: all services have more than ${limits.entries} entries (--limit-entries)`;
+    case 'bytes':
+      return `${service} exceeds its share: the values of all services have more than ${limits.totalBytes} bytes (--limit-total)`;
   }
-  if (grown.services > limits.services) {
-    return atAll(`there are ${limits.services} services already (--limit-services)`);
-  }
-  if (grown.joins !== undefined && grown.joins.instances > limits.instances) {
-    const { service } = grown.joins;
-    return { reason: `${service} has ${limits.instances} instances already (--limit-instances)`, service };
-  }
-  return undefined;
+}
+
+export function beyondOverrides(service: string, beyond: keyof Caps, limits: CatalogLimits): string {
+  const { bytes, entries } = overrideRoom(limits);
+  return beyond === 'bytes'
+    ? `${service} exceeds its share: all overrides have more than ${bytes} bytes (--limit-total)`
+    : `${service} exceeds its share: there are more than ${entries} overrides (--limit-entries)`;
 }

@@ -2,10 +2,10 @@ import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { takesOut } from '../model/override.ts';
 import type { Catalog, Folded, Service } from './catalog.ts';
-import { emptyService } from './fold.ts';
 import type { Guard, GuardEvent } from './guard.ts';
 import { withNumber } from './numbers.ts';
 import { overridden, overrideOf } from './overrides.ts';
+import { emptyService } from './serving.ts';
 
 /**
  * What a fold means for the guard. The registry does not say why a key is gone, so intent is read from what stood there

@@ -24,13 +24,13 @@ export const limitOptions = {
   }),
   limitEntries: defaulted({
     placeholder: 'COUNT',
-    description: 'more entries of any kind are refused',
+    description: 'entries are refused to services beyond their fair share of this number',
     word: countWord(1, 10_000_000),
     fallback: '200000',
   }),
   limitTotal: defaulted({
     placeholder: 'SIZE',
-    description: 'entries are refused when all values together would be larger',
+    description: 'entries are refused to services beyond their fair share of this size',
     word: word(parseSize),
     fallback: '256m',
   }),

@@ -1,0 +1,66 @@
+import { formatInstance, parseInstance } from '../model/instance.ts';
+import { parseOverride } from '../model/override.ts';
+import type { Parsed } from '../model/parsed.ts';
+import { parsePolicy } from '../model/policy.ts';
+import type { Change, Entry, Refuse, RegistryEvent } from '../registry/registry.ts';
+import { parseKey } from './key.ts';
+
+/** The values of nearly all instances are shorter, and cost little whatever is in them. */
+const shortest = 512;
+
+/**
+ * The event with nothing in it that no balancer uses: an instance's value has no fields that are not known and no blanks, and of what
+ * is refused only the reason stays. So nobody takes memory with values that mean nothing.
+ */
+export function leanEvent(event: RegistryEvent, refuse: Refuse): RegistryEvent {
+  switch (event.kind) {
+    case 'snapshot': {
+      const entries = new Map<string, Entry>();
+      for (const [key, entry] of event.entries) entries.set(key, leanEntry(entry, refuse));
+      return { ...event, entries };
+    }
+    case 'changes':
+      return { ...event, changes: event.changes.map((change) => leanChange(change, refuse)) };
+    default:
+      return event;
+  }
+}
+
+const leanChange = (change: Change, refuse: Refuse): Change =>
+  change.kind === 'put' ? { kind: 'put', entry: leanEntry(change.entry, refuse) } : change;
+
+function leanEntry(entry: Entry, refuse: Refuse): Entry {
+  if (entry.value.length <= shortest) return entry;
+  const tooLong = refuse(entry.key, Buffer.byteLength(entry.value));
+  if (tooLong !== undefined) return without(entry, tooLong);
+  const value = leanValue(entry);
+  if (!value.ok) return without(entry, value.reason);
+  return value.value === undefined ? entry : { ...entry, value: value.value };
+}
+
+const without = (entry: Entry, refused: string): Entry => ({ ...entry, value: '', refused });
+
+/** The value in its shortest form; undefined where it stays as it is. */
+function leanValue({ key, value }: Entry): Parsed<string | undefined> {
+  const subject = parseKey(key);
+  if (!subject.ok) return subject;
+  const asItIs = { ok: true, value: undefined } as const;
+  switch (subject.value.kind) {
+    case 'instance': {
+      const instance = parseInstance(subject.value.service, subject.value.id, value);
+      if (!instance.ok) return instance;
+      const short = formatInstance(instance.value);
+      return short.length < value.length ? { ok: true, value: short } : asItIs;
+    }
+    case 'policy': {
+      const policy = parsePolicy(value);
+      return policy.ok ? asItIs : policy;
+    }
+    case 'override': {
+      const override = parseOverride(value);
+      return override.ok ? { ok: true, value: JSON.stringify(JSON.parse(value)) } : override;
+    }
+    case 'other':
+      return asItIs;
+  }
+}

@@ -1,0 +1,154 @@
+import { Map as PersistentMap } from 'immutable';
+import type { Instance } from '../model/instance.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
+import type { Override } from '../model/override.ts';
+import { defaultPolicy, type Policy } from '../model/policy.ts';
+import type { ServiceState } from '../model/service-state.ts';
+import { type Touched, TouchedGathering } from '../model/touched.ts';
+import type { Catalog, Service } from './catalog.ts';
+import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
+import {
+  deleteOverride,
+  heldBy,
+  type Overrides,
+  type OverrideTarget,
+  type OverrideTransition,
+  overridden,
+  overrideAnew,
+  overrideOf,
+  setOverride,
+} from './overrides.ts';
+import type { Since } from './since.ts';
+
+/** The services and overrides of a fold while it is made. */
+export class Serving {
+  readonly #services: Catalog['services'];
+  #overrides: Overrides;
+  readonly #touched = new TouchedGathering();
+  /** Those that this fold changes in place: one at a time would leave ten thousand copies to collect. */
+  readonly #numbers = new Map<ServiceName, Numbers>();
+  readonly #transitions: OverrideTransition[] = [];
+  #changes = 0;
+
+  constructor({ services, overrides }: Pick<Catalog, 'services' | 'overrides'>) {
+    this.#services = services.asMutable();
+    this.#overrides = overrides;
+  }
+
+  get(name: ServiceName): Service | undefined {
+    return this.#services.get(name);
+  }
+
+  /** Puts an override in force, or ends the one that is. */
+  override({ service: name, scope }: OverrideTarget, override: Override | undefined, why: 'removed' | 'expired'): void {
+    const target = { service: name, scope };
+    const before = this.#overrides.get(name)?.get(scope);
+    if (before !== undefined) {
+      const reason = override === undefined ? why : 'replaced';
+      this.#transitions.push({ ...target, kind: 'ended', override: before, reason });
+    } else if (override === undefined) return;
+    if (override !== undefined) this.#transitions.push({ ...target, kind: 'began', override });
+    this.#overrides =
+      override === undefined ? deleteOverride(this.#overrides, target) : setOverride(this.#overrides, target, override);
+    this.#changes += 1;
+    const service = this.#services.get(name);
+    if (service !== undefined) {
+      const { instances, ids } = overrideAnew(this.#overrides, target, service);
+      if (ids.length > 0) this.#services.set(name, { ...service, instances });
+      for (const id of ids) this.#touched.instance(name, id);
+    }
+    this.#hold(name);
+  }
+
+  result(): Pick<Catalog, 'services' | 'overrides'> & {
+    readonly touched: Touched;
+    readonly changes: number;
+    readonly transitions: readonly OverrideTransition[];
+  } {
+    for (const numbers of this.#numbers.values()) numbers.asImmutable();
+    return {
+      services: this.#services.asImmutable(),
+      overrides: this.#overrides,
+      touched: this.#touched.take(),
+      changes: this.#changes,
+      transitions: this.#transitions,
+    };
+  }
+
+  instance(name: ServiceName, id: InstanceId, instance: Instance | undefined): void {
+    this.#touched.instance(name, id);
+    this.#update(name, (service) => {
+      const served = instance && overridden(instance, overrideOf(this.#overrides, name, id));
+      const registered = set(service.registered, id, instance);
+      const shared = service.instances === service.registered && served === instance;
+      const numbers = this.#number(service, id, instance !== undefined);
+      return { ...service, registered, numbers, instances: shared ? registered : set(service.instances, id, served) };
+    });
+    if (this.#overrides.has(name)) this.#hold(name);
+  }
+
+  #number({ name, registered, numbers }: Service, id: InstanceId, isThere: boolean): Numbers {
+    if (isThere === registered.has(id)) return numbers;
+    const own = this.#numbers.get(name) === numbers ? numbers : numbers.asMutable();
+    const after = isThere ? withNumber(own, id) : withoutNumber(own, id);
+    if (after.isEmpty()) {
+      // One that is empty would stay changeable.
+      this.#numbers.delete(name);
+      return PersistentMap();
+    }
+    this.#numbers.set(name, after);
+    for (const asker of askersBeside(after, id)) this.#touched.instance(name, asker);
+    return after;
+  }
+
+  policy(name: ServiceName, policy: Policy | undefined, since: Since | undefined): void {
+    this.#touched.service(name);
+    const declared = policy !== undefined;
+    this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared, since }));
+  }
+
+  #hold(name: ServiceName): void {
+    const before = this.#services.get(name);
+    const held = heldBy(this.#overrides.get(name), before?.instances ?? PersistentMap());
+    if (isSame(before?.held, held)) return;
+    this.#touched.service(name);
+    this.#put(name, (service) => ({ ...service, held }));
+  }
+
+  #update(name: ServiceName, change: (service: Service) => Service): void {
+    this.#put(name, change);
+    this.#changes += 1;
+  }
+
+  #put(name: ServiceName, change: (service: Service) => Service): void {
+    const before = this.#services.get(name);
+    const after = change(before ?? emptyService(name));
+    const isThere = after.declared || after.instances.size > 0 || after.held !== undefined;
+    if (isThere) this.#services.set(name, after);
+    else this.#services.delete(name);
+    if ((before !== undefined) !== isThere) this.#touched.service(name);
+  }
+}
+
+const isSame = (a: ServiceState | undefined, b: ServiceState | undefined): boolean =>
+  a?.kind === 'pause' && b?.kind === 'pause' ? a.mostMs === b.mostMs : a?.kind === b?.kind;
+
+function set(instances: Service['instances'], id: InstanceId, instance: Instance | undefined): Service['instances'] {
+  return instance === undefined ? instances.delete(id) : instances.set(id, instance);
+}
+
+/** A service that nobody has declared or joined. */
+export function emptyService(name: ServiceName): Service {
+  const none = PersistentMap<InstanceId, Instance>();
+  const policy = defaultPolicy;
+  return {
+    name,
+    policy,
+    declared: false,
+    since: undefined,
+    registered: none,
+    instances: none,
+    numbers: PersistentMap(),
+    held: undefined,
+  };
+}
