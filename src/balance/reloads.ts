@@ -4,10 +4,12 @@ import { describeReason, type ReloadReason } from '../haproxy/plan.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import { standingReasons } from './reload-reasons.ts';
 import { waitMs } from './retry-pace.ts';
 import type { ServerStates } from './server-states.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 import { isStorageFault } from './storage.ts';
+import { Sweep } from './sweep.ts';
 
 export type ReloadsParts = {
   readonly haproxy: Haproxy;
@@ -63,7 +65,8 @@ const slowReason = `HAProxy has been checking what needs a reload, or is asked w
 /** Why a reload is needed, when it may begin, and how it is done: checked, written, loaded, and undone when it fails. */
 export class Reloads {
   readonly #parts: ReloadsParts;
-  readonly #reasons = new Map<string, ReloadReason>();
+  #reasons = new Map<string, ReloadReason>();
+  readonly #sweep = new Sweep();
   /** Of the reload that is under way. */
   #begun: ReadonlyMap<string, ReloadReason> = new Map();
   #phase: 'none' | 'checking' | 'loading' = 'none';
@@ -83,6 +86,21 @@ export class Reloads {
 
   need(reason: ReloadReason): void {
     this.#reasons.set(describeReason(reason), reason);
+  }
+
+  /**
+   * Reloads are needed for what a round has planned. While none succeeds, services and servers may come and go without end, so reasons
+   * that do not stand any more are left out.
+   */
+  planned(reasons: readonly ReloadReason[], desired: Rendered): void {
+    if (reasons.length === 0) return;
+    for (const reason of reasons) this.need(reason);
+    this.#reasons = this.#sweep.bounded(this.#reasons, (all) => {
+      const standing = standingReasons(all, desired);
+      // These were needed just now.
+      for (const reason of reasons) standing.set(describeReason(reason), reason);
+      return standing;
+    });
   }
 
   /** Whether a reload of this kind waits. */

@@ -20,20 +20,21 @@ import type { Asked } from './quarantine.ts';
 import type { Quarantining } from './quarantining.ts';
 import type { Rejections } from './rejections.ts';
 import type { Suspicion } from './suspicion.ts';
+import { Sweep } from './sweep.ts';
 
 type RenderingParts = {
   readonly templates: Templates;
   readonly frame: FrameSettings;
-  readonly quarantining: Quarantining;
-  readonly guarding: Guarding;
-  readonly locating: Locating;
-  readonly openFiles: OpenFilesLimit;
-  readonly metrics: BalanceMetrics;
-  readonly rejections: Rejections;
+  readonly quarantining: Pick<
+    Quarantining,
+    'withHeld' | 'withHeldInstances' | 'review' | 'holdUnusable' | 'holdUnrendered' | 'refusedTemplate' | 'rendered'
+  >;
+  readonly guarding: Pick<Guarding, 'served' | 'holding'>;
+  readonly locating: Pick<Locating, 'served'>;
+  readonly openFiles: Pick<OpenFilesLimit, 'served' | 'moved' | 'framed'>;
+  readonly metrics: Pick<BalanceMetrics, 'services'>;
+  readonly rejections: Pick<Rejections, 'rendered' | 'conflicting'>;
 };
-
-/** So many policies that no service has any more are always kept. */
-const leastUnused = 50;
 
 /** What the registry asks for, as it is to be given to HAProxy: with what the guard holds, addresses for names, and last good forms. */
 export class Rendering {
@@ -41,8 +42,7 @@ export class Rendering {
   #templates: Templates;
   #desired: Rendered = nothingRendered;
   #mustRenderAll = false;
-  /** How many policies there were when those that nothing needs were left out last. */
-  #policiesKept = 0;
+  readonly #sweep = new Sweep();
 
   constructor(parts: RenderingParts) {
     this.#parts = parts;
@@ -125,11 +125,10 @@ export class Rendering {
     return catalog;
   }
 
-  /** Without policies of the past, when there are more of them than others: looking for them costs more than a change. */
+  /** Without policies of the past. */
   #bounded(rendered: Rendered, templating: Templates): Rendered {
-    if (rendered.policies.size <= 2 * this.#policiesKept + leastUnused) return rendered;
-    const bounded = withoutUnusedPolicies(templating, this.#parts.frame, rendered);
-    this.#policiesKept = bounded.policies.size;
-    return bounded;
+    const used = () => withoutUnusedPolicies(templating, this.#parts.frame, rendered).policies;
+    const policies = this.#sweep.bounded(rendered.policies, used);
+    return policies === rendered.policies ? rendered : { ...rendered, policies };
   }
 }

@@ -108,8 +108,8 @@ export class Rounds {
       certain: !reloads.needs('drift'),
       obstructed: reloads.obstacle !== undefined,
     });
-    for (const reason of plan.reload) reloads.need(reason);
-    for (const reason of await running.execute(plan.steps, desired)) reloads.need(reason);
+    reloads.planned(plan.reload, desired);
+    reloads.planned(await running.execute(plan.steps, desired), desired);
     progress.round({
       began,
       rendered,
