@@ -2,6 +2,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { readVersion } from '../src/haproxy/check.ts';
+import { describeFaults, faultsOf } from '../src/haproxy/known-faults.ts';
 import { runPointsman } from './support/processes.ts';
 
 const shipped = join(import.meta.dirname, '../templates');
@@ -14,6 +16,12 @@ async function folderOf(files: Readonly<Record<string, string>>): Promise<string
     await writeFile(join(folder, name), text);
   }
   return folder;
+}
+
+/** What `check` says of this HAProxy, whatever else there is. */
+function faultNotes(version: string): readonly string[] {
+  const faults = describeFaults(version);
+  return faults === undefined ? [] : [`note: ${faults}`];
 }
 
 const check = async (...args: readonly string[]) => {
@@ -31,11 +39,17 @@ test('what is in order is asked of HAProxy itself', async () => {
     'registry/.pointsman/journal': 'not a key',
   });
   const { code, lines } = await check('--config', join(folder, 'pointsman.yaml'), join(folder, 'registry'));
+  const version = await readVersion('haproxy');
   expect(lines).toEqual([
+    ...faultNotes(version),
     expect.stringMatching(
       /^in order: .*pointsman\.yaml, the shipped templates, 3 entries \(HAProxy \d+\.\d+\S* was asked\)$/,
     ),
   ]);
+  const { stdout } = await runPointsman(['check', '--json', join(folder, 'registry')]);
+  const { haproxy, haproxyFaults } = JSON.parse(stdout.join(''));
+  const known = faultsOf(version).map(({ fault }) => fault.id);
+  expect({ haproxy, haproxyFaults }).toEqual({ haproxy: version, haproxyFaults: known });
   expect(code).toBe(0);
 });
 
@@ -116,6 +130,7 @@ test('a folder of templates that is not there, or whose files are named otherwis
     expect.stringMatching(/frame\.mustache: no template has this name, so it is not used \(templates are named/),
     expect.stringMatching(/haproxy\.cfg: no template has this name.*did you mean haproxy\.cfg\.mustache\?/),
     expect.stringMatching(/servr\.mustache: no template has this name.*did you mean server\.mustache\?/),
+    ...faultNotes(await readVersion('haproxy')),
   ]);
   expect([nowhere.code, empty.code, typo.code]).toEqual([1, 1, 1]);
   const dir = ['--registry', `dir:${folder}`, '--dir', join(folder, 'b')];

@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { describeFaults, faultsOf } from '../src/haproxy/known-faults.ts';
 import { readProcesses } from '../src/haproxy/master.ts';
 import { startApp, startApps } from './support/app.ts';
 import { startBalancers } from './support/balancers.ts';
@@ -307,8 +308,13 @@ test('a balancer of another root or registry on this machine is named, and not t
       up: {},
       revision: expect.any(String),
       haproxyVersion: expect.any(String),
+      haproxyFaults: faultsOf(other.balancers[0].haproxyVersion).map(({ fault }) => fault.id),
     },
   ]);
+  const note = describeFaults(other.balancers[0].haproxyVersion);
+  const shown = (await runPointsman(['status', ...otherRoot])).stdout.join('\n');
+  expect(shown.includes('note: HAProxy')).toBe(note !== undefined);
+  expect(shown).toContain(note ?? '');
   const explained = await runPointsman(['explain', 'web/a', ...otherRoot]);
   expect(explained.stdout).toEqual([
     expect.stringContaining('b1: not known: its admin port is for its own machine only'),

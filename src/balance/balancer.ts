@@ -501,7 +501,7 @@ export class Balancer {
 
   async #round(): Promise<void> {
     await this.#rounds.perform();
-    if (!this.#running.burials.empty && !this.#timers.has('graveyard')) this.#armBurial();
+    if (this.#running.buries && !this.#timers.has('graveyard')) this.#armBurial();
   }
 
   #armBurial(): void {
@@ -514,7 +514,7 @@ export class Balancer {
   async #bury(): Promise<void> {
     this.#mustBury = false;
     if (await this.#running.bury(this.#rendering.desired)) this.#rounds.saveSoon();
-    if (!this.#running.burials.empty) this.#armBurial();
+    if (this.#running.buries) this.#armBurial();
   }
 
   #reload(): void {

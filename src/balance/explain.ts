@@ -135,7 +135,12 @@ function* ofOperators({ override, instance, registered }: Look): Generator<Findi
 
 function* ofConfiguration(look: Look): Generator<Finding> {
   const { desired, served, instance, pendingReload, refused, quarantined, lingers } = look;
-  if (lingers) yield { stage: 'configuration', state: 'note', says: 'it left, and finishes its open requests' };
+  if (lingers)
+    yield {
+      stage: 'configuration',
+      state: 'note',
+      says: 'it left; HAProxy has it in maintenance until it is deleted, or until the next reload',
+    };
   if (instance === undefined) return;
   if (quarantined?.serves === 'last-good') {
     const says = `its last good form serves, for what is asked for is refused: ${quarantined.reason}`;

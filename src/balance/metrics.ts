@@ -78,7 +78,10 @@ export function createBalanceMetrics(registry: Registry) {
     ]),
     overrides: gauge('overrides', 'Overrides by operators that are in force, by kind.', ['kind']),
     drift: counter('drift_total', 'Differences found between HAProxy and what it was given, and healed.'),
-    graveyard: gauge('lingering_servers', 'Servers that left and still have open connections.'),
+    graveyard: gauge(
+      'lingering_servers',
+      'Servers that left and are still in HAProxy, in maintenance: with open connections, or because HAProxy cannot delete them safely.',
+    ),
     haproxyStarts: counter('haproxy_starts_total', 'How often HAProxy was started.'),
     openFilesLimit: gauge('haproxy_open_files_limit', 'Files that HAProxy may have open at once (hard limit).'),
     mostConnections: gauge('haproxy_max_connections', 'Connections that HAProxy accepts at once (maxconn).'),

@@ -149,6 +149,7 @@ class World {
     const touched = allTouched(new Set([...this.served.backends.keys(), ...this.desired.backends.keys()]));
     const plan = planChanges(this.served, this.desired, touched, new Map(), {
       addBackend: this.#addBackend,
+      deletes: true,
       obstructed,
     });
     this.#isObstructed ||= obstructed;

@@ -23,6 +23,7 @@ export function standingReasons(reasons: Reasons, { backends }: Pick<Rendered, '
       case 'start':
       case 'frame':
       case 'file':
+      case 'retired':
       case 'drift':
         return true;
     }

@@ -86,6 +86,8 @@ export class Rounds {
       throw error;
     });
     running.abandon(touched.keys(), rendering.desired);
+    const { tooManyRetired } = running;
+    if (tooManyRetired !== undefined) reloads.need(tooManyRetired);
     if (plan.reload.length > 0) {
       reloads.tryAgain();
       // What is asked for may be refused: what was good must be on disk before the catalog that has forgotten it.

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { refusing } from '../catalog/limits.ts';
 import type { FileStatus } from '../files/file-state.ts';
+import { describeFaults, faultsOf } from '../haproxy/known-faults.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
@@ -391,6 +392,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
         { event: 'serving', http: frame.bind, haproxy: haproxyVersion, ms },
         `serving on http://${frame.bind}`,
       );
+      tellFaults(haproxyVersion, logger);
       certificates?.watch();
       serverPems.watch();
       const endWatch = watchOwnTemplates(settings, parts, templates, (fresh) => {
@@ -421,6 +423,12 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     await acknowledging?.close(ending === 'leave' ? 'successor' : left);
     await closeAdmin();
   }
+}
+
+function tellFaults(haproxy: string | undefined, logger: Logger): void {
+  const told = haproxy === undefined ? undefined : describeFaults(haproxy);
+  if (haproxy === undefined || told === undefined) return;
+  logger.warn({ event: 'haproxy-faults', haproxy, faults: faultsOf(haproxy).map(({ fault }) => fault.id) }, told);
 }
 
 /** In ms. A clock that was set back makes nothing younger than now. */

@@ -2,8 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { afterStep, type ReloadReason } from '../haproxy/plan.ts';
-import { reconcile } from '../haproxy/running-state.ts';
+import { type Running as RunningState, reconcile } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
+import { formatServerLine } from '../haproxy/server-line.ts';
 import { describeStep, type Step } from '../haproxy/step.ts';
 import { Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
@@ -22,6 +23,9 @@ type RunningParts = {
   /** Monotonic, in ms. */
   readonly now: () => number;
 };
+
+/** How many servers that left may stay in an HAProxy that cannot delete them; each takes a few kB. */
+const mostRetired = 1000;
 
 /** What HAProxy runs, as far as its answers tell. */
 export class Running {
@@ -80,7 +84,7 @@ export class Running {
         continue;
       }
       if (step.kind === 'revive-server') this.burials.revive(`${step.backend}/${step.server.name}`);
-      if (outcome.kind === 'lingers' && step.kind === 'remove-server') this.#linger(step.backend, step.name);
+      if (outcome.kind === 'lingers' && 'name' in step) this.#linger(step.backend, step.name);
       this.#served = afterStep(this.#served, desired, step);
     }
     this.#adoptRoutes(desired.routes);
@@ -100,10 +104,22 @@ export class Running {
 
   /** Has backends that nothing needs any more deleted, where HAProxy can; elsewhere they end with the next reload. */
   abandon(names: Iterable<ServiceName>, desired: Rendered): void {
-    if (!this.#parts.link.abilities.addBackend) return;
+    const { addBackend, deletes } = this.#parts.link.abilities;
+    if (!addBackend || !deletes) return;
     for (const name of names) {
       if (!desired.backends.has(name) && this.#served.backends.has(name)) this.burials.abandon(name);
     }
+  }
+
+  /** Whether there is something that can be deleted later. */
+  get buries(): boolean {
+    return this.#parts.link.abilities.deletes && !this.burials.empty;
+  }
+
+  /** Why servers that left need a reload, where HAProxy cannot delete them; undefined when they do not. */
+  get tooManyRetired(): ReloadReason | undefined {
+    const crowded = !this.#parts.link.abilities.deletes && this.burials.servers.size > mostRetired;
+    return crowded ? { kind: 'retired', more: mostRetired } : undefined;
   }
 
   /** Deletes what can be by now. Whether a backend was among it. */
@@ -127,11 +143,24 @@ export class Running {
     return true;
   }
 
+  /** An earlier pointsman left servers in maintenance that it could not delete. */
+  #adoptRetired({ servers }: RunningState): void {
+    for (const [name, backend] of this.#served.backends) {
+      for (const [id, server] of servers.get(name) ?? []) {
+        const at = `${name}/${id}`;
+        if (!server.disabled || backend.servers.has(id as InstanceId) || this.burials.servers.has(at)) continue;
+        this.burials.linger(at, formatServerLine({ ...server, name: id, check: false, keywords: '' }));
+      }
+    }
+  }
+
   /** Reads what the worker really runs, and corrects what we believe by it. Whether that was something else. */
   async readBack(): Promise<boolean> {
     const { link, lookAtFiles } = this.#parts;
     lookAtFiles?.();
-    const { served, differences } = reconcile(this.#served, await link.inspect(), this.burials.servers);
+    const running = await link.inspect();
+    if (!link.abilities.deletes) this.#adoptRetired(running);
+    const { served, differences } = reconcile(this.#served, running, this.burials.servers);
     if (differences.length === 0) return false;
     this.drift.found(differences);
     this.#served = served;

@@ -8,6 +8,7 @@ import { missingAtStart, missingForEtcd } from '../check/setting-paths.ts';
 import { folderProblems } from '../check/template-problems.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
 import { readVersion } from '../haproxy/check.ts';
+import { describeFaults, faultsOf } from '../haproxy/known-faults.ts';
 import { Fault } from '../model/fault.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import type { BalancerSettings, BalanceSettings } from '../settings/balance.ts';
@@ -30,6 +31,8 @@ type Report = {
   readonly entries: number;
   /** The version that was asked; undefined when none was. */
   readonly haproxy: string | undefined;
+  /** Its known faults that concern pointsman, by id; see docs/haproxy-versions.md. */
+  readonly haproxyFaults: readonly string[];
   /** Why HAProxy was not asked. */
   readonly notAsked: string | undefined;
 };
@@ -84,6 +87,7 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
     templates: own === undefined ? undefined : resolve(own),
     entries: entries.length,
     haproxy: 'version' in asked ? asked.version : undefined,
+    haproxyFaults: 'version' in asked ? faultsOf(asked.version).map(({ fault }) => fault.id) : [],
     notAsked: 'reason' in asked ? asked.reason : undefined,
   };
 }
@@ -167,5 +171,7 @@ function describeReport({ problems, settings, templates, entries, haproxy, notAs
   const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`;
   const colors = colorsOf(process.stdout);
   const verdict = problems.length === 0 ? colors.green('in order') : colors.red(count);
-  return `${[...lines, `${verdict}: ${looked} (${byHaproxy})`].join('\n')}\n`;
+  const faults = haproxy === undefined ? undefined : describeFaults(haproxy);
+  const note = faults === undefined ? [] : [`${colors.yellow('note')}: ${faults}`];
+  return `${[...lines, ...note, `${verdict}: ${looked} (${byHaproxy})`].join('\n')}\n`;
 }

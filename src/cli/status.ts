@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { describeFaults, faultsOf } from '../haproxy/known-faults.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
@@ -61,6 +62,7 @@ function fieldsOf({ balancers, revision, ...status }: Status): object {
       id,
       revision: says?.ok ? String(says.value.revision) : undefined,
       haproxyVersion: says?.ok ? says.value.haproxyVersion : undefined,
+      haproxyFaults: says?.ok ? faultsOf(says.value.haproxyVersion).map(({ fault }) => fault.id) : undefined,
       admin,
       health: state,
       up: Object.fromEntries(serves.map(({ name, up }) => [name, up])),
@@ -91,6 +93,11 @@ function format({ location, revision, balancers, services: all, instances, troub
         return column === 4 ? painters[states[row]?.kind ?? 'note'](cell) : cell;
       }),
     );
+  }
+  const versions = new Set(balancers.flatMap(({ says }) => (says?.ok ? [says.value.haproxyVersion] : [])));
+  for (const version of versions) {
+    const faults = describeFaults(version);
+    if (faults !== undefined) text.push(`${colors.yellow('note')}: ${faults}\n`);
   }
   text.push('\n');
   if (all.length === 0) text.push(`no service is ${revision === undefined ? 'known' : 'registered'}\n`);

@@ -6,7 +6,7 @@ import type { RouteTarget } from '../model/route-target.ts';
 import { allTouched } from '../model/touched.ts';
 import type { Rendered } from '../render/render.ts';
 import { afterStep, planChanges } from './plan.ts';
-import { describeStep } from './step.ts';
+import { commandsOf, describeStep, judge } from './step.ts';
 
 type Services = Readonly<Record<string, { head?: string; servers: Readonly<Record<string, string>> }>>;
 
@@ -36,9 +36,15 @@ function rendered(services: Services, frame = frameText, routes: Readonly<Record
   };
 }
 
-function plan(before: Rendered, after: Rendered, { graveyard = new Map<string, string>(), addBackend = false } = {}) {
+type Given = { graveyard?: ReadonlyMap<string, string>; addBackend?: boolean; deletes?: boolean };
+
+function plan(
+  before: Rendered,
+  after: Rendered,
+  { graveyard = new Map(), addBackend = false, deletes = true }: Given = {},
+) {
   const names = new Set([...before.backends.keys(), ...after.backends.keys()]);
-  const { steps, reload } = planChanges(before, after, allTouched(names), graveyard, { addBackend });
+  const { steps, reload } = planChanges(before, after, allTouched(names), graveyard, { addBackend, deletes });
   return { steps: steps.map(describeStep), reload: reload.map(({ kind }) => kind) };
 }
 
@@ -122,6 +128,7 @@ describe('the plan', () => {
     test('done step by step gives what was desired', () => {
       const { steps } = planChanges(rendered({}), api({}), allTouched(['api' as ServiceName]), new Map(), {
         addBackend: true,
+        deletes: true,
       });
       const done = steps.reduce((served, step) => afterStep(served, api({}), step), rendered({}));
       expect(plan(done, api({}), { addBackend: true })).toEqual({ steps: [], reload: [] });
@@ -133,7 +140,11 @@ describe('the plan', () => {
     const now = (head: string, routes: Readonly<Record<string, string>>) =>
       rendered({ web: { head, servers: {} } }, frameText, routes);
     const steps = (desired: Rendered, more: { certain?: boolean; obstructed?: boolean } = {}) =>
-      planChanges(before, desired, allTouched(['web' as ServiceName]), new Map(), { addBackend: false, ...more })
+      planChanges(before, desired, allTouched(['web' as ServiceName]), new Map(), {
+        addBackend: false,
+        deletes: true,
+        ...more,
+      })
         .steps.map(describeStep)
         .map((step) => step.replace(' routes.map', ''));
 
@@ -172,6 +183,20 @@ describe('the plan', () => {
     expect(plan(web({}), after)).toEqual({ steps: ['add server web/a 10.0.0.1:80 weight 1'], reload: ['frame'] });
   });
 
+  test('leaves a server in maintenance where HAProxy cannot delete it safely', () => {
+    const before = web({ a: '10.0.0.1:80' });
+    const { steps } = planChanges(before, web({}), allTouched(before.backends.keys()), new Map(), {
+      addBackend: false,
+      deletes: false,
+    });
+    expect(steps).toEqual([{ kind: 'retire-server', backend: 'web', name: 'a' }]);
+    const commands = steps.flatMap((step) => commandsOf(step, 'routes.map'));
+    expect(commands.map(({ text }) => text)).toEqual(['set server web/a state maint']);
+    expect(judge(commands, [''])).toEqual({ kind: 'lingers' });
+    expect(judge(commands, ['No such server.'])).toEqual({ kind: 'done' });
+    expect(judge(commands, ['Permission denied'])).toMatchObject({ kind: 'refused' });
+  });
+
   test('revives a name whose old server still closes connections', () => {
     const graveyard = new Map([['web/a', 'server a 10.0.0.1:80 weight 5 check']]);
     expect(plan(web({}), web({ a: '10.0.0.9:80 weight 5 check' }), { graveyard }).steps).toEqual([
@@ -183,7 +208,10 @@ describe('the plan', () => {
   test('done step by step gives what was desired', () => {
     const before = web({ a: '10.0.0.1:80', b: '10.0.0.2:80' });
     const after = web({ b: '10.0.0.2:80 weight 4', c: '10.0.0.3:80' });
-    const { steps } = planChanges(before, after, allTouched(before.backends.keys()), new Map(), { addBackend: false });
+    const { steps } = planChanges(before, after, allTouched(before.backends.keys()), new Map(), {
+      addBackend: false,
+      deletes: true,
+    });
     const done = steps.reduce((served, step) => afterStep(served, after, step), before);
     expect(done.backends.equals(after.backends) || plan(done, after).steps.length === 0).toBe(true);
   });

@@ -18,6 +18,8 @@ export type ReloadReason =
   | { readonly kind: 'refused'; readonly command: string; readonly answer: string }
   /** A file that the configuration names changed, and is read at a reload only. */
   | { readonly kind: 'file'; readonly file: string }
+  /** More servers that left are still there than this, and only a reload takes them away. */
+  | { readonly kind: 'retired'; readonly more: number }
   | { readonly kind: 'drift' };
 
 /** What takes HAProxy from what it serves to what it should serve. A value: printed, tested, applied. */
@@ -31,6 +33,8 @@ export type Plan = {
 export type Abilities = {
   /** `add backend` (3.4). */
   readonly addBackend: boolean;
+  /** To delete servers and backends without a fault of its own: see known-faults.ts. */
+  readonly deletes: boolean;
 };
 
 export type PlanConditions = Abilities & {
@@ -53,7 +57,7 @@ export function planChanges(
   desired: Rendered,
   touched: Touched,
   graveyard: Graveyard,
-  { addBackend, certain = true, obstructed = false }: PlanConditions,
+  { addBackend, deletes, certain = true, obstructed = false }: PlanConditions,
 ): Plan {
   const joining: Step[] = [];
   const made = new Set<ServiceName>();
@@ -76,8 +80,14 @@ export function planChanges(
     const joined = joining.length;
     const ids = mark.whole ? new Set([...before.servers.keys(), ...(after?.servers.keys() ?? [])]) : mark.instances;
     for (const id of ids) {
-      const change = planServer(name, id, before.servers.get(id), after?.servers.get(id), graveyard);
-      for (const step of change.steps) (step.kind === 'remove-server' ? leaving : joining).push(step);
+      const was = before.servers.get(id);
+      const becomes = after?.servers.get(id);
+      if (was !== undefined && becomes === undefined) {
+        leaving.push({ kind: deletes ? 'remove-server' : 'retire-server', backend: name, name: id });
+        continue;
+      }
+      const change = planServer(name, id, was, becomes, graveyard);
+      joining.push(...change.steps);
       if (change.reload) reload.push(change.reload);
     }
     const added = joining.slice(joined).some(({ kind }) => kind === 'add-server');
@@ -116,8 +126,7 @@ function planServer(
   after: string | undefined,
   graveyard: Graveyard,
 ): ServerChange {
-  if (before === after) return { steps: [] };
-  if (after === undefined) return { steps: [{ kind: 'remove-server', backend, name: id }] };
+  if (before === after || after === undefined) return { steps: [] };
   const server = parseServerLine(after);
   if (server === undefined) return { steps: [], reload: { kind: 'server-line', backend, server: id } };
   const buried = graveyard.get(`${backend}/${id}`);
@@ -153,10 +162,10 @@ export function afterStep(served: Rendered, desired: Rendered, step: Step): Rend
       return served;
     default: {
       const name = step.backend as ServiceName;
-      const id = (step.kind === 'remove-server' ? step.name : step.server.name) as InstanceId;
+      const id = ('server' in step ? step.server.name : step.name) as InstanceId;
       const backend = served.backends.get(name);
       if (backend === undefined) return served;
-      const line = step.kind === 'remove-server' ? undefined : desired.backends.get(name)?.servers.get(id);
+      const line = 'server' in step ? desired.backends.get(name)?.servers.get(id) : undefined;
       const servers = line === undefined ? backend.servers.delete(id) : backend.servers.set(id, line);
       return { ...served, backends: served.backends.set(name, { ...backend, servers }) };
     }
@@ -182,6 +191,8 @@ export function describeReason(reason: ReloadReason): string {
       return `HAProxy answered ${JSON.stringify(reason.answer)} to ${JSON.stringify(reason.command)}`;
     case 'file':
       return `${reason.file} changed`;
+    case 'retired':
+      return `more than ${reason.more} servers that left are in HAProxy, which cannot delete them safely`;
     case 'drift':
       return 'HAProxy did not run what it was given';
   }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { askMark, readMark } from './config-mark.ts';
+import { deletesSafely } from './known-faults.ts';
 import { readProcesses } from './master.ts';
 import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
 import type { Abilities, Graveyard } from './plan.ts';
@@ -29,6 +30,8 @@ const mostAtOnce = 20_000;
 /** A connection to a worker, with whose it is. */
 export type WorkerConnection = RuntimeConnection & { readonly workerPid: number };
 
+const versionIn = (info: string): string => /^Version: (\S+)$/m.exec(info)?.[1] ?? '';
+
 const pidIn = (info: string): number => Number(/^Pid: (\d+)$/m.exec(info)?.[1]);
 
 const isMissing = (error: unknown): boolean => error instanceof Fault && errorCode(error.cause) === 'ENOENT';
@@ -36,7 +39,7 @@ const isMissing = (error: unknown): boolean => error instanceof Fault && errorCo
 /** The runtime API of the worker that serves now: connects to it, and speaks in steps. */
 export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
-  #abilities: Abilities = { addBackend: false };
+  #abilities: Abilities = { addBackend: false, deletes: false };
   #canPause = true;
   #loadedFrom: { readonly mark: string | undefined } | undefined;
   #limits: WorkerLimits | undefined;
@@ -128,7 +131,7 @@ export class RuntimeLink {
     current = connection;
     this.#loadedFrom = this.#readMark(mark);
     this.#limits = readWorkerLimits(info);
-    this.#abilities = { addBackend: /^\s*add backend /m.test(help) };
+    this.#abilities = { addBackend: /^\s*add backend /m.test(help), deletes: deletesSafely(versionIn(info)) };
     this.#canPause = !pausing.includes('POINTSMAN_PAUSE=impossible');
     return connection;
   }

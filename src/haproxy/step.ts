@@ -20,6 +20,8 @@ export type Step =
   | { readonly kind: 'set-weight'; readonly backend: string; readonly server: ServerLine }
   | { readonly kind: 'set-state'; readonly backend: string; readonly server: ServerLine }
   | { readonly kind: 'remove-server'; readonly backend: string; readonly name: string }
+  /** Instead of a removal, where HAProxy cannot delete servers safely: it stays, and takes no requests. */
+  | { readonly kind: 'retire-server'; readonly backend: string; readonly name: string }
   | { readonly kind: 'add-route'; readonly route: string; readonly target: RouteTarget }
   | { readonly kind: 'set-route'; readonly route: string; readonly target: RouteTarget }
   | { readonly kind: 'remove-route'; readonly route: string };
@@ -27,7 +29,7 @@ export type Step =
 /** What became of a step. */
 export type Outcome =
   | { readonly kind: 'done' }
-  /** The server takes no requests any more, but cannot be deleted before its open connections end. */
+  /** The server takes no requests any more, and is not deleted: its connections are open, or HAProxy cannot do it safely. */
   | { readonly kind: 'lingers' }
   | { readonly kind: 'refused'; readonly command: string; readonly answer: string };
 
@@ -89,6 +91,10 @@ export function commandsOf(step: Step, routesMap: string): readonly Command[] {
         { text: `set server ${at} state maint`, judge: says(/^$/, /^No such server\.$/) },
         { text: `del server ${at}`, judge: deleted },
       ];
+    }
+    case 'retire-server': {
+      const text = `set server ${step.backend}/${step.name} state maint`;
+      return [{ text, judge: (answer) => (answer === '' ? 'lingers' : says(/^No such server\.$/)(answer)) }];
     }
     case 'add-route':
       return [{ text: `add map ${routesMap} ${step.route} ${step.target}`, judge: silent }];

@@ -26,7 +26,8 @@ async function serversIn(path: string): Promise<readonly string[]> {
   const connection = await connectRuntime({ path, greetingMs: 1000, answerMs: 5000, onLost: () => undefined });
   const [state = ''] = await connection.run(['show servers state']).finally(() => connection.close());
   return [...parseServersState(state)].flatMap(([backend, servers]) =>
-    [...servers.keys()].map((id) => `${backend}/${id}`),
+    // One that left can be there still, in maintenance.
+    [...servers].filter(([, { disabled }]) => !disabled).map(([id]) => `${backend}/${id}`),
   );
 }
 
