@@ -17,6 +17,7 @@ import type { FrameSettings } from '../render/view.ts';
 import type { BalancerStatus } from './balancer-status.ts';
 import { ConfigDrift } from './config-drift.ts';
 import type { Ending } from './ending.ts';
+import type { FirstChecks } from './first-check/first-checks.ts';
 import type { Guarding } from './guarding.ts';
 import { Intake } from './intake.ts';
 import { Isolation } from './isolation.ts';
@@ -50,6 +51,7 @@ export type BalancerParts = {
   readonly link: RuntimeLink;
   readonly files: StateFiles;
   readonly states: ServerStates;
+  readonly firstChecks: FirstChecks;
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
   readonly locating: Locating;
@@ -382,6 +384,7 @@ export class Balancer {
   async stop(graceMs: number, ending: Ending = 'stop'): Promise<void> {
     const { haproxy, link } = this.#parts;
     this.#timers.close();
+    this.#parts.firstChecks.close();
     // HAProxy's end cannot wait for a reload that hangs: a supervisor kills what does not end.
     await Promise.race([this.#settleDown(), pause(settleMs, undefined, { ref: false })]);
     link.close();
@@ -465,6 +468,11 @@ export class Balancer {
   /** HAProxy was found to run something else than it was given, which is healed. */
   drifted(differences: readonly string[]): void {
     this.#running.drift.found(differences);
+  }
+
+  /** Whether HAProxy was told to load a configuration, and may be replacing its worker. */
+  get loading(): boolean {
+    return this.#reloading.loading;
   }
 
   /** HAProxy ended by itself. */

@@ -59,7 +59,7 @@ export class Reloading {
   begin(suspicion: Suspicion): void {
     const { reloads, served, desired, mayLoad, onEnd } = this.#parts;
     const newest = () => withCommanded(suspicion.desired, served(), desired(), this.#unwritten.take());
-    this.#ongoing = reloads.perform(suspicion.desired, { newest, mayLoad }).then((result) => {
+    this.#ongoing = reloads.perform(suspicion.desired, { newest, served, mayLoad }).then((result) => {
       this.#ongoing = undefined;
       this.#unwritten.take();
       this.#ended = { result, suspicion };

@@ -56,6 +56,8 @@ export const slowMs = 2000;
 type Attempt = {
   /** The same with what was changed by command since. */
   readonly newest: () => Rendered;
+  /** What HAProxy serves now. */
+  readonly served: () => Rendered;
   /** Whether HAProxy runs, so that it can be told to load something. */
   readonly mayLoad: () => boolean;
 };
@@ -210,7 +212,7 @@ export class Reloads {
     this.#next = this.#parts.now() + Math.max(this.#parts.intervalMs, againAfterMs);
   }
 
-  async #attempt(target: Rendered, { newest, mayLoad }: Attempt): Promise<Reloaded> {
+  async #attempt(target: Rendered, { newest, served, mayLoad }: Attempt): Promise<Reloaded> {
     const { haproxy, files, states, metrics, logger, now } = this.#parts;
     const started = now();
     this.#next = started + this.#parts.intervalMs;
@@ -226,7 +228,7 @@ export class Reloads {
     const loaded = newest();
     let workerPid: number | undefined;
     try {
-      await states.hand(loaded, known);
+      await states.hand(served(), loaded, known);
       const undo = await files.replace(loaded, loaded === target ? checked.config : files.format(loaded));
       try {
         workerPid = (await haproxy.reload()).workerPid;
@@ -237,6 +239,7 @@ export class Reloads {
     } finally {
       void states.forget();
     }
+    states.loaded();
     this.#failed = undefined;
     this.#failures = 0;
     await files.reloaded();

@@ -1,12 +1,16 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { withSiblings } from '../catalog/split.ts';
+import type { Newcomer } from '../haproxy/newcomers.ts';
 import { describeReason, type Plan, planChanges } from '../haproxy/plan.ts';
 import { withdrawable } from '../haproxy/plan-routes.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
-import { describeStep } from '../haproxy/step.ts';
+import { describeStep, type Step } from '../haproxy/step.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
 import { serviceOf } from '../model/route-target.ts';
 import { allTouched, type Touched } from '../model/touched.ts';
+import type { Rendered } from '../render/render.ts';
 import { deferred } from '../waiting/deferred.ts';
+import type { FirstChecks } from './first-check/first-checks.ts';
 import type { Intake } from './intake.ts';
 import type { Progress } from './progress.ts';
 import type { Asked } from './quarantine.ts';
@@ -31,6 +35,7 @@ type RoundsParts = {
   readonly reloads: Reloads;
   readonly reloading: Reloading;
   readonly rejections: Rejections;
+  readonly firstChecks: FirstChecks;
   readonly progress: Progress;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -101,7 +106,7 @@ export class Rounds {
   }
 
   async #apply(touched: Touched, asked: Asked, began: number): Promise<{ catalog: Catalog; plan: Plan }> {
-    const { link, rendering, running, reloads, progress, now } = this.#parts;
+    const { link, rendering, running, reloads, firstChecks, progress, now } = this.#parts;
     const catalog = rendering.render(touched, asked, running.served);
     const rendered = now();
     const { desired } = rendering;
@@ -109,9 +114,11 @@ export class Rounds {
       ...link.abilities,
       certain: !reloads.needs('drift'),
       obstructed: reloads.obstacle !== undefined,
+      firstChecks: firstChecks.rule(catalog),
     });
     reloads.planned(plan.reload, desired);
     reloads.planned(await running.execute(plan.steps, desired), desired);
+    firstChecks.took(touched, catalog, running.served, newcomersAmong(plan.steps, running.served));
     progress.round({
       began,
       rendered,
@@ -171,4 +178,15 @@ export class Rounds {
     const { files, intake, running } = this.#parts;
     files.saveSoon(running.served, intake.catalog);
   }
+}
+
+/** The servers that HAProxy took by these steps, and that are to pass a check first. */
+function newcomersAmong(steps: readonly Step[], served: Rendered): readonly Newcomer[] {
+  return steps.flatMap((step) => {
+    if (!('checkFirst' in step) || step.checkFirst !== true) return [];
+    const service = step.backend as ServiceName;
+    const id = step.server.name as InstanceId;
+    const line = served.backends.get(service)?.servers.get(id);
+    return line === undefined ? [] : [{ service, id, line }];
+  });
 }

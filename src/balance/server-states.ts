@@ -1,13 +1,16 @@
 import type { Logger } from 'pino';
+import { type Newcomer, newcomersOf } from '../haproxy/newcomers.ts';
 import type { Running } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { formatServerStates, noServerStates } from '../haproxy/server-state-file.ts';
 import { describe } from '../model/fault.ts';
 import type { Rendered } from '../render/render.ts';
+import type { FirstChecks } from './first-check/first-checks.ts';
 
 type ServerStatesParts = {
   readonly path: string;
   readonly link: Pick<RuntimeLink, 'serverStates'>;
+  readonly firstChecks: Pick<FirstChecks, 'begin' | 'currentRule'>;
   /** Rejects with Fault `storage`. */
   readonly write: (path: string, text: string) => Promise<void>;
   readonly logger: Logger;
@@ -17,6 +20,7 @@ type ServerStatesParts = {
 export class ServerStates {
   readonly #parts: ServerStatesParts;
   #written: string | undefined;
+  #newcomers: readonly Newcomer[] = [];
 
   constructor(parts: ServerStatesParts) {
     this.#parts = parts;
@@ -36,9 +40,16 @@ export class ServerStates {
     }
   }
 
-  /** Before HAProxy loads this configuration. Rejects with Fault `storage`. */
-  async hand(loaded: Rendered, states: Running['servers']): Promise<void> {
-    await this.#write(formatServerStates(loaded, states));
+  /** Before HAProxy loads `loaded` instead of what it serves. Rejects with Fault `storage`. */
+  async hand(served: Rendered, loaded: Rendered, states: Running['servers']): Promise<void> {
+    const { firstChecks } = this.#parts;
+    this.#newcomers = newcomersOf(served, loaded, firstChecks.currentRule);
+    await this.#write(formatServerStates(loaded, states, this.#newcomers));
+  }
+
+  /** HAProxy has loaded what was handed. */
+  loaded(): void {
+    this.#parts.firstChecks.begin(this.#newcomers);
   }
 
   /** The states are used, or stale: whoever has HAProxy load the configuration next must not get them. Never rejects. */

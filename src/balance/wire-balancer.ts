@@ -9,6 +9,7 @@ import type { FrameSettings } from '../render/view.ts';
 import { Balancer } from './balancer.ts';
 import type { Certificates, CertificatesParts } from './certificates.ts';
 import type { Layout } from './files.ts';
+import { FirstChecks } from './first-check/first-checks.ts';
 import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
 import { Locating, type LocatingParts } from './locating.ts';
@@ -97,9 +98,17 @@ export async function wireBalancer(parts: WiringParts) {
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
   });
+  const firstChecks = new FirstChecks({
+    raise: (service, id) => link.raise(service, id),
+    isLoading: () => balancer.loading,
+    pemFolder: parts.frame.pemFolder,
+    logger,
+    now,
+  });
   const states = new ServerStates({
     path: layout.serverStates,
     link,
+    firstChecks,
     logger,
     write: (path, text) => files.writeForHaproxy(path, text),
   });
@@ -147,6 +156,7 @@ export async function wireBalancer(parts: WiringParts) {
     haproxy,
     files,
     states,
+    firstChecks,
     storage,
     quarantining,
     guarding,

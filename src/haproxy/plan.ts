@@ -3,6 +3,7 @@ import type { Touched } from '../model/touched.ts';
 import { isThin, modeOf, policyOf } from '../render/policies.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
 import { sameAround } from '../render/template.ts';
+import { type FirstCheckRule, mustBeChecked, noFirstChecks } from './newcomers.ts';
 import { planRoutes } from './plan-routes.ts';
 import { parseServerLine } from './server-line.ts';
 import type { Step } from './step.ts';
@@ -42,6 +43,8 @@ export type PlanConditions = Abilities & {
   readonly certain?: boolean;
   /** Whether a reload cannot be done for now; false unless it is said. */
   readonly obstructed?: boolean;
+  /** Which servers are to pass a check first; none unless it is said. */
+  readonly firstChecks?: FirstCheckRule;
 };
 
 /** Servers that left but still close connections, by `backend/server`, with the line they had. */
@@ -57,7 +60,7 @@ export function planChanges(
   desired: Rendered,
   touched: Touched,
   graveyard: Graveyard,
-  { addBackend, deletes, certain = true, obstructed = false }: PlanConditions,
+  { addBackend, deletes, certain = true, obstructed = false, firstChecks = noFirstChecks }: PlanConditions,
 ): Plan {
   const joining: Step[] = [];
   const made = new Set<ServiceName>();
@@ -87,7 +90,8 @@ export function planChanges(
         continue;
       }
       const change = planServer(name, id, was, becomes, graveyard);
-      joining.push(...change.steps);
+      const checkFirst = after !== undefined && mustBeChecked(before, after, id, firstChecks);
+      joining.push(...change.steps.map((step) => (checkFirst && begins(step) ? { ...step, checkFirst } : step)));
       if (change.reload) reload.push(change.reload);
     }
     const added = joining.slice(joined).some(({ kind }) => kind === 'add-server');
@@ -95,6 +99,10 @@ export function planChanges(
   }
   return { steps: [...joining, ...planRoutes(served, desired, { made, certain, obstructed }), ...leaving], reload };
 }
+
+/** Whether it has a server take requests that it did not take before. */
+const begins = (step: Step): step is Step & { readonly kind: 'add-server' | 'revive-server' | 'set-state' } =>
+  step.kind === 'add-server' || step.kind === 'revive-server' || step.kind === 'set-state';
 
 /** How a service of a known policy comes into being without a reload; undefined when that takes one. */
 function planBackend(served: Rendered, after: RenderedBackend, addBackend: boolean): readonly Step[] | undefined {

@@ -183,7 +183,7 @@ function agrees(expected: ServerLine, actual: RunningServer): boolean {
 }
 
 /** HAProxy writes `::1` for `0:0:0:0:0:0:0:1`. */
-function sameIPv6(a: string, b: string): boolean {
+export function sameIPv6(a: string, b: string): boolean {
   if (!a.includes(':') || !b.includes(':')) return false;
   return new URL(`http://[${a}]/`).hostname === new URL(`http://[${b}]/`).hostname;
 }

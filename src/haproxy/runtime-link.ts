@@ -9,7 +9,8 @@ import type { Abilities, Graveyard } from './plan.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection, type RuntimeOptions } from './runtime-connection.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
-import { commandsOf, deleteCommand, forgetBackend, judge, type Outcome, publish, type Step } from './step.ts';
+import { commandsOf, deleteCommand, forgetBackend, judge, type Outcome, publish, raise, type Step } from './step.ts';
+import { unexpectedAnswer } from './unexpected-answer.ts';
 
 export type RuntimeLinkOptions = {
   readonly socket: string;
@@ -195,6 +196,13 @@ export class RuntimeLink {
   async serverStates(): Promise<Running['servers']> {
     const [state = ''] = await this.#run(['show servers state']);
     return parseServersState(state);
+  }
+
+  /** Has a server take requests that passed its first check. Rejects with Fault `haproxy-runtime`. */
+  async raise(backend: string, server: string): Promise<void> {
+    const command = raise(backend, server);
+    const [answer = ''] = await this.#run([command.text]);
+    if (command.judge(answer.trim()) !== 'done') throw unexpectedAnswer(command.text, answer);
   }
 
   /** Runs commands that change nothing, and gives their answers. Rejects with Fault `haproxy-runtime`. */

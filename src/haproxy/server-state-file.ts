@@ -1,11 +1,13 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Rendered } from '../render/render.ts';
-import type { Running } from './running-state.ts';
+import type { Newcomer } from './newcomers.ts';
+import { type Running, type RunningServer, sameIPv6 } from './running-state.ts';
 
 /** A file of server states that says nothing of any server. HAProxy 2.6 warns of an empty one, and of none. */
 export const noServerStates = '1\n';
 
-const serverWords = /^server \S+ \S+:(\d+)(?= )(.*)$/;
+const serverWords = /^server \S+ \[?([^\s\]]+)\]?:(\d+)(?= )(.*)$/;
+const neverChecked = ['0', '0', '0'] as const;
 const parametersOfFile = {
   stopped: 0,
   /** No maintenance, no drain: what the configuration says of those counts. */
@@ -19,11 +21,20 @@ const parametersOfFile = {
 
 /**
  * The states that the next worker begins with, as `server-state-file` has them: the servers of `loaded` that a check of the
- * worker before found down. Without it HAProxy takes each server for up until a check fails. Everything else about a server
- * (address, weight, maintenance) is as the configuration says.
+ * worker before found down, and `newcomers`. Without it HAProxy takes each server for up until a check fails. Everything else
+ * about a server (address, weight, maintenance) is as the configuration says.
  */
-export function formatServerStates(loaded: Rendered, running: Running['servers']): string {
+export function formatServerStates(
+  loaded: Rendered,
+  running: Running['servers'],
+  newcomers: readonly Newcomer[] = [],
+): string {
   let text = noServerStates;
+  for (const { service, id, line } of newcomers) {
+    const [, , port] = serverWords.exec(line) ?? [];
+    if (port !== undefined) text += stateLine(service, id, port, neverChecked);
+  }
+
   for (const [backend, servers] of running) {
     const lines = loaded.backends.get(backend as ServiceName)?.servers;
     if (lines === undefined) continue;
@@ -31,14 +42,16 @@ export function formatServerStates(loaded: Rendered, running: Running['servers']
       const line = lines.get(server as InstanceId);
       // A server in maintenance is not up either, and no check says so.
       if (line === undefined || state.up || state.disabled) continue;
-      const [, port, words] = serverWords.exec(line) ?? [];
-      if (port === undefined || !isChecked(words ?? '')) continue;
-      text += stateLine(backend, server, port, state.lastCheck ?? ['0', '0', '0']);
+      const [, host = '', port = '', words = ''] = serverWords.exec(line) ?? [];
+      if (isAt(state, host, port) && isChecked(words))
+        text += stateLine(backend, server, port, state.lastCheck ?? neverChecked);
     }
   }
   return text;
 }
 
+const isAt = (state: RunningServer, host: string, port: string): boolean =>
+  String(state.port) === port && (state.host === host || sameIPv6(state.host, host));
 const isChecked = (words: string): boolean => / check( |$)/.test(words) && !/ disabled( |$)/.test(words);
 
 /** The columns of `show servers state`, up to the last that HAProxy must have. The port is taken over as it is written. */

@@ -1,6 +1,9 @@
 import type { RouteTarget } from '../model/route-target.ts';
 import { formatTarget, type ServerLine } from './server-line.ts';
 
+/** A server that comes into service. `checkFirst`: it takes no requests before it passes a check. */
+type Entrance = { readonly backend: string; readonly server: ServerLine; readonly checkFirst?: boolean };
+
 /** One change that HAProxy's runtime API makes. */
 export type Step =
   /** Made hidden: it takes requests once it is published, when its servers are there. */
@@ -13,12 +16,12 @@ export type Step =
   | { readonly kind: 'publish-backend'; readonly backend: string }
   /** HAProxy 2.6 gives no cookie to a server that came at run time before it is told to. */
   | { readonly kind: 'renew-cookies'; readonly backend: string }
-  | { readonly kind: 'add-server'; readonly backend: string; readonly server: ServerLine }
+  | (Entrance & { readonly kind: 'add-server' })
   /** The name is still there, closing its last connections: give it its new address and let it serve again. */
-  | { readonly kind: 'revive-server'; readonly backend: string; readonly server: ServerLine }
+  | (Entrance & { readonly kind: 'revive-server' })
   | { readonly kind: 'set-address'; readonly backend: string; readonly server: ServerLine }
   | { readonly kind: 'set-weight'; readonly backend: string; readonly server: ServerLine }
-  | { readonly kind: 'set-state'; readonly backend: string; readonly server: ServerLine }
+  | (Entrance & { readonly kind: 'set-state' })
   | { readonly kind: 'remove-server'; readonly backend: string; readonly name: string }
   /** Instead of a removal, where HAProxy cannot delete servers safely: it stays, and takes no requests. */
   | { readonly kind: 'retire-server'; readonly backend: string; readonly name: string }
@@ -74,17 +77,17 @@ export function commandsOf(step: Step, routesMap: string): readonly Command[] {
         // Without it a dynamic server's `check` never runs.
         ...(check ? [{ text: `enable health ${at}`, judge: silent }] : []),
         // A dynamic server starts in maintenance.
-        ...(disabled ? [] : [{ text: `set server ${at} state ready`, judge: silent }]),
+        ...(disabled ? [] : enter(step)),
       ];
     }
     case 'revive-server':
-      return [setAddress(step), setWeight(step), setState(step)];
+      return [setAddress(step), setWeight(step), ...enter(step)];
     case 'set-address':
       return [setAddress(step)];
     case 'set-weight':
       return [setWeight(step)];
     case 'set-state':
-      return [setState(step)];
+      return enter(step);
     case 'remove-server': {
       const at = `${step.backend}/${step.name}`;
       return [
@@ -134,8 +137,26 @@ function setWeight({ backend, server }: ServerStep): Command {
   return { text: `set server ${backend}/${server.name} weight ${server.weight}`, judge: silent };
 }
 
-function setState({ backend, server }: ServerStep): Command {
-  return { text: `set server ${backend}/${server.name} state ${server.disabled ? 'maint' : 'ready'}`, judge: silent };
+/**
+ * HAProxy takes a server that is made ready for up until a check fails. For one that is to pass a check first this moment must not
+ * count, so it has no weight then.
+ */
+function enter(step: Entrance): readonly Command[] {
+  const { backend, server, checkFirst = false } = step;
+  const at = `set server ${backend}/${server.name}`;
+  const state = { text: `${at} state ${server.disabled ? 'maint' : 'ready'}`, judge: silent };
+  if (!checkFirst || server.disabled) return [state];
+  return [
+    { text: `${at} weight 0`, judge: silent },
+    state,
+    { text: `${at} health down`, judge: silent },
+    setWeight(step),
+  ];
+}
+
+/** A server that passed its first check. */
+export function raise(backend: string, name: string): Command {
+  return { text: `set server ${backend}/${name} health up`, judge: says(/^$/, /^No such server\.$/) };
 }
 
 /** The outcome of a step from the answers to its commands: the first that was not simply done decides. */

@@ -9,6 +9,10 @@ type InstanceState = 'ready' | 'draining' | 'maintenance';
 
 /** A `backup` gets requests only while no active instance is up. */
 export type InstanceRole = (typeof instanceRoles)[number];
+
+/** How the process that registered an instance found it well before. */
+export type RegisteredCheck = (typeof registeredChecks)[number];
+const registeredChecks = ['tcp', 'http', 'command'] as const;
 export const instanceRoles = ['active', 'backup'] as const;
 
 /** One running copy of a service, as its registration says. */
@@ -32,6 +36,8 @@ export type Instance = {
    * started later owns the key. Undefined when a hand or an older register wrote it.
    */
   readonly started?: number | undefined;
+  /** How that process found it well before it registered it; undefined when it did not look. */
+  readonly checked?: RegisteredCheck | undefined;
   /** The wall clock of its machine when it was written, in ms since 1970; for measuring only. */
   readonly writtenAt: number | undefined;
 };
@@ -98,6 +104,8 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
     meta: meta.value,
     owner,
     started: readTime(record.get('started')),
+    // One that a newer register may know counts for nothing here.
+    checked: registeredChecks.find((one) => one === record.get('checked')),
     writtenAt: readTime(record.get('at')),
   });
 }
@@ -119,6 +127,7 @@ export function formatInstance(instance: Omit<Instance, 'service' | 'id'>): stri
     ...(Object.keys(instance.meta).length === 0 ? {} : { meta: instance.meta }),
     owner: instance.owner,
     started: instance.started,
+    checked: instance.checked,
     at: instance.writtenAt,
   });
 }

@@ -39,6 +39,7 @@ export function declare(settings: InstanceSettings, announcer: Announcer): Decla
     state,
     ...labels,
     owner: announcer.owner,
+    checked: check?.kind,
     writtenAt: undefined,
   } as const;
   return { instance, check, rhythm, unhealthy };

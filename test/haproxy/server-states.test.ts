@@ -1,4 +1,4 @@
-import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { ask, startApp } from '../support/app.ts';
 import { startBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
@@ -27,11 +27,12 @@ async function start(options: Parameters<typeof startBalancer>[0] = {}) {
   return { well, sick, balancer, isUp };
 }
 
+const policyWith = (interval: string) => JSON.stringify({ check: { ...check, interval } });
+
 test('a server that is down stays down over a reload, whether it came at run time or from the file', async () => {
   const { well, sick, balancer, isUp } = await start();
-  const policy = (interval: string) => JSON.stringify({ check: { ...check, interval } });
   balancer.snapshot({
-    'services/web': policy('300ms'),
+    'services/web': policyWith('300ms'),
     'instances/web/well': well.address,
     'instances/web/file': sick.address,
   });
@@ -41,9 +42,77 @@ test('a server that is down stays down over a reload, whether it came at run tim
   await until('both are down', async () => (await isUp('file')) === false && (await isUp('run')) === false);
   sick.state.requests = 0;
   // No check of the new worker comes before the end of this test.
-  balancer.change({ 'services/web': policy('60s') });
+  balancer.change({ 'services/web': policyWith('60s') });
   await balancer.applied();
   for (let i = 0; i < 20; i += 1) expect((await ask(balancer.port, 'web')).status).toBe(200);
   expect(sick.state.requests).toBe(0);
   expect(await balancer.metric('drift_total')).toBe(0);
+});
+
+/** Asks so often that each server that takes requests gets some. */
+async function statuses(port: number): Promise<readonly number[]> {
+  const all: number[] = [];
+  for (let i = 0; i < 20; i += 1) all.push((await ask(port, 'web')).status);
+  return [...new Set(all)];
+}
+
+describe('a new server', () => {
+  test('whose check fails gets no request, and those whose check passes get theirs at once', async () => {
+    const { well, sick, balancer, isUp } = await start();
+    // No check of HAProxy itself decides anything in this test.
+    balancer.snapshot({ 'services/web': policyWith('60s'), 'instances/web/well': well.address });
+    await balancer.balancer.start();
+    expect((await ask(balancer.port, 'web')).body).toBe('well');
+    balancer.change({ 'instances/web/sick': sick.address, 'instances/web/well-too': well.address });
+    await balancer.applied();
+    await until('the one that is well is up', () => isUp('well-too'));
+    expect(await statuses(balancer.port)).toEqual([200]);
+    expect(sick.state.requests).toBe(0);
+    expect(await isUp('sick')).toBe(false);
+    // The balancer goes on asking until HAProxy does.
+    sick.state.health = 204;
+    await until('the other is up as well', () => isUp('sick'));
+    expect(await statuses(balancer.port)).toContain(500);
+    expect(balancer.lines.filter((line) => line.includes('server-down'))).toEqual([]);
+  });
+
+  test('whose check fails gets no request either when it comes with a reload', async () => {
+    const { well, sick, balancer, isUp } = await start();
+    balancer.snapshot({ 'services/web': policyWith('60s'), 'instances/web/well': well.address });
+    await balancer.balancer.start();
+    await balancer.applied();
+    const instances = { 'instances/web/z': sick.address, 'instances/web/well-too': well.address };
+    // A new worker asks the first server of its file at once, and the last one after most of an interval.
+    balancer.change({ 'services/web': policyWith('61s'), ...instances });
+    await balancer.applied();
+    await until('the one that is well is up', () => isUp('well-too'));
+    expect(await statuses(balancer.port)).toEqual([200]);
+    expect(sick.state.requests).toBe(0);
+  });
+
+  test('that register has checked before serves at once, and so does the first of a service', async () => {
+    const { well, sick, balancer } = await start();
+    const checked = (by: string) => JSON.stringify({ address: '127.0.0.1', port: sick.port, checked: by });
+    balancer.snapshot({ 'services/web': policyWith('60s') });
+    await balancer.balancer.start();
+    balancer.change({ 'instances/web/a': well.address });
+    await balancer.applied();
+    const servers = async () => (await balancer.link.inspect()).servers.get('web');
+    expect((await servers())?.get('a')?.up).toBe(true);
+    balancer.change({ 'instances/web/http': checked('http'), 'instances/web/tcp': checked('tcp') });
+    await balancer.applied();
+    // A connection says nothing about an answer.
+    expect((await servers())?.get('http')?.up).toBe(true);
+    expect((await servers())?.get('tcp')?.up).toBe(false);
+  });
+
+  test('that waits for its first check serves when those that served leave', async () => {
+    const { well, sick, balancer } = await start();
+    balancer.snapshot({ 'services/web': policyWith('60s'), 'instances/web/well': well.address });
+    await balancer.balancer.start();
+    balancer.change({ 'instances/web/sick': sick.address });
+    await balancer.applied();
+    balancer.change({ 'instances/web/well': undefined });
+    await until('it serves', async () => (await ask(balancer.port, 'web')).status === 500);
+  });
 });

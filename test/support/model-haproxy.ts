@@ -94,6 +94,8 @@ export class ModelHaproxy {
       case 'state':
         server.ready = words[4] === 'ready';
         return '';
+      case 'health':
+        return '';
       case 'weight':
         server.weight = Number(words[4]);
         return '';

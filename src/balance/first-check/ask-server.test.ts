@@ -1,0 +1,85 @@
+import { createServer, type Server } from 'node:http';
+import { createServer as createHttp2 } from 'node:http2';
+import type { AddressInfo, Server as NetServer } from 'node:net';
+import { createServer as createNet } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import type { Instance } from '../../model/instance.ts';
+import { parseInstance } from '../../model/instance.ts';
+import type { InstanceId, ServiceName } from '../../model/name.ts';
+import { parsePolicy } from '../../model/policy.ts';
+import { grpcServing } from '../../render/grpc-check.ts';
+import { askServer } from './ask-server.ts';
+import { serverTarget } from './server-target.ts';
+
+async function listen(server: Server | NetServer): Promise<number> {
+  onTestFinished(() => void server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+async function ask(port: number, policy: object): Promise<string> {
+  const read = parsePolicy(JSON.stringify(policy));
+  const instance = parseInstance('web' as ServiceName, 'a' as InstanceId, `127.0.0.1:${port}`);
+  if (!read.ok || !instance.ok) throw new Error('a test has good values');
+  const target = serverTarget({ name: 'web' as ServiceName, policy: read.value }, instance.value as Instance, '/');
+  if (target === undefined) return 'no check';
+  return askServer(target, AbortSignal.timeout(300)).then(
+    () => 'passes',
+    (error: Error) => error.message,
+  );
+}
+
+test('by TCP a connection is enough, and one that is refused fails', async () => {
+  const server = createNet((socket) => socket.on('error', () => undefined));
+  const port = await listen(server);
+  expect(await ask(port, { check: { kind: 'tcp' } })).toBe('passes');
+  await new Promise((resolve) => server.close(resolve));
+  expect(await ask(port, { check: { kind: 'tcp' } })).toMatch(/ECONNREFUSED/);
+});
+
+test.each(['h1', 'h2'])('by HTTP (%s) method, path, host, status and body count', async (protocol) => {
+  const answer = (request: { method?: string | undefined; url?: string | undefined }, host: string | undefined) =>
+    request.method === 'POST' && request.url === '/h?x' && host === 'health.example' ? 207 : 503;
+  const h1 = createServer((request, response) =>
+    response.writeHead(answer(request, request.headers.host)).end('it is well'),
+  );
+  const h2 = createHttp2((request, response) =>
+    response.writeHead(answer(request, request.authority)).end('it is well'),
+  );
+  const port = await listen(protocol === 'h2' ? h2 : h1);
+  const check = { kind: 'http', method: 'POST', path: '/h?x', host: 'health.example' };
+  expect(await ask(port, { protocol, check })).toBe('passes');
+  expect(await ask(port, { protocol, check: { ...check, path: '/' } })).toBe('status 503');
+  expect(await ask(port, { protocol, check: { ...check, status: ['200'] } })).toBe('status 207');
+  expect(await ask(port, { protocol, check: { ...check, body: 'is well' } })).toBe('passes');
+  expect(await ask(port, { protocol, check: { ...check, body: 'is bad' } })).toBe('the answer has no "is bad"');
+});
+
+test('an answer that does not come in time fails', async () => {
+  const port = await listen(createServer(() => undefined));
+  expect(await ask(port, { check: { kind: 'http' } })).toBe('no answer in time');
+});
+
+test.each([
+  ['v1', 'PROXY UNKNOWN\r\n'],
+  ['v2', '\r\n\r\n\0\r\nQUIT\n \0\0\0'],
+])('the PROXY protocol %s comes first', async (proxyProtocol, head) => {
+  let heard = '';
+  const server = createNet((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk) => {
+      heard += chunk.toString('latin1');
+      if (heard.includes('HTTP/1.1')) socket.end('HTTP/1.1 204 OK\r\n\r\n');
+    });
+  });
+  expect(await ask(await listen(server), { proxyProtocol, check: { kind: 'http' } })).toBe('passes');
+  expect(heard.startsWith(`${head}GET / HTTP/1.1\r\n`)).toBe(true);
+});
+
+test('by gRPC it has to say SERVING', async () => {
+  const speaking = (hex: string) =>
+    listen(createNet((socket) => socket.on('error', () => undefined).on('data', () => socket.end(hex, 'hex'))));
+  const policy = { protocol: 'h2', check: { kind: 'grpc' } };
+  expect(await ask(await speaking(`0000${grpcServing}`), policy)).toBe('passes');
+  expect(await ask(await speaking('00000000020802'), policy)).toBe('it does not say SERVING');
+});

@@ -1,0 +1,97 @@
+import { request as requestHttp } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { StatusRange } from '../../model/status-range.ts';
+import { grpcCheckRequest, grpcServing } from '../../render/grpc-check.ts';
+import { connectServer } from './connect-server.ts';
+import type { ServerTarget } from './server-target.ts';
+
+/** What HAProxy reads of an answer at most. */
+const mostBytes = 16 * 1024;
+const goodStatuses: readonly StatusRange[] = [{ least: 200, most: 399 }];
+
+type HttpCheck = Extract<ServerTarget['check'], { kind: 'http' }>;
+type Answer = { readonly status: number; readonly body: string };
+
+/** Asks a server once, as HAProxy's check does. Resolves when it passes; rejects with the reason when it does not. */
+export async function askServer(target: ServerTarget, signal: AbortSignal): Promise<void> {
+  const { check, protocol, place } = target;
+  const socket = await connectServer(place, signal);
+  const cut = () => socket.destroy(new Error('no answer in time'));
+  signal.addEventListener('abort', cut, { once: true });
+  try {
+    if (check.kind === 'grpc') await askGrpc(socket, grpcCheckRequest(check.service, place.tls !== undefined));
+    if (check.kind === 'http') judge(check, await (protocol === 'h2' ? askH2 : askH1)(socket, target, check));
+  } finally {
+    signal.removeEventListener('abort', cut);
+    socket.destroy();
+  }
+}
+
+function judge({ status, body }: HttpCheck, answer: Answer): void {
+  const good = status.length === 0 ? goodStatuses : status;
+  if (!good.some(({ least, most }) => answer.status >= least && answer.status <= most)) {
+    throw new Error(`status ${answer.status}`);
+  }
+  if (body !== undefined && !answer.body.includes(body)) throw new Error(`the answer has no ${JSON.stringify(body)}`);
+}
+
+function askH1(socket: Socket, { service }: ServerTarget, { method, path, host, body }: HttpCheck): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = requestHttp({
+      method,
+      path,
+      headers: { host: host ?? service },
+      createConnection: () => socket,
+    });
+    request.once('response', (response) => {
+      const status = response.statusCode ?? 0;
+      if (body === undefined) resolve({ status, body: '' });
+      else void readText(response).then((text) => resolve({ status, body: text }), reject);
+    });
+    request.on('error', reject);
+    socket.once('close', () => reject(new Error('the connection was closed')));
+    request.end();
+  });
+}
+
+function askH2(socket: Socket, { service }: ServerTarget, { method, path, host, body }: HttpCheck): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const session = connectHttp2(`http://${host ?? service}`, { createConnection: () => socket });
+    session.on('error', reject);
+    socket.once('close', () => reject(new Error('the connection was closed')));
+    const request = session.request({ ':method': method, ':path': path, ':authority': host ?? service });
+    request.on('error', reject);
+    request.once('response', ({ ':status': status = 0 }) => {
+      if (body === undefined) resolve({ status, body: '' });
+      else void readText(request).then((text) => resolve({ status, body: text }), reject);
+    });
+    request.end();
+  });
+}
+
+async function readText(stream: AsyncIterable<unknown>): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream) {
+    if (!Buffer.isBuffer(chunk)) continue;
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes >= mostBytes) break;
+  }
+  return Buffer.concat(chunks).toString('utf8', 0, mostBytes);
+}
+
+/** Passes when the bytes of a good answer come. */
+function askGrpc(socket: Socket, request: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    socket.on('data', (chunk: Buffer) => {
+      answer += chunk.toString('hex');
+      if (answer.includes(grpcServing)) resolve();
+      else if (answer.length > 2 * mostBytes) reject(new Error('it does not say SERVING'));
+    });
+    socket.once('close', () => reject(new Error('it does not say SERVING')));
+    socket.write(Buffer.from(request, 'hex'));
+  });
+}

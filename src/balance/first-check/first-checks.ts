@@ -1,0 +1,182 @@
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
+import { addressOf, type FirstCheckRule, isServing, type Newcomer } from '../../haproxy/newcomers.ts';
+import { describe } from '../../model/fault.ts';
+import type { InstanceId, ServiceName } from '../../model/name.ts';
+import type { Touched } from '../../model/touched.ts';
+import type { Rendered } from '../../render/render.ts';
+import { askServer } from './ask-server.ts';
+import { type ServerTarget, serverTarget } from './server-target.ts';
+import { vouches } from './vouches.ts';
+
+export type FirstChecksParts = {
+  /** Has HAProxy give a server requests. Rejects when it cannot be told now. */
+  readonly raise: (service: ServiceName, id: InstanceId) => Promise<void>;
+  /** Whether HAProxy loads a configuration: the new worker may not know yet what the old one is told. */
+  readonly isLoading: () => boolean;
+  /** Where the files lie that a policy's `tls` names. */
+  readonly pemFolder: string;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+type Waiting = Newcomer & { readonly since: number; attempts: number; timer: NodeJS.Timeout | undefined };
+
+const askedAtOnce = 64;
+const againMs = { first: 50, most: 1000 };
+const leastPatienceMs = 1000;
+const mostTimeoutMs = 10_000;
+
+/**
+ * The first checks of servers that were down when HAProxy got them. HAProxy itself asks such a server only after a whole
+ * interval, and has no command to ask sooner. So pointsman asks, and tells HAProxy when the server passes. From then on, and
+ * for a server that does not pass within its interval, HAProxy's own checks decide.
+ */
+export class FirstChecks {
+  readonly #parts: FirstChecksParts;
+  readonly #waiting = new Map<ServiceName, Map<InstanceId, Waiting>>();
+  readonly #inTurn = pLimit(askedAtOnce);
+  readonly #closing = new AbortController();
+  #catalog: Catalog = emptyCatalog;
+
+  constructor(parts: FirstChecksParts) {
+    this.#parts = parts;
+  }
+
+  /** The rule for the catalog that a round took last. */
+  get currentRule(): FirstCheckRule {
+    return this.rule(this.#catalog);
+  }
+
+  /** Which servers of this catalog have to wait. */
+  rule(catalog: Catalog): FirstCheckRule {
+    return {
+      unproven: (name, id) => {
+        const service = catalog.services.get(name);
+        return service !== undefined && !vouches(service, id);
+      },
+      waits: (name, id) => this.#waiting.get(name)?.has(id) === true,
+    };
+  }
+
+  /**
+   * HAProxy serves this by now, with these new servers down. Servers that left wait no longer, and where no other server
+   * serves, those that wait do.
+   */
+  took(touched: Touched, catalog: Catalog, served: Rendered, newcomers: readonly Newcomer[]): void {
+    this.#catalog = catalog;
+    this.begin(newcomers);
+    if (this.#waiting.size === 0) return;
+    for (const service of touched.keys()) {
+      const ofService = this.#waiting.get(service);
+      if (ofService === undefined) continue;
+      const servers = served.backends.get(service)?.servers;
+      for (const waiting of ofService.values()) {
+        if (!waitsStill(waiting, servers?.get(waiting.id))) this.#end(service, waiting.id);
+      }
+      const isAlone = servers?.every((line, id) => ofService.has(id) || !isServing(line)) === true;
+      if (isAlone) for (const waiting of ofService.values()) void this.#raise(waiting);
+    }
+  }
+
+  /** HAProxy has these, down. */
+  begin(newcomers: readonly Newcomer[]): void {
+    for (const newcomer of newcomers) {
+      const { service, id } = newcomer;
+      this.#end(service, id);
+      const ofService = this.#waiting.get(service) ?? new Map<InstanceId, Waiting>();
+      this.#waiting.set(service, ofService);
+      const waiting: Waiting = { ...newcomer, since: this.#parts.now(), attempts: 0, timer: undefined };
+      ofService.set(id, waiting);
+      void this.#inTurn(() => this.#attempt(waiting));
+    }
+  }
+
+  close(): void {
+    this.#closing.abort();
+    for (const ofService of this.#waiting.values()) for (const { timer } of ofService.values()) clearTimeout(timer);
+    this.#waiting.clear();
+  }
+
+  #end(service: ServiceName, id: InstanceId): void {
+    const ofService = this.#waiting.get(service);
+    clearTimeout(ofService?.get(id)?.timer);
+    ofService?.delete(id);
+    if (ofService?.size === 0) this.#waiting.delete(service);
+  }
+
+  #isCurrent(waiting: Waiting): boolean {
+    return this.#waiting.get(waiting.service)?.get(waiting.id) === waiting;
+  }
+
+  async #attempt(waiting: Waiting): Promise<void> {
+    const { service, id, attempts } = waiting;
+    if (!this.#isCurrent(waiting)) return;
+    const found = this.#catalog.services.get(service);
+    const instance = found?.instances.get(id);
+    const target = found && instance && serverTarget(found, instance, this.#parts.pemFolder);
+    if (target === undefined) {
+      await this.#raise(waiting);
+      return;
+    }
+    waiting.attempts += 1;
+    const reason = await this.#ask(target);
+    if (!this.#isCurrent(waiting)) return;
+    if (reason === undefined) await this.#raise(waiting);
+    else {
+      this.#tell(waiting, reason);
+      const { intervalMs, timeoutMs = intervalMs, rise } = target.check;
+      const patienceMs = Math.max(leastPatienceMs, intervalMs * rise + timeoutMs);
+      if (this.#parts.now() - waiting.since > patienceMs) this.#end(service, id);
+      else this.#again(waiting, Math.min(againMs.first * 2 ** attempts, againMs.most));
+    }
+  }
+
+  /** Why it did not pass; undefined when it did. */
+  async #ask(target: ServerTarget): Promise<string | undefined> {
+    const { intervalMs, timeoutMs = intervalMs } = target.check;
+    const late = AbortSignal.timeout(Math.min(timeoutMs, mostTimeoutMs));
+    try {
+      await askServer(target, AbortSignal.any([late, this.#closing.signal]));
+      return undefined;
+    } catch (error) {
+      return describe(error);
+    }
+  }
+
+  #tell({ service, id, attempts }: Waiting, reason: string): void {
+    if (attempts > 1 || this.#closing.signal.aborted) return;
+    this.#parts.logger.info(
+      { event: 'first-check-failed', key: `instances/${service}/${id}`, reason },
+      'the instance gets no requests before a check passes',
+    );
+  }
+
+  async #raise(waiting: Waiting): Promise<void> {
+    const { raise, isLoading, logger } = this.#parts;
+    const { service, id } = waiting;
+    try {
+      await raise(service, id);
+      if (!this.#isCurrent(waiting)) return;
+      if (!isLoading()) {
+        this.#end(service, id);
+        return;
+      }
+    } catch (error) {
+      // HAProxy is being replaced: the worker that comes has it down as well.
+      logger.debug({ event: 'first-check-untold', key: `instances/${service}/${id}`, reason: describe(error) });
+    }
+    this.#again(waiting, againMs.first);
+  }
+
+  #again(waiting: Waiting, ms: number): void {
+    if (this.#closing.signal.aborted || !this.#isCurrent(waiting)) return;
+    clearTimeout(waiting.timer);
+    waiting.timer = setTimeout(() => void this.#inTurn(() => this.#attempt(waiting)), ms);
+  }
+}
+
+const waitsStill = ({ line }: Waiting, now: string | undefined): boolean =>
+  now !== undefined && isServing(now) && addressOf(now) === addressOf(line);

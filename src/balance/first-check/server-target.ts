@@ -1,0 +1,47 @@
+import type { Service } from '../../catalog/catalog.ts';
+import type { Instance } from '../../model/instance.ts';
+import type { HealthCheck } from '../../model/policy/check.ts';
+import { certificateFile } from '../../render/policy-view.ts';
+
+/** Where and how a server is reached. */
+export type ServerPlace = {
+  readonly host: string;
+  readonly port: number;
+  readonly proxyProtocol: 'v1' | 'v2' | undefined;
+  readonly tls:
+    | { readonly name: string | undefined; readonly certificate: string | undefined; readonly protocol: 'h1' | 'h2' }
+    | undefined;
+};
+
+/** A server, and how its policy's check asks it. */
+export type ServerTarget = {
+  readonly place: ServerPlace;
+  readonly protocol: 'h1' | 'h2';
+  readonly service: string;
+  readonly check: Exclude<HealthCheck, { kind: 'none' }>;
+};
+
+/** How HAProxy's own check would ask this instance; undefined when its policy has none. */
+export function serverTarget(
+  { name, policy }: Pick<Service, 'name' | 'policy'>,
+  { address }: Instance,
+  pemFolder: string,
+): ServerTarget | undefined {
+  const { check, protocol, tls, proxyProtocol } = policy;
+  if (check.kind === 'none') return undefined;
+  const beside = check.port !== undefined;
+  const place: ServerPlace = {
+    host: address.host,
+    port: check.port ?? address.port,
+    proxyProtocol: beside ? undefined : proxyProtocol,
+    tls:
+      beside || tls === undefined
+        ? undefined
+        : {
+            name: tls.name ?? (tls.authority && name.toLowerCase()),
+            certificate: certificateFile(tls, pemFolder),
+            protocol,
+          },
+  };
+  return { place, protocol: beside ? 'h1' : protocol, service: name, check };
+}
