@@ -11,7 +11,7 @@ type InstanceState = 'ready' | 'draining' | 'maintenance';
 export type InstanceRole = (typeof instanceRoles)[number];
 
 /** How the process that registered an instance found it well before. */
-export type RegisteredCheck = (typeof registeredChecks)[number];
+type RegisteredCheck = (typeof registeredChecks)[number];
 const registeredChecks = ['tcp', 'http', 'command'] as const;
 export const instanceRoles = ['active', 'backup'] as const;
 
