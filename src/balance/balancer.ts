@@ -24,6 +24,7 @@ import { Isolation } from './isolation.ts';
 import { addressesGiven, type Locating } from './locating.ts';
 import { Loop, type Task } from './loop.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { OldWorkers } from './old-workers.ts';
 import type { OpenFilesLimit } from './open-files-limit.ts';
 import type { Overriding } from './overriding.ts';
 import { type CheckedHolder, Patrols } from './patrols.ts';
@@ -51,6 +52,7 @@ export type BalancerParts = {
   readonly link: RuntimeLink;
   readonly files: StateFiles;
   readonly states: ServerStates;
+  readonly oldWorkers: OldWorkers;
   readonly firstChecks: FirstChecks;
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;

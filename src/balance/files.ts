@@ -13,6 +13,8 @@ export type Layout = {
   readonly pauseScript: string;
   readonly runtimeSocket: string;
   readonly masterSocket: string;
+  /** On which a worker takes the requests that reach workers of before a reload. */
+  readonly successorSocket: string;
   readonly lastKnown: string;
   /** What the mass-loss guard holds. */
   readonly holds: string;
@@ -39,6 +41,7 @@ export function layoutOf(dir: string): Layout {
     pauseScript: join(dir, 'shipped', 'pause.lua'),
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),
     masterSocket: join(dir, 'run', 'master.sock'),
+    successorSocket: join(dir, 'run', 'http'),
     lastKnown: join(dir, 'state', 'catalog.json'),
     holds: join(dir, 'state', 'holds.json'),
     serverTls: join(dir, 'server-tls'),

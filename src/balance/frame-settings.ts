@@ -13,6 +13,7 @@ export function frameSettingsOf(settings: BalanceSettings, layout: Layout): Fram
     reservedPorts: reservedPorts(settings),
     routesMap: layout.routesMap,
     serverStates: layout.serverStates,
+    successorSocket: layout.successorSocket,
     hardStopAfterMs: settings.hardStopAfterMs,
     maintenancePage: layout.maintenancePage,
     pauseScript: layout.pauseScript,

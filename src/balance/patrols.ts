@@ -4,6 +4,7 @@ import type { Running as RunningState } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describe } from '../model/fault.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { OldWorkers } from './old-workers.ts';
 import type { Running } from './running.ts';
 import type { StateFiles } from './state-files.ts';
 import type { Timers } from './timers.ts';
@@ -16,6 +17,7 @@ export type CheckedHolder = {
 type PatrolsParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
+  readonly oldWorkers: OldWorkers;
   /** Those that hold instances for as long as these pass their checks. */
   readonly holders: readonly CheckedHolder[];
   readonly metrics: BalanceMetrics;
@@ -107,7 +109,7 @@ export class Patrols {
   }
 
   async #patrol(): Promise<void> {
-    const { haproxy, metrics, logger, timers, running, busy, inspect, files, onEdited } = this.#parts;
+    const { haproxy, link, oldWorkers, metrics, logger, timers, running, busy, inspect, files, onEdited } = this.#parts;
     this.begin();
     // Not waited for: a disk that hangs keeps nobody from looking at the worker.
     void files.changedByOthers().then(
@@ -121,6 +123,8 @@ export class Patrols {
     );
     const processes = await haproxy.processes();
     if (processes !== undefined) metrics.oldWorkers.set(processes.oldWorkers);
+    // Only a worker that answers is one to pass requests on to.
+    if (processes !== undefined && processes.workerPid === link.workerPid) oldWorkers.passOn(processes);
     if (!timers.has('inspect')) this.#armInspection(inspectPatrolMs);
     if (busy() || processes?.workerPid === undefined || processes.workerPid === running.worker) return;
     logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');

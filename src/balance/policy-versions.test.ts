@@ -23,6 +23,7 @@ const settings: FrameSettings = {
   runtimeSocket: '/s',
   routesMap: 'routes.map',
   serverStates: 'server-states',
+  successorSocket: '/s',
   hardStopAfterMs: 1000,
   maintenancePage: '/m',
   pauseScript: '/p',

@@ -4,6 +4,7 @@ import { describeReason, type ReloadReason } from '../haproxy/plan.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { OldWorkers } from './old-workers.ts';
 import { standingReasons } from './reload-reasons.ts';
 import { waitMs } from './retry-pace.ts';
 import type { ServerStates } from './server-states.ts';
@@ -15,6 +16,7 @@ export type ReloadsParts = {
   readonly haproxy: Haproxy;
   readonly files: StateFiles;
   readonly states: ServerStates;
+  readonly oldWorkers: OldWorkers;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   /** Reloads begin at least this far apart, in ms. */
@@ -213,7 +215,7 @@ export class Reloads {
   }
 
   async #attempt(target: Rendered, { newest, served, mayLoad }: Attempt): Promise<Reloaded> {
-    const { haproxy, files, states, metrics, logger, now } = this.#parts;
+    const { haproxy, files, states, oldWorkers, metrics, logger, now } = this.#parts;
     const started = now();
     this.#next = started + this.#parts.intervalMs;
     const checked = await files.check(target);
@@ -231,7 +233,9 @@ export class Reloads {
       await states.hand(served(), loaded, known);
       const undo = await files.replace(loaded, loaded === target ? checked.config : files.format(loaded));
       try {
-        workerPid = (await haproxy.reload()).workerPid;
+        const processes = await haproxy.reload();
+        oldWorkers.passOn(processes);
+        workerPid = processes.workerPid;
       } catch (error) {
         await undo();
         throw error;

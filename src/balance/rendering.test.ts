@@ -22,6 +22,7 @@ const rendering = () =>
       runtimeSocket: '/s',
       routesMap: 'routes.map',
       serverStates: 'server-states',
+      successorSocket: '/s',
       hardStopAfterMs: 1000,
       maintenancePage: '/m',
       pauseScript: '/p',

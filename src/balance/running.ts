@@ -12,10 +12,12 @@ import { nothingRendered, type Rendered } from '../render/render.ts';
 import { DriftLog } from './drift-log.ts';
 import { Burials } from './graveyard.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import type { OldWorkers } from './old-workers.ts';
 
 type RunningParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
+  readonly oldWorkers: OldWorkers;
   /** Files that the worker has to be given beside the rounds; nobody waits for it. */
   readonly lookAtFiles?: (() => void) | undefined;
   readonly metrics: BalanceMetrics;
@@ -131,13 +133,14 @@ export class Running {
 
   /** Speaks with the worker that serves now. Whether that is another one, or a new connection to it. */
   async meet(): Promise<boolean> {
-    const { haproxy, link, metrics } = this.#parts;
+    const { haproxy, link, oldWorkers, metrics } = this.#parts;
     const processes = await haproxy.processes();
     if (processes?.workerPid === undefined) throw new Fault('haproxy-runtime', 'HAProxy has no worker now');
     metrics.oldWorkers.set(processes.oldWorkers);
     if (processes.workerPid === this.#worker && link.connected) return false;
     if (processes.workerPid !== this.#worker) this.burials.clear();
     await link.connect(processes.workerPid, pause);
+    oldWorkers.passOn(processes);
     if (this.#worker !== undefined && processes.workerPid !== this.#worker) this.#foreign = true;
     this.#worker = processes.workerPid;
     return true;

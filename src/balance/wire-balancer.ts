@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { GuardPolicy } from '../catalog/guard.ts';
 import type { CatalogLimits } from '../catalog/limits.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
+import { tellReplaced } from '../haproxy/master.ts';
 import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { Entry } from '../registry/registry.ts';
 import type { Templates } from '../render/render.ts';
@@ -14,6 +15,7 @@ import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
 import { Locating, type LocatingParts } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import { OldWorkers } from './old-workers.ts';
 import { OpenFilesLimit } from './open-files-limit.ts';
 import { Overriding, type OverridingParts } from './overriding.ts';
 import type { CheckedHolder } from './patrols.ts';
@@ -60,6 +62,9 @@ type WiringParts = {
   readonly socket?: string | undefined;
 };
 
+/** How long an old worker may take to answer, in ms. */
+const oldWorkerMs = 2000;
+
 /** A balancer with all that it works with. Rejects with a Fault when HAProxy or its folders cannot be had. */
 export async function wireBalancer(parts: WiringParts) {
   const { layout, templates, metrics, logger, now, wall } = parts;
@@ -97,6 +102,10 @@ export async function wireBalancer(parts: WiringParts) {
     routesMap: layout.routesMap,
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
+  });
+  const oldWorkers = new OldWorkers({
+    tell: (pid) => tellReplaced(layout.masterSocket, pid, oldWorkerMs),
+    logger,
   });
   const firstChecks = new FirstChecks({
     raise: (service, id) => link.raise(service, id),
@@ -156,6 +165,7 @@ export async function wireBalancer(parts: WiringParts) {
     haproxy,
     files,
     states,
+    oldWorkers,
     firstChecks,
     storage,
     quarantining,

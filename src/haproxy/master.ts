@@ -112,6 +112,22 @@ export async function askWorker(
   return answers.join('\n');
 }
 
+/** By which a worker knows that another one serves instead. */
+const replacedMark = 'proc.pointsman_replaced';
+
+/**
+ * Tells a worker that another one serves instead: it passes the requests on that its clients still send. Rejects with a Fault
+ * when it does not take that.
+ */
+export async function tellReplaced(path: string, pid: number, deadlineMs: number): Promise<void> {
+  const commands = [`@!${pid} set var ${replacedMark} bool(1)`, `@!${pid} get var ${replacedMark}`];
+  const answer = await askMaster(path, ['experimental-mode on', ...commands].join(';'), deadlineMs);
+  if (answer.includes('value=<1>')) return;
+  throw new Fault('haproxy-runtime', `the worker ${pid} answered ${JSON.stringify(answer.trim().slice(0, 200))}`, {
+    where: path,
+  });
+}
+
 /**
  * Reloads and gives the new processes, once the new worker serves. Rejects with Fault `haproxy-refused` when HAProxy
  * refused the configuration, in which case the old worker still serves, and `haproxy-reload` when it did not come to that.

@@ -28,6 +28,8 @@ export type FrameSettings = {
   readonly routesMap: string;
   /** The file of server states that a worker begins with. */
   readonly serverStates: string;
+  /** The socket on which a worker takes the requests that reach workers of before a reload. */
+  readonly successorSocket: string;
   readonly hardStopAfterMs: number;
   /** What a service in maintenance answers. */
   readonly maintenancePage: string;
@@ -55,6 +57,7 @@ export type FrameView = {
   readonly runtimeSocket: string;
   readonly routesMap: string;
   readonly serverStates: string;
+  readonly successorSocket: string;
   /** As HAProxy writes a time: `30000ms`. */
   readonly hardStopAfter: string;
   readonly maintenancePage: string;
@@ -145,6 +148,7 @@ export const knownNames = {
     'runtimeSocket',
     'routesMap',
     'serverStates',
+    'successorSocket',
     'hardStopAfter',
     'maintenancePage',
     'pauseScript',
@@ -180,6 +184,7 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
     runtimeSocket: settings.runtimeSocket,
     routesMap: settings.routesMap,
     serverStates: settings.serverStates,
+    successorSocket: settings.successorSocket,
     hardStopAfter: `${settings.hardStopAfterMs}ms`,
     maintenancePage: settings.maintenancePage,
     pauseScript: settings.pauseScript,

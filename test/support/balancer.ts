@@ -70,6 +70,7 @@ export async function startBalancer(
     runtimeSocket: layout.runtimeSocket,
     routesMap: layout.routesMap,
     serverStates: layout.serverStates,
+    successorSocket: layout.successorSocket,
     hardStopAfterMs: 5000,
     maintenancePage: layout.maintenancePage,
     pauseScript: layout.pauseScript,
