@@ -2,8 +2,9 @@ import { formatInstance, parseInstance } from '../model/instance.ts';
 import { parseOverride } from '../model/override.ts';
 import type { Parsed } from '../model/parsed.ts';
 import { parsePolicy } from '../model/policy.ts';
-import type { Change, Entry, Refuse, RegistryEvent } from '../registry/registry.ts';
+import type { Change, Entry, Reading, Refuse, RegistryEvent } from '../registry/registry.ts';
 import { parseKey } from './key.ts';
+import { type CatalogLimits, refusing } from './limits.ts';
 
 /** The values of nearly all instances are shorter, and cost little whatever is in them. */
 const shortest = 512;
@@ -29,8 +30,14 @@ export function leanEvent(event: RegistryEvent, refuse: Refuse): RegistryEvent {
 const leanChange = (change: Change, refuse: Refuse): Change =>
   change.kind === 'put' ? { kind: 'put', entry: leanEntry(change.entry, refuse) } : change;
 
+/** What a balancer keeps of what it reads. */
+export function leanReading(limits: CatalogLimits): Reading {
+  const refuse = refusing(limits);
+  return { refuse, shorten: (entry) => leanEntry(entry, refuse) };
+}
+
 function leanEntry(entry: Entry, refuse: Refuse): Entry {
-  if (entry.value.length <= shortest) return entry;
+  if (entry.refused !== undefined || entry.value.length <= shortest) return entry;
   const tooLong = refuse(entry.key, Buffer.byteLength(entry.value));
   if (tooLong !== undefined) return without(entry, tooLong);
   const value = leanValue(entry);

@@ -5,7 +5,7 @@ import { serveAdmin } from '../admin/server.ts';
 import { openToken } from '../admin/token.ts';
 import { endingAt } from '../balance/ending.ts';
 import { runBalance } from '../balance/run-balance.ts';
-import { refusing } from '../catalog/limits.ts';
+import { leanReading } from '../catalog/lean.ts';
 import { missingAtStart } from '../check/setting-paths.ts';
 import { balanceCommand } from '../settings/balance.ts';
 import { rootOf } from '../settings/registry.ts';
@@ -33,7 +33,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const { signal, hurry, received } = endOnSignals('SIGTERM', 'SIGINT', 'SIGUSR2');
   const registry =
     settings.layout === undefined
-      ? await openRegistry(settings.registry, logger, refusing(settings.balance.limits))
+      ? await openRegistry(settings.registry, logger, leanReading(settings.balance.limits))
       : await openForeignRegistry(settings.registry, settings.layout, logger);
   const releases = settings.layout === undefined ? undefined : await openRegistry(settings.registry, logger);
   const metrics = new MetricsRegistry();

@@ -3,14 +3,14 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { formatAddress } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
-import type { Refuse, Registry } from '../registry/registry.ts';
+import type { Reading, Registry } from '../registry/registry.ts';
 import type { PasswordSource, RegistrySettings } from '../settings/registry.ts';
 
 /** Opens the registry that the settings name. Rejects with Fault `settings` when it is a folder that is not there. */
-export async function openRegistry(settings: RegistrySettings, logger: Logger, refuse?: Refuse): Promise<Registry> {
+export async function openRegistry(settings: RegistrySettings, logger: Logger, reading?: Reading): Promise<Registry> {
   const fault = await folderFault(settings);
   if (fault !== undefined) throw fault;
-  return openAdapter(settings, logger, refuse);
+  return openAdapter(settings, logger, reading);
 }
 
 /** Why a folder cannot be the registry. Nobody makes it: a mistyped path would be a registry that nobody else reads. */
@@ -28,7 +28,7 @@ export async function folderFault(settings: RegistrySettings): Promise<Fault | u
 }
 
 /** Opens the registry, loading only that adapter: etcd's is most of a sidecar's memory. */
-export async function openAdapter(settings: RegistrySettings, logger: Logger, refuse?: Refuse): Promise<Registry> {
+export async function openAdapter(settings: RegistrySettings, logger: Logger, reading?: Reading): Promise<Registry> {
   switch (settings.kind) {
     case 'directory': {
       const { openDirectoryRegistry } = await import('../registry/directory/directory-registry.ts');
@@ -41,7 +41,7 @@ export async function openAdapter(settings: RegistrySettings, logger: Logger, re
         endpoints: members.map(formatAddress),
         domain,
         root,
-        refuse,
+        reading,
         tls: tls && { caFile: tls.ca, certFile: tls.client?.cert, keyFile: tls.client?.key },
         credentials: login && { username: login.user, readPassword: () => readPassword(login.password) },
       });

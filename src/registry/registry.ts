@@ -84,6 +84,13 @@ export type RegistryEvent =
 /** Looks at a value before it is read: why it is not to be kept, or undefined. `bytes`: its length. */
 export type Refuse = (key: string, bytes: number) => string | undefined;
 
+/** What a follower keeps of what it reads, entry by entry, so that a list never takes the memory of all that it reads. */
+export type Reading = {
+  readonly refuse: Refuse;
+  /** Leaves out what nobody needs. */
+  readonly shorten: (entry: Entry) => Entry;
+};
+
 export interface Follower {
   /** No event is delivered once this is called. Resolves when every socket and timer is gone. */
   close(): Promise<void>;

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ICompare } from 'etcd3';
 import type { Revision } from '../../model/revision.ts';
 import { revision } from '../../model/revision.ts';
-import { type Follower, type Listing, type Refuse, type Registry, type Session, wholeTree } from '../registry.ts';
+import { type Follower, type Listing, type Reading, type Registry, type Session, wholeTree } from '../registry.ts';
 import { follow } from './follow.ts';
 import { grantLease, newLeaseId } from './lease.ts';
 import type { EtcdAccess } from './member-client.ts';
@@ -21,7 +21,7 @@ export type EtcdRegistryOptions = EtcdAccess & {
   readonly root: string;
   readonly random?: () => number;
   /** Which values are not read. */
-  readonly refuse?: Refuse | undefined;
+  readonly reading?: Reading | undefined;
 };
 
 /** How long a read or a write tries the members when the caller sets no limit, in ms. */
@@ -29,8 +29,8 @@ const defaultMs = 10_000;
 
 /** The registry in an etcd cluster, 3.4 or later. Nothing is connected before it is used. */
 export function openEtcdRegistry(options: EtcdRegistryOptions): Registry {
-  const { root, random = Math.random, endpoints, domain, refuse, ...access } = options;
-  const keys = keySpace(root, refuse);
+  const { root, random = Math.random, endpoints, domain, reading, ...access } = options;
+  const keys = keySpace(root, reading);
   const tls = access.tls !== undefined;
   const scheme = `${tls ? 'etcds' : 'etcd'}${domain === undefined ? '' : '+srv'}`;
   const location = `${scheme}://${domain ?? endpoints.join(',')}${root.startsWith('/') ? root : `/${root}`}`;

@@ -1,10 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { Entry } from '../registry.ts';
 import { TooLarge } from './grpc-channel.ts';
 import type { MemberClient } from './member-client.ts';
 import { keySpace, list, withPrefix } from './tree.ts';
 
-const keys = keySpace('/p/', (key, bytes) => (bytes > 1_000_000 ? `${key} has ${bytes} bytes` : undefined));
+const keys = keySpace('/p/', {
+  refuse: (key, bytes) => (bytes > 1_000_000 ? `${key} has ${bytes} bytes` : undefined),
+  shorten: (entry) => entry,
+});
 
 /** Answers as etcd does, and notes how large each answer was. */
 function answering(sizes: readonly number[], answers: { keys: number; bytes: number }[]) {
@@ -43,6 +47,24 @@ test('a list reads each key once, whatever the sizes, and no answer with several
     }),
     { numRuns: 30 },
   );
+});
+
+test('each entry is shortened as it is read, not when the whole list is there', async () => {
+  const shortened: string[] = [];
+  const shorten = (entry: Entry): Entry => {
+    shortened.push(entry.key);
+    return { ...entry, value: entry.value.slice(0, 3) };
+  };
+  const short = keySpace('/p/', { refuse: () => undefined, shorten });
+  const asked: number[] = [];
+  const client = answering(Array(100).fill(60_000), []);
+  const range: MemberClient['kv']['range'] = (...request) => {
+    asked.push(shortened.length);
+    return client.kv.range(...request);
+  };
+  const { entries } = await list({ kv: { range } } as unknown as MemberClient, short, withPrefix(short, ''));
+  expect([...entries.values()].map(({ value }) => value)).toEqual(Array(100).fill('xxx'));
+  expect(asked.slice(0, 2)).toEqual([0, 50]);
 });
 
 test('a list of many small values takes few answers, each about as large as is aimed at', async () => {

@@ -1,6 +1,6 @@
 import type { IKeyValue } from 'etcd3/lib/rpc.js';
 import { type Revision, revision } from '../../model/revision.ts';
-import type { Entry, KeyRange, Refuse } from '../registry.ts';
+import type { Entry, KeyRange, Reading } from '../registry.ts';
 import { TooLarge } from './grpc-channel.ts';
 import { newestOf, type Traces } from './known-history.ts';
 import type { MemberClient } from './member-client.ts';
@@ -12,7 +12,9 @@ export type KeySpace = {
   readonly toEntry: (kv: IKeyValue) => Entry;
 };
 
-export function keySpace(root: string, refuse: Refuse = () => undefined): KeySpace {
+const everything: Reading = { refuse: () => undefined, shorten: (entry) => entry };
+
+export function keySpace(root: string, { refuse, shorten }: Reading = everything): KeySpace {
   const skip = Buffer.byteLength(root);
   const fromBytes = (key: Buffer) => key.toString('utf8', skip);
   return {
@@ -21,7 +23,7 @@ export function keySpace(root: string, refuse: Refuse = () => undefined): KeySpa
     toEntry: (kv) => {
       const key = fromBytes(kv.key);
       const refused = refuse(key, kv.value.length);
-      return {
+      return shorten({
         key,
         value: refused === undefined ? kv.value.toString('utf8') : '',
         revision: revision(kv.mod_revision),
@@ -29,7 +31,7 @@ export function keySpace(root: string, refuse: Refuse = () => undefined): KeySpa
         leased: kv.lease !== '0',
         ...(kv.lease === '0' ? {} : { lease: kv.lease }),
         ...(refused === undefined ? {} : { refused }),
-      };
+      });
     },
   };
 }
