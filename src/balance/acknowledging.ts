@@ -1,14 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
-import { mostRejected } from '../catalog/limits.ts';
-import {
-  type Acknowledgement,
-  anyService,
-  formatAcknowledgement,
-  type Refusal,
-  tellFairly,
-} from '../fleet/acknowledgement.ts';
+import { forgottenServices } from '../catalog/remembering.ts';
+import { type Acknowledgement, formatAcknowledgement, type Refusal, tellFairly } from '../fleet/acknowledgement.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
@@ -249,8 +243,8 @@ export class Acknowledging implements ServingObserver {
     const { owner, about, config, draining, held, heldEntries } = this.#parts;
     const all = [...refused, ...held(), ...this.#newestRejected(catalog), ...heldEntries()];
     const { refusals, untold } = tellFairly(all);
-    // The catalog itself remembers no more than these.
-    const forgets = catalog.rejected.size >= mostRejected;
+    // The catalog itself does not remember all of these.
+    const forgotten = forgottenServices(catalog).map((service) => [service, (untold.get(service) ?? 0) + 1] as const);
     return {
       ...about(),
       revision,
@@ -260,7 +254,7 @@ export class Acknowledging implements ServingObserver {
       appliedAt: '',
       draining: draining.counts,
       refusals,
-      untold: forgets ? new Map([...untold, [anyService, 1]]) : untold,
+      untold: new Map([...untold, ...forgotten]),
     };
   }
 

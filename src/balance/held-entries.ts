@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Catalog } from '../catalog/catalog.ts';
 import { parseKey } from '../catalog/key.ts';
 import { leanEvent } from '../catalog/lean.ts';
-import { heldReason, mostRefusals, type Refusal } from '../fleet/acknowledgement.ts';
+import { heldReason, type Refusal } from '../fleet/acknowledgement.ts';
 import type { Running } from '../haproxy/running-state.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { HistoryPoint } from '../registry/history.ts';
@@ -38,6 +38,9 @@ export class HeldEntries {
   readonly #holder: Holder;
   /** How many instances of each service are held. Counted when it is asked for: thousands may return one by one. */
   #counted: { readonly of: Holding['held']; readonly byService: ReadonlyMap<string, number> } | undefined;
+
+  /** Made when it is asked for: a balancer may acknowledge 20 times a second. */
+  #refusals: { readonly of: Holding['held']; readonly all: readonly Refusal[] } | undefined;
 
   constructor(parts: HeldEntriesParts) {
     this.#parts = parts;
@@ -126,14 +129,14 @@ export class HeldEntries {
     return this.#holder.status();
   }
 
-  /** What those who wait for an instance to be gone are told; the first of them, where there are many. */
+  /** What those who wait for an instance to be gone are told. */
   refusals(): readonly Refusal[] {
-    return this.#holder.held
-      .keySeq()
-      .filter((key) => key.startsWith('instances/'))
-      .take(mostRefusals)
-      .map((key) => ({ key, reason: heldReason }))
-      .toArray();
+    const { held } = this.#holder;
+    if (this.#refusals?.of !== held) {
+      const keys = [...held.keys()].filter((key) => key.startsWith('instances/'));
+      this.#refusals = { of: held, all: keys.map((key) => ({ key, reason: heldReason })) };
+    }
+    return this.#refusals.all;
   }
 
   close(): void {

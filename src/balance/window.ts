@@ -1,6 +1,7 @@
 import { type Catalog, emptyCatalog, foldEvent, type Service } from '../catalog/catalog.ts';
-import { defaultCatalogLimits, mostRejected } from '../catalog/limits.ts';
+import { defaultCatalogLimits } from '../catalog/limits.ts';
 import { overrideOf } from '../catalog/overrides.ts';
+import { mayBeForgotten } from '../catalog/remembering.ts';
 import { takesPart, withSplit } from '../catalog/split.ts';
 import { balancersOf } from '../fleet/fleet-view.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
@@ -204,7 +205,7 @@ export class BalanceWindow {
   /** A catalog remembers some thousands of rejected entries. Beyond them the registry is asked for the entry itself. */
   async #forgotten(catalog: Catalog, key: string): Promise<Rejection | undefined> {
     const { registry } = this.#parts;
-    if (registry === undefined || catalog.rejected.size < mostRejected) return undefined;
+    if (registry === undefined || !mayBeForgotten(catalog, key)) return undefined;
     const unknown = { reason: 'it is not known: more entries are refused than are remembered', lastGoodServes: false };
     try {
       const { entries } = await registry.read(key, AbortSignal.timeout(fleetMs));

@@ -1,4 +1,4 @@
-import { Map as PersistentMap } from 'immutable';
+import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
@@ -46,6 +46,8 @@ export type Catalog = {
   /** The raw entry behind everything in `services` and `overrides`; what is kept on disk. */
   readonly accepted: PersistentMap<string, Entry>;
   readonly rejected: PersistentMap<string, Rejection>;
+  /** The services of which more was rejected, since everything was read the last time, than is remembered. */
+  readonly forgotten: PersistentSet<string>;
   /** What the instances and policies of each service ask for and get, of what there is for all. */
   readonly shares: Allocation;
   /** The same of the overrides, which have room of their own. */
@@ -61,6 +63,7 @@ export const emptyCatalog: Catalog = {
   overrides: noOverrides,
   accepted: PersistentMap(),
   rejected: PersistentMap(),
+  forgotten: PersistentSet(),
   shares: noAllocation,
   overrideShares: noAllocation,
   late: PersistentMap(),
@@ -89,7 +92,12 @@ export function foldEvent(
   switch (event.kind) {
     case 'snapshot': {
       const changes = snapshotChanges(catalog, event);
-      return foldChanges({ ...catalog, cluster: event.cluster }, changes, event.revision, limits);
+      return foldChanges(
+        { ...catalog, cluster: event.cluster, forgotten: emptyCatalog.forgotten },
+        changes,
+        event.revision,
+        limits,
+      );
     }
     case 'changes':
       return foldChanges(catalog, event.changes, event.revision, limits);

@@ -16,12 +16,12 @@ import {
   beyondShare,
   beyondValue,
   type CatalogLimits,
-  mostRejected,
   overrideRoom,
   rejectedKey,
 } from './limits.ts';
 import type { OverrideTarget } from './overrides.ts';
 import type { Ranked } from './ranking.ts';
+import { Remembering } from './remembering.ts';
 import { Serving } from './serving.ts';
 import { sinceOf } from './since.ts';
 
@@ -37,7 +37,7 @@ export class Fold {
   readonly #limits: CatalogLimits;
   readonly #serving: Serving;
   readonly #accepted: Catalog['accepted'];
-  readonly #rejected: Catalog['rejected'];
+  readonly #rejected: Remembering;
   readonly #rejections: Rejection[] = [];
   readonly #removals: Removal[] = [];
   readonly #shares: Allocating;
@@ -49,7 +49,7 @@ export class Fold {
     this.#limits = limits;
     this.#serving = new Serving(catalog);
     this.#accepted = catalog.accepted.asMutable();
-    this.#rejected = catalog.rejected.asMutable();
+    this.#rejected = new Remembering(catalog);
     const { totalBytes: bytes, entries, instances } = limits;
     this.#shares = new Allocating(catalog.shares, { bytes, entries, instances });
     this.#overrideShares = new Allocating(catalog.overrideShares, overrideRoom(limits));
@@ -118,7 +118,7 @@ export class Fold {
       ...{ revision, services, overrides, shares, overrideShares },
       late: this.#late,
       accepted: this.#accepted.asImmutable(),
-      rejected: this.#rejected.asImmutable(),
+      ...this.#rejected.result(),
     };
     const { rejections, removals } = { rejections: this.#rejections, removals: this.#removals };
     return { catalog, touched, changes, rejections, removals, overrides: transitions };
@@ -129,7 +129,7 @@ export class Fold {
     const key = rejectedKey(entry.key);
     const rejection = { key, reason, revision, lastGoodServes: this.#accepted.has(key) };
     const known = this.#rejected.get(key);
-    if (known !== undefined || this.#rejected.size < mostRejected) this.#rejected.set(key, rejection);
+    this.#rejected.set(rejection);
     if (known?.reason !== reason) this.#rejections.push(rejection);
   }
 

@@ -3,7 +3,8 @@ import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import type { Change, Entry } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
-import { type CatalogLimits, mostRejected, noLimits } from './limits.ts';
+import { type CatalogLimits, noLimits } from './limits.ts';
+import { forgottenServices, mayBeForgotten, mostRejected } from './remembering.ts';
 
 const at = revision(1n);
 const entry = (key: string, value: string): Entry => ({ key, value, revision: at, leased: true });
@@ -151,10 +152,30 @@ describe('a limit', () => {
     const many = fold(emptyCatalog, {}, Object.fromEntries(rubbish));
     expect(many.rejections).toHaveLength(mostRejected + 5);
     expect(many.catalog.rejected.size).toBe(mostRejected);
+    expect(mayBeForgotten(many.catalog, 'rubbish/x')).toBe(true);
+    expect(forgottenServices(many.catalog)).toEqual([]);
     const long = `instances/${'x'.repeat(1_000_000)}`;
     const { catalog, rejections } = fold(emptyCatalog, {}, { [long]: address });
     expect(rejections[0]?.key.length).toBeLessThan(1100);
     expect(rejections[0]?.reason.length).toBeLessThan(300);
     expect(fold(catalog, {}, { [long]: undefined }).catalog.rejected.size).toBe(0);
+  });
+
+  test('on what is remembered lets no service have the rejections of another forgotten', () => {
+    const evil = Array.from({ length: mostRejected + 5 }, (_, i) => [`instances/evil/${i}`, 'x'] as const);
+    const many = fold(emptyCatalog, {}, Object.fromEntries(evil));
+    expect(forgottenServices(many.catalog)).toEqual(['evil']);
+    const later = fold(many.catalog, {}, { 'instances/web/a': 'x', 'instances/web/b': 'x', 'overrides/web/*': 'x' });
+    expect(later.rejections).toHaveLength(3);
+    for (const { key } of later.rejections) expect(later.catalog.rejected.has(key)).toBe(true);
+    expect(later.catalog.rejected.size).toBe(mostRejected);
+    expect(forgottenServices(later.catalog)).toEqual(['evil']);
+    // Room does not bring back what was forgotten; only to read everything again does.
+    const fewer = fold(later.catalog, {}, Object.fromEntries(evil.slice(0, 5000).map(([key]) => [key, undefined])));
+    expect(mayBeForgotten(fewer.catalog, 'instances/evil/x')).toBe(true);
+    expect(mayBeForgotten(fewer.catalog, 'instances/web/x')).toBe(false);
+    const entries = new Map([['instances/web/a', entry('instances/web/a', 'x')]]);
+    const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: at, cluster: 'c', entries } as const;
+    expect(forgottenServices(foldEvent(fewer.catalog, snapshot).catalog)).toEqual([]);
   });
 });

@@ -50,9 +50,6 @@ export const refusing =
     return bytes > otherBytes ? `its value has ${bytes} bytes, more than ${otherBytes}` : undefined;
   };
 
-/** Rejected entries that are remembered one by one. More are counted, when they come. */
-export const mostRejected = 10_000;
-
 /** Longer keys mean nothing to us, and are remembered by their beginning and a hash: two that begin alike are two. */
 const longestKey = 1024;
 

@@ -98,4 +98,9 @@ test('many refusals of one service hide none of another, and how many are not to
   expect(refusals).toEqual(expect.arrayContaining(refusalsOf('web', 2)));
   expect([...untold]).toEqual([['evil', 11_952]]);
   expect(tellFairly(refusalsOf('web', 50)).untold).toEqual(new Map());
+  // Keys of no service are no services of their own.
+  const rubbish = Array.from({ length: 1000 }, (_, i) => ({ key: `rubbish/${i}/x`, reason: 'bad' }));
+  const beside = tellFairly([...rubbish, ...refusalsOf('web', 2)]);
+  expect(beside.refusals).toEqual(expect.arrayContaining(refusalsOf('web', 2)));
+  expect([...beside.untold]).toEqual([['', 952]]);
 });

@@ -3,6 +3,7 @@ import { parseRecord } from '../model/json.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { type Revision, revision } from '../model/revision.ts';
+import { serviceOf } from '../registry/holding/areas.ts';
 
 /** Something that the registry asks for and a balancer does not serve. */
 export type Refusal = {
@@ -163,7 +164,8 @@ export function tellFairly(refusals: readonly Refusal[]): Pick<Acknowledgement, 
   return { refusals: told.map(({ refusal }) => refusal), untold: turns };
 }
 
-const serviceOfKey = (key: string): string => key.split('/')[1] ?? '';
+/** Keys that are about no service are all of one, which has no name. */
+const serviceOfKey = (key: string): string => serviceOf(key) ?? '';
 
 function shortUntold(untold: ReadonlyMap<string, number>): readonly (readonly [string, number])[] {
   const all = [...untold];

@@ -197,8 +197,28 @@ test('an instance that may be among refusals which are not told is not taken for
   ]);
   expect(obstacles(fleet({ b: value({ untold: new Map([['*', 1]]) }) }), serves)).toHaveLength(1);
   expect(obstacles(fleet({ b: value({ untold: new Map([['other', 7]]) }) }), serves)).toEqual(['reached']);
-  // Nobody who leaves waits for that.
-  expect(obstacles(untold, gone)).toEqual(['reached']);
+});
+
+test('whatever somebody waits for, a refusal that is not told may be of it', () => {
+  const awaited: readonly Awaited[] = [
+    serves,
+    { ...serves, id: undefined },
+    gone,
+    { ...gone, id: undefined },
+    drained,
+    { goal: 'paused', revision: revision(10n), service, id: undefined },
+  ];
+  const judged = (change: Partial<Acknowledgement>) =>
+    awaited.map((one) => obstacles(fleet({ b: value(change) }), one).map((text) => text.slice(0, 11)));
+  const unsure = awaited.map(() => ['b refuses 7']);
+  expect(judged({ untold: new Map([['web', 7]]) })).toEqual(unsure);
+  expect(judged({ untold: new Map([['*', 7]]) })).toEqual(unsure);
+  const others = { untold: new Map([['other', 7]]), ...idle };
+  expect(awaited.slice(2).map((one) => obstacles(fleet({ b: value(others) }), one))).toEqual(
+    awaited.slice(2).map(() => ['reached']),
+  );
+  // A balancer that counts the requests of the instance does not refuse its drain.
+  expect(obstacles(fleet({ b: value({ untold: new Map([['web', 7]]), ...idle }) }), drained)).toEqual(['reached']);
 });
 
 test('a service is not served by all while an operator has taken one of its instances out', () => {

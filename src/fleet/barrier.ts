@@ -79,10 +79,14 @@ function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited):
   if (refusal?.absent === true && (goal === 'drained' || goal === 'gone')) return undefined;
   // Any other drain or leave that is not served means that requests still come.
   if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason };
-  if (goal === 'drained') return findOpen(said, instanceName(service, id));
-  if (goal !== 'serves') return undefined;
-  const untold = (said.untold.get(service) ?? 0) + (said.untold.get(anyService) ?? 0);
-  if (untold > 0) return { kind: 'untold', count: untold };
+  const count = (said.untold.get(service) ?? 0) + (said.untold.get(anyService) ?? 0);
+  const untold: Obstacle | undefined = count > 0 ? { kind: 'untold', count } : undefined;
+  if (goal === 'drained') {
+    // A balancer that counts the requests of a drain does not refuse it, whatever else it refuses.
+    const open = findOpen(said, instanceName(service, id));
+    return open?.kind === 'cannot-tell' ? (untold ?? open) : open;
+  }
+  if (untold !== undefined || goal !== 'serves') return untold;
   const ids = id === undefined ? (awaited.ready ?? []) : [id];
   const drained = ids.find((one) => said.draining?.has(instanceName(service, one)) === true);
   if (drained === undefined) return undefined;
