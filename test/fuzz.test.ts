@@ -165,10 +165,21 @@ const decentOverride = fc
   )
   .map((record) => JSON.stringify(record));
 
+const decentClaim = fc
+  .record(
+    {
+      hosts: fc.array(fc.oneof(fc.constantFrom('r.example', '*.r.example', 'r.*', '*'), hostileText), { maxLength: 2 }),
+      priority: fc.constantFrom<unknown>(0, 3, 999, 1001, '5'),
+    },
+    { requiredKeys: [] },
+  )
+  .map((record) => JSON.stringify(record));
+
 const area = fc.constantFrom(
   'instances',
   'services',
   'overrides',
+  'claims',
   'releases',
   'balancers',
   'keys',
@@ -217,7 +228,17 @@ const entry = (ports: readonly number[]) => {
         fc.oneof(hostileJson, decentOverride, spoilt(decentOverride)),
       ),
     },
-    { weight: 1, arbitrary: fc.tuple(fc.constantFrom('instances/good/one', 'services/good'), spoiltGood) },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(
+        fc.oneof(service, fc.constant('*')).map((s) => `claims/${s}`),
+        fc.oneof(hostileJson, decentClaim, spoilt(decentClaim)),
+      ),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(fc.constantFrom('instances/good/one', 'services/good', 'claims/good'), spoiltGood),
+    },
   );
 };
 
@@ -320,8 +341,12 @@ test(`${wanted} hostile entries change nothing but what the templates mean`, { t
   balancer.snapshot({});
   await balancer.balancer.start();
   const bare = await balancer.config();
-  // Of the highest priority: a policy for any host is no attack, and may well take what others have by default.
-  balancer.change({ 'instances/good/one': app.address, 'services/good': '{"hosts":["good"],"priority":1000}' });
+  // Of the highest priority: a claim may allow others one, too.
+  balancer.change({
+    'claims/good': '{"priority":1000}',
+    'instances/good/one': app.address,
+    'services/good': '{"hosts":["good"],"priority":1000}',
+  });
   await balancer.applied();
   const served = async () => expect(await ask(balancer.port, 'good')).toEqual({ status: 200, body: 'good' });
   await served();

@@ -60,6 +60,7 @@ test('a policy whose priorities take too many entries of the map is refused alon
   const refused = await balancer.logged('entry-rejected', ({ key }) => key === 'services/web');
   expect(refused).toMatchObject({ reason: expect.stringContaining('further entries'), lastGoodServes: true });
   // Two that meet: what is beyond the share of the one with the priority does not count.
+  await scenario.writeByHand('claims/labels', '{"priority":1}');
   await scenario.writeByHand('services/labels', JSON.stringify({ routes: labels }));
   await scenario.writeByHand('services/domains', JSON.stringify({ routes: domains }));
   await balancer.logged('conflict', ({ kind, loser }) => kind === 'priority' && loser === 'labels');

@@ -168,12 +168,13 @@ function* ofConfiguration(look: Look): Generator<Finding> {
     };
 }
 
-const mostConflicts = 3;
+const mostConflicts = 5;
 
 function* ofConflicts({ service, routes, conflicts }: Look): Generator<Finding> {
   const lost = conflicts.filter(({ loser }) => loser === service);
   const others = conflicts.filter(({ loser }) => loser !== service);
-  const isOut = (conflict: Conflict) => conflict.kind === 'port' || (conflict.kind === 'route' && routes.length === 0);
+  const isOut = ({ kind }: Conflict) =>
+    kind === 'port' || ((kind === 'route' || kind === 'host') && routes.length === 0);
   for (const conflict of [...lost, ...others].slice(0, mostConflicts)) {
     const isBad = conflict.loser === service && isOut(conflict);
     yield { stage: 'conflict', state: isBad ? 'bad' : 'note', says: describeConflict(conflict) };

@@ -30,7 +30,7 @@ export type HeldEntriesParts = {
   readonly onChange: (more: boolean) => void;
 };
 
-const areas = ['instances', 'services', 'overrides', 'keys'] as const;
+const areas = ['instances', 'services', 'overrides', 'claims', 'keys'] as const;
 
 /** What a balancer holds of the registry, and which of it still lives. */
 export class HeldEntries {

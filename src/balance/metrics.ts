@@ -48,7 +48,7 @@ export function createBalanceMetrics(registry: Registry) {
     templatesRefused: gauge('refused_templates', 'Templates that HAProxy refuses; the last good ones are used.'),
     conflicts: gauge(
       'conflicts',
-      'Routes and ports that a service does not get because another has them, and priorities that do not count.',
+      'Routes and ports that a service does not get because another has them, hosts that no claim allows, and priorities that do not count.',
     ),
     revisionSeen: gauge('revision_seen', 'The newest revision that the registry delivered.'),
     revisionApplied: gauge('revision_applied', 'The newest revision that HAProxy serves.'),

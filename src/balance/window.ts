@@ -13,7 +13,8 @@ import { byWhom, effectName, type Override } from '../model/override.ts';
 import { serviceOf } from '../model/route-target.ts';
 import { isStateKey } from '../model/service-state.ts';
 import type { Registry } from '../registry/registry.ts';
-import { conflictsWith, describeConflict } from '../render/conflict.ts';
+import { type Conflict, conflictsWith, describeConflict } from '../render/conflict.ts';
+import { cappedPrioritiesOver } from '../render/routes.ts';
 import type { Balancer } from './balancer.ts';
 import { type Explanation, explain, type Look } from './explain.ts';
 import type { Guarding } from './guarding.ts';
@@ -152,9 +153,7 @@ export class BalanceWindow {
       }))
       .sort((a, b) => (a.id < b.id ? -1 : 1));
     const routes = this.#routes().get(name) ?? [];
-    const conflicts = conflictsWith(this.#parts.balancer.status().conflicts, name)
-      .slice(0, mostConflicts)
-      .map(describeConflict);
+    const conflicts = this.#conflictsWith(name).slice(0, mostConflicts).map(describeConflict);
     return {
       ...viewOf(service, this.#heldOf(service, catalog), routes, backends?.get(name)),
       instancesById,
@@ -165,8 +164,7 @@ export class BalanceWindow {
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
     const servers = await this.#orNothing((link) => link.serverTraffic(service));
     const { balancer, guarding, now } = this.#parts;
-    const { catalog, served, desired, lingering, pending, refused, quarantined, rejections, conflicts } =
-      balancer.status();
+    const { catalog, served, desired, lingering, pending, refused, quarantined, rejections } = balancer.status();
     const key = `instances/${service}/${id}`;
     const entry = catalog.accepted.get(key);
     const held = entry?.held;
@@ -197,7 +195,7 @@ export class BalanceWindow {
       refused,
       quarantined: quarantined.find((one) => one.key === key || one.key === `services/${service}`),
       routes: this.#routes().get(service) ?? [],
-      conflicts: conflictsWith(conflicts, service),
+      conflicts: this.#conflictsWith(service),
       traffic: servers?.get(id),
     });
   }
@@ -223,6 +221,14 @@ export class BalanceWindow {
     const { balancer, guarding } = this.#parts;
     const { catalog } = balancer.status();
     return { catalog, held: guarding.served(catalog) };
+  }
+
+  #conflictsWith(service: ServiceName): readonly Conflict[] {
+    const { conflicts, desired } = this.#parts.balancer.status();
+    const others = conflictsWith(conflicts, service).filter(
+      ({ kind, winner }) => kind !== 'capped-priority' || winner !== service,
+    );
+    return [...others, ...(desired.routeTable ? cappedPrioritiesOver(desired.routeTable, service) : [])];
   }
 
   /** How many instances the registry does not have any more: those that the guard holds, and those held otherwise. */

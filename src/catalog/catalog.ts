@@ -1,4 +1,5 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
+import type { Allowed } from '../model/allowance.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
@@ -7,6 +8,7 @@ import type { ServiceState } from '../model/service-state.ts';
 import type { Touched } from '../model/touched.ts';
 import { type Change, createdAt, type Entry, type RegistryEvent } from '../registry/registry.ts';
 import { type Allocation, noAllocation, waitsFor } from './allocation.ts';
+import type { Allowances } from './allowances.ts';
 import { Fold } from './fold.ts';
 import { type CatalogLimits, defaultCatalogLimits, noLimits } from './limits.ts';
 import type { Numbers } from './numbers.ts';
@@ -20,6 +22,8 @@ export type Service = {
   readonly declared: boolean;
   /** Since when it has a policy without a break; undefined while it has none. */
   readonly since: Since | undefined;
+  /** What operators let it claim. */
+  readonly allowed: Allowed;
   /** As their registrations say. */
   readonly registered: PersistentMap<InstanceId, Instance>;
   /** As they should be served: those that are registered, under the operators' overrides. The same map where none counts. */
@@ -43,7 +47,8 @@ export type Catalog = {
   readonly cluster: string | undefined;
   readonly services: PersistentMap<ServiceName, Service>;
   readonly overrides: Overrides;
-  /** The raw entry behind everything in `services` and `overrides`; what is kept on disk. */
+  readonly allowances: Allowances;
+  /** The raw entry behind everything in `services`, `overrides` and `allowances`; what is kept on disk. */
   readonly accepted: PersistentMap<string, Entry>;
   readonly rejected: PersistentMap<string, Rejection>;
   /** The services of which more was rejected, since everything was read the last time, than is remembered. */
@@ -61,6 +66,7 @@ export const emptyCatalog: Catalog = {
   cluster: undefined,
   services: PersistentMap(),
   overrides: noOverrides,
+  allowances: PersistentMap(),
   accepted: PersistentMap(),
   rejected: PersistentMap(),
   forgotten: PersistentSet(),

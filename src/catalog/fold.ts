@@ -1,3 +1,4 @@
+import { parseAllowance } from '../model/allowance.ts';
 import { type Instance, parseInstance } from '../model/instance.ts';
 import type { Override } from '../model/override.ts';
 import { parseOverride } from '../model/override.ts';
@@ -112,10 +113,10 @@ export class Fold {
     this.#takeLate();
     const shares = this.#shares.settle(this.#effects('instances', beyondShare));
     const overrideShares = this.#overrideShares.settle(this.#effects('overrides', beyondOverrides));
-    const { services, overrides, touched, changes, transitions } = this.#serving.result();
+    const { services, overrides, allowances, touched, changes, transitions } = this.#serving.result();
     const catalog = {
       ...this.#before,
-      ...{ revision, services, overrides, shares, overrideShares },
+      ...{ revision, services, overrides, allowances, shares, overrideShares },
       late: this.#late,
       accepted: this.#accepted.asImmutable(),
       ...this.#rejected.result(),
@@ -138,7 +139,7 @@ export class Fold {
     const { key } = entry;
     const { service, kind } = subject;
     const shares = this.#sharesOf(subject);
-    if (kind !== 'override' && !shares.asks(service) && shares.services >= this.#limits.services) {
+    if (!isOfOperators(kind) && !shares.asks(service) && shares.services >= this.#limits.services) {
       this.#reject(entry, beyondServices(this.#limits));
       this.#late = this.#late.set(key, entry);
       return;
@@ -180,6 +181,9 @@ export class Fold {
       case 'override':
         this.#serving.override(subject, undefined, 'removed');
         break;
+      case 'allowance':
+        this.#serving.allow(subject.service, undefined);
+        break;
     }
   }
 
@@ -194,7 +198,7 @@ export class Fold {
   }
 
   #sharesOf({ kind }: Own): Allocating {
-    return kind === 'override' ? this.#overrideShares : this.#shares;
+    return isOfOperators(kind) ? this.#overrideShares : this.#shares;
   }
 
   /** The bytes that a key counts for that is accepted or waits. */
@@ -241,7 +245,7 @@ export class Fold {
   #candidates(area: 'instances' | 'overrides', services: ReadonlySet<string>): ReadonlyMap<string, readonly Ranked[]> {
     const found = new Map<string, Ranked[]>([...services].map((service) => [service, []]));
     for (const entry of this.#accepted.values()) {
-      if (entry.key.startsWith('overrides/') !== (area === 'overrides')) continue;
+      if (/^(overrides|claims)\//.test(entry.key) !== (area === 'overrides')) continue;
       const all = found.get(entry.key.split('/', 2)[1] ?? '');
       const one = all && this.#rank(entry, undefined);
       if (one !== undefined) all?.push(one);
@@ -252,7 +256,10 @@ export class Fold {
   #rank(entry: Entry, waitingBytes: number | undefined): Ranked | undefined {
     const subject = ownSubject(entry.key);
     if (subject === undefined) return undefined;
-    const whole = subject.kind === 'policy' || (subject.kind === 'override' && subject.scope === '*');
+    const whole =
+      subject.kind === 'policy' ||
+      subject.kind === 'allowance' ||
+      (subject.kind === 'override' && subject.scope === '*');
     const bytes = waitingBytes ?? this.#acceptedBytes(subject, entry);
     return { key: entry.key, whole, since: Number(sinceOf(entry)), bytes };
   }
@@ -296,6 +303,12 @@ export class Fold {
         const apply = () => this.#serving.override(subject, override.value, 'removed');
         return accepted({ bytes: overrideBytes(override.value), apply });
       }
+      case 'allowance': {
+        const allowance = parseAllowance(value);
+        if (!allowance.ok) return allowance;
+        const apply = () => this.#serving.allow(subject.service, allowance.value);
+        return accepted({ bytes: Buffer.byteLength(value), apply });
+      }
     }
   }
 }
@@ -304,6 +317,9 @@ function ownSubject(key: string): Own | undefined {
   const subject = parseKey(key);
   return subject.ok && subject.value.kind !== 'other' ? subject.value : undefined;
 }
+
+/** Whether operators write it: what services ask for leaves it its own room. */
+const isOfOperators = (kind: Own['kind']): boolean => kind === 'override' || kind === 'allowance';
 
 /** Whether a policy with the same text was deleted and put again, or is held now. */
 const isOtherPolicy = ({ kind }: Own, before: Entry, after: Entry): boolean =>

@@ -1,5 +1,6 @@
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import type { AllowanceTarget } from './allowances.ts';
 import type { OverrideScope } from './overrides.ts';
 
 /** What a key under the root is about. */
@@ -7,6 +8,7 @@ export type Subject =
   | { readonly kind: 'instance'; readonly service: ServiceName; readonly id: InstanceId }
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
+  | { readonly kind: 'allowance'; readonly service: AllowanceTarget }
   /** Not the catalog's: `balancers/`, `releases/`, `waits/`, `keys/`. */
   | { readonly kind: 'other' };
 
@@ -14,8 +16,8 @@ const other: Subject = { kind: 'other' };
 const otherAreas: readonly (string | undefined)[] = ['balancers', 'releases', 'waits', 'keys'];
 
 /**
- * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`
- * or `overrides/<service>/*`.
+ * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`,
+ * `overrides/<service>/*`, `claims/<service>` or `claims/*`.
  */
 export function parseKey(key: string): Parsed<Subject> {
   const [area, serviceText, idText, ...rest] = key.split('/');
@@ -37,7 +39,12 @@ export function parseKey(key: string): Parsed<Subject> {
     const id = parseInstanceId(idText);
     return id.ok ? accepted({ kind: 'override', service: service.value, scope: id.value }) : id;
   }
+  if (area === 'claims' && serviceText !== undefined && idText === undefined) {
+    if (serviceText === '*') return accepted({ kind: 'allowance', service: '*' });
+    const service = parseServiceName(serviceText);
+    return service.ok ? accepted({ kind: 'allowance', service: service.value }) : service;
+  }
   return refused(
-    `${quote(key)} is none of instances/<service>/<instance>, services/<service>, overrides/<service>/<instance or *>`,
+    `${quote(key)} is none of instances/<service>/<instance>, services/<service>, overrides/<service>/<instance or *>, claims/<service or *>`,
   );
 }

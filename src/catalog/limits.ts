@@ -40,13 +40,15 @@ export const beyondValue = (bytes: number, { valueBytes }: CatalogLimits): strin
 /** An acknowledgement with all that it may tell is a third of this. */
 const otherBytes = 262_144;
 
+const limitedAreas = ['instances', 'services', 'overrides', 'claims'];
+
 /** Refuses values for their size, so that a follower does not keep them. Values under `keys/` have no limit. */
 export const refusing =
   (limits: CatalogLimits): Refuse =>
   (key, bytes) => {
     const [area] = key.split('/', 1);
     if (area === 'keys') return undefined;
-    if (area === 'instances' || area === 'services' || area === 'overrides') return beyondValue(bytes, limits);
+    if (area !== undefined && limitedAreas.includes(area)) return beyondValue(bytes, limits);
     return bytes > otherBytes ? `its value has ${bytes} bytes, more than ${otherBytes}` : undefined;
   };
 
@@ -87,6 +89,6 @@ export function beyondShare(service: string, beyond: keyof Caps, limits: Catalog
 export function beyondOverrides(service: string, beyond: keyof Caps, limits: CatalogLimits): string {
   const { bytes, entries } = overrideRoom(limits);
   return beyond === 'bytes'
-    ? `${service} exceeds its share: all overrides have more than ${bytes} bytes (--limit-total)`
-    : `${service} exceeds its share: there are more than ${entries} overrides (--limit-entries)`;
+    ? `${service} exceeds its share: all overrides and claims have more than ${bytes} bytes (--limit-total)`
+    : `${service} exceeds its share: there are more than ${entries} overrides and claims (--limit-entries)`;
 }

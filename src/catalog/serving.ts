@@ -1,10 +1,12 @@
 import { Map as PersistentMap } from 'immutable';
+import { type Allowance, allowedByDefault, isSameAllowed } from '../model/allowance.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Override } from '../model/override.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
 import type { ServiceState } from '../model/service-state.ts';
 import { type Touched, TouchedGathering } from '../model/touched.ts';
+import { type Allowances, type AllowanceTarget, allowedTo } from './allowances.ts';
 import type { Catalog, Service } from './catalog.ts';
 import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
 import {
@@ -20,19 +22,21 @@ import {
 } from './overrides.ts';
 import type { Since } from './since.ts';
 
-/** The services and overrides of a fold while it is made. */
+/** The services, overrides and allowances of a fold while it is made. */
 export class Serving {
   readonly #services: Catalog['services'];
   #overrides: Overrides;
+  #allowances: Allowances;
   readonly #touched = new TouchedGathering();
   /** Those that this fold changes in place: one at a time would leave ten thousand copies to collect. */
   readonly #numbers = new Map<ServiceName, Numbers>();
   readonly #transitions: OverrideTransition[] = [];
   #changes = 0;
 
-  constructor({ services, overrides }: Pick<Catalog, 'services' | 'overrides'>) {
+  constructor({ services, overrides, allowances }: Pick<Catalog, 'services' | 'overrides' | 'allowances'>) {
     this.#services = services.asMutable();
     this.#overrides = overrides;
+    this.#allowances = allowances;
   }
 
   get(name: ServiceName): Service | undefined {
@@ -60,7 +64,7 @@ export class Serving {
     this.#hold(name);
   }
 
-  result(): Pick<Catalog, 'services' | 'overrides'> & {
+  result(): Pick<Catalog, 'services' | 'overrides' | 'allowances'> & {
     readonly touched: Touched;
     readonly changes: number;
     readonly transitions: readonly OverrideTransition[];
@@ -69,6 +73,7 @@ export class Serving {
     return {
       services: this.#services.asImmutable(),
       overrides: this.#overrides,
+      allowances: this.#allowances,
       touched: this.#touched.take(),
       changes: this.#changes,
       transitions: this.#transitions,
@@ -107,6 +112,20 @@ export class Serving {
     this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared, since }));
   }
 
+  /** What operators let a service claim, or all. */
+  allow(target: AllowanceTarget, allowance: Allowance | undefined): void {
+    const before = this.#allowances;
+    this.#allowances = allowance === undefined ? before.delete(target) : before.set(target, allowance);
+    this.#changes += 1;
+    for (const name of target === '*' ? [...this.#services.keys()] : [target]) {
+      const service = this.#services.get(name);
+      const allowed = allowedTo(this.#allowances, name);
+      if (service === undefined || isSameAllowed(service.allowed, allowed)) continue;
+      this.#services.set(name, { ...service, allowed });
+      this.#touched.service(name);
+    }
+  }
+
   #hold(name: ServiceName): void {
     const before = this.#services.get(name);
     const held = heldBy(this.#overrides.get(name), before?.instances ?? PersistentMap());
@@ -122,7 +141,7 @@ export class Serving {
 
   #put(name: ServiceName, change: (service: Service) => Service): void {
     const before = this.#services.get(name);
-    const after = change(before ?? emptyService(name));
+    const after = change(before ?? { ...emptyService(name), allowed: allowedTo(this.#allowances, name) });
     const isThere = after.declared || after.instances.size > 0 || after.held !== undefined;
     if (isThere) this.#services.set(name, after);
     else this.#services.delete(name);
@@ -146,6 +165,7 @@ export function emptyService(name: ServiceName): Service {
     policy,
     declared: false,
     since: undefined,
+    allowed: allowedByDefault,
     registered: none,
     instances: none,
     numbers: PersistentMap(),

@@ -258,7 +258,7 @@ describe('a service that has more than its share', () => {
     const { put, catalog } = follow({ totalBytes: 60, entries: 2 }, ...many);
     expect(catalog().accepted.size).toBe(100);
     expect(catalog().rejected.get('overrides/evil/i129')?.reason).toBe(
-      'evil exceeds its share: there are more than 100 overrides (--limit-entries)',
+      'evil exceeds its share: there are more than 100 overrides and claims (--limit-entries)',
     );
     expect(put(override('web', '*', 200)).rejections.map(({ key }) => key)).toEqual(['overrides/evil/i99']);
     expect(

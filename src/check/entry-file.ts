@@ -1,4 +1,5 @@
 import { parseKey } from '../catalog/key.ts';
+import { parseAllowance } from '../model/allowance.ts';
 import { parseInstance } from '../model/instance.ts';
 import { parseOverride } from '../model/override.ts';
 import { policyProblems } from '../model/policy.ts';
@@ -18,6 +19,10 @@ export function entryProblems({ file, key, text }: EntryFile): readonly Problem[
       return [];
     case 'policy':
       return policyProblems(text).map(({ path, reason }) => placed(file, text, path, reason));
+    case 'allowance': {
+      const parsed = parseAllowance(text);
+      return parsed.ok ? [] : [placed(file, text, fieldIn(parsed.reason), parsed.reason)];
+    }
     case 'instance': {
       const parsed = parseInstance(value.service, value.id, text);
       return parsed.ok ? [] : [placed(file, text, fieldIn(parsed.reason), parsed.reason)];
@@ -29,8 +34,8 @@ export function entryProblems({ file, key, text }: EntryFile): readonly Problem[
   }
 }
 
-/** `weight "300" is not …` and `until: it is …` are about a field of that name, if there is one. */
-const fieldIn = (reason: string): readonly string[] => [/^\w+/.exec(reason)?.[0] ?? ''];
+/** `weight "300" is not …`, `until: it is …` and `"untill" is not a field …` are about a field of that name, if there is one. */
+const fieldIn = (reason: string): readonly string[] => [/^"?(\w+)/.exec(reason)?.[1] ?? ''];
 
 function placed(file: string, text: string, path: readonly string[], reason: string): Problem {
   if (!text.trim().startsWith('{')) return problemAt(file, beginning, reason);

@@ -39,7 +39,7 @@ async function read(file: string, key: string): Promise<EntryFile> {
 }
 
 function keyOf(path: string): string {
-  const key = /(?:^|\/)((?:instances|overrides)\/[^/]+\/[^/]+|services\/[^/]+)$/.exec(path)?.[1];
+  const key = /(?:^|\/)((?:instances|overrides)\/[^/]+\/[^/]+|(?:services|claims)\/[^/]+)$/.exec(path)?.[1];
   return withoutEnding(key ?? `services/${basename(path)}`);
 }
 

@@ -64,7 +64,7 @@ function describeRole(role: Role): string {
     case 'balancer':
       return `pointsman balance --id ${role.id}: reads everything, writes its own acknowledgement`;
     case 'operator':
-      return 'people and deploy scripts: policies, overrides, releases';
+      return 'people and deploy scripts: policies, overrides, claims, releases';
     case 'reader':
       return 'looks, and changes nothing';
   }

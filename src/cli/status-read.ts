@@ -21,6 +21,8 @@ const because = v.fallback(v.optional(v.picklist(['own-name', 'older', 'first-by
 const conflict = v.variant('kind', [
   v.object({ kind: v.literal('port'), port: v.number(), because, ...claimants }),
   v.object({ kind: v.literal('priority'), ...claimants }),
+  v.object({ kind: v.literal('host'), host: v.string(), more: v.number(), ...claimants }),
+  v.object({ kind: v.literal('capped-priority'), priority: v.number(), counts: v.number(), ...claimants }),
   v.object({ kind: v.literal('route'), route: v.string(), more: v.optional(v.number()), because, ...claimants }),
 ]);
 const revisionText = v.pipe(v.string(), v.regex(/^\d{1,19}$/));

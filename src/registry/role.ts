@@ -7,7 +7,7 @@ export type Role =
   | { readonly kind: 'register'; readonly service: ServiceName }
   /** Follows the tree, and says what it serves. */
   | { readonly kind: 'balancer'; readonly id: string }
-  /** A person, or a deploy script: policies, overrides, releases. */
+  /** A person, or a deploy script: policies, overrides, claims, releases. */
   | { readonly kind: 'operator' }
   /** Looks, and changes nothing. */
   | { readonly kind: 'reader' };
@@ -37,7 +37,7 @@ export function permissionsOf(role: Role): readonly Permission[] {
       return [
         everything,
         // `waits/` marks the moment from which `pointsman wait --gone` waits.
-        ...['services/', 'overrides/', 'releases/', 'waits/'].map((key) => ({
+        ...['services/', 'overrides/', 'claims/', 'releases/', 'waits/'].map((key) => ({
           access: 'readwrite' as const,
           key,
           prefix: true,

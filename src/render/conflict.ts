@@ -1,10 +1,10 @@
 import type { ServiceName } from '../model/name.ts';
 import type { PortConflict } from './ports.ts';
-import type { Because, RouteConflict } from './route-conflicts.ts';
-import type { PriorityConflict } from './routes.ts';
+import type { Because } from './route-conflicts.ts';
+import type { RoutesConflict } from './routes.ts';
 
 /** Two services that ask for one thing. */
-export type Conflict = RouteConflict | PriorityConflict | PortConflict;
+export type Conflict = RoutesConflict | PortConflict;
 
 /** As another balancer tells it. */
 type Told = { readonly winner?: string | undefined; readonly loser: string } & (
@@ -15,6 +15,8 @@ type Told = { readonly winner?: string | undefined; readonly loser: string } & (
       readonly because?: Because | undefined;
     }
   | { readonly kind: 'priority' }
+  | { readonly kind: 'host'; readonly host: string; readonly more: number }
+  | { readonly kind: 'capped-priority'; readonly priority: number; readonly counts: number }
   | { readonly kind: 'port'; readonly port: number; readonly because?: Because | undefined }
 );
 
@@ -24,17 +26,31 @@ const reasons: Readonly<Record<Because, string>> = {
   'first-by-name': ', as the first by name',
 };
 
+const reasonOf = ({ because }: { readonly because?: Because | undefined }): string =>
+  because === undefined ? '' : reasons[because];
+
 /** One clause for a log or a person. */
 export function describeConflict(conflict: Conflict | Told): string {
   const { winner = 'pointsman itself', loser } = conflict;
-  if (conflict.kind === 'priority') {
-    return `the priority of ${loser} does not count over the hosts of ${winner}: it would take too many entries of the route map`;
+  switch (conflict.kind) {
+    case 'priority':
+      return `the priority of ${loser} does not count over the hosts of ${winner}: it would take too many entries of the route map`;
+    case 'host': {
+      const { host, more } = conflict;
+      return `${loser} does not get the host ${host}${more === 0 ? '' : ` and ${more} more`}: no claim allows it (claims/${loser})`;
+    }
+    case 'capped-priority': {
+      const { priority, counts } = conflict;
+      return `the priority ${priority} of ${loser} counts as ${counts} over ${winner}: no claim allows more (claims/${loser})`;
+    }
+    case 'port':
+      return `${loser} does not get the port ${conflict.port}: ${winner} has it${reasonOf(conflict)}`;
+    case 'route': {
+      const { route, more = 0 } = conflict;
+      const what = more === 0 ? `${route}: ${winner} has it` : `${route} and ${more} more: ${winner} has them`;
+      return `${loser} does not get the route ${what}${reasonOf(conflict)}`;
+    }
   }
-  const reason = conflict.because === undefined ? '' : reasons[conflict.because];
-  if (conflict.kind === 'port') return `${loser} does not get the port ${conflict.port}: ${winner} has it${reason}`;
-  const { route, more = 0 } = conflict;
-  const what = more === 0 ? `route ${route}: ${winner} has it` : `route ${route} and ${more} more: ${winner} has them`;
-  return `${loser} does not get the ${what}${reason}`;
 }
 
 export const moreConflicts = (service: string, count: number): string =>
@@ -69,4 +85,4 @@ export const conflictsWith = (conflicts: readonly Conflict[], service: ServiceNa
   conflicts.filter(({ winner, loser }) => winner === service || loser === service);
 
 /** How many things a service does not get. */
-export const lossesIn = (conflict: Conflict): number => (conflict.kind === 'route' ? conflict.more + 1 : 1);
+export const lossesIn = (conflict: Conflict): number => ('more' in conflict ? conflict.more + 1 : 1);

@@ -1,6 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import type { Service } from '../catalog/catalog.ts';
+import { allowedByDefault } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 import { defaultPolicy } from '../model/policy.ts';
 import { claimPorts } from './ports.ts';
@@ -9,6 +10,7 @@ const service = (name: string, port?: number, since?: bigint): Service => ({
   name: name as ServiceName,
   policy: port === undefined ? defaultPolicy : { ...defaultPolicy, mode: 'tcp', port },
   declared: true,
+  allowed: allowedByDefault,
   since: since as Service['since'],
   registered: PersistentMap(),
   numbers: PersistentMap(),

@@ -1,3 +1,4 @@
+import type { Service } from '../catalog/catalog.ts';
 import type { Since } from '../catalog/since.ts';
 import { aroundHost, isExact, patternsOver, rankOf } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
@@ -11,11 +12,22 @@ export type Claim = {
   readonly target: RouteTarget;
   readonly host: string;
   readonly path: string;
+  /** As it counts over other services. */
   readonly priority: number;
+  /** As declared: it counts among the routes of the service itself. */
+  readonly own: number;
   /** Its host is the service's own name, `<service>` or `<service>.*`. */
   readonly isOwnName: boolean;
   readonly since: Since | undefined;
 };
+
+/** What of a service its routes are made of, and its claims. */
+export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed' | 'held'> & {
+  readonly claims: readonly Claim[];
+};
+
+/** Whether a claim counts for less over other services than it says. */
+export const isCapped = ({ own, priority }: Claim): boolean => own > priority;
 
 /**
  * Makes a map of claims of which no two have the same host and path. The frame looks into it with the most exact host
@@ -29,27 +41,32 @@ export function settleClaims(
 ): Map<string, RouteTarget> {
   const claims = [...byHost.values()].flat();
   const settled = new Map(claims.map(({ host, path, target }) => [host + path, target]));
-  if (claims.every(({ priority }) => priority === claims[0]?.priority)) return settled;
+  if (claims.every(({ priority, own }) => priority === claims[0]?.priority && own === priority)) return settled;
+  const capped = new Set(claims.filter(isCapped).map(({ service }) => service));
   const of = (pattern: string): readonly Claim[] => byHost.get(pattern) ?? [];
   const counting = (some: readonly Claim[], over: readonly Claim[]): readonly Claim[] =>
     overruled.size === 0
       ? some
       : some.filter(({ service }) => !over.some((other) => overruled.get(other.service)?.has(service)));
-  const hosts = new Set([...byHost.keys(), ...crossings(byHost, counting)]);
+  const hosts = new Set([...byHost.keys(), ...crossings(byHost, counting), ...ownCrossings(byHost, capped)]);
   // A less exact pattern first: what is found there needs no key here.
   for (const host of [...hosts].sort((a, b) => rankOf(b) - rankOf(a))) {
     const [domain, label] = isExact(host) ? aroundHost(host) : [];
-    const crossed = domain !== undefined && label !== undefined && rises(counting(of(label), of(domain)), of(domain));
+    const crossed =
+      domain !== undefined &&
+      label !== undefined &&
+      (rises(counting(of(label), of(domain)), of(domain)) || risesOwn(of(label), of(domain)));
     // What is found here, so what must be right here. All else is found under a less exact pattern.
     const found = crossed ? [...of(host), ...of(domain)] : of(host);
     const least = Math.min(...found.map(({ priority }) => priority));
+    const ofCapped = found.filter(({ service }) => capped.has(service));
     const less = patternsOver(host).slice(crossed ? 2 : 1);
     const covering = [
       ...found,
-      ...counting(
-        less.flatMap((pattern) => above(of(pattern), least)),
-        found,
-      ),
+      ...less.flatMap((pattern) => [
+        ...counting(above(of(pattern), least), found),
+        ...ownAbove(of(pattern), ofCapped, least),
+      ]),
     ];
     if (!found.some((one) => covering.some((other) => loses(one, other)))) continue;
     const own = new Set(of(host).map(({ path }) => path));
@@ -81,6 +98,16 @@ function above(claims: readonly Claim[], priority: number): readonly Claim[] {
   return end === -1 ? claims : claims.slice(0, end);
 }
 
+/** Those that have no such priority, and win among the routes of their own service all the same. */
+function ownAbove(claims: readonly Claim[], found: readonly Claim[], least: number): readonly Claim[] {
+  if (found.length === 0) return [];
+  return claims.filter(
+    (claim) => isCapped(claim) && claim.priority <= least && found.some((other) => isOwnAbove(claim, other)),
+  );
+}
+
+const isOwnAbove = (one: Claim, other: Claim): boolean => one.service === other.service && one.own > other.own;
+
 /** Hosts that `shop.*` and `*.example.com` both match while the latter, asked for first, must not win: `shop.example.com`. */
 function* crossings(
   byHost: ReadonlyMap<string, readonly Claim[]>,
@@ -98,6 +125,30 @@ function* crossings(
   }
 }
 
+/** The same, of one service each, where its priorities count among its own routes only. */
+function* ownCrossings(
+  byHost: ReadonlyMap<string, readonly Claim[]>,
+  capped: ReadonlySet<ServiceName>,
+): Generator<string> {
+  const domains = new Map<ServiceName, Set<string>>();
+  for (const [host, claims] of byHost) {
+    for (const { service } of host.startsWith('*.') ? claims : []) {
+      if (capped.has(service)) domains.set(service, (domains.get(service) ?? new Set()).add(host));
+    }
+  }
+  for (const [label, claims] of domains.size === 0 ? [] : byHost) {
+    if (!label.endsWith('.*')) continue;
+    for (const service of new Set(claims.filter(isCapped).map((claim) => claim.service))) {
+      for (const domain of domains.get(service) ?? []) {
+        if (risesOwn(claims, byHost.get(domain) ?? [])) yield label.slice(0, -1) + domain.slice(2);
+      }
+    }
+  }
+}
+
+const risesOwn = (claims: readonly Claim[], others: readonly Claim[]): boolean =>
+  claims.some((claim) => isCapped(claim) && others.some((other) => isOwnAbove(claim, other)));
+
 /** Whether one of these has a higher priority than one of the others; both are sorted by priority. */
 function rises(claims: readonly Claim[], others: readonly Claim[]): boolean {
   const [highest, lowest] = [claims[0], others.at(-1)];
@@ -106,19 +157,30 @@ function rises(claims: readonly Claim[], others: readonly Claim[]): boolean {
 
 /** Whether the first, found as it is, would hide the other one from a request that is the other one's. */
 function loses(one: Claim, other: Claim): boolean {
-  if (other.priority <= one.priority) return false;
+  const isOver = one.service === other.service ? other.own > one.own : other.priority > one.priority;
+  if (!isOver) return false;
   return one.path.startsWith(other.path) || (one.host !== other.host && other.path.startsWith(one.path));
 }
 
-/** The highest priority; of those the most exact host; of those the longest path. */
+/** The winner among all; among its service's, the one that the service itself puts first. */
 function best(claims: readonly Claim[]): Claim | undefined {
+  const first = highest(claims, ({ priority }) => priority);
+  return (
+    first &&
+    highest(
+      claims.filter(({ service }) => service === first.service),
+      ({ own }) => own,
+    )
+  );
+}
+
+/** The highest priority; of those the most exact host; of those the longest path. */
+function highest(claims: readonly Claim[], priorityOf: (claim: Claim) => number): Claim | undefined {
   let winner: Claim | undefined;
   for (const claim of claims) {
-    const better =
-      winner === undefined ||
-      claim.priority > winner.priority ||
-      (claim.priority === winner.priority && claim.host === winner.host && claim.path.length > winner.path.length);
-    if (better) winner = claim;
+    const more = winner === undefined ? 1 : priorityOf(claim) - priorityOf(winner);
+    if (more > 0 || (more === 0 && claim.host === winner?.host && claim.path.length > winner.path.length))
+      winner = claim;
   }
   return winner;
 }

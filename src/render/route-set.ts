@@ -41,10 +41,11 @@ export class RouteSet {
   }
 }
 
-const related = (a: string, b: string): boolean => a.startsWith(b) || b.startsWith(a);
+/** Whether a request may have both paths. */
+export const related = (a: string, b: string): boolean => a.startsWith(b) || b.startsWith(a);
 
 /** Whether a host may match both patterns. */
-function overlap(a: string, b: string): boolean {
+export function overlap(a: string, b: string): boolean {
   const [less, more] = rankOf(a) > rankOf(b) ? [a, b] : [b, a];
   if (less === '*') return true;
   if (rankOf(more) > 0) return true;

@@ -2,10 +2,12 @@ import fc from 'fast-check';
 import { Map as PersistentMap } from 'immutable';
 import { describe, expect, test } from 'vitest';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import type { ServiceName } from '../model/name.ts';
+import { segmentsOf } from '../model/policy/routes.ts';
 import { revision } from '../model/revision.ts';
-import { serviceOf } from '../model/route-target.ts';
+import { routeTarget, serviceOf } from '../model/route-target.ts';
 import { mostFurtherKeys } from './priority-shares.ts';
-import { changeRoutes, conflictsOf, formatRoutes, noRoutes, type Routes } from './routes.ts';
+import { cappedPrioritiesOver, changeRoutes, conflictsOf, formatRoutes, noRoutes, type Routes } from './routes.ts';
 
 type Given = {
   hosts?: readonly string[];
@@ -19,18 +21,24 @@ type Given = {
 
 type Policies = Readonly<Record<string, { routes: readonly Given[] } | Given>>;
 
-function routesOf(policies: Policies) {
-  const { services } = catalogOf(policies);
+/** Where operators let every service have any priority, unless it says otherwise. */
+const anyPriority = { '*': { priority: 1000 } };
+
+function routesOf(policies: Policies, claims: Readonly<Record<string, object>> = anyPriority) {
+  const { services } = catalogOf(policies, claims);
   const table = changeRoutes(noRoutes, services.keys(), services);
-  return { routes: table.routes, conflicts: conflictsOf(table) };
+  return { table, routes: table.routes, conflicts: conflictsOf(table) };
 }
 
 /** Of services that got their policies one after the other, unless it says otherwise. */
-function catalogOf(policies: Policies, atOnce = false): Catalog {
-  const entries = Object.entries(policies).map(([name, policy], i) => {
-    const key = `services/${name}`;
+function catalogOf(policies: Policies, claims: Readonly<Record<string, object>> = {}, atOnce = false): Catalog {
+  const keys = [
+    ...Object.entries(policies).map(([name, policy]) => [`services/${name}`, policy] as const),
+    ...Object.entries(claims).map(([name, allowance]) => [`claims/${name}`, allowance] as const),
+  ];
+  const entries = keys.map(([key, value], i) => {
     const at = revision(BigInt(atOnce ? 1 : i + 1));
-    return [key, { key, value: JSON.stringify(policy), revision: at, leased: false }] as const;
+    return [key, { key, value: JSON.stringify(value), revision: at, leased: false }] as const;
   });
   const event = {
     kind: 'snapshot',
@@ -71,7 +79,7 @@ describe('routes', () => {
     const { routes, conflicts } = routesOf(policies);
     expect(['x', 'y', 'z', 'a.b'].map((host) => lookUp(routes, host, '/'))).toEqual(['b', 'b', 'b', 'a']);
     expect(conflicts).toEqual([{ kind: 'route', route: 'x/', more: 1, because: 'older', winner: 'b', loser: 'a' }]);
-    const { services } = catalogOf(policies, true);
+    const { services } = catalogOf(policies, {}, true);
     const atOnce = changeRoutes(noRoutes, services.keys(), services);
     expect(lookUp(atOnce.routes, 'x', '/')).toBe('a');
     expect(conflictsOf(atOnce)).toMatchObject([{ because: 'first-by-name', winner: 'a', loser: 'b' }]);
@@ -96,28 +104,147 @@ describe('routes', () => {
     expect(routes).toEqual(PersistentMap({ 'x.y/': 'a', '*.y/': 'b', 'x.*/': 'b', '*/': 'c' }));
   });
 
-  test('are found by priority, then the most exact host, then the longest path', () => {
+  test('are found by priority, then the most exact host, then the longest path; those of one service as it orders them', () => {
     const hosts = ['x', 'y', 'x.d', 'y.d', 'x.e', '*.d', '*.e', 'x.*', 'y.*', '*'];
     const paths = ['/', '/a', '/a/b', '/c'];
     const route = fc.record({
       hosts: fc.constantFrom(...hosts).map((host) => [host]),
       paths: fc.constantFrom(...paths).map((path) => [path]),
-      priority: fc.integer({ min: 0, max: 2 }),
+      strip: fc.boolean(),
+      priority: fc.integer({ min: -1, max: 2 }),
+    });
+    const service = fc.record({
+      routes: fc.oneof(fc.tuple(route), fc.array(route, { minLength: 1, maxLength: 3 })),
+      most: fc.integer({ min: 0, max: 2 }),
     });
     fc.assert(
-      fc.property(fc.array(route, { minLength: 1, maxLength: 8 }), (routes) => {
-        const policies = Object.fromEntries(routes.map((one, i) => [`s${i}`, one]));
-        const built = routesOf(policies).routes;
+      fc.property(fc.array(service, { minLength: 1, maxLength: 6 }), (services) => {
+        const policies = Object.fromEntries(services.map(({ routes }, i) => [`s${i}`, { routes }]));
+        const claims = Object.fromEntries(services.map(({ most }, i) => [`s${i}`, { priority: most }]));
+        const built = routesOf(policies, claims).routes;
         const requests = ['x', 'y', 'z', 'x.d', 'y.d', 'z.d', 'x.e', 'x.f'].flatMap((host) =>
           ['/', '/a', '/a/b', '/a/b/c', '/c/d', '/ab'].map((path) => [host, path] as const),
         );
         const found = requests.map(([host, path]) => [host, path, lookUp(built, host, path)]);
-        expect(found).toEqual(requests.map(([host, path]) => [host, path, rightOne(routes, host, path)]));
+        expect(found).toEqual(requests.map(([host, path]) => [host, path, rightOne(services, host, path)]));
+      }),
+      { numRuns: 600 },
+    );
+  });
+});
+
+describe('what no claim allows', () => {
+  const everything = { hosts: ['*'], priority: 1000 };
+
+  test('a priority takes nothing from other services, and both are told', () => {
+    const policies = { web: {}, shop: { hosts: ['shop.example'] }, evil: everything };
+    const { routes, conflicts, table } = routesOf(policies, {});
+    expect(['web', 'web.d', 'shop.example', 'else'].map((host) => lookUp(routes, host, '/'))).toEqual([
+      'web',
+      'web',
+      'shop',
+      'evil',
+    ]);
+    const capped = { kind: 'capped-priority', priority: 1000, counts: 0, loser: 'evil' };
+    expect(conflicts).toEqual([
+      { ...capped, winner: 'shop' },
+      { ...capped, winner: 'web' },
+    ]);
+    expect(cappedPrioritiesOver(table, 'web' as ServiceName)).toEqual([{ ...capped, winner: 'web' }]);
+    expect(cappedPrioritiesOver(table, 'evil' as ServiceName)).toEqual([]);
+    // Its own requests are no conflict.
+    expect(routesOf({ web: { hosts: ['x'] }, api: { hosts: ['y'], priority: 5 } }, {}).conflicts).toEqual([]);
+  });
+
+  test('a priority counts as far as the claim of the service says, or that of all', () => {
+    const policies = {
+      web: { hosts: ['x'] },
+      api: { hosts: ['*'], paths: ['/api'], priority: 7 },
+      b: { hosts: ['*'], paths: ['/b'], priority: 7 },
+      low: { hosts: ['x'], paths: ['/api'], priority: 5 },
+    };
+    const found = (claims: Readonly<Record<string, object>>) => {
+      const { routes } = routesOf(policies, claims);
+      return ['/api', '/b'].map((path) => lookUp(routes, 'x', path));
+    };
+    expect(found({})).toEqual(['low', 'web']);
+    expect(found({ '*': { priority: 5 } })).toEqual(['low', 'b']);
+    expect(found({ '*': { priority: 1000 } })).toEqual(['api', 'b']);
+    expect(found({ '*': { priority: 5 }, b: { hosts: ['*'] }, api: { priority: 6 } })).toEqual(['api', 'b']);
+    expect(found({ '*': { priority: 5 }, b: { priority: 0 }, api: { priority: 0 } })).toEqual(['low', 'web']);
+  });
+
+  test('a host is left out, the other hosts and its own name are served, and the service is told', () => {
+    const claims = { '*': { hosts: [] }, web: { hosts: ['*.shop.example', 'a.*', 'web.example'] } };
+    const hosts = ['web.example', 'de.shop.example', 'a.*', 'a.b', 'de.at.shop.example', '*.example', 'web', '*'];
+    const { routes, conflicts } = routesOf({ web: { hosts }, api: { hosts: ['api.*', 'x'] }, plain: {} }, claims);
+    expect([...routes.keys()].sort()).toEqual(
+      ['a.*/', 'a.b/', 'api.*/', 'de.shop.example/', 'plain.*/', 'plain/', 'web.example/', 'web/'].sort(),
+    );
+    expect(conflicts).toEqual([
+      { kind: 'host', host: 'x', more: 0, winner: undefined, loser: 'api' },
+      { kind: 'host', host: '*', more: 2, winner: undefined, loser: 'web' },
+    ]);
+  });
+
+  test('a priority still orders the routes of the service itself', () => {
+    const routes = [
+      { hosts: ['shop.example'] },
+      { hosts: ['*'], paths: ['/api'], strip: true, priority: 10 },
+      { hosts: ['*.other'] },
+      { hosts: ['a.*'], paths: ['/x'], strip: true, priority: 10 },
+    ];
+    const built = routesOf({ api: { hosts: ['shop.example'], paths: ['/api/v2'] }, web: { routes } }, {});
+    expect(lookUp(built.routes, 'shop.example', '/api/users')).toBe('web/1');
+    expect(lookUp(built.routes, 'shop.example', '/api/v2')).toBe('api');
+    expect(lookUp(built.routes, 'a.other', '/x')).toBe('web/1');
+    expect(lookUp(built.routes, 'b.other', '/x')).toBe('web');
+  });
+
+  test('whatever a later policy says, requests of earlier services are answered as before at hosts and paths as exact', () => {
+    const given = fc.record({
+      hosts: fc.subarray(['x', 'x.d', '*.d', 'x.*', '*'], { minLength: 1 }),
+      paths: fc.subarray(['/', '/a', '/a/b'], { minLength: 1 }),
+      strip: fc.boolean(),
+      priority: fc.constantFrom(-1000, 0, 1, 1000),
+    });
+    const policy = fc.array(given, { minLength: 1, maxLength: 3 }).map((routes) => ({ routes }));
+    fc.assert(
+      fc.property(fc.array(policy, { minLength: 1, maxLength: 3 }), policy, fc.boolean(), (earlier, later, isFirst) => {
+        const before = Object.fromEntries(earlier.map((one, i) => [`s${i}`, one]));
+        const past = routesOf(before, {}).routes;
+        const name = isFirst ? 'a' : 'z';
+        const present = routesOf({ ...before, [name]: later }, {}).routes;
+        for (const host of ['x', 'x.d', 'y.d', 'x.e', 'y']) {
+          for (const path of ['/', '/a', '/a/b', '/c']) {
+            const [was, is] = [lookUp(past, host, path), lookUp(present, host, path)];
+            if (is === was || was === undefined) continue;
+            // It is another service's route only if that one is more exact, or the earlier one asked to come last.
+            expect(is?.split('/')[0]).toBe(name);
+            const [own, theirs] = [later.routes, before[was.split('/')[0] ?? '']?.routes ?? []].map((routes) =>
+              routes.filter((one) => one.priority >= 0).map((one) => mostExact(one, host, path)),
+            );
+            const [mine = [9, 9], other = [9, 9]] = [own, theirs].map((found) => found?.sort(byExactness)[0]);
+            const asksToComeLast = before[was.split('/')[0] ?? '']?.routes.some(({ priority }) => priority < 0);
+            if (!asksToComeLast) expect(byExactness(mine, other)).toBeLessThan(0);
+          }
+        }
       }),
       { numRuns: 400 },
     );
   });
 });
+
+/** How exact a route matches a request: the host's rank, and minus the path's length; [9, 9] if it does not. */
+function mostExact({ hosts, paths }: Given, host: string, path: string): readonly [number, number] {
+  const [label, ...domain] = host.split('.');
+  const order = [host, `*.${domain.join('.')}`, `${label}.*`, '*'];
+  const rank = Math.min(...(hosts ?? []).map((one) => order.indexOf(one)).filter((at) => at >= 0), 9);
+  const lengths = (paths ?? []).filter((one) => one === '/' || `${path}/`.startsWith(`${one}/`));
+  return rank === 9 || lengths.length === 0 ? [9, 9] : [rank, -Math.max(...lengths.map(({ length }) => length))];
+}
+
+const byExactness = (a: readonly [number, number], b: readonly [number, number]): number => a[0] - b[0] || a[1] - b[1];
 
 describe('further keys of the map', () => {
   const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
@@ -177,21 +304,28 @@ test('routes that were changed one service at a time are those that were made at
     hosts: fc.subarray(['x', 'y', '*.d', 'x.*', '*'], { minLength: 0 }),
     paths: fc.subarray(['/', '/a', '/a/b'], { minLength: 1 }),
     strip: fc.boolean(),
-    priority: fc.constantFrom(0, 0, 0, 1),
+    priority: fc.constantFrom(0, 0, 0, 1, 2),
   });
+  const claims = fc.constantFrom<Readonly<Record<string, object>>>(
+    {},
+    {},
+    { '*': { priority: 1 } },
+    { a: { priority: 2 }, '*': { hosts: ['x', '*.d'] } },
+    { b: { hosts: [] } },
+  );
   const name = fc.constantFrom('a', 'b', 'c', 'd', 'x');
   const change = fc.tuple(
     name,
     fc.option(fc.oneof(route, fc.constant({ maintenance: true }), fc.constant({ mode: 'tcp', port: 5432 }))),
   );
   fc.assert(
-    fc.property(fc.array(change, { maxLength: 12 }), (changes) => {
+    fc.property(fc.array(fc.tuple(change, claims), { maxLength: 12 }), (changes) => {
       const policies: Record<string, Given> = {};
       let table = noRoutes;
-      for (const [service, policy] of changes) {
+      for (const [[service, policy], allowances] of changes) {
         if (policy === null) delete policies[service];
         else policies[service] = policy;
-        const { services } = catalogOf(policies);
+        const { services } = catalogOf(policies, allowances);
         const names = new Set([...table.services.keys(), ...services.keys()]);
         table = changeRoutes(table, names, services);
         const anew = changeRoutes(noRoutes, services.keys(), services);
@@ -200,6 +334,7 @@ test('routes that were changed one service at a time are those that were made at
         expect(table.claims.toJS()).toEqual(anew.claims.toJS());
         expect(table.tcp.toJS().sort()).toEqual(anew.tcp.toJS().sort());
         expect(table.priorities.toJS()).toEqual(anew.priorities.toJS());
+        expect(table.bounded.toJS().sort()).toEqual(anew.bounded.toJS().sort());
         expect(changeRoutes(table, names, services)).toBe(table);
       }
     }),
@@ -209,18 +344,33 @@ test('routes that were changed one service at a time are those that were made at
 
 /** What should be found, by looking at every route. */
 function rightOne(
-  routes: readonly { hosts: string[]; paths: string[]; priority: number }[],
+  services: readonly {
+    readonly routes: readonly { hosts: string[]; paths: string[]; strip: boolean; priority: number }[];
+    readonly most: number;
+  }[],
   host: string,
   path: string,
 ): string | undefined {
   const [label = '', ...domain] = host.split('.');
   const order = [host, `*.${domain.join('.')}`, `${label}.*`, '*'];
+  const routes = services
+    .flatMap(({ routes, most }, i) =>
+      routes.map(({ hosts: [pattern = ''], paths: [prefix = ''], strip, priority }) => ({
+        ...{ service: `s${i}`, host: pattern, path: prefix, own: priority, priority: Math.min(priority, most) },
+        exactness: order.indexOf(pattern),
+        target: routeTarget(`s${i}` as ServiceName, strip ? segmentsOf(prefix) : 0),
+      })),
+    )
+    .sort((a, b) => b.priority - a.priority || a.service.localeCompare(b.service) || b.own - a.own);
+  // One service has a host and a path: the first that has its policy.
+  const isFirst = (one: (typeof routes)[number]) =>
+    routes.find(({ host, path }) => host === one.host && path === one.path) === one;
   const matching = routes
-    .map((route, i) => ({ ...route, name: `s${i}`, host: route.hosts[0] ?? '', path: route.paths[0] ?? '' }))
-    .map((route) => ({ ...route, exactness: order.indexOf(route.host) }))
+    .filter(isFirst)
     .filter((route) => route.exactness !== -1 && (route.path === '/' || `${path}/`.startsWith(`${route.path}/`)))
-    .sort((a, b) => b.priority - a.priority || a.exactness - b.exactness || b.path.length - a.path.length);
-  return matching[0]?.name;
+    .sort((a, b) => a.exactness - b.exactness || b.path.length - a.path.length);
+  const [first] = matching.toSorted((a, b) => b.priority - a.priority);
+  return matching.filter(({ service }) => service === first?.service).sort((a, b) => b.own - a.own)[0]?.target;
 }
 
 test('a target names its service', () => {

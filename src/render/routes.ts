@@ -1,13 +1,15 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import type { Service } from '../catalog/catalog.ts';
 import { bySince } from '../catalog/since.ts';
+import { allowsHost } from '../model/allowance.ts';
 import { ownHosts } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import { type RouteTarget, routeTarget } from '../model/route-target.ts';
 import { formatState, isStateKey, type ServiceState, stateKey } from '../model/service-state.ts';
+import { boundedConflicts, type CappedPriority, cappedOver, type HostConflict, isBounded } from './bounded-claims.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
-import { type Claim, claimsByHost, settleClaims } from './route-claims.ts';
+import { type Claim, type Contribution, claimsByHost, settleClaims } from './route-claims.ts';
 import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
 
 /**
@@ -25,6 +27,8 @@ export type PriorityConflict = {
   readonly loser: ServiceName;
 };
 
+export type RoutesConflict = RouteConflict | HostConflict | CappedPriority | PriorityConflict;
+
 /** Which services ask for which routes. A value, kept so that a service that changes costs its own routes only. */
 export type RouteTable = {
   /** What of each service its routes are made of, and its claims. */
@@ -35,6 +39,8 @@ export type RouteTable = {
   readonly contested: PersistentSet<string>;
   /** How many claims there are of each priority. */
   readonly priorities: PersistentMap<number, number>;
+  /** Those that ask for more than they may have. */
+  readonly bounded: PersistentSet<ServiceName>;
   /** Where a priority does not count. */
   readonly overruled: Overruled;
   readonly routes: Routes;
@@ -42,13 +48,12 @@ export type RouteTable = {
   readonly tcp: PersistentSet<ServiceName>;
 };
 
-type Contribution = Pick<Service, 'policy' | 'since' | 'held'> & { readonly claims: readonly Claim[] };
-
 export const noRoutes: RouteTable = {
   services: PersistentMap(),
   claims: PersistentMap(),
   contested: PersistentSet(),
   priorities: PersistentMap(),
+  bounded: PersistentSet(),
   overruled: new Map(),
   routes: PersistentMap(),
   tcp: PersistentSet(),
@@ -72,12 +77,15 @@ export function changeRoutes(
   for (const name of touched) {
     const [past, service] = [known.get(name), services.get(name)];
     const present = service === undefined ? [] : claimsOf(service);
-    for (const { priority } of past?.claims ?? []) count(priorities, priority, -1);
-    for (const { priority } of present) count(priorities, priority, 1);
+    for (const priority of prioritiesOf(past?.claims ?? [])) count(priorities, priority, -1);
+    for (const priority of prioritiesOf(present)) count(priorities, priority, 1);
     replaceClaims(claims, name, past?.claims ?? [], present, changed);
     states.set(stateKey(name), service && stateOf(service));
     if (service === undefined) known.delete(name);
-    else known.set(name, { policy: service.policy, since: service.since, held: service.held, claims: present });
+    else {
+      const { policy, since, allowed, held } = service;
+      known.set(name, { name, policy, since, allowed, held, claims: present });
+    }
   }
   const next = {
     services: known.asImmutable(),
@@ -89,6 +97,13 @@ export function changeRoutes(
       }
     }),
     priorities: priorities.asImmutable(),
+    bounded: table.bounded.withMutations((bounded) => {
+      for (const name of touched) {
+        const contribution = known.get(name);
+        if (contribution !== undefined && isBounded(contribution)) bounded.add(name);
+        else bounded.delete(name);
+      }
+    }),
     tcp: table.tcp.withMutations((tcp) => {
       for (const name of touched) {
         if (services.get(name)?.policy.mode === 'tcp') tcp.add(name);
@@ -105,7 +120,18 @@ export function changeRoutes(
 }
 
 const isSame = (past: Contribution | undefined, service: Service | undefined): boolean =>
-  past?.policy === service?.policy && past?.since === service?.since && past?.held === service?.held;
+  past?.policy === service?.policy &&
+  past?.since === service?.since &&
+  past?.allowed === service?.allowed &&
+  past?.held === service?.held;
+
+/** Those of a service's claims as they count; and one more where its own routes have another order. */
+function prioritiesOf(claims: readonly Claim[]): readonly number[] {
+  const distinct = (of: (claim: Claim) => number) => new Set(claims.map(of)).size;
+  const counting = claims.map(({ priority }) => priority);
+  const isSimple = distinct(({ own }) => own) === distinct(({ priority }) => priority);
+  return isSimple ? counting : [...counting, Number.POSITIVE_INFINITY];
+}
 
 function count(priorities: PersistentMap<number, number>, priority: number, by: number): void {
   const now = (priorities.get(priority) ?? 0) + by;
@@ -166,9 +192,16 @@ function withStates(routes: Routes, states: ReadonlyMap<string, ServiceState | u
 }
 
 /** The services that do not get what their policies ask for. */
-export function conflictsOf(table: RouteTable): readonly (RouteConflict | PriorityConflict)[] {
-  return [...routeConflicts(table.contested, table.claims), ...priorityConflicts(table)];
+export function conflictsOf(table: RouteTable): readonly RoutesConflict[] {
+  const { contested, claims, bounded, services } = table;
+  return [...routeConflicts(contested, claims), ...boundedConflicts(bounded, services), ...priorityConflicts(table)];
 }
+
+/** Those of other services with this one that a list of all may leave out. */
+export const cappedPrioritiesOver = (
+  { bounded, services }: RouteTable,
+  service: ServiceName,
+): readonly CappedPriority[] => cappedOver(service, bounded, services);
 
 function priorityConflicts({ overruled }: RouteTable): readonly PriorityConflict[] {
   const pairs = [...overruled].flatMap(([winner, losers]) => [...losers].map((loser) => ({ winner, loser })));
@@ -190,7 +223,8 @@ function byRight(a: Claim, b: Claim): number {
     b.priority - a.priority ||
     Number(b.isOwnName) - Number(a.isOwnName) ||
     bySince(a.since, b.since) ||
-    (a.service < b.service ? -1 : +(a.service !== b.service))
+    (a.service < b.service ? -1 : +(a.service !== b.service)) ||
+    b.own - a.own
   );
 }
 
@@ -201,14 +235,17 @@ function claimsOf(service: Service): readonly Claim[] {
   return policy.mode === 'http' ? policy.routes.flatMap((route) => [...claimsOfRoute(service, route)]) : [];
 }
 
-function* claimsOfRoute(of: Service, { hosts, paths, strip, priority }: Route): Generator<Claim> {
+function* claimsOfRoute(of: Service, { hosts, paths, strip, priority: declared }: Route): Generator<Claim> {
   const { name: service, since } = of;
   const own = ownHosts(service);
+  const priority = Math.min(declared, of.allowed.priority);
   for (const host of hosts.length > 0 ? hosts : own) {
+    if (!allowsHost(of.allowed, service, host)) continue;
     const isOwnName = own.includes(host);
     for (const path of paths) {
       const target = routeTarget(service, strip ? segmentsOf(path) : 0);
-      yield { service, isOwnName, since, host, path: path.endsWith('/') ? path : `${path}/`, priority, target };
+      const key = { host, path: path.endsWith('/') ? path : `${path}/` };
+      yield { ...key, service, isOwnName, since, priority, own: declared, target };
     }
   }
 }

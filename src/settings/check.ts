@@ -9,7 +9,7 @@ export const checkCommand = declareCommand({
   operands: {
     syntax: '[path...]',
     description:
-      'policies, a file each; or folders with a tree of keys: services/NAME, instances/NAME/ID, overrides/NAME/ID',
+      'policies, a file each; or folders with a tree of keys: services/NAME, instances/NAME/ID, overrides/NAME/ID, claims/NAME',
   },
   options: {
     json: onOff({ description: 'print JSON' }),

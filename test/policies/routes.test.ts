@@ -26,6 +26,7 @@ beforeAll(async () => {
     ...Object.fromEntries(
       Object.entries(policies).map(([name, policy]) => [`services/${name}`, JSON.stringify(policy)]),
     ),
+    'claims/sale': '{"priority":1}',
     ...Object.fromEntries(apps.map(({ name, address }) => [`instances/${name}/a`, address])),
   });
   await balancer.balancer.start();

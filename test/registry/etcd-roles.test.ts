@@ -48,6 +48,8 @@ const keys = [
   'services/web',
   'overrides/web/a',
   'overrides/web/*',
+  'claims/web',
+  'claims/*',
   'releases/web',
   'waits/x',
   'balancers/b1',
@@ -82,7 +84,15 @@ describe('the users that `pointsman roles` makes', () => {
       };
     };
     const registers = ['instances/web/a'];
-    const operates = ['services/web', 'overrides/web/a', 'overrides/web/*', 'releases/web', 'waits/x'];
+    const operates = [
+      'services/web',
+      'overrides/web/a',
+      'overrides/web/*',
+      'claims/web',
+      'claims/*',
+      'releases/web',
+      'waits/x',
+    ];
     expect(await may('register-web')).toEqual({
       puts: registers,
       deletes: registers,

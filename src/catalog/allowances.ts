@@ -1,0 +1,17 @@
+import type { Map as PersistentMap } from 'immutable';
+import { type Allowance, type Allowed, allowedByDefault } from '../model/allowance.ts';
+import type { ServiceName } from '../model/name.ts';
+
+/** What operators let services claim: one service, or all of which nothing is said. */
+export type Allowances = PersistentMap<AllowanceTarget, Allowance>;
+export type AllowanceTarget = ServiceName | '*';
+
+/** What a service may claim. */
+export function allowedTo(allowances: Allowances, service: ServiceName): Allowed {
+  if (allowances.isEmpty()) return allowedByDefault;
+  const [own, all] = [allowances.get(service), allowances.get('*')];
+  return {
+    hosts: own?.hosts ?? all?.hosts,
+    priority: own?.priority ?? all?.priority ?? allowedByDefault.priority,
+  };
+}

@@ -1,0 +1,103 @@
+import type { Map as PersistentMap } from 'immutable';
+import { allowsHost } from '../model/allowance.ts';
+import { rankOf } from '../model/host-patterns.ts';
+import type { ServiceName } from '../model/name.ts';
+import { type Claim, type Contribution, isCapped } from './route-claims.ts';
+import { overlap, related } from './route-set.ts';
+
+type Contributions = PersistentMap<ServiceName, Contribution>;
+
+/** A service does not get hosts that no claim lets it have. */
+export type HostConflict = {
+  readonly kind: 'host';
+  /** The first of them. */
+  readonly host: string;
+  readonly more: number;
+  readonly winner: undefined;
+  readonly loser: ServiceName;
+};
+
+/** A priority counts for less than it says over another service, which has requests for that reason. */
+export type CappedPriority = {
+  readonly kind: 'capped-priority';
+  readonly priority: number;
+  /** As what it counts. */
+  readonly counts: number;
+  readonly winner: ServiceName;
+  readonly loser: ServiceName;
+};
+
+// The list is for people. Whoever looks at one service is told all that it has to do with.
+const mostOfOne = 10;
+/** Pairs of claims that are compared, so that the cost is bounded: for a list of all, and for one service. */
+const mostCompared = { ofAll: 100_000, ofOne: 1_000_000 };
+
+/** Whether a service asks for something that no claim lets it have. */
+export const isBounded = (contribution: Contribution): boolean =>
+  refusedHosts(contribution).length > 0 || contribution.claims.some(isCapped);
+
+/** What the services that ask for more than they may have do not get. */
+export function boundedConflicts(
+  names: Iterable<ServiceName>,
+  services: Contributions,
+): readonly (HostConflict | CappedPriority)[] {
+  const losers = [...names].sort();
+  const hosts = losers.flatMap((name) => hostConflict(services.get(name)) ?? []);
+  const capped = losers.filter((name) => services.get(name)?.claims.some(isCapped));
+  if (capped.length === 0) return hosts;
+  const others = [...services.keys()].sort();
+  const budget = { left: mostCompared.ofAll };
+  return [...hosts, ...capped.flatMap((loser) => [...cappedBy(loser, others, services, budget)])];
+}
+
+/** The services whose priority would take requests of this one, if it counted. */
+export function cappedOver(
+  winner: ServiceName,
+  names: Iterable<ServiceName>,
+  services: Contributions,
+): readonly CappedPriority[] {
+  const budget = { left: mostCompared.ofOne };
+  return [...names].sort().flatMap((loser) => [...cappedBy(loser, [winner], services, budget)]);
+}
+
+function* cappedBy(
+  loser: ServiceName,
+  others: readonly ServiceName[],
+  services: Contributions,
+  budget: { left: number },
+): Generator<CappedPriority> {
+  const claims = services.get(loser)?.claims.filter(isCapped) ?? [];
+  let found = 0;
+  for (const winner of claims.length === 0 ? [] : others) {
+    if (found === mostOfOne || budget.left <= 0) return;
+    if (winner === loser) continue;
+    const theirs = services.get(winner)?.claims ?? [];
+    budget.left -= claims.length * theirs.length;
+    const lost = claims.find((claim) => theirs.some((other) => wouldTake(claim, other)));
+    if (lost === undefined) continue;
+    found += 1;
+    yield { kind: 'capped-priority', priority: lost.own, counts: lost.priority, winner, loser };
+  }
+}
+
+/** Whether the priority of a claim would take requests of another one that it does not get as it counts. */
+function wouldTake(claim: Claim, other: Claim): boolean {
+  if (claim.own <= other.priority || claim.priority > other.priority) return false;
+  const [rank, less] = [rankOf(other.host), rankOf(claim.host)];
+  if (rank > less || !related(claim.path, other.path)) return false;
+  if (claim.host !== other.host) return rank < less && overlap(claim.host, other.host);
+  return other.path.length >= claim.path.length;
+}
+
+function hostConflict(contribution: Contribution | undefined): HostConflict | undefined {
+  const [host, ...others] = contribution === undefined ? [] : refusedHosts(contribution);
+  return host === undefined || contribution === undefined
+    ? undefined
+    : { kind: 'host', host, more: others.length, winner: undefined, loser: contribution.name };
+}
+
+function refusedHosts({ name, policy, allowed }: Contribution): readonly string[] {
+  if (allowed.hosts === undefined || policy.mode !== 'http') return [];
+  const hosts = new Set(policy.routes.flatMap((route) => route.hosts));
+  return [...hosts].filter((host) => !allowsHost(allowed, name, host)).sort();
+}
