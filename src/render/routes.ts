@@ -21,7 +21,7 @@ import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
 export type Routes = PersistentMap<string, RouteTarget>;
 
 /** A priority that does not count over another service's more exact hosts, because of what it would add to the map. */
-export type PriorityConflict = {
+type PriorityConflict = {
   readonly kind: 'priority';
   readonly winner: ServiceName;
   readonly loser: ServiceName;
