@@ -216,6 +216,7 @@ class World {
 
 test.each([true, false])(
   'at every moment a request sees one whole version of each policy, on a model of HAProxy (add backend: %s)',
+  { timeout: 600_000 },
   (addBackend) => {
     fc.assert(
       fc.property(history, (rounds) => {
