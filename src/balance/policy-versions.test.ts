@@ -112,14 +112,16 @@ class World {
   /** Of each service, the version that was last served whole and those that were asked for since. */
   versions = new Map<string, readonly (Service | undefined)[]>(names.map((name) => [name, [undefined]]));
   readonly #addBackend: boolean;
+  readonly #mostRouteCommands: number;
   readonly #asked = new Map<string, Version>(names.map((name) => [name, undefined]));
   #good: ReadonlyMap<string, Version> = new Map(this.#asked);
   /** Since all was served whole. */
   #isObstructed = false;
   #at = 1n;
 
-  constructor(addBackend: boolean) {
+  constructor(addBackend: boolean, mostRouteCommands: number) {
     this.#addBackend = addBackend;
+    this.#mostRouteCommands = mostRouteCommands;
     this.model = new ModelHaproxy(addBackend);
     this.model.load(this.served);
   }
@@ -151,6 +153,7 @@ class World {
     const plan = planChanges(this.served, this.desired, touched, new Map(), {
       addBackend: this.#addBackend,
       deletes: true,
+      mostRouteCommands: this.#mostRouteCommands,
       obstructed,
     });
     this.#isObstructed ||= obstructed;
@@ -219,8 +222,8 @@ test.each([true, false])(
   { timeout: 600_000 },
   (addBackend) => {
     fc.assert(
-      fc.property(history, (rounds) => {
-        const world = new World(addBackend);
+      fc.property(history, fc.constantFrom(10_000, 10_000, 2, 0), (rounds, mostRouteCommands) => {
+        const world = new World(addBackend, mostRouteCommands);
         for (const { changes, end } of rounds) {
           const before = world.versions.get('web')?.length === 1 ? world.answers() : undefined;
           world.ask(changes);

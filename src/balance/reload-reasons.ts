@@ -22,6 +22,7 @@ export function standingReasons(reasons: Reasons, { backends }: Pick<Rendered, '
         return !forgotten.has(clause);
       case 'start':
       case 'frame':
+      case 'many-routes':
       case 'file':
       case 'retired':
       case 'drift':

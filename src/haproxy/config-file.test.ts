@@ -36,5 +36,5 @@ test('a configuration that was written is read back as what it says', () => {
   });
   expect([...rendered.policies.keys()]).toEqual(['policy-1', 'policy-2']);
   expect(rendered.policies.get('policy-2')).toContain('stick-table');
-  expect(rendered.routes.toObject()).toEqual({ 'web/': 'web', 'web.*/': 'web' });
+  expect(Object.fromEntries(rendered.routes)).toEqual({ 'web/': 'web', 'web.*/': 'web' });
 });

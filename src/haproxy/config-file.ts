@@ -3,6 +3,7 @@ import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } 
 import { noRevision } from '../model/revision.ts';
 import { parseRouteTarget, type RouteTarget } from '../model/route-target.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
+import { RouteMap } from '../render/route-map.ts';
 import { splitMark } from './config-mark.ts';
 
 /**
@@ -56,7 +57,7 @@ export function parseConfig(text: string, routesMap: string): Rendered {
     frame: { before: frame, indent: '', after: '' },
     policies: PersistentMap(policies),
     backends: backends.asImmutable(),
-    routes: PersistentMap(parseRoutes(routesMap)),
+    routes: RouteMap.of(parseRoutes(routesMap)),
   };
 }
 

@@ -7,6 +7,7 @@ import { noRevision } from '../model/revision.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 import { allTouched } from '../model/touched.ts';
 import type { Rendered } from '../render/render.ts';
+import { RouteMap } from '../render/route-map.ts';
 import { afterStep, planChanges } from './plan.ts';
 import { commandsOf, forgetBackend, judge } from './step.ts';
 
@@ -51,7 +52,7 @@ function rendered(
         },
       ]),
     ),
-    routes: PersistentMap(entries.map(([name]) => [`${name}/`, name as RouteTarget])),
+    routes: RouteMap.of(entries.map(([name]) => [`${name}/`, name as RouteTarget])),
   };
 }
 

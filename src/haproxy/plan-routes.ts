@@ -15,9 +15,22 @@ export type RouteConditions = {
   readonly certain: boolean;
   /** Whether the reload that is needed cannot be done for now. */
   readonly obstructed: boolean;
+  /** How many changes of the map are made by command at most, when a reload can make them. */
+  readonly mostCommands?: number | undefined;
 };
 
+/**
+ * HAProxy takes about 10,000 commands for its map in a second, and all other changes wait meanwhile. A reload takes a second at most in
+ * most cases, with its turn. Of a single policy there are 1,024 routes at most.
+ */
+const mostCommands = 10_000;
+
+/** The commands, and whether all else that differs is left to a reload, because it is quicker. */
+export type RoutePlan = { readonly steps: readonly RouteStep[]; readonly reload: boolean };
+
 type RemovalConditions = Pick<RouteConditions, 'obstructed'> & {
+  /** Where `served` and `desired` differ. */
+  readonly differing: readonly string[];
   readonly isReady: (service: ServiceName) => boolean;
   /** Routes that are asked for and have to wait. */
   readonly waiting: RouteSet;
@@ -33,9 +46,18 @@ type RouteStep = Extract<Step, { kind: 'add-route' | 'set-route' | 'remove-route
  *
  * HAProxy applies the steps one at a time while requests arrive. Routes are added before others change, the more specific
  * ones first, and removed last, the less specific ones first. So each request finds its former route or its new one.
+ *
+ * Where very many routes change, a reload loads them all at once.
  */
-export function planRoutes(served: Rendered, desired: Rendered, conditions: RouteConditions): readonly RouteStep[] {
-  if (served.routes === desired.routes) return [];
+export function planRoutes(served: Rendered, desired: Rendered, conditions: RouteConditions): RoutePlan {
+  const all = served.routes.differences(desired.routes);
+  if (all.length === 0) return { steps: [], reload: false };
+  const most = conditions.mostCommands ?? mostCommands;
+  if (!conditions.obstructed && all.length > most) {
+    const urgent = planUrgent(served, desired, all);
+    if (all.length - urgent.length > most) return { steps: urgent, reload: true };
+  }
+  const differing = all.filter((route) => !isStateKey(route));
   const isReady = readiness(served, desired, conditions);
   const adding: RouteStep[] = [];
   const setting: RouteStep[] = [];
@@ -50,10 +72,9 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
     const found = findRoute(served.routes, route);
     if (found !== undefined && serviceOf(found) === serviceOf(target)) led.add(route);
   };
-  const changed = [...desired.routes].filter(
-    ([route, target]) => !isStateKey(route) && served.routes.get(route) !== target,
-  );
-  for (const [route, target] of changed.sort(([a], [b]) => bySpecificity(a, b))) {
+  for (const route of differing.toSorted(bySpecificity)) {
+    const target = desired.routes.get(route);
+    if (target === undefined) continue;
     const now = served.routes.get(route);
     if (now === undefined) {
       if (isReady(serviceOf(target)) && !led.hasBelow(route)) adding.push({ kind: 'add-route', route, target });
@@ -69,41 +90,61 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
     if (isGone) removing.push({ kind: 'remove-route', route });
     else lagging.add(serviceOf(now));
   }
-  const obsolete = [...served.routes.keys()].filter((route) => !isStateKey(route) && !desired.routes.has(route));
-  const { removable, kept } = planRemovals(served, desired, obsolete, { ...conditions, isReady, waiting });
+  const { removable, kept } = planRemovals(served, desired, { ...conditions, differing, isReady, waiting });
   for (const route of removable) removing.push({ kind: 'remove-route', route });
   for (const route of kept) lagging.add(serviceOf(served.routes.get(route) as RouteTarget));
-  const states = planStates(served, desired, (service) => isReady(service) && !lagging.has(service));
+  const states = planStates(served, desired, all, (service) => isReady(service) && !lagging.has(service));
   removing.sort((a, b) => bySpecificity(b.route, a.route));
-  return [...states.restricting, ...adding, ...setting, ...removing, ...states.loosening];
+  return { steps: [...states.restricting, ...adding, ...setting, ...removing, ...states.loosening], reload: false };
+}
+
+/** What does not wait for a reload: a service that goes into maintenance or is gone, and a pause. */
+function planUrgent(served: Rendered, desired: Rendered, differing: readonly string[]): readonly RouteStep[] {
+  const isOfGone = (route: string) => {
+    const now = served.routes.get(route);
+    return !isStateKey(route) && now !== undefined && !desired.backends.has(serviceOf(now));
+  };
+  const removing = differing
+    .filter(isOfGone)
+    .sort((a, b) => bySpecificity(b, a))
+    .map((route): RouteStep => ({ kind: 'remove-route', route }));
+  const states = differing.filter((route) => isStateKey(route) && served.routes.get(route) !== maintenance);
+  const { restricting, loosening } = planStates(served, desired, states, () => true);
+  return [...restricting, ...removing, ...loosening];
 }
 
 /** Which of the routes that nobody asks for any more can go now, and which wait for the reload. */
 function planRemovals(
   served: Rendered,
   desired: Rendered,
-  obsolete: readonly string[],
-  { obstructed, isReady, waiting }: RemovalConditions,
+  { obstructed, differing, isReady, waiting }: RemovalConditions,
 ): { readonly removable: readonly string[]; readonly kept: readonly string[] } {
+  const obsolete = differing.filter((route) => !desired.routes.has(route));
   const withdrawn = new Set(obstructed ? withdrawable(served, desired) : []);
-  const standing = new RouteSet(obstructed ? served.routes.keys() : []);
   // What such a service did with a request that another one has got so far, its routes do not tell.
-  const targets = obsolete.length === 0 ? new Map<ServiceName, ReadonlySet<RouteTarget>>() : targetsOf(served);
-  const isUncertain = (service: ServiceName) => (targets.get(service)?.size ?? 0) > 1 && !isReady(service);
-  const uncertain = new RouteSet();
-  for (const [route, target] of obsolete.length === 0 ? [] : served.routes)
-    if (!isStateKey(route) && isUncertain(serviceOf(target))) uncertain.add(route);
+  let targets: ReturnType<typeof targetsOf> | undefined;
+  const isUncertain = (service: ServiceName): boolean => {
+    if (isReady(service)) return false;
+    // Looks at all routes, so only where it matters.
+    targets ??= targetsOf(served);
+    return (targets.get(service)?.size ?? 0) > 1;
+  };
   const removable: string[] = [];
   const kept: string[] = [];
   const keptRoutes = new RouteSet();
   for (const route of obsolete.toSorted((a, b) => bySpecificity(b, a))) {
     const service = serviceOf(served.routes.get(route) as RouteTarget);
+    if (!desired.backends.has(service)) {
+      removable.push(route);
+      continue;
+    }
     const isDone = isReady(service) || withdrawn.has(route);
     // Where nothing else is found, it is not found, and that is better than a route of old for as long as it takes.
-    const isCovered = waiting.hasOver(route) && (!obstructed || standing.hasOver(route));
-    const goes =
-      isDone && !waiting.hasBelow(route) && !isCovered && !keptRoutes.hasOver(route) && !uncertain.hasOver(route);
-    if (goes || !desired.backends.has(service)) removable.push(route);
+    const over = [...served.routes.over(route)];
+    const isCovered = waiting.hasOver(route) && (!obstructed || over.length > 0);
+    const isDoubtful = over.some(([, target]) => isUncertain(serviceOf(target)));
+    const goes = isDone && !waiting.hasBelow(route) && !isCovered && !keptRoutes.hasOver(route) && !isDoubtful;
+    if (goes) removable.push(route);
     else {
       kept.push(route);
       keptRoutes.add(route);
@@ -113,21 +154,26 @@ function planRemovals(
 }
 
 /** A state that keeps requests from a service comes first; the end of one waits with the rest of the service's policy. */
-function planStates(served: Rendered, desired: Rendered, isReady: (service: ServiceName) => boolean) {
+function planStates(
+  served: Rendered,
+  desired: Rendered,
+  differing: readonly string[],
+  isReady: (service: ServiceName) => boolean,
+) {
   const restricting: RouteStep[] = [];
   const loosening: RouteStep[] = [];
   // A pause is an operator's, and not part of the policy.
   const waits = (route: string, now: RouteTarget | undefined) =>
     now === maintenance && desired.backends.has(serviceOfState(route)) && !isReady(serviceOfState(route));
-  for (const [route, target] of desired.routes) {
-    const now = served.routes.get(route);
-    if (!isStateKey(route) || now === target || waits(route, now)) continue;
+  for (const route of differing) {
+    const [now, target] = [served.routes.get(route), desired.routes.get(route)];
+    if (!isStateKey(route) || waits(route, now)) continue;
+    if (target === undefined) {
+      loosening.push({ kind: 'remove-route', route });
+      continue;
+    }
     const kind = now === undefined ? 'add-route' : 'set-route';
     (target === maintenance || now === undefined ? restricting : loosening).push({ kind, route, target });
-  }
-  for (const [route, now] of served.routes) {
-    if (isStateKey(route) && !desired.routes.has(route) && !waits(route, now))
-      loosening.push({ kind: 'remove-route', route });
   }
   return { restricting, loosening };
 }
@@ -140,10 +186,11 @@ const maintenance = formatState({ kind: 'maintenance' });
  * version of the policy would answer so.
  */
 export function withdrawable(served: Rendered, desired: Rendered): readonly string[] {
-  const removed = [...served.routes].filter(([route]) => !isStateKey(route) && !desired.routes.has(route));
+  const differing = served.routes.differences(desired.routes);
+  const removed = differing.filter((route) => !isStateKey(route) && !desired.routes.has(route));
   if (removed.length === 0) return [];
   const targets = targetsOf(served);
-  return removed.filter(([, target]) => targets.get(serviceOf(target))?.size === 1).map(([route]) => route);
+  return removed.filter((route) => targets.get(serviceOf(served.routes.get(route) as RouteTarget))?.size === 1);
 }
 
 /** All that the routes of each service lead to: more than one where they strip different parts of the path. */

@@ -5,6 +5,7 @@ import { noRevision } from '../model/revision.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 import { allTouched } from '../model/touched.ts';
 import type { Rendered } from '../render/render.ts';
+import { RouteMap } from '../render/route-map.ts';
 import { afterStep, planChanges } from './plan.ts';
 import { commandsOf, describeStep, judge } from './step.ts';
 
@@ -32,25 +33,50 @@ function rendered(services: Services, frame = frameText, routes: Readonly<Record
         },
       ]),
     ),
-    routes: PersistentMap(Object.entries(routes).map(([route, target]) => [route, target as RouteTarget])),
+    routes: RouteMap.of(Object.entries(routes).map(([route, target]) => [route, target as RouteTarget])),
   };
 }
 
-type Given = { graveyard?: ReadonlyMap<string, string>; addBackend?: boolean; deletes?: boolean };
+type Given = {
+  graveyard?: ReadonlyMap<string, string>;
+  addBackend?: boolean;
+  deletes?: boolean;
+  obstructed?: boolean;
+};
 
 function plan(
   before: Rendered,
   after: Rendered,
-  { graveyard = new Map(), addBackend = false, deletes = true }: Given = {},
+  { graveyard = new Map(), addBackend = false, deletes = true, obstructed = false }: Given = {},
 ) {
   const names = new Set([...before.backends.keys(), ...after.backends.keys()]);
-  const { steps, reload } = planChanges(before, after, allTouched(names), graveyard, { addBackend, deletes });
+  const conditions = { addBackend, deletes, obstructed };
+  const { steps, reload } = planChanges(before, after, allTouched(names), graveyard, conditions);
   return { steps: steps.map(describeStep), reload: reload.map(({ kind }) => kind) };
 }
 
 const web = (servers: Readonly<Record<string, string>>) => rendered({ web: { servers } });
 
 describe('the plan', () => {
+  test('leaves more than 10,000 changes of routes to a reload, where one is possible, but no maintenance and no pause', () => {
+    const routes = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`h${i}/`, 'web']));
+    const having = (all: Readonly<Record<string, string>>) => rendered({ web: { servers: {} } }, frameText, all);
+    const few = plan(having({}), having(routes(10_000)));
+    expect([few.steps.length, few.reload]).toEqual([10_000, []]);
+    expect(plan(having({}), having(routes(10_001)))).toEqual({ steps: [], reload: ['many-routes'] });
+    expect(plan(having(routes(10_001)), having({}))).toEqual({ steps: [], reload: ['many-routes'] });
+    const obstructed = plan(having({}), having(routes(10_001)), { obstructed: true });
+    expect([obstructed.steps.length, obstructed.reload]).toEqual([10_001, []]);
+    expect(plan(having({}), having({ ...routes(10_001), 'SERVICE:web': 'maintenance' }))).toEqual({
+      steps: ['add map routes.map SERVICE:web maintenance'],
+      reload: ['many-routes'],
+    });
+    expect(plan(having({ 'SERVICE:web': 'maintenance' }), having(routes(10_001))).steps).toEqual([]);
+    expect(plan(having({ 'SERVICE:web': 'pause/5000' }), having(routes(10_001))).steps).toEqual([
+      'del map routes.map SERVICE:web',
+    ]);
+  });
+
   test('is empty for equal states', () => {
     expect(plan(web({ a: '10.0.0.1:80' }), web({ a: '10.0.0.1:80' }))).toEqual({ steps: [], reload: [] });
   });

@@ -17,6 +17,8 @@ export type ReloadReason =
   | { readonly kind: 'server-keywords'; readonly backend: ServiceName; readonly server: InstanceId }
   | { readonly kind: 'server-line'; readonly backend: ServiceName; readonly server: InstanceId }
   | { readonly kind: 'refused'; readonly command: string; readonly answer: string }
+  /** So many routes change that a reload is quicker than commands. */
+  | { readonly kind: 'many-routes' }
   /** A file that the configuration names changed, and is read at a reload only. */
   | { readonly kind: 'file'; readonly file: string }
   /** More servers that left are still there than this, and only a reload takes them away. */
@@ -45,6 +47,8 @@ export type PlanConditions = Abilities & {
   readonly obstructed?: boolean;
   /** Which servers are to pass a check first; none unless it is said. */
   readonly firstChecks?: FirstCheckRule;
+  /** How many changes of the route map are made by command at most, when a reload can make them. */
+  readonly mostRouteCommands?: number;
 };
 
 /** Servers that left but still close connections, by `backend/server`, with the line they had. */
@@ -60,7 +64,14 @@ export function planChanges(
   desired: Rendered,
   touched: Touched,
   graveyard: Graveyard,
-  { addBackend, deletes, certain = true, obstructed = false, firstChecks = noFirstChecks }: PlanConditions,
+  {
+    addBackend,
+    deletes,
+    certain = true,
+    obstructed = false,
+    firstChecks = noFirstChecks,
+    mostRouteCommands,
+  }: PlanConditions,
 ): Plan {
   const joining: Step[] = [];
   const made = new Set<ServiceName>();
@@ -97,7 +108,9 @@ export function planChanges(
     const added = joining.slice(joined).some(({ kind }) => kind === 'add-server');
     if (added && setsCookies(served, before)) joining.push({ kind: 'renew-cookies', backend: name });
   }
-  return { steps: [...joining, ...planRoutes(served, desired, { made, certain, obstructed }), ...leaving], reload };
+  const routes = planRoutes(served, desired, { made, certain, obstructed, mostCommands: mostRouteCommands });
+  if (routes.reload) reload.push({ kind: 'many-routes' });
+  return { steps: [...joining, ...routes.steps, ...leaving], reload };
 }
 
 /** Whether it has a server take requests that it did not take before. */
@@ -197,6 +210,8 @@ export function describeReason(reason: ReloadReason): string {
       return `the line of ${reason.backend}/${reason.server} can stand only in a file`;
     case 'refused':
       return `HAProxy answered ${JSON.stringify(reason.answer)} to ${JSON.stringify(reason.command)}`;
+    case 'many-routes':
+      return 'many routes changed at once';
     case 'file':
       return `${reason.file} changed`;
     case 'retired':

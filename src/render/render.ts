@@ -9,6 +9,7 @@ import { allTouched, type Touched } from '../model/touched.ts';
 import type { Conflict } from './conflict.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
 import { claimPorts, type Ports } from './ports.ts';
+import { RouteMap } from './route-map.ts';
 import { changeRoutes, conflictsOf, noRoutes, type Routes, type RouteTable } from './routes.ts';
 import { type Around, splitAtSlot, type Template, type TemplateRole } from './template.ts';
 import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
@@ -64,7 +65,7 @@ export const nothingRendered: Rendered = {
   frame: { before: '', indent: '', after: '' },
   policies: PersistentMap(),
   backends: PersistentMap(),
-  routes: PersistentMap(),
+  routes: RouteMap.empty,
 };
 
 /**

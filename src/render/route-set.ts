@@ -1,7 +1,6 @@
 import { patternsOver, rankOf } from '../model/host-patterns.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 import { isStateKey } from '../model/service-state.ts';
-import type { Routes } from './routes.ts';
 
 /** Routes by host pattern, to be asked which of them share requests with another one. */
 export class RouteSet {
@@ -55,7 +54,10 @@ export function overlap(a: string, b: string): boolean {
 }
 
 /** Where the requests of a route are led, by this one or a less specific one. */
-export function findRoute(routes: Pick<Routes, 'get'>, route: string): RouteTarget | undefined {
+export function findRoute(
+  routes: { get(route: string): RouteTarget | undefined },
+  route: string,
+): RouteTarget | undefined {
   const { host, path } = split(route);
   for (const pattern of patternsOver(host)) {
     const segments = path.split('/');

@@ -5,12 +5,13 @@ import { allowsHost } from '../model/allowance.ts';
 import { ownHosts } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
-import { type RouteTarget, routeTarget } from '../model/route-target.ts';
+import { routeTarget } from '../model/route-target.ts';
 import { formatState, isStateKey, type ServiceState, stateKey } from '../model/service-state.ts';
 import { boundedConflicts, type CappedPriority, cappedOver, type HostConflict, isBounded } from './bounded-claims.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
 import { type Claim, type Contribution, claimsByHost, settleClaims } from './route-claims.ts';
 import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
+import { RouteMap } from './route-map.ts';
 
 /**
  * Keys of the route map: a host pattern, a path prefix and a closing slash, as in `shop.example.com/api/`. The frame asks
@@ -18,7 +19,7 @@ import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
  * `*`. The closing slash keeps `/api` from matching `/apiary`. Beside the routes stand the states of services, by a key of
  * their own.
  */
-export type Routes = PersistentMap<string, RouteTarget>;
+export type Routes = RouteMap;
 
 /** A priority that does not count over another service's more exact hosts, because of what it would add to the map. */
 type PriorityConflict = {
@@ -55,7 +56,7 @@ export const noRoutes: RouteTable = {
   priorities: PersistentMap(),
   bounded: PersistentSet(),
   overruled: new Map(),
-  routes: PersistentMap(),
+  routes: RouteMap.empty,
   tcp: PersistentSet(),
 };
 
@@ -178,7 +179,7 @@ function settledAnew(before: Routes, claims: RouteTable['claims']): Pick<RouteTa
   const overruled = overruledBy(byHost);
   const settled = settleClaims(byHost, overruled);
   for (const [key, target] of before) if (isStateKey(key)) settled.set(key, target);
-  const routes: Routes = PersistentMap(settled);
+  const routes = RouteMap.of(settled);
   return { routes: routes.equals(before) ? before : routes, overruled };
 }
 
