@@ -119,7 +119,8 @@ frontend f
     use_backend %[${lookUps[fleet.kind]}(${map})]
 ${backends.join('')}`,
   );
-  const child = spawn(haproxy, ['-db', '-f', config], { stdio: 'ignore' });
+  // Detached, as pointsman's is: the kernel shares the processor out by session.
+  const child = spawn(haproxy, ['-db', '-f', config], { stdio: 'ignore', detached: true });
   await untilServed(http, fleet);
   return wayOf({ http, https, pid: child.pid, socket, close: () => ended(child) });
 }

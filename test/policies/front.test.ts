@@ -149,6 +149,8 @@ describe('a host', () => {
     '*.wild.example',
     'a b.wild.example',
     'a,b.wild.example',
+    'shop.example.com,b',
+    'shop.example.com,',
     'x@a.wild.example',
     '%61.wild.example',
     'a#b',

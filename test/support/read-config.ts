@@ -48,6 +48,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line(`bind 127\\.0\\.0\\.1:${port}`),
       line('mode tcp'),
       line(`timeout client ${ms}`),
+      line('log-format -'),
       line('tcp-request inspect-delay 1h'),
       line(`tcp-request content set-var\\(txn.service\\) str\\(${name}\\)`),
       line(`tcp-request content set-var\\(txn.state\\) str\\(SERVICE:${name}\\),map_str\\(/[A-Za-z0-9._/-]+\\)`),
