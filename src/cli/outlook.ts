@@ -3,6 +3,7 @@ import { noLimits } from '../catalog/limits.ts';
 import { type OverrideTarget, readiness } from '../catalog/overrides.ts';
 import { formatDuration } from '../model/duration.ts';
 import { byWhom, effectName, formatOverride, type Override, type OverrideEffect, takesOut } from '../model/override.ts';
+import { type Balance, isHashed, keepsShares } from '../model/policy/balance.ts';
 import { revision } from '../model/revision.ts';
 import { keyOf, nameOf } from './target.ts';
 
@@ -52,6 +53,11 @@ export function outlookOf(catalog: Catalog, target: OverrideTarget, override: Ov
     const page = found?.held?.kind === 'maintenance' ? ' and the maintenance page' : '';
     warnings.push(`no instance of ${service} is left: requests for it are answered with 503${page}`);
   }
+  const balance = found?.policy.balance;
+  if (override.effect.kind === 'weight' && override.effect.weight > 0 && balance !== undefined) {
+    const note = weightNote(balance);
+    if (note !== undefined) warnings.push(`${service} has the balance ${balance.kind}: ${note}`);
+  }
   const until = untilWhen(override, wall);
   return {
     says: `${subject(target, instances)}: ${consequence(override.effect)}, ${until}`,
@@ -60,6 +66,15 @@ export function outlookOf(catalog: Catalog, target: OverrideTarget, override: Ov
     replaces,
     warnings,
   };
+}
+
+/** Why a weight is no share of the requests; undefined where it is one. */
+function weightNote(balance: Balance): string | undefined {
+  if (keepsShares(balance)) return undefined;
+  if (isHashed(balance)) return 'the weight is a share of the values that requests are led by, not of the requests';
+  return balance.kind === 'first'
+    ? 'weights do not count'
+    : 'a smaller weight means fewer open requests, and makes no difference while few are open';
 }
 
 function subject(target: OverrideTarget, instances: number): string {

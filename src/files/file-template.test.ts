@@ -56,7 +56,7 @@ describe('services', () => {
     const template = `{{#services}}{{name}} {{mode}} {{balance}}{{#routes}}{{#hosts}} {{value}}{{/hosts}}{{#paths}} {{value}}{{/paths}}{{/routes}}
 {{#instances}}- {{id}} {{address}} {{host}} {{port}} {{weight}} {{state}}{{^up}} down{{/up}}{{#zone}} zone {{zone}}{{/zone}} {{meta.rack}}
 {{/instances}}{{/services}}`;
-    expect(await render(template, web)).toBe(`db http leastconn db db.* /
+    expect(await render(template, web)).toBe(`db http roundrobin db db.* /
 - x 10.0.0.9:5432 10.0.0.9 5432 100 ready 
 web http roundrobin shop.example.com / /api
 - a [::1]:80 ::1 80 100 ready 

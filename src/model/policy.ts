@@ -54,7 +54,7 @@ export type Policy = {
   readonly guard: GuardSettings;
 };
 
-/** HTTP on the service's own name, least connections, a TCP check every 2 s: what most services want. */
+/** HTTP on the service's own name, round robin, a TCP check every 2 s: what most services want. */
 export const defaultPolicy: Policy = {
   mode: 'http',
   port: undefined,
@@ -67,7 +67,7 @@ export const defaultPolicy: Policy = {
   compression: undefined,
   timeouts: noTimeouts,
   retries: undefined,
-  balance: defaultBalance,
+  balance: defaultBalance.http,
   split: undefined,
   sticky: undefined,
   check: defaultCheck,
@@ -184,7 +184,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
     compression: given.compression,
     timeouts: given.timeouts ?? defaultPolicy.timeouts,
     retries: given.retries,
-    balance: given.balance ?? (given.split === undefined ? defaultPolicy.balance : { kind: 'roundrobin' }),
+    balance: given.balance ?? (given.split === undefined ? defaultBalance[mode] : { kind: 'roundrobin' }),
     split: given.split,
     sticky: given.sticky,
     check: given.check ?? defaultPolicy.check,

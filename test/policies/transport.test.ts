@@ -1,6 +1,11 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import {
+  createServer as createH2cServer,
+  createSecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2';
 import { createServer } from 'node:https';
 import { createServer as createTcpServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,6 +15,8 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { makeAuthority } from '../support/certificates.ts';
 import { exchange } from '../support/exchange.ts';
 import { serveAll } from '../support/policies.ts';
+import { openTcp } from '../support/tcp.ts';
+import { until } from '../support/until.ts';
 
 const servers: Server[] = [];
 let folder = '';
@@ -47,6 +54,13 @@ function proxied() {
   });
 }
 
+/** HTTP/2 without TLS, with websockets (RFC 8441) or without. */
+function h2c(enableConnectProtocol: boolean): Server {
+  const server = createH2cServer({ settings: { enableConnectProtocol } });
+  server.on('stream', (stream) => stream.respond({ ':status': 200 }));
+  return server;
+}
+
 const served = serveAll(
   async () => {
     folder = await mkdtemp(join(tmpdir(), 'pm-tls-'));
@@ -70,6 +84,7 @@ const served = serveAll(
     const https = await listen(createServer(tls, answer));
     const h2 = await listen(createSecureServer(tls, answer));
     const proxy = await listen(proxied());
+    const [plain, connecting] = await Promise.all([listen(h2c(false)), listen(h2c(true))]);
     const check = { kind: 'http', interval: '1s', fall: 3, rise: 1 };
     const once = { check: { kind: 'none' }, retries: { count: 0 } };
     const verified = { ca: 'ours.pem', name: 'web.internal' };
@@ -86,6 +101,8 @@ const served = serveAll(
       },
       later: { policy: { tls: { ca: 'later.pem', name: 'web.internal' } }, instances: {} },
       h2: { policy: { check, protocol: 'h2', tls: verified }, instances: { a: h2 } },
+      'no-sockets': { policy: { protocol: 'h2' }, instances: { a: plain } },
+      sockets: { policy: { protocol: 'h2' }, instances: { a: connecting } },
       v1: { policy: { proxyProtocol: 'v1' }, instances: { a: proxy } },
       v2: { policy: { proxyProtocol: 'v2' }, instances: { a: proxy } },
       none: { instances: { a: proxy } },
@@ -122,6 +139,17 @@ describe('TLS to a server', () => {
 
   test('carries HTTP/2', async () => {
     expect(await ask('h2')).toBe('h2 web.internal -');
+  });
+
+  test.each([
+    { host: 'sockets', what: 'is opened where the server knows them in HTTP/2', status: 101 },
+    { host: 'no-sockets', what: 'is answered with 502 where it does not', status: 502 },
+  ])('a websocket to an h2 server $what', async ({ host, status }) => {
+    const connection = openTcp(served.balancer.port);
+    connection.send(`GET /ws HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n`);
+    connection.send('Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+    await until('it is answered', () => connection.received().includes('\r\n\r\n'));
+    expect(connection.received()).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
   });
 
   test('is the same for servers that join at run time, without a reload', async () => {

@@ -16,7 +16,14 @@ export type Balance =
   /** Likewise for the same value of a header. Round robin for requests that do not have it. */
   | { readonly kind: 'header'; readonly name: HeaderName };
 
-export const defaultBalance: Balance = { kind: 'leastconn' };
+/**
+ * HTTP requests are short, and by round robin each instance gets its share of them by weight, however many are open at once. By least
+ * connections, two idle servers get the same number whatever their weights are. TCP connections last, and are spread by how many are open.
+ */
+export const defaultBalance: Readonly<Record<'http' | 'tcp', Balance>> = {
+  http: { kind: 'roundrobin' },
+  tcp: { kind: 'leastconn' },
+};
 
 const byName = v.pipe(
   v.picklist([...byLoad, ...byHash]),
