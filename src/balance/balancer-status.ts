@@ -1,5 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Graveyard } from '../haproxy/plan.ts';
+import type { ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Conflict } from '../render/conflict.ts';
 import type { Rendered } from '../render/render.ts';
@@ -26,6 +27,8 @@ export type BalancerStatus = {
   readonly lingering: Graveyard;
   /** Why a reload waits, one clause each; empty when all is applied. */
   readonly pending: readonly string[];
+  /** Why the changes of some services wait for a reload longer than those of others. */
+  readonly paced: ReadonlyMap<ServiceName, string>;
   /** The newest frame or template was refused for this reason, and an older one serves. */
   readonly refused: string | undefined;
   /** What HAProxy refuses alone, so that everything else is served as asked. */

@@ -24,13 +24,16 @@ import { Isolation } from './isolation.ts';
 import { addressesGiven, type Locating } from './locating.ts';
 import { Loop, type Task } from './loop.ts';
 import type { BalanceMetrics } from './metrics.ts';
-import type { OldWorkers } from './old-workers.ts';
+import { OldWorkers } from './old-workers.ts';
 import type { OpenFilesLimit } from './open-files-limit.ts';
 import type { Overriding } from './overriding.ts';
+import type { PassingOn } from './passing-on.ts';
 import { type CheckedHolder, Patrols } from './patrols.ts';
 import { Progress } from './progress.ts';
 import type { Quarantining } from './quarantining.ts';
 import { Rejections } from './rejections.ts';
+import type { ServicePace } from './reload-budget.ts';
+import { ReloadPacing } from './reload-pacing.ts';
 import { Reloading } from './reloading.ts';
 import { Reloads, slowMs } from './reloads.ts';
 import { Rendering } from './rendering.ts';
@@ -52,7 +55,7 @@ export type BalancerParts = {
   readonly link: RuntimeLink;
   readonly files: StateFiles;
   readonly states: ServerStates;
-  readonly oldWorkers: OldWorkers;
+  readonly passingOn: PassingOn;
   readonly firstChecks: FirstChecks;
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
@@ -65,6 +68,10 @@ export type BalancerParts = {
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   readonly reloadIntervalMs: number;
+  /** How often the changes of one service may need a reload. */
+  readonly servicePace: ServicePace;
+  /** Workers of earlier reloads; more are ended. */
+  readonly mostOldWorkers: number;
   /** Aborted when pointsman is to end. */
   readonly signal?: AbortSignal | undefined;
   readonly storage: Pick<Storage, 'status'>;
@@ -99,7 +106,9 @@ const partOfTask: Readonly<Record<string, TroublePart>> = {
 export class Balancer {
   readonly #parts: BalancerParts;
   readonly #progress: Progress;
+  readonly #pacing: ReloadPacing;
   readonly #reloads: Reloads;
+  readonly #oldWorkers: OldWorkers;
   readonly #reloading: Reloading;
   readonly #rejections: Rejections;
   readonly #rendering: Rendering;
@@ -127,13 +136,24 @@ export class Balancer {
     this.#parts = parts;
     this.#progress = new Progress(parts);
     this.#rejections = new Rejections(parts);
-    this.#reloads = new Reloads({ ...parts, intervalMs: parts.reloadIntervalMs });
+    this.#pacing = new ReloadPacing({
+      ...parts,
+      pace: parts.servicePace,
+      // So that half of them are left when each has had its time.
+      crowdedMs: (2 * parts.frame.hardStopAfterMs) / Math.max(1, parts.mostOldWorkers),
+    });
+    this.#reloads = new Reloads({ ...parts, pacing: this.#pacing, intervalMs: parts.reloadIntervalMs });
+    this.#oldWorkers = new OldWorkers({
+      ...parts,
+      most: parts.mostOldWorkers,
+      onCrowded: (crowded) => this.#pacing.crowded(crowded),
+    });
     this.#timers = new Timers((task, error) => {
       parts.logger.warn({ event: 'patrol-failed', task, reason: describe(error) }, describe(error));
       this.lookSoon();
     });
     this.#rendering = new Rendering({ ...parts, rejections: this.#rejections });
-    this.#running = new Running(parts);
+    this.#running = new Running({ ...parts, oldWorkers: this.#oldWorkers });
     this.#intake = new Intake({ ...parts, rejections: this.#rejections, progress: this.#progress });
     this.#reloading = new Reloading({
       reloads: this.#reloads,
@@ -148,6 +168,7 @@ export class Balancer {
       rendering: this.#rendering,
       running: this.#running,
       reloads: this.#reloads,
+      oldWorkers: this.#oldWorkers,
       reloading: this.#reloading,
       rejections: this.#rejections,
       progress: this.#progress,
@@ -262,9 +283,11 @@ export class Balancer {
       if (task === 'begin-reload') continue;
       if ((task === succeeded && part !== 'haproxy') || wanted[task] !== true) troubles.over(part);
     }
-    const { obstacle, pending, dueInMs } = this.#reloads;
+    const { obstacle, pending, dueInMs, paced } = this.#reloads;
     // One that is tried again has not worked yet.
     if (obstacle !== undefined || pending.length === 0) troubles.is('reload', obstacle);
+    troubles.is('reload-pace', this.#pacing.trouble(paced));
+    troubles.is('old-workers', this.#oldWorkers.trouble);
     troubles.is('template', quarantining.refusedTemplate);
     troubles.is('haproxy-version', haproxy.versionDiffers);
     troubles.is('open-files', openFiles.trouble);
@@ -290,6 +313,7 @@ export class Balancer {
       desired: this.#rendering.desired,
       lingering: this.#running.burials.servers,
       pending: this.#reloads.pending,
+      paced: this.#reloads.paced,
       refused: this.#reloads.refused ?? this.#parts.quarantining.refusedTemplate,
       quarantined: this.#parts.quarantining.status(),
       drift: this.#running.drift.status(),
@@ -387,6 +411,7 @@ export class Balancer {
     const { haproxy, link } = this.#parts;
     this.#timers.close();
     this.#parts.firstChecks.close();
+    this.#pacing.close();
     // HAProxy's end cannot wait for a reload that hangs: a supervisor kills what does not end.
     await Promise.race([this.#settleDown(), pause(settleMs, undefined, { ref: false })]);
     link.close();
@@ -551,6 +576,7 @@ export class Balancer {
       this.#isolation.begin(result, suspicion);
       return;
     }
+    this.#oldWorkers.replaced(this.#running.worker, result.services);
     this.#running.replaced(result.workerPid);
     // It still speaks with the old worker, which would take every command and serve none of it.
     this.#parts.link.close();

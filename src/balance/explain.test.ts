@@ -24,6 +24,7 @@ const served: Look = {
   lingers: false,
   pendingReload: [],
   refused: undefined,
+  paced: undefined,
   quarantined: undefined,
   routes: ['web/'],
   conflicts: [],

@@ -36,6 +36,8 @@ export type Look = {
   /** Why a reload waits, and why the last one was refused. */
   readonly pendingReload: readonly string[];
   readonly refused: string | undefined;
+  /** Why what needs a reload of this service waits longer than that of others. */
+  readonly paced: string | undefined;
   /** HAProxy refuses this instance, or its service as it is asked for, which then keeps its last good form or is left out. */
   readonly quarantined: { readonly reason: string; readonly serves: 'last-good' | 'nothing' } | undefined;
   readonly routes: readonly string[];
@@ -134,7 +136,7 @@ function* ofOperators({ override, instance, registered }: Look): Generator<Findi
 }
 
 function* ofConfiguration(look: Look): Generator<Finding> {
-  const { desired, served, instance, pendingReload, refused, quarantined, lingers } = look;
+  const { desired, served, instance, pendingReload, refused, paced, quarantined, lingers } = look;
   if (lingers)
     yield {
       stage: 'configuration',
@@ -152,10 +154,12 @@ function* ofConfiguration(look: Look): Generator<Finding> {
   } else if (served === desired) {
     yield { stage: 'configuration', state: 'good', says: served };
   } else {
-    const why = refused ?? (pendingReload.length > 0 ? `a reload is due: ${pendingReload[0]}` : 'it is being applied');
+    const why =
+      refused ?? paced ?? (pendingReload.length > 0 ? `a reload is due: ${pendingReload[0]}` : 'it is being applied');
     const has = served === undefined ? 'HAProxy was not given it yet' : `HAProxy was given: ${served}`;
     yield { stage: 'configuration', state: served === undefined ? 'bad' : 'note', says: `${has} (${why})` };
   }
+  if (paced !== undefined && served === desired) yield { stage: 'configuration', state: 'note', says: paced };
   if (look.emptySplit !== undefined) {
     const { version } = look.emptySplit;
     const says = `the policy's split gives ${version === undefined ? 'instances without a version' : `version ${version}`} nothing`;

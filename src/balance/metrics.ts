@@ -85,6 +85,10 @@ export function createBalanceMetrics(registry: Registry) {
     haproxyStarts: counter('haproxy_starts_total', 'How often HAProxy was started.'),
     openFilesLimit: gauge('haproxy_open_files_limit', 'Files that HAProxy may have open at once (hard limit).'),
     mostConnections: gauge('haproxy_max_connections', 'Connections that HAProxy accepts at once (maxconn).'),
+    pacedServices: gauge(
+      'paced_services',
+      'Services whose changes that need a reload wait, for they have needed many.',
+    ),
     oldWorkers: gauge('haproxy_old_workers', 'Workers of earlier reloads that still finish connections.'),
     fileResults: counter('file_results_total', 'What came of making a file of `templates`, and of its reload.', [
       'dest',

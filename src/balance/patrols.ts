@@ -3,8 +3,8 @@ import type { Haproxy } from '../haproxy/haproxy.ts';
 import type { Running as RunningState } from '../haproxy/running-state.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describe } from '../model/fault.ts';
-import type { BalanceMetrics } from './metrics.ts';
 import type { OldWorkers } from './old-workers.ts';
+import type { PassingOn } from './passing-on.ts';
 import type { Running } from './running.ts';
 import type { StateFiles } from './state-files.ts';
 import type { Timers } from './timers.ts';
@@ -17,10 +17,10 @@ export type CheckedHolder = {
 type PatrolsParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
-  readonly oldWorkers: OldWorkers;
+  readonly passingOn: PassingOn;
   /** Those that hold instances for as long as these pass their checks. */
   readonly holders: readonly CheckedHolder[];
-  readonly metrics: BalanceMetrics;
+  readonly oldWorkers: OldWorkers;
   readonly logger: Logger;
   readonly timers: Timers;
   readonly running: Running;
@@ -109,7 +109,7 @@ export class Patrols {
   }
 
   async #patrol(): Promise<void> {
-    const { haproxy, link, oldWorkers, metrics, logger, timers, running, busy, inspect, files, onEdited } = this.#parts;
+    const { haproxy, link, oldWorkers, passingOn, logger, timers, running, busy, inspect, files, onEdited } = this.#parts;
     this.begin();
     // Not waited for: a disk that hangs keeps nobody from looking at the worker.
     void files.changedByOthers().then(
@@ -122,9 +122,9 @@ export class Patrols {
       (error: unknown) => logger.warn({ event: 'files-unseen', reason: describe(error) }, describe(error)),
     );
     const processes = await haproxy.processes();
-    if (processes !== undefined) metrics.oldWorkers.set(processes.oldWorkers);
+    if (processes !== undefined) oldWorkers.seen(processes);
     // Only a worker that answers is one to pass requests on to.
-    if (processes !== undefined && processes.workerPid === link.workerPid) oldWorkers.passOn(processes);
+    if (processes !== undefined && processes.workerPid === link.workerPid) passingOn.passOn(processes);
     if (!timers.has('inspect')) this.#armInspection(inspectPatrolMs);
     if (busy() || processes?.workerPid === undefined || processes.workerPid === running.worker) return;
     logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');

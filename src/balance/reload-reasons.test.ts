@@ -17,7 +17,7 @@ test('a reason to reload stands as long as its service or server is asked for', 
   const gone = 'gone' as ServiceName;
   const standing: readonly ReloadReason[] = [
     { kind: 'drift' },
-    { kind: 'frame' },
+    { kind: 'frame', services: [] },
     { kind: 'file', file: '/cert.pem' },
     { kind: 'new-backend', backend: web },
     { kind: 'server-line', backend: web, server: 'a' as InstanceId },

@@ -1,10 +1,12 @@
 import type { Logger } from 'pino';
 import type { Haproxy } from '../haproxy/haproxy.ts';
-import { describeReason, type ReloadReason } from '../haproxy/plan.ts';
+import { describeReason, type ReloadReason, servicesOf } from '../haproxy/plan.ts';
 import { describe, Fault } from '../model/fault.ts';
+import type { ServiceName } from '../model/name.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceMetrics } from './metrics.ts';
-import type { OldWorkers } from './old-workers.ts';
+import type { PassingOn } from './passing-on.ts';
+import type { ReloadPacing } from './reload-pacing.ts';
 import { standingReasons } from './reload-reasons.ts';
 import { waitMs } from './retry-pace.ts';
 import type { ServerStates } from './server-states.ts';
@@ -16,7 +18,8 @@ export type ReloadsParts = {
   readonly haproxy: Haproxy;
   readonly files: StateFiles;
   readonly states: ServerStates;
-  readonly oldWorkers: OldWorkers;
+  readonly passingOn: PassingOn;
+  readonly pacing: ReloadPacing;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   /** Reloads begin at least this far apart, in ms. */
@@ -29,7 +32,13 @@ export type ReloadsParts = {
 
 /** What became of a reload. Unless it is done, the old worker and the old files are in place. */
 export type Reloaded =
-  | { readonly kind: 'reloaded'; readonly workerPid: number | undefined; readonly loaded: Rendered }
+  | {
+      readonly kind: 'reloaded';
+      readonly workerPid: number | undefined;
+      readonly loaded: Rendered;
+      /** Whose changes needed it. */
+      readonly services: readonly ServiceName[];
+    }
   /** HAProxy's own check refused it; somebody may be behind it. */
   | { readonly kind: 'refused'; readonly checked: Extract<CheckedConfig, { ok: false }> }
   /** HAProxy did not load what its own check had accepted, or could not be asked about. */
@@ -132,6 +141,15 @@ export class Reloads {
     return this.#since !== undefined && this.#parts.now() - this.#since >= slowMs ? slowReason : undefined;
   }
 
+  /** Why the changes of some services wait for a reload, while these are all that wait. */
+  get paced(): ReadonlyMap<ServiceName, string> {
+    const reasons = [...this.#reasons.values()];
+    const { pacing } = this.#parts;
+    // Whoever comes along with a reload that others need does not wait.
+    const alone = this.#phase === 'none' && pacing.waitMs(reasons) > 0;
+    return pacing.waiting(alone ? reasons : []);
+  }
+
   /** Whether HAProxy was told to load what is on disk, and has not answered. */
   get loading(): boolean {
     return this.#phase === 'loading';
@@ -145,7 +163,7 @@ export class Reloads {
   /** In how many ms the next one may begin; undefined while none is needed, or would be refused again. */
   get dueInMs(): number | undefined {
     if (this.#reasons.size === 0 || this.#refused !== undefined || this.#phase !== 'none') return undefined;
-    return Math.max(0, this.#next - this.#parts.now());
+    return Math.max(0, this.#next - this.#parts.now(), this.#parts.pacing.waitMs(this.#reasons.values()));
   }
 
   /** Nobody can be held for it: it is not tried again before something in it changed. */
@@ -197,6 +215,8 @@ export class Reloads {
     const begun = this.#begun;
     this.#begun = new Map();
     this.#phase = 'none';
+    // A check that refuses it takes as long.
+    if (result.kind === 'reloaded' || result.kind === 'refused') this.#parts.pacing.spend(begun.values());
     if (result.kind !== 'postponed') this.#postponed = undefined;
     if (result.kind === 'reloaded') {
       this.#since = undefined;
@@ -215,7 +235,7 @@ export class Reloads {
   }
 
   async #attempt(target: Rendered, { newest, served, mayLoad }: Attempt): Promise<Reloaded> {
-    const { haproxy, files, states, oldWorkers, metrics, logger, now } = this.#parts;
+    const { haproxy, files, states, passingOn, metrics, logger, now } = this.#parts;
     const started = now();
     this.#next = started + this.#parts.intervalMs;
     const checked = await files.check(target);
@@ -234,7 +254,7 @@ export class Reloads {
       const undo = await files.replace(loaded, loaded === target ? checked.config : files.format(loaded));
       try {
         const processes = await haproxy.reload();
-        oldWorkers.passOn(processes);
+        passingOn.passOn(processes);
         workerPid = processes.workerPid;
       } catch (error) {
         await undo();
@@ -254,7 +274,7 @@ export class Reloads {
     const ms = Math.round(now() - started);
     const about = { revision: String(target.revision), ms, reasons: reasons.slice(0, 10).map(describeReason) };
     logger.info({ event: 'reloaded', ...about }, 'reloaded');
-    return { kind: 'reloaded', workerPid, loaded };
+    return { kind: 'reloaded', workerPid, loaded, services: [...new Set(reasons.flatMap(servicesOf))] };
   }
 
   #fail(error: unknown, { revision }: Rendered): Reloaded {

@@ -41,6 +41,8 @@ type RoundsParts = {
   readonly now: () => number;
 };
 
+const first = <T>(values: Iterable<T>): T | undefined => [...values][0];
+
 /** Brings to HAProxy what was touched, and tells how far it serves. */
 export class Rounds {
   readonly #parts: RoundsParts;
@@ -154,7 +156,7 @@ export class Rounds {
     if (this.#given === undefined || workerPid === undefined) return false;
     // Until the new worker was given what the old one was, nobody may be told that it is served.
     if (reloading.loading) return false;
-    const { pending, obstacle = reloads.slow } = reloads;
+    const { pending, paced, obstacle = reloads.slow ?? first(paced.values()) } = reloads;
     if (pending.length > 0 && obstacle === undefined) return false;
     // What came in since and touched nothing is served as well.
     if (intake.touched.empty) {

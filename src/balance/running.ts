@@ -13,13 +13,15 @@ import { DriftLog } from './drift-log.ts';
 import { Burials } from './graveyard.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { OldWorkers } from './old-workers.ts';
+import type { PassingOn } from './passing-on.ts';
 
 type RunningParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
-  readonly oldWorkers: OldWorkers;
+  readonly passingOn: PassingOn;
   /** Files that the worker has to be given beside the rounds; nobody waits for it. */
   readonly lookAtFiles?: (() => void) | undefined;
+  readonly oldWorkers: OldWorkers;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   /** Monotonic, in ms. */
@@ -82,7 +84,9 @@ export class Running {
       metrics.steps.inc({ kind: step.kind, outcome: outcome.kind });
       logger.debug({ event: 'step', step: describeStep(step), outcome: outcome.kind });
       if (outcome.kind === 'refused') {
-        refused.push({ kind: 'refused', command: outcome.command, answer: outcome.answer });
+        const { command, answer } = outcome;
+        const of = 'backend' in step ? { backend: step.backend as ServiceName } : {};
+        refused.push({ kind: 'refused', ...of, command, answer });
         continue;
       }
       if (step.kind === 'revive-server') this.burials.revive(`${step.backend}/${step.server.name}`);
@@ -133,14 +137,14 @@ export class Running {
 
   /** Speaks with the worker that serves now. Whether that is another one, or a new connection to it. */
   async meet(): Promise<boolean> {
-    const { haproxy, link, oldWorkers, metrics } = this.#parts;
+    const { haproxy, link, oldWorkers, passingOn } = this.#parts;
     const processes = await haproxy.processes();
     if (processes?.workerPid === undefined) throw new Fault('haproxy-runtime', 'HAProxy has no worker now');
-    metrics.oldWorkers.set(processes.oldWorkers);
+    oldWorkers.seen(processes);
     if (processes.workerPid === this.#worker && link.connected) return false;
     if (processes.workerPid !== this.#worker) this.burials.clear();
     await link.connect(processes.workerPid, pause);
-    oldWorkers.passOn(processes);
+    passingOn.passOn(processes);
     if (this.#worker !== undefined && processes.workerPid !== this.#worker) this.#foreign = true;
     this.#worker = processes.workerPid;
     return true;

@@ -164,7 +164,7 @@ export class BalanceWindow {
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
     const servers = await this.#orNothing((link) => link.serverTraffic(service));
     const { balancer, guarding, now } = this.#parts;
-    const { catalog, served, desired, lingering, pending, refused, quarantined, rejections } = balancer.status();
+    const { catalog, served, desired, lingering, pending, paced, refused, quarantined, rejections } = balancer.status();
     const key = `instances/${service}/${id}`;
     const entry = catalog.accepted.get(key);
     const held = entry?.held;
@@ -193,6 +193,7 @@ export class BalanceWindow {
       lingers: lingering.has(`${service}/${id}`),
       pendingReload: pending,
       refused,
+      paced: paced.get(service),
       quarantined: quarantined.find((one) => one.key === key || one.key === `services/${service}`),
       routes: this.#routes().get(service) ?? [],
       conflicts: this.#conflictsWith(service),

@@ -15,11 +15,12 @@ import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
 import { Locating, type LocatingParts } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
-import { OldWorkers } from './old-workers.ts';
+import { PassingOn } from './passing-on.ts';
 import { OpenFilesLimit } from './open-files-limit.ts';
 import { Overriding, type OverridingParts } from './overriding.ts';
 import type { CheckedHolder } from './patrols.ts';
 import { Quarantining } from './quarantining.ts';
+import type { ServicePace } from './reload-budget.ts';
 import { ServerPems } from './server-pems.ts';
 import { ServerStates } from './server-states.ts';
 import { StateFiles } from './state-files.ts';
@@ -43,6 +44,8 @@ type WiringParts = {
   /** How names are looked up, and where instances may be. */
   readonly addresses: Pick<LocatingParts, 'rules' | 'own' | 'names' | 'lookUp'>;
   readonly reloadIntervalMs: number;
+  readonly servicePace: ServicePace;
+  readonly mostOldWorkers: number;
   /** When those that are held are first asked about, in ms. */
   readonly probeMs: number;
   readonly metrics: BalanceMetrics;
@@ -103,7 +106,7 @@ export async function wireBalancer(parts: WiringParts) {
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
   });
-  const oldWorkers = new OldWorkers({
+  const passingOn = new PassingOn({
     tell: (pid) => tellReplaced(layout.masterSocket, pid, oldWorkerMs),
     logger,
   });
@@ -165,7 +168,7 @@ export async function wireBalancer(parts: WiringParts) {
     haproxy,
     files,
     states,
-    oldWorkers,
+    passingOn,
     firstChecks,
     storage,
     quarantining,

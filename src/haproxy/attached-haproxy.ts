@@ -31,6 +31,7 @@ const defaultExpectMs = 30_000;
  */
 export class AttachedHaproxy implements Haproxy {
   readonly startedHere = false;
+  readonly endWorker = undefined;
   readonly #options: AttachedOptions;
   #differs: string | undefined;
 

@@ -26,6 +26,7 @@ const lookAgainMs = 20;
  */
 export class CommandHaproxy implements Haproxy {
   readonly startedHere = false;
+  readonly endWorker = undefined;
   readonly versionDiffers = undefined;
   readonly #options: CommandOptions;
 

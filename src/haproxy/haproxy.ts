@@ -46,6 +46,8 @@ export interface Haproxy {
   readonly startedHere: boolean;
   /** How many files it may have open at most; undefined where that is not known here. */
   openFilesLimit(): Promise<number | undefined>;
+  /** Ends a worker of an earlier reload with its connections; undefined where its pid means nothing here. */
+  readonly endWorker: ((pid: number) => void) | undefined;
   /** Which versions differ, where another runs than the executable that is to be used is of; undefined while none is known. */
   readonly versionDiffers: string | undefined;
 }

@@ -108,6 +108,8 @@ export class ManagedHaproxy implements Haproxy {
     return this.#differs;
   }
 
+  readonly endWorker = (pid: number): void => signal(pid, 'SIGTERM');
+
   /** One that is to be started inherits the limit. */
   openFilesLimit(): Promise<number | undefined> {
     return hardLimitOf(this.#masterPid ?? 'self');

@@ -1,5 +1,6 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Touched } from '../model/touched.ts';
+import { listenersThatDiffer } from '../render/place.ts';
 import { isThin, modeOf, policyOf } from '../render/policies.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
 import { sameAround } from '../render/template.ts';
@@ -11,12 +12,19 @@ import type { Step } from './step.ts';
 /** Why the runtime API is not enough. The kind is a metric's label. */
 export type ReloadReason =
   | { readonly kind: 'start' }
-  | { readonly kind: 'frame' }
+  /** `services`: whose ports alone differ; empty where anything else does. */
+  | { readonly kind: 'frame'; readonly services: readonly ServiceName[] }
   | { readonly kind: 'new-backend'; readonly backend: ServiceName }
   | { readonly kind: 'backend'; readonly backend: ServiceName }
   | { readonly kind: 'server-keywords'; readonly backend: ServiceName; readonly server: InstanceId }
   | { readonly kind: 'server-line'; readonly backend: ServiceName; readonly server: InstanceId }
-  | { readonly kind: 'refused'; readonly command: string; readonly answer: string }
+  | {
+      readonly kind: 'refused';
+      /** Of the server or service that the command was about. */
+      readonly backend?: ServiceName;
+      readonly command: string;
+      readonly answer: string;
+    }
   /** So many routes change that a reload is quicker than commands. */
   | { readonly kind: 'many-routes' }
   /** A file that the configuration names changed, and is read at a reload only. */
@@ -77,7 +85,8 @@ export function planChanges(
   const made = new Set<ServiceName>();
   const leaving: Step[] = [];
   const reload: ReloadReason[] = [];
-  if (!sameAround(served.frame, desired.frame)) reload.push({ kind: 'frame' });
+  if (!sameAround(served.frame, desired.frame))
+    reload.push({ kind: 'frame', services: listenersThatDiffer(served.frame, desired.frame) });
   for (const [name, mark] of touched) {
     const before = served.backends.get(name);
     const after = desired.backends.get(name);
@@ -193,13 +202,34 @@ export function afterStep(served: Rendered, desired: Rendered, step: Step): Rend
   }
 }
 
+/** The services whose changes need it; none where it is about all. */
+export function servicesOf(reason: ReloadReason): readonly ServiceName[] {
+  switch (reason.kind) {
+    case 'new-backend':
+    case 'backend':
+    case 'server-keywords':
+    case 'server-line':
+      return [reason.backend];
+    case 'refused':
+      return reason.backend === undefined ? [] : [reason.backend];
+    case 'frame':
+      return reason.services;
+    case 'start':
+    case 'file':
+    case 'many-routes':
+    case 'retired':
+    case 'drift':
+      return [];
+  }
+}
+
 /** One clause for a log or a person. */
 export function describeReason(reason: ReloadReason): string {
   switch (reason.kind) {
     case 'start':
       return 'pointsman started';
     case 'frame':
-      return 'the frame changed';
+      return reason.services.length === 0 ? 'the frame changed' : `the port of ${reason.services.join(', ')} changed`;
     case 'new-backend':
       return `service ${reason.backend} is new`;
     case 'backend':

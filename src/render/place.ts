@@ -1,5 +1,6 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Rendered } from './render.ts';
+import type { Around } from './template.ts';
 
 /** Where a line of haproxy.cfg comes from. */
 export type Place =
@@ -38,6 +39,25 @@ export function placeOf(rendered: Rendered, line: number): Place | undefined {
     if (within(backend.around.after)) return { kind: 'service', service };
   }
   return within(frame.after) ? frameLine(rendered, frame.after, left) : undefined;
+}
+
+/** The `tcp` services whose parts of the frame differ; none where something else differs as well. */
+export function listenersThatDiffer(one: Around, other: Around): readonly ServiceName[] {
+  const [before, after] = [sectionsOf(one), sectionsOf(other)];
+  if (before.rest !== after.rest) return [];
+  const names = new Set([...before.listeners.keys(), ...after.listeners.keys()]);
+  return [...names].filter((name) => before.listeners.get(name) !== after.listeners.get(name)).sort();
+}
+
+function sectionsOf({ before, after }: Around): { rest: string; listeners: ReadonlyMap<ServiceName, string> } {
+  let rest = '';
+  const listeners = new Map<ServiceName, string>();
+  for (const section of `${before}\n${after}`.split(/^(?=[a-z])/m)) {
+    const name = listener.exec(section)?.[1];
+    if (name === undefined) rest += section;
+    else listeners.set(name as ServiceName, section);
+  }
+  return { rest, listeners };
 }
 
 function linesIn(text: string): number {

@@ -35,6 +35,10 @@ export type BalanceSettings = {
   readonly haproxy: HaproxySettings;
   /** Reloads are at least this far apart, in ms; the first is immediate. */
   readonly reloadIntervalMs: number;
+  /** How often the changes of one service may need a reload. */
+  readonly servicePace: { readonly burst: number; readonly everyMs: number };
+  /** Workers of earlier reloads; more are ended. */
+  readonly mostOldWorkers: number;
   readonly https: { readonly bind: Address; readonly certificates: string; readonly http3: boolean } | undefined;
   /** Whether each request is logged. */
   readonly accessLog: boolean;
@@ -204,6 +208,13 @@ export const balancerOptions = {
     word: durationWord(0, 3_600_000),
     fallback: '1s',
   }),
+  serviceReloadInterval: defaulted({
+    placeholder: 'DURATION',
+    description:
+      'after 5 reloads that the changes of one service needed, its next ones are this far apart; 0s: no farther than --reload-interval',
+    word: durationWord(0, 3_600_000),
+    fallback: '20s',
+  }),
   hardStopAfter: defaulted({
     placeholder: 'DURATION',
     description: "how long HAProxy's old process may finish its connections after a reload",
@@ -293,6 +304,8 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     normalizePaths: values.normalizePaths === 'on',
     trustedProxies: values.trustedProxies,
     reloadIntervalMs,
+    servicePace: { burst: 5, everyMs: values.serviceReloadInterval },
+    mostOldWorkers: values.limitOldWorkers,
     hardStopAfterMs,
     onStop,
     stopTimeoutMs,

@@ -28,6 +28,12 @@ export const limitOptions = {
     word: countWord(1, 10_000_000),
     fallback: '200000',
   }),
+  limitOldWorkers: defaulted({
+    placeholder: 'COUNT',
+    description: 'more workers of earlier reloads are ended with their connections, the oldest first',
+    word: countWord(1, 1_000_000),
+    fallback: '20',
+  }),
   limitTotal: defaulted({
     placeholder: 'SIZE',
     description: 'entries are refused to services beyond their fair share of this size',

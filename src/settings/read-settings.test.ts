@@ -54,6 +54,8 @@ describe('without any word, a balancer', () => {
         templates: undefined,
         haproxy: { mode: 'managed', executable: undefined },
         reloadIntervalMs: 1000,
+        servicePace: { burst: 5, everyMs: 20_000 },
+        mostOldWorkers: 20,
         haproxyMetrics: undefined,
         https: undefined,
         accessLog: false,

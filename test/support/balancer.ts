@@ -8,6 +8,7 @@ import { openLookUp } from '../../src/addresses/look-up.ts';
 import { layoutOf } from '../../src/balance/files.ts';
 import { loadLastKnown } from '../../src/balance/last-known.ts';
 import { createBalanceMetrics } from '../../src/balance/metrics.ts';
+import type { ServicePace } from '../../src/balance/reload-budget.ts';
 import { provideShipped } from '../../src/balance/shipped-files.ts';
 import { wireBalancer } from '../../src/balance/wire-balancer.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/catalog/guard.ts';
@@ -33,11 +34,14 @@ export async function startBalancer(
   options: {
     templates?: string;
     reloadIntervalMs?: number;
+    /** How often the changes of one service may need a reload: without a bound if it is not given. */
+    servicePace?: ServicePace;
+    mostOldWorkers?: number;
     guard?: Partial<GuardPolicy>;
     limits?: Partial<CatalogLimits>;
     zone?: string;
     /** Instead of what the frame template is told otherwise. */
-    frame?: Pick<FrameSettings, 'normalizePaths' | 'trustedProxies' | 'accessLog'>;
+    frame?: Partial<Pick<FrameSettings, 'normalizePaths' | 'trustedProxies' | 'accessLog' | 'hardStopAfterMs'>>;
     serverTls?: string;
     /** Where an earlier one was, to go on from what it left there. */
     dir?: string;
@@ -92,6 +96,8 @@ export async function startBalancer(
       lookUp: openLookUp(),
     },
     reloadIntervalMs: options.reloadIntervalMs ?? 20,
+    servicePace: options.servicePace ?? { burst: 1, everyMs: 0 },
+    mostOldWorkers: options.mostOldWorkers ?? 1000,
     probeMs: options.probeMs ?? 60_000,
     metrics,
     logger,

@@ -1,0 +1,132 @@
+import { once } from 'node:events';
+import { createConnection, type Socket } from 'node:net';
+import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { ask, startApp } from '../support/app.ts';
+import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { until } from '../support/until.ts';
+
+/** A balancer with the services `evil` and `web`, and an application that takes whatever connection is upgraded. */
+async function start(options: Parameters<typeof startBalancer>[0]) {
+  const app = await startApp('app');
+  const tunnels = new Set<Socket>();
+  app.server.on('upgrade', (_, socket: Socket) => {
+    socket.on('error', () => undefined);
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+    tunnels.add(socket);
+  });
+  const balancer = await startBalancer({ frame: { hardStopAfterMs: 60_000 }, ...options });
+  onTestFailed(() => void process.stderr.write(balancer.lines.slice(-80).join('')));
+  onTestFinished(async () => {
+    await balancer.stop();
+    for (const socket of tunnels) socket.destroy();
+    await app.close();
+  });
+  balancer.snapshot({ 'instances/web/a': app.address, 'instances/evil/a': app.address });
+  await balancer.balancer.start();
+  await balancer.applied();
+  return { app, balancer };
+}
+
+/** Opens a connection as a websocket is one, through the worker that serves now. */
+async function openTunnel({ port }: TestBalancer): Promise<Socket> {
+  const socket = createConnection(port, '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  socket.write('GET / HTTP/1.1\r\nHost: evil\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  expect(String(answer)).toContain(' 101 ');
+  return socket;
+}
+
+/** A different one for each number, which no HAProxy can take up without a reload. */
+const policy = (n: number) => JSON.stringify({ check: { kind: 'http', path: `/${n}` } });
+
+const reloads = (balancer: TestBalancer) => balancer.metric('reloads_total', { result: 'ok' });
+const reloaded = (balancer: TestBalancer, times: number) =>
+  until(`${times} reloads`, async () => (await reloads(balancer)) >= times);
+const logged = (balancer: TestBalancer, event: string) =>
+  balancer.lines.filter((line) => line.includes(`"event":"${event}"`)).map((line): unknown => JSON.parse(line));
+const troubles = (balancer: TestBalancer) =>
+  new Map(balancer.balancer.status().troubles.map(({ part, reason }) => [part, reason]));
+
+test('a service whose policy changes without end gets few reloads, and a change of another one does not wait', async () => {
+  const { app, balancer } = await start({ servicePace: { burst: 2, everyMs: 60_000 } });
+  for (let n = 1; n <= 2; n += 1) {
+    balancer.change({ 'services/evil': policy(n) });
+    await reloaded(balancer, n);
+  }
+  for (let n = 3; n <= 20; n += 1) balancer.change({ 'services/evil': policy(n) });
+  await until('it is told', () => troubles(balancer).get('reload-pace')?.startsWith('evil: after 2 reloads'));
+  expect(logged(balancer, 'reload-paced')).toEqual([expect.objectContaining({ service: 'evil' })]);
+  // Its instances go on changing, and its former policy serves.
+  balancer.change({ 'instances/evil/b': app.address });
+  const { status } = balancer.balancer;
+  const served = () => status.call(balancer.balancer).served.backends;
+  await until('evil/b is served', () =>
+    [...served()].some(([name, { servers }]) => name === 'evil' && servers.size === 2),
+  );
+  expect(await reloads(balancer)).toBe(2);
+  expect(balancer.balancer.status().paced.size).toBe(1);
+
+  const since = performance.now();
+  balancer.change({ 'services/web': JSON.stringify({ hosts: ['web.example'], check: { kind: 'http', path: '/' } }) });
+  await until('the other service has its policy', async () => (await ask(balancer.port, 'web.example')).status === 200);
+  expect(performance.now() - since).toBeLessThan(20_000);
+  // What waited came along with that reload.
+  await reloaded(balancer, 3);
+  expect(await reloads(balancer)).toBe(3);
+  await until('nothing waits', () => balancer.balancer.status().pending.length === 0);
+});
+
+test('a service whose port changes without end gets few reloads, too', async () => {
+  const { app, balancer } = await start({ servicePace: { burst: 1, everyMs: 60_000 } });
+  const tcp = (port: number) => JSON.stringify({ mode: 'tcp', port });
+  balancer.change({ 'services/db': tcp(21_117), 'instances/db/a': app.address });
+  await reloaded(balancer, 1);
+  balancer.change({ 'services/db': tcp(21_118) });
+  await until('it waits', () => balancer.balancer.status().paced.has('db' as never));
+  expect(balancer.balancer.status().pending).toEqual(['the port of db changed']);
+  expect(await reloads(balancer)).toBe(1);
+});
+
+test('workers of earlier reloads are bounded: the oldest end, and it is told whose reloads left them', async () => {
+  const { balancer } = await start({ mostOldWorkers: 3 });
+  const tunnels: Socket[] = [];
+  for (let n = 1; n <= 5; n += 1) {
+    tunnels.push(await openTunnel(balancer));
+    balancer.change({ 'services/evil': policy(n) });
+    await reloaded(balancer, n);
+    await balancer.applied();
+  }
+  const [first, second, third, , last] = tunnels;
+  await until('the oldest two have ended', () => first?.closed === true && second?.closed === true);
+  expect([third?.closed, last?.closed]).toEqual([false, false]);
+  expect(logged(balancer, 'old-worker-ended')).toEqual([
+    expect.objectContaining({ services: ['evil'] }),
+    expect.objectContaining({ services: ['evil'] }),
+  ]);
+  await until('it is told whose they are', () =>
+    troubles(balancer)
+      .get('old-workers')
+      ?.startsWith('3 workers of earlier reloads finish their connections (3 since reloads for evil)'),
+  );
+  expect(await balancer.metric('haproxy_old_workers')).toBe(3);
+  expect((await ask(balancer.port, 'web')).status).toBe(200);
+});
+
+test('while there are many old workers, the reloads that one service needs are further apart, and those of others are not', async () => {
+  const { balancer } = await start({ mostOldWorkers: 4, servicePace: { burst: 100, everyMs: 1 } });
+  for (let n = 1; n <= 2; n += 1) {
+    await openTunnel(balancer);
+    balancer.change({ 'services/evil': policy(n) });
+    await reloaded(balancer, n);
+    await balancer.applied();
+  }
+  balancer.change({ 'services/evil': policy(3) });
+  await until('it waits', () => balancer.balancer.status().paced.size === 1);
+  expect(troubles(balancer).get('reload-pace')).toContain('the reloads that one service needs are 30s apart');
+  balancer.change({ 'services/web': policy(4) });
+  await reloaded(balancer, 3);
+  await balancer.applied();
+});
