@@ -98,6 +98,9 @@ export class Reloads {
   }
 
   need(reason: ReloadReason): void {
+    // A plan compares the whole frame, so its reason stands for all before it.
+    if (reason.kind === 'frame')
+      for (const [clause, { kind }] of this.#reasons) if (kind === 'frame') this.#reasons.delete(clause);
     this.#reasons.set(describeReason(reason), reason);
   }
 
@@ -223,7 +226,9 @@ export class Reloads {
       // What was planned against the former worker is planned anew.
       this.#forgetPlanned();
     } else {
-      for (const [clause, reason] of begun) this.#reasons.set(clause, reason);
+      const since = [...this.#reasons.values()];
+      this.#reasons.clear();
+      for (const reason of [...begun.values(), ...since]) this.need(reason);
     }
     return result;
   }

@@ -223,13 +223,20 @@ export function servicesOf(reason: ReloadReason): readonly ServiceName[] {
   }
 }
 
+const mostNamed = 3;
+
+function firstOf(services: readonly ServiceName[]): string {
+  const more = services.length > mostNamed ? ` and ${services.length - mostNamed} more` : '';
+  return services.slice(0, mostNamed).join(', ') + more;
+}
+
 /** One clause for a log or a person. */
 export function describeReason(reason: ReloadReason): string {
   switch (reason.kind) {
     case 'start':
       return 'pointsman started';
     case 'frame':
-      return reason.services.length === 0 ? 'the frame changed' : `the port of ${reason.services.join(', ')} changed`;
+      return reason.services.length === 0 ? 'the frame changed' : `the port of ${firstOf(reason.services)} changed`;
     case 'new-backend':
       return `service ${reason.backend} is new`;
     case 'backend':

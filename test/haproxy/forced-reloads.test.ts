@@ -3,6 +3,7 @@ import { createConnection, type Socket } from 'node:net';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { ask, startApp } from '../support/app.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { freePorts } from '../support/ports.ts';
 import { until } from '../support/until.ts';
 
 /** A balancer with the services `evil` and `web`, and an application that takes whatever connection is upgraded. */
@@ -79,15 +80,22 @@ test('a service whose policy changes without end gets few reloads, and a change 
   await until('nothing waits', () => balancer.balancer.status().pending.length === 0);
 });
 
-test('a service whose port changes without end gets few reloads, too', async () => {
+test('services whose ports change without end get few reloads, too, and one reason stands for all of these', async () => {
   const { app, balancer } = await start({ servicePace: { burst: 1, everyMs: 60_000 } });
   const tcp = (port: number) => JSON.stringify({ mode: 'tcp', port });
-  balancer.change({ 'services/db': tcp(21_117), 'instances/db/a': app.address });
+  const [first = 0, second = 0, third = 0, fourth = 0] = await freePorts(4);
+  balancer.change({ 'services/db': tcp(first), 'instances/db/a': app.address });
+  balancer.change({ 'services/mq': tcp(second), 'instances/mq/a': app.address });
   await reloaded(balancer, 1);
-  balancer.change({ 'services/db': tcp(21_118) });
-  await until('it waits', () => balancer.balancer.status().paced.has('db' as never));
-  expect(balancer.balancer.status().pending).toEqual(['the port of db changed']);
-  expect(await reloads(balancer)).toBe(1);
+  await balancer.applied();
+  const before = await reloads(balancer);
+  const { balancer: inner } = balancer;
+  balancer.change({ 'services/db': tcp(third) });
+  await until('db waits', () => inner.status().pending.join() === 'the port of db changed');
+  balancer.change({ 'services/mq': tcp(fourth) });
+  await until('mq waits with it', () => inner.status().pending.join() === 'the port of db, mq changed');
+  expect([...inner.status().paced.keys()]).toEqual(['db', 'mq']);
+  expect(await reloads(balancer)).toBe(before);
 });
 
 test('workers of earlier reloads are bounded: the oldest end, and it is told whose reloads left them', async () => {
