@@ -10,6 +10,7 @@ import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
+import type { Touched } from '../model/touched.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { nothingRendered, type Templates } from '../render/render.ts';
 import type { Around } from '../render/template.ts';
@@ -35,7 +36,7 @@ import { Rejections } from './rejections.ts';
 import type { ServicePace } from './reload-budget.ts';
 import { ReloadPacing } from './reload-pacing.ts';
 import { Reloading } from './reloading.ts';
-import { Reloads, slowMs } from './reloads.ts';
+import { type Loaded, loadedBy, Reloads, slowMs } from './reloads.ts';
 import { Rendering } from './rendering.ts';
 import { Rounds } from './rounds.ts';
 import { Running } from './running.ts';
@@ -424,8 +425,9 @@ export class Balancer {
     await this.#reloading.ongoing;
     // The loop would have taken note of a reload that ends only now. What is on disk must be what it loaded.
     const ended = this.#reloading.take();
-    if (ended?.result.kind === 'reloaded') {
-      this.#running.assume(ended.result.loaded);
+    const loaded = ended && loadedBy(ended.result);
+    if (loaded !== undefined) {
+      this.#running.assume(loaded.loaded);
       this.#rounds.saveSoon();
     }
     await this.#isolation.ongoing;
@@ -567,6 +569,8 @@ export class Balancer {
     if (result.kind === 'postponed') return;
     if (result.kind !== 'reloaded') {
       if (result.kind === 'failed') this.#mustInspect = true;
+      const restored = loadedBy(result);
+      if (restored !== undefined) this.#loaded(restored, meanwhile);
       if (result.kind === 'failed' && this.#parts.openFiles.failed(result.reason, suspicion.asked.catalog)) {
         // Without those that there is no room for it may work.
         this.#reloads.planAnew();
@@ -577,16 +581,21 @@ export class Balancer {
       return;
     }
     this.#oldWorkers.replaced(this.#running.worker, result.services);
-    this.#running.replaced(result.workerPid);
-    // It still speaks with the old worker, which would take every command and serve none of it.
-    this.#parts.link.close();
-    this.#running.assume(result.loaded);
-    this.#running.burials.clear();
+    this.#loaded(result, meanwhile);
     this.#parts.quarantining.proven(suspicion.asked);
     this.#parts.openFiles.loaded(suspicion.asked.catalog);
+    if (this.#intake.touched.empty) this.#progress.reached(suspicion.desired.revision);
+  }
+
+  /** A reload of ours made another worker. */
+  #loaded({ workerPid, loaded }: Loaded, meanwhile: Touched): void {
+    this.#running.replaced(workerPid);
+    // It still speaks with the old worker, which would take every command and serve none of it.
+    this.#parts.link.close();
+    this.#running.assume(loaded);
+    this.#running.burials.clear();
     // The new worker was not given what the old one was.
     this.#intake.touched.add(meanwhile);
-    if (this.#intake.touched.empty) this.#progress.reached(suspicion.desired.revision);
     this.#mustInspect = true;
     this.#rounds.saveSoon();
   }

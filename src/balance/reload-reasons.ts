@@ -25,6 +25,7 @@ export function standingReasons(reasons: Reasons, { backends }: Pick<Rendered, '
       case 'many-routes':
       case 'file':
       case 'retired':
+      case 'restore':
       case 'drift':
         return true;
     }

@@ -1,6 +1,9 @@
 import type { Logger } from 'pino';
+import { mustSucceedBetween } from '../haproxy/failed-reload.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { describeReason, type ReloadReason, servicesOf } from '../haproxy/plan.ts';
+import type { Running } from '../haproxy/running-state.ts';
+import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Rendered } from '../render/render.ts';
@@ -20,6 +23,7 @@ export type ReloadsParts = {
   readonly states: ServerStates;
   readonly passingOn: PassingOn;
   readonly pacing: ReloadPacing;
+  readonly link: Pick<RuntimeLink, 'version'>;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
   /** Reloads begin at least this far apart, in ms. */
@@ -30,15 +34,16 @@ export type ReloadsParts = {
   readonly random?: (() => number) | undefined;
 };
 
+/** The worker that a reload made, with what it was loaded with. */
+export type Loaded = { readonly workerPid: number | undefined; readonly loaded: Rendered };
+
 /** What became of a reload. Unless it is done, the old worker and the old files are in place. */
 export type Reloaded =
-  | {
+  | ({
       readonly kind: 'reloaded';
-      readonly workerPid: number | undefined;
-      readonly loaded: Rendered;
       /** Whose changes needed it. */
       readonly services: readonly ServiceName[];
-    }
+    } & Loaded)
   /** HAProxy's own check refused it; somebody may be behind it. */
   | { readonly kind: 'refused'; readonly checked: Extract<CheckedConfig, { ok: false }> }
   /** HAProxy did not load what its own check had accepted, or could not be asked about. */
@@ -50,6 +55,8 @@ export type Reloaded =
       readonly mayHelpToWait: boolean;
       /** How often in a row by now. */
       readonly failures: number;
+      /** By a reload on what was served before; undefined when there was none. */
+      readonly restored?: Loaded | undefined;
     }
   /** The disk does not take the configuration, and without it on disk there is no reload. It is tried again. */
   | { readonly kind: 'postponed' };
@@ -263,7 +270,9 @@ export class Reloads {
         workerPid = processes.workerPid;
       } catch (error) {
         await undo();
-        throw error;
+        const spoiled = isRefusal(error) && mustSucceedBetween(this.#parts.link.version) && mayLoad();
+        const restored = spoiled ? await this.#restore(served(), known) : undefined;
+        return this.#fail(error, target, restored);
       }
     } finally {
       void states.forget();
@@ -282,23 +291,50 @@ export class Reloads {
     return { kind: 'reloaded', workerPid, loaded, services: [...new Set(reasons.flatMap(servicesOf))] };
   }
 
-  #fail(error: unknown, { revision }: Rendered): Reloaded {
+  /** Has HAProxy load again what it serves. Undefined when that fails too. Never rejects. */
+  async #restore(good: Rendered, known: Running['servers']): Promise<Loaded | undefined> {
+    const { haproxy, files, states, passingOn, metrics, logger, now } = this.#parts;
+    const started = now();
+    const revision = String(good.revision);
+    try {
+      await states.hand(good, good, known);
+      const undo = await files.replace(good, files.format(good));
+      const processes = await haproxy.reload().catch(async (error: unknown) => {
+        await undo();
+        throw error;
+      });
+      passingOn.passOn(processes);
+      await files.reloaded();
+      metrics.reloads.inc({ result: 'ok' });
+      metrics.reloadReasons.inc({ reason: 'restore' });
+      const ms = Math.round(now() - started);
+      logger.info({ event: 'reloaded', revision, ms, reasons: [describeReason({ kind: 'restore' })] }, 'reloaded');
+      return { workerPid: processes.workerPid, loaded: good };
+    } catch (error) {
+      // The worker from before serves on. The next reload that succeeds does what this one was for.
+      metrics.reloads.inc({ result: 'failed' });
+      logger.error({ event: 'reload-failed', reason: describe(error), revision }, describe(error));
+      return undefined;
+    }
+  }
+
+  #fail(error: unknown, { revision }: Rendered, restored?: Loaded): Reloaded {
     const { metrics, logger, now, random = Math.random } = this.#parts;
     const reason = describe(error);
     const code = error instanceof Fault ? error.code : undefined;
-    const refused = code === 'config-check' || code === 'haproxy-refused';
+    const refused = isRefusal(error);
     // Where nothing could check it before, the reload is the check.
     const mayHelpToWait = code !== 'config-check' || this.#phase === 'checking';
     if (!mayHelpToWait) {
       metrics.reloads.inc({ result: 'refused' });
-      return { kind: 'failed', reason, refused, mayHelpToWait, failures: this.#failures + 1 };
+      return { kind: 'failed', reason, refused, mayHelpToWait, failures: this.#failures + 1, restored };
     }
     metrics.reloads.inc({ result: 'failed' });
     this.#failed = reason;
     this.#failures += 1;
     this.#next = now() + waitMs(this.#failures, retryMs, random());
     logger.error({ event: 'reload-failed', reason, revision: String(revision), code }, reason);
-    return { kind: 'failed', reason, refused, mayHelpToWait, failures: this.#failures };
+    return { kind: 'failed', reason, refused, mayHelpToWait, failures: this.#failures, restored };
   }
 
   /** It was refused for something that may be over by itself: it is tried again, ever more seldom. */
@@ -309,4 +345,13 @@ export class Reloads {
     this.#next = now() + waitMs(this.#failures, retryMs, random());
     logger.error({ event: 'reload-failed', reason, revision, code: 'config-check' }, reason);
   }
+}
+
+const isRefusal = (error: unknown): boolean =>
+  error instanceof Fault && (error.code === 'config-check' || error.code === 'haproxy-refused');
+
+/** The worker that serves since this attempt; undefined when it is the same one as before. */
+export function loadedBy(result: Reloaded): Loaded | undefined {
+  if (result.kind === 'reloaded') return result;
+  return result.kind === 'failed' ? result.restored : undefined;
 }

@@ -31,6 +31,8 @@ export type ReloadReason =
   | { readonly kind: 'file'; readonly file: string }
   /** More servers that left are still there than this, and only a reload takes them away. */
   | { readonly kind: 'retired'; readonly more: number }
+  /** The reload before it failed, and the next one cannot fail without harm before one succeeds. */
+  | { readonly kind: 'restore' }
   | { readonly kind: 'drift' };
 
 /** What takes HAProxy from what it serves to what it should serve. A value: printed, tested, applied. */
@@ -218,6 +220,7 @@ export function servicesOf(reason: ReloadReason): readonly ServiceName[] {
     case 'file':
     case 'many-routes':
     case 'retired':
+    case 'restore':
     case 'drift':
       return [];
   }
@@ -253,6 +256,8 @@ export function describeReason(reason: ReloadReason): string {
       return `${reason.file} changed`;
     case 'retired':
       return `more than ${reason.more} servers that left are in HAProxy, which cannot delete them safely`;
+    case 'restore':
+      return 'the reload before failed: HAProxy loads again what it serves';
     case 'drift':
       return 'HAProxy did not run what it was given';
   }

@@ -14,7 +14,7 @@ import { unexpectedAnswer } from './unexpected-answer.ts';
 
 export type RuntimeLinkOptions = {
   readonly socket: string;
-  /** By which a worker is reached when somebody deleted its socket, where a master listens on it. */
+  /** By which a worker is reached when nobody listens on its socket, where a master listens on this one. */
   readonly masterSocket: string;
   readonly routesMap: string;
   readonly logger: Logger;
@@ -25,8 +25,13 @@ const answerMs = 10_000;
 // The master holds the listening socket too: when the worker is dead, a connection is accepted and never answered.
 const greetingMs = 300;
 const connectMs = 5000;
+// Another worker may listen on the socket for good. After a reload it does for some ms.
+const insteadMs = 1000;
 const reconnectMs = 20;
 const mostAtOnce = 20_000;
+
+/** By which socket a worker is tried to be reached first. */
+type Way = 'socket' | 'master';
 
 /** A connection to a worker, with whose it is. */
 export type WorkerConnection = RuntimeConnection & { readonly workerPid: number };
@@ -35,18 +40,27 @@ const versionIn = (info: string): string => /^Version: (\S+)$/m.exec(info)?.[1] 
 
 const pidIn = (info: string): number => Number(/^Pid: (\d+)$/m.exec(info)?.[1]);
 
-const isMissing = (error: unknown): boolean => error instanceof Fault && errorCode(error.cause) === 'ENOENT';
+/**
+ * Whether nobody listens on the socket: somebody deleted it, or two reloads in a row failed. The second of them, since 3.1,
+ * puts a socket of the worker that failed there.
+ */
+function isDeaf(error: unknown): boolean {
+  const code = error instanceof Fault ? errorCode(error.cause) : undefined;
+  return code === 'ENOENT' || code === 'ECONNREFUSED';
+}
 
 /** The runtime API of the worker that serves now: connects to it, and speaks in steps. */
 export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
   #abilities: Abilities = { addBackend: false, deletes: false };
   #canPause = true;
+  #version = '';
   #loadedFrom: { readonly mark: string | undefined } | undefined;
   #limits: WorkerLimits | undefined;
   #connection: RuntimeConnection | undefined;
   #workerPid: number | undefined;
-  #socketMissing = false;
+  /** Nobody listens on the socket, or another worker does. */
+  #throughMaster = false;
   /** Counts closings, so that a connection that was being made meanwhile is not taken. */
   #generation = 0;
 
@@ -66,6 +80,11 @@ export class RuntimeLink {
   /** What the worker that it was connected to last can do. */
   get abilities(): Abilities {
     return this.#abilities;
+  }
+
+  /** `3.2.26`, of the worker that it was connected to last; empty before. */
+  get version(): string {
+    return this.#version;
   }
 
   /** What the worker that it was connected to last may have open. */
@@ -90,10 +109,11 @@ export class RuntimeLink {
   async connect(workerPid: number, pause: (ms: number) => Promise<unknown>): Promise<void> {
     this.close();
     const generation = this.#generation;
-    const deadline = performance.now() + connectMs;
+    const begun = performance.now();
+    const deadline = begun + connectMs;
     for (;;) {
       try {
-        const connection = await this.#greet(workerPid);
+        const connection = await this.#greet(workerPid, performance.now() - begun > insteadMs ? 'master' : 'socket');
         if (connection !== undefined && generation === this.#generation) {
           this.#connection = connection;
           this.#workerPid = workerPid;
@@ -112,17 +132,14 @@ export class RuntimeLink {
   }
 
   /** A connection, if it is this worker that answers. */
-  async #greet(workerPid: number): Promise<RuntimeConnection | undefined> {
+  async #greet(workerPid: number, first: Way): Promise<RuntimeConnection | undefined> {
     let current: RuntimeConnection | undefined;
-    const connection = await this.#open({
-      greetingMs,
-      answerMs,
-      onLost: (reason) => {
-        if (current === undefined || this.#connection !== current) return;
-        this.#connection = undefined;
-        this.#options.onLost(reason);
-      },
-    });
+    const onLost = (reason: string) => {
+      if (current === undefined || this.#connection !== current) return;
+      this.#connection = undefined;
+      this.#options.onLost(reason);
+    };
+    const connection = await this.#open({ greetingMs, answerMs, onLost }, first);
     const questions = ['show info', 'help add backend', 'show env POINTSMAN_PAUSE', askMark];
     const [info = '', help = '', pausing = '', mark = ''] = await connection.run(questions);
     if (pidIn(info) !== workerPid) {
@@ -132,7 +149,8 @@ export class RuntimeLink {
     current = connection;
     this.#loadedFrom = this.#readMark(mark);
     this.#limits = readWorkerLimits(info);
-    this.#abilities = { addBackend: /^\s*add backend /m.test(help), deletes: deletesSafely(versionIn(info)) };
+    this.#version = versionIn(info);
+    this.#abilities = { addBackend: /^\s*add backend /m.test(help), deletes: deletesSafely(this.#version) };
     this.#canPause = !pausing.includes('POINTSMAN_PAUSE=impossible');
     return connection;
   }
@@ -217,15 +235,18 @@ export class RuntimeLink {
   async aside(): Promise<WorkerConnection> {
     const { socket: path } = this.#options;
     const workerPid = this.workerPid;
-    const connection = await this.#open({ greetingMs, answerMs, onLost: () => undefined });
-    try {
-      const [info = ''] = await connection.run(['show info']);
-      if (workerPid !== undefined && pidIn(info) === workerPid) return { ...connection, workerPid };
-      throw new Fault('haproxy-runtime', `the worker ${workerPid} does not answer`, { where: path });
-    } catch (error) {
+    for (const first of ['socket', 'master'] as const) {
+      const connection = await this.#open({ greetingMs, answerMs, onLost: () => undefined }, first);
+      try {
+        const [info = ''] = await connection.run(['show info']);
+        if (workerPid !== undefined && pidIn(info) === workerPid) return { ...connection, workerPid };
+      } catch (error) {
+        connection.close();
+        throw error;
+      }
       connection.close();
-      throw error;
     }
+    throw new Fault('haproxy-runtime', `the worker ${workerPid} does not answer`, { where: path });
   }
 
   /**
@@ -254,27 +275,32 @@ export class RuntimeLink {
   }
 
   /**
-   * A connection to a worker: on its socket, or through the master while somebody has deleted that. A reload would not make
-   * the socket again, for the new worker takes it over from the old one.
+   * A connection to a worker: on its socket, or through the master while nobody listens there. A reload need not make the
+   * socket again, for the new worker takes it over from the old one.
    */
-  async #open(options: Omit<RuntimeOptions, 'path' | 'throughMaster'>): Promise<RuntimeConnection> {
+  async #open(
+    options: Omit<RuntimeOptions, 'path' | 'throughMaster'>,
+    first: Way = 'socket',
+  ): Promise<RuntimeConnection> {
     const { socket: path, masterSocket, logger } = this.#options;
+    const worker = first === 'master' ? (await readProcesses(masterSocket, options.greetingMs))?.workerPid : undefined;
+    if (worker !== undefined) return connectRuntime({ path: masterSocket, throughMaster: worker, ...options });
     try {
       const connection = await connectRuntime({ path, ...options });
-      this.#socketMissing = false;
+      this.#throughMaster = false;
       return connection;
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (!isDeaf(error)) throw error;
       const worker = (await readProcesses(masterSocket, options.greetingMs))?.workerPid;
       if (worker === undefined) throw error;
       const connection = await connectRuntime({ path: masterSocket, throughMaster: worker, ...options });
-      if (!this.#socketMissing) {
+      if (!this.#throughMaster) {
         logger.warn(
           { event: 'runtime-socket-missing', socket: path },
-          "somebody deleted HAProxy's socket: its worker is spoken with through the master's; a restart of HAProxy makes it again",
+          "nobody listens on HAProxy's socket, which somebody deleted or a failed reload replaced: its worker is spoken with through the master's; a restart of HAProxy makes it again",
         );
       }
-      this.#socketMissing = true;
+      this.#throughMaster = true;
       return connection;
     }
   }

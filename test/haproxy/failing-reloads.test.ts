@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { signal } from '../../src/haproxy/process-signal.ts';
+import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
 import { loadTemplates } from '../../src/render/load-templates.ts';
 import { ask, startApp } from '../support/app.ts';
 import { haproxyBin, startBalancer, type TestBalancer } from '../support/balancer.ts';
@@ -182,6 +183,31 @@ test('where only a reload tells that a port is taken, that is tried ever more se
   await until('it was tried again', async () => (await failed()) === 2);
   expect(performance.now() - since).toBeGreaterThan(3000);
   await holds(balancer, 'services/db');
+});
+
+test('after reloads that failed in a row, HAProxy answers on its socket, and changes go on', async () => {
+  const { app, balancer } = await start({ executable: await wrapped(blind) });
+  await balancer.applied();
+  const ports = await Promise.all([takenPort(), takenPort()]);
+  for (const [i, { port }] of ports.entries()) {
+    balancer.change({ [`services/db${i}`]: tcp(port), [`instances/db${i}/a`]: app.address });
+    await holds(balancer, ...['services/db0', 'services/db1'].slice(0, i + 1));
+    expect(await balancer.metric('reloads_total', { result: 'failed' })).toBe(i + 1);
+  }
+  const b = await startApp('b');
+  onTestFinished(() => b.close());
+  balancer.change({ 'instances/web/a': undefined, 'instances/web/b': b.address });
+  await answers(balancer.port, 'web', 'b');
+  const { layout } = balancer;
+  const connection = await connectRuntime({
+    path: layout.runtimeSocket,
+    greetingMs: 5000,
+    answerMs: 5000,
+    onLost: () => {},
+  });
+  const [info] = await connection.run(['show info']).finally(() => connection.close());
+  expect(info).toContain(`Pid: ${(await balancer.haproxy.processes())?.workerPid}\n`);
+  expect(balancer.balancer.status().drift?.differences ?? []).toEqual([]);
 });
 
 test('what is changed by command while HAProxy loads a configuration is served by both workers', async () => {
