@@ -557,7 +557,7 @@ export class Balancer {
   #reload(): void {
     // What is loaded is then what is asked for, no more and no less.
     if (!this.#intake.touched.empty) return;
-    this.#reloading.begin(this.#suspicion());
+    this.#reloading.begin({ suspicion: this.#suspicion(), quarantine: this.#parts.quarantining.state });
     // Whoever waits for something else is told then that it is served.
     this.#timers.arm('slow-reload', slowMs, () => this.#settle());
   }
@@ -565,7 +565,7 @@ export class Balancer {
   #reloaded(): void {
     const ended = this.#reloading.take();
     if (ended === undefined) return;
-    const { result, suspicion, meanwhile } = ended;
+    const { result, suspicion, quarantine, meanwhile } = ended;
     if (result.kind === 'postponed') return;
     if (result.kind !== 'reloaded') {
       if (result.kind === 'failed') this.#mustInspect = true;
@@ -582,7 +582,7 @@ export class Balancer {
     }
     this.#oldWorkers.replaced(this.#running.worker, result.services);
     this.#loaded(result, meanwhile);
-    this.#parts.quarantining.proven(suspicion.asked);
+    this.#parts.quarantining.proven(suspicion.asked, quarantine);
     this.#parts.openFiles.loaded(suspicion.asked.catalog);
     if (this.#intake.touched.empty) this.#progress.reached(suspicion.desired.revision);
   }

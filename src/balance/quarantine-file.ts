@@ -47,13 +47,15 @@ export function formatQuarantine(quarantine: Quarantine, catalog: Catalog): stri
     templates: plain(good.templates),
     unproven: unproven.map(([name, before]) => [name, before]),
     // One that is on trial is held again by whoever starts on this, and tried again at once.
-    services: [...services, ...onTrial].map(([service, { reason, revision, tried, form }]) => ({
-      service,
-      reason,
-      revision: String(revision),
-      tried,
-      form: form === undefined ? null : { written: form.written ?? null, templates: plain(form.templates) },
-    })),
+    services: [...new Map([...good.held, ...services, ...onTrial])].map(
+      ([service, { reason, revision, tried, form }]) => ({
+        service,
+        reason,
+        revision: String(revision),
+        tried,
+        form: form === undefined ? null : { written: form.written ?? null, templates: plain(form.templates) },
+      }),
+    ),
     held: [...quarantine.templates].map(([role, { reason, revision, tried }]) => ({
       role,
       reason,
@@ -81,7 +83,7 @@ export function loadQuarantine(path: string, catalog: Catalog): Promise<Quaranti
     }
     return {
       ...noQuarantine,
-      good: { catalog: withPolicies(catalog, saved.unproven), templates: parsed(saved.templates) },
+      good: { catalog: withPolicies(catalog, saved.unproven), templates: parsed(saved.templates), held: services },
       services,
       templates: new Map(
         saved.held.map(({ role, reason, revision: at, tried }) => [role, { reason, revision: revision(at), tried }]),

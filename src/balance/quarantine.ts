@@ -42,7 +42,12 @@ type HeldInstance = Refused & {
 type HeldTemplate = Refused & { readonly tried: string };
 
 /** The newest of everything that HAProxy took. */
-type Good = { readonly catalog: Catalog; readonly templates: Templates };
+type Good = {
+  readonly catalog: Catalog;
+  readonly templates: Templates;
+  /** Those that were held when HAProxy took it: their policies in `catalog` were not part of it. */
+  readonly held: ReadonlyMap<ServiceName, HeldService>;
+};
 
 /** What HAProxy refuses, and what stands in for it. A value. */
 export type Quarantine = {
@@ -97,7 +102,7 @@ export function templatesInUse({ good, templates }: Quarantine, asked: Templates
 
 /** The last form of a service that HAProxy took. */
 function lastGoodForm({ good, services, onTrial }: Quarantine, name: ServiceName): Form | undefined {
-  const held = services.get(name) ?? onTrial.get(name);
+  const held = services.get(name) ?? onTrial.get(name) ?? good?.held.get(name);
   if (held !== undefined) return held.form;
   const service = good?.catalog.services.get(name);
   if (good === undefined || service === undefined) return undefined;
@@ -194,10 +199,13 @@ export function tryAgain(quarantine: Quarantine, names: ReadonlySet<ServiceName>
   return { ...quarantine, services: new Map(of(false)), onTrial: new Map([...quarantine.onTrial, ...of(true)]) };
 }
 
-/** HAProxy serves everything that `withHeld` gave for this. */
-export function proven(quarantine: Quarantine, { catalog, templates }: Asked): Quarantine {
-  const good = { catalog, templates: templatesInUse(quarantine, templates) };
-  return { ...quarantine, good, onTrial: new Map() };
+/**
+ * HAProxy serves everything that `withHeld` gave for this in the state `then`. What changed since the reload began and is
+ * tried again, but was held then, has proven nothing.
+ */
+export function proven(now: Quarantine, { catalog, templates }: Asked, then: Quarantine = now): Quarantine {
+  const good = { catalog, templates: templatesInUse(then, templates), held: then.services };
+  return { ...now, good, onTrial: new Map([...now.onTrial].filter(([name]) => then.services.has(name))) };
 }
 
 /** Instances that were rendered anew, and not refused again, have another line now. */

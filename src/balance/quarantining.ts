@@ -176,11 +176,16 @@ export class Quarantining {
     return withHeldInstances(this.#state, desired, served);
   }
 
-  /** HAProxy serves what was made of this. */
-  proven(asked: Asked): void {
+  /** What is held now, for `proven`. */
+  get state(): Quarantine {
+    return this.#state;
+  }
+
+  /** HAProxy serves what was made of this, with what was held `then`; undefined: what is held now. */
+  proven(asked: Asked, then: Quarantine = this.#state): void {
     const before = this.#state.good?.templates;
     const wasOnTrial = this.#state.onTrial.size > 0;
-    this.#become(proven(this.#state, asked), asked.catalog);
+    this.#become(proven(this.#state, asked, then), asked.catalog);
     const after = this.#state.good?.templates;
     const same = before !== undefined && after !== undefined && sameTemplates(before, after);
     if (wasOnTrial || !same) void this.save(asked.catalog);

@@ -4,6 +4,7 @@ import { isStateKey, serviceOfState } from '../model/service-state.ts';
 import { type Touched, TouchedGathering } from '../model/touched.ts';
 import type { Rendered } from '../render/render.ts';
 import { sameAround } from '../render/template.ts';
+import type { Quarantine } from './quarantine.ts';
 import type { Reloaded, Reloads } from './reloads.ts';
 import type { Suspicion } from './suspicion.ts';
 
@@ -19,7 +20,10 @@ type ReloadingParts = {
   readonly onEnd: () => void;
 };
 
-type Outcome = { readonly result: Reloaded; readonly suspicion: Suspicion };
+/** What HAProxy is to load, and what was held of it. */
+export type Loading = { readonly suspicion: Suspicion; readonly quarantine: Quarantine };
+
+type Outcome = Loading & { readonly result: Reloaded };
 
 /** How a reload ended. */
 export type Ended = Outcome & {
@@ -56,13 +60,14 @@ export class Reloading {
     return this.#parts.reloads.loading || this.#ended !== undefined;
   }
 
-  begin(suspicion: Suspicion): void {
+  begin(loading: Loading): void {
+    const { suspicion } = loading;
     const { reloads, served, desired, mayLoad, onEnd } = this.#parts;
     const newest = () => withCommanded(suspicion.desired, served(), desired(), this.#unwritten.take());
     this.#ongoing = reloads.perform(suspicion.desired, { newest, served, mayLoad }).then((result) => {
       this.#ongoing = undefined;
       this.#unwritten.take();
-      this.#ended = { result, suspicion };
+      this.#ended = { ...loading, result };
       onEnd();
     });
   }

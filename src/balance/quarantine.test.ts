@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { defaultCatalogLimits } from '../catalog/limits.ts';
+import type { ServiceName } from '../model/name.ts';
+import { revision } from '../model/revision.ts';
+import { loadTemplates } from '../render/load-templates.ts';
+import { nothingRendered } from '../render/render.ts';
+import { type Asked, hold, noQuarantine, proven, type Quarantine, review, serviceSuspect } from './quarantine.ts';
+
+const web = 'web' as ServiceName;
+const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), undefined);
+
+/** What is asked for when `web` has a policy with this maxconn, one after the other; undefined: it is not there. */
+function history(...maxconns: readonly (number | undefined)[]): readonly Asked[] {
+  let catalog: Catalog = emptyCatalog;
+  return maxconns.map((maxconn, i) => {
+    const at = revision(BigInt(i + 1));
+    const key = 'services/web';
+    const change =
+      maxconn === undefined
+        ? ({ kind: 'delete', key, revision: at } as const)
+        : ({ kind: 'put', entry: { key, value: `{"maxconn":${maxconn}}`, revision: at, leased: false } } as const);
+    catalog = foldEvent(catalog, { kind: 'changes', revision: at, changes: [change] }, defaultCatalogLimits).catalog;
+    return { catalog, templates };
+  });
+}
+
+const holdWeb = (quarantine: Quarantine, asked: Asked): Quarantine =>
+  hold(quarantine, new Map([[serviceSuspect(web), 'refused']]), {
+    asked,
+    desired: nothingRendered,
+    served: nothingRendered,
+  });
+const formOf = (quarantine: Quarantine) => quarantine.services.get(web)?.form?.policy.maxconn;
+const [nothing, bad, mended, badAgain] = history(undefined, 1, 2, 3);
+const good = (asked: Asked) => proven(noQuarantine, asked);
+
+test('a policy that was left out of a reload has no good form after it, although it changed while HAProxy loaded', () => {
+  if (!nothing || !bad || !mended || !badAgain) throw new Error('no history');
+  const then = holdWeb(good(nothing), bad);
+  const changed = review(then, mended).quarantine;
+  const after = proven(changed, bad, then);
+  expect([...after.onTrial.keys()]).toEqual(['web']);
+  const held = holdWeb(after, badAgain);
+  expect([held.services.has(web), formOf(held)]).toEqual([true, undefined]);
+});
+
+test('nor has it one when it was deleted and put again meanwhile', () => {
+  const [first, refused, gone, again] = history(undefined, 1, undefined, 2);
+  if (!first || !refused || !gone || !again) throw new Error('no history');
+  const then = holdWeb(good(first), refused);
+  const after = proven(review(then, gone).quarantine, refused, then);
+  expect(formOf(holdWeb(after, again))).toBeUndefined();
+});
+
+test('a policy that was loaded is the good form of the ones after it', () => {
+  if (!nothing || !bad || !mended || !badAgain) throw new Error('no history');
+  const then = review(holdWeb(good(nothing), bad), mended).quarantine;
+  const after = proven(then, mended, then);
+  expect(after.onTrial.size).toBe(0);
+  expect(formOf(holdWeb(after, badAgain))).toBe(2);
+});
+
+test('a service in its last good form keeps that form over reloads', () => {
+  const [first, refused, other, more] = history(1, 2, 3, 4);
+  if (!first || !refused || !other || !more) throw new Error('no history');
+  const then = holdWeb(good(first), refused);
+  const after = proven(review(then, other).quarantine, refused, then);
+  expect(formOf(holdWeb(after, more))).toBe(1);
+});
