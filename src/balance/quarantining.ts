@@ -130,14 +130,13 @@ export class Quarantining {
     return held?.reason;
   }
 
-  /** For those who wait for an instance: what is not served. One of a service in its last good form is. */
+  /** For those who wait: what is not served. Of a service in its last good form that is its policy alone. */
   refusals(served: Rendered): readonly Refusal[] {
-    return [...this.#state.services]
-      .filter(([, { form }]) => form === undefined)
-      .map(([name, { reason }]) => {
-        const absent = (served.backends.get(name)?.servers.size ?? 0) === 0;
-        return { key: `instances/${name}/*`, reason, absent };
-      });
+    return [...this.#state.services].map(([name, { form, reason }]) => {
+      if (form !== undefined) return { key: `services/${name}`, reason };
+      const absent = (served.backends.get(name)?.servers.size ?? 0) === 0;
+      return { key: `instances/${name}/*`, reason, absent };
+    });
   }
 
   /** In how many ms the next of those that are held is to be tried again; undefined while there are none. */

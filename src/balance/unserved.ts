@@ -1,10 +1,14 @@
 import type { Refusal } from '../fleet/acknowledgement.ts';
 import type { Rendered } from '../render/render.ts';
+import { sameAround } from '../render/template.ts';
 
 // More than these of one service, and all of it is named instead.
 const mostOfOneService = 10;
 
-/** The instances that HAProxy should serve and does not, or otherwise than it should; `*` for all of a service. */
+/**
+ * The instances that HAProxy should serve and does not, or otherwise than it should (`*` for all of a service), and the
+ * services whose policy is not in force as it is asked for.
+ */
 export function unserved(desired: Rendered, served: Rendered, reason: string): readonly Refusal[] {
   const refusals: Refusal[] = [];
   for (const [name, wanted] of desired.backends) {
@@ -14,6 +18,7 @@ export function unserved(desired: Rendered, served: Rendered, reason: string): r
       refusals.push({ ...all, absent: true });
       continue;
     }
+    if (!sameAround(has.around, wanted.around)) refusals.push({ key: `services/${name}`, reason });
     if (has.servers === wanted.servers) continue;
     const own: Refusal[] = [];
     for (const [id, line] of wanted.servers) {

@@ -84,6 +84,8 @@ describe('a wait for every balancer', () => {
     const whole: Awaited = { ...serves, id: undefined };
     expect(obstacles(refusing('instances/web/b'), whole)).toEqual(['one does not serve it: no port']);
     expect(obstacles(refusing('services/web'), whole)).toEqual(['one does not serve it: no port']);
+    // Its instances take no requests any more, whatever its policy.
+    expect(obstacles(refusing('services/web'), { ...whole, goal: 'gone' })).toEqual(['reached']);
     expect(obstacles(refusing('instances/web2/b'), whole)).toEqual(['reached']);
   });
 

@@ -104,7 +104,8 @@ function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undef
 function concerns(key: string, { service, id, goal }: Awaited): boolean {
   if (goal === 'paused') return key === overrideKey(service, '*');
   if (id !== undefined) return key === `instances/${service}/${id}` || key === `instances/${service}/*`;
-  return key === `services/${service}` || key.startsWith(`instances/${service}/`);
+  // A policy that is not in force keeps no request from an instance, nor any instance from leaving.
+  return (goal === 'serves' && key === `services/${service}`) || key.startsWith(`instances/${service}/`);
 }
 
 /** A clause for a log or a person, after the balancer's name. */
