@@ -39,15 +39,18 @@ function blockOf(label: string, body: string): string {
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
 }
 
+const encrypted = 'its key is encrypted, and nobody is there to type a password: write it without one (openssl pkey)';
+
 /** Reads the PEM text of a certificate, its chain and its key, in any order of certificate and key. */
 export function parseCertificate(text: string): Parsed<Certificate> {
+  // The old form says so in a header above the key.
+  if (/^Proc-Type:.*ENCRYPTED/m.test(text)) return refused(encrypted);
   const chain: string[] = [];
   const keys: string[] = [];
   for (const [, label = '', body = ''] of text.matchAll(block)) {
     const pem = blockOf(label, body);
     if (label === 'CERTIFICATE') chain.push(pem);
-    else if (label === 'ENCRYPTED PRIVATE KEY')
-      return refused('its key is encrypted, and nobody is there to type a password');
+    else if (label === 'ENCRYPTED PRIVATE KEY') return refused(encrypted);
     else if (label.endsWith('PRIVATE KEY')) keys.push(pem);
   }
   const [first] = chain;
@@ -57,7 +60,15 @@ export function parseCertificate(text: string): Parsed<Certificate> {
   if (keys.length > 1) return refused(`it holds ${keys.length} private keys instead of one`);
   try {
     const certificate = new X509Certificate(first);
-    if (!certificate.checkPrivateKey(createPrivateKey(key))) return refused('its key belongs to another certificate');
+    const ownKey = createPrivateKey(key);
+    if (!certificate.checkPrivateKey(ownKey)) {
+      const own = chain.findIndex((pem) => new X509Certificate(pem).checkPrivateKey(ownKey));
+      return refused(
+        own === -1
+          ? 'its key belongs to another certificate'
+          : `the certificate of its key is number ${own + 1} in the file: put it first, and those that signed it after it`,
+      );
+    }
     const names = (certificate.subjectAltName ?? '').split(', ').flatMap((name) => /^DNS:(.+)$/.exec(name)?.[1] ?? []);
     return accepted({
       pem: chain.join('') + key,
