@@ -38,6 +38,7 @@ import { ReloadPacing } from './reload-pacing.ts';
 import { Reloading } from './reloading.ts';
 import { type Loaded, loadedBy, Reloads, slowMs } from './reloads.ts';
 import { Rendering } from './rendering.ts';
+import { Reuse } from './reuse.ts';
 import { Rounds } from './rounds.ts';
 import { Running } from './running.ts';
 import type { ServerStates } from './server-states.ts';
@@ -73,6 +74,8 @@ export type BalancerParts = {
   readonly servicePace: ServicePace;
   /** Workers of earlier reloads; more are ended. */
   readonly mostOldWorkers: number;
+  /** See Reuse. */
+  readonly reuseIntervalMs: number | undefined;
   /** Aborted when pointsman is to end. */
   readonly signal?: AbortSignal | undefined;
   readonly storage: Pick<Storage, 'status'>;
@@ -120,6 +123,7 @@ export class Balancer {
   readonly #isolation: Isolation;
   readonly #patrols: Patrols;
   readonly #configDrift: ConfigDrift;
+  readonly #reuse: Reuse;
   #serving = false;
   #settlesAfterTurn = false;
   #exited = false;
@@ -191,6 +195,7 @@ export class Balancer {
       onSilent: (reason) => this.#silent(reason),
       onAnswer: () => this.#answersAgain(),
     });
+    this.#reuse = new Reuse({ ...shared, timers: this.#timers, wake: () => this.#loop.wake() });
     this.#configDrift = new ConfigDrift({ ...shared, timers: this.#timers, wake: () => this.#loop.wake() });
     this.#loop = new Loop({
       tasks: this.#tasks(),
@@ -538,6 +543,7 @@ export class Balancer {
 
   async #round(): Promise<void> {
     await this.#rounds.perform();
+    this.#reuse.changed();
     if (this.#running.buries && !this.#timers.has('graveyard')) this.#armBurial();
   }
 

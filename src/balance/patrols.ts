@@ -109,7 +109,8 @@ export class Patrols {
   }
 
   async #patrol(): Promise<void> {
-    const { haproxy, link, oldWorkers, passingOn, logger, timers, running, busy, inspect, files, onEdited } = this.#parts;
+    const { haproxy, link, oldWorkers, passingOn, logger, timers, running, busy, inspect, files, onEdited } =
+      this.#parts;
     this.begin();
     // Not waited for: a disk that hangs keeps nobody from looking at the worker.
     void files.changedByOthers().then(

@@ -26,6 +26,7 @@ export function standingReasons(reasons: Reasons, { backends }: Pick<Rendered, '
       case 'file':
       case 'retired':
       case 'restore':
+      case 'no-reuse':
       case 'drift':
         return true;
     }

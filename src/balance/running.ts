@@ -39,6 +39,7 @@ export class Running {
   #served: Rendered = nothingRendered;
   #worker: number | undefined;
   #foreign = false;
+  readonly #added = new Set<string>();
 
   constructor(parts: RunningParts) {
     this.#parts = parts;
@@ -55,6 +56,11 @@ export class Running {
     return this.#worker;
   }
 
+  /** The servers, as `backend/server`, that the worker was given by command since this pointsman speaks with it. */
+  get addedAtRunTime(): ReadonlySet<string> {
+    return this.#added;
+  }
+
   /** Whether somebody else's reload made the worker that serves. */
   get foreign(): boolean {
     return this.#foreign;
@@ -69,6 +75,7 @@ export class Running {
   replaced(worker: number | undefined): void {
     this.#worker = worker;
     this.#foreign = false;
+    this.#added.clear();
   }
 
   /** Gives it these commands. What it refuses of them needs a reload: the answer says why. */
@@ -89,6 +96,8 @@ export class Running {
         refused.push({ kind: 'refused', ...of, command, answer });
         continue;
       }
+      if (step.kind === 'add-server') this.#added.add(`${step.backend}/${step.server.name}`);
+      if ('name' in step) this.#added.delete(`${step.backend}/${step.name}`);
       if (step.kind === 'revive-server') this.burials.revive(`${step.backend}/${step.server.name}`);
       if (outcome.kind === 'lingers' && 'name' in step) this.#linger(step.backend, step.name);
       this.#served = afterStep(this.#served, desired, step);
@@ -142,7 +151,10 @@ export class Running {
     if (processes?.workerPid === undefined) throw new Fault('haproxy-runtime', 'HAProxy has no worker now');
     oldWorkers.seen(processes);
     if (processes.workerPid === this.#worker && link.connected) return false;
-    if (processes.workerPid !== this.#worker) this.burials.clear();
+    if (processes.workerPid !== this.#worker) {
+      this.burials.clear();
+      this.#added.clear();
+    }
     await link.connect(processes.workerPid, pause);
     passingOn.passOn(processes);
     if (this.#worker !== undefined && processes.workerPid !== this.#worker) this.#foreign = true;

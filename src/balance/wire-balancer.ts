@@ -15,9 +15,9 @@ import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
 import { Locating, type LocatingParts } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
-import { PassingOn } from './passing-on.ts';
 import { OpenFilesLimit } from './open-files-limit.ts';
 import { Overriding, type OverridingParts } from './overriding.ts';
+import { PassingOn } from './passing-on.ts';
 import type { CheckedHolder } from './patrols.ts';
 import { Quarantining } from './quarantining.ts';
 import type { ServicePace } from './reload-budget.ts';
@@ -46,6 +46,7 @@ type WiringParts = {
   readonly reloadIntervalMs: number;
   readonly servicePace: ServicePace;
   readonly mostOldWorkers: number;
+  readonly reuseIntervalMs: number | undefined;
   /** When those that are held are first asked about, in ms. */
   readonly probeMs: number;
   readonly metrics: BalanceMetrics;

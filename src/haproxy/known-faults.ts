@@ -36,7 +36,10 @@ export const knownFaults: readonly KnownFault[] = [
     since: '2.6.0',
     fixed: { '2.6': 18, '2.8': 10, '2.9': 8 },
     absentFrom: '3.0',
-    answer: { kind: 'open', text: 'A reload ends it for the servers that are there then.' },
+    answer: {
+      kind: 'open',
+      text: 'A reload ends it for the servers that are there then. pointsman does one when changes are quiet and these servers have traffic (`--reuse-interval`).',
+    },
     deleting: false,
   },
   {
@@ -276,6 +279,10 @@ export function faultsOf(version: string): readonly { readonly fault: KnownFault
 export function deletesSafely(version: string): boolean {
   return parseVersion(version) !== undefined && faultsOf(version).every(({ fault }) => !fault.deleting);
 }
+
+/** Whether a server that was added at run time reuses connections in this version. */
+export const reusesConnections = (version: string): boolean =>
+  faultsOf(version).every(({ fault, has }) => fault.id !== 'no-connection-reuse' || has !== 'yes');
 
 /** The oldest versions, one a branch, of which it is known that they have none of the faults that concern pointsman. */
 export function soundVersions(): readonly string[] {

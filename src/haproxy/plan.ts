@@ -33,6 +33,8 @@ export type ReloadReason =
   | { readonly kind: 'retired'; readonly more: number }
   /** The reload before it failed, and the next one cannot fail without harm before one succeeds. */
   | { readonly kind: 'restore' }
+  /** So many servers that were added at run time reuse no connection until a reload: see known-faults.ts. */
+  | { readonly kind: 'no-reuse'; readonly servers: number }
   | { readonly kind: 'drift' };
 
 /** What takes HAProxy from what it serves to what it should serve. A value: printed, tested, applied. */
@@ -221,6 +223,7 @@ export function servicesOf(reason: ReloadReason): readonly ServiceName[] {
     case 'many-routes':
     case 'retired':
     case 'restore':
+    case 'no-reuse':
     case 'drift':
       return [];
   }
@@ -254,6 +257,8 @@ export function describeReason(reason: ReloadReason): string {
       return 'many routes changed at once';
     case 'file':
       return `${reason.file} changed`;
+    case 'no-reuse':
+      return `${reason.servers} servers that were added at run time reuse no connection in this HAProxy until a reload`;
     case 'retired':
       return `more than ${reason.more} servers that left are in HAProxy, which cannot delete them safely`;
     case 'restore':

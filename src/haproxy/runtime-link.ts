@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { askMark, readMark } from './config-mark.ts';
-import { deletesSafely } from './known-faults.ts';
+import { deletesSafely, reusesConnections } from './known-faults.ts';
 import { readProcesses } from './master.ts';
 import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
 import type { Abilities, Graveyard } from './plan.ts';
@@ -55,6 +55,7 @@ export class RuntimeLink {
   #abilities: Abilities = { addBackend: false, deletes: false };
   #canPause = true;
   #version = '';
+  #reuses = true;
   #loadedFrom: { readonly mark: string | undefined } | undefined;
   #limits: WorkerLimits | undefined;
   #connection: RuntimeConnection | undefined;
@@ -90,6 +91,11 @@ export class RuntimeLink {
   /** What the worker that it was connected to last may have open. */
   get limits(): WorkerLimits | undefined {
     return this.#limits;
+  }
+
+  /** Whether servers that are added at run time reuse connections. */
+  get reuses(): boolean {
+    return this.#reuses;
   }
 
   /** The mark of the configuration that the worker was loaded from; undefined while the worker does not say. */
@@ -151,6 +157,7 @@ export class RuntimeLink {
     this.#limits = readWorkerLimits(info);
     this.#version = versionIn(info);
     this.#abilities = { addBackend: /^\s*add backend /m.test(help), deletes: deletesSafely(this.#version) };
+    this.#reuses = reusesConnections(this.#version);
     this.#canPause = !pausing.includes('POINTSMAN_PAUSE=impossible');
     return connection;
   }

@@ -1,7 +1,8 @@
 import type { Address } from '../model/address.ts';
 import { type Cidr, parseCidr } from '../model/cidr.ts';
+import { parseDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
-import { accepted, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 import { parseShare } from '../model/share.ts';
 import { type AddressSettings, addressOptions, addressSettings } from './addresses.ts';
 import { adminHostsOption } from './admin-hosts.ts';
@@ -39,6 +40,8 @@ export type BalanceSettings = {
   readonly servicePace: { readonly burst: number; readonly everyMs: number };
   /** Workers of earlier reloads; more are ended. */
   readonly mostOldWorkers: number;
+  /** Undefined where HAProxy is not to be reloaded so that servers reuse connections. */
+  readonly reuseIntervalMs: number | undefined;
   readonly https: { readonly bind: Address; readonly certificates: string; readonly http3: boolean } | undefined;
   /** Whether each request is logged. */
   readonly accessLog: boolean;
@@ -215,6 +218,13 @@ export const balancerOptions = {
     word: durationWord(0, 3_600_000),
     fallback: '20s',
   }),
+  reuseInterval: defaulted({
+    placeholder: 'DURATION|never',
+    description:
+      'with an HAProxy whose servers reuse no connection when they were added at run time (before 2.6.18): reloads that end it are at least this far apart, and wait until changes are quiet',
+    word: word(parseReuseInterval),
+    fallback: '5m',
+  }),
   hardStopAfter: defaulted({
     placeholder: 'DURATION',
     description: "how long HAProxy's old process may finish its connections after a reload",
@@ -287,7 +297,12 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
   const files = fileDeclarations(values.templates);
   if (files instanceof Error) return files;
   const { id, dir, zone, serverTls, maintenancePage, http, admin, haproxyTemplates: templates } = values;
-  const { reloadInterval: reloadIntervalMs, hardStopAfter: hardStopAfterMs, haproxyMetrics } = values;
+  const {
+    reloadInterval: reloadIntervalMs,
+    reuseInterval: reuseIntervalMs,
+    hardStopAfter: hardStopAfterMs,
+    haproxyMetrics,
+  } = values;
   const { onStop, stopTimeout: stopTimeoutMs } = values;
   const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
   const guard = { share, minimum, holdMs, windowMs };
@@ -306,6 +321,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     reloadIntervalMs,
     servicePace: { burst: 5, everyMs: values.serviceReloadInterval },
     mostOldWorkers: values.limitOldWorkers,
+    reuseIntervalMs,
     hardStopAfterMs,
     onStop,
     stopTimeoutMs,
@@ -381,4 +397,10 @@ function httpsSettings({
       hint: 'give --https HOST:PORT',
     });
   return undefined;
+}
+
+function parseReuseInterval(text: string): Parsed<number | undefined> {
+  if (text === 'never') return accepted(undefined);
+  const parsed = parseDuration(text);
+  return parsed.ok && parsed.value < 10_000 ? refused(`${quote(text)} is less than 10s`) : parsed;
 }

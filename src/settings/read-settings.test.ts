@@ -56,6 +56,7 @@ describe('without any word, a balancer', () => {
         reloadIntervalMs: 1000,
         servicePace: { burst: 5, everyMs: 20_000 },
         mostOldWorkers: 20,
+        reuseIntervalMs: 300_000,
         haproxyMetrics: undefined,
         https: undefined,
         accessLog: false,

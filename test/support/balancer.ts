@@ -37,6 +37,7 @@ export async function startBalancer(
     /** How often the changes of one service may need a reload: without a bound if it is not given. */
     servicePace?: ServicePace;
     mostOldWorkers?: number;
+    reuseIntervalMs?: number;
     guard?: Partial<GuardPolicy>;
     limits?: Partial<CatalogLimits>;
     zone?: string;
@@ -98,6 +99,7 @@ export async function startBalancer(
     reloadIntervalMs: options.reloadIntervalMs ?? 20,
     servicePace: options.servicePace ?? { burst: 1, everyMs: 0 },
     mostOldWorkers: options.mostOldWorkers ?? 1000,
+    reuseIntervalMs: options.reuseIntervalMs,
     probeMs: options.probeMs ?? 60_000,
     metrics,
     logger,
