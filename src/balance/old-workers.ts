@@ -16,10 +16,10 @@ type OldWorkersParts = {
 const mostNamed = 3;
 
 /** From half of the most on, services have to be sparing with reloads. */
-export const isCrowded = (count: number, most: number): boolean => count >= Math.max(2, Math.ceil(most / 2));
+const isCrowded = (count: number, most: number): boolean => count >= Math.max(2, Math.ceil(most / 2));
 
 /** The old workers to end, of all: `pids` has the youngest first. */
-export const toEnd = (pids: readonly number[], most: number): readonly number[] => pids.slice(most);
+const toEnd = (pids: readonly number[], most: number): readonly number[] => pids.slice(most);
 
 /**
  * Workers of earlier reloads that still finish their connections: knows whose reloads they are of, and bounds them. HAProxy's own bound,
