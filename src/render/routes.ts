@@ -9,7 +9,7 @@ import { routeTarget } from '../model/route-target.ts';
 import { formatState, isStateKey, type ServiceState, stateKey } from '../model/service-state.ts';
 import { boundedConflicts, type CappedPriority, cappedOver, type HostConflict, isBounded } from './bounded-claims.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
-import { type Claim, type Contribution, claimsByHost, settleClaims } from './route-claims.ts';
+import { type Claim, type Contribution, claimsByHost, isCapped, settleClaims } from './route-claims.ts';
 import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
 import { RouteMap } from './route-map.ts';
 
@@ -78,8 +78,8 @@ export function changeRoutes(
   for (const name of touched) {
     const [past, service] = [known.get(name), services.get(name)];
     const present = service === undefined ? [] : claimsOf(service);
-    for (const priority of prioritiesOf(past?.claims ?? [])) count(priorities, priority, -1);
-    for (const priority of prioritiesOf(present)) count(priorities, priority, 1);
+    countAll(priorities, past?.claims ?? [], -1);
+    countAll(priorities, present, 1);
     replaceClaims(claims, name, past?.claims ?? [], present, changed);
     states.set(stateKey(name), service && stateOf(service));
     if (service === undefined) known.delete(name);
@@ -126,12 +126,12 @@ const isSame = (past: Contribution | undefined, service: Service | undefined): b
   past?.allowed === service?.allowed &&
   past?.held === service?.held;
 
-/** Those of a service's claims as they count; and one more where its own routes have another order. */
-function prioritiesOf(claims: readonly Claim[]): readonly number[] {
-  const distinct = (of: (claim: Claim) => number) => new Set(claims.map(of)).size;
-  const counting = claims.map(({ priority }) => priority);
-  const isSimple = distinct(({ own }) => own) === distinct(({ priority }) => priority);
-  return isSimple ? counting : [...counting, Number.POSITIVE_INFINITY];
+/** Counts the priorities of a service's claims; and one more where its own routes have another order. */
+function countAll(priorities: PersistentMap<number, number>, claims: readonly Claim[], by: number): void {
+  for (const { priority } of claims) count(priorities, priority, by);
+  if (!claims.some(isCapped)) return;
+  const [own, counting] = [new Set(claims.map((claim) => claim.own)), new Set(claims.map(({ priority }) => priority))];
+  if (own.size !== counting.size) count(priorities, Number.POSITIVE_INFINITY, by);
 }
 
 function count(priorities: PersistentMap<number, number>, priority: number, by: number): void {
@@ -232,21 +232,21 @@ function byRight(a: Claim, b: Claim): number {
 const keyOf = ({ host, path }: Claim): string => host + path;
 
 function claimsOf(service: Service): readonly Claim[] {
-  const { policy } = service;
-  return policy.mode === 'http' ? policy.routes.flatMap((route) => [...claimsOfRoute(service, route)]) : [];
+  const claims: Claim[] = [];
+  if (service.policy.mode === 'http') for (const route of service.policy.routes) addClaims(claims, service, route);
+  return claims;
 }
 
-function* claimsOfRoute(of: Service, { hosts, paths, strip, priority: declared }: Route): Generator<Claim> {
-  const { name: service, since } = of;
-  const own = ownHosts(service);
-  const priority = Math.min(declared, of.allowed.priority);
-  for (const host of hosts.length > 0 ? hosts : own) {
-    if (!allowsHost(of.allowed, service, host)) continue;
-    const isOwnName = own.includes(host);
-    for (const path of paths) {
-      const target = routeTarget(service, strip ? segmentsOf(path) : 0);
-      const key = { host, path: path.endsWith('/') ? path : `${path}/` };
-      yield { ...key, service, isOwnName, since, priority, own: declared, target };
+function addClaims(claims: Claim[], { name: service, since, allowed }: Service, route: Route): void {
+  const names = ownHosts(service);
+  const priority = Math.min(route.priority, allowed.priority);
+  for (const host of route.hosts.length > 0 ? route.hosts : names) {
+    if (!allowsHost(allowed, service, host)) continue;
+    const isOwnName = names.includes(host);
+    for (const prefix of route.paths) {
+      const path = prefix.endsWith('/') ? prefix : `${prefix}/`;
+      const target = routeTarget(service, route.strip ? segmentsOf(prefix) : 0);
+      claims.push({ service, target, host, path, priority, own: route.priority, isOwnName, since });
     }
   }
 }
