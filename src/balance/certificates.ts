@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
+import { exists } from '../files/exists.ts';
 import { LinkedWatch } from '../files/linked-watch.ts';
 import { replaceFile } from '../files/replace-file.ts';
 import { type CertificateChange, serveCertificates } from '../haproxy/certificate-store.ts';
@@ -57,6 +58,8 @@ export class Certificates {
   /** Somebody else may have changed what the worker serves. */
   #doubted = false;
   #reading: Promise<void> = Promise.resolve();
+  #writing = false;
+  #restoring: Promise<unknown> = Promise.resolve();
   #watch: LinkedWatch | undefined;
   #rescan: NodeJS.Timeout | undefined;
 
@@ -76,6 +79,25 @@ export class Certificates {
         cause,
       });
     }
+  }
+
+  /** Writes those of HAProxy's copies again that somebody deleted, and their list. Gives their paths. Rejects with Fault `storage`. */
+  restore(): Promise<readonly string[]> {
+    // They are about to be there. If not, the next call finds it.
+    if (this.#writing) return Promise.resolve([]);
+    const restored = this.#restore();
+    this.#restoring = restored.catch(() => undefined);
+    return restored;
+  }
+
+  async #restore(): Promise<readonly string[]> {
+    const { own, list } = this.#parts;
+    const missing: string[] = [];
+    for (const file of [list, ...this.#wanted.keys()]) if (!(await exists(file))) missing.push(file);
+    if (missing.length === 0) return [];
+    await mkdir(own, { recursive: true, mode: 0o700 });
+    await this.#write(this.#wanted, new Set(missing));
+    return missing;
   }
 
   /** Follows the folder from now on. */
@@ -228,9 +250,15 @@ export class Certificates {
       const there = await readFile(file, 'utf8').catch(() => undefined);
       if (there !== undefined) this.#given.set(file, there);
     }
-    await this.#write(found, new Set(fresh));
+    await this.#restoring;
+    this.#writing = true;
+    try {
+      await this.#write(found, new Set(fresh));
+      this.#wanted = found;
+    } finally {
+      this.#writing = false;
+    }
     for (const file of before.keys()) if (!found.has(file)) await unlink(file).catch(() => undefined);
-    this.#wanted = found;
     metrics.certificateExpiry.reset();
     for (const [file, { notAfter }] of found) {
       metrics.certificateExpiry.set({ certificate: basename(file, '.pem') }, notAfter / 1000);

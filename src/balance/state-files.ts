@@ -1,6 +1,7 @@
-import { mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Catalog } from '../catalog/catalog.ts';
+import { exists } from '../files/exists.ts';
 import { replaceFile, type StagedFile, stageFile } from '../files/replace-file.ts';
 import type { Checked, CheckProblem } from '../haproxy/check.ts';
 import { parseConfig } from '../haproxy/config-file.ts';
@@ -85,6 +86,7 @@ export class StateFiles {
   #mark: string | undefined;
   readonly #seen = new SeenFiles();
   readonly #kept: KeptFiles;
+  #restoreOthers: (() => Promise<readonly string[]>) | undefined;
   /** Files that somebody deleted and that were not told yet. */
   readonly #deleted = new Set<string>();
   #flushing = false;
@@ -104,6 +106,11 @@ export class StateFiles {
       ...[holds, quarantine, owner].map((path) => ({ path, mode: 0o600, folderMode: 0o700 })),
       ...[maintenancePage, pauseScript].map((path) => ({ path, mode: 0o640, folderMode: 0o750 })),
     ]);
+  }
+
+  /** Has files of somebody else written again as well, before HAProxy loads a configuration that names them. */
+  restoreWith(restore: () => Promise<readonly string[]>): void {
+    this.#restoreOthers = restore;
   }
 
   /** What a refused line is traced back to from now on. */
@@ -272,6 +279,7 @@ export class StateFiles {
       else await replaceFile(routesMap, this.#writtenRoutes, { mode: configMode });
     }
     for (const path of await this.#kept.restore()) this.#deleted.add(path);
+    for (const path of (await this.#restoreOthers?.()) ?? []) this.#deleted.add(path);
     if (this.#savedCatalog !== undefined && !(await exists(lastKnown))) {
       this.#savedCatalog = undefined;
       this.#deleted.add(lastKnown);
@@ -454,12 +462,6 @@ function sharedLines(map: string, other: string): string {
     .filter((line) => others.has(line))
     .join('\n');
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 /** Makes an empty file where there is none. Rejects with Fault `storage`. */
 async function touch(path: string): Promise<void> {

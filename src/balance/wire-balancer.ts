@@ -93,7 +93,10 @@ export async function wireBalancer(parts: WiringParts) {
     onReload,
     onDrift: (differences) => balancer.drifted(differences),
   });
-  await certificates?.prepare();
+  if (certificates !== undefined) {
+    await certificates.prepare();
+    files.restoreWith(() => certificates.restore());
+  }
   const serverPems = new ServerPems({
     folder: parts.frame.pemFolder,
     logger,

@@ -1,9 +1,11 @@
-import { access, rm, stat } from 'node:fs/promises';
+import { access, mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { startApps } from '../support/app.ts';
 import { haproxyBin } from '../support/balancer.ts';
+import { issuePem, peerCertificate } from '../support/pem.ts';
+import { freePorts } from '../support/ports.ts';
 import { startScenario } from '../support/scenario.ts';
 import { until } from '../support/until.ts';
 
@@ -13,7 +15,8 @@ const cases: readonly { readonly deleted: readonly string[] }[] = [
   { deleted: ['shipped'] },
   { deleted: ['haproxy.cfg'] },
   { deleted: ['run'] },
-  { deleted: ['run', 'maps', 'state', 'shipped', 'haproxy.cfg'] },
+  { deleted: ['certificates'] },
+  { deleted: ['run', 'maps', 'state', 'shipped', 'certificates', 'haproxy.cfg'] },
 ];
 
 /** Files that are there again in the end. The socket of the worker is not, see the runbook. */
@@ -25,6 +28,8 @@ const files = [
   'shipped/maintenance.html',
   'run/master.sock',
   'run/lock',
+  'certificates/list',
+  'certificates/shop.example.com.pem',
 ];
 
 for (const { deleted } of cases) {
@@ -32,7 +37,13 @@ for (const { deleted } of cases) {
     const scenario = await startScenario('folder');
     const [a = '', b = ''] = await startApps('a', 'b');
     await scenario.writeByHand('instances/web/a', a);
-    const balancer = scenario.balancer('--haproxy', haproxyBin);
+    const certificates = join(scenario.dir, 'operator');
+    await mkdir(certificates);
+    await issuePem(certificates, 'shop.example.com');
+    const [https = 0] = await freePorts(1);
+    const balance = () =>
+      scenario.balancer('--haproxy', haproxyBin, '--https', `127.0.0.1:${https}`, '--certificates', certificates);
+    const balancer = balance();
     await balancer.logged('serving');
     const path = (name: string) => join(scenario.balancerDir, name);
     const modeOf = async (name: string) => (await stat(path(name))).mode;
@@ -65,13 +76,14 @@ for (const { deleted } of cases) {
     await scenario.writeByHand('instances/web/b', b);
     await scenario.serves('web', ['a', 'b']);
     await until('it is ready', async () => (await scenario.askAdmin('/readyz')).status === 200);
-    const second = scenario.balancer('--haproxy', haproxyBin);
+    expect((await peerCertificate(https, 'shop.example.com'))?.subject.CN).toBe('shop.example.com');
+    const second = balance();
     await second.ended;
     expect(second.output.join('\n')).toContain('another pointsman uses this folder');
     // A successor adopts HAProxy, and hears what it says although its pipe has no name any more.
     balancer.kill('SIGKILL');
     await balancer.ended;
-    const successor = scenario.balancer('--haproxy', haproxyBin);
+    const successor = balance();
     await successor.logged('haproxy-adopted');
     await scenario.writeByHand('services/web', JSON.stringify({ balance: 'leastconn' }));
     await successor.logged('reloaded');
