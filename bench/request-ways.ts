@@ -77,7 +77,7 @@ export async function startPointsman(haproxy: string, dir: string, fleet: Fleet,
     resolve('bin', 'pointsman'),
     ['balance', '--registry', `dir:${registry}`, '--dir', join(dir, 'b'), '--id', 'bench', '--haproxy', haproxy,
       '--http', `127.0.0.1:${http}`, '--https', `127.0.0.1:${https}`, '--certificates', fleet.certificates,
-      '--admin', `127.0.0.1:${admin}`, '--log-format', 'json'], // biome-ignore format: a command line
+      '--admin', `127.0.0.1:${admin}`, '--log-format', 'json', '--reuse-interval', 'never'], // biome-ignore format: a command line
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
   let log = '';
