@@ -1,6 +1,7 @@
 import { execa } from 'execa';
 import { Fault } from '../model/fault.ts';
 import { apart } from './child.ts';
+import { runWithin } from './run-within.ts';
 
 /** What HAProxy objects to. Errors that it finds after parsing name a proxy or a server in quotes, and often no line. */
 export type CheckProblem = { readonly line: number | undefined; readonly text: string };
@@ -23,29 +24,21 @@ export async function checkConfig(
   deadlineMs: number,
   signal?: AbortSignal,
 ): Promise<Checked> {
-  const run = await execa(haproxy, ['-c', '-f', file], {
-    ...apart,
-    reject: false,
-    timeout: deadlineMs,
-    forceKillAfterDelay: 1000,
-    stdin: 'ignore',
-    all: true,
-    ...(signal === undefined ? {} : { cancelSignal: signal }),
-  });
+  const run = await runWithin(haproxy, ['-c', '-f', file], { deadlineMs, graceMs: 1000, signal });
   if (run.exitCode === 0) return { ok: true };
-  if (run.isCanceled) throw new Fault('config-check', 'the check was ended with pointsman', { where: file });
-  if (run.timedOut) {
+  if (run.ended === 'signal') throw new Fault('config-check', 'the check was ended with pointsman', { where: file });
+  if (run.ended === 'deadline') {
     return { ok: false, problems: [tooSlow(deadlineMs)], mayPass: 'deadline' };
   }
   if (run.exitCode === undefined) {
-    throw new Fault('config-check', run.shortMessage ?? 'HAProxy could not be run', { where: haproxy, cause: run });
+    throw new Fault('config-check', run.failure ?? 'HAProxy could not be run', { where: haproxy, cause: run.cause });
   }
-  return { ok: false, problems: parseCheckOutput(run.all ?? '') };
+  return { ok: false, problems: parseCheckOutput(run.output) };
 }
 
 export const tooSlow = (deadlineMs: number): CheckProblem => ({
   line: undefined,
-  text: `the check took longer than ${deadlineMs} ms, as when a host name does not resolve`,
+  text: `the check took longer than ${Math.round(deadlineMs)} ms, as when a host name does not resolve`,
 });
 
 /** Finds what is wrong in the output of `haproxy -c`: `[ALERT] (1) : config : parsing [/x/haproxy.cfg:12] : …`. */

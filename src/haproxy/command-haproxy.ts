@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { execa, parseCommandString } from 'execa';
+import { parseCommandString } from 'execa';
 import { Fault } from '../model/fault.ts';
 import { type Checked, parseCheckOutput, tooSlow } from './check.ts';
-import { apart } from './child.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
+import { runWithin } from './run-within.ts';
 import { connectRuntime } from './runtime-connection.ts';
 
 export type CommandOptions = {
@@ -119,16 +119,9 @@ type RunOptions = {
 /** Runs it without a shell: words end at spaces, and nothing in them is expanded but `{file}`. */
 async function run(command: string, { file = '', deadlineMs, code }: RunOptions) {
   const [executable = '', ...args] = parseCommandString(command).map((word) => word.replaceAll('{file}', file));
-  const result = await execa(executable, args, {
-    ...apart,
-    reject: false,
-    timeout: deadlineMs,
-    forceKillAfterDelay: 1000,
-    stdin: 'ignore',
-    all: true,
-  });
-  if (result.exitCode === undefined && !result.timedOut) {
-    throw new Fault(code, result.shortMessage ?? 'it could not be run', { where: command, cause: result });
+  const { exitCode, output, ended, failure, cause } = await runWithin(executable, args, { deadlineMs, graceMs: 1000 });
+  if (exitCode === undefined && ended === undefined) {
+    throw new Fault(code, failure ?? 'it could not be run', { where: command, cause });
   }
-  return { exitCode: result.exitCode, output: result.all ?? '', timedOut: result.timedOut };
+  return { exitCode, output, timedOut: ended !== undefined };
 }

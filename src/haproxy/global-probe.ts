@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { CheckProblem } from './check.ts';
 import { apart } from './child.ts';
+import { signalGroup } from './run-within.ts';
 
 // HAProxy needs 40 ms for it.
 const probeMs = 5000;
@@ -49,7 +50,7 @@ export async function probeGlobal(
   const deadline = performance.now() + probeMs;
   while (!ended && !(await answers(socket)) && performance.now() < deadline) await pause(lookMs);
   const failed = ended;
-  run.kill('SIGKILL');
+  signalGroup(run, 'SIGKILL');
   const { all = '' } = await run;
   for (const path of [file, socket]) await unlink(path).catch(() => undefined);
   const alert = /^\[ALERT\].*?(\[haproxy\.main\(\)\].*)$/m.exec(all)?.[1];

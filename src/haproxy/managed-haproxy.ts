@@ -1,4 +1,5 @@
 import { mkdir, readFile, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
@@ -9,7 +10,7 @@ import { type Checked, checkConfig, readVersion } from './check.ts';
 import { apart } from './child.ts';
 import { globalOf, probeGlobal } from './global-probe.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
-import { listenersIn } from './listeners.ts';
+import { listenersIn, toBeTried } from './listeners.ts';
 import { alertsIn, askWorker, readProcesses, reloadMaster } from './master.ts';
 import { hardLimitOf } from './open-files.ts';
 import { Output } from './output.ts';
@@ -66,9 +67,10 @@ export class ManagedHaproxy implements Haproxy {
     const checked = await checkConfig(executable, file, deadlineMs, ending);
     if (!checked.ok) return checked;
     const config = await readFile(file, 'utf8').catch(() => '');
-    const has = new Set(listenersIn(this.#loaded).map(({ bind }) => bind));
-    const added = listenersIn(config).filter(({ bind }) => !has.has(bind));
-    const unbindable = await probeListeners(executable, `${file}.probe`, added, config);
+    const [wanted = [], loaded = []] = [config, this.#loaded].map((text) => listenersIn(text, hostname()));
+    // At a start another program may be the HAProxy from before, which is about to end.
+    const shared = this.#loaded === '';
+    const unbindable = await probeListeners(executable, `${file}.probe`, toBeTried(wanted, loaded), config, shared);
     if (unbindable.length > 0) {
       return { ok: false, problems: unbindable, mayPass: 'address' };
     }

@@ -1,15 +1,16 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 
-const listening = '0A';
+/** Those of TCP that listen, and those of UDP that are bound and not connected. */
+const listening = { tcp: '0A', udp: '07' } as const;
 // A machine with more processes is not searched to the end: the answer is for a message only.
 const mostProcesses = 5000;
 
-/** Who listens on a TCP port here, as far as /proc tells: `python3 (process 123)`. Undefined when it does not. */
-export async function ownerOfPort(port: number): Promise<string | undefined> {
+/** Who listens on a port here, as far as /proc tells: `python3 (process 123)`. Undefined when it does not. */
+export async function ownerOfPort(port: number, protocol: 'tcp' | 'udp'): Promise<string | undefined> {
   const sockets = new Set<string>();
-  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
+  for (const table of [`/proc/net/${protocol}`, `/proc/net/${protocol}6`]) {
     const text = await readFile(table, 'latin1').catch(() => '');
-    for (const inode of listenersIn(text, port)) sockets.add(`socket:[${inode}]`);
+    for (const inode of listenersIn(text, port, protocol)) sockets.add(`socket:[${inode}]`);
   }
   if (sockets.size === 0) return undefined;
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
@@ -22,11 +23,11 @@ export async function ownerOfPort(port: number): Promise<string | undefined> {
 }
 
 /** The inodes of the sockets that listen on this port, of a table as /proc/net/tcp has it. */
-export function listenersIn(table: string, port: number): readonly string[] {
+export function listenersIn(table: string, port: number, protocol: 'tcp' | 'udp'): readonly string[] {
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return table.split('\n').flatMap((line) => {
     const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
-    return local.endsWith(wanted) && state === listening && inode !== undefined ? [inode] : [];
+    return local.endsWith(wanted) && state === listening[protocol] && inode !== undefined ? [inode] : [];
   });
 }
 

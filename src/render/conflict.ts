@@ -17,7 +17,7 @@ type Told = { readonly winner?: string | undefined; readonly loser: string } & (
   | { readonly kind: 'priority' }
   | { readonly kind: 'host'; readonly host: string; readonly more: number }
   | { readonly kind: 'capped-priority'; readonly priority: number; readonly counts: number }
-  | { readonly kind: 'port'; readonly port: number; readonly because?: Because | undefined }
+  | { readonly kind: 'port'; readonly port: number; readonly because?: Because | undefined; readonly ofTemplate?: true }
 );
 
 const reasons: Readonly<Record<Because, string>> = {
@@ -31,7 +31,8 @@ const reasonOf = ({ because }: { readonly because?: Because | undefined }): stri
 
 /** One clause for a log or a person. */
 export function describeConflict(conflict: Conflict | Told): string {
-  const { winner = 'pointsman itself', loser } = conflict;
+  const itself = conflict.kind === 'port' && conflict.ofTemplate ? 'haproxy.cfg.mustache' : 'pointsman itself';
+  const { winner = itself, loser } = conflict;
   switch (conflict.kind) {
     case 'priority':
       return `the priority of ${loser} does not count over the hosts of ${winner}: it would take too many entries of the route map`;

@@ -13,6 +13,8 @@ export type PortConflict = {
   /** Undefined, like the winner, when the port is not for services. */
   readonly because: Because | undefined;
   readonly winner: ServiceName | undefined;
+  /** The template of the frame listens on it. */
+  readonly ofTemplate?: true;
   readonly loser: ServiceName;
 };
 
@@ -23,6 +25,7 @@ export type PortConflict = {
 export function claimPorts(
   services: Iterable<Service>,
   reserved: ReadonlySet<number>,
+  ofTemplate: ReadonlySet<number> = new Set(),
 ): { readonly ports: Ports; readonly conflicts: readonly PortConflict[] } {
   const ports = new Map<number, Service>();
   const conflicts: PortConflict[] = [];
@@ -33,10 +36,11 @@ export function claimPorts(
     const { port } = service.policy;
     if (port === undefined) continue;
     const winner = ports.get(port);
-    if (winner === undefined && !reserved.has(port)) ports.set(port, service);
+    if (winner === undefined && !reserved.has(port) && !ofTemplate.has(port)) ports.set(port, service);
     else {
       const because = winner && becauseOf(winner, service);
-      conflicts.push({ kind: 'port', port, because, winner: winner?.name, loser: service.name });
+      const conflict = { kind: 'port', port, because, winner: winner?.name, loser: service.name } as const;
+      conflicts.push(ofTemplate.has(port) && !reserved.has(port) ? { ...conflict, ofTemplate: true } : conflict);
     }
   }
   return { ports, conflicts };

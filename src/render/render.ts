@@ -7,6 +7,7 @@ import { defaultPolicy, type Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { allTouched, type Touched } from '../model/touched.ts';
 import type { Conflict } from './conflict.ts';
+import { portsOfFrame } from './frame-ports.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
 import { claimPorts, type Ports } from './ports.ts';
 import { RouteMap } from './route-map.ts';
@@ -157,7 +158,11 @@ export function renderTouched(
   };
   if (!whole && known === routeTable) return { rendered, problems, conflicts: undefined };
   const tcp = [...routeTable.tcp].flatMap((name) => catalog.services.get(name) ?? []);
-  const claimed = claimPorts(tcp, settings.reservedPorts);
+  const ofFrame = () => {
+    const { before, after } = renderFrame(templating, settings, new Map());
+    return portsOfFrame(`${before}\n${after}`, settings.bindHost);
+  };
+  const claimed = claimPorts(tcp, settings.reservedPorts, tcp.length === 0 ? new Set() : ofFrame());
   const frame = sameText(previous.frame, renderFrame(templating, settings, claimed.ports));
   const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts];
   return { rendered: { ...rendered, frame }, problems, conflicts };
