@@ -1,13 +1,15 @@
 // A rolling deploy under load over three balancers: by register and wait, by deregistering and killing, and by the same
 // with a pause between. Then how long an idle instance takes to leave, and what register costs.
 //
-//   node scripts/bench.mjs deploy [instances, 20] [rounds, 100]
+//   node scripts/bench.mjs deploy [instances, 20] [rounds, 100] [somebody else's reloads every so many ms, none]
+//   With such reloads only by register and wait, four times; with 0 rounds nothing else.
 //   HAPROXY_BIN names another HAProxy
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { reloadMaster } from '../src/haproxy/master.ts';
 import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
 import { ask } from '../test/support/app.ts';
 import { startEtcd } from '../test/support/etcd.ts';
@@ -20,6 +22,7 @@ import { haproxyBin, root, startPointsman } from './ways.ts';
 
 const instances = Number(process.argv[2] ?? 20);
 const rounds = Number(process.argv[3] ?? 100);
+const foreignMs = Number(process.argv[4] ?? 0);
 const sleepMs = 5000;
 
 const etcd = await startEtcd();
@@ -95,8 +98,11 @@ const byHand = (name: string, pauseMs: number): Practice => ({
 console.log('# Deploys\n');
 console.log(`${await describeMachine(haproxyBin)}.\n`);
 const balancers = [];
+const masters: string[] = [];
 for (const id of ['lb-1', 'lb-2', 'lb-3']) {
-  balancers.push(await startPointsman(etcd, await mkdtemp(join(dir, 'b-')), id));
+  const folder = await mkdtemp(join(dir, 'b-'));
+  masters.push(join(folder, 'b/run/master.sock'));
+  balancers.push(await startPointsman(etcd, folder, id));
 }
 const ports = balancers.map(({ port }) => port);
 const ids = Array.from({ length: instances }, (_, i) => `web-${i}`);
@@ -106,7 +112,11 @@ console.log(
 );
 console.log(row('practice', 'took, s', 'answered', 'of these of 2 s', 'failed', 'how'));
 console.log(row('---', '---', '---', '---', '---', '---'));
-for (const practice of [registered, byHand('deregister, kill', 0), byHand('deregister, sleep 5, kill', sleepMs)]) {
+let foreign = 0;
+const ending = new AbortController();
+const reloading = foreignMs > 0 ? Promise.all(masters.map(reloadByOthers)) : undefined;
+const all = [registered, byHand('deregister, kill', 0), byHand('deregister, sleep 5, kill', sleepMs)];
+for (const practice of foreignMs > 0 ? Array.from({ length: 4 }, () => registered) : all) {
   const running: Running[] = [];
   for (const id of ids) running.push(await practice.start(id, 'old'));
   const serves = (port: number) => async () => (await ask(port, 'web')).status === 200;
@@ -123,6 +133,10 @@ for (const practice of [registered, byHand('deregister, kill', 0), byHand('dereg
   console.log(row(practice.name, (tookMs / 1000).toFixed(1), answered, slowAnswered, failed, reasons.join('; ')));
   await Promise.all(running.map(({ leave }) => leave()));
 }
+
+ending.abort();
+await reloading;
+if (foreignMs > 0) console.log(`\nReloads by somebody else, each ${foreignMs} ms of each HAProxy: ${foreign}.`);
 
 const idle = {
   visible: [] as number[],
@@ -175,6 +189,16 @@ line('SIGTERM → its key is removed, ms', idle.left);
 line('of these: `draining` is put → every balancer has drained it, ms', idle.drained);
 line('SIGTERM → end of the process, ms', idle.ended);
 line('RSS of register, MB', idle.memory);
+
+async function reloadByOthers(master: string): Promise<void> {
+  while (!ending.signal.aborted) {
+    await pause(foreignMs, undefined, { signal: ending.signal }).catch(() => undefined);
+    await reloadMaster(master, 10_000).then(
+      () => (foreign += 1),
+      () => undefined,
+    );
+  }
+}
 
 async function waitUntilFollowing(): Promise<void> {
   const first = new Promise<void>((resolve) => {

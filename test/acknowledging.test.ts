@@ -9,8 +9,10 @@ import { Draining } from '../src/balance/draining.ts';
 import { createBalanceMetrics } from '../src/balance/metrics.ts';
 import { emptyCatalog } from '../src/catalog/catalog.ts';
 import { parseAcknowledgement } from '../src/fleet/acknowledgement.ts';
+import { readProcesses } from '../src/haproxy/master.ts';
 import { revision } from '../src/model/revision.ts';
 import { openDirectoryRegistry } from '../src/registry/directory/directory-registry.ts';
+import { startBalancer } from './support/balancer.ts';
 import { until } from './support/until.ts';
 
 test('says nothing of what settles while the worker is asked about, before it asks again', async () => {
@@ -64,4 +66,29 @@ test('says nothing of what settles while the worker is asked about, before it as
   asked[2]?.answer(true);
   await until('it is acknowledged', async () => (await said()) === 9n);
   expect(asked.map(({ workerPid }) => workerPid)).toEqual([1, 1, 2]);
+});
+
+test('tells what is served after the master was silent for a while, and nothing else has changed', async () => {
+  const balancer = await startBalancer();
+  onTestFinished(() => balancer.stop());
+  const told: string[] = [];
+  balancer.balancer.observe({
+    took: () => undefined,
+    settled: ({ revision }) => void told.push(String(revision)),
+  });
+  balancer.snapshot({ 'instances/web/a': '127.0.0.1:1' });
+  await balancer.balancer.start();
+  await balancer.applied();
+  const { revisionApplied } = balancer.balancer.status();
+  await until('it is told', () => told.includes(String(revisionApplied)));
+  const masterPid = (await readProcesses(balancer.layout.masterSocket, 5000))?.masterPid ?? 0;
+  process.kill(masterPid, 'SIGSTOP');
+  try {
+    balancer.balancer.lookSoon();
+    await until('an inspection fails', () => balancer.lines.some((line) => line.includes('"round-failed"')));
+  } finally {
+    process.kill(masterPid, 'SIGCONT');
+  }
+  told.length = 0;
+  await until('it is told again', () => told.includes(String(revisionApplied)));
 });

@@ -674,10 +674,13 @@ export class Balancer {
     if (this.#reloading.loading) return;
     this.#configDrift.look();
     this.#mustInspect = false;
-    if (!(await this.#running.readBack())) return;
-    this.#parts.files.doubt();
-    this.#rounds.doubt();
-    this.#rounds.touchAll();
+    const differs = await this.#running.readBack();
+    if (differs) {
+      this.#parts.files.doubt();
+      this.#rounds.doubt();
+    }
+    // After a task that failed, too, only a round can tell that HAProxy was given all.
+    if (differs || (this.#rounds.doubted && this.#intake.touched.empty)) this.#rounds.touchAll();
   }
 
   #met(): void {

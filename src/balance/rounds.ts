@@ -64,6 +64,11 @@ export class Rounds {
     this.#observer = observer;
   }
 
+  /** Whether HAProxy may run something else than it was given, or has not been given anything. */
+  get doubted(): boolean {
+    return this.#given === undefined;
+  }
+
   /** HAProxy may run something else than it was given. */
   doubt(): void {
     this.#given = undefined;
