@@ -5,12 +5,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
-import { noRightHint, probeListeners } from './bind-probe.ts';
+import { noRightHint, probeListeners, type Unbindable } from './bind-probe.ts';
 import { type Checked, checkConfig, readVersion } from './check.ts';
 import { apart } from './child.ts';
+import { type FailedAddresses, waitsFor, withFailed, withoutLoaded } from './failed-addresses.ts';
 import { globalOf, probeGlobal } from './global-probe.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
-import { listenersIn, toBeTried } from './listeners.ts';
+import { type Listener, listenersIn, toBeTried } from './listeners.ts';
 import { alertsIn, askWorker, readProcesses, reloadMaster } from './master.ts';
 import { hardLimitOf } from './open-files.ts';
 import { Output } from './output.ts';
@@ -56,6 +57,7 @@ export class ManagedHaproxy implements Haproxy {
   /** The configuration that HAProxy loaded last; empty while it does not run. */
   #loaded = '';
   #differs: string | undefined;
+  #failed: FailedAddresses = new Map();
 
   constructor(options: ManagedOptions) {
     this.#options = options;
@@ -70,7 +72,10 @@ export class ManagedHaproxy implements Haproxy {
     const [wanted = [], loaded = []] = [config, this.#loaded].map((text) => listenersIn(text, hostname()));
     // At a start another program may be the HAProxy from before, which is about to end.
     const shared = this.#loaded === '';
-    const unbindable = await probeListeners(executable, `${file}.probe`, toBeTried(wanted, loaded), config, shared);
+    const added = toBeTried(wanted, loaded);
+    const waiting = this.#waiting(added);
+    const unbindable =
+      waiting.length > 0 ? waiting : await probeListeners(executable, `${file}.probe`, added, config, shared);
     if (unbindable.length > 0) {
       return { ok: false, problems: unbindable, mayPass: 'address' };
     }
@@ -78,6 +83,15 @@ export class ManagedHaproxy implements Haproxy {
     if (this.#loaded === '' || globalOf(config)?.text === globalOf(this.#loaded)?.text) return checked;
     const problem = await probeGlobal(executable, { file: `${file}.probe`, socket: `${masterSocket}.probe` }, config);
     return problem === undefined ? checked : { ok: false, problems: [problem] };
+  }
+
+  /** Those for which a reload failed a short time ago. */
+  #waiting(listeners: readonly Listener[]): readonly Unbindable[] {
+    return listeners.flatMap(({ line, address, ...socket }) => {
+      if (waitsFor(this.#failed, socket, performance.now()) === undefined) return [];
+      const text = `cannot listen on ${address}: a reload failed for it a short time ago, and it is tried again later`;
+      return [{ line, address, text }];
+    });
   }
 
   async findRunning(): Promise<Processes | undefined> {
@@ -235,14 +249,17 @@ export class ManagedHaproxy implements Haproxy {
     try {
       const processes = await reloadMaster(this.#options.masterSocket, reloadMs);
       await this.#hasLoaded();
+      this.#failed = withoutLoaded(this.#failed, listenersIn(this.#loaded, hostname()));
       // After an upgrade in place it executes the new file.
       if (this.#differs !== undefined) await this.#compare(processes.version);
       return processes;
     } catch (error) {
+      if (!(error instanceof Fault)) throw error;
       // Up to 2.7 the master answers nothing: why it failed is only in what it writes.
-      if (!(error instanceof Fault) || error.message.includes('[ALERT]')) throw error;
+      const why = error.message.includes('[ALERT]') ? '' : alertsIn(this.#output.lastLines);
+      this.#failed = withFailed(this.#failed, `${error.message}${why}`, performance.now());
       const { code, where, hint } = error;
-      throw new Fault(code, `${error.message}${alertsIn(this.#output.lastLines)}`, { where, hint, cause: error });
+      throw new Fault(code, `${error.message}${why}`, { where, hint, cause: error });
     }
   }
 

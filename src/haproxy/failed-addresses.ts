@@ -1,0 +1,44 @@
+import { parseSocketAddress, type SocketAddress } from '../model/socket-address.ts';
+
+type Failed = { readonly failures: number; readonly until: number };
+export type FailedAddresses = ReadonlyMap<string, Failed>;
+
+// Each reload that fails makes the worker refuse connections for 2 s.
+const backoffMs = { first: 10_000, most: 600_000 };
+const mostKept = 1000;
+
+const keyOf = ({ protocol, host, ports }: SocketAddress): string => `${protocol} ${host} ${ports?.first}`;
+
+/**
+ * Remembers the addresses for which HAProxy refused a reload, in the message of which `cannot bind … for [address]` names
+ * them. Such an address could be had when it was tried just before, as one that another program takes and gives up in turn.
+ */
+export function withFailed(known: FailedAddresses, message: string, now: number): FailedAddresses {
+  const failed = new Map([...known].filter(([, { until }]) => now < until + backoffMs.most).slice(-mostKept));
+  for (const [alert, text = ''] of message.matchAll(
+    /(?:quic|udp)?[46]?: cannot bind [^(]*\([^)]*\) for \[([^\]]+)\]/g,
+  )) {
+    const address = parseSocketAddress(text, '', /^(quic|udp)/.test(alert) ? 'udp' : 'tcp');
+    if (address === undefined) continue;
+    const failures = (known.get(keyOf(address))?.failures ?? 0) + 1;
+    failed.delete(keyOf(address));
+    failed.set(keyOf(address), {
+      failures,
+      until: now + Math.min(backoffMs.first * 2 ** (failures - 1), backoffMs.most),
+    });
+  }
+  return failed;
+}
+
+/** Without the addresses that HAProxy listens on now. */
+export function withoutLoaded(known: FailedAddresses, loaded: readonly SocketAddress[]): FailedAddresses {
+  if (known.size === 0) return known;
+  const has = new Set(loaded.map(keyOf));
+  return new Map([...known].filter(([key]) => !has.has(key)));
+}
+
+/** In how many ms this address may be tried again, whoever asks for it; undefined when it may be now. */
+export function waitsFor(known: FailedAddresses, address: SocketAddress, now: number): number | undefined {
+  const until = known.get(keyOf(address))?.until ?? 0;
+  return until > now ? until - now : undefined;
+}
