@@ -180,7 +180,8 @@ test('where only a reload tells that a port is taken, that is tried ever more se
   expect(await failed()).toBe(1);
   // A reload of HAProxy takes 2 s to fail.
   const since = performance.now();
-  await until('it was tried again', async () => (await failed()) === 2);
+  // The address waits for 10 s.
+  await until('it was tried again', async () => (await failed()) === 2, { deadlineMs: 60_000 });
   expect(performance.now() - since).toBeGreaterThan(3000);
   await holds(balancer, 'services/db');
 });
