@@ -2,7 +2,7 @@
 // with a pause between. Then how long an idle instance takes to leave, and what register costs.
 //
 //   node scripts/bench.mjs deploy [instances, 20] [rounds, 100] [somebody else's reloads every so many ms, none]
-//   With such reloads only by register and wait, four times; with 0 rounds nothing else.
+//   With such reloads only by register and wait, four times; with 0 rounds without figures of idle instances.
 //   HAPROXY_BIN names another HAProxy
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
