@@ -62,7 +62,7 @@ const withServer = (world: World) => world.write('server.js', server);
 /** A balancer that serves web/web-1 of v1 and web/web-7 of v2. */
 async function withFleet(world: World): Promise<void> {
   const { app, put } = world;
-  await put('services/web', '{"balance":"roundrobin"}');
+  await put('services/web', '{"balance":"leastconn"}');
   await put('instances/web/web-1', JSON.stringify({ address: app, version: 'v1' }));
   await put('instances/web/web-7', JSON.stringify({ address: app, version: 'v2' }));
   await world.run('pointsman balance');
@@ -329,7 +329,7 @@ test('no command is said to be run elsewhere that is not shown any more, or in a
 test('the commands that stand within sentences work, too', async () => {
   const world = await openWorld();
   await withFleet(world);
-  await world.put('services/web', '{"balance":"roundrobin"}');
+  await world.put('services/web', '{"balance":"leastconn"}');
   await cp(join(root, 'templates'), world.path('FOLDER'), { recursive: true });
   await world.write('web.json', '{"hosts":["shop.example.com"]}');
   // Of those that are only named, that there is one. Another balancer would want the ports of this one; files needs some.

@@ -272,6 +272,7 @@ const commands = (map: string) =>
     `enable health ${at}`,
     `set server ${at} state (?:ready|maint|drain)`,
     `set server ${at} weight [0-9]{1,3}`,
+    `set server ${at} health (?:up|down)`,
     `set server ${at} addr [A-Za-z0-9.:-]+ port [1-9][0-9]{0,4}`,
     `(?:publish|unpublish|del) backend ${ids.name}`,
     `add backend ${ids.name} from policy-[0-9a-f]{12} mode (http|tcp)`,

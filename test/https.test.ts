@@ -111,7 +111,7 @@ test('a worker that replaces another serves the same certificates', async () => 
   await issue(folder, 'shop.example.com');
   const served = async () => (await certificateFor(https, 'shop.example.com'))?.subject.CN === 'shop.example.com';
   await until('it is served', served);
-  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'roundrobin' }));
+  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'leastconn' }));
   await balancer.logged('reloaded');
   await until('the new worker serves it, too', served);
 });

@@ -37,7 +37,7 @@ test('a balancer that starts while etcd is away serves what it knew, says so, an
   const [a = '', b = '', c = ''] = await startApps('a', 'b', 'c');
   scenario.register('a', a);
   scenario.register('b', b);
-  await scenario.writeByHand('services/web', '{"balance":"roundrobin"}');
+  await scenario.writeByHand('services/web', '{"balance":"leastconn"}');
   const first = scenario.balancer();
   await scenario.serves('web', ['a', 'b']);
   first.kill('SIGTERM');
@@ -74,7 +74,7 @@ test('what was lost in a mass while no balancer ran is held, and what is held is
   const scenario = await startScenario('etcd');
   const names = ['a', 'b', 'c', 'd'];
   const apps = await startApps(...names);
-  await scenario.writeByHand('services/web', '{"balance":"roundrobin"}');
+  await scenario.writeByHand('services/web', '{"balance":"leastconn"}');
   const registrations = names.map((id, i) => scenario.registerMortal(id, apps[i] ?? ''));
   const first = scenario.balancer();
   await scenario.serves('web', names, 30_000);

@@ -206,7 +206,7 @@ describe('with --wait, an operator', () => {
     });
     await balancers.writeByHand('instances/web/a', app.address);
     await balancers.writeByHand('instances/web/b', other.address);
-    await balancers.writeByHand('services/web', '{"balance":"roundrobin"}');
+    await balancers.writeByHand('services/web', '{"balance":"leastconn"}');
     const [one, two] = [await balancers.balancerNamed('b1'), await balancers.balancerNamed('b2')];
     for (const { ask, id } of [one, two]) {
       await until(`${id} serves`, async () => (await ask('web')).status === 200, { deadlineMs: 20_000 });

@@ -131,7 +131,7 @@ test.each(['folder', 'etcd'] as const)('status, explain and events say it on a c
   expect(bad.code).toBe(1);
   expect((await pointsman('explain', 'web')).code).toBe(2);
 
-  await scenario.writeByHand('services/web', '{"balance":"roundrobin"}');
+  await scenario.writeByHand('services/web', '{"balance":"leastconn"}');
   await runPointsman(['drain', 'web/a', '--why', 'kernel update', ...where.slice(0, 2)]);
   await until('it is over there', async () => (await scenario.ask('web')).status === 503);
   const events = await pointsman('events');

@@ -71,7 +71,7 @@ for (const { deleted } of cases) {
     expect(await Promise.all(deleted.map(modeOf))).toEqual(modes);
 
     // Changes by command and by reload are applied again, and a second pointsman is kept out.
-    await scenario.writeByHand('services/web', JSON.stringify({ balance: 'roundrobin' }));
+    await scenario.writeByHand('services/web', JSON.stringify({ balance: 'leastconn' }));
     await balancer.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('service web'));
     await scenario.writeByHand('instances/web/b', b);
     await scenario.serves('web', ['a', 'b']);

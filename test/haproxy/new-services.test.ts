@@ -46,7 +46,7 @@ describe('a service', () => {
   });
 
   test('of a policy that another one has needs no reload of its own', async () => {
-    const policy = JSON.stringify({ balance: 'roundrobin', check: { kind: 'http', path: '/health' } });
+    const policy = JSON.stringify({ balance: 'leastconn', check: { kind: 'http', path: '/health' } });
     balancer.change({ 'services/one': policy, 'instances/one/a': app.address });
     await balancer.applied();
     expect(await reloads()).toBe(1);

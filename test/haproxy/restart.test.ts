@@ -21,7 +21,7 @@ async function startUnderLoad() {
     if (req.url !== '/held') setTimeout(() => res.end('app'), req.url === '/slow' ? 2000 : 0);
   });
   onTestFinished(() => app.close());
-  await scenario.writeByHand('services/web', '{"balance":"roundrobin"}');
+  await scenario.writeByHand('services/web', '{"balance":"leastconn"}');
   await scenario.writeByHand('instances/web/web-1', app.address);
   const start = (...more: readonly string[]) => scenario.balancer('--haproxy', haproxyBin, ...more);
   const first = start();

@@ -79,7 +79,7 @@ test('a frame that HAProxy does not load although its check takes it is held, an
   await frame((shipped) => shipped.replace('global\n', `global\n    ulimit-n ${tooMany}\n`));
   await balancer.logged('config-refused', ({ key }) => key === 'templates/frame');
   await scenario.writeByHand('instances/web/b', b);
-  await scenario.writeByHand('services/web', JSON.stringify({ hosts: ['www.example'], balance: 'roundrobin' }));
+  await scenario.writeByHand('services/web', JSON.stringify({ hosts: ['www.example'], balance: 'leastconn' }));
   await scenario.serves('www.example', ['a', 'b']);
   await balancer.logged('reloaded');
   const troubles = JSON.parse((await scenario.askAdmin('/status')).body).troubles;
@@ -114,7 +114,7 @@ test('a reload that fails again and again is told until it works, and instances 
   const readyz = () => scenario.askAdmin('/readyz');
   expect((await readyz()).status).toBe(200);
   await writeFile(join(scenario.dir, 'broken'), '');
-  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'roundrobin' }));
+  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'leastconn' }));
   await balancer.logged('reload-failed');
   const since = performance.now();
   const told = await until('/readyz tells', async () => (await readyz()).status === 503 && (await readyz()).body);
@@ -203,7 +203,7 @@ test.each([
   await spoil(join(scenario.balancerDir, 'run/haproxy.sock'));
   // The patrol asks it on a connection of its own.
   await balancer.logged('runtime-socket-missing');
-  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'roundrobin' }));
+  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'leastconn' }));
   await balancer.logged('reloaded');
   await scenario.writeByHand('instances/web/b', b);
   await scenario.serves('web', ['a', 'b']);
