@@ -11,17 +11,20 @@ const roots = process.env['POINTSMAN_ROOTS'] ?? '/var/cache/pointsman-roots';
 // Those between the oldest and the newest take what depends on HAProxy's answers; the tests of pointsman's own restarts, reloads
 // and troubles take minutes, and run on them with `npm run test:matrix`.
 const slow = [
-  'restart',
-  'upgrade',
-  'troubles',
-  'failing-reloads',
-  'drift',
-  'certificates',
-  'policy-changes',
-  'deleted-folders',
-];
+  ...[
+    'restart',
+    'upgrade',
+    'troubles',
+    'failing-reloads',
+    'drift',
+    'certificates',
+    'policy-changes',
+    'deleted-folders',
+  ],
+  ...['quarantine', 'forced-reloads', 'open-files'],
+].map((name) => `test/haproxy/${name}.test.ts`);
 const left = (suite: string) =>
-  suite === 'sid' || process.env['MATRIX'] === 'whole' ? [] : slow.map((name) => `test/haproxy/${name}.test.ts`);
+  suite === 'sid' || process.env['MATRIX'] === 'whole' ? [] : [...slow, 'test/policies/shares.test.ts'];
 
 const otherVersions = ['trixie', 'forky', 'sid']
   .map((suite) => ({ suite, haproxy: join(roots, `${suite}.bin`, 'haproxy') }))
