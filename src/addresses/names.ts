@@ -186,7 +186,9 @@ export class Names {
 
   #rest(name: string, known: Known, now: number, waitMs: number): void {
     this.#known.set(name, { ...known, state: 'resting' });
-    const crowd = Math.max(0, ...[...known.users.keys()].map((service) => this.#namesOf.get(service) ?? 0));
+    // A service with many names cannot slow down a name that another one has too.
+    const crowds = [...known.users.keys()].map((service) => this.#namesOf.get(service) ?? 0);
+    const crowd = crowds.length === 0 ? 0 : Math.min(...crowds);
     const second = Math.ceil((now + Math.max(waitMs, leastMs, crowd * pacePerNameMs)) / 1000);
     const names = this.#due.get(second);
     if (names === undefined) this.#due.set(second, new Set([name]));

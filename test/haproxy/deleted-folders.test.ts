@@ -85,7 +85,7 @@ for (const { deleted } of cases) {
     await balancer.ended;
     const successor = balance();
     await successor.logged('haproxy-adopted');
-    await scenario.writeByHand('services/web', JSON.stringify({ balance: 'leastconn' }));
+    await scenario.writeByHand('services/web', JSON.stringify({ balance: 'roundrobin' }));
     await successor.logged('reloaded');
     await successor.logged('haproxy');
     await scenario.serves('web', ['a', 'b']);

@@ -156,6 +156,11 @@ describe('a host', () => {
     'a#b',
     'a?b',
     '[::1',
+    'a.wild.example:80@b.example',
+    'a.wild.example:@b.example',
+    'a.wild.example:80,b.example',
+    'a.wild.example:<b>',
+    '[::1]:80@b.example',
   ])('that nothing can have, %s, is answered with 400', async (host) => {
     expect((await whoGets('/admin', host)).name).toBe(400);
     expect((await whoGetsH2('/admin', host)).name).toBe(400);

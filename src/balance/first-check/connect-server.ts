@@ -12,11 +12,25 @@ const proxyHeaders = {
 /** A connection to a server, made as HAProxy's check makes it. Rejects when there is none before `signal` aborts. */
 export async function connectServer(place: ServerPlace, signal: AbortSignal): Promise<Socket> {
   const { host, port, proxyProtocol, tls } = place;
+  const pem = tls?.certificate === undefined ? undefined : await readFile(tls.certificate);
   const plain = await ready(connect({ host, port, noDelay: true }), 'connect', signal);
   if (proxyProtocol !== undefined) plain.write(proxyHeaders[proxyProtocol]);
   if (tls === undefined) return plain;
-  const { name, certificate, protocol } = tls;
-  const pem = certificate === undefined ? undefined : await readFile(certificate);
+  try {
+    return await secure(plain, tls, pem, signal);
+  } catch (error) {
+    // Node may refuse a certificate that HAProxy takes.
+    plain.destroy();
+    throw error;
+  }
+}
+
+function secure(
+  plain: Socket,
+  { name, protocol }: NonNullable<ServerPlace['tls']>,
+  pem: Buffer | undefined,
+  signal: AbortSignal,
+): Promise<Socket> {
   const secured = connectTls({
     socket: plain,
     ...(name === undefined ? {} : { servername: name }),
