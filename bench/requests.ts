@@ -3,7 +3,7 @@
 // a fixed rate, and how many requests reuse a connection.
 //
 //   node scripts/bench.mjs requests [versions, 2.6,3.0,3.2,3.4] [rounds, 20] > bench/results/requests.md
-//   Needs nginx and h2load (nghttp2-client); HAProxy 3.0 and later are those that scripts/debian-root made
+//   Needs nginx and h2load (nghttp2-client). `scripts/debian-root` installs HAProxy 3.0 and later.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

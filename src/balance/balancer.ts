@@ -578,7 +578,7 @@ export class Balancer {
       const restored = loadedBy(result);
       if (restored !== undefined) this.#loaded(restored, meanwhile);
       if (result.kind === 'failed' && this.#parts.openFiles.failed(result.reason, suspicion.asked.catalog)) {
-        // Without those that there is no room for it may work.
+        // The next reload leaves out the instances that there is no room for, and may succeed.
         this.#reloads.planAnew();
         this.#rounds.touchAll();
         return;

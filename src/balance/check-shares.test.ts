@@ -50,7 +50,7 @@ test('the port of a tcp service needs a file as well', () => {
   expect(left(catalog, 3)).toEqual({ db: ['i3'] });
 });
 
-test('those that remain need no more than there is, whatever the services are', () => {
+test('the instances that remain never need more files than the limit allows', () => {
   const sizes = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd', 'e'), fc.integer({ min: 1, max: 20 }));
   fc.assert(
     fc.property(sizes, fc.integer({ min: 1, max: 60 }), (each, most) => {

@@ -129,7 +129,7 @@ export class HeldEntries {
     return this.#holder.status();
   }
 
-  /** What those who wait for an instance to be gone are told. */
+  /** The held instances, with the reason. Whoever waits for one of them to be gone is told this reason. */
   refusals(): readonly Refusal[] {
     const { held } = this.#holder;
     if (this.#refusals?.of !== held) {

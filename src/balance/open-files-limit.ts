@@ -18,9 +18,9 @@ export type OpenFilesLimitParts = {
 
 // Seen: 34 with 2.6, 45 with 3.0 and 23 with 3.4, and 3 for each thread. Others are learned from the worker.
 const ownAtFirst = 48 + 3 * availableParallelism();
-/** Where the instances need more of what there is for them, that is told. */
+/** From this part of the files for instances on, the trouble `open-files` begins. */
 const nearShare = 0.8;
-/** Where the limit leaves fewer connections, that is told. */
+/** If the limit leaves fewer connections than this, the trouble `open-files` begins. */
 const fewConnections = 1000;
 
 const noneLeftOut: LeftOut = new Map();

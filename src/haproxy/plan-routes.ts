@@ -21,7 +21,7 @@ export type RouteConditions = {
 
 /**
  * HAProxy takes about 10,000 commands for its map in a second, and all other changes wait meanwhile. A reload takes a second at most in
- * most cases, with its turn. Of a single policy there are 1,024 routes at most.
+ * most cases, with its turn. One policy has at most 1,024 routes and 4,096 further entries for its priorities.
  */
 const mostCommands = 10_000;
 

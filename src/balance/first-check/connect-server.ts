@@ -52,7 +52,7 @@ function ready<S extends Socket>(socket: S, event: 'connect' | 'secureConnect', 
     };
     socket.once(event, () => done(undefined));
     socket.once('close', () => done(new Error('the connection was closed')));
-    // It stays: a connection that is closed may fail once more.
+    // The listener stays: a socket that was closed may emit another error.
     socket.on('error', done);
     signal.addEventListener('abort', cut, { once: true });
     if (signal.aborted) cut();

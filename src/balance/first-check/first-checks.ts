@@ -13,7 +13,7 @@ import { vouches } from './vouches.ts';
 export type FirstChecksParts = {
   /** Has HAProxy give a server requests. Rejects when it cannot be told now. */
   readonly raise: (service: ServiceName, id: InstanceId) => Promise<void>;
-  /** Whether HAProxy loads a configuration: the new worker may not know yet what the old one is told. */
+  /** Whether HAProxy is loading a configuration. What the old worker is told then may not reach the new one. */
   readonly isLoading: () => boolean;
   /** Where the files lie that a policy's `tls` names. */
   readonly pemFolder: string;
@@ -62,8 +62,8 @@ export class FirstChecks {
   }
 
   /**
-   * HAProxy serves this by now, with these new servers down. Servers that left wait no longer, and where no other server
-   * serves, those that wait do.
+   * HAProxy serves this by now, with these new servers down. Servers that left are not checked any more. If no other server of
+   * a service serves, the waiting ones get requests without a check.
    */
   took(touched: Touched, catalog: Catalog, served: Rendered, newcomers: readonly Newcomer[]): void {
     this.#catalog = catalog;
