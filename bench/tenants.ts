@@ -3,7 +3,7 @@
 //   node scripts/bench.mjs tenants [seconds of each attack, 20] [words of an attack's name] > bench/results/tenants.md
 //   HAPROXY_BIN names another HAProxy
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ import { describeMachine } from './machine.ts';
 import { ms, quantile, row } from './quantiles.ts';
 import { startSteadyLoad } from './steady-load.ts';
 import { type Attack, attacks, type Tenant, takePort } from './tenant-attacks.ts';
-import { haproxyBin, root } from './ways.ts';
+import { haproxyBin, memoryMb, metricOf, root } from './ways.ts';
 
 const seconds = Number(process.argv[2] ?? 20);
 const only = process.argv[3] ?? '';
@@ -72,13 +72,8 @@ async function startBalancer(name: string, deadlineMs = 60_000) {
     serves,
     http,
     admin,
-    metric: async (metric: string) => {
-      const text = await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text();
-      const values = [...text.matchAll(new RegExp(`^pointsman_${metric}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))];
-      return values.reduce((sum, [, value]) => sum + Number(value), 0);
-    },
-    memoryMb: async () =>
-      Number(/VmHWM:\s+(\d+)/.exec(await readFile(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024,
+    metric: (name: string) => metricOf(admin, name),
+    memoryMb: () => memoryMb(child.pid, 'VmHWM'),
     async close() {
       const gone = new Promise((done) => child.once('close', done));
       child.kill('SIGTERM');

@@ -34,6 +34,19 @@ export const serviceName = (index: number): string => (index === 0 ? 'web' : `we
 export const siblingHost = (i: number) =>
   `127.${1 + Math.floor(i / 62_500)}.${Math.floor(i / 250) % 250}.${1 + (i % 250)}`;
 
+/** What a process takes now (`VmRSS`), or took at most (`VmHWM`), in MB. */
+export async function memoryMb(pid: number | undefined, what: 'VmRSS' | 'VmHWM'): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`${what}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
+}
+
+/** The sum of a metric of the balancer whose admin port this is. */
+export async function metricOf(admin: number, name: string): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text();
+  const values = [...text.matchAll(new RegExp(`^pointsman_${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))];
+  return values.reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
 export async function startPointsman(etcd: EtcdCluster, dir: string, id = 'bench'): Promise<Way> {
   const [http = 0, admin = 0] = await freePorts(2);
   const started = performance.now();
@@ -53,13 +66,8 @@ export async function startPointsman(etcd: EtcdCluster, dir: string, id = 'bench
     name: 'pointsman',
     port: http,
     startedMs,
-    memoryMb: async () =>
-      Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024,
-    metric: async (name) => {
-      const text = await (await fetch(`http://127.0.0.1:${admin}/metrics`)).text();
-      const values = [...text.matchAll(new RegExp(`^pointsman_${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))];
-      return values.reduce((sum, [, value]) => sum + Number(value), 0);
-    },
+    memoryMb: () => memoryMb(child.pid, 'VmRSS'),
+    metric: (name) => metricOf(admin, name),
     async close() {
       const gone = new Promise((resolve) => child.once('close', resolve));
       child.kill('SIGTERM');

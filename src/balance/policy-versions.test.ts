@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { frameSettings } from '../../test/support/frame-settings.ts';
 import { ModelHaproxy } from '../../test/support/model-haproxy.ts';
 import { choices, lookUp, routesOf, type Versions } from '../../test/support/policy-versions.ts';
 import { type Catalog, emptyCatalog, foldEvent, type Service } from '../catalog/catalog.ts';
@@ -13,25 +14,11 @@ import { allTouched } from '../model/touched.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import { policyRenderer } from '../render/policies.ts';
 import { nothingRendered, type Rendered, renderAll } from '../render/render.ts';
-import type { FrameSettings } from '../render/view.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), undefined);
-const settings: FrameSettings = {
-  bind: '127.0.0.1:80',
-  bindHost: '127.0.0.1',
-  reservedPorts: new Set([80]),
-  runtimeSocket: '/s',
-  routesMap: 'routes.map',
-  serverStates: 'server-states',
-  successorSocket: '/s',
-  hardStopAfterMs: 1000,
-  maintenancePage: '/m',
-  pauseScript: '/p',
-  pemFolder: '/pem',
-  zone: undefined,
-};
-const render = (previous: Rendered, catalog: Catalog) => renderAll(templates, settings, previous, catalog).rendered;
-const sectionOf = policyRenderer(templates.policy, settings);
+const render = (previous: Rendered, catalog: Catalog) =>
+  renderAll(templates, frameSettings, previous, catalog).rendered;
+const sectionOf = policyRenderer(templates.policy, frameSettings);
 
 /** Undefined: the service is gone, with its instance. */
 type Version = object | undefined;

@@ -247,7 +247,7 @@ export class Reloads {
   }
 
   async #attempt(target: Rendered, { newest, served, mayLoad }: Attempt): Promise<Reloaded> {
-    const { haproxy, files, states, passingOn, metrics, logger, now } = this.#parts;
+    const { files, states, metrics, now } = this.#parts;
     const started = now();
     this.#next = started + this.#parts.intervalMs;
     const checked = await files.check(target);
@@ -263,13 +263,11 @@ export class Reloads {
     let workerPid: number | undefined;
     try {
       await states.hand(served(), loaded, known);
-      const undo = await files.replace(loaded, loaded === target ? checked.config : files.format(loaded));
+      const config = loaded === target ? checked.config : files.format(loaded);
+      const undo = await files.replace(loaded, config);
       try {
-        const processes = await haproxy.reload();
-        passingOn.passOn(processes);
-        workerPid = processes.workerPid;
+        workerPid = await this.#load(undo);
       } catch (error) {
-        await undo();
         const spoiled = isRefusal(error) && mustSucceedBetween(this.#parts.link.version) && mayLoad();
         const restored = spoiled ? await this.#restore(served(), known) : undefined;
         return this.#fail(error, target, restored);
@@ -280,42 +278,52 @@ export class Reloads {
     states.loaded();
     this.#failed = undefined;
     this.#failures = 0;
-    await files.reloaded();
     const reasons = [...this.#begun.values()];
-    metrics.reloads.inc({ result: 'ok' });
-    for (const { kind } of reasons) metrics.reloadReasons.inc({ reason: kind });
+    await this.#tell(reasons, target, started);
     metrics.reloadSeconds.observe((now() - started) / 1000);
-    const ms = Math.round(now() - started);
-    const about = { revision: String(target.revision), ms, reasons: reasons.slice(0, 10).map(describeReason) };
-    logger.info({ event: 'reloaded', ...about }, 'reloaded');
     return { kind: 'reloaded', workerPid, loaded, services: [...new Set(reasons.flatMap(servicesOf))] };
   }
 
   /** Has HAProxy load again what it serves. Undefined when that fails too. Never rejects. */
   async #restore(good: Rendered, known: Running['servers']): Promise<Loaded | undefined> {
-    const { haproxy, files, states, passingOn, metrics, logger, now } = this.#parts;
+    const { files, states, metrics, logger, now } = this.#parts;
     const started = now();
-    const revision = String(good.revision);
     try {
       await states.hand(good, good, known);
-      const undo = await files.replace(good, files.format(good));
-      const processes = await haproxy.reload().catch(async (error: unknown) => {
-        await undo();
-        throw error;
-      });
-      passingOn.passOn(processes);
-      await files.reloaded();
-      metrics.reloads.inc({ result: 'ok' });
-      metrics.reloadReasons.inc({ reason: 'restore' });
-      const ms = Math.round(now() - started);
-      logger.info({ event: 'reloaded', revision, ms, reasons: [describeReason({ kind: 'restore' })] }, 'reloaded');
-      return { workerPid: processes.workerPid, loaded: good };
+      const workerPid = await this.#load(await files.replace(good, files.format(good)));
+      await this.#tell([{ kind: 'restore' }], good, started);
+      return { workerPid, loaded: good };
     } catch (error) {
       // The worker from before serves on. The next reload that succeeds does what this one was for.
       metrics.reloads.inc({ result: 'failed' });
+      const revision = String(good.revision);
       logger.error({ event: 'reload-failed', reason: describe(error), revision }, describe(error));
       return undefined;
     }
+  }
+
+  /** Has HAProxy load what is on disk, and puts the former files back when it does not. Gives its new worker. */
+  async #load(undo: () => Promise<void>): Promise<number | undefined> {
+    const { haproxy, passingOn } = this.#parts;
+    try {
+      const processes = await haproxy.reload();
+      passingOn.passOn(processes);
+      return processes.workerPid;
+    } catch (error) {
+      await undo();
+      throw error;
+    }
+  }
+
+  /** Counts and logs a reload that succeeded. */
+  async #tell(reasons: readonly ReloadReason[], { revision }: Rendered, started: number): Promise<void> {
+    const { files, metrics, logger, now } = this.#parts;
+    await files.reloaded();
+    metrics.reloads.inc({ result: 'ok' });
+    for (const { kind } of reasons) metrics.reloadReasons.inc({ reason: kind });
+    const ms = Math.round(now() - started);
+    const about = { revision: String(revision), ms, reasons: reasons.slice(0, 10).map(describeReason) };
+    logger.info({ event: 'reloaded', ...about }, 'reloaded');
   }
 
   #fail(error: unknown, { revision }: Rendered, restored?: Loaded): Reloaded {

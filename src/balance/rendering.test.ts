@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
+import { frameSettings } from '../../test/support/frame-settings.ts';
 import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { revision } from '../model/revision.ts';
 import { TouchedGathering } from '../model/touched.ts';
@@ -15,20 +16,7 @@ const templates = await loadTemplates(join(import.meta.dirname, '../../templates
 const rendering = () =>
   new Rendering({
     templates,
-    frame: {
-      bind: '127.0.0.1:80',
-      bindHost: '127.0.0.1',
-      reservedPorts: new Set([80]),
-      runtimeSocket: '/s',
-      routesMap: 'routes.map',
-      serverStates: 'server-states',
-      successorSocket: '/s',
-      hardStopAfterMs: 1000,
-      maintenancePage: '/m',
-      pauseScript: '/p',
-      pemFolder: '/pem',
-      zone: undefined,
-    },
+    frame: frameSettings,
     quarantining: {
       withHeld: (asked) => withHeld(noQuarantine, asked),
       withHeldInstances: (desired) => desired,

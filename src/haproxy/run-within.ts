@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
+import { aborted } from '../waiting/aborted.ts';
 import { apart } from './child.ts';
 import { signal } from './process-signal.ts';
 
@@ -38,12 +39,13 @@ export async function runWithin(executable: string, args: readonly string[], wit
   const ended = await Promise.race([
     done.then(() => undefined),
     reached,
-    abort === undefined ? reached : aborted(abort),
+    abort === undefined ? reached : aborted(abort).then(() => 'signal' as const),
   ]);
   deadline.abort();
   if (ended === undefined) {
-    const { exitCode, all = '', shortMessage: failure } = await done;
-    return { exitCode, output: all, ended, failure, cause: await done };
+    const result = await done;
+    const { exitCode, all = '', shortMessage: failure } = result;
+    return { exitCode, output: all, ended, failure, cause: result };
   }
   signalGroup(run, 'SIGTERM');
   await Promise.race([done, pause(graceMs)]);
@@ -55,9 +57,4 @@ export async function runWithin(executable: string, args: readonly string[], wit
 /** To all processes that a command started and that did not leave its group. */
 export function signalGroup({ pid }: Pick<ResultPromise, 'pid'>, name: NodeJS.Signals): void {
   if (pid !== undefined) signal(-pid, name);
-}
-
-function aborted(abort: AbortSignal): Promise<'signal'> {
-  if (abort.aborted) return Promise.resolve('signal');
-  return new Promise((resolve) => abort.addEventListener('abort', () => resolve('signal'), { once: true }));
 }

@@ -55,7 +55,6 @@ export class RuntimeLink {
   #abilities: Abilities = { addBackend: false, deletes: false };
   #canPause = true;
   #version = '';
-  #reuses = true;
   #loadedFrom: { readonly mark: string | undefined } | undefined;
   #limits: WorkerLimits | undefined;
   #connection: RuntimeConnection | undefined;
@@ -95,7 +94,7 @@ export class RuntimeLink {
 
   /** Whether servers that are added at run time reuse connections. */
   get reuses(): boolean {
-    return this.#reuses;
+    return reusesConnections(this.#version);
   }
 
   /** The mark of the configuration that the worker was loaded from; undefined while the worker does not say. */
@@ -157,7 +156,6 @@ export class RuntimeLink {
     this.#limits = readWorkerLimits(info);
     this.#version = versionIn(info);
     this.#abilities = { addBackend: /^\s*add backend /m.test(help), deletes: deletesSafely(this.#version) };
-    this.#reuses = reusesConnections(this.#version);
     this.#canPause = !pausing.includes('POINTSMAN_PAUSE=impossible');
     return connection;
   }

@@ -1,0 +1,17 @@
+import type { FrameSettings } from '../../src/render/view.ts';
+
+/** What the frame template is told in tests that render and start nothing. */
+export const frameSettings: FrameSettings = {
+  bind: '127.0.0.1:80',
+  bindHost: '127.0.0.1',
+  reservedPorts: new Set([80]),
+  runtimeSocket: '/s',
+  routesMap: 'routes.map',
+  serverStates: 'server-states',
+  successorSocket: '/s',
+  hardStopAfterMs: 1000,
+  maintenancePage: '/m',
+  pauseScript: '/p',
+  pemFolder: '/pem',
+  zone: undefined,
+};
