@@ -32,6 +32,7 @@ async function services() {
     wild: { policy: { hosts: ['*.wild.example'] }, instances: at('wild') },
     guarded: { policy: { access: { deny: ['127.0.0.9'] } }, instances: at('guarded') },
     upgrading: { instances: { a: upgrading.address } },
+    owning: { policy: { headers: { request: { set: { 'X-Own': '1' } } } }, instances: at('site') },
   };
 }
 
@@ -172,13 +173,13 @@ describe('a host', () => {
 });
 
 describe('an upgrade', () => {
-  const upgrade = (value: string, more: readonly string[] = []) =>
+  const upgrade = (value: string, more: readonly string[] = [], connection = 'Upgrade') =>
     sendRaw(
       served.balancer.port,
       [
         'GET / HTTP/1.1',
         'Host: upgrading',
-        `Connection: Upgrade${more.length > 0 ? ', HTTP2-Settings' : ''}`,
+        `Connection: ${connection}${more.length > 0 ? ', HTTP2-Settings' : ''}`,
         `Upgrade: ${value}`,
         'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
         'Sec-WebSocket-Version: 13',
@@ -199,10 +200,31 @@ describe('an upgrade', () => {
     },
   );
 
-  test('to a websocket goes on working', async () => {
-    const answer = await upgrade('websocket');
-    expect(answer).toContain('101 Switching Protocols');
-    expect(answer).toContain('hello');
+  test.each(['Upgrade', 'keep-alive, upgrade', 'upgrade, X-Forwarded-For'])(
+    'to a websocket goes on working with Connection: %s',
+    async (connection) => {
+      const answer = await upgrade('websocket', [], connection);
+      expect(answer).toContain('101 Switching Protocols');
+      expect(answer).toContain('hello');
+    },
+  );
+
+  test('to a websocket goes on working over HTTP/2', async () => {
+    const session = connect(`http://127.0.0.1:${served.balancer.port}`);
+    await new Promise((resolve) => session.once('remoteSettings', resolve));
+    const stream = session.request({
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':path': '/',
+      ':scheme': 'http',
+      ':authority': 'upgrading',
+      'sec-websocket-version': '13',
+    });
+    const status = new Promise((resolve) => stream.once('response', (headers) => resolve(headers[':status'])));
+    let body = '';
+    for await (const part of stream) body += part;
+    session.close();
+    expect([await status, body]).toEqual([200, 'hello']);
   });
 });
 
@@ -224,6 +246,18 @@ describe('what a proxy says about a client', () => {
     const { headers } = await askEcho(served.balancer.port, { host: 'x', headers: { ...claims, 'X-Other': 'kept' } });
     const { host, connection, ...others } = headers;
     expect(others).toEqual({ 'x-forwarded-for': '127.0.0.1', 'x-other': 'kept' });
+  });
+
+  test.each([
+    ['X-Forwarded-For', ''],
+    ['close, x-forwarded-for,x-own', ''],
+    ['keep-alive,X-Forwarded-For', 'Connection: X-Own\r\n'],
+    ['TE, X-Own', 'Upgrade: h2c\r\n'],
+  ])('cannot be dropped by a server, nor what a policy says, because of Connection: %s', async (value, more) => {
+    const lines = ['GET / HTTP/1.1', 'Host: owning', `Connection: ${value}`].join('\r\n');
+    const answer = await sendRaw(served.balancer.port, `${lines}\r\n${more}\r\n`, /\}\}/);
+    const { headers } = JSON.parse(/\{.*\}/.exec(answer)?.[0] ?? '{}') as Asked;
+    expect(headers).toEqual({ host: 'owning', 'x-forwarded-for': '127.0.0.1', 'x-own': '1' });
   });
 
   test('is kept when one of the trusted proxies says it, whose address is added', async () => {
