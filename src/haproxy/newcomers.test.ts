@@ -2,7 +2,7 @@ import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { RenderedBackend } from '../render/render.ts';
-import { type FirstCheckRule, mustBeChecked, noFirstChecks } from './newcomers.ts';
+import { type FirstCheckRule, firstCheckOf, noFirstChecks } from './newcomers.ts';
 
 const id = (text: string) => text as InstanceId;
 function backend(lines: Readonly<Record<string, string>>): RenderedBackend {
@@ -13,7 +13,7 @@ const unproven: FirstCheckRule = { ...noFirstChecks, unproven: () => true };
 const a = '10.0.0.1:80 weight 100 check inter 2s';
 const b = '10.0.0.2:80 weight 100 check inter 2s';
 const must = (before: Record<string, string>, after: Record<string, string>, rule = unproven) =>
-  mustBeChecked(backend(before), backend(after), id('b'), rule);
+  firstCheckOf(backend(before), backend(after), rule)(id('b'));
 
 test('a server that is new beside one that serves is checked first', () => {
   expect(must({ a }, { a, b })).toBe(true);
@@ -43,4 +43,10 @@ test.each([
 test('a server that waits for its first check is nobody to wait beside, and one that was checked does not wait', () => {
   expect(must({ a }, { a, b }, { ...unproven, waits: (_, other) => other === 'a' })).toBe(false);
   expect(must({ a }, { a, b }, noFirstChecks)).toBe(false);
+});
+
+test('a server beside thousands that do not serve is checked first, if one serves', () => {
+  const idle = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`idle-${i}`, `${a} disabled`]));
+  expect(must({ ...idle, a }, { ...idle, a, b })).toBe(true);
+  expect(must(idle, { ...idle, b })).toBe(false);
 });

@@ -17,33 +17,33 @@ export type Newcomer = { readonly service: ServiceName; readonly id: InstanceId;
 const isChecked = (line: string): boolean => / check( |$)/.test(line) && isServing(line);
 export const isServing = (line: string): boolean => !/ (disabled|weight 0)( |$)/.test(line);
 export const addressOf = (line: string): string => line.split(' ', 3)[2] ?? '';
-// Of thousands that are all disabled not each is looked at: the newcomer then serves at once.
-const mostSiblings = 32;
+
+/** Whether a server is to pass a check before it gets requests. */
+export type MustBeChecked = (id: InstanceId) => boolean;
 
 /**
- * Whether a server is to pass a check before it gets requests: nobody has found it well yet, and another server of its
- * service serves meanwhile. Where none does, a server that may be well is better than none.
+ * Whether a server of the backend is to pass a check before it gets requests: nobody has found it well yet, and another server
+ * of its service serves meanwhile. Where none does, a server that may be well is better than none.
  */
-export function mustBeChecked(
+export function firstCheckOf(
   before: RenderedBackend | undefined,
-  after: RenderedBackend,
-  id: InstanceId,
+  after: RenderedBackend | undefined,
   rule: FirstCheckRule,
-): boolean {
-  const line = after.servers.get(id);
-  const former = before?.servers.get(id);
-  if (before === undefined || line === undefined || !isChecked(line)) return false;
-  if (former !== undefined && isServing(former) && addressOf(former) === addressOf(line)) return false;
-  if (!rule.unproven(after.name, id)) return false;
-  let looked = 0;
-  for (const [other, text] of after.servers) {
-    looked += 1;
-    if (looked > mostSiblings) return false;
-    if (other === id || rule.waits(after.name, other) || !isServing(text)) continue;
-    const had = before.servers.get(other);
-    if (had !== undefined && isServing(had) && addressOf(had) === addressOf(text)) return true;
-  }
-  return false;
+): MustBeChecked {
+  if (before === undefined || after === undefined) return () => false;
+  const stays = (id: InstanceId, line: string): boolean => {
+    const former = before.servers.get(id);
+    return former !== undefined && isServing(former) && addressOf(former) === addressOf(line);
+  };
+  // One of them serves for all newcomers, so that thousands of servers that do not serve are looked at once only.
+  let someServe: boolean | undefined;
+  const serves = (line: string, id: InstanceId) => isServing(line) && stays(id, line) && !rule.waits(after.name, id);
+  return (id) => {
+    const line = after.servers.get(id);
+    if (line === undefined || !isChecked(line) || stays(id, line) || !rule.unproven(after.name, id)) return false;
+    someServe ??= after.servers.some(serves);
+    return someServe;
+  };
 }
 
 /** The servers that come with a reload from `before` to `after` and are to pass a check first. */
@@ -52,8 +52,9 @@ export function newcomersOf(before: Rendered, after: Rendered, rule: FirstCheckR
   for (const [service, backend] of after.backends) {
     const had = before.backends.get(service);
     if (had === undefined || had.servers === backend.servers) continue;
+    const mustBeChecked = firstCheckOf(had, backend, rule);
     for (const [id, line] of backend.servers) {
-      if (had.servers.get(id) !== line && mustBeChecked(had, backend, id, rule)) found.push({ service, id, line });
+      if (had.servers.get(id) !== line && mustBeChecked(id)) found.push({ service, id, line });
     }
   }
   return found;

@@ -4,7 +4,7 @@ import { listenersThatDiffer } from '../render/place.ts';
 import { isThin, modeOf, policyOf } from '../render/policies.ts';
 import type { Rendered, RenderedBackend } from '../render/render.ts';
 import { sameAround } from '../render/template.ts';
-import { type FirstCheckRule, mustBeChecked, noFirstChecks } from './newcomers.ts';
+import { type FirstCheckRule, firstCheckOf, noFirstChecks } from './newcomers.ts';
 import { planRoutes } from './plan-routes.ts';
 import { parseServerLine } from './server-line.ts';
 import type { Step } from './step.ts';
@@ -105,6 +105,7 @@ export function planChanges(
     if (after !== undefined && !sameAround(before.around, after.around))
       reload.push({ kind: 'backend', backend: name });
     const joined = joining.length;
+    const mustBeChecked = firstCheckOf(before, after, firstChecks);
     const ids = mark.whole ? new Set([...before.servers.keys(), ...(after?.servers.keys() ?? [])]) : mark.instances;
     for (const id of ids) {
       const was = before.servers.get(id);
@@ -114,7 +115,7 @@ export function planChanges(
         continue;
       }
       const change = planServer(name, id, was, becomes, graveyard);
-      const checkFirst = after !== undefined && mustBeChecked(before, after, id, firstChecks);
+      const checkFirst = mustBeChecked(id);
       joining.push(...change.steps.map((step) => (checkFirst && begins(step) ? { ...step, checkFirst } : step)));
       if (change.reload) reload.push(change.reload);
     }

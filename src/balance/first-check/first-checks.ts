@@ -1,4 +1,3 @@
-import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { addressOf, type FirstCheckRule, isServing, type Newcomer } from '../../haproxy/newcomers.ts';
@@ -6,8 +5,10 @@ import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Touched } from '../../model/touched.ts';
 import type { Rendered } from '../../render/render.ts';
+import { SparingLog } from '../sparing-log.ts';
 import { askServer } from './ask-server.ts';
 import { type ServerTarget, serverTarget } from './server-target.ts';
+import { ServiceTurns } from './service-turns.ts';
 import { vouches } from './vouches.ts';
 
 export type FirstChecksParts = {
@@ -24,7 +25,9 @@ export type FirstChecksParts = {
 
 type Waiting = Newcomer & { readonly since: number; attempts: number; timer: NodeJS.Timeout | undefined };
 
-const askedAtOnce = 64;
+const askedAtOnce = { most: 128, mostOfService: 16 };
+/** Of one service. Whoever comes when so many wait already is left to HAProxy's checks. */
+const mostWaiting = 1000;
 const againMs = { first: 50, most: 1000 };
 const leastPatienceMs = 1000;
 const mostTimeoutMs = 10_000;
@@ -37,12 +40,14 @@ const mostTimeoutMs = 10_000;
 export class FirstChecks {
   readonly #parts: FirstChecksParts;
   readonly #waiting = new Map<ServiceName, Map<InstanceId, Waiting>>();
-  readonly #inTurn = pLimit(askedAtOnce);
+  readonly #turns = new ServiceTurns(askedAtOnce);
+  readonly #log: SparingLog;
   readonly #closing = new AbortController();
   #catalog: Catalog = emptyCatalog;
 
   constructor(parts: FirstChecksParts) {
     this.#parts = parts;
+    this.#log = new SparingLog(parts.logger, parts.now, 'further-first-checks-left');
   }
 
   /** The rule for the catalog that a round took last. */
@@ -87,15 +92,25 @@ export class FirstChecks {
       const { service, id } = newcomer;
       this.#end(service, id);
       const ofService = this.#waiting.get(service) ?? new Map<InstanceId, Waiting>();
+      if (ofService.size >= mostWaiting) {
+        const fields = { event: 'first-check-left', key: `instances/${service}/${id}` };
+        const reason = `${mostWaiting} instances of ${service} wait for a first check already`;
+        this.#log.info(
+          { ...fields, reason },
+          "the instance gets no requests before one of HAProxy's own checks passes",
+        );
+        continue;
+      }
       this.#waiting.set(service, ofService);
       const waiting: Waiting = { ...newcomer, since: this.#parts.now(), attempts: 0, timer: undefined };
       ofService.set(id, waiting);
-      void this.#inTurn(() => this.#attempt(waiting));
+      this.#turns.add(service, id, () => this.#attempt(waiting));
     }
   }
 
   close(): void {
     this.#closing.abort();
+    this.#log.close();
     for (const ofService of this.#waiting.values()) for (const { timer } of ofService.values()) clearTimeout(timer);
     this.#waiting.clear();
   }
@@ -104,6 +119,7 @@ export class FirstChecks {
     const ofService = this.#waiting.get(service);
     clearTimeout(ofService?.get(id)?.timer);
     ofService?.delete(id);
+    this.#turns.drop(service, id);
     if (ofService?.size === 0) this.#waiting.delete(service);
   }
 
@@ -174,7 +190,7 @@ export class FirstChecks {
   #again(waiting: Waiting, ms: number): void {
     if (this.#closing.signal.aborted || !this.#isCurrent(waiting)) return;
     clearTimeout(waiting.timer);
-    waiting.timer = setTimeout(() => void this.#inTurn(() => this.#attempt(waiting)), ms);
+    waiting.timer = setTimeout(() => this.#turns.add(waiting.service, waiting.id, () => this.#attempt(waiting)), ms);
   }
 }
 

@@ -1,0 +1,69 @@
+import { type AddressInfo, createServer } from 'node:net';
+import { pino } from 'pino';
+import { expect, onTestFinished, test } from 'vitest';
+import { until } from '../../../test/support/until.ts';
+import { emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import type { InstanceId, ServiceName } from '../../model/name.ts';
+import { revision } from '../../model/revision.ts';
+import { nothingRendered } from '../../render/render.ts';
+import { FirstChecks } from './first-checks.ts';
+
+/** Accepts connections and says nothing. */
+async function startSilent() {
+  let accepted = 0;
+  const server = createServer((socket) => {
+    accepted += 1;
+    socket.on('error', () => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, accepted: () => accepted };
+}
+
+function firstChecks(keys: Readonly<Record<string, string>>) {
+  const entries = Object.entries(keys).map(
+    ([key, value]) => [key, { key, value, revision: revision(1n), leased: true }] as const,
+  );
+  const snapshot = { kind: 'snapshot', history: { kind: 'first' }, cluster: '', revision: revision(1n) } as const;
+  const { catalog } = foldEvent(emptyCatalog, { ...snapshot, entries: new Map(entries) });
+  const raised: string[] = [];
+  const lines: string[] = [];
+  const checks = new FirstChecks({
+    raise: async (service, id) => void raised.push(`${service}/${id}`),
+    isLoading: () => false,
+    pemFolder: '/',
+    logger: pino({}, { write: (line: string) => void lines.push(line) }),
+    now: () => performance.now(),
+  });
+  onTestFinished(() => checks.close());
+  const newcomers = Object.keys(keys)
+    .filter((key) => key.startsWith('instances/'))
+    .map((key) => {
+      const [, service, id] = key.split('/');
+      return { service: service as ServiceName, id: id as InstanceId, line: `server ${id} 127.0.0.1:1 check` };
+    });
+  checks.took(new Map(), catalog, nothingRendered, newcomers);
+  return { raised, lines };
+}
+
+const manyAt = (address: string, count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`instances/evil/i${i}`, address]));
+const slow = '{"check":{"kind":"http","interval":"1h","timeout":"1h"}}';
+
+test('instances of one service that never answer do not delay the first check of another', async () => {
+  const silent = await startSilent();
+  const given = { ...manyAt(silent.address, 900), 'services/evil': slow, 'instances/web/a': silent.address };
+  const { raised } = firstChecks(given);
+  await until('the other service has been checked', () => raised.includes('web/a'));
+  expect(raised).toEqual(['web/a']);
+  expect(silent.accepted()).toBeLessThanOrEqual(17);
+});
+
+test('of one service at most 1000 wait, and it is told who does not', async () => {
+  const silent = await startSilent();
+  const { lines } = firstChecks({ ...manyAt(silent.address, 1003), 'services/evil': slow });
+  const left = lines.map((line) => JSON.parse(line) as { event: string; key: string });
+  expect(left.map(({ event, key }) => [event, key])).toEqual(
+    [1000, 1001, 1002].map((i) => ['first-check-left', `instances/evil/i${i}`]),
+  );
+});
