@@ -545,6 +545,7 @@ export class Balancer {
     await this.#rounds.perform();
     this.#reuse.changed();
     if (this.#running.buries && !this.#timers.has('graveyard')) this.#armBurial();
+    if (this.#parts.quarantining.hasCandidates) this.#armProbe();
   }
 
   #armBurial(): void {

@@ -1,12 +1,21 @@
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { defaultCatalogLimits } from '../catalog/limits.ts';
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import { nothingRendered } from '../render/render.ts';
-import { type Asked, hold, noQuarantine, proven, type Quarantine, review, serviceSuspect } from './quarantine.ts';
+import {
+  type Asked,
+  hold,
+  noQuarantine,
+  proven,
+  type Quarantine,
+  review,
+  serviceSuspect,
+  tryAgain,
+} from './quarantine.ts';
 
 const web = 'web' as ServiceName;
 const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), undefined);
@@ -68,4 +77,33 @@ test('a service in its last good form keeps that form over reloads', () => {
   const then = holdWeb(good(first), refused);
   const after = proven(review(then, other).quarantine, refused, then);
   expect(formOf(holdWeb(after, more))).toBe(1);
+});
+
+describe('a service whose versions were refused more than once lately', () => {
+  const alone = new Map([[web, 'refused twice']]);
+  const [first, refused, newer, newest] = history(1, 2, 3, 4);
+  if (!first || !refused || !newer || !newest) throw new Error('no history');
+
+  test('keeps its last good form when it changes, until the newest version was checked', () => {
+    const held = holdWeb(good(first), refused);
+    const waiting = review(held, newer, alone);
+    expect([waiting.services, formOf(waiting.quarantine)]).toEqual([[], 1]);
+    expect(waiting.quarantine.services.get(web)?.reason).toBe('refused twice');
+    const checked = tryAgain(waiting.quarantine, new Set([web]), newer);
+    expect(review(checked, newer, alone).quarantine.services.size).toBe(0);
+    // One that changes again was not checked.
+    expect(formOf(review(checked, newest, alone).quarantine)).toBe(1);
+  });
+
+  test('goes back to its last good form when it changes, although HAProxy took the version before', () => {
+    const back = review(good(first), newer, alone);
+    expect([back.services, formOf(back.quarantine)]).toEqual([['web'], 1]);
+    expect(review(good(first), first, alone).quarantine.services.size).toBe(0);
+  });
+
+  test('has the version that was loaded as its last good form, when it changes while HAProxy loads it', () => {
+    const then = tryAgain(holdWeb(good(first), refused), new Set([web]), newer);
+    const changed = review(then, newest, alone).quarantine;
+    expect(formOf(proven(changed, newer, then))).toBe(3);
+  });
 });

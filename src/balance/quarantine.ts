@@ -30,6 +30,8 @@ export type HeldService = Refused & {
   readonly form: Form | undefined;
   /** Names what was refused: another name, and it is tried again. */
   readonly tried: string;
+  /** Names a newer version: while held, the one that waits to be checked by itself; on trial, the one that is tried. */
+  readonly candidate?: string | undefined;
 };
 type HeldInstance = Refused & {
   readonly service: ServiceName;
@@ -163,49 +165,100 @@ export type Reviewed = {
   readonly all: boolean;
 };
 
-/** Tries again what changed since HAProxy refused it, and forgets what is not asked for any more. */
-export function review(quarantine: Quarantine, asked: Asked): Reviewed {
+/**
+ * Tries again what changed since HAProxy refused it, and forgets what is not asked for any more. `alone`: services whose next
+ * version has to be checked by itself first, each with why. They stay in their last good form, or go back to it.
+ */
+export function review(
+  quarantine: Quarantine,
+  asked: Asked,
+  alone: ReadonlyMap<ServiceName, string> = new Map(),
+): Reviewed {
   const { good, instances } = quarantine;
-  if (quarantine.services.size + quarantine.onTrial.size + instances.size + quarantine.templates.size === 0) {
-    return { quarantine, services: [], all: false };
-  }
+  const held = quarantine.services.size + quarantine.onTrial.size + instances.size + quarantine.templates.size;
+  if (held + alone.size === 0) return { quarantine, services: [], all: false };
   const templates = new Map(
     [...quarantine.templates].filter(([role, { tried }]) => nameOf(asked.templates[role].text) === tried),
   );
   const isThere = ([name]: readonly [ServiceName, unknown]) => asked.catalog.services.has(name);
   const now: Quarantine = { ...quarantine, templates };
-  const changed = [...quarantine.services]
-    .filter(isThere)
-    .filter(([name, { tried }]) => nameOfAsked(now, asked, name) !== tried);
-  const names = new Set(changed.map(([name]) => name));
+  const services = new Map([...quarantine.services].filter(isThere));
+  const onTrial = new Map([...quarantine.onTrial].filter(isThere));
+  const changed: ServiceName[] = [];
+  for (const [name, one] of services) {
+    const candidate = nameOfAsked(now, asked, name);
+    if (candidate === one.tried) {
+      if (one.candidate !== undefined) services.set(name, { ...one, candidate: undefined });
+      continue;
+    }
+    const why = alone.get(name);
+    if (why !== undefined && (one.form === undefined || formToHold(now, asked, name) !== undefined)) {
+      if (candidate !== one.candidate) services.set(name, { ...one, reason: why, candidate });
+      continue;
+    }
+    services.delete(name);
+    onTrial.set(name, { ...one, candidate });
+    changed.push(name);
+  }
+  for (const [name, why] of alone) {
+    if (services.has(name) || !asked.catalog.services.has(name)) continue;
+    const suspended = suspend(now, asked, name, why);
+    if (suspended === undefined) continue;
+    services.set(name, suspended);
+    onTrial.delete(name);
+    changed.push(name);
+  }
   return {
     quarantine: {
       good,
       templates,
-      services: new Map([...quarantine.services].filter(isThere).filter(([name]) => !names.has(name))),
-      onTrial: new Map([...[...quarantine.onTrial].filter(isThere), ...changed]),
+      services,
+      onTrial,
       instances: new Map(
         [...instances].filter(([, { service, id }]) => asked.catalog.services.get(service)?.instances.has(id)),
       ),
     },
-    services: [...names],
+    services: changed,
     all: templates.size !== quarantine.templates.size,
   };
 }
 
+/** Holds a service that is not held, before HAProxy refuses it again; undefined where that version was checked by itself. */
+function suspend(quarantine: Quarantine, asked: Asked, name: ServiceName, reason: string): HeldService | undefined {
+  const candidate = nameOfAsked(quarantine, asked, name);
+  const trial = quarantine.onTrial.get(name);
+  const form = lastGoodForm(quarantine, name);
+  if (quarantine.good === undefined || trial?.candidate === candidate) return undefined;
+  if (form !== undefined && formToHold(quarantine, asked, name) === undefined) return undefined;
+  return { reason, revision: asked.catalog.revision, form, tried: trial?.tried ?? '', candidate };
+}
+
 /** Tries these again although nothing of them changed: what they need from outside may be there now. */
-export function tryAgain(quarantine: Quarantine, names: ReadonlySet<ServiceName>): Quarantine {
+export function tryAgain(quarantine: Quarantine, names: ReadonlySet<ServiceName>, asked: Asked): Quarantine {
   const of = (tried: boolean) => [...quarantine.services].filter(([name]) => names.has(name) === tried);
-  return { ...quarantine, services: new Map(of(false)), onTrial: new Map([...quarantine.onTrial, ...of(true)]) };
+  const trying = of(true).map(([name, one]): [ServiceName, HeldService] => [
+    name,
+    { ...one, candidate: nameOfAsked(quarantine, asked, name) },
+  ]);
+  return { ...quarantine, services: new Map(of(false)), onTrial: new Map([...quarantine.onTrial, ...trying]) };
 }
 
 /**
  * HAProxy serves everything that `withHeld` gave for this in the state `then`. What changed since the reload began and is
- * tried again, but was held then, has proven nothing.
+ * tried again, but was held then, has proven nothing. What is held only since then was part of it: that is its last good form.
  */
 export function proven(now: Quarantine, { catalog, templates }: Asked, then: Quarantine = now): Quarantine {
   const good = { catalog, templates: templatesInUse(then, templates), held: then.services };
-  return { ...now, good, onTrial: new Map([...now.onTrial].filter(([name]) => then.services.has(name))) };
+  const services = new Map(now.services);
+  for (const [name, one] of services) {
+    const policy = catalog.services.get(name)?.policy;
+    if (then.services.has(name) || policy === undefined) continue;
+    services.set(name, {
+      ...one,
+      form: { policy, written: writtenPolicy(catalog, name), templates: good.templates },
+    });
+  }
+  return { ...now, good, services, onTrial: new Map([...now.onTrial].filter(([name]) => then.services.has(name))) };
 }
 
 /** Instances that were rendered anew, and not refused again, have another line now. */

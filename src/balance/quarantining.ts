@@ -30,6 +30,7 @@ import {
   withoutMended,
 } from './quarantine.ts';
 import { formatQuarantine, loadQuarantine } from './quarantine-file.ts';
+import { acceptedAlone, checkedAlone, dueInMs, noRefusals, type RecentRefusals, refusedAgain } from './refusals.ts';
 import { dueNow, failedAgain, nextDueMs, onlyThese, type PaceBounds, type RetryPace } from './retry-pace.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 import type { Storage } from './storage.ts';
@@ -83,6 +84,7 @@ export class Quarantining {
   #state: Quarantine = noQuarantine;
   #saved: string | undefined;
   #pace: RetryPace = new Map();
+  #refusals: RecentRefusals = noRefusals;
   #saving: Promise<void> = Promise.resolve();
 
   constructor(parts: QuarantiningParts) {
@@ -141,7 +143,25 @@ export class Quarantining {
 
   /** In how many ms the next of those that are held is to be tried again; undefined while there are none. */
   nextProbeMs(): number | undefined {
-    return nextDueMs(this.#pace, this.#state.services.keys(), this.#parts.now());
+    const now = this.#parts.now();
+    const due = [...this.#candidates].map((name) => dueInMs(this.#refusals, name, now));
+    const held = nextDueMs(this.#pace, this.#heldAsRefused, now);
+    return due.length === 0 ? held : Math.min(...due, held ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Services whose newest version waits to be checked by itself. */
+  get #candidates(): readonly ServiceName[] {
+    return [...this.#state.services].flatMap(([name, { candidate }]) => (candidate === undefined ? [] : [name]));
+  }
+
+  /** Services that are asked for as HAProxy refused them. */
+  get #heldAsRefused(): readonly ServiceName[] {
+    return [...this.#state.services].flatMap(([name, { candidate }]) => (candidate === undefined ? [name] : []));
+  }
+
+  /** Whether the newest version of a service waits to be checked by itself. */
+  get hasCandidates(): boolean {
+    return this.#candidates.length > 0;
   }
 
   /** The policy that serves a service which HAProxy refuses as it is asked for; undefined where the asked one serves, or none. */
@@ -156,7 +176,8 @@ export class Quarantining {
 
   /** Tries again what changed since it was refused. */
   review(asked: Asked): Omit<Reviewed, 'quarantine'> {
-    const { quarantine, services, all } = review(this.#state, asked);
+    const alone = checkedAlone(this.#refusals, this.#parts.now());
+    const { quarantine, services, all } = review(this.#state, asked, alone);
     this.#become(quarantine, asked.catalog);
     return { services, all };
   }
@@ -242,8 +263,20 @@ export class Quarantining {
       return false;
     }
     logger.debug({ event: 'culprits-found', checks: verdict.asked, suspects: suspects.length, ms });
+    this.#refused(verdict.culprits);
     this.#hold(verdict.culprits, suspicion);
     return true;
+  }
+
+  /** HAProxy refused these: the next version of a service that this happens to often is checked by itself. */
+  #refused(culprits: ReadonlyMap<Suspect, string>): void {
+    const reasons = new Map(
+      [...culprits].flatMap(([suspect, reason]) => {
+        const [area, name = ''] = suspect.split('/');
+        return area === 'services' ? [[name as ServiceName, reason] as const] : [];
+      }),
+    );
+    this.#refusals = refusedAgain(this.#refusals, reasons, this.#parts.now());
   }
 
   /** Holds those that a failed reload names. False when it names nobody that can be held. */
@@ -270,6 +303,7 @@ export class Quarantining {
 
   /** Only a reload tells whether they would be taken now, and each that fails may cost others something: it is done seldom. */
   #holdAfterReload(culprits: ReadonlyMap<Suspect, string>, suspicion: Suspicion): boolean {
+    this.#refused(culprits);
     if (culprits.size > 0) this.#hold(culprits, suspicion, { firstMs: 6 * this.#parts.probeMs, mostMs: mostReloadMs });
     return culprits.size > 0;
   }
@@ -280,11 +314,19 @@ export class Quarantining {
    */
   async probe(suspicion: Suspicion, { all }: { readonly all: boolean }): Promise<readonly ServiceName[]> {
     const { files, frame, now } = this.#parts;
-    let names = all ? new Set(this.#state.services.keys()) : dueNow(this.#pace, this.#state.services.keys(), now());
+    const candidate = all ? undefined : this.#candidates.find((name) => dueInMs(this.#refusals, name, now()) === 0);
+    if (candidate !== undefined) return this.#probeAlone(candidate, suspicion);
+    let names = all ? new Set(this.#state.services.keys()) : dueNow(this.#pace, this.#heldAsRefused, now());
     const tried = names;
     // Some of them may be named as still bad; the others get a second chance at once.
     for (let attempt = 0; attempt < 2 && names.size > 0; attempt += 1) {
-      const { rendered, problems } = compose(this.#state, tryAgain(this.#state, names), suspicion, frame, names);
+      const { rendered, problems } = compose(
+        this.#state,
+        tryAgain(this.#state, names, suspicion.asked),
+        suspicion,
+        frame,
+        names,
+      );
       const able = new Set([...names].filter((name) => !problems.some(({ service }) => service === name)));
       if (able.size < names.size) {
         names = able;
@@ -294,7 +336,7 @@ export class Quarantining {
       if (checked.ok) {
         const still = new Set([...names].filter((name) => this.#state.services.has(name)));
         this.#failedAgain([...tried].filter((name) => !still.has(name)));
-        this.#become(tryAgain(this.#state, still), suspicion.asked.catalog);
+        this.#become(tryAgain(this.#state, still, suspicion.asked), suspicion.asked.catalog);
         return [...still];
       }
       const named = blame(checked.problems, rendered, {
@@ -307,6 +349,29 @@ export class Quarantining {
       names = new Set(left);
     }
     this.#failedAgain(tried);
+    return [];
+  }
+
+  /** Checks the newest version of a service whose versions were refused lately, so that no reload of others fails with it. */
+  async #probeAlone(name: ServiceName, suspicion: Suspicion): Promise<readonly ServiceName[]> {
+    const { files, frame, now } = this.#parts;
+    const { asked } = suspicion;
+    const names = new Set([name]);
+    const trying = tryAgain(this.#state, names, asked);
+    const { rendered, problems } = compose(this.#state, trying, suspicion, frame, names);
+    const problem = problems.find(({ service, instance }) => service === name && instance === undefined);
+    const checked = problem === undefined ? await files.check(rendered, { keep: false }) : { ok: false, ...problem };
+    // It left meanwhile, or is asked for as it was refused before.
+    if (this.#state.services.get(name)?.candidate === undefined) return [];
+    if (checked.ok) {
+      this.#refusals = acceptedAlone(this.#refusals, name, now());
+      this.#become(tryAgain(this.#state, names, asked), asked.catalog);
+      return [name];
+    }
+    const culprits = new Map([[serviceSuspect(name), checked.reason]]);
+    this.#refused(culprits);
+    this.#hold(culprits, suspicion);
+    this.#failedAgain(names);
     return [];
   }
 

@@ -191,6 +191,31 @@ describe('a service that HAProxy refuses', () => {
     await serves(balancer, 'x', 'two');
   });
 
+  test('holds up nobody when it is refused again and again in another way, and is served once it is mended', async () => {
+    const lab = await startLab();
+    const balancer = await lab.startWith({
+      ...{ 'services/web': policy('/good'), 'instances/web/a': lab.one },
+      ...{ 'services/evil': policy('/good'), 'instances/evil/a': lab.two },
+    });
+    await balancer.applied();
+    let n = 0;
+    const changing = setInterval(() => {
+      n += 1;
+      balancer.change({ 'services/evil': policy(`/missing-${n}`) });
+    }, 20);
+    onTestFinished(() => clearInterval(changing));
+    await until('it is refused twice', () => logged(balancer, 'quarantined').length >= 2);
+    for (const host of ['one', 'two']) {
+      balancer.change({ 'services/web': policy('/good', { hosts: [`${host}.example`], maxconn: n }) });
+      await serves(balancer, `${host}.example`, 'one');
+    }
+    await serves(balancer, 'evil', 'two');
+    clearInterval(changing);
+    balancer.change({ 'services/evil': policy('/good', { hosts: ['mended.example'] }) });
+    await serves(balancer, 'mended.example', 'two');
+    expect(held(balancer)).toEqual([]);
+  });
+
   test('is found by halving when HAProxy names nobody, in a dozen checks among a thousand', {
     timeout: 120_000,
   }, async () => {
