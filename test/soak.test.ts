@@ -10,7 +10,7 @@ import { instances, startWorld, type World } from './soak/world.ts';
 import { randomFrom } from './support/random.ts';
 import { until } from './support/until.ts';
 
-const seconds = Number(process.env['SOAK_S'] ?? (process.env['CI'] === undefined ? 30 : 120));
+const seconds = Number(process.env['SOAK_S'] ?? (process.env['CI'] === undefined ? 30 : 80));
 const leastFaultMs = 1000;
 /** The file that a run's figures are written to; `npm run soak` names the one that is committed. */
 const report = process.env['SOAK_REPORT'];
@@ -26,6 +26,9 @@ test(`${instances} instances that churn, and faults of every kind, lose no reque
   process.stderr.write(`SOAK_SEED=${seed}\n`);
   const random = randomFrom(seed);
   const world = await startWorld();
+  onTestFailed(() => {
+    for (const line of world.balancer().log.slice(-100)) process.stderr.write(`${JSON.stringify(line)}\n`);
+  });
   const costs: [Cost, ...Cost[]] = [await costOf(world.balancer())];
   const load = loadAll(world);
   const ends = performance.now() + seconds * 1000;
@@ -48,7 +51,8 @@ test(`${instances} instances that churn, and faults of every kind, lose no reque
   expect(outside.slice(0, 5)).toEqual([]);
   expect(answered).toBeGreaterThan(1000);
   expect(mostOf(costs).memoryMb).toBeLessThan(200);
-  expect(mostOf(costs).descriptors).toBeLessThan(100);
+  // First checks have up to 64 connections open at once.
+  expect(mostOf(costs).descriptors).toBeLessThan(164);
   if (report !== undefined) await writeFile(report, text);
 });
 

@@ -231,7 +231,7 @@ test.each([true, false])(
       }),
       // The same histories each time, unless more are asked for.
       process.env['HISTORIES'] === undefined
-        ? { numRuns: 60, seed: 18 }
+        ? { numRuns: 25, seed: 18 }
         : { numRuns: Number(process.env['HISTORIES']) },
     );
   },

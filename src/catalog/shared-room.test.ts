@@ -158,7 +158,7 @@ describe('whatever is written in whatever order', () => {
           expect(overrides.filter(({ key }) => !catalog.accepted.has(key))).toEqual([]);
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 
@@ -183,7 +183,7 @@ describe('whatever is written in whatever order', () => {
         // What waits is taken at once when there is room.
         expect(snapshot(catalog, noLimits, registry).catalog.accepted.size).toBe(registry.entries.size);
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 
@@ -203,7 +203,7 @@ describe('whatever is written in whatever order', () => {
         expect(after.catalog.accepted.get(chosen.key)?.value).toBe(value);
         expect([...after.catalog.accepted.keys()].sort()).toEqual([...catalog.accepted.keys()].sort());
       }),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 });

@@ -221,7 +221,7 @@ describe('a value of the escape shell', () => {
           }
         },
       ),
-      { numRuns: Number(process.env['SHELL_RUNS'] ?? 6000) },
+      { numRuns: Number(process.env['SHELL_RUNS'] ?? 2000) },
     );
     expect(ran).toBeGreaterThan(300);
   });

@@ -134,7 +134,7 @@ test.each([
           }
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: 400 },
     );
   },
 );

@@ -128,7 +128,7 @@ describe('routes', () => {
         const found = requests.map(([host, path]) => [host, path, lookUp(built, host, path)]);
         expect(found).toEqual(requests.map(([host, path]) => [host, path, rightOne(services, host, path)]));
       }),
-      { numRuns: 600 },
+      { numRuns: 100 },
     );
   });
 });
@@ -230,7 +230,7 @@ describe('what no claim allows', () => {
           }
         }
       }),
-      { numRuns: 400 },
+      { numRuns: 150 },
     );
   });
 });
@@ -336,7 +336,7 @@ test('routes that were changed one service at a time are those that were made at
         expect(changeRoutes(table, names, services)).toBe(table);
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 

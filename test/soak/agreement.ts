@@ -9,12 +9,19 @@ import type { World } from './world.ts';
 export async function allAgree({ etcd, registry, disk, file }: World): Promise<void> {
   await etcd.healthy();
   const { entries } = await registry.read('instances/');
-  const wanted = entries
-    .map(({ key }) => key.slice('instances/'.length))
-    .sort()
-    .join();
-  const agrees = (what: string, has: () => Promise<readonly string[]>) =>
-    until(what, async () => [...(await has())].sort().join() === wanted, { deadlineMs: 60_000, everyMs: 200 });
+  const wanted = new Set(entries.map(({ key }) => key.slice('instances/'.length)));
+  const agrees = (what: string, read: () => Promise<readonly string[]>) =>
+    until(
+      what,
+      async () => {
+        const has = new Set(await read());
+        const missing = [...wanted].filter((one) => !has.has(one));
+        const extra = [...has].filter((one) => !wanted.has(one));
+        if (missing.length + extra.length === 0) return true;
+        throw new Error(`missing: ${someOf(missing)}; extra: ${someOf(extra)}`);
+      },
+      { deadlineMs: 60_000, everyMs: 200 },
+    );
   await agrees('HAProxy has what etcd has', () => serversIn(join(disk.path, 'run/haproxy.sock')));
   await agrees('so has its configuration', () => configuredIn(join(disk.path, 'haproxy.cfg')));
   await agrees('so has the file that is kept', async () =>
@@ -22,12 +29,20 @@ export async function allAgree({ etcd, registry, disk, file }: World): Promise<v
   );
 }
 
+/** How many there are, and the first of them. */
+const someOf = (ids: readonly string[]) => `${ids.length} ${ids.slice(0, 10).join(' ')}`;
+
 async function serversIn(path: string): Promise<readonly string[]> {
   const connection = await connectRuntime({ path, greetingMs: 1000, answerMs: 5000, onLost: () => undefined });
   const [state = ''] = await connection.run(['show servers state']).finally(() => connection.close());
-  return [...parseServersState(state)].flatMap(([backend, servers]) =>
-    // One that left can be there still, in maintenance.
-    [...servers].filter(([, { disabled }]) => !disabled).map(([id]) => `${backend}/${id}`),
+  return (
+    [...parseServersState(state)]
+      // `_successor` is where an old worker passes requests on to.
+      .filter(([backend]) => !backend.startsWith('_'))
+      .flatMap(([backend, servers]) =>
+        // One that left can be there still, in maintenance.
+        [...servers].filter(([, { disabled }]) => !disabled).map(([id]) => `${backend}/${id}`),
+      )
   );
 }
 
@@ -37,7 +52,7 @@ async function configuredIn(path: string): Promise<readonly string[]> {
   const text = await readFile(path, 'utf8');
   for (const [, name, server] of text.matchAll(/^backend (\S+)|^ {4}server (\S+)/gm)) {
     if (name !== undefined) backend = name;
-    else has.push(`${backend}/${server}`);
+    else if (!backend.startsWith('_')) has.push(`${backend}/${server}`);
   }
   return has;
 }
