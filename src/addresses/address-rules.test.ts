@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { type Address, parseAddress } from '../model/address.ts';
 import { type Cidr, parseCidr } from '../model/cidr.ts';
 import { addressRules, machineList } from './address-rules.ts';
-import { listenersIn } from './listeners.ts';
 
 function cidrs(...texts: readonly string[]): readonly Cidr[] {
   return texts.flatMap((text) => {
@@ -69,20 +68,10 @@ describe('where instances may be', () => {
     );
   });
 
-  test('a haproxy.cfg says where HAProxy listens', () => {
-    const config = [
-      'frontend a',
-      '    bind 127.0.0.1:80',
-      '    bind [::1]:81 ssl crt-list x',
-      '  bind :82,*:83 v4v6',
-      '    bind quic4@0.0.0.0:443 ssl',
-      '    bind unix@/run/x.sock',
-      '    bind ipv4@10.0.0.1:84',
-      '    # bind 1.2.3.4:5',
-      '    http-request set-header bind 9.9.9.9:1',
-    ].join('\n');
-    expect(listenersIn(config).map(({ host, port }) => `${host} ${port}`)).toEqual([
-      ...['127.0.0.1 80', '::1 81', '0.0.0.0 82', '0.0.0.0 83', '10.0.0.1 84'],
-    ]);
+  test('nor on any port of a range on which it listens', () => {
+    const { refused } = addressRules({ allowed: [], loopback: true });
+    const own = [{ ...at('127.0.0.1:1000'), lastPort: 1999 }];
+    const places = ['127.0.0.1:999', '127.0.0.1:1000', '127.0.0.1:1999', '127.0.0.1:2000'];
+    expect(places.filter((one) => refused(at(one), machineList([]), own) !== undefined)).toEqual(places.slice(1, 3));
   });
 });

@@ -10,6 +10,9 @@ export type AddressSettings = {
   readonly loopback: boolean;
 };
 
+/** Where pointsman or HAProxy listens; with `lastPort` on all ports from `port` to it. */
+export type OwnListener = Address & { readonly lastPort?: number };
+
 /** An IP address and a port. */
 type Place = Pick<Address, 'host' | 'port'>;
 
@@ -18,7 +21,7 @@ export type AddressRules = {
   /** Whether the address is one that instances may have, on whatever port. */
   readonly refusedHost: (host: string) => string | undefined;
   /** The same for an address and a port. `machine` has the addresses of this machine, and `own` where it listens now. */
-  readonly refused: (place: Place, machine: BlockList, own: readonly Address[]) => string | undefined;
+  readonly refused: (place: Place, machine: BlockList, own: readonly OwnListener[]) => string | undefined;
 };
 
 type Special = { readonly what: string; readonly networks: readonly string[] };
@@ -67,9 +70,13 @@ export function addressRules({ allowed, loopback: mayLoop }: AddressSettings): A
   };
 }
 
+/** Whether it listens on this port. */
+export const hasPort = ({ port, lastPort = port }: OwnListener, asked: number): boolean =>
+  asked >= port && asked <= lastPort;
+
 /** Whether an instance at this place would be the listener itself. */
-function reaches({ host, port }: Place, listener: Address, machine: BlockList): boolean {
-  if (port !== listener.port) return false;
+function reaches({ host, port }: Place, listener: OwnListener, machine: BlockList): boolean {
+  if (!hasPort(listener, port)) return false;
   const plain = plainHost(host);
   const own = plainHost(listener.host);
   // A name, such as localhost, may stand for any of this machine's addresses.

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import { listenersIn } from '../addresses/listeners.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Rendered } from '../render/render.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import { addressesOf } from './addresses-of.ts';
 import { addressesGiven, Locating } from './locating.ts';
+import { ownListeners } from './own-listeners.ts';
 import type { Unserved } from './rejections.ts';
 
 // A lookup takes 3 s at most.
@@ -23,7 +23,7 @@ export class AddressPreview {
       now: () => performance.now(),
       onChange: () => undefined,
     });
-    if (served !== undefined) this.#locating.listening(listenersIn(served.frame.before + served.frame.after));
+    if (served !== undefined) this.#locating.listening(ownListeners(served.frame.before + served.frame.after));
   }
 
   /** What a balancer would make of the catalog. A name that does not resolve has the address that it is served with. */

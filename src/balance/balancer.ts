@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { listenersIn } from '../addresses/listeners.ts';
 import type { Users } from '../addresses/names.ts';
 import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import type { CatalogLimits } from '../catalog/limits.ts';
@@ -28,6 +27,7 @@ import type { BalanceMetrics } from './metrics.ts';
 import { OldWorkers } from './old-workers.ts';
 import type { OpenFilesLimit } from './open-files-limit.ts';
 import type { Overriding } from './overriding.ts';
+import { ownListeners } from './own-listeners.ts';
 import type { PassingOn } from './passing-on.ts';
 import { type CheckedHolder, Patrols } from './patrols.ts';
 import { Progress } from './progress.ts';
@@ -273,7 +273,7 @@ export class Balancer {
     const { frame } = this.#running.served;
     if (frame === this.#listening) return;
     this.#listening = frame;
-    this.#parts.locating.listening(listenersIn(frame.before + frame.after));
+    this.#parts.locating.listening(ownListeners(frame.before + frame.after));
   }
 
   /** Brings the list of troubles up to date, after a task that did not fail or at any other time. */

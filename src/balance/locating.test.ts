@@ -5,6 +5,7 @@ import { addressRules } from '../addresses/address-rules.ts';
 import type { Answer } from '../addresses/names.ts';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { formatAddress } from '../model/address.ts';
+import type { InstanceId, ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import type { Change } from '../registry/registry.ts';
 import { Locating } from './locating.ts';
@@ -96,5 +97,59 @@ describe('between the catalog and the templates', () => {
     locating.listening([]);
     expect(shown(locating.served(folded.catalog))).toEqual(['a/1 127.0.0.1:81']);
     locating.close();
+  });
+
+  test('an instance is left out while its check would ask where no instance may be', async () => {
+    const locating = start();
+    let catalog = emptyCatalog;
+    const put = (keys: Readonly<Record<string, string>>) => {
+      const at = revision(BigInt(catalog.revision) + 1n);
+      const changes = Object.entries(keys).map(([key, value]): Change => {
+        return { kind: 'put', entry: { key, value, revision: at, leased: false } };
+      });
+      const folded = foldEvent(catalog, { kind: 'changes', revision: at, changes });
+      catalog = folded.catalog;
+      locating.fold(folded);
+      return shown(locating.served(catalog));
+    };
+    const checked = (port: number) => ({ 'services/a': JSON.stringify({ check: { kind: 'http', port, body: 'x' } }) });
+    const all = ['a/1 127.0.0.1:81', 'a/2 10.0.0.2:80', 'a/3 10.9.9.1:80'];
+    put({ 'instances/a/1': '127.0.0.1:81', 'instances/a/2': '10.0.0.2:80', 'instances/a/3': 'one.example:80' });
+    await locating.settled(1000);
+    expect(put({ 'services/b': '{}' })).toEqual(all);
+
+    expect(put(checked(80))).toEqual(all.slice(1));
+    expect(locating.of('a' as ServiceName, '1' as InstanceId)).toMatchObject({
+      reason: "the check of a has another port: 127.0.0.1:80 is this balancer's own: 127.0.0.1:80",
+      lastGoodServes: false,
+    });
+    const former = catalog.services.get('a' as ServiceName);
+    if (former === undefined) throw new Error('a is a service');
+    expect(put(checked(90))).toEqual(all);
+    // Its policy is refused, and a former one stands in.
+    const { policy } = former;
+    const inForm = {
+      ...catalog,
+      services: catalog.services.map((one) => (one.name === 'a' ? { ...one, policy } : one)),
+    };
+    const { catalog: permitted, refused } = locating.permitted(locating.served(inForm), ['a' as ServiceName]);
+    expect(shown(permitted)).toEqual(all.slice(1));
+    expect(refused).toMatchObject([{ service: 'a', instance: '1' }]);
+
+    locating.listening([{ host: '0.0.0.0', port: 85, lastPort: 95, family: 'ipv4' }]);
+    expect(shown(locating.served(catalog))).toEqual(all.slice(1));
+    expect(put({ 'instances/a/4': '127.0.0.1:82', 'instances/b/1': '127.0.0.1:82' })).toEqual([
+      ...all.slice(1),
+      'b/1 127.0.0.1:82',
+    ]);
+    expect(put({ 'services/a': '{}' })).toEqual([...all, 'a/4 127.0.0.1:82', 'b/1 127.0.0.1:82']);
+
+    // As after a restart.
+    put(checked(80));
+    const next = start();
+    next.adopt(catalog);
+    await next.settled(1000);
+    expect(shown(next.served(catalog))).toEqual([...all.slice(1), 'b/1 127.0.0.1:82']);
+    for (const one of [locating, next]) one.close();
   });
 });

@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
-import { type AddressRules, machineList } from '../addresses/address-rules.ts';
+import { type AddressRules, hasPort, machineList, type OwnListener } from '../addresses/address-rules.ts';
 import { type Located, locate } from '../addresses/locate.ts';
 import type { LookUp } from '../addresses/look-up.ts';
 import { type Answer, type Lookup, Names, type NamesPolicy, type Users } from '../addresses/names.ts';
@@ -9,7 +9,7 @@ import { parseServerLine } from '../haproxy/server-line.ts';
 import { type Address, formatAddress, parseHost } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Rendered } from '../render/render.ts';
+import type { Rendered, RenderProblem } from '../render/render.ts';
 import { deferred } from '../waiting/deferred.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { Unserved } from './rejections.ts';
@@ -18,7 +18,7 @@ import { SparingLog } from './sparing-log.ts';
 export type LocatingParts = {
   readonly rules: AddressRules;
   /** Where the settings have pointsman and HAProxy listen. */
-  readonly own: readonly Address[];
+  readonly own: readonly OwnListener[];
   readonly names: NamesPolicy;
   readonly lookUp: LookUp;
   readonly metrics?: Pick<BalanceMetrics, 'names' | 'nameLookups'> | undefined;
@@ -63,12 +63,16 @@ export class Locating {
   readonly #made = new Map<ServiceName, Made>();
   /** Instances of these that may differ since. */
   readonly #differing = new Map<ServiceName, Set<InstanceId>>();
+  /** Where the checks of a service ask its instances, when that is another port than their own. */
+  readonly #checkPorts = new Map<ServiceName, number>();
+  /** Services whose policies may have another one by now. */
+  readonly #ofOtherPolicies = new Set<ServiceName>();
   #answered: { readonly of: Catalog; readonly catalog: Catalog } | undefined;
   #catalog: Catalog = emptyCatalog;
   #interfaces: readonly string[];
   #machine: ReturnType<typeof machineList>;
-  #listeners: readonly Address[] = [];
-  #own: readonly Address[];
+  #listeners: readonly OwnListener[] = [];
+  #own: readonly OwnListener[];
   readonly #machineTimer: NodeJS.Timeout;
   #timer: NodeJS.Timeout | undefined;
   #settled = deferred();
@@ -90,6 +94,7 @@ export class Locating {
     this.#catalog = catalog;
     for (const [service, mark] of touched) {
       const registered = catalog.services.get(service)?.registered;
+      if (mark.whole) this.#ofOtherPolicies.add(service);
       for (const id of mark.instances) {
         const instance = registered?.get(id);
         if (instance === undefined) this.differs(service, id);
@@ -105,7 +110,10 @@ export class Locating {
     this.#made.clear();
     this.#differing.clear();
     this.#answered = undefined;
-    for (const { instances } of catalog.services.values()) for (const one of instances.values()) this.place(one);
+    for (const service of catalog.services.values()) {
+      this.#takeCheckPort(service.name, service);
+      for (const one of service.instances.values()) this.place(one);
+    }
     for (const [name, address] of known) {
       if (this.#parts.rules.refusedHost(address) === undefined) this.#names.remember(name, address);
     }
@@ -119,7 +127,7 @@ export class Locating {
     const name = address.family === 'name' ? address.host : undefined;
     if (before?.name !== undefined && before.name !== name) this.#names.unwant(before.name, service, id);
     if (name !== undefined) this.#names.want(name, service, id);
-    const concerns = name !== undefined || this.#refuse(address) !== undefined;
+    const concerns = name !== undefined || this.#refuse(service, address) !== undefined;
     if (concerns) {
       const entries = this.#entries.get(service) ?? new Map<InstanceId, Entry>();
       this.#entries.set(service, entries);
@@ -132,22 +140,28 @@ export class Locating {
    * Where HAProxy listens as it runs now: the ports of `tcp` services, too. Where a configuration only asks for a port, an
    * instance may have it, and HAProxy then refuses the configuration.
    */
-  listening(listeners: readonly Address[]): void {
-    const [before, after] = [this.#listeners, listeners].map((all) => new Set(all.map(formatAddress)));
+  listening(listeners: readonly OwnListener[]): void {
+    const [before, after] = [this.#listeners, listeners].map((all) => new Set(all.map(formatListener)));
     const others = [
-      ...this.#listeners.filter((one) => !after?.has(formatAddress(one))),
-      ...listeners.filter((one) => !before?.has(formatAddress(one))),
+      ...this.#listeners.filter((one) => !after?.has(formatListener(one))),
+      ...listeners.filter((one) => !before?.has(formatListener(one))),
     ];
     if (others.length === 0) return;
     this.#listeners = listeners;
     this.#own = [...this.#parts.own, ...listeners];
-    const ports = new Set(others.map(({ port }) => port));
-    this.#placeAgain(({ address }) => ports.has(address.port));
+    this.#placeAgain(({ address }, checkPort) =>
+      others.some((one) => hasPort(one, address.port) || (checkPort !== undefined && hasPort(one, checkPort))),
+    );
   }
 
   /** The catalog with addresses instead of names, and without those that may not or cannot be served. */
   served(catalog: Catalog): Catalog {
     if (this.#answered?.of === catalog) return this.#answered.catalog;
+    for (const name of this.#ofOtherPolicies) {
+      const service = catalog.services.get(name);
+      if (this.#takeCheckPort(name, service)) for (const one of service?.instances.values() ?? []) this.place(one);
+    }
+    this.#ofOtherPolicies.clear();
     const services = catalog.services.withMutations((all) => {
       for (const [name, entries] of this.#entries) {
         const service = all.get(name);
@@ -158,6 +172,28 @@ export class Locating {
     const located = services === catalog.services ? catalog : { ...catalog, services };
     this.#answered = { of: catalog, catalog: located };
     return located;
+  }
+
+  /**
+   * Without the instances of these services that their checks would ask where no instance may be. They have a former policy, whose
+   * check may have another port than the one that `served` has seen.
+   */
+  permitted(catalog: Catalog, names: Iterable<ServiceName>): { catalog: Catalog; refused: readonly RenderProblem[] } {
+    const refused: RenderProblem[] = [];
+    const services = catalog.services.withMutations((all) => {
+      for (const name of names) {
+        const service = all.get(name);
+        const port = checkPortOf(service);
+        if (service === undefined || port === undefined || port === this.#checkPorts.get(name)) continue;
+        const instances = service.instances.filter(({ id, address: { host } }) => {
+          const reason = this.#refuseCheck(name, host, port);
+          if (reason !== undefined) refused.push({ service: name, instance: id, reason, lastGoodServes: false });
+          return reason === undefined;
+        });
+        if (instances.size < service.instances.size) all.set(name, { ...service, instances });
+      }
+    });
+    return { catalog: services === catalog.services ? catalog : { ...catalog, services }, refused };
   }
 
   /** Those that are not served, or at the last address of a name that does not resolve any more. */
@@ -255,7 +291,7 @@ export class Locating {
   #locate(instance: Instance, entry: Entry): Located {
     if (entry.made?.of === instance) return entry.made.located;
     const resolution = entry.name === undefined ? undefined : this.#names.of(entry.name);
-    const located = locate(instance, resolution, (place) => this.#refuse(place));
+    const located = locate(instance, resolution, (place) => this.#refuse(instance.service, place));
     if (located.kind === 'nowhere' && entry.name === undefined && entry.made === undefined) {
       const fields = { event: 'address-refused', key: `instances/${instance.service}/${instance.id}` };
       this.#log.warn({ ...fields, reason: located.reason }, 'instance not served');
@@ -264,8 +300,26 @@ export class Locating {
     return located;
   }
 
-  #refuse(place: Pick<Address, 'host' | 'port'>): string | undefined {
-    return this.#parts.rules.refused(place, this.#machine, this.#own);
+  /** Neither the instance nor its check may be where no instance may be. */
+  #refuse(service: ServiceName, { host, port }: Pick<Address, 'host' | 'port'>): string | undefined {
+    const checkPort = this.#checkPorts.get(service);
+    const reason = this.#parts.rules.refused({ host, port }, this.#machine, this.#own);
+    return reason ?? (checkPort === undefined ? undefined : this.#refuseCheck(service, host, checkPort));
+  }
+
+  #refuseCheck(service: ServiceName, host: string, port: number): string | undefined {
+    const reason = this.#parts.rules.refused({ host, port }, this.#machine, this.#own);
+    return reason && `the check of ${service} has another port: ${reason}`;
+  }
+
+  /** Whether the checks of the service ask elsewhere than before. */
+  #takeCheckPort(name: ServiceName, service: Service | undefined): boolean {
+    const port = checkPortOf(service);
+    if (port === this.#checkPorts.get(name)) return false;
+    if (port === undefined) this.#checkPorts.delete(name);
+    else this.#checkPorts.set(name, port);
+    for (const entry of this.#entries.get(name)?.values() ?? []) entry.made = undefined;
+    return true;
   }
 
   #forget(service: ServiceName, id: InstanceId): void {
@@ -351,11 +405,11 @@ export class Locating {
   }
 
   /** What is this machine's own is not what it was. */
-  #placeAgain(concerns: (instance: Instance) => boolean): void {
+  #placeAgain(concerns: (instance: Instance, checkPort: number | undefined) => boolean): void {
     for (const { name, registered } of this.#catalog.services.values()) {
       const ids = new Set<InstanceId>();
       for (const [id, instance] of registered) {
-        if (!concerns(instance)) continue;
+        if (!concerns(instance, this.#checkPorts.get(name))) continue;
         ids.add(id);
         this.place(instance);
       }
@@ -376,6 +430,14 @@ export class Locating {
     this.#placeAgain(() => true);
   }
 }
+
+/** Where checks ask, when that is another port than an instance's own. */
+function checkPortOf(service: Service | undefined): number | undefined {
+  const check = service?.policy.check;
+  return check === undefined || check.kind === 'none' ? undefined : check.port;
+}
+
+const formatListener = (one: OwnListener): string => `${formatAddress(one)}-${one.lastPort ?? one.port}`;
 
 function interfaceAddresses(): readonly string[] {
   return Object.values(networkInterfaces()).flatMap((all) =>

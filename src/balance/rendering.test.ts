@@ -27,7 +27,7 @@ const rendering = () =>
       rendered: () => undefined,
     },
     guarding: { served: (catalog) => catalog, holding: false },
-    locating: { served: (catalog) => catalog },
+    locating: { served: (catalog) => catalog, permitted: (catalog) => ({ catalog, refused: [] }) },
     openFiles: { served: (catalog) => catalog, moved: new TouchedGathering(), framed: () => undefined },
     metrics: createBalanceMetrics(new Registry()),
     rejections: { rendered: () => undefined, conflicting: () => undefined },

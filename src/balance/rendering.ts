@@ -30,7 +30,7 @@ type RenderingParts = {
     'withHeld' | 'withHeldInstances' | 'review' | 'holdUnusable' | 'holdUnrendered' | 'refusedTemplate' | 'rendered'
   >;
   readonly guarding: Pick<Guarding, 'served' | 'holding'>;
-  readonly locating: Pick<Locating, 'served'>;
+  readonly locating: Pick<Locating, 'served' | 'permitted'>;
   readonly openFiles: Pick<OpenFilesLimit, 'served' | 'moved' | 'framed'>;
   readonly metrics: Pick<BalanceMetrics, 'services'>;
   readonly rejections: Pick<Rejections, 'rendered' | 'conflicting'>;
@@ -98,8 +98,9 @@ export class Rendering {
 
   /** Renders what is asked for, but for what is held, or is to be held from now on. Gives the catalog that it is made of. */
   render(touched: Touched, asked: Asked, served: Rendered): Catalog {
-    const { metrics, frame, quarantining, rejections, openFiles } = this.#parts;
-    const { catalog, templating } = quarantining.withHeld(asked);
+    const { metrics, frame, quarantining, rejections, openFiles, locating } = this.#parts;
+    const { catalog: held, templating } = quarantining.withHeld(asked);
+    const { catalog, refused } = locating.permitted(held, templating.held?.keys() ?? []);
     let result: RenderResult;
     try {
       result = this.#mustRenderAll
@@ -119,7 +120,7 @@ export class Rendering {
     this.#desired = this.#bounded(rendered, templating);
     quarantining.rendered(this.#mustRenderAll ? undefined : touched, problems, asked.catalog);
     this.#mustRenderAll = false;
-    rejections.rendered(touched, problems, rendered.revision);
+    rejections.rendered(touched, [...problems, ...refused], rendered.revision);
     if (conflicts !== undefined) rejections.conflicting(conflicts);
     metrics.services.set(rendered.backends.size);
     return catalog;
