@@ -15,6 +15,8 @@ export type Layout = {
   readonly masterSocket: string;
   /** On which a worker takes the requests that reach workers of before a reload. */
   readonly successorSocket: string;
+  /** Holds a socket for each policy with a rate limit, by which a worker gives its counts to its successor. */
+  readonly peersFolder: string;
   readonly lastKnown: string;
   /** What the mass-loss guard holds. */
   readonly holds: string;
@@ -42,6 +44,7 @@ export function layoutOf(dir: string): Layout {
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),
     masterSocket: join(dir, 'run', 'master.sock'),
     successorSocket: join(dir, 'run', 'http'),
+    peersFolder: join(dir, 'run'),
     lastKnown: join(dir, 'state', 'catalog.json'),
     holds: join(dir, 'state', 'holds.json'),
     serverTls: join(dir, 'server-tls'),

@@ -14,6 +14,7 @@ export function frameSettingsOf(settings: BalanceSettings, layout: Layout): Fram
     routesMap: layout.routesMap,
     serverStates: layout.serverStates,
     successorSocket: layout.successorSocket,
+    peersFolder: layout.peersFolder,
     hardStopAfterMs: settings.hardStopAfterMs,
     maintenancePage: layout.maintenancePage,
     pauseScript: layout.pauseScript,

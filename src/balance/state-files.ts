@@ -16,6 +16,7 @@ import { DiskQueue } from './disk-queue.ts';
 import type { Layout } from './files.ts';
 import { KeptFiles } from './kept-files.ts';
 import { saveLastKnown } from './last-known.ts';
+import { removeUnusedSockets } from './peer-sockets.ts';
 import { SeenFiles, type Touches } from './seen-files.ts';
 import type { Storage, Stored } from './storage.ts';
 
@@ -301,6 +302,7 @@ export class StateFiles {
 
   async #unmark(): Promise<void> {
     await unlink(reloadingMark(this.#options.layout)).catch(() => undefined);
+    await removeUnusedSockets(this.#options.layout.peersFolder, this.#writtenConfig);
   }
 
   /** Whether an earlier run ended between replacing the file and HAProxy's loading of it. */

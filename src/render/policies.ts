@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import type { Map as PersistentMap } from 'immutable';
 import { Fault } from '../model/fault.ts';
 import type { Policy } from '../model/policy.ts';
@@ -22,9 +23,10 @@ export function policyRenderer(template: Template, settings: FrameSettings): (po
     const key = JSON.stringify(view);
     const found = known.get(key);
     if (found !== undefined) return found;
-    const nameless = template.render({ ...view, policy: 'policy-' });
-    const name = `policy-${createHash('sha256').update(nameless).digest('hex').slice(0, 12)}`;
-    const text = template.render({ ...view, policy: name });
+    const nameless = template.render({ ...view, policy: 'policy-', peersSocket: '' });
+    const hash = createHash('sha256').update(nameless).digest('hex').slice(0, 12);
+    const name = `policy-${hash}`;
+    const text = template.render({ ...view, policy: name, peersSocket: join(settings.peersFolder, hash) });
     if (!text.startsWith(`defaults ${name} `)) {
       throw new Fault('template', `it made ${JSON.stringify(text.split('\n')[0])}`, {
         where: `${template.file}:1:1`,

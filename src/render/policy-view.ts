@@ -13,7 +13,10 @@ import { formatStatusRange } from '../model/status-range.ts';
 import { ConfigWord } from './config-word.ts';
 import { grpcCheckRequest, grpcServing } from './grpc-check.ts';
 
-/** What `policy.mustache` sees, beside the name `policy` that it has to give to its section. */
+/**
+ * What `policy.mustache` sees, beside the name `policy` that it has to give to its section, and the path `peersSocket`, which no
+ * other policy has.
+ */
 export type PolicyView = {
   readonly http: boolean;
   readonly tcp: boolean;

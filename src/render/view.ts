@@ -30,6 +30,8 @@ export type FrameSettings = {
   readonly serverStates: string;
   /** The socket on which a worker takes the requests that reach workers of before a reload. */
   readonly successorSocket: string;
+  /** Where the sockets are by which a worker gives the counts of a policy's rate limit to its successor. */
+  readonly peersFolder: string;
   readonly hardStopAfterMs: number;
   /** What a service in maintenance answers. */
   readonly maintenancePage: string;
@@ -161,7 +163,7 @@ export const knownNames = {
     'clientTimeout',
     'backends',
   ],
-  policy: ['policy', ...policyNames],
+  policy: ['policy', 'peersSocket', ...policyNames],
   backend: ['policy', ...policyNames, 'servers'],
   server: [
     ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'hashId'],

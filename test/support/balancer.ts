@@ -76,6 +76,7 @@ export async function startBalancer(
     routesMap: layout.routesMap,
     serverStates: layout.serverStates,
     successorSocket: layout.successorSocket,
+    peersFolder: layout.peersFolder,
     hardStopAfterMs: 5000,
     maintenancePage: layout.maintenancePage,
     pauseScript: layout.pauseScript,

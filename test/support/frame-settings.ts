@@ -9,6 +9,7 @@ export const frameSettings: FrameSettings = {
   routesMap: 'routes.map',
   serverStates: 'server-states',
   successorSocket: '/s',
+  peersFolder: '/run',
   hardStopAfterMs: 1000,
   maintenancePage: '/m',
   pauseScript: '/p',

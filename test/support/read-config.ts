@@ -120,8 +120,15 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
     opening: /^backend _policy-[0-9a-f]{12}-rates from _base$/,
     lines: [
       line(
-        `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\)`,
+        `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\) peers _policy-[0-9a-f]{12}-peers`,
       ),
+    ],
+  },
+  {
+    opening: /^peers _policy-[0-9a-f]{12}-peers$/,
+    lines: [
+      line('bind unix@/[A-Za-z0-9./_-]+/[0-9a-f]{12} mode 600'),
+      line('server "\\$\\{HAPROXY_LOCALPEER-pointsman\\}"'),
     ],
   },
   {
