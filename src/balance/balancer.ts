@@ -293,6 +293,7 @@ export class Balancer {
     // One that is tried again has not worked yet.
     if (obstacle !== undefined || pending.length === 0) troubles.is('reload', obstacle);
     troubles.is('reload-pace', this.#pacing.trouble(paced));
+    troubles.is('check-pace', this.#rendering.checkTrouble);
     troubles.is('old-workers', this.#oldWorkers.trouble);
     troubles.is('template', quarantining.refusedTemplate);
     troubles.is('haproxy-version', haproxy.versionDiffers);

@@ -25,6 +25,7 @@ const served: Look = {
   pendingReload: [],
   refused: undefined,
   paced: undefined,
+  checkPace: undefined,
   quarantined: undefined,
   routes: ['web/'],
   conflicts: [],

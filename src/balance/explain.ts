@@ -38,6 +38,8 @@ export type Look = {
   readonly refused: string | undefined;
   /** Why what needs a reload of this service waits longer than that of others. */
   readonly paced: string | undefined;
+  /** Why it is checked more seldom than the policy says. */
+  readonly checkPace: string | undefined;
   /** HAProxy refuses this instance, or its service as it is asked for, which then keeps its last good form or is left out. */
   readonly quarantined: { readonly reason: string; readonly serves: 'last-good' | 'nothing' } | undefined;
   readonly routes: readonly string[];
@@ -187,7 +189,7 @@ function* ofConflicts({ service, routes, conflicts }: Look): Generator<Finding> 
   if (more > 0) yield { stage: 'conflict', state: 'note', says: `and ${more} more` };
 }
 
-function* ofHaproxy({ traffic, instance, routes }: Look): Generator<Finding> {
+function* ofHaproxy({ traffic, instance, routes, checkPace }: Look): Generator<Finding> {
   if (traffic === undefined) {
     if (instance !== undefined) yield { stage: 'haproxy', state: 'bad', says: 'HAProxy has no such server' };
     return;
@@ -201,6 +203,7 @@ function* ofHaproxy({ traffic, instance, routes }: Look): Generator<Finding> {
     const detail = checkDetail === '' ? '' : `: ${checkDetail}`;
     yield { stage: 'health', state: passes ? 'good' : takes ? 'note' : 'bad', says: `last check ${check}${detail}` };
   }
+  if (checkPace !== undefined) yield { stage: 'health', state: 'note', says: checkPace };
   if (routes.length > 0) {
     const more = routes.length > 3 ? ` and ${routes.length - 3} more` : '';
     yield { stage: 'routes', state: 'good', says: `${routes.slice(0, 3).join(', ')}${more}` };

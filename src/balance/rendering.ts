@@ -2,6 +2,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { Fault } from '../model/fault.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Touched } from '../model/touched.ts';
+import { describePace } from '../render/check-pace.ts';
 import {
   nothingRendered,
   type Rendered,
@@ -43,6 +44,8 @@ export class Rendering {
   #desired: Rendered = nothingRendered;
   #mustRenderAll = false;
   readonly #sweep = new Sweep();
+  /** Services that are checked more seldom than their policies say, with the reason. */
+  readonly #paced = new Map<ServiceName, string>();
 
   constructor(parts: RenderingParts) {
     this.#parts = parts;
@@ -51,6 +54,13 @@ export class Rendering {
 
   get desired(): Rendered {
     return this.#desired;
+  }
+
+  /** Whose checks are further apart than the policies say; undefined while nobody's are. */
+  get checkTrouble(): string | undefined {
+    if (this.#paced.size === 0) return undefined;
+    const [first = ''] = [...this.#paced].map(([name, reason]) => `${name}: ${reason}`);
+    return this.#paced.size === 1 ? first : `${first}; and ${this.#paced.size - 1} more services`;
   }
 
   /** Starts from what an earlier run had rendered. */
@@ -118,6 +128,13 @@ export class Rendering {
     }
     if (rendered.frame !== this.#desired.frame) openFiles.framed(rendered.frame.before + rendered.frame.after);
     this.#desired = this.#bounded(rendered, templating);
+    if (this.#mustRenderAll) this.#paced.clear();
+    for (const name of (this.#mustRenderAll ? rendered.backends : touched).keys()) {
+      const backend = rendered.backends.get(name);
+      const reason = backend && describePace(backend);
+      if (reason === undefined) this.#paced.delete(name);
+      else this.#paced.set(name, reason);
+    }
     quarantining.rendered(this.#mustRenderAll ? undefined : touched, problems, asked.catalog);
     this.#mustRenderAll = false;
     rejections.rendered(touched, [...problems, ...refused], rendered.revision);

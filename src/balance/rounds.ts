@@ -8,6 +8,7 @@ import { describeStep, type Step } from '../haproxy/step.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { serviceOf } from '../model/route-target.ts';
 import { allTouched, type Touched } from '../model/touched.ts';
+import { withPaced } from '../render/check-pace.ts';
 import type { Rendered } from '../render/render.ts';
 import { deferred } from '../waiting/deferred.ts';
 import type { FirstChecks } from './first-check/first-checks.ts';
@@ -90,7 +91,8 @@ export class Rounds {
     const given = intake.catalog;
     const asked = rendering.asked(given);
     this.#review(asked);
-    const touched = withSiblings(intake.touched.take(), asked.catalog);
+    const taken = intake.touched.take();
+    const touched = withPaced(withSiblings(taken, asked.catalog), asked.catalog, rendering.desired);
     // Before the commands: a reload that ends among them must not miss any.
     reloading.changed(touched);
     const { catalog, plan } = await this.#apply(touched, asked, began).catch((error: unknown) => {

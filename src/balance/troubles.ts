@@ -17,6 +17,7 @@ export const troubleParts = {
   'haproxy-version': { blocks: false, means: 'HAProxy runs in another version than the one that is to be used' },
   'open-files': { blocks: false, means: 'the limit of open files is small for what HAProxy serves' },
   'reload-pace': { blocks: false, means: 'changes of services that have needed many reloads wait' },
+  'check-pace': { blocks: false, means: 'services are checked more seldom than their policies say' },
   'old-workers': { blocks: false, means: 'many workers of earlier reloads go on' },
   storage: { blocks: false, means: 'the state cannot be written to disk' },
 } as const satisfies Readonly<Record<string, { readonly blocks: boolean; readonly means: string }>>;

@@ -13,6 +13,7 @@ import { byWhom, effectName, type Override } from '../model/override.ts';
 import { serviceOf } from '../model/route-target.ts';
 import { isStateKey } from '../model/service-state.ts';
 import type { Registry } from '../registry/registry.ts';
+import { describePace } from '../render/check-pace.ts';
 import { type Conflict, conflictsWith, describeConflict } from '../render/conflict.ts';
 import { cappedPrioritiesOver } from '../render/routes.ts';
 import type { Balancer } from './balancer.ts';
@@ -174,6 +175,7 @@ export class BalanceWindow {
     const whole = balancer.asked.services.get(service);
     const found = whole && withSplit(whole);
     const unsplit = whole?.instances.get(id);
+    const backend = desired.backends.get(service);
     return explain({
       service,
       id,
@@ -188,7 +190,8 @@ export class BalanceWindow {
           : undefined,
       override: describeOverride(overrideOf(catalog.overrides, service, id)),
       heldForMs: hold?.endsInMs,
-      desired: desired.backends.get(service)?.servers.get(id),
+      desired: backend?.servers.get(id),
+      checkPace: backend && describePace(backend),
       served: served.backends.get(service)?.servers.get(id),
       lingers: lingering.has(`${service}/${id}`),
       pendingReload: pending,

@@ -6,6 +6,7 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { allTouched, type Touched } from '../model/touched.ts';
+import { type CheckPace, checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
 import { portsOfFrame } from './frame-ports.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
@@ -31,6 +32,8 @@ export type RenderedBackend = {
   readonly around: Around;
   /** `server web-1 10.0.0.1:80 weight 100 check`, without indent and newline. */
   readonly servers: PersistentMap<InstanceId, string>;
+  /** Undefined without checks, and where it was read back. */
+  readonly checkPace?: CheckPace | undefined;
 };
 
 /** Everything that HAProxy is given, as text, in the pieces that can change alone. A value, compared by plan. */
@@ -108,14 +111,15 @@ export function renderTouched(
   let whole = all;
   for (const [name, mark] of touched) {
     const found = catalog.services.get(name);
-    const service = found && withSplit(found);
     whole ||= mark.whole;
-    if (service === undefined) {
+    if (found === undefined) {
       backends.delete(name);
       continue;
     }
     const templates = templating.held?.get(name) ?? templating;
     const known = backends.get(name);
+    const pace = checkPace(found, known);
+    const service = withCheckPace(withSplit(found), pace);
     const fresh = known === undefined || mark.whole;
     let around = known?.around;
     if (fresh) {
@@ -138,7 +142,7 @@ export function renderTouched(
         );
       }
     });
-    backends.set(name, { name, around, servers });
+    backends.set(name, { name, around, servers, checkPace: pace });
   }
 
   const known = all ? undefined : previous.routeTable;
