@@ -97,6 +97,15 @@ describe('another way to write a path leads to the same service', () => {
     ['/%61pi/users', 'api', '/users'],
     ['/old//v1/users', 'api', '/users'],
     ['/old/v1/users', 'api', '/users'],
+    ['/admin;x', 'admin', '/admin;x'],
+    ['/admin;', 'admin', '/admin;'],
+    ['/admin;a=1/x;b?c=;', 'admin', '/admin;a=1/x;b?c=;'],
+    ['/%61dmin;x=%61', 'admin', '/admin;x=a'],
+    ['/;x/admin', 'admin', '/;x/admin'],
+    ['//;x//admin', 'admin', '//;x//admin'],
+    ['/api;x/users', 'api', '/users'],
+    ['/;jsessionid=1', 'site', '/;jsessionid=1'],
+    ['/admin%3bx', 'site', '/admin%3bx'],
   ])('%s', async (target, name, url) => {
     expect(await whoGets(target)).toEqual({ name, url });
     expect(await whoGetsH2(target)).toMatchObject({ name, url });
@@ -105,6 +114,17 @@ describe('another way to write a path leads to the same service', () => {
   test('but an encoded slash is part of a segment, and arrives as it was written', async () => {
     expect(await whoGets('/%2fadmin')).toEqual({ name: 'site', url: '/%2fadmin' });
     expect(await whoGets('/x%2F..%2fadmin?a=%2e')).toEqual({ name: 'site', url: '/x%2F..%2fadmin?a=%2e' });
+  });
+
+  test('but one that only some servers take for another path is answered with 400', async () => {
+    for (const target of ['/x/..;/admin', '/x/..;a=1/admin', '/.;x/admin', '/x/%2e.;/admin', '/x/..;']) {
+      expect([target, (await whoGets(target)).name]).toEqual([target, 400]);
+      expect([target, (await whoGetsH2(target)).name]).toEqual([target, 400]);
+    }
+    for (const target of ['/admin\\', '/x\\..\\admin', '\\admin', '/x/..\\admin', '/%61dmin\\x']) {
+      expect([target, (await whoGets(target)).name]).toEqual([target, 400]);
+    }
+    expect(await whoGets('/admin?a=\\&b=..;')).toEqual({ name: 'admin', url: '/admin?a=\\&b=..;' });
   });
 
   test('but a % that encodes nothing is answered with 400 in a path, and left alone in a query', async () => {
@@ -123,6 +143,7 @@ describe('another way to write a path leads to the same service', () => {
     expect(await whoGets('/x/../admin', undefined, asWritten.balancer.port)).toMatchObject({ name: 'site' });
     expect(await whoGets('/admin', undefined, asWritten.balancer.port)).toMatchObject({ name: 'admin' });
     expect(await whoGets('/old//v1/x', undefined, asWritten.balancer.port)).toMatchObject({ name: 'site' });
+    expect(await whoGets('/admin;x', undefined, asWritten.balancer.port)).toMatchObject({ name: 'site' });
   });
 });
 
