@@ -31,6 +31,16 @@ export class Burials {
     return this.#servers.size === 0 && this.#backends.size === 0;
   }
 
+  /** How many servers of each service have left and are still there. */
+  perService(): ReadonlyMap<ServiceName, number> {
+    const counts = new Map<ServiceName, number>();
+    for (const at of this.#servers.keys()) {
+      const service = at.slice(0, at.indexOf('/')) as ServiceName;
+      counts.set(service, (counts.get(service) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   /** Nothing needs this backend any more. */
   abandon(backend: ServiceName): void {
     this.#backends.add(backend);

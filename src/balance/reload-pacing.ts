@@ -53,6 +53,11 @@ export class ReloadPacing {
     return least === Number.POSITIVE_INFINITY ? 0 : least;
   }
 
+  /** Whether the changes of this service that need a reload have to wait now. */
+  isWaiting(name: ServiceName): boolean {
+    return this.#waitOf(name) > 0;
+  }
+
   /** Why the changes of each service wait, of those that wait for a reload for one of these reasons. */
   waiting(reasons: Iterable<ReloadReason>): ReadonlyMap<ServiceName, string> {
     const names = new Set([...reasons].flatMap(servicesOf).filter((name) => this.#waitOf(name) > 0));

@@ -20,11 +20,12 @@ export function standingReasons(reasons: Reasons, { backends }: Pick<Rendered, '
         return backends.get(reason.backend)?.servers.has(reason.server) ?? false;
       case 'refused':
         return !forgotten.has(clause);
+      case 'many-routes':
+      case 'retired':
+        return reason.services.some((name) => backends.has(name));
       case 'start':
       case 'frame':
-      case 'many-routes':
       case 'file':
-      case 'retired':
       case 'restore':
       case 'no-reuse':
       case 'drift':

@@ -105,9 +105,10 @@ export class Reloads {
   }
 
   need(reason: ReloadReason): void {
-    // A plan compares the whole frame, so its reason stands for all before it.
-    if (reason.kind === 'frame')
-      for (const [clause, { kind }] of this.#reasons) if (kind === 'frame') this.#reasons.delete(clause);
+    // A plan compares the whole frame and all routes, and all servers that left are counted: the reason stands for all before it.
+    const { kind } = reason;
+    if (kind === 'frame' || kind === 'many-routes' || kind === 'retired')
+      for (const [clause, before] of this.#reasons) if (before.kind === kind) this.#reasons.delete(clause);
     this.#reasons.set(describeReason(reason), reason);
   }
 
@@ -158,6 +159,17 @@ export class Reloads {
     // Whoever comes along with a reload that others need does not wait.
     const alone = this.#phase === 'none' && pacing.waitMs(reasons) > 0;
     return pacing.waiting(alone ? reasons : []);
+  }
+
+  /** Whether a reload for this service's changes has to wait for its turn. */
+  isPaced(service: ServiceName): boolean {
+    return this.#parts.pacing.isWaiting(service);
+  }
+
+  /** Services whose routes wait for a reload because so many of them change. */
+  get crowding(): ReadonlySet<ServiceName> {
+    const reasons = [...this.#begun.values(), ...this.#reasons.values()];
+    return new Set(reasons.flatMap((reason) => (reason.kind === 'many-routes' ? reason.services : [])));
   }
 
   /** Whether HAProxy was told to load what is on disk, and has not answered. */

@@ -124,6 +124,8 @@ export class Rounds {
       certain: !reloads.needs('drift'),
       obstructed: reloads.obstacle !== undefined,
       firstChecks: firstChecks.rule(catalog),
+      paced: (service) => reloads.isPaced(service),
+      full: running.fullRule(),
     });
     reloads.planned(plan.reload, desired);
     reloads.planned(await running.execute(plan.steps, desired), desired);
@@ -174,7 +176,7 @@ export class Rounds {
       }
     }
     const missing = [
-      ...(obstacle === undefined ? [] : unserved(rendering.desired, running.served, obstacle)),
+      ...(obstacle === undefined ? [] : unserved(rendering.desired, running.served, obstacle, reloads.crowding)),
       ...quarantining.refusals(running.served),
       ...rejections.unrendered,
       ...(link.canPause ? [] : unpaused(this.#given)),

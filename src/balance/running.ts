@@ -28,8 +28,10 @@ type RunningParts = {
   readonly now: () => number;
 };
 
-/** How many servers that left may stay in an HAProxy that cannot delete them; each takes a few kB. */
+/** How many servers that left may stay in an HAProxy that cannot delete them, until a reload is due; each takes a few kB. */
 const mostRetired = 1000;
+/** A service with more of them gets no further servers before that reload, which may have to wait for its turn. */
+const mostRetiredOfService = 2000;
 
 /** What HAProxy runs, as far as its answers tell. */
 export class Running {
@@ -133,8 +135,23 @@ export class Running {
 
   /** Why servers that left need a reload, where HAProxy cannot delete them; undefined when they do not. */
   get tooManyRetired(): ReloadReason | undefined {
-    const crowded = !this.#parts.link.abilities.deletes && this.burials.servers.size > mostRetired;
-    return crowded ? { kind: 'retired', more: mostRetired } : undefined;
+    if (this.#parts.link.abilities.deletes || this.burials.servers.size <= mostRetired) return undefined;
+    let left = this.burials.servers.size;
+    const services: ServiceName[] = [];
+    for (const [service, count] of [...this.burials.perService()].sort(([, a], [, b]) => b - a)) {
+      if (left <= mostRetired) break;
+      services.push(service);
+      left -= count;
+    }
+    return { kind: 'retired', more: mostRetired, services };
+  }
+
+  /** Why a service gets no further servers before a reload: too many of its servers that left are there. */
+  fullRule(): (service: ServiceName) => ReloadReason | undefined {
+    if (this.#parts.link.abilities.deletes || this.burials.servers.size <= mostRetiredOfService) return () => undefined;
+    const counts = this.burials.perService();
+    const reason = this.tooManyRetired;
+    return (service) => ((counts.get(service) ?? 0) > mostRetiredOfService ? reason : undefined);
   }
 
   /** Deletes what can be by now. Whether a backend was among it. */

@@ -1,4 +1,5 @@
 import type { Refusal } from '../fleet/acknowledgement.ts';
+import type { ServiceName } from '../model/name.ts';
 import type { Rendered } from '../render/render.ts';
 import { sameAround } from '../render/template.ts';
 
@@ -7,9 +8,14 @@ const mostOfOneService = 10;
 
 /**
  * The instances that HAProxy should serve and does not, or otherwise than it should (`*` for all of a service), and the
- * services whose policy is not in force as it is asked for.
+ * services whose policy is not in force as it is asked for. `waiting`: services whose routes are not.
  */
-export function unserved(desired: Rendered, served: Rendered, reason: string): readonly Refusal[] {
+export function unserved(
+  desired: Rendered,
+  served: Rendered,
+  reason: string,
+  waiting: ReadonlySet<ServiceName> = new Set(),
+): readonly Refusal[] {
   const refusals: Refusal[] = [];
   for (const [name, wanted] of desired.backends) {
     const all = { key: `instances/${name}/*`, reason };
@@ -18,7 +24,7 @@ export function unserved(desired: Rendered, served: Rendered, reason: string): r
       refusals.push({ ...all, absent: true });
       continue;
     }
-    if (!sameAround(has.around, wanted.around)) refusals.push({ key: `services/${name}`, reason });
+    if (waiting.has(name) || !sameAround(has.around, wanted.around)) refusals.push({ key: `services/${name}`, reason });
     if (has.servers === wanted.servers) continue;
     const own: Refusal[] = [];
     for (const [id, line] of wanted.servers) {

@@ -17,6 +17,8 @@ export type RouteConditions = {
   readonly obstructed: boolean;
   /** How many changes of the map are made by command at most, when a reload can make them. */
   readonly mostCommands?: number | undefined;
+  /** Whether the reload that a service needs has to wait for its turn: no other service's routes wait for it. */
+  readonly paced?: ((service: ServiceName) => boolean) | undefined;
 };
 
 /**
@@ -25,8 +27,8 @@ export type RouteConditions = {
  */
 const mostCommands = 10_000;
 
-/** The commands, and whether all else that differs is left to a reload, because it is quicker. */
-export type RoutePlan = { readonly steps: readonly RouteStep[]; readonly reload: boolean };
+/** The commands, and the services whose changes of routes are left to a reload, because it is quicker. */
+export type RoutePlan = { readonly steps: readonly RouteStep[]; readonly crowding: readonly ServiceName[] };
 
 type RemovalConditions = Pick<RouteConditions, 'obstructed'> & {
   /** Where `served` and `desired` differ. */
@@ -47,18 +49,26 @@ type RouteStep = Extract<Step, { kind: 'add-route' | 'set-route' | 'remove-route
  * HAProxy applies the steps one at a time while requests arrive. Routes are added before others change, the more specific
  * ones first, and removed last, the less specific ones first. So each request finds its former route or its new one.
  *
- * Where very many routes change, a reload loads them all at once.
+ * Where very many routes change, the services with the most changes wait for a reload, which loads them all at once.
  */
 export function planRoutes(served: Rendered, desired: Rendered, conditions: RouteConditions): RoutePlan {
   const all = served.routes.differences(desired.routes);
-  if (all.length === 0) return { steps: [], reload: false };
-  const most = conditions.mostCommands ?? mostCommands;
-  if (!conditions.obstructed && all.length > most) {
-    const urgent = planUrgent(served, desired, all);
-    if (all.length - urgent.length > most) return { steps: urgent, reload: true };
-  }
-  const differing = all.filter((route) => !isStateKey(route));
-  const isReady = readiness(served, desired, conditions);
+  if (all.length === 0) return { steps: [], crowding: [] };
+  const { obstructed, mostCommands: most = mostCommands, paced = () => false } = conditions;
+  const unlike = all.filter((route) => !isStateKey(route));
+  const crowding = obstructed ? new Set<ServiceName>() : crowdingIn(served, desired, unlike, most);
+  const isReady = readiness(served, desired, conditions, crowding);
+  // As if its policy had not changed yet.
+  const isLater = (service: ServiceName) => desired.backends.has(service) && paced(service) && !isReady(service);
+  const later = new Map<ServiceName, boolean>();
+  const differing = obstructed
+    ? unlike
+    : unlike.filter((route) => {
+        const service = changedBy(served, desired, route);
+        const known = later.get(service) ?? isLater(service);
+        later.set(service, known);
+        return !known;
+      });
   const adding: RouteStep[] = [];
   const setting: RouteStep[] = [];
   const removing: RouteStep[] = [];
@@ -95,23 +105,41 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
   for (const route of kept) lagging.add(serviceOf(served.routes.get(route) as RouteTarget));
   const states = planStates(served, desired, all, (service) => isReady(service) && !lagging.has(service));
   removing.sort((a, b) => bySpecificity(b.route, a.route));
-  return { steps: [...states.restricting, ...adding, ...setting, ...removing, ...states.loosening], reload: false };
+  const steps = [...states.restricting, ...adding, ...setting, ...removing, ...states.loosening];
+  return { steps, crowding: [...crowding] };
 }
 
-/** What does not wait for a reload: a service that goes into maintenance or is gone, and a pause. */
-function planUrgent(served: Rendered, desired: Rendered, differing: readonly string[]): readonly RouteStep[] {
-  const isOfGone = (route: string) => {
-    const now = served.routes.get(route);
-    return !isStateKey(route) && now !== undefined && !desired.backends.has(serviceOf(now));
-  };
-  const removing = differing
-    .filter(isOfGone)
-    .sort((a, b) => bySpecificity(b, a))
-    .map((route): RouteStep => ({ kind: 'remove-route', route }));
-  const states = differing.filter((route) => isStateKey(route) && served.routes.get(route) !== maintenance);
-  const { restricting, loosening } = planStates(served, desired, states, () => true);
-  return [...restricting, ...removing, ...loosening];
+/**
+ * The services with the most changes, so that those of all others are few enough for commands. The routes of a service that is gone do
+ * not count: they go at once, with its servers.
+ */
+function crowdingIn(
+  served: Rendered,
+  desired: Rendered,
+  differing: readonly string[],
+  most: number,
+): ReadonlySet<ServiceName> {
+  const crowding = new Set<ServiceName>();
+  if (differing.length <= most) return crowding;
+  const counts = new Map<ServiceName, number>();
+  let left = 0;
+  for (const route of differing) {
+    const service = changedBy(served, desired, route);
+    if (!desired.backends.has(service)) continue;
+    counts.set(service, (counts.get(service) ?? 0) + 1);
+    left += 1;
+  }
+  for (const [service, count] of [...counts].sort(([, a], [, b]) => b - a)) {
+    if (left <= most) break;
+    crowding.add(service);
+    left -= count;
+  }
+  return crowding;
 }
+
+/** The service that a route leads to, or led to where nobody asks for it any more. */
+const changedBy = (served: Rendered, desired: Rendered, route: string): ServiceName =>
+  serviceOf((desired.routes.get(route) ?? served.routes.get(route)) as RouteTarget);
 
 /** Which of the routes that nobody asks for any more can go now, and which wait for the reload. */
 function planRemovals(
@@ -211,12 +239,14 @@ function readiness(
   { backends: running }: Rendered,
   { backends: wanted }: Rendered,
   { made, certain }: RouteConditions,
+  crowding: ReadonlySet<ServiceName>,
 ): (service: ServiceName) => boolean {
   const known = new Map<ServiceName, boolean>();
   return (service) => {
     const before = known.get(service);
     if (before !== undefined) return before;
-    const ready = made.has(service) || (certain && runsAs(running.get(service), wanted.get(service)));
+    const runs = made.has(service) || (certain && runsAs(running.get(service), wanted.get(service)));
+    const ready = runs && !crowding.has(service);
     known.set(service, ready);
     return ready;
   };

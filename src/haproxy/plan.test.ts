@@ -58,6 +58,36 @@ function plan(
 const web = (servers: Readonly<Record<string, string>>) => rendered({ web: { servers } });
 
 describe('the plan', () => {
+  test('leaves the routes of the services with the most changes to a reload, and changes those of others by command', () => {
+    const routes = (service: string, count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [`${service}${i}/`, service]));
+    const services = { evil: { servers: {} }, web: { servers: {} } };
+    const before = rendered(services);
+    const after = rendered(services, frameText, { ...routes('evil', 9990), ...routes('web', 20) });
+    const both = new Set(['evil', 'web'] as ServiceName[]);
+    for (const paced of [true, false]) {
+      const conditions = { addBackend: false, deletes: true, paced: () => paced };
+      const { steps, reload } = planChanges(before, after, allTouched(both), new Map(), conditions);
+      expect(steps.map((step) => ('target' in step ? step.target : step.kind))).toEqual(Array(20).fill('web'));
+      expect(reload).toEqual([{ kind: 'many-routes', services: ['evil'] }]);
+    }
+  });
+
+  test('has no route wait for a service whose reload has to wait for its turn', () => {
+    const head = 'backend evil\n    retries 2\n';
+    const before = rendered({ evil: { servers: {} }, web: { servers: {} } }, frameText, { 'a/': 'web' });
+    const after = rendered({ evil: { head, servers: {} }, web: { servers: {} } }, frameText, {
+      'a/': 'web/1',
+      'a/x/': 'evil',
+    });
+    const steps = (paced: boolean) =>
+      planChanges(before, after, allTouched(before.backends.keys()), new Map(), {
+        ...{ addBackend: false, deletes: true, paced: (service) => paced && service === 'evil' },
+      }).steps.map(describeStep);
+    expect(steps(false)).toEqual([]);
+    expect(steps(true)).toEqual(['set map routes.map a/ web/1']);
+  });
+
   test('leaves more than 10,000 changes of routes to a reload, where one is possible, but no maintenance and no pause', () => {
     const routes = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`h${i}/`, 'web']));
     const having = (all: Readonly<Record<string, string>>) => rendered({ web: { servers: {} } }, frameText, all);

@@ -25,12 +25,12 @@ export type ReloadReason =
       readonly command: string;
       readonly answer: string;
     }
-  /** So many routes change that a reload is quicker than commands. */
-  | { readonly kind: 'many-routes' }
+  /** So many routes of these services change that a reload is quicker than commands. */
+  | { readonly kind: 'many-routes'; readonly services: readonly ServiceName[] }
   /** A file that the configuration names changed, and is read at a reload only. */
   | { readonly kind: 'file'; readonly file: string }
-  /** More servers that left are still there than this, and only a reload takes them away. */
-  | { readonly kind: 'retired'; readonly more: number }
+  /** More servers that left are still there than this, most of them of these services, and only a reload takes them away. */
+  | { readonly kind: 'retired'; readonly more: number; readonly services: readonly ServiceName[] }
   /** The reload before it failed, and the next one cannot fail without harm before one succeeds. */
   | { readonly kind: 'restore' }
   /** So many servers that were added at run time reuse no connection until a reload: see known-faults.ts. */
@@ -61,6 +61,10 @@ export type PlanConditions = Abilities & {
   readonly firstChecks?: FirstCheckRule;
   /** How many changes of the route map are made by command at most, when a reload can make them. */
   readonly mostRouteCommands?: number;
+  /** Whether the reload that a service needs has to wait for its turn; none has unless it is said. */
+  readonly paced?: (service: ServiceName) => boolean;
+  /** Why a service gets no more servers before a reload; undefined where it does. */
+  readonly full?: (service: ServiceName) => ReloadReason | undefined;
 };
 
 /** Servers that left but still close connections, by `backend/server`, with the line they had. */
@@ -83,6 +87,8 @@ export function planChanges(
     obstructed = false,
     firstChecks = noFirstChecks,
     mostRouteCommands,
+    paced,
+    full = () => undefined,
   }: PlanConditions,
 ): Plan {
   const joining: Step[] = [];
@@ -115,6 +121,11 @@ export function planChanges(
         continue;
       }
       const change = planServer(name, id, was, becomes, graveyard);
+      const isFull = change.steps.some(({ kind }) => kind === 'add-server') ? full(name) : undefined;
+      if (isFull !== undefined) {
+        reload.push(isFull);
+        continue;
+      }
       const checkFirst = mustBeChecked(id);
       joining.push(...change.steps.map((step) => (checkFirst && begins(step) ? { ...step, checkFirst } : step)));
       if (change.reload) reload.push(change.reload);
@@ -122,8 +133,8 @@ export function planChanges(
     const added = joining.slice(joined).some(({ kind }) => kind === 'add-server');
     if (added && setsCookies(served, before)) joining.push({ kind: 'renew-cookies', backend: name });
   }
-  const routes = planRoutes(served, desired, { made, certain, obstructed, mostCommands: mostRouteCommands });
-  if (routes.reload) reload.push({ kind: 'many-routes' });
+  const routes = planRoutes(served, desired, { made, certain, obstructed, mostCommands: mostRouteCommands, paced });
+  if (routes.crowding.length > 0) reload.push({ kind: 'many-routes', services: routes.crowding });
   return { steps: [...joining, ...routes.steps, ...leaving], reload };
 }
 
@@ -218,11 +229,11 @@ export function servicesOf(reason: ReloadReason): readonly ServiceName[] {
     case 'refused':
       return reason.backend === undefined ? [] : [reason.backend];
     case 'frame':
+    case 'many-routes':
+    case 'retired':
       return reason.services;
     case 'start':
     case 'file':
-    case 'many-routes':
-    case 'retired':
     case 'restore':
     case 'no-reuse':
     case 'drift':
@@ -255,13 +266,13 @@ export function describeReason(reason: ReloadReason): string {
     case 'refused':
       return `HAProxy answered ${JSON.stringify(reason.answer)} to ${JSON.stringify(reason.command)}`;
     case 'many-routes':
-      return 'many routes changed at once';
+      return `many routes of ${firstOf(reason.services)} changed at once`;
     case 'file':
       return `${reason.file} changed`;
     case 'no-reuse':
       return `${reason.servers} servers that were added at run time reuse no connection in this HAProxy until a reload`;
     case 'retired':
-      return `more than ${reason.more} servers that left are in HAProxy, which cannot delete them safely`;
+      return `more than ${reason.more} servers that left are in HAProxy, which cannot delete them safely, most of them of ${firstOf(reason.services)}`;
     case 'restore':
       return 'the reload before failed: HAProxy loads again what it serves';
     case 'drift':

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { readVersion } from '../../src/haproxy/check.ts';
+import { deletesSafely } from '../../src/haproxy/known-faults.ts';
 import { ask, startApp } from '../support/app.ts';
-import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { haproxyBin, startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { freePorts } from '../support/ports.ts';
 import { until } from '../support/until.ts';
 
@@ -138,3 +140,61 @@ test('while there are many old workers, the reloads that one service needs are f
   await reloaded(balancer, 3);
   await balancer.applied();
 });
+
+/** A policy with 5,000 routes, none of which is in that of another letter. */
+const manyRoutes = (letter: string) => {
+  const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
+  const hosts = numbers(8).map((i) => `${letter}${i}.*`);
+  const domains = numbers(8).map((i) => `*.${letter}${i}.example`);
+  const paths = numbers(63).map((i) => `/p${i}`);
+  const others = { hosts: numbers(8).map((i) => `${letter}${i}.test`), paths: numbers(62).map((i) => `/q${i}`) };
+  return JSON.stringify({ routes: [{ hosts, paths, strip: true }, { hosts: domains, priority: -1 }, others] });
+};
+
+test('a service with very many routes that change without end gets few reloads, and the routes of others go on changing', async () => {
+  const { balancer } = await start({ servicePace: { burst: 1, everyMs: 60_000 } });
+  balancer.change({ 'services/evil': manyRoutes('a') });
+  await reloaded(balancer, 1);
+  await balancer.applied();
+  for (const letter of ['b', 'c', 'd']) {
+    balancer.change({ 'services/evil': manyRoutes(letter) });
+    await until('it waits', () => balancer.balancer.status().paced.has('evil' as never));
+  }
+  expect(balancer.balancer.status().pending).toEqual(['many routes of evil changed at once']);
+  balancer.change({ 'services/web': JSON.stringify({ hosts: ['web.example', 'b0.x'] }) });
+  await until('the routes of web change', async () => (await ask(balancer.port, 'web.example')).status === 200);
+  expect(await reloads(balancer)).toBe(1);
+});
+
+test.skipIf(deletesSafely(await readVersion(haproxyBin)))(
+  'a service whose instances come and go without end gets few reloads, and those of others go on',
+  async () => {
+    const { app, balancer } = await start({ guard: { share: 1 }, servicePace: { burst: 1, everyMs: 60_000 } });
+    const some = (round: string, address?: string) =>
+      Object.fromEntries(Array.from({ length: 1010 }, (_, i) => [`instances/evil/${round}${i}`, address]));
+    const comeAndGo = async (round: string) => {
+      balancer.change(some(round, app.address) as Record<string, string>);
+      await until('they are served', () => sizeOf(balancer, 'evil') === 1011);
+      balancer.change(some(round));
+      await until('they are gone', () => sizeOf(balancer, 'evil') === 1);
+    };
+    await comeAndGo('a');
+    await reloaded(balancer, 1);
+    await balancer.applied();
+    await comeAndGo('b');
+    await until('it waits', () => balancer.balancer.status().paced.has('evil' as never));
+    await comeAndGo('c');
+    balancer.change({ 'instances/evil/late': app.address, 'instances/web/late': app.address });
+    await until('the new instance of web is served', () => sizeOf(balancer, 'web') === 2);
+    expect(sizeOf(balancer, 'evil')).toBe(1);
+    expect(await reloads(balancer)).toBe(1);
+    expect(await balancer.metric('lingering_servers')).toBe(2020);
+    // The reload that another service needs takes them away.
+    balancer.change({ 'services/web': policy(1) });
+    await until('the late one is served', () => sizeOf(balancer, 'evil') === 2);
+    expect(await reloads(balancer)).toBe(2);
+  },
+);
+
+const sizeOf = ({ balancer }: TestBalancer, name: string) =>
+  balancer.status().served.backends.get(name as never)?.servers.size;
