@@ -100,7 +100,7 @@ export async function startHandWritten(haproxy: string, dir: string, fleet: Flee
     `    server s${i} ${address} weight 100 check inter 60s rise 1 fall 3\n`;
   const backends = numbers.map((i) => {
     const servers = i === 0 ? fleet.servers : fleet.servers.slice(0, 1);
-    return `backend ${name(i)}\n    balance leastconn\n${servers.map(server).join('')}`;
+    return `backend ${name(i)}\n    balance roundrobin\n${servers.map(server).join('')}`;
   });
   await writeFile(map, numbers.map((i) => `${routes[fleet.kind](i).key} ${name(i)}\n`).join(''));
   await writeFile(

@@ -188,6 +188,14 @@ describe('a host', () => {
     expect((await whoGetsH2('/admin', host)).name).toBe(400);
   });
 
+  test('is not continued by a path with dots', async () => {
+    for (const path of ['/a.wild.example', '/b/a.wild.example/c'])
+      for (const host of ['dotless', 'shop.example.com'])
+        expect(await whoGets(path, host)).toMatchObject({ name: 'site' });
+    expect(await whoGets('/x.y', 'a.wild.example')).toMatchObject({ name: 'wild' });
+    expect(await whoGets('/x.y', 'upgrading-not.example')).toMatchObject({ name: 'site' });
+  });
+
   test('may be missing in HTTP/1.0', async () => {
     expect(await sendRaw(served.balancer.port, 'GET / HTTP/1.0\r\n\r\n')).toContain('"name":"site"');
   });
