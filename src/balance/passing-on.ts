@@ -21,15 +21,16 @@ export class PassingOn {
     this.#parts = parts;
   }
 
-  /** A worker is known to serve: those of before it are told. One that cannot be told is told at the next look. */
-  passOn({ workerPid, oldWorkerPids }: Processes): void {
+  /**
+   * A worker is known to serve: those of before it are told. One that cannot be told is told at the next look. Resolves when each has
+   * answered or can be waited for no longer.
+   */
+  async passOn({ workerPid, oldWorkerPids }: Processes): Promise<void> {
     if (workerPid === undefined) return;
     this.#told = new Set([...this.#told].filter((pid) => oldWorkerPids.includes(pid)));
-    for (const pid of oldWorkerPids) {
-      if (pid === workerPid || this.#told.has(pid)) continue;
-      this.#told.add(pid);
-      void this.#tell(pid);
-    }
+    const untold = oldWorkerPids.filter((pid) => pid !== workerPid && !this.#told.has(pid));
+    for (const pid of untold) this.#told.add(pid);
+    await Promise.all(untold.map((pid) => this.#tell(pid)));
   }
 
   async #tell(pid: number): Promise<void> {

@@ -125,7 +125,7 @@ export class Patrols {
     const processes = await haproxy.processes();
     if (processes !== undefined) oldWorkers.seen(processes);
     // Only a worker that answers is one to pass requests on to.
-    if (processes !== undefined && processes.workerPid === link.workerPid) passingOn.passOn(processes);
+    if (processes !== undefined && processes.workerPid === link.workerPid) void passingOn.passOn(processes);
     if (!timers.has('inspect')) this.#armInspection(inspectPatrolMs);
     if (busy() || processes?.workerPid === undefined || processes.workerPid === running.worker) return;
     logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');

@@ -17,6 +17,7 @@ export function standingReasons(reasons: Reasons, { backends }: Pick<Rendered, '
         return backends.has(reason.backend);
       case 'server-keywords':
       case 'server-line':
+      case 'former-address':
         return backends.get(reason.backend)?.servers.has(reason.server) ?? false;
       case 'refused':
         return !forgotten.has(clause);

@@ -132,6 +132,12 @@ export class Reloads {
     return [...this.#begun.values(), ...this.#reasons.values()].some((reason) => reason.kind === kind);
   }
 
+  /** The instances, as `service/instance`, of which open connections take requests to the former address until a reload. */
+  get moving(): readonly string[] {
+    const reasons = [...this.#begun.values(), ...this.#reasons.values()];
+    return reasons.flatMap((reason) => (reason.kind === 'former-address' ? `${reason.backend}/${reason.server}` : []));
+  }
+
   /** One clause for each reason that waits. */
   get pending(): readonly string[] {
     return [...new Set([...this.#begun.keys(), ...this.#reasons.keys()])];
@@ -208,13 +214,12 @@ export class Reloads {
     this.#failed = undefined;
     this.#failures = 0;
     this.#since = undefined;
-    this.#forgetPlanned();
+    // The address itself was given by command, so a plan does not find this reason again.
+    this.#forget((kind) => isPlanned(kind) && kind !== 'former-address');
   }
 
-  #forgetPlanned(): void {
-    for (const [clause, { kind }] of this.#reasons) {
-      if (kind !== 'start' && kind !== 'drift' && kind !== 'file') this.#reasons.delete(clause);
-    }
+  #forget(isForgotten: (kind: ReloadReason['kind']) => boolean): void {
+    for (const [clause, { kind }] of this.#reasons) if (isForgotten(kind)) this.#reasons.delete(clause);
   }
 
   /** Nobody is asked any more whom HAProxy refuses. */
@@ -243,7 +248,7 @@ export class Reloads {
     if (result.kind === 'reloaded') {
       this.#since = undefined;
       // What was planned against the former worker is planned anew.
-      this.#forgetPlanned();
+      this.#forget(isPlanned);
     } else {
       const since = [...this.#reasons.values()];
       this.#reasons.clear();
@@ -319,7 +324,8 @@ export class Reloads {
     const { haproxy, passingOn } = this.#parts;
     try {
       const processes = await haproxy.reload();
-      passingOn.passOn(processes);
+      // Until then requests may go where the new worker sends none.
+      await passingOn.passOn(processes);
       return processes.workerPid;
     } catch (error) {
       await undo();
@@ -366,6 +372,8 @@ export class Reloads {
     logger.error({ event: 'reload-failed', reason, revision, code: 'config-check' }, reason);
   }
 }
+
+const isPlanned = (kind: ReloadReason['kind']): boolean => kind !== 'start' && kind !== 'drift' && kind !== 'file';
 
 const isRefusal = (error: unknown): boolean =>
   error instanceof Fault && (error.code === 'config-check' || error.code === 'haproxy-refused');

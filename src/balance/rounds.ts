@@ -126,6 +126,7 @@ export class Rounds {
       firstChecks: firstChecks.rule(catalog),
       paced: (service) => reloads.isPaced(service),
       full: running.fullRule(),
+      reuses: (server) => link.reuses || !running.addedAtRunTime.has(server),
     });
     reloads.planned(plan.reload, desired);
     reloads.planned(await running.execute(plan.steps, desired), desired);
@@ -177,6 +178,7 @@ export class Rounds {
     }
     const missing = [
       ...(obstacle === undefined ? [] : unserved(rendering.desired, running.served, obstacle, reloads.crowding)),
+      ...(obstacle === undefined ? [] : reloads.moving.map((at) => ({ key: `instances/${at}`, reason: obstacle }))),
       ...quarantining.refusals(running.served),
       ...rejections.unrendered,
       ...(link.canPause ? [] : unpaused(this.#given)),

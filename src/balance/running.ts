@@ -173,7 +173,7 @@ export class Running {
       this.#added.clear();
     }
     await link.connect(processes.workerPid, pause);
-    passingOn.passOn(processes);
+    void passingOn.passOn(processes);
     if (this.#worker !== undefined && processes.workerPid !== this.#worker) this.#foreign = true;
     this.#worker = processes.workerPid;
     return true;

@@ -29,6 +29,7 @@ describe('the known faults of HAProxy', () => {
       'show-stat-while-deleting',
       'show-servers-while-deleting',
       'address-read-half-way',
+      'former-address',
       'no-cookie',
     ]);
     expect(ids('3.0.11', 'yes')).toEqual(['delete-with-waiting-requests', 'show-servers-while-deleting']);
@@ -68,7 +69,7 @@ describe('the known faults of HAProxy', () => {
 
   test('what is said of a version names what pointsman does not avoid, and which versions have none', () => {
     expect(describeFaults('2.6.12')).toBe(
-      'HAProxy 2.6.12 has 12 known faults with servers that come and go; pointsman avoids 10 of them, but not ' +
+      'HAProxy 2.6.12 has 13 known faults with servers that come and go; pointsman avoids 11 of them, but not ' +
         'no-connection-reuse and address-read-half-way. Without them: HAProxy 3.2.22 or later of 3.2, ' +
         '3.4.4 or later of 3.4 (docs/haproxy-versions.md)',
     );

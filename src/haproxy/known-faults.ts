@@ -168,6 +168,20 @@ export const knownFaults: readonly KnownFault[] = [
     deleting: false,
   },
   {
+    id: 'former-address',
+    fix: 'tried: 2.6.12 has it, 3.0.11 does not',
+    happens:
+      'A connection on which a request is open while the address of its server changes takes further requests afterwards, at the former address.',
+    since: '2.6.0',
+    fixed: {},
+    absentFrom: '3.0',
+    answer: {
+      kind: 'avoided',
+      text: 'pointsman changes the address at run time and then reloads HAProxy, so that no request uses such a connection any more.',
+    },
+    deleting: false,
+  },
+  {
     id: 'leastconn-requeue',
     fix: '2a1599297',
     happens:
@@ -280,9 +294,15 @@ export function deletesSafely(version: string): boolean {
   return parseVersion(version) !== undefined && faultsOf(version).every(({ fault }) => !fault.deleting);
 }
 
+const isKnownToHave = (version: string, id: string): boolean =>
+  faultsOf(version).some(({ fault, has }) => fault.id === id && has === 'yes');
+
 /** Whether a server that was added at run time reuses connections in this version. */
-export const reusesConnections = (version: string): boolean =>
-  faultsOf(version).every(({ fault, has }) => fault.id !== 'no-connection-reuse' || has !== 'yes');
+export const reusesConnections = (version: string): boolean => !isKnownToHave(version, 'no-connection-reuse');
+
+/** Whether open connections of a server go on to serve requests when its address changes. */
+export const keepsFormerAddress = (version: string): boolean =>
+  faultsOf(version).some(({ fault }) => fault.id === 'former-address');
 
 /** The oldest versions, one a branch, of which it is known that they have none of the faults that concern pointsman. */
 export function soundVersions(): readonly string[] {

@@ -19,6 +19,7 @@ function rendered(services: Services, frame = frameText, routes: Readonly<Record
     frame: { before: frame, indent: '', after: '' },
     policies: PersistentMap({
       'policy-a': 'defaults policy-a from _base\n',
+      'policy-tcp': 'defaults policy-tcp from _base\n    mode tcp\n',
       'policy-sticky': 'defaults policy-sticky from _base\n    cookie C insert dynamic\n    dynamic-cookie-key k\n',
     }),
     backends: PersistentMap(
@@ -42,15 +43,22 @@ type Given = {
   addBackend?: boolean;
   deletes?: boolean;
   obstructed?: boolean;
+  keepsFormerAddress?: boolean;
 };
 
 function plan(
   before: Rendered,
   after: Rendered,
-  { graveyard = new Map(), addBackend = false, deletes = true, obstructed = false }: Given = {},
+  {
+    graveyard = new Map(),
+    addBackend = false,
+    deletes = true,
+    obstructed = false,
+    keepsFormerAddress = false,
+  }: Given = {},
 ) {
   const names = new Set([...before.backends.keys(), ...after.backends.keys()]);
-  const conditions = { addBackend, deletes, obstructed };
+  const conditions = { addBackend, deletes, obstructed, keepsFormerAddress };
   const { steps, reload } = planChanges(before, after, allTouched(names), graveyard, conditions);
   return { steps: steps.map(describeStep), reload: reload.map(({ kind }) => kind) };
 }
@@ -149,6 +157,17 @@ describe('the plan', () => {
     ['10.0.0.1:80', '10.0.0.1:80 sni str("x")', 'server-line'],
   ])('%s → %s takes a reload', (before, after, reason) => {
     expect(plan(web({ a: before }), web({ a: after }))).toEqual({ steps: [], reload: [reason] });
+  });
+
+  test('takes a reload for a new address where open connections would go on to the former one', () => {
+    const [before, after] = [web({ a: '10.0.0.1:80' }), web({ a: '10.0.0.2:80' })];
+    expect(plan(before, after, { keepsFormerAddress: true })).toEqual({
+      steps: ['set server web/a addr 10.0.0.2 port 80'],
+      reload: ['former-address'],
+    });
+    const tcp = (address: string) =>
+      rendered({ web: { head: 'backend web from policy-tcp\n', servers: { a: address } } });
+    expect(plan(tcp('10.0.0.1:80'), tcp('10.0.0.2:80'), { keepsFormerAddress: true }).reload).toEqual([]);
   });
 
   test('takes a reload for a new service and leaves its routes to it', () => {

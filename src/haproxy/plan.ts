@@ -18,6 +18,8 @@ export type ReloadReason =
   | { readonly kind: 'backend'; readonly backend: ServiceName }
   | { readonly kind: 'server-keywords'; readonly backend: ServiceName; readonly server: InstanceId }
   | { readonly kind: 'server-line'; readonly backend: ServiceName; readonly server: InstanceId }
+  /** The address was changed by command; open connections take requests to the former one until a reload: see known-faults.ts. */
+  | { readonly kind: 'former-address'; readonly backend: ServiceName; readonly server: InstanceId }
   | {
       readonly kind: 'refused';
       /** Of the server or service that the command was about. */
@@ -50,6 +52,8 @@ export type Abilities = {
   readonly addBackend: boolean;
   /** To delete servers and backends without a fault of its own: see known-faults.ts. */
   readonly deletes: boolean;
+  /** Whether open connections take requests to the former address of their server; false unless it is said. */
+  readonly keepsFormerAddress?: boolean;
 };
 
 export type PlanConditions = Abilities & {
@@ -59,6 +63,8 @@ export type PlanConditions = Abilities & {
   readonly obstructed?: boolean;
   /** Which servers are to pass a check first; none unless it is said. */
   readonly firstChecks?: FirstCheckRule;
+  /** Whether a connection to this server serves more than one request; true unless it is said. */
+  readonly reuses?: (server: string) => boolean;
   /** How many changes of the route map are made by command at most, when a reload can make them. */
   readonly mostRouteCommands?: number;
   /** Whether the reload that a service needs has to wait for its turn; none has unless it is said. */
@@ -86,6 +92,8 @@ export function planChanges(
     certain = true,
     obstructed = false,
     firstChecks = noFirstChecks,
+    keepsFormerAddress = false,
+    reuses = () => true,
     mostRouteCommands,
     paced,
     full = () => undefined,
@@ -129,6 +137,9 @@ export function planChanges(
       const checkFirst = mustBeChecked(id);
       joining.push(...change.steps.map((step) => (checkFirst && begins(step) ? { ...step, checkFirst } : step)));
       if (change.reload) reload.push(change.reload);
+      const moves = change.steps.some(({ kind }) => kind === 'set-address');
+      if (moves && keepsFormerAddress && reuses(`${name}/${id}`) && isHttp(served, before))
+        reload.push({ kind: 'former-address', backend: name, server: id });
     }
     const added = joining.slice(joined).some(({ kind }) => kind === 'add-server');
     if (added && setsCookies(served, before)) joining.push({ kind: 'renew-cookies', backend: name });
@@ -138,9 +149,18 @@ export function planChanges(
   return { steps: [...joining, ...routes.steps, ...leaving], reload };
 }
 
+const entrances = ['add-server', 'revive-server', 'set-state', 'set-address'] as const;
+
 /** Whether it has a server take requests that it did not take before. */
-const begins = (step: Step): step is Step & { readonly kind: 'add-server' | 'revive-server' | 'set-state' } =>
-  step.kind === 'add-server' || step.kind === 'revive-server' || step.kind === 'set-state';
+const begins = (step: Step): step is Step & { readonly kind: (typeof entrances)[number] } =>
+  entrances.some((kind) => kind === step.kind);
+
+/** Whether one connection of a client may have many requests. */
+function isHttp(served: Rendered, { around }: RenderedBackend): boolean {
+  const policy = policyOf(around);
+  // An own template may write a backend without a policy.
+  return policy === undefined || modeOf(served, policy) === 'http';
+}
 
 /** How a service of a known policy comes into being without a reload; undefined when that takes one. */
 function planBackend(served: Rendered, after: RenderedBackend, addBackend: boolean): readonly Step[] | undefined {
@@ -225,6 +245,7 @@ export function servicesOf(reason: ReloadReason): readonly ServiceName[] {
     case 'backend':
     case 'server-keywords':
     case 'server-line':
+    case 'former-address':
       return [reason.backend];
     case 'refused':
       return reason.backend === undefined ? [] : [reason.backend];
@@ -263,6 +284,8 @@ export function describeReason(reason: ReloadReason): string {
       return `keywords of ${reason.backend}/${reason.server} changed`;
     case 'server-line':
       return `the line of ${reason.backend}/${reason.server} can stand only in a file`;
+    case 'former-address':
+      return `open connections to ${reason.backend}/${reason.server} would go on to its former address`;
     case 'refused':
       return `HAProxy answered ${JSON.stringify(reason.answer)} to ${JSON.stringify(reason.command)}`;
     case 'many-routes':

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { askMark, readMark } from './config-mark.ts';
-import { deletesSafely, reusesConnections } from './known-faults.ts';
+import { deletesSafely, keepsFormerAddress, reusesConnections } from './known-faults.ts';
 import { readProcesses } from './master.ts';
 import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
 import type { Abilities, Graveyard } from './plan.ts';
@@ -155,7 +155,11 @@ export class RuntimeLink {
     this.#loadedFrom = this.#readMark(mark);
     this.#limits = readWorkerLimits(info);
     this.#version = versionIn(info);
-    this.#abilities = { addBackend: /^\s*add backend /m.test(help), deletes: deletesSafely(this.#version) };
+    this.#abilities = {
+      addBackend: /^\s*add backend /m.test(help),
+      deletes: deletesSafely(this.#version),
+      keepsFormerAddress: keepsFormerAddress(this.#version),
+    };
     this.#canPause = !pausing.includes('POINTSMAN_PAUSE=impossible');
     return connection;
   }

@@ -19,7 +19,7 @@ export type Step =
   | (Entrance & { readonly kind: 'add-server' })
   /** The name is still there, closing its last connections: give it its new address and let it serve again. */
   | (Entrance & { readonly kind: 'revive-server' })
-  | { readonly kind: 'set-address'; readonly backend: string; readonly server: ServerLine }
+  | (Entrance & { readonly kind: 'set-address' })
   | { readonly kind: 'set-weight'; readonly backend: string; readonly server: ServerLine }
   | (Entrance & { readonly kind: 'set-state' })
   | { readonly kind: 'remove-server'; readonly backend: string; readonly name: string }
@@ -83,7 +83,7 @@ export function commandsOf(step: Step, routesMap: string): readonly Command[] {
     case 'revive-server':
       return [setAddress(step), setWeight(step), ...enter(step)];
     case 'set-address':
-      return [setAddress(step)];
+      return step.checkFirst === true ? untilChecked(step, setAddress(step)) : [setAddress(step)];
     case 'set-weight':
       return [setWeight(step)];
     case 'set-state':
@@ -137,18 +137,22 @@ function setWeight({ backend, server }: ServerStep): Command {
   return { text: `set server ${backend}/${server.name} weight ${server.weight}`, judge: silent };
 }
 
-/**
- * HAProxy takes a server that is made ready for up until a check fails. For one that is to pass a check first this moment must not
- * count, so it has no weight then.
- */
 function enter(step: Entrance): readonly Command[] {
   const { backend, server, checkFirst = false } = step;
-  const at = `set server ${backend}/${server.name}`;
-  const state = { text: `${at} state ${server.disabled ? 'maint' : 'ready'}`, judge: silent };
-  if (!checkFirst || server.disabled) return [state];
+  const text = `set server ${backend}/${server.name} state ${server.disabled ? 'maint' : 'ready'}`;
+  const state = { text, judge: silent };
+  return checkFirst && !server.disabled ? untilChecked(step, state) : [state];
+}
+
+/**
+ * HAProxy takes a server that is made ready, or has another address, for up until a check fails. For a server that is to pass a check
+ * first this moment must not count, so it has no weight then.
+ */
+function untilChecked(step: ServerStep, command: Command): readonly Command[] {
+  const at = `set server ${step.backend}/${step.server.name}`;
   return [
     { text: `${at} weight 0`, judge: silent },
-    state,
+    command,
     { text: `${at} health down`, judge: silent },
     setWeight(step),
   ];
