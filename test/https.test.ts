@@ -1,9 +1,10 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
+import { Agent, get } from 'node:https';
 import { join } from 'node:path';
 import { connect, type PeerCertificate } from 'node:tls';
 import { execa } from 'execa';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startApps } from './support/app.ts';
 import { freePorts } from './support/ports.ts';
 import { startScenario } from './support/scenario.ts';
@@ -100,18 +101,68 @@ test('certificates are served by name, and added, renewed and removed without a 
   expect(await served('shop.example.com')).toBe('shop.example.com');
 });
 
-test('a worker that replaces another serves the same certificates', async () => {
+/** A client of HTTP/1.1 with TLS that keeps its connection. */
+function keepAlive(port: number, servername: string) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
+  onTestFinished(() => agent.destroy());
+  return () =>
+    new Promise<string>((resolve, reject) => {
+      const options = { host: '127.0.0.1', port, servername, agent, headers: { host: servername } };
+      const asked = get(options, (answer) => {
+        let body = '';
+        answer.setEncoding('utf8').on('data', (text: string) => {
+          body += text;
+        });
+        answer.once('end', () => resolve(`${answer.statusCode} ${body}`));
+      });
+      asked.once('error', reject);
+    });
+}
+
+/** A client of HTTP/2 with TLS that keeps its session until it is told that the session ends. */
+function keepSession(port: number, servername: string) {
+  const open = () =>
+    connectHttp2(`https://${servername}:${port}`, {
+      createConnection: () =>
+        connect({ port, host: '127.0.0.1', servername, rejectUnauthorized: false, ALPNProtocols: ['h2'] }),
+    });
+  let session = open();
+  onTestFinished(() => session.destroy());
+  return () =>
+    new Promise<string>((resolve, reject) => {
+      if (session.closed || session.destroyed) session = open();
+      const stream = session.request({ ':path': '/', ':authority': servername });
+      let [status, body] = [0, ''];
+      stream.on('response', (headers) => {
+        status = headers[':status'] ?? 0;
+      });
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      stream.on('error', reject).on('end', () => resolve(`${status} ${body}`));
+    });
+}
+
+test('a worker that replaces another serves the same certificates, and the next requests of clients that were idle', async () => {
   const scenario = await startScenario('folder');
+  const [a = '', b = ''] = await startApps('a', 'b');
   const folder = join(scenario.dir, 'certificates');
   await mkdir(folder);
-  await scenario.writeByHand('instances/web/a', '127.0.0.1:1');
+  await scenario.writeByHand('instances/web/a', a);
+  await scenario.writeByHand('services/web', JSON.stringify({ hosts: ['*'] }));
   const [https = 0] = await freePorts(1);
   const balancer = scenario.balancer('--https', `127.0.0.1:${https}`, '--certificates', folder);
   await balancer.logged('serving');
   await issue(folder, 'shop.example.com');
   const served = async () => (await certificateFor(https, 'shop.example.com'))?.subject.CN === 'shop.example.com';
   await until('it is served', served);
-  await scenario.writeByHand('services/web', JSON.stringify({ balance: 'leastconn' }));
+  const clients = [keepAlive, keepSession].map((open) => open(https, 'shop.example.com'));
+  for (const ask of clients) expect(await ask()).toBe('200 a');
+  await scenario.writeByHand('services/web', JSON.stringify({ hosts: ['*'], balance: 'leastconn' }));
   await balancer.logged('reloaded');
   await until('the new worker serves it, too', served);
+  await scenario.writeByHand('instances/web/b', b);
+  await rm(join(scenario.dir, 'registry/instances/web/a'));
+  await scenario.serves('web', ['b']);
+  for (const ask of clients) expect(await ask()).toBe('200 b');
 });

@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { refusing } from '../catalog/limits.ts';
 import type { FileStatus } from '../files/file-state.ts';
-import { describeFaults, faultsOf } from '../haproxy/known-faults.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
@@ -27,6 +26,7 @@ import { joinFleet } from './fleet-member.ts';
 import { lockFolder } from './folder-lock.ts';
 import { frameSettingsOf } from './frame-settings.ts';
 import type { HoldStatus } from './guarding.ts';
+import { releaseOf, tellFaults, tellVersionChange } from './haproxy-version.ts';
 import { HeldEntries } from './held-entries.ts';
 import { loadLastKnown } from './last-known.ts';
 import { createBalanceMetrics } from './metrics.ts';
@@ -170,6 +170,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       acknowledging?.changed();
     },
   });
+  let haproxyVersion: string | undefined;
   const {
     balancer,
     haproxy,
@@ -195,6 +196,13 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     held,
     location: registry.location,
     onOverridesExpired: dropEndedOverrides,
+    onHaproxyVersion: (version) => {
+      const before = haproxyVersion;
+      haproxyVersion = releaseOf(version);
+      if (before === undefined || before === haproxyVersion) return;
+      tellVersionChange(before, haproxyVersion, logger);
+      acknowledging?.changed();
+    },
     values: () => (fileKeeping === undefined ? [] : held.values()),
     openHaproxy: (onExit) => openHaproxy(settings.haproxy, { ...parts, layout, onExit }),
     provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
@@ -215,7 +223,6 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     metrics,
     holdMs: settings.holding.holdMs,
   });
-  let haproxyVersion: string | undefined;
   let inUse = templates;
   const acknowledging =
     parts.fleet &&
@@ -385,7 +392,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       });
     }
     if (!signal.aborted) {
-      haproxyVersion = (await haproxy.processes())?.version;
+      haproxyVersion ??= (await haproxy.processes())?.version;
       acknowledging?.changed();
       const ms = Math.round(now() - started);
       logger.info(
@@ -423,12 +430,6 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     await acknowledging?.close(ending === 'leave' ? 'successor' : left);
     await closeAdmin();
   }
-}
-
-function tellFaults(haproxy: string | undefined, logger: Logger): void {
-  const told = haproxy === undefined ? undefined : describeFaults(haproxy);
-  if (haproxy === undefined || told === undefined) return;
-  logger.warn({ event: 'haproxy-faults', haproxy, faults: faultsOf(haproxy).map(({ fault }) => fault.id) }, told);
 }
 
 /** In ms. A clock that was set back makes nothing younger than now. */

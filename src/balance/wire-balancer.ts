@@ -55,6 +55,8 @@ type WiringParts = {
   readonly now: () => number;
   readonly wall: () => Date;
   readonly openHaproxy: (onExit: (reason: string) => void) => Promise<Haproxy>;
+  /** Told the version of HAProxy, whenever that is another one. */
+  readonly onHaproxyVersion?: (version: string) => void;
   /** Aborted when pointsman is to end. */
   readonly signal?: AbortSignal | undefined;
   /** Puts what ships with pointsman in place, once the folders are there. */
@@ -109,9 +111,14 @@ export async function wireBalancer(parts: WiringParts) {
     routesMap: layout.routesMap,
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
+    onVersion: (version) => parts.onHaproxyVersion?.(version),
   });
   const passingOn = new PassingOn({
-    tell: (pid) => tellReplaced(layout.masterSocket, pid, oldWorkerMs),
+    // Where no master can be asked, the connection to the worker of before this reload is still open.
+    tell: (pid) =>
+      tellReplaced(layout.masterSocket, pid, oldWorkerMs).catch((error: unknown) =>
+        link.workerPid === pid ? link.tellReplaced() : Promise.reject(error),
+      ),
     logger,
   });
   const firstChecks = new FirstChecks({

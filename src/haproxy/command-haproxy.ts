@@ -84,7 +84,9 @@ export class CommandHaproxy implements Haproxy {
     const deadline = performance.now() + newWorkerMs;
     for (;;) {
       const now = await this.processes();
-      if (now?.workerPid !== undefined && now.workerPid !== before?.workerPid) return now;
+      if (now?.workerPid !== undefined && now.workerPid !== before?.workerPid) {
+        return { ...now, oldWorkerPids: before?.workerPid === undefined ? [] : [before.workerPid] };
+      }
       if (performance.now() > deadline) {
         throw new Fault('haproxy-reload', `it succeeded, but no new worker answers after ${newWorkerMs / 1000} s`, {
           where: `--reload-command ${reloadCommand}`,

@@ -4,6 +4,7 @@ import { errorCode } from '../model/error-code.ts';
 import { Fault } from '../model/fault.ts';
 import type { Processes } from './haproxy.ts';
 import { isAlive } from './process-signal.ts';
+import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
 
 /** What `show proc` on the master's socket tells. */
 type MasterAnswer = Processes & {
@@ -112,17 +113,15 @@ export async function askWorker(
   return answers.join('\n');
 }
 
-/** By which a worker knows that another one serves instead. */
-const replacedMark = 'proc.pointsman_replaced';
-
 /**
  * Tells a worker that another one serves instead: it passes the requests on that its clients still send. Rejects with a Fault
  * when it does not take that.
  */
 export async function tellReplaced(path: string, pid: number, deadlineMs: number): Promise<void> {
-  const commands = [`@!${pid} set var ${replacedMark} bool(1)`, `@!${pid} get var ${replacedMark}`];
-  const answer = await askMaster(path, ['experimental-mode on', ...commands].join(';'), deadlineMs);
-  if (answer.includes('value=<1>')) return;
+  const [mode = '', ...commands] = replacedCommands;
+  const line = [mode, ...commands.map((command) => `@!${pid} ${command}`)].join(';');
+  const answer = await askMaster(path, line, deadlineMs);
+  if (isToldReplaced(answer)) return;
   throw new Fault('haproxy-runtime', `the worker ${pid} answered ${JSON.stringify(answer.trim().slice(0, 200))}`, {
     where: path,
   });

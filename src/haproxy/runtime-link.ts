@@ -6,6 +6,7 @@ import { deletesSafely, keepsFormerAddress, reusesConnections } from './known-fa
 import { readProcesses } from './master.ts';
 import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
 import type { Abilities, Graveyard } from './plan.ts';
+import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection, type RuntimeOptions } from './runtime-connection.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
@@ -19,6 +20,8 @@ export type RuntimeLinkOptions = {
   readonly routesMap: string;
   readonly logger: Logger;
   readonly onLost: (reason: string) => void;
+  /** Told the version of a worker that it is connected to, where that is another one than before. */
+  readonly onVersion?: (version: string) => void;
 };
 
 const answerMs = 10_000;
@@ -154,7 +157,9 @@ export class RuntimeLink {
     current = connection;
     this.#loadedFrom = this.#readMark(mark);
     this.#limits = readWorkerLimits(info);
-    this.#version = versionIn(info);
+    const version = versionIn(info);
+    if (version !== this.#version) this.#options.onVersion?.(version);
+    this.#version = version;
     this.#abilities = {
       addBackend: /^\s*add backend /m.test(help),
       deletes: deletesSafely(this.#version),
@@ -230,6 +235,12 @@ export class RuntimeLink {
     const command = raise(backend, server);
     const [answer = ''] = await this.#run([command.text]);
     if (command.judge(answer.trim()) !== 'done') throw unexpectedAnswer(command.text, answer);
+  }
+
+  /** Tells the worker that it is connected to that another one serves instead. Rejects with Fault `haproxy-runtime`. */
+  async tellReplaced(): Promise<void> {
+    const answers = await this.#run(replacedCommands);
+    if (!isToldReplaced(answers.join('\n'))) throw unexpectedAnswer(replacedCommands.join('; '), answers.join('\n'));
   }
 
   /** Runs commands that change nothing, and gives their answers. Rejects with Fault `haproxy-runtime`. */

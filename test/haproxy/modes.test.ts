@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { Agent, get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { readProcesses } from '../../src/haproxy/master.ts';
@@ -179,9 +180,22 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
     const folder = await frameTemplate(scenario, (text) => text);
     const first = scenario.balancer(...commands, '--haproxy-templates', folder);
     await first.logged('serving');
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
+    const idle = (host: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const answered = (response: IncomingMessage) =>
+          response.resume().once('end', () => resolve(response.statusCode));
+        get({ host: '127.0.0.1', port: scenario.http, agent, headers: { host } }, answered).once('error', reject);
+      });
+    expect(await idle('web')).toBe(200);
     await frameTemplate(scenario, other);
     await first.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('frame'));
     expect(await config(scenario)).toContain('dontlog-normal');
+    // The worker of before the reload does not know this host, and passes the request on.
+    await scenario.writeByHand('services/web', JSON.stringify({ hosts: ['web', 'new.example.com'] }));
+    await until('it is served', async () => (await scenario.ask('new.example.com')).status === 200);
+    expect(await idle('new.example.com')).toBe(200);
     first.kill('SIGTERM');
     expect(await first.ended).toEqual({ code: 0, signal: null });
     expect(await scenario.answers('web')).toEqual(['a']);

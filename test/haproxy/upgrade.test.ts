@@ -1,4 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startSteadyLoad } from '../../bench/steady-load.ts';
@@ -9,6 +11,8 @@ import { buildOlder } from '../support/older-build.ts';
 import type { PointsmanProcess } from '../support/processes.ts';
 import { startScenario } from '../support/scenario.ts';
 import { until } from '../support/until.ts';
+
+const roots = process.env['POINTSMAN_ROOTS'] ?? '/var/cache/pointsman-roots';
 
 test('an upgrade from an older version, and going back to it, lose no request and no state', {
   timeout: 240_000,
@@ -73,4 +77,28 @@ test('an upgrade from an older version, and going back to it, lose no request an
   expect(await master()).toBe(pid);
   for (const unusable of ['last-known-unusable', 'quarantine-unusable', 'holds-unusable'])
     expect(balancer.log.filter(({ event }) => event === unusable)).toEqual([]);
+});
+
+test('an HAProxy that is upgraded below a running balancer is known as what it is from its next reload on', async (context) => {
+  const others = ['sid', 'forky', 'trixie'].map((suite) => `${roots}/${suite}.bin/haproxy`);
+  const newer = others.find((path) => existsSync(path) && path !== haproxyBin);
+  if (newer === undefined) return context.skip('there is no other HAProxy here');
+  const scenario = await startScenario('folder');
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/web/a', a);
+  const executable = join(scenario.dir, 'haproxy');
+  const found = spawnSync('sh', ['-c', `command -v ${haproxyBin}`], { encoding: 'utf8' }).stdout.trim();
+  await symlink(found, executable);
+  const balancer = scenario.balancer('--haproxy', executable);
+  await balancer.logged('serving');
+  const version = async () => JSON.parse((await scenario.askAdmin('/status')).body).haproxyVersion;
+  const before = await version();
+  // As a package is replaced.
+  await symlink(newer, `${executable}.new`);
+  await rename(`${executable}.new`, executable);
+  await scenario.writeByHand('services/web', '{"balance":"leastconn"}');
+  const changed = await balancer.logged('haproxy-version-changed');
+  expect(changed).toMatchObject({ before, haproxy: await version() });
+  expect(await version()).not.toBe(before);
+  await scenario.serves('web', ['a']);
 });
