@@ -84,9 +84,14 @@ export async function startPointsman(haproxy: string, dir: string, fleet: Fleet,
   child.stderr.on('data', (chunk: Buffer) => {
     log += chunk.toString();
   });
-  await until('pointsman serves', () => log.includes('"event":"serving"'), { deadlineMs: 60_000 });
-  if (when === 'run-time') await instances(0, fleet.servers);
-  await untilServed(http, fleet);
+  try {
+    await until('pointsman serves', () => log.includes('"event":"serving"'), { deadlineMs: 60_000 });
+    if (when === 'run-time') await instances(0, fleet.servers);
+    await untilServed(http, fleet);
+  } catch (error) {
+    await ended(child);
+    throw error;
+  }
   const pid = (await readProcesses(join(dir, 'b/run/master.sock'), 5000))?.workerPid;
   return wayOf({ http, https, pid, socket: join(dir, 'b/run/haproxy.sock'), close: () => ended(child) });
 }
