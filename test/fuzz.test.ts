@@ -170,6 +170,8 @@ const decentClaim = fc
     {
       hosts: fc.array(fc.oneof(fc.constantFrom('r.example', '*.r.example', 'r.*', '*'), hostileText), { maxLength: 2 }),
       priority: fc.constantFrom<unknown>(0, 3, 999, 1001, '5'),
+      ports: fc.constantFrom<unknown>([], [1], ['1-70000'], '5'),
+      certificates: fc.constantFrom<unknown>([], ['a.pem'], ['/']),
     },
     { requiredKeys: [] },
   )

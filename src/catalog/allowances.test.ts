@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { allowsHost } from '../model/allowance.ts';
+import { allowedByDefault, allowsCertificate, allowsHost, allowsPort } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import type { Change, Entry } from '../registry/registry.ts';
@@ -19,27 +19,32 @@ function fold(catalog: Catalog, entries: Readonly<Record<string, string | undefi
 
 test('what operators let a service claim is said for it, or else for all, field by field', () => {
   const first = fold(emptyCatalog, { 'services/web': '{}', 'instances/api/a': '10.0.0.1:80' });
-  expect(first.catalog.services.get(web)?.allowed).toEqual({ hosts: undefined, priority: 0 });
+  expect(first.catalog.services.get(web)?.allowed).toEqual(allowedByDefault);
   const second = fold(first.catalog, { 'claims/*': '{"hosts":[]}', 'claims/web': '{"priority":5}' });
   expect([...second.touched].map(([name, { whole }]) => [name, whole])).toEqual([
     ['web', true],
     ['api', true],
   ]);
-  expect(second.catalog.services.get(web)?.allowed).toEqual({ hosts: new Set(), priority: 5 });
-  expect(second.catalog.services.get(api)?.allowed).toEqual({ hosts: new Set(), priority: 0 });
+  expect(second.catalog.services.get(web)?.allowed).toEqual({ ...allowedByDefault, hosts: new Set(), priority: 5 });
+  expect(second.catalog.services.get(api)?.allowed).toEqual({ ...allowedByDefault, hosts: new Set() });
   const third = fold(second.catalog, { 'claims/web': '{"priority":5,"hosts":["*.example"]}', 'claims/api': '{}' });
   expect([...third.touched.keys()]).toEqual(['web']);
-  const allowed = third.catalog.services.get(web)?.allowed ?? { hosts: new Set(), priority: 0 };
+  const allowed = third.catalog.services.get(web)?.allowed ?? allowedByDefault;
   const hosts = ['a.example', '*.example', 'b.a.example', 'example', '*', 'web', 'web.*', 'web.other'];
   expect(hosts.filter((host) => allowsHost(allowed, web, host))).toEqual(['a.example', '*.example', 'web', 'web.*']);
   const fourth = fold(third.catalog, { 'claims/*': undefined, 'claims/web': undefined });
-  expect(fourth.catalog.services.get(web)?.allowed).toEqual({ hosts: undefined, priority: 0 });
+  expect(fourth.catalog.services.get(web)?.allowed).toEqual(allowedByDefault);
 });
 
 test.each([
   ['{"hosts":["A"]}', 'hosts.0: "A" is not a host'],
   ['{"priority":1001}', 'priority: it is not a whole number from 0 to 1000'],
   ['{"priority":-1}', 'priority: it is not a whole number'],
+  ['{"ports":["2-1"]}', 'ports.0: "2-1" is neither a port nor ports as "6000-6099"'],
+  ['{"ports":[0]}', 'ports.0: "0" is neither a port'],
+  ['{"ports":[65536]}', 'ports.0: "65536" is neither a port'],
+  ['{"ports":[1.5]}', 'ports.0: "1.5" is neither a port'],
+  ['{"certificates":["../a.pem"]}', 'certificates.0: "../a.pem" is not a file'],
   ['{"hostz":[]}', '"hostz" is not a field of a claim'],
   ['[]', 'it is not a JSON object'],
 ])('a claim %s is refused and the last good one counts: %s', (value, reason) => {
@@ -50,13 +55,36 @@ test.each([
   expect(after.catalog.services.get(web)?.allowed.hosts).toEqual(new Set());
 });
 
+test('a claim bounds the ports of a service, and the certificates that it has the balancer show', () => {
+  const value = '{"ports":[5432,"6000-6099"],"certificates":["shared.pem"]}';
+  const { catalog } = fold(emptyCatalog, { 'services/web': '{}', 'services/api': '{}', 'claims/web': value });
+  const [ofWeb, ofApi] = [web, api].map((name) => catalog.services.get(name)?.allowed ?? allowedByDefault);
+  const ports = [1, 5431, 5432, 5433, 5999, 6000, 6099, 6100];
+  const files = ['web.pem', 'api.pem', 'shared.pem', 'web.pem.old', 'other.pem'];
+  expect(ports.filter((port) => ofWeb && allowsPort(ofWeb, port))).toEqual([5432, 6000, 6099]);
+  expect(files.filter((file) => ofWeb && allowsCertificate(ofWeb, web, file))).toEqual(['web.pem', 'shared.pem']);
+  expect(ports.filter((port) => ofApi && allowsPort(ofApi, port))).toEqual(ports);
+  expect(files.filter((file) => ofApi && allowsCertificate(ofApi, api, file))).toEqual(files);
+  const again = fold(catalog, { 'claims/web': '{"ports":["5432","6000-6099"],"certificates":["shared.pem"]}' });
+  expect([...again.touched.keys()]).toEqual([]);
+  expect([...fold(catalog, { 'claims/web': '{"ports":[5432]}' }).touched.keys()]).toEqual(['web']);
+});
+
 test('after any history a service may claim what it may if everything comes at once', () => {
   const change = fc.oneof(
     fc.tuple(fc.constantFrom('services/web', 'services/api'), fc.constantFrom('{}', '{"maxconn":5}', undefined)),
     fc.tuple(fc.constantFrom('instances/web/a', 'instances/api/a'), fc.constantFrom('10.0.0.1:80', undefined)),
     fc.tuple(
       fc.constantFrom('claims/web', 'claims/*'),
-      fc.constantFrom('{"hosts":["*.x"]}', '{"hosts":[]}', '{"priority":5}', '{}', undefined),
+      fc.constantFrom(
+        '{"hosts":["*.x"]}',
+        '{"hosts":[]}',
+        '{"priority":5}',
+        '{"ports":[1]}',
+        '{"certificates":[]}',
+        '{}',
+        undefined,
+      ),
     ),
   );
   fc.assert(

@@ -13,5 +13,7 @@ export function allowedTo(allowances: Allowances, service: ServiceName): Allowed
   return {
     hosts: own?.hosts ?? all?.hosts,
     priority: own?.priority ?? all?.priority ?? allowedByDefault.priority,
+    ports: own?.ports ?? all?.ports,
+    certificates: own?.certificates ?? all?.certificates,
   };
 }

@@ -19,7 +19,15 @@ import { type InstanceState, readInstances } from './status-instances.ts';
 const claimants = { winner: v.optional(v.string()), loser: v.string() };
 const because = v.fallback(v.optional(v.picklist(['own-name', 'older', 'first-by-name'])), undefined);
 const conflict = v.variant('kind', [
-  v.object({ kind: v.literal('port'), port: v.number(), because, ...claimants }),
+  v.object({
+    kind: v.literal('port'),
+    port: v.number(),
+    because,
+    ofTemplate: v.optional(v.literal(true)),
+    ofClaim: v.optional(v.literal(true)),
+    ...claimants,
+  }),
+  v.object({ kind: v.literal('certificate'), file: v.string(), ...claimants }),
   v.object({ kind: v.literal('priority'), ...claimants }),
   v.object({ kind: v.literal('host'), host: v.string(), more: v.number(), ...claimants }),
   v.object({ kind: v.literal('capped-priority'), priority: v.number(), counts: v.number(), ...claimants }),

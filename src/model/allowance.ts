@@ -4,13 +4,19 @@ import { parseRecord } from './json.ts';
 import type { ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 import { describeIssue, whole, word } from './policy/field.ts';
+import { parsePemFile } from './policy/tls.ts';
 import { type HostPattern, parseHostPattern } from './route.ts';
 
 /** What operators let a service claim, as `claims/<service>` holds it. What it does not say, `claims/*` says. */
 export type Allowance = {
   readonly hosts: ReadonlySet<HostPattern> | undefined;
   readonly priority: number | undefined;
+  readonly ports: readonly PortRange[] | undefined;
+  readonly certificates: ReadonlySet<string> | undefined;
 };
+
+/** Ports of the balancer, both ends among them. */
+type PortRange = { readonly first: number; readonly last: number };
 
 /** What a service may claim. */
 export type Allowed = {
@@ -18,14 +24,30 @@ export type Allowed = {
   readonly hosts: ReadonlySet<HostPattern> | undefined;
   /** The largest priority that counts over other services. */
   readonly priority: number;
+  /** For a `tcp` service. Undefined: any port. */
+  readonly ports: readonly PortRange[] | undefined;
+  /** The files for TLS to servers that it may have the balancer show. `<service>.pem` is allowed always. Undefined: any file. */
+  readonly certificates: ReadonlySet<string> | undefined;
 };
 
 /** What a service may claim of which no operator said anything. */
-export const allowedByDefault: Allowed = { hosts: undefined, priority: 0 };
+export const allowedByDefault: Allowed = { hosts: undefined, priority: 0, ports: undefined, certificates: undefined };
+
+function parsePorts(text: string): Parsed<PortRange> {
+  const [, first, last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
+  const range = { first: Number(first), last: Number(last) };
+  return range.first >= 1 && range.first <= range.last && range.last <= 65_535
+    ? accepted(range)
+    : refused(`${quote(text)} is neither a port nor ports as "6000-6099"`);
+}
+
+const ports = v.pipe(v.union([v.string(), v.number()]), v.transform(String), word(parsePorts));
 
 const schema = v.strictObject({
   hosts: v.optional(v.pipe(v.array(word(parseHostPattern)), v.maxLength(1024))),
   priority: v.optional(whole(0, 1000)),
+  ports: v.optional(v.pipe(v.array(ports), v.maxLength(1024))),
+  certificates: v.optional(v.pipe(v.array(word(parsePemFile)), v.maxLength(1024))),
 });
 
 /** Reads `{"hosts":["shop.example.com","*.shop.example.com"],"priority":10}`. Unknown fields are refused. */
@@ -34,8 +56,13 @@ export function parseAllowance(value: string): Parsed<Allowance> {
   if (!json.ok) return json;
   const result = v.safeParse(schema, Object.fromEntries(json.value), { abortEarly: true });
   if (result.success) {
-    const { hosts, priority } = result.output;
-    return accepted({ hosts: hosts && new Set(hosts), priority });
+    const { hosts, priority, ports, certificates } = result.output;
+    return accepted({
+      hosts: hosts && new Set(hosts),
+      priority,
+      ports,
+      certificates: certificates && new Set(certificates),
+    });
   }
   const [issue] = result.issues;
   const where = v.getDotPath(issue) ?? 'claim';
@@ -50,7 +77,26 @@ export function allowsHost({ hosts }: Allowed, service: ServiceName, host: strin
   return patternsOver(host).some((pattern) => hosts.has(pattern as HostPattern));
 }
 
+/** Whether a `tcp` service may have this port of the balancer. */
+export const allowsPort = ({ ports }: Allowed, asked: number): boolean =>
+  ports === undefined || ports.some(({ first, last }) => asked >= first && asked <= last);
+
+/** Whether a service may have the balancer show its servers the certificate in this file. */
+export const allowsCertificate = ({ certificates }: Allowed, service: ServiceName, file: string): boolean =>
+  certificates === undefined || file === `${service}.pem` || certificates.has(file);
+
 export function isSameAllowed(a: Allowed, b: Allowed): boolean {
-  if (a.priority !== b.priority || a.hosts?.size !== b.hosts?.size) return false;
-  return [...(a.hosts ?? [])].every((host) => b.hosts?.has(host) === true);
+  return (
+    a.priority === b.priority &&
+    isSameSet(a.hosts, b.hosts) &&
+    isSameSet(a.certificates, b.certificates) &&
+    isSameSet(portsOf(a), portsOf(b))
+  );
+}
+
+const portsOf = ({ ports }: Allowed): ReadonlySet<string> | undefined =>
+  ports && new Set(ports.map(({ first, last }) => `${first}-${last}`));
+
+function isSameSet(a: ReadonlySet<string> | undefined, b: ReadonlySet<string> | undefined): boolean {
+  return a?.size === b?.size && [...(a ?? [])].every((one) => b?.has(one) === true);
 }

@@ -2,6 +2,7 @@ import type { Map as PersistentMap } from 'immutable';
 import { allowsHost } from '../model/allowance.ts';
 import { rankOf } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
+import { refusedCertificate } from './own-certificate.ts';
 import { type Claim, type Contribution, isCapped } from './route-claims.ts';
 import { overlap, related } from './route-set.ts';
 
@@ -13,6 +14,14 @@ export type HostConflict = {
   /** The first of them. */
   readonly host: string;
   readonly more: number;
+  readonly winner: undefined;
+  readonly loser: ServiceName;
+};
+
+/** A service does not have the balancer show its servers a certificate that no claim lets it have. */
+export type CertificateConflict = {
+  readonly kind: 'certificate';
+  readonly file: string;
   readonly winner: undefined;
   readonly loser: ServiceName;
 };
@@ -34,20 +43,25 @@ const mostCompared = { ofAll: 100_000, ofOne: 1_000_000 };
 
 /** Whether a service asks for something that no claim lets it have. */
 export const isBounded = (contribution: Contribution): boolean =>
-  refusedHosts(contribution).length > 0 || contribution.claims.some(isCapped);
+  refusedHosts(contribution).length > 0 ||
+  refusedCertificate(contribution) !== undefined ||
+  contribution.claims.some(isCapped);
 
 /** What the services that ask for more than they may have do not get. */
 export function boundedConflicts(
   names: Iterable<ServiceName>,
   services: Contributions,
-): readonly (HostConflict | CappedPriority)[] {
+): readonly (HostConflict | CertificateConflict | CappedPriority)[] {
   const losers = [...names].sort();
-  const hosts = losers.flatMap((name) => hostConflict(services.get(name)) ?? []);
+  const found = losers.flatMap((name) => [
+    ...hostConflict(services.get(name)),
+    ...certificateConflict(services.get(name)),
+  ]);
   const capped = losers.filter((name) => services.get(name)?.claims.some(isCapped));
-  if (capped.length === 0) return hosts;
+  if (capped.length === 0) return found;
   const others = [...services.keys()].sort();
   const budget = { left: mostCompared.ofAll };
-  return [...hosts, ...capped.flatMap((loser) => [...cappedBy(loser, others, services, budget)])];
+  return [...found, ...capped.flatMap((loser) => [...cappedBy(loser, others, services, budget)])];
 }
 
 /** The services whose priority would take requests of this one, if it counted. */
@@ -89,11 +103,17 @@ function wouldTake(claim: Claim, other: Claim): boolean {
   return other.path.length >= claim.path.length;
 }
 
-function hostConflict(contribution: Contribution | undefined): HostConflict | undefined {
+function certificateConflict(contribution: Contribution | undefined): readonly CertificateConflict[] {
+  const file = contribution && refusedCertificate(contribution);
+  if (file === undefined || contribution === undefined) return [];
+  return [{ kind: 'certificate', file, winner: undefined, loser: contribution.name }];
+}
+
+function hostConflict(contribution: Contribution | undefined): readonly HostConflict[] {
   const [host, ...others] = contribution === undefined ? [] : refusedHosts(contribution);
   return host === undefined || contribution === undefined
-    ? undefined
-    : { kind: 'host', host, more: others.length, winner: undefined, loser: contribution.name };
+    ? []
+    : [{ kind: 'host', host, more: others.length, winner: undefined, loser: contribution.name }];
 }
 
 function refusedHosts({ name, policy, allowed }: Contribution): readonly string[] {

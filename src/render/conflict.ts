@@ -17,7 +17,14 @@ type Told = { readonly winner?: string | undefined; readonly loser: string } & (
   | { readonly kind: 'priority' }
   | { readonly kind: 'host'; readonly host: string; readonly more: number }
   | { readonly kind: 'capped-priority'; readonly priority: number; readonly counts: number }
-  | { readonly kind: 'port'; readonly port: number; readonly because?: Because | undefined; readonly ofTemplate?: true }
+  | {
+      readonly kind: 'port';
+      readonly port: number;
+      readonly because?: Because | undefined;
+      readonly ofTemplate?: true | undefined;
+      readonly ofClaim?: true | undefined;
+    }
+  | { readonly kind: 'certificate'; readonly file: string }
 );
 
 const reasons: Readonly<Record<Because, string>> = {
@@ -44,7 +51,11 @@ export function describeConflict(conflict: Conflict | Told): string {
       const { priority, counts } = conflict;
       return `the priority ${priority} of ${loser} counts as ${counts} over ${winner}: no claim allows more (claims/${loser})`;
     }
+    case 'certificate':
+      return `${loser} does not get the certificate ${conflict.file} for its servers: no claim allows it (claims/${loser})`;
     case 'port':
+      if (conflict.ofClaim)
+        return `${loser} does not get the port ${conflict.port}: no claim allows it (claims/${loser})`;
       return `${loser} does not get the port ${conflict.port}: ${winner} has it${reasonOf(conflict)}`;
     case 'route': {
       const { route, more = 0 } = conflict;

@@ -43,6 +43,23 @@ test('a port stays with the service that had its policy first, whatever order th
   ]);
 });
 
+test('a port that no claim allows is nobody’s, and free for a service that may have it', () => {
+  const allowed = { ...allowedByDefault, ports: [{ first: 6000, last: 6099 }] };
+  const services = [
+    { ...service('evil', 5432, 1n), allowed },
+    { ...service('own', 6099, 2n), allowed },
+    service('db', 5432, 3n),
+  ];
+  const { ports, conflicts } = claimPorts(services, new Set());
+  expect([...ports].map(([port, { name }]) => [port, name])).toEqual([
+    [6099, 'own'],
+    [5432, 'db'],
+  ]);
+  expect(conflicts.map(describeConflict)).toEqual([
+    'evil does not get the port 5432: no claim allows it (claims/evil)',
+  ]);
+});
+
 test('a port that the template of the frame listens on is for no service', () => {
   const frame =
     'frontend mine\n    bind 10.0.0.1:81,10.0.0.2:82 ssl\n    bind quic4@10.0.0.1:83\n    bind :84-85\n    bind unix@/x\n';

@@ -1,12 +1,13 @@
 import type { Service } from '../catalog/catalog.ts';
 import { bySince } from '../catalog/since.ts';
+import { allowsPort } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type Because, becauseOf } from './route-conflicts.ts';
 
 /** Which `tcp` service has which of the balancer's ports. */
 export type Ports = ReadonlyMap<number, Service>;
 
-/** A `tcp` service asks for a port that pointsman itself or another service has. */
+/** A `tcp` service asks for a port that pointsman itself or another service has, or that no claim lets it have. */
 export type PortConflict = {
   readonly kind: 'port';
   readonly port: number;
@@ -15,6 +16,8 @@ export type PortConflict = {
   readonly winner: ServiceName | undefined;
   /** The template of the frame listens on it. */
   readonly ofTemplate?: true;
+  /** No claim allows it. */
+  readonly ofClaim?: true;
   readonly loser: ServiceName;
 };
 
@@ -35,6 +38,10 @@ export function claimPorts(
   for (const service of claims) {
     const { port } = service.policy;
     if (port === undefined) continue;
+    if (!allowsPort(service.allowed, port)) {
+      conflicts.push({ kind: 'port', port, because: undefined, winner: undefined, ofClaim: true, loser: service.name });
+      continue;
+    }
     const winner = ports.get(port);
     if (winner === undefined && !reserved.has(port) && !ofTemplate.has(port)) ports.set(port, service);
     else {

@@ -9,6 +9,7 @@ import { allTouched, type Touched } from '../model/touched.ts';
 import { type CheckPace, checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
 import { portsOfFrame } from './frame-ports.ts';
+import { withOwnCertificate } from './own-certificate.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
 import { claimPorts, type Ports } from './ports.ts';
 import { RouteMap } from './route-map.ts';
@@ -119,7 +120,7 @@ export function renderTouched(
     const templates = templating.held?.get(name) ?? templating;
     const known = backends.get(name);
     const pace = checkPace(found, known);
-    const service = withCheckPace(withSplit(found), pace);
+    const service = withOwnCertificate(withCheckPace(withSplit(found), pace));
     const fresh = known === undefined || mark.whole;
     let around = known?.around;
     if (fresh) {

@@ -7,7 +7,14 @@ import type { ServiceName } from '../model/name.ts';
 import { type Route, segmentsOf } from '../model/policy/routes.ts';
 import { routeTarget } from '../model/route-target.ts';
 import { formatState, isStateKey, type ServiceState, stateKey } from '../model/service-state.ts';
-import { boundedConflicts, type CappedPriority, cappedOver, type HostConflict, isBounded } from './bounded-claims.ts';
+import {
+  boundedConflicts,
+  type CappedPriority,
+  type CertificateConflict,
+  cappedOver,
+  type HostConflict,
+  isBounded,
+} from './bounded-claims.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
 import { type Claim, type Contribution, claimsByHost, isCapped, settleClaims } from './route-claims.ts';
 import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
@@ -28,7 +35,7 @@ type PriorityConflict = {
   readonly loser: ServiceName;
 };
 
-export type RoutesConflict = RouteConflict | HostConflict | CappedPriority | PriorityConflict;
+export type RoutesConflict = RouteConflict | HostConflict | CertificateConflict | CappedPriority | PriorityConflict;
 
 /** Which services ask for which routes. A value, kept so that a service that changes costs its own routes only. */
 export type RouteTable = {

@@ -4,6 +4,7 @@ import { addressOf, type FirstCheckRule, isServing, type Newcomer } from '../../
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Touched } from '../../model/touched.ts';
+import { withOwnCertificate } from '../../render/own-certificate.ts';
 import type { Rendered } from '../../render/render.ts';
 import { SparingLog } from '../sparing-log.ts';
 import { askServer } from './ask-server.ts';
@@ -132,7 +133,7 @@ export class FirstChecks {
     if (!this.#isCurrent(waiting)) return;
     const found = this.#catalog.services.get(service);
     const instance = found?.instances.get(id);
-    const target = found && instance && serverTarget(found, instance, this.#parts.pemFolder);
+    const target = found && instance && serverTarget(withOwnCertificate(found), instance, this.#parts.pemFolder);
     if (target === undefined) {
       await this.#raise(waiting);
       return;

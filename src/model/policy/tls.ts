@@ -16,7 +16,7 @@ export type Tls = {
   readonly certificate: PemFile | undefined;
 };
 
-function parsePemFile(text: string): Parsed<PemFile> {
+export function parsePemFile(text: string): Parsed<PemFile> {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
     ? accepted(text as PemFile)
     : refused(`${quote(text)} is not a file's name: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`);
