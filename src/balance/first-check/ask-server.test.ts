@@ -17,13 +17,13 @@ async function listen(server: Server | NetServer): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function ask(port: number, policy: object): Promise<string> {
+async function ask(port: number, policy: object, patienceMs = 30_000): Promise<string> {
   const read = parsePolicy(JSON.stringify(policy));
   const instance = parseInstance('web' as ServiceName, 'a' as InstanceId, `127.0.0.1:${port}`);
   if (!read.ok || !instance.ok) throw new Error('a test has good values');
   const target = serverTarget({ name: 'web' as ServiceName, policy: read.value }, instance.value as Instance, '/');
   if (target === undefined) return 'no check';
-  return askServer(target, AbortSignal.timeout(300)).then(
+  return askServer(target, AbortSignal.timeout(patienceMs)).then(
     () => 'passes',
     (error: Error) => error.message,
   );
@@ -57,7 +57,7 @@ test.each(['h1', 'h2'])('by HTTP (%s) method, path, host, status and body count'
 
 test('an answer that does not come in time fails', async () => {
   const port = await listen(createServer(() => undefined));
-  expect(await ask(port, { check: { kind: 'http' } })).toBe('no answer in time');
+  expect(await ask(port, { check: { kind: 'http' } }, 300)).toBe('no answer in time');
 });
 
 test.each([
