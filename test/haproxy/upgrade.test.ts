@@ -82,7 +82,8 @@ test('an upgrade from an older version, and going back to it, lose no request an
 test('an HAProxy that is upgraded below a running balancer is known as what it is from its next reload on', async (context) => {
   const others = ['sid', 'forky', 'trixie'].map((suite) => `${roots}/${suite}.bin/haproxy`);
   const newer = others.find((path) => existsSync(path) && path !== haproxyBin);
-  if (newer === undefined) return context.skip('there is no other HAProxy here');
+  // One in a root of its own executes itself again in that root.
+  if (newer === undefined || haproxyBin !== 'haproxy') return context.skip('there is no other HAProxy for it here');
   const scenario = await startScenario('folder');
   const [a = ''] = await startApps('a');
   await scenario.writeByHand('instances/web/a', a);
