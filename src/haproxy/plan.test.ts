@@ -96,6 +96,17 @@ describe('the plan', () => {
     expect(steps(true)).toEqual(['set map routes.map a/ web/1']);
   });
 
+  test('looks at all servers of a service whose weights are divided by another number, although one instance was touched', () => {
+    const divided = (weight: number, weightDivisor: number): Rendered => {
+      const all = web({ a: `10.0.0.1:80 weight ${weight}`, b: `10.0.0.2:80 weight ${weight}` });
+      return { ...all, backends: all.backends.map((backend) => ({ ...backend, weightDivisor })) };
+    };
+    const touched = new Map([['web' as ServiceName, { whole: false, instances: new Set(['a' as InstanceId]) }]]);
+    const conditions = { addBackend: false, deletes: true };
+    const { steps } = planChanges(divided(200, 1), divided(100, 2), touched, new Map(), conditions);
+    expect(steps.map(describeStep)).toEqual(['set server web/a weight 100', 'set server web/b weight 100']);
+  });
+
   test('leaves more than 10,000 changes of routes to a reload, where one is possible, but no maintenance and no pause', () => {
     const routes = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`h${i}/`, 'web']));
     const having = (all: Readonly<Record<string, string>>) => rendered({ web: { servers: {} } }, frameText, all);

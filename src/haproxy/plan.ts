@@ -2,7 +2,7 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Touched } from '../model/touched.ts';
 import { listenersThatDiffer } from '../render/place.ts';
 import { isThin, modeOf, policyOf } from '../render/policies.ts';
-import type { Rendered, RenderedBackend } from '../render/render.ts';
+import { dividesOtherwise, type Rendered, type RenderedBackend } from '../render/render.ts';
 import { sameAround } from '../render/template.ts';
 import { type FirstCheckRule, firstCheckOf, noFirstChecks } from './newcomers.ts';
 import { planRoutes } from './plan-routes.ts';
@@ -120,7 +120,8 @@ export function planChanges(
       reload.push({ kind: 'backend', backend: name });
     const joined = joining.length;
     const mustBeChecked = firstCheckOf(before, after, firstChecks);
-    const ids = mark.whole ? new Set([...before.servers.keys(), ...(after?.servers.keys() ?? [])]) : mark.instances;
+    const whole = mark.whole || (after !== undefined && dividesOtherwise(before, after));
+    const ids = whole ? new Set([...before.servers.keys(), ...(after?.servers.keys() ?? [])]) : mark.instances;
     for (const id of ids) {
       const was = before.servers.get(id);
       const becomes = after?.servers.get(id);

@@ -3,6 +3,7 @@ import type { Catalog, Service } from '../catalog/catalog.ts';
 import { withSplit } from '../catalog/split.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import { divisorOfWeights } from '../model/policy/balance.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { allTouched, type Touched } from '../model/touched.ts';
@@ -33,6 +34,8 @@ export type RenderedBackend = {
   readonly around: Around;
   /** `server web-1 10.0.0.1:80 weight 100 check`, without indent and newline. */
   readonly servers: PersistentMap<InstanceId, string>;
+  /** By what the weights are divided: with another divisor all server lines differ. 1 unless it is said. */
+  readonly weightDivisor?: number | undefined;
   /** Undefined without checks, and where it was read back. */
   readonly checkPace?: CheckPace | undefined;
 };
@@ -121,7 +124,8 @@ export function renderTouched(
     const known = backends.get(name);
     const pace = checkPace(found, known);
     const service = withOwnCertificate(withCheckPace(withSplit(found), pace));
-    const fresh = known === undefined || mark.whole;
+    const weightDivisor = divisorOfWeights(service.policy.balance, service.instances.size);
+    const fresh = known === undefined || mark.whole || dividesOtherwise(known, { weightDivisor });
     let around = known?.around;
     if (fresh) {
       const ofPolicy = renderPolicy.get(templates.policy) ?? policyRenderer(templates.policy, settings);
@@ -143,7 +147,7 @@ export function renderTouched(
         );
       }
     });
-    backends.set(name, { name, around, servers, checkPace: pace });
+    backends.set(name, { name, around, servers, checkPace: pace, weightDivisor });
   }
 
   const known = all ? undefined : previous.routeTable;
@@ -171,6 +175,11 @@ export function renderTouched(
   const frame = sameText(previous.frame, renderFrame(templating, settings, claimed.ports));
   const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts];
   return { rendered: { ...rendered, frame }, problems, conflicts };
+}
+
+/** Whether all server lines differ because the weights are divided by another number. */
+export function dividesOtherwise(one: Pick<RenderedBackend, 'weightDivisor'>, other: typeof one): boolean {
+  return (one.weightDivisor ?? 1) !== (other.weightDivisor ?? 1);
 }
 
 function renderFrame(templates: Templates, settings: FrameSettings, ports: Ports): Around {

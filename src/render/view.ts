@@ -3,6 +3,7 @@ import { numberOf } from '../catalog/numbers.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Cidr } from '../model/cidr.ts';
 import type { Instance } from '../model/instance.ts';
+import { dividedWeight, divisorOfWeights } from '../model/policy/balance.ts';
 import type { HealthCheck } from '../model/policy/check.ts';
 import type { Policy } from '../model/policy.ts';
 import {
@@ -100,7 +101,7 @@ export type ServerView = {
   readonly service: string;
   readonly id: string;
   readonly address: string;
-  /** 0 while the instance drains, so that it takes no new requests. */
+  /** 0 while the instance drains, so that it takes no new requests. Of a hashed service with many instances it is divided. */
   readonly weight: number;
   readonly maintenance: boolean;
   /** Always false: pointsman resolves host names, so that `address` has an IP address. Own templates may still ask. */
@@ -212,15 +213,20 @@ export function backendView(service: Service, policy: string, { pemFolder }: Fra
   return { name: service.name, policy, ...policyView(service.policy, pemFolder) };
 }
 
-export function serverView(instance: Instance, { policy, numbers }: Service, settings: FrameSettings): ServerView {
+export function serverView(
+  instance: Instance,
+  { policy, numbers, instances }: Service,
+  settings: FrameSettings,
+): ServerView {
   const { check, protocol, tls, proxyProtocol } = policy;
   const draining = instance.state === 'draining';
   const h2 = protocol === 'h2';
+  const divisor = divisorOfWeights(policy.balance, instances.size);
   return {
     service: instance.service,
     id: instance.id,
     address: formatAddress(instance.address),
-    weight: draining ? 0 : instance.weight,
+    weight: draining ? 0 : dividedWeight(instance.weight, divisor),
     // A client's cookie leads it to a server whatever its weight; one in maintenance gives it up.
     maintenance: instance.state === 'maintenance' || (draining && policy.sticky !== undefined),
     hostName: false,

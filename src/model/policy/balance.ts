@@ -45,6 +45,24 @@ export function isHashed({ kind }: Balance): boolean {
   return kind === 'header' || byHash.some((hash) => hash === kind);
 }
 
+/** HAProxy keeps 16 points on the ring for each unit of weight, and takes up to 100 ms for a server among millions of points. */
+const mostWeightOnRing = 32_768;
+const mostWeight = 256;
+
+/**
+ * By what the weights of a hashed service with so many instances are divided, so that the ring stays small: a power of two, by the
+ * number of instances alone, so that all balancers divide by the same and seldom by another.
+ */
+export function divisorOfWeights(balance: Balance, instances: number): number {
+  if (!isHashed(balance)) return 1;
+  const least = (instances * mostWeight) / mostWeightOnRing;
+  return least <= 1 ? 1 : 2 ** Math.ceil(Math.log2(least));
+}
+
+/** A weight after that: 0 stays 0, and everything else is at least 1. */
+export const dividedWeight = (weight: number, divisor: number): number =>
+  weight === 0 ? 0 : Math.max(1, Math.round(weight / divisor));
+
 /** Whether requests fall to servers in proportion to their weights. */
 export function keepsShares({ kind }: Balance): boolean {
   return kind === 'roundrobin' || kind === 'random';
