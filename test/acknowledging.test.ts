@@ -28,6 +28,7 @@ test('says nothing of what settles while the worker is asked about, before it as
     about: () => ({ version: '1', haproxyVersion: '2.6', admin: undefined }),
     config: () => 'c',
     draining: new Draining({ count: async () => new Map(), logger, now, onChange: () => undefined }),
+    unproven: () => new Map(),
     held: () => [],
     heldEntries: () => [],
     isCurrent: (workerPid) => new Promise((answer) => asked.push({ workerPid, answer })),

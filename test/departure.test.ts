@@ -37,6 +37,7 @@ async function start(kind: RegistryKind) {
               appliedAt: 'now',
               draining,
               refusals: [],
+              unproven: new Map(),
               untold: new Map(),
             }),
           ),

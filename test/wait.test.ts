@@ -1,6 +1,8 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { startApp, startApps } from './support/app.ts';
 import { startBalancers } from './support/balancers.ts';
 import { runPointsman, startPointsman } from './support/processes.ts';
+import { sendRaw } from './support/raw-request.ts';
 import { until } from './support/until.ts';
 
 const instance = (address: string, state = 'ready') => JSON.stringify({ address, state });
@@ -99,8 +101,9 @@ test('wait learns of its own key, whatever number of newer entries of another se
 test('wait for a service is not over while an operator has taken an instance out', async () => {
   const { registry, balancerNamed, wait } = await start('etcd');
   await balancerNamed('lb-1');
-  await registry.write('instances/web/a', instance('127.0.0.1:1'));
-  await registry.write('instances/web/b', instance('127.0.0.1:2'));
+  const [a = '', b = ''] = await startApps('a', 'b');
+  await registry.write('instances/web/a', instance(a));
+  await registry.write('instances/web/b', instance(b));
   expect((await wait('web')).code).toBe(0);
   await registry.write('overrides/web/a', '{"kind":"drain"}');
   await until('it is known', async () => (await wait('web/a', '--timeout', '1s')).code === 1);
@@ -108,6 +111,36 @@ test('wait for a service is not over while an operator has taken an instance out
   expect(drained.stderr[0]).toContain('lb-1 gives web/a no requests: an operator has taken it out');
   // One that leaves by itself is not waited for.
   await registry.remove('overrides/web/a');
-  await registry.write('instances/web/a', instance('127.0.0.1:1', 'draining'));
+  await registry.write('instances/web/a', instance(a, 'draining'));
   expect((await wait('web')).code).toBe(0);
+});
+
+test('wait is over when an instance has passed a check, and when the newest policy is in force', async () => {
+  const { registry, balancerNamed, wait, waiting } = await start('etcd');
+  const { http } = await balancerNamed('lb-1');
+  const [a = ''] = await startApps('a');
+  let healthy = false;
+  const late = await startApp('b', (request, response) => {
+    response.statusCode = request.url === '/health' && !healthy ? 503 : 200;
+    response.end('b');
+  });
+  onTestFinished(() => late.close());
+  const check = { kind: 'http', path: '/health', interval: '200ms' };
+  await registry.write('services/web', JSON.stringify({ check }));
+  await registry.write('instances/web/a', instance(a));
+  expect((await wait('web/a')).code).toBe(0);
+  await registry.write('instances/web/b', instance(late.address));
+  const early = await wait('web/b', '--timeout', '4s');
+  expect(early.stderr[0]).toContain('lb-1 gives it no requests: it has not passed a health check yet');
+  expect(early.code).toBe(1);
+  const over = waiting('web');
+  healthy = true;
+  expect((await over.ended).code).toBe(0);
+
+  const headers = { response: { set: { 'x-version': '2' } } };
+  const written = await registry.write('services/web', JSON.stringify({ check, headers }));
+  const { stdout } = await wait('web', '--json');
+  expect(BigInt(JSON.parse(stdout[0] ?? '').revision)).toBeGreaterThanOrEqual(written);
+  const answer = await sendRaw(http, 'GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n');
+  expect(answer).toMatch(/^x-version: 2\r$/m);
 });

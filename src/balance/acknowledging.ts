@@ -21,6 +21,8 @@ export type AcknowledgingParts = {
   /** Names the configuration: see Acknowledgement. */
   readonly config: () => string;
   readonly draining: Draining;
+  /** Servers that get no requests because they have not passed a check yet. */
+  readonly unproven: () => Acknowledgement['unproven'];
   /** Instances that are served although the registry has them no more. */
   readonly held: () => readonly Refusal[];
   /** The same, because the registry's history was replaced. There may be many. */
@@ -240,7 +242,7 @@ export class Acknowledging implements ServingObserver {
     { revision, cluster }: Reached,
     { catalog, refused }: Pick<Settled, 'catalog' | 'refused'>,
   ): Acknowledgement {
-    const { owner, about, config, draining, held, heldEntries } = this.#parts;
+    const { owner, about, config, draining, unproven, held, heldEntries } = this.#parts;
     const all = [...refused, ...held(), ...this.#newestRejected(catalog), ...heldEntries()];
     const { refusals, untold } = tellFairly(all);
     // The catalog itself does not remember all of these.
@@ -253,6 +255,7 @@ export class Acknowledging implements ServingObserver {
       config: config(),
       appliedAt: '',
       draining: draining.counts,
+      unproven: unproven(),
       refusals,
       untold: new Map([...untold, ...forgotten]),
     };

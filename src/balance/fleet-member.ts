@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import { mostUnprovenOfService } from '../fleet/acknowledgement.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { askWorker } from '../haproxy/master.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
@@ -10,6 +11,7 @@ import type { Templates } from '../render/render.ts';
 import { Acknowledging, type AcknowledgingParts } from './acknowledging.ts';
 import { Draining } from './draining.ts';
 import type { Layout } from './files.ts';
+import type { UnprovenServers } from './first-check/unproven-servers.ts';
 import type { Guarding } from './guarding.ts';
 import type { HeldEntries } from './held-entries.ts';
 import { RequestCounter } from './open-requests.ts';
@@ -22,6 +24,7 @@ export type FleetMemberParts = Pick<AcknowledgingParts, 'id' | 'isCurrent' | 'me
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly guarding: Guarding;
+  readonly unproven: Pick<UnprovenServers, 'names'>;
   readonly heldEntries: Pick<HeldEntries, 'refusals'>;
   readonly templates: () => Templates;
   readonly admin: Address;
@@ -61,6 +64,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
     }),
     config: () => hashOf(parts.templates()),
     draining,
+    unproven: () => parts.unproven.names(mostUnprovenOfService),
     held: () =>
       guarding.status().flatMap(({ service, instances }) =>
         instances.map((id) => ({

@@ -178,6 +178,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     certificates,
     serverPems,
     closeFiles,
+    unproven,
     link,
     holds,
     guarding,
@@ -203,6 +204,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       tellVersionChange(before, haproxyVersion, logger);
       acknowledging?.changed();
     },
+    onUnproven: () => acknowledging?.changed(),
     values: () => (fileKeeping === undefined ? [] : held.values()),
     openHaproxy: (onExit) => openHaproxy(settings.haproxy, { ...parts, layout, onExit }),
     provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
@@ -235,6 +237,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       haproxy,
       link,
       guarding,
+      unproven,
       heldEntries: held,
       metrics,
       haproxyVersion: () => haproxyVersion,

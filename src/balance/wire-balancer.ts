@@ -11,6 +11,7 @@ import { Balancer } from './balancer.ts';
 import type { Certificates, CertificatesParts } from './certificates.ts';
 import type { Layout } from './files.ts';
 import { FirstChecks } from './first-check/first-checks.ts';
+import { UnprovenServers } from './first-check/unproven-servers.ts';
 import { Guarding } from './guarding.ts';
 import { HoldsFile } from './holds-file.ts';
 import { Locating, type LocatingParts } from './locating.ts';
@@ -66,6 +67,8 @@ type WiringParts = {
     | undefined;
   /** Where HAProxy is spoken with, if not on its own socket. */
   readonly socket?: string | undefined;
+  /** The servers that wait for their first check are others than before. */
+  readonly onUnproven?: () => void;
 };
 
 /** How long an old worker may take to answer, in ms. */
@@ -121,7 +124,13 @@ export async function wireBalancer(parts: WiringParts) {
       ),
     logger,
   });
+  const unproven = new UnprovenServers({
+    serverStates: () => link.serverStates(),
+    onChange: () => parts.onUnproven?.(),
+    logger,
+  });
   const firstChecks = new FirstChecks({
+    unproven,
     raise: (service, id) => link.raise(service, id),
     isLoading: () => balancer.loading,
     pemFolder: parts.frame.pemFolder,
@@ -193,6 +202,7 @@ export async function wireBalancer(parts: WiringParts) {
   };
   const balancer = new Balancer({ ...parts, ...working });
   const closeFiles = async () => {
+    unproven.close();
     await certificates?.close();
     await serverPems.close();
     await Promise.all(upkeeps.map((upkeep) => upkeep.close()));
@@ -204,6 +214,7 @@ export async function wireBalancer(parts: WiringParts) {
     certificates,
     serverPems,
     closeFiles,
+    unproven,
     link,
     holds,
     guarding,

@@ -26,6 +26,7 @@ const plain: Acknowledgement = {
     ['web/b', 'unknown'],
   ]),
   refusals: [{ key: 'instances/web/x', reason: 'no port' }],
+  unproven: new Map([['web', ['c']]]),
   untold: new Map(),
 };
 

@@ -35,6 +35,8 @@ export type Acknowledgement = {
   readonly appliedAt: string;
   /** By `service/instance`, for each that takes no new requests. Undefined: this balancer does not count them. */
   readonly draining: ReadonlyMap<string, OpenRequests> | undefined;
+  /** By service: instances that have passed no check since HAProxy got them, so that they get no requests. Empty for an older balancer. */
+  readonly unproven: ReadonlyMap<string, readonly string[]>;
   /** The newest of each service first, and not all of them when there are many. */
   readonly refusals: readonly Refusal[];
   /** How many more there are of each service; `*`: of any, as far as the balancer itself knows. */
@@ -63,6 +65,9 @@ export const mostRefusals = 50;
 /** Why an instance whose key the registry lost without a deletion is not gone. */
 export const heldReason = 'the registry does not have it any more, and it is held';
 export const mostDraining = 5000;
+/** Where so many of a service wait for their first check, there may be more. */
+export const mostUnprovenOfService = 100;
+const mostUnproven = 2000;
 const mostUntold = 100;
 /** Stands for any service among those whose refusals are not all told. */
 export const anyService = '*';
@@ -82,6 +87,7 @@ const schema = v.object({
   admin: v.optional(text),
   appliedAt: v.optional(text, 'unknown'),
   draining: v.optional(v.record(v.string(), v.nullable(count))),
+  unproven: v.optional(v.record(v.string(), v.array(text)), {}),
   refusals: v.optional(
     v.array(
       v.object({
@@ -103,12 +109,13 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
   if (fields.get('format') !== format) return refused(`it is not of format ${format}`);
   const result = v.safeParse(schema, Object.fromEntries(fields), { abortEarly: true });
   if (!result.success) return refused(`its ${v.getDotPath(result.issues[0]) ?? 'value'} is not what belongs there`);
-  const { draining, admin, untold, ...rest } = result.output;
+  const { draining, admin, untold, unproven, ...rest } = result.output;
   return accepted({
     ...rest,
     revision: revision(rest.revision),
     admin,
     untold: new Map(Object.entries(untold)),
+    unproven: new Map(Object.entries(unproven)),
     draining:
       draining === undefined
         ? undefined
@@ -118,7 +125,7 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
 
 /** The value that `parseAcknowledgement` reads back. */
 export function formatAcknowledgement(acknowledgement: Acknowledgement): string {
-  const { draining, refusals, untold, ...rest } = acknowledgement;
+  const { draining, refusals, untold, unproven, ...rest } = acknowledgement;
   const counts = [...(draining ?? [])]
     .slice(-mostDraining)
     .map(([name, open]) => [name, open === 'unknown' ? null : open]);
@@ -127,6 +134,7 @@ export function formatAcknowledgement(acknowledgement: Acknowledgement): string 
     ...rest,
     revision: String(rest.revision),
     ...(draining === undefined ? {} : { draining: Object.fromEntries(counts) }),
+    ...(unproven.size === 0 ? {} : { unproven: Object.fromEntries(shortUnproven(unproven)) }),
     ...(untold.size === 0 ? {} : { untold: Object.fromEntries(shortUntold(untold)) }),
     ...(refusals.length === 0
       ? {}
@@ -172,6 +180,17 @@ function shortUntold(untold: ReadonlyMap<string, number>): readonly (readonly [s
   if (all.length <= mostUntold) return all;
   const rest = all.slice(mostUntold).reduce((sum, [, many]) => sum + many, 0);
   return [...all.slice(0, mostUntold).filter(([name]) => name !== anyService), [anyService, rest]];
+}
+
+/** Services with few of them first, so that one service's cannot hide another's. */
+function shortUnproven(unproven: Acknowledgement['unproven']): readonly (readonly [string, readonly string[]])[] {
+  let room = mostUnproven;
+  return [...unproven]
+    .sort(([, a], [, b]) => a.length - b.length)
+    .filter(([, ids]) => {
+      room -= ids.length;
+      return room >= 0;
+    });
 }
 
 /** Whose acknowledgement this is, of whatever format; undefined when it is nobody's. */

@@ -27,6 +27,7 @@ const value = (change: Partial<Acknowledgement> = {}): string =>
     appliedAt: 'now',
     draining: new Map(),
     refusals: [],
+    unproven: new Map(),
     untold: new Map(),
     ...change,
   });
@@ -97,6 +98,18 @@ describe('a wait for every balancer', () => {
       'one has a worker from before a reload that may still hold requests',
     ]);
     expect(obstacles(open(2), gone)).toEqual(['reached']);
+  });
+
+  test('to be served is not over where it has not passed a check yet', () => {
+    const view = fleet({ one: value({ unproven: new Map([['web', ['a', 'b']]]) }) });
+    expect(obstacles(view, serves)).toEqual([
+      'one gives it no requests: it has not passed a health check yet (pointsman explain tells)',
+    ]);
+    expect(obstacles(view, { ...serves, id: undefined, ready: [id] })).toEqual([
+      'one gives web/a no requests: it has not passed a health check yet (pointsman explain tells)',
+    ]);
+    expect(obstacles(view, { ...serves, goal: 'gone' })).toEqual(['reached']);
+    expect(obstacles(fleet({ one: value({ unproven: new Map([['api', ['a']]]) }) }), serves)).toEqual(['reached']);
   });
 
   test('to be served is not over where an operator has taken it out', () => {

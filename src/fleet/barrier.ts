@@ -1,7 +1,7 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { overrideKey } from '../model/override.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
-import { type Acknowledgement, anyService, instanceName } from './acknowledgement.ts';
+import { type Acknowledgement, anyService, instanceName, mostUnprovenOfService } from './acknowledgement.ts';
 import type { FleetView } from './fleet-view.ts';
 
 /** What somebody waits for: that every live balancer serves a revision, and what must then be so. */
@@ -28,6 +28,8 @@ export type Obstacle =
   | { readonly kind: 'refused'; readonly reason: string }
   /** It gives it no new requests, although the registration says nothing of that: an operator has taken it out. */
   | { readonly kind: 'drains'; readonly instance: string | undefined }
+  /** It gives it no new requests: it has passed no check there yet. `undefined`: the one that is awaited. */
+  | { readonly kind: 'unproven'; readonly instance: string | undefined }
   /** It refuses more entries than it tells, and the awaited one may be among them. */
   | { readonly kind: 'untold'; readonly count: number }
   | { readonly kind: 'open-requests'; readonly count: number }
@@ -89,8 +91,12 @@ function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited):
   if (untold !== undefined || goal !== 'serves') return untold;
   const ids = id === undefined ? (awaited.ready ?? []) : [id];
   const drained = ids.find((one) => said.draining?.has(instanceName(service, one)) === true);
-  if (drained === undefined) return undefined;
-  return { kind: 'drains', instance: id === undefined ? instanceName(service, drained) : undefined };
+  const named = (one: InstanceId) => (id === undefined ? instanceName(service, one) : undefined);
+  if (drained !== undefined) return { kind: 'drains', instance: named(drained) };
+  const unproven = said.unproven.get(service) ?? [];
+  const waits = unproven.length === 0 ? undefined : ids.find((one) => unproven.includes(one));
+  if (waits !== undefined) return { kind: 'unproven', instance: named(waits) };
+  return unproven.length < mostUnprovenOfService ? undefined : { kind: 'untold', count: unproven.length };
 }
 
 function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undefined {
@@ -119,6 +125,8 @@ export function describeObstacle(obstacle: Obstacle): string {
       return `does not serve it: ${obstacle.reason}`;
     case 'drains':
       return `gives ${obstacle.instance ?? 'it'} no requests: an operator has taken it out`;
+    case 'unproven':
+      return `gives ${obstacle.instance ?? 'it'} no requests: it has not passed a health check yet (pointsman explain tells)`;
     case 'untold':
       return `refuses ${obstacle.count} or more entries that it does not name, and this may be one of them (pointsman explain tells)`;
     case 'open-requests':

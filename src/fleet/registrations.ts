@@ -1,6 +1,6 @@
 import { parseInstance } from '../model/instance.ts';
 import { type InstanceId, parseInstanceId, type ServiceName } from '../model/name.ts';
-import type { Revision } from '../model/revision.ts';
+import { noRevision, type Revision } from '../model/revision.ts';
 import type { Entry, KeyRange, RegistryEvent } from '../registry/registry.ts';
 
 /** What somebody waits for: one instance, or all of a service. */
@@ -13,6 +13,36 @@ export function rangeOf({ service, id }: Subject): KeyRange {
   const first = `instances/${service}/${id ?? ''}`;
   // The end is the next name there could be: "0" comes after "/".
   return { first, end: id === undefined ? `instances/${service}0` : `${first}\0` };
+}
+
+/** A follower of this range hears of the policy of the subject's service and of nothing else. */
+export function policyRange({ service }: Subject): KeyRange {
+  const first = `services/${service}`;
+  return { first, end: `${first}\0` };
+}
+
+/**
+ * The revision of the newest change of the policy that a follower of `policyRange` was told of: `noRevision` where there is no
+ * policy or it may not be read, undefined before the registry has answered.
+ */
+export function foldPolicy(before: Revision | undefined, event: RegistryEvent): Revision | undefined {
+  switch (event.kind) {
+    case 'snapshot': {
+      const [policy] = event.entries.values();
+      return policy?.revision ?? noRevision;
+    }
+    case 'changes':
+      return event.changes.reduce<Revision>(
+        (newest, change) => (change.kind === 'put' ? change.entry.revision : (change.revision ?? newest)),
+        before ?? noRevision,
+      );
+    // A user who may not read the policy, such as one of the role `register`, does not wait for it.
+    case 'disconnected':
+      return before ?? noRevision;
+    case 'progress':
+    case 'connected':
+      return before;
+  }
 }
 
 /** A subject's keys, as far as the registry tells. */

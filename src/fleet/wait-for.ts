@@ -4,11 +4,13 @@ import { type Awaited, isOver, judge, type Verdict } from './barrier.ts';
 import { Fleet } from './fleet.ts';
 import type { FleetView } from './fleet-view.ts';
 import {
+  foldPolicy,
   foldRegistrations,
   isRegistered,
   isUnknown,
   isUnregistered,
   nothingRead,
+  policyRange,
   type Registrations,
   rangeOf,
   readyOnes,
@@ -47,16 +49,17 @@ export async function waitFor(request: WaitRequest, parts: WaitParts, signal: Ab
   const fleet = new Fleet(registry);
   const ended = new AbortController();
   let registrations: Registrations = nothingRead;
+  let policy: Revision | undefined;
   let marked: Revision | undefined;
   // Something may have come and gone between two snapshots, so a mark counts only after the newest.
   let snapshots = 0;
   let markedFor = 0;
-  let state = assess(request, registrations, marked, fleet.view);
+  let state = assess(request, { registrations, policy }, marked, fleet.view);
   let onState: () => void = () => undefined;
   let onFailure: (error: unknown) => void = () => undefined;
 
   const look = () => {
-    state = assess(request, registrations, marked, fleet.view);
+    state = assess(request, { registrations, policy }, marked, fleet.view);
     onState();
     if (request.goal !== 'gone' || !isUnknown(registrations) || markedFor === snapshots) return;
     markedFor = snapshots;
@@ -76,6 +79,10 @@ export async function waitFor(request: WaitRequest, parts: WaitParts, signal: Ab
     }
     look();
   }, rangeOf(request.subject));
+  const policyFollower = registry.follow((event) => {
+    policy = foldPolicy(policy, event);
+    look();
+  }, policyRange(request.subject));
 
   try {
     return await new Promise<WaitState>((resolve, reject) => {
@@ -92,19 +99,24 @@ export async function waitFor(request: WaitRequest, parts: WaitParts, signal: Ab
     [onState, onFailure] = [() => undefined, () => undefined];
     ended.abort();
     stopListening();
-    await Promise.all([follower.close(), fleet.close()]);
+    await Promise.all([follower.close(), policyFollower.close(), fleet.close()]);
   }
 }
 
 function assess(
   { subject, goal, revision: least }: WaitRequest,
-  registrations: Registrations,
+  { registrations, policy }: { readonly registrations: Registrations; readonly policy: Revision | undefined },
   marked: Revision | undefined,
   view: FleetView,
 ): WaitState {
   const readiness = goal === 'serves' ? isRegistered(registrations, subject) : isUnregistered(registrations, marked);
   if (!readiness.ready) return { kind: 'registry', because: readiness.because };
-  const revision = least !== undefined && least > readiness.revision ? least : readiness.revision;
+  if (goal === 'serves' && policy === undefined)
+    return { kind: 'registry', because: 'the registry has not answered yet' };
+  let { revision } = readiness;
+  for (const other of [least, goal === 'serves' ? policy : undefined]) {
+    if (other !== undefined && other > revision) revision = other;
+  }
   const ready = goal === 'serves' ? readyOnes(registrations, subject) : [];
   const awaited: Awaited = { goal, ...subject, revision, ready };
   return { kind: 'fleet', awaited, verdict: judge(view, awaited) };

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,6 +33,12 @@ test('what a command started ends with it, and what has left its group is not wa
   const began = performance.now();
   expect((await runWithin(await script('setsid sleep 40 &\nwait'), [], within)).ended).toBe('deadline');
   expect(performance.now() - began).toBeLessThan(30_000);
+});
+
+test('a signal that lives longer than a command keeps nothing of it', async () => {
+  const { signal } = new AbortController();
+  await runWithin(await script(':'), [], { deadlineMs: 30_000, graceMs: 50, signal });
+  expect(getEventListeners(signal, 'abort')).toEqual([]);
 });
 
 test('a command that ends by itself gives its output and its exit code', async () => {

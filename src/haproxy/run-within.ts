@@ -39,7 +39,7 @@ export async function runWithin(executable: string, args: readonly string[], wit
   const ended = await Promise.race([
     done.then(() => undefined),
     reached,
-    abort === undefined ? reached : aborted(abort).then(() => 'signal' as const),
+    abort === undefined ? reached : aborted(abort, deadline.signal).then(() => 'signal' as const),
   ]);
   deadline.abort();
   if (ended === undefined) {

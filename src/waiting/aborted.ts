@@ -1,7 +1,15 @@
-/** Resolves when the signal aborts, or at once if it has. */
-export function aborted(signal: AbortSignal): Promise<undefined> {
+/**
+ * Resolves when the signal aborts, or at once if it has. It stops listening when `until` aborts, and does not resolve then: a signal
+ * that lives as long as the process would keep each listener.
+ */
+export function aborted(signal: AbortSignal, until?: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    else
+      signal.addEventListener(
+        'abort',
+        () => resolve(undefined),
+        until === undefined ? { once: true } : { once: true, signal: until },
+      );
   });
 }

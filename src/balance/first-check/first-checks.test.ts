@@ -7,6 +7,7 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
 import { nothingRendered } from '../../render/render.ts';
 import { FirstChecks } from './first-checks.ts';
+import { UnprovenServers } from './unproven-servers.ts';
 
 /** Accepts connections and says nothing. */
 async function startSilent() {
@@ -28,7 +29,14 @@ function firstChecks(keys: Readonly<Record<string, string>>) {
   const { catalog } = foldEvent(emptyCatalog, { ...snapshot, entries: new Map(entries) });
   const raised: string[] = [];
   const lines: string[] = [];
+  const unproven = new UnprovenServers({
+    serverStates: async () => new Map(),
+    onChange: () => undefined,
+    logger: pino({ level: 'silent' }),
+  });
+  onTestFinished(() => unproven.close());
   const checks = new FirstChecks({
+    unproven,
     raise: async (service, id) => void raised.push(`${service}/${id}`),
     isLoading: () => false,
     pemFolder: '/',

@@ -10,6 +10,7 @@ import { SparingLog } from '../sparing-log.ts';
 import { askServer } from './ask-server.ts';
 import { type ServerTarget, serverTarget } from './server-target.ts';
 import { ServiceTurns } from './service-turns.ts';
+import type { UnprovenServers } from './unproven-servers.ts';
 import { vouches } from './vouches.ts';
 
 export type FirstChecksParts = {
@@ -19,6 +20,7 @@ export type FirstChecksParts = {
   readonly isLoading: () => boolean;
   /** Where the files lie that a policy's `tls` names. */
   readonly pemFolder: string;
+  readonly unproven: UnprovenServers;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -74,13 +76,20 @@ export class FirstChecks {
   took(touched: Touched, catalog: Catalog, served: Rendered, newcomers: readonly Newcomer[]): void {
     this.#catalog = catalog;
     this.begin(newcomers);
+    for (const service of touched.keys()) {
+      const lines = served.backends.get(service)?.servers;
+      this.#parts.unproven.keep(service, (id) => {
+        const line = lines?.get(id);
+        return line !== undefined && isServing(line);
+      });
+    }
     if (this.#waiting.size === 0) return;
     for (const service of touched.keys()) {
       const ofService = this.#waiting.get(service);
       if (ofService === undefined) continue;
       const servers = served.backends.get(service)?.servers;
       for (const waiting of ofService.values()) {
-        if (!waitsStill(waiting, servers?.get(waiting.id))) this.#end(service, waiting.id);
+        if (!waitsStill(waiting, servers?.get(waiting.id))) this.#forget(service, waiting.id);
       }
       const isAlone = servers?.every((line, id) => ofService.has(id) || !isServing(line)) === true;
       if (isAlone) for (const waiting of ofService.values()) void this.#raise(waiting);
@@ -91,7 +100,8 @@ export class FirstChecks {
   begin(newcomers: readonly Newcomer[]): void {
     for (const newcomer of newcomers) {
       const { service, id } = newcomer;
-      this.#end(service, id);
+      this.#forget(service, id);
+      this.#parts.unproven.add(service, id);
       const ofService = this.#waiting.get(service) ?? new Map<InstanceId, Waiting>();
       if (ofService.size >= mostWaiting) {
         const fields = { event: 'first-check-left', key: `instances/${service}/${id}` };
@@ -100,6 +110,7 @@ export class FirstChecks {
           { ...fields, reason },
           "the instance gets no requests before one of HAProxy's own checks passes",
         );
+        this.#parts.unproven.leave(service, id);
         continue;
       }
       this.#waiting.set(service, ofService);
@@ -116,7 +127,7 @@ export class FirstChecks {
     this.#waiting.clear();
   }
 
-  #end(service: ServiceName, id: InstanceId): void {
+  #forget(service: ServiceName, id: InstanceId): void {
     const ofService = this.#waiting.get(service);
     clearTimeout(ofService?.get(id)?.timer);
     ofService?.delete(id);
@@ -146,8 +157,10 @@ export class FirstChecks {
       this.#tell(waiting, reason);
       const { intervalMs, timeoutMs = intervalMs, rise } = target.check;
       const patienceMs = Math.max(leastPatienceMs, intervalMs * rise + timeoutMs);
-      if (this.#parts.now() - waiting.since > patienceMs) this.#end(service, id);
-      else this.#again(waiting, Math.min(againMs.first * 2 ** attempts, againMs.most));
+      if (this.#parts.now() - waiting.since > patienceMs) {
+        this.#forget(service, id);
+        this.#parts.unproven.leave(service, id);
+      } else this.#again(waiting, Math.min(againMs.first * 2 ** attempts, againMs.most));
     }
   }
 
@@ -178,7 +191,8 @@ export class FirstChecks {
       await raise(service, id);
       if (!this.#isCurrent(waiting)) return;
       if (!isLoading()) {
-        this.#end(service, id);
+        this.#forget(service, id);
+        this.#parts.unproven.drop(service, id);
         return;
       }
     } catch (error) {

@@ -1,0 +1,97 @@
+import type { Logger } from 'pino';
+import type { Running } from '../../haproxy/running-state.ts';
+import { describe } from '../../model/fault.ts';
+import type { InstanceId, ServiceName } from '../../model/name.ts';
+
+export type UnprovenServersParts = {
+  /** The servers of the worker, with their health. Rejects when it cannot be asked now. */
+  readonly serverStates: () => Promise<Running['servers']>;
+  /** A server passed its first check, or one more has to. */
+  readonly onChange: () => void;
+  readonly logger: Logger;
+};
+
+const pollMs = { first: 500, most: 15_000 };
+
+/**
+ * The servers that have not passed a check since HAProxy got them, so that they get no requests. pointsman asks HAProxy only about
+ * those that it has left to HAProxy's own checks, and ever more seldom.
+ */
+export class UnprovenServers {
+  readonly #parts: UnprovenServersParts;
+  /** By service, by instance: whether it is left to HAProxy's own checks. */
+  readonly #servers = new Map<ServiceName, Map<InstanceId, boolean>>();
+  #timer: NodeJS.Timeout | undefined;
+  #waitMs = pollMs.first;
+  #closed = false;
+
+  constructor(parts: UnprovenServersParts) {
+    this.#parts = parts;
+  }
+
+  /** At most `mostOfService` of each service, of which there may be more. */
+  names(mostOfService: number): ReadonlyMap<ServiceName, readonly InstanceId[]> {
+    const names = new Map<ServiceName, readonly InstanceId[]>();
+    for (const [service, ids] of this.#servers) names.set(service, [...ids.keys()].slice(0, mostOfService));
+    return names;
+  }
+
+  /** HAProxy has it, down. */
+  add(service: ServiceName, id: InstanceId): void {
+    this.#set(service, id, false);
+    this.#parts.onChange();
+  }
+
+  /** HAProxy's own checks decide from now on. */
+  leave(service: ServiceName, id: InstanceId): void {
+    this.#set(service, id, true);
+    this.#waitMs = pollMs.first;
+    this.#arm();
+  }
+
+  /** It gets requests now, or has left. */
+  drop(service: ServiceName, id: InstanceId): void {
+    const ids = this.#servers.get(service);
+    if (ids?.delete(id) !== true) return;
+    if (ids.size === 0) this.#servers.delete(service);
+    this.#parts.onChange();
+  }
+
+  /** Drops those of a service that are not among these. */
+  keep(service: ServiceName, isThere: (id: InstanceId) => boolean): void {
+    for (const id of [...(this.#servers.get(service)?.keys() ?? [])]) if (!isThere(id)) this.drop(service, id);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #set(service: ServiceName, id: InstanceId, left: boolean): void {
+    const ids = this.#servers.get(service) ?? new Map<InstanceId, boolean>();
+    this.#servers.set(service, ids.set(id, left));
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (this.#closed || this.#left().length === 0) return;
+    this.#timer = setTimeout(() => void this.#poll(), this.#waitMs).unref();
+    this.#waitMs = Math.min(this.#waitMs * 2, pollMs.most);
+  }
+
+  async #poll(): Promise<void> {
+    try {
+      const states = await this.#parts.serverStates();
+      for (const [service, id] of this.#left()) if (states.get(service)?.get(id)?.up === true) this.drop(service, id);
+    } catch (error) {
+      this.#parts.logger.debug({ event: 'server-states-unknown', reason: describe(error) }, 'asked again later');
+    }
+    this.#arm();
+  }
+
+  #left(): readonly (readonly [ServiceName, InstanceId])[] {
+    return [...this.#servers].flatMap(([service, ids]) =>
+      [...ids].filter(([, left]) => left).map(([id]) => [service, id] as const),
+    );
+  }
+}
