@@ -1,11 +1,13 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { readProcesses } from '../src/haproxy/master.ts';
 import { signal } from '../src/haproxy/process-signal.ts';
 import { startApps } from './support/app.ts';
-import { runPointsman } from './support/processes.ts';
+import { freePort } from './support/ports.ts';
+import { runPointsman, startPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
 
@@ -271,6 +273,18 @@ describe('what is wrong', () => {
     expect((await admin.ended).code).toBe(1);
     expect(admin.stderr.at(-1)).toContain(`--admin: cannot listen on 127.0.0.1:${scenario.admin}: it is in use`);
     await vacate();
+
+    // Two HAProxy of one user could listen there side by side.
+    const first = scenario.balancer();
+    await first.logged('serving');
+    const dir = await mkdtemp(join(tmpdir(), 'pm-second-'));
+    onTestFinished(() => rm(dir, { recursive: true, force: true }));
+    const second = startPointsman([
+      ...['balance', '--registry', scenario.location, '--dir', dir, '--id', 'second'],
+      ...['--http', `127.0.0.1:${scenario.http}`, '--admin', `127.0.0.1:${await freePort()}`],
+    ]);
+    expect((await second.ended).code).toBe(1);
+    expect(second.stderr.at(-1)).toMatch(/cannot listen on 127\.0\.0\.1:\d+: it is in use by haproxy \(process \d+\)/);
   });
 
   test('a missing HAProxy says how to install it', async () => {

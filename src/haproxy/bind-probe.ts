@@ -1,7 +1,7 @@
 import { unlink, writeFile } from 'node:fs/promises';
 import type { CheckProblem } from './check.ts';
 import type { Listener } from './listeners.ts';
-import { ownerOfPort } from './port-owner.ts';
+import { ownersOfPort } from './port-owner.ts';
 import { probeConfig } from './probe-config.ts';
 import { runWithin } from './run-within.ts';
 
@@ -19,19 +19,19 @@ const probeMs = 5000;
  * Finds which of these addresses HAProxy could not listen on now. `haproxy -c` does not see that, and a reload that fails on
  * it makes the old worker refuse connections for 2 s. So HAProxy itself is started on nothing but these listeners and one
  * that cannot be had: it tries all of them with its own rights and options, names those that fail, and ends. Empty too
- * when it cannot be asked. Unless `shared`, an address cannot be had either when a program of the same user has it and would
- * share it. The probe's configuration is written to `file`, with the conditions of `config`.
+ * when it cannot be asked. An address cannot be had either when a program of the same user has it and would share it, unless that
+ * is `ours`. The probe's configuration is written to `file`, with the conditions of `config`.
  */
 export async function probeListeners(
   executable: string,
   file: string,
   listeners: readonly Listener[],
   config: string,
-  shared: boolean,
+  ours: (pid: number) => Promise<boolean>,
 ): Promise<readonly Unbindable[]> {
   if (listeners.length === 0) return [];
   try {
-    await writeFile(file, probeConfig(config, listeners, { shared }), { mode: 0o600 });
+    await writeFile(file, probeConfig(config, listeners), { mode: 0o600 });
   } catch {
     // The disk is told of by those who write what is needed.
     return [];
@@ -43,7 +43,8 @@ export async function probeListeners(
     const listener = listeners[index];
     if (listener === undefined) continue;
     const { address, line } = listener;
-    unbindable.push({ line, address, text: `cannot listen on ${address}: ${await explained(listener, why)}` });
+    const text = await explained(listener, why, ours);
+    if (text !== undefined) unbindable.push({ line, address, text: `cannot listen on ${address}: ${text}` });
   }
   return unbindable;
 }
@@ -59,9 +60,16 @@ export function failuresIn(output: string): ReadonlyMap<number, string> {
   return failures;
 }
 
-async function explained({ protocol, ports }: Listener, why: string): Promise<string> {
+/** Undefined where only our own processes have the address, which HAProxy shares. */
+async function explained(
+  { protocol, ports }: Listener,
+  why: string,
+  ours: (pid: number) => Promise<boolean>,
+): Promise<string | undefined> {
   if (/permission denied/i.test(why)) return `${why} (a port below 1024 takes the capability CAP_NET_BIND_SERVICE)`;
   if (!/in use/i.test(why)) return why;
-  const owner = ports === undefined ? undefined : await ownerOfPort(ports.first, protocol);
-  return owner === undefined ? 'it is in use' : `it is in use by ${owner}`;
+  const owners = ports === undefined ? [] : await ownersOfPort(ports.first, protocol);
+  if (owners.length === 0) return 'it is in use';
+  for (const { pid, name } of owners) if (!(await ours(pid))) return `it is in use by ${name} (process ${pid})`;
+  return undefined;
 }

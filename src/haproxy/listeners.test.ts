@@ -75,7 +75,7 @@ frontend f
     bind "\${HERE}:80" name x
     .endif
 `;
-  const lines = probeConfig(config, listenersIn(config, 'here'), { shared: false }).split('\n');
+  const lines = probeConfig(config, listenersIn(config, 'here')).split('\n');
   expect(lines.slice(8)).toEqual([
     'global',
     '    setenv HERE 127.0.0.1',
@@ -92,7 +92,6 @@ frontend f
     '',
   ]);
   expect(lines.slice(0, 3)).toEqual(['global', '    maxconn 16', '    noreuseport']);
-  expect(probeConfig(config, [], { shared: true })).not.toContain('noreuseport');
 });
 
 test('the global section ends where another one begins', () => {

@@ -70,12 +70,13 @@ export class ManagedHaproxy implements Haproxy {
     if (!checked.ok) return checked;
     const config = await readFile(file, 'utf8').catch(() => '');
     const [wanted = [], loaded = []] = [config, this.#loaded].map((text) => listenersIn(text, hostname()));
-    // At a start another program may be the HAProxy from before, which is about to end.
-    const shared = this.#loaded === '';
+    // At a start a worker from before may still have an address. The one that serves has none of those that are added.
+    const ours = (pid: number) =>
+      this.#loaded === '' ? hasInCommand(pid, this.#options.configFile) : Promise.resolve(false);
     const added = toBeTried(wanted, loaded);
     const waiting = this.#waiting(added);
     const unbindable =
-      waiting.length > 0 ? waiting : await probeListeners(executable, `${file}.probe`, added, config, shared);
+      waiting.length > 0 ? waiting : await probeListeners(executable, `${file}.probe`, added, config, ours);
     if (unbindable.length > 0) {
       return { ok: false, problems: unbindable, mayPass: 'address' };
     }
@@ -327,4 +328,10 @@ export class ManagedHaproxy implements Haproxy {
     const alert = lastLines.findLast((line) => line.includes('[ALERT]')) ?? lastLines.at(-1) ?? '';
     return new Fault('haproxy-start', `HAProxy did not start: ${alert.trim()}`, { where: configFile });
   }
+}
+
+/** Whether a process was started with this argument. */
+async function hasInCommand(pid: number, argument: string): Promise<boolean> {
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return command.split('\0').includes(argument);
 }

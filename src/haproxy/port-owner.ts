@@ -5,21 +5,24 @@ const listening = { tcp: '0A', udp: '07' } as const;
 // A machine with more processes is not searched to the end: the answer is for a message only.
 const mostProcesses = 5000;
 
-/** Who listens on a port here, as far as /proc tells: `python3 (process 123)`. Undefined when it does not. */
-export async function ownerOfPort(port: number, protocol: 'tcp' | 'udp'): Promise<string | undefined> {
+export type PortOwner = { readonly pid: number; readonly name: string };
+
+/** Who listens on a port here, as far as /proc tells. */
+export async function ownersOfPort(port: number, protocol: 'tcp' | 'udp'): Promise<readonly PortOwner[]> {
   const sockets = new Set<string>();
   for (const table of [`/proc/net/${protocol}`, `/proc/net/${protocol}6`]) {
     const text = await readFile(table, 'latin1').catch(() => '');
     for (const inode of listenersIn(text, port, protocol)) sockets.add(`socket:[${inode}]`);
   }
-  if (sockets.size === 0) return undefined;
+  if (sockets.size === 0) return [];
+  const owners: PortOwner[] = [];
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
   for (const pid of pids.slice(0, mostProcesses)) {
     if (!(await hasOneOf(pid, sockets))) continue;
     const command = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim();
-    return `${printable(command)} (process ${pid})`;
+    owners.push({ pid: Number(pid), name: printable(command) });
   }
-  return undefined;
+  return owners;
 }
 
 /** The inodes of the sockets that listen on this port, of a table as /proc/net/tcp has it. */

@@ -12,22 +12,16 @@ const sections = [
 const condition = /^\s*\.(if|elif|else|endif)\b/;
 const environment = /^\s*(setenv|presetenv|resetenv|unsetenv)\s/;
 
-type Probe = {
-  /** Whether an address may be shared with another program of the same user, as HAProxy does at a reload. */
-  readonly shared: boolean;
-};
-
 /**
  * A configuration that listens on nothing but these, each in a section `probe-N`, and on one address that cannot be had. They
  * stay within the conditions that they have in their own configuration, for only HAProxy knows which of them hold.
  */
-export function probeConfig(config: string, listeners: readonly Listener[], { shared }: Probe): string {
+export function probeConfig(config: string, listeners: readonly Listener[]): string {
   const byLine = new Map<number, string[]>();
   for (const [number, listener] of listeners.entries()) {
     byLine.set(listener.line, [...(byLine.get(listener.line) ?? []), ...sectionOf(number, listener)]);
   }
-  const alone = !shared || /^\s*noreuseport\s*$/m.test(config);
-  const lines = ['global', '    maxconn 16', ...(alone ? ['    noreuseport'] : []), ...sections];
+  const lines = ['global', '    maxconn 16', '    noreuseport', ...sections];
   for (const [i, text] of config.split('\n').entries()) {
     if (condition.test(text)) lines.push(text);
     else if (environment.test(text)) lines.push('global', text);
