@@ -32,7 +32,7 @@ export const knownFaults: readonly KnownFault[] = [
     id: 'no-connection-reuse',
     fix: '8a31783b6',
     happens:
-      'A server that was added at run time never reuses a connection: each request opens another one, with a TLS handshake where the server has TLS. HAProxy then needs three times the processor time for a request.',
+      'A server that was added at run time never reuses a connection: each request opens another one, with a TLS handshake where the server has TLS. HAProxy then needs two to three times the processor time for a request.',
     since: '2.6.0',
     fixed: { '2.6': 18, '2.8': 10, '2.9': 8 },
     absentFrom: '3.0',
