@@ -26,7 +26,7 @@ test('no policy takes the requests of another service; operators say which hosts
   expect(await others()).toEqual(['web', 'web', 'shop']);
   const [route, priority] = [
     'evil does not get the route shop.example/: shop has it, and its policy is older',
-    'the priority 1000 of evil counts as 0 over web: no claim allows more (claims/evil)',
+    'the priority 1000 of evil counts as 0 over web: no claim allows more (claims/evil, else claims/*)',
   ];
   const status = await conflictsIn('status');
   expect(status).toContain(route);
@@ -43,7 +43,7 @@ test('no policy takes the requests of another service; operators say which hosts
   await scenario.writeByHand('claims/*', '{"hosts":["shop.example"]}');
   await until('the host is left out', async () => (await scenario.ask('else.example')).status === 404);
   expect(await conflictsIn('explain', 'evil/a')).toContain(
-    'evil does not get the host * and 1 more: no claim allows it (claims/evil)',
+    'evil does not get the hosts *, web: no claim allows them (claims/evil, else claims/*)',
   );
   expect(await others()).toEqual(['web', 'web', 'shop']);
   await scenario.writeByHand('claims/evil', '{"hosts":["*"],"priority":1}');

@@ -30,6 +30,8 @@ describe.each([
 
     demo.kill(ending);
     expect((await demo.ended).code).toBe(0);
+    const end = demo.stdout.findIndex((line) => line.includes('nothing is left behind'));
+    expect(demo.stdout.slice(end + 1).filter((line) => line.includes('served'))).toEqual([]);
     const answered = demo.stdout.filter((line) => line.includes('answered:'));
     expect(answered.filter((line) => !line.includes('0 failed'))).toEqual([]);
     expect(await processesOf(folder)).toEqual([]);

@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { describeFaults, faultsOf } from '../src/haproxy/known-faults.ts';
+import { countFaults, faultsOf } from '../src/haproxy/known-faults.ts';
 import { readProcesses } from '../src/haproxy/master.ts';
 import { startApp, startApps } from './support/app.ts';
 import { startBalancers } from './support/balancers.ts';
@@ -311,7 +311,7 @@ test('a balancer of another root or registry on this machine is named, and not t
       haproxyFaults: faultsOf(other.balancers[0].haproxyVersion).map(({ fault }) => fault.id),
     },
   ]);
-  const note = describeFaults(other.balancers[0].haproxyVersion);
+  const note = countFaults(other.balancers[0].haproxyVersion);
   const shown = (await runPointsman(['status', ...otherRoot])).stdout.join('\n');
   expect(shown.includes('note: HAProxy')).toBe(note !== undefined);
   expect(shown).toContain(note ?? '');

@@ -27,6 +27,7 @@ const served: Look = {
   paced: undefined,
   checkPace: undefined,
   quarantined: undefined,
+  unservedPort: undefined,
   routes: ['web/'],
   conflicts: [],
   traffic: {
@@ -98,6 +99,23 @@ describe('the first thing in the way is the reason', () => {
     expect(explanation.verdict).toBe('not served');
     expect(explanation.because).toContain(because);
   });
+});
+
+test('a registration that is refused is not shown as one that is in order', () => {
+  const rejection = { reason: 'no instance may be at 127.0.0.1', lastGoodServes: false };
+  const { findings } = explain({ ...served, rejection, instance: undefined, traffic: undefined });
+  expect(findings.filter(({ stage }) => stage === 'registration')).toEqual([
+    { stage: 'registration', state: 'bad', says: rejection.reason },
+  ]);
+});
+
+test('an instance is not said to be served as asked while nobody reaches the port of its service', () => {
+  const quarantined = { reason: 'process 7 listens on 127.0.0.1:35432', serves: 'last-good' } as const;
+  const explanation = explain({ ...served, quarantined, unservedPort: 35432 });
+  expect(explanation.verdict).toBe('served by its former policy');
+  expect(explanation.because).toBe('not on port 35432: process 7 listens on 127.0.0.1:35432');
+  const bad = explain({ ...served, quarantined, unservedPort: 35432, traffic: traffic({ status: 'DOWN' }) });
+  expect(bad.verdict).toBe('not served');
 });
 
 test('what is held or only half wrong is served, and says so', () => {

@@ -42,6 +42,8 @@ export type Look = {
   readonly checkPace: string | undefined;
   /** HAProxy refuses this instance, or its service as it is asked for, which then keeps its last good form or is left out. */
   readonly quarantined: { readonly reason: string; readonly serves: 'last-good' | 'nothing' } | undefined;
+  /** The port that the policy asks for, while a former policy serves its service elsewhere. */
+  readonly unservedPort: number | undefined;
   readonly routes: readonly string[];
   /** Those of its service. */
   readonly conflicts: readonly Conflict[];
@@ -68,9 +70,9 @@ type Stage =
 export type Explanation = {
   readonly service: string;
   readonly instance: string;
-  /** `served`: it gets new requests. */
-  readonly verdict: 'served' | 'not served';
-  /** The first thing that keeps it from being served, or that it is. */
+  /** `served`: it gets new requests. `served by its former policy`: but those that the newest policy is for do not reach it. */
+  readonly verdict: 'served' | 'served by its former policy' | 'not served';
+  /** The first thing that keeps it from being served as asked, or that it is. */
   readonly because: string;
   readonly findings: readonly Finding[];
 };
@@ -85,13 +87,12 @@ export function explain(look: Look): Explanation {
     ...ofHaproxy(look),
   ];
   const obstacle = findings.find(({ state }) => state === 'bad');
-  return {
-    service: look.service,
-    instance: look.id,
-    verdict: obstacle === undefined ? 'served' : 'not served',
-    because: obstacle?.says ?? 'it gets requests',
-    findings,
-  };
+  const { service, id: instance, quarantined, unservedPort } = look;
+  if (obstacle !== undefined) return { service, instance, verdict: 'not served', because: obstacle.says, findings };
+  if (unservedPort === undefined || quarantined === undefined)
+    return { service, instance, verdict: 'served', because: 'it gets requests', findings };
+  const because = `not on port ${unservedPort}: ${quarantined.reason}`;
+  return { service, instance, verdict: 'served by its former policy', because, findings };
 }
 
 function* ofKey({ service, key, held, rejection, registered, heldForMs }: Look): Generator<Finding> {
@@ -122,6 +123,8 @@ function* ofKey({ service, key, held, rejection, registered, heldForMs }: Look):
   if (rejection !== undefined) {
     const after = rejection.lastGoodServes ? '; what it held before is served' : '';
     yield { stage: 'registration', state: rejection.lastGoodServes ? 'note' : 'bad', says: rejection.reason + after };
+    // A registration that is not served is not in order, however well it reads.
+    if (!rejection.lastGoodServes) return;
   }
   if (registered === undefined) return;
   const { address, weight, state } = registered;

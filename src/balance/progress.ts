@@ -33,11 +33,16 @@ export class Progress {
   #unapplied = 0;
   /** When the oldest of them came in. */
   #oldest: number | undefined;
-  /** Of the rounds since then, in ms. What is missing to the whole is a reload. */
+  /** When the oldest of them came in that no round has taken. */
+  #untaken: number | undefined;
+  /** When the last round ended. */
+  #ended = Number.NEGATIVE_INFINITY;
+  /** Of the rounds since the oldest of them came in, in ms, none counted twice. The rest of the time is a reload. */
   readonly #stages = new Map<Stage, number>();
   #written: number[] = [];
-  #what: string[] = [];
-  #count = 0;
+  /** Each clause once: a reason for a reload stands in each round until the reload. */
+  readonly #what = new Set<string>();
+  #more = 0;
 
   constructor(parts: ProgressParts) {
     this.#parts = parts;
@@ -56,22 +61,30 @@ export class Progress {
   /** So many changes came in; of these, the registrations among them were written then. */
   seen(changes: number, written: readonly number[]): void {
     this.#unapplied += changes;
-    this.#oldest ??= this.#parts.now();
+    const now = this.#parts.now();
+    this.#oldest ??= now;
+    this.#untaken ??= now;
     this.#written.push(...written);
   }
 
   /** A round ended; what it began with is served, unless a reload is due. */
   round({ began, rendered, commanded, what }: Round): void {
     const { metrics } = this.#parts;
-    const waited = began - (this.#oldest ?? began);
+    const since = this.#untaken ?? began;
+    // What came in during the round before this one waited for it to end.
+    const waited = Math.max(0, began - Math.max(since, this.#ended));
+    if (since <= began) this.#untaken = undefined;
+    this.#ended = commanded;
     this.#add('wait', waited);
     this.#add('render', rendered - began);
     this.#add('command', commanded - rendered);
     metrics.stageSeconds.observe({ stage: 'wait' }, waited / 1000);
     metrics.stageSeconds.observe({ stage: 'render' }, (rendered - began) / 1000);
     metrics.stageSeconds.observe({ stage: 'command' }, (commanded - rendered) / 1000);
-    this.#count += what.length;
-    this.#what.push(...what.slice(0, Math.max(0, mostNamed - this.#what.length)));
+    for (const clause of what) {
+      if (this.#what.size < mostNamed) this.#what.add(clause);
+      else if (!this.#what.has(clause)) this.#more += 1;
+    }
   }
 
   /** HAProxy serves everything up to this revision. */
@@ -84,8 +97,7 @@ export class Progress {
     metrics.changes.inc(this.#unapplied);
     metrics.applySeconds.observe(ms / 1000);
     const stages = Object.fromEntries([...this.#stages].map(([stage, took]) => [stage, rounded(took)]));
-    const more = this.#count - this.#what.length;
-    const what = more > 0 ? [...this.#what, `and ${more} more`] : this.#what;
+    const what = this.#more > 0 ? [...this.#what, `and ${this.#more} more`] : [...this.#what];
     const line = {
       event: 'applied',
       revision: String(revision),
@@ -103,8 +115,8 @@ export class Progress {
     }
     this.#written = [];
     this.#stages.clear();
-    this.#what = [];
-    this.#count = 0;
+    this.#what.clear();
+    this.#more = 0;
   }
 
   #add(stage: Stage, ms: number): void {

@@ -109,13 +109,15 @@ export class Rejections {
   }
 
   conflicting(conflicts: readonly Conflict[]): void {
-    const known = new Set(this.#conflicts.map(describeConflict));
+    const [past, present] = [byClause(this.#conflicts), byClause(conflicts)];
     this.#conflicts = conflicts;
     this.#parts.metrics.conflicts.set(conflicts.reduce((sum, conflict) => sum + lossesIn(conflict), 0));
-    const fresh = conflicts.filter((conflict) => !known.has(describeConflict(conflict)));
-    for (const conflict of fresh.slice(0, mostLines)) {
-      this.#parts.logger.warn({ event: 'conflict', ...conflict }, describeConflict(conflict));
-    }
+    const { logger } = this.#parts;
+    const fresh = [...present].filter(([clause]) => !past.has(clause));
+    for (const [clause, conflict] of fresh.slice(0, mostLines)) logger.warn({ event: 'conflict', ...conflict }, clause);
+    const over = [...past].filter(([clause]) => !present.has(clause));
+    for (const [clause, conflict] of over.slice(0, mostLines))
+      logger.info({ event: 'conflict-over', ...conflict }, `this conflict is over: ${clause}`);
   }
 
   #count(): void {
@@ -123,6 +125,9 @@ export class Rejections {
     metrics.rejected.set(this.#malformed + this.#unrendered.size + locating.count + openFiles.count);
   }
 }
+
+const byClause = (conflicts: readonly Conflict[]): ReadonlyMap<string, Conflict> =>
+  new Map(conflicts.map((conflict) => [describeConflict(conflict), conflict]));
 
 // A key can be as long as a value.
 const shortKey = (key: string): string => (key.length > 1024 ? `${key.slice(0, 1024)}...` : key);

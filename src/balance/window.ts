@@ -173,6 +173,7 @@ export class BalanceWindow {
       rejections.of(catalog, key) ?? (entry === undefined ? await this.#forgotten(catalog, key) : undefined);
     const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
     const whole = balancer.asked.services.get(service);
+    const asServed = whole && this.#asServed(whole);
     const found = whole && withSplit(whole);
     const unsplit = whole?.instances.get(id);
     const backend = desired.backends.get(service);
@@ -198,6 +199,7 @@ export class BalanceWindow {
       refused,
       paced: paced.get(service),
       quarantined: quarantined.find((one) => one.key === key || one.key === `services/${service}`),
+      unservedPort: whole === undefined || asServed?.policy.port === whole.policy.port ? undefined : whole.policy.port,
       routes: this.#routes().get(service) ?? [],
       conflicts: this.#conflictsWith(service),
       traffic: servers?.get(id),

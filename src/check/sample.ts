@@ -16,7 +16,15 @@ import { configWriter, nothingRendered, type Rendered, renderAll, type Templates
 import { originOf } from '../render/template.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { EntryFile } from './entry-file.ts';
+import { entryNotes } from './entry-notes.ts';
 import { beginning, type Problem, problemAt, problemOf } from './problem.ts';
+
+/** What was found of some entries. */
+export type Sample = {
+  readonly problems: readonly Problem[];
+  /** What is in order and will not be as somebody may expect, a line each. */
+  readonly notes: readonly string[];
+};
 
 export type SampleParts = {
   readonly settings: BalanceSettings;
@@ -26,7 +34,7 @@ export type SampleParts = {
   /** The folder with what ships with pointsman for HAProxy. */
   readonly shippedForHaproxy: string;
   /** Undefined: HAProxy is not asked. */
-  readonly haproxy: string | undefined;
+  readonly haproxy: { readonly executable: string; readonly version: string } | undefined;
 };
 
 const checkMs = 30_000;
@@ -35,13 +43,13 @@ const checkMs = 30_000;
  * What the templates cannot render of these entries, or what HAProxy itself says of the configuration that comes of them.
  * A service without instances gets two, so that the server template is tried as well.
  */
-export async function sampleProblems({
+export async function trySample({
   settings,
   templates,
   entries,
   shippedForHaproxy,
   haproxy,
-}: SampleParts): Promise<readonly Problem[]> {
+}: SampleParts): Promise<Sample> {
   const folder = await mkdtemp(join(tmpdir(), 'pointsman-check-'));
   try {
     const own = layoutOf(folder);
@@ -54,18 +62,20 @@ export async function sampleProblems({
     await provideShipped(shippedForHaproxy, own, settings.maintenancePage);
     await writeFile(own.routesMap, '');
     await writeFile(own.certificateList, '');
-    const { rendered, problems } = renderAll(templates, frame, nothingRendered, sampleCatalog(entries));
+    const catalog = sampleCatalog(entries);
+    const { rendered, problems, conflicts = [] } = renderAll(templates, frame, nothingRendered, catalog);
+    const notes = entryNotes(catalog, conflicts, haproxy?.version);
     const fileOf = (key: string): string | undefined => entries.find((entry) => entry.key === key)?.file;
     const unrendered = problems.map(({ service, instance, reason }) => {
       const key = instance === undefined ? `services/${service}` : `instances/${service}/${instance}`;
       const file = fileOf(key) ?? fileOf(`services/${service}`);
       return file === undefined ? problemOf(new Fault('template', reason)) : problemAt(file, beginning, reason);
     });
-    if (haproxy === undefined) return unrendered;
+    if (haproxy === undefined) return { problems: unrendered, notes };
     const config = configWriter()(rendered);
     await writeFile(own.config, config, { mode: 0o600 });
-    const checked = await checkConfig(haproxy, own.config, checkMs);
-    if (checked.ok) return unrendered;
+    const checked = await checkConfig(haproxy.executable, own.config, checkMs);
+    if (checked.ok) return { problems: unrendered, notes };
     const lines = config.split('\n');
     const refused = checked.problems.map(({ line, text }) => {
       const source = line === undefined ? '' : (lines[line - 1] ?? '').trim();
@@ -81,7 +91,7 @@ export async function sampleProblems({
         ? problemOf(new Fault('config-check', what, { hint }))
         : problemAt(entry, beginning, what, hint);
     });
-    return [...unrendered, ...refused];
+    return { problems: [...unrendered, ...refused], notes };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

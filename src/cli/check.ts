@@ -3,7 +3,7 @@ import { openToken } from '../admin/token.ts';
 import { type EntryFile, entryProblems } from '../check/entry-file.ts';
 import { describeProblem, type Problem, problemOf } from '../check/problem.ts';
 import { readEntries } from '../check/read-entries.ts';
-import { sampleProblems } from '../check/sample.ts';
+import { type Sample, type SampleParts, trySample } from '../check/sample.ts';
 import { missingAtStart, missingForEtcd } from '../check/setting-paths.ts';
 import { folderProblems } from '../check/template-problems.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
@@ -26,6 +26,8 @@ import { print, printJson } from './outputs.ts';
 /** What was looked at, and what is wrong with it. */
 type Report = {
   readonly problems: readonly Problem[];
+  /** What is in order and will not be as somebody may expect. */
+  readonly notes: readonly string[];
   readonly settings: string | undefined;
   readonly templates: string | undefined;
   readonly entries: number;
@@ -77,12 +79,12 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   problems.push(...[...wrong.values()].flat());
   const good = entries.filter((entry) => wrong.get(entry)?.length === 0);
 
-  if (settings !== undefined) {
-    const haproxy = 'executable' in asked ? asked.executable : undefined;
-    problems.push(...(await trySample(settings, packageFolder, good, haproxy)));
-  }
+  const haproxy = 'executable' in asked ? asked : undefined;
+  const sample = settings && (await sampleOf(settings, packageFolder, good, haproxy));
+  problems.push(...(sample?.problems ?? []));
   return {
     problems: unique(problems),
+    notes: sample?.notes ?? [],
     settings: config,
     templates: own === undefined ? undefined : resolve(own),
     entries: entries.length,
@@ -139,28 +141,28 @@ async function askable(
   }
 }
 
-async function trySample(
+async function sampleOf(
   settings: BalanceSettings,
   packageFolder: string,
   entries: readonly EntryFile[],
-  haproxy: string | undefined,
-): Promise<readonly Problem[]> {
+  haproxy: SampleParts['haproxy'],
+): Promise<Sample> {
   const problems: Problem[] = [];
   const shippedForHaproxy = join(packageFolder, 'haproxy');
   const templates = await collecting([], () => loadTemplates(join(packageFolder, 'templates'), settings.templates));
   // What is wrong with a template was told before.
-  if (templates === undefined) return [];
+  if (templates === undefined) return { problems: [], notes: [] };
   const found = await collecting(problems, () =>
-    sampleProblems({ settings, templates, entries, haproxy, shippedForHaproxy }),
+    trySample({ settings, templates, entries, haproxy, shippedForHaproxy }),
   );
-  return found ?? problems;
+  return found ?? { problems, notes: [] };
 }
 
 function unique(problems: readonly Problem[]): readonly Problem[] {
   return [...new Map(problems.map((problem) => [describeProblem(problem), problem])).values()];
 }
 
-function describeReport({ problems, settings, templates, entries, haproxy, notAsked }: Report): string {
+function describeReport({ problems, notes, settings, templates, entries, haproxy, notAsked }: Report): string {
   const lines = problems.map(describeProblem);
   const looked = [
     ...(settings === undefined ? [] : [settings]),
@@ -172,6 +174,8 @@ function describeReport({ problems, settings, templates, entries, haproxy, notAs
   const colors = colorsOf(process.stdout);
   const verdict = problems.length === 0 ? colors.green('in order') : colors.red(count);
   const faults = haproxy === undefined ? undefined : describeFaults(haproxy);
-  const note = faults === undefined ? [] : [`${colors.yellow('note')}: ${faults}`];
-  return `${[...lines, ...note, `${verdict}: ${looked} (${byHaproxy})`].join('\n')}\n`;
+  const noted = [...notes, ...(faults === undefined ? [] : [faults])].map(
+    (note) => `${colors.yellow('note')}: ${note}`,
+  );
+  return `${[...lines, ...noted, `${verdict}: ${looked} (${byHaproxy})`].join('\n')}\n`;
 }

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { describeFaults, faultsOf } from '../haproxy/known-faults.ts';
+import { countFaults, faultsOf } from '../haproxy/known-faults.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { printable } from '../model/printable.ts';
 import { statusCommand } from '../settings/see.ts';
+import type { BalancerState } from './balancer-state.ts';
 import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
@@ -13,7 +14,7 @@ import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
 import { abortOnSignal } from './signals.ts';
 import { formatInstances } from './status-instances.ts';
-import { type BalancerState, readStatus, type Status } from './status-read.ts';
+import { readStatus, type Status } from './status-read.ts';
 import { formatTable } from './table.ts';
 import { unknownService } from './unknown-service.ts';
 
@@ -96,7 +97,7 @@ function format({ location, revision, balancers, services: all, instances, troub
   }
   const versions = new Set(balancers.flatMap(({ says }) => (says?.ok ? [says.value.haproxyVersion] : [])));
   for (const version of versions) {
-    const faults = describeFaults(version);
+    const faults = countFaults(version);
     if (faults !== undefined) text.push(`${colors.yellow('note')}: ${faults}\n`);
   }
   text.push('\n');

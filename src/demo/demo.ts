@@ -39,6 +39,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     children.push(child);
     return child;
   };
+  let stopping = false;
   let traffic: ReturnType<typeof startTraffic> | undefined;
   try {
     const http = await preferPort(httpPort);
@@ -56,7 +57,8 @@ export async function runDemo(options: DemoOptions): Promise<void> {
         (line) => {
           const log = parseLogLine(line);
           if (log?.event === 'serving') resolve();
-          if (log?.event === 'applied')
+          // Everybody leaves at the end, and is asked for by nobody.
+          if (log?.event === 'applied' && !stopping)
             print(pc.dim(`           served ${format(log.ms)} after it was known, revision ${log.revision}`));
           if (log?.event === 'reloaded') print(pc.yellow(`           one reload: ${format(log.ms)}`));
           if (log === undefined) print(pc.red(line));
@@ -110,6 +112,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     }
   } finally {
     traffic?.stop();
+    stopping = true;
     print(pc.dim('stopping; nothing is left behind'));
     // Instances first, so that the balancer sees them leave; the registry last.
     for (const child of children.reverse()) if (child.name.startsWith('web-')) void child.stop();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   affectedVersions,
+  countFaults,
   deletesSafely,
   describeFaults,
   faultsOf,
@@ -73,6 +74,10 @@ describe('the known faults of HAProxy', () => {
         'no-connection-reuse and address-read-half-way. Without them: HAProxy 3.2.22 or later of 3.2, ' +
         '3.4.4 or later of 3.4 (docs/haproxy-versions.md)',
     );
+    expect(countFaults('2.6.12')).toBe(
+      'HAProxy 2.6.12: 13 known faults, 11 of them avoided by pointsman (docs/haproxy-versions.md)',
+    );
+    expect(countFaults('3.4.7')).toBeUndefined();
     expect(describeFaults('3.4.7')).toBeUndefined();
     expect(soundVersions()).toEqual(['3.2.22', '3.4.4']);
     for (const version of soundVersions()) expect(describeFaults(version)).toBeUndefined();

@@ -267,6 +267,12 @@ function isBefore({ parts: a }: Version, { parts: b }: Version): boolean {
   return (a[0] - b[0] || a[1] - b[1] || a[2] - b[2]) < 0;
 }
 
+/** Whether a version comes before another one; false where that cannot be told. */
+export function isBeforeVersion(version: string, other: string): boolean {
+  const [one, two] = [parseVersion(version), parseVersion(other)];
+  return one !== undefined && two !== undefined && isBefore(one, two);
+}
+
 /** Whether this version of HAProxy has this fault. */
 function hasFault(version: string, { since, fixed, absentFrom }: KnownFault): Has {
   const given = parseVersion(version);
@@ -335,6 +341,14 @@ export function describeFaults(version: string): string | undefined {
       : `pointsman avoids ${faults.length - open.length} of them, but not ${open.join(' and ')}`;
   const sound = soundVersions().map((one) => `${one} or later of ${parseVersion(one)?.branch}`);
   return `HAProxy ${version} ${has} with servers that come and go; ${avoids}. Without them: HAProxy ${sound.join(', ')} (docs/haproxy-versions.md)`;
+}
+
+/** The same in short, for a list of many things. */
+export function countFaults(version: string): string | undefined {
+  const faults = faultsOf(version);
+  if (faults.length === 0) return undefined;
+  const avoided = faults.filter(({ fault }) => fault.answer.kind !== 'open').length;
+  return `HAProxy ${version}: ${faults.length} known ${faults.length === 1 ? 'fault' : 'faults'}, ${avoided} of them avoided by pointsman (docs/haproxy-versions.md)`;
 }
 
 /** Which releases have a fault: `2.6.0 to 2.6.17, 3.0.0 to 3.0.12 and perhaps later ones`. */

@@ -11,8 +11,10 @@ type Contributions = PersistentMap<ServiceName, Contribution>;
 /** A service does not get hosts that no claim lets it have. */
 export type HostConflict = {
   readonly kind: 'host';
-  /** The first of them. */
+  /** The first of them, and some of the others. */
   readonly host: string;
+  readonly others: readonly string[];
+  /** How many there are besides the first. */
   readonly more: number;
   readonly winner: undefined;
   readonly loser: ServiceName;
@@ -38,6 +40,7 @@ export type CappedPriority = {
 
 // The list is for people. Whoever looks at one service is told all that it has to do with.
 const mostOfOne = 10;
+const mostOthers = 4;
 /** Pairs of claims that are compared, so that the cost is bounded: for a list of all, and for one service. */
 const mostCompared = { ofAll: 100_000, ofOne: 1_000_000 };
 
@@ -113,7 +116,16 @@ function hostConflict(contribution: Contribution | undefined): readonly HostConf
   const [host, ...others] = contribution === undefined ? [] : refusedHosts(contribution);
   return host === undefined || contribution === undefined
     ? []
-    : [{ kind: 'host', host, more: others.length, winner: undefined, loser: contribution.name }];
+    : [
+        {
+          kind: 'host',
+          host,
+          others: others.slice(0, mostOthers),
+          more: others.length,
+          winner: undefined,
+          loser: contribution.name,
+        },
+      ];
 }
 
 function refusedHosts({ name, policy, allowed }: Contribution): readonly string[] {

@@ -15,7 +15,12 @@ type Told = { readonly winner?: string | undefined; readonly loser: string } & (
       readonly because?: Because | undefined;
     }
   | { readonly kind: 'priority' }
-  | { readonly kind: 'host'; readonly host: string; readonly more: number }
+  | {
+      readonly kind: 'host';
+      readonly host: string;
+      readonly others?: readonly string[] | undefined;
+      readonly more: number;
+    }
   | { readonly kind: 'capped-priority'; readonly priority: number; readonly counts: number }
   | {
       readonly kind: 'port';
@@ -36,6 +41,9 @@ const reasons: Readonly<Record<Because, string>> = {
 const reasonOf = ({ because }: { readonly because?: Because | undefined }): string =>
   because === undefined ? '' : reasons[because];
 
+/** The keys that decide what a service may claim. */
+const claimsOn = (service: string): string => `claims/${service}, else claims/*`;
+
 /** One clause for a log or a person. */
 export function describeConflict(conflict: Conflict | Told): string {
   const itself = conflict.kind === 'port' && conflict.ofTemplate ? 'haproxy.cfg.mustache' : 'pointsman itself';
@@ -44,18 +52,22 @@ export function describeConflict(conflict: Conflict | Told): string {
     case 'priority':
       return `the priority of ${loser} does not count over the hosts of ${winner}: it would take too many entries of the route map`;
     case 'host': {
-      const { host, more } = conflict;
-      return `${loser} does not get the host ${host}${more === 0 ? '' : ` and ${more} more`}: no claim allows it (claims/${loser})`;
+      const { host, others = [], more } = conflict;
+      const rest = more - others.length;
+      const hosts = [host, ...others].join(', ') + (rest > 0 ? ` and ${rest} more` : '');
+      return more === 0
+        ? `${loser} does not get the host ${hosts}: no claim allows it (${claimsOn(loser)})`
+        : `${loser} does not get the hosts ${hosts}: no claim allows them (${claimsOn(loser)})`;
     }
     case 'capped-priority': {
       const { priority, counts } = conflict;
-      return `the priority ${priority} of ${loser} counts as ${counts} over ${winner}: no claim allows more (claims/${loser})`;
+      return `the priority ${priority} of ${loser} counts as ${counts} over ${winner}: no claim allows more (${claimsOn(loser)})`;
     }
     case 'certificate':
-      return `${loser} does not get the certificate ${conflict.file} for its servers: no claim allows it (claims/${loser})`;
+      return `${loser} does not get the certificate ${conflict.file} for its servers: no claim allows it (${claimsOn(loser)})`;
     case 'port':
       if (conflict.ofClaim)
-        return `${loser} does not get the port ${conflict.port}: no claim allows it (claims/${loser})`;
+        return `${loser} does not get the port ${conflict.port}: no claim allows it (${claimsOn(loser)})`;
       return `${loser} does not get the port ${conflict.port}: ${winner} has it${reasonOf(conflict)}`;
     case 'route': {
       const { route, more = 0 } = conflict;

@@ -56,7 +56,7 @@ test('a port that no claim allows is nobody’s, and free for a service that may
     [5432, 'db'],
   ]);
   expect(conflicts.map(describeConflict)).toEqual([
-    'evil does not get the port 5432: no claim allows it (claims/evil)',
+    'evil does not get the port 5432: no claim allows it (claims/evil, else claims/*)',
   ]);
 });
 

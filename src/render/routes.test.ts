@@ -182,8 +182,15 @@ describe('what no claim allows', () => {
       ['a.*/', 'a.b/', 'api.*/', 'de.shop.example/', 'plain.*/', 'plain/', 'web.example/', 'web/'].sort(),
     );
     expect(conflicts).toEqual([
-      { kind: 'host', host: 'x', more: 0, winner: undefined, loser: 'api' },
-      { kind: 'host', host: '*', more: 2, winner: undefined, loser: 'web' },
+      { kind: 'host', host: 'x', others: [], more: 0, winner: undefined, loser: 'api' },
+      {
+        kind: 'host',
+        host: '*',
+        others: ['*.example', 'de.at.shop.example'],
+        more: 2,
+        winner: undefined,
+        loser: 'web',
+      },
     ]);
   });
 

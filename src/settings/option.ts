@@ -36,7 +36,7 @@ export type Defaulted<T> = Declared & {
 export type Optional<T> = Declared & { readonly kind: 'optional'; readonly word: Word<T> };
 /** `name=value`, any number of them: the flag repeated, the variable with commas, the file with a mapping. */
 export type Pairs<T> = Declared & { readonly kind: 'pairs'; readonly word: Word<readonly [string, T]> };
-/** Any number of values: the flag repeated, the variable with commas, the file with a list, one value or a mapping. */
+/** Any number of values: the flag repeated or with commas, the variable with commas, the file with a list, one value or a mapping. */
 export type Listed<T> = Declared & { readonly kind: 'list'; readonly word: Word<T> };
 /** Any number of items that have fields: only the file gives them. */
 export type Items<T> = {

@@ -73,7 +73,11 @@ const isPair = (pair: readonly [string, unknown] | undefined): pair is readonly 
 function find(key: string, option: Valued, { flags, env, file }: Sources): Found {
   const name = fieldName(key);
   const flag = flags.get(name);
-  if (flag !== undefined) return { values: flag.map((text) => ({ text, where: `--${name}` })) };
+  if (flag !== undefined) {
+    // The value of a pair may have commas of its own.
+    const given = option.kind === 'list' ? flag.flatMap((text) => text.split(',')) : flag;
+    return { values: given.map((text) => ({ text, where: `--${name}` })) };
+  }
 
   // An empty variable counts as none: compose files and unit files write `POINTSMAN_ZONE=${ZONE:-}`.
   const variable = hasVariable(option) ? env[variableName(key)] : undefined;

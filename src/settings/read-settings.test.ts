@@ -135,6 +135,7 @@ describe('several instances of one process', () => {
 
   test('are services with an address each: repeated flags, commas, a mapping', () => {
     expect(declared({ service: ['web=:8080', 'admin=10.0.0.1:9090'] })).toEqual(both);
+    expect(declared({ service: 'web=:8080,admin=10.0.0.1:9090' })).toEqual(both);
     expect(declared({}, { env: { POINTSMAN_SERVICE: 'web=:8080,admin=10.0.0.1:9090' } })).toEqual(both);
     expect(declared({}, { yaml: "service:\n  web: ':8080'\n  admin: 10.0.0.1:9090\n" })).toEqual(both);
   });

@@ -75,3 +75,19 @@ test('of one service at most 1000 wait, and it is told who does not', async () =
     [1000, 1001, 1002].map((i) => ['first-check-left', `instances/evil/i${i}`]),
   );
 });
+
+test('an instance that fails its first check and then passes one is told of twice', async () => {
+  let passes = false;
+  const server = createServer((socket) => void socket.end(`HTTP/1.1 ${passes ? 200 : 503} x\r\n\r\n`));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const check = '{"check":{"kind":"http","interval":"1m"}}';
+  const { raised, lines } = firstChecks({ 'instances/web/a': address, 'services/web': check });
+  const events = () => lines.map((line) => JSON.parse(line).event as string);
+  await until('it has failed', () => events().includes('first-check-failed'));
+  passes = true;
+  await until('it is told that it passes', () => events().includes('first-check-passed'));
+  expect(raised).toEqual(['web/a']);
+  expect(events()).toEqual(['first-check-failed', 'first-check-passed']);
+});

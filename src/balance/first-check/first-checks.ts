@@ -10,7 +10,7 @@ import { SparingLog } from '../sparing-log.ts';
 import { askServer } from './ask-server.ts';
 import { type ServerTarget, serverTarget } from './server-target.ts';
 import { ServiceTurns } from './service-turns.ts';
-import type { UnprovenServers } from './unproven-servers.ts';
+import { firstCheckPassed, type UnprovenServers } from './unproven-servers.ts';
 import { vouches } from './vouches.ts';
 
 export type FirstChecksParts = {
@@ -26,11 +26,18 @@ export type FirstChecksParts = {
   readonly now: () => number;
 };
 
-type Waiting = Newcomer & { readonly since: number; attempts: number; timer: NodeJS.Timeout | undefined };
+type Waiting = Newcomer & {
+  readonly since: number;
+  attempts: number;
+  /** Whether the log has that a check failed. */
+  told: boolean;
+  timer: NodeJS.Timeout | undefined;
+};
 
 const askedAtOnce = { most: 128, mostOfService: 16 };
 /** Of one service. Whoever comes when so many wait already is left to HAProxy's checks. */
 const mostWaiting = 1000;
+const firstCheckWaived = 'the instance gets requests without a check: no other one of its service is served';
 const againMs = { first: 50, most: 1000 };
 const leastPatienceMs = 1000;
 const mostTimeoutMs = 10_000;
@@ -92,7 +99,7 @@ export class FirstChecks {
         if (!waitsStill(waiting, servers?.get(waiting.id))) this.#forget(service, waiting.id);
       }
       const isAlone = servers?.every((line, id) => ofService.has(id) || !isServing(line)) === true;
-      if (isAlone) for (const waiting of ofService.values()) void this.#raise(waiting);
+      if (isAlone) for (const waiting of ofService.values()) void this.#raise(waiting, 'alone');
     }
   }
 
@@ -110,11 +117,11 @@ export class FirstChecks {
           { ...fields, reason },
           "the instance gets no requests before one of HAProxy's own checks passes",
         );
-        this.#parts.unproven.leave(service, id);
+        this.#parts.unproven.leave(service, id, 'unasked');
         continue;
       }
       this.#waiting.set(service, ofService);
-      const waiting: Waiting = { ...newcomer, since: this.#parts.now(), attempts: 0, timer: undefined };
+      const waiting: Waiting = { ...newcomer, since: this.#parts.now(), attempts: 0, told: false, timer: undefined };
       ofService.set(id, waiting);
       this.#turns.add(service, id, () => this.#attempt(waiting));
     }
@@ -146,20 +153,20 @@ export class FirstChecks {
     const instance = found?.instances.get(id);
     const target = found && instance && serverTarget(withOwnCertificate(found), instance, this.#parts.pemFolder);
     if (target === undefined) {
-      await this.#raise(waiting);
+      await this.#raise(waiting, 'unchecked');
       return;
     }
     waiting.attempts += 1;
     const reason = await this.#ask(target);
     if (!this.#isCurrent(waiting)) return;
-    if (reason === undefined) await this.#raise(waiting);
+    if (reason === undefined) await this.#raise(waiting, 'passed');
     else {
       this.#tell(waiting, reason);
       const { intervalMs, timeoutMs = intervalMs, rise } = target.check;
       const patienceMs = Math.max(leastPatienceMs, intervalMs * rise + timeoutMs);
       if (this.#parts.now() - waiting.since > patienceMs) {
         this.#forget(service, id);
-        this.#parts.unproven.leave(service, id);
+        this.#parts.unproven.leave(service, id, 'failed');
       } else this.#again(waiting, Math.min(againMs.first * 2 ** attempts, againMs.most));
     }
   }
@@ -176,15 +183,17 @@ export class FirstChecks {
     }
   }
 
-  #tell({ service, id, attempts }: Waiting, reason: string): void {
-    if (attempts > 1 || this.#closing.signal.aborted) return;
+  #tell(waiting: Waiting, reason: string): void {
+    if (waiting.told || this.#closing.signal.aborted) return;
+    waiting.told = true;
+    const { service, id } = waiting;
     this.#parts.logger.info(
       { event: 'first-check-failed', key: `instances/${service}/${id}`, reason },
       'the instance gets no requests before a check passes',
     );
   }
 
-  async #raise(waiting: Waiting): Promise<void> {
+  async #raise(waiting: Waiting, why: 'passed' | 'alone' | 'unchecked'): Promise<void> {
     const { raise, isLoading, logger } = this.#parts;
     const { service, id } = waiting;
     try {
@@ -193,6 +202,9 @@ export class FirstChecks {
       if (!isLoading()) {
         this.#forget(service, id);
         this.#parts.unproven.drop(service, id);
+        const key = `instances/${service}/${id}`;
+        if (waiting.told && why === 'passed') logger.info({ event: 'first-check-passed', key }, firstCheckPassed);
+        if (waiting.told && why === 'alone') logger.info({ event: 'first-check-waived', key }, firstCheckWaived);
         return;
       }
     } catch (error) {

@@ -11,6 +11,11 @@ export type UnprovenServersParts = {
   readonly logger: Logger;
 };
 
+/** Whose checks decide about a server, and how pointsman's own ended: it asks still, it has not asked, or it has failed. */
+type Asking = 'asks' | 'unasked' | 'failed';
+
+export const firstCheckPassed = 'the instance gets requests: a check has passed';
+
 const pollMs = { first: 500, most: 15_000 };
 
 /**
@@ -19,8 +24,8 @@ const pollMs = { first: 500, most: 15_000 };
  */
 export class UnprovenServers {
   readonly #parts: UnprovenServersParts;
-  /** By service, by instance: whether it is left to HAProxy's own checks. */
-  readonly #servers = new Map<ServiceName, Map<InstanceId, boolean>>();
+  /** By service, by instance. All but those that pointsman asks are left to HAProxy's own checks. */
+  readonly #servers = new Map<ServiceName, Map<InstanceId, Asking>>();
   #timer: NodeJS.Timeout | undefined;
   #waitMs = pollMs.first;
   #closed = false;
@@ -38,13 +43,13 @@ export class UnprovenServers {
 
   /** HAProxy has it, down. */
   add(service: ServiceName, id: InstanceId): void {
-    this.#set(service, id, false);
+    this.#set(service, id, 'asks');
     this.#parts.onChange();
   }
 
   /** HAProxy's own checks decide from now on. */
-  leave(service: ServiceName, id: InstanceId): void {
-    this.#set(service, id, true);
+  leave(service: ServiceName, id: InstanceId, asking: Exclude<Asking, 'asks'>): void {
+    this.#set(service, id, asking);
     this.#waitMs = pollMs.first;
     this.#arm();
   }
@@ -67,9 +72,9 @@ export class UnprovenServers {
     clearTimeout(this.#timer);
   }
 
-  #set(service: ServiceName, id: InstanceId, left: boolean): void {
-    const ids = this.#servers.get(service) ?? new Map<InstanceId, boolean>();
-    this.#servers.set(service, ids.set(id, left));
+  #set(service: ServiceName, id: InstanceId, asking: Asking): void {
+    const ids = this.#servers.get(service) ?? new Map<InstanceId, Asking>();
+    this.#servers.set(service, ids.set(id, asking));
   }
 
   #arm(): void {
@@ -82,16 +87,21 @@ export class UnprovenServers {
   async #poll(): Promise<void> {
     try {
       const states = await this.#parts.serverStates();
-      for (const [service, id] of this.#left()) if (states.get(service)?.get(id)?.up === true) this.drop(service, id);
+      for (const [service, id, asking] of this.#left()) {
+        if (states.get(service)?.get(id)?.up !== true) continue;
+        this.drop(service, id);
+        const key = `instances/${service}/${id}`;
+        if (asking === 'failed') this.#parts.logger.info({ event: 'first-check-passed', key }, firstCheckPassed);
+      }
     } catch (error) {
       this.#parts.logger.debug({ event: 'server-states-unknown', reason: describe(error) }, 'asked again later');
     }
     this.#arm();
   }
 
-  #left(): readonly (readonly [ServiceName, InstanceId])[] {
+  #left(): readonly (readonly [ServiceName, InstanceId, Asking])[] {
     return [...this.#servers].flatMap(([service, ids]) =>
-      [...ids].filter(([, left]) => left).map(([id]) => [service, id] as const),
+      [...ids].filter(([, asking]) => asking !== 'asks').map(([id, asking]) => [service, id, asking] as const),
     );
   }
 }

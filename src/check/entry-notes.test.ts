@@ -1,0 +1,42 @@
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { frameSettings } from '../../test/support/frame-settings.ts';
+import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { revision } from '../model/revision.ts';
+import { loadTemplates } from '../render/load-templates.ts';
+import { nothingRendered, renderAll } from '../render/render.ts';
+import { entryNotes } from './entry-notes.ts';
+
+const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), undefined);
+
+function notes(values: Readonly<Record<string, object>>, haproxy = '3.4.7') {
+  const entries = Object.entries(values).map(
+    ([key, value]) => [key, { key, value: JSON.stringify(value), revision: revision(1n), leased: false }] as const,
+  );
+  const snapshot = { kind: 'snapshot', history: { kind: 'first' }, cluster: '', revision: revision(1n) } as const;
+  const { catalog } = foldEvent(emptyCatalog, { ...snapshot, entries: new Map(entries) });
+  return entryNotes(catalog, renderAll(templates, frameSettings, nothingRendered, catalog).conflicts ?? [], haproxy);
+}
+
+test('a check notes which services ask for one thing, and what no claim allows', () => {
+  const found = notes({
+    'services/web': { hosts: ['shop.example', 'web.example'] },
+    'services/api': { hosts: ['shop.example'] },
+    'services/db': { mode: 'tcp', port: 5432 },
+    'services/other': { mode: 'tcp', port: 5432 },
+    'services/beta': { hosts: ['b.example', 'api'] },
+    'claims/beta': { hosts: [] },
+  });
+  expect(found).toEqual([
+    'api and web ask for the route shop.example/: the service whose policy is older gets it',
+    'beta does not get the hosts api, b.example: no claim allows them (claims/beta, else claims/*)',
+    'db and other ask for the port 5432: the service whose policy is older gets it',
+  ]);
+});
+
+test('a check notes a timeout that this HAProxy has only for tcp services', () => {
+  const entries = { 'services/web': { timeouts: { client: '5s' } }, 'services/db': { timeouts: { server: '5s' } } };
+  expect(notes(entries)).toEqual([]);
+  expect(notes(entries, '2.9.0')).toEqual([]);
+  expect(notes(entries, '2.6.12')).toEqual(['web: timeouts.client of an http service takes HAProxy 2.9 or later']);
+});

@@ -1,0 +1,30 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import { isBeforeVersion } from '../haproxy/known-faults.ts';
+import { type Conflict, describeConflict } from '../render/conflict.ts';
+
+/** What is well formed and will not be as somebody may expect: a line each. `haproxy` is the version that was asked, if one was. */
+export function entryNotes(
+  { services }: Pick<Catalog, 'services'>,
+  conflicts: readonly Conflict[],
+  haproxy: string | undefined,
+): readonly string[] {
+  const ignored =
+    haproxy === undefined || !isBeforeVersion(haproxy, '2.9')
+      ? []
+      : [...services.values()].filter(({ policy }) => policy.mode === 'http' && policy.timeouts.clientMs !== undefined);
+  return [
+    ...conflicts.map(describeAsk),
+    ...ignored.map(({ name }) => `${name}: timeouts.client of an http service takes HAProxy 2.9 or later`),
+  ].sort();
+}
+
+/** Files do not tell whose policy is older, which decides between two services. */
+function describeAsk(conflict: Conflict): string {
+  if ((conflict.kind !== 'route' && conflict.kind !== 'port') || conflict.winner === undefined)
+    return describeConflict(conflict);
+  if (conflict.because === 'own-name') return describeConflict(conflict);
+  const more = conflict.kind === 'route' && conflict.more > 0 ? ` and ${conflict.more} more` : '';
+  const what = conflict.kind === 'port' ? `the port ${conflict.port}` : `the route ${conflict.route}${more}`;
+  const both = [conflict.winner, conflict.loser].sort().join(' and ');
+  return `${both} ask for ${what}: the service whose policy is older gets it`;
+}

@@ -1,0 +1,86 @@
+import { Map as PersistentMap } from 'immutable';
+import { expect, test } from 'vitest';
+import type { Rejection } from '../catalog/catalog.ts';
+import { type Acknowledgement, heldReason } from '../fleet/acknowledgement.ts';
+import { noRevision } from '../model/revision.ts';
+import type { BalancerState, Health } from './balancer-state.ts';
+import { troubleOf } from './status-trouble.ts';
+
+const health: Health = {
+  ready: true,
+  troubles: [],
+  revisionSeen: '1',
+  revisionApplied: '1',
+  registry: { connected: true, staleMs: 0 },
+  pendingReload: [],
+  storage: [],
+  conflicts: [],
+  moreConflicts: {},
+  guarded: [],
+  held: [],
+  files: [],
+  quarantined: [],
+  rejected: [],
+};
+const said: Acknowledgement = {
+  ...{ revision: noRevision, cluster: '', owner: '', version: '', haproxyVersion: '', config: '', admin: undefined },
+  ...{ appliedAt: '', draining: undefined, unproven: new Map(), refusals: [], untold: new Map() },
+};
+const service = (name: string, up: number | undefined, ready: number): BalancerState['serves'][number] => ({
+  ...{ name, up, ready, declared: true, instances: ready, port: undefined, routes: [] },
+});
+const balancer = (more: Partial<BalancerState>): BalancerState => ({
+  ...{ id: 'lb', says: undefined, admin: { at: '127.0.0.1:1' }, health, serves: [] },
+  ...more,
+});
+const rejected = (...keys: readonly string[]) =>
+  PersistentMap(
+    keys.map((key): [string, Rejection] => [key, { key, reason: 'no', revision: noRevision, lastGoodServes: false }]),
+  );
+const nothing = rejected();
+
+test('a service of which no instance is up comes first, then a claim that is refused', () => {
+  const serves = [service('a', 0, 3), service('b', 1, 3), service('gone', 0, 0), service('new', undefined, 2)];
+  const lines = troubleOf({
+    balancers: [balancer({ serves, health: { ...health, refused: 'refused' } })],
+    catalog: { rejected: rejected('instances/a/1', 'claims/*') },
+    beside: ['somebody else'],
+  });
+  expect(lines).toEqual([
+    'lb: no instance is up of a (0 of 3): pointsman status SERVICE tells why',
+    'claims/*: no; a claim that is refused bounds nobody',
+    'somebody else',
+    'lb: refused',
+    'instances/a/1: no',
+  ]);
+});
+
+test('of many services that are down the first are named', () => {
+  const serves = Array.from({ length: 7 }, (_, i) => service(`s${i}`, 0, 1));
+  expect(troubleOf({ balancers: [balancer({ serves })], catalog: { rejected: nothing }, beside: [] })).toEqual([
+    expect.stringMatching(/^lb: no instance is up of s0 \(0 of 1\), .* s4 \(0 of 1\) and 2 more services: /),
+  ]);
+});
+
+test('what is quarantined has one line, although the acknowledgement has it too', () => {
+  const long = 'x'.repeat(400);
+  const refusals = [
+    { key: 'services/web', reason: `${long.slice(0, 300)}...` },
+    { key: 'instances/api/*', reason: 'missing' },
+    { key: 'instances/db/a', reason: 'its name does not resolve' },
+    { key: 'instances/db/b', reason: heldReason },
+  ];
+  const quarantined = [
+    { key: 'services/web', reason: long, serves: 'last-good' },
+    { key: 'services/api', reason: 'missing', serves: 'nothing' },
+  ];
+  const one = balancer({
+    says: { ok: true, value: { ...said, refusals } },
+    health: { ...health, quarantined },
+  });
+  expect(troubleOf({ balancers: [one], catalog: { rejected: nothing }, beside: [] })).toEqual([
+    'lb: instances/db/a: its name does not resolve',
+    `lb: services/web is quarantined (served as before): ${long}`,
+    'lb: services/api is quarantined (not served): missing',
+  ]);
+});

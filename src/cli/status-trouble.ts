@@ -1,0 +1,95 @@
+import type { Catalog } from '../catalog/catalog.ts';
+import { describeFile } from '../files/describe-file.ts';
+import { heldReason, type Refusal } from '../fleet/acknowledgement.ts';
+import { formatDuration } from '../model/duration.ts';
+import { describeConflict, moreConflicts } from '../render/conflict.ts';
+import type { BalancerState, Health } from './balancer-state.ts';
+
+type Troubled = {
+  readonly balancers: readonly BalancerState[];
+  readonly catalog: Pick<Catalog, 'rejected'>;
+  /** What was found beside the balancers' own answers, a line each. */
+  readonly beside: readonly string[];
+};
+
+/** What is wrong, a line each and no line twice; what keeps all requests of a service from being served comes first. */
+export function troubleOf({ balancers, catalog, beside }: Troubled): readonly string[] {
+  const rejected = [...catalog.rejected.values()];
+  const isClaim = ({ key }: { readonly key: string }) => key.startsWith('claims/');
+  return [
+    ...new Set([
+      ...balancers.flatMap(ofServices),
+      ...rejected.filter(isClaim).map(({ key, reason }) => `${key}: ${reason}; a claim that is refused bounds nobody`),
+      ...beside,
+      ...balancers.flatMap((balancer) => [...ofBalancer(balancer, catalog)]),
+      ...rejected.filter((one) => !isClaim(one)).map(({ key, reason }) => `${key}: ${reason}`),
+    ]),
+  ];
+}
+
+const mostDown = 5;
+
+/** `edge-1: no instance is up of web (0 of 3), api (0 of 2) and 4 more services`. */
+function ofServices({ id, serves }: BalancerState): readonly string[] {
+  const down = serves.filter(({ up, ready }) => up === 0 && ready > 0);
+  if (down.length === 0) return [];
+  const named = down.slice(0, mostDown).map(({ name, ready }) => `${name} (0 of ${ready})`);
+  const more = down.length - named.length;
+  const others = more === 0 ? '' : ` and ${more} more ${more === 1 ? 'service' : 'services'}`;
+  return [`${id}: no instance is up of ${named.join(', ')}${others}: pointsman status SERVICE tells why`];
+}
+
+function* ofBalancer(
+  { id, health: state, says, unread }: BalancerState,
+  catalog: Troubled['catalog'],
+): Generator<string> {
+  if (unread !== undefined) yield `${id}: ${unread}`;
+  if (says !== undefined && !says.ok) yield `${id}: its acknowledgement cannot be read: ${says.reason}`;
+  for (const refusal of says?.ok ? says.value.refusals : []) {
+    // What is malformed is so for everyone, and told once. So is what is held, in one line for all of it.
+    if (catalog.rejected.has(refusal.key) || refusal.reason === heldReason || tellsItself(state, refusal)) continue;
+    yield `${id}: ${refusal.key}: ${refusal.reason}`;
+  }
+  if (state === undefined) return;
+  for (const { part, means, reason, sinceMs } of state.troubles) {
+    if (part === 'storage' || reason === state.refused) continue;
+    yield `${id}: for ${formatDuration(sinceMs)}, ${means}: ${reason}`;
+  }
+  for (const one of state.held) yield `${id}: ${describeHeld(one)}`;
+  for (const { service, lost, of, instances } of state.guarded) {
+    const held = `${instances.length} ${instances.length === 1 ? 'is' : 'are'} held`;
+    yield `${id}: ${service} lost ${lost} of ${of} at once; ${held} (pointsman release ${service})`;
+  }
+  for (const { key, reason, serves } of state.quarantined) {
+    yield `${id}: ${key} is quarantined (${serves === 'nothing' ? 'not served' : 'served as before'}): ${reason}`;
+  }
+  if (state.refused !== undefined) yield `${id}: ${state.refused}`;
+  for (const { what, reason } of state.storage) yield `${id}: the ${what} is not on disk: ${reason}`;
+  for (const { says: what } of state.files.flatMap(describeFile)) yield `${id}: ${what}`;
+  for (const one of state.conflicts) yield `${id}: ${describeConflict(one)}`;
+  for (const [name, count] of Object.entries(state.moreConflicts)) yield `${id}: ${moreConflicts(name, count)}`;
+  if (state.drift !== undefined) yield `${id}: ${describeDrift(state.drift)}`;
+}
+
+/** Whether the status of the balancer has a line of its own for what its acknowledgement, which shortens reasons, refuses. */
+function tellsItself(state: Health | undefined, { key, reason }: Refusal): boolean {
+  const start = reason.replace(/\.\.\.$/, '');
+  const isOf = (held: string) => key === held || key === held.replace(/^services\/(.*)$/, 'instances/$1/*');
+  return state?.quarantined.some((held) => isOf(held.key) && held.reason.startsWith(start)) === true;
+}
+
+/** `57 entries are held until released (pointsman release SERVICE, or --all): this is another cluster…: services/web, … and 37 more`. */
+function describeHeld({ count, reason, endsInMs, keys }: Health['held'][number]): string {
+  const entries = count === 1 ? '1 entry is' : `${count} entries are`;
+  const until = endsInMs === undefined ? 'until released' : `for ${formatDuration(endsInMs)} more`;
+  const more = count > keys.length ? ` and ${count - keys.length} more` : '';
+  const named = keys.length === 0 ? '' : `: ${keys.join(', ')}${more}`;
+  return `${entries} held ${until} (pointsman release SERVICE, or --all): ${reason}${named}`;
+}
+
+/** `HAProxy ran something else 3s ago (2 differences, healed; 4 times in 15 minutes): server web/a …`. */
+function describeDrift({ times, ageMs, count, differences }: NonNullable<Health['drift']>): string {
+  const often = times === 1 ? '' : `; ${times} times in 15 minutes`;
+  const what = `${count} ${count === 1 ? 'difference' : 'differences'}`;
+  return `HAProxy ran something else ${formatDuration(ageMs)} ago (${what}, healed${often}): ${differences[0]}`;
+}
