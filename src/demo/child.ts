@@ -6,8 +6,8 @@ export type Child = {
   readonly name: string;
   readonly pid: number | undefined;
   readonly ended: Promise<string>;
-  /** SIGTERM, and SIGKILL if that is not enough. Resolves when it is gone. */
-  stop(): Promise<void>;
+  /** SIGTERM, and SIGKILL to it and all that it has started if that is not enough. Resolves when it is gone. */
+  stop(patienceMs?: number): Promise<void>;
 };
 
 const stopMs = 15_000;
@@ -19,25 +19,35 @@ export function startChild(
   onLine: (line: string) => void,
 ): Child {
   const [file, ...args] = command;
-  const process = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  for (const stream of [process.stdout, process.stderr]) createInterface({ input: stream }).on('line', onLine);
-  const ended = endOf(process);
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', onLine);
+  const ended = endOf(child);
   return {
     name,
-    pid: process.pid,
+    pid: child.pid,
     ended,
-    async stop() {
-      process.kill('SIGTERM');
-      const timer = setTimeout(() => process.kill('SIGKILL'), stopMs);
+    async stop(patienceMs = stopMs) {
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => killGroup(child), patienceMs);
       await ended;
       clearTimeout(timer);
     },
   };
 }
 
-function endOf(process: ChildProcess): Promise<string> {
+/** With all that it has started: its output ends with the last of them. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // They have ended.
+  }
+}
+
+function endOf(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
-    process.once('error', (error) => resolve(error.message));
-    process.once('close', (code, signal) => resolve(signal ?? `exit code ${code}`));
+    child.once('error', (error) => resolve(error.message));
+    child.once('close', (code, signal) => resolve(signal ?? `exit code ${code}`));
   });
 }
