@@ -48,7 +48,7 @@ test('a service of which no instance is up comes first, then a claim that is ref
   });
   expect(lines).toEqual([
     'lb: no instance is up of a (0 of 3): pointsman status SERVICE tells why',
-    'claims/*: no; a claim that is refused bounds nobody',
+    'claims/*: no; this claim counts as not written, unless its key held a good one before',
     'somebody else',
     'lb: refused',
     'instances/a/1: no',

@@ -19,7 +19,12 @@ export function troubleOf({ balancers, catalog, beside }: Troubled): readonly st
   return [
     ...new Set([
       ...balancers.flatMap(ofServices),
-      ...rejected.filter(isClaim).map(({ key, reason }) => `${key}: ${reason}; a claim that is refused bounds nobody`),
+      ...rejected
+        .filter(isClaim)
+        .map(
+          ({ key, reason }) =>
+            `${key}: ${reason}; this claim counts as not written, unless its key held a good one before`,
+        ),
       ...beside,
       ...balancers.flatMap((balancer) => [...ofBalancer(balancer, catalog)]),
       ...rejected.filter((one) => !isClaim(one)).map(({ key, reason }) => `${key}: ${reason}`),
