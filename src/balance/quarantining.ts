@@ -30,7 +30,16 @@ import {
   withoutMended,
 } from './quarantine.ts';
 import { formatQuarantine, loadQuarantine } from './quarantine-file.ts';
-import { acceptedAlone, checkedAlone, dueInMs, noRefusals, type RecentRefusals, refusedAgain } from './refusals.ts';
+import {
+  acceptedAlone,
+  checkedAlone,
+  dueInMs,
+  noRefusals,
+  type RecentRefusals,
+  type RefusalWaits,
+  refusalWaits,
+  refusedAgain,
+} from './refusals.ts';
 import { dueNow, failedAgain, nextDueMs, onlyThese, type PaceBounds, type RetryPace } from './retry-pace.ts';
 import type { CheckedConfig, StateFiles } from './state-files.ts';
 import type { Storage } from './storage.ts';
@@ -276,7 +285,7 @@ export class Quarantining {
         return area === 'services' ? [[name as ServiceName, reason] as const] : [];
       }),
     );
-    this.#refusals = refusedAgain(this.#refusals, reasons, this.#parts.now());
+    this.#refusals = refusedAgain(this.#refusals, reasons, this.#waits, this.#parts.now());
   }
 
   /** Holds those that a failed reload names. False when it names nobody that can be held. */
@@ -364,7 +373,7 @@ export class Quarantining {
     // It left meanwhile, or is asked for as it was refused before.
     if (this.#state.services.get(name)?.candidate === undefined) return [];
     if (checked.ok) {
-      this.#refusals = acceptedAlone(this.#refusals, name, now());
+      this.#refusals = acceptedAlone(this.#refusals, name, this.#waits, now());
       this.#become(tryAgain(this.#state, names, asked), asked.catalog);
       return [name];
     }
@@ -373,6 +382,12 @@ export class Quarantining {
     this.#hold(culprits, suspicion);
     this.#failedAgain(names);
     return [];
+  }
+
+  /** A balancer that tries quarantined services again sooner checks new versions sooner, too. */
+  get #waits(): RefusalWaits {
+    const { probeMs } = this.#parts;
+    return { firstMs: Math.min(refusalWaits.firstMs, probeMs), mostMs: Math.min(refusalWaits.mostMs, 10 * probeMs) };
   }
 
   get #bounds(): PaceBounds {

@@ -1,9 +1,18 @@
 import { expect, test } from 'vitest';
 import type { ServiceName } from '../model/name.ts';
-import { acceptedAlone, checkedAlone, dueInMs, noRefusals, type RecentRefusals, refusedAgain } from './refusals.ts';
+import {
+  acceptedAlone,
+  checkedAlone,
+  dueInMs,
+  noRefusals,
+  type RecentRefusals,
+  refusalWaits,
+  refusedAgain,
+} from './refusals.ts';
 
 const evil = 'evil' as ServiceName;
-const refused = (recent: RecentRefusals, now: number) => refusedAgain(recent, new Map([[evil, 'no such file']]), now);
+const refused = (recent: RecentRefusals, now: number) =>
+  refusedAgain(recent, new Map([[evil, 'no such file']]), refusalWaits, now);
 /** Refused so many times, each time as soon as another version may be checked. */
 function refusedTimes(times: number): { readonly recent: RecentRefusals; readonly now: number } {
   let recent = noRefusals;
@@ -41,5 +50,5 @@ test('the wait grows with each refusal up to a minute, and is over after five mi
 test('versions that are accepted are as far apart, so that their checks hold up nobody', () => {
   const { recent, now } = refusedTimes(4);
   const later = now + dueInMs(recent, evil, now);
-  expect(dueInMs(acceptedAlone(recent, evil, later), evil, later)).toBe(4000);
+  expect(dueInMs(acceptedAlone(recent, evil, refusalWaits, later), evil, later)).toBe(4000);
 });

@@ -15,11 +15,13 @@ export type RecentRefusals = ReadonlyMap<ServiceName, Refusals>;
 export const noRefusals: RecentRefusals = new Map();
 
 /** The wait after the second refusal, and the most, in ms. After the first one there is none: most people correct it then. */
-const waits = { firstMs: 1000, mostMs: 60_000 };
+export type RefusalWaits = { readonly firstMs: number; readonly mostMs: number };
+
+export const refusalWaits: RefusalWaits = { firstMs: 1000, mostMs: 60_000 };
 /** A service whose versions were not refused for so long after its wait begins anew, in ms. */
 const forgottenAfterMs = 300_000;
 
-const waitMs = (count: number): number =>
+const waitMs = (count: number, waits: RefusalWaits): number =>
   count < 2 ? 0 : Math.min(waits.firstMs * 2 ** Math.min(count - 2, 30), waits.mostMs);
 
 const isRecent = ({ dueAt }: Refusals, now: number): boolean => now < dueAt + forgottenAfterMs;
@@ -28,20 +30,28 @@ const isRecent = ({ dueAt }: Refusals, now: number): boolean => now < dueAt + fo
 export function refusedAgain(
   recent: RecentRefusals,
   reasons: ReadonlyMap<ServiceName, string>,
+  waits: RefusalWaits,
   now: number,
 ): RecentRefusals {
   const next = new Map([...recent].filter(([, one]) => isRecent(one, now)));
   for (const [service, reason] of reasons) {
     const count = (next.get(service)?.count ?? 0) + 1;
-    next.set(service, { count, reason, dueAt: now + waitMs(count) });
+    next.set(service, { count, reason, dueAt: now + waitMs(count, waits) });
   }
   return next;
 }
 
 /** A version of this service was checked by itself and accepted. The one after it waits as long. */
-export function acceptedAlone(recent: RecentRefusals, service: ServiceName, now: number): RecentRefusals {
+export function acceptedAlone(
+  recent: RecentRefusals,
+  service: ServiceName,
+  waits: RefusalWaits,
+  now: number,
+): RecentRefusals {
   const known = recent.get(service);
-  return known === undefined ? recent : new Map(recent).set(service, { ...known, dueAt: now + waitMs(known.count) });
+  return known === undefined
+    ? recent
+    : new Map(recent).set(service, { ...known, dueAt: now + waitMs(known.count, waits) });
 }
 
 /**

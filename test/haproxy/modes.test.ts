@@ -128,7 +128,7 @@ describe('attached: HAProxy is run by others, as in a container of its own', () 
 
     await frameTemplate(scenario, other);
     await balancer.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('frame'));
-    expect(await config(scenario)).toContain('dontlog-normal');
+    await until('the other frame serves', async () => (await config(scenario)).includes('dontlog-normal'));
     expect(await scenario.answers('web')).toEqual(['a', 'b']);
   });
 

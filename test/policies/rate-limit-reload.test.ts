@@ -40,6 +40,7 @@ test('what a rate limit has counted survives reloads, and the end of pointsman',
   const reload = async (retries: number) => {
     balancer.change({ 'services/other': JSON.stringify({ retries: { count: retries } }) });
     await balancer.applied();
+    await knowsItsCounts(balancer);
   };
   expect(await allowed(balancer, 3)).toBe(3);
   await knowsItsCounts(balancer);
