@@ -152,7 +152,8 @@ function planRemovals(
   // What such a service did with a request that another one has got so far, its routes do not tell.
   let targets: ReturnType<typeof targetsOf> | undefined;
   const isUncertain = (service: ServiceName): boolean => {
-    if (isReady(service)) return false;
+    // All routes of a service that is gone are removed before this one, for they are less specific.
+    if (isReady(service) || !desired.backends.has(service)) return false;
     // Looks at all routes, so only where it matters.
     targets ??= targetsOf(served);
     return (targets.get(service)?.size ?? 0) > 1;
