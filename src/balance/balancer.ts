@@ -136,6 +136,8 @@ export class Balancer {
   #listening: Around | undefined;
   readonly #timers: Timers;
   readonly #loop: Loop;
+  /** Goes on with the changes of services that have very many. */
+  readonly #finish: Task;
 
   constructor(parts: BalancerParts) {
     this.#parts = parts;
@@ -178,7 +180,7 @@ export class Balancer {
       rejections: this.#rejections,
       progress: this.#progress,
     };
-    this.#rounds = new Rounds(shared);
+    this.#rounds = new Rounds({ ...shared, othersDue: () => this.#loop.isDueBeside(this.#finish) });
     this.#starting = new Starting({
       ...shared,
       holdBack: () => this.#holdBack(),
@@ -197,8 +199,13 @@ export class Balancer {
     });
     this.#reuse = new Reuse({ ...shared, timers: this.#timers, wake: () => this.#loop.wake() });
     this.#configDrift = new ConfigDrift({ ...shared, timers: this.#timers, wake: () => this.#loop.wake() });
+    this.#finish = {
+      name: 'round',
+      due: () => this.#rounds.unfinished && this.#canSpeak(),
+      run: this.#connected(() => this.#round()),
+    };
     this.#loop = new Loop({
-      tasks: this.#tasks(),
+      tasks: [...this.#tasks(), this.#finish],
       timers: this.#timers,
       onFailure: (error, task) => this.#failed(error, task),
       onDone: (succeeded) => {
@@ -215,10 +222,8 @@ export class Balancer {
    * loop, one at a time.
    */
   #tasks(): readonly Task[] {
-    const { link } = this.#parts;
-    const connected = (run: () => Promise<void>) => () => (link.connected ? run() : this.#inspect());
-    // While HAProxy loads a configuration, the worker that serves is spoken with for as long as the connection lasts.
-    const canSpeak = () => link.connected || !this.#reloading.loading;
+    const connected = (run: () => Promise<void>) => this.#connected(run);
+    const canSpeak = () => this.#canSpeak();
     return [
       { name: 'start', due: () => this.#exited && !this.#reloads.loading, run: () => this.#startAgain() },
       { name: 'reload', due: () => this.#reloading.ended, run: async () => this.#reloaded() },
@@ -240,6 +245,15 @@ export class Balancer {
         run: connected(async () => this.#probe()),
       },
     ];
+  }
+
+  #connected(run: () => Promise<void>): () => Promise<void> {
+    return () => (this.#parts.link.connected ? run() : this.#inspect());
+  }
+
+  /** While HAProxy loads a configuration, the worker that serves is spoken with for as long as the connection lasts. */
+  #canSpeak(): boolean {
+    return this.#parts.link.connected || !this.#reloading.loading;
   }
 
   #nothingBeside(): boolean {
@@ -282,7 +296,7 @@ export class Balancer {
     const wanted: Readonly<Record<string, boolean>> = {
       start: this.#exited,
       inspect: this.#mustInspect,
-      round: !this.#intake.touched.empty,
+      round: !this.#intake.touched.empty || this.#rounds.unfinished,
       bury: this.#mustBury,
     };
     for (const [task, part] of Object.entries(partOfTask)) {

@@ -66,6 +66,11 @@ export class Loop {
     this.wake();
   }
 
+  /** Whether another task than this one is due. */
+  isDueBeside(task: Task): boolean {
+    return this.#parts.tasks.some((other) => other !== task && other.due());
+  }
+
   #next(): Task | undefined {
     const { tasks, timers } = this.#parts;
     return timers.has('retry') ? undefined : tasks.find(({ due }) => due());

@@ -5,8 +5,9 @@ import { frameSettings } from '../../test/support/frame-settings.ts';
 import { ModelHaproxy } from '../../test/support/model-haproxy.ts';
 import { choices, lookUp, routesOf, type Versions } from '../../test/support/policy-versions.ts';
 import { type Catalog, emptyCatalog, foldEvent, type Service } from '../catalog/catalog.ts';
-import { afterStep, type Plan, planChanges } from '../haproxy/plan.ts';
-import { commandsOf, judge } from '../haproxy/step.ts';
+import { afterStep, type Plan, planChanges, type ReloadReason } from '../haproxy/plan.ts';
+import { commandsOf, judge, type Step } from '../haproxy/step.ts';
+import { closing, inTurns } from '../haproxy/turns.ts';
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import { stateKey } from '../model/service-state.ts';
@@ -59,6 +60,8 @@ const history: fc.Arbitrary<readonly Round[]> = fc.array(
   }),
   { minLength: 1, maxLength: 6 },
 );
+const mostRouteCommands = fc.constantFrom(10_000, 10_000, 2, 0);
+const slices = fc.constantFrom(10_000, 1, 2, 3, 5);
 const requests = ['a.example', 'b.example', 'c.example', 'web', 'else'].flatMap((host) =>
   ['', '/x', '/x/y'].map((path) => ({ host, path })),
 );
@@ -100,13 +103,16 @@ class World {
   versions = new Map<string, readonly (Service | undefined)[]>(names.map((name) => [name, [undefined]]));
   readonly #addBackend: boolean;
   readonly #mostRouteCommands: number;
+  /** How many steps are done before all is planned again. */
+  readonly #slice: number;
   readonly #asked = new Map<string, Version>(names.map((name) => [name, undefined]));
   #good: ReadonlyMap<string, Version> = new Map(this.#asked);
   /** Since all was served whole. */
   #isObstructed = false;
   #at = 1n;
 
-  constructor(addBackend: boolean, mostRouteCommands: number) {
+  constructor(addBackend: boolean, mostRouteCommands: number, slice: number) {
+    this.#slice = slice;
     this.#addBackend = addBackend;
     this.#mostRouteCommands = mostRouteCommands;
     this.model = new ModelHaproxy(addBackend);
@@ -136,13 +142,35 @@ class World {
 
   /** Does what is planned, and holds each moment of it against the versions. */
   perform(obstructed: boolean): Plan['reload'] {
+    const see = this.#observe(obstructed);
+    const reasons: ReloadReason[] = [];
+    let left: readonly Step[];
+    do {
+      const { steps, reload } = this.#plan(obstructed);
+      const ordered = this.#slice < steps.length ? inTurns(steps, this.served.routes, 1) : steps;
+      const done = ordered.slice(0, this.#slice);
+      const { now, later } = closing(done, ordered.slice(this.#slice));
+      this.#run([...done, ...now], see);
+      reasons.push(...reload);
+      left = later;
+    } while (left.length > 0);
+    see('after all steps');
+    if (reasons.length === 0) this.#whole();
+    return reasons;
+  }
+
+  #plan(obstructed: boolean): Plan {
     const touched = allTouched(new Set([...this.served.backends.keys(), ...this.desired.backends.keys()]));
-    const plan = planChanges(this.served, this.desired, touched, new Map(), {
+    return planChanges(this.served, this.desired, touched, new Map(), {
       addBackend: this.#addBackend,
       deletes: true,
       mostRouteCommands: this.#mostRouteCommands,
       obstructed,
     });
+  }
+
+  /** Holds what requests see against the versions. */
+  #observe(obstructed: boolean): (when: string) => void {
     this.#isObstructed ||= obstructed;
     const allowed = requests.map(({ host, path }) => explained(this.versions, host, path));
     // A service that is gone has no server to wait with, and while no reload can be done what is taken away is gone.
@@ -154,14 +182,17 @@ class World {
         for (const one of [...outcomes])
           for (const stripped of ['', '/1', '/2']) outcomes.add(one.replace(/(\/\d)? by /, `${stripped} by `));
     }
-    const see = (when: string) => {
+    return (when: string) => {
       for (const [i, { host, path }] of requests.entries()) {
         const seen = this.answer(host, path);
         if (allowed[i]?.has(seen) !== true)
           throw new Error(`${when}, ${host}${path}: ${seen}, and not ${[...(allowed[i] ?? [])].join(', ')}`);
       }
     };
-    for (const step of plan.steps) {
+  }
+
+  #run(steps: readonly Step[], see: (when: string) => void): void {
+    for (const step of steps) {
       for (const { text, judge: by } of commandsOf(step, 'routes.map')) {
         const answer = this.model.run(text);
         expect(judge([{ text, judge: by }], [answer])).toEqual({ kind: 'done' });
@@ -169,9 +200,6 @@ class World {
       }
       this.served = afterStep(this.served, this.desired, step);
     }
-    see('after all steps');
-    if (plan.reload.length === 0) this.#whole();
-    return plan.reload;
   }
 
   load(): void {
@@ -209,8 +237,8 @@ test.each([true, false])(
   { timeout: 600_000 },
   (addBackend) => {
     fc.assert(
-      fc.property(history, fc.constantFrom(10_000, 10_000, 2, 0), (rounds, mostRouteCommands) => {
-        const world = new World(addBackend, mostRouteCommands);
+      fc.property(history, mostRouteCommands, slices, (rounds, most, slice) => {
+        const world = new World(addBackend, most, slice);
         for (const { changes, end } of rounds) {
           const before = world.versions.get('web')?.length === 1 ? world.answers() : undefined;
           world.ask(changes);

@@ -35,6 +35,8 @@ export class Progress {
   #oldest: number | undefined;
   /** When the oldest of them came in that no round has taken. */
   #untaken: number | undefined;
+  /** When HAProxy took some of many changes. */
+  #moved = Number.NEGATIVE_INFINITY;
   /** When the last round ended. */
   #ended = Number.NEGATIVE_INFINITY;
   /** Of the rounds since the oldest of them came in, in ms, none counted twice. The rest of the time is a reload. */
@@ -53,9 +55,12 @@ export class Progress {
     return this.#applied;
   }
 
-  /** How long the oldest change that is not served has waited, in ms; 0 when there is none. */
+  /**
+   * How long the oldest change that is not served has waited, in ms, or how long ago HAProxy took some of many changes; 0 when there
+   * is none.
+   */
   get waitingMs(): number {
-    return this.#oldest === undefined ? 0 : this.#parts.now() - this.#oldest;
+    return this.#oldest === undefined ? 0 : this.#parts.now() - Math.max(this.#oldest, this.#moved);
   }
 
   /** So many changes came in; of these, the registrations among them were written then. */
@@ -65,6 +70,11 @@ export class Progress {
     this.#oldest ??= now;
     this.#untaken ??= now;
     this.#written.push(...written);
+  }
+
+  /** HAProxy took some of many changes. */
+  moved(): void {
+    this.#moved = this.#parts.now();
   }
 
   /** A round ended; what it began with is served, unless a reload is due. */

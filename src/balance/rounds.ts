@@ -5,9 +5,10 @@ import { describeReason, type Plan, planChanges } from '../haproxy/plan.ts';
 import { withdrawable } from '../haproxy/plan-routes.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
 import { describeStep, type Step } from '../haproxy/step.ts';
+import { touchedBy } from '../haproxy/turns.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { serviceOf } from '../model/route-target.ts';
-import { allTouched, type Touched } from '../model/touched.ts';
+import { allTouched, type Touched, TouchedGathering } from '../model/touched.ts';
 import { withPaced } from '../render/check-pace.ts';
 import type { Rendered } from '../render/render.ts';
 import { deferred } from '../waiting/deferred.ts';
@@ -22,6 +23,7 @@ import type { Reloads } from './reloads.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 import type { ServingObserver } from './serving-observer.ts';
+import { Slices } from './slices.ts';
 import type { StateFiles } from './state-files.ts';
 import { unpaused } from './unpaused.ts';
 import { unserved } from './unserved.ts';
@@ -38,9 +40,13 @@ type RoundsParts = {
   readonly rejections: Rejections;
   readonly firstChecks: FirstChecks;
   readonly progress: Progress;
+  /** Whether something is due that is not the rest of a round. */
+  readonly othersDue: () => boolean;
   /** Monotonic, in ms. */
   readonly now: () => number;
 };
+
+const unfinishedReason = 'HAProxy is given many changes of this service, some at a time';
 
 const first = <T>(values: Iterable<T>): T | undefined => [...values][0];
 
@@ -50,10 +56,20 @@ export class Rounds {
   /** The newest catalog that a round gave HAProxy; undefined while it may run something else. */
   #given: Catalog | undefined;
   #observer: ServingObserver | undefined;
+  readonly #slices: Slices;
+  /** Rendered and given in part: each service has its turn again in the next round, in this order. */
+  #unfinished: Touched = new Map();
+  #performing = false;
   readonly #first = deferred();
 
   constructor(parts: RoundsParts) {
     this.#parts = parts;
+    this.#slices = new Slices(parts);
+  }
+
+  /** Whether HAProxy has got only some of the changes of a service. */
+  get unfinished(): boolean {
+    return this.#unfinished.size > 0;
   }
 
   /** Resolves when there was one. */
@@ -92,14 +108,22 @@ export class Rounds {
     const asked = rendering.asked(given);
     this.#review(asked);
     const taken = intake.touched.take();
-    const touched = withPaced(withSiblings(taken, asked.catalog), asked.catalog, rendering.desired);
+    const changed = withPaced(withSiblings(taken, asked.catalog), asked.catalog, rendering.desired);
+    const touched = withUnfinished(changed, this.#unfinished);
     // Before the commands: a reload that ends among them must not miss any.
     reloading.changed(touched);
-    const { catalog, plan } = await this.#apply(touched, asked, began).catch((error: unknown) => {
-      intake.touched.add(touched);
-      throw error;
-    });
-    running.abandon(touched.keys(), rendering.desired);
+    this.#performing = true;
+    const { catalog, plan, unfinished } = await this.#apply(changed, touched, asked, began)
+      .catch((error: unknown) => {
+        intake.touched.add(touched);
+        throw error;
+      })
+      .finally(() => {
+        this.#performing = false;
+      });
+    this.#unfinished = unfinished;
+    const finished = new Map([...touched].filter(([name]) => !unfinished.has(name)));
+    running.abandon(finished.keys(), rendering.desired);
     const { tooManyRetired } = running;
     if (tooManyRetired !== undefined) reloads.need(tooManyRetired);
     if (plan.reload.length > 0) {
@@ -107,16 +131,17 @@ export class Rounds {
       // What is asked for may be refused: what was good must be on disk before the catalog that has forgotten it.
       void quarantining.save(intake.catalog);
     }
-    if (reloads.pending.length === 0) progress.reached(rendering.desired.revision);
+    if (reloads.pending.length === 0 && !this.unfinished) progress.reached(rendering.desired.revision);
     this.#given = given;
-    this.#observer?.took(touched, catalog);
+    this.#observer?.took(finished, catalog);
     this.#first.resolve();
     this.saveSoon();
   }
 
-  async #apply(touched: Touched, asked: Asked, began: number): Promise<{ catalog: Catalog; plan: Plan }> {
+  /** `changed`: what is to be rendered, among all that is `touched`. */
+  async #apply(changed: Touched, touched: Touched, asked: Asked, began: number): Promise<Applied> {
     const { link, rendering, running, reloads, firstChecks, progress, now } = this.#parts;
-    const catalog = rendering.render(touched, asked, running.served);
+    const catalog = rendering.render(changed, asked, running.served);
     const rendered = now();
     const { desired } = rendering;
     const plan = planChanges(running.served, desired, touched, running.burials.servers, {
@@ -129,15 +154,17 @@ export class Rounds {
       reuses: (server) => link.reuses || !running.addedAtRunTime.has(server),
     });
     reloads.planned(plan.reload, desired);
-    reloads.planned(await running.execute(plan.steps, desired), desired);
-    firstChecks.took(touched, catalog, running.served, newcomersAmong(plan.steps, running.served));
+    const { routes } = running.served;
+    const { done, left, refused } = await this.#slices.give(plan.steps, desired, now() - rendered);
+    reloads.planned(refused, desired);
+    firstChecks.took(touched, catalog, running.served, newcomersAmong(done, running.served));
     progress.round({
       began,
       rendered,
       commanded: now(),
-      what: [...plan.steps.map(describeStep), ...plan.reload.map(describeReason)],
+      what: [...done.map(describeStep), ...plan.reload.map(describeReason)],
     });
-    return { catalog, plan };
+    return { catalog, plan, unfinished: touchedBy(left, routes, touched) };
   }
 
   /** What changed since it was refused is tried again. */
@@ -164,6 +191,8 @@ export class Rounds {
     const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress } = this.#parts;
     const { workerPid } = link;
     if (this.#given === undefined || workerPid === undefined) return false;
+    // What the round has rendered, HAProxy may not have got yet. It is told after the round.
+    if (this.#performing) return false;
     // Until the new worker was given what the old one was, nobody may be told that it is served.
     if (reloading.loading) return false;
     const { pending, paced, obstacle = reloads.slow ?? first(paced.values()) } = reloads;
@@ -171,13 +200,18 @@ export class Rounds {
     // What came in since and touched nothing is served as well.
     if (intake.touched.empty) {
       this.#given = intake.catalog;
-      if (pending.length === 0) {
+      if (pending.length === 0 && !this.unfinished) {
         progress.reached(intake.catalog.revision);
         quarantining.proven(rendering.asked(intake.catalog));
       }
     }
+    const reasonOf = (name: ServiceName) =>
+      this.#unfinished.has(name) ? unfinishedReason : (obstacle ?? unfinishedReason);
+    const routesWait = new Set([...reloads.crowding, ...this.#unfinished.keys()]);
     const missing = [
-      ...(obstacle === undefined ? [] : unserved(rendering.desired, running.served, obstacle, reloads.crowding)),
+      ...(obstacle !== undefined || this.unfinished
+        ? unserved(rendering.desired, running.served, reasonOf, routesWait)
+        : []),
       ...(obstacle === undefined ? [] : reloads.moving.map((at) => ({ key: `instances/${at}`, reason: obstacle }))),
       ...quarantining.refusals(running.served),
       ...rejections.unrendered,
@@ -191,6 +225,18 @@ export class Rounds {
     const { files, intake, running } = this.#parts;
     files.saveSoon(running.served, intake.catalog);
   }
+}
+
+type Applied = { readonly catalog: Catalog; readonly plan: Plan; readonly unfinished: Touched };
+
+/** What changed now comes first, but for services that have had their turn. */
+function withUnfinished(changed: Touched, unfinished: Touched): Touched {
+  if (unfinished.size === 0) return changed;
+  const all = new TouchedGathering();
+  all.add(new Map([...changed].filter(([name]) => !unfinished.has(name))));
+  all.add(unfinished);
+  all.add(changed);
+  return all.take();
 }
 
 /** The servers that HAProxy took by these steps, and that are to pass a check first. */

@@ -8,16 +8,18 @@ const mostOfOneService = 10;
 
 /**
  * The instances that HAProxy should serve and does not, or otherwise than it should (`*` for all of a service), and the
- * services whose policy is not in force as it is asked for. `waiting`: services whose routes are not.
+ * services whose policy is not in force as it is asked for. `waiting`: services whose routes are not, or that are gone and still have
+ * servers.
  */
 export function unserved(
   desired: Rendered,
   served: Rendered,
-  reason: string,
+  reasonOf: (service: ServiceName) => string,
   waiting: ReadonlySet<ServiceName> = new Set(),
 ): readonly Refusal[] {
   const refusals: Refusal[] = [];
   for (const [name, wanted] of desired.backends) {
+    const reason = reasonOf(name);
     const all = { key: `instances/${name}/*`, reason };
     const has = served.backends.get(name);
     if (has === undefined) {
@@ -34,6 +36,10 @@ export function unserved(
       if (!wanted.servers.has(id)) own.push({ key: `instances/${name}/${id}`, reason });
     }
     refusals.push(...(own.length > mostOfOneService ? [all] : own));
+  }
+  for (const name of waiting) {
+    if (desired.backends.has(name) || served.backends.get(name)?.servers.isEmpty() !== false) continue;
+    refusals.push({ key: `instances/${name}/*`, reason: reasonOf(name) });
   }
   return refusals;
 }

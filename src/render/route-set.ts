@@ -10,6 +10,11 @@ export class RouteSet {
     for (const route of routes) if (!isStateKey(route)) this.add(route);
   }
 
+  /** How many host patterns the routes have: so many are compared when one is asked for. */
+  get hosts(): number {
+    return this.#pathsByHost.size;
+  }
+
   add(route: string): void {
     const { host, path } = split(route);
     const known = this.#pathsByHost.get(host);

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import type { ServingObserver } from '../../src/balance/serving-observer.ts';
 import { readVersion } from '../../src/haproxy/check.ts';
 import { deletesSafely } from '../../src/haproxy/known-faults.ts';
 import { ask, startApp } from '../support/app.ts';
@@ -195,6 +196,31 @@ test.skipIf(deletesSafely(await readVersion(haproxyBin)))(
     expect(await reloads(balancer)).toBe(2);
   },
 );
+
+test('a change of one service is made among thousands of changes of another one, and acknowledged before these are', async () => {
+  const commands: string[] = [];
+  const { app, balancer } = await start({ onCommand: (line) => commands.push(line) });
+  const told: { readonly refused: readonly string[]; readonly web?: number; readonly evil?: number }[] = [];
+  const settled: ServingObserver['settled'] = (_, refusals) => {
+    const refused = [...new Set(refusals.map(({ key }) => key.split('/')[1] ?? ''))];
+    told.push({ refused, web: sizeOf(balancer, 'web') ?? 0, evil: sizeOf(balancer, 'evil') ?? 0 });
+  };
+  balancer.balancer.observe({ took: () => undefined, settled });
+  balancer.change(Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`instances/evil/i${i}`, app.address])));
+  await until('HAProxy gets the first ones', () => commands.some((line) => line.startsWith('add server evil/')), {
+    everyMs: 1,
+  });
+  balancer.change({ 'instances/web/late': app.address });
+  await until('all are served', () => told.at(-1)?.web === 2 && told.at(-1)?.refused.length === 0, {
+    deadlineMs: 30_000,
+  });
+  const withWeb = told.filter(({ web }) => web === 2);
+  expect(withWeb[0]).toEqual({ refused: ['evil'], web: 2, evil: expect.any(Number) });
+  expect(withWeb[0]?.evil).toBeLessThan(2001);
+  expect(withWeb.at(-1)).toEqual({ refused: [], web: 2, evil: 2001 });
+  expect(withWeb.filter(({ refused, evil }) => refused.length === 0 && evil !== 2001)).toEqual([]);
+  expect(commands.filter((line) => line.startsWith('add server ')).length).toBe(2001);
+});
 
 const sizeOf = ({ balancer }: TestBalancer, name: string) =>
   balancer.status().served.backends.get(name as never)?.servers.size;
