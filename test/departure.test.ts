@@ -39,6 +39,7 @@ async function start(kind: RegistryKind) {
               refusals: [],
               unproven: new Map(),
               untold: new Map(),
+              unlisted: new Map(),
             }),
           ),
         dies: () => session.close(),

@@ -258,6 +258,7 @@ export class Acknowledging implements ServingObserver {
       unproven: unproven(),
       refusals,
       untold: new Map([...untold, ...forgotten]),
+      unlisted: new Map(),
     };
   }
 

@@ -1,6 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { mostUnprovenOfService } from '../fleet/acknowledgement.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { askWorker } from '../haproxy/master.ts';
 import type { RuntimeLink } from '../haproxy/runtime-link.ts';
@@ -64,7 +63,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
     }),
     config: () => hashOf(parts.templates()),
     draining,
-    unproven: () => parts.unproven.names(mostUnprovenOfService),
+    unproven: () => parts.unproven.names,
     held: () =>
       guarding.status().flatMap(({ service, instances }) =>
         instances.map((id) => ({

@@ -6,6 +6,7 @@ import {
   formatAcknowledgement,
   mostDraining,
   mostRefusals,
+  mostUnproven,
   type OpenRequests,
   ownerOf,
   parseAcknowledgement,
@@ -28,6 +29,7 @@ const plain: Acknowledgement = {
   refusals: [{ key: 'instances/web/x', reason: 'no port' }],
   unproven: new Map([['web', ['c']]]),
   untold: new Map(),
+  unlisted: new Map(),
 };
 
 const fields = (change: Record<string, unknown>): string =>
@@ -76,6 +78,7 @@ describe('an acknowledgement', () => {
     const parsed = parseAcknowledgement(value);
     expect(parsed.ok && parsed.value.draining?.size).toBe(mostDraining);
     expect(parsed.ok && parsed.value.draining?.has('web/web-8999')).toBe(true);
+    expect(parsed.ok && parsed.value.unlisted).toEqual(new Map([['web', 4000]]));
     expect(parsed.ok && parsed.value.refusals).toHaveLength(mostRefusals);
     expect(value.length).toBeLessThan(250_000);
   });
@@ -92,6 +95,25 @@ describe('an acknowledgement', () => {
 
 const refusalsOf = (service: string, count: number) =>
   Array.from({ length: count }, (_, i) => ({ key: `instances/${service}/i${i}`, reason: 'bad' }));
+
+test('lists of instances have room for small services first, and say how many of which service they leave out', () => {
+  const ids = (count: number) => Array.from({ length: count }, (_, i) => `i${i}`);
+  const drains = ['web/w1', ...ids(5001).map((id) => `evil/${id}`)];
+  const value = formatAcknowledgement({
+    ...plain,
+    draining: new Map(drains.map((name): [string, number] => [name, 1])),
+    unproven: new Map([
+      ['evil', ids(3000)],
+      ['web', ids(200)],
+    ]),
+  });
+  const parsed = parseAcknowledgement(value);
+  if (!parsed.ok) throw new Error(parsed.reason);
+  const { draining, unproven, unlisted } = parsed.value;
+  expect([draining?.size, draining?.has('web/w1')]).toEqual([mostDraining, true]);
+  expect([unproven.get('web')?.length, unproven.get('evil')?.length]).toEqual([200, mostUnproven - 200]);
+  expect([...unlisted]).toEqual([['evil', 2 + 1200]]);
+});
 
 test('many refusals of one service hide none of another, and how many are not told is', () => {
   const { refusals, untold } = tellFairly([...refusalsOf('evil', 12_000), ...refusalsOf('web', 2)]);

@@ -41,6 +41,8 @@ export type Acknowledgement = {
   readonly refusals: readonly Refusal[];
   /** How many more there are of each service; `*`: of any, as far as the balancer itself knows. */
   readonly untold: ReadonlyMap<string, number>;
+  /** By service: how many instances `draining` and `unproven` leave out, because they list a bounded number; `*`: of any service. */
+  readonly unlisted: ReadonlyMap<string, number>;
 };
 
 export const instanceName = (service: ServiceName, id: InstanceId): string => `${service}/${id}`;
@@ -65,9 +67,7 @@ export const mostRefusals = 50;
 /** Why an instance whose key the registry lost without a deletion is not gone. */
 export const heldReason = 'the registry does not have it any more, and it is held';
 export const mostDraining = 5000;
-/** Where so many of a service wait for their first check, there may be more. */
-export const mostUnprovenOfService = 100;
-const mostUnproven = 2000;
+export const mostUnproven = 2000;
 const mostUntold = 100;
 /** Stands for any service among those whose refusals are not all told. */
 export const anyService = '*';
@@ -99,6 +99,7 @@ const schema = v.object({
     [],
   ),
   untold: v.optional(v.record(v.string(), count), {}),
+  unlisted: v.optional(v.record(v.string(), count), {}),
 });
 
 /** Reads the value of `balancers/<id>`. Unknown fields are ignored: a newer balancer may say more. */
@@ -109,13 +110,14 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
   if (fields.get('format') !== format) return refused(`it is not of format ${format}`);
   const result = v.safeParse(schema, Object.fromEntries(fields), { abortEarly: true });
   if (!result.success) return refused(`its ${v.getDotPath(result.issues[0]) ?? 'value'} is not what belongs there`);
-  const { draining, admin, untold, unproven, ...rest } = result.output;
+  const { draining, admin, untold, unproven, unlisted, ...rest } = result.output;
   return accepted({
     ...rest,
     revision: revision(rest.revision),
     admin,
     untold: new Map(Object.entries(untold)),
     unproven: new Map(Object.entries(unproven)),
+    unlisted: new Map(Object.entries(unlisted)),
     draining:
       draining === undefined
         ? undefined
@@ -125,17 +127,19 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
 
 /** The value that `parseAcknowledgement` reads back. */
 export function formatAcknowledgement(acknowledgement: Acknowledgement): string {
-  const { draining, refusals, untold, unproven, ...rest } = acknowledgement;
-  const counts = [...(draining ?? [])]
-    .slice(-mostDraining)
-    .map(([name, open]) => [name, open === 'unknown' ? null : open]);
+  const { draining, refusals, untold, unproven, unlisted: before, ...rest } = acknowledgement;
+  const drains = shareRoom(byService(draining ?? new Map()), mostDraining);
+  const counts = [...drains.listed.values()].flat().map(([name, open]) => [name, open === 'unknown' ? null : open]);
+  const waits = shareRoom(unproven, mostUnproven);
+  const unlisted = sum(before, drains.unlisted, waits.unlisted);
   return JSON.stringify({
     format,
     ...rest,
     revision: String(rest.revision),
     ...(draining === undefined ? {} : { draining: Object.fromEntries(counts) }),
-    ...(unproven.size === 0 ? {} : { unproven: Object.fromEntries(shortUnproven(unproven)) }),
+    ...(unproven.size === 0 ? {} : { unproven: Object.fromEntries(waits.listed) }),
     ...(untold.size === 0 ? {} : { untold: Object.fromEntries(shortUntold(untold)) }),
+    ...(unlisted.size === 0 ? {} : { unlisted: Object.fromEntries(shortUntold(unlisted)) }),
     ...(refusals.length === 0
       ? {}
       : {
@@ -182,15 +186,43 @@ function shortUntold(untold: ReadonlyMap<string, number>): readonly (readonly [s
   return [...all.slice(0, mostUntold).filter(([name]) => name !== anyService), [anyService, rest]];
 }
 
-/** Services with few of them first, so that one service's cannot hide another's. */
-function shortUnproven(unproven: Acknowledgement['unproven']): readonly (readonly [string, readonly string[]])[] {
-  let room = mostUnproven;
-  return [...unproven]
-    .sort(([, a], [, b]) => a.length - b.length)
-    .filter(([, ids]) => {
-      room -= ids.length;
-      return room >= 0;
-    });
+/**
+ * At most `room` items, the newest of each service. Services with few items come first, so that the items of one service cannot
+ * hide those of another. `unlisted`: how many items of each service are left out.
+ */
+function shareRoom<Item>(
+  items: ReadonlyMap<string, readonly Item[]>,
+  room: number,
+): { readonly listed: ReadonlyMap<string, readonly Item[]>; readonly unlisted: ReadonlyMap<string, number> } {
+  const listed = new Map<string, readonly Item[]>();
+  const unlisted = new Map<string, number>();
+  let left = room;
+  for (const [service, all] of [...items].sort(([, a], [, b]) => a.length - b.length)) {
+    const taken = all.slice(Math.max(0, all.length - left));
+    if (taken.length > 0) listed.set(service, taken);
+    if (taken.length < all.length) unlisted.set(service, all.length - taken.length);
+    left -= taken.length;
+  }
+  return { listed, unlisted };
+}
+
+type Drain = readonly [name: string, open: OpenRequests];
+
+function byService(draining: ReadonlyMap<string, OpenRequests>): ReadonlyMap<string, readonly Drain[]> {
+  const services = new Map<string, Drain[]>();
+  for (const drain of draining) {
+    const service = drain[0].slice(0, drain[0].indexOf('/'));
+    const drains = services.get(service);
+    if (drains === undefined) services.set(service, [drain]);
+    else drains.push(drain);
+  }
+  return services;
+}
+
+function sum(...all: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string, number> {
+  const total = new Map<string, number>();
+  for (const counts of all) for (const [name, many] of counts) total.set(name, (total.get(name) ?? 0) + many);
+  return total;
 }
 
 /** Whose acknowledgement this is, of whatever format; undefined when it is nobody's. */

@@ -29,6 +29,7 @@ const value = (change: Partial<Acknowledgement> = {}): string =>
     refusals: [],
     unproven: new Map(),
     untold: new Map(),
+    unlisted: new Map(),
     ...change,
   });
 
@@ -234,6 +235,42 @@ test('whatever somebody waits for, a refusal that is not told may be of it', () 
   );
   // A balancer that counts the requests of the instance does not refuse its drain.
   expect(obstacles(fleet({ b: value({ untold: new Map([['web', 7]]), ...idle }) }), drained)).toEqual(['reached']);
+});
+
+const instances = (of: string, count: number) => Array.from({ length: count }, (_, i) => `${of}/i${i}`);
+const draining = (...names: readonly string[]) => new Map(names.map((name): [string, number] => [name, 0]));
+
+test('many draining instances of one service hide no draining instance of another', () => {
+  const crowded = fleet({ b: value({ draining: draining('web/a', ...instances('evil', 5001)) }) });
+  expect(obstacles(crowded, serves)).toEqual(['b gives it no requests: an operator has taken it out']);
+  expect(obstacles(crowded, drained)).toEqual(['reached']);
+  const evil = parsed(parseServiceName('evil'));
+  const one = (name: string) => ({ service: evil, id: parsed(parseInstanceId(name)) });
+  const unsure = ['b does not list 2 or more instances that get no new requests, and this may be one of them'];
+  const judged = (awaited: Awaited) =>
+    obstacles(crowded, awaited).map((text) => text.replace(' (pointsman explain tells)', ''));
+  expect(judged({ ...serves, ...one('other') })).toEqual(unsure);
+  expect(judged({ ...drained, ...one('i0') })).toEqual(unsure);
+  expect(judged({ ...drained, ...one('i5000') })).toEqual(['reached']);
+});
+
+test('an instance of which no place is left to say that it has passed no check is not taken for served', () => {
+  const ids = (count: number) => Array.from({ length: count }, (_, i) => `i${i}`);
+  const crowded = fleet({
+    b: value({
+      unproven: new Map([
+        ['web', [id, ...ids(1100)]],
+        ['api', ids(1000)],
+      ]),
+    }),
+  });
+  expect(obstacles(crowded, serves)).toEqual([expect.stringContaining('b does not list 101 or more instances')]);
+  expect(obstacles(crowded, { ...serves, service: parsed(parseServiceName('other')) })).toEqual(['reached']);
+});
+
+test('an instance that has passed is served, however many others of its service have not', () => {
+  const others = Array.from({ length: 1000 }, (_, i) => `i${i}`);
+  expect(obstacles(fleet({ b: value({ unproven: new Map([['web', others]]) }) }), serves)).toEqual(['reached']);
 });
 
 test('a service is not served by all while an operator has taken one of its instances out', () => {

@@ -1,7 +1,7 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { overrideKey } from '../model/override.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
-import { type Acknowledgement, anyService, instanceName, mostUnprovenOfService } from './acknowledgement.ts';
+import { type Acknowledgement, anyService, instanceName } from './acknowledgement.ts';
 import type { FleetView } from './fleet-view.ts';
 
 /** What somebody waits for: that every live balancer serves a revision, and what must then be so. */
@@ -32,6 +32,8 @@ export type Obstacle =
   | { readonly kind: 'unproven'; readonly instance: string | undefined }
   /** It refuses more entries than it tells, and the awaited one may be among them. */
   | { readonly kind: 'untold'; readonly count: number }
+  /** More instances of the service get no new requests than it lists, and the awaited one may be among them. */
+  | { readonly kind: 'unlisted'; readonly count: number }
   | { readonly kind: 'open-requests'; readonly count: number }
   /** Requests may be open that it cannot count: in a worker that a reload left behind. */
   | { readonly kind: 'unknown-requests' }
@@ -81,12 +83,12 @@ function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited):
   if (refusal?.absent === true && (goal === 'drained' || goal === 'gone')) return undefined;
   // Any other drain or leave that is not served means that requests still come.
   if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason };
-  const count = (said.untold.get(service) ?? 0) + (said.untold.get(anyService) ?? 0);
-  const untold: Obstacle | undefined = count > 0 ? { kind: 'untold', count } : undefined;
+  const untold = leftOut('untold', said.untold, service);
+  const unlisted = leftOut('unlisted', said.unlisted, service);
   if (goal === 'drained') {
     // A balancer that counts the requests of a drain does not refuse it, whatever else it refuses.
     const open = findOpen(said, instanceName(service, id));
-    return open?.kind === 'cannot-tell' ? (untold ?? open) : open;
+    return open?.kind === 'cannot-tell' ? (untold ?? unlisted ?? open) : open;
   }
   if (untold !== undefined || goal !== 'serves') return untold;
   const ids = id === undefined ? (awaited.ready ?? []) : [id];
@@ -94,9 +96,18 @@ function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited):
   const named = (one: InstanceId) => (id === undefined ? instanceName(service, one) : undefined);
   if (drained !== undefined) return { kind: 'drains', instance: named(drained) };
   const unproven = said.unproven.get(service) ?? [];
-  const waits = unproven.length === 0 ? undefined : ids.find((one) => unproven.includes(one));
-  if (waits !== undefined) return { kind: 'unproven', instance: named(waits) };
-  return unproven.length < mostUnprovenOfService ? undefined : { kind: 'untold', count: unproven.length };
+  const among = new Set<string>(unproven);
+  const waits = ids.find((one) => among.has(one));
+  return waits === undefined ? unlisted : { kind: 'unproven', instance: named(waits) };
+}
+
+function leftOut(
+  kind: 'untold' | 'unlisted',
+  counts: ReadonlyMap<string, number>,
+  service: ServiceName,
+): Obstacle | undefined {
+  const count = (counts.get(service) ?? 0) + (counts.get(anyService) ?? 0);
+  return count > 0 ? { kind, count } : undefined;
 }
 
 function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undefined {
@@ -129,6 +140,8 @@ export function describeObstacle(obstacle: Obstacle): string {
       return `gives ${obstacle.instance ?? 'it'} no requests: it has not passed a health check yet (pointsman explain tells)`;
     case 'untold':
       return `refuses ${obstacle.count} or more entries that it does not name, and this may be one of them (pointsman explain tells)`;
+    case 'unlisted':
+      return `does not list ${obstacle.count} or more instances that get no new requests, and this may be one of them (pointsman explain tells)`;
     case 'open-requests':
       return `has ${obstacle.count} open request${obstacle.count === 1 ? '' : 's'}`;
     case 'unknown-requests':

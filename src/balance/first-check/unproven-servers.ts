@@ -34,11 +34,8 @@ export class UnprovenServers {
     this.#parts = parts;
   }
 
-  /** At most `mostOfService` of each service, of which there may be more. */
-  names(mostOfService: number): ReadonlyMap<ServiceName, readonly InstanceId[]> {
-    const names = new Map<ServiceName, readonly InstanceId[]>();
-    for (const [service, ids] of this.#servers) names.set(service, [...ids.keys()].slice(0, mostOfService));
-    return names;
+  get names(): ReadonlyMap<ServiceName, readonly InstanceId[]> {
+    return new Map([...this.#servers].map(([service, ids]) => [service, [...ids.keys()]]));
   }
 
   /** HAProxy has it, down. */
