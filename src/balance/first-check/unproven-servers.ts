@@ -16,11 +16,11 @@ type Asking = 'asks' | 'unasked' | 'failed';
 
 export const firstCheckPassed = 'the instance gets requests: a check has passed';
 
-const pollMs = { first: 500, most: 15_000 };
+const pollMs = { first: 500, most: 2000 };
 
 /**
  * The servers that have not passed a check since HAProxy got them, so that they get no requests. pointsman asks HAProxy only about
- * those that it has left to HAProxy's own checks, and ever more seldom.
+ * those that it has left to HAProxy's own checks, at most 2 s after it last asked, because `wait` waits for the answer.
  */
 export class UnprovenServers {
   readonly #parts: UnprovenServersParts;

@@ -1,0 +1,45 @@
+import { pino } from 'pino';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import type { Running } from '../../haproxy/running-state.ts';
+import type { InstanceId, ServiceName } from '../../model/name.ts';
+import { UnprovenServers } from './unproven-servers.ts';
+
+const [web, a] = ['web' as ServiceName, 'a' as InstanceId];
+const server = { host: '127.0.0.1', port: 1, weight: 1, disabled: false, drained: false, up: false };
+
+function unprovenServers() {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  let asked = 0;
+  let states: Running['servers'] = new Map([[web, new Map([[a, server]])]]);
+  const unproven = new UnprovenServers({
+    serverStates: async () => {
+      asked += 1;
+      return states;
+    },
+    onChange: () => undefined,
+    logger: pino({ level: 'silent' }),
+  });
+  onTestFinished(() => unproven.close());
+  return {
+    unproven,
+    asked: () => asked,
+    passes: () => {
+      states = new Map([[web, new Map([[a, { ...server, up: true }]])]]);
+    },
+  };
+}
+
+test('a server that passes a check of HAProxy after a minute is known to get requests within 2 s', async () => {
+  const { unproven, asked, passes } = unprovenServers();
+  unproven.add(web, a);
+  unproven.leave(web, a, 'failed');
+  await vi.advanceTimersByTimeAsync(61_000);
+  expect([...unproven.names]).toEqual([[web, [a]]]);
+  passes();
+  await vi.advanceTimersByTimeAsync(2000);
+  expect([...unproven.names]).toEqual([]);
+  const before = asked();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked()).toBe(before);
+});
