@@ -143,4 +143,8 @@ test('wait is over when an instance has passed a check, and when the newest poli
   expect(BigInt(JSON.parse(stdout[0] ?? '').revision)).toBeGreaterThanOrEqual(written);
   const answer = await sendRaw(http, 'GET / HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n');
   expect(answer).toMatch(/^x-version: 2\r$/m);
+
+  await registry.write('services/web', '{"hostz":[]}');
+  const refused = await wait('web/a', '--timeout', '1s');
+  expect(refused.stderr[0]).toContain('lb-1 does not serve it');
 });

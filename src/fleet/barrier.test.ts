@@ -82,7 +82,9 @@ describe('a wait for every balancer', () => {
     expect(obstacles(refusing('instances/web/a'), serves)).toEqual(['one does not serve it: no port']);
     expect(obstacles(refusing('instances/web/*'), serves)).toEqual(['one does not serve it: no port']);
     expect(obstacles(refusing('instances/web/b'), serves)).toEqual(['reached']);
-    expect(obstacles(refusing('services/web'), serves)).toEqual(['reached']);
+    expect(obstacles(refusing('services/web'), serves)).toEqual(['one does not serve it: no port']);
+    expect(obstacles(refusing('services/web'), gone)).toEqual(['reached']);
+    expect(obstacles(refusing('services/api'), serves)).toEqual(['reached']);
     const whole: Awaited = { ...serves, id: undefined };
     expect(obstacles(refusing('instances/web/b'), whole)).toEqual(['one does not serve it: no port']);
     expect(obstacles(refusing('services/web'), whole)).toEqual(['one does not serve it: no port']);

@@ -120,9 +120,10 @@ function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undef
 
 function concerns(key: string, { service, id, goal }: Awaited): boolean {
   if (goal === 'paused') return key === overrideKey(service, '*');
+  // A policy that is not in force keeps no instance from leaving.
+  if (key === `services/${service}`) return goal === 'serves';
   if (id !== undefined) return key === `instances/${service}/${id}` || key === `instances/${service}/*`;
-  // A policy that is not in force keeps no request from an instance, nor any instance from leaving.
-  return (goal === 'serves' && key === `services/${service}`) || key.startsWith(`instances/${service}/`);
+  return key.startsWith(`instances/${service}/`);
 }
 
 /** A clause for a log or a person, after the balancer's name. */
