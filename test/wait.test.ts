@@ -117,7 +117,8 @@ test('wait for a service is not over while an operator has taken an instance out
 
 test('wait is over when an instance has passed a check, and when the newest policy is in force', async () => {
   const { registry, balancerNamed, wait, waiting } = await start('etcd');
-  const { http } = await balancerNamed('lb-1');
+  const balancer = await balancerNamed('lb-1');
+  const { http } = balancer;
   const [a = ''] = await startApps('a');
   let healthy = false;
   const late = await startApp('b', (request, response) => {
@@ -133,6 +134,12 @@ test('wait is over when an instance has passed a check, and when the newest poli
   const early = await wait('web/b', '--timeout', '4s');
   expect(early.stderr[0]).toContain('lb-1 gives it no requests: it has not passed a health check yet');
   expect(early.code).toBe(1);
+  // Its successor knows as well.
+  balancer.process.kill('SIGKILL');
+  await balancer.process.ended;
+  await balancer.again().logged('haproxy-adopted');
+  const adopted = await wait('web/b', '--timeout', '4s');
+  expect(adopted.stderr[0]).toContain('lb-1 gives it no requests: it has not passed a health check yet');
   const over = waiting('web');
   healthy = true;
   expect((await over.ended).code).toBe(0);

@@ -405,7 +405,7 @@ export class Balancer {
     const running = await haproxy.findRunning(lastGood !== undefined);
     if (running?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');
-      this.#running.assume(lastGood);
+      this.#running.adopt(lastGood);
       openFiles.may(await haproxy.openFilesLimit());
       if (await files.wasReloading()) this.#reloads.need({ kind: 'start' });
     } else {

@@ -10,6 +10,7 @@ import { Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { nothingRendered, type Rendered } from '../render/render.ts';
 import { DriftLog } from './drift-log.ts';
+import type { FirstChecks } from './first-check/first-checks.ts';
 import { Burials } from './graveyard.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { OldWorkers } from './old-workers.ts';
@@ -19,6 +20,7 @@ type RunningParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly passingOn: PassingOn;
+  readonly firstChecks: Pick<FirstChecks, 'adopt'>;
   /** Files that the worker has to be given beside the rounds; nobody waits for it. */
   readonly lookAtFiles?: (() => void) | undefined;
   readonly oldWorkers: OldWorkers;
@@ -41,6 +43,8 @@ export class Running {
   #served: Rendered = nothingRendered;
   #worker: number | undefined;
   #foreign = false;
+  /** Whether the worker is from before this pointsman, and was not looked at yet. */
+  #adopted = false;
   readonly #added = new Set<string>();
 
   constructor(parts: RunningParts) {
@@ -68,7 +72,13 @@ export class Running {
     return this.#foreign;
   }
 
-  /** It was given this, or runs it from before. */
+  /** HAProxy runs this from before. */
+  adopt(served: Rendered): void {
+    this.#served = served;
+    this.#adopted = true;
+  }
+
+  /** HAProxy was given this, or runs it from before. */
   assume(served: Rendered): void {
     this.#served = served;
   }
@@ -192,11 +202,13 @@ export class Running {
 
   /** Reads what the worker really runs, and corrects what we believe by it. Whether that was something else. */
   async readBack(): Promise<boolean> {
-    const { link, lookAtFiles } = this.#parts;
+    const { link, lookAtFiles, firstChecks } = this.#parts;
     lookAtFiles?.();
     const running = await link.inspect();
     if (!link.abilities.deletes) this.#adoptRetired(running);
     const { served, differences } = reconcile(this.#served, running, this.burials.servers);
+    if (this.#adopted) firstChecks.adopt(served, running.servers);
+    this.#adopted = false;
     if (differences.length === 0) return false;
     this.drift.found(differences);
     this.#served = served;

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { addressOf, type FirstCheckRule, isServing, type Newcomer } from '../../haproxy/newcomers.ts';
+import type { Running } from '../../haproxy/running-state.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Touched } from '../../model/touched.ts';
@@ -8,6 +9,7 @@ import { withOwnCertificate } from '../../render/own-certificate.ts';
 import type { Rendered } from '../../render/render.ts';
 import { SparingLog } from '../sparing-log.ts';
 import { askServer } from './ask-server.ts';
+import { foundDown } from './found-down.ts';
 import { type ServerTarget, serverTarget } from './server-target.ts';
 import { ServiceTurns } from './service-turns.ts';
 import { firstCheckPassed, type UnprovenServers } from './unproven-servers.ts';
@@ -125,6 +127,11 @@ export class FirstChecks {
       ofService.set(id, waiting);
       this.#turns.add(service, id, () => this.#attempt(waiting));
     }
+  }
+
+  /** A worker from before this pointsman serves this, with these states. */
+  adopt(served: Rendered, states: Running['servers']): void {
+    this.#parts.unproven.adopt(foundDown(served, states));
   }
 
   close(): void {

@@ -51,6 +51,15 @@ export class UnprovenServers {
     this.#arm();
   }
 
+  /** HAProxy has had them from before, down. Its own checks decide. */
+  adopt(servers: ReadonlyMap<ServiceName, readonly InstanceId[]>): void {
+    if (servers.size === 0) return;
+    for (const [service, ids] of servers) for (const id of ids) this.#set(service, id, 'unasked');
+    this.#waitMs = pollMs.first;
+    this.#arm();
+    this.#parts.onChange();
+  }
+
   /** It gets requests now, or has left. */
   drop(service: ServiceName, id: InstanceId): void {
     const ids = this.#servers.get(service);

@@ -1,0 +1,25 @@
+import { isServing } from '../../haproxy/newcomers.ts';
+import type { Running } from '../../haproxy/running-state.ts';
+import type { InstanceId, ServiceName } from '../../model/name.ts';
+import type { Rendered } from '../../render/render.ts';
+
+/**
+ * The servers that a worker from before this pointsman checks and finds down. Nobody knows whether they have ever passed a
+ * check: an earlier pointsman did, and its knowledge ended with it.
+ */
+export function foundDown(
+  { backends }: Pick<Rendered, 'backends'>,
+  states: Running['servers'],
+): ReadonlyMap<ServiceName, readonly InstanceId[]> {
+  const down = new Map<ServiceName, readonly InstanceId[]>();
+  for (const [service, { servers }] of backends) {
+    const known = states.get(service);
+    if (known === undefined) continue;
+    const ids: InstanceId[] = [];
+    for (const [id, line] of servers) {
+      if (known.get(id)?.up === false && isServing(line) && / check( |$)/.test(line)) ids.push(id);
+    }
+    if (ids.length > 0) down.set(service, ids);
+  }
+  return down;
+}
