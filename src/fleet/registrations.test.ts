@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
-import { revision } from '../model/revision.ts';
+import { noRevision, revision } from '../model/revision.ts';
 import { type Entry, isWithin, type RegistryEvent } from '../registry/registry.ts';
 import {
+  foldPolicy,
   foldRegistrations,
   isRegistered,
   isUnknown,
@@ -78,5 +79,22 @@ describe('what is registered of a subject', () => {
     expect(isUnknown(told(empty))).toBe(true);
     expect(isUnregistered(told(empty), undefined)).toMatchObject({ ready: false });
     expect(isUnregistered(told(empty), revision(20n))).toEqual({ ready: true, revision: 20n });
+  });
+});
+
+describe('the policy that a wait is for', () => {
+  const away: RegistryEvent = { kind: 'disconnected', reason: 'connection refused' };
+  const denied: RegistryEvent = { kind: 'disconnected', reason: 'etcdserver: permission denied', denied: true };
+
+  test('is not known while the registry is lost before it has answered', () => {
+    expect(foldPolicy(undefined, away)).toBeUndefined();
+    const late = foldPolicy(foldPolicy(undefined, away), put('services/web', '{}', 12n));
+    expect(late).toBe(12n);
+    expect(foldPolicy(late, away)).toBe(12n);
+  });
+
+  test('counts as none for a user who may not read it', () => {
+    expect(foldPolicy(undefined, denied)).toBe(noRevision);
+    expect(foldPolicy(revision(12n), denied)).toBe(12n);
   });
 });

@@ -23,7 +23,7 @@ export function policyRange({ service }: Subject): KeyRange {
 
 /**
  * The revision of the newest change of the policy that a follower of `policyRange` was told of: `noRevision` where there is no
- * policy or it may not be read, undefined before the registry has answered.
+ * policy or the user may not read it, undefined before the registry has answered.
  */
 export function foldPolicy(before: Revision | undefined, event: RegistryEvent): Revision | undefined {
   switch (event.kind) {
@@ -38,7 +38,7 @@ export function foldPolicy(before: Revision | undefined, event: RegistryEvent): 
       );
     // A user who may not read the policy, such as one of the role `register`, does not wait for it.
     case 'disconnected':
-      return before ?? noRevision;
+      return event.denied === true ? (before ?? noRevision) : before;
     case 'progress':
     case 'connected':
       return before;

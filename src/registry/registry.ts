@@ -78,8 +78,11 @@ export type RegistryEvent =
   /** Nothing in the range changed up to this revision. */
   | { readonly kind: 'progress'; readonly revision: Revision }
   | { readonly kind: 'connected'; readonly member: string }
-  /** What was delivered still stands, and grows stale until `connected`. Repeated with the latest reason. */
-  | { readonly kind: 'disconnected'; readonly reason: string };
+  /**
+   * What was delivered still stands, and grows stale until `connected`. Repeated with the latest reason. `denied`: the registry
+   * answers, and its user has no right to read the range.
+   */
+  | { readonly kind: 'disconnected'; readonly reason: string; readonly denied?: true };
 
 /** Looks at a value before it is read: why it is not to be kept, or undefined. `bytes`: its length. */
 export type Refuse = (key: string, bytes: number) => string | undefined;

@@ -78,6 +78,11 @@ export function isSilence(reason: string): boolean {
   return /deadline exceeded|within \d+ ms|was silent for/i.test(reason);
 }
 
+/** Whether etcd answered that the user has no right to do it. */
+export function isDenied(reason: string): boolean {
+  return /permission denied/i.test(reason);
+}
+
 /** The failure on one line, with what to do about it where that is certain. */
 export function describeFailure(failure: Failure): string {
   return 'hint' in failure ? `${failure.reason} (${failure.hint})` : failure.reason;

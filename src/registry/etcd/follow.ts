@@ -3,7 +3,7 @@ import { historyOf } from '../history.ts';
 import type { Follower, History, KeyRange, RegistryEvent } from '../registry.ts';
 import { CallTime } from './call-time.ts';
 import { Continuity } from './continuity.ts';
-import { describeFailure, failureOf, isSilence } from './failure.ts';
+import { describeFailure, failureOf, isDenied, isSilence } from './failure.ts';
 import { KnownHistory } from './known-history.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
 import type { MemberSource } from './member-source.ts';
@@ -104,7 +104,8 @@ export function follow({ access, source, keys, range, random, onEvent }: FollowO
       }
       if (end.kind === 'refresh') continue;
       if (end.kind === 'relist') replaced = end.replaced ?? replaced;
-      tell({ kind: 'disconnected', reason: source.explain(end.reason) });
+      const denied = isDenied(end.reason) ? ({ denied: true } as const) : {};
+      tell({ kind: 'disconnected', reason: source.explain(end.reason), ...denied });
       const silent = isSilence(end.reason);
       failures += 1;
       if (silent) time.silent();
