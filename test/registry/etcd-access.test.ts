@@ -51,6 +51,10 @@ describe('an etcd with users', () => {
     const { open } = await start();
     await expect(open('babbage').read('')).rejects.toMatchObject({ code: 'registry-denied' });
     await expect(open('lovelace', '/other/').write('a', 'b')).rejects.toMatchObject({ code: 'registry-denied' });
+    const lost = await new Promise((resolve) => {
+      open('lovelace', '/other/').follow((event) => event.kind === 'disconnected' && resolve(event));
+    });
+    expect(lost).toMatchObject({ reason: expect.stringContaining('permission denied'), denied: true });
   });
 
   test('is followed on when a restart has made all tokens invalid', async () => {
