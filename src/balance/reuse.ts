@@ -61,10 +61,10 @@ export class Reuse {
   }
 }
 
-/** How many connections HAProxy opened to those of these HTTP servers that have reused none. */
+/** How many connections HAProxy opened to those of these HTTP servers that may get requests and have reused none. */
 export function connectionsOf(rows: readonly StatRow[], servers: ReadonlySet<string>): number {
   return rows
     .filter((cell) => servers.has(`${cell('pxname')}/${cell('svname')}`))
-    .filter((cell) => cell('mode') === 'http' && cell('reuse') === '0')
+    .filter((cell) => cell('mode') === 'http' && cell('reuse') === '0' && !cell('status').startsWith('MAINT'))
     .reduce((sum, cell) => sum + Number(cell('connect')), 0);
 }

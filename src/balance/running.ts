@@ -62,7 +62,7 @@ export class Running {
     return this.#worker;
   }
 
-  /** The servers, as `backend/server`, that the worker was given by command since this pointsman speaks with it. */
+  /** The servers, as `backend/server`, that the worker was given by command since this pointsman speaks with it, and still has. */
   get addedAtRunTime(): ReadonlySet<string> {
     return this.#added;
   }
@@ -109,7 +109,7 @@ export class Running {
         continue;
       }
       if (step.kind === 'add-server') this.#added.add(`${step.backend}/${step.server.name}`);
-      if ('name' in step) this.#added.delete(`${step.backend}/${step.name}`);
+      if ('name' in step && outcome.kind !== 'lingers') this.#added.delete(`${step.backend}/${step.name}`);
       if (step.kind === 'revive-server') this.burials.revive(`${step.backend}/${step.server.name}`);
       if (outcome.kind === 'lingers' && 'name' in step) this.#linger(step.backend, step.name);
       this.#served = afterStep(this.#served, desired, step);

@@ -181,6 +181,13 @@ describe('the plan', () => {
     expect(plan(tcp('10.0.0.1:80'), tcp('10.0.0.2:80'), { keepsFormerAddress: true }).reload).toEqual([]);
   });
 
+  test('takes a reload for a server that comes back at another address where connections would go on to the former one', () => {
+    const graveyard = new Map([['web/a', 'server a 10.0.0.1:80 weight 1']]);
+    const given = { graveyard, deletes: false, keepsFormerAddress: true };
+    expect(plan(web({}), web({ a: '10.0.0.2:80 weight 1' }), given).reload).toEqual(['former-address']);
+    expect(plan(web({}), web({ a: '10.0.0.1:80 weight 1' }), given).reload).toEqual([]);
+  });
+
   test('takes a reload for a new service and leaves its routes to it', () => {
     const after = rendered({ web: { servers: {} }, api: { servers: {} } }, frameText, { 'api/': 'api' });
     expect(plan(web({}), after)).toEqual({ steps: [], reload: ['new-backend'] });

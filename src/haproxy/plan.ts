@@ -138,8 +138,7 @@ export function planChanges(
       const checkFirst = mustBeChecked(id);
       joining.push(...change.steps.map((step) => (checkFirst && begins(step) ? { ...step, checkFirst } : step)));
       if (change.reload) reload.push(change.reload);
-      const moves = change.steps.some(({ kind }) => kind === 'set-address');
-      if (moves && keepsFormerAddress && reuses(`${name}/${id}`) && isHttp(served, before))
+      if (change.moves && keepsFormerAddress && reuses(`${name}/${id}`) && isHttp(served, before))
         reload.push({ kind: 'former-address', backend: name, server: id });
     }
     const added = joining.slice(joined).some(({ kind }) => kind === 'add-server');
@@ -184,7 +183,12 @@ function setsCookies({ policies }: Rendered, { around }: RenderedBackend): boole
   return /^\s*dynamic-cookie-key\s/m.test(inherited + around.before + around.after);
 }
 
-type ServerChange = { readonly steps: readonly Step[]; readonly reload?: ReloadReason };
+type ServerChange = {
+  readonly steps: readonly Step[];
+  readonly reload?: ReloadReason;
+  /** Whether a server that HAProxy has, in maintenance or not, gets another address. */
+  readonly moves?: boolean;
+};
 
 function planServer(
   backend: ServiceName,
@@ -202,12 +206,13 @@ function planServer(
   const there = parseServerLine(lineThere);
   if (there?.keywords !== server.keywords)
     return { steps: [], reload: { kind: 'server-keywords', backend, server: id } };
-  if (before === undefined) return { steps: [{ kind: 'revive-server', backend, server }] };
+  const moves = there.host !== server.host || there.port !== server.port;
+  if (before === undefined) return { steps: [{ kind: 'revive-server', backend, server }], moves };
   const steps: Step[] = [];
-  if (there.host !== server.host || there.port !== server.port) steps.push({ kind: 'set-address', backend, server });
+  if (moves) steps.push({ kind: 'set-address', backend, server });
   if (there.weight !== server.weight) steps.push({ kind: 'set-weight', backend, server });
   if (there.disabled !== server.disabled) steps.push({ kind: 'set-state', backend, server });
-  return { steps };
+  return { steps, moves };
 }
 
 /** `served` once the step is done. */

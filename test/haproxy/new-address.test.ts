@@ -28,7 +28,10 @@ async function start() {
   return balancer;
 }
 
-test('once a new address is acknowledged no request goes to the former one, and none fails', async () => {
+test.each([
+  ['a new address', false],
+  ['the return of an instance at a new address', true],
+])('once %s is acknowledged no request goes to the former one, and none fails', async (_, leaves) => {
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => {
     release = resolve;
@@ -50,6 +53,10 @@ test('once a new address is acknowledged no request goes to the former one, and 
   for (const client of clients) expect(await client()).toBe('200 former');
   const open = clients.map((client) => client('/slow'));
   await until('all are open', () => waiting === clients.length);
+  if (leaves) {
+    balancer.change({ 'instances/web/a': undefined });
+    await balancer.applied();
+  }
   balancer.change({ 'instances/web/a': later.address });
   await balancer.applied();
   expect(await startClient(balancer.port)()).toBe('200 later');
