@@ -290,15 +290,23 @@ export class ManagedHaproxy implements Haproxy {
 
   async #end(graceMs: number): Promise<void> {
     const processes = await this.#find();
-    if (processes === undefined && this.#child === undefined) return;
-    const pid = this.#child?.pid ?? processes?.masterPid;
+    const pid = this.#child?.pid ?? processes?.masterPid ?? (await this.#silentMaster());
     if (pid === undefined) return;
     signal(pid, 'SIGUSR1');
     if (await this.#gone(pid, graceMs, this.#options.hurry)) return;
     signal(pid, 'SIGTERM');
     if (await this.#gone(pid, 2000)) return;
-    for (const one of [pid, processes?.workerPid]) if (one !== undefined) signal(one, 'SIGKILL');
+    const { workerPid } = processes ?? (await this.#find()) ?? {};
+    for (const one of [pid, workerPid]) if (one !== undefined) signal(one, 'SIGKILL');
     await this.#gone(pid, 2000);
+  }
+
+  /** The master that served last, when it runs and does not answer: it loads a configuration, or its socket was deleted. */
+  async #silentMaster(): Promise<number | undefined> {
+    const pid = this.#masterPid;
+    // Another process may have its number by now.
+    if (pid === undefined || !isAlive(pid) || !(await hasInCommand(pid, this.#options.configFile))) return undefined;
+    return pid;
   }
 
   async #gone(pid: number, deadlineMs: number, hurry?: AbortSignal): Promise<boolean> {

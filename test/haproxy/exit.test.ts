@@ -1,5 +1,6 @@
+import { unlink } from 'node:fs/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { signal } from '../../src/haproxy/process-signal.ts';
+import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
 
@@ -24,4 +25,22 @@ test('HAProxy that ends while it is being restarted is started once more', async
   running.change({ 'instances/web/b': '127.0.0.2:81' });
   await running.applied();
   await until('it is well', () => running.balancer.status().troubles.length === 0);
+});
+
+test('HAProxy of an earlier pointsman ends with this one, also when its master does not answer', async () => {
+  const former = await startBalancer();
+  former.snapshot({ 'instances/web/a': '127.0.0.1:81' });
+  await former.balancer.start();
+  await former.applied();
+  const { masterPid = 0, workerPid = 0 } = (await former.haproxy.processes()) ?? {};
+  onTestFinished(() => {
+    for (const pid of [masterPid, workerPid]) if (pid !== 0 && isAlive(pid)) signal(pid, 'SIGKILL');
+  });
+  await former.balancer.stop(0, 'leave');
+  const later = await startBalancer({ dir: former.dir, port: former.port });
+  await later.balancer.start();
+  // As while somebody reloads it.
+  await unlink(later.layout.masterSocket);
+  await later.stop();
+  expect([masterPid, workerPid].filter((pid) => pid === 0 || isAlive(pid))).toEqual([]);
 });
