@@ -31,7 +31,7 @@ export type FrameSettings = {
   readonly serverStates: string;
   /** The socket on which a worker takes the requests that reach workers of before a reload. */
   readonly successorSocket: string;
-  /** Where the sockets are by which a worker gives the counts of a policy's rate limit to its successor. */
+  /** Where, before HAProxy 3.0, the sockets are by which a worker gives the counts of a policy's rate limit to its successor. */
   readonly peersFolder: string;
   readonly hardStopAfterMs: number;
   /** What a service in maintenance answers. */

@@ -119,9 +119,11 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
   {
     opening: /^backend _policy-[0-9a-f]{12}-rates from _base$/,
     lines: [
+      line('\\.if version_atleast\\(3\\.0\\)'),
       line(
-        `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\) peers _policy-[0-9a-f]{12}-peers`,
+        `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\) peers _(?:rates|policy-[0-9a-f]{12}-peers)`,
       ),
+      line('\\.else'),
     ],
   },
   {
@@ -129,6 +131,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
     lines: [
       line('bind unix@/[A-Za-z0-9./_-]+/[0-9a-f]{12} mode 600'),
       line('server "\\$\\{HAPROXY_LOCALPEER-pointsman\\}"'),
+      line('\\.endif'),
     ],
   },
   {
