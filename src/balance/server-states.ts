@@ -10,7 +10,7 @@ import type { FirstChecks } from './first-check/first-checks.ts';
 type ServerStatesParts = {
   readonly path: string;
   readonly link: Pick<RuntimeLink, 'serverStates'>;
-  readonly firstChecks: Pick<FirstChecks, 'begin' | 'currentRule'>;
+  readonly firstChecks: Pick<FirstChecks, 'begin' | 'currentRule' | 'waitingOf'>;
   /** Rejects with Fault `storage`. */
   readonly write: (path: string, text: string) => Promise<void>;
   readonly logger: Logger;
@@ -47,6 +47,15 @@ export class ServerStates {
     await this.#write(formatServerStates(loaded, states, this.#newcomers));
   }
 
+  /**
+   * Before HAProxy, which ended, is started again on `loaded`. Nobody can be asked what its checks had found, so only those that wait
+   * for their first check begin as down. Never rejects.
+   */
+  async handWaiting(loaded: Rendered): Promise<void> {
+    const text = formatServerStates(loaded, new Map(), this.#parts.firstChecks.waitingOf(loaded));
+    await this.#write(text).catch((error: unknown) => this.#notSaved(error));
+  }
+
   /** HAProxy has loaded what was handed. */
   loaded(): void {
     this.#parts.firstChecks.begin(this.#newcomers);
@@ -54,10 +63,12 @@ export class ServerStates {
 
   /** The states are used, or stale: whoever has HAProxy load the configuration next must not get them. Never rejects. */
   async forget(): Promise<void> {
-    await this.#write(noServerStates).catch((error: unknown) => {
-      const reason = describe(error);
-      this.#parts.logger.warn({ event: 'not-saved', what: 'server states', reason }, reason);
-    });
+    await this.#write(noServerStates).catch((error: unknown) => this.#notSaved(error));
+  }
+
+  #notSaved(error: unknown): void {
+    const reason = describe(error);
+    this.#parts.logger.warn({ event: 'not-saved', what: 'server states', reason }, reason);
   }
 
   async #write(text: string): Promise<void> {

@@ -128,9 +128,11 @@ export class Starting {
 
   /** On what it served before it ended. */
   async again(catalog: Catalog): Promise<void> {
-    const { haproxy, files, logger, metrics, running } = this.#parts;
+    const { haproxy, files, states, logger, metrics, running } = this.#parts;
     await this.#saveOrReadBack(catalog);
+    await states.handWaiting(running.served);
     const processes = await haproxy.start().catch((error: unknown) => this.#startWithout(error, catalog));
+    void states.forget();
     await files.reloaded();
     metrics.haproxyStarts.inc();
     running.replaced(undefined);

@@ -1,15 +1,17 @@
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { signal } from '../../src/haproxy/process-signal.ts';
 import { ask, startApp } from '../support/app.ts';
 import { startBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
 
 const check = { kind: 'http', path: '/health', interval: '300ms', fall: 1 };
 
-/** One that answers checks as `health` says, and requests with 500 while that is not well. */
+/** One that answers checks as `health` says (not at all while it is 0), and requests with 500. */
 async function startSick(name: string) {
   const state = { health: 503, requests: 0 };
   const app = await startApp(name, (request, response) => {
     if (request.url !== '/health') state.requests += 1;
+    else if (state.health === 0) return;
     response.writeHead(request.url === '/health' ? state.health : 500).end(name);
   });
   return { ...app, state };
@@ -74,6 +76,22 @@ describe('a new server', () => {
     await until('the other is up as well', () => isUp('sick'));
     expect(await statuses(balancer.port)).toContain(500);
     expect(balancer.lines.filter((line) => line.includes('server-down'))).toEqual([]);
+  });
+
+  test('that waits for its first check waits on when HAProxy ends and is started again', async () => {
+    const { well, sick, balancer } = await start();
+    // No check of HAProxy itself decides anything in this test.
+    sick.state.health = 0;
+    balancer.snapshot({ 'services/web': policyWith('60s'), 'instances/web/well': well.address });
+    await balancer.balancer.start();
+    balancer.change({ 'instances/web/sick': sick.address });
+    await balancer.applied();
+    const { workerPid = 0 } = (await balancer.haproxy.processes()) ?? {};
+    expect(workerPid).not.toBe(0);
+    signal(workerPid, 'SIGKILL');
+    await until('HAProxy serves again', async () => (await balancer.metric('haproxy_starts_total')) === 2);
+    expect(await statuses(balancer.port)).toEqual([200]);
+    expect(sick.state.requests).toBe(0);
   });
 
   test('whose check fails gets no request either when it comes with a reload', async () => {
