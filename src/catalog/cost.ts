@@ -4,16 +4,34 @@ import type { Override } from '../model/override.ts';
 /** Address, port, weight, state and times: they are short, and a change of one of them never needs more room. */
 const fixedBytes = 64;
 
-const textBytes = (text: string | undefined): number => (text === undefined ? 0 : Buffer.byteLength(text));
+/** Whether a string takes two bytes a character in memory instead of one. */
+export const isWide = (text: string): boolean => /[^\0-\xff]/.test(text);
+
+/** What a text takes: in memory, or as UTF-8 where that is more. */
+export const textBytes = (text: string, wide = isWide(text)): number =>
+  Math.max(Buffer.byteLength(text), wide ? 2 * text.length : text.length);
+
+/** What a free text takes as it is, or in the value that is kept where that is more: JSON writes some characters as six. */
+function freeBytes(text: string | undefined, wide: boolean): number {
+  if (text === undefined) return 0;
+  const kept = JSON.stringify(text).slice(1, -1);
+  return Math.max(textBytes(text, wide), textBytes(kept, wide));
+}
 
 /**
  * The bytes that an instance counts for in `--limit-total`. Its fields of a bounded length count alike whatever is in them, so an
  * instance can always change its state and its weight. Fields that pointsman does not know count for nothing: no one keeps them.
+ * One character above U+00FF makes the whole value take two bytes a character.
  */
 export function instanceBytes({ address, version, zone, owner, meta }: Instance): number {
-  let bytes = fixedBytes + address.host.length + textBytes(version) + textBytes(zone) + textBytes(owner);
-  for (const name in meta) bytes += name.length + textBytes(meta[name]);
+  const wide = Object.values(meta).some(isWide);
+  let bytes = fixedBytes * (wide ? 2 : 1);
+  for (const word of [address.host, version, zone, owner]) bytes += textBytes(word ?? '', wide);
+  for (const name in meta) bytes += textBytes(name, wide) + freeBytes(meta[name], wide);
   return bytes;
 }
 
-export const overrideBytes = ({ who, why }: Override): number => fixedBytes + textBytes(who) + textBytes(why);
+export function overrideBytes({ who, why }: Override): number {
+  const wide = [who, why].some((text) => text !== undefined && isWide(text));
+  return fixedBytes * (wide ? 2 : 1) + freeBytes(who, wide) + freeBytes(why, wide);
+}

@@ -9,7 +9,7 @@ import type { Entry } from '../registry/registry.ts';
 import { Allocating, type Effects } from './allocating.ts';
 import type { WaitingEntry } from './allocation.ts';
 import type { Catalog, Folded, Rejection, Removal } from './catalog.ts';
-import { instanceBytes, overrideBytes } from './cost.ts';
+import { instanceBytes, overrideBytes, textBytes } from './cost.ts';
 import { parseKey, type Subject } from './key.ts';
 import {
   beyondOverrides,
@@ -293,7 +293,7 @@ export class Fold {
         const policy = parsePolicy(value);
         if (!policy.ok) return policy;
         const apply = () => this.#serving.policy(subject.service, policy.value, sinceOf(entry));
-        return accepted({ bytes: Buffer.byteLength(value), apply });
+        return accepted({ bytes: textBytes(value), apply });
       }
       case 'override': {
         const override = parseOverride(value);
@@ -307,7 +307,7 @@ export class Fold {
         const allowance = parseAllowance(value);
         if (!allowance.ok) return allowance;
         const apply = () => this.#serving.allow(subject.service, allowance.value);
-        return accepted({ bytes: Buffer.byteLength(value), apply });
+        return accepted({ bytes: textBytes(value), apply });
       }
     }
   }

@@ -30,6 +30,11 @@ test('of an instance only what is known stays in memory, and of what is refused 
   expect(lean({ 'instances/web/a': `10.0.0.1:80${' '.repeat(10_000)}` })).toEqual([
     ['{"address":"10.0.0.1","port":80}', undefined],
   ]);
+  // One wide character among what is not known would double what the rest takes.
+  const meta = `{"a":"${'x'.repeat(256)}","b":"${'x'.repeat(256)}"}`;
+  expect(lean({ 'instances/web/a': `{"address":"10.0.0.1:80","\u0416":1,"meta":${meta}}` })).toEqual([
+    [`{"address":"10.0.0.1","port":80,"meta":${meta}}`, undefined],
+  ]);
   expect(lean({ 'instances/web/a': long })).toEqual([['', expect.stringContaining('is not')]]);
   expect(lean({ 'services/web': `{"hostz":"${long}"}` })).toEqual([['', '"hostz" is not a field of a policy']]);
   expect(lean({ [`rubbish/web`]: long })).toEqual([['', expect.stringContaining('none of instances/')]]);

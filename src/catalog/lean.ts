@@ -3,6 +3,7 @@ import { parseOverride } from '../model/override.ts';
 import type { Parsed } from '../model/parsed.ts';
 import { parsePolicy } from '../model/policy.ts';
 import type { Change, Entry, Reading, Refuse, RegistryEvent } from '../registry/registry.ts';
+import { textBytes } from './cost.ts';
 import { parseKey } from './key.ts';
 import { type CatalogLimits, refusing } from './limits.ts';
 
@@ -57,7 +58,7 @@ function leanValue({ key, value }: Entry): Parsed<string | undefined> {
       const instance = parseInstance(subject.value.service, subject.value.id, value);
       if (!instance.ok) return instance;
       const short = formatInstance(instance.value);
-      return short.length < value.length ? { ok: true, value: short } : asItIs;
+      return textBytes(short) < textBytes(value) ? { ok: true, value: short } : asItIs;
     }
     case 'policy': {
       const policy = parsePolicy(value);

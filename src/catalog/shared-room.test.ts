@@ -281,6 +281,36 @@ describe('a service that has more than its share', () => {
   });
 
   test.each([
+    ['plain text', 'm', fixed + 32 * (3 + 256)],
+    // JSON writes it as two.
+    ['what JSON escapes', '"', fixed + 32 * (3 + 512)],
+    ['what one byte holds and UTF-8 writes as two', '\u00e9', fixed + 32 * (3 + 512)],
+    ['what takes two bytes in memory', '\u0416', 2 * fixed + 32 * (6 + 512)],
+    ['what UTF-8 writes as three', '\u6f22', 2 * fixed + 32 * (6 + 768)],
+  ])('counts for what is kept of it, in memory or as UTF-8: %s', (_, character, bytes) => {
+    const meta = Object.fromEntries(Array.from({ length: 32 }, (_none, i) => [`k${10 + i}`, character.repeat(256)]));
+    const { catalog } = follow(
+      {},
+      { key: 'instances/evil/a', value: JSON.stringify({ address: '10.0.0.1:80', meta }), bytes },
+    );
+    expect(catalog().shares.total).toMatchObject({ bytes });
+  });
+
+  test('counts twice for a value that one character makes wide', () => {
+    const meta = { a: 'x'.repeat(256), b: '\u0416' };
+    const { put, catalog } = follow(
+      {},
+      { key: 'instances/evil/a', value: JSON.stringify({ address: '10.0.0.1:80', meta }), bytes: 0 },
+    );
+    expect(catalog().shares.total).toMatchObject({ bytes: 2 * (fixed + 1 + 256 + 1 + 1) });
+    const value = JSON.stringify({ address: '10.0.0.1:80', meta, state: 'maintenance', weight: 256 });
+    put({ key: 'instances/evil/a', value, bytes: 0 });
+    expect(catalog().shares.total).toMatchObject({ bytes: 2 * (fixed + 1 + 256 + 1 + 1) });
+    put({ key: 'services/evil', value: `{"hosts":["shop.example"]}${' '.repeat(100)}`, bytes: 0 });
+    expect(catalog().shares.total).toMatchObject({ bytes: 2 * (fixed + 1 + 256 + 1 + 1) + 126 });
+  });
+
+  test.each([
     ['instances', (i: number) => instance('evil', `e${i}`, 100)],
     ['policies', (i: number) => policy(`evil${i % 3}`, i)],
     ['overrides', (i: number) => override('evil', `e${i}`, 100)],

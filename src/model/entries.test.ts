@@ -30,6 +30,8 @@ describe('a registration', () => {
     ['{"address":"10.0.0.1:80","weight":null}', 'weight is not a number from 0 to 256'],
     ['{"address":"10.0.0.1:80","state":"Ready"}', 'state "Ready" is none of ready, draining, maintenance'],
     ['{"address":"10.0.0.1:80","meta":{"__proto__":"x"}}', 'meta: "__proto__" is not 1 to 63 of A-Z a-z 0-9 . _ + -'],
+    ['{"address":"10.0.0.1:80","meta":{"a":"\\u0001"}}', 'meta.a has a control character'],
+    ['{"address":"10.0.0.1:80","meta":{"a":"\\ud800"}}', 'meta.a has a control character'],
     ['{"address":"10.0.0.1:80","address":"10.6.6.6:80"}', '"address" is given twice'],
   ])('%.60s: %s', (value, reason) => {
     expect(read(value)).toEqual({ ok: false, reason });

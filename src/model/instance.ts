@@ -46,6 +46,8 @@ export const defaultWeight = 100;
 
 const word = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$/;
 const ownerNonce = /^[A-Za-z0-9-]{1,64}$/;
+// Half a surrogate pair is no character, and JSON writes it as six. Tabs and line ends may be meant.
+const controls = /(?![\t\n\r])[\p{Cc}\p{Cs}]/u;
 const states: readonly InstanceState[] = ['ready', 'draining', 'maintenance'];
 
 /**
@@ -194,6 +196,7 @@ function readMeta(value: unknown): Parsed<Readonly<Record<string, string>>> {
   for (const [name, text] of entries) {
     if (!word.test(name)) return refused(`meta: ${quote(name)} is not 1 to 63 of A-Z a-z 0-9 . _ + -`);
     if (typeof text !== 'string' || text.length > 256) return refused(`meta.${name} is not a string of at most 256`);
+    if (controls.test(text)) return refused(`meta.${name} has a control character`);
     meta.set(name, text);
   }
   return accepted(Object.fromEntries(meta));
