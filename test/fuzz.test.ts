@@ -277,7 +277,7 @@ const commands = (map: string) =>
     `set server ${at} health (?:up|down)`,
     `set server ${at} addr [A-Za-z0-9.:-]+ port [1-9][0-9]{0,4}`,
     `(?:publish|unpublish|del) backend ${ids.name}`,
-    `add backend ${ids.name} from policy-[0-9a-f]{12} mode (http|tcp)`,
+    `add backend ${ids.name} from policy-[0-9a-f]{32} mode (http|tcp)`,
   ].map((form) => new RegExp(`^${form}$`));
 
 async function ownTemplates(): Promise<string> {

@@ -2,7 +2,7 @@ import { readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** As `policyRenderer` names them. */
-const ofPolicy = /^[0-9a-f]{12}$/;
+const ofPolicy = /^[\w-]{12}$/;
 
 /** Removes the sockets of policies that this configuration, which HAProxy has just loaded, does not have. */
 export async function removeUnusedSockets(folder: string, config: string): Promise<void> {

@@ -11,7 +11,8 @@ import type { FrameSettings } from './view.ts';
 /**
  * A policy as HAProxy has it: a `defaults` section that the backends of all services with this policy inherit from. Its
  * name is made from its text, so equal policies are one section, and a section never changes: what can be said of a name
- * once is true for ever.
+ * once is true for ever. The name has 128 bits of a hash, so nobody finds a policy with the name of another one. The socket of
+ * its table has 72 bits, for the path of a socket has to be short; HAProxy refuses two sections with one socket.
  */
 export type PolicySection = { readonly name: string; readonly text: string };
 
@@ -23,10 +24,11 @@ export function policyRenderer(template: Template, settings: FrameSettings): (po
     const key = JSON.stringify(view);
     const found = known.get(key);
     if (found !== undefined) return found;
-    const nameless = template.render({ ...view, policy: 'policy-', peersSocket: '' });
-    const hash = createHash('sha256').update(nameless).digest('hex').slice(0, 12);
-    const name = `policy-${hash}`;
-    const text = template.render({ ...view, policy: name, peersSocket: join(settings.peersFolder, hash) });
+    const nameless = template.render({ ...view, policy: 'policy-', peersSocket: `${settings.peersFolder}/` });
+    const digest = createHash('sha256').update(nameless).digest();
+    const name = `policy-${digest.toString('hex').slice(0, 32)}`;
+    const peersSocket = join(settings.peersFolder, digest.toString('base64url').slice(0, 12));
+    const text = template.render({ ...view, policy: name, peersSocket });
     if (!text.startsWith(`defaults ${name} `)) {
       throw new Fault('template', `it made ${JSON.stringify(text.split('\n')[0])}`, {
         where: `${template.file}:1:1`,

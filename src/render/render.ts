@@ -90,7 +90,7 @@ export function renderAll(
   const standing = policyRenderer(templating.policy, settings)(defaultPolicy);
   const policies = previous.policies.set(standing.name, standing.text);
   const everything = allTouched([...previous.backends.keys(), ...catalog.services.keys()]);
-  return renderTouched(templating, settings, { ...previous, policies }, catalog, everything, true);
+  return renderTouched(templating, settings, { ...previous, policies }, catalog, everything, standing);
 }
 
 /**
@@ -103,14 +103,18 @@ export function renderTouched(
   previous: Rendered,
   catalog: Catalog,
   touched: Touched,
-  all = false,
+  /** The default policy, where everything is rendered. */
+  standing?: PolicySection,
 ): RenderResult {
+  const all = standing !== undefined;
   const problems: RenderProblem[] = [];
   const problem = (service: ServiceName, instance: InstanceId | undefined, error: unknown, lastGoodServes: boolean) =>
     problems.push({ service, instance, reason: describe(error), lastGoodServes });
 
   const backends = previous.backends.asMutable();
   const policies = previous.policies.asMutable();
+  // What was read back may have been edited by hand, so it says nothing.
+  const named = all ? new Map([[standing.name, standing.text]]) : policies;
   const renderPolicy = new Map<Template, ReturnType<typeof policyRenderer>>();
   let whole = all;
   for (const [name, mark] of touched) {
@@ -131,7 +135,7 @@ export function renderTouched(
       const ofPolicy = renderPolicy.get(templates.policy) ?? policyRenderer(templates.policy, settings);
       renderPolicy.set(templates.policy, ofPolicy);
       try {
-        around = renderAround(templates, settings, service, policies, ofPolicy);
+        around = renderAround(templates, settings, service, { policies, named }, ofPolicy);
       } catch (error) {
         problem(name, undefined, error, known !== undefined);
       }
@@ -186,17 +190,32 @@ function renderFrame(templates: Templates, settings: FrameSettings, ports: Ports
   return splitAtSlot(templates.frame.render(frameView(settings, ports)));
 }
 
+type Sections = {
+  /** All that the configuration is to have. */
+  readonly policies: PersistentMap<string, string>;
+  /** Those that pointsman rendered since it began. */
+  readonly named: Pick<Map<string, string>, 'get'> & { readonly set: (name: string, text: string) => unknown };
+};
+
 function renderAround(
   templates: Templates,
   settings: FrameSettings,
   service: Service,
-  policies: PersistentMap<string, string>,
+  { policies, named }: Sections,
   renderPolicy: (policy: Policy) => PolicySection,
 ): Around {
   const { name, text } = renderPolicy(service.policy);
   const around = splitAtSlot(templates.backend.render(backendView(service, name, settings)));
   // An own backend template may write everything out instead.
-  if (policyOf(around) === name) policies.set(name, text);
+  if (policyOf(around) !== name) return around;
+  if ((named.get(name) ?? text) !== text) {
+    throw new Fault('template', `another policy has the name ${name} already`, {
+      where: templates.policy.file,
+      hint: 'change anything in the policy of this service',
+    });
+  }
+  named.set(name, text);
+  policies.set(name, text);
   return around;
 }
 

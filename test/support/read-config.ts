@@ -60,7 +60,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
     ],
   },
   {
-    opening: /^defaults policy-[0-9a-f]{12} from _base$/,
+    opening: /^defaults policy-[0-9a-f]{32} from _base$/,
     lines: [
       line('mode tcp'),
       line('option allbackups'),
@@ -89,7 +89,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line(
         'http-request set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src,ipmask\\(32,64\\)\\] unless \\{ src ::ffff:0:0/96 \\}',
       ),
-      line('http-request track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{12}-rates'),
+      line('http-request track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{32}-rates'),
       line(
         'http-request return status 429 content-type text/plain hdr Retry-After [0-9]+ string "too many requests\\\\n" if \\{ sc_http_req_rate\\(2\\) gt [0-9]+ \\}',
       ),
@@ -108,7 +108,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line(
         'tcp-request content set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src,ipmask\\(32,64\\)\\] unless \\{ src ::ffff:0:0/96 \\}',
       ),
-      line('tcp-request content track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{12}-rates'),
+      line('tcp-request content track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{32}-rates'),
       line('tcp-request content reject if \\{ sc_conn_rate\\(2\\) gt [0-9]+ \\}'),
       line(
         'http-request set-header X-Forwarded-Prefix /%\\[path,field\\(2,/,[1-9]\\)\\] if \\{ var\\(txn.strip\\) -m str [1-9] \\}',
@@ -117,30 +117,30 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
     ],
   },
   {
-    opening: /^backend _policy-[0-9a-f]{12}-rates from _base$/,
+    opening: /^backend _policy-[0-9a-f]{32}-rates from _base$/,
     lines: [
       line('\\.if version_atleast\\(3\\.0\\)'),
       line(
-        `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\) peers _(?:rates|policy-[0-9a-f]{12}-peers)`,
+        `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\) peers _(?:rates|policy-[0-9a-f]{32}-peers)`,
       ),
       line('\\.else'),
     ],
   },
   {
-    opening: /^peers _policy-[0-9a-f]{12}-peers$/,
+    opening: /^peers _policy-[0-9a-f]{32}-peers$/,
     lines: [
-      line('bind unix@/[A-Za-z0-9./_-]+/[0-9a-f]{12} mode 600'),
+      line('bind unix@/[A-Za-z0-9./_-]+/[A-Za-z0-9_-]{12} mode 600'),
       line('server "\\$\\{HAPROXY_LOCALPEER-pointsman\\}"'),
       line('\\.endif'),
     ],
   },
   {
-    opening: /^backend _policy-[0-9a-f]{12}-pem from _base$/,
+    opening: /^backend _policy-[0-9a-f]{32}-pem from _base$/,
     lines: [
       line(`server none 127.0.0.1:1 disabled ssl (?:verify none|verify required ca-file ${pem})(?: crt ${pem})?`),
     ],
   },
-  { opening: new RegExp(`^backend (${name}) from policy-[0-9a-f]{12}$`), lines: [serverLine] },
+  { opening: new RegExp(`^backend (${name}) from policy-[0-9a-f]{32}$`), lines: [serverLine] },
 ];
 
 /** `bare` is the configuration of an empty registry: its lines are the templates' own. */
