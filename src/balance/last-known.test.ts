@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Map as PersistentMap } from 'immutable';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { noLimits } from '../catalog/limits.ts';
@@ -93,6 +94,36 @@ test('a file of an earlier version is read, and holds nothing', async () => {
   expect(loaded.point).toBeUndefined();
   expect(loaded.entries).toMatchObject([{ key: 'services/web' }]);
   expect(heldOf(loaded, 'services/web')).toBeUndefined();
+});
+
+test('much is saved a piece at a time, and everything else has its turn between two pieces', async () => {
+  const value = 'x'.repeat(1000);
+  let turn = 0;
+  const inTurn = new Map<number, number>();
+  const entries = Array.from({ length: 2000 }, (_, i): [string, Entry] => {
+    const one = {
+      ...entry(`instances/web/i${i}`, value),
+      get value() {
+        inTurn.set(turn, (inTurn.get(turn) ?? 0) + 1);
+        return value;
+      },
+    };
+    return [one.key, one];
+  });
+  const next = () => {
+    turn += 1;
+    if (turn > 0) setImmediate(next);
+  };
+  next();
+  const catalog = { ...emptyCatalog, accepted: PersistentMap(entries) };
+  await saveLastKnown(path, { catalog, values: [entry('keys/title', 'x')] }, { now: 1000, wall: new Date(noon) });
+  turn = Number.NEGATIVE_INFINITY;
+  expect([...inTurn.values()].reduce((sum, count) => sum + count)).toBe(2000);
+  expect(Math.max(...inTurn.values())).toBeLessThanOrEqual(70);
+  const saved = JSON.parse(await readFile(path, 'utf8'));
+  expect(new Map(saved.entries).size).toBe(2000);
+  expect(saved.entries).toContainEqual(['instances/web/i1999', value, '7', true]);
+  expect(saved).toMatchObject({ format: 1, values: [['keys/title', 'x', '7', false]], held: [] });
 });
 
 test.each([

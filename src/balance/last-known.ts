@@ -47,25 +47,50 @@ export type LastKnown = {
 type Kept = { readonly catalog: Catalog; readonly values: readonly Entry[]; readonly registry?: string | undefined };
 type Clocks = { readonly now: number; readonly wall: Date };
 
+/** Characters that are made and written at once: to make more would keep the balancer from anything else. */
+const pieceLength = 65_536;
+
 /** Keeps what was accepted last, so that a restart while the registry is away has something to serve. */
-export async function saveLastKnown(path: string, { catalog, values, registry }: Kept, clocks: Clocks): Promise<void> {
-  const accepted = catalog.accepted.valueSeq().toArray();
-  const toSaved = ({ key, value, revision, leased, created }: Entry) => [
-    ...[key, value, String(revision), leased],
-    ...(created === undefined ? [] : [String(created)]),
-  ];
-  const saved = {
+export async function saveLastKnown(path: string, kept: Kept, clocks: Clocks): Promise<void> {
+  // Metadata and addresses of a whole fleet: for the owner only.
+  await replaceFile(path, inPieces(savedText(kept, clocks)), { mode: 0o600 });
+}
+
+/** The JSON, an entry at a time: as one string it may be longer than a string can be. */
+function* savedText({ catalog, values, registry }: Kept, clocks: Clocks): Generator<string> {
+  const head = {
     format: 1,
     savedAt: clocks.wall.toISOString(),
     revision: String(catalog.revision),
     cluster: catalog.cluster,
     registry,
-    entries: accepted.map(toSaved),
-    values: values.map(toSaved),
-    held: savedHolds([...accepted, ...values], clocks),
   };
-  // Metadata and addresses of a whole fleet: for the owner only.
-  await replaceFile(path, JSON.stringify(saved), { mode: 0o600 });
+  yield JSON.stringify(head).slice(0, -1);
+  yield ',"entries":[';
+  yield* savedEntries(catalog.accepted.values());
+  yield '],"values":[';
+  yield* savedEntries(values);
+  yield `],"held":${JSON.stringify(savedHolds([...catalog.accepted.values(), ...values], clocks))}}`;
+}
+
+function* savedEntries(entries: Iterable<Entry>): Generator<string> {
+  let before = '';
+  for (const { key, value, revision, leased, created } of entries) {
+    const saved = [key, value, String(revision), leased, ...(created === undefined ? [] : [String(created)])];
+    yield before + JSON.stringify(saved);
+    before = ',';
+  }
+}
+
+function* inPieces(texts: Iterable<string>): Generator<string> {
+  let piece = '';
+  for (const text of texts) {
+    piece += text;
+    if (piece.length < pieceLength) continue;
+    yield piece;
+    piece = '';
+  }
+  yield piece;
 }
 
 function savedHolds(entries: readonly Entry[], { now, wall }: Clocks): readonly v.InferInput<typeof held>[] {

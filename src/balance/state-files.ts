@@ -52,7 +52,8 @@ export type StateFilesOptions = {
 
 // The promise is that the file says what runs within 100 ms after the last change of a burst.
 const saveAfterMs = 40;
-const lastKnownEveryMs = 1000;
+// The catalog on disk is as large as all values together: to write it takes at most a twentieth of the time.
+const lastKnownPace = { least: 1000, times: 20, most: 300_000 };
 const againAfterMs = 1000;
 // One with 10,000 servers takes 260 ms, and ten times as long on a machine that is busy. One that waits for a name server
 // that is silent takes 40 s. Those that look for whom HAProxy refuses ask many times.
@@ -95,8 +96,9 @@ export class StateFiles {
   #checking: Promise<unknown> = Promise.resolve();
   /** The last one that HAProxy accepted. */
   #checkTookMs = 0;
-  /** Set while a save of the catalog is recent: it is as large as all values together, so it is written once a second. */
   #catalogTimer: NodeJS.Timeout | undefined;
+  /** When it is written again at the soonest. */
+  #catalogAt = 0;
   #savedCatalog: Catalog | undefined;
 
   constructor(options: StateFilesOptions) {
@@ -336,7 +338,7 @@ export class StateFiles {
     this.#latest = { served, catalog };
     this.#wanted = this.#latest;
     this.#timer ??= setTimeout(() => this.#flush(), saveAfterMs);
-    this.#catalogTimer ??= setTimeout(() => this.#flushCatalog(), lastKnownEveryMs);
+    this.#flushCatalogSoon(lastKnownPace.least);
   }
 
   /** Writes at once. Rejects with Fault `storage`. */
@@ -389,6 +391,11 @@ export class StateFiles {
     });
   }
 
+  #flushCatalogSoon(leastMs: number): void {
+    const waitMs = Math.max(leastMs, this.#catalogAt - this.#options.now());
+    this.#catalogTimer ??= setTimeout(() => this.#flushCatalog(), waitMs);
+  }
+
   #flushCatalog(): void {
     this.#catalogTimer = undefined;
     if (this.#flushingCatalog) return;
@@ -398,7 +405,7 @@ export class StateFiles {
       if (this.#latest !== undefined) await this.#saveCatalog(this.#latest.catalog);
     };
     this.#storing('catalog', () => this.#disk.inTurn(write)).catch(() => {
-      this.#catalogTimer ??= setTimeout(() => this.#flushCatalog(), againAfterMs);
+      this.#flushCatalogSoon(againAfterMs);
     });
   }
 
@@ -449,7 +456,12 @@ export class StateFiles {
     const { layout, wall, now, values, storage, registry } = this.#options;
     const kept = { catalog, values: values?.() ?? [], registry };
     await this.makeFolders();
-    await saveLastKnown(layout.lastKnown, kept, { now: now(), wall: wall() });
+    const began = now();
+    try {
+      await saveLastKnown(layout.lastKnown, kept, { now: began, wall: wall() });
+    } finally {
+      this.#catalogAt = now() + Math.min((now() - began) * lastKnownPace.times, lastKnownPace.most);
+    }
     storage.worked('catalog');
     this.#savedCatalog = catalog;
   }

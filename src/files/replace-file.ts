@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, open, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, open, rename, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
@@ -11,6 +11,9 @@ export type Ownership = {
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
 };
+
+/** What a file is to say. One that is long comes in pieces: while a piece is written, others have their turn. */
+export type Text = string | Iterable<string>;
 
 /** A file written in full beside the one that it is to replace. */
 export type StagedFile = {
@@ -24,7 +27,7 @@ export type StagedFile = {
  * Replaces a file so that a reader, or a crash, sees the old text or the new one and nothing between: written beside it,
  * synced, renamed. Mode and owner of a file that is there are kept; `mode` is a new one's. Rejects with Fault `storage`.
  */
-export async function replaceFile(path: string, text: string, { mode = 0o644 } = {}): Promise<void> {
+export async function replaceFile(path: string, text: Text, { mode = 0o644 } = {}): Promise<void> {
   const staged = await stageFile(path, text, {}, mode);
   await staged.commit();
 }
@@ -36,7 +39,7 @@ export async function replaceFile(path: string, text: string, { mode = 0o644 } =
  */
 export async function stageFile(
   path: string,
-  text: string,
+  text: Text,
   wanted: Ownership,
   newMode = 0o644,
   folder = dirname(path),
@@ -61,7 +64,7 @@ export async function stageFile(
     // Nobody else may read it before it is known who may. The umask has a say in a mode that nobody asked for.
     const file = await open(staged, 'wx', mode === undefined ? newMode : mode & 0o600);
     try {
-      await file.writeFile(text);
+      await writeFile(file, text);
       const self = { uid: process.geteuid?.(), gid: process.getegid?.() };
       const uid = wanted.uid ?? before?.uid ?? self.uid;
       const gid = wanted.gid ?? before?.gid ?? self.gid;
