@@ -5,20 +5,49 @@ const size = 500;
 const mostListeners = 64;
 const traffic = /"event":"(request|connection)"/;
 
-/** The newest lines of the log: what happened last, for `events` and the page. A stream as pino writes to. */
+/** What a line is about, where it says so. A text that somebody else wrote has its quotes escaped there, so it says nothing. */
+const about = /"(?:service":"|key":"[a-z]+\/)([^"/\\]*)/;
+
+type Kept = TailEntry & { readonly service: string | undefined };
+
+/**
+ * The newest lines of the log: what happened last, for `events` and the page. A stream as pino writes to. When there are too many,
+ * half of the room is for lines about the balancer itself, and among the services the one with the most lines loses its oldest.
+ * So a service that makes many lines does not drive out what else happened.
+ */
 export class LogTail {
-  readonly #lines: TailEntry[] = [];
+  readonly #lines: Kept[] = [];
+  /** Lines by service. */
+  readonly #counts = new Map<string, number>();
   readonly #listeners = new Set<(entry: TailEntry) => void>();
   #next = 1;
 
   /** Takes one line, as JSON with its newline. Requests are not what happened to a balancer. */
   write(line: string): void {
     if (traffic.test(line)) return;
-    const entry = { id: this.#next, line: line.trimEnd() };
+    const service = about.exec(line)?.[1];
+    const entry = { id: this.#next, line: line.trimEnd(), service };
     this.#next += 1;
     this.#lines.push(entry);
-    if (this.#lines.length > size) this.#lines.shift();
+    this.#count(service, 1);
+    if (this.#lines.length > size) this.#dropOne();
     for (const listener of this.#listeners) listener(entry);
+  }
+
+  #dropOne(): void {
+    const ofServices = [...this.#counts.values()].reduce((sum, count) => sum + count, 0);
+    const most = Math.max(...this.#counts.values());
+    const loses = ({ service }: Kept) =>
+      ofServices > size / 2 ? service !== undefined && this.#counts.get(service) === most : service === undefined;
+    const [dropped] = this.#lines.splice(this.#lines.findIndex(loses), 1);
+    this.#count(dropped?.service, -1);
+  }
+
+  #count(service: string | undefined, change: 1 | -1): void {
+    if (service === undefined) return;
+    const count = (this.#counts.get(service) ?? 0) + change;
+    if (count === 0) this.#counts.delete(service);
+    else this.#counts.set(service, count);
   }
 
   /** Those after `id`, oldest first, at most the newest `most` of them. */

@@ -5,6 +5,7 @@ import {
   type Guard,
   type GuardEvent,
   type GuardPolicy,
+  type GuardTransition,
   nextDeadline,
   stepGuard,
 } from '../catalog/guard.ts';
@@ -57,29 +58,32 @@ export class Guarding {
   /** Takes what a fold of the registry's changes means. */
   fold(folded: Folded): void {
     const { catalog } = folded;
-    for (const event of guardEvents(folded, (service, id) => isTakenOut(catalog, service, id))) this.#step(event);
+    this.#step(guardEvents(folded, (service, id) => isTakenOut(catalog, service, id)));
     for (const { service, out, others } of overridesOfHeld(folded, this.#guard)) {
       const found = catalog.services.get(service);
       const [present, settings] = [found?.instances.size ?? 0, found?.policy.guard ?? {}];
-      if (out.length > 0) this.#step({ kind: 'changed', service, settings, present, expired: [], left: out, put: [] });
+      if (out.length > 0)
+        this.#step([{ kind: 'changed', service, settings, present, expired: [], left: out, put: [] }]);
       for (const id of others) this.#parts.onChange(service, id);
     }
   }
 
   /** Takes what HAProxy's health checks say of the instances that are held. */
   observe({ servers }: Running): void {
+    const failing: GuardEvent[] = [];
     for (const [service, { instances }] of this.#guard.holds) {
       for (const id of instances.keys()) {
         const server = servers.get(service)?.get(id);
-        if (server !== undefined && !server.up) this.#step({ kind: 'checked', service, id, passes: false });
+        if (server !== undefined && !server.up) failing.push({ kind: 'checked', service, id, passes: false });
       }
     }
+    if (failing.length > 0) this.#step(failing);
   }
 
   /** An operator says that the losses of this service, or all losses, are real. */
   release(release: Release): void {
     const services = release === '*' ? [...this.#guard.holds.keys()] : [release];
-    for (const service of services) this.#step({ kind: 'release', service });
+    this.#step(services.map((service) => ({ kind: 'release', service })));
   }
 
   /**
@@ -92,7 +96,7 @@ export class Guarding {
       const instances = hold.instances.filter(({ id }) => service?.registered.has(id) !== true);
       const { holdMs } = { ...this.#parts.policy, ...service?.policy.guard };
       const remainingMs = Math.min(hold.remainingMs, holdMs);
-      if (instances.length > 0) this.#step({ kind: 'resume', ...hold, remainingMs, instances });
+      if (instances.length > 0) this.#step([{ kind: 'resume', ...hold, remainingMs, instances }]);
     }
   }
 
@@ -123,22 +127,18 @@ export class Guarding {
     clearTimeout(this.#timer);
   }
 
-  #step(event: GuardEvent): void {
-    const { metrics, logger, now, onChange } = this.#parts;
-    const { guard, transitions } = stepGuard(this.#guard, now(), event);
-    this.#guard = guard;
-    for (const transition of transitions) {
-      if (transition.kind === 'held') {
-        const { service, instance, since, until } = transition;
-        const seconds = Math.round((until - since) / 1000);
-        logger.warn({ event: 'guard-held', service, instance: instance.id, seconds }, 'lost with many others; held');
-        onChange(service, instance.id);
-      } else {
-        const { service, id, reason } = transition;
-        logger.warn({ event: 'guard-let-go', service, instance: id, reason }, 'not held any more');
-        onChange(service, id);
-      }
+  #step(events: readonly GuardEvent[]): void {
+    const { metrics, now, onChange } = this.#parts;
+    const at = now();
+    const transitions: GuardTransition[] = [];
+    for (const event of events) {
+      const step = stepGuard(this.#guard, at, event);
+      this.#guard = step.guard;
+      for (const one of step.transitions) transitions.push(one);
     }
+    const guard = this.#guard;
+    this.#log(transitions);
+    for (const one of transitions) onChange(one.service, one.kind === 'held' ? one.instance.id : one.id);
     if (this.#closed) return;
     if (transitions.length > 0) {
       metrics.guardHeld.reset();
@@ -146,6 +146,23 @@ export class Guarding {
       this.#parts.onHolds?.(() => this.#kept());
     }
     this.#arm();
+  }
+
+  /** Says what happened to a service in one line, however many instances it has. */
+  #log(transitions: readonly GuardTransition[]): void {
+    const { logger } = this.#parts;
+    for (const { first, ids } of alike(transitions)) {
+      const [{ service }, count, instances] = [first, ids.length, ids.slice(0, 3)];
+      const which = `${instances.join(', ')}${count > 3 ? ` and ${count - 3} more` : ''}`;
+      if (first.kind === 'held') {
+        const seconds = Math.round((first.until - first.since) / 1000);
+        const event = { event: 'guard-held', service, count, instances, seconds };
+        logger.warn(event, `${service}: lost at once; held: ${which}`);
+      } else {
+        const event = { event: 'guard-let-go', service, count, instances, reason: first.reason };
+        logger.warn(event, `${service}: not held any more (${first.reason}): ${which}`);
+      }
+    }
   }
 
   #kept(): readonly KeptHold[] {
@@ -163,6 +180,22 @@ export class Guarding {
     clearTimeout(this.#timer);
     const deadline = nextDeadline(this.#guard);
     if (deadline === undefined) return;
-    this.#timer = setTimeout(() => this.#step({ kind: 'tick' }), Math.max(1, Math.ceil(deadline - this.#parts.now())));
+    this.#timer = setTimeout(
+      () => this.#step([{ kind: 'tick' }]),
+      Math.max(1, Math.ceil(deadline - this.#parts.now())),
+    );
   }
+}
+
+/** What happened alike: to one service, for one reason and one time. */
+function alike(transitions: readonly GuardTransition[]) {
+  const groups = new Map<string, { readonly first: GuardTransition; readonly ids: InstanceId[] }>();
+  for (const one of transitions) {
+    const what = one.kind === 'held' ? `held ${one.since} ${one.until}` : one.reason;
+    const key = `${one.service} ${what}`;
+    const group = groups.get(key) ?? { first: one, ids: [] };
+    groups.set(key, group);
+    group.ids.push(one.kind === 'held' ? one.instance.id : one.id);
+  }
+  return groups.values();
 }
