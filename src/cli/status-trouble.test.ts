@@ -4,7 +4,7 @@ import type { Rejection } from '../catalog/catalog.ts';
 import { type Acknowledgement, heldReason } from '../fleet/acknowledgement.ts';
 import { noRevision } from '../model/revision.ts';
 import type { BalancerState, Health } from './balancer-state.ts';
-import { troubleOf } from './status-trouble.ts';
+import { shortTrouble, troubleOf } from './status-trouble.ts';
 
 const health: Health = {
   ready: true,
@@ -79,8 +79,46 @@ test('what is quarantined has one line, although the acknowledgement has it too'
     health: { ...health, quarantined },
   });
   expect(troubleOf({ balancers: [one], catalog: { rejected: nothing }, beside: [] })).toEqual([
-    'lb: instances/db/a: its name does not resolve',
     `lb: services/web is quarantined (served as before): ${long}`,
     'lb: services/api is quarantined (not served): missing',
+    'lb: instances/db/a: its name does not resolve',
   ]);
+});
+
+test("a balancer's own troubles come before what is refused, of which each service has three lines at most", () => {
+  const refusals = Array.from({ length: 40 }, (_, i) => ({
+    key: `instances/evil/a${i}`,
+    reason: 'it may not be there',
+  }));
+  const drift = { times: 1, ageMs: 3000, count: 1, differences: ['server web/a'] };
+  const storage = [{ what: 'catalog' as const, reason: 'full', sinceMs: 1 }];
+  const lines = troubleOf({
+    balancers: ['lb-1', 'lb-2'].map((id) =>
+      balancer({ id, says: { ok: true, value: { ...said, refusals } }, health: { ...health, drift, storage } }),
+    ),
+    catalog: {
+      rejected: rejected(
+        'instances/evil/1',
+        'instances/evil/2',
+        'services/evil',
+        'overrides/evil/*',
+        'instances/web/a',
+      ),
+    },
+    beside: [],
+  });
+  expect(lines).toHaveLength(4 + 80 + 5);
+  const refused = (id: string) => [
+    ...[0, 1, 2].map((i) => `${id}: instances/evil/a${i}: it may not be there`),
+    `${id}: entries of evil: and 37 more (--json has all)`,
+  ];
+  const own = (id: string) => [
+    `${id}: the catalog is not on disk: full`,
+    expect.stringContaining(`${id}: HAProxy ran something else`),
+  ];
+  const short = shortTrouble(lines);
+  expect(short.slice(0, 12)).toEqual([...own('lb-1'), ...own('lb-2'), ...refused('lb-1'), ...refused('lb-2')]);
+  expect(short.slice(12)).toHaveLength(5);
+  expect(short).toContain('entries of evil: and 1 more (--json has all)');
+  expect(short).toContain('instances/web/a: no');
 });

@@ -12,7 +12,10 @@ type Troubled = {
   readonly beside: readonly string[];
 };
 
-/** What is wrong, a line each and no line twice; what keeps all requests of a service from being served comes first. */
+/**
+ * What is wrong, a line each and no line twice. What keeps all requests of a service from being served comes first, then what is
+ * wrong with a balancer itself, then what is wrong with services, and last what is refused: of that whoever may write can make much.
+ */
 export function troubleOf({ balancers, catalog, beside }: Troubled): readonly string[] {
   const rejected = [...catalog.rejected.values()];
   const isClaim = ({ key }: { readonly key: string }) => key.startsWith('claims/');
@@ -26,7 +29,9 @@ export function troubleOf({ balancers, catalog, beside }: Troubled): readonly st
             `${key}: ${reason}; this claim counts as not written, unless its key held a good one before`,
         ),
       ...beside,
-      ...balancers.flatMap((balancer) => [...ofBalancer(balancer, catalog)]),
+      ...balancers.flatMap((balancer) => [...ofBalancer(balancer)]),
+      ...balancers.flatMap((balancer) => [...ofWhatIsServed(balancer)]),
+      ...balancers.flatMap((balancer) => [...refusedBy(balancer, catalog)]),
       ...rejected.filter((one) => !isClaim(one)).map(({ key, reason }) => `${key}: ${reason}`),
     ]),
   ];
@@ -44,23 +49,25 @@ function ofServices({ id, serves }: BalancerState): readonly string[] {
   return [`${id}: no instance is up of ${named.join(', ')}${others}: pointsman status SERVICE tells why`];
 }
 
-function* ofBalancer(
-  { id, health: state, says, unread }: BalancerState,
-  catalog: Troubled['catalog'],
-): Generator<string> {
+function* ofBalancer({ id, health: state, says, unread }: BalancerState): Generator<string> {
   if (unread !== undefined) yield `${id}: ${unread}`;
   if (says !== undefined && !says.ok) yield `${id}: its acknowledgement cannot be read: ${says.reason}`;
-  for (const refusal of says?.ok ? says.value.refusals : []) {
-    // What is malformed is so for everyone, and told once. So is what is held, in one line for all of it.
-    if (catalog.rejected.has(refusal.key) || refusal.reason === heldReason || tellsItself(state, refusal)) continue;
-    yield `${id}: ${refusal.key}: ${refusal.reason}`;
-  }
   if (state === undefined) return;
   for (const { part, means, reason, sinceMs } of state.troubles) {
     if (part === 'storage' || reason === state.refused) continue;
     yield `${id}: for ${formatDuration(sinceMs)}, ${means}: ${reason}`;
   }
+  if (state.refused !== undefined) yield `${id}: ${state.refused}`;
+  for (const { what, reason } of state.storage) yield `${id}: the ${what} is not on disk: ${reason}`;
+  if (state.drift !== undefined) yield `${id}: ${describeDrift(state.drift)}`;
   for (const one of state.held) yield `${id}: ${describeHeld(one)}`;
+}
+
+function* ofWhatIsServed({ id, health: state }: BalancerState): Generator<string> {
+  if (state === undefined) return;
+  for (const one of state.conflicts) yield `${id}: ${describeConflict(one)}`;
+  for (const [name, count] of Object.entries(state.moreConflicts)) yield `${id}: ${moreConflicts(name, count)}`;
+  for (const { says: what } of state.files.flatMap(describeFile)) yield `${id}: ${what}`;
   for (const { service, lost, of, instances } of state.guarded) {
     const held = `${instances.length} ${instances.length === 1 ? 'is' : 'are'} held`;
     yield `${id}: ${service} lost ${lost} of ${of} at once; ${held} (pointsman release ${service})`;
@@ -68,12 +75,34 @@ function* ofBalancer(
   for (const { key, reason, serves } of state.quarantined) {
     yield `${id}: ${key} is quarantined (${serves === 'nothing' ? 'not served' : 'served as before'}): ${reason}`;
   }
-  if (state.refused !== undefined) yield `${id}: ${state.refused}`;
-  for (const { what, reason } of state.storage) yield `${id}: the ${what} is not on disk: ${reason}`;
-  for (const { says: what } of state.files.flatMap(describeFile)) yield `${id}: ${what}`;
-  for (const one of state.conflicts) yield `${id}: ${describeConflict(one)}`;
-  for (const [name, count] of Object.entries(state.moreConflicts)) yield `${id}: ${moreConflicts(name, count)}`;
-  if (state.drift !== undefined) yield `${id}: ${describeDrift(state.drift)}`;
+}
+
+function* refusedBy({ id, health: state, says }: BalancerState, catalog: Troubled['catalog']): Generator<string> {
+  for (const refusal of says?.ok ? says.value.refusals : []) {
+    // What is malformed is so for everyone, and told once. So is what is held, in one line for all of it.
+    if (catalog.rejected.has(refusal.key) || refusal.reason === heldReason || tellsItself(state, refusal)) continue;
+    yield `${id}: ${refusal.key}: ${refusal.reason}`;
+  }
+}
+
+const mostRefusals = 3;
+/** A line about an entry that is refused, by all or by one balancer. */
+const refusedEntry = /^(\S+: )?(?:instances|services|overrides)\/([^/:\s]+)(?:\/\S*)?: /;
+
+/** The same for a person: of each service the first refusals only, and how many more there are. */
+export function shortTrouble(lines: readonly string[]): readonly string[] {
+  const groups = new Map<string, string[]>();
+  for (const line of lines) {
+    const [, by = '', service] = refusedEntry.exec(line) ?? [];
+    const group = service === undefined ? line : `${by}entries of ${service}`;
+    const known = groups.get(group);
+    if (known === undefined) groups.set(group, [line]);
+    else known.push(line);
+  }
+  return [...groups].flatMap(([group, all]) => [
+    ...all.slice(0, mostRefusals),
+    ...(all.length > mostRefusals ? [`${group}: and ${all.length - mostRefusals} more (--json has all)`] : []),
+  ]);
 }
 
 /** Whether the status of the balancer has a line of its own for what its acknowledgement, which shortens reasons, refuses. */

@@ -15,6 +15,7 @@ import { print, printJson } from './outputs.ts';
 import { abortOnSignal } from './signals.ts';
 import { formatInstances } from './status-instances.ts';
 import { readStatus, type Status } from './status-read.ts';
+import { shortTrouble } from './status-trouble.ts';
 import { formatTable } from './table.ts';
 import { unknownService } from './unknown-service.ts';
 
@@ -126,8 +127,9 @@ function format({ location, revision, balancers, services: all, instances, troub
   if (instances !== undefined && instances.length > 0) text.push(`\n${formatInstances(instances, colors)}`);
   if (trouble.length > 0) {
     text.push(`\n${colors.yellow('look at this')}\n`);
-    for (const line of trouble.slice(0, mostTrouble)) text.push(`  ${printable(line)}\n`);
-    if (trouble.length > mostTrouble) text.push(`  and ${trouble.length - mostTrouble} more (--json has all)\n`);
+    const lines = shortTrouble(trouble);
+    for (const line of lines.slice(0, mostTrouble)) text.push(`  ${printable(line)}\n`);
+    if (lines.length > mostTrouble) text.push(`  and ${lines.length - mostTrouble} more (--json has all)\n`);
   }
   return text.join('');
 }
