@@ -5,7 +5,7 @@ import type { Override } from '../model/override.ts';
 const fixedBytes = 64;
 
 /** Whether a string takes two bytes a character in memory instead of one. */
-export const isWide = (text: string): boolean => /[^\0-\xff]/.test(text);
+const isWide = (text: string): boolean => /[^\0-\xff]/.test(text);
 
 /** What a text takes: in memory, or as UTF-8 where that is more. */
 export const textBytes = (text: string, wide = isWide(text)): number =>

@@ -13,7 +13,7 @@ export type Ownership = {
 };
 
 /** What a file is to say. One that is long comes in pieces: while a piece is written, others have their turn. */
-export type Text = string | Iterable<string>;
+type Text = string | Iterable<string>;
 
 /** A file written in full beside the one that it is to replace. */
 export type StagedFile = {
