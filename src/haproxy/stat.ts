@@ -21,12 +21,19 @@ export function* statRows(answer: string, answers = 1): Generator<StatRow> {
       seen += 1;
       continue;
     }
-    const cells = line.split(',');
+    const cells = cellsOf(line);
     if (cells.length < 3 || heading.length === 0) throw unexpectedAnswer('show stat', line);
     const current = heading;
     yield (column) => cells[current.indexOf(column)] ?? '';
   }
   if (seen < answers) throw unexpectedAnswer('show stat', answer);
+}
+
+/** HAProxy puts a cell with a comma or a quote into quotes, in which each quote is written twice: the words of a check. */
+function cellsOf(line: string): readonly string[] {
+  if (!line.includes('"')) return line.split(',');
+  const cells = `,${line}`.matchAll(/,(?:"((?:[^"]|"")*)"|([^,]*))/g);
+  return Array.from(cells, ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '');
 }
 
 /** What HAProxy counts of a backend or a server since its worker began, and measures of its newest requests. */
