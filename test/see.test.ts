@@ -272,6 +272,10 @@ test('each request is a line of the one log, when that is asked for', async () =
     status: 200,
   });
   expect(line['requestId']).toMatch(/^[0-9a-f-]{36}$/);
+  // What a client sends leaves room for the path: of a host that is refused, only the beginning is told.
+  await scenario.ask('\\'.repeat(8000), '/long');
+  const refused = await balancer.logged('request', ({ path }) => path === '/long');
+  expect(refused).toMatchObject({ host: '\\'.repeat(255), status: 400 });
   const events = (await scenario.askAdmin('/events?most=500')).body;
   expect(events).not.toContain('"event":"request"');
 });

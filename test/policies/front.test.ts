@@ -188,6 +188,23 @@ describe('a host', () => {
     expect((await whoGetsH2('/admin', host)).name).toBe(400);
   });
 
+  test('has at most 255 characters', async () => {
+    const longest = `${'a'.repeat(242)}.wild.example`;
+    for (const [host, name] of [
+      [longest, 'wild'],
+      [`${longest}:80`, 'wild'],
+      [longest.toUpperCase(), 'wild'],
+      [`a${longest}`, 400],
+      [`a${longest}:80`, 400],
+      [`A${longest}`, 400],
+      [`${'a'.repeat(8200)}.wild.example`, 400],
+      [`[${'1'.repeat(256)}]`, 400],
+    ] as const) {
+      expect([host, (await whoGets('/x', host)).name]).toEqual([host, name]);
+      expect([host, (await whoGetsH2('/x', host)).name]).toEqual([host, name]);
+    }
+  });
+
   test('is not continued by a path with dots', async () => {
     for (const path of ['/a.wild.example', '/b/a.wild.example/c'])
       for (const host of ['dotless', 'shop.example.com'])
@@ -219,15 +236,23 @@ describe('an upgrade', () => {
       /\r\n\r\n(hello|plain)/,
     );
 
-  test.each(['h2c', 'H2C', 'websocket, h2c', 'h2c-14', 'TLS/1.0', 'HTTP/2.0'])(
-    'to another HTTP, %s, does not reach the server',
-    async (value) => {
-      const answer = await upgrade(value, ['HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA']);
-      // From 3.0, HAProxy itself takes h2c out of such a list and leaves the websocket.
-      expect(answer).not.toMatch(/^upgrade: (?!websocket\r)/im);
-      expect(answer).toMatch(/plain|upgrade: websocket\r/);
-    },
-  );
+  test.each([
+    'h2c',
+    'H2C',
+    'websocket, h2c',
+    'h2c-14',
+    'TLS/1.0',
+    'HTTP/2.0',
+    '"h2c"',
+    '"websocket, h2c"',
+    ';h2c',
+    "'h2c'",
+  ])('to another HTTP, %s, does not reach the server', async (value) => {
+    const answer = await upgrade(value, ['HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA']);
+    // From 3.0, HAProxy itself takes h2c out of such a list and leaves the websocket.
+    expect(answer).not.toMatch(/^upgrade: (?!websocket\r)/im);
+    expect(answer).toMatch(/plain|upgrade: websocket\r/);
+  });
 
   test.each(['Upgrade', 'keep-alive, upgrade', 'upgrade, X-Forwarded-For'])(
     'to a websocket goes on working with Connection: %s',
