@@ -1,5 +1,9 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { connect } from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { startApp } from '../support/app.ts';
 import { startBalancer } from '../support/balancer.ts';
@@ -69,4 +73,40 @@ test('a client that was idle over a reload gets the routes and servers of now', 
   );
   const answers = await Promise.all(clients.map((ask, i) => ask(i % 2 === 0 ? 'web' : 'new')));
   expect(answers).toEqual(clients.map(() => '200 after 127.0.0.1'));
+});
+
+test('a client that was idle over a reload may wait for an answer as long as the policy says', async () => {
+  const shipped = await readFile(join(import.meta.dirname, '../../templates/haproxy.cfg.mustache'), 'utf8');
+  const templates = await mkdtemp(join(tmpdir(), 'pm-templates-'));
+  const impatient = shipped.replace('    timeout server 60s\n', '    timeout server 500ms\n');
+  expect(impatient).not.toBe(shipped);
+  await writeFile(join(templates, 'haproxy.cfg.mustache'), impatient);
+  const slow = await startApp('slow', async (request, response) => {
+    if (request.headers.host !== 'web') await pause(1500);
+    response.end('slow');
+  });
+  const balancer = await startBalancer({ templates });
+  onTestFailed(async () => void process.stderr.write(balancer.lines.join('')));
+  onTestFinished(async () => {
+    await balancer.stop();
+    await Promise.all([slow.close(), rm(templates, { recursive: true })]);
+  });
+  const policy = (timeouts: object) => JSON.stringify({ hosts: ['web', 'late'], timeouts });
+  const brief = JSON.stringify({ timeouts: { server: '200ms' } });
+  balancer.snapshot({
+    ...{ 'instances/web/a': slow.address, 'services/web': policy({ server: '20s' }) },
+    ...{ 'instances/brief/a': slow.address, 'services/brief': brief },
+  });
+  await balancer.balancer.start();
+  await balancer.applied();
+  const ask = keepAlive(balancer.port);
+  expect(await ask('web')).toBe('200 slow');
+
+  balancer.change({ 'services/web': policy({ server: '30s' }) });
+  await until('the old worker passes requests on', () =>
+    balancer.lines.some((line) => line.includes('old-worker-passes-on')),
+  );
+  expect(await ask('late')).toBe('200 slow');
+  // What the policy bounds ends as the worker of now has it.
+  expect(await ask('brief')).toMatch(/^504 /);
 });

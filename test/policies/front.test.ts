@@ -291,6 +291,8 @@ describe('what a proxy says about a client', () => {
     'X-Forwarded-Prefix': '/p',
     X_Forwarded_For: '10.0.0.1',
     'X-Forwarded_Host': 'other.example',
+    'X-Forwarded.For': '10.0.0.1',
+    'X.Real~IP': '10.0.0.1',
     'X-Real-IP': '10.0.0.1',
     'X-Request-Id': 'theirs',
     'HTTP2-Settings': 'AAMAAABk',
