@@ -1,4 +1,6 @@
+import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
 import { afterAll, describe, expect, test } from 'vitest';
+import { readVersion } from '../../src/haproxy/check.ts';
 import { startApp } from '../support/app.ts';
 import { type Exchange, exchange } from '../support/exchange.ts';
 import { serveAll } from '../support/policies.ts';
@@ -52,6 +54,23 @@ async function open(frontend: string): Promise<number> {
   return Number(rows.find((row) => row.startsWith(`${frontend},FRONTEND`))?.split(',')[column] ?? 0);
 }
 
+function openSession(to: number): Promise<ClientHttp2Session> {
+  const session = connect(`http://127.0.0.1:${to}`);
+  session.on('error', () => undefined);
+  return new Promise((resolve) => session.once('remoteSettings', () => resolve(session)));
+}
+
+/** A request whose answer is told, unless its session ends first. */
+function askWaiting(session: ClientHttp2Session): Promise<IncomingHttpHeaders> {
+  const stream = session.request({ ':authority': 'web' });
+  return new Promise((resolve, reject) => {
+    stream
+      .on('response', resolve)
+      .on('error', reject)
+      .on('close', () => reject(new Error('no answer')));
+  });
+}
+
 describe('a paused service', () => {
   test('lets requests wait while everything behind it is swapped, and then serves them all', async () => {
     const { balancer } = served;
@@ -71,6 +90,30 @@ describe('a paused service', () => {
     await requests.all;
     expect(requests.answered.map(({ status, body }) => `${status} ${body}`)).toEqual(Array(20).fill('200 new'));
     expect(await balancer.metric('reloads_total')).toBe(0);
+  });
+
+  test('answers 503 at once when 10,000 requests wait for it, and counts no client that went away', async () => {
+    const { balancer } = served;
+    balancer.change({ 'overrides/web/*': pauseOf(60_000) });
+    await balancer.applied();
+    const sessions = await Promise.all(Array.from({ length: 120 }, () => openSession(balancer.port)));
+    const all = sessions.flatMap((session) => Array.from({ length: 100 }, () => askWaiting(session)));
+    expect(await Promise.any(all)).toMatchObject({ ':status': 503, 'retry-after': '5' });
+    expect((await ask('other')).body).toBe('other');
+    for (const session of sessions) session.destroy();
+    await Promise.allSettled(all);
+    // HAProxy 2.6 sees at the end of the pause that a client went away.
+    const version = await readVersion(process.env['HAPROXY_BIN'] ?? 'haproxy');
+    if (version.startsWith('2.')) balancer.change({ 'overrides/web/*': undefined });
+    await until('their requests are gone', async () => (await open('_http')) <= 1);
+
+    balancer.change({ 'overrides/web/*': pauseOf(60_000) });
+    await balancer.applied();
+    const requests = askMany(3);
+    await until('others wait', async () => (await open('_http')) >= 3);
+    balancer.change({ 'overrides/web/*': undefined });
+    await requests.all;
+    expect(requests.answered.map(({ status }) => status)).toEqual([200, 200, 200]);
   });
 
   test('goes on by itself when the pause is over', async () => {
