@@ -7,7 +7,7 @@ import { sameAround } from '../render/template.ts';
 import { type FirstCheckRule, firstCheckOf, noFirstChecks } from './newcomers.ts';
 import { planRoutes } from './plan-routes.ts';
 import { parseServerLine } from './server-line.ts';
-import type { Step } from './step.ts';
+import { bringsIn, type Step } from './step.ts';
 
 /** Why the runtime API is not enough. The kind is a metric's label. */
 export type ReloadReason =
@@ -136,7 +136,7 @@ export function planChanges(
         continue;
       }
       const checkFirst = mustBeChecked(id);
-      joining.push(...change.steps.map((step) => (checkFirst && begins(step) ? { ...step, checkFirst } : step)));
+      joining.push(...change.steps.map((step) => (checkFirst && bringsIn(step) ? { ...step, checkFirst } : step)));
       if (change.reload) reload.push(change.reload);
       if (change.moves && keepsFormerAddress && reuses(`${name}/${id}`) && isHttp(served, before))
         reload.push({ kind: 'former-address', backend: name, server: id });
@@ -148,12 +148,6 @@ export function planChanges(
   if (routes.crowding.length > 0) reload.push({ kind: 'many-routes', services: routes.crowding });
   return { steps: [...joining, ...routes.steps, ...leaving], reload };
 }
-
-const entrances = ['add-server', 'revive-server', 'set-state', 'set-address'] as const;
-
-/** Whether it has a server take requests that it did not take before. */
-const begins = (step: Step): step is Step & { readonly kind: (typeof entrances)[number] } =>
-  entrances.some((kind) => kind === step.kind);
 
 /** Whether one connection of a client may have many requests. */
 function isHttp(served: Rendered, { around }: RenderedBackend): boolean {

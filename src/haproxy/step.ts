@@ -29,6 +29,12 @@ export type Step =
   | { readonly kind: 'set-route'; readonly route: string; readonly target: RouteTarget }
   | { readonly kind: 'remove-route'; readonly route: string };
 
+const entrances = ['add-server', 'revive-server', 'set-state', 'set-address'] as const;
+
+/** Whether a step has a server take requests that it did not take before, or take them at another address. */
+export const bringsIn = (step: Step): step is Entrance & { readonly kind: (typeof entrances)[number] } =>
+  entrances.some((kind) => kind === step.kind);
+
 /** What became of a step. */
 export type Outcome =
   | { readonly kind: 'done' }

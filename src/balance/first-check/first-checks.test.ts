@@ -1,8 +1,9 @@
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../../../test/support/until.ts';
 import { emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import { parseServerLine } from '../../haproxy/server-line.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
 import { nothingRendered } from '../../render/render.ts';
@@ -51,7 +52,7 @@ function firstChecks(keys: Readonly<Record<string, string>>) {
       return { service: service as ServiceName, id: id as InstanceId, line: `server ${id} 127.0.0.1:1 check` };
     });
   checks.took(new Map(), catalog, nothingRendered, newcomers);
-  return { raised, lines };
+  return { raised, lines, checks };
 }
 
 const manyAt = (address: string, count: number) =>
@@ -90,4 +91,21 @@ test('an instance that fails its first check and then passes one is told of twic
   await until('it is told that it passes', () => events().includes('first-check-passed'));
   expect(raised).toEqual(['web/a']);
   expect(events()).toEqual(['first-check-failed', 'first-check-passed']);
+});
+
+test('a check of the former address does not raise a server that HAProxy is being given another address for', async () => {
+  const asked: Socket[] = [];
+  const server = createServer((socket) => void asked.push(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const given = { 'instances/web/a': address, 'instances/web/b': address, 'services/web': slow };
+  const { raised, checks } = firstChecks(given);
+  await until('both are asked', () => asked.length === 2);
+  const moved = parseServerLine('server a 127.0.0.1:2 check');
+  if (moved === undefined) throw new Error('a test has good lines');
+  checks.giving([{ kind: 'set-address', backend: 'web', server: moved, checkFirst: true }]);
+  for (const socket of asked) socket.end('HTTP/1.1 200 x\r\n\r\n');
+  await until('the other is raised', () => raised.includes('web/b'));
+  expect(raised).toEqual(['web/b']);
 });

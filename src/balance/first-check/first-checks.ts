@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { addressOf, type FirstCheckRule, isServing, type Newcomer } from '../../haproxy/newcomers.ts';
 import type { Running } from '../../haproxy/running-state.ts';
+import { bringsIn, type Step } from '../../haproxy/step.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Touched } from '../../model/touched.ts';
@@ -84,6 +85,21 @@ export class FirstChecks {
       },
       waits: (name, id) => this.#waiting.get(name)?.has(id) === true,
     };
+  }
+
+  /**
+   * HAProxy is about to get these steps. A check of a server's former address must not raise the server at its new one, and a raise
+   * that is written from now on comes behind the steps. `took` begins the checks that the steps make due.
+   */
+  giving(steps: readonly Step[]): void {
+    for (const step of steps) {
+      if (!bringsIn(step)) continue;
+      const service = step.backend as ServiceName;
+      const id = step.server.name as InstanceId;
+      if (this.#waiting.get(service)?.has(id) !== true) continue;
+      this.#forget(service, id);
+      this.#parts.unproven.leave(service, id, 'unasked');
+    }
   }
 
   /**
