@@ -290,6 +290,20 @@ describe('the plan', () => {
     expect(judge(commands, ['Permission denied'])).toMatchObject({ kind: 'refused' });
   });
 
+  test.each([
+    [
+      'that is checked is up',
+      '10.0.0.9:80 check',
+      ['set server web/a addr 10.0.0.9 port 80', 'set server web/a health up'],
+    ],
+    ['without a check is left as it is', '10.0.0.9:80', ['set server web/a addr 10.0.0.9 port 80']],
+  ])('at a new address that needs no first check a server %s', (_, line, commands) => {
+    const before = web({ a: line.replace('.9', '.1') });
+    const conditions = { addBackend: false, deletes: true };
+    const { steps } = planChanges(before, web({ a: line }), allTouched(before.backends.keys()), new Map(), conditions);
+    expect(steps.flatMap((step) => commandsOf(step, 'routes.map')).map(({ text }) => text)).toEqual(commands);
+  });
+
   test('revives a name whose old server still closes connections', () => {
     const graveyard = new Map([['web/a', 'server a 10.0.0.1:80 weight 5 check']]);
     expect(plan(web({}), web({ a: '10.0.0.9:80 weight 5 check' }), { graveyard }).steps).toEqual([

@@ -89,7 +89,8 @@ export function commandsOf(step: Step, routesMap: string): readonly Command[] {
     case 'revive-server':
       return [setAddress(step), setWeight(step), ...enter(step)];
     case 'set-address':
-      return step.checkFirst === true ? untilChecked(step, setAddress(step)) : [setAddress(step)];
+      if (step.checkFirst === true) return untilChecked(step, setAddress(step));
+      return [setAddress(step), ...(isAsked(step.server) ? [raise(step.backend, step.server.name)] : [])];
     case 'set-weight':
       return [setWeight(step)];
     case 'set-state':
@@ -164,7 +165,10 @@ function untilChecked(step: ServerStep, command: Command): readonly Command[] {
   ];
 }
 
-/** A server that passed its first check. */
+/** Whether HAProxy checks it. From 3.0 on it takes what it knows of a former address for true of the new one. */
+const isAsked = ({ check, disabled }: ServerLine): boolean => check && !disabled;
+
+/** A server that passed its first check, or that serves without one. */
 export function raise(backend: string, name: string): Command {
   return { text: `set server ${backend}/${name} health up`, judge: says(/^$/, /^No such server\.$/) };
 }

@@ -122,6 +122,11 @@ describe('a new server', () => {
     // A connection says nothing about an answer.
     expect((await servers())?.get('http')?.up).toBe(true);
     expect((await servers())?.get('tcp')?.up).toBe(false);
+    // At another address nothing counts that was found at the former one.
+    const moved = JSON.stringify({ address: '127.0.0.2', port: sick.port, checked: 'http' });
+    balancer.change({ 'instances/web/tcp': moved });
+    await balancer.applied();
+    expect((await servers())?.get('tcp')).toMatchObject({ up: true, host: '127.0.0.2' });
   });
 
   test('that waits for its first check serves when those that served leave', async () => {
