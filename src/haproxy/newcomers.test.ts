@@ -23,7 +23,8 @@ test.each([
   ['that is known already', { a, b }, { a, b }],
   ['whose weight changed', { a, b }, { a, b: b.replace('100', '50') }],
   ['without a check', { a }, { a, b: '10.0.0.2:80 weight 100 check-sni x' }],
-  ['that drains', { a }, { a, b: b.replace('100', '0') }],
+  ['in maintenance', { a }, { a, b: `${b} disabled` }],
+  ['that gets a weight', { a, b: b.replace('100', '0') }, { a, b }],
   ['that is alone', {}, { b }],
   ['that replaces all others', { a }, { b }],
   ['beside one that is new as well', {}, { a, b }],
@@ -31,6 +32,13 @@ test.each([
   ['beside one in maintenance', { a: `${a} disabled` }, { a: `${a} disabled`, b }],
 ])('a server %s is not', (_, before, after) => {
   expect(must(before, after)).toBe(false);
+});
+
+test('a server that is new and has no weight is checked, so that it may get one', () => {
+  const drained = b.replace('100', '0');
+  expect(must({ a }, { a, b: drained })).toBe(true);
+  expect(must({}, { b: drained })).toBe(true);
+  expect(must({ a }, { a, b: drained }, noFirstChecks)).toBe(false);
 });
 
 test.each([

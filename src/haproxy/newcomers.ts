@@ -14,7 +14,9 @@ export const noFirstChecks: FirstCheckRule = { unproven: () => false, waits: () 
 /** A server that waits for its first check, with its line. */
 export type Newcomer = { readonly service: ServiceName; readonly id: InstanceId; readonly line: string };
 
-const isChecked = (line: string): boolean => / check( |$)/.test(line) && isServing(line);
+const isChecked = (line: string): boolean => / check( |$)/.test(line) && isEnabled(line);
+/** Whether a server takes requests once it has a weight. */
+export const isEnabled = (line: string): boolean => !/ disabled( |$)/.test(line);
 export const isServing = (line: string): boolean => !/ (disabled|weight 0)( |$)/.test(line);
 export const addressOf = (line: string): string => line.split(' ', 3)[2] ?? '';
 
@@ -23,7 +25,8 @@ export type MustBeChecked = (id: InstanceId) => boolean;
 
 /**
  * Whether a server of the backend is to pass a check before it gets requests: nobody has found it well yet, and another server
- * of its service serves meanwhile. Where none does, a server that may be well is better than none.
+ * of its service serves meanwhile. Where none does, a server that may be well is better than none. A server without weight gets
+ * no requests yet, so it always waits: it then has passed a check when it gets a weight.
  */
 export function firstCheckOf(
   before: RenderedBackend | undefined,
@@ -31,16 +34,19 @@ export function firstCheckOf(
   rule: FirstCheckRule,
 ): MustBeChecked {
   if (before === undefined || after === undefined) return () => false;
-  const stays = (id: InstanceId, line: string): boolean => {
+  const stays = (id: InstanceId, line: string, was: (former: string) => boolean): boolean => {
     const former = before.servers.get(id);
-    return former !== undefined && isServing(former) && addressOf(former) === addressOf(line);
+    return former !== undefined && was(former) && addressOf(former) === addressOf(line);
   };
   // One of them serves for all newcomers, so that thousands of servers that do not serve are looked at once only.
   let someServe: boolean | undefined;
-  const serves = (line: string, id: InstanceId) => isServing(line) && stays(id, line) && !rule.waits(after.name, id);
+  const serves = (line: string, id: InstanceId) =>
+    isServing(line) && stays(id, line, isServing) && !rule.waits(after.name, id);
   return (id) => {
     const line = after.servers.get(id);
-    if (line === undefined || !isChecked(line) || stays(id, line) || !rule.unproven(after.name, id)) return false;
+    if (line === undefined || !isChecked(line) || stays(id, line, isEnabled) || !rule.unproven(after.name, id))
+      return false;
+    if (!isServing(line)) return true;
     someServe ??= after.servers.some(serves);
     return someServe;
   };

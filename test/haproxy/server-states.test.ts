@@ -129,6 +129,28 @@ describe('a new server', () => {
     expect((await servers())?.get('tcp')).toMatchObject({ up: true, host: '127.0.0.2' });
   });
 
+  test('whose check fails gets no request when it gets a weight only later', async () => {
+    const { well, sick, balancer, isUp } = await start();
+    balancer.snapshot({ 'services/web': policyWith('60s'), 'instances/web/well': well.address });
+    await balancer.balancer.start();
+    balancer.change({ 'instances/web/sick': sick.address, 'overrides/web/sick': '{"kind":"drain"}' });
+    await balancer.applied();
+    await until('its first check fails', () => balancer.lines.some((line) => line.includes('first-check-failed')));
+    balancer.change({ 'overrides/web/sick': undefined });
+    await balancer.applied();
+    expect(await statuses(balancer.port)).toEqual([200]);
+    // The same goes for one that is drained while it waits.
+    balancer.change({ 'overrides/web/sick': '{"kind":"drain"}' });
+    await balancer.applied();
+    balancer.change({ 'overrides/web/sick': undefined });
+    await balancer.applied();
+    expect(await statuses(balancer.port)).toEqual([200]);
+    expect(sick.state.requests).toBe(0);
+    sick.state.health = 204;
+    await until('it is up once its check passes', () => isUp('sick'));
+    expect(await statuses(balancer.port)).toContain(500);
+  });
+
   test('that waits for its first check serves when those that served leave', async () => {
     const { well, sick, balancer } = await start();
     balancer.snapshot({ 'services/web': policyWith('60s'), 'instances/web/well': well.address });

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
-import { addressOf, type FirstCheckRule, isServing, type Newcomer } from '../../haproxy/newcomers.ts';
+import { addressOf, type FirstCheckRule, isEnabled, isServing, type Newcomer } from '../../haproxy/newcomers.ts';
 import type { Running } from '../../haproxy/running-state.ts';
 import { bringsIn, type Step } from '../../haproxy/step.ts';
 import { describe } from '../../model/fault.ts';
@@ -113,7 +113,7 @@ export class FirstChecks {
       const lines = served.backends.get(service)?.servers;
       this.#parts.unproven.keep(service, (id) => {
         const line = lines?.get(id);
-        return line !== undefined && isServing(line);
+        return line !== undefined && isEnabled(line);
       });
     }
     if (this.#waiting.size === 0) return;
@@ -124,8 +124,11 @@ export class FirstChecks {
       for (const waiting of ofService.values()) {
         if (!waitsStill(waiting, servers?.get(waiting.id))) this.#forget(service, waiting.id);
       }
-      const isAlone = servers?.every((line, id) => ofService.has(id) || !isServing(line)) === true;
-      if (isAlone) for (const waiting of ofService.values()) void this.#raise(waiting, 'alone');
+      if (servers?.every((line, id) => ofService.has(id) || !isServing(line)) !== true) continue;
+      for (const waiting of ofService.values()) {
+        const line = servers.get(waiting.id);
+        if (line !== undefined && isServing(line)) void this.#raise(waiting, 'alone');
+      }
     }
   }
 
@@ -253,4 +256,4 @@ export class FirstChecks {
 }
 
 const waitsStill = ({ line }: Waiting, now: string | undefined): boolean =>
-  now !== undefined && isServing(now) && addressOf(now) === addressOf(line);
+  now !== undefined && isEnabled(now) && addressOf(now) === addressOf(line);
