@@ -60,6 +60,27 @@ test('an answer that does not come in time fails', async () => {
   expect(await ask(port, { check: { kind: 'http' } }, 300)).toBe('no answer in time');
 });
 
+test.each(['h1', 'h2'])('informational answers without end (%s) fail at the second', async (protocol) => {
+  const h1 = createNet((socket) => {
+    const talk = () => socket.destroyed || (socket.write('HTTP/1.1 100 Continue\r\n\r\n'), setTimeout(talk, 1));
+    socket.on('error', () => undefined).once('data', talk);
+  });
+  const h2 = createHttp2().on('stream', (stream) => {
+    const talk = () => stream.destroyed || (stream.additionalHeaders({ ':status': 103 }), setTimeout(talk, 1));
+    stream.on('error', () => undefined);
+    talk();
+  });
+  const port = await listen(protocol === 'h2' ? h2 : h1);
+  const check = { kind: 'http' };
+  expect(await ask(port, { protocol, check })).toBe('a second informational answer came instead of the answer');
+});
+
+test('one informational answer before the answer is none', async () => {
+  const said = 'HTTP/1.1 103 x\r\n\r\nHTTP/1.1 200 x\r\n\r\n';
+  const server = createNet((socket) => socket.on('error', () => undefined).once('data', () => socket.end(said)));
+  expect(await ask(await listen(server), { check: { kind: 'http' } })).toBe('passes');
+});
+
 test.each([
   ['v1', 'PROXY UNKNOWN\r\n'],
   ['v2', '\r\n\r\n\0\r\nQUIT\n \0\0\0'],

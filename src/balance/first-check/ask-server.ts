@@ -8,6 +8,9 @@ import type { ServerTarget } from './server-target.ts';
 
 /** What HAProxy reads of an answer at most. */
 const mostBytes = 16 * 1024;
+/** Of all that a server says, its certificates included. */
+const mostHeard = 64 * 1024;
+const hearMs = 50;
 const goodStatuses: readonly StatusRange[] = [{ least: 200, most: 399 }];
 
 type HttpCheck = Extract<ServerTarget['check'], { kind: 'http' }>;
@@ -19,10 +22,14 @@ export async function askServer(target: ServerTarget, signal: AbortSignal): Prom
   const socket = await connectServer(place, signal);
   const cut = () => socket.destroy(new Error('no answer in time'));
   signal.addEventListener('abort', cut, { once: true });
+  const hearing = setInterval(() => {
+    if (socket.bytesRead > mostHeard) socket.destroy(new Error(`more than ${mostHeard} bytes came, and no answer`));
+  }, hearMs);
   try {
     if (check.kind === 'grpc') await askGrpc(socket, grpcCheckRequest(check.service, place.tls !== undefined));
     if (check.kind === 'http') judge(check, await (protocol === 'h2' ? askH2 : askH1)(socket, target, check));
   } finally {
+    clearInterval(hearing);
     signal.removeEventListener('abort', cut);
     socket.destroy();
   }
@@ -49,10 +56,20 @@ function askH1(socket: Socket, { service }: ServerTarget, { method, path, host, 
       if (body === undefined) resolve({ status, body: '' });
       else void readText(response).then((text) => resolve({ status, body: text }), reject);
     });
+    request.on('information', oneAtMost(socket));
     request.on('error', reject);
     socket.once('close', () => reject(new Error('the connection was closed')));
     request.end();
   });
+}
+
+/** A server that says `100 Continue` without end must not keep pointsman busy until its time is over. */
+function oneAtMost(socket: Socket): () => void {
+  let heard = 0;
+  return () => {
+    heard += 1;
+    if (heard > 1) socket.destroy(new Error('a second informational answer came instead of the answer'));
+  };
 }
 
 function askH2(socket: Socket, { service }: ServerTarget, { method, path, host, body }: HttpCheck): Promise<Answer> {
@@ -61,6 +78,7 @@ function askH2(socket: Socket, { service }: ServerTarget, { method, path, host, 
     session.on('error', reject);
     socket.once('close', () => reject(new Error('the connection was closed')));
     const request = session.request({ ':method': method, ':path': path, ':authority': host ?? service });
+    request.on('headers', oneAtMost(socket));
     request.on('error', reject);
     request.once('response', ({ ':status': status = 0 }) => {
       if (body === undefined) resolve({ status, body: '' });
