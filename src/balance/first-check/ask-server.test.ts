@@ -1,8 +1,13 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { createServer as createHttp2 } from 'node:http2';
+import { createServer as createHttps } from 'node:https';
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import { createServer as createNet } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { makeAuthority } from '../../../test/support/certificates.ts';
 import type { Instance } from '../../model/instance.ts';
 import { parseInstance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
@@ -17,11 +22,15 @@ async function listen(server: Server | NetServer): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function ask(port: number, policy: object, patienceMs = 30_000): Promise<string> {
+async function ask(port: number, policy: object, patienceMs = 30_000, pemFolder = '/'): Promise<string> {
   const read = parsePolicy(JSON.stringify(policy));
   const instance = parseInstance('web' as ServiceName, 'a' as InstanceId, `127.0.0.1:${port}`);
   if (!read.ok || !instance.ok) throw new Error('a test has good values');
-  const target = serverTarget({ name: 'web' as ServiceName, policy: read.value }, instance.value as Instance, '/');
+  const target = serverTarget(
+    { name: 'web' as ServiceName, policy: read.value },
+    instance.value as Instance,
+    pemFolder,
+  );
   if (target === undefined) return 'no check';
   return askServer(target, AbortSignal.timeout(patienceMs)).then(
     () => 'passes',
@@ -62,11 +71,16 @@ test('an answer that does not come in time fails', async () => {
 
 test.each(['h1', 'h2'])('informational answers without end (%s) fail at the second', async (protocol) => {
   const h1 = createNet((socket) => {
-    const talk = () => socket.destroyed || (socket.write('HTTP/1.1 100 Continue\r\n\r\n'), setTimeout(talk, 1));
+    const talk = () =>
+      void (socket.destroyed || socket.write('HTTP/1.1 100 Continue\r\n\r\n', () => setTimeout(talk, 1)));
     socket.on('error', () => undefined).once('data', talk);
   });
   const h2 = createHttp2().on('stream', (stream) => {
-    const talk = () => stream.destroyed || (stream.additionalHeaders({ ':status': 103 }), setTimeout(talk, 1));
+    const talk = () => {
+      if (stream.destroyed) return;
+      stream.additionalHeaders({ ':status': 103 });
+      setTimeout(talk, 1);
+    };
     stream.on('error', () => undefined);
     talk();
   });
@@ -103,4 +117,28 @@ test('by gRPC it has to say SERVING', async () => {
   const policy = { protocol: 'h2', check: { kind: 'grpc' } };
   expect(await ask(await speaking(`0000${grpcServing}`), policy)).toBe('passes');
   expect(await ask(await speaking('00000000020802'), policy)).toBe('it does not say SERVING');
+});
+
+test('by TLS the certificate has to be of the authority and for the name of the policy, where it names one', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'pointsman-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const [ours, theirs] = await Promise.all([
+    makeAuthority(join(folder, 'ours')),
+    makeAuthority(join(folder, 'theirs')),
+  ]);
+  const start = async ({ certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }) => {
+    const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
+    return listen(createHttps({ cert, key }, (_, response) => void response.end()));
+  };
+  const [good, other] = [
+    await start(await ours.issue('common', 1, ['web.internal'])),
+    await start(await theirs.issue('a', 1, ['web.internal'])),
+  ];
+  const asked = (port: number, tls: object) => ask(port, { tls, check: { kind: 'http' } }, 30_000, join(folder, 'ours'));
+  const ca = 'ca.pem';
+  expect(await asked(good, { ca, name: 'web.internal' })).toBe('passes');
+  expect(await asked(good, { ca, name: 'common' })).toBe('passes');
+  expect(await asked(good, { ca, name: 'api.internal' })).toMatch(/does not match/);
+  expect(await asked(other, { ca, name: 'web.internal' })).toMatch(/unable to verify|self.signed/);
+  expect(await asked(other, { verify: false })).toBe('passes');
 });

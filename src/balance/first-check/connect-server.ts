@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
 import type { ServerPlace } from './server-target.ts';
 
 // As HAProxy's checks say that they speak for nobody: UNKNOWN and LOCAL.
@@ -13,11 +13,12 @@ const proxyHeaders = {
 export async function connectServer(place: ServerPlace, signal: AbortSignal): Promise<Socket> {
   const { host, port, proxyProtocol, tls } = place;
   const pem = tls?.certificate === undefined ? undefined : await readFile(tls.certificate);
+  const ca = tls?.authority?.kind === 'file' ? await readFile(tls.authority.file) : undefined;
   const plain = await ready(connect({ host, port, noDelay: true }), 'connect', signal);
   if (proxyProtocol !== undefined) plain.write(proxyHeaders[proxyProtocol]);
   if (tls === undefined) return plain;
   try {
-    return await secure(plain, tls, pem, signal);
+    return await secure(plain, tls, { pem, ca }, signal);
   } catch (error) {
     // Node may refuse a certificate that HAProxy takes.
     plain.destroy();
@@ -27,19 +28,28 @@ export async function connectServer(place: ServerPlace, signal: AbortSignal): Pr
 
 function secure(
   plain: Socket,
-  { name, protocol }: NonNullable<ServerPlace['tls']>,
-  pem: Buffer | undefined,
+  { name, authority, protocol }: NonNullable<ServerPlace['tls']>,
+  { pem, ca }: { readonly pem: Buffer | undefined; readonly ca: Buffer | undefined },
   signal: AbortSignal,
 ): Promise<Socket> {
   const secured = connectTls({
     socket: plain,
     ...(name === undefined ? {} : { servername: name }),
     ...(pem === undefined ? {} : { cert: pem, key: pem }),
+    ...(ca === undefined ? {} : { ca }),
     ALPNProtocols: protocol === 'h2' ? ['h2'] : [],
-    // HAProxy verifies the server on each connection of its own: here nothing is said that is secret.
-    rejectUnauthorized: false,
+    rejectUnauthorized: authority !== undefined,
+    checkServerIdentity: (_, certificate) => (name === undefined ? undefined : misnamed(name, certificate)),
   });
   return ready(secured, 'secureConnect', signal);
+}
+
+/** As HAProxy's `verifyhost`: the common name counts too where no alternative name is the server's. */
+function misnamed(name: string, certificate: PeerCertificate): Error | undefined {
+  const error = checkServerIdentity(name, certificate);
+  if (error === undefined) return undefined;
+  const { subjectaltname: _, ...withoutOthers } = certificate;
+  return checkServerIdentity(name, withoutOthers as PeerCertificate) === undefined ? undefined : error;
 }
 
 function ready<S extends Socket>(socket: S, event: 'connect' | 'secureConnect', signal: AbortSignal): Promise<S> {

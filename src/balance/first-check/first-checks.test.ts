@@ -77,6 +77,15 @@ test('of one service at most 1000 wait, and it is told who does not', async () =
   );
 });
 
+test("an instance whose certificate has to be of one of the system's authorities is left to HAProxy, which knows them", async () => {
+  const silent = await startSilent();
+  const given = { 'instances/web/a': silent.address, 'services/web': '{"tls":{"name":"web.internal"}}' };
+  const { raised, lines } = firstChecks(given);
+  await until('it is told', () => lines.length > 0);
+  expect(lines.map((line) => JSON.parse(line).event)).toEqual(['first-check-left']);
+  expect([raised, silent.accepted()]).toEqual([[], 0]);
+});
+
 test('an instance that fails its first check and then passes one is told of twice', async () => {
   let passes = false;
   const server = createServer((socket) => void socket.end(`HTTP/1.1 ${passes ? 200 : 503} x\r\n\r\n`));

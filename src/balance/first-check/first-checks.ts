@@ -140,13 +140,7 @@ export class FirstChecks {
       this.#parts.unproven.add(service, id);
       const ofService = this.#waiting.get(service) ?? new Map<InstanceId, Waiting>();
       if (ofService.size >= mostWaiting) {
-        const fields = { event: 'first-check-left', key: `instances/${service}/${id}` };
-        const reason = `${mostWaiting} instances of ${service} wait for a first check already`;
-        this.#log.info(
-          { ...fields, reason },
-          "the instance gets no requests before one of HAProxy's own checks passes",
-        );
-        this.#parts.unproven.leave(service, id, 'unasked');
+        this.#leave(newcomer, `${mostWaiting} instances of ${service} wait for a first check already`);
         continue;
       }
       this.#waiting.set(service, ofService);
@@ -176,6 +170,16 @@ export class FirstChecks {
     if (ofService?.size === 0) this.#waiting.delete(service);
   }
 
+  /** HAProxy's own checks decide. */
+  #leave({ service, id }: Newcomer, reason: string): void {
+    this.#forget(service, id);
+    this.#log.info(
+      { event: 'first-check-left', key: `instances/${service}/${id}`, reason },
+      "the instance gets no requests before one of HAProxy's own checks passes",
+    );
+    this.#parts.unproven.leave(service, id, 'unasked');
+  }
+
   #isCurrent(waiting: Waiting): boolean {
     return this.#waiting.get(waiting.service)?.get(waiting.id) === waiting;
   }
@@ -188,6 +192,10 @@ export class FirstChecks {
     const target = found && instance && serverTarget(withOwnCertificate(found), instance, this.#parts.pemFolder);
     if (target === undefined) {
       await this.#raise(waiting, 'unchecked');
+      return;
+    }
+    if (target.place.tls?.authority?.kind === 'system') {
+      this.#leave(waiting, "HAProxy alone knows the system's certificate authorities that it trusts");
       return;
     }
     waiting.attempts += 1;

@@ -9,7 +9,13 @@ export type ServerPlace = {
   readonly port: number;
   readonly proxyProtocol: 'v1' | 'v2' | undefined;
   readonly tls:
-    | { readonly name: string | undefined; readonly certificate: string | undefined; readonly protocol: 'h1' | 'h2' }
+    | {
+        readonly name: string | undefined;
+        /** Who the server's certificate has to be of; `file` is a path. Undefined: it is not verified. */
+        readonly authority: { readonly kind: 'system' } | { readonly kind: 'file'; readonly file: string } | undefined;
+        readonly certificate: string | undefined;
+        readonly protocol: 'h1' | 'h2';
+      }
     | undefined;
 };
 
@@ -39,6 +45,10 @@ export function serverTarget(
         ? undefined
         : {
             name: tls.name ?? (tls.authority && name.toLowerCase()),
+            authority:
+              tls.authority?.kind === 'file'
+                ? { kind: 'file', file: `${pemFolder}/${tls.authority.file}` }
+                : tls.authority,
             certificate: certificateFile(tls, pemFolder),
             protocol,
           },
