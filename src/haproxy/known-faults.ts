@@ -171,7 +171,7 @@ export const knownFaults: readonly KnownFault[] = [
     id: 'former-address',
     fix: 'tried: 2.6.12 has it, 3.0.11 does not',
     happens:
-      'A connection on which a request is open while the address of its server changes takes further requests afterwards, at the former address.',
+      'A connection on which a request is open while the address of its server changes takes further requests afterwards, at the former address. So it is when an instance leaves and comes back under its name at another address.',
     since: '2.6.0',
     fixed: {},
     absentFrom: '3.0',
