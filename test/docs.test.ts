@@ -356,6 +356,9 @@ test('every flag that is named is one', async () => {
     '--name',
     '--initial-cluster',
     '--initial-advertise-peer-urls',
+    '--quota-backend-bytes',
+    '--auto-compaction-mode',
+    '--auto-compaction-retention',
     '--flag',
   ];
   const named = pages.flatMap(({ name, flags: all }) => all.map((flag) => ({ name, flag })));

@@ -59,6 +59,8 @@ export class Rounds {
   readonly #slices: Slices;
   /** Rendered and given in part: each service has its turn again in the next round, in this order. */
   #unfinished: Touched = new Map();
+  /** The routes that `withdraw` has had planned last. */
+  #withdrawing = '';
   #performing = false;
   readonly #first = deferred();
 
@@ -180,8 +182,12 @@ export class Rounds {
   /** Has routes removed that wait, with the rest of their policy, for a reload that cannot be done for now. */
   withdraw(): void {
     const { intake, rendering, running, reloads } = this.#parts;
-    if (reloads.obstacle === undefined) return;
-    for (const route of withdrawable(running.served, rendering.desired)) {
+    const routes = reloads.obstacle === undefined ? [] : withdrawable(running.served, rendering.desired);
+    const these = routes.join('\n');
+    // A route that has to stay for now would have round after round done for it.
+    if (these === this.#withdrawing) return;
+    this.#withdrawing = these;
+    for (const route of routes) {
       const target = running.served.routes.get(route);
       if (target !== undefined) intake.touched.service(serviceOf(target));
     }

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readVersion } from '../../src/haproxy/check.ts';
 import type { ServiceName } from '../../src/model/name.ts';
 import { ask, startApp } from '../support/app.ts';
-import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { haproxyBin, startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
 
 describe('changes in the registry', () => {
@@ -223,6 +224,8 @@ describe('changes in the registry', () => {
     expect(await answers('web')).toEqual(['a', 'b']);
     finish?.();
     expect((await open).body).toBe('slow');
-    expect(await balancer.metric('reloads_total')).toBe(0);
+    // Before 3.0, requests may go on to the former address until a reload.
+    const reloads = /^2\./.test(await readVersion(haproxyBin)) ? 1 : 0;
+    await until('it was reloaded', async () => (await balancer.metric('reloads_total')) === reloads);
   });
 });

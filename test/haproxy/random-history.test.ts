@@ -185,7 +185,7 @@ test('after any history HAProxy, the files and the registry say the same', { tim
       );
       await until('the file agrees', async () => {
         const config = await balancer.config();
-        const ofServices = config.replace(/^backend _successor .*\n(?: .*\n|\n)*/m, '');
+        const ofServices = config.replace(/^(?:backend _successor|peers _rates).*\n(?: .*\n|\n)*/gm, '');
         const inFile = [...ofServices.matchAll(/^ {4}(server .*)$/gm)].map(([, line]) => line);
         const { served } = balancer.balancer.status();
         const believed = [...served.backends.values()].flatMap((backend) => [...backend.servers.values()]);

@@ -52,7 +52,7 @@ async function configuredIn(path: string): Promise<readonly string[]> {
   const text = await readFile(path, 'utf8');
   for (const [, name, server] of text.matchAll(/^backend (\S+)|^ {4}server (\S+)/gm)) {
     if (name !== undefined) backend = name;
-    else if (!backend.startsWith('_')) has.push(`${backend}/${server}`);
+    else if (!backend.startsWith('_') && backend !== '') has.push(`${backend}/${server}`);
   }
   return has;
 }

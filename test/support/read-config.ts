@@ -55,7 +55,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line('\\.if feature\\(LUA\\)'),
       line('tcp-request content lua.pointsman_pause if \\{ var\\(txn.state\\) -m beg pause/ \\}'),
       line('\\.endif'),
-      line('tcp-request content reject if \\{ var\\(txn.state\\) -m str maintenance \\}'),
+      line('tcp-request content reject if \\{ var\\(txn.state\\) -m str maintenance full \\}'),
       line(`default_backend ${name}`),
     ],
   },
