@@ -101,7 +101,8 @@ describe('faults of HAProxy with servers that come and go are not met', () => {
     const bodies = new Set<string>();
     for (let i = 0; i < 12; i += 1) bodies.add((await ask(balancer.port, 'web')).body);
     expect([...bodies].sort()).toEqual(['a', 'b']);
-    expect(await balancer.metric('reloads_total')).toBe(0);
+    // Before 3.0, each of the two returns was at another address than the leave, and requests may go on to that one.
+    if (!/^2\./.test(await readVersion(haproxyBin))) expect(await balancer.metric('reloads_total')).toBe(0);
     await Promise.all([a.close(), b.close()]);
   });
 });
