@@ -88,9 +88,12 @@ test('health and metrics tell what became of each file', async () => {
   expect(await get('/healthz')).toEqual({ status: 200, body: 'ok\n' });
   await until('it is ready', async () => (await get('/readyz')).status === 200);
   const dest = files.path('a');
-  const { body } = await get('/metrics');
+  const results = `pointsman_file_results_total{dest="${dest}",result="replaced"} 1`;
+  const body = await until('the file is counted', async () => {
+    const metrics = (await get('/metrics')).body;
+    return metrics.includes(results) && metrics;
+  });
   expect(body).toContain('pointsman_registry_connected 1');
-  expect(body).toContain(`pointsman_file_results_total{dest="${dest}",result="replaced"} 1`);
   expect(body).toContain(`pointsman_file_failed{dest="${dest}"} 0`);
   expect(body).toMatch(/^pointsman_revision_seen [1-9]/m);
   await files.put('/keys/n', 'bad');
