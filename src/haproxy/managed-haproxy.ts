@@ -70,9 +70,8 @@ export class ManagedHaproxy implements Haproxy {
     if (!checked.ok) return checked;
     const config = await readFile(file, 'utf8').catch(() => '');
     const [wanted = [], loaded = []] = [config, this.#loaded].map((text) => listenersIn(text, hostname()));
-    // At a start a worker from before may still have an address. The one that serves has none of those that are added.
-    const ours = (pid: number) =>
-      this.#loaded === '' ? hasInCommand(pid, this.#options.configFile) : Promise.resolve(false);
+    // The worker of this folder may have an address that is not in what it is known to have loaded. A reload hands it on.
+    const ours = (pid: number) => hasInCommand(pid, this.#options.configFile);
     const added = toBeTried(wanted, loaded);
     const waiting = this.#waiting(added);
     const unbindable =
