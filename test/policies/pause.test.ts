@@ -92,29 +92,34 @@ describe('a paused service', () => {
     expect(await balancer.metric('reloads_total')).toBe(0);
   });
 
-  test('answers 503 at once when 10,000 requests wait for it, and counts no client that went away', async () => {
-    const { balancer } = served;
-    balancer.change({ 'overrides/web/*': pauseOf(60_000) });
-    await balancer.applied();
-    const sessions = await Promise.all(Array.from({ length: 120 }, () => openSession(balancer.port)));
-    const all = sessions.flatMap((session) => Array.from({ length: 100 }, () => askWaiting(session)));
-    expect(await Promise.any(all)).toMatchObject({ ':status': 503, 'retry-after': '5' });
-    expect((await ask('other')).body).toBe('other');
-    for (const session of sessions) session.destroy();
-    await Promise.allSettled(all);
-    // Before 3.4, HAProxy sees at the end of the pause that a client went away.
-    const version = await readVersion(process.env['HAPROXY_BIN'] ?? 'haproxy');
-    if (/^(2\.|3\.[0-2]\.)/.test(version)) balancer.change({ 'overrides/web/*': undefined });
-    await until('their requests are gone', async () => (await open('_http')) <= 1);
+  // It keeps two cores busy, so newer versions run it with `npm run test:matrix` alone.
+  const isBusy = process.env['HAPROXY_BIN'] !== undefined && process.env['MATRIX'] !== 'whole';
+  test.skipIf(isBusy)(
+    'answers 503 at once when 10,000 requests wait for it, and counts no client that went away',
+    async () => {
+      const { balancer } = served;
+      balancer.change({ 'overrides/web/*': pauseOf(60_000) });
+      await balancer.applied();
+      const sessions = await Promise.all(Array.from({ length: 120 }, () => openSession(balancer.port)));
+      const all = sessions.flatMap((session) => Array.from({ length: 100 }, () => askWaiting(session)));
+      expect(await Promise.any(all)).toMatchObject({ ':status': 503, 'retry-after': '5' });
+      expect((await ask('other')).body).toBe('other');
+      for (const session of sessions) session.destroy();
+      await Promise.allSettled(all);
+      // Before 3.4, HAProxy sees at the end of the pause that a client went away.
+      const version = await readVersion(process.env['HAPROXY_BIN'] ?? 'haproxy');
+      if (/^(2\.|3\.[0-2]\.)/.test(version)) balancer.change({ 'overrides/web/*': undefined });
+      await until('their requests are gone', async () => (await open('_http')) <= 1);
 
-    balancer.change({ 'overrides/web/*': pauseOf(60_000) });
-    await balancer.applied();
-    const requests = askMany(3);
-    await until('others wait', async () => (await open('_http')) >= 3);
-    balancer.change({ 'overrides/web/*': undefined });
-    await requests.all;
-    expect(requests.answered.map(({ status }) => status)).toEqual([200, 200, 200]);
-  });
+      balancer.change({ 'overrides/web/*': pauseOf(60_000) });
+      await balancer.applied();
+      const requests = askMany(3);
+      await until('others wait', async () => (await open('_http')) >= 3);
+      balancer.change({ 'overrides/web/*': undefined });
+      await requests.all;
+      expect(requests.answered.map(({ status }) => status)).toEqual([200, 200, 200]);
+    },
+  );
 
   test('goes on by itself when the pause is over', async () => {
     const { balancer } = served;
