@@ -70,7 +70,7 @@ type Stage =
 export type Explanation = {
   readonly service: string;
   readonly instance: string;
-  /** `served`: it gets new requests. `served by its former policy`: but those that the newest policy is for do not reach it. */
+  /** `served`: it gets new requests. `served by its former policy`: it gets those of the former policy, and none of the newest one. */
   readonly verdict: 'served' | 'served by its former policy' | 'not served';
   /** The first thing that keeps it from being served as asked, or that it is. */
   readonly because: string;

@@ -129,7 +129,7 @@ export class HeldEntries {
     return this.#holder.status();
   }
 
-  /** The held instances, with the reason. Whoever waits for one of them to be gone is told this reason. */
+  /** The held instances, with the reason that `wait --gone` shows for each of them. */
   refusals(): readonly Refusal[] {
     const { held } = this.#holder;
     if (this.#refusals?.of !== held) {

@@ -175,8 +175,8 @@ export class Locating {
   }
 
   /**
-   * Without the instances of these services that their checks would ask where no instance may be. They have a former policy, whose
-   * check may have another port than the one that `served` has seen.
+   * Without the instances of these services that their checks would ask where no instance may be. Their former
+   * policies are in use, and `served` has seen only the ports that the newest policies check.
    */
   permitted(catalog: Catalog, names: Iterable<ServiceName>): { catalog: Catalog; refused: readonly RenderProblem[] } {
     const refused: RenderProblem[] = [];

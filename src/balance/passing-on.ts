@@ -22,8 +22,8 @@ export class PassingOn {
   }
 
   /**
-   * A worker is known to serve: those of before it are told. One that cannot be told is told at the next look. Resolves when each has
-   * answered or can be waited for no longer.
+   * Once a worker serves, tells the workers before it. A worker that cannot be reached is told at the next look. Resolves when each
+   * worker has answered or its time is up.
    */
   async passOn({ workerPid, oldWorkerPids }: Processes): Promise<void> {
     if (workerPid === undefined) return;

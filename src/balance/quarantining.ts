@@ -12,6 +12,7 @@ import { type Answer, findCulprits } from './culprits.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import {
   type Asked,
+  type HeldService,
   hold,
   instanceSuspect,
   noQuarantine,
@@ -153,19 +154,23 @@ export class Quarantining {
   /** In how many ms the next of those that are held is to be tried again; undefined while there are none. */
   nextProbeMs(): number | undefined {
     const now = this.#parts.now();
-    const due = [...this.#candidates].map((name) => dueInMs(this.#refusals, name, now));
+    const due = this.#candidates.map((name) => dueInMs(this.#refusals, name, now));
     const held = nextDueMs(this.#pace, this.#heldAsRefused, now);
     return due.length === 0 ? held : Math.min(...due, held ?? Number.POSITIVE_INFINITY);
   }
 
   /** Services whose newest version waits to be checked by itself. */
   get #candidates(): readonly ServiceName[] {
-    return [...this.#state.services].flatMap(([name, { candidate }]) => (candidate === undefined ? [] : [name]));
+    return this.#held(({ candidate }) => candidate !== undefined);
   }
 
   /** Services that are asked for as HAProxy refused them. */
   get #heldAsRefused(): readonly ServiceName[] {
-    return [...this.#state.services].flatMap(([name, { candidate }]) => (candidate === undefined ? [name] : []));
+    return this.#held(({ candidate }) => candidate === undefined);
+  }
+
+  #held(those: (held: HeldService) => boolean): readonly ServiceName[] {
+    return [...this.#state.services].filter(([, held]) => those(held)).map(([name]) => name);
   }
 
   /** Whether the newest version of a service waits to be checked by itself. */

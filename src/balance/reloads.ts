@@ -129,13 +129,19 @@ export class Reloads {
 
   /** Whether a reload of this kind waits. */
   needs(kind: ReloadReason['kind']): boolean {
-    return [...this.#begun.values(), ...this.#reasons.values()].some((reason) => reason.kind === kind);
+    return this.#allReasons.some((reason) => reason.kind === kind);
+  }
+
+  /** Those of the reload that was begun, and those that came since. */
+  get #allReasons(): readonly ReloadReason[] {
+    return [...this.#begun.values(), ...this.#reasons.values()];
   }
 
   /** The instances, as `service/instance`, of which open connections take requests to the former address until a reload. */
   get moving(): readonly string[] {
-    const reasons = [...this.#begun.values(), ...this.#reasons.values()];
-    return reasons.flatMap((reason) => (reason.kind === 'former-address' ? `${reason.backend}/${reason.server}` : []));
+    return this.#allReasons.flatMap((reason) =>
+      reason.kind === 'former-address' ? `${reason.backend}/${reason.server}` : [],
+    );
   }
 
   /** One clause for each reason that waits. */
@@ -174,8 +180,7 @@ export class Reloads {
 
   /** Services whose routes wait for a reload because so many of them change. */
   get crowding(): ReadonlySet<ServiceName> {
-    const reasons = [...this.#begun.values(), ...this.#reasons.values()];
-    return new Set(reasons.flatMap((reason) => (reason.kind === 'many-routes' ? reason.services : [])));
+    return new Set(this.#allReasons.flatMap((reason) => (reason.kind === 'many-routes' ? reason.services : [])));
   }
 
   /** Whether HAProxy was told to load what is on disk, and has not answered. */

@@ -31,11 +31,11 @@ export function foldPolicy(before: Revision | undefined, event: RegistryEvent): 
       const [policy] = event.entries.values();
       return policy?.revision ?? noRevision;
     }
-    case 'changes':
-      return event.changes.reduce<Revision>(
-        (newest, change) => (change.kind === 'put' ? change.entry.revision : (change.revision ?? newest)),
-        before ?? noRevision,
-      );
+    case 'changes': {
+      const last = event.changes.at(-1);
+      if (last === undefined) return before;
+      return last.kind === 'put' ? last.entry.revision : last.revision;
+    }
     // A user who may not read the policy, such as one of the role `register`, does not wait for it.
     case 'disconnected':
       return event.denied === true ? (before ?? noRevision) : before;

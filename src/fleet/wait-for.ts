@@ -1,4 +1,4 @@
-import type { Revision } from '../model/revision.ts';
+import { noRevision, type Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type Awaited, isOver, judge, type Verdict } from './barrier.ts';
 import { Fleet } from './fleet.ts';
@@ -49,7 +49,8 @@ export async function waitFor(request: WaitRequest, parts: WaitParts, signal: Ab
   const fleet = new Fleet(registry);
   const ended = new AbortController();
   let registrations: Registrations = nothingRead;
-  let policy: Revision | undefined;
+  // An instance is gone whatever the policy says.
+  let policy = request.goal === 'serves' ? undefined : noRevision;
   let marked: Revision | undefined;
   // Something may have come and gone between two snapshots, so a mark counts only after the newest.
   let snapshots = 0;
@@ -79,10 +80,13 @@ export async function waitFor(request: WaitRequest, parts: WaitParts, signal: Ab
     }
     look();
   }, rangeOf(request.subject));
-  const policyFollower = registry.follow((event) => {
-    policy = foldPolicy(policy, event);
-    look();
-  }, policyRange(request.subject));
+  const policyFollower =
+    policy === undefined
+      ? registry.follow((event) => {
+          policy = foldPolicy(policy, event);
+          look();
+        }, policyRange(request.subject))
+      : undefined;
 
   try {
     return await new Promise<WaitState>((resolve, reject) => {
@@ -99,9 +103,11 @@ export async function waitFor(request: WaitRequest, parts: WaitParts, signal: Ab
     [onState, onFailure] = [() => undefined, () => undefined];
     ended.abort();
     stopListening();
-    await Promise.all([follower.close(), policyFollower.close(), fleet.close()]);
+    await Promise.all([follower.close(), policyFollower?.close(), fleet.close()]);
   }
 }
+
+const newest = (one: Revision, other: Revision): Revision => (other > one ? other : one);
 
 function assess(
   { subject, goal, revision: least }: WaitRequest,
@@ -111,12 +117,8 @@ function assess(
 ): WaitState {
   const readiness = goal === 'serves' ? isRegistered(registrations, subject) : isUnregistered(registrations, marked);
   if (!readiness.ready) return { kind: 'registry', because: readiness.because };
-  if (goal === 'serves' && policy === undefined)
-    return { kind: 'registry', because: 'the registry has not answered yet' };
-  let { revision } = readiness;
-  for (const other of [least, goal === 'serves' ? policy : undefined]) {
-    if (other !== undefined && other > revision) revision = other;
-  }
+  if (policy === undefined) return { kind: 'registry', because: 'the registry has not answered yet' };
+  const revision = newest(newest(readiness.revision, policy), least ?? noRevision);
   const ready = goal === 'serves' ? readyOnes(registrations, subject) : [];
   const awaited: Awaited = { goal, ...subject, revision, ready };
   return { kind: 'fleet', awaited, verdict: judge(view, awaited) };

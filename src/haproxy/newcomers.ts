@@ -14,7 +14,8 @@ export const noFirstChecks: FirstCheckRule = { unproven: () => false, waits: () 
 /** A server that waits for its first check, with its line. */
 export type Newcomer = { readonly service: ServiceName; readonly id: InstanceId; readonly line: string };
 
-const isChecked = (line: string): boolean => / check( |$)/.test(line) && isEnabled(line);
+/** Whether HAProxy checks a server that takes requests once it has a weight. */
+export const isChecked = (line: string): boolean => / check( |$)/.test(line) && isEnabled(line);
 /** Whether a server takes requests once it has a weight. */
 export const isEnabled = (line: string): boolean => !/ disabled( |$)/.test(line);
 export const isServing = (line: string): boolean => !/ (disabled|weight 0)( |$)/.test(line);

@@ -5,11 +5,6 @@
 export function aborted(signal: AbortSignal, until?: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve(undefined);
-    else
-      signal.addEventListener(
-        'abort',
-        () => resolve(undefined),
-        until === undefined ? { once: true } : { once: true, signal: until },
-      );
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true, ...(until && { signal: until }) });
   });
 }

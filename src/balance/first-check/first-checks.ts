@@ -19,7 +19,7 @@ import { vouches } from './vouches.ts';
 export type FirstChecksParts = {
   /** Has HAProxy give a server requests. Rejects when it cannot be told now. */
   readonly raise: (service: ServiceName, id: InstanceId) => Promise<void>;
-  /** Whether HAProxy is loading a configuration. What the old worker is told then may not reach the new one. */
+  /** Whether HAProxy is loading a configuration. A command to the old worker may not reach the new one then. */
   readonly isLoading: () => boolean;
   /** Where the files lie that a policy's `tls` names. */
   readonly pemFolder: string;
@@ -110,17 +110,13 @@ export class FirstChecks {
     this.#catalog = catalog;
     this.begin(newcomers);
     for (const service of touched.keys()) {
-      const lines = served.backends.get(service)?.servers;
+      const servers = served.backends.get(service)?.servers;
       this.#parts.unproven.keep(service, (id) => {
-        const line = lines?.get(id);
+        const line = servers?.get(id);
         return line !== undefined && isEnabled(line);
       });
-    }
-    if (this.#waiting.size === 0) return;
-    for (const service of touched.keys()) {
       const ofService = this.#waiting.get(service);
       if (ofService === undefined) continue;
-      const servers = served.backends.get(service)?.servers;
       for (const waiting of ofService.values()) {
         if (!waitsStill(waiting, servers?.get(waiting.id))) this.#forget(service, waiting.id);
       }

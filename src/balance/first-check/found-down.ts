@@ -1,4 +1,4 @@
-import { isServing } from '../../haproxy/newcomers.ts';
+import { isChecked, isServing } from '../../haproxy/newcomers.ts';
 import type { Running } from '../../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/render.ts';
@@ -17,7 +17,7 @@ export function foundDown(
     if (known === undefined) continue;
     const ids: InstanceId[] = [];
     for (const [id, line] of servers) {
-      if (known.get(id)?.up === false && isServing(line) && / check( |$)/.test(line)) ids.push(id);
+      if (known.get(id)?.up === false && isServing(line) && isChecked(line)) ids.push(id);
     }
     if (ids.length > 0) down.set(service, ids);
   }

@@ -20,11 +20,11 @@ const pollMs = { first: 500, most: 2000 };
 
 /**
  * The servers that have not passed a check since HAProxy got them, so that they get no requests. pointsman asks HAProxy only about
- * those that it has left to HAProxy's own checks, at most 2 s after it last asked, because `wait` waits for the answer.
+ * those that it has left to HAProxy's own checks. It asks at least every 2 s while there are some, because `wait` waits for the answer.
  */
 export class UnprovenServers {
   readonly #parts: UnprovenServersParts;
-  /** By service, by instance. All but those that pointsman asks are left to HAProxy's own checks. */
+  /** By service and instance: who checks it. Those with `asks` are pointsman's, all others are left to HAProxy's own checks. */
   readonly #servers = new Map<ServiceName, Map<InstanceId, Asking>>();
   #timer: NodeJS.Timeout | undefined;
   #waitMs = pollMs.first;
@@ -47,16 +47,14 @@ export class UnprovenServers {
   /** HAProxy's own checks decide from now on. */
   leave(service: ServiceName, id: InstanceId, asking: Exclude<Asking, 'asks'>): void {
     this.#set(service, id, asking);
-    this.#waitMs = pollMs.first;
-    this.#arm();
+    this.#askSoon();
   }
 
   /** HAProxy has had them from before, down. Its own checks decide. */
   adopt(servers: ReadonlyMap<ServiceName, readonly InstanceId[]>): void {
     if (servers.size === 0) return;
     for (const [service, ids] of servers) for (const id of ids) this.#set(service, id, 'unasked');
-    this.#waitMs = pollMs.first;
-    this.#arm();
+    this.#askSoon();
     this.#parts.onChange();
   }
 
@@ -83,14 +81,20 @@ export class UnprovenServers {
     this.#servers.set(service, ids.set(id, asking));
   }
 
+  #askSoon(): void {
+    this.#waitMs = pollMs.first;
+    this.#arm();
+  }
+
   #arm(): void {
     clearTimeout(this.#timer);
-    if (this.#closed || this.#left().length === 0) return;
+    if (this.#closed) return;
     this.#timer = setTimeout(() => void this.#poll(), this.#waitMs).unref();
     this.#waitMs = Math.min(this.#waitMs * 2, pollMs.most);
   }
 
   async #poll(): Promise<void> {
+    if (this.#left().length === 0) return;
     try {
       const states = await this.#parts.serverStates();
       for (const [service, id, asking] of this.#left()) {
