@@ -24,6 +24,9 @@ test('no policy takes the requests of another service; operators say which hosts
   await scenario.writeByHand('services/evil', '{"hosts":["*","shop.example","web"],"priority":1000}');
   await scenario.serves('else.example', ['evil']);
   expect(await others()).toEqual(['web', 'web', 'shop']);
+  const wait = (...more: readonly string[]) =>
+    runPointsman(['wait', 'evil/a', '--registry', scenario.location, ...more]);
+  expect((await wait()).code).toBe(0);
   const [route, priority] = [
     'evil does not get the route shop.example/: shop has it, and its policy is older',
     'the priority 1000 of evil counts as 0 over web: no claim allows more (claims/evil, else claims/*)',
@@ -46,9 +49,13 @@ test('no policy takes the requests of another service; operators say which hosts
     'evil does not get the hosts *, web: no claim allows them (claims/evil, else claims/*)',
   );
   expect(await others()).toEqual(['web', 'web', 'shop']);
+  // Now it has no route at all.
+  const waited = await wait('--timeout', '1s');
+  expect([waited.code, ...waited.stderr]).toEqual([1, expect.stringContaining(`gives it no requests: ${route}`)]);
   await scenario.writeByHand('claims/evil', '{"hosts":["*"],"priority":1}');
   await scenario.serves('shop.example', ['evil']);
   expect(await others()).toEqual(['evil', 'evil', 'evil']);
+  expect((await wait()).code).toBe(0);
   await scenario.etcd?.ctl('del', '/pointsman/claims/evil');
   await scenario.serves('shop.example', ['shop']);
   expect(await reloads()).toBe(before);

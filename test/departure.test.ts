@@ -38,6 +38,7 @@ async function start(kind: RegistryKind) {
               draining,
               refusals: [],
               unproven: new Map(),
+              unrouted: new Map(),
               untold: new Map(),
               unlisted: new Map(),
             }),

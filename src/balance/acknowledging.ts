@@ -11,7 +11,7 @@ import { AcknowledgePace } from './acknowledge-pace.ts';
 import type { Draining } from './draining.ts';
 import { FleetKey } from './fleet-key.ts';
 import type { BalanceMetrics } from './metrics.ts';
-import type { ServingObserver } from './serving-observer.ts';
+import type { ServingObserver, Shortfall } from './serving-observer.ts';
 
 export type AcknowledgingParts = {
   readonly registry: Registry;
@@ -36,8 +36,10 @@ export type AcknowledgingParts = {
   readonly wall: () => Date;
 };
 
-/** How far HAProxy serves a catalog: whole, but for what is refused. */
-type Settled = { readonly catalog: Catalog; readonly refused: readonly Refusal[]; readonly workerPid: number };
+/** How far HAProxy serves a catalog: whole, but for the shortfall. */
+type Settled = { readonly catalog: Catalog; readonly shortfall: Shortfall; readonly workerPid: number };
+
+const noShortfall: Shortfall = { refused: [], unrouted: new Map() };
 
 type Reached = { readonly revision: Revision; readonly cluster: string };
 
@@ -129,16 +131,16 @@ export class Acknowledging implements ServingObserver {
   }
 
   /** HAProxy serves this, and everything that can be done for it is done. */
-  settled(catalog: Catalog, refused: readonly Refusal[], workerPid: number): void {
+  settled(catalog: Catalog, shortfall: Shortfall, workerPid: number): void {
     const { revision, cluster } = catalog;
     const before = this.#settled;
-    this.#settled = { catalog, refused, workerPid };
+    this.#settled = { catalog, shortfall, workerPid };
     // Served from the disk, or from before the registry's data was replaced: nobody can wait for that.
     if (this.#heard === undefined || cluster !== this.#heard.cluster) return;
     const reached = { revision: revision < this.#heard.revision ? revision : this.#heard.revision, cluster };
     const same = this.#reached?.revision === reached.revision && this.#reached.cluster === cluster;
     this.#reached = reached;
-    if (!same || !sameRefusals(refused, before?.refused ?? [])) this.#dirty = true;
+    if (!same || !sameShortfall(shortfall, before?.shortfall ?? noShortfall)) this.#dirty = true;
     if (this.#dirty) this.#wake();
   }
 
@@ -200,7 +202,7 @@ export class Acknowledging implements ServingObserver {
           this.#dirty = true;
           return;
         }
-        const wanted = settled ?? { catalog: emptyCatalog, refused: [] };
+        const wanted = settled ?? { catalog: emptyCatalog, shortfall: noShortfall };
         const saying = reached === undefined ? Promise.resolve() : this.#say(reached, wanted);
         await saying.finally(() => this.#known.resolve());
       } catch {
@@ -219,7 +221,7 @@ export class Acknowledging implements ServingObserver {
     while (!draining.counted && now() < patientUntil) await pause(1, undefined, { signal: this.#closing.signal });
   }
 
-  async #say(reached: Reached, settled: Pick<Settled, 'catalog' | 'refused'>): Promise<void> {
+  async #say(reached: Reached, settled: Pick<Settled, 'catalog' | 'shortfall'>): Promise<void> {
     const { now, wall, metrics, logger } = this.#parts;
     const acknowledgement = this.#compose(reached, settled);
     const text = formatAcknowledgement({ ...acknowledgement, appliedAt: '' });
@@ -240,10 +242,10 @@ export class Acknowledging implements ServingObserver {
 
   #compose(
     { revision, cluster }: Reached,
-    { catalog, refused }: Pick<Settled, 'catalog' | 'refused'>,
+    { catalog, shortfall }: Pick<Settled, 'catalog' | 'shortfall'>,
   ): Acknowledgement {
     const { owner, about, config, draining, unproven, held, heldEntries } = this.#parts;
-    const all = [...refused, ...held(), ...this.#newestRejected(catalog), ...heldEntries()];
+    const all = [...shortfall.refused, ...held(), ...this.#newestRejected(catalog), ...heldEntries()];
     const { refusals, untold } = tellFairly(all);
     // The catalog itself does not remember all of these.
     const forgotten = forgottenServices(catalog).map((service) => [service, (untold.get(service) ?? 0) + 1] as const);
@@ -256,6 +258,7 @@ export class Acknowledging implements ServingObserver {
       appliedAt: '',
       draining: draining.counts,
       unproven: unproven(),
+      unrouted: shortfall.unrouted,
       refusals,
       untold: new Map([...untold, ...forgotten]),
       unlisted: new Map(),
@@ -272,6 +275,11 @@ export class Acknowledging implements ServingObserver {
     return this.#rejections.newest;
   }
 }
+
+const sameShortfall = (one: Shortfall, other: Shortfall): boolean =>
+  sameRefusals(one.refused, other.refused) &&
+  one.unrouted.size === other.unrouted.size &&
+  [...one.unrouted].every(([service, reason]) => other.unrouted.get(service) === reason);
 
 const sameRefusals = (one: readonly Refusal[], other: readonly Refusal[]): boolean =>
   one.length === other.length &&

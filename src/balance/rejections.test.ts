@@ -3,6 +3,7 @@ import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import type { ServiceName } from '../model/name.ts';
 import type { Conflict } from '../render/conflict.ts';
+import { noRoutes } from '../render/routes.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { Rejections } from './rejections.ts';
 
@@ -23,13 +24,13 @@ test('the log tells when a conflict begins and when it is over', () => {
     'beta does not get the hosts a, b: no claim allows them (claims/beta, else claims/*)',
     'beta does not get the port 5432: pointsman itself has it',
   ];
-  rejections.conflicting([host, port]);
+  rejections.conflicting([host, port], noRoutes);
   expect(told()).toEqual([
     ['conflict', one],
     ['conflict', other],
   ]);
-  rejections.conflicting([port]);
+  rejections.conflicting([port], noRoutes);
   expect(told()).toEqual([['conflict-over', `this conflict is over: ${one}`]]);
-  rejections.conflicting([port]);
+  rejections.conflicting([port], noRoutes);
   expect(told()).toEqual([]);
 });

@@ -6,6 +6,8 @@ import type { Revision } from '../model/revision.ts';
 import type { Touched } from '../model/touched.ts';
 import { type Conflict, describeConflict, lossesIn } from '../render/conflict.ts';
 import type { RenderProblem } from '../render/render.ts';
+import type { RouteTable } from '../render/routes.ts';
+import { unroutedServices } from '../render/unrouted.ts';
 import type { Locating } from './locating.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { OpenFilesLimit } from './open-files-limit.ts';
@@ -37,6 +39,7 @@ export class Rejections {
   /** By key. */
   #unrendered = new Map<string, Unserved>();
   #conflicts: readonly Conflict[] = [];
+  #unrouted: ReadonlyMap<ServiceName, string> = new Map();
   #malformed = 0;
 
   constructor(parts: RejectionsParts) {
@@ -45,6 +48,11 @@ export class Rejections {
 
   get conflicts(): readonly Conflict[] {
     return this.#conflicts;
+  }
+
+  /** The services that no request can reach because of their conflicts, each with the reason. */
+  get unrouted(): ReadonlyMap<ServiceName, string> {
+    return this.#unrouted;
   }
 
   /** Those that are well formed, and that a template cannot render or whose address cannot be served. */
@@ -108,9 +116,10 @@ export class Rejections {
     this.#count();
   }
 
-  conflicting(conflicts: readonly Conflict[]): void {
+  conflicting(conflicts: readonly Conflict[], table: RouteTable): void {
     const [past, present] = [byClause(this.#conflicts), byClause(conflicts)];
     this.#conflicts = conflicts;
+    this.#unrouted = unroutedServices(conflicts, table);
     this.#parts.metrics.conflicts.set(conflicts.reduce((sum, conflict) => sum + lossesIn(conflict), 0));
     const { logger } = this.#parts;
     const fresh = [...present].filter(([clause]) => !past.has(clause));

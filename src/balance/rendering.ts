@@ -12,6 +12,7 @@ import {
   type Templates,
   withoutUnusedPolicies,
 } from '../render/render.ts';
+import { noRoutes } from '../render/routes.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { Guarding } from './guarding.ts';
 import type { Locating } from './locating.ts';
@@ -138,7 +139,7 @@ export class Rendering {
     quarantining.rendered(this.#mustRenderAll ? undefined : touched, problems, asked.catalog);
     this.#mustRenderAll = false;
     rejections.rendered(touched, [...problems, ...refused], rendered.revision);
-    if (conflicts !== undefined) rejections.conflicting(conflicts);
+    if (conflicts !== undefined) rejections.conflicting(conflicts, rendered.routeTable ?? noRoutes);
     metrics.services.set(rendered.backends.size);
     return catalog;
   }

@@ -215,7 +215,7 @@ export class Rounds {
     const reasonOf = (name: ServiceName) =>
       this.#unfinished.has(name) ? unfinishedReason : (obstacle ?? unfinishedReason);
     const routesWait = new Set([...reloads.crowding, ...this.#unfinished.keys()]);
-    const missing = [
+    const refused = [
       ...(obstacle !== undefined || this.unfinished
         ? unserved(rendering.desired, running.served, reasonOf, routesWait)
         : []),
@@ -224,7 +224,7 @@ export class Rounds {
       ...rejections.unrendered,
       ...(link.canPause ? [] : unpaused(this.#given)),
     ];
-    this.#observer?.settled(this.#given, missing, workerPid);
+    this.#observer?.settled(this.#given, { refused, unrouted: rejections.unrouted }, workerPid);
     return true;
   }
 

@@ -24,7 +24,15 @@ const health: Health = {
 };
 const said: Acknowledgement = {
   ...{ revision: noRevision, cluster: '', owner: '', version: '', haproxyVersion: '', config: '', admin: undefined },
-  ...{ appliedAt: '', draining: undefined, unproven: new Map(), refusals: [], untold: new Map(), unlisted: new Map() },
+  ...{
+    appliedAt: '',
+    draining: undefined,
+    unproven: new Map(),
+    unrouted: new Map(),
+    refusals: [],
+    untold: new Map(),
+    unlisted: new Map(),
+  },
 };
 const service = (name: string, up: number | undefined, ready: number): BalancerState['serves'][number] => ({
   ...{ name, up, ready, declared: true, instances: ready, port: undefined, routes: [] },

@@ -7,6 +7,7 @@ import {
   mostDraining,
   mostRefusals,
   mostUnproven,
+  mostUnrouted,
   type OpenRequests,
   ownerOf,
   parseAcknowledgement,
@@ -28,6 +29,7 @@ const plain: Acknowledgement = {
   ]),
   refusals: [{ key: 'instances/web/x', reason: 'no port' }],
   unproven: new Map([['web', ['c']]]),
+  unrouted: new Map([['shop', 'web has its host']]),
   untold: new Map(),
   unlisted: new Map(),
 };
@@ -67,18 +69,24 @@ describe('an acknowledgement', () => {
   });
 
   test('shows a terminal nothing that steers it', () => {
-    const parsed = parseAcknowledgement(fields({ refusals: [{ key: 'a\u001b[2J', reason: '\u0007bell' }] }));
+    const parsed = parseAcknowledgement(
+      fields({ refusals: [{ key: 'a\u001b[2J', reason: '\u0007bell' }], unrouted: { web: '\u001b' } }),
+    );
     expect(parsed.ok && parsed.value.refusals).toEqual([{ key: 'a?[2J', reason: '?bell' }]);
+    expect(parsed.ok && parsed.value.unrouted).toEqual(new Map([['web', '?']]));
   });
 
   test('is bounded, however much there is to say', () => {
     const draining = new Map(Array.from({ length: 9000 }, (_, i): [string, number] => [`web/web-${i}`, 0]));
     const refusals = Array.from({ length: 900 }, (_, i) => ({ key: `instances/web/${i}`, reason: 'x'.repeat(4000) }));
-    const value = formatAcknowledgement({ ...plain, draining, refusals });
+    const unrouted = new Map(refusals.map(({ reason }, i): [string, string] => [`web-${i}`, reason]));
+    const value = formatAcknowledgement({ ...plain, draining, refusals, unrouted });
     const parsed = parseAcknowledgement(value);
     expect(parsed.ok && parsed.value.draining?.size).toBe(mostDraining);
     expect(parsed.ok && parsed.value.draining?.has('web/web-8999')).toBe(true);
-    expect(parsed.ok && parsed.value.unlisted).toEqual(new Map([['web', 4000]]));
+    expect(parsed.ok && parsed.value.unlisted.get('web')).toBe(4000);
+    expect(parsed.ok && parsed.value.unlisted.get('*')).toBe(701);
+    expect(parsed.ok && parsed.value.unrouted.size).toBe(mostUnrouted);
     expect(parsed.ok && parsed.value.refusals).toHaveLength(mostRefusals);
     expect(value.length).toBeLessThan(250_000);
   });

@@ -37,11 +37,13 @@ export type Acknowledgement = {
   readonly draining: ReadonlyMap<string, OpenRequests> | undefined;
   /** By service: instances that have passed no check since HAProxy got them, so that they get no requests. Empty for an older balancer. */
   readonly unproven: ReadonlyMap<string, readonly string[]>;
+  /** By service, why no request can reach it although its instances are served. Empty for an older balancer. */
+  readonly unrouted: ReadonlyMap<string, string>;
   /** The newest of each service first, and not all of them when there are many. */
   readonly refusals: readonly Refusal[];
   /** How many more there are of each service; `*`: of any, as far as the balancer itself knows. */
   readonly untold: ReadonlyMap<string, number>;
-  /** By service: how many instances `draining` and `unproven` leave out, because they list a bounded number; `*`: of any service. */
+  /** By service: how much `draining`, `unproven` and `unrouted` leave out, because they list a bounded number; `*`: of any service. */
   readonly unlisted: ReadonlyMap<string, number>;
 };
 
@@ -68,12 +70,14 @@ export const mostRefusals = 50;
 export const heldReason = 'the registry does not have it any more, and it is held';
 export const mostDraining = 5000;
 export const mostUnproven = 2000;
+export const mostUnrouted = 100;
 const mostUntold = 100;
 /** Stands for any service among those whose refusals are not all told. */
 export const anyService = '*';
 const longestReason = 300;
 
 const text = v.pipe(v.string(), v.maxLength(256), v.transform(printable));
+const reason = v.pipe(v.string(), v.transform(printable), v.transform(shortened));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const nonce = v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,64}$/));
 
@@ -88,11 +92,12 @@ const schema = v.object({
   appliedAt: v.optional(text, 'unknown'),
   draining: v.optional(v.record(v.string(), v.nullable(count))),
   unproven: v.optional(v.record(v.string(), v.array(text)), {}),
+  unrouted: v.optional(v.record(v.string(), reason), {}),
   refusals: v.optional(
     v.array(
       v.object({
         key: text,
-        reason: v.pipe(v.string(), v.transform(printable), v.transform(shortened)),
+        reason,
         absent: v.optional(v.boolean()),
       }),
     ),
@@ -110,13 +115,14 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
   if (fields.get('format') !== format) return refused(`it is not of format ${format}`);
   const result = v.safeParse(schema, Object.fromEntries(fields), { abortEarly: true });
   if (!result.success) return refused(`its ${v.getDotPath(result.issues[0]) ?? 'value'} is not what belongs there`);
-  const { draining, admin, untold, unproven, unlisted, ...rest } = result.output;
+  const { draining, admin, untold, unproven, unrouted, unlisted, ...rest } = result.output;
   return accepted({
     ...rest,
     revision: revision(rest.revision),
     admin,
     untold: new Map(Object.entries(untold)),
     unproven: new Map(Object.entries(unproven)),
+    unrouted: new Map(Object.entries(unrouted)),
     unlisted: new Map(Object.entries(unlisted)),
     draining:
       draining === undefined
@@ -127,17 +133,20 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
 
 /** The value that `parseAcknowledgement` reads back. */
 export function formatAcknowledgement(acknowledgement: Acknowledgement): string {
-  const { draining, refusals, untold, unproven, unlisted: before, ...rest } = acknowledgement;
+  const { draining, refusals, untold, unproven, unrouted, unlisted: before, ...rest } = acknowledgement;
   const drains = shareRoom(byService(draining ?? new Map()), mostDraining);
   const counts = [...drains.listed.values()].flat().map(([name, open]) => [name, open === 'unknown' ? null : open]);
   const waits = shareRoom(unproven, mostUnproven);
-  const unlisted = sum(before, drains.unlisted, waits.unlisted);
+  const routeless = [...unrouted].map(([service, reason]) => [service, shortened(reason)] as const);
+  const leftOut = new Map(routeless.slice(mostUnrouted).map(([service]) => [service, 1]));
+  const unlisted = sum(before, drains.unlisted, waits.unlisted, leftOut);
   return JSON.stringify({
     format,
     ...rest,
     revision: String(rest.revision),
     ...(draining === undefined ? {} : { draining: Object.fromEntries(counts) }),
     ...(unproven.size === 0 ? {} : { unproven: Object.fromEntries(waits.listed) }),
+    ...(unrouted.size === 0 ? {} : { unrouted: Object.fromEntries(routeless.slice(0, mostUnrouted)) }),
     ...(untold.size === 0 ? {} : { untold: Object.fromEntries(shortUntold(untold)) }),
     ...(unlisted.size === 0 ? {} : { unlisted: Object.fromEntries(shortUntold(unlisted)) }),
     ...(refusals.length === 0

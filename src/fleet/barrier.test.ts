@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import { noRevision, revision } from '../model/revision.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
-import { type Acknowledgement, formatAcknowledgement } from './acknowledgement.ts';
+import { type Acknowledgement, formatAcknowledgement, mostUnrouted } from './acknowledgement.ts';
 import { type Awaited, describeObstacle, isOver, judge } from './barrier.ts';
 import { type FleetView, foldFleet, nothingHeard } from './fleet-view.ts';
 
@@ -28,6 +28,7 @@ const value = (change: Partial<Acknowledgement> = {}): string =>
     draining: new Map(),
     refusals: [],
     unproven: new Map(),
+    unrouted: new Map(),
     untold: new Map(),
     unlisted: new Map(),
     ...change,
@@ -113,6 +114,24 @@ describe('a wait for every balancer', () => {
     ]);
     expect(obstacles(view, { ...serves, goal: 'gone' })).toEqual(['reached']);
     expect(obstacles(fleet({ one: value({ unproven: new Map([['api', ['a']]]) }) }), serves)).toEqual(['reached']);
+  });
+
+  test('to be served is not over where no request can reach the service', () => {
+    const view = fleet({ one: value({ unrouted: new Map([['web', 'api has its host']]) }) });
+    expect(obstacles(view, serves)).toEqual(['one gives it no requests: api has its host']);
+    expect(obstacles(view, { ...serves, id: undefined })).toEqual(['one gives it no requests: api has its host']);
+    expect(obstacles(view, gone)).toEqual(['reached']);
+    expect(obstacles(fleet({ one: value({ unrouted: new Map([['api', 'x']]) }) }), serves)).toEqual(['reached']);
+  });
+
+  test('to be served is not over where the service may be one of many that no request can reach', () => {
+    const names = Array.from({ length: mostUnrouted + 150 }, (_, i): [string, string] => [`s${i}`, 'x']);
+    const crowd = fleet({ one: value({ unrouted: new Map([...names, ['web', 'x']]) }) });
+    expect(obstacles(crowd, serves)).toEqual([expect.stringContaining('one does not list 51 or more')]);
+    expect(obstacles(crowd, gone)).toEqual(['reached']);
+    const named = fleet({ one: value({ unrouted: new Map([...names.slice(0, mostUnrouted), ['web', 'x']]) }) });
+    expect(obstacles(named, serves)).toEqual([expect.stringContaining('one does not list 1 or more')]);
+    expect(obstacles(named, { ...serves, service: parsed(parseServiceName('api')) })).toEqual(['reached']);
   });
 
   test('to be served is not over where an operator has taken it out', () => {

@@ -30,6 +30,8 @@ export type Obstacle =
   | { readonly kind: 'drains'; readonly instance: string | undefined }
   /** It gives it no new requests: it has passed no check there yet. `undefined`: the one that is awaited. */
   | { readonly kind: 'unproven'; readonly instance: string | undefined }
+  /** It serves the instances, and no request can reach the service: others have all that its policy asks for. */
+  | { readonly kind: 'unrouted'; readonly reason: string }
   /** It refuses more entries than it tells, and the awaited one may be among them. */
   | { readonly kind: 'untold'; readonly count: number }
   /** More instances of the service get no new requests than it lists, and the awaited one may be among them. */
@@ -91,6 +93,8 @@ function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited):
     return open?.kind === 'cannot-tell' ? (untold ?? unlisted ?? open) : open;
   }
   if (untold !== undefined || goal !== 'serves') return untold;
+  const unrouted = said.unrouted.get(service);
+  if (unrouted !== undefined) return { kind: 'unrouted', reason: unrouted };
   const ids = id === undefined ? (awaited.ready ?? []) : [id];
   const drained = ids.find((one) => said.draining?.has(instanceName(service, one)) === true);
   const named = (one: InstanceId) => (id === undefined ? instanceName(service, one) : undefined);
@@ -139,6 +143,8 @@ export function describeObstacle(obstacle: Obstacle): string {
       return `gives ${obstacle.instance ?? 'it'} no requests: an operator has taken it out`;
     case 'unproven':
       return `gives ${obstacle.instance ?? 'it'} no requests: it has not passed a health check yet (pointsman explain tells)`;
+    case 'unrouted':
+      return `gives it no requests: ${obstacle.reason}`;
     case 'untold':
       return `refuses ${obstacle.count} or more entries that it does not name, and this may be one of them (pointsman explain tells)`;
     case 'unlisted':

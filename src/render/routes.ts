@@ -155,14 +155,14 @@ function replaceClaims(
   present: readonly Claim[],
   changed: Set<string>,
 ): void {
-  for (const key of new Set(past.map(keyOf))) {
+  for (const key of new Set(past.map(routeKey))) {
     changed.add(key);
     const others = (claims.get(key) ?? []).filter(({ service }) => service !== name);
     if (others.length === 0) claims.delete(key);
     else claims.set(key, others);
   }
   for (const claim of present) {
-    const key = keyOf(claim);
+    const key = routeKey(claim);
     changed.add(key);
     const others = claims.get(key);
     claims.set(key, others === undefined ? [claim] : [...others, claim].sort(byRight));
@@ -236,7 +236,7 @@ function byRight(a: Claim, b: Claim): number {
   );
 }
 
-const keyOf = ({ host, path }: Claim): string => host + path;
+export const routeKey = ({ host, path }: Claim): string => host + path;
 
 function claimsOf(service: Service): readonly Claim[] {
   const claims: Claim[] = [];
