@@ -48,7 +48,11 @@ test('says nothing of what settles while the worker is asked about, before it as
     return parsed.ok ? parsed.value.revision : undefined;
   };
   const settled = (at: bigint, workerPid: number) =>
-    acknowledging.settled({ ...emptyCatalog, cluster: 'c', revision: revision(at) }, { refused: [], unrouted: new Map() }, workerPid);
+    acknowledging.settled(
+      { ...emptyCatalog, cluster: 'c', revision: revision(at) },
+      { refused: [], unrouted: new Map() },
+      workerPid,
+    );
   const isAsked = (times: number) => until(`the worker is asked about ${times} times`, () => asked.length === times);
 
   const history = { kind: 'first' } as const;

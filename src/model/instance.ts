@@ -43,6 +43,9 @@ export type Instance = {
 };
 
 export const defaultWeight = 100;
+/** Entries of meta. */
+export const mostMeta = 32;
+const mostMetaLength = 256;
 
 const word = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$/;
 const ownerNonce = /^[A-Za-z0-9-]{1,64}$/;
@@ -191,15 +194,23 @@ function readMeta(value: unknown): Parsed<Readonly<Record<string, string>>> {
   if (value === undefined) return accepted({});
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return refused('meta is not an object');
   const entries = Object.entries(value);
-  if (entries.length > 32) return refused(`meta has ${entries.length} entries, more than 32`);
+  if (entries.length > mostMeta) return refused(`meta has ${entries.length} entries, more than ${mostMeta}`);
   const meta = new Map<string, string>();
   for (const [name, text] of entries) {
     if (!word.test(name)) return refused(`meta: ${quote(name)} is not 1 to 63 of A-Z a-z 0-9 . _ + -`);
-    if (typeof text !== 'string' || text.length > 256) return refused(`meta.${name} is not a string of at most 256`);
-    if (controls.test(text)) return refused(`meta.${name} has a control character`);
-    meta.set(name, text);
+    const one = parseMetaText(text);
+    if (!one.ok) return refused(`meta.${name} ${one.reason}`);
+    meta.set(name, one.value);
   }
   return accepted(Object.fromEntries(meta));
+}
+
+/** Reads a value in meta; the reason of a refusal follows its name. */
+export function parseMetaText(text: unknown): Parsed<string> {
+  if (typeof text !== 'string' || text.length > mostMetaLength) {
+    return refused(`is not a string of at most ${mostMetaLength}`);
+  }
+  return controls.test(text) ? refused('has a control character') : accepted(text);
 }
 
 /** Without the newline that `echo` adds. Only what JSON counts as blank: a byte order mark is no blank. */

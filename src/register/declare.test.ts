@@ -42,6 +42,11 @@ test('a host name that cannot be an id asks for one', () => {
   );
 });
 
+test('what balancers would refuse is refused before it is announced', () => {
+  const declared = declare({ ...settings('10.0.0.7:80'), meta: { team: 'a\u0007b' } }, alone);
+  expect(String(declared)).toBe('instances/web/node7-80: balancers would refuse it: meta.team has a control character');
+});
+
 describe('what a check leaves out is taken from the announced address', () => {
   test.each([
     ['10.0.0.7:80', 'tcp', 'tcp://10.0.0.7:80'],

@@ -1,4 +1,5 @@
 import { Fault } from '../model/fault.ts';
+import { formatInstance, parseInstance } from '../model/instance.ts';
 import { parseInstanceId } from '../model/name.ts';
 import { accepted } from '../model/parsed.ts';
 import type { InstanceSettings } from '../settings/register.ts';
@@ -42,6 +43,11 @@ export function declare(settings: InstanceSettings, announcer: Announcer): Decla
     checked: check?.kind,
     writtenAt: undefined,
   } as const;
+  // Balancers read it by this function: whatever they would refuse, its owner learns at the start.
+  const read = parseInstance(service, id, formatInstance(instance));
+  if (!read.ok) {
+    return new Fault('settings', `balancers would refuse it: ${read.reason}`, { where: `instances/${service}/${id}` });
+  }
   return { instance, check, rhythm, unhealthy };
 }
 

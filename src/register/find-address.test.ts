@@ -99,6 +99,11 @@ describe('an address from variables', () => {
     ['env:HOST:PORT0', { HOST: '', PORT0: '1' }, '--address env:HOST:PORT0: the variable HOST is not set'],
     ['env:HOST:PORT0', { HOST: 'node7', PORT0: 'x' }, '--address env:HOST:PORT0: PORT0: "x" is not a port: 1 to 65535'],
     [
+      'env:HOST:PORT0',
+      { HOST: '0.0.0.0', PORT0: '80' },
+      '--address env:HOST:PORT0: HOST: 0.0.0.0 is where a server listens, not where it is reached: give the address that balancers connect to',
+    ],
+    [
       'env:P',
       { P: '0.0.0.0:80' },
       '--address env:P: P: 0.0.0.0 is where a server listens, not where it is reached: give the address that balancers connect to',

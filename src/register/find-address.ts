@@ -1,6 +1,6 @@
 import { BlockList, isIPv4 } from 'node:net';
 import type { NetworkInterfaceInfo } from 'node:os';
-import { type Address, parseHost, parsePort } from '../model/address.ts';
+import { type Address, formatAddress, parseHost, parsePort } from '../model/address.ts';
 import { type AddressSource, type Net, parseReachable } from '../model/address-source.ts';
 import { Fault } from '../model/fault.ts';
 import type { Parsed } from '../model/parsed.ts';
@@ -115,5 +115,7 @@ function fromEnvironment(
   const hostRead = read(host, parseHost);
   if (hostRead instanceof Fault) return hostRead;
   const portRead = read(port, parsePort);
-  return portRead instanceof Fault ? portRead : { ...hostRead, port: portRead };
+  if (portRead instanceof Fault) return portRead;
+  const reachable = parseReachable(formatAddress({ ...hostRead, port: portRead }));
+  return reachable.ok ? reachable.value : new Fault('settings', `${host}: ${reachable.reason}`, { where });
 }

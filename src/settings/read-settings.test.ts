@@ -218,6 +218,12 @@ describe('a mistake is told on one line that names it and what is allowed', () =
       '--id: "../x" is not an instance id: 1 to 127 of A-Z a-z 0-9 . _ : -, a letter or digit first',
     ],
     ['a pair', { flags: { meta: 'a' } }, '--meta: "a" is not name=value'],
+    ['meta', { flags: { meta: 'a=\u001b[2J' } }, '--meta: the value of a has a control character'],
+    [
+      'meta of a variable',
+      { env: { POINTSMAN_META: 'a=\ud800' } },
+      'POINTSMAN_META: the value of a has a control character',
+    ],
     ['a pair in a variable', { env: { POINTSMAN_META: 'a=1,=2' } }, 'POINTSMAN_META: "=2" is not name=value'],
     [
       'a pair in the file',

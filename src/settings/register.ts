@@ -1,7 +1,7 @@
 import { type AddressSource, type Net, parseAddressSource, parseNet } from '../model/address-source.ts';
 import { Fault } from '../model/fault.ts';
 import { type CheckRhythm, type HealthCheck, parseHealthCheck } from '../model/health-check.ts';
-import { defaultWeight, type InstanceRole, instanceRoles } from '../model/instance.ts';
+import { defaultWeight, type InstanceRole, instanceRoles, mostMeta } from '../model/instance.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import { accepted, type Parsed } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
@@ -45,8 +45,6 @@ export type RegisterSettings = {
   /** How long the command may take to end after SIGTERM, in ms. */
   readonly graceMs: number;
 };
-
-const mostMeta = 32;
 
 /** What may stand beside a service and an address. */
 export const traitOptions = {

@@ -1,7 +1,7 @@
 import { check, type GenericSchema, pipe, rawTransform, string, unknown } from 'valibot';
 import { type Address, parseAddress } from '../model/address.ts';
 import { formatDuration, parseDuration } from '../model/duration.ts';
-import { parseLabel } from '../model/instance.ts';
+import { parseLabel, parseMetaText } from '../model/instance.ts';
 import { didYouMean } from '../model/nearest.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 import { parseWeight, parseWhole } from '../model/whole-number.ts';
@@ -79,6 +79,6 @@ export const metaWord: Word<readonly [string, string]> = word((text) => {
   if (equals < 1) return refused(`${quote(text)} is not name=value`);
   const name = parseLabel(text.slice(0, equals));
   if (!name.ok) return name;
-  const value = text.slice(equals + 1);
-  return value.length <= 256 ? accepted([name.value, value]) : refused(`the value of ${name.value} is longer than 256`);
+  const value = parseMetaText(text.slice(equals + 1));
+  return value.ok ? accepted([name.value, value.value]) : refused(`the value of ${name.value} ${value.reason}`);
 });
