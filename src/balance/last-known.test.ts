@@ -8,6 +8,7 @@ import { noLimits } from '../catalog/limits.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry, Held } from '../registry/registry.ts';
 import { isOfRegistry, loadLastKnown, saveLastKnown } from './last-known.ts';
+import { linesOf } from './saved-file.ts';
 
 let path: string;
 beforeEach(async () => {
@@ -94,6 +95,28 @@ test('a file of an earlier version is read, and holds nothing', async () => {
   expect(loaded.point).toBeUndefined();
   expect(loaded.entries).toMatchObject([{ key: 'services/web' }]);
   expect(heldOf(loaded, 'services/web')).toBeUndefined();
+});
+
+test('an entry is a line of its own, so that no string has to hold the whole file', async () => {
+  const value = `a\nb\u2028c\r${'é'.repeat(1000)}`;
+  const entries = Array.from({ length: 100 }, (_, i) => entry(`keys/k${i}`, value));
+  await save([entry('instances/web/a', '10.0.0.1:80')], entries);
+  // Cut within a character of two bytes, too.
+  const lines: string[] = [];
+  for await (const line of linesOf(path, 7)) lines.push(line);
+  expect(lines.join('\n')).toBe(await readFile(path, 'utf8'));
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(1200);
+  expect((await load(0, undefined)).entries).toHaveLength(101);
+});
+
+test('a file that ends too early is not used', async () => {
+  await save([entry('instances/web/a', '10.0.0.1:80'), entry('instances/web/b', '10.0.0.1:81')]);
+  const text = await readFile(path, 'utf8');
+  for (const end of [0, 20, text.indexOf('\n') + 1, text.indexOf('81'), text.lastIndexOf('\n'), text.length - 1]) {
+    await writeFile(path, text.slice(0, end));
+    const loaded = await loadLastKnown(path, noLimits, { now: 50, wall: new Date(noon), holdMs: undefined });
+    expect(loaded, String(end)).toMatchObject({ unusable: expect.any(String) });
+  }
 });
 
 test('much is saved a piece at a time, and everything else has its turn between two pieces', async () => {

@@ -5,7 +5,7 @@ import { replaceFile } from '../files/replace-file.ts';
 import { revision } from '../model/revision.ts';
 import type { HistoryPoint } from '../registry/history.ts';
 import type { Entry, Held } from '../registry/registry.ts';
-import { readSaved, type Unusable } from './saved-file.ts';
+import { linesOf, readSaved, type Unusable } from './saved-file.ts';
 
 const timestamp = v.pipe(v.string(), v.isoTimestamp());
 /** Key, value, revision, whether it is under a lease; then the revision at which the key was created, if that is another one. */
@@ -56,7 +56,10 @@ export async function saveLastKnown(path: string, kept: Kept, clocks: Clocks): P
   await replaceFile(path, inPieces(savedText(kept, clocks)), { mode: 0o600 });
 }
 
-/** The JSON, an entry at a time: as one string it may be longer than a string can be. */
+/**
+ * The JSON, an entry at a time and on a line of its own: as one string it may be longer than a string can be. JSON has no line ends within
+ * an entry.
+ */
 function* savedText({ catalog, values, registry }: Kept, clocks: Clocks): Generator<string> {
   const head = {
     format: 1,
@@ -66,11 +69,11 @@ function* savedText({ catalog, values, registry }: Kept, clocks: Clocks): Genera
     registry,
   };
   yield JSON.stringify(head).slice(0, -1);
-  yield ',"entries":[';
+  yield ',"entries":[\n';
   yield* savedEntries(catalog.accepted.values());
-  yield '],"values":[';
+  yield '\n],"values":[\n';
   yield* savedEntries(values);
-  yield `],"held":${JSON.stringify(savedHolds([...catalog.accepted.values(), ...values], clocks))}}`;
+  yield `\n],"held":${JSON.stringify(savedHolds([...catalog.accepted.values(), ...values], clocks))}}`;
 }
 
 function* savedEntries(entries: Iterable<Entry>): Generator<string> {
@@ -78,7 +81,7 @@ function* savedEntries(entries: Iterable<Entry>): Generator<string> {
   for (const { key, value, revision, leased, created } of entries) {
     const saved = [key, value, String(revision), leased, ...(created === undefined ? [] : [String(created)])];
     yield before + JSON.stringify(saved);
-    before = ',';
+    before = ',\n';
   }
 }
 
@@ -119,38 +122,59 @@ export function loadLastKnown(
   limits: CatalogLimits,
   { now, wall, holdMs }: Clocks & { readonly holdMs: number | undefined },
 ): Promise<LastKnown | Unusable | undefined> {
-  return readSaved(path, (json): LastKnown => {
-    const saved = v.parse(schema, json);
-    const because = new Map<string, Held>();
-    for (const { kind, reason, at, until, keys } of saved.held) {
-      // A clock that was set back makes nothing last longer than it may.
-      const left = until === undefined ? holdMs : Math.min(Date.parse(until) - wall.getTime(), holdMs ?? 0);
-      const one: Held = {
-        kind,
-        reason,
-        at: Date.parse(at),
-        until: holdMs === undefined ? undefined : now + (left ?? 0),
-      };
-      for (const key of keys) because.set(key, one);
+  return readSaved(path, (json) => toLastKnown(v.parse(schema, json), limits, { now, wall, holdMs }), readText);
+}
+
+function toLastKnown(
+  saved: v.InferOutput<typeof schema>,
+  limits: CatalogLimits,
+  { now, wall, holdMs }: Clocks & { readonly holdMs: number | undefined },
+): LastKnown {
+  const because = new Map<string, Held>();
+  for (const { kind, reason, at, until, keys } of saved.held) {
+    // A clock that was set back makes nothing last longer than it may.
+    const left = until === undefined ? holdMs : Math.min(Date.parse(until) - wall.getTime(), holdMs ?? 0);
+    const one: Held = {
+      kind,
+      reason,
+      at: Date.parse(at),
+      until: holdMs === undefined ? undefined : now + (left ?? 0),
+    };
+    for (const key of keys) because.set(key, one);
+  }
+  const toEntry = ([key, value, at, leased, first]: v.InferOutput<typeof entry>): Entry => {
+    const held = because.get(key);
+    const created = first === undefined ? {} : { created: revision(first) };
+    return { key, value, revision: revision(at), ...created, leased, ...(held === undefined ? {} : { held }) };
+  };
+  const entries = new Map(saved.entries.map(toEntry).map((one) => [one.key, one]));
+  const { cluster = '', registry } = saved;
+  const at = revision(saved.revision);
+  const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: at, cluster, entries } as const;
+  const { catalog } = foldEvent(emptyCatalog, snapshot, limits);
+  return {
+    catalog,
+    savedAt: new Date(saved.savedAt),
+    point: cluster === '' ? undefined : { cluster, revision: at },
+    registry,
+    entries: [...catalog.accepted.values(), ...saved.values.map(toEntry)],
+  };
+}
+
+/** The JSON that `savedText` writes, or all in one line, as an earlier version wrote it. */
+async function readText(path: string): Promise<unknown> {
+  const lists: unknown[][] = [];
+  let rest = '';
+  for await (const line of linesOf(path)) {
+    if (line.startsWith('[')) lists.at(-1)?.push(JSON.parse(line.endsWith(',') ? line.slice(0, -1) : line));
+    else if (line !== '') {
+      rest += line;
+      lists.push([]);
     }
-    const toEntry = ([key, value, at, leased, first]: v.InferOutput<typeof entry>): Entry => {
-      const held = because.get(key);
-      const created = first === undefined ? {} : { created: revision(first) };
-      return { key, value, revision: revision(at), ...created, leased, ...(held === undefined ? {} : { held }) };
-    };
-    const entries = new Map(saved.entries.map(toEntry).map((one) => [one.key, one]));
-    const { cluster = '', registry } = saved;
-    const at = revision(saved.revision);
-    const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: at, cluster, entries } as const;
-    const { catalog } = foldEvent(emptyCatalog, snapshot, limits);
-    return {
-      catalog,
-      savedAt: new Date(saved.savedAt),
-      point: cluster === '' ? undefined : { cluster, revision: at },
-      registry,
-      entries: [...catalog.accepted.values(), ...saved.values.map(toEntry)],
-    };
-  });
+  }
+  const json: unknown = JSON.parse(rest);
+  const [entries, values] = lists;
+  return lists.length === 3 ? { ...Object(json), entries, values } : json;
 }
 
 /**
