@@ -186,6 +186,27 @@ const scenes: Readonly<Record<string, Scene>> = {
       await world.serves('app', ['app']);
     },
   },
+  'docs/security.md': {
+    async given(world) {
+      await withFleet(world);
+      await world.put('services/web', '{"hosts":["shop.example.com"]}');
+      await world.put('services/api', '{"hosts":["other.example.com"]}');
+      const [port = 0] = await freePorts(1);
+      await world.put('services/db', JSON.stringify({ mode: 'tcp', port }));
+      for (const key of ['instances/api/a', 'instances/db/a']) await world.put(key, world.app);
+      await world.serves('other.example.com', ['app']);
+    },
+    async after(world) {
+      await until('the host is left out', async () => (await world.ask('other.example.com')).status === 404);
+      await world.serves('shop.example.com', ['app']);
+      const conflicts = async () => JSON.parse((await world.askAdmin('/status')).body).conflicts;
+      await until('the port is left out', async () => (await conflicts()).length === 2);
+      expect(await conflicts()).toMatchObject([
+        { kind: 'host', loser: 'api' },
+        { kind: 'port', loser: 'db', ofClaim: true },
+      ]);
+    },
+  },
   'docs/see.md': { given: withFleet },
 };
 
