@@ -126,11 +126,19 @@ export function templateChanged({ good, templates }: Quarantine, asked: Template
   return good !== undefined && !templates.has(role) && good.templates[role].text !== asked[role].text;
 }
 
+/** What a configuration that HAProxy refused was made of; `leaveOut`: its services are to be left out, not held in their last good forms. */
+type RefusedConfig = {
+  readonly asked: Asked;
+  readonly desired: Rendered;
+  readonly served: Rendered;
+  readonly leaveOut?: boolean | undefined;
+};
+
 /** Holds these. What cannot be held, because nothing of it was ever good, is left out. */
 export function hold(
   quarantine: Quarantine,
   culprits: ReadonlyMap<Suspect, string>,
-  { asked, desired, served }: { readonly asked: Asked; readonly desired: Rendered; readonly served: Rendered },
+  { asked, desired, served, leaveOut = false }: RefusedConfig,
 ): Quarantine {
   const services = new Map(quarantine.services);
   const onTrial = new Map(quarantine.onTrial);
@@ -144,7 +152,7 @@ export function hold(
       if (role !== undefined) templates.set(role, { reason, revision, tried: nameOf(asked.templates[role].text) });
     } else if (area === 'services') {
       const name = first as ServiceName;
-      const form = formToHold(quarantine, asked, name);
+      const form = leaveOut ? undefined : formToHold(quarantine, asked, name);
       services.set(name, { reason, revision, form, tried: nameOfAsked(quarantine, asked, name) });
       onTrial.delete(name);
     } else {

@@ -250,7 +250,7 @@ export class Quarantining {
 
   /** Finds those for whom HAProxy refused this, and holds them. False when it is nobody that can be held. */
   async isolate(refused: Refused, suspicion: Suspicion): Promise<boolean> {
-    const { asked, desired, served } = suspicion;
+    const { desired } = suspicion;
     const { files, frame, logger, now } = this.#parts;
     const started = now();
     const state = this.#state;
@@ -261,7 +261,7 @@ export class Quarantining {
       first: { ok: false, reason: refused.reason, named: nameIn(refused.problems, desired) },
       ask: async (held): Promise<Answer<Suspect>> => {
         const reasons = new Map([...held].map((suspect) => [suspect, '']));
-        const { rendered } = compose(state, hold(state, reasons, { asked, desired, served }), suspicion, frame);
+        const { rendered } = compose(state, hold(state, reasons, suspicion), suspicion, frame);
         const checked = await files.check(rendered, { keep: false });
         if (checked.ok) return checked;
         return { ok: false, reason: checked.reason, named: nameIn(checked.problems, rendered) };

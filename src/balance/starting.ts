@@ -165,7 +165,12 @@ export class Starting {
     const asked = rendering.asked(catalog);
     const suspicion = rendering.suspicion(asked, running.served, true);
     const checked = await files.check(suspicion.desired);
-    if (checked.ok || !(await quarantining.isolate(checked, suspicion))) return { desired: suspicion.desired, checked };
+    const isolated =
+      checked.ok ||
+      (await quarantining.isolate(checked, suspicion)) ||
+      // The port of a service, for example, may be in use, which its last good form needs as well.
+      (checked.mayPass !== 'deadline' && (await quarantining.isolate(checked, { ...suspicion, leaveOut: true })));
+    if (checked.ok || !isolated) return { desired: suspicion.desired, checked };
     holdBack();
     rendering.render(new Map(), asked, running.served);
     const { desired } = rendering.suspicion(asked, running.served, true);
@@ -175,6 +180,7 @@ export class Starting {
   /** Starts it without those that it loaded once and does not load any more: a file that they need may be gone. */
   async #startWithout(error: unknown, catalog: Catalog): Promise<Processes> {
     const { haproxy, files, running } = this.#parts;
+    this.#renderNewest(catalog);
     this.#leaveOut(error, catalog);
     const { desired, checked } = await this.#checkedAlone(catalog);
     if (!checked.ok) throw error;
@@ -187,6 +193,15 @@ export class Starting {
       await undo();
       throw again;
     });
+  }
+
+  /** What was rendered last may be older than what is asked for now, if HAProxy ended before a round. */
+  #renderNewest(catalog: Catalog): void {
+    const { rendering, running, holdBack } = this.#parts;
+    const asked = rendering.asked(catalog);
+    rendering.review(asked);
+    holdBack();
+    rendering.render(new Map(), asked, running.served);
   }
 
   /** Has the file say what is to be served; where it cannot be written, what the file says is served at first. */

@@ -34,6 +34,8 @@ export type Suspicion = {
   readonly served: Rendered;
   /** HAProxy does not run: what cannot be had in a good form is left out, so that the others are served. */
   readonly cold: boolean;
+  /** The last good forms are refused as well: services are left out instead of being held in them. False unless it is said. */
+  readonly leaveOut?: boolean | undefined;
 };
 
 // Where a template changed, and HAProxy then names more services than these, or others in more answers than these, it is
@@ -93,8 +95,11 @@ export function withNewListeners(quarantine: Quarantine, suspicion: Suspicion): 
 }
 
 /** Whether holding it, or leaving it out, would change what HAProxy is given, and may be done. */
-export function isHoldable(quarantine: Quarantine, { asked, served, cold }: Suspicion, name: ServiceName): boolean {
-  if (quarantine.services.has(name)) return false;
+export function isHoldable(quarantine: Quarantine, suspicion: Suspicion, name: ServiceName): boolean {
+  const { asked, served, cold, leaveOut = false } = suspicion;
+  const held = quarantine.services.get(name);
+  if (leaveOut) return held === undefined || held.form !== undefined;
+  if (held !== undefined) return false;
   if (formToHold(quarantine, asked, name) !== undefined) return true;
   // What HAProxy serves is not cut off because something it was made from is missing now.
   return cold || (served.backends.get(name)?.servers.size ?? 0) === 0;
@@ -109,7 +114,7 @@ export function answerReader(
   const changed = changedTemplates(quarantine, asked);
   const rules = {
     holdable: (name: ServiceName) => isHoldable(quarantine, suspicion, name),
-    hasForm: (name: ServiceName) => formToHold(quarantine, asked, name) !== undefined,
+    hasForm: (name: ServiceName) => suspicion.leaveOut !== true && formToHold(quarantine, asked, name) !== undefined,
     frameChanged: changed.includes('frame'),
   };
   const ofServices = changed.filter((role) => role !== 'frame');

@@ -1,5 +1,5 @@
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
@@ -109,6 +109,52 @@ test('a service keeps its port while somebody else has the one that it is to hav
   await answers(first, 'db');
   await free();
   await answers(port, 'db');
+});
+
+/**
+ * Ends HAProxy and takes its ports before it is started again, so that the first start fails whatever is left out. Then `meanwhile`
+ * changes something, and the port for HTTP is free again. Gives what frees the others.
+ */
+async function takenWhileHaproxyIsDown(balancer: TestBalancer, ports: readonly number[], meanwhile: () => void) {
+  const { haproxy } = balancer;
+  const own = createServer();
+  const others = ports.map(() => createServer());
+  const listen = (server: Server, port: number | undefined) =>
+    new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
+  const close = (server: Server) => new Promise<void>((resolve) => void server.close(() => resolve()));
+  const free = async () => void (await Promise.all([own, ...others].map(close)));
+  onTestFinished(free);
+  const start = haproxy.start.bind(haproxy);
+  haproxy.start = async () => {
+    haproxy.start = start;
+    await Promise.all([listen(own, balancer.port), ...others.map((server, i) => listen(server, ports[i]))]);
+    return start();
+  };
+  const { masterPid = 0, workerPid = 0 } = (await haproxy.processes()) ?? {};
+  for (const pid of [masterPid, workerPid]) signal(pid, 'SIGKILL');
+  await until('a start failed', () => balancer.lines.some((line) => line.includes('"code":"address-in-use"')));
+  meanwhile();
+  await close(own);
+  return free;
+}
+
+test('HAProxy starts with the newest policies, and without a service whose newest and last good policies have a port that is taken', async () => {
+  const [first, second] = [await freePort(), await freePort()];
+  const { app, balancer } = await start();
+  balancer.change({ 'services/db': tcp(first), 'instances/db/a': app.address });
+  balancer.change({ 'services/more': tcp(second), 'instances/more/a': app.address });
+  await Promise.all([answers(first, 'db'), answers(second, 'more')]);
+  await balancer.applied();
+  const newer = JSON.stringify({ mode: 'tcp', port: second, balance: 'leastconn' });
+  const free = await takenWhileHaproxyIsDown(balancer, [first, second], () =>
+    balancer.change({ 'services/db': policy(1), 'services/more': newer }),
+  );
+  await Promise.all([answers(balancer.port, 'web'), answers(balancer.port, 'db')]);
+  await holds(balancer, 'services/more');
+  expect(held(balancer)).toMatchObject([{ serves: 'nothing' }]);
+  await free();
+  await answers(second, 'more');
+  await holds(balancer);
 });
 
 test('HAProxy starts without a port that cannot be had: at first, when it ended, and after a take-over', async () => {

@@ -192,6 +192,10 @@ test('after any history HAProxy, the files and the registry say the same', { tim
         return inFile.sort().join('\n') === believed.sort().join('\n');
       });
     }),
-    { numRuns: Number(process.env['HISTORIES'] ?? (process.env['CI'] === undefined ? 30 : 8)), endOnFailure: true },
+    {
+      numRuns: Number(process.env['HISTORIES'] ?? (process.env['CI'] === undefined ? 30 : 8)),
+      endOnFailure: true,
+      ...(process.env['SEED'] === undefined ? {} : { seed: Number(process.env['SEED']) }),
+    },
   );
 });
