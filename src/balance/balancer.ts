@@ -225,8 +225,9 @@ export class Balancer {
     const connected = (run: () => Promise<void>) => this.#connected(run);
     const canSpeak = () => this.#canSpeak();
     return [
-      { name: 'start', due: () => this.#exited && !this.#reloads.loading, run: () => this.#startAgain() },
+      // Before a start: HAProxy is started on what it loaded last, and that is what it is known to serve then.
       { name: 'reload', due: () => this.#reloading.ended, run: async () => this.#reloaded() },
+      { name: 'start', due: () => this.#exited && !this.#reloads.loading, run: () => this.#startAgain() },
       { name: 'inspect', due: () => this.#mustInspect && !this.#reloading.loading, run: () => this.#inspect() },
       {
         name: 'round',

@@ -157,6 +157,25 @@ test('HAProxy starts with the newest policies, and without a service whose newes
   await holds(balancer);
 });
 
+test('a policy is served although HAProxy ends right after the reload that loads the policy', async () => {
+  const { balancer } = await start();
+  await balancer.applied();
+  const port = await freePort();
+  const { haproxy } = balancer;
+  const reload = haproxy.reload.bind(haproxy);
+  haproxy.reload = async () => {
+    haproxy.reload = reload;
+    const processes = await reload();
+    for (const pid of [processes.masterPid, processes.workerPid]) if (pid !== undefined) signal(pid, 'SIGKILL');
+    await until('pointsman knows that HAProxy ended', () => !balancer.balancer.status().serving);
+    return processes;
+  };
+  balancer.change({ 'services/web': tcp(port) });
+  await until('HAProxy serves again', () => balancer.lines.some((line) => line.includes('HAProxy serves again')));
+  await answers(port, 'web');
+  await balancer.applied();
+});
+
 test('HAProxy starts without a port that cannot be had: at first, when it ended, and after a take-over', async () => {
   const { port, free } = await takenPort();
   // Nothing else is there, and nothing was ever good.
