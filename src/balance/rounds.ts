@@ -59,8 +59,8 @@ export class Rounds {
   readonly #slices: Slices;
   /** Rendered and given in part: each service has its turn again in the next round, in this order. */
   #unfinished: Touched = new Map();
-  /** The routes that `withdraw` has had planned last. */
-  #withdrawing = '';
+  /** Whether the last round was planned for a reload that cannot be done. */
+  #obstructed = false;
   #performing = false;
   readonly #first = deferred();
 
@@ -146,10 +146,11 @@ export class Rounds {
     const catalog = rendering.render(changed, asked, running.served);
     const rendered = now();
     const { desired } = rendering;
+    this.#obstructed = reloads.obstacle !== undefined;
     const plan = planChanges(running.served, desired, touched, running.burials.servers, {
       ...link.abilities,
       certain: !reloads.needs('drift'),
-      obstructed: reloads.obstacle !== undefined,
+      obstructed: this.#obstructed,
       firstChecks: firstChecks.rule(catalog),
       paced: (service) => reloads.isPaced(service),
       full: running.fullRule(),
@@ -182,12 +183,9 @@ export class Rounds {
   /** Has routes removed that wait, with the rest of their policy, for a reload that cannot be done for now. */
   withdraw(): void {
     const { intake, rendering, running, reloads } = this.#parts;
-    const routes = reloads.obstacle === undefined ? [] : withdrawable(running.served, rendering.desired);
-    const these = routes.join('\n');
-    // A route that has to stay for now would have round after round done for it.
-    if (these === this.#withdrawing) return;
-    this.#withdrawing = these;
-    for (const route of routes) {
+    // The last round removed them already, unless HAProxy refused it: then another round would change nothing.
+    if (reloads.obstacle === undefined || this.#obstructed) return;
+    for (const route of withdrawable(running.served, rendering.desired, { certain: !reloads.needs('drift') })) {
       const target = running.served.routes.get(route);
       if (target !== undefined) intake.touched.service(serviceOf(target));
     }

@@ -148,7 +148,7 @@ function planRemovals(
   { obstructed, differing, isReady, waiting }: RemovalConditions,
 ): { readonly removable: readonly string[]; readonly kept: readonly string[] } {
   const obsolete = differing.filter((route) => !desired.routes.has(route));
-  const withdrawn = new Set(obstructed ? withdrawable(served, desired) : []);
+  const withdrawn = new Set(obstructed ? givenUp(served, desired) : []);
   // What such a service did with a request that another one has got so far, its routes do not tell.
   let targets: ReturnType<typeof targetsOf> | undefined;
   const isUncertain = (service: ServiceName): boolean => {
@@ -209,12 +209,24 @@ function planStates(
 
 const maintenance = formatState({ kind: 'maintenance' });
 
+/** The routes that a plan removes now because the reload that their policies wait for cannot be done. */
+export function withdrawable(
+  served: Rendered,
+  desired: Rendered,
+  { certain }: Pick<RouteConditions, 'certain'>,
+): readonly string[] {
+  const { steps } = planRoutes(served, desired, { certain, made: new Set(), obstructed: true });
+  return steps.flatMap(({ kind, route }) =>
+    kind === 'remove-route' && !isStateKey(route) && !desired.routes.has(route) ? [route] : [],
+  );
+}
+
 /**
- * The routes that a policy which waits for its reload does not have any more, so that they can be removed before it. A route
+ * The routes that a policy which waits for its reload does not have any more, so that they may be removed before it. A route
  * stays while its service has others that strip another part of the path: one of these may be found in its place, and no
  * version of the policy would answer so.
  */
-export function withdrawable(served: Rendered, desired: Rendered): readonly string[] {
+function givenUp(served: Rendered, desired: Rendered): readonly string[] {
   const differing = served.routes.differences(desired.routes);
   const removed = differing.filter((route) => !isStateKey(route) && !desired.routes.has(route));
   if (removed.length === 0) return [];

@@ -7,6 +7,7 @@ import { allTouched } from '../model/touched.ts';
 import type { Rendered } from '../render/render.ts';
 import { RouteMap } from '../render/route-map.ts';
 import { afterStep, planChanges } from './plan.ts';
+import { withdrawable } from './plan-routes.ts';
 import { commandsOf, describeStep, judge } from './step.ts';
 
 type Services = Readonly<Record<string, { head?: string; servers: Readonly<Record<string, string>> }>>;
@@ -256,6 +257,16 @@ describe('the plan', () => {
 
     test('takes away what the policy gives up when that reload cannot be done', () => {
       expect(steps(now('backend web from policy-a\n', { 'b/': 'web' }), { obstructed: true })).toEqual(['del map a/']);
+    });
+
+    test.each([
+      ['a route that is given up', { 'b/': 'web' }, ['a/']],
+      ['no route that stays until one below it can be added', { 'a/x/': 'web' }, []],
+      ['no route that is served still', { 'a/': 'web', 'b/': 'web' }, []],
+    ])('says that a plan would remove %s, when that reload cannot be done', (_, routes, removed) => {
+      const desired = now('backend web from policy-a\n', routes);
+      expect(withdrawable(before, desired, { certain: true })).toEqual(removed);
+      expect(steps(desired, { obstructed: true })).toEqual(removed.map((route) => `del map ${route}`));
     });
 
     test('leaves them to a reload while it is not known what the worker was loaded from', () => {
