@@ -157,7 +157,7 @@ export class Rounds {
       reuses: (server) => link.reuses || !running.addedAtRunTime.has(server),
     });
     reloads.planned(plan.reload, desired);
-    firstChecks.giving(plan.steps);
+    firstChecks.giving(plan.steps, running.served, desired);
     const { routes } = running.served;
     const { done, left, refused } = await this.#slices.give(plan.steps, desired, now() - rendered);
     reloads.planned(refused, desired);

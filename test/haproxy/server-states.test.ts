@@ -151,13 +151,18 @@ describe('a new server', () => {
     expect(await statuses(balancer.port)).toContain(500);
   });
 
-  test('that waits for its first check serves when those that served leave', async () => {
-    const { well, sick, balancer } = await start();
+  test('that waits for its first check serves when those that served leave, from before they do', async () => {
+    const commands: string[] = [];
+    const { well, sick, balancer } = await start({ onCommand: (line) => void commands.push(line) });
     balancer.snapshot({ 'services/web': policyWith('60s'), 'instances/web/well': well.address });
     await balancer.balancer.start();
     balancer.change({ 'instances/web/sick': sick.address });
     await balancer.applied();
     balancer.change({ 'instances/web/well': undefined });
     await until('it serves', async () => (await ask(balancer.port, 'web')).status === 500);
+    // A request between the two would get 503.
+    const at = (command: string) => commands.findIndex((line) => line.startsWith(command));
+    expect(at('set server web/sick health up')).toBeGreaterThan(-1);
+    expect(at('set server web/sick health up')).toBeLessThan(at('set server web/well state maint'));
   });
 });

@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { Map as PersistentMap } from 'immutable';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../../../test/support/until.ts';
@@ -113,8 +114,25 @@ test('a check of the former address does not raise a server that HAProxy is bein
   await until('both are asked', () => asked.length === 2);
   const moved = parseServerLine('server a 127.0.0.1:2 check');
   if (moved === undefined) throw new Error('a test has good lines');
-  checks.giving([{ kind: 'set-address', backend: 'web', server: moved, checkFirst: true }]);
+  const steps = [{ kind: 'set-address', backend: 'web', server: moved, checkFirst: true }] as const;
+  checks.giving(steps, nothingRendered, nothingRendered);
   for (const socket of asked) socket.end('HTTP/1.1 200 x\r\n\r\n');
   await until('the other is raised', () => raised.includes('web/b'));
   expect(raised).toEqual(['web/b']);
+});
+
+test('a server that waits is raised before the steps that take all others away, and not where another one stays', async () => {
+  const silent = await startSilent();
+  const { raised, checks } = firstChecks({ 'instances/web/a': silent.address, 'services/web': slow });
+  const serving = (...ids: readonly string[]) => {
+    const web = 'web' as ServiceName;
+    const servers = PersistentMap(ids.map((id) => [id as InstanceId, `server ${id} 127.0.0.1:1 check`]));
+    const around = { before: '', indent: '', after: '' };
+    return { ...nothingRendered, backends: PersistentMap([[web, { name: web, around, servers }]]) };
+  };
+  const leaving = (name: string) => ({ kind: 'remove-server', backend: 'web', name }) as const;
+  checks.giving([leaving('b')], serving('a', 'b', 'c'), serving('a', 'c'));
+  expect(raised).toEqual([]);
+  checks.giving([leaving('b'), leaving('c')], serving('a', 'b', 'c'), serving('a'));
+  expect(raised).toEqual(['web/a']);
 });

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { addressOf, type FirstCheckRule, isEnabled, isServing, type Newcomer } from '../../haproxy/newcomers.ts';
+import { afterStep } from '../../haproxy/plan.ts';
 import type { Running } from '../../haproxy/running-state.ts';
 import { bringsIn, type Step } from '../../haproxy/step.ts';
 import { describe } from '../../model/fault.ts';
@@ -89,9 +90,10 @@ export class FirstChecks {
 
   /**
    * HAProxy is about to get these steps. A check of a server's former address must not raise the server at its new one, and a raise
-   * that is written from now on comes behind the steps. `took` begins the checks that the steps make due.
+   * that is written from now on comes behind the steps. `took` begins the checks that the steps make due. If no other server of a
+   * service serves after these steps, the waiting ones get requests before them.
    */
-  giving(steps: readonly Step[]): void {
+  giving(steps: readonly Step[], served: Rendered, desired: Rendered): void {
     for (const step of steps) {
       if (!bringsIn(step)) continue;
       const service = step.backend as ServiceName;
@@ -100,6 +102,13 @@ export class FirstChecks {
       this.#forget(service, id);
       this.#parts.unproven.leave(service, id, 'unasked');
     }
+    const after = new Map<ServiceName, Rendered>();
+    for (const step of steps) {
+      if ('route' in step) continue;
+      const service = step.backend as ServiceName;
+      if (this.#waiting.has(service)) after.set(service, afterStep(after.get(service) ?? served, desired, step));
+    }
+    for (const [service, then] of after) this.#raiseAlone(service, then);
   }
 
   /**
@@ -120,11 +129,18 @@ export class FirstChecks {
       for (const waiting of ofService.values()) {
         if (!waitsStill(waiting, servers?.get(waiting.id))) this.#forget(service, waiting.id);
       }
-      if (servers?.every((line, id) => ofService.has(id) || !isServing(line)) !== true) continue;
-      for (const waiting of ofService.values()) {
-        const line = servers.get(waiting.id);
-        if (line !== undefined && isServing(line)) void this.#raise(waiting, 'alone');
-      }
+      this.#raiseAlone(service, served);
+    }
+  }
+
+  /** Gives the waiting servers of a service requests, if no other one of it serves. */
+  #raiseAlone(service: ServiceName, { backends }: Rendered): void {
+    const ofService = this.#waiting.get(service);
+    const servers = backends.get(service)?.servers;
+    if (ofService === undefined || servers?.every((line, id) => ofService.has(id) || !isServing(line)) !== true) return;
+    for (const waiting of ofService.values()) {
+      const line = servers.get(waiting.id);
+      if (line !== undefined && isServing(line)) void this.#raise(waiting, 'alone');
     }
   }
 
