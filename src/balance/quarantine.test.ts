@@ -16,6 +16,7 @@ import {
   serviceSuspect,
   tryAgain,
 } from './quarantine.ts';
+import { isHoldable } from './suspicion.ts';
 
 const web = 'web' as ServiceName;
 const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), undefined);
@@ -77,6 +78,19 @@ test('a service in its last good form keeps that form over reloads', () => {
   const then = holdWeb(good(first), refused);
   const after = proven(review(then, other).quarantine, refused, then);
   expect(formOf(holdWeb(after, more))).toBe(1);
+});
+
+test('a service whose last good form is refused as well is left out, although it was held in that form before', () => {
+  const [first, refused] = history(1, 2);
+  if (!first || !refused) throw new Error('no history');
+  const rendered = { desired: nothingRendered, served: nothingRendered };
+  const held = holdWeb(good(first), refused);
+  const suspicion = { asked: refused, ...rendered, cold: true };
+  expect([formOf(held), isHoldable(held, suspicion, web)]).toEqual([1, false]);
+  expect(isHoldable(held, { ...suspicion, leaveOut: true }, web)).toBe(true);
+  const out = hold(held, new Map([[serviceSuspect(web), 'its port']]), { ...suspicion, leaveOut: true });
+  expect(out.services.get(web)).toMatchObject({ form: undefined, reason: 'its port' });
+  expect(isHoldable(out, { ...suspicion, leaveOut: true }, web)).toBe(false);
 });
 
 describe('a service whose versions were refused more than once lately', () => {
