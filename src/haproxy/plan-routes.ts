@@ -36,6 +36,8 @@ type RemovalConditions = Pick<RouteConditions, 'obstructed'> & {
   readonly isReady: (service: ServiceName) => boolean;
   /** Routes that are asked for and have to wait. */
   readonly waiting: RouteSet;
+  /** Routes that are added before any is removed. */
+  readonly added: RouteSet;
 };
 
 type RouteStep = Extract<Step, { kind: 'add-route' | 'set-route' | 'remove-route' }>;
@@ -100,7 +102,8 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
     if (isGone) removing.push({ kind: 'remove-route', route });
     else lagging.add(serviceOf(now));
   }
-  const { removable, kept } = planRemovals(served, desired, { ...conditions, differing, isReady, waiting });
+  const added = new RouteSet(adding.map(({ route }) => route));
+  const { removable, kept } = planRemovals(served, desired, { ...conditions, differing, isReady, waiting, added });
   for (const route of removable) removing.push({ kind: 'remove-route', route });
   for (const route of kept) lagging.add(serviceOf(served.routes.get(route) as RouteTarget));
   const states = planStates(served, desired, all, (service) => isReady(service) && !lagging.has(service));
@@ -145,7 +148,7 @@ const changedBy = (served: Rendered, desired: Rendered, route: string): ServiceN
 function planRemovals(
   served: Rendered,
   desired: Rendered,
-  { obstructed, differing, isReady, waiting }: RemovalConditions,
+  { obstructed, differing, isReady, waiting, added }: RemovalConditions,
 ): { readonly removable: readonly string[]; readonly kept: readonly string[] } {
   const obsolete = differing.filter((route) => !desired.routes.has(route));
   const withdrawn = new Set(obstructed ? givenUp(served, desired) : []);
@@ -170,7 +173,7 @@ function planRemovals(
     const isDone = isReady(service) || withdrawn.has(route);
     // Where nothing else is found, it is not found, and that is better than a route of old for as long as it takes.
     const over = [...served.routes.over(route)];
-    const isCovered = waiting.hasOver(route) && (!obstructed || over.length > 0);
+    const isCovered = waiting.hasOver(route) && (!obstructed || over.length > 0 || added.hasOver(route));
     const isDoubtful = over.some(([, target]) => isUncertain(serviceOf(target)));
     const goes = isDone && !waiting.hasBelow(route) && !isCovered && !keptRoutes.hasOver(route) && !isDoubtful;
     if (goes) removable.push(route);
