@@ -91,6 +91,21 @@ describe('an acknowledgement', () => {
     expect(value.length).toBeLessThan(250_000);
   });
 
+  // Otherwise one key of one service would make the whole acknowledgement unreadable, or larger than etcd takes.
+  test('is readable and small, however long the keys are that the balancer refuses', () => {
+    const long = (begin: string) => ({ key: begin + 'x'.repeat(1_000_000), reason: 'too long' });
+    const keys = ['instances/evil/', 'instances/', 'anything'].flatMap((begin) => Array(30).fill(long(begin)));
+    const ours = { key: 'instances/web/x', reason: 'no port' };
+    const told = tellFairly([...keys, ours]);
+    const value = formatAcknowledgement({ ...plain, ...told });
+    expect(value.length).toBeLessThan(50_000);
+    const read = parseAcknowledgement(value);
+    expect(read).toMatchObject({ ok: true, value: { refusals: expect.arrayContaining([ours]) } });
+    // A balancer of an earlier version does not cut them.
+    const uncut = fields({ refusals: [long('instances/evil/'), ours] });
+    expect(parseAcknowledgement(uncut)).toMatchObject({ ok: true, value: { refusals: [{}, ours] } });
+  });
+
   test('that is anything at all is read or refused, never thrown at', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (value) => {

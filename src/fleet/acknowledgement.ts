@@ -75,9 +75,12 @@ const mostUntold = 100;
 /** Stands for any service among those whose refusals are not all told. */
 export const anyService = '*';
 const longestReason = 300;
+// No well-formed key is longer, but etcd takes keys of more than 1 MB from whoever may write under a prefix.
+const longestKey = 256;
+const longestService = 63;
 
 const text = v.pipe(v.string(), v.maxLength(256), v.transform(printable));
-const reason = v.pipe(v.string(), v.transform(printable), v.transform(shortened));
+const reason = v.pipe(v.string(), v.transform(printable), v.transform(shortReason));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const nonce = v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,64}$/));
 
@@ -96,8 +99,8 @@ const schema = v.object({
   refusals: v.optional(
     v.array(
       v.object({
-        key: text,
-        reason,
+        key: v.pipe(v.string(), v.transform(printable), v.transform(shortKey)),
+        reason: reason,
         absent: v.optional(v.boolean()),
       }),
     ),
@@ -137,7 +140,7 @@ export function formatAcknowledgement(acknowledgement: Acknowledgement): string 
   const drains = shareRoom(byService(draining ?? new Map()), mostDraining);
   const counts = [...drains.listed.values()].flat().map(([name, open]) => [name, open === 'unknown' ? null : open]);
   const waits = shareRoom(unproven, mostUnproven);
-  const routeless = [...unrouted].map(([service, reason]) => [service, shortened(reason)] as const);
+  const routeless = [...unrouted].map(([service, reason]) => [service, shortReason(reason)] as const);
   const leftOut = new Map(routeless.slice(mostUnrouted).map(([service]) => [service, 1]));
   const unlisted = sum(before, drains.unlisted, waits.unlisted, leftOut);
   return JSON.stringify({
@@ -153,8 +156,8 @@ export function formatAcknowledgement(acknowledgement: Acknowledgement): string 
       ? {}
       : {
           refusals: refusals.slice(0, mostRefusals).map(({ key, reason, absent }) => ({
-            key,
-            reason: shortened(reason),
+            key: shortKey(key),
+            reason: shortReason(reason),
             ...(absent === true ? { absent } : {}),
           })),
         }),
@@ -185,8 +188,11 @@ export function tellFairly(refusals: readonly Refusal[]): Pick<Acknowledgement, 
   return { refusals: told.map(({ refusal }) => refusal), untold: turns };
 }
 
-/** Keys that are about no service are all of one, which has no name. */
-const serviceOfKey = (key: string): string => serviceOf(key) ?? '';
+/** Keys that are about no service are all of one, which has no name. So are those whose service's name is too long for one. */
+function serviceOfKey(key: string): string {
+  const service = serviceOf(key) ?? '';
+  return service.length > longestService ? '' : service;
+}
 
 function shortUntold(untold: ReadonlyMap<string, number>): readonly (readonly [string, number])[] {
   const all = [...untold];
@@ -241,8 +247,16 @@ export function ownerOf(value: string): string | undefined {
   return typeof owner === 'string' ? owner : undefined;
 }
 
-function shortened(reason: string): string {
-  return reason.length > longestReason ? `${reason.slice(0, longestReason)}...` : reason;
+function shortReason(reason: string): string {
+  return shortened(reason, longestReason);
+}
+
+function shortKey(key: string): string {
+  return shortened(key, longestKey);
+}
+
+function shortened(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}...` : text;
 }
 
 /** It is shown on terminals, and whoever may write to the registry may have written it. */
