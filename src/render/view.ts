@@ -119,6 +119,12 @@ export type ServerView = {
         readonly rise: number;
         readonly fall: number;
         readonly port: number | undefined;
+        /**
+         * The check uses TLS, or sends the PROXY protocol, as requests do. HAProxy does so by itself for the servers of a file
+         * only, not for those that are added at run time.
+         */
+        readonly checkTls: boolean;
+        readonly checkProxy: boolean;
       }
     | undefined;
   readonly slowStart: string | undefined;
@@ -168,7 +174,20 @@ export const knownNames = {
   backend: ['policy', ...policyNames, 'servers'],
   server: [
     ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'hashId'],
-    ...['check', 'interval', 'rise', 'fall', 'port', 'slowStart', 'maxconn', 'maxqueue', 'h2', 'h2Check'],
+    ...[
+      'check',
+      'interval',
+      'rise',
+      'fall',
+      'port',
+      'checkTls',
+      'checkProxy',
+      'slowStart',
+      'maxconn',
+      'maxqueue',
+      'h2',
+      'h2Check',
+    ],
     ...['tls', 'ca', 'certificate', 'name', 'alpn', 'proxyProtocol', 'backup', 'version', 'zone', 'meta'],
   ],
 } as const satisfies Record<string, readonly string[]>;
@@ -231,7 +250,7 @@ export function serverView(
     maintenance: instance.state === 'maintenance' || (draining && policy.sticky !== undefined),
     hostName: false,
     hashId: numberOf(numbers, instance.id),
-    check: check.kind === 'none' ? undefined : checkView(check),
+    check: check.kind === 'none' ? undefined : checkView(check, policy),
     slowStart: milliseconds(policy.slowStartMs),
     maxconn: policy.maxconn,
     maxqueue: policy.maxqueue,
@@ -259,6 +278,11 @@ function isFar({ zone }: Instance, { preferZone }: Policy, settings: FrameSettin
 
 const proxyKeywords = { v1: 'send-proxy', v2: 'send-proxy-v2' } as const;
 
-function checkView({ intervalMs, rise, fall, port }: Exclude<HealthCheck, { kind: 'none' }>): ServerView['check'] {
-  return { interval: milliseconds(intervalMs), rise, fall, port };
+function checkView(
+  { intervalMs, rise, fall, port }: Exclude<HealthCheck, { kind: 'none' }>,
+  { tls, proxyProtocol }: Policy,
+): ServerView['check'] {
+  const samePort = port === undefined;
+  const how = { checkTls: samePort && tls !== undefined, checkProxy: samePort && proxyProtocol !== undefined };
+  return { interval: milliseconds(intervalMs), rise, fall, port, ...how };
 }

@@ -103,8 +103,8 @@ const served = serveAll(
       h2: { policy: { check, protocol: 'h2', tls: verified }, instances: { a: h2 } },
       'no-sockets': { policy: { protocol: 'h2' }, instances: { a: plain } },
       sockets: { policy: { protocol: 'h2' }, instances: { a: connecting } },
-      v1: { policy: { proxyProtocol: 'v1' }, instances: { a: proxy } },
-      v2: { policy: { proxyProtocol: 'v2' }, instances: { a: proxy } },
+      v1: { policy: { check, proxyProtocol: 'v1' }, instances: { a: proxy } },
+      v2: { policy: { check, proxyProtocol: 'v2' }, instances: { a: proxy } },
       none: { instances: { a: proxy } },
     };
   },
@@ -182,3 +182,28 @@ describe('TLS to a server', () => {
 test('the PROXY protocol tells a server who asks', async () => {
   expect(await Promise.all(['v1', 'v2', 'none'].map(ask))).toEqual(['v1 127.0.0.3', 'v2 127.0.0.3', 502]);
 });
+
+// HAProxy would check it without TLS and without the PROXY protocol, find it down, and leave it so until the next reload.
+test.each(['blind', 'verified', 'known', 'h2', 'v1', 'v2'])(
+  'a server of %s that joins passes its checks',
+  async (name) => {
+    const { balancer } = served;
+    const { accepted } = balancer.balancer.status().catalog;
+    const value = (accepted.get(`instances/${name}/a`) ?? accepted.get(`instances/${name}/b`))?.value;
+    const reloads = await balancer.metric('reloads_total');
+    balancer.change({ [`instances/${name}/checked`]: value });
+    await balancer.applied();
+    // After three failed checks it would be down.
+    await until('HAProxy checked it', async () => {
+      const [stat = ''] = await balancer.command('show stat');
+      return stat
+        .split('\n')
+        .some(
+          (line) => line.startsWith(`${name},checked,`) && /,(L7OK|L7RSP|L6RSP|L7STS|L4CON|L7TOUT|L6TOUT),/.test(line),
+        );
+    });
+    const [stat = ''] = await balancer.command('show stat');
+    expect(stat.split('\n').find((line) => line.startsWith(`${name},checked,`))).toContain(',L7OK,');
+    expect(await balancer.metric('reloads_total')).toBe(reloads);
+  },
+);

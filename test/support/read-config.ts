@@ -28,7 +28,7 @@ const word = '[A-Za-z0-9._:/[\\]@+,*=~-]+';
 /** What may stand on a server line, in a file and in a command. */
 export const serverKeywords = [
   '(?: id [0-9]{1,10})?',
-  `(?: check inter ${ms} rise [0-9]+ fall [0-9]+(?: port ${port})?)?`,
+  `(?: check inter ${ms} rise [0-9]+ fall [0-9]+(?: port ${port})?(?: check-ssl)?(?: check-send-proxy)?)?`,
   `(?: slowstart ${ms})?(?: maxconn [0-9]+)?(?: maxqueue [0-9]+)?`,
   '(?: proto h2(?: check-proto h2)?)?',
   `(?: ssl (?:verify none|verify required ca-file ${pem})(?: crt ${pem})?(?: sni str\\((${name})\\) verifyhost \\S+ check-sni \\S+)?(?: alpn h2(?: check-alpn h2)?)?)?`,
