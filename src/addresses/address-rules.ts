@@ -32,7 +32,12 @@ const special: readonly Special[] = [
   { what: 'a link-local address', networks: ['169.254.0.0/16', 'fe80::/10'] },
   {
     what: 'an address of cloud metadata',
-    networks: ['fd00:ec2::/32', '100.100.100.200/32', '168.63.129.16/32', '192.0.0.192/32'],
+    networks: [
+      // Of AWS, Google, Oracle and Scaleway, by IPv6.
+      ...['fd00:ec2::/32', 'fd20:ce::254/128', 'fd00:c1::a9fe:a9fe/128', 'fd00:42::42/128'],
+      // Of Alibaba, Azure and Oracle.
+      ...['100.100.100.200/32', '168.63.129.16/32', '192.0.0.192/32'],
+    ],
   },
 ];
 
