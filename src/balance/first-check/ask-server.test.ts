@@ -119,6 +119,24 @@ test('by gRPC it has to say SERVING', async () => {
   expect(await ask(await speaking('00000000020802'), policy)).toBe('it does not say SERVING');
 });
 
+// It would stop pointsman, with large parameters for a second each time.
+test('by TLS no server can ask for finite-field Diffie-Hellman', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'pm-check-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const { certFile, keyFile } = await (await makeAuthority(folder)).issue('server', 1, ['web.internal']);
+  const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
+  const server = createHttps({
+    cert,
+    key,
+    dhparam: 'auto',
+    ciphers: 'DHE-RSA-AES128-GCM-SHA256',
+    maxVersion: 'TLSv1.2',
+  });
+  expect(await ask(await listen(server), { tls: { verify: false }, check: { kind: 'tcp' } })).toMatch(
+    /handshake failure/,
+  );
+});
+
 test('by TLS the certificate has to be of the authority and for the name of the policy, where it names one', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'pointsman-'));
   onTestFinished(() => rm(folder, { recursive: true }));
