@@ -178,6 +178,10 @@ export class GrpcChannel {
   }
 }
 
+// Megabytes of small messages may be there at once. The process has other things to do than to take them all: after so many ms
+// they wait in HTTP/2's window until the others had their turn.
+const turnMs = 10;
+
 function listen(
   stream: ClientHttp2Stream,
   method: Method,
@@ -186,6 +190,16 @@ function listen(
 ): void {
   const frames = new Frames(mostBytes);
   let status: Error | 'ok' | undefined;
+  let turn: { readonly began: number } | undefined;
+  const takeTurns = () => {
+    if (turn === undefined) {
+      turn = { began: performance.now() };
+      setImmediate(() => {
+        turn = undefined;
+        stream.resume();
+      });
+    } else if (performance.now() - turn.began > turnMs) stream.pause();
+  };
   stream.on('response', (headers) => {
     // A call that fails at once has its status here.
     status = statusOf(headers);
@@ -197,6 +211,7 @@ function listen(
   });
   stream.on('data', (chunk: Buffer) => {
     if (isOver()) return;
+    takeTurns();
     onBytes();
     try {
       for (const bytes of frames.take(chunk)) {
