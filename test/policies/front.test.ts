@@ -218,6 +218,43 @@ describe('a host', () => {
   });
 });
 
+describe('what a server would understand in another way', () => {
+  test('CONNECT, does not reach one, and what follows it goes by the rules', async () => {
+    const after = 'GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n';
+    for (const [target, version, host] of [
+      ['shop.example.com:80', '1.1', 'Host: shop.example.com:80\r\n'],
+      ['shop.example.com:80', '1.0', ''],
+      ['127.0.0.1:80', '1.1', 'Host: 127.0.0.1:80\r\n'],
+    ] as const) {
+      const answer = await sendRaw(
+        served.balancer.port,
+        `CONNECT ${target} HTTP/${version}\r\n${host}\r\n${after}`,
+        /\}\}|^HTTP\/1.0/,
+      );
+      expect([target, answer]).toEqual([target, expect.stringMatching(/^HTTP\/1\.[01] 405 /)]);
+      if (version === '1.1') expect(answer).toContain('"x-forwarded-for":"127.0.0.1"');
+    }
+    const session = connect(`http://127.0.0.1:${served.balancer.port}`);
+    const stream = session.request({ ':method': 'CONNECT', ':authority': 'shop.example.com:80' });
+    expect(await new Promise((resolve) => stream.on('response', (headers) => resolve(headers[':status'])))).toBe(405);
+    session.destroy();
+  });
+
+  test('an absolute URI, is answered with 400 if no Host header says the same host', async () => {
+    const ask = (lines: string) => sendRaw(served.balancer.port, `${lines}\r\n\r\n`, /none|bad|Bad|"name"/);
+    for (const lines of [
+      'GET http://shop.example.com/admin HTTP/1.0',
+      'GET http://shop.example.com/admin HTTP/1.1',
+      'GET http://shop.example.com/admin HTTP/1.1\r\nHost: x',
+    ])
+      expect([lines, await ask(lines)]).toEqual([lines, expect.stringMatching(/^HTTP\/1\.[01] 400 /)]);
+    expect(await ask('GET http://shop.example.com/admin HTTP/1.1\r\nHost: shop.example.com')).toContain(
+      '"name":"admin"',
+    );
+    expect(await ask('OPTIONS * HTTP/1.0')).toContain('"name":"site"');
+  });
+});
+
 describe('an upgrade', () => {
   const upgrade = (value: string, more: readonly string[] = [], connection = 'Upgrade') =>
     sendRaw(
