@@ -137,6 +137,21 @@ const refused: readonly (readonly [template: string, message: string])[] = [
   ['cat <<EOF\n{{v}}\nEOF', 't:1:6: here-documents (<<) are not understood here (write with printf)'],
   ['A=`echo {{v}}`', 't:1:3: backquotes are not understood here (write $(…))'],
   ["a\u00a0#'\n{{v}}", '{{v}} stands within quotes'],
+  ['time -p eval {{v}}', '{{v}} is an argument of eval'],
+  ['time -- sh -c {{v}}', '{{v}} is an argument of sh'],
+  ['time -f %e sh -c {{v}}', '{{v}} is an argument of a command whose name is not written plainly'],
+  ['time -p declare -i A; A={{v}}', 'declare -i has bash evaluate'],
+  ['exec -a name sh -c {{v}}', '{{v}} is an argument of a command whose name is not written plainly'],
+  ['exec -ca name sh -c {{v}}', '{{v}} is an argument of a command whose name is not written plainly'],
+  ['exec gosu app sh -c {{v}}', '{{v}} is an argument of gosu'],
+  ['eval echo &> /dev/null A={{v}}', 't:1:12: &> means one thing to bash and another to sh (write >FILE 2>&1'],
+  ['[ a = a -a b = b -a c = c -a -v {{v}} ]', 'a value may be taken for an operator'],
+  ['test 1 -a 1 -a 1 -a 1 -a 1 -a -v {{v}}', 'a value may be taken for an operator'],
+  ["[[ a && # '\n b ]]; echo ' ]]; echo {{v}} ' # '", 't:1:9: this # may begin a comment or not'],
+  ['for PATH in {{v}}; do ls; done', 'a loop over PATH, on which the shell acts'],
+  ['for PS4 in {{v}}; do set -x; :; done', 'a loop over PS4, on which the shell acts'],
+  ['GLIBC_{{v}}=x', '{{v}} may make a name of GLIBC_ on which the shell acts'],
+  ['GCONV_{{v}}=x', '{{v}} may make a name of GCONV_ on which the shell acts'],
 ];
 
 describe('a value of the escape shell', () => {
@@ -196,7 +211,7 @@ describe('a value of the escape shell', () => {
       const compiled = attempt(() => compile(template));
       expect(compiled, template).toBeUndefined();
     }
-    const pieces = ['a', 'A=', 'export ', 'echo ', 'printf ', "printf '%s' ", '[ ', ' ]', '[[ ', ' ]] ', '$((', '((', '))', '$[', '${x:', '${a[', '}', 'a[', ']', 'A=(', 'let ', 'declare ', '-i ', '-v ', 'eval ', 'trap ', 'unset ', 'read ', 'set ', '-- ', 'exec ', 'command ', 'sh -c ', 'case ', ' in ', ';;', 'esac', 'for x in ', 'do ', 'done', 'if ', 'then ', 'fi', 'f()', '$(', "'", '"', '\\', '$', ' ', ' ', '\n', '\n', '\\\n', '#', '<', '>', '(', ')', '{', ';', ';', '|', '=', ' = ', ' -eq 1', '`', '\r', '\u00a0']; // biome-ignore format: words of scripts
+    const pieces = ['a', 'A=', 'export ', 'echo ', 'printf ', "printf '%s' ", '[ ', ' ]', '[[ ', ' ]] ', '$((', '((', '))', '$[', '${x:', '${a[', '}', 'a[', ']', 'A=(', 'let ', 'declare ', '-i ', '-v ', 'eval ', 'trap ', 'unset ', 'read ', 'set ', '-- ', 'exec ', 'command ', 'sh -c ', 'case ', ' in ', ';;', 'esac', 'for x in ', 'do ', 'done', 'if ', 'then ', 'fi', 'f()', '$(', "'", '"', '\\', '$', ' ', ' ', '\n', '\n', '\\\n', '#', '<', '>', '(', ')', '{', ';', ';', '|', '=', ' = ', ' -eq 1', '`', '\r', '\u00a0', '&', '&>', 'time ', '-p ', '-a ', 'x = x -a ', 'PATH ', 'let ']; // biome-ignore format: words of scripts
     const value = ['{{v}}', '{{w}}'];
     const piece = fc.oneof(
       { weight: 6, arbitrary: fc.constantFrom(...pieces) },

@@ -33,8 +33,10 @@ const builtins = new Set(
 const runners = new RegExp(
   `^(${[
     'sh|ash|bash|dash|rbash|ksh|mksh|zsh|fish|csh|tcsh|rsh|ssh|mosh|busybox|toybox|su|sudo|doas|runuser|setpriv|env|nice|ionice|nohup|setsid|timeout|time|stdbuf|chrt|taskset',
+    'gosu|su-exec|tini|dumb-init|chpst|setuidgid|s6-.*|pkexec|run0|prlimit|numactl|setarch|linux32|linux64|runcon|capsh|firejail|bwrap|fakeroot',
     'xargs|parallel|find|watch|script|expect|flock|chroot|unshare|nsenter|systemd-run|start-stop-daemon|at|batch|crontab',
     'awk|gawk|mawk|nawk|sed|perl|python|pypy|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|guile|vi|vim|nvim|ex|ed|emacs|gdb|strace',
+    'ltrace|valgrind|make|gmake|m4|dc|socat|Rscript|julia|pwsh|npx|tsx|ts-node|screen|tmux|unbuffer|entr',
   ].join('|')})[0-9.]*$`,
 );
 
@@ -46,7 +48,7 @@ export function ruleOf(word: string): Rule {
   const whole = unquoted(word);
   const name = whole.slice(whole.lastIndexOf('/') + 1);
   const none = (refused: string): Rule => ({ kind: 'none', why: { refused, hint: assignBefore }, command: name });
-  if (!/^[A-Za-z0-9_.+:@%[-]+$/.test(name))
+  if (!/^[A-Za-z0-9_.+:@%[][A-Za-z0-9_.+:@%[-]*$/.test(name))
     return none('is an argument of a command whose name is not written plainly');
   if (runners.test(name)) return none(`is an argument of ${name}, which may run it as a program`);
   if (!harmlessBuiltins.has(name)) {
@@ -88,7 +90,7 @@ export function afterArgument(rule: Rule, word: string, hasValue: boolean): Rule
         ? { refused: `${rule.command} ${text} has bash evaluate what is assigned later`, hint: `leave ${text} out` }
         : rule;
     case 'test':
-      return { ...rule, seen: rule.seen.length < 8 ? rule.seen + letterOf(text, hasValue) : rule.seen };
+      return { ...rule, seen: seenAfter(rule.seen, letterOf(text, hasValue)) };
   }
 }
 
@@ -97,6 +99,12 @@ const refuseAll = (command: string, refused: string): Rule => ({
   why: { refused, hint: assignBefore },
   command,
 });
+
+/** No test that is accepted has so many arguments. A longer one is not followed, except that it has a value. */
+const longestTest = 8;
+
+const seenAfter = (seen: string, letter: string): string =>
+  seen.length < longestTest ? seen + letter : letter === 'v' ? 'v'.repeat(longestTest) : seen;
 
 /** A letter for an argument of `test`: a value, an operator of one or of two operands, `!`, or anything else. */
 function letterOf(text: string, hasValue: boolean): string {
@@ -148,4 +156,4 @@ export const isSpecial = (name: string): boolean => special.test(name);
 
 /** Whether what follows this beginning of a name could make a special one of it: LD_ can, APP_ cannot. */
 export const beginsSpecial = (prefix: string): boolean =>
-  !prefix.includes('_') || /^(BASH|LD|PROMPT|COMP|POSIXLY)_/.test(prefix);
+  !prefix.includes('_') || /^(BASH|LD|PROMPT|COMP|POSIXLY|GLIBC|GCONV)_/.test(prefix);

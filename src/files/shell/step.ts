@@ -120,6 +120,7 @@ function stepCondition(
 ): State | Refused {
   const to = (text: string): State => [...outer, { kind: 'condition', word: text.slice(0, 3) }];
   if (/[\s;&|)]/.test(char) && word === ']]') return step(outer, char);
+  if (char === '#') return { refused: 'this # may begin a comment or not', hint: 'quote it' };
   return stepQuotes(/[`'"\\$]/.test(char) ? to('???') : state, char) ?? to(/\s/.test(char) ? '' : word + char);
 }
 
@@ -241,6 +242,9 @@ function stepRedirection(state: State, list: List, char: '<' | '>'): State | Ref
     return { refused: 'here-documents (<<) are not understood here', hint: 'write with printf' };
   }
   if (list.mode === 'array') return unexpected(char);
+  if (list.operator === '&') {
+    return { refused: '&> means one thing to bash and another to sh', hint: 'write >FILE 2>&1, or a space after &' };
+  }
   // The number of a descriptor is no word.
   const before: State = /^[0-9]+$/.test(list.word?.text ?? '')
     ? [...state.slice(0, -1), { ...list, word: undefined }]

@@ -31,7 +31,12 @@ export function endWord(state: State, list: List): State | Refused {
       return 'refused' in rule ? rule : to('arguments', { rule });
     }
     case 'for':
-      return to('in');
+      return isSpecial(text)
+        ? {
+            refused: `a loop over ${text}, on which the shell acts, is not understood here`,
+            hint: 'name another variable',
+          }
+        : to('in');
     case 'in':
       return to(text === 'in' ? 'arguments' : text === 'do' ? 'start' : 'closed');
     case 'function':
@@ -57,10 +62,12 @@ function endFirst(list: List, text: string, to: (mode: Mode, more?: Partial<List
   const equals = assignment.exec(text);
   if (equals !== null) return to(list.mode);
   if (list.mode === 'led') {
-    if (text.startsWith('-') || leadsOn(text)) return to('led');
+    // `exec -a` takes a word before the command. Which options do is known of these only.
+    if (/^-([clpvV]+|-)$/.test(text) || leadsOn(text)) return to('led');
     return to('arguments', { rule: ruleOf(text) });
   }
-  if (begins.has(text)) return to('start');
+  // -p and -- are options of `time`. No command has such a name.
+  if (begins.has(text) || text === '-p' || text === '--') return to('start');
   if (ends.has(text)) return to('closed');
   if (leadsOn(text)) return to('led');
   switch (text) {
