@@ -91,6 +91,8 @@ const refused: readonly (readonly [template: string, message: string])[] = [
   ['A=([{{v}}]=1)', '{{v}} stands in a subscript, which bash evaluates'],
   ['[[ {{v}} -eq 1 ]] && echo', 't:1:4: {{v}} stands within [[ … ]], where bash may evaluate it (write [ … ] or case)'],
   ['[[ -v {{v}} ]]', '{{v}} stands within [[ … ]]'],
+  ['test -v {{v}} # c', 'a value may be taken for an operator'],
+  ['echo "$(x # c', 'the script ends within a construct that is not closed'],
   ['[ -v {{v}} ]', 't:1:13: a value may be taken for an operator of this test'],
   ['test {{v}} {{w}}', 'a value may be taken for an operator'],
   ['if [ {{v}} = 1 -a -v {{w}} ]; then :; fi', 'a value may be taken for an operator'],

@@ -125,9 +125,9 @@ export const shellQuoting: Quoting<State, ShellForm> = {
     join(before, after) ?? {
       refused: 'this section ends within quotes or a comment, or begins there and ends outside',
     },
-  unfinished: (at) => {
+  unfinished: (end) => {
+    const at = end.at(-1)?.kind === 'comment' ? end.slice(0, -1) : end;
     const list = at.at(-1);
-    if (list?.kind === 'comment') return undefined;
     if (at.length === 1 && list?.kind === 'list') {
       const ended = endWord(at, list);
       const wrong = 'refused' in ended ? ended : endCommand(ended);
