@@ -176,3 +176,13 @@ test('an HAProxy that is too old is told as such', async () => {
   expect(lines[0]).toContain('is HAProxy 2.2.9, and pointsman needs 2.6 or later');
   expect(code).toBe(1);
 });
+
+test('the name of a file steers no terminal and begins no line', async () => {
+  const folder = await folderOf({ 'a\u001b[30m\n0 problems.json': '{' });
+  const { code, lines } = await check('--without-haproxy', join(folder, 'a\u001b[30m\n0 problems.json'));
+  expect(lines).toEqual([
+    expect.stringContaining('a\\u001b[30m\\u000a0 problems.json'),
+    expect.stringMatching(/^1 problem: /),
+  ]);
+  expect(code).toBe(1);
+});

@@ -372,6 +372,10 @@ test('what comes from outside steers no terminal, and repeats no secret', async 
   const all = outputs.join('\n');
   expect(all).toContain('owned');
   expect(all).not.toMatch(/(?![\n\u200c\u200d])[\p{Cc}\p{Cf}]/u);
+  for (const path of ['/status', '/services', '/fleet', '/explain/web/b', '/events']) {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+    expect(await answer.text(), path).not.toMatch(/(?![\n\u200c\u200d])[\p{Cc}\p{Cf}]/u);
+  }
   const status = JSON.stringify(await balancer.status());
   const { entries } = await registry.read('balancers/lb-1');
   expect(all + status + entries[0]?.value).not.toContain('BADSECRET');

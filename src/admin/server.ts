@@ -6,6 +6,7 @@ import type { Registry } from 'prom-client';
 import type { BalanceHealth } from '../balance/run-balance.ts';
 import { type Address, formatAddress, isLoopback } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
+import { answerJson } from './answer-json.ts';
 import { type HostRules, harmlessAnswers, onlyOwnHosts, readOnlyWithout } from './gate.ts';
 import { addLogLevel, type LogLevelControl } from './log-level.ts';
 import { addPage } from './page.ts';
@@ -72,7 +73,7 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
     health(); // sets the gauges that are read rather than counted
     return c.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType });
   });
-  app.get('/status', (c) => c.json(health()));
+  app.get('/status', (c) => answerJson(c, health()));
   addLogLevel(app, logLevel);
   addViews(app, views);
   addPage(app, page);
@@ -100,7 +101,7 @@ export async function serveFilesAdmin(options: FilesAdminOptions): Promise<() =>
     health(); // sets the gauges that are read rather than counted
     return c.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType });
   });
-  app.get('/status', (c) => c.json(health()));
+  app.get('/status', (c) => answerJson(c, health()));
   app.notFound((c) => c.text('there are /metrics, /healthz, /readyz and /status\n', 404));
   return open(app, 'metrics and the paths of files', { hosts, logger, limits: adminLimits });
 }

@@ -2,6 +2,7 @@ import type { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import type { BalanceWindow } from '../balance/window.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
+import { answerJson } from './answer-json.ts';
 import type { LogTail } from './log-tail.ts';
 
 export type ViewsParts = { readonly window: BalanceWindow; readonly tail: LogTail };
@@ -15,20 +16,20 @@ const mostWaiting = 1000;
  * `?most=N`), and `/events/stream` as server-sent events.
  */
 export function addViews(app: Hono, { window, tail }: ViewsParts): void {
-  app.get('/fleet', async (c) => c.json(await window.fleet()));
-  app.get('/services', async (c) => c.json(await window.services()));
+  app.get('/fleet', async (c) => answerJson(c, await window.fleet()));
+  app.get('/services', async (c) => answerJson(c, await window.services()));
   app.get('/services/:service', async (c) => {
     const name = parseServiceName(c.req.param('service'));
     if (!name.ok) return c.text(`${name.reason}\n`, 400);
     const service = await window.service(name.value);
-    return service === undefined ? c.text('there is no such service\n', 404) : c.json(service);
+    return service === undefined ? c.text('there is no such service\n', 404) : answerJson(c, service);
   });
   app.get('/explain/:service/:instance', async (c) => {
     const name = parseServiceName(c.req.param('service'));
     if (!name.ok) return c.text(`${name.reason}\n`, 400);
     const id = parseInstanceId(c.req.param('instance'));
     if (!id.ok) return c.text(`${id.reason}\n`, 400);
-    return c.json(await window.explain(name.value, id.value));
+    return answerJson(c, await window.explain(name.value, id.value));
   });
   app.get('/events', (c) => {
     const [after, most] = [Number(c.req.query('after') ?? 0), Number(c.req.query('most') ?? 100)];

@@ -10,6 +10,7 @@ import { prepareFiles } from '../files/prepare-files.ts';
 import { readVersion } from '../haproxy/check.ts';
 import { describeFaults, faultsOf } from '../haproxy/known-faults.ts';
 import { Fault } from '../model/fault.ts';
+import { printable } from '../model/printable.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import type { BalancerSettings, BalanceSettings } from '../settings/balance.ts';
 import { balanceCommand } from '../settings/balance.ts';
@@ -163,19 +164,20 @@ function unique(problems: readonly Problem[]): readonly Problem[] {
 }
 
 function describeReport({ problems, notes, settings, templates, entries, haproxy, notAsked }: Report): string {
-  const lines = problems.map(describeProblem);
+  const lines = problems.map((problem) => printable(describeProblem(problem)));
   const looked = [
-    ...(settings === undefined ? [] : [settings]),
-    templates === undefined ? 'the shipped templates' : `the templates in ${templates}`,
+    ...(settings === undefined ? [] : [printable(settings)]),
+    templates === undefined ? 'the shipped templates' : `the templates in ${printable(templates)}`,
     ...(entries === 0 ? [] : [`${entries} ${entries === 1 ? 'entry' : 'entries'}`]),
   ].join(', ');
-  const byHaproxy = haproxy === undefined ? `HAProxy was not asked: ${notAsked}` : `HAProxy ${haproxy} was asked`;
+  const byHaproxy =
+    haproxy === undefined ? `HAProxy was not asked: ${printable(notAsked ?? '')}` : `HAProxy ${haproxy} was asked`;
   const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`;
   const colors = colorsOf(process.stdout);
   const verdict = problems.length === 0 ? colors.green('in order') : colors.red(count);
   const faults = haproxy === undefined ? undefined : describeFaults(haproxy);
   const noted = [...notes, ...(faults === undefined ? [] : [faults])].map(
-    (note) => `${colors.yellow('note')}: ${note}`,
+    (note) => `${colors.yellow('note')}: ${printable(note)}`,
   );
   return `${[...lines, ...noted, `${verdict}: ${looked} (${byHaproxy})`].join('\n')}\n`;
 }

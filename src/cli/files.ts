@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import pc from 'picocolors';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { serveFilesAdmin } from '../admin/server.ts';
 import { convertTemplate } from '../files/confd/convert.ts';
@@ -9,12 +8,14 @@ import { runFiles } from '../files/run-files.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { twice } from '../settings/file-declaration.ts';
 import { filesCommand } from '../settings/files.ts';
+import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
 import { print } from './outputs.ts';
+import { paintedDiff } from './painted-diff.ts';
 import { abortOnSignal } from './signals.ts';
 import { withoutOurs } from './without-ours.ts';
 
@@ -61,24 +62,12 @@ export async function run(invocation: Invocation): Promise<number> {
               health,
               logger,
             }),
-      print: (text) => print(settings.mode === 'diff' ? painted(text) : text),
+      print: (text) => print(settings.mode === 'diff' ? paintedDiff(text, colorsOf(process.stdout)) : text),
     });
   } finally {
     dispose();
   }
   return done;
-}
-
-/** A diff in the colours that people know it in, on a terminal. */
-function painted(diff: string): string {
-  // Not by picocolors' own judgement: it colours where the variable CI is set.
-  const colors = pc.createColors(Boolean(process.stdout.isTTY) && !process.env['NO_COLOR']);
-  const paint = (line: string): string => {
-    if (/^(---|\+\+\+) /.test(line)) return colors.bold(line);
-    if (line.startsWith('@@')) return colors.cyan(line);
-    return line.startsWith('+') ? colors.green(line) : line.startsWith('-') ? colors.red(line) : line;
-  };
-  return diff.split('\n').map(paint).join('\n');
 }
 
 async function readTemplate(path: string): Promise<string> {

@@ -1,15 +1,20 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import { printableLines } from '../model/printable.ts';
 import type { LogSettings } from '../settings/log.ts';
 
 type Level = LogSettings['level'];
 type Lines = Pick<DestinationStream, 'write'>;
 
 /**
+ * JSON does not escape all that steers a terminal, and somebody may look at the log on one. So what pino writes is escaped further,
+ * which leaves it the same JSON.
+ *
  * Logs to standard error, so that standard output stays the command's own. Written at once and in this thread: the last
  * line before an exit is the one that matters.
  */
 export async function createLogger({ level, format }: LogSettings): Promise<Logger> {
-  return pino({ ...lineFormat, level }, await openOutput(format));
+  const out = await openOutput(format);
+  return pino({ ...lineFormat, level }, { write: (text: string) => void out.write(printableLines(text)) });
 }
 
 /** A log whose level can be changed while it is written, and whose newest lines are kept for whoever looks. */
@@ -27,7 +32,8 @@ export async function createTailedLog(settings: LogSettings, tail: Lines): Promi
     // Has pino say in `lastLevel` of which level the line is that it writes next.
     [Symbol.for('pino.metadata')]: true,
     lastLevel: 0,
-    write(line: string): void {
+    write(text: string): void {
+      const line = printableLines(text);
       if (this.lastLevel >= severity('info')) tail.write(line);
       if (this.lastLevel >= severity(level)) out.write(line);
     },

@@ -24,6 +24,7 @@ import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
+import { paintedDiff } from './painted-diff.ts';
 import { abortOnSignal } from './signals.ts';
 import { warn } from './warn.ts';
 
@@ -207,14 +208,6 @@ function describePlan({ revision }: Catalog, { steps, reload, files }: Previewed
     ),
     ...reload.map((reason) => `  ${colors.yellow('reload')}: ${reason}`),
   ];
-  const diff = files
-    .map(unifiedDiff)
-    .join('')
-    .split('\n')
-    .map((line) => {
-      if (/^(---|\+\+\+) /.test(line)) return colors.bold(line);
-      if (line.startsWith('@@')) return colors.cyan(line);
-      return line.startsWith('+') ? colors.green(line) : line.startsWith('-') ? colors.red(line) : line;
-    });
-  return `${[...lines, ...diff].join('\n').trimEnd()}\n`;
+  const diff = paintedDiff(files.map(unifiedDiff).join(''), colors);
+  return `${[...lines, diff].join('\n').trimEnd()}\n`;
 }

@@ -3,6 +3,7 @@ import type { BalanceHealth } from '../balance/run-balance.ts';
 import type { FleetMember, ServiceDetail, ServiceView } from '../balance/window.ts';
 import type { LogEvent } from '../model/log-event.ts';
 import { addLook, type History } from './rates.ts';
+import { parseShown } from './shown-json.ts';
 
 /** Everything that the page shows, as it was told last. */
 export type Live = {
@@ -23,7 +24,7 @@ const untold: ReadonlySet<string> = new Set(['haproxy']);
 const get = async <T>(path: string): Promise<T> => {
   const answer = await fetch(path, { signal: AbortSignal.timeout(5000) });
   if (!answer.ok) throw new Error(`it answered ${answer.status} to ${path}`);
-  return answer.json();
+  return parseShown(await answer.text());
 };
 
 /** Looks every two seconds, and at once when something was applied; not while the page is hidden. */
@@ -77,7 +78,7 @@ export function useLive(): Live {
     const source = new EventSource('events/stream');
     source.onopen = () => void catchUp();
     source.onmessage = ({ lastEventId, data }: MessageEvent<string>) => {
-      hear([{ ...JSON.parse(data), id: Number(lastEventId) }]);
+      hear([{ ...parseShown(data), id: Number(lastEventId) }]);
       void look();
     };
     const timer = setInterval(look, everyMs);

@@ -1,0 +1,10 @@
+import { expect, test } from 'vitest';
+import { parseShown } from './shown-json.ts';
+
+test('a text that the page shows hides and reorders nothing around it', () => {
+  const given = { key: 'instances/web/<b>\u202e\u009b', open: [{ reason: 'a\u200b\nb', count: 1 }] };
+  expect(parseShown(JSON.stringify(given))).toEqual({
+    key: 'instances/web/<b>\\u202e\\u009b',
+    open: [{ reason: 'a\\u200b\\u000ab', count: 1 }],
+  });
+});
