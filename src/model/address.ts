@@ -10,6 +10,9 @@ const hostName = new RegExp(`^(?=.{1,253}$)(?:${label}\\.)*${label}$`);
 // "1.2.3", "1.2.3.256" and "0x7f.1" are mistyped or disguised addresses: a resolver reads them as numbers (inet_aton).
 const endsInNumber = /(^|\.)([0-9]+|0[xX][0-9a-fA-F]*)$/;
 
+/** Quotes a refused address. What stands before an `@` may be a password and is left out. */
+export const quoteAddress = (text: string): string => quote(text.replace(/^.*@/s, '***@'));
+
 /** Reads an IPv4 address, an IPv6 address (with or without brackets, no zone) or a DNS name. */
 export function parseHost(text: string): Parsed<Pick<Address, 'host' | 'family'>> {
   if (isIPv4(text)) return accepted({ host: text, family: 'ipv4' });
@@ -17,22 +20,22 @@ export function parseHost(text: string): Parsed<Pick<Address, 'host' | 'family'>
   // A zone ("fe80::1%eth0") means something on one machine only.
   if (isIPv6(bare) && !bare.includes('%')) return accepted({ host: bare.toLowerCase(), family: 'ipv6' });
   if (hostName.test(text) && !endsInNumber.test(text)) return accepted({ host: text.toLowerCase(), family: 'name' });
-  return refused(`${quote(text)} is not an IPv4 address, an IPv6 address or a host name`);
+  return refused(`${quoteAddress(text)} is not an IPv4 address, an IPv6 address or a host name`);
 }
 
 /** Reads a TCP port, 1 to 65535, in plain digits. HAProxy's own parser takes `-1`, `80x` and `0` (HAProxy 2.6 to 3.4). */
 export function parsePort(text: string | number): Parsed<number> {
   const port = parseWhole(text, { least: 1, most: 65535 });
-  return port.ok ? port : refused(`${quote(String(text))} is not a port: 1 to 65535`);
+  return port.ok ? port : refused(`${quoteAddress(String(text))} is not a port: 1 to 65535`);
 }
 
 /** Reads `host:port`; an IPv6 host stands in brackets. */
 export function parseAddress(text: string): Parsed<Address> {
   const colon = text.lastIndexOf(':');
-  if (colon < 1) return refused(`${quote(text)} is not host:port`);
+  if (colon < 1) return refused(`${quoteAddress(text)} is not host:port`);
   const hostText = text.slice(0, colon);
   if (hostText.includes(':') && !hostText.startsWith('[')) {
-    return refused(`${quote(text)} is not host:port: write an IPv6 host in brackets, as in [::1]:80`);
+    return refused(`${quoteAddress(text)} is not host:port: write an IPv6 host in brackets, as in [::1]:80`);
   }
   const host = parseHost(hostText);
   if (!host.ok) return host;

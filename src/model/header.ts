@@ -15,11 +15,14 @@ const cookie = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
 // RFC 9110, 5.5: visible characters with single or more spaces or tabs between them. Obsolete text beyond ASCII is not.
 const value = /^[\x20-\x7e\t]*$/;
 
+/** A line such as `Authorization: Bearer x` that was taken for a name, without its value: it may be a password. */
+const nameIn = (text: string): string => text.replace(/[:=].+$/s, '...');
+
 /** Reads a header's name: 1 to 64 of `A-Za-z0-9_-`, a letter or digit first. */
 export function parseHeaderName(text: string): Parsed<HeaderName> {
   return name.test(text)
     ? accepted(text as HeaderName)
-    : refused(`${quote(text)} is not a header name: 1 to 64 of A-Z a-z 0-9 _ -, a letter or digit first`);
+    : refused(`${quote(nameIn(text))} is not a header name: 1 to 64 of A-Z a-z 0-9 _ -, a letter or digit first`);
 }
 
 /** Reads a header's value, which may be a password, so that none of it is repeated in the reason: at most 1024 printable ASCII characters, none of them a space at either end. */

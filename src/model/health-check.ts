@@ -1,4 +1,4 @@
-import { parseHost, parsePort } from './address.ts';
+import { parseHost, parsePort, quoteAddress } from './address.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 
 /** How an application is asked whether it is well. A host or port that is left out is that of the announced address. */
@@ -61,7 +61,7 @@ export function parseHealthCheck(text: string): Parsed<HealthCheck> {
 
 function parsePlace(text: string): Parsed<{ host: string | undefined; port: number | undefined }> {
   const [, hostText, portText] = authority.exec(text) ?? [];
-  if (hostText === undefined) return refused(`${quote(text)} is not host:port`);
+  if (hostText === undefined) return refused(`${quoteAddress(text)} is not host:port`);
   const host = hostText === '' ? undefined : parseHost(hostText);
   if (host?.ok === false) return host;
   const port = portText === undefined ? undefined : parsePort(portText);

@@ -23,6 +23,10 @@ describe('a policy is refused with the field and the reason', () => {
     [{ access: { deny: ['10.0.0.1/8'] } }, 'access.deny.0: "10.0.0.1/8" has bits set behind its prefix'],
     [{ rateLimit: { requests: 5 } }, 'rateLimit.per: it is missing'],
     [{ rateLimit: { requests: 5, per: '500ms' } }, 'rateLimit.per: it is not between 1s and 1h'],
+    [
+      { headers: { request: { remove: ['Authorization: Bearer SECRET'] } } },
+      'headers.request.remove.0: "Authorization..." is not a header name',
+    ],
     [{ headers: { request: { set: { 'a b': 'c' } } } }, 'headers.request.set: "a b" is not a header name'],
     [
       { headers: { request: { set: { a: 'c\n' } } } },
