@@ -87,6 +87,8 @@ async function stage(job: FileJob, at: Destination, text: string): Promise<Stage
   const found = await withCurrent(at, async (file) => {
     if (file === undefined) return 'missing';
     if (!(await hasText(file, text))) return 'another';
+    // It may be somebody else's file too, which has its own mode and owner.
+    if ((await file.stat()).nlink > 1) return 'another';
     try {
       return (await correctOwnership(file, job.ownership)) ? 'permissions' : 'unchanged';
     } catch (cause) {

@@ -1,0 +1,37 @@
+import { link, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { defaultTimeoutMs, defaultWait } from '../settings/file-declaration.ts';
+import { type FileJob, placeFile } from './place-file.ts';
+
+test('a file that has another name too keeps its mode, and is replaced', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'pm-place-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const [theirs, dest] = [join(dir, 'theirs'), join(dir, 'dest')];
+  await writeFile(theirs, 'text', { mode: 0o600 });
+  await link(theirs, dest);
+  const declared = {
+    where: 't',
+    src: 'x',
+    dest,
+    syntax: 'mustache',
+    escape: 'word',
+    mode: 0o666,
+    owner: undefined,
+  } as const;
+  const commands = { check: undefined, reload: undefined, timeoutMs: defaultTimeoutMs };
+  const job: FileJob = {
+    ...{ ...declared, ...commands, wait: defaultWait, keys: { kind: 'own' } },
+    ownership: { mode: 0o666 },
+  };
+  const parts = {
+    run: () => Promise.reject(new Error('there is no command')),
+    disk: <T>(work: () => Promise<T>) => work(),
+  };
+  expect((await placeFile(job, 'text', parts)).what).toBe('replaced');
+  expect((await stat(theirs)).mode & 0o777).toBe(0o600);
+  expect((await stat(dest)).mode & 0o777).toBe(0o666);
+  expect(await readFile(theirs, 'utf8')).toBe('text');
+  expect((await placeFile(job, 'text', parts)).what).toBe('unchanged');
+});
