@@ -98,9 +98,15 @@ async function servedAsWanted(
 
 /**
  * Whether the answer to `show ssl cert FILE` is about this certificate, with as many others in its chain: HAProxy tells no
- * fingerprint of those. Where the file has none, HAProxy may have found some itself (`issuers-chain-path`).
+ * fingerprint of those. Where the file has none, HAProxy may have found some itself (`issuers-chain-path`). HAProxy cuts an answer
+ * off after 16 KiB, and writes the names of a certificate before its fingerprint and its chain. So for one with hundreds of names
+ * only the serial number is told.
  */
-export function isServed({ fingerprint, chain }: Pick<Certificate, 'fingerprint' | 'chain'>, answer: string): boolean {
+export function isServed(
+  { fingerprint, serial, chain }: Pick<Certificate, 'fingerprint' | 'serial' | 'chain'>,
+  answer: string,
+): boolean {
+  if (!/^SHA1 FingerPrint: /m.test(answer)) return /^Serial: ([0-9A-F]+)$/m.exec(answer)?.[1] === serial;
   const others = answer.match(/^Chain Subject: /gm)?.length ?? 0;
   const same = /^SHA1 FingerPrint: ([0-9A-F]+)$/m.exec(answer)?.[1] === fingerprint;
   return same && (chain === 0 || others === chain);

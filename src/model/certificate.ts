@@ -7,6 +7,8 @@ export type Certificate = {
   readonly pem: string;
   /** SHA-1 in hexadecimal, as HAProxy tells which one it serves. */
   readonly fingerprint: string;
+  /** In hexadecimal. */
+  readonly serial: string;
   /** How many certificates follow it in the file. */
   readonly chain: number;
   /** The names that it is for: `shop.example.com`, `*.example.com`. */
@@ -73,6 +75,7 @@ export function parseCertificate(text: string): Parsed<Certificate> {
     return accepted({
       pem: chain.join('') + key,
       fingerprint: certificate.fingerprint.replaceAll(':', ''),
+      serial: certificate.serialNumber,
       chain: chain.length - 1,
       names,
       notAfter: Date.parse(certificate.validTo),
