@@ -11,7 +11,7 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Touched } from '../model/touched.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
-import { nothingRendered, type Templates } from '../render/render.ts';
+import { nothingRendered, type Rendered, type Templates } from '../render/render.ts';
 import type { Around } from '../render/template.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalancerStatus } from './balancer-status.ts';
@@ -453,6 +453,7 @@ export class Balancer {
     }
     await this.#isolation.ongoing;
     await this.#parts.quarantining.save(this.#intake.catalog);
+    await this.#parts.states.close();
     await this.#parts.files.settle();
   }
 
@@ -518,6 +519,11 @@ export class Balancer {
   /** HAProxy was found to run something else than it was given, which is healed. */
   drifted(differences: readonly string[]): void {
     this.#running.drift.found(differences);
+  }
+
+  /** What HAProxy serves, as far as its answers tell. */
+  get served(): Rendered {
+    return this.#running.served;
   }
 
   /** Whether HAProxy was told to load a configuration, and may be replacing its worker. */

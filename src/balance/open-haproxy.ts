@@ -17,6 +17,8 @@ type OpenHaproxyParts = {
   readonly hurry: AbortSignal;
   /** Told when a managed one ended without being asked to. */
   readonly onExit: (reason: string) => void;
+  /** Told when a managed one says that the health of a server changed, and when it is heard from now on. */
+  readonly onHealth: () => void;
 };
 
 const onPath = 'haproxy';
@@ -24,14 +26,14 @@ const onPath = 'haproxy';
 /** The adapter that the settings ask for. Rejects with Fault `haproxy-missing`. */
 export async function openHaproxy(
   settings: HaproxySettings,
-  { layout, logger, signal, hurry, onExit }: OpenHaproxyParts,
+  { layout, logger, signal, hurry, onExit, onHealth }: OpenHaproxyParts,
 ): Promise<Haproxy> {
   const { config: configFile, masterSocket, runtimeSocket } = layout;
   switch (settings.mode) {
     case 'managed': {
       const { executable = onPath } = settings;
       await readVersion(executable);
-      return new ManagedHaproxy({ executable, configFile, masterSocket, logger, signal, hurry, onExit });
+      return new ManagedHaproxy({ executable, configFile, masterSocket, logger, signal, hurry, onExit, onHealth });
     }
     case 'attached':
       return new AttachedHaproxy({ executable: await checkerOf(settings.executable), masterSocket, logger, signal });

@@ -295,7 +295,7 @@ export class Reloads {
         return this.#fail(error, target, restored);
       }
     } finally {
-      void states.forget();
+      states.settled();
     }
     states.loaded();
     this.#failed = undefined;

@@ -22,6 +22,7 @@ import type { Reloading } from './reloading.ts';
 import type { Reloads } from './reloads.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
+import type { ServerStates } from './server-states.ts';
 import type { ServingObserver } from './serving-observer.ts';
 import { Slices } from './slices.ts';
 import type { StateFiles } from './state-files.ts';
@@ -39,6 +40,7 @@ type RoundsParts = {
   readonly reloading: Reloading;
   readonly rejections: Rejections;
   readonly firstChecks: FirstChecks;
+  readonly states: Pick<ServerStates, 'keepSoon'>;
   readonly progress: Progress;
   /** Whether something is due that is not the rest of a round. */
   readonly othersDue: () => boolean;
@@ -227,8 +229,9 @@ export class Rounds {
   }
 
   saveSoon(): void {
-    const { files, intake, running } = this.#parts;
+    const { files, states, intake, running } = this.#parts;
     files.saveSoon(running.served, intake.catalog);
+    states.keepSoon();
   }
 }
 

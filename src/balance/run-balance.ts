@@ -206,7 +206,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     },
     onUnproven: () => acknowledging?.changed(),
     values: () => (fileKeeping === undefined ? [] : held.values()),
-    openHaproxy: (onExit) => openHaproxy(settings.haproxy, { ...parts, layout, onExit }),
+    openHaproxy: (onExit, onHealth) => openHaproxy(settings.haproxy, { ...parts, layout, onExit, onHealth }),
     provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
     openCertificates:
       https &&

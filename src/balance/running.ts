@@ -15,12 +15,14 @@ import { Burials } from './graveyard.ts';
 import type { BalanceMetrics } from './metrics.ts';
 import type { OldWorkers } from './old-workers.ts';
 import type { PassingOn } from './passing-on.ts';
+import type { ServerStates } from './server-states.ts';
 
 type RunningParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly passingOn: PassingOn;
   readonly firstChecks: Pick<FirstChecks, 'adopt'>;
+  readonly states: Pick<ServerStates, 'found'>;
   /** Files that the worker has to be given beside the rounds; nobody waits for it. */
   readonly lookAtFiles?: (() => void) | undefined;
   readonly oldWorkers: OldWorkers;
@@ -202,9 +204,10 @@ export class Running {
 
   /** Reads what the worker really runs, and corrects what we believe by it. Whether that was something else. */
   async readBack(): Promise<boolean> {
-    const { link, lookAtFiles, firstChecks } = this.#parts;
+    const { link, lookAtFiles, firstChecks, states } = this.#parts;
     lookAtFiles?.();
     const running = await link.inspect();
+    states.found(running.servers);
     if (!link.abilities.deletes) this.#adoptRetired(running);
     const { served, differences } = reconcile(this.#served, running, this.burials.servers);
     if (this.#adopted) firstChecks.adopt(served, running.servers);

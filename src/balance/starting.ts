@@ -130,9 +130,11 @@ export class Starting {
   async again(catalog: Catalog): Promise<void> {
     const { haproxy, files, states, logger, metrics, running } = this.#parts;
     await this.#saveOrReadBack(catalog);
-    await states.handWaiting(running.served);
-    const processes = await haproxy.start().catch((error: unknown) => this.#startWithout(error, catalog));
-    void states.forget();
+    await states.handAgain(running.served);
+    const processes = await haproxy
+      .start()
+      .catch((error: unknown) => this.#startWithout(error, catalog))
+      .finally(() => states.settled());
     await files.reloaded();
     metrics.haproxyStarts.inc();
     running.replaced(undefined);

@@ -55,7 +55,7 @@ type WiringParts = {
   /** Monotonic, in ms. */
   readonly now: () => number;
   readonly wall: () => Date;
-  readonly openHaproxy: (onExit: (reason: string) => void) => Promise<Haproxy>;
+  readonly openHaproxy: (onExit: (reason: string) => void, onHealth: () => void) => Promise<Haproxy>;
   /** Told the version of HAProxy, whenever that is another one. */
   readonly onHaproxyVersion?: (version: string) => void;
   /** Aborted when pointsman is to end. */
@@ -77,7 +77,10 @@ const oldWorkerMs = 2000;
 /** A balancer with all that it works with. Rejects with a Fault when HAProxy or its folders cannot be had. */
 export async function wireBalancer(parts: WiringParts) {
   const { layout, templates, metrics, logger, now, wall } = parts;
-  const haproxy = await parts.openHaproxy((reason) => balancer.haproxyExited(reason));
+  const haproxy = await parts.openHaproxy(
+    (reason) => balancer.haproxyExited(reason),
+    () => states.changed(),
+  );
   const storage = new Storage({ metrics, logger, now });
   const files = new StateFiles({
     layout,
@@ -126,12 +129,18 @@ export async function wireBalancer(parts: WiringParts) {
   });
   const unproven = new UnprovenServers({
     serverStates: () => link.serverStates(),
-    onChange: () => parts.onUnproven?.(),
+    onChange: () => {
+      parts.onUnproven?.();
+      states.keepSoon();
+    },
     logger,
   });
   const firstChecks = new FirstChecks({
     unproven,
-    raise: (service, id) => link.raise(service, id),
+    raise: async (service, id) => {
+      await link.raise(service, id);
+      states.raised(service, id);
+    },
     isLoading: () => balancer.loading,
     pemFolder: parts.frame.pemFolder,
     logger,
@@ -141,7 +150,10 @@ export async function wireBalancer(parts: WiringParts) {
     path: layout.serverStates,
     link,
     firstChecks,
+    unproven: () => unproven.names,
+    served: () => balancer.served,
     logger,
+    now,
     write: (path, text) => files.writeForHaproxy(path, text),
   });
   const holds = new HoldsFile({

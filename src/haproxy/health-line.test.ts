@@ -12,6 +12,11 @@ test.each([
     `[WARNING]  (7) : Server web/a-1 is UP, reason: Layer7 check passed, code: 200, check duration: 1ms. ${rest}`,
     { event: 'server-up', key: 'instances/web/a-1', reason: 'Layer7 check passed, code: 200' },
   ],
+  [
+    `[WARNING]  (7) : CLI : Server web/a is DOWN, reason: Layer7 timeout, check duration: 2000ms. ${rest}`,
+    { event: 'server-down', key: 'instances/web/a', reason: 'Layer7 timeout' },
+  ],
+  [`[WARNING]  (7) : CLI : Server web/a is DOWN, changed from CLI. ${rest}`, undefined],
   ['[ALERT]    (7) : backend web has no server available!', undefined],
   ['[WARNING]  (7) : Server web/a is going DOWN for maintenance (manual). 0 active', undefined],
   ['Server web/a is DOWN, reason: x', undefined],

@@ -1,9 +1,10 @@
 /** A server that HAProxy finds well again, or not any more, as an event of the log. */
 export type HealthLine = { readonly event: 'server-up' | 'server-down'; readonly key: string; readonly reason: string };
 
-// HAProxy prints it itself and logs it: an own frame may log nothing, or leave out what is good news.
+// HAProxy prints it itself and logs it: an own frame may log nothing, or leave out what is good news. After a command that changed a
+// server, HAProxy 2.6 begins all such lines with `CLI : `, whatever their cause.
 const change =
-  /^\[WARNING\] *\(\d+\) : Server ([A-Za-z0-9._-]+)\/([A-Za-z0-9._:-]+) is (UP|DOWN)[,.] *(?:reason: (.*?))?(?:, check duration: .*|\. \d+ active .*)?$/;
+  /^\[WARNING\] *\(\d+\) : (?:CLI : )?Server ([A-Za-z0-9._-]+)\/([A-Za-z0-9._:-]+) is (UP|DOWN)[,.] *(?:reason: (.*?))?(?:, check duration: .*|\. \d+ active .*)?$/;
 
 /** Reads `[WARNING]  (7) : Server web/a is DOWN, reason: Layer4 timeout, check duration: …`; undefined for other lines. */
 export function parseHealthLine(line: string): HealthLine | undefined {

@@ -24,6 +24,8 @@ export type ManagedOptions = {
   readonly logger: Logger;
   /** Told when HAProxy ended without being asked to. */
   readonly onExit: (reason: string) => void;
+  /** Told when HAProxy says that the health of a server changed, and when it may have said so unheard. */
+  readonly onHealth: () => void;
   /** Aborted when pointsman is to end: no check goes on, and nothing is started any more. */
   readonly signal?: AbortSignal | undefined;
   /** Aborted when a stop is to wait for open requests no longer. */
@@ -61,7 +63,7 @@ export class ManagedHaproxy implements Haproxy {
 
   constructor(options: ManagedOptions) {
     this.#options = options;
-    this.#output = new Output(join(dirname(options.masterSocket), 'output'), options.logger);
+    this.#output = new Output(join(dirname(options.masterSocket), 'output'), options.logger, options.onHealth);
   }
 
   async check(file: string, deadlineMs: number): Promise<Checked> {

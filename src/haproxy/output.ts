@@ -20,12 +20,15 @@ const restMs = 500;
 export class Output {
   readonly #path: string;
   readonly #logger: Logger;
+  readonly #onHealth: () => void;
   #reader: Socket | undefined;
   readonly #lastLines: string[] = [];
 
-  constructor(path: string, logger: Logger) {
+  /** `onHealth` is called when HAProxy says that the health of a server changed, and when it may have said so unheard. */
+  constructor(path: string, logger: Logger, onHealth: () => void) {
     this.#path = path;
     this.#logger = logger;
+    this.#onHealth = onHealth;
   }
 
   /** The newest lines that are no requests. */
@@ -59,7 +62,10 @@ export class Output {
   async resume(masterPid: number): Promise<void> {
     // Somebody may have deleted the pipe, or its folder: HAProxy still has it open.
     const path = (await isPipe(this.#path)) ? this.#path : `/proc/${masterPid}/fd/1`;
-    if ((await stat(path).catch(() => undefined))?.isFIFO() && this.#openReader(path)) this.#read();
+    if ((await stat(path).catch(() => undefined))?.isFIFO() && this.#openReader(path)) {
+      this.#read();
+      this.#onHealth();
+    }
   }
 
   /** Until an HAProxy that has ended was heard to the end, or for long enough. */
@@ -125,6 +131,7 @@ export class Output {
     this.#lastLines.push(line);
     if (this.#lastLines.length > mostLines) this.#lastLines.shift();
     const health = parseHealthLine(line);
+    if (health !== undefined) this.#onHealth();
     if (health === undefined) this.#logger[levelOf(line)]({ event: 'haproxy', line }, 'HAProxy says');
     else if (health.event === 'server-down') this.#logger.warn(health, 'HAProxy finds an instance down');
     else this.#logger.info(health, 'HAProxy finds an instance up');

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { signal } from '../../src/haproxy/process-signal.ts';
 import { ask, startApp } from '../support/app.ts';
@@ -51,10 +52,56 @@ test('a server that is down stays down over a reload, whether it came at run tim
   expect(await balancer.metric('drift_total')).toBe(0);
 });
 
+/** Has somebody else reload HAProxy, by a signal to the master. Ends when pointsman speaks with the worker that it made. */
+async function reloadedByOther({ balancer, haproxy, link }: Awaited<ReturnType<typeof startBalancer>>): Promise<void> {
+  const before = await haproxy.processes();
+  expect(before?.masterPid).toBeDefined();
+  signal(before?.masterPid ?? 0, 'SIGUSR2');
+  await until('another worker is there', async () => (await haproxy.processes())?.workerPid !== before?.workerPid);
+  balancer.lookSoon();
+  await until('pointsman speaks with it', () => ![undefined, before?.workerPid].includes(link.workerPid));
+}
+
+test("a server that is down stays down over somebody else's reload and the end of HAProxy, until it is well", async () => {
+  const { well, sick, balancer, isUp } = await start();
+  balancer.snapshot({
+    'services/web': policyWith('300ms'),
+    'instances/web/well': well.address,
+    'instances/web/sick': sick.address,
+  });
+  await balancer.balancer.start();
+  balancer.change({ 'instances/web/waits': sick.address });
+  await balancer.applied();
+  await until('a check has failed', async () => (await isUp('sick')) === false);
+  const has = async (server: string) =>
+    (await readFile(balancer.layout.serverStates, 'utf8')).includes(` web 0 ${server} `);
+  await until('the file says so', async () => (await has('sick')) && (await has('waits')));
+  // No check of the next workers decides anything.
+  balancer.change({ 'services/web': policyWith('60s') });
+  await balancer.applied();
+  await until('the file says so still', async () => (await has('sick')) && (await has('waits')));
+  sick.state.requests = 0;
+  await reloadedByOther(balancer);
+  expect(await statuses(balancer.port)).toEqual([200]);
+  const { workerPid = 0 } = (await balancer.haproxy.processes()) ?? {};
+  expect(workerPid).not.toBe(0);
+  signal(workerPid, 'SIGKILL');
+  await until('HAProxy serves again', async () => (await balancer.metric('haproxy_starts_total')) === 2);
+  expect(await statuses(balancer.port)).toEqual([200]);
+  expect(sick.state.requests).toBe(0);
+  expect(await balancer.metric('drift_total')).toBe(0);
+  // Nobody takes it for down once a check has passed.
+  sick.state.health = 204;
+  balancer.change({ 'services/web': policyWith('300ms') });
+  await balancer.applied();
+  await until('both are up', async () => (await isUp('sick')) === true && (await isUp('waits')) === true);
+  await until('the file forgets them', async () => !(await has('sick')) && !(await has('waits')));
+});
+
 /** Asks so often that each server that takes requests gets some. */
-async function statuses(port: number): Promise<readonly number[]> {
+async function statuses(port: number, host = 'web'): Promise<readonly number[]> {
   const all: number[] = [];
-  for (let i = 0; i < 20; i += 1) all.push((await ask(port, 'web')).status);
+  for (let i = 0; i < 20; i += 1) all.push((await ask(port, host)).status);
   return [...new Set(all)];
 }
 

@@ -106,13 +106,14 @@ export async function startBalancer(
     logger,
     now: () => performance.now(),
     wall: () => new Date(),
-    openHaproxy: async (onExit) => {
+    openHaproxy: async (onExit, onHealth) => {
       const haproxy = new ManagedHaproxy({
         executable: options.executable ?? haproxyBin,
         configFile: layout.config,
         masterSocket: layout.masterSocket,
         logger,
         onExit,
+        onHealth,
       });
       const start = haproxy.start.bind(haproxy);
       haproxy.start = async () => {

@@ -69,14 +69,6 @@ export class FirstChecks {
     return this.rule(this.#catalog);
   }
 
-  /** The servers of `served` that wait for their first check. */
-  waitingOf(served: Rendered): readonly Newcomer[] {
-    return [...this.#waiting].flatMap(([service, ofService]) => {
-      const servers = served.backends.get(service)?.servers;
-      return [...ofService.values()].filter((waiting) => waitsStill(waiting, servers?.get(waiting.id)));
-    });
-  }
-
   /** Which servers of this catalog have to wait. */
   rule(catalog: Catalog): FirstCheckRule {
     return {
