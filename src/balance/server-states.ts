@@ -24,8 +24,8 @@ type ServerStatesParts = {
   readonly now: () => number;
 };
 
-/** How soon the file follows a change, in ms. */
-const keepAfterMs = 30;
+/** How soon the file follows a change, and how soon it is written again that could not be written, in ms. */
+const keepAfterMs = { first: 30, again: 1000 };
 /** The worker is asked at most for so much of the time: with 10,000 servers it takes some 30 ms to answer. */
 const readPace = { leastMs: 50, times: 20 };
 
@@ -36,6 +36,8 @@ const readPace = { leastMs: 50, times: 20 };
 export class ServerStates {
   readonly #parts: ServerStatesParts;
   #written: string | undefined;
+  /** Whether the last attempt to write failed, which is logged once. */
+  #unsaved = false;
   #newcomers: readonly Newcomer[] = [];
   /** The servers that HAProxy's checks have found down. Empty where nobody tells of changes, so that what is known gets too old. */
   #down: Running['servers'] = new Map();
@@ -123,9 +125,9 @@ export class ServerStates {
   }
 
   /** Has the file say what is known, for a worker that somebody else makes. A burst is written once. */
-  keepSoon(): void {
+  keepSoon(afterMs = keepAfterMs.first): void {
     if (this.#closed) return;
-    this.#keeping ??= setTimeout(() => void this.#keep(), keepAfterMs);
+    this.#keeping ??= setTimeout(() => void this.#keep(), afterMs);
   }
 
   /** From now on nobody knows what HAProxy's checks find. */
@@ -143,7 +145,10 @@ export class ServerStates {
     const served = this.#parts.served();
     // A server that left may come back well.
     this.#down = within(this.#down, served);
-    await this.#write(this.#textFor(served)).catch((error: unknown) => this.#notSaved(error));
+    await this.#write(this.#textFor(served)).catch((error: unknown) => {
+      this.#notSaved(error);
+      this.keepSoon(keepAfterMs.again);
+    });
   }
 
   async #read(): Promise<void> {
@@ -173,7 +178,9 @@ export class ServerStates {
 
   #notSaved(error: unknown): void {
     const reason = describe(error);
-    this.#parts.logger.warn({ event: 'not-saved', what: 'server states', reason }, reason);
+    const level = this.#unsaved ? 'debug' : 'warn';
+    this.#unsaved = true;
+    this.#parts.logger[level]({ event: 'not-saved', what: 'server states', reason }, reason);
   }
 
   async #write(text: string): Promise<void> {
@@ -181,6 +188,7 @@ export class ServerStates {
     this.#written = undefined;
     await this.#parts.write(this.#parts.path, text);
     this.#written = text;
+    this.#unsaved = false;
   }
 }
 
