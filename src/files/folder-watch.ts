@@ -20,7 +20,11 @@ export function watchFolders({ folders, onChange, onError }: FolderWatchOptions)
   let timer: NodeJS.Timeout | undefined;
   const soon = () => {
     clearTimeout(timer);
-    timer = setTimeout(onChange, quietMs);
+    timer = setTimeout(() => {
+      // Before the files are read: a link that leads elsewhere after that is found by the next look, also when it leads back.
+      lookNow();
+      onChange();
+    }, quietMs);
   };
   // What changed between the first reading and now is read when the watch stands.
   const begin = () =>
@@ -43,15 +47,18 @@ export function watchFolders({ folders, onChange, onError }: FolderWatchOptions)
     }
     known = found;
   };
-  const tick = setInterval(() => {
+  const lookNow = () => {
     looking ??= look()
       .catch(onError)
       .finally(() => {
         looking = undefined;
       });
-  }, lookMs);
+  };
+  lookNow();
+  const tick = setInterval(lookNow, lookMs);
   return async () => {
     clearInterval(tick);
+    clearTimeout(timer);
     await looking;
     await watcher.close();
     clearTimeout(timer);
