@@ -258,6 +258,8 @@ const commands = (map: string) =>
     'show version',
     'show env POINTSMAN_PAUSE',
     'get var proc.pointsman_config',
+    'get var proc.pointsman_plain',
+    'set var proc.pointsman_plain bool\\([01]\\)',
     'show ssl ca-file',
     'show ssl cert',
     'help',

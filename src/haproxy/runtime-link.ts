@@ -5,6 +5,7 @@ import { askMark, readMark } from './config-mark.ts';
 import { deletesSafely, keepsFormerAddress, reusesConnections } from './known-faults.ts';
 import { readProcesses } from './master.ts';
 import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
+import { isToldPlain, plainCommands, restricts, type StateKeys, statesAfter, statesIn } from './plain-mark.ts';
 import type { Abilities, Graveyard } from './plan.ts';
 import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
 import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
@@ -57,6 +58,12 @@ export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
   #abilities: Abilities = { addBackend: false, deletes: false };
   #canPause = true;
+  /** The states of services in the worker's map; undefined before the map was read. */
+  #states: StateKeys | undefined;
+  /** Whether the worker was told that there are none; undefined while an earlier pointsman may have told it. */
+  #plain: boolean | undefined;
+  /** Counts the steps that gave a service a state. */
+  #restrictions = 0;
   #version = '';
   #loadedFrom: { readonly mark: string | undefined } | undefined;
   #limits: WorkerLimits | undefined;
@@ -125,6 +132,8 @@ export class RuntimeLink {
         if (connection !== undefined && generation === this.#generation) {
           this.#connection = connection;
           this.#workerPid = workerPid;
+          this.#states = undefined;
+          this.#plain = undefined;
           return;
         }
         connection?.close();
@@ -182,13 +191,36 @@ export class RuntimeLink {
   /** Runs the steps in order, pipelined; one outcome a step. Rejects with Fault `haproxy-runtime`. */
   async execute(steps: readonly Step[]): Promise<readonly Outcome[]> {
     const commands = steps.map((step) => commandsOf(step, this.#options.routesMap));
-    const answers = await this.#run(commands.flatMap((list) => list.map(({ text }) => text)));
+    // All is sent at once, because calls overlap. The worker looks for states before it gets one.
+    const told: Promise<void>[] = [];
+    if (steps.some(restricts)) {
+      this.#restrictions += 1;
+      if (this.#plain !== false) told.push(this.#tellPlain(false));
+    }
+    const answering = this.#run(commands.flatMap((list) => list.map(({ text }) => text)));
+    this.#states = this.#states && statesAfter(this.#states, steps);
+    if (this.#states?.size === 0 && this.#plain !== true) told.push(this.#tellPlain(true));
+    const [answers] = await Promise.all([answering, ...told]);
     let next = 0;
     return commands.map((list) => {
       const own = answers.slice(next, next + list.length);
       next += list.length;
       return judge(list, own);
     });
+  }
+
+  /**
+   * Tells the worker whether no service has a state. Where an own template gives the socket a lower level, the worker takes neither this
+   * nor the opposite, and looks for states with each request. Rejects with Fault `haproxy-runtime` when it took the opposite only.
+   */
+  async #tellPlain(plain: boolean): Promise<void> {
+    const before = this.#plain;
+    this.#plain = plain;
+    const answer = (await this.#run(plainCommands(plain))).at(-1) ?? '';
+    if (isToldPlain(plain, answer)) return;
+    if (before === true) throw unexpectedAnswer(plainCommands(plain).join('; '), answer);
+    this.#plain = false;
+    this.#options.logger.debug({ event: 'plain-untold', answer: answer.slice(0, 200) });
   }
 
   /** Tries to delete servers that linger; gives those that are gone now. */
@@ -214,14 +246,21 @@ export class RuntimeLink {
     return gone;
   }
 
-  /** What the worker really runs. */
+  /** What the worker really runs. Tells the worker whether its map holds states of services. */
   async inspect(): Promise<Running> {
+    const restrictions = this.#restrictions;
     const [state = '', map = '', backends = ''] = await this.#run([
       'show servers state',
       `show map ${this.#options.routesMap}`,
       'show backend',
     ]);
-    return { servers: parseServersState(state), routes: parseMap(map), backends: parseBackends(backends) };
+    const routes = parseMap(map);
+    if (restrictions === this.#restrictions) {
+      this.#states = statesIn(routes);
+      const plain = this.#states.size === 0;
+      if (plain !== this.#plain) await this.#tellPlain(plain);
+    }
+    return { servers: parseServersState(state), routes, backends: parseBackends(backends) };
   }
 
   /** The servers of the worker, with their health. Rejects with Fault `haproxy-runtime`. */
@@ -239,6 +278,8 @@ export class RuntimeLink {
 
   /** Tells the worker that it is connected to that another one serves instead. Rejects with Fault `haproxy-runtime`. */
   async tellReplaced(): Promise<void> {
+    this.#states = undefined;
+    this.#plain = false;
     const answers = await this.#run(replacedCommands);
     if (!isToldReplaced(answers.join('\n'))) throw unexpectedAnswer(replacedCommands.join('; '), answers.join('\n'));
   }

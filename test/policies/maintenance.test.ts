@@ -1,4 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { pino } from 'pino';
 import { afterAll, describe, expect, test } from 'vitest';
+import { plainMark } from '../../src/haproxy/plain-mark.ts';
+import { RuntimeLink } from '../../src/haproxy/runtime-link.ts';
+import type { RouteTarget } from '../../src/model/route-target.ts';
 import { startApp } from '../support/app.ts';
 import { exchange } from '../support/exchange.ts';
 import { serveAll } from '../support/policies.ts';
@@ -81,6 +86,36 @@ describe('a service in maintenance', () => {
     expect((await ask('web')).status).toBe(200);
     expect(await balancer.metric('reloads_total')).toBe(0);
     await until('it is over on disk', async () => !(await balancer.routes()).includes('SERVICE:'));
+  });
+
+  const mark = async () => (await served.balancer.command(`get var ${plainMark}`)).join('');
+
+  test('has HAProxy look for states only while a service has one', async () => {
+    const { balancer } = served;
+    expect(await mark()).toContain('value=<1>');
+    balancer.change({ 'services/web': '{"maintenance":true}' });
+    await balancer.applied();
+    expect(await mark()).toContain('value=<0>');
+    balancer.change({ 'services/web': '{}' });
+    await balancer.applied();
+    expect(await mark()).toContain('value=<1>');
+  });
+
+  test('is so at once where another pointsman told HAProxy that no service is', async () => {
+    const { layout, haproxy } = served.balancer;
+    expect(await mark()).toContain('value=<1>');
+    const { workerPid = 0 } = (await haproxy.processes()) ?? {};
+    const [socket, onLost] = [layout.runtimeSocket, () => undefined];
+    const link = new RuntimeLink({ ...layout, socket, onLost, logger: pino({ level: 'silent' }) });
+    await link.connect(workerPid, pause);
+    try {
+      await link.execute([{ kind: 'add-route', route: 'SERVICE:other', target: 'maintenance' as RouteTarget }]);
+      expect((await ask('other')).status).toBe(503);
+      await link.execute([{ kind: 'remove-route', route: 'SERVICE:other' }]);
+      expect((await ask('other')).status).toBe(200);
+    } finally {
+      link.close();
+    }
   });
 
   test('stays so over a restart by somebody else', async () => {
