@@ -20,10 +20,14 @@ export type Fleet = {
   readonly certificates: string;
 };
 
+/** A configuration that another HAProxy can be started with once this one is gone. */
+export type RequestFiles = { readonly kind: RouteKind; readonly http: number; readonly config: string };
+
 /** An HAProxy with some configuration, and what it costs. */
 export type RequestWay = {
   readonly http: number;
   readonly https: number;
+  readonly config: string;
   /** Processor time that HAProxy's worker has taken, in µs. */
   cpu(): Promise<number>;
   /** Which part of the requests to the first service went by a connection that was there before. */
@@ -85,7 +89,7 @@ export async function startPointsman(haproxy: string, dir: string, fleet: Fleet,
     log += chunk.toString();
   });
   try {
-    await until('pointsman serves', () => log.includes('"event":"serving"'), { deadlineMs: 60_000 });
+    await until('pointsman serves', () => log.includes('"event":"serving"'), { deadlineMs: 180_000 });
     if (when === 'run-time') await instances(0, fleet.servers);
     await untilServed(http, fleet);
   } catch (error) {
@@ -93,7 +97,8 @@ export async function startPointsman(haproxy: string, dir: string, fleet: Fleet,
     throw error;
   }
   const pid = (await readProcesses(join(dir, 'b/run/master.sock'), 5000))?.workerPid;
-  return wayOf({ http, https, pid, socket: join(dir, 'b/run/haproxy.sock'), close: () => ended(child) });
+  const config = join(dir, 'b/haproxy.cfg');
+  return wayOf({ http, https, config, pid, socket: join(dir, 'b/run/haproxy.sock'), close: () => ended(child) });
 }
 
 /** What somebody would write by hand for the same services, and nothing else. */
@@ -127,7 +132,7 @@ ${backends.join('')}`,
   // Detached, as pointsman's is: the kernel shares the processor out by session.
   const child = spawn(haproxy, ['-db', '-f', config], { stdio: 'ignore', detached: true });
   await untilServed(http, fleet);
-  return wayOf({ http, https, pid: child.pid, socket, close: () => ended(child) });
+  return wayOf({ http, https, config, pid: child.pid, socket, close: () => ended(child) });
 }
 
 async function ended(child: ReturnType<typeof spawn>): Promise<void> {
@@ -139,24 +144,30 @@ async function ended(child: ReturnType<typeof spawn>): Promise<void> {
 /** Until each of the two servers answered a request. */
 async function untilServed(port: number, { kind }: Fleet): Promise<void> {
   let good = 0;
-  await until('both servers answer', async () => {
-    const { status } = await ask(port, host, requested[kind]);
-    good = status === 200 ? good + 1 : 0;
-    return good >= 10;
-  });
+  await until(
+    'both servers answer',
+    async () => {
+      const { status } = await ask(port, host, requested[kind]);
+      good = status === 200 ? good + 1 : 0;
+      return good >= 10;
+    },
+    { deadlineMs: 120_000 },
+  );
 }
 
 type Parts = {
   readonly http: number;
   readonly https: number;
+  readonly config: string;
   readonly pid: number | undefined;
   readonly socket: string;
   readonly close: () => Promise<void>;
 };
 
-const wayOf = ({ http, https, pid, socket, close }: Parts): RequestWay => ({
+const wayOf = ({ http, https, config, pid, socket, close }: Parts): RequestWay => ({
   http,
   https,
+  config,
   async cpu() {
     const tasks = await readdir(`/proc/${pid}/task`);
     const spent = tasks.map(async (task) => (await readFile(`/proc/${pid}/task/${task}/schedstat`, 'utf8')).split(' '));

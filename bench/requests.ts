@@ -2,7 +2,10 @@
 // one, with servers from the file and servers that were added at run time; the answers a second, how long an answer takes at
 // a fixed rate, and how many requests reuse a connection.
 //
-//   node scripts/bench.mjs requests [versions, 2.6,3.0,3.2,3.4] [rounds, 9] > bench/results/requests.md
+//   node scripts/bench.mjs requests [versions, 2.6,3.0,3.2,3.4] [rounds, 9] [rows, all] > bench/results/requests.md
+//   node scripts/bench.mjs requests 3.2 9 3000 >> FILE          the rows only, for a table that is there already
+//   node scripts/bench.mjs requests 3.2 instructions >> FILE    the table of instructions, with valgrind, on a busy machine too
+//   `rows`: words with commas between them, and a row has each of them: a kind of route, a number of services, file or run-time.
 //   Needs nginx and h2load (nghttp2-client). `scripts/debian-root` installs HAProxy 3.0 and later.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -17,6 +20,7 @@ import { until } from '../test/support/until.ts';
 import { askAll, askAtRate, type Protocol } from './h2load.ts';
 import { describeMachine } from './machine.ts';
 import { ms, quantile, row } from './quantiles.ts';
+import { countInstructions, haproxyCommand } from './request-instructions.ts';
 import {
   type Fleet,
   host,
@@ -28,7 +32,9 @@ import {
 } from './request-ways.ts';
 
 const versions = (process.argv[2] ?? '2.6,3.0,3.2,3.4').split(',');
-const rounds = Number(process.argv[3] ?? 9);
+const counts = process.argv[3] === 'instructions';
+const rounds = Number(counts ? 0 : (process.argv[3] ?? 9));
+const words = process.argv[4]?.split(',') ?? [];
 const requests = 4000;
 const rate = { perSecond: 3200, seconds: 1 };
 
@@ -70,6 +76,61 @@ try {
 }
 
 async function report(): Promise<void> {
+  if (counts) return await reportInstructions();
+  if (words.length === 0) await introduce();
+  for (const version of versions) {
+    const haproxy = executableOf(version);
+    const exact = await readVersion(haproxy);
+    for (const ground of grounds.filter(isWanted)) await measureGround(haproxy, `${exact}`, ground);
+  }
+}
+
+function isWanted({ kind, services, servers }: Ground): boolean {
+  const own = [kind, `${services}`, servers];
+  return words.every((word) => own.includes(word));
+}
+
+function rootOf(version: string): string | undefined {
+  const suite = suites.get(version);
+  if (suite === undefined) return undefined;
+  if (!existsSync(join(roots, `${suite}.bin`, 'haproxy'))) throw new Error(`run scripts/debian-root ${suite} first`);
+  return join(roots, suite);
+}
+
+function executableOf(version: string): string {
+  const root = rootOf(version);
+  return root === undefined ? 'haproxy' : join(`${root}.bin`, 'haproxy');
+}
+
+async function reportInstructions(): Promise<void> {
+  console.log(
+    '\nInstructions in user space for each request, which do not depend on the load of the machine: `valgrind --tool=callgrind`, one thread, one client, h1, 2 services, servers from the file.\n',
+  );
+  console.log(row('HAProxy', 'route', 'hand-written', 'pointsman', 'ratio'));
+  console.log(row(...Array.from({ length: 5 }, () => '---')));
+  const counted = grounds.filter((ground) => isWanted(ground) && ground.services === 2 && ground.servers === 'file');
+  for (const version of versions) {
+    const exact = await readVersion(executableOf(version));
+    for (const ground of counted) {
+      const [hand = 0, ours = 0] = await instructionsOf(version, ground);
+      console.log(row(`${exact}`, ground.kind, hand, ours, (ours / hand).toFixed(3)));
+    }
+  }
+}
+
+async function instructionsOf(version: string, ground: Ground): Promise<readonly number[]> {
+  const folder = await mkdtemp(join(dir, 'ground-'));
+  const fleet: Fleet = { ...ground, servers: nginx.servers, certificates };
+  const counted: number[] = [];
+  for (const start of [startHandWritten, startPointsman] as const) {
+    const way = await start(executableOf(version), folder, fleet, ground.servers);
+    await way.close();
+    counted.push(await countInstructions(haproxyCommand(rootOf(version)), folder, { ...way, kind: ground.kind }));
+  }
+  return counted;
+}
+
+async function introduce(): Promise<void> {
   console.log('# Requests\n');
   console.log(`${await describeMachine()}.\n`);
   console.log(
@@ -81,13 +142,6 @@ Both have the same backends, servers, checks, balance (roundrobin) and HAProxy's
     row('HAProxy', 'route', 'services', 'servers', 'protocol', 'hand-written, µs', 'pointsman, µs', 'ratio', 'requests/s, both', 'p50, ms', 'p99, ms', 'reused'), // biome-ignore format: a table
   );
   console.log(row(...Array.from({ length: 12 }, () => '---')));
-  for (const version of versions) {
-    const suite = suites.get(version);
-    const haproxy = suite === undefined ? 'haproxy' : join(roots, `${suite}.bin`, 'haproxy');
-    if (suite !== undefined && !existsSync(haproxy)) throw new Error(`run scripts/debian-root ${suite} first`);
-    const exact = await readVersion(haproxy);
-    for (const ground of grounds) await measureGround(haproxy, `${exact}`, ground);
-  }
 }
 
 async function measureGround(haproxy: string, version: string, ground: Ground): Promise<void> {
