@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { errorCode } from '../model/error-code.ts';
 import { Fault } from '../model/fault.ts';
 import type { Processes } from './haproxy.ts';
+import { isToldPlain, plainCommands } from './plain-mark.ts';
 import { isAlive } from './process-signal.ts';
 import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
 
@@ -122,6 +123,16 @@ export async function tellReplaced(path: string, pid: number, deadlineMs: number
   const line = [mode, ...commands.map((command) => `@!${pid} ${command}`)].join(';');
   const answer = await askMaster(path, line, deadlineMs);
   if (isToldReplaced(answer)) return;
+  throw new Fault('haproxy-runtime', `the worker ${pid} answered ${JSON.stringify(answer.trim().slice(0, 200))}`, {
+    where: path,
+  });
+}
+
+/** Has a worker look for the states of services. Rejects with a Fault when it does not take that. */
+export async function tellUnplain(path: string, pid: number, deadlineMs: number): Promise<void> {
+  const [mode = '', ...commands] = plainCommands(false);
+  const answer = await askMaster(path, [mode, ...commands.map((command) => `@!${pid} ${command}`)].join(';'), deadlineMs);
+  if (isToldPlain(false, answer)) return;
   throw new Fault('haproxy-runtime', `the worker ${pid} answered ${JSON.stringify(answer.trim().slice(0, 200))}`, {
     where: path,
   });

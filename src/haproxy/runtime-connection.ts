@@ -21,6 +21,8 @@ export interface RuntimeConnection {
   run(commands: readonly string[]): Promise<readonly string[]>;
   /** One command that takes lines of text after it, such as a certificate; PEM only. */
   runWithPayload(command: string, payload: string): Promise<string>;
+  /** Whether the master passes the commands on. Its prompt is another one after `experimental-mode on`, which must not be sent then. */
+  readonly throughMaster: boolean;
   close(): void;
 }
 
@@ -103,7 +105,12 @@ export async function connectRuntime(options: RuntimeOptions): Promise<RuntimeCo
     await send(['show version']);
   }
   patience = answerMs;
-  return { run: send, runWithPayload: sendWithPayload, close: () => end('closed', false) };
+  return {
+    run: send,
+    runWithPayload: sendWithPayload,
+    throughMaster: throughMaster !== undefined,
+    close: () => end('closed', false),
+  };
 }
 
 function opened(socket: Socket, deadlineMs: number, fault: (what: string, cause?: unknown) => Fault): Promise<void> {

@@ -3,7 +3,7 @@ import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { askMark, readMark } from './config-mark.ts';
 import { deletesSafely, keepsFormerAddress, reusesConnections } from './known-faults.ts';
-import { readProcesses } from './master.ts';
+import { readProcesses, tellUnplain } from './master.ts';
 import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
 import { isToldPlain, plainCommands, restricts, type StateKeys, statesAfter, statesIn } from './plain-mark.ts';
 import type { Abilities, Graveyard } from './plan.ts';
@@ -130,10 +130,11 @@ export class RuntimeLink {
       try {
         const connection = await this.#greet(workerPid, performance.now() - begun > insteadMs ? 'master' : 'socket');
         if (connection !== undefined && generation === this.#generation) {
+          if (connection.throughMaster) await tellUnplain(this.#options.masterSocket, workerPid, answerMs);
           this.#connection = connection;
           this.#workerPid = workerPid;
           this.#states = undefined;
-          this.#plain = undefined;
+          this.#plain = connection.throughMaster ? false : undefined;
           return;
         }
         connection?.close();
@@ -199,7 +200,7 @@ export class RuntimeLink {
     }
     const answering = this.#run(commands.flatMap((list) => list.map(({ text }) => text)));
     this.#states = this.#states && statesAfter(this.#states, steps);
-    if (this.#states?.size === 0 && this.#plain !== true) told.push(this.#tellPlain(true));
+    if (this.#states?.size === 0 && this.#plain !== true && !this.#connection?.throughMaster) told.push(this.#tellPlain(true));
     const [answers] = await Promise.all([answering, ...told]);
     let next = 0;
     return commands.map((list) => {
@@ -258,7 +259,7 @@ export class RuntimeLink {
     if (restrictions === this.#restrictions) {
       this.#states = statesIn(routes);
       const plain = this.#states.size === 0;
-      if (plain !== this.#plain) await this.#tellPlain(plain);
+      if (plain !== this.#plain && !this.#connection?.throughMaster) await this.#tellPlain(plain);
     }
     return { servers: parseServersState(state), routes, backends: parseBackends(backends) };
   }
