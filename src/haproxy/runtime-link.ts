@@ -130,7 +130,12 @@ export class RuntimeLink {
       try {
         const connection = await this.#greet(workerPid, performance.now() - begun > insteadMs ? 'master' : 'socket');
         if (connection !== undefined && generation === this.#generation) {
-          if (connection.throughMaster) await tellUnplain(this.#options.masterSocket, workerPid, answerMs);
+          if (connection.throughMaster) {
+            await tellUnplain(this.#options.masterSocket, workerPid, answerMs).catch((error: unknown) => {
+              connection.close();
+              throw error;
+            });
+          }
           this.#connection = connection;
           this.#workerPid = workerPid;
           this.#states = undefined;
