@@ -131,7 +131,11 @@ export async function tellReplaced(path: string, pid: number, deadlineMs: number
 /** Has a worker look for the states of services. Rejects with a Fault when it does not take that. */
 export async function tellUnplain(path: string, pid: number, deadlineMs: number): Promise<void> {
   const [mode = '', ...commands] = plainCommands(false);
-  const answer = await askMaster(path, [mode, ...commands.map((command) => `@!${pid} ${command}`)].join(';'), deadlineMs);
+  const answer = await askMaster(
+    path,
+    [mode, ...commands.map((command) => `@!${pid} ${command}`)].join(';'),
+    deadlineMs,
+  );
   if (isToldPlain(false, answer)) return;
   throw new Fault('haproxy-runtime', `the worker ${pid} answered ${JSON.stringify(answer.trim().slice(0, 200))}`, {
     where: path,

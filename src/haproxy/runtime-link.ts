@@ -205,7 +205,8 @@ export class RuntimeLink {
     }
     const answering = this.#run(commands.flatMap((list) => list.map(({ text }) => text)));
     this.#states = this.#states && statesAfter(this.#states, steps);
-    if (this.#states?.size === 0 && this.#plain !== true && !this.#connection?.throughMaster) told.push(this.#tellPlain(true));
+    if (this.#states?.size === 0 && this.#plain !== true && !this.#connection?.throughMaster)
+      told.push(this.#tellPlain(true));
     const [answers] = await Promise.all([answering, ...told]);
     let next = 0;
     return commands.map((list) => {
