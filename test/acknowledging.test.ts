@@ -79,6 +79,7 @@ test('tells what is served after the master was silent for a while, and nothing 
   const told: string[] = [];
   balancer.balancer.observe({
     took: () => undefined,
+    trouble: undefined,
     settled: ({ revision }) => void told.push(String(revision)),
   });
   balancer.snapshot({ 'instances/web/a': '127.0.0.1:1' });

@@ -23,6 +23,7 @@ test('changes by command are served while a check hangs, and only the service th
   const told: string[] = [];
   balancer.balancer.observe({
     took: () => undefined,
+    trouble: undefined,
     settled: ({ revision }, { refused }) => void told.push(`${revision} ${refused.map(({ key }) => key).join()}`),
   });
   balancer.snapshot({ 'instances/web/a': a.address });

@@ -74,6 +74,8 @@ export class Acknowledging implements ServingObserver {
   /** When the oldest change came in that was not acknowledged yet. */
   #unsaidSince: number | undefined;
   #cluster = '';
+  /** While it is not, the outage is told elsewhere. */
+  #connected = true;
   #settled: Settled | undefined;
   #reached: Reached | undefined;
   /** Something is to be said that was not yet. */
@@ -117,6 +119,7 @@ export class Acknowledging implements ServingObserver {
 
   /** The registry said something; told to the balancer as well. */
   heard(event: RegistryEvent): void {
+    if (event.kind === 'connected' || event.kind === 'disconnected') this.#connected = event.kind === 'connected';
     if (event.kind !== 'snapshot' && event.kind !== 'changes') return;
     if (event.kind === 'snapshot') this.#cluster = event.cluster;
     const first = this.#heard === undefined;
@@ -149,6 +152,10 @@ export class Acknowledging implements ServingObserver {
     if (this.#reached === undefined) return;
     this.#dirty = true;
     this.#wake();
+  }
+
+  get trouble(): string | undefined {
+    return this.#connected ? this.#key.refused : undefined;
   }
 
   status(): AcknowledgingStatus {

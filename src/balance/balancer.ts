@@ -313,6 +313,7 @@ export class Balancer {
     troubles.is('template', quarantining.refusedTemplate);
     troubles.is('haproxy-version', haproxy.versionDiffers);
     troubles.is('open-files', openFiles.trouble);
+    troubles.is('acknowledgement', this.#observer?.trouble);
     const [unsaved] = storage.status();
     troubles.is('storage', unsaved && `the ${unsaved.what}: ${unsaved.reason}`);
     const isDue = pending.length === 0 || dueInMs === 0;

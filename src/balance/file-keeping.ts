@@ -52,6 +52,9 @@ export class FileKeeping {
         other?.took(touched, catalog);
       },
       settled: (...all) => other?.settled(...all),
+      get trouble() {
+        return other?.trouble;
+      },
     };
   }
 

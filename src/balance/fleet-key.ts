@@ -36,6 +36,8 @@ export class FleetKey {
   #session: Session | undefined;
   #holder = '';
   #refused: string | undefined;
+  /** Why the registry takes no writes, although it may be read. */
+  #unreachable: string | undefined;
   /** Who has the key; undefined while this balancer has it. */
   #beside: string | undefined;
   #again: NodeJS.Timeout | undefined;
@@ -45,9 +47,9 @@ export class FleetKey {
     this.#parts = parts;
   }
 
-  /** Why it is not this balancer's; undefined while it is, or was not tried. */
+  /** Why it cannot be put; undefined while it can, or was not tried. */
   get refused(): string | undefined {
-    return this.#refused;
+    return this.#refused ?? this.#unreachable;
   }
 
   /** Who has this balancer's own key, so that it has one beside; undefined while it has its own. */
@@ -152,9 +154,14 @@ export class FleetKey {
       case 'granted':
         this.#parts.metrics.leasesGranted.inc();
         break;
-      // Whoever follows the registry says so already.
+      // The registry's follower logs an outage. A registry that can be read and takes no writes is seen only here.
       case 'unreachable':
+        this.#unreachable = event.reason;
+        this.#parts.metrics.acknowledging.set(0);
+        break;
       case 'reachable':
+        this.#unreachable = undefined;
+        if (this.#refused === undefined && this.#value !== undefined) this.#parts.metrics.acknowledging.set(1);
         break;
     }
   }

@@ -16,4 +16,6 @@ export interface ServingObserver {
   took(touched: Touched, catalog: Catalog): void;
   /** This worker of HAProxy serves this catalog, but for the shortfall; nothing more can be done for it now. */
   settled(catalog: Catalog, shortfall: Shortfall, workerPid: number): void;
+  /** Why others cannot hear what this balancer serves; undefined while they can. */
+  readonly trouble: string | undefined;
 }

@@ -20,6 +20,7 @@ export const troubleParts = {
   'check-pace': { blocks: false, means: 'services are checked more seldom than their policies say' },
   'old-workers': { blocks: false, means: 'many workers of earlier reloads go on' },
   storage: { blocks: false, means: 'the state cannot be written to disk' },
+  acknowledgement: { blocks: false, means: 'nobody can wait for this balancer' },
 } as const satisfies Readonly<Record<string, { readonly blocks: boolean; readonly means: string }>>;
 
 export type TroublePart = keyof typeof troubleParts;
