@@ -133,6 +133,7 @@ export class Balancer {
   #mustBury = false;
   #preloaded: Catalog = emptyCatalog;
   #mustProbe: 'due' | 'all' | undefined;
+  #observer: ServingObserver | undefined;
   #listening: Around | undefined;
   readonly #timers: Timers;
   readonly #loop: Loop;
@@ -379,6 +380,7 @@ export class Balancer {
 
   /** Has somebody told what HAProxy serves, from now on. */
   observe(observer: ServingObserver): void {
+    this.#observer = observer;
     this.#rounds.observe(observer);
   }
 
