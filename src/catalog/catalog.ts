@@ -51,6 +51,8 @@ export type Catalog = {
   /** The raw entry behind everything in `services`, `overrides` and `allowances`; what is kept on disk. */
   readonly accepted: PersistentMap<string, Entry>;
   readonly rejected: PersistentMap<string, Rejection>;
+  /** How many of them each service has. */
+  readonly rejections: PersistentMap<string, number>;
   /** The services of which more was rejected, since everything was read the last time, than is remembered. */
   readonly forgotten: PersistentSet<string>;
   /** What the instances and policies of each service ask for and get, of what there is for all. */
@@ -69,6 +71,7 @@ export const emptyCatalog: Catalog = {
   allowances: PersistentMap(),
   accepted: PersistentMap(),
   rejected: PersistentMap(),
+  rejections: PersistentMap(),
   forgotten: PersistentSet(),
   shares: noAllocation,
   overrideShares: noAllocation,
