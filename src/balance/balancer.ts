@@ -202,6 +202,7 @@ export class Balancer {
     this.#configDrift = new ConfigDrift({ ...shared, timers: this.#timers, wake: () => this.#loop.wake() });
     this.#finish = {
       name: 'round',
+      yields: true,
       due: () => this.#rounds.unfinished && this.#canSpeak(),
       run: this.#connected(() => this.#round()),
     };
@@ -232,6 +233,7 @@ export class Balancer {
       { name: 'inspect', due: () => this.#mustInspect && !this.#reloading.loading, run: () => this.#inspect() },
       {
         name: 'round',
+        yields: true,
         due: () => !this.#intake.touched.empty && canSpeak(),
         run: connected(() => this.#round()),
       },

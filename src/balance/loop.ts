@@ -1,7 +1,13 @@
 import type { Timers } from './timers.ts';
 
 /** Something that may have to be done. */
-export type Task = { readonly name: string; readonly due: () => boolean; readonly run: () => Promise<void> };
+export type Task = {
+  readonly name: string;
+  readonly due: () => boolean;
+  readonly run: () => Promise<void>;
+  /** It may be due again and again, as long as keys change: what else is due comes after each time. */
+  readonly yields?: true;
+};
 
 type LoopParts = {
   /** The first of them that is due is done, then it is looked again. */
@@ -24,6 +30,7 @@ export class Loop {
   #begun = false;
   #ended = false;
   #retryMs = retryMs.first;
+  #last: Task | undefined;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
@@ -73,7 +80,10 @@ export class Loop {
 
   #next(): Task | undefined {
     const { tasks, timers } = this.#parts;
-    return timers.has('retry') ? undefined : tasks.find(({ due }) => due());
+    if (timers.has('retry')) return undefined;
+    const first = tasks.find(({ due }) => due());
+    if (first?.yields !== true || this.#last?.yields !== true) return first;
+    return tasks.find(({ due, yields }) => yields !== true && due()) ?? first;
   }
 
   async #turn(): Promise<void> {
@@ -83,6 +93,7 @@ export class Loop {
       if (task === undefined) return;
       let succeeded: string | undefined;
       try {
+        this.#last = task;
         await task.run();
         succeeded = task.name;
         this.#retryMs = retryMs.first;
