@@ -1,4 +1,4 @@
-import { acknowledgeEveryMs } from '../src/balance/acknowledge-pace.ts';
+import { acknowledgeEveryMs } from '../src/balance/acknowledge/acknowledge-pace.ts';
 import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
 import { catalogKeys, type Registry, type RegistryEvent, type Session } from '../src/registry/registry.ts';
 import { root } from './ways.ts';
@@ -43,7 +43,7 @@ export type Answer = {
 
 export const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
-// As a balancer's: src/balance/fleet-key.ts.
+// As a balancer's: src/balance/acknowledge/fleet-key.ts.
 const ttlMs = 10_000;
 // Of all agents of one process.
 const puttingAtOnce = 64;

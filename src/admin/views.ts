@@ -1,6 +1,6 @@
 import type { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
-import type { BalanceWindow } from '../balance/window.ts';
+import type { BalanceWindow } from '../balance/queries/queries.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import { answerJson } from './answer-json.ts';
 import type { LogTail } from './log-tail.ts';

@@ -6,8 +6,8 @@ import { prepareFiles } from '../files/prepare-files.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
 import { defaultIntervalMs, type FileDeclaration } from '../settings/file-declaration.ts';
-import type { BalanceMetrics } from './metrics.ts';
-import type { ServingObserver } from './serving-observer.ts';
+import type { BalanceMetrics } from './observe/metrics.ts';
+import type { ServingObserver } from './observe/serving-observer.ts';
 
 export type FileKeepingParts = {
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { type Address, formatAddress } from '../model/address.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
-import type { Layout } from './files.ts';
+import type { Layout } from './state/paths.ts';
 
 /** What a balancer's settings give to every template. */
 export function frameSettingsOf(settings: BalanceSettings, layout: Layout): FrameSettings {

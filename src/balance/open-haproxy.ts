@@ -6,7 +6,7 @@ import type { Haproxy } from '../haproxy/haproxy.ts';
 import { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
 import { Fault } from '../model/fault.ts';
 import type { HaproxySettings } from '../settings/balance.ts';
-import type { Layout } from './files.ts';
+import type { Layout } from './state/paths.ts';
 
 type OpenHaproxyParts = {
   readonly layout: Layout;

@@ -1,11 +1,11 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import type { Allowed } from '../model/allowance.ts';
+import type { Touched } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { ServiceState } from '../model/service-state.ts';
-import type { Touched } from '../model/touched.ts';
 import { type Change, createdAt, type Entry, type RegistryEvent } from '../registry/registry.ts';
 import { type Allocation, noAllocation, waitsFor } from './allocation.ts';
 import type { Allowances } from './allowances.ts';

@@ -1,11 +1,11 @@
 import { Map as PersistentMap } from 'immutable';
 import { type Allowance, allowedByDefault, isSameAllowed } from '../model/allowance.ts';
+import { type Touched, TouchedGathering } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Override } from '../model/override.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
 import type { ServiceState } from '../model/service-state.ts';
-import { type Touched, TouchedGathering } from '../model/touched.ts';
 import { type Allowances, type AllowanceTarget, allowedTo } from './allowances.ts';
 import type { Catalog, Service } from './catalog.ts';
 import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';

@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { layoutOf } from '../balance/files.ts';
 import { frameSettingsOf } from '../balance/frame-settings.ts';
-import { provideShipped } from '../balance/shipped-files.ts';
+import { layoutOf } from '../balance/state/paths.ts';
+import { provideShipped } from '../balance/state/shipped-files.ts';
 import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { checkConfig } from '../haproxy/check.ts';

@@ -3,7 +3,7 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import { LogTail } from '../admin/log-tail.ts';
 import { serveAdmin } from '../admin/server.ts';
 import { openToken } from '../admin/token.ts';
-import { endingAt } from '../balance/ending.ts';
+import { endingAt } from '../balance/reconcile/ending.ts';
 import { runBalance } from '../balance/run-balance.ts';
 import { leanReading } from '../catalog/lean.ts';
 import { missingAtStart } from '../check/setting-paths.ts';

@@ -18,10 +18,10 @@ import {
 } from '../settings/override.ts';
 import { type Applied, applied, describeMissing, drained, paused, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
+import { type Outlook, outlookOf } from './impact.ts';
 import { type CommandModule, type Invocation, settle } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { type Outlook, outlookOf } from './outlook.ts';
 import { print, printJson } from './outputs.ts';
 import { readServices } from './read-service.ts';
 import { startSpinner } from './spinner.ts';

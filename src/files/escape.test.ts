@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseDocument } from 'yaml';
-import { compileMustache } from '../render/mustache.ts';
-import { record, text } from '../render/names.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
+import { compileMustache } from '../template/mustache.ts';
+import { record, text } from '../template/names.ts';
 import { escapes } from './escape.ts';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 40 }).filter((value) => !value.includes('\0'));

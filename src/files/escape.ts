@@ -1,8 +1,8 @@
 import { Fault } from '../model/fault.ts';
-import { placeOfUnsafe } from '../model/place-of-unsafe.ts';
-import { follow, type Trail } from '../render/quoting.ts';
-import { isSafeText, safeText } from '../render/safe-text.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
+import { placeOfUnsafe } from '../template/place-of-unsafe.ts';
+import { follow, type Trail } from '../template/quoting.ts';
+import { isSafeText, safeText } from '../template/safe-text.ts';
 import { jsonQuoting } from './json-quoting.ts';
 import { isSpecial } from './shell/commands.ts';
 import { shellQuoting } from './shell-quoting.ts';

@@ -7,9 +7,9 @@ import type { Follower, Registry, RegistryEvent } from '../registry/registry.ts'
 import { type FileResult, FileRounds } from './file-rounds.ts';
 import type { FileStatus } from './file-state.ts';
 import { foreignRange } from './key-fold.ts';
-import { foreignPaths, Knowledge, needsOwnTree } from './knowledge.ts';
 import { loadTemplateOf, type PreparedFile } from './prepare-files.ts';
 import { runCommand } from './run-command.ts';
+import { foreignPaths, Knowledge, needsOwnTree } from './sources.ts';
 import { reloadTemplates } from './template-reload.ts';
 
 export type FileKeeperParts = {

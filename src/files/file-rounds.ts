@@ -5,11 +5,11 @@ import type { CommandLine } from '../settings/command-line.ts';
 import { CommandTurns } from './command-turns.ts';
 import { type FileState, type FileStatus, makeAt, needsOf, newFile, nextAt, statusOf } from './file-state.ts';
 import type { FileTemplate } from './file-template.ts';
-import type { Knowledge, Needs } from './knowledge.ts';
 import { type FileJob, type Placed, placeFile, traceOf } from './place-file.ts';
 import { changedAt, lookAfter, retryAfter } from './quiescence.ts';
 import { Reloads } from './reloads.ts';
 import type { CommandResult } from './run-command.ts';
+import type { Knowledge, Needs } from './sources.ts';
 
 export type FileRoundsParts = {
   readonly files: readonly { readonly job: FileJob; readonly template: FileTemplate }[];

@@ -1,8 +1,8 @@
 import type { Fault } from '../model/fault.ts';
 import type { FileTemplate } from './file-template.ts';
-import type { Needs } from './knowledge.ts';
 import type { FileJob } from './place-file.ts';
 import { dueAt, type Pending } from './quiescence.ts';
+import type { Needs } from './sources.ts';
 
 /** Something that goes wrong, how often in a row, and when it is tried again; undefined when a change is waited for. */
 type Failure = { readonly fault: Fault; readonly count: number; readonly retryAt: number | undefined };

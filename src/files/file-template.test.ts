@@ -7,7 +7,7 @@ import { revision } from '../model/revision.ts';
 import type { Entry, RegistryEvent } from '../registry/registry.ts';
 import type { EscapeName, KeySelection } from '../settings/file-declaration.ts';
 import { loadFileTemplate } from './file-template.ts';
-import { foreignPaths, Knowledge } from './knowledge.ts';
+import { foreignPaths, Knowledge } from './sources.ts';
 
 const own: KeySelection = { kind: 'own' };
 

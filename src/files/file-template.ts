@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, Fault } from '../model/fault.ts';
-import { compileMustache, includedPartials, type Source, type Tag } from '../render/mustache.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
+import { compileMustache, includedPartials, type Source, type Tag } from '../template/mustache.ts';
 import { escapes, type Value } from './escape.ts';
 import { isKeyNode, valueOfNode } from './key-tree.ts';
 import { type FileView, fileNames } from './view.ts';

@@ -1,4 +1,4 @@
-import type { Quoting, Refused } from '../render/quoting.ts';
+import type { Quoting, Refused } from '../template/quoting.ts';
 
 /** What was read last, as YAML sees it. JSON and TOML are read alike where a value may stand. */
 type At =

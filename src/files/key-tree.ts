@@ -1,4 +1,4 @@
-import { list, type Names, open, record, text } from '../render/names.ts';
+import { list, type Names, open, record, text } from '../template/names.ts';
 import { bareJson } from './bare.ts';
 
 /** A key with a value, in the list of those that stand directly in a folder. */

@@ -1,7 +1,7 @@
 import { execa } from 'execa';
+import type { Ownership } from '../fs/replace-file.ts';
 import { Fault } from '../model/fault.ts';
 import type { Owner } from '../settings/file-declaration.ts';
-import type { Ownership } from './replace-file.ts';
 
 /** The numbers of a user and a group. Rejects with Fault `settings` when the machine does not know them. */
 export async function findOwner(owner: Owner, where: string): Promise<Pick<Ownership, 'uid' | 'gid'>> {

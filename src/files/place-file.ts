@@ -2,13 +2,13 @@ import { constants } from 'node:fs';
 import { type FileHandle, stat, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { correctOwnership, type Ownership, openRegular, type StagedFile, stageFile } from '../fs/replace-file.ts';
 import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
 import { type FileDeclaration, stagedMark } from '../settings/file-declaration.ts';
 import { type Destination, openDestination } from './open-destination.ts';
 import { isMarked, mark, unmark } from './reload-mark.ts';
-import { correctOwnership, type Ownership, openRegular, type StagedFile, stageFile } from './replace-file.ts';
 import type { CommandResult } from './run-command.ts';
 
 /** A declaration whose owner is known to the machine. */

@@ -1,8 +1,8 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
 import { Fault } from '../model/fault.ts';
-import type { Knowledge } from './knowledge.ts';
 import { readDestination } from './place-file.ts';
 import type { PreparedFile } from './prepare-files.ts';
+import type { Knowledge } from './sources.ts';
 
 /** What making a file would change; undefined in `before` is a file that is not there. */
 export type Preview = {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { compileMustache } from '../render/mustache.ts';
-import { record, text } from '../render/names.ts';
+import { compileMustache } from '../template/mustache.ts';
+import { record, text } from '../template/names.ts';
 import { escapes } from './escape.ts';
 
 const { write, absent, trail } = escapes.shell;

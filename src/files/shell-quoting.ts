@@ -1,4 +1,4 @@
-import type { Quoting, Refused } from '../render/quoting.ts';
+import type { Quoting, Refused } from '../template/quoting.ts';
 import { beginsSpecial, refusedArgument } from './shell/commands.ts';
 import { join, type List, newList, type State, same } from './shell/state.ts';
 import { step, withText } from './shell/step.ts';

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
+import { watchFolders } from '../fs/watch-folders.ts';
 import { describe, type Fault } from '../model/fault.ts';
 import type { FileTemplate } from './file-template.ts';
-import { watchFolders } from './folder-watch.ts';
 import type { FileJob } from './place-file.ts';
 import { faultsOf, type PreparedFile } from './prepare-files.ts';
 

@@ -1,7 +1,7 @@
 import type { Catalog, Service } from '../catalog/catalog.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
-import { list, type Names, open, record, text } from '../render/names.ts';
+import { list, type Names, open, record, text } from '../template/names.ts';
 import { bare, bareJson } from './bare.ts';
 import { between, type Ends, type KeyNode, keyNames, withEnds } from './key-tree.ts';
 

@@ -1,9 +1,9 @@
 import { Map as PersistentMap } from 'immutable';
 import { describe, expect, test } from 'vitest';
+import { allTouched } from '../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision } from '../model/revision.ts';
 import type { RouteTarget } from '../model/route-target.ts';
-import { allTouched } from '../model/touched.ts';
 import type { Rendered } from '../render/render.ts';
 import { RouteMap } from '../render/route-map.ts';
 import { afterStep, planChanges } from './plan.ts';

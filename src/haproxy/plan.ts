@@ -1,5 +1,5 @@
+import type { Touched } from '../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Touched } from '../model/touched.ts';
 import { listenersThatDiffer } from '../render/place.ts';
 import { isThin, modeOf, policyOf } from '../render/policies.ts';
 import { dividesOtherwise, type Rendered, type RenderedBackend } from '../render/render.ts';

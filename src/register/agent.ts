@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { FolderWatch } from '../fs/folder-watch.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { HealthCheck } from '../model/health-check.ts';
 import type { InstanceSettings } from '../settings/register.ts';
@@ -7,7 +8,6 @@ import { type Announcer, declare } from './declare.ts';
 import { changesBetween, type Placed, placeInstances } from './declared-files.ts';
 import type { Departure } from './departure.ts';
 import { FolderScan, type Found, type Scan } from './folder-scan.ts';
-import { FolderWatch } from './folder-watch.ts';
 import type { Declared, Registration, RegistrationParts } from './registration.ts';
 import type { Doubt } from './trusted-writer.ts';
 

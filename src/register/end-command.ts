@@ -2,8 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { aborted } from '../waiting/aborted.ts';
 import type { RunningCommand } from './command.ts';
-import type { Patience } from './patience.ts';
 import { type ProcessEntry, ProcessTree } from './process-tree.ts';
+import type { Patience } from './stage-deadline.ts';
 
 /** How often those that the command left behind are looked for, in ms. */
 const lookMs = 20;

@@ -10,7 +10,7 @@ import { Announcement } from './announcement.ts';
 import { type CheckTarget, formatTarget } from './check-target.ts';
 import type { Departure } from './departure.ts';
 import type { Health } from './health.ts';
-import { HealthGate } from './health-gate.ts';
+import { HealthGate } from './health-checker.ts';
 import type { Outcome, Probe } from './outcome.ts';
 import type { SharedLease } from './shared-lease.ts';
 

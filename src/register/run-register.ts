@@ -8,10 +8,10 @@ import { type Announcer, declare } from './declare.ts';
 import { Departure } from './departure.ts';
 import { endCommand } from './end-command.ts';
 import { followAddresses } from './follow-addresses.ts';
-import { Patience } from './patience.ts';
 import { openProbe } from './probe.ts';
 import { confirmMs, type Declared, Registration, type RegistrationParts, turnMs } from './registration.ts';
 import { SharedLease } from './shared-lease.ts';
+import { Patience } from './stage-deadline.ts';
 
 export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
   /** The machine's network interfaces as they are now. */

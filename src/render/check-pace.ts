@@ -1,6 +1,6 @@
 import type { Catalog, Service } from '../catalog/catalog.ts';
+import type { Touched } from '../model/dirty-set.ts';
 import { formatDuration } from '../model/duration.ts';
-import type { Touched } from '../model/touched.ts';
 import type { Rendered, RenderedBackend } from './render.ts';
 
 /** Checks per second of one service, at most. */

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { frameSettings } from '../../test/support/frame-settings.ts';
 import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { allTouched } from '../model/dirty-set.ts';
 import { revision } from '../model/revision.ts';
-import { allTouched } from '../model/touched.ts';
 import { loadTemplates } from './load-templates.ts';
 import { nothingRendered, renderAll, renderTouched } from './render.ts';
 

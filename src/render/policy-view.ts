@@ -10,7 +10,7 @@ import type { Timeouts } from '../model/policy/timeouts.ts';
 import type { Tls } from '../model/policy/tls.ts';
 import type { Policy } from '../model/policy.ts';
 import { formatStatusRange } from '../model/status-range.ts';
-import { ConfigWord } from './config-word.ts';
+import { ConfigWord } from '../template/config-word.ts';
 import { grpcCheckRequest, grpcServing } from './grpc-check.ts';
 
 /**

@@ -1,12 +1,12 @@
 import { Map as PersistentMap } from 'immutable';
 import type { Catalog, Service } from '../catalog/catalog.ts';
 import { withSplit } from '../catalog/split.ts';
+import { allTouched, type Touched } from '../model/dirty-set.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { divisorOfWeights } from '../model/policy/balance.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
-import { allTouched, type Touched } from '../model/touched.ts';
 import { type CheckPace, checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
 import { portsOfFrame } from './frame-ports.ts';

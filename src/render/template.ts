@@ -1,7 +1,7 @@
 import { Fault } from '../model/fault.ts';
-import { compileMustache } from './mustache.ts';
-import { flat } from './names.ts';
-import { safeText } from './safe-text.ts';
+import { compileMustache } from '../template/mustache.ts';
+import { flat } from '../template/names.ts';
+import { safeText } from '../template/safe-text.ts';
 import { knownNames } from './view.ts';
 
 export type TemplateRole = keyof typeof knownNames;

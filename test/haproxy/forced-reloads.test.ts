@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
-import type { ServingObserver } from '../../src/balance/serving-observer.ts';
+import type { ServingObserver } from '../../src/balance/observe/serving-observer.ts';
 import { readVersion } from '../../src/haproxy/check.ts';
 import { deletesSafely } from '../../src/haproxy/known-faults.ts';
 import { ask, startApp } from '../support/app.ts';

@@ -4,12 +4,12 @@ import { addressOf, type FirstCheckRule, isEnabled, isServing, type Newcomer } f
 import { afterStep } from '../../haproxy/plan.ts';
 import type { Running } from '../../haproxy/running-state.ts';
 import { bringsIn, type Step } from '../../haproxy/step.ts';
+import { SparingLog } from '../../logging/limited-log.ts';
+import type { Touched } from '../../model/dirty-set.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import type { Touched } from '../../model/touched.ts';
 import { withOwnCertificate } from '../../render/own-certificate.ts';
 import type { Rendered } from '../../render/render.ts';
-import { SparingLog } from '../sparing-log.ts';
 import { askServer } from './ask-server.ts';
 import { foundDown } from './found-down.ts';
 import { type ServerTarget, serverTarget } from './server-target.ts';

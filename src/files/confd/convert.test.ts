@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { compileMustache } from '../../render/mustache.ts';
+import { compileMustache } from '../../template/mustache.ts';
 import { bare } from '../bare.ts';
 import { isKeyNode, keyTree, valueOfNode } from '../key-tree.ts';
 import { fileNames } from '../view.ts';

@@ -1,5 +1,5 @@
 import { Fault } from '../../model/fault.ts';
-import type { Source } from '../../render/mustache.ts';
+import type { Source } from '../../template/mustache.ts';
 import { conditionOf, rangeOf, valueTag } from './equivalents.ts';
 import { type Action, type Piece, parseGoTemplate } from './go-template.ts';
 import { keyOf } from './keys.ts';

@@ -1,5 +1,5 @@
 import { Fault } from '../../model/fault.ts';
-import type { Source } from '../../render/mustache.ts';
+import type { Source } from '../../template/mustache.ts';
 
 /** An expression of Go's text/template. */
 export type Expression =

@@ -1,4 +1,4 @@
-import type { Refused } from '../../render/quoting.ts';
+import type { Refused } from '../../template/quoting.ts';
 
 /** What a command does with its arguments, as far as they were read. */
 export type Rule =

@@ -1,4 +1,4 @@
-import type { Refused } from '../../render/quoting.ts';
+import type { Refused } from '../../template/quoting.ts';
 import { type Frame, type List, newList, type State, type Word } from './state.ts';
 import { endCommand, endWord } from './words.ts';
 

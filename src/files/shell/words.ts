@@ -1,4 +1,4 @@
-import type { Refused } from '../../render/quoting.ts';
+import type { Refused } from '../../template/quoting.ts';
 import { afterArgument, endOf, isSpecial, leadsOn, ruleOf } from './commands.ts';
 import { type Frame, type List, type Mode, newList, type State } from './state.ts';
 

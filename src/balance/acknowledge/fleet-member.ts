@@ -1,0 +1,91 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Haproxy } from '../../haproxy/haproxy.ts';
+import { askWorker } from '../../haproxy/master.ts';
+import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
+import { type Address, formatAddress } from '../../model/address.ts';
+import { Fault } from '../../model/fault.ts';
+import type { Registry } from '../../registry/registry.ts';
+import type { Templates } from '../../render/render.ts';
+import type { UnprovenServers } from '../first-check/unproven-servers.ts';
+import type { Guarding } from '../guard/guarding.ts';
+import type { HeldEntries } from '../guard/held-entries.ts';
+import { readOrMakeOwner } from '../state/owner.ts';
+import type { Layout } from '../state/paths.ts';
+import { Acknowledging, type AcknowledgingParts } from './acknowledging.ts';
+import { Draining } from './draining.ts';
+import { RequestCounter } from './open-requests.ts';
+
+export type FleetMemberParts = Pick<AcknowledgingParts, 'id' | 'isCurrent' | 'metrics' | 'now' | 'wall'> & {
+  /** Where it acknowledges. */
+  readonly registry: Registry;
+  readonly layout: Layout;
+  readonly haproxy: Haproxy;
+  readonly link: RuntimeLink;
+  readonly guarding: Guarding;
+  readonly unproven: Pick<UnprovenServers, 'names'>;
+  readonly heldEntries: Pick<HeldEntries, 'refusals'>;
+  readonly templates: () => Templates;
+  readonly admin: Address;
+  readonly hostname: string;
+  readonly version: string;
+  readonly haproxyVersion: () => string | undefined;
+  readonly logger: Logger;
+};
+
+const answerMs = 2000;
+
+/** Joins what a balancer needs to acknowledge what it serves. */
+export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging> {
+  const { layout, haproxy, link, guarding, logger, now } = parts;
+  const counter = new RequestCounter({
+    current: (commands) => link.ask(commands),
+    async old() {
+      const processes = await haproxy.processes();
+      if (processes === undefined) throw new Fault('haproxy-runtime', 'HAProxy does not say which workers it has');
+      return processes.oldWorkerPids;
+    },
+    askOld: async (pid, commands) => [await askWorker(layout.masterSocket, pid, commands, answerMs)],
+  });
+  const draining = new Draining({
+    count: (servers) => counter.count(servers),
+    logger,
+    now,
+    onChange: () => acknowledging.changed(),
+  });
+  const acknowledging = new Acknowledging({
+    ...parts,
+    owner: await readOrMakeOwner(layout.owner, randomUUID),
+    about: () => ({
+      version: parts.version,
+      haproxyVersion: parts.haproxyVersion() ?? 'unknown',
+      admin: reachable(parts.admin, parts.hostname),
+    }),
+    config: () => hashOf(parts.templates()),
+    draining,
+    unproven: () => parts.unproven.names,
+    held: () =>
+      guarding.status().flatMap(({ service, instances }) =>
+        instances.map((id) => ({
+          key: `instances/${service}/${id}`,
+          reason: 'lost with many others at once, and held',
+        })),
+      ),
+    heldEntries: () => parts.heldEntries.refusals(),
+  });
+  return acknowledging;
+}
+
+/** As others reach it; undefined when only this machine does. */
+function reachable(admin: Address, hostname: string): string | undefined {
+  if (admin.host.startsWith('127.') || admin.host === '::1' || admin.host === 'localhost') return undefined;
+  const anywhere = admin.host === '0.0.0.0' || /^[0:]+$/.test(admin.host);
+  return anywhere ? `${hostname}:${admin.port}` : formatAddress(admin);
+}
+
+/** A revision and the templates make the whole configuration. */
+function hashOf(templates: Templates): string {
+  const hash = createHash('sha256');
+  for (const { text } of Object.values(templates)) hash.update(`${text.length}\n${text}`);
+  return hash.digest('hex').slice(0, 12);
+}

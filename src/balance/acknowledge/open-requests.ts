@@ -1,0 +1,106 @@
+import pLimit from 'p-limit';
+import {
+  type Ask,
+  frontends,
+  LoadReader,
+  parseIdleClients,
+  type ServerAt,
+  type ServerLoad,
+} from '../../haproxy/server-load.ts';
+
+/** A server's requests in all of HAProxy's workers. */
+export type OpenRequests = {
+  readonly open: number;
+  /** One more may come although the server drains, by way of an old worker. */
+  readonly mayGrow: boolean;
+};
+
+/** What one worker says of a server; `load` is undefined where it does not have that server. */
+export type WorkerSays = {
+  readonly load: ServerLoad | undefined;
+  /** Of a worker of an earlier reload: how many clients could still send it a request. */
+  readonly idleClients: number | undefined;
+};
+
+/**
+ * Sums the workers up. A worker of an earlier reload cannot be told to drain a server ("Proxy is disabled."), and a
+ * client whose connection idles there may send it one more request, which goes by the weights of that time. So while it
+ * has such clients and would choose this server, no request open now does not mean none to come.
+ */
+export function sumUp(workers: readonly WorkerSays[]): OpenRequests {
+  let open = 0;
+  let mayGrow = false;
+  for (const { load, idleClients } of workers) {
+    open += load?.open ?? 0;
+    if (idleClients !== undefined && idleClients > 0 && load?.takesNew === true) mayGrow = true;
+  }
+  return { open, mayGrow };
+}
+
+/** HAProxy's workers, as far as they can be asked. */
+export type Workers = {
+  /** The one that serves. Rejects while there is none. */
+  readonly current: Ask;
+  /** Those that still finish what began before a reload. Rejects while nobody knows. */
+  readonly old: () => Promise<readonly number[]>;
+  readonly askOld: (pid: number, commands: readonly string[]) => Promise<readonly string[]>;
+};
+
+/**
+ * The master passes on what it is asked, one connection each, and its socket takes few connections at once: with 25 old
+ * workers asked together, `connect` fails with EAGAIN.
+ */
+const askedAtOnce = 2;
+
+/** Counts the open requests of servers, by asking all workers. */
+export class RequestCounter {
+  readonly #workers: Workers;
+  readonly #current: LoadReader;
+  readonly #old = new Map<number, LoadReader>();
+
+  constructor(workers: Workers) {
+    this.#workers = workers;
+    this.#current = new LoadReader(workers.current);
+  }
+
+  /**
+   * By `backend/server`. Rejects when the worker that serves does not answer, or nobody knows the others. While an old worker
+   * does not answer, a server without an open request elsewhere is left out, because its count is not known.
+   */
+  async count(servers: readonly ServerAt[]): Promise<ReadonlyMap<string, OpenRequests>> {
+    const [current, old] = await Promise.all([this.#current.read(servers), this.#countOld(servers)]);
+    const answers = old.filter((one) => one !== undefined);
+    const counts = new Map<string, OpenRequests>();
+    for (const { backend, server } of servers) {
+      const name = `${backend}/${server}`;
+      const olds = answers.map(({ loads, idleClients }) => ({ load: loads.get(name), idleClients }));
+      const sum = sumUp([{ load: current.get(name), idleClients: undefined }, ...olds]);
+      if (answers.length === old.length) counts.set(name, sum);
+      else if (sum.open > 0) counts.set(name, { ...sum, mayGrow: true });
+    }
+    return counts;
+  }
+
+  /** Undefined for a worker that did not answer. */
+  async #countOld(servers: readonly ServerAt[]) {
+    const pids = await this.#workers.old();
+    for (const pid of this.#old.keys()) if (!pids.includes(pid)) this.#old.delete(pid);
+    const inTurn = pLimit(askedAtOnce);
+    const asked = await Promise.allSettled(pids.map((pid) => inTurn(() => this.#askOld(pid, servers))));
+    if (asked.every(({ status }) => status === 'fulfilled')) return asked.map(answerOf);
+    // A worker that ended meanwhile has no requests any more.
+    const still = await this.#workers.old();
+    return asked.filter((one, i) => one.status === 'fulfilled' || still.includes(pids[i] ?? -1)).map(answerOf);
+  }
+
+  async #askOld(pid: number, servers: readonly ServerAt[]) {
+    const ask: Ask = (commands) => this.#workers.askOld(pid, commands);
+    const reader = this.#old.get(pid) ?? new LoadReader(ask);
+    this.#old.set(pid, reader);
+    const loads = await reader.read(servers);
+    return { loads, idleClients: parseIdleClients((await ask([frontends])).join('\n')) };
+  }
+}
+
+const answerOf = <T>(one: PromiseSettledResult<T>): T | undefined =>
+  one.status === 'fulfilled' ? one.value : undefined;

@@ -1,0 +1,45 @@
+import type { Logger } from 'pino';
+import type { Catalog } from '../../catalog/catalog.ts';
+import type { Rendered } from '../../render/render.ts';
+import type { BalanceSettings } from '../../settings/balance.ts';
+import type { Unserved } from '../reconcile/rejections.ts';
+import { addressesOf } from './addresses-of.ts';
+import { addressesGiven, Locating } from './locating.ts';
+import { ownListeners } from './own-listeners.ts';
+
+// A lookup takes 3 s at most.
+const patienceMs = 3500;
+
+/** The addresses of instances, for those who only look. */
+export class AddressPreview {
+  readonly #locating: Locating;
+  readonly #served: Rendered | undefined;
+
+  constructor(settings: BalanceSettings, served: Rendered | undefined, logger: Logger) {
+    this.#served = served;
+    this.#locating = new Locating({
+      ...addressesOf(settings),
+      logger,
+      now: () => performance.now(),
+      onChange: () => undefined,
+    });
+    if (served !== undefined) this.#locating.listening(ownListeners(served.frame.before + served.frame.after));
+  }
+
+  /** What a balancer would make of the catalog. A name that does not resolve has the address that it is served with. */
+  async of(catalog: Catalog): Promise<Catalog> {
+    this.#locating.adopt(catalog);
+    await this.#locating.settled(patienceMs);
+    if (this.#served !== undefined) this.#locating.adopt(catalog, addressesGiven(catalog, this.#served));
+    return this.#locating.served(catalog);
+  }
+
+  /** Those that would not be served, or at an older address. */
+  unserved(): readonly Unserved[] {
+    return [...this.#locating.unserved()];
+  }
+
+  close(): void {
+    this.#locating.close();
+  }
+}

@@ -1,0 +1,161 @@
+import type { Logger } from 'pino';
+import type { Catalog } from '../../catalog/catalog.ts';
+import { parseKey } from '../../catalog/key.ts';
+import { leanEvent } from '../../catalog/lean.ts';
+import { heldReason, type Refusal } from '../../fleet/acknowledgement.ts';
+import type { Running } from '../../haproxy/running-state.ts';
+import type { ServiceName } from '../../model/name.ts';
+import type { HistoryPoint } from '../../registry/history.ts';
+import { applicationOf, mayHoldOwn, serviceOf } from '../../registry/holding/areas.ts';
+import { type HeldStatus, Holder } from '../../registry/holding/holder.ts';
+import type { Holding } from '../../registry/holding/holding.ts';
+import type { DeletionBound } from '../../registry/holding/mass-deletion.ts';
+import type { Entry, Refuse, RegistryEvent } from '../../registry/registry.ts';
+import type { Release } from '../../registry/releases.ts';
+import type { BalanceMetrics } from '../observe/metrics.ts';
+
+export type HeldEntriesParts = {
+  /** How long entries are held; undefined: until somebody releases them. In ms. */
+  readonly holdMs: number | undefined;
+  readonly deletions: DeletionBound;
+  /** Which values are not kept. */
+  readonly refuse: Refuse;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  readonly wall: () => Date;
+  readonly onEvent: (event: RegistryEvent) => void;
+  /** Told that something else is held than before; `more`: also what was not held before. */
+  readonly onChange: (more: boolean) => void;
+};
+
+const areas = ['instances', 'services', 'overrides', 'claims', 'keys'] as const;
+
+/** What a balancer holds of the registry, and which of it still lives. */
+export class HeldEntries {
+  readonly #parts: HeldEntriesParts;
+  readonly #holder: Holder;
+  /** How many instances of each service are held. Counted when it is asked for: thousands may return one by one. */
+  #counted: { readonly of: Holding['held']; readonly byService: ReadonlyMap<string, number> } | undefined;
+
+  /** Made when it is asked for: a balancer may acknowledge 20 times a second. */
+  #refusals: { readonly of: Holding['held']; readonly all: readonly Refusal[] } | undefined;
+
+  constructor(parts: HeldEntriesParts) {
+    this.#parts = parts;
+    const { holdMs, deletions, logger, now, wall, onEvent, onChange } = parts;
+    let size = 0;
+    this.#holder = new Holder({
+      ...{ logger, now, wall, onEvent },
+      policy: { holdMs, deletions, mayHold: mayHoldOwn, standsFor: applicationOf },
+      what: 'the registry',
+      onChange: (held) => {
+        const more = held.size > size;
+        size = held.size;
+        onChange(more);
+      },
+    });
+    this.#countAreas();
+  }
+
+  /** Whether an instance is held whose health check decides how long. */
+  get holding(): boolean {
+    return this.#holder.held.some(isLeasedInstance);
+  }
+
+  has(key: string): boolean {
+    return this.#holder.held.has(key);
+  }
+
+  /** How many instances of a service are held. */
+  instancesOf(service: ServiceName): number {
+    const { held } = this.#holder;
+    if (this.#counted?.of !== held) {
+      const instances = held.valueSeq().filter(isInstance);
+      this.#counted = { of: held, byService: new Map(instances.countBy(({ key }) => serviceOf(key) ?? '')) };
+    }
+    return this.#counted.byService.get(service) ?? 0;
+  }
+
+  /** Goes on from the catalog on disk. */
+  resume(known: HistoryPoint | undefined, entries: Iterable<Entry>): void {
+    this.#holder.resume(known, entries);
+  }
+
+  take(event: RegistryEvent): void {
+    this.#holder.take(leanEvent(event, this.#parts.refuse));
+  }
+
+  /** An operator says so outside of the registry that is followed. */
+  release(release: Release): void {
+    this.#holder.release(release);
+  }
+
+  /** Free values, as they count. */
+  values(): readonly Entry[] {
+    return this.#holder.entries
+      .valueSeq()
+      .filter(({ key }) => key.startsWith('keys/'))
+      .toArray();
+  }
+
+  /** Lets go of the instances under a lease whose health check HAProxy finds failed. */
+  observe({ servers }: Running): void {
+    const failed = this.#leased().filter((key) => {
+      const subject = parseKey(key);
+      if (!subject.ok || subject.value.kind !== 'instance') return false;
+      const server = servers.get(subject.value.service)?.get(subject.value.id);
+      return server !== undefined && !server.up && !server.disabled;
+    });
+    if (failed.length > 0) this.#holder.letGo(failed, 'check-failed');
+  }
+
+  /** Lets go of overrides whose time is up: the catalog has them, but not in force. */
+  dropEndedOverrides({ accepted, overrides }: Catalog): void {
+    const ended = this.#holder.held.keySeq().filter((key) => {
+      if (!key.startsWith('overrides/')) return false;
+      const subject = parseKey(key);
+      if (!subject.ok || subject.value.kind !== 'override') return false;
+      const { service, scope } = subject.value;
+      return accepted.has(key) && overrides.get(service)?.has(scope) !== true;
+    });
+    this.#holder.letGo(ended.toArray(), 'override-ended');
+  }
+
+  /** Sets the gauges, too. */
+  status(): readonly HeldStatus[] {
+    this.#countAreas();
+    return this.#holder.status();
+  }
+
+  /** The held instances, with the reason that `wait --gone` shows for each of them. */
+  refusals(): readonly Refusal[] {
+    const { held } = this.#holder;
+    if (this.#refusals?.of !== held) {
+      const keys = [...held.keys()].filter((key) => key.startsWith('instances/'));
+      this.#refusals = { of: held, all: keys.map((key) => ({ key, reason: heldReason })) };
+    }
+    return this.#refusals.all;
+  }
+
+  close(): void {
+    this.#holder.close();
+  }
+
+  #leased(): readonly string[] {
+    return this.#holder.held
+      .valueSeq()
+      .filter(isLeasedInstance)
+      .map(({ key }) => key)
+      .toArray();
+  }
+
+  #countAreas(): void {
+    const counts = this.#holder.held.countBy(({ key }) => key.slice(0, key.indexOf('/')));
+    for (const area of areas) this.#parts.metrics.held.set({ area }, counts.get(area) ?? 0);
+  }
+}
+
+const isInstance = ({ key }: Entry): boolean => key.startsWith('instances/');
+const isLeasedInstance = (entry: Entry): boolean => entry.leased && isInstance(entry);

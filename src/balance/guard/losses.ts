@@ -1,0 +1,83 @@
+import type { Catalog, Folded, Service } from '../../catalog/catalog.ts';
+import { withNumber } from '../../catalog/numbers.ts';
+import { overridden, overrideOf } from '../../catalog/overrides.ts';
+import { emptyService } from '../../catalog/serving.ts';
+import type { Instance } from '../../model/instance.ts';
+import type { InstanceId, ServiceName } from '../../model/name.ts';
+import { takesOut } from '../../model/override.ts';
+import type { Guard, GuardEvent } from './guard.ts';
+
+/**
+ * What a fold means for the guard. The registry does not say why a key is gone, so intent is read from what stood there
+ * last: a graceful leave writes `draining` first, and a key without a lease cannot expire. `isOverridden` tells whether an
+ * operator took the instance out, whose word is never held against.
+ */
+export function guardEvents(
+  { catalog, touched, removals }: Folded,
+  isOverridden: (service: ServiceName, id: InstanceId) => boolean,
+): readonly Extract<GuardEvent, { kind: 'changed' }>[] {
+  const expired = new Map<ServiceName, Map<InstanceId, Instance>>();
+  for (const { instance, leased } of removals) {
+    const { service, id, state } = instance;
+    if (!leased || state !== 'ready' || isOverridden(service, id)) continue;
+    const ofService = expired.get(service) ?? new Map<InstanceId, Instance>();
+    expired.set(service, ofService.set(id, instance));
+  }
+  const events: Extract<GuardEvent, { kind: 'changed' }>[] = [];
+  for (const [service, { instances }] of touched) {
+    const found = catalog.services.get(service);
+    const has = found?.instances;
+    const lost = [...(expired.get(service)?.values() ?? [])].filter(({ id }) => has?.has(id) !== true);
+    const lostIds = new Set(lost.map(({ id }) => id));
+    const left = [...instances].filter((id) => has?.has(id) !== true && !lostIds.has(id));
+    const put = [...instances].filter((id) => has?.has(id) === true);
+    const settings = found?.policy.guard ?? {};
+    events.push({ kind: 'changed', service, settings, present: has?.size ?? 0, expired: lost, left, put });
+  }
+  return events;
+}
+
+/** Whether an operator took the instance out of service. */
+export function isTakenOut(catalog: Catalog, service: ServiceName, id: InstanceId): boolean {
+  const override = overrideOf(catalog.overrides, service, id);
+  return override !== undefined && takesOut(override);
+}
+
+/** What new overrides mean for those that are held: who is taken out is let go of, the others are served otherwise. */
+export function overridesOfHeld(
+  { catalog, overrides }: Folded,
+  guard: Guard,
+): readonly {
+  readonly service: ServiceName;
+  readonly out: readonly InstanceId[];
+  readonly others: readonly InstanceId[];
+}[] {
+  return [...new Set(overrides.map(({ service }) => service))].flatMap((service) => {
+    const held = [...(guard.holds.get(service)?.instances.keys() ?? [])];
+    if (held.length === 0) return [];
+    const out = held.filter((id) => isTakenOut(catalog, service, id));
+    return [{ service, out, others: held.filter((id) => !out.includes(id)) }];
+  });
+}
+
+/** The catalog as it should be served: what the registry has, and what the guard holds. */
+export function guardedCatalog(catalog: Catalog, guard: Guard): Catalog {
+  if (guard.holds.isEmpty()) return catalog;
+  const services = catalog.services.withMutations((all) => {
+    for (const name of guard.holds.keys()) {
+      const service = guardedService(catalog, guard, name);
+      if (service !== undefined) all.set(name, service);
+    }
+  });
+  return { ...catalog, services };
+}
+
+function guardedService(catalog: Catalog, guard: Guard, name: ServiceName): Service | undefined {
+  const service = catalog.services.get(name);
+  const held = guard.holds.get(name)?.instances;
+  if (held === undefined) return service;
+  const found = service ?? emptyService(name);
+  const served = held.map((instance) => overridden(instance, overrideOf(catalog.overrides, name, instance.id)));
+  const numbers = [...held.keys()].reduce(withNumber, found.numbers);
+  return { ...found, instances: found.instances.merge(served), numbers };
+}

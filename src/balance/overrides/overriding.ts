@@ -1,0 +1,145 @@
+import type { Logger } from 'pino';
+import { type Catalog, endOverrides, type Folded, unchanged } from '../../catalog/catalog.ts';
+import {
+  type Clocks,
+  endOf,
+  type Overrides,
+  type OverrideTarget,
+  type OverrideTransition,
+  readiness,
+} from '../../catalog/overrides.ts';
+import { type OverrideEffect, overrideFields, overrideKey, takesOut } from '../../model/override.ts';
+import type { BalanceMetrics } from '../observe/metrics.ts';
+import { cannotPause } from './unpaused.ts';
+
+export type OverridingParts = {
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Whether HAProxy can let requests wait. */
+  readonly canPause: () => boolean;
+  readonly clocks: () => Clocks;
+  /** The time of these is up; told once. */
+  readonly onDue: (targets: readonly OverrideTarget[]) => void;
+  /** These have ended because their time was up. */
+  readonly onExpired: (targets: readonly OverrideTarget[]) => void;
+};
+
+/** What an operator sees of an override that is in force. */
+export type OverrideStatus = ReturnType<typeof overrideFields> & {
+  readonly service: string;
+  /** An instance, or `*` for all of the service that have none of their own. */
+  readonly instance: string;
+  readonly endsInMs: number | undefined;
+  /** The registry does not have it any more. */
+  readonly held: boolean;
+};
+
+// What setTimeout takes: 24.8 days. Longer waits are taken in pieces.
+const longestTimerMs = 2 ** 31 - 1;
+const kinds: readonly OverrideEffect['kind'][] = ['drain', 'maintenance', 'weight', 'pause'];
+
+/** Keeps the time of overrides, so that they end although the registry is away, and tells of each that begins or ends. */
+export class Overriding {
+  readonly #parts: OverridingParts;
+  readonly #ends = new Map<string, { readonly target: OverrideTarget; readonly at: number }>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: OverridingParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes a fold, and gives it without those overrides whose time was up before they came. `live`: they are new. */
+  take(folded: Folded, live: boolean): Folded {
+    if (folded.overrides.length === 0) return folded;
+    const clocks = this.#parts.clocks();
+    const isLate = ({ kind, override }: OverrideTransition) =>
+      kind === 'began' && (endOf(override, live, clocks) ?? Number.POSITIVE_INFINITY) <= clocks.now;
+    const ended = endOverrides(folded.catalog, folded.overrides.filter(isLate));
+    const transitions = [...folded.overrides.filter((one) => !isLate(one)), ...ended.overrides];
+    for (const transition of transitions) {
+      this.#keepTime(transition, live, clocks);
+      this.#tell(transition, ended.catalog);
+    }
+    const expired = transitions.filter((one) => one.kind === 'ended' && one.reason === 'expired');
+    if (expired.length > 0) this.#parts.onExpired(expired);
+    this.#count(ended.catalog.overrides);
+    this.#arm();
+    // What the fold touched is looked at anew, and then found as the catalog has it now.
+    return { ...folded, catalog: ended.catalog };
+  }
+
+  /** The same for a catalog from before this start. */
+  adopt(catalog: Catalog): Catalog {
+    const begun = [...catalog.overrides].flatMap(([service, ofService]) =>
+      [...ofService].map(([scope, override]) => ({ kind: 'began' as const, service, scope, override })),
+    );
+    const { catalog: standing } = this.take({ ...unchanged(catalog), overrides: begun }, false);
+    return standing;
+  }
+
+  status({ overrides }: Catalog, isHeld: (key: string) => boolean): readonly OverrideStatus[] {
+    const { now } = this.#parts.clocks();
+    return [...overrides].flatMap(([service, ofService]) =>
+      [...ofService].map(([scope, override]) => {
+        const end = this.#ends.get(`${service}/${scope}`)?.at;
+        const endsInMs = end === undefined ? undefined : Math.max(0, Math.round(end - now));
+        const held = isHeld(overrideKey(service, scope));
+        return { service, instance: scope, ...overrideFields(override), endsInMs, held };
+      }),
+    );
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #keepTime({ kind, service, scope, override }: OverrideTransition, live: boolean, clocks: Clocks): void {
+    const name = `${service}/${scope}`;
+    const at = kind === 'began' ? endOf(override, live, clocks) : undefined;
+    if (at === undefined) this.#ends.delete(name);
+    else this.#ends.set(name, { target: { service, scope }, at });
+  }
+
+  #tell(transition: OverrideTransition, { services }: Catalog): void {
+    const { logger } = this.#parts;
+    const { service, scope: instance, override } = transition;
+    const { kind, weight, who, why, until } = { weight: undefined, ...overrideFields(override) };
+    const about = { service, instance, kind, weight, who, why, until };
+    if (transition.kind === 'ended') {
+      const { reason } = transition;
+      logger.info({ event: 'override-ended', ...about, reason }, `${service}/${instance}: ${kind} is over: ${reason}`);
+      return;
+    }
+    const found = services.get(service);
+    const { instances, ready } = found === undefined ? { instances: 0, ready: 0 } : readiness(found.instances);
+    const fields = { event: 'override-applied', ...about, instances, ready };
+    if (instances > 0 && ready === 0 && takesOut(override)) {
+      logger.warn(fields, `${service}/${instance}: ${kind}; no instance of ${service} is left: it answers 503`);
+    } else if (kind === 'pause' && !this.#parts.canPause()) {
+      logger.error({ ...fields, reason: cannotPause }, `${service} is to be paused, but ${cannotPause}`);
+    } else logger.info(fields, `${service}/${instance}: ${kind}`);
+  }
+
+  #count(overrides: Overrides): void {
+    const counts = new Map<OverrideEffect['kind'], number>(kinds.map((kind) => [kind, 0]));
+    for (const ofService of overrides.values()) {
+      for (const { effect } of ofService.values()) counts.set(effect.kind, (counts.get(effect.kind) ?? 0) + 1);
+    }
+    for (const [kind, count] of counts) this.#parts.metrics.overrides.set({ kind }, count);
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (this.#ends.size === 0) return;
+    const soonest = Math.min(...[...this.#ends.values()].map(({ at }) => at));
+    const wait = Math.max(1, Math.ceil(soonest - this.#parts.clocks().now));
+    this.#timer = setTimeout(() => this.#onTime(), Math.min(wait, longestTimerMs));
+  }
+
+  #onTime(): void {
+    const { now } = this.#parts.clocks();
+    const due = [...this.#ends.values()].filter(({ at }) => at <= now).map(({ target }) => target);
+    if (due.length > 0) this.#parts.onDue(due);
+    this.#arm();
+  }
+}

@@ -1,0 +1,138 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { Catalog } from '../../catalog/catalog.ts';
+import { parseConfig } from '../../haproxy/config-file.ts';
+import { readProcesses } from '../../haproxy/master.ts';
+import { type Abilities, describeReason, planChanges } from '../../haproxy/plan.ts';
+import { RuntimeLink } from '../../haproxy/runtime-link.ts';
+import { describeStep } from '../../haproxy/step.ts';
+import { allTouched } from '../../model/dirty-set.ts';
+import type { Conflict } from '../../render/conflict.ts';
+import {
+  configWriter,
+  nothingRendered,
+  type Rendered,
+  type RenderProblem,
+  renderAll,
+  type Templates,
+  withoutUnusedPolicies,
+} from '../../render/render.ts';
+import { formatRoutes } from '../../render/routes.ts';
+import type { FrameSettings } from '../../render/view.ts';
+import type { BalanceSettings } from '../../settings/balance.ts';
+import { type KeptHold, loadHolds } from '../guard/held-instances-file.ts';
+import { hold, noQuarantine, type Quarantine, review, withHeld } from '../quarantine/quarantine.ts';
+import { loadQuarantine } from '../quarantine/quarantine-file.ts';
+import { unrenderable } from '../quarantine/unrenderable.ts';
+import { type LastKnown, loadLastKnown } from '../state/last-known.ts';
+import type { Layout } from '../state/paths.ts';
+
+/** What a balancer's folder says about what it serves. */
+export type Standing = {
+  /** Undefined when no balancer was ever there. */
+  readonly served: Rendered | undefined;
+  readonly quarantine: Quarantine;
+  /** What counted when it was last saved; undefined when that is not known. */
+  readonly lastKnown: LastKnown | undefined;
+  /** What the mass-loss guard holds. */
+  readonly holds: readonly KeptHold[];
+  readonly abilities: Abilities;
+};
+
+/** What would be served. */
+export type Preview = {
+  readonly desired: Rendered;
+  readonly problems: readonly RenderProblem[];
+  readonly conflicts: readonly Conflict[];
+};
+
+/** What would be done for that. */
+export type PreviewedPlan = {
+  /** Commands of the runtime API. */
+  readonly steps: readonly string[];
+  /** Why it takes a reload; empty when it takes none. */
+  readonly reload: readonly string[];
+  readonly files: readonly { readonly dest: string; readonly before: string | undefined; readonly after: string }[];
+};
+
+const answerMs = 2000;
+
+/** Looks at a balancer's folder, and at the HAProxy of it if one runs. Changes nothing. */
+export async function readStanding(
+  layout: Layout,
+  { limits, holding: { holdMs } }: Pick<BalanceSettings, 'limits' | 'holding'>,
+  { now, wall, logger }: { readonly now: number; readonly wall: Date; readonly logger: Logger },
+): Promise<Standing> {
+  const served = await readServed(layout);
+  const loaded = await loadLastKnown(layout.lastKnown, limits, { now, wall, holdMs });
+  const lastKnown = loaded === undefined || 'unusable' in loaded ? undefined : loaded;
+  const quarantine = lastKnown && (await loadQuarantine(layout.quarantine, lastKnown.catalog));
+  const holds = await loadHolds(layout.holds, wall);
+  return {
+    served,
+    lastKnown,
+    holds: 'unusable' in holds ? [] : holds,
+    quarantine: quarantine === undefined || 'unusable' in quarantine ? noQuarantine : quarantine,
+    abilities: await readAbilities(layout, logger),
+  };
+}
+
+/** What a balancer in this standing would make of a catalog. Throws Fault `template`. */
+export function preview(
+  { served, quarantine }: Pick<Standing, 'served' | 'quarantine'>,
+  asked: { readonly catalog: Catalog; readonly templates: Templates },
+  frame: FrameSettings,
+): Preview {
+  const before = served ?? nothingRendered;
+  const make = (held: Quarantine) => {
+    const { catalog, templating } = withHeld(held, asked);
+    const { rendered, problems, conflicts } = renderAll(templating, frame, before, catalog);
+    return { desired: withoutUnusedPolicies(templating, frame, rendered), problems, conflicts: conflicts ?? [] };
+  };
+  const reviewed = review(quarantine, asked).quarantine;
+  const first = make(reviewed);
+  const suspicion = { asked, desired: before, served: before, cold: false };
+  const culprits = unrenderable(reviewed, suspicion, first.problems, frame);
+  if (culprits.size === 0) return first;
+  // Shows why these cannot be rendered, and renders the rest as a balancer does that has quarantined them.
+  return { ...make(hold(reviewed, culprits, suspicion)), problems: first.problems };
+}
+
+/** What takes HAProxy from what it serves to what is desired. */
+export function previewPlan(
+  served: Rendered | undefined,
+  desired: Rendered,
+  abilities: Abilities,
+  layout: Layout,
+): PreviewedPlan {
+  const write = configWriter();
+  const files = [
+    { dest: layout.config, before: served && write(served), after: write(desired) },
+    { dest: layout.routesMap, before: served && formatRoutes(served.routes), after: formatRoutes(desired.routes) },
+  ];
+  if (served === undefined) return { steps: [], reload: ['HAProxy is started'], files };
+  const touched = allTouched([...served.backends.keys(), ...desired.backends.keys()]);
+  const { steps, reload } = planChanges(served, desired, touched, new Map(), abilities);
+  return { steps: steps.map(describeStep), reload: reload.map(describeReason), files };
+}
+
+async function readServed({ config, routesMap }: Layout): Promise<Rendered | undefined> {
+  const text = await readFile(config, 'utf8').catch(() => undefined);
+  const routes = await readFile(routesMap, 'utf8').catch(() => '');
+  return text === undefined ? undefined : parseConfig(text, routes);
+}
+
+/** Asks the HAProxy that runs there; where none does, the least is taken. */
+async function readAbilities({ masterSocket, runtimeSocket, routesMap }: Layout, logger: Logger): Promise<Abilities> {
+  const link = new RuntimeLink({ socket: runtimeSocket, masterSocket, routesMap, logger, onLost: () => undefined });
+  const pid = (await readProcesses(masterSocket, answerMs))?.workerPid;
+  if (pid === undefined) return link.abilities;
+  try {
+    await link.connect(pid, pause);
+  } catch (error) {
+    logger.debug({ event: 'not-asked', reason: String(error) }, 'HAProxy cannot be asked what it can do');
+  }
+  link.close();
+  return link.abilities;
+}

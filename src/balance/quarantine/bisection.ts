@@ -1,0 +1,116 @@
+import type { Logger } from 'pino';
+import { describe } from '../../model/fault.ts';
+import type { ServiceName } from '../../model/name.ts';
+import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { Reloaded, Reloads } from '../reload/reloads.ts';
+import { isStorageFault } from '../state/storage.ts';
+import type { Suspicion } from './candidates.ts';
+import type { Quarantining } from './quarantining.ts';
+
+type IsolationParts = {
+  readonly quarantining: Quarantining;
+  readonly reloads: Reloads;
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  /** Aborted when pointsman is to end. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told at the end, with whether somebody is held now. */
+  readonly onEnd: (held: boolean) => void;
+};
+
+// A machine that is short of memory for a moment is no fault of the template.
+const frameFailures = 3;
+
+type Failed = Extract<Reloaded, { kind: 'refused' | 'failed' }>;
+
+/** Finds those for whom HAProxy refused a configuration and has them held, while rounds go on. */
+export class Isolation {
+  readonly #parts: IsolationParts;
+  #ongoing: Promise<void> | undefined;
+
+  constructor(parts: IsolationParts) {
+    this.#parts = parts;
+  }
+
+  /** Undefined while nobody is looked for, or tried again. */
+  get ongoing(): Promise<void> | undefined {
+    return this.#ongoing;
+  }
+
+  /** Finds who is behind a reload that failed. When there is nobody, what nobody can mend by waiting is refused as a whole. */
+  begin(failed: Failed, suspicion: Suspicion): void {
+    const { quarantining, reloads, onEnd } = this.#parts;
+    const [find, otherwise] =
+      failed.kind === 'refused'
+        ? [() => quarantining.isolate(failed.checked, suspicion), failed.checked.reason]
+        : [async () => this.#holdAfterFailure(failed, suspicion), failed.mayHelpToWait ? undefined : failed.reason];
+    const revision = String(suspicion.desired.revision);
+    const mayPass = failed.kind === 'refused' && failed.checked.mayPass !== undefined;
+    this.#ongoing = find()
+      .catch((error: unknown) => this.#notFound(error))
+      .then((held) => {
+        this.#ongoing = undefined;
+        reloads.settled();
+        if (held === false && otherwise !== undefined) {
+          if (mayPass) reloads.defer(otherwise, revision);
+          else reloads.refuse(otherwise, revision);
+        }
+        onEnd(held === true);
+      });
+  }
+
+  /**
+   * HAProxy did not load what its check had accepted. Who is named is held; else whoever brought a new address to listen on,
+   * which the check does not try everywhere; else, after some failures, the frame or all that changed. They are tried again.
+   */
+  #holdAfterFailure(failed: Extract<Failed, { kind: 'failed' }>, suspicion: Suspicion): boolean {
+    const { quarantining } = this.#parts;
+    if (quarantining.holdNamed(failed.reason, suspicion)) return true;
+    // A reload that was not heard of, or took too long, is nobody's fault.
+    if (!failed.refused) return this.#holdFrame(failed, suspicion);
+    if (quarantining.holdNewListeners(failed.reason, suspicion)) return true;
+    if (this.#holdFrame(failed, suspicion)) return true;
+    return failed.failures >= frameFailures && quarantining.holdChanged(failed.reason, suspicion);
+  }
+
+  /** A frame that changed, and with which reloads failed again and again, is held: everything else goes on. */
+  #holdFrame({ reason, failures }: Extract<Failed, { kind: 'failed' }>, { asked, desired }: Suspicion): boolean {
+    return failures >= frameFailures && this.#parts.quarantining.holdFrame(asked, desired, reason);
+  }
+
+  #notFound(error: unknown): false | undefined {
+    const { reloads, logger, signal } = this.#parts;
+    // Its checks were ended.
+    if (signal?.aborted) return undefined;
+    if (isStorageFault(error)) {
+      reloads.postpone(error);
+      return undefined;
+    }
+    logger.error({ event: 'not-isolated', reason: describe(error) }, describe(error));
+    return false;
+  }
+
+  /** Asks whether those that are held would be taken now. `onProbed` is told who is to be rendered anew. */
+  probe(
+    suspicion: Suspicion,
+    which: { readonly all: boolean },
+    onProbed: (names: readonly ServiceName[], failure: unknown) => void,
+  ): void {
+    this.#ongoing = this.#parts.quarantining
+      .probe(suspicion, which)
+      .then((names) => [names, undefined] as const)
+      // A disk that fails is told already. They are asked about the next time.
+      .catch((error: unknown) => [[], isStorageFault(error) ? undefined : error] as const)
+      .then(([names, failure]) => {
+        this.#ongoing = undefined;
+        onProbed(names, failure);
+      });
+  }
+
+  /** Has the metric say whether something is refused as a whole. */
+  tell(): void {
+    const { metrics, quarantining, reloads } = this.#parts;
+    const whole = reloads.refused === undefined && quarantining.refusedTemplate === undefined;
+    metrics.reloadFailed.set(whole && reloads.failed === undefined ? 0 : 1);
+  }
+}

@@ -1,0 +1,137 @@
+import { describe, expect, test } from 'vitest';
+import { parseInstance } from '../../model/instance.ts';
+import type { InstanceId, ServiceName } from '../../model/name.ts';
+import { explain, type Look } from './explain.ts';
+
+const parsed = parseInstance('web' as ServiceName, 'a' as InstanceId, '10.0.0.1:80');
+if (!parsed.ok) throw new Error(parsed.reason);
+const instance = parsed.value;
+const line = 'server a 10.0.0.1:80 weight 100 check';
+
+const served: Look = {
+  service: 'web',
+  id: 'a',
+  key: { value: '10.0.0.1:80', revision: '7', leased: true },
+  rejection: undefined,
+  registered: instance,
+  instance,
+  emptySplit: undefined,
+  override: undefined,
+  held: undefined,
+  heldForMs: undefined,
+  desired: line,
+  served: line,
+  lingers: false,
+  pendingReload: [],
+  refused: undefined,
+  paced: undefined,
+  checkPace: undefined,
+  quarantined: undefined,
+  unservedPort: undefined,
+  routes: ['web/'],
+  conflicts: [],
+  traffic: {
+    status: 'UP',
+    check: 'L4OK',
+    checkDetail: '',
+    sinceS: 61,
+    requests: 10,
+    answers: { '1xx': 0, '2xx': 10, '3xx': 0, '4xx': 0, '5xx': 0, other: 0 },
+    failures: { connect: 0, response: 0, retries: 0 },
+    open: 1,
+    queued: 0,
+    meanMs: { queue: 0, connect: 0, response: 1, total: 1 },
+  },
+};
+const traffic = (more: Partial<NonNullable<Look['traffic']>>): Look['traffic'] =>
+  served.traffic === undefined ? undefined : { ...served.traffic, ...more };
+
+test('an instance that is served has nothing bad about it, and each stage is told', () => {
+  const explanation = explain(served);
+  expect(explanation).toMatchObject({ verdict: 'served', because: 'it gets requests' });
+  expect(explanation.findings.map(({ stage, state }) => `${stage} ${state}`)).toEqual([
+    'key good',
+    'registration good',
+    'configuration good',
+    'haproxy good',
+    'health good',
+    'routes good',
+    'requests good',
+  ]);
+});
+
+describe('the first thing in the way is the reason', () => {
+  test.each<[string, Partial<Look>, string]>([
+    ['no key', { key: undefined, registered: undefined, instance: undefined, traffic: undefined }, 'no such key'],
+    [
+      'a malformed value',
+      { rejection: { reason: 'it is not host:port', lastGoodServes: false } },
+      'it is not host:port',
+    ],
+    ['it leaves', { registered: { ...instance, state: 'draining' } }, 'it says draining itself'],
+    ['an operator', { override: 'drain by ada', instance: { ...instance, state: 'draining' } }, 'drain by ada'],
+    ['weight 0', { registered: { ...instance, weight: 0 }, instance: { ...instance, weight: 0 } }, 'its weight is 0'],
+    [
+      'a split',
+      { emptySplit: { version: 'v2' }, instance: { ...instance, weight: 0 } },
+      "the policy's split gives version v2 nothing",
+    ],
+    ['no line', { desired: undefined, served: undefined }, 'the templates made no server line'],
+    [
+      'a reload is due',
+      { served: undefined, pendingReload: ['service web is new'] },
+      'a reload is due: service web is new',
+    ],
+    [
+      'quarantined',
+      { desired: undefined, served: undefined, quarantined: { reason: 'HAProxy refuses it: x', serves: 'nothing' } },
+      'HAProxy refuses it: x',
+    ],
+    ['refused', { served: undefined, refused: 'haproxy.cfg.refused:9: HAProxy refuses it' }, 'HAProxy refuses it'],
+    ['HAProxy lost it', { traffic: undefined }, 'HAProxy has no such server'],
+    [
+      'its check fails',
+      { traffic: traffic({ status: 'DOWN', check: 'L4CON', checkDetail: 'Connection refused' }) },
+      'DOWN for 1m 1s',
+    ],
+  ])('%s', (_, more, because) => {
+    const explanation = explain({ ...served, ...more });
+    expect(explanation.verdict).toBe('not served');
+    expect(explanation.because).toContain(because);
+  });
+});
+
+test('a registration that is refused is not shown as one that is in order', () => {
+  const rejection = { reason: 'no instance may be at 127.0.0.1', lastGoodServes: false };
+  const { findings } = explain({ ...served, rejection, instance: undefined, traffic: undefined });
+  expect(findings.filter(({ stage }) => stage === 'registration')).toEqual([
+    { stage: 'registration', state: 'bad', says: rejection.reason },
+  ]);
+});
+
+test('an instance is not said to be served as asked while nobody reaches the port of its service', () => {
+  const quarantined = { reason: 'process 7 listens on 127.0.0.1:35432', serves: 'last-good' } as const;
+  const explanation = explain({ ...served, quarantined, unservedPort: 35432 });
+  expect(explanation.verdict).toBe('served by its former policy');
+  expect(explanation.because).toBe('not on port 35432: process 7 listens on 127.0.0.1:35432');
+  const bad = explain({ ...served, quarantined, unservedPort: 35432, traffic: traffic({ status: 'DOWN' }) });
+  expect(bad.verdict).toBe('not served');
+});
+
+test('what is held or only half wrong is served, and says so', () => {
+  const held = explain({ ...served, key: undefined, heldForMs: 60_000 });
+  expect(held.verdict).toBe('served');
+  expect(held.findings.map(({ says }) => says).join()).toContain('held while its check passes, for 1m more');
+  const replaced = { ...served, held: { reason: 'the data was restored', leftMs: undefined } };
+  const says = (look: Look) =>
+    explain(look)
+      .findings.map((finding) => finding.says)
+      .join();
+  expect(explain(replaced).verdict).toBe('served');
+  expect(says(replaced)).toContain('the registry does not have it any more: the data was restored');
+  expect(says(replaced)).toContain('released (pointsman release web) and as long as its check passes');
+  expect(says({ ...replaced, held: { reason: 'x', leftMs: 60_000 } })).toContain('held for 1m more, unless it');
+  const lastGood = explain({ ...served, rejection: { reason: 'it is not JSON', lastGoodServes: true } });
+  expect(lastGood.verdict).toBe('served');
+  expect(lastGood.findings.map(({ says }) => says).join()).toContain('what it held before is served');
+});

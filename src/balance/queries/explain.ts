@@ -1,0 +1,217 @@
+import type { ServerTraffic } from '../../haproxy/stat.ts';
+import { formatAddress } from '../../model/address.ts';
+import { formatDuration } from '../../model/duration.ts';
+import type { Instance } from '../../model/instance.ts';
+import { type Conflict, describeConflict } from '../../render/conflict.ts';
+
+/** Everything that decides whether one instance is served, as this balancer has it at one moment. */
+export type Look = {
+  readonly service: string;
+  readonly id: string;
+  readonly key:
+    | {
+        readonly value: string;
+        readonly revision: string;
+        readonly leased: boolean;
+      }
+    | undefined;
+  /** The registry does not have the key any more, and it counts all the same. `leftMs` undefined: until it is released. */
+  readonly held: { readonly reason: string; readonly leftMs: number | undefined } | undefined;
+  /** Why what the key holds is not served as it stands there. */
+  readonly rejection: { readonly reason: string; readonly lastGoodServes: boolean } | undefined;
+  readonly registered: Instance | undefined;
+  /** With the operators' overrides. */
+  readonly instance: Instance | undefined;
+  /** The version's share that the policy's split gives nothing; undefined where a split does not take its weight away. */
+  readonly emptySplit: { readonly version: string | undefined } | undefined;
+  /** What an operator decided about it: `drain by ada (why)`. */
+  readonly override: string | undefined;
+  /** Its lease ran out with many others, and it is served all the same for so long, in ms. */
+  readonly heldForMs: number | undefined;
+  /** The `server` lines that it should have and has. */
+  readonly desired: string | undefined;
+  readonly served: string | undefined;
+  /** It left, and still closes connections. */
+  readonly lingers: boolean;
+  /** Why a reload waits, and why the last one was refused. */
+  readonly pendingReload: readonly string[];
+  readonly refused: string | undefined;
+  /** Why what needs a reload of this service waits longer than that of others. */
+  readonly paced: string | undefined;
+  /** Why it is checked more seldom than the policy says. */
+  readonly checkPace: string | undefined;
+  /** HAProxy refuses this instance, or its service as it is asked for, which then keeps its last good form or is left out. */
+  readonly quarantined: { readonly reason: string; readonly serves: 'last-good' | 'nothing' } | undefined;
+  /** The port that the policy asks for, while a former policy serves its service elsewhere. */
+  readonly unservedPort: number | undefined;
+  readonly routes: readonly string[];
+  /** Those of its service. */
+  readonly conflicts: readonly Conflict[];
+  /** Undefined where HAProxy has no such server. */
+  readonly traffic: ServerTraffic | undefined;
+};
+
+type Finding = { readonly stage: Stage; readonly state: 'good' | 'bad' | 'note'; readonly says: string };
+type Stage =
+  | 'key'
+  | 'registration'
+  | 'override'
+  | 'guard'
+  | 'held'
+  | 'split'
+  | 'configuration'
+  | 'haproxy'
+  | 'health'
+  | 'routes'
+  | 'conflict'
+  | 'requests';
+
+/** Why an instance is or is not served, in the order in which it is decided. */
+export type Explanation = {
+  readonly service: string;
+  readonly instance: string;
+  /** `served`: it gets new requests. `served by its former policy`: it gets those of the former policy, and none of the newest one. */
+  readonly verdict: 'served' | 'served by its former policy' | 'not served';
+  /** The first thing that keeps it from being served as asked, or that it is. */
+  readonly because: string;
+  readonly findings: readonly Finding[];
+};
+
+/** Explains what was looked at. */
+export function explain(look: Look): Explanation {
+  const findings: Finding[] = [
+    ...ofKey(look),
+    ...ofOperators(look),
+    ...ofConfiguration(look),
+    ...ofConflicts(look),
+    ...ofHaproxy(look),
+  ];
+  const obstacle = findings.find(({ state }) => state === 'bad');
+  const { service, id: instance, quarantined, unservedPort } = look;
+  if (obstacle !== undefined) return { service, instance, verdict: 'not served', because: obstacle.says, findings };
+  if (unservedPort === undefined || quarantined === undefined)
+    return { service, instance, verdict: 'served', because: 'it gets requests', findings };
+  const because = `not on port ${unservedPort}: ${quarantined.reason}`;
+  return { service, instance, verdict: 'served by its former policy', because, findings };
+}
+
+function* ofKey({ service, key, held, rejection, registered, heldForMs }: Look): Generator<Finding> {
+  if (key === undefined && rejection === undefined) {
+    if (heldForMs === undefined) {
+      yield { stage: 'key', state: 'bad', says: 'the registry has no such key' };
+      return;
+    }
+    const left = formatDuration(heldForMs);
+    yield { stage: 'key', state: 'note', says: 'the key is gone: its lease ran out, with those of many others' };
+    yield {
+      stage: 'guard',
+      state: 'note',
+      says: `held while its check passes, for ${left} more; pointsman release ends it`,
+    };
+    return;
+  }
+  if (key !== undefined && held !== undefined) {
+    const until = held.leftMs === undefined ? 'until it' : `for ${formatDuration(held.leftMs)} more, unless it`;
+    const checked = key.leased ? ' and as long as its check passes' : '';
+    yield { stage: 'key', state: 'note', says: `the registry does not have it any more: ${held.reason}` };
+    const says = `held ${until} is written again or released (pointsman release ${service})${checked}`;
+    yield { stage: 'held', state: 'note', says };
+  } else if (key !== undefined) {
+    const by = key.leased ? 'under a lease' : 'without a lease: it stays until somebody deletes it';
+    yield { stage: 'key', state: 'good', says: `written at revision ${key.revision}, ${by}` };
+  }
+  if (rejection !== undefined) {
+    const after = rejection.lastGoodServes ? '; what it held before is served' : '';
+    yield { stage: 'registration', state: rejection.lastGoodServes ? 'note' : 'bad', says: rejection.reason + after };
+    // A registration that is not served is not in order, however well it reads.
+    if (!rejection.lastGoodServes) return;
+  }
+  if (registered === undefined) return;
+  const { address, weight, state } = registered;
+  const at = `${formatAddress(address)}, weight ${weight}`;
+  if (state === 'ready') yield { stage: 'registration', state: 'good', says: at };
+  else yield { stage: 'registration', state: 'bad', says: `it says ${state} itself (${at})` };
+}
+
+function* ofOperators({ override, instance, registered }: Look): Generator<Finding> {
+  if (override === undefined) return;
+  const taken = instance !== undefined && (instance.state !== 'ready' || instance.weight === 0);
+  const state = taken && registered?.state === 'ready' ? 'bad' : 'note';
+  yield { stage: 'override', state, says: override };
+}
+
+function* ofConfiguration(look: Look): Generator<Finding> {
+  const { desired, served, instance, pendingReload, refused, paced, quarantined, lingers } = look;
+  if (lingers)
+    yield {
+      stage: 'configuration',
+      state: 'note',
+      says: 'it left; HAProxy has it in maintenance until it is deleted, or until the next reload',
+    };
+  if (instance === undefined) return;
+  if (quarantined?.serves === 'last-good') {
+    const says = `its last good form serves, for what is asked for is refused: ${quarantined.reason}`;
+    yield { stage: 'configuration', state: 'note', says };
+  }
+  if (desired === undefined) {
+    const says = quarantined?.reason ?? 'the templates made no server line of it';
+    yield { stage: 'configuration', state: 'bad', says };
+  } else if (served === desired) {
+    yield { stage: 'configuration', state: 'good', says: served };
+  } else {
+    const why =
+      refused ?? paced ?? (pendingReload.length > 0 ? `a reload is due: ${pendingReload[0]}` : 'it is being applied');
+    const has = served === undefined ? 'HAProxy was not given it yet' : `HAProxy was given: ${served}`;
+    yield { stage: 'configuration', state: served === undefined ? 'bad' : 'note', says: `${has} (${why})` };
+  }
+  if (paced !== undefined && served === desired) yield { stage: 'configuration', state: 'note', says: paced };
+  if (look.emptySplit !== undefined) {
+    const { version } = look.emptySplit;
+    const says = `the policy's split gives ${version === undefined ? 'instances without a version' : `version ${version}`} nothing`;
+    yield { stage: 'split', state: 'bad', says: `${says} (pointsman shift ${look.service} --to VERSION)` };
+  } else if (instance.state === 'ready' && instance.weight === 0)
+    yield {
+      stage: 'configuration',
+      state: 'bad',
+      says: 'its weight is 0: it finishes what is open and gets nothing new',
+    };
+}
+
+const mostConflicts = 5;
+
+function* ofConflicts({ service, routes, conflicts }: Look): Generator<Finding> {
+  const lost = conflicts.filter(({ loser }) => loser === service);
+  const others = conflicts.filter(({ loser }) => loser !== service);
+  const isOut = ({ kind }: Conflict) =>
+    kind === 'port' || ((kind === 'route' || kind === 'host') && routes.length === 0);
+  for (const conflict of [...lost, ...others].slice(0, mostConflicts)) {
+    const isBad = conflict.loser === service && isOut(conflict);
+    yield { stage: 'conflict', state: isBad ? 'bad' : 'note', says: describeConflict(conflict) };
+  }
+  const more = conflicts.length - mostConflicts;
+  if (more > 0) yield { stage: 'conflict', state: 'note', says: `and ${more} more` };
+}
+
+function* ofHaproxy({ traffic, instance, routes, checkPace }: Look): Generator<Finding> {
+  if (traffic === undefined) {
+    if (instance !== undefined) yield { stage: 'haproxy', state: 'bad', says: 'HAProxy has no such server' };
+    return;
+  }
+  const { status, check, checkDetail, sinceS, requests, answers, failures, open, queued } = traffic;
+  const since = `for ${formatDuration(sinceS * 1000)}`;
+  const takes = /^(UP|no check)/.test(status);
+  yield { stage: 'haproxy', state: takes ? 'good' : 'bad', says: `${status} ${since}` };
+  if (check !== '') {
+    const passes = /^(L4OK|L6OK|L7OK|L7OKC|PROCOK|INI)$/.test(check);
+    const detail = checkDetail === '' ? '' : `: ${checkDetail}`;
+    yield { stage: 'health', state: passes ? 'good' : takes ? 'note' : 'bad', says: `last check ${check}${detail}` };
+  }
+  if (checkPace !== undefined) yield { stage: 'health', state: 'note', says: checkPace };
+  if (routes.length > 0) {
+    const more = routes.length > 3 ? ` and ${routes.length - 3} more` : '';
+    yield { stage: 'routes', state: 'good', says: `${routes.slice(0, 3).join(', ')}${more}` };
+  }
+  const failed = failures.connect + failures.response + answers['5xx'];
+  const says = `${requests} so far, ${failed} failed, ${open} open, ${queued} waiting`;
+  yield { stage: 'requests', state: failed > 0 ? 'note' : 'good', says };
+}

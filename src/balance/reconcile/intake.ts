@@ -1,0 +1,74 @@
+import { type Catalog, emptyCatalog, endOverrides, type Folded, foldEvent } from '../../catalog/catalog.ts';
+import type { CatalogLimits } from '../../catalog/limits.ts';
+import type { OverrideTarget } from '../../catalog/overrides.ts';
+import { TouchedGathering } from '../../model/dirty-set.ts';
+import type { RegistryEvent } from '../../registry/registry.ts';
+import type { Locating } from '../addresses/locating.ts';
+import type { Guarding } from '../guard/guarding.ts';
+import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { Progress } from '../observe/progress.ts';
+import type { Overriding } from '../overrides/overriding.ts';
+import type { Rejections } from './rejections.ts';
+
+type IntakeParts = {
+  readonly guarding: Guarding;
+  readonly locating: Locating;
+  readonly overriding: Overriding;
+  readonly limits: CatalogLimits;
+  readonly metrics: BalanceMetrics;
+  readonly rejections: Rejections;
+  readonly progress: Progress;
+};
+
+/** What the registry says, folded as it comes; and what of it is still to be rendered. */
+export class Intake {
+  readonly #parts: IntakeParts;
+  #catalog: Catalog = emptyCatalog;
+  readonly touched = new TouchedGathering();
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts;
+  }
+
+  get catalog(): Catalog {
+    return this.#catalog;
+  }
+
+  /** Begins with one from disk instead of the empty one. */
+  adopt(catalog: Catalog): void {
+    this.#catalog = this.#parts.overriding.adopt(catalog);
+  }
+
+  /** Whether there is something to render for it. */
+  offer(event: RegistryEvent): boolean {
+    return this.#take(foldEvent(this.#catalog, event, this.#parts.limits), event.kind === 'changes');
+  }
+
+  /** The time of these overrides is up. */
+  endOverrides(targets: readonly OverrideTarget[]): boolean {
+    return this.#take(endOverrides(this.#catalog, targets), true);
+  }
+
+  #take(fold: Folded, live: boolean): boolean {
+    const { metrics, guarding, locating, overriding, rejections, progress } = this.#parts;
+    const folded = overriding.take(fold, live);
+    const { catalog, touched, changes } = folded;
+    this.#catalog = catalog;
+    guarding.fold(folded);
+    locating.fold(folded);
+    metrics.revisionSeen.set(Number(catalog.revision));
+    rejections.folded(folded);
+    if (touched.size === 0) return false;
+    this.touched.add(touched);
+    progress.seen(changes, live ? writtenAt(folded) : []);
+    return true;
+  }
+}
+
+/** When the registrations that were put here were written, by their own clocks. */
+function writtenAt({ catalog, touched }: Folded): readonly number[] {
+  return [...touched].flatMap(([name, { instances }]) => {
+    const registered = catalog.services.get(name)?.registered;
+    return [...instances].flatMap((id) => registered?.get(id)?.writtenAt ?? []);
+  });
+}

@@ -1,0 +1,148 @@
+import type { Logger } from 'pino';
+import { type Catalog, type Folded, rejectionOf } from '../../catalog/catalog.ts';
+import type { Touched } from '../../model/dirty-set.ts';
+import type { InstanceId, ServiceName } from '../../model/name.ts';
+import { showKey } from '../../model/parsed.ts';
+import type { Revision } from '../../model/revision.ts';
+import { type Conflict, describeConflict, lossesIn } from '../../render/conflict.ts';
+import type { RenderProblem } from '../../render/render.ts';
+import type { RouteTable } from '../../render/routes.ts';
+import { unroutedServices } from '../../render/unrouted.ts';
+import type { Locating } from '../addresses/locating.ts';
+import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
+
+/** An entry of the registry that is not served as it stands there. */
+export type Unserved = {
+  readonly key: string;
+  readonly reason: string;
+  /** What the key held before goes on being served. */
+  readonly lastGoodServes: boolean;
+};
+
+// A registry full of rubbish must not become a log full of it: what is beyond this in one change is counted.
+const mostLines = 20;
+
+type RejectionsParts = {
+  readonly metrics: BalanceMetrics;
+  readonly logger: Logger;
+  readonly locating: Pick<Locating, 'unserved' | 'of' | 'count'>;
+  readonly openFiles: Pick<OpenFilesLimit, 'unserved' | 'of' | 'count'>;
+};
+
+/**
+ * Which entries are not served, and why: no parser took them, a template cannot render them, another has their place, or their
+ * address is not known or not allowed, or HAProxy could not check them all.
+ */
+export class Rejections {
+  readonly #parts: RejectionsParts;
+  /** By key. */
+  #unrendered = new Map<string, Unserved>();
+  #conflicts: readonly Conflict[] = [];
+  #unrouted: ReadonlyMap<ServiceName, string> = new Map();
+  #malformed = 0;
+
+  constructor(parts: RejectionsParts) {
+    this.#parts = parts;
+  }
+
+  get conflicts(): readonly Conflict[] {
+    return this.#conflicts;
+  }
+
+  /** The services that no request can reach because of their conflicts, each with the reason. */
+  get unrouted(): ReadonlyMap<ServiceName, string> {
+    return this.#unrouted;
+  }
+
+  /** Those that are well formed, and that a template cannot render or whose address cannot be served. */
+  get unrendered(): readonly Unserved[] {
+    const { locating, openFiles } = this.#parts;
+    const nowhere = [...locating.unserved()].filter(({ lastGoodServes }) => !lastGoodServes);
+    return [...this.#unrendered.values(), ...nowhere, ...openFiles.unserved()];
+  }
+
+  /** The first `most` of them; those that are well formed and cannot be rendered come first, for they surprise more. */
+  list({ rejected }: Catalog, most: number): readonly Unserved[] {
+    const malformed = rejected
+      .valueSeq()
+      .take(most)
+      .map(({ key, reason, lastGoodServes }) => ({ key: shortKey(key), reason, lastGoodServes }));
+    const { locating, openFiles } = this.#parts;
+    return [...this.#unrendered.values(), ...malformed, ...locating.unserved(), ...openFiles.unserved()].slice(0, most);
+  }
+
+  /** Why this key is not served as it stands there; undefined when it is. */
+  of(catalog: Catalog, key: string): Unserved | undefined {
+    const [area, service = '', id = ''] = key.split('/');
+    const named = [service as ServiceName, id as InstanceId] as const;
+    const { locating, openFiles } = this.#parts;
+    const left = area === 'instances' ? (locating.of(...named) ?? openFiles.of(...named)) : undefined;
+    return this.#unrendered.get(key) ?? rejectionOf(catalog, key) ?? left;
+  }
+
+  folded({ catalog, rejections }: Folded): void {
+    const { metrics, logger } = this.#parts;
+    this.#malformed = catalog.rejected.size;
+    metrics.rejections.inc(rejections.length);
+    this.#count();
+    for (const { key, reason, revision, lastGoodServes } of rejections.slice(0, mostLines)) {
+      const line = { event: 'entry-rejected', key: showKey(key), reason, revision: String(revision), lastGoodServes };
+      logger.warn(line, 'entry not served');
+    }
+    const more = rejections.length - mostLines;
+    if (more > 0) logger.warn({ event: 'entries-rejected', count: more }, `${more} more entries not served`);
+  }
+
+  /** What a rendering found of what was touched; whatever it did not mention is in order now. */
+  rendered(touched: Touched, problems: readonly RenderProblem[], revision: Revision): void {
+    const { metrics, logger } = this.#parts;
+    const before = this.#unrendered;
+    this.#unrendered = new Map([...before].filter(([key]) => !isTouched(key, touched)));
+    let fresh = 0;
+    for (const { service, instance, reason, lastGoodServes } of problems) {
+      const key = instance === undefined ? `services/${service}` : `instances/${service}/${instance}`;
+      this.#unrendered.set(key, { key, reason, lastGoodServes });
+      if (before.get(key)?.reason === reason) continue;
+      fresh += 1;
+      const line = { event: 'not-rendered', key, reason, revision: String(revision), lastGoodServes };
+      if (fresh <= mostLines) logger.warn(line, 'entry not served');
+    }
+    if (fresh > mostLines) {
+      const more = fresh - mostLines;
+      logger.warn({ event: 'entries-rejected', count: more }, `${more} more entries not served`);
+    }
+    metrics.rejections.inc(fresh);
+    this.#count();
+  }
+
+  conflicting(conflicts: readonly Conflict[], table: RouteTable): void {
+    const [past, present] = [byClause(this.#conflicts), byClause(conflicts)];
+    this.#conflicts = conflicts;
+    this.#unrouted = unroutedServices(conflicts, table);
+    this.#parts.metrics.conflicts.set(conflicts.reduce((sum, conflict) => sum + lossesIn(conflict), 0));
+    const { logger } = this.#parts;
+    const fresh = [...present].filter(([clause]) => !past.has(clause));
+    for (const [clause, conflict] of fresh.slice(0, mostLines)) logger.warn({ event: 'conflict', ...conflict }, clause);
+    const over = [...past].filter(([clause]) => !present.has(clause));
+    for (const [clause, conflict] of over.slice(0, mostLines))
+      logger.info({ event: 'conflict-over', ...conflict }, `this conflict is over: ${clause}`);
+  }
+
+  #count(): void {
+    const { locating, openFiles, metrics } = this.#parts;
+    metrics.rejected.set(this.#malformed + this.#unrendered.size + locating.count + openFiles.count);
+  }
+}
+
+const byClause = (conflicts: readonly Conflict[]): ReadonlyMap<string, Conflict> =>
+  new Map(conflicts.map((conflict) => [describeConflict(conflict), conflict]));
+
+// A key can be as long as a value.
+const shortKey = (key: string): string => (key.length > 1024 ? `${key.slice(0, 1024)}...` : key);
+
+function isTouched(key: string, touched: Touched): boolean {
+  const [area, service = '', id = ''] = key.split('/');
+  const mark = touched.get(service as ServiceName);
+  return mark !== undefined && (mark.whole || (area === 'instances' && mark.instances.has(id as InstanceId)));
+}

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { expect, test } from 'vitest';
+import { frameSettings } from '../../../test/support/frame-settings.ts';
+import { emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import { TouchedGathering } from '../../model/dirty-set.ts';
+import { revision } from '../../model/revision.ts';
+import { loadTemplates } from '../../render/load-templates.ts';
+import { nothingRendered } from '../../render/render.ts';
+import { createBalanceMetrics } from '../observe/metrics.ts';
+import { noQuarantine, withHeld } from '../quarantine/quarantine.ts';
+import { Rendering } from './rendering.ts';
+
+const templates = await loadTemplates(join(import.meta.dirname, '../../../templates'), undefined);
+
+const rendering = () =>
+  new Rendering({
+    templates,
+    frame: frameSettings,
+    quarantining: {
+      withHeld: (asked) => withHeld(noQuarantine, asked),
+      withHeldInstances: (desired) => desired,
+      review: () => ({ services: [], all: false }),
+      holdUnusable: () => false,
+      holdUnrendered: () => false,
+      refusedTemplate: undefined,
+      rendered: () => undefined,
+    },
+    guarding: { served: (catalog) => catalog, holding: false },
+    locating: { served: (catalog) => catalog, permitted: (catalog) => ({ catalog, refused: [] }) },
+    openFiles: { served: (catalog) => catalog, moved: new TouchedGathering(), framed: () => undefined },
+    metrics: createBalanceMetrics(new Registry()),
+    rejections: { rendered: () => undefined, conflicting: () => undefined },
+  });
+
+test('policies that no service has any more are forgotten, however many there were while no reload was possible', () => {
+  const one = rendering();
+  let catalog = emptyCatalog;
+  let most = 0;
+  for (let at = 1; at <= 3000; at += 1) {
+    const allow = [`10.0.${at >> 8}.${at & 255}`];
+    const put = {
+      key: 'services/web',
+      value: JSON.stringify({ access: { allow } }),
+      revision: revision(String(at)),
+      leased: false,
+    };
+    const event = { kind: 'changes', revision: revision(String(at)), changes: [{ kind: 'put', entry: put }] } as const;
+    const folded = foldEvent(catalog, event);
+    catalog = folded.catalog;
+    one.render(folded.touched, one.asked(catalog), nothingRendered);
+    most = Math.max(most, one.desired.policies.size);
+  }
+  expect(most).toBeLessThanOrEqual(60);
+  expect([...one.desired.policies.values()].join('')).toContain('10.0.11.184');
+});

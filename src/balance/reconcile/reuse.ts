@@ -1,0 +1,70 @@
+import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
+import { type StatRow, statRows } from '../../haproxy/stat.ts';
+import type { Reloads } from '../reload/reloads.ts';
+import type { Running } from './running.ts';
+import type { Timers } from './timers.ts';
+
+type ReuseParts = {
+  readonly link: Pick<RuntimeLink, 'reuses' | 'ask' | 'connected'>;
+  readonly running: Pick<Running, 'addedAtRunTime'>;
+  readonly reloads: Pick<Reloads, 'need' | 'tryAgain' | 'pending'>;
+  readonly timers: Timers;
+  /** Reloads for this are at least this far apart, in ms; undefined where there are to be none. */
+  readonly reuseIntervalMs: number | undefined;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  /** A reload may be due. */
+  readonly wake: () => void;
+};
+
+/** How many connections the servers have to have opened for a reload to be worth it. */
+const leastConnections = 100;
+const mostQuietMs = 30_000;
+
+/**
+ * An HAProxy before 2.6.18 opens a connection for each request to a server that was added at run time, until a reload.
+ * Such a reload is done once changes have been quiet for a tenth of the interval (at most 30 s), and only where these
+ * servers have traffic.
+ */
+export class Reuse {
+  readonly #parts: ReuseParts;
+  #reloadedAt: number | undefined;
+
+  constructor(parts: ReuseParts) {
+    this.#parts = parts;
+  }
+
+  /** A round gave HAProxy something: wait until it is quiet again. */
+  changed(): void {
+    const { link, running, reuseIntervalMs } = this.#parts;
+    if (link.reuses || running.addedAtRunTime.size === 0 || reuseIntervalMs === undefined) return;
+    this.#arm(Math.min(mostQuietMs, reuseIntervalMs / 10), reuseIntervalMs);
+  }
+
+  #arm(quietMs: number, intervalMs: number): void {
+    const { timers, now } = this.#parts;
+    const since = this.#reloadedAt === undefined ? intervalMs : now() - this.#reloadedAt;
+    timers.arm('reuse', Math.max(quietMs, intervalMs - since), () => this.#look());
+  }
+
+  async #look(): Promise<void> {
+    const { link, running, reloads, now, wake } = this.#parts;
+    this.changed();
+    const added = running.addedAtRunTime;
+    if (added.size === 0 || !link.connected || reloads.pending.length > 0) return;
+    const opened = connectionsOf([...statRows((await link.ask(['show stat -1 4 -1'])).join('\n'))], added);
+    if (opened < leastConnections) return;
+    this.#reloadedAt = now();
+    reloads.need({ kind: 'no-reuse', servers: added.size });
+    reloads.tryAgain();
+    wake();
+  }
+}
+
+/** How many connections HAProxy opened to those of these HTTP servers that may get requests and have reused none. */
+export function connectionsOf(rows: readonly StatRow[], servers: ReadonlySet<string>): number {
+  return rows
+    .filter((cell) => servers.has(`${cell('pxname')}/${cell('svname')}`))
+    .filter((cell) => cell('mode') === 'http' && cell('reuse') === '0' && !cell('status').startsWith('MAINT'))
+    .reduce((sum, cell) => sum + Number(cell('connect')), 0);
+}

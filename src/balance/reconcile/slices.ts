@@ -1,0 +1,91 @@
+import type { ReloadReason } from '../../haproxy/plan.ts';
+import type { Step } from '../../haproxy/step.ts';
+import { closing, inTurns, leastSlice, nextSlice } from '../../haproxy/turns.ts';
+import type { Rendered } from '../../render/render.ts';
+import type { Progress } from '../observe/progress.ts';
+import type { Running } from './running.ts';
+
+type SlicesParts = {
+  readonly running: Pick<Running, 'execute' | 'served'>;
+  readonly progress: Pick<Progress, 'moved'>;
+  /** Whether something else is due, such as changes of other services. */
+  readonly othersDue: () => boolean;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+type Given = {
+  readonly done: readonly Step[];
+  /** To be planned again in the next round, with what is due. */
+  readonly left: readonly Step[];
+  /** What HAProxy refused of it needs a reload. */
+  readonly refused: readonly ReloadReason[];
+};
+
+/** So that HAProxy need not wait for the next slice while pointsman reads the answers to one. */
+const mostSent = 2;
+/** After how long a round stops in any case, in ms, so that those who wait are told what is served. Longer where plans take long. */
+const leastTellingMs = 250;
+/** So long others wait at most for a round whose plan took long, in ms. */
+const mostLeastMs = 100;
+
+/** Gives HAProxy the steps of a plan in slices. Stops after one of them if something else is due, or if it has taken long. */
+export class Slices {
+  readonly #parts: SlicesParts;
+  #size = leastSlice;
+
+  constructor(parts: SlicesParts) {
+    this.#parts = parts;
+  }
+
+  /** `planningMs`: how long it took to plan the steps. The commands take about as long before the rest is planned again. */
+  async give(steps: readonly Step[], desired: Rendered, planningMs: number): Promise<Given> {
+    const { running } = this.#parts;
+    if (steps.length <= leastSlice) return { done: steps, left: [], refused: await running.execute(steps, desired) };
+    const ordered = inTurns(steps, running.served.routes);
+    const { count, refused } = await this.#giveOrdered(ordered, desired, planningMs);
+    const done = ordered.slice(0, count);
+    const { now, later } = closing(done, ordered.slice(count));
+    const more = await running.execute(now, desired);
+    if (later.length === 0) this.#size = leastSlice;
+    return { done: [...done, ...now], left: later, refused: [...refused, ...more] };
+  }
+
+  async #giveOrdered(
+    ordered: readonly Step[],
+    desired: Rendered,
+    planningMs: number,
+  ): Promise<{ readonly count: number; readonly refused: readonly ReloadReason[] }> {
+    const { running, progress, othersDue, now } = this.#parts;
+    const began = now();
+    const mostMs = Math.max(leastTellingMs, 4 * planningMs);
+    const leastMs = Math.min(planningMs, mostLeastMs);
+    const isTime = (ms: number) => ms >= leastMs && (ms >= mostMs || othersDue());
+    const refused: ReloadReason[] = [];
+    const sent: { readonly count: number; readonly answers: Promise<readonly ReloadReason[]> }[] = [];
+    let count = 0;
+    let stops = false;
+    // The first slice tells how many steps the next ones may have.
+    let most = 1;
+    let answeredAt = began;
+    try {
+      for (;;) {
+        while (sent.length < most && count < ordered.length && !stops) {
+          const slice = ordered.slice(count, count + this.#size);
+          sent.push({ count: slice.length, answers: running.execute(slice, desired) });
+          count += slice.length;
+        }
+        const first = sent.shift();
+        if (first === undefined) return { count, refused };
+        refused.push(...(await first.answers));
+        progress.moved();
+        this.#size = nextSlice(first.count, now() - answeredAt);
+        answeredAt = now();
+        most = mostSent;
+        stops ||= isTime(answeredAt - began);
+      }
+    } finally {
+      await Promise.allSettled(sent.map(({ answers }) => answers));
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import type { Logger } from 'pino';
+import { type ReloadReason, servicesOf } from '../../haproxy/plan.ts';
+import { SparingLog } from '../../logging/limited-log.ts';
+import { formatDuration } from '../../model/duration.ts';
+import type { ServiceName } from '../../model/name.ts';
+import type { BalanceMetrics } from '../observe/metrics.ts';
+import { type ReloadBudget, type ServicePace, spend, unusedBudget, waitOf } from './reload-budget.ts';
+
+type ReloadPacingParts = {
+  readonly pace: ServicePace;
+  /** How far apart the reloads of one service are while there are many old workers, in ms. */
+  readonly crowdedMs: number;
+  readonly metrics: Pick<BalanceMetrics, 'pacedServices'>;
+  readonly logger: Logger;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+};
+
+const mostNamed = 3;
+
+/** Who has to wait with changes that need a reload, so that one service cannot have HAProxy reloaded for ever. */
+export class ReloadPacing {
+  readonly #parts: ReloadPacingParts;
+  readonly #log: SparingLog;
+  #budget: ReloadBudget = unusedBudget;
+  #crowded = false;
+  /** Those that had to wait, until they would not have to. */
+  readonly #waiting = new Set<ServiceName>();
+
+  constructor(parts: ReloadPacingParts) {
+    this.#parts = parts;
+    this.#log = new SparingLog(parts.logger, parts.now, 'reload-paced-untold');
+  }
+
+  /** Whether there are so many old workers that each service has to wait longer. */
+  crowded(crowded: boolean): void {
+    this.#crowded = crowded;
+  }
+
+  /** These reasons were in a reload. */
+  spend(reasons: Iterable<ReloadReason>): void {
+    const { pace, now } = this.#parts;
+    this.#budget = spend(this.#budget, new Set([...reasons].flatMap(servicesOf)), now(), pace);
+  }
+
+  /** In how many ms a reload for one of these reasons may begin. What is no service's waits for nothing. */
+  waitMs(reasons: Iterable<ReloadReason>): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const reason of reasons) {
+      const services = servicesOf(reason);
+      least = Math.min(least, ...(services.length === 0 ? [0] : services.map((name) => this.#waitOf(name))));
+    }
+    return least === Number.POSITIVE_INFINITY ? 0 : least;
+  }
+
+  /** Whether the changes of this service that need a reload have to wait now. */
+  isWaiting(name: ServiceName): boolean {
+    return this.#waitOf(name) > 0;
+  }
+
+  /** Why the changes of each service wait, of those that wait for a reload for one of these reasons. */
+  waiting(reasons: Iterable<ReloadReason>): ReadonlyMap<ServiceName, string> {
+    const names = new Set([...reasons].flatMap(servicesOf).filter((name) => this.#waitOf(name) > 0));
+    for (const name of names) {
+      if (this.#waiting.has(name)) continue;
+      this.#waiting.add(name);
+      this.#log.warn({ event: 'reload-paced', service: name, reason: this.#why(name) }, this.#why(name));
+    }
+    for (const name of this.#waiting) if (this.#waitOf(name) === 0) this.#waiting.delete(name);
+    this.#parts.metrics.pacedServices.set(this.#waiting.size);
+    return new Map([...names].map((name) => [name, this.#why(name)]));
+  }
+
+  /** Whose changes wait, or would wait again; undefined while nobody's do. */
+  trouble(paced: ReadonlyMap<ServiceName, string>): string | undefined {
+    const names = [...new Set([...paced.keys(), ...this.#waiting])];
+    if (names.length === 0) return undefined;
+    const more = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : '';
+    return `${names.slice(0, mostNamed).join(', ')}${more}: ${this.#rule()}`;
+  }
+
+  close(): void {
+    this.#log.close();
+  }
+
+  #waitOf(name: ServiceName): number {
+    const { pace, crowdedMs, now } = this.#parts;
+    return waitOf(this.#budget, name, now(), pace, this.#crowded ? crowdedMs : 0);
+  }
+
+  #why(name: ServiceName): string {
+    return `changes of ${name} that need a reload wait: ${this.#rule()}`;
+  }
+
+  #rule(): string {
+    const { pace, crowdedMs } = this.#parts;
+    return this.#crowded
+      ? `there are many workers of earlier reloads, so the reloads that one service needs are ${formatDuration(Math.max(crowdedMs, pace.everyMs))} apart`
+      : `after ${pace.burst} reloads, those that one service needs are ${formatDuration(pace.everyMs)} apart (--service-reload-interval)`;
+  }
+}

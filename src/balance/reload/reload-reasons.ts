@@ -1,0 +1,37 @@
+import type { ReloadReason } from '../../haproxy/plan.ts';
+import type { Rendered } from '../../render/render.ts';
+
+/** How many refused commands are remembered: one is enough for a reload. */
+const mostRefused = 20;
+
+type Reasons = ReadonlyMap<string, ReloadReason>;
+
+/** Without those of services and servers that nobody asks for any more, and with the last of the refused commands only. */
+export function standingReasons(reasons: Reasons, { backends }: Pick<Rendered, 'backends'>): Map<string, ReloadReason> {
+  const refused = [...reasons].filter(([, { kind }]) => kind === 'refused').map(([clause]) => clause);
+  const forgotten = new Set(refused.slice(0, Math.max(0, refused.length - mostRefused)));
+  const stands = (clause: string, reason: ReloadReason): boolean => {
+    switch (reason.kind) {
+      case 'new-backend':
+      case 'backend':
+        return backends.has(reason.backend);
+      case 'server-keywords':
+      case 'server-line':
+      case 'former-address':
+        return backends.get(reason.backend)?.servers.has(reason.server) ?? false;
+      case 'refused':
+        return !forgotten.has(clause);
+      case 'many-routes':
+      case 'retired':
+        return reason.services.some((name) => backends.has(name));
+      case 'start':
+      case 'frame':
+      case 'file':
+      case 'restore':
+      case 'no-reuse':
+      case 'drift':
+        return true;
+    }
+  };
+  return new Map([...reasons].filter(([clause, reason]) => stands(clause, reason)));
+}

@@ -1,0 +1,202 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { link, mkdir, rename, stat, unlink } from 'node:fs/promises';
+import { createConnection, createServer, type Server } from 'node:net';
+import { dirname } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { errorCode } from '../../model/error-code.ts';
+import { describe, Fault } from '../../model/fault.ts';
+import { parseRecord } from '../../model/json.ts';
+
+/** What a holder tells whoever asks. */
+type Holder = { readonly pid: number; readonly host: string; readonly since: string; readonly stopping: boolean };
+
+export type FolderLockOptions = {
+  /** The folder, as the user named it. */
+  readonly dir: string;
+  /** The socket that stands for the lock. */
+  readonly path: string;
+  readonly pid: number;
+  readonly host: string;
+  readonly since: Date;
+  /** Aborted when this pointsman is to end: a successor then waits for it. */
+  readonly signal: AbortSignal;
+};
+
+const answerMs = 1000;
+const stoppingMs = 30_000;
+const againMs = 50;
+const mostAttempts = 20;
+const restoreMs = 250;
+
+/**
+ * Takes the folder for this process; the answer gives it back. The lock is a unix socket that the holder listens on: the
+ * kernel closes it however the holder ends, so a file that a killed one left holds nobody up, whatever process has its pid
+ * by now, in this container or another. Rejects with Fault `folder-in-use` while somebody holds it; one that is stopping is
+ * waited for. A socket that somebody deletes is made again within a moment.
+ */
+export async function lockFolder(options: FolderLockOptions): Promise<() => Promise<void>> {
+  const { dir, path, signal } = options;
+  const own = `${path}.${randomBytes(3).toString('hex')}`;
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const server = await listen(own, options);
+    try {
+      await take(options, own);
+    } catch (error) {
+      server.close();
+      throw error;
+    } finally {
+      await unlink(own).catch(() => undefined);
+    }
+    return await hold(options, server);
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    const hint = signal.aborted ? undefined : 'choose a folder that can be written with --dir';
+    throw new Fault('storage', `it cannot be locked: ${describe(error)}`, {
+      where: `--dir ${dir}`,
+      hint,
+      cause: error,
+    });
+  }
+}
+
+/** Keeps the lock, and takes it again when somebody deleted the socket. The answer gives it back. */
+async function hold(options: FolderLockOptions, first: Server): Promise<() => Promise<void>> {
+  const { path } = options;
+  let server = first;
+  let { ino } = await stat(path);
+  const restore = async () => {
+    const there = await stat(path).catch(() => undefined);
+    // Another pointsman that took the folder meanwhile keeps it.
+    if (there !== undefined) return;
+    const own = `${path}.${randomBytes(3).toString('hex')}`;
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const next = await listen(own, options);
+    try {
+      await link(own, path);
+      ({ ino } = await stat(path));
+      server.close();
+      server = next;
+    } catch (error) {
+      next.close();
+      throw error;
+    } finally {
+      await unlink(own).catch(() => undefined);
+    }
+  };
+  let restoring = Promise.resolve();
+  const timer = setInterval(() => {
+    // A failure, as on a full disk, is tried again the next time.
+    restoring = restoring.then(restore).catch(() => undefined);
+  }, restoreMs).unref();
+  return async () => {
+    clearInterval(timer);
+    await restoring;
+    const now = await stat(path).catch(() => undefined);
+    if (now?.ino === ino) await unlink(path).catch(() => undefined);
+    server.close();
+  };
+}
+
+function listen(path: string, { pid, host, since, signal }: FolderLockOptions): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => socket.destroy());
+      socket.end(`${JSON.stringify({ pid, host, since: since.toISOString(), stopping: signal.aborted })}\n`);
+    });
+    server.once('error', reject);
+    server.listen(path, () => resolve(server.unref()));
+  });
+}
+
+/** Gives the socket its well-known name, which only one process at a time can do. */
+async function take({ dir, path, signal }: FolderLockOptions, own: string): Promise<void> {
+  const deadline = performance.now() + stoppingMs;
+  for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
+    try {
+      return await link(own, path);
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw error;
+    }
+    let holder = await ask(path);
+    while (holder !== undefined && holder !== 'silent' && holder.stopping && performance.now() < deadline) {
+      if (signal.aborted) break;
+      await pause(againMs);
+      holder = await ask(path);
+    }
+    if (holder !== undefined) throw inUse(dir, holder);
+    await removeStale(path);
+  }
+  throw new Fault('folder-in-use', 'others take and leave this folder all the time', { where: `--dir ${dir}` });
+}
+
+/**
+ * Removes the socket of a process that is gone. One process at a time does so, by the name of a socket that only the kernel
+ * knows: otherwise one could move the lock that another has just taken, and a third would take the folder as well.
+ */
+async function removeStale(path: string): Promise<void> {
+  const alone = createServer();
+  const mine = await new Promise<boolean>((resolve) => {
+    // Where there are no such names, as on macOS, it goes on without.
+    alone.once('error', (error) => resolve(errorCode(error) !== 'EADDRINUSE'));
+    alone.listen(`\0pointsman:${createHash('sha256').update(path).digest('hex')}`, () => resolve(true));
+  });
+  if (!mine) {
+    await pause(againMs);
+    return;
+  }
+  try {
+    if ((await ask(path)) === undefined) await moveStale(path);
+  } finally {
+    await new Promise<void>((resolve) => void alone.close(() => resolve()));
+  }
+}
+
+/** A process in another network namespace may just have put its own socket there: that one goes back. */
+async function moveStale(path: string): Promise<void> {
+  const aside = `${path}.${randomBytes(3).toString('hex')}`;
+  const moved = await rename(path, aside).then(
+    () => true,
+    () => false,
+  );
+  if (!moved) return;
+  if ((await ask(aside)) !== undefined) await link(aside, path).catch(() => undefined);
+  await unlink(aside).catch(() => undefined);
+}
+
+/** Who listens there: undefined when nobody does, `silent` for one that does not say. */
+function ask(path: string): Promise<Holder | 'silent' | undefined> {
+  return new Promise((resolve) => {
+    let text = '';
+    let connected = false;
+    const socket = createConnection(path);
+    socket.setEncoding('utf8').setTimeout(answerMs, () => socket.destroy());
+    socket.once('connect', () => {
+      connected = true;
+    });
+    socket.on('data', (chunk: string) => {
+      text = (text + chunk).slice(0, 1000);
+    });
+    socket.once('error', () => socket.destroy());
+    socket.once('close', () => resolve(connected ? readHolder(text) : undefined));
+  });
+}
+
+function readHolder(text: string): Holder | 'silent' {
+  const parsed = parseRecord(text);
+  if (!parsed.ok) return 'silent';
+  const [pid, host, since, stopping] = ['pid', 'host', 'since', 'stopping'].map((name) => parsed.value.get(name));
+  if (typeof pid !== 'number' || typeof host !== 'string' || typeof since !== 'string') return 'silent';
+  return { pid, host, since, stopping: stopping === true };
+}
+
+function inUse(dir: string, holder: Holder | 'silent'): Fault {
+  const who =
+    holder === 'silent'
+      ? 'which does not answer'
+      : `with the pid ${holder.pid} on ${holder.host}, since ${holder.since}`;
+  return new Fault('folder-in-use', `another pointsman uses this folder, ${who}`, {
+    where: `--dir ${dir}`,
+    hint: 'end it first, or give each its own --dir',
+  });
+}

@@ -1,0 +1,43 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { replaceFile } from '../../fs/replace-file.ts';
+import { describe, Fault } from '../../model/fault.ts';
+import type { Layout } from './paths.ts';
+
+// HAProxy answers with a file out of one buffer (tune.bufsize, 16 KiB), and keeps 1 KiB of that for headers.
+const longestPage = 14 * 1024;
+
+/**
+ * Puts what ships with pointsman for HAProxy where HAProxy reads it: it may run in another container, and see nothing but
+ * the balancer's folder. Rejects with Fault `settings` for an own page that cannot be served, and with `storage`.
+ */
+export async function provideShipped(shipped: string, layout: Layout, ownPage: string | undefined): Promise<void> {
+  const page = ownPage === undefined ? await read(join(shipped, 'maintenance.html')) : await readPage(ownPage);
+  const script = await read(join(shipped, 'pause.lua'));
+  await mkdir(dirname(layout.maintenancePage), { recursive: true, mode: 0o750 });
+  await provide(layout.maintenancePage, page);
+  await provide(layout.pauseScript, script);
+}
+
+/** A file that says it already is left alone: a balancer starts on a full disk, too, where one has been before. */
+async function provide(path: string, text: string): Promise<void> {
+  const there = await readFile(path, 'utf8').catch(() => undefined);
+  if (there !== text) await replaceFile(path, text, { mode: 0o640 });
+}
+
+async function readPage(path: string): Promise<string> {
+  const page = await read(path);
+  if (page.length > 0 && Buffer.byteLength(page) <= longestPage) return page;
+  throw new Fault('settings', `the page has ${Buffer.byteLength(page)} bytes`, {
+    where: `--maintenance-page ${path}`,
+    hint: `1 to ${longestPage} can be served`,
+  });
+}
+
+async function read(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: path, cause });
+  }
+}

@@ -1,0 +1,119 @@
+import { hash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Logger } from 'pino';
+import { LinkedWatch } from '../../fs/linked-watch.ts';
+import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
+import { renewServerPems } from '../../haproxy/server-pem-store.ts';
+import { describe } from '../../model/fault.ts';
+
+export type ServerPemsParts = {
+  /** Where the files lie that policies name for TLS to servers. */
+  readonly folder: string;
+  readonly logger: Logger;
+  /** What HAProxy uses has to be looked at anew. */
+  readonly onChange: () => void;
+  /** HAProxy has to read this file by itself. */
+  readonly onReload: (file: string) => void;
+};
+
+const rescanMs = 60_000;
+
+/** The PEM files for TLS to servers, followed while HAProxy runs. One that cannot be used changes nothing. */
+export class ServerPems {
+  readonly #parts: ServerPemsParts;
+  /** A file may say something else than it did. */
+  #due = true;
+  #workerPid: number | undefined;
+  /** The worker that was given authorities while it ran. */
+  #gaveAuthorities: number | undefined;
+  /** What was said of a file that is not in order, as a hash: no reload and no line of the log for the same again. */
+  readonly #told = new Map<string, string>();
+  /** The text of each file at the last look, as a hash: a worker that started later has read it from disk. */
+  readonly #seen = new Map<string, string>();
+  /** Why a file is not used as it is. */
+  readonly #refused = new Map<string, string>();
+  #watch: LinkedWatch | undefined;
+  #rescan: NodeJS.Timeout | undefined;
+
+  constructor(parts: ServerPemsParts) {
+    this.#parts = parts;
+  }
+
+  /** Follows the folder from now on. */
+  watch(): void {
+    const { folder, logger, onChange } = this.#parts;
+    const watch = new LinkedWatch({
+      folder,
+      onChange: () => {
+        this.#due = true;
+        void this.#follow(watch).then(onChange);
+      },
+      onError: (error) => logger.warn({ event: 'server-tls-watch', reason: describe(error) }, 'not watched'),
+    });
+    this.#watch = watch;
+    // The balancer looks by itself from time to time.
+    this.#rescan = setInterval(() => (this.#due = true), rescanMs);
+  }
+
+  async #follow(watch: LinkedWatch): Promise<void> {
+    const { folder } = this.#parts;
+    const names = await readdir(folder).catch(() => []);
+    await watch.follow(names.map((name) => join(folder, name)));
+  }
+
+  /**
+   * Has this worker use the files as they are. Gives why one of them is not used; undefined when all are. Rejects with Fault
+   * `haproxy-runtime` when the worker does not answer.
+   */
+  async serve(worker: WorkerConnection): Promise<string | undefined> {
+    const { workerPid } = worker;
+    if (!this.#due && this.#workerPid === workerPid) return this.#reason();
+    const { folder, logger, onReload } = this.#parts;
+    this.#due = false;
+    this.#workerPid = undefined;
+    const looked = new Map<string, string>();
+    const changes = await renewServerPems(worker, {
+      folder,
+      read: (file) => readFile(file, 'utf8').catch(() => undefined),
+      changed: (file, pem) => {
+        const text = hash('sha256', pem);
+        const known = this.#seen.get(file);
+        looked.set(file, text);
+        return known !== undefined && known !== text;
+      },
+      takesCertificates: workerPid !== this.#gaveAuthorities,
+    });
+    this.#workerPid = workerPid;
+    this.#refused.clear();
+    for (const [file, text] of looked) this.#seen.set(file, text);
+    for (const file of this.#told.keys()) if (!changes.some((change) => change.file === file)) this.#told.delete(file);
+    for (const change of changes) {
+      const { file, kind } = change;
+      if (kind === 'renewed' && change.what === 'ca-file') this.#gaveAuthorities = workerPid;
+      if (kind === 'refused') this.#refused.set(file, change.reason);
+      const what = kind === 'renewed' ? undefined : hash('sha256', kind === 'refused' ? change.reason : change.pem);
+      const known = this.#told.get(file);
+      if (what === undefined) this.#told.delete(file);
+      else this.#told.set(file, what);
+      if (what !== undefined && what === known) continue;
+      const name = basename(file);
+      if (kind === 'renewed') logger.info({ event: 'server-tls-renewed', name }, `${name} is used as it is now`);
+      else if (kind === 'reload') onReload(file);
+      else logger.error({ event: 'server-tls-refused', name, reason: change.reason }, `${file}: ${change.reason}`);
+    }
+    return this.#reason();
+  }
+
+  #reason(): string | undefined {
+    const [first] = this.#refused;
+    if (first === undefined) return undefined;
+    const more = this.#refused.size > 1 ? `; and ${this.#refused.size - 1} more` : '';
+    return `${first[0]}: ${first[1]}${more}`;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#rescan);
+    await this.#watch?.close();
+  }
+}
