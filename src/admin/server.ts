@@ -3,7 +3,7 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import type { BalanceHealth } from '../balance/run-balance.ts';
+import type { BalanceHealth } from '../balance/health.ts';
 import { type Address, formatAddress, isLoopback } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { answerJson } from './answer-json.ts';

@@ -2,13 +2,11 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import { refusing } from '../catalog/limits.ts';
-import type { FileStatus } from '../files/file-state.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
-import type { HeldStatus } from '../registry/holding/holder.ts';
 import { catalogKeys, type Registry, type RegistryEvent } from '../registry/registry.ts';
 import { followReleases, type Release, releasedBy } from '../registry/releases.ts';
-import { type Conflict, listConflicts } from '../render/conflict.ts';
+import { listConflicts } from '../render/conflict.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import type { Templates } from '../render/render.ts';
 import { watchTemplates } from '../render/watch-templates.ts';
@@ -16,29 +14,27 @@ import type { BalanceSettings } from '../settings/balance.ts';
 import { isSafeText } from '../template/safe-text.ts';
 import { aborted } from '../waiting/aborted.ts';
 import { deferred } from '../waiting/deferred.ts';
-import type { AcknowledgingStatus } from './acknowledge/acknowledging.ts';
 import { joinFleet } from './acknowledge/fleet-member.ts';
 import { addressesOf } from './addresses/addresses-of.ts';
 import { FileKeeping } from './file-keeping.ts';
 import { frameSettingsOf } from './frame-settings.ts';
-import type { HoldStatus } from './guard/guarding.ts';
 import { HeldEntries } from './guard/held-entries.ts';
-import type { DriftStatus } from './observe/drift-log.ts';
+import type { BalanceHealth } from './health.ts';
+
 import { createBalanceMetrics } from './observe/metrics.ts';
-import { blocking, type TroubleStatus } from './observe/troubles.ts';
+import { blocking } from './observe/troubles.ts';
 import { openHaproxy } from './open-haproxy.ts';
-import type { OverrideStatus } from './overrides/overriding.ts';
-import type { QuarantineStatus } from './quarantine/quarantining.ts';
+
 import { BalanceWindow } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
 import { releaseOf, tellFaults, tellVersionChange } from './reconcile/haproxy-version.ts';
-import type { Unserved } from './reconcile/rejections.ts';
+
 import { lockFolder } from './state/folder-lock.ts';
 import { loadLastKnown } from './state/last-known.ts';
 import { type Layout, layoutOf } from './state/paths.ts';
 import { provideShipped } from './state/shipped-files.ts';
-import type { StorageStatus } from './state/storage.ts';
-import { type CertificateStatus, Certificates } from './tls/certificates.ts';
+
+import { Certificates } from './tls/certificates.ts';
 import { wireBalancer } from './wire-balancer.ts';
 
 export type BalanceParts = {
@@ -72,65 +68,6 @@ export type BalanceParts = {
   readonly version: string;
   /** Serves health and metrics from the beginning; the answer ends it. */
   readonly serveAdmin: (health: () => BalanceHealth, window: BalanceWindow) => Promise<() => Promise<void>>;
-};
-
-/** What `/readyz` and `/status` tell. */
-export type BalanceHealth = {
-  readonly id: string;
-  /**
-   * HAProxy serves a complete view of the registry (perhaps the last known one), and nothing has kept changes from being
-   * applied for longer than a moment.
-   */
-  readonly ready: boolean;
-  /** Whether HAProxy serves, be it an older state. */
-  readonly serving: boolean;
-  /** What fails now, a part of the balancer each. */
-  readonly troubles: readonly TroubleStatus[];
-  readonly registry: {
-    readonly connected: boolean;
-    readonly reason: string | undefined;
-    /** How long ago the registry was followed last, in ms; 0 while it is. */
-    readonly staleMs: number;
-    /** When what is served was saved, by the wall clock; undefined once the registry has answered. */
-    readonly lastKnown: string | undefined;
-    /** Where it is, without credentials. */
-    readonly location: string;
-    /** The key that all stands under; undefined for a folder, and for a tree in another's layout. */
-    readonly root: string | undefined;
-    /** Tells one registry from another; undefined before anything is known of it. */
-    readonly cluster: string | undefined;
-  };
-  /** Of the one that serves; undefined before it does. */
-  readonly haproxyVersion: string | undefined;
-  readonly revisionSeen: string;
-  readonly revisionApplied: string;
-  readonly services: Readonly<Record<string, number>>;
-  /** Whether others can hear what this balancer serves. */
-  readonly acknowledging: AcknowledgingStatus | undefined;
-  readonly pendingReload: readonly string[];
-  readonly refused: string | undefined;
-  /** What HAProxy ran lately that it was not given, and was healed; undefined when there was nothing. */
-  readonly drift: DriftStatus | undefined;
-  /** What is not on disk as it should be. Empty when all is. */
-  readonly storage: StorageStatus;
-  /** What HAProxy refuses alone, so that everything else is served as asked. */
-  readonly quarantined: readonly QuarantineStatus[];
-  /** Services that lost many instances at once and are served as before. */
-  readonly guarded: readonly HoldStatus[];
-  /** What the registry does not have any more and is served all the same. */
-  readonly held: readonly HeldStatus[];
-  /** What operators took out of service, or gave another weight. */
-  readonly overrides: readonly OverrideStatus[];
-  /** Served for HTTPS. */
-  readonly certificates: readonly CertificateStatus[];
-  /** The files of `templates`. */
-  readonly files: readonly FileStatus[];
-  /** The first thousand entries that are not served as they stand in the registry. */
-  readonly rejected: readonly Unserved[];
-  /** The first of each service. */
-  readonly conflicts: readonly Conflict[];
-  /** How many more a service has. */
-  readonly moreConflicts: Readonly<Record<string, number>>;
 };
 
 const probeMs = 10_000;

@@ -4,7 +4,8 @@ import { allowedByDefault, allowsCertificate, allowsHost, allowsPort } from '../
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import type { Change, Entry } from '../registry/registry.ts';
-import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
+import { type Catalog, emptyCatalog } from './catalog.ts';
+import { foldEvent } from './fold-event.ts';
 
 const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(1n), leased: false });
 const [web, api] = ['web' as ServiceName, 'api' as ServiceName];

@@ -1,10 +1,9 @@
 import type { Map as PersistentMap } from 'immutable';
-import { type Allowance, type Allowed, allowedByDefault } from '../model/allowance.ts';
+import { type Allowance, type AllowanceTarget, type Allowed, allowedByDefault } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 
 /** What operators let services claim: one service, or all of which nothing is said. */
 export type Allowances = PersistentMap<AllowanceTarget, Allowance>;
-export type AllowanceTarget = ServiceName | '*';
 
 /** What a service may claim. */
 export function allowedTo(allowances: Allowances, service: ServiceName): Allowed {

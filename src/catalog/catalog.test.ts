@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import type { Change, Entry, Held } from '../registry/registry.ts';
-import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
+import { type Catalog, emptyCatalog } from './catalog.ts';
+import { foldEvent } from './fold-event.ts';
 import { withNumber } from './numbers.ts';
 import { emptyService } from './serving.ts';
 

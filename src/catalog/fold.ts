@@ -1,6 +1,7 @@
 import { parseAllowance } from '../model/allowance.ts';
 import { type Instance, parseInstance } from '../model/instance.ts';
-import type { Override } from '../model/override.ts';
+import { parseKey, type Subject } from '../model/key.ts';
+import type { Override, OverrideTarget } from '../model/override.ts';
 import { parseOverride } from '../model/override.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { parsePolicy } from '../model/policy.ts';
@@ -10,7 +11,6 @@ import { Allocating, type Effects } from './allocating.ts';
 import type { WaitingEntry } from './allocation.ts';
 import type { Catalog, Folded, Rejection, Removal } from './catalog.ts';
 import { instanceBytes, overrideBytes, textBytes } from './cost.ts';
-import { parseKey, type Subject } from './key.ts';
 import {
   beyondOverrides,
   beyondServices,
@@ -20,7 +20,6 @@ import {
   overrideRoom,
   rejectedKey,
 } from './limits.ts';
-import type { OverrideTarget } from './overrides.ts';
 import type { Ranked } from './ranking.ts';
 import { Remembering } from './remembering.ts';
 import { Serving } from './serving.ts';

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { revision } from '../model/revision.ts';
 import type { Change, RegistryEvent } from '../registry/registry.ts';
-import { emptyCatalog, foldEvent } from './catalog.ts';
+import { emptyCatalog } from './catalog.ts';
+import { foldEvent } from './fold-event.ts';
 import { leanEvent } from './lean.ts';
 import { defaultCatalogLimits, refusing } from './limits.ts';
 

@@ -1,10 +1,10 @@
 import { formatInstance, parseInstance } from '../model/instance.ts';
+import { parseKey } from '../model/key.ts';
 import { parseOverride } from '../model/override.ts';
 import type { Parsed } from '../model/parsed.ts';
 import { parsePolicy } from '../model/policy.ts';
 import type { Change, Entry, Reading, Refuse, RegistryEvent } from '../registry/registry.ts';
 import { textBytes } from './cost.ts';
-import { parseKey } from './key.ts';
 import { type CatalogLimits, refusing } from './limits.ts';
 
 /** The values of nearly all instances are shorter, and cost little whatever is in them. */

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import type { Change, Entry } from '../registry/registry.ts';
-import { type Catalog, emptyCatalog, foldEvent } from './catalog.ts';
+import { type Catalog, emptyCatalog } from './catalog.ts';
+import { foldEvent } from './fold-event.ts';
 import { type CatalogLimits, noLimits } from './limits.ts';
 import { forgottenServices, mayBeForgotten, mostRejected } from './remembering.ts';
 

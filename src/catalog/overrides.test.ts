@@ -4,7 +4,8 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Override } from '../model/override.ts';
 import { revision } from '../model/revision.ts';
 import type { Change, Entry } from '../registry/registry.ts';
-import { type Catalog, emptyCatalog, endOverrides, foldEvent } from './catalog.ts';
+import { type Catalog, emptyCatalog } from './catalog.ts';
+import { endOverrides, foldEvent } from './fold-event.ts';
 import { endOf } from './overrides.ts';
 
 const web = 'web' as ServiceName;

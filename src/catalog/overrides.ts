@@ -1,14 +1,15 @@
 import { Map as PersistentMap } from 'immutable';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { type Override, type OverrideEffect, pauseOf } from '../model/override.ts';
+import {
+  type Override,
+  type OverrideEffect,
+  type OverrideScope,
+  type OverrideTarget,
+  pauseOf,
+} from '../model/override.ts';
 import type { ServiceState } from '../model/service-state.ts';
-import type { Service } from './catalog.ts';
-
-/** What an override is about: one instance, or every instance of the service that has no override of its own. */
-export type OverrideScope = InstanceId | '*';
-
-export type OverrideTarget = { readonly service: ServiceName; readonly scope: OverrideScope };
+import type { Service } from './service.ts';
 
 /** All that stand, also those whose service or instance is not there yet. */
 export type Overrides = PersistentMap<ServiceName, PersistentMap<OverrideScope, Override>>;

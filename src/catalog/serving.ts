@@ -1,25 +1,25 @@
 import { Map as PersistentMap } from 'immutable';
-import { type Allowance, allowedByDefault, isSameAllowed } from '../model/allowance.ts';
+import { type Allowance, type AllowanceTarget, allowedByDefault, isSameAllowed } from '../model/allowance.ts';
 import { type Touched, TouchedGathering } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Override } from '../model/override.ts';
+import type { Override, OverrideTarget } from '../model/override.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
 import type { ServiceState } from '../model/service-state.ts';
-import { type Allowances, type AllowanceTarget, allowedTo } from './allowances.ts';
-import type { Catalog, Service } from './catalog.ts';
+import { type Allowances, allowedTo } from './allowances.ts';
+import type { Catalog } from './catalog.ts';
 import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
 import {
   deleteOverride,
   heldBy,
   type Overrides,
-  type OverrideTarget,
   type OverrideTransition,
   overridden,
   overrideAnew,
   overrideOf,
   setOverride,
 } from './overrides.ts';
+import type { Service } from './service.ts';
 import type { Since } from './since.ts';
 
 /** The services, overrides and allowances of a fold while it is made. */

@@ -4,7 +4,8 @@ import { fairShare } from '../model/fair-share.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import type { Change, Entry } from '../registry/registry.ts';
-import { type Catalog, emptyCatalog, type Folded, foldEvent } from './catalog.ts';
+import { type Catalog, emptyCatalog, type Folded } from './catalog.ts';
+import { foldEvent } from './fold-event.ts';
 import { type CatalogLimits, defaultCatalogLimits, noLimits, overrideRoom } from './limits.ts';
 
 type Put = { readonly key: string; readonly value: string; readonly bytes: number };

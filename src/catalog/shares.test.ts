@@ -6,7 +6,7 @@ import { type Instance, parseInstance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Split } from '../model/policy/split.ts';
 import { defaultPolicy } from '../model/policy.ts';
-import type { Service } from './catalog.ts';
+import type { Service } from './service.ts';
 import { pinnedSplit, shiftedSplit } from './shares.ts';
 import { withSplit } from './split.ts';
 

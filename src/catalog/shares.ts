@@ -1,6 +1,6 @@
 import type { Instance } from '../model/instance.ts';
 import { otherVersions, type Split } from '../model/policy/split.ts';
-import type { Service } from './catalog.ts';
+import type { Service } from './service.ts';
 import { groupOf, takesPart } from './split.ts';
 
 /**

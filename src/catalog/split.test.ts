@@ -5,7 +5,7 @@ import { allowedByDefault } from '../model/allowance.ts';
 import { parseInstance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { defaultPolicy } from '../model/policy.ts';
-import type { Service } from './catalog.ts';
+import type { Service } from './service.ts';
 import { withSplit } from './split.ts';
 
 const web = 'web' as ServiceName;

@@ -2,7 +2,8 @@ import type { Touched } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId } from '../model/name.ts';
 import { otherVersions, type Split } from '../model/policy/split.ts';
-import type { Catalog, Service } from './catalog.ts';
+import type { Catalog } from './catalog.ts';
+import type { Service } from './service.ts';
 
 /** HAProxy's largest weight: the finer the weights, the more exact the shares. */
 const largest = 256;

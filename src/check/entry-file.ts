@@ -1,6 +1,6 @@
-import { parseKey } from '../catalog/key.ts';
 import { parseAllowance } from '../model/allowance.ts';
 import { parseInstance } from '../model/instance.ts';
+import { parseKey } from '../model/key.ts';
 import { parseOverride } from '../model/override.ts';
 import { policyProblems } from '../model/policy.ts';
 import { jsonPlaces } from './json-places.ts';

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { frameSettings } from '../../test/support/frame-settings.ts';
-import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { emptyCatalog } from '../catalog/catalog.ts';
+import { foldEvent } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
 import { loadTemplates } from '../render/load-templates.ts';
-import { nothingRendered, renderAll } from '../render/render.ts';
+import { renderAll } from '../render/render.ts';
+import { nothingRendered } from '../render/rendered.ts';
 import { entryNotes } from './entry-notes.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), undefined);

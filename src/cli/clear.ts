@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
-import type { OverrideTarget } from '../catalog/overrides.ts';
 import { Fault } from '../model/fault.ts';
+import type { OverrideTarget } from '../model/override.ts';
 import { byWhom, effectName, formatOverride, type Override, overrideFields } from '../model/override.ts';
 import type { Registry } from '../registry/registry.ts';
 import { clearCommand, resumeCommand, undrainCommand } from '../settings/override.ts';

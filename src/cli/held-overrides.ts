@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import type { OverrideTarget } from '../catalog/overrides.ts';
 import type { Address } from '../model/address.ts';
+import type { OverrideTarget } from '../model/override.ts';
 import { type Override, parseOverride } from '../model/override.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type RegistrySettings, rootOf } from '../settings/registry.ts';

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { emptyCatalog } from '../catalog/catalog.ts';
+import { foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { revision } from '../model/revision.ts';
 import { outlookOf } from './impact.ts';

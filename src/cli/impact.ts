@@ -1,8 +1,17 @@
-import { type Catalog, foldEvent } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
-import { type OverrideTarget, readiness } from '../catalog/overrides.ts';
+import { readiness } from '../catalog/overrides.ts';
 import { formatDuration } from '../model/duration.ts';
-import { byWhom, effectName, formatOverride, type Override, type OverrideEffect, takesOut } from '../model/override.ts';
+import {
+  byWhom,
+  effectName,
+  formatOverride,
+  type Override,
+  type OverrideEffect,
+  type OverrideTarget,
+  takesOut,
+} from '../model/override.ts';
 import { type Balance, isHashed, keepsShares } from '../model/policy/balance.ts';
 import { revision } from '../model/revision.ts';
 import { keyOf, nameOf } from './target.ts';

@@ -1,4 +1,5 @@
-import { type Catalog, emptyCatalog, endOverrides, foldEvent } from '../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
+import { endOverrides, foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { endOf } from '../catalog/overrides.ts';
 import type { ServiceName } from '../model/name.ts';

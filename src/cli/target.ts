@@ -1,6 +1,6 @@
-import type { OverrideTarget } from '../catalog/overrides.ts';
 import { Fault } from '../model/fault.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
+import type { OverrideTarget } from '../model/override.ts';
 import { overrideKey } from '../model/override.ts';
 
 /** Reads `web` (all of the service) or `web/web-1`. Throws Fault `usage`. */

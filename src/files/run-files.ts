@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type Catalog, emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
+import { foldEvent } from '../catalog/fold-event.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { noRevision } from '../model/revision.ts';
 import { applicationOf, mayHoldOwn } from '../registry/holding/areas.ts';

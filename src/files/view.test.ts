@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { emptyCatalog } from '../catalog/catalog.ts';
+import { foldEvent } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
 import { servicesViewer } from './view.ts';

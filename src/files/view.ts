@@ -1,4 +1,5 @@
-import type { Catalog, Service } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Service } from '../catalog/service.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
 import { list, type Names, open, record, text } from '../template/names.ts';

@@ -2,7 +2,7 @@ import { Map as PersistentMap } from 'immutable';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import { noRevision } from '../model/revision.ts';
 import { parseRouteTarget, type RouteTarget } from '../model/route-target.ts';
-import type { Rendered, RenderedBackend } from '../render/render.ts';
+import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import { RouteMap } from '../render/route-map.ts';
 import { splitMark } from './config-mark.ts';
 

@@ -1,7 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { RenderedBackend } from '../render/render.ts';
+import type { RenderedBackend } from '../render/rendered.ts';
 import { type FirstCheckRule, firstCheckOf, noFirstChecks } from './newcomers.ts';
 
 const id = (text: string) => text as InstanceId;

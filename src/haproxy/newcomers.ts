@@ -1,5 +1,5 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Rendered, RenderedBackend } from '../render/render.ts';
+import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 
 /** Which servers are to pass a check before they get requests. */
 export type FirstCheckRule = {

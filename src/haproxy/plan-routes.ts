@@ -1,7 +1,7 @@
 import type { ServiceName } from '../model/name.ts';
 import { type RouteTarget, serviceOf } from '../model/route-target.ts';
 import { formatState, isStateKey, serviceOfState } from '../model/service-state.ts';
-import type { Rendered, RenderedBackend } from '../render/render.ts';
+import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import { bySpecificity, findRoute, RouteSet } from '../render/route-set.ts';
 import { sameAround } from '../render/template.ts';
 import { parseServerLine } from './server-line.ts';

@@ -4,7 +4,7 @@ import { allTouched } from '../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision } from '../model/revision.ts';
 import type { RouteTarget } from '../model/route-target.ts';
-import type { Rendered } from '../render/render.ts';
+import type { Rendered } from '../render/rendered.ts';
 import { RouteMap } from '../render/route-map.ts';
 import { afterStep, planChanges } from './plan.ts';
 import { withdrawable } from './plan-routes.ts';

@@ -1,7 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { nothingRendered } from '../render/render.ts';
+import { nothingRendered } from '../render/rendered.ts';
 import { parseBackends, parseMap, parseServersState, reconcile } from './running-state.ts';
 import { readBackendTraffic } from './stat.ts';
 

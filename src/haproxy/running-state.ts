@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { InstanceId } from '../model/name.ts';
 import { parseRouteTarget, type RouteTarget } from '../model/route-target.ts';
-import type { Rendered, RenderedBackend } from '../render/render.ts';
+import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import type { Routes } from '../render/routes.ts';
 import type { Graveyard } from './plan.ts';
 import { formatServerLine, parseServerLine, type ServerLine } from './server-line.ts';

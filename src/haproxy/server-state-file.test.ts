@@ -1,7 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { nothingRendered, type Rendered } from '../render/render.ts';
+import { nothingRendered, type Rendered } from '../render/rendered.ts';
 import { parseServersState } from './running-state.ts';
 import { formatServerStates } from './server-state-file.ts';
 

@@ -1,5 +1,5 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Rendered } from '../render/render.ts';
+import type { Rendered } from '../render/rendered.ts';
 import type { Newcomer } from './newcomers.ts';
 import { type Running, type RunningServer, sameIPv6 } from './running-state.ts';
 

@@ -2,7 +2,7 @@ import type { Touched } from '../model/dirty-set.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type RouteTarget, serviceOf } from '../model/route-target.ts';
 import { isStateKey, serviceOfState } from '../model/service-state.ts';
-import type { Rendered } from '../render/render.ts';
+import type { Rendered } from '../render/rendered.ts';
 import { RouteSet } from '../render/route-set.ts';
 import type { Step } from './step.ts';
 

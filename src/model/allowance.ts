@@ -100,3 +100,5 @@ const portsOf = ({ ports }: Allowed): ReadonlySet<string> | undefined =>
 function isSameSet(a: ReadonlySet<string> | undefined, b: ReadonlySet<string> | undefined): boolean {
   return a?.size === b?.size && [...(a ?? [])].every((one) => b?.has(one) === true);
 }
+
+export type AllowanceTarget = ServiceName | '*';

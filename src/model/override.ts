@@ -153,3 +153,8 @@ export const effectName = (effect: OverrideEffect): string =>
 /** ` by ada@desk (new disk)`, as much of it as there is. */
 export const byWhom = ({ who, why }: Override): string =>
   `${who === undefined ? '' : ` by ${who}`}${why === undefined ? '' : ` (${why})`}`;
+
+/** What an override is about: one instance, or every instance of the service that has no override of its own. */
+export type OverrideScope = InstanceId | '*';
+
+export type OverrideTarget = { readonly service: ServiceName; readonly scope: OverrideScope };

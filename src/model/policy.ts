@@ -11,11 +11,12 @@ import { type Headers, headersField, unchangedHeaders } from './policy/headers.t
 import { type Https, httpsField, optionalHttps } from './policy/https.ts';
 import { type RateLimit, rateLimitField } from './policy/rate-limit.ts';
 import { type Retries, retriesField } from './policy/retries.ts';
-import { defaultRoute, type Route, readRoutes, routeFields } from './policy/routes.ts';
+import { defaultRoute, readRoutes, routeFields } from './policy/routes.ts';
 import { type Split, splitField } from './policy/split.ts';
 import { type Sticky, stickyField } from './policy/sticky.ts';
 import { noTimeouts, type Timeouts, timeoutsField } from './policy/timeouts.ts';
 import { type Tls, tlsField } from './policy/tls.ts';
+import type { Route } from './route.ts';
 
 /** What an operator declares about a service in `services/<service>`; a service without one gets `defaultPolicy`. */
 export type Policy = {

@@ -1,6 +1,5 @@
 import { parseServiceName, type ServiceName } from './name.ts';
 import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
-import { isState } from './service-state.ts';
 
 /**
  * What the route map says of a key. Of a route, where it leads: a service, `web`; or a service that is asked without the
@@ -28,3 +27,6 @@ export function parseRouteTarget(text: string): Parsed<RouteTarget> {
 export function serviceOf(target: RouteTarget): ServiceName {
   return target.split('/', 1)[0] as ServiceName;
 }
+
+/** Whether this is what `formatState` writes. */
+const isState = (text: string): boolean => /^(maintenance|pause\/[1-9][0-9]{0,8})$/.test(text);

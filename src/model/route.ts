@@ -43,3 +43,15 @@ export function parsePathPrefix(text: string): Parsed<PathPrefix> {
 export function mergeSlashes(path: PathPrefix): PathPrefix {
   return path.replace(/\/+/g, '/') as PathPrefix;
 }
+
+/** Requests that go to a service: those for one of the hosts whose path begins with one of the paths. */
+export type Route = {
+  /** Exact (`shop.example.com`), `*.example.com`, `shop.*` or `*` (any host). Empty: `<service>` and `<service>.*`. */
+  readonly hosts: readonly HostPattern[];
+  /** Path prefixes, matched at segment borders. */
+  readonly paths: readonly PathPrefix[];
+  /** The server is asked for what follows the prefix. */
+  readonly strip: boolean;
+  /** Of all routes that match a request the one with the highest wins; among equals the most exact one. */
+  readonly priority: number;
+};

@@ -23,6 +23,3 @@ export const serviceOfState = (key: string): ServiceName => key.slice(prefix.len
 export function formatState(state: ServiceState): RouteTarget {
   return (state.kind === 'maintenance' ? 'maintenance' : `pause/${state.mostMs}`) as RouteTarget;
 }
-
-/** Whether this is what `formatState` writes. */
-export const isState = (text: string): boolean => /^(maintenance|pause\/[1-9][0-9]{0,8})$/.test(text);

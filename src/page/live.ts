@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import type { BalanceHealth } from '../balance/health.ts';
 import type { FleetMember, ServiceDetail, ServiceView } from '../balance/queries/queries.ts';
-import type { BalanceHealth } from '../balance/run-balance.ts';
 import type { LogEvent } from '../model/log-event.ts';
 import { addLook, type History } from './rates.ts';
 import { parseShown } from './shown-json.ts';

@@ -1,4 +1,4 @@
-import type { BalanceHealth } from '../balance/run-balance.ts';
+import type { BalanceHealth } from '../balance/health.ts';
 import { describeFile } from '../files/describe-file.ts';
 import { describeConflict, moreConflicts } from '../render/conflict.ts';
 import { formatDuration } from './format.ts';

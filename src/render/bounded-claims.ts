@@ -2,8 +2,9 @@ import type { Map as PersistentMap } from 'immutable';
 import { allowsHost } from '../model/allowance.ts';
 import { rankOf } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
+import { type Claim, isCapped } from './claim.ts';
 import { refusedCertificate } from './own-certificate.ts';
-import { type Claim, type Contribution, isCapped } from './route-claims.ts';
+import type { Contribution } from './route-claims.ts';
 import { overlap, related } from './route-set.ts';
 
 type Contributions = PersistentMap<ServiceName, Contribution>;

@@ -3,12 +3,15 @@ import fc from 'fast-check';
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import { frameSettings } from '../../test/support/frame-settings.ts';
-import { emptyCatalog, foldEvent, type Service } from '../catalog/catalog.ts';
+import { emptyCatalog } from '../catalog/catalog.ts';
+import { foldEvent } from '../catalog/fold-event.ts';
+import type { Service } from '../catalog/service.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import { checkPace, describePace, mostChecksPerSecond, withPaced } from './check-pace.ts';
 import { loadTemplates } from './load-templates.ts';
-import { nothingRendered, type RenderedBackend, renderAll, renderTouched } from './render.ts';
+import { renderAll, renderTouched } from './render.ts';
+import { nothingRendered, type RenderedBackend } from './rendered.ts';
 
 const name = 'web' as ServiceName;
 

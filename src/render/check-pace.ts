@@ -1,17 +1,11 @@
-import type { Catalog, Service } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Service } from '../catalog/service.ts';
 import type { Touched } from '../model/dirty-set.ts';
 import { formatDuration } from '../model/duration.ts';
-import type { Rendered, RenderedBackend } from './render.ts';
+import type { CheckPace, Rendered, RenderedBackend } from './rendered.ts';
 
 /** Checks per second of one service, at most. */
 export const mostChecksPerSecond = 2000;
-
-/** How often the instances of a service are checked. */
-export type CheckPace = {
-  /** As the policy says. */
-  readonly wishedMs: number;
-  readonly intervalMs: number;
-};
 
 /**
  * How long is between two checks of each instance: as the policy wishes, or twice, four times, ... as long, so that all instances

@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { frameSettings } from '../../test/support/frame-settings.ts';
-import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { emptyCatalog } from '../catalog/catalog.ts';
+import { foldEvent } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
 import { describeConflict } from './conflict.ts';
 import { loadTemplates } from './load-templates.ts';
-import { configWriter, nothingRendered, renderAll } from './render.ts';
+import { configWriter, renderAll } from './render.ts';
+import { nothingRendered } from './rendered.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), undefined);
 

@@ -1,4 +1,4 @@
-import type { Service } from '../catalog/catalog.ts';
+import type { Service } from '../catalog/service.ts';
 import { allowsCertificate } from '../model/allowance.ts';
 
 /** The certificate that the policy has the balancer show to servers, if no claim lets the service have it. */

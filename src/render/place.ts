@@ -1,5 +1,5 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import type { Rendered } from './render.ts';
+import type { Rendered } from './rendered.ts';
 import type { Around } from './template.ts';
 
 /** Where a line of haproxy.cfg comes from. */

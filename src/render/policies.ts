@@ -4,7 +4,7 @@ import type { Map as PersistentMap } from 'immutable';
 import { Fault } from '../model/fault.ts';
 import type { Policy } from '../model/policy.ts';
 import { policyView } from './policy-view.ts';
-import type { Rendered } from './render.ts';
+import type { Rendered } from './rendered.ts';
 import type { Around, Template } from './template.ts';
 import type { FrameSettings } from './view.ts';
 

@@ -1,6 +1,6 @@
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
-import type { Service } from '../catalog/catalog.ts';
+import type { Service } from '../catalog/service.ts';
 import { allowedByDefault } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 import { defaultPolicy } from '../model/policy.ts';

@@ -1,4 +1,4 @@
-import type { Service } from '../catalog/catalog.ts';
+import type { Service } from '../catalog/service.ts';
 import { bySince } from '../catalog/since.ts';
 import { allowsPort } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';

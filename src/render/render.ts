@@ -1,20 +1,21 @@
 import { Map as PersistentMap } from 'immutable';
-import type { Catalog, Service } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Service } from '../catalog/service.ts';
 import { withSplit } from '../catalog/split.ts';
 import { allTouched, type Touched } from '../model/dirty-set.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { divisorOfWeights } from '../model/policy/balance.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
-import { noRevision, type Revision } from '../model/revision.ts';
-import { type CheckPace, checkPace, withCheckPace } from './check-pace.ts';
+import { checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
 import { portsOfFrame } from './frame-ports.ts';
 import { withOwnCertificate } from './own-certificate.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
 import { claimPorts, type Ports } from './ports.ts';
-import { RouteMap } from './route-map.ts';
-import { changeRoutes, conflictsOf, noRoutes, type Routes, type RouteTable } from './routes.ts';
+import type { Rendered, RenderedBackend } from './rendered.ts';
+
+import { changeRoutes, conflictsOf, noRoutes } from './routes.ts';
 import { type Around, splitAtSlot, type Template, type TemplateRole } from './template.ts';
 import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
 
@@ -26,30 +27,6 @@ export type Templating = Templates & {
   readonly held?: ReadonlyMap<ServiceName, Templates>;
   /** By `service/instance`, a line that HAProxy refuses. Whoever had another before keeps it. */
   readonly refused?: ReadonlyMap<string, { readonly line: string; readonly reason: string }>;
-};
-
-export type RenderedBackend = {
-  readonly name: ServiceName;
-  /** The section's text around its server lines. */
-  readonly around: Around;
-  /** `server web-1 10.0.0.1:80 weight 100 check`, without indent and newline. */
-  readonly servers: PersistentMap<InstanceId, string>;
-  /** By what the weights are divided: with another divisor all server lines differ. 1 unless it is said. */
-  readonly weightDivisor?: number | undefined;
-  /** Undefined without checks, and where it was read back. */
-  readonly checkPace?: CheckPace | undefined;
-};
-
-/** Everything that HAProxy is given, as text, in the pieces that can change alone. A value, compared by plan. */
-export type Rendered = {
-  readonly revision: Revision;
-  readonly frame: Around;
-  /** By name, the text of each `defaults` section that backends inherit from. */
-  readonly policies: PersistentMap<string, string>;
-  readonly backends: PersistentMap<ServiceName, RenderedBackend>;
-  readonly routes: Routes;
-  /** What the routes were made of; undefined where they were read back. */
-  readonly routeTable?: RouteTable | undefined;
 };
 
 /** Something that could not be rendered. What was rendered for it before goes on being served. */
@@ -66,14 +43,6 @@ export type RenderResult = {
   readonly problems: readonly RenderProblem[];
   /** Undefined when no service as a whole was touched, so that there are those there were. */
   readonly conflicts: readonly Conflict[] | undefined;
-};
-
-export const nothingRendered: Rendered = {
-  revision: noRevision,
-  frame: { before: '', indent: '', after: '' },
-  policies: PersistentMap(),
-  backends: PersistentMap(),
-  routes: RouteMap.empty,
 };
 
 /**

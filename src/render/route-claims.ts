@@ -1,33 +1,15 @@
-import type { Service } from '../catalog/catalog.ts';
-import type { Since } from '../catalog/since.ts';
+import type { Service } from '../catalog/service.ts';
 import { aroundHost, isExact, patternsOver, rankOf } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { RouteTarget } from '../model/route-target.ts';
+import { type Claim, isCapped } from './claim.ts';
 import type { Overruled } from './priority-shares.ts';
 import { findRoute } from './route-set.ts';
-
-/** One host pattern and one path prefix (with a closing slash) that lead to a service. */
-export type Claim = {
-  readonly service: ServiceName;
-  readonly target: RouteTarget;
-  readonly host: string;
-  readonly path: string;
-  /** As it counts over other services. */
-  readonly priority: number;
-  /** As declared: it counts among the routes of the service itself. */
-  readonly own: number;
-  /** Its host is the service's own name, `<service>` or `<service>.*`. */
-  readonly isOwnName: boolean;
-  readonly since: Since | undefined;
-};
 
 /** What of a service its routes are made of, and its claims. */
 export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed' | 'held'> & {
   readonly claims: readonly Claim[];
 };
-
-/** Whether a claim counts for less over other services than it says. */
-export const isCapped = ({ own, priority }: Claim): boolean => own > priority;
 
 /**
  * Makes a map of claims of which no two have the same host and path. The frame looks into it with the most exact host

@@ -1,6 +1,6 @@
 import type { Since } from '../catalog/since.ts';
 import type { ServiceName } from '../model/name.ts';
-import type { Claim } from './route-claims.ts';
+import type { Claim } from './claim.ts';
 
 /** Why one of two services with one wish has it: its own name is wished for, its policy is older, or its name is the first. */
 export type Because = 'own-name' | 'older' | 'first-by-name';

@@ -1,10 +1,11 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
-import type { Service } from '../catalog/catalog.ts';
+import type { Service } from '../catalog/service.ts';
 import { bySince } from '../catalog/since.ts';
 import { allowsHost } from '../model/allowance.ts';
 import { ownHosts } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
-import { type Route, segmentsOf } from '../model/policy/routes.ts';
+import { segmentsOf } from '../model/policy/routes.ts';
+import type { Route } from '../model/route.ts';
 import { routeTarget } from '../model/route-target.ts';
 import { formatState, isStateKey, type ServiceState, stateKey } from '../model/service-state.ts';
 import {
@@ -15,8 +16,9 @@ import {
   type HostConflict,
   isBounded,
 } from './bounded-claims.ts';
+import { type Claim, isCapped } from './claim.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
-import { type Claim, type Contribution, claimsByHost, isCapped, settleClaims } from './route-claims.ts';
+import { type Contribution, claimsByHost, settleClaims } from './route-claims.ts';
 import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
 import { RouteMap } from './route-map.ts';
 

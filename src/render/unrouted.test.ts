@@ -1,6 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
-import { emptyCatalog, foldEvent } from '../catalog/catalog.ts';
+import { emptyCatalog } from '../catalog/catalog.ts';
+import { foldEvent } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
 import { claimPorts } from './ports.ts';
 import { changeRoutes, conflictsOf, noRoutes } from './routes.ts';

@@ -1,5 +1,5 @@
-import type { Service } from '../catalog/catalog.ts';
 import { numberOf } from '../catalog/numbers.ts';
+import type { Service } from '../catalog/service.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Cidr } from '../model/cidr.ts';
 import type { Instance } from '../model/instance.ts';

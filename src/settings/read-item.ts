@@ -1,7 +1,7 @@
 import { type GenericSchema, safeParse } from 'valibot';
 import { Fault } from '../model/fault.ts';
 import { didYouMean } from '../model/nearest.ts';
-import type { Reading } from './read-options.ts';
+import type { Reading } from './reading.ts';
 import type { FileNode } from './sources.ts';
 
 /** Reads an item of a list, whose fields may be texts, lists and mappings. Each problem names `file:line:column`. */

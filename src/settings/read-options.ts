@@ -16,12 +16,8 @@ import {
   type Word,
 } from './option.ts';
 import { readItem } from './read-item.ts';
+import type { Reading } from './reading.ts';
 import type { FileNode, Given, Sources } from './sources.ts';
-
-/** The values, or every problem there is: whoever mends a settings file wants to see them all at once. */
-export type Reading<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly problems: readonly Fault[] };
 
 type Valued = Exclude<Option, Secret | Switch | Items<unknown>>;
 type Found = { readonly values: readonly Given[] } | { readonly problem: Fault } | undefined;

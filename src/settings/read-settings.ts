@@ -12,7 +12,8 @@ import {
   optional,
   variableName,
 } from './option.ts';
-import { type Reading, readOptions } from './read-options.ts';
+import { readOptions } from './read-options.ts';
+import type { Reading } from './reading.ts';
 import type { SettingsFile, Sources } from './sources.ts';
 import { pathWord } from './words.ts';
 

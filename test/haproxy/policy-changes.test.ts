@@ -2,7 +2,7 @@ import { mkdir, rmdir } from 'node:fs/promises';
 import { request } from 'node:http';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Service } from '../../src/catalog/catalog.ts';
+import type { Service } from '../../src/catalog/service.ts';
 import type { ServiceName } from '../../src/model/name.ts';
 import { startApp } from '../support/app.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';

@@ -1,6 +1,7 @@
 import { describe } from '../../src/model/fault.ts';
+import { keySpace } from '../../src/registry/etcd/key-space.ts';
 import { type MemberClient, openMember } from '../../src/registry/etcd/member-client.ts';
-import { keySpace, list, withPrefix } from '../../src/registry/etcd/tree.ts';
+import { list, withPrefix } from '../../src/registry/etcd/tree.ts';
 import { until } from './until.ts';
 
 /** Reads a tree as etcd had it at some revision: what a follower's view of that revision is compared with. */

@@ -1,5 +1,5 @@
 import { parseServerLine } from '../../src/haproxy/server-line.ts';
-import type { Rendered } from '../../src/render/render.ts';
+import type { Rendered } from '../../src/render/rendered.ts';
 
 type ModelServer = { target: string; weight: number; ready: boolean; keywords: string };
 type ModelBackend = { policy: string; published: boolean; servers: Map<string, ModelServer> };

@@ -1,4 +1,4 @@
-import type { Service } from '../../src/catalog/catalog.ts';
+import type { Service } from '../../src/catalog/service.ts';
 import { changeRoutes, noRoutes, type Routes } from '../../src/render/routes.ts';
 
 /** Of each service, the versions that a request may see; undefined where it is not there. */

@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
-import { emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import { emptyCatalog } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
 import { revision } from '../../model/revision.ts';
 import { Draining } from './draining.ts';
 import type { OpenRequests } from './open-requests.ts';

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Unserved } from '../../catalog/unserved.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
-import type { Unserved } from '../reconcile/rejections.ts';
 import { addressesOf } from './addresses-of.ts';
 import { addressesGiven, Locating } from './locating.ts';
 import { ownListeners } from './own-listeners.ts';

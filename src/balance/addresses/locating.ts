@@ -4,16 +4,18 @@ import { type AddressRules, hasPort, machineList, type OwnListener } from '../..
 import { type Located, locate } from '../../addresses/locate.ts';
 import type { LookUp } from '../../addresses/look-up.ts';
 import { type Answer, type Lookup, Names, type NamesPolicy, type Users } from '../../addresses/names.ts';
-import { type Catalog, emptyCatalog, type Folded, type Service } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.ts';
+import type { Service } from '../../catalog/service.ts';
+import type { Unserved } from '../../catalog/unserved.ts';
 import { parseServerLine } from '../../haproxy/server-line.ts';
 import { SparingLog } from '../../logging/limited-log.ts';
 import { type Address, formatAddress, parseHost } from '../../model/address.ts';
 import type { Instance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import type { Rendered, RenderProblem } from '../../render/render.ts';
+import type { RenderProblem } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import { deferred } from '../../waiting/deferred.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
-import type { Unserved } from '../reconcile/rejections.ts';
 
 export type LocatingParts = {
   readonly rules: AddressRules;

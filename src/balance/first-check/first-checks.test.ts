@@ -3,11 +3,12 @@ import { Map as PersistentMap } from 'immutable';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { until } from '../../../test/support/until.ts';
-import { emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import { emptyCatalog } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
 import { parseServerLine } from '../../haproxy/server-line.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
-import { nothingRendered } from '../../render/render.ts';
+import { nothingRendered } from '../../render/rendered.ts';
 import { FirstChecks } from './first-checks.ts';
 import { UnprovenServers } from './unproven-servers.ts';
 

@@ -9,7 +9,7 @@ import type { Touched } from '../../model/dirty-set.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { withOwnCertificate } from '../../render/own-certificate.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import { askServer } from './ask-server.ts';
 import { foundDown } from './found-down.ts';
 import { type ServerTarget, serverTarget } from './server-target.ts';

@@ -1,7 +1,7 @@
 import { isChecked, isServing } from '../../haproxy/newcomers.ts';
 import type { Running } from '../../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 
 /**
  * The servers that a worker from before this pointsman checks and finds down. Nobody knows whether they have ever passed a

@@ -1,4 +1,4 @@
-import type { Service } from '../../catalog/catalog.ts';
+import type { Service } from '../../catalog/service.ts';
 import type { Instance } from '../../model/instance.ts';
 import type { HealthCheck } from '../../model/policy/check.ts';
 import { certificateFile } from '../../render/policy-view.ts';

@@ -1,4 +1,4 @@
-import type { Service } from '../../catalog/catalog.ts';
+import type { Service } from '../../catalog/service.ts';
 import type { InstanceId } from '../../model/name.ts';
 
 /**

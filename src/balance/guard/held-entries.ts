@@ -1,14 +1,14 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
-import { parseKey } from '../../catalog/key.ts';
 import { leanEvent } from '../../catalog/lean.ts';
 import { heldReason, type Refusal } from '../../fleet/acknowledgement.ts';
 import type { Running } from '../../haproxy/running-state.ts';
+import { parseKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { HistoryPoint } from '../../registry/history.ts';
 import { applicationOf, mayHoldOwn, serviceOf } from '../../registry/holding/areas.ts';
+import type { Holding } from '../../registry/holding/effective-registry.ts';
 import { type HeldStatus, Holder } from '../../registry/holding/holder.ts';
-import type { Holding } from '../../registry/holding/holding.ts';
 import type { DeletionBound } from '../../registry/holding/mass-deletion.ts';
 import type { Entry, Refuse, RegistryEvent } from '../../registry/registry.ts';
 import type { Release } from '../../registry/releases.ts';

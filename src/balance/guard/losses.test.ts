@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Catalog, emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
 import { type InstanceId, parseServiceName, type ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
 import type { Change, Entry, RegistryEvent } from '../../registry/registry.ts';

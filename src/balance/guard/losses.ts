@@ -1,6 +1,7 @@
-import type { Catalog, Folded, Service } from '../../catalog/catalog.ts';
+import type { Catalog, Folded } from '../../catalog/catalog.ts';
 import { withNumber } from '../../catalog/numbers.ts';
 import { overridden, overrideOf } from '../../catalog/overrides.ts';
+import type { Service } from '../../catalog/service.ts';
 import { emptyService } from '../../catalog/serving.ts';
 import type { Instance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';

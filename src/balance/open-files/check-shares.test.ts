@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Catalog, emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
 import { filesOf, leftOutOf, mostForServices } from './check-shares.ts';

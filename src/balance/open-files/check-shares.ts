@@ -1,4 +1,5 @@
-import type { Catalog, Service } from '../../catalog/catalog.ts';
+import type { Catalog } from '../../catalog/catalog.ts';
+import type { Service } from '../../catalog/service.ts';
 import { fairShare } from '../../model/fair-share.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { noRevision } from '../../model/revision.ts';

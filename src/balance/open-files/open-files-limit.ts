@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
+import type { Unserved } from '../../catalog/unserved.ts';
 import {
   type ConfiguredLimits,
   readConfiguredLimits,
@@ -11,7 +12,6 @@ import { SparingLog } from '../../logging/limited-log.ts';
 import { TouchedGathering } from '../../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
-import type { Unserved } from '../reconcile/rejections.ts';
 import { filesOf, type LeftOut, leastConnections, leftOutOf, mostForServices } from './check-shares.ts';
 
 export type OpenFilesLimitParts = {

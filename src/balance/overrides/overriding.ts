@@ -1,14 +1,14 @@
 import type { Logger } from 'pino';
-import { type Catalog, endOverrides, type Folded, unchanged } from '../../catalog/catalog.ts';
+import { type Catalog, type Folded, unchanged } from '../../catalog/catalog.ts';
+import { endOverrides } from '../../catalog/fold-event.ts';
+import { type Clocks, endOf, type Overrides, type OverrideTransition, readiness } from '../../catalog/overrides.ts';
 import {
-  type Clocks,
-  endOf,
-  type Overrides,
+  type OverrideEffect,
   type OverrideTarget,
-  type OverrideTransition,
-  readiness,
-} from '../../catalog/overrides.ts';
-import { type OverrideEffect, overrideFields, overrideKey, takesOut } from '../../model/override.ts';
+  overrideFields,
+  overrideKey,
+  takesOut,
+} from '../../model/override.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import { cannotPause } from './unpaused.ts';
 

@@ -11,13 +11,12 @@ import { allTouched } from '../../model/dirty-set.ts';
 import type { Conflict } from '../../render/conflict.ts';
 import {
   configWriter,
-  nothingRendered,
-  type Rendered,
   type RenderProblem,
   renderAll,
   type Templates,
   withoutUnusedPolicies,
 } from '../../render/render.ts';
+import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { formatRoutes } from '../../render/routes.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';

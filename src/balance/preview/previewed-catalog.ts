@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { type Catalog, emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
 import { applicationOf, mayHoldOwn } from '../../registry/holding/areas.ts';
 import { Holder } from '../../registry/holding/holder.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';

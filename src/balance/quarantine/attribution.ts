@@ -1,7 +1,7 @@
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { type Place, placeOf } from '../../render/place.ts';
 import { policyOf } from '../../render/policies.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { ExplainedProblem } from '../state/state-files.ts';
 import { instanceSuspect, type Suspect, serviceSuspect, templateSuspect } from './quarantine.ts';
 

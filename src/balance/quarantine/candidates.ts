@@ -1,12 +1,7 @@
 import { allTouched } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
-import {
-  type Rendered,
-  type RenderProblem,
-  renderAll,
-  renderTouched,
-  withoutUnusedPolicies,
-} from '../../render/render.ts';
+import { type RenderProblem, renderAll, renderTouched, withoutUnusedPolicies } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { ExplainedProblem } from '../state/state-files.ts';

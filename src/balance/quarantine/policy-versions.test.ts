@@ -4,7 +4,9 @@ import { expect, test } from 'vitest';
 import { frameSettings } from '../../../test/support/frame-settings.ts';
 import { ModelHaproxy } from '../../../test/support/model-haproxy.ts';
 import { choices, lookUp, routesOf, type Versions } from '../../../test/support/policy-versions.ts';
-import { type Catalog, emptyCatalog, foldEvent, type Service } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
+import type { Service } from '../../catalog/service.ts';
 import { afterStep, type Plan, planChanges, type ReloadReason } from '../../haproxy/plan.ts';
 import { commandsOf, judge, type Step } from '../../haproxy/step.ts';
 import { closing, inTurns } from '../../haproxy/turns.ts';
@@ -14,7 +16,8 @@ import { revision } from '../../model/revision.ts';
 import { stateKey } from '../../model/service-state.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { policyRenderer } from '../../render/policies.ts';
-import { nothingRendered, type Rendered, renderAll } from '../../render/render.ts';
+import { renderAll } from '../../render/render.ts';
+import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../../templates'), undefined);
 const render = (previous: Rendered, catalog: Catalog) =>

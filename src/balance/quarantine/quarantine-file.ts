@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { type Catalog, foldEvent, unlimited } from '../../catalog/catalog.ts';
+import { type Catalog, unlimited } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
 import { noLimits } from '../../catalog/limits.ts';
 import { parseServiceName, type ServiceName } from '../../model/name.ts';
 import { defaultPolicy, parsePolicy } from '../../model/policy.ts';

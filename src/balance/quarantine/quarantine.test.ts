@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Catalog, emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
 import { defaultCatalogLimits } from '../../catalog/limits.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
-import { nothingRendered } from '../../render/render.ts';
+import { nothingRendered } from '../../render/rendered.ts';
 import { isHoldable } from './candidates.ts';
 import {
   type Asked,

@@ -3,7 +3,8 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Policy } from '../../model/policy.ts';
 import type { Revision } from '../../model/revision.ts';
-import type { Rendered, RenderProblem, Templates, Templating } from '../../render/render.ts';
+import type { RenderProblem, Templates, Templating } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 
 /** Something that can be held in its last good form, by its key: `templates/backend`, `services/web`, `instances/web/a`. */

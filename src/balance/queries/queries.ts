@@ -1,7 +1,9 @@
-import { type Catalog, emptyCatalog, foldEvent, type Service } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
 import { defaultCatalogLimits } from '../../catalog/limits.ts';
 import { overrideOf } from '../../catalog/overrides.ts';
 import { mayBeForgotten } from '../../catalog/remembering.ts';
+import type { Service } from '../../catalog/service.ts';
 import { takesPart, withSplit } from '../../catalog/split.ts';
 import { balancersOf } from '../../fleet/fleet-view.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';

@@ -1,13 +1,14 @@
 import type { Catalog } from '../../catalog/catalog.ts';
+import type { Unserved } from '../../catalog/unserved.ts';
 import type { Graveyard } from '../../haproxy/plan.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Revision } from '../../model/revision.ts';
 import type { Conflict } from '../../render/conflict.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { DriftStatus } from '../observe/drift-log.ts';
 import type { TroubleStatus } from '../observe/troubles.ts';
 import type { QuarantineStatus } from '../quarantine/quarantining.ts';
-import type { Rejections, Unserved } from './rejections.ts';
+import type { Rejections } from './rejections.ts';
 
 /** How far a balancer is, and what it is about. */
 export type BalancerStatus = {

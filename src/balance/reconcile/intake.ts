@@ -1,7 +1,8 @@
-import { type Catalog, emptyCatalog, endOverrides, type Folded, foldEvent } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.ts';
+import { endOverrides, foldEvent } from '../../catalog/fold-event.ts';
 import type { CatalogLimits } from '../../catalog/limits.ts';
-import type { OverrideTarget } from '../../catalog/overrides.ts';
 import { TouchedGathering } from '../../model/dirty-set.ts';
+import type { OverrideTarget } from '../../model/override.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
 import type { Locating } from '../addresses/locating.ts';
 import type { Guarding } from '../guard/guarding.ts';

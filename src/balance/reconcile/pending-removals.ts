@@ -1,7 +1,7 @@
 import type { Graveyard } from '../../haproxy/plan.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import type { ServiceName } from '../../model/name.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 
 /**

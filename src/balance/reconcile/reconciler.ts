@@ -10,7 +10,7 @@ import { allTouched, type Touched, TouchedGathering } from '../../model/dirty-se
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { serviceOf } from '../../model/route-target.ts';
 import { withPaced } from '../../render/check-pace.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import { deferred } from '../../waiting/deferred.ts';
 import type { FirstChecks } from '../first-check/first-checks.ts';
 import type { Progress } from '../observe/progress.ts';

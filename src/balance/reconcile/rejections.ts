@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { type Catalog, type Folded, rejectionOf } from '../../catalog/catalog.ts';
+import type { Unserved } from '../../catalog/unserved.ts';
 import type { Touched } from '../../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { showKey } from '../../model/parsed.ts';
@@ -11,14 +12,6 @@ import { unroutedServices } from '../../render/unrouted.ts';
 import type { Locating } from '../addresses/locating.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
-
-/** An entry of the registry that is not served as it stands there. */
-export type Unserved = {
-  readonly key: string;
-  readonly reason: string;
-  /** What the key held before goes on being served. */
-  readonly lastGoodServes: boolean;
-};
 
 // A registry full of rubbish must not become a log full of it: what is beyond this in one change is counted.
 const mostLines = 20;

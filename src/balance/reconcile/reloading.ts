@@ -2,7 +2,7 @@ import { type Touched, TouchedGathering } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { serviceOf } from '../../model/route-target.ts';
 import { isStateKey, serviceOfState } from '../../model/service-state.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import { sameAround } from '../../render/template.ts';
 import type { Suspicion } from '../quarantine/candidates.ts';
 import type { Quarantine } from '../quarantine/quarantine.ts';

@@ -4,14 +4,13 @@ import { Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { describePace } from '../../render/check-pace.ts';
 import {
-  nothingRendered,
-  type Rendered,
   type RenderResult,
   renderAll,
   renderTouched,
   type Templates,
   withoutUnusedPolicies,
 } from '../../render/render.ts';
+import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { noRoutes } from '../../render/routes.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { Locating } from '../addresses/locating.ts';

@@ -8,7 +8,7 @@ import { formatServerLine } from '../../haproxy/server-line.ts';
 import { describeStep, type Step } from '../../haproxy/step.ts';
 import { Fault } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import { nothingRendered, type Rendered } from '../../render/render.ts';
+import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import type { FirstChecks } from '../first-check/first-checks.ts';
 import { DriftLog } from '../observe/drift-log.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';

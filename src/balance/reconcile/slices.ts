@@ -1,7 +1,7 @@
 import type { ReloadReason } from '../../haproxy/plan.ts';
 import type { Step } from '../../haproxy/step.ts';
 import { closing, inTurns, leastSlice, nextSlice } from '../../haproxy/turns.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { Progress } from '../observe/progress.ts';
 import type { Running } from './running.ts';
 

@@ -3,7 +3,7 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import { noRightHint } from '../../haproxy/bind-probe.ts';
 import type { Haproxy, Processes } from '../../haproxy/haproxy.ts';
 import { describe, Fault } from '../../model/fault.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';

@@ -1,7 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import { nothingRendered, type Rendered } from '../../render/render.ts';
+import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { unserved } from './unserved-keys.ts';
 
 /** One service `web`, with this text around these server lines. */

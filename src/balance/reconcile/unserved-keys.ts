@@ -1,6 +1,6 @@
 import type { Refusal } from '../../fleet/acknowledgement.ts';
 import type { ServiceName } from '../../model/name.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import { sameAround } from '../../render/template.ts';
 
 // More than these of one service, and all of it is named instead.

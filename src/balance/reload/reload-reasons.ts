@@ -1,5 +1,5 @@
 import type { ReloadReason } from '../../haproxy/plan.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 
 /** How many refused commands are remembered: one is enough for a reload. */
 const mostRefused = 20;

@@ -6,7 +6,7 @@ import type { Running } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { CheckedConfig, StateFiles } from '../state/state-files.ts';
 import { isStorageFault } from '../state/storage.ts';

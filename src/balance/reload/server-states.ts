@@ -5,7 +5,7 @@ import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { formatServerStates, noServerStates } from '../../haproxy/server-state-file.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import type { Rendered } from '../../render/render.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import type { FirstChecks } from '../first-check/first-checks.ts';
 import type { UnprovenServers } from '../first-check/unproven-servers.ts';
 

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { type Catalog, emptyCatalog, foldEvent } from '../../catalog/catalog.ts';
+import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
+import { foldEvent } from '../../catalog/fold-event.ts';
 import type { CatalogLimits } from '../../catalog/limits.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
 import { revision } from '../../model/revision.ts';

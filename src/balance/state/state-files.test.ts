@@ -8,7 +8,7 @@ import { until } from '../../../test/support/until.ts';
 import { emptyCatalog } from '../../catalog/catalog.ts';
 import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
-import { nothingRendered } from '../../render/render.ts';
+import { nothingRendered } from '../../render/rendered.ts';
 import { createBalanceMetrics } from '../observe/metrics.ts';
 import { layoutOf } from './paths.ts';
 import { StateFiles } from './state-files.ts';

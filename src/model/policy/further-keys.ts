@@ -1,5 +1,5 @@
 import { patternsOver } from '../host-patterns.ts';
-import type { Route } from './routes.ts';
+import type { Route } from '../route.ts';
 
 /** The paths of one policy on one host. */
 type OnHost = { paths: number; max: number; min: number };

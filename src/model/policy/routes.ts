@@ -1,20 +1,8 @@
 import * as v from 'valibot';
 import { accepted, type Parsed, quote, refused } from '../parsed.ts';
-import { type HostPattern, mergeSlashes, type PathPrefix, parseHostPattern, parsePathPrefix } from '../route.ts';
+import { mergeSlashes, type PathPrefix, parseHostPattern, parsePathPrefix, type Route } from '../route.ts';
 import { whole, word } from './field.ts';
 import { furtherKeys } from './further-keys.ts';
-
-/** Requests that go to a service: those for one of the hosts whose path begins with one of the paths. */
-export type Route = {
-  /** Exact (`shop.example.com`), `*.example.com`, `shop.*` or `*` (any host). Empty: `<service>` and `<service>.*`. */
-  readonly hosts: readonly HostPattern[];
-  /** Path prefixes, matched at segment borders. */
-  readonly paths: readonly PathPrefix[];
-  /** The server is asked for what follows the prefix. */
-  readonly strip: boolean;
-  /** Of all routes that match a request the one with the highest wins; among equals the most exact one. */
-  readonly priority: number;
-};
 
 const root = '/' as PathPrefix;
 

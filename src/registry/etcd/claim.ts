@@ -2,9 +2,9 @@ import type { ICompare } from 'etcd3';
 import { Fault } from '../../model/fault.ts';
 import { quote } from '../../model/parsed.ts';
 import { type Revision, revision } from '../../model/revision.ts';
+import type { KeySpace } from './key-space.ts';
 import { isLeaseGone } from './lease.ts';
 import type { MemberClient } from './member-client.ts';
-import type { KeySpace } from './tree.ts';
 
 export type Claim = {
   readonly key: string;

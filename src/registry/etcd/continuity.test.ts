@@ -2,7 +2,7 @@ import type { IEvent } from 'etcd3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Continuity } from './continuity.ts';
-import { keySpace } from './tree.ts';
+import { keySpace } from './key-space.ts';
 
 const keys = keySpace('/p/');
 

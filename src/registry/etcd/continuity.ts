@@ -1,5 +1,5 @@
 import type { IEvent } from 'etcd3';
-import type { KeySpace } from './tree.ts';
+import type { KeySpace } from './key-space.ts';
 
 /**
  * Whether each change continues the one before. etcd counts the changes of a key since it was created, and each event carries

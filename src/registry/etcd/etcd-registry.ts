@@ -4,13 +4,14 @@ import type { Revision } from '../../model/revision.ts';
 import { revision } from '../../model/revision.ts';
 import { type Follower, type Listing, type Reading, type Registry, type Session, wholeTree } from '../registry.ts';
 import { follow } from './follow.ts';
+import { keySpace } from './key-space.ts';
 import { grantLease, newLeaseId } from './lease.ts';
 import type { EtcdAccess } from './member-client.ts';
 import { MemberSource } from './member-source.ts';
 import { Members } from './members.ts';
 import { membersByRecord, membersOf } from './resolve-members.ts';
 import { EtcdSession } from './session.ts';
-import { keySpace, list, withPrefix } from './tree.ts';
+import { list, withPrefix } from './tree.ts';
 
 export type EtcdRegistryOptions = EtcdAccess & {
   /** `host:port` each; names with several addresses stand for several members. */

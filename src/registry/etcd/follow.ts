@@ -4,12 +4,13 @@ import type { Follower, History, KeyRange, RegistryEvent } from '../registry.ts'
 import { CallTime } from './call-time.ts';
 import { Continuity } from './continuity.ts';
 import { describeFailure, failureOf, isDenied, isSilence } from './failure.ts';
+import type { KeySpace } from './key-space.ts';
 import { KnownHistory } from './known-history.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
 import type { MemberSource } from './member-source.ts';
 import { waitBefore } from './members.ts';
 import { nextMember, Rotation } from './rotation.ts';
-import { type KeySpace, type Listing, list, within } from './tree.ts';
+import { type Listing, list, within } from './tree.ts';
 import type { Cursor } from './watch-cursor.ts';
 import { type StreamEnd, watch } from './watch-stream.ts';
 

@@ -2,8 +2,8 @@ import type { IEvent } from 'etcd3';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Continuity } from './continuity.ts';
+import { keySpace } from './key-space.ts';
 import { KnownHistory, newestOf, Replay } from './known-history.ts';
-import { keySpace } from './tree.ts';
 
 const keys = keySpace('/p/');
 

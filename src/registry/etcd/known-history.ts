@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IEvent } from 'etcd3';
 import type { IKeyValue } from 'etcd3/lib/rpc.js';
-import type { KeySpace } from './tree.ts';
+import type { KeySpace } from './key-space.ts';
 
 /** The last change of a key, as etcd told it: at which revision, and what all it said, or that the key was deleted. */
 export type Trace = { readonly revision: bigint; readonly print: string };

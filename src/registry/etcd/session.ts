@@ -5,12 +5,12 @@ import type { Session, SessionOptions } from '../registry.ts';
 import { type Claim, type Claimed, claim, heldFault, release } from './claim.ts';
 import { isSilence } from './failure.ts';
 import { keepAlive } from './keepalive.ts';
+import type { KeySpace } from './key-space.ts';
 import { grantLease, newLeaseId, revokeLease } from './lease.ts';
 import { Lifetime } from './lifetime.ts';
 import type { EtcdAccess } from './member-client.ts';
 import type { MemberSource } from './member-source.ts';
 import { Members } from './members.ts';
-import type { KeySpace } from './tree.ts';
 
 export type SessionParts = {
   readonly access: EtcdAccess;

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Entry } from '../registry.ts';
 import { TooLarge } from './grpc-channel.ts';
+import { keySpace } from './key-space.ts';
 import type { MemberClient } from './member-client.ts';
-import { keySpace, list, withPrefix } from './tree.ts';
+import { list, withPrefix } from './tree.ts';
 
 const keys = keySpace('/p/', {
   refuse: (key, bytes) => (bytes > 1_000_000 ? `${key} has ${bytes} bytes` : undefined),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { revision } from '../../model/revision.ts';
-import { keySpace } from './tree.ts';
+import { keySpace } from './key-space.ts';
 import { advance, type Cursor } from './watch-cursor.ts';
 
 type Response = Parameters<typeof advance>[1];

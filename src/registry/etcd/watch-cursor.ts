@@ -1,7 +1,7 @@
 import type { IEvent, IWatchResponse } from 'etcd3';
 import { type Revision, revision } from '../../model/revision.ts';
 import type { Change } from '../registry.ts';
-import type { KeySpace } from './tree.ts';
+import type { KeySpace } from './key-space.ts';
 
 /** How far a watch has delivered. */
 export type Cursor = {

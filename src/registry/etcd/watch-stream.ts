@@ -6,9 +6,10 @@ import type { Continuity } from './continuity.ts';
 import { openStream } from './deadline.ts';
 import { describeFailure, failureOf } from './failure.ts';
 import type { DuplexCall } from './grpc-channel.ts';
+import type { KeySpace } from './key-space.ts';
 import { type KnownHistory, Replay } from './known-history.ts';
 import type { MemberClient } from './member-client.ts';
-import type { ByteRange, KeySpace } from './tree.ts';
+import type { ByteRange } from './tree.ts';
 import { advance, type Cursor } from './watch-cursor.ts';
 
 /** Why a stream ended. */

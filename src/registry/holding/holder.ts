@@ -2,10 +2,9 @@ import type { Logger } from 'pino';
 import type { HistoryPoint } from '../history.ts';
 import type { Entry, Held, RegistryEvent } from '../registry.ts';
 import type { Release } from '../releases.ts';
+import type { Holding, HoldingPolicy } from './effective-registry.ts';
 import {
   emptyHolding,
-  type Holding,
-  type HoldingPolicy,
   type HoldingStep,
   type HoldingTransition,
   type LetGoReason,

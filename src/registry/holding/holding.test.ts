@@ -3,10 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { revision } from '../../model/revision.ts';
 import type { Change, Entry, History, RegistryEvent } from '../registry.ts';
 import { applicationOf, mayHoldOwn } from './areas.ts';
+import type { Holding, HoldingPolicy } from './effective-registry.ts';
 import {
   emptyHolding,
-  type Holding,
-  type HoldingPolicy,
   type HoldingStep,
   letGo,
   nextEnd,

@@ -3,21 +3,9 @@ import { type HistoryPoint, historyOf } from '../history.ts';
 import type { Change, Entry, Held, History, RegistryEvent } from '../registry.ts';
 import { type Release, releasedBy } from '../releases.ts';
 import { serviceOf } from './areas.ts';
+import type { Holding, HoldingPolicy, Moment } from './effective-registry.ts';
 import { Making } from './making.ts';
-import { type DeletionBound, missedDeletions } from './mass-deletion.ts';
-
-export type HoldingPolicy = {
-  /** How long entries are held; undefined: until somebody releases them. In ms. */
-  readonly holdMs: number | undefined;
-  /** Undefined: a deletion is always taken as it is. */
-  readonly deletions: DeletionBound | undefined;
-  readonly mayHold: (entry: Entry) => boolean;
-  /** What an entry stands for: one that is held gives way to another one that stands for the same. Undefined: nothing. */
-  readonly standsFor?: (entry: Entry) => string | undefined;
-};
-
-/** A moment: `now` is monotonic, `wall` the time of day; in ms. */
-export type Moment = { readonly now: number; readonly wall: number };
+import { missedDeletions } from './mass-deletion.ts';
 
 export type LetGoReason =
   | 'returned'
@@ -33,22 +21,6 @@ export type HoldingTransition =
   | { readonly kind: 'replaced'; readonly reason: string }
   | { readonly kind: 'held'; readonly because: Held; readonly entries: readonly Entry[] }
   | { readonly kind: 'let-go'; readonly reason: LetGoReason; readonly keys: readonly string[] };
-
-/** The effective registry: its entries, and those that it does not have any more and that are held. A value. */
-export type Holding = {
-  readonly policy: HoldingPolicy;
-  /** How far the registry was followed. */
-  readonly known: HistoryPoint | undefined;
-  readonly entries: PersistentMap<string, Entry>;
-  /** Those of `entries` that are held. */
-  readonly held: PersistentMap<string, Entry>;
-  /** The keys of those that are held, by what they stand for. */
-  readonly standIns: PersistentMap<string, PersistentSet<string>>;
-  /** How many entries each service consists of in the registry: without those that are held. */
-  readonly sizes: PersistentMap<string, number>;
-  /** What was deleted within the window and let go, by key, with the time. */
-  readonly recent: PersistentMap<string, { readonly entry: Entry; readonly at: number }>;
-};
 
 export type HoldingStep = {
   readonly holding: Holding;

@@ -1,7 +1,7 @@
 import { Set as PersistentSet } from 'immutable';
 import type { Entry, Held } from '../registry.ts';
 import { isPartOfService, serviceOf } from './areas.ts';
-import type { Holding, Moment } from './holding.ts';
+import type { Holding, Moment } from './effective-registry.ts';
 import { beyondBound, deletedByHand } from './mass-deletion.ts';
 
 /** As an entry counts for the size of its service. */

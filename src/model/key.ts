@@ -1,7 +1,7 @@
-import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
-import type { AllowanceTarget } from './allowances.ts';
-import type { OverrideScope } from './overrides.ts';
+import type { AllowanceTarget } from './allowance.ts';
+import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from './name.ts';
+import type { OverrideScope } from './override.ts';
+import { accepted, type Parsed, quote, refused } from './parsed.ts';
 
 /** What a key under the root is about. */
 export type Subject =

@@ -1,0 +1,88 @@
+// Checks which folder of src/ imports which: `npm run check` runs it. docs/ARCHITECTURE.md has the picture.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/**
+ * Each room with the rooms that its files may import, types included. A room may name only rooms above it, so imports cannot
+ * form a circle. A test may import every room above its own.
+ * @type {Readonly<Record<string, string>>}
+ */
+const mayImport = {
+  model: '',
+  waiting: '',
+  logging: '',
+  fs: 'model',
+  template: 'model',
+  settings: 'model',
+  registry: 'model',
+  'registry/directory': 'model waiting fs registry',
+  'registry/etcd': 'model registry',
+  catalog: 'model registry',
+  addresses: 'model',
+  render: 'model fs template catalog',
+  haproxy: 'model waiting render',
+  fleet: 'model registry',
+  files: 'model waiting fs template settings registry catalog',
+  register: 'model waiting fs settings registry fleet',
+  'balance/observe': 'model catalog fleet',
+  'balance/state': 'model fs registry catalog render haproxy balance/observe',
+  'balance/first-check': 'model logging catalog render haproxy',
+  'balance/addresses': 'model waiting logging settings catalog addresses render haproxy balance/observe',
+  'balance/open-files': 'model logging registry catalog haproxy balance/observe',
+  'balance/guard': 'model registry catalog haproxy fleet balance/observe balance/state',
+  'balance/overrides': 'model catalog fleet balance/observe',
+  'balance/reload': 'model logging render haproxy balance/observe balance/state balance/first-check',
+  'balance/quarantine': 'model registry catalog render fleet balance/observe balance/state balance/reload',
+  'balance/reconcile':
+    'model waiting registry catalog addresses render haproxy fleet balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine',
+  'balance/acknowledge':
+    'model waiting registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
+  'balance/tls': 'model fs haproxy balance/observe',
+  'balance/queries': 'model registry catalog render haproxy fleet balance/guard balance/reconcile',
+  'balance/preview': 'model settings registry catalog render haproxy balance/state balance/guard balance/quarantine',
+  balance:
+    'model waiting template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/queries',
+  admin: 'model balance/queries balance',
+  page: 'model render haproxy files balance/queries balance',
+  check: 'model settings registry catalog render haproxy balance/state balance',
+  demo: 'model waiting registry',
+  cli: 'model fs settings registry registry/directory registry/etcd catalog render haproxy fleet files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',
+};
+
+const order = Object.keys(mayImport);
+
+/** The innermost room of a file of src/. @param {string} file */
+const roomOf = (file) =>
+  order.filter((room) => file.startsWith(`${room}/`)).toSorted((one, other) => other.length - one.length)[0];
+
+const problems = [];
+for (const [room, names] of Object.entries(mayImport)) {
+  for (const name of names.split(' ').filter(Boolean)) {
+    const at = order.indexOf(name);
+    if (at === -1 || at > order.indexOf(room))
+      problems.push(`scripts/layers.mjs: ${room} names ${name}, which is not above it`);
+  }
+}
+const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' });
+for (const file of files.filter((name) => /\.tsx?$/.test(name)).map((name) => name.replaceAll('\\', '/'))) {
+  const room = roomOf(file);
+  if (room === undefined) {
+    problems.push(`src/${file} is in no room: add its folder to scripts/layers.mjs`);
+    continue;
+  }
+  const above = order.slice(0, order.indexOf(room));
+  const allowed = /\.test\.tsx?$/.test(file) ? above : (mayImport[room] ?? '').split(' ');
+  const text = readFileSync(join(root, 'src', file), 'utf8');
+  for (const [, path = ''] of text.matchAll(/(?:\bfrom|\bimport\(?)\s*'(\.[^']*\.tsx?)'/g)) {
+    const other = roomOf(posix.join(posix.dirname(file), path));
+    if (other === undefined || other === room || allowed.includes(other)) continue;
+    problems.push(
+      `src/${file} imports ${path}: ${room} may import ${allowed.join(', ') || 'nothing'} (scripts/layers.mjs)`,
+    );
+  }
+}
+for (const problem of problems) console.error(problem);
+process.exitCode = problems.length > 0 ? 1 : 0;

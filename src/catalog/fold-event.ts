@@ -1,0 +1,78 @@
+import type { OverrideTarget } from '../model/override.ts';
+import type { Revision } from '../model/revision.ts';
+import type { Change, RegistryEvent } from '../registry/registry.ts';
+import { createdAt } from '../registry/registry.ts';
+import { type Catalog, emptyCatalog, type Folded, unchanged } from './catalog.ts';
+import { Fold } from './fold.ts';
+import type { CatalogLimits } from './limits.ts';
+import { defaultCatalogLimits, noLimits } from './limits.ts';
+
+/** Folds what the registry said into the catalog. Cost grows with the changes, not with the catalog. */
+export function foldEvent(
+  catalog: Catalog,
+  event: RegistryEvent,
+  limits: CatalogLimits = defaultCatalogLimits,
+): Folded {
+  switch (event.kind) {
+    case 'snapshot': {
+      const changes = snapshotChanges(catalog, event);
+      return foldChanges(
+        { ...catalog, cluster: event.cluster, forgotten: emptyCatalog.forgotten },
+        changes,
+        event.revision,
+        limits,
+      );
+    }
+    case 'changes':
+      return foldChanges(catalog, event.changes, event.revision, limits);
+    case 'progress':
+      return unchanged({ ...catalog, revision: event.revision });
+    case 'connected':
+    case 'disconnected':
+      return unchanged(catalog);
+  }
+}
+
+/** What turns the catalog into the snapshot: an unchanged entry costs a look-up and nothing else. */
+function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { kind: 'snapshot' }>): readonly Change[] {
+  const changes: Change[] = [];
+  const gone = (key: string) => {
+    if (!snapshot.entries.has(key)) changes.push({ kind: 'delete', key, revision: snapshot.revision });
+  };
+  // First, so that what comes finds the room that they leave.
+  for (const key of catalog.accepted.keys()) gone(key);
+  for (const key of catalog.rejected.keys()) if (!catalog.accepted.has(key)) gone(key);
+  for (const key of waitingKeys(catalog)) if (!catalog.accepted.has(key) && !catalog.rejected.has(key)) gone(key);
+  for (const entry of snapshot.entries.values()) {
+    const known = catalog.accepted.get(entry.key);
+    const same =
+      known?.value === entry.value &&
+      known.leased === entry.leased &&
+      known.held === entry.held &&
+      createdAt(known) === createdAt(entry);
+    if (!same) changes.push({ kind: 'put', entry });
+  }
+  return changes;
+}
+
+/** All keys that a limit keeps out. */
+function* waitingKeys({ shares, overrideShares, late }: Catalog): Iterable<string> {
+  for (const { cuts } of [shares, overrideShares]) for (const { waiting } of cuts.values()) yield* waiting.keys();
+  yield* late.keys();
+}
+
+function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Revision, limits: CatalogLimits): Folded {
+  const fold = new Fold(catalog, limits);
+  for (const change of changes) {
+    if (change.kind === 'put') fold.put(change.entry);
+    else fold.delete(change.key);
+  }
+  return fold.result(revision);
+}
+
+/** Ends overrides whose time is up. Their keys may stand for a moment longer, and mean nothing any more. */
+export function endOverrides(catalog: Catalog, targets: Iterable<OverrideTarget>): Folded {
+  const fold = new Fold(catalog, noLimits);
+  for (const target of targets) fold.override(target, undefined, 'expired');
+  return fold.result(catalog.revision);
+}

@@ -1,0 +1,34 @@
+import type { IKeyValue } from 'etcd3/lib/rpc.js';
+import { revision } from '../../model/revision.ts';
+import type { Entry, Reading } from '../registry.ts';
+
+/** Keys under the root as etcd wants and gives them. */
+export type KeySpace = {
+  readonly toBytes: (key: string) => Buffer;
+  readonly fromBytes: (key: Buffer) => string;
+  readonly toEntry: (kv: IKeyValue) => Entry;
+};
+
+const everything: Reading = { refuse: () => undefined, shorten: (entry) => entry };
+
+export function keySpace(root: string, { refuse, shorten }: Reading = everything): KeySpace {
+  const skip = Buffer.byteLength(root);
+  const fromBytes = (key: Buffer) => key.toString('utf8', skip);
+  return {
+    toBytes: (key) => Buffer.from(root + key),
+    fromBytes,
+    toEntry: (kv) => {
+      const key = fromBytes(kv.key);
+      const refused = refuse(key, kv.value.length);
+      return shorten({
+        key,
+        value: refused === undefined ? kv.value.toString('utf8') : '',
+        revision: revision(kv.mod_revision),
+        ...(kv.create_revision === kv.mod_revision ? {} : { created: revision(kv.create_revision) }),
+        leased: kv.lease !== '0',
+        ...(kv.lease === '0' ? {} : { lease: kv.lease }),
+        ...(refused === undefined ? {} : { refused }),
+      });
+    },
+  };
+}
