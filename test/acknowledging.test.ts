@@ -48,7 +48,7 @@ test('says nothing of what settles while the worker is asked about, before it as
     return parsed.ok ? parsed.value.revision : undefined;
   };
   const settled = (at: bigint, workerPid: number) =>
-    acknowledging.settled(
+    acknowledging.onServed(
       { ...emptyCatalog, cluster: 'c', revision: revision(at) },
       { refused: [], unrouted: new Map() },
       workerPid,
@@ -56,7 +56,7 @@ test('says nothing of what settles while the worker is asked about, before it as
   const isAsked = (times: number) => until(`the worker is asked about ${times} times`, () => asked.length === times);
 
   const history = { kind: 'first' } as const;
-  acknowledging.heard({ kind: 'snapshot', history, revision: revision(9n), cluster: 'c', entries: new Map() });
+  acknowledging.onEvent({ kind: 'snapshot', history, revision: revision(9n), cluster: 'c', entries: new Map() });
   settled(4n, 1);
   await isAsked(1);
   // The answer is of a moment before this was given to a worker.
@@ -78,9 +78,9 @@ test('tells what is served after the master was silent for a while, and nothing 
   onTestFinished(() => balancer.stop());
   const told: string[] = [];
   balancer.balancer.observe({
-    took: () => undefined,
+    onApplied: () => undefined,
     trouble: undefined,
-    settled: ({ revision }) => void told.push(String(revision)),
+    onServed: ({ revision }) => void told.push(String(revision)),
   });
   balancer.snapshot({ 'instances/web/a': '127.0.0.1:1' });
   await balancer.balancer.start();

@@ -22,9 +22,9 @@ test('changes by command are served while a check hangs, and only the service th
   });
   const told: string[] = [];
   balancer.balancer.observe({
-    took: () => undefined,
+    onApplied: () => undefined,
     trouble: undefined,
-    settled: ({ revision }, { refused }) => void told.push(`${revision} ${refused.map(({ key }) => key).join()}`),
+    onServed: ({ revision }, { refused }) => void told.push(`${revision} ${refused.map(({ key }) => key).join()}`),
   });
   balancer.snapshot({ 'instances/web/a': a.address });
   await balancer.balancer.start();

@@ -2,10 +2,10 @@ import { Resolver } from 'node:dns/promises';
 import { readFile } from 'node:fs/promises';
 import { performance } from 'node:perf_hooks';
 import { describe } from '../model/fault.ts';
-import type { Answer } from './names.ts';
+import type { LookupAnswer } from './names.ts';
 import { candidatesOf, parseHosts, parseSearchRules, preferIpv4 } from './system-files.ts';
 
-export type LookUp = (name: string) => Promise<Answer>;
+export type LookUp = (name: string) => Promise<LookupAnswer>;
 
 /** For c-ares, in ms: one try at one nameserver. */
 const tries = { timeout: 1000, tries: 2 };
@@ -45,7 +45,7 @@ export function openLookUp(): LookUp {
 }
 
 /** Undefined when there is no such name, or no address of it. Rejects when nobody says so. */
-async function ask(resolver: Resolver, name: string): Promise<Answer | undefined> {
+async function ask(resolver: Resolver, name: string): Promise<LookupAnswer | undefined> {
   for (const resolve of [() => resolver.resolve4(name, { ttl: true }), () => resolver.resolve6(name, { ttl: true })]) {
     try {
       const records = (await resolve()).slice(0, mostAddresses);

@@ -1,21 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { type Answer, type Lookup, Names } from './names.ts';
+import { HostNames, type Lookup, type LookupAnswer } from './names.ts';
 
 const service = (name: string) => name as ServiceName;
 const id = (name: string) => name as InstanceId;
-const found = (...addresses: string[]): Answer => ({ kind: 'found', addresses, ttlMs: undefined });
-const failed = (reason: string): Answer => ({ kind: 'failed', reason });
+const found = (...addresses: string[]): LookupAnswer => ({ kind: 'found', addresses, ttlMs: undefined });
+const failed = (reason: string): LookupAnswer => ({ kind: 'failed', reason });
 
 function start() {
-  const names = new Names({ intervalMs: 10_000, most: 4, mostOfService: 2 });
+  const names = new HostNames({ intervalMs: 10_000, most: 4, mostOfService: 2 });
   return {
     names,
     want: (name: string, of = 'web', one = 'a') => names.want(name, service(of), id(one)),
     unwant: (name: string, of = 'web', one = 'a') => names.unwant(name, service(of), id(one)),
     take: (now: number) => names.take(now).map(({ name }) => name),
     /** Takes what is due and gives each the same answer. */
-    answer: (now: number, answer: Answer) => names.take(now).map((lookup) => names.answered(lookup, answer, now)),
+    answer: (now: number, answer: LookupAnswer) => names.take(now).map((lookup) => names.answered(lookup, answer, now)),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 
 /** What a lookup of a name gave. */
-export type Answer =
+export type LookupAnswer =
   /** `ttlMs`: how long DNS says that it is so; undefined where nobody says. */
   | { readonly kind: 'found'; readonly addresses: readonly string[]; readonly ttlMs: number | undefined }
   | { readonly kind: 'failed'; readonly reason: string };
@@ -46,7 +46,7 @@ const pacePerNameMs = 10;
  * has a queue and a share of the lookups of its own, and the queues take turns, so that a service with thousands of names that
  * nobody answers for delays no other.
  */
-export class Names {
+export class HostNames {
   readonly #policy: NamesPolicy;
   readonly #known = new Map<string, Known>();
   /** The service whose turn it is comes first. */
@@ -159,7 +159,7 @@ export class Names {
   }
 
   /** Whether something differs for those who have the name. */
-  answered({ name, service }: Lookup, answer: Answer, now: number): boolean {
+  answered({ name, service }: Lookup, answer: LookupAnswer, now: number): boolean {
     count(this.#asked, service, -1);
     this.#askedInAll -= 1;
     const known = this.#known.get(name);

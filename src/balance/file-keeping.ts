@@ -47,18 +47,18 @@ export class FileKeeping {
   /** What it is told makes the balancer's observer one of two, if there is another. */
   observing(other: ServingObserver | undefined): ServingObserver {
     return {
-      took: (touched, catalog) => {
+      onApplied: (touched, catalog) => {
         this.#keeper.serve(catalog);
-        other?.took(touched, catalog);
+        other?.onApplied(touched, catalog);
       },
-      settled: (...all) => other?.settled(...all),
+      onServed: (...all) => other?.onServed(...all),
       get trouble() {
         return other?.trouble;
       },
     };
   }
 
-  heard(event: RegistryEvent): void {
+  onEvent(event: RegistryEvent): void {
     this.#keeper.offer(event);
   }
 

@@ -2,10 +2,10 @@ import { resolve } from 'node:path';
 import { type Address, formatAddress } from '../model/address.ts';
 import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
-import type { Layout } from './state/paths.ts';
+import type { BalancePaths } from './state/paths.ts';
 
 /** What a balancer's settings give to every template. */
-export function frameSettingsOf(settings: BalanceSettings, layout: Layout): FrameSettings {
+export function frameSettingsOf(settings: BalanceSettings, layout: BalancePaths): FrameSettings {
   return {
     bind: formatAddress(settings.http),
     bindHost: formatAddress({ ...settings.http, port: 0 }).replace(/:0$/, ''),

@@ -6,10 +6,10 @@ import type { Haproxy } from '../haproxy/haproxy.ts';
 import { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
 import { Fault } from '../model/fault.ts';
 import type { HaproxySettings } from '../settings/balance.ts';
-import type { Layout } from './state/paths.ts';
+import type { BalancePaths } from './state/paths.ts';
 
 type OpenHaproxyParts = {
-  readonly layout: Layout;
+  readonly layout: BalancePaths;
   readonly logger: Logger;
   /** Aborted when the balancer is to end. */
   readonly signal: AbortSignal;

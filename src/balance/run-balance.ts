@@ -31,7 +31,7 @@ import { releaseOf, tellFaults, tellVersionChange } from './reconcile/haproxy-ve
 
 import { lockFolder } from './state/folder-lock.ts';
 import { loadLastKnown } from './state/last-known.ts';
-import { type Layout, layoutOf } from './state/paths.ts';
+import { type BalancePaths, layoutOf } from './state/paths.ts';
 import { provideShipped } from './state/shipped-files.ts';
 
 import { Certificates } from './tls/certificates.ts';
@@ -89,7 +89,7 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
 }
 
 /** Runs a balancer whose folder is nobody else's. */
-async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: Layout): Promise<void> {
+async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: BalancePaths): Promise<void> {
   const { registry, logger, signal, now } = parts;
   const frame = frameSettingsOf(settings, layout);
   const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
@@ -297,9 +297,9 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
   // A declaration, because what is held of the catalog on disk may end before this line is reached.
   function tell(event: RegistryEvent): void {
     if (event.kind === 'connected' || event.kind === 'disconnected') onConnection(event);
-    acknowledging?.heard(event);
+    acknowledging?.onEvent(event);
     balancer.offer(event);
-    fileKeeping?.heard(event);
+    fileKeeping?.onEvent(event);
     for (const release of releasedBy(event)) onRelease(release);
     if (event.kind === 'snapshot') {
       fromDisk = undefined;
@@ -361,7 +361,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     locating.close();
     openFiles.close();
     held.close();
-    await holds.settle();
+    await holds.flush();
     overriding.close();
     await fileKeeping?.close();
     const left = settings.haproxy.mode === 'managed' ? 'remove' : 'leave';

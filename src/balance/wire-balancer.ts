@@ -22,7 +22,7 @@ import type { CheckedHolder } from './reconcile/periodic-checks.ts';
 import { PassingOn } from './reload/passing-on.ts';
 import type { ServicePace } from './reload/reload-budget.ts';
 import { ServerStates } from './reload/server-states.ts';
-import type { Layout } from './state/paths.ts';
+import type { BalancePaths } from './state/paths.ts';
 import { StateFiles } from './state/state-files.ts';
 import { Storage } from './state/storage.ts';
 import type { Certificates, CertificatesParts } from './tls/certificates.ts';
@@ -30,7 +30,7 @@ import { ServerPems } from './tls/server-pems.ts';
 import { Upkeep } from './tls/upkeep.ts';
 
 type WiringParts = {
-  readonly layout: Layout;
+  readonly layout: BalancePaths;
   readonly frame: FrameSettings;
   readonly templates: Templates;
   readonly guard: GuardPolicy;
@@ -84,7 +84,7 @@ export async function wireBalancer(parts: WiringParts) {
   const storage = new Storage({ metrics, logger, now });
   const files = new StateFiles({
     layout,
-    check: (file, deadlineMs) => haproxy.check(file, deadlineMs),
+    check: (file, deadlineMs) => haproxy.validate(file, deadlineMs),
     templates,
     storage,
     wall,
@@ -167,7 +167,7 @@ export async function wireBalancer(parts: WiringParts) {
     metrics,
     logger,
     now,
-    onChange: (service, id) => balancer.touch(service, id),
+    onChange: (service, id) => balancer.markDirty(service, id),
     onHolds: (held) => holds.save(held),
   });
   const locating = new Locating({

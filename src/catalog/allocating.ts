@@ -104,7 +104,7 @@ export class Allocating {
   }
 
   /** Takes and takes back what is to be, and gives the allocation that is in effect then. */
-  settle(effects: Effects): Allocation {
+  allocate(effects: Effects): Allocation {
     if (this.#asked.size === 0 && this.#changed.size === 0) return this.#before;
     const asked = this.#before.asked.withMutations((all) => {
       for (const [service, use] of this.#asked) {

@@ -1,6 +1,6 @@
 import { parseAllowance } from '../model/allowance.ts';
 import { type Instance, parseInstance } from '../model/instance.ts';
-import { parseKey, type Subject } from '../model/key.ts';
+import { type KeySubject, parseKey } from '../model/key.ts';
 import type { Override, OverrideTarget } from '../model/override.ts';
 import { parseOverride } from '../model/override.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
@@ -26,7 +26,7 @@ import { Serving } from './serving.ts';
 import { sinceOf } from './since.ts';
 
 /** A subject that belongs to a service. */
-type Own = Exclude<Subject, { readonly kind: 'other' }>;
+type Own = Exclude<KeySubject, { readonly kind: 'other' }>;
 
 /** A well-formed value: the bytes that it counts for, and what is to be done with it. */
 type Read = { readonly bytes: number; readonly apply: () => void };
@@ -110,8 +110,8 @@ export class Fold {
 
   result(revision: Revision): Folded {
     this.#takeLate();
-    const shares = this.#shares.settle(this.#effects('instances', beyondShare));
-    const overrideShares = this.#overrideShares.settle(this.#effects('overrides', beyondOverrides));
+    const shares = this.#shares.allocate(this.#effects('instances', beyondShare));
+    const overrideShares = this.#overrideShares.allocate(this.#effects('overrides', beyondOverrides));
     const { services, overrides, allowances, touched, changes, transitions } = this.#serving.result();
     const catalog = {
       ...this.#before,

@@ -3,7 +3,7 @@ import { parseKey } from '../model/key.ts';
 import { parseOverride } from '../model/override.ts';
 import type { Parsed } from '../model/parsed.ts';
 import { parsePolicy } from '../model/policy.ts';
-import type { Change, Entry, Reading, Refuse, RegistryEvent } from '../registry/registry.ts';
+import type { Change, Entry, ReadFilter, Refuse, RegistryEvent } from '../registry/registry.ts';
 import { textBytes } from './cost.ts';
 import { type CatalogLimits, refusing } from './limits.ts';
 
@@ -32,7 +32,7 @@ const leanChange = (change: Change, refuse: Refuse): Change =>
   change.kind === 'put' ? { kind: 'put', entry: leanEntry(change.entry, refuse) } : change;
 
 /** What a balancer keeps of what it reads. */
-export function leanReading(limits: CatalogLimits): Reading {
+export function leanReading(limits: CatalogLimits): ReadFilter {
   const refuse = refusing(limits);
   return { refuse, shorten: (entry) => leanEntry(entry, refuse) };
 }

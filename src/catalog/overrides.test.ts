@@ -187,7 +187,7 @@ describe('the time of an override', () => {
 
 describe('a maintenance of a whole service', () => {
   const maintenance = JSON.stringify({ kind: 'maintenance' });
-  const heldOf = (catalog: Catalog) => catalog.services.get(web)?.held?.kind;
+  const heldOf = (catalog: Catalog) => catalog.services.get(web)?.suspended?.kind;
 
   test('holds its requests, whatever comes and goes, until it is over', () => {
     let { catalog } = fold(two, { 'overrides/web/*': maintenance });
@@ -220,7 +220,7 @@ describe('a maintenance of a whole service', () => {
 describe('a pause', () => {
   const pause = JSON.stringify({ kind: 'pause', at: '2026-01-01T00:00:00Z', until: '2026-01-01T00:00:30Z' });
   const pausedOf = (catalog: Catalog) => {
-    const held = catalog.services.get(web)?.held;
+    const held = catalog.services.get(web)?.suspended;
     return held?.kind === 'pause' ? held.mostMs : held;
   };
 

@@ -22,5 +22,5 @@ export type Service = {
   readonly instances: PersistentMap<InstanceId, Instance>;
   readonly numbers: Numbers;
   /** What an operator's override keeps requests from it with; it is then there even if nothing else says so. */
-  readonly held: ServiceState | undefined;
+  readonly suspended: ServiceState | undefined;
 };

@@ -129,9 +129,9 @@ export class Serving {
   #hold(name: ServiceName): void {
     const before = this.#services.get(name);
     const held = heldBy(this.#overrides.get(name), before?.instances ?? PersistentMap());
-    if (isSame(before?.held, held)) return;
+    if (isSame(before?.suspended, held)) return;
     this.#touched.service(name);
-    this.#put(name, (service) => ({ ...service, held }));
+    this.#put(name, (service) => ({ ...service, suspended: held }));
   }
 
   #update(name: ServiceName, change: (service: Service) => Service): void {
@@ -142,7 +142,7 @@ export class Serving {
   #put(name: ServiceName, change: (service: Service) => Service): void {
     const before = this.#services.get(name);
     const after = change(before ?? { ...emptyService(name), allowed: allowedTo(this.#allowances, name) });
-    const isThere = after.declared || after.instances.size > 0 || after.held !== undefined;
+    const isThere = after.declared || after.instances.size > 0 || after.suspended !== undefined;
     if (isThere) this.#services.set(name, after);
     else this.#services.delete(name);
     if ((before !== undefined) !== isThere) this.#touched.service(name);
@@ -169,6 +169,6 @@ export function emptyService(name: ServiceName): Service {
     registered: none,
     instances: none,
     numbers: PersistentMap(),
-    held: undefined,
+    suspended: undefined,
   };
 }

@@ -33,7 +33,7 @@ function service(split: Readonly<Record<string, number>> | undefined, told: read
     registered: instances,
     instances,
     numbers: PersistentMap(),
-    held: undefined,
+    suspended: undefined,
   };
 }
 

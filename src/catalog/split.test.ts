@@ -33,7 +33,7 @@ function service(
     registered: instances,
     instances,
     numbers: PersistentMap(),
-    held: undefined,
+    suspended: undefined,
   };
 }
 

@@ -1,6 +1,6 @@
 import { isCollection, isMap, isPair, isScalar, parseDocument } from 'yaml';
 import { isTooDeep, jsonFlawAt } from '../model/json.ts';
-import { beginning, type Place, placeOfIndex } from './problem.ts';
+import { beginning, placeOfIndex, type TextPosition } from './problem.ts';
 
 /**
  * Finds where in a JSON text something stands. JSON is YAML, whose parser remembers places; it calls itself for each level,
@@ -9,9 +9,9 @@ import { beginning, type Place, placeOfIndex } from './problem.ts';
  */
 export function jsonPlaces(text: string): {
   /** Where the value at a path stands; where it is missing, what should hold it. */
-  readonly at: (path: readonly string[]) => Place;
+  readonly at: (path: readonly string[]) => TextPosition;
   /** Where the text ceases to be JSON, or a name is given twice. */
-  readonly flaw: () => Place;
+  readonly flaw: () => TextPosition;
 } {
   const parse = () => (isTooDeep(text) ? undefined : parseDocument(text, { prettyErrors: false }));
   return {

@@ -25,17 +25,17 @@ export function problemOf({ message, where = '', hint }: Fault): Problem {
   };
 }
 
-export function problemAt(file: string, place: Place, what: string, hint?: string): Problem {
+export function problemAt(file: string, place: TextPosition, what: string, hint?: string): Problem {
   const { line, column } = place;
   return { where: `${file}:${line}:${column}`, file, line, column, what, hint };
 }
 
 /** A place in a text, counted from 1. */
-export type Place = { readonly line: number; readonly column: number };
+export type TextPosition = { readonly line: number; readonly column: number };
 
-export const beginning: Place = { line: 1, column: 1 };
+export const beginning: TextPosition = { line: 1, column: 1 };
 
-export function placeOfIndex(text: string, index: number): Place {
+export function placeOfIndex(text: string, index: number): TextPosition {
   const before = text.slice(0, index);
   return { line: before.split('\n').length, column: index - before.lastIndexOf('\n') };
 }

@@ -11,7 +11,7 @@ import { checkConfig } from '../haproxy/check.ts';
 import { Fault } from '../model/fault.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
-import { type Place, placeOf } from '../render/place.ts';
+import { type ConfigPlace, placeOf } from '../render/place.ts';
 import { policyOf } from '../render/policies.ts';
 import { configWriter, renderAll, type Templates } from '../render/render.ts';
 import { nothingRendered, type Rendered } from '../render/rendered.ts';
@@ -99,7 +99,7 @@ export async function trySample({
   }
 }
 
-function entriesAt(place: Place, { backends }: Rendered): readonly string[] {
+function entriesAt(place: ConfigPlace, { backends }: Rendered): readonly string[] {
   switch (place.kind) {
     case 'frame':
       return [];

@@ -1,4 +1,4 @@
-import { type Awaited, describeObstacle, type Verdict } from '../fleet/barrier.ts';
+import { type Awaited, type BarrierState, describeObstacle } from '../fleet/barrier.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
@@ -34,7 +34,7 @@ export async function drained(
   signal: AbortSignal,
   onProgress: (now: Applied) => void,
 ): Promise<Applied> {
-  const verdicts = new Map<InstanceId, Verdict>();
+  const verdicts = new Map<InstanceId, BarrierState>();
   await Promise.all(
     written.ids.map(async (id) => {
       const awaited: Awaited = { ...written, goal: 'drained', id };
@@ -47,7 +47,7 @@ export async function drained(
   return summary([...verdicts.values()]);
 }
 
-function summary(verdicts: readonly Verdict[]): Applied {
+function summary(verdicts: readonly BarrierState[]): Applied {
   const missing = new Map<string, string>();
   const balancers = new Set<string>();
   for (const verdict of verdicts) {

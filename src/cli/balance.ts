@@ -10,7 +10,7 @@ import { missingAtStart } from '../check/setting-paths.ts';
 import { balanceCommand } from '../settings/balance.ts';
 import { rootOf } from '../settings/registry.ts';
 import { done } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createTailedLog } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
@@ -20,7 +20,7 @@ import { withoutOurs } from './without-ours.ts';
 
 /** `pointsman balance`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const settings = await settle(balanceCommand, invocation);
+  const settings = await readInvocation(balanceCommand, invocation);
   if (settings.dryRun) {
     const { render } = await import('./render.ts');
     return render({ ...settings, what: { kind: 'watch' }, json: false }, invocation.packageFolder);

@@ -17,7 +17,7 @@ export type KnownBalancer = {
 };
 
 /** The tree that is looked at; undefined is what is not known, and then not compared. */
-export type Tree = { readonly cluster: string | undefined; readonly root: string | undefined };
+export type BalancersTree = { readonly cluster: string | undefined; readonly root: string | undefined };
 
 type Found = {
   readonly balancers: readonly KnownBalancer[];
@@ -63,7 +63,7 @@ const isSilent = (error: unknown): boolean => error instanceof Error && isTimeou
  * The balancers of a tree: those that the registry knows, and one on this machine. Each is asked who it is and which tree it
  * follows, because an address may be another's by now. `entries` are those under `balancers/`.
  */
-export async function findBalancers(entries: readonly Entry[], local: Address, tree: Tree): Promise<Found> {
+export async function findBalancers(entries: readonly Entry[], local: Address, tree: BalancersTree): Promise<Found> {
   const balancers = balancersOf(entries);
   const here = formatAddress(local);
   const unanswered: string[] = [];
@@ -108,7 +108,7 @@ export async function findBalancers(entries: readonly Entry[], local: Address, t
   };
 }
 
-const isOf = (tree: Tree, { registry: { cluster, root } }: Identity): boolean =>
+const isOf = (tree: BalancersTree, { registry: { cluster, root } }: Identity): boolean =>
   same(tree.cluster, cluster) && same(tree.root, root);
 
 const same = (one: string | undefined, other: string | undefined): boolean =>

@@ -6,7 +6,7 @@ import type { Registry } from '../registry/registry.ts';
 import { clearCommand, resumeCommand, undrainCommand } from '../settings/override.ts';
 import { done } from './exit-code.ts';
 import { readHeldOverrides } from './held-overrides.ts';
-import { type CommandModule, type Invocation, settle } from './invocation.ts';
+import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
@@ -31,7 +31,7 @@ async function end(
   command: typeof clearCommand | typeof undrainCommand | typeof resumeCommand,
   only: keyof typeof past | undefined,
 ): Promise<number> {
-  const { json, ...settings } = await settle(command, invocation);
+  const { json, ...settings } = await readInvocation(command, invocation);
   const target = parseTarget(invocation.operands[0] ?? '');
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {

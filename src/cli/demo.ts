@@ -6,14 +6,14 @@ import { balanceCommand } from '../settings/balance.ts';
 import { demoCommand } from '../settings/demo.ts';
 import { readSettings } from '../settings/read-settings.ts';
 import { done } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { openRegistry } from './open-registry.ts';
 import { print } from './outputs.ts';
 import { abortOnSignal } from './signals.ts';
 
 /** `pointsman demo`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const settings = await settle(demoCommand, invocation);
+  const settings = await readInvocation(demoCommand, invocation);
   if (settings.kind === 'app') {
     await runDemoApp(settings.name, settings.port, () => process.uptime());
     return done;

@@ -9,7 +9,7 @@ import { eventsCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers } from './balancers.ts';
 import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
@@ -42,7 +42,7 @@ const everyMs = 1000;
 
 /** `pointsman events`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const { json, admin, most, follow, ...settings } = await settle(eventsCommand, invocation);
+  const { json, admin, most, follow, ...settings } = await readInvocation(eventsCommand, invocation);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {

@@ -6,7 +6,7 @@ import { explainCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
 import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
@@ -26,7 +26,7 @@ type Answer = { readonly balancer: string } & (
 
 /** `pointsman explain SERVICE/INSTANCE`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const { json, admin, ...settings } = await settle(explainCommand, invocation);
+  const { json, admin, ...settings } = await readInvocation(explainCommand, invocation);
   const target = parseTarget(invocation.operands[0] ?? '');
   if (target.scope === '*') {
     const hint = 'pointsman status shows whole services';

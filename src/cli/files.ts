@@ -10,7 +10,7 @@ import { twice } from '../settings/file-declaration.ts';
 import { filesCommand } from '../settings/files.ts';
 import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
@@ -21,7 +21,7 @@ import { withoutOurs } from './without-ours.ts';
 
 /** `pointsman files`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const settings = await settle(filesCommand, invocation);
+  const settings = await readInvocation(filesCommand, invocation);
   if (settings.kind === 'convert') {
     const { path } = settings;
     process.stdout.write(convertTemplate({ file: path, text: await readTemplate(path) }));

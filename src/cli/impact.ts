@@ -59,7 +59,7 @@ export function outlookOf(catalog: Catalog, target: OverrideTarget, override: Ov
     }
   }
   if (instances > 0 && ready === 0 && takesOut(override)) {
-    const page = found?.held?.kind === 'maintenance' ? ' and the maintenance page' : '';
+    const page = found?.suspended?.kind === 'maintenance' ? ' and the maintenance page' : '';
     warnings.push(`no instance of ${service} is left: requests for it are answered with 503${page}`);
   }
   const balance = found?.policy.balance;

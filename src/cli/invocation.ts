@@ -17,7 +17,7 @@ export type Invocation = {
 export type CommandModule = { readonly run: (invocation: Invocation) => Promise<number> };
 
 /** Reads the settings of a command from flags, environment and file. Rejects with an AggregateError of Faults. */
-export async function settle<Table extends OptionTable, Settings>(
+export async function readInvocation<Table extends OptionTable, Settings>(
   command: CommandDeclaration<Table, Settings>,
   { flags, env, machine }: Invocation,
 ): Promise<Settings> {

@@ -3,11 +3,15 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { formatAddress } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
-import type { Reading, Registry } from '../registry/registry.ts';
+import type { ReadFilter, Registry } from '../registry/registry.ts';
 import type { PasswordSource, RegistrySettings } from '../settings/registry.ts';
 
 /** Opens the registry that the settings name. Rejects with Fault `settings` when it is a folder that is not there. */
-export async function openRegistry(settings: RegistrySettings, logger: Logger, reading?: Reading): Promise<Registry> {
+export async function openRegistry(
+  settings: RegistrySettings,
+  logger: Logger,
+  reading?: ReadFilter,
+): Promise<Registry> {
   const fault = await folderFault(settings);
   if (fault !== undefined) throw fault;
   return openAdapter(settings, logger, reading);
@@ -28,7 +32,7 @@ export async function folderFault(settings: RegistrySettings): Promise<Fault | u
 }
 
 /** Opens the registry, loading only that adapter: etcd's is most of a sidecar's memory. */
-export async function openAdapter(settings: RegistrySettings, logger: Logger, reading?: Reading): Promise<Registry> {
+export async function openAdapter(settings: RegistrySettings, logger: Logger, reading?: ReadFilter): Promise<Registry> {
   switch (settings.kind) {
     case 'directory': {
       const { openDirectoryRegistry } = await import('../registry/directory/directory-registry.ts');

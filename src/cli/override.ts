@@ -19,7 +19,7 @@ import {
 import { type Applied, applied, describeMissing, drained, paused, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
 import { type Outlook, outlookOf } from './impact.ts';
-import { type CommandModule, type Invocation, settle } from './invocation.ts';
+import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
@@ -33,13 +33,13 @@ const leaseSlackMs = 5000;
 
 /** `pointsman drain SERVICE[/INSTANCE]`. */
 export const drain: CommandModule = {
-  run: async (invocation) => override(invocation, await settle(drainCommand, invocation), { kind: 'drain' }),
+  run: async (invocation) => override(invocation, await readInvocation(drainCommand, invocation), { kind: 'drain' }),
 };
 
 /** `pointsman maintenance SERVICE[/INSTANCE]`. */
 export const maintenance: CommandModule = {
   run: async (invocation) =>
-    override(invocation, await settle(maintenanceCommand, invocation), { kind: 'maintenance' }),
+    override(invocation, await readInvocation(maintenanceCommand, invocation), { kind: 'maintenance' }),
 };
 
 /** `pointsman weight SERVICE[/INSTANCE] WEIGHT`. */
@@ -47,7 +47,10 @@ export const weight: CommandModule = {
   run: async (invocation) => {
     const parsed = parseWeight(invocation.operands[1] ?? '');
     if (!parsed.ok) throw new Fault('usage', parsed.reason);
-    return override(invocation, await settle(weightCommand, invocation), { kind: 'weight', weight: parsed.value });
+    return override(invocation, await readInvocation(weightCommand, invocation), {
+      kind: 'weight',
+      weight: parsed.value,
+    });
   },
 };
 
@@ -58,7 +61,7 @@ export const pause: CommandModule = {
     if (parseTarget(name).scope !== '*') {
       throw new Fault('usage', `${name} is an instance: only a whole service can be paused`);
     }
-    return override(invocation, await settle(pauseCommand, invocation), { kind: 'pause' });
+    return override(invocation, await readInvocation(pauseCommand, invocation), { kind: 'pause' });
   },
 };
 

@@ -8,7 +8,7 @@ import { overridesCommand } from '../settings/override.ts';
 import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { readHeldOverrides } from './held-overrides.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
@@ -17,7 +17,7 @@ import { formatTable } from './table.ts';
 
 /** `pointsman overrides [SERVICE]`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const { json, ...settings } = await settle(overridesCommand, invocation);
+  const { json, ...settings } = await readInvocation(overridesCommand, invocation);
   const only = serviceOf(invocation.operands[0]);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {

@@ -3,7 +3,7 @@ import { Fault } from '../model/fault.ts';
 import { parseServiceName } from '../model/name.ts';
 import { pinCommand } from '../settings/shift.ts';
 import { done } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
@@ -12,7 +12,7 @@ import { readServices } from './read-service.ts';
 
 /** `pointsman pin SERVICE`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const { json, ...settings } = await settle(pinCommand, invocation);
+  const { json, ...settings } = await readInvocation(pinCommand, invocation);
   const name = parseServiceName(invocation.operands[0] ?? '');
   if (!name.ok) throw new Fault('usage', name.reason);
   const service = name.value;

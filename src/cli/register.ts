@@ -4,7 +4,7 @@ import { Fault } from '../model/fault.ts';
 import { runRegister } from '../register/run-register.ts';
 import type { Machine } from '../settings/option.ts';
 import { type InstanceSettings, type InstanceTraits, registerCommand } from '../settings/register.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { withoutSecrets } from './secrets.ts';
@@ -12,7 +12,7 @@ import { onSignals } from './signals.ts';
 
 /** `pointsman register`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const settings = await settle(registerCommand, invocation);
+  const settings = await readInvocation(registerCommand, invocation);
   const logger = await createLogger(settings.log);
   const registry = await openRegistry(settings.registry, logger);
   const [file, ...args] = invocation.operands;

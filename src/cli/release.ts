@@ -6,7 +6,7 @@ import type { Registry } from '../registry/registry.ts';
 import { type Release, releaseKey } from '../registry/releases.ts';
 import { releaseCommand } from '../settings/release.ts';
 import { done } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print } from './outputs.ts';
@@ -19,7 +19,7 @@ const standsMs = 60_000;
 
 /** `pointsman release SERVICE`, or `--all`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const settings = await settle(releaseCommand, invocation);
+  const settings = await readInvocation(releaseCommand, invocation);
   const release = releaseIn(invocation, settings.all);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {

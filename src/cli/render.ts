@@ -20,7 +20,7 @@ import { formatRoutes } from '../render/routes.ts';
 import { type RenderSettings, renderCommand } from '../settings/render.ts';
 import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openRegistry } from './open-registry.ts';
@@ -34,7 +34,7 @@ const firstReadMs = 10_000;
 
 /** `pointsman render`. */
 export async function run(invocation: Invocation): Promise<number> {
-  return render(await settle(renderCommand, invocation), invocation.packageFolder);
+  return render(await readInvocation(renderCommand, invocation), invocation.packageFolder);
 }
 
 /** Shows, and does nothing of it; `packageFolder` has the shipped templates. */

@@ -2,12 +2,12 @@ import { Fault } from '../model/fault.ts';
 import { parseRole, permissionsOf, type Role, userOf } from '../registry/role.ts';
 import { rolesCommand } from '../settings/roles.ts';
 import { done } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { print, printJson } from './outputs.ts';
 
 /** `pointsman roles`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const { certificates, json, root } = await settle(rolesCommand, invocation);
+  const { certificates, json, root } = await readInvocation(rolesCommand, invocation);
   const roles = invocation.operands.map((text) => {
     const role = parseRole(text);
     if (!role.ok) throw new Fault('usage', role.reason);

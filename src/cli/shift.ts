@@ -10,7 +10,7 @@ import { findBalancers } from './balancers.ts';
 import { colorsOf } from './colors.ts';
 import { between, countVersion } from './error-share.ts';
 import { done, failed } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
@@ -35,7 +35,7 @@ type Shift = ShiftSettings & { readonly root: string | undefined };
 
 /** `pointsman shift SERVICE --to VERSION`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const { shift, ...settings } = await settle(shiftCommand, invocation);
+  const { shift, ...settings } = await readInvocation(shiftCommand, invocation);
   const service = parseServiceName(invocation.operands[0] ?? '');
   if (!service.ok) throw new Fault('usage', service.reason);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));

@@ -9,7 +9,7 @@ import type { colorsOf } from './colors.ts';
 import { formatTable } from './table.ts';
 
 /** An instance of one service, as the registry has it or a balancer holds it, and what each HAProxy makes of it. */
-export type InstanceState = {
+export type InstanceStatus = {
   readonly id: string;
   readonly address: string;
   readonly state: string;
@@ -37,8 +37,8 @@ export async function readInstances(
   service: ServiceName,
   catalog: Catalog,
   balancers: readonly KnownBalancer[],
-): Promise<readonly InstanceState[]> {
-  const known = new Map<string, Omit<InstanceState, 'haproxy'>>();
+): Promise<readonly InstanceStatus[]> {
+  const known = new Map<string, Omit<InstanceStatus, 'haproxy'>>();
   const registered = catalog.services.get(service);
   const served = registered && withSplit(registered).instances;
   for (const { id, address, state, weight, version, zone } of served?.values() ?? []) {
@@ -68,7 +68,7 @@ export async function readInstances(
 }
 
 /** A row for each, with a column for each balancer that could be asked. */
-export function formatInstances(instances: readonly InstanceState[], colors: ReturnType<typeof colorsOf>): string {
+export function formatInstances(instances: readonly InstanceStatus[], colors: ReturnType<typeof colorsOf>): string {
   const asked = [...new Set(instances.flatMap(({ haproxy }) => Object.keys(haproxy)))].sort();
   const fixed = ['INSTANCE', 'ADDRESS', 'STATE', 'WEIGHT', 'VERSION', 'ZONE'];
   const rows = instances.map(({ id, address, state, weight, version, zone, haproxy }) => [

@@ -9,7 +9,7 @@ import { type BalancerState, look } from './balancer-state.ts';
 import { findBalancers } from './balancers.ts';
 import { readIfThere } from './read-if-there.ts';
 import { catalogOf } from './read-service.ts';
-import { type InstanceState, readInstances } from './status-instances.ts';
+import { type InstanceStatus, readInstances } from './status-instances.ts';
 import { troubleOf } from './status-trouble.ts';
 
 /** Everything that `status` shows. */
@@ -27,7 +27,7 @@ export type Status = {
     readonly hosts: readonly string[];
   }[];
   /** Of the one service that was asked for. */
-  readonly instances: readonly InstanceState[] | undefined;
+  readonly instances: readonly InstanceStatus[] | undefined;
   /** What is wrong, a line each. */
   readonly trouble: readonly string[];
 };

@@ -8,7 +8,7 @@ import { statusCommand } from '../settings/see.ts';
 import type { BalancerState } from './balancer-state.ts';
 import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
@@ -24,7 +24,7 @@ const mostTrouble = 20;
 
 /** `pointsman status`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const settings = await settle(statusCommand, invocation);
+  const settings = await readInvocation(statusCommand, invocation);
   const service = serviceIn(invocation);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();

@@ -1,4 +1,4 @@
-import { describeObstacle, type Verdict } from '../fleet/barrier.ts';
+import { type BarrierState, describeObstacle } from '../fleet/barrier.ts';
 import { nameOf } from '../fleet/registrations.ts';
 import { isDone, type WaitRequest, type WaitState } from '../fleet/wait-for.ts';
 
@@ -30,12 +30,12 @@ export function reportOf({ goal, subject }: WaitRequest, state: WaitState): Wait
   };
 }
 
-function becauseOf(verdict: Verdict): string | undefined {
+function becauseOf(verdict: BarrierState): string | undefined {
   if (verdict.kind === 'unheard') return `the registry is away: ${verdict.reason}`;
   return verdict.kind === 'nobody' ? 'no balancer is alive' : undefined;
 }
 
-function rowsOf(verdict: Verdict): readonly BalancerRow[] {
+function rowsOf(verdict: BarrierState): readonly BalancerRow[] {
   if (verdict.kind === 'unheard' || verdict.kind === 'nobody') return [];
   const reached = verdict.reached.map((balancer): BalancerRow => ({ balancer, missing: undefined }));
   const missing = verdict.kind === 'waiting' ? verdict.missing : [];

@@ -7,7 +7,7 @@ import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { waitCommand } from '../settings/wait.ts';
 import { done, failed } from './exit-code.ts';
-import { type Invocation, settle } from './invocation.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
@@ -21,7 +21,7 @@ const markMs = 60_000;
 
 /** `pointsman wait SERVICE[/INSTANCE]`. */
 export async function run(invocation: Invocation): Promise<number> {
-  const settings = await settle(waitCommand, invocation);
+  const settings = await readInvocation(waitCommand, invocation);
   const { goal, revision, timeoutMs, json } = settings.wait;
   const request: WaitRequest = { goal, revision, subject: parseSubject(invocation.operands[0] ?? '') };
   const name = nameOf(request.subject);

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 /** A process of the demo: what it says line by line, and its end. */
-export type Child = {
+export type DemoChild = {
   readonly name: string;
   readonly pid: number | undefined;
   readonly ended: Promise<string>;
@@ -17,7 +17,7 @@ export function startChild(
   name: string,
   command: readonly [string, ...string[]],
   onLine: (line: string) => void,
-): Child {
+): DemoChild {
   const [file, ...args] = command;
   const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', onLine);

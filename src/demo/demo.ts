@@ -8,7 +8,7 @@ import { Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import { aborted } from '../waiting/aborted.ts';
 import { timeLimit } from '../waiting/time-limit.ts';
-import { type Child, startChild } from './child.ts';
+import { type DemoChild, startChild } from './child.ts';
 import { parseLogLine } from './log-line.ts';
 import { startTraffic } from './traffic.ts';
 
@@ -33,8 +33,8 @@ const firstInstances = 3;
 export async function runDemo(options: DemoOptions): Promise<void> {
   const { print, pointsman, signal } = options;
   const dir = await mkdtemp(join(tmpdir(), 'pointsman-demo-'));
-  const children: Child[] = [];
-  const start = (name: string, command: readonly [string, ...string[]], onLine: (line: string) => void): Child => {
+  const children: DemoChild[] = [];
+  const start = (name: string, command: readonly [string, ...string[]], onLine: (line: string) => void): DemoChild => {
     const child = startChild(name, command, onLine);
     children.push(child);
     return child;
@@ -69,7 +69,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       });
     });
     let next = 1;
-    const running: Child[] = [];
+    const running: DemoChild[] = [];
     const join1 = async () => {
       const id = `web-${next}`;
       next += 1;
@@ -135,7 +135,7 @@ async function declareService({ openRegistry, signal }: DemoOptions, location: s
 
 async function startEtcd(
   dir: string,
-  start: (name: string, command: readonly [string, ...string[]], onLine: (line: string) => void) => Child,
+  start: (name: string, command: readonly [string, ...string[]], onLine: (line: string) => void) => DemoChild,
 ): Promise<string> {
   const [client, peer] = [await freePort(), await freePort()];
   const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];

@@ -1,13 +1,13 @@
 import { Agent, request } from 'node:http';
 
-export type Traffic = {
+export type DemoTraffic = {
   /** Answered since the last call, by instance; and all that failed since the beginning. */
   take(): { readonly byInstance: ReadonlyMap<string, number>; readonly failed: number; readonly lastFailure: string };
   stop(): void;
 };
 
 /** Asks the balancer again and again, as a client with keep-alive connections does. */
-export function startTraffic(port: number, everyMs: number): Traffic {
+export function startTraffic(port: number, everyMs: number): DemoTraffic {
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   let counts = new Map<string, number>();
   let failed = 0;

@@ -7,7 +7,7 @@ import { type FileState, type FileStatus, makeAt, needsOf, newFile, nextAt, stat
 import type { FileTemplate } from './file-template.ts';
 import { type FileJob, type Placed, placeFile, traceOf } from './place-file.ts';
 import { changedAt, lookAfter, retryAfter } from './quiescence.ts';
-import { Reloads } from './reloads.ts';
+import { FileReloads } from './reloads.ts';
 import type { CommandResult } from './run-command.ts';
 import type { Knowledge, Needs } from './sources.ts';
 
@@ -37,7 +37,7 @@ export class FileRounds {
   readonly #files: readonly FileState[];
   readonly #turns = new CommandTurns();
   readonly #disk = pLimit(disksAtOnce);
-  readonly #reloads: Reloads;
+  readonly #reloads: FileReloads;
   readonly #working = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -48,7 +48,7 @@ export class FileRounds {
     const { logger, now, run } = parts;
     this.#parts = parts;
     this.#files = parts.files.map(newFile);
-    this.#reloads = new Reloads({
+    this.#reloads = new FileReloads({
       ...{ files: this.#files, logger, now, wasSlow: ({ job }) => this.#turns.wasSlow(job.dest) },
       run: (command, timeoutMs) => this.#turns.run(JSON.stringify(command), () => run(command, timeoutMs)),
       onResult: (dest, result) => parts.onResult?.(dest, result),

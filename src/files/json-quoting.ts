@@ -1,4 +1,4 @@
-import type { Quoting, Refused } from '../template/quoting.ts';
+import type { Quoting, QuotingRefusal } from '../template/quoting.ts';
 
 /** What was read last, as YAML sees it. JSON and TOML are read alike where a value may stand. */
 type At =
@@ -38,21 +38,21 @@ type State = {
   readonly keyed: boolean;
 };
 
-const quotes: Refused = {
+const quotes: QuotingRefusal = {
   refused: 'stands within quotes',
   hint: 'the escape json writes the quotes too: leave yours out',
 };
-const part: Refused = {
+const part: QuotingRefusal = {
   refused: 'is a part of a text without quotes, which would not end where the value does',
   hint: 'the escape json writes a whole value: put the whole text into the value, or choose the escape word',
 };
 
-const unclear = (char: string): Refused => ({
+const unclear = (char: string): QuotingRefusal => ({
   refused: `this ${char} may begin a text in quotes, or go on with the line before`,
   hint: 'write a comment line before it',
 });
 
-function next(state: State, char: string): State | Refused {
+function next(state: State, char: string): State | QuotingRefusal {
   const to = (at: At, more: Partial<State> = {}): State => ({ ...state, at, ...more });
   switch (state.at) {
     case 'start':
@@ -169,7 +169,7 @@ const least = (one: number | undefined, other: number | undefined): number | und
 
 const quoting = new Set<At>(['double', 'escape', 'single', 'comment', 'header']);
 
-function either(one: State, other: State): State | Refused {
+function either(one: State, other: State): State | QuotingRefusal {
   const alike = one.at === other.at;
   if (!alike && (quoting.has(one.at) || quoting.has(other.at))) {
     return { refused: 'this section ends within quotes, or begins there and ends outside' };
@@ -185,7 +185,7 @@ function either(one: State, other: State): State | Refused {
   };
 }
 
-function valueAt(state: State): { readonly after: State; readonly as: 'value' } | Refused {
+function valueAt(state: State): { readonly after: State; readonly as: 'value' } | QuotingRefusal {
   switch (state.at) {
     case 'double':
     case 'single':

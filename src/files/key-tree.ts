@@ -1,4 +1,4 @@
-import { list, type Names, open, record, text } from '../template/names.ts';
+import { list, open, record, type TemplateNames, text } from '../template/names.ts';
 import { bareJson } from './bare.ts';
 
 /** A key with a value, in the list of those that stand directly in a folder. */
@@ -123,7 +123,7 @@ const withJson = (item: Omit<KeyValue, 'json'>): KeyValue => ({
 const ends = { first: text, last: text };
 const valueNames = record({ name: text, key: text, value: text, json: open({ required: true }), ...ends });
 const folderOwn = record({ name: text, key: text, ...ends });
-const folderNames: Names = {
+const folderNames: TemplateNames = {
   ...folderOwn,
   find: (name) => (name === 'here' || name === '*' || name === '*/' ? below(name) : folderOwn.find(name)),
   known: [...folderOwn.known, 'here', '*', '*/'],
@@ -131,10 +131,11 @@ const folderNames: Names = {
     return folderNames;
   },
 };
-const below = (name: string): Names => (name === '*' ? list(valueNames) : name === '*/' ? list(folderNames) : keyNames);
+const below = (name: string): TemplateNames =>
+  name === '*' ? list(valueNames) : name === '*/' ? list(folderNames) : keyNames;
 
 /** What a template may name in a tree of keys: anything, and in the lists what an item has. */
-export const keyNames: Names = {
+export const keyNames: TemplateNames = {
   find: below,
   known: [],
   required: true,

@@ -5,7 +5,7 @@ import type { PreparedFile } from './prepare-files.ts';
 import type { Knowledge } from './sources.ts';
 
 /** What making a file would change; undefined in `before` is a file that is not there. */
-export type Preview = {
+export type FilePreview = {
   readonly dest: string;
   readonly before: string | undefined;
   readonly after: string;
@@ -15,7 +15,7 @@ export type Preview = {
 export async function previewFiles(
   files: readonly PreparedFile[],
   knowledge: Knowledge,
-): Promise<readonly (Preview | Fault)[]> {
+): Promise<readonly (FilePreview | Fault)[]> {
   return Promise.all(
     files.map(async ({ job, template }) => {
       try {
@@ -30,7 +30,7 @@ export async function previewFiles(
 }
 
 /** The change as `diff -u` writes it; empty when there is none. */
-export function unifiedDiff({ dest, before, after }: Preview): string {
+export function unifiedDiff({ dest, before, after }: FilePreview): string {
   if (before === after) return '';
   const headerOptions = FILE_HEADERS_ONLY;
   const from = before === undefined ? '/dev/null' : dest;

@@ -7,7 +7,7 @@ import { reloadDone } from './place-file.ts';
 import { retryAfter } from './quiescence.ts';
 import type { CommandResult } from './run-command.ts';
 
-export type ReloadsParts = {
+export type FileReloadsParts = {
   readonly files: readonly FileState[];
   readonly run: (command: CommandLine, timeoutMs: number) => Promise<CommandResult>;
   /** Whether the check of a file took long the last time. */
@@ -22,12 +22,12 @@ export type ReloadsParts = {
 type Group = readonly [FileState, ...FileState[]];
 
 /** Runs each reload command once for all files that wait for it. A command never runs twice at once. */
-export class Reloads {
-  readonly #parts: ReloadsParts;
+export class FileReloads {
+  readonly #parts: FileReloadsParts;
   readonly #groups: ReadonlyMap<string, Group>;
   readonly #running = new Map<string, Promise<void>>();
 
-  constructor(parts: ReloadsParts) {
+  constructor(parts: FileReloadsParts) {
     this.#parts = parts;
     this.#groups = byReload(parts.files);
   }

@@ -7,7 +7,7 @@ import { execa } from 'execa';
 import { describe } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
 
-export type CommandOptions = {
+export type RunCommandOptions = {
   readonly timeoutMs: number;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** When it aborts, the command is killed. */
@@ -27,7 +27,7 @@ const lookMs = 50;
 /** Runs a command to its end, or kills it and all that it started when its time is over. Never rejects. */
 export async function runCommand(
   [file, ...args]: CommandLine,
-  { timeoutMs, env, signal }: CommandOptions,
+  { timeoutMs, env, signal }: RunCommandOptions,
 ): Promise<CommandResult> {
   if (signal.aborted) return { ok: false, reason: `${file}: pointsman ends`, output: '' };
   // A file and not a pipe: a reload may start a daemon that keeps its output open, and a pipe would be waited for.
@@ -102,5 +102,5 @@ async function tail(file: Awaited<ReturnType<typeof open>>): Promise<string> {
   return buffer.toString('utf8', 0, bytesRead).trim();
 }
 
-const bound = (env: CommandOptions['env']): Record<string, string> =>
+const bound = (env: RunCommandOptions['env']): Record<string, string> =>
   Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));

@@ -15,7 +15,7 @@ import { FileKeeper } from './file-keeper.ts';
 import { type FileStatus, isWell } from './file-state.ts';
 import type { FilesMetrics } from './metrics.ts';
 import { prepareFiles } from './prepare-files.ts';
-import { type Preview, previewFiles, unifiedDiff } from './preview.ts';
+import { type FilePreview, previewFiles, unifiedDiff } from './preview.ts';
 
 export type RunFilesParts = {
   /** `watch` goes on until `signal` aborts; the others end by themselves, `dry-run` and `diff` without writing. */
@@ -213,7 +213,11 @@ async function complete(keeper: FileKeeper, own: OwnTree, signal: AbortSignal): 
   }
 }
 
-function show(previews: readonly (Preview | Fault)[], mode: 'dry-run' | 'diff', print: (text: string) => void): void {
+function show(
+  previews: readonly (FilePreview | Fault)[],
+  mode: 'dry-run' | 'diff',
+  print: (text: string) => void,
+): void {
   for (const preview of previews) {
     if (preview instanceof Fault) continue;
     const { dest, before, after } = preview;

@@ -1,4 +1,4 @@
-import type { Quoting, Refused } from '../template/quoting.ts';
+import type { Quoting, QuotingRefusal } from '../template/quoting.ts';
 import { beginsSpecial, refusedArgument } from './shell/commands.ts';
 import { join, type List, newList, type State, same } from './shell/state.ts';
 import { step, withText } from './shell/step.ts';
@@ -16,17 +16,17 @@ export type ShellForm =
   /** Of arithmetic: a whole number. */
   | 'number';
 
-const quoted: Refused = {
+const quoted: QuotingRefusal = {
   refused: 'stands within quotes',
   hint: 'the escape shell writes the quotes too: leave yours out',
 };
 
-const command: Refused = {
+const command: QuotingRefusal = {
   refused: 'would be the name of a command, so whoever writes the value decides what is run',
   hint: 'write the name of the command',
 };
 
-function valueAt(state: State): { readonly after: State; readonly as: ShellForm } | Refused {
+function valueAt(state: State): { readonly after: State; readonly as: ShellForm } | QuotingRefusal {
   const frame = state.at(-1);
   switch (frame?.kind) {
     case undefined:
@@ -55,7 +55,7 @@ function valueAt(state: State): { readonly after: State; readonly as: ShellForm 
   }
 }
 
-function valueIn(state: State, list: List): { readonly after: State; readonly as: ShellForm } | Refused {
+function valueIn(state: State, list: List): { readonly after: State; readonly as: ShellForm } | QuotingRefusal {
   const text = list.word?.text ?? '';
   const word = { after: withText(state, '?', true), as: 'word' } as const;
   if (list.operator === '()') return { refused: 'stands where ) should' };
@@ -85,13 +85,16 @@ function valueIn(state: State, list: List): { readonly after: State; readonly as
   }
 }
 
-const brace: Refused = {
+const brace: QuotingRefusal = {
   refused: 'stands within braces, which bash makes several words of',
   hint: 'write the words out',
 };
 
 /** A value that is the name of a variable, or the rest of one. */
-function nameAt(state: State, text: string): { readonly after: State; readonly as: ShellForm } | Refused | undefined {
+function nameAt(
+  state: State,
+  text: string,
+): { readonly after: State; readonly as: ShellForm } | QuotingRefusal | undefined {
   if (text === '') return { after: withText(state, '@', true), as: 'name' };
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(text)) return undefined;
   if (!beginsSpecial(text)) return { after: withText(state, '@', true), as: 'name-rest' };
@@ -139,7 +142,7 @@ export const shellQuoting: Quoting<State, ShellForm> = {
 };
 
 /** A value that is a name has to be a whole one: followed by nothing, or by what is assigned. */
-function wrongName(state: State): Refused | undefined {
+function wrongName(state: State): QuotingRefusal | undefined {
   const list = state.at(-1);
   if (list?.kind !== 'list' || !/^[A-Za-z0-9_]*@[^=]/.test(list.word?.text ?? '')) return undefined;
   return { refused: 'a value is a part of a name before this', hint: 'let the name end with the value: {{…}}=' };

@@ -2,22 +2,22 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { Service } from '../catalog/service.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
-import { list, type Names, open, record, text } from '../template/names.ts';
+import { list, open, record, type TemplateNames, text } from '../template/names.ts';
 import { bare, bareJson } from './bare.ts';
 import { between, type Ends, type KeyNode, keyNames, withEnds } from './key-tree.ts';
 
 /** What the template of any file sees. docs/files.md describes it; fields are added, and none changes its meaning. */
 export type FileView = {
   /** Sorted by name. */
-  readonly services: readonly ServiceView[];
+  readonly services: readonly FileServiceView[];
   /** The same by name. */
-  readonly service: Readonly<Record<string, ServiceView>>;
+  readonly service: Readonly<Record<string, FileServiceView>>;
   readonly keys: KeyNode;
   /** The variables that pointsman was started with, without its own. */
   readonly env: Readonly<Record<string, string>>;
 };
 
-type ServiceView = {
+type FileServiceView = {
   readonly name: string;
   readonly mode: 'http' | 'tcp';
   readonly http: boolean;
@@ -30,7 +30,7 @@ type ServiceView = {
   /** The policy as it was declared, field by field; undefined when there is none. */
   readonly policy: unknown;
   /** Sorted by id. */
-  readonly instances: readonly InstanceView[];
+  readonly instances: readonly FileInstanceView[];
   /** It has no instance at all. */
   readonly empty: boolean;
 } & Ends;
@@ -44,7 +44,7 @@ type RouteView = {
   readonly priority: number;
 } & Ends;
 
-type InstanceView = {
+type FileInstanceView = {
   readonly service: string;
   readonly id: string;
   /** `host:port`, with brackets around an IPv6 host. */
@@ -64,7 +64,7 @@ type InstanceView = {
 } & Ends;
 
 const ends = { first: text, last: text };
-const names = (...of: readonly string[]): Readonly<Record<string, Names>> =>
+const names = (...of: readonly string[]): Readonly<Record<string, TemplateNames>> =>
   Object.fromEntries(of.map((name) => [name, text]));
 
 const instanceNames = record({
@@ -99,9 +99,9 @@ export const fileNames = record({
 
 /** Makes the view of a catalog. Keeps what it made of each service and instance: a change costs what it touched. */
 export function servicesViewer(): (catalog: Catalog) => Pick<FileView, 'services' | 'service'> {
-  const kept = new WeakMap<Service, { readonly declared: string | undefined; readonly view: ServiceView }>();
-  const instances = new WeakMap<Instance, InstanceView>();
-  const viewOf = (instance: Instance): InstanceView => {
+  const kept = new WeakMap<Service, { readonly declared: string | undefined; readonly view: FileServiceView }>();
+  const instances = new WeakMap<Instance, FileInstanceView>();
+  const viewOf = (instance: Instance): FileInstanceView => {
     const known = instances.get(instance);
     if (known !== undefined) return known;
     const view = instanceView(instance);
@@ -125,8 +125,8 @@ export function servicesViewer(): (catalog: Catalog) => Pick<FileView, 'services
 function serviceView(
   service: Service,
   declared: string | undefined,
-  viewOf: (instance: Instance) => InstanceView,
-): ServiceView {
+  viewOf: (instance: Instance) => FileInstanceView,
+): FileServiceView {
   const { name, policy } = service;
   const { mode, port, balance } = policy;
   const host = name.toLowerCase();
@@ -147,7 +147,7 @@ function serviceView(
   };
 }
 
-function instanceView(instance: Instance): InstanceView {
+function instanceView(instance: Instance): FileInstanceView {
   const { service, id, weight, state, version, zone, meta } = instance;
   // Files get the address as it is registered.
   const address = {

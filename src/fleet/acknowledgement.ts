@@ -100,7 +100,7 @@ const schema = v.object({
     v.array(
       v.object({
         key: v.pipe(v.string(), v.transform(printable), v.transform(shortKey)),
-        reason: reason,
+        reason,
         absent: v.optional(v.boolean()),
       }),
     ),

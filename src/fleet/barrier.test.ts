@@ -4,7 +4,7 @@ import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import { noRevision, revision } from '../model/revision.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
 import { type Acknowledgement, formatAcknowledgement, mostUnrouted } from './acknowledgement.ts';
-import { type Awaited, describeObstacle, isOver, judge } from './barrier.ts';
+import { type Awaited, describeObstacle, evaluateBarrier, isOver } from './barrier.ts';
 import { type FleetView, foldFleet, nothingHeard } from './fleet-view.ts';
 
 const service = parsed(parseServiceName('web'));
@@ -58,7 +58,7 @@ const drained: Awaited = { goal: 'drained', revision: revision(10n), service, id
 const idle = { draining: new Map([['web/a', 0]]) };
 
 const obstacles = (view: FleetView, awaited: Awaited): string[] => {
-  const verdict = judge(view, awaited);
+  const verdict = evaluateBarrier(view, awaited);
   return verdict.kind === 'waiting'
     ? verdict.missing.map(({ balancer, obstacle }) => `${balancer} ${describeObstacle(obstacle)}`)
     : [verdict.kind];
@@ -66,7 +66,7 @@ const obstacles = (view: FleetView, awaited: Awaited): string[] => {
 
 describe('a wait for every balancer', () => {
   test('is over when each of them serves the revision', () => {
-    expect(judge(fleet({ one: value(), two: value({ revision: revision(11n) }) }), serves)).toEqual({
+    expect(evaluateBarrier(fleet({ one: value(), two: value({ revision: revision(11n) }) }), serves)).toEqual({
       kind: 'reached',
       reached: ['one', 'two'],
     });
@@ -74,7 +74,11 @@ describe('a wait for every balancer', () => {
 
   test('names those who are behind', () => {
     const view = fleet({ one: value(), two: value({ revision: revision(9n) }) });
-    expect(judge(view, serves)).toMatchObject({ kind: 'waiting', reached: ['one'], missing: [{ balancer: 'two' }] });
+    expect(evaluateBarrier(view, serves)).toMatchObject({
+      kind: 'waiting',
+      reached: ['one'],
+      missing: [{ balancer: 'two' }],
+    });
     expect(obstacles(view, serves)).toEqual(['two is at revision 9']);
   });
 
@@ -155,17 +159,17 @@ describe('a wait for every balancer', () => {
   });
 
   test('with no balancer alive is over for one that leaves, and not for one that comes', () => {
-    const verdict = judge(fleet({}), drained);
+    const verdict = evaluateBarrier(fleet({}), drained);
     expect(verdict).toEqual({ kind: 'nobody' });
     expect([isOver(verdict, drained), isOver(verdict, gone), isOver(verdict, serves)]).toEqual([true, true, false]);
   });
 
   test('before the registry was heard is not over', () => {
-    const verdict = judge(nothingHeard, drained);
+    const verdict = evaluateBarrier(nothingHeard, drained);
     expect(verdict).toEqual({ kind: 'unheard', reason: 'it has not answered yet' });
     expect(isOver(verdict, drained)).toBe(false);
     const away = foldFleet(nothingHeard, { kind: 'disconnected', reason: 'refused' });
-    expect(judge(away, drained)).toEqual({ kind: 'unheard', reason: 'refused' });
+    expect(evaluateBarrier(away, drained)).toEqual({ kind: 'unheard', reason: 'refused' });
   });
 
   test('counts a balancer that cannot acknowledge as missing, and says why', () => {
@@ -186,7 +190,7 @@ describe('a wait for every balancer', () => {
     const died = foldFleet(late, change({ kind: 'delete', key: 'balancers/one', revision: revision(21n) }));
     expect(obstacles(died, drained)).toEqual(['three cannot tell: it does not count those of this instance']);
     const both = foldFleet(died, change({ kind: 'put', entry: entry('balancers/three', value(idle)) }));
-    expect(judge(both, drained)).toEqual({ kind: 'reached', reached: ['two', 'three'] });
+    expect(evaluateBarrier(both, drained)).toEqual({ kind: 'reached', reached: ['two', 'three'] });
   });
 
   test('does not wait for a key that a hand wrote', () => {
@@ -220,7 +224,7 @@ describe('a wait for every balancer', () => {
           `b${i}`,
           value({ revision: revision(at), draining: new Map(open === undefined ? [] : [['web/a', open]]) }),
         ]);
-        const over = isOver(judge(fleet(Object.fromEntries(values)), drained), drained);
+        const over = isOver(evaluateBarrier(fleet(Object.fromEntries(values)), drained), drained);
         expect(over).toBe(all.every(({ revision: at, open }) => at >= 10n && open === 0));
       }),
     );

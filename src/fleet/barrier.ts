@@ -45,7 +45,7 @@ export type Obstacle =
 type Missing = { readonly balancer: string; readonly obstacle: Obstacle };
 
 /** A value: what a fleet that looks like this means for somebody who waits. */
-export type Verdict =
+export type BarrierState =
   /** Nothing is known of the fleet yet. */
   | { readonly kind: 'unheard'; readonly reason: string }
   /** No balancer is alive. Whoever leaves need not wait then; whoever wants to be served must. */
@@ -54,7 +54,7 @@ export type Verdict =
   | { readonly kind: 'reached'; readonly reached: readonly string[] };
 
 /** Who is missing, and why. What was heard stands while the registry is away: an acknowledgement stays true. */
-export function judge(view: FleetView, awaited: Awaited): Verdict {
+export function evaluateBarrier(view: FleetView, awaited: Awaited): BarrierState {
   if (view.cluster === undefined) return { kind: 'unheard', reason: view.away ?? 'it has not answered yet' };
   if (view.balancers.size === 0) return { kind: 'nobody' };
   const reached: string[] = [];
@@ -70,7 +70,7 @@ export function judge(view: FleetView, awaited: Awaited): Verdict {
 }
 
 /** Whether the wait is over. */
-export function isOver(verdict: Verdict, { goal }: Pick<Awaited, 'goal'>): boolean {
+export function isOver(verdict: BarrierState, { goal }: Pick<Awaited, 'goal'>): boolean {
   return verdict.kind === 'reached' || (verdict.kind === 'nobody' && goal !== 'serves');
 }
 

@@ -1,5 +1,5 @@
 import { type Follower, fleetKeys, type Registry } from '../registry/registry.ts';
-import { type Awaited, isOver, judge, type Verdict } from './barrier.ts';
+import { type Awaited, type BarrierState, evaluateBarrier, isOver } from './barrier.ts';
 import { type FleetView, foldFleet, nothingHeard } from './fleet-view.ts';
 
 /** Follows what the balancers acknowledge. */
@@ -49,17 +49,17 @@ export class Fleet {
   wait(
     awaited: Awaited,
     signal: AbortSignal,
-    onProgress: (verdict: Verdict) => void = () => undefined,
-  ): Promise<Verdict> {
+    onProgress: (verdict: BarrierState) => void = () => undefined,
+  ): Promise<BarrierState> {
     return new Promise((resolve) => {
-      let verdict = judge(this.#view, awaited);
+      let verdict = evaluateBarrier(this.#view, awaited);
       const finish = () => {
         stopListening();
         signal.removeEventListener('abort', finish);
         resolve(verdict);
       };
       const look = () => {
-        verdict = judge(this.#view, awaited);
+        verdict = evaluateBarrier(this.#view, awaited);
         onProgress(verdict);
         if (isOver(verdict, awaited)) finish();
       };

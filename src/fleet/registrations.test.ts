@@ -10,14 +10,14 @@ import {
   isUnregistered,
   nothingRead,
   rangeOf,
-  type Subject,
+  type WaitSubject,
 } from './registrations.ts';
 
 const service = parseServiceName('web');
 const id = parseInstanceId('a');
 if (!service.ok || !id.ok) throw new Error('these are names');
-const all: Subject = { service: service.value, id: undefined };
-const one: Subject = { service: service.value, id: id.value };
+const all: WaitSubject = { service: service.value, id: undefined };
+const one: WaitSubject = { service: service.value, id: id.value };
 
 const entry = (key: string, value: string, at: bigint): Entry => ({ key, value, revision: revision(at), leased: true });
 const put = (key: string, value: string, at: bigint): RegistryEvent => ({

@@ -4,19 +4,19 @@ import { noRevision, type Revision } from '../model/revision.ts';
 import type { Entry, KeyRange, RegistryEvent } from '../registry/registry.ts';
 
 /** What somebody waits for: one instance, or all of a service. */
-export type Subject = { readonly service: ServiceName; readonly id: InstanceId | undefined };
+export type WaitSubject = { readonly service: ServiceName; readonly id: InstanceId | undefined };
 
-export const nameOf = ({ service, id }: Subject): string => (id === undefined ? service : `${service}/${id}`);
+export const nameOf = ({ service, id }: WaitSubject): string => (id === undefined ? service : `${service}/${id}`);
 
 /** A follower of this range hears of the subject and of nothing else. */
-export function rangeOf({ service, id }: Subject): KeyRange {
+export function rangeOf({ service, id }: WaitSubject): KeyRange {
   const first = `instances/${service}/${id ?? ''}`;
   // The end is the next name there could be: "0" comes after "/".
   return { first, end: id === undefined ? `instances/${service}0` : `${first}\0` };
 }
 
 /** A follower of this range hears of the policy of the subject's service and of nothing else. */
-export function policyRange({ service }: Subject): KeyRange {
+export function policyRange({ service }: WaitSubject): KeyRange {
   const first = `services/${service}`;
   return { first, end: `${first}\0` };
 }
@@ -83,7 +83,7 @@ export type Readiness =
   | { readonly ready: false; readonly because: string };
 
 /** Every instance of the subject is registered and takes requests, as far as it says itself. */
-export function isRegistered({ entries }: Registrations, subject: Subject): Readiness {
+export function isRegistered({ entries }: Registrations, subject: WaitSubject): Readiness {
   if (entries === undefined) return { ready: false, because: 'the registry has not answered yet' };
   const isOne = subject.id !== undefined;
   let revision: Revision | undefined;
@@ -104,7 +104,7 @@ function stateOf({ key, value }: Entry, service: ServiceName): string {
 }
 
 /** Those of the subject whose registrations ask for requests. */
-export function readyOnes({ entries }: Registrations, { service }: Subject): readonly InstanceId[] {
+export function readyOnes({ entries }: Registrations, { service }: WaitSubject): readonly InstanceId[] {
   const ids: InstanceId[] = [];
   for (const { key, value } of entries?.values() ?? []) {
     const id = parseInstanceId(key.slice(`instances/${service}/`.length));

@@ -1,6 +1,6 @@
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
-import { type Awaited, isOver, judge, type Verdict } from './barrier.ts';
+import { type Awaited, type BarrierState, evaluateBarrier, isOver } from './barrier.ts';
 import { Fleet } from './fleet.ts';
 import type { FleetView } from './fleet-view.ts';
 import {
@@ -14,11 +14,11 @@ import {
   type Registrations,
   rangeOf,
   readyOnes,
-  type Subject,
+  type WaitSubject,
 } from './registrations.ts';
 
 export type WaitRequest = {
-  readonly subject: Subject;
+  readonly subject: WaitSubject;
   /** That every live balancer serves it, or that none does any more. */
   readonly goal: 'serves' | 'gone';
   /** At least this; undefined: what the registry has now. */
@@ -29,7 +29,7 @@ export type WaitRequest = {
 export type WaitState =
   /** The registry itself is not as wanted. */
   | { readonly kind: 'registry'; readonly because: string }
-  | { readonly kind: 'fleet'; readonly awaited: Awaited; readonly verdict: Verdict };
+  | { readonly kind: 'fleet'; readonly awaited: Awaited; readonly verdict: BarrierState };
 
 export const isDone = (state: WaitState): boolean => state.kind === 'fleet' && isOver(state.verdict, state.awaited);
 
@@ -121,5 +121,5 @@ function assess(
   const revision = newest(newest(readiness.revision, policy), least ?? noRevision);
   const ready = goal === 'serves' ? readyOnes(registrations, subject) : [];
   const awaited: Awaited = { goal, ...subject, revision, ready };
-  return { kind: 'fleet', awaited, verdict: judge(view, awaited) };
+  return { kind: 'fleet', awaited, verdict: evaluateBarrier(view, awaited) };
 }

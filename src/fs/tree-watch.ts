@@ -1,7 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { join } from 'node:path';
 
-export type FolderWatchParts = {
+export type TreeWatchParts = {
   readonly root: string;
   /** Something happened to this path, relative to the root with "/"; or anywhere in a folder whose name it is. */
   readonly onTouched: (path: string) => void;
@@ -15,12 +15,12 @@ export type FolderWatchParts = {
  * here lost the second of two edits in 2 of 6 runs; and it takes a kernel watch a file, 10,000 for 10,000 instances where
  * many systems allow 8192 a user.
  */
-export class FolderWatch {
-  readonly #parts: FolderWatchParts;
+export class TreeWatch {
+  readonly #parts: TreeWatchParts;
   readonly #watchers = new Map<string, FSWatcher>();
   #closed = false;
 
-  constructor(parts: FolderWatchParts) {
+  constructor(parts: TreeWatchParts) {
     this.#parts = parts;
   }
 

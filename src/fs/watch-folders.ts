@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { watch } from 'chokidar';
 
-export type FolderWatchOptions = {
+export type WatchFoldersOptions = {
   readonly folders: readonly string[];
   readonly onChange: () => void;
   readonly onError: (error: unknown) => void;
@@ -16,7 +16,7 @@ const lookMs = 2000;
  * Calls `onChange` when files directly in these folders changed, and once at the beginning, when the watch stands. A folder
  * that is moved away, made again, or reached by a symbolic link that leads elsewhere now, is watched anew.
  */
-export function watchFolders({ folders, onChange, onError }: FolderWatchOptions): () => Promise<void> {
+export function watchFolders({ folders, onChange, onError }: WatchFoldersOptions): () => Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const soon = () => {
     clearTimeout(timer);

@@ -43,7 +43,7 @@ export class AttachedHaproxy implements Haproxy {
     return this.#differs;
   }
 
-  async check(file: string, deadlineMs: number): Promise<Checked> {
+  async validate(file: string, deadlineMs: number): Promise<Checked> {
     const { executable } = this.#options;
     if (executable === undefined || !(await this.#sameVersion(executable))) return { ok: true };
     return checkConfig(executable, file, deadlineMs);

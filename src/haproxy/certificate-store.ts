@@ -44,7 +44,7 @@ export async function serveCertificates(
       await act();
       changes.push({ kind, file });
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof CertificateRefusal)) throw error;
       changes.push({ kind: 'refused', file, reason: error.message });
     }
   };
@@ -113,7 +113,7 @@ export function isServed(
 }
 
 /** HAProxy's answer to a command that it did not do. */
-export class Refusal extends Error {
+export class CertificateRefusal extends Error {
   constructor(command: string, answer: string) {
     super(unexpectedAnswer(command, answer).message);
   }
@@ -137,7 +137,7 @@ export async function load(
 ): Promise<void> {
   const answer = await connection.runWithPayload(`set ssl ${kind} ${file}`, pem);
   if (!/transaction (created|updated) for (certificate|CA)/i.test(answer)) {
-    throw new Refusal(`set ssl ${kind} ${file}`, answer);
+    throw new CertificateRefusal(`set ssl ${kind} ${file}`, answer);
   }
   try {
     await expectAnswer(connection, `commit ssl ${kind} ${file}`, /Success!$/);
@@ -150,5 +150,5 @@ export async function load(
 
 async function expectAnswer(connection: RuntimeConnection, command: string, accepted: RegExp): Promise<void> {
   const [answer = ''] = await connection.run([command]);
-  if (!accepted.test(answer.trim())) throw new Refusal(command, answer);
+  if (!accepted.test(answer.trim())) throw new CertificateRefusal(command, answer);
 }

@@ -6,7 +6,7 @@ import type { Haproxy, Processes } from './haproxy.ts';
 import { runWithin } from './run-within.ts';
 import { connectRuntime } from './runtime-connection.ts';
 
-export type CommandOptions = {
+export type CommandHaproxyOptions = {
   /** `haproxy -c -f {file}`; undefined when the reload has to decide. */
   readonly checkCommand: string | undefined;
   /** `systemctl reload haproxy`. */
@@ -28,13 +28,13 @@ export class CommandHaproxy implements Haproxy {
   readonly startedHere = false;
   readonly endWorker = undefined;
   readonly versionDiffers = undefined;
-  readonly #options: CommandOptions;
+  readonly #options: CommandHaproxyOptions;
 
-  constructor(options: CommandOptions) {
+  constructor(options: CommandHaproxyOptions) {
     this.#options = options;
   }
 
-  async check(file: string, deadlineMs: number): Promise<Checked> {
+  async validate(file: string, deadlineMs: number): Promise<Checked> {
     const { checkCommand } = this.#options;
     if (checkCommand === undefined) return { ok: true };
     const { exitCode, output, timedOut } = await run(checkCommand, { file, deadlineMs, code: 'config-check' });

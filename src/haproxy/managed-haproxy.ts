@@ -66,7 +66,7 @@ export class ManagedHaproxy implements Haproxy {
     this.#output = new Output(join(dirname(options.masterSocket), 'output'), options.logger, options.onHealth);
   }
 
-  async check(file: string, deadlineMs: number): Promise<Checked> {
+  async validate(file: string, deadlineMs: number): Promise<Checked> {
     const { executable, masterSocket, signal: ending } = this.#options;
     const checked = await checkConfig(executable, file, deadlineMs, ending);
     if (!checked.ok) return checked;

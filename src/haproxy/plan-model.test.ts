@@ -9,7 +9,7 @@ import type { RouteTarget } from '../model/route-target.ts';
 import type { Rendered } from '../render/rendered.ts';
 import { RouteMap } from '../render/route-map.ts';
 import { afterStep, planChanges } from './plan.ts';
-import { commandsOf, forgetBackend, judge } from './step.ts';
+import { commandsOf, forgetBackend, outcomeOf } from './step.ts';
 
 type Lines = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -94,7 +94,7 @@ test.each([
           let refused = false;
           for (const step of steps) {
             const commands = commandsOf(step, 'routes.map');
-            const outcome = judge(
+            const outcome = outcomeOf(
               commands,
               commands.map(({ text }) => model.run(text)),
             );
@@ -125,7 +125,7 @@ test.each([
             if (!addBackend || desired.backends.has(name) || !empty) continue;
             const commands = forgetBackend(name);
             expect(
-              judge(
+              outcomeOf(
                 commands,
                 commands.map(({ text }) => model.run(text)),
               ),

@@ -8,7 +8,7 @@ import type { Rendered } from '../render/rendered.ts';
 import { RouteMap } from '../render/route-map.ts';
 import { afterStep, planChanges } from './plan.ts';
 import { withdrawable } from './plan-routes.ts';
-import { commandsOf, describeStep, judge } from './step.ts';
+import { commandsOf, describeStep, outcomeOf } from './step.ts';
 
 type Services = Readonly<Record<string, { head?: string; servers: Readonly<Record<string, string>> }>>;
 
@@ -296,9 +296,9 @@ describe('the plan', () => {
     expect(steps).toEqual([{ kind: 'retire-server', backend: 'web', name: 'a' }]);
     const commands = steps.flatMap((step) => commandsOf(step, 'routes.map'));
     expect(commands.map(({ text }) => text)).toEqual(['set server web/a state maint']);
-    expect(judge(commands, [''])).toEqual({ kind: 'lingers' });
-    expect(judge(commands, ['No such server.'])).toEqual({ kind: 'done' });
-    expect(judge(commands, ['Permission denied'])).toMatchObject({ kind: 'refused' });
+    expect(outcomeOf(commands, [''])).toEqual({ kind: 'lingers' });
+    expect(outcomeOf(commands, ['No such server.'])).toEqual({ kind: 'done' });
+    expect(outcomeOf(commands, ['Permission denied'])).toMatchObject({ kind: 'refused' });
   });
 
   test.each([

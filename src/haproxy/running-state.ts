@@ -23,7 +23,7 @@ export type RunningServer = {
 };
 
 /** What HAProxy really runs, asked from its worker. */
-export type Running = {
+export type RunningState = {
   /** By backend, by server. A backend without servers is not listed by HAProxy. */
   readonly servers: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>;
   readonly routes: ReadonlyMap<string, string>;
@@ -124,7 +124,7 @@ export type Drift = {
  * Corrects what we believe HAProxy serves by what it says. Keywords cannot be read back; where address, weight and state
  * agree a line is taken as the one we gave.
  */
-export function reconcile(believed: Rendered, running: Running, graveyard: Graveyard): Drift {
+export function reconcile(believed: Rendered, running: RunningState, graveyard: Graveyard): Drift {
   const differences: string[] = [];
   let backends = believed.backends;
   for (const [name, backend] of believed.backends) {

@@ -8,10 +8,19 @@ import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
 import { isToldPlain, plainCommands, restricts, type StateKeys, statesAfter, statesIn } from './plain-mark.ts';
 import type { Abilities, Graveyard } from './plan.ts';
 import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
-import { parseBackends, parseMap, parseServersState, type Running } from './running-state.ts';
+import { parseBackends, parseMap, parseServersState, type RunningState } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection, type RuntimeOptions } from './runtime-connection.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
-import { commandsOf, deleteCommand, forgetBackend, judge, type Outcome, publish, raise, type Step } from './step.ts';
+import {
+  commandsOf,
+  deleteCommand,
+  forgetBackend,
+  outcomeOf,
+  publish,
+  raise,
+  type Step,
+  type StepOutcome,
+} from './step.ts';
 import { unexpectedAnswer } from './unexpected-answer.ts';
 
 export type RuntimeLinkOptions = {
@@ -195,7 +204,7 @@ export class RuntimeLink {
   }
 
   /** Runs the steps in order, pipelined; one outcome a step. Rejects with Fault `haproxy-runtime`. */
-  async execute(steps: readonly Step[]): Promise<readonly Outcome[]> {
+  async execute(steps: readonly Step[]): Promise<readonly StepOutcome[]> {
     const commands = steps.map((step) => commandsOf(step, this.#options.routesMap));
     // All is sent at once, because calls overlap. The worker looks for states before it gets one.
     const told: Promise<void>[] = [];
@@ -212,7 +221,7 @@ export class RuntimeLink {
     return commands.map((list) => {
       const own = answers.slice(next, next + list.length);
       next += list.length;
-      return judge(list, own);
+      return outcomeOf(list, own);
     });
   }
 
@@ -231,7 +240,7 @@ export class RuntimeLink {
   }
 
   /** Tries to delete servers that linger; gives those that are gone now. */
-  async bury(graveyard: Graveyard): Promise<readonly string[]> {
+  async deleteServers(graveyard: Graveyard): Promise<readonly string[]> {
     const names = [...graveyard.keys()];
     const commands = names.map((at) => {
       const slash = at.indexOf('/');
@@ -242,11 +251,11 @@ export class RuntimeLink {
   }
 
   /** Has HAProxy forget backends that are empty; gives those that are gone now. One that is not serves on. */
-  async forget<Name extends string>(backends: readonly Name[]): Promise<readonly Name[]> {
+  async deleteBackends<Name extends string>(backends: readonly Name[]): Promise<readonly Name[]> {
     const gone: Name[] = [];
     for (const backend of backends) {
       const commands = forgetBackend(backend);
-      const outcome = judge(commands, await this.#run(commands.map(({ text }) => text)));
+      const outcome = outcomeOf(commands, await this.#run(commands.map(({ text }) => text)));
       if (outcome.kind === 'done') gone.push(backend);
       else await this.#run([publish(backend).text]);
     }
@@ -254,7 +263,7 @@ export class RuntimeLink {
   }
 
   /** What the worker really runs. Tells the worker whether its map holds states of services. */
-  async inspect(): Promise<Running> {
+  async inspect(): Promise<RunningState> {
     const restrictions = this.#restrictions;
     const [state = '', map = '', backends = ''] = await this.#run([
       'show servers state',
@@ -271,7 +280,7 @@ export class RuntimeLink {
   }
 
   /** The servers of the worker, with their health. Rejects with Fault `haproxy-runtime`. */
-  async serverStates(): Promise<Running['servers']> {
+  async serverStates(): Promise<RunningState['servers']> {
     const [state = ''] = await this.#run(['show servers state']);
     return parseServersState(state);
   }

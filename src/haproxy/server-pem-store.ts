@@ -1,5 +1,5 @@
 import { parseAuthorities, parseCertificate } from '../model/certificate.ts';
-import { filesOf, isServed, load, longestPayload, Refusal } from './certificate-store.ts';
+import { CertificateRefusal, filesOf, isServed, load, longestPayload } from './certificate-store.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
 
 /** What was done with a file that HAProxy had loaded for its connections to servers, and that says something else now. */
@@ -43,7 +43,7 @@ export async function renewServerPems(
       await load(connection, file, { pem }, kind);
       changes.push({ kind: 'renewed', file, what: kind });
     } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
+      if (!(error instanceof CertificateRefusal)) throw error;
       changes.push({ kind: 'refused', file, reason: error.message });
     }
   };

@@ -1,7 +1,7 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Rendered } from '../render/rendered.ts';
 import type { Newcomer } from './newcomers.ts';
-import { type Running, type RunningServer, sameIPv6 } from './running-state.ts';
+import { type RunningServer, type RunningState, sameIPv6 } from './running-state.ts';
 
 /** A file of server states that says nothing of any server. HAProxy 2.6 warns of an empty one, and of none. */
 export const noServerStates = '1\n';
@@ -26,7 +26,7 @@ const parametersOfFile = {
  */
 export function formatServerStates(
   loaded: Rendered,
-  running: Running['servers'],
+  running: RunningState['servers'],
   newcomers: readonly Newcomer[] = [],
 ): string {
   let text = noServerStates;

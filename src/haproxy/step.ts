@@ -36,13 +36,13 @@ export const bringsIn = (step: Step): step is Entrance & { readonly kind: (typeo
   entrances.some((kind) => kind === step.kind);
 
 /** What became of a step. */
-export type Outcome =
+export type StepOutcome =
   | { readonly kind: 'done' }
   /** The server takes no requests any more, and is not deleted: its connections are open, or HAProxy cannot do it safely. */
   | { readonly kind: 'lingers' }
   | { readonly kind: 'refused'; readonly command: string; readonly answer: string };
 
-type Command = { readonly text: string; readonly judge: (answer: string) => Outcome['kind'] };
+type Command = { readonly text: string; readonly judge: (answer: string) => StepOutcome['kind'] };
 
 const silent = (answer: string) => (answer === '' ? 'done' : 'refused');
 const says =
@@ -174,7 +174,7 @@ export function raise(backend: string, name: string): Command {
 }
 
 /** The outcome of a step from the answers to its commands: the first that was not simply done decides. */
-export function judge(commands: readonly Command[], answers: readonly string[]): Outcome {
+export function outcomeOf(commands: readonly Command[], answers: readonly string[]): StepOutcome {
   for (const [index, command] of commands.entries()) {
     const answer = (answers[index] ?? '').trim();
     const kind = command.judge(answer);

@@ -4,7 +4,7 @@ import type { OverrideScope } from './override.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 
 /** What a key under the root is about. */
-export type Subject =
+export type KeySubject =
   | { readonly kind: 'instance'; readonly service: ServiceName; readonly id: InstanceId }
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
@@ -12,14 +12,14 @@ export type Subject =
   /** Not the catalog's: `balancers/`, `releases/`, `waits/`, `keys/`. */
   | { readonly kind: 'other' };
 
-const other: Subject = { kind: 'other' };
+const other: KeySubject = { kind: 'other' };
 const otherAreas: readonly (string | undefined)[] = ['balancers', 'releases', 'waits', 'keys'];
 
 /**
  * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`,
  * `overrides/<service>/*`, `claims/<service>` or `claims/*`.
  */
-export function parseKey(key: string): Parsed<Subject> {
+export function parseKey(key: string): Parsed<KeySubject> {
   const [area, serviceText, idText, ...rest] = key.split('/');
   if (otherAreas.includes(area)) return accepted(other);
   if (area === 'instances' && serviceText !== undefined && idText !== undefined && rest.length === 0) {

@@ -3,7 +3,7 @@ import { parseRecord } from './json.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 import { type Access, accessField } from './policy/access.ts';
 import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } from './policy/balance.ts';
-import { checkField, defaultCheck, type HealthCheck } from './policy/check.ts';
+import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
 import { describeIssue, duration, whole } from './policy/field.ts';
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
@@ -37,7 +37,7 @@ export type Policy = {
   /** Which share of the requests each version gets; undefined where their instances' weights decide. */
   readonly split: Split | undefined;
   readonly sticky: Sticky | undefined;
-  readonly check: HealthCheck;
+  readonly check: ServerCheck;
   /** How long a server that came up takes to get its full share, in ms. */
   readonly slowStartMs: number | undefined;
   /** How many requests (of a `tcp` service: connections) a server has at once; more wait, see `timeouts.queue`. */

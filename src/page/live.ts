@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { BalanceHealth } from '../balance/health.ts';
 import type { FleetMember, ServiceDetail, ServiceView } from '../balance/queries/queries.ts';
 import type { LogEvent } from '../model/log-event.ts';
-import { addLook, type History } from './rates.ts';
+import { addLook, type RateHistory } from './rates.ts';
 import { parseShown } from './shown-json.ts';
 
 /** Everything that the page shows, as it was told last. */
@@ -10,7 +10,7 @@ export type Live = {
   readonly health: BalanceHealth | undefined;
   readonly services: readonly ServiceView[];
   readonly fleet: readonly FleetMember[];
-  readonly history: History;
+  readonly history: RateHistory;
   readonly events: readonly LogEvent[];
   /** Why the balancer does not answer; undefined while it does. */
   readonly lost: string | undefined;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Traffic } from '../haproxy/stat.ts';
-import { addLook, type History, sumOf } from './rates.ts';
+import { addLook, type RateHistory, sumOf } from './rates.ts';
 
 const traffic = (requests: number, failed = 0, total = 5): Traffic => ({
   requests,
@@ -10,8 +10,8 @@ const traffic = (requests: number, failed = 0, total = 5): Traffic => ({
   queued: 0,
   meanMs: { queue: 0, connect: 0, response: total, total },
 });
-const looks = (...all: readonly (readonly [number, Readonly<Record<string, Traffic | undefined>>])[]): History =>
-  all.reduce<History>(
+const looks = (...all: readonly (readonly [number, Readonly<Record<string, Traffic | undefined>>])[]): RateHistory =>
+  all.reduce<RateHistory>(
     (history, [at, services]) =>
       addLook(
         history,
@@ -46,7 +46,7 @@ test('all services together weigh their latency by their requests', () => {
 });
 
 test('history is bounded', () => {
-  let history: History = new Map();
+  let history: RateHistory = new Map();
   for (let at = 0; at < 1000; at += 2) history = addLook(history, at, [{ name: 'web', traffic: traffic(at) }]);
   expect(history.get('web')?.samples).toHaveLength(150);
 });

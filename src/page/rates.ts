@@ -13,7 +13,7 @@ type Counters = { readonly at: number; readonly requests: number; readonly error
 type Tracked = { readonly last: Counters; readonly samples: readonly Sample[] };
 
 /** What is known of each service, by name. */
-export type History = ReadonlyMap<string, Tracked>;
+export type RateHistory = ReadonlyMap<string, Tracked>;
 
 /** Five minutes, at one look every two seconds. */
 const mostSamples = 150;
@@ -23,10 +23,10 @@ const errorsOf = ({ answers, failures }: Traffic): number => answers['5xx'] + fa
 
 /** Adds a look at all services. Counters begin anew with each of HAProxy's workers. */
 export function addLook(
-  history: History,
+  history: RateHistory,
   at: number,
   services: readonly { readonly name: string; readonly traffic?: Traffic | undefined }[],
-): History {
+): RateHistory {
   const next = new Map<string, Tracked>();
   for (const { name, traffic } of services) {
     const known = history.get(name);
@@ -53,7 +53,7 @@ function sampleOf(before: Counters, now: Counters, { requests, meanMs }: Traffic
 }
 
 /** All services together, look by look. */
-export function sumOf(history: History): readonly Sample[] {
+export function sumOf(history: RateHistory): readonly Sample[] {
   const byTime = new Map<number, { requestsPerS: number; errorsPerS: number; weighted: number }>();
   for (const { samples } of history.values()) {
     for (const { at, requestsPerS, errorsPerS, meanMs } of samples) {

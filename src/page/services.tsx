@@ -3,11 +3,11 @@ import type { ServiceView } from '../balance/queries/queries.ts';
 import { formatDuration, formatRate } from './format.ts';
 import { useService } from './live.ts';
 import { Plot } from './plot.tsx';
-import type { History, Sample } from './rates.ts';
+import type { RateHistory, Sample } from './rates.ts';
 
 export type ServicesProps = {
   readonly services: readonly ServiceView[];
-  readonly history: History;
+  readonly history: RateHistory;
   readonly search: string;
 };
 

@@ -5,7 +5,7 @@ import { describe, Fault } from '../model/fault.ts';
 import type { HealthCheck } from '../model/health-check.ts';
 import type { InstanceSettings } from '../settings/register.ts';
 import { type Announcer, declare } from './declare.ts';
-import { changesBetween, type Placed, placeInstances } from './declared-files.ts';
+import { changesBetween, type PlacedInstance, placeInstances } from './declared-files.ts';
 import type { Departure } from './departure.ts';
 import { FolderScan, type Found, type Scan } from './folder-scan.ts';
 import type { Declared, Registration, RegistrationParts } from './registration.ts';
@@ -47,7 +47,7 @@ export class Agent {
   readonly #registrations = new Map<string, Registration>();
   readonly #retiring = new Set<string>();
   #departure: Departure | undefined;
-  #placed: ReadonlyMap<string, Placed> = new Map();
+  #placed: ReadonlyMap<string, PlacedInstance> = new Map();
   #away: string | undefined;
   #beginning: Promise<void> | undefined;
   #over = false;

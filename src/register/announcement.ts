@@ -4,7 +4,7 @@ import { formatInstance, type Instance } from '../model/instance.ts';
 import { quote } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
 import type { KeyWatch } from './key-watch.ts';
-import { type Holder, judgeHolder, startBeyond } from './ownership.ts';
+import { type CurrentHolder, currentHolderOf, startBeyond } from './ownership.ts';
 import type { KeyHolder, SharedLease } from './shared-lease.ts';
 
 export type AnnouncementParts = {
@@ -38,7 +38,7 @@ export class Announcement {
   readonly #holding: KeyHolder;
   #instance: Instance;
   #started: number;
-  #holder: Holder | undefined;
+  #holder: CurrentHolder | undefined;
   /** Whether the log has said that another one holds the key. */
   #toldHeld = false;
   /** Whether the key stands in the registry; `perhaps`: a put that was given up may have arrived. */
@@ -138,8 +138,8 @@ export class Announcement {
   }
 
   /** Judges the value of another owner. */
-  #judge(value: string): Holder {
-    this.#holder = judgeHolder({ ...this.#instance, started: this.#started }, value, this.#stoodBefore);
+  #judge(value: string): CurrentHolder {
+    this.#holder = currentHolderOf({ ...this.#instance, started: this.#started }, value, this.#stoodBefore);
     const start = this.#stoodBefore ? undefined : startBeyond(this.#holder, this.#wall());
     if (start === undefined) return this.#holder;
     // The value that we were about to put names the former start: the next attempt replaces.

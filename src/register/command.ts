@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 
 /** The application that register is the parent of. */
-export type CommandLine = {
+export type WrappedCommand = {
   readonly file: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -19,7 +19,7 @@ export type RunningCommand = {
 export type NotStarted = { readonly exitCode: 126 | 127; readonly reason: string };
 
 /** Starts the command with our own standard input and output: not a byte of them passes through this process. */
-export function startCommand({ file, args, env }: CommandLine): Promise<RunningCommand | NotStarted> {
+export function startCommand({ file, args, env }: WrappedCommand): Promise<RunningCommand | NotStarted> {
   const child = spawn(file, args, { stdio: 'inherit', env });
   return new Promise((resolve) => {
     child.once('error', (error: NodeJS.ErrnoException) => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { parseAddress } from '../model/address.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import type { Parsed } from '../model/parsed.ts';
-import { changesBetween, type Placed, placeInstances } from './declared-files.ts';
+import { changesBetween, type PlacedInstance, placeInstances } from './declared-files.ts';
 import type { Declared } from './registration.ts';
 
 function value<T>(parsed: Parsed<T>): T {
@@ -31,10 +31,10 @@ function declared(id: string, address = '10.0.0.1:80', weight = 100): Declared {
   };
 }
 
-const nothing: ReadonlyMap<string, Placed> = new Map();
+const nothing: ReadonlyMap<string, PlacedInstance> = new Map();
 const place = (files: Record<string, Declared>, before = nothing) =>
   placeInstances(new Map(Object.entries(files)), before);
-const filesOf = (placed: ReadonlyMap<string, Placed>) =>
+const filesOf = (placed: ReadonlyMap<string, PlacedInstance>) =>
   Object.fromEntries([...placed].map(([name, { file }]) => [name, file]));
 
 describe('two files that declare one instance', () => {

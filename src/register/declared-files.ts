@@ -5,7 +5,7 @@ import type { Declared } from './registration.ts';
 export type DeclaredFiles = ReadonlyMap<string, Declared>;
 
 /** An instance, and the file that declares it. */
-export type Placed = { readonly file: string; readonly declared: Declared };
+export type PlacedInstance = { readonly file: string; readonly declared: Declared };
 
 /** A file that declares what another one does. */
 export type Doubled = { readonly file: string; readonly name: string; readonly other: string };
@@ -16,9 +16,9 @@ export type Doubled = { readonly file: string; readonly name: string; readonly o
  */
 export function placeInstances(
   files: DeclaredFiles,
-  before: ReadonlyMap<string, Placed>,
-): { readonly placed: ReadonlyMap<string, Placed>; readonly doubled: readonly Doubled[] } {
-  const placed = new Map<string, Placed>();
+  before: ReadonlyMap<string, PlacedInstance>,
+): { readonly placed: ReadonlyMap<string, PlacedInstance>; readonly doubled: readonly Doubled[] } {
+  const placed = new Map<string, PlacedInstance>();
   const doubled: Doubled[] = [];
   const inOrder = [...files].sort(([one], [other]) => (one < other ? -1 : 1));
   const had = ([file, declared]: readonly [string, Declared]) => before.get(nameOf(declared))?.file === file;
@@ -32,16 +32,16 @@ export function placeInstances(
 }
 
 /** What has to be done to an instance. */
-export type Change =
+export type DeclarationChange =
   | { readonly kind: 'begin' | 'update'; readonly name: string; readonly declared: Declared }
   | { readonly kind: 'retire'; readonly name: string };
 
 /** From the instances that are announced to those that should be. */
 export function changesBetween(
-  before: ReadonlyMap<string, Placed>,
-  after: ReadonlyMap<string, Placed>,
-): readonly Change[] {
-  const changes: Change[] = [];
+  before: ReadonlyMap<string, PlacedInstance>,
+  after: ReadonlyMap<string, PlacedInstance>,
+): readonly DeclarationChange[] {
+  const changes: DeclarationChange[] = [];
   for (const name of before.keys()) if (!after.has(name)) changes.push({ kind: 'retire', name });
   for (const [name, { declared }] of after) {
     const former = before.get(name)?.declared;

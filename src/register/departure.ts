@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Awaited, describeObstacle, type Verdict } from '../fleet/barrier.ts';
+import { type Awaited, type BarrierState, describeObstacle } from '../fleet/barrier.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { formatDuration } from '../model/duration.ts';
 import type { Instance } from '../model/instance.ts';
@@ -66,7 +66,7 @@ export class Departure {
   }
 }
 
-function openOf(verdict: Verdict): readonly { readonly balancer: string; readonly missing: string }[] {
+function openOf(verdict: BarrierState): readonly { readonly balancer: string; readonly missing: string }[] {
   if (verdict.kind !== 'waiting') return [];
   return verdict.missing.map(({ balancer, obstacle }) => ({ balancer, missing: describeObstacle(obstacle) }));
 }

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe } from '../model/fault.ts';
 import type { CheckRhythm } from '../model/health-check.ts';
-import { type Health, judge, nextCheckIn, untested } from './health.ts';
-import { fails, type Outcome, type Probe } from './outcome.ts';
+import { type Health, nextCheckIn, nextHealth, untested } from './health.ts';
+import { type CheckOutcome, fails, type Probe } from './outcome.ts';
 
 export type HealthGateParts = {
   /** Called once, before the first check. */
@@ -13,7 +13,7 @@ export type HealthGateParts = {
   /** 0 ≤ x < 1. */
   readonly random: () => number;
   /** After each check: the health it leads to, and the one before. */
-  readonly onChecked: (health: Health, before: Health, outcome: Outcome) => void;
+  readonly onChecked: (health: Health, before: Health, outcome: CheckOutcome) => void;
 };
 
 /** Checks an application again and again, one check at a time. */
@@ -48,7 +48,7 @@ export class HealthGate {
       const { outcome, over } = await this.#check(probe);
       if (signal.aborted) return over;
       const before = health;
-      health = judge(before, outcome.passes, rhythm);
+      health = nextHealth(before, outcome.passes, rhythm);
       onChecked(health, before, outcome);
       await over;
       const wait = Math.max(0, nextCheckIn(health, rhythm, random()) - (now() - started));
@@ -57,13 +57,13 @@ export class HealthGate {
   }
 
   /** The outcome is there within the time-out, even if what was asked cannot be ended by then. */
-  async #check(probe: Probe): Promise<{ readonly outcome: Outcome; readonly over: Promise<void> }> {
+  async #check(probe: Probe): Promise<{ readonly outcome: CheckOutcome; readonly over: Promise<void> }> {
     const { rhythm } = this.#parts;
     const cut = new AbortController();
     const stop = () => cut.abort();
     this.#closing.signal.addEventListener('abort', stop, { once: true });
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<Outcome>((resolve) => {
+    const late = new Promise<CheckOutcome>((resolve) => {
       timer = setTimeout(() => {
         cut.abort();
         resolve(fails(`no answer within ${rhythm.timeoutMs} ms`));

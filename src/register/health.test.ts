@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { judge, nextCheckIn, untested } from './health.ts';
+import { nextCheckIn, nextHealth, untested } from './health.ts';
 
 const after = (checks: string, rhythm: { rise: number; fall: number }) =>
-  [...checks].reduce((health, check) => judge(health, check === '+', rhythm), untested);
+  [...checks].reduce((health, check) => nextHealth(health, check === '+', rhythm), untested);
 
 describe('the verdict', () => {
   test.each([
@@ -32,7 +32,7 @@ describe('the verdict', () => {
         let health = untested;
         list.forEach((check, at) => {
           const before = health;
-          health = judge(before, check === '+', { rise, fall });
+          health = nextHealth(before, check === '+', { rise, fall });
           const last = (length: number) => list.slice(Math.max(0, at + 1 - length), at + 1).join('');
           if (health.verdict !== before.verdict) {
             expect(health.verdict === 'healthy' ? last(rise) : last(fall)).toBe(

@@ -14,7 +14,11 @@ export type Health = {
 export const untested: Health = { verdict: 'unknown', proven: false, passed: 0, failed: 0 };
 
 /** What one check shows. */
-export function judge(health: Health, passes: boolean, { rise, fall }: Pick<CheckRhythm, 'rise' | 'fall'>): Health {
+export function nextHealth(
+  health: Health,
+  passes: boolean,
+  { rise, fall }: Pick<CheckRhythm, 'rise' | 'fall'>,
+): Health {
   if (passes) {
     const passed = health.passed + 1;
     const healthy = passed >= rise;

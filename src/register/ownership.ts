@@ -2,7 +2,7 @@ import { formatAddress } from '../model/address.ts';
 import { type Instance, parseInstance } from '../model/instance.ts';
 
 /** Who holds a key that we want to announce under. */
-export type Holder =
+export type CurrentHolder =
   /** This process, or one with the same address that started before it. We replace its value. */
   | { readonly kind: 'predecessor' }
   /**
@@ -20,7 +20,7 @@ export type Holder =
  * value that names no start (an older register wrote it): a process that starts replaces it, one that lost its key to it
  * does not.
  */
-export function judgeHolder(ours: Instance, value: string, stood: boolean): Holder {
+export function currentHolderOf(ours: Instance, value: string, stood: boolean): CurrentHolder {
   const parsed = parseInstance(ours.service, ours.id, value);
   if (!parsed.ok || parsed.value.owner === undefined) return { kind: 'hand', value };
   const standing = parsed.value;
@@ -42,7 +42,7 @@ function startedAfter(one: Instance, other: Instance): boolean {
  * The start that a process claims instead when a value of its own address claims one that is still to come: a clock was set
  * back. Undefined when there is no such reason.
  */
-export function startBeyond(holder: Holder, nowMs: number): number | undefined {
+export function startBeyond(holder: CurrentHolder, nowMs: number): number | undefined {
   if (holder.kind !== 'successor' || holder.started === undefined || holder.started <= nowMs) return undefined;
   return Number.isSafeInteger(holder.started + 1) ? holder.started + 1 : undefined;
 }

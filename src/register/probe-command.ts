@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { errorCode } from '../model/error-code.ts';
-import { fails, type Outcome, passes } from './outcome.ts';
+import { type CheckOutcome, fails, passes } from './outcome.ts';
 
 /** How much of what a failed check says is kept for the log, in characters. */
 const mostSaid = 200;
@@ -13,7 +13,7 @@ export function probeCommand(
   line: string,
   env: Readonly<Record<string, string | undefined>>,
   signal: AbortSignal,
-): Promise<Outcome> {
+): Promise<CheckOutcome> {
   return new Promise((resolve) => {
     const child = spawn('/bin/sh', ['-c', line], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     const { pid } = child;
@@ -26,7 +26,7 @@ export function probeCommand(
     const killGroup = () => {
       if (pid !== undefined) signalGroup(pid);
     };
-    const end = (outcome: Outcome) => {
+    const end = (outcome: CheckOutcome) => {
       signal.removeEventListener('abort', killGroup);
       // Who left the group may still hold the pipes.
       child.stdout.destroy();
@@ -44,7 +44,7 @@ export function probeCommand(
   });
 }
 
-function judgeExit(code: number | null, by: NodeJS.Signals | null, said: string, late: boolean): Outcome {
+function judgeExit(code: number | null, by: NodeJS.Signals | null, said: string, late: boolean): CheckOutcome {
   if (late) return fails('it did not end in time');
   if (code === 0) return passes;
   const last = said.trim().split('\n').at(-1) ?? '';

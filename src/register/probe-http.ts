@@ -1,13 +1,13 @@
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { CheckTarget } from './check-target.ts';
-import { fails, type Outcome, passes } from './outcome.ts';
+import { type CheckOutcome, fails, passes } from './outcome.ts';
 
 /** Passes when a GET is answered with a status of 200 to 399. Redirects are not followed, and no body is read. */
 export function probeHttp(
   { host, port, path, tls }: Extract<CheckTarget, { kind: 'http' }>,
   signal: AbortSignal,
-): Promise<Outcome> {
+): Promise<CheckOutcome> {
   const options = { host, port, path, agent: false, signal, headers: { 'user-agent': 'pointsman-check' } };
   return new Promise((resolve) => {
     const request =

@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
-import { fails, type Outcome, passes } from './outcome.ts';
+import { type CheckOutcome, fails, passes } from './outcome.ts';
 
 /** Passes when the application accepts a connection, which is then closed. */
-export function probeTcp({ host, port }: { host: string; port: number }, signal: AbortSignal): Promise<Outcome> {
+export function probeTcp({ host, port }: { host: string; port: number }, signal: AbortSignal): Promise<CheckOutcome> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
-    const end = (outcome: Outcome) => {
+    const end = (outcome: CheckOutcome) => {
       signal.removeEventListener('abort', cut);
       // Closed, not reset: a Node application that does not expect one is ended by ECONNRESET.
       socket.destroy();

@@ -11,7 +11,7 @@ import { type CheckTarget, formatTarget } from './check-target.ts';
 import type { Departure } from './departure.ts';
 import type { Health } from './health.ts';
 import { HealthGate } from './health-checker.ts';
-import type { Outcome, Probe } from './outcome.ts';
+import type { CheckOutcome, Probe } from './outcome.ts';
 import type { SharedLease } from './shared-lease.ts';
 
 /** An instance to be announced, with nothing left open. */
@@ -42,9 +42,9 @@ export type RegistrationParts = {
 };
 
 /** What should stand in the registry. */
-type Goal = {
+type DesiredRegistration = {
   /** `gone`: withdrawn when every balancer has let go of it, for it is not declared any more. */
-  readonly standing: 'announced' | 'drained' | 'withdrawn' | 'gone';
+  readonly state: 'announced' | 'drained' | 'withdrawn' | 'gone';
   readonly instance: Instance;
 };
 
@@ -73,11 +73,11 @@ export class Registration {
   readonly #announcement: Announcement;
   #declared: Declared;
   #gate: HealthGate | undefined;
-  #goal: Goal;
-  #reached: Goal;
+  #desired: DesiredRegistration;
+  #reached: DesiredRegistration;
   #stage: AbortController | undefined;
   #wake: (() => void) | undefined;
-  #pursuing: Promise<void> | undefined;
+  #reconciling: Promise<void> | undefined;
   #stopped = false;
   #trouble: { readonly reason: string; readonly at: number } | undefined;
   #told = { reason: '', at: Number.NEGATIVE_INFINITY };
@@ -88,8 +88,8 @@ export class Registration {
     this.name = `${instance.service}/${instance.id}`;
     this.#parts = parts;
     this.#declared = declared;
-    this.#goal = { standing: 'withdrawn', instance };
-    this.#reached = this.#goal;
+    this.#desired = { state: 'withdrawn', instance };
+    this.#reached = this.#desired;
     this.#announcement = new Announcement({
       lease,
       instance,
@@ -102,7 +102,7 @@ export class Registration {
   }
 
   begin(): void {
-    this.#pursuing ??= this.#pursue();
+    this.#reconciling ??= this.#reconcile();
     this.#watch();
   }
 
@@ -113,7 +113,7 @@ export class Registration {
   update(declared: Declared): void {
     const before = this.#declared;
     this.#declared = declared;
-    if (this.#goal.standing !== 'gone' && sameCheck(before, declared)) this.#aim(this.#goal.standing);
+    if (this.#desired.state !== 'gone' && sameCheck(before, declared)) this.#setDesired(this.#desired.state);
     else this.#watch();
   }
 
@@ -121,7 +121,7 @@ export class Registration {
   retire(): void {
     void this.#gate?.close();
     this.#gate = undefined;
-    this.#aim('gone');
+    this.#setDesired('gone');
   }
 
   /**
@@ -143,7 +143,7 @@ export class Registration {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#interrupt();
-    await Promise.all([this.#gate?.close(), this.#pursuing]);
+    await Promise.all([this.#gate?.close(), this.#reconciling]);
   }
 
   /** Begins to check what is declared now, or counts it as healthy when there is nothing to check. */
@@ -152,7 +152,7 @@ export class Registration {
     const { check, rhythm } = this.#declared;
     if (check === undefined) {
       this.#gate = undefined;
-      this.#aim('announced');
+      this.#setDesired('announced');
       void former?.close();
       return;
     }
@@ -171,13 +171,13 @@ export class Registration {
     gate.open().catch((error: unknown) => onRefused(error));
   }
 
-  #onChecked(check: CheckTarget, health: Health, before: Health, outcome: Outcome): void {
+  #onChecked(check: CheckTarget, health: Health, before: Health, outcome: CheckOutcome): void {
     const { logger } = this.#parts;
     const { unhealthy } = this.#declared;
-    const announced = this.#goal.standing === 'announced';
+    const announced = this.#desired.state === 'announced';
     if (health.verdict !== before.verdict && health.verdict === 'healthy') {
       if (before.proven) logger.info({ event: 'healthy', check: formatTarget(check) }, 'healthy again');
-      this.#aim('announced');
+      this.#setDesired('announced');
     } else if (health.verdict === 'unhealthy' && announced && !outcome.passes) {
       const { reason } = outcome;
       const becomes = unhealthy === 'drain' ? 'takes no new requests' : 'is taken out of the registry';
@@ -186,7 +186,7 @@ export class Registration {
         `${this.name} is unhealthy and ${becomes}: ${reason}`,
       );
       this.#told = { reason, at: this.#parts.now() };
-      this.#aim(unhealthy === 'drain' ? 'drained' : 'withdrawn');
+      this.#setDesired(unhealthy === 'drain' ? 'drained' : 'withdrawn');
     } else if (!announced && !outcome.passes) this.#tellWaiting(check, outcome.reason);
   }
 
@@ -201,11 +201,11 @@ export class Registration {
 
   /** Another one holds the key: what should be announced is published again, which waits until it may. */
   #onTaken(): void {
-    if (this.#goal.standing === 'announced') this.#aim('announced');
+    if (this.#desired.state === 'announced') this.#setDesired('announced');
   }
 
-  #aim(standing: Goal['standing']): void {
-    this.#goal = { standing, instance: this.#declared.instance };
+  #setDesired(standing: DesiredRegistration['state']): void {
+    this.#desired = { state: standing, instance: this.#declared.instance };
     this.#interrupt();
   }
 
@@ -216,9 +216,9 @@ export class Registration {
   }
 
   /** Brings the registry to the goal, one write after the other: the newest goal is what counts in the end. */
-  async #pursue(): Promise<void> {
+  async #reconcile(): Promise<void> {
     while (!this.#stopped) {
-      const goal = this.#goal;
+      const goal = this.#desired;
       if (goal === this.#reached) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
@@ -234,11 +234,11 @@ export class Registration {
   }
 
   /** Tries until the goal is reached, another process owns the key for good, or `signal` aborts. Never rejects. */
-  async #insist(goal: Goal, signal: AbortSignal): Promise<void> {
+  async #insist(goal: DesiredRegistration, signal: AbortSignal): Promise<void> {
     const { random, onRefused } = this.#parts;
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       try {
-        return await this.#reach(goal, signal);
+        return await this.#apply(goal, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof Fault && error.code === 'key-owned') return onRefused(error);
@@ -261,7 +261,7 @@ export class Registration {
     );
   }
 
-  async #reach({ standing, instance }: Goal, signal: AbortSignal): Promise<void> {
+  async #apply({ state: standing, instance }: DesiredRegistration, signal: AbortSignal): Promise<void> {
     const { logger, now } = this.#parts;
     const address = formatAddress(instance.address);
     switch (standing) {

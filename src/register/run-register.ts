@@ -3,7 +3,7 @@ import { describe, Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { InstanceSettings, InstanceTraits, RegisterSettings } from '../settings/register.ts';
 import { Agent, type AgentParts } from './agent.ts';
-import { type CommandLine, startCommand } from './command.ts';
+import { startCommand, type WrappedCommand } from './command.ts';
 import { type Announcer, declare } from './declare.ts';
 import { Departure } from './departure.ts';
 import { endCommand } from './end-command.ts';
@@ -21,7 +21,7 @@ export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
   readonly registry: Registry;
   readonly logger: Logger;
   /** The application to run; without one, this process stands for an application that runs elsewhere. */
-  readonly command: CommandLine | undefined;
+  readonly command: WrappedCommand | undefined;
   /** Calls `listener` at each of the signals, until the answer is called. */
   readonly onSignals: (names: readonly NodeJS.Signals[], listener: (name: NodeJS.Signals) => void) => () => void;
   readonly pid: number;

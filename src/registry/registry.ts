@@ -88,7 +88,7 @@ export type RegistryEvent =
 export type Refuse = (key: string, bytes: number) => string | undefined;
 
 /** What a follower keeps of what it reads, entry by entry, so that a list never takes the memory of all that it reads. */
-export type Reading = {
+export type ReadFilter = {
   readonly refuse: Refuse;
   /** Leaves out what nobody needs. */
   readonly shorten: (entry: Entry) => Entry;

@@ -3,7 +3,7 @@ import type { Rendered } from './rendered.ts';
 import type { Around } from './template.ts';
 
 /** Where a line of haproxy.cfg comes from. */
-export type Place =
+export type ConfigPlace =
   | { readonly kind: 'frame' }
   /** In the frame, and there for one `tcp` service. */
   | { readonly kind: 'listener'; readonly service: ServiceName }
@@ -14,7 +14,7 @@ export type Place =
 const listener = /^frontend\s+_tcp-(\S+)/;
 
 /** Tells where a line (counted from 1) of the file that `configWriter` makes of this comes from. */
-export function placeOf(rendered: Rendered, line: number): Place | undefined {
+export function placeOf(rendered: Rendered, line: number): ConfigPlace | undefined {
   const { frame, policies, backends } = rendered;
   let left = line;
   const within = (text: string): boolean => {
@@ -66,7 +66,7 @@ function linesIn(text: string): number {
   return lines;
 }
 
-function frameLine({ backends }: Rendered, text: string, line: number): Place {
+function frameLine({ backends }: Rendered, text: string, line: number): ConfigPlace {
   const opening = text
     .split('\n')
     .slice(0, line)

@@ -1,7 +1,7 @@
 import type { Cidr } from '../model/cidr.ts';
 import type { CookieName, HeaderName } from '../model/header.ts';
 import { type Balance, isHashed } from '../model/policy/balance.ts';
-import type { HealthCheck } from '../model/policy/check.ts';
+import type { ServerCheck } from '../model/policy/check.ts';
 import type { HeaderChanges } from '../model/policy/headers.ts';
 import type { Https } from '../model/policy/https.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
@@ -149,7 +149,7 @@ function cookieView({ cookie: cookieName, secure, sameSite, key }: Sticky): Cook
   return { cookieName, secure, sameSite, key };
 }
 
-function httpCheckView(check: HealthCheck): HttpCheckView | undefined {
+function httpCheckView(check: ServerCheck): HttpCheckView | undefined {
   if (check.kind !== 'http') return undefined;
   const { method, path, host, status, body } = check;
   return {

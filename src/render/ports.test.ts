@@ -16,7 +16,7 @@ const service = (name: string, port?: number, since?: bigint): Service => ({
   since: since as Service['since'],
   registered: PersistentMap(),
   numbers: PersistentMap(),
-  held: undefined,
+  suspended: undefined,
   instances: PersistentMap(),
 });
 

@@ -24,7 +24,7 @@ export type Templates = Readonly<Record<TemplateRole, Template>>;
 /** The templates, and what is rendered otherwise than by them. */
 export type Templating = Templates & {
   /** Services that are made by other templates. */
-  readonly held?: ReadonlyMap<ServiceName, Templates>;
+  readonly quarantined?: ReadonlyMap<ServiceName, Templates>;
   /** By `service/instance`, a line that HAProxy refuses. Whoever had another before keeps it. */
   readonly refused?: ReadonlyMap<string, { readonly line: string; readonly reason: string }>;
 };
@@ -93,7 +93,7 @@ export function renderTouched(
       backends.delete(name);
       continue;
     }
-    const templates = templating.held?.get(name) ?? templating;
+    const templates = templating.quarantined?.get(name) ?? templating;
     const known = backends.get(name);
     const pace = checkPace(found, known);
     const service = withOwnCertificate(withCheckPace(withSplit(found), pace));

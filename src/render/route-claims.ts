@@ -7,7 +7,7 @@ import type { Overruled } from './priority-shares.ts';
 import { findRoute } from './route-set.ts';
 
 /** What of a service its routes are made of, and its claims. */
-export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed' | 'held'> & {
+export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed' | 'suspended'> & {
   readonly claims: readonly Claim[];
 };
 

@@ -93,8 +93,8 @@ export function changeRoutes(
     states.set(stateKey(name), service && stateOf(service));
     if (service === undefined) known.delete(name);
     else {
-      const { policy, since, allowed, held } = service;
-      known.set(name, { name, policy, since, allowed, held, claims: present });
+      const { policy, since, allowed, suspended } = service;
+      known.set(name, { name, policy, since, allowed, suspended, claims: present });
     }
   }
   const next = {
@@ -133,7 +133,7 @@ const isSame = (past: Contribution | undefined, service: Service | undefined): b
   past?.policy === service?.policy &&
   past?.since === service?.since &&
   past?.allowed === service?.allowed &&
-  past?.held === service?.held;
+  past?.suspended === service?.suspended;
 
 /** Counts the priorities of a service's claims; and one more where its own routes have another order. */
 function countAll(priorities: PersistentMap<number, number>, claims: readonly Claim[], by: number): void {
@@ -220,8 +220,8 @@ function priorityConflicts({ overruled }: RouteTable): readonly PriorityConflict
     .map((pair) => ({ kind: 'priority', ...pair }));
 }
 
-function stateOf({ policy, held }: Service): ServiceState | undefined {
-  return policy.maintenance ? { kind: 'maintenance' } : held;
+function stateOf({ policy, suspended }: Service): ServiceState | undefined {
+  return policy.maintenance ? { kind: 'maintenance' } : suspended;
 }
 
 /**

@@ -4,7 +4,7 @@ import { formatAddress } from '../model/address.ts';
 import type { Cidr } from '../model/cidr.ts';
 import type { Instance } from '../model/instance.ts';
 import { dividedWeight, divisorOfWeights } from '../model/policy/balance.ts';
-import type { HealthCheck } from '../model/policy/check.ts';
+import type { ServerCheck } from '../model/policy/check.ts';
 import type { Policy } from '../model/policy.ts';
 import {
   authorityFile,
@@ -279,7 +279,7 @@ function isFar({ zone }: Instance, { preferZone }: Policy, settings: FrameSettin
 const proxyKeywords = { v1: 'send-proxy', v2: 'send-proxy-v2' } as const;
 
 function checkView(
-  { intervalMs, rise, fall, port }: Exclude<HealthCheck, { kind: 'none' }>,
+  { intervalMs, rise, fall, port }: Exclude<ServerCheck, { kind: 'none' }>,
   { tls, proxyProtocol }: Policy,
 ): ServerView['check'] {
   const samePort = port === undefined;

@@ -4,7 +4,7 @@ import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import { didYouMean } from '../model/nearest.ts';
 import { fieldName, type Machine, optional } from './option.ts';
 import { readOptions } from './read-options.ts';
-import type { Reading } from './reading.ts';
+import type { ReadResult } from './reading.ts';
 import { type InstanceSettings, type InstanceTraits, traitOptions, traitsOf } from './register.ts';
 import type { SettingsFile } from './sources.ts';
 import { labelWord, word } from './words.ts';
@@ -24,7 +24,7 @@ export function readDeclaration(
   file: SettingsFile,
   traits: InstanceTraits,
   machine: Machine,
-): Reading<InstanceSettings> {
+): ReadResult<InstanceSettings> {
   const strange = [...file.fields.values()]
     .filter(({ name }) => !fieldNames.includes(name))
     .map(({ name, where }) => {

@@ -16,7 +16,7 @@ import {
   type Word,
 } from './option.ts';
 import { readItem } from './read-item.ts';
-import type { Reading } from './reading.ts';
+import type { ReadResult } from './reading.ts';
 import type { FileNode, Given, Sources } from './sources.ts';
 
 type Valued = Exclude<Option, Secret | Switch | Items<unknown>>;
@@ -27,7 +27,7 @@ export function readOptions<Table extends OptionTable>(
   table: Table,
   sources: Sources,
   machine: Machine,
-): Reading<ValuesOf<Table>> {
+): ReadResult<ValuesOf<Table>> {
   const problems: Fault[] = [];
   const parse = (word: Word<unknown>, { text, where }: Given): unknown => {
     const result = safeParse(word, text);

@@ -13,7 +13,7 @@ import {
   variableName,
 } from './option.ts';
 import { readOptions } from './read-options.ts';
-import type { Reading } from './reading.ts';
+import type { ReadResult } from './reading.ts';
 import type { SettingsFile, Sources } from './sources.ts';
 import { pathWord } from './words.ts';
 
@@ -27,7 +27,7 @@ export const configOption = {
 };
 
 /** The path of the settings file, if one is named. */
-export function readConfigPath(sources: Omit<Sources, 'file'>, machine: Machine): Reading<string | undefined> {
+export function readConfigPath(sources: Omit<Sources, 'file'>, machine: Machine): ReadResult<string | undefined> {
   const reading = readOptions(configOption, { ...sources, file: undefined }, machine);
   return reading.ok ? { ok: true, value: reading.value.config } : reading;
 }
@@ -37,7 +37,7 @@ export function readSettings<Table extends OptionTable, Settings>(
   command: CommandDeclaration<Table, Settings>,
   sources: Sources,
   machine: Machine,
-): Reading<Settings> {
+): ReadResult<Settings> {
   const strange = [
     ...strangeVariables(sources.env),
     ...(sources.file === undefined ? [] : strangeFields(sources.file)),

@@ -1,6 +1,6 @@
 import Mustache from 'mustache';
 import { Fault } from '../model/fault.ts';
-import type { Names } from './names.ts';
+import type { TemplateNames } from './names.ts';
 import { type Fail, nothingToFollow, type Trail } from './quoting.ts';
 
 /** A file with a template's text. */
@@ -21,7 +21,7 @@ export type Tag = {
 
 export type MustacheOptions = {
   /** What a template may name; anything else in it is a mistake that Mustache would render as nothing. */
-  readonly names: Names;
+  readonly names: TemplateNames;
   /** Makes text of a value, or throws a Fault that says why it must not go in. */
   readonly escape: (value: unknown, tag: Tag) => string;
   /** What `{{> name}}` includes, or why it cannot be; left out where partials are not available. */
@@ -104,7 +104,7 @@ export function compileMustache(source: Source, options: MustacheOptions): Compi
     return { tokens: parseTokens(writer, inner, place), place };
   };
 
-  const walk = ({ tokens, place }: Parsed, including: readonly string[], scopes: readonly Names[]): void => {
+  const walk = ({ tokens, place }: Parsed, including: readonly string[], scopes: readonly TemplateNames[]): void => {
     for (const token of tokens) {
       const [type, name, start] = token;
       const fail: Fail = (what, hint, offset = 0) => {
@@ -186,7 +186,7 @@ function indentOf([, , , , indent, tagIndex, afterText]: Token): string {
 }
 
 /** What a name means: the innermost section that knows its first part decides, as it does for Mustache. */
-function resolve(name: string, scopes: readonly Names[], roots: Set<string>, fail: Fail): Names {
+function resolve(name: string, scopes: readonly TemplateNames[], roots: Set<string>, fail: Fail): TemplateNames {
   if (name === '.') {
     const names = scopes[0];
     return names?.itself ?? fail('{{.}} stands for nothing here');

@@ -1,13 +1,13 @@
 /** What may be named at one place of a template, and what is below it. */
-export type Names = {
+export type TemplateNames = {
   /** What a name is; undefined when there is none. */
-  readonly find: (name: string) => Names | undefined;
+  readonly find: (name: string) => TemplateNames | undefined;
   /** For messages. */
   readonly known: readonly string[];
   /** What a section of it sees first; undefined when it sees no more than what is around it. */
-  readonly inside?: Names;
+  readonly inside?: TemplateNames;
   /** What `{{.}}` is when this is the innermost section; undefined where it cannot be written. */
-  readonly itself?: Names;
+  readonly itself?: TemplateNames;
   /** A value that is not there is a mistake, not an empty text. */
   readonly required?: true;
   /** Set for what has no text of its own: `a list`. */
@@ -15,11 +15,11 @@ export type Names = {
 };
 
 /** A value that stands in the text. */
-export const text: Names = { find: () => undefined, known: [] };
+export const text: TemplateNames = { find: () => undefined, known: [] };
 
 /** A value whose fields are not known before it is there. */
-export function open({ required = false } = {}): Names {
-  const names: Names = {
+export function open({ required = false } = {}): TemplateNames {
+  const names: TemplateNames = {
     find: () => names,
     known: [],
     ...(required ? { required } : {}),
@@ -34,9 +34,9 @@ export function open({ required = false } = {}): Names {
 }
 
 /** A value with fields. */
-export function record(fields: Readonly<Record<string, Names>>): Names {
+export function record(fields: Readonly<Record<string, TemplateNames>>): TemplateNames {
   const byName = new Map(Object.entries(fields));
-  const names: Names = {
+  const names: TemplateNames = {
     find: (name) => byName.get(name),
     known: [...byName.keys()],
     notText: 'no text but has fields',
@@ -48,14 +48,14 @@ export function record(fields: Readonly<Record<string, Names>>): Names {
 }
 
 /** Any number of values, one after another in a section. */
-export function list(of: Names): Names {
-  const inside: Names = of === text ? { ...text, itself: text } : of;
+export function list(of: TemplateNames): TemplateNames {
+  const inside: TemplateNames = of === text ? { ...text, itself: text } : of;
   return { find: () => undefined, known: [], inside, notText: 'a list' };
 }
 
 /** Names that may stand anywhere, with anything below them. */
-export function flat(names: readonly string[]): Names {
+export function flat(names: readonly string[]): TemplateNames {
   const known = new Set(names);
-  const below: Names = { find: () => below, known: [], itself: text };
+  const below: TemplateNames = { find: () => below, known: [], itself: text };
   return { find: (name) => (known.has(name) ? below : undefined), known: names, itself: text };
 }

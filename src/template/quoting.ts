@@ -1,5 +1,5 @@
 /** `offset`: which character of the text it is. */
-export type Refused = { readonly refused: string; readonly hint?: string; readonly offset?: number };
+export type QuotingRefusal = { readonly refused: string; readonly hint?: string; readonly offset?: number };
 
 /**
  * The quotes and comments of a language. The text of a template is followed through them, so that a value that was
@@ -10,11 +10,11 @@ export type Quoting<Place extends object | string, Form extends string> = {
   readonly start: Place;
   readonly same: (one: Place, other: Place) => boolean;
   /** The place after this text; refuses text that it does not understand. */
-  readonly after: (at: Place, text: string) => Place | Refused;
+  readonly after: (at: Place, text: string) => Place | QuotingRefusal;
   /** The place after a value that stands here, and how it is written; or a clause that says why none may. */
-  readonly afterValue: (at: Place) => { readonly after: Place; readonly as: Form } | Refused;
+  readonly afterValue: (at: Place) => { readonly after: Place; readonly as: Form } | QuotingRefusal;
   /** The place after a section that may be left out or repeated. */
-  readonly either: (before: Place, after: Place) => Place | Refused;
+  readonly either: (before: Place, after: Place) => Place | QuotingRefusal;
   /** What is wrong with a text that ends here. */
   readonly unfinished: (at: Place) => string | undefined;
 };
@@ -31,11 +31,11 @@ export type Trail = {
 
 export type Fail = (what: string, hint?: string, offset?: number) => never;
 
-const isRefused = (found: object | string): found is Refused => typeof found === 'object' && 'refused' in found;
+const isRefused = (found: object | string): found is QuotingRefusal => typeof found === 'object' && 'refused' in found;
 
 export function follow<Place extends object | string, Form extends string>(quoting: Quoting<Place, Form>): Trail {
   let at = quoting.start;
-  const take = (next: Place | Refused, fail: Fail) => {
+  const take = (next: Place | QuotingRefusal, fail: Fail) => {
     at = isRefused(next) ? fail(next.refused, next.hint, next.offset) : next;
   };
   return {

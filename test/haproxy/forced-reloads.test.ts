@@ -201,11 +201,11 @@ test('a change of one service is made among thousands of changes of another one,
   const commands: string[] = [];
   const { app, balancer } = await start({ onCommand: (line) => commands.push(line) });
   const told: { readonly refused: readonly string[]; readonly web?: number; readonly evil?: number }[] = [];
-  const settled: ServingObserver['settled'] = (_, shortfall) => {
+  const settled: ServingObserver['onServed'] = (_, shortfall) => {
     const refused = [...new Set(shortfall.refused.map(({ key }) => key.split('/')[1] ?? ''))];
     told.push({ refused, web: sizeOf(balancer, 'web') ?? 0, evil: sizeOf(balancer, 'evil') ?? 0 });
   };
-  balancer.balancer.observe({ took: () => undefined, settled, trouble: undefined });
+  balancer.balancer.observe({ onApplied: () => undefined, onServed: settled, trouble: undefined });
   balancer.change(Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`instances/evil/i${i}`, app.address])));
   await until('HAProxy gets the first ones', () => commands.some((line) => line.startsWith('add server evil/')), {
     everyMs: 1,

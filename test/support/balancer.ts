@@ -206,7 +206,7 @@ export async function startBalancer(
     /** `keep`: for another one that goes on from here. */
     async stop({ keep = false } = {}): Promise<void> {
       guarding.close();
-      await holds.settle();
+      await holds.flush();
       overriding.close();
       await balancer.stop(0);
       await tap?.close();

@@ -118,7 +118,7 @@ export class Acknowledging implements ServingObserver {
   }
 
   /** The registry said something; told to the balancer as well. */
-  heard(event: RegistryEvent): void {
+  onEvent(event: RegistryEvent): void {
     if (event.kind === 'connected' || event.kind === 'disconnected') this.#connected = event.kind === 'connected';
     if (event.kind !== 'snapshot' && event.kind !== 'changes') return;
     if (event.kind === 'snapshot') this.#cluster = event.cluster;
@@ -129,12 +129,12 @@ export class Acknowledging implements ServingObserver {
   }
 
   /** HAProxy was given these. */
-  took(touched: Touched, catalog: Catalog): void {
-    this.#parts.draining.took(touched, catalog);
+  onApplied(touched: Touched, catalog: Catalog): void {
+    this.#parts.draining.onApplied(touched, catalog);
   }
 
   /** HAProxy serves this, and everything that can be done for it is done. */
-  settled(catalog: Catalog, shortfall: Shortfall, workerPid: number): void {
+  onServed(catalog: Catalog, shortfall: Shortfall, workerPid: number): void {
     const { revision, cluster } = catalog;
     const before = this.#settled;
     this.#settled = { catalog, shortfall, workerPid };

@@ -4,7 +4,7 @@ import { emptyCatalog } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
 import { revision } from '../../model/revision.ts';
 import { Draining } from './draining.ts';
-import type { OpenRequests } from './open-requests.ts';
+import type { OpenRequestCount } from './open-requests.ts';
 
 const at = revision(1n);
 
@@ -20,7 +20,7 @@ function folded(states: Readonly<Record<string, string>>) {
 }
 
 /** Counts what the test says, and hears of each change. */
-function start(found: (name: string, nth: number) => OpenRequests | undefined) {
+function start(found: (name: string, nth: number) => OpenRequestCount | undefined) {
   let nth = 0;
   let now = 0;
   let changed: () => void = () => undefined;
@@ -28,7 +28,7 @@ function start(found: (name: string, nth: number) => OpenRequests | undefined) {
     async count(servers) {
       nth += 1;
       return new Map(
-        servers.flatMap(({ backend, server }): [string, OpenRequests][] => {
+        servers.flatMap(({ backend, server }): [string, OpenRequestCount][] => {
           const load = found(`${backend}/${server}`, nth);
           if (load === undefined) throw new Error('HAProxy is away');
           return [[`${backend}/${server}`, load]];
@@ -55,7 +55,7 @@ function start(found: (name: string, nth: number) => OpenRequests | undefined) {
 
 const took = (draining: Draining, states: Readonly<Record<string, string>>): void => {
   const { touched, catalog } = folded(states);
-  draining.took(touched, catalog);
+  draining.onApplied(touched, catalog);
 };
 
 test('a server is idle when two counts in a row say so', async () => {
@@ -106,6 +106,6 @@ test('a server that is ready again, or gone, is not counted any more', () => {
     revision: revision(2n),
     changes: [{ kind: 'delete', key: 'instances/web/a', revision: revision(2n) }],
   });
-  draining.took(touched, catalog);
+  draining.onApplied(touched, catalog);
   expect([...draining.counts.keys()]).toEqual(['web/b']);
 });

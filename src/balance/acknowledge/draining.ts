@@ -5,11 +5,11 @@ import type { ServerAt } from '../../haproxy/server-load.ts';
 import type { Touched } from '../../model/dirty-set.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import type { OpenRequests } from './open-requests.ts';
+import type { OpenRequestCount } from './open-requests.ts';
 
 export type DrainingParts = {
   /** By `service/instance`. Rejects when HAProxy cannot be asked now. */
-  readonly count: (servers: readonly ServerAt[]) => Promise<ReadonlyMap<string, OpenRequests>>;
+  readonly count: (servers: readonly ServerAt[]) => Promise<ReadonlyMap<string, OpenRequestCount>>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -49,7 +49,7 @@ export class Draining {
   }
 
   /** HAProxy was given these, as the catalog has them. */
-  took(touched: Touched, catalog: Catalog): void {
+  onApplied(touched: Touched, catalog: Catalog): void {
     for (const [service, { whole, instances }] of touched) {
       const has = catalog.services.get(service)?.instances;
       const known = this.#servers.get(service) ?? new Map<InstanceId, Server>();
@@ -132,7 +132,7 @@ export class Draining {
     if (changed) this.#parts.onChange();
   }
 
-  #judge({ patientUntil }: Server, found: OpenRequests | undefined): Said {
+  #judge({ patientUntil }: Server, found: OpenRequestCount | undefined): Said {
     if (found === undefined) return 'unknown';
     return found.open === 0 && found.mayGrow && this.#parts.now() < patientUntil ? 'unknown' : found.open;
   }

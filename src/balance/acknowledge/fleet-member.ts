@@ -11,7 +11,7 @@ import type { UnprovenServers } from '../first-check/unproven-servers.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { HeldEntries } from '../guard/held-entries.ts';
 import { readOrMakeOwner } from '../state/owner.ts';
-import type { Layout } from '../state/paths.ts';
+import type { BalancePaths } from '../state/paths.ts';
 import { Acknowledging, type AcknowledgingParts } from './acknowledging.ts';
 import { Draining } from './draining.ts';
 import { RequestCounter } from './open-requests.ts';
@@ -19,7 +19,7 @@ import { RequestCounter } from './open-requests.ts';
 export type FleetMemberParts = Pick<AcknowledgingParts, 'id' | 'isCurrent' | 'metrics' | 'now' | 'wall'> & {
   /** Where it acknowledges. */
   readonly registry: Registry;
-  readonly layout: Layout;
+  readonly layout: BalancePaths;
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly guarding: Guarding;

@@ -9,7 +9,7 @@ import {
 } from '../../haproxy/server-load.ts';
 
 /** A server's requests in all of HAProxy's workers. */
-export type OpenRequests = {
+export type OpenRequestCount = {
   readonly open: number;
   /** One more may come although the server drains, by way of an old worker. */
   readonly mayGrow: boolean;
@@ -27,7 +27,7 @@ export type WorkerSays = {
  * client whose connection idles there may send it one more request, which goes by the weights of that time. So while it
  * has such clients and would choose this server, no request open now does not mean none to come.
  */
-export function sumUp(workers: readonly WorkerSays[]): OpenRequests {
+export function sumUp(workers: readonly WorkerSays[]): OpenRequestCount {
   let open = 0;
   let mayGrow = false;
   for (const { load, idleClients } of workers) {
@@ -67,10 +67,10 @@ export class RequestCounter {
    * By `backend/server`. Rejects when the worker that serves does not answer, or nobody knows the others. While an old worker
    * does not answer, a server without an open request elsewhere is left out, because its count is not known.
    */
-  async count(servers: readonly ServerAt[]): Promise<ReadonlyMap<string, OpenRequests>> {
+  async count(servers: readonly ServerAt[]): Promise<ReadonlyMap<string, OpenRequestCount>> {
     const [current, old] = await Promise.all([this.#current.read(servers), this.#countOld(servers)]);
     const answers = old.filter((one) => one !== undefined);
-    const counts = new Map<string, OpenRequests>();
+    const counts = new Map<string, OpenRequestCount>();
     for (const { backend, server } of servers) {
       const name = `${backend}/${server}`;
       const olds = answers.map(({ loads, idleClients }) => ({ load: loads.get(name), idleClients }));

@@ -29,7 +29,7 @@ export class AddressPreview {
   /** What a balancer would make of the catalog. A name that does not resolve has the address that it is served with. */
   async of(catalog: Catalog): Promise<Catalog> {
     this.#locating.adopt(catalog);
-    await this.#locating.settled(patienceMs);
+    await this.#locating.resolved(patienceMs);
     if (this.#served !== undefined) this.#locating.adopt(catalog, addressesGiven(catalog, this.#served));
     return this.#locating.served(catalog);
   }

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { type AddressRules, hasPort, machineList, type OwnListener } from '../../addresses/address-rules.ts';
 import { type Located, locate } from '../../addresses/locate.ts';
 import type { LookUp } from '../../addresses/look-up.ts';
-import { type Answer, type Lookup, Names, type NamesPolicy, type Users } from '../../addresses/names.ts';
+import { HostNames, type Lookup, type LookupAnswer, type NamesPolicy, type Users } from '../../addresses/names.ts';
 import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.ts';
 import type { Service } from '../../catalog/service.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
@@ -59,7 +59,7 @@ const machineEveryMs = 30_000;
  */
 export class Locating {
   readonly #parts: LocatingParts;
-  readonly #names: Names;
+  readonly #names: HostNames;
   readonly #log: SparingLog;
   readonly #entries = new Map<ServiceName, Map<InstanceId, Entry>>();
   readonly #made = new Map<ServiceName, Made>();
@@ -77,12 +77,12 @@ export class Locating {
   #own: readonly OwnListener[];
   readonly #machineTimer: NodeJS.Timeout;
   #timer: NodeJS.Timeout | undefined;
-  #settled = deferred();
+  #resolved = deferred();
   #closed = false;
 
   constructor(parts: LocatingParts) {
     this.#parts = parts;
-    this.#names = new Names(parts.names);
+    this.#names = new HostNames(parts.names);
     this.#log = new SparingLog(parts.logger, parts.now, 'addresses-untold');
     this.#own = parts.own;
     this.#interfaces = this.#readInterfaces();
@@ -216,12 +216,12 @@ export class Locating {
   }
 
   /** Resolves when something is known of every name, or after this time. */
-  async settled(mostMs: number): Promise<void> {
+  async resolved(mostMs: number): Promise<void> {
     if (!this.#names.settling) return;
-    const timer = setTimeout(() => this.#settled.resolve(), mostMs);
-    await this.#settled.promise;
+    const timer = setTimeout(() => this.#resolved.resolve(), mostMs);
+    await this.#resolved.promise;
     clearTimeout(timer);
-    this.#settled = deferred();
+    this.#resolved = deferred();
   }
 
   /** Sets the gauges that are read rather than counted. */
@@ -234,7 +234,7 @@ export class Locating {
     clearTimeout(this.#timer);
     clearInterval(this.#machineTimer);
     this.#log.close();
-    this.#settled.resolve();
+    this.#resolved.resolve();
   }
 
   /** What was made of the service before, with what differs since: with thousands of names, all of it would take long. */
@@ -358,7 +358,7 @@ export class Locating {
     if (ms !== undefined) this.#timer = setTimeout(() => this.#look(), Math.ceil(ms) + 1).unref();
   }
 
-  #took(lookup: Lookup, given: Answer): void {
+  #took(lookup: Lookup, given: LookupAnswer): void {
     if (this.#closed) return;
     const { name } = lookup;
     const answer = this.#allowed(name, given);
@@ -370,11 +370,11 @@ export class Locating {
       this.#touch(users);
     }
     this.#look();
-    if (!this.#names.settling) this.#settled.resolve();
+    if (!this.#names.settling) this.#resolved.resolve();
   }
 
   /** Without the addresses that no instance may have: whoever owns a name decides what it resolves to. */
-  #allowed(name: string, answer: Answer): Answer {
+  #allowed(name: string, answer: LookupAnswer): LookupAnswer {
     if (answer.kind === 'failed') return answer;
     const addresses = answer.addresses.filter((address) => this.#parts.rules.refusedHost(address) === undefined);
     const [first] = answer.addresses;

@@ -53,7 +53,7 @@ function firstChecks(keys: Readonly<Record<string, string>>) {
       const [, service, id] = key.split('/');
       return { service: service as ServiceName, id: id as InstanceId, line: `server ${id} 127.0.0.1:1 check` };
     });
-  checks.took(new Map(), catalog, nothingRendered, newcomers);
+  checks.onApplied(new Map(), catalog, nothingRendered, newcomers);
   return { raised, lines, checks };
 }
 

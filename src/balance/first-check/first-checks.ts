@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { addressOf, type FirstCheckRule, isEnabled, isServing, type Newcomer } from '../../haproxy/newcomers.ts';
 import { afterStep } from '../../haproxy/plan.ts';
-import type { Running } from '../../haproxy/running-state.ts';
+import type { RunningState } from '../../haproxy/running-state.ts';
 import { bringsIn, type Step } from '../../haproxy/step.ts';
 import { SparingLog } from '../../logging/limited-log.ts';
 import type { Touched } from '../../model/dirty-set.ts';
@@ -107,7 +107,7 @@ export class FirstChecks {
    * HAProxy serves this by now, with these new servers down. Servers that left are not checked any more. If no other server of
    * a service serves, the waiting ones get requests without a check.
    */
-  took(touched: Touched, catalog: Catalog, served: Rendered, newcomers: readonly Newcomer[]): void {
+  onApplied(touched: Touched, catalog: Catalog, served: Rendered, newcomers: readonly Newcomer[]): void {
     this.#catalog = catalog;
     this.begin(newcomers);
     for (const service of touched.keys()) {
@@ -155,7 +155,7 @@ export class FirstChecks {
   }
 
   /** A worker from before this pointsman serves this, with these states. */
-  adopt(served: Rendered, states: Running['servers']): void {
+  adopt(served: Rendered, states: RunningState['servers']): void {
     this.#parts.unproven.adopt(foundDown(served, states));
   }
 

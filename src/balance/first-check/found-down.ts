@@ -1,5 +1,5 @@
 import { isChecked, isServing } from '../../haproxy/newcomers.ts';
-import type { Running } from '../../haproxy/running-state.ts';
+import type { RunningState } from '../../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
 
@@ -9,7 +9,7 @@ import type { Rendered } from '../../render/rendered.ts';
  */
 export function foundDown(
   { backends }: Pick<Rendered, 'backends'>,
-  states: Running['servers'],
+  states: RunningState['servers'],
 ): ReadonlyMap<ServiceName, readonly InstanceId[]> {
   const down = new Map<ServiceName, readonly InstanceId[]>();
   for (const [service, { servers }] of backends) {

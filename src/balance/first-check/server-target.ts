@@ -1,6 +1,6 @@
 import type { Service } from '../../catalog/service.ts';
 import type { Instance } from '../../model/instance.ts';
-import type { HealthCheck } from '../../model/policy/check.ts';
+import type { ServerCheck } from '../../model/policy/check.ts';
 import { certificateFile } from '../../render/policy-view.ts';
 
 /** Where and how a server is reached. */
@@ -24,7 +24,7 @@ export type ServerTarget = {
   readonly place: ServerPlace;
   readonly protocol: 'h1' | 'h2';
   readonly service: string;
-  readonly check: Exclude<HealthCheck, { kind: 'none' }>;
+  readonly check: Exclude<ServerCheck, { kind: 'none' }>;
 };
 
 /** How HAProxy's own check would ask this instance; undefined when its policy has none. */

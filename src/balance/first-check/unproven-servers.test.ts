@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import type { Running } from '../../haproxy/running-state.ts';
+import type { RunningState } from '../../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { UnprovenServers } from './unproven-servers.ts';
 
@@ -11,7 +11,7 @@ function unprovenServers() {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   let asked = 0;
-  let states: Running['servers'] = new Map([[web, new Map([[a, server]])]]);
+  let states: RunningState['servers'] = new Map([[web, new Map([[a, server]])]]);
   const unproven = new UnprovenServers({
     serverStates: async () => {
       asked += 1;

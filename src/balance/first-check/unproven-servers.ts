@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
-import type { Running } from '../../haproxy/running-state.ts';
+import type { RunningState } from '../../haproxy/running-state.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 
 export type UnprovenServersParts = {
   /** The servers of the worker, with their health. Rejects when it cannot be asked now. */
-  readonly serverStates: () => Promise<Running['servers']>;
+  readonly serverStates: () => Promise<RunningState['servers']>;
   /** A server passed its first check, or one more has to. */
   readonly onChange: () => void;
   readonly logger: Logger;

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, test, vi } from 'vitest';
 import { emptyCatalog } from '../../catalog/catalog.ts';
-import type { Running, RunningServer } from '../../haproxy/running-state.ts';
+import type { RunningServer, RunningState } from '../../haproxy/running-state.ts';
 import { parseInstance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { createBalanceMetrics } from '../observe/metrics.ts';
@@ -53,7 +53,7 @@ test('what is held and let go of takes one line of the log, however many instanc
   const down = { up: false } as unknown as RunningServer;
   guarding.observe({
     servers: new Map([[web, new Map(ids.slice(0, 400).map((id) => [id, down]))]]),
-  } as unknown as Running);
+  } as unknown as RunningState);
   guarding.release('*');
   expect(lines.slice(1)).toMatchObject([
     { event: 'guard-let-go', service: 'web', count: 400, instances: first, reason: 'check-failed' },

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.ts';
-import type { Running } from '../../haproxy/running-state.ts';
+import type { RunningState } from '../../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Release } from '../../registry/releases.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
@@ -69,7 +69,7 @@ export class Guarding {
   }
 
   /** Takes what HAProxy's health checks say of the instances that are held. */
-  observe({ servers }: Running): void {
+  observe({ servers }: RunningState): void {
     const failing: GuardEvent[] = [];
     for (const [service, { instances }] of this.#guard.holds) {
       for (const id of instances.keys()) {

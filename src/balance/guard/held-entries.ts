@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { leanEvent } from '../../catalog/lean.ts';
 import { heldReason, type Refusal } from '../../fleet/acknowledgement.ts';
-import type { Running } from '../../haproxy/running-state.ts';
+import type { RunningState } from '../../haproxy/running-state.ts';
 import { parseKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { HistoryPoint } from '../../registry/history.ts';
@@ -101,7 +101,7 @@ export class HeldEntries {
   }
 
   /** Lets go of the instances under a lease whose health check HAProxy finds failed. */
-  observe({ servers }: Running): void {
+  observe({ servers }: RunningState): void {
     const failed = this.#leased().filter((key) => {
       const subject = parseKey(key);
       if (!subject.ok || subject.value.kind !== 'instance') return false;

@@ -36,7 +36,7 @@ function hold(id: string, value: string, remainingMs = 60_000): KeptHold {
 test('holds are there again for the rest of their time', async () => {
   const kept = hold('a', '{"address":"10.0.0.1:80","weight":7,"version":"v2","zone":"b","meta":{"k":"v"}}');
   file.save(() => [kept]);
-  await file.settle();
+  await file.flush();
   expect(await file.load()).toEqual([kept]);
   now += 59_000;
   expect(await file.load()).toEqual([{ ...kept, remainingMs: 1000 }]);
@@ -46,10 +46,10 @@ test('holds are there again for the rest of their time', async () => {
 
 test('the newest of several is what stands there in the end', async () => {
   for (const id of ['a', 'b', 'c']) file.save(() => [hold(id, '10.0.0.1:80')]);
-  await file.settle();
+  await file.flush();
   expect(await file.load()).toEqual([hold('c', '10.0.0.1:80')]);
   file.save(() => []);
-  await file.settle();
+  await file.flush();
   expect(await file.load()).toEqual([]);
 });
 
@@ -64,10 +64,10 @@ test('no file is no hold, and one that cannot be read says why', async () => {
 test('a folder that cannot be written is said, and is no failure of anything else', async () => {
   const nowhere = new HoldsFile({ path: join(dir, 'none', 'holds.json'), storage, write, wall: () => new Date(now) });
   nowhere.save(() => [hold('a', '10.0.0.1:80')]);
-  await nowhere.settle();
+  await nowhere.flush();
   expect(storage.status()).toMatchObject([{ what: 'holds' }]);
   file.save(() => []);
-  await file.settle();
+  await file.flush();
   expect(storage.status()).toEqual([]);
   expect((await readFile(join(dir, 'holds.json'), 'utf8')).trim()).toBe('{"format":1,"holds":[]}');
 });
@@ -81,5 +81,5 @@ test('what could not be written is, with the time that it had, once there is roo
   await mkdir(join(dir, 'later'));
   await vi.waitFor(() => expect(storage.status()).toEqual([]), 10_000);
   expect(await later.load()).toEqual([hold('a', '10.0.0.1:80', 55_000)]);
-  await later.settle();
+  await later.flush();
 });

@@ -59,7 +59,7 @@ export class HoldsFile {
   }
 
   /** Resolves when what was to be saved is, or could not be; for the end. */
-  async settle(): Promise<void> {
+  async flush(): Promise<void> {
     await this.#writing;
     clearTimeout(this.#again);
     await this.#write();

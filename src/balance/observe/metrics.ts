@@ -78,7 +78,7 @@ export function createBalanceMetrics(registry: Registry) {
     ]),
     overrides: gauge('overrides', 'Overrides by operators that are in force, by kind.', ['kind']),
     drift: counter('drift_total', 'Differences found between HAProxy and what it was given, and healed.'),
-    graveyard: gauge(
+    pendingRemovals: gauge(
       'lingering_servers',
       'Servers that left and are still in HAProxy, in maintenance: with open connections, or because HAProxy cannot delete them safely.',
     ),

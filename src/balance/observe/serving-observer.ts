@@ -13,9 +13,9 @@ export type Shortfall = {
 /** Told what HAProxy serves, as it comes to serve it. */
 export interface ServingObserver {
   /** HAProxy was given what was touched. */
-  took(touched: Touched, catalog: Catalog): void;
+  onApplied(touched: Touched, catalog: Catalog): void;
   /** This worker of HAProxy serves this catalog, but for the shortfall; nothing more can be done for it now. */
-  settled(catalog: Catalog, shortfall: Shortfall, workerPid: number): void;
+  onServed(catalog: Catalog, shortfall: Shortfall, workerPid: number): void;
   /** Why others cannot hear what this balancer serves; undefined while they can. */
   readonly trouble: string | undefined;
 }

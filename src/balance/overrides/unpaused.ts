@@ -7,6 +7,6 @@ export const cannotPause = 'this HAProxy has no Lua (haproxy -vv), so requests d
 /** The pauses that an HAProxy without Lua does not keep. */
 export function unpaused({ services }: Catalog): readonly Refusal[] {
   return [...services.values()]
-    .filter(({ held }) => held?.kind === 'pause')
+    .filter(({ suspended: held }) => held?.kind === 'pause')
     .map(({ name }) => ({ key: overrideKey(name, '*'), reason: cannotPause }));
 }

@@ -25,7 +25,7 @@ import { hold, noQuarantine, type Quarantine, review, withHeld } from '../quaran
 import { loadQuarantine } from '../quarantine/quarantine-file.ts';
 import { unrenderable } from '../quarantine/unrenderable.ts';
 import { type LastKnown, loadLastKnown } from '../state/last-known.ts';
-import type { Layout } from '../state/paths.ts';
+import type { BalancePaths } from '../state/paths.ts';
 
 /** What a balancer's folder says about what it serves. */
 export type Standing = {
@@ -59,7 +59,7 @@ const answerMs = 2000;
 
 /** Looks at a balancer's folder, and at the HAProxy of it if one runs. Changes nothing. */
 export async function readStanding(
-  layout: Layout,
+  layout: BalancePaths,
   { limits, holding: { holdMs } }: Pick<BalanceSettings, 'limits' | 'holding'>,
   { now, wall, logger }: { readonly now: number; readonly wall: Date; readonly logger: Logger },
 ): Promise<Standing> {
@@ -103,7 +103,7 @@ export function previewPlan(
   served: Rendered | undefined,
   desired: Rendered,
   abilities: Abilities,
-  layout: Layout,
+  layout: BalancePaths,
 ): PreviewedPlan {
   const write = configWriter();
   const files = [
@@ -116,14 +116,17 @@ export function previewPlan(
   return { steps: steps.map(describeStep), reload: reload.map(describeReason), files };
 }
 
-async function readServed({ config, routesMap }: Layout): Promise<Rendered | undefined> {
+async function readServed({ config, routesMap }: BalancePaths): Promise<Rendered | undefined> {
   const text = await readFile(config, 'utf8').catch(() => undefined);
   const routes = await readFile(routesMap, 'utf8').catch(() => '');
   return text === undefined ? undefined : parseConfig(text, routes);
 }
 
 /** Asks the HAProxy that runs there; where none does, the least is taken. */
-async function readAbilities({ masterSocket, runtimeSocket, routesMap }: Layout, logger: Logger): Promise<Abilities> {
+async function readAbilities(
+  { masterSocket, runtimeSocket, routesMap }: BalancePaths,
+  logger: Logger,
+): Promise<Abilities> {
   const link = new RuntimeLink({ socket: runtimeSocket, masterSocket, routesMap, logger, onLost: () => undefined });
   const pid = (await readProcesses(masterSocket, answerMs))?.workerPid;
   if (pid === undefined) return link.abilities;

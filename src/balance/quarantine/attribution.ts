@@ -1,12 +1,12 @@
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import { type Place, placeOf } from '../../render/place.ts';
+import { type ConfigPlace, placeOf } from '../../render/place.ts';
 import { policyOf } from '../../render/policies.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { ExplainedProblem } from '../state/state-files.ts';
 import { instanceSuspect, type Suspect, serviceSuspect, templateSuspect } from './quarantine.ts';
 
 /** Whom HAProxy points at, and what says so of them. */
-export type Named = ReadonlyMap<Suspect, string>;
+export type Attribution = ReadonlyMap<Suspect, string>;
 
 export type BlameRules = {
   /** Whether holding this service, or leaving it out, would change what HAProxy is given. */
@@ -18,7 +18,7 @@ export type BlameRules = {
 };
 
 /** Who is behind what HAProxy objects to in this configuration: by the line that it names, else by names that it quotes. */
-export function blame(problems: readonly ExplainedProblem[], rendered: Rendered, rules: BlameRules): Named {
+export function blame(problems: readonly ExplainedProblem[], rendered: Rendered, rules: BlameRules): Attribution {
   const named = new Map<Suspect, string>();
   const instances = new Map<ServiceName, Map<InstanceId, string>>();
   for (const problem of problems) {
@@ -46,7 +46,11 @@ export function blame(problems: readonly ExplainedProblem[], rendered: Rendered,
   return named;
 }
 
-function suspectsAt(place: Place, rendered: Rendered, { holdable, frameChanged }: BlameRules): readonly Suspect[] {
+function suspectsAt(
+  place: ConfigPlace,
+  rendered: Rendered,
+  { holdable, frameChanged }: BlameRules,
+): readonly Suspect[] {
   switch (place.kind) {
     case 'frame':
       return [templateSuspect('frame')];
@@ -66,8 +70,8 @@ function suspectsAt(place: Place, rendered: Rendered, { holdable, frameChanged }
 }
 
 /** `'server web/a'`, `Proxy 'web'`, `frontend _tcp-db`: what HAProxy finds after parsing, and when it starts. */
-function placesNamed(text: string, { backends, policies }: Rendered): readonly Place[] {
-  const places: Place[] = [];
+function placesNamed(text: string, { backends, policies }: Rendered): readonly ConfigPlace[] {
+  const places: ConfigPlace[] = [];
   const words = [...text.matchAll(/'(?:server |backend |proxy )?([^'\s]+)'|\b(?:frontend|proxy|backend) ([\w.:-]+)/gi)];
   for (const [, quoted, bare] of words) {
     const word = (quoted ?? bare ?? '').replace(/:$/, '');

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Answer, findCulprits } from './bisect.ts';
+import { findCulprits, type ValidationAnswer } from './bisect.ts';
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `s${i}`);
 
 /** A HAProxy that refuses each of `bad` that is not held, and names as many of them as it is told to. */
 function haproxy(bad: ReadonlySet<string>, namesAtOnce: number, frameIsBad = false) {
   const questions: number[] = [];
-  const ask = async (held: ReadonlySet<string>): Promise<Answer<string>> => {
+  const ask = async (held: ReadonlySet<string>): Promise<ValidationAnswer<string>> => {
     questions.push(held.size);
     const left = [...bad].filter((one) => !held.has(one));
     if (left.length === 0 && !frameIsBad) return { ok: true };

@@ -1,5 +1,5 @@
 /** What a check says: everything is well, or why not and whom it names. */
-export type Answer<Suspect> =
+export type ValidationAnswer<Suspect> =
   | { readonly ok: true }
   | {
       readonly ok: false;
@@ -8,15 +8,15 @@ export type Answer<Suspect> =
       readonly named: ReadonlyMap<Suspect, string>;
     };
 
-type Failure<Suspect> = Extract<Answer<Suspect>, { ok: false }>;
+type Failure<Suspect> = Extract<ValidationAnswer<Suspect>, { ok: false }>;
 
-export type Search<Suspect> = {
+export type BisectSearch<Suspect> = {
   /** Everything that may be the reason; the most likely first. */
   readonly suspects: readonly Suspect[];
   /** The answer with nobody held. */
   readonly first: Failure<Suspect>;
   /** Asks HAProxy about a configuration in which these are held in their last good form. */
-  readonly ask: (held: ReadonlySet<Suspect>) => Promise<Answer<Suspect>>;
+  readonly ask: (held: ReadonlySet<Suspect>) => Promise<ValidationAnswer<Suspect>>;
   /** No more questions than this, `first` included. */
   readonly most: number;
   /** Whether there is still time to look. */
@@ -27,20 +27,22 @@ export type Search<Suspect> = {
  * Whom to hold, each with the reason, so that the check passes. Undefined when it fails although all are held: it is none
  * of them.
  */
-export type Verdict<Suspect> = { readonly culprits: ReadonlyMap<Suspect, string>; readonly asked: number } | undefined;
+export type BisectResult<Suspect> =
+  | { readonly culprits: ReadonlyMap<Suspect, string>; readonly questions: number }
+  | undefined;
 
 /**
  * Finds those for whom HAProxy refuses a configuration. HAProxy mostly names them, several at once; where it does not, they
  * are found by halving: one among a thousand takes a dozen questions. When the questions are used up, all that could not be
  * cleared are held: the rest is served, and they are tried again later.
  */
-export async function findCulprits<Suspect>(search: Search<Suspect>): Promise<Verdict<Suspect>> {
+export async function findCulprits<Suspect>(search: BisectSearch<Suspect>): Promise<BisectResult<Suspect>> {
   const { suspects, most, patient } = search;
   const culprits = new Map<Suspect, string>();
   const cleared = new Set<Suspect>();
   let asked = 1;
   let everPassed = false;
-  const ask = async (held: ReadonlySet<Suspect>): Promise<Answer<Suspect>> => {
+  const ask = async (held: ReadonlySet<Suspect>): Promise<ValidationAnswer<Suspect>> => {
     asked += 1;
     const answer = await search.ask(held);
     everPassed ||= answer.ok;
@@ -63,7 +65,7 @@ export async function findCulprits<Suspect>(search: Search<Suspect>): Promise<Ve
     }
     if (asked >= most - 1) break;
     const answer = await ask(new Set(culprits.keys()));
-    if (answer.ok) return { culprits, asked };
+    if (answer.ok) return { culprits, questions: asked };
     failure = answer;
     if (asked >= most - 1) break;
     // Nothing helped so far: is it anybody at all?
@@ -72,7 +74,7 @@ export async function findCulprits<Suspect>(search: Search<Suspect>): Promise<Ve
   const others = suspects.filter((suspect) => !culprits.has(suspect) && !cleared.has(suspect));
   for (const suspect of others) culprits.set(suspect, `one of ${others.length} that changed: ${failure.reason}`);
   const answer = await ask(new Set(culprits.keys()));
-  return answer.ok ? { culprits, asked } : undefined;
+  return answer.ok ? { culprits, questions: asked } : undefined;
 
   /** One of these, if there is time: everything but a half of them is held, and the half that fails is looked at closer. */
   async function halve(

@@ -50,7 +50,7 @@ export class Isolation {
       .catch((error: unknown) => this.#notFound(error))
       .then((held) => {
         this.#ongoing = undefined;
-        reloads.settled();
+        reloads.attributed();
         if (held === false && otherwise !== undefined) {
           if (mayPass) reloads.defer(otherwise, revision);
           else reloads.refuse(otherwise, revision);
@@ -108,7 +108,7 @@ export class Isolation {
   }
 
   /** Has the metric say whether something is refused as a whole. */
-  tell(): void {
+  measure(): void {
     const { metrics, quarantining, reloads } = this.#parts;
     const whole = reloads.refused === undefined && quarantining.refusedTemplate === undefined;
     metrics.reloadFailed.set(whole && reloads.failed === undefined ? 0 : 1);

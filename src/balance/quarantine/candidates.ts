@@ -5,7 +5,7 @@ import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { ExplainedProblem } from '../state/state-files.ts';
-import { blame, type Named } from './attribution.ts';
+import { type Attribution, blame } from './attribution.ts';
 import {
   type Asked,
   formToHold,
@@ -104,7 +104,7 @@ export function isHoldable(quarantine: Quarantine, suspicion: Suspicion, name: S
 export function answerReader(
   quarantine: Quarantine,
   suspicion: Suspicion,
-): (problems: readonly ExplainedProblem[], rendered: Rendered) => Named {
+): (problems: readonly ExplainedProblem[], rendered: Rendered) => Attribution {
   const { asked } = suspicion;
   const changed = changedTemplates(quarantine, asked);
   const rules = {

@@ -8,7 +8,7 @@ import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
 import type { Service } from '../../catalog/service.ts';
 import { afterStep, type Plan, planChanges, type ReloadReason } from '../../haproxy/plan.ts';
-import { commandsOf, judge, type Step } from '../../haproxy/step.ts';
+import { commandsOf, outcomeOf, type Step } from '../../haproxy/step.ts';
 import { closing, inTurns } from '../../haproxy/turns.ts';
 import { allTouched } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
@@ -206,7 +206,7 @@ class World {
     for (const step of steps) {
       for (const { text, judge: by } of commandsOf(step, 'routes.map')) {
         const answer = this.model.run(text);
-        expect(judge([{ text, judge: by }], [answer])).toEqual({ kind: 'done' });
+        expect(outcomeOf([{ text, judge: by }], [answer])).toEqual({ kind: 'done' });
         see(`after ${text}`);
       }
       this.served = afterStep(this.served, this.desired, step);

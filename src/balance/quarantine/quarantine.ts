@@ -94,7 +94,10 @@ export function withHeld(quarantine: Quarantine, asked: Asked): { catalog: Catal
             }
           }),
         };
-  return { catalog, templating: good === undefined ? asked.templates : { ...templates, held, refused: instances } };
+  return {
+    catalog,
+    templating: good === undefined ? asked.templates : { ...templates, quarantined: held, refused: instances },
+  };
 }
 
 export function templatesInUse({ good, templates }: Quarantine, asked: Templates): Templates {

@@ -13,7 +13,7 @@ import { dueNow, failedAgain, nextDueMs, onlyThese, type PaceBounds, type RetryP
 import type { CheckedConfig, StateFiles } from '../state/state-files.ts';
 import type { Storage } from '../state/storage.ts';
 import { blame } from './attribution.ts';
-import { type Answer, findCulprits } from './bisect.ts';
+import { findCulprits, type ValidationAnswer } from './bisect.ts';
 import {
   answerReader,
   compose,
@@ -260,7 +260,7 @@ export class Quarantining {
     const verdict = await findCulprits<Suspect>({
       suspects,
       first: { ok: false, reason: refused.reason, named: nameIn(refused.problems, desired) },
-      ask: async (held): Promise<Answer<Suspect>> => {
+      ask: async (held): Promise<ValidationAnswer<Suspect>> => {
         const reasons = new Map([...held].map((suspect) => [suspect, '']));
         const { rendered } = compose(state, hold(state, reasons, suspicion), suspicion, frame);
         const checked = await files.check(rendered, { keep: false });
@@ -277,7 +277,7 @@ export class Quarantining {
       logger.debug({ event: 'nobody-to-hold', suspects: suspects.length, ms }, 'it is nobody that can be held');
       return false;
     }
-    logger.debug({ event: 'culprits-found', checks: verdict.asked, suspects: suspects.length, ms });
+    logger.debug({ event: 'culprits-found', checks: verdict.questions, suspects: suspects.length, ms });
     this.#refused(verdict.culprits);
     this.#hold(verdict.culprits, suspicion);
     return true;

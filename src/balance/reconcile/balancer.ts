@@ -88,11 +88,11 @@ export type BalancerParts = {
   readonly wall: () => Date;
 };
 
-const graveyardMs = 500;
+const removalDelayMs = 500;
 /** How long a start waits for the addresses of names, in ms. Instances whose names come later are added at run time. */
 const firstNamesMs = 1000;
 /** How long what is under way may take when the balancer stops, in ms. */
-const settleMs = 5000;
+const windDownMs = 5000;
 const mostListed = 1000;
 // Longer than a search for whom HAProxy refuses.
 const longWaitMs = 15_000;
@@ -126,7 +126,7 @@ export class Balancer {
   readonly #configDrift: ConfigDrift;
   readonly #reuse: Reuse;
   #serving = false;
-  #settlesAfterTurn = false;
+  #publishesAfterTurn = false;
   #exited = false;
   /** How often it has ended: it may end again while it is being started. */
   #exits = 0;
@@ -188,7 +188,7 @@ export class Balancer {
       holdBack: () => this.#holdBack(),
       touchAll: () => this.#rounds.touchAll(),
     });
-    this.#isolation = new Isolation({ ...shared, onEnd: (held) => this.#isolated(held) });
+    this.#isolation = new Isolation({ ...shared, onEnd: (held) => this.#onBisected(held) });
     this.#patrols = new Patrols({
       ...shared,
       holders: [parts.guarding, ...(parts.held === undefined ? [] : [parts.held])],
@@ -213,7 +213,7 @@ export class Balancer {
       onFailure: (error, task) => this.#failed(error, task),
       onDone: (succeeded) => {
         this.#lookAtListeners();
-        this.#settle();
+        this.#publish();
         this.#review(succeeded);
       },
       dueInMs: () => (this.#nothingBeside() ? this.#reloads.dueInMs : undefined),
@@ -359,23 +359,23 @@ export class Balancer {
 
   /** Takes what the registry said. Folding is immediate; applying follows in the next round. */
   offer(event: RegistryEvent): void {
-    this.#taken(this.#intake.offer(event));
+    this.#onFolded(this.#intake.offer(event));
   }
 
   /** The time of these overrides is up. */
   endOverrides(targets: readonly OverrideTarget[]): void {
-    this.#taken(this.#intake.endOverrides(targets));
+    this.#onFolded(this.#intake.endOverrides(targets));
   }
 
-  #taken(touched: boolean): void {
+  #onFolded(touched: boolean): void {
     const { turning } = this.#loop;
-    if (!touched && turning === undefined) this.#settle();
+    if (!touched && turning === undefined) this.#publish();
     // What comes in after the last task of a turn was settled is not settled by it.
-    else if (!touched && !this.#settlesAfterTurn) {
-      this.#settlesAfterTurn = true;
+    else if (!touched && !this.#publishesAfterTurn) {
+      this.#publishesAfterTurn = true;
       void turning?.finally(() => {
-        this.#settlesAfterTurn = false;
-        this.#settle();
+        this.#publishesAfterTurn = false;
+        this.#publish();
       });
     }
     this.#loop.wake();
@@ -404,7 +404,7 @@ export class Balancer {
     const lastGood = await files.readServed();
     const known = lastGood && addressesGiven(this.#preloaded, lastGood);
     locating.adopt(guarding.served(this.#intake.catalog), known);
-    await locating.settled(firstNamesMs);
+    await locating.resolved(firstNamesMs);
     await quarantining.load(this.#preloaded);
     const before = lastGood ?? nothingRendered;
     this.#rendering.begin(before);
@@ -441,13 +441,13 @@ export class Balancer {
     this.#parts.firstChecks.close();
     this.#pacing.close();
     // HAProxy's end cannot wait for a reload that hangs: a supervisor kills what does not end.
-    await Promise.race([this.#settleDown(), pause(settleMs, undefined, { ref: false })]);
+    await Promise.race([this.#windDown(), pause(windDownMs, undefined, { ref: false })]);
     link.close();
     if (ending === 'leave') haproxy.leave();
     else await haproxy.stop(graceMs);
   }
 
-  async #settleDown(): Promise<void> {
+  async #windDown(): Promise<void> {
     await this.#loop.end();
     await this.#reloading.ongoing;
     // The loop would have taken note of a reload that ends only now. What is on disk must be what it loaded.
@@ -460,7 +460,7 @@ export class Balancer {
     await this.#isolation.ongoing;
     await this.#parts.quarantining.save(this.#intake.catalog);
     await this.#parts.states.close();
-    await this.#parts.files.settle();
+    await this.#parts.files.flush();
   }
 
   /** Renders with other templates from now on. What HAProxy refuses of it changes nothing. */
@@ -478,19 +478,19 @@ export class Balancer {
   }
 
   /** Something else than the registry decided about this instance: look at it anew. */
-  touch(service: ServiceName, id: InstanceId): void {
+  markDirty(service: ServiceName, id: InstanceId): void {
     const { guarding, locating } = this.#parts;
     const instance = guarding.served(this.#intake.catalog).services.get(service)?.instances.get(id);
     if (instance === undefined) locating.differs(service, id);
     else locating.place(instance);
     this.#intake.touched.instance(service, id);
-    this.#patrols.guard();
+    this.#patrols.watchHolders();
     this.#loop.wake();
   }
 
   /** Something else is held than before: watch it, and have it written. */
   heldOtherwise(): void {
-    this.#patrols.guard();
+    this.#patrols.watchHolders();
     // Before it serves there is nothing to write, and its first round does.
     if (this.#serving) this.#rounds.saveSoon();
   }
@@ -570,14 +570,14 @@ export class Balancer {
   }
 
   async #round(): Promise<void> {
-    await this.#rounds.perform();
+    await this.#rounds.reconcile();
     this.#reuse.changed();
-    if (this.#running.buries && !this.#timers.has('graveyard')) this.#armBurial();
+    if (this.#running.hasPendingRemovals && !this.#timers.has('graveyard')) this.#armBurial();
     if (this.#parts.quarantining.hasCandidates) this.#armProbe();
   }
 
   #armBurial(): void {
-    this.#timers.arm('graveyard', graveyardMs, () => {
+    this.#timers.arm('graveyard', removalDelayMs, () => {
       this.#mustBury = true;
       this.#loop.wake();
     });
@@ -585,8 +585,8 @@ export class Balancer {
 
   async #bury(): Promise<void> {
     this.#mustBury = false;
-    if (await this.#running.bury(this.#rendering.desired)) this.#rounds.saveSoon();
-    if (this.#running.buries) this.#armBurial();
+    if (await this.#running.removePending(this.#rendering.desired)) this.#rounds.saveSoon();
+    if (this.#running.hasPendingRemovals) this.#armBurial();
   }
 
   #reload(): void {
@@ -594,7 +594,7 @@ export class Balancer {
     if (!this.#intake.touched.empty) return;
     this.#reloading.begin({ suspicion: this.#suspicion(), quarantine: this.#parts.quarantining.state });
     // Whoever waits for something else is told then that it is served.
-    this.#timers.arm('slow-reload', slowMs, () => this.#settle());
+    this.#timers.arm('slow-reload', slowMs, () => this.#publish());
   }
 
   #reloaded(): void {
@@ -647,13 +647,13 @@ export class Balancer {
   }
 
   #suspicion(): Suspicion {
-    return this.#rendering.suspicion(this.#rendering.asked(this.#intake.catalog), this.#running.served, false);
+    return this.#rendering.build(this.#rendering.asked(this.#intake.catalog), this.#running.served, false);
   }
 
-  #isolated(held: boolean): void {
+  #onBisected(held: boolean): void {
     if (held) this.#holdBack();
-    this.#isolation.tell();
-    this.#settle();
+    this.#isolation.measure();
+    this.#publish();
     this.#loop.wake();
   }
 
@@ -683,7 +683,7 @@ export class Balancer {
       if (failure === undefined) troubles.over('probe');
       else troubles.failed('probe', describe(failure));
       this.#armProbe();
-      this.#settle();
+      this.#publish();
       this.#loop.wake();
     });
   }
@@ -721,12 +721,12 @@ export class Balancer {
   }
 
   /** Tells how far HAProxy serves. */
-  #settle(): void {
+  #publish(): void {
     if (this.#mustInspect || this.#exited) return;
     // Mostly it takes a moment, and then all is served.
     const { obstacle, slow } = this.#reloads;
     if (this.#isolation.ongoing !== undefined && obstacle === undefined && slow === undefined) return;
     this.#rounds.withdraw();
-    if (this.#rounds.settle()) this.#isolation.tell();
+    if (this.#rounds.publish()) this.#isolation.measure();
   }
 }

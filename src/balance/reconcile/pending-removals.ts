@@ -22,7 +22,7 @@ export class Burials {
     return this.#servers;
   }
 
-  linger(at: string, line: string): void {
+  addServer(at: string, line: string): void {
     this.#servers.set(at, line);
     this.#count();
   }
@@ -42,7 +42,7 @@ export class Burials {
   }
 
   /** Nothing needs this backend any more. */
-  abandon(backend: ServiceName): void {
+  addBackend(backend: ServiceName): void {
     this.#backends.add(backend);
   }
 
@@ -60,8 +60,8 @@ export class Burials {
   }
 
   /** Deletes servers whose connections are closed by now, and backends without servers. Gives the backends that are gone. */
-  async bury(link: RuntimeLink, served: Rendered, desired: Rendered): Promise<readonly ServiceName[]> {
-    for (const at of await link.bury(this.#servers)) this.#servers.delete(at);
+  async remove(link: RuntimeLink, served: Rendered, desired: Rendered): Promise<readonly ServiceName[]> {
+    for (const at of await link.deleteServers(this.#servers)) this.#servers.delete(at);
     this.#count();
     for (const name of this.#backends) {
       if (desired.backends.has(name) || !served.backends.has(name)) this.#backends.delete(name);
@@ -70,12 +70,12 @@ export class Burials {
     const empty = [...this.#backends].filter(
       (name) => !lingering.has(name) && served.backends.get(name)?.servers.isEmpty() === true,
     );
-    const gone = await link.forget(empty);
+    const gone = await link.deleteBackends(empty);
     for (const name of gone) this.#backends.delete(name);
     return gone;
   }
 
   #count(): void {
-    this.#metrics.graveyard.set(this.#servers.size);
+    this.#metrics.pendingRemovals.set(this.#servers.size);
   }
 }

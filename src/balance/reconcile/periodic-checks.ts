@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
-import type { Running as RunningState } from '../../haproxy/running-state.ts';
+import type { RunningState } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe } from '../../model/fault.ts';
 import type { OldWorkers } from '../reload/old-workers.ts';
@@ -38,14 +38,14 @@ type PatrolsParts = {
 };
 
 // A reload or a restart can change what runs behind our back: cheap to ask often who the worker is, dearer to read all.
-const workerPatrolMs = 2000;
+const workerCheckMs = 2000;
 // A worker that is stopped or stuck still has its connections accepted, by the kernel.
 const workerAnswerMs = 1000;
 // Once may be a reload, or a machine that is busy.
 const silencesToTell = 2;
-const inspectPatrolMs = 30_000;
+const inspectionMs = 30_000;
 const afterReplacementMs = 1000;
-const guardPatrolMs = 500;
+const holderCheckMs = 500;
 
 /** Looks from time to time at what nobody tells of: other workers, other servers in them, those that the guard holds. */
 export class Patrols {
@@ -58,7 +58,7 @@ export class Patrols {
   }
 
   begin(): void {
-    this.#parts.timers.arm('worker-patrol', workerPatrolMs, () => this.#patrol());
+    this.#parts.timers.arm('worker-patrol', workerCheckMs, () => this.#checkWorker());
     if (!this.#parts.timers.has('answer-patrol')) this.#armAnswer();
   }
 
@@ -78,10 +78,10 @@ export class Patrols {
   }
 
   /** Watches the instances that are held, for as long as there are any. */
-  guard(): void {
+  watchHolders(): void {
     const { holders, timers } = this.#parts;
     if (!timers.has('guard') && holders.some(({ holding }) => holding))
-      timers.arm('guard', guardPatrolMs, () => this.#observe());
+      timers.arm('guard', holderCheckMs, () => this.#observe());
   }
 
   #armInspection(ms: number): void {
@@ -89,7 +89,7 @@ export class Patrols {
   }
 
   #armAnswer(): void {
-    this.#parts.timers.arm('answer-patrol', workerPatrolMs, () => this.#askWorker());
+    this.#parts.timers.arm('answer-patrol', workerCheckMs, () => this.#askWorker());
   }
 
   /** The master tells who the worker is, and not whether it still works. */
@@ -108,7 +108,7 @@ export class Patrols {
     if (!answering) onAnswer();
   }
 
-  async #patrol(): Promise<void> {
+  async #checkWorker(): Promise<void> {
     const { haproxy, link, oldWorkers, passingOn, logger, timers, running, busy, inspect, files, onEdited } =
       this.#parts;
     this.begin();
@@ -126,7 +126,7 @@ export class Patrols {
     if (processes !== undefined) oldWorkers.seen(processes);
     // Only a worker that answers is one to pass requests on to.
     if (processes !== undefined && processes.workerPid === link.workerPid) void passingOn.passOn(processes);
-    if (!timers.has('inspect')) this.#armInspection(inspectPatrolMs);
+    if (!timers.has('inspect')) this.#armInspection(inspectionMs);
     if (busy() || processes?.workerPid === undefined || processes.workerPid === running.worker) return;
     logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');
     inspect();
@@ -136,7 +136,7 @@ export class Patrols {
   async #observe(): Promise<void> {
     const { holders, link, timers } = this.#parts;
     if (!holders.some(({ holding }) => holding)) return;
-    timers.arm('guard', guardPatrolMs, () => this.#observe());
+    timers.arm('guard', holderCheckMs, () => this.#observe());
     if (!link.connected) return;
     const running = await link.inspect();
     for (const holder of holders) holder.observe(running);

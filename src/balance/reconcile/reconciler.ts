@@ -105,7 +105,7 @@ export class Rounds {
   }
 
   /** Renders what was touched, plans the difference and gives HAProxy its commands; what else it needs is a reload. */
-  async perform(): Promise<void> {
+  async reconcile(): Promise<void> {
     const { quarantining, intake, rendering, running, reloads, reloading, progress, now } = this.#parts;
     const began = now();
     const given = intake.catalog;
@@ -127,7 +127,7 @@ export class Rounds {
       });
     this.#unfinished = unfinished;
     const finished = new Map([...touched].filter(([name]) => !unfinished.has(name)));
-    running.abandon(finished.keys(), rendering.desired);
+    running.removeLater(finished.keys(), rendering.desired);
     const { tooManyRetired } = running;
     if (tooManyRetired !== undefined) reloads.need(tooManyRetired);
     if (plan.reload.length > 0) {
@@ -137,7 +137,7 @@ export class Rounds {
     }
     if (reloads.pending.length === 0 && !this.unfinished) progress.reached(rendering.desired.revision);
     this.#given = given;
-    this.#observer?.took(finished, catalog);
+    this.#observer?.onApplied(finished, catalog);
     this.#first.resolve();
     this.saveSoon();
   }
@@ -163,7 +163,7 @@ export class Rounds {
     const { routes } = running.served;
     const { done, left, refused } = await this.#slices.give(plan.steps, desired, now() - rendered);
     reloads.planned(refused, desired);
-    firstChecks.took(touched, catalog, running.served, newcomersAmong(done, running.served));
+    firstChecks.onApplied(touched, catalog, running.served, newcomersAmong(done, running.served));
     progress.round({
       began,
       rendered,
@@ -194,7 +194,7 @@ export class Rounds {
   }
 
   /** Tells how far HAProxy serves, unless a reload is still to come. Whether it told. */
-  settle(): boolean {
+  publish(): boolean {
     const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress } = this.#parts;
     const { workerPid } = link;
     if (this.#given === undefined || workerPid === undefined) return false;
@@ -224,7 +224,7 @@ export class Rounds {
       ...rejections.unrendered,
       ...(link.canPause ? [] : unpaused(this.#given)),
     ];
-    this.#observer?.settled(this.#given, { refused, unrouted: rejections.unrouted }, workerPid);
+    this.#observer?.onServed(this.#given, { refused, unrouted: rejections.unrouted }, workerPid);
     return true;
   }
 

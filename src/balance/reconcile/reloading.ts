@@ -23,10 +23,10 @@ type ReloadingParts = {
 /** What HAProxy is to load, and what was held of it. */
 export type Loading = { readonly suspicion: Suspicion; readonly quarantine: Quarantine };
 
-type Outcome = Loading & { readonly result: Reloaded };
+type FinishedReload = Loading & { readonly result: Reloaded };
 
 /** How a reload ended. */
-export type Ended = Outcome & {
+export type Ended = FinishedReload & {
   /** What was changed by command while it was under way: the new worker may not know of it. */
   readonly meanwhile: Touched;
 };
@@ -39,7 +39,7 @@ export class Reloading {
   /** That part of it which is not in what HAProxy is to load. */
   readonly #unwritten = new TouchedGathering();
   #ongoing: Promise<void> | undefined;
-  #ended: Outcome | undefined;
+  #ended: FinishedReload | undefined;
 
   constructor(parts: ReloadingParts) {
     this.#parts = parts;

@@ -88,7 +88,7 @@ export class Rendering {
     return this.#parts.openFiles.moved.take();
   }
 
-  suspicion(asked: Asked, served: Rendered, cold: boolean): Suspicion {
+  build(asked: Asked, served: Rendered, cold: boolean): Suspicion {
     const { templating } = this.#parts.quarantining.withHeld(asked);
     return { asked, desired: withoutUnusedPolicies(templating, this.#parts.frame, this.#desired), served, cold };
   }
@@ -110,7 +110,7 @@ export class Rendering {
   render(touched: Touched, asked: Asked, served: Rendered): Catalog {
     const { metrics, frame, quarantining, rejections, openFiles, locating } = this.#parts;
     const { catalog: held, templating } = quarantining.withHeld(asked);
-    const { catalog, refused } = locating.permitted(held, templating.held?.keys() ?? []);
+    const { catalog, refused } = locating.permitted(held, templating.quarantined?.keys() ?? []);
     let result: RenderResult;
     try {
       result = this.#mustRenderAll

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
 import { afterStep, type ReloadReason } from '../../haproxy/plan.ts';
-import { type Running as RunningState, reconcile } from '../../haproxy/running-state.ts';
+import { type RunningState, reconcile } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { formatServerLine } from '../../haproxy/server-line.ts';
 import { describeStep, type Step } from '../../haproxy/step.ts';
@@ -113,7 +113,7 @@ export class Running {
       if (step.kind === 'add-server') this.#added.add(`${step.backend}/${step.server.name}`);
       if ('name' in step && outcome.kind !== 'lingers') this.#added.delete(`${step.backend}/${step.name}`);
       if (step.kind === 'revive-server') this.burials.revive(`${step.backend}/${step.server.name}`);
-      if (outcome.kind === 'lingers' && 'name' in step) this.#linger(step.backend, step.name);
+      if (outcome.kind === 'lingers' && 'name' in step) this.#removeServerLater(step.backend, step.name);
       this.#served = afterStep(this.#served, desired, step);
     }
     this.#adoptRoutes(desired.routes);
@@ -126,22 +126,22 @@ export class Running {
     if (routes !== desired && routes.equals(desired)) this.#served = { ...this.#served, routes: desired };
   }
 
-  #linger(backend: string, name: string): void {
+  #removeServerLater(backend: string, name: string): void {
     const line = this.#served.backends.get(backend as ServiceName)?.servers.get(name as InstanceId);
-    if (line !== undefined) this.burials.linger(`${backend}/${name}`, line);
+    if (line !== undefined) this.burials.addServer(`${backend}/${name}`, line);
   }
 
   /** Has backends that nothing needs any more deleted, where HAProxy can; elsewhere they end with the next reload. */
-  abandon(names: Iterable<ServiceName>, desired: Rendered): void {
+  removeLater(names: Iterable<ServiceName>, desired: Rendered): void {
     const { addBackend, deletes } = this.#parts.link.abilities;
     if (!addBackend || !deletes) return;
     for (const name of names) {
-      if (!desired.backends.has(name) && this.#served.backends.has(name)) this.burials.abandon(name);
+      if (!desired.backends.has(name) && this.#served.backends.has(name)) this.burials.addBackend(name);
     }
   }
 
   /** Whether there is something that can be deleted later. */
-  get buries(): boolean {
+  get hasPendingRemovals(): boolean {
     return this.#parts.link.abilities.deletes && !this.burials.empty;
   }
 
@@ -167,8 +167,8 @@ export class Running {
   }
 
   /** Deletes what can be by now. Whether a backend was among it. */
-  async bury(desired: Rendered): Promise<boolean> {
-    const gone = await this.burials.bury(this.#parts.link, this.#served, desired);
+  async removePending(desired: Rendered): Promise<boolean> {
+    const gone = await this.burials.remove(this.#parts.link, this.#served, desired);
     if (gone.length > 0) this.#served = { ...this.#served, backends: this.#served.backends.deleteAll(gone) };
     return gone.length > 0;
   }
@@ -197,7 +197,7 @@ export class Running {
       for (const [id, server] of servers.get(name) ?? []) {
         const at = `${name}/${id}`;
         if (!server.disabled || backend.servers.has(id as InstanceId) || this.burials.servers.has(at)) continue;
-        this.burials.linger(at, formatServerLine({ ...server, name: id, check: false, keywords: '' }));
+        this.burials.addServer(at, formatServerLine({ ...server, name: id, check: false, keywords: '' }));
       }
     }
   }

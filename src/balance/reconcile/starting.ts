@@ -70,7 +70,7 @@ export class Starting {
   async #startWithFewer(error: unknown, catalog: Catalog): Promise<Processes | undefined> {
     const { haproxy, files, rendering, running } = this.#parts;
     if (!this.#leaveOut(error, catalog)) return undefined;
-    const { desired } = rendering.suspicion(rendering.asked(catalog), running.served, true);
+    const { desired } = rendering.build(rendering.asked(catalog), running.served, true);
     const checked = await files.check(desired);
     if (!checked.ok) return undefined;
     const undo = await files.replace(desired, checked.config);
@@ -106,7 +106,7 @@ export class Starting {
     if (quarantining.holdFrame(asked, refused, reason)) {
       holdBack();
       rendering.render(new Map(), asked, running.served);
-      const { desired } = rendering.suspicion(asked, running.served, true);
+      const { desired } = rendering.build(asked, running.served, true);
       const checked = await files.check(desired);
       if (checked.ok) {
         const undo = await files.replace(desired, checked.config);
@@ -165,7 +165,7 @@ export class Starting {
   async #checkedAlone(catalog: Catalog): Promise<{ desired: Rendered; checked: CheckedConfig }> {
     const { files, quarantining, rendering, running, holdBack } = this.#parts;
     const asked = rendering.asked(catalog);
-    const suspicion = rendering.suspicion(asked, running.served, true);
+    const suspicion = rendering.build(asked, running.served, true);
     const checked = await files.check(suspicion.desired);
     const isolated =
       checked.ok ||
@@ -175,7 +175,7 @@ export class Starting {
     if (checked.ok || !isolated) return { desired: suspicion.desired, checked };
     holdBack();
     rendering.render(new Map(), asked, running.served);
-    const { desired } = rendering.suspicion(asked, running.served, true);
+    const { desired } = rendering.build(asked, running.served, true);
     return { desired, checked: await files.check(desired) };
   }
 

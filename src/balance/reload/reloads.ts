@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { mustSucceedBetween } from '../../haproxy/failed-reload.ts';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
 import { describeReason, type ReloadReason, servicesOf } from '../../haproxy/plan.ts';
-import type { Running } from '../../haproxy/running-state.ts';
+import type { RunningState } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
@@ -228,7 +228,7 @@ export class Reloads {
   }
 
   /** Nobody is asked any more whom HAProxy refuses. */
-  settled(): void {
+  attributed(): void {
     this.#since = undefined;
   }
 
@@ -307,7 +307,7 @@ export class Reloads {
   }
 
   /** Has HAProxy load again what it serves. Undefined when that fails too. Never rejects. */
-  async #restore(good: Rendered, known: Running['servers']): Promise<Loaded | undefined> {
+  async #restore(good: Rendered, known: RunningState['servers']): Promise<Loaded | undefined> {
     const { files, states, metrics, logger, now } = this.#parts;
     const started = now();
     try {

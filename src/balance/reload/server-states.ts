@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { isChecked, type Newcomer, newcomersOf } from '../../haproxy/newcomers.ts';
-import type { Running, RunningServer } from '../../haproxy/running-state.ts';
+import type { RunningServer, RunningState } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { formatServerStates, noServerStates } from '../../haproxy/server-state-file.ts';
 import { describe } from '../../model/fault.ts';
@@ -40,7 +40,7 @@ export class ServerStates {
   #unsaved = false;
   #newcomers: readonly Newcomer[] = [];
   /** The servers that HAProxy's checks have found down. Empty where nobody tells of changes, so that what is known gets too old. */
-  #down: Running['servers'] = new Map();
+  #down: RunningState['servers'] = new Map();
   /** Whether HAProxy's output tells of changes. */
   #isTold = false;
   /** Whether the file has what the worker of a reload is to begin with. */
@@ -55,7 +55,7 @@ export class ServerStates {
   }
 
   /** What the worker that serves knows. A worker that cannot be asked keeps nobody from reloading. */
-  async read(): Promise<Running['servers']> {
+  async read(): Promise<RunningState['servers']> {
     try {
       return await this.#parts.link.serverStates();
     } catch (error) {
@@ -69,7 +69,7 @@ export class ServerStates {
   }
 
   /** Before HAProxy loads `loaded` instead of what it serves. Rejects with Fault `storage`. */
-  async hand(served: Rendered, loaded: Rendered, states: Running['servers']): Promise<void> {
+  async hand(served: Rendered, loaded: Rendered, states: RunningState['servers']): Promise<void> {
     const { firstChecks } = this.#parts;
     this.#handed = true;
     this.#newcomers = newcomersOf(served, loaded, firstChecks.currentRule);
@@ -108,7 +108,7 @@ export class ServerStates {
   }
 
   /** The worker that serves says so. */
-  found(states: Running['servers']): void {
+  found(states: RunningState['servers']): void {
     if (!this.#isTold) return;
     this.#down = downAmong(states);
     this.keepSoon();
@@ -193,19 +193,19 @@ export class ServerStates {
 }
 
 /** The servers that a check found down. */
-function downAmong(states: Running['servers']): Running['servers'] {
+function downAmong(states: RunningState['servers']): RunningState['servers'] {
   return filtered(states, (_service, _id, { up, disabled }) => !up && !disabled);
 }
 
 /** Those that are among the servers of `served`. */
-function within(states: Running['servers'], { backends }: Rendered): Running['servers'] {
+function within(states: RunningState['servers'], { backends }: Rendered): RunningState['servers'] {
   return filtered(states, (service, id) => backends.get(service)?.servers.has(id) === true);
 }
 
 function filtered(
-  states: Running['servers'],
+  states: RunningState['servers'],
   keeps: (service: ServiceName, id: InstanceId, state: RunningServer) => boolean,
-): Running['servers'] {
+): RunningState['servers'] {
   const kept = new Map<string, ReadonlyMap<string, RunningServer>>();
   for (const [service, servers] of states) {
     const some = [...servers].filter(([id, state]) => keeps(service as ServiceName, id as InstanceId, state));

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 /** Where a balancer keeps what it needs, all under `--dir`. */
-export type Layout = {
+export type BalancePaths = {
   readonly config: string;
   readonly candidate: string;
   /** The last configuration that HAProxy refused, for a person to look at. */
@@ -32,7 +32,7 @@ export type Layout = {
   readonly lock: string;
 };
 
-export function layoutOf(dir: string): Layout {
+export function layoutOf(dir: string): BalancePaths {
   return {
     config: join(dir, 'haproxy.cfg'),
     candidate: join(dir, 'haproxy.cfg.candidate'),

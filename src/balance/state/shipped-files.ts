@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { replaceFile } from '../../fs/replace-file.ts';
 import { describe, Fault } from '../../model/fault.ts';
-import type { Layout } from './paths.ts';
+import type { BalancePaths } from './paths.ts';
 
 // HAProxy answers with a file out of one buffer (tune.bufsize, 16 KiB), and keeps 1 KiB of that for headers.
 const longestPage = 14 * 1024;
@@ -11,7 +11,11 @@ const longestPage = 14 * 1024;
  * Puts what ships with pointsman for HAProxy where HAProxy reads it: it may run in another container, and see nothing but
  * the balancer's folder. Rejects with Fault `settings` for an own page that cannot be served, and with `storage`.
  */
-export async function provideShipped(shipped: string, layout: Layout, ownPage: string | undefined): Promise<void> {
+export async function provideShipped(
+  shipped: string,
+  layout: BalancePaths,
+  ownPage: string | undefined,
+): Promise<void> {
   const page = ownPage === undefined ? await read(join(shipped, 'maintenance.html')) : await readPage(ownPage);
   const script = await read(join(shipped, 'pause.lua'));
   await mkdir(dirname(layout.maintenancePage), { recursive: true, mode: 0o750 });

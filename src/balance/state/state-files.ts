@@ -16,7 +16,7 @@ import { originOf } from '../../render/template.ts';
 import { DiskQueue } from './disk-queue.ts';
 import { KeptFiles } from './kept-files.ts';
 import { saveLastKnown } from './last-known.ts';
-import type { Layout } from './paths.ts';
+import type { BalancePaths } from './paths.ts';
 import { removeUnusedSockets } from './peer-sockets.ts';
 import { SeenFiles, type Touches } from './seen-files.ts';
 import type { Storage, Stored } from './storage.ts';
@@ -37,7 +37,7 @@ export type CheckedConfig =
 export type ExplainedProblem = CheckProblem & { readonly reason: string };
 
 export type StateFilesOptions = {
-  readonly layout: Layout;
+  readonly layout: BalancePaths;
   /** Asks HAProxy whether it would load this file. */
   readonly check: (file: string, deadlineMs: number) => Promise<Checked>;
   readonly templates: Templates;
@@ -353,7 +353,7 @@ export class StateFiles {
   }
 
   /** Writes what still waits; for the end. */
-  async settle(): Promise<void> {
+  async flush(): Promise<void> {
     clearTimeout(this.#catalogTimer);
     this.#disk.bePatient();
     const wanted = this.#wanted ?? this.#latest;
@@ -487,4 +487,4 @@ async function touch(path: string): Promise<void> {
   }
 }
 
-const reloadingMark = (layout: Layout): string => `${layout.config}.reloading`;
+const reloadingMark = (layout: BalancePaths): string => `${layout.config}.reloading`;

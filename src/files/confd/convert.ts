@@ -3,7 +3,7 @@ import type { Source } from '../../template/mustache.ts';
 import { conditionOf, rangeOf, valueTag } from './equivalents.ts';
 import { type Action, type Piece, parseGoTemplate } from './go-template.ts';
 import { keyOf } from './keys.ts';
-import { type Converted, type Item, type Refusal, refuse, type Scope, type Variable } from './scope.ts';
+import { type ConfdItem, type Converted, type NotConverted, refuse, type Scope, type Variable } from './scope.ts';
 
 /**
  * Converts a template that was written for confd to Mustache: what has a shape that is common and means the same. Throws
@@ -21,10 +21,10 @@ export function convertTemplate(source: Source): string {
 
 class Conversion {
   readonly #pieces: readonly Piece[];
-  readonly #report: (where: string, refusal: Refusal) => void;
+  readonly #report: (where: string, refusal: NotConverted) => void;
   #at = 0;
 
-  constructor(pieces: readonly Piece[], report: (where: string, refusal: Refusal) => void) {
+  constructor(pieces: readonly Piece[], report: (where: string, refusal: NotConverted) => void) {
     this.#pieces = pieces;
     this.#report = report;
   }
@@ -104,7 +104,7 @@ class Conversion {
     const variable = action.variables.at(-1);
     const depth = scope.depth + 1;
     const variables = new Map(scope.variables);
-    const item: Item = 'refused' in keys ? { kind: 'json' } : keys.item;
+    const item: ConfdItem = 'refused' in keys ? { kind: 'json' } : keys.item;
     if (variable !== undefined) variables.set(variable, { kind: 'item', item, depth });
     const body = this.#block({ item, depth, variables, conditional: false });
     const otherwise = this.#otherwise(scope);
@@ -131,7 +131,7 @@ class Conversion {
     const { expression } = action;
     const key = expression?.kind === 'call' && expression.name === 'get' ? keyOf(expression.args[0], scope) : undefined;
     const found = key === undefined || 'refused' in key || key.within ? undefined : key.path;
-    const item: Item = found === undefined ? { kind: 'json' } : { kind: 'key', path: found };
+    const item: ConfdItem = found === undefined ? { kind: 'json' } : { kind: 'key', path: found };
     const body = this.#block({ ...scope, item, depth: scope.depth + 1 });
     const otherwise = this.#otherwise(scope);
     if (found === undefined || otherwise !== '') {

@@ -1,12 +1,12 @@
 import type { Expression } from './go-template.ts';
 import { keyName, keyOf, sectionsOf } from './keys.ts';
-import { type Converted, elsewhere, type Found, type Item, itemOf, refuse, type Scope, usesDot } from './scope.ts';
+import { type ConfdItem, type Converted, elsewhere, type Found, itemOf, refuse, type Scope, usesDot } from './scope.ts';
 
 /** A section that is there when a condition holds, or when it does not. */
 type Condition = { readonly name: string; readonly whenThere: boolean };
 
 /** The sections, from the outermost, that go through what a range goes through, and what each item is. */
-type Range = { readonly sections: readonly string[]; readonly item: Item };
+type Range = { readonly sections: readonly string[]; readonly item: ConfdItem };
 
 /** The tag that writes what an expression writes. */
 export function valueTag(expression: Expression, scope: Scope): Converted {

@@ -1,7 +1,7 @@
 import type { Expression } from './go-template.ts';
 
 /** What the dot, or a variable of a range, stands for. */
-export type Item =
+export type ConfdItem =
   | { readonly kind: 'nothing' }
   /** Of `range gets`: a key with its value. */
   | { readonly kind: 'pair' }
@@ -16,14 +16,14 @@ export type Item =
 
 /** `depth` is that of the range or `with` that it was set in. */
 export type Variable = { readonly depth: number } & (
-  | { readonly kind: 'item'; readonly item: Item }
+  | { readonly kind: 'item'; readonly item: ConfdItem }
   | { readonly kind: 'expression'; readonly expression: Expression }
 );
 
 /** What is known at one place of a template. */
 export type Scope = {
   /** What the dot is. */
-  readonly item: Item;
+  readonly item: ConfdItem;
   readonly depth: number;
   /** Within `if`, which in Mustache is a section of a key: it has lists of its own. */
   readonly conditional: boolean;
@@ -31,16 +31,16 @@ export type Scope = {
 };
 
 /** Why something cannot be converted, and what to write instead. */
-export type Refusal = { readonly refused: string; readonly hint: string };
-export type Converted = string | Refusal;
+export type NotConverted = { readonly refused: string; readonly hint: string };
+export type Converted = string | NotConverted;
 
-export const refuse = (refused: string, hint: string): Refusal => ({ refused, hint });
+export const refuse = (refused: string, hint: string): NotConverted => ({ refused, hint });
 
 /** Something, or why there is none. */
-export type Found<T extends object> = T | Refusal;
+export type Found<T extends object> = T | NotConverted;
 
 /** What the dot or a variable of a range is, if it can be named here. */
-export function itemOf({ variable: name }: Extract<Expression, { kind: 'field' }>, scope: Scope): Found<Item> {
+export function itemOf({ variable: name }: Extract<Expression, { kind: 'field' }>, scope: Scope): Found<ConfdItem> {
   if (name === undefined) return scope.item;
   const variable = scope.variables.get(name);
   if (variable === undefined) return refuse(`${name} is not known`, 'set it before, or name the key itself');
@@ -48,7 +48,7 @@ export function itemOf({ variable: name }: Extract<Expression, { kind: 'field' }
   return variable.depth === scope.depth ? variable.item : elsewhere(name);
 }
 
-export const elsewhere = (name: string): Refusal =>
+export const elsewhere = (name: string): NotConverted =>
   refuse(`${name} of a range is used within another`, 'Mustache finds a name in the innermost section that has it');
 
 /** Whether it means another thing where the dot is another. */

@@ -1,11 +1,11 @@
-import type { Refused } from '../../template/quoting.ts';
+import type { QuotingRefusal } from '../../template/quoting.ts';
 
 /** What a command does with its arguments, as far as they were read. */
 export type Rule =
   /** Each argument is a text to it. */
   | { readonly kind: 'texts' }
   /** No value may be an argument, and why. */
-  | { readonly kind: 'none'; readonly why: Refused; readonly command: string }
+  | { readonly kind: 'none'; readonly why: QuotingRefusal; readonly command: string }
   /** Its first argument is a format, its options are not understood. */
   | { readonly kind: 'printf' }
   /** `set`, before `--`. */
@@ -72,7 +72,7 @@ export function ruleOf(word: string): Rule {
 const unquoted = (text: string): string => text.replace(/["']/g, '');
 
 /** The rule after one more argument. */
-export function afterArgument(rule: Rule, word: string, hasValue: boolean): Rule | Refused {
+export function afterArgument(rule: Rule, word: string, hasValue: boolean): Rule | QuotingRefusal {
   const text = unquoted(word);
   switch (rule.kind) {
     case 'texts':
@@ -115,7 +115,7 @@ function letterOf(text: string, hasValue: boolean): string {
 }
 
 /** What is wrong with a command that ends here. */
-export function endOf(rule: Rule): Refused | undefined {
+export function endOf(rule: Rule): QuotingRefusal | undefined {
   if (rule.kind !== 'test' || !rule.seen.includes('v')) return undefined;
   const operands = rule.bracket ? rule.seen.replace(/\]$/, '') : rule.seen;
   return /^n?(v|uv|vb[ov]|[ou]bv)$/.test(operands)
@@ -127,7 +127,7 @@ export function endOf(rule: Rule): Refused | undefined {
 }
 
 /** What may be wrong with a value that is an argument, or begins or goes on one after `text`. */
-export function refusedArgument(rule: Rule): Refused | undefined {
+export function refusedArgument(rule: Rule): QuotingRefusal | undefined {
   switch (rule.kind) {
     case 'none':
       return rule.why;

@@ -1,16 +1,19 @@
-import type { Refused } from '../../template/quoting.ts';
+import type { QuotingRefusal } from '../../template/quoting.ts';
 import { type Frame, type List, newList, type State, type Word } from './state.ts';
 import { endCommand, endWord } from './words.ts';
 
-const backquote: Refused = { refused: 'backquotes are not understood here', hint: 'write $(…)' };
-const nested: Refused = {
+const backquote: QuotingRefusal = { refused: 'backquotes are not understood here', hint: 'write $(…)' };
+const nested: QuotingRefusal = {
   refused: `quotes, $ and braces within "\${…}" are not understood here`,
   hint: 'put what it gives into a variable first',
 };
-const oneLine: Refused = { refused: 'this line end after \\ is not understood here', hint: 'write it on one line' };
+const oneLine: QuotingRefusal = {
+  refused: 'this line end after \\ is not understood here',
+  hint: 'write it on one line',
+};
 
 /** The state after one more character of the script. */
-export function step(state: State, char: string): State | Refused {
+export function step(state: State, char: string): State | QuotingRefusal {
   const frame = state.at(-1);
   const outer = state.slice(0, -1);
   switch (frame?.kind) {
@@ -40,7 +43,7 @@ export function step(state: State, char: string): State | Refused {
 }
 
 /** Whatever begins with a character that quotes; undefined for another one. */
-function stepQuotes(state: State, char: string): State | Refused | undefined {
+function stepQuotes(state: State, char: string): State | QuotingRefusal | undefined {
   switch (char) {
     case '`':
       return backquote;
@@ -57,13 +60,13 @@ function stepQuotes(state: State, char: string): State | Refused | undefined {
   }
 }
 
-function stepDouble(state: State, outer: State, char: string): State | Refused {
+function stepDouble(state: State, outer: State, char: string): State | QuotingRefusal {
   if (char === '"') return withText(outer, char);
   if (char === "'") return withText(state, char);
   return stepQuotes(withText(state, char === '\\' || char === '$' ? '?' : ''), char) ?? withText(state, char);
 }
 
-function stepDollar(outer: State, char: string): State | Refused {
+function stepDollar(outer: State, char: string): State | QuotingRefusal {
   const quoted = outer.at(-1)?.kind === 'double';
   switch (char) {
     case '(':
@@ -90,7 +93,11 @@ function stepDollar(outer: State, char: string): State | Refused {
 const opening = (frame: Frame, at: number, all: readonly Frame[]): Frame =>
   at === all.length - 1 && frame.kind === 'list' ? { ...frame, operator: '(' } : frame;
 
-function stepArithmetic(outer: State, frame: Frame & { readonly kind: 'arithmetic' }, char: string): State | Refused {
+function stepArithmetic(
+  outer: State,
+  frame: Frame & { readonly kind: 'arithmetic' },
+  char: string,
+): State | QuotingRefusal {
   const to = (more: Partial<typeof frame>): State => [...outer, { ...frame, closing: false, ...more }];
   if (frame.closing) {
     return char === ')' ? outer : { refused: 'two ) should end this arithmetic', hint: 'write a space after $( or (' };
@@ -117,7 +124,7 @@ function stepCondition(
   outer: State,
   { word }: Frame & { readonly kind: 'condition' },
   char: string,
-): State | Refused {
+): State | QuotingRefusal {
   const to = (text: string): State => [...outer, { kind: 'condition', word: text.slice(0, 3) }];
   if (/[\s;&|)]/.test(char) && word === ']]') return step(outer, char);
   if (char === '#') return { refused: 'this # may begin a comment or not', hint: 'quote it' };
@@ -125,7 +132,7 @@ function stepCondition(
 }
 
 /** `\` and a line end are nothing: what was before goes on. */
-function afterLineEnd(state: State): State | Refused {
+function afterLineEnd(state: State): State | QuotingRefusal {
   const list = state.at(-1);
   if (list?.kind !== 'list') return state;
   if (list.operator !== '') return oneLine;
@@ -148,7 +155,7 @@ export function withText(state: State, text: string, value = false): State {
   return [...state.slice(0, -1), { ...list, word, sure: list.sure || text !== '', operator: '' }];
 }
 
-function stepList(state: State, list: List, char: string): State | Refused {
+function stepList(state: State, list: List, char: string): State | QuotingRefusal {
   if (list.operator === '()') {
     if (char === ' ' || char === '\t') return state;
     if (char !== ')') return { refused: 'this ( is not understood here', hint: 'quote it, if it is a text' };
@@ -186,11 +193,13 @@ function stepList(state: State, list: List, char: string): State | Refused {
   }
 }
 
-const onEnded = (state: State | Refused, then: (state: State) => State | Refused): State | Refused =>
-  'refused' in state ? state : then(state);
+const onEnded = (
+  state: State | QuotingRefusal,
+  then: (state: State) => State | QuotingRefusal,
+): State | QuotingRefusal => ('refused' in state ? state : then(state));
 
 /** What ends a word and maybe a command. */
-function stepBetween(state: State, operator: List['operator'], char: string): State | Refused {
+function stepBetween(state: State, operator: List['operator'], char: string): State | QuotingRefusal {
   const list = state.at(-1);
   // A word such as [[ may have begun something else.
   if (list?.kind !== 'list') return step(state, char);
@@ -221,7 +230,7 @@ function stepBetween(state: State, operator: List['operator'], char: string): St
   }
 }
 
-function closeParenthesis(outer: State, list: List, to: (more: Partial<List>) => State): State | Refused {
+function closeParenthesis(outer: State, list: List, to: (more: Partial<List>) => State): State | QuotingRefusal {
   if (list.mode === 'pattern') return to({ mode: 'start' });
   if (list.until !== ')') return { refused: 'this ) closes nothing' };
   return onEnded(endCommand(to(list.mode === 'array' ? {} : {})), () =>
@@ -229,7 +238,7 @@ function closeParenthesis(outer: State, list: List, to: (more: Partial<List>) =>
   );
 }
 
-const unexpected = (char: string): Refused => ({ refused: `${char} is not understood here` });
+const unexpected = (char: string): QuotingRefusal => ({ refused: `${char} is not understood here` });
 
 function lastList(state: State): List {
   const list = state.at(-1);
@@ -237,7 +246,7 @@ function lastList(state: State): List {
   return list;
 }
 
-function stepRedirection(state: State, list: List, char: '<' | '>'): State | Refused {
+function stepRedirection(state: State, list: List, char: '<' | '>'): State | QuotingRefusal {
   if (char === '<' && list.operator === '<' && list.word === undefined) {
     return { refused: 'here-documents (<<) are not understood here', hint: 'write with printf' };
   }
@@ -256,7 +265,7 @@ function stepRedirection(state: State, list: List, char: '<' | '>'): State | Ref
   });
 }
 
-function stepParenthesis(state: State, list: List): State | Refused {
+function stepParenthesis(state: State, list: List): State | QuotingRefusal {
   const outer = state.slice(0, -1);
   if (list.operator === '(' && list.word === undefined && list.opened !== 'other') {
     const command = list.opened === 'command';

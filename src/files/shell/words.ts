@@ -1,4 +1,4 @@
-import type { Refused } from '../../template/quoting.ts';
+import type { QuotingRefusal } from '../../template/quoting.ts';
 import { afterArgument, endOf, isSpecial, leadsOn, ruleOf } from './commands.ts';
 import { type Frame, type List, type Mode, newList, type State } from './state.ts';
 
@@ -10,7 +10,7 @@ const leading = new Set(['case', 'for', 'select', 'function', '[[', 'esac', 'in'
 export const assignment = /^([A-Za-z_@][A-Za-z0-9_@]*)\+?=/;
 
 /** Ends the word of the innermost list, if there is one: what it means is known now. */
-export function endWord(state: State, list: List): State | Refused {
+export function endWord(state: State, list: List): State | QuotingRefusal {
   const { word, target } = list;
   const rest = state.slice(0, -1);
   if (word === undefined) return state;
@@ -88,7 +88,7 @@ function endFirst(list: List, text: string, to: (mode: Mode, more?: Partial<List
 }
 
 /** Ends a command: by a line's end, `;`, `&` or `|`. */
-export function endCommand(state: State): State | Refused {
+export function endCommand(state: State): State | QuotingRefusal {
   const list = state.at(-1);
   if (list?.kind !== 'list') return state;
   const wrong = list.mode === 'arguments' ? endOf(list.rule) : undefined;
@@ -97,7 +97,7 @@ export function endCommand(state: State): State | Refused {
 }
 
 /** Why nothing may be assigned to the variable of this word. */
-export function refusedVariable(text: string): Refused | undefined {
+export function refusedVariable(text: string): QuotingRefusal | undefined {
   const name = assignment.exec(text)?.[1];
   return name !== undefined && isSpecial(name)
     ? { refused: `is assigned to ${name}, on which the shell acts`, hint: 'name another variable' }

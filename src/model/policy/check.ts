@@ -24,7 +24,7 @@ type Rhythm = {
 };
 
 /** How HAProxy asks a server whether it works. */
-export type HealthCheck =
+export type ServerCheck =
   | { readonly kind: 'none' }
   /** It takes a connection. */
   | (Rhythm & { readonly kind: 'tcp' })
@@ -42,7 +42,7 @@ export type HealthCheck =
   /** It says SERVING, by gRPC's health checking protocol. */
   | (Rhythm & { readonly kind: 'grpc'; readonly service: string | undefined });
 
-export const defaultCheck: HealthCheck = {
+export const defaultCheck: ServerCheck = {
   kind: 'tcp',
   intervalMs: 2000,
   timeoutMs: undefined,
@@ -95,7 +95,7 @@ const schema = v.variant('kind', [
 
 export const checkField = v.pipe(schema, v.transform(readCheck));
 
-function readCheck(check: v.InferOutput<typeof schema>): HealthCheck {
+function readCheck(check: v.InferOutput<typeof schema>): ServerCheck {
   if (check.kind === 'none') return { kind: 'none' };
   const { interval: intervalMs, timeout: timeoutMs, rise, fall, port } = check;
   const often: Rhythm = { intervalMs, timeoutMs, rise, fall, port };

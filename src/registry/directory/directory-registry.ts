@@ -18,7 +18,7 @@ import { Leases } from './leases.ts';
 import { directoryFault, Ledger } from './ledger.ts';
 import { directoryPaths } from './paths.ts';
 import { DirectorySession } from './session.ts';
-import { Tree } from './tree.ts';
+import { DirectoryTree } from './tree.ts';
 import { Watching } from './watching.ts';
 
 export type DirectoryRegistryOptions = {
@@ -46,7 +46,7 @@ class DirectoryRegistry implements Registry {
   readonly location: string;
   readonly #options: DirectoryRegistryOptions;
   readonly #ledger: Ledger;
-  readonly #tree: Tree;
+  readonly #tree: DirectoryTree;
   readonly #leases: Leases;
   readonly #random: () => number;
   readonly #followers = new Set<DirectoryFollower>();
@@ -61,7 +61,7 @@ class DirectoryRegistry implements Registry {
     this.#options = options;
     this.#random = random;
     this.#ledger = new Ledger({ paths, nonce });
-    this.#tree = new Tree({ paths, ledger: this.#ledger, logger, wall, random, nonce });
+    this.#tree = new DirectoryTree({ paths, ledger: this.#ledger, logger, wall, random, nonce });
     this.#leases = new Leases({ paths, ledger: this.#ledger, tree: this.#tree, logger, now, wall });
   }
 

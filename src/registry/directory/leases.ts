@@ -6,12 +6,12 @@ import type { LeaseReference } from './journal-record.ts';
 import type { Ledger } from './ledger.ts';
 import type { DirectoryPaths } from './paths.ts';
 import { Silence } from './silence.ts';
-import type { Tree } from './tree.ts';
+import type { DirectoryTree } from './tree.ts';
 
 export type LeasesParts = {
   readonly paths: DirectoryPaths;
   readonly ledger: Ledger;
-  readonly tree: Tree;
+  readonly tree: DirectoryTree;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

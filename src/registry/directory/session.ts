@@ -9,11 +9,11 @@ import type { LeaseReference } from './journal-record.ts';
 import type { StoredEntry } from './journal-state.ts';
 import type { Leases } from './leases.ts';
 import type { Ledger } from './ledger.ts';
-import type { Tree } from './tree.ts';
+import type { DirectoryTree } from './tree.ts';
 
-export type SessionParts = {
+export type DirectorySessionParts = {
   readonly ledger: Ledger;
-  readonly tree: Tree;
+  readonly tree: DirectoryTree;
   readonly leases: Leases;
   readonly logger: Logger;
   readonly random: () => number;
@@ -28,7 +28,7 @@ const revokeMs = 5000;
 
 /** Keys under one lease file that this process touches every third of the TTL. */
 export class DirectorySession implements Session {
-  readonly #parts: SessionParts;
+  readonly #parts: DirectorySessionParts;
   /** What we hold, and what we must put again when it vanishes. */
   readonly #held = new Map<string, string>();
   readonly #restoring = new Set<string>();
@@ -39,7 +39,7 @@ export class DirectorySession implements Session {
   #unreachable = false;
   #closing = false;
 
-  constructor(parts: SessionParts) {
+  constructor(parts: DirectorySessionParts) {
     this.#parts = parts;
     this.#stopListening = parts.ledger.listen((event) => {
       switch (event.kind) {

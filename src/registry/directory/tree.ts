@@ -44,7 +44,7 @@ const filesAtOnce = 16;
  * The files under the root. What pointsman writes goes to the journal first and then into the tree; what differs from the
  * journal was done by a hand, and is recorded there, so that it gets its place in the one order like everything else.
  */
-export class Tree {
+export class DirectoryTree {
   readonly #parts: TreeParts;
   readonly #slots = new Slots(filesAtOnce);
   /** The stamp of the file last found (or put) in place for a key; absence of such a file means that a hand deleted it. */

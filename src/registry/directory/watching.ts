@@ -2,17 +2,17 @@ import { type FSWatcher, watch } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { FolderWatch } from '../../fs/tree-watch.ts';
+import { TreeWatch } from '../../fs/tree-watch.ts';
 import { describe } from '../../model/fault.ts';
 import type { Leases } from './leases.ts';
 import type { Ledger } from './ledger.ts';
 import { type DirectoryPaths, parseKeyPath } from './paths.ts';
-import type { Tree } from './tree.ts';
+import type { DirectoryTree } from './tree.ts';
 
 export type WatchingParts = {
   readonly paths: DirectoryPaths;
   readonly ledger: Ledger;
-  readonly tree: Tree;
+  readonly tree: DirectoryTree;
   readonly leases: Leases;
   readonly logger: Logger;
   /** How often everything is compared although no watcher spoke, in ms. */
@@ -33,7 +33,7 @@ export class Watching {
   readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #touched = new Set<string>();
   #journal: FSWatcher | undefined;
-  #folders: FolderWatch | undefined;
+  #folders: TreeWatch | undefined;
   #scanning: Promise<void> | undefined;
   readonly #stopListening: () => void;
   #closed = false;
@@ -90,7 +90,7 @@ export class Watching {
     } catch (error) {
       logger.debug({ event: 'directory-watch-failed', reason: describe(error) }, 'the journal is polled only');
     }
-    this.#folders = new FolderWatch({
+    this.#folders = new TreeWatch({
       root: paths.root,
       onTouched: (path) => this.#touch(path),
       onError: (folder, error) => {

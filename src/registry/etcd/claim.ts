@@ -6,7 +6,7 @@ import type { KeySpace } from './key-space.ts';
 import { isLeaseGone } from './lease.ts';
 import type { MemberClient } from './member-client.ts';
 
-export type Claim = {
+export type KeyClaim = {
   readonly key: string;
   readonly value: string;
   readonly lease: string;
@@ -30,7 +30,7 @@ const attempts = 8;
  * Puts a key under our lease unless somebody else holds it, in transactions, so that of two processes with one id only one
  * succeeds. Rejects when the member fails.
  */
-export async function claim(client: MemberClient, keys: KeySpace, wanted: Claim, callMs: number): Promise<Claimed> {
+export async function claim(client: MemberClient, keys: KeySpace, wanted: KeyClaim, callMs: number): Promise<Claimed> {
   const key = keys.toBytes(wanted.key);
   const value = Buffer.from(wanted.value);
   const absent: ICompare = { key, target: 'Create', result: 'Equal', create_revision: '0' };

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { ICompare } from 'etcd3';
 import type { Revision } from '../../model/revision.ts';
 import { revision } from '../../model/revision.ts';
-import { type Follower, type Listing, type Reading, type Registry, type Session, wholeTree } from '../registry.ts';
+import { type Follower, type Listing, type ReadFilter, type Registry, type Session, wholeTree } from '../registry.ts';
 import { follow } from './follow.ts';
 import { keySpace } from './key-space.ts';
 import { grantLease, newLeaseId } from './lease.ts';
@@ -22,7 +22,7 @@ export type EtcdRegistryOptions = EtcdAccess & {
   readonly root: string;
   readonly random?: () => number;
   /** Which values are not read. */
-  readonly reading?: Reading | undefined;
+  readonly reading?: ReadFilter | undefined;
 };
 
 /** How long a read or a write tries the members when the caller sets no limit, in ms. */

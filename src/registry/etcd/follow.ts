@@ -10,7 +10,7 @@ import { type EtcdAccess, type MemberClient, openMember } from './member-client.
 import type { MemberSource } from './member-source.ts';
 import { waitBefore } from './members.ts';
 import { nextMember, Rotation } from './rotation.ts';
-import { type Listing, list, within } from './tree.ts';
+import { list, type TreeListing, within } from './tree.ts';
 import type { Cursor } from './watch-cursor.ts';
 import { type StreamEnd, watch } from './watch-stream.ts';
 
@@ -126,7 +126,7 @@ export function follow({ access, source, keys, range, random, onEvent }: FollowO
     return knownOf(listing);
   };
 
-  const knownOf = ({ cluster, term, revision, versions, newest }: Listing): Known => ({
+  const knownOf = ({ cluster, term, revision, versions, newest }: TreeListing): Known => ({
     cursor: { cluster, term, revision, fragments: [] },
     continuity: new Continuity(keys, versions),
     history: new KnownHistory(keys, newest.traces, newest.forgotten),
@@ -143,7 +143,7 @@ export function follow({ access, source, keys, range, random, onEvent }: FollowO
 }
 
 /** How a list relates to what was known before it. `replaced`: what was noticed already. */
-function relation(former: Known | undefined, listing: Listing, replaced: string | undefined): History {
+function relation(former: Known | undefined, listing: TreeListing, replaced: string | undefined): History {
   const history = historyOf(former?.cursor, listing);
   if (former === undefined || history.kind === 'replaced') return history;
   const reason = replaced ?? contradiction(former, listing);
@@ -151,7 +151,7 @@ function relation(former: Known | undefined, listing: Listing, replaced: string 
 }
 
 /** An entry that was not changed since our revision and is not as we know it: it belongs to another history. */
-function contradiction({ cursor, continuity }: Known, { entries, versions }: Listing): string | undefined {
+function contradiction({ cursor, continuity }: Known, { entries, versions }: TreeListing): string | undefined {
   for (const { key, revision } of entries.values()) {
     if (revision <= cursor.revision && versions.get(key) !== continuity.version(key)) {
       return `the change of ${key} at revision ${revision} was never told: data was restored`;

@@ -1,6 +1,6 @@
 import type { IKeyValue } from 'etcd3/lib/rpc.js';
 import { revision } from '../../model/revision.ts';
-import type { Entry, Reading } from '../registry.ts';
+import type { Entry, ReadFilter } from '../registry.ts';
 
 /** Keys under the root as etcd wants and gives them. */
 export type KeySpace = {
@@ -9,9 +9,9 @@ export type KeySpace = {
   readonly toEntry: (kv: IKeyValue) => Entry;
 };
 
-const everything: Reading = { refuse: () => undefined, shorten: (entry) => entry };
+const everything: ReadFilter = { refuse: () => undefined, shorten: (entry) => entry };
 
-export function keySpace(root: string, { refuse, shorten }: Reading = everything): KeySpace {
+export function keySpace(root: string, { refuse, shorten }: ReadFilter = everything): KeySpace {
   const skip = Buffer.byteLength(root);
   const fromBytes = (key: Buffer) => key.toString('utf8', skip);
   return {

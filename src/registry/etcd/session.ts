@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, Fault } from '../../model/fault.ts';
 import type { Revision } from '../../model/revision.ts';
 import type { Session, SessionOptions } from '../registry.ts';
-import { type Claim, type Claimed, claim, heldFault, release } from './claim.ts';
+import { type Claimed, claim, heldFault, type KeyClaim, release } from './claim.ts';
 import { isSilence } from './failure.ts';
 import { keepAlive } from './keepalive.ts';
 import type { KeySpace } from './key-space.ts';
@@ -12,7 +12,7 @@ import type { EtcdAccess } from './member-client.ts';
 import type { MemberSource } from './member-source.ts';
 import { Members } from './members.ts';
 
-export type SessionParts = {
+export type EtcdSessionParts = {
   readonly access: EtcdAccess;
   readonly source: MemberSource;
   readonly keys: KeySpace;
@@ -32,7 +32,7 @@ const verifyEvery = 3;
  * put again beside the keep-alives, which wait for nothing: thousands of keys take longer than a TTL.
  */
 export class EtcdSession implements Session {
-  readonly #parts: SessionParts;
+  readonly #parts: EtcdSessionParts;
   readonly #options: SessionOptions;
   readonly #members: Members;
   readonly #lifetime = new Lifetime();
@@ -50,7 +50,7 @@ export class EtcdSession implements Session {
   #mendingWaits = false;
   #unreachable = false;
 
-  constructor(parts: SessionParts, options: SessionOptions) {
+  constructor(parts: EtcdSessionParts, options: SessionOptions) {
     this.#parts = parts;
     this.#options = options;
     this.#members = new Members({
@@ -125,7 +125,7 @@ export class EtcdSession implements Session {
     key: string,
     value: string,
     lease: string,
-    mayReplace: Claim['mayReplace'],
+    mayReplace: KeyClaim['mayReplace'],
     signal: AbortSignal,
   ): Promise<Claimed> {
     const wanted = { key, value, lease, formerLeases: this.#formerLeases, mayReplace };

@@ -32,7 +32,7 @@ function endOfPrefix(prefix: Buffer): Buffer {
   return Buffer.from([0]);
 }
 
-export type Listing = {
+export type TreeListing = {
   readonly cluster: string;
   /** raft's term when it was read. */
   readonly term: bigint;
@@ -65,7 +65,7 @@ export async function list(
   keys: KeySpace,
   range: ByteRange,
   { at, pageMs }: { readonly at?: bigint; readonly pageMs?: number } = {},
-): Promise<Listing> {
+): Promise<TreeListing> {
   const { range_end } = range;
   const entries = new Map<string, Entry>();
   const versions = new Map<string, number>();
@@ -74,7 +74,7 @@ export async function list(
   let pinned = at?.toString();
   let cluster = '';
   let term = 0n;
-  let newest: Listing['newest'] = { traces: new Map(), forgotten: 0n };
+  let newest: TreeListing['newest'] = { traces: new Map(), forgotten: 0n };
   for (;;) {
     const pinning = pinned === undefined ? {} : { revision: pinned };
     const page = await client.kv
