@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { checkConfig } from '../src/haproxy/check.ts';
+import { validateConfig } from '../src/haproxy/check.ts';
 import { readProcesses, reloadMaster } from '../src/haproxy/master.ts';
 import { connectRuntime } from '../src/haproxy/runtime-connection.ts';
 import { openMember } from '../src/registry/etcd/member-client.ts';
@@ -121,7 +121,7 @@ export async function startReload(etcd: EtcdCluster, dir: string, fleet: Fleet):
       stale = false;
       const lines = [...standing].map(([id, value]) => `    server ${id} ${value} weight 100\n`);
       await writeFile(haproxy.config, haproxy.text(lines.join('')));
-      await checkConfig(haproxyBin, haproxy.config, 30_000);
+      await validateConfig(haproxyBin, haproxy.config, 30_000);
       await reloadMaster(haproxy.master, 30_000);
     }
     running = undefined;

@@ -87,7 +87,7 @@ test('tells what is served after the master was silent for a while, and nothing 
   await balancer.applied();
   const { revisionApplied } = balancer.balancer.status();
   await until('it is told', () => told.includes(String(revisionApplied)));
-  const masterPid = (await readProcesses(balancer.layout.masterSocket, 5000))?.masterPid ?? 0;
+  const masterPid = (await readProcesses(balancer.paths.masterSocket, 5000))?.masterPid ?? 0;
   process.kill(masterPid, 'SIGSTOP');
   try {
     balancer.balancer.lookSoon();

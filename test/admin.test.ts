@@ -201,7 +201,7 @@ describe('an admin port', () => {
       health: () => {
         throw new Error('no health here');
       },
-      views: { window: {} as never, tail: { after: () => [{ id: 1, line: `{"big":"${big}"}` }] } as never },
+      views: { queries: {} as never, tail: { after: () => [{ id: 1, line: `{"big":"${big}"}` }] } as never },
       page: '/nowhere',
       logLevel: { level: () => 'info', setLevel: () => undefined },
       token: undefined,

@@ -119,7 +119,7 @@ const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     fc.dictionary(hostileText, fc.constantFrom(1, 5), { maxKeys: 2 }),
   ),
   preferZone: fc.constantFrom<unknown>(true, false, 'z1'),
-  guard: fc.constantFrom<unknown>('off', { share: '30%', minimum: 2, hold: '1m', window: '5s' }, 'on', {
+  guard: fc.constantFrom<unknown>('off', { share: '30%', minimum: 2, hold: '1m', queries: '5s' }, 'on', {
     share: '30% ',
   }),
   protocol: fc.constantFrom('h1', 'h2', 'h3'),
@@ -339,7 +339,7 @@ test(`${wanted} hostile entries change nothing but what the templates mean`, { t
     const lines = balancer.lines.filter((line) => !line.includes('HAProxy says'));
     process.stderr.write(lines.slice(-40).join('').slice(-20_000));
   });
-  commandForms.push(...commands(balancer.layout.routesMap.replaceAll('.', '\\.')));
+  commandForms.push(...commands(balancer.paths.routesMap.replaceAll('.', '\\.')));
   const app = await startApp('good');
   onTestFinished(() => app.close());
 

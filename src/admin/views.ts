@@ -1,11 +1,11 @@
 import type { Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
-import type { BalanceWindow } from '../balance/queries/queries.ts';
+import type { BalanceQueries } from '../balance/queries/queries.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import { answerJson } from './answer-json.ts';
 import type { LogTail } from './log-tail.ts';
 
-export type ViewsParts = { readonly window: BalanceWindow; readonly tail: LogTail };
+export type ViewsParts = { readonly queries: BalanceQueries; readonly tail: LogTail };
 
 const keepAliveMs = 15_000;
 /** Lines that one reader may be behind. */
@@ -15,13 +15,13 @@ const mostWaiting = 1000;
  * Adds what people look at, as JSON: `/fleet`, `/services`, `/services/NAME`, `/explain/SERVICE/INSTANCE`, `/events` (`?after=ID`,
  * `?most=N`), and `/events/stream` as server-sent events.
  */
-export function addViews(app: Hono, { window, tail }: ViewsParts): void {
-  app.get('/fleet', async (c) => answerJson(c, await window.fleet()));
-  app.get('/services', async (c) => answerJson(c, await window.services()));
+export function addViews(app: Hono, { queries, tail }: ViewsParts): void {
+  app.get('/fleet', async (c) => answerJson(c, await queries.fleet()));
+  app.get('/services', async (c) => answerJson(c, await queries.services()));
   app.get('/services/:service', async (c) => {
     const name = parseServiceName(c.req.param('service'));
     if (!name.ok) return c.text(`${name.reason}\n`, 400);
-    const service = await window.service(name.value);
+    const service = await queries.service(name.value);
     return service === undefined ? c.text('there is no such service\n', 404) : answerJson(c, service);
   });
   app.get('/explain/:service/:instance', async (c) => {
@@ -29,7 +29,7 @@ export function addViews(app: Hono, { window, tail }: ViewsParts): void {
     if (!name.ok) return c.text(`${name.reason}\n`, 400);
     const id = parseInstanceId(c.req.param('instance'));
     if (!id.ok) return c.text(`${id.reason}\n`, 400);
-    return answerJson(c, await window.explain(name.value, id.value));
+    return answerJson(c, await queries.explain(name.value, id.value));
   });
   app.get('/events', (c) => {
     const [after, most] = [Number(c.req.query('after') ?? 0), Number(c.req.query('most') ?? 100)];

@@ -47,9 +47,9 @@ export class FileKeeping {
   /** What it is told makes the balancer's observer one of two, if there is another. */
   observing(other: ServingObserver | undefined): ServingObserver {
     return {
-      onApplied: (touched, catalog) => {
+      onApplied: (dirty, catalog) => {
         this.#keeper.serve(catalog);
-        other?.onApplied(touched, catalog);
+        other?.onApplied(dirty, catalog);
       },
       onServed: (...all) => other?.onServed(...all),
       get trouble() {

@@ -5,27 +5,27 @@ import type { BalanceSettings } from '../settings/balance.ts';
 import type { BalancePaths } from './state/paths.ts';
 
 /** What a balancer's settings give to every template. */
-export function frameSettingsOf(settings: BalanceSettings, layout: BalancePaths): FrameSettings {
+export function frameSettingsOf(settings: BalanceSettings, paths: BalancePaths): FrameSettings {
   return {
     bind: formatAddress(settings.http),
     bindHost: formatAddress({ ...settings.http, port: 0 }).replace(/:0$/, ''),
-    runtimeSocket: layout.runtimeSocket,
+    runtimeSocket: paths.runtimeSocket,
     reservedPorts: reservedPorts(settings),
-    routesMap: layout.routesMap,
-    serverStates: layout.serverStates,
-    successorSocket: layout.successorSocket,
-    peersFolder: layout.peersFolder,
+    routesMap: paths.routesMap,
+    serverStates: paths.serverStates,
+    successorSocket: paths.successorSocket,
+    peersFolder: paths.peersFolder,
     hardStopAfterMs: settings.hardStopAfterMs,
-    maintenancePage: layout.maintenancePage,
-    pauseScript: layout.pauseScript,
-    pemFolder: settings.serverTls === undefined ? layout.serverTls : resolve(settings.serverTls),
+    maintenancePage: paths.maintenancePage,
+    pauseScript: paths.pauseScript,
+    pemFolder: settings.serverTls === undefined ? paths.serverTls : resolve(settings.serverTls),
     zone: settings.zone,
     accessLog: settings.accessLog,
     normalizePaths: settings.normalizePaths,
     trustedProxies: settings.trustedProxies,
     https: settings.https && {
       bind: formatAddress(settings.https.bind),
-      list: layout.certificateList,
+      list: paths.certificateList,
       http3: settings.https.http3,
     },
     metricsBind: settings.haproxyMetrics && formatAddress(settings.haproxyMetrics),

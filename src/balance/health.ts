@@ -3,7 +3,7 @@ import type { FileStatus } from '../files/file-state.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
 import type { Conflict } from '../render/conflict.ts';
 import type { AcknowledgingStatus } from './acknowledge/acknowledging.ts';
-import type { HoldStatus } from './guard/guarding.ts';
+import type { GuardedStatus } from './guard/guarding.ts';
 import type { DriftStatus } from './observe/drift-log.ts';
 import type { TroubleStatus } from './observe/troubles.ts';
 import type { OverrideStatus } from './overrides/overriding.ts';
@@ -53,7 +53,7 @@ export type BalanceHealth = {
   /** What HAProxy refuses alone, so that everything else is served as asked. */
   readonly quarantined: readonly QuarantineStatus[];
   /** Services that lost many instances at once and are served as before. */
-  readonly guarded: readonly HoldStatus[];
+  readonly guarded: readonly GuardedStatus[];
   /** What the registry does not have any more and is served all the same. */
   readonly held: readonly HeldStatus[];
   /** What operators took out of service, or gave another weight. */

@@ -9,7 +9,7 @@ import type { HaproxySettings } from '../settings/balance.ts';
 import type { BalancePaths } from './state/paths.ts';
 
 type OpenHaproxyParts = {
-  readonly layout: BalancePaths;
+  readonly paths: BalancePaths;
   readonly logger: Logger;
   /** Aborted when the balancer is to end. */
   readonly signal: AbortSignal;
@@ -26,9 +26,9 @@ const onPath = 'haproxy';
 /** The adapter that the settings ask for. Rejects with Fault `haproxy-missing`. */
 export async function openHaproxy(
   settings: HaproxySettings,
-  { layout, logger, signal, hurry, onExit, onHealth }: OpenHaproxyParts,
+  { paths, logger, signal, hurry, onExit, onHealth }: OpenHaproxyParts,
 ): Promise<Haproxy> {
-  const { config: configFile, masterSocket, runtimeSocket } = layout;
+  const { config: configFile, masterSocket, runtimeSocket } = paths;
   switch (settings.mode) {
     case 'managed': {
       const { executable = onPath } = settings;

@@ -25,13 +25,13 @@ import { createBalanceMetrics } from './observe/metrics.ts';
 import { blocking } from './observe/troubles.ts';
 import { openHaproxy } from './open-haproxy.ts';
 
-import { BalanceWindow } from './queries/queries.ts';
+import { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
-import { releaseOf, tellFaults, tellVersionChange } from './reconcile/haproxy-version.ts';
+import { logFaults, releaseOf, tellVersionChange } from './reconcile/haproxy-version.ts';
 
 import { lockFolder } from './state/folder-lock.ts';
 import { loadLastKnown } from './state/last-known.ts';
-import { type BalancePaths, layoutOf } from './state/paths.ts';
+import { type BalancePaths, pathsOf } from './state/paths.ts';
 import { provideShipped } from './state/shipped-files.ts';
 
 import { Certificates } from './tls/certificates.ts';
@@ -67,7 +67,7 @@ export type BalanceParts = {
   /** pointsman's own. */
   readonly version: string;
   /** Serves health and metrics from the beginning; the answer ends it. */
-  readonly serveAdmin: (health: () => BalanceHealth, window: BalanceWindow) => Promise<() => Promise<void>>;
+  readonly serveAdmin: (health: () => BalanceHealth, queries: BalanceQueries) => Promise<() => Promise<void>>;
 };
 
 const probeMs = 10_000;
@@ -76,22 +76,22 @@ const knownMs = { fresh: 1000, fromDisk: 250 };
 
 /** Runs a balancer until `signal` aborts. Rejects with a Fault when it cannot begin. */
 export async function runBalance(settings: BalanceSettings, parts: BalanceParts): Promise<void> {
-  const layout = layoutOf(resolve(settings.dir));
-  checkFolder(layout.runtimeSocket);
+  const paths = pathsOf(resolve(settings.dir));
+  checkFolder(paths.runtimeSocket);
   const { signal, hostname: host, wall } = parts;
   const { dir } = settings;
-  const unlock = await lockFolder({ dir, path: layout.lock, pid: process.pid, host, since: wall(), signal });
+  const unlock = await lockFolder({ dir, path: paths.lock, pid: process.pid, host, since: wall(), signal });
   try {
-    await runAlone(settings, parts, layout);
+    await runAlone(settings, parts, paths);
   } finally {
     await unlock();
   }
 }
 
 /** Runs a balancer whose folder is nobody else's. */
-async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: BalancePaths): Promise<void> {
+async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: BalancePaths): Promise<void> {
   const { registry, logger, signal, now } = parts;
-  const frame = frameSettingsOf(settings, layout);
+  const frame = frameSettingsOf(settings, paths);
   const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
   const metrics = createBalanceMetrics(parts.metrics);
   const { https } = settings;
@@ -100,9 +100,9 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     holdMs: settings.holding.holdMs,
     deletions: { ...settings.holding, minimum: settings.guard.minimum, windowMs: settings.guard.windowMs },
     refuse: refusing(settings.limits),
-    onEvent: (event) => tell(event),
+    onEvent: (event) => onEvent(event),
     onChange: (more) => {
-      balancer.heldOtherwise();
+      balancer.onHeldChanged();
       if (more) dropEndedOverrides();
       acknowledging?.changed();
     },
@@ -125,7 +125,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
   } = await wireBalancer({
     ...parts,
     ...settings,
-    layout,
+    paths,
     frame,
     addresses: addressesOf(settings),
     templates,
@@ -143,15 +143,15 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     },
     onUnproven: () => acknowledging?.changed(),
     values: () => (fileKeeping === undefined ? [] : held.values()),
-    openHaproxy: (onExit, onHealth) => openHaproxy(settings.haproxy, { ...parts, layout, onExit, onHealth }),
-    provideShipped: () => provideShipped(parts.shippedForHaproxy, layout, settings.maintenancePage),
+    openHaproxy: (onExit, onHealth) => openHaproxy(settings.haproxy, { ...parts, paths, onExit, onHealth }),
+    provideShipped: () => provideShipped(parts.shippedForHaproxy, paths, settings.maintenancePage),
     openCertificates:
       https &&
       ((told) =>
         new Certificates({
           folder: resolve(https.certificates),
-          own: layout.certificates,
-          list: layout.certificateList,
+          own: paths.certificates,
+          list: paths.certificateList,
           metrics,
           logger,
           ...told,
@@ -170,7 +170,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
       id: settings.id,
       registry: parts.fleet,
       admin: settings.admin,
-      layout,
+      paths,
       haproxy,
       link,
       guarding,
@@ -187,7 +187,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
   // What is served until the registry answers, and how old that is.
   let fromDisk: Date | undefined;
   let hasView = false;
-  const lastKnown = await loadLastKnown(layout.lastKnown, settings.limits, {
+  const lastKnown = await loadLastKnown(paths.lastKnown, settings.limits, {
     now: now(),
     wall: parts.wall(),
     holdMs: settings.holding.holdMs,
@@ -285,7 +285,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
 
   const closeAdmin = await parts.serveAdmin(
     health,
-    new BalanceWindow({ balancer, guarding, heldEntries: held, link, registry: parts.fleet, now }),
+    new BalanceQueries({ balancer, guarding, heldEntries: held, link, registry: parts.fleet, now }),
   );
   const first = deferred();
   signal.addEventListener('abort', () => first.resolve(), { once: true });
@@ -295,7 +295,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
     queueMicrotask(() => held.dropEndedOverrides(balancer.status().catalog));
   }
   // A declaration, because what is held of the catalog on disk may end before this line is reached.
-  function tell(event: RegistryEvent): void {
+  function onEvent(event: RegistryEvent): void {
     if (event.kind === 'connected' || event.kind === 'disconnected') onConnection(event);
     acknowledging?.onEvent(event);
     balancer.offer(event);
@@ -339,14 +339,14 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, layout: 
         { event: 'serving', http: frame.bind, haproxy: haproxyVersion, ms },
         `serving on http://${frame.bind}`,
       );
-      tellFaults(haproxyVersion, logger);
+      logFaults(haproxyVersion, logger);
       certificates?.watch();
       serverPems.watch();
       const endWatch = watchOwnTemplates(settings, parts, templates, (fresh) => {
         inUse = fresh;
         balancer.useTemplates(fresh);
       });
-      await fileKeeping?.begin(balancer.asked);
+      await fileKeeping?.begin(balancer.requested);
       await aborted(signal);
       const text = parts.ending() === 'leave' ? 'stopping; HAProxy goes on serving' : 'stopping';
       logger.info({ event: 'stopping', haproxy: parts.ending() }, text);

@@ -30,7 +30,7 @@ import { ServerPems } from './tls/server-pems.ts';
 import { Upkeep } from './tls/upkeep.ts';
 
 type WiringParts = {
-  readonly layout: BalancePaths;
+  readonly paths: BalancePaths;
   readonly frame: FrameSettings;
   readonly templates: Templates;
   readonly guard: GuardPolicy;
@@ -76,14 +76,14 @@ const oldWorkerMs = 2000;
 
 /** A balancer with all that it works with. Rejects with a Fault when HAProxy or its folders cannot be had. */
 export async function wireBalancer(parts: WiringParts) {
-  const { layout, templates, metrics, logger, now, wall } = parts;
+  const { paths, templates, metrics, logger, now, wall } = parts;
   const haproxy = await parts.openHaproxy(
     (reason) => balancer.haproxyExited(reason),
     () => states.changed(),
   );
   const storage = new Storage({ metrics, logger, now });
   const files = new StateFiles({
-    layout,
+    paths,
     check: (file, deadlineMs) => haproxy.validate(file, deadlineMs),
     templates,
     storage,
@@ -112,9 +112,9 @@ export async function wireBalancer(parts: WiringParts) {
     onReload,
   });
   const link = new RuntimeLink({
-    socket: parts.socket ?? layout.runtimeSocket,
-    masterSocket: layout.masterSocket,
-    routesMap: layout.routesMap,
+    socket: parts.socket ?? paths.runtimeSocket,
+    masterSocket: paths.masterSocket,
+    routesMap: paths.routesMap,
     logger,
     onLost: (reason) => balancer.runtimeLost(reason),
     onVersion: (version) => parts.onHaproxyVersion?.(version),
@@ -122,7 +122,7 @@ export async function wireBalancer(parts: WiringParts) {
   const passingOn = new PassingOn({
     // Where no master can be asked, the connection to the worker of before this reload is still open.
     tell: (pid) =>
-      tellReplaced(layout.masterSocket, pid, oldWorkerMs).catch((error: unknown) =>
+      tellReplaced(paths.masterSocket, pid, oldWorkerMs).catch((error: unknown) =>
         link.workerPid === pid ? link.tellReplaced() : Promise.reject(error),
       ),
     logger,
@@ -147,7 +147,7 @@ export async function wireBalancer(parts: WiringParts) {
     now,
   });
   const states = new ServerStates({
-    path: layout.serverStates,
+    path: paths.serverStates,
     link,
     firstChecks,
     unproven: () => unproven.names,
@@ -157,7 +157,7 @@ export async function wireBalancer(parts: WiringParts) {
     write: (path, text) => files.writeForHaproxy(path, text),
   });
   const holds = new HoldsFile({
-    path: layout.holds,
+    path: paths.holds,
     storage,
     wall,
     write: (path, text) => files.writeInTurn(path, text),
@@ -186,7 +186,7 @@ export async function wireBalancer(parts: WiringParts) {
     onDue: (targets) => balancer.endOverrides(targets),
     onExpired: (targets) => parts.onOverridesExpired?.(targets),
   });
-  const path = layout.quarantine;
+  const path = paths.quarantine;
   const quarantining = new Quarantining({ ...parts, files, storage, path });
   const aside = { connect: () => link.aside(), troubles, logger };
   const upkeeps = [new Upkeep({ ...aside, part: 'server-tls', serve: (worker) => serverPems.serve(worker) })];

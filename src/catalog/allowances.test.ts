@@ -22,14 +22,14 @@ test('what operators let a service claim is said for it, or else for all, field 
   const first = fold(emptyCatalog, { 'services/web': '{}', 'instances/api/a': '10.0.0.1:80' });
   expect(first.catalog.services.get(web)?.allowed).toEqual(allowedByDefault);
   const second = fold(first.catalog, { 'claims/*': '{"hosts":[]}', 'claims/web': '{"priority":5}' });
-  expect([...second.touched].map(([name, { whole }]) => [name, whole])).toEqual([
+  expect([...second.dirty].map(([name, { whole }]) => [name, whole])).toEqual([
     ['web', true],
     ['api', true],
   ]);
   expect(second.catalog.services.get(web)?.allowed).toEqual({ ...allowedByDefault, hosts: new Set(), priority: 5 });
   expect(second.catalog.services.get(api)?.allowed).toEqual({ ...allowedByDefault, hosts: new Set() });
   const third = fold(second.catalog, { 'claims/web': '{"priority":5,"hosts":["*.example"]}', 'claims/api': '{}' });
-  expect([...third.touched.keys()]).toEqual(['web']);
+  expect([...third.dirty.keys()]).toEqual(['web']);
   const allowed = third.catalog.services.get(web)?.allowed ?? allowedByDefault;
   const hosts = ['a.example', '*.example', 'b.a.example', 'example', '*', 'web', 'web.*', 'web.other'];
   expect(hosts.filter((host) => allowsHost(allowed, web, host))).toEqual(['a.example', '*.example', 'web', 'web.*']);
@@ -67,8 +67,8 @@ test('a claim bounds the ports of a service, and the certificates that it has th
   expect(ports.filter((port) => ofApi && allowsPort(ofApi, port))).toEqual(ports);
   expect(files.filter((file) => ofApi && allowsCertificate(ofApi, api, file))).toEqual(files);
   const again = fold(catalog, { 'claims/web': '{"ports":["5432","6000-6099"],"certificates":["shared.pem"]}' });
-  expect([...again.touched.keys()]).toEqual([]);
-  expect([...fold(catalog, { 'claims/web': '{"ports":[5432]}' }).touched.keys()]).toEqual(['web']);
+  expect([...again.dirty.keys()]).toEqual([]);
+  expect([...fold(catalog, { 'claims/web': '{"ports":[5432]}' }).dirty.keys()]).toEqual(['web']);
 });
 
 test('after any history a service may claim what it may if everything comes at once', () => {
@@ -99,7 +99,7 @@ test('after any history a service may claim what it may if everything comes at o
         tree.set(key, value);
         for (const [name, service] of catalog.services) {
           const isSame = before.services.get(name)?.allowed === service.allowed;
-          if (!isSame) expect(folded.touched.get(name)?.whole).toBe(true);
+          if (!isSame) expect(folded.dirty.get(name)?.whole).toBe(true);
         }
       }
       const atOnce = fold(emptyCatalog, Object.fromEntries(tree)).catalog;

@@ -45,17 +45,17 @@ describe('the catalog', () => {
 
   test('says which instances were touched, and when the whole service was', () => {
     const first = fold(emptyCatalog, put('instances/web/a', '10.0.0.1:80'));
-    expect([...first.touched.values()]).toEqual([{ whole: true, instances: new Set(['a']) }]);
+    expect([...first.dirty.values()]).toEqual([{ whole: true, instances: new Set(['a']) }]);
     const second = fold(first.catalog, put('instances/web/b', '10.0.0.2:80'));
-    expect([...second.touched.values()]).toEqual([{ whole: false, instances: new Set(['b']) }]);
+    expect([...second.dirty.values()]).toEqual([{ whole: false, instances: new Set(['b']) }]);
     const third = fold(second.catalog, put('services/web', '{"balance":"random"}'));
-    expect([...third.touched.values()]).toEqual([{ whole: true, instances: new Set() }]);
+    expect([...third.dirty.values()]).toEqual([{ whole: true, instances: new Set() }]);
   });
 
   test('an equal value touches nothing', () => {
     const { catalog } = fold(emptyCatalog, put('instances/web/a', '10.0.0.1:80'));
-    expect(fold(catalog, put('instances/web/a', '10.0.0.1:80')).touched.size).toBe(0);
-    expect(snapshot({ 'instances/web/a': '10.0.0.1:80' }, catalog).touched.size).toBe(0);
+    expect(fold(catalog, put('instances/web/a', '10.0.0.1:80')).dirty.size).toBe(0);
+    expect(snapshot({ 'instances/web/a': '10.0.0.1:80' }, catalog).dirty.size).toBe(0);
   });
 
   test('a refused value is named once and keeps what was good', () => {
@@ -86,7 +86,7 @@ describe('the catalog', () => {
     const again = at(9n, 9n, '{"maxconn":5}');
     expect(since(fold(changed, gone('services/web'), again).catalog)).toBe(9n);
     const unseen = fold(changed, again);
-    expect([since(unseen.catalog), unseen.touched.size]).toEqual([9n, 1]);
+    expect([since(unseen.catalog), unseen.dirty.size]).toEqual([9n, 1]);
     // Held over the loss of the registry, whose successor counts from 1.
     const held = { kind: 'replaced', reason: 'it was wiped', at: 0, until: undefined } as const;
     expect(since(fold(changed, at(7n, 5n, '{"maxconn":5}', held)).catalog)).toBeLessThan(1n);
@@ -100,7 +100,7 @@ describe('the catalog', () => {
     expect(catalog.services.size).toBe(1);
     const last = fold(catalog, gone('services/web'));
     expect(last.catalog.services.size).toBe(0);
-    expect([...last.touched.values()][0]?.whole).toBe(true);
+    expect([...last.dirty.values()][0]?.whole).toBe(true);
   });
 
   test('what is not in a snapshot does not exist', () => {
@@ -124,7 +124,7 @@ describe('the catalog', () => {
         }
         // A key whose newest value is refused keeps an older one, which a snapshot alone cannot know.
         const again = snapshot(Object.fromEntries(tree), catalog);
-        expect(again.touched.size).toBe(0);
+        expect(again.dirty.size).toBe(0);
         expect(again.catalog.rejected.keySeq().toSet().equals(catalog.rejected.keySeq().toSet())).toBe(true);
       }),
     );

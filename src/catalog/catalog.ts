@@ -1,5 +1,5 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
-import type { Touched } from '../model/dirty-set.ts';
+import type { DirtySet } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import type { ServiceName } from '../model/name.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
@@ -59,7 +59,7 @@ export type Removal = { readonly instance: Instance; readonly leased: boolean };
 
 export type Folded = {
   readonly catalog: Catalog;
-  readonly touched: Touched;
+  readonly dirty: DirtySet;
   /** Instances and policies that really differ now: what the changes-applied metric counts. */
   readonly changes: number;
   readonly rejections: readonly Rejection[];
@@ -70,7 +70,7 @@ export type Folded = {
 
 /** A fold of nothing. */
 export function unchanged(catalog: Catalog): Folded {
-  return { catalog, touched: new Map(), changes: 0, rejections: [], removals: [], overrides: [] };
+  return { catalog, dirty: new Map(), changes: 0, rejections: [], removals: [], overrides: [] };
 }
 
 /** Why this key is not served as it is; undefined where nothing is known against it. */

@@ -112,7 +112,7 @@ export class Fold {
     this.#takeLate();
     const shares = this.#shares.allocate(this.#effects('instances', beyondShare));
     const overrideShares = this.#overrideShares.allocate(this.#effects('overrides', beyondOverrides));
-    const { services, overrides, allowances, touched, changes, transitions } = this.#serving.result();
+    const { services, overrides, allowances, dirty, changes, transitions } = this.#serving.result();
     const catalog = {
       ...this.#before,
       ...{ revision, services, overrides, allowances, shares, overrideShares },
@@ -121,7 +121,7 @@ export class Fold {
       ...this.#rejected.result(),
     };
     const { rejections, removals } = { rejections: this.#rejections, removals: this.#removals };
-    return { catalog, touched, changes, rejections, removals, overrides: transitions };
+    return { catalog, dirty, changes, rejections, removals, overrides: transitions };
   }
 
   #reject(entry: Entry, reason: string): void {

@@ -63,7 +63,7 @@ describe('a limit', () => {
       expect([...full.catalog.rejected.keys()]).toEqual(['instances/web/c']);
       const room = fold(full.catalog, limits, { 'instances/web/a': undefined });
       expect([...(room.catalog.services.get(web)?.instances.keys() ?? [])].sort()).toEqual(['b', 'c']);
-      expect(room.touched.get(web)?.instances).toContain('c');
+      expect(room.dirty.get(web)?.instances).toContain('c');
       expect(room.catalog.rejected.size).toBe(0);
       expect(room.catalog.shares.cuts.size).toBe(0);
     },

@@ -30,9 +30,9 @@ const weight = (n: number) => JSON.stringify({ kind: 'weight', weight: n });
 
 describe('an override', () => {
   test('changes one instance, and touches no other', () => {
-    const { catalog, touched } = fold(two, { 'overrides/web/a': drain });
+    const { catalog, dirty } = fold(two, { 'overrides/web/a': drain });
     expect(served(catalog)).toEqual(['a:100 draining', 'b:100']);
-    expect([...touched]).toEqual([['web', { whole: false, instances: new Set(['a']) }]]);
+    expect([...dirty]).toEqual([['web', { whole: false, instances: new Set(['a']) }]]);
   });
 
   test('of the service counts for those without one of their own', () => {
@@ -46,7 +46,7 @@ describe('an override', () => {
   test('waits for an instance, or a service, that is not there yet', () => {
     const first = fold(emptyCatalog, { 'overrides/web/*': drain, 'overrides/web/b': weight(3) });
     expect(first.catalog.services.size).toBe(0);
-    expect(first.touched.size).toBe(0);
+    expect(first.dirty.size).toBe(0);
     const then = fold(first.catalog, { 'instances/web/a': '10.0.0.1:80', 'instances/web/b': '10.0.0.2:80' });
     expect(served(then.catalog)).toEqual(['a:100 draining', 'b:3']);
   });
@@ -142,7 +142,7 @@ describe('an override', () => {
           const before = served(catalog);
           const folded = fold(catalog, { [at]: text });
           // Whoever is served otherwise was touched, or nobody would look.
-          if (served(folded.catalog).join() !== before.join()) expect(folded.touched.size).toBe(1);
+          if (served(folded.catalog).join() !== before.join()) expect(folded.dirty.size).toBe(1);
           catalog = folded.catalog;
           if (text === undefined) tree.delete(at);
           else tree.set(at, text);
@@ -198,7 +198,7 @@ describe('a maintenance of a whole service', () => {
     expect(heldOf(catalog)).toBe('maintenance');
     const over = fold(catalog, { 'overrides/web/*': undefined });
     expect([heldOf(over.catalog), served(over.catalog)]).toEqual([undefined, ['c:100']]);
-    expect(over.touched.get(web)?.whole).toBe(true);
+    expect(over.dirty.get(web)?.whole).toBe(true);
   });
 
   test('does not while an instance serves by an override of its own', () => {
@@ -225,12 +225,12 @@ describe('a pause', () => {
   };
 
   test('is of the service, and leaves its instances alone', () => {
-    const { catalog, touched } = fold(two, { 'overrides/web/*': pause });
+    const { catalog, dirty } = fold(two, { 'overrides/web/*': pause });
     expect([pausedOf(catalog), served(catalog)]).toEqual([30_000, ['a:100', 'b:100']]);
-    expect([...touched]).toEqual([['web', { whole: true, instances: new Set() }]]);
+    expect([...dirty]).toEqual([['web', { whole: true, instances: new Set() }]]);
     const resumed = fold(catalog, { 'overrides/web/*': undefined });
     expect(pausedOf(resumed.catalog)).toBeUndefined();
-    expect([...resumed.touched.keys()]).toEqual(['web']);
+    expect([...resumed.dirty.keys()]).toEqual(['web']);
   });
 
   test('ends when its time is up, or something else takes its place', () => {

@@ -96,7 +96,7 @@ export function overrideAnew(
  * What keeps requests from the whole service. A maintenance leaves to an instance what an override of its own gives it: there is
  * no page while one of those takes requests.
  */
-export function heldBy(
+export function suspendedBy(
   ofService: PersistentMap<OverrideScope, Override> | undefined,
   instances: Instances,
 ): ServiceState | undefined {

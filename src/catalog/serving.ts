@@ -1,6 +1,6 @@
 import { Map as PersistentMap } from 'immutable';
 import { type Allowance, type AllowanceTarget, allowedByDefault, isSameAllowed } from '../model/allowance.ts';
-import { type Touched, TouchedGathering } from '../model/dirty-set.ts';
+import { type DirtySet, DirtySetBuilder } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Override, OverrideTarget } from '../model/override.ts';
@@ -11,13 +11,13 @@ import type { Catalog } from './catalog.ts';
 import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
 import {
   deleteOverride,
-  heldBy,
   type Overrides,
   type OverrideTransition,
   overridden,
   overrideAnew,
   overrideOf,
   setOverride,
+  suspendedBy,
 } from './overrides.ts';
 import type { Service } from './service.ts';
 import type { Since } from './since.ts';
@@ -27,7 +27,7 @@ export class Serving {
   readonly #services: Catalog['services'];
   #overrides: Overrides;
   #allowances: Allowances;
-  readonly #touched = new TouchedGathering();
+  readonly #dirty = new DirtySetBuilder();
   /** Those that this fold changes in place: one at a time would leave ten thousand copies to collect. */
   readonly #numbers = new Map<ServiceName, Numbers>();
   readonly #transitions: OverrideTransition[] = [];
@@ -59,13 +59,13 @@ export class Serving {
     if (service !== undefined) {
       const { instances, ids } = overrideAnew(this.#overrides, target, service);
       if (ids.length > 0) this.#services.set(name, { ...service, instances });
-      for (const id of ids) this.#touched.instance(name, id);
+      for (const id of ids) this.#dirty.instance(name, id);
     }
     this.#hold(name);
   }
 
   result(): Pick<Catalog, 'services' | 'overrides' | 'allowances'> & {
-    readonly touched: Touched;
+    readonly dirty: DirtySet;
     readonly changes: number;
     readonly transitions: readonly OverrideTransition[];
   } {
@@ -74,14 +74,14 @@ export class Serving {
       services: this.#services.asImmutable(),
       overrides: this.#overrides,
       allowances: this.#allowances,
-      touched: this.#touched.take(),
+      dirty: this.#dirty.take(),
       changes: this.#changes,
       transitions: this.#transitions,
     };
   }
 
   instance(name: ServiceName, id: InstanceId, instance: Instance | undefined): void {
-    this.#touched.instance(name, id);
+    this.#dirty.instance(name, id);
     this.#update(name, (service) => {
       const served = instance && overridden(instance, overrideOf(this.#overrides, name, id));
       const registered = set(service.registered, id, instance);
@@ -102,12 +102,12 @@ export class Serving {
       return PersistentMap();
     }
     this.#numbers.set(name, after);
-    for (const asker of askersBeside(after, id)) this.#touched.instance(name, asker);
+    for (const asker of askersBeside(after, id)) this.#dirty.instance(name, asker);
     return after;
   }
 
   policy(name: ServiceName, policy: Policy | undefined, since: Since | undefined): void {
-    this.#touched.service(name);
+    this.#dirty.service(name);
     const declared = policy !== undefined;
     this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared, since }));
   }
@@ -122,15 +122,15 @@ export class Serving {
       const allowed = allowedTo(this.#allowances, name);
       if (service === undefined || isSameAllowed(service.allowed, allowed)) continue;
       this.#services.set(name, { ...service, allowed });
-      this.#touched.service(name);
+      this.#dirty.service(name);
     }
   }
 
   #hold(name: ServiceName): void {
     const before = this.#services.get(name);
-    const held = heldBy(this.#overrides.get(name), before?.instances ?? PersistentMap());
+    const held = suspendedBy(this.#overrides.get(name), before?.instances ?? PersistentMap());
     if (isSame(before?.suspended, held)) return;
-    this.#touched.service(name);
+    this.#dirty.service(name);
     this.#put(name, (service) => ({ ...service, suspended: held }));
   }
 
@@ -145,7 +145,7 @@ export class Serving {
     const isThere = after.declared || after.instances.size > 0 || after.suspended !== undefined;
     if (isThere) this.#services.set(name, after);
     else this.#services.delete(name);
-    if ((before !== undefined) !== isThere) this.#touched.service(name);
+    if ((before !== undefined) !== isThere) this.#dirty.service(name);
   }
 }
 

@@ -238,10 +238,10 @@ describe('a service that has more than its share', () => {
     expect(put(instance('large', '6', 0)).rejections).toMatchObject([{ key: 'instances/large/6', reason }]);
     // A change does not make a key newer.
     expect(put(instance('large', '1', 28, 'draining')).rejections).toEqual([]);
-    expect(put(instance('large', '5', 28, 'draining')).touched.size).toBe(0);
+    expect(put(instance('large', '5', 28, 'draining')).dirty.size).toBe(0);
     const room = put({ key: 'instances/web/a', value: undefined });
     expect([...catalog().rejected.keys()]).toEqual(['instances/large/6']);
-    expect([...(room.touched.get('large' as ServiceName)?.instances ?? [])].sort()).toEqual(['4', '5']);
+    expect([...(room.dirty.get('large' as ServiceName)?.instances ?? [])].sort()).toEqual(['4', '5']);
     const five = catalog()
       .services.get('large' as ServiceName)
       ?.instances.get('5' as InstanceId);

@@ -1,4 +1,4 @@
-import type { Touched } from '../model/dirty-set.ts';
+import type { DirtySet } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId } from '../model/name.ts';
 import { otherVersions, type Split } from '../model/policy/split.ts';
@@ -66,9 +66,9 @@ export function groupOf({ version }: Instance, split: Split): string {
 }
 
 /** Where a split makes one instance's weight depend on the others, all of them are touched. */
-export function withSiblings(touched: Touched, { services }: Catalog): Touched {
-  const widened = new Map(touched);
-  for (const [name, mark] of touched) {
+export function withSiblings(dirty: DirtySet, { services }: Catalog): DirtySet {
+  const widened = new Map(dirty);
+  for (const [name, mark] of dirty) {
     const service = services.get(name);
     if (mark.whole || service?.policy.split === undefined) continue;
     widened.set(name, { whole: false, instances: new Set([...mark.instances, ...service.instances.keys()]) });

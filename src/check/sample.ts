@@ -2,12 +2,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { frameSettingsOf } from '../balance/frame-settings.ts';
-import { layoutOf } from '../balance/state/paths.ts';
+import { pathsOf } from '../balance/state/paths.ts';
 import { provideShipped } from '../balance/state/shipped-files.ts';
 import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
-import { checkConfig } from '../haproxy/check.ts';
+import { validateConfig } from '../haproxy/check.ts';
 import { Fault } from '../model/fault.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
@@ -54,9 +54,9 @@ export async function trySample({
 }: SampleParts): Promise<Sample> {
   const folder = await mkdtemp(join(tmpdir(), 'pointsman-check-'));
   try {
-    const own = layoutOf(folder);
+    const own = pathsOf(folder);
     // What HAProxy opens while it checks has to be there; what policies name is looked for where the balancer has it.
-    const { pemFolder } = frameSettingsOf(settings, layoutOf(settings.dir));
+    const { pemFolder } = frameSettingsOf(settings, pathsOf(settings.dir));
     const frame = { ...frameSettingsOf(settings, own), pemFolder };
     for (const path of [own.routesMap, own.runtimeSocket, own.certificateList]) {
       await mkdir(dirname(path), { recursive: true });
@@ -76,7 +76,7 @@ export async function trySample({
     if (haproxy === undefined) return { problems: unrendered, notes };
     const config = configWriter()(rendered);
     await writeFile(own.config, config, { mode: 0o600 });
-    const checked = await checkConfig(haproxy.executable, own.config, checkMs);
+    const checked = await validateConfig(haproxy.executable, own.config, checkMs);
     if (checked.ok) return { problems: unrendered, notes };
     const lines = config.split('\n');
     const refused = checked.problems.map(({ line, text }) => {
@@ -110,7 +110,7 @@ function entriesAt(place: ConfigPlace, { backends }: Rendered): readonly string[
       return [`instances/${place.service}/${place.id}`, `services/${place.service}`];
     case 'policy':
       return [...backends.values()]
-        .filter(({ around }) => policyOf(around) === place.policy)
+        .filter(({ section }) => policyOf(section) === place.policy)
         .map(({ name }) => `services/${name}`);
   }
 }

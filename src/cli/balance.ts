@@ -57,7 +57,7 @@ export async function run(invocation: Invocation): Promise<number> {
       version,
       env: withoutOurs(invocation.env),
       openForeign: () => openAllKeys(settings.registry, logger),
-      serveAdmin: (health, window) =>
+      serveAdmin: (health, queries) =>
         serveAdmin({
           hosts: {
             address: settings.balance.admin,
@@ -66,7 +66,7 @@ export async function run(invocation: Invocation): Promise<number> {
           },
           metrics,
           health,
-          views: { window, tail },
+          views: { queries, tail },
           logLevel,
           token,
           logger,

@@ -3,7 +3,7 @@ import { emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { revision } from '../model/revision.ts';
-import { outlookOf } from './impact.ts';
+import { impactOf } from './impact.ts';
 import { parseTarget } from './target.ts';
 
 function warningsOf(policy: object, weight: number): readonly string[] {
@@ -14,7 +14,7 @@ function warningsOf(policy: object, weight: number): readonly string[] {
   }));
   const { catalog } = foldEvent(emptyCatalog, { kind: 'changes', revision: revision(1n), changes }, noLimits);
   const override = { effect: { kind: 'weight', weight }, who: 'ada', why: undefined, at: 0, until: undefined } as const;
-  return outlookOf(catalog, parseTarget('web/a'), override, 0).warnings;
+  return impactOf(catalog, parseTarget('web/a'), override, 0).warnings;
 }
 
 test('a weight that is no share of the requests is told as such', () => {

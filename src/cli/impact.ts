@@ -17,7 +17,7 @@ import { revision } from '../model/revision.ts';
 import { keyOf, nameOf } from './target.ts';
 
 /** What an override will do, told before it is done. */
-export type Outlook = {
+export type Impact = {
   /** What it does, as a sentence. */
   readonly says: string;
   /** Of the service, after it. */
@@ -34,7 +34,7 @@ function untilWhen({ until }: Override, wall: number): string {
 }
 
 /** What the catalog will be, and what an operator may not expect of it. */
-export function outlookOf(catalog: Catalog, target: OverrideTarget, override: Override, wall: number): Outlook {
+export function impactOf(catalog: Catalog, target: OverrideTarget, override: Override, wall: number): Impact {
   const { service, scope } = target;
   const key = keyOf(target);
   const entry = { key, value: formatOverride(override), revision: revision(0n), leased: true };

@@ -18,7 +18,7 @@ import {
 } from '../settings/override.ts';
 import { type Applied, applied, describeMissing, drained, paused, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
-import { type Outlook, outlookOf } from './impact.ts';
+import { type Impact, impactOf } from './impact.ts';
 import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
@@ -87,17 +87,17 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
     ]);
     const unknown = unknownTarget(catalog, target);
     if (unknown !== undefined && !force) throw unknown;
-    const outlook = outlookOf(catalog, target, said, at);
+    const impact = impactOf(catalog, target, said, at);
     const lasting = forMs === undefined ? {} : { ttlMs: forMs + leaseSlackMs };
     const revision = await registry.write(keyOf(target), formatOverride(said), lasting);
     const written = { revision, service: target.service, ids: targetedBy(catalog, target) };
     const outcome = await settled(fleet, written, waitMs, goalOf(said, waitMs !== undefined));
     const warnings = [
       ...(unknown === undefined ? [] : [`${unknown.message}; it waits for one`]),
-      ...outlook.warnings,
+      ...impact.warnings,
       ...warningsOf(outcome),
     ];
-    tell({ target, said, outlook, outcome, revision, warnings, json });
+    tell({ target, said, impact, outcome, revision, warnings, json });
     if (waitMs === undefined || outcome.missing.length === 0) return done;
     throw new Fault(
       'deadline',
@@ -146,16 +146,16 @@ function warningsOf({ balancers, missing }: Applied): readonly string[] {
 type Told = {
   readonly target: OverrideTarget;
   readonly said: Override;
-  readonly outlook: Outlook;
+  readonly impact: Impact;
   readonly outcome: Applied;
   readonly revision: Revision;
   readonly warnings: readonly string[];
   readonly json: boolean;
 };
 
-function tell({ target, said, outlook, outcome, revision, warnings, json }: Told): void {
+function tell({ target, said, impact, outcome, revision, warnings, json }: Told): void {
   const { service, scope: instance } = target;
-  const { says, instances, ready, replaces } = outlook;
+  const { says, instances, ready, replaces } = impact;
   const { balancers, missing } = outcome;
   if (json) {
     const about = { service, instance, ...overrideFields(said), revision: String(revision), instances, ready };

@@ -4,7 +4,7 @@ import { AddressPreview } from '../balance/addresses/address-preview.ts';
 import { frameSettingsOf } from '../balance/frame-settings.ts';
 import { type Preview, type PreviewedPlan, preview, previewPlan, readStanding } from '../balance/preview/preview.ts';
 import { PreviewedCatalog } from '../balance/preview/previewed-catalog.ts';
-import { layoutOf } from '../balance/state/paths.ts';
+import { pathsOf } from '../balance/state/paths.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { endOverrides } from '../catalog/fold-event.ts';
 import { endOf } from '../catalog/overrides.ts';
@@ -43,7 +43,7 @@ export async function render(settings: RenderSettings, packageFolder: string): P
   const logger = await createLogger({ level: 'error', format: 'auto' });
   const [now, wall] = [() => performance.now(), () => new Date()];
   const { signal, dispose } = abortOnSignal();
-  const layout = layoutOf(resolve(settings.balance.dir));
+  const layout = pathsOf(resolve(settings.balance.dir));
   const frame = frameSettingsOf(settings.balance, layout);
   const templates = await loadTemplates(join(packageFolder, 'templates'), settings.balance.templates);
   const standing = await readStanding(layout, settings.balance, { now: now(), wall: wall(), logger });

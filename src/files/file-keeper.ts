@@ -9,7 +9,7 @@ import type { FileStatus } from './file-state.ts';
 import { foreignRange } from './key-fold.ts';
 import { loadTemplateOf, type PreparedFile } from './prepare-files.ts';
 import { runCommand } from './run-command.ts';
-import { foreignPaths, Knowledge, needsOwnTree } from './sources.ts';
+import { foreignPaths, needsOwnTree, RegistrySources } from './sources.ts';
 import { reloadTemplates } from './template-reload.ts';
 
 export type FileKeeperParts = {
@@ -36,7 +36,7 @@ const stopGraceMs = 5000;
 
 /** Keeps files true to the registry until it is closed. Pointsman's own tree is told to it by `offer` and `serve`. */
 export class FileKeeper {
-  readonly knowledge: Knowledge;
+  readonly sources: RegistrySources;
   readonly #parts: FileKeeperParts;
   readonly #rounds: FileRounds;
   readonly #killing = new AbortController();
@@ -49,12 +49,12 @@ export class FileKeeper {
   constructor(parts: FileKeeperParts) {
     this.#parts = parts;
     const { files, env, logger, now, intervalMs, onResult } = parts;
-    this.knowledge = new Knowledge(this.#foreignPaths, env);
+    this.sources = new RegistrySources(this.#foreignPaths, env);
     const { signal } = this.#killing;
     // One listener for each command that runs.
     setMaxListeners(0, signal);
     this.#rounds = new FileRounds({
-      ...{ files, knowledge: this.knowledge, logger, now, intervalMs },
+      ...{ files, sources: this.sources, logger, now, intervalMs },
       ...(onResult === undefined ? {} : { onResult }),
       run: (command, timeoutMs) => runCommand(command, { timeoutMs, env, signal }),
     });
@@ -70,7 +70,7 @@ export class FileKeeper {
 
   /** Whether all that the files are made of was read. */
   get complete(): boolean {
-    return this.#rounds.needs().every((needs) => this.knowledge.stateOf(needs) !== undefined);
+    return this.#rounds.needs().every((needs) => this.sources.stateOf(needs) !== undefined);
   }
 
   /** Whether a file is made of services, or of keys in pointsman's own tree. */
@@ -93,7 +93,7 @@ export class FileKeeper {
           policy: { holdMs, deletions: undefined, mayHold: () => true },
           what: `the tree ${path}`,
           onEvent: (event) => {
-            this.knowledge.offerForeign(path, event);
+            this.sources.offerForeign(path, event);
             this.#look();
             onEvent(event);
           },
@@ -116,13 +116,13 @@ export class FileKeeper {
 
   /** Takes what a follower of pointsman's own tree was told. */
   offer(event: RegistryEvent): void {
-    this.knowledge.offer(event);
+    this.sources.offer(event);
     this.#look();
   }
 
   /** Takes what is served now. */
   serve(catalog: Catalog): void {
-    this.knowledge.serve(catalog);
+    this.sources.serve(catalog);
     this.#look();
   }
 

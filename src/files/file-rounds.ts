@@ -9,11 +9,11 @@ import { type FileJob, type Placed, placeFile, traceOf } from './place-file.ts';
 import { changedAt, lookAfter, retryAfter } from './quiescence.ts';
 import { FileReloads } from './reloads.ts';
 import type { CommandResult } from './run-command.ts';
-import type { Knowledge, Needs } from './sources.ts';
+import type { Needs, RegistrySources } from './sources.ts';
 
 export type FileRoundsParts = {
   readonly files: readonly { readonly job: FileJob; readonly template: FileTemplate }[];
-  readonly knowledge: Knowledge;
+  readonly sources: RegistrySources;
   readonly run: (command: CommandLine, timeoutMs: number) => Promise<CommandResult>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
@@ -128,7 +128,7 @@ export class FileRounds {
   }
 
   #mark(file: FileState, now: number, anew: boolean): void {
-    const state = this.#parts.knowledge.stateOf(needsOf(file));
+    const state = this.#parts.sources.stateOf(needsOf(file));
     if (state === undefined || (!anew && file.madeOf !== undefined && sameState(file.madeOf, state))) return;
     file.madeOf = state;
     file.pending = changedAt(file.pending, now);
@@ -177,14 +177,14 @@ export class FileRounds {
   }
 
   async #make(file: FileState, why: 'change' | 'alteration'): Promise<void> {
-    const { knowledge, logger, run, now, onResult } = this.#parts;
+    const { sources, logger, run, now, onResult } = this.#parts;
     const { job, template } = file;
     const isRetry = file.pending === undefined && file.failure !== undefined;
     file.pending = undefined;
     // Before it is read: what somebody changes from now on is seen at the next look.
     const trace = await this.#disk(() => traceOf(job.dest));
     try {
-      const text = template.render(knowledge.view(needsOf(file)));
+      const text = template.render(sources.view(needsOf(file)));
       const placed = await placeFile(job, text, {
         run: (command, timeoutMs) => this.#turns.run(job.dest, () => run(command, timeoutMs)),
         disk: (work) => this.#disk(work),

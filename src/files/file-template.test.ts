@@ -8,7 +8,7 @@ import { revision } from '../model/revision.ts';
 import type { Entry, RegistryEvent } from '../registry/registry.ts';
 import type { EscapeName, KeySelection } from '../settings/file-declaration.ts';
 import { loadFileTemplate } from './file-template.ts';
-import { foreignPaths, Knowledge } from './sources.ts';
+import { foreignPaths, RegistrySources } from './sources.ts';
 
 const own: KeySelection = { kind: 'own' };
 
@@ -34,12 +34,12 @@ async function render(
   }
   try {
     const { uses, render: run } = await loadFileTemplate(join(dir, 'main.mustache'), as);
-    const knowledge = new Knowledge(foreignPaths([keys]), { HOME: '/root' });
+    const sources = new RegistrySources(foreignPaths([keys]), { HOME: '/root' });
     const event = snapshot(entries);
-    knowledge.offer(event);
-    knowledge.serve(foldEvent(emptyCatalog, event).catalog);
-    for (const path of foreignPaths([keys])) knowledge.offerForeign(path, event);
-    return run(knowledge.view({ uses, keys }));
+    sources.offer(event);
+    sources.serve(foldEvent(emptyCatalog, event).catalog);
+    for (const path of foreignPaths([keys])) sources.offerForeign(path, event);
+    return run(sources.view({ uses, keys }));
   } catch (error) {
     return String(error).replaceAll(`${dir}/`, '');
   }

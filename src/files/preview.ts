@@ -2,7 +2,7 @@ import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
 import { Fault } from '../model/fault.ts';
 import { readDestination } from './place-file.ts';
 import type { PreparedFile } from './prepare-files.ts';
-import type { Knowledge } from './sources.ts';
+import type { RegistrySources } from './sources.ts';
 
 /** What making a file would change; undefined in `before` is a file that is not there. */
 export type FilePreview = {
@@ -14,12 +14,12 @@ export type FilePreview = {
 /** What would be written, with nothing written and no command run; a Fault for each file that cannot be made. */
 export async function previewFiles(
   files: readonly PreparedFile[],
-  knowledge: Knowledge,
+  sources: RegistrySources,
 ): Promise<readonly (FilePreview | Fault)[]> {
   return Promise.all(
     files.map(async ({ job, template }) => {
       try {
-        const after = template.render(knowledge.view({ uses: template.uses, keys: job.keys }));
+        const after = template.render(sources.view({ uses: template.uses, keys: job.keys }));
         return { dest: job.dest, before: await readDestination(job.dest), after };
       } catch (error) {
         if (error instanceof Fault) return error;

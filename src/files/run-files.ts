@@ -87,7 +87,7 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
     }
     await complete(keeper, own, signal);
     if (mode === 'once') raise(await keeper.once());
-    else show(await previewFiles(files, keeper.knowledge), mode, parts.print);
+    else show(await previewFiles(files, keeper.sources), mode, parts.print);
   } finally {
     await keeper.close();
     await own.close();

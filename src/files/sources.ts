@@ -13,7 +13,7 @@ export type Needs = { readonly uses: ReadonlySet<string>; readonly keys: KeySele
  * What is known of the registry, for all files: the catalog, the free values under `keys/`, and parts of foreign trees.
  * Nothing is made of it before all that a file needs was read: silence is not absence.
  */
-export class Knowledge {
+export class RegistrySources {
   readonly #services = servicesViewer();
   readonly #own = new KeyFold(ownKeys);
   readonly #foreign = new Map<string, KeyFold>();

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
-import { type Checked, checkConfig, readVersion } from './check.ts';
+import { readVersion, type Validated, validateConfig } from './check.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { readProcesses, reloadMaster } from './master.ts';
 
@@ -43,10 +43,10 @@ export class AttachedHaproxy implements Haproxy {
     return this.#differs;
   }
 
-  async validate(file: string, deadlineMs: number): Promise<Checked> {
+  async validate(file: string, deadlineMs: number): Promise<Validated> {
     const { executable } = this.#options;
     if (executable === undefined || !(await this.#sameVersion(executable))) return { ok: true };
-    return checkConfig(executable, file, deadlineMs);
+    return validateConfig(executable, file, deadlineMs);
   }
 
   async findRunning(expected: boolean): Promise<Processes | undefined> {

@@ -1,5 +1,5 @@
 import { unlink, writeFile } from 'node:fs/promises';
-import type { CheckProblem } from './check.ts';
+import type { ValidationProblem } from './check.ts';
 import type { Listener } from './listeners.ts';
 import { ownersOfPort } from './port-owner.ts';
 import { probeConfig } from './probe-config.ts';
@@ -10,7 +10,7 @@ export const noRightHint =
   'ports below 1024 need the right to: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or --http with a higher port';
 
 /** An address that HAProxy cannot listen on, with the reason. */
-export type Unbindable = CheckProblem & { readonly line: number; readonly address: string };
+export type Unbindable = ValidationProblem & { readonly line: number; readonly address: string };
 
 // HAProxy needs 30 ms for it.
 const probeMs = 5000;

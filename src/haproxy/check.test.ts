@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseCheckOutput } from './check.ts';
+import { parseValidationOutput } from './check.ts';
 
 // As HAProxy 2.6.12 writes it.
 const refused = `[NOTICE]   (123) : haproxy version is 2.6.12-1+deb12u4
@@ -10,11 +10,13 @@ const refused = `[NOTICE]   (123) : haproxy version is 2.6.12-1+deb12u4
 `;
 
 test('what HAProxy refuses is told with its line, without the lines that only repeat it', () => {
-  expect(parseCheckOutput(refused)).toEqual([{ line: 12, text: "unknown keyword 'frobnicate' in 'defaults' section" }]);
+  expect(parseValidationOutput(refused)).toEqual([
+    { line: 12, text: "unknown keyword 'frobnicate' in 'defaults' section" },
+  ]);
 });
 
 test('an output that is not understood is not lost', () => {
-  expect(parseCheckOutput('Segmentation fault\n')).toEqual([{ line: undefined, text: 'Segmentation fault' }]);
+  expect(parseValidationOutput('Segmentation fault\n')).toEqual([{ line: undefined, text: 'Segmentation fault' }]);
 });
 
 // As 2.6.12 and 3.4.7 write what they find after parsing.
@@ -32,5 +34,5 @@ test.each([
     { line: undefined, text: "Proxy '_tcp-u': unable to find required default_backend: 'nope'." },
   ],
 ])('%s', (line, problem) => {
-  expect(parseCheckOutput(`${line}\n`)).toEqual([problem]);
+  expect(parseValidationOutput(`${line}\n`)).toEqual([problem]);
 });

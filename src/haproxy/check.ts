@@ -4,12 +4,12 @@ import { apart } from './child.ts';
 import { runWithin } from './run-within.ts';
 
 /** What HAProxy objects to. Errors that it finds after parsing name a proxy or a server in quotes, and often no line. */
-export type CheckProblem = { readonly line: number | undefined; readonly text: string };
-export type Checked =
+export type ValidationProblem = { readonly line: number | undefined; readonly text: string };
+export type Validated =
   | { readonly ok: true }
   | {
       readonly ok: false;
-      readonly problems: readonly CheckProblem[];
+      readonly problems: readonly ValidationProblem[];
       /** It may be over by itself: somebody else has an address, or the check took too long. */
       readonly mayPass?: 'address' | 'deadline' | undefined;
     };
@@ -18,12 +18,12 @@ export type Checked =
  * Asks HAProxy itself whether it would start with this file (`-c`). Rejects with a Fault when it cannot be asked, or when
  * `signal` aborts, which ends the check.
  */
-export async function checkConfig(
+export async function validateConfig(
   haproxy: string,
   file: string,
   deadlineMs: number,
   signal?: AbortSignal,
-): Promise<Checked> {
+): Promise<Validated> {
   const run = await runWithin(haproxy, ['-c', '-f', file], { deadlineMs, graceMs: 1000, signal });
   if (run.exitCode === 0) return { ok: true };
   if (run.ended === 'signal') throw new Fault('config-check', 'the check was ended with pointsman', { where: file });
@@ -33,17 +33,17 @@ export async function checkConfig(
   if (run.exitCode === undefined) {
     throw new Fault('config-check', run.failure ?? 'HAProxy could not be run', { where: haproxy, cause: run.cause });
   }
-  return { ok: false, problems: parseCheckOutput(run.output) };
+  return { ok: false, problems: parseValidationOutput(run.output) };
 }
 
-export const tooSlow = (deadlineMs: number): CheckProblem => ({
+export const tooSlow = (deadlineMs: number): ValidationProblem => ({
   line: undefined,
   text: `the check took longer than ${Math.round(deadlineMs)} ms, as when a host name does not resolve`,
 });
 
 /** Finds what is wrong in the output of `haproxy -c`: `[ALERT] (1) : config : parsing [/x/haproxy.cfg:12] : …`. */
-export function parseCheckOutput(output: string): readonly CheckProblem[] {
-  const problems: CheckProblem[] = [];
+export function parseValidationOutput(output: string): readonly ValidationProblem[] {
+  const problems: ValidationProblem[] = [];
   for (const line of output.split('\n')) {
     const alert = /^\[ALERT\]\s*\(\d+\)\s*:\s*(?:config\s*:\s*)?(.*)$/.exec(line);
     const text = alert?.[1];

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseCommandString } from 'execa';
 import { Fault } from '../model/fault.ts';
-import { type Checked, parseCheckOutput, tooSlow } from './check.ts';
+import { parseValidationOutput, tooSlow, type Validated } from './check.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { runWithin } from './run-within.ts';
 import { connectRuntime } from './runtime-connection.ts';
@@ -34,12 +34,12 @@ export class CommandHaproxy implements Haproxy {
     this.#options = options;
   }
 
-  async validate(file: string, deadlineMs: number): Promise<Checked> {
+  async validate(file: string, deadlineMs: number): Promise<Validated> {
     const { checkCommand } = this.#options;
     if (checkCommand === undefined) return { ok: true };
     const { exitCode, output, timedOut } = await run(checkCommand, { file, deadlineMs, code: 'config-check' });
     if (timedOut) return { ok: false, problems: [tooSlow(deadlineMs)], mayPass: 'deadline' };
-    return exitCode === 0 ? { ok: true } : { ok: false, problems: parseCheckOutput(output) };
+    return exitCode === 0 ? { ok: true } : { ok: false, problems: parseValidationOutput(output) };
   }
 
   findRunning(): Promise<Processes | undefined> {

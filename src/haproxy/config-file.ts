@@ -22,7 +22,7 @@ export function parseConfig(text: string, routesMap: string): Rendered {
   const close = () => {
     if (open === undefined) return;
     const { name, before, indent, after, servers } = open;
-    backends.set(name, { name, around: { before, indent, after }, servers: PersistentMap(servers) });
+    backends.set(name, { name, section: { before, indent, after }, servers: PersistentMap(servers) });
     open = undefined;
   };
   for (const line of config.split(/(?<=\n)/)) {

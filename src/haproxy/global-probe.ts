@@ -2,7 +2,7 @@ import { unlink, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
-import type { CheckProblem } from './check.ts';
+import type { ValidationProblem } from './check.ts';
 import { apart } from './child.ts';
 import { signalGroup } from './run-within.ts';
 
@@ -32,7 +32,7 @@ export async function probeGlobal(
   executable: string,
   { file, socket }: { readonly file: string; readonly socket: string },
   config: string,
-): Promise<CheckProblem | undefined> {
+): Promise<ValidationProblem | undefined> {
   const global = globalOf(config);
   if (global === undefined) return undefined;
   const kept = global.text.split('\n').filter((line) => !leftOut.test(line));

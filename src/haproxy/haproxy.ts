@@ -1,4 +1,4 @@
-import type { Checked } from './check.ts';
+import type { Validated } from './check.ts';
 
 /** HAProxy's processes, as whoever runs it tells. */
 export type Processes = {
@@ -20,7 +20,7 @@ export interface Haproxy {
    * Whether it would load this file, and could listen on what the file adds to what it listens on already. One that cannot
    * be asked says yes, and its reload then decides.
    */
-  validate(file: string, deadlineMs: number): Promise<Checked>;
+  validate(file: string, deadlineMs: number): Promise<Validated>;
   /**
    * What runs already, from before; undefined when nothing does. `expected` says that a good file is there to start on:
    * one that others start is then waited for.

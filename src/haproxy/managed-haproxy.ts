@@ -6,7 +6,7 @@ import { execa, type ResultPromise } from 'execa';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { noRightHint, probeListeners, type Unbindable } from './bind-probe.ts';
-import { type Checked, checkConfig, readVersion } from './check.ts';
+import { readVersion, type Validated, validateConfig } from './check.ts';
 import { apart } from './child.ts';
 import { type FailedAddresses, waitsFor, withFailed, withoutLoaded } from './failed-addresses.ts';
 import { globalOf, probeGlobal } from './global-probe.ts';
@@ -66,9 +66,9 @@ export class ManagedHaproxy implements Haproxy {
     this.#output = new Output(join(dirname(options.masterSocket), 'output'), options.logger, options.onHealth);
   }
 
-  async validate(file: string, deadlineMs: number): Promise<Checked> {
+  async validate(file: string, deadlineMs: number): Promise<Validated> {
     const { executable, masterSocket, signal: ending } = this.#options;
-    const checked = await checkConfig(executable, file, deadlineMs, ending);
+    const checked = await validateConfig(executable, file, deadlineMs, ending);
     if (!checked.ok) return checked;
     const config = await readFile(file, 'utf8').catch(() => '');
     const [wanted = [], loaded = []] = [config, this.#loaded].map((text) => listenersIn(text, hostname()));
@@ -234,7 +234,7 @@ export class ManagedHaproxy implements Haproxy {
     // The reload takes a moment: the next attempt comes after it.
     this.#socketMissingSince = undefined;
     // Somebody may have deleted the configuration as well: a reload then fails until it is written again.
-    if (!(await checkConfig(executable, configFile, restoreCheckMs, this.#options.signal)).ok) {
+    if (!(await validateConfig(executable, configFile, restoreCheckMs, this.#options.signal)).ok) {
       this.#socketMissingSince = now;
       return;
     }

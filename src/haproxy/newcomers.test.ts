@@ -7,7 +7,7 @@ import { type FirstCheckRule, firstCheckOf, noFirstChecks } from './newcomers.ts
 const id = (text: string) => text as InstanceId;
 function backend(lines: Readonly<Record<string, string>>): RenderedBackend {
   const servers = PersistentMap(Object.entries(lines).map(([name, text]) => [id(name), `server ${name} ${text}`]));
-  return { name: 'web' as ServiceName, around: { before: '', indent: '', after: '' }, servers };
+  return { name: 'web' as ServiceName, section: { before: '', indent: '', after: '' }, servers };
 }
 const unproven: FirstCheckRule = { ...noFirstChecks, unproven: () => true };
 const a = '10.0.0.1:80 weight 100 check inter 2s';

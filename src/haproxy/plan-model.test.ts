@@ -2,14 +2,14 @@ import fc from 'fast-check';
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import { ModelHaproxy } from '../../test/support/model-haproxy.ts';
-import { allTouched } from '../model/dirty-set.ts';
+import { allDirty } from '../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision } from '../model/revision.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 import type { Rendered } from '../render/rendered.ts';
 import { RouteMap } from '../render/route-map.ts';
 import { afterStep, planChanges } from './plan.ts';
-import { commandsOf, forgetBackend, outcomeOf } from './step.ts';
+import { commandsOf, deleteBackendCommands, outcomeOf } from './step.ts';
 
 type Lines = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -45,7 +45,7 @@ function rendered(
         name as ServiceName,
         {
           name: name as ServiceName,
-          around: { before: `backend ${name} from ${policy}\n`, indent: '    ', after: '\n' },
+          section: { before: `backend ${name} from ${policy}\n`, indent: '    ', after: '\n' },
           servers: PersistentMap(
             Object.entries(servers).map(([id, text]) => [id as InstanceId, `server ${id} ${text}`]),
           ),
@@ -57,7 +57,7 @@ function rendered(
 }
 
 /** What serves requests: backends that no route leads to are not in it, nor servers on their way out. */
-function serving(model: ModelHaproxy, graveyard: ReadonlyMap<string, string>): Lines {
+function serving(model: ModelHaproxy, pending: ReadonlyMap<string, string>): Lines {
   const out: Record<string, Record<string, string>> = {};
   for (const [route, name] of model.routes) {
     const backend = model.backends.get(name);
@@ -65,7 +65,7 @@ function serving(model: ModelHaproxy, graveyard: ReadonlyMap<string, string>): L
     if (!backend.published) throw new Error(`${name} is led to and hidden`);
     const servers: Record<string, string> = {};
     for (const [id, s] of backend.servers) {
-      const buried = graveyard.has(`${name}/${id}`);
+      const buried = pending.has(`${name}/${id}`);
       if (buried && s.ready) throw new Error(`${name}/${id} left and serves`);
       if (!buried) servers[id] = `${s.target} ${s.weight} ${s.ready} ${s.keywords}`;
     }
@@ -85,12 +85,12 @@ test.each([
       fc.property(history, (states) => {
         const model = new ModelHaproxy(addBackend);
         let served = rendered({});
-        const graveyard = new Map<string, string>();
+        const pending = new Map<string, string>();
         for (const state of states) {
           const desired = rendered(state.services);
           model.busy = new Set(state.busy);
-          const touched = allTouched(new Set([...served.backends.keys(), ...desired.backends.keys()]));
-          const { steps, reload } = planChanges(served, desired, touched, graveyard, { addBackend, deletes });
+          const dirty = allDirty(new Set([...served.backends.keys(), ...desired.backends.keys()]));
+          const { steps, reload } = planChanges(served, desired, dirty, pending, { addBackend, deletes });
           let refused = false;
           for (const step of steps) {
             const commands = commandsOf(step, 'routes.map');
@@ -102,28 +102,28 @@ test.each([
               refused = true;
               continue;
             }
-            if (step.kind === 'revive-server') graveyard.delete(`${step.backend}/${step.server.name}`);
+            if (step.kind === 'revive-server') pending.delete(`${step.backend}/${step.server.name}`);
             if (outcome.kind === 'lingers' && 'name' in step) {
               const line = served.backends.get(step.backend as ServiceName)?.servers.get(step.name as InstanceId);
-              if (line !== undefined) graveyard.set(`${step.backend}/${step.name}`, line);
+              if (line !== undefined) pending.set(`${step.backend}/${step.name}`, line);
             }
             served = afterStep(served, desired, step);
           }
           expect(refused).toBe(false);
           // Nothing is led astray before the reload either.
-          serving(model, graveyard);
+          serving(model, pending);
           if (reload.length > 0) {
             model.load(desired);
             served = desired;
-            graveyard.clear();
+            pending.clear();
           }
           const ideal = new ModelHaproxy(addBackend);
           ideal.load(desired);
-          expect(serving(model, graveyard)).toEqual(serving(ideal, new Map()));
+          expect(serving(model, pending)).toEqual(serving(ideal, new Map()));
           for (const name of served.backends.keys()) {
             const empty = model.backends.get(name)?.servers.size === 0;
             if (!addBackend || desired.backends.has(name) || !empty) continue;
-            const commands = forgetBackend(name);
+            const commands = deleteBackendCommands(name);
             expect(
               outcomeOf(
                 commands,

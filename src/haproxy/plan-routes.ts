@@ -3,7 +3,7 @@ import { type RouteTarget, serviceOf } from '../model/route-target.ts';
 import { formatState, isStateKey, serviceOfState } from '../model/service-state.ts';
 import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import { bySpecificity, findRoute, RouteSet } from '../render/route-set.ts';
-import { sameAround } from '../render/template.ts';
+import { sameSection } from '../render/template.ts';
 import { parseServerLine } from './server-line.ts';
 import type { Step } from './step.ts';
 
@@ -269,7 +269,7 @@ function readiness(
 }
 
 function runsAs(running: RenderedBackend | undefined, wanted: RenderedBackend | undefined): boolean {
-  if (running === undefined || wanted === undefined || !sameAround(running.around, wanted.around)) return false;
+  if (running === undefined || wanted === undefined || !sameSection(running.section, wanted.section)) return false;
   if (running.servers === wanted.servers) return true;
   return wanted.servers.every((line, id) => {
     const now = running.servers.get(id);

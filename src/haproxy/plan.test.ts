@@ -1,6 +1,6 @@
 import { Map as PersistentMap } from 'immutable';
 import { describe, expect, test } from 'vitest';
-import { allTouched } from '../model/dirty-set.ts';
+import { allDirty } from '../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision } from '../model/revision.ts';
 import type { RouteTarget } from '../model/route-target.ts';
@@ -28,7 +28,7 @@ function rendered(services: Services, frame = frameText, routes: Readonly<Record
         name as ServiceName,
         {
           name: name as ServiceName,
-          around: { before: head, indent: '    ', after: '\n' },
+          section: { before: head, indent: '    ', after: '\n' },
           servers: PersistentMap(
             Object.entries(servers).map(([id, line]) => [id as InstanceId, `server ${id} ${line}`]),
           ),
@@ -40,7 +40,7 @@ function rendered(services: Services, frame = frameText, routes: Readonly<Record
 }
 
 type Given = {
-  graveyard?: ReadonlyMap<string, string>;
+  pending?: ReadonlyMap<string, string>;
   addBackend?: boolean;
   deletes?: boolean;
   obstructed?: boolean;
@@ -51,7 +51,7 @@ function plan(
   before: Rendered,
   after: Rendered,
   {
-    graveyard = new Map(),
+    pending = new Map(),
     addBackend = false,
     deletes = true,
     obstructed = false,
@@ -60,7 +60,7 @@ function plan(
 ) {
   const names = new Set([...before.backends.keys(), ...after.backends.keys()]);
   const conditions = { addBackend, deletes, obstructed, keepsFormerAddress };
-  const { steps, reload } = planChanges(before, after, allTouched(names), graveyard, conditions);
+  const { steps, reload } = planChanges(before, after, allDirty(names), pending, conditions);
   return { steps: steps.map(describeStep), reload: reload.map(({ kind }) => kind) };
 }
 
@@ -76,7 +76,7 @@ describe('the plan', () => {
     const both = new Set(['evil', 'web'] as ServiceName[]);
     for (const paced of [true, false]) {
       const conditions = { addBackend: false, deletes: true, paced: () => paced };
-      const { steps, reload } = planChanges(before, after, allTouched(both), new Map(), conditions);
+      const { steps, reload } = planChanges(before, after, allDirty(both), new Map(), conditions);
       expect(steps.map((step) => ('target' in step ? step.target : step.kind))).toEqual(Array(20).fill('web'));
       expect(reload).toEqual([{ kind: 'many-routes', services: ['evil'] }]);
     }
@@ -90,7 +90,7 @@ describe('the plan', () => {
       'a/x/': 'evil',
     });
     const steps = (paced: boolean) =>
-      planChanges(before, after, allTouched(before.backends.keys()), new Map(), {
+      planChanges(before, after, allDirty(before.backends.keys()), new Map(), {
         ...{ addBackend: false, deletes: true, paced: (service) => paced && service === 'evil' },
       }).steps.map(describeStep);
     expect(steps(false)).toEqual([]);
@@ -102,9 +102,9 @@ describe('the plan', () => {
       const all = web({ a: `10.0.0.1:80 weight ${weight}`, b: `10.0.0.2:80 weight ${weight}` });
       return { ...all, backends: all.backends.map((backend) => ({ ...backend, weightDivisor })) };
     };
-    const touched = new Map([['web' as ServiceName, { whole: false, instances: new Set(['a' as InstanceId]) }]]);
+    const dirty = new Map([['web' as ServiceName, { whole: false, instances: new Set(['a' as InstanceId]) }]]);
     const conditions = { addBackend: false, deletes: true };
-    const { steps } = planChanges(divided(200, 1), divided(100, 2), touched, new Map(), conditions);
+    const { steps } = planChanges(divided(200, 1), divided(100, 2), dirty, new Map(), conditions);
     expect(steps.map(describeStep)).toEqual(['set server web/a weight 100', 'set server web/b weight 100']);
   });
 
@@ -183,8 +183,8 @@ describe('the plan', () => {
   });
 
   test('takes a reload for a server that comes back at another address where connections would go on to the former one', () => {
-    const graveyard = new Map([['web/a', 'server a 10.0.0.1:80 weight 1']]);
-    const given = { graveyard, deletes: false, keepsFormerAddress: true };
+    const pending = new Map([['web/a', 'server a 10.0.0.1:80 weight 1']]);
+    const given = { pending, deletes: false, keepsFormerAddress: true };
     expect(plan(web({}), web({ a: '10.0.0.2:80 weight 1' }), given).reload).toEqual(['former-address']);
     expect(plan(web({}), web({ a: '10.0.0.1:80 weight 1' }), given).reload).toEqual([]);
   });
@@ -220,7 +220,7 @@ describe('the plan', () => {
     });
 
     test('done step by step gives what was desired', () => {
-      const { steps } = planChanges(rendered({}), api({}), allTouched(['api' as ServiceName]), new Map(), {
+      const { steps } = planChanges(rendered({}), api({}), allDirty(['api' as ServiceName]), new Map(), {
         addBackend: true,
         deletes: true,
       });
@@ -234,7 +234,7 @@ describe('the plan', () => {
     const now = (head: string, routes: Readonly<Record<string, string>>) =>
       rendered({ web: { head, servers: {} } }, frameText, routes);
     const steps = (desired: Rendered, more: { certain?: boolean; obstructed?: boolean } = {}) =>
-      planChanges(before, desired, allTouched(['web' as ServiceName]), new Map(), {
+      planChanges(before, desired, allDirty(['web' as ServiceName]), new Map(), {
         addBackend: false,
         deletes: true,
         ...more,
@@ -289,7 +289,7 @@ describe('the plan', () => {
 
   test('leaves a server in maintenance where HAProxy cannot delete it safely', () => {
     const before = web({ a: '10.0.0.1:80' });
-    const { steps } = planChanges(before, web({}), allTouched(before.backends.keys()), new Map(), {
+    const { steps } = planChanges(before, web({}), allDirty(before.backends.keys()), new Map(), {
       addBackend: false,
       deletes: false,
     });
@@ -311,22 +311,22 @@ describe('the plan', () => {
   ])('at a new address that needs no first check a server %s', (_, line, commands) => {
     const before = web({ a: line.replace('.9', '.1') });
     const conditions = { addBackend: false, deletes: true };
-    const { steps } = planChanges(before, web({ a: line }), allTouched(before.backends.keys()), new Map(), conditions);
+    const { steps } = planChanges(before, web({ a: line }), allDirty(before.backends.keys()), new Map(), conditions);
     expect(steps.flatMap((step) => commandsOf(step, 'routes.map')).map(({ text }) => text)).toEqual(commands);
   });
 
   test('revives a name whose old server still closes connections', () => {
-    const graveyard = new Map([['web/a', 'server a 10.0.0.1:80 weight 5 check']]);
-    expect(plan(web({}), web({ a: '10.0.0.9:80 weight 5 check' }), { graveyard }).steps).toEqual([
+    const pending = new Map([['web/a', 'server a 10.0.0.1:80 weight 5 check']]);
+    expect(plan(web({}), web({ a: '10.0.0.9:80 weight 5 check' }), { pending }).steps).toEqual([
       'set server web/a addr 10.0.0.9 port 80',
     ]);
-    expect(plan(web({}), web({ a: '10.0.0.9:80' }), { graveyard }).reload).toEqual(['server-keywords']);
+    expect(plan(web({}), web({ a: '10.0.0.9:80' }), { pending }).reload).toEqual(['server-keywords']);
   });
 
   test('done step by step gives what was desired', () => {
     const before = web({ a: '10.0.0.1:80', b: '10.0.0.2:80' });
     const after = web({ b: '10.0.0.2:80 weight 4', c: '10.0.0.3:80' });
-    const { steps } = planChanges(before, after, allTouched(before.backends.keys()), new Map(), {
+    const { steps } = planChanges(before, after, allDirty(before.backends.keys()), new Map(), {
       addBackend: false,
       deletes: true,
     });

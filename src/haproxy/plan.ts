@@ -1,10 +1,10 @@
-import type { Touched } from '../model/dirty-set.ts';
+import type { DirtySet } from '../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { listenersThatDiffer } from '../render/place.ts';
 import { isThin, modeOf, policyOf } from '../render/policies.ts';
 import { dividesOtherwise } from '../render/render.ts';
 import type { Rendered, RenderedBackend } from '../render/rendered.ts';
-import { sameAround } from '../render/template.ts';
+import { sameSection } from '../render/template.ts';
 import { type FirstCheckRule, firstCheckOf, noFirstChecks } from './newcomers.ts';
 import { planRoutes } from './plan-routes.ts';
 import { parseServerLine } from './server-line.ts';
@@ -75,7 +75,7 @@ export type PlanConditions = Abilities & {
 };
 
 /** Servers that left but still close connections, by `backend/server`, with the line they had. */
-export type Graveyard = ReadonlyMap<string, string>;
+export type PendingServers = ReadonlyMap<string, string>;
 
 /**
  * The difference of two rendered states, looking only at what was touched. A backend that is not desired any more loses
@@ -85,8 +85,8 @@ export type Graveyard = ReadonlyMap<string, string>;
 export function planChanges(
   served: Rendered,
   desired: Rendered,
-  touched: Touched,
-  graveyard: Graveyard,
+  dirty: DirtySet,
+  pending: PendingServers,
   {
     addBackend,
     deletes,
@@ -104,9 +104,9 @@ export function planChanges(
   const made = new Set<ServiceName>();
   const leaving: Step[] = [];
   const reload: ReloadReason[] = [];
-  if (!sameAround(served.frame, desired.frame))
+  if (!sameSection(served.frame, desired.frame))
     reload.push({ kind: 'frame', services: listenersThatDiffer(served.frame, desired.frame) });
-  for (const [name, mark] of touched) {
+  for (const [name, mark] of dirty) {
     const before = served.backends.get(name);
     const after = desired.backends.get(name);
     if (before === undefined) {
@@ -117,7 +117,7 @@ export function planChanges(
       } else if (after !== undefined) reload.push({ kind: 'new-backend', backend: name });
       continue;
     }
-    if (after !== undefined && !sameAround(before.around, after.around))
+    if (after !== undefined && !sameSection(before.section, after.section))
       reload.push({ kind: 'backend', backend: name });
     const joined = joining.length;
     const mustBeChecked = firstCheckOf(before, after, firstChecks);
@@ -130,7 +130,7 @@ export function planChanges(
         leaving.push({ kind: deletes ? 'remove-server' : 'retire-server', backend: name, name: id });
         continue;
       }
-      const change = planServer(name, id, was, becomes, graveyard);
+      const change = planServer(name, id, was, becomes, pending);
       const isFull = change.steps.some(({ kind }) => kind === 'add-server') ? full(name) : undefined;
       if (isFull !== undefined) {
         reload.push(isFull);
@@ -151,16 +151,16 @@ export function planChanges(
 }
 
 /** Whether one connection of a client may have many requests. */
-function isHttp(served: Rendered, { around }: RenderedBackend): boolean {
-  const policy = policyOf(around);
+function isHttp(served: Rendered, { section }: RenderedBackend): boolean {
+  const policy = policyOf(section);
   // An own template may write a backend without a policy.
   return policy === undefined || modeOf(served, policy) === 'http';
 }
 
 /** How a service of a known policy comes into being without a reload; undefined when that takes one. */
 function planBackend(served: Rendered, after: RenderedBackend, addBackend: boolean): readonly Step[] | undefined {
-  const policy = policyOf(after.around);
-  if (!addBackend || policy === undefined || !served.policies.has(policy) || !isThin(after.around)) return;
+  const policy = policyOf(after.section);
+  if (!addBackend || policy === undefined || !served.policies.has(policy) || !isThin(after.section)) return;
   const backend = after.name;
   const steps: Step[] = [{ kind: 'add-backend', backend, policy, mode: modeOf(served, policy) }];
   for (const line of after.servers.values()) {
@@ -173,9 +173,9 @@ function planBackend(served: Rendered, after: RenderedBackend, addBackend: boole
 }
 
 /** Whether a backend makes its servers' cookies of their addresses. */
-function setsCookies({ policies }: Rendered, { around }: RenderedBackend): boolean {
-  const inherited = policies.get(policyOf(around) ?? '') ?? '';
-  return /^\s*dynamic-cookie-key\s/m.test(inherited + around.before + around.after);
+function setsCookies({ policies }: Rendered, { section }: RenderedBackend): boolean {
+  const inherited = policies.get(policyOf(section) ?? '') ?? '';
+  return /^\s*dynamic-cookie-key\s/m.test(inherited + section.before + section.after);
 }
 
 type ServerChange = {
@@ -190,12 +190,12 @@ function planServer(
   id: InstanceId,
   before: string | undefined,
   after: string | undefined,
-  graveyard: Graveyard,
+  pending: PendingServers,
 ): ServerChange {
   if (before === after || after === undefined) return { steps: [] };
   const server = parseServerLine(after);
   if (server === undefined) return { steps: [], reload: { kind: 'server-line', backend, server: id } };
-  const buried = graveyard.get(`${backend}/${id}`);
+  const buried = pending.get(`${backend}/${id}`);
   const lineThere = before ?? buried;
   if (lineThere === undefined) return { steps: [{ kind: 'add-server', backend, server }] };
   const there = parseServerLine(lineThere);

@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { checkConfig } from './check.ts';
+import { validateConfig } from './check.ts';
 import { isAlive } from './process-signal.ts';
 import { runWithin } from './run-within.ts';
 
@@ -18,7 +18,7 @@ async function script(text: string): Promise<string> {
 
 test('a check ends at its deadline, although its script waits for a child of its own', async () => {
   const began = performance.now();
-  const checked = await checkConfig(await script('sleep 60\n:'), '/dev/null', 300.5);
+  const checked = await validateConfig(await script('sleep 60\n:'), '/dev/null', 300.5);
   expect(performance.now() - began).toBeLessThan(30_000);
   expect(checked).toMatchObject({ ok: false, mayPass: 'deadline' });
   if (!checked.ok) expect(checked.problems[0]?.text).toContain('took longer than 301 ms');

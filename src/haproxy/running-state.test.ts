@@ -30,8 +30,8 @@ const state = (admin: number) => parseServersState(`1\n${heading}\n3 web 1 a 127
 const believed = (keywords = '') => {
   const name = 'web' as ServiceName;
   const line = `server a 127.0.0.1:80 weight 100${keywords}`;
-  const around = { before: '', indent: '', after: '' };
-  const backend = { name, around, servers: PersistentMap([['a' as InstanceId, line]]) };
+  const section = { before: '', indent: '', after: '' };
+  const backend = { name, section, servers: PersistentMap([['a' as InstanceId, line]]) };
   return { ...nothingRendered, backends: PersistentMap([[name, backend]]) };
 };
 const differences = (admin: number, keywords = '') =>

@@ -3,7 +3,7 @@ import type { InstanceId } from '../model/name.ts';
 import { parseRouteTarget, type RouteTarget } from '../model/route-target.ts';
 import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import type { Routes } from '../render/routes.ts';
-import type { Graveyard } from './plan.ts';
+import type { PendingServers } from './plan.ts';
 import { formatServerLine, parseServerLine, type ServerLine } from './server-line.ts';
 import { unexpectedAnswer } from './unexpected-answer.ts';
 
@@ -124,7 +124,7 @@ export type Drift = {
  * Corrects what we believe HAProxy serves by what it says. Keywords cannot be read back; where address, weight and state
  * agree a line is taken as the one we gave.
  */
-export function reconcile(believed: Rendered, running: RunningState, graveyard: Graveyard): Drift {
+export function reconcile(believed: Rendered, running: RunningState, pending: PendingServers): Drift {
   const differences: string[] = [];
   let backends = believed.backends;
   for (const [name, backend] of believed.backends) {
@@ -133,7 +133,7 @@ export function reconcile(believed: Rendered, running: RunningState, graveyard: 
       backends = backends.delete(name);
       continue;
     }
-    const corrected = reconcileBackend(backend, running.servers.get(name) ?? new Map(), graveyard, differences);
+    const corrected = reconcileBackend(backend, running.servers.get(name) ?? new Map(), pending, differences);
     if (corrected !== backend) backends = backends.set(name, corrected);
   }
   const routes = reconcileRoutes(believed.routes, running.routes, differences);
@@ -143,7 +143,7 @@ export function reconcile(believed: Rendered, running: RunningState, graveyard: 
 function reconcileBackend(
   backend: RenderedBackend,
   running: ReadonlyMap<string, RunningServer>,
-  graveyard: Graveyard,
+  pending: PendingServers,
   differences: string[],
 ): RenderedBackend {
   const servers = backend.servers.withMutations((lines) => {
@@ -162,7 +162,7 @@ function reconcileBackend(
     }
     for (const [name, actual] of running) {
       const id = name as InstanceId;
-      if (backend.servers.has(id) || graveyard.has(`${backend.name}/${name}`)) continue;
+      if (backend.servers.has(id) || pending.has(`${backend.name}/${name}`)) continue;
       differences.push(`${backend.name}/${name} should not be there`);
       lines.set(id, formatServerLine({ ...actual, name, check: false, keywords: '' }));
     }

@@ -6,15 +6,15 @@ import { deletesSafely, keepsFormerAddress, reusesConnections } from './known-fa
 import { readProcesses, tellUnplain } from './master.ts';
 import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
 import { isToldPlain, plainCommands, restricts, type StateKeys, statesAfter, statesIn } from './plain-mark.ts';
-import type { Abilities, Graveyard } from './plan.ts';
+import type { Abilities, PendingServers } from './plan.ts';
 import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
 import { parseBackends, parseMap, parseServersState, type RunningState } from './running-state.ts';
 import { connectRuntime, type RuntimeConnection, type RuntimeOptions } from './runtime-connection.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
 import {
   commandsOf,
+  deleteBackendCommands,
   deleteCommand,
-  forgetBackend,
   outcomeOf,
   publish,
   raise,
@@ -240,8 +240,8 @@ export class RuntimeLink {
   }
 
   /** Tries to delete servers that linger; gives those that are gone now. */
-  async deleteServers(graveyard: Graveyard): Promise<readonly string[]> {
-    const names = [...graveyard.keys()];
+  async deleteServers(pending: PendingServers): Promise<readonly string[]> {
+    const names = [...pending.keys()];
     const commands = names.map((at) => {
       const slash = at.indexOf('/');
       return deleteCommand(at.slice(0, slash), at.slice(slash + 1));
@@ -254,7 +254,7 @@ export class RuntimeLink {
   async deleteBackends<Name extends string>(backends: readonly Name[]): Promise<readonly Name[]> {
     const gone: Name[] = [];
     for (const backend of backends) {
-      const commands = forgetBackend(backend);
+      const commands = deleteBackendCommands(backend);
       const outcome = outcomeOf(commands, await this.#run(commands.map(({ text }) => text)));
       if (outcome.kind === 'done') gone.push(backend);
       else await this.#run([publish(backend).text]);

@@ -8,8 +8,8 @@ import { formatServerStates } from './server-state-file.ts';
 function loaded(...lines: readonly string[]): Rendered {
   const name = 'web' as ServiceName;
   const servers = PersistentMap(lines.map((line) => [line.split(' ')[1] as InstanceId, line]));
-  const around = { before: '', indent: '', after: '' };
-  return { ...nothingRendered, backends: PersistentMap([[name, { name, around, servers }]]) };
+  const section = { before: '', indent: '', after: '' };
+  return { ...nothingRendered, backends: PersistentMap([[name, { name, section, servers }]]) };
 }
 
 const heading =

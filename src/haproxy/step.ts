@@ -121,7 +121,7 @@ export function deleteCommand(backend: string, name: string): Command {
 }
 
 /** Has HAProxy forget a backend that has no servers any more; from 3.4. */
-export function forgetBackend(backend: string): readonly Command[] {
+export function deleteBackendCommands(backend: string): readonly Command[] {
   return [
     { text: `unpublish backend ${backend}`, judge: says(/^Backend unpublished\.$/, /^No such backend\.$/) },
     // 3.4.4 can delete it and say nothing.

@@ -71,8 +71,8 @@ test('a round that stops early gives cookies to the servers that it added, and p
 test('what is left is planned again with all that was touched of its services', () => {
   const routes = RouteMap.of([['a.example/', 'old' as RouteTarget]]);
   const mark = { whole: true, instances: new Set<never>() };
-  const touched = new Map([['web' as ServiceName, mark]]);
-  const left = touchedBy([setRoute('a.example/', 'new'), add('web', 'a')], routes, touched);
+  const dirty = new Map([['web' as ServiceName, mark]]);
+  const left = touchedBy([setRoute('a.example/', 'new'), add('web', 'a')], routes, dirty);
   expect([...left.keys()]).toEqual(['new', 'old', 'web']);
   expect(left.get('web' as ServiceName)).toBe(mark);
 });

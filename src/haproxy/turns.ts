@@ -1,4 +1,4 @@
-import type { Touched } from '../model/dirty-set.ts';
+import type { DirtySet } from '../model/dirty-set.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type RouteTarget, serviceOf } from '../model/route-target.ts';
 import { isStateKey, serviceOfState } from '../model/service-state.ts';
@@ -86,9 +86,9 @@ const isOpening = (step: Step): step is Extract<Step, { kind: 'add-backend' | 'a
   step.kind === 'add-backend' || step.kind === 'add-server';
 
 /** The services of these steps in the order of their steps, with all that a round `touched` of them. */
-export function touchedBy(steps: readonly Step[], routes: Rendered['routes'], touched: Touched): Touched {
+export function touchedBy(steps: readonly Step[], routes: Rendered['routes'], dirty: DirtySet): DirtySet {
   const names = new Set(steps.flatMap((step) => servicesOfStep(step, routes)));
-  return new Map([...names].map((name) => [name, touched.get(name) ?? { whole: false, instances: new Set() }]));
+  return new Map([...names].map((name) => [name, dirty.get(name) ?? { whole: false, instances: new Set() }]));
 }
 
 /** How many steps a slice has at first, and at least, so that a machine under load does not spend its time on switching between them. */

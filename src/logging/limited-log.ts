@@ -6,7 +6,7 @@ const windowMs = 10_000;
 const mostLines = 20;
 
 /** A log of what outsiders can cause as often as they like: at most 20 lines in 10 s, and then a count of the others. */
-export class SparingLog {
+export class LimitedLog {
   readonly #logger: Logger;
   readonly #now: () => number;
   /** The event that counts the lines that were not written. */

@@ -78,8 +78,8 @@ export function allowsHost({ hosts }: Allowed, service: ServiceName, host: strin
 }
 
 /** Whether a `tcp` service may have this port of the balancer. */
-export const allowsPort = ({ ports }: Allowed, asked: number): boolean =>
-  ports === undefined || ports.some(({ first, last }) => asked >= first && asked <= last);
+export const allowsPort = ({ ports }: Allowed, requested: number): boolean =>
+  ports === undefined || ports.some(({ first, last }) => requested >= first && requested <= last);
 
 /** Whether a service may have the balancer show its servers the certificate in this file. */
 export const allowsCertificate = ({ certificates }: Allowed, service: ServiceName, file: string): boolean =>

@@ -1,16 +1,16 @@
 import type { InstanceId, ServiceName } from './name.ts';
 
 /** What a change touched, so that no stage has to look at all services. */
-export type Touched = ReadonlyMap<ServiceName, TouchedService>;
+export type DirtySet = ReadonlyMap<ServiceName, DirtyService>;
 
-type TouchedService = {
+type DirtyService = {
   /** The service appeared, vanished or has another policy: more than its servers may differ. */
   readonly whole: boolean;
   readonly instances: ReadonlySet<InstanceId>;
 };
 
 /** Gathers what several changes touched, until somebody takes it all. */
-export class TouchedGathering {
+export class DirtySetBuilder {
   #services = new Map<ServiceName, { whole: boolean; instances: Set<InstanceId> }>();
 
   get empty(): boolean {
@@ -25,8 +25,8 @@ export class TouchedGathering {
     this.#mark(name).instances.add(id);
   }
 
-  add(touched: Touched): void {
-    for (const [name, service] of touched) {
+  add(dirty: DirtySet): void {
+    for (const [name, service] of dirty) {
       const mark = this.#mark(name);
       mark.whole ||= service.whole;
       for (const id of service.instances) mark.instances.add(id);
@@ -34,7 +34,7 @@ export class TouchedGathering {
   }
 
   /** All of it; the gathering is empty afterwards. */
-  take(): Touched {
+  take(): DirtySet {
     const all = this.#services;
     this.#services = new Map();
     return all;
@@ -51,6 +51,6 @@ export class TouchedGathering {
 }
 
 /** Every one of these services, whole. */
-export function allTouched(names: Iterable<ServiceName>): Touched {
+export function allDirty(names: Iterable<ServiceName>): DirtySet {
   return new Map([...names].map((name) => [name, { whole: true, instances: new Set() }]));
 }

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { aborted } from '../waiting/aborted.ts';
 import type { RunningCommand } from './command.ts';
 import { type ProcessEntry, ProcessTree } from './process-tree.ts';
-import type { Patience } from './stage-deadline.ts';
+import type { StageDeadline } from './stage-deadline.ts';
 
 /** How often those that the command left behind are looked for, in ms. */
 const lookMs = 20;
@@ -18,7 +18,7 @@ const mostRounds = 10;
 export async function endCommand(
   command: RunningCommand,
   graceMs: number,
-  patience: Patience,
+  patience: StageDeadline,
   logger: Logger,
 ): Promise<number> {
   const tree = new ProcessTree(command.pid);

@@ -4,7 +4,7 @@ import type { CheckRhythm } from '../model/health-check.ts';
 import { type Health, nextCheckIn, nextHealth, untested } from './health.ts';
 import { type CheckOutcome, fails, type Probe } from './outcome.ts';
 
-export type HealthGateParts = {
+export type HealthCheckerParts = {
   /** Called once, before the first check. */
   readonly openProbe: () => Promise<Probe>;
   readonly rhythm: CheckRhythm;
@@ -17,12 +17,12 @@ export type HealthGateParts = {
 };
 
 /** Checks an application again and again, one check at a time. */
-export class HealthGate {
-  readonly #parts: HealthGateParts;
+export class HealthChecker {
+  readonly #parts: HealthCheckerParts;
   readonly #closing = new AbortController();
   #running: Promise<void> | undefined;
 
-  constructor(parts: HealthGateParts) {
+  constructor(parts: HealthCheckerParts) {
     this.#parts = parts;
   }
 

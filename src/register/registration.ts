@@ -10,7 +10,7 @@ import { Announcement } from './announcement.ts';
 import { type CheckTarget, formatTarget } from './check-target.ts';
 import type { Departure } from './departure.ts';
 import type { Health } from './health.ts';
-import { HealthGate } from './health-checker.ts';
+import { HealthChecker } from './health-checker.ts';
 import type { CheckOutcome, Probe } from './outcome.ts';
 import type { SharedLease } from './shared-lease.ts';
 
@@ -72,7 +72,7 @@ export class Registration {
   readonly #parts: RegistrationParts;
   readonly #announcement: Announcement;
   #declared: Declared;
-  #gate: HealthGate | undefined;
+  #checker: HealthChecker | undefined;
   #desired: DesiredRegistration;
   #reached: DesiredRegistration;
   #stage: AbortController | undefined;
@@ -119,8 +119,8 @@ export class Registration {
 
   /** Leaves as `leave` does, but for as long as it takes, and may come back: the lease goes on without it. */
   retire(): void {
-    void this.#gate?.close();
-    this.#gate = undefined;
+    void this.#checker?.close();
+    this.#checker = undefined;
     this.#setDesired('gone');
   }
 
@@ -143,21 +143,21 @@ export class Registration {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#interrupt();
-    await Promise.all([this.#gate?.close(), this.#reconciling]);
+    await Promise.all([this.#checker?.close(), this.#reconciling]);
   }
 
   /** Begins to check what is declared now, or counts it as healthy when there is nothing to check. */
   #watch(): void {
-    const former = this.#gate;
+    const former = this.#checker;
     const { check, rhythm } = this.#declared;
     if (check === undefined) {
-      this.#gate = undefined;
+      this.#checker = undefined;
       this.#setDesired('announced');
       void former?.close();
       return;
     }
     const { openProbe, now, random, onRefused } = this.#parts;
-    const gate = new HealthGate({
+    const checker = new HealthChecker({
       openProbe: async () => {
         const [probe] = await Promise.all([openProbe(check), former?.close()]);
         return probe;
@@ -167,8 +167,8 @@ export class Registration {
       random,
       onChecked: (health, before, outcome) => this.#onChecked(check, health, before, outcome),
     });
-    this.#gate = gate;
-    gate.open().catch((error: unknown) => onRefused(error));
+    this.#checker = checker;
+    checker.open().catch((error: unknown) => onRefused(error));
   }
 
   #onChecked(check: CheckTarget, health: Health, before: Health, outcome: CheckOutcome): void {
@@ -204,8 +204,8 @@ export class Registration {
     if (this.#desired.state === 'announced') this.#setDesired('announced');
   }
 
-  #setDesired(standing: DesiredRegistration['state']): void {
-    this.#desired = { state: standing, instance: this.#declared.instance };
+  #setDesired(state: DesiredRegistration['state']): void {
+    this.#desired = { state, instance: this.#declared.instance };
     this.#interrupt();
   }
 
@@ -218,8 +218,8 @@ export class Registration {
   /** Brings the registry to the goal, one write after the other: the newest goal is what counts in the end. */
   async #reconcile(): Promise<void> {
     while (!this.#stopped) {
-      const goal = this.#desired;
-      if (goal === this.#reached) {
+      const desired = this.#desired;
+      if (desired === this.#reached) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
@@ -227,18 +227,18 @@ export class Registration {
       }
       const stage = new AbortController();
       this.#stage = stage;
-      await this.#insist(goal, stage.signal);
+      await this.#insist(desired, stage.signal);
       // Given up for another goal, or to leave.
-      if (!stage.signal.aborted) this.#reached = goal;
+      if (!stage.signal.aborted) this.#reached = desired;
     }
   }
 
   /** Tries until the goal is reached, another process owns the key for good, or `signal` aborts. Never rejects. */
-  async #insist(goal: DesiredRegistration, signal: AbortSignal): Promise<void> {
+  async #insist(desired: DesiredRegistration, signal: AbortSignal): Promise<void> {
     const { random, onRefused } = this.#parts;
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       try {
-        return await this.#apply(goal, signal);
+        return await this.#apply(desired, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof Fault && error.code === 'key-owned') return onRefused(error);
@@ -261,10 +261,10 @@ export class Registration {
     );
   }
 
-  async #apply({ state: standing, instance }: DesiredRegistration, signal: AbortSignal): Promise<void> {
+  async #apply({ state, instance }: DesiredRegistration, signal: AbortSignal): Promise<void> {
     const { logger, now } = this.#parts;
     const address = formatAddress(instance.address);
-    switch (standing) {
+    switch (state) {
       case 'announced': {
         const revision = await this.#announcement.publish(signal, instance);
         logger.info(

@@ -11,7 +11,7 @@ import { followAddresses } from './follow-addresses.ts';
 import { openProbe } from './probe.ts';
 import { confirmMs, type Declared, Registration, type RegistrationParts, turnMs } from './registration.ts';
 import { SharedLease } from './shared-lease.ts';
-import { Patience } from './stage-deadline.ts';
+import { StageDeadline } from './stage-deadline.ts';
 
 export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
   /** The machine's network interfaces as they are now. */
@@ -125,7 +125,7 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
           wall: parts.wall,
         });
   const announcing = [...registrations, ...(agent === undefined ? [] : [agent])];
-  const patience = new Patience();
+  const patience = new StageDeadline();
   const leaving: readonly NodeJS.Signals[] =
     command === undefined ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM', 'SIGINT'];
   const stopListening = onSignals(command === undefined ? leaving : [...leaving, ...passedOn], (name) => {

@@ -1,5 +1,5 @@
 /** How long a stage of the leave may take: until its time is up, or somebody asks again. */
-export class Patience {
+export class StageDeadline {
   #stage: AbortController | undefined;
 
   /** Runs one stage; its signal aborts after `ms`, or when `end` is called meanwhile. */

@@ -10,7 +10,7 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
 import { checkPace, describePace, mostChecksPerSecond, withPaced } from './check-pace.ts';
 import { loadTemplates } from './load-templates.ts';
-import { renderAll, renderTouched } from './render.ts';
+import { renderAll, renderDirty } from './render.ts';
 import { nothingRendered, type RenderedBackend } from './rendered.ts';
 
 const name = 'web' as ServiceName;
@@ -26,7 +26,7 @@ function service(intervalMs: number, count: number): Service {
   return { ...one, instances: PersistentMap(Array.from({ length: count }, (_, i) => [`${i}` as InstanceId, of])) };
 }
 
-const backend = { name, around: { before: '', indent: '', after: '' }, servers: PersistentMap<InstanceId, string>() };
+const backend = { name, section: { before: '', indent: '', after: '' }, servers: PersistentMap<InstanceId, string>() };
 const paced = (wishedMs: number, intervalMs: number): RenderedBackend => ({
   ...backend,
   checkPace: { wishedMs, intervalMs },
@@ -100,8 +100,8 @@ test('a service that grows beyond the limit has all of its servers rendered, as 
     });
     const folded = foldEvent(catalog, { kind: 'changes', revision: at, changes });
     catalog = folded.catalog;
-    const touched = withPaced(folded.touched, catalog, rendered);
-    rendered = renderTouched(templates, frameSettings, rendered, catalog, touched).rendered;
+    const dirty = withPaced(folded.dirty, catalog, rendered);
+    rendered = renderDirty(templates, frameSettings, rendered, catalog, dirty).rendered;
     const all = renderAll(templates, frameSettings, nothingRendered, catalog).rendered;
     const [some, whole] = [rendered, all].map(({ backends }) => backends.get(name)?.servers.toObject());
     expect(some).toEqual(whole);

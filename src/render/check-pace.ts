@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Service } from '../catalog/service.ts';
-import type { Touched } from '../model/dirty-set.ts';
+import type { DirtySet } from '../model/dirty-set.ts';
 import { formatDuration } from '../model/duration.ts';
 import type { CheckPace, Rendered, RenderedBackend } from './rendered.ts';
 
@@ -36,9 +36,9 @@ function intervalIn({ servers }: RenderedBackend): number | undefined {
 }
 
 /** Where the pace of a service's checks is another one than it was rendered with, all of its instances are touched. */
-export function withPaced(touched: Touched, { services }: Catalog, { backends }: Rendered): Touched {
-  const widened = new Map(touched);
-  for (const [name, mark] of touched) {
+export function withPaced(dirty: DirtySet, { services }: Catalog, { backends }: Rendered): DirtySet {
+  const widened = new Map(dirty);
+  for (const [name, mark] of dirty) {
     const service = services.get(name);
     const backend = backends.get(name);
     if (mark.whole || service === undefined || backend?.checkPace === undefined) continue;

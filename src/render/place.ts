@@ -1,6 +1,6 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Rendered } from './rendered.ts';
-import type { Around } from './template.ts';
+import type { Section } from './template.ts';
 
 /** Where a line of haproxy.cfg comes from. */
 export type ConfigPlace =
@@ -31,25 +31,25 @@ export function placeOf(rendered: Rendered, line: number): ConfigPlace | undefin
   for (const service of [...backends.keys()].sort()) {
     const backend = backends.get(service);
     if (backend === undefined) continue;
-    if (within(backend.around.before)) return { kind: 'service', service };
+    if (within(backend.section.before)) return { kind: 'service', service };
     const ids = [...backend.servers.keys()].sort();
     const id = ids[left - 1];
     if (id !== undefined) return { kind: 'instance', service, id };
     left -= ids.length;
-    if (within(backend.around.after)) return { kind: 'service', service };
+    if (within(backend.section.after)) return { kind: 'service', service };
   }
   return within(frame.after) ? frameLine(rendered, frame.after, left) : undefined;
 }
 
 /** The `tcp` services whose parts of the frame differ; none where something else differs as well. */
-export function listenersThatDiffer(one: Around, other: Around): readonly ServiceName[] {
+export function listenersThatDiffer(one: Section, other: Section): readonly ServiceName[] {
   const [before, after] = [sectionsOf(one), sectionsOf(other)];
   if (before.rest !== after.rest) return [];
   const names = new Set([...before.listeners.keys(), ...after.listeners.keys()]);
   return [...names].filter((name) => before.listeners.get(name) !== after.listeners.get(name)).sort();
 }
 
-function sectionsOf({ before, after }: Around): { rest: string; listeners: ReadonlyMap<ServiceName, string> } {
+function sectionsOf({ before, after }: Section): { rest: string; listeners: ReadonlyMap<ServiceName, string> } {
   let rest = '';
   const listeners = new Map<ServiceName, string>();
   for (const section of `${before}\n${after}`.split(/^(?=[a-z])/m)) {

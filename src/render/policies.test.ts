@@ -3,10 +3,10 @@ import { expect, test } from 'vitest';
 import { frameSettings } from '../../test/support/frame-settings.ts';
 import { emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
-import { allTouched } from '../model/dirty-set.ts';
+import { allDirty } from '../model/dirty-set.ts';
 import { revision } from '../model/revision.ts';
 import { loadTemplates } from './load-templates.ts';
-import { renderAll, renderTouched } from './render.ts';
+import { renderAll, renderDirty } from './render.ts';
 import { nothingRendered } from './rendered.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), undefined);
@@ -35,7 +35,7 @@ test('a policy that has the name of another one is a problem, and does not take 
   const { rendered } = renderAll(templates, frameSettings, nothingRendered, catalog);
   const [name = ''] = [...rendered.policies].find(([, text]) => text.includes('retries 2')) ?? [];
   const before = { ...nothingRendered, policies: rendered.policies.set(name, 'of another') };
-  const after = renderTouched(templates, frameSettings, before, catalog, allTouched(catalog.services.keys()));
+  const after = renderDirty(templates, frameSettings, before, catalog, allDirty(catalog.services.keys()));
   expect(after.problems).toMatchObject([
     { service: 'web', reason: expect.stringContaining(`another policy has the name ${name} already`) },
   ]);

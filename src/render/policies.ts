@@ -5,7 +5,7 @@ import { Fault } from '../model/fault.ts';
 import type { Policy } from '../model/policy.ts';
 import { policyView } from './policy-view.ts';
 import type { Rendered } from './rendered.ts';
-import type { Around, Template } from './template.ts';
+import type { Section, Template } from './template.ts';
 import type { FrameSettings } from './view.ts';
 
 /**
@@ -42,7 +42,7 @@ export function policyRenderer(template: Template, settings: FrameSettings): (po
 }
 
 /** The policy that a backend inherits from, by its opening line. */
-export function policyOf({ before }: Around): string | undefined {
+export function policyOf({ before }: Section): string | undefined {
   return /^backend\s+\S+\s+from\s+(\S+)\s*$/m.exec(before)?.[1];
 }
 
@@ -59,19 +59,19 @@ export function modeOf(rendered: Pick<Rendered, 'frame' | 'policies'>, policy: s
 const modeIn = (section: string): string | undefined => /^\s+mode\s+(\S+)/m.exec(section)?.[1];
 
 /** Whether a backend says nothing but its name, its policy and its servers, so that HAProxy could make it while it runs. */
-export function isThin({ before, after }: Around): boolean {
+export function isThin({ before, after }: Section): boolean {
   return (before + after).split('\n').filter((line) => /^\s*[^\s#]/.test(line)).length === 1;
 }
 
 /** Those that are named by one of the backends, or that `standing` keeps for services to come. */
 export function policiesInUse(
   policies: PersistentMap<string, string>,
-  backends: Iterable<{ readonly around: Around }>,
+  backends: Iterable<{ readonly section: Section }>,
   standing: ReadonlySet<string>,
 ): PersistentMap<string, string> {
   const used = new Set(standing);
-  for (const { around } of backends) {
-    const name = policyOf(around);
+  for (const { section } of backends) {
+    const name = policyOf(section);
     if (name !== undefined) used.add(name);
   }
   return policies.filter((_, name) => used.has(name));

@@ -2,7 +2,7 @@ import { Map as PersistentMap } from 'immutable';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Service } from '../catalog/service.ts';
 import { withSplit } from '../catalog/split.ts';
-import { allTouched, type Touched } from '../model/dirty-set.ts';
+import { allDirty, type DirtySet } from '../model/dirty-set.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { divisorOfWeights } from '../model/policy/balance.ts';
@@ -16,7 +16,7 @@ import { claimPorts, type Ports } from './ports.ts';
 import type { Rendered, RenderedBackend } from './rendered.ts';
 
 import { changeRoutes, conflictsOf, noRoutes } from './routes.ts';
-import { type Around, splitAtSlot, type Template, type TemplateRole } from './template.ts';
+import { type Section, splitAtSlot, type Template, type TemplateRole } from './template.ts';
 import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
 
 export type Templates = Readonly<Record<TemplateRole, Template>>;
@@ -58,20 +58,20 @@ export function renderAll(
 ): RenderResult {
   const standing = policyRenderer(templating.policy, settings)(defaultPolicy);
   const policies = previous.policies.set(standing.name, standing.text);
-  const everything = allTouched([...previous.backends.keys(), ...catalog.services.keys()]);
-  return renderTouched(templating, settings, { ...previous, policies }, catalog, everything, standing);
+  const everything = allDirty([...previous.backends.keys(), ...catalog.services.keys()]);
+  return renderDirty(templating, settings, { ...previous, policies }, catalog, everything, standing);
 }
 
 /**
  * Renders what was touched and keeps the rest of `previous`: one touched instance costs one server line, whatever the
  * number of its siblings.
  */
-export function renderTouched(
+export function renderDirty(
   templating: Templating,
   settings: FrameSettings,
   previous: Rendered,
   catalog: Catalog,
-  touched: Touched,
+  dirty: DirtySet,
   /** The default policy, where everything is rendered. */
   standing?: PolicySection,
 ): RenderResult {
@@ -86,7 +86,7 @@ export function renderTouched(
   const named = all ? new Map([[standing.name, standing.text]]) : policies;
   const renderPolicy = new Map<Template, ReturnType<typeof policyRenderer>>();
   let whole = all;
-  for (const [name, mark] of touched) {
+  for (const [name, mark] of dirty) {
     const found = catalog.services.get(name);
     whole ||= mark.whole;
     if (found === undefined) {
@@ -99,17 +99,17 @@ export function renderTouched(
     const service = withOwnCertificate(withCheckPace(withSplit(found), pace));
     const weightDivisor = divisorOfWeights(service.policy.balance, service.instances.size);
     const fresh = known === undefined || mark.whole || dividesOtherwise(known, { weightDivisor });
-    let around = known?.around;
+    let section = known?.section;
     if (fresh) {
       const ofPolicy = renderPolicy.get(templates.policy) ?? policyRenderer(templates.policy, settings);
       renderPolicy.set(templates.policy, ofPolicy);
       try {
-        around = renderAround(templates, settings, service, { policies, named }, ofPolicy);
+        section = renderAround(templates, settings, service, { policies, named }, ofPolicy);
       } catch (error) {
         problem(name, undefined, error, known !== undefined);
       }
     }
-    if (around === undefined) continue;
+    if (section === undefined) continue;
     const base = known?.servers ?? PersistentMap<InstanceId, string>();
     const servers = base.withMutations((lines) => {
       if (fresh) for (const id of base.keys()) if (!service.instances.has(id)) lines.delete(id);
@@ -120,14 +120,14 @@ export function renderTouched(
         );
       }
     });
-    backends.set(name, { name, around, servers, checkPace: pace, weightDivisor });
+    backends.set(name, { name, section, servers, checkPace: pace, weightDivisor });
   }
 
   const known = all ? undefined : previous.routeTable;
   const routeTable =
     known === undefined
       ? changeRoutes(noRoutes, catalog.services.keys(), catalog.services)
-      : changeRoutes(known, touched.keys(), catalog.services);
+      : changeRoutes(known, dirty.keys(), catalog.services);
   const { routes: anew } = routeTable;
   const rendered = {
     ...previous,
@@ -155,7 +155,7 @@ export function dividesOtherwise(one: Pick<RenderedBackend, 'weightDivisor'>, ot
   return (one.weightDivisor ?? 1) !== (other.weightDivisor ?? 1);
 }
 
-function renderFrame(templates: Templates, settings: FrameSettings, ports: Ports): Around {
+function renderFrame(templates: Templates, settings: FrameSettings, ports: Ports): Section {
   return splitAtSlot(templates.frame.render(frameView(settings, ports)));
 }
 
@@ -172,11 +172,11 @@ function renderAround(
   service: Service,
   { policies, named }: Sections,
   renderPolicy: (policy: Policy) => PolicySection,
-): Around {
+): Section {
   const { name, text } = renderPolicy(service.policy);
-  const around = splitAtSlot(templates.backend.render(backendView(service, name, settings)));
+  const section = splitAtSlot(templates.backend.render(backendView(service, name, settings)));
   // An own backend template may write everything out instead.
-  if (policyOf(around) !== name) return around;
+  if (policyOf(section) !== name) return section;
   if ((named.get(name) ?? text) !== text) {
     throw new Fault('template', `another policy has the name ${name} already`, {
       where: templates.policy.file,
@@ -185,7 +185,7 @@ function renderAround(
   }
   named.set(name, text);
   policies.set(name, text);
-  return around;
+  return section;
 }
 
 /** Without the policies that nothing needs: they end with the next reload. */
@@ -227,7 +227,7 @@ function renderServer(
 }
 
 /** The old value where both say the same, so that identity tells later stages that nothing changed. */
-function sameText(before: Around, after: Around): Around {
+function sameText(before: Section, after: Section): Section {
   return before.before === after.before && before.indent === after.indent && before.after === after.after
     ? before
     : after;
@@ -239,7 +239,7 @@ export function configWriter(): (rendered: Rendered) => string {
   const backendText = (backend: RenderedBackend): string => {
     const known = kept.get(backend);
     if (known !== undefined) return known;
-    const { before, indent, after } = backend.around;
+    const { before, indent, after } = backend.section;
     const lines = [...backend.servers].sort(byName).map(([, line]) => `${indent}${line}\n`);
     const text = before + lines.join('') + after;
     kept.set(backend, text);

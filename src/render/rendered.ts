@@ -5,12 +5,12 @@ import { noRevision } from '../model/revision.ts';
 
 import { RouteMap } from './route-map.ts';
 import type { Routes, RouteTable } from './routes.ts';
-import type { Around } from './template.ts';
+import type { Section } from './template.ts';
 
 export type RenderedBackend = {
   readonly name: ServiceName;
   /** The section's text around its server lines. */
-  readonly around: Around;
+  readonly section: Section;
   /** `server web-1 10.0.0.1:80 weight 100 check`, without indent and newline. */
   readonly servers: PersistentMap<InstanceId, string>;
   /** By what the weights are divided: with another divisor all server lines differ. 1 unless it is said. */
@@ -22,7 +22,7 @@ export type RenderedBackend = {
 /** Everything that HAProxy is given, as text, in the pieces that can change alone. A value, compared by plan. */
 export type Rendered = {
   readonly revision: Revision;
-  readonly frame: Around;
+  readonly frame: Section;
   /** By name, the text of each `defaults` section that backends inherit from. */
   readonly policies: PersistentMap<string, string>;
   readonly backends: PersistentMap<ServiceName, RenderedBackend>;

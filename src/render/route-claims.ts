@@ -17,13 +17,13 @@ export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed'
  * other or further keys, so that this way of looking finds it all the same. A priority does not count over the services
  * that overrule it.
  */
-export function settleClaims(
+export function decideRoutes(
   byHost: ReadonlyMap<string, readonly Claim[]>,
   overruled: Overruled,
 ): Map<string, RouteTarget> {
   const claims = [...byHost.values()].flat();
-  const settled = new Map(claims.map(({ host, path, target }) => [host + path, target]));
-  if (claims.every(({ priority, own }) => priority === claims[0]?.priority && own === priority)) return settled;
+  const decided = new Map(claims.map(({ host, path, target }) => [host + path, target]));
+  if (claims.every(({ priority, own }) => priority === claims[0]?.priority && own === priority)) return decided;
   const capped = new Set(claims.filter(isCapped).map(({ service }) => service));
   const of = (pattern: string): readonly Claim[] => byHost.get(pattern) ?? [];
   const counting = (some: readonly Claim[], over: readonly Claim[]): readonly Claim[] =>
@@ -55,11 +55,11 @@ export function settleClaims(
     for (const path of [...new Set(covering.map((claim) => claim.path))].sort((a, b) => a.length - b.length)) {
       if (!found.some((one) => path.startsWith(one.path))) continue;
       const target = best(covering.filter((claim) => path.startsWith(claim.path)))?.target;
-      if (target === undefined || (!own.has(path) && findRoute(settled, host + path) === target)) continue;
-      settled.set(host + path, target);
+      if (target === undefined || (!own.has(path) && findRoute(decided, host + path) === target)) continue;
+      decided.set(host + path, target);
     }
   }
-  return settled;
+  return decided;
 }
 
 /** Each host's claims, the highest priority first. */

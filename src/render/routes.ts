@@ -18,7 +18,7 @@ import {
 } from './bounded-claims.ts';
 import { type Claim, isCapped } from './claim.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
-import { type Contribution, claimsByHost, settleClaims } from './route-claims.ts';
+import { type Contribution, claimsByHost, decideRoutes } from './route-claims.ts';
 import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
 import { RouteMap } from './route-map.ts';
 
@@ -82,9 +82,9 @@ export function changeRoutes(
   const priorities = table.priorities.asMutable();
   const changed = new Set<string>();
   const states = new Map<string, ServiceState | undefined>();
-  const touched = [...names].filter((name) => !isSame(table.services.get(name), services.get(name)));
-  if (touched.length === 0) return table;
-  for (const name of touched) {
+  const dirty = [...names].filter((name) => !isSame(table.services.get(name), services.get(name)));
+  if (dirty.length === 0) return table;
+  for (const name of dirty) {
     const [past, service] = [known.get(name), services.get(name)];
     const present = service === undefined ? [] : claimsOf(service);
     countAll(priorities, past?.claims ?? [], -1);
@@ -108,14 +108,14 @@ export function changeRoutes(
     }),
     priorities: priorities.asImmutable(),
     bounded: table.bounded.withMutations((bounded) => {
-      for (const name of touched) {
+      for (const name of dirty) {
         const contribution = known.get(name);
         if (contribution !== undefined && isBounded(contribution)) bounded.add(name);
         else bounded.delete(name);
       }
     }),
     tcp: table.tcp.withMutations((tcp) => {
-      for (const name of touched) {
+      for (const name of dirty) {
         if (services.get(name)?.policy.mode === 'tcp') tcp.add(name);
         else tcp.delete(name);
       }
@@ -186,9 +186,9 @@ function settledAnew(before: Routes, claims: RouteTable['claims']): Pick<RouteTa
   // An order of its own, for the map's would depend on how it came to be.
   const byHost = claimsByHost(first.sort(byRight));
   const overruled = overruledBy(byHost);
-  const settled = settleClaims(byHost, overruled);
-  for (const [key, target] of before) if (isStateKey(key)) settled.set(key, target);
-  const routes = RouteMap.of(settled);
+  const decided = decideRoutes(byHost, overruled);
+  for (const [key, target] of before) if (isStateKey(key)) decided.set(key, target);
+  const routes = RouteMap.of(decided);
   return { routes: routes.equals(before) ? before : routes, overruled };
 }
 

@@ -71,17 +71,17 @@ const longest: Readonly<Record<TemplateRole, number>> = {
 const optionalText = (value: unknown): string => (value === undefined || value === null ? '' : safeText(value));
 
 /** A rendered text around its slot: the lines before and after the slot's own, and how far that one is indented. */
-export type Around = { readonly before: string; readonly indent: string; readonly after: string };
+export type Section = { readonly before: string; readonly indent: string; readonly after: string };
 
 /** Whether both say the same around their slot. Where the slot is does not matter while nothing stands in it. */
-export function sameAround(a: Around, b: Around): boolean {
+export function sameSection(a: Section, b: Section): boolean {
   return (
     a === b ||
     (a.before.length + a.after.length === b.before.length + b.after.length && a.before + a.after === b.before + b.after)
   );
 }
 
-export function splitAtSlot(rendered: string): Around {
+export function splitAtSlot(rendered: string): Section {
   const at = rendered.indexOf(slotMark);
   const lineStart = rendered.lastIndexOf('\n', at) + 1;
   const lineEnd = rendered.indexOf('\n', at);

@@ -40,7 +40,7 @@ test('HAProxy of an earlier pointsman ends with this one, also when its master d
   const later = await startBalancer({ dir: former.dir, port: former.port });
   await later.balancer.start();
   // As while somebody reloads it.
-  await unlink(later.layout.masterSocket);
+  await unlink(later.paths.masterSocket);
   await later.stop();
   expect([masterPid, workerPid].filter((pid) => pid === 0 || isAlive(pid))).toEqual([]);
 });

@@ -264,9 +264,9 @@ test('after reloads that failed in a row, HAProxy answers on its socket, and cha
   onTestFinished(() => b.close());
   balancer.change({ 'instances/web/a': undefined, 'instances/web/b': b.address });
   await answers(balancer.port, 'web', 'b');
-  const { layout } = balancer;
+  const { paths } = balancer;
   const connection = await connectRuntime({
-    path: layout.runtimeSocket,
+    path: paths.runtimeSocket,
     greetingMs: 5000,
     answerMs: 5000,
     onLost: () => {},
@@ -290,7 +290,7 @@ test('what is changed by command while HAProxy loads a configuration is served b
   await writeFile(join(own, 'slow'), '');
   const reloads = await balancer.metric('reloads_total', { result: 'ok' });
   balancer.change({ 'services/api': policy(1), 'instances/api/a': app.address });
-  await until('HAProxy loads', () => stat(`${balancer.layout.config}.reloading`));
+  await until('HAProxy loads', () => stat(`${balancer.paths.config}.reloading`));
   const before = performance.now();
   balancer.change({ 'instances/web/b': b.address, 'instances/web/a': undefined, 'instances/web/x': undefined });
   await answers(balancer.port, 'web', 'b');

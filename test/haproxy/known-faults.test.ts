@@ -27,7 +27,7 @@ describe('faults of HAProxy with servers that come and go are not met', () => {
 
   /** Somebody who asks HAProxy for all servers, and is slow to read the answer. */
   async function startSlowReader(command: string) {
-    const socket = connect(balancer.layout.runtimeSocket);
+    const socket = connect(balancer.paths.runtimeSocket);
     let bytes = 0;
     socket.on('data', (chunk) => {
       bytes += chunk.length;

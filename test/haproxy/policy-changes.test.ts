@@ -83,7 +83,7 @@ async function reload(): Promise<void> {
 
 /** Nothing can be checked, so that nothing is reloaded. */
 async function blockReloads(): Promise<() => Promise<void>> {
-  const { candidate } = balancer.layout;
+  const { candidate } = balancer.paths;
   await mkdir(candidate);
   return () => rmdir(candidate);
 }

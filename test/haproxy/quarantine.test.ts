@@ -431,12 +431,12 @@ describe('a balancer that starts again', () => {
     if (how === 'was killed') {
       // What it had under way is lost with it; HAProxy runs on, and is ended here to be started anew.
       await until('the catalog is saved', async () =>
-        (await readFile(first.layout.lastKnown, 'utf8')).includes('/missing'),
+        (await readFile(first.paths.lastKnown, 'utf8')).includes('/missing'),
       );
-      const [saved, quarantine] = [await readFile(first.layout.lastKnown), await readFile(first.layout.quarantine)];
+      const [saved, quarantine] = [await readFile(first.paths.lastKnown), await readFile(first.paths.quarantine)];
       await first.stop({ keep: true });
-      await writeFile(first.layout.lastKnown, saved);
-      await writeFile(first.layout.quarantine, quarantine);
+      await writeFile(first.paths.lastKnown, saved);
+      await writeFile(first.paths.quarantine, quarantine);
     } else await first.stop({ keep: true });
 
     const second = await lab.start({ dir: first.dir });

@@ -74,7 +74,7 @@ test("a server that is down stays down over somebody else's reload and the end o
   await balancer.applied();
   await until('a check has failed', async () => (await isUp('sick')) === false);
   const has = async (server: string) =>
-    (await readFile(balancer.layout.serverStates, 'utf8')).includes(` web 0 ${server} `);
+    (await readFile(balancer.paths.serverStates, 'utf8')).includes(` web 0 ${server} `);
   await until('the file says so', async () => (await has('sick')) && (await has('waits')));
   // No check of the next workers decides anything.
   balancer.change({ 'services/web': policyWith('60s') });

@@ -102,11 +102,11 @@ describe('a service in maintenance', () => {
   });
 
   test('is so at once where another pointsman told HAProxy that no service is', async () => {
-    const { layout, haproxy } = served.balancer;
+    const { paths, haproxy } = served.balancer;
     expect(await mark()).toContain('value=<1>');
     const { workerPid = 0 } = (await haproxy.processes()) ?? {};
-    const [socket, onLost] = [layout.runtimeSocket, () => undefined];
-    const link = new RuntimeLink({ ...layout, socket, onLost, logger: pino({ level: 'silent' }) });
+    const [socket, onLost] = [paths.runtimeSocket, () => undefined];
+    const link = new RuntimeLink({ ...paths, socket, onLost, logger: pino({ level: 'silent' }) });
     await link.connect(workerPid, pause);
     try {
       await link.execute([{ kind: 'add-route', route: 'SERVICE:other', target: 'maintenance' as RouteTarget }]);

@@ -133,9 +133,9 @@ describe('a paused service', () => {
   test('lets nobody wait longer than it was to last, even if nobody ends it', async () => {
     const { balancer } = served;
     // What a balancer said that is gone now.
-    await balancer.command(`add map ${balancer.layout.routesMap} SERVICE:other pause/500`);
+    await balancer.command(`add map ${balancer.paths.routesMap} SERVICE:other pause/500`);
     expect((await ask('other')).body).toBe('other');
-    await balancer.command(`del map ${balancer.layout.routesMap} SERVICE:other`);
+    await balancer.command(`del map ${balancer.paths.routesMap} SERVICE:other`);
   });
 
   test('lets connections wait when it is a tcp one', async () => {

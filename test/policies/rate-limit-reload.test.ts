@@ -33,7 +33,7 @@ test('what a rate limit has counted survives reloads, and the end of pointsman',
     await balancer.stop();
     await app.close();
   });
-  const { dir, port, layout } = balancer;
+  const { dir, port, paths } = balancer;
   // Each has a policy of its own.
   const more = { 'services/six': rated(6), 'services/seven': rated(7) };
   const served = Object.fromEntries(
@@ -70,7 +70,7 @@ test('what a rate limit has counted survives reloads, and the end of pointsman',
   expect(await balancer.metric('drift_total')).toBe(0);
 
   // Before HAProxy 3.0 each policy has a socket, which goes with the last service that has the policy.
-  const sockets = () => readdirSync(layout.peersFolder).filter((name) => /^[\w-]{12}$/.test(name)).length;
+  const sockets = () => readdirSync(paths.peersFolder).filter((name) => /^[\w-]{12}$/.test(name)).length;
   const [{ version = '' } = {}] = [await balancer.haproxy.processes()];
   expect(sockets()).toBe(/^2\./.test(version) ? 3 : 0);
   balancer.change({ 'services/web': undefined, 'services/six': undefined, 'services/seven': undefined });

@@ -9,7 +9,7 @@ import { defaultGuardPolicy, type GuardPolicy } from '../../src/balance/guard/gu
 import { createBalanceMetrics } from '../../src/balance/observe/metrics.ts';
 import type { ServicePace } from '../../src/balance/reload/reload-budget.ts';
 import { loadLastKnown } from '../../src/balance/state/last-known.ts';
-import { layoutOf } from '../../src/balance/state/paths.ts';
+import { pathsOf } from '../../src/balance/state/paths.ts';
 import { provideShipped } from '../../src/balance/state/shipped-files.ts';
 import { wireBalancer } from '../../src/balance/wire-balancer.ts';
 import { type CatalogLimits, defaultCatalogLimits } from '../../src/catalog/limits.ts';
@@ -59,7 +59,7 @@ export async function startBalancer(
   } = {},
 ) {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'pm-')));
-  const layout = layoutOf(dir);
+  const paths = pathsOf(dir);
   const port = options.port ?? (await freePort());
   const lines: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
@@ -72,21 +72,21 @@ export async function startBalancer(
     bind: `127.0.0.1:${port}`,
     bindHost: '127.0.0.1',
     reservedPorts: new Set([port]),
-    runtimeSocket: layout.runtimeSocket,
-    routesMap: layout.routesMap,
-    serverStates: layout.serverStates,
-    successorSocket: layout.successorSocket,
-    peersFolder: layout.peersFolder,
+    runtimeSocket: paths.runtimeSocket,
+    routesMap: paths.routesMap,
+    serverStates: paths.serverStates,
+    successorSocket: paths.successorSocket,
+    peersFolder: paths.peersFolder,
     hardStopAfterMs: 5000,
-    maintenancePage: layout.maintenancePage,
-    pauseScript: layout.pauseScript,
-    pemFolder: options.serverTls ?? layout.serverTls,
+    maintenancePage: paths.maintenancePage,
+    pauseScript: paths.pauseScript,
+    pemFolder: options.serverTls ?? paths.serverTls,
     zone: options.zone,
     ...options.frame,
   };
   const limits = { ...defaultCatalogLimits, ...options.limits };
   const { balancer, haproxy, link, holds, guarding, overriding } = await wireBalancer({
-    layout,
+    paths,
     frame,
     templates,
     guard: { ...defaultGuardPolicy, ...options.guard },
@@ -109,8 +109,8 @@ export async function startBalancer(
     openHaproxy: async (onExit, onHealth) => {
       const haproxy = new ManagedHaproxy({
         executable: options.executable ?? haproxyBin,
-        configFile: layout.config,
-        masterSocket: layout.masterSocket,
+        configFile: paths.config,
+        masterSocket: paths.masterSocket,
         logger,
         onExit,
         onHealth,
@@ -123,12 +123,12 @@ export async function startBalancer(
       };
       return haproxy;
     },
-    provideShipped: () => provideShipped(join(import.meta.dirname, '../../haproxy'), layout, undefined),
+    provideShipped: () => provideShipped(join(import.meta.dirname, '../../haproxy'), paths, undefined),
     socket: onCommand && tapped,
   });
-  const tap = onCommand && (await startCommandTap(tapped, layout.runtimeSocket, onCommand));
+  const tap = onCommand && (await startCommandTap(tapped, paths.runtimeSocket, onCommand));
 
-  const lastKnown = await loadLastKnown(layout.lastKnown, limits, {
+  const lastKnown = await loadLastKnown(paths.lastKnown, limits, {
     now: performance.now(),
     wall: new Date(),
     holdMs: undefined,
@@ -145,7 +145,7 @@ export async function startBalancer(
   };
   return {
     balancer,
-    layout,
+    paths,
     link,
     haproxy,
     port,
@@ -189,13 +189,13 @@ export async function startBalancer(
       );
       return (values ?? []).reduce((sum, { value }) => sum + value, 0);
     },
-    config: () => readFile(layout.config, 'utf8'),
-    routes: () => readFile(layout.routesMap, 'utf8'),
+    config: () => readFile(paths.config, 'utf8'),
+    routes: () => readFile(paths.routesMap, 'utf8'),
     guarding,
     overriding,
     /** What an outsider says to HAProxy, past the balancer. */
     async command(...commands: readonly string[]): Promise<readonly string[]> {
-      const path = layout.runtimeSocket;
+      const path = paths.runtimeSocket;
       const connection = await connectRuntime({ path, greetingMs: 300, answerMs: 5000, onLost: () => undefined });
       try {
         return await connection.run(commands);

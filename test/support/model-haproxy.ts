@@ -19,7 +19,7 @@ export class ModelHaproxy {
   load({ backends, routes }: Rendered): void {
     this.backends.clear();
     this.routes.clear();
-    for (const { name, around, servers } of backends.values()) {
+    for (const { name, section, servers } of backends.values()) {
       const all = new Map<string, ModelServer>();
       for (const line of servers.values()) {
         const parsed = parseServerLine(line);
@@ -27,7 +27,7 @@ export class ModelHaproxy {
         const { host, port, weight, disabled, keywords } = parsed;
         all.set(parsed.name, { target: `${host}:${port}`, weight, ready: !disabled, keywords });
       }
-      const policy = /from (\S+)/.exec(around.before)?.[1] ?? '';
+      const policy = /from (\S+)/.exec(section.before)?.[1] ?? '';
       this.backends.set(name, { policy, published: true, servers: all });
     }
     for (const [route, service] of routes) this.routes.set(route, service);

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { forgottenServices } from '../../catalog/remembering.ts';
 import { type Acknowledgement, formatAcknowledgement, type Refusal, tellFairly } from '../../fleet/acknowledgement.ts';
-import type { Touched } from '../../model/dirty-set.ts';
+import type { DirtySet } from '../../model/dirty-set.ts';
 import { noRevision, type Revision } from '../../model/revision.ts';
 import type { Registry, RegistryEvent } from '../../registry/registry.ts';
 import { deferred } from '../../waiting/deferred.ts';
@@ -129,8 +129,8 @@ export class Acknowledging implements ServingObserver {
   }
 
   /** HAProxy was given these. */
-  onApplied(touched: Touched, catalog: Catalog): void {
-    this.#parts.draining.onApplied(touched, catalog);
+  onApplied(changed: DirtySet, catalog: Catalog): void {
+    this.#parts.draining.onApplied(changed, catalog);
   }
 
   /** HAProxy serves this, and everything that can be done for it is done. */

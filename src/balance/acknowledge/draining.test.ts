@@ -54,8 +54,8 @@ function start(found: (name: string, nth: number) => OpenRequestCount | undefine
 }
 
 const took = (draining: Draining, states: Readonly<Record<string, string>>): void => {
-  const { touched, catalog } = folded(states);
-  draining.onApplied(touched, catalog);
+  const { dirty, catalog } = folded(states);
+  draining.onApplied(dirty, catalog);
 };
 
 test('a server is idle when two counts in a row say so', async () => {
@@ -101,11 +101,11 @@ test('a server that is ready again, or gone, is not counted any more', () => {
   const { draining } = start(() => ({ open: 1, mayGrow: false }));
   took(draining, { a: 'draining', b: 'draining' });
   const before = folded({ a: 'draining', b: 'draining' }).catalog;
-  const { touched, catalog } = foldEvent(before, {
+  const { dirty, catalog } = foldEvent(before, {
     kind: 'changes',
     revision: revision(2n),
     changes: [{ kind: 'delete', key: 'instances/web/a', revision: revision(2n) }],
   });
-  draining.onApplied(touched, catalog);
+  draining.onApplied(dirty, catalog);
   expect([...draining.counts.keys()]).toEqual(['web/b']);
 });

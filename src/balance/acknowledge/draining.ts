@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { instanceName, type OpenRequests as Said } from '../../fleet/acknowledgement.ts';
 import type { ServerAt } from '../../haproxy/server-load.ts';
-import type { Touched } from '../../model/dirty-set.ts';
+import type { DirtySet } from '../../model/dirty-set.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { OpenRequestCount } from './open-requests.ts';
@@ -49,8 +49,8 @@ export class Draining {
   }
 
   /** HAProxy was given these, as the catalog has them. */
-  onApplied(touched: Touched, catalog: Catalog): void {
-    for (const [service, { whole, instances }] of touched) {
+  onApplied(dirty: DirtySet, catalog: Catalog): void {
+    for (const [service, { whole, instances }] of dirty) {
       const has = catalog.services.get(service)?.instances;
       const known = this.#servers.get(service) ?? new Map<InstanceId, Server>();
       const ids = whole ? [...known.keys(), ...(has?.keys() ?? [])] : instances;

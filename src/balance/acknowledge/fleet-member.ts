@@ -19,7 +19,7 @@ import { RequestCounter } from './open-requests.ts';
 export type FleetMemberParts = Pick<AcknowledgingParts, 'id' | 'isCurrent' | 'metrics' | 'now' | 'wall'> & {
   /** Where it acknowledges. */
   readonly registry: Registry;
-  readonly layout: BalancePaths;
+  readonly paths: BalancePaths;
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly guarding: Guarding;
@@ -37,7 +37,7 @@ const answerMs = 2000;
 
 /** Joins what a balancer needs to acknowledge what it serves. */
 export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging> {
-  const { layout, haproxy, link, guarding, logger, now } = parts;
+  const { paths, haproxy, link, guarding, logger, now } = parts;
   const counter = new RequestCounter({
     current: (commands) => link.ask(commands),
     async old() {
@@ -45,7 +45,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
       if (processes === undefined) throw new Fault('haproxy-runtime', 'HAProxy does not say which workers it has');
       return processes.oldWorkerPids;
     },
-    askOld: async (pid, commands) => [await askWorker(layout.masterSocket, pid, commands, answerMs)],
+    askOld: async (pid, commands) => [await askWorker(paths.masterSocket, pid, commands, answerMs)],
   });
   const draining = new Draining({
     count: (servers) => counter.count(servers),
@@ -55,7 +55,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
   });
   const acknowledging = new Acknowledging({
     ...parts,
-    owner: await readOrMakeOwner(layout.owner, randomUUID),
+    owner: await readOrMakeOwner(paths.owner, randomUUID),
     about: () => ({
       version: parts.version,
       haproxyVersion: parts.haproxyVersion() ?? 'unknown',

@@ -8,7 +8,7 @@ import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.t
 import type { Service } from '../../catalog/service.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
 import { parseServerLine } from '../../haproxy/server-line.ts';
-import { SparingLog } from '../../logging/limited-log.ts';
+import { LimitedLog } from '../../logging/limited-log.ts';
 import { type Address, formatAddress, parseHost } from '../../model/address.ts';
 import type { Instance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
@@ -60,7 +60,7 @@ const machineEveryMs = 30_000;
 export class Locating {
   readonly #parts: LocatingParts;
   readonly #names: HostNames;
-  readonly #log: SparingLog;
+  readonly #log: LimitedLog;
   readonly #entries = new Map<ServiceName, Map<InstanceId, Entry>>();
   readonly #made = new Map<ServiceName, Made>();
   /** Instances of these that may differ since. */
@@ -83,7 +83,7 @@ export class Locating {
   constructor(parts: LocatingParts) {
     this.#parts = parts;
     this.#names = new HostNames(parts.names);
-    this.#log = new SparingLog(parts.logger, parts.now, 'addresses-untold');
+    this.#log = new LimitedLog(parts.logger, parts.now, 'addresses-untold');
     this.#own = parts.own;
     this.#interfaces = this.#readInterfaces();
     this.#machine = machineList(this.#interfaces);
@@ -92,9 +92,9 @@ export class Locating {
   }
 
   /** Takes what a fold of the registry's changes means. */
-  fold({ catalog, touched }: Folded): void {
+  fold({ catalog, dirty }: Folded): void {
     this.#catalog = catalog;
-    for (const [service, mark] of touched) {
+    for (const [service, mark] of dirty) {
       const registered = catalog.services.get(service)?.registered;
       if (mark.whole) this.#ofOtherPolicies.add(service);
       for (const id of mark.instances) {

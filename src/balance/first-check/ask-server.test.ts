@@ -152,12 +152,12 @@ test('by TLS the certificate has to be of the authority and for the name of the 
     await start(await ours.issue('common', 1, ['web.internal'])),
     await start(await theirs.issue('a', 1, ['web.internal'])),
   ];
-  const asked = (port: number, tls: object) =>
+  const requested = (port: number, tls: object) =>
     ask(port, { tls, check: { kind: 'http' } }, 30_000, join(folder, 'ours'));
   const ca = 'ca.pem';
-  expect(await asked(good, { ca, name: 'web.internal' })).toBe('passes');
-  expect(await asked(good, { ca, name: 'common' })).toBe('passes');
-  expect(await asked(good, { ca, name: 'api.internal' })).toMatch(/does not match/);
-  expect(await asked(other, { ca, name: 'web.internal' })).toMatch(/unable to verify|self.signed/);
-  expect(await asked(other, { verify: false })).toBe('passes');
+  expect(await requested(good, { ca, name: 'web.internal' })).toBe('passes');
+  expect(await requested(good, { ca, name: 'common' })).toBe('passes');
+  expect(await requested(good, { ca, name: 'api.internal' })).toMatch(/does not match/);
+  expect(await requested(other, { ca, name: 'web.internal' })).toMatch(/unable to verify|self.signed/);
+  expect(await requested(other, { verify: false })).toBe('passes');
 });

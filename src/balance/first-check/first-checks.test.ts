@@ -105,19 +105,19 @@ test('an instance that fails its first check and then passes one is told of twic
 });
 
 test('a check of the former address does not raise a server that HAProxy is being given another address for', async () => {
-  const asked: Socket[] = [];
-  const server = createServer((socket) => void asked.push(socket));
+  const requested: Socket[] = [];
+  const server = createServer((socket) => void requested.push(socket));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
   const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   const given = { 'instances/web/a': address, 'instances/web/b': address, 'services/web': slow };
   const { raised, checks } = firstChecks(given);
-  await until('both are asked', () => asked.length === 2);
+  await until('both are asked', () => requested.length === 2);
   const moved = parseServerLine('server a 127.0.0.1:2 check');
   if (moved === undefined) throw new Error('a test has good lines');
   const steps = [{ kind: 'set-address', backend: 'web', server: moved, checkFirst: true }] as const;
   checks.giving(steps, nothingRendered, nothingRendered);
-  for (const socket of asked) socket.end('HTTP/1.1 200 x\r\n\r\n');
+  for (const socket of requested) socket.end('HTTP/1.1 200 x\r\n\r\n');
   await until('the other is raised', () => raised.includes('web/b'));
   expect(raised).toEqual(['web/b']);
 });
@@ -128,8 +128,8 @@ test('a server that waits is raised before the steps that take all others away, 
   const serving = (...ids: readonly string[]) => {
     const web = 'web' as ServiceName;
     const servers = PersistentMap(ids.map((id) => [id as InstanceId, `server ${id} 127.0.0.1:1 check`]));
-    const around = { before: '', indent: '', after: '' };
-    return { ...nothingRendered, backends: PersistentMap([[web, { name: web, around, servers }]]) };
+    const section = { before: '', indent: '', after: '' };
+    return { ...nothingRendered, backends: PersistentMap([[web, { name: web, section, servers }]]) };
   };
   const leaving = (name: string) => ({ kind: 'remove-server', backend: 'web', name }) as const;
   checks.giving([leaving('b')], serving('a', 'b', 'c'), serving('a', 'c'));

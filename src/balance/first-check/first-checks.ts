@@ -4,8 +4,8 @@ import { addressOf, type FirstCheckRule, isEnabled, isServing, type Newcomer } f
 import { afterStep } from '../../haproxy/plan.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';
 import { bringsIn, type Step } from '../../haproxy/step.ts';
-import { SparingLog } from '../../logging/limited-log.ts';
-import type { Touched } from '../../model/dirty-set.ts';
+import { LimitedLog } from '../../logging/limited-log.ts';
+import type { DirtySet } from '../../model/dirty-set.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { withOwnCertificate } from '../../render/own-certificate.ts';
@@ -55,13 +55,13 @@ export class FirstChecks {
   readonly #parts: FirstChecksParts;
   readonly #waiting = new Map<ServiceName, Map<InstanceId, Waiting>>();
   readonly #turns = new ServiceTurns(askedAtOnce);
-  readonly #log: SparingLog;
+  readonly #log: LimitedLog;
   readonly #closing = new AbortController();
   #catalog: Catalog = emptyCatalog;
 
   constructor(parts: FirstChecksParts) {
     this.#parts = parts;
-    this.#log = new SparingLog(parts.logger, parts.now, 'further-first-checks-left');
+    this.#log = new LimitedLog(parts.logger, parts.now, 'further-first-checks-left');
   }
 
   /** The rule for the catalog that a round took last. */
@@ -107,10 +107,10 @@ export class FirstChecks {
    * HAProxy serves this by now, with these new servers down. Servers that left are not checked any more. If no other server of
    * a service serves, the waiting ones get requests without a check.
    */
-  onApplied(touched: Touched, catalog: Catalog, served: Rendered, newcomers: readonly Newcomer[]): void {
+  onApplied(dirty: DirtySet, catalog: Catalog, served: Rendered, newcomers: readonly Newcomer[]): void {
     this.#catalog = catalog;
     this.begin(newcomers);
-    for (const service of touched.keys()) {
+    for (const service of dirty.keys()) {
       const servers = served.backends.get(service)?.servers;
       this.#parts.unproven.keep(service, (id) => {
         const line = servers?.get(id);

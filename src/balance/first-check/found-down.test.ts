@@ -14,7 +14,7 @@ test('of the servers of a worker from before, those count as unproven that are e
     ['unchecked' as InstanceId, 'server unchecked 127.0.0.1:4 weight 100'],
     ['missing' as InstanceId, 'server missing 127.0.0.1:5 weight 100 check'],
   ];
-  const backend = { name: web, around: { before: '', indent: '', after: '' }, servers: PersistentMap(lines) };
+  const backend = { name: web, section: { before: '', indent: '', after: '' }, servers: PersistentMap(lines) };
   const states = new Map(
     lines
       .filter(([id]) => id !== 'missing')

@@ -10,11 +10,11 @@ const server = { host: '127.0.0.1', port: 1, weight: 1, disabled: false, drained
 function unprovenServers() {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
-  let asked = 0;
+  let requested = 0;
   let states: RunningState['servers'] = new Map([[web, new Map([[a, server]])]]);
   const unproven = new UnprovenServers({
     serverStates: async () => {
-      asked += 1;
+      requested += 1;
       return states;
     },
     onChange: () => undefined,
@@ -23,7 +23,7 @@ function unprovenServers() {
   onTestFinished(() => unproven.close());
   return {
     unproven,
-    asked: () => asked,
+    requested: () => requested,
     passes: () => {
       states = new Map([[web, new Map([[a, { ...server, up: true }]])]]);
     },
@@ -31,7 +31,7 @@ function unprovenServers() {
 }
 
 test('a server that passes a check of HAProxy after a minute is known to get requests within 2 s', async () => {
-  const { unproven, asked, passes } = unprovenServers();
+  const { unproven, requested, passes } = unprovenServers();
   unproven.add(web, a);
   unproven.leave(web, a, 'failed');
   await vi.advanceTimersByTimeAsync(61_000);
@@ -39,7 +39,7 @@ test('a server that passes a check of HAProxy after a minute is known to get req
   passes();
   await vi.advanceTimersByTimeAsync(2000);
   expect([...unproven.names]).toEqual([]);
-  const before = asked();
+  const before = requested();
   await vi.advanceTimersByTimeAsync(60_000);
-  expect(asked()).toBe(before);
+  expect(requested()).toBe(before);
 });

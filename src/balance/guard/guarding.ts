@@ -29,7 +29,7 @@ export type GuardingParts = {
 };
 
 /** What an operator sees of a hold. */
-export type HoldStatus = {
+export type GuardedStatus = {
   readonly service: string;
   readonly instances: readonly string[];
   readonly lost: number;
@@ -110,7 +110,7 @@ export class Guarding {
     return this.#answered.catalog;
   }
 
-  status(): readonly HoldStatus[] {
+  status(): readonly GuardedStatus[] {
     const now = this.#parts.now();
     return [...this.#guard.holds].map(([service, { instances, lost, of, until }]) => ({
       service,

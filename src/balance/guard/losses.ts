@@ -14,7 +14,7 @@ import type { Guard, GuardEvent } from './guard.ts';
  * operator took the instance out, whose word is never held against.
  */
 export function guardEvents(
-  { catalog, touched, removals }: Folded,
+  { catalog, dirty, removals }: Folded,
   isOverridden: (service: ServiceName, id: InstanceId) => boolean,
 ): readonly Extract<GuardEvent, { kind: 'changed' }>[] {
   const expired = new Map<ServiceName, Map<InstanceId, Instance>>();
@@ -25,7 +25,7 @@ export function guardEvents(
     expired.set(service, ofService.set(id, instance));
   }
   const events: Extract<GuardEvent, { kind: 'changed' }>[] = [];
-  for (const [service, { instances }] of touched) {
+  for (const [service, { instances }] of dirty) {
     const found = catalog.services.get(service);
     const has = found?.instances;
     const lost = [...(expired.get(service)?.values() ?? [])].filter(({ id }) => has?.has(id) !== true);

@@ -1,6 +1,6 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Refusal } from '../../fleet/acknowledgement.ts';
-import type { Touched } from '../../model/dirty-set.ts';
+import type { DirtySet } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
 
 /** What HAProxy does not serve as the registry asks for it. */
@@ -13,7 +13,7 @@ export type Shortfall = {
 /** Told what HAProxy serves, as it comes to serve it. */
 export interface ServingObserver {
   /** HAProxy was given what was touched. */
-  onApplied(touched: Touched, catalog: Catalog): void;
+  onApplied(dirty: DirtySet, catalog: Catalog): void;
   /** This worker of HAProxy serves this catalog, but for the shortfall; nothing more can be done for it now. */
   onServed(catalog: Catalog, shortfall: Shortfall, workerPid: number): void;
   /** Why others cannot hear what this balancer serves; undefined while they can. */

@@ -8,8 +8,8 @@ import {
   readShortage,
   type WorkerLimits,
 } from '../../haproxy/open-files.ts';
-import { SparingLog } from '../../logging/limited-log.ts';
-import { TouchedGathering } from '../../model/dirty-set.ts';
+import { LimitedLog } from '../../logging/limited-log.ts';
+import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import { filesOf, type LeftOut, leastConnections, leftOutOf, mostForServices } from './check-shares.ts';
@@ -38,7 +38,7 @@ const hint =
  */
 export class OpenFilesLimit {
   readonly #parts: OpenFilesLimitParts;
-  readonly #log: SparingLog;
+  readonly #log: LimitedLog;
   /** Undefined while it is not known; nothing is left out then. */
   #limit: number | undefined;
   /** Told by whoever runs HAProxy, so that a worker's own numbers do not count. */
@@ -53,11 +53,11 @@ export class OpenFilesLimit {
   #answered: { readonly of: Catalog; readonly catalog: Catalog } | undefined;
   #need = 0;
   #leftOut = noneLeftOut;
-  readonly #moved = new TouchedGathering();
+  readonly #moved = new DirtySetBuilder();
 
   constructor(parts: OpenFilesLimitParts) {
     this.#parts = parts;
-    this.#log = new SparingLog(parts.logger, parts.now, 'left-out-untold');
+    this.#log = new LimitedLog(parts.logger, parts.now, 'left-out-untold');
   }
 
   /** How many files HAProxy may have open at most, as far as whoever runs it can tell. */
@@ -131,7 +131,7 @@ export class OpenFilesLimit {
   }
 
   /** Those that are left out since, or not any more: they have to be rendered. Once. */
-  get moved(): TouchedGathering {
+  get moved(): DirtySetBuilder {
     return this.#moved;
   }
 

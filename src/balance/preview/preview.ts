@@ -7,7 +7,7 @@ import { readProcesses } from '../../haproxy/master.ts';
 import { type Abilities, describeReason, planChanges } from '../../haproxy/plan.ts';
 import { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describeStep } from '../../haproxy/step.ts';
-import { allTouched } from '../../model/dirty-set.ts';
+import { allDirty } from '../../model/dirty-set.ts';
 import type { Conflict } from '../../render/conflict.ts';
 import {
   configWriter,
@@ -21,7 +21,7 @@ import { formatRoutes } from '../../render/routes.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
 import { type KeptHold, loadHolds } from '../guard/held-instances-file.ts';
-import { hold, noQuarantine, type Quarantine, review, withHeld } from '../quarantine/quarantine.ts';
+import { hold, noQuarantine, type Quarantine, review, withQuarantined } from '../quarantine/quarantine.ts';
 import { loadQuarantine } from '../quarantine/quarantine-file.ts';
 import { unrenderable } from '../quarantine/unrenderable.ts';
 import { type LastKnown, loadLastKnown } from '../state/last-known.ts';
@@ -59,43 +59,43 @@ const answerMs = 2000;
 
 /** Looks at a balancer's folder, and at the HAProxy of it if one runs. Changes nothing. */
 export async function readStanding(
-  layout: BalancePaths,
+  paths: BalancePaths,
   { limits, holding: { holdMs } }: Pick<BalanceSettings, 'limits' | 'holding'>,
   { now, wall, logger }: { readonly now: number; readonly wall: Date; readonly logger: Logger },
 ): Promise<Standing> {
-  const served = await readServed(layout);
-  const loaded = await loadLastKnown(layout.lastKnown, limits, { now, wall, holdMs });
+  const served = await readServed(paths);
+  const loaded = await loadLastKnown(paths.lastKnown, limits, { now, wall, holdMs });
   const lastKnown = loaded === undefined || 'unusable' in loaded ? undefined : loaded;
-  const quarantine = lastKnown && (await loadQuarantine(layout.quarantine, lastKnown.catalog));
-  const holds = await loadHolds(layout.holds, wall);
+  const quarantine = lastKnown && (await loadQuarantine(paths.quarantine, lastKnown.catalog));
+  const holds = await loadHolds(paths.holds, wall);
   return {
     served,
     lastKnown,
     holds: 'unusable' in holds ? [] : holds,
     quarantine: quarantine === undefined || 'unusable' in quarantine ? noQuarantine : quarantine,
-    abilities: await readAbilities(layout, logger),
+    abilities: await readAbilities(paths, logger),
   };
 }
 
 /** What a balancer in this standing would make of a catalog. Throws Fault `template`. */
 export function preview(
   { served, quarantine }: Pick<Standing, 'served' | 'quarantine'>,
-  asked: { readonly catalog: Catalog; readonly templates: Templates },
+  requested: { readonly catalog: Catalog; readonly templates: Templates },
   frame: FrameSettings,
 ): Preview {
   const before = served ?? nothingRendered;
   const make = (held: Quarantine) => {
-    const { catalog, templating } = withHeld(held, asked);
+    const { catalog, templating } = withQuarantined(held, requested);
     const { rendered, problems, conflicts } = renderAll(templating, frame, before, catalog);
     return { desired: withoutUnusedPolicies(templating, frame, rendered), problems, conflicts: conflicts ?? [] };
   };
-  const reviewed = review(quarantine, asked).quarantine;
+  const reviewed = review(quarantine, requested).quarantine;
   const first = make(reviewed);
-  const suspicion = { asked, desired: before, served: before, cold: false };
-  const culprits = unrenderable(reviewed, suspicion, first.problems, frame);
-  if (culprits.size === 0) return first;
+  const build = { requested, desired: before, served: before, cold: false };
+  const offenders = unrenderable(reviewed, build, first.problems, frame);
+  if (offenders.size === 0) return first;
   // Shows why these cannot be rendered, and renders the rest as a balancer does that has quarantined them.
-  return { ...make(hold(reviewed, culprits, suspicion)), problems: first.problems };
+  return { ...make(hold(reviewed, offenders, build)), problems: first.problems };
 }
 
 /** What takes HAProxy from what it serves to what is desired. */
@@ -103,16 +103,16 @@ export function previewPlan(
   served: Rendered | undefined,
   desired: Rendered,
   abilities: Abilities,
-  layout: BalancePaths,
+  paths: BalancePaths,
 ): PreviewedPlan {
   const write = configWriter();
   const files = [
-    { dest: layout.config, before: served && write(served), after: write(desired) },
-    { dest: layout.routesMap, before: served && formatRoutes(served.routes), after: formatRoutes(desired.routes) },
+    { dest: paths.config, before: served && write(served), after: write(desired) },
+    { dest: paths.routesMap, before: served && formatRoutes(served.routes), after: formatRoutes(desired.routes) },
   ];
   if (served === undefined) return { steps: [], reload: ['HAProxy is started'], files };
-  const touched = allTouched([...served.backends.keys(), ...desired.backends.keys()]);
-  const { steps, reload } = planChanges(served, desired, touched, new Map(), abilities);
+  const dirty = allDirty([...served.backends.keys(), ...desired.backends.keys()]);
+  const { steps, reload } = planChanges(served, desired, dirty, new Map(), abilities);
   return { steps: steps.map(describeStep), reload: reload.map(describeReason), files };
 }
 

@@ -50,7 +50,7 @@ export class PreviewedCatalog {
       onEvent: (event) => {
         const folded = foldEvent(this.#catalog, event, limits);
         this.#catalog = folded.catalog;
-        if (folded.touched.size > 0) onChange();
+        if (folded.dirty.size > 0) onChange();
       },
     });
   }

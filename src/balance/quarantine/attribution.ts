@@ -3,12 +3,12 @@ import { type ConfigPlace, placeOf } from '../../render/place.ts';
 import { policyOf } from '../../render/policies.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { ExplainedProblem } from '../state/state-files.ts';
-import { instanceSuspect, type Suspect, serviceSuspect, templateSuspect } from './quarantine.ts';
+import { type Candidate, instanceCandidate, serviceCandidate, templateCandidate } from './quarantine.ts';
 
 /** Whom HAProxy points at, and what says so of them. */
-export type Attribution = ReadonlyMap<Suspect, string>;
+export type Attribution = ReadonlyMap<Candidate, string>;
 
-export type BlameRules = {
+export type AttributionRules = {
   /** Whether holding this service, or leaving it out, would change what HAProxy is given. */
   readonly holdable: (service: ServiceName) => boolean;
   /** Whether it has a last good form that is made otherwise: its servers' lines are then good in that. */
@@ -18,8 +18,12 @@ export type BlameRules = {
 };
 
 /** Who is behind what HAProxy objects to in this configuration: by the line that it names, else by names that it quotes. */
-export function blame(problems: readonly ExplainedProblem[], rendered: Rendered, rules: BlameRules): Attribution {
-  const named = new Map<Suspect, string>();
+export function attribute(
+  problems: readonly ExplainedProblem[],
+  rendered: Rendered,
+  rules: AttributionRules,
+): Attribution {
+  const named = new Map<Candidate, string>();
   const instances = new Map<ServiceName, Map<InstanceId, string>>();
   for (const problem of problems) {
     const { reason } = problem;
@@ -30,8 +34,8 @@ export function blame(problems: readonly ExplainedProblem[], rendered: Rendered,
         instances.set(one.service, known.set(one.id, known.get(one.id) ?? reason));
         continue;
       }
-      for (const suspect of suspectsAt(one, rendered, rules)) {
-        if (!named.has(suspect)) named.set(suspect, reason);
+      for (const candidate of candidatesAt(one, rendered, rules)) {
+        if (!named.has(candidate)) named.set(candidate, reason);
       }
     }
   }
@@ -40,31 +44,31 @@ export function blame(problems: readonly ExplainedProblem[], rendered: Rendered,
     const [reason] = ids.values();
     // A new service of which no server can be served is better left out than answered for with 503.
     if (ids.size === all && all > 1 && reason !== undefined && rules.holdable(service)) {
-      if (!named.has(serviceSuspect(service))) named.set(serviceSuspect(service), reason);
-    } else for (const [id, why] of ids) named.set(instanceSuspect(service, id), why);
+      if (!named.has(serviceCandidate(service))) named.set(serviceCandidate(service), reason);
+    } else for (const [id, why] of ids) named.set(instanceCandidate(service, id), why);
   }
   return named;
 }
 
-function suspectsAt(
+function candidatesAt(
   place: ConfigPlace,
   rendered: Rendered,
-  { holdable, frameChanged }: BlameRules,
-): readonly Suspect[] {
+  { holdable, frameChanged }: AttributionRules,
+): readonly Candidate[] {
   switch (place.kind) {
     case 'frame':
-      return [templateSuspect('frame')];
+      return [templateCandidate('frame')];
     case 'listener':
-      if (frameChanged) return [templateSuspect('frame')];
-      return holdable(place.service) ? [serviceSuspect(place.service)] : [];
+      if (frameChanged) return [templateCandidate('frame')];
+      return holdable(place.service) ? [serviceCandidate(place.service)] : [];
     case 'service':
     case 'instance':
-      return holdable(place.service) ? [serviceSuspect(place.service)] : [];
+      return holdable(place.service) ? [serviceCandidate(place.service)] : [];
     case 'policy': {
-      const users = [...rendered.backends.values()].filter(({ around }) => policyOf(around) === place.policy);
+      const users = [...rendered.backends.values()].filter(({ section }) => policyOf(section) === place.policy);
       // The default policy stands there although nobody may use it.
-      if (users.length === 0) return [templateSuspect('policy')];
-      return users.filter(({ name }) => holdable(name)).map(({ name }) => serviceSuspect(name));
+      if (users.length === 0) return [templateCandidate('policy')];
+      return users.filter(({ name }) => holdable(name)).map(({ name }) => serviceCandidate(name));
     }
   }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findCulprits, type ValidationAnswer } from './bisect.ts';
+import { bisect, type ValidationAnswer } from './bisect.ts';
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `s${i}`);
 
@@ -29,22 +29,22 @@ async function search(
   const { ask, questions } = haproxy(new Set(bad), namesAtOnce, more.frame);
   const first = await ask(new Set());
   if (first.ok) throw new Error('nothing is bad');
-  const suspects = names(count);
-  const verdict = await findCulprits({ suspects, first, ask, most: more.most ?? 24, patient: () => true });
+  const candidates = names(count);
+  const verdict = await bisect({ candidates, first, ask, most: more.most ?? 24, patient: () => true });
   return { verdict, questions: questions.length };
 }
 
 describe('those for whom HAProxy refuses a configuration', () => {
   test('are found in two questions when it names them', async () => {
     const { verdict, questions } = await search(1000, ['s7', 's123', 's999'], 10);
-    expect([...(verdict?.culprits.keys() ?? [])].sort()).toEqual(['s123', 's7', 's999']);
-    expect(verdict?.culprits.get('s7')).toBe('no s7');
+    expect([...(verdict?.offenders.keys() ?? [])].sort()).toEqual(['s123', 's7', 's999']);
+    expect(verdict?.offenders.get('s7')).toBe('no s7');
     expect(questions).toBe(2);
   });
 
   test('are found one after the other when it stops at the first', async () => {
     const { verdict, questions } = await search(1000, ['s7', 's123', 's999'], 1);
-    expect(verdict?.culprits.size).toBe(3);
+    expect(verdict?.offenders.size).toBe(3);
     expect(questions).toBe(4);
   });
 
@@ -52,7 +52,7 @@ describe('those for whom HAProxy refuses a configuration', () => {
     'are found in a dozen questions among a thousand when it names nobody: %s',
     async (bad) => {
       const { verdict, questions } = await search(1000, [bad], 0);
-      expect([...(verdict?.culprits.keys() ?? [])]).toEqual([bad]);
+      expect([...(verdict?.offenders.keys() ?? [])]).toEqual([bad]);
       expect(questions).toBeLessThanOrEqual(12);
     },
   );
@@ -77,9 +77,9 @@ describe('those for whom HAProxy refuses a configuration', () => {
         async ({ count, bad, namesAtOnce, most }) => {
           const { verdict, questions } = await search(count, bad, namesAtOnce, { most });
           expect(questions).toBeLessThanOrEqual(most);
-          for (const one of bad) expect(verdict?.culprits.has(one)).toBe(true);
+          for (const one of bad) expect(verdict?.offenders.has(one)).toBe(true);
           // With questions enough, nobody else is held.
-          if (most >= 4 + bad.length * 8) expect(verdict?.culprits.size).toBe(bad.length);
+          if (most >= 4 + bad.length * 8) expect(verdict?.offenders.size).toBe(bad.length);
         },
       ),
     );
@@ -88,8 +88,8 @@ describe('those for whom HAProxy refuses a configuration', () => {
   test('are held with all that changed when there is no time to look', async () => {
     const { ask } = haproxy(new Set(['s3']), 0);
     const first = { ok: false, reason: 'refused', named: new Map<string, string>() } as const;
-    const verdict = await findCulprits({ suspects: names(9), first, ask, most: 24, patient: () => false });
-    expect(verdict?.culprits.size).toBe(9);
-    expect(verdict?.culprits.get('s0')).toBe('one of 9 that changed: refused');
+    const verdict = await bisect({ candidates: names(9), first, ask, most: 24, patient: () => false });
+    expect(verdict?.offenders.size).toBe(9);
+    expect(verdict?.offenders.get('s0')).toBe('one of 9 that changed: refused');
   });
 });

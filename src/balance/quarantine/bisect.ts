@@ -1,22 +1,22 @@
 /** What a check says: everything is well, or why not and whom it names. */
-export type ValidationAnswer<Suspect> =
+export type ValidationAnswer<Candidate> =
   | { readonly ok: true }
   | {
       readonly ok: false;
       readonly reason: string;
       /** Suspects that the answer points at, each with what it says of it. */
-      readonly named: ReadonlyMap<Suspect, string>;
+      readonly named: ReadonlyMap<Candidate, string>;
     };
 
-type Failure<Suspect> = Extract<ValidationAnswer<Suspect>, { ok: false }>;
+type Failure<Candidate> = Extract<ValidationAnswer<Candidate>, { ok: false }>;
 
-export type BisectSearch<Suspect> = {
+export type BisectSearch<Candidate> = {
   /** Everything that may be the reason; the most likely first. */
-  readonly suspects: readonly Suspect[];
+  readonly candidates: readonly Candidate[];
   /** The answer with nobody held. */
-  readonly first: Failure<Suspect>;
+  readonly first: Failure<Candidate>;
   /** Asks HAProxy about a configuration in which these are held in their last good form. */
-  readonly ask: (held: ReadonlySet<Suspect>) => Promise<ValidationAnswer<Suspect>>;
+  readonly ask: (held: ReadonlySet<Candidate>) => Promise<ValidationAnswer<Candidate>>;
   /** No more questions than this, `first` included. */
   readonly most: number;
   /** Whether there is still time to look. */
@@ -27,8 +27,8 @@ export type BisectSearch<Suspect> = {
  * Whom to hold, each with the reason, so that the check passes. Undefined when it fails although all are held: it is none
  * of them.
  */
-export type BisectResult<Suspect> =
-  | { readonly culprits: ReadonlyMap<Suspect, string>; readonly questions: number }
+export type BisectResult<Candidate> =
+  | { readonly offenders: ReadonlyMap<Candidate, string>; readonly questions: number }
   | undefined;
 
 /**
@@ -36,13 +36,13 @@ export type BisectResult<Suspect> =
  * are found by halving: one among a thousand takes a dozen questions. When the questions are used up, all that could not be
  * cleared are held: the rest is served, and they are tried again later.
  */
-export async function findCulprits<Suspect>(search: BisectSearch<Suspect>): Promise<BisectResult<Suspect>> {
-  const { suspects, most, patient } = search;
-  const culprits = new Map<Suspect, string>();
-  const cleared = new Set<Suspect>();
+export async function bisect<Candidate>(search: BisectSearch<Candidate>): Promise<BisectResult<Candidate>> {
+  const { candidates, most, patient } = search;
+  const offenders = new Map<Candidate, string>();
+  const cleared = new Set<Candidate>();
   let asked = 1;
   let everPassed = false;
-  const ask = async (held: ReadonlySet<Suspect>): Promise<ValidationAnswer<Suspect>> => {
+  const ask = async (held: ReadonlySet<Candidate>): Promise<ValidationAnswer<Candidate>> => {
     asked += 1;
     const answer = await search.ask(held);
     everPassed ||= answer.ok;
@@ -53,52 +53,52 @@ export async function findCulprits<Suspect>(search: BisectSearch<Suspect>): Prom
 
   let failure = search.first;
   while (mayAsk()) {
-    const named = [...failure.named].filter(([suspect]) => !culprits.has(suspect));
-    if (named.length > 0) for (const [suspect, reason] of named) culprits.set(suspect, reason);
+    const named = [...failure.named].filter(([candidate]) => !offenders.has(candidate));
+    if (named.length > 0) for (const [candidate, reason] of named) offenders.set(candidate, reason);
     else {
       const found = await halve(
-        suspects.filter((suspect) => !culprits.has(suspect) && !cleared.has(suspect)),
+        candidates.filter((candidate) => !offenders.has(candidate) && !cleared.has(candidate)),
         failure,
       );
       if (found === undefined) break;
-      culprits.set(found.suspect, found.reason);
+      offenders.set(found.candidate, found.reason);
     }
     if (asked >= most - 1) break;
-    const answer = await ask(new Set(culprits.keys()));
-    if (answer.ok) return { culprits, questions: asked };
+    const answer = await ask(new Set(offenders.keys()));
+    if (answer.ok) return { offenders, questions: asked };
     failure = answer;
     if (asked >= most - 1) break;
     // Nothing helped so far: is it anybody at all?
-    if (!everPassed && named.length === 0 && !(await ask(new Set(suspects))).ok) return undefined;
+    if (!everPassed && named.length === 0 && !(await ask(new Set(candidates))).ok) return undefined;
   }
-  const others = suspects.filter((suspect) => !culprits.has(suspect) && !cleared.has(suspect));
-  for (const suspect of others) culprits.set(suspect, `one of ${others.length} that changed: ${failure.reason}`);
-  const answer = await ask(new Set(culprits.keys()));
-  return answer.ok ? { culprits, questions: asked } : undefined;
+  const others = candidates.filter((candidate) => !offenders.has(candidate) && !cleared.has(candidate));
+  for (const candidate of others) offenders.set(candidate, `one of ${others.length} that changed: ${failure.reason}`);
+  const answer = await ask(new Set(offenders.keys()));
+  return answer.ok ? { offenders, questions: asked } : undefined;
 
   /** One of these, if there is time: everything but a half of them is held, and the half that fails is looked at closer. */
   async function halve(
-    among: readonly Suspect[],
-    known: Failure<Suspect>,
-  ): Promise<{ readonly suspect: Suspect; readonly reason: string } | undefined> {
+    among: readonly Candidate[],
+    known: Failure<Candidate>,
+  ): Promise<{ readonly candidate: Candidate; readonly reason: string } | undefined> {
     let undecided = among;
     let last = known;
     while (undecided.length > 1) {
       if (!mayAsk()) return undefined;
       const half = undecided.slice(0, Math.ceil(undecided.length / 2));
       const rest = undecided.slice(half.length);
-      const held = new Set([...culprits.keys(), ...suspects]);
-      for (const suspect of [...cleared, ...half]) held.delete(suspect);
+      const held = new Set([...offenders.keys(), ...candidates]);
+      for (const candidate of [...cleared, ...half]) held.delete(candidate);
       const answer = await ask(held);
       if (answer.ok) {
-        for (const suspect of half) cleared.add(suspect);
+        for (const candidate of half) cleared.add(candidate);
         undecided = rest;
       } else {
         undecided = half;
         last = answer;
       }
     }
-    const [suspect] = undecided;
-    return suspect === undefined ? undefined : { suspect, reason: last.reason };
+    const [candidate] = undecided;
+    return candidate === undefined ? undefined : { candidate, reason: last.reason };
   }
 }

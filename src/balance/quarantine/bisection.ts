@@ -4,10 +4,10 @@ import type { ServiceName } from '../../model/name.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { Reloaded, Reloads } from '../reload/reloads.ts';
 import { isStorageFault } from '../state/storage.ts';
-import type { Suspicion } from './candidates.ts';
+import type { RefusedBuild } from './candidates.ts';
 import type { Quarantining } from './quarantining.ts';
 
-type IsolationParts = {
+type BisectionParts = {
   readonly quarantining: Quarantining;
   readonly reloads: Reloads;
   readonly metrics: BalanceMetrics;
@@ -24,11 +24,11 @@ const frameFailures = 3;
 type Failed = Extract<Reloaded, { kind: 'refused' | 'failed' }>;
 
 /** Finds those for whom HAProxy refused a configuration and has them held, while rounds go on. */
-export class Isolation {
-  readonly #parts: IsolationParts;
+export class Bisection {
+  readonly #parts: BisectionParts;
   #ongoing: Promise<void> | undefined;
 
-  constructor(parts: IsolationParts) {
+  constructor(parts: BisectionParts) {
     this.#parts = parts;
   }
 
@@ -38,13 +38,13 @@ export class Isolation {
   }
 
   /** Finds who is behind a reload that failed. When there is nobody, what nobody can mend by waiting is refused as a whole. */
-  begin(failed: Failed, suspicion: Suspicion): void {
+  begin(failed: Failed, build: RefusedBuild): void {
     const { quarantining, reloads, onEnd } = this.#parts;
     const [find, otherwise] =
       failed.kind === 'refused'
-        ? [() => quarantining.isolate(failed.checked, suspicion), failed.checked.reason]
-        : [async () => this.#holdAfterFailure(failed, suspicion), failed.mayHelpToWait ? undefined : failed.reason];
-    const revision = String(suspicion.desired.revision);
+        ? [() => quarantining.bisect(failed.checked, build), failed.checked.reason]
+        : [async () => this.#quarantineAfterFailure(failed, build), failed.mayHelpToWait ? undefined : failed.reason];
+    const revision = String(build.desired.revision);
     const mayPass = failed.kind === 'refused' && failed.checked.mayPass !== undefined;
     this.#ongoing = find()
       .catch((error: unknown) => this.#notFound(error))
@@ -63,19 +63,22 @@ export class Isolation {
    * HAProxy did not load what its check had accepted. Who is named is held; else whoever brought a new address to listen on,
    * which the check does not try everywhere; else, after some failures, the frame or all that changed. They are tried again.
    */
-  #holdAfterFailure(failed: Extract<Failed, { kind: 'failed' }>, suspicion: Suspicion): boolean {
+  #quarantineAfterFailure(failed: Extract<Failed, { kind: 'failed' }>, build: RefusedBuild): boolean {
     const { quarantining } = this.#parts;
-    if (quarantining.holdNamed(failed.reason, suspicion)) return true;
+    if (quarantining.quarantineNamed(failed.reason, build)) return true;
     // A reload that was not heard of, or took too long, is nobody's fault.
-    if (!failed.refused) return this.#holdFrame(failed, suspicion);
-    if (quarantining.holdNewListeners(failed.reason, suspicion)) return true;
-    if (this.#holdFrame(failed, suspicion)) return true;
-    return failed.failures >= frameFailures && quarantining.holdChanged(failed.reason, suspicion);
+    if (!failed.refused) return this.#quarantineFrame(failed, build);
+    if (quarantining.quarantineNewListeners(failed.reason, build)) return true;
+    if (this.#quarantineFrame(failed, build)) return true;
+    return failed.failures >= frameFailures && quarantining.quarantineChanged(failed.reason, build);
   }
 
   /** A frame that changed, and with which reloads failed again and again, is held: everything else goes on. */
-  #holdFrame({ reason, failures }: Extract<Failed, { kind: 'failed' }>, { asked, desired }: Suspicion): boolean {
-    return failures >= frameFailures && this.#parts.quarantining.holdFrame(asked, desired, reason);
+  #quarantineFrame(
+    { reason, failures }: Extract<Failed, { kind: 'failed' }>,
+    { requested, desired }: RefusedBuild,
+  ): boolean {
+    return failures >= frameFailures && this.#parts.quarantining.quarantineFrame(requested, desired, reason);
   }
 
   #notFound(error: unknown): false | undefined {
@@ -92,12 +95,12 @@ export class Isolation {
 
   /** Asks whether those that are held would be taken now. `onProbed` is told who is to be rendered anew. */
   probe(
-    suspicion: Suspicion,
+    build: RefusedBuild,
     which: { readonly all: boolean },
     onProbed: (names: readonly ServiceName[], failure: unknown) => void,
   ): void {
     this.#ongoing = this.#parts.quarantining
-      .probe(suspicion, which)
+      .probe(build, which)
       .then((names) => [names, undefined] as const)
       // A disk that fails is told already. They are asked about the next time.
       .catch((error: unknown) => [[], isStorageFault(error) ? undefined : error] as const)

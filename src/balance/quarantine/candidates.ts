@@ -1,30 +1,30 @@
-import { allTouched } from '../../model/dirty-set.ts';
+import { allDirty } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
-import { type RenderProblem, renderAll, renderTouched, withoutUnusedPolicies } from '../../render/render.ts';
+import { type RenderProblem, renderAll, renderDirty, withoutUnusedPolicies } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { ExplainedProblem } from '../state/state-files.ts';
-import { type Attribution, blame } from './attribution.ts';
+import { type Attribution, attribute } from './attribution.ts';
 import {
-  type Asked,
-  formToHold,
-  instanceSuspect,
+  type Candidate,
+  instanceCandidate,
+  lastGoodFormFor,
   type Quarantine,
-  type Suspect,
+  type Requested,
   sameTemplates,
-  serviceSuspect,
+  serviceCandidate,
+  templateCandidate,
   templateChanged,
   templateRoles,
-  templateSuspect,
   templatesInUse,
-  withHeld,
-  withHeldInstances,
+  withQuarantined,
+  withQuarantinedInstances,
 } from './quarantine.ts';
 
 /** What a configuration that HAProxy refused was made of. */
-export type Suspicion = {
-  readonly asked: Asked;
+export type RefusedBuild = {
+  readonly requested: Requested;
   readonly desired: Rendered;
   readonly served: Rendered;
   /** HAProxy does not run: what cannot be had in a good form is left out, so that the others are served. */
@@ -38,46 +38,47 @@ export type Suspicion = {
 export const mostForOneTemplate = { services: 8, answers: 2 };
 
 /** Everything that differs from what HAProxy took last, and can be held; the most likely first. */
-export function suspectsOf(quarantine: Quarantine, suspicion: Suspicion): readonly Suspect[] {
-  const { templates, changed, others } = suspectsByKind(quarantine, suspicion);
+export function candidatesOf(quarantine: Quarantine, build: RefusedBuild): readonly Candidate[] {
+  const { templates, changed, others } = candidatesByKind(quarantine, build);
   return [...templates, ...changed, ...others];
 }
 
-type SuspectsByKind = {
-  readonly templates: readonly Suspect[];
+type CandidatesByKind = {
+  readonly templates: readonly Candidate[];
   /** Services and instances that are new, or have another form. */
-  readonly changed: readonly Suspect[];
+  readonly changed: readonly Candidate[];
   /** Services whose form HAProxy took. */
-  readonly others: readonly Suspect[];
+  readonly others: readonly Candidate[];
 };
 
-export function suspectsByKind(quarantine: Quarantine, suspicion: Suspicion): SuspectsByKind {
-  const { asked, desired, served } = suspicion;
-  const templates = changedTemplates(quarantine, asked);
-  const changed: Suspect[] = [];
-  const others: Suspect[] = [];
+export function candidatesByKind(quarantine: Quarantine, build: RefusedBuild): CandidatesByKind {
+  const { requested, desired, served } = build;
+  const templates = changedTemplates(quarantine, requested);
+  const changed: Candidate[] = [];
+  const others: Candidate[] = [];
   for (const [name, backend] of desired.backends) {
-    if (isHoldable(quarantine, suspicion, name)) {
-      const into = formToHold(quarantine, asked, name) === undefined && served.backends.has(name) ? others : changed;
-      into.push(serviceSuspect(name));
+    if (mayBeQuarantined(quarantine, build, name)) {
+      const into =
+        lastGoodFormFor(quarantine, requested, name) === undefined && served.backends.has(name) ? others : changed;
+      into.push(serviceCandidate(name));
       continue;
     }
     const before = served.backends.get(name)?.servers;
     if (before === backend.servers) continue;
     for (const [id, line] of backend.servers) {
-      if (before?.get(id) !== line) changed.push(instanceSuspect(name, id));
+      if (before?.get(id) !== line) changed.push(instanceCandidate(name, id));
     }
   }
-  return { templates: templates.map(templateSuspect), changed, others };
+  return { templates: templates.map(templateCandidate), changed, others };
 }
 
-export function changedTemplates(quarantine: Quarantine, { templates }: Asked): readonly TemplateRole[] {
+export function changedTemplates(quarantine: Quarantine, { templates }: Requested): readonly TemplateRole[] {
   return templateRoles.filter((role) => templateChanged(quarantine, templates, role));
 }
 
 /** Services for which HAProxy would listen on an address that it does not listen on yet, and that can be held. */
-export function withNewListeners(quarantine: Quarantine, suspicion: Suspicion): readonly ServiceName[] {
-  const { desired, served } = suspicion;
+export function withNewListeners(quarantine: Quarantine, build: RefusedBuild): readonly ServiceName[] {
+  const { desired, served } = build;
   const listensOn = (name: ServiceName, { frame }: Rendered): string | undefined => {
     const text = `${frame.before}${frame.after}`;
     const opening = text.indexOf(`frontend _tcp-${name} `);
@@ -85,17 +86,17 @@ export function withNewListeners(quarantine: Quarantine, suspicion: Suspicion): 
   };
   return [...desired.backends.keys()].filter((name) => {
     const address = listensOn(name, desired);
-    return address !== undefined && address !== listensOn(name, served) && isHoldable(quarantine, suspicion, name);
+    return address !== undefined && address !== listensOn(name, served) && mayBeQuarantined(quarantine, build, name);
   });
 }
 
 /** Whether holding it, or leaving it out, would change what HAProxy is given, and may be done. */
-export function isHoldable(quarantine: Quarantine, suspicion: Suspicion, name: ServiceName): boolean {
-  const { asked, served, cold, leaveOut = false } = suspicion;
+export function mayBeQuarantined(quarantine: Quarantine, build: RefusedBuild, name: ServiceName): boolean {
+  const { requested, served, cold, leaveOut = false } = build;
   const held = quarantine.services.get(name);
   if (leaveOut) return held === undefined || held.form !== undefined;
   if (held !== undefined) return false;
-  if (formToHold(quarantine, asked, name) !== undefined) return true;
+  if (lastGoodFormFor(quarantine, requested, name) !== undefined) return true;
   // What HAProxy serves is not cut off because something it was made from is missing now.
   return cold || (served.backends.get(name)?.servers.size ?? 0) === 0;
 }
@@ -103,13 +104,14 @@ export function isHoldable(quarantine: Quarantine, suspicion: Suspicion, name: S
 /** Reads answers of HAProxy one after the other: what one of them leaves open the next may tell. */
 export function answerReader(
   quarantine: Quarantine,
-  suspicion: Suspicion,
+  build: RefusedBuild,
 ): (problems: readonly ExplainedProblem[], rendered: Rendered) => Attribution {
-  const { asked } = suspicion;
-  const changed = changedTemplates(quarantine, asked);
+  const { requested } = build;
+  const changed = changedTemplates(quarantine, requested);
   const rules = {
-    holdable: (name: ServiceName) => isHoldable(quarantine, suspicion, name),
-    hasForm: (name: ServiceName) => suspicion.leaveOut !== true && formToHold(quarantine, asked, name) !== undefined,
+    holdable: (name: ServiceName) => mayBeQuarantined(quarantine, build, name),
+    hasForm: (name: ServiceName) =>
+      build.leaveOut !== true && lastGoodFormFor(quarantine, requested, name) !== undefined,
     frameChanged: changed.includes('frame'),
   };
   const ofServices = changed.filter((role) => role !== 'frame');
@@ -117,9 +119,9 @@ export function answerReader(
   const seen = new Set<string>();
   let answers = 0;
   return (problems, rendered) => {
-    const named = blame(problems, rendered, rules);
-    const services = [...named].filter(([suspect]) => !suspect.startsWith('templates/'));
-    for (const [suspect] of services) seen.add(suspect.split('/')[1] ?? suspect);
+    const named = attribute(problems, rendered, rules);
+    const services = [...named].filter(([candidate]) => !candidate.startsWith('templates/'));
+    for (const [candidate] of services) seen.add(candidate.split('/')[1] ?? candidate);
     if (services.length > 0) answers += 1;
     const [first] = services;
     const many =
@@ -127,9 +129,9 @@ export function answerReader(
       seen.size > mostForOneTemplate.services ||
       answers > mostForOneTemplate.answers;
     if (first !== undefined && ofServices.length > 0 && many) {
-      return new Map(ofServices.map((role) => [templateSuspect(role), first[1]]));
+      return new Map(ofServices.map((role) => [templateCandidate(role), first[1]]));
     }
-    const templates = changed.map(templateSuspect);
+    const templates = changed.map(templateCandidate);
     return new Map([...named].filter(([one]) => !one.startsWith('templates/') || templates.includes(one)));
   };
 }
@@ -137,24 +139,24 @@ export function answerReader(
 /** At a first start with nothing good behind it, serving nobody is no way out. */
 export function leavesNobody(
   { good }: Quarantine,
-  culprits: ReadonlyMap<Suspect, string>,
-  { desired }: Suspicion,
+  offenders: ReadonlyMap<Candidate, string>,
+  { desired }: RefusedBuild,
 ): boolean {
-  return good === undefined && [...desired.backends.keys()].every((name) => culprits.has(serviceSuspect(name)));
+  return good === undefined && [...desired.backends.keys()].every((name) => offenders.has(serviceCandidate(name)));
 }
 
 /** What was desired in the state `now`, with what `held` holds in its last good form, and what of that cannot be rendered. */
 export function compose(
   now: Quarantine,
   held: Quarantine,
-  { asked, desired, served }: Suspicion,
+  { requested, desired, served }: RefusedBuild,
   frame: FrameSettings,
   anew: Iterable<ServiceName> = held.services.keys(),
 ): { readonly rendered: Rendered; readonly problems: readonly RenderProblem[] } {
-  const { catalog, templating } = withHeld(held, asked);
-  const start = withHeldInstances(held, desired, served);
-  const { rendered, problems } = sameTemplates(templatesInUse(now, asked.templates), templating)
-    ? renderTouched(templating, frame, start, catalog, allTouched(anew))
+  const { catalog, templating } = withQuarantined(held, requested);
+  const start = withQuarantinedInstances(held, desired, served);
+  const { rendered, problems } = sameTemplates(templatesInUse(now, requested.templates), templating)
+    ? renderDirty(templating, frame, start, catalog, allDirty(anew))
     : renderAll(templating, frame, start, catalog);
   return { rendered: withoutUnusedPolicies(templating, frame, rendered), problems };
 }

@@ -10,7 +10,7 @@ import type { Service } from '../../catalog/service.ts';
 import { afterStep, type Plan, planChanges, type ReloadReason } from '../../haproxy/plan.ts';
 import { commandsOf, outcomeOf, type Step } from '../../haproxy/step.ts';
 import { closing, inTurns } from '../../haproxy/turns.ts';
-import { allTouched } from '../../model/dirty-set.ts';
+import { allDirty } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
 import { stateKey } from '../../model/service-state.ts';
@@ -108,8 +108,8 @@ class World {
   readonly #mostRouteCommands: number;
   /** How many steps are done before all is planned again. */
   readonly #slice: number;
-  readonly #asked = new Map<string, Version>(names.map((name) => [name, undefined]));
-  #good: ReadonlyMap<string, Version> = new Map(this.#asked);
+  readonly #requested = new Map<string, Version>(names.map((name) => [name, undefined]));
+  #good: ReadonlyMap<string, Version> = new Map(this.#requested);
   /** Since all was served whole. */
   #isObstructed = false;
   #at = 1n;
@@ -127,7 +127,7 @@ class World {
 
   ask(changes: Readonly<Record<string, Version>>): void {
     this.#at += 1n;
-    for (const [name, version] of Object.entries(changes)) this.#asked.set(name, version);
+    for (const [name, version] of Object.entries(changes)) this.#requested.set(name, version);
     const list = Object.entries(changes).flatMap(([name, policy]) =>
       [
         [`services/${name}`, policy === undefined ? undefined : JSON.stringify(policy)] as const,
@@ -171,8 +171,8 @@ class World {
   }
 
   #plan(obstructed: boolean): Plan {
-    const touched = allTouched(new Set([...this.served.backends.keys(), ...this.desired.backends.keys()]));
-    return planChanges(this.served, this.desired, touched, new Map(), {
+    const dirty = allDirty(new Set([...this.served.backends.keys(), ...this.desired.backends.keys()]));
+    return planChanges(this.served, this.desired, dirty, new Map(), {
       addBackend: this.#addBackend,
       deletes: true,
       mostRouteCommands: this.#mostRouteCommands,
@@ -238,7 +238,7 @@ class World {
   }
 
   #whole(): void {
-    this.#good = new Map(this.#asked);
+    this.#good = new Map(this.#requested);
     this.#createdOfGood = new Map(this.#created);
     this.#isObstructed = false;
     for (const name of this.versions.keys()) this.versions.set(name, [this.catalog.services.get(name as ServiceName)]);

@@ -11,9 +11,9 @@ import { parseTemplate } from '../../render/template.ts';
 import { readSaved, type Unusable } from '../state/saved-file.ts';
 import {
   type Form,
-  type HeldService,
   noQuarantine,
   type Quarantine,
+  type QuarantinedService,
   templateRoles,
   writtenPolicy,
 } from './quarantine.ts';
@@ -71,7 +71,7 @@ export function formatQuarantine(quarantine: Quarantine, catalog: Catalog): stri
 export function loadQuarantine(path: string, catalog: Catalog): Promise<Quarantine | Unusable | undefined> {
   return readSaved(path, (json): Quarantine => {
     const saved = v.parse(schema, json);
-    const services = new Map<ServiceName, HeldService>();
+    const services = new Map<ServiceName, QuarantinedService>();
     for (const { service, reason, revision: at, tried, form } of saved.services) {
       const name = parseServiceName(service);
       if (!name.ok) continue;

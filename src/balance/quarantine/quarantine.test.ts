@@ -7,15 +7,15 @@ import type { ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { nothingRendered } from '../../render/rendered.ts';
-import { isHoldable } from './candidates.ts';
+import { mayBeQuarantined } from './candidates.ts';
 import {
-  type Asked,
   hold,
   noQuarantine,
   proven,
   type Quarantine,
+  type Requested,
   review,
-  serviceSuspect,
+  serviceCandidate,
   tryAgain,
 } from './quarantine.ts';
 
@@ -23,7 +23,7 @@ const web = 'web' as ServiceName;
 const templates = await loadTemplates(join(import.meta.dirname, '../../../templates'), undefined);
 
 /** What is asked for when `web` has a policy with this maxconn, one after the other; undefined: it is not there. */
-function history(...maxconns: readonly (number | undefined)[]): readonly Asked[] {
+function history(...maxconns: readonly (number | undefined)[]): readonly Requested[] {
   let catalog: Catalog = emptyCatalog;
   return maxconns.map((maxconn, i) => {
     const at = revision(BigInt(i + 1));
@@ -37,15 +37,15 @@ function history(...maxconns: readonly (number | undefined)[]): readonly Asked[]
   });
 }
 
-const holdWeb = (quarantine: Quarantine, asked: Asked): Quarantine =>
-  hold(quarantine, new Map([[serviceSuspect(web), 'refused']]), {
-    asked,
+const holdWeb = (quarantine: Quarantine, requested: Requested): Quarantine =>
+  hold(quarantine, new Map([[serviceCandidate(web), 'refused']]), {
+    requested,
     desired: nothingRendered,
     served: nothingRendered,
   });
 const formOf = (quarantine: Quarantine) => quarantine.services.get(web)?.form?.policy.maxconn;
 const [nothing, bad, mended, badAgain] = history(undefined, 1, 2, 3);
-const good = (asked: Asked) => proven(noQuarantine, asked);
+const good = (requested: Requested) => proven(noQuarantine, requested);
 
 test('a policy that was left out of a reload has no good form after it, although it changed while HAProxy loaded', () => {
   if (!nothing || !bad || !mended || !badAgain) throw new Error('no history');
@@ -86,12 +86,12 @@ test('a service whose last good form is refused as well is left out, although it
   if (!first || !refused) throw new Error('no history');
   const rendered = { desired: nothingRendered, served: nothingRendered };
   const held = holdWeb(good(first), refused);
-  const suspicion = { asked: refused, ...rendered, cold: true };
-  expect([formOf(held), isHoldable(held, suspicion, web)]).toEqual([1, false]);
-  expect(isHoldable(held, { ...suspicion, leaveOut: true }, web)).toBe(true);
-  const out = hold(held, new Map([[serviceSuspect(web), 'its port']]), { ...suspicion, leaveOut: true });
+  const build = { requested: refused, ...rendered, cold: true };
+  expect([formOf(held), mayBeQuarantined(held, build, web)]).toEqual([1, false]);
+  expect(mayBeQuarantined(held, { ...build, leaveOut: true }, web)).toBe(true);
+  const out = hold(held, new Map([[serviceCandidate(web), 'its port']]), { ...build, leaveOut: true });
   expect(out.services.get(web)).toMatchObject({ form: undefined, reason: 'its port' });
-  expect(isHoldable(out, { ...suspicion, leaveOut: true }, web)).toBe(false);
+  expect(mayBeQuarantined(out, { ...build, leaveOut: true }, web)).toBe(false);
 });
 
 describe('a service whose versions were refused more than once lately', () => {

@@ -8,11 +8,11 @@ import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 
 /** Something that can be held in its last good form, by its key: `templates/backend`, `services/web`, `instances/web/a`. */
-export type Suspect = `templates/${TemplateRole}` | `services/${string}` | `instances/${string}/${string}`;
+export type Candidate = `templates/${TemplateRole}` | `services/${string}` | `instances/${string}/${string}`;
 
-export const templateSuspect = (role: TemplateRole): Suspect => `templates/${role}`;
-export const serviceSuspect = (service: ServiceName): Suspect => `services/${service}`;
-export const instanceSuspect = (service: ServiceName, id: InstanceId): Suspect => `instances/${service}/${id}`;
+export const templateCandidate = (role: TemplateRole): Candidate => `templates/${role}`;
+export const serviceCandidate = (service: ServiceName): Candidate => `services/${service}`;
+export const instanceCandidate = (service: ServiceName, id: InstanceId): Candidate => `instances/${service}/${id}`;
 
 export const templateRoles = ['frame', 'policy', 'backend', 'server'] as const satisfies readonly TemplateRole[];
 
@@ -26,15 +26,15 @@ export type Form = {
 
 type Refused = { readonly reason: string; readonly revision: Revision };
 
-export type HeldService = Refused & {
+export type QuarantinedService = Refused & {
   /** What it is served by meanwhile; undefined when HAProxy never took it, so that it is left out. */
   readonly form: Form | undefined;
   /** Names what was refused: another name, and it is tried again. */
   readonly tried: string;
   /** Names a newer version: while held, the one that waits to be checked by itself; on trial, the one that is tried. */
-  readonly candidate?: string | undefined;
+  readonly nextVersion?: string | undefined;
 };
-type HeldInstance = Refused & {
+type QuarantinedInstance = Refused & {
   readonly service: ServiceName;
   readonly id: InstanceId;
   /** What HAProxy refuses. */
@@ -42,26 +42,26 @@ type HeldInstance = Refused & {
   /** Another line of it is served, from before. */
   readonly kept: boolean;
 };
-type HeldTemplate = Refused & { readonly tried: string };
+type QuarantinedTemplate = Refused & { readonly tried: string };
 
 /** The newest of everything that HAProxy took. */
 type Good = {
   readonly catalog: Catalog;
   readonly templates: Templates;
   /** Those that were held when HAProxy took it: their policies in `catalog` were not part of it. */
-  readonly held: ReadonlyMap<ServiceName, HeldService>;
+  readonly held: ReadonlyMap<ServiceName, QuarantinedService>;
 };
 
 /** What HAProxy refuses, and what stands in for it. A value. */
 export type Quarantine = {
   /** Undefined before HAProxy took anything. */
   readonly good: Good | undefined;
-  readonly services: ReadonlyMap<ServiceName, HeldService>;
+  readonly services: ReadonlyMap<ServiceName, QuarantinedService>;
   /** Those that changed since they were refused: tried again, their last good form kept for a relapse. */
-  readonly onTrial: ReadonlyMap<ServiceName, HeldService>;
+  readonly onTrial: ReadonlyMap<ServiceName, QuarantinedService>;
   /** By `service/instance`. */
-  readonly instances: ReadonlyMap<string, HeldInstance>;
-  readonly templates: ReadonlyMap<TemplateRole, HeldTemplate>;
+  readonly instances: ReadonlyMap<string, QuarantinedInstance>;
+  readonly templates: ReadonlyMap<TemplateRole, QuarantinedTemplate>;
 };
 
 export const noQuarantine: Quarantine = {
@@ -73,19 +73,22 @@ export const noQuarantine: Quarantine = {
 };
 
 /** What the registry and the user's templates ask for, whether HAProxy takes it or not. */
-export type Asked = { readonly catalog: Catalog; readonly templates: Templates };
+export type Requested = { readonly catalog: Catalog; readonly templates: Templates };
 
 /** What is rendered instead of what is asked for. */
-export function withHeld(quarantine: Quarantine, asked: Asked): { catalog: Catalog; templating: Templating } {
+export function withQuarantined(
+  quarantine: Quarantine,
+  requested: Requested,
+): { catalog: Catalog; templating: Templating } {
   const { good, services, instances } = quarantine;
-  const templates = templatesInUse(quarantine, asked.templates);
+  const templates = templatesInUse(quarantine, requested.templates);
   const held = new Map([...services].flatMap(([name, { form }]) => (form ? [[name, form.templates] as const] : [])));
   const catalog =
     services.size === 0
-      ? asked.catalog
+      ? requested.catalog
       : {
-          ...asked.catalog,
-          services: asked.catalog.services.withMutations((all) => {
+          ...requested.catalog,
+          services: requested.catalog.services.withMutations((all) => {
             for (const [name, { form }] of services) {
               const service = all.get(name);
               if (service === undefined) continue;
@@ -96,13 +99,13 @@ export function withHeld(quarantine: Quarantine, asked: Asked): { catalog: Catal
         };
   return {
     catalog,
-    templating: good === undefined ? asked.templates : { ...templates, quarantined: held, refused: instances },
+    templating: good === undefined ? requested.templates : { ...templates, quarantined: held, refused: instances },
   };
 }
 
-export function templatesInUse({ good, templates }: Quarantine, asked: Templates): Templates {
-  if (good === undefined || templates.size === 0) return asked;
-  const of = (role: TemplateRole) => (templates.has(role) ? good.templates[role] : asked[role]);
+export function templatesInUse({ good, templates }: Quarantine, requested: Templates): Templates {
+  if (good === undefined || templates.size === 0) return requested;
+  const of = (role: TemplateRole) => (templates.has(role) ? good.templates[role] : requested[role]);
   return { frame: of('frame'), policy: of('policy'), backend: of('backend'), server: of('server') };
 }
 
@@ -119,20 +122,20 @@ export const writtenPolicy = (catalog: Catalog, name: ServiceName): string | und
   catalog.accepted.get(`services/${name}`)?.value;
 
 /** A last good form that differs from what is asked for, so that holding the service changes something. */
-export function formToHold(quarantine: Quarantine, asked: Asked, name: ServiceName): Form | undefined {
+export function lastGoodFormFor(quarantine: Quarantine, requested: Requested, name: ServiceName): Form | undefined {
   const form = lastGoodForm(quarantine, name);
-  return form !== undefined && nameOfForm(form.written, form.templates) !== nameOfAsked(quarantine, asked, name)
+  return form !== undefined && nameOfForm(form.written, form.templates) !== nameOfAsked(quarantine, requested, name)
     ? form
     : undefined;
 }
 
-export function templateChanged({ good, templates }: Quarantine, asked: Templates, role: TemplateRole): boolean {
-  return good !== undefined && !templates.has(role) && good.templates[role].text !== asked[role].text;
+export function templateChanged({ good, templates }: Quarantine, requested: Templates, role: TemplateRole): boolean {
+  return good !== undefined && !templates.has(role) && good.templates[role].text !== requested[role].text;
 }
 
 /** What a configuration that HAProxy refused was made of; `leaveOut`: its services are to be left out, not held in their last good forms. */
 type RefusedConfig = {
-  readonly asked: Asked;
+  readonly requested: Requested;
   readonly desired: Rendered;
   readonly served: Rendered;
   readonly leaveOut?: boolean | undefined;
@@ -141,23 +144,23 @@ type RefusedConfig = {
 /** Holds these. What cannot be held, because nothing of it was ever good, is left out. */
 export function hold(
   quarantine: Quarantine,
-  culprits: ReadonlyMap<Suspect, string>,
-  { asked, desired, served, leaveOut = false }: RefusedConfig,
+  offenders: ReadonlyMap<Candidate, string>,
+  { requested, desired, served, leaveOut = false }: RefusedConfig,
 ): Quarantine {
   const services = new Map(quarantine.services);
   const onTrial = new Map(quarantine.onTrial);
   const instances = new Map(quarantine.instances);
   const templates = new Map(quarantine.templates);
-  const { revision } = asked.catalog;
-  for (const [suspect, reason] of culprits) {
-    const [area, first = '', second = ''] = suspect.split('/');
+  const { revision } = requested.catalog;
+  for (const [candidate, reason] of offenders) {
+    const [area, first = '', second = ''] = candidate.split('/');
     if (area === 'templates') {
       const role = templateRoles.find((one) => one === first);
-      if (role !== undefined) templates.set(role, { reason, revision, tried: nameOf(asked.templates[role].text) });
+      if (role !== undefined) templates.set(role, { reason, revision, tried: nameOf(requested.templates[role].text) });
     } else if (area === 'services') {
       const name = first as ServiceName;
-      const form = leaveOut ? undefined : formToHold(quarantine, asked, name);
-      services.set(name, { reason, revision, form, tried: nameOfAsked(quarantine, asked, name) });
+      const form = leaveOut ? undefined : lastGoodFormFor(quarantine, requested, name);
+      services.set(name, { reason, revision, form, tried: nameOfAsked(quarantine, requested, name) });
       onTrial.delete(name);
     } else {
       const [service, id] = [first as ServiceName, second as InstanceId];
@@ -183,38 +186,38 @@ export type Reviewed = {
  */
 export function review(
   quarantine: Quarantine,
-  asked: Asked,
+  requested: Requested,
   alone: ReadonlyMap<ServiceName, string> = new Map(),
 ): Reviewed {
   const { good, instances } = quarantine;
   const held = quarantine.services.size + quarantine.onTrial.size + instances.size + quarantine.templates.size;
   if (held + alone.size === 0) return { quarantine, services: [], all: false };
   const templates = new Map(
-    [...quarantine.templates].filter(([role, { tried }]) => nameOf(asked.templates[role].text) === tried),
+    [...quarantine.templates].filter(([role, { tried }]) => nameOf(requested.templates[role].text) === tried),
   );
-  const isThere = ([name]: readonly [ServiceName, unknown]) => asked.catalog.services.has(name);
+  const isThere = ([name]: readonly [ServiceName, unknown]) => requested.catalog.services.has(name);
   const now: Quarantine = { ...quarantine, templates };
   const services = new Map([...quarantine.services].filter(isThere));
   const onTrial = new Map([...quarantine.onTrial].filter(isThere));
   const changed: ServiceName[] = [];
   for (const [name, one] of services) {
-    const candidate = nameOfAsked(now, asked, name);
-    if (candidate === one.tried) {
-      if (one.candidate !== undefined) services.set(name, { ...one, candidate: undefined });
+    const nextVersion = nameOfAsked(now, requested, name);
+    if (nextVersion === one.tried) {
+      if (one.nextVersion !== undefined) services.set(name, { ...one, nextVersion: undefined });
       continue;
     }
     const why = alone.get(name);
-    if (why !== undefined && (one.form === undefined || formToHold(now, asked, name) !== undefined)) {
-      if (candidate !== one.candidate) services.set(name, { ...one, reason: why, candidate });
+    if (why !== undefined && (one.form === undefined || lastGoodFormFor(now, requested, name) !== undefined)) {
+      if (nextVersion !== one.nextVersion) services.set(name, { ...one, reason: why, nextVersion });
       continue;
     }
     services.delete(name);
-    onTrial.set(name, { ...one, candidate });
+    onTrial.set(name, { ...one, nextVersion });
     changed.push(name);
   }
   for (const [name, why] of alone) {
-    if (services.has(name) || !asked.catalog.services.has(name)) continue;
-    const suspended = suspend(now, asked, name, why);
+    if (services.has(name) || !requested.catalog.services.has(name)) continue;
+    const suspended = suspend(now, requested, name, why);
     if (suspended === undefined) continue;
     services.set(name, suspended);
     onTrial.delete(name);
@@ -227,7 +230,7 @@ export function review(
       services,
       onTrial,
       instances: new Map(
-        [...instances].filter(([, { service, id }]) => asked.catalog.services.get(service)?.instances.has(id)),
+        [...instances].filter(([, { service, id }]) => requested.catalog.services.get(service)?.instances.has(id)),
       ),
     },
     services: changed,
@@ -236,30 +239,35 @@ export function review(
 }
 
 /** Holds a service that is not held, before HAProxy refuses it again; undefined where that version was checked by itself. */
-function suspend(quarantine: Quarantine, asked: Asked, name: ServiceName, reason: string): HeldService | undefined {
-  const candidate = nameOfAsked(quarantine, asked, name);
+function suspend(
+  quarantine: Quarantine,
+  requested: Requested,
+  name: ServiceName,
+  reason: string,
+): QuarantinedService | undefined {
+  const nextVersion = nameOfAsked(quarantine, requested, name);
   const trial = quarantine.onTrial.get(name);
   const form = lastGoodForm(quarantine, name);
-  if (quarantine.good === undefined || trial?.candidate === candidate) return undefined;
-  if (form !== undefined && formToHold(quarantine, asked, name) === undefined) return undefined;
-  return { reason, revision: asked.catalog.revision, form, tried: trial?.tried ?? '', candidate };
+  if (quarantine.good === undefined || trial?.nextVersion === nextVersion) return undefined;
+  if (form !== undefined && lastGoodFormFor(quarantine, requested, name) === undefined) return undefined;
+  return { reason, revision: requested.catalog.revision, form, tried: trial?.tried ?? '', nextVersion };
 }
 
 /** Tries these again although nothing of them changed: what they need from outside may be there now. */
-export function tryAgain(quarantine: Quarantine, names: ReadonlySet<ServiceName>, asked: Asked): Quarantine {
+export function tryAgain(quarantine: Quarantine, names: ReadonlySet<ServiceName>, requested: Requested): Quarantine {
   const of = (tried: boolean) => [...quarantine.services].filter(([name]) => names.has(name) === tried);
-  const trying = of(true).map(([name, one]): [ServiceName, HeldService] => [
+  const trying = of(true).map(([name, one]): [ServiceName, QuarantinedService] => [
     name,
-    { ...one, candidate: nameOfAsked(quarantine, asked, name) },
+    { ...one, nextVersion: nameOfAsked(quarantine, requested, name) },
   ]);
   return { ...quarantine, services: new Map(of(false)), onTrial: new Map([...quarantine.onTrial, ...trying]) };
 }
 
 /**
- * HAProxy serves everything that `withHeld` gave for this in the state `then`. What changed since the reload began and is
+ * HAProxy serves everything that `withQuarantined` gave for this in the state `then`. What changed since the reload began and is
  * tried again, but was held then, has proven nothing. What is held only since then was part of it: that is its last good form.
  */
-export function proven(now: Quarantine, { catalog, templates }: Asked, then: Quarantine = now): Quarantine {
+export function proven(now: Quarantine, { catalog, templates }: Requested, then: Quarantine = now): Quarantine {
   const good = { catalog, templates: templatesInUse(then, templates), held: then.services };
   const services = new Map(now.services);
   for (const [name, one] of services) {
@@ -287,7 +295,7 @@ export function withoutMended(
 }
 
 /** `desired` with the held instances as they are served, or without them. */
-export function withHeldInstances({ instances }: Quarantine, desired: Rendered, served: Rendered): Rendered {
+export function withQuarantinedInstances({ instances }: Quarantine, desired: Rendered, served: Rendered): Rendered {
   let { backends } = desired;
   for (const { service, id, line } of instances.values()) {
     const backend = backends.get(service);
@@ -300,7 +308,7 @@ export function withHeldInstances({ instances }: Quarantine, desired: Rendered, 
   return backends === desired.backends ? desired : { ...desired, backends };
 }
 
-function nameOfAsked(quarantine: Quarantine, { catalog, templates }: Asked, name: ServiceName): string {
+function nameOfAsked(quarantine: Quarantine, { catalog, templates }: Requested, name: ServiceName): string {
   return nameOfForm(writtenPolicy(catalog, name), templatesInUse(quarantine, templates));
 }
 

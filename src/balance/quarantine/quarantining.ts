@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Refusal } from '../../fleet/acknowledgement.ts';
-import type { Touched } from '../../model/dirty-set.ts';
+import type { DirtySet } from '../../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Policy } from '../../model/policy.ts';
 import type { RenderProblem, Templating } from '../../render/render.ts';
@@ -12,36 +12,36 @@ import type { BalanceMetrics } from '../observe/metrics.ts';
 import { dueNow, failedAgain, nextDueMs, onlyThese, type PaceBounds, type RetryPace } from '../reload/retry-pace.ts';
 import type { CheckedConfig, StateFiles } from '../state/state-files.ts';
 import type { Storage } from '../state/storage.ts';
-import { blame } from './attribution.ts';
-import { findCulprits, type ValidationAnswer } from './bisect.ts';
+import { attribute } from './attribution.ts';
+import { bisect, type ValidationAnswer } from './bisect.ts';
 import {
   answerReader,
+  candidatesByKind,
+  candidatesOf,
   compose,
   leavesNobody,
-  type Suspicion,
-  suspectsByKind,
-  suspectsOf,
+  type RefusedBuild,
   withNewListeners,
 } from './candidates.ts';
 import {
-  type Asked,
-  type HeldService,
+  type Candidate,
   hold,
-  instanceSuspect,
+  instanceCandidate,
   noQuarantine,
   proven,
   type Quarantine,
+  type QuarantinedService,
+  type Requested,
   type Reviewed,
   review,
-  type Suspect,
   sameTemplates,
-  serviceSuspect,
+  serviceCandidate,
+  templateCandidate,
   templateChanged,
-  templateSuspect,
   tryAgain,
-  withHeld,
-  withHeldInstances,
   withoutMended,
+  withQuarantined,
+  withQuarantinedInstances,
 } from './quarantine.ts';
 import { formatQuarantine, loadQuarantine } from './quarantine-file.ts';
 import {
@@ -131,9 +131,9 @@ export class Quarantining {
       serves: good ? 'last-good' : 'nothing',
     });
     return [
-      ...[...templates].map(([role, held]) => of(templateSuspect(role), held, true)),
-      ...[...services].map(([name, held]) => of(serviceSuspect(name), held, held.form !== undefined)),
-      ...[...instances.values()].map((held) => of(instanceSuspect(held.service, held.id), held, held.kept)),
+      ...[...templates].map(([role, held]) => of(templateCandidate(role), held, true)),
+      ...[...services].map(([name, held]) => of(serviceCandidate(name), held, held.form !== undefined)),
+      ...[...instances.values()].map((held) => of(instanceCandidate(held.service, held.id), held, held.kept)),
     ];
   }
 
@@ -155,60 +155,60 @@ export class Quarantining {
   /** In how many ms the next of those that are held is to be tried again; undefined while there are none. */
   nextProbeMs(): number | undefined {
     const now = this.#parts.now();
-    const due = this.#candidates.map((name) => dueInMs(this.#refusals, name, now));
+    const due = this.#withNextVersion.map((name) => dueInMs(this.#refusals, name, now));
     const held = nextDueMs(this.#pace, this.#heldAsRefused, now);
     return due.length === 0 ? held : Math.min(...due, held ?? Number.POSITIVE_INFINITY);
   }
 
   /** Services whose newest version waits to be checked by itself. */
-  get #candidates(): readonly ServiceName[] {
-    return this.#held(({ candidate }) => candidate !== undefined);
+  get #withNextVersion(): readonly ServiceName[] {
+    return this.#held(({ nextVersion }) => nextVersion !== undefined);
   }
 
   /** Services that are asked for as HAProxy refused them. */
   get #heldAsRefused(): readonly ServiceName[] {
-    return this.#held(({ candidate }) => candidate === undefined);
+    return this.#held(({ nextVersion }) => nextVersion === undefined);
   }
 
-  #held(those: (held: HeldService) => boolean): readonly ServiceName[] {
+  #held(those: (held: QuarantinedService) => boolean): readonly ServiceName[] {
     return [...this.#state.services].filter(([, held]) => those(held)).map(([name]) => name);
   }
 
   /** Whether the newest version of a service waits to be checked by itself. */
   get hasCandidates(): boolean {
-    return this.#candidates.length > 0;
+    return this.#withNextVersion.length > 0;
   }
 
   /** The policy that serves a service which HAProxy refuses as it is asked for; undefined where the asked one serves, or none. */
-  heldPolicy(service: ServiceName): Policy | undefined {
+  quarantinedPolicy(service: ServiceName): Policy | undefined {
     return this.#state.services.get(service)?.form?.policy;
   }
 
   /** What is to be rendered instead of what is asked for. */
-  withHeld(asked: Asked): { catalog: Catalog; templating: Templating } {
-    return withHeld(this.#state, asked);
+  withQuarantined(requested: Requested): { catalog: Catalog; templating: Templating } {
+    return withQuarantined(this.#state, requested);
   }
 
   /** Tries again what changed since it was refused. */
-  review(asked: Asked): Omit<Reviewed, 'quarantine'> {
+  review(requested: Requested): Omit<Reviewed, 'quarantine'> {
     const alone = checkedAlone(this.#refusals, this.#parts.now());
-    const { quarantine, services, all } = review(this.#state, asked, alone);
-    this.#become(quarantine, asked.catalog);
+    const { quarantine, services, all } = review(this.#state, requested, alone);
+    this.#become(quarantine, requested.catalog);
     return { services, all };
   }
 
   /** What was rendered anew, and with which problems; `touched` undefined: everything. */
-  rendered(touched: Touched | undefined, problems: readonly RenderProblem[], catalog: Catalog): void {
+  rendered(dirty: DirtySet | undefined, problems: readonly RenderProblem[], catalog: Catalog): void {
     const wasRendered = (service: ServiceName, id: InstanceId): boolean => {
-      const mark = touched?.get(service);
-      return touched === undefined || mark?.whole === true || mark?.instances.has(id) === true;
+      const mark = dirty?.get(service);
+      return dirty === undefined || mark?.whole === true || mark?.instances.has(id) === true;
     };
     this.#become(withoutMended(this.#state, wasRendered, problems), catalog);
   }
 
   /** `desired` with the held instances as they are served, or without them. */
-  withHeldInstances(desired: Rendered, served: Rendered): Rendered {
-    return withHeldInstances(this.#state, desired, served);
+  withQuarantinedInstances(desired: Rendered, served: Rendered): Rendered {
+    return withQuarantinedInstances(this.#state, desired, served);
   }
 
   /** What is held now, for `proven`. */
@@ -217,52 +217,52 @@ export class Quarantining {
   }
 
   /** HAProxy serves what was made of this, with what was held `then`; undefined: what is held now. */
-  proven(asked: Asked, then: Quarantine = this.#state): void {
+  proven(requested: Requested, then: Quarantine = this.#state): void {
     const before = this.#state.good?.templates;
     const wasOnTrial = this.#state.onTrial.size > 0;
-    this.#become(proven(this.#state, asked, then), asked.catalog);
+    this.#become(proven(this.#state, requested, then), requested.catalog);
     const after = this.#state.good?.templates;
     const same = before !== undefined && after !== undefined && sameTemplates(before, after);
-    if (wasOnTrial || !same) void this.save(asked.catalog);
+    if (wasOnTrial || !same) void this.save(requested.catalog);
   }
 
   /** The frame cannot be used. False when there is no good one to hold it in. */
-  holdFrame(asked: Asked, desired: Rendered, reason: string): boolean {
-    return this.#holdTemplate('frame', asked, desired, reason);
+  quarantineFrame(requested: Requested, desired: Rendered, reason: string): boolean {
+    return this.#holdTemplate('frame', requested, desired, reason);
   }
 
   /** The frame, or the default policy, which is always there, cannot even be rendered. False when no good template is known. */
-  holdUnusable(asked: Asked, desired: Rendered, reason: string): boolean {
-    return this.holdFrame(asked, desired, reason) || this.#holdTemplate('policy', asked, desired, reason);
+  holdUnusable(requested: Requested, desired: Rendered, reason: string): boolean {
+    return this.quarantineFrame(requested, desired, reason) || this.#holdTemplate('policy', requested, desired, reason);
   }
 
-  #holdTemplate(role: TemplateRole, asked: Asked, desired: Rendered, reason: string): boolean {
-    if (!templateChanged(this.#state, asked.templates, role)) return false;
-    this.#hold(new Map([[templateSuspect(role), reason]]), { asked, desired, served: desired });
+  #holdTemplate(role: TemplateRole, requested: Requested, desired: Rendered, reason: string): boolean {
+    if (!templateChanged(this.#state, requested.templates, role)) return false;
+    this.#hold(new Map([[templateCandidate(role), reason]]), { requested, desired, served: desired });
     return true;
   }
 
   /** Quarantines the services or templates for which these problems arose. Returns whether it quarantined any. */
-  holdUnrendered(problems: readonly RenderProblem[], suspicion: Suspicion): boolean {
-    const culprits = unrenderable(this.#state, suspicion, problems, this.#parts.frame);
-    if (culprits.size > 0) this.#hold(culprits, suspicion);
-    return culprits.size > 0;
+  holdUnrendered(problems: readonly RenderProblem[], build: RefusedBuild): boolean {
+    const offenders = unrenderable(this.#state, build, problems, this.#parts.frame);
+    if (offenders.size > 0) this.#hold(offenders, build);
+    return offenders.size > 0;
   }
 
   /** Finds those for whom HAProxy refused this, and holds them. False when it is nobody that can be held. */
-  async isolate(refused: Refused, suspicion: Suspicion): Promise<boolean> {
-    const { desired } = suspicion;
+  async bisect(refused: Refused, build: RefusedBuild): Promise<boolean> {
+    const { desired } = build;
     const { files, frame, logger, now } = this.#parts;
     const started = now();
     const state = this.#state;
-    const suspects = suspectsOf(state, suspicion);
-    const nameIn = answerReader(state, suspicion);
-    const verdict = await findCulprits<Suspect>({
-      suspects,
+    const candidates = candidatesOf(state, build);
+    const nameIn = answerReader(state, build);
+    const verdict = await bisect<Candidate>({
+      candidates,
       first: { ok: false, reason: refused.reason, named: nameIn(refused.problems, desired) },
-      ask: async (held): Promise<ValidationAnswer<Suspect>> => {
-        const reasons = new Map([...held].map((suspect) => [suspect, '']));
-        const { rendered } = compose(state, hold(state, reasons, suspicion), suspicion, frame);
+      ask: async (held): Promise<ValidationAnswer<Candidate>> => {
+        const reasons = new Map([...held].map((candidate) => [candidate, '']));
+        const { rendered } = compose(state, hold(state, reasons, build), build, frame);
         const checked = await files.check(rendered, { keep: false });
         if (checked.ok) return checked;
         return { ok: false, reason: checked.reason, named: nameIn(checked.problems, rendered) };
@@ -272,22 +272,22 @@ export class Quarantining {
     });
     const ms = Math.round(now() - started);
     // Where only an address cannot be had, a balancer may well begin with nobody: that is over by itself.
-    const nobodyLeft = refused.mayPass !== 'address' && leavesNobody(state, verdict?.culprits ?? new Map(), suspicion);
+    const nobodyLeft = refused.mayPass !== 'address' && leavesNobody(state, verdict?.offenders ?? new Map(), build);
     if (verdict === undefined || nobodyLeft) {
-      logger.debug({ event: 'nobody-to-hold', suspects: suspects.length, ms }, 'it is nobody that can be held');
+      logger.debug({ event: 'nobody-to-hold', suspects: candidates.length, ms }, 'it is nobody that can be held');
       return false;
     }
-    logger.debug({ event: 'culprits-found', checks: verdict.questions, suspects: suspects.length, ms });
-    this.#refused(verdict.culprits);
-    this.#hold(verdict.culprits, suspicion);
+    logger.debug({ event: 'culprits-found', checks: verdict.questions, suspects: candidates.length, ms });
+    this.#refused(verdict.offenders);
+    this.#hold(verdict.offenders, build);
     return true;
   }
 
   /** HAProxy refused these: the next version of a service that this happens to often is checked by itself. */
-  #refused(culprits: ReadonlyMap<Suspect, string>): void {
+  #refused(offenders: ReadonlyMap<Candidate, string>): void {
     const reasons = new Map(
-      [...culprits].flatMap(([suspect, reason]) => {
-        const [area, name = ''] = suspect.split('/');
+      [...offenders].flatMap(([candidate, reason]) => {
+        const [area, name = ''] = candidate.split('/');
         return area === 'services' ? [[name as ServiceName, reason] as const] : [];
       }),
     );
@@ -295,50 +295,52 @@ export class Quarantining {
   }
 
   /** Holds those that a failed reload names. False when it names nobody that can be held. */
-  holdNamed(reason: string, suspicion: Suspicion): boolean {
+  quarantineNamed(reason: string, build: RefusedBuild): boolean {
     const line = /\[\/[^\]\s]*:(\d+)\]/.exec(reason)?.[1];
     const problem = { line: line === undefined ? undefined : Number(line), text: reason, reason };
-    const named = answerReader(this.#state, suspicion)([problem], suspicion.desired);
-    return this.#holdAfterReload(named, suspicion);
+    const named = answerReader(this.#state, build)([problem], build.desired);
+    return this.#holdAfterReload(named, build);
   }
 
   /** Holds those for whom HAProxy would listen on another address than now. False when there are none that can be held. */
-  holdNewListeners(reason: string, suspicion: Suspicion): boolean {
-    const names = withNewListeners(this.#state, suspicion);
+  quarantineNewListeners(reason: string, build: RefusedBuild): boolean {
+    const names = withNewListeners(this.#state, build);
     const why = names.length === 1 ? reason : `one of ${names.length} with a new port: ${reason}`;
-    return this.#holdAfterReload(new Map(names.map((name) => [serviceSuspect(name), why])), suspicion);
+    return this.#holdAfterReload(new Map(names.map((name) => [serviceCandidate(name), why])), build);
   }
 
   /** Holds all services that changed since HAProxy took something. Each is tried again at another time. */
-  holdChanged(reason: string, suspicion: Suspicion): boolean {
-    const changed = suspectsByKind(this.#state, suspicion).changed.filter((one) => one.startsWith('services/'));
+  quarantineChanged(reason: string, build: RefusedBuild): boolean {
+    const changed = candidatesByKind(this.#state, build).changed.filter((one) => one.startsWith('services/'));
     const why = changed.length === 1 ? reason : `one of ${changed.length} that changed: ${reason}`;
-    return this.#holdAfterReload(new Map(changed.map((suspect) => [suspect, why])), suspicion);
+    return this.#holdAfterReload(new Map(changed.map((candidate) => [candidate, why])), build);
   }
 
   /** Only a reload tells whether they would be taken now, and each that fails may cost others something: it is done seldom. */
-  #holdAfterReload(culprits: ReadonlyMap<Suspect, string>, suspicion: Suspicion): boolean {
-    this.#refused(culprits);
-    if (culprits.size > 0) this.#hold(culprits, suspicion, { firstMs: 6 * this.#parts.probeMs, mostMs: mostReloadMs });
-    return culprits.size > 0;
+  #holdAfterReload(offenders: ReadonlyMap<Candidate, string>, build: RefusedBuild): boolean {
+    this.#refused(offenders);
+    if (offenders.size > 0) this.#hold(offenders, build, { firstMs: 6 * this.#parts.probeMs, mostMs: mostReloadMs });
+    return offenders.size > 0;
   }
 
   /**
    * Asks whether those that are due, or all that are held, would be taken now, for what they need from outside may have
    * come. Gives those that are to be rendered anew.
    */
-  async probe(suspicion: Suspicion, { all }: { readonly all: boolean }): Promise<readonly ServiceName[]> {
+  async probe(build: RefusedBuild, { all }: { readonly all: boolean }): Promise<readonly ServiceName[]> {
     const { files, frame, now } = this.#parts;
-    const candidate = all ? undefined : this.#candidates.find((name) => dueInMs(this.#refusals, name, now()) === 0);
-    if (candidate !== undefined) return this.#probeAlone(candidate, suspicion);
+    const nextVersion = all
+      ? undefined
+      : this.#withNextVersion.find((name) => dueInMs(this.#refusals, name, now()) === 0);
+    if (nextVersion !== undefined) return this.#probeAlone(nextVersion, build);
     let names = all ? new Set(this.#state.services.keys()) : dueNow(this.#pace, this.#heldAsRefused, now());
     const tried = names;
     // Some of them may be named as still bad; the others get a second chance at once.
     for (let attempt = 0; attempt < 2 && names.size > 0; attempt += 1) {
       const { rendered, problems } = compose(
         this.#state,
-        tryAgain(this.#state, names, suspicion.asked),
-        suspicion,
+        tryAgain(this.#state, names, build.requested),
+        build,
         frame,
         names,
       );
@@ -351,15 +353,15 @@ export class Quarantining {
       if (checked.ok) {
         const still = new Set([...names].filter((name) => this.#state.services.has(name)));
         this.#failedAgain([...tried].filter((name) => !still.has(name)));
-        this.#become(tryAgain(this.#state, still, suspicion.asked), suspicion.asked.catalog);
+        this.#become(tryAgain(this.#state, still, build.requested), build.requested.catalog);
         return [...still];
       }
-      const named = blame(checked.problems, rendered, {
+      const named = attribute(checked.problems, rendered, {
         holdable: (name) => names.has(name),
         hasForm: () => true,
         frameChanged: false,
       });
-      const left = [...names].filter((name) => !named.has(serviceSuspect(name)));
+      const left = [...names].filter((name) => !named.has(serviceCandidate(name)));
       if (left.length === names.size) break;
       names = new Set(left);
     }
@@ -368,24 +370,24 @@ export class Quarantining {
   }
 
   /** Checks the newest version of a service whose versions were refused lately, so that no reload of others fails with it. */
-  async #probeAlone(name: ServiceName, suspicion: Suspicion): Promise<readonly ServiceName[]> {
+  async #probeAlone(name: ServiceName, build: RefusedBuild): Promise<readonly ServiceName[]> {
     const { files, frame, now } = this.#parts;
-    const { asked } = suspicion;
+    const { requested } = build;
     const names = new Set([name]);
-    const trying = tryAgain(this.#state, names, asked);
-    const { rendered, problems } = compose(this.#state, trying, suspicion, frame, names);
+    const trying = tryAgain(this.#state, names, requested);
+    const { rendered, problems } = compose(this.#state, trying, build, frame, names);
     const problem = problems.find(({ service, instance }) => service === name && instance === undefined);
     const checked = problem === undefined ? await files.check(rendered, { keep: false }) : { ok: false, ...problem };
     // It left meanwhile, or is asked for as it was refused before.
-    if (this.#state.services.get(name)?.candidate === undefined) return [];
+    if (this.#state.services.get(name)?.nextVersion === undefined) return [];
     if (checked.ok) {
       this.#refusals = acceptedAlone(this.#refusals, name, this.#waits, now());
-      this.#become(tryAgain(this.#state, names, asked), asked.catalog);
+      this.#become(tryAgain(this.#state, names, requested), requested.catalog);
       return [name];
     }
-    const culprits = new Map([[serviceSuspect(name), checked.reason]]);
-    this.#refused(culprits);
-    this.#hold(culprits, suspicion);
+    const offenders = new Map([[serviceCandidate(name), checked.reason]]);
+    this.#refused(offenders);
+    this.#hold(offenders, build);
     this.#failedAgain(names);
     return [];
   }
@@ -427,13 +429,13 @@ export class Quarantining {
   }
 
   #hold(
-    culprits: ReadonlyMap<Suspect, string>,
-    suspicion: Omit<Suspicion, 'cold'>,
+    offenders: ReadonlyMap<Candidate, string>,
+    build: Omit<RefusedBuild, 'cold'>,
     bounds: PaceBounds = this.#bounds,
   ): void {
-    const { catalog } = suspicion.asked;
+    const { catalog } = build.requested;
     const before = this.#state.services;
-    this.#become(hold(this.#state, culprits, suspicion), catalog);
+    this.#become(hold(this.#state, offenders, build), catalog);
     this.#failedAgain(
       [...this.#state.services.keys()].filter((name) => !before.has(name)),
       bounds,
@@ -450,9 +452,9 @@ export class Quarantining {
       this.#pace = onlyThese(this.#pace, new Set([...next.services.keys(), ...next.onTrial.keys()]));
     }
     const before = new Map(this.status().map((one) => [one.key, one]));
-    const onTrial = new Set([...this.#state.onTrial.keys()].map(serviceSuspect));
+    const onTrial = new Set([...this.#state.onTrial.keys()].map(serviceCandidate));
     this.#state = next;
-    const trial = new Set([...next.onTrial.keys()].map(serviceSuspect));
+    const trial = new Set([...next.onTrial.keys()].map(serviceCandidate));
     const now = new Map(this.status().map((one) => [one.key, one]));
     for (const [key, { reason, serves, revision: at }] of now) {
       if (before.get(key)?.reason === reason) continue;
@@ -460,7 +462,7 @@ export class Quarantining {
       if (key.startsWith('templates/')) logger.error({ event: 'config-refused', key, reason, revision: at }, reason);
       else logger.error({ event: 'quarantined', key, reason, revision: at, serves }, `${key} is held: ${reason}`);
     }
-    const gone = [...before.keys(), ...onTrial].filter((key) => !now.has(key) && !trial.has(key as Suspect));
+    const gone = [...before.keys(), ...onTrial].filter((key) => !now.has(key) && !trial.has(key as Candidate));
     for (const key of gone)
       logger.info({ event: 'released', key, revision: String(revision) }, `${key} is served as asked`);
     this.#count();

@@ -75,7 +75,7 @@ export type FleetMember = {
   readonly problem: string | undefined;
 };
 
-export type WindowParts = {
+export type BalanceQueriesParts = {
   readonly balancer: Balancer;
   readonly guarding: Guarding;
   /** What is held of the registry itself. */
@@ -97,11 +97,11 @@ const mostRoutes = 8;
 const mostConflicts = 20;
 
 /** What people look at: services, their instances, and why one is or is not served. Asks HAProxy when it is asked. */
-export class BalanceWindow {
-  readonly #parts: WindowParts;
+export class BalanceQueries {
+  readonly #parts: BalanceQueriesParts;
   #fleet: { readonly at: number; readonly members: Promise<readonly FleetMember[]> } | undefined;
 
-  constructor(parts: WindowParts) {
+  constructor(parts: BalanceQueriesParts) {
     this.#parts = parts;
   }
 
@@ -174,7 +174,7 @@ export class BalanceWindow {
     const rejection =
       rejections.of(catalog, key) ?? (entry === undefined ? await this.#forgotten(catalog, key) : undefined);
     const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
-    const whole = balancer.asked.services.get(service);
+    const whole = balancer.requested.services.get(service);
     const asServed = whole && this.#asServed(whole);
     const found = whole && withSplit(whole);
     const unsplit = whole?.instances.get(id);
@@ -247,7 +247,7 @@ export class BalanceWindow {
 
   /** With the policy that stands in for one that HAProxy refuses. */
   #asServed(service: Service): Service {
-    const policy = this.#parts.balancer.heldPolicy(service.name);
+    const policy = this.#parts.balancer.quarantinedPolicy(service.name);
     return policy === undefined ? service : { ...service, policy };
   }
 

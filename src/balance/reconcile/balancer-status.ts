@@ -1,6 +1,6 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
-import type { Graveyard } from '../../haproxy/plan.ts';
+import type { PendingServers } from '../../haproxy/plan.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Revision } from '../../model/revision.ts';
 import type { Conflict } from '../../render/conflict.ts';
@@ -25,7 +25,7 @@ export type BalancerStatus = {
   readonly served: Rendered;
   readonly desired: Rendered;
   /** Left, and still closing connections, by `service/instance`. */
-  readonly lingering: Graveyard;
+  readonly lingering: PendingServers;
   /** Why a reload waits, one clause each; empty when all is applied. */
   readonly pending: readonly string[];
   /** Why the changes of some services wait for a reload longer than those of others. */

@@ -5,7 +5,7 @@ import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import type { CatalogLimits } from '../../catalog/limits.ts';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
-import type { Touched } from '../../model/dirty-set.ts';
+import type { DirtySet } from '../../model/dirty-set.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { OverrideTarget } from '../../model/override.ts';
@@ -13,7 +13,7 @@ import type { Policy } from '../../model/policy.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
 import type { Templates } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
-import type { Around } from '../../render/template.ts';
+import type { Section } from '../../render/template.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import { addressesGiven, type Locating } from '../addresses/locating.ts';
 import { ownListeners } from '../addresses/own-listeners.ts';
@@ -25,8 +25,8 @@ import type { ServingObserver } from '../observe/serving-observer.ts';
 import type { TroublePart, Troubles } from '../observe/troubles.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import type { Overriding } from '../overrides/overriding.ts';
-import { Isolation } from '../quarantine/bisection.ts';
-import type { Suspicion } from '../quarantine/candidates.ts';
+import { Bisection } from '../quarantine/bisection.ts';
+import type { RefusedBuild } from '../quarantine/candidates.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
 import { OldWorkers } from '../reload/old-workers.ts';
 import type { PassingOn } from '../reload/passing-on.ts';
@@ -41,8 +41,8 @@ import { ConfigDrift } from './config-drift.ts';
 import type { Ending } from './ending.ts';
 import { Intake } from './intake.ts';
 import { Loop, type Task } from './loop.ts';
-import { type CheckedHolder, Patrols } from './periodic-checks.ts';
-import { Rounds } from './reconciler.ts';
+import { type CheckedHolder, PeriodicChecks } from './periodic-checks.ts';
+import { Reconciler } from './reconciler.ts';
 import { Rejections } from './rejections.ts';
 import { Reloading } from './reloading.ts';
 import { Rendering } from './rendering.ts';
@@ -100,7 +100,7 @@ const partOfTask: Readonly<Record<string, TroublePart>> = {
   start: 'haproxy',
   inspect: 'inspection',
   round: 'rounds',
-  bury: 'burial',
+  removePending: 'burial',
   'begin-reload': 'reload',
 };
 
@@ -119,10 +119,10 @@ export class Balancer {
   readonly #rendering: Rendering;
   readonly #running: Running;
   readonly #intake: Intake;
-  readonly #rounds: Rounds;
+  readonly #reconciler: Reconciler;
   readonly #starting: Starting;
-  readonly #isolation: Isolation;
-  readonly #patrols: Patrols;
+  readonly #bisection: Bisection;
+  readonly #periodicChecks: PeriodicChecks;
   readonly #configDrift: ConfigDrift;
   readonly #reuse: Reuse;
   #serving = false;
@@ -131,11 +131,11 @@ export class Balancer {
   /** How often it has ended: it may end again while it is being started. */
   #exits = 0;
   #mustInspect = false;
-  #mustBury = false;
+  #mustRemovePending = false;
   #preloaded: Catalog = emptyCatalog;
   #mustProbe: 'due' | 'all' | undefined;
   #observer: ServingObserver | undefined;
-  #listening: Around | undefined;
+  #listening: Section | undefined;
   readonly #timers: Timers;
   readonly #loop: Loop;
   /** Goes on with the changes of services that have very many. */
@@ -182,14 +182,14 @@ export class Balancer {
       rejections: this.#rejections,
       progress: this.#progress,
     };
-    this.#rounds = new Rounds({ ...shared, othersDue: () => this.#loop.isDueBeside(this.#finish) });
+    this.#reconciler = new Reconciler({ ...shared, othersDue: () => this.#loop.isDueBeside(this.#finish) });
     this.#starting = new Starting({
       ...shared,
-      holdBack: () => this.#holdBack(),
-      touchAll: () => this.#rounds.touchAll(),
+      renderAnew: () => this.#renderAnew(),
+      markAllDirty: () => this.#reconciler.markAllDirty(),
     });
-    this.#isolation = new Isolation({ ...shared, onEnd: (held) => this.#onBisected(held) });
-    this.#patrols = new Patrols({
+    this.#bisection = new Bisection({ ...shared, onEnd: (held) => this.#onBisected(held) });
+    this.#periodicChecks = new PeriodicChecks({
       ...shared,
       holders: [parts.guarding, ...(parts.held === undefined ? [] : [parts.held])],
       timers: this.#timers,
@@ -204,7 +204,7 @@ export class Balancer {
     this.#finish = {
       name: 'round',
       yields: true,
-      due: () => this.#rounds.unfinished && this.#canSpeak(),
+      due: () => this.#reconciler.unfinished && this.#canSpeak(),
       run: this.#connected(() => this.#round()),
     };
     this.#loop = new Loop({
@@ -235,10 +235,10 @@ export class Balancer {
       {
         name: 'round',
         yields: true,
-        due: () => !this.#intake.touched.empty && canSpeak(),
+        due: () => !this.#intake.dirty.empty && canSpeak(),
         run: connected(() => this.#round()),
       },
-      { name: 'bury', due: () => this.#mustBury && canSpeak(), run: connected(() => this.#bury()) },
+      { name: 'bury', due: () => this.#mustRemovePending && canSpeak(), run: connected(() => this.#removePending()) },
       {
         name: 'begin-reload',
         due: () => this.#reloads.dueInMs === 0 && this.#nothingBeside(),
@@ -262,12 +262,12 @@ export class Balancer {
   }
 
   #nothingBeside(): boolean {
-    return this.#isolation.ongoing === undefined && !this.#reloading.busy;
+    return this.#bisection.ongoing === undefined && !this.#reloading.busy;
   }
 
   #failed(error: unknown, task: string): boolean {
     this.#mustInspect = true;
-    this.#rounds.doubt();
+    this.#reconciler.doubt();
     // A check that was ended with pointsman, for example.
     if (this.#parts.signal?.aborted) {
       this.#parts.logger.debug({ event: 'round-ended', reason: describe(error) }, describe(error));
@@ -301,8 +301,8 @@ export class Balancer {
     const wanted: Readonly<Record<string, boolean>> = {
       start: this.#exited,
       inspect: this.#mustInspect,
-      round: !this.#intake.touched.empty || this.#rounds.unfinished,
-      bury: this.#mustBury,
+      round: !this.#intake.dirty.empty || this.#reconciler.unfinished,
+      removePending: this.#mustRemovePending,
     };
     for (const [task, part] of Object.entries(partOfTask)) {
       if (task === 'begin-reload') continue;
@@ -331,14 +331,14 @@ export class Balancer {
       troubles: this.#parts.troubles.status(),
       revisionSeen: this.#intake.catalog.revision,
       revisionApplied: this.#progress.applied,
-      serving: this.#serving && !this.#exited && this.#patrols.answering,
+      serving: this.#serving && !this.#exited && this.#periodicChecks.answering,
       catalog: this.#intake.catalog,
       rejected: this.#rejections.list(this.#intake.catalog, mostListed),
       rejections: this.#rejections,
       conflicts: this.#rejections.conflicts,
       served: this.#running.served,
       desired: this.#rendering.desired,
-      lingering: this.#running.burials.servers,
+      lingering: this.#running.pendingRemovals.servers,
       pending: this.#reloads.pending,
       paced: this.#reloads.paced,
       refused: this.#reloads.refused ?? this.#parts.quarantining.refusedTemplate,
@@ -348,13 +348,13 @@ export class Balancer {
   }
 
   /** What is to be served: with what is held, and without what cannot be served. */
-  get asked(): Catalog {
-    return this.#rendering.asked(this.#intake.catalog).catalog;
+  get requested(): Catalog {
+    return this.#rendering.requested(this.#intake.catalog).catalog;
   }
 
   /** See Quarantining. */
-  heldPolicy(service: ServiceName): Policy | undefined {
-    return this.#parts.quarantining.heldPolicy(service);
+  quarantinedPolicy(service: ServiceName): Policy | undefined {
+    return this.#parts.quarantining.quarantinedPolicy(service);
   }
 
   /** Takes what the registry said. Folding is immediate; applying follows in the next round. */
@@ -367,11 +367,11 @@ export class Balancer {
     this.#onFolded(this.#intake.endOverrides(targets));
   }
 
-  #onFolded(touched: boolean): void {
+  #onFolded(dirty: boolean): void {
     const { turning } = this.#loop;
-    if (!touched && turning === undefined) this.#publish();
+    if (!dirty && turning === undefined) this.#publish();
     // What comes in after the last task of a turn was settled is not settled by it.
-    else if (!touched && !this.#publishesAfterTurn) {
+    else if (!dirty && !this.#publishesAfterTurn) {
       this.#publishesAfterTurn = true;
       void turning?.finally(() => {
         this.#publishesAfterTurn = false;
@@ -384,7 +384,7 @@ export class Balancer {
   /** Has somebody told what HAProxy serves, from now on. */
   observe(observer: ServingObserver): void {
     this.#observer = observer;
-    this.#rounds.observe(observer);
+    this.#reconciler.observe(observer);
   }
 
   /** Replaces the empty catalog by one from disk, before anything is served. */
@@ -399,7 +399,7 @@ export class Balancer {
    */
   async start(): Promise<void> {
     const { haproxy, files, logger, quarantining, guarding, locating, openFiles } = this.#parts;
-    this.#intake.touched.take();
+    this.#intake.dirty.take();
     openFiles.may(await haproxy.openFilesLimit());
     const lastGood = await files.readServed();
     const known = lastGood && addressesGiven(this.#preloaded, lastGood);
@@ -408,7 +408,7 @@ export class Balancer {
     await quarantining.load(this.#preloaded);
     const before = lastGood ?? nothingRendered;
     this.#rendering.begin(before);
-    this.#rendering.render(new Map(), this.#rendering.asked(this.#intake.catalog), before);
+    this.#rendering.render(new Map(), this.#rendering.requested(this.#intake.catalog), before);
     const running = await haproxy.findRunning(lastGood !== undefined);
     if (running?.workerPid !== undefined && lastGood !== undefined) {
       logger.info({ event: 'haproxy-adopted', pid: running.masterPid }, 'taking over the HAProxy that runs already');
@@ -424,11 +424,11 @@ export class Balancer {
     this.#serving = true;
     files.beQuick();
     this.#armProbe();
-    this.#rounds.touchAll();
-    this.#patrols.begin();
+    this.#reconciler.markAllDirty();
+    this.#periodicChecks.begin();
     this.#loop.begin();
     // Not until all is quiet, which a busy registry never is.
-    await Promise.race([this.#loop.turning, this.#rounds.first]);
+    await Promise.race([this.#loop.turning, this.#reconciler.first]);
   }
 
   /**
@@ -455,9 +455,9 @@ export class Balancer {
     const loaded = ended && loadedBy(ended.result);
     if (loaded !== undefined) {
       this.#running.assume(loaded.loaded);
-      this.#rounds.saveSoon();
+      this.#reconciler.saveSoon();
     }
-    await this.#isolation.ongoing;
+    await this.#bisection.ongoing;
     await this.#parts.quarantining.save(this.#intake.catalog);
     await this.#parts.states.close();
     await this.#parts.files.flush();
@@ -467,13 +467,13 @@ export class Balancer {
   useTemplates(templates: Templates): void {
     this.#rendering.useTemplates(templates);
     this.#parts.files.useTemplates(templates);
-    this.#rounds.touchAll();
+    this.#reconciler.markAllDirty();
     this.#loop.wake();
   }
 
   /** These instances are reached elsewhere than before, or not any more. */
   relocated(users: Users): void {
-    for (const [service, ids] of users) for (const id of ids) this.#intake.touched.instance(service, id);
+    for (const [service, ids] of users) for (const id of ids) this.#intake.dirty.instance(service, id);
     this.#loop.wake();
   }
 
@@ -483,16 +483,16 @@ export class Balancer {
     const instance = guarding.served(this.#intake.catalog).services.get(service)?.instances.get(id);
     if (instance === undefined) locating.differs(service, id);
     else locating.place(instance);
-    this.#intake.touched.instance(service, id);
-    this.#patrols.watchHolders();
+    this.#intake.dirty.instance(service, id);
+    this.#periodicChecks.watchHolders();
     this.#loop.wake();
   }
 
   /** Something else is held than before: watch it, and have it written. */
-  heldOtherwise(): void {
-    this.#patrols.watchHolders();
+  onHeldChanged(): void {
+    this.#periodicChecks.watchHolders();
     // Before it serves there is nothing to write, and its first round does.
-    if (this.#serving) this.#rounds.saveSoon();
+    if (this.#serving) this.#reconciler.saveSoon();
   }
 
   /** Whether this worker is the one that serves. The one that serves is looked at if not. */
@@ -570,29 +570,29 @@ export class Balancer {
   }
 
   async #round(): Promise<void> {
-    await this.#rounds.reconcile();
+    await this.#reconciler.reconcile();
     this.#reuse.changed();
-    if (this.#running.hasPendingRemovals && !this.#timers.has('graveyard')) this.#armBurial();
+    if (this.#running.hasPendingRemovals && !this.#timers.has('graveyard')) this.#armRemoval();
     if (this.#parts.quarantining.hasCandidates) this.#armProbe();
   }
 
-  #armBurial(): void {
+  #armRemoval(): void {
     this.#timers.arm('graveyard', removalDelayMs, () => {
-      this.#mustBury = true;
+      this.#mustRemovePending = true;
       this.#loop.wake();
     });
   }
 
-  async #bury(): Promise<void> {
-    this.#mustBury = false;
-    if (await this.#running.removePending(this.#rendering.desired)) this.#rounds.saveSoon();
-    if (this.#running.hasPendingRemovals) this.#armBurial();
+  async #removePending(): Promise<void> {
+    this.#mustRemovePending = false;
+    if (await this.#running.removePending(this.#rendering.desired)) this.#reconciler.saveSoon();
+    if (this.#running.hasPendingRemovals) this.#armRemoval();
   }
 
   #reload(): void {
     // What is loaded is then what is asked for, no more and no less.
-    if (!this.#intake.touched.empty) return;
-    this.#reloading.begin({ suspicion: this.#suspicion(), quarantine: this.#parts.quarantining.state });
+    if (!this.#intake.dirty.empty) return;
+    this.#reloading.begin({ build: this.#build(), quarantine: this.#parts.quarantining.state });
     // Whoever waits for something else is told then that it is served.
     this.#timers.arm('slow-reload', slowMs, () => this.#publish());
   }
@@ -600,68 +600,68 @@ export class Balancer {
   #reloaded(): void {
     const ended = this.#reloading.take();
     if (ended === undefined) return;
-    const { result, suspicion, quarantine, meanwhile } = ended;
+    const { result, build, quarantine, meanwhile } = ended;
     if (result.kind === 'postponed') return;
     if (result.kind !== 'reloaded') {
       if (result.kind === 'failed') this.#mustInspect = true;
       const restored = loadedBy(result);
       if (restored !== undefined) this.#loaded(restored, meanwhile);
-      if (result.kind === 'failed' && this.#parts.openFiles.failed(result.reason, suspicion.asked.catalog)) {
+      if (result.kind === 'failed' && this.#parts.openFiles.failed(result.reason, build.requested.catalog)) {
         // The next reload leaves out the instances that there is no room for, and may succeed.
         this.#reloads.planAnew();
-        this.#rounds.touchAll();
+        this.#reconciler.markAllDirty();
         return;
       }
-      this.#isolation.begin(result, suspicion);
+      this.#bisection.begin(result, build);
       return;
     }
     this.#oldWorkers.replaced(this.#running.worker, result.services);
     this.#loaded(result, meanwhile);
-    this.#parts.quarantining.proven(suspicion.asked, quarantine);
-    this.#parts.openFiles.loaded(suspicion.asked.catalog);
-    if (this.#intake.touched.empty) this.#progress.reached(suspicion.desired.revision);
+    this.#parts.quarantining.proven(build.requested, quarantine);
+    this.#parts.openFiles.loaded(build.requested.catalog);
+    if (this.#intake.dirty.empty) this.#progress.reached(build.desired.revision);
   }
 
   /** A reload of ours made another worker. */
-  #loaded({ workerPid, loaded }: Loaded, meanwhile: Touched): void {
+  #loaded({ workerPid, loaded }: Loaded, meanwhile: DirtySet): void {
     this.#running.replaced(workerPid);
     // It still speaks with the old worker, which would take every command and serve none of it.
     this.#parts.link.close();
     this.#running.assume(loaded);
-    this.#running.burials.clear();
+    this.#running.pendingRemovals.clear();
     // The new worker was not given what the old one was.
-    this.#intake.touched.add(meanwhile);
+    this.#intake.dirty.add(meanwhile);
     this.#mustInspect = true;
-    this.#rounds.saveSoon();
+    this.#reconciler.saveSoon();
   }
 
   async #startAgain(): Promise<void> {
     this.#parts.link.close();
-    this.#running.burials.clear();
+    this.#running.pendingRemovals.clear();
     const exits = this.#exits;
     await this.#starting.again(this.#intake.catalog);
     this.#mustInspect = true;
     if (this.#exits !== exits) return;
-    this.#patrols.answered();
+    this.#periodicChecks.answered();
     this.#exited = false;
   }
 
-  #suspicion(): Suspicion {
-    return this.#rendering.build(this.#rendering.asked(this.#intake.catalog), this.#running.served, false);
+  #build(): RefusedBuild {
+    return this.#rendering.build(this.#rendering.requested(this.#intake.catalog), this.#running.served, false);
   }
 
   #onBisected(held: boolean): void {
-    if (held) this.#holdBack();
-    this.#isolation.measure();
+    if (held) this.#renderAnew();
+    this.#bisection.measure();
     this.#publish();
     this.#loop.wake();
   }
 
   /** Has everything rendered and planned anew, for other things are held now. */
-  #holdBack(): void {
+  #renderAnew(): void {
     this.#reloads.planAnew();
-    this.#rendering.holdBack(this.#running.served);
-    this.#rounds.touchAll();
+    this.#rendering.renderAnew(this.#running.served);
+    this.#reconciler.markAllDirty();
     this.#armProbe();
   }
 
@@ -678,8 +678,8 @@ export class Balancer {
     const all = this.#mustProbe === 'all';
     this.#mustProbe = undefined;
     const { troubles } = this.#parts;
-    this.#isolation.probe(this.#suspicion(), { all }, (names, failure) => {
-      for (const name of names) this.#intake.touched.service(name);
+    this.#bisection.probe(this.#build(), { all }, (names, failure) => {
+      for (const name of names) this.#intake.dirty.service(name);
       if (failure === undefined) troubles.over('probe');
       else troubles.failed('probe', describe(failure));
       this.#armProbe();
@@ -692,7 +692,7 @@ export class Balancer {
   #edited(files: readonly string[]): void {
     this.drifted(files.map((file) => `somebody else changed ${file}`));
     this.#parts.files.doubt();
-    this.#rounds.saveSoon();
+    this.#reconciler.saveSoon();
     this.lookSoon();
   }
 
@@ -706,18 +706,18 @@ export class Balancer {
     const differs = await this.#running.readBack();
     if (differs) {
       this.#parts.files.doubt();
-      this.#rounds.doubt();
+      this.#reconciler.doubt();
     }
     // After a task that failed, too, only a round can tell that HAProxy was given all.
-    if (differs || (this.#rounds.doubted && this.#intake.touched.empty)) this.#rounds.touchAll();
+    if (differs || (this.#reconciler.doubted && this.#intake.dirty.empty)) this.#reconciler.markAllDirty();
   }
 
   #met(): void {
     const { openFiles, link } = this.#parts;
-    this.#patrols.lookAgain();
+    this.#periodicChecks.lookAgain();
     openFiles.met(link.limits);
     // Others may be left out than before.
-    this.#intake.touched.add(this.#rendering.moved(this.#intake.catalog));
+    this.#intake.dirty.add(this.#rendering.moved(this.#intake.catalog));
   }
 
   /** Tells how far HAProxy serves. */
@@ -725,8 +725,8 @@ export class Balancer {
     if (this.#mustInspect || this.#exited) return;
     // Mostly it takes a moment, and then all is served.
     const { obstacle, slow } = this.#reloads;
-    if (this.#isolation.ongoing !== undefined && obstacle === undefined && slow === undefined) return;
-    this.#rounds.withdraw();
-    if (this.#rounds.publish()) this.#isolation.measure();
+    if (this.#bisection.ongoing !== undefined && obstacle === undefined && slow === undefined) return;
+    this.#reconciler.withdraw();
+    if (this.#reconciler.publish()) this.#bisection.measure();
   }
 }

@@ -5,7 +5,7 @@ import { describeFaults, faultsOf } from '../../haproxy/known-faults.ts';
 export const releaseOf = (version: string): string => /^\d+\.\d+[^\s-]*/.exec(version)?.[0] ?? version;
 
 /** Logs which known faults this version has. */
-export function tellFaults(haproxy: string | undefined, logger: Logger): void {
+export function logFaults(haproxy: string | undefined, logger: Logger): void {
   const told = haproxy === undefined ? undefined : describeFaults(haproxy);
   if (haproxy === undefined || told === undefined) return;
   logger.warn({ event: 'haproxy-faults', haproxy, faults: faultsOf(haproxy).map(({ fault }) => fault.id) }, told);
@@ -15,5 +15,5 @@ export function tellFaults(haproxy: string | undefined, logger: Logger): void {
 export function tellVersionChange(before: string, haproxy: string, logger: Logger): void {
   const text = `HAProxy ${haproxy} runs now instead of ${before}`;
   logger.info({ event: 'haproxy-version-changed', haproxy, before }, text);
-  tellFaults(haproxy, logger);
+  logFaults(haproxy, logger);
 }

@@ -1,7 +1,7 @@
 import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.ts';
 import { endOverrides, foldEvent } from '../../catalog/fold-event.ts';
 import type { CatalogLimits } from '../../catalog/limits.ts';
-import { TouchedGathering } from '../../model/dirty-set.ts';
+import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { OverrideTarget } from '../../model/override.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
 import type { Locating } from '../addresses/locating.ts';
@@ -25,7 +25,7 @@ type IntakeParts = {
 export class Intake {
   readonly #parts: IntakeParts;
   #catalog: Catalog = emptyCatalog;
-  readonly touched = new TouchedGathering();
+  readonly dirty = new DirtySetBuilder();
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
@@ -53,22 +53,22 @@ export class Intake {
   #take(fold: Folded, live: boolean): boolean {
     const { metrics, guarding, locating, overriding, rejections, progress } = this.#parts;
     const folded = overriding.take(fold, live);
-    const { catalog, touched, changes } = folded;
+    const { catalog, dirty, changes } = folded;
     this.#catalog = catalog;
     guarding.fold(folded);
     locating.fold(folded);
     metrics.revisionSeen.set(Number(catalog.revision));
     rejections.folded(folded);
-    if (touched.size === 0) return false;
-    this.touched.add(touched);
+    if (dirty.size === 0) return false;
+    this.dirty.add(dirty);
     progress.seen(changes, live ? writtenAt(folded) : []);
     return true;
   }
 }
 
 /** When the registrations that were put here were written, by their own clocks. */
-function writtenAt({ catalog, touched }: Folded): readonly number[] {
-  return [...touched].flatMap(([name, { instances }]) => {
+function writtenAt({ catalog, dirty }: Folded): readonly number[] {
+  return [...dirty].flatMap(([name, { instances }]) => {
     const registered = catalog.services.get(name)?.registered;
     return [...instances].flatMap((id) => registered?.get(id)?.writtenAt ?? []);
   });

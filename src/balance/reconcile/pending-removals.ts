@@ -1,4 +1,4 @@
-import type { Graveyard } from '../../haproxy/plan.ts';
+import type { PendingServers } from '../../haproxy/plan.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
@@ -8,7 +8,7 @@ import type { BalanceMetrics } from '../observe/metrics.ts';
  * What left and cannot be deleted yet: servers that still close connections, and backends that have such servers. A backend
  * is left standing for a moment in any case, because a service often comes back.
  */
-export class Burials {
+export class PendingRemovals {
   readonly #metrics: BalanceMetrics;
   readonly #servers = new Map<string, string>();
   readonly #backends = new Set<ServiceName>();
@@ -18,7 +18,7 @@ export class Burials {
   }
 
   /** By `backend/server`, with the line each had. */
-  get servers(): Graveyard {
+  get servers(): PendingServers {
     return this.#servers;
   }
 

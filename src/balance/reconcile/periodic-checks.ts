@@ -14,7 +14,7 @@ export type CheckedHolder = {
   observe(running: RunningState): void;
 };
 
-type PatrolsParts = {
+type PeriodicChecksParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly passingOn: PassingOn;
@@ -48,12 +48,12 @@ const afterReplacementMs = 1000;
 const holderCheckMs = 500;
 
 /** Looks from time to time at what nobody tells of: other workers, other servers in them, those that the guard holds. */
-export class Patrols {
-  readonly #parts: PatrolsParts;
+export class PeriodicChecks {
+  readonly #parts: PeriodicChecksParts;
   /** How many patrols in a row no worker answered. */
   #silences = 0;
 
-  constructor(parts: PatrolsParts) {
+  constructor(parts: PeriodicChecksParts) {
     this.#parts = parts;
   }
 

@@ -6,7 +6,7 @@ import { withdrawable } from '../../haproxy/plan-routes.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describeStep, type Step } from '../../haproxy/step.ts';
 import { touchedBy } from '../../haproxy/turns.ts';
-import { allTouched, type Touched, TouchedGathering } from '../../model/dirty-set.ts';
+import { allDirty, type DirtySet, DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { serviceOf } from '../../model/route-target.ts';
 import { withPaced } from '../../render/check-pace.ts';
@@ -16,7 +16,7 @@ import type { FirstChecks } from '../first-check/first-checks.ts';
 import type { Progress } from '../observe/progress.ts';
 import type { ServingObserver } from '../observe/serving-observer.ts';
 import { unpaused } from '../overrides/unpaused.ts';
-import type { Asked } from '../quarantine/quarantine.ts';
+import type { Requested } from '../quarantine/quarantine.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
 import type { Reloads } from '../reload/reloads.ts';
 import type { ServerStates } from '../reload/server-states.ts';
@@ -29,7 +29,7 @@ import type { Running } from './running.ts';
 import { Slices } from './slices.ts';
 import { unserved } from './unserved-keys.ts';
 
-type RoundsParts = {
+type ReconcilerParts = {
   readonly link: RuntimeLink;
   readonly files: StateFiles;
   readonly quarantining: Quarantining;
@@ -53,20 +53,20 @@ const unfinishedReason = 'HAProxy is given many changes of this service, some at
 const first = <T>(values: Iterable<T>): T | undefined => [...values][0];
 
 /** Brings to HAProxy what was touched, and tells how far it serves. */
-export class Rounds {
-  readonly #parts: RoundsParts;
+export class Reconciler {
+  readonly #parts: ReconcilerParts;
   /** The newest catalog that a round gave HAProxy; undefined while it may run something else. */
-  #given: Catalog | undefined;
+  #applied: Catalog | undefined;
   #observer: ServingObserver | undefined;
   readonly #slices: Slices;
   /** Rendered and given in part: each service has its turn again in the next round, in this order. */
-  #unfinished: Touched = new Map();
+  #unfinished: DirtySet = new Map();
   /** Whether the last round was planned for a reload that cannot be done. */
   #obstructed = false;
   #performing = false;
   readonly #first = deferred();
 
-  constructor(parts: RoundsParts) {
+  constructor(parts: ReconcilerParts) {
     this.#parts = parts;
     this.#slices = new Slices(parts);
   }
@@ -87,46 +87,46 @@ export class Rounds {
 
   /** Whether HAProxy may run something else than it was given, or has not been given anything. */
   get doubted(): boolean {
-    return this.#given === undefined;
+    return this.#applied === undefined;
   }
 
   /** HAProxy may run something else than it was given. */
   doubt(): void {
-    this.#given = undefined;
+    this.#applied = undefined;
   }
 
   /** Has all that is served, and all that is asked for, planned anew. */
-  touchAll(): void {
+  markAllDirty(): void {
     const { intake, running } = this.#parts;
-    const all = allTouched([...running.served.backends.keys(), ...intake.catalog.services.keys()]);
-    intake.touched.add(all);
+    const all = allDirty([...running.served.backends.keys(), ...intake.catalog.services.keys()]);
+    intake.dirty.add(all);
     // No round follows where there is nothing to give.
-    if (all.size === 0) this.#given = intake.catalog;
+    if (all.size === 0) this.#applied = intake.catalog;
   }
 
   /** Renders what was touched, plans the difference and gives HAProxy its commands; what else it needs is a reload. */
   async reconcile(): Promise<void> {
     const { quarantining, intake, rendering, running, reloads, reloading, progress, now } = this.#parts;
     const began = now();
-    const given = intake.catalog;
-    const asked = rendering.asked(given);
-    this.#review(asked);
-    const taken = intake.touched.take();
-    const changed = withPaced(withSiblings(taken, asked.catalog), asked.catalog, rendering.desired);
-    const touched = withUnfinished(changed, this.#unfinished);
+    const applied = intake.catalog;
+    const requested = rendering.requested(applied);
+    this.#review(requested);
+    const taken = intake.dirty.take();
+    const changed = withPaced(withSiblings(taken, requested.catalog), requested.catalog, rendering.desired);
+    const dirty = withUnfinished(changed, this.#unfinished);
     // Before the commands: a reload that ends among them must not miss any.
-    reloading.changed(touched);
+    reloading.changed(dirty);
     this.#performing = true;
-    const { catalog, plan, unfinished } = await this.#apply(changed, touched, asked, began)
+    const { catalog, plan, unfinished } = await this.#apply(changed, dirty, requested, began)
       .catch((error: unknown) => {
-        intake.touched.add(touched);
+        intake.dirty.add(dirty);
         throw error;
       })
       .finally(() => {
         this.#performing = false;
       });
     this.#unfinished = unfinished;
-    const finished = new Map([...touched].filter(([name]) => !unfinished.has(name)));
+    const finished = new Map([...dirty].filter(([name]) => !unfinished.has(name)));
     running.removeLater(finished.keys(), rendering.desired);
     const { tooManyRetired } = running;
     if (tooManyRetired !== undefined) reloads.need(tooManyRetired);
@@ -136,20 +136,20 @@ export class Rounds {
       void quarantining.save(intake.catalog);
     }
     if (reloads.pending.length === 0 && !this.unfinished) progress.reached(rendering.desired.revision);
-    this.#given = given;
+    this.#applied = applied;
     this.#observer?.onApplied(finished, catalog);
     this.#first.resolve();
     this.saveSoon();
   }
 
   /** `changed`: what is to be rendered, among all that is `touched`. */
-  async #apply(changed: Touched, touched: Touched, asked: Asked, began: number): Promise<Applied> {
+  async #apply(changed: DirtySet, dirty: DirtySet, requested: Requested, began: number): Promise<Applied> {
     const { link, rendering, running, reloads, firstChecks, progress, now } = this.#parts;
-    const catalog = rendering.render(changed, asked, running.served);
+    const catalog = rendering.render(changed, requested, running.served);
     const rendered = now();
     const { desired } = rendering;
     this.#obstructed = reloads.obstacle !== undefined;
-    const plan = planChanges(running.served, desired, touched, running.burials.servers, {
+    const plan = planChanges(running.served, desired, dirty, running.pendingRemovals.servers, {
       ...link.abilities,
       certain: !reloads.needs('drift'),
       obstructed: this.#obstructed,
@@ -163,23 +163,23 @@ export class Rounds {
     const { routes } = running.served;
     const { done, left, refused } = await this.#slices.give(plan.steps, desired, now() - rendered);
     reloads.planned(refused, desired);
-    firstChecks.onApplied(touched, catalog, running.served, newcomersAmong(done, running.served));
+    firstChecks.onApplied(dirty, catalog, running.served, newcomersAmong(done, running.served));
     progress.round({
       began,
       rendered,
       commanded: now(),
       what: [...done.map(describeStep), ...plan.reload.map(describeReason)],
     });
-    return { catalog, plan, unfinished: touchedBy(left, routes, touched) };
+    return { catalog, plan, unfinished: touchedBy(left, routes, dirty) };
   }
 
   /** What changed since it was refused is tried again. */
-  #review(asked: Asked): void {
+  #review(requested: Requested): void {
     const { intake, rendering } = this.#parts;
-    const { services, all } = rendering.review(asked);
-    for (const name of services) intake.touched.service(name);
-    intake.touched.add(rendering.moved(intake.catalog));
-    if (all) this.touchAll();
+    const { services, all } = rendering.review(requested);
+    for (const name of services) intake.dirty.service(name);
+    intake.dirty.add(rendering.moved(intake.catalog));
+    if (all) this.markAllDirty();
   }
 
   /** Has routes removed that wait, with the rest of their policy, for a reload that cannot be done for now. */
@@ -189,7 +189,7 @@ export class Rounds {
     if (reloads.obstacle === undefined || this.#obstructed) return;
     for (const route of withdrawable(running.served, rendering.desired, { certain: !reloads.needs('drift') })) {
       const target = running.served.routes.get(route);
-      if (target !== undefined) intake.touched.service(serviceOf(target));
+      if (target !== undefined) intake.dirty.service(serviceOf(target));
     }
   }
 
@@ -197,7 +197,7 @@ export class Rounds {
   publish(): boolean {
     const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress } = this.#parts;
     const { workerPid } = link;
-    if (this.#given === undefined || workerPid === undefined) return false;
+    if (this.#applied === undefined || workerPid === undefined) return false;
     // What the round has rendered, HAProxy may not have got yet. It is told after the round.
     if (this.#performing) return false;
     // Until the new worker was given what the old one was, nobody may be told that it is served.
@@ -205,11 +205,11 @@ export class Rounds {
     const { pending, paced, obstacle = reloads.slow ?? first(paced.values()) } = reloads;
     if (pending.length > 0 && obstacle === undefined) return false;
     // What came in since and touched nothing is served as well.
-    if (intake.touched.empty) {
-      this.#given = intake.catalog;
+    if (intake.dirty.empty) {
+      this.#applied = intake.catalog;
       if (pending.length === 0 && !this.unfinished) {
         progress.reached(intake.catalog.revision);
-        quarantining.proven(rendering.asked(intake.catalog));
+        quarantining.proven(rendering.requested(intake.catalog));
       }
     }
     const reasonOf = (name: ServiceName) =>
@@ -222,9 +222,9 @@ export class Rounds {
       ...(obstacle === undefined ? [] : reloads.moving.map((at) => ({ key: `instances/${at}`, reason: obstacle }))),
       ...quarantining.refusals(running.served),
       ...rejections.unrendered,
-      ...(link.canPause ? [] : unpaused(this.#given)),
+      ...(link.canPause ? [] : unpaused(this.#applied)),
     ];
-    this.#observer?.onServed(this.#given, { refused, unrouted: rejections.unrouted }, workerPid);
+    this.#observer?.onServed(this.#applied, { refused, unrouted: rejections.unrouted }, workerPid);
     return true;
   }
 
@@ -235,12 +235,12 @@ export class Rounds {
   }
 }
 
-type Applied = { readonly catalog: Catalog; readonly plan: Plan; readonly unfinished: Touched };
+type Applied = { readonly catalog: Catalog; readonly plan: Plan; readonly unfinished: DirtySet };
 
 /** What changed now comes first, but for services that have had their turn. */
-function withUnfinished(changed: Touched, unfinished: Touched): Touched {
+function withUnfinished(changed: DirtySet, unfinished: DirtySet): DirtySet {
   if (unfinished.size === 0) return changed;
-  const all = new TouchedGathering();
+  const all = new DirtySetBuilder();
   all.add(new Map([...changed].filter(([name]) => !unfinished.has(name))));
   all.add(unfinished);
   all.add(changed);

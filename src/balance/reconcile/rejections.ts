@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Catalog, type Folded, rejectionOf } from '../../catalog/catalog.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
-import type { Touched } from '../../model/dirty-set.ts';
+import type { DirtySet } from '../../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { showKey } from '../../model/parsed.ts';
 import type { Revision } from '../../model/revision.ts';
@@ -88,10 +88,10 @@ export class Rejections {
   }
 
   /** What a rendering found of what was touched; whatever it did not mention is in order now. */
-  rendered(touched: Touched, problems: readonly RenderProblem[], revision: Revision): void {
+  rendered(dirty: DirtySet, problems: readonly RenderProblem[], revision: Revision): void {
     const { metrics, logger } = this.#parts;
     const before = this.#unrendered;
-    this.#unrendered = new Map([...before].filter(([key]) => !isTouched(key, touched)));
+    this.#unrendered = new Map([...before].filter(([key]) => !isDirty(key, dirty)));
     let fresh = 0;
     for (const { service, instance, reason, lastGoodServes } of problems) {
       const key = instance === undefined ? `services/${service}` : `instances/${service}/${instance}`;
@@ -134,8 +134,8 @@ const byClause = (conflicts: readonly Conflict[]): ReadonlyMap<string, Conflict>
 // A key can be as long as a value.
 const shortKey = (key: string): string => (key.length > 1024 ? `${key.slice(0, 1024)}...` : key);
 
-function isTouched(key: string, touched: Touched): boolean {
+function isDirty(key: string, dirty: DirtySet): boolean {
   const [area, service = '', id = ''] = key.split('/');
-  const mark = touched.get(service as ServiceName);
+  const mark = dirty.get(service as ServiceName);
   return mark !== undefined && (mark.whole || (area === 'instances' && mark.instances.has(id as InstanceId)));
 }

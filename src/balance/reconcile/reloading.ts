@@ -1,10 +1,10 @@
-import { type Touched, TouchedGathering } from '../../model/dirty-set.ts';
+import { type DirtySet, DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { serviceOf } from '../../model/route-target.ts';
 import { isStateKey, serviceOfState } from '../../model/service-state.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import { sameAround } from '../../render/template.ts';
-import type { Suspicion } from '../quarantine/candidates.ts';
+import { sameSection } from '../../render/template.ts';
+import type { RefusedBuild } from '../quarantine/candidates.ts';
 import type { Quarantine } from '../quarantine/quarantine.ts';
 import type { Reloaded, Reloads } from '../reload/reloads.ts';
 
@@ -21,23 +21,23 @@ type ReloadingParts = {
 };
 
 /** What HAProxy is to load, and what was held of it. */
-export type Loading = { readonly suspicion: Suspicion; readonly quarantine: Quarantine };
+export type Loading = { readonly build: RefusedBuild; readonly quarantine: Quarantine };
 
 type FinishedReload = Loading & { readonly result: Reloaded };
 
 /** How a reload ended. */
 export type Ended = FinishedReload & {
   /** What was changed by command while it was under way: the new worker may not know of it. */
-  readonly meanwhile: Touched;
+  readonly meanwhile: DirtySet;
 };
 
 /** One reload at a time, beside the rounds: they go on with the worker that serves. */
 export class Reloading {
   readonly #parts: ReloadingParts;
   /** What was changed by command since it began. */
-  readonly #meanwhile = new TouchedGathering();
+  readonly #meanwhile = new DirtySetBuilder();
   /** That part of it which is not in what HAProxy is to load. */
-  readonly #unwritten = new TouchedGathering();
+  readonly #unwritten = new DirtySetBuilder();
   #ongoing: Promise<void> | undefined;
   #ended: FinishedReload | undefined;
 
@@ -61,10 +61,10 @@ export class Reloading {
   }
 
   begin(loading: Loading): void {
-    const { suspicion } = loading;
+    const { build } = loading;
     const { reloads, served, desired, mayLoad, onEnd } = this.#parts;
-    const newest = () => withCommanded(suspicion.desired, served(), desired(), this.#unwritten.take());
-    this.#ongoing = reloads.perform(suspicion.desired, { newest, served, mayLoad }).then((result) => {
+    const newest = () => withCommanded(build.desired, served(), desired(), this.#unwritten.take());
+    this.#ongoing = reloads.perform(build.desired, { newest, served, mayLoad }).then((result) => {
       this.#ongoing = undefined;
       this.#unwritten.take();
       this.#ended = { ...loading, result };
@@ -77,10 +77,10 @@ export class Reloading {
   }
 
   /** A round changed this by command. */
-  changed(touched: Touched): void {
+  changed(dirty: DirtySet): void {
     if (this.#ongoing === undefined && this.#ended === undefined) return;
-    if (this.#ended === undefined) this.#unwritten.add(touched);
-    this.#meanwhile.add(touched);
+    if (this.#ended === undefined) this.#unwritten.add(dirty);
+    this.#meanwhile.add(dirty);
   }
 
   /** How it ended, once. */
@@ -95,9 +95,9 @@ export class Reloading {
  * What HAProxy was checked with, with what was changed by command since: HAProxy runs those lines, so they are good. Without
  * this a server that left during the check would be back for a moment.
  */
-function withCommanded(checked: Rendered, served: Rendered, desired: Rendered, touched: Touched): Rendered {
+function withCommanded(checked: Rendered, served: Rendered, desired: Rendered, dirty: DirtySet): Rendered {
   let { backends, routes } = checked;
-  for (const [name, mark] of touched) {
+  for (const [name, mark] of dirty) {
     const backend = backends.get(name);
     const now = served.backends.get(name);
     const wanted = desired.backends.get(name);
@@ -120,7 +120,7 @@ function withCommanded(checked: Rendered, served: Rendered, desired: Rendered, t
       // A route of another version of the policy than was checked has no business with its rules.
       const isSame = (service: ServiceName) => {
         const [one, other] = [checked.backends.get(service), desired.backends.get(service)];
-        return one !== undefined && other !== undefined && sameAround(one.around, other.around);
+        return one !== undefined && other !== undefined && sameSection(one.section, other.section);
       };
       for (const [route, target] of served.routes) {
         const leads = isStateKey(route) || isSame(serviceOf(target));

@@ -4,12 +4,12 @@ import { expect, test } from 'vitest';
 import { frameSettings } from '../../../test/support/frame-settings.ts';
 import { emptyCatalog } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
-import { TouchedGathering } from '../../model/dirty-set.ts';
+import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { nothingRendered } from '../../render/rendered.ts';
 import { createBalanceMetrics } from '../observe/metrics.ts';
-import { noQuarantine, withHeld } from '../quarantine/quarantine.ts';
+import { noQuarantine, withQuarantined } from '../quarantine/quarantine.ts';
 import { Rendering } from './rendering.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../../templates'), undefined);
@@ -19,8 +19,8 @@ const rendering = () =>
     templates,
     frame: frameSettings,
     quarantining: {
-      withHeld: (asked) => withHeld(noQuarantine, asked),
-      withHeldInstances: (desired) => desired,
+      withQuarantined: (requested) => withQuarantined(noQuarantine, requested),
+      withQuarantinedInstances: (desired) => desired,
       review: () => ({ services: [], all: false }),
       holdUnusable: () => false,
       holdUnrendered: () => false,
@@ -29,7 +29,7 @@ const rendering = () =>
     },
     guarding: { served: (catalog) => catalog, holding: false },
     locating: { served: (catalog) => catalog, permitted: (catalog) => ({ catalog, refused: [] }) },
-    openFiles: { served: (catalog) => catalog, moved: new TouchedGathering(), framed: () => undefined },
+    openFiles: { served: (catalog) => catalog, moved: new DirtySetBuilder(), framed: () => undefined },
     metrics: createBalanceMetrics(new Registry()),
     rejections: { rendered: () => undefined, conflicting: () => undefined },
   });
@@ -49,7 +49,7 @@ test('policies that no service has any more are forgotten, however many there we
     const event = { kind: 'changes', revision: revision(String(at)), changes: [{ kind: 'put', entry: put }] } as const;
     const folded = foldEvent(catalog, event);
     catalog = folded.catalog;
-    one.render(folded.touched, one.asked(catalog), nothingRendered);
+    one.render(folded.dirty, one.requested(catalog), nothingRendered);
     most = Math.max(most, one.desired.policies.size);
   }
   expect(most).toBeLessThanOrEqual(60);

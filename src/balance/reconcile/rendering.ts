@@ -1,12 +1,12 @@
 import type { Catalog } from '../../catalog/catalog.ts';
-import type { Touched } from '../../model/dirty-set.ts';
+import type { DirtySet } from '../../model/dirty-set.ts';
 import { Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { describePace } from '../../render/check-pace.ts';
 import {
   type RenderResult,
   renderAll,
-  renderTouched,
+  renderDirty,
   type Templates,
   withoutUnusedPolicies,
 } from '../../render/render.ts';
@@ -17,8 +17,8 @@ import type { Locating } from '../addresses/locating.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
-import type { Suspicion } from '../quarantine/candidates.ts';
-import type { Asked } from '../quarantine/quarantine.ts';
+import type { RefusedBuild } from '../quarantine/candidates.ts';
+import type { Requested } from '../quarantine/quarantine.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
 import { Sweep } from '../reload/sweep.ts';
 import type { Rejections } from './rejections.ts';
@@ -28,7 +28,13 @@ type RenderingParts = {
   readonly frame: FrameSettings;
   readonly quarantining: Pick<
     Quarantining,
-    'withHeld' | 'withHeldInstances' | 'review' | 'holdUnusable' | 'holdUnrendered' | 'refusedTemplate' | 'rendered'
+    | 'withQuarantined'
+    | 'withQuarantinedInstances'
+    | 'review'
+    | 'holdUnusable'
+    | 'holdUnrendered'
+    | 'refusedTemplate'
+    | 'rendered'
   >;
   readonly guarding: Pick<Guarding, 'served' | 'holding'>;
   readonly locating: Pick<Locating, 'served' | 'permitted'>;
@@ -74,7 +80,7 @@ export class Rendering {
     this.#mustRenderAll = true;
   }
 
-  asked(catalog: Catalog): Asked {
+  requested(catalog: Catalog): Requested {
     const { guarding, locating, openFiles } = this.#parts;
     const located = locating.served(guarding.served(catalog));
     // Each instance has an entry, unless it is held.
@@ -83,61 +89,62 @@ export class Rendering {
   }
 
   /** Whom the limit of open files concerns otherwise since this was asked last. */
-  moved(catalog: Catalog): Touched {
-    this.asked(catalog);
+  moved(catalog: Catalog): DirtySet {
+    this.requested(catalog);
     return this.#parts.openFiles.moved.take();
   }
 
-  build(asked: Asked, served: Rendered, cold: boolean): Suspicion {
-    const { templating } = this.#parts.quarantining.withHeld(asked);
-    return { asked, desired: withoutUnusedPolicies(templating, this.#parts.frame, this.#desired), served, cold };
+  build(requested: Requested, served: Rendered, cold: boolean): RefusedBuild {
+    const { templating } = this.#parts.quarantining.withQuarantined(requested);
+    return { requested, desired: withoutUnusedPolicies(templating, this.#parts.frame, this.#desired), served, cold };
   }
 
   /** What changed since it was refused is tried again. Gives the services that are to be rendered for it. */
-  review(asked: Asked): { readonly services: readonly ServiceName[]; readonly all: boolean } {
-    const { services, all } = this.#parts.quarantining.review(asked);
+  review(requested: Requested): { readonly services: readonly ServiceName[]; readonly all: boolean } {
+    const { services, all } = this.#parts.quarantining.review(requested);
     if (all) this.#mustRenderAll = true;
     return { services, all };
   }
 
   /** Other things are held now. */
-  holdBack(served: Rendered): void {
-    this.#desired = this.#parts.quarantining.withHeldInstances(this.#desired, served);
+  renderAnew(served: Rendered): void {
+    this.#desired = this.#parts.quarantining.withQuarantinedInstances(this.#desired, served);
     this.#mustRenderAll = true;
   }
 
   /** Renders what is asked for, but for what is held, or is to be held from now on. Gives the catalog that it is made of. */
-  render(touched: Touched, asked: Asked, served: Rendered): Catalog {
+  render(dirty: DirtySet, requested: Requested, served: Rendered): Catalog {
     const { metrics, frame, quarantining, rejections, openFiles, locating } = this.#parts;
-    const { catalog: held, templating } = quarantining.withHeld(asked);
+    const { catalog: held, templating } = quarantining.withQuarantined(requested);
     const { catalog, refused } = locating.permitted(held, templating.quarantined?.keys() ?? []);
     let result: RenderResult;
     try {
       result = this.#mustRenderAll
         ? renderAll(templating, frame, this.#desired, catalog)
-        : renderTouched(templating, frame, this.#desired, catalog, touched);
+        : renderDirty(templating, frame, this.#desired, catalog, dirty);
     } catch (error) {
-      if (!(error instanceof Fault) || !quarantining.holdUnusable(asked, this.#desired, error.toString())) throw error;
+      if (!(error instanceof Fault) || !quarantining.holdUnusable(requested, this.#desired, error.toString()))
+        throw error;
       this.#mustRenderAll = true;
-      return this.render(touched, asked, served);
+      return this.render(dirty, requested, served);
     }
     const { rendered, problems, conflicts } = result;
-    if (quarantining.holdUnrendered(problems, { asked, desired: this.#desired, served, cold: false })) {
+    if (quarantining.holdUnrendered(problems, { requested, desired: this.#desired, served, cold: false })) {
       if (quarantining.refusedTemplate !== undefined) this.#mustRenderAll = true;
-      return this.render(touched, asked, served);
+      return this.render(dirty, requested, served);
     }
     if (rendered.frame !== this.#desired.frame) openFiles.framed(rendered.frame.before + rendered.frame.after);
     this.#desired = this.#bounded(rendered, templating);
     if (this.#mustRenderAll) this.#paced.clear();
-    for (const name of (this.#mustRenderAll ? rendered.backends : touched).keys()) {
+    for (const name of (this.#mustRenderAll ? rendered.backends : dirty).keys()) {
       const backend = rendered.backends.get(name);
       const reason = backend && describePace(backend);
       if (reason === undefined) this.#paced.delete(name);
       else this.#paced.set(name, reason);
     }
-    quarantining.rendered(this.#mustRenderAll ? undefined : touched, problems, asked.catalog);
+    quarantining.rendered(this.#mustRenderAll ? undefined : dirty, problems, requested.catalog);
     this.#mustRenderAll = false;
-    rejections.rendered(touched, [...problems, ...refused], rendered.revision);
+    rejections.rendered(dirty, [...problems, ...refused], rendered.revision);
     if (conflicts !== undefined) rejections.conflicting(conflicts, rendered.routeTable ?? noRoutes);
     metrics.services.set(rendered.backends.size);
     return catalog;

@@ -15,7 +15,7 @@ import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OldWorkers } from '../reload/old-workers.ts';
 import type { PassingOn } from '../reload/passing-on.ts';
 import type { ServerStates } from '../reload/server-states.ts';
-import { Burials } from './pending-removals.ts';
+import { PendingRemovals } from './pending-removals.ts';
 
 type RunningParts = {
   readonly haproxy: Haproxy;
@@ -40,7 +40,7 @@ const mostRetiredOfService = 2000;
 /** What HAProxy runs, as far as its answers tell. */
 export class Running {
   readonly #parts: RunningParts;
-  readonly burials: Burials;
+  readonly pendingRemovals: PendingRemovals;
   readonly drift: DriftLog;
   #served: Rendered = nothingRendered;
   #worker: number | undefined;
@@ -51,7 +51,7 @@ export class Running {
 
   constructor(parts: RunningParts) {
     this.#parts = parts;
-    this.burials = new Burials(parts.metrics);
+    this.pendingRemovals = new PendingRemovals(parts.metrics);
     this.drift = new DriftLog(parts);
   }
 
@@ -112,7 +112,7 @@ export class Running {
       }
       if (step.kind === 'add-server') this.#added.add(`${step.backend}/${step.server.name}`);
       if ('name' in step && outcome.kind !== 'lingers') this.#added.delete(`${step.backend}/${step.name}`);
-      if (step.kind === 'revive-server') this.burials.revive(`${step.backend}/${step.server.name}`);
+      if (step.kind === 'revive-server') this.pendingRemovals.revive(`${step.backend}/${step.server.name}`);
       if (outcome.kind === 'lingers' && 'name' in step) this.#removeServerLater(step.backend, step.name);
       this.#served = afterStep(this.#served, desired, step);
     }
@@ -128,7 +128,7 @@ export class Running {
 
   #removeServerLater(backend: string, name: string): void {
     const line = this.#served.backends.get(backend as ServiceName)?.servers.get(name as InstanceId);
-    if (line !== undefined) this.burials.addServer(`${backend}/${name}`, line);
+    if (line !== undefined) this.pendingRemovals.addServer(`${backend}/${name}`, line);
   }
 
   /** Has backends that nothing needs any more deleted, where HAProxy can; elsewhere they end with the next reload. */
@@ -136,21 +136,21 @@ export class Running {
     const { addBackend, deletes } = this.#parts.link.abilities;
     if (!addBackend || !deletes) return;
     for (const name of names) {
-      if (!desired.backends.has(name) && this.#served.backends.has(name)) this.burials.addBackend(name);
+      if (!desired.backends.has(name) && this.#served.backends.has(name)) this.pendingRemovals.addBackend(name);
     }
   }
 
   /** Whether there is something that can be deleted later. */
   get hasPendingRemovals(): boolean {
-    return this.#parts.link.abilities.deletes && !this.burials.empty;
+    return this.#parts.link.abilities.deletes && !this.pendingRemovals.empty;
   }
 
   /** Why servers that left need a reload, where HAProxy cannot delete them; undefined when they do not. */
   get tooManyRetired(): ReloadReason | undefined {
-    if (this.#parts.link.abilities.deletes || this.burials.servers.size <= mostRetired) return undefined;
-    let left = this.burials.servers.size;
+    if (this.#parts.link.abilities.deletes || this.pendingRemovals.servers.size <= mostRetired) return undefined;
+    let left = this.pendingRemovals.servers.size;
     const services: ServiceName[] = [];
-    for (const [service, count] of [...this.burials.perService()].sort(([, a], [, b]) => b - a)) {
+    for (const [service, count] of [...this.pendingRemovals.perService()].sort(([, a], [, b]) => b - a)) {
       if (left <= mostRetired) break;
       services.push(service);
       left -= count;
@@ -160,15 +160,16 @@ export class Running {
 
   /** Why a service gets no further servers before a reload: too many of its servers that left are there. */
   fullRule(): (service: ServiceName) => ReloadReason | undefined {
-    if (this.#parts.link.abilities.deletes || this.burials.servers.size <= mostRetiredOfService) return () => undefined;
-    const counts = this.burials.perService();
+    if (this.#parts.link.abilities.deletes || this.pendingRemovals.servers.size <= mostRetiredOfService)
+      return () => undefined;
+    const counts = this.pendingRemovals.perService();
     const reason = this.tooManyRetired;
     return (service) => ((counts.get(service) ?? 0) > mostRetiredOfService ? reason : undefined);
   }
 
   /** Deletes what can be by now. Whether a backend was among it. */
   async removePending(desired: Rendered): Promise<boolean> {
-    const gone = await this.burials.remove(this.#parts.link, this.#served, desired);
+    const gone = await this.pendingRemovals.remove(this.#parts.link, this.#served, desired);
     if (gone.length > 0) this.#served = { ...this.#served, backends: this.#served.backends.deleteAll(gone) };
     return gone.length > 0;
   }
@@ -181,7 +182,7 @@ export class Running {
     oldWorkers.seen(processes);
     if (processes.workerPid === this.#worker && link.connected) return false;
     if (processes.workerPid !== this.#worker) {
-      this.burials.clear();
+      this.pendingRemovals.clear();
       this.#added.clear();
     }
     await link.connect(processes.workerPid, pause);
@@ -196,8 +197,8 @@ export class Running {
     for (const [name, backend] of this.#served.backends) {
       for (const [id, server] of servers.get(name) ?? []) {
         const at = `${name}/${id}`;
-        if (!server.disabled || backend.servers.has(id as InstanceId) || this.burials.servers.has(at)) continue;
-        this.burials.addServer(at, formatServerLine({ ...server, name: id, check: false, keywords: '' }));
+        if (!server.disabled || backend.servers.has(id as InstanceId) || this.pendingRemovals.servers.has(at)) continue;
+        this.pendingRemovals.addServer(at, formatServerLine({ ...server, name: id, check: false, keywords: '' }));
       }
     }
   }
@@ -209,7 +210,7 @@ export class Running {
     const running = await link.inspect();
     states.found(running.servers);
     if (!link.abilities.deletes) this.#adoptRetired(running);
-    const { served, differences } = reconcile(this.#served, running, this.burials.servers);
+    const { served, differences } = reconcile(this.#served, running, this.pendingRemovals.servers);
     if (this.#adopted) firstChecks.adopt(served, running.servers);
     this.#adopted = false;
     if (differences.length === 0) return false;

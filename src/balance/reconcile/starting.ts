@@ -28,9 +28,9 @@ type StartingParts = {
   /** Aborted when pointsman is to end. */
   readonly signal?: AbortSignal | undefined;
   /** Has everything rendered and planned anew, for other things are held now. */
-  readonly holdBack: () => void;
+  readonly renderAnew: () => void;
   /** Has everything planned anew, for HAProxy is started on something else than was served. */
-  readonly touchAll: () => void;
+  readonly markAllDirty: () => void;
 };
 
 const inUseHint = 'end what listens there (ss -ltnp shows it), or choose another address with --http or --https';
@@ -59,7 +59,7 @@ export class Starting {
       await undo();
       return (await this.#startWithFewer(error, catalog)) ?? this.#startOnOlder(error, lastGood, catalog);
     });
-    openFiles.loaded(reloads.needs('start') ? undefined : rendering.asked(catalog).catalog);
+    openFiles.loaded(reloads.needs('start') ? undefined : rendering.requested(catalog).catalog);
     await files.reloaded();
     metrics.haproxyStarts.inc();
     running.replaced(processes.workerPid);
@@ -70,7 +70,7 @@ export class Starting {
   async #startWithFewer(error: unknown, catalog: Catalog): Promise<Processes | undefined> {
     const { haproxy, files, rendering, running } = this.#parts;
     if (!this.#leaveOut(error, catalog)) return undefined;
-    const { desired } = rendering.build(rendering.asked(catalog), running.served, true);
+    const { desired } = rendering.build(rendering.requested(catalog), running.served, true);
     const checked = await files.check(desired);
     if (!checked.ok) return undefined;
     const undo = await files.replace(desired, checked.config);
@@ -86,9 +86,9 @@ export class Starting {
   /** Renders without the instances that HAProxy has too few open files for. Whether there are any for whom it did not start. */
   #leaveOut(error: unknown, catalog: Catalog): boolean {
     const { rendering, running, openFiles } = this.#parts;
-    if (!openFiles.failed(describe(error), rendering.asked(catalog).catalog)) return false;
+    if (!openFiles.failed(describe(error), rendering.requested(catalog).catalog)) return false;
     const moved = rendering.moved(catalog);
-    rendering.render(moved, rendering.asked(catalog), running.served);
+    rendering.render(moved, rendering.requested(catalog), running.served);
     return true;
   }
 
@@ -97,16 +97,16 @@ export class Starting {
    * where that is not it, what an earlier run had put on disk is served.
    */
   async #startOnOlder(error: unknown, lastGood: Rendered | undefined, catalog: Catalog): Promise<Processes> {
-    const { haproxy, files, quarantining, rendering, running, reloads, holdBack, signal } = this.#parts;
+    const { haproxy, files, quarantining, rendering, running, reloads, renderAnew, signal } = this.#parts;
     // Another configuration would want the same address, and one that nobody waits for any more is not tried at all.
     if (!(error instanceof Fault) || error.code !== 'haproxy-start' || signal?.aborted) throw error;
     const refused = rendering.desired;
     const reason = error.toString();
-    const asked = rendering.asked(catalog);
-    if (quarantining.holdFrame(asked, refused, reason)) {
-      holdBack();
-      rendering.render(new Map(), asked, running.served);
-      const { desired } = rendering.build(asked, running.served, true);
+    const requested = rendering.requested(catalog);
+    if (quarantining.quarantineFrame(requested, refused, reason)) {
+      renderAnew();
+      rendering.render(new Map(), requested, running.served);
+      const { desired } = rendering.build(requested, running.served, true);
       const checked = await files.check(desired);
       if (checked.ok) {
         const undo = await files.replace(desired, checked.config);
@@ -163,19 +163,19 @@ export class Starting {
 
   /** What is desired, with those held for whom HAProxy refuses it. */
   async #checkedAlone(catalog: Catalog): Promise<{ desired: Rendered; checked: CheckedConfig }> {
-    const { files, quarantining, rendering, running, holdBack } = this.#parts;
-    const asked = rendering.asked(catalog);
-    const suspicion = rendering.build(asked, running.served, true);
-    const checked = await files.check(suspicion.desired);
+    const { files, quarantining, rendering, running, renderAnew } = this.#parts;
+    const requested = rendering.requested(catalog);
+    const build = rendering.build(requested, running.served, true);
+    const checked = await files.check(build.desired);
     const isolated =
       checked.ok ||
-      (await quarantining.isolate(checked, suspicion)) ||
+      (await quarantining.bisect(checked, build)) ||
       // The port of a service, for example, may be in use, which its last good form needs as well.
-      (checked.mayPass !== 'deadline' && (await quarantining.isolate(checked, { ...suspicion, leaveOut: true })));
-    if (checked.ok || !isolated) return { desired: suspicion.desired, checked };
-    holdBack();
-    rendering.render(new Map(), asked, running.served);
-    const { desired } = rendering.build(asked, running.served, true);
+      (checked.mayPass !== 'deadline' && (await quarantining.bisect(checked, { ...build, leaveOut: true })));
+    if (checked.ok || !isolated) return { desired: build.desired, checked };
+    renderAnew();
+    rendering.render(new Map(), requested, running.served);
+    const { desired } = rendering.build(requested, running.served, true);
     return { desired, checked: await files.check(desired) };
   }
 
@@ -199,23 +199,23 @@ export class Starting {
 
   /** What was rendered last may be older than what is asked for now, if HAProxy ended before a round. */
   #renderNewest(catalog: Catalog): void {
-    const { rendering, running, holdBack } = this.#parts;
-    const asked = rendering.asked(catalog);
-    rendering.review(asked);
-    holdBack();
-    rendering.render(new Map(), asked, running.served);
+    const { rendering, running, renderAnew } = this.#parts;
+    const requested = rendering.requested(catalog);
+    rendering.review(requested);
+    renderAnew();
+    rendering.render(new Map(), requested, running.served);
   }
 
   /** Has the file say what is to be served; where it cannot be written, what the file says is served at first. */
   async #saveOrReadBack(catalog: Catalog): Promise<void> {
-    const { files, running, touchAll } = this.#parts;
+    const { files, running, markAllDirty } = this.#parts;
     try {
       await files.save(running.served, catalog);
     } catch (error) {
       const onDisk = isStorageFault(error) ? await files.readServed() : undefined;
       if (onDisk === undefined) throw error;
       running.assume(onDisk);
-      touchAll();
+      markAllDirty();
     }
   }
 }

@@ -8,8 +8,8 @@ import { unserved } from './unserved-keys.ts';
 function rendered(policy: string, ...lines: readonly string[]): Rendered {
   const name = 'web' as ServiceName;
   const servers = PersistentMap(lines.map((line) => [line.split(' ')[1] as InstanceId, line]));
-  const around = { before: `backend web from ${policy}\n`, indent: '    ', after: '' };
-  return { ...nothingRendered, backends: PersistentMap([[name, { name, around, servers }]]) };
+  const section = { before: `backend web from ${policy}\n`, indent: '    ', after: '' };
+  return { ...nothingRendered, backends: PersistentMap([[name, { name, section, servers }]]) };
 }
 const a = 'server a 10.0.0.1:80';
 

@@ -1,7 +1,7 @@
 import type { Refusal } from '../../fleet/acknowledgement.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import { sameAround } from '../../render/template.ts';
+import { sameSection } from '../../render/template.ts';
 
 // More than these of one service, and all of it is named instead.
 const mostOfOneService = 10;
@@ -26,7 +26,8 @@ export function unserved(
       refusals.push({ ...all, absent: true });
       continue;
     }
-    if (waiting.has(name) || !sameAround(has.around, wanted.around)) refusals.push({ key: `services/${name}`, reason });
+    if (waiting.has(name) || !sameSection(has.section, wanted.section))
+      refusals.push({ key: `services/${name}`, reason });
     if (has.servers === wanted.servers) continue;
     const own: Refusal[] = [];
     for (const [id, line] of wanted.servers) {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type ReloadReason, servicesOf } from '../../haproxy/plan.ts';
-import { SparingLog } from '../../logging/limited-log.ts';
+import { LimitedLog } from '../../logging/limited-log.ts';
 import { formatDuration } from '../../model/duration.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
@@ -21,7 +21,7 @@ const mostNamed = 3;
 /** Who has to wait with changes that need a reload, so that one service cannot have HAProxy reloaded for ever. */
 export class ReloadPacing {
   readonly #parts: ReloadPacingParts;
-  readonly #log: SparingLog;
+  readonly #log: LimitedLog;
   #budget: ReloadBudget = unusedBudget;
   #crowded = false;
   /** Those that had to wait, until they would not have to. */
@@ -29,7 +29,7 @@ export class ReloadPacing {
 
   constructor(parts: ReloadPacingParts) {
     this.#parts = parts;
-    this.#log = new SparingLog(parts.logger, parts.now, 'reload-paced-untold');
+    this.#log = new LimitedLog(parts.logger, parts.now, 'reload-paced-untold');
   }
 
   /** Whether there are so many old workers that each service has to wait longer. */

@@ -6,9 +6,9 @@ import { standingReasons } from './reload-reasons.ts';
 import { Sweep } from './sweep.ts';
 
 const web = 'web' as ServiceName;
-const around = { before: '', indent: '', after: '' };
+const section = { before: '', indent: '', after: '' };
 const desired = {
-  backends: PersistentMap([[web, { name: web, around, servers: PersistentMap([['a' as InstanceId, 'server a']]) }]]),
+  backends: PersistentMap([[web, { name: web, section, servers: PersistentMap([['a' as InstanceId, 'server a']]) }]]),
 };
 const asMap = (reasons: readonly ReloadReason[]) =>
   new Map(reasons.map((reason) => [describeReason(reason), reason] as const));

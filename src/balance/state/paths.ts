@@ -32,7 +32,7 @@ export type BalancePaths = {
   readonly lock: string;
 };
 
-export function layoutOf(dir: string): BalancePaths {
+export function pathsOf(dir: string): BalancePaths {
   return {
     config: join(dir, 'haproxy.cfg'),
     candidate: join(dir, 'haproxy.cfg.candidate'),

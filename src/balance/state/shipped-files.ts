@@ -11,16 +11,12 @@ const longestPage = 14 * 1024;
  * Puts what ships with pointsman for HAProxy where HAProxy reads it: it may run in another container, and see nothing but
  * the balancer's folder. Rejects with Fault `settings` for an own page that cannot be served, and with `storage`.
  */
-export async function provideShipped(
-  shipped: string,
-  layout: BalancePaths,
-  ownPage: string | undefined,
-): Promise<void> {
+export async function provideShipped(shipped: string, paths: BalancePaths, ownPage: string | undefined): Promise<void> {
   const page = ownPage === undefined ? await read(join(shipped, 'maintenance.html')) : await readPage(ownPage);
   const script = await read(join(shipped, 'pause.lua'));
-  await mkdir(dirname(layout.maintenancePage), { recursive: true, mode: 0o750 });
-  await provide(layout.maintenancePage, page);
-  await provide(layout.pauseScript, script);
+  await mkdir(dirname(paths.maintenancePage), { recursive: true, mode: 0o750 });
+  await provide(paths.maintenancePage, page);
+  await provide(paths.pauseScript, script);
 }
 
 /** A file that says it already is left alone: a balancer starts on a full disk, too, where one has been before. */

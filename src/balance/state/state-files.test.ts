@@ -10,7 +10,7 @@ import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { nothingRendered } from '../../render/rendered.ts';
 import { createBalanceMetrics } from '../observe/metrics.ts';
-import { layoutOf } from './paths.ts';
+import { pathsOf } from './paths.ts';
 import { StateFiles } from './state-files.ts';
 import { Storage } from './storage.ts';
 
@@ -26,7 +26,7 @@ afterEach(async () => {
 
 test('the catalog is saved again no sooner than 20 times what it took', async () => {
   let now = 0;
-  const layout = layoutOf(dir);
+  const paths = pathsOf(dir);
   const storage = new Storage({
     metrics: createBalanceMetrics(new Registry()),
     logger: pino({ level: 'silent' }),
@@ -34,7 +34,7 @@ test('the catalog is saved again no sooner than 20 times what it took', async ()
   });
   const worked = vi.spyOn(storage, 'worked');
   const files = new StateFiles({
-    layout,
+    paths,
     check: () => Promise.reject(new Error('not asked')),
     templates: await loadTemplates(join(import.meta.dirname, '../../../templates'), undefined),
     storage,
@@ -46,7 +46,7 @@ test('the catalog is saved again no sooner than 20 times what it took', async ()
     now: () => now,
   });
   const known = (at: bigint) => ({ ...emptyCatalog, revision: revision(at) });
-  const saved = async () => JSON.parse(await readFile(layout.lastKnown, 'utf8').catch(() => '{}')).revision;
+  const saved = async () => JSON.parse(await readFile(paths.lastKnown, 'utf8').catch(() => '{}')).revision;
   const pass = (ms: number) => {
     now += ms;
     vi.advanceTimersByTime(ms);

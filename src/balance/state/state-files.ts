@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { exists } from '../../fs/exists.ts';
 import { replaceFile, type StagedFile, stageFile } from '../../fs/replace-file.ts';
-import type { Checked, CheckProblem } from '../../haproxy/check.ts';
+import type { Validated, ValidationProblem } from '../../haproxy/check.ts';
 import { parseConfig } from '../../haproxy/config-file.ts';
 import { markOf, splitMark, withMark } from '../../haproxy/config-mark.ts';
 import { withoutQuoted } from '../../haproxy/without-quoted.ts';
@@ -34,12 +34,12 @@ export type CheckedConfig =
     };
 
 /** What HAProxy objects to, with where that comes from. */
-export type ExplainedProblem = CheckProblem & { readonly reason: string };
+export type ExplainedProblem = ValidationProblem & { readonly reason: string };
 
 export type StateFilesOptions = {
-  readonly layout: BalancePaths;
+  readonly paths: BalancePaths;
   /** Asks HAProxy whether it would load this file. */
-  readonly check: (file: string, deadlineMs: number) => Promise<Checked>;
+  readonly check: (file: string, deadlineMs: number) => Promise<Validated>;
   readonly templates: Templates;
   readonly storage: Storage;
   readonly wall: () => Date;
@@ -105,7 +105,7 @@ export class StateFiles {
   constructor(options: StateFilesOptions) {
     this.#options = options;
     this.#templates = options.templates;
-    const { holds, quarantine, owner, maintenancePage, pauseScript } = options.layout;
+    const { holds, quarantine, owner, maintenancePage, pauseScript } = options.paths;
     this.#kept = new KeptFiles([
       ...[holds, quarantine, owner].map((path) => ({ path, mode: 0o600, folderMode: 0o700 })),
       ...[maintenancePage, pauseScript].map((path) => ({ path, mode: 0o640, folderMode: 0o750 })),
@@ -124,7 +124,7 @@ export class StateFiles {
 
   /** Makes the folders that do not exist. Rejects with Fault `storage`. */
   async makeFolders(): Promise<void> {
-    const { config, routesMap, runtimeSocket, lastKnown } = this.#options.layout;
+    const { config, routesMap, runtimeSocket, lastKnown } = this.#options.paths;
     // Who may use the sockets may do everything with HAProxy; what is known of a whole fleet is nobody else's business.
     const own = [runtimeSocket, lastKnown];
     for (const path of [config, routesMap, ...own]) {
@@ -142,13 +142,13 @@ export class StateFiles {
 
   /** What the files of an earlier run say, if they are there. */
   async readServed(): Promise<Rendered | undefined> {
-    const { layout } = this.#options;
+    const { paths } = this.#options;
     try {
-      const [config, routes] = [await readFile(layout.config, 'utf8'), await readFile(layout.routesMap, 'utf8')];
+      const [config, routes] = [await readFile(paths.config, 'utf8'), await readFile(paths.routesMap, 'utf8')];
       this.#writtenConfig = config;
       this.#writtenRoutes = routes;
       this.#mark = splitMark(config).mark;
-      await this.#seen.written([layout.config, layout.routesMap]);
+      await this.#seen.written([paths.config, paths.routesMap]);
       return parseConfig(config, routes);
     } catch {
       return undefined;
@@ -166,25 +166,25 @@ export class StateFiles {
   }
 
   async #check(rendered: Rendered, keep: boolean): Promise<CheckedConfig> {
-    const { layout, check, now } = this.#options;
+    const { paths, check, now } = this.#options;
     const config = this.format(rendered);
     // The configuration names the map, which has to be there to be loaded.
     await this.#storing('configuration', () =>
-      this.#disk.soon(layout.candidate, async () => {
+      this.#disk.soon(paths.candidate, async () => {
         await this.#restore();
-        await replaceFile(layout.candidate, config, { mode: configMode });
+        await replaceFile(paths.candidate, config, { mode: configMode });
       }),
     );
     const { least, times } = keep ? checkDeadline : askDeadline;
     const began = now();
-    const checked = await check(layout.candidate, Math.max(least, Math.min(this.#checkTookMs * times, mostCheckMs)));
+    const checked = await check(paths.candidate, Math.max(least, Math.min(this.#checkTookMs * times, mostCheckMs)));
     if (checked.ok) this.#checkTookMs = now() - began;
     await this.#disk
-      .soon(layout.candidate, async () => {
+      .soon(paths.candidate, async () => {
         // It is as large as the one that it is to become.
-        await unlink(layout.candidate).catch(() => undefined);
+        await unlink(paths.candidate).catch(() => undefined);
         // For people only; a disk that is full does not make it any better.
-        if (keep && !checked.ok) await replaceFile(layout.refused, config, { mode: configMode }).catch(() => undefined);
+        if (keep && !checked.ok) await replaceFile(paths.refused, config, { mode: configMode }).catch(() => undefined);
       })
       .catch(() => undefined);
     if (checked.ok) return { ok: true, config };
@@ -195,7 +195,7 @@ export class StateFiles {
       const line = problem.line === undefined ? '' : `:${problem.line}`;
       const made = origin === undefined ? '' : ` (made by ${origin})`;
       // Without the file that it is in, a line says nothing.
-      const at = keep ? `${layout.refused}${line}${made}` : (origin ?? 'haproxy.cfg');
+      const at = keep ? `${paths.refused}${line}${made}` : (origin ?? 'haproxy.cfg');
       // Nothing in the file is wrong.
       if (checked.mayPass === 'address') return { ...problem, reason: `HAProxy ${problem.text}` };
       const says = text === undefined ? problem.text : withoutQuoted(problem.text, text);
@@ -214,12 +214,12 @@ export class StateFiles {
 
   /** Puts the configuration and the map in place; the answer puts the former ones back, or none where none were. */
   async replace(rendered: Rendered, config: string): Promise<() => Promise<void>> {
-    const { layout } = this.#options;
+    const { paths } = this.#options;
     this.#reloading = true;
     const mark = this.#mark;
     const before = await this.#writeSoon(async () => {
       const written = { config: this.#writtenConfig, routes: this.#writtenRoutes };
-      await touch(reloadingMark(layout));
+      await touch(reloadingMark(paths));
       await this.#write(config, formatRoutes(rendered.routes));
       this.#mark = splitMark(config).mark;
       return written;
@@ -233,7 +233,7 @@ export class StateFiles {
       await this.#writeSoon(async () => {
         if (before.config !== '') await this.#write(before.config, before.routes);
         else {
-          await unlink(layout.config).catch(() => undefined);
+          await unlink(paths.config).catch(() => undefined);
           this.#writtenConfig = '';
         }
       });
@@ -264,7 +264,7 @@ export class StateFiles {
   }
 
   async #lookForOthers(): Promise<void> {
-    const { config, routesMap } = this.#options.layout;
+    const { config, routesMap } = this.#options.paths;
     const written = new Map([
       [config, this.#writtenConfig],
       [routesMap, this.#writtenRoutes],
@@ -275,7 +275,7 @@ export class StateFiles {
 
   /** Makes the folders and files again that somebody deleted, but for the configuration, which the next write makes. */
   async #restore(): Promise<void> {
-    const { routesMap, lastKnown } = this.#options.layout;
+    const { routesMap, lastKnown } = this.#options.paths;
     await this.makeFolders();
     // HAProxy does not load a configuration without the map that it names.
     if (!(await exists(routesMap))) {
@@ -295,7 +295,7 @@ export class StateFiles {
     this.#reloading = false;
     this.#seen.touched = false;
     this.beQuick();
-    await this.#disk.soon(this.#options.layout.config, () => this.#unmark()).catch(() => undefined);
+    await this.#disk.soon(this.#options.paths.config, () => this.#unmark()).catch(() => undefined);
   }
 
   /** Somebody is served, and waits for what is written from now on. */
@@ -304,13 +304,13 @@ export class StateFiles {
   }
 
   async #unmark(): Promise<void> {
-    await unlink(reloadingMark(this.#options.layout)).catch(() => undefined);
-    await removeUnusedSockets(this.#options.layout.peersFolder, this.#writtenConfig);
+    await unlink(reloadingMark(this.#options.paths)).catch(() => undefined);
+    await removeUnusedSockets(this.#options.paths.peersFolder, this.#writtenConfig);
   }
 
   /** Whether an earlier run ended between replacing the file and HAProxy's loading of it. */
   async wasReloading(): Promise<boolean> {
-    return readFile(reloadingMark(this.#options.layout)).then(
+    return readFile(reloadingMark(this.#options.paths)).then(
       () => true,
       () => false,
     );
@@ -348,7 +348,7 @@ export class StateFiles {
     this.#timer = undefined;
     await this.#writeSoon(() => this.#write(withMark(this.#format(served), this.#mark), formatRoutes(served.routes)));
     await this.#storing('catalog', () =>
-      this.#disk.soon(this.#options.layout.lastKnown, () => this.#saveCatalog(catalog)),
+      this.#disk.soon(this.#options.paths.lastKnown, () => this.#saveCatalog(catalog)),
     );
   }
 
@@ -411,7 +411,7 @@ export class StateFiles {
   }
 
   #writeSoon<T>(write: () => Promise<T>): Promise<T> {
-    return this.#storing('configuration', () => this.#disk.soon(this.#options.layout.config, write));
+    return this.#storing('configuration', () => this.#disk.soon(this.#options.paths.config, write));
   }
 
   /** Has it known when something cannot be written. Rejects all the same. */
@@ -425,10 +425,10 @@ export class StateFiles {
   }
 
   async #write(config: string, routes: string): Promise<void> {
-    const { layout, storage } = this.#options;
+    const { paths, storage } = this.#options;
     await this.#lookForOthers();
-    const ofConfig = { path: layout.config, text: config, done: () => (this.#writtenConfig = config) };
-    const ofMap = (text: string) => ({ path: layout.routesMap, text, done: () => (this.#writtenRoutes = text) });
+    const ofConfig = { path: paths.config, text: config, done: () => (this.#writtenConfig = config) };
+    const ofMap = (text: string) => ({ path: paths.routesMap, text, done: () => (this.#writtenRoutes = text) });
     const configChanges = this.#doubted || config !== this.#writtenConfig;
     // Somebody else may restart HAProxy between two of the renames: a route is on disk only with its service's rules.
     const inBoth = configChanges ? sharedLines(this.#writtenRoutes, routes) : this.#writtenRoutes;
@@ -445,7 +445,7 @@ export class StateFiles {
         done();
       }
       this.#doubted = false;
-      await this.#seen.written([layout.config, layout.routesMap]);
+      await this.#seen.written([paths.config, paths.routesMap]);
     } finally {
       await Promise.all(staged.map(({ file }) => file.discard()));
     }
@@ -454,12 +454,12 @@ export class StateFiles {
 
   async #saveCatalog(catalog: Catalog): Promise<void> {
     if (catalog === this.#savedCatalog) return;
-    const { layout, wall, now, values, storage, registry } = this.#options;
+    const { paths, wall, now, values, storage, registry } = this.#options;
     const kept = { catalog, values: values?.() ?? [], registry };
     await this.makeFolders();
     const began = now();
     try {
-      await saveLastKnown(layout.lastKnown, kept, { now: began, wall: wall() });
+      await saveLastKnown(paths.lastKnown, kept, { now: began, wall: wall() });
     } finally {
       this.#catalogAt = now() + Math.min((now() - began) * lastKnownPace.times, lastKnownPace.most);
     }
@@ -487,4 +487,4 @@ async function touch(path: string): Promise<void> {
   }
 }
 
-const reloadingMark = (layout: BalancePaths): string => `${layout.config}.reloading`;
+const reloadingMark = (paths: BalancePaths): string => `${paths.config}.reloading`;
