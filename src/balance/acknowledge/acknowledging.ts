@@ -75,7 +75,7 @@ export class Acknowledging implements ServingObserver {
   #unsaidSince: number | undefined;
   #cluster = '';
   /** While it is not, the outage is told elsewhere. */
-  #connected = true;
+  #connected = false;
   #settled: Settled | undefined;
   #reached: Reached | undefined;
   /** Something is to be said that was not yet. */
@@ -155,12 +155,12 @@ export class Acknowledging implements ServingObserver {
   }
 
   get trouble(): string | undefined {
-    return this.#connected ? this.#key.refused : undefined;
+    return this.#key.refused ?? (this.#connected ? this.#key.unwritable : undefined);
   }
 
   status(): AcknowledgingStatus {
-    const { refused } = this.#key;
-    if (refused !== undefined) return { state: 'refused', reason: refused };
+    const { trouble } = this;
+    if (trouble !== undefined) return { state: 'refused', reason: trouble };
     const revision = this.#said?.reached.revision ?? noRevision;
     if (revision === noRevision) return { state: 'nothing-yet' };
     const { beside } = this.#key;

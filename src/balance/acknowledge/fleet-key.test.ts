@@ -24,7 +24,7 @@ test('a registry that takes no writes is why nobody can wait for the balancer, u
   const acknowledging = async () => (await metrics.acknowledging.get()).values[0]?.value;
   await key.put('{}', new AbortController().signal);
   session?.onEvent({ kind: 'unreachable', reason: 'its quota is used up' });
-  expect([key.refused, await acknowledging()]).toEqual(['its quota is used up', 0]);
+  expect([key.unwritable, await acknowledging()]).toEqual(['its quota is used up', 0]);
   session?.onEvent({ kind: 'reachable' });
-  expect([key.refused, await acknowledging()]).toEqual([undefined, 1]);
+  expect([key.unwritable, await acknowledging()]).toEqual([undefined, 1]);
 });

@@ -36,8 +36,7 @@ export class FleetKey {
   #session: Session | undefined;
   #holder = '';
   #refused: string | undefined;
-  /** Why the registry takes no writes, although it may be read. */
-  #unreachable: string | undefined;
+  #unwritable: string | undefined;
   /** Who has the key; undefined while this balancer has it. */
   #beside: string | undefined;
   #again: NodeJS.Timeout | undefined;
@@ -47,9 +46,14 @@ export class FleetKey {
     this.#parts = parts;
   }
 
-  /** Why it cannot be put; undefined while it can, or was not tried. */
+  /** Why it is not this balancer's; undefined while it is, or was not tried. */
   get refused(): string | undefined {
-    return this.#refused ?? this.#unreachable;
+    return this.#refused;
+  }
+
+  /** Why the registry takes no writes, although it may be read; undefined while it takes them. */
+  get unwritable(): string | undefined {
+    return this.#unwritable;
   }
 
   /** Who has this balancer's own key, so that it has one beside; undefined while it has its own. */
@@ -156,11 +160,11 @@ export class FleetKey {
         break;
       // The registry's follower logs an outage. A registry that can be read and takes no writes is seen only here.
       case 'unreachable':
-        this.#unreachable = event.reason;
+        this.#unwritable = event.reason;
         this.#parts.metrics.acknowledging.set(0);
         break;
       case 'reachable':
-        this.#unreachable = undefined;
+        this.#unwritable = undefined;
         if (this.#refused === undefined && this.#value !== undefined) this.#parts.metrics.acknowledging.set(1);
         break;
     }
