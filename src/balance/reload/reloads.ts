@@ -7,13 +7,13 @@ import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
+import { backoffMs } from '../../waiting/backoff.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { CheckedConfig, StateFiles } from '../state/state-files.ts';
 import { isStorageFault } from '../state/storage.ts';
 import type { PassingOn } from './passing-on.ts';
 import type { ReloadPacing } from './reload-pacing.ts';
 import { standingReasons } from './reload-reasons.ts';
-import { waitMs } from './retry-pace.ts';
 import type { ServerStates } from './server-states.ts';
 import { Sweep } from './sweep.ts';
 
@@ -65,7 +65,7 @@ export type Reloaded =
 const againAfterMs = 1000;
 
 // HAProxy goes on serving meanwhile, and instances go on changing.
-const retryMs = { firstMs: 200, mostMs: 30_000 };
+const retry = { firstMs: 200, mostMs: 30_000, jitter: 0.2 };
 
 /** When those who wait are told that a reload takes long, in ms. */
 export const slowMs = 2000;
@@ -363,7 +363,7 @@ export class Reloads {
     metrics.reloads.inc({ result: 'failed' });
     this.#failed = reason;
     this.#failures += 1;
-    this.#next = now() + waitMs(this.#failures, retryMs, random());
+    this.#next = now() + backoffMs(retry, this.#failures, random());
     logger.error({ event: 'reload-failed', reason, revision: String(revision), code }, reason);
     return { kind: 'failed', reason, refused, mayHelpToWait, failures: this.#failures, restored };
   }
@@ -373,7 +373,7 @@ export class Reloads {
     const { logger, now, random = Math.random } = this.#parts;
     this.#failed = reason;
     this.#failures += 1;
-    this.#next = now() + waitMs(this.#failures, retryMs, random());
+    this.#next = now() + backoffMs(retry, this.#failures, random());
     logger.error({ event: 'reload-failed', reason, revision, code: 'config-check' }, reason);
   }
 }

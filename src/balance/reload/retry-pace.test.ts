@@ -1,16 +1,12 @@
 import { expect, test } from 'vitest';
-import { dueNow, failedAgain, nextDueMs, onlyThese, type RetryPace, waitMs } from './retry-pace.ts';
+import { dueNow, failedAgain, nextDueMs, onlyThese, type RetryPace } from './retry-pace.ts';
 
 const bounds = { firstMs: 1000, mostMs: 30_000 };
 const none: RetryPace = new Map();
 
-test('a wait doubles up to the most, less a fifth at random', () => {
-  expect([1, 2, 3, 4, 5, 6, 100].map((failures) => waitMs(failures, bounds, 1))).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]); // biome-ignore format: one row
-  expect(waitMs(1, bounds, 0)).toBe(800);
-});
-
 test('one that fails in the same form waits longer each time, and another form begins anew', () => {
   const at = (now: number) => ({ now, random: () => 1 });
+  expect(nextDueMs(failedAgain(none, [['a', 'x']], bounds, { now: 0, random: () => 0 }), ['a'], 0)).toBe(800);
   const once = failedAgain(none, [['a', 'x']], bounds, at(0));
   expect(nextDueMs(once, ['a'], 0)).toBe(1000);
   expect([...dueNow(once, ['a', 'b'], 0)]).toEqual(['b']);

@@ -1,3 +1,5 @@
+import { type Backoff, backoffMs } from '../../waiting/backoff.ts';
+
 /** When something that failed is tried again. */
 type Retry = {
   /** Names what failed: another name, and the count begins anew. */
@@ -11,18 +13,12 @@ type Retry = {
 /** By the name of each thing that failed, when it is tried again. A value. */
 export type RetryPace = ReadonlyMap<string, Retry>;
 
-export type PaceBounds = { readonly firstMs: number; readonly mostMs: number };
+export type PaceBounds = Omit<Backoff, 'jitter'>;
 
-// Of the wait, at random: what failed together is not tried together for ever.
+// Without it, names that failed together would be tried together each time.
 const jitter = 0.2;
-// What is due within so short a time is tried in one go.
+// Names that are due within this time are tried together.
 const togetherMs = 500;
-
-/** The wait after so many failures in a row: twice as long each time, up to the most. `random` is from 0 to 1. */
-export function waitMs(failures: number, { firstMs, mostMs }: PaceBounds, random: number): number {
-  const full = Math.min(firstMs * 2 ** Math.min(failures - 1, 30), mostMs);
-  return full * (1 - jitter + jitter * random);
-}
 
 /** These failed, perhaps again. */
 export function failedAgain(
@@ -35,7 +31,7 @@ export function failedAgain(
   for (const [name, tried] of failed) {
     const before = pace.get(name);
     const failures = before?.tried === tried ? before.failures + 1 : 1;
-    next.set(name, { tried, failures, dueAt: now + waitMs(failures, bounds, random()) });
+    next.set(name, { tried, failures, dueAt: now + backoffMs({ ...bounds, jitter }, failures, random()) });
   }
   return next;
 }
