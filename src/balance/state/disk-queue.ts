@@ -1,35 +1,36 @@
 import { Fault } from '../../model/fault.ts';
+import { backoffMs } from '../../waiting/backoff.ts';
+import { SerialQueue } from '../../waiting/serial-queue.ts';
 
-// A healthy disk takes 5 to 50 ms for a configuration of 1 MB. A slow one is waited for longer each time, so that it gets
-// there in the end.
-const patienceMs = { serving: 2000, most: 30_000 };
+// A healthy disk takes 5 to 50 ms for a configuration of 1 MB. The deadline grows with each write that misses it, so that a slow
+// disk succeeds in the end.
+const deadline = { firstMs: 2000, mostMs: 30_000 };
 
 /**
- * Work on one disk, one after the other. A disk may hang for minutes (a network's, or one that is full of work), and what is
- * begun there cannot be taken back: it is left to itself, so that of Node's four threads it has only one.
+ * Work on one disk, one after the other. A disk may hang for minutes (a network disk, or a busy one), and Node cannot stop a call
+ * that has begun. The queue waits for no more than one such call, so that it has only one of Node's four threads.
  */
 export class DiskQueue {
-  #last: Promise<unknown> = Promise.resolve();
-  #patienceMs = patienceMs.most;
-  /** Something was given up and has not ended yet. */
+  readonly #queue = new SerialQueue();
+  /** How many times in a row work missed its deadline. Infinity stands for the longest deadline. */
+  #late = Number.POSITIVE_INFINITY;
+  /** Work that missed its deadline has not ended yet. */
   #stuck = false;
   readonly #onLate: () => void;
 
-  /** `onLate` is told when something ends that was given up: it may have changed what is on disk. */
+  /** Calls `onLate` when work ends after its deadline: it may have changed what is on disk. */
   constructor(onLate: () => void) {
     this.#onLate = onLate;
   }
 
-  /** Does it in its turn, and waits for as long as that takes. */
+  /** Does the work in its turn, without a deadline. */
   inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => undefined);
-    return done;
+    return this.#queue.run(work);
   }
 
   /**
-   * Does it in its turn and soon: rejects with Fault `storage` when the disk does not answer. What has not begun by then is
-   * left out; what has goes on.
+   * Does the work in its turn. Rejects with Fault `storage` when the disk misses the deadline: then work that has not begun is left
+   * out, and work that has begun goes on.
    */
   async soon<T>(where: string, work: () => Promise<T>): Promise<T> {
     const hangs = new Fault('storage', 'the disk does not answer', { where });
@@ -42,34 +43,37 @@ export class DiskQueue {
       return work();
     });
     let timer: NodeJS.Timeout | undefined;
-    const deadline = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        givenUp = true;
-        reject(hangs);
-        this.#patienceMs = Math.min(this.#patienceMs * 2, patienceMs.most);
-        this.#stuck = true;
-        void done
-          .catch(() => undefined)
-          .then(() => {
-            this.#stuck = false;
-            if (begun) this.#onLate();
-          });
-      }, this.#patienceMs);
+    const missed = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => {
+          givenUp = true;
+          reject(hangs);
+          this.#late += 1;
+          this.#stuck = true;
+          void done
+            .catch(() => undefined)
+            .then(() => {
+              this.#stuck = false;
+              if (begun) this.#onLate();
+            });
+        },
+        backoffMs(deadline, this.#late + 1),
+      );
     });
     try {
-      return await Promise.race([done, deadline]);
+      return await Promise.race([done, missed]);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Nobody is served any more: what is written last may take its time. */
+  /** Uses the longest deadline: nobody waits for the last writes of a process. */
   bePatient(): void {
-    this.#patienceMs = patienceMs.most;
+    this.#late = Number.POSITIVE_INFINITY;
   }
 
-  /** What serves waits for it from now on; or it has just been quick enough. */
+  /** Uses the shortest deadline: HAProxy serves and waits for the writes, or the disk has just been quick enough. */
   beQuick(): void {
-    this.#patienceMs = patienceMs.serving;
+    this.#late = 0;
   }
 }
