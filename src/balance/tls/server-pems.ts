@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { LinkedWatch } from '../../fs/linked-watch.ts';
 import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
 import { renewServerPems } from '../../haproxy/server-pem-store.ts';
+import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe } from '../../model/fault.ts';
 
 export type ServerPemsParts = {
@@ -27,8 +28,8 @@ export class ServerPems {
   #workerPid: number | undefined;
   /** The worker that was given authorities while it ran. */
   #gaveAuthorities: number | undefined;
-  /** What was said of a file that is not in order, as a hash: no reload and no line of the log for the same again. */
-  readonly #told = new Map<string, string>();
+  /** By file, why it was refused or the text that needs a reload: the same causes one line of the log, or one reload. */
+  readonly #reported = new OncePerReason();
   /** The text of each file at the last look, as a hash: a worker that started later has read it from disk. */
   readonly #seen = new Map<string, string>();
   /** Why a file is not used as it is. */
@@ -87,16 +88,13 @@ export class ServerPems {
     this.#workerPid = workerPid;
     this.#refused.clear();
     for (const [file, text] of looked) this.#seen.set(file, text);
-    for (const file of this.#told.keys()) if (!changes.some((change) => change.file === file)) this.#told.delete(file);
+    this.#reported.keepOnly(new Set(changes.map(({ file }) => file)));
     for (const change of changes) {
       const { file, kind } = change;
       if (kind === 'renewed' && change.what === 'ca-file') this.#gaveAuthorities = workerPid;
       if (kind === 'refused') this.#refused.set(file, change.reason);
-      const what = kind === 'renewed' ? undefined : hash('sha256', kind === 'refused' ? change.reason : change.pem);
-      const known = this.#told.get(file);
-      if (what === undefined) this.#told.delete(file);
-      else this.#told.set(file, what);
-      if (what !== undefined && what === known) continue;
+      const reason = kind === 'renewed' ? undefined : hash('sha256', kind === 'refused' ? change.reason : change.pem);
+      if (!this.#reported.isNew(file, reason) && kind !== 'renewed') continue;
       const name = basename(file);
       if (kind === 'renewed') logger.info({ event: 'server-tls-renewed', name }, `${name} is used as it is now`);
       else if (kind === 'reload') onReload(file);
