@@ -1,38 +1,40 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { SerialQueue } from '../waiting/serial-queue.ts';
 
 export type FolderWatchParts = {
   readonly path: string;
-  /** Something in the folder may have changed. The next call comes when the one before has resolved. */
+  /** Reads the folder, which may have changed. The next call begins after the previous one has resolved. */
   readonly onTouched: () => Promise<void>;
 };
 
-// An editor or a deployment touches a file several times; and half a file should not be taken for the whole.
+// An editor or a deployment writes a file in several steps. The folder is read when nothing has happened for this time.
 const quietMs = 50;
-/** Under a stream of changes it is looked at this often. */
+/** While changes do not stop, the folder is read this often. */
 const mostQuietMs = 500;
-/** A watch may miss something: the folder was replaced, or lies on a network. */
+/** The folder is read this often without an event: a watch misses changes when the folder was replaced, or is on a network. */
 const rescanMs = 10_000;
-/** While there is no folder, nothing can tell that it comes back. */
+/** While there is no folder, the folder is read this often: no event reports that it comes back. */
 const awayMs = 1000;
 
 /**
- * Says when to look at a folder again. One kernel watch for the folder, not chokidar (5.0.0): that takes one for each
- * file, and 9 MB for a thousand.
+ * Watches one folder with many files, whose reader reads all of it: after changes, and every 10 s. It has one kernel watch; chokidar
+ * (5.0.0) has one for each file, and needs 9 MB for a thousand files. Use `watchFolders` for a few files, such as templates, and
+ * `TreeWatch` to learn which file of many folders changed.
  */
 export class FolderWatch {
   readonly #parts: FolderWatchParts;
   #watcher: { readonly folder: string; readonly watcher: FSWatcher } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #touchedAt: number | undefined;
-  #looking: Promise<void> = Promise.resolve();
+  readonly #looks = new SerialQueue();
   #closed = false;
 
   constructor(parts: FolderWatchParts) {
     this.#parts = parts;
   }
 
-  /** Begins to watch; what changed since the folder was read before is looked at now. */
+  /** Begins to watch, and calls `onTouched` soon: the folder may have changed before the watch. */
   async open(): Promise<void> {
     await this.#renew();
     this.#schedule(0);
@@ -42,7 +44,7 @@ export class FolderWatch {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#watcher?.watcher.close();
-    await this.#looking;
+    await this.#looks.idle();
   }
 
   #touched(): void {
@@ -54,9 +56,7 @@ export class FolderWatch {
   #schedule(inMs: number): void {
     clearTimeout(this.#timer);
     if (this.#closed) return;
-    this.#timer = setTimeout(() => {
-      this.#looking = this.#looking.then(() => this.#look());
-    }, inMs);
+    this.#timer = setTimeout(() => void this.#looks.run(() => this.#look()), inMs);
   }
 
   async #look(): Promise<void> {
@@ -67,7 +67,7 @@ export class FolderWatch {
     if (this.#touchedAt === undefined) this.#schedule(this.#watcher === undefined ? awayMs : rescanMs);
   }
 
-  /** A watch stays with the folder that it was made for, even when another one has its name. */
+  /** Makes a new watch when another folder has the name: a kernel watch follows the folder, not the name. */
   async #renew(): Promise<void> {
     const { path } = this.#parts;
     try {
@@ -76,14 +76,14 @@ export class FolderWatch {
       if (this.#watcher?.folder === folder || this.#closed) return;
       this.#watcher?.watcher.close();
       const watcher = watch(path, () => this.#touched());
-      // It is looked at all the same, only later.
+      // The next timed look makes a new watch.
       watcher.on('error', () => {
         watcher.close();
         this.#watcher = undefined;
       });
       this.#watcher = { folder, watcher };
     } catch {
-      // The folder is away; whoever reads it says so.
+      // There is no folder. Its reader reports that.
       this.#watcher?.watcher.close();
       this.#watcher = undefined;
     }

@@ -4,8 +4,8 @@ import { dirname, resolve } from 'node:path';
 const mostLinks = 16;
 
 /**
- * The folders besides its own in which a change can make this path another file: those of the targets of each symbolic link
- * on the way to it, and those in which a linked folder lies. Empty for a file that is no link.
+ * The folders, besides the path's own, in which a change can make the path lead to another file: the folder of each symbolic link's
+ * target, and the folder of each link on the way to a target. Empty for a file that is no link.
  */
 export async function linkFolders(path: string): Promise<readonly string[]> {
   const folders = new Set<string>();
@@ -22,5 +22,5 @@ export async function linkFolders(path: string): Promise<readonly string[]> {
   return [...folders];
 }
 
-/** Undefined for what is no symbolic link, or not there. */
+/** Undefined when there is no symbolic link at this path. */
 const linkTarget = (path: string): Promise<string | undefined> => readlink(path).catch(() => undefined);

@@ -1,3 +1,4 @@
+import { SerialQueue } from '../waiting/serial-queue.ts';
 import { linkFolders } from './link-folders.ts';
 import { watchFolders } from './watch-folders.ts';
 
@@ -7,13 +8,16 @@ export type LinkedWatchOptions = {
   readonly onError: (error: unknown) => void;
 };
 
-/** Watches a folder, and the folders that symbolic links in it lead to: a renewal may replace a file there. */
+/**
+ * Watches a folder as `watchFolders` does, and also the folders that symbolic links in it lead to. Use it for files that another
+ * program renews in its own folder, such as certificates.
+ */
 export class LinkedWatch {
   readonly #options: LinkedWatchOptions;
   #end: () => Promise<void>;
   #linked: readonly string[] = [];
   #endLinked: (() => Promise<void>) | undefined;
-  #following: Promise<void> = Promise.resolve();
+  readonly #queue = new SerialQueue();
   #closed = false;
 
   constructor(options: LinkedWatchOptions) {
@@ -21,10 +25,9 @@ export class LinkedWatch {
     this.#end = watchFolders({ ...options, folders: [options.folder] });
   }
 
-  /** The folder has these files now. */
+  /** Watches the folders that these files of the folder lead to, and no others. */
   follow(files: readonly string[]): Promise<void> {
-    this.#following = this.#following.then(() => this.#follow(files)).catch(this.#options.onError);
-    return this.#following;
+    return this.#queue.run(() => this.#follow(files)).catch(this.#options.onError);
   }
 
   async #follow(files: readonly string[]): Promise<void> {
@@ -41,7 +44,7 @@ export class LinkedWatch {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#end();
-    await this.#following;
+    await this.#queue.idle();
     await this.#endLinked?.();
   }
 }

@@ -5,27 +5,27 @@ import { basename, dirname, join } from 'node:path';
 import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
 
-/** Mode and owner that a file is to have; what is left out is taken from the file that is there. */
+/** Mode and owner that a file gets. A field that is left out is taken from the file that exists. */
 export type Ownership = {
   readonly mode?: number | undefined;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
 };
 
-/** What a file is to say. One that is long comes in pieces: while a piece is written, others have their turn. */
+/** The text of a file. A long one comes in pieces: between two pieces the event loop does other work. */
 type Text = string | Iterable<string>;
 
-/** A file written in full beside the one that it is to replace. */
+/** A file that is written completely, next to the file that it will replace. */
 export type StagedFile = {
   readonly path: string;
-  /** Puts it in the other's place. Rejects with Fault `storage`. */
+  /** Replaces the other file. Rejects with Fault `storage`. */
   readonly commit: () => Promise<void>;
   readonly discard: () => Promise<void>;
 };
 
 /**
- * Replaces a file so that a reader, or a crash, sees the old text or the new one and nothing between: written beside it,
- * synced, renamed. Mode and owner of a file that is there are kept; `mode` is a new one's. Rejects with Fault `storage`.
+ * Replaces a file so that a reader sees the old text or the new one, also after a crash: it writes a file next to it, syncs it and
+ * renames it. An existing file keeps its mode and owner; a new file gets `mode`. Rejects with Fault `storage`.
  */
 export async function replaceFile(path: string, text: Text, { mode = 0o644 } = {}): Promise<void> {
   const staged = await stageFile(path, text, {}, mode);
@@ -33,9 +33,9 @@ export async function replaceFile(path: string, text: Text, { mode = 0o644 } = {
 }
 
 /**
- * Writes what is to replace `path` into a hidden file beside it: on the same file system, and where no `include *.conf`
- * or `include *` takes it for its own. `folder` is another name of its folder, by which it is reached. Rejects with Fault
- * `storage`, and leaves nothing behind then.
+ * Writes the text that will replace `path` into a hidden file next to it: the file system is the same, and `include *.conf` and
+ * `include *` do not match the name. `folder` is another path of its folder, to write through. Rejects with Fault `storage` and
+ * deletes the hidden file then.
  */
 export async function stageFile(
   path: string,
@@ -57,11 +57,11 @@ export async function stageFile(
     });
   };
   try {
-    // A symbolic link is replaced, not followed: whatever it names has no say.
+    // A symbolic link is replaced, not followed: mode and owner of its target do not count.
     const there = await lstat(target).catch(() => undefined);
     const before = there?.isFile() ? there : undefined;
     const mode = wanted.mode ?? (before === undefined ? undefined : before.mode & 0o7777);
-    // Nobody else may read it before it is known who may. The umask has a say in a mode that nobody asked for.
+    // No other user may read it until it has its owner. The umask applies only to the default mode.
     const file = await open(staged, 'wx', mode === undefined ? newMode : mode & 0o600);
     try {
       await writeFile(file, text);
@@ -69,7 +69,7 @@ export async function stageFile(
       const uid = wanted.uid ?? before?.uid ?? self.uid;
       const gid = wanted.gid ?? before?.gid ?? self.gid;
       if (uid !== undefined && gid !== undefined && (uid !== self.uid || gid !== self.gid)) await file.chown(uid, gid);
-      // After the owner, for a change of owner takes set-id bits away.
+      // After chown, because chown clears the set-id bits.
       if (mode !== undefined) await file.chmod(mode);
       await file.sync();
     } finally {
@@ -93,7 +93,7 @@ export async function stageFile(
   };
 }
 
-/** Gives an open file the mode and owner that it is to have. Resolves with whether it had others. */
+/** Gives an open file this mode and owner. Returns whether it had others. */
 export async function correctOwnership(file: FileHandle, { mode, uid, gid }: Ownership): Promise<boolean> {
   const before = await file.stat();
   const wrongOwner = (uid ?? before.uid) !== before.uid || (gid ?? before.gid) !== before.gid;
@@ -115,7 +115,7 @@ export async function openRegular(path: string, access: number): Promise<FileHan
   }
 }
 
-/** What an error of the file system means here that its own words do not say. */
+/** A hint for an error whose message does not tell its cause. */
 function hintFor(cause: unknown): string | undefined {
   const code = errorCode(cause);
   if (code === 'EBUSY') return 'a single file that is mounted cannot be replaced: mount its folder instead';
@@ -123,7 +123,7 @@ function hintFor(cause: unknown): string | undefined {
   return undefined;
 }
 
-/** The rename itself is on disk only once the folder is. */
+/** Without it a crash could undo the rename. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {

@@ -3,17 +3,18 @@ import { join } from 'node:path';
 
 export type TreeWatchParts = {
   readonly root: string;
-  /** Something happened to this path, relative to the root with "/"; or anywhere in a folder whose name it is. */
+  /** Something happened to this path, relative to the root with "/". If the path is a folder, it happened somewhere in it. */
   readonly onTouched: (path: string) => void;
   readonly onError: (folder: string, error: unknown) => void;
 };
 
 /**
- * One kernel watch a folder, which names what happened to the files in it.
+ * Watches many folders below a root and names the path that changed. Use it when reading all folders again is too slow, as for the
+ * registry in a folder; its user reads a folder again after an error.
  *
- * Not chokidar (5.0.0): its throttles (5 ms a file, 1 s a folder listing) drop events instead of delaying them, which
- * here lost the second of two edits in 2 of 6 runs; and it takes a kernel watch a file, 10,000 for 10,000 instances where
- * many systems allow 8192 a user.
+ * It has one kernel watch for each folder. chokidar (5.0.0) throttles (5 ms a file, 1 s a folder listing): it drops events instead of
+ * delaying them, and lost the second of two edits in 2 of 6 runs. It also has one kernel watch for each file, 10,000 for 10,000
+ * instances, where many systems allow a user 8192.
  */
 export class TreeWatch {
   readonly #parts: TreeWatchParts;
@@ -24,7 +25,7 @@ export class TreeWatch {
     this.#parts = parts;
   }
 
-  /** To be called before the folder is listed, so that nothing falls between. */
+  /** Call this before you list the folder, so that no change is missed between the two. */
   add(folder: string): void {
     if (this.#closed || this.#watchers.has(folder)) return;
     const { root, onTouched, onError } = this.#parts;
@@ -43,7 +44,7 @@ export class TreeWatch {
     }
   }
 
-  /** A folder (and all in it) is gone, or another one has its name: a kernel watch stays with the old one. True if it was watched. */
+  /** Ends the watches of a folder, and of all folders in it, that was deleted or replaced. Returns whether there were any. */
   forget(folder: string): boolean {
     const within = folder === '' ? '' : `${folder}/`;
     const forgotten = [...this.#watchers.keys()].filter((name) => name === folder || name.startsWith(within));

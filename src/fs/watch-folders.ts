@@ -7,31 +7,32 @@ export type WatchFoldersOptions = {
   readonly onError: (error: unknown) => void;
 };
 
-/** How long folders have to be quiet, in ms: an editor writes a file in several steps. */
+/** An editor writes a file in several steps. `onChange` is called when nothing has happened for this time, in ms. */
 const quietMs = 50;
 /** How often to look whether another folder has the name of one that is watched, in ms. */
 const lookMs = 2000;
 
 /**
- * Calls `onChange` when files directly in these folders changed, and once at the beginning, when the watch stands. A folder
- * that is moved away, made again, or reached by a symbolic link that leads elsewhere now, is watched anew.
+ * Calls `onChange` after files directly in these folders changed, and once when the watch has begun. It also notices that a folder
+ * was moved away or made again, or that a symbolic link leads to another folder. Use it for a few files, such as templates;
+ * `LinkedWatch` when the files are links into other folders; `FolderWatch` for one folder with many files.
  */
 export function watchFolders({ folders, onChange, onError }: WatchFoldersOptions): () => Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const soon = () => {
     clearTimeout(timer);
     timer = setTimeout(() => {
-      // Before the files are read: a link that leads elsewhere after that is found by the next look, also when it leads back.
+      // Before `onChange`: the next look then finds a link that changes after the files were read, even when it leads back.
       lookNow();
       onChange();
     }, quietMs);
   };
-  // What changed between the first reading and now is read when the watch stands.
+  // `ready` counts as a change: files may have changed after they were first read and before the watch.
   const begin = () =>
     watch([...folders], { ignoreInitial: true, depth: 0 })
       .on('all', soon)
       .on('unlinkDir', (path) => {
-        // The same folder may come back before it is looked at, and is not watched any more.
+        // The same folder may come back before the next look, and chokidar does not watch it any more.
         if (folders.includes(path)) known = 'lost';
       })
       .on('ready', soon)
