@@ -2,7 +2,7 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { type ConfigPlace, placeOf } from '../../render/place.ts';
 import { policyOf } from '../../render/policies.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import type { ExplainedProblem } from '../state/state-files.ts';
+import type { ExplainedProblem } from '../state/validation.ts';
 import { type Candidate, instanceCandidate, serviceCandidate, templateCandidate } from './quarantine.ts';
 
 /** Whom HAProxy points at, and what says so of them. */

@@ -4,7 +4,7 @@ import { type RenderProblem, renderAll, renderDirty, withoutUnusedPolicies } fro
 import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 import type { FrameSettings } from '../../render/view.ts';
-import type { ExplainedProblem } from '../state/state-files.ts';
+import type { ExplainedProblem } from '../state/validation.ts';
 import { type Attribution, attribute } from './attribution.ts';
 import {
   type Candidate,

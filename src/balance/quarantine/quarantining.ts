@@ -10,8 +10,9 @@ import type { TemplateRole } from '../../render/template.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import { dueNow, failedAgain, nextDueMs, onlyThese, type PaceBounds, type RetryPace } from '../reload/retry-pace.ts';
-import type { CheckedConfig, StateFiles } from '../state/state-files.ts';
+import type { StateFiles } from '../state/state-files.ts';
 import type { Storage } from '../state/storage.ts';
+import type { CheckedConfig } from '../state/validation.ts';
 import { attribute } from './attribution.ts';
 import { bisect, type ValidationAnswer } from './bisect.ts';
 import {

@@ -9,8 +9,9 @@ import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
 import type { Reloads } from '../reload/reloads.ts';
 import type { ServerStates } from '../reload/server-states.ts';
-import type { CheckedConfig, StateFiles } from '../state/state-files.ts';
+import type { StateFiles } from '../state/state-files.ts';
 import { isStorageFault } from '../state/storage.ts';
+import type { CheckedConfig } from '../state/validation.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 

@@ -1,6 +1,9 @@
 import { join } from 'node:path';
 
-/** Where a balancer keeps what it needs, all under `--dir`. */
+/** The mode of files that HAProxy's group reads. Others may not: own templates may hold passwords. */
+export const configMode = 0o640;
+
+/** The files of a balancer, all under `--dir`. */
 export type BalancePaths = {
   readonly config: string;
   readonly candidate: string;

@@ -3,38 +3,22 @@ import { dirname } from 'node:path';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { exists } from '../../fs/exists.ts';
 import { replaceFile, type StagedFile, stageFile } from '../../fs/replace-file.ts';
-import type { Validated, ValidationProblem } from '../../haproxy/check.ts';
+import type { Validated } from '../../haproxy/check.ts';
 import { parseConfig } from '../../haproxy/config-file.ts';
 import { markOf, splitMark, withMark } from '../../haproxy/config-mark.ts';
-import { withoutQuoted } from '../../haproxy/without-quoted.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { Entry } from '../../registry/registry.ts';
 import { configWriter, type Templates } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { formatRoutes } from '../../render/routes.ts';
-import { originOf } from '../../render/template.ts';
 import { DiskQueue } from './disk-queue.ts';
 import { KeptFiles } from './kept-files.ts';
 import { saveLastKnown } from './last-known.ts';
-import type { BalancePaths } from './paths.ts';
+import { type BalancePaths, configMode } from './paths.ts';
 import { removeUnusedSockets } from './peer-sockets.ts';
 import { SeenFiles, type Touches } from './seen-files.ts';
 import type { Storage, Stored } from './storage.ts';
-
-export type CheckedConfig =
-  | { readonly ok: true; readonly config: string }
-  | {
-      readonly ok: false;
-      readonly config: string;
-      readonly problems: readonly ExplainedProblem[];
-      /** The first problem that names a line, or the first. */
-      readonly reason: string;
-      /** It may be over by itself: somebody else has an address, or the check took too long. */
-      readonly mayPass?: 'address' | 'deadline' | undefined;
-    };
-
-/** What HAProxy objects to, with where that comes from. */
-export type ExplainedProblem = ValidationProblem & { readonly reason: string };
+import { type CheckedConfig, Validation } from './validation.ts';
 
 export type StateFilesOptions = {
   readonly paths: BalancePaths;
@@ -56,19 +40,11 @@ const saveAfterMs = 40;
 // The catalog on disk is as large as all values together: to write it takes at most a twentieth of the time.
 const lastKnownPace = { least: 1000, times: 20, most: 300_000 };
 const againAfterMs = 1000;
-// One with 10,000 servers takes 260 ms, and ten times as long on a machine that is busy. One that waits for a name server
-// that is silent takes 40 s. Those that look for whom HAProxy refuses ask many times.
-const checkDeadline = { least: 10_000, times: 20 };
-const askDeadline = { least: 3000, times: 5 };
-const mostCheckMs = 30_000;
-// Own templates may hold passwords.
-const configMode = 0o640;
-
 /** The files that are the state: the configuration, the route map and the last known catalog. One writer at a time. */
 export class StateFiles {
   readonly #options: StateFilesOptions;
   readonly #format = configWriter();
-  #templates: Templates;
+  readonly #validation: Validation;
   #timer: NodeJS.Timeout | undefined;
   #wanted: { served: Rendered; catalog: Catalog } | undefined;
   #latest: { served: Rendered; catalog: Catalog } | undefined;
@@ -94,9 +70,6 @@ export class StateFiles {
   readonly #deleted = new Set<string>();
   #flushing = false;
   #flushingCatalog = false;
-  #checking: Promise<unknown> = Promise.resolve();
-  /** The last one that HAProxy accepted. */
-  #checkTookMs = 0;
   #catalogTimer: NodeJS.Timeout | undefined;
   /** When it is written again at the soonest. */
   #catalogAt = 0;
@@ -104,8 +77,10 @@ export class StateFiles {
 
   constructor(options: StateFilesOptions) {
     this.#options = options;
-    this.#templates = options.templates;
-    const { holds, quarantine, owner, maintenancePage, pauseScript } = options.paths;
+    const { paths, check, now } = options;
+    const writeCandidate = (config: string) => this.#writeCandidate(config);
+    this.#validation = new Validation({ paths, disk: this.#disk, writeCandidate, check, now }, options.templates);
+    const { holds, quarantine, owner, maintenancePage, pauseScript } = paths;
     this.#kept = new KeptFiles([
       ...[holds, quarantine, owner].map((path) => ({ path, mode: 0o600, folderMode: 0o700 })),
       ...[maintenancePage, pauseScript].map((path) => ({ path, mode: 0o640, folderMode: 0o750 })),
@@ -117,9 +92,9 @@ export class StateFiles {
     this.#restoreOthers = restore;
   }
 
-  /** What a refused line is traced back to from now on. */
+  /** Traces refused lines back to these templates from now on. */
   useTemplates(templates: Templates): void {
-    this.#templates = templates;
+    this.#validation.templates = templates;
   }
 
   /** Makes the folders that do not exist. Rejects with Fault `storage`. */
@@ -155,55 +130,19 @@ export class StateFiles {
     }
   }
 
-  /**
-   * Asks HAProxy about the configuration; a refused one is left beside the real one, unless `keep` says not to, and its
-   * lines named. One at a time: all use one file, and HAProxy may have to be started while a culprit is looked for.
-   */
+  /** Has HAProxy validate the configuration. Leaves a refused one on disk for people, unless `keep` is false. */
   check(rendered: Rendered, { keep = true } = {}): Promise<CheckedConfig> {
-    const checked = this.#checking.then(() => this.#check(rendered, keep));
-    this.#checking = checked.catch(() => undefined);
-    return checked;
+    return this.#validation.check(this.format(rendered), keep);
   }
 
-  async #check(rendered: Rendered, keep: boolean): Promise<CheckedConfig> {
-    const { paths, check, now } = this.#options;
-    const config = this.format(rendered);
-    // The configuration names the map, which has to be there to be loaded.
+  async #writeCandidate(config: string): Promise<void> {
+    const { candidate } = this.#options.paths;
     await this.#storing('configuration', () =>
-      this.#disk.soon(paths.candidate, async () => {
+      this.#disk.soon(candidate, async () => {
         await this.#restore();
-        await replaceFile(paths.candidate, config, { mode: configMode });
+        await replaceFile(candidate, config, { mode: configMode });
       }),
     );
-    const { least, times } = keep ? checkDeadline : askDeadline;
-    const began = now();
-    const checked = await check(paths.candidate, Math.max(least, Math.min(this.#checkTookMs * times, mostCheckMs)));
-    if (checked.ok) this.#checkTookMs = now() - began;
-    await this.#disk
-      .soon(paths.candidate, async () => {
-        // It is as large as the one that it is to become.
-        await unlink(paths.candidate).catch(() => undefined);
-        // For people only; a disk that is full does not make it any better.
-        if (keep && !checked.ok) await replaceFile(paths.refused, config, { mode: configMode }).catch(() => undefined);
-      })
-      .catch(() => undefined);
-    if (checked.ok) return { ok: true, config };
-    const lines = config.split('\n');
-    const problems = checked.problems.map((problem) => {
-      const text = problem.line === undefined ? undefined : lines[problem.line - 1];
-      const origin = text === undefined ? undefined : originOf(text, Object.values(this.#templates));
-      const line = problem.line === undefined ? '' : `:${problem.line}`;
-      const made = origin === undefined ? '' : ` (made by ${origin})`;
-      // Without the file that it is in, a line says nothing.
-      const at = keep ? `${paths.refused}${line}${made}` : (origin ?? 'haproxy.cfg');
-      // Nothing in the file is wrong.
-      if (checked.mayPass === 'address') return { ...problem, reason: `HAProxy ${problem.text}` };
-      const says = text === undefined ? problem.text : withoutQuoted(problem.text, text);
-      return { ...problem, reason: `${at}: HAProxy refuses it: ${says}` };
-    });
-    const first = problems.find(({ line }) => line !== undefined) ?? problems[0];
-    const reason = first?.reason ?? 'HAProxy refuses it and gives no reason';
-    return { ok: false, config, problems, reason, mayPass: checked.mayPass };
   }
 
   /** The configuration as text that is to be loaded, with its mark. */
