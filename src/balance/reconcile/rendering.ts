@@ -2,6 +2,7 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
+import { Sweep } from '../../model/sweep.ts';
 import { describePace } from '../../render/check-pace.ts';
 import {
   type RenderResult,
@@ -20,7 +21,6 @@ import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import type { RefusedBuild } from '../quarantine/candidates.ts';
 import type { Requested } from '../quarantine/quarantine.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
-import { Sweep } from '../reload/sweep.ts';
 import type { Rejections } from './rejections.ts';
 
 type RenderingParts = {

@@ -2,8 +2,8 @@ import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import { describeReason, type ReloadReason } from '../../haproxy/plan.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
+import { Sweep } from '../../model/sweep.ts';
 import { standingReasons } from './reload-reasons.ts';
-import { Sweep } from './sweep.ts';
 
 const web = 'web' as ServiceName;
 const section = { before: '', indent: '', after: '' };

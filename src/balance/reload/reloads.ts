@@ -1,100 +1,74 @@
-import type { Logger } from 'pino';
-import { mustSucceedBetween } from '../../haproxy/failed-reload.ts';
-import type { Haproxy } from '../../haproxy/haproxy.ts';
 import { describeReason, type ReloadReason, servicesOf } from '../../haproxy/plan.ts';
-import type { RunningState } from '../../haproxy/running-state.ts';
-import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
+import { Sweep } from '../../model/sweep.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
-import type { StateFiles } from '../state/state-files.ts';
-import { isStorageFault } from '../state/storage.ts';
-import type { CheckedConfig } from '../state/validation.ts';
-import type { PassingOn } from './passing-on.ts';
+import {
+  type Attempt,
+  ConfigLoader,
+  type ConfigLoaderParts,
+  isRefusal,
+  type Loaded,
+  type LoadOutcome,
+} from './load-config.ts';
 import type { ReloadPacing } from './reload-pacing.ts';
 import { standingReasons } from './reload-reasons.ts';
-import type { ServerStates } from './server-states.ts';
-import { Sweep } from './sweep.ts';
 
-export type ReloadsParts = {
-  readonly haproxy: Haproxy;
-  readonly files: StateFiles;
-  readonly states: ServerStates;
-  readonly passingOn: PassingOn;
+export type ReloadsParts = ConfigLoaderParts & {
   readonly pacing: ReloadPacing;
-  readonly link: Pick<RuntimeLink, 'version'>;
-  readonly metrics: BalanceMetrics;
-  readonly logger: Logger;
   /** Reloads begin at least this far apart, in ms. */
   readonly intervalMs: number;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
   /** From 0 to 1. */
   readonly random?: (() => number) | undefined;
 };
 
-/** The worker that a reload made, with what it was loaded with. */
-export type Loaded = { readonly workerPid: number | undefined; readonly loaded: Rendered };
-
-/** What became of a reload. Unless it is done, the old worker and the old files are in place. */
+/** The result of a reload. Unless HAProxy reloaded, the old worker and the old files are in place. */
 export type Reloaded =
+  | Exclude<LoadOutcome, { kind: 'reloaded' | 'failed' }>
   | ({
       readonly kind: 'reloaded';
-      /** Whose changes needed it. */
+      /** The services whose changes needed the reload. */
       readonly services: readonly ServiceName[];
     } & Loaded)
-  /** HAProxy's own check refused it; somebody may be behind it. */
-  | { readonly kind: 'refused'; readonly checked: Extract<CheckedConfig, { ok: false }> }
-  /** HAProxy did not load what its own check had accepted, or could not be asked about. */
+  /** HAProxy did not load a configuration that its check had accepted, or could not be asked. */
   | {
       readonly kind: 'failed';
       readonly reason: string;
       /** HAProxy itself refused it, so that something in it is to blame. */
       readonly refused: boolean;
       readonly mayHelpToWait: boolean;
-      /** How often in a row by now. */
+      /** The number of failures in a row. */
       readonly failures: number;
-      /** By a reload on what was served before; undefined when there was none. */
+      /** Another reload loaded the served state again; undefined when there was none. */
       readonly restored?: Loaded | undefined;
-    }
-  /** The disk does not take the configuration, and without it on disk there is no reload. It is tried again. */
-  | { readonly kind: 'postponed' };
+    };
 
-/** How soon a disk that was full is tried again, in ms. */
+/** The pause before the next attempt after a failure of the disk, in ms. */
 const againAfterMs = 1000;
 
-// HAProxy goes on serving meanwhile, and instances go on changing.
+// Meanwhile HAProxy serves, and commands change its instances.
 const retry = { firstMs: 200, mostMs: 30_000, jitter: 0.2 };
 
-/** When those who wait are told that a reload takes long, in ms. */
+/** A reload that takes longer is an obstacle that clients see, in ms. */
 export const slowMs = 2000;
-
-/** What a reload is made of besides what HAProxy is checked with. */
-type Attempt = {
-  /** The same with what was changed by command since. */
-  readonly newest: () => Rendered;
-  /** What HAProxy serves now. */
-  readonly served: () => Rendered;
-  /** Whether HAProxy runs, so that it can be told to load something. */
-  readonly mayLoad: () => boolean;
-};
 
 const slowReason = `HAProxy has been checking what needs a reload, or is asked whom it refuses, for more than ${slowMs / 1000} s`;
 
-/** Why a reload is needed, when it may begin, and how it is done: checked, written, loaded, and undone when it fails. */
+/** Knows why a reload is needed and when it may begin, and makes one reload at a time. */
 export class Reloads {
   readonly #parts: ReloadsParts;
+  readonly #loader: ConfigLoader;
+  /** The reasons that wait for a reload. The key is the reason as a clause. */
   #reasons = new Map<string, ReloadReason>();
   readonly #sweep = new Sweep();
-  /** Of the reload that is under way. */
+  /** The reasons of the reload that is under way. */
   #begun: ReadonlyMap<string, ReloadReason> = new Map();
-  #phase: 'none' | 'checking' | 'loading' = 'none';
-  /** When the first attempt began at what waits now, while it neither served nor was given up. */
+  #performing = false;
+  /** When the first attempt at the changes that wait now began, until they serve or pointsman knows whom HAProxy refuses. */
   #since: number | undefined;
   #refused: string | undefined;
-  /** What needs a reload is another thing than what was tried last. */
+  /** The target changed since the last attempt began. */
   #changed = false;
   #postponed: string | undefined;
   #next = 0;
@@ -103,10 +77,11 @@ export class Reloads {
 
   constructor(parts: ReloadsParts) {
     this.#parts = parts;
+    this.#loader = new ConfigLoader(parts);
   }
 
   need(reason: ReloadReason): void {
-    // A plan compares the whole frame and all routes, and all servers that left are counted: the reason stands for all before it.
+    // A plan compares the whole frame and all routes, and counts all servers that left: such a reason replaces the earlier ones.
     const { kind } = reason;
     if (kind === 'frame' || kind === 'many-routes' || kind === 'retired')
       for (const [clause, before] of this.#reasons) if (before.kind === kind) this.#reasons.delete(clause);
@@ -114,8 +89,8 @@ export class Reloads {
   }
 
   /**
-   * Reloads are needed for what a round has planned. While none succeeds, services and servers may come and go without end, so reasons
-   * that do not stand any more are left out.
+   * Adds the reasons of a plan. While no reload succeeds, services and servers may come and go without end, so reasons that are not
+   * valid any more are left out.
    */
   planned(reasons: readonly ReloadReason[], desired: Rendered): void {
     if (reasons.length === 0) return;
@@ -128,49 +103,48 @@ export class Reloads {
     });
   }
 
-  /** Whether a reload of this kind waits. */
+  /** Whether a reload for a reason of this kind waits or is under way. */
   needs(kind: ReloadReason['kind']): boolean {
     return this.#allReasons.some((reason) => reason.kind === kind);
   }
 
-  /** Those of the reload that was begun, and those that came since. */
   get #allReasons(): readonly ReloadReason[] {
     return [...this.#begun.values(), ...this.#reasons.values()];
   }
 
-  /** The instances, as `service/instance`, of which open connections take requests to the former address until a reload. */
+  /** The instances, as `service/instance`, whose former address gets requests of open connections until a reload. */
   get moving(): readonly string[] {
     return this.#allReasons.flatMap((reason) =>
       reason.kind === 'former-address' ? `${reason.backend}/${reason.server}` : [],
     );
   }
 
-  /** One clause for each reason that waits. */
+  /** A clause for each reason that waits or that the reload under way is for. */
   get pending(): readonly string[] {
     return [...new Set([...this.#begun.keys(), ...this.#reasons.keys()])];
   }
 
-  /** Why the newest configuration was refused; undefined when it serves, or was not tried yet. */
+  /** Why HAProxy refused the newest configuration; undefined when it serves or was not tried yet. */
   get refused(): string | undefined {
     return this.#refused;
   }
 
-  /** Why what waits for a reload has to wait, when it is not for its turn only. */
+  /** Why changes that need a reload have to wait; undefined when they wait for their turn only. */
   get obstacle(): string | undefined {
     return this.#refused ?? this.#postponed ?? this.#failed;
   }
 
-  /** Why what waits for a reload has not got it yet, where that is no failure; undefined when it does not take long. */
+  /** Why a reload has not happened yet although nothing failed; undefined when it does not take long. */
   get slow(): string | undefined {
     return this.#since !== undefined && this.#parts.now() - this.#since >= slowMs ? slowReason : undefined;
   }
 
-  /** Why the changes of some services wait for a reload, while these are all that wait. */
+  /** Why the changes of each service wait for its budget; empty when another change needs a reload without delay. */
   get paced(): ReadonlyMap<ServiceName, string> {
     const reasons = [...this.#reasons.values()];
     const { pacing } = this.#parts;
-    // Whoever comes along with a reload that others need does not wait.
-    const alone = this.#phase === 'none' && pacing.waitMs(reasons) > 0;
+    // With a reload that another change needs they do not wait.
+    const alone = !this.#performing && pacing.waitMs(reasons) > 0;
     return pacing.waiting(alone ? reasons : []);
   }
 
@@ -184,43 +158,43 @@ export class Reloads {
     return new Set(this.#allReasons.flatMap((reason) => (reason.kind === 'many-routes' ? reason.services : [])));
   }
 
-  /** Whether HAProxy was told to load what is on disk, and has not answered. */
+  /** Whether HAProxy loads the files on disk and has not answered. */
   get loading(): boolean {
-    return this.#phase === 'loading';
+    return this.#performing && this.#loader.loading;
   }
 
-  /** Why HAProxy could not do the last one, although its check had accepted it. */
+  /** Why the last reload failed although HAProxy's check had accepted the configuration. */
   get failed(): string | undefined {
     return this.#failed;
   }
 
-  /** In how many ms the next one may begin; undefined while none is needed, or would be refused again. */
+  /** Milliseconds until the next reload may begin; undefined while none is needed, or HAProxy would refuse it again. */
   get dueInMs(): number | undefined {
-    if (this.#reasons.size === 0 || this.#refused !== undefined || this.#phase !== 'none') return undefined;
+    if (this.#reasons.size === 0 || this.#refused !== undefined || this.#performing) return undefined;
     return Math.max(0, this.#next - this.#parts.now(), this.#parts.pacing.waitMs(this.#reasons.values()));
   }
 
-  /** Nobody can be held for it: it is not tried again before something in it changed. */
+  /** No offender was found: the configuration is not tried again until it changes. */
   refuse(reason: string, revision: string): void {
-    // Something else is asked for by now.
+    // The newest configuration is another one.
     if (this.#changed) return;
     this.#refused = reason;
     this.#parts.logger.error({ event: 'config-refused', reason, revision }, reason);
   }
 
-  /** What was refused has changed. */
+  /** The configuration that HAProxy refused has changed. */
   tryAgain(): void {
     this.#refused = undefined;
     this.#changed = true;
   }
 
-  /** Forgets the reasons that planning anew finds again where they still stand. */
+  /** Forgets the reasons that the next plan finds again if they are still valid. */
   planAnew(): void {
     this.#refused = undefined;
     this.#failed = undefined;
     this.#failures = 0;
     this.#since = undefined;
-    // The address itself was given by command, so a plan does not find this reason again.
+    // HAProxy got the new address by command, so a plan does not find this reason again.
     this.#forget((kind) => isPlanned(kind) && kind !== 'former-address');
   }
 
@@ -228,163 +202,90 @@ export class Reloads {
     for (const [clause, { kind }] of this.#reasons) if (isForgotten(kind)) this.#reasons.delete(clause);
   }
 
-  /** Nobody is asked any more whom HAProxy refuses. */
+  /** The search for offenders has ended. */
   attributed(): void {
     this.#since = undefined;
   }
 
-  /** Checks `target`, and has HAProxy load it with what was changed by command meanwhile. Never rejects. */
+  /** Makes a reload: HAProxy validates `target`, and loads it with the changes that commands made meanwhile. Never rejects. */
   async perform(target: Rendered, attempt: Attempt): Promise<Reloaded> {
+    const { pacing, now, intervalMs } = this.#parts;
     this.#begun = new Map(this.#reasons);
     this.#reasons.clear();
-    this.#phase = 'checking';
+    this.#performing = true;
     this.#changed = false;
-    this.#since ??= this.#parts.now();
-    const result = await this.#attempt(target, attempt).catch((error: unknown): Reloaded => {
-      if (!isStorageFault(error)) return this.#fail(error, target);
-      this.postpone(error);
-      return { kind: 'postponed' };
-    });
-    const begun = this.#begun;
+    this.#since ??= now();
+    this.#next = now() + intervalMs;
+    const begun = [...this.#begun.values()];
+    const outcome = await this.#loader.load(target, begun, attempt);
+    const result = this.#resultOf(outcome, begun, String(target.revision));
     this.#begun = new Map();
-    this.#phase = 'none';
-    // A check that refuses it takes as long.
-    if (result.kind === 'reloaded' || result.kind === 'refused') this.#parts.pacing.spend(begun.values());
+    this.#performing = false;
+    // A check that ends in a refusal takes as much time.
+    if (result.kind === 'reloaded' || result.kind === 'refused') pacing.spend(begun);
     if (result.kind !== 'postponed') this.#postponed = undefined;
     if (result.kind === 'reloaded') {
       this.#since = undefined;
-      // What was planned against the former worker is planned anew.
+      // The next plan is made against the new worker.
       this.#forget(isPlanned);
     } else {
       const since = [...this.#reasons.values()];
       this.#reasons.clear();
-      for (const reason of [...begun.values(), ...since]) this.need(reason);
+      for (const reason of [...begun, ...since]) this.need(reason);
     }
     return result;
   }
 
-  /** The disk does not take what a reload needs there. */
+  #resultOf(outcome: LoadOutcome, begun: readonly ReloadReason[], revision: string): Reloaded {
+    const { metrics } = this.#parts;
+    switch (outcome.kind) {
+      case 'reloaded':
+        this.#failed = undefined;
+        this.#failures = 0;
+        return { ...outcome, services: [...new Set(begun.flatMap(servicesOf))] };
+      case 'refused':
+        metrics.reloads.inc({ result: 'refused' });
+        return outcome;
+      case 'postponed':
+        if (outcome.fault !== undefined) this.postpone(outcome.fault);
+        return outcome;
+      case 'failed': {
+        const { error, restored } = outcome;
+        const code = error instanceof Fault ? error.code : undefined;
+        const reason = describe(error);
+        // HAProxy's check does not find every fault. Then the reload finds it.
+        const mayHelpToWait = code !== 'config-check' || !outcome.validated;
+        metrics.reloads.inc({ result: mayHelpToWait ? 'failed' : 'refused' });
+        if (mayHelpToWait) this.#retryLater(reason, revision, code);
+        const failures = mayHelpToWait ? this.#failures : this.#failures + 1;
+        return { kind: 'failed', reason, refused: isRefusal(error), mayHelpToWait, failures, restored };
+      }
+    }
+  }
+
+  /** The disk does not take the files that a reload needs. */
   postpone(fault: Fault): void {
     this.#postponed = fault.toString();
     this.#next = this.#parts.now() + Math.max(this.#parts.intervalMs, againAfterMs);
   }
 
-  async #attempt(target: Rendered, { newest, served, mayLoad }: Attempt): Promise<Reloaded> {
-    const { files, states, metrics, now } = this.#parts;
-    const started = now();
-    this.#next = started + this.#parts.intervalMs;
-    const checked = await files.check(target);
-    if (!checked.ok) {
-      metrics.reloads.inc({ result: 'refused' });
-      return { kind: 'refused', checked };
-    }
-    // One that ended meanwhile is started again on what it served.
-    if (!mayLoad()) return { kind: 'postponed' };
-    const known = await states.read();
-    this.#phase = 'loading';
-    const loaded = newest();
-    let workerPid: number | undefined;
-    try {
-      await states.hand(served(), loaded, known);
-      const config = loaded === target ? checked.config : files.format(loaded);
-      const undo = await files.replace(loaded, config);
-      try {
-        workerPid = await this.#load(undo);
-      } catch (error) {
-        const spoiled = isRefusal(error) && mustSucceedBetween(this.#parts.link.version) && mayLoad();
-        const restored = spoiled ? await this.#restore(served(), known) : undefined;
-        return this.#fail(error, target, restored);
-      }
-    } finally {
-      states.settled();
-    }
-    states.loaded();
-    this.#failed = undefined;
-    this.#failures = 0;
-    const reasons = [...this.#begun.values()];
-    await this.#tell(reasons, target, started);
-    metrics.reloadSeconds.observe((now() - started) / 1000);
-    return { kind: 'reloaded', workerPid, loaded, services: [...new Set(reasons.flatMap(servicesOf))] };
-  }
-
-  /** Has HAProxy load again what it serves. Undefined when that fails too. Never rejects. */
-  async #restore(good: Rendered, known: RunningState['servers']): Promise<Loaded | undefined> {
-    const { files, states, metrics, logger, now } = this.#parts;
-    const started = now();
-    try {
-      await states.hand(good, good, known);
-      const workerPid = await this.#load(await files.replace(good, files.format(good)));
-      await this.#tell([{ kind: 'restore' }], good, started);
-      return { workerPid, loaded: good };
-    } catch (error) {
-      // The worker from before serves on. The next reload that succeeds does what this one was for.
-      metrics.reloads.inc({ result: 'failed' });
-      const revision = String(good.revision);
-      logger.error({ event: 'reload-failed', reason: describe(error), revision }, describe(error));
-      return undefined;
-    }
-  }
-
-  /** Has HAProxy load what is on disk, and puts the former files back when it does not. Gives its new worker. */
-  async #load(undo: () => Promise<void>): Promise<number | undefined> {
-    const { haproxy, passingOn } = this.#parts;
-    try {
-      const processes = await haproxy.reload();
-      // Until then requests may go where the new worker sends none.
-      await passingOn.passOn(processes);
-      return processes.workerPid;
-    } catch (error) {
-      await undo();
-      throw error;
-    }
-  }
-
-  /** Counts and logs a reload that succeeded. */
-  async #tell(reasons: readonly ReloadReason[], { revision }: Rendered, started: number): Promise<void> {
-    const { files, metrics, logger, now } = this.#parts;
-    await files.reloaded();
-    metrics.reloads.inc({ result: 'ok' });
-    for (const { kind } of reasons) metrics.reloadReasons.inc({ reason: kind });
-    const ms = Math.round(now() - started);
-    const about = { revision: String(revision), ms, reasons: reasons.slice(0, 10).map(describeReason) };
-    logger.info({ event: 'reloaded', ...about }, 'reloaded');
-  }
-
-  #fail(error: unknown, { revision }: Rendered, restored?: Loaded): Reloaded {
-    const { metrics, logger, now, random = Math.random } = this.#parts;
-    const reason = describe(error);
-    const code = error instanceof Fault ? error.code : undefined;
-    const refused = isRefusal(error);
-    // Where nothing could check it before, the reload is the check.
-    const mayHelpToWait = code !== 'config-check' || this.#phase === 'checking';
-    if (!mayHelpToWait) {
-      metrics.reloads.inc({ result: 'refused' });
-      return { kind: 'failed', reason, refused, mayHelpToWait, failures: this.#failures + 1, restored };
-    }
-    metrics.reloads.inc({ result: 'failed' });
-    this.#failed = reason;
-    this.#failures += 1;
-    this.#next = now() + backoffMs(retry, this.#failures, random());
-    logger.error({ event: 'reload-failed', reason, revision: String(revision), code }, reason);
-    return { kind: 'failed', reason, refused, mayHelpToWait, failures: this.#failures, restored };
-  }
-
-  /** It was refused for something that may be over by itself: it is tried again, ever more seldom. */
+  /** HAProxy refused the configuration for a reason that may pass: it is tried again with backoff. */
   defer(reason: string, revision: string): void {
+    this.#retryLater(reason, revision, 'config-check');
+  }
+
+  #retryLater(reason: string, revision: string, code: string | undefined): void {
     const { logger, now, random = Math.random } = this.#parts;
     this.#failed = reason;
     this.#failures += 1;
     this.#next = now() + backoffMs(retry, this.#failures, random());
-    logger.error({ event: 'reload-failed', reason, revision, code: 'config-check' }, reason);
+    logger.error({ event: 'reload-failed', reason, revision, code }, reason);
   }
 }
 
 const isPlanned = (kind: ReloadReason['kind']): boolean => kind !== 'start' && kind !== 'drift' && kind !== 'file';
 
-const isRefusal = (error: unknown): boolean =>
-  error instanceof Fault && (error.code === 'config-check' || error.code === 'haproxy-refused');
-
-/** The worker that serves since this attempt; undefined when it is the same one as before. */
+/** The worker that serves since this reload; undefined when the worker from before serves. */
 export function loadedBy(result: Reloaded): Loaded | undefined {
   if (result.kind === 'reloaded') return result;
   return result.kind === 'failed' ? result.restored : undefined;
