@@ -1,4 +1,6 @@
-import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, Fault } from '../../model/fault.ts';
 
 /** The mode of files that HAProxy's group reads. Others may not: own templates may hold passwords. */
 export const configMode = 0o640;
@@ -7,21 +9,21 @@ export const configMode = 0o640;
 export type BalancePaths = {
   readonly config: string;
   readonly candidate: string;
-  /** The last configuration that HAProxy refused, for a person to look at. */
+  /** The last configuration that HAProxy refused, for people. */
   readonly refused: string;
   readonly routesMap: string;
-  /** What the next worker begins with, of the health of servers. */
+  /** The health of servers, which the next worker reads when it starts. */
   readonly serverStates: string;
   readonly maintenancePage: string;
   readonly pauseScript: string;
   readonly runtimeSocket: string;
   readonly masterSocket: string;
-  /** On which a worker takes the requests that reach workers of before a reload. */
+  /** The newest worker takes the requests here that older workers pass on. */
   readonly successorSocket: string;
-  /** Holds a socket for each policy with a rate limit, by which a worker gives its counts to its successor. */
+  /** Has a socket for each policy with a rate limit: a worker gives its counts to its successor there. */
   readonly peersFolder: string;
   readonly lastKnown: string;
-  /** What the mass-loss guard holds. */
+  /** The instances that the guard keeps. */
   readonly holds: string;
   /** PEM files for TLS to servers. */
   readonly serverTls: string;
@@ -29,9 +31,9 @@ export type BalancePaths = {
   readonly certificates: string;
   readonly certificateList: string;
   readonly quarantine: string;
-  /** Who this balancer is among those with its id. */
+  /** Distinguishes this balancer from others with its id. */
   readonly owner: string;
-  /** The socket by which one pointsman keeps others out of the folder. */
+  /** The socket that keeps other pointsmen out of the folder. */
   readonly lock: string;
 };
 
@@ -57,4 +59,21 @@ export function pathsOf(dir: string): BalancePaths {
     owner: join(dir, 'state', 'owner'),
     lock: join(dir, 'run', 'lock'),
   };
+}
+
+/** Makes the folders that do not exist. Rejects with Fault `storage`. */
+export async function makeFolders({ config, routesMap, runtimeSocket, lastKnown }: BalancePaths): Promise<void> {
+  // A user of the sockets has full control of HAProxy, and the last known catalog describes a whole fleet.
+  const own = [runtimeSocket, lastKnown];
+  for (const path of [config, routesMap, ...own]) {
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: own.includes(path) ? 0o700 : 0o755 });
+    } catch (cause) {
+      throw new Fault('storage', `the folder cannot be made: ${describe(cause)}`, {
+        where: dirname(path),
+        hint: 'choose a folder that can be written with --dir',
+        cause,
+      });
+    }
+  }
 }

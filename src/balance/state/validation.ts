@@ -34,8 +34,8 @@ export type ValidationParts = {
   readonly now: () => number;
 };
 
-// A check of 10,000 servers takes 260 ms, on a busy machine ten times as long, and 40 s when a name server does not answer. A bisection
-// makes many checks, so each has less time.
+// A check of 10,000 servers takes 260 ms, on a busy machine ten times as long, and 40 s when a name server does not answer. Each of
+// the many checks of a bisection has less time.
 const deadlines = { load: { least: 10_000, times: 20 }, bisect: { least: 3000, times: 5 }, most: 30_000 };
 
 /** Has HAProxy validate configurations, one at a time: all use the same candidate file. */
