@@ -1,9 +1,9 @@
 import type { Registry } from '../../registry/registry.ts';
 
 /**
- * How long a balancer leaves between two acknowledgements, in ms. Each is a message to everyone who waits for the fleet, and
- * a write that takes etcd half a millisecond of processor time (bench/results/scale.md); so all balancers together write 400 a second at
- * most, and one of a few 20.
+ * The least time between two acknowledgements of a balancer, in ms. Each is a message to every client that waits for the fleet, and a
+ * write that takes etcd half a millisecond of processor time (bench/results/scale.md). All balancers together write at most 400 a
+ * second, and a balancer of a small fleet 20.
  */
 export const acknowledgeEveryMs = (balancers: number): number => Math.max(50, balancers * 2.5);
 
@@ -18,10 +18,11 @@ export type PaceParts = {
 
 const countEveryMs = 60_000;
 
-/** The pace of one balancer: it counts the fleet once a minute, while it has something to say. */
+/** The pace of one balancer. It counts the fleet once a minute while it acknowledges. */
 export class AcknowledgePace {
   readonly #parts: PaceParts;
   #balancers = 1;
+  #nextAt = 0;
   #countAt = 0;
   #counting: Promise<void> = Promise.resolve();
 
@@ -29,13 +30,18 @@ export class AcknowledgePace {
     this.#parts = parts;
   }
 
-  /** How long to wait after this one, in ms; at random, or all would go on in step from the change that they all began with. */
-  next(): number {
-    const { random = Math.random } = this.#parts;
-    return acknowledgeEveryMs(this.#balancers) * (0.75 + random() / 2);
+  /** Milliseconds until the next acknowledgement may begin. */
+  get waitMs(): number {
+    return Math.max(0, this.#nextAt - this.#parts.now());
   }
 
-  /** To be called with each acknowledgement; waits for nothing. */
+  /** An acknowledgement begins. The pause after it is random: all balancers acknowledge the same change and would stay in step. */
+  begin(): void {
+    const { now, random = Math.random } = this.#parts;
+    this.#nextAt = now() + acknowledgeEveryMs(this.#balancers) * (0.75 + random() / 2);
+  }
+
+  /** Counts the fleet if it is time, and does not wait for the answer. To be called after each acknowledgement. */
   count(): void {
     const { registry, now, signal } = this.#parts;
     if (now() < this.#countAt) return;
@@ -44,12 +50,12 @@ export class AcknowledgePace {
       ({ entries }) => {
         this.#balancers = entries.length;
       },
-      // The count of before stands. Whoever follows the registry says what is wrong with it.
+      // The former count is used. The follower of the registry reports its failures.
       () => undefined,
     );
   }
 
-  /** Resolves when nothing is being asked any more. */
+  /** Resolves when the count has ended. */
   close(): Promise<void> {
     return this.#counting;
   }

@@ -17,7 +17,7 @@ import { Draining } from './draining.ts';
 import { RequestCounter } from './open-requests.ts';
 
 export type FleetMemberParts = Pick<AcknowledgingParts, 'id' | 'isCurrent' | 'metrics' | 'now' | 'wall'> & {
-  /** Where it acknowledges. */
+  /** The registry that gets the acknowledgements. */
   readonly registry: Registry;
   readonly paths: BalancePaths;
   readonly haproxy: Haproxy;
@@ -35,9 +35,9 @@ export type FleetMemberParts = Pick<AcknowledgingParts, 'id' | 'isCurrent' | 'me
 
 const answerMs = 2000;
 
-/** Joins what a balancer needs to acknowledge what it serves. */
+/** Wires the parts that acknowledge what a balancer serves. */
 export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging> {
-  const { paths, haproxy, link, guarding, logger, now } = parts;
+  const { registry, id, paths, haproxy, link, guarding, isCurrent, metrics, logger, now, wall } = parts;
   const counter = new RequestCounter({
     current: (commands) => link.ask(commands),
     async old() {
@@ -54,7 +54,13 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
     onChange: () => acknowledging.changed(),
   });
   const acknowledging = new Acknowledging({
-    ...parts,
+    registry,
+    id,
+    isCurrent,
+    metrics,
+    logger,
+    now,
+    wall,
     owner: await readOrMakeOwner(paths.owner, randomUUID),
     about: () => ({
       version: parts.version,
@@ -76,14 +82,14 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
   return acknowledging;
 }
 
-/** As others reach it; undefined when only this machine does. */
+/** The address for other machines; undefined when only this machine reaches it. */
 function reachable(admin: Address, hostname: string): string | undefined {
   if (admin.host.startsWith('127.') || admin.host === '::1' || admin.host === 'localhost') return undefined;
   const anywhere = admin.host === '0.0.0.0' || /^[0:]+$/.test(admin.host);
   return anywhere ? `${hostname}:${admin.port}` : formatAddress(admin);
 }
 
-/** A revision and the templates make the whole configuration. */
+/** Templates and a revision determine the whole configuration. */
 function hashOf(templates: Templates): string {
   const hash = createHash('sha256');
   for (const { text } of Object.values(templates)) hash.update(`${text.length}\n${text}`);
