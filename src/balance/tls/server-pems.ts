@@ -9,30 +9,30 @@ import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe } from '../../model/fault.ts';
 
 export type ServerPemsParts = {
-  /** Where the files lie that policies name for TLS to servers. */
+  /** The folder of the files that policies name for TLS to servers. */
   readonly folder: string;
   readonly logger: Logger;
-  /** What HAProxy uses has to be looked at anew. */
+  /** The files changed: call `serve`. */
   readonly onChange: () => void;
-  /** HAProxy has to read this file by itself. */
+  /** HAProxy has to load this file itself. */
   readonly onReload: (file: string) => void;
 };
 
 const rescanMs = 60_000;
 
-/** The PEM files for TLS to servers, followed while HAProxy runs. One that cannot be used changes nothing. */
+/** The PEM files for TLS to servers: pointsman follows them, and gives each change to the worker. A bad file changes nothing. */
 export class ServerPems {
   readonly #parts: ServerPemsParts;
-  /** A file may say something else than it did. */
+  /** A file may have changed. */
   #due = true;
   #workerPid: number | undefined;
-  /** The worker that was given authorities while it ran. */
+  /** The worker that got authorities while it ran. */
   #gaveAuthorities: number | undefined;
   /** By file, why it was refused or the text that needs a reload: the same causes one line of the log, or one reload. */
   readonly #reported = new OncePerReason();
-  /** The text of each file at the last look, as a hash: a worker that started later has read it from disk. */
+  /** The hash of each file at the last look: a worker that started later has read the file from disk. */
   readonly #seen = new Map<string, string>();
-  /** Why a file is not used as it is. */
+  /** By file, why it is not used. */
   readonly #refused = new Map<string, string>();
   #watch: LinkedWatch | undefined;
   #rescan: NodeJS.Timeout | undefined;
@@ -53,7 +53,7 @@ export class ServerPems {
       onError: (error) => logger.warn({ event: 'server-tls-watch', reason: describe(error) }, 'not watched'),
     });
     this.#watch = watch;
-    // The balancer looks by itself from time to time.
+    // The balancer calls `serve` from time to time in any case.
     this.#rescan = setInterval(() => (this.#due = true), rescanMs);
   }
 
@@ -64,8 +64,8 @@ export class ServerPems {
   }
 
   /**
-   * Has this worker use the files as they are. Gives why one of them is not used; undefined when all are. Rejects with Fault
-   * `haproxy-runtime` when the worker does not answer.
+   * Has this worker use the files. Returns why one of them is not used; undefined when all are. Rejects with Fault `haproxy-runtime`
+   * when the worker does not answer.
    */
   async serve(worker: WorkerConnection): Promise<string | undefined> {
     const { workerPid } = worker;

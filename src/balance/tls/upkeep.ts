@@ -1,37 +1,38 @@
 import type { Logger } from 'pino';
 import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
 import { describe } from '../../model/fault.ts';
+import { backoffMs } from '../../waiting/backoff.ts';
 import type { TroublePart, Troubles } from '../observe/troubles.ts';
 
 export type UpkeepParts = {
   readonly part: TroublePart;
-  /** A connection of its own to the worker that serves now. Rejects while there is none. */
+  /** Opens another connection to the worker that serves now. Rejects while there is none. */
   readonly connect: () => Promise<WorkerConnection>;
-  /** Has this worker use what it should. Gives why some of it is not used; undefined when all is. */
+  /** Gives this worker the files. Returns why it does not use all of them; undefined when it does. */
   readonly serve: (worker: WorkerConnection) => Promise<string | undefined>;
   readonly troubles: Troubles;
   readonly logger: Logger;
 };
 
-const retryMs = { first: 200, most: 60_000 };
+const retry = { firstMs: 200, mostMs: 60_000 };
 
 /**
- * Files that a worker has to be given beside the rounds, such as certificates. It runs on a connection of its own and is
- * waited for by nobody: when it fails it is tried again, ever more seldom, and rounds go on.
+ * Gives the worker files that reconciling does not need, such as certificates. It has its own connection and nothing waits for it:
+ * after a failure it tries again with backoff.
  */
 export class Upkeep {
   readonly #parts: UpkeepParts;
   #running: Promise<void> | undefined;
   #again = false;
   #retry: NodeJS.Timeout | undefined;
-  #retryMs = retryMs.first;
+  #failures = 0;
   #closed = false;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
   }
 
-  /** The files, or the worker, may be others. One call while it is under way makes one more turn. */
+  /** To be called when the files or the worker may have changed. During a turn, calls make one more turn. */
   look(): void {
     if (this.#closed) return;
     clearTimeout(this.#retry);
@@ -54,14 +55,14 @@ export class Upkeep {
       const { reason, unanswered } = await this.#attempt();
       if (reason === undefined) {
         troubles.over(part);
-        this.#retryMs = retryMs.first;
+        this.#failures = 0;
         continue;
       }
-      // A worker that is being replaced does not answer for a moment.
-      if (!unanswered || this.#retryMs > retryMs.first) troubles.failed(part, reason);
+      this.#failures += 1;
+      // A worker that a reload replaces does not answer for a moment.
+      if (!unanswered || this.#failures > 1) troubles.failed(part, reason);
       if (this.#closed) return;
-      this.#retry = setTimeout(() => this.look(), this.#retryMs);
-      this.#retryMs = Math.min(this.#retryMs * 2, retryMs.most);
+      this.#retry = setTimeout(() => this.look(), backoffMs(retry, this.#failures));
     }
   }
 
