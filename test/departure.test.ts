@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Acknowledgement, balancerKey, formatAcknowledgement } from '../src/fleet/acknowledgement.ts';
+import { type Acknowledgement, formatAcknowledgement } from '../src/fleet/acknowledgement.ts';
+import { balancerKey } from '../src/model/key.ts';
 import type { Revision } from '../src/model/revision.ts';
 import { ask, startApp } from './support/app.ts';
 import { startBalancers } from './support/balancers.ts';

@@ -1,6 +1,7 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import type { DirtySet } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
+import { areaOfKey, serviceOfKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
@@ -78,8 +79,8 @@ export function rejectionOf(catalog: Catalog, key: string): Omit<Rejection, 'rev
   const known = catalog.rejected.get(key);
   if (known !== undefined) return known;
   // More entries may wait than rejections are remembered.
-  const [area, service = ''] = key.split('/', 2);
-  const reason = waitsFor(area === 'overrides' ? catalog.overrideShares : catalog.shares, service, key);
+  const shares = areaOfKey(key) === 'overrides' ? catalog.overrideShares : catalog.shares;
+  const reason = waitsFor(shares, serviceOfKey(key) ?? '', key);
   return reason === undefined ? undefined : { key, reason, lastGoodServes: false };
 }
 

@@ -1,6 +1,6 @@
 import { parseAllowance } from '../model/allowance.ts';
 import { type Instance, parseInstance } from '../model/instance.ts';
-import { type KeySubject, parseKey } from '../model/key.ts';
+import { type KeySubject, parseKey, serviceOfKey } from '../model/key.ts';
 import type { Override, OverrideTarget } from '../model/override.ts';
 import { parseOverride } from '../model/override.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
@@ -245,7 +245,7 @@ export class Fold {
     const found = new Map<string, Ranked[]>([...services].map((service) => [service, []]));
     for (const entry of this.#accepted.values()) {
       if (/^(overrides|claims)\//.test(entry.key) !== (area === 'overrides')) continue;
-      const all = found.get(entry.key.split('/', 2)[1] ?? '');
+      const all = found.get(serviceOfKey(entry.key) ?? '');
       const one = all && this.#rank(entry, undefined);
       if (one !== undefined) all?.push(one);
     }

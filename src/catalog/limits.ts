@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { areaOfKey } from '../model/key.ts';
 import type { Refuse } from '../registry/registry.ts';
 import type { Room } from './allocation.ts';
 import type { Caps } from './ranking.ts';
@@ -46,9 +47,9 @@ const limitedAreas = ['instances', 'services', 'overrides', 'claims'];
 export const refusing =
   (limits: CatalogLimits): Refuse =>
   (key, bytes) => {
-    const [area] = key.split('/', 1);
+    const area = areaOfKey(key);
     if (area === 'keys') return undefined;
-    if (area !== undefined && limitedAreas.includes(area)) return beyondValue(bytes, limits);
+    if (limitedAreas.includes(area)) return beyondValue(bytes, limits);
     return bytes > otherBytes ? `its value has ${bytes} bytes, more than ${otherBytes}` : undefined;
   };
 

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
 import { describe, Fault } from '../model/fault.ts';
+import { policyKey } from '../model/key.ts';
 import type { EntryFile } from './entry-file.ts';
 
 /**
@@ -40,7 +41,7 @@ async function read(file: string, key: string): Promise<EntryFile> {
 
 function keyOf(path: string): string {
   const key = /(?:^|\/)((?:instances|overrides)\/[^/]+\/[^/]+|(?:services|claims)\/[^/]+)$/.exec(path)?.[1];
-  return withoutEnding(key ?? `services/${basename(path)}`);
+  return withoutEnding(key ?? policyKey(basename(path)));
 }
 
 const withoutEnding = (key: string): string => key.replace(/\.json$/, '');

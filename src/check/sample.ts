@@ -9,6 +9,7 @@ import { foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { validateConfig } from '../haproxy/check.ts';
 import { Fault } from '../model/fault.ts';
+import { instanceKey, policyKey } from '../model/key.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
 import { type ConfigPlace, placeOf } from '../render/place.ts';
@@ -69,8 +70,8 @@ export async function trySample({
     const notes = entryNotes(catalog, conflicts, haproxy?.version);
     const fileOf = (key: string): string | undefined => entries.find((entry) => entry.key === key)?.file;
     const unrendered = problems.map(({ service, instance, reason }) => {
-      const key = instance === undefined ? `services/${service}` : `instances/${service}/${instance}`;
-      const file = fileOf(key) ?? fileOf(`services/${service}`);
+      const key = instance === undefined ? policyKey(service) : instanceKey(service, instance);
+      const file = fileOf(key) ?? fileOf(policyKey(service));
       return file === undefined ? problemOf(new Fault('template', reason)) : problemAt(file, beginning, reason);
     });
     if (haproxy === undefined) return { problems: unrendered, notes };
@@ -105,13 +106,13 @@ function entriesAt(place: ConfigPlace, { backends }: Rendered): readonly string[
       return [];
     case 'listener':
     case 'service':
-      return [`services/${place.service}`];
+      return [policyKey(place.service)];
     case 'instance':
-      return [`instances/${place.service}/${place.id}`, `services/${place.service}`];
+      return [instanceKey(place.service, place.id), policyKey(place.service)];
     case 'policy':
       return [...backends.values()]
         .filter(({ section }) => policyOf(section) === place.policy)
-        .map(({ name }) => `services/${name}`);
+        .map(({ name }) => policyKey(name));
   }
 }
 
@@ -119,13 +120,13 @@ function sampleCatalog(given: readonly EntryFile[]) {
   const entries = new Map<string, Entry>();
   const put = (key: string, value: string) => entries.set(key, { key, value, revision: revision(1n), leased: false });
   for (const { key, text } of given) put(key, text);
-  if (given.length === 0) put('instances/example/one', '127.0.0.1:80');
+  if (given.length === 0) put(instanceKey('example', 'one'), '127.0.0.1:80');
   for (const key of [...entries.keys()]) {
     const service = /^services\/([^/]+)$/.exec(key)?.[1];
     if (service === undefined || [...entries.keys()].some((other) => other.startsWith(`instances/${service}/`)))
       continue;
-    put(`instances/${service}/sample-1`, '{"address":"127.0.0.1:80","version":"v1","zone":"a"}');
-    put(`instances/${service}/sample-2`, '{"address":"[::1]:80","version":"v2","zone":"b"}');
+    put(instanceKey(service, 'sample-1'), '{"address":"127.0.0.1:80","version":"v1","zone":"a"}');
+    put(instanceKey(service, 'sample-2'), '{"address":"[::1]:80","version":"v2","zone":"b"}');
   }
   const snapshot = {
     kind: 'snapshot',

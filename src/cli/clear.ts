@@ -1,5 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { Fault } from '../model/fault.ts';
+import { overrideKey } from '../model/key.ts';
 import type { OverrideTarget } from '../model/override.ts';
 import { byWhom, effectName, formatOverride, type Override, overrideFields } from '../model/override.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -11,7 +12,7 @@ import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
 import { readServices } from './read-service.ts';
-import { keyOf, nameOf, parseTarget } from './target.ts';
+import { nameOf, parseTarget } from './target.ts';
 import { warn } from './warn.ts';
 
 /** `pointsman clear SERVICE[/INSTANCE]`. */
@@ -33,12 +34,13 @@ async function end(
 ): Promise<number> {
   const { json, ...settings } = await readInvocation(command, invocation);
   const target = parseTarget(invocation.operands[0] ?? '');
+  const key = overrideKey(target.service, target.scope);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {
     const catalog = await readServices(registry, [target.service], Date.now());
     const standing = catalog.overrides.get(target.service)?.get(target.scope);
     // One that is malformed, or over and not yet gone, has nothing to show and can be cleared all the same.
-    const there = catalog.rejected.has(keyOf(target)) || catalog.accepted.has(keyOf(target));
+    const there = catalog.rejected.has(key) || catalog.accepted.has(key);
     const held = there ? undefined : await heldOn(registry, settings, catalog, target);
     const ends = standing ?? held;
     if (only !== undefined && ends !== undefined && ends.effect.kind !== only) {
@@ -51,8 +53,8 @@ async function end(
       );
     }
     // A balancer lets go of what it holds when that is written again, and then it counts that it is deleted.
-    if (held !== undefined) await registry.write(keyOf(target), formatOverride(held));
-    const revision = await registry.remove(keyOf(target));
+    if (held !== undefined) await registry.write(key, formatOverride(held));
+    const revision = await registry.remove(key);
     const warnings = remaining(catalog, target);
     if (json) {
       const ended = ends && overrideFields(ends);

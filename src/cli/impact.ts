@@ -3,6 +3,7 @@ import { foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { readiness } from '../catalog/overrides.ts';
 import { formatDuration } from '../model/duration.ts';
+import { overrideKey } from '../model/key.ts';
 import {
   byWhom,
   effectName,
@@ -14,7 +15,7 @@ import {
 } from '../model/override.ts';
 import { type Balance, isHashed, keepsShares } from '../model/policy/balance.ts';
 import { revision } from '../model/revision.ts';
-import { keyOf, nameOf } from './target.ts';
+import { nameOf } from './target.ts';
 
 /** What an override will do, told before it is done. */
 export type Impact = {
@@ -36,7 +37,7 @@ function untilWhen({ until }: Override, wall: number): string {
 /** What the catalog will be, and what an operator may not expect of it. */
 export function impactOf(catalog: Catalog, target: OverrideTarget, override: Override, wall: number): Impact {
   const { service, scope } = target;
-  const key = keyOf(target);
+  const key = overrideKey(target.service, target.scope);
   const entry = { key, value: formatOverride(override), revision: revision(0n), leased: true };
   const put = { kind: 'changes', revision: revision(0n), changes: [{ kind: 'put', entry }] } as const;
   const after = foldEvent(catalog, put, noLimits);

@@ -3,6 +3,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
+import { overrideKey } from '../model/key.ts';
 import type { InstanceId } from '../model/name.ts';
 import { didYouMean } from '../model/nearest.ts';
 import type { OverrideTarget } from '../model/override.ts';
@@ -25,7 +26,7 @@ import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
 import { readServices } from './read-service.ts';
 import { startSpinner } from './spinner.ts';
-import { keyOf, nameOf, parseTarget } from './target.ts';
+import { nameOf, parseTarget } from './target.ts';
 import { warn } from './warn.ts';
 
 // Balancers count `until - at` from when they see it; the key stays until all of them have.
@@ -89,7 +90,7 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
     if (unknown !== undefined && !force) throw unknown;
     const impact = impactOf(catalog, target, said, at);
     const lasting = forMs === undefined ? {} : { ttlMs: forMs + leaseSlackMs };
-    const revision = await registry.write(keyOf(target), formatOverride(said), lasting);
+    const revision = await registry.write(overrideKey(target.service, target.scope), formatOverride(said), lasting);
     const written = { revision, service: target.service, ids: targetedBy(catalog, target) };
     const outcome = await settled(fleet, written, waitMs, goalOf(said, waitMs !== undefined));
     const warnings = [

@@ -1,6 +1,7 @@
 import { endOf } from '../catalog/overrides.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
+import { serviceOfKey } from '../model/key.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { effectName, overrideFields } from '../model/override.ts';
 import { showKey } from '../model/parsed.ts';
@@ -84,7 +85,7 @@ function serviceOf(text: string | undefined): ServiceName | undefined {
 
 async function overriddenServices(registry: Awaited<ReturnType<typeof openRegistry>>): Promise<ServiceName[]> {
   const { entries } = await registry.read('overrides/');
-  const names = new Set(entries.map(({ key }) => key.split('/')[1] ?? ''));
+  const names = new Set(entries.map(({ key }) => serviceOfKey(key) ?? ''));
   return [...names].flatMap((name) => {
     const service = parseServiceName(name);
     return service.ok ? [service.value] : [];

@@ -1,5 +1,6 @@
 import { pinnedSplit } from '../catalog/shares.ts';
 import { Fault } from '../model/fault.ts';
+import { policyKey } from '../model/key.ts';
 import { parseServiceName } from '../model/name.ts';
 import { pinCommand } from '../settings/shift.ts';
 import { done } from './exit-code.ts';
@@ -18,7 +19,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const service = name.value;
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {
-    const key = `services/${service}`;
+    const key = policyKey(service);
     const known = (await readServices(registry, [service], Date.now())).services.get(service);
     if (known === undefined || known.registered.isEmpty()) {
       throw new Fault('not-found', `no instance of ${service} is registered`, {

@@ -2,6 +2,7 @@ import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import { endOverrides, foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { endOf } from '../catalog/overrides.ts';
+import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
 
@@ -11,7 +12,7 @@ export async function readServices(
   services: Iterable<ServiceName>,
   wall: number,
 ): Promise<Catalog> {
-  const prefixes = [...services].flatMap((name) => [`instances/${name}/`, `services/${name}`, `overrides/${name}/`]);
+  const prefixes = [...services].flatMap((name) => [`instances/${name}/`, policyKey(name), `overrides/${name}/`]);
   const listings = await Promise.all(prefixes.map((prefix) => registry.read(prefix)));
   return catalogOf(
     listings.flatMap(({ entries }) => entries),

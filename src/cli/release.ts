@@ -1,9 +1,10 @@
 import { mostRefusals } from '../fleet/acknowledgement.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { Fault } from '../model/fault.ts';
+import { releaseKey, serviceOfKey } from '../model/key.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import type { Registry } from '../registry/registry.ts';
-import { type Release, releaseKey } from '../registry/releases.ts';
+import type { Release } from '../registry/releases.ts';
 import { releaseCommand } from '../settings/release.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
@@ -70,7 +71,7 @@ async function isHeld(registry: Registry, service: ServiceName): Promise<boolean
       (said) =>
         said.ok &&
         (said.value.refusals.length >= mostRefusals ||
-          said.value.refusals.some(({ key }) => key.split('/')[1] === service)),
+          said.value.refusals.some(({ key }) => serviceOfKey(key) === service)),
     );
   try {
     return await new Promise<boolean | 'untold'>((resolve) => {

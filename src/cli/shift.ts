@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { shiftedSplit } from '../catalog/shares.ts';
 import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
+import { policyKey } from '../model/key.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import type { Registry } from '../registry/registry.ts';
 import { rootOf } from '../settings/registry.ts';
@@ -55,7 +56,7 @@ async function shiftService(
   signal: AbortSignal,
 ): Promise<number> {
   const { to, weights, everyMs, abortIfErrors } = settings;
-  const key = `services/${service}`;
+  const key = policyKey(service);
   const before = splitText(await policyText(registry, key));
   const now = (await readServices(registry, [service], Date.now())).services.get(service);
   const instances = now?.instances;

@@ -1,5 +1,6 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { withSplit } from '../catalog/split.ts';
+import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -104,7 +105,7 @@ function asServed(
   return [
     ...services.map((service) => {
       const holder = balancers.find(({ health: state }) =>
-        state?.quarantined.some(({ key }) => key === `services/${service.name}`),
+        state?.quarantined.some(({ key }) => key === policyKey(service.name)),
       );
       const now = holder?.serves.find(({ name }) => name === service.name);
       return now === undefined ? service : { ...service, hosts: placesOf(now.routes, now.port) };

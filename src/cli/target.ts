@@ -1,7 +1,6 @@
 import { Fault } from '../model/fault.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import type { OverrideTarget } from '../model/override.ts';
-import { overrideKey } from '../model/override.ts';
 
 /** Reads `web` (all of the service) or `web/web-1`. Throws Fault `usage`. */
 export function parseTarget(text: string): OverrideTarget {
@@ -19,5 +18,3 @@ export function parseTarget(text: string): OverrideTarget {
 export function nameOf({ service, scope }: OverrideTarget): string {
   return scope === '*' ? service : `${service}/${scope}`;
 }
-
-export const keyOf = ({ service, scope }: OverrideTarget): string => overrideKey(service, scope);

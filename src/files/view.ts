@@ -2,6 +2,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { Service } from '../catalog/service.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
+import { policyKey } from '../model/key.ts';
 import { list, open, record, type TemplateNames, text } from '../template/names.ts';
 import { bare, bareJson } from './bare.ts';
 import { between, type Ends, type KeyNode, keyNames, withEnds } from './key-tree.ts';
@@ -110,7 +111,7 @@ export function servicesViewer(): (catalog: Catalog) => Pick<FileView, 'services
   };
   return ({ services, accepted }) => {
     const views = [...services.values()].map((service) => {
-      const declared = service.declared ? accepted.get(`services/${service.name}`)?.value : undefined;
+      const declared = service.declared ? accepted.get(policyKey(service.name))?.value : undefined;
       const known = kept.get(service);
       if (known !== undefined && known.declared === declared) return known.view;
       const view = serviceView(service, declared, viewOf);

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { parseRecord } from '../model/json.ts';
+import { balancerKey } from '../model/key.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { type Revision, revision } from '../model/revision.ts';
@@ -48,9 +49,6 @@ export type Acknowledgement = {
 };
 
 export const instanceName = (service: ServiceName, id: InstanceId): string => `${service}/${id}`;
-
-/** A balancer's key. */
-export const balancerKey = (id: string): string => `balancers/${id}`;
 
 /**
  * The key of a balancer whose own key another one still holds, so that whoever waits knows of both. No id has a colon, so

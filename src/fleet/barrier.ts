@@ -1,5 +1,5 @@
+import { overrideKey } from '../model/key.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { overrideKey } from '../model/override.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { type Acknowledgement, anyService, instanceName } from './acknowledgement.ts';
 import type { FleetView } from './fleet-view.ts';

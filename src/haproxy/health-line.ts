@@ -1,3 +1,5 @@
+import { instanceKey } from '../model/key.ts';
+
 /** A server that HAProxy finds well again, or not any more, as an event of the log. */
 export type HealthLine = { readonly event: 'server-up' | 'server-down'; readonly key: string; readonly reason: string };
 
@@ -11,5 +13,5 @@ export function parseHealthLine(line: string): HealthLine | undefined {
   const [, service, id, state, reason] = change.exec(line) ?? [];
   if (service === undefined || id === undefined) return undefined;
   const event = state === 'UP' ? 'server-up' : 'server-down';
-  return { event, key: `instances/${service}/${id}`, reason: reason ?? 'HAProxy gives no reason' };
+  return { event, key: instanceKey(service, id), reason: reason ?? 'HAProxy gives no reason' };
 }

@@ -12,6 +12,38 @@ export type KeySubject =
   /** Not the catalog's: `balancers/`, `releases/`, `waits/`, `keys/`. */
   | { readonly kind: 'other' };
 
+/** The key of an instance's registration. */
+export const instanceKey = (service: string, id: string) => `instances/${service}/${id}` as const;
+
+/** Names all instances of a service in a list of keys. No entry has this key. */
+export const allInstancesKey = (service: string) => `instances/${service}/*` as const;
+
+/** The key of a service's policy. */
+export const policyKey = (service: string) => `services/${service}` as const;
+
+/** The key of an override; `*` is the whole service. */
+export const overrideKey = (service: ServiceName, scope: OverrideScope): string => `overrides/${service}/${scope}`;
+
+/** The key of a balancer's acknowledgement. */
+export const balancerKey = (id: string): string => `balancers/${id}`;
+
+/** The key that an operator writes to release a service, or everything. */
+export const releaseKey = (service: ServiceName | '*'): string => `releases/${service}`;
+
+/** The first part of a key: `instances` of `instances/web/a`. */
+export function areaOfKey(key: string): string {
+  const end = key.indexOf('/');
+  return end === -1 ? key : key.slice(0, end);
+}
+
+/** The second part of a key: `web` of `instances/web/a` and of `services/web`. Undefined: the key has one part. */
+export function serviceOfKey(key: string): string | undefined {
+  const begin = key.indexOf('/') + 1;
+  if (begin === 0) return undefined;
+  const end = key.indexOf('/', begin);
+  return end === -1 ? key.slice(begin) : key.slice(begin, end);
+}
+
 const other: KeySubject = { kind: 'other' };
 const otherAreas: readonly (string | undefined)[] = ['balancers', 'releases', 'waits', 'keys'];
 

@@ -124,9 +124,6 @@ export function overrideFields({ effect, who, why, at, until }: Override) {
 /** The value that `parseOverride` reads back. */
 export const formatOverride = (override: Override): string => JSON.stringify(overrideFields(override));
 
-/** Where an override stands; `*` is the whole service. */
-export const overrideKey = (service: ServiceName, scope: InstanceId | '*'): string => `overrides/${service}/${scope}`;
-
 /** Whether it keeps new requests away. */
 export function takesOut({ effect }: Override): boolean {
   switch (effect.kind) {

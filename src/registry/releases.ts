@@ -5,9 +5,6 @@ import type { Follower, KeyRange, Registry, RegistryEvent } from './registry.ts'
 /** What an operator has let go of: one service, or everything. */
 export type Release = ServiceName | '*';
 
-/** The key that says so while it stands: `releases/<service>`, or `releases/*`. */
-export const releaseKey = (release: Release): string => `releases/${release}`;
-
 /** What an event of the registry releases. Only a change does: a key that was there before may be an old word. */
 export function releasedBy(event: RegistryEvent): readonly Release[] {
   if (event.kind !== 'changes') return [];

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
-import { balancerKey, keyBeside, ownerOf } from '../../fleet/acknowledgement.ts';
+import { keyBeside, ownerOf } from '../../fleet/acknowledgement.ts';
 import { describe, Fault } from '../../model/fault.ts';
+import { balancerKey } from '../../model/key.ts';
 import { quote } from '../../model/parsed.ts';
 import type { Registry, Session, SessionEvent } from '../../registry/registry.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';

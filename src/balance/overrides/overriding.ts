@@ -2,13 +2,8 @@ import type { Logger } from 'pino';
 import { type Catalog, type Folded, unchanged } from '../../catalog/catalog.ts';
 import { endOverrides } from '../../catalog/fold-event.ts';
 import { type Clocks, endOf, type Overrides, type OverrideTransition, readiness } from '../../catalog/overrides.ts';
-import {
-  type OverrideEffect,
-  type OverrideTarget,
-  overrideFields,
-  overrideKey,
-  takesOut,
-} from '../../model/override.ts';
+import { overrideKey } from '../../model/key.ts';
+import { type OverrideEffect, type OverrideTarget, overrideFields, takesOut } from '../../model/override.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import { cannotPause } from './unpaused.ts';
 

@@ -1,6 +1,6 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Refusal } from '../../fleet/acknowledgement.ts';
-import { overrideKey } from '../../model/override.ts';
+import { overrideKey } from '../../model/key.ts';
 
 export const cannotPause = 'this HAProxy has no Lua (haproxy -vv), so requests do not wait';
 
