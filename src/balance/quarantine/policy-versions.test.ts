@@ -7,7 +7,8 @@ import { choices, lookUp, routesOf, type Versions } from '../../../test/support/
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
 import type { Service } from '../../catalog/service.ts';
-import { afterStep, type Plan, planChanges, type ReloadReason } from '../../haproxy/plan.ts';
+import { afterStep, type Plan, planChanges } from '../../haproxy/plan.ts';
+import type { ReloadReason } from '../../haproxy/reload-reason.ts';
 import { commandsOf, outcomeOf, type Step } from '../../haproxy/step.ts';
 import { closing, inTurns } from '../../haproxy/turns.ts';
 import { allDirty } from '../../model/dirty-set.ts';

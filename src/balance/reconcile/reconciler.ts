@@ -1,8 +1,9 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import { withSiblings } from '../../catalog/split.ts';
 import type { Newcomer } from '../../haproxy/newcomers.ts';
-import { describeReason, type Plan, planChanges } from '../../haproxy/plan.ts';
+import { type Plan, planChanges } from '../../haproxy/plan.ts';
 import { withdrawable } from '../../haproxy/plan-routes.ts';
+import { describeReason } from '../../haproxy/reload-reason.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describeStep, type Step } from '../../haproxy/step.ts';
 import { touchedBy } from '../../haproxy/turns.ts';

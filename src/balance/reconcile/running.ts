@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
-import { afterStep, type ReloadReason } from '../../haproxy/plan.ts';
+import { afterStep } from '../../haproxy/plan.ts';
+import type { ReloadReason } from '../../haproxy/reload-reason.ts';
 import { type RunningState, reconcile } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { formatServerLine } from '../../haproxy/server-line.ts';

@@ -1,4 +1,4 @@
-import type { ReloadReason } from '../../haproxy/plan.ts';
+import type { ReloadReason } from '../../haproxy/reload-reason.ts';
 import type { Step } from '../../haproxy/step.ts';
 import { closing, inTurns, leastSlice, nextSlice } from '../../haproxy/turns.ts';
 import type { Rendered } from '../../render/rendered.ts';

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { mustSucceedBetween } from '../../haproxy/failed-reload.ts';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
-import { describeReason, type ReloadReason } from '../../haproxy/plan.ts';
+import { describeReason, type ReloadReason } from '../../haproxy/reload-reason.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe, Fault } from '../../model/fault.ts';

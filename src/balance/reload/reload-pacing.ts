@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type ReloadReason, servicesOf } from '../../haproxy/plan.ts';
+import { type ReloadReason, servicesOf } from '../../haproxy/reload-reason.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
 import { formatDuration } from '../../model/duration.ts';
 import type { ServiceName } from '../../model/name.ts';

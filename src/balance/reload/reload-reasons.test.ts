@@ -1,6 +1,6 @@
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
-import { describeReason, type ReloadReason } from '../../haproxy/plan.ts';
+import { describeReason, type ReloadReason } from '../../haproxy/reload-reason.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { Sweep } from '../../model/sweep.ts';
 import { standingReasons } from './reload-reasons.ts';

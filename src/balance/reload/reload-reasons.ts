@@ -1,4 +1,4 @@
-import type { ReloadReason } from '../../haproxy/plan.ts';
+import type { ReloadReason } from '../../haproxy/reload-reason.ts';
 import type { Rendered } from '../../render/rendered.ts';
 
 /** How many refused commands are remembered: one is enough for a reload. */

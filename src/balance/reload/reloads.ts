@@ -1,4 +1,4 @@
-import { describeReason, type ReloadReason, servicesOf } from '../../haproxy/plan.ts';
+import { describeReason, type ReloadReason, servicesOf } from '../../haproxy/reload-reason.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { Sweep } from '../../model/sweep.ts';
