@@ -1,15 +1,15 @@
 import type { InstanceId, ServiceName } from './name.ts';
 
-/** What a change touched, so that no stage has to look at all services. */
+/** The services and instances that changes concern. Later stages look at these only. */
 export type DirtySet = ReadonlyMap<ServiceName, DirtyService>;
 
-type DirtyService = {
+export type DirtyService = {
   /** The service appeared, vanished or has another policy: more than its servers may differ. */
   readonly whole: boolean;
   readonly instances: ReadonlySet<InstanceId>;
 };
 
-/** Gathers what several changes touched, until somebody takes it all. */
+/** Gathers the dirty sets of several changes until they are taken together. */
 export class DirtySetBuilder {
   #services = new Map<ServiceName, { whole: boolean; instances: Set<InstanceId> }>();
 
@@ -33,7 +33,7 @@ export class DirtySetBuilder {
     }
   }
 
-  /** All of it; the gathering is empty afterwards. */
+  /** Returns what was gathered, and begins again with nothing. */
   take(): DirtySet {
     const all = this.#services;
     this.#services = new Map();
@@ -50,7 +50,7 @@ export class DirtySetBuilder {
   }
 }
 
-/** Every one of these services, whole. */
+/** A dirty set of whole services. */
 export function allDirty(names: Iterable<ServiceName>): DirtySet {
   return new Map([...names].map((name) => [name, { whole: true, instances: new Set() }]));
 }

@@ -2,11 +2,12 @@ import { Map as PersistentMap } from 'immutable';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Service } from '../catalog/service.ts';
 import { withSplit } from '../catalog/split.ts';
-import { allDirty, type DirtySet } from '../model/dirty-set.ts';
+import { allDirty, type DirtyService, type DirtySet } from '../model/dirty-set.ts';
 import { describe, Fault } from '../model/fault.ts';
+import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { divisorOfWeights } from '../model/policy/balance.ts';
-import { defaultPolicy, type Policy } from '../model/policy.ts';
+import { defaultPolicy } from '../model/policy.ts';
 import { checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
 import { portsOfFrame } from './frame-ports.ts';
@@ -14,18 +15,17 @@ import { withOwnCertificate } from './own-certificate.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
 import { claimPorts, type Ports } from './ports.ts';
 import type { Rendered, RenderedBackend } from './rendered.ts';
-
 import { changeRoutes, conflictsOf, noRoutes } from './routes.ts';
 import { type Section, splitAtSlot, type Template, type TemplateRole } from './template.ts';
 import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
 
 export type Templates = Readonly<Record<TemplateRole, Template>>;
 
-/** The templates, and what is rendered otherwise than by them. */
+/** The templates, and the exceptions to them. */
 export type Templating = Templates & {
-  /** Services that are made by other templates. */
+  /** Services that other templates render. */
   readonly quarantined?: ReadonlyMap<ServiceName, Templates>;
-  /** By `service/instance`, a line that HAProxy refuses. Whoever had another before keeps it. */
+  /** By `service/instance`, a line that HAProxy refuses. An instance that had another line before keeps that one. */
   readonly refused?: ReadonlyMap<string, { readonly line: string; readonly reason: string }>;
 };
 
@@ -41,14 +41,25 @@ export type RenderProblem = {
 export type RenderResult = {
   readonly rendered: Rendered;
   readonly problems: readonly RenderProblem[];
-  /** Undefined when no service as a whole was touched, so that there are those there were. */
+  /** Undefined when no service changed as a whole: the conflicts are the same as before. */
   readonly conflicts: readonly Conflict[] | undefined;
+};
+
+/** What to render, and with what. */
+type RenderRequest = {
+  readonly templating: Templating;
+  readonly settings: FrameSettings;
+  readonly previous: Rendered;
+  readonly catalog: Catalog;
+  readonly dirty: DirtySet;
+  /** The section of the default policy, when the whole catalog is rendered. */
+  readonly defaultSection?: PolicySection;
 };
 
 /**
  * Renders the whole catalog: at the start and when templates changed. What cannot be rendered stays as it is in `previous`.
  * The default policy is there whether a service has it or not, so that a service to come is likely to find its own. Throws
- * Fault `template` if the frame or it fails.
+ * Fault `template` if the base configuration or the default policy cannot be rendered.
  */
 export function renderAll(
   templating: Templating,
@@ -56,96 +67,44 @@ export function renderAll(
   previous: Rendered,
   catalog: Catalog,
 ): RenderResult {
-  const standing = policyRenderer(templating.policy, settings)(defaultPolicy);
-  const policies = previous.policies.set(standing.name, standing.text);
-  const everything = allDirty([...previous.backends.keys(), ...catalog.services.keys()]);
-  return renderDirty(templating, settings, { ...previous, policies }, catalog, everything, standing);
+  const defaultSection = policyRenderer(templating.policy, settings)(defaultPolicy);
+  const policies = previous.policies.set(defaultSection.name, defaultSection.text);
+  const dirty = allDirty([...previous.backends.keys(), ...catalog.services.keys()]);
+  return render({ templating, settings, previous: { ...previous, policies }, catalog, dirty, defaultSection });
 }
 
 /**
- * Renders what was touched and keeps the rest of `previous`: one touched instance costs one server line, whatever the
- * number of its siblings.
+ * Renders the services and instances in `dirty`, and keeps the rest of `previous`: a changed instance costs one server line,
+ * however many instances its service has.
  */
-export function renderDirty(
+export const renderDirty = (
   templating: Templating,
   settings: FrameSettings,
   previous: Rendered,
   catalog: Catalog,
   dirty: DirtySet,
-  /** The default policy, where everything is rendered. */
-  standing?: PolicySection,
-): RenderResult {
-  const all = standing !== undefined;
-  const problems: RenderProblem[] = [];
-  const problem = (service: ServiceName, instance: InstanceId | undefined, error: unknown, lastGoodServes: boolean) =>
-    problems.push({ service, instance, reason: describe(error), lastGoodServes });
+): RenderResult => render({ templating, settings, previous, catalog, dirty });
 
-  const backends = previous.backends.asMutable();
-  const policies = previous.policies.asMutable();
-  // What was read back may have been edited by hand, so it says nothing.
-  const named = all ? new Map([[standing.name, standing.text]]) : policies;
-  const renderPolicy = new Map<Template, ReturnType<typeof policyRenderer>>();
-  let whole = all;
-  for (const [name, mark] of dirty) {
-    const found = catalog.services.get(name);
-    whole ||= mark.whole;
-    if (found === undefined) {
-      backends.delete(name);
-      continue;
-    }
-    const templates = templating.quarantined?.get(name) ?? templating;
-    const known = backends.get(name);
-    const pace = checkPace(found, known);
-    const service = withOwnCertificate(withCheckPace(withSplit(found), pace));
-    const weightDivisor = divisorOfWeights(service.policy.balance, service.instances.size);
-    const fresh = known === undefined || mark.whole || dividesOtherwise(known, { weightDivisor });
-    let section = known?.section;
-    if (fresh) {
-      const ofPolicy = renderPolicy.get(templates.policy) ?? policyRenderer(templates.policy, settings);
-      renderPolicy.set(templates.policy, ofPolicy);
-      try {
-        section = renderAround(templates, settings, service, { policies, named }, ofPolicy);
-      } catch (error) {
-        problem(name, undefined, error, known !== undefined);
-      }
-    }
-    if (section === undefined) continue;
-    const base = known?.servers ?? PersistentMap<InstanceId, string>();
-    const servers = base.withMutations((lines) => {
-      if (fresh) for (const id of base.keys()) if (!service.instances.has(id)) lines.delete(id);
-      for (const id of fresh ? service.instances.keys() : mark.instances) {
-        const refusal = templating.refused?.get(`${name}/${id}`);
-        renderServer(templates, settings, service, id, refusal, lines, (error) =>
-          problem(name, id, error, lines.has(id)),
-        );
-      }
-    });
-    backends.set(name, { name, section, servers, checkPace: pace, weightDivisor });
-  }
-
-  const known = all ? undefined : previous.routeTable;
+function render(request: RenderRequest): RenderResult {
+  const { templating, settings, previous, catalog, dirty, defaultSection } = request;
+  const { problems, ...sections } = renderServices(request);
+  const known = defaultSection === undefined ? previous.routeTable : undefined;
   const routeTable =
     known === undefined
       ? changeRoutes(noRoutes, catalog.services.keys(), catalog.services)
       : changeRoutes(known, dirty.keys(), catalog.services);
-  const { routes: anew } = routeTable;
-  const rendered = {
-    ...previous,
-    revision: catalog.revision,
-    policies: policies.asImmutable(),
-    backends: backends.asImmutable(),
-    // The old value where both say the same, as with texts.
-    routes: known === undefined && anew.equals(previous.routes) ? previous.routes : anew,
-    routeTable,
-  };
-  if (!whole && known === routeTable) return { rendered, problems, conflicts: undefined };
+  // The old value where both are equal, as with texts.
+  const routes = known === undefined && routeTable.routes.equals(previous.routes) ? previous.routes : routeTable.routes;
+  const rendered = { ...previous, revision: catalog.revision, ...sections, routes, routeTable };
+  const wholeService = [...dirty.values()].some(({ whole }) => whole);
+  if (!wholeService && known === routeTable) return { rendered, problems, conflicts: undefined };
   const tcp = [...routeTable.tcp].flatMap((name) => catalog.services.get(name) ?? []);
-  const ofFrame = () => {
-    const { before, after } = renderFrame(templating, settings, new Map());
+  const ofBase = () => {
+    const { before, after } = renderBase(templating, settings, new Map());
     return portsOfFrame(`${before}\n${after}`, settings.bindHost);
   };
-  const claimed = claimPorts(tcp, settings.reservedPorts, tcp.length === 0 ? new Set() : ofFrame());
-  const frame = sameText(previous.frame, renderFrame(templating, settings, claimed.ports));
+  const claimed = claimPorts(tcp, settings.reservedPorts, tcp.length === 0 ? new Set() : ofBase());
+  const frame = sameText(previous.frame, renderBase(templating, settings, claimed.ports));
   const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts];
   return { rendered: { ...rendered, frame }, problems, conflicts };
 }
@@ -155,25 +114,101 @@ export function dividesOtherwise(one: Pick<RenderedBackend, 'weightDivisor'>, ot
   return (one.weightDivisor ?? 1) !== (other.weightDivisor ?? 1);
 }
 
-function renderFrame(templates: Templates, settings: FrameSettings, ports: Ports): Section {
+function renderBase(templates: Templates, settings: FrameSettings, ports: Ports): Section {
   return splitAtSlot(templates.frame.render(frameView(settings, ports)));
 }
 
-type Sections = {
-  /** All that the configuration is to have. */
+/** What the services of one rendering share. */
+type Batch = {
+  readonly templating: Templating;
+  readonly settings: FrameSettings;
+  /** The policies of the configuration. */
   readonly policies: PersistentMap<string, string>;
-  /** Those that pointsman rendered since it began. */
+  /** The policies that pointsman rendered since it began. */
   readonly named: Pick<Map<string, string>, 'get'> & { readonly set: (name: string, text: string) => unknown };
+  readonly rendererOf: (template: Template) => ReturnType<typeof policyRenderer>;
+  readonly problems: RenderProblem[];
 };
 
-function renderAround(
+function renderServices(
+  request: RenderRequest,
+): Pick<Rendered, 'backends' | 'policies'> & { readonly problems: readonly RenderProblem[] } {
+  const { templating, settings, previous, catalog, dirty, defaultSection } = request;
+  const backends = previous.backends.asMutable();
+  const policies = previous.policies.asMutable();
+  // A configuration that was read back may have been edited by hand, so its policies do not count.
+  const named = defaultSection === undefined ? policies : new Map([[defaultSection.name, defaultSection.text]]);
+  const renderers = new Map<Template, ReturnType<typeof policyRenderer>>();
+  const rendererOf = (template: Template) => {
+    const renderer = renderers.get(template) ?? policyRenderer(template, settings);
+    renderers.set(template, renderer);
+    return renderer;
+  };
+  const problems: RenderProblem[] = [];
+  const batch = { templating, settings, policies, named, rendererOf, problems };
+  for (const [name, mark] of dirty) {
+    const service = catalog.services.get(name);
+    const backend = service && renderService(batch, service, mark, backends.get(name));
+    if (service === undefined) backends.delete(name);
+    else if (backend !== undefined) backends.set(name, backend);
+  }
+  return { backends: backends.asImmutable(), policies: policies.asImmutable(), problems };
+}
+
+/** The backend of a service; undefined when it cannot be rendered and was not before. */
+function renderService(
+  batch: Batch,
+  found: Service,
+  mark: DirtyService,
+  known: RenderedBackend | undefined,
+): RenderedBackend | undefined {
+  const { templating, settings, problems } = batch;
+  const { name } = found;
+  const templates = templating.quarantined?.get(name) ?? templating;
+  const pace = checkPace(found, known);
+  const service = withOwnCertificate(withCheckPace(withSplit(found), pace));
+  const weightDivisor = divisorOfWeights(service.policy.balance, service.instances.size);
+  const fresh = known === undefined || mark.whole || dividesOtherwise(known, { weightDivisor });
+  const problem = (instance: InstanceId | undefined, error: unknown, lastGoodServes: boolean) =>
+    problems.push({ service: name, instance, reason: describe(error), lastGoodServes });
+  let section = known?.section;
+  if (fresh) {
+    try {
+      section = renderSection(batch, templates, service);
+    } catch (error) {
+      problem(undefined, error, known !== undefined);
+    }
+  }
+  if (section === undefined) return undefined;
+  const before = known?.servers ?? PersistentMap<InstanceId, string>();
+  const servers = before.withMutations((lines) => {
+    if (fresh) for (const id of before.keys()) if (!service.instances.has(id)) lines.delete(id);
+    for (const id of fresh ? service.instances.keys() : mark.instances) {
+      const instance = service.instances.get(id);
+      if (instance === undefined) {
+        lines.delete(id);
+        continue;
+      }
+      try {
+        const line = renderServer(templates, settings, service, instance);
+        const refusal = templating.refused?.get(`${name}/${id}`);
+        if (line === refusal?.line) throw new Fault('template', refusal.reason);
+        lines.set(id, line);
+      } catch (error) {
+        problem(id, error, lines.has(id));
+      }
+    }
+  });
+  return { name, section, servers, checkPace: pace, weightDivisor };
+}
+
+/** The text of a backend around its server lines. Throws Fault `template`. */
+function renderSection(
+  { settings, policies, named, rendererOf }: Batch,
   templates: Templates,
-  settings: FrameSettings,
   service: Service,
-  { policies, named }: Sections,
-  renderPolicy: (policy: Policy) => PolicySection,
 ): Section {
-  const { name, text } = renderPolicy(service.policy);
+  const { name, text } = rendererOf(templates.policy)(service.policy);
   const section = splitAtSlot(templates.backend.render(backendView(service, name, settings)));
   // An own backend template may write everything out instead.
   if (policyOf(section) !== name) return section;
@@ -188,42 +223,23 @@ function renderAround(
   return section;
 }
 
-/** Without the policies that nothing needs: they end with the next reload. */
-export function withoutUnusedPolicies(templates: Templates, settings: FrameSettings, rendered: Rendered): Rendered {
-  const standing = new Set([policyRenderer(templates.policy, settings)(defaultPolicy).name]);
-  return { ...rendered, policies: policiesInUse(rendered.policies, rendered.backends.values(), standing) };
+/** The line of a server. Throws Fault `template`. */
+function renderServer(templates: Templates, settings: FrameSettings, service: Service, instance: Instance): string {
+  // HAProxy would ask the nameservers itself, and do nothing else until they answer.
+  if (instance.address.family === 'name') throw new Fault('template', `${instance.address.host} is not resolved`);
+  const text = templates.server.render(serverView(instance, service, settings));
+  const line = text.trim().replace(/\s*\n\s*/g, ' ');
+  if (line.startsWith(`server ${instance.id} `)) return line;
+  throw new Fault('template', `it made ${JSON.stringify(line)} of ${service.name}/${instance.id}`, {
+    where: templates.server.file,
+    hint: 'it has to begin: server {{id}} {{address}}',
+  });
 }
 
-function renderServer(
-  templates: Templates,
-  settings: FrameSettings,
-  service: Service,
-  id: InstanceId,
-  refusal: { readonly line: string; readonly reason: string } | undefined,
-  lines: PersistentMap<InstanceId, string>,
-  onProblem: (error: unknown) => void,
-): void {
-  const instance = service.instances.get(id);
-  if (instance === undefined) {
-    lines.delete(id);
-    return;
-  }
-  try {
-    // HAProxy would ask the nameservers itself, and do nothing else until they answer.
-    if (instance.address.family === 'name') throw new Fault('template', `${instance.address.host} is not resolved`);
-    const text = templates.server.render(serverView(instance, service, settings));
-    const line = text.trim().replace(/\s*\n\s*/g, ' ');
-    if (!line.startsWith(`server ${id} `)) {
-      throw new Fault('template', `it made ${JSON.stringify(line)} of ${service.name}/${id}`, {
-        where: templates.server.file,
-        hint: 'it has to begin: server {{id}} {{address}}',
-      });
-    }
-    if (line === refusal?.line) throw new Fault('template', refusal.reason);
-    lines.set(id, line);
-  } catch (error) {
-    onProblem(error);
-  }
+/** Without the policies that nothing needs: they end with the next reload. */
+export function withoutUnusedPolicies(templates: Templates, settings: FrameSettings, rendered: Rendered): Rendered {
+  const always = new Set([policyRenderer(templates.policy, settings)(defaultPolicy).name]);
+  return { ...rendered, policies: policiesInUse(rendered.policies, rendered.backends.values(), always) };
 }
 
 /** The old value where both say the same, so that identity tells later stages that nothing changed. */
