@@ -20,18 +20,18 @@ export type Tag = {
 };
 
 export type MustacheOptions = {
-  /** What a template may name; anything else in it is a mistake that Mustache would render as nothing. */
+  /** The names that a template may use. Mustache renders any other name as nothing, so it is refused. */
   readonly names: TemplateNames;
   /** Makes text of a value, or throws a Fault that says why it must not go in. */
   readonly escape: (value: unknown, tag: Tag) => string;
-  /** What `{{> name}}` includes, or why it cannot be; left out where partials are not available. */
+  /** The source that `{{> name}}` includes, or why it cannot be included. Undefined: templates have no partials. */
   readonly partial?: (name: string) => Source | { readonly reason: string };
-  /** Begins to follow the quotes and comments of the language that is written: a value must not stand just anywhere. */
+  /** Begins to follow the quotes and comments of the written language, which decide where a value may be. */
   readonly trail?: () => Trail;
 };
 
 export type CompiledMustache = {
-  /** All that put a value in, in the order of the text. */
+  /** The tags that put a value in, in the order of the text. */
   readonly tags: readonly Tag[];
   /** The outermost names that it uses. */
   readonly roots: ReadonlySet<string>;
@@ -50,7 +50,7 @@ type Token = readonly [
   afterText?: unknown,
 ];
 
-/** Mustache with everything but the rendering of a value left as it is. */
+/** Mustache, but `value` makes the text of each tag, and `partial` gives the tokens of each partial. */
 class Writer extends Mustache.Writer {
   readonly #value: (token: unknown, found: unknown) => string;
   readonly #partial: (token: unknown) => string[][] | undefined;
@@ -77,34 +77,59 @@ class Writer extends Mustache.Writer {
 
 /** Parses a template and all that it includes. Throws Fault `template` naming `file:line:column`. */
 export function compileMustache(source: Source, options: MustacheOptions): CompiledMustache {
-  const tags = new Map<unknown, Tag>();
-  const partials = new Map<unknown, Parsed>();
-  const roots = new Set<string>();
-  const writer = new Writer(
-    (token, found) => {
-      const tag = tags.get(token);
-      if (tag === undefined) throw new Error('a tag that was not there when the template was parsed');
-      try {
-        return options.escape(found, tag);
-      } catch (error) {
-        if (!(error instanceof Fault)) throw error;
-        throw new Fault('template', error.message, { hint: error.hint, where: tag.where, cause: error });
-      }
-    },
-    (token) => {
-      const partial = partials.get(token);
-      return partial === undefined ? undefined : asMustache(partial);
-    },
-  );
-
-  const trail = options.trail?.() ?? nothingToFollow;
-  const parse = (from: Source, indent: string): Parsed => {
-    const inner = indent === '' ? from.text : writer.indentPartial(from.text, indent, false);
-    const place = (index: number) => `${from.file}:${position(inner, index, indent.length)}`;
-    return { tokens: parseTokens(writer, inner, place), place };
+  const { tags, partials, roots, whole } = new Compilation(options).compile(source);
+  const value = (token: unknown, found: unknown): string => {
+    const tag = tags.get(token);
+    if (tag === undefined) throw new Error('a tag that was not there when the template was parsed');
+    try {
+      return options.escape(found, tag);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      throw new Fault('template', error.message, { hint: error.hint, where: tag.where, cause: error });
+    }
   };
+  const partial = (token: unknown) => {
+    const found = partials.get(token);
+    return found === undefined ? undefined : asMustache(found);
+  };
+  const writer = new Writer(value, partial);
+  return {
+    tags: [...tags.values()],
+    roots,
+    render: (view) => writer.renderTokens(asMustache(whole), new Mustache.Context(view)),
+  };
+}
 
-  const walk = ({ tokens, place }: Parsed, including: readonly string[], scopes: readonly TemplateNames[]): void => {
+/** Walks through a template and its partials: finds their tags, and refuses mistakes. */
+class Compilation {
+  readonly #tags = new Map<unknown, Tag>();
+  readonly #partials = new Map<unknown, ParsedSource>();
+  readonly #roots = new Set<string>();
+  readonly #options: MustacheOptions;
+  readonly #trail: Trail;
+  readonly #parser = new Mustache.Writer();
+
+  constructor(options: MustacheOptions) {
+    this.#options = options;
+    this.#trail = options.trail?.() ?? nothingToFollow;
+  }
+
+  compile(source: Source) {
+    const whole = this.#parse(source, '');
+    this.#walk(whole, [source.file], [this.#options.names]);
+    this.#trail.end((what, hint) => {
+      throw new Fault('template', what, { where: whole.place(source.text.length), hint });
+    });
+    return { tags: this.#tags, partials: this.#partials, roots: this.#roots, whole };
+  }
+
+  #parse({ file, text }: Source, indent: string): ParsedSource {
+    const indented = indent === '' ? text : this.#parser.indentPartial(text, indent, false);
+    const place = (index: number) => `${file}:${position(indented, index, indent.length)}`;
+    return { tokens: parseTokens(this.#parser, indented, place), place };
+  }
+
+  #walk({ tokens, place }: ParsedSource, including: readonly string[], scopes: readonly TemplateNames[]): void {
     for (const token of tokens) {
       const [type, name, start] = token;
       const fail: Fail = (what, hint, offset = 0) => {
@@ -114,51 +139,44 @@ export function compileMustache(source: Source, options: MustacheOptions): Compi
         case '!':
           break;
         case 'text':
-          trail.text(name, fail);
+          this.#trail.text(name, fail);
           break;
-        case '>': {
-          const find = options.partial ?? fail('{{>…}} is not available here');
-          const found = find(name);
-          const from = 'reason' in found ? fail(`{{> ${name}}} cannot be included: ${found.reason}`) : found;
-          if (including.includes(from.file)) fail(`{{> ${name}}} includes itself`);
-          const partial = partials.get(token) ?? parse(from, indentOf(token));
-          partials.set(token, partial);
-          walk(partial, [...including, from.file], scopes);
+        case '>':
+          this.#include(token, including, scopes, fail);
           break;
-        }
         case '#':
         case '^': {
-          const names = resolve(name, scopes, roots, fail);
+          const names = resolve(name, scopes, this.#roots, fail);
           const inner = type === '#' && names.inside !== undefined ? [names.inside, ...scopes] : scopes;
           const inside = { tokens: Array.isArray(token[4]) ? token[4] : [], place };
-          trail.section(() => walk(inside, including, inner), fail);
+          this.#trail.section(() => this.#walk(inside, including, inner), fail);
           break;
         }
         case 'name':
         case '&': {
-          const names = resolve(name, scopes, roots, fail);
+          const names = resolve(name, scopes, this.#roots, fail);
           if (names.notText !== undefined) fail(`{{${name}}} is ${names.notText}`, `write {{#${name}}}…{{/${name}}}`);
-          const form = trail.value(name, fail);
+          const form = this.#trail.value(name, fail);
           const required = names.required === true;
-          tags.set(token, { name, where: place(start), bare: type === '&', required, form });
+          this.#tags.set(token, { name, where: place(start), bare: type === '&', required, form });
           break;
         }
         default:
           fail(`{{${type}…}} is not available here`);
       }
     }
-  };
+  }
 
-  const whole = parse(source, '');
-  walk(whole, [source.file], [options.names]);
-  trail.end((what, hint) => {
-    throw new Fault('template', what, { where: whole.place(source.text.length), hint });
-  });
-  return {
-    tags: [...tags.values()],
-    roots,
-    render: (view) => writer.renderTokens(asMustache(whole), new Mustache.Context(view)),
-  };
+  #include(token: Token, including: readonly string[], scopes: readonly TemplateNames[], fail: Fail): void {
+    const name = token[1];
+    const find = this.#options.partial ?? fail('{{>…}} is not available here');
+    const found = find(name);
+    const source = 'reason' in found ? fail(`{{> ${name}}} cannot be included: ${found.reason}`) : found;
+    if (including.includes(source.file)) fail(`{{> ${name}}} includes itself`);
+    const partial = this.#partials.get(token) ?? this.#parse(source, indentOf(token));
+    this.#partials.set(token, partial);
+    this.#walk(partial, [...including, source.file], scopes);
+  }
 }
 
 /** The names of the partials that this text includes itself. Throws Fault `template`. */
@@ -175,17 +193,17 @@ export function includedPartials({ file, text }: Source): ReadonlySet<string> {
 }
 
 /** Part of a template, and the way from an index in it to a place in its file. */
-type Parsed = { readonly tokens: readonly Token[]; readonly place: (index: number) => string };
+type ParsedSource = { readonly tokens: readonly Token[]; readonly place: (index: number) => string };
 
 // The types of mustache call every token a list of strings.
-const asMustache = ({ tokens }: Parsed) => tokens as unknown as string[][];
+const asMustache = ({ tokens }: ParsedSource) => tokens as unknown as string[][];
 
 /** How far a partial that stands alone on its line is indented. */
 function indentOf([, , , , indent, tagIndex, afterText]: Token): string {
   return tagIndex === 0 && afterText !== true && typeof indent === 'string' ? indent : '';
 }
 
-/** What a name means: the innermost section that knows its first part decides, as it does for Mustache. */
+/** Looks a name up: the innermost section that knows its first part decides, as in Mustache. */
 function resolve(name: string, scopes: readonly TemplateNames[], roots: Set<string>, fail: Fail): TemplateNames {
   if (name === '.') {
     const names = scopes[0];
@@ -193,7 +211,7 @@ function resolve(name: string, scopes: readonly TemplateNames[], roots: Set<stri
   }
   const [first = '', ...rest] = name.split('.');
   const scope = scopes.find((one) => one.find(first) !== undefined);
-  // What is said within a tree of keys may be found there or further out, and only the values can tell.
+  // A name within a tree of keys may be a key of that tree or a name further out. That depends on the values.
   if (scopes.at(-1)?.find(first) !== undefined) roots.add(first);
   let names = scope?.find(first);
   for (const part of rest) names = names?.find(part);
