@@ -1,16 +1,14 @@
-import { parseAllowance } from '../model/allowance.ts';
-import { type Instance, parseInstance } from '../model/instance.ts';
-import { type KeySubject, parseKey, serviceOfKey } from '../model/key.ts';
+import type { Instance } from '../model/instance.ts';
+import { areaOfKey, parseKey, serviceOfKey } from '../model/key.ts';
 import type { Override, OverrideTarget } from '../model/override.ts';
-import { parseOverride } from '../model/override.ts';
-import { accepted, type Parsed, refused } from '../model/parsed.ts';
-import { parsePolicy } from '../model/policy.ts';
+import { type Parsed, refused } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
 import { Allocating, type Effects } from './allocating.ts';
 import type { WaitingEntry } from './allocation.ts';
 import type { Catalog, Folded, Rejection, Removal } from './catalog.ts';
-import { instanceBytes, overrideBytes, textBytes } from './cost.ts';
+import { instanceBytes } from './cost.ts';
+import { type EntrySubject, entrySubject, isOfOperators, type ParsedEntry, parseEntry } from './entry.ts';
 import {
   beyondOverrides,
   beyondServices,
@@ -24,12 +22,6 @@ import type { Ranked } from './ranking.ts';
 import { Remembering } from './remembering.ts';
 import { Serving } from './serving.ts';
 import { sinceOf } from './since.ts';
-
-/** A subject that belongs to a service. */
-type Own = Exclude<KeySubject, { readonly kind: 'other' }>;
-
-/** A well-formed value: the bytes that it counts for, and what is to be done with it. */
-type Read = { readonly bytes: number; readonly apply: () => void };
 
 /** One fold while it is made. */
 export class Fold {
@@ -69,7 +61,9 @@ export class Fold {
     const shares = this.#sharesOf(subject);
     const waits = shares.waiting(subject.service, key);
     const before = waits?.entry ?? this.#accepted.get(key);
-    if (before?.value === value && waits === undefined && !isOtherPolicy(subject, before, entry)) {
+    // A policy with the same text may have been deleted and written again.
+    const isSame = before?.value === value && (subject.kind !== 'policy' || sinceOf(before) === sinceOf(entry));
+    if (isSame && waits === undefined) {
       this.#rejected.delete(key);
       this.#accepted.set(key, entry);
       if (sinceOf(before) !== sinceOf(entry)) shares.change(subject.service, key);
@@ -134,7 +128,7 @@ export class Fold {
   }
 
   /** Takes a well-formed entry if its service gets all that it asks for; otherwise the entry waits until the fold is settled. */
-  #ask(subject: Own, entry: Entry, read: Read): void {
+  #ask(subject: EntrySubject, entry: Entry, read: ParsedEntry): void {
     const { key } = entry;
     const { service, kind } = subject;
     const shares = this.#sharesOf(subject);
@@ -150,25 +144,25 @@ export class Fold {
     else this.#accept(entry, read);
   }
 
-  #accept(entry: Entry, { apply }: Read): void {
+  #accept(entry: Entry, { apply }: ParsedEntry): void {
     this.#rejected.delete(entry.key);
     this.#accepted.set(entry.key, entry);
-    apply();
+    apply(this.#serving);
   }
 
   /** The entry asks for nothing any more. */
-  #forget(subject: Own, key: string, bytes: number): void {
+  #forget(subject: EntrySubject, key: string, bytes: number): void {
     this.#count(subject, -bytes, -1);
     this.#sharesOf(subject).change(subject.service, key);
   }
 
-  #count(subject: Own, bytes: number, entries: number): void {
+  #count(subject: EntrySubject, bytes: number, entries: number): void {
     const instances = subject.kind === 'instance' ? entries : 0;
     this.#sharesOf(subject).ask(subject.service, { bytes, entries, instances });
   }
 
   /** Ends what an accepted entry stands for. */
-  #remove(subject: Own, key: string): void {
+  #remove(subject: EntrySubject, key: string): void {
     this.#accepted.delete(key);
     switch (subject.kind) {
       case 'instance':
@@ -190,32 +184,32 @@ export class Fold {
   #takeLate(): void {
     if (this.#late.size === 0 || !this.#shares.otherServices) return;
     for (const entry of this.#late.values()) {
-      const subject = ownSubject(entry.key);
+      const subject = entrySubject(entry.key);
       if (subject === undefined) continue;
       if (this.#shares.asks(subject.service) || this.#shares.services < this.#limits.services) this.put(entry);
     }
   }
 
-  #sharesOf({ kind }: Own): Allocating {
+  #sharesOf({ kind }: EntrySubject): Allocating {
     return isOfOperators(kind) ? this.#overrideShares : this.#shares;
   }
 
   /** The bytes that a key counts for that is accepted or waits. */
-  #bytesOf(subject: Own, key: string): number | undefined {
+  #bytesOf(subject: EntrySubject, key: string): number | undefined {
     const waits = this.#sharesOf(subject).waiting(subject.service, key);
     if (waits !== undefined) return waits.bytes;
     const entry = this.#accepted.get(key);
     return entry && this.#acceptedBytes(subject, entry);
   }
 
-  #acceptedBytes(subject: Own, entry: Entry): number {
+  #acceptedBytes(subject: EntrySubject, entry: Entry): number {
     const instance = subject.kind === 'instance' ? this.#registered(subject) : undefined;
     if (instance !== undefined) return instanceBytes(instance);
-    const read = this.#parse(subject, entry);
+    const read = parseEntry(subject, entry);
     return read.ok ? read.value.bytes : 0;
   }
 
-  #registered({ service, id }: Extract<Own, { kind: 'instance' }>): Instance | undefined {
+  #registered({ service, id }: Extract<EntrySubject, { kind: 'instance' }>): Instance | undefined {
     return this.#serving.get(service)?.registered.get(id);
   }
 
@@ -230,7 +224,7 @@ export class Fold {
         return entry && this.#rank(entry, waiting?.bytes);
       },
       take: (entry) => {
-        const subject = ownSubject(entry.key);
+        const subject = entrySubject(entry.key);
         const read = subject && this.#read(subject, entry);
         if (read?.ok === true) this.#accept(entry, read.value);
       },
@@ -244,7 +238,7 @@ export class Fold {
   #candidates(area: 'instances' | 'overrides', services: ReadonlySet<string>): ReadonlyMap<string, readonly Ranked[]> {
     const found = new Map<string, Ranked[]>([...services].map((service) => [service, []]));
     for (const entry of this.#accepted.values()) {
-      if (/^(overrides|claims)\//.test(entry.key) !== (area === 'overrides')) continue;
+      if (['overrides', 'claims'].includes(areaOfKey(entry.key)) !== (area === 'overrides')) continue;
       const all = found.get(serviceOfKey(entry.key) ?? '');
       const one = all && this.#rank(entry, undefined);
       if (one !== undefined) all?.push(one);
@@ -253,19 +247,16 @@ export class Fold {
   }
 
   #rank(entry: Entry, waitingBytes: number | undefined): Ranked | undefined {
-    const subject = ownSubject(entry.key);
+    const subject = entrySubject(entry.key);
     if (subject === undefined) return undefined;
-    const whole =
-      subject.kind === 'policy' ||
-      subject.kind === 'allowance' ||
-      (subject.kind === 'override' && subject.scope === '*');
+    const whole = subject.kind !== 'instance' && (subject.kind !== 'override' || subject.scope === '*');
     const bytes = waitingBytes ?? this.#acceptedBytes(subject, entry);
     return { key: entry.key, whole, since: Number(sinceOf(entry)), bytes };
   }
 
   /** Takes an accepted entry back. That is no loss of an instance: its registration stands. */
   #drop(key: string): WaitingEntry | undefined {
-    const subject = ownSubject(key);
+    const subject = entrySubject(key);
     const entry = this.#accepted.get(key);
     if (subject === undefined || entry === undefined) return undefined;
     const bytes = this.#acceptedBytes(subject, entry);
@@ -273,53 +264,8 @@ export class Fold {
     return { entry, bytes };
   }
 
-  #read(subject: Own, entry: Entry): Parsed<Read> {
+  #read(subject: EntrySubject, entry: Entry): Parsed<ParsedEntry> {
     const tooLong = beyondValue(Buffer.byteLength(entry.value), this.#limits);
-    return tooLong === undefined ? this.#parse(subject, entry) : refused(tooLong);
-  }
-
-  #parse(subject: Own, entry: Entry): Parsed<Read> {
-    const { value } = entry;
-    switch (subject.kind) {
-      case 'instance': {
-        const { service, id } = subject;
-        const instance = parseInstance(service, id, value);
-        if (!instance.ok) return instance;
-        const apply = () => this.#serving.instance(service, id, instance.value);
-        return accepted({ bytes: instanceBytes(instance.value), apply });
-      }
-      case 'policy': {
-        const policy = parsePolicy(value);
-        if (!policy.ok) return policy;
-        const apply = () => this.#serving.policy(subject.service, policy.value, sinceOf(entry));
-        return accepted({ bytes: textBytes(value), apply });
-      }
-      case 'override': {
-        const override = parseOverride(value);
-        if (!override.ok) return override;
-        if (override.value.effect.kind === 'pause' && subject.scope !== '*')
-          return refused('kind: only a whole service can be paused, overrides/<service>/*');
-        const apply = () => this.#serving.override(subject, override.value, 'removed');
-        return accepted({ bytes: overrideBytes(override.value), apply });
-      }
-      case 'allowance': {
-        const allowance = parseAllowance(value);
-        if (!allowance.ok) return allowance;
-        const apply = () => this.#serving.allow(subject.service, allowance.value);
-        return accepted({ bytes: textBytes(value), apply });
-      }
-    }
+    return tooLong === undefined ? parseEntry(subject, entry) : refused(tooLong);
   }
 }
-
-function ownSubject(key: string): Own | undefined {
-  const subject = parseKey(key);
-  return subject.ok && subject.value.kind !== 'other' ? subject.value : undefined;
-}
-
-/** Whether operators write it: what services ask for leaves it its own room. */
-const isOfOperators = (kind: Own['kind']): boolean => kind === 'override' || kind === 'allowance';
-
-/** Whether a policy with the same text was deleted and put again, or is held now. */
-const isOtherPolicy = ({ kind }: Own, before: Entry, after: Entry): boolean =>
-  kind === 'policy' && sinceOf(before) !== sinceOf(after);
