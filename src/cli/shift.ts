@@ -4,6 +4,7 @@ import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { policyKey } from '../model/key.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
+import type { Split } from '../model/policy/split.ts';
 import type { Registry } from '../registry/registry.ts';
 import { rootOf } from '../settings/registry.ts';
 import { type ShiftSettings, shiftCommand } from '../settings/shift.ts';
@@ -49,34 +50,42 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
+/** A step of the split: the percentage of the version, and the split with it. Undefined: the version has all requests already. */
+type ShiftStep = { readonly percent: number; readonly split: Split | undefined };
+
+/** Reads the service, and calculates the split of each step. Rejects with Fault `usage` when no instance has the version. */
+async function stepsOf(
+  registry: Registry,
+  service: ServiceName,
+  { to, weights }: Shift,
+): Promise<readonly ShiftStep[]> {
+  const now = (await readServices(registry, [service], Date.now())).services.get(service);
+  const versions = new Set([...(now?.instances.values() ?? [])].map(({ version }) => version));
+  if (now !== undefined && versions.has(to))
+    return weights.map((percent) => ({ percent, split: shiftedSplit(now, to, percent) }));
+  const known = [...versions].map((version) => version ?? '(none)').join(', ');
+  throw new Fault('usage', `no instance of ${service} has the version ${to}`, {
+    where: '--to',
+    hint: known === '' ? 'none is registered at all' : `there are ${known}`,
+  });
+}
+
 async function shiftService(
   registry: Registry,
   service: ServiceName,
   settings: Shift,
   signal: AbortSignal,
 ): Promise<number> {
-  const { to, weights, everyMs, abortIfErrors } = settings;
+  const { to, weights, everyMs } = settings;
   const key = policyKey(service);
   const before = splitText(await policyText(registry, key));
-  const now = (await readServices(registry, [service], Date.now())).services.get(service);
-  const instances = now?.instances;
-  const there = instances?.count(({ version }) => version === to) ?? 0;
-  if (now === undefined || there === 0) {
-    const versions = [...new Set([...(instances?.values() ?? [])].map(({ version }) => version ?? '(none)'))].join(
-      ', ',
-    );
-    throw new Fault('usage', `no instance of ${service} has the version ${to}`, {
-      where: '--to',
-      hint: versions === '' ? 'none is registered at all' : `there are ${versions}`,
-    });
-  }
-  const splits = weights.map((percent) => ({ percent, split: shiftedSplit(now, to, percent) }));
-  const watched = abortIfErrors === undefined ? [] : await adminPorts(registry, settings);
+  const steps = await stepsOf(registry, service, settings);
+  const watched = settings.abortIfErrors === undefined ? [] : await adminPorts(registry, settings);
   const colors = colorsOf(process.stdout);
   const say = (event: string, text: string, fields: object) =>
     settings.json ? printJson({ event, service, to, ...fields }) : print(`${text}\n`);
 
-  // The split that is ours to change: the one from before, then each that was written.
+  // The split that this command may change: the one from before, then each that it wrote.
   let ours = before;
   const change = async (split: string | undefined): Promise<boolean> => {
     let foreign = false;
@@ -88,15 +97,13 @@ async function shiftService(
     if (!foreign) ours = split;
     return !foreign;
   };
-  const taken = (percent: number): number => {
-    say('stopped', colors.red('  stopped: somebody else changed the split, which stays as it is now'), {
-      percent,
-      reason: 'somebody else changed the split',
-    });
+  const leaveToOthers = (percent: number): number => {
+    const reason = 'somebody else changed the split';
+    say('stopped', colors.red(`  stopped: ${reason}, which stays as it is now`), { percent, reason });
     return failed;
   };
 
-  for (const [at, { percent, split }] of splits.entries()) {
+  for (const [at, { percent, split }] of steps.entries()) {
     // The version has all requests already, and nobody else had any that it could leave some to.
     if (split === undefined) {
       if (weights.at(-1) === 100) break;
@@ -105,47 +112,51 @@ async function shiftService(
         hint: 'shift to the version that is to get the others',
       });
     }
-    if (!(await change(splitText(policyWithSplit(undefined, split))))) return taken(percent);
+    if (!(await change(splitText(policyWithSplit(undefined, split))))) return leaveToOthers(percent);
     say('step', `${service}: ${colors.bold(`${percent}%`)} to ${to}`, { percent });
-    const last = at === weights.length - 1;
-    // The last step is watched only where something could still be taken back.
-    if (last && watched.length === 0) break;
+    // After the last step only errors can be a reason to go back.
+    if (at === weights.length - 1 && watched.length === 0) break;
     const end = await watch(watched, service, settings, everyMs, signal);
-    switch (end.kind) {
-      case 'held':
-        if (watched.length > 0) {
-          say('held', colors.green(`  ${end.failed} of ${end.requests} requests failed`), {
-            percent,
-            requests: end.requests,
-            failed: end.failed,
-          });
-        }
-        continue;
-      case 'errors': {
-        if (!(await change(before))) return taken(percent);
-        const share = `${((end.failed / end.requests) * 100).toFixed(1)}%`;
-        say(
-          'aborted',
-          colors.red(`  ${end.failed} of ${end.requests} requests failed (${share}): back to the split before`),
-          { percent, requests: end.requests, failed: end.failed },
-        );
-        return failed;
-      }
-      case 'blind':
-        if (!(await change(before))) return taken(percent);
-        say('aborted', colors.red(`  a balancer does not tell (${end.reason}): back to the split before`), {
-          percent,
-          reason: end.reason,
-        });
-        return failed;
-      case 'stopped':
-        if (!(await change(before))) return taken(percent);
-        say('stopped', colors.yellow('  stopped: back to the split before'), { percent });
-        return failed;
+    if (end.kind !== 'held' && !(await change(before))) return leaveToOthers(percent);
+    if (end.kind !== 'held' || watched.length > 0) {
+      const { event, color, text, fields } = reportOf(end);
+      say(event, colors[color](`  ${text}`), { percent, ...fields });
     }
+    if (end.kind !== 'held') return failed;
   }
   say('done', colors.green(`${service}: ${weights.at(-1)}% to ${to}; done`), { percent: weights.at(-1) });
   return done;
+}
+
+/** The line and the JSON fields about the end of a step. */
+function reportOf(end: StepEnd): {
+  readonly event: string;
+  readonly color: 'green' | 'red' | 'yellow';
+  readonly text: string;
+  readonly fields: object;
+} {
+  switch (end.kind) {
+    case 'held': {
+      const { requests, failed: bad } = end;
+      return {
+        event: 'held',
+        color: 'green',
+        text: `${bad} of ${requests} requests failed`,
+        fields: { requests, failed: bad },
+      };
+    }
+    case 'errors': {
+      const { requests, failed: bad } = end;
+      const text = `${bad} of ${requests} requests failed (${((bad / requests) * 100).toFixed(1)}%): back to the split before`;
+      return { event: 'aborted', color: 'red', text, fields: { requests, failed: bad } };
+    }
+    case 'blind': {
+      const text = `a balancer does not tell (${end.reason}): back to the split before`;
+      return { event: 'aborted', color: 'red', text, fields: { reason: end.reason } };
+    }
+    case 'stopped':
+      return { event: 'stopped', color: 'yellow', text: 'stopped: back to the split before', fields: {} };
+  }
 }
 
 /** Watches one step: to its end, or until too much fails. */
