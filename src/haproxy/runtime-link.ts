@@ -1,15 +1,12 @@
-import type { Logger } from 'pino';
-import { errorCode } from '../model/error-code.ts';
 import { describe, Fault } from '../model/fault.ts';
-import { askMark, readMark } from './config-mark.ts';
-import { deletesSafely, keepsFormerAddress, reusesConnections } from './known-faults.ts';
-import { readProcesses, tellUnplain } from './master.ts';
-import { readWorkerLimits, type WorkerLimits } from './open-files.ts';
-import { isToldPlain, plainCommands, restricts, type StateKeys, statesAfter, statesIn } from './plain-mark.ts';
+import { reusesConnections } from './known-faults.ts';
+import { tellUnplain } from './master.ts';
+import type { WorkerLimits } from './open-files.ts';
+import { PlainMarking } from './plain-marking.ts';
 import type { Abilities, PendingServers } from './plan.ts';
 import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
 import { parseBackends, parseMap, parseServersState, type RunningState } from './running-state.ts';
-import { connectRuntime, type RuntimeConnection, type RuntimeOptions } from './runtime-connection.ts';
+import type { RuntimeConnection } from './runtime-connection.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
 import {
   commandsOf,
@@ -22,15 +19,13 @@ import {
   type StepOutcome,
 } from './step.ts';
 import { unexpectedAnswer } from './unexpected-answer.ts';
+import { pidIn, readWorker, type Worker, workerQuestions } from './worker.ts';
+import { type Way, WorkerSocket, type WorkerSocketOptions } from './worker-socket.ts';
 
-export type RuntimeLinkOptions = {
-  readonly socket: string;
-  /** By which a worker is reached when nobody listens on its socket, where a master listens on this one. */
-  readonly masterSocket: string;
+export type RuntimeLinkOptions = WorkerSocketOptions & {
   readonly routesMap: string;
-  readonly logger: Logger;
   readonly onLost: (reason: string) => void;
-  /** Told the version of a worker that it is connected to, where that is another one than before. */
+  /** Called with the version of a worker when it differs from that of the worker before. */
   readonly onVersion?: (version: string) => void;
 };
 
@@ -43,87 +38,63 @@ const insteadMs = 1000;
 const reconnectMs = 20;
 const mostAtOnce = 20_000;
 
-/** By which socket a worker is tried to be reached first. */
-type Way = 'socket' | 'master';
-
-/** A connection to a worker, with whose it is. */
+/** A connection to a worker, with the pid of the worker. */
 export type WorkerConnection = RuntimeConnection & { readonly workerPid: number };
-
-const versionIn = (info: string): string => /^Version: (\S+)$/m.exec(info)?.[1] ?? '';
-
-const pidIn = (info: string): number => Number(/^Pid: (\d+)$/m.exec(info)?.[1]);
-
-/**
- * Whether nobody listens on the socket: somebody deleted it, or two reloads in a row failed. The second of them, since 3.1,
- * puts a socket of the worker that failed there.
- */
-function isDeaf(error: unknown): boolean {
-  const code = error instanceof Fault ? errorCode(error.cause) : undefined;
-  return code === 'ENOENT' || code === 'ECONNREFUSED';
-}
 
 /** The runtime API of the worker that serves now: connects to it, and speaks in steps. */
 export class RuntimeLink {
   readonly #options: RuntimeLinkOptions;
-  #abilities: Abilities = { addBackend: false, deletes: false };
-  #canPause = true;
-  /** The states of services in the worker's map; undefined before the map was read. */
-  #states: StateKeys | undefined;
-  /** Whether the worker was told that there are none; undefined while an earlier pointsman may have told it. */
-  #plain: boolean | undefined;
-  /** Counts the steps that gave a service a state. */
-  #restrictions = 0;
-  #version = '';
-  #loadedFrom: { readonly mark: string | undefined } | undefined;
-  #limits: WorkerLimits | undefined;
+  readonly #socket: WorkerSocket;
+  readonly #marking: PlainMarking;
+  /** The worker that it was connected to last. */
+  #worker: Worker | undefined;
   #connection: RuntimeConnection | undefined;
-  #workerPid: number | undefined;
-  /** Nobody listens on the socket, or another worker does. */
-  #throughMaster = false;
   /** Counts closings, so that a connection that was being made meanwhile is not taken. */
   #generation = 0;
 
   constructor(options: RuntimeLinkOptions) {
     this.#options = options;
+    this.#socket = new WorkerSocket(options);
+    this.#marking = new PlainMarking((commands) => this.#run(commands), options.logger);
   }
 
   get connected(): boolean {
     return this.#connection !== undefined;
   }
 
-  /** Whom it speaks with; undefined while it is not connected. */
+  /** The pid of the worker; undefined while it is not connected. */
   get workerPid(): number | undefined {
-    return this.#connection === undefined ? undefined : this.#workerPid;
+    return this.#connection === undefined ? undefined : this.#worker?.pid;
   }
 
-  /** What the worker that it was connected to last can do. */
+  /** The abilities of the worker that it was connected to last. */
   get abilities(): Abilities {
-    return this.#abilities;
+    return this.#worker?.abilities ?? { addBackend: false, deletes: false };
   }
 
   /** `3.2.26`, of the worker that it was connected to last; empty before. */
   get version(): string {
-    return this.#version;
+    return this.#worker?.version ?? '';
   }
 
-  /** What the worker that it was connected to last may have open. */
+  /** How many files and connections the worker that it was connected to last may have open. */
   get limits(): WorkerLimits | undefined {
-    return this.#limits;
+    return this.#worker?.limits;
   }
 
   /** Whether servers that are added at run time reuse connections. */
   get reuses(): boolean {
-    return reusesConnections(this.#version);
+    return reusesConnections(this.version);
   }
 
   /** The mark of the configuration that the worker was loaded from; undefined while the worker does not say. */
-  get loadedFrom(): { readonly mark: string | undefined } | undefined {
-    return this.#connection === undefined ? undefined : this.#loadedFrom;
+  get loadedFrom(): Worker['loadedFrom'] {
+    return this.#connection === undefined ? undefined : this.#worker?.loadedFrom;
   }
 
   /** Whether requests wait while their service is paused, which takes Lua. */
   get canPause(): boolean {
-    return this.#canPause;
+    return this.#worker?.canPause ?? true;
   }
 
   /**
@@ -146,9 +117,7 @@ export class RuntimeLink {
             });
           }
           this.#connection = connection;
-          this.#workerPid = workerPid;
-          this.#states = undefined;
-          this.#plain = connection.throughMaster ? false : undefined;
+          this.#marking.connected(connection);
           return;
         }
         connection?.close();
@@ -171,72 +140,34 @@ export class RuntimeLink {
       this.#connection = undefined;
       this.#options.onLost(reason);
     };
-    const connection = await this.#open({ greetingMs, answerMs, onLost }, first);
-    const questions = ['show info', 'help add backend', 'show env POINTSMAN_PAUSE', askMark];
-    const [info = '', help = '', pausing = '', mark = ''] = await connection.run(questions);
-    if (pidIn(info) !== workerPid) {
+    const connection = await this.#socket.open({ greetingMs, answerMs, onLost }, first);
+    const worker = readWorker(await connection.run(workerQuestions), (error) =>
+      this.#options.logger.debug({ event: 'mark-untold', reason: describe(error) }),
+    );
+    if (worker.pid !== workerPid) {
       connection.close();
       return undefined;
     }
     current = connection;
-    this.#loadedFrom = this.#readMark(mark);
-    this.#limits = readWorkerLimits(info);
-    const version = versionIn(info);
-    if (version !== this.#version) this.#options.onVersion?.(version);
-    this.#version = version;
-    this.#abilities = {
-      addBackend: /^\s*add backend /m.test(help),
-      deletes: deletesSafely(this.#version),
-      keepsFormerAddress: keepsFormerAddress(this.#version),
-    };
-    this.#canPause = !pausing.includes('POINTSMAN_PAUSE=impossible');
+    const before = this.version;
+    this.#worker = worker;
+    if (worker.version !== before) this.#options.onVersion?.(worker.version);
     return connection;
-  }
-
-  #readMark(answer: string): { readonly mark: string | undefined } | undefined {
-    try {
-      return { mark: readMark(answer) };
-    } catch (error) {
-      // An own template may give the socket a lower level.
-      this.#options.logger.debug({ event: 'mark-untold', reason: describe(error) });
-      return undefined;
-    }
   }
 
   /** Runs the steps in order, pipelined; one outcome a step. Rejects with Fault `haproxy-runtime`. */
   async execute(steps: readonly Step[]): Promise<readonly StepOutcome[]> {
     const commands = steps.map((step) => commandsOf(step, this.#options.routesMap));
-    // All is sent at once, because calls overlap. The worker looks for states before it gets one.
-    const told: Promise<void>[] = [];
-    if (steps.some(restricts)) {
-      this.#restrictions += 1;
-      if (this.#plain !== false) told.push(this.#tellPlain(false));
-    }
+    // All three are sent at once, because calls overlap. The worker looks for states before it gets one.
+    const marking = this.#marking.beforeSteps(steps);
     const answering = this.#run(commands.flatMap((list) => list.map(({ text }) => text)));
-    this.#states = this.#states && statesAfter(this.#states, steps);
-    if (this.#states?.size === 0 && this.#plain !== true && !this.#connection?.throughMaster)
-      told.push(this.#tellPlain(true));
-    const [answers] = await Promise.all([answering, ...told]);
+    const [answers] = await Promise.all([answering, marking, this.#marking.afterSteps(steps)]);
     let next = 0;
     return commands.map((list) => {
       const own = answers.slice(next, next + list.length);
       next += list.length;
       return outcomeOf(list, own);
     });
-  }
-
-  /**
-   * Tells the worker whether no service has a state. Where an own template gives the socket a lower level, the worker takes neither this
-   * nor the opposite, and looks for states with each request. Rejects with Fault `haproxy-runtime` when it took the opposite only.
-   */
-  async #tellPlain(plain: boolean): Promise<void> {
-    const before = this.#plain;
-    this.#plain = plain;
-    const answer = (await this.#run(plainCommands(plain))).at(-1) ?? '';
-    if (isToldPlain(plain, answer)) return;
-    if (before === true) throw unexpectedAnswer(plainCommands(plain).join('; '), answer);
-    this.#plain = false;
-    this.#options.logger.debug({ event: 'plain-untold', answer: answer.slice(0, 200) });
   }
 
   /** Tries to delete servers that linger; gives those that are gone now. */
@@ -262,21 +193,16 @@ export class RuntimeLink {
     return gone;
   }
 
-  /** What the worker really runs. Tells the worker whether its map holds states of services. */
-  async inspect(): Promise<RunningState> {
-    const restrictions = this.#restrictions;
-    const [state = '', map = '', backends = ''] = await this.#run([
-      'show servers state',
-      `show map ${this.#options.routesMap}`,
-      'show backend',
-    ]);
-    const routes = parseMap(map);
-    if (restrictions === this.#restrictions) {
-      this.#states = statesIn(routes);
-      const plain = this.#states.size === 0;
-      if (plain !== this.#plain && !this.#connection?.throughMaster) await this.#tellPlain(plain);
-    }
-    return { servers: parseServersState(state), routes, backends: parseBackends(backends) };
+  /** Reads what the worker runs. Tells the worker whether its map holds states of services. */
+  inspect(): Promise<RunningState> {
+    return this.#marking.inspect(async () => {
+      const [state = '', map = '', backends = ''] = await this.#run([
+        'show servers state',
+        `show map ${this.#options.routesMap}`,
+        'show backend',
+      ]);
+      return { servers: parseServersState(state), routes: parseMap(map), backends: parseBackends(backends) };
+    });
   }
 
   /** The servers of the worker, with their health. Rejects with Fault `haproxy-runtime`. */
@@ -294,8 +220,7 @@ export class RuntimeLink {
 
   /** Tells the worker that it is connected to that another one serves instead. Rejects with Fault `haproxy-runtime`. */
   async tellReplaced(): Promise<void> {
-    this.#states = undefined;
-    this.#plain = false;
+    this.#marking.replaced();
     const answers = await this.#run(replacedCommands);
     if (!isToldReplaced(answers.join('\n'))) throw unexpectedAnswer(replacedCommands.join('; '), answers.join('\n'));
   }
@@ -313,7 +238,7 @@ export class RuntimeLink {
     const { socket: path } = this.#options;
     const workerPid = this.workerPid;
     for (const first of ['socket', 'master'] as const) {
-      const connection = await this.#open({ greetingMs, answerMs, onLost: () => undefined }, first);
+      const connection = await this.#socket.open({ greetingMs, answerMs, onLost: () => undefined }, first);
       try {
         const [info = ''] = await connection.run(['show info']);
         if (workerPid !== undefined && pidIn(info) === workerPid) return { ...connection, workerPid };
@@ -331,7 +256,7 @@ export class RuntimeLink {
    * Fault `haproxy-runtime` when none does.
    */
   async mustAnswer(patienceMs: number): Promise<void> {
-    (await this.#open({ greetingMs: patienceMs, answerMs: patienceMs, onLost: () => undefined })).close();
+    (await this.#socket.open({ greetingMs: patienceMs, answerMs: patienceMs, onLost: () => undefined })).close();
   }
 
   /** What HAProxy counts of each backend. */
@@ -349,37 +274,6 @@ export class RuntimeLink {
     this.#generation += 1;
     this.#connection?.close();
     this.#connection = undefined;
-  }
-
-  /**
-   * A connection to a worker: on its socket, or through the master while nobody listens there. A reload need not make the
-   * socket again, for the new worker takes it over from the old one.
-   */
-  async #open(
-    options: Omit<RuntimeOptions, 'path' | 'throughMaster'>,
-    first: Way = 'socket',
-  ): Promise<RuntimeConnection> {
-    const { socket: path, masterSocket, logger } = this.#options;
-    const worker = first === 'master' ? (await readProcesses(masterSocket, options.greetingMs))?.workerPid : undefined;
-    if (worker !== undefined) return connectRuntime({ path: masterSocket, throughMaster: worker, ...options });
-    try {
-      const connection = await connectRuntime({ path, ...options });
-      this.#throughMaster = false;
-      return connection;
-    } catch (error) {
-      if (!isDeaf(error)) throw error;
-      const worker = (await readProcesses(masterSocket, options.greetingMs))?.workerPid;
-      if (worker === undefined) throw error;
-      const connection = await connectRuntime({ path: masterSocket, throughMaster: worker, ...options });
-      if (!this.#throughMaster) {
-        logger.warn(
-          { event: 'runtime-socket-missing', socket: path },
-          "nobody listens on HAProxy's socket, which somebody deleted or a failed reload replaced: its worker is spoken with through the master's; a restart of HAProxy makes it again",
-        );
-      }
-      this.#throughMaster = true;
-      return connection;
-    }
   }
 
   /** A connection takes a bounded number at once; there may be more, as when a reload would bring 100,000 servers. */
