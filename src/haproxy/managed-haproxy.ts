@@ -1,11 +1,10 @@
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
-import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
-import { noRightHint, probeListeners, type Unbindable } from './bind-probe.ts';
+import { probeListeners, type Unbindable } from './bind-probe.ts';
 import { readVersion, type Validated, validateConfig } from './check.ts';
 import { apart } from './child.ts';
 import { type FailedAddresses, waitsFor, withFailed, withoutLoaded } from './failed-addresses.ts';
@@ -13,21 +12,17 @@ import { globalOf, probeGlobal } from './global-probe.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { type Listener, listenersIn, toBeTried } from './listeners.ts';
 import { alertsIn, askWorker, readProcesses, reloadMaster } from './master.ts';
+import { MasterSocket, type MasterSocketOptions } from './master-socket.ts';
 import { hardLimitOf } from './open-files.ts';
 import { Output } from './output.ts';
-import { isAlive, signal } from './process-signal.ts';
+import { hasInCommand, isAlive, signal } from './process-signal.ts';
+import { startFault } from './start-fault.ts';
 
-export type ManagedOptions = {
-  readonly executable: string;
-  readonly configFile: string;
-  readonly masterSocket: string;
-  readonly logger: Logger;
-  /** Told when HAProxy ended without being asked to. */
+export type ManagedOptions = MasterSocketOptions & {
+  /** Called when HAProxy ends although pointsman did not stop it. */
   readonly onExit: (reason: string) => void;
-  /** Told when HAProxy says that the health of a server changed, and when it may have said so unheard. */
+  /** Called when HAProxy reports that the health of a server changed, and when such a report may have been lost. */
   readonly onHealth: () => void;
-  /** Aborted when pointsman is to end: no check goes on, and nothing is started any more. */
-  readonly signal?: AbortSignal | undefined;
   /** Aborted when a stop is to wait for open requests no longer. */
   readonly hurry?: AbortSignal | undefined;
 };
@@ -38,24 +33,21 @@ const startMs = 15_000;
 const reloadMs = 30_000;
 const answerMs = 2000;
 const adoptedMs = 250;
-// HAProxy replaces its socket at a reload, and the path is then empty for a moment.
-const socketMissingMs = 1000;
-const restoreCheckMs = 10_000;
 
 /**
- * HAProxy in master-worker mode, started and looked after by us. It outlives a crash of ours (own process group, no
- * parent needed) and is then adopted by the next pointsman on the same folder, by the master's socket.
+ * HAProxy in master-worker mode, which pointsman starts and watches. HAProxy outlives a crash of pointsman, because it has a
+ * process group of its own. The next pointsman on the same folder adopts it, by the master's socket.
  */
 export class ManagedHaproxy implements Haproxy {
   readonly #options: ManagedOptions;
   #child: Child | undefined;
   #stopping = false;
-  /** Looks after one that is not our child, of whose end nobody tells. */
+  /** Watches an adopted HAProxy: only its parent would be notified of its end. */
   #adopted: NodeJS.Timeout | undefined;
   readonly #output: Output;
   /** The master that serves, whether it was started here or adopted. */
   #masterPid: number | undefined;
-  #socketMissingSince: number | undefined;
+  readonly #socket: MasterSocket;
   /** The configuration that HAProxy loaded last; empty while it does not run. */
   #loaded = '';
   #differs: string | undefined;
@@ -64,6 +56,7 @@ export class ManagedHaproxy implements Haproxy {
   constructor(options: ManagedOptions) {
     this.#options = options;
     this.#output = new Output(join(dirname(options.masterSocket), 'output'), options.logger, options.onHealth);
+    this.#socket = new MasterSocket(options);
   }
 
   async validate(file: string, deadlineMs: number): Promise<Validated> {
@@ -87,7 +80,7 @@ export class ManagedHaproxy implements Haproxy {
     return problem === undefined ? checked : { ok: false, problems: [problem] };
   }
 
-  /** Those for which a reload failed a short time ago. */
+  /** The listeners for which a reload failed a short time ago. */
   #waiting(listeners: readonly Listener[]): readonly Unbindable[] {
     return listeners.flatMap(({ line, address, ...socket }) => {
       if (waitsFor(this.#failed, socket, performance.now()) === undefined) return [];
@@ -116,7 +109,7 @@ export class ManagedHaproxy implements Haproxy {
     this.#options.onExit(reason);
   }
 
-  /** Whether one from before, or ours, runs here. */
+  /** The processes of an HAProxy on this folder, whether it was started here or before. */
   async #find(): Promise<Processes | undefined> {
     const there = await stat(this.#options.masterSocket).catch(() => undefined);
     return there === undefined ? undefined : readProcesses(this.#options.masterSocket, answerMs);
@@ -190,7 +183,7 @@ export class ManagedHaproxy implements Haproxy {
     for (;;) {
       if (ended) {
         await this.#output.rest();
-        throw this.#startFault();
+        throw startFault(this.#output.lastLines, configFile);
       }
       const processes = await this.#find();
       if (processes?.workerPid !== undefined && (await this.#answers(processes.workerPid)) && !ended) {
@@ -217,33 +210,9 @@ export class ManagedHaproxy implements Haproxy {
 
   async processes(): Promise<Processes | undefined> {
     const processes = await readProcesses(this.#options.masterSocket, answerMs);
-    if (processes === undefined) await this.#restoreSocket();
-    else this.#socketMissingSince = undefined;
+    if (processes !== undefined) this.#socket.answers();
+    else if (this.#masterPid !== undefined && !this.#stopping) await this.#socket.restore(this.#masterPid);
     return processes;
-  }
-
-  /** When somebody deleted the master's socket, has the master make it again, which it does at a reload. */
-  async #restoreSocket(): Promise<void> {
-    const { masterSocket, logger, executable, configFile } = this.#options;
-    const pid = this.#masterPid;
-    const there = await stat(masterSocket).catch(() => undefined);
-    if (pid === undefined || there !== undefined || this.#stopping || !isAlive(pid)) return;
-    const now = performance.now();
-    this.#socketMissingSince ??= now;
-    if (now - this.#socketMissingSince < socketMissingMs) return;
-    // The reload takes a moment: the next attempt comes after it.
-    this.#socketMissingSince = undefined;
-    // Somebody may have deleted the configuration as well: a reload then fails until it is written again.
-    if (!(await validateConfig(executable, configFile, restoreCheckMs, this.#options.signal)).ok) {
-      this.#socketMissingSince = now;
-      return;
-    }
-    logger.warn(
-      { event: 'master-socket-missing', pid, socket: masterSocket },
-      'somebody deleted the socket of the HAProxy master: it is reloaded, and makes the socket again',
-    );
-    await mkdir(dirname(masterSocket), { recursive: true, mode: 0o700 }).catch(() => undefined);
-    signal(pid, 'SIGUSR2');
   }
 
   async reload(): Promise<Processes> {
@@ -318,29 +287,4 @@ export class ManagedHaproxy implements Haproxy {
     }
     return true;
   }
-
-  #startFault(): Fault {
-    const { configFile } = this.#options;
-    const { lastLines } = this.#output;
-    const text = lastLines.join('\n');
-    const bind = /cannot bind (?:socket|UNIX socket).*?\[([^\]]+)\](?:.*)$/im.exec(text);
-    if (bind?.[1] !== undefined && /in use/i.test(text)) {
-      return new Fault('address-in-use', `HAProxy cannot listen on ${bind[1]}: it is in use`, {
-        hint: 'end what listens there (ss -ltnp shows it), or choose another with --http',
-      });
-    }
-    if (bind?.[1] !== undefined && /permission denied/i.test(text)) {
-      return new Fault('haproxy-start', `HAProxy may not listen on ${bind[1]}`, {
-        hint: noRightHint,
-      });
-    }
-    const alert = lastLines.findLast((line) => line.includes('[ALERT]')) ?? lastLines.at(-1) ?? '';
-    return new Fault('haproxy-start', `HAProxy did not start: ${alert.trim()}`, { where: configFile });
-  }
-}
-
-/** Whether a process was started with this argument. */
-async function hasInCommand(pid: number, argument: string): Promise<boolean> {
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-  return command.split('\0').includes(argument);
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { errorCode } from '../model/error-code.ts';
 
 /** Sends it if the process is still there. */
@@ -25,4 +26,10 @@ export function isAlive(pid: number): boolean {
     // No /proc, as on other systems than Linux: the signal has to do.
     return true;
   }
+}
+
+/** Whether a process was started with this argument. */
+export async function hasInCommand(pid: number, argument: string): Promise<boolean> {
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return command.split('\0').includes(argument);
 }
