@@ -21,7 +21,8 @@ import { openDirectoryRegistry } from '../../src/registry/directory/directory-re
 import type { Registry, SessionEvent } from '../../src/registry/registry.ts';
 import { until } from '../support/until.ts';
 import { buildProcess, Child } from './child.ts';
-import { describeRegistryContract, type RegistryStore } from './contract.ts';
+import type { RegistryStore } from './contract/tree.ts';
+import { describeRegistryContract } from './contract.ts';
 import { Recorder } from './recorder.ts';
 
 async function newStore(): Promise<RegistryStore> {
