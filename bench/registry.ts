@@ -88,18 +88,8 @@ const spread = (times: readonly number[]): string =>
   `${ms(quantile(times, 0.5))} ms, most ${ms(Math.max(...times))} ms`;
 const tell = (what: string, measured: string, goal = ''): void => console.log(row(what, measured, goal));
 
-async function main(rounds: number): Promise<void> {
-  const etcdVersion = /etcd Version: (\S+)/.exec(execFileSync('etcd', ['--version']).toString())?.[1];
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD']).toString().trim();
-  console.log('# The registry in etcd\n');
-  console.log(
-    `${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, etcd ${etcdVersion}, commit ${commit}.`,
-  );
-  console.log(`Three members on loopback unless it says one. Times: the median of ${rounds} rounds, and the most.\n`);
-  console.log(row('', 'measured', 'goal'));
-  console.log(row('---', '---', '---'));
-
-  const three = await startEtcd(3);
+/** How soon a follower has missed changes, and follows another member. */
+async function measureReturns(three: EtcdCluster, rounds: number): Promise<void> {
   for (const missed of [1, 100, 1000]) {
     const times = await catchUp(three, rounds, missed, 0);
     tell(`a cut connection returns → ${missed} missed changes are there`, spread(times), '≤ 200 ms');
@@ -113,7 +103,10 @@ async function main(rounds: number): Promise<void> {
     const times = await leaveStopped(three, Math.min(rounds, 5), role);
     tell(`the followed member, a ${role}, is stopped → another one is followed`, spread(times), '≤ 3 s');
   }
+}
 
+/** How long a large tree takes to list, and the memory for it. */
+async function measureListing(three: EtcdCluster): Promise<void> {
   await fillEtcd(three.endpoints, Array.from({ length: listed }, (_, i) => [`${root}instances/web-${i % 100}/i-${i}`, instance(i)] as const)); // biome-ignore format: a call
   const lists: { ms: number; growth: number; kept: number }[] = [];
   for (let round = 0; round < 5; round += 1) {
@@ -127,8 +120,10 @@ async function main(rounds: number): Promise<void> {
   const growth = `${ms(Math.max(...lists.map((list) => list.growth)))} MB at the peak, ${ms(Math.max(...lists.map((list) => list.kept)))} MB afterwards`; // biome-ignore format: a text
   tell(`${listed} keys are listed (a new process)`, spread(lists.map((list) => list.ms)), '≤ 2 s');
   tell(`memory that this adds`, growth, 'bounded');
-  await three.close();
+}
 
+/** The memory that many events leave behind. */
+async function measureEvents(): Promise<void> {
   const one = await startEtcd(1);
   const follower = startChild('follow', one);
   await follower.hear('connected');
@@ -151,7 +146,10 @@ async function main(rounds: number): Promise<void> {
   tell(`${events} events, ${rate} a second, then a collection: memory before → after`, `heap ${ms(before.heapMb)} → ${ms(after.heapMb)} MB, RSS ${ms(before.rssMb)} → ${ms(after.rssMb)} MB`, 'no growth'); // biome-ignore format: a call
   await follower.close();
   await one.close();
+}
 
+/** The cost of many registrations in one process. */
+async function measureHolding(): Promise<void> {
   const single = await startEtcd(1);
   const pid = single.members[0]?.pid() ?? 0;
   const watcher = follow(single.endpoints);
@@ -178,6 +176,25 @@ async function main(rounds: number): Promise<void> {
   await watcher.close();
   await holder.close();
   await single.close();
+}
+
+async function main(rounds: number): Promise<void> {
+  const etcdVersion = /etcd Version: (\S+)/.exec(execFileSync('etcd', ['--version']).toString())?.[1];
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD']).toString().trim();
+  console.log('# The registry in etcd\n');
+  console.log(
+    `${cpus().length} cores (${cpus()[0]?.model}), Node ${process.version}, etcd ${etcdVersion}, commit ${commit}.`,
+  );
+  console.log(`Three members on loopback unless it says one. Times: the median of ${rounds} rounds, and the most.\n`);
+  console.log(row('', 'measured', 'goal'));
+  console.log(row('---', '---', '---'));
+
+  const three = await startEtcd(3);
+  await measureReturns(three, rounds);
+  await measureListing(three);
+  await three.close();
+  await measureEvents();
+  await measureHolding();
 }
 
 const [role = '20', endpoints] = process.argv.slice(2);

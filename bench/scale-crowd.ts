@@ -123,15 +123,67 @@ class Followed {
   }
 }
 
+/** Instances that agents of this process registered. */
+class Agents {
+  readonly #name: string;
+  readonly #each: number;
+  readonly #sessions: readonly Session[];
+  #changed = 0;
+
+  constructor({ endpoints, name, agents, each }: Extract<Request, { kind: 'register' }>) {
+    this.#name = name;
+    this.#each = each;
+    this.#sessions = Array.from({ length: agents }, () =>
+      openEtcdRegistry({ endpoints, root }).openSession({ ttlMs, mayReplace: () => false, onEvent: () => undefined }),
+    );
+  }
+
+  async register(): Promise<void> {
+    const agents = this.#sessions.length;
+    await inLanes(puttingAtOnce, agents * this.#each, async (n) => {
+      await this.#put(n % agents, Math.floor(n / agents), 100);
+    });
+  }
+
+  /** Changes this many instances. Gives each revision, and when its change began. */
+  async change({ count, everyMs }: Extract<Request, { kind: 'change' }>): Promise<readonly At[]> {
+    const revisions: At[] = [];
+    const began = now();
+    await inLanes(everyMs === undefined ? puttingAtOnce : 1, count, async (n) => {
+      const wait = everyMs === undefined ? 0 : began + n * everyMs - now();
+      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+      const at = this.#changed + n;
+      const changedAt = now();
+      const i = Math.floor(at / this.#sessions.length) % this.#each;
+      const revision = await this.#put(at % this.#sessions.length, i, 1 + (at % 99));
+      revisions.push([String(revision), changedAt]);
+    });
+    this.#changed += count;
+    return revisions;
+  }
+
+  #put(agent: number, i: number, weight: number): Promise<unknown> {
+    const key = `instances/service-${agent % 50}/${this.#name}-${agent}-${i}`;
+    const value = JSON.stringify({ address: `10.${Math.floor(agent / 250)}.${agent % 250}.${1 + (i % 250)}`, port: 8080, weight, version: '1.14.2', zone: 'a', owner: `0b3a6f5e-host-${agent}` }); // biome-ignore format: one value
+    return this.#sessions[agent]?.put(key, value) ?? Promise.reject(new Error('no such agent'));
+  }
+}
+
+/** Runs 0, 1, … below `count` in so many lanes, each one after the other. */
+async function inLanes(lanes: number, count: number, run: (n: number) => Promise<void>): Promise<void> {
+  await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) => {
+      for (let n = lane; n < count; n += lanes) await run(n);
+    }),
+  );
+}
+
 /** Answers the requests of the process that forked this one, until it ends it. */
 export function standInCrowd(): void {
   const followers: Followed[] = [];
-  const sessions: Session[] = [];
+  let agents: Agents | undefined;
   let waiting: (() => boolean) | undefined;
   let seen = new Map<bigint, { count: number; at: number }>();
-  let changed = 0;
-  let each = 0;
-  let name = '';
 
   const answer = (more: Partial<Answer> = {}) => {
     const { user, system } = process.cpuUsage();
@@ -153,12 +205,6 @@ export function standInCrowd(): void {
     seen.set(revision, one);
   };
 
-  const keyOf = (agent: number, i: number) => `instances/service-${agent % 50}/${name}-${agent}-${i}`;
-  const instanceOf = (agent: number, i: number, weight: number) =>
-    JSON.stringify({ address: `10.${Math.floor(agent / 250)}.${agent % 250}.${1 + (i % 250)}`, port: 8080, weight, version: '1.14.2', zone: 'a', owner: `0b3a6f5e-host-${agent}` }); // biome-ignore format: one value
-  const put = (agent: number, i: number, weight: number) =>
-    sessions[agent]?.put(keyOf(agent, i), instanceOf(agent, i, weight)) ?? Promise.reject(new Error('no such agent'));
-
   const act = async (request: Request): Promise<void> => {
     switch (request.kind) {
       case 'follow':
@@ -179,44 +225,12 @@ export function standInCrowd(): void {
         for (const one of followers) one.disconnected = 0;
         return answer({ revisions: whole.map(([revision, { at }]) => [String(revision), at]), disconnected });
       }
-      case 'register': {
-        each = request.each;
-        name = request.name;
-        for (let agent = 0; agent < request.agents; agent += 1) {
-          const registry = openEtcdRegistry({ endpoints: request.endpoints, root });
-          sessions.push(registry.openSession({ ttlMs, mayReplace: () => false, onEvent: () => undefined }));
-        }
-        const total = request.agents * each;
-        await Promise.all(
-          Array.from({ length: puttingAtOnce }, async (_, lane) => {
-            for (let n = lane; n < total; n += puttingAtOnce) await put(n % request.agents, Math.floor(n / request.agents), 100);
-          }),
-        ); // biome-ignore format: one loop
+      case 'register':
+        agents = new Agents(request);
+        await agents.register();
         return answer();
-      }
-      case 'change': {
-        const revisions: At[] = [];
-        const one = async (n: number) => {
-          const began = now();
-          const at = changed + n;
-          const agent = at % sessions.length;
-          const revision = await put(agent, Math.floor(at / sessions.length) % each, 1 + (at % 99));
-          revisions.push([String(revision), began]);
-        };
-        const lanes = request.everyMs === undefined ? puttingAtOnce : 1;
-        await Promise.all(
-          Array.from({ length: lanes }, async (_, lane) => {
-            const began = now();
-            for (let n = lane; n < request.count; n += lanes) {
-              const wait = request.everyMs === undefined ? 0 : began + n * request.everyMs - now();
-              if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-              await one(n);
-            }
-          }),
-        );
-        changed += request.count;
-        return answer({ revisions });
-      }
+      case 'change':
+        return answer({ revisions: (await agents?.change(request)) ?? [] });
       case 'cost':
         return answer();
       case 'end':

@@ -4,7 +4,6 @@
 //
 //   node scripts/bench.mjs scale [followers, 1,20,200] [instances, 10000]
 //   ETCD_ROOT names a folder with another etcd, as scripts/debian-root prints one
-import { fork } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
@@ -12,10 +11,10 @@ import { startEtcd } from '../test/support/etcd.ts';
 import { startGrpcProxy } from '../test/support/grpc-proxy.ts';
 import { describeMachine } from './machine.ts';
 import { ms, quantile, row } from './quantiles.ts';
-import { type Answer, type At, now, type Request, standInCrowd } from './scale-crowd.ts';
+import { type At, now, standInCrowd } from './scale-crowd.ts';
+import { followersInAProcess, startCrowd, startCrowds } from './scale-crowds.ts';
 import { root } from './ways.ts';
 
-const followersInAProcess = 50;
 const agents = 100;
 const steady = { count: 100, everyMs: 50 };
 const burst = 2000;
@@ -23,69 +22,7 @@ const downMs = 2000;
 const sidecars = 1000;
 const leasesMs = 10_000;
 const restMs = 3000;
-const answerMs = 120_000;
 const instances = Number(process.argv[3] ?? 10_000);
-
-/** A process of bench/scale-crowd.ts. Requests are answered one after the other. */
-function startCrowd() {
-  const child = fork(process.argv[1] ?? '', ['crowd']);
-  return {
-    ask: (request: Request): Promise<Answer> =>
-      new Promise((resolve, reject) => {
-        const late = setTimeout(() => reject(new Error(`no answer to ${request.kind} in ${answerMs} ms`)), answerMs);
-        child.once('message', (answer: Answer) => {
-          clearTimeout(late);
-          resolve(answer);
-        });
-        child.send(request);
-      }),
-    async end(): Promise<void> {
-      const gone = new Promise((resolve) => child.once('close', resolve));
-      child.send({ kind: 'end' } satisfies Request);
-      await gone;
-    },
-  };
-}
-
-type Crowd = ReturnType<typeof startCrowd>;
-
-/** So many followers in a few processes. */
-function startCrowds(followers: number) {
-  const count = Math.ceil(followers / followersInAProcess);
-  const crowds: readonly Crowd[] = Array.from({ length: count }, startCrowd);
-  const all = (request: Request) => Promise.all(crowds.map((crowd) => crowd.ask(request)));
-  return {
-    /** Gives when the last of them had its snapshot. */
-    async follow(endpoints: readonly string[]): Promise<number> {
-      const names = Array.from({ length: followers }, (_, i) => `lb-${i}`);
-      const answers = await Promise.all(
-        crowds.map((crowd, c) =>
-          crowd.ask({ kind: 'follow', endpoints, names: names.filter((_, i) => i % count === c) }),
-        ),
-      );
-      return Math.max(...answers.map(({ at }) => at));
-    },
-    acknowledge: (endpoints: readonly string[]) => all({ kind: 'acknowledge', endpoints, balancers: followers }),
-    /** Gives when the last of them was connected and had this revision. */
-    async reach(revision: bigint): Promise<number> {
-      const answers = await all({ kind: 'reach', revision: String(revision) });
-      return Math.max(...answers.map(({ at }) => at));
-    },
-    /** When the last follower of all saw each revision, and how often they were disconnected. */
-    async seen() {
-      const answers = await all({ kind: 'seen' });
-      const at = new Map<string, number>();
-      for (const { revisions = [] } of answers)
-        for (const [revision, time] of revisions) at.set(revision, Math.max(at.get(revision) ?? 0, time));
-      return { at, disconnected: answers.reduce((sum, { disconnected = 0 }) => sum + disconnected, 0) };
-    },
-    /** Seconds of processor time of all until now. */
-    async cpu(): Promise<number> {
-      return (await all({ kind: 'cost' })).reduce((sum, { cpu }) => sum + cpu, 0);
-    },
-    end: () => Promise.all(crowds.map((crowd) => crowd.end())),
-  };
-}
 
 /** Seconds of processor time of a process until now; 0 for none. */
 async function cpuOf(pid: number | undefined): Promise<number> {
