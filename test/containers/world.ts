@@ -91,30 +91,7 @@ export async function openWorld() {
       await world.compose(['build', '--no-cache', 'etcd-1', 'app-1']);
     },
     /** Starts requests to these ports. */
-    load(...ports: readonly number[]) {
-      const run = execa('nsenter', [
-        ...enter,
-        process.execPath,
-        join(import.meta.dirname, 'load.mjs'),
-        ...ports.map(String),
-      ]);
-      const seen: string[] = [];
-      createInterface({ input: run.stdout }).on('line', (line) => seen.push(line));
-      return {
-        /** Waits until each of these answers was given. */
-        sees: (...answers: readonly string[]) =>
-          until(`${answers.join(', ')} answer`, () => answers.every((answer) => seen.includes(answer)), patience),
-        async end() {
-          run.stdin.end();
-          await run;
-          return JSON.parse(seen.at(-1) ?? '') as {
-            readonly requests: number;
-            readonly failed: number;
-            readonly failures: readonly string[];
-          };
-        },
-      };
-    },
+    load: (...ports: readonly number[]) => startLoad(enter, ports),
     /** A request from within the namespace. */
     ask: async (url: string, host = 'web'): Promise<string> =>
       (await world.run(['curl', '-sS', '--fail', '--max-time', '5', '-H', `Host: ${host}`, url])).trim(),
@@ -129,6 +106,32 @@ export async function openWorld() {
   // What a run left behind that was killed.
   await clean(world.podman);
   return world;
+}
+
+/** Starts requests to these ports, in a namespace. */
+function startLoad(enter: readonly string[], ports: readonly number[]) {
+  const run = execa('nsenter', [
+    ...enter,
+    process.execPath,
+    join(import.meta.dirname, 'load.mjs'),
+    ...ports.map(String),
+  ]);
+  const seen: string[] = [];
+  createInterface({ input: run.stdout }).on('line', (line) => seen.push(line));
+  return {
+    /** Waits until each of these answers was given. */
+    sees: (...answers: readonly string[]) =>
+      until(`${answers.join(', ')} answer`, () => answers.every((answer) => seen.includes(answer)), patience),
+    async end() {
+      run.stdin.end();
+      await run;
+      return JSON.parse(seen.at(-1) ?? '') as {
+        readonly requests: number;
+        readonly failed: number;
+        readonly failures: readonly string[];
+      };
+    },
+  };
 }
 
 async function clean(podman: (...args: readonly string[]) => Promise<string>): Promise<void> {

@@ -9,8 +9,9 @@ import { onTestFinished } from 'vitest';
 import { readProcesses } from '../../src/haproxy/master.ts';
 import { signal } from '../../src/haproxy/process-signal.ts';
 import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
+import type { Registry } from '../../src/registry/registry.ts';
 import { ask } from '../support/app.ts';
-import { startEtcd } from '../support/etcd.ts';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { freePorts } from '../support/ports.ts';
 import { type PointsmanProcess, startPointsman } from '../support/processes.ts';
 import { until } from '../support/until.ts';
@@ -50,47 +51,7 @@ export async function startWorld() {
     });
   });
 
-  const world = {
-    etcd,
-    registry,
-    disk,
-    http,
-    masterSocket,
-    /** A file that lists what is served. */
-    file: join(disk.path, 'instances.txt'),
-    keyOf: (i: number) => `instances/s${i % services}/i${i}`,
-    registrationOf: (i: number, more: object = {}) =>
-      JSON.stringify({ address: `127.${1 + Math.floor(i / 250)}.0.${1 + (i % 250)}`, port: appPort, ...more }),
-    policyOf: (balance: 'roundrobin' | 'leastconn' = 'roundrobin') => JSON.stringify({ balance }),
-    answers: async () => (await ask(http, 's0')).status === 200,
-    status: async (): Promise<{ readonly held: readonly unknown[] }> =>
-      JSON.parse((await ask(admin, 'localhost', '/status')).body),
-    /** Writes until it is written: members come and go. */
-    write: (key: string, value: string, ttlMs?: number) =>
-      until(
-        `${key} is written`,
-        () =>
-          registry
-            .write(key, value, { ...(ttlMs === undefined ? {} : { ttlMs }), signal: AbortSignal.timeout(5000) })
-            .then(
-              () => true,
-              () => false,
-            ),
-        { deadlineMs: 60_000 },
-      ),
-    /** Says that what is held is gone for good, until it is heard. */
-    releaseAll: () =>
-      until(
-        'nothing is held',
-        async () => {
-          if ((await world.status()).held.length === 0) return true;
-          await world.write('releases/*', '{}', 60_000);
-          return false;
-        },
-        { deadlineMs: 60_000, everyMs: 200 },
-      ),
-  };
-
+  const world = accessTo({ etcd, registry, disk, masterSocket, http, admin, appPort });
   for (let s = 0; s < services; s += 1) await world.write(`services/s${s}`, world.policyOf());
   const all = Array.from({ length: instances }, (_, i) => i);
   await Promise.all(all.map((i) => registry.write(world.keyOf(i), world.registrationOf(i))));
@@ -129,6 +90,58 @@ export async function startWorld() {
       await serving(balancer);
     },
   });
+}
+
+type WorldParts = {
+  readonly etcd: EtcdCluster;
+  readonly registry: Registry;
+  readonly disk: Awaited<ReturnType<typeof tinyDisk>>;
+  readonly masterSocket: string;
+  readonly http: number;
+  readonly admin: number;
+  readonly appPort: number;
+};
+
+/** Writes to the registry of a world, and asks its balancer. */
+function accessTo(parts: WorldParts) {
+  const { registry, disk, http, admin, appPort } = parts;
+  const world = {
+    ...parts,
+    /** A file that lists what is served. */
+    file: join(disk.path, 'instances.txt'),
+    keyOf: (i: number) => `instances/s${i % services}/i${i}`,
+    registrationOf: (i: number, more: object = {}) =>
+      JSON.stringify({ address: `127.${1 + Math.floor(i / 250)}.0.${1 + (i % 250)}`, port: appPort, ...more }),
+    policyOf: (balance: 'roundrobin' | 'leastconn' = 'roundrobin') => JSON.stringify({ balance }),
+    answers: async () => (await ask(http, 's0')).status === 200,
+    status: async (): Promise<{ readonly held: readonly unknown[] }> =>
+      JSON.parse((await ask(admin, 'localhost', '/status')).body),
+    /** Writes until it is written: members come and go. */
+    write: (key: string, value: string, ttlMs?: number) =>
+      until(
+        `${key} is written`,
+        () =>
+          registry
+            .write(key, value, { ...(ttlMs === undefined ? {} : { ttlMs }), signal: AbortSignal.timeout(5000) })
+            .then(
+              () => true,
+              () => false,
+            ),
+        { deadlineMs: 60_000 },
+      ),
+    /** Says that what is held is gone for good, until it is heard. */
+    releaseAll: () =>
+      until(
+        'nothing is held',
+        async () => {
+          if ((await world.status()).held.length === 0) return true;
+          await world.write('releases/*', '{}', 60_000);
+          return false;
+        },
+        { deadlineMs: 60_000, everyMs: 200 },
+      ),
+  };
+  return world;
 }
 
 /** It serves; a machine that does all this at once may take its time. */

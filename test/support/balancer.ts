@@ -7,14 +7,15 @@ import { addressRules } from '../../src/addresses/address-rules.ts';
 import { openLookUp } from '../../src/addresses/look-up.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/balance/guard/guard.ts';
 import { createBalanceMetrics } from '../../src/balance/observe/metrics.ts';
+import type { Balancer } from '../../src/balance/reconcile/balancer.ts';
 import type { ServicePace } from '../../src/balance/reload/reload-budget.ts';
 import { loadLastKnown } from '../../src/balance/state/last-known.ts';
-import { pathsOf } from '../../src/balance/state/paths.ts';
+import { type BalancePaths, pathsOf } from '../../src/balance/state/paths.ts';
 import { provideShipped } from '../../src/balance/state/shipped-files.ts';
 import { wireBalancer } from '../../src/balance/wire-balancer.ts';
 import { type CatalogLimits, defaultCatalogLimits } from '../../src/catalog/limits.ts';
 import type { Processes } from '../../src/haproxy/haproxy.ts';
-import { ManagedHaproxy } from '../../src/haproxy/managed-haproxy.ts';
+import { ManagedHaproxy, type ManagedOptions } from '../../src/haproxy/managed-haproxy.ts';
 import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
 import { revision } from '../../src/model/revision.ts';
 import type { Change, Entry } from '../../src/registry/registry.ts';
@@ -29,68 +30,115 @@ export const haproxyBin = process.env['HAPROXY_BIN'] ?? 'haproxy';
 
 export type TestBalancer = Awaited<ReturnType<typeof startBalancer>>;
 
-/** A balancer in this process with a real HAProxy, told directly what a registry would tell it. */
-export async function startBalancer(
-  options: {
-    templates?: string;
-    reloadIntervalMs?: number;
-    /** How often the changes of one service may need a reload: without a bound if it is not given. */
-    servicePace?: ServicePace;
-    mostOldWorkers?: number;
-    reuseIntervalMs?: number;
-    guard?: Partial<GuardPolicy>;
-    limits?: Partial<CatalogLimits>;
-    zone?: string;
-    /** Instead of what the frame template is told otherwise. */
-    frame?: Partial<Pick<FrameSettings, 'normalizePaths' | 'trustedProxies' | 'accessLog' | 'hardStopAfterMs'>>;
-    serverTls?: string;
-    /** Where an earlier one was, to go on from what it left there. */
-    dir?: string;
-    /** That of an earlier one. */
-    port?: number;
-    /** Instead of the HAProxy that tests run. */
-    executable?: string;
-    /** When what is held is asked about for the first time, in ms. */
-    probeMs?: number;
-    /** Told every command that the balancer gives HAProxy. */
-    onCommand?: (line: string) => void;
-    /** Called after each start of HAProxy, before the balancer learns that HAProxy serves. */
-    onStarted?: (processes: Processes) => Promise<void>;
-  } = {},
-) {
+export type TestBalancerOptions = {
+  templates?: string;
+  reloadIntervalMs?: number;
+  /** How often the changes of one service may need a reload: without a bound if it is not given. */
+  servicePace?: ServicePace;
+  mostOldWorkers?: number;
+  reuseIntervalMs?: number;
+  guard?: Partial<GuardPolicy>;
+  limits?: Partial<CatalogLimits>;
+  zone?: string;
+  /** Settings of the base configuration that differ from those of all tests. */
+  frame?: Partial<Pick<FrameSettings, 'normalizePaths' | 'trustedProxies' | 'accessLog' | 'hardStopAfterMs'>>;
+  serverTls?: string;
+  /** The folder of an earlier balancer, to go on from what it left there. */
+  dir?: string;
+  /** The port of an earlier balancer. */
+  port?: number;
+  /** Another HAProxy than the one that tests run. */
+  executable?: string;
+  /** Milliseconds until the first probe of guarded instances. */
+  probeMs?: number;
+  /** Called with every command that the balancer sends to HAProxy. */
+  onCommand?: (line: string) => void;
+  /** Called after each start of HAProxy, before the balancer learns that HAProxy serves. */
+  onStarted?: (processes: Processes) => Promise<void>;
+};
+
+/** A balancer in this process with a real HAProxy. The test plays the registry. */
+export async function startBalancer(options: TestBalancerOptions = {}) {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'pm-')));
   const paths = pathsOf(dir);
   const port = options.port ?? (await freePort());
   const lines: string[] = [];
   const logger = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
   const metricsRegistry = new MetricsRegistry();
-  const metrics = createBalanceMetrics(metricsRegistry);
-  const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), options.templates);
+  const limits = { ...defaultCatalogLimits, ...options.limits };
   const { onCommand } = options;
   const tapped = join(dir, 'run/tap.sock');
-  const frame = {
-    bind: `127.0.0.1:${port}`,
-    bindHost: '127.0.0.1',
-    reservedPorts: new Set([port]),
-    runtimeSocket: paths.runtimeSocket,
-    routesMap: paths.routesMap,
-    serverStates: paths.serverStates,
-    successorSocket: paths.successorSocket,
-    peersFolder: paths.peersFolder,
-    hardStopAfterMs: 5000,
-    maintenancePage: paths.maintenancePage,
-    pauseScript: paths.pauseScript,
-    pemFolder: options.serverTls ?? paths.serverTls,
-    zone: options.zone,
-    ...options.frame,
-  };
-  const limits = { ...defaultCatalogLimits, ...options.limits };
-  const { balancer, haproxy, link, holds, guarding, overriding } = await wireBalancer({
-    paths,
-    frame,
-    templates,
-    guard: { ...defaultGuardPolicy, ...options.guard },
+  const wired = await wireBalancer({
+    ...(await partsOf(options, paths, port)),
     limits,
+    metrics: createBalanceMetrics(metricsRegistry),
+    logger,
+    openHaproxy: async (onExit, onHealth) => openHaproxy(options, paths, { logger, onExit, onHealth }),
+    socket: onCommand && tapped,
+  });
+  const { balancer, haproxy, link, holds, guarding, overriding } = wired;
+  const tap = onCommand && (await startCommandTap(tapped, paths.runtimeSocket, onCommand));
+  const clocks = { now: performance.now(), wall: new Date(), holdMs: undefined };
+  const lastKnown = await loadLastKnown(paths.lastKnown, limits, clocks);
+  if (lastKnown !== undefined && 'catalog' in lastKnown) balancer.preload(lastKnown.catalog);
+  return {
+    balancer,
+    paths,
+    link,
+    haproxy,
+    port,
+    lines,
+    dir,
+    ...offersTo(balancer),
+    metric: (name: string, labels: Readonly<Record<string, string>> = {}) => metricOf(metricsRegistry, name, labels),
+    config: () => readFile(paths.config, 'utf8'),
+    routes: () => readFile(paths.routesMap, 'utf8'),
+    guarding,
+    overriding,
+    /** Runs commands that the balancer does not know of. */
+    async command(...commands: readonly string[]): Promise<readonly string[]> {
+      const path = paths.runtimeSocket;
+      const connection = await connectRuntime({ path, greetingMs: 300, answerMs: 5000, onLost: () => undefined });
+      try {
+        return await connection.run(commands);
+      } finally {
+        connection.close();
+      }
+    },
+    /** `keep`: for another one that goes on from here. */
+    async stop({ keep = false } = {}): Promise<void> {
+      guarding.close();
+      await holds.flush();
+      overriding.close();
+      await balancer.stop(0);
+      await tap?.close();
+      if (!keep) await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The settings of a balancer, as most tests need them. */
+async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: number) {
+  return {
+    paths,
+    frame: {
+      bind: `127.0.0.1:${port}`,
+      bindHost: '127.0.0.1',
+      reservedPorts: new Set([port]),
+      runtimeSocket: paths.runtimeSocket,
+      routesMap: paths.routesMap,
+      serverStates: paths.serverStates,
+      successorSocket: paths.successorSocket,
+      peersFolder: paths.peersFolder,
+      hardStopAfterMs: 5000,
+      maintenancePage: paths.maintenancePage,
+      pauseScript: paths.pauseScript,
+      pemFolder: options.serverTls ?? paths.serverTls,
+      zone: options.zone,
+      ...options.frame,
+    },
+    templates: await loadTemplates(join(import.meta.dirname, '../../templates'), options.templates),
+    guard: { ...defaultGuardPolicy, ...options.guard },
     addresses: {
       rules: addressRules({ allowed: [], loopback: true }),
       own: [],
@@ -102,40 +150,32 @@ export async function startBalancer(
     mostOldWorkers: options.mostOldWorkers ?? 1000,
     reuseIntervalMs: options.reuseIntervalMs,
     probeMs: options.probeMs ?? 60_000,
-    metrics,
-    logger,
     now: () => performance.now(),
     wall: () => new Date(),
-    openHaproxy: async (onExit, onHealth) => {
-      const haproxy = new ManagedHaproxy({
-        executable: options.executable ?? haproxyBin,
-        configFile: paths.config,
-        masterSocket: paths.masterSocket,
-        logger,
-        onExit,
-        onHealth,
-      });
-      const start = haproxy.start.bind(haproxy);
-      haproxy.start = async () => {
-        const processes = await start();
-        await options.onStarted?.(processes);
-        return processes;
-      };
-      return haproxy;
-    },
     provideShipped: () => provideShipped(join(import.meta.dirname, '../../haproxy'), paths, undefined),
-    socket: onCommand && tapped,
-  });
-  const tap = onCommand && (await startCommandTap(tapped, paths.runtimeSocket, onCommand));
+  };
+}
 
-  const lastKnown = await loadLastKnown(paths.lastKnown, limits, {
-    now: performance.now(),
-    wall: new Date(),
-    holdMs: undefined,
-  });
-  if (lastKnown !== undefined && 'catalog' in lastKnown) balancer.preload(lastKnown.catalog);
+function openHaproxy(
+  { executable = haproxyBin, onStarted }: TestBalancerOptions,
+  paths: BalancePaths,
+  parts: Pick<ManagedOptions, 'logger' | 'onExit' | 'onHealth'>,
+): ManagedHaproxy {
+  const { config: configFile, masterSocket } = paths;
+  const haproxy = new ManagedHaproxy({ executable, configFile, masterSocket, ...parts });
+  const start = haproxy.start.bind(haproxy);
+  haproxy.start = async () => {
+    const processes = await start();
+    await onStarted?.(processes);
+    return processes;
+  };
+  return haproxy;
+}
+
+/** Plays the registry of a balancer. */
+function offersTo(balancer: Pick<Balancer, 'offer' | 'status'>) {
   let at = balancer.status().revisionSeen + 1n;
-  /** At which revision each key was created. */
+  /** The revision that created each key. */
   const created = new Map<string, bigint>();
   const entry = (key: string, value: string): Entry => {
     const first = created.get(key) ?? at;
@@ -144,13 +184,6 @@ export async function startBalancer(
     return { key, value, revision: revision(at), ...since, leased: true };
   };
   return {
-    balancer,
-    paths,
-    link,
-    haproxy,
-    port,
-    lines,
-    dir,
     snapshot(entries: Readonly<Record<string, string>>): void {
       at += 1n;
       for (const key of [...created.keys()]) if (!(key in entries)) created.delete(key);
@@ -180,37 +213,17 @@ export async function startBalancer(
         everyMs: 2,
       });
     },
-    async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
-      const found = await metricsRegistry.getSingleMetric(`pointsman_${name}`)?.get();
-      const values = found?.values.filter(({ labels: has }) =>
-        Object.entries(labels).every(([label, value]) =>
-          Object.entries(has).some(([l, v]) => l === label && v === value),
-        ),
-      );
-      return (values ?? []).reduce((sum, { value }) => sum + value, 0);
-    },
-    config: () => readFile(paths.config, 'utf8'),
-    routes: () => readFile(paths.routesMap, 'utf8'),
-    guarding,
-    overriding,
-    /** What an outsider says to HAProxy, past the balancer. */
-    async command(...commands: readonly string[]): Promise<readonly string[]> {
-      const path = paths.runtimeSocket;
-      const connection = await connectRuntime({ path, greetingMs: 300, answerMs: 5000, onLost: () => undefined });
-      try {
-        return await connection.run(commands);
-      } finally {
-        connection.close();
-      }
-    },
-    /** `keep`: for another one that goes on from here. */
-    async stop({ keep = false } = {}): Promise<void> {
-      guarding.close();
-      await holds.flush();
-      overriding.close();
-      await balancer.stop(0);
-      await tap?.close();
-      if (!keep) await rm(dir, { recursive: true, force: true });
-    },
   };
+}
+
+async function metricOf(
+  registry: MetricsRegistry,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+): Promise<number> {
+  const found = await registry.getSingleMetric(`pointsman_${name}`)?.get();
+  const values = found?.values.filter(({ labels: has }) =>
+    Object.entries(labels).every(([label, value]) => Object.entries(has).some(([l, v]) => l === label && v === value)),
+  );
+  return (values ?? []).reduce((sum, { value }) => sum + value, 0);
 }

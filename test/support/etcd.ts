@@ -85,9 +85,11 @@ function member({ name, dir, clientPort, peerPort, advertisedPort, cluster, sche
   };
 }
 
+type Member = ReturnType<typeof member>;
+
 /** A real cluster of 1 or 3 members on free ports, healthy when this resolves. */
 export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
-  const { args: more = [], scheme = 'http', ctlArgs = [], partitions = false } = options;
+  const { args = [], scheme = 'http', partitions = false } = options;
   const dir = await mkdtemp(join(tmpdir(), 'pm-etcd-'));
   const ports = await freePorts(size * 2);
   const [clientPorts, peerPorts] = [ports.slice(0, size), ports.slice(size)];
@@ -99,57 +101,69 @@ export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
     advertisedPort: (network?.ports ?? peerPorts)[i] ?? 0,
   }));
   const cluster = plans.map(({ name, advertisedPort }) => `${name}=http://127.0.0.1:${advertisedPort}`).join(',');
-  const members = plans.map((plan) => member({ ...plan, dir, cluster, scheme, args: more }));
+  const members = plans.map((plan) => member({ ...plan, dir, cluster, scheme, args }));
   const endpoints = members.map(({ endpoint }) => endpoint);
-  const urls = endpoints.map((endpoint) => `${scheme}://${endpoint}`).join(',');
-  const ctl = async (...args: readonly string[]): Promise<string> => {
-    const run = await execa(command('etcdctl'), [`--endpoints=${urls}`, '--dial-timeout=2s', ...ctlArgs, ...args], {
-      env: { ETCDCTL_API: '3' },
-      timeout: 10_000,
-    });
-    return run.stdout;
-  };
-  const healthy = () =>
-    until('etcd is healthy', async () => (await ctl('endpoint', 'health')) !== undefined, {
-      deadlineMs: 30_000,
-      everyMs: 50,
-    });
-  const revisionNow = async (): Promise<bigint> => {
-    const { header } = JSON.parse(await ctl('get', 'x', '-w', 'json')) as { header: { revision: number } };
-    return BigInt(header.revision);
-  };
-  /** The members' ids in hexadecimal, by name. In `-w json` they are numbers that JSON.parse would round. */
-  const readIds = async (): Promise<ReadonlyMap<string, string>> =>
-    new Map(
-      (await ctl('member', 'list')).split('\n').map((line) => [line.split(', ')[2] ?? '', line.split(', ')[0] ?? '']),
-    );
-  const leader = async () => {
-    const status = JSON.parse(await ctl('endpoint', 'status', '-w', 'json')) as {
-      Endpoint: string;
-      Status: { header: { member_id: number }; leader: number };
-    }[];
-    const found = status.find(({ Status }) => Status.header.member_id === Status.leader);
-    const leading = members.find(({ endpoint }) => found?.Endpoint.endsWith(endpoint));
-    if (leading === undefined) throw new Error('there is no leader now');
-    return leading;
-  };
+  const questions = questionsTo(members, options);
+  const { ctl, healthy } = questions;
   for (const one of members) one.start();
   await healthy();
-  const ids = network === undefined ? undefined : await readIds();
+  const ids = network === undefined ? undefined : await readIds(ctl);
   network?.know(new Map(plans.map(({ name, peerPort }) => [peerPort, ids?.get(name) ?? ''])));
   return {
     members,
     endpoints,
     location: `${scheme === 'https' ? 'etcds' : 'etcd'}://${endpoints.join(',')}`,
-    /** Runs etcdctl against all members and gives what it printed. */
-    ctl,
-    healthy,
-    /** The member that leads. */
-    leader,
-    /** Cuts these off from the others, which go on if they are most; nobody: all hear each other again. */
+    ...questions,
+    ...replacements(plans, members, { dir, cluster, options, healthy }),
+    /** Cuts these members off from the others. Without any: all members reach each other again. */
     isolate(...which: readonly { readonly name: string }[]): void {
       if (network === undefined) throw new Error('start it with `partitions`');
       network.isolate(...which.map(({ name }) => ids?.get(name) ?? ''));
+    },
+    async close(): Promise<void> {
+      await Promise.all(members.map((one) => one.stop()));
+      await network?.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The members' ids in hexadecimal, by name. In `-w json` they are numbers that JSON.parse would round. */
+async function readIds(ctl: (...args: readonly string[]) => Promise<string>): Promise<ReadonlyMap<string, string>> {
+  const lines = (await ctl('member', 'list')).split('\n').map((line) => line.split(', '));
+  return new Map(lines.map(([id = '', , name = '']) => [name, id]));
+}
+
+const etcdctl = async (args: readonly string[]): Promise<string> =>
+  (await execa(command('etcdctl'), args, { env: { ETCDCTL_API: '3' }, timeout: 10_000 })).stdout;
+
+/** Questions to a cluster by etcdctl. */
+function questionsTo(members: readonly Member[], { scheme = 'http', ctlArgs = [] }: EtcdOptions) {
+  const urls = members.map(({ endpoint }) => `${scheme}://${endpoint}`).join(',');
+  const ctl = (...args: readonly string[]) =>
+    etcdctl([`--endpoints=${urls}`, '--dial-timeout=2s', ...ctlArgs, ...args]);
+  const revisionNow = async (): Promise<bigint> => {
+    const { header } = JSON.parse(await ctl('get', 'x', '-w', 'json')) as { header: { revision: number } };
+    return BigInt(header.revision);
+  };
+  return {
+    /** Runs etcdctl against all members and gives what it printed. */
+    ctl,
+    healthy: () =>
+      until('etcd is healthy', async () => (await ctl('endpoint', 'health')) !== undefined, {
+        deadlineMs: 30_000,
+        everyMs: 50,
+      }),
+    /** The member that leads. */
+    async leader(): Promise<Member> {
+      const status = JSON.parse(await ctl('endpoint', 'status', '-w', 'json')) as {
+        Endpoint: string;
+        Status: { header: { member_id: number }; leader: number };
+      }[];
+      const found = status.find(({ Status }) => Status.header.member_id === Status.leader);
+      const leading = members.find(({ endpoint }) => found?.Endpoint.endsWith(endpoint));
+      if (leading === undefined) throw new Error('there is no leader now');
+      return leading;
     },
     /** Removes what was superseded before this revision, or before now. Gives the revision. */
     async compact(revision?: bigint): Promise<bigint> {
@@ -157,42 +171,52 @@ export async function startEtcd(size: 1 | 3 = 1, options: EtcdOptions = {}) {
       await ctl('compaction', '--physical', String(at));
       return at;
     },
-    /** A new cluster with no data behind the same addresses. */
-    async wipe(): Promise<void> {
-      await Promise.all(members.map((one) => one.stop()));
-      await Promise.all(plans.map(({ name }) => rm(join(dir, name), { recursive: true, force: true })));
-      for (const one of members) one.start();
-      await healthy();
-    },
+  };
+}
+
+type Replaced = {
+  readonly dir: string;
+  readonly cluster: string;
+  readonly options: EtcdOptions;
+  readonly healthy: () => Promise<unknown>;
+};
+
+/** Other clusters behind the same addresses. */
+function replacements(
+  plans: readonly Pick<MemberPlan, 'name' | 'advertisedPort'>[],
+  members: readonly Member[],
+  { dir, cluster, options: { scheme = 'http', ctlArgs = [] }, healthy }: Replaced,
+) {
+  /** Starts all members with other data. */
+  const replace = async (makeData: (plan: (typeof plans)[number]) => Promise<unknown>): Promise<void> => {
+    await Promise.all(members.map((one) => one.stop()));
+    for (const plan of plans) {
+      await rm(join(dir, plan.name), { recursive: true, force: true });
+      await makeData(plan);
+    }
+    for (const one of members) one.start();
+    await healthy();
+  };
+  return {
+    /** A new cluster with no data. */
+    wipe: () => replace(async () => undefined),
     /** Saves everything that the first member has to a file. */
     async snapshot(): Promise<string> {
       const file = join(dir, 'snapshot.db');
-      const args = [`--endpoints=${scheme}://${endpoints[0]}`, ...ctlArgs, 'snapshot', 'save', file];
-      await execa(command('etcdctl'), args, { env: { ETCDCTL_API: '3' }, timeout: 10_000 });
+      await etcdctl([`--endpoints=${scheme}://${members[0]?.endpoint}`, ...ctlArgs, 'snapshot', 'save', file]);
       return file;
     },
     /**
-     * A new cluster behind the same addresses that begins with what a snapshot holds; with `sameId` it cannot be told from the
-     * one before by its id, because it has the token of that one.
+     * A new cluster that begins with what a snapshot holds; with `sameId` it cannot be told from the one before by its id,
+     * because it has the token of that one.
      */
-    async restore(file: string, { sameId = false } = {}): Promise<void> {
-      await Promise.all(members.map((one) => one.stop()));
-      for (const { name, advertisedPort } of plans) {
-        await rm(join(dir, name), { recursive: true, force: true });
-        const args = [
+    restore: (file: string, { sameId = false } = {}) =>
+      replace(({ name, advertisedPort }) =>
+        etcdctl([
           ...['snapshot', 'restore', file, '--name', name, '--data-dir', join(dir, name)],
           ...['--initial-cluster', cluster, '--initial-cluster-token', sameId ? dir : `${dir}-restored`],
           ...['--initial-advertise-peer-urls', `http://127.0.0.1:${advertisedPort}`],
-        ];
-        await execa(command('etcdctl'), args, { env: { ETCDCTL_API: '3' }, timeout: 10_000 });
-      }
-      for (const one of members) one.start();
-      await healthy();
-    },
-    async close(): Promise<void> {
-      await Promise.all(members.map((one) => one.stop()));
-      await network?.close();
-      await rm(dir, { recursive: true, force: true });
-    },
+        ]),
+      ),
   };
 }
