@@ -22,7 +22,7 @@ const slow = [
     'policy-changes',
     'deleted-folders',
   ],
-  ...['quarantine', 'forced-reloads', 'open-files'],
+  ...['quarantine', 'quarantined-starts', 'quarantined-templates', 'forced-reloads', 'open-files'],
 ].map((name) => `test/haproxy/${name}.test.ts`);
 // Of the newest, what a lost folder and a failing disk are to HAProxy is left out: nothing of it depends on the version.
 const leftOfNewest = ['deleted-folders', 'troubles'].map((name) => `test/haproxy/${name}.test.ts`);

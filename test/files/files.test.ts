@@ -1,11 +1,9 @@
 import { chmod, readdir, readlink, stat, symlink } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { ask } from '../support/app.ts';
-import { startFiles } from '../support/files.ts';
+import { instances, startFiles } from '../support/files.ts';
 import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';
-
-const instances = 'one of {{#services}}{{name}}:{{#instances}} {{address}}{{/instances}}\n{{/services}}';
 
 describe.each(['folder', 'etcd'] as const)('in a %s', (kind) => {
   test('a file follows services and keys, is checked before and reloaded after', async () => {
@@ -168,104 +166,6 @@ test('mode and owner of a file that is there are kept, and a symbolic link stays
   expect(await readlink(files.path('enabled/a'))).toBe('../available/a');
 });
 
-test('a check that fails keeps the old file, says what the command said, and ends --once with 1', async () => {
-  const files = await startFiles();
-  await files.write('t/a.mustache', 'bad');
-  await files.declare({
-    src: 't/a.mustache',
-    dest: 'a',
-    check: ['sh', '-c', 'echo "line 1 of $1 is bad" >&2; exit 7', 'check', '{{staged}}'],
-    reload: ['touch', files.path('reloaded')],
-  });
-  await files.write('a', 'old');
-  const { code, stderr } = await files.run('--once');
-  expect(code).toBe(1);
-  expect(stderr).toEqual([
-    expect.stringMatching(
-      /^pointsman: .*\/a: the check refuses the new file: sh: it ended with exit code 7: line 1 of .*\/\.a\.[0-9a-f]+ is bad \(it is kept as .*\/\.a\.refused; the old file stays\)$/,
-    ),
-  ]);
-  expect(await files.read('a')).toBe('old');
-  expect(await files.read('.a.refused')).toBe('bad');
-  expect((await readdir(files.dir)).sort()).toEqual(['.a.refused', 'a', 'pointsman.yaml', 'registry', 't']);
-});
-
-test('a check that failed is tried again by itself', async () => {
-  const files = await startFiles();
-  await files.write('t/a.mustache', 'new');
-  await files.declare({
-    src: 't/a.mustache',
-    dest: 'a',
-    check: ['sh', '-c', `test -e ${files.path('ready')} # {{staged}}`],
-  });
-  const pointsman = await files.keep();
-  expect(await pointsman.logged('file-refused')).toMatchObject({ retryMs: 1000 });
-  await files.write('ready', '');
-  await files.becomes('a', 'new');
-  await until('the refused one is gone', async () => !(await readdir(files.dir)).includes('.a.refused'));
-});
-
-test('a reload that fails is said, tried again, and remembered over a restart', async () => {
-  const files = await startFiles();
-  await files.write('t/a.mustache', 'new');
-  const reload = ['sh', '-c', `echo no; test -e ${files.path('ready')} && echo >> ${files.path('reloads')}`];
-  await files.declare({ src: 't/a.mustache', dest: 'a', reload });
-  const once = await files.run('--once');
-  expect(once.code).toBe(1);
-  expect(once.stderr).toEqual([
-    expect.stringMatching(
-      /\/a: the reload failed: sh: it ended with exit code 1: no \(the new file is in its place, and is not in use yet\)$/,
-    ),
-  ]);
-  expect(await files.read('a')).toBe('new');
-
-  const pointsman = await files.keep();
-  expect(await pointsman.logged('file-reload-failed')).toMatchObject({ attempt: 1, retryMs: 1000, output: 'no' });
-  expect(await pointsman.logged('file-reload-failed', ({ attempt }) => attempt === 2)).toMatchObject({ retryMs: 2000 });
-  await files.write('ready', '');
-  await pointsman.logged('file-reloaded');
-  expect(await files.read('reloads')).toBe('\n');
-  expect(await files.run('--once')).toMatchObject({ code: 0 });
-  expect(await files.read('reloads')).toBe('\n');
-});
-
-test('a command that does not end is ended, with what it started', async () => {
-  const files = await startFiles();
-  await files.write('t/a.mustache', 'new');
-  const reload = ['sh', '-c', `sleep 1000 & echo $! > ${files.path('pid')}; wait`];
-  await files.declare({ src: 't/a.mustache', dest: 'a', reload, timeout: '500ms' });
-  const { code, stderr } = await files.run('--once');
-  expect(code).toBe(1);
-  expect(stderr[0]).toContain('the reload failed: sh: it took longer than 500 ms');
-  const pid = Number(await files.read('pid'));
-  await until('the sleeper is gone', () => {
-    try {
-      return !process.kill(pid, 0);
-    } catch {
-      return true;
-    }
-  });
-});
-
-test('several files with one reload command are reloaded once', async () => {
-  const files = await startFiles();
-  await files.write('t/a.mustache', instances);
-  const reload = `sh -c 'cat ${files.path('a')} ${files.path('b')} >> ${files.path('reloads')}'`;
-  await files.declare(
-    { src: 't/a.mustache', dest: 'a', reload },
-    { src: 't/a.mustache', dest: 'b', reload },
-    { src: 't/a.mustache', dest: 'c', reload: ['touch', files.path('other')] },
-  );
-  await files.put('/instances/web/a', '10.0.0.1:80');
-  await files.keep();
-  const text = 'one of web: 10.0.0.1:80\n';
-  await files.becomes('reloads', text + text);
-  await files.put('/instances/web/a', '10.0.0.2:80');
-  const next = 'one of web: 10.0.0.2:80\n';
-  await files.becomes('reloads', text + text + next + next);
-  await until('the other is reloaded, too', async () => (await readdir(files.dir)).includes('other'));
-});
-
 test('a burst of changes is written when it is over', async () => {
   const files = await startFiles();
   await files.write('t/a.mustache', '{{keys.n}}');
@@ -299,51 +199,6 @@ test('changes that do not end are written all the same', async () => {
   await until('the file follows', follows, { deadlineMs: 20_000, everyMs: 20 });
 });
 
-describe('a template', () => {
-  test('is read again when it or its partial changes, and a broken one changes nothing', async () => {
-    const files = await startFiles();
-    await files.write('t/a.mustache', 'one {{> p}}');
-    await files.write('t/p.mustache', '{{keys.n}}');
-    await files.declare({ src: 't/a.mustache', dest: 'a' });
-    await files.put('/keys/n', '1');
-    const pointsman = await files.keep();
-    await files.becomes('a', 'one 1');
-    await files.write('t/a.mustache', 'two {{> p}}');
-    await files.becomes('a', 'two 1');
-    await files.write('t/p.mustache', 'x\n {{kyes.n}}');
-    expect(await pointsman.logged('template-refused')).toMatchObject({
-      reason: expect.stringMatching(/\/t\/p\.mustache:2:2: \{\{kyes\.n\}\} is not known to this template/),
-    });
-    await files.put('/keys/n', '2');
-    await files.becomes('a', 'two 2');
-    await files.write('t/p.mustache', '({{keys.n}})');
-    await files.becomes('a', 'two (2)');
-  });
-
-  test('that is broken at the start is named, each with its place, and nothing is made', async () => {
-    const files = await startFiles();
-    await files.write('t/a.mustache', 'a\n{{#keys}}');
-    await files.declare({ src: 't/a.mustache', dest: 'a' }, { src: 't/none.mustache', dest: 'b' });
-    const { code, stderr } = await files.run();
-    expect(code).toBe(1);
-    expect(stderr).toEqual([
-      expect.stringMatching(/^pointsman: .*\/t\/a\.mustache:2:10: Unclosed section "keys"$/),
-      expect.stringMatching(/^pointsman: .*\/t\/none\.mustache: there is no such file$/),
-    ]);
-  });
-
-  test('that comes to need the services is given them', async () => {
-    const files = await startFiles();
-    await files.write('t/a.mustache', 'nothing');
-    await files.declare({ src: 't/a.mustache', dest: 'a' });
-    await files.put('/instances/web/a', '10.0.0.1:80');
-    await files.keep();
-    await files.becomes('a', 'nothing');
-    await files.write('t/a.mustache', instances);
-    await files.becomes('a', 'one of web: 10.0.0.1:80\n');
-  });
-});
-
 test('a value that is not safe keeps the old file and names the tag', async () => {
   const files = await startFiles();
   await files.write('t/a.mustache', 'a = {{keys.a}};\n');
@@ -357,48 +212,4 @@ test('a value that is not safe keeps the old file and names the tag', async () =
     /\/t\/a\.mustache:1:5: the value is not safe as a word of an nginx\.conf: character 2 of 10 is not allowed \(allowed are /,
   );
   expect(await files.read('a')).toBe('a = good;\n');
-});
-
-describe('a dry run', () => {
-  test('says what would be made, and makes nothing', async () => {
-    const files = await startFiles();
-    await files.write('t/a.mustache', '{{keys.n}}\n');
-    const check = ['sh', '-c', `touch ${files.path('checked')} {{staged}}`];
-    const declared = ['a', 'b', 'c'].map((dest) => ({ src: 't/a.mustache', dest, check }));
-    await files.declare(...declared, { src: 't/bad.mustache', dest: 'd' });
-    await files.write('t/bad.mustache', '{{keys.none}}');
-    await files.put('/keys/n', '1');
-    await files.write('a', '1\n');
-    await files.write('b', '0\n');
-    const dry = await files.run('--dry-run');
-    expect(dry.stdout).toEqual([
-      `unchanged ${files.path('a')}`,
-      `would change ${files.path('b')}`,
-      `would make ${files.path('c')}`,
-    ]);
-    expect(dry).toMatchObject({
-      code: 1,
-      stderr: [expect.stringContaining('bad.mustache:1:1: {{keys.none}} is not there')],
-    });
-    expect((await readdir(files.dir)).sort()).toEqual(['a', 'b', 'pointsman.yaml', 'registry', 't']);
-  });
-
-  test('shows the difference', async () => {
-    const files = await startFiles();
-    await files.write('t/a.mustache', 'one\n{{keys.n}}\nthree\n');
-    await files.declare({ src: 't/a.mustache', dest: 'a' });
-    await files.put('/keys/n', '2');
-    await files.write('a', 'one\n1\nthree\n');
-    const { code, stdout } = await files.run('--diff');
-    expect(code).toBe(0);
-    expect(stdout).toEqual([
-      `--- ${files.path('a')}`,
-      `+++ ${files.path('a')}`,
-      '@@ -1,3 +1,3 @@',
-      ' one',
-      '-1',
-      '+2',
-      ' three',
-    ]);
-  });
 });

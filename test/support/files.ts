@@ -7,7 +7,10 @@ import { startEtcd } from './etcd.ts';
 import { type PointsmanProcess, runPointsman, startPointsman } from './processes.ts';
 import { until } from './until.ts';
 
-/** A file to be made, as it stands in a settings file. */
+/** A template that lists the addresses of each service. */
+export const instances = 'one of {{#services}}{{name}}:{{#instances}} {{address}}{{/instances}}\n{{/services}}';
+
+/** A file that pointsman makes, as a settings file declares it. */
 type Declared = Readonly<Record<string, unknown>>;
 
 /** A registry and a folder with templates and what is made of them. All gone when the test is finished. */

@@ -1,0 +1,148 @@
+import { chmod, cp, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { expect } from 'vitest';
+import { root, type Scene, withFleet, withServer } from './docs-world.ts';
+import { freePorts } from './ports.ts';
+import { until } from './until.ts';
+
+export const scenes: Readonly<Record<string, Scene>> = {
+  'README.md': { given: withServer, after: (world) => world.serves('shop.example.com', ['app']) },
+  'docs/checks.md': {
+    async given({ write, path, put, app }) {
+      await cp(join(root, 'templates'), path('templates'), { recursive: true });
+      await write('etc/pointsman.yaml', 'http: 127.0.0.1:8000\n');
+      await write('policies/web.json', '{"hosts":["shop.example.com"]}');
+      await put('instances/web/web-1', app);
+    },
+  },
+  'docs/deploys.md': {
+    async given(world) {
+      await withFleet(world);
+      await world.write('bin/ssh', '#!/bin/sh\n');
+      await chmod(world.path('bin/ssh'), 0o755);
+    },
+    before: {
+      'pointsman wait web/web-7 --gone': ({ etcd }) => etcd.ctl('del', '/pointsman/instances/web/web-7'),
+      'pointsman shift web --to v2 --weight 5%,25%,100% --every 30s --abort-if-errors 1%': async ({ put, app }) => {
+        await put('instances/web/web-7', JSON.stringify({ address: app, version: 'v2' }));
+        await put('services/web', '{"split":{"v1":100}}');
+      },
+    },
+  },
+  'docs/etcd.md': {
+    async given(world) {
+      await withFleet(world);
+      // There is no systemd: etcd is stopped and started where the page says so.
+      await world.write('bin/systemctl', '#!/bin/sh\n');
+      await chmod(world.path('bin/systemctl'), 0o755);
+    },
+    before: {
+      async 'systemctl stop etcd'({ etcd, put }) {
+        await put('services/later', '{"hosts":["later.example"]}');
+        await etcd.members[0]?.stop();
+      },
+      async 'systemctl start etcd'(world) {
+        world.etcd.members[0]?.start();
+        await world.etcd.healthy();
+        const held = async () => JSON.parse((await world.askAdmin('/status')).body).held;
+        await until(
+          'what the backup does not have is held',
+          async () => (await held())[0]?.keys.join() === 'services/later',
+        );
+        await world.serves('web', ['app']);
+      },
+    },
+    async after(world) {
+      await until('nothing is held', async () => JSON.parse((await world.askAdmin('/status')).body).held.length === 0);
+      await world.serves('web', ['app']);
+    },
+  },
+  'docs/https.md': {
+    async given({ path }) {
+      const folder = path('etc/pointsman/certificates');
+      await mkdir(folder, { recursive: true });
+      const files = ['-keyout', join(folder, 'key'), '-out', join(folder, 'cert')];
+      await execa('openssl', [
+        'req',
+        '-x509',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-subj',
+        '/CN=shop.example.com',
+        ...files,
+      ]);
+      await execa('sh', ['-c', 'cat cert key > shop.pem; rm cert key'], { cwd: folder });
+    },
+  },
+  'docs/install.md': {
+    async given({ run, path }) {
+      await mkdir(path('man/man1'), { recursive: true });
+      await run('pointsman man > man/man1/pointsman.1');
+    },
+    before: {
+      'etcdctl role grant-permission --prefix=true pointsman-balancer-swarm readwrite /pointsman/balancers/': ({
+        run,
+      }) => run('pointsman roles balancer/swarm | grep "role add" | sh'),
+    },
+  },
+  'docs/operate.md': { given: withFleet },
+  'docs/register.md': {
+    async given(world, { yaml }) {
+      await withServer(world);
+      const [declaration = ''] = yaml;
+      const here = world.here(declaration).replace('10.0.0.0/8', '127.0.0.0/8');
+      await world.write('etc/pointsman/instances/web.yaml', here);
+    },
+    before: {
+      'pointsman register --registry etcd://10.0.0.1:2379 --dir /etc/pointsman/instances --zone eu-1': async (
+        world,
+      ) => {
+        await world.end('register');
+        await world.run('node server.js');
+      },
+    },
+  },
+  'docs/policies.md': { given: withFleet, after: (world) => world.serves('shop.example.com', ['app']) },
+  'docs/registry.md': {
+    async given({ etcd, app, write }, { yaml }) {
+      const [ip, port] = app.split(':');
+      await etcd.ctl('put', '/services/web/host:web:80', app);
+      await etcd.ctl('put', '/shops/shop/a', JSON.stringify({ net: { ip, port: Number(port) }, weight: 5 }));
+      await etcd.ctl('put', '/app/upstream/app1', app);
+      for (const [i, declaration] of yaml.entries())
+        await write(`etc/pointsman/layout${i === 0 ? '' : i}.yaml`, declaration);
+    },
+    before: {
+      'pointsman balance --layout /etc/pointsman/layout.yaml': (world) => world.serves('web', ['app']),
+    },
+    async after(world) {
+      await world.serves('shop', ['app']);
+      await world.run('pointsman balance --layout /etc/pointsman/layout1.yaml');
+      await world.serves('app', ['app']);
+    },
+  },
+  'docs/security.md': {
+    async given(world) {
+      await withFleet(world);
+      await world.put('services/web', '{"hosts":["shop.example.com"]}');
+      await world.put('services/api', '{"hosts":["other.example.com"]}');
+      const [port = 0] = await freePorts(1);
+      await world.put('services/db', JSON.stringify({ mode: 'tcp', port }));
+      for (const key of ['instances/api/a', 'instances/db/a']) await world.put(key, world.app);
+      await world.serves('other.example.com', ['app']);
+    },
+    async after(world) {
+      await until('the host is left out', async () => (await world.ask('other.example.com')).status === 404);
+      await world.serves('shop.example.com', ['app']);
+      const conflicts = async () => JSON.parse((await world.askAdmin('/status')).body).conflicts;
+      await until('the port is left out', async () => (await conflicts()).length === 2);
+      expect(await conflicts()).toMatchObject([
+        { kind: 'host', loser: 'api' },
+        { kind: 'port', loser: 'db', ofClaim: true },
+      ]);
+    },
+  },
+  'docs/see.md': { given: withFleet },
+};
