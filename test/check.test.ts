@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { readVersion } from '../src/haproxy/check.ts';
-import { describeFaults, faultsOf } from '../src/haproxy/known-faults.ts';
+import { describeFaults, faultsOfVersion } from '../src/haproxy/known-faults.ts';
 import { runPointsman } from './support/processes.ts';
 
 const shipped = join(import.meta.dirname, '../templates');
@@ -48,7 +48,7 @@ test('what is in order is asked of HAProxy itself', async () => {
   ]);
   const { stdout } = await runPointsman(['check', '--json', join(folder, 'registry')]);
   const { haproxy, haproxyFaults } = JSON.parse(stdout.join(''));
-  const known = faultsOf(version).map(({ fault }) => fault.id);
+  const known = faultsOfVersion(version).map(({ fault }) => fault.id);
   expect({ haproxy, haproxyFaults }).toEqual({ haproxy: version, haproxyFaults: known });
   expect(code).toBe(0);
 });

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { countFaults, faultsOf } from '../src/haproxy/known-faults.ts';
+import { countFaults, faultsOfVersion } from '../src/haproxy/known-faults.ts';
 import { startApps } from './support/app.ts';
 import { startEtcd } from './support/etcd.ts';
 import { freePorts } from './support/ports.ts';
@@ -117,7 +117,7 @@ test('a balancer of another root or registry on this machine is named, and not t
       up: {},
       revision: expect.any(String),
       haproxyVersion: expect.any(String),
-      haproxyFaults: faultsOf(other.balancers[0].haproxyVersion).map(({ fault }) => fault.id),
+      haproxyFaults: faultsOfVersion(other.balancers[0].haproxyVersion).map(({ fault }) => fault.id),
     },
   ]);
   const note = countFaults(other.balancers[0].haproxyVersion);

@@ -62,7 +62,7 @@ export const exceeds = (use: Use, caps: Caps): boolean =>
   use.bytes > caps.bytes || use.entries > caps.entries || use.instances > caps.instances;
 
 /** Why this key waits; undefined when it does not. */
-export function waitsFor({ cuts }: Allocation, service: string, key: string): string | undefined {
+export function reasonToWait({ cuts }: Allocation, service: string, key: string): string | undefined {
   const cut = cuts.get(service);
   return cut?.waiting.has(key) === true ? cut.reason : undefined;
 }

@@ -5,7 +5,7 @@ import { areaOfKey, serviceOfKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
-import { type Allocation, noAllocation, waitsFor } from './allocation.ts';
+import { type Allocation, noAllocation, reasonToWait } from './allocation.ts';
 import type { Allowances } from './allowances.ts';
 import { noOverrides, type Overrides, type OverrideTransition } from './overrides.ts';
 import type { Service } from './service.ts';
@@ -80,7 +80,7 @@ export function rejectionOf(catalog: Catalog, key: string): Omit<Rejection, 'rev
   if (known !== undefined) return known;
   // More entries may wait than rejections are remembered.
   const shares = areaOfKey(key) === 'overrides' ? catalog.overrideShares : catalog.shares;
-  const reason = waitsFor(shares, serviceOfKey(key) ?? '', key);
+  const reason = reasonToWait(shares, serviceOfKey(key) ?? '', key);
   return reason === undefined ? undefined : { key, reason, lastGoodServes: false };
 }
 

@@ -6,7 +6,7 @@ import { revision } from '../model/revision.ts';
 import type { Change, Entry } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog } from './catalog.ts';
 import { endOverrides, foldEvent } from './fold-event.ts';
-import { endOf } from './overrides.ts';
+import { overrideEnd } from './overrides.ts';
 
 const web = 'web' as ServiceName;
 
@@ -164,24 +164,24 @@ describe('the time of an override', () => {
   });
 
   test('is none without an end', () => {
-    expect(endOf(said(0, undefined), true, { now: 5, wall: 0 })).toBeUndefined();
+    expect(overrideEnd(said(0, undefined), true, { now: 5, wall: 0 })).toBeUndefined();
   });
 
   test('is as long as it was meant to be for who sees it come, whatever the two clocks say', () => {
     for (const skew of [-hour, 0, hour]) {
-      expect(endOf(said(0, 600_000), true, { now: 5, wall: skew })).toBe(600_005);
+      expect(overrideEnd(said(0, 600_000), true, { now: 5, wall: skew })).toBe(600_005);
     }
   });
 
   test('goes by the wall clock for who finds it there, and is never longer than it was meant to be', () => {
-    const found = (wall: number) => endOf(said(0, 600_000), false, { now: 5, wall });
+    const found = (wall: number) => overrideEnd(said(0, 600_000), false, { now: 5, wall });
     expect(found(400_000)).toBe(200_005);
     expect(found(-hour)).toBe(600_005);
     expect(found(hour)).toBeLessThan(5);
   });
 
   test('goes by the wall clock when nobody says when it began', () => {
-    expect(endOf(said(undefined, 600_000), true, { now: 5, wall: 590_000 })).toBe(10_005);
+    expect(overrideEnd(said(undefined, 600_000), true, { now: 5, wall: 590_000 })).toBe(10_005);
   });
 });
 

@@ -131,7 +131,7 @@ export type Clocks = { readonly now: number; readonly wall: number };
  * clock, and never lets it last longer than it was meant to. A clock that is wrong by an hour so can end it early, by at
  * most that hour, and never keep it for longer than `until - at` after it was seen.
  */
-export function endOf({ at, until }: Override, live: boolean, { now, wall }: Clocks): number | undefined {
+export function overrideEnd({ at, until }: Override, live: boolean, { now, wall }: Clocks): number | undefined {
   if (until === undefined) return undefined;
   const left = until - wall;
   if (at === undefined) return now + left;

@@ -66,7 +66,7 @@ function summary(verdicts: readonly BarrierState[]): Applied {
 }
 
 /** `lb-1 is at revision 5; lb-2 has 3 open requests`, at most five of them. */
-export function describeMissing({ missing }: Applied): string {
+export function describeNotApplied({ missing }: Applied): string {
   const few = missing.slice(0, 5).map(({ balancer, why }) => `${balancer} ${why}`);
   return [...few, ...(missing.length > 5 ? [`and ${missing.length - 5} more`] : [])].join('; ');
 }

@@ -8,7 +8,7 @@ import { missingAtStart, missingForEtcd } from '../check/setting-paths.ts';
 import { folderProblems } from '../check/template-problems.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
 import { readVersion } from '../haproxy/check.ts';
-import { describeFaults, faultsOf } from '../haproxy/known-faults.ts';
+import { describeFaults, faultsOfVersion } from '../haproxy/known-faults.ts';
 import { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
 import { loadTemplates } from '../render/load-templates.ts';
@@ -90,7 +90,7 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
     templates: own === undefined ? undefined : resolve(own),
     entries: entries.length,
     haproxy: 'version' in asked ? asked.version : undefined,
-    haproxyFaults: 'version' in asked ? faultsOf(asked.version).map(({ fault }) => fault.id) : [],
+    haproxyFaults: 'version' in asked ? faultsOfVersion(asked.version).map(({ fault }) => fault.id) : [],
     notAsked: 'reason' in asked ? asked.reason : undefined,
   };
 }

@@ -3,15 +3,15 @@ import type { FaultCode } from '../model/fault-code.ts';
 
 /** The command did what it was asked for. */
 export const done = 0;
-/** It could not, for a reason outside its settings. */
+/** The command failed, for a reason outside its settings. */
 export const failed = 1;
 /** A flag, variable, settings file or argument is wrong; nothing was started. */
 const misused = 2;
 
 const misuse: readonly FaultCode[] = ['usage', 'settings'];
 
-/** What to print, a line each and without a stack trace, and the exit code. Undefined for what is no user's mistake. */
-export function faultsOf(error: unknown): { readonly lines: readonly string[]; readonly exitCode: number } | undefined {
+/** The lines that tell a user of the error, without a stack trace, and the exit code. Undefined: the error is a bug of pointsman. */
+export function reportFaults(error: unknown): { readonly lines: readonly string[]; readonly exitCode: number } | undefined {
   const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
   if (!faults.every((fault): fault is Fault => fault instanceof Fault)) return undefined;
   return {
@@ -20,5 +20,5 @@ export function faultsOf(error: unknown): { readonly lines: readonly string[]; r
   };
 }
 
-/** What a command ends with after an error of this kind. */
+/** The exit code of a command after an error of this kind. */
 export const exitCodeOf = (code: FaultCode): number => (misuse.includes(code) ? misused : failed);

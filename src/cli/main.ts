@@ -1,7 +1,7 @@
 import { homedir, hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { printable } from '../model/printable.ts';
-import { failed, faultsOf } from './exit-code.ts';
+import { failed, reportFaults } from './exit-code.ts';
 import { print, watchOutputs } from './outputs.ts';
 import { runProgram } from './program.ts';
 import { secretVariables } from './secrets.ts';
@@ -28,7 +28,7 @@ async function main(): Promise<number> {
   try {
     return await runProgram(process.argv.slice(2), { env, machine, packageFolder });
   } catch (error) {
-    const faults = faultsOf(error);
+    const faults = reportFaults(error);
     if (faults === undefined) {
       const trace = error instanceof Error ? error.stack : String(error);
       print(`pointsman: a mistake in pointsman itself; please report it\n${trace}\n`, process.stderr);

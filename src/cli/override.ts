@@ -17,7 +17,7 @@ import {
   pauseCommand,
   weightCommand,
 } from '../settings/override.ts';
-import { type Applied, applied, describeMissing, drained, paused, type Written } from './applied.ts';
+import { type Applied, applied, describeNotApplied, drained, paused, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
 import { type Impact, impactOf } from './impact.ts';
 import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
@@ -102,7 +102,7 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
     if (waitMs === undefined || outcome.missing.length === 0) return done;
     throw new Fault(
       'deadline',
-      `it stands, but is not done after ${formatDuration(waitMs)}: ${describeMissing(outcome)}`,
+      `it stands, but is not done after ${formatDuration(waitMs)}: ${describeNotApplied(outcome)}`,
       {
         where: nameOf(target),
       },
@@ -126,7 +126,7 @@ async function settled(
   try {
     if (goal === 'paused') return await paused(fleet, written, limit.signal);
     return goal === 'drained' && written.ids.length > 0
-      ? await drained(fleet, written, limit.signal, (now) => spinner.say(describeMissing(now)))
+      ? await drained(fleet, written, limit.signal, (now) => spinner.say(describeNotApplied(now)))
       : await applied(fleet, written, limit.signal);
   } finally {
     clearTimeout(timer);
@@ -140,7 +140,7 @@ function goalOf(said: Override, waits: boolean): 'applied' | 'drained' | 'paused
 }
 
 function warningsOf({ balancers, missing }: Applied): readonly string[] {
-  if (missing.length > 0) return [`not applied everywhere yet: ${describeMissing({ balancers, missing })}`];
+  if (missing.length > 0) return [`not applied everywhere yet: ${describeNotApplied({ balancers, missing })}`];
   return balancers.length === 0 ? ['no balancer is alive; it counts as soon as one is'] : [];
 }
 

@@ -1,4 +1,4 @@
-import { endOf } from '../catalog/overrides.ts';
+import { overrideEnd } from '../catalog/overrides.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { serviceOfKey } from '../model/key.ts';
@@ -54,7 +54,7 @@ export async function run(invocation: Invocation): Promise<number> {
     }
     const colors = colorsOf(process.stdout);
     const rows = found.map(({ service, instance, override, waits, held }) => {
-      const ends = endOf(override, false, { now: 0, wall });
+      const ends = overrideEnd(override, false, { now: 0, wall });
       return [
         `${service}/${instance}`,
         effectName(override.effect),

@@ -1,7 +1,7 @@
 import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import { endOverrides, foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
-import { endOf } from '../catalog/overrides.ts';
+import { overrideEnd } from '../catalog/overrides.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
@@ -31,6 +31,6 @@ export function catalogOf(list: readonly Entry[], wall: number): Catalog {
     entries,
   } as const;
   const { catalog, overrides } = foldEvent(emptyCatalog, snapshot, noLimits);
-  const over = overrides.filter(({ override }) => (endOf(override, false, { now: 0, wall }) ?? 1) <= 0);
+  const over = overrides.filter(({ override }) => (overrideEnd(override, false, { now: 0, wall }) ?? 1) <= 0);
   return endOverrides(catalog, over).catalog;
 }

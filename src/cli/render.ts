@@ -7,7 +7,7 @@ import { PreviewedCatalog } from '../balance/preview/previewed-catalog.ts';
 import { pathsOf } from '../balance/state/paths.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { endOverrides } from '../catalog/fold-event.ts';
-import { endOf } from '../catalog/overrides.ts';
+import { overrideEnd } from '../catalog/overrides.ts';
 import type { Unserved } from '../catalog/unserved.ts';
 import { unifiedDiff } from '../files/preview.ts';
 import { replaceFile } from '../fs/replace-file.ts';
@@ -94,7 +94,7 @@ export async function render(settings: RenderSettings, packageFolder: string): P
 function withoutOver(catalog: Catalog, wall: number): Catalog {
   const over = [...catalog.overrides].flatMap(([service, scopes]) =>
     [...scopes]
-      .filter(([, override]) => (endOf(override, false, { now: 0, wall }) ?? 1) <= 0)
+      .filter(([, override]) => (overrideEnd(override, false, { now: 0, wall }) ?? 1) <= 0)
       .map(([scope, override]) => ({ service, scope, override })),
   );
   return over.length === 0 ? catalog : endOverrides(catalog, over).catalog;

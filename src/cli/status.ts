@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { countFaults, faultsOf } from '../haproxy/known-faults.ts';
+import { countFaults, faultsOfVersion } from '../haproxy/known-faults.ts';
 import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
@@ -64,7 +64,7 @@ function fieldsOf({ balancers, revision, ...status }: Status): object {
       id,
       revision: says?.ok ? String(says.value.revision) : undefined,
       haproxyVersion: says?.ok ? says.value.haproxyVersion : undefined,
-      haproxyFaults: says?.ok ? faultsOf(says.value.haproxyVersion).map(({ fault }) => fault.id) : undefined,
+      haproxyFaults: says?.ok ? faultsOfVersion(says.value.haproxyVersion).map(({ fault }) => fault.id) : undefined,
       admin,
       health: state,
       up: Object.fromEntries(serves.map(({ name, up }) => [name, up])),

@@ -1,7 +1,7 @@
 import { Fault } from '../model/fault.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
 import { placeOfUnsafe } from '../template/place-of-unsafe.ts';
-import { follow, type Trail } from '../template/quoting.ts';
+import { followQuotes, type Trail } from '../template/quoting.ts';
 import { isSafeText, safeText } from '../template/safe-text.ts';
 import { jsonQuoting } from './json-quoting.ts';
 import { isSpecial } from './shell/commands.ts';
@@ -58,8 +58,8 @@ export const escapes: Readonly<Record<EscapeName, Escape>> = {
     write: allowing((text) => oneLine.test(text), 'one line', 'all but control characters and line ends'),
     absent: nothing,
   },
-  json: { write: jsonValue, absent: () => 'null', trail: () => follow(jsonQuoting) },
-  shell: { write: shellText, absent: (form) => shellText('', form), trail: () => follow(shellQuoting) },
+  json: { write: jsonValue, absent: () => 'null', trail: () => followQuotes(jsonQuoting) },
+  shell: { write: shellText, absent: (form) => shellText('', form), trail: () => followQuotes(shellQuoting) },
   none: { write: String, absent: nothing },
 };
 

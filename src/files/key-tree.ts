@@ -1,4 +1,4 @@
-import { list, open, record, type TemplateNames, text } from '../template/names.ts';
+import { listOf, open, record, type TemplateNames, text } from '../template/names.ts';
 import { bareJson } from './bare.ts';
 
 /** A key with a value, in the list of those that stand directly in a folder. */
@@ -132,7 +132,7 @@ const folderNames: TemplateNames = {
   },
 };
 const below = (name: string): TemplateNames =>
-  name === '*' ? list(valueNames) : name === '*/' ? list(folderNames) : keyNames;
+  name === '*' ? listOf(valueNames) : name === '*/' ? listOf(folderNames) : keyNames;
 
 /** What a template may name in a tree of keys: anything, and in the lists what an item has. */
 export const keyNames: TemplateNames = {

@@ -52,7 +52,7 @@ async function prepareFile(declared: FileDeclaration): Promise<PreparedFile | { 
   return { job: { ...declared, ownership: { mode, ...ids } }, template };
 }
 
-/** One Fault or several. Throws again what is no user's mistake. */
+/** The Faults of an error. Throws the error again when it is none. */
 export function faultsOf(error: unknown): readonly Fault[] {
   const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
   return errors.map((one) => {

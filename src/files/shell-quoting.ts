@@ -2,7 +2,7 @@ import type { Quoting, QuotingRefusal } from '../template/quoting.ts';
 import { beginsSpecial, refusedArgument } from './shell/commands.ts';
 import { join, type List, newList, type State, same } from './shell/state.ts';
 import { step, withText } from './shell/step.ts';
-import { assignment, endCommand, endWord, refusedVariable } from './shell/words.ts';
+import { assignment, closeCommand, endWord, refusedVariable } from './shell/words.ts';
 
 /** How a value is written at a place of a script. */
 export type ShellForm =
@@ -133,7 +133,7 @@ export const shellQuoting: Quoting<State, ShellForm> = {
     const list = at.at(-1);
     if (at.length === 1 && list?.kind === 'list') {
       const ended = endWord(at, list);
-      const wrong = 'refused' in ended ? ended : endCommand(ended);
+      const wrong = 'refused' in ended ? ended : closeCommand(ended);
       return 'refused' in wrong ? wrong.refused : undefined;
     }
     const quotes = list?.kind === 'single' || list?.kind === 'double';

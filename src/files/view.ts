@@ -3,7 +3,7 @@ import type { Service } from '../catalog/service.ts';
 import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
 import { policyKey } from '../model/key.ts';
-import { list, open, record, type TemplateNames, text } from '../template/names.ts';
+import { listOf, open, record, type TemplateNames, text } from '../template/names.ts';
 import { bare, bareJson } from './bare.ts';
 import { between, type Ends, type KeyNode, keyNames, withEnds } from './key-tree.ts';
 
@@ -76,23 +76,23 @@ const instanceNames = record({
 });
 
 const routeNames = record({
-  hosts: list(record({ value: text, ...ends })),
-  paths: list(record({ value: text, ...ends })),
+  hosts: listOf(record({ value: text, ...ends })),
+  paths: listOf(record({ value: text, ...ends })),
   ...names('strip', 'priority'),
   ...ends,
 });
 
 const serviceNames = record({
   ...names('name', 'mode', 'http', 'tcp', 'port', 'balance', 'empty'),
-  routes: list(routeNames),
+  routes: listOf(routeNames),
   policy: open(),
-  instances: list(instanceNames),
+  instances: listOf(instanceNames),
   ...ends,
 });
 
 /** The names that a template of a file may use. */
 export const fileNames = record({
-  services: list(serviceNames),
+  services: listOf(serviceNames),
   service: { find: () => serviceNames, known: [], notText: 'all services by name' },
   keys: keyNames,
   env: open({ required: true }),

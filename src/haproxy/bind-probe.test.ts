@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { failuresIn } from './bind-probe.ts';
-import { listenersIn } from './port-owner.ts';
+import { listeningSockets } from './port-owner.ts';
 
 test.each([
   [
@@ -28,5 +28,5 @@ test('the sockets that listen on a port are found in the tables of the kernel', 
    1: 0100007F:8CFB 0100007F:1234 01 00000000:00000000 00:00000000 00000000     0        0 16171 1 0000000000000000
    2: 0100007F:8CFC 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 16172 1 0000000000000000
 `;
-  expect(listenersIn(table, 36091, 'tcp')).toEqual(['16170']);
+  expect(listeningSockets(table, 36091, 'tcp')).toEqual(['16170']);
 });

@@ -36,7 +36,7 @@ export async function serveCertificates(
 ): Promise<readonly CertificateChange[]> {
   const changes: CertificateChange[] = [];
   const [stored = '', listed = ''] = await connection.run(['show ssl cert', `show ssl crt-list -n ${list}`]);
-  const stores = new Set(filesOf('show ssl cert', stored));
+  const stores = new Set(storedFiles('show ssl cert', stored));
   const entries = readList(list, listed);
   const same = await servedAsWanted(connection, wanted, new Set([...stores].filter((file) => entries.has(file))));
   const attempt = async (file: string, kind: 'added' | 'renewed' | 'removed', act: () => Promise<void>) => {
@@ -123,7 +123,7 @@ export class CertificateRefusal extends Error {
  * The files in an answer to `show ssl cert` or `show ssl ca-file`, which is empty where HAProxy has none. Throws a Fault
  * `haproxy-runtime` for one without its heading: it is an error.
  */
-export function filesOf(command: string, answer: string): readonly string[] {
+export function storedFiles(command: string, answer: string): readonly string[] {
   if (answer.trim() !== '' && !/^# (filename|transaction)$/m.test(answer)) throw unexpectedAnswer(command, answer);
   return answer.split('\n').filter((line) => line !== '' && !line.startsWith('#') && !line.startsWith('*'));
 }

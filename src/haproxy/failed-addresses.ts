@@ -38,7 +38,7 @@ export function withoutLoaded(known: FailedAddresses, loaded: readonly SocketAdd
 }
 
 /** In how many ms this address may be tried again, whoever asks for it; undefined when it may be now. */
-export function waitsFor(known: FailedAddresses, address: SocketAddress, now: number): number | undefined {
+export function retryInMs(known: FailedAddresses, address: SocketAddress, now: number): number | undefined {
   const until = known.get(keyOf(address))?.until ?? 0;
   return until > now ? until - now : undefined;
 }

@@ -6,13 +6,13 @@ import {
   countFaults,
   deletesSafely,
   describeFaults,
-  faultsOf,
+  faultsOfVersion,
   knownFaults,
   soundVersions,
 } from './known-faults.ts';
 
 const ids = (version: string, has?: 'yes' | 'perhaps') =>
-  faultsOf(version)
+  faultsOfVersion(version)
     .filter((one) => has === undefined || one.has === has)
     .map(({ fault }) => fault.id);
 

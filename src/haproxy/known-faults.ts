@@ -1,3 +1,5 @@
+// Longer than 300 lines: the faults are one table, which is read and extended as a whole.
+
 /** A fault of HAProxy itself with servers that come and go, and which versions have it. */
 export type KnownFault = {
   readonly id: string;
@@ -287,7 +289,7 @@ function hasFault(version: string, { since, fixed, absentFrom }: KnownFault): Ha
 }
 
 /** The faults that a version has or may have and that concern pointsman. */
-export function faultsOf(version: string): readonly { readonly fault: KnownFault; readonly has: Exclude<Has, 'no'> }[] {
+export function faultsOfVersion(version: string): readonly { readonly fault: KnownFault; readonly has: Exclude<Has, 'no'> }[] {
   if (parseVersion(version) === undefined) return [];
   return knownFaults.flatMap((fault) => {
     const has = hasFault(version, fault);
@@ -297,18 +299,18 @@ export function faultsOf(version: string): readonly { readonly fault: KnownFault
 
 /** Whether this version can be told to delete servers and backends while it serves. */
 export function deletesSafely(version: string): boolean {
-  return parseVersion(version) !== undefined && faultsOf(version).every(({ fault }) => !fault.deleting);
+  return parseVersion(version) !== undefined && faultsOfVersion(version).every(({ fault }) => !fault.deleting);
 }
 
 const isKnownToHave = (version: string, id: string): boolean =>
-  faultsOf(version).some(({ fault, has }) => fault.id === id && has === 'yes');
+  faultsOfVersion(version).some(({ fault, has }) => fault.id === id && has === 'yes');
 
 /** Whether a server that was added at run time reuses connections in this version. */
 export const reusesConnections = (version: string): boolean => !isKnownToHave(version, 'no-connection-reuse');
 
 /** Whether open connections of a server go on to serve requests when its address changes. */
 export const keepsFormerAddress = (version: string): boolean =>
-  faultsOf(version).some(({ fault }) => fault.id === 'former-address');
+  faultsOfVersion(version).some(({ fault }) => fault.id === 'former-address');
 
 /** The oldest versions, one a branch, of which it is known that they have none of the faults that concern pointsman. */
 export function soundVersions(): readonly string[] {
@@ -319,13 +321,13 @@ export function soundVersions(): readonly string[] {
     // A fault may come later than the first release of its branch.
     const least = Math.max(...patches.map((patch) => patch ?? Number.POSITIVE_INFINITY));
     const sound = `${branch}.${least}`;
-    return Number.isFinite(least) && faultsOf(sound).length === 0 ? [sound] : [];
+    return Number.isFinite(least) && faultsOfVersion(sound).length === 0 ? [sound] : [];
   });
 }
 
 /** What there is to say of a version, in a sentence or two; undefined when it has no known fault that concerns pointsman. */
 export function describeFaults(version: string): string | undefined {
-  const faults = faultsOf(version);
+  const faults = faultsOfVersion(version);
   if (faults.length === 0) return undefined;
   const sure = faults.filter(({ has }) => has === 'yes').length;
   const perhaps = faults.length - sure;
@@ -345,7 +347,7 @@ export function describeFaults(version: string): string | undefined {
 
 /** The same in short, for a list of many things. */
 export function countFaults(version: string): string | undefined {
-  const faults = faultsOf(version);
+  const faults = faultsOfVersion(version);
   if (faults.length === 0) return undefined;
   const avoided = faults.filter(({ fault }) => fault.answer.kind !== 'open').length;
   return `HAProxy ${version}: ${faults.length} known ${faults.length === 1 ? 'fault' : 'faults'}, ${avoided} of them avoided by pointsman (docs/haproxy-versions.md)`;

@@ -7,7 +7,7 @@ import { Fault } from '../model/fault.ts';
 import { probeListeners, type Unbindable } from './bind-probe.ts';
 import { readVersion, type Validated, validateConfig } from './check.ts';
 import { apart } from './child.ts';
-import { type FailedAddresses, waitsFor, withFailed, withoutLoaded } from './failed-addresses.ts';
+import { type FailedAddresses, retryInMs, withFailed, withoutLoaded } from './failed-addresses.ts';
 import { globalOf, probeGlobal } from './global-probe.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
 import { type Listener, listenersIn, toBeTried } from './listeners.ts';
@@ -83,7 +83,7 @@ export class ManagedHaproxy implements Haproxy {
   /** The listeners for which a reload failed a short time ago. */
   #waiting(listeners: readonly Listener[]): readonly Unbindable[] {
     return listeners.flatMap(({ line, address, ...socket }) => {
-      if (waitsFor(this.#failed, socket, performance.now()) === undefined) return [];
+      if (retryInMs(this.#failed, socket, performance.now()) === undefined) return [];
       const text = `cannot listen on ${address}: a reload failed for it a short time ago, and it is tried again later`;
       return [{ line, address, text }];
     });

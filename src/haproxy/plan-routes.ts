@@ -1,5 +1,5 @@
 import type { ServiceName } from '../model/name.ts';
-import { type RouteTarget, serviceOf } from '../model/route-target.ts';
+import { type RouteTarget, serviceOfTarget } from '../model/route-target.ts';
 import { formatState, isStateKey, serviceOfState } from '../model/service-state.ts';
 import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import { bySpecificity, findRoute, RouteSet } from '../render/route-set.ts';
@@ -82,30 +82,30 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
   const wait = (route: string, target: RouteTarget) => {
     waiting.add(route);
     const found = findRoute(served.routes, route);
-    if (found !== undefined && serviceOf(found) === serviceOf(target)) led.add(route);
+    if (found !== undefined && serviceOfTarget(found) === serviceOfTarget(target)) led.add(route);
   };
   for (const route of differing.toSorted(bySpecificity)) {
     const target = desired.routes.get(route);
     if (target === undefined) continue;
     const now = served.routes.get(route);
     if (now === undefined) {
-      if (isReady(serviceOf(target)) && !led.hasBelow(route)) adding.push({ kind: 'add-route', route, target });
+      if (isReady(serviceOfTarget(target)) && !led.hasBelow(route)) adding.push({ kind: 'add-route', route, target });
       else wait(route, target);
       continue;
     }
-    const isGone = !desired.backends.has(serviceOf(now));
-    if (isReady(serviceOf(target)) && (isGone || !waiting.hasBelow(route))) {
+    const isGone = !desired.backends.has(serviceOfTarget(now));
+    if (isReady(serviceOfTarget(target)) && (isGone || !waiting.hasBelow(route))) {
       setting.push({ kind: 'set-route', route, target });
       continue;
     }
     wait(route, target);
     if (isGone) removing.push({ kind: 'remove-route', route });
-    else lagging.add(serviceOf(now));
+    else lagging.add(serviceOfTarget(now));
   }
   const added = new RouteSet(adding.map(({ route }) => route));
   const { removable, kept } = planRemovals(served, desired, { ...conditions, differing, isReady, waiting, added });
   for (const route of removable) removing.push({ kind: 'remove-route', route });
-  for (const route of kept) lagging.add(serviceOf(served.routes.get(route) as RouteTarget));
+  for (const route of kept) lagging.add(serviceOfTarget(served.routes.get(route) as RouteTarget));
   const states = planStates(served, desired, all, (service) => isReady(service) && !lagging.has(service));
   removing.sort((a, b) => bySpecificity(b.route, a.route));
   const steps = [...states.restricting, ...adding, ...setting, ...removing, ...states.loosening];
@@ -142,7 +142,7 @@ function crowdingIn(
 
 /** The service that a route leads to, or led to where nobody asks for it any more. */
 const changedBy = (served: Rendered, desired: Rendered, route: string): ServiceName =>
-  serviceOf((desired.routes.get(route) ?? served.routes.get(route)) as RouteTarget);
+  serviceOfTarget((desired.routes.get(route) ?? served.routes.get(route)) as RouteTarget);
 
 /** Which of the routes that nobody asks for any more can go now, and which wait for the reload. */
 function planRemovals(
@@ -165,7 +165,7 @@ function planRemovals(
   const kept: string[] = [];
   const keptRoutes = new RouteSet();
   for (const route of obsolete.toSorted((a, b) => bySpecificity(b, a))) {
-    const service = serviceOf(served.routes.get(route) as RouteTarget);
+    const service = serviceOfTarget(served.routes.get(route) as RouteTarget);
     if (!desired.backends.has(service)) {
       removable.push(route);
       continue;
@@ -174,7 +174,7 @@ function planRemovals(
     // Where nothing else is found, it is not found, and that is better than a route of old for as long as it takes.
     const over = [...served.routes.over(route)];
     const isCovered = waiting.hasOver(route) && (!obstructed || over.length > 0 || added.hasOver(route));
-    const isDoubtful = over.some(([, target]) => isUncertain(serviceOf(target)));
+    const isDoubtful = over.some(([, target]) => isUncertain(serviceOfTarget(target)));
     const goes = isDone && !waiting.hasBelow(route) && !isCovered && !keptRoutes.hasOver(route) && !isDoubtful;
     if (goes) removable.push(route);
     else {
@@ -234,7 +234,7 @@ function givenUp(served: Rendered, desired: Rendered): readonly string[] {
   const removed = differing.filter((route) => !isStateKey(route) && !desired.routes.has(route));
   if (removed.length === 0) return [];
   const targets = targetsOf(served);
-  return removed.filter((route) => targets.get(serviceOf(served.routes.get(route) as RouteTarget))?.size === 1);
+  return removed.filter((route) => targets.get(serviceOfTarget(served.routes.get(route) as RouteTarget))?.size === 1);
 }
 
 /** All that the routes of each service lead to: more than one where they strip different parts of the path. */
@@ -242,7 +242,7 @@ function targetsOf(served: Rendered): ReadonlyMap<ServiceName, ReadonlySet<Route
   const targets = new Map<ServiceName, Set<RouteTarget>>();
   for (const [route, target] of served.routes) {
     if (isStateKey(route)) continue;
-    const service = serviceOf(target);
+    const service = serviceOfTarget(target);
     const known = targets.get(service);
     if (known === undefined) targets.set(service, new Set([target]));
     else known.add(target);

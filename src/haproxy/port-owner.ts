@@ -12,7 +12,7 @@ export async function ownersOfPort(port: number, protocol: 'tcp' | 'udp'): Promi
   const sockets = new Set<string>();
   for (const table of [`/proc/net/${protocol}`, `/proc/net/${protocol}6`]) {
     const text = await readFile(table, 'latin1').catch(() => '');
-    for (const inode of listenersIn(text, port, protocol)) sockets.add(`socket:[${inode}]`);
+    for (const inode of listeningSockets(text, port, protocol)) sockets.add(`socket:[${inode}]`);
   }
   if (sockets.size === 0) return [];
   const owners: PortOwner[] = [];
@@ -26,7 +26,7 @@ export async function ownersOfPort(port: number, protocol: 'tcp' | 'udp'): Promi
 }
 
 /** The inodes of the sockets that listen on this port, of a table as /proc/net/tcp has it. */
-export function listenersIn(table: string, port: number, protocol: 'tcp' | 'udp'): readonly string[] {
+export function listeningSockets(table: string, port: number, protocol: 'tcp' | 'udp'): readonly string[] {
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return table.split('\n').flatMap((line) => {
     const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);

@@ -1,5 +1,5 @@
 import { parseAuthorities, parseCertificate } from '../model/certificate.ts';
-import { CertificateRefusal, filesOf, isServed, load, longestPayload } from './certificate-store.ts';
+import { CertificateRefusal, storedFiles, isServed, load, longestPayload } from './certificate-store.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
 
 /** What was done with a file that HAProxy had loaded for its connections to servers, and that says something else now. */
@@ -47,7 +47,7 @@ export async function renewServerPems(
       changes.push({ kind: 'refused', file, reason: error.message });
     }
   };
-  for (const file of filesIn(folder, filesOf('show ssl cert', certificates))) {
+  for (const file of filesIn(folder, storedFiles('show ssl cert', certificates))) {
     const text = await read(file);
     if (text === undefined) continue;
     const parsed = parseCertificate(text);
@@ -58,7 +58,7 @@ export async function renewServerPems(
       if (changed(file, pem) || !isServed(parsed.value, answer)) await renew(file, 'cert', pem);
     }
   }
-  for (const file of filesIn(folder, filesOf('show ssl ca-file', authorities))) {
+  for (const file of filesIn(folder, storedFiles('show ssl ca-file', authorities))) {
     const text = await read(file);
     if (text === undefined) continue;
     const parsed = parseAuthorities(text);

@@ -1,5 +1,5 @@
 import type { RouteTarget } from '../model/route-target.ts';
-import { formatTarget, type ServerLine } from './server-line.ts';
+import { formatServerAddress, type ServerLine } from './server-line.ts';
 
 /** A server that comes into service. `checkFirst`: it takes no requests before it passes a check. */
 type Entrance = { readonly backend: string; readonly server: ServerLine; readonly checkFirst?: boolean };
@@ -77,7 +77,7 @@ export function commandsOf(step: Step, routesMap: string): readonly Command[] {
     case 'add-server': {
       const { name, weight, keywords, check, disabled } = step.server;
       const at = `${step.backend}/${name}`;
-      const add = `add server ${at} ${formatTarget(step.server)} weight ${weight} ${keywords}`.trimEnd();
+      const add = `add server ${at} ${formatServerAddress(step.server)} weight ${weight} ${keywords}`.trimEnd();
       return [
         { text: add, judge: registered },
         // Without it a dynamic server's `check` never runs.

@@ -1,6 +1,6 @@
 import type { DirtySet } from '../model/dirty-set.ts';
 import type { ServiceName } from '../model/name.ts';
-import { type RouteTarget, serviceOf } from '../model/route-target.ts';
+import { type RouteTarget, serviceOfTarget } from '../model/route-target.ts';
 import { isStateKey, serviceOfState } from '../model/service-state.ts';
 import type { Rendered } from '../render/rendered.ts';
 import { RouteSet } from '../render/route-set.ts';
@@ -65,7 +65,7 @@ function servicesOfStep(step: Step, routes: Rendered['routes']): Owners {
   const before = routes.get(step.route);
   // A route that is removed belongs to the service that it led to.
   const target = step.kind === 'remove-route' ? (before ?? (step.route as RouteTarget)) : step.target;
-  return before === undefined ? [serviceOf(target)] : [serviceOf(target), serviceOf(before)];
+  return before === undefined ? [serviceOfTarget(target)] : [serviceOfTarget(target), serviceOfTarget(before)];
 }
 
 /**

@@ -3,7 +3,7 @@ import { ownHosts, patternsOver } from './host-patterns.ts';
 import { parseRecord } from './json.ts';
 import type { ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
-import { describeIssue, whole, word } from './policy/field.ts';
+import { describeIssue, whole, parsedText } from './policy/field.ts';
 import { parsePemFile } from './policy/tls.ts';
 import { type HostPattern, parseHostPattern } from './route.ts';
 
@@ -41,13 +41,13 @@ function parsePorts(text: string): Parsed<PortRange> {
     : refused(`${quote(text)} is neither a port nor ports as "6000-6099"`);
 }
 
-const ports = v.pipe(v.union([v.string(), v.number()]), v.transform(String), word(parsePorts));
+const ports = v.pipe(v.union([v.string(), v.number()]), v.transform(String), parsedText(parsePorts));
 
 const schema = v.strictObject({
-  hosts: v.optional(v.pipe(v.array(word(parseHostPattern)), v.maxLength(1024))),
+  hosts: v.optional(v.pipe(v.array(parsedText(parseHostPattern)), v.maxLength(1024))),
   priority: v.optional(whole(0, 1000)),
   ports: v.optional(v.pipe(v.array(ports), v.maxLength(1024))),
-  certificates: v.optional(v.pipe(v.array(word(parsePemFile)), v.maxLength(1024))),
+  certificates: v.optional(v.pipe(v.array(parsedText(parsePemFile)), v.maxLength(1024))),
 });
 
 /** Reads `{"hosts":["shop.example.com","*.shop.example.com"],"priority":10}`. Unknown fields are refused. */

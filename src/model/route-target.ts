@@ -24,7 +24,7 @@ export function parseRouteTarget(text: string): Parsed<RouteTarget> {
 }
 
 /** The service that a route leads to. */
-export function serviceOf(target: RouteTarget): ServiceName {
+export function serviceOfTarget(target: RouteTarget): ServiceName {
   return target.split('/', 1)[0] as ServiceName;
 }
 

@@ -5,7 +5,7 @@ import { foldEvent } from '../catalog/fold-event.ts';
 import type { ServiceName } from '../model/name.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
 import { revision } from '../model/revision.ts';
-import { routeTarget, serviceOf } from '../model/route-target.ts';
+import { routeTarget, serviceOfTarget } from '../model/route-target.ts';
 import { mostFurtherKeys, overruledBy } from './priority-shares.ts';
 import { claimsByHost } from './route-claims.ts';
 import { cappedPrioritiesOver, changeRoutes, conflictsOf, formatRoutes, noRoutes, type Routes } from './routes.ts';
@@ -381,5 +381,5 @@ function rightOne(
 
 test('a target names its service', () => {
   const { routes } = routesOf({ web: { hosts: ['x'], paths: ['/a'], strip: true } });
-  expect([...routes].map(([, target]) => serviceOf(target))).toEqual(['web']);
+  expect([...routes].map(([, target]) => serviceOfTarget(target))).toEqual(['web']);
 });

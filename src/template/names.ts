@@ -48,7 +48,7 @@ export function record(fields: Readonly<Record<string, TemplateNames>>): Templat
 }
 
 /** Any number of values, one after another in a section. */
-export function list(of: TemplateNames): TemplateNames {
+export function listOf(of: TemplateNames): TemplateNames {
   const inside: TemplateNames = of === text ? { ...text, itself: text } : of;
   return { find: () => undefined, known: [], inside, notText: 'a list' };
 }

@@ -33,7 +33,7 @@ export type Fail = (what: string, hint?: string, offset?: number) => never;
 
 const isRefused = (found: object | string): found is QuotingRefusal => typeof found === 'object' && 'refused' in found;
 
-export function follow<Place extends object | string, Form extends string>(quoting: Quoting<Place, Form>): Trail {
+export function followQuotes<Place extends object | string, Form extends string>(quoting: Quoting<Place, Form>): Trail {
   let at = quoting.start;
   const take = (next: Place | QuotingRefusal, fail: Fail) => {
     at = isRefused(next) ? fail(next.refused, next.hint, next.offset) : next;

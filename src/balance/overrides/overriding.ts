@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { type Catalog, type Folded, unchanged } from '../../catalog/catalog.ts';
 import { endOverrides } from '../../catalog/fold-event.ts';
-import { type Clocks, endOf, type Overrides, type OverrideTransition, readiness } from '../../catalog/overrides.ts';
+import { type Clocks, overrideEnd, type Overrides, type OverrideTransition, readiness } from '../../catalog/overrides.ts';
 import { overrideKey } from '../../model/key.ts';
 import { type OverrideEffect, type OverrideTarget, overrideFields, takesOut } from '../../model/override.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
@@ -48,7 +48,7 @@ export class Overriding {
     if (folded.overrides.length === 0) return folded;
     const clocks = this.#parts.clocks();
     const isLate = ({ kind, override }: OverrideTransition) =>
-      kind === 'began' && (endOf(override, live, clocks) ?? Number.POSITIVE_INFINITY) <= clocks.now;
+      kind === 'began' && (overrideEnd(override, live, clocks) ?? Number.POSITIVE_INFINITY) <= clocks.now;
     const ended = endOverrides(folded.catalog, folded.overrides.filter(isLate));
     const transitions = [...folded.overrides.filter((one) => !isLate(one)), ...ended.overrides];
     for (const transition of transitions) {
@@ -90,7 +90,7 @@ export class Overriding {
 
   #keepTime({ kind, service, scope, override }: OverrideTransition, live: boolean, clocks: Clocks): void {
     const name = `${service}/${scope}`;
-    const at = kind === 'began' ? endOf(override, live, clocks) : undefined;
+    const at = kind === 'began' ? overrideEnd(override, live, clocks) : undefined;
     if (at === undefined) this.#ends.delete(name);
     else this.#ends.set(name, { target: { service, scope }, at });
   }

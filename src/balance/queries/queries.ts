@@ -12,7 +12,7 @@ import { formatAddress } from '../../model/address.ts';
 import type { Instance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { byWhom, effectName, type Override } from '../../model/override.ts';
-import { serviceOf } from '../../model/route-target.ts';
+import { serviceOfTarget } from '../../model/route-target.ts';
 import { isStateKey } from '../../model/service-state.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { describePace } from '../../render/check-pace.ts';
@@ -255,7 +255,7 @@ export class BalanceQueries {
     const routes = new Map<ServiceName, string[]>();
     for (const [route, target] of this.#parts.balancer.status().served.routes) {
       if (isStateKey(route)) continue;
-      const service = serviceOf(target);
+      const service = serviceOfTarget(target);
       const known = routes.get(service);
       if (known === undefined) routes.set(service, [route]);
       else known.push(route);

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { describeFaults, faultsOf } from '../../haproxy/known-faults.ts';
+import { describeFaults, faultsOfVersion } from '../../haproxy/known-faults.ts';
 
 /** `3.2.26` of `3.2.26-1+deb13u4`. */
 export const releaseOf = (version: string): string => /^\d+\.\d+[^\s-]*/.exec(version)?.[0] ?? version;
@@ -8,7 +8,7 @@ export const releaseOf = (version: string): string => /^\d+\.\d+[^\s-]*/.exec(ve
 export function logFaults(haproxy: string | undefined, logger: Logger): void {
   const told = haproxy === undefined ? undefined : describeFaults(haproxy);
   if (haproxy === undefined || told === undefined) return;
-  logger.warn({ event: 'haproxy-faults', haproxy, faults: faultsOf(haproxy).map(({ fault }) => fault.id) }, told);
+  logger.warn({ event: 'haproxy-faults', haproxy, faults: faultsOfVersion(haproxy).map(({ fault }) => fault.id) }, told);
 }
 
 /** Logs that another version runs than before, as after an upgrade of its package and a reload, with its known faults. */

@@ -9,7 +9,7 @@ import { describeStep, type Step } from '../../haproxy/step.ts';
 import { touchedBy } from '../../haproxy/turns.ts';
 import { allDirty, type DirtySet, DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import { serviceOf } from '../../model/route-target.ts';
+import { serviceOfTarget } from '../../model/route-target.ts';
 import { withPaced } from '../../render/check-pace.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { deferred } from '../../waiting/deferred.ts';
@@ -190,7 +190,7 @@ export class Reconciler {
     if (reloads.obstacle === undefined || this.#obstructed) return;
     for (const route of withdrawable(running.served, rendering.desired, { certain: !reloads.needs('drift') })) {
       const target = running.served.routes.get(route);
-      if (target !== undefined) intake.dirty.service(serviceOf(target));
+      if (target !== undefined) intake.dirty.service(serviceOfTarget(target));
     }
   }
 

@@ -115,7 +115,7 @@ function letterOf(text: string, hasValue: boolean): string {
 }
 
 /** What is wrong with a command that ends here. */
-export function endOf(rule: Rule): QuotingRefusal | undefined {
+export function refusalAtEnd(rule: Rule): QuotingRefusal | undefined {
   if (rule.kind !== 'test' || !rule.seen.includes('v')) return undefined;
   const operands = rule.bracket ? rule.seen.replace(/\]$/, '') : rule.seen;
   return /^n?(v|uv|vb[ov]|[ou]bv)$/.test(operands)

@@ -1,6 +1,6 @@
 import type { QuotingRefusal } from '../../template/quoting.ts';
 import { type Frame, type List, newList, type State, type Word } from './state.ts';
-import { endCommand, endWord } from './words.ts';
+import { closeCommand, endWord } from './words.ts';
 
 const backquote: QuotingRefusal = { refused: 'backquotes are not understood here', hint: 'write $(…)' };
 const nested: QuotingRefusal = {
@@ -206,7 +206,7 @@ function stepBetween(state: State, operator: List['operator'], char: string): St
   const outer = state.slice(0, -1);
   const to = (more: Partial<List>): State => [...outer, { ...list, sure: true, operator: '', ...more }];
   const command = (next: List['operator']) =>
-    onEnded(endCommand(to({})), (ended) => [...ended.slice(0, -1), { ...lastList(ended), operator: next }]);
+    onEnded(closeCommand(to({})), (ended) => [...ended.slice(0, -1), { ...lastList(ended), operator: next }]);
   const stays = list.mode === 'case' || list.mode === 'of' || list.mode === 'pattern' || list.mode === 'array';
   switch (char) {
     case ' ':
@@ -233,7 +233,7 @@ function stepBetween(state: State, operator: List['operator'], char: string): St
 function closeParenthesis(outer: State, list: List, to: (more: Partial<List>) => State): State | QuotingRefusal {
   if (list.mode === 'pattern') return to({ mode: 'start' });
   if (list.until !== ')') return { refused: 'this ) closes nothing' };
-  return onEnded(endCommand(to(list.mode === 'array' ? {} : {})), () =>
+  return onEnded(closeCommand(to(list.mode === 'array' ? {} : {})), () =>
     list.opened === 'command' ? outer : outer.at(-1)?.kind === 'list' ? withText(outer, '?') : outer,
   );
 }

@@ -1,5 +1,5 @@
 import type { QuotingRefusal } from '../../template/quoting.ts';
-import { afterArgument, endOf, isSpecial, leadsOn, ruleOf } from './commands.ts';
+import { afterArgument, refusalAtEnd, isSpecial, leadsOn, ruleOf } from './commands.ts';
 import { type Frame, type List, type Mode, newList, type State } from './state.ts';
 
 const begins = new Set(['if', 'then', 'else', 'elif', 'while', 'until', 'do', '!', '{', 'time']);
@@ -88,10 +88,10 @@ function endFirst(list: List, text: string, to: (mode: Mode, more?: Partial<List
 }
 
 /** Ends a command: by a line's end, `;`, `&` or `|`. */
-export function endCommand(state: State): State | QuotingRefusal {
+export function closeCommand(state: State): State | QuotingRefusal {
   const list = state.at(-1);
   if (list?.kind !== 'list') return state;
-  const wrong = list.mode === 'arguments' ? endOf(list.rule) : undefined;
+  const wrong = list.mode === 'arguments' ? refusalAtEnd(list.rule) : undefined;
   if (wrong !== undefined) return wrong;
   return [...state.slice(0, -1), { ...list, mode: 'start', rule: { kind: 'texts' }, target: false, sure: true }];
 }

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { type Cidr, parseCidr } from '../cidr.ts';
-import { word } from './field.ts';
+import { parsedText } from './field.ts';
 
 /** Who may ask, by source address. */
 export type Access = {
@@ -10,7 +10,7 @@ export type Access = {
   readonly deny: readonly Cidr[];
 };
 
-const networks = v.pipe(v.array(word(parseCidr)), v.minLength(1), v.maxLength(1000));
+const networks = v.pipe(v.array(parsedText(parseCidr)), v.minLength(1), v.maxLength(1000));
 
 export const accessField = v.pipe(
   v.strictObject({ allow: v.optional(networks), deny: v.optional(networks) }),

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { type HeaderName, parseHeaderName } from '../header.ts';
-import { word } from './field.ts';
+import { parsedText } from './field.ts';
 
 const byLoad = ['leastconn', 'roundrobin', 'random', 'first'] as const;
 const byHash = ['source', 'path', 'uri'] as const;
@@ -31,7 +31,7 @@ const byName = v.pipe(
 );
 
 const byHeader = v.pipe(
-  v.strictObject({ header: word(parseHeaderName) }),
+  v.strictObject({ header: parsedText(parseHeaderName) }),
   v.transform(({ header }): Balance => ({ kind: 'header', name: header })),
 );
 

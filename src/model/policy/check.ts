@@ -3,7 +3,7 @@ import { parseHost } from '../address.ts';
 import { parseLabel } from '../instance.ts';
 import { accepted, type Brand, type Parsed, refused } from '../parsed.ts';
 import { parseStatusRange, type StatusRange } from '../status-range.ts';
-import { duration, whole, word } from './field.ts';
+import { duration, whole, parsedText } from './field.ts';
 
 /** The path that a check asks for; it may have a query. */
 type CheckPath = Brand<string, 'CheckPath'>;
@@ -76,7 +76,7 @@ const rhythm = {
   port: v.optional(whole(1, 65535)),
 };
 
-const statuses = v.pipe(v.array(word(parseStatusRange)), v.minLength(1), v.maxLength(16));
+const statuses = v.pipe(v.array(parsedText(parseStatusRange)), v.minLength(1), v.maxLength(16));
 
 const schema = v.variant('kind', [
   v.strictObject({ kind: v.literal('none') }),
@@ -84,13 +84,13 @@ const schema = v.variant('kind', [
   v.strictObject({
     kind: v.literal('http'),
     method: v.optional(v.picklist(['GET', 'HEAD', 'OPTIONS', 'POST']), 'GET'),
-    path: v.optional(word(parseCheckPath), '/'),
-    host: v.optional(word(parseCheckHost)),
+    path: v.optional(parsedText(parseCheckPath), '/'),
+    host: v.optional(parsedText(parseCheckHost)),
     status: v.optional(statuses),
-    body: v.optional(word(parseCheckText)),
+    body: v.optional(parsedText(parseCheckText)),
     ...rhythm,
   }),
-  v.strictObject({ kind: v.literal('grpc'), service: v.optional(word(parseLabel)), ...rhythm }),
+  v.strictObject({ kind: v.literal('grpc'), service: v.optional(parsedText(parseLabel)), ...rhythm }),
 ]);
 
 export const checkField = v.pipe(schema, v.transform(readCheck));

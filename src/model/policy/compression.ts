@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { accepted, type Brand, type Parsed, quote, refused } from '../parsed.ts';
-import { word } from './field.ts';
+import { parsedText } from './field.ts';
 
 /** A media type, `text/html`. */
 type MediaType = Brand<string, 'MediaType'>;
@@ -23,7 +23,7 @@ const usual = [
 
 export const compressionField = v.pipe(
   v.strictObject({
-    types: v.optional(v.pipe(v.array(word(parseMediaType)), v.minLength(1), v.maxLength(40)), usual),
+    types: v.optional(v.pipe(v.array(parsedText(parseMediaType)), v.minLength(1), v.maxLength(40)), usual),
   }),
   v.transform((compression): Compression => compression),
 );

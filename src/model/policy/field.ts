@@ -2,8 +2,8 @@ import * as v from 'valibot';
 import { parseDuration } from '../duration.ts';
 import { type Parsed, quote } from '../parsed.ts';
 
-/** One of the model's own words as a part of the schema. */
-export function word<T>(parse: (text: string) => Parsed<T>) {
+/** A schema of text that a parser of the model reads. */
+export function parsedText<T>(parse: (text: string) => Parsed<T>) {
   return v.pipe(
     v.string(),
     v.rawTransform(({ dataset, addIssue, NEVER }) => {
@@ -27,7 +27,7 @@ export const whole = (least: number, most: number) =>
 
 /** A duration in ms, from 50 ms to an hour. */
 export const duration = v.pipe(
-  word(parseDuration),
+  parsedText(parseDuration),
   v.check((ms) => ms >= 50 && ms <= 3_600_000, 'it is not between 50ms and 1h'),
 );
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { parseDuration } from '../duration.ts';
 import { parseShare } from '../share.ts';
-import { whole, word } from './field.ts';
+import { whole, parsedText } from './field.ts';
 
 /** What a service wants of the mass-loss guard otherwise than the balancer's settings say. */
 export type GuardSettings = {
@@ -15,13 +15,13 @@ export type GuardSettings = {
 // Bounds as those of the balancer's own settings.
 const lasting = (longestMs: number, bounds: string) =>
   v.pipe(
-    word(parseDuration),
+    parsedText(parseDuration),
     v.check((ms) => ms >= 1000 && ms <= longestMs, `it is not between ${bounds}`),
   );
 
 const off = v.literal('off');
 const settings = v.strictObject({
-  share: v.optional(word(parseShare)),
+  share: v.optional(parsedText(parseShare)),
   minimum: v.optional(whole(1, 999_999)),
   hold: v.optional(lasting(86_400_000, '1s and 24h')),
   window: v.optional(lasting(3_600_000, '1s and 1h')),

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { type HeaderName, type HeaderValue, parseHeaderName, parseHeaderValue } from '../header.ts';
 import { accepted, type Parsed, quote, refused } from '../parsed.ts';
-import { word } from './field.ts';
+import { parsedText } from './field.ts';
 
 export type Header = { readonly name: HeaderName; readonly value: HeaderValue };
 
@@ -28,7 +28,7 @@ const headers = v.pipe(
   v.record(
     v.string(),
     v.pipe(
-      word(parseHeaderValue),
+      parsedText(parseHeaderValue),
       v.check((value) => value !== '', 'it is empty: remove the header'),
     ),
   ),
@@ -57,7 +57,7 @@ export const unchangedHeaders: Headers = { request: nothing, response: nothing }
 
 const changes = v.pipe(
   v.strictObject({
-    remove: v.optional(v.pipe(v.array(word(parseChangeable)), v.maxLength(64))),
+    remove: v.optional(v.pipe(v.array(parsedText(parseChangeable)), v.maxLength(64))),
     set: v.optional(headers),
     add: v.optional(headers),
   }),

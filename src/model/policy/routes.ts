@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { accepted, type Parsed, quote, refused } from '../parsed.ts';
 import { mergeSlashes, type PathPrefix, parseHostPattern, parsePathPrefix, type Route } from '../route.ts';
-import { whole, word } from './field.ts';
+import { whole, parsedText } from './field.ts';
 import { furtherKeys } from './further-keys.ts';
 
 const root = '/' as PathPrefix;
@@ -19,8 +19,8 @@ const mostKeys = 1024;
 const mostFurtherKeys = 4096;
 
 const fields = {
-  hosts: v.optional(v.pipe(v.array(word(parseHostPattern)), v.maxLength(64))),
-  paths: v.optional(v.pipe(v.array(word(parsePathPrefix)), v.minLength(1), v.maxLength(64))),
+  hosts: v.optional(v.pipe(v.array(parsedText(parseHostPattern)), v.maxLength(64))),
+  paths: v.optional(v.pipe(v.array(parsedText(parsePathPrefix)), v.minLength(1), v.maxLength(64))),
   strip: v.optional(v.boolean()),
   priority: v.optional(whole(-1000, 1000)),
 };

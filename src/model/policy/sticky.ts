@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { type CookieName, parseCookieName } from '../header.ts';
 import { parseLabel } from '../instance.ts';
 import { accepted, type Parsed, refused } from '../parsed.ts';
-import { word } from './field.ts';
+import { parsedText } from './field.ts';
 
 /** A client comes back to the server that it had first, by a cookie that HAProxy sets. */
 export type Sticky = {
@@ -23,10 +23,10 @@ function parseKey(text: string): Parsed<string> {
 
 export const stickyField = v.pipe(
   v.strictObject({
-    cookie: word(parseCookieName),
+    cookie: parsedText(parseCookieName),
     secure: v.optional(v.boolean(), false),
     sameSite: v.optional(v.picklist(['Lax', 'Strict', 'None'])),
-    key: v.optional(word(parseKey), 'pointsman'),
+    key: v.optional(parsedText(parseKey), 'pointsman'),
   }),
   v.transform(({ cookie, secure, sameSite, key }): Sticky => ({ cookie, secure, sameSite, key })),
 );

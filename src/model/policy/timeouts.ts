@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { parseDuration } from '../duration.ts';
-import { duration, word } from './field.ts';
+import { duration, parsedText } from './field.ts';
 
 /** How long HAProxy waits, in ms. What is undefined is as the frame says. */
 export type Timeouts = {
@@ -26,7 +26,7 @@ export const noTimeouts: Timeouts = {
 
 const week = 7 * 86_400_000;
 const long = v.pipe(
-  word(parseDuration),
+  parsedText(parseDuration),
   v.check((ms) => ms >= 1000 && ms <= week, 'it is not between 1s and 7d'),
 );
 

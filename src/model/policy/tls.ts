@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { parseHost } from '../address.ts';
 import { accepted, type Brand, type Parsed, quote, refused } from '../parsed.ts';
-import { word } from './field.ts';
+import { parsedText } from './field.ts';
 
 /** The name of a PEM file in the balancer's folder for them. */
 type PemFile = Brand<string, 'PemFile'>;
@@ -31,9 +31,9 @@ function parseServerName(text: string): Parsed<string> {
 export const tlsField = v.pipe(
   v.strictObject({
     verify: v.optional(v.boolean(), true),
-    ca: v.optional(word(parsePemFile)),
-    name: v.optional(word(parseServerName)),
-    certificate: v.optional(word(parsePemFile)),
+    ca: v.optional(parsedText(parsePemFile)),
+    name: v.optional(parsedText(parseServerName)),
+    certificate: v.optional(parsedText(parsePemFile)),
   }),
   v.check(({ verify, ca }) => verify || ca === undefined, 'ca is for certificates that are verified'),
   v.transform(({ verify, ca, name, certificate }): Tls => {
