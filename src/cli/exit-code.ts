@@ -11,7 +11,9 @@ const misused = 2;
 const misuse: readonly FaultCode[] = ['usage', 'settings'];
 
 /** The lines that tell a user of the error, without a stack trace, and the exit code. Undefined: the error is a bug of pointsman. */
-export function reportFaults(error: unknown): { readonly lines: readonly string[]; readonly exitCode: number } | undefined {
+export function reportFaults(
+  error: unknown,
+): { readonly lines: readonly string[]; readonly exitCode: number } | undefined {
   const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
   if (!faults.every((fault): fault is Fault => fault instanceof Fault)) return undefined;
   return {

@@ -289,7 +289,9 @@ function hasFault(version: string, { since, fixed, absentFrom }: KnownFault): Ha
 }
 
 /** The faults that a version has or may have and that concern pointsman. */
-export function faultsOfVersion(version: string): readonly { readonly fault: KnownFault; readonly has: Exclude<Has, 'no'> }[] {
+export function faultsOfVersion(
+  version: string,
+): readonly { readonly fault: KnownFault; readonly has: Exclude<Has, 'no'> }[] {
   if (parseVersion(version) === undefined) return [];
   return knownFaults.flatMap((fault) => {
     const has = hasFault(version, fault);

@@ -46,7 +46,14 @@ export function parseServerLine(line: string): ServerLine | undefined {
 
 /** Writes the line back; equal lines for equal values, whatever order the keywords stood in. */
 export function formatServerLine(line: ServerLine): string {
-  return ['server', line.name, formatServerAddress(line), `weight ${line.weight}`, line.keywords, line.disabled && 'disabled']
+  return [
+    'server',
+    line.name,
+    formatServerAddress(line),
+    `weight ${line.weight}`,
+    line.keywords,
+    line.disabled && 'disabled',
+  ]
     .filter(Boolean)
     .join(' ');
 }

@@ -1,5 +1,5 @@
 import { parseAuthorities, parseCertificate } from '../model/certificate.ts';
-import { CertificateRefusal, storedFiles, isServed, load, longestPayload } from './certificate-store.ts';
+import { CertificateRefusal, isServed, load, longestPayload, storedFiles } from './certificate-store.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
 
 /** What was done with a file that HAProxy had loaded for its connections to servers, and that says something else now. */

@@ -3,7 +3,7 @@ import { ownHosts, patternsOver } from './host-patterns.ts';
 import { parseRecord } from './json.ts';
 import type { ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
-import { describeIssue, whole, parsedText } from './policy/field.ts';
+import { describeIssue, parsedText, whole } from './policy/field.ts';
 import { parsePemFile } from './policy/tls.ts';
 import { type HostPattern, parseHostPattern } from './route.ts';
 

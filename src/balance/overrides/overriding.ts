@@ -1,7 +1,13 @@
 import type { Logger } from 'pino';
 import { type Catalog, type Folded, unchanged } from '../../catalog/catalog.ts';
 import { endOverrides } from '../../catalog/fold-event.ts';
-import { type Clocks, overrideEnd, type Overrides, type OverrideTransition, readiness } from '../../catalog/overrides.ts';
+import {
+  type Clocks,
+  type Overrides,
+  type OverrideTransition,
+  overrideEnd,
+  readiness,
+} from '../../catalog/overrides.ts';
 import { overrideKey } from '../../model/key.ts';
 import { type OverrideEffect, type OverrideTarget, overrideFields, takesOut } from '../../model/override.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';

@@ -8,7 +8,10 @@ export const releaseOf = (version: string): string => /^\d+\.\d+[^\s-]*/.exec(ve
 export function logFaults(haproxy: string | undefined, logger: Logger): void {
   const told = haproxy === undefined ? undefined : describeFaults(haproxy);
   if (haproxy === undefined || told === undefined) return;
-  logger.warn({ event: 'haproxy-faults', haproxy, faults: faultsOfVersion(haproxy).map(({ fault }) => fault.id) }, told);
+  logger.warn(
+    { event: 'haproxy-faults', haproxy, faults: faultsOfVersion(haproxy).map(({ fault }) => fault.id) },
+    told,
+  );
 }
 
 /** Logs that another version runs than before, as after an upgrade of its package and a reload, with its known faults. */

@@ -1,5 +1,5 @@
 import type { QuotingRefusal } from '../../template/quoting.ts';
-import { afterArgument, refusalAtEnd, isSpecial, leadsOn, ruleOf } from './commands.ts';
+import { afterArgument, isSpecial, leadsOn, refusalAtEnd, ruleOf } from './commands.ts';
 import { type Frame, type List, type Mode, newList, type State } from './state.ts';
 
 const begins = new Set(['if', 'then', 'else', 'elif', 'while', 'until', 'do', '!', '{', 'time']);

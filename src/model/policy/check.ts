@@ -3,7 +3,7 @@ import { parseHost } from '../address.ts';
 import { parseLabel } from '../instance.ts';
 import { accepted, type Brand, type Parsed, refused } from '../parsed.ts';
 import { parseStatusRange, type StatusRange } from '../status-range.ts';
-import { duration, whole, parsedText } from './field.ts';
+import { duration, parsedText, whole } from './field.ts';
 
 /** The path that a check asks for; it may have a query. */
 type CheckPath = Brand<string, 'CheckPath'>;

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { parseDuration } from '../duration.ts';
 import { parseShare } from '../share.ts';
-import { whole, parsedText } from './field.ts';
+import { parsedText, whole } from './field.ts';
 
 /** What a service wants of the mass-loss guard otherwise than the balancer's settings say. */
 export type GuardSettings = {

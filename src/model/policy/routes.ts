@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { accepted, type Parsed, quote, refused } from '../parsed.ts';
 import { mergeSlashes, type PathPrefix, parseHostPattern, parsePathPrefix, type Route } from '../route.ts';
-import { whole, parsedText } from './field.ts';
+import { parsedText, whole } from './field.ts';
 import { furtherKeys } from './further-keys.ts';
 
 const root = '/' as PathPrefix;
