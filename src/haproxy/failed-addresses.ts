@@ -1,10 +1,11 @@
 import { parseSocketAddress, type SocketAddress } from '../model/socket-address.ts';
+import { backoffMs } from '../waiting/backoff.ts';
 
 type Failed = { readonly failures: number; readonly until: number };
 export type FailedAddresses = ReadonlyMap<string, Failed>;
 
 // Each reload that fails makes the worker refuse connections for 2 s.
-const backoffMs = { first: 10_000, most: 600_000 };
+const backoff = { firstMs: 10_000, mostMs: 600_000 };
 const mostKept = 1000;
 
 const keyOf = ({ protocol, host, ports }: SocketAddress): string => `${protocol} ${host} ${ports?.first}`;
@@ -14,7 +15,7 @@ const keyOf = ({ protocol, host, ports }: SocketAddress): string => `${protocol}
  * them. Such an address could be had when it was tried just before, as one that another program takes and gives up in turn.
  */
 export function withFailed(known: FailedAddresses, message: string, now: number): FailedAddresses {
-  const failed = new Map([...known].filter(([, { until }]) => now < until + backoffMs.most).slice(-mostKept));
+  const failed = new Map([...known].filter(([, { until }]) => now < until + backoff.mostMs).slice(-mostKept));
   for (const [alert, text = ''] of message.matchAll(
     /(?:quic|udp)?[46]?: cannot bind [^(]*\([^)]*\) for \[([^\]]+)\]/g,
   )) {
@@ -22,10 +23,7 @@ export function withFailed(known: FailedAddresses, message: string, now: number)
     if (address === undefined) continue;
     const failures = (known.get(keyOf(address))?.failures ?? 0) + 1;
     failed.delete(keyOf(address));
-    failed.set(keyOf(address), {
-      failures,
-      until: now + Math.min(backoffMs.first * 2 ** (failures - 1), backoffMs.most),
-    });
+    failed.set(keyOf(address), { failures, until: now + backoffMs(backoff, failures) });
   }
   return failed;
 }
@@ -37,7 +35,7 @@ export function withoutLoaded(known: FailedAddresses, loaded: readonly SocketAdd
   return new Map([...known].filter(([key]) => !has.has(key)));
 }
 
-/** In how many ms this address may be tried again, whoever asks for it; undefined when it may be now. */
+/** Milliseconds until this address may be tried again; undefined: it may be tried now. */
 export function retryInMs(known: FailedAddresses, address: SocketAddress, now: number): number | undefined {
   const until = known.get(keyOf(address))?.until ?? 0;
   return until > now ? until - now : undefined;
