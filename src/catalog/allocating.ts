@@ -13,7 +13,7 @@ import {
 } from './allocation.ts';
 import { type Caps, fitting, positionOf, type Ranked, type Ranking, rank, rerank } from './ranking.ts';
 
-/** How an allocation is put into effect. */
+/** The actions that put an allocation into effect. */
 export type Effects = {
   /** All entries of these services that are taken now. */
   readonly candidates: (services: ReadonlySet<string>) => ReadonlyMap<string, readonly Ranked[]>;
@@ -34,9 +34,9 @@ export class Allocating {
   readonly #before: Allocation;
   readonly #room: Room;
   #total: Use;
-  /** What services ask for now that asked for something else before. */
+  /** The room that services ask for now, where they asked for other room before. */
   readonly #asked = new Map<string, Use>();
-  /** What waits now in services of which something else waited before. */
+  /** The entries that wait now, in services where other entries waited before. */
   readonly #waiting = new Map<string, Waiting>();
   /** The keys that changed in those services. */
   readonly #changed = new Map<string, Set<string>>();

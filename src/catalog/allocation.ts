@@ -3,7 +3,7 @@ import { fairShare } from '../model/fair-share.ts';
 import type { Entry } from '../registry/registry.ts';
 import type { Caps, Ranking } from './ranking.ts';
 
-/** What entries take, or would take. */
+/** The room that entries take, or would take. */
 export type Use = { readonly bytes: number; readonly entries: number; readonly instances: number };
 
 export const noUse: Use = { bytes: 0, entries: 0, instances: 0 };
@@ -14,7 +14,7 @@ export const sum = (a: Use, b: Use): Use => ({
   instances: a.instances + b.instances,
 });
 
-/** What there is for all services together, and how many instances each may have. */
+/** The room of all services together, and the number of instances that each may have. */
 export type Room = { readonly bytes: number; readonly entries: number; readonly instances: number };
 
 /** An entry that is well formed and that a limit keeps out. */
@@ -31,11 +31,11 @@ export type Cut = {
 };
 
 /**
- * What each service asks for and what it gets. It depends only on the entries that there are, not on the order in which they
+ * The room that each service asks for, and that it gets. It depends only on the entries, not on the order in which they
  * came: all balancers take the same entries, and a restart changes nothing.
  */
 export type Allocation = {
-  /** What all well-formed entries take: those that are taken and those that wait. */
+  /** The room that all well-formed entries take: those that are accepted and those that wait. */
   readonly total: Use;
   readonly asked: PersistentMap<string, Use>;
   readonly cuts: PersistentMap<string, Cut>;

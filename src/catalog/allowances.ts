@@ -2,10 +2,10 @@ import type { Map as PersistentMap } from 'immutable';
 import { type Allowance, type AllowanceTarget, type Allowed, allowedByDefault } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 
-/** What operators let services claim: one service, or all of which nothing is said. */
+/** The claims that operators allow: for one service, or for all services without claims of their own. */
 export type Allowances = PersistentMap<AllowanceTarget, Allowance>;
 
-/** What a service may claim. */
+/** The claims that a service may make. */
 export function allowedTo(allowances: Allowances, service: ServiceName): Allowed {
   if (allowances.isEmpty()) return allowedByDefault;
   const [own, all] = [allowances.get(service), allowances.get('*')];

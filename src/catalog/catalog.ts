@@ -10,7 +10,7 @@ import type { Allowances } from './allowances.ts';
 import { noOverrides, type Overrides, type OverrideTransition } from './overrides.ts';
 import type { Service } from './service.ts';
 
-/** An entry that was not taken. Where the key held something good before, that goes on being served. */
+/** An entry that was not accepted. The last good value of the key, if there is one, is still served. */
 export type Rejection = {
   readonly key: string;
   readonly reason: string;
@@ -18,7 +18,7 @@ export type Rejection = {
   readonly lastGoodServes: boolean;
 };
 
-/** What should be served: the registry's tree, parsed. A value: folding an event gives a new one. */
+/** The registry's tree, parsed: the desired state. A value: folding an event gives a new one. */
 export type Catalog = {
   readonly revision: Revision;
   readonly cluster: string | undefined;
@@ -30,9 +30,9 @@ export type Catalog = {
   readonly rejected: PersistentMap<string, Rejection>;
   /** How many of them each service has. */
   readonly rejections: PersistentMap<string, number>;
-  /** The services of which more was rejected, since everything was read the last time, than is remembered. */
+  /** The services with more rejections, since the last snapshot, than are remembered. */
   readonly forgotten: PersistentSet<string>;
-  /** What the instances and policies of each service ask for and get, of what there is for all. */
+  /** The room that the instances and policies of each service ask for and get. */
   readonly shares: Allocation;
   /** The same of the overrides, which have room of their own. */
   readonly overrideShares: Allocation;
@@ -64,7 +64,7 @@ export type Folded = {
   /** Instances and policies that really differ now: what the changes-applied metric counts. */
   readonly changes: number;
   readonly rejections: readonly Rejection[];
-  /** What left, with its last state: a fold of many changes may hold both the draining and the delete. */
+  /** The instances that left, with their last state: a fold of many changes may have both the draining and the delete. */
   readonly removals: readonly Removal[];
   readonly overrides: readonly OverrideTransition[];
 };
@@ -74,7 +74,7 @@ export function unchanged(catalog: Catalog): Folded {
   return { catalog, dirty: new Map(), changes: 0, rejections: [], removals: [], overrides: [] };
 }
 
-/** Why this key is not served as it is; undefined where nothing is known against it. */
+/** Why this key is not served as written; undefined: no reason is known. */
 export function rejectionOf(catalog: Catalog, key: string): Omit<Rejection, 'revision'> | undefined {
   const known = catalog.rejected.get(key);
   if (known !== undefined) return known;

@@ -7,11 +7,11 @@ const fixedBytes = 64;
 /** Whether a string takes two bytes a character in memory instead of one. */
 const isWide = (text: string): boolean => /[^\0-\xff]/.test(text);
 
-/** What a text takes: in memory, or as UTF-8 where that is more. */
+/** The bytes of a text: in memory, or as UTF-8 where that is more. */
 export const textBytes = (text: string, wide = isWide(text)): number =>
   Math.max(Buffer.byteLength(text), wide ? 2 * text.length : text.length);
 
-/** What a free text takes as it is, or in the value that is kept where that is more: JSON writes some characters as six. */
+/** The bytes of a free text as it is, or in the stored value where that is more: JSON writes some characters as six. */
 function freeBytes(text: string | undefined, wide: boolean): number {
   if (text === undefined) return 0;
   const kept = JSON.stringify(text).slice(1, -1);

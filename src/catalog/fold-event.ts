@@ -7,7 +7,7 @@ import { Fold } from './fold.ts';
 import type { CatalogLimits } from './limits.ts';
 import { defaultCatalogLimits, noLimits } from './limits.ts';
 
-/** Folds what the registry said into the catalog. Cost grows with the changes, not with the catalog. */
+/** Folds an event of the registry into the catalog. The cost grows with the changes, not with the catalog. */
 export function foldEvent(
   catalog: Catalog,
   event: RegistryEvent,
@@ -33,13 +33,13 @@ export function foldEvent(
   }
 }
 
-/** What turns the catalog into the snapshot: an unchanged entry costs a look-up and nothing else. */
+/** The changes that turn the catalog into the snapshot. An unchanged entry costs one look-up. */
 function snapshotChanges(catalog: Catalog, snapshot: Extract<RegistryEvent, { kind: 'snapshot' }>): readonly Change[] {
   const changes: Change[] = [];
   const gone = (key: string) => {
     if (!snapshot.entries.has(key)) changes.push({ kind: 'delete', key, revision: snapshot.revision });
   };
-  // First, so that what comes finds the room that they leave.
+  // First, so that new entries find the room that these leave.
   for (const key of catalog.accepted.keys()) gone(key);
   for (const key of catalog.rejected.keys()) if (!catalog.accepted.has(key)) gone(key);
   for (const key of waitingKeys(catalog)) if (!catalog.accepted.has(key) && !catalog.rejected.has(key)) gone(key);
@@ -70,7 +70,7 @@ function foldChanges(catalog: Catalog, changes: readonly Change[], revision: Rev
   return fold.result(revision);
 }
 
-/** Ends overrides whose time is up. Their keys may stand for a moment longer, and mean nothing any more. */
+/** Ends overrides whose time is over. Their keys may be there for a moment longer, without effect. */
 export function endOverrides(catalog: Catalog, targets: Iterable<OverrideTarget>): Folded {
   const fold = new Fold(catalog, noLimits);
   for (const target of targets) fold.override(target, undefined, 'expired');

@@ -75,7 +75,7 @@ export class Fold {
       return;
     }
     this.#reject(entry, read.reason);
-    // Of a key that is accepted the last good value goes on being served.
+    // The last good value of an accepted key is still served.
     if (waits !== undefined && !this.#accepted.has(key)) this.#forget(subject, key, waits.bytes);
   }
 
@@ -91,7 +91,7 @@ export class Fold {
     if (known === undefined) return;
     if (subject.kind === 'instance') {
       const instance = this.#serving.get(subject.service)?.instances.get(subject.id);
-      // The lease of an entry that was held had ended before: now somebody, or its health check, let go of it.
+      // The lease of a held entry ended before. Now an operator, or its health check, released it.
       const leased = known.leased && known.held === undefined;
       if (instance !== undefined) this.#removals.push({ instance, leased });
     }
@@ -127,7 +127,7 @@ export class Fold {
     if (known?.reason !== reason) this.#rejections.push(rejection);
   }
 
-  /** Takes a well-formed entry if its service gets all that it asks for; otherwise the entry waits until the fold is settled. */
+  /** Accepts a well-formed entry if its service gets all the room that it asks for; otherwise the entry waits for the end of the fold. */
   #ask(subject: EntrySubject, entry: Entry, read: ParsedEntry): void {
     const { key } = entry;
     const { service, kind } = subject;
@@ -150,7 +150,7 @@ export class Fold {
     apply(this.#serving);
   }
 
-  /** The entry asks for nothing any more. */
+  /** Gives the room of an entry back. */
   #forget(subject: EntrySubject, key: string, bytes: number): void {
     this.#count(subject, -bytes, -1);
     this.#sharesOf(subject).change(subject.service, key);
@@ -161,7 +161,7 @@ export class Fold {
     this.#sharesOf(subject).ask(subject.service, { bytes, entries, instances });
   }
 
-  /** Ends what an accepted entry stands for. */
+  /** Ends the effect of an accepted entry. */
   #remove(subject: EntrySubject, key: string): void {
     this.#accepted.delete(key);
     switch (subject.kind) {
@@ -180,7 +180,7 @@ export class Fold {
     }
   }
 
-  /** Tries the entries again that came while there were too many services. */
+  /** Tries the entries again that were rejected because there were too many services. */
   #takeLate(): void {
     if (this.#late.size === 0 || !this.#shares.otherServices) return;
     for (const entry of this.#late.values()) {
@@ -254,7 +254,7 @@ export class Fold {
     return { key: entry.key, whole, since: Number(sinceOf(entry)), bytes };
   }
 
-  /** Takes an accepted entry back. That is no loss of an instance: its registration stands. */
+  /** Takes an accepted entry back. That is no loss of an instance: its registration is still there. */
   #drop(key: string): WaitingEntry | undefined {
     const subject = entrySubject(key);
     const entry = this.#accepted.get(key);

@@ -12,7 +12,7 @@ const shortest = 512;
 
 /**
  * The event with nothing in it that no balancer uses: an instance's value has no fields that are not known and no blanks, and of what
- * is refused only the reason stays. So nobody takes memory with values that mean nothing.
+ * is refused only the reason stays. So values without a meaning take no memory.
  */
 export function leanEvent(event: RegistryEvent, refuse: Refuse): RegistryEvent {
   switch (event.kind) {
@@ -31,7 +31,7 @@ export function leanEvent(event: RegistryEvent, refuse: Refuse): RegistryEvent {
 const leanChange = (change: Change, refuse: Refuse): Change =>
   change.kind === 'put' ? { kind: 'put', entry: leanEntry(change.entry, refuse) } : change;
 
-/** What a balancer keeps of what it reads. */
+/** The part of an entry that a balancer keeps. */
 export function leanReading(limits: CatalogLimits): ReadFilter {
   const refuse = refusing(limits);
   return { refuse, shorten: (entry) => leanEntry(entry, refuse) };

@@ -4,7 +4,7 @@ import type { Refuse } from '../registry/registry.ts';
 import type { Room } from './allocation.ts';
 import type { Caps } from './ranking.ts';
 
-/** How much of a registry is served. What is beyond is refused entry by entry, as what is malformed is. */
+/** The largest registry that is served. Entries beyond a limit are rejected one by one, as malformed ones are. */
 export type CatalogLimits = {
   /** Of one value, in bytes. */
   readonly valueBytes: number;
@@ -16,7 +16,7 @@ export type CatalogLimits = {
   readonly totalBytes: number;
 };
 
-/** Far above what one HAProxy serves well, and far below what harms us. */
+/** Far above the load that one HAProxy serves well, and far below a load that harms pointsman. */
 export const defaultCatalogLimits: CatalogLimits = {
   valueBytes: 65_536,
   instances: 20_000,
@@ -25,7 +25,7 @@ export const defaultCatalogLimits: CatalogLimits = {
   totalBytes: 256 * 1024 * 1024,
 };
 
-/** For those who only look. */
+/** For commands that only read. */
 export const noLimits: CatalogLimits = {
   valueBytes: Number.POSITIVE_INFINITY,
   instances: Number.POSITIVE_INFINITY,
@@ -38,7 +38,7 @@ export const noLimits: CatalogLimits = {
 export const beyondValue = (bytes: number, { valueBytes }: CatalogLimits): string | undefined =>
   bytes > valueBytes ? `its value has ${bytes} bytes, more than ${valueBytes} (--limit-value)` : undefined;
 
-/** An acknowledgement with all that it may tell is a third of this. */
+/** The largest acknowledgement is a third of this. */
 const otherBytes = 262_144;
 
 const limitedAreas = ['instances', 'services', 'overrides', 'claims'];
@@ -53,7 +53,7 @@ export const refusing =
     return bytes > otherBytes ? `its value has ${bytes} bytes, more than ${otherBytes}` : undefined;
   };
 
-/** Longer keys mean nothing to us, and are remembered by their beginning and a hash: two that begin alike are two. */
+/** Longer keys have no meaning. They are remembered by their beginning and a hash, so two of them stay different. */
 const longestKey = 1024;
 
 /** The key by which a rejected entry is remembered. */

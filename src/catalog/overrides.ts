@@ -11,10 +11,10 @@ import {
 import type { ServiceState } from '../model/service-state.ts';
 import type { Service } from './service.ts';
 
-/** All that stand, also those whose service or instance is not there yet. */
+/** All overrides, also those whose service or instance is not there yet. */
 export type Overrides = PersistentMap<ServiceName, PersistentMap<OverrideScope, Override>>;
 
-/** What a fold did to the overrides. One that takes the place of another is `ended` and then `began`. */
+/** A change of the overrides by a fold. An override that replaces another is `ended` and then `began`. */
 export type OverrideTransition = OverrideTarget & { readonly override: Override } & (
     | { readonly kind: 'began' }
     | { readonly kind: 'ended'; readonly reason: 'removed' | 'replaced' | 'expired' }
@@ -93,8 +93,8 @@ export function overrideAnew(
 }
 
 /**
- * What keeps requests from the whole service. A maintenance leaves to an instance what an override of its own gives it: there is
- * no page while one of those takes requests.
+ * The override that keeps requests from the whole service. In a maintenance, an instance with an override of its own may take
+ * requests: there is no page while one does.
  */
 export function suspendedBy(
   ofService: PersistentMap<OverrideScope, Override> | undefined,

@@ -11,7 +11,7 @@ export type Ranked = {
 /** The entries of a service in the order in which it takes them: what is about the whole service, then the oldest keys. */
 export type Ranking = readonly Ranked[];
 
-/** What one service may take at most. */
+/** The most room that one service may take. */
 export type Caps = { readonly bytes: number; readonly entries: number; readonly instances: number };
 
 export const rank = (entries: Iterable<Ranked>): Ranking => [...entries].sort(order);

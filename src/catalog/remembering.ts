@@ -1,10 +1,10 @@
 import { serviceOf } from '../registry/holding/areas.ts';
 import type { Catalog, Rejection } from './catalog.ts';
 
-/** So many rejections are remembered one by one. */
+/** The number of rejections that are remembered one by one. */
 export const mostRejected = 10_000;
 
-/** What stands for the service of a key that has none. No service has this name. */
+/** The service of keys that have none. No service has this name. */
 const noService = '';
 
 /**
@@ -78,6 +78,6 @@ export class Remembering {
 export const mayBeForgotten = ({ forgotten }: Pick<Catalog, 'forgotten'>, key: string): boolean =>
   forgotten.has(serviceOf(key) ?? noService);
 
-/** The services of which rejections are forgotten. */
+/** The services some of whose rejections are forgotten. */
 export const forgottenServices = ({ forgotten }: Pick<Catalog, 'forgotten'>): readonly string[] =>
   [...forgotten].filter((service) => service !== noService);

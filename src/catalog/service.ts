@@ -10,17 +10,17 @@ import type { Since } from './since.ts';
 export type Service = {
   readonly name: ServiceName;
   readonly policy: Policy;
-  /** False when `policy` is the default because nobody declared one. */
+  /** False when `policy` is the default because the service has none. */
   readonly declared: boolean;
   /** Since when it has a policy without a break; undefined while it has none. */
   readonly since: Since | undefined;
-  /** What operators let it claim. */
+  /** The claims that operators allow it. */
   readonly allowed: Allowed;
   /** As their registrations say. */
   readonly registered: PersistentMap<InstanceId, Instance>;
   /** As they should be served: those that are registered, under the operators' overrides. The same map where none counts. */
   readonly instances: PersistentMap<InstanceId, Instance>;
   readonly numbers: Numbers;
-  /** What an operator's override keeps requests from it with; it is then there even if nothing else says so. */
+  /** The override that keeps requests from it. The service is then there even without a policy and instances. */
   readonly suspended: ServiceState | undefined;
 };

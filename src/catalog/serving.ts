@@ -112,7 +112,7 @@ export class Serving {
     this.#update(name, (service) => ({ ...service, policy: policy ?? defaultPolicy, declared, since }));
   }
 
-  /** What operators let a service claim, or all. */
+  /** Sets the claims that operators allow a service, or all services. */
   allow(target: AllowanceTarget, allowance: Allowance | undefined): void {
     const before = this.#allowances;
     this.#allowances = allowance === undefined ? before.delete(target) : before.set(target, allowance);
@@ -156,7 +156,7 @@ function set(instances: Service['instances'], id: InstanceId, instance: Instance
   return instance === undefined ? instances.delete(id) : instances.set(id, instance);
 }
 
-/** A service that nobody has declared or joined. */
+/** A service without a policy and instances. */
 export function emptyService(name: ServiceName): Service {
   const none = PersistentMap<InstanceId, Instance>();
   const policy = defaultPolicy;

@@ -59,7 +59,7 @@ class Writing {
     return revision(this.#at);
   }
 
-  /** What a service wrote in these areas. */
+  /** The entries that a service wrote in these areas. */
   of(service: string, areas: readonly string[]): readonly Put[] {
     return [...this.asked.values()].filter(({ key }) =>
       areas.some((area) => `${key}/`.startsWith(`${area}/${service}/`)),
@@ -75,7 +75,7 @@ function snapshot(catalog: Catalog, limits: CatalogLimits, { at, entries }: Pick
   return foldEvent(catalog, event, limits);
 }
 
-/** What can be seen of a catalog. */
+/** The public parts of a catalog. */
 const seen = ({ services, overrides, accepted, rejected, shares, overrideShares }: Catalog) => ({
   services: services.map(({ declared, instances }) => ({ declared, instances: instances.toJS() })).toJS(),
   overrides: overrides.toJS(),
@@ -181,7 +181,7 @@ describe('whatever is written in whatever order', () => {
         expect(seen(catalog)).toEqual(seen(anew));
         // To read everything again changes nothing.
         expect(seen(snapshot(catalog, limits, registry).catalog)).toEqual(seen(anew));
-        // What waits is taken at once when there is room.
+        // A waiting entry is accepted at once when there is room.
         expect(snapshot(catalog, noLimits, registry).catalog.accepted.size).toBe(registry.entries.size);
       }),
       { numRuns: 60 },
@@ -232,7 +232,7 @@ describe('a service that has more than its share', () => {
       { key: 'instances/large/4', reason, lastGoodServes: false },
       { key: 'instances/large/5', reason, lastGoodServes: false },
     ]);
-    // Its registration stands, so no guard takes that for a loss.
+    // Its registration is still there, so no guard counts that as a loss.
     expect(web.removals).toEqual([]);
     expect(catalog().services.get('web' as ServiceName)?.instances.size).toBe(1);
     expect(put(instance('large', '6', 0)).rejections).toMatchObject([{ key: 'instances/large/6', reason }]);

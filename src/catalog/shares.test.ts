@@ -39,7 +39,7 @@ function service(split: Readonly<Record<string, number>> | undefined, told: read
 
 const under = (one: Service, split: Split | undefined): Service => ({ ...one, policy: { ...one.policy, split } });
 
-/** What share of the requests each version gets. */
+/** The share of the requests that each version gets. */
 function shares(one: Service): ReadonlyMap<string, number> {
   const serving = [...withSplit(one).instances.values()].filter(({ state }) => state === 'ready');
   const all = serving.reduce((sum, { weight }) => sum + weight, 0);

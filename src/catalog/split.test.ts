@@ -37,7 +37,7 @@ function service(
   };
 }
 
-/** What share of all weights each version has. */
+/** The share of all weights that each version has. */
 function shares({ instances }: Service): Record<string, number> {
   const sums: Record<string, number> = {};
   let all = 0;

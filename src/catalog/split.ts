@@ -11,7 +11,7 @@ const largest = 256;
 /**
  * The service with the weights that its policy's split by version asks for: those of one version share its part among them
  * as their own weights say, the same on every balancer. Where none of the versions with a share has an instance that is
- * ready, nothing is changed: a share of nothing is no reason to serve nobody.
+ * ready, nothing is changed: requests are rather answered by another version than by none.
  */
 export function withSplit(service: Service): Service {
   const { split } = service.policy;

@@ -1,7 +1,7 @@
-/** An entry of the registry that is not served as it stands there. */
+/** An entry of the registry that is not served as written. */
 export type Unserved = {
   readonly key: string;
   readonly reason: string;
-  /** What the key held before goes on being served. */
+  /** HAProxy still serves the value that the key had before. */
   readonly lastGoodServes: boolean;
 };

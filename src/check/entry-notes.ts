@@ -2,7 +2,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { isBeforeVersion } from '../haproxy/known-faults.ts';
 import { type Conflict, describeConflict } from '../render/conflict.ts';
 
-/** What is well formed and will not be as somebody may expect: a line each. `haproxy` is the version that was asked, if one was. */
+/** Notes on well-formed entries whose effect may surprise, a line each. `haproxy`: the version that was asked; undefined: none was. */
 export function entryNotes(
   { services }: Pick<Catalog, 'services'>,
   conflicts: readonly Conflict[],

@@ -3,12 +3,12 @@ import { isTooDeep, jsonFlawAt } from '../model/json.ts';
 import { beginning, placeOfIndex, type TextPosition } from './problem.ts';
 
 /**
- * Finds where in a JSON text something stands. JSON is YAML, whose parser remembers places; it calls itself for each level,
+ * Finds the place of a value in a JSON text. JSON is YAML, whose parser remembers places; it calls itself for each level,
  * and near the end of the stack V8 ends the whole process (compiling a regular expression there, seen with 20,000
  * brackets), so what is nested too deep has no places but its beginning.
  */
 export function jsonPlaces(text: string): {
-  /** Where the value at a path stands; where it is missing, what should hold it. */
+  /** The place of the value at a path; if it is missing, the place of the object that should have it. */
   readonly at: (path: readonly string[]) => TextPosition;
   /** Where the text ceases to be JSON, or a name is given twice. */
   readonly flaw: () => TextPosition;

@@ -5,7 +5,7 @@ import { policyKey } from '../model/key.ts';
 import type { EntryFile } from './entry-file.ts';
 
 /**
- * Reads what is to stand in the registry. A folder is a tree of keys, `services/web`, as `--registry dir:` has it. A file is
+ * Reads entries for the registry from files. A folder is a tree of keys, `services/web`, as `--registry dir:` has it. A file is
  * a policy, and its name without `.json` the service's, unless its path ends as a key does. Rejects with Fault `usage`.
  */
 export async function readEntries(paths: readonly string[]): Promise<readonly EntryFile[]> {

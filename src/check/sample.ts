@@ -22,10 +22,10 @@ import type { EntryFile } from './entry-file.ts';
 import { entryNotes } from './entry-notes.ts';
 import { beginning, type Problem, problemAt, problemOf } from './problem.ts';
 
-/** What was found of some entries. */
+/** The result of a check of entries. */
 export type Sample = {
   readonly problems: readonly Problem[];
-  /** What is in order and will not be as somebody may expect, a line each. */
+  /** Notes on well-formed entries whose effect may surprise, a line each. */
   readonly notes: readonly string[];
 };
 
@@ -36,14 +36,14 @@ export type SampleParts = {
   readonly entries: readonly EntryFile[];
   /** The folder with what ships with pointsman for HAProxy. */
   readonly shippedForHaproxy: string;
-  /** Undefined: HAProxy is not asked. */
+  /** Undefined: the configuration is not validated. */
   readonly haproxy: { readonly executable: string; readonly version: string } | undefined;
 };
 
 const checkMs = 30_000;
 
 /**
- * What the templates cannot render of these entries, or what HAProxy itself says of the configuration that comes of them.
+ * Finds entries that the templates cannot render, or that make a configuration which HAProxy refuses.
  * A service without instances gets two, so that the server template is tried as well.
  */
 export async function trySample({
@@ -56,7 +56,7 @@ export async function trySample({
   const folder = await mkdtemp(join(tmpdir(), 'pointsman-check-'));
   try {
     const own = pathsOf(folder);
-    // What HAProxy opens while it checks has to be there; what policies name is looked for where the balancer has it.
+    // The files that HAProxy opens while it checks have to be there. Files that policies name are in the folder of the balancer.
     const { pemFolder } = frameSettingsOf(settings, pathsOf(settings.dir));
     const frame = { ...frameSettingsOf(settings, own), pemFolder };
     for (const path of [own.routesMap, own.runtimeSocket, own.certificateList]) {

@@ -5,7 +5,7 @@ import { folderFaults } from '../render/load-templates.ts';
 import { parseTemplate, type TemplateRole, templateFiles } from '../render/template.ts';
 import { type Problem, problemOf } from './problem.ts';
 
-// Whoever has more mistakes than these in one template is told the others the next time.
+// A template with more mistakes than these shows the others at the next check.
 const mostProblems = 50;
 
 /** Everything that is wrong with the templates in a folder of own ones. */
@@ -38,7 +38,7 @@ export function templateProblems(role: TemplateRole, file: string, text: string)
       if (!(error instanceof Fault)) throw error;
       const problem = problemOf(error);
       const without = withoutTag(left, problem);
-      // What is wrong with all of it may only be so because something was taken out.
+      // An error of the whole may come from a part that was taken out.
       if (without !== undefined || problems.length === 0) problems.push(problem);
       if (without === undefined) break;
       left = without;

@@ -3,7 +3,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
 
-/** Something that was written, and whom it concerns. */
+/** An entry that was written, and the instances that it concerns. */
 export type Written = {
   readonly revision: Revision;
   readonly service: ServiceName;

@@ -10,7 +10,7 @@ import type { Entry } from '../registry/registry.ts';
 /** A balancer of the fleet, and where it can be asked. */
 export type KnownBalancer = {
   readonly id: string;
-  /** What it says in the registry; undefined for one that the registry does not know. */
+  /** Its acknowledgement; undefined: it is not in the registry. */
   readonly says: Parsed<Acknowledgement> | undefined;
   /** Where its admin port answers; or why it does not. */
   readonly admin: { readonly at: string } | { readonly reason: string };
@@ -21,7 +21,7 @@ export type BalancersTree = { readonly cluster: string | undefined; readonly roo
 
 type Found = {
   readonly balancers: readonly KnownBalancer[];
-  /** Who answers on this machine's admin port and follows another tree, told as a line. */
+  /** A line about a balancer on this machine's admin port that follows another tree. */
   readonly stranger: string | undefined;
   /** Admin ports that should answer here and do not, a line each. */
   readonly unanswered: readonly string[];
@@ -67,7 +67,7 @@ export async function findBalancers(entries: readonly Entry[], local: Address, t
   const balancers = balancersOf(entries);
   const here = formatAddress(local);
   const unanswered: string[] = [];
-  // Most machines have no balancer, and nobody listens there; a balancer that hangs is another matter.
+  // Most machines have no balancer, so a refused connection is normal; a balancer that hangs is not.
   const answering = await whoIs(here).catch((error: unknown) => {
     if (isSilent(error))
       unanswered.push(`the admin port of this machine, ${here}, does not answer: ${describe(error)}`);
@@ -88,7 +88,7 @@ export async function findBalancers(entries: readonly Entry[], local: Address, t
         }
         return { id, says, admin: { at } };
       } catch (error) {
-        // On a loopback address nobody listens if the balancer is on another machine.
+        // A loopback address refuses the connection if the balancer is on another machine.
         const own = parseAddress(at);
         const expected = own.ok && isLoopback(own.value) && !isSilent(error);
         if (!expected) unanswered.push(`${id}: its admin port ${at} does not answer: ${describe(error)}`);

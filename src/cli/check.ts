@@ -24,10 +24,10 @@ import type { Invocation } from './invocation.ts';
 import { folderFault } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
 
-/** What was looked at, and what is wrong with it. */
+/** The files that were checked, and their problems. */
 type Report = {
   readonly problems: readonly Problem[];
-  /** What is in order and will not be as somebody may expect. */
+  /** Notes on well-formed entries whose effect may surprise. */
   readonly notes: readonly string[];
   readonly settings: string | undefined;
   readonly templates: string | undefined;
@@ -109,7 +109,7 @@ async function readFile(path: string): Promise<SettingsFile> {
   return (await import('../settings/yaml-file.ts')).readYamlFile(path);
 }
 
-/** What the action gives, or nothing and what was wrong among the problems. */
+/** The result of the action; undefined: its error was added to the problems. */
 async function collecting<T>(problems: Problem[], action: () => Promise<T>): Promise<T | undefined> {
   try {
     return await action();
@@ -151,7 +151,7 @@ async function sampleOf(
   const problems: Problem[] = [];
   const shippedForHaproxy = join(packageFolder, 'haproxy');
   const templates = await collecting([], () => loadTemplates(join(packageFolder, 'templates'), settings.templates));
-  // What is wrong with a template was told before.
+  // The problems of a template were printed before.
   if (templates === undefined) return { problems: [], notes: [] };
   const found = await collecting(problems, () =>
     trySample({ settings, templates, entries, haproxy, shippedForHaproxy }),

@@ -26,7 +26,7 @@ export const resume: CommandModule = { run: (invocation) => end(invocation, resu
 
 const past = { drain: 'drained', pause: 'paused' } as const;
 
-/** Ends the override that stands on the target; `only` refuses to end one of another kind. */
+/** Ends the override of the target; `only` refuses to end one of another kind. */
 async function end(
   invocation: Invocation,
   command: typeof clearCommand | typeof undrainCommand | typeof resumeCommand,
@@ -52,7 +52,7 @@ async function end(
         },
       );
     }
-    // A balancer lets go of what it holds when that is written again, and then it counts that it is deleted.
+    // When a held entry is written again, balancers release it, and then the deletion counts.
     if (held !== undefined) await registry.write(key, formatOverride(held));
     const revision = await registry.remove(key);
     const warnings = remaining(catalog, target);
@@ -112,7 +112,7 @@ function nothingThere({ overrides }: Catalog, { service, scope }: OverrideTarget
   });
 }
 
-/** What still counts for the target, which one who ends an override may not expect. */
+/** The restrictions of the target that are left, which the operator may not expect. */
 function remaining({ overrides }: Catalog, { service, scope }: OverrideTarget): string[] {
   const others = [...(overrides.get(service) ?? [])].filter(([other]) => other !== scope);
   if (scope === '*') {

@@ -18,7 +18,7 @@ const detail = v.object({
   ),
 });
 
-/** What HAProxy counted of one version on every balancer: since its workers began, by balancer and instance. */
+/** The counts of HAProxy for one version since its workers began, by balancer and instance. */
 export type Counted = ReadonlyMap<string, { readonly requests: number; readonly failed: number }>;
 
 /** Rejects when a balancer does not answer. */
@@ -37,7 +37,7 @@ export async function countVersion(balancers: readonly string[], service: string
   return counted;
 }
 
-/** What happened between two counts. A worker that replaced another counts from nothing. */
+/** The difference of two counts. A worker that replaced another counts from 0. */
 export function between(before: Counted, now: Counted): { readonly requests: number; readonly failed: number } {
   let [requests, failed] = [0, 0];
   for (const [at, { requests: r, failed: f }] of now) {

@@ -55,7 +55,7 @@ export async function run(invocation: Invocation): Promise<number> {
       throw new Fault('deadline', 'no balancer can be asked from here', { hint });
     }
     const newest = new Map<string, number>();
-    // What was missed between two looks is all told; only the first look is cut.
+    // All events between two requests are printed; only the first answer is cut.
     for (let bound = most; ; bound = 500) {
       const told: Told[] = [];
       for (const { id, at } of reachable) {
@@ -109,7 +109,7 @@ function format({ balancer, event: raw }: Told, several: boolean): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** A reason may come from HAProxy and have several lines: each event is told on its own. */
+/** A reason may come from HAProxy and have several lines: each event gets a line of its own. */
 function printableFields(event: LogEvent): LogEvent {
   const shown = (value: unknown): unknown => {
     if (typeof value === 'string') return printable(value.trim().replace(/\s*\n\s*/g, ' '));

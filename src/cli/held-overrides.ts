@@ -24,7 +24,7 @@ const status = v.object({
   ),
 });
 
-/** What the balancers that can be asked hold. Rejects with a Fault when the registry cannot be read. */
+/** The overrides that balancers hold, as far as they can be asked. Rejects with a Fault when the registry cannot be read. */
 export async function readHeldOverrides(
   registry: Registry,
   settings: { readonly admin: Address; readonly registry: RegistrySettings },

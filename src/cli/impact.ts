@@ -17,9 +17,9 @@ import { type Balance, isHashed, keepsShares } from '../model/policy/balance.ts'
 import { revision } from '../model/revision.ts';
 import { nameOf } from './target.ts';
 
-/** What an override will do, told before it is done. */
+/** The effect of an override, before it is written. */
 export type Impact = {
-  /** What it does, as a sentence. */
+  /** Its effect, as a sentence. */
   readonly says: string;
   /** Of the service, after it. */
   readonly instances: number;
@@ -34,7 +34,7 @@ function untilWhen({ until }: Override, wall: number): string {
   return `until ${new Date(until).toISOString().replace(/\.\d+Z$/, 'Z')} (${formatDuration(until - wall)})`;
 }
 
-/** What the catalog will be, and what an operator may not expect of it. */
+/** The catalog with the override, and the effects that an operator may not expect. */
 export function impactOf(catalog: Catalog, target: OverrideTarget, override: Override, wall: number): Impact {
   const { service, scope } = target;
   const key = overrideKey(target.service, target.scope);

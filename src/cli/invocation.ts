@@ -3,17 +3,17 @@ import type { Machine, OptionTable } from '../settings/option.ts';
 import { readConfigPath, readSettings } from '../settings/read-settings.ts';
 import type { Sources } from '../settings/sources.ts';
 
-/** What a command is started with. */
+/** The arguments and the environment of a command. */
 export type Invocation = {
   readonly flags: Sources['flags'];
   readonly operands: readonly string[];
   readonly env: Sources['env'];
   readonly machine: Machine;
-  /** The folder that pointsman is installed in; `templates/` stands there. */
+  /** The folder that pointsman is installed in. `templates/` is there. */
   readonly packageFolder: string;
 };
 
-/** What a command's file exports; the answer is the exit code. */
+/** The exports of a command's file. `run` gives the exit code. */
 export type CommandModule = { readonly run: (invocation: Invocation) => Promise<number> };
 
 /** Reads the settings of a command from flags, environment and file. Rejects with an AggregateError of Faults. */

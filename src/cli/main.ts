@@ -12,7 +12,7 @@ const packageFolder = dirname(import.meta.dirname);
 // Node.js prints warnings for its developers, such as one of each TLS connection to an IP address, between our JSON lines.
 process.noDeprecation = true;
 
-/** How long a handle that nobody closed may keep a finished process. */
+/** How long an open handle may keep a finished process. */
 const lingerMs = 2000;
 
 async function main(): Promise<number> {

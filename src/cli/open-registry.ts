@@ -17,7 +17,7 @@ export async function openRegistry(
   return openAdapter(settings, logger, reading);
 }
 
-/** Why a folder cannot be the registry. Nobody makes it: a mistyped path would be a registry that nobody else reads. */
+/** Why a folder cannot be the registry. pointsman does not create it: a mistyped path would be a registry that no other process reads. */
 export async function folderFault(settings: RegistrySettings): Promise<Fault | undefined> {
   if (settings.kind !== 'directory') return undefined;
   const path = resolve(settings.path);

@@ -15,7 +15,7 @@ export function printJson(value: unknown): void {
 }
 
 /**
- * What happens when our output cannot be written. When nobody reads standard output any more, as with
+ * Handles output that cannot be written. When the reader of standard output is gone, as with
  * `pointsman events --follow | head`, the command ends as it would by Ctrl-C, undoing what that undoes. On standard error
  * nothing happens, for there is nobody left to tell: a balancer goes on serving when the reader of its log has gone.
  */

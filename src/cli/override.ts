@@ -113,7 +113,7 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
   }
 }
 
-/** What every live balancer makes of it. */
+/** Whether each live balancer applied it. */
 async function settled(
   fleet: Fleet,
   written: Written,
@@ -196,7 +196,7 @@ function unknownTarget({ services }: Catalog, { service, scope }: OverrideTarget
   });
 }
 
-/** `ada@desk`, for others to ask; nobody's proof. Under sudo it is the one who asked for it. */
+/** `ada@desk`, so that others can ask; no proof. Under sudo it is the user who ran sudo. */
 function whoIs({ env, machine }: Invocation): string {
   return `${env['SUDO_USER'] || userName()}@${machine.hostname}`.replace(/[^\x21-\x7e]/g, '?').slice(0, 128);
 }

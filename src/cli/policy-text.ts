@@ -5,7 +5,7 @@ import { parsePolicy } from '../model/policy.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
 
-/** What to make of a policy that is as it is: undefined removes its key, `leave` changes nothing. */
+/** The new text of a policy: undefined removes its key, `leave` changes nothing. */
 export type PolicyEdit = (policy: string | undefined) => string | undefined | typeof leave;
 export const leave = Symbol('leave');
 

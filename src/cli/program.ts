@@ -57,7 +57,7 @@ export async function runProgram(
     .addHelpText('after', exitCodes)
     .enablePositionalOptions()
     .exitOverride()
-    // What commander would print on several lines is thrown, and printed by main on one.
+    // Errors that commander would print on several lines are thrown, and main prints them on one.
     .configureOutput({ outputError: () => undefined });
 
   for (const declaration of commands) {

@@ -14,7 +14,7 @@ type Read = {
 // Much less than others wait for it: while it is away an operator looks here first, and a balancer can tell the rest.
 const readMs = 3000;
 
-/** What stands under the prefix, for those who can go on without. Rejects with a Fault when the registry is there and refuses. */
+/** The entries under the prefix, for commands that can go on without them. Rejects with a Fault when the registry answers and refuses. */
 export async function readIfThere(registry: Registry, prefix: string): Promise<Read> {
   try {
     return { ...(await registry.read(prefix, AbortSignal.timeout(readMs))), fault: undefined };

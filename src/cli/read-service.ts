@@ -6,7 +6,7 @@ import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Entry, Registry } from '../registry/registry.ts';
 
-/** What the registry says about these services now, read as a balancer reads it. Rejects with a Fault. */
+/** The entries of these services in the registry, read as a balancer reads them. Rejects with a Fault. */
 export async function readServices(
   registry: Registry,
   services: Iterable<ServiceName>,

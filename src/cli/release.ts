@@ -15,7 +15,7 @@ import { readServices } from './read-service.ts';
 import { unknownService } from './unknown-service.ts';
 import { warn } from './warn.ts';
 
-/** How long the word stands, so that a balancer that is away for a moment still hears it. */
+/** The lifetime of the entry. A balancer without a connection for a moment still gets it. */
 const standsMs = 60_000;
 
 /** `pointsman release SERVICE`, or `--all`. */
@@ -57,12 +57,12 @@ async function requireKnown(registry: Registry, service: ServiceName): Promise<v
   throw await unknownService(registry, service, 'pointsman release --all ends whatever is held');
 }
 
-/** How long a balancer may take to say that it has just begun to hold a service. */
+/** Milliseconds until a balancer acknowledges that it has begun to hold a service. */
 const sayMs = 2000;
 
 /**
- * Whether a balancer says that it holds something of a service which the registry has lost, or more than it can say.
- * `untold`: no balancer says anything, as where all of them follow another layout.
+ * Whether a balancer acknowledges that it holds an entry of the service, or holds more entries than it lists.
+ * `untold`: no balancer acknowledges anything, as where all of them follow another layout.
  */
 async function isHeld(registry: Registry, service: ServiceName): Promise<boolean | 'untold'> {
   const fleet = new Fleet(registry);

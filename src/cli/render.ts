@@ -124,7 +124,7 @@ function listen(
   const timer = setTimeout(giveUp, firstReadMs);
   const previewed = new PreviewedCatalog({
     ...view,
-    // What is held is warned of in words for people.
+    // Held entries are a warning for people.
     logger: view.logger.child({}, { level: 'silent' }),
     onChange: () => {
       changed = true;

@@ -25,14 +25,14 @@ const lookMs = 1000;
 // One failure of three requests is a third, and says little.
 const leastRequests = 20;
 
-/** A step that came to its end, or why it did not. */
+/** How a step ended. */
 type StepEnd =
   | { readonly kind: 'held'; readonly requests: number; readonly failed: number }
   | { readonly kind: 'errors'; readonly requests: number; readonly failed: number }
   | { readonly kind: 'blind'; readonly reason: string }
   | { readonly kind: 'stopped' };
 
-/** What to do, and the root of the tree that the balancers follow. */
+/** The settings of the command, and the root of the tree that the balancers follow. */
 type Shift = ShiftSettings & { readonly root: string | undefined };
 
 /** `pointsman shift SERVICE --to VERSION`. */
@@ -104,7 +104,7 @@ async function shiftService(
   };
 
   for (const [at, { percent, split }] of steps.entries()) {
-    // The version has all requests already, and nobody else had any that it could leave some to.
+    // The version has all requests already, and no other version got any.
     if (split === undefined) {
       if (weights.at(-1) === 100) break;
       throw new Fault('usage', `${to} gets every request of ${service} already, and no other version gets any`, {
@@ -159,7 +159,7 @@ function reportOf(end: StepEnd): {
   }
 }
 
-/** Watches one step: to its end, or until too much fails. */
+/** Watches one step to its end, or until too many requests fail. */
 async function watch(
   balancers: readonly string[],
   service: ServiceName,
@@ -194,7 +194,7 @@ async function watch(
   }
 }
 
-/** Where each balancer can be asked. Rejects when one cannot be: its errors would not count. */
+/** The admin port of each balancer. Rejects when one cannot be asked: its errors would not count. */
 async function adminPorts(registry: Registry, { admin, root }: Shift): Promise<readonly string[]> {
   const { entries, cluster } = await registry.read('balancers/');
   const { balancers } = await findBalancers(entries, admin, { cluster, root });

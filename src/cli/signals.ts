@@ -7,7 +7,7 @@ export function abortOnSignal(...more: readonly NodeJS.Signals[]): {
   const endings = ['SIGTERM', 'SIGINT', ...more] as const;
   const onSignal = () => {
     dispose();
-    // It is ending: what it still says may reach nobody, and must not cut short what it undoes.
+    // It is ending: what it still prints may have no reader, and must not cut short what it undoes.
     process.stdout.removeAllListeners('error').on('error', () => undefined);
     controller.abort();
   };

@@ -5,7 +5,7 @@ const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '
 const everyMs = 80;
 
 export type Spinner = {
-  /** What stands beside it. */
+  /** Sets the text next to the spinner. */
   readonly say: (text: string) => void;
   /** Takes the line away. */
   readonly stop: () => void;

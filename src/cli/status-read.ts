@@ -29,7 +29,7 @@ export type Status = {
   }[];
   /** Of the one service that was asked for. */
   readonly instances: readonly InstanceStatus[] | undefined;
-  /** What is wrong, a line each. */
+  /** The problems, a line each. */
   readonly trouble: readonly string[];
 };
 

@@ -8,7 +8,7 @@ import type { BalancerState, Health } from './balancer-state.ts';
 type Troubled = {
   readonly balancers: readonly BalancerState[];
   readonly catalog: Pick<Catalog, 'rejected'>;
-  /** What was found beside the balancers' own answers, a line each. */
+  /** Problems that are not in the balancers' own answers, a line each. */
   readonly beside: readonly string[];
 };
 
@@ -79,7 +79,7 @@ function* ofWhatIsServed({ id, health: state }: BalancerState): Generator<string
 
 function* refusedBy({ id, health: state, says }: BalancerState, catalog: Troubled['catalog']): Generator<string> {
   for (const refusal of says?.ok ? says.value.refusals : []) {
-    // What is malformed is so for everyone, and told once. So is what is held, in one line for all of it.
+    // A malformed entry is malformed for all balancers, so it is printed once. Held entries are one line together.
     if (catalog.rejected.has(refusal.key) || refusal.reason === heldReason || tellsItself(state, refusal)) continue;
     yield `${id}: ${refusal.key}: ${refusal.reason}`;
   }

@@ -5,7 +5,7 @@ import { didYouMean } from '../model/nearest.ts';
 import type { Registry } from '../registry/registry.ts';
 import { readIfThere } from './read-if-there.ts';
 
-/** Fault `not-found` for a service that nobody registered or declared, with the name that was probably meant. */
+/** Fault `not-found` for a service without a policy and instances, with the name that was probably meant. */
 export async function unknownService(registry: Registry, service: ServiceName, hint?: string): Promise<Fault> {
   const listings = await Promise.all(['instances/', 'services/'].map((prefix) => readIfThere(registry, prefix)));
   const names = new Set(listings.flatMap(({ entries }) => entries.map(({ key }) => serviceOfKey(key) ?? '')));

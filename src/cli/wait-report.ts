@@ -13,7 +13,7 @@ export type WaitReport = {
   readonly instance: string | undefined;
   /** Which every balancer has to serve; undefined while the registry itself is not as wanted. */
   readonly revision: string | undefined;
-  /** What stands against it other than balancers. */
+  /** Obstacles other than balancers. */
   readonly because: string | undefined;
   readonly balancers: readonly BalancerRow[];
 };

@@ -16,7 +16,7 @@ import { formatTable } from './table.ts';
 import { parseTarget } from './target.ts';
 import { describeMissing, describeOutcome, reportOf, type WaitReport } from './wait-report.ts';
 
-/** How long a mark stands, should nobody be left to take it away. */
+/** The lifetime of a mark, in case that no process is left to remove it. */
 const markMs = 60_000;
 
 /** `pointsman wait SERVICE[/INSTANCE]`. */

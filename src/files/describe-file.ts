@@ -1,9 +1,9 @@
 import type { FileStatus } from './file-state.ts';
 
-/** What an operator should look at. `bad`: the file is not as it should be, or not in use. */
+/** A problem for an operator. `bad`: the file is not as it should be, or not in use. */
 export type FileTrouble = { readonly kind: 'bad' | 'note'; readonly says: string };
 
-/** What is wrong with a file, a line each; nothing when it is well. */
+/** The problems of a file, a line each; none when it is well. */
 export function describeFile(file: Partial<FileStatus> & Pick<FileStatus, 'dest'>): readonly FileTrouble[] {
   const { dest, refused, reloadFailed, altered, stalled, inPlace } = file;
   const line = (kind: FileTrouble['kind'], reason: string | undefined, what: string): readonly FileTrouble[] =>

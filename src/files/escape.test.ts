@@ -204,7 +204,7 @@ test('a value that is refused is not repeated in the message: it may be a passwo
   }
 });
 
-/** What YAML reads, with mappings as lists of pairs; undefined for what it does not take. */
+/** The value that YAML reads, with mappings as lists of pairs; undefined: YAML refuses the text. */
 function readYaml(text: string): unknown {
   const document = parseDocument(text);
   if (document.errors.length > 0) return undefined;

@@ -13,9 +13,9 @@ export type Value = string | number | boolean;
 export type Escape = {
   /** Throws Fault `template` for a value that must not go in. */
   readonly write: (value: Value, form?: string) => string;
-  /** What stands for a value that may be left out, and is. */
+  /** The text for an optional value that is not there. */
   readonly absent: (form?: string) => string;
-  /** Set where a value brings its own quotes, so that it cannot stand just anywhere. */
+  /** Set if a value brings its own quotes, so that not every place is right for it. */
   readonly trail?: () => Trail;
 };
 
@@ -33,14 +33,14 @@ const allowing =
   };
 
 // In nginx.conf a space, `;`, `{`, `}` or `#` ends a word, quotes and `\` change the meaning of what follows, and `$`
-// begins a variable. The rest stands for itself, and is what URLs and the regular expressions of locations are made of.
+// begins a variable. The rest has no special meaning, and is what URLs and the regular expressions of locations are made of.
 const nginxWord = /^[A-Za-z0-9._:/[\]@+,*=~%?&!^()|<>-]*$/;
 // C0, DEL and C1, and the two line ends that only Unicode knows.
 const oneLine = /^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$/;
 
 /** Each way to write a value, by the name that `escape` gives it. */
 export const escapes: Readonly<Record<EscapeName, Escape>> = {
-  // What is safe in a haproxy.cfg is safe in nearly any configuration: it takes no quotes, and ends no word.
+  // Text that is safe in a haproxy.cfg is safe in nearly any configuration: it has no quotes, and ends no word.
   word: {
     write: allowing(isSafeText, 'a word', 'A-Z a-z 0-9 . _ : / [ ] @ + , * = ~ -; or choose another `escape`'),
     absent: nothing,

@@ -14,7 +14,7 @@ import { reloadTemplates } from './template-reload.ts';
 
 export type FileKeeperParts = {
   readonly files: readonly PreparedFile[];
-  /** What templates see as `env`, and what commands are started with. */
+  /** The environment of commands, which templates see as `env`. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Opens a registry whose root is that of all keys; asked only if a file is made of a foreign tree. */
   readonly openForeign: () => Promise<Registry>;
@@ -34,7 +34,7 @@ export type FileKeeperParts = {
 /** How long commands may go on when pointsman ends, all together, in ms. */
 const stopGraceMs = 5000;
 
-/** Keeps files true to the registry until it is closed. Pointsman's own tree is told to it by `offer` and `serve`. */
+/** Keeps files true to the registry until it is closed. It gets pointsman's own tree through `offer` and `serve`. */
 export class FileKeeper {
   readonly sources: RegistrySources;
   readonly #parts: FileKeeperParts;
@@ -78,7 +78,7 @@ export class FileKeeper {
     return this.#rounds.needs().some(needsOwnTree);
   }
 
-  /** Begins to follow the foreign trees. `onEvent` is told of each event after it was taken. */
+  /** Begins to follow the foreign trees. Calls `onEvent` after it has taken each event. */
   async follow(onEvent: (event: RegistryEvent) => void = () => undefined): Promise<void> {
     const paths = this.#foreignPaths;
     if (paths.length === 0) return;
@@ -104,7 +104,7 @@ export class FileKeeper {
     );
   }
 
-  /** What is held of foreign trees. */
+  /** The held entries of foreign trees. */
   held(): readonly HeldStatus[] {
     return this.#holders.flatMap((holder) => holder.status());
   }
@@ -114,7 +114,7 @@ export class FileKeeper {
     for (const holder of this.#holders) holder.release('*');
   }
 
-  /** Takes what a follower of pointsman's own tree was told. */
+  /** Takes an event of pointsman's own tree. */
   offer(event: RegistryEvent): void {
     this.sources.offer(event);
     this.#look();

@@ -61,7 +61,7 @@ export class FileRounds {
     return this.#files.map((file) => statusOf(file, now));
   }
 
-  /** What the files are made of. */
+  /** The sources of the files. */
   needs(): readonly Needs[] {
     return this.#files.map(needsOf);
   }

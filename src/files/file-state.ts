@@ -23,7 +23,7 @@ export type FileState = {
   lookAt: number;
   /** The trace of the file when it last had its text; undefined when it is not known. */
   trace: string | undefined;
-  /** What somebody else did to it, until it is as it should be. */
+  /** The change that somebody else made, until the file is as it should be. */
   altered: string | undefined;
   /** How often somebody else changed it lately. */
   alterations: number;
@@ -36,7 +36,7 @@ export type FileState = {
   reloadFailure: Failure | undefined;
 };
 
-/** What an operator sees of a file. */
+/** The state of a file that operators see. */
 export type FileStatus = {
   readonly dest: string;
   /** Its template, its check or the disk refused the newest text; the file is as it was before. */

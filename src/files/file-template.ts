@@ -11,7 +11,7 @@ import { type FileView, fileNames } from './view.ts';
 export type FileTemplate = {
   /** The files it was made of, for those who watch them. */
   readonly sources: readonly Source[];
-  /** What of the view it uses: a change of the rest cannot change what it makes. */
+  /** The parts of the view that it uses. A change of other parts cannot change the file. */
   readonly uses: ReadonlySet<string>;
   /** Throws Fault `template` naming `file:line:column`. */
   readonly render: (view: FileView) => string;
@@ -20,7 +20,7 @@ export type FileTemplate = {
 const partialName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
 
 /**
- * Reads a template and the partials that it includes, which stand in its folder as `<name>.mustache`. Rejects with Fault
+ * Reads a template and the partials that it includes, which are `<name>.mustache` in its folder. Rejects with Fault
  * `template` naming `file:line:column`.
  */
 export async function loadFileTemplate(
@@ -75,7 +75,7 @@ function compile(
   return { uses: roots, render };
 }
 
-/** What a tag found, as a value that can be written; undefined for what may be left out. Throws Fault `template`. */
+/** The value of a tag, as it can be written; undefined: it may be left out. Throws Fault `template`. */
 function valueFound(found: unknown, { name, required }: Tag): Value | undefined {
   if (typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean') return found;
   if (isKeyNode(found)) {

@@ -1,6 +1,6 @@
 import type { Quoting, QuotingRefusal } from '../template/quoting.ts';
 
-/** What was read last, as YAML sees it. JSON and TOML are read alike where a value may stand. */
+/** The token before, as YAML reads it. JSON and TOML read the same where a value may be. */
 type At =
   /** The beginning of a line, spaces, and the `- ` of lists. */
   | 'start'

@@ -1,6 +1,6 @@
 import { type Change, type KeyRange, type RegistryEvent, wholeTree } from '../registry/registry.ts';
 
-/** The keys and values of one part of a tree, folded from what its follower is told. */
+/** The keys and values of one part of a tree, folded from its events. */
 export class KeyFold {
   readonly #nameOf: (key: string) => string | undefined;
   #values = new Map<string, string>();

@@ -1,7 +1,7 @@
 import { listOf, open, record, type TemplateNames, text } from '../template/names.ts';
 import { bareJson } from './bare.ts';
 
-/** A key with a value, in the list of those that stand directly in a folder. */
+/** A key with a value, in the list of a folder. */
 type KeyValue = {
   /** The last part of the key. */
   readonly name: string;
@@ -14,11 +14,11 @@ type KeyValue = {
   readonly last: boolean;
 };
 
-/** A folder, in the list of those that stand directly in another. */
+/** A folder, in the list of its parent. */
 type KeyFolder = {
   readonly name: string;
   readonly key: string;
-  /** What is in it, by name. */
+  /** Its items, by name. */
   readonly here: KeyNode;
   readonly '*': readonly KeyValue[];
   readonly '*/': readonly KeyFolder[];
@@ -99,7 +99,7 @@ function toTree({ children, value }: Folder, path: string): Tree {
 
 const emptyNode = (value: string | undefined): KeyNode => Object.assign(Object.create(null), { [ownValue]: value });
 
-/** Where an item stands in its list, for what stands between two of them. */
+/** Whether an item is the first or the last of its list, for text between two items. */
 export type Ends = { readonly first: boolean; readonly last: boolean };
 
 export const between: Ends = { first: false, last: false };
@@ -134,7 +134,7 @@ const folderNames: TemplateNames = {
 const below = (name: string): TemplateNames =>
   name === '*' ? listOf(valueNames) : name === '*/' ? listOf(folderNames) : keyNames;
 
-/** What a template may name in a tree of keys: anything, and in the lists what an item has. */
+/** The names in a tree of keys: any name, and in the lists the fields of an item. */
 export const keyNames: TemplateNames = {
   find: below,
   known: [],

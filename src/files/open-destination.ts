@@ -23,7 +23,7 @@ const mostLinks = 40;
 const pathOnly = 0o10000000 | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 /**
- * Whether a symbolic link is followed: only where nobody but root and pointsman's own user could have put it. In a folder
+ * Whether a symbolic link is followed: only where root or pointsman's own user put it. In a folder
  * with the sticky bit others can make links, but not replace ours.
  */
 export function mayFollow(folder: Seen, link: Seen, self: number): boolean {

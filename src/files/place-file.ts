@@ -72,7 +72,7 @@ export async function readDestination(dest: string): Promise<string | undefined>
   }
 }
 
-/** What differs as soon as somebody changes the file, its mode or its owner, or removes it. Never rejects. */
+/** A text that differs as soon as somebody changes the file, its mode or its owner, or removes it. Never rejects. */
 export async function traceOf(dest: string): Promise<string> {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(dest, { bigint: true });

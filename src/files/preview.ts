@@ -4,14 +4,14 @@ import { readDestination } from './place-file.ts';
 import type { PreparedFile } from './prepare-files.ts';
 import type { RegistrySources } from './sources.ts';
 
-/** What making a file would change; undefined in `before` is a file that is not there. */
+/** The change that writing a file would make; undefined `before`: there is no file. */
 export type FilePreview = {
   readonly dest: string;
   readonly before: string | undefined;
   readonly after: string;
 };
 
-/** What would be written, with nothing written and no command run; a Fault for each file that cannot be made. */
+/** Renders the files without writing them and without commands. A Fault for each file that cannot be rendered. */
 export async function previewFiles(
   files: readonly PreparedFile[],
   sources: RegistrySources,

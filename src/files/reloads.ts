@@ -76,7 +76,7 @@ export class FileReloads {
     for (const [i, file] of group.entries()) {
       file.reloadFailure = undefined;
       onResult(file.job.dest, 'reloaded');
-      // What was replaced meanwhile is reloaded again, and so is what may be replaced at this moment.
+      // Files that were replaced meanwhile, or may be at this moment, are reloaded again.
       if (file.busySince !== undefined || file.generation !== generations[i]) continue;
       file.reloadDueSince = undefined;
       file.busySince = now();

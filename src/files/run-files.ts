@@ -45,14 +45,14 @@ export type RunFilesParts = {
   readonly print: (text: string) => void;
 };
 
-/** What `/readyz` and `/status` tell. */
+/** The answer of `/readyz` and `/status`. */
 type FilesHealth = {
   /** Everything was read, and every file is as it should be, and in use. */
   readonly ready: boolean;
   readonly registry: { readonly connected: boolean; readonly reason: string | undefined };
   readonly revisionSeen: string;
   readonly files: readonly FileStatus[];
-  /** What the registry does not have any more and files are made of all the same. */
+  /** Held entries: the registry does not have them any more, and files still have them. */
   readonly held: readonly HeldStatus[];
 };
 

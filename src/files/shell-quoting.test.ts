@@ -37,7 +37,7 @@ function failure(run: () => unknown): string {
   return 'nothing failed';
 }
 
-/** A folder to run scripts in, and values each of which makes `ran` if a shell takes any of it for more than text. */
+/** A folder to run scripts in, and values that each make `ran` if a shell takes a part of them for more than text. */
 function startShells() {
   const dir = mkdtempSync(join(tmpdir(), 'pm-shell-'));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));

@@ -6,11 +6,11 @@ import { foreignKeys, KeyFold, ownKeys } from './key-fold.ts';
 import { type KeyNode, keyTree } from './key-tree.ts';
 import { type FileView, servicesViewer } from './view.ts';
 
-/** What of the registry a file is made of. */
+/** The parts of the registry that a file is made from. */
 export type Needs = { readonly uses: ReadonlySet<string>; readonly keys: KeySelection };
 
 /**
- * What is known of the registry, for all files: the catalog, the free values under `keys/`, and parts of foreign trees.
+ * The state of the registry, for all files: the catalog, the free values under `keys/`, and parts of foreign trees.
  * Nothing is made of it before all that a file needs was read: silence is not absence.
  */
 export class RegistrySources {
@@ -26,7 +26,7 @@ export class RegistrySources {
     this.#env = bare(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
   }
 
-  /** Takes what a follower of pointsman's tree was told. */
+  /** Takes an event of pointsman's tree. */
   offer(event: RegistryEvent): void {
     this.#own.offer(event);
   }
@@ -36,12 +36,12 @@ export class RegistrySources {
     this.#catalog = catalog;
   }
 
-  /** Takes what a follower of a foreign tree was told; keys are those of its root. */
+  /** Takes an event of a foreign tree; keys are those of its root. */
   offerForeign(path: string, event: RegistryEvent): void {
     this.#foreign.get(path)?.offer(event);
   }
 
-  /** What a file is made of, for comparing: equal ones make equal files. Undefined as long as not all of it is known. */
+  /** The sources of a file, to compare: equal sources make equal files. Undefined while some are not known. */
   stateOf({ uses, keys }: Needs): readonly unknown[] | undefined {
     const folds = uses.has('keys') ? this.#foldsOf(keys) : [];
     const catalog = usesServices(uses) ? this.#catalog : undefined;

@@ -7,7 +7,7 @@ import { listOf, open, record, type TemplateNames, text } from '../template/name
 import { bare, bareJson } from './bare.ts';
 import { between, type Ends, type KeyNode, keyNames, withEnds } from './key-tree.ts';
 
-/** What the template of any file sees. docs/files.md describes it; fields are added, and none changes its meaning. */
+/** The view of the template of a file. docs/files.md describes it. New fields may come; no field changes its meaning. */
 export type FileView = {
   /** Sorted by name. */
   readonly services: readonly FileServiceView[];

@@ -10,7 +10,7 @@ export type AttachedOptions = {
   readonly executable: string | undefined;
   readonly masterSocket: string;
   readonly logger: Logger;
-  /** Aborted when nobody waits for it any more. */
+  /** Aborted when the caller does not wait any more. */
   readonly signal: AbortSignal;
   /** How long one that has a good file to start on is waited for, in ms. */
   readonly expectMs?: number;

@@ -5,7 +5,7 @@ import { ownersOfPort } from './port-owner.ts';
 import { probeConfig } from './probe-config.ts';
 import { runWithin } from './run-within.ts';
 
-/** What to do where HAProxy may not bind a port. */
+/** The hint for a port that HAProxy may not bind. */
 export const noRightHint =
   'ports below 1024 need the right to: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or --http with a higher port';
 
@@ -33,7 +33,7 @@ export async function probeListeners(
   try {
     await writeFile(file, probeConfig(config, listeners), { mode: 0o600 });
   } catch {
-    // The disk is told of by those who write what is needed.
+    // The code that writes the needed files reports a full disk.
     return [];
   }
   const run = await runWithin(executable, ['-db', '-f', file], { deadlineMs: probeMs, graceMs: 100 });

@@ -2,7 +2,7 @@ import type { Certificate } from '../model/certificate.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
 import { unexpectedAnswer } from './unexpected-answer.ts';
 
-/** What was done so that HAProxy serves what it should, a file each. */
+/** The changes that HAProxy took, by file. */
 export type CertificateChange = { readonly file: string } & (
   | { readonly kind: 'added' | 'renewed' | 'removed' }
   | { readonly kind: 'refused'; readonly reason: string }

@@ -3,7 +3,7 @@ import { Fault } from '../model/fault.ts';
 import { apart } from './child.ts';
 import { runWithin } from './run-within.ts';
 
-/** What HAProxy objects to. Errors that it finds after parsing name a proxy or a server in quotes, and often no line. */
+/** An error that HAProxy finds. Errors after parsing name a proxy or a server in quotes, and often no line. */
 export type ValidationProblem = { readonly line: number | undefined; readonly text: string };
 export type Validated =
   | { readonly ok: true }

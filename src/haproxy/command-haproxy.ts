@@ -112,7 +112,7 @@ export class CommandHaproxy implements Haproxy {
 }
 
 type RunOptions = {
-  /** What `{file}` stands for. */
+  /** The path that replaces `{file}`. */
   readonly file?: string;
   readonly deadlineMs: number;
   readonly code: 'config-check' | 'haproxy-reload';

@@ -11,7 +11,7 @@ const mostKept = 1000;
 const keyOf = ({ protocol, host, ports }: SocketAddress): string => `${protocol} ${host} ${ports?.first}`;
 
 /**
- * Remembers the addresses for which HAProxy refused a reload, in the message of which `cannot bind … for [address]` names
+ * Remembers the addresses for which HAProxy refused a reload: its message `cannot bind … for [address]` names
  * them. Such an address could be had when it was tried just before, as one that another program takes and gives up in turn.
  */
 export function withFailed(known: FailedAddresses, message: string, now: number): FailedAddresses {

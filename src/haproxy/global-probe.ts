@@ -39,7 +39,7 @@ export async function probeGlobal(
   try {
     await writeFile(file, `${kept.join('\n')}\n    stats socket ${socket} mode 600\n`, { mode: 0o600 });
   } catch {
-    // The disk is told of by those who write what is needed.
+    // The code that writes the needed files reports a full disk.
     return undefined;
   }
   const run = execa(executable, ['-db', '-f', file], { ...apart, reject: false, stdin: 'ignore', all: true });

@@ -22,7 +22,7 @@ export interface Haproxy {
    */
   validate(file: string, deadlineMs: number): Promise<Validated>;
   /**
-   * What runs already, from before; undefined when nothing does. `expected` says that a good file is there to start on:
+   * The processes that run already; undefined: none do. `expected` says that a good file is there to start on:
    * one that others start is then waited for.
    */
   findRunning(expected: boolean): Promise<Processes | undefined>;
@@ -31,7 +31,7 @@ export interface Haproxy {
    * where others have started it.
    */
   start(): Promise<Processes>;
-  /** What runs now; undefined while nothing answers. */
+  /** The processes that run now; undefined while none answers. */
   processes(): Promise<Processes | undefined>;
   /**
    * A hot reload of the file on disk. Rejects with Fault `haproxy-reload`, or `config-check` when it refuses a file that

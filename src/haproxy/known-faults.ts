@@ -6,25 +6,25 @@ export type KnownFault = {
   /** The commit that fixed it in HAProxy's development branch, or where its change list says so. */
   readonly fix: string;
   readonly happens: string;
-  /** The first version that has it; 2.6.0 stands for all before it, too. */
+  /** The first version that has it; 2.6.0 means all versions before it, too. */
   readonly since: string;
   /** By branch, the first patch version without it. A branch that is not named has it for good, as far as is known. */
   readonly fixed: Readonly<Record<string, number>>;
   /** The first branch whose every release is without it. */
   readonly absentFrom: string;
   readonly answer: {
-    /** `unmet`: it takes what pointsman never does. `avoided`: pointsman does something else instead. `open`: it happens. */
+    /** `unmet`: pointsman never triggers it. `avoided`: pointsman does something else instead. `open`: it happens. */
     readonly kind: 'unmet' | 'avoided' | 'open';
     readonly text: string;
   };
-  /** Whether it is met by deleting a server or a backend at run time, and by nothing else. */
+  /** Whether only the deletion of a server or a backend at run time triggers it. */
   readonly deleting: boolean;
 };
 
-/** Whether a version has a fault; `perhaps` where it is newer than the change lists that were read. */
+/** Whether a version has a fault; `perhaps`: the version is newer than the change lists that were read. */
 type Has = 'yes' | 'perhaps' | 'no';
 
-/** Up to which patch version the change lists of a branch were read. */
+/** The last patch version of each branch whose change lists were read. */
 const read: Readonly<Record<string, number>> = { '2.6': 23, '2.8': 16, '3.0': 12, '3.2': 26, '3.4': 7 };
 
 const notDeleted = 'A server that left stays in maintenance until the next reload, instead of being deleted.';
@@ -269,7 +269,7 @@ function isBefore({ parts: a }: Version, { parts: b }: Version): boolean {
   return (a[0] - b[0] || a[1] - b[1] || a[2] - b[2]) < 0;
 }
 
-/** Whether a version comes before another one; false where that cannot be told. */
+/** Whether a version comes before another one; false if one of them cannot be read. */
 export function isBeforeVersion(version: string, other: string): boolean {
   const [one, two] = [parseVersion(version), parseVersion(other)];
   return one !== undefined && two !== undefined && isBefore(one, two);
@@ -299,7 +299,7 @@ export function faultsOfVersion(
   });
 }
 
-/** Whether this version can be told to delete servers and backends while it serves. */
+/** Whether this version can delete servers and backends safely while it serves. */
 export function deletesSafely(version: string): boolean {
   return parseVersion(version) !== undefined && faultsOfVersion(version).every(({ fault }) => !fault.deleting);
 }
@@ -314,7 +314,7 @@ export const reusesConnections = (version: string): boolean => !isKnownToHave(ve
 export const keepsFormerAddress = (version: string): boolean =>
   faultsOfVersion(version).some(({ fault }) => fault.id === 'former-address');
 
-/** The oldest versions, one a branch, of which it is known that they have none of the faults that concern pointsman. */
+/** The oldest version of each branch that is known to have no fault that concerns pointsman. */
 export function soundVersions(): readonly string[] {
   return Object.keys(read).flatMap((branch) => {
     const patches = knownFaults
@@ -327,7 +327,7 @@ export function soundVersions(): readonly string[] {
   });
 }
 
-/** What there is to say of a version, in a sentence or two; undefined when it has no known fault that concerns pointsman. */
+/** Describes the faults of a version in a sentence or two; undefined: it has no known fault that concerns pointsman. */
 export function describeFaults(version: string): string | undefined {
   const faults = faultsOfVersion(version);
   if (faults.length === 0) return undefined;

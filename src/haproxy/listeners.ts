@@ -54,7 +54,7 @@ export function listenersIn(config: string, hostname: string): readonly Listener
 
 type Addresses = { readonly list: string; readonly rest: readonly string[]; readonly plain?: 'udp' };
 
-/** What a line listens on; undefined when it does not. */
+/** The addresses that a line listens on; undefined: the line is no listener. */
 function addressesOf(
   section: string | undefined,
   [keyword, first = '', second = '', ...more]: readonly string[],

@@ -74,7 +74,7 @@ export class ManagedHaproxy implements Haproxy {
     if (unbindable.length > 0) {
       return { ok: false, problems: unbindable, mayPass: 'address' };
     }
-    // A start that fails on its global section leaves nobody worse off than before it.
+    // A start that fails on its global section makes nothing worse than before it.
     if (this.#loaded === '' || globalOf(config)?.text === globalOf(this.#loaded)?.text) return checked;
     const problem = await probeGlobal(executable, { file: `${file}.probe`, socket: `${masterSocket}.probe` }, config);
     return problem === undefined ? checked : { ok: false, problems: [problem] };
@@ -129,7 +129,7 @@ export class ManagedHaproxy implements Haproxy {
   /** A master executes the file anew that it was started from, so one that was adopted may never become ours. */
   async #compare(running: string | undefined): Promise<void> {
     const { executable, logger } = this.#options;
-    // One that cannot be run any more is told by the next check.
+    // The next check reports an HAProxy that cannot be run any more.
     const ours = await readVersion(executable).catch(() => undefined);
     const before = this.#differs;
     this.#differs =
@@ -176,7 +176,7 @@ export class ManagedHaproxy implements Haproxy {
       if (this.#child !== child) return;
       this.#child = undefined;
       const how = result.signal ?? `exit code ${result.exitCode ?? '?'}`;
-      // One that never served is told by the Fault of the start.
+      // The Fault of the start reports an HAProxy that never served.
       if (!this.#stopping && serves) this.#ended(`HAProxy ended: ${how}`);
     });
     const deadline = performance.now() + startMs;

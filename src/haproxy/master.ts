@@ -7,7 +7,7 @@ import { isToldPlain, plainCommands } from './plain-mark.ts';
 import { isAlive } from './process-signal.ts';
 import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
 
-/** What `show proc` on the master's socket tells. */
+/** The answer to `show proc` on the master's socket. */
 type MasterAnswer = Processes & {
   readonly masterPid: number;
   readonly failedReloads: number;
@@ -202,7 +202,7 @@ function refused(path: string, log: string): Fault {
   });
 }
 
-/** What HAProxy says is wrong, to be put after a message; the last of it only says that something was. */
+/** The alerts of HAProxy, as the end of a message. The last alert only says that there was an error. */
 export function alertsIn(lines: readonly string[]): string {
   const alerts = lines.filter((line) => line.includes('[ALERT]')).map((line) => line.trim());
   return alerts.length === 0 ? '' : `: ${alerts.slice(0, 5).join('; ')}`;

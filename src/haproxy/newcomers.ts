@@ -3,7 +3,7 @@ import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 
 /** Which servers are to pass a check before they get requests. */
 export type FirstCheckRule = {
-  /** Whether nobody has found this instance well yet. */
+  /** Whether no check of this instance has succeeded yet. */
   readonly unproven: (service: ServiceName, id: InstanceId) => boolean;
   /** Whether this server waits for its first check already. */
   readonly waits: (service: ServiceName, id: InstanceId) => boolean;
@@ -25,7 +25,7 @@ export const addressOf = (line: string): string => line.split(' ', 3)[2] ?? '';
 export type MustBeChecked = (id: InstanceId) => boolean;
 
 /**
- * Whether a server of the backend is to pass a check before it gets requests: nobody has found it well yet, and another server
+ * Whether a server of the backend is to pass a check before it gets requests: no check of it has succeeded yet, and another server
  * of its service serves meanwhile. Where none does, a server that may be well is better than none. A server without weight gets
  * no requests yet, so it always waits: it then has passed a check when it gets a weight.
  */

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { globalOf } from './global-probe.ts';
 
-/** What a worker says of its limits in `show info`. */
+/** The limits of a worker, as in `show info`. */
 export type WorkerLimits = {
   /** Connections of clients that it accepts at once (maxconn). */
   readonly connections: number;
@@ -17,7 +17,7 @@ export function readWorkerLimits(info: string): WorkerLimits | undefined {
     : { connections: Number(connections), files: Number(files) };
 }
 
-/** How many files HAProxy would need to have open, and how many it may. */
+/** The number of open files that HAProxy needs, and the number that it may have. */
 export type Shortage = { readonly needed: number; readonly limit: number };
 
 /** Reads why HAProxy does not start: `Cannot raise FD limit to 540, limit is 400`; from 3.4 `…, current limit is 400 and hard limit is 400`. */
@@ -26,7 +26,7 @@ export function readShortage(text: string): Shortage | undefined {
   return found === null ? undefined : { needed: Number(found[1]), limit: Number(found[2]) };
 }
 
-/** What the `global` section of a configuration says itself. HAProxy computes what it does not say from the hard limit. */
+/** The limits in the `global` section of a configuration. HAProxy computes a limit that is not there from the hard limit. */
 export type ConfiguredLimits = { readonly maxconn: number | undefined; readonly files: number | undefined };
 
 export function readConfiguredLimits(config: string): ConfiguredLimits {
@@ -39,7 +39,7 @@ export function readConfiguredLimits(config: string): ConfiguredLimits {
 }
 
 /**
- * The hard limit of open files of a process, which HAProxy raises its own limit to. Undefined where it is not told: without
+ * The hard limit of open files of a process, which HAProxy raises its own limit to. Undefined where it cannot be read: without
  * /proc, for the process of another user, and where there is no limit.
  */
 export async function hardLimitOf(pid: number | 'self'): Promise<number | undefined> {

@@ -9,13 +9,13 @@ import { apart } from './child.ts';
 import { parseHealthLine } from './health-line.ts';
 
 const mostLines = 50;
-/** How long what an ended HAProxy said may take to arrive, in ms. */
+/** Milliseconds until the last lines of an HAProxy that ended have arrived. */
 const restMs = 500;
 
 /**
- * What HAProxy prints, its access log among it, as lines of our log. It comes through a named pipe: HAProxy outlives
- * pointsman, and the next pointsman opens the same pipe and reads on. Nobody reads it in between, and HAProxy, which takes
- * no harm from that, drops its lines.
+ * Logs the lines that HAProxy prints, with its access log. It comes through a named pipe: HAProxy outlives
+ * pointsman, and the next pointsman opens the same pipe and reads on. Between them HAProxy drops its lines, which
+ * does it no harm.
  */
 export class Output {
   readonly #path: string;
@@ -31,7 +31,7 @@ export class Output {
     this.#onHealth = onHealth;
   }
 
-  /** The newest lines that are no requests. */
+  /** The newest lines, without those of the access log. */
   get lastLines(): readonly string[] {
     return this.#lastLines;
   }
@@ -41,7 +41,7 @@ export class Output {
   }
 
   /**
-   * What the next HAProxy is to print to. `given` is to be called once HAProxy has been started with it. Where no named
+   * Opens the stream that the next HAProxy prints to. Call `given` when HAProxy has been started with it. Where no named
    * pipe can be made it is a pipe from each stream, for `follow`.
    */
   async open(): Promise<{ readonly to: WriteStream | 'pipe'; readonly given: () => void }> {
@@ -58,7 +58,7 @@ export class Output {
     };
   }
 
-  /** Reads on what an HAProxy prints that an earlier pointsman started. */
+  /** Reads on the lines of an HAProxy that an earlier pointsman started. */
   async resume(masterPid: number): Promise<void> {
     // Somebody may have deleted the pipe, or its folder: HAProxy still has it open.
     const path = (await isPipe(this.#path)) ? this.#path : `/proc/${masterPid}/fd/1`;
@@ -68,7 +68,7 @@ export class Output {
     }
   }
 
-  /** Until an HAProxy that has ended was heard to the end, or for long enough. */
+  /** Waits for the last lines of an HAProxy that has ended, for a bounded time. */
   async rest(): Promise<void> {
     const reader = this.#reader;
     if (reader === undefined || reader.closed) return;
@@ -107,7 +107,7 @@ export class Output {
   #openReader(path = this.#path): boolean {
     this.close();
     try {
-      // A named pipe that is opened to be read by nobody yet would be waited for, without O_NONBLOCK.
+      // Without O_NONBLOCK, opening a named pipe waits until the other end is open.
       const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
       this.#reader = new Socket({ fd, readable: true, writable: false });
       return true;
@@ -144,6 +144,6 @@ async function isPipe(path: string): Promise<boolean> {
 
 function levelOf(line: string): 'debug' | 'info' | 'warn' {
   if (line.startsWith('[ALERT]')) return 'warn';
-  // What it logs of a server is told by the line that it prints.
+  // HAProxy also prints the lines about servers that it logs.
   return /^(\[|Server \S+ is (UP|DOWN))/.test(line) ? 'debug' : 'info';
 }

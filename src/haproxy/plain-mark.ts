@@ -1,7 +1,7 @@
 import { isStateKey } from '../model/service-state.ts';
 import type { Step } from './step.ts';
 
-/** By which a worker knows that no service has a state. Without it each request asks for the state of its service. */
+/** The variable that tells a worker that no service has a state. Without it each request looks for the state of its service. */
 export const plainMark = 'proc.pointsman_plain';
 
 /** The keys of a route map that hold states. */

@@ -56,7 +56,7 @@ function rendered(
   };
 }
 
-/** What serves requests: backends that no route leads to are not in it, nor servers on their way out. */
+/** The servers that get requests: not those of backends without a route, and not those that leave. */
 function serving(model: ModelHaproxy, pending: ReadonlyMap<string, string>): Lines {
   const out: Record<string, Record<string, string>> = {};
   for (const [route, name] of model.routes) {

@@ -7,7 +7,7 @@ import { sameSection } from '../render/template.ts';
 import { parseServerLine } from './server-line.ts';
 import type { Step } from './step.ts';
 
-/** What the plan knows of the running HAProxy beside what it serves. */
+/** The conditions of the running HAProxy that the plan of its routes depends on. */
 export type RouteConditions = {
   /** Services whose backends this plan makes, from a policy that HAProxy runs. */
   readonly made: ReadonlySet<ServiceName>;
@@ -140,11 +140,11 @@ function crowdingIn(
   return crowding;
 }
 
-/** The service that a route leads to, or led to where nobody asks for it any more. */
+/** The service that a route leads to, or led to before no service asked for the route. */
 const changedBy = (served: Rendered, desired: Rendered, route: string): ServiceName =>
   serviceOfTarget((desired.routes.get(route) ?? served.routes.get(route)) as RouteTarget);
 
-/** Which of the routes that nobody asks for any more can go now, and which wait for the reload. */
+/** Separates the routes that no service asks for any more: some can go now, others wait for the reload. */
 function planRemovals(
   served: Rendered,
   desired: Rendered,
@@ -152,7 +152,7 @@ function planRemovals(
 ): { readonly removable: readonly string[]; readonly kept: readonly string[] } {
   const obsolete = differing.filter((route) => !desired.routes.has(route));
   const withdrawn = new Set(obstructed ? givenUp(served, desired) : []);
-  // What such a service did with a request that another one has got so far, its routes do not tell.
+  // The routes of such a service do not show how it answered requests that another service gets until now.
   let targets: ReturnType<typeof targetsOf> | undefined;
   const isUncertain = (service: ServiceName): boolean => {
     // All routes of a service that is gone are removed before this one, for they are less specific.

@@ -11,35 +11,35 @@ import type { ReloadReason } from './reload-reason.ts';
 import { parseServerLine } from './server-line.ts';
 import { bringsIn, type Step } from './step.ts';
 
-/** What takes HAProxy from what it serves to what it should serve. A value: printed, tested, applied. */
+/** The steps from the actual to the desired state of HAProxy. A value: printed, tested, applied. */
 export type Plan = {
   readonly steps: readonly Step[];
-  /** Empty when the steps do it all. What they cannot do waits for the reload. */
+  /** Empty: the steps are enough. Other changes wait for the reload. */
   readonly reload: readonly ReloadReason[];
 };
 
-/** What the running HAProxy can do beyond what every one from 2.6 on can. */
+/** The abilities of the running HAProxy that not every version from 2.6 on has. */
 export type Abilities = {
   /** `add backend` (3.4). */
   readonly addBackend: boolean;
   /** To delete servers and backends without a fault of its own: see known-faults.ts. */
   readonly deletes: boolean;
-  /** Whether open connections take requests to the former address of their server; false unless it is said. */
+  /** Whether open connections take requests to the former address of their server; false by default. */
   readonly keepsFormerAddress?: boolean;
 };
 
 export type PlanConditions = Abilities & {
-  /** Whether the worker was loaded from the configuration that `served` describes; true unless it is said. */
+  /** Whether the worker was loaded from the configuration that `served` describes; true by default. */
   readonly certain?: boolean;
-  /** Whether a reload cannot be done for now; false unless it is said. */
+  /** Whether a reload is impossible for now; false by default. */
   readonly obstructed?: boolean;
-  /** Which servers are to pass a check first; none unless it is said. */
+  /** The servers that have to pass a check first; none by default. */
   readonly firstChecks?: FirstCheckRule;
-  /** Whether a connection to this server serves more than one request; true unless it is said. */
+  /** Whether a connection to this server serves more than one request; true by default. */
   readonly reuses?: (server: string) => boolean;
-  /** How many changes of the route map are made by command at most, when a reload can make them. */
+  /** The largest number of changes of the route map that are made by command where a reload can make them. */
   readonly mostRouteCommands?: number;
-  /** Whether the reload that a service needs has to wait for its turn; none has unless it is said. */
+  /** Whether the reload that a service needs has to wait for its turn; no service has to by default. */
   readonly paced?: (service: ServiceName) => boolean;
   /** Why a service gets no more servers before a reload; undefined where it does. */
   readonly full?: (service: ServiceName) => ReloadReason | undefined;
@@ -49,7 +49,7 @@ export type PlanConditions = Abilities & {
 export type PendingServers = ReadonlyMap<string, string>;
 
 /**
- * The difference of two rendered states, looking only at what was touched. A backend that is not desired any more loses
+ * The difference of two rendered states, for the services in the dirty set. A backend that is not desired any more loses
  * its routes and servers at once; the empty section itself goes later, so that a service that comes and goes costs
  * nothing.
  */

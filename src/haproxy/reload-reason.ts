@@ -1,9 +1,9 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 
-/** Why the runtime API is not enough. The kind is a metric's label. */
+/** Why a reload is needed. The kind is the label of a metric. */
 export type ReloadReason =
   | { readonly kind: 'start' }
-  /** `services`: whose ports alone differ; empty where anything else does. */
+  /** `services`: the services whose ports differ; empty if something else differs. */
   | { readonly kind: 'frame'; readonly services: readonly ServiceName[] }
   | { readonly kind: 'new-backend'; readonly backend: ServiceName }
   | { readonly kind: 'backend'; readonly backend: ServiceName }
@@ -22,7 +22,7 @@ export type ReloadReason =
   | { readonly kind: 'many-routes'; readonly services: readonly ServiceName[] }
   /** A file that the configuration names changed, and is read at a reload only. */
   | { readonly kind: 'file'; readonly file: string }
-  /** More servers that left are still there than this, most of them of these services, and only a reload takes them away. */
+  /** More retired servers than this are in HAProxy, most of them of these services. Only a reload removes them. */
   | { readonly kind: 'retired'; readonly more: number; readonly services: readonly ServiceName[] }
   /** The reload before it failed, and the next one cannot fail without harm before one succeeds. */
   | { readonly kind: 'restore' }
@@ -30,7 +30,7 @@ export type ReloadReason =
   | { readonly kind: 'no-reuse'; readonly servers: number }
   | { readonly kind: 'drift' };
 
-/** The services whose changes need it; none where it is about all. */
+/** The services whose changes need the reload; none if it concerns all. */
 export function servicesOf(reason: ReloadReason): readonly ServiceName[] {
   switch (reason.kind) {
     case 'new-backend':

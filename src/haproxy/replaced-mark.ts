@@ -1,9 +1,9 @@
 import { plainMark } from './plain-mark.ts';
 
-/** By which a worker knows that another one serves instead. */
+/** The variable that tells a worker that another worker serves instead. */
 const replacedMark = 'proc.pointsman_replaced';
 
-/** Has a worker pass the requests on that its clients still send. It looks for the mark while it is not told that no service has a state. */
+/** Make a worker pass on the requests that its clients still send. The worker looks for this mark only without the plain mark. */
 export const replacedCommands: readonly string[] = [
   'experimental-mode on',
   `set var ${replacedMark} bool(1)`,

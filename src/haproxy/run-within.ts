@@ -17,7 +17,7 @@ export type Ran = {
   readonly exitCode: number | undefined;
   readonly output: string;
   readonly ended: 'deadline' | 'signal' | undefined;
-  /** What went wrong, where the command could not be run. */
+  /** The error, if the command could not be run. */
   readonly failure: string | undefined;
   readonly cause: unknown;
 };

@@ -22,7 +22,7 @@ export type RunningServer = {
   readonly lastCheck?: readonly [sinceS: string, status: string, result: string];
 };
 
-/** What HAProxy really runs, asked from its worker. */
+/** The actual state of HAProxy, read from its worker. */
 export type RunningState = {
   /** By backend, by server. A backend without servers is not listed by HAProxy. */
   readonly servers: ReadonlyMap<string, ReadonlyMap<string, RunningServer>>;
@@ -115,7 +115,7 @@ export function parseBackends(answer: string): Set<string> {
 
 /** Where HAProxy runs something else than we believed. */
 export type Drift = {
-  /** What HAProxy serves, in our own form: plan takes it from there. */
+  /** The actual state in the form of a rendering, from which plan goes on. */
   readonly served: Rendered;
   readonly differences: readonly string[];
 };

@@ -170,7 +170,7 @@ export class RuntimeLink {
     });
   }
 
-  /** Tries to delete servers that linger; gives those that are gone now. */
+  /** Tries to delete servers whose removal is pending; returns those that are gone. */
   async deleteServers(pending: PendingServers): Promise<readonly string[]> {
     const names = [...pending.keys()];
     const commands = names.map((at) => {
@@ -181,7 +181,7 @@ export class RuntimeLink {
     return names.filter((_, i) => commands[i]?.judge((answers[i] ?? '').trim()) === 'done');
   }
 
-  /** Has HAProxy forget backends that are empty; gives those that are gone now. One that is not serves on. */
+  /** Deletes backends that are empty; returns those that are gone. The others serve on. */
   async deleteBackends<Name extends string>(backends: readonly Name[]): Promise<readonly Name[]> {
     const gone: Name[] = [];
     for (const backend of backends) {
@@ -193,7 +193,7 @@ export class RuntimeLink {
     return gone;
   }
 
-  /** Reads what the worker runs. Tells the worker whether its map holds states of services. */
+  /** Reads the state of the worker, and tells the worker whether its map has states of services. */
   inspect(): Promise<RunningState> {
     return this.#marking.inspect(async () => {
       const [state = '', map = '', backends = ''] = await this.#run([
@@ -211,7 +211,7 @@ export class RuntimeLink {
     return parseServersState(state);
   }
 
-  /** Has a server take requests that passed its first check. Rejects with Fault `haproxy-runtime`. */
+  /** Lets a server take requests after its first check. Rejects with Fault `haproxy-runtime`. */
   async raise(backend: string, server: string): Promise<void> {
     const command = raise(backend, server);
     const [answer = ''] = await this.#run([command.text]);
@@ -225,7 +225,7 @@ export class RuntimeLink {
     if (!isToldReplaced(answers.join('\n'))) throw unexpectedAnswer(replacedCommands.join('; '), answers.join('\n'));
   }
 
-  /** Runs commands that change nothing, and gives their answers. Rejects with Fault `haproxy-runtime`. */
+  /** Runs commands that change nothing. Rejects with Fault `haproxy-runtime`. */
   ask(commands: readonly string[]): Promise<readonly string[]> {
     return this.#run(commands);
   }
@@ -259,24 +259,24 @@ export class RuntimeLink {
     (await this.#socket.open({ greetingMs: patienceMs, answerMs: patienceMs, onLost: () => undefined })).close();
   }
 
-  /** What HAProxy counts of each backend. */
+  /** The counts of HAProxy for each backend. */
   async backendTraffic(): Promise<ReturnType<typeof readBackendTraffic>> {
     return readBackendTraffic((await this.#run(['show stat -1 2 -1'])).join('\n'));
   }
 
-  /** What HAProxy counts of each server of one backend; none when it has no such backend. */
+  /** The counts of HAProxy for each server of one backend; none: HAProxy has no such backend. */
   async serverTraffic(backend: string): Promise<ReadonlyMap<string, ServerTraffic>> {
     return readServerTraffic((await this.#run([`show stat ${backend} 4 -1`])).join('\n'));
   }
 
-  /** Lets go of the connection, and of one that is just being made. */
+  /** Closes the connection, and drops one that is being made. */
   close(): void {
     this.#generation += 1;
     this.#connection?.close();
     this.#connection = undefined;
   }
 
-  /** A connection takes a bounded number at once; there may be more, as when a reload would bring 100,000 servers. */
+  /** A connection takes a bounded number of commands at once. There may be more: a change may add 100,000 servers. */
   async #run(commands: readonly string[]): Promise<readonly string[]> {
     if (commands.length <= mostAtOnce) return commands.length === 0 ? [] : this.#current().run(commands);
     const answers: string[] = [];

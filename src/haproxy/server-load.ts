@@ -4,7 +4,7 @@ import { unexpectedAnswer } from './unexpected-answer.ts';
 /** A server, named as HAProxy does. */
 export type ServerAt = { readonly backend: string; readonly server: string };
 
-/** What a worker has to do with a server. */
+/** The connections and requests between a worker and a server. */
 export type ServerLoad = {
   /** Requests (for TCP: connections) that are open or wait for it. */
   readonly open: number;

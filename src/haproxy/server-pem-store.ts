@@ -2,7 +2,7 @@ import { parseAuthorities, parseCertificate } from '../model/certificate.ts';
 import { CertificateRefusal, isServed, load, longestPayload, storedFiles } from './certificate-store.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
 
-/** What was done with a file that HAProxy had loaded for its connections to servers, and that says something else now. */
+/** The result for a file of the connections to servers that changed after HAProxy loaded it. */
 export type PemChange = { readonly file: string } & (
   | { readonly kind: 'renewed'; readonly what: 'cert' | 'ca-file' }
   /** It cannot be used: HAProxy goes on with what it has. */

@@ -3,7 +3,7 @@ import { unexpectedAnswer } from './unexpected-answer.ts';
 /** A row of an answer to `show stat`: a column's text by its name, empty where HAProxy has no such column. */
 export type StatRow = (column: string) => string;
 
-/** What HAProxy answers to `show stat` for a backend that it does not have. */
+/** The answer of HAProxy to `show stat` for a backend that it does not have. */
 const noProxy = 'No such proxy.';
 
 /**
@@ -36,7 +36,7 @@ function cellsOf(line: string): readonly string[] {
   return Array.from(cells, ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '');
 }
 
-/** What HAProxy counts of a backend or a server since its worker began, and measures of its newest requests. */
+/** The counts of a backend or a server since its worker began, and the times of its newest requests. */
 export type Traffic = {
   readonly requests: number;
   /** Answers by the first digit of their status; `other` for what is none of these. HTTP only. */
@@ -59,7 +59,7 @@ export type ServerTraffic = Traffic & {
   readonly status: string;
   /** The result of the last health check, `L4OK`; empty where there is none. */
   readonly check: string;
-  /** What the last check found, in HAProxy's words. */
+  /** The result of the last check, in HAProxy's words. */
   readonly checkDetail: string;
   /** Since its status last changed, in s. */
   readonly sinceS: number;

@@ -14,7 +14,7 @@ export type Step =
       readonly mode: 'http' | 'tcp';
     }
   | { readonly kind: 'publish-backend'; readonly backend: string }
-  /** HAProxy 2.6 gives no cookie to a server that came at run time before it is told to. */
+  /** HAProxy 2.6 gives no cookie to a server that was added at run time until this command. */
   | { readonly kind: 'renew-cookies'; readonly backend: string }
   | (Entrance & { readonly kind: 'add-server' })
   /** The name is still there, closing its last connections: give it its new address and let it serve again. */
@@ -35,7 +35,7 @@ const entrances = ['add-server', 'revive-server', 'set-state', 'set-address'] as
 export const bringsIn = (step: Step): step is Entrance & { readonly kind: (typeof entrances)[number] } =>
   entrances.some((kind) => kind === step.kind);
 
-/** What became of a step. */
+/** The outcome of a step. */
 export type StepOutcome =
   | { readonly kind: 'done' }
   /** The server takes no requests any more, and is not deleted: its connections are open, or HAProxy cannot do it safely. */

@@ -1,5 +1,5 @@
 /**
- * What HAProxy says of a line of its configuration, without what is quoted there: the value of a header or the text that a
+ * An error of HAProxy about a line, without the quoted parts of the line: the value of a header or the text that a
  * check expects may be a password, and what HAProxy says goes to logs and to other machines. Words of the language stay, for
  * they are what is wrong most often.
  */

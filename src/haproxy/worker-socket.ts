@@ -63,7 +63,7 @@ export class WorkerSocket {
 }
 
 /**
- * Whether nobody listens on the socket: somebody deleted it, or two reloads in a row failed. The second of them, since 3.1,
+ * Whether no process listens on the socket: somebody deleted it, or two reloads in a row failed. The second of them, since 3.1,
  * puts a socket of the worker that failed there.
  */
 function isDeaf(error: unknown): boolean {

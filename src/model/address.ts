@@ -10,7 +10,7 @@ const hostName = new RegExp(`^(?=.{1,253}$)(?:${label}\\.)*${label}$`);
 // "1.2.3", "1.2.3.256" and "0x7f.1" are mistyped or disguised addresses: a resolver reads them as numbers (inet_aton).
 const endsInNumber = /(^|\.)([0-9]+|0[xX][0-9a-fA-F]*)$/;
 
-/** Quotes a refused address. What stands before an `@` may be a password and is left out. */
+/** Quotes a refused address. The part before an `@` may be a password and is left out. */
 export const quoteAddress = (text: string): string => quote(text.replace(/^.*@/s, '***@'));
 
 /** Reads an IPv4 address, an IPv6 address (with or without brackets, no zone) or a DNS name. */
@@ -29,7 +29,7 @@ export function parsePort(text: string | number): Parsed<number> {
   return port.ok ? port : refused(`${quoteAddress(String(text))} is not a port: 1 to 65535`);
 }
 
-/** Reads `host:port`; an IPv6 host stands in brackets. */
+/** Reads `host:port`; an IPv6 host is in brackets. */
 export function parseAddress(text: string): Parsed<Address> {
   const colon = text.lastIndexOf(':');
   if (colon < 1) return refused(`${quoteAddress(text)} is not host:port`);

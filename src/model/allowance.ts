@@ -7,7 +7,7 @@ import { describeIssue, parsedText, whole } from './policy/field.ts';
 import { parsePemFile } from './policy/tls.ts';
 import { type HostPattern, parseHostPattern } from './route.ts';
 
-/** What operators let a service claim, as `claims/<service>` holds it. What it does not say, `claims/*` says. */
+/** The claims that operators allow a service, as in the entry `claims/<service>`. Fields that it leaves out come from `claims/*`. */
 export type Allowance = {
   readonly hosts: ReadonlySet<HostPattern> | undefined;
   readonly priority: number | undefined;
@@ -18,7 +18,7 @@ export type Allowance = {
 /** Ports of the balancer, both ends among them. */
 type PortRange = { readonly first: number; readonly last: number };
 
-/** What a service may claim. */
+/** The claims that a service may make. */
 export type Allowed = {
   /** Its own name is allowed always. Undefined: any host. */
   readonly hosts: ReadonlySet<HostPattern> | undefined;
@@ -30,7 +30,7 @@ export type Allowed = {
   readonly certificates: ReadonlySet<string> | undefined;
 };
 
-/** What a service may claim of which no operator said anything. */
+/** The claims of a service when no operator has set any. */
 export const allowedByDefault: Allowed = { hosts: undefined, priority: 0, ports: undefined, certificates: undefined };
 
 function parsePorts(text: string): Parsed<PortRange> {

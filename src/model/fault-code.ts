@@ -1,10 +1,10 @@
-/** What an error of one kind means to the one who gets it. */
+/** The meaning of an error of one kind for its reader. */
 type FaultKind = {
   readonly means: string;
   readonly todo: string;
 };
 
-/** Every kind of error that is told to a user, by its code. docs/errors.md is made of this. */
+/** Every kind of error that a user can get, by its code. docs/errors.md is made from this table. */
 export const faultKinds = {
   usage: {
     means: 'The command line is wrong: an unknown command or flag, an operand that is missing or makes no sense.',
@@ -88,5 +88,5 @@ export const faultKinds = {
   },
 } as const satisfies Readonly<Record<string, FaultKind>>;
 
-/** What went wrong, as a program can tell it. */
+/** The kind of an error, as a program can read it. */
 export type FaultCode = keyof typeof faultKinds;

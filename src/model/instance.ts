@@ -29,7 +29,7 @@ export type Instance = {
   readonly zone: string | undefined;
   readonly role: InstanceRole;
   readonly meta: Readonly<Record<string, string>>;
-  /** A nonce of the process that registered it; nobody's when a hand wrote the key. */
+  /** A nonce of the process that registered it; undefined when a person wrote the key. */
   readonly owner: string | undefined;
   /**
    * When that process began to announce it, in ms since 1970: of two processes with one id and one address, the one that

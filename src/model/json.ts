@@ -44,7 +44,7 @@ function placeOf(text: string, index: number): string {
   return `line ${before.split('\n').length}, column ${index - before.lastIndexOf('\n')}`;
 }
 
-/** What `JSON.parse` lets pass and we do not. `text` is JSON, so that only strings have to be told from the rest. */
+/** Finds JSON that `JSON.parse` accepts and pointsman refuses. `text` is JSON, so only strings have to be told from the rest. */
 function findFlaw(text: string): string | undefined {
   const open: (Set<string> | undefined)[] = [];
   let latest = '';

@@ -3,13 +3,13 @@ import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } 
 import type { OverrideScope } from './override.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 
-/** What a key under the root is about. */
+/** The subject of a key under the root. */
 export type KeySubject =
   | { readonly kind: 'instance'; readonly service: ServiceName; readonly id: InstanceId }
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
   | { readonly kind: 'allowance'; readonly service: AllowanceTarget }
-  /** Not the catalog's: `balancers/`, `releases/`, `waits/`, `keys/`. */
+  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`. */
   | { readonly kind: 'other' };
 
 /** The key of an instance's registration. */

@@ -10,16 +10,16 @@ export type LogEvent = {
   readonly stages?: Readonly<Record<string, number>> | undefined;
   /** The steps that were taken. */
   readonly what?: readonly string[] | undefined;
-  /** What made a reload necessary. */
+  /** The reasons for a reload. */
   readonly reasons?: readonly string[] | undefined;
-  /** What HAProxy ran that it was not given. */
+  /** The differences between HAProxy and the configuration that it should run. */
   readonly differences?: readonly string[] | undefined;
-  /** What an operator said about an override. */
+  /** The reason that an operator gave for an override. */
   readonly why?: string | undefined;
   /** Why something was not done. */
   readonly reason?: string | undefined;
   readonly key?: string | undefined;
-  /** What HAProxy wrote. */
+  /** A line that HAProxy wrote. */
   readonly line?: string | undefined;
 };
 
@@ -31,7 +31,7 @@ export function sentenceOf({ event, msg = '', ms, reason, line }: LogEvent): str
   return (ms !== undefined && reason === undefined) || msg === event || msg === '' ? undefined : msg;
 }
 
-/** What was done, or why it had to be, one by one. */
+/** The actions of an event, or the reasons for it, one by one. */
 export const clausesOf = ({ what, reasons, differences, why }: LogEvent): readonly string[] => [
   ...listed(what),
   ...listed(reasons),

@@ -4,7 +4,7 @@ import type { InstanceId, ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 import { parseWeight } from './whole-number.ts';
 
-/** What an operator does to an instance, or to a whole service, whatever registrations say. */
+/** The restriction of an instance, or of a whole service, that an operator sets. */
 export type OverrideEffect =
   /** No new requests; open ones go on. */
   | { readonly kind: 'drain' }
@@ -124,7 +124,7 @@ export function overrideFields({ effect, who, why, at, until }: Override) {
 /** The value that `parseOverride` reads back. */
 export const formatOverride = (override: Override): string => JSON.stringify(overrideFields(override));
 
-/** Whether it keeps new requests away. */
+/** Whether the override keeps new requests away. */
 export function takesOut({ effect }: Override): boolean {
   switch (effect.kind) {
     case 'drain':
@@ -137,7 +137,7 @@ export function takesOut({ effect }: Override): boolean {
   }
 }
 
-/** How long a request waits at most; undefined when it is no pause. */
+/** Milliseconds that a request waits at most; undefined: the override is no pause. */
 export function pauseOf({ effect, at, until }: Override): number | undefined {
   if (effect.kind !== 'pause') return undefined;
   return at === undefined || until === undefined ? longestPauseMs : until - at;
@@ -151,7 +151,7 @@ export const effectName = (effect: OverrideEffect): string =>
 export const byWhom = ({ who, why }: Override): string =>
   `${who === undefined ? '' : ` by ${who}`}${why === undefined ? '' : ` (${why})`}`;
 
-/** What an override is about: one instance, or every instance of the service that has no override of its own. */
+/** The instances that an override restricts: one, or each instance of the service without an override of its own. */
 export type OverrideScope = InstanceId | '*';
 
 export type OverrideTarget = { readonly service: ServiceName; readonly scope: OverrideScope };

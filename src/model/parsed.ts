@@ -3,7 +3,7 @@ declare const brand: unique symbol;
 /** A `T` that only the parser named `B` makes, so that holding one proves that it was checked. */
 export type Brand<T, B extends string> = T & { readonly [brand]: B };
 
-/** What a parser answers: the word, or the reason why the text is not one (a clause that fits after "key: "). */
+/** The result of a parser: the value, or the reason why the text is none (a clause that fits after "key: "). */
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
 export const accepted = <T>(value: T): Parsed<T> => ({ ok: true, value });

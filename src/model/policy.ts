@@ -18,7 +18,7 @@ import { noTimeouts, type Timeouts, timeoutsField } from './policy/timeouts.ts';
 import { type Tls, tlsField } from './policy/tls.ts';
 import type { Route } from './route.ts';
 
-/** What an operator declares about a service in `services/<service>`; a service without one gets `defaultPolicy`. */
+/** The settings of a service in the entry `services/<service>`. A service without the entry has `defaultPolicy`. */
 export type Policy = {
   readonly mode: 'http' | 'tcp';
   /** The port on which a `tcp` service is offered; `http` services share the balancer's own. */
@@ -44,7 +44,7 @@ export type Policy = {
   readonly maxconn: number | undefined;
   /** How many wait for one server before others are asked. */
   readonly maxqueue: number | undefined;
-  /** What the servers speak. */
+  /** The protocol of the servers. */
   readonly protocol: 'h1' | 'h2';
   readonly tls: Tls | undefined;
   /** The version of the PROXY protocol that tells servers who the client is. */
@@ -111,7 +111,7 @@ const schema = v.strictObject({
 /** The names of all fields of a policy. */
 export const policyFieldNames: readonly string[] = Object.keys(schema.entries);
 
-/** What makes sense where HAProxy understands what is said only. */
+/** Fields that need HAProxy to read the protocol, so that they do not fit `tcp`. */
 const httpFields = [
   ...(['hosts', 'paths', 'strip', 'priority', 'routes', 'https', 'headers', 'compression', 'sticky'] as const),
   'protocol',
@@ -135,7 +135,7 @@ export function policyProblems(value: string): readonly PolicyProblem[] {
       reason: wordIssue(issue),
     }));
   }
-  // What does not go together is found once each field is well by itself.
+  // Each field is valid by itself here. Now the combinations are checked.
   const whole = parsePolicy(value);
   if (whole.ok) return [];
   return [{ path: (/^([\w.]+): /.exec(whole.reason)?.[1] ?? '').split('.').filter(Boolean), reason: whole.reason }];

@@ -2,8 +2,8 @@ import { parseServiceName, type ServiceName } from './name.ts';
 import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
 
 /**
- * What the route map says of a key. Of a route, where it leads: a service, `web`; or a service that is asked without the
- * first segments of the path, `web/2`. Of a service, its state: see `service-state.ts`.
+ * A value in the route map. The value of a route is its service, `web`, or the service with the number of segments that
+ * HAProxy removes from the path, `web/2`. The value of a service is its state: see `service-state.ts`.
  */
 export type RouteTarget = Brand<string, 'RouteTarget'>;
 

@@ -25,7 +25,7 @@ function isHostPattern(text: string): boolean {
   if (text.endsWith('.*')) return label.test(text.slice(0, -2));
   const name = text.startsWith('*.') ? text.slice(2) : text;
   const host = parseHost(name);
-  // What parseHost writes otherwise (capitals, brackets) would never equal a request's host.
+  // A host that parseHost rewrites (capitals, brackets) would never equal the host of a request.
   return host.ok && host.value.host === name && (name === text || host.value.family === 'name');
 }
 

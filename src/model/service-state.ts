@@ -1,7 +1,7 @@
 import type { ServiceName } from './name.ts';
 import type { RouteTarget } from './route-target.ts';
 
-/** What keeps requests from a service that runs. */
+/** The reason why a service that runs gets no requests. */
 export type ServiceState =
   /** They are answered with a page that says so. */
   | { readonly kind: 'maintenance' }

@@ -162,7 +162,7 @@ const words: Readonly<Record<string, Word>> = {
   }),
 };
 
-/** What a reason may be: one line of printable ASCII that names no more of the text than fits on a screen. */
+/** The form of a reason: one line of printable ASCII that quotes no more of the text than fits on a screen. */
 const aReason = /^[\x20-\x7e]{3,600}$/;
 
 describe.each(Object.entries(words))('%s', (_, { parse, valid, alphabet, longest, format }) => {

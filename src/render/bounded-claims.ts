@@ -39,7 +39,7 @@ export type CappedPriority = {
   readonly loser: ServiceName;
 };
 
-// The list is for people. Whoever looks at one service is told all that it has to do with.
+// The list is for people. The page of one service has all its conflicts.
 const mostOfOne = 10;
 const mostOthers = 4;
 /** Pairs of claims that are compared, so that the cost is bounded: for a list of all, and for one service. */
@@ -51,7 +51,7 @@ export const isBounded = (contribution: Contribution): boolean =>
   refusedCertificate(contribution) !== undefined ||
   contribution.claims.some(isCapped);
 
-/** What the services that ask for more than they may have do not get. */
+/** The routes that services ask for beyond their share. */
 export function boundedConflicts(
   names: Iterable<ServiceName>,
   services: Contributions,

@@ -1,10 +1,10 @@
-// What gRPC's health checking protocol says on the wire. HAProxy has no check for it, and what it has for HTTP cannot send
+// The bytes of gRPC's health checking protocol. HAProxy has no check for it, and its HTTP check cannot send
 // a body with a NUL in it, as every gRPC message begins; so the whole HTTP/2 conversation is sent as bytes.
 
 /** `grpc.health.v1.HealthCheckResponse{status: SERVING}`, as a gRPC message, in hexadecimal. */
 export const grpcServing = '00000000020801';
 
-/** What a client sends, from the connection's first byte on, to ask for the health of a service or of the whole server. */
+/** The bytes that a client sends, from the connection's first byte on, to ask for the health of a service or of the whole server. */
 export function grpcCheckRequest(service: string | undefined, tls: boolean): string {
   const message = service === undefined ? [] : [0x0a, ...text(service)];
   const headers = [

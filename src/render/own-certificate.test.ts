@@ -11,7 +11,7 @@ import { nothingRendered } from './rendered.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../templates'), undefined);
 
-/** What a policy with this certificate comes to. */
+/** Renders a policy with this certificate. */
 function made(certificate: string, claims: Readonly<Record<string, string>>) {
   const keys = {
     'services/web': JSON.stringify({ tls: { ca: 'ca.pem', certificate } }),

@@ -15,8 +15,8 @@ import { ConfigWord } from '../template/config-word.ts';
 import { grpcCheckRequest, grpcServing } from './grpc-check.ts';
 
 /**
- * What `policy.mustache` sees, beside the name `policy` that it has to give to its section, and the path `peersSocket`, which no
- * other policy has.
+ * The view of `policy.mustache`, without the name `policy` that it has to give to its section, and without the path
+ * `peersSocket`, which no other policy has.
  */
 export type PolicyView = {
   readonly http: boolean;
@@ -36,12 +36,12 @@ export type PolicyView = {
   readonly httpCheck: HttpCheckView | undefined;
   /** In hexadecimal. */
   readonly grpcCheck: { readonly request: string; readonly serving: string } | undefined;
-  /** What HAProxy has to load before it can add a server that uses it. */
+  /** The files that HAProxy has to load before it can add a server that uses them. */
   readonly pemFiles: { readonly ca: string | undefined; readonly certificate: string | undefined } | undefined;
   /** In lists that fit into a line each. */
   readonly deny: readonly { readonly networks: readonly Cidr[] }[];
   readonly allow: readonly { readonly networks: readonly Cidr[] }[];
-  /** Whether nobody else than `allow` may ask. */
+  /** Whether only clients in `allow` may ask. */
   readonly allowOnly: boolean;
   readonly rateLimit: { readonly requests: number; readonly period: string; readonly seconds: number } | undefined;
   /** `port` is left out where a URL does without. */
@@ -173,13 +173,13 @@ function pemFilesView(tls: Tls | undefined, folder: string): PolicyView['pemFile
   return ca === undefined && certificate === undefined ? undefined : { ca, certificate };
 }
 
-/** What `ca-file` names; undefined when certificates are not verified. */
+/** The file for `ca-file`; undefined: certificates are not verified. */
 export function authorityFile({ authority }: Tls, folder: string): string | undefined {
   if (authority === undefined) return undefined;
   return authority.kind === 'system' ? '@system-ca' : `${folder}/${authority.file}`;
 }
 
-/** What `crt` names. */
+/** The file for `crt`. */
 export function certificateFile({ certificate }: Tls, folder: string): string | undefined {
   return certificate === undefined ? undefined : `${folder}/${certificate}`;
 }

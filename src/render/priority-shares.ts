@@ -6,7 +6,7 @@ import type { Claim } from './claim.ts';
 /** Services whose priorities do not count, by the service over whose routes they do not. */
 export type Overruled = ReadonlyMap<ServiceName, ReadonlySet<ServiceName>>;
 
-/** What the priorities of all services together may add to the route map. */
+/** The routes that the priorities of all services together may add to the route map. */
 export const mostFurtherKeys = 100_000;
 
 /** The claims of one service on one host. */

@@ -45,7 +45,7 @@ export type RenderResult = {
   readonly conflicts: readonly Conflict[] | undefined;
 };
 
-/** What to render, and with what. */
+/** The input of a rendering. */
 type RenderRequest = {
   readonly templating: Templating;
   readonly settings: FrameSettings;
@@ -118,7 +118,7 @@ function renderBase(templates: Templates, settings: FrameSettings, ports: Ports)
   return splitAtSlot(templates.frame.render(frameView(settings, ports)));
 }
 
-/** What the services of one rendering share. */
+/** The values that all services of one rendering share. */
 type Batch = {
   readonly templating: Templating;
   readonly settings: FrameSettings;
@@ -242,7 +242,7 @@ export function withoutUnusedPolicies(templates: Templates, settings: FrameSetti
   return { ...rendered, policies: policiesInUse(rendered.policies, rendered.backends.values(), always) };
 }
 
-/** The old value where both say the same, so that identity tells later stages that nothing changed. */
+/** The old value where both have the same text, so that later stages see by identity that nothing changed. */
 function sameText(before: Section, after: Section): Section {
   return before.before === after.before && before.indent === after.indent && before.after === after.after
     ? before

@@ -19,7 +19,7 @@ export type RenderedBackend = {
   readonly checkPace?: CheckPace | undefined;
 };
 
-/** Everything that HAProxy is given, as text, in the pieces that can change alone. A value, compared by plan. */
+/** The whole configuration as text, in the pieces that can change alone. A value, which plan compares. */
 export type Rendered = {
   readonly revision: Revision;
   readonly frame: Section;
@@ -27,7 +27,7 @@ export type Rendered = {
   readonly policies: PersistentMap<string, string>;
   readonly backends: PersistentMap<ServiceName, RenderedBackend>;
   readonly routes: Routes;
-  /** What the routes were made of; undefined where they were read back. */
+  /** The source of the routes; undefined: they were read back. */
   readonly routeTable?: RouteTable | undefined;
 };
 

@@ -6,7 +6,7 @@ import { type Claim, isCapped } from './claim.ts';
 import type { Overruled } from './priority-shares.ts';
 import { findRoute } from './route-set.ts';
 
-/** What of a service its routes are made of, and its claims. */
+/** The parts of a service that its routes depend on, and its claims. */
 export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed' | 'suspended'> & {
   readonly claims: readonly Claim[];
 };
@@ -38,7 +38,7 @@ export function decideRoutes(
       domain !== undefined &&
       label !== undefined &&
       (rises(counting(of(label), of(domain)), of(domain)) || risesOwn(of(label), of(domain)));
-    // What is found here, so what must be right here. All else is found under a less exact pattern.
+    // Requests find these claims here, so they must be right here. All others are found under a less exact pattern.
     const found = crossed ? [...of(host), ...of(domain)] : of(host);
     const least = Math.min(...found.map(({ priority }) => priority));
     const ofCapped = found.filter(({ service }) => capped.has(service));

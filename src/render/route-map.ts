@@ -12,7 +12,7 @@ type Draft = {
   delete(route: string): void;
 };
 
-// Two maps of which one was made from the other share the buckets that did not change.
+// A map shares the buckets that did not change with the map that it was made from.
 const bucketCount = 64;
 const emptyBucket: Bucket = PersistentMap();
 const noPaths: Paths = PersistentMap();
@@ -110,7 +110,7 @@ export class RouteMap implements Iterable<readonly [route: string, target: Route
     });
   }
 
-  /** What some requests of this route would find if it were not there. */
+  /** The routes that requests of this route would find without it. */
   *over(route: string): Generator<readonly [route: string, target: RouteTarget]> {
     const { host, path } = split(route);
     for (const pattern of this.#hostsOver(host)) {

@@ -348,7 +348,7 @@ test('routes that were changed one service at a time are those that were made at
   );
 });
 
-/** What should be found, by looking at every route. */
+/** The expected route, by looking at every route. */
 function rightOne(
   services: readonly {
     readonly routes: readonly { hosts: string[]; paths: string[]; strip: boolean; priority: number }[];

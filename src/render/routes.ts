@@ -25,7 +25,7 @@ import { RouteMap } from './route-map.ts';
 /**
  * Keys of the route map: a host pattern, a path prefix and a closing slash, as in `shop.example.com/api/`. The frame asks
  * for the longest key that begins `<host><path>/`, with the exact host, then `*.<domain>`, then `<first label>.*`, then
- * `*`. The closing slash keeps `/api` from matching `/apiary`. Beside the routes stand the states of services, by a key of
+ * `*`. The closing slash keeps `/api` from matching `/apiary`. The map also has the states of services, by a key of
  * their own.
  */
 export type Routes = RouteMap;
@@ -41,7 +41,7 @@ export type RoutesConflict = RouteConflict | HostConflict | CertificateConflict 
 
 /** Which services ask for which routes. A value, kept so that a service that changes costs its own routes only. */
 export type RouteTable = {
-  /** What of each service its routes are made of, and its claims. */
+  /** The parts of each service that its routes depend on, and its claims. */
   readonly services: PersistentMap<ServiceName, Contribution>;
   /** By key of the route map, who has the most right first. */
   readonly claims: PersistentMap<string, readonly Claim[]>;

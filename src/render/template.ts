@@ -59,7 +59,7 @@ export function parseTemplate(role: TemplateRole, file: string, text: string): T
   return { file, text, render };
 }
 
-// What one rendering may make, in characters. A server line is a command, too, and HAProxy drops a line of commands that is
+// The longest text of one rendering, in characters. A server line is a command, too, and HAProxy drops a line of commands that is
 // longer than its buffer, 16 KiB by default. The frame has a section for each tcp service.
 const longest: Readonly<Record<TemplateRole, number>> = {
   frame: 4 * 1024 * 1024,
@@ -73,7 +73,7 @@ const optionalText = (value: unknown): string => (value === undefined || value =
 /** A rendered text around its slot: the lines before and after the slot's own, and how far that one is indented. */
 export type Section = { readonly before: string; readonly indent: string; readonly after: string };
 
-/** Whether both say the same around their slot. Where the slot is does not matter while nothing stands in it. */
+/** Whether both have the same text around their slot. The place of the slot does not matter while the slot is empty. */
 export function sameSection(a: Section, b: Section): boolean {
   return (
     a === b ||

@@ -17,7 +17,7 @@ import {
 } from './policy-view.ts';
 import type { Ports } from './ports.ts';
 
-/** What this balancer's settings give to every template. Paths are absolute. */
+/** The settings of this balancer that templates see. Paths are absolute. */
 export type FrameSettings = {
   /** `host:port` on which HTTP is served. */
   readonly bind: string;
@@ -34,13 +34,13 @@ export type FrameSettings = {
   /** Where, before HAProxy 3.0, the sockets are by which a worker gives the counts of a policy's rate limit to its successor. */
   readonly peersFolder: string;
   readonly hardStopAfterMs: number;
-  /** What a service in maintenance answers. */
+  /** The file with the answer of a service in maintenance. */
   readonly maintenancePage: string;
-  /** What lets requests wait, in Lua. */
+  /** The Lua script that lets requests wait. */
   readonly pauseScript: string;
   /** Where the files lie that a policy's `tls` names. */
   readonly pemFolder: string;
-  /** Where this balancer runs; undefined when that is not told. */
+  /** The zone of this balancer; undefined: no setting names it. */
   readonly zone: string | undefined;
   /** `host:port` on which HAProxy tells its own metrics; undefined when it does not. */
   readonly metricsBind?: string | undefined;
@@ -54,7 +54,7 @@ export type FrameSettings = {
   readonly https?: { readonly bind: string; readonly list: string; readonly http3: boolean } | undefined;
 };
 
-/** What `haproxy.cfg.mustache` sees. */
+/** The view of `haproxy.cfg.mustache`. */
 export type FrameView = {
   readonly bind: string;
   readonly runtimeSocket: string;
@@ -89,14 +89,14 @@ export type FrameView = {
   }[];
 };
 
-/** What `backend.mustache` sees. Where `{{{servers}}}` stands, the server lines go. */
+/** The view of `backend.mustache`. The server lines replace `{{{servers}}}`. */
 export type BackendView = PolicyView & {
   readonly name: string;
   /** The section that `policy.mustache` made for its policy. */
   readonly policy: string;
 };
 
-/** What `server.mustache` sees. */
+/** The view of `server.mustache`. */
 export type ServerView = {
   readonly service: string;
   readonly id: string;

@@ -2,7 +2,7 @@
 const special = /[ \t\\"'#]/g;
 
 /**
- * Text that is written as one word of a haproxy.cfg, whatever stands in it: the one kind of value that goes into a
+ * Text that is written as one word of a haproxy.cfg, whatever it contains: the one kind of value that goes into a
  * template without being checked. It must be one line of printable ASCII, and not
  * empty: HAProxy takes an empty word for a missing one.
  */

@@ -13,9 +13,9 @@ export type Tag = {
   readonly where: string;
   /** Written with three braces, or `&`: it asks to go in unchecked. */
   readonly bare: boolean;
-  /** A value that is not there is a mistake, not an empty text. */
+  /** A missing value is an error, not an empty text. */
   readonly required: boolean;
-  /** How a value is written at its place, where the language that is written has several forms. */
+  /** The form of the value at its place, where the written language has several. */
   readonly form: string | undefined;
 };
 
@@ -39,7 +39,7 @@ export type CompiledMustache = {
   readonly render: (view: object) => string;
 };
 
-// Of a token: type, name, start, end; then a section's tokens, or a partial's indent, tag index and whether text stands before it.
+// Of a token: type, name, start, end; then a section's tokens, or a partial's indent, tag index and whether text comes before it.
 type Token = readonly [
   type: string,
   name: string,
@@ -198,7 +198,7 @@ type ParsedSource = { readonly tokens: readonly Token[]; readonly place: (index:
 // The types of mustache call every token a list of strings.
 const asMustache = ({ tokens }: ParsedSource) => tokens as unknown as string[][];
 
-/** How far a partial that stands alone on its line is indented. */
+/** The indent of a partial that is alone on its line. */
 function indentOf([, , , , indent, tagIndex, afterText]: Token): string {
   return tagIndex === 0 && afterText !== true && typeof indent === 'string' ? indent : '';
 }

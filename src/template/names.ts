@@ -1,12 +1,12 @@
-/** What may be named at one place of a template, and what is below it. */
+/** The names that a template may use at one place, and those below each. */
 export type TemplateNames = {
-  /** What a name is; undefined when there is none. */
+  /** The names below a name; undefined: there is no such name. */
   readonly find: (name: string) => TemplateNames | undefined;
   /** For messages. */
   readonly known: readonly string[];
-  /** What a section of it sees first; undefined when it sees no more than what is around it. */
+  /** The names that a section of it sees first; undefined: it sees only those around it. */
   readonly inside?: TemplateNames;
-  /** What `{{.}}` is when this is the innermost section; undefined where it cannot be written. */
+  /** The meaning of `{{.}}` in the innermost section; undefined: a template cannot use it there. */
   readonly itself?: TemplateNames;
   /** A value that is not there is a mistake, not an empty text. */
   readonly required?: true;
@@ -14,7 +14,7 @@ export type TemplateNames = {
   readonly notText?: string;
 };
 
-/** A value that stands in the text. */
+/** A value in the text. */
 export const text: TemplateNames = { find: () => undefined, known: [] };
 
 /** A value whose fields are not known before it is there. */
@@ -53,7 +53,7 @@ export function listOf(of: TemplateNames): TemplateNames {
   return { find: () => undefined, known: [], inside, notText: 'a list' };
 }
 
-/** Names that may stand anywhere, with anything below them. */
+/** Names that are known everywhere, with any names below them. */
 export function flat(names: readonly string[]): TemplateNames {
   const known = new Set(names);
   const below: TemplateNames = { find: () => below, known: [], itself: text };

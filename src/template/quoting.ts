@@ -11,15 +11,15 @@ export type Quoting<Place extends object | string, Form extends string> = {
   readonly same: (one: Place, other: Place) => boolean;
   /** The place after this text; refuses text that it does not understand. */
   readonly after: (at: Place, text: string) => Place | QuotingRefusal;
-  /** The place after a value that stands here, and how it is written; or a clause that says why none may. */
+  /** The place after a value here, and the form of the value; or a clause that says why no value may be here. */
   readonly afterValue: (at: Place) => { readonly after: Place; readonly as: Form } | QuotingRefusal;
   /** The place after a section that may be left out or repeated. */
   readonly either: (before: Place, after: Place) => Place | QuotingRefusal;
-  /** What is wrong with a text that ends here. */
+  /** Why a text must not end here; undefined: it may. */
   readonly unfinished: (at: Place) => string | undefined;
 };
 
-/** Follows one text; told in its order. Throws what `fail` throws for what the language refuses. */
+/** Follows one text from its beginning. Throws the error of `fail` for text that the language refuses. */
 export type Trail = {
   text(text: string, fail: Fail): void;
   /** How the value is written there; undefined where there is one form only. */

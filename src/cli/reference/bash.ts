@@ -1,7 +1,7 @@
 import type { AnyCommand } from '../../settings/command.ts';
 import { type Flag, flagsOf } from './flags.ts';
 
-/** What `source <(pointsman completion bash)` reads. Works with bash 4, without the package bash-completion. */
+/** The script for `source <(pointsman completion bash)`. Works with bash 4, without the package bash-completion. */
 export function bashCompletion(commands: readonly AnyCommand[]): string {
   return `# Completion of pointsman for bash: source <(pointsman completion bash)
 _pointsman() {

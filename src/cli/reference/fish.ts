@@ -1,7 +1,7 @@
 import type { AnyCommand } from '../../settings/command.ts';
 import { type Flag, flagsOf } from './flags.ts';
 
-/** What `pointsman completion fish | source` reads. */
+/** The script for `pointsman completion fish | source`. */
 export function fishCompletion(commands: readonly AnyCommand[]): string {
   const lines = [
     '# Completion of pointsman for fish: pointsman completion fish | source',

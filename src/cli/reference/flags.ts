@@ -13,7 +13,7 @@ export type Flag = {
   readonly key: string;
 };
 
-/** What a flag's value is, as far as a shell can complete it. */
+/** The kind of a flag's value, as far as a shell can complete it. */
 type Value = {
   readonly placeholder: string;
   readonly kind: 'choice' | 'file' | 'folder' | 'text';

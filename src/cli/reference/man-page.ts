@@ -75,7 +75,7 @@ function asides({ option, key }: Flag): string {
 
 const sentence = (text: string): string => `${escaped(text)}.`;
 
-/** As text, whatever stands in it: no escape, no request at a line's beginning, and a hyphen that can be copied. */
+/** As text, whatever it contains: no escape, no request at a line's beginning, and a hyphen that can be copied. */
 function escaped(text: string): string {
   return text
     .replaceAll('\\', '\\e')

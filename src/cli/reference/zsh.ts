@@ -1,7 +1,7 @@
 import type { AnyCommand } from '../../settings/command.ts';
 import { type Flag, flagsOf } from './flags.ts';
 
-/** What zsh reads, sourced or as a file `_pointsman` on its fpath. */
+/** The script for zsh, sourced or as a file `_pointsman` on its fpath. */
 export function zshCompletion(commands: readonly AnyCommand[]): string {
   return `#compdef pointsman
 # Completion of pointsman for zsh: source <(pointsman completion zsh)

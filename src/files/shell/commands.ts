@@ -1,6 +1,6 @@
 import type { QuotingRefusal } from '../../template/quoting.ts';
 
-/** What a command does with its arguments, as far as they were read. */
+/** The rule for the arguments of a command, as far as they were read. */
 export type Rule =
   /** Each argument is a text to it. */
   | { readonly kind: 'texts' }
@@ -40,10 +40,10 @@ const runners = new RegExp(
   ].join('|')})[0-9.]*$`,
 );
 
-/** Whether a command's name stands before another command's, which is the one that counts. */
+/** Whether a command runs the command that follows its name. */
 export const leadsOn = (word: string): boolean => word === 'exec' || word === 'command' || word === 'builtin';
 
-/** What the command of this name does; see Word for what the text may hold. */
+/** The rule of the command with this name; see Word for the text. */
 export function ruleOf(word: string): Rule {
   const whole = unquoted(word);
   const name = whole.slice(whole.lastIndexOf('/') + 1);
@@ -114,7 +114,7 @@ function letterOf(text: string, hasValue: boolean): string {
   return text === '!' ? 'n' : text === ']' ? ']' : 'o';
 }
 
-/** What is wrong with a command that ends here. */
+/** Why a command must not end here; undefined: it may. */
 export function refusalAtEnd(rule: Rule): QuotingRefusal | undefined {
   if (rule.kind !== 'test' || !rule.seen.includes('v')) return undefined;
   const operands = rule.bracket ? rule.seen.replace(/\]$/, '') : rule.seen;
@@ -126,7 +126,7 @@ export function refusalAtEnd(rule: Rule): QuotingRefusal | undefined {
       };
 }
 
-/** What may be wrong with a value that is an argument, or begins or goes on one after `text`. */
+/** Why a value must not be an argument, or a part of one after `text`; undefined: it may. */
 export function refusedArgument(rule: Rule): QuotingRefusal | undefined {
   switch (rule.kind) {
     case 'none':
@@ -142,7 +142,7 @@ export function refusedArgument(rule: Rule): QuotingRefusal | undefined {
   }
 }
 
-// What a shell evaluates or acts upon by itself, or the dynamic loader does.
+// Variables that a shell or the dynamic loader evaluates by itself.
 const special = new RegExp(
   `^(${[
     'BASH|BASH_.*|BASHOPTS|BASHPID|SHELLOPTS|SHELL|POSIXLY_CORRECT|LD_.*|PATH|CDPATH|EXECIGNORE|GLOBIGNORE|IFS|ENV|PS[0-9]',

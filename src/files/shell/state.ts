@@ -72,7 +72,7 @@ export const newList = (until: List['until'], opened: List['opened'], mode: Mode
 
 export const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
-/** The place of which nothing more is known than that it is one of these; undefined when that says too little. */
+/** The place that covers all of these possible places; undefined: they differ too much. */
 export function join(one: State, other: State): State | undefined {
   const [a, b] = [one.at(-1), other.at(-1)];
   if (a?.kind !== 'list' || b?.kind !== 'list' || !same(one.slice(0, -1), other.slice(0, -1))) return undefined;

@@ -198,7 +198,7 @@ const onEnded = (
   then: (state: State) => State | QuotingRefusal,
 ): State | QuotingRefusal => ('refused' in state ? state : then(state));
 
-/** What ends a word and maybe a command. */
+/** Characters that end a word, and maybe a command. */
 function stepBetween(state: State, operator: List['operator'], char: string): State | QuotingRefusal {
   const list = state.at(-1);
   // A word such as [[ may have begun something else.

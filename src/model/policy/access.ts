@@ -4,7 +4,7 @@ import { parsedText } from './field.ts';
 
 /** Who may ask, by source address. */
 export type Access = {
-  /** If there are any, nobody else may. */
+  /** If there are any, only these may. */
   readonly allow: readonly Cidr[];
   /** These may not, even if they are allowed. */
   readonly deny: readonly Cidr[];

@@ -3,7 +3,7 @@ import { parseDuration } from '../duration.ts';
 import { parseShare } from '../share.ts';
 import { parsedText, whole } from './field.ts';
 
-/** What a service wants of the mass-loss guard otherwise than the balancer's settings say. */
+/** The settings of the mass-loss guard that differ for a service from those of the balancer. */
 export type GuardSettings = {
   /** More than this share of its instances, 0 to 1; 1 is never. */
   readonly share?: number;

@@ -5,7 +5,7 @@ import { parsedText } from './field.ts';
 
 export type Header = { readonly name: HeaderName; readonly value: HeaderValue };
 
-/** What is done to the headers of a message: first removed, then set, then added. */
+/** The changes of the headers of a message: first removals, then replacements, then additions. */
 export type HeaderChanges = {
   readonly remove: readonly HeaderName[];
   /** In place of all others with this name. */

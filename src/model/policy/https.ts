@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { whole } from './field.ts';
 
-/** What becomes of a request without TLS: it is served, or sent to the same place on this port of HTTPS. */
+/** The answer to a request without TLS: HAProxy serves it, or redirects it to this port of HTTPS. */
 export type Https = { readonly kind: 'optional' } | { readonly kind: 'redirect'; readonly port: number };
 
 export const optionalHttps: Https = { kind: 'optional' };

@@ -15,7 +15,7 @@ const mostSegments = 8;
 // Each pair of a host and a path is a line of the route map: 64 routes of 64 hosts and 64 paths would be 262,144.
 const mostKeys = 1024;
 
-// What its priorities may add to them, where its own hosts match the same requests.
+// The routes that its priorities may add, where its own hosts match the same requests.
 const mostFurtherKeys = 4096;
 
 const fields = {

@@ -14,7 +14,7 @@ export type Sticky = {
   readonly key: string;
 };
 
-/** None of it is repeated: nobody else is to know it. */
+/** The key is a secret, so the reason repeats none of it. */
 function parseKey(text: string): Parsed<string> {
   return parseLabel(text).ok
     ? accepted(text)

@@ -12,7 +12,7 @@ export type Tls = {
   readonly authority: { readonly kind: 'system' } | { readonly kind: 'file'; readonly file: PemFile } | undefined;
   /** The host that is asked for (SNI) and that a certificate must be for; the service's name if undefined. */
   readonly name: string | undefined;
-  /** What the balancer shows to the servers: certificate and key in one file. */
+  /** The client certificate and key that HAProxy shows to the servers, in one file. */
   readonly certificate: PemFile | undefined;
 };
 
