@@ -4,15 +4,15 @@ import type { Follower, History, KeyRange, RegistryEvent } from '../registry.ts'
 import { CallTime } from './call-time.ts';
 import { Continuity } from './continuity.ts';
 import { describeFailure, failureOf, isDenied, isSilence } from './failure.ts';
+import { type Delivered, emptyState, type FollowAnswer, type StreamEnd, stepFollow } from './follow-state.ts';
 import type { KeySpace } from './key-space.ts';
 import { KnownHistory } from './known-history.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
 import type { MemberSource } from './member-source.ts';
 import { waitBefore } from './members.ts';
 import { nextMember, Rotation } from './rotation.ts';
-import { list, type TreeListing, within } from './tree.ts';
-import type { Cursor } from './watch-cursor.ts';
-import { type StreamEnd, watch } from './watch-stream.ts';
+import { type ByteRange, list, type TreeListing, within } from './tree.ts';
+import { watch } from './watch-stream.ts';
 
 export type FollowOptions = {
   readonly access: EtcdAccess;
@@ -23,135 +23,124 @@ export type FollowOptions = {
   readonly onEvent: (event: RegistryEvent) => void;
 };
 
-/** What was delivered, and what is needed to go on from there. */
-type Known = {
-  readonly cursor: Cursor;
-  readonly continuity: Continuity;
-  readonly history: KnownHistory;
-  /** From a list on this very connection: nothing of it has to be proven. */
-  readonly listedNow: boolean;
-};
-
-// A page of a list gets more time after each that took too long: when hundreds begin at once, the member that is asked is
-// alive and busy, and lists that are given up half way and begun anew make it busier.
+// A page of a list gets more time after each page that took too long. When hundreds of followers begin at once, the member
+// is alive and busy, and a list that is given up and begun again makes it busier.
 const mostPageMs = 16_000;
-// Everything is read anew now and then, should a change have been missed in a way that nobody has thought of.
+// A follower reads a new list now and then, in case it missed a change in a way that no check here covers.
 const refreshMs = { least: 300_000, most: 600_000 };
-// Watches in a row that began and then told nothing although there was something to tell: after these it is listed instead.
-const mostStuck = 2;
 
-/** Follows the tree: a list, then a watch from its revision on, member after member, until closed. */
-export function follow({ access, source, keys, range, random, onEvent }: FollowOptions): Follower {
-  const closing = new AbortController();
-  const { signal } = closing;
-  const tell = (event: RegistryEvent) => {
-    if (!signal.aborted) onEvent(event);
-  };
-  const rotation = new Rotation([], random);
-  const time = new CallTime(mostPageMs);
-  const bytes = within(keys, range);
+/**
+ * Follows the tree until closed: reads a list, then watches from its revision on, on one member after the other. stepFollow
+ * decides what follows an answer; this class connects, waits and delivers.
+ */
+export class EtcdFollower implements Follower {
+  readonly #options: FollowOptions;
+  readonly #bytes: ByteRange;
+  readonly #closing = new AbortController();
+  readonly #rotation: Rotation;
+  readonly #time = new CallTime(mostPageMs);
+  readonly #ended: Promise<void>;
+  #state = emptyState;
 
-  const run = async () => {
-    let known: Known | undefined;
-    /** The last that was known, when its history cannot be continued, and why if it is another one. */
-    let former: Known | undefined;
-    let replaced: string | undefined;
-    let failures = 0;
-    let stuck = 0;
+  constructor(options: FollowOptions) {
+    this.#options = options;
+    this.#bytes = within(options.keys, options.range);
+    this.#rotation = new Rotation([], options.random);
+    this.#ended = this.#run();
+  }
+
+  close(): Promise<void> {
+    this.#closing.abort();
+    return this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#closing;
+    const { random, source } = this.#options;
     while (!signal.aborted) {
-      const wait = waitBefore(failures, rotation.size, random);
+      const wait = waitBefore(this.#state.failures, this.#rotation.size, random);
       if (wait > 0) await pause(wait, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
-      let client: MemberClient | undefined;
-      let end: StreamEnd;
-      // Nobody who closes waits for a long list to be read.
-      const onAbort = () => client?.close();
-      signal.addEventListener('abort', onAbort, { once: true });
-      try {
-        client = await openMember(nextMember(rotation, await source.members()), access, time.ms);
-        if (known === undefined) {
-          known = await listAnew(client, former, replaced);
-          replaced = undefined;
-        }
-        end = await watch({
-          ...known,
-          client,
-          keys,
-          bytes,
-          time,
-          signal,
-          tell,
-          refreshMs: refreshMs.least + random() * (refreshMs.most - refreshMs.least),
-          onGood: (cursor) => {
-            if (known !== undefined) known = { ...known, cursor };
-            failures = 0;
-          },
-          onDelivered: () => {
-            stuck = 0;
-          },
-        });
-      } catch (error) {
-        end = { kind: 'restart', reason: describeFailure(failureOf(error)), stuck: false };
-      } finally {
-        signal.removeEventListener('abort', onAbort);
-        client?.close();
-      }
-      if (end.kind === 'restart' && end.stuck) stuck += 1;
-      former = known ?? former;
-      if (known !== undefined) known = { ...known, cursor: { ...known.cursor, fragments: [] }, listedNow: false };
-      if (end.kind === 'relist' || end.kind === 'refresh' || stuck >= mostStuck) {
-        known = undefined;
-        stuck = 0;
-      }
+      const end = await this.#connect();
+      this.#step({ kind: 'ended', end });
       if (end.kind === 'refresh') continue;
-      if (end.kind === 'relist') replaced = end.replaced ?? replaced;
       const denied = isDenied(end.reason) ? ({ denied: true } as const) : {};
-      tell({ kind: 'disconnected', reason: source.explain(end.reason), ...denied });
+      this.#deliver({ kind: 'disconnected', reason: source.explain(end.reason), ...denied });
       const silent = isSilence(end.reason);
-      failures += 1;
-      if (silent) time.silent();
-      rotation.next(silent);
+      if (silent) this.#time.silent();
+      this.#rotation.next(silent);
     }
-  };
+  }
 
-  // Apart from `run`, which keeps all that it ever named: it would keep every entry of the list as long as the watch lasts.
-  const listAnew = async (
-    client: MemberClient,
-    former: Known | undefined,
-    replaced: string | undefined,
-  ): Promise<Known> => {
-    const listing = await list(client, keys, bytes, { pageMs: time.ms });
-    const { cluster, revision, entries } = listing;
-    tell({ kind: 'snapshot', revision, cluster, history: relation(former, listing, replaced), entries });
-    return knownOf(listing);
-  };
+  /** One connection: a list if one is due, then a watch. Resolves with the end of either; never rejects. */
+  async #connect(): Promise<StreamEnd> {
+    const { access, source, keys, random } = this.#options;
+    const { signal } = this.#closing;
+    let client: MemberClient | undefined;
+    // Ends a list that is being read when the follower is closed.
+    const onAbort = () => client?.close();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      client = await openMember(nextMember(this.#rotation, await source.members()), access, this.#time.ms);
+      const listedNow = this.#state.next === 'list';
+      if (listedNow) await this.#list(client);
+      const { delivered } = this.#state;
+      if (delivered === undefined) throw new Error('a list was read, so there is a revision to watch from');
+      return await watch({
+        ...delivered,
+        listedNow,
+        client,
+        keys,
+        bytes: this.#bytes,
+        time: this.#time,
+        signal,
+        refreshMs: refreshMs.least + random() * (refreshMs.most - refreshMs.least),
+        onEvent: (event) => this.#deliver(event),
+        onAdvanced: (cursor) => this.#step({ kind: 'advanced', cursor }),
+        onCaughtUp: () => this.#step({ kind: 'caught-up' }),
+      });
+    } catch (error) {
+      return { kind: 'restart', reason: describeFailure(failureOf(error)), stuck: false };
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      client?.close();
+    }
+  }
 
-  const knownOf = ({ cluster, term, revision, versions, newest }: TreeListing): Known => ({
-    cursor: { cluster, term, revision, fragments: [] },
-    continuity: new Continuity(keys, versions),
-    history: new KnownHistory(keys, newest.traces, newest.forgotten),
-    listedNow: true,
-  });
+  // A function of its own: a suspended function keeps its variables, and `connect` would keep the listing as long as the watch.
+  async #list(client: MemberClient): Promise<void> {
+    const { keys } = this.#options;
+    const listing = await list(client, keys, this.#bytes, { pageMs: this.#time.ms });
+    const { cluster, term, revision, entries, versions, newest } = listing;
+    const history = historyBetween(this.#state.delivered, listing, this.#state.replaced);
+    this.#deliver({ kind: 'snapshot', revision, cluster, history, entries });
+    const delivered: Delivered = {
+      cursor: { cluster, term, revision, fragments: [] },
+      continuity: new Continuity(keys, versions),
+      history: new KnownHistory(keys, newest.traces, newest.forgotten),
+    };
+    this.#step({ kind: 'listed', delivered });
+  }
 
-  const ended = run();
-  return {
-    close() {
-      closing.abort();
-      return ended;
-    },
-  };
+  #step(answer: FollowAnswer): void {
+    this.#state = stepFollow(this.#state, answer);
+  }
+
+  #deliver(event: RegistryEvent): void {
+    if (!this.#closing.signal.aborted) this.#options.onEvent(event);
+  }
 }
 
-/** How a list relates to what was known before it. `replaced`: what was noticed already. */
-function relation(former: Known | undefined, listing: TreeListing, replaced: string | undefined): History {
-  const history = historyOf(former?.cursor, listing);
-  if (former === undefined || history.kind === 'replaced') return history;
-  const reason = replaced ?? contradiction(former, listing);
+/** How a list relates to the events before it. `replaced`: why a watch found that the history is another one. */
+function historyBetween(before: Delivered | undefined, listing: TreeListing, replaced: string | undefined): History {
+  const history = historyOf(before?.cursor, listing);
+  if (before === undefined || history.kind === 'replaced') return history;
+  const reason = replaced ?? contradiction(before, listing);
   return reason === undefined ? history : { kind: 'replaced', reason };
 }
 
-/** An entry that was not changed since our revision and is not as we know it: it belongs to another history. */
-function contradiction({ cursor, continuity }: Known, { entries, versions }: TreeListing): string | undefined {
+/** Finds an entry that did not change since the delivered revision and differs from the delivered one: another history. */
+function contradiction({ cursor, continuity }: Delivered, { entries, versions }: TreeListing): string | undefined {
   for (const { key, revision } of entries.values()) {
     if (revision <= cursor.revision && versions.get(key) !== continuity.version(key)) {
       return `the change of ${key} at revision ${revision} was never told: data was restored`;

@@ -1,6 +1,6 @@
 /**
- * Lets so many calls run at a time and the others wait, first come first served. A thousand calls at once on one connection
- * would wait for each other until their deadlines, and a missed deadline costs the connection.
+ * Lets so many calls run at a time; the others wait in order. A thousand calls at once on one connection would wait for each
+ * other until their deadlines, and a missed deadline costs the connection. Not p-limit, which cannot end a wait by a signal.
  */
 export class InFlight {
   readonly #most: number;
@@ -11,7 +11,7 @@ export class InFlight {
     this.#most = most;
   }
 
-  /** Waits for a turn. The answer gives it back, and has to be called; undefined when `signal` aborts before. */
+  /** Waits for a turn. Resolves with the function that ends the turn; with undefined when `signal` aborts before. */
   async enter(signal: AbortSignal): Promise<(() => void) | undefined> {
     if (signal.aborted) return undefined;
     if (this.#running < this.#most) this.#running += 1;

@@ -97,6 +97,11 @@ export class Replay {
     this.#last = [...expected.values()].reduce((most, { revision }) => (revision > most ? revision : most), 0n);
   }
 
+  /** Whether etcd has sent all of it. */
+  get done(): boolean {
+    return this.#done;
+  }
+
   /** Takes the events of one or more whole revisions. */
   take(events: readonly IEvent[]): Replayed {
     let at = 0n;

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { backoffMs } from '../../waiting/backoff.ts';
 import { CallTime, leastCallMs } from './call-time.ts';
 import { describeFailure, type Failure, failureOf, isSilence, registryFault } from './failure.ts';
 import { InFlight } from './in-flight.ts';
@@ -13,26 +14,26 @@ export type MembersOptions = {
   readonly where: string;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
-  /** Give up when no member and we trust each other: somebody waits, and only mending a file helps. */
+  /** Give up when no member's certificate is trusted: a caller waits, and only a corrected file helps. */
   readonly hasty?: true;
-  /** Told of each failure that makes us leave a member, and when one answers again. */
+  /** Called at each failure that makes us leave a member, and when a member answers again. */
   readonly onFailure?: (reason: string) => void;
   readonly onAnswer?: () => void;
 };
 
-const backoffMs = { least: 50, most: 2000 };
+const leastWaitMs = 50;
+const backoff = { firstMs: 2 * leastWaitMs, mostMs: 2000 };
 // As many as etcd answers well within a call's deadline, on a slow machine too.
 const mostInFlight = 64;
 
 /**
- * How long to wait before the next attempt, in ms: not at all until every member was asked once (a single one twice, because
- * an old connection may fail where a new one works), then a random time.
+ * The pause before an attempt, in ms: none until every member was asked once (a single one twice, because an old connection
+ * may fail where a new one works), then a random time.
  */
 export function waitBefore(attempt: number, members: number, random: () => number): number {
   const round = Math.max(2, members);
   if (attempt % round !== 0 || attempt === 0) return 0;
-  const bound = Math.min(backoffMs.most, backoffMs.least * 2 ** (attempt / round));
-  return backoffMs.least + random() * (bound - backoffMs.least);
+  return leastWaitMs + random() * (backoffMs(backoff, attempt / round) - leastWaitMs);
 }
 
 /** Calls one member after the other until one answers. Sticks to one that does. */
@@ -68,7 +69,7 @@ export class Members {
     return openMember(nextMember(this.#rotation, await source.members()), access, this.#time.ms);
   }
 
-  /** Whether no call waits for etcd to take writes again. Reads and keep-alives are answered meanwhile, which heals nothing. */
+  /** Whether no call waits for etcd to accept writes again. Meanwhile etcd answers reads and keep-alives. */
   get takesWrites(): boolean {
     return this.#refused === 0;
   }
@@ -83,10 +84,7 @@ export class Members {
     this.#time.answered(tookMs);
   }
 
-  /**
-   * Leaves this client's member for the next one, unless somebody did already. `silent`: it did not answer in time, so that
-   * the next one gets more.
-   */
+  /** Leaves this client's member for the next one, unless that was done before. `silent`: the next one gets more time. */
   discard(client: MemberClient, silent = false): void {
     if (this.#client !== client) return;
     this.#client = undefined;
@@ -96,8 +94,9 @@ export class Members {
   }
 
   /**
-   * Runs `call` on a member, and on the next one when it fails, until it succeeds or `signal` aborts. `callMs` is what one
-   * question to etcd may take: more after each that was not answered in time. Rejects with a Fault: at once when etcd denies it (after all members, when `hasty` and they do not trust us), otherwise with the last failure.
+   * Runs `call` on a member, and on the next one when it fails, until it succeeds or `signal` aborts. `callMs` is how long one
+   * request to etcd may take: more after each request without an answer in time. Rejects with a Fault: at once when etcd denies
+   * it (after all members, when `hasty` and no certificate is trusted), otherwise with the last failure.
    */
   run<T>(call: (client: MemberClient, callMs: number) => Promise<T>, signal: AbortSignal): Promise<T> {
     return this.#lifetime.during(signal, (stop) => this.#attempt(call, stop));

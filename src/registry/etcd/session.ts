@@ -1,16 +1,15 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { describe, Fault } from '../../model/fault.ts';
+import { describe } from '../../model/fault.ts';
 import type { Revision } from '../../model/revision.ts';
+import { SerialQueue } from '../../waiting/serial-queue.ts';
 import type { Session, SessionOptions } from '../registry.ts';
 import { type Claimed, claim, heldFault, type KeyClaim, release } from './claim.ts';
-import { isSilence } from './failure.ts';
 import { keepAlive } from './keepalive.ts';
 import type { KeySpace } from './key-space.ts';
-import { grantLease, newLeaseId, revokeLease } from './lease.ts';
 import { Lifetime } from './lifetime.ts';
 import type { EtcdAccess } from './member-client.ts';
 import type { MemberSource } from './member-source.ts';
 import { Members } from './members.ts';
+import { SessionLease } from './session-lease.ts';
 
 export type EtcdSessionParts = {
   readonly access: EtcdAccess;
@@ -18,36 +17,33 @@ export type EtcdSessionParts = {
   readonly keys: KeySpace;
   readonly where: string;
   readonly random: () => number;
+  readonly onClose: () => void;
 };
 
-/** What should be there, and the lease that it was put under last. */
+/** The value that a key should have, and the lease of its last put. */
 type Wanted = { readonly value: string; readonly lease: string };
 
-// Keys can vanish while keep-alives go on succeeding (etcd-io/etcd#14189, #15247), so ours are looked at on every third.
+// Keys can vanish while keep-alives succeed (etcd-io/etcd#14189, #15247), so every third keep-alive verifies the keys.
 const verifyEvery = 3;
 
 /**
- * One lease for all keys of a process. A member that does not answer is left for the next one with the same lease: only
- * etcd's own word (a TTL of 0, or that it does not know the lease) means that it is lost, never a clock of ours. Keys are
- * put again beside the keep-alives, which wait for nothing: thousands of keys take longer than a TTL.
+ * One lease for all keys of a process. When a member does not answer, the session asks the next one with the same lease: only
+ * etcd can say that it is lost (a TTL of 0, or that it does not know the lease), never a clock here. Lost keys are put again
+ * while the keep-alives go on: thousands of keys take longer than a TTL.
  */
 export class EtcdSession implements Session {
   readonly #parts: EtcdSessionParts;
   readonly #options: SessionOptions;
   readonly #members: Members;
   readonly #lifetime = new Lifetime();
+  readonly #lease: SessionLease;
   readonly #wanted = new Map<string, Wanted>();
-  /** How many puts of a key are under way: they see to it themselves that it stands. */
+  /** How many puts of a key are under way. Verification leaves these keys alone. */
   readonly #putting = new Map<string, number>();
-  readonly #formerLeases = new Set<string>();
-  #lease: string | undefined;
-  #granting: Promise<string> | undefined;
-  /** The lease that etcd was asked for and has not confirmed. */
-  #asked: { readonly ID: string; mayExist: boolean } | undefined;
   #beating: Promise<void> | undefined;
   #beats = 0;
-  #mending: Promise<void> = Promise.resolve();
-  #mendingWaits = false;
+  readonly #verifications = new SerialQueue();
+  #verifyWaits = false;
   #unreachable = false;
 
   constructor(parts: EtcdSessionParts, options: SessionOptions) {
@@ -55,8 +51,17 @@ export class EtcdSession implements Session {
     this.#options = options;
     this.#members = new Members({
       ...parts,
-      onFailure: (reason) => this.#tellReachable(reason),
-      onAnswer: () => this.#tellReachable(undefined),
+      onFailure: (reason) => this.#setReachable(reason),
+      onAnswer: () => this.#setReachable(undefined),
+    });
+    this.#lease = new SessionLease({
+      members: this.#members,
+      where: parts.where,
+      ttlMs: options.ttlMs,
+      // Thousands of sessions may find out together that their leases are gone, after an outage longer than their TTL.
+      spreadMs: (isFirst) => (isFirst || !this.#unreachable ? 0 : parts.random() * (options.ttlMs / 10)),
+      signal: this.#lifetime.signal,
+      onGranted: (lease, how) => this.#onGranted(lease, how === 'existed'),
     });
   }
 
@@ -65,7 +70,7 @@ export class EtcdSession implements Session {
   }
 
   async #put(key: string, value: string, stop: AbortSignal): Promise<Revision> {
-    let lease = await this.#granted(stop);
+    let lease = await this.#lease.granted(stop);
     const before = this.#wanted.get(key);
     const mayReplace = (_: string, holder: string, ours: boolean) => ours || this.#options.mayReplace(key, holder);
     this.#putting.set(key, (this.#putting.get(key) ?? 0) + 1);
@@ -75,8 +80,8 @@ export class EtcdSession implements Session {
         const claimed = await this.#claim(key, value, lease, mayReplace, stop);
         if (claimed.kind === 'held') throw heldFault(key, claimed.holder);
         if (claimed.kind !== 'no-lease') return claimed.revision;
-        this.#lost(lease);
-        lease = await this.#granted(stop);
+        this.#onLost(lease);
+        lease = await this.#lease.granted(stop);
         if (this.#wanted.get(key)?.value === value) this.#wanted.set(key, { value, lease });
       }
     } catch (error) {
@@ -91,34 +96,25 @@ export class EtcdSession implements Session {
   }
 
   async remove(key: string, signal?: AbortSignal): Promise<Revision | undefined> {
-    const lease = this.#lease;
+    const lease = this.#lease.current;
     if (!this.#wanted.delete(key) || lease === undefined) return undefined;
-    return this.#lifetime.during(signal, (stop) =>
-      this.#members.run((client, callMs) => release(client, this.#parts.keys, { name: key, lease, callMs }), stop),
-    );
+    return this.#lifetime.during(signal, (stop) => this.#release(key, lease, stop));
   }
 
   async close(signal?: AbortSignal): Promise<void> {
+    this.#parts.onClose();
     this.#wanted.clear();
     this.#lifetime.end();
-    const stop = signal ?? AbortSignal.timeout(5000);
-    // A grant that is under way is over soon; a lease that comes of it is revoked too.
-    if (this.#granting !== undefined) await orAborted(this.#granting, stop, this.#parts.where).catch(() => undefined);
-    const lease = this.#lease ?? (this.#asked?.mayExist ? this.#asked.ID : undefined);
-    this.#lease = undefined;
-    if (lease !== undefined) {
-      // Whatever goes wrong here, the lease runs out by itself.
-      await this.#members.run((client, callMs) => revokeLease(client, lease, callMs), stop).catch(() => undefined);
-    }
+    await this.#lease.revoke(signal ?? AbortSignal.timeout(5000));
     await this.end();
   }
 
-  /** Lets go of every socket and timer and leaves the keys to their lease. */
+  /** Closes every socket and timer and leaves the keys to their lease. */
   async end(): Promise<void> {
     this.#lifetime.end();
     this.#members.close();
     await this.#beating;
-    await this.#mending;
+    await this.#verifications.idle();
   }
 
   #claim(
@@ -128,84 +124,55 @@ export class EtcdSession implements Session {
     mayReplace: KeyClaim['mayReplace'],
     signal: AbortSignal,
   ): Promise<Claimed> {
-    const wanted = { key, value, lease, formerLeases: this.#formerLeases, mayReplace };
+    const wanted = { key, value, lease, formerLeases: this.#lease.former, mayReplace };
     return this.#members.run((client, callMs) => claim(client, this.#parts.keys, wanted, callMs), signal);
   }
 
-  #granted(signal: AbortSignal): Promise<string> {
-    if (this.#lease !== undefined) return Promise.resolve(this.#lease);
-    // Shared by all puts that wait for it, so it ends with the session and not with one of them.
-    this.#granting ??= this.#grant().finally(() => {
-      this.#granting = undefined;
-    });
-    return orAborted(this.#granting, signal, this.#parts.where);
+  #release(name: string, lease: string, signal: AbortSignal): Promise<Revision | undefined> {
+    return this.#members.run((client, callMs) => release(client, this.#parts.keys, { name, lease, callMs }), signal);
   }
 
-  async #grant(): Promise<string> {
-    const { ttlMs, onEvent } = this.#options;
-    const { signal } = this.#lifetime;
-    // Thousands may find out together that their leases are gone, after an outage that was longer than their TTL.
-    const spread = this.#formerLeases.size > 0 && this.#unreachable ? this.#parts.random() * (ttlMs / 10) : 0;
-    if (spread > 0) await pause(spread, undefined, { signal });
-    this.#asked ??= { ID: newLeaseId(), mayExist: false };
-    const asked = this.#asked;
-    const { ID } = asked;
-    const granted = await this.#members.run(async (client, callMs) => {
-      try {
-        return await grantLease(client, { ID, ttlMs, callMs });
-      } catch (error) {
-        if (isSilence(describe(error)) || signal.aborted) asked.mayExist = true;
-        throw error;
-      }
-    }, signal);
-    this.#asked = undefined;
-    this.#lease = ID;
-    onEvent({ kind: 'granted', lease: BigInt(ID).toString(16) });
+  #onGranted(granted: string, existed: boolean): void {
+    this.#options.onEvent({ kind: 'granted', lease: BigInt(granted).toString(16) });
     this.#beating ??= keepAlive({
       members: this.#members,
-      ttlMs,
+      ttlMs: this.#options.ttlMs,
       random: this.#parts.random,
-      signal,
-      // An earlier attempt had arrived: part of the TTL is gone.
-      begin: granted === 'existed' ? 'at once' : 'after a beat',
-      lease: () => this.#lease,
-      onAnswer: (lease, alive) => this.#answered(lease, alive),
-      onNone: () => this.#mendSoon(),
-      onFailure: (reason) => this.#tellReachable(reason),
+      signal: this.#lifetime.signal,
+      begin: existed ? 'at once' : 'after a beat',
+      lease: () => this.#lease.current,
+      onAnswer: (lease, alive) => this.#onBeat(lease, alive),
+      onNone: () => this.#verifySoon(),
+      onFailure: (reason) => this.#setReachable(reason),
     });
-    return ID;
   }
 
-  #answered(lease: string, alive: boolean): void {
-    if (this.#members.takesWrites) this.#tellReachable(undefined);
+  #onBeat(lease: string, alive: boolean): void {
+    if (this.#members.takesWrites) this.#setReachable(undefined);
     this.#beats += 1;
-    if (!alive) this.#lost(lease);
-    else if (this.#beats % verifyEvery === 0) this.#mendSoon();
+    if (!alive) this.#onLost(lease);
+    else if (this.#beats % verifyEvery === 0) this.#verifySoon();
   }
 
-  /** The lease is gone: a new one, and everything under it again. */
-  #lost(lease: string): void {
-    if (this.#lease !== lease) return;
-    this.#formerLeases.add(lease);
-    this.#lease = undefined;
-    this.#mendSoon();
+  #onLost(lease: string): void {
+    if (this.#lease.lost(lease)) this.#verifySoon();
   }
 
-  /** One at a time; whatever becomes wrong while one is under way is found by the next. */
-  #mendSoon(): void {
-    if (this.#mendingWaits) return;
-    this.#mendingWaits = true;
-    this.#mending = this.#mending.then(async () => {
-      this.#mendingWaits = false;
-      await this.#mend().catch((error: unknown) => this.#tellReachable(describe(error)));
+  /** One verification at a time; a key that vanishes during one is found by the next. */
+  #verifySoon(): void {
+    if (this.#verifyWaits) return;
+    this.#verifyWaits = true;
+    void this.#verifications.run(async () => {
+      this.#verifyWaits = false;
+      await this.#verify().catch((error: unknown) => this.#setReachable(describe(error)));
     });
   }
 
-  /** Looks which of our keys are under the lease, and puts the others again. */
-  async #mend(): Promise<void> {
+  /** Asks etcd which keys are under the lease, and puts the missing ones again. */
+  async #verify(): Promise<void> {
     const { signal } = this.#lifetime;
     if (signal.aborted) return;
-    const lease = await this.#granted(signal);
+    const lease = await this.#lease.granted(signal);
     const answer = await this.#members.run(
       (client, callMs) => client.lease.leaseTimeToLive({ ID: lease, keys: true }, { deadline: Date.now() + callMs }),
       signal,
@@ -219,15 +186,12 @@ export class EtcdSession implements Session {
 
   async #restore(key: string, lease: string, stop: AbortSignal): Promise<void> {
     const wanted = this.#wanted.get(key);
-    if (wanted === undefined || this.#lease !== lease || this.#putting.has(key)) return;
+    if (wanted === undefined || this.#lease.current !== lease || this.#putting.has(key)) return;
     const claimed = await this.#claim(key, wanted.value, lease, () => false, stop);
     const now = this.#wanted.get(key);
     if (now === undefined) {
-      // It was removed while we put it.
-      await this.#members.run(
-        (client, callMs) => release(client, this.#parts.keys, { name: key, lease, callMs }),
-        stop,
-      );
+      // The key was removed during the put.
+      await this.#release(key, lease, stop);
       return;
     }
     switch (claimed.kind) {
@@ -239,29 +203,19 @@ export class EtcdSession implements Session {
       case 'ours':
         return;
       case 'held':
-        // A put that began meanwhile sees to the key itself.
+        // A put that began meanwhile decides about the key itself.
         if (this.#putting.has(key)) return;
         this.#wanted.delete(key);
         return this.#options.onEvent({ kind: 'taken', key, holder: claimed.holder });
       case 'no-lease':
-        return this.#lost(lease);
+        return this.#onLost(lease);
     }
   }
 
-  #tellReachable(reason: string | undefined): void {
+  #setReachable(reason: string | undefined): void {
     const unreachable = reason !== undefined;
     if (unreachable === this.#unreachable || this.#lifetime.signal.aborted) return;
     this.#unreachable = unreachable;
     this.#options.onEvent(unreachable ? { kind: 'unreachable', reason } : { kind: 'reachable' });
   }
-}
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal, where: string): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () =>
-      reject(new Fault('registry-unreachable', 'given up before etcd answered', { where, cause: signal.reason }));
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
 }

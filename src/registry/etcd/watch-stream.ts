@@ -1,108 +1,53 @@
 import type { IWatchRequest, IWatchResponse } from 'etcd3';
-import { describe } from '../../model/fault.ts';
 import type { RegistryEvent } from '../registry.ts';
 import type { CallTime } from './call-time.ts';
-import type { Continuity } from './continuity.ts';
 import { openStream } from './deadline.ts';
 import { describeFailure, failureOf } from './failure.ts';
+import type { Delivered, StreamEnd } from './follow-state.ts';
 import type { DuplexCall } from './grpc-channel.ts';
 import type { KeySpace } from './key-space.ts';
-import { type KnownHistory, Replay } from './known-history.ts';
 import type { MemberClient } from './member-client.ts';
+import { MemberSilence, openWithinMs } from './member-silence.ts';
 import type { ByteRange } from './tree.ts';
-import { advance, type Cursor } from './watch-cursor.ts';
+import { type Beginning, findBeginning, replayBeginning } from './watch-beginning.ts';
+import { type Advance, advance, type Cursor } from './watch-cursor.ts';
 
-/** Why a stream ended. */
-export type StreamEnd =
-  /** A new one may go on. `stuck`: it stood, and told nothing in time although there is something to tell. */
-  | { readonly kind: 'restart'; readonly reason: string; readonly stuck: boolean }
-  /** The history after the cursor cannot be had. `replaced`: because it is another one. */
-  | { readonly kind: 'relist'; readonly reason: string; readonly replaced?: string | undefined }
-  | { readonly kind: 'closed' | 'refresh'; readonly reason: string };
-
-export type WatchParts = {
+export type WatchParts = Delivered & {
   readonly client: MemberClient;
   readonly keys: KeySpace;
   readonly bytes: ByteRange;
-  readonly cursor: Cursor;
-  readonly continuity: Continuity;
-  readonly history: KnownHistory;
+  /** Whether the cursor is of a list that was read on this connection: then the history needs no proof. */
   readonly listedNow: boolean;
-  /** What calls to this etcd take. */
+  /** How long calls to this etcd take. */
   readonly time: CallTime;
   readonly signal: AbortSignal;
   readonly refreshMs: number;
-  readonly tell: (event: RegistryEvent) => void;
+  readonly onEvent: (event: RegistryEvent) => void;
   /**
-   * Called with each advance, before the event, and when the stream has lasted for a while: one that only begins is no better than
-   * a failure, and is not to be repeated at once.
+   * Called with each new cursor, before the event, and when the stream has lasted for a while. Not when a stream begins: a stream
+   * that always ends at once counts as a failure, and the next one has to wait.
    */
-  readonly onGood: (cursor: Cursor) => void;
-  /** Called when etcd has told what there was to tell. */
-  readonly onDelivered: () => void;
+  readonly onAdvanced: (cursor: Cursor) => void;
+  /** Called when etcd has sent all changes that it has. */
+  readonly onCaughtUp: () => void;
 };
 
-// In ms. A stopped member still accepts connections, and its stream says nothing: found in silence + answer at most.
-const createdMs = 3000;
-const silenceMs = 1200;
-const answerMs = 1000;
-// What these grow by at most on a slow link.
-const mostStretch = 2;
-// Of a response that arrives piece by piece: 50,000 deletions are 4 MB, and come as one.
-const responseMs = 30_000;
-// Of what is to be told again: etcd begins with it within 100 ms.
-const replayMs = 5000;
-
-/** Where a watch begins, and what etcd is to tell again before it tells anything new. */
-type Beginning = { readonly start: bigint; readonly replay: Replay | undefined };
-
-/** One stream, until it ends for whatever reason. */
+/** Runs one stream. Resolves with the reason why it ended. */
 export async function watch(parts: WatchParts): Promise<StreamEnd> {
-  const beginning = parts.listedNow ? { start: parts.cursor.revision + 1n, replay: undefined } : await examine(parts);
+  const { client, bytes, cursor, keys, time } = parts;
+  const beginning = parts.listedNow
+    ? { start: cursor.revision + 1n, replay: undefined }
+    : await findBeginning(client, bytes, parts, keys);
   if ('kind' in beginning) return beginning;
   return new Promise<StreamEnd>((resolve, reject) => {
     const stream = new WatchStream(parts, beginning, resolve);
-    const opening = parts.client.watch({
-      onMessage: (response) => stream.take(response),
-      onBytes: () => stream.heard(),
-      onEnd: (error) => stream.ended(error),
+    const opening = client.watch({
+      onMessage: (response) => stream.onResponse(response),
+      onBytes: () => stream.onBytes(),
+      onEnd: (error) => stream.onEnd(error),
     });
-    openStream(opening, createdMs * stretchOf(parts)).then((call) => stream.begin(call), reject);
+    openStream(opening, openWithinMs(time)).then((call) => stream.begin(call), reject);
   });
-}
-
-const stretchOf = ({ time }: WatchParts): number => Math.min(mostStretch, time.stretch);
-
-/**
- * Asks whether the history here may be the one that was followed: whether at our revision it has as many keys. A watch then has
- * etcd tell the last changes again.
- */
-async function examine(parts: WatchParts): Promise<Beginning | StreamEnd> {
-  const { client, bytes, cursor, continuity, history, keys } = parts;
-  const { revision } = cursor;
-  const replaced = (reason: string): StreamEnd => ({ kind: 'relist', reason, replaced: reason });
-  let count: number;
-  try {
-    const answer = await client.kv.range({ ...bytes, revision: String(revision), count_only: true });
-    const { cluster_id } = answer.header;
-    if (cluster_id !== '0' && cluster_id !== cursor.cluster) return replaced('this is another cluster');
-    count = Number(answer.count);
-  } catch (error) {
-    const text = describe(error);
-    if (/future revision/.test(text)) return replaced('the revision went back: data was restored');
-    if (/has been compacted/.test(text))
-      return { kind: 'relist', reason: `history before revision ${revision} was compacted` };
-    throw error;
-  }
-  if (count !== continuity.size) {
-    return replaced(`there were ${count} keys at revision ${revision} and not ${continuity.size}: data was restored`);
-  }
-  // Nothing is the same as nothing, and needs no further proof.
-  if (count === 0) return { start: revision + 1n, replay: undefined };
-  const expected = history.expected(revision);
-  if (expected === undefined) return { kind: 'relist', reason: 'no change is remembered that would prove the history' };
-  const has = (key: string) => continuity.version(key) !== undefined;
-  return { start: expected.since, replay: new Replay(keys, expected.traces, revision, has) };
 }
 
 class WatchStream {
@@ -110,40 +55,32 @@ class WatchStream {
   readonly #resolve: (end: StreamEnd) => void;
   readonly #onAbort = () => this.#finish({ kind: 'closed', reason: 'closed' });
   readonly #refresh: NodeJS.Timeout;
+  readonly #silence: MemberSilence;
   #call: DuplexCall<IWatchRequest> | undefined;
   #cursor: Cursor;
-  #start: bigint;
-  /** Compares what etcd tells again, until it tells something new. */
-  #replay: Replay | undefined;
-  #proven: boolean;
+  #beginning: Beginning;
   #over = false;
-  #timer: NodeJS.Timeout | undefined;
-  #replayTimer: NodeJS.Timeout | undefined;
-  /** Of the watch that stands. The member chooses it: etcd's gRPC proxy does so whatever it is asked for. */
+  /** The current watch. The member chooses the number: etcd's gRPC proxy ignores a requested one. */
   #watchId: string | undefined;
-  #startedBehind = false;
-  #asking: 'progress and watch' | 'progress' | 'watch' = 'progress and watch';
-  #probed = false;
-  readonly #stretch: number;
-  /** When the member was last asked for anything that it has not answered. */
-  #askedAt: number | undefined;
-  /** Something is to be told, and was not yet. */
+  /** Whether etcd has changes that it has not sent yet. */
   #owed = false;
-  /** When the response began to arrive of which the end has not. */
-  #arriving: number | undefined;
 
-  constructor(parts: WatchParts, { start, replay }: Beginning, resolve: (end: StreamEnd) => void) {
+  constructor(parts: WatchParts, beginning: Beginning, resolve: (end: StreamEnd) => void) {
     this.#parts = parts;
     this.#resolve = resolve;
     this.#cursor = parts.cursor;
-    this.#stretch = stretchOf(parts);
-    this.#start = start;
-    this.#replay = replay;
-    this.#proven = replay === undefined;
-    this.#refresh = setTimeout(
-      () => this.#finish({ kind: 'refresh', reason: 'time to read everything anew' }),
-      parts.refreshMs,
-    );
+    this.#beginning = beginning;
+    this.#silence = new MemberSilence({
+      time: parts.time,
+      ask: (question) => this.#ask(question),
+      onQuiet: () => {
+        if (!this.#owed) parts.onAdvanced(this.#cursor);
+      },
+      onLate: (reason) => this.#restart(reason),
+      onSlow: (reason) => this.#finish({ kind: 'relist', reason }),
+    });
+    const refresh: StreamEnd = { kind: 'refresh', reason: 'time to read everything anew' };
+    this.#refresh = setTimeout(() => this.#finish(refresh), parts.refreshMs);
     parts.signal.addEventListener('abort', this.#onAbort, { once: true });
     if (parts.signal.aborted) this.#onAbort();
   }
@@ -154,72 +91,54 @@ class WatchStream {
       return;
     }
     this.#call = call;
-    const ms = createdMs * this.#stretch;
-    this.#deadline(ms, `the member did not start the watch within ${ms} ms`);
-    this.#askedAt = performance.now();
-    this.#create(this.#start);
+    this.#silence.begin();
+    this.#create();
   }
 
-  /** A part of a response has arrived, so the member is not silent. */
-  heard(): void {
-    if (this.#over) return;
-    const now = performance.now();
-    this.#arriving ??= now;
-    if (now - this.#arriving > responseMs) {
-      this.#finish({ kind: 'relist', reason: `a response took longer than ${responseMs} ms to arrive` });
-      return;
-    }
-    if (this.#watchId === undefined) return;
-    this.#listen();
-    if (!this.#proven) this.#awaitReplay();
+  onBytes(): void {
+    if (!this.#over) this.#silence.pieceArrived(this.#watchId !== undefined);
   }
 
-  ended(error: Error | undefined): void {
+  onEnd(error: Error | undefined): void {
     const reason = error === undefined ? 'etcd ended the stream' : describeFailure(failureOf(error));
     this.#finish({ kind: 'restart', reason, stuck: false });
   }
 
-  take(response: IWatchResponse): void {
+  onResponse(response: IWatchResponse): void {
     if (this.#over) return;
-    this.#arriving = undefined;
-    if (this.#askedAt !== undefined) this.#parts.time.answered(performance.now() - this.#askedAt);
-    this.#askedAt = undefined;
-    this.#listen();
+    this.#silence.responseArrived();
     const { created, watch_id } = response;
     if (created) {
       if (this.#watchId !== undefined) {
-        this.#probed = true;
+        this.#silence.answered('watch');
         this.#cancel(watch_id);
         return;
       }
       this.#watchId = watch_id;
-      if (!this.#proven) this.#awaitReplay();
-    } else if (watch_id === '-1') this.#asking = 'progress';
-    // -1 is of the stream as a whole.
-    if (watch_id !== '-1' && watch_id !== this.#watchId) return;
-    this.#advance(response);
+      if (!this.#proven) this.#silence.awaitReplay();
+    } else if (watch_id === '-1') this.#silence.answered('progress');
+    // -1 belongs to the stream as a whole.
+    if (watch_id === '-1' || watch_id === this.#watchId) this.#advance(response);
+  }
+
+  /** Whether etcd has proved that it continues the history of the cursor. */
+  get #proven(): boolean {
+    return this.#beginning.replay?.done ?? true;
   }
 
   #advance(response: IWatchResponse): void {
-    const { keys, client, tell } = this.#parts;
-    const step = advance(this.#cursor, response, keys);
+    const step = advance(this.#cursor, response, this.#parts.keys);
     switch (step.kind) {
       case 'created':
         this.#owed = !this.#proven || step.behind;
         if (!this.#proven) return;
-        if (step.behind && !this.#startedBehind) {
-          this.#startBehind(response.watch_id);
-          return;
-        }
-        if (!this.#owed) this.#parts.onDelivered();
-        tell({ kind: 'connected', member: client.endpoint });
+        if (step.behind && this.#beginning.start > this.#cursor.revision) this.#startBehind(response.watch_id);
+        else this.#connected();
         return;
       case 'relist':
         if (!this.#proven && response.compact_revision !== '0') {
           this.#startLater(BigInt(response.compact_revision), step.reason);
-          return;
-        }
-        this.#finish(step);
+        } else this.#finish(step);
         return;
       case 'restart':
         this.#restart(step.reason);
@@ -227,123 +146,94 @@ class WatchStream {
       case 'progress':
         if (!this.#proven) return;
         this.#cursor = step.cursor;
-        this.#parts.onGood(this.#cursor);
-        tell({ kind: 'progress', revision: this.#cursor.revision });
+        this.#parts.onAdvanced(this.#cursor);
+        this.#parts.onEvent({ kind: 'progress', revision: this.#cursor.revision });
         return;
       case 'wait':
+        if (this.#replayed(response)) this.#cursor = step.cursor;
+        return;
       case 'changes':
-        if (this.#replay !== undefined && !this.#replayed(this.#replay, response)) return;
-        if (step.kind === 'changes') {
-          this.#deliver(step);
-          return;
-        }
-        this.#cursor = step.cursor;
+        if (this.#replayed(response)) this.#deliver(step);
     }
   }
 
-  #deliver({ cursor, events, changes }: Extract<ReturnType<typeof advance>, { kind: 'changes' }>): void {
-    const { continuity, history, tell, onGood, onDelivered } = this.#parts;
+  #connected(): void {
+    if (!this.#owed) this.#parts.onCaughtUp();
+    this.#parts.onEvent({ kind: 'connected', member: this.#parts.client.endpoint });
+  }
+
+  #deliver({ cursor, events, changes }: Extract<Advance, { kind: 'changes' }>): void {
+    const { continuity, history, onEvent, onAdvanced, onCaughtUp } = this.#parts;
     const missed = continuity.take(events);
     if (missed !== undefined) {
       this.#finish({ kind: 'relist', reason: `a change of ${missed} never came; reading everything anew` });
       return;
     }
     history.take(events);
-    this.#replay = undefined;
+    this.#beginning = { ...this.#beginning, replay: undefined };
     this.#owed = false;
     this.#cursor = cursor;
-    onDelivered();
-    onGood(cursor);
-    tell({ kind: 'changes', revision: cursor.revision, changes });
+    onCaughtUp();
+    onAdvanced(cursor);
+    onEvent({ kind: 'changes', revision: cursor.revision, changes });
   }
 
-  /** Whether etcd has told again what was told before, and it was the same. */
-  #replayed(replay: Replay, { events, watch_id }: IWatchResponse): boolean {
+  /** Whether nothing has to be replayed, or etcd has sent the same changes again. */
+  #replayed({ events, watch_id }: IWatchResponse): boolean {
+    const { replay } = this.#beginning;
+    if (replay === undefined) return true;
     if (watch_id === '-1') return false;
+    const provenBefore = replay.done;
     const verdict = replay.take(events);
     if (verdict.kind === 'other') {
       const reason = `${verdict.reason}: data was restored`;
       this.#finish({ kind: 'relist', reason, replaced: reason });
-    } else if (verdict.kind === 'same' && this.#proven) return true;
-    else if (verdict.kind === 'same') {
-      clearTimeout(this.#replayTimer);
-      this.#proven = true;
+    } else if (verdict.kind === 'same' && !provenBefore) {
+      this.#silence.replayed();
       this.#owed = false;
-      this.#parts.onDelivered();
-      this.#parts.tell({ kind: 'connected', member: this.#parts.client.endpoint });
-      return true;
+      this.#connected();
     }
-    return false;
+    return verdict.kind === 'same';
   }
 
-  /** The oldest changes that were to be told again are compacted; the newer ones may do. */
+  /** etcd compacted the oldest changes of the replay: begins at a newer change, if there is one. */
   #startLater(compacted: bigint, reason: string): void {
-    const { history, continuity, keys } = this.#parts;
-    const { revision } = this.#cursor;
-    const expected = history.expected(revision, compacted);
-    if (expected === undefined || expected.since <= this.#start) {
-      this.#finish({ kind: 'relist', reason });
-      return;
-    }
-    this.#start = expected.since;
-    this.#replay = new Replay(keys, expected.traces, revision, (key) => continuity.version(key) !== undefined);
-    this.#watchId = undefined;
-    this.#create(expected.since);
+    const later = replayBeginning({ ...this.#parts, cursor: this.#cursor }, this.#parts.keys, compacted);
+    if (later === undefined || later.start <= this.#beginning.start) this.#finish({ kind: 'relist', reason });
+    else this.#startAt(later);
   }
 
   /**
-   * After a list, at the revision itself if the store is ahead of it. 3.4.23, and 3.5 before 3.5.18, silently drop a deletion at the
-   * very revision that was compacted when a watch starts there (etcd-io/etcd#18089, #19179), and say that it is gone when one
-   * starts before. Not always so, because whatever starts at or behind the store's revision waits up to 100 ms for etcd to play
-   * what was missed.
+   * Begins again at the revision of the list, if the store is ahead of it. 3.4.23, and 3.5 before 3.5.18, silently drop a deletion at
+   * the very revision that was compacted when a watch begins there (etcd-io/etcd#18089, #19179), and report the compaction when a
+   * watch begins before. Not always, because a watch that begins at or behind the store's revision waits up to 100 ms until etcd
+   * sends the former changes.
    */
   #startBehind(ahead: string): void {
     this.#cancel(ahead);
+    this.#startAt({ start: this.#cursor.revision, replay: undefined });
+  }
+
+  #startAt(beginning: Beginning): void {
+    this.#beginning = beginning;
     this.#watchId = undefined;
-    this.#startedBehind = true;
-    this.#create(this.#cursor.revision);
+    this.#create();
   }
 
   // No `fragment`: etcd 3.4 measures the whole response again for each event that it adds to a fragment, so 50,000 events of one
   // revision take it minutes. A response as a whole may have any size.
-  #create(start: bigint): void {
-    this.#call?.write({
-      create_request: { ...this.#parts.bytes, progress_notify: true, start_revision: String(start) },
-    });
+  #create(): void {
+    const start_revision = String(this.#beginning.start);
+    this.#call?.write({ create_request: { ...this.#parts.bytes, progress_notify: true, start_revision } });
   }
 
   #cancel(watch_id: string): void {
     this.#call?.write({ cancel_request: { watch_id } });
   }
 
-  /**
-   * After some silence the member is asked to say anything at all: how far it is. etcd's gRPC proxy never answers that, and logs an
-   * error each time; so one that does not is asked for another watch instead, which is then cancelled.
-   */
-  #listen(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      if (!this.#owed) this.#parts.onGood(this.#cursor);
-      if (this.#probed && this.#asking === 'progress and watch') this.#asking = 'watch';
-      if (this.#asking !== 'watch') this.#call?.write({ progress_request: {} });
-      if (this.#asking !== 'progress' && this.#watchId !== undefined) {
-        this.#call?.write({ create_request: { key: this.#parts.bytes.key } });
-      }
-      this.#askedAt = performance.now();
-      const ms = answerMs * this.#stretch;
-      this.#deadline(ms, `the member was silent for ${silenceMs + ms} ms`);
-    }, silenceMs);
-  }
-
-  #awaitReplay(): void {
-    clearTimeout(this.#replayTimer);
-    const reason = `the member did not tell the last changes again within ${replayMs} ms`;
-    this.#replayTimer = setTimeout(() => this.#restart(reason), replayMs);
-  }
-
-  #deadline(ms: number, reason: string): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#restart(reason), ms);
+  #ask(question: 'progress' | 'watch'): void {
+    if (question === 'progress') this.#call?.write({ progress_request: {} });
+    else if (this.#watchId !== undefined) this.#call?.write({ create_request: { key: this.#parts.bytes.key } });
   }
 
   #restart(reason: string): void {
@@ -353,8 +243,7 @@ class WatchStream {
   #finish(end: StreamEnd): void {
     if (this.#over) return;
     this.#over = true;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#replayTimer);
+    this.#silence.stop();
     clearTimeout(this.#refresh);
     this.#parts.signal.removeEventListener('abort', this.#onAbort);
     this.#call?.cancel();
