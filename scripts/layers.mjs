@@ -18,7 +18,7 @@ const mayImport = {
   template: 'model',
   settings: 'model',
   registry: 'model',
-  'registry/directory': 'model waiting fs registry',
+  'registry/directory': 'model waiting logging fs registry',
   'registry/etcd': 'model waiting registry',
   catalog: 'model registry',
   addresses: 'model waiting',

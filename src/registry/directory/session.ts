@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { describe, Fault } from '../../model/fault.ts';
 import { quote } from '../../model/parsed.ts';
 import { type Revision, revision } from '../../model/revision.ts';
+import { backoffMs } from '../../waiting/backoff.ts';
 import { timeLimit } from '../../waiting/time-limit.ts';
 import type { Session, SessionOptions } from '../registry.ts';
 import type { LeaseReference } from './journal-record.ts';
@@ -22,7 +23,7 @@ export type DirectorySessionParts = {
   readonly onClose: () => Promise<void>;
 };
 
-const retryMs = { first: 50, most: 2000 };
+const retry = { firstMs: 75, mostMs: 3000, jitter: 2 / 3 };
 // Without a word from the caller, how long a revocation may take before the keys are left to expire.
 const revokeMs = 5000;
 
@@ -212,7 +213,7 @@ export class DirectorySession implements Session {
   /** Tries until it works, `signal` aborts or this session ends; what trying again cannot heal is thrown at once. */
   async #persist<T>(signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
     const { signal: ended } = this.#ended;
-    for (let waitMs = retryMs.first; ; waitMs = Math.min(2 * waitMs, retryMs.most)) {
+    for (let failures = 1; ; failures += 1) {
       if (ended.aborted || signal?.aborted) {
         throw new Fault('registry-unreachable', 'given up before it was tried');
       }
@@ -224,7 +225,7 @@ export class DirectorySession implements Session {
         if (error instanceof Fault && (error.code === 'key-owned' || error.code === 'usage')) throw error;
         this.#tellUnreachable(describe(error));
         const stop = AbortSignal.any(signal === undefined ? [ended] : [ended, signal]);
-        await pause(waitMs * (0.5 + this.#parts.random()), undefined, { signal: stop }).catch(() => {
+        await pause(backoffMs(retry, failures, this.#parts.random()), undefined, { signal: stop }).catch(() => {
           throw new Fault('registry-unreachable', `given up: ${describe(error)}`, { cause: error });
         });
       }

@@ -1,11 +1,13 @@
-import { mkdir, readdir, rename, unlink } from 'node:fs/promises';
+import { mkdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
-import { errorCode } from '../../model/error-code.ts';
+import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe, Fault } from '../../model/fault.ts';
+import { Grace } from './grace.ts';
 import type { LeaseReference } from './journal-record.ts';
 import type { StoredEntry } from './journal-state.ts';
 import { directoryFault, type Ledger } from './ledger.ts';
+import { filesAtOnce, listFiles, notAKey } from './list-files.ts';
 import { type DirectoryPaths, parseKeyPath } from './paths.ts';
 import { Slots } from './slots.ts';
 import {
@@ -31,26 +33,21 @@ export type TreePut = {
   readonly key: string;
   readonly value: string;
   readonly lease: LeaseReference | undefined;
-  /** Looks at what stands there; throws a Fault when it must not be replaced, answers false to leave it silently. */
+  /** Decides about the present entry: true replaces it, false leaves it silently, a Fault rejects the put. */
   readonly may: (standing: StoredEntry | undefined) => boolean;
 };
 
-// A writer appends its record and then renames its file: a few ms, or 250 ms on a machine in trouble. Until then a
-// missing or older file says nothing; after that its writer is dead or stopped.
-const graceMs = 250;
-const filesAtOnce = 16;
-
 /**
- * The files under the root. What pointsman writes goes to the journal first and then into the tree; what differs from the
- * journal was done by a hand, and is recorded there, so that it gets its place in the one order like everything else.
+ * The files under the root. pointsman writes a change to the journal first and then into the tree. A file that differs from
+ * the journal was edited by a person: the tree records the edit in the journal, so that all changes have one order.
  */
 export class DirectoryTree {
   readonly #parts: TreeParts;
   readonly #slots = new Slots(filesAtOnce);
   /** The stamp of the file last found (or put) in place for a key; absence of such a file means that a hand deleted it. */
   readonly #inPlace = new Map<string, { readonly entry: string; readonly file: string }>();
-  readonly #doubts = new Map<string, { readonly what: string; readonly timer: NodeJS.Timeout; due: boolean }>();
-  readonly #warned = new Map<string, string>();
+  readonly #grace = new Grace((key) => void this.inspect(key).catch(() => {}));
+  readonly #warned = new OncePerReason();
   #closed = false;
 
   constructor(parts: TreeParts) {
@@ -89,7 +86,7 @@ export class DirectoryTree {
     });
   }
 
-  /** Resolves with the revision, or undefined when there was nothing, or nothing that `may` lets go. */
+  /** Resolves with the revision, or undefined when there was no entry or `may` declined. */
   async remove(key: string, may: (standing: StoredEntry) => boolean): Promise<number | undefined> {
     requireKey(key);
     return this.#slots.run(key, async () => {
@@ -112,9 +109,9 @@ export class DirectoryTree {
     await Promise.all([...keys].map((key) => this.#slots.run(key, () => this.#dropFile(key))));
   }
 
-  /** Compares one file with the journal, and records what a hand did. */
+  /** Compares one file with the journal, and records an edit by a person. */
   async inspect(key: string): Promise<void> {
-    if (!parseKeyPath(key).ok) return this.#warn(key, 'its name is none that a key can have');
+    if (!parseKeyPath(key).ok) return this.#warn(key, notAKey);
     await this.#slots.run(key, () => this.#reconcile(key));
   }
 
@@ -123,9 +120,9 @@ export class DirectoryTree {
    * before listing it.
    */
   async scan(folder = '', onFolder: (folder: string) => void = () => {}): Promise<void> {
-    const found = new Map<string, string | undefined>();
-    await this.#list(folder, found, onFolder);
-    const { ledger } = this.#parts;
+    const { ledger, paths } = this.#parts;
+    const onIgnored = (key: string, reason: string) => this.#warn(key, reason);
+    const found = await listFiles(paths.root, folder, { onFolder, onIgnored });
     const { entries } = ledger.state();
     const inspections: Promise<void>[] = [];
     for (const [key, stamp] of found) {
@@ -143,14 +140,13 @@ export class DirectoryTree {
       if (key.startsWith(within) && !found.has(key)) inspections.push(this.inspect(key));
     await Promise.all(inspections);
     for (const key of this.#inPlace.keys()) if (!entries.has(key)) this.#inPlace.delete(key);
-    if (folder === '') for (const key of this.#warned.keys()) if (!found.has(key)) this.#warned.delete(key);
+    if (folder === '') this.#warned.keepOnly(new Set(found.keys()));
   }
 
-  /** Ends what waits; resolves when nothing touches the file system any more. */
+  /** Resolves when nothing touches the file system any more. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const { timer } of this.#doubts.values()) clearTimeout(timer);
-    this.#doubts.clear();
+    this.#grace.close();
     await this.#slots.idle();
   }
 
@@ -177,7 +173,7 @@ export class DirectoryTree {
     }
   }
 
-  /** Unlinks the file of a deleted key, unless a hand has written something new there meanwhile. */
+  /** Unlinks the file of a deleted key, unless a person has written a new one meanwhile. */
   async #dropFile(key: string): Promise<void> {
     const path = join(this.#parts.paths.root, key);
     const state = this.#parts.ledger.state();
@@ -204,7 +200,7 @@ export class DirectoryTree {
     switch (found.kind) {
       case 'missing':
         if (entry === undefined) return;
-        if (this.#inPlace.get(key)?.entry === entry.file || this.#stillSo(key, `missing ${entry.file}`)) {
+        if (this.#inPlace.get(key)?.entry === entry.file || this.#grace.isOver(key, `missing ${entry.file}`)) {
           this.#record(key, entry, undefined);
         }
         return;
@@ -212,7 +208,7 @@ export class DirectoryTree {
         this.#warn(key, found.reason);
         return;
       case 'value':
-        this.#warned.delete(key);
+        this.#warned.isNew(key, undefined);
         this.#reconcileValue(key, found, entry, state.isSuperseded(key, found.file));
     }
   }
@@ -229,22 +225,22 @@ export class DirectoryTree {
       return;
     }
     if (superseded) {
-      // An older value of ours. Its successor may be on its way; else the one who should have moved it in is dead.
-      if (!this.#stillSo(key, `older ${found.file} ${entry?.file}`)) return;
+      // An older value of pointsman's. Its successor may arrive soon; after the grace its writer is dead.
+      if (!this.#grace.isOver(key, `older ${found.file} ${entry?.file}`)) return;
       if (entry === undefined) void this.drop([key]);
       else void this.put({ ...entry, may: (standing) => standing?.file === entry.file }).catch(() => {});
       return;
     }
-    // `echo x > file` empties the file first; half an edit should not be taken for the whole.
-    if (value === '' && !this.#stillSo(key, `empty ${found.file}`)) return;
+    // `echo x > file` empties the file first: an empty file may be half an edit.
+    if (value === '' && !this.#grace.isOver(key, `empty ${found.file}`)) return;
     this.#record(key, entry, { value, file: found.file });
   }
 
-  /** Records what a hand did, if the entry is still the one that it was done to. */
+  /** Records an edit by a person, if the entry is still the one that was edited. */
   #record(key: string, entry: StoredEntry | undefined, written: { value: string; file: string } | undefined): void {
     const { ledger, logger } = this.#parts;
     try {
-      // A folder that was moved away has lost no key: its journal is still open here, and would take the deletion.
+      // A folder that was moved away has lost no key; its journal is still open here and would accept the deletion.
       if (written === undefined) ledger.verify();
       const at = ledger.commit((state) => {
         if (state.entries.get(key)?.file !== entry?.file) return undefined;
@@ -262,56 +258,8 @@ export class DirectoryTree {
     }
   }
 
-  /** False at first; true once the same was so for the grace, for which this asks to be called again. */
-  #stillSo(key: string, what: string): boolean {
-    const doubt = this.#doubts.get(key);
-    if (doubt?.what === what) {
-      if (doubt.due) this.#doubts.delete(key);
-      return doubt.due;
-    }
-    if (doubt !== undefined) clearTimeout(doubt.timer);
-    const timer = setTimeout(() => {
-      fresh.due = true;
-      void this.inspect(key).catch(() => {});
-    }, graceMs);
-    const fresh = { what, timer, due: false };
-    this.#doubts.set(key, fresh);
-    return false;
-  }
-
-  async #list(
-    folder: string,
-    found: Map<string, string | undefined>,
-    onFolder: (folder: string) => void,
-  ): Promise<void> {
-    const { paths } = this.#parts;
-    onFolder(folder);
-    const listing = await readdir(join(paths.root, folder), { withFileTypes: true }).catch((error: unknown) => {
-      // What is not there, or has just gone, holds nothing.
-      if (folder !== '' && errorCode(error) !== 'ENOENT') this.#warn(folder, `it cannot be listed: ${describe(error)}`);
-      return [];
-    });
-    const files: string[] = [];
-    for (const item of listing) {
-      const key = folder === '' ? item.name : `${folder}/${item.name}`;
-      // Hidden files and editors' backups are nobody's mistake: no warning.
-      if (item.name.startsWith('.') || item.name.endsWith('~')) continue;
-      if (!parseKeyPath(key).ok) {
-        found.set(key, undefined);
-        this.#warn(key, 'its name is none that a key can have');
-      } else if (item.isDirectory()) await this.#list(key, found, onFolder);
-      else files.push(key);
-    }
-    for (let start = 0; start < files.length; start += filesAtOnce) {
-      const some = files.slice(start, start + filesAtOnce);
-      const stamps = await Promise.all(some.map((key) => findStamp(join(paths.root, key))));
-      for (const [index, key] of some.entries()) found.set(key, stamps[index]);
-    }
-  }
-
   #warn(key: string, reason: string): void {
-    if (this.#warned.get(key) === reason) return;
-    this.#warned.set(key, reason);
+    if (!this.#warned.isNew(key, reason)) return;
     this.#parts.logger.warn({ event: 'directory-entry-ignored', key, reason }, 'a file in the registry is ignored');
   }
 }
