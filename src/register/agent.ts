@@ -64,19 +64,21 @@ export class Agent {
     return this.#beginning;
   }
 
-  get size(): number {
-    return this.#registrations.size;
+  /** Those that are registered now, by `service/id`. */
+  get registrations(): ReadonlyMap<string, Registration> {
+    return this.#registrations;
   }
 
-  /** Takes all instances out of the registry for good, side by side; see Registration.leave. */
-  async leave(departure: Departure, signal: AbortSignal, together: number): Promise<void> {
-    await this.#rest();
-    await Promise.all([...this.#registrations.values()].map((one) => one.leave(departure, signal, together)));
+  /** Stops to follow the folder: from now on the registrations stay as they are. */
+  async freeze(): Promise<void> {
+    this.#over = true;
+    await this.#beginning?.catch(() => undefined);
+    await this.#watch.close();
   }
 
   /** Leaves the registry as it is. Resolves when nothing is under way any more. */
   async stop(): Promise<void> {
-    await this.#rest();
+    await this.freeze();
     await Promise.all([...this.#registrations.values()].map((one) => one.stop()));
     await this.#departure?.close();
   }
@@ -87,13 +89,6 @@ export class Agent {
       throw new Fault('settings', `the folder of declarations cannot be read: ${this.#away}`, { where: '--dir' });
     }
     await this.#watch.open();
-  }
-
-  /** Nothing of the folder counts any more. */
-  async #rest(): Promise<void> {
-    this.#over = true;
-    await this.#beginning?.catch(() => undefined);
-    await this.#watch.close();
   }
 
   async #look(): Promise<void> {

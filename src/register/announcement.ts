@@ -1,8 +1,10 @@
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { formatInstance, type Instance } from '../model/instance.ts';
+import { instanceKey } from '../model/key.ts';
 import { quote } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
+import { backoffMs } from '../waiting/backoff.ts';
 import type { KeyWatch } from './key-watch.ts';
 import { type CurrentHolder, currentHolderOf, startBeyond } from './ownership.ts';
 import type { KeyHolder, SharedLease } from './shared-lease.ts';
@@ -18,88 +20,88 @@ export type AnnouncementParts = {
   /** The time that goes into the registry, in ms since 1970. */
   readonly wall?: () => number;
   /**
-   * What an instance does that was never announced, when another process holds its key for longer than a lease outlives
-   * its process. One that was announced before always waits until the key is free.
+   * Whether an instance that was never announced gives up when another process has its key for longer than a lease outlives
+   * its process. An instance that was announced before always waits until the key is free.
    */
   readonly whenHeld: 'refuse' | 'wait';
-  /** Somebody else holds our key now: it has to be published again. */
+  /** Another process has our key now: the instance has to be published again. */
   readonly onTaken: () => void;
 };
 
 // etcd looks for expired leases twice a second, and after an election extends all of them.
 const leaseSlackMs = 2000;
-/** How long to wait between two attempts at a key that another one holds, in ms, unless the key changes before. */
-const retryMs = { least: 250, most: 5000 };
+/** The pause between two attempts at a key that another process has. A change of the key ends it. */
+const retry = { firstMs: 250, mostMs: 5000, jitter: 0.5 };
 
 /** One instance in the registry: its key, under the lease of this process. */
 export class Announcement {
   readonly key: string;
   readonly #parts: AnnouncementParts;
-  readonly #holding: KeyHolder;
+  readonly #holder: KeyHolder;
   #instance: Instance;
   #started: number;
-  #holder: CurrentHolder | undefined;
-  /** Whether the log has said that another one holds the key. */
-  #toldHeld = false;
-  /** Whether the key stands in the registry; `perhaps`: a put that was given up may have arrived. */
-  #stands: 'no' | 'perhaps' | 'yes' = 'no';
-  #stoodBefore = false;
+  #current: CurrentHolder | undefined;
+  /** Whether the log says that another process has the key. */
+  #loggedHeld = false;
+  /** Whether our value is in the registry; `perhaps`: a put that was given up may have arrived. */
+  #present: 'no' | 'perhaps' | 'yes' = 'no';
+  #announcedBefore = false;
 
   constructor(parts: AnnouncementParts) {
     this.#parts = parts;
     this.#instance = parts.instance;
     this.#started = this.#wall();
-    this.key = `instances/${parts.instance.service}/${parts.instance.id}`;
-    this.#holding = {
+    this.key = instanceKey(parts.instance.service, parts.instance.id);
+    this.#holder = {
       mayReplace: (value) => {
         const start = this.#started;
-        return this.#judge(value).kind === 'predecessor' && this.#started === start;
+        return this.#inspect(value).kind === 'predecessor' && this.#started === start;
       },
       onTaken: (value) => this.#onTaken(value),
     };
   }
 
   /**
-   * Makes the instance known, or its new form if it is already. While the registry is unavailable, or another one holds the
-   * key, it goes on trying until `signal` aborts. With `whenHeld: 'refuse'` and before it was announced for the first time,
-   * it waits as long as a lease can outlive its process, then rejects with Fault `key-owned`.
+   * Puts the instance. While the registry is unavailable, or another process has the key, it tries again until `signal` aborts.
+   * With `whenHeld: 'refuse'` and before the first put, it waits as long as a lease can outlive its process, then rejects with
+   * Fault `key-owned`.
    */
   async publish(signal: AbortSignal, instance: Instance = this.#instance): Promise<Revision> {
-    const { lease, now } = this.#parts;
+    const { lease, now, random } = this.#parts;
     this.#instance = instance;
     let watch: KeyWatch | undefined;
     let givesUpAt: number | undefined;
     try {
-      for (let attempt = 0; ; attempt += 1) {
+      for (let failures = 1; ; failures += 1) {
         const revision = await this.#put(instance, signal).catch((error: unknown) => {
-          // Without a holder it is this process itself that announces it already.
-          if (!isOwned(error) || this.#holder === undefined) throw error;
+          // Another instance of this process has the key.
+          if (!isOwned(error) || this.#current === undefined) throw error;
         });
         if (revision !== undefined) {
-          this.#toldHeld = false;
+          this.#loggedHeld = false;
           return revision;
         }
-        givesUpAt ??= now() + (this.#holder?.kind === 'hand' ? 0 : lease.ttlMs + leaseSlackMs);
+        givesUpAt ??= now() + (this.#current?.kind === 'hand' ? 0 : lease.ttlMs + leaseSlackMs);
         const leftMs = this.#refuses ? givesUpAt - now() : Number.POSITIVE_INFINITY;
         if (leftMs <= 0) throw this.#refusal();
-        this.#tellHeld(leftMs);
+        this.#logHeld(leftMs);
         watch ??= lease.watch(this.key);
-        await watch.next(Math.min(leftMs, this.#retryIn(attempt)), signal);
+        await watch.next(Math.min(leftMs, backoffMs(retry, failures, random())), signal);
       }
     } finally {
       await watch?.close();
     }
   }
 
-  /** Says that no new requests should come, and stays known. Resolves with the revision, or undefined when it was not known. */
+  /** Asks for no new requests, and keeps the key. Resolves with the revision, or undefined when the key is not ours. */
   async drain(signal: AbortSignal): Promise<Revision | undefined> {
-    if (this.#stands === 'no') return undefined;
+    if (this.#present === 'no') return undefined;
     try {
       return await this.#put({ ...this.#instance, state: 'draining' }, signal);
     } catch (error) {
       if (!isOwned(error)) throw error;
-      // Another one has it, and the session has not noticed yet.
-      this.#stands = 'no';
+      // Another process has the key, and the session has not noticed it yet.
+      this.#present = 'no';
       return undefined;
     }
   }
@@ -112,61 +114,66 @@ export class Announcement {
     return (await this.drain(signal)) === undefined ? undefined : this.remove(signal);
   }
 
-  /** Takes it out when it drains already. */
+  /** Removes the key of an instance that drains. Resolves with the revision, or undefined when the key is not ours. */
   async remove(signal: AbortSignal): Promise<Revision | undefined> {
-    const revision = await this.#parts.lease.remove(this.key, this.#holding, signal);
-    this.#stands = 'no';
+    const { lease } = this.#parts;
+    if (this.#present === 'no') return undefined;
+    const revision = await lease.inTurn(() => lease.session.remove(this.key, signal));
+    lease.letGo(this.key, this.#holder);
+    this.#present = 'no';
     return revision;
   }
 
   async #put(instance: Instance, signal: AbortSignal): Promise<Revision> {
     const { lease } = this.#parts;
-    const stood = this.#stands;
-    this.#holder = undefined;
-    if (stood === 'no') this.#stands = 'perhaps';
+    const before = this.#present;
+    this.#current = undefined;
+    if (before === 'no') this.#present = 'perhaps';
     try {
       const value = formatInstance({ ...instance, started: this.#started, writtenAt: this.#wall() });
-      const revision = await lease.put(this.key, value, this.#holding, signal);
-      this.#stands = 'yes';
-      this.#stoodBefore = true;
+      lease.hold(this.key, this.#holder);
+      const revision = await lease.inTurn(() => lease.session.put(this.key, value, signal));
+      this.#present = 'yes';
+      this.#announcedBefore = true;
       return revision;
     } catch (error) {
+      if (isOwned(error)) lease.letGo(this.key, this.#holder);
       // Without a lease nothing can have arrived.
-      if (isOwned(error) || !lease.granted) this.#stands = stood;
+      if (isOwned(error) || !lease.granted) this.#present = before;
       throw error;
     }
   }
 
-  /** Judges the value of another owner. */
-  #judge(value: string): CurrentHolder {
-    this.#holder = currentHolderOf({ ...this.#instance, started: this.#started }, value, this.#stoodBefore);
-    const start = this.#stoodBefore ? undefined : startBeyond(this.#holder, this.#wall());
-    if (start === undefined) return this.#holder;
-    // The value that we were about to put names the former start: the next attempt replaces.
+  /** Finds out who has put a value into the key. */
+  #inspect(value: string): CurrentHolder {
+    this.#current = currentHolderOf({ ...this.#instance, started: this.#started }, value, this.#announcedBefore);
+    const start = this.#announcedBefore ? undefined : startBeyond(this.#current, this.#wall());
+    if (start === undefined) return this.#current;
+    // The value of this attempt has the former start: the next attempt replaces.
     this.#started = start;
-    this.#holder = { kind: 'predecessor' };
-    return this.#holder;
+    this.#current = { kind: 'predecessor' };
+    return this.#current;
   }
 
   #onTaken(value: string): void {
-    this.#stands = 'no';
-    if (this.#judge(value).kind === 'predecessor') {
+    this.#present = 'no';
+    if (this.#inspect(value).kind === 'predecessor') {
       const { logger } = this.#parts;
       const message = `an earlier registration of ${this.#name} stands in its key and is replaced`;
       logger.warn({ event: 'predecessor-replaced', key: this.key }, message);
-    } else this.#tellHeld(Number.POSITIVE_INFINITY);
+    } else this.#logHeld(Number.POSITIVE_INFINITY);
     this.#parts.onTaken();
   }
 
-  /** Says once that another one holds the key. */
-  #tellHeld(leftMs: number): void {
-    if (this.#toldHeld || this.#holder === undefined || this.#holder.kind === 'predecessor') return;
-    this.#toldHeld = true;
+  /** Logs once that another process has the key. */
+  #logHeld(leftMs: number): void {
+    if (this.#loggedHeld || this.#current === undefined || this.#current.kind === 'predecessor') return;
+    this.#loggedHeld = true;
     const { logger } = this.#parts;
     const { message, hint } = this.#refusal();
-    const holder = this.#holder.kind === 'hand' ? this.#holder.value : this.#holder.address;
+    const holder = this.#current.kind === 'hand' ? this.#current.value : this.#current.address;
     const about = { key: this.key, holder };
-    if (this.#stoodBefore) {
+    if (this.#announcedBefore) {
       logger.error({ event: 'taken', ...about }, `${message}; this one is registered again when the key is free`);
     } else if (Number.isFinite(leftMs)) {
       const waitMs = Math.round(leftMs);
@@ -178,12 +185,7 @@ export class Announcement {
   }
 
   get #refuses(): boolean {
-    return this.#parts.whenHeld === 'refuse' && !this.#stoodBefore;
-  }
-
-  #retryIn(attempt: number): number {
-    const bound = Math.min(retryMs.most, retryMs.least * 2 ** attempt);
-    return bound * (0.5 + this.#parts.random() / 2);
+    return this.#parts.whenHeld === 'refuse' && !this.#announcedBefore;
   }
 
   #wall(): number {
@@ -195,7 +197,7 @@ export class Announcement {
   }
 
   #refusal(): Fault {
-    const holder = this.#holder;
+    const holder = this.#current;
     const where = `${this.#parts.lease.location.replace(/\/$/, '')}/${this.key}`;
     switch (holder?.kind) {
       case 'another': {

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe } from '../model/fault.ts';
 import type { CheckRhythm } from '../model/health-check.ts';
-import { type Health, nextCheckIn, nextHealth, untested } from './health.ts';
+import { nextCheckIn, nextHealth, untested } from './health.ts';
+import type { Check } from './next-desired.ts';
 import { type CheckOutcome, fails, type Probe } from './outcome.ts';
 
 export type HealthCheckerParts = {
@@ -12,8 +13,7 @@ export type HealthCheckerParts = {
   readonly now: () => number;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
-  /** After each check: the health it leads to, and the one before. */
-  readonly onChecked: (health: Health, before: Health, outcome: CheckOutcome) => void;
+  readonly onChecked: (check: Check) => void;
 };
 
 /** Checks an application again and again, one check at a time. */
@@ -32,7 +32,7 @@ export class HealthChecker {
     return this.#running;
   }
 
-  /** Nothing is told once this is called. Resolves when the check that was in flight is over. */
+  /** Ends the calls of `onChecked`. Resolves when the check that is under way is over. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#running?.catch(() => undefined);
@@ -49,14 +49,14 @@ export class HealthChecker {
       if (signal.aborted) return over;
       const before = health;
       health = nextHealth(before, outcome.passes, rhythm);
-      onChecked(health, before, outcome);
+      onChecked({ before, health, outcome });
       await over;
       const wait = Math.max(0, nextCheckIn(health, rhythm, random()) - (now() - started));
       await pause(wait, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** The outcome is there within the time-out, even if what was asked cannot be ended by then. */
+  /** `outcome` comes within the time-out, also when the probe goes on; `over` resolves when the probe ends. */
   async #check(probe: Probe): Promise<{ readonly outcome: CheckOutcome; readonly over: Promise<void> }> {
     const { rhythm } = this.#parts;
     const cut = new AbortController();

@@ -1,5 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { OncePerReason } from '../logging/once-per-reason.ts';
 import { formatAddress } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
 import type { CheckRhythm } from '../model/health-check.ts';
@@ -9,9 +9,10 @@ import { timeLimit } from '../waiting/time-limit.ts';
 import { Announcement } from './announcement.ts';
 import { type CheckTarget, formatTarget } from './check-target.ts';
 import type { Departure } from './departure.ts';
-import type { Health } from './health.ts';
 import { HealthChecker } from './health-checker.ts';
-import type { CheckOutcome, Probe } from './outcome.ts';
+import { type Check, type DesiredState, nextDesired, type WhenUnhealthy } from './next-desired.ts';
+import type { Probe } from './outcome.ts';
+import { Reconciler } from './reconciler.ts';
 import type { SharedLease } from './shared-lease.ts';
 
 /** An instance to be announced, with nothing left open. */
@@ -20,8 +21,7 @@ export type Declared = {
   /** How it is checked; without, it counts as healthy. */
   readonly check: CheckTarget | undefined;
   readonly rhythm: CheckRhythm;
-  /** What becomes of it while it is unhealthy. */
-  readonly unhealthy: 'withdraw' | 'drain';
+  readonly unhealthy: WhenUnhealthy;
 };
 
 export type RegistrationParts = {
@@ -41,12 +41,7 @@ export type RegistrationParts = {
   readonly onGone?: () => void;
 };
 
-/** What should stand in the registry. */
-type DesiredRegistration = {
-  /** `gone`: withdrawn when every balancer has let go of it, for it is not declared any more. */
-  readonly state: 'announced' | 'drained' | 'withdrawn' | 'gone';
-  readonly instance: Instance;
-};
+type Desired = { readonly state: DesiredState; readonly instance: Instance };
 
 /** How long the registry may take to hear of a leave, in ms; after that the application is not kept waiting. */
 export const confirmMs = 5000;
@@ -57,11 +52,6 @@ const removeMs = 2000;
  * before its turn would be lost without having drained, as a loss that balancers hold against.
  */
 export const turnMs = 3;
-/**
- * How long to wait before the next attempt, in ms, after the registry has refused one: somebody has to mend a password or a
- * permission first, and each login costs etcd the hashing of a password.
- */
-const againMs = { least: 500, most: 10_000 };
 /** How often at most the log says why an instance is still not announced, in ms. */
 const remindMs = 60_000;
 
@@ -71,16 +61,11 @@ export class Registration {
   readonly name: string;
   readonly #parts: RegistrationParts;
   readonly #announcement: Announcement;
+  readonly #reconciler: Reconciler<Desired>;
   #declared: Declared;
   #checker: HealthChecker | undefined;
-  #desired: DesiredRegistration;
-  #reached: DesiredRegistration;
-  #stage: AbortController | undefined;
-  #wake: (() => void) | undefined;
-  #reconciling: Promise<void> | undefined;
-  #stopped = false;
-  #trouble: { readonly reason: string; readonly at: number } | undefined;
-  #told = { reason: '', at: Number.NEGATIVE_INFINITY };
+  readonly #refusals: OncePerReason;
+  #waiting = { reason: '', at: Number.NEGATIVE_INFINITY };
 
   constructor(parts: RegistrationParts) {
     const { lease, declared, logger, now, random, whenHeld } = parts;
@@ -88,8 +73,7 @@ export class Registration {
     this.name = `${instance.service}/${instance.id}`;
     this.#parts = parts;
     this.#declared = declared;
-    this.#desired = { state: 'withdrawn', instance };
-    this.#reached = this.#desired;
+    this.#refusals = new OncePerReason({ remindMs, now });
     this.#announcement = new Announcement({
       lease,
       instance,
@@ -99,10 +83,16 @@ export class Registration {
       whenHeld,
       onTaken: () => this.#onTaken(),
     });
+    this.#reconciler = new Reconciler<Desired>({
+      initial: { state: 'withdrawn', instance },
+      apply: (desired, signal) => this.#apply(desired, signal),
+      onFailed: (error) => this.#onFailed(error),
+      random,
+    });
   }
 
   begin(): void {
-    this.#reconciling ??= this.#reconcile();
+    this.#reconciler.begin();
     this.#watch();
   }
 
@@ -113,7 +103,8 @@ export class Registration {
   update(declared: Declared): void {
     const before = this.#declared;
     this.#declared = declared;
-    if (this.#desired.state !== 'gone' && sameCheck(before, declared)) this.#setDesired(this.#desired.state);
+    const { state } = this.#reconciler.desired;
+    if (state !== 'gone' && sameCheck(before, declared)) this.#setDesired(state);
     else this.#watch();
   }
 
@@ -141,9 +132,7 @@ export class Registration {
 
   /** Leaves the registry as it is from now on. Resolves when no check and no write is under way. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#interrupt();
-    await Promise.all([this.#checker?.close(), this.#reconciling]);
+    await Promise.all([this.#checker?.close(), this.#reconciler.stop()]);
   }
 
   /** Begins to check what is declared now, or counts it as healthy when there is nothing to check. */
@@ -165,103 +154,71 @@ export class Registration {
       rhythm,
       now,
       random,
-      onChecked: (health, before, outcome) => this.#onChecked(check, health, before, outcome),
+      onChecked: (result) => this.#onChecked(formatTarget(check), result),
     });
     this.#checker = checker;
     checker.open().catch((error: unknown) => onRefused(error));
   }
 
-  #onChecked(check: CheckTarget, health: Health, before: Health, outcome: CheckOutcome): void {
-    const { logger } = this.#parts;
-    const { unhealthy } = this.#declared;
-    const announced = this.#desired.state === 'announced';
-    if (health.verdict !== before.verdict && health.verdict === 'healthy') {
-      if (before.proven) logger.info({ event: 'healthy', check: formatTarget(check) }, 'healthy again');
-      this.#setDesired('announced');
-    } else if (health.verdict === 'unhealthy' && announced && !outcome.passes) {
-      const { reason } = outcome;
-      const becomes = unhealthy === 'drain' ? 'takes no new requests' : 'is taken out of the registry';
-      logger.warn(
-        { event: 'unhealthy', check: formatTarget(check), failed: health.failed, reason },
-        `${this.name} is unhealthy and ${becomes}: ${reason}`,
-      );
-      this.#told = { reason, at: this.#parts.now() };
-      this.#setDesired(unhealthy === 'drain' ? 'drained' : 'withdrawn');
-    } else if (!announced && !outcome.passes) this.#tellWaiting(check, outcome.reason);
-  }
-
-  #tellWaiting(check: CheckTarget, reason: string): void {
+  #onChecked(target: string, check: Check): void {
     const { logger, now } = this.#parts;
-    const sinceMs = now() - this.#told.at;
-    if (sinceMs < (reason === this.#told.reason ? remindMs : remindMs / 10)) return;
-    this.#told = { reason, at: now() };
-    const target = formatTarget(check);
-    logger.info({ event: 'waiting', check: target, reason }, `${this.name} waits until ${target} is well: ${reason}`);
+    const next = nextDesired(this.#reconciler.desired.state, this.#declared.unhealthy, check);
+    switch (next.kind) {
+      case 'unchanged':
+        return;
+      case 'healthy':
+        if (next.again) logger.info({ event: 'healthy', check: target }, 'healthy again');
+        this.#setDesired(next.state);
+        return;
+      case 'unhealthy': {
+        const { reason, state } = next;
+        const becomes = state === 'drained' ? 'takes no new requests' : 'is taken out of the registry';
+        logger.warn(
+          { event: 'unhealthy', check: target, failed: check.health.failed, reason },
+          `${this.name} is unhealthy and ${becomes}: ${reason}`,
+        );
+        this.#waiting = { reason, at: now() };
+        this.#setDesired(state);
+        return;
+      }
+      case 'waiting':
+        this.#logWaiting(target, next.reason);
+    }
   }
 
-  /** Another one holds the key: what should be announced is published again, which waits until it may. */
+  #logWaiting(check: string, reason: string): void {
+    const { logger, now } = this.#parts;
+    const sinceMs = now() - this.#waiting.at;
+    if (sinceMs < (reason === this.#waiting.reason ? remindMs : remindMs / 10)) return;
+    this.#waiting = { reason, at: now() };
+    logger.info({ event: 'waiting', check, reason }, `${this.name} waits until ${check} is well: ${reason}`);
+  }
+
+  /** Another process took the key: publishing again waits until the key is free. */
   #onTaken(): void {
-    if (this.#desired.state === 'announced') this.#setDesired('announced');
+    if (this.#reconciler.desired.state === 'announced') this.#setDesired('announced');
   }
 
-  #setDesired(state: DesiredRegistration['state']): void {
-    this.#desired = { state, instance: this.#declared.instance };
-    this.#interrupt();
+  #setDesired(state: DesiredState): void {
+    this.#reconciler.set({ state, instance: this.#declared.instance });
   }
 
-  /** Has the pursuit look at its goal again. */
-  #interrupt(): void {
-    this.#stage?.abort();
-    this.#wake?.();
-  }
-
-  /** Brings the registry to the goal, one write after the other: the newest goal is what counts in the end. */
-  async #reconcile(): Promise<void> {
-    while (!this.#stopped) {
-      const desired = this.#desired;
-      if (desired === this.#reached) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        continue;
-      }
-      const stage = new AbortController();
-      this.#stage = stage;
-      await this.#insist(desired, stage.signal);
-      // Given up for another goal, or to leave.
-      if (!stage.signal.aborted) this.#reached = desired;
+  /** Logs the reason once, and again from time to time. */
+  #onFailed(error: unknown): 'try again' | 'give up' {
+    const { logger, onRefused } = this.#parts;
+    if (error instanceof Fault && error.code === 'key-owned') {
+      onRefused(error);
+      return 'give up';
     }
-  }
-
-  /** Tries until the goal is reached, another process owns the key for good, or `signal` aborts. Never rejects. */
-  async #insist(desired: DesiredRegistration, signal: AbortSignal): Promise<void> {
-    const { random, onRefused } = this.#parts;
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      try {
-        return await this.#apply(desired, signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        if (error instanceof Fault && error.code === 'key-owned') return onRefused(error);
-        this.#tellTrouble(error);
-        const bound = Math.min(againMs.most, againMs.least * 2 ** attempt);
-        await pause(bound * (0.5 + random() / 2), undefined, { signal }).catch(() => undefined);
-      }
-    }
-  }
-
-  /** The registry answered, and did not do it: says so once for each reason, and from time to time. */
-  #tellTrouble(error: unknown): void {
-    const { logger, now } = this.#parts;
     const reason = describe(error);
-    if (reason === this.#trouble?.reason && now() - this.#trouble.at < remindMs) return;
-    this.#trouble = { reason, at: now() };
-    logger.error(
-      { event: 'refused', instance: this.name, reason },
-      `the registry refuses the registration of ${this.name}: ${reason}; trying again`,
-    );
+    const message = `the registry refuses the registration of ${this.name}: ${reason}; trying again`;
+    if (this.#refusals.isNew(this.name, reason)) {
+      logger.error({ event: 'refused', instance: this.name, reason }, message);
+    }
+    return 'try again';
   }
 
-  async #apply({ state, instance }: DesiredRegistration, signal: AbortSignal): Promise<void> {
+  async #apply({ state, instance }: Desired, signal: AbortSignal): Promise<void> {
     const { logger, now } = this.#parts;
     const address = formatAddress(instance.address);
     switch (state) {

@@ -1,26 +1,23 @@
 import type { Logger } from 'pino';
-import { describe, Fault } from '../model/fault.ts';
+import { describe } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
-import type { InstanceSettings, InstanceTraits, RegisterSettings } from '../settings/register.ts';
-import { Agent, type AgentParts } from './agent.ts';
-import { startCommand, type WrappedCommand } from './command.ts';
-import { type Announcer, declare } from './declare.ts';
-import { Departure } from './departure.ts';
+import type { InstanceTraits, RegisterSettings } from '../settings/register.ts';
+import type { AgentParts } from './agent.ts';
+import { Announcing, declareAll } from './announcing.ts';
+import { type RunningCommand, startCommand, type WrappedCommand } from './command.ts';
+import type { Announcer } from './declare.ts';
 import { endCommand } from './end-command.ts';
-import { followAddresses } from './follow-addresses.ts';
-import { openProbe } from './probe.ts';
-import { confirmMs, type Declared, Registration, type RegistrationParts, turnMs } from './registration.ts';
-import { SharedLease } from './shared-lease.ts';
+import type { Declared } from './registration.ts';
 import { StageDeadline } from './stage-deadline.ts';
 
 export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
   /** The machine's network interfaces as they are now. */
   readonly interfaces: () => Announcer['interfaces'];
-  /** Gives what reads a declaration file: loaded only when there is a folder of them. */
+  /** Loads the reader of declaration files, which only a folder of them needs. */
   readonly loadDeclarations: (traits: InstanceTraits) => Promise<AgentParts['readDeclaration']>;
   readonly registry: Registry;
   readonly logger: Logger;
-  /** The application to run; without one, this process stands for an application that runs elsewhere. */
+  /** The application to run; undefined when it runs elsewhere. */
   readonly command: WrappedCommand | undefined;
   /** Calls `listener` at each of the signals, until the answer is called. */
   readonly onSignals: (names: readonly NodeJS.Signals[], listener: (name: NodeJS.Signals) => void) => () => void;
@@ -33,10 +30,10 @@ export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
   readonly random: () => number;
 };
 
-/** How long the registry may take at the end: nothing more is lost then by leaving the keys to expire. */
+/** How long the registry may take at the end, in ms. Keys that are not removed by then expire. */
 const revokeMs = 2000;
 
-/** The command's own affair. Left out are those that end or stop this process whatever it wants, or tell of its own faults. */
+/** The signals for the command. Not those that always end or stop this process, or report its own faults. */
 const passedOn: readonly NodeJS.Signals[] = [
   'SIGHUP',
   'SIGQUIT',
@@ -59,16 +56,14 @@ type End =
  * there is no address to announce.
  */
 export async function runRegister(settings: RegisterSettings, parts: RegisterParts): Promise<number> {
-  const { registry, onSignals, now, random } = parts;
-  const { ttlMs, graceMs, drainTimeoutMs } = settings;
+  const { registry, now, random, wall, env, hostname, owner } = parts;
   const announcer = (): Announcer => {
-    const { hostname, owner, env, command } = parts;
-    return { hostname, owner, env, interfaces: parts.interfaces(), hasCommand: command !== undefined };
+    return { hostname, owner, env, interfaces: parts.interfaces(), hasCommand: parts.command !== undefined };
   };
   const instances = declareAll(settings.instances, announcer());
   const readDeclaration =
     settings.folder === undefined ? undefined : await parts.loadDeclarations(settings.folder.traits);
-  // What concerns the process has the name of its instance, if there is only one.
+  // A process with one instance has the name of that instance in each line of its log.
   const [first] = instances;
   const only = first !== undefined && instances.length === 1 && settings.folder === undefined ? first : undefined;
   const logger = only === undefined ? parts.logger : parts.logger.child(nameOf(only.declared));
@@ -79,112 +74,79 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     logger.error({ event: 'command-not-started', command: parts.command?.file, exitCode, reason }, reason);
     return exitCode;
   }
-
   if (parts.pid === 1) {
     const message =
       'Node as the first process of a container never reaps orphans: start bin/pointsman itself, or have an init';
     logger.warn({ event: 'no-reaper' }, message);
   }
 
-  // Whatever speaks first ends the announcement: the command, a signal, or the registry.
-  let speak: (end: End) => void = () => undefined;
-  const spoken = new Promise<End>((resolve) => {
-    speak = resolve;
+  // The first of these ends the announcement: the command, a signal, or the registry.
+  let onEnd: (end: End) => void = () => undefined;
+  const ended = new Promise<End>((resolve) => {
+    onEnd = resolve;
   });
-  const lease = new SharedLease({ registry, ttlMs, logger });
-  const openRegistration: AgentParts['openRegistration'] = (one, hooks) =>
-    new Registration({
-      lease,
-      declared: one,
-      logger: only === undefined ? logger.child(nameOf(one)) : logger,
-      now,
-      random,
-      openProbe: (target) => openProbe(target, parts),
-      ...hooks,
-    });
-  const onRefused: RegistrationParts['onRefused'] = (fault) => {
-    // Nothing that the registry says ends a command that runs.
-    if (command === undefined) return speak({ kind: 'refused', fault });
-    logger.error({ event: 'refused', reason: describe(fault) }, describe(fault));
-  };
-  // A command that runs is never ended because another one holds its key, and neither are the neighbours of an agent.
-  const whenHeld = command === undefined ? 'refuse' : 'wait';
-  const openDeparture = () => new Departure({ registry, drainTimeoutMs, now });
-  const registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused, whenHeld }));
-  const agent =
-    settings.folder === undefined || readDeclaration === undefined
-      ? undefined
-      : new Agent({
-          path: settings.folder.path,
-          check: settings.folder.traits.check,
-          readDeclaration,
-          announcer,
-          openRegistration,
-          openDeparture,
-          logger,
-          wall: parts.wall,
-        });
-  const announcing = [...registrations, ...(agent === undefined ? [] : [agent])];
-  const patience = new StageDeadline();
-  const leaving: readonly NodeJS.Signals[] =
-    command === undefined ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM', 'SIGINT'];
-  const stopListening = onSignals(command === undefined ? leaving : [...leaving, ...passedOn], (name) => {
-    if (!leaving.includes(name)) return command?.signal(name);
-    speak({ kind: 'asked', by: name });
-    patience.end();
+  const announcing = new Announcing({
+    settings,
+    instances,
+    readDeclaration,
+    registry,
+    env,
+    logger,
+    loggerOf: (declared) => (only === undefined ? logger.child(nameOf(declared)) : logger),
+    announcer,
+    now,
+    random,
+    wall,
+    // Neither a running command nor another instance ends because another process has the key of one.
+    whenHeld: command === undefined ? 'refuse' : 'wait',
+    onRefused: (fault) => {
+      if (command === undefined) return onEnd({ kind: 'refused', fault });
+      logger.error({ event: 'refused', reason: describe(fault) }, describe(fault));
+    },
+  });
+  const stages = new StageDeadline();
+  const stopListening = listen(parts.onSignals, command, (by) => {
+    onEnd({ kind: 'asked', by });
+    stages.end();
   });
   const commandEnded = new AbortController();
   void command?.ended.then((exitCode) => {
-    speak({ kind: 'command-ended', exitCode });
+    onEnd({ kind: 'command-ended', exitCode });
     commandEnded.abort();
   });
-  for (const registration of registrations) registration.begin();
-  const stopFollowing = followAddresses(instances, announcer, (index, one) => registrations[index]?.update(one));
-  // A folder that cannot be read ends the process as an instance that is refused does.
-  agent?.begin().catch((fault: unknown) => speak({ kind: 'refused', fault }));
-
-  const end = await spoken;
-  stopFollowing();
+  announcing.begin().catch((fault: unknown) => onEnd({ kind: 'refused', fault }));
+  const end = await ended;
   try {
     switch (end.kind) {
       case 'command-ended':
         logger.info({ event: 'command-ended', exitCode: end.exitCode }, 'the command ended');
         return end.exitCode;
-      case 'asked': {
-        const together = registrations.length + (agent?.size ?? 0);
+      case 'asked':
         logger.info({ event: 'leaving', by: end.by }, `leaving, as ${end.by} asks`);
-        await patience.within(drainTimeoutMs + 2 * (confirmMs + turnMs * together), async (signal) => {
-          const departure = openDeparture();
-          const stop = AbortSignal.any([signal, commandEnded.signal]);
-          await Promise.all(announcing.map((one) => one.leave(departure, stop, together))).finally(() =>
-            departure.close(),
-          );
-        });
-        return command === undefined ? 0 : await endCommand(command, graceMs, patience, logger);
-      }
+        await stages.within(announcing.leaveMs, (signal) =>
+          announcing.leave(AbortSignal.any([signal, commandEnded.signal])),
+        );
+        return command === undefined ? 0 : await endCommand(command, settings.graceMs, stages, logger);
       case 'refused':
-        if (command !== undefined) await endCommand(command, graceMs, patience, logger);
+        if (command !== undefined) await endCommand(command, settings.graceMs, stages, logger);
         throw end.fault;
     }
   } finally {
-    await patience.within(revokeMs, async (signal) => {
-      await Promise.all([lease.close(signal), ...announcing.map((one) => one.stop())]);
-    });
+    await stages.within(revokeMs, (signal) => announcing.stop(signal));
     stopListening();
   }
 }
 
-const nameOf = ({ instance: { service, id } }: Declared) => ({ service, id });
-
-function declareAll(settings: readonly InstanceSettings[], announcer: Announcer) {
-  const faults: Fault[] = [];
-  const instances = settings.flatMap((one) => {
-    const declared = declare(one, announcer);
-    if (!(declared instanceof Fault)) return [{ settings: one, declared }];
-    faults.push(declared);
-    return [];
-  });
-  const [fault, ...more] = faults;
-  if (fault === undefined) return instances;
-  throw more.length === 0 ? fault : new AggregateError(faults);
+/** Calls `onLeave` at each signal that asks this process to end, and passes the others on to the command. */
+function listen(
+  onSignals: RegisterParts['onSignals'],
+  command: RunningCommand | undefined,
+  onLeave: (name: NodeJS.Signals) => void,
+): () => void {
+  if (command === undefined) return onSignals(['SIGTERM', 'SIGINT', 'SIGHUP'], onLeave);
+  return onSignals(['SIGTERM', 'SIGINT', ...passedOn], (name) =>
+    passedOn.includes(name) ? command.signal(name) : onLeave(name),
+  );
 }
+
+const nameOf = ({ instance: { service, id } }: Declared) => ({ service, id });

@@ -1,0 +1,114 @@
+import type { Logger } from 'pino';
+import { Fault } from '../model/fault.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { InstanceSettings, RegisterSettings } from '../settings/register.ts';
+import { Agent, type AgentParts } from './agent.ts';
+import { type Announcer, declare } from './declare.ts';
+import { Departure } from './departure.ts';
+import { followAddresses } from './follow-addresses.ts';
+import { openProbe } from './probe.ts';
+import { confirmMs, type Declared, Registration, type RegistrationParts, turnMs } from './registration.ts';
+import { SharedLease } from './shared-lease.ts';
+
+export type DeclaredInstance = { readonly settings: InstanceSettings; readonly declared: Declared };
+
+export type AnnouncingParts = Pick<RegistrationParts, 'onRefused' | 'whenHeld' | 'now' | 'random'> &
+  Pick<AgentParts, 'announcer' | 'wall'> & {
+    readonly settings: RegisterSettings;
+    readonly instances: readonly DeclaredInstance[];
+    /** Undefined without a folder of declarations. */
+    readonly readDeclaration: AgentParts['readDeclaration'] | undefined;
+    readonly registry: Registry;
+    readonly env: Announcer['env'];
+    /** Logs what concerns all instances. */
+    readonly logger: Logger;
+    readonly loggerOf: (declared: Declared) => Logger;
+  };
+
+/** All instances that this process announces under one lease: those of its settings, and those of a folder. */
+export class Announcing {
+  readonly #parts: AnnouncingParts;
+  readonly #lease: SharedLease;
+  readonly #registrations: readonly Registration[];
+  readonly #agent: Agent | undefined;
+  #stopFollowing = (): void => undefined;
+
+  constructor(parts: AnnouncingParts) {
+    const { settings, registry, logger, instances, readDeclaration, announcer, onRefused, whenHeld, wall } = parts;
+    this.#parts = parts;
+    this.#lease = new SharedLease({ registry, ttlMs: settings.ttlMs, logger });
+    const openRegistration: AgentParts['openRegistration'] = (declared, hooks) => this.#open(declared, hooks);
+    this.#registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused, whenHeld }));
+    const { folder } = settings;
+    if (folder === undefined || readDeclaration === undefined) return;
+    const openDeparture = () => this.#openDeparture();
+    const { path, traits } = folder;
+    const { check } = traits;
+    this.#agent = new Agent({ path, check, readDeclaration, announcer, openRegistration, openDeparture, logger, wall });
+  }
+
+  /** Rejects with Fault `settings` when the folder cannot be read. */
+  async begin(): Promise<void> {
+    const { instances, announcer } = this.#parts;
+    for (const registration of this.#registrations) registration.begin();
+    this.#stopFollowing = followAddresses(instances, announcer, (at, one) => this.#registrations[at]?.update(one));
+    await this.#agent?.begin();
+  }
+
+  /** How long a leave of all instances may take, in ms. */
+  get leaveMs(): number {
+    const together = this.#registrations.length + (this.#agent?.registrations.size ?? 0);
+    return this.#parts.settings.drainTimeoutMs + 2 * (confirmMs + turnMs * together);
+  }
+
+  /** Takes all instances out of the registry for good, side by side; see Registration.leave. */
+  async leave(signal: AbortSignal): Promise<void> {
+    this.#stopFollowing();
+    const departure = this.#openDeparture();
+    await this.#agent?.freeze();
+    const all = [...this.#registrations, ...(this.#agent?.registrations.values() ?? [])];
+    await Promise.all(all.map((one) => one.leave(departure, signal, all.length))).finally(() => departure.close());
+  }
+
+  /** Ends the lease, and with it the keys that did not leave. Resolves when nothing is under way. */
+  async stop(signal: AbortSignal): Promise<void> {
+    this.#stopFollowing();
+    await Promise.all([
+      this.#lease.close(signal),
+      ...this.#registrations.map((one) => one.stop()),
+      this.#agent?.stop(),
+    ]);
+  }
+
+  #open(declared: Declared, hooks: Parameters<AgentParts['openRegistration']>[1]): Registration {
+    const { now, random, env, loggerOf } = this.#parts;
+    return new Registration({
+      lease: this.#lease,
+      declared,
+      logger: loggerOf(declared),
+      now,
+      random,
+      openProbe: (target) => openProbe(target, { env }),
+      ...hooks,
+    });
+  }
+
+  #openDeparture(): Departure {
+    const { registry, settings, now } = this.#parts;
+    return new Departure({ registry, drainTimeoutMs: settings.drainTimeoutMs, now });
+  }
+}
+
+/** Fills in what the settings leave open. Throws everything that is wrong with them. */
+export function declareAll(settings: readonly InstanceSettings[], announcer: Announcer): readonly DeclaredInstance[] {
+  const faults: Fault[] = [];
+  const instances = settings.flatMap((one) => {
+    const declared = declare(one, announcer);
+    if (!(declared instanceof Fault)) return [{ settings: one, declared }];
+    faults.push(declared);
+    return [];
+  });
+  const [fault, ...more] = faults;
+  if (fault === undefined) return instances;
+  throw more.length === 0 ? fault : new AggregateError(faults);
+}

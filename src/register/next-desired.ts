@@ -1,0 +1,36 @@
+import type { Health } from './health.ts';
+import type { CheckOutcome } from './outcome.ts';
+
+/**
+ * The state that an instance should have in the registry. `gone`: withdrawn because it is not declared any more, once every
+ * balancer has stopped to use it.
+ */
+export type DesiredState = 'announced' | 'drained' | 'withdrawn' | 'gone';
+
+/** What becomes of an instance while it is unhealthy. */
+export type WhenUnhealthy = 'withdraw' | 'drain';
+
+/** One check: the health before it, and the health with it. */
+export type Check = { readonly before: Health; readonly health: Health; readonly outcome: CheckOutcome };
+
+/** What one check changes. */
+export type AfterCheck =
+  | { readonly kind: 'unchanged' }
+  /** `again`: it was healthy before. */
+  | { readonly kind: 'healthy'; readonly state: 'announced'; readonly again: boolean }
+  | { readonly kind: 'unhealthy'; readonly state: 'drained' | 'withdrawn'; readonly reason: string }
+  /** It is not announced yet, or not any more. */
+  | { readonly kind: 'waiting'; readonly reason: string };
+
+/** The next desired state of an instance after a check. */
+export function nextDesired(state: DesiredState, unhealthy: WhenUnhealthy, check: Check): AfterCheck {
+  const { before, health, outcome } = check;
+  if (health.verdict === 'healthy' && before.verdict !== 'healthy') {
+    return { kind: 'healthy', state: 'announced', again: before.proven };
+  }
+  if (outcome.passes) return { kind: 'unchanged' };
+  const { reason } = outcome;
+  if (state !== 'announced') return { kind: 'waiting', reason };
+  if (health.verdict !== 'unhealthy') return { kind: 'unchanged' };
+  return { kind: 'unhealthy', state: unhealthy === 'drain' ? 'drained' : 'withdrawn', reason };
+}
