@@ -10,7 +10,7 @@ import { aborted } from '../waiting/aborted.ts';
 import { timeLimit } from '../waiting/time-limit.ts';
 import { type DemoChild, startChild } from './child.ts';
 import { parseLogLine } from './log-line.ts';
-import { startTraffic } from './traffic.ts';
+import { type DemoTraffic, startTraffic } from './traffic.ts';
 
 export type DemoOptions = {
   /** Run on a real etcd that is started for the demo; otherwise on a folder. */
@@ -29,18 +29,28 @@ const httpPort = 8080;
 const adminPort = 8404;
 const firstInstances = 3;
 
+type Start = (name: string, command: readonly [string, ...string[]], onLine?: (line: string) => void) => DemoChild;
+
+/** The parts of the demo that run. */
+type DemoWorld = DemoOptions & {
+  readonly start: Start;
+  readonly location: string;
+  readonly http: number;
+  readonly admin: number;
+};
+
 /** A balancer, its HAProxy and a handful of registered applications that come and go, until `signal` aborts. */
 export async function runDemo(options: DemoOptions): Promise<void> {
-  const { print, pointsman, signal } = options;
+  const { print, signal } = options;
   const dir = await mkdtemp(join(tmpdir(), 'pointsman-demo-'));
   const children: DemoChild[] = [];
-  const start = (name: string, command: readonly [string, ...string[]], onLine: (line: string) => void): DemoChild => {
+  const start: Start = (name, command, onLine = () => undefined) => {
     const child = startChild(name, command, onLine);
     children.push(child);
     return child;
   };
-  let stopping = false;
-  let traffic: ReturnType<typeof startTraffic> | undefined;
+  let traffic: DemoTraffic | undefined;
+  const stopping = new AbortController();
   try {
     const http = await preferPort(httpPort);
     const admin = await preferPort(adminPort);
@@ -48,77 +58,91 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     if (!options.etcd) await mkdir(folder);
     const location = options.etcd ? await startEtcd(dir, start) : `dir:${folder}`;
     await declareService(options, location);
-
-    const serving = new Promise<void>((resolve, reject) => {
-      const balancer = start(
-        'balancer',
-        [...pointsman, 'balance', '--registry', location, '--dir', join(dir, 'balancer'), '--log-format', 'json',
-          '--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`], // biome-ignore format: a command line
-        (line) => {
-          const log = parseLogLine(line);
-          if (log?.event === 'serving') resolve();
-          // Everybody leaves at the end, and is asked for by nobody.
-          if (log?.event === 'applied' && !stopping)
-            print(pc.dim(`           served ${format(log.ms)} after it was known, revision ${log.revision}`));
-          if (log?.event === 'reloaded') print(pc.yellow(`           one reload: ${format(log.ms)}`));
-          if (log === undefined) print(pc.red(line));
-        },
-      );
-      void balancer.ended.then((how) => {
-        if (!signal.aborted) reject(new Fault('haproxy-start', `the balancer ended: ${how}`));
-      });
-    });
-    let next = 1;
+    const world: DemoWorld = { ...options, start, location, http, admin };
+    const serving = startBalancer(world, join(dir, 'balancer'), stopping.signal);
     const running: DemoChild[] = [];
-    const join1 = async () => {
-      const id = `web-${next}`;
-      next += 1;
-      const port = await freePort();
-      print(`${clock()} ${pc.green('+')} ${pc.bold(id)} joins on port ${port}`);
-      running.push(
-        start(
-          id,
-          [...pointsman, 'register', '--registry', location, '--service', 'web', '--id', id,
-          '--address', `127.0.0.1:${port}`, '--ttl', '5s', '--log-format', 'json',
-          '--', ...pointsman, 'demo', '--app', id, '--port', String(port)], // biome-ignore format: a command line
-          () => undefined,
-        ),
-      );
-    };
-    for (let i = 0; i < firstInstances; i += 1) await join1();
+    while (running.length < firstInstances) running.push(await startInstance(world, running.length + 1));
     await Promise.race([serving, aborted(signal)]);
     if (signal.aborted) return;
-
-    const url = `http://127.0.0.1:${http}/`;
-    print('');
-    print(`  ${pc.bold('ask it')}      curl ${url}`);
-    print(`  ${pc.bold('watch it')}    http://127.0.0.1:${admin}/    (a live page; /status and /metrics for programs)`);
-    print(`  ${pc.bold('registry')}    ${location}`);
-    print(`  ${pc.bold('stop it')}     Ctrl-C`);
-    print('');
+    printAddresses(world);
     traffic = startTraffic(http, 20);
-    for (let turn = 0; !signal.aborted; turn += 1) {
-      await pause(options.everyMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) break;
-      const { byInstance, failed, lastFailure } = traffic.take();
-      const shares = [...byInstance].sort().map(([id, count]) => `${id} ${pc.cyan(String(count))}`);
-      const failures = failed === 0 ? pc.green('0 failed') : pc.red(`${failed} failed (${lastFailure})`);
-      print(`${clock()}   answered: ${shares.join('  ')}  ${failures}`);
-      if (turn % 2 === 1 && running.length > 2) {
-        const leaving = running.shift();
-        print(`${clock()} ${pc.red('-')} ${pc.bold(leaving?.name ?? '')} leaves`);
-        void leaving?.stop();
-      } else await join1();
-    }
+    await comeAndGo(world, running, traffic);
   } finally {
     traffic?.stop();
-    stopping = true;
+    stopping.abort();
     print(pc.dim('stopping; nothing is left behind'));
     // Instances first, so that the balancer sees them leave; the registry last.
     for (const child of children.reverse()) if (child.name.startsWith('web-')) void child.stop();
     await Promise.all(children.filter(({ name }) => name.startsWith('web-')).map(({ ended }) => ended));
     for (const child of children) await child.stop();
     await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Resolves when the balancer serves; rejects when it ends before `signal` aborts. */
+function startBalancer(world: DemoWorld, dir: string, stopping: AbortSignal): Promise<void> {
+  const { start, pointsman, location, http, admin, print, signal } = world;
+  return new Promise((resolve, reject) => {
+    const balancer = start(
+      'balancer',
+      [...pointsman, 'balance', '--registry', location, '--dir', dir, '--log-format', 'json',
+        '--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`], // biome-ignore format: a command line
+      (line) => {
+        const log = parseLogLine(line);
+        if (log?.event === 'serving') resolve();
+        // At the end all instances leave, which is no news.
+        if (log?.event === 'applied' && !stopping.aborted)
+          print(pc.dim(`           served ${format(log.ms)} after it was known, revision ${log.revision}`));
+        if (log?.event === 'reloaded') print(pc.yellow(`           one reload: ${format(log.ms)}`));
+        if (log === undefined) print(pc.red(line));
+      },
+    );
+    void balancer.ended.then((how) => {
+      if (!signal.aborted) reject(new Fault('haproxy-start', `the balancer ended: ${how}`));
+    });
+  });
+}
+
+async function startInstance({ start, pointsman, location, print }: DemoWorld, number: number): Promise<DemoChild> {
+  const id = `web-${number}`;
+  const port = await freePort();
+  print(`${clock()} ${pc.green('+')} ${pc.bold(id)} joins on port ${port}`);
+  return start(
+    id,
+    [...pointsman, 'register', '--registry', location, '--service', 'web', '--id', id,
+      '--address', `127.0.0.1:${port}`, '--ttl', '5s', '--log-format', 'json',
+      '--', ...pointsman, 'demo', '--app', id, '--port', String(port)], // biome-ignore format: a command line
+  );
+}
+
+function printAddresses({ print, http, admin, location }: DemoWorld): void {
+  print('');
+  print(`  ${pc.bold('ask it')}      curl http://127.0.0.1:${http}/`);
+  print(`  ${pc.bold('watch it')}    http://127.0.0.1:${admin}/    (a live page; /status and /metrics for programs)`);
+  print(`  ${pc.bold('registry')}    ${location}`);
+  print(`  ${pc.bold('stop it')}     Ctrl-C`);
+  print('');
+}
+
+/** Prints the answers, and has an instance join or leave, in turn, until `signal` aborts. */
+async function comeAndGo(world: DemoWorld, running: DemoChild[], traffic: DemoTraffic): Promise<void> {
+  const { print, signal, everyMs } = world;
+  let next = running.length + 1;
+  for (let turn = 0; !signal.aborted; turn += 1) {
+    await pause(everyMs, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) break;
+    const { byInstance, failed, lastFailure } = traffic.take();
+    const shares = [...byInstance].sort().map(([id, count]) => `${id} ${pc.cyan(String(count))}`);
+    const failures = failed === 0 ? pc.green('0 failed') : pc.red(`${failed} failed (${lastFailure})`);
+    print(`${clock()}   answered: ${shares.join('  ')}  ${failures}`);
+    if (turn % 2 === 1 && running.length > 2) {
+      const leaving = running.shift();
+      print(`${clock()} ${pc.red('-')} ${pc.bold(leaving?.name ?? '')} leaves`);
+      void leaving?.stop();
+    } else {
+      running.push(await startInstance(world, next));
+      next += 1;
+    }
   }
 }
 
@@ -133,10 +157,7 @@ async function declareService({ openRegistry, signal }: DemoOptions, location: s
   }
 }
 
-async function startEtcd(
-  dir: string,
-  start: (name: string, command: readonly [string, ...string[]], onLine: (line: string) => void) => DemoChild,
-): Promise<string> {
+async function startEtcd(dir: string, start: Start): Promise<string> {
   const [client, peer] = [await freePort(), await freePort()];
   const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
   const etcd = start(
@@ -144,7 +165,6 @@ async function startEtcd(
     ['etcd', '--data-dir', join(dir, 'etcd'), '--log-level', 'error',
     '--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl, '--listen-peer-urls', peerUrl,
     '--initial-advertise-peer-urls', peerUrl, '--initial-cluster', `default=${peerUrl}`], // biome-ignore format: a command line
-    () => undefined,
   );
   let end: string | undefined;
   void etcd.ended.then((how) => {
