@@ -1,68 +1,25 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import {
+  change,
+  drained,
+  entry,
+  fleet,
+  gone,
+  id,
+  idle,
+  obstacles,
+  parsed,
+  serves,
+  service,
+  snapshot,
+  value,
+} from '../../test/support/barrier.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import { noRevision, revision } from '../model/revision.ts';
-import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
-import { type Acknowledgement, formatAcknowledgement, mostUnrouted } from './acknowledgement.ts';
-import { type Awaited, describeObstacle, evaluateBarrier, isOver } from './barrier.ts';
-import { type FleetView, foldFleet, nothingHeard } from './fleet-view.ts';
-
-const service = parsed(parseServiceName('web'));
-const id = parsed(parseInstanceId('a'));
-
-function parsed<T>(result: { ok: true; value: T } | { ok: false; reason: string }): T {
-  if (!result.ok) throw new Error(result.reason);
-  return result.value;
-}
-
-const value = (change: Partial<Acknowledgement> = {}): string =>
-  formatAcknowledgement({
-    revision: revision(10n),
-    cluster: 'c',
-    owner: 'o',
-    version: '1',
-    haproxyVersion: '2.6',
-    config: 'x',
-    admin: undefined,
-    appliedAt: 'now',
-    draining: new Map(),
-    refusals: [],
-    unproven: new Map(),
-    unrouted: new Map(),
-    untold: new Map(),
-    unlisted: new Map(),
-    ...change,
-  });
-
-const entry = (key: string, text: string, leased = true): Entry => ({
-  key,
-  value: text,
-  revision: revision(1n),
-  leased,
-});
-const snapshot = (values: Record<string, string>, cluster = 'c'): RegistryEvent => ({
-  kind: 'snapshot',
-  history: { kind: 'first' },
-  revision: revision(20n),
-  cluster,
-  entries: new Map(
-    Object.entries(values).map(([name, text]) => [`balancers/${name}`, entry(`balancers/${name}`, text)]),
-  ),
-});
-const fleet = (values: Record<string, string>): FleetView => foldFleet(nothingHeard, snapshot(values));
-const change = (...changes: Change[]): RegistryEvent => ({ kind: 'changes', revision: revision(21n), changes });
-
-const serves: Awaited = { goal: 'serves', revision: revision(10n), service, id };
-const gone: Awaited = { goal: 'gone', revision: revision(10n), service, id };
-const drained: Awaited = { goal: 'drained', revision: revision(10n), service, id };
-const idle = { draining: new Map([['web/a', 0]]) };
-
-const obstacles = (view: FleetView, awaited: Awaited): string[] => {
-  const verdict = evaluateBarrier(view, awaited);
-  return verdict.kind === 'waiting'
-    ? verdict.missing.map(({ balancer, obstacle }) => `${balancer} ${describeObstacle(obstacle)}`)
-    : [verdict.kind];
-};
+import { type Acknowledgement, mostUnrouted } from './acknowledgement.ts';
+import { type Awaited, evaluateBarrier, isOver } from './barrier.ts';
+import { foldFleet, nothingHeard } from './fleet-view.ts';
 
 describe('a wait for every balancer', () => {
   test('is over when each of them serves the revision', () => {

@@ -15,7 +15,9 @@ import { defaulted, list, type Machine, onOff, optional, type ValuesOf } from '.
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
 import { addressWord, durationWord, labelWord, oneOf, pathWord, word } from './words.ts';
 
-/** What an operator sets for a balancer. */
+// A list of declarations, which is why this file is long.
+
+/** The settings of a balancer. */
 export type BalanceSettings = {
   /** This balancer's name in the fleet. */
   readonly id: string;

@@ -1,136 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { continued, draining, first, full, type Put, policy, replaced, Story } from '../../../test/support/holding.ts';
 import { revision } from '../../model/revision.ts';
-import type { Change, Entry, History, RegistryEvent } from '../registry.ts';
-import { applicationOf, mayHoldOwn } from './areas.ts';
-import type { Holding, HoldingPolicy } from './effective-registry.ts';
-import {
-  emptyHolding,
-  type HoldingStep,
-  letGo,
-  nextEnd,
-  passTime,
-  releaseHeld,
-  resumeHolding,
-  takeEvent,
-} from './holding.ts';
-
-const policy: HoldingPolicy = {
-  holdMs: undefined,
-  deletions: { allShare: 1, serviceShare: undefined, minimum: 4, windowMs: 10 },
-  mayHold: mayHoldOwn,
-  standsFor: applicationOf,
-};
-
-type Put = { readonly value?: string; readonly lease?: string };
-
-/** The effective registry and whoever is told of it, told in words. */
-class Story {
-  holding: Holding;
-  readonly told: string[] = [];
-  /** What is known behind it. */
-  readonly view = new Map<string, Entry>();
-  #now = 0;
-  #revision = 10n;
-
-  constructor(settings: Partial<HoldingPolicy> = {}) {
-    this.holding = emptyHolding({ ...policy, ...settings });
-  }
-
-  at(now: number): this {
-    this.#now = now;
-    return this;
-  }
-
-  entry(key: string, { value = '10.0.0.1:80', lease }: Put = {}): Entry {
-    const leased = lease !== undefined;
-    return { key, value, revision: revision(this.#revision), leased, ...(leased ? { lease } : {}) };
-  }
-
-  snapshot(history: History, entries: Readonly<Record<string, Put>>, cluster = 'c', at?: bigint): this {
-    this.#revision = at ?? this.#revision + 1n;
-    const map = new Map(Object.entries(entries).map(([key, put]) => [key, this.entry(key, put)]));
-    return this.#take({ kind: 'snapshot', history, cluster, revision: revision(this.#revision), entries: map });
-  }
-
-  /** Puts or (undefined) deletes, all in one revision. */
-  change(changes: Readonly<Record<string, Put | undefined>>): this {
-    return this.changes(changes);
-  }
-
-  /** Several revisions, told at once. */
-  changes(...revisions: readonly Readonly<Record<string, Put | undefined>>[]): this {
-    const list = revisions.flatMap((changes) => {
-      this.#revision += 1n;
-      const at = revision(this.#revision);
-      return Object.entries(changes).map(
-        ([key, put]): Change =>
-          put === undefined ? { kind: 'delete', key, revision: at } : { kind: 'put', entry: this.entry(key, put) },
-      );
-    });
-    return this.#take({ kind: 'changes', revision: revision(this.#revision), changes: list });
-  }
-
-  step(step: HoldingStep): this {
-    this.holding = step.holding;
-    for (const transition of step.transitions) {
-      if (transition.kind === 'replaced') this.told.push('replaced');
-      else if (transition.kind === 'held') {
-        this.told.push(`held ${transition.entries.map(({ key }) => key).sort()} (${transition.because.kind})`);
-      } else this.told.push(`let go ${[...transition.keys].sort()} (${transition.reason})`);
-    }
-    this.#fold(step.event);
-    return this;
-  }
-
-  get keys(): readonly string[] {
-    return [...this.view.keys()].sort();
-  }
-
-  get heldKeys(): readonly string[] {
-    return [...this.view.values()].flatMap(({ key, held }) => (held === undefined ? [] : [key])).sort();
-  }
-
-  #take(event: RegistryEvent): this {
-    return this.step(takeEvent(this.holding, event, { now: this.#now, wall: 1000 + this.#now }));
-  }
-
-  #fold(event: RegistryEvent | undefined): void {
-    if (event?.kind === 'snapshot') {
-      this.view.clear();
-      for (const [key, entry] of event.entries) this.view.set(key, entry);
-    }
-    if (event?.kind !== 'changes') return;
-    expect(event.changes.length).toBeGreaterThan(0);
-    for (const change of event.changes) {
-      if (change.kind === 'put') this.view.set(change.entry.key, change.entry);
-      else this.view.delete(change.key);
-    }
-  }
-}
-
-const first: History = { kind: 'first' };
-const continued: History = { kind: 'continued' };
-const replaced: History = { kind: 'replaced', reason: 'data was restored' };
-const draining = '{"address":"10.0.0.1","port":80,"state":"draining","owner":"o"}';
-
-const full = {
-  'instances/web/a': { lease: '1' },
-  'instances/web/hand': {},
-  'services/web': { value: '{}' },
-  'overrides/web/*': { value: '{}' },
-  'keys/x': { value: '1' },
-};
-
-const none = (entries: Readonly<Record<string, unknown>>): Readonly<Record<string, undefined>> =>
-  Object.fromEntries(Object.keys(entries).map((key) => [key, undefined]));
+import type { Entry } from '../registry.ts';
+import { letGo, nextEnd, passTime, releaseHeld, resumeHolding } from './holding.ts';
 
 describe('a history that was replaced', () => {
   test('drops nothing: what it does not have is held, whatever it is', () => {
     const story = new Story().snapshot(first, full).snapshot(replaced, {});
     expect(story.keys).toEqual(Object.keys(full).sort());
     expect(story.heldKeys).toEqual(story.keys);
-    expect(story.told).toEqual(['replaced', `held ${Object.keys(full).sort()} (replaced)`]);
+    expect(story.transitions).toEqual(['replaced', `held ${Object.keys(full).sort()} (replaced)`]);
     expect(story.view.get('instances/web/a')).toMatchObject({
       leased: true,
       held: { kind: 'replaced', reason: 'data was restored', at: 1000, until: undefined },
@@ -165,7 +45,7 @@ describe('a history that was replaced', () => {
     expect(story.heldKeys).not.toContain('instances/web/a');
     story.change({ 'instances/web/a': undefined });
     expect(story.keys).not.toContain('instances/web/a');
-    expect(story.told.slice(2)).toEqual(['let go instances/web/a (returned)']);
+    expect(story.transitions.slice(2)).toEqual(['let go instances/web/a (returned)']);
   });
 
   test('what is held stays so through another replacement and through a list of the same history', () => {
@@ -193,7 +73,7 @@ describe('an application that registers again under another id', () => {
     const story = new Story().snapshot(first, known).snapshot(replaced, {});
     story.change({ 'instances/web/new': at('10.0.0.1:80') });
     expect(story.keys).toEqual(['instances/shop/a', 'instances/web/b', 'instances/web/new']);
-    expect(story.told.at(-1)).toBe('let go instances/web/a (returned-under-another-id)');
+    expect(story.transitions.at(-1)).toBe('let go instances/web/a (returned-under-another-id)');
     story.change({ 'instances/web/other': at('10.0.0.3:80') });
     expect(story.heldKeys).toEqual(['instances/shop/a', 'instances/web/b']);
   });
@@ -249,7 +129,7 @@ describe('what is held is let go of', () => {
     const story = held();
     story.step(letGo(story.holding, ['instances/web/a', 'instances/web/unknown'], 'check-failed'));
     expect(story.keys).not.toContain('instances/web/a');
-    expect(story.told.at(-1)).toBe('let go instances/web/a (check-failed)');
+    expect(story.transitions.at(-1)).toBe('let go instances/web/a (check-failed)');
   });
 
   test('when its time is up, and not before', () => {
@@ -282,121 +162,6 @@ describe('a process that begins', () => {
     story.holding = resumeHolding(policy, known, [entry('services/a'), entry('services/b')]);
     story.snapshot(first, { 'services/b': {} }, 'c', 100n);
     expect(story.keys).toEqual(['services/b']);
-  });
-});
-
-describe('a deletion of everything', () => {
-  const everything = Object.fromEntries(Object.keys(full).map((key) => [key, undefined]));
-
-  test('in one revision is held, whole', () => {
-    const story = new Story().snapshot(first, full).change(everything);
-    expect(story.heldKeys).toEqual(Object.keys(full).sort());
-    expect(story.view.get('services/web')?.held).toMatchObject({
-      kind: 'deleted',
-      reason: '3 of 3 entries of all services were deleted at once',
-    });
-  });
-
-  test('while the registry was away is held, too', () => {
-    expect(new Story().snapshot(first, full).snapshot(continued, {}).heldKeys).toEqual(Object.keys(full).sort());
-  });
-
-  test('is not what a list tells of registrations that ended while nobody followed: they may have left one by one', () => {
-    const leased = {
-      'instances/a/1': { lease: '1' },
-      'instances/a/2': { lease: '2' },
-      'instances/b/1': { lease: '3' },
-    };
-    const story = new Story().snapshot(first, { ...leased, 'keys/x': {} }).snapshot(continued, {});
-    expect(story.keys).toEqual([]);
-    expect(story.told).toEqual([]);
-  });
-
-  test('one after the other within the window is held, also what was let go already', () => {
-    const story = new Story().snapshot(first, {
-      'services/a': {},
-      'services/b': {},
-      'services/c': {},
-      'services/d': {},
-    });
-    for (const key of ['services/a', 'services/b', 'services/c']) story.change({ [key]: undefined });
-    expect(story.keys).toEqual(['services/d']);
-    story.at(9).change({ 'services/d': undefined });
-    expect(story.heldKeys).toEqual(['services/a', 'services/b', 'services/c', 'services/d']);
-  });
-
-  test('over a longer time is not', () => {
-    const story = new Story().snapshot(first, {
-      'services/a': {},
-      'services/b': {},
-      'services/c': {},
-      'services/d': {},
-    });
-    for (const key of ['services/a', 'services/b', 'services/c']) story.change({ [key]: undefined });
-    expect(story.at(10).change({ 'services/d': undefined }).keys).toEqual([]);
-  });
-
-  test('of few entries one by one, as somebody does who means them, is not', () => {
-    const story = new Story().snapshot(first, { 'services/web': {}, 'instances/web/a': {} });
-    expect(story.change({ 'instances/web/a': undefined }).change({ 'services/web': undefined }).keys).toEqual([]);
-  });
-
-  test.each([
-    ['the end of one lease', { 'instances/web/a': { lease: '1' }, 'instances/web/b': { lease: '1' } }],
-    [
-      'a graceful leave',
-      { 'instances/web/a': { value: draining, lease: '1' }, 'instances/web/b': { value: draining, lease: '2' } },
-    ],
-  ])('that is %s is for others to judge', (_, entries) => {
-    const gone = Object.fromEntries(Object.keys(entries).map((key) => [key, undefined]));
-    expect(new Story().snapshot(first, entries).change(gone).keys).toEqual([]);
-  });
-
-  test('is held although something is written right after it, and told together with it', () => {
-    const story = new Story().snapshot(first, full);
-    story.changes(
-      { ...none(full) },
-      { 'instances/web/b': { lease: '2', value: '10.0.0.2:80' }, 'keys/x': { value: '2' } },
-    );
-    expect(story.heldKeys).toEqual(
-      Object.keys(full)
-        .filter((key) => key !== 'keys/x')
-        .sort(),
-    );
-    expect(story.view.get('keys/x')).toMatchObject({ value: '2' });
-    expect(story.keys).toContain('instances/web/b');
-  });
-
-  test('is held although entries from before are held still', () => {
-    const story = new Story()
-      .snapshot(first, full)
-      .snapshot(replaced, { 'services/web': {}, 'instances/web/b': { value: '10.0.0.2:80' } });
-    story.change(none({ 'services/web': {}, 'instances/web/b': {} }));
-    expect(story.heldKeys).toEqual([...Object.keys(full), 'instances/web/b'].sort());
-  });
-
-  test('of several leases in one revision is no end of a lease', () => {
-    const story = new Story().snapshot(first, { 'instances/web/a': { lease: '1' }, 'instances/web/b': { lease: '2' } });
-    expect(story.change({ 'instances/web/a': undefined, 'instances/web/b': undefined }).heldKeys).toHaveLength(2);
-  });
-
-  test('but for a service that stays, is believed by default', () => {
-    const story = new Story().snapshot(first, { ...full, 'services/shop': {} });
-    expect(story.change(everything).keys).toEqual(['services/shop']);
-  });
-
-  test('beyond the share that the operator set is held', () => {
-    const deletions = { allShare: 0.5, serviceShare: undefined, minimum: 4, windowMs: 10 };
-    const story = new Story({ deletions }).snapshot(first, { ...full, 'services/shop': {} });
-    expect(story.change(everything).heldKeys).toEqual(Object.keys(full).sort());
-  });
-
-  test('of one service is held where the operator wants it', () => {
-    const deletions = { allShare: undefined, serviceShare: 1, minimum: 4, windowMs: 10 };
-    const story = new Story({ deletions }).snapshot(first, { ...full, 'services/shop': {} });
-    story.change(everything);
-    expect(story.heldKeys).toEqual(['instances/web/a', 'instances/web/hand', 'overrides/web/*', 'services/web']);
-    expect(story.keys).not.toContain('keys/x');
   });
 });
 
