@@ -16,7 +16,7 @@ export type AgentParts = {
   readonly path: string;
   /** The check of a declaration that names none. */
   readonly check: HealthCheck | undefined;
-  /** Reads one, or tells everything that is wrong with it. Never throws. */
+  /** Reads a declaration, or returns all its mistakes. Never throws. */
   readonly readDeclaration: (path: string, text: string) => InstanceSettings | readonly Fault[];
   /** Asked at each look at the folder: a machine's addresses change. */
   readonly announcer: () => Announcer;
@@ -30,10 +30,12 @@ export type AgentParts = {
   readonly wall: () => number;
 };
 
-/** What was good last of a file, as it is written and with its address found. */
+/** The last good form of a file: as it is written, and with its address found. */
 type File = { readonly settings: InstanceSettings; readonly declared: Declared | undefined };
 
-/** What may be wrong with a file: its text, its address on this machine, or that another one declares the same. */
+/**
+ * The stages of a file, each with its mistakes: its text, its address on this machine, and that another file declares the same.
+ */
 const stages = ['reading', 'address', 'place'] as const;
 
 /** Announces what the files of a folder declare, an instance each, as they come, change and go. */
@@ -42,7 +44,7 @@ export class Agent {
   readonly #scan: FolderScan;
   readonly #watch: FolderWatch;
   readonly #files = new Map<string, File>();
-  /** What the log said of a file, by stage and file, so that it says it once. */
+  /** The logged mistakes, by stage and file, so that each is logged once. */
   readonly #complaints = new Map<string, string>();
   readonly #registrations = new Map<string, Registration>();
   readonly #retiring = new Set<string>();
@@ -64,7 +66,7 @@ export class Agent {
     return this.#beginning;
   }
 
-  /** Those that are registered now, by `service/id`. */
+  /** The present registrations, by `service/id`. */
   get registrations(): ReadonlyMap<string, Registration> {
     return this.#registrations;
   }
@@ -214,7 +216,7 @@ export class Agent {
     return this.#departure;
   }
 
-  /** What is wrong with a file is told once; what it declared before stays. */
+  /** Logs the mistakes of a file once. The former declaration of the file stays. */
   #judge(stage: (typeof stages)[number], file: string, faults: readonly Fault[]): void {
     const { logger } = this.#parts;
     const key = `${stage} ${file}`;
@@ -236,7 +238,7 @@ export class Agent {
   }
 }
 
-/** A Fault of a flag, said of a field. */
+/** The Fault of a flag, with the name of a field. */
 function inFile(path: string, { message, where, hint }: Fault): Fault {
   return new Fault('settings', message, { where: `${path}: ${where?.replace(/^--/, '')}`, hint });
 }

@@ -107,8 +107,8 @@ export class Announcement {
   }
 
   /**
-   * Takes the instance out of service. Resolves with the revision since which it is out, or undefined when it was out
-   * already. The state `draining` comes first: it tells a leave from a lease that ran out.
+   * Takes the instance out of service. Resolves with the revision, or undefined when it was out already. The state `draining`
+   * comes first: without it, balancers would see a lease that ran out.
    */
   async withdraw(signal: AbortSignal): Promise<Revision | undefined> {
     return (await this.drain(signal)) === undefined ? undefined : this.remove(signal);

@@ -7,7 +7,7 @@ import { aimCheck } from './check-target.ts';
 import { findAddress, type Surroundings } from './find-address.ts';
 import type { Declared } from './registration.ts';
 
-/** Where and by whom instances are announced. */
+/** The place and the process that announce instances. */
 export type Announcer = Surroundings & {
   readonly hostname: string;
   /** Names this process and no other. */
@@ -16,7 +16,7 @@ export type Announcer = Surroundings & {
   readonly hasCommand: boolean;
 };
 
-/** Fills in what an instance's owner left open, or says why that cannot be done here. */
+/** Fills in the settings that were left open, or returns why that is not possible here. */
 export function declare(settings: InstanceSettings, announcer: Announcer): Declared | Fault {
   const { service, weight, version, zone, role, meta, rhythm, unhealthy } = settings;
   const address = findAddress(settings.address, settings.net, announcer);
@@ -51,7 +51,7 @@ export function declare(settings: InstanceSettings, announcer: Announcer): Decla
   return { instance, check, rhythm, unhealthy };
 }
 
-/** A command that was just started does not listen yet; whoever announced it now would send it requests to refuse. */
+/** A command that was just started does not listen yet; announced now, it would refuse requests. */
 function defaultCheck({ address }: InstanceSettings, { hasCommand }: Announcer) {
   return hasCommand && address.kind !== 'environment'
     ? ({ kind: 'tcp', host: undefined, port: undefined } as const)

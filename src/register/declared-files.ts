@@ -1,7 +1,7 @@
 import { formatAddress } from '../model/address.ts';
 import type { Declared } from './registration.ts';
 
-/** What stands in each file, by its name: the last form of it that was good. */
+/** The last good declaration of each file, by its name. */
 export type DeclaredFiles = ReadonlyMap<string, Declared>;
 
 /** An instance, and the file that declares it. */
@@ -31,7 +31,7 @@ export function placeInstances(
   return { placed, doubled };
 }
 
-/** What has to be done to an instance. */
+/** A change of one instance. */
 export type DeclarationChange =
   | { readonly kind: 'begin' | 'update'; readonly name: string; readonly declared: Declared }
   | { readonly kind: 'retire'; readonly name: string };

@@ -28,14 +28,14 @@ export class Departure {
     this.#prepared = this.#fleet.following(AbortSignal.timeout(followMs));
   }
 
-  /** To be awaited before instances are put as draining: then what balancers say to that is heard at once. */
+  /** Await it before instances are put as draining: then the answers of the balancers arrive at once. */
   get prepared(): Promise<void> {
     return this.#prepared;
   }
 
   /**
-   * Resolves when every live balancer has served this revision, in which the instance drains, and has none of its
-   * requests open; or when the time is up, or `signal` aborts, and then says in the log what is open. Never rejects.
+   * Resolves when every live balancer has served this revision, in which the instance drains, and has none of its requests
+   * open; or when the time is up, or `signal` aborts, and then logs what is open. Never rejects.
    */
   async drained({ service, id }: Instance, revision: Revision, logger: Logger, signal: AbortSignal): Promise<void> {
     const { drainTimeoutMs, now } = this.#parts;

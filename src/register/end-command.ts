@@ -12,8 +12,8 @@ const mostRounds = 10;
 
 /**
  * Ends the command and all that it has started. The command gets SIGTERM, and may end its own children. A child that outlives
- * it gets SIGTERM as well: `sh -c 'app & wait'` ends and tells `app` nothing. Whatever is left after `graceMs` gets SIGKILL.
- * Resolves with the command's exit code.
+ * it gets SIGTERM as well: `sh -c 'app & wait'` ends without a signal to `app`. Processes that are left after `graceMs` get
+ * SIGKILL. Resolves with the command's exit code.
  */
 export async function endCommand(
   command: RunningCommand,

@@ -5,7 +5,7 @@ import { type AddressSource, type Net, parseReachable } from '../model/address-s
 import { Fault } from '../model/fault.ts';
 import type { Parsed } from '../model/parsed.ts';
 
-/** What the machine says of itself: `os.networkInterfaces()` and `process.env`. */
+/** The network and the variables of the machine: `os.networkInterfaces()` and `process.env`. */
 export type Surroundings = {
   readonly interfaces: Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -13,7 +13,7 @@ export type Surroundings = {
 
 type Candidate = { readonly name: string; readonly host: string; readonly family: 'ipv4' | 'ipv6' };
 
-// Nobody else reaches these; an IPv6 link-local address would also need its zone, which differs from machine to machine.
+// No other machine reaches these; an IPv6 link-local address would also need its zone, which differs from machine to machine.
 const unreachable = new BlockList();
 unreachable.addSubnet('127.0.0.0', 8, 'ipv4');
 unreachable.addSubnet('169.254.0.0', 16, 'ipv4');

@@ -5,32 +5,32 @@ import { errorCode } from '../model/error-code.ts';
 import { describe } from '../model/fault.ts';
 import { type Doubt, doubtOfFile, doubtOfFolder } from './trusted-writer.ts';
 
-/** What a file of the folder holds. */
+/** The content of a file. */
 export type Found =
-  /** `doubt` says why no command in the text may be run; undefined when its writer is trusted. */
+  /** `doubt`: why no command in the text may be run; undefined when its writer is trusted. */
   | { readonly kind: 'text'; readonly text: string; readonly doubt: Doubt | undefined }
   | { readonly kind: 'unreadable'; readonly reason: string };
 
 export type Scan = {
-  /** Those that are new or were changed since the scan before. */
+  /** The files that are new or were changed since the scan before. */
   readonly changed: ReadonlyMap<string, Found>;
-  /** Those that are not there any more. */
+  /** The files that do not exist any more. */
   readonly gone: readonly string[];
 };
 
 const declares = /^[^.].*\.(ya?ml|json)$/;
 /** No declaration has more; a larger file is something else. */
 const mostBytes = 65_536;
-/** One machine's instances, and a bound for a folder that is none of ours. */
+/** More than one machine's instances: a folder with more files was not made for declarations. */
 const mostFiles = 10_000;
 
 /**
- * How old a file must be for its stamp to tell it from a later one, in ms. Two writes within one tick of the file system's
- * clock have one time: 1 to 10 ms before Linux 6.13, and up to 2 s on a shared one.
+ * How old a file must be before its stamp identifies its content, in ms. Two writes within one tick of the file system's clock
+ * have one time: 1 to 10 ms before Linux 6.13, and up to 2 s on a shared one.
  */
 const tickMs = 2000;
 
-/** What was found of a file last. `text` is kept while the stamp alone does not tell whether it changed. */
+/** The last state of a file. `text` is kept while the stamp alone does not show whether the file changed. */
 type Known = { readonly stamp: string; readonly text: string | undefined };
 
 /** Reads the declaration files of one folder, again and again: only those that changed. */
@@ -65,8 +65,8 @@ export class FolderScan {
         try {
           if (at >= mostFiles) throw new Error(`the folder has more than ${mostFiles} files`);
           const path = join(this.#path, name);
-          // Links are followed: that is how Kubernetes mounts a ConfigMap. What is judged is what is read, by one handle; a
-          // named pipe that nobody writes must not hold up the look at the folder.
+          // Links are followed: that is how Kubernetes mounts a ConfigMap. One handle serves the check of the writer and the
+          // read. A named pipe without a writer must not block the scan.
           handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
           const file = await handle.stat({ bigint: true });
           if (!file.isFile()) throw new Error('it is not a file');

@@ -4,12 +4,12 @@ import { type Announcer, declare } from './declare.ts';
 import { sameDeclaration } from './declared-files.ts';
 import type { Declared } from './registration.ts';
 
-/** How often a machine is asked for its addresses, in ms: no event tells that they changed, and asking takes 0.1 ms. */
+/** How often to read this machine's addresses, in ms: no event reports a change, and reading takes 0.1 ms. */
 const everyMs = 5000;
 
 /**
- * Tells of each instance whose address on this machine is another one now: a lease of DHCP, a network that a container
- * was connected to. While there is none, or more than one, the last one stays. The answer ends it.
+ * Reports each instance whose address on this machine changed: a lease of DHCP, a network that a container was connected to.
+ * While there is none, or more than one, the last one stays. The returned function ends it.
  */
 export function followAddresses(
   instances: readonly { readonly settings: InstanceSettings; readonly declared: Declared }[],

@@ -1,6 +1,6 @@
 import type { CheckRhythm } from '../model/health-check.ts';
 
-/** What an application's checks have shown until now. */
+/** The result of an application's checks until now. */
 export type Health = {
   readonly verdict: 'unknown' | 'healthy' | 'unhealthy';
   /** Whether it was ever healthy. */
@@ -13,7 +13,7 @@ export type Health = {
 
 export const untested: Health = { verdict: 'unknown', proven: false, passed: 0, failed: 0 };
 
-/** What one check shows. */
+/** The health after one more check. */
 export function nextHealth(
   health: Health,
   passes: boolean,

@@ -1,6 +1,6 @@
 import type { Follower, Registry } from '../registry/registry.ts';
 
-/** Tells when a key that another one holds changes, so that whoever waits for it looks at once. */
+/** Watches a key that another process holds, so that a wait for it ends at the next change. */
 export class KeyWatch {
   readonly #follower: Follower | undefined;
   readonly #onClose: () => void;

@@ -7,13 +7,13 @@ import type { CheckOutcome } from './outcome.ts';
  */
 export type DesiredState = 'announced' | 'drained' | 'withdrawn' | 'gone';
 
-/** What becomes of an instance while it is unhealthy. */
+/** The consequence for an instance while it is unhealthy. */
 export type WhenUnhealthy = 'withdraw' | 'drain';
 
-/** One check: the health before it, and the health with it. */
+/** One check, with the health before and after it. */
 export type Check = { readonly before: Health; readonly health: Health; readonly outcome: CheckOutcome };
 
-/** What one check changes. */
+/** The consequence of one check. */
 export type AfterCheck =
   | { readonly kind: 'unchanged' }
   /** `again`: it was healthy before. */

@@ -1,4 +1,4 @@
-/** What one check found. */
+/** The result of one check. */
 export type CheckOutcome = { readonly passes: true } | { readonly passes: false; readonly reason: string };
 
 /** Asks an application once. Resolves soon after `signal` aborts, with nothing left open or running; never rejects. */

@@ -1,7 +1,7 @@
 import { formatAddress } from '../model/address.ts';
 import { type Instance, parseInstance } from '../model/instance.ts';
 
-/** Who holds a key that we want to announce under. */
+/** The owner of a key under which we want to announce. */
 export type CurrentHolder =
   /** This process, or one with the same address that started before it. We replace its value. */
   | { readonly kind: 'predecessor' }
@@ -16,9 +16,9 @@ export type CurrentHolder =
   | { readonly kind: 'hand'; readonly value: string };
 
 /**
- * Judges the value in the key of `ours`. `stood`: whether ours has been in the registry before. That matters only for a
- * value that names no start (an older register wrote it): a process that starts replaces it, one that lost its key to it
- * does not.
+ * Finds the owner of the value in the key of `ours`. `stood`: whether ours has been in the registry before. That matters only
+ * for a value without a start (an older register wrote it): a process that starts replaces it, and a process that lost its key
+ * to it does not.
  */
 export function currentHolderOf(ours: Instance, value: string, stood: boolean): CurrentHolder {
   const parsed = parseInstance(ours.service, ours.id, value);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { errorCode } from '../model/error-code.ts';
 import { type CheckOutcome, fails, passes } from './outcome.ts';
 
-/** How much of what a failed check says is kept for the log, in characters. */
+/** How much of the output of a failed check goes to the log, in characters. */
 const mostSaid = 200;
 
 /**
@@ -28,7 +28,7 @@ export function probeCommand(
     };
     const end = (outcome: CheckOutcome) => {
       signal.removeEventListener('abort', killGroup);
-      // Who left the group may still hold the pipes.
+      // A process that left the group may still hold the pipes.
       child.stdout.destroy();
       child.stderr.destroy();
       resolve(outcome);
@@ -37,7 +37,7 @@ export function probeCommand(
     child.once('error', (error) => end(fails(error.message)));
     child.once('exit', (code, by) => {
       killGroup();
-      // What it said is read by now or in the next turns of the event loop; the reason is worth waiting for them.
+      // The output is read by now or in the next turns of the event loop; the reason is worth the wait.
       setImmediate(() => setImmediate(() => end(judgeExit(code, by, said, signal.aborted))));
     });
     if (signal.aborted) killGroup();
@@ -55,7 +55,7 @@ function signalGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch (error) {
-    // Nobody of it is left.
+    // No process of the group is left.
     if (errorCode(error) !== 'ESRCH') throw error;
   }
 }

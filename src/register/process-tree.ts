@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** A process as /proc tells of it. The pid alone may be another process's later on; with the start it is not. */
+/** A process in /proc. The pid alone may be another process later; pid and start together are unique. */
 export type ProcessEntry = {
   readonly pid: number;
   readonly parent: number;
@@ -38,8 +38,8 @@ export function withDescendants(
 }
 
 /**
- * A process and all that it and its children have started, as of each `look`. A process whose parent had ended before the
- * first look belongs to nobody any more: such is a daemon. On a system without /proc the tree is empty.
+ * A process and all that it and its children have started, as of each `look`. A process whose parent had ended before the first
+ * look, such as a daemon, is not found. On a system without /proc the tree is empty.
  */
 export class ProcessTree {
   readonly #root: number;

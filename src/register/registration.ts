@@ -52,7 +52,7 @@ const removeMs = 2000;
  * before its turn would be lost without having drained, as a loss that balancers hold against.
  */
 export const turnMs = 3;
-/** How often at most the log says why an instance is still not announced, in ms. */
+/** How often the log repeats why an instance is not announced, in ms. */
 const remindMs = 60_000;
 
 /** Keeps one instance in the registry as its health allows. */
@@ -97,8 +97,8 @@ export class Registration {
   }
 
   /**
-   * Another form of the same instance, or the same after it retired. A new address must first prove healthy; until then
-   * the old form stands.
+   * Another form of the same instance, or the same after it retired. A new address must first be healthy; until then the old
+   * form stays.
    */
   update(declared: Declared): void {
     const before = this.#declared;
@@ -266,7 +266,7 @@ export class Registration {
     const drains = await this.#announcement.drain(within(confirmMs));
     if (drains === undefined) return;
     await departure.drained(instance, drains, logger, signal);
-    // Whoever is in a hurry leaves the key to the end of the lease: of a thousand that drained, nobody wants to read that.
+    // Under time pressure the key is left to the end of the lease, without a line in the log: a thousand may leave so.
     if (signal.aborted) return;
     try {
       const revision = await this.#announcement.remove(within(removeMs));

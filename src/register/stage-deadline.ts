@@ -1,4 +1,4 @@
-/** How long a stage of the leave may take: until its time is up, or somebody asks again. */
+/** The deadline of a stage of the leave: its time, or the next signal. */
 export class StageDeadline {
   #stage: AbortController | undefined;
 

@@ -2,14 +2,14 @@ import { type BigIntStats, constants } from 'node:fs';
 import { access, lstat, realpath, stat } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 
-/** Why what a file says is not run as a command, and what its owner should do. */
+/** Why a command in a file is not run, and how to correct that. */
 export type Doubt = { readonly reason: string; readonly hint: string };
 
 type Seen = Pick<BigIntStats, 'uid' | 'mode'>;
 
 /**
- * Why somebody else than root and `self` may have written this file, or the names in this folder; undefined when nobody
- * can. `what` begins the sentence.
+ * Why another user than root and `self` may have written this file, or the names in this folder; undefined when no other can.
+ * `what` begins the sentence.
  */
 export function doubtOf(what: string, { uid, mode }: Seen, self: number): string | undefined {
   if (uid !== 0n && uid !== BigInt(self)) return `${what} belongs to user ${uid}`;
@@ -47,7 +47,7 @@ async function reasonOf(what: string, folder: string): Promise<string | undefine
   return reason === undefined || (await isReadOnly(folder)) ? undefined : reason;
 }
 
-/** Whether nobody can write here, whatever the mode says: Kubernetes mounts a ConfigMap read-only, with mode 0777. */
+/** Whether no user can write here, whatever the mode is: Kubernetes mounts a ConfigMap read-only, with mode 0777. */
 async function isReadOnly(folder: string): Promise<boolean> {
   try {
     await access(join(folder, '.'), constants.W_OK);

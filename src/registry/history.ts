@@ -1,7 +1,7 @@
 import type { Revision } from '../model/revision.ts';
 import type { History } from './registry.ts';
 
-/** A point in the history of a registry, as far as its answers tell. */
+/** A point in the history of a registry. */
 export type HistoryPoint = {
   readonly cluster: string;
   readonly revision: Revision;

@@ -27,7 +27,7 @@ export type Held = {
   readonly reason: string;
   /** When they vanished, by the wall clock, in ms. */
   readonly at: number;
-  /** When they are let go of, by this process's monotonic clock, in ms; undefined: when somebody releases them. */
+  /** When they stop to be held, by this process's monotonic clock, in ms; undefined: when an operator releases them. */
   readonly until: number | undefined;
 };
 
@@ -35,11 +35,11 @@ export type Held = {
 export type KeyRange = { readonly first: string; readonly end?: string };
 
 export const wholeTree: KeyRange = { first: '' };
-/** What the balancers acknowledge. */
+/** The acknowledgements of the balancers. */
 export const fleetKeys: KeyRange = { first: 'balancers/', end: 'balancers0' };
 /**
- * All areas but `balancers/`, which is the first of them ("0" comes after "/"). For those who would have no use for
- * acknowledgements: were 200 balancers told each other's, one change of one instance would be 40,000 messages.
+ * All areas but `balancers/`, which is the first of them ("0" comes after "/"). For followers that do not need
+ * acknowledgements: if 200 balancers received those of each other, one change of one instance would be 40,000 messages.
  */
 export const catalogKeys: KeyRange = { first: 'balancers0' };
 
@@ -59,7 +59,7 @@ export type History =
   | { readonly kind: 'continued' }
   | { readonly kind: 'replaced'; readonly reason: string };
 
-/** What a follower is told, in this order: a snapshot first, then changes that continue it without a gap. */
+/** The events of a follower: a snapshot first, then changes that continue it without a gap. */
 export type RegistryEvent =
   /**
    * Everything in the range at one revision. Comes at the start and whenever the history between cannot be had (compaction,
@@ -68,7 +68,7 @@ export type RegistryEvent =
   | {
       readonly kind: 'snapshot';
       readonly revision: Revision;
-      /** Tells one registry from another; revisions of different clusters cannot be compared. */
+      /** Identifies the registry; revisions of different clusters cannot be compared. */
       readonly cluster: string;
       readonly history: History;
       readonly entries: ReadonlyMap<string, Entry>;
@@ -79,18 +79,18 @@ export type RegistryEvent =
   | { readonly kind: 'progress'; readonly revision: Revision }
   | { readonly kind: 'connected'; readonly member: string }
   /**
-   * What was delivered still stands, and grows stale until `connected`. Repeated with the latest reason. `denied`: the registry
-   * answers, and its user has no right to read the range.
+   * The delivered entries stay valid, and become older until `connected`. Repeated with the latest reason. `denied`: the
+   * registry answers, and its user has no right to read the range.
    */
   | { readonly kind: 'disconnected'; readonly reason: string; readonly denied?: true };
 
 /** Looks at a value before it is read: why it is not to be kept, or undefined. `bytes`: its length. */
 export type Refuse = (key: string, bytes: number) => string | undefined;
 
-/** What a follower keeps of what it reads, entry by entry, so that a list never takes the memory of all that it reads. */
+/** Selects the part of each entry that a follower keeps, so that a list never needs memory for all that it reads. */
 export type ReadFilter = {
   readonly refuse: Refuse;
-  /** Leaves out what nobody needs. */
+  /** Removes the parts of an entry that are not needed. */
   readonly shorten: (entry: Entry) => Entry;
 };
 
@@ -103,7 +103,7 @@ export type SessionEvent =
   | { readonly kind: 'granted'; readonly lease: string }
   /** The registry had lost or changed a key of ours, and it was put again. */
   | { readonly kind: 'restored'; readonly key: string; readonly reason: string }
-  /** Somebody else holds a key now, so we let go of it. */
+  /** Another process has put this key, so the session stops to keep it. */
   | { readonly kind: 'taken'; readonly key: string; readonly holder: string }
   | { readonly kind: 'unreachable'; readonly reason: string }
   | { readonly kind: 'reachable' };
@@ -112,8 +112,8 @@ export type SessionOptions = {
   /** How long our keys outlive our silence, in ms. */
   readonly ttlMs: number;
   /**
-   * Whether our put may replace a key that is held by another live owner or written by hand; is given the value that
-   * stands there. Keys of this session are always ours.
+   * Whether a put may replace the value `holder`, which another live owner put or a person wrote. A session may always replace
+   * its own keys.
    */
   readonly mayReplace: (key: string, holder: string) => boolean;
   readonly onEvent: (event: SessionEvent) => void;
@@ -122,9 +122,9 @@ export type SessionOptions = {
 /** Keys that live as long as this process does: one lease, kept alive, for any number of keys. */
 export interface Session {
   /**
-   * Puts the key and keeps it there. Resolves with the revision that made it visible; while the registry is away it goes
-   * on trying until `signal` aborts. Rejects with Fault `key-owned`, the holder's value in the message, when
-   * `mayReplace` says no.
+   * Puts the key and keeps it there. Resolves with the revision that made it visible; while the registry is unavailable it
+   * tries again until `signal` aborts. Rejects with Fault `key-owned`, with the holder's value in the message, when
+   * `mayReplace` returns false.
    */
   put(key: string, value: string, signal?: AbortSignal): Promise<Revision>;
   /** Deletes the key if it is ours. Resolves with the revision, or undefined when it was not there any more. */
@@ -133,7 +133,7 @@ export interface Session {
   close(signal?: AbortSignal): Promise<void>;
 }
 
-/** What was read at one revision. `cluster` as in a snapshot. */
+/** All entries that were read at one revision. `cluster` as in a snapshot. */
 export type Listing = {
   readonly revision: Revision;
   readonly cluster: string;
@@ -144,15 +144,15 @@ export type Listing = {
 export interface Registry {
   /** For messages: `etcd://127.0.0.1:2379/pointsman/`; no credentials. */
   readonly location: string;
-  /** Follows the tree under the root, or a range of it, until closed; reconnects by itself for ever, and says so. */
+  /** Follows the tree under the root, or a range of it, until closed. Reconnects by itself, and reports it. */
   follow(onEvent: (event: RegistryEvent) => void, range?: KeyRange): Follower;
   /** Reads the keys that begin with `prefix`, linearizable. Rejects with a Fault. */
   read(prefix: string, signal?: AbortSignal): Promise<Listing>;
-  /** Writes a key with no lease, or with one of its own that nobody renews. Rejects with a Fault. */
+  /** Writes a key with no lease, or with a lease of its own that is not renewed. Rejects with a Fault. */
   write(key: string, value: string, options?: { ttlMs?: number; signal?: AbortSignal }): Promise<Revision>;
   /**
-   * Writes a key with no lease, or removes it (`value` undefined), unless somebody changed it since this revision; with no
-   * revision, unless it is there. Resolves with undefined when somebody did, and nothing was written. Rejects with a Fault.
+   * Writes a key with no lease, or removes it (`value` undefined), unless it was changed after this revision; with no revision,
+   * unless it exists. Resolves with undefined when it was changed and nothing was written. Rejects with a Fault.
    */
   replace(
     key: string,

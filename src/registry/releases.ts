@@ -2,10 +2,10 @@ import type { Logger } from 'pino';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import type { Follower, KeyRange, Registry, RegistryEvent } from './registry.ts';
 
-/** What an operator has let go of: one service, or everything. */
+/** The target of a release by an operator: one service, or everything. */
 export type Release = ServiceName | '*';
 
-/** What an event of the registry releases. Only a change does: a key that was there before may be an old word. */
+/** The targets that an event releases. Only a change releases: a key that was there before may be an old release. */
 export function releasedBy(event: RegistryEvent): readonly Release[] {
   if (event.kind !== 'changes') return [];
   return event.changes.flatMap((change): readonly Release[] => {
@@ -25,7 +25,7 @@ export function followReleases(registry: Registry, logger: Logger, onRelease: (r
   return registry.follow((event) => {
     if (event.kind === 'connected') trouble = undefined;
     if (event.kind === 'disconnected') {
-      // Told at every attempt: once is enough for each reason.
+      // The registry repeats the reason at every attempt.
       const level = trouble === event.reason ? 'debug' : 'warn';
       trouble = event.reason;
       logger[level](

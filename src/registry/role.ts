@@ -1,11 +1,11 @@
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 
-/** What a user of the registry is there for. */
+/** The task of a user of the registry. */
 export type Role =
   /** Announces instances of one service. */
   | { readonly kind: 'register'; readonly service: ServiceName }
-  /** Follows the tree, and says what it serves. */
+  /** Follows the tree, and writes which revision it serves. */
   | { readonly kind: 'balancer'; readonly id: string }
   /** A person, or a deploy script: policies, overrides, claims, releases. */
   | { readonly kind: 'operator' }
@@ -15,7 +15,7 @@ export type Role =
 /** Access to one key, or to all that begin with it. Keys are relative to the root. */
 export type Permission = { readonly access: 'read' | 'readwrite'; readonly key: string; readonly prefix: boolean };
 
-/** The least that a role needs. Whoever has two roles has what both need. */
+/** The least permissions that a role needs. A user with two roles needs both. */
 export function permissionsOf(role: Role): readonly Permission[] {
   const everything: Permission = { access: 'read', key: '', prefix: true };
   switch (role.kind) {

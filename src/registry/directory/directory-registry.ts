@@ -80,7 +80,7 @@ class DirectoryRegistry implements Registry {
   async read(prefix: string): Promise<Listing> {
     this.#requireOpen();
     try {
-      // Nobody may have run when a hand changed something.
+      // No process may have run when a person changed a file.
       await this.#tree.scan(prefix.split('/').slice(0, -1).join('/'));
       if (this.#watching === undefined) await this.#leases.patrol();
       const state = this.#ledger.state();
@@ -183,5 +183,5 @@ class DirectoryRegistry implements Registry {
   }
 }
 
-/** 64 random bits: a name that nobody else chose. */
+/** A name of 64 random bits, which is unique. */
 const nonce = (): string => randomBytes(8).toString('hex');

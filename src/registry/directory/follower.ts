@@ -4,8 +4,8 @@ import { type Change, type Entry, type Follower, isWithin, type KeyRange, type R
 import { toEntry } from './journal-state.ts';
 import type { Ledger, LedgerEvent } from './ledger.ts';
 
-// When the folder was deleted and made again, live sessions put their keys again as soon as they notice (250 ms); a
-// snapshot before that would tell that everything is gone.
+// When the folder was deleted and made again, live sessions put their keys again as soon as they notice (250 ms). A snapshot
+// before that would have no entries.
 const recoveryMs = 1000;
 
 export type FollowerParts = {
@@ -15,7 +15,7 @@ export type FollowerParts = {
   readonly onClose: () => Promise<void>;
 };
 
-/** Tells one listener what the ledger says, as the port wants it: a snapshot, then what continues it. */
+/** Delivers the ledger's events to one follower: a snapshot, then the changes that continue it. */
 export class DirectoryFollower implements Follower {
   readonly #ledger: Ledger;
   readonly #range: KeyRange;

@@ -24,7 +24,7 @@ const schema = v.variant('op', [
  */
 export type JournalRecord = v.InferOutput<typeof schema>;
 
-/** A change that somebody wants to make; it gets its revision and author when it is appended. */
+/** A change before it is appended, which gives it its revision and author. */
 export type Draft =
   | {
       readonly op: 'put';
@@ -37,7 +37,7 @@ export type Draft =
   | { readonly op: 'revoke'; readonly lease: string }
   | { readonly op: 'seal' };
 
-/** Undefined for a line that was torn by a crash in the middle of an append: nobody ever takes it for a record. */
+/** Undefined for a line that a crash tore in the middle of an append: no process takes it for a record. */
 export function parseRecordLine(line: string): JournalRecord | undefined {
   let json: unknown;
   try {

@@ -20,7 +20,7 @@ import { type Draft, formatRecordLine, type JournalRecord, parseRecordLine } fro
 import { JournalState } from './journal-state.ts';
 import type { DirectoryPaths } from './paths.ts';
 
-/** What reading on brought: the changes of whole revisions, or word that they do not continue what was known before. */
+/** The result of reading on: the changes of whole revisions, or that they do not continue the state before. */
 export type JournalProgress = { readonly continues: boolean; readonly changes: readonly Change[] };
 
 export type JournalParts = {
@@ -113,8 +113,8 @@ export class Journal {
   }
 
   /**
-   * Makes the change that `decide` wants on the newest state; it is asked again when somebody else was faster, and may
-   * throw or answer undefined to leave everything as it is. `progress` gets everything that is read on the way.
+   * Appends the change that `decide` returns for the newest state. When another process appended first, `decide` is called
+   * again. It may throw, or return undefined to change nothing. `progress` receives all that is read meanwhile.
    */
   commit(
     decide: (state: JournalState) => Draft | undefined,
@@ -265,7 +265,9 @@ export class Journal {
     }
   }
 
-  /** Whoever sees the seal may write the next generation: the content is the same for all, and a link never replaces. */
+  /**
+   * Each process that reads the seal may write the next generation: the content is the same for all, and a link never replaces.
+   */
   #writeGeneration(state: JournalState): void {
     const generation = state.generation + 1;
     const temporary = join(this.#paths.temporary, `journal-${this.#author}`);

@@ -8,7 +8,7 @@ import { type JournalState, type StoredEntry, toEntry } from './journal-state.ts
 import type { DirectoryPaths } from './paths.ts';
 
 export type LedgerEvent =
-  /** What was known does not lead to what is now: read the whole state. */
+  /** The new state does not continue the former one: read the whole state. */
   | { readonly kind: 'reset' }
   | { readonly kind: 'changes'; readonly changes: readonly Change[] }
   /** Keys of a lease that this process holds for dead and cannot revoke, gone or back: no revisions of their own. */
@@ -24,7 +24,7 @@ export type LedgerParts = {
 // About 30,000 changes of an instance.
 const sealBytes = 4 * 1024 * 1024;
 
-/** The journal as this process has it: opened, opened again when it vanished, and told to everyone who listens. */
+/** The journal in this process: opens it, opens it again when it vanished, and reports its changes to all listeners. */
 export class Ledger {
   readonly #paths: DirectoryPaths;
   readonly #nonce: () => string;
@@ -59,7 +59,7 @@ export class Ledger {
     });
   }
 
-  /** What this process already read, if it ever did. */
+  /** The state that this process read last; undefined before the first read. */
   get known(): JournalState | undefined {
     return this.#journal?.state;
   }
@@ -69,7 +69,7 @@ export class Ledger {
     return this.#lostBecause;
   }
 
-  /** The entries that exist: those of leases found dead are not counted, even while nobody could revoke them. */
+  /** The entries that exist. Those of dead leases do not count, even if no process could revoke the leases. */
   *visible(state: JournalState): Iterable<StoredEntry> {
     for (const entry of state.entries.values()) {
       if (entry.lease === undefined || !this.#muted.has(entry.lease.id)) yield entry;
@@ -136,7 +136,7 @@ export class Ledger {
       }
     } catch (error) {
       if (error instanceof Fault) throw error;
-      // A full disk refuses what is written, and what is read still stands.
+      // A full disk refuses writes, and the state that was read stays valid.
       if (!writing || error instanceof JournalGone || this.#journal === undefined) this.#lose(describe(error));
       throw directoryFault(error, this.#paths.root);
     }
@@ -180,7 +180,7 @@ export class Ledger {
   }
 }
 
-/** What the file system refused, as an error for the user. */
+/** An error of the file system as a Fault for the user. */
 export function directoryFault(error: unknown, where: string): Fault {
   if (error instanceof Fault) return error;
   const code = errorCode(error);

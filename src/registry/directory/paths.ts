@@ -4,7 +4,7 @@ import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
 /** Where things are in a directory registry. */
 export type DirectoryPaths = {
   readonly root: string;
-  /** What pointsman keeps for itself. Begins with a dot, so no key can ever name it. */
+  /** pointsman's own files. The name begins with a dot, so it can never be a key. */
   readonly own: string;
   /** One file a lease; its mtime is the heartbeat. A folder of its own, so that heartbeats wake no journal watcher. */
   readonly leases: string;

@@ -30,7 +30,7 @@ const revokeMs = 5000;
 /** Keys under one lease file that this process touches every third of the TTL. */
 export class DirectorySession implements Session {
   readonly #parts: DirectorySessionParts;
-  /** What we hold, and what we must put again when it vanishes. */
+  /** The keys of this session, which it puts again when they vanish. */
   readonly #held = new Map<string, string>();
   readonly #restoring = new Set<string>();
   readonly #stopListening: () => void;
@@ -164,7 +164,7 @@ export class DirectorySession implements Session {
     for (const key of this.#held.keys()) this.#check(key);
   }
 
-  /** Compares a key of ours with what the journal says of it. */
+  /** Compares a key of this session with the journal. */
   #check(key: string): void {
     const value = this.#held.get(key);
     const state = this.#parts.ledger.known;
@@ -204,7 +204,7 @@ export class DirectorySession implements Session {
     }
   }
 
-  /** Whoever put over a live key of ours did so explicitly, and two that put over each other would never end. */
+  /** The other owner replaced a live key on purpose, and two owners that replace each other would never stop. */
   #letGo(key: string, holder: string): void {
     this.#held.delete(key);
     this.#parts.options.onEvent({ kind: 'taken', key, holder });

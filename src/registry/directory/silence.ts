@@ -1,15 +1,15 @@
-/** One look at a lease's heartbeat: the mtime of its file, undefined when the file is not there. */
+/** One observation of a lease's heartbeat: the mtime of its file, undefined without a file. */
 export type Heartbeat = { readonly beat: bigint | undefined; readonly ttlMs: number };
 
 type Watched = { beat: bigint | undefined; silentMs: number; lookedAt: number };
 
 /**
- * Judges which leases are dead: those whose heartbeat did not change for their TTL, by this process's monotonic clock.
- * Clocks of other machines and jumps of the wall clock play no part, except at the first look, where the file's age by
- * the wall clock is all there is.
+ * Decides which leases are dead: those whose heartbeat did not change for their TTL, by this process's monotonic clock. Clocks
+ * of other machines and jumps of the wall clock do not matter, except at the first look, when only the file's age by the wall
+ * clock is known.
  *
- * Time that passed while nobody looked counts only up to `mostCountedMs` a look: when this process (or the whole machine)
- * slept, those it would declare dead may have slept too, and deserve the chance to be heard first.
+ * Time between two looks counts only up to `mostCountedMs`: when this process or the whole machine slept, the owners of the
+ * leases may have slept too, and need time for a heartbeat.
  */
 export class Silence {
   readonly #mostCountedMs: number;

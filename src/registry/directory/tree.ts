@@ -153,8 +153,8 @@ export class DirectoryTree {
   async #moveIn(key: string, file: string, temporary: string): Promise<void> {
     const { ledger, paths, logger } = this.#parts;
     const path = join(paths.root, key);
-    // The record must be on disk first: else a power cut could leave a leased value in the tree that nothing says is
-    // leased, and that would look written by hand for ever.
+    // The record must be on disk first: after a power cut the tree could have a leased value without the record of its lease,
+    // which would look written by hand for ever.
     await ledger.sync();
     if (ledger.state().entries.get(key)?.file !== file) return;
     try {

@@ -6,10 +6,9 @@ import { errorCode } from '../../model/error-code.ts';
 export const mostValueBytes = 1.5 * 1024 * 1024;
 
 /**
- * What tells one version of a file from another: its mtime in ns and its size. The mtime of a file that pointsman writes
- * is chosen by it, at random below a millisecond, and recorded in the journal before the file is moved into the tree. So
- * a file whose stamp is not in the journal was written by a hand, even if that happened in the same tick of the kernel's
- * clock (4 ms on most). The inode number is left out: copies and some shared volumes do not keep it.
+ * Identifies a version of a file: its mtime in ns and its size. pointsman chooses the mtime of a file that it writes, at random
+ * below a millisecond, and records it in the journal before it moves the file into the tree. So a person wrote a file whose
+ * stamp is not in the journal, even in the same tick of the kernel's clock (4 ms on most).
  */
 const fileStamp = (stats: Pick<BigIntStats, 'mtimeNs' | 'size'>): string => `${stats.mtimeNs}:${stats.size}`;
 
@@ -27,7 +26,7 @@ export async function findStamp(path: string): Promise<string | undefined> {
   }
 }
 
-/** Reads what stands at a path of the tree. Whatever cannot be a value is told, not thrown. */
+/** Reads the file at a path of the tree. Returns why it cannot be a value, instead of throwing. */
 export async function readValueFile(path: string): Promise<FoundFile> {
   try {
     const stats = await lstat(path, { bigint: true });

@@ -19,14 +19,14 @@ export type WatchingParts = {
   readonly rescanMs: number;
 };
 
-// Also how soon a journal is read on a volume whose changes wake nobody (a file system of another kernel).
+// Also how soon a journal is read on a volume whose changes wake no watcher (a file system of another kernel).
 const verifyMs = 250;
 // An editor's or a shell's write is several system calls; looked at in the middle, it would be half an edit.
 const settleMs = 25;
 
 /**
- * What wakes this process: the journal's folder (a change by another pointsman), the tree (a change by hand), and clocks
- * for what no watcher tells: silent leases, a folder that was deleted or moved, an event that the kernel dropped.
+ * Notices changes: of the journal's folder (by another pointsman) and of the tree (by hand) by watchers; silent leases, a
+ * folder that was deleted or moved, and an event that the kernel dropped by timers.
  */
 export class Watching {
   readonly #parts: WatchingParts;
@@ -44,13 +44,15 @@ export class Watching {
     this.#stopListening = parts.ledger.listen((event) => {
       if (event.kind === 'reset' && lost) this.#restart();
       if (event.kind === 'lost' || event.kind === 'reset') lost = event.kind === 'lost';
-      // A file follows its record; when its writer died in between, somebody has to notice.
+      // A writer appends its record before it moves its file. If the writer dies in between, this process has to notice.
       if (event.kind !== 'changes') return;
       for (const change of event.changes) this.#touch(change.kind === 'put' ? change.entry.key : change.key);
     });
   }
 
-  /** Brings the state up to date once, and keeps it so. Never rejects: what fails is told by the ledger, and retried. */
+  /**
+   * Reads the state once, and keeps it up to date. Never rejects: the ledger reports a failure, and the next turn tries again.
+   */
   async start(): Promise<void> {
     this.#watch();
     await this.#compareAll();
@@ -176,7 +178,7 @@ export class Watching {
     this.#timers.set(name, timer);
   }
 
-  // Failures are the ledger's to tell ('lost', with the reason); here they only mean: at the next beat again.
+  // The ledger reports failures ('lost', with the reason). Here a failure only means to try again at the next turn.
   #quietly(task: () => void): void {
     try {
       if (!this.#closed) task();

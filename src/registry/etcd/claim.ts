@@ -12,13 +12,13 @@ export type KeyClaim = {
   readonly lease: string;
   /** Leases that were ours before: their keys are ours to replace. */
   readonly formerLeases: ReadonlySet<string>;
-  /** Whether what stands there may be replaced: under our lease already, or another one's. */
+  /** Whether the present value may be replaced. `ours`: it is under our lease. */
   readonly mayReplace: (key: string, holder: string, ours: boolean) => boolean;
 };
 
 export type Claimed =
   | { readonly kind: 'put'; readonly revision: Revision }
-  /** It stands under our lease, and was left as it is. */
+  /** The key is under our lease already, and was not changed. */
   | { readonly kind: 'ours'; readonly revision: Revision }
   | { readonly kind: 'held'; readonly holder: string }
   /** etcd does not know the lease any more. */
@@ -27,7 +27,7 @@ export type Claimed =
 const attempts = 8;
 
 /**
- * Puts a key under our lease unless somebody else holds it, in transactions, so that of two processes with one id only one
+ * Puts a key under our lease unless another owner holds it, in transactions, so that of two processes with one id only one
  * succeeds. Rejects when the member fails.
  */
 export async function claim(client: MemberClient, keys: KeySpace, wanted: KeyClaim, callMs: number): Promise<Claimed> {
@@ -71,7 +71,7 @@ export async function claim(client: MemberClient, keys: KeySpace, wanted: KeyCla
   return { kind: 'held', holder };
 }
 
-/** What the one is told who wanted a key that another one holds. */
+/** The Fault for a put of a key that another owner holds. */
 export function heldFault(key: string, holder: string): Fault {
   return new Fault('key-owned', `another owner holds this key with ${quote(holder)}`, {
     where: key,

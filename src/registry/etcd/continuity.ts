@@ -2,9 +2,9 @@ import type { IEvent } from 'etcd3';
 import type { KeySpace } from './key-space.ts';
 
 /**
- * Whether each change continues the one before. etcd counts the changes of a key since it was created, and each event carries
- * the count; so a change that never came, for whatever reason (a fault of etcd's, such as etcd-io/etcd#18089, or of something
- * between), is noticed with the next one of its key. But for a value that was deleted before it was told: nobody misses it.
+ * Whether each change continues the one before. etcd counts the changes of a key since it was created, and each event has the
+ * count. So a change that did not arrive (because of a fault in etcd, such as etcd-io/etcd#18089, or in between) is noticed at
+ * the next change of its key. The exception is a value that was deleted before it was delivered, which makes no difference.
  */
 export class Continuity {
   readonly #keys: KeySpace;
@@ -26,7 +26,7 @@ export class Continuity {
     return this.#versions.get(key);
   }
 
-  /** Takes what was delivered, in order. Gives a key of which something is missing before; all is in doubt then. */
+  /** Takes delivered events in order. Returns a key with a missing change: then no entry can be trusted. */
   take(events: readonly IEvent[]): string | undefined {
     for (const { type, kv } of events) {
       const key = this.#keys.fromBytes(kv.key);

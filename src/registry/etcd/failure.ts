@@ -1,6 +1,6 @@
 import { describe, Fault } from '../../model/fault.ts';
 
-/** What an error of a call means for the one who called. */
+/** The meaning of an error of a call. */
 export type Failure =
   /** Ask another member, with a new client. */
   | { readonly kind: 'member'; readonly reason: string }
@@ -14,7 +14,7 @@ export type Failure =
 const ca = 'check --etcd-ca';
 const client = 'check --etcd-cert and --etcd-key';
 
-// What OpenSSL and Node.js say, and what it means. The first that fits counts.
+// Texts of OpenSSL and Node.js, and their meaning. The first match counts.
 const tls: readonly (readonly [pattern: RegExp, reason: string, hint: string])[] = [
   [/certificate has expired/, "etcd's certificate has expired", 'renew it'],
   [
@@ -38,7 +38,7 @@ const tls: readonly (readonly [pattern: RegExp, reason: string, hint: string])[]
   [/wrong version number|packet length too long/, 'etcd does not speak TLS there', 'write --registry etcd://…'],
 ];
 
-// What Node.js says of a connection, and what it means.
+// Texts of Node.js about a connection, and their meaning.
 const connection: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [
     /socket disconnected before secure TLS connection/,
@@ -53,7 +53,7 @@ const full: Failure = {
   hint: 'compact and defragment it or raise --quota-backend-bytes, then run etcdctl alarm disarm',
 };
 
-/** Tells one from the other by what etcd, OpenSSL and Node.js say: they have no codes for most of it. */
+/** Classifies by the texts of etcd, OpenSSL and Node.js: most errors have no codes. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof Fault) {
     // A TLS or password file that cannot be read.
@@ -68,7 +68,7 @@ export function failureOf(error: unknown): Failure {
   return { kind: denied ? 'denied' : 'member', reason };
 }
 
-/** What Node.js wraps around the cause. */
+/** The text without the words that Node.js puts around the cause. */
 function withoutWrapping(text: string): string {
   return /^The pending stream has been canceled \(caused by: (.+)\)$/s.exec(text)?.[1]?.trim() ?? text.trim();
 }

@@ -31,7 +31,7 @@ export type FollowState = {
   readonly stuck: number;
 };
 
-/** What a member answered to a follower. */
+/** An answer of a member to a follower. */
 export type FollowAnswer =
   | { readonly kind: 'listed'; readonly delivered: Delivered }
   /** The watch proved to work and has delivered everything up to the cursor. */

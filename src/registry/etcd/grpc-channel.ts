@@ -6,7 +6,7 @@ import { decode, encode } from './protobuf.ts';
 /** PEM. Without a CA the system's count. */
 export type TlsFiles = { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
 
-/** What a call says of itself beside its message: `token`, `hasleader`. */
+/** The headers of a call: `token`, `hasleader`. */
 export type CallMetadata = Readonly<Record<string, string>>;
 
 /** etcd's answer that a call failed. `code` is gRPC's status. */
@@ -31,7 +31,7 @@ export class TooLarge extends Error {
   }
 }
 
-/** What a stream tells: messages, any byte that arrives, and its end, which comes once and last. */
+/** Receives the messages of a stream, each arrival of bytes, and its end, which comes once and last. */
 export type StreamListener<R> = {
   readonly onMessage: (message: R) => void;
   /** Part of a message, or all of one, has arrived. */
@@ -43,7 +43,7 @@ export type StreamListener<R> = {
 
 export type DuplexCall<T> = {
   write(message: T): void;
-  /** Nothing is told after this. */
+  /** Nothing is delivered after this. */
   cancel(): void;
 };
 
@@ -52,8 +52,8 @@ const windowBytes = 4 * 2 ** 20;
 
 /**
  * One connection to one member, and gRPC on it: a request is a path and messages with their length before them, an answer is
- * messages and then the status. The connection is opened at once, is never opened again, and is gone as soon as `close` was
- * called, whatever state it was in: whoever wants another one makes another channel.
+ * messages and then the status. The connection is opened at once, is never opened again, and `close` ends it at once in any
+ * state. A new connection needs a new channel.
  */
 export class GrpcChannel {
   readonly #session: ClientHttp2Session;
@@ -78,7 +78,7 @@ export class GrpcChannel {
       this.#greeted = true;
     });
     session.on('error', (error) => this.#end(error));
-    // What was asked before may still be answered.
+    // The member may still answer earlier requests.
     session.on('goaway', () => {
       this.#broken ??= new Error('etcd ends the connection');
     });
@@ -257,7 +257,7 @@ function framed(message: Buffer): Buffer {
 class Frames {
   #chunks: Buffer[] = [];
   #have = 0;
-  /** What the next message takes with its prefix, or what the prefix takes. */
+  /** The length of the next message with its prefix, or of the prefix. */
   #need = prefixBytes;
   readonly #most: number;
 

@@ -3,7 +3,7 @@ import type { IEvent } from 'etcd3';
 import type { IKeyValue } from 'etcd3/lib/rpc.js';
 import type { KeySpace } from './key-space.ts';
 
-/** The last change of a key, as etcd told it: at which revision, and what all it said, or that the key was deleted. */
+/** The last change of a key as etcd delivered it: its revision, and a hash of all its fields, or that the key was deleted. */
 export type Trace = { readonly revision: bigint; readonly print: string };
 
 export type Traces = ReadonlyMap<string, Trace>;
@@ -14,14 +14,14 @@ const mostRevisions = 5000n;
 const deleted = 'deleted';
 
 /**
- * The last changes that a follower was told, to tell at a reconnect whether etcd goes on with the same history.
+ * The last delivered changes. At a reconnect they prove whether etcd continues the same history.
  *
- * Nothing else proves that. A cluster that was restored from a snapshot has the same id, a raft term as low as that of one that
- * was never restarted, and soon a higher revision. So the new watch begins at a change that is remembered here, and etcd tells again
- * what it told before (Replay). Both histories agree up to our revision R if each key that changed since then in either of them
- * has the same last change in both, and if both have the same number of keys at R; the number finds a deletion from before our
- * list, which nobody told us. Two histories that parted before the changes remembered here would have to continue with the same
- * keys, values and leases at the same revisions.
+ * Nothing else proves that. A cluster that was restored from a snapshot has the same id, a raft term as low as that of a
+ * cluster that was never restarted, and soon a higher revision. So the new watch begins at a remembered change, and etcd sends
+ * again what it sent before (Replay). Both histories agree up to our revision R if each key that changed since then in either
+ * of them has the same last change in both, and if both have the same number of keys at R. The number finds a deletion from
+ * before our list, which was not delivered. Two histories that parted before the remembered changes would have to continue with
+ * the same keys, values and leases at the same revisions.
  */
 export class KnownHistory {
   readonly #keys: KeySpace;
@@ -55,8 +55,8 @@ export class KnownHistory {
   }
 
   /**
-   * What etcd has to tell again to somebody who was told everything up to `revision`, and from where on: after `compacted`, where
-   * etcd's history begins. Undefined when there is nothing that can be compared.
+   * The changes that etcd has to send again to a follower at `revision`, and where they begin: after `compacted`, where etcd's
+   * history begins. Undefined when there is nothing to compare.
    */
   expected(revision: bigint, compacted = 0n): { readonly since: bigint; readonly traces: Traces } | undefined {
     const floor = [this.#forgotten, compacted, revision - mostRevisions].reduce((a, b) => (a > b ? a : b));
@@ -78,11 +78,11 @@ export type Replayed =
   /** There is more to come. */
   { readonly kind: 'wait' } | { readonly kind: 'same' } | { readonly kind: 'other'; readonly reason: string };
 
-/** Compares what etcd tells again with what it told before. */
+/** Compares the changes that etcd sends again with the delivered ones. */
 export class Replay {
   readonly #keys: KeySpace;
   readonly #expected: Traces;
-  /** Up to here everything was told before. */
+  /** All changes up to this revision were delivered before. */
   readonly #until: bigint;
   readonly #has: (key: string) => boolean;
   readonly #last: bigint;

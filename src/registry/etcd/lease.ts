@@ -3,8 +3,8 @@ import { describe } from '../../model/fault.ts';
 import type { MemberClient } from './member-client.ts';
 
 /**
- * A lease ID that nobody else chose. We name the lease and not etcd, so that an attempt whose answer came too late is not
- * lost: the next attempt asks for the same lease, and finds it when the former one arrived.
+ * A random lease ID. We choose the ID instead of etcd, so that a grant with a late answer is not lost: the next attempt
+ * requests the same lease, and finds it when the former attempt arrived.
  */
 export function newLeaseId(): string {
   const id = randomBytes(8).readBigUInt64BE() >> 1n;

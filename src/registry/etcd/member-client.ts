@@ -27,7 +27,7 @@ import { type CallMetadata, type DuplexCall, GrpcChannel, type StreamListener, t
 /** Where a member is, `host:port`, and the name that its certificate has to have if not that host. */
 export type MemberAddress = { readonly address: string; readonly serverName?: string | undefined };
 
-/** How the members of a cluster are reached. Files are read anew at each connect, so that they can be rotated. */
+/** How to reach the members of a cluster. Files are read again at each connect, so that they can be rotated. */
 export type EtcdAccess = {
   readonly credentials?: { readonly username: string; readonly readPassword: () => Promise<string> } | undefined;
   readonly tls?:

@@ -25,13 +25,13 @@ export type MemberSourceOptions = {
 
 // In ms. A reconnection asks for the members, and reconnections come in bursts.
 const staleMs = 1000;
-// Shorter than anybody waits for the registry. The resolver of the C library cannot be told to give up, and goes on.
+// Less than any wait for the registry. A lookup of the C library cannot be cancelled, and goes on.
 const findMs = 2500;
 
 /**
- * The members as they are found now. What was found last is given at once, and when that is older than a second they are
- * looked for again meanwhile: a nameserver that is away delays nobody who knew the members before, and members that moved are
- * found by the reconnections that their move causes. One search at a time, because each may occupy a thread for long.
+ * The members as they are found now. Returns the last result at once, and looks again meanwhile when that is older than a
+ * second: an unavailable nameserver delays nothing once the members are known, and members that moved are found by the
+ * reconnections that their move causes. One search at a time, because each may occupy a thread for long.
  */
 export class MemberSource {
   readonly #find: FindMembers;

@@ -146,8 +146,8 @@ export class Members {
 }
 
 /**
- * The promise's end, or a rejection when it does not come soon after `signal` aborts: a call that is under way may arrive,
- * so that it is not left at once, and nobody waits for as long as a slow link may need.
+ * The result of the promise, or a rejection when it does not come soon after `signal` aborts. A call that is under way may
+ * arrive, so it is not given up at once; the caller does not wait as long as a slow link may need.
  */
 function soonAfter<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -16,8 +16,8 @@ export function membersOf(endpoints: readonly string[]): FindMembers {
 
 /**
  * Finds the members that the SRV records of a domain name, as etcd's own clients do (etcd client/pkg/srv/srv.go, GetClient).
- * The certificate has to be for the domain, as for `etcdctl --discovery-srv` (etcd etcdctl/ctlv3/ctl.go): whoever forges an
- * SRV record could name a host of their own.
+ * The certificate has to be for the domain, as for `etcdctl --discovery-srv` (etcd etcdctl/ctlv3/ctl.go): an attacker who
+ * forges an SRV record could name a host of their own.
  */
 export function membersByRecord(domain: string, tls: boolean): FindMembers {
   const record = `${tls ? '_etcd-client-ssl' : '_etcd-client'}._tcp.${domain}`;
@@ -41,7 +41,8 @@ async function addressesOf(endpoint: string, serverName: string | undefined): Pr
   const found = await lookup(host, { all: true, verbatim: true }).catch((error: unknown) => {
     throw new Error(nameReason(host, error));
   });
-  // The order is that of RFC 6724: an address that this machine does not reach comes last. ::1 only tells that it is itself.
+  // The order is that of RFC 6724: an address that this machine does not reach comes last. ::1 is reachable only from its own
+  // machine.
   const [first] = found;
   const ipv6First = first !== undefined && first.family === 6 && first.address !== '::1';
   const families = new Set(found.map(({ family }) => family));

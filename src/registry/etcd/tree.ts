@@ -82,7 +82,7 @@ export async function list(
         { key, range_end, limit, ...pinning },
         {
           deadline: pageMs === undefined ? undefined : Date.now() + pageMs,
-          // One key alone has to be read, whatever its size.
+          // A single key has to be read, whatever its size.
           mostBytes: limit === 1 ? undefined : pages.mostBytes,
         },
       )

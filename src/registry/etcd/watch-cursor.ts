@@ -15,17 +15,17 @@ export type Cursor = {
 };
 
 export type Advance =
-  /** The watch stands. `behind`: the store has changes that were not delivered, here or elsewhere. */
+  /** The watch has begun. `behind`: the store has changes that were not delivered, in this range or elsewhere. */
   | { readonly kind: 'created'; readonly behind: boolean }
   | {
       readonly kind: 'changes';
       readonly cursor: Cursor;
       readonly changes: readonly Change[];
-      /** The same as etcd tells them. */
+      /** The changes as etcd's events. */
       readonly events: readonly IEvent[];
     }
   | { readonly kind: 'progress'; readonly cursor: Cursor }
-  /** Nothing to tell yet. */
+  /** Nothing to deliver yet. */
   | { readonly kind: 'wait'; readonly cursor: Cursor }
   /** The history from here on cannot be had: list again. */
   | { readonly kind: 'relist'; readonly reason: string }
@@ -46,12 +46,12 @@ export function advance(before: Cursor, response: Response, keys: KeySpace): Adv
   const { header, canceled, created, events, fragment } = response;
   const storeRevision = BigInt(header.revision);
   const term = BigInt(header.raft_term);
-  // etcd's gRPC proxy makes up some answers, such as that a watch stands which it shares among those who asked for it:
-  // they say nothing of the cluster.
+  // etcd's gRPC proxy makes up some answers, such as that a watch has begun which it shares among clients. They have no data of
+  // the cluster.
   const madeUp = header.cluster_id === '0';
   if (!madeUp && header.cluster_id !== before.cluster) return { kind: 'relist', reason: 'this is another cluster' };
-  // A cluster restored behind the same addresses has the same id and may have overtaken our revision, in another history;
-  // its terms begin anew. (A member that was away can say an old term, too: listing again is harmless.)
+  // A cluster restored behind the same addresses has the same id and may have passed our revision, in another history; its
+  // terms begin again. (A member that was away can send an old term, too: another list is harmless.)
   if (!madeUp && term < before.term) return { kind: 'relist', reason: "raft's term went back: data was restored" };
   const cursor = madeUp ? before : { ...before, term };
   if (canceled) {

@@ -15,8 +15,8 @@ export function serviceOf(key: string): string | undefined {
 export const isPartOfService = (key: string): boolean => key.startsWith('instances/') || key.startsWith('services/');
 
 /**
- * Whether an entry of pointsman's own tree is held when it vanishes without having been deleted. Words that stand for a
- * moment are not, nor is an instance that had announced that it leaves.
+ * Whether an entry of pointsman's own tree is held when it vanishes without having been deleted. Entries that are valid for a
+ * moment only are not held, and neither is an instance that had announced its leave.
  */
 export function mayHoldOwn(entry: Entry): boolean {
   const [area] = entry.key.split('/');

@@ -4,12 +4,12 @@ import type { Entry } from '../registry.ts';
 import type { DeletionBound } from './mass-deletion.ts';
 
 export type HoldingPolicy = {
-  /** How long entries are held; undefined: until somebody releases them. In ms. */
+  /** How long entries are held, in ms; undefined: until an operator releases them. */
   readonly holdMs: number | undefined;
   /** Undefined: a deletion is always taken as it is. */
   readonly deletions: DeletionBound | undefined;
   readonly mayHold: (entry: Entry) => boolean;
-  /** What an entry stands for: one that is held gives way to another one that stands for the same. Undefined: nothing. */
+  /** What an entry represents: a held entry ends when another entry for the same appears. Undefined: nothing. */
   readonly standsFor?: (entry: Entry) => string | undefined;
 };
 
@@ -22,12 +22,12 @@ export type Holding = {
   /** How far the registry was followed. */
   readonly known: HistoryPoint | undefined;
   readonly entries: PersistentMap<string, Entry>;
-  /** Those of `entries` that are held. */
+  /** The held ones among `entries`. */
   readonly held: PersistentMap<string, Entry>;
-  /** The keys of those that are held, by what they stand for. */
+  /** The keys of held entries, by what they represent. */
   readonly standIns: PersistentMap<string, PersistentSet<string>>;
   /** How many entries each service consists of in the registry: without those that are held. */
   readonly sizes: PersistentMap<string, number>;
-  /** What was deleted within the window and let go, by key, with the time. */
+  /** Entries that were deleted within the window and not held, by key, with the time. */
   readonly recent: PersistentMap<string, { readonly entry: Entry; readonly at: number }>;
 };

@@ -24,18 +24,18 @@ export type HolderParts = {
   /** Monotonic, in ms. */
   readonly now: () => number;
   readonly wall: () => Date;
-  /** Told what counts: the registry's events, with what is held. */
+  /** Receives the registry's events, with the held entries in them. */
   readonly onEvent: (event: RegistryEvent) => void;
-  /** Told, after the event, that something else is held than before. */
+  /** Called after an event that changed which entries are held. */
   readonly onChange?: (held: Holding['held']) => void;
 };
 
-/** Entries that vanished together, as an operator is told of them. */
+/** Entries that vanished together, for `/status` and the log. */
 export type HeldStatus = {
   readonly kind: Held['kind'];
   readonly reason: string;
   readonly since: string;
-  /** Undefined: until somebody releases them. */
+  /** Undefined: until an operator releases them. */
   readonly endsInMs: number | undefined;
   readonly count: number;
   /** The first of them, in order. */
@@ -43,17 +43,17 @@ export type HeldStatus = {
 };
 
 const mostTold = 20;
-/** Why entries are let go of that nobody needs to look at. */
+/** Why entries stop to be held without an operator. */
 const expected: ReadonlySet<LetGoReason> = new Set([
   'returned',
   'returned-under-another-id',
   'deleted',
   'override-ended',
 ]);
-// What setTimeout takes.
+// The longest time of setTimeout.
 const longestTimerMs = 2 ** 31 - 1;
 
-/** Stands between a follower of a registry and those that it tells: holds what a discontinuity of its history would drop. */
+/** Sits between a registry and its follower: holds entries that would be lost when the history of the registry breaks. */
 export class Holder {
   readonly #parts: HolderParts;
   #holding: Holding;
@@ -111,7 +111,7 @@ export class Holder {
     }));
   }
 
-  /** What happens from now on is told to nobody. */
+  /** No event is delivered from now on. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);

@@ -16,7 +16,7 @@ export type LetGoReason =
   | 'released'
   | 'held-too-long';
 
-/** What is different after a step, for the log. */
+/** The changes of a step, for the log. */
 export type HoldingTransition =
   | { readonly kind: 'replaced'; readonly reason: string }
   | { readonly kind: 'held'; readonly because: Held; readonly entries: readonly Entry[] }
@@ -24,7 +24,7 @@ export type HoldingTransition =
 
 export type HoldingStep = {
   readonly holding: Holding;
-  /** What is to be told on; undefined when nothing is. */
+  /** The event to deliver; undefined when there is none. */
   readonly event: RegistryEvent | undefined;
   readonly transitions: readonly HoldingTransition[];
 };
@@ -35,7 +35,7 @@ export function emptyHolding(policy: HoldingPolicy): Holding {
   return { policy, known: undefined, ...none, ...counts, recent: PersistentMap() };
 }
 
-/** Begins with what a process before this one knew, some of which it may have held. */
+/** Begins with the entries of an earlier process, some of which it may have held. */
 export function resumeHolding(
   policy: HoldingPolicy,
   known: HistoryPoint | undefined,
@@ -47,9 +47,9 @@ export function resumeHolding(
 }
 
 /**
- * Takes what the registry says, and gives what counts. After a snapshot of a history that was replaced, what is missing in it is
- * held; so is what was deleted at once beyond the bound. An entry is held until it is written again, until it is released,
- * or for `holdMs`.
+ * Takes an event of the registry, and returns the effective registry. After a snapshot of a replaced history the missing
+ * entries are held; so are entries that were deleted at once beyond the bound. An entry is held until it is written again,
+ * until it is released, or for `holdMs`.
  */
 export function takeEvent(before: Holding, event: RegistryEvent, moment: Moment): HoldingStep {
   switch (event.kind) {
@@ -146,9 +146,9 @@ function takeChanges(before: Holding, event: Extract<RegistryEvent, { kind: 'cha
   const returned: string[] = [];
   const transitions: HoldingTransition[] = [];
   const held = new Set<string>();
-  /** What one revision deleted. */
+  /** The deletions of one revision. */
   let deleted: Entry[] = [];
-  // At the end of each revision: what is written in a later one says nothing about whether a deletion took everything.
+  // Evaluated at the end of each revision: a later write does not show whether a deletion took everything.
   const judge = () => {
     const step = making.bound(
       deleted.filter(({ key }) => making.get(key) === undefined),

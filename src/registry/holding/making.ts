@@ -7,13 +7,13 @@ import { beyondBound, deletedByHand } from './mass-deletion.ts';
 /** As an entry counts for the size of its service. */
 const sizeOf = (entry: Entry | undefined): 0 | 1 => (entry === undefined || entry.held !== undefined ? 0 : 1);
 
-/** One step while it is made. */
+/** A step that is being made. */
 export class Making {
   readonly #before: Holding;
   readonly #entries: Holding['entries'];
   readonly #held: Holding['held'];
   #standIns: Holding['standIns'];
-  /** How many entries more each service has than before; the empty name, which no service has, stands for all of them. */
+  /** How many more entries each service has than before; the empty name, which no service has, is the sum of all. */
   readonly #growth = new Map<string, number>();
   #recent: Holding['recent'];
 
@@ -51,7 +51,7 @@ export class Making {
     this.#unhold(key);
   }
 
-  /** Removes those that are held and stand for the same as one of these entries that is new, and gives their keys. */
+  /** Removes held entries that represent the same as a new one of these entries, and returns their keys. */
   giveWay(entries: Iterable<Entry>): readonly string[] {
     const gone: string[] = [];
     if (this.#standIns.isEmpty()) return gone;

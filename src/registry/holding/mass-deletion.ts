@@ -24,8 +24,8 @@ export const defaultDeletionBound: DeletionBound = {
 export type Sizes = { readonly all: number; readonly of: (service: string) => number };
 
 /**
- * Those of the entries deleted in one revision that somebody may have deleted by mistake. The end of a lease is none of them:
- * it takes the keys of one lease and no other. What the loss of leases means is for the mass-loss guard to decide.
+ * The entries among the deleted ones of one revision that may have been deleted by mistake. The end of a lease is no mistake:
+ * it takes the keys of one lease and no other. The mass-loss guard decides about lost leases.
  */
 export function deletedByHand(ofOneRevision: readonly Entry[]): readonly Entry[] {
   const owners = new Set(ofOneRevision.map(({ key, leased, lease }) => (leased ? (lease ?? key) : '')));
@@ -34,9 +34,9 @@ export function deletedByHand(ofOneRevision: readonly Entry[]): readonly Entry[]
 }
 
 /**
- * Those of the entries that a later list of the same history does not have any more that somebody may have deleted by mistake.
- * The list does not tell when each was deleted, nor how. Without a policy or an instance of an operator among them, all of
- * them may have left or lost their leases one after the other, as when everything is stopped while the balancer restarts.
+ * The entries that a later list of the same history does not have, and that may have been deleted by mistake. The list does not
+ * show when and how each was deleted. Without a policy or an instance of an operator among them, all of them may have left or
+ * lost their leases one after the other, as when everything is stopped while the balancer restarts.
  */
 export function missedDeletions(missing: readonly Entry[]): readonly Entry[] {
   return missing.some(({ key, leased }) => !leased && isPartOfService(key)) ? missing : [];

@@ -5,7 +5,7 @@ import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
 /** How a foreign tree writes an instance. */
 export type Codec = 'hostport' | 'url' | 'json';
 
-/** What of ours can be read from a JSON value, and where it stands there: `Addr`, or `Metadata.zone` for a nested one. */
+/** The fields that can be read from a JSON value, and their place there: `Addr`, or `Metadata.zone` for a nested one. */
 export type Fields = Readonly<Partial<Record<'address' | 'port' | 'weight' | 'version' | 'zone', string | undefined>>>;
 
 /** The members of our own registration, not yet checked. */

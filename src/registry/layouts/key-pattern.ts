@@ -1,6 +1,6 @@
 import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
 
-/** What a key that matches says of itself. */
+/** The names in a key that matches. */
 type KeyMatch = { readonly service: string | undefined; readonly id: string | undefined };
 
 /** A compiled pattern; undefined for a key that does not match. */
@@ -12,9 +12,9 @@ export type KeyPattern = {
 const pieces = /\*\*|\*|\{[^}]*\}|[^*{}]+|[{}]/g;
 
 /**
- * Compiles a pattern such as `http/services/{service}/loadbalancer/servers/{id}/url`. `{service}` and `{id}` stand for
- * one or more characters other than "/", `*` for the same without a name, and `**` (a whole part) for anything at all.
- * With `ignoreCase`, the rest matches in upper and lower case.
+ * Compiles a pattern such as `http/services/{service}/loadbalancer/servers/{id}/url`. `{service}` and `{id}` match one or more
+ * characters other than "/", `*` the same without a name, and `**` (a whole part) anything. With `ignoreCase`, the rest matches
+ * in upper and lower case.
  */
 export function compileKeyPattern(pattern: string, ignoreCase = false): Parsed<KeyPattern> {
   const has = new Set<'service' | 'id'>();

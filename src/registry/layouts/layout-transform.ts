@@ -3,7 +3,7 @@ import type { Change, Entry, RegistryEvent } from '../registry.ts';
 import type { Layout } from './layout.ts';
 import { relativeWeights } from './relative-weights.ts';
 
-/** A foreign entry that is no instance and should be one. Where its key held a good value before, that stands. */
+/** A foreign entry that should be an instance and is none. If its key had a good value before, that value stays. */
 export type LayoutRejection = { readonly key: string; readonly reason: string; readonly revision: Revision };
 
 export type Transformed = {
@@ -11,20 +11,19 @@ export type Transformed = {
   readonly rejected: readonly LayoutRejection[];
 };
 
-/** What the foreign tree says of one of our keys; each by the foreign key that says it. */
+/** The foreign entries for one of our keys, by their foreign keys. */
 type About = { readonly entries: Map<string, Weighed>; readonly weights: Map<string, number> };
 
-/** An entry, mapped, and the relative weight that stands in its value. */
+/** A mapped entry, and the relative weight in its value. */
 type Weighed = { readonly entry: Entry; readonly weight: number | undefined };
 
-/** What one of our keys holds, with the weight that it has in HAProxy's range; undefined for the default. */
+/** The value of one of our keys, with its weight in HAProxy's range; undefined for the default. */
 type Effective = { readonly entry: Entry; readonly weight: number | undefined };
 
 /**
- * Turns what a registry says of a foreign tree into what it would say if the tree had our layout. Each event becomes
- * exactly one, with the same revision, so that following stays without a gap. Several foreign keys may stand for one
- * instance; then the first of them by name counts, whichever came first. A weight may be a key of its own, which changes
- * what all instances of its service weigh.
+ * Turns the events of a foreign tree into the events of a tree with our layout. Each event becomes exactly one, with the same
+ * revision, so that following has no gap. If several foreign keys mean one instance, the first of them by name counts, in any
+ * order of arrival. A weight may be a key of its own, which changes the weights of all instances of its service.
  */
 export class LayoutTransform {
   readonly #layout: Layout;
@@ -150,7 +149,7 @@ export class LayoutTransform {
     return false;
   }
 
-  /** What this key holds; with `whole`, each key of its service. */
+  /** Updates the value of this key; with `whole`, of each key of its service. */
   #effectiveOf(key: string | undefined, whole: boolean): ReadonlyMap<string, Effective> {
     const keys = key === undefined ? undefined : this.#services.get(serviceOf(key));
     if (key === undefined || keys === undefined) return new Map();
@@ -168,7 +167,7 @@ export class LayoutTransform {
 /** Of `instances/<service>/<id>`. */
 const serviceOf = (key: string): string => key.split('/', 2)[1] ?? '';
 
-/** What the keys of one service hold. */
+/** The values of the keys of one service. */
 function effectiveOf(
   keys: ReadonlyMap<string, About>,
   unsetWeight: number | undefined,

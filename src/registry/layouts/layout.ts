@@ -18,13 +18,13 @@ const schema = v.strictObject({
   /** Which keys are instances; the first that matches counts. */
   keyPattern: v.union([pattern, v.pipe(v.array(pattern), v.minLength(1), v.maxLength(16))]),
   codec: v.picklist(['hostport', 'url', 'json']),
-  /** For codec json: where our fields stand in the value. */
+  /** For codec json: the place of our fields in the value. */
   fields: v.optional(v.strictObject({ address: path, port: path, weight: path, version: path, zone: path }), {}),
-  /** For codec json: a field without which a value is no instance, and nobody's mistake. */
+  /** For codec json: a value without this field is no instance, and no mistake. */
   requires: path,
   /**
-   * That weights have no bound of 256 and count relative to the others of their service; an instance without one has `unset`,
-   * and so, where a program cannot tell 0 from none, has one with 0.
+   * For weights that have no bound of 256 and are relative to the others of their service. An instance without a weight has
+   * `unset`, and so has an instance with 0 where a program cannot distinguish 0 from none.
    */
   relativeWeights: v.optional(
     v.strictObject({
@@ -36,7 +36,7 @@ const schema = v.strictObject({
   weights: v.optional(v.array(pattern), []),
   /** Whether keys are the same in upper and lower case, apart from names of services and instances. */
   ignoreCase: v.optional(v.boolean(), false),
-  /** Keys that are something else, and nobody's mistake; asked before the keyPattern. */
+  /** Patterns of keys that are something else, and no mistake; matched before the keyPattern. */
   ignore: v.optional(v.pipe(v.array(pattern), v.maxLength(64)), []),
   /** The service of all instances, for patterns that have no `{service}`. */
   service: v.optional(v.string()),
@@ -45,7 +45,7 @@ const schema = v.strictObject({
 /** How a tree that was not made for pointsman names its instances. */
 export type LayoutDeclaration = v.InferInput<typeof schema>;
 
-/** What a foreign entry is in our own layout. */
+/** A foreign entry in our own layout. */
 type Mapped =
   /** An entry `instances/<service>/<id>` whose value `parseInstance` reads. */
   | { readonly kind: 'instance'; readonly key: string; readonly value: string; readonly weight: number | undefined }
