@@ -57,7 +57,7 @@ export function readOnlyWithout(token: AdminToken | undefined): MiddlewareHandle
   };
 }
 
-/** What a browser should make of our answers: nothing but what they are, in nobody's frame, kept nowhere. */
+/** The headers that limit what a browser does with our answers: no other content type, no frame, no cache. */
 export function harmlessAnswers(): MiddlewareHandler {
   const headers = {
     'Cache-Control': 'no-store',

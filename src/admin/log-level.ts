@@ -6,7 +6,7 @@ const logLevel = v.picklist(['trace', 'debug', 'info', 'warn', 'error', 'silent'
 
 type LogLevel = v.InferOutput<typeof logLevel>;
 
-/** How much is logged: told, and changed, while the balancer runs. */
+/** Reads and changes the log level while the balancer runs. */
 export type LogLevelControl = { readonly level: () => LogLevel; readonly setLevel: (level: LogLevel) => void };
 
 /** Adds `GET /log-level` and `PUT /log-level` (the level as its body). */

@@ -5,7 +5,7 @@ const size = 500;
 const mostListeners = 64;
 const traffic = /"event":"(request|connection)"/;
 
-/** What a line is about, where it says so. A text that somebody else wrote has its quotes escaped there, so it says nothing. */
+/** The subject of a line, if it names one. A text of another author has its quotes escaped there, so it cannot name one. */
 const about = /"(?:service":"|key":"[a-z]+\/)([^"/\\]*)/;
 
 type Kept = TailEntry & { readonly service: string | undefined };
@@ -50,7 +50,7 @@ export class LogTail {
     else this.#counts.set(service, count);
   }
 
-  /** Those after `id`, oldest first, at most the newest `most` of them. */
+  /** The lines after `id`, oldest first, at most the newest `most` of them. */
   after(id: number, most = size): readonly TailEntry[] {
     return this.#lines.filter((entry) => entry.id > id).slice(-most);
   }

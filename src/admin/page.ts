@@ -8,7 +8,7 @@ const files = [
   { path: '/page.css', name: 'page.css', type: 'text/css; charset=utf-8' },
 ] as const;
 
-// Nothing from elsewhere, nothing inline: what the registry says cannot become a script here.
+// Nothing from other sites, nothing inline: no text of the registry can become a script here.
 const policy = [
   "default-src 'none'",
   "script-src 'self'",

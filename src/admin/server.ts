@@ -13,20 +13,20 @@ import { addPage } from './page.ts';
 import type { AdminToken } from './token.ts';
 import { addViews, type ViewsParts } from './views.ts';
 
-/** What one who connects may use up. Times in ms, sizes in bytes. */
+/** The limits for each connection. Times in ms, sizes in bytes. */
 export type AdminLimits = {
   readonly connections: number;
   /** From connecting, or from the answer before, until all headers are there. */
   readonly headersMs: number;
   /** The same for the whole request. */
   readonly requestMs: number;
-  /** How long a connection may stand still, whoever is to blame: an answer that is not taken, too. */
+  /** How long a connection may be idle, also when the client does not read an answer. */
   readonly idleMs: number;
   /** The request line and all headers. */
   readonly headerBytes: number;
 };
 
-/** An event stream says something every 15 s, so that it never stands still for long. */
+/** An event stream sends a line every 15 s, so that it is never idle for long. */
 export const adminLimits: AdminLimits = {
   connections: 256,
   headersMs: 5000,
@@ -81,7 +81,7 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
   return open(app, 'metrics, status, services, addresses of instances and the log', { hosts, logger, limits });
 }
 
-/** What `pointsman files` tells of itself. */
+/** The status of `pointsman files`. */
 export type FilesAdminOptions = Pick<AdminOptions, 'hosts' | 'metrics' | 'logger'> & {
   readonly health: () => { readonly ready: boolean };
 };
@@ -117,7 +117,7 @@ function guarded(hosts: HostRules, token: AdminToken | undefined): Hono {
 
 type Opening = Pick<AdminOptions, 'hosts' | 'logger'> & { readonly limits: AdminLimits };
 
-/** `what` can be read by whoever reaches the address. */
+/** Anyone who reaches the address can read `what`. */
 async function open(app: Hono, what: string, { hosts, logger, limits }: Opening): Promise<() => Promise<void>> {
   const { address } = hosts;
   app.onError((error, c) => {
@@ -140,7 +140,7 @@ async function open(app: Hono, what: string, { hosts, logger, limits }: Opening)
     });
 }
 
-/** Said once a minute at most: whoever fills the port could fill the log with it. */
+/** Logged once a minute at most: else a client could fill the log. */
 const fullEveryMs = 60_000;
 
 function tellWhenFull(server: Server, logger: Logger): void {

@@ -2,9 +2,9 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, Fault } from '../model/fault.ts';
 
-/** What lets somebody change something on the admin port. */
+/** The token that allows changes on the admin port. */
 export interface AdminToken {
-  /** Whether an Authorization header has it. Never rejects: a file that cannot be read lets nobody in. */
+  /** Whether an Authorization header has the token. Never rejects: without a readable file every request is refused. */
   isGiven(authorization: string | undefined): Promise<boolean>;
 }
 

@@ -43,7 +43,7 @@ export function addViews(app: Hono, { queries, tail }: ViewsParts): void {
       let waiting = 0;
       const stop = tail.listen(({ id, line }) => {
         waiting += 1;
-        // Whoever does not take its lines is not waited for; `after` gives it what it missed.
+        // A client that does not read its lines does not delay others; `after` gives it the missed ones.
         if (waiting > mostWaiting) stream.abort();
         else
           stream.writeSSE({ id: String(id), data: line }).then(

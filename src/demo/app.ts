@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** The demo's application: says its name and how long it has been there. Ends on SIGTERM, after its open requests. */
+/** The demo's application: it answers with its name and its age. It ends on SIGTERM, after its open requests. */
 export function runDemoApp(name: string, port: number, uptime: () => number): Promise<void> {
   const server = createServer((_, response) => {
     response.setHeader('Content-Type', 'text/plain; charset=utf-8');

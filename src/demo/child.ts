@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
-/** A process of the demo: what it says line by line, and its end. */
+/** A process of the demo: its output line by line, and its end. */
 export type DemoChild = {
   readonly name: string;
   readonly pid: number | undefined;

@@ -1,4 +1,4 @@
-/** What the demo understands of pointsman's own log. */
+/** The parts of pointsman's own log that the demo shows. */
 export type LogLine = {
   readonly event: string;
   readonly message: string;

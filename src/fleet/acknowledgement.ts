@@ -10,14 +10,14 @@ import { serviceOf } from '../registry/holding/areas.ts';
 export type Refusal = {
   readonly key: string;
   readonly reason: string;
-  /** Nothing is served for it, and nothing was before it: whoever leaves need not wait. */
+  /** The balancer does not serve it and did not before: a process that leaves need not wait. */
   readonly absent?: boolean | undefined;
 };
 
-/** A draining server's open requests; `unknown` while somebody who may hold some cannot be asked. */
+/** A draining server's open requests; `unknown` while a worker that may hold some cannot be asked. */
 export type OpenRequests = number | 'unknown';
 
-/** What a balancer says in `balancers/<id>`: what its HAProxy serves. */
+/** A balancer's acknowledgement in `balancers/<id>`: the state that its HAProxy serves. */
 export type Acknowledgement = {
   /** HAProxy serves everything up to this revision, or it is in `refusals`. */
   readonly revision: Revision;
@@ -30,7 +30,7 @@ export type Acknowledgement = {
   readonly haproxyVersion: string;
   /** The same for balancers that make the same configuration of the same revision. */
   readonly config: string;
-  /** Where its metrics and status are; undefined when nobody else can reach them. */
+  /** The address of its metrics and status; undefined when no other machine can reach it. */
   readonly admin: string | undefined;
   /** The wall clock when the last change was served. */
   readonly appliedAt: string;
@@ -51,12 +51,12 @@ export type Acknowledgement = {
 export const instanceName = (service: ServiceName, id: InstanceId): string => `${service}/${id}`;
 
 /**
- * The key of a balancer whose own key another one still holds, so that whoever waits knows of both. No id has a colon, so
- * this key is never another balancer's own.
+ * The key of a balancer whose own key another one still holds, so that a wait finds both. No id has a colon, so this key is
+ * never the own key of another balancer.
  */
 export const keyBeside = (id: string, owner: string): string => `${balancerKey(id)}:${owner.slice(0, 8)}`;
 
-/** Which balancer a key tells of; one that has a key beside another's is a balancer of its own. */
+/** The balancer of a key; a second key of one id is a balancer of its own. */
 export const balancerOf = (key: string): string | undefined =>
   /^balancers\/([A-Za-z0-9][A-Za-z0-9._-]{0,62}(?::[A-Za-z0-9-]{1,8})?)$/.exec(key)?.[1];
 
@@ -70,10 +70,10 @@ export const mostDraining = 5000;
 export const mostUnproven = 2000;
 export const mostUnrouted = 100;
 const mostUntold = 100;
-/** Stands for any service among those whose refusals are not all told. */
+/** Any service, in the counts of refusals that are not listed. */
 export const anyService = '*';
 const longestReason = 300;
-// No well-formed key is longer, but etcd takes keys of more than 1 MB from whoever may write under a prefix.
+// No well-formed key is longer, but etcd takes keys of more than 1 MB from any user with write permission under a prefix.
 const longestKey = 256;
 const longestService = 63;
 
@@ -163,8 +163,8 @@ export function formatAcknowledgement(acknowledgement: Acknowledgement): string 
 }
 
 /**
- * Those of many refusals that are told, the first of each service before the second of any, so that one service's cannot
- * hide another's; and how many of each service are not.
+ * The listed ones of many refusals: the first of each service before the second of any, so that the refusals of one service
+ * cannot hide those of another; and how many of each service are not listed.
  */
 export function tellFairly(refusals: readonly Refusal[]): Pick<Acknowledgement, 'refusals' | 'untold'> {
   if (refusals.length <= mostRefusals) return { refusals, untold: new Map() };
@@ -238,7 +238,7 @@ function sum(...all: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string
   return total;
 }
 
-/** Whose acknowledgement this is, of whatever format; undefined when it is nobody's. */
+/** The owner of an acknowledgement in any format; undefined without one. */
 export function ownerOf(value: string): string | undefined {
   const record = parseRecord(value);
   const owner = record.ok ? record.value.get('owner') : undefined;
@@ -257,7 +257,7 @@ function shortened(text: string, most: number): string {
   return text.length > most ? `${text.slice(0, most)}...` : text;
 }
 
-/** It is shown on terminals, and whoever may write to the registry may have written it. */
+/** Terminals show it, and any user with write permission may have written it. */
 function printable(given: string): string {
   return given.replace(/[^\x20-\x7e]/g, '?');
 }

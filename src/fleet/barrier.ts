@@ -4,14 +4,17 @@ import { noRevision, type Revision } from '../model/revision.ts';
 import { type Acknowledgement, anyService, instanceName } from './acknowledgement.ts';
 import type { FleetView } from './fleet-view.ts';
 
-/** What somebody waits for: that every live balancer serves a revision, and what must then be so. */
+/** The goal of a wait: every live balancer serves a revision, and the goal holds there. */
 export type Awaited = { readonly revision: Revision; readonly service: ServiceName } & (
   | {
       /** `serves`: it takes requests; `gone`: it takes none any more. */
       readonly goal: 'serves' | 'gone';
       /** Undefined: all of the service. */
       readonly id: InstanceId | undefined;
-      /** Those of the service whose registrations ask for requests; with `serves` none of them may be taken out. */
+      /**
+       * The instances of the service whose registrations ask for requests; with `serves` an operator may have taken out none of
+       * them.
+       */
       readonly ready?: readonly InstanceId[];
     }
   /** Requests for it wait. */
@@ -26,34 +29,37 @@ export type Obstacle =
   /** It still follows a registry that this one has replaced. */
   | { readonly kind: 'elsewhere' }
   | { readonly kind: 'refused'; readonly reason: string }
-  /** It gives it no new requests, although the registration says nothing of that: an operator has taken it out. */
+  /** The balancer sends it no new requests, although the registration does not ask for that: an operator has taken it out. */
   | { readonly kind: 'drains'; readonly instance: string | undefined }
   /** It gives it no new requests: it has passed no check there yet. `undefined`: the one that is awaited. */
   | { readonly kind: 'unproven'; readonly instance: string | undefined }
   /** It serves the instances, and no request can reach the service: others have all that its policy asks for. */
   | { readonly kind: 'unrouted'; readonly reason: string }
-  /** It refuses more entries than it tells, and the awaited one may be among them. */
+  /** The balancer refuses more entries than it lists, and the awaited one may be among them. */
   | { readonly kind: 'untold'; readonly count: number }
   /** More instances of the service get no new requests than it lists, and the awaited one may be among them. */
   | { readonly kind: 'unlisted'; readonly count: number }
   | { readonly kind: 'open-requests'; readonly count: number }
   /** Requests may be open that it cannot count: in a worker that a reload left behind. */
   | { readonly kind: 'unknown-requests' }
-  /** It is of a version that says nothing of this, or in another way. */
+  /** The balancer has a version that does not report this, or in another form. */
   | { readonly kind: 'cannot-tell'; readonly reason: string };
 
 type Missing = { readonly balancer: string; readonly obstacle: Obstacle };
 
-/** A value: what a fleet that looks like this means for somebody who waits. */
+/** The state of a wait for a fleet. */
 export type BarrierState =
   /** Nothing is known of the fleet yet. */
   | { readonly kind: 'unheard'; readonly reason: string }
-  /** No balancer is alive. Whoever leaves need not wait then; whoever wants to be served must. */
+  /** No balancer is alive. A leave need not wait then; a wait for service must. */
   | { readonly kind: 'nobody' }
   | { readonly kind: 'waiting'; readonly reached: readonly string[]; readonly missing: readonly Missing[] }
   | { readonly kind: 'reached'; readonly reached: readonly string[] };
 
-/** Who is missing, and why. What was heard stands while the registry is away: an acknowledgement stays true. */
+/**
+ * The missing balancers, and why. The last acknowledgements count while the registry is unavailable: an acknowledgement stays
+ * true.
+ */
 export function evaluateBarrier(view: FleetView, awaited: Awaited): BarrierState {
   if (view.cluster === undefined) return { kind: 'unheard', reason: view.away ?? 'it has not answered yet' };
   if (view.balancers.size === 0) return { kind: 'nobody' };

@@ -2,9 +2,9 @@ import type { Parsed } from '../model/parsed.ts';
 import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
 import { type Acknowledgement, balancerOf, parseAcknowledgement } from './acknowledgement.ts';
 
-/** The balancers that live, as far as the registry tells. */
+/** The live balancers, according to the registry. */
 export type FleetView = {
-  /** Which registry this is; undefined before anything was heard. */
+  /** The cluster of the registry; undefined before its first answer. */
   readonly cluster: string | undefined;
   /** Why the registry is away, and what is known may be old; undefined while it is followed. */
   readonly away: string | undefined;
@@ -14,7 +14,7 @@ export type FleetView = {
 
 export const nothingHeard: FleetView = { cluster: undefined, away: 'it has not answered yet', balancers: new Map() };
 
-/** Folds what a follower of `fleetKeys` is told. */
+/** Folds an event of a follower of `fleetKeys`. */
 export function foldFleet(view: FleetView, event: RegistryEvent): FleetView {
   switch (event.kind) {
     case 'snapshot': {
@@ -34,7 +34,7 @@ export function foldFleet(view: FleetView, event: RegistryEvent): FleetView {
   }
 }
 
-/** The balancers that these entries, read at one time, tell of. */
+/** The balancers of these entries, which were read at one time. */
 export function balancersOf(entries: Iterable<Entry>): FleetView['balancers'] {
   const balancers = new Map<string, Parsed<Acknowledgement>>();
   for (const entry of entries) fold(balancers, { kind: 'put', entry });

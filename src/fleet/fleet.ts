@@ -28,8 +28,8 @@ export class Fleet {
   }
 
   /**
-   * Resolves when every change from now on is heard at once, or when `signal` aborts. Never rejects. (etcd tells a watch
-   * that begins before its newest change of the rest only up to 100 ms later.)
+   * Resolves when every change from now on arrives at once, or when `signal` aborts. Never rejects. (etcd sends the changes to
+   * a watch that begins before its newest change only up to 100 ms later.)
    */
   following(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
@@ -45,7 +45,7 @@ export class Fleet {
     });
   }
 
-  /** Resolves when the wait is over, or with the verdict as it stands when `signal` aborts. Never rejects. */
+  /** Resolves when the wait is over, or with the present verdict when `signal` aborts. Never rejects. */
   wait(
     awaited: Awaited,
     signal: AbortSignal,

@@ -3,7 +3,7 @@ import { type InstanceId, parseInstanceId, type ServiceName } from '../model/nam
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Entry, KeyRange, RegistryEvent } from '../registry/registry.ts';
 
-/** What somebody waits for: one instance, or all of a service. */
+/** The subject of a wait: one instance, or all of a service. */
 export type WaitSubject = { readonly service: ServiceName; readonly id: InstanceId | undefined };
 
 export const nameOf = ({ service, id }: WaitSubject): string => (id === undefined ? service : `${service}/${id}`);
@@ -22,8 +22,8 @@ export function policyRange({ service }: WaitSubject): KeyRange {
 }
 
 /**
- * The revision of the newest change of the policy that a follower of `policyRange` was told of: `noRevision` where there is no
- * policy or the user may not read it, undefined before the registry has answered.
+ * The revision of the newest policy that a follower of `policyRange` received: `noRevision` without a policy or without the
+ * right to read it, undefined before the registry has answered.
  */
 export function foldPolicy(before: Revision | undefined, event: RegistryEvent): Revision | undefined {
   switch (event.kind) {
@@ -45,17 +45,17 @@ export function foldPolicy(before: Revision | undefined, event: RegistryEvent): 
   }
 }
 
-/** A subject's keys, as far as the registry tells. */
+/** A subject's keys in the registry. */
 export type Registrations = {
   /** Undefined before the registry has answered. */
   readonly entries: ReadonlyMap<string, Entry> | undefined;
-  /** When the last of them was deleted; undefined while one stands, and when none was there from the beginning. */
+  /** The revision of the last deletion; undefined while a key exists, and when none existed from the beginning. */
   readonly goneSince: Revision | undefined;
 };
 
 export const nothingRead: Registrations = { entries: undefined, goneSince: undefined };
 
-/** Folds what a follower of `rangeOf` is told. */
+/** Folds an event of a follower of `rangeOf`. */
 export function foldRegistrations(before: Registrations, event: RegistryEvent): Registrations {
   switch (event.kind) {
     case 'snapshot':
@@ -77,12 +77,12 @@ export function foldRegistrations(before: Registrations, event: RegistryEvent): 
   }
 }
 
-/** Whether the registry itself is as wanted, and since which revision; or what stands against it, as a clause. */
+/** Whether the registry itself has the wanted state, and since which revision; or the obstacle, as a clause. */
 export type Readiness =
   | { readonly ready: true; readonly revision: Revision }
   | { readonly ready: false; readonly because: string };
 
-/** Every instance of the subject is registered and takes requests, as far as it says itself. */
+/** Every instance of the subject is registered and asks for requests. */
 export function isRegistered({ entries }: Registrations, subject: WaitSubject): Readiness {
   if (entries === undefined) return { ready: false, because: 'the registry has not answered yet' };
   const isOne = subject.id !== undefined;
@@ -103,7 +103,7 @@ function stateOf({ key, value }: Entry, service: ServiceName): string {
   return instance.ok ? instance.value.state : `not readable: ${instance.reason}`;
 }
 
-/** Those of the subject whose registrations ask for requests. */
+/** The instances of the subject whose registrations ask for requests. */
 export function readyOnes({ entries }: Registrations, { service }: WaitSubject): readonly InstanceId[] {
   const ids: InstanceId[] = [];
   for (const { key, value } of entries?.values() ?? []) {
@@ -125,6 +125,6 @@ export function isUnregistered({ entries, goneSince }: Registrations, asOf: Revi
   return revision === undefined ? { ready: false, because: 'the registry is being asked' } : { ready: true, revision };
 }
 
-/** Whether there was nothing from the beginning, so that nobody knows since when. */
+/** Whether no key existed from the beginning, so that the revision of the deletion is unknown. */
 export const isUnknown = ({ entries, goneSince }: Registrations): boolean =>
   entries?.size === 0 && goneSince === undefined;

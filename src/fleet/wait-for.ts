@@ -36,8 +36,8 @@ export const isDone = (state: WaitState): boolean => state.kind === 'fleet' && i
 export type WaitParts = {
   readonly registry: Registry;
   /**
-   * Writes something that every balancer hears of and that means nothing to it, and gives the revision. Whoever has
-   * acknowledged that has served whatever was deleted before: a deletion of which nobody knows the revision.
+   * Writes a key without a meaning that every balancer receives, and returns its revision. A balancer that has acknowledged
+   * that revision has served every earlier deletion, also one of unknown revision.
    */
   readonly mark: (signal: AbortSignal) => Promise<Revision>;
   readonly onProgress: (state: WaitState) => void;
@@ -49,7 +49,7 @@ export async function waitFor(request: WaitRequest, parts: WaitParts, signal: Ab
   const fleet = new Fleet(registry);
   const ended = new AbortController();
   let registrations: Registrations = nothingRead;
-  // An instance is gone whatever the policy says.
+  // An instance can be gone with any policy.
   let policy = request.goal === 'serves' ? undefined : noRevision;
   let marked: Revision | undefined;
   // Something may have come and gone between two snapshots, so a mark counts only after the newest.

@@ -5,7 +5,7 @@ import type { LogEvent } from '../model/log-event.ts';
 import { addLook, type RateHistory } from './rates.ts';
 import { parseShown } from './shown-json.ts';
 
-/** Everything that the page shows, as it was told last. */
+/** The last data of the page. */
 export type Live = {
   readonly health: BalanceHealth | undefined;
   readonly services: readonly ServiceView[];
@@ -93,7 +93,7 @@ export function useLive(): Live {
   return live;
 }
 
-/** The instances of one service, looked at anew with every look at all services. */
+/** The instances of one service, read again with every read of all services. */
 export function useService(name: string, looked: unknown): ServiceDetail | undefined {
   const [detail, setDetail] = useState<ServiceDetail>();
   useEffect(() => {

@@ -5,7 +5,7 @@ import type { Sample } from './rates.ts';
 type Line = { readonly label: string; readonly color: string; readonly of: (sample: Sample) => number | undefined };
 
 export type PlotProps = {
-  /** What it shows, for those who do not see it. */
+  /** The text for screen readers. */
   readonly label: string;
   readonly samples: readonly Sample[];
   readonly lines: readonly Line[];
@@ -20,7 +20,7 @@ const dataOf = (samples: readonly Sample[], lines: readonly Line[]): UPlot.Align
 const shownS = 300;
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short', hourCycle: 'h23' });
 
-/** A colour of the style sheet as a canvas takes it: one of the two that light-dark() stands for. */
+/** A colour of the style sheet in the form of a canvas: one of the two of light-dark(). */
 function resolved(element: HTMLElement, variable: string): string {
   element.style.color = `var(${variable})`;
   const { color } = getComputedStyle(element);

@@ -1,6 +1,6 @@
 import type { Traffic } from '../haproxy/stat.ts';
 
-/** What a service did between two looks. `at` in seconds since 1970, as plots want it. */
+/** The activity of a service between two reads. `at` in seconds since 1970, as plots need it. */
 export type Sample = {
   readonly at: number;
   readonly requestsPerS: number;
@@ -12,16 +12,16 @@ export type Sample = {
 type Counters = { readonly at: number; readonly requests: number; readonly errors: number };
 type Tracked = { readonly last: Counters; readonly samples: readonly Sample[] };
 
-/** What is known of each service, by name. */
+/** The rates of each service, by name. */
 export type RateHistory = ReadonlyMap<string, Tracked>;
 
 /** Five minutes, at one look every two seconds. */
 const mostSamples = 150;
 
-/** Requests that got no answer of the application, or one that says that it failed. */
+/** Requests without an answer of the application, or with an answer of status 5xx. */
 const errorsOf = ({ answers, failures }: Traffic): number => answers['5xx'] + failures.connect + failures.response;
 
-/** Adds a look at all services. Counters begin anew with each of HAProxy's workers. */
+/** Adds a read of all services. Counters begin at 0 with each of HAProxy's workers. */
 export function addLook(
   history: RateHistory,
   at: number,

@@ -199,7 +199,7 @@ function Instances({ name, looked }: { readonly name: string; readonly looked: u
   );
 }
 
-/** What this service, or another one because of it, does not get. */
+/** The conflicts because of which this service, or another one, misses a route. */
 function Conflicts({ conflicts }: { readonly conflicts: readonly string[] }) {
   if (conflicts.length === 0) return null;
   return (

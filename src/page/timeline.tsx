@@ -3,7 +3,7 @@ import { formatDuration } from './format.ts';
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
 
-/** What happened last, the newest first, with the time that each stage took. */
+/** The last events, the newest first, with the time of each stage. */
 export function Timeline({ events }: { readonly events: readonly LogEvent[] }) {
   if (events.length === 0) return <p class="empty">Nothing has happened yet.</p>;
   return (

@@ -3,7 +3,7 @@ import { describeFile } from '../files/describe-file.ts';
 import { describeConflict, moreConflicts } from '../render/conflict.ts';
 import { formatDuration } from './format.ts';
 
-/** What an operator should look at, the worst first; nothing when there is nothing. */
+/** The troubles for an operator, the worst first; empty without any. */
 export function Trouble({
   health,
   lost,
@@ -34,7 +34,7 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
   if (health === undefined) return;
   if (!health.serving) yield { kind: 'bad', says: 'HAProxy does not serve.' };
   for (const { part, means, reason, sinceMs, blocks } of health.troubles) {
-    // Told below, with more about it.
+    // A line below shows it with more details.
     if (part === 'template' || part === 'storage' || reason === health.refused) continue;
     yield { kind: blocks ? 'bad' : 'note', says: `For ${formatDuration(sinceMs)}, ${means}: ${reason}` };
   }
@@ -44,7 +44,7 @@ function* troubleOf(health: BalanceHealth | undefined, lost: string | undefined)
     yield { kind: 'bad', says: `The registry is away (${registry.reason}): what was known ${age} ago is served.` };
   }
   if (refused !== undefined) yield { kind: 'bad', says: `The newest configuration was refused: ${refused}` };
-  // Instances among them are told with the entries that are not served; templates are what was refused above.
+  // Quarantined instances are among the entries that are not served; quarantined templates are the refused ones above.
   for (const { key, reason, serves } of quarantined.filter((one) => one.key.startsWith('services/'))) {
     const what = serves === 'nothing' ? 'is left out' : 'keeps its last good form';
     yield { kind: 'bad', says: `${key.slice('services/'.length)} ${what}: ${reason}` };

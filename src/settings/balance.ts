@@ -26,15 +26,15 @@ export type BalanceSettings = {
   readonly zone: string | undefined;
   /** A folder with the PEM files that policies name for TLS to servers; `server-tls` in `dir` if undefined. */
   readonly serverTls: string | undefined;
-  /** What services in maintenance answer; the shipped page if undefined. */
+  /** The answer of services in maintenance; the shipped page if undefined. */
   readonly maintenancePage: string | undefined;
   /** Where HAProxy serves HTTP. */
   readonly http: Address;
   /** Where pointsman serves metrics and health. */
   readonly admin: Address;
-  /** A folder with own templates; the shipped ones stand in for those that it does not have. */
+  /** A folder with own templates; the shipped templates replace missing ones. */
   readonly templates: string | undefined;
-  /** Who runs HAProxy, and how it is made to load a file. */
+  /** The program that runs HAProxy, and the command that makes it load a file. */
   readonly haproxy: HaproxySettings;
   /** Reloads are at least this far apart, in ms; the first is immediate. */
   readonly reloadIntervalMs: number;
@@ -51,11 +51,11 @@ export type BalanceSettings = {
   readonly normalizePaths: boolean;
   /** Whose `X-Forwarded-For` and the like are passed on. */
   readonly trustedProxies: readonly Cidr[];
-  /** Where HAProxy tells its own metrics. */
+  /** The address of HAProxy's own metrics. */
   readonly haproxyMetrics: Address | undefined;
   /** How long an old worker may finish its connections after a reload, in ms. */
   readonly hardStopAfterMs: number;
-  /** What becomes of a managed HAProxy at SIGTERM. */
+  /** Whether a managed HAProxy ends at SIGTERM. */
   readonly onStop: 'stop' | 'leave';
   /** How long its open requests may take when it stops, in ms. */
   readonly stopTimeoutMs: number;
@@ -72,7 +72,7 @@ export type BalanceSettings = {
     readonly holdMs: number;
     readonly windowMs: number;
   };
-  /** What is held when the registry's history is replaced, or much is deleted at once. */
+  /** Which entries are held when the registry's history is replaced, or many entries are deleted at once. */
   readonly holding: HoldingSettings;
 };
 
@@ -280,7 +280,7 @@ export const balancerOptions = {
   ...logOptions,
 };
 
-/** What `balance` and `render` work with. */
+/** The settings that `balance` and `render` share. */
 export type BalancerSettings = {
   readonly registry: RegistrySettings;
   readonly layout: string | undefined;

@@ -10,8 +10,8 @@ export type CommandLine = readonly [file: string, ...args: string[]];
 const shells = /[|&;<>()$`\\#!]/;
 
 /**
- * Splits a command into words, of which some may be in single or double quotes. What only a shell could do is refused,
- * so that nobody waits for a pipe that never was one.
+ * Splits a command into words, of which some may be in single or double quotes. A construct that only a shell supports is
+ * refused, so that no command silently lacks its pipe.
  */
 export function parseCommandLine(text: string): Parsed<CommandLine> {
   const words: string[] = [];

@@ -5,19 +5,19 @@ import type { Machine, Option, OptionTable, ValuesOf } from './option.ts';
 export type CommandDeclaration<Table extends OptionTable, Settings> = {
   readonly name: string;
   readonly summary: string;
-  /** What may follow the flags. */
+  /** The arguments after the flags. */
   readonly operands?: {
     readonly syntax: string;
     readonly description: string;
     /** All there are, where they are few. */
     readonly choices?: readonly string[];
-    /** Those that follow the first. */
+    /** The arguments after the first. */
     readonly more?: readonly { readonly syntax: string; readonly description: string }[];
     /** They are a command line of their own: flags after the first of them are not ours. */
     readonly passThrough?: true;
   };
   readonly options: Table;
-  /** Joins the values, or says which do not go together. */
+  /** Joins the values, or returns which of them contradict each other. */
   readonly assemble: (values: ValuesOf<Table>, machine: Machine) => Settings | Fault;
 };
 
@@ -27,7 +27,7 @@ export type AnyCommand = Pick<
   'name' | 'summary' | 'operands' | 'options'
 >;
 
-/** What may follow the flags, in order. */
+/** The arguments after the flags, in order. */
 export function operandsOf({ operands }: Pick<AnyCommand, 'operands'>) {
   return operands === undefined ? [] : [operands, ...(operands.more ?? [])];
 }

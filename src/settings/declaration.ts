@@ -19,7 +19,7 @@ const table = {
 
 const fieldNames = Object.keys(table).map(fieldName);
 
-/** Reads the declaration of one instance, or tells everything that is wrong with it; `traits` hold where it says nothing. */
+/** Reads the declaration of one instance, or returns all its mistakes. `traits` apply to fields that it does not set. */
 export function readDeclaration(
   file: SettingsFile,
   traits: InstanceTraits,

@@ -12,7 +12,7 @@ export const escapeNames = ['word', 'haproxy', 'nginx', 'json', 'shell', 'line',
 /** How a value becomes text of a file; files/escape.ts does it. */
 export type EscapeName = (typeof escapeNames)[number];
 
-/** Whom a file belongs to: names, or numbers as text. */
+/** The owner of a file: names, or numbers as text. */
 export type Owner = { readonly user: string | undefined; readonly group: string | undefined };
 
 /** Renders wait until nothing changed for `minMs`, but no longer than `maxMs` after the first change. */
@@ -20,7 +20,7 @@ export type Wait = { readonly minMs: number; readonly maxMs: number };
 
 /** Which keys a template sees as `keys`. */
 export type KeySelection =
-  /** What stands under `keys/` in pointsman's own tree. */
+  /** The keys under `keys/` in pointsman's own tree. */
   | { readonly kind: 'own' }
   /** Keys of any tree, by their whole names (`/services/web`) after `prefix`, which the template does not see. */
   | { readonly kind: 'foreign'; readonly prefix: string; readonly paths: readonly string[] };
@@ -51,7 +51,7 @@ export type FileDeclaration = {
 
 export const stagedMark = '{{staged}}';
 export const defaultTimeoutMs = 30_000;
-/** How often to look whether somebody else changed a file. */
+/** How often to look for changes of a file by other programs. */
 export const defaultIntervalMs = 2000;
 export const defaultWait: Wait = { minMs: 100, maxMs: 1000 };
 

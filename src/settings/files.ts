@@ -10,7 +10,7 @@ import { defaulted, onOff, optional } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
 import { addressWord, durationWord, pathWord } from './words.ts';
 
-/** What `pointsman files` is asked for. */
+/** The settings of `pointsman files`. */
 export type FilesSettings =
   | {
       readonly kind: 'make';
@@ -18,13 +18,13 @@ export type FilesSettings =
       readonly files: readonly FileDeclaration[];
       /** A folder with confd's `conf.d` and `templates`, whose files are made, too. */
       readonly confdDir: string | undefined;
-      /** How often to look whether somebody else changed a file. */
+      /** How often to look for changes of a file by other programs. */
       readonly intervalMs: number;
       readonly registry: RegistrySettings;
       readonly layout: string | undefined;
       /** How long entries are held that vanished without being deleted, in ms; undefined: until they are released. */
       readonly holdMs: number | undefined;
-      /** Where metrics and health are told; undefined when they are not. */
+      /** The address of metrics and health; undefined without one. */
       readonly admin: Address | undefined;
       readonly adminHosts: readonly string[];
       readonly log: LogSettings;

@@ -5,7 +5,7 @@ import { durationWord, word } from './words.ts';
 
 /** When entries that vanish from the registry are held, and for how long. */
 export type HoldingSettings = {
-  /** In ms; undefined: until somebody releases them. */
+  /** In ms; undefined: until an operator releases them. */
   readonly holdMs: number | undefined;
   /** 0 to 1; undefined: never. */
   readonly allShare: number | undefined;

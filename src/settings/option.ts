@@ -3,7 +3,7 @@ import type { GenericSchema } from 'valibot';
 /** A word that a setting's text is read into; a refusal's message fits after the setting's name. */
 export type Word<T> = GenericSchema<string, T>;
 
-/** What the machine says about itself; defaults may depend on it. */
+/** Facts about the machine; defaults may depend on them. */
 export type Machine = {
   readonly hostname: string;
   /** The user's home folder; undefined when there is none. */
@@ -13,7 +13,7 @@ export type Machine = {
   readonly root: boolean;
 };
 
-/** Used when no source gives a value. `text` stands in help and reference. */
+/** Used when no source gives a value. `text` is for help and reference. */
 export type Fallback = { readonly text: string; readonly of: (machine: Machine) => string };
 
 type Declared = {
@@ -44,7 +44,7 @@ export type Items<T> = {
   readonly description: string;
   readonly item: GenericSchema<unknown, T>;
 };
-/** An item, and where it stands: `/etc/pointsman.yaml:3:5: templates[0]`. */
+/** An item, and its place: `/etc/pointsman.yaml:3:5: templates[0]`. */
 export type Item<T> = { readonly value: T; readonly where: string; readonly file: string };
 
 /** Must not be seen in a process list, so only a variable gives it. */

@@ -8,11 +8,11 @@ import { type RegistrySettings, registryOptions, registrySettings } from './regi
 import { localAdmin, type SeeSettings } from './see.ts';
 import { durationWord, word } from './words.ts';
 
-/** What an operator says about an override beside its kind. */
+/** The settings of an override beside its kind. */
 export type OverrideSettings = {
   readonly registry: RegistrySettings;
   readonly log: LogSettings;
-  /** Undefined: until somebody clears it. */
+  /** Undefined: until an operator clears it. */
   readonly forMs: number | undefined;
   readonly why: string | undefined;
   /** Also for a service or an instance that is not known. */

@@ -32,7 +32,7 @@ export function readConfigPath(sources: Omit<Sources, 'file'>, machine: Machine)
   return reading.ok ? { ok: true, value: reading.value.config } : reading;
 }
 
-/** Reads a command's settings from all sources, or tells everything that is wrong with them. */
+/** Reads a command's settings from all sources, or returns all mistakes in them. */
 export function readSettings<Table extends OptionTable, Settings>(
   command: CommandDeclaration<Table, Settings>,
   sources: Sources,

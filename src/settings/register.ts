@@ -10,7 +10,7 @@ import { defaulted, list, optional, pairs, type ValuesOf } from './option.ts';
 import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
 import { countWord, durationWord, labelWord, metaWord, oneOf, pathWord, weightWord, word } from './words.ts';
 
-/** What is the same for all instances of a process, and what a declaration file may say otherwise. */
+/** The settings that all instances of a process share, and that a declaration file may change. */
 export type InstanceTraits = {
   readonly net: Net | undefined;
   readonly weight: number;
@@ -18,14 +18,14 @@ export type InstanceTraits = {
   readonly zone: string | undefined;
   readonly role: InstanceRole;
   readonly meta: Readonly<Record<string, string>>;
-  /** Undefined: nobody chose. */
+  /** Undefined: not set. */
   readonly check: HealthCheck | undefined;
   readonly rhythm: CheckRhythm;
-  /** What becomes of an instance while it is unhealthy. */
+  /** The consequence for an instance while it is unhealthy. */
   readonly unhealthy: 'withdraw' | 'drain';
 };
 
-/** One instance as its owner asks for it. */
+/** The settings of one instance. */
 export type InstanceSettings = InstanceTraits & {
   readonly service: ServiceName;
   /** Undefined: the host name and the port. */
@@ -33,7 +33,7 @@ export type InstanceSettings = InstanceTraits & {
   readonly address: AddressSource;
 };
 
-/** What an application's owner sets for its registration. */
+/** The settings of `pointsman register`. */
 export type RegisterSettings = {
   readonly instances: readonly InstanceSettings[];
   /** A folder of declarations, an instance each, and what they leave out. */
@@ -46,7 +46,7 @@ export type RegisterSettings = {
   readonly graceMs: number;
 };
 
-/** What may stand beside a service and an address. */
+/** The settings that may follow a service and an address. */
 export const traitOptions = {
   net: optional({
     placeholder: 'NAME|CIDR',

@@ -20,8 +20,8 @@ const schemes: Readonly<Record<string, string>> = {
 };
 
 /**
- * What to write instead of a location as other programs write it: `http://10.0.0.1:2379`, also one of several with commas
- * between, with a path, or without a scheme. Undefined when nobody could know.
+ * The location to write instead of one in the form of other programs: `http://10.0.0.1:2379`, several with commas between, with
+ * a path, or without a scheme. Undefined when the intention is unclear.
  */
 export function registryInstead(text: string): string | undefined {
   const folder = /^file:(?:\/\/(?:localhost)?)?(\/[^?#]*)$/i.exec(text)?.[1] ?? /^(\/.*)$/.exec(text)?.[1];

@@ -6,7 +6,7 @@ import { registryInstead } from './registry-instead.ts';
 import { pathWord, word } from './words.ts';
 
 type EtcdPlace = {
-  /** Names with several addresses stand for several members. Empty with a `domain`. */
+  /** A name with several addresses means several members. Empty with a `domain`. */
   readonly members: readonly Address[];
   /** Whose SRV records name the members. */
   readonly domain: string | undefined;
@@ -39,7 +39,7 @@ export type RegistrySettings =
     })
   | { readonly kind: 'directory'; readonly path: string };
 
-/** The key that all stands under; undefined for a folder. */
+/** The prefix of all keys; undefined for a folder. */
 export const rootOf = (settings: RegistrySettings): string | undefined =>
   settings.kind === 'etcd' ? settings.root : undefined;
 
@@ -88,7 +88,7 @@ export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
   return accepted({ kind: 'etcd', members, domain: undefined, tls });
 }
 
-/** Reads the key that everything stands under: `/pointsman/`; the slash at the end may be left out. */
+/** Reads the prefix of all keys: `/pointsman/`; the slash at the end may be left out. */
 function parseRoot(text: string): Parsed<string> {
   return /^(\/[A-Za-z0-9._-]{1,63}){1,8}\/?$/.test(text)
     ? accepted(text.endsWith('/') ? text : `${text}/`)
@@ -143,7 +143,7 @@ export const layoutOptions = {
   }),
 };
 
-/** Joins the registry's options, or says which of them do not go together. */
+/** Joins the registry's options, or returns which of them contradict each other. */
 export function registrySettings(values: ValuesOf<typeof registryOptions>): RegistrySettings | Fault {
   const location = values.registry;
   const tlsFlag =

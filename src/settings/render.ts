@@ -5,10 +5,10 @@ import { onOff, optional } from './option.ts';
 import type { RegistrySettings } from './registry.ts';
 import { pathWord } from './words.ts';
 
-/** What is to become of what is rendered. `watch`: what would be done, for each change. */
+/** The output of `render`. `watch`: what would be done, for each change. */
 type Rendering = { readonly kind: 'print' | 'diff' | 'watch' } | { readonly kind: 'write'; readonly folder: string };
 
-/** What is rendered, of which registry, and what becomes of it. */
+/** The settings of `render`: its input, its registry and its output. */
 export type RenderSettings = {
   readonly what: Rendering;
   readonly json: boolean;

@@ -1,9 +1,9 @@
-/** A setting's text, and where it stood, for messages: `--ttl`, `POINTSMAN_TTL`, `/etc/pointsman.yaml:3:6: ttl`. */
+/** A setting's text, and its place for messages: `--ttl`, `POINTSMAN_TTL`, `/etc/pointsman.yaml:3:6: ttl`. */
 export type Given = { readonly text: string; readonly where: string };
 
 /**
- * A value of the file, and where it stands: `/etc/pointsman.yaml:3:6`. Everything is kept as the text that was written:
- * `010` and `no` mean what the setting makes of them.
+ * A value of the file, and its place: `/etc/pointsman.yaml:3:6`. The text is kept as it was written: each setting interprets
+ * `010` and `no` itself.
  */
 export type FileNode =
   | { readonly kind: 'scalar'; readonly where: string; readonly text: string }
@@ -20,7 +20,7 @@ export type SettingsFile = {
   readonly fields: ReadonlyMap<string, FileEntry>;
 };
 
-/** Where settings come from; what stands first in this list wins. */
+/** The sources of settings; an earlier one in this list wins. */
 export type Sources = {
   /** By flag name without `--`; each value that was given, in order. */
   readonly flags: ReadonlyMap<string, readonly string[]>;

@@ -7,7 +7,7 @@ import { defaulted, onOff, optional } from './option.ts';
 import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
 import { durationWord, word } from './words.ts';
 
-/** What a deploy script waits for. */
+/** The goal of `pointsman wait`. */
 export type WaitSettings = {
   readonly goal: 'serves' | 'gone';
   readonly revision: Revision | undefined;

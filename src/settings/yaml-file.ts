@@ -6,7 +6,7 @@ import type { FileEntry, FileNode, SettingsFile } from './sources.ts';
 /** Levels of lists and mappings; no setting has more than four. */
 const deepest = 16;
 
-/** Nodes of one file, each alias counted as all that it stands for: a few lines of aliases can stand for 10^9. */
+/** The number of nodes of one file, with all nodes of each alias: a few lines of aliases can mean 10^9 nodes. */
 const mostNodes = 10_000;
 
 /** Reads a settings file. Rejects with a Fault naming `file:line:column`. */
@@ -42,7 +42,7 @@ export function parseSettingsFile(path: string, text: string): SettingsFile {
 
   let nodes = 0;
   const read = (node: unknown, where: string, depth: number): FileNode => {
-    // An alias can stand within what it names.
+    // An alias can be within the node that it names.
     if (depth > deepest) throw new Fault('settings', tooDeep, { where });
     nodes += 1;
     if (nodes > mostNodes) throw new Fault('settings', `it has more than ${mostNodes} values`, { where });
@@ -65,8 +65,8 @@ export function parseSettingsFile(path: string, text: string): SettingsFile {
 }
 
 /**
- * Where a text is nested too deep. The parser keeps a list of what is open; whoever makes a document of that calls itself
- * for each level, and near the end of the stack V8 ends the whole process.
+ * Where a text is nested too deep. The parser keeps a list of open nodes. A program that makes a document of that recurses for
+ * each level, and near the end of the stack V8 ends the whole process.
  */
 function firstTooDeep(text: string): { readonly line: number; readonly col: number } | undefined {
   const lines = new LineCounter();
