@@ -37,12 +37,13 @@ const mayImport = {
   'balance/reload': 'model waiting logging render haproxy balance/observe balance/state balance/first-check',
   'balance/quarantine':
     'model waiting logging registry catalog render fleet balance/observe balance/state balance/reload',
+  'balance/pipeline': 'model catalog render balance/quarantine',
   'balance/reconcile':
-    'model waiting logging registry catalog addresses render haproxy fleet balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine',
+    'model waiting logging registry catalog addresses render haproxy fleet balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/pipeline',
   'balance/acknowledge':
     'model waiting logging registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
   'balance/tls': 'model waiting logging fs haproxy balance/observe',
-  'balance/queries': 'model registry catalog render haproxy fleet balance/guard balance/reconcile',
+  'balance/queries': 'model registry catalog render haproxy fleet balance/guard balance/pipeline balance/reconcile',
   'balance/preview': 'model settings registry catalog render haproxy balance/state balance/guard balance/quarantine',
   balance:
     'model waiting logging template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/queries',

@@ -346,7 +346,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
         inUse = fresh;
         balancer.useTemplates(fresh);
       });
-      await fileKeeping?.begin(balancer.requested);
+      await fileKeeping?.begin(balancer.effective.requested.catalog);
       await aborted(signal);
       const text = parts.ending() === 'leave' ? 'stopping; HAProxy goes on serving' : 'stopping';
       logger.info({ event: 'stopping', haproxy: parts.ending() }, text);

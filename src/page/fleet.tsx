@@ -1,4 +1,4 @@
-import type { FleetMember } from '../balance/queries/queries.ts';
+import type { FleetMember } from '../balance/queries/fleet-members.ts';
 
 /** Every balancer that lives, and how far behind the newest one it is. */
 export function Fleet({ fleet, self }: { readonly fleet: readonly FleetMember[]; readonly self: string | undefined }) {

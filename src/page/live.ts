@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { BalanceHealth } from '../balance/health.ts';
-import type { FleetMember, ServiceDetail, ServiceView } from '../balance/queries/queries.ts';
+import type { FleetMember } from '../balance/queries/fleet-members.ts';
+import type { ServiceDetail, ServiceView } from '../balance/queries/service-view.ts';
 import type { LogEvent } from '../model/log-event.ts';
 import { addLook, type RateHistory } from './rates.ts';
 import { parseShown } from './shown-json.ts';

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import type { ServiceView } from '../balance/queries/queries.ts';
+import type { ServiceView } from '../balance/queries/service-view.ts';
 import { formatDuration, formatRate } from './format.ts';
 import { useService } from './live.ts';
 import { Plot } from './plot.tsx';

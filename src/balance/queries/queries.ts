@@ -5,11 +5,8 @@ import { overrideOf } from '../../catalog/overrides.ts';
 import { mayBeForgotten } from '../../catalog/remembering.ts';
 import type { Service } from '../../catalog/service.ts';
 import { takesPart, withSplit } from '../../catalog/split.ts';
-import { balancersOf } from '../../fleet/fleet-view.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
-import type { ServerTraffic, Traffic } from '../../haproxy/stat.ts';
 import { formatAddress } from '../../model/address.ts';
-import type { Instance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { byWhom, effectName, type Override } from '../../model/override.ts';
 import { serviceOfTarget } from '../../model/route-target.ts';
@@ -20,68 +17,18 @@ import { type Conflict, conflictsWith, describeConflict } from '../../render/con
 import { cappedPrioritiesOver } from '../../render/routes.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { HeldEntries } from '../guard/held-entries.ts';
+import { shownService } from '../pipeline/effective-catalog.ts';
 import type { Balancer } from '../reconcile/balancer.ts';
 import { type Explanation, explain, type Look } from './explain.ts';
-
-/** A service as this balancer serves it. */
-export type ServiceView = {
-  readonly name: string;
-  readonly mode: 'http' | 'tcp';
-  /** Of a `tcp` service, the one that is served. */
-  readonly port: number | undefined;
-  /** False when it has the default policy because nobody declared one. */
-  readonly declared: boolean;
-  /** As `shop.example.com/api/`; the first of them, and how many there are. */
-  readonly routes: readonly string[];
-  readonly routeCount: number;
-  readonly instances: number;
-  /** That are meant to get new requests. */
-  readonly ready: number;
-  /** That HAProxy finds well; undefined while it cannot be asked. */
-  readonly up: number | undefined;
-  /** Lost all at once, and served all the same. */
-  readonly held: number;
-  readonly traffic: Traffic | undefined;
-};
-
-type InstanceView = {
-  readonly id: string;
-  readonly address: string;
-  readonly weight: number;
-  readonly state: Instance['state'];
-  readonly version: string | undefined;
-  readonly zone: string | undefined;
-  readonly held: boolean;
-  /** `drain by ada (new disk)`. */
-  readonly override: string | undefined;
-  readonly traffic: ServerTraffic | undefined;
-};
-
-export type ServiceDetail = ServiceView & {
-  readonly instancesById: readonly InstanceView[];
-  /** What it, or another service because of it, does not get; the first of them, a clause each. */
-  readonly conflicts: readonly string[];
-};
-
-/** A balancer of the fleet, as it says in the registry. */
-export type FleetMember = {
-  readonly id: string;
-  /** What it serves. A number here: a page can subtract it, and 2^53 revisions take long enough. */
-  readonly revision: number;
-  readonly haproxyVersion: string;
-  /** How many entries it does not serve as they stand. */
-  readonly refusals: number;
-  /** Why it cannot be told. */
-  readonly problem: string | undefined;
-};
+import { type FleetMember, FleetMembers } from './fleet-members.ts';
+import { type ServiceDetail, type ServiceView, viewOf } from './service-view.ts';
 
 export type BalanceQueriesParts = {
   readonly balancer: Balancer;
-  readonly guarding: Guarding;
-  /** What is held of the registry itself. */
+  readonly guarding: Pick<Guarding, 'status'>;
   readonly heldEntries: Pick<HeldEntries, 'instancesOf'>;
   readonly link: RuntimeLink;
-  /** Where balancers acknowledge; undefined where they do not. */
+  /** Where balancers write their acknowledgements; undefined: they write none. */
   readonly registry: Registry | undefined;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -89,57 +36,49 @@ export type BalanceQueriesParts = {
 
 type Rejection = NonNullable<Look['rejection']>;
 
-// Several pages may be open, and each asks every two seconds.
-const fleetEveryMs = 1000;
-const fleetMs = 1500;
-
-const mostRoutes = 8;
+const readMs = 1500;
 const mostConflicts = 20;
 
-/** What people look at: services, their instances, and why one is or is not served. Asks HAProxy when it is asked. */
+/** Answers what people ask: services, their instances, and why an instance is or is not served. Asks HAProxy for the traffic. */
 export class BalanceQueries {
   readonly #parts: BalanceQueriesParts;
-  #fleet: { readonly at: number; readonly members: Promise<readonly FleetMember[]> } | undefined;
+  readonly #fleet: FleetMembers | undefined;
 
   constructor(parts: BalanceQueriesParts) {
     this.#parts = parts;
+    const { registry, now } = parts;
+    this.#fleet = registry && new FleetMembers(registry, now);
   }
 
-  /** Every balancer that lives; none when the registry does not answer. */
-  fleet(): Promise<readonly FleetMember[]> {
-    const { registry, now } = this.#parts;
-    if (registry === undefined) return Promise.resolve([]);
-    if (this.#fleet === undefined || now() - this.#fleet.at > fleetEveryMs) {
-      this.#fleet = { at: now(), members: readFleet(registry).catch(() => []) };
-    }
-    return this.#fleet.members;
+  async fleet(): Promise<readonly FleetMember[]> {
+    return (await this.#fleet?.list()) ?? [];
   }
 
   /** All services, by name. */
   async services(): Promise<readonly ServiceView[]> {
-    const traffic = await this.#orNothing((link) => link.backendTraffic());
-    const { catalog, held } = this.#catalogs();
+    const traffic = await this.#fromHaproxy((link) => link.backendTraffic());
+    const { effective } = this.#parts.balancer;
     const routes = this.#routes();
-    return [...held.services.values()]
-      .map((service) => withSplit(this.#asServed(service)))
+    return [...effective.guarded.services.values()]
+      .map((guarded) => shownService(effective, guarded))
       .map((service) => {
         const { name } = service;
-        return viewOf(service, this.#heldOf(service, catalog), routes.get(name) ?? [], traffic?.get(name));
+        return viewOf(service, this.#heldOf(service), routes.get(name) ?? [], traffic?.get(name));
       })
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** One service with its instances, by id; undefined when there is none of this name. */
   async service(name: ServiceName): Promise<ServiceDetail | undefined> {
-    const { catalog, held } = this.#catalogs();
-    const found = held.services.get(name);
-    if (found === undefined) return undefined;
-    const service = withSplit(this.#asServed(found));
+    const { effective } = this.#parts.balancer;
+    const guarded = effective.guarded.services.get(name);
+    if (guarded === undefined) return undefined;
+    const service = shownService(effective, guarded);
+    const { accepted, overrides } = effective.guarded;
     const [backends, servers] = await Promise.all([
-      this.#orNothing((link) => link.backendTraffic()),
-      this.#orNothing((link) => link.serverTraffic(name)),
+      this.#fromHaproxy((link) => link.backendTraffic()),
+      this.#fromHaproxy((link) => link.serverTraffic(name)),
     ]);
-    const registered = catalog.services.get(name)?.registered;
     const instancesById = [...service.instances.values()]
       .map((instance) => ({
         id: instance.id,
@@ -149,23 +88,22 @@ export class BalanceQueries {
         version: instance.version,
         zone: instance.zone,
         held:
-          registered?.has(instance.id) !== true ||
-          catalog.accepted.get(`instances/${name}/${instance.id}`)?.held !== undefined,
-        override: describeOverride(overrideOf(catalog.overrides, name, instance.id)),
+          !service.registered.has(instance.id) || accepted.get(`instances/${name}/${instance.id}`)?.held !== undefined,
+        override: describeOverride(overrideOf(overrides, name, instance.id)),
         traffic: servers?.get(instance.id),
       }))
       .sort((a, b) => (a.id < b.id ? -1 : 1));
     const routes = this.#routes().get(name) ?? [];
     const conflicts = this.#conflictsWith(name).slice(0, mostConflicts).map(describeConflict);
     return {
-      ...viewOf(service, this.#heldOf(service, catalog), routes, backends?.get(name)),
+      ...viewOf(service, this.#heldOf(service), routes, backends?.get(name)),
       instancesById,
       conflicts,
     };
   }
 
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
-    const servers = await this.#orNothing((link) => link.serverTraffic(service));
+    const servers = await this.#fromHaproxy((link) => link.serverTraffic(service));
     const { balancer, guarding, now } = this.#parts;
     const { catalog, served, desired, lingering, pending, paced, refused, quarantined, rejections } = balancer.status();
     const key = `instances/${service}/${id}`;
@@ -174,10 +112,11 @@ export class BalanceQueries {
     const rejection =
       rejections.of(catalog, key) ?? (entry === undefined ? await this.#forgotten(catalog, key) : undefined);
     const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
-    const whole = balancer.requested.services.get(service);
-    const asServed = whole && this.#asServed(whole);
-    const found = whole && withSplit(whole);
+    const { requested, catalog: effective } = balancer.effective;
+    const whole = requested.catalog.services.get(service);
     const unsplit = whole?.instances.get(id);
+    const instance = whole && withSplit(whole).instances.get(id);
+    const servedPolicy = effective.services.get(service)?.policy ?? whole?.policy;
     const backend = desired.backends.get(service);
     return explain({
       service,
@@ -186,9 +125,9 @@ export class BalanceQueries {
       key: entry && { value: entry.value, revision: String(entry.revision), leased: entry.leased },
       rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
       registered: catalog.services.get(service)?.registered.get(id),
-      instance: found?.instances.get(id),
+      instance,
       emptySplit:
-        unsplit !== undefined && takesPart(unsplit) && found?.instances.get(id)?.weight === 0
+        unsplit !== undefined && takesPart(unsplit) && instance?.weight === 0
           ? { version: unsplit.version }
           : undefined,
       override: describeOverride(overrideOf(catalog.overrides, service, id)),
@@ -201,7 +140,7 @@ export class BalanceQueries {
       refused,
       paced: paced.get(service),
       quarantined: quarantined.find((one) => one.key === key || one.key === `services/${service}`),
-      unservedPort: whole === undefined || asServed?.policy.port === whole.policy.port ? undefined : whole.policy.port,
+      unservedPort: servedPolicy?.port === whole?.policy.port ? undefined : whole?.policy.port,
       routes: this.#routes().get(service) ?? [],
       conflicts: this.#conflictsWith(service),
       traffic: servers?.get(id),
@@ -214,7 +153,7 @@ export class BalanceQueries {
     if (registry === undefined || !mayBeForgotten(catalog, key)) return undefined;
     const unknown = { reason: 'it is not known: more entries are refused than are remembered', lastGoodServes: false };
     try {
-      const { entries } = await registry.read(key, AbortSignal.timeout(fleetMs));
+      const { entries } = await registry.read(key, AbortSignal.timeout(readMs));
       const entry = entries.find((one) => one.key === key);
       if (entry === undefined) return undefined;
       const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision: entry.revision, cluster: '' } as const;
@@ -225,12 +164,6 @@ export class BalanceQueries {
     }
   }
 
-  #catalogs(): { readonly catalog: Catalog; readonly held: Catalog } {
-    const { balancer, guarding } = this.#parts;
-    const { catalog } = balancer.status();
-    return { catalog, held: guarding.served(catalog) };
-  }
-
   #conflictsWith(service: ServiceName): readonly Conflict[] {
     const { conflicts, desired } = this.#parts.balancer.status();
     const others = conflictsWith(conflicts, service).filter(
@@ -239,16 +172,9 @@ export class BalanceQueries {
     return [...others, ...(desired.routeTable ? cappedPrioritiesOver(desired.routeTable, service) : [])];
   }
 
-  /** How many instances the registry does not have any more: those that the guard holds, and those held otherwise. */
-  #heldOf({ name, instances }: Service, catalog: Catalog): number {
-    const registered = catalog.services.get(name)?.registered.size ?? 0;
-    return Math.max(0, instances.size - registered) + this.#parts.heldEntries.instancesOf(name);
-  }
-
-  /** With the policy that stands in for one that HAProxy refuses. */
-  #asServed(service: Service): Service {
-    const policy = this.#parts.balancer.quarantinedPolicy(service.name);
-    return policy === undefined ? service : { ...service, policy };
+  /** How many instances the registry does not have any more: guarded ones, and those of held entries. */
+  #heldOf({ name, instances, registered }: Service): number {
+    return Math.max(0, instances.size - registered.size) + this.#parts.heldEntries.instancesOf(name);
   }
 
   #routes(): ReadonlyMap<ServiceName, readonly string[]> {
@@ -263,52 +189,12 @@ export class BalanceQueries {
     return routes;
   }
 
-  /** HAProxy may just be starting; what is known without it is shown all the same. */
-  async #orNothing<T>(ask: (link: RuntimeLink) => Promise<T>): Promise<T | undefined> {
+  /** Undefined while HAProxy does not answer: it may be starting. */
+  async #fromHaproxy<T>(ask: (link: RuntimeLink) => Promise<T>): Promise<T | undefined> {
     const { link } = this.#parts;
     if (!link.connected) return undefined;
     return ask(link).catch(() => undefined);
   }
-}
-
-async function readFleet(registry: Registry): Promise<readonly FleetMember[]> {
-  const { entries } = await registry.read('balancers/', AbortSignal.timeout(fleetMs));
-  return [...balancersOf(entries)]
-    .map(([id, says]) =>
-      says.ok
-        ? {
-            id,
-            revision: Number(says.value.revision),
-            haproxyVersion: says.value.haproxyVersion,
-            refusals: says.value.refusals.length,
-            problem: undefined,
-          }
-        : { id, revision: 0, haproxyVersion: '', refusals: 0, problem: says.reason },
-    )
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
-}
-
-function viewOf(
-  { name, policy, declared, instances }: Service,
-  held: number,
-  routes: readonly string[],
-  traffic: (Traffic & { readonly up: number }) | undefined,
-): ServiceView {
-  let ready = 0;
-  for (const { state, weight } of instances.values()) if (state === 'ready' && weight > 0) ready += 1;
-  return {
-    name,
-    mode: policy.mode,
-    port: policy.port,
-    declared,
-    routes: [...routes].sort().slice(0, mostRoutes),
-    routeCount: routes.length,
-    instances: instances.size,
-    ready,
-    up: traffic?.up,
-    held,
-    traffic,
-  };
 }
 
 function describeOverride(override: Override | undefined): string | undefined {

@@ -9,7 +9,6 @@ import type { DirtySet } from '../../model/dirty-set.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { OverrideTarget } from '../../model/override.ts';
-import type { Policy } from '../../model/policy.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
 import type { Templates } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
@@ -25,6 +24,7 @@ import type { ServingObserver } from '../observe/serving-observer.ts';
 import type { TroublePart, Troubles } from '../observe/troubles.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import type { Overriding } from '../overrides/overriding.ts';
+import type { EffectiveCatalog } from '../pipeline/effective-catalog.ts';
 import { Bisection } from '../quarantine/bisection.ts';
 import type { RefusedBuild } from '../quarantine/candidates.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
@@ -348,14 +348,8 @@ export class Balancer {
     };
   }
 
-  /** What is to be served: with what is held, and without what cannot be served. */
-  get requested(): Catalog {
-    return this.#rendering.requested(this.#intake.catalog).catalog;
-  }
-
-  /** See Quarantining. */
-  quarantinedPolicy(service: ServiceName): Policy | undefined {
-    return this.#parts.quarantining.quarantinedPolicy(service);
+  get effective(): EffectiveCatalog {
+    return this.#rendering.effective(this.#intake.catalog);
   }
 
   /** Takes what the registry said. Folding is immediate; applying follows in the next round. */

@@ -9,7 +9,7 @@ import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { nothingRendered } from '../../render/rendered.ts';
 import { createBalanceMetrics } from '../observe/metrics.ts';
-import { noQuarantine, withQuarantined } from '../quarantine/quarantine.ts';
+import { noQuarantine } from '../quarantine/quarantine.ts';
 import { Rendering } from './rendering.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../../templates'), undefined);
@@ -19,8 +19,7 @@ const rendering = () =>
     templates,
     frame: frameSettings,
     quarantining: {
-      withQuarantined: (requested) => withQuarantined(noQuarantine, requested),
-      withQuarantinedInstances: (desired) => desired,
+      state: noQuarantine,
       review: () => ({ services: [], all: false }),
       holdUnusable: () => false,
       holdUnrendered: () => false,

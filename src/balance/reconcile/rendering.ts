@@ -18,8 +18,9 @@ import type { Locating } from '../addresses/locating.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
+import { type EffectiveCatalog, effectiveCatalog } from '../pipeline/effective-catalog.ts';
 import type { RefusedBuild } from '../quarantine/candidates.ts';
-import type { Requested } from '../quarantine/quarantine.ts';
+import { type Requested, withQuarantined, withQuarantinedInstances } from '../quarantine/quarantine.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
 import type { Rejections } from './rejections.ts';
 
@@ -28,13 +29,7 @@ type RenderingParts = {
   readonly frame: FrameSettings;
   readonly quarantining: Pick<
     Quarantining,
-    | 'withQuarantined'
-    | 'withQuarantinedInstances'
-    | 'review'
-    | 'holdUnusable'
-    | 'holdUnrendered'
-    | 'refusedTemplate'
-    | 'rendered'
+    'state' | 'review' | 'holdUnusable' | 'holdUnrendered' | 'refusedTemplate' | 'rendered'
   >;
   readonly guarding: Pick<Guarding, 'served' | 'holding'>;
   readonly locating: Pick<Locating, 'served' | 'permitted'>;
@@ -80,12 +75,20 @@ export class Rendering {
     this.#mustRenderAll = true;
   }
 
-  requested(catalog: Catalog): Requested {
-    const { guarding, locating, openFiles } = this.#parts;
-    const located = locating.served(guarding.served(catalog));
-    // Each instance has an entry, unless it is held.
+  effective(catalog: Catalog): EffectiveCatalog {
+    const { guarding, locating, openFiles, quarantining } = this.#parts;
+    // Each instance has an entry, unless it is guarded.
     const bound = guarding.holding ? Number.POSITIVE_INFINITY : catalog.accepted.size;
-    return { catalog: openFiles.served(located, bound), templates: this.#templates };
+    return effectiveCatalog(catalog, {
+      guarded: (overridden) => guarding.served(overridden),
+      located: (guarded) => openFiles.served(locating.served(guarded), bound),
+      quarantine: quarantining.state,
+      templates: this.#templates,
+    });
+  }
+
+  requested(catalog: Catalog): Requested {
+    return this.effective(catalog).requested;
   }
 
   /** Whom the limit of open files concerns otherwise since this was asked last. */
@@ -95,7 +98,7 @@ export class Rendering {
   }
 
   build(requested: Requested, served: Rendered, cold: boolean): RefusedBuild {
-    const { templating } = this.#parts.quarantining.withQuarantined(requested);
+    const { templating } = withQuarantined(this.#parts.quarantining.state, requested);
     return { requested, desired: withoutUnusedPolicies(templating, this.#parts.frame, this.#desired), served, cold };
   }
 
@@ -108,15 +111,15 @@ export class Rendering {
 
   /** Other things are held now. */
   renderAnew(served: Rendered): void {
-    this.#desired = this.#parts.quarantining.withQuarantinedInstances(this.#desired, served);
+    this.#desired = withQuarantinedInstances(this.#parts.quarantining.state, this.#desired, served);
     this.#mustRenderAll = true;
   }
 
   /** Renders what is asked for, but for what is held, or is to be held from now on. Gives the catalog that it is made of. */
   render(dirty: DirtySet, requested: Requested, served: Rendered): Catalog {
     const { metrics, frame, quarantining, rejections, openFiles, locating } = this.#parts;
-    const { catalog: held, templating } = quarantining.withQuarantined(requested);
-    const { catalog, refused } = locating.permitted(held, templating.quarantined?.keys() ?? []);
+    const { catalog: quarantined, templating } = withQuarantined(quarantining.state, requested);
+    const { catalog, refused } = locating.permitted(quarantined, templating.quarantined?.keys() ?? []);
     let result: RenderResult;
     try {
       result = this.#mustRenderAll

@@ -1,0 +1,41 @@
+import type { Catalog } from '../../catalog/catalog.ts';
+import type { Service } from '../../catalog/service.ts';
+import { withSplit } from '../../catalog/split.ts';
+import type { Templates, Templating } from '../../render/render.ts';
+import { type Quarantine, type Requested, withQuarantined } from '../quarantine/quarantine.ts';
+
+/** The stages between the registry's catalog and the effective catalog. */
+export type Stages = {
+  /** Adds the instances that the registry lost and the guard keeps, with the overrides of operators. */
+  readonly guarded: (overridden: Catalog) => Catalog;
+  /** Replaces host names by addresses, and leaves out the instances that have no permitted address or no open file. */
+  readonly located: (guarded: Catalog) => Catalog;
+  readonly quarantine: Quarantine;
+  readonly templates: Templates;
+};
+
+export type EffectiveCatalog = {
+  readonly guarded: Catalog;
+  /** The catalog and the templates before the quarantine changes them. */
+  readonly requested: Requested;
+  /** The services that pointsman renders. Rendering a service weights its instances. */
+  readonly catalog: Catalog;
+  readonly templating: Templating;
+};
+
+/**
+ * Takes a catalog through all stages: registered, overridden, guarded, located, quarantined, weighted. The first and the last are
+ * made elsewhere, so that a round costs what changed: the fold overrides an instance when it changes (`Service.registered` is the
+ * instance before, `Service.instances` after), and `withSplit` weights a service when it is rendered or shown.
+ */
+export function effectiveCatalog(overridden: Catalog, stages: Stages): EffectiveCatalog {
+  const guarded = stages.guarded(overridden);
+  const requested = { catalog: stages.located(guarded), templates: stages.templates };
+  return { guarded, requested, ...withQuarantined(stages.quarantine, requested) };
+}
+
+/** A guarded service for people: all of its instances, also those that are not located, with the policy that serves it. */
+export function shownService({ catalog }: EffectiveCatalog, guarded: Service): Service {
+  const policy = catalog.services.get(guarded.name)?.policy ?? guarded.policy;
+  return withSplit({ ...guarded, policy });
+}

@@ -1,0 +1,70 @@
+import type { Service } from '../../catalog/service.ts';
+import type { ServerTraffic, Traffic } from '../../haproxy/stat.ts';
+import type { Instance } from '../../model/instance.ts';
+
+/** A service as this balancer serves it. */
+export type ServiceView = {
+  readonly name: string;
+  readonly mode: 'http' | 'tcp';
+  /** The port on which HAProxy serves a `tcp` service. */
+  readonly port: number | undefined;
+  /** Whether it has a policy of its own. Otherwise the default policy serves it. */
+  readonly declared: boolean;
+  /** The first routes in order, such as `shop.example.com/api/`. */
+  readonly routes: readonly string[];
+  /** The number of all routes. */
+  readonly routeCount: number;
+  readonly instances: number;
+  /** Instances that are ready and have a weight. */
+  readonly ready: number;
+  /** Servers that pass their health check; undefined while HAProxy does not answer. */
+  readonly up: number | undefined;
+  /** Instances that are guarded, or whose entry is held. */
+  readonly held: number;
+  readonly traffic: Traffic | undefined;
+};
+
+type InstanceView = {
+  readonly id: string;
+  readonly address: string;
+  readonly weight: number;
+  readonly state: Instance['state'];
+  readonly version: string | undefined;
+  readonly zone: string | undefined;
+  readonly held: boolean;
+  /** Such as `drain by ada (new disk)`. */
+  readonly override: string | undefined;
+  readonly traffic: ServerTraffic | undefined;
+};
+
+export type ServiceDetail = ServiceView & {
+  readonly instancesById: readonly InstanceView[];
+  /** The first conflicts of the service, a clause each: what it does not get, or what others do not get because of it. */
+  readonly conflicts: readonly string[];
+};
+
+const mostRoutes = 8;
+
+/** `held`: how many of the instances the registry does not have any more. */
+export function viewOf(
+  { name, policy, declared, instances }: Service,
+  held: number,
+  routes: readonly string[],
+  traffic: (Traffic & { readonly up: number }) | undefined,
+): ServiceView {
+  let ready = 0;
+  for (const { state, weight } of instances.values()) if (state === 'ready' && weight > 0) ready += 1;
+  return {
+    name,
+    mode: policy.mode,
+    port: policy.port,
+    declared,
+    routes: [...routes].sort().slice(0, mostRoutes),
+    routeCount: routes.length,
+    instances: instances.size,
+    ready,
+    up: traffic?.up,
+    held,
+    traffic,
+  };
+}
