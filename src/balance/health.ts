@@ -7,7 +7,7 @@ import type { GuardedStatus } from './guard/guarding.ts';
 import type { DriftStatus } from './observe/drift-log.ts';
 import type { TroubleStatus } from './observe/troubles.ts';
 import type { OverrideStatus } from './overrides/overriding.ts';
-import type { QuarantineStatus } from './quarantine/quarantining.ts';
+import type { QuarantineStatus } from './quarantine/quarantine-status.ts';
 import type { StorageStatus } from './state/storage.ts';
 import type { CertificateStatus } from './tls/certificates.ts';
 

@@ -22,8 +22,9 @@ import { formatRoutes } from '../../render/routes.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
 import { type KeptHold, loadHolds } from '../guard/held-instances-file.ts';
-import { hold, noQuarantine, type Quarantine, review, withQuarantined } from '../quarantine/quarantine.ts';
+import { noQuarantine, type Quarantine, withOffenders, withQuarantined } from '../quarantine/quarantine.ts';
 import { loadQuarantine } from '../quarantine/quarantine-file.ts';
+import { review } from '../quarantine/review.ts';
 import { unrenderable } from '../quarantine/unrenderable.ts';
 import { type LastKnown, loadLastKnown } from '../state/last-known.ts';
 import type { BalancePaths } from '../state/paths.ts';
@@ -96,7 +97,7 @@ export function preview(
   const offenders = unrenderable(reviewed, build, first.problems, frame);
   if (offenders.size === 0) return first;
   // Shows why these cannot be rendered, and renders the rest as a balancer does that has quarantined them.
-  return { ...make(hold(reviewed, offenders, build)), problems: first.problems };
+  return { ...make(withOffenders(reviewed, offenders, build)), problems: first.problems };
 }
 
 /** What takes HAProxy from what it serves to what is desired. */

@@ -18,9 +18,6 @@ type BisectionParts = {
   readonly onEnd: (held: boolean) => void;
 };
 
-// A machine that is short of memory for a moment is no fault of the template.
-const frameFailures = 3;
-
 type Failed = Extract<Reloaded, { kind: 'refused' | 'failed' }>;
 
 /** Finds those for whom HAProxy refused a configuration and has them held, while rounds go on. */
@@ -43,7 +40,10 @@ export class Bisection {
     const [find, otherwise] =
       failed.kind === 'refused'
         ? [() => quarantining.bisect(failed.checked, build), failed.checked.reason]
-        : [async () => this.#quarantineAfterFailure(failed, build), failed.mayHelpToWait ? undefined : failed.reason];
+        : [
+            async () => quarantining.quarantineAfterReload(failed, build),
+            failed.mayHelpToWait ? undefined : failed.reason,
+          ];
     const revision = String(build.desired.revision);
     const mayPass = failed.kind === 'refused' && failed.checked.mayPass !== undefined;
     this.#ongoing = find()
@@ -57,28 +57,6 @@ export class Bisection {
         }
         onEnd(held === true);
       });
-  }
-
-  /**
-   * HAProxy did not load what its check had accepted. Who is named is held; else whoever brought a new address to listen on,
-   * which the check does not try everywhere; else, after some failures, the frame or all that changed. They are tried again.
-   */
-  #quarantineAfterFailure(failed: Extract<Failed, { kind: 'failed' }>, build: RefusedBuild): boolean {
-    const { quarantining } = this.#parts;
-    if (quarantining.quarantineNamed(failed.reason, build)) return true;
-    // A reload that was not heard of, or took too long, is nobody's fault.
-    if (!failed.refused) return this.#quarantineFrame(failed, build);
-    if (quarantining.quarantineNewListeners(failed.reason, build)) return true;
-    if (this.#quarantineFrame(failed, build)) return true;
-    return failed.failures >= frameFailures && quarantining.quarantineChanged(failed.reason, build);
-  }
-
-  /** A frame that changed, and with which reloads failed again and again, is held: everything else goes on. */
-  #quarantineFrame(
-    { reason, failures }: Extract<Failed, { kind: 'failed' }>,
-    { requested, desired }: RefusedBuild,
-  ): boolean {
-    return failures >= frameFailures && this.#parts.quarantining.quarantineFrame(requested, desired, reason);
   }
 
   #notFound(error: unknown): false | undefined {

@@ -8,7 +8,10 @@ import { revision } from '../../model/revision.ts';
 import type { Change } from '../../registry/registry.ts';
 import type { Templates } from '../../render/render.ts';
 import { parseTemplate } from '../../render/template.ts';
+import { SerialQueue } from '../../waiting/serial-queue.ts';
 import { readSaved, type Unusable } from '../state/saved-file.ts';
+import type { StateFiles } from '../state/state-files.ts';
+import type { Storage } from '../state/storage.ts';
 import {
   type Form,
   noQuarantine,
@@ -18,6 +21,12 @@ import {
   writtenPolicy,
 } from './quarantine.ts';
 
+type QuarantineFileParts = {
+  readonly path: string;
+  readonly files: Pick<StateFiles, 'writeInTurn'>;
+  readonly storage: Storage;
+};
+
 const template = v.object({ file: v.string(), text: v.string() });
 const templates = v.object({ frame: template, policy: template, backend: template, server: template });
 const refused = { reason: v.string(), revision: v.pipe(v.string(), v.regex(/^[0-9]{1,19}$/)), tried: v.string() };
@@ -26,17 +35,41 @@ const written = v.nullable(v.string());
 const schema = v.object({
   format: v.literal(1),
   templates,
-  /** Policies that HAProxy took last, of those services that ask for another one since. */
+  /** The policies that HAProxy accepted last, of the services that have another one since. */
   unproven: v.array(v.tuple([v.string(), written])),
   services: v.array(v.object({ ...refused, service: v.string(), form: v.nullable(v.object({ written, templates })) })),
   held: v.array(v.object({ ...refused, role: v.picklist(templateRoles) })),
 });
 
-/**
- * What a balancer that starts again needs to serve the last good forms: beside the last known catalog, the templates and
- * policies that HAProxy took. Undefined while it took none.
- */
-export function formatQuarantine(quarantine: Quarantine, catalog: Catalog): string | undefined {
+/** Keeps the quarantine on disk, next to the last known catalog, so that a balancer that starts again has the last good forms. */
+export class QuarantineFile {
+  readonly #parts: QuarantineFileParts;
+  readonly #queue = new SerialQueue();
+  #saved: string | undefined;
+
+  constructor(parts: QuarantineFileParts) {
+    this.#parts = parts;
+  }
+
+  /** `newest` gives the quarantine when its turn to be written comes. */
+  save(newest: () => Quarantine, catalog: Catalog): Promise<void> {
+    const { path, files, storage } = this.#parts;
+    return this.#queue.run(async () => {
+      const text = formatQuarantine(newest(), catalog);
+      if (text === undefined || text === this.#saved) return;
+      try {
+        await files.writeInTurn(path, text);
+        this.#saved = text;
+        storage.worked('quarantine');
+      } catch (error) {
+        storage.failed('quarantine', error);
+      }
+    });
+  }
+}
+
+/** The templates and the policies that HAProxy accepted. Undefined: HAProxy accepted none so far. */
+function formatQuarantine(quarantine: Quarantine, catalog: Catalog): string | undefined {
   const { good, services, onTrial } = quarantine;
   if (good === undefined) return undefined;
   const unproven = [...catalog.services.keys()]
@@ -47,8 +80,8 @@ export function formatQuarantine(quarantine: Quarantine, catalog: Catalog): stri
     format: 1,
     templates: plain(good.templates),
     unproven: unproven.map(([name, before]) => [name, before]),
-    // One that is on trial is held again by whoever starts on this, and tried again at once.
-    services: [...new Map([...good.held, ...services, ...onTrial])].map(
+    // A balancer that starts with this file has services on trial in quarantine, and tries them at once.
+    services: [...new Map([...good.quarantined, ...services, ...onTrial])].map(
       ([service, { reason, revision, tried, form }]) => ({
         service,
         reason,
@@ -67,7 +100,7 @@ export function formatQuarantine(quarantine: Quarantine, catalog: Catalog): stri
   return JSON.stringify(saved);
 }
 
-/** Reads it back beside the catalog that was saved with it. Undefined when there is none; a reason when it is not usable. */
+/** Reads the file that was saved with the catalog. Undefined: there is none. */
 export function loadQuarantine(path: string, catalog: Catalog): Promise<Quarantine | Unusable | undefined> {
   return readSaved(path, (json): Quarantine => {
     const saved = v.parse(schema, json);
@@ -84,7 +117,11 @@ export function loadQuarantine(path: string, catalog: Catalog): Promise<Quaranti
     }
     return {
       ...noQuarantine,
-      good: { catalog: withPolicies(catalog, saved.unproven), templates: parsed(saved.templates), held: services },
+      good: {
+        catalog: withPolicies(catalog, saved.unproven),
+        templates: parsed(saved.templates),
+        quarantined: services,
+      },
       services,
       templates: new Map(
         saved.held.map(({ role, reason, revision: at, tried }) => [role, { reason, revision: revision(at), tried }]),
@@ -103,7 +140,7 @@ function parsed(from: v.InferOutput<typeof templates>): Templates {
   return { frame: of('frame'), policy: of('policy'), backend: of('backend'), server: of('server') };
 }
 
-/** Undefined when this pointsman reads the policy otherwise than the one that wrote it. */
+/** Undefined: this version of pointsman does not accept the policy. */
 function readForm(form: { written: string | null; templates: v.InferOutput<typeof templates> }): Form | undefined {
   const policy = form.written === null ? undefined : parsePolicy(form.written);
   if (policy?.ok === false) return undefined;

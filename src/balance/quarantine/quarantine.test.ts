@@ -8,16 +8,8 @@ import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { nothingRendered } from '../../render/rendered.ts';
 import { mayBeQuarantined } from './candidates.ts';
-import {
-  hold,
-  noQuarantine,
-  proven,
-  type Quarantine,
-  type Requested,
-  review,
-  serviceCandidate,
-  tryAgain,
-} from './quarantine.ts';
+import { noQuarantine, type Quarantine, type Requested, serviceCandidate, withOffenders } from './quarantine.ts';
+import { proven, review, tryAgain } from './review.ts';
 
 const web = 'web' as ServiceName;
 const templates = await loadTemplates(join(import.meta.dirname, '../../../templates'), undefined);
@@ -38,7 +30,7 @@ function history(...maxconns: readonly (number | undefined)[]): readonly Request
 }
 
 const holdWeb = (quarantine: Quarantine, requested: Requested): Quarantine =>
-  hold(quarantine, new Map([[serviceCandidate(web), 'refused']]), {
+  withOffenders(quarantine, new Map([[serviceCandidate(web), 'refused']]), {
     requested,
     desired: nothingRendered,
     served: nothingRendered,
@@ -89,7 +81,7 @@ test('a service whose last good form is refused as well is left out, although it
   const build = { requested: refused, ...rendered, cold: true };
   expect([formOf(held), mayBeQuarantined(held, build, web)]).toEqual([1, false]);
   expect(mayBeQuarantined(held, { ...build, leaveOut: true }, web)).toBe(true);
-  const out = hold(held, new Map([[serviceCandidate(web), 'its port']]), { ...build, leaveOut: true });
+  const out = withOffenders(held, new Map([[serviceCandidate(web), 'its port']]), { ...build, leaveOut: true });
   expect(out.services.get(web)).toMatchObject({ form: undefined, reason: 'its port' });
   expect(mayBeQuarantined(out, { ...build, leaveOut: true }, web)).toBe(false);
 });

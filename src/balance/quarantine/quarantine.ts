@@ -3,11 +3,11 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Policy } from '../../model/policy.ts';
 import type { Revision } from '../../model/revision.ts';
-import type { RenderProblem, Templates, Templating } from '../../render/render.ts';
+import type { Templates, Templating } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 
-/** Something that can be held in its last good form, by its key: `templates/backend`, `services/web`, `instances/web/a`. */
+/** What can be quarantined, by its key: `templates/backend`, `services/web` or `instances/web/a`. */
 export type Candidate = `templates/${TemplateRole}` | `services/${string}` | `instances/${string}/${string}`;
 
 export const templateCandidate = (role: TemplateRole): Candidate => `templates/${role}`;
@@ -16,10 +16,10 @@ export const instanceCandidate = (service: ServiceName, id: InstanceId): Candida
 
 export const templateRoles = ['frame', 'policy', 'backend', 'server'] as const satisfies readonly TemplateRole[];
 
-/** What a service is made from, beside its instances. */
+/** The policy and the templates that a service is rendered with. */
 export type Form = {
   readonly policy: Policy;
-  /** The policy as the registry holds it; undefined for the default one. */
+  /** The text of the policy in the registry; undefined for the default policy. */
   readonly written: string | undefined;
   readonly templates: Templates;
 };
@@ -27,37 +27,37 @@ export type Form = {
 type Refused = { readonly reason: string; readonly revision: Revision };
 
 export type QuarantinedService = Refused & {
-  /** What it is served by meanwhile; undefined when HAProxy never took it, so that it is left out. */
+  /** The form that serves it; undefined: HAProxy never accepted one, so the service is left out. */
   readonly form: Form | undefined;
-  /** Names what was refused: another name, and it is tried again. */
+  /** A hash of the refused version. A version with another hash is tried. */
   readonly tried: string;
-  /** Names a newer version: while held, the one that waits to be checked by itself; on trial, the one that is tried. */
+  /** The hash of a newer version. In quarantine it waits to be checked by itself; on trial it is the one that is tried. */
   readonly nextVersion?: string | undefined;
 };
 type QuarantinedInstance = Refused & {
   readonly service: ServiceName;
   readonly id: InstanceId;
-  /** What HAProxy refuses. */
+  /** The server line that HAProxy refuses. */
   readonly line: string;
-  /** Another line of it is served, from before. */
+  /** Whether an earlier line of the instance serves. */
   readonly kept: boolean;
 };
 type QuarantinedTemplate = Refused & { readonly tried: string };
 
-/** The newest of everything that HAProxy took. */
+/** The newest catalog and templates that HAProxy accepted. */
 type Good = {
   readonly catalog: Catalog;
   readonly templates: Templates;
-  /** Those that were held when HAProxy took it: their policies in `catalog` were not part of it. */
-  readonly held: ReadonlyMap<ServiceName, QuarantinedService>;
+  /** The services that were in quarantine then: HAProxy has not accepted their policies in `catalog`. */
+  readonly quarantined: ReadonlyMap<ServiceName, QuarantinedService>;
 };
 
-/** What HAProxy refuses, and what stands in for it. A value. */
+/** What HAProxy refuses, and the forms that serve instead. */
 export type Quarantine = {
-  /** Undefined before HAProxy took anything. */
+  /** Undefined before HAProxy accepted anything. */
   readonly good: Good | undefined;
   readonly services: ReadonlyMap<ServiceName, QuarantinedService>;
-  /** Those that changed since they were refused: tried again, their last good form kept for a relapse. */
+  /** Services that changed since HAProxy refused them. They are tried; if HAProxy refuses them again, the last good form serves. */
   readonly onTrial: ReadonlyMap<ServiceName, QuarantinedService>;
   /** By `service/instance`. */
   readonly instances: ReadonlyMap<string, QuarantinedInstance>;
@@ -72,17 +72,19 @@ export const noQuarantine: Quarantine = {
   templates: new Map(),
 };
 
-/** What the registry and the user's templates ask for, whether HAProxy takes it or not. */
+/** The catalog and the templates that the registry and the user ask for, whether HAProxy accepts them or not. */
 export type Requested = { readonly catalog: Catalog; readonly templates: Templates };
 
-/** What is rendered instead of what is asked for. */
+/** The stage `quarantined` of the effective catalog: last good forms instead of what HAProxy refuses. */
 export function withQuarantined(
   quarantine: Quarantine,
   requested: Requested,
 ): { catalog: Catalog; templating: Templating } {
   const { good, services, instances } = quarantine;
   const templates = templatesInUse(quarantine, requested.templates);
-  const held = new Map([...services].flatMap(([name, { form }]) => (form ? [[name, form.templates] as const] : [])));
+  const quarantined = new Map(
+    [...services].flatMap(([name, { form }]) => (form ? [[name, form.templates] as const] : [])),
+  );
   const catalog =
     services.size === 0
       ? requested.catalog
@@ -99,7 +101,7 @@ export function withQuarantined(
         };
   return {
     catalog,
-    templating: good === undefined ? requested.templates : { ...templates, quarantined: held, refused: instances },
+    templating: good === undefined ? requested.templates : { ...templates, quarantined, refused: instances },
   };
 }
 
@@ -109,10 +111,10 @@ export function templatesInUse({ good, templates }: Quarantine, requested: Templ
   return { frame: of('frame'), policy: of('policy'), backend: of('backend'), server: of('server') };
 }
 
-/** The last form of a service that HAProxy took. */
-function lastGoodForm({ good, services, onTrial }: Quarantine, name: ServiceName): Form | undefined {
-  const held = services.get(name) ?? onTrial.get(name) ?? good?.held.get(name);
-  if (held !== undefined) return held.form;
+/** The last form of a service that HAProxy accepted. */
+export function lastGoodForm({ good, services, onTrial }: Quarantine, name: ServiceName): Form | undefined {
+  const known = services.get(name) ?? onTrial.get(name) ?? good?.quarantined.get(name);
+  if (known !== undefined) return known.form;
   const service = good?.catalog.services.get(name);
   if (good === undefined || service === undefined) return undefined;
   return { policy: service.policy, written: writtenPolicy(good.catalog, name), templates: good.templates };
@@ -121,10 +123,10 @@ function lastGoodForm({ good, services, onTrial }: Quarantine, name: ServiceName
 export const writtenPolicy = (catalog: Catalog, name: ServiceName): string | undefined =>
   catalog.accepted.get(`services/${name}`)?.value;
 
-/** A last good form that differs from what is asked for, so that holding the service changes something. */
+/** The last good form of a service, if it differs from the requested one: then a quarantine of the service changes something. */
 export function lastGoodFormFor(quarantine: Quarantine, requested: Requested, name: ServiceName): Form | undefined {
   const form = lastGoodForm(quarantine, name);
-  return form !== undefined && nameOfForm(form.written, form.templates) !== nameOfAsked(quarantine, requested, name)
+  return form !== undefined && hashOfForm(form.written, form.templates) !== hashOfRequested(quarantine, requested, name)
     ? form
     : undefined;
 }
@@ -133,16 +135,16 @@ export function templateChanged({ good, templates }: Quarantine, requested: Temp
   return good !== undefined && !templates.has(role) && good.templates[role].text !== requested[role].text;
 }
 
-/** What a configuration that HAProxy refused was made of; `leaveOut`: its services are to be left out, not held in their last good forms. */
 type RefusedConfig = {
   readonly requested: Requested;
   readonly desired: Rendered;
   readonly served: Rendered;
+  /** Leaves services out instead of serving them in their last good forms. */
   readonly leaveOut?: boolean | undefined;
 };
 
-/** Holds these. What cannot be held, because nothing of it was ever good, is left out. */
-export function hold(
+/** Quarantines the offenders, each with its reason. A service without a last good form is left out. */
+export function withOffenders(
   quarantine: Quarantine,
   offenders: ReadonlyMap<Candidate, string>,
   { requested, desired, served, leaveOut = false }: RefusedConfig,
@@ -156,11 +158,11 @@ export function hold(
     const [area, first = '', second = ''] = candidate.split('/');
     if (area === 'templates') {
       const role = templateRoles.find((one) => one === first);
-      if (role !== undefined) templates.set(role, { reason, revision, tried: nameOf(requested.templates[role].text) });
+      if (role !== undefined) templates.set(role, { reason, revision, tried: hashOf(requested.templates[role].text) });
     } else if (area === 'services') {
       const name = first as ServiceName;
       const form = leaveOut ? undefined : lastGoodFormFor(quarantine, requested, name);
-      services.set(name, { reason, revision, form, tried: nameOfAsked(quarantine, requested, name) });
+      services.set(name, { reason, revision, form, tried: hashOfRequested(quarantine, requested, name) });
       onTrial.delete(name);
     } else {
       const [service, id] = [first as ServiceName, second as InstanceId];
@@ -173,128 +175,7 @@ export function hold(
   return { ...quarantine, services, onTrial, instances, templates };
 }
 
-/** What is to be rendered anew because it is held, or is not any more. */
-export type Reviewed = {
-  readonly quarantine: Quarantine;
-  readonly services: readonly ServiceName[];
-  readonly all: boolean;
-};
-
-/**
- * Tries again what changed since HAProxy refused it, and forgets what is not asked for any more. `alone`: services whose next
- * version has to be checked by itself first, each with why. They stay in their last good form, or go back to it.
- */
-export function review(
-  quarantine: Quarantine,
-  requested: Requested,
-  alone: ReadonlyMap<ServiceName, string> = new Map(),
-): Reviewed {
-  const { good, instances } = quarantine;
-  const held = quarantine.services.size + quarantine.onTrial.size + instances.size + quarantine.templates.size;
-  if (held + alone.size === 0) return { quarantine, services: [], all: false };
-  const templates = new Map(
-    [...quarantine.templates].filter(([role, { tried }]) => nameOf(requested.templates[role].text) === tried),
-  );
-  const isThere = ([name]: readonly [ServiceName, unknown]) => requested.catalog.services.has(name);
-  const now: Quarantine = { ...quarantine, templates };
-  const services = new Map([...quarantine.services].filter(isThere));
-  const onTrial = new Map([...quarantine.onTrial].filter(isThere));
-  const changed: ServiceName[] = [];
-  for (const [name, one] of services) {
-    const nextVersion = nameOfAsked(now, requested, name);
-    if (nextVersion === one.tried) {
-      if (one.nextVersion !== undefined) services.set(name, { ...one, nextVersion: undefined });
-      continue;
-    }
-    const why = alone.get(name);
-    if (why !== undefined && (one.form === undefined || lastGoodFormFor(now, requested, name) !== undefined)) {
-      if (nextVersion !== one.nextVersion) services.set(name, { ...one, reason: why, nextVersion });
-      continue;
-    }
-    services.delete(name);
-    onTrial.set(name, { ...one, nextVersion });
-    changed.push(name);
-  }
-  for (const [name, why] of alone) {
-    if (services.has(name) || !requested.catalog.services.has(name)) continue;
-    const suspended = suspend(now, requested, name, why);
-    if (suspended === undefined) continue;
-    services.set(name, suspended);
-    onTrial.delete(name);
-    changed.push(name);
-  }
-  return {
-    quarantine: {
-      good,
-      templates,
-      services,
-      onTrial,
-      instances: new Map(
-        [...instances].filter(([, { service, id }]) => requested.catalog.services.get(service)?.instances.has(id)),
-      ),
-    },
-    services: changed,
-    all: templates.size !== quarantine.templates.size,
-  };
-}
-
-/** Holds a service that is not held, before HAProxy refuses it again; undefined where that version was checked by itself. */
-function suspend(
-  quarantine: Quarantine,
-  requested: Requested,
-  name: ServiceName,
-  reason: string,
-): QuarantinedService | undefined {
-  const nextVersion = nameOfAsked(quarantine, requested, name);
-  const trial = quarantine.onTrial.get(name);
-  const form = lastGoodForm(quarantine, name);
-  if (quarantine.good === undefined || trial?.nextVersion === nextVersion) return undefined;
-  if (form !== undefined && lastGoodFormFor(quarantine, requested, name) === undefined) return undefined;
-  return { reason, revision: requested.catalog.revision, form, tried: trial?.tried ?? '', nextVersion };
-}
-
-/** Tries these again although nothing of them changed: what they need from outside may be there now. */
-export function tryAgain(quarantine: Quarantine, names: ReadonlySet<ServiceName>, requested: Requested): Quarantine {
-  const of = (tried: boolean) => [...quarantine.services].filter(([name]) => names.has(name) === tried);
-  const trying = of(true).map(([name, one]): [ServiceName, QuarantinedService] => [
-    name,
-    { ...one, nextVersion: nameOfAsked(quarantine, requested, name) },
-  ]);
-  return { ...quarantine, services: new Map(of(false)), onTrial: new Map([...quarantine.onTrial, ...trying]) };
-}
-
-/**
- * HAProxy serves everything that `withQuarantined` gave for this in the state `then`. What changed since the reload began and is
- * tried again, but was held then, has proven nothing. What is held only since then was part of it: that is its last good form.
- */
-export function proven(now: Quarantine, { catalog, templates }: Requested, then: Quarantine = now): Quarantine {
-  const good = { catalog, templates: templatesInUse(then, templates), held: then.services };
-  const services = new Map(now.services);
-  for (const [name, one] of services) {
-    const policy = catalog.services.get(name)?.policy;
-    if (then.services.has(name) || policy === undefined) continue;
-    services.set(name, {
-      ...one,
-      form: { policy, written: writtenPolicy(catalog, name), templates: good.templates },
-    });
-  }
-  return { ...now, good, services, onTrial: new Map([...now.onTrial].filter(([name]) => then.services.has(name))) };
-}
-
-/** Instances that were rendered anew, and not refused again, have another line now. */
-export function withoutMended(
-  quarantine: Quarantine,
-  wasRendered: (service: ServiceName, id: InstanceId) => boolean,
-  problems: readonly RenderProblem[],
-): Quarantine {
-  const refused = new Set(problems.map(({ service, instance }) => `${service}/${instance}`));
-  const instances = new Map(
-    [...quarantine.instances].filter(([key, { service, id }]) => refused.has(key) || !wasRendered(service, id)),
-  );
-  return instances.size === quarantine.instances.size ? quarantine : { ...quarantine, instances };
-}
-
-/** `desired` with the held instances as they are served, or without them. */
+/** `desired` with the lines that serve instead of those of quarantined instances, or without these instances. */
 export function withQuarantinedInstances({ instances }: Quarantine, desired: Rendered, served: Rendered): Rendered {
   let { backends } = desired;
   for (const { service, id, line } of instances.values()) {
@@ -308,15 +189,16 @@ export function withQuarantinedInstances({ instances }: Quarantine, desired: Ren
   return backends === desired.backends ? desired : { ...desired, backends };
 }
 
-function nameOfAsked(quarantine: Quarantine, { catalog, templates }: Requested, name: ServiceName): string {
-  return nameOfForm(writtenPolicy(catalog, name), templatesInUse(quarantine, templates));
+/** A hash of the form of a service that the registry and the user ask for. */
+export function hashOfRequested(quarantine: Quarantine, { catalog, templates }: Requested, name: ServiceName): string {
+  return hashOfForm(writtenPolicy(catalog, name), templatesInUse(quarantine, templates));
 }
 
-function nameOfForm(written: string | undefined, { policy, backend, server }: Templates): string {
-  return nameOf(JSON.stringify([written ?? null, policy.text, backend.text, server.text]));
+function hashOfForm(written: string | undefined, { policy, backend, server }: Templates): string {
+  return hashOf(JSON.stringify([written ?? null, policy.text, backend.text, server.text]));
 }
 
-const nameOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
+export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16);
 
 export function sameTemplates(a: Templates, b: Templates): boolean {
   return templateRoles.every((role) => a[role] === b[role]);

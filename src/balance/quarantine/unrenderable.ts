@@ -4,11 +4,11 @@ import type { FrameSettings } from '../../render/view.ts';
 import { changedTemplates, compose, mayBeQuarantined, mostForOneTemplate, type RefusedBuild } from './candidates.ts';
 import {
   type Candidate,
-  hold,
   lastGoodFormFor,
   type Quarantine,
   serviceCandidate,
   templateCandidate,
+  withOffenders,
 } from './quarantine.ts';
 
 /**
@@ -43,7 +43,7 @@ function isOfPolicy(
   frame: FrameSettings,
 ): boolean {
   if (!lastGoodServes || lastGoodFormFor(quarantine, build.requested, service) === undefined) return false;
-  const held = hold(quarantine, new Map([[serviceCandidate(service), reason]]), build);
+  const held = withOffenders(quarantine, new Map([[serviceCandidate(service), reason]]), build);
   const { problems } = compose(quarantine, held, build, frame, [service]);
   return !problems.some((other) => other.service === service && other.instance === instance);
 }

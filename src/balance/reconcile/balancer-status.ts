@@ -7,7 +7,7 @@ import type { Conflict } from '../../render/conflict.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { DriftStatus } from '../observe/drift-log.ts';
 import type { TroubleStatus } from '../observe/troubles.ts';
-import type { QuarantineStatus } from '../quarantine/quarantining.ts';
+import type { QuarantineStatus } from '../quarantine/quarantine-status.ts';
 import type { Rejections } from './rejections.ts';
 
 /** How far a balancer is, and what it is about. */

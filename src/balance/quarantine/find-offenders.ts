@@ -1,0 +1,85 @@
+import type { Logger } from 'pino';
+import type { ServiceName } from '../../model/name.ts';
+import type { FrameSettings } from '../../render/view.ts';
+import type { StateFiles } from '../state/state-files.ts';
+import type { CheckedConfig } from '../state/validation.ts';
+import { attribute } from './attribution.ts';
+import { bisect, type ValidationAnswer } from './bisect.ts';
+import { answerReader, candidatesOf, compose, leavesNobody, type RefusedBuild } from './candidates.ts';
+import { type Candidate, type Quarantine, serviceCandidate, withOffenders } from './quarantine.ts';
+import { tryAgain } from './review.ts';
+
+export type Refused = Extract<CheckedConfig, { ok: false }>;
+
+type Validation = {
+  readonly files: Pick<StateFiles, 'check'>;
+  readonly frame: FrameSettings;
+};
+
+// HAProxy validates 1,000 servers in 60 ms and 10,000 in 260 ms.
+const mostChecks = 24;
+const searchMs = 10_000;
+
+/** Finds the candidates for which HAProxy refused a configuration. Undefined: a quarantine of candidates does not help. */
+export async function findOffenders(
+  quarantine: Quarantine,
+  refused: Refused,
+  build: RefusedBuild,
+  { files, frame, logger, now }: Validation & { readonly logger: Logger; readonly now: () => number },
+): Promise<ReadonlyMap<Candidate, string> | undefined> {
+  const started = now();
+  const candidates = candidatesOf(quarantine, build);
+  const nameIn = answerReader(quarantine, build);
+  const result = await bisect<Candidate>({
+    candidates,
+    first: { ok: false, reason: refused.reason, named: nameIn(refused.problems, build.desired) },
+    ask: async (suspects): Promise<ValidationAnswer<Candidate>> => {
+      const reasons = new Map([...suspects].map((candidate) => [candidate, '']));
+      const { rendered } = compose(quarantine, withOffenders(quarantine, reasons, build), build, frame);
+      const checked = await files.check(rendered, { keep: false });
+      if (checked.ok) return checked;
+      return { ok: false, reason: checked.reason, named: nameIn(checked.problems, rendered) };
+    },
+    most: mostChecks,
+    patient: () => now() - started < searchMs,
+  });
+  const about = { suspects: candidates.length, ms: Math.round(now() - started) };
+  // An address that is in use becomes free by itself, so a balancer may begin without any service for it.
+  const none = refused.mayPass !== 'address' && leavesNobody(quarantine, result?.offenders ?? new Map(), build);
+  if (result === undefined || none) {
+    logger.debug({ event: 'nobody-to-hold', ...about }, 'it is nobody that can be held');
+    return undefined;
+  }
+  logger.debug({ event: 'culprits-found', checks: result.questions, ...about });
+  return result.offenders;
+}
+
+/**
+ * Those of the services in quarantine that HAProxy accepts now as they are requested. If its answer names some of them, it is asked
+ * once more without these. `quarantine` changes while HAProxy validates.
+ */
+export async function acceptedNow(
+  quarantine: () => Quarantine,
+  names: ReadonlySet<ServiceName>,
+  build: RefusedBuild,
+  { files, frame }: Validation,
+): Promise<ReadonlySet<ServiceName>> {
+  let left = names;
+  for (let attempt = 0; attempt < 2 && left.size > 0; attempt += 1) {
+    const now = quarantine();
+    const { rendered, problems } = compose(now, tryAgain(now, left, build.requested), build, frame, left);
+    const able = new Set([...left].filter((name) => !problems.some(({ service }) => service === name)));
+    if (able.size < left.size) {
+      left = able;
+      continue;
+    }
+    const checked = await files.check(rendered, { keep: false });
+    if (checked.ok) return left;
+    const rules = { holdable: (name: ServiceName) => left.has(name), hasForm: () => true, frameChanged: false };
+    const named = attribute(checked.problems, rendered, rules);
+    const others = new Set([...left].filter((name) => !named.has(serviceCandidate(name))));
+    if (others.size === left.size) break;
+    left = others;
+  }
+  return new Set();
+}
