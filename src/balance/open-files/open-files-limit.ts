@@ -1,18 +1,13 @@
-import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
-import {
-  type ConfiguredLimits,
-  readConfiguredLimits,
-  readShortage,
-  type WorkerLimits,
-} from '../../haproxy/open-files.ts';
+import { readShortage, type WorkerLimits } from '../../haproxy/open-files.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
-import { filesOf, type LeftOut, leastConnections, leftOutOf, mostForServices } from './check-shares.ts';
+import { filesOf, type LeftOut, leftOutOf } from './check-shares.ts';
+import { type FileBudget, firstBudget, mostOf, withConfig, withShortage, withWorker } from './file-budget.ts';
 
 export type OpenFilesLimitParts = {
   readonly metrics: Pick<BalanceMetrics, 'openFilesLimit' | 'mostConnections'>;
@@ -21,8 +16,6 @@ export type OpenFilesLimitParts = {
   readonly now: () => number;
 };
 
-// Seen: 34 with 2.6, 45 with 3.0 and 23 with 3.4, and 3 for each thread. Others are learned from the worker.
-const ownAtFirst = 48 + 3 * availableParallelism();
 /** From this part of the files for instances on, the trouble `open-files` begins. */
 const nearShare = 0.8;
 /** If the limit leaves fewer connections than this, the trouble `open-files` begins. */
@@ -33,24 +26,16 @@ const hint =
   'raise the hard limit of open files (LimitNOFILE= of the unit, ulimits of the container, ulimit -n of the shell) and restart pointsman with HAProxy';
 
 /**
- * Between the addresses and the templates: leaves out the newest instances of the largest services where HAProxy could not have
- * enough files open for all health checks. Without it, HAProxy refuses every reload, and does not start again.
+ * A part of the stage `located` of the effective catalog: leaves out the newest instances of the largest services if HAProxy could
+ * not have enough files open for all health checks. Otherwise HAProxy would refuse every reload, and would not start again.
  */
 export class OpenFilesLimit {
   readonly #parts: OpenFilesLimitParts;
   readonly #log: LimitedLog;
-  /** Undefined while it is not known; nothing is left out then. */
-  #limit: number | undefined;
-  /** Told by whoever runs HAProxy, so that a worker's own numbers do not count. */
-  #told = false;
-  #own = ownAtFirst;
-  /** From reloads and starts that failed with this frame. */
-  #leastOwn = 0;
-  #configured: ConfiguredLimits = { maxconn: undefined, files: undefined };
-  #worker: WorkerLimits | undefined;
-  /** What the services needed in the configuration that the worker to come was loaded from. */
+  #budget: FileBudget = firstBudget;
+  /** The files that the services need in the configuration that HAProxy loaded last. */
   #loadedNeed: number | undefined;
-  #answered: { readonly of: Catalog; readonly catalog: Catalog } | undefined;
+  #answered: { readonly of: Catalog; readonly budget: FileBudget; readonly catalog: Catalog } | undefined;
   #need = 0;
   #leftOut = noneLeftOut;
   readonly #moved = new DirtySetBuilder();
@@ -60,77 +45,65 @@ export class OpenFilesLimit {
     this.#log = new LimitedLog(parts.logger, parts.now, 'left-out-untold');
   }
 
-  /** How many files HAProxy may have open at most, as far as whoever runs it can tell. */
+  /** Takes the hard limit from the process that runs HAProxy; undefined: it does not know the limit. */
   may(limit: number | undefined): void {
-    if (limit === undefined) return;
-    this.#told = true;
-    this.#become({ limit });
+    if (limit !== undefined) this.#become({ ...this.#budget, limit, isGiven: true });
   }
 
-  /** HAProxy is given a configuration with this text around its backends. */
+  /** Takes the text of the base configuration. */
   framed(text: string): void {
-    const configured = readConfiguredLimits(text);
-    const { maxconn, files } = this.#configured;
-    if (configured.maxconn === maxconn && configured.files === files) return;
-    this.#configured = configured;
-    this.#leastOwn = 0;
-    this.#answered = undefined;
+    this.#become(withConfig(this.#budget, text));
   }
 
-  /** HAProxy has loaded what was made of this catalog; undefined: something else. */
+  /** Takes the catalog that HAProxy loaded; undefined: it loaded something else. */
   loaded(catalog: Catalog | undefined): void {
     this.#loadedNeed = catalog && needOf(catalog);
   }
 
-  /** A worker that was not spoken with before says what it has. */
+  /** Takes the limits of a new worker. */
   met(worker: WorkerLimits | undefined): void {
     const loadedNeed = this.#loadedNeed;
     this.#loadedNeed = undefined;
     if (worker === undefined) return;
     const { connections, files } = worker;
-    const isNew = this.#worker?.connections !== connections || this.#worker.files !== files;
-    this.#worker = worker;
-    const own = loadedNeed === undefined ? this.#own : files - 2 * connections - loadedNeed;
-    // HAProxy takes all that it may have, unless it is told how many connections to accept.
-    const learned = this.#told || this.#configured.maxconn !== undefined ? this.#limit : files;
-    this.#become({ own: Math.max(own, this.#leastOwn, 0), limit: learned });
+    const before = this.#budget.worker;
+    this.#become(withWorker(this.#budget, worker, loadedNeed));
     this.#parts.metrics.mostConnections.set(connections);
-    if (!isNew) return;
-    const about = { event: 'haproxy-limits', connections, files, limit: this.#limit };
+    if (before?.connections === connections && before.files === files) return;
+    const about = { event: 'haproxy-limits', connections, files, limit: this.#budget.limit };
     this.#parts.logger.info(about, `HAProxy accepts ${connections} connections at once`);
   }
 
-  /** HAProxy did not load what was made of this catalog. Whether that was for too few files, and leaving out others helps. */
+  /** Takes the reason for which HAProxy did not load this catalog. Returns whether it helps to leave out instances. */
   failed(reason: string, catalog: Catalog): boolean {
     const shortage = readShortage(reason);
-    if (shortage === undefined || this.#configured.files !== undefined) return false;
-    const before = this.#most();
+    if (shortage === undefined || this.#budget.configured.files !== undefined) return false;
+    const before = mostOf(this.#budget);
     const need = needOf(catalog);
-    this.#leastOwn = shortage.needed - 2 * (this.#configured.maxconn ?? leastConnections) - need;
-    const limit = Math.min(shortage.limit, this.#limit ?? shortage.limit);
-    this.#become({ own: Math.max(this.#own, this.#leastOwn), limit });
-    const most = this.#most();
+    this.#become(withShortage(this.#budget, shortage, need));
+    const most = mostOf(this.#budget);
     return most < before && most > 0 && need > most;
   }
 
-  /** The catalog without those that HAProxy could not check. */
+  /** `bound`: the catalog has at most so many instances. */
   served(catalog: Catalog, bound: number): Catalog {
-    if (this.#answered?.of === catalog) return this.#answered.catalog;
-    const most = this.#most();
-    // Where there is room for all there may be, nobody is counted.
+    const budget = this.#budget;
+    if (this.#answered?.of === catalog && this.#answered.budget === budget) return this.#answered.catalog;
+    const most = mostOf(budget);
+    // With room for all instances that there may be, nothing has to be counted.
     this.#need = bound < most * nearShare ? 0 : needOf(catalog);
-    // Where not even HAProxy itself has enough, it helps nobody to leave out others.
+    // If HAProxy has too few files for itself, it does not help to leave out instances.
     const leftOut = this.#need > most && most > 0 ? leftOutOf(catalog, most, this.#leftOut) : noneLeftOut;
     this.#move(leftOut);
     const services = catalog.services.withMutations((all) => {
       for (const [name, part] of leftOut) all.set(name, part.remaining);
     });
     const remaining = leftOut.size === 0 ? catalog : { ...catalog, services };
-    this.#answered = { of: catalog, catalog: remaining };
+    this.#answered = { of: catalog, budget, catalog: remaining };
     return remaining;
   }
 
-  /** Those that are left out since, or not any more: they have to be rendered. Once. */
+  /** The instances to render, because they are left out since the last `take`, or not any more. */
   get moved(): DirtySetBuilder {
     return this.#moved;
   }
@@ -153,11 +126,11 @@ export class OpenFilesLimit {
     return { key: `instances/${service}/${id}`, reason: this.#reason(), lastGoodServes: false };
   }
 
-  /** What the limit does to what is served, or is near to do; undefined where it is large enough. */
+  /** Why instances are left out, or will be soon; undefined: the limit is large enough. */
   get trouble(): string | undefined {
-    const limit = this.#limit;
+    const { limit, worker, configured } = this.#budget;
     if (limit === undefined) return undefined;
-    const most = this.#most();
+    const most = mostOf(this.#budget);
     const { count } = this;
     const may = `HAProxy may have ${limit} files open`;
     if (count > 0) {
@@ -169,8 +142,8 @@ export class OpenFilesLimit {
     if (this.#need > most * nearShare && most > 0) {
       return `${may}, and the instances need ${this.#need} of the ${most} that there are for them: beyond these, the newest instances of the largest services are not served; ${hint}`;
     }
-    const connections = this.#worker?.connections;
-    if (connections === undefined || connections >= fewConnections || this.#configured.maxconn !== undefined) {
+    const connections = worker?.connections;
+    if (connections === undefined || connections >= fewConnections || configured.maxconn !== undefined) {
       return undefined;
     }
     return `${may}, so it accepts only ${connections} connections at once (maxconn); ${hint}`;
@@ -180,22 +153,14 @@ export class OpenFilesLimit {
     this.#log.close();
   }
 
-  #most(): number {
-    const limit = Math.min(this.#limit ?? Number.POSITIVE_INFINITY, this.#configured.files ?? Number.POSITIVE_INFINITY);
-    if (limit === Number.POSITIVE_INFINITY) return limit;
-    return mostForServices({ limit, own: this.#own, maxconn: this.#configured.maxconn });
-  }
-
   #reason(): string {
-    return `HAProxy may have ${this.#limit} files open, too few to check all instances: the newest instances of the largest services are not served`;
+    return `HAProxy may have ${this.#budget.limit} files open, too few to check all instances: the newest instances of the largest services are not served`;
   }
 
-  #become({ own = this.#own, limit }: { readonly own?: number; readonly limit: number | undefined }): void {
-    if (own === this.#own && limit === this.#limit) return;
-    this.#own = own;
-    this.#limit = limit;
-    this.#answered = undefined;
-    if (limit !== undefined) this.#parts.metrics.openFilesLimit.set(limit);
+  #become(budget: FileBudget): void {
+    const { limit } = budget;
+    if (limit !== undefined && limit !== this.#budget.limit) this.#parts.metrics.openFilesLimit.set(limit);
+    this.#budget = budget;
   }
 
   #move(leftOut: LeftOut): void {
