@@ -3,8 +3,9 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
+import { addressesGiven } from './addresses-given.ts';
 import { addressesOf } from './addresses-of.ts';
-import { addressesGiven, Locating } from './locating.ts';
+import { Locating } from './locating.ts';
 import { ownListeners } from './own-listeners.ts';
 
 // A lookup takes 3 s at most.

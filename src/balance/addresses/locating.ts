@@ -1,97 +1,71 @@
-import { networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
-import { type AddressRules, hasPort, machineList, type OwnListener } from '../../addresses/address-rules.ts';
+import { type AddressRules, hasPort, type OwnListener } from '../../addresses/address-rules.ts';
 import { type Located, locate } from '../../addresses/locate.ts';
-import type { LookUp } from '../../addresses/look-up.ts';
-import { HostNames, type Lookup, type LookupAnswer, type NamesPolicy, type Users } from '../../addresses/names.ts';
+import { HostNames, type NamesPolicy, type Users } from '../../addresses/names.ts';
 import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.ts';
 import type { Service } from '../../catalog/service.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
-import { parseServerLine } from '../../haproxy/server-line.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
-import { type Address, formatAddress, parseHost } from '../../model/address.ts';
 import type { Instance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import type { RenderProblem } from '../../render/render.ts';
-import type { Rendered } from '../../render/rendered.ts';
-import { deferred } from '../../waiting/deferred.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import { NameLookups, type NameLookupsParts } from './name-lookups.ts';
+import { PermittedAddresses, type PermittedAddressesParts } from './permitted-addresses.ts';
 
-export type LocatingParts = {
-  readonly rules: AddressRules;
-  /** Where the settings have pointsman and HAProxy listen. */
-  readonly own: readonly OwnListener[];
-  readonly names: NamesPolicy;
-  readonly lookUp: LookUp;
-  readonly metrics?: Pick<BalanceMetrics, 'names' | 'nameLookups'> | undefined;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
-  /** Told of the instances that are reached elsewhere than before, or not any more, or for another reason. */
-  readonly onChange: (users: Users) => void;
-  /** The addresses of this machine's interfaces. */
-  readonly machine?: () => readonly string[];
-};
+export type LocatingParts = PermittedAddressesParts &
+  NameLookupsParts & {
+    readonly names: NamesPolicy;
+    readonly logger: Logger;
+    /** Gets the instances that have another address, none any more, or another reason to have none. */
+    readonly onChange: (users: Users) => void;
+  };
 
-/** An instance that is not served just as it is registered. */
+/** An instance that has a host name, or whose address is refused. */
 type Entry = {
-  /** Undefined where it has an IP address, which is refused. */
+  /** Undefined: it has an IP address, which is refused. */
   readonly name: string | undefined;
-  /** What the last look made of which instance; the same instance as long as nothing differs. */
+  /** The last result of `locate`, and its instance; undefined when it has to be located again. */
   made: { readonly of: Instance; readonly located: Located } | undefined;
 };
 
+/** A service with the addresses of its instances. */
 type Made = {
   readonly of: Service;
   readonly located: Service;
-  /** Those that are not served as they are registered, and of them those that are not served at all. */
+  /** The instances that are not served as they are registered. */
   readonly unserved: Map<InstanceId, Unserved>;
+  /** Those of them that are not served at all. */
   readonly absent: Set<InstanceId>;
+  /** The instances that may have come, gone or changed since. */
+  readonly differing: Set<InstanceId>;
 };
 
-// In ms. An interface gets another address seldom.
-const machineEveryMs = 30_000;
-
 /**
- * Between the catalog and the templates: gives each instance that is registered with a host name the address of it, and leaves
- * out those that have none, or one that is not allowed. Looks up names beside the rounds. What it costs grows with the
- * instances that it is about, and not with the others.
+ * The stage `located` of the effective catalog: gives each instance with a host name its address, and leaves out instances that
+ * have no address, or one that is not allowed. The cost grows with these instances and not with the others.
  */
 export class Locating {
-  readonly #parts: LocatingParts;
-  readonly #names: HostNames;
+  readonly #onChange: (users: Users) => void;
+  readonly #rules: AddressRules;
   readonly #log: LimitedLog;
+  readonly #names: HostNames;
+  readonly #lookups: NameLookups;
+  readonly #permitted: PermittedAddresses;
   readonly #entries = new Map<ServiceName, Map<InstanceId, Entry>>();
   readonly #made = new Map<ServiceName, Made>();
-  /** Instances of these that may differ since. */
-  readonly #differing = new Map<ServiceName, Set<InstanceId>>();
-  /** Where the checks of a service ask its instances, when that is another port than their own. */
-  readonly #checkPorts = new Map<ServiceName, number>();
-  /** Services whose policies may have another one by now. */
+  /** Services whose policy changed, so that the check may ask another port. */
   readonly #ofOtherPolicies = new Set<ServiceName>();
   #answered: { readonly of: Catalog; readonly catalog: Catalog } | undefined;
   #catalog: Catalog = emptyCatalog;
-  #interfaces: readonly string[];
-  #machine: ReturnType<typeof machineList>;
-  #listeners: readonly OwnListener[] = [];
-  #own: readonly OwnListener[];
-  readonly #machineTimer: NodeJS.Timeout;
-  #timer: NodeJS.Timeout | undefined;
-  #resolved = deferred();
-  #closed = false;
 
   constructor(parts: LocatingParts) {
-    this.#parts = parts;
-    this.#names = new HostNames(parts.names);
+    this.#onChange = parts.onChange;
+    this.#rules = parts.rules;
     this.#log = new LimitedLog(parts.logger, parts.now, 'addresses-untold');
-    this.#own = parts.own;
-    this.#interfaces = this.#readInterfaces();
-    this.#machine = machineList(this.#interfaces);
-    this.#machineTimer = setInterval(() => this.#lookAtMachine(), machineEveryMs);
-    this.#machineTimer.unref();
+    this.#names = new HostNames(parts.names);
+    this.#lookups = new NameLookups(parts, this.#names, this.#log, (users) => this.#locateAgain(users));
+    this.#permitted = new PermittedAddresses(parts, () => this.#placeAgain(() => true));
   }
 
-  /** Takes what a fold of the registry's changes means. */
   fold({ catalog, dirty }: Folded): void {
     this.#catalog = catalog;
     for (const [service, mark] of dirty) {
@@ -103,33 +77,32 @@ export class Locating {
         else this.place(instance);
       }
     }
-    this.#look();
+    this.#lookups.begin();
   }
 
-  /** Looks at all of a catalog. `known`: the addresses that names had when they were served last. */
+  /** Takes a whole catalog. `known`: the last addresses of names. */
   adopt(catalog: Catalog, known: ReadonlyMap<string, string> = new Map()): void {
     this.#catalog = catalog;
     this.#made.clear();
-    this.#differing.clear();
     this.#answered = undefined;
     for (const service of catalog.services.values()) {
       this.#takeCheckPort(service.name, service);
       for (const one of service.instances.values()) this.place(one);
     }
     for (const [name, address] of known) {
-      if (this.#parts.rules.refusedHost(address) === undefined) this.#names.remember(name, address);
+      if (this.#rules.refusedHost(address) === undefined) this.#names.remember(name, address);
     }
-    this.#look();
+    this.#lookups.begin();
   }
 
-  /** An instance that may be served: as it is registered, or held. */
+  /** Takes an instance that may be served: a registered or a guarded one. */
   place(instance: Instance): void {
     const { service, id, address } = instance;
     const before = this.#entries.get(service)?.get(id);
     const name = address.family === 'name' ? address.host : undefined;
     if (before?.name !== undefined && before.name !== name) this.#names.unwant(before.name, service, id);
     if (name !== undefined) this.#names.want(name, service, id);
-    const concerns = name !== undefined || this.#refuse(service, address) !== undefined;
+    const concerns = name !== undefined || this.#permitted.refused(service, address) !== undefined;
     if (concerns) {
       const entries = this.#entries.get(service) ?? new Map<InstanceId, Entry>();
       this.#entries.set(service, entries);
@@ -139,24 +112,17 @@ export class Locating {
   }
 
   /**
-   * Where HAProxy listens as it runs now: the ports of `tcp` services, too. Where a configuration only asks for a port, an
-   * instance may have it, and HAProxy then refuses the configuration.
+   * Takes the addresses on which the running HAProxy listens, with the ports of `tcp` services. A port that only the next
+   * configuration asks for may belong to an instance: HAProxy then refuses that configuration.
    */
   listening(listeners: readonly OwnListener[]): void {
-    const [before, after] = [this.#listeners, listeners].map((all) => new Set(all.map(formatListener)));
-    const others = [
-      ...this.#listeners.filter((one) => !after?.has(formatListener(one))),
-      ...listeners.filter((one) => !before?.has(formatListener(one))),
-    ];
-    if (others.length === 0) return;
-    this.#listeners = listeners;
-    this.#own = [...this.#parts.own, ...listeners];
+    const differing = this.#permitted.listening(listeners);
+    if (differing.length === 0) return;
     this.#placeAgain(({ address }, checkPort) =>
-      others.some((one) => hasPort(one, address.port) || (checkPort !== undefined && hasPort(one, checkPort))),
+      differing.some((one) => hasPort(one, address.port) || (checkPort !== undefined && hasPort(one, checkPort))),
     );
   }
 
-  /** The catalog with addresses instead of names, and without those that may not or cannot be served. */
   served(catalog: Catalog): Catalog {
     if (this.#answered?.of === catalog) return this.#answered.catalog;
     for (const name of this.#ofOtherPolicies) {
@@ -176,34 +142,16 @@ export class Locating {
     return located;
   }
 
-  /**
-   * Without the instances of these services that their checks would ask where no instance may be. Their former
-   * policies are in use, and `served` has seen only the ports that the newest policies check.
-   */
-  permitted(catalog: Catalog, names: Iterable<ServiceName>): { catalog: Catalog; refused: readonly RenderProblem[] } {
-    const refused: RenderProblem[] = [];
-    const services = catalog.services.withMutations((all) => {
-      for (const name of names) {
-        const service = all.get(name);
-        const port = checkPortOf(service);
-        if (service === undefined || port === undefined || port === this.#checkPorts.get(name)) continue;
-        const instances = service.instances.filter(({ id, address: { host } }) => {
-          const reason = this.#refuseCheck(name, host, port);
-          if (reason !== undefined) refused.push({ service: name, instance: id, reason, lastGoodServes: false });
-          return reason === undefined;
-        });
-        if (instances.size < service.instances.size) all.set(name, { ...service, instances });
-      }
-    });
-    return { catalog: services === catalog.services ? catalog : { ...catalog, services }, refused };
+  /** Leaves out what `served` does not know of: see `PermittedAddresses.permitted`. */
+  permitted(catalog: Catalog, names: Iterable<ServiceName>): ReturnType<PermittedAddresses['permitted']> {
+    return this.#permitted.permitted(catalog, names);
   }
 
-  /** Those that are not served, or at the last address of a name that does not resolve any more. */
+  /** The instances that are not served, and those at the last address of a name that does not resolve any more. */
   *unserved(): Generator<Unserved> {
     for (const { unserved } of this.#made.values()) yield* unserved.values();
   }
 
-  /** How many these are. */
   get count(): number {
     let count = 0;
     for (const { unserved } of this.#made.values()) count += unserved.size;
@@ -215,37 +163,29 @@ export class Locating {
     return this.#made.get(service)?.unserved.get(id);
   }
 
-  /** Resolves when something is known of every name, or after this time. */
-  async resolved(mostMs: number): Promise<void> {
-    if (!this.#names.settling) return;
-    const timer = setTimeout(() => this.#resolved.resolve(), mostMs);
-    await this.#resolved.promise;
-    clearTimeout(timer);
-    this.#resolved = deferred();
+  /** Resolves when each name has been looked up once, or after `mostMs`. */
+  resolved(mostMs: number): Promise<void> {
+    return this.#lookups.resolved(mostMs);
   }
 
-  /** Sets the gauges that are read rather than counted. */
+  /** Sets the gauges of names. */
   measure(): void {
-    for (const [state, count] of Object.entries(this.#names.counts)) this.#parts.metrics?.names.set({ state }, count);
+    this.#lookups.measure();
   }
 
   close(): void {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    clearInterval(this.#machineTimer);
+    this.#lookups.close();
+    this.#permitted.close();
     this.#log.close();
-    this.#resolved.resolve();
   }
 
-  /** What was made of the service before, with what differs since: with thousands of names, all of it would take long. */
+  /** Changes only what differs from the last result: a service may have thousands of names. */
   #serviceOf(service: Service, entries: ReadonlyMap<InstanceId, Entry>): Service {
     const { name } = service;
     const known = this.#made.get(name);
-    const differing = this.#differing.get(name);
-    if (known?.of === service && differing === undefined) return known.located;
-    this.#differing.delete(name);
+    if (known?.of === service && known.differing.size === 0) return known.located;
     const made =
-      (known && this.#makeOf(service, entries, differing ?? [], known)) ??
+      (known && this.#makeOf(service, entries, known.differing, known)) ??
       this.#makeOf(service, entries, entries.keys());
     if (made === undefined || entries.size === 0) {
       this.#made.delete(name);
@@ -255,7 +195,7 @@ export class Locating {
     return made.located;
   }
 
-  /** Undefined when there is more that differs from what was made before. */
+  /** Undefined: more instances differ from `before` than `ids` names. */
   #makeOf(
     service: Service,
     entries: ReadonlyMap<InstanceId, Entry>,
@@ -287,13 +227,13 @@ export class Locating {
     });
     if (instances.size + absent.size !== service.instances.size) return undefined;
     const located = instances === service.instances ? service : { ...service, instances };
-    return { of: service, located, unserved, absent };
+    return { of: service, located, unserved, absent, differing: new Set() };
   }
 
   #locate(instance: Instance, entry: Entry): Located {
     if (entry.made?.of === instance) return entry.made.located;
     const resolution = entry.name === undefined ? undefined : this.#names.of(entry.name);
-    const located = locate(instance, resolution, (place) => this.#refuse(instance.service, place));
+    const located = locate(instance, resolution, (place) => this.#permitted.refused(instance.service, place));
     if (located.kind === 'nowhere' && entry.name === undefined && entry.made === undefined) {
       const fields = { event: 'address-refused', key: `instances/${instance.service}/${instance.id}` };
       this.#log.warn({ ...fields, reason: located.reason }, 'instance not served');
@@ -302,24 +242,9 @@ export class Locating {
     return located;
   }
 
-  /** Neither the instance nor its check may be where no instance may be. */
-  #refuse(service: ServiceName, { host, port }: Pick<Address, 'host' | 'port'>): string | undefined {
-    const checkPort = this.#checkPorts.get(service);
-    const reason = this.#parts.rules.refused({ host, port }, this.#machine, this.#own);
-    return reason ?? (checkPort === undefined ? undefined : this.#refuseCheck(service, host, checkPort));
-  }
-
-  #refuseCheck(service: ServiceName, host: string, port: number): string | undefined {
-    const reason = this.#parts.rules.refused({ host, port }, this.#machine, this.#own);
-    return reason && `the check of ${service} has another port: ${reason}`;
-  }
-
-  /** Whether the checks of the service ask elsewhere than before. */
+  /** Takes the port that the health check of the service asks. Returns whether it is another one than before. */
   #takeCheckPort(name: ServiceName, service: Service | undefined): boolean {
-    const port = checkPortOf(service);
-    if (port === this.#checkPorts.get(name)) return false;
-    if (port === undefined) this.#checkPorts.delete(name);
-    else this.#checkPorts.set(name, port);
+    if (!this.#permitted.takeCheckPort(name, service)) return false;
     for (const entry of this.#entries.get(name)?.values() ?? []) entry.made = undefined;
     return true;
   }
@@ -333,68 +258,15 @@ export class Locating {
     if (entries.size > 0) return;
     this.#entries.delete(service);
     this.#made.delete(service);
-    this.#differing.delete(service);
   }
 
-  /** An instance that may have come, gone or changed. */
+  /** Takes note that an instance came, went or changed. */
   differs(service: ServiceName, id: InstanceId): void {
     this.#answered = undefined;
-    if (!this.#made.has(service)) return;
-    const ids = this.#differing.get(service);
-    if (ids === undefined) this.#differing.set(service, new Set([id]));
-    else ids.add(id);
+    this.#made.get(service)?.differing.add(id);
   }
 
-  /** Begins the lookups that are due. */
-  #look(): void {
-    if (this.#closed) return;
-    const { now, lookUp } = this.#parts;
-    for (const lookup of this.#names.take(now())) {
-      void lookUp(lookup.name).then((answer) => this.#took(lookup, answer));
-    }
-    clearTimeout(this.#timer);
-    const ms = this.#names.dueInMs(now());
-    // No process lives for it: with nothing else to do there is nothing to serve.
-    if (ms !== undefined) this.#timer = setTimeout(() => this.#look(), Math.ceil(ms) + 1).unref();
-  }
-
-  #took(lookup: Lookup, given: LookupAnswer): void {
-    if (this.#closed) return;
-    const { name } = lookup;
-    const answer = this.#allowed(name, given);
-    this.#parts.metrics?.nameLookups.inc({ result: answer.kind });
-    const before = this.#names.of(name);
-    if (this.#names.answered(lookup, answer, this.#parts.now())) {
-      const users = this.#names.users(name);
-      this.#tell(name, before?.address, users);
-      this.#touch(users);
-    }
-    this.#look();
-    if (!this.#names.settling) this.#resolved.resolve();
-  }
-
-  /** Without the addresses that no instance may have: whoever owns a name decides what it resolves to. */
-  #allowed(name: string, answer: LookupAnswer): LookupAnswer {
-    if (answer.kind === 'failed') return answer;
-    const addresses = answer.addresses.filter((address) => this.#parts.rules.refusedHost(address) === undefined);
-    const [first] = answer.addresses;
-    if (addresses.length > 0 || first === undefined) return { ...answer, addresses };
-    return {
-      kind: 'failed',
-      reason: `the name ${name} has no address that is allowed: ${this.#parts.rules.refusedHost(first)}`,
-    };
-  }
-
-  #tell(name: string, before: string | undefined, users: Users): void {
-    const { address, trouble } = this.#names.of(name) ?? {};
-    const instances = [...users.values()].reduce((sum, ids) => sum + ids.size, 0);
-    const [service] = users.keys();
-    const about = { name, service, instances, address };
-    if (trouble !== undefined) this.#log.warn({ event: 'name-unresolved', ...about, reason: trouble }, trouble);
-    else this.#log.info({ event: 'name-resolved', ...about, before }, `${name} is ${address}`);
-  }
-
-  #touch(users: Users): void {
+  #locateAgain(users: Users): void {
     for (const [service, ids] of users) {
       const entries = this.#entries.get(service);
       for (const id of ids) {
@@ -403,62 +275,18 @@ export class Locating {
         this.differs(service, id);
       }
     }
-    this.#parts.onChange(users);
+    this.#onChange(users);
   }
 
-  /** What is this machine's own is not what it was. */
   #placeAgain(concerns: (instance: Instance, checkPort: number | undefined) => boolean): void {
     for (const { name, registered } of this.#catalog.services.values()) {
       const ids = new Set<InstanceId>();
       for (const [id, instance] of registered) {
-        if (!concerns(instance, this.#checkPorts.get(name))) continue;
+        if (!concerns(instance, this.#permitted.checkPort(name))) continue;
         ids.add(id);
         this.place(instance);
       }
-      if (ids.size > 0) this.#touch(new Map([[name, ids]]));
+      if (ids.size > 0) this.#locateAgain(new Map([[name, ids]]));
     }
   }
-
-  #readInterfaces(): readonly string[] {
-    const read = this.#parts.machine ?? interfaceAddresses;
-    return [...read()].sort();
-  }
-
-  #lookAtMachine(): void {
-    const interfaces = this.#readInterfaces();
-    if (interfaces.join() === this.#interfaces.join()) return;
-    this.#interfaces = interfaces;
-    this.#machine = machineList(interfaces);
-    this.#placeAgain(() => true);
-  }
-}
-
-/** Where checks ask, when that is another port than an instance's own. */
-function checkPortOf(service: Service | undefined): number | undefined {
-  const check = service?.policy.check;
-  return check === undefined || check.kind === 'none' ? undefined : check.port;
-}
-
-const formatListener = (one: OwnListener): string => `${formatAddress(one)}-${one.lastPort ?? one.port}`;
-
-function interfaceAddresses(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((all) =>
-    (all ?? []).map(({ address }) => address.replace(/%.*/, '')),
-  );
-}
-
-/** The addresses of names, as a configuration was given them. */
-export function addressesGiven({ services }: Catalog, { backends }: Rendered): ReadonlyMap<string, string> {
-  const known = new Map<string, string>();
-  for (const { name, instances } of services.values()) {
-    const servers = backends.get(name)?.servers;
-    if (servers === undefined) continue;
-    for (const { id, address } of instances.values()) {
-      const line = address.family === 'name' ? servers.get(id) : undefined;
-      const host = line === undefined ? undefined : parseServerLine(line)?.host;
-      const parsed = host === undefined ? undefined : parseHost(host);
-      if (parsed?.ok === true && parsed.value.family !== 'name') known.set(address.host, parsed.value.host);
-    }
-  }
-  return known;
 }
