@@ -10,8 +10,8 @@ import { Locating, type LocatingParts } from './addresses/locating.ts';
 import { FirstChecks } from './first-check/first-checks.ts';
 import { UnprovenServers } from './first-check/unproven-servers.ts';
 import type { GuardPolicy } from './guard/guard.ts';
+import { GuardedInstancesFile } from './guard/guarded-instances-file.ts';
 import { Guarding } from './guard/guarding.ts';
-import { HoldsFile } from './guard/held-instances-file.ts';
 import type { BalanceMetrics } from './observe/metrics.ts';
 import { Troubles } from './observe/troubles.ts';
 import { OpenFilesLimit } from './open-files/open-files-limit.ts';
@@ -156,7 +156,7 @@ export async function wireBalancer(parts: WiringParts) {
     now,
     write: (path, text) => files.writeForHaproxy(path, text),
   });
-  const holds = new HoldsFile({
+  const holds = new GuardedInstancesFile({
     path: paths.holds,
     storage,
     wall,
@@ -168,7 +168,7 @@ export async function wireBalancer(parts: WiringParts) {
     logger,
     now,
     onChange: (service, id) => balancer.markDirty(service, id),
-    onHolds: (held) => holds.save(held),
+    onGuarded: (guarded) => holds.save(guarded),
   });
   const locating = new Locating({
     ...parts.addresses,

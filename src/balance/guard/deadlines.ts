@@ -1,12 +1,12 @@
 import { List, Map as PersistentMap } from 'immutable';
 import type { ServiceName } from '../../model/name.ts';
 
-/** When something about a service ends, in ms of a clock. */
+/** `at`: ms of a clock. */
 type Deadline = { readonly at: number; readonly service: ServiceName };
 
 /**
- * Deadlines by how far off they were when they were set, in ms: those of one distance are in order of time. One may be obsolete
- * when its time comes; then it is dropped. So a step costs what changed, however many services are guarded.
+ * The deadlines of services, by the wait in ms with which each was set. Those of one wait are in order of time, so a step costs what
+ * changed, however many services are guarded. A deadline may be obsolete when it is due: the guard ignores it then.
  */
 export type Deadlines = PersistentMap<number, List<Deadline>>;
 
@@ -16,14 +16,13 @@ export function withDeadline(deadlines: Deadlines, ms: number, deadline: Deadlin
   return deadlines.set(ms, (deadlines.get(ms) ?? List<Deadline>()).push(deadline));
 }
 
-/** When the first is due; infinity when there is none. */
+/** The time of the first deadline; infinity: there is none. */
 export function earliest(deadlines: Deadlines): number {
   let next = Number.POSITIVE_INFINITY;
   for (const list of deadlines.values()) next = Math.min(next, list.first()?.at ?? next);
   return next;
 }
 
-/** Those whose time has come, and the others. */
 export function takeDue(
   deadlines: Deadlines,
   now: number,

@@ -54,13 +54,13 @@ class Story {
   }
 
   get held(): string[] {
-    return [...(this.guard.holds.get(web)?.instances.keys() ?? [])];
+    return [...(this.guard.guarded.get(web)?.instances.keys() ?? [])];
   }
 }
 
 function tell(transition: GuardTransition): string {
   switch (transition.kind) {
-    case 'held':
+    case 'guarded':
       return `hold ${transition.instance.id} until ${transition.until}`;
     case 'let-go':
       return `let go of ${transition.id}: ${transition.reason}`;
@@ -71,7 +71,7 @@ describe('the mass-loss guard', () => {
   test('holds what expired when it is more than half of at least four', () => {
     const story = new Story().at(5).changed(2, { expired: ['a', 'b', 'c'] });
     expect(story.told).toEqual(['hold a until 605', 'hold b until 605', 'hold c until 605']);
-    expect(story.guard.holds.get(web)).toMatchObject({ since: 5, until: 605, lost: 3, of: 5 });
+    expect(story.guard.guarded.get(web)).toMatchObject({ since: 5, until: 605, lost: 3, of: 5 });
   });
 
   test('believes the loss of half, and any loss of a service of three', () => {
@@ -141,7 +141,7 @@ describe('the mass-loss guard', () => {
     story.step({ kind: 'checked', service: web, id: id('b'), passes: false });
     story.changed(2, { left: ['c'] });
     expect(story.told.slice(3)).toEqual(['let go of a: returned', 'let go of b: check-failed', 'let go of c: left']);
-    expect(story.guard.holds.size).toBe(0);
+    expect(story.guard.guarded.size).toBe(0);
   });
 
   test('lets go at an operator’s word, and does not hold again for the same losses', () => {
@@ -207,7 +207,7 @@ test('what the process before held is held for the rest of its time', () => {
     instances: [instance('a'), instance('b')],
   });
   expect(story.told).toEqual(['hold a until 105', 'hold b until 105']);
-  expect(story.guard.holds.get(web)).toMatchObject({ lost: 3, of: 5 });
+  expect(story.guard.guarded.get(web)).toMatchObject({ lost: 3, of: 5 });
   story.changed(4, { put: ['a'], expired: ['c'] });
   expect(story.held).toEqual(['b', 'c']);
   expect(nextDeadline(story.guard)).toBe(105);
@@ -338,7 +338,7 @@ test('any history: holds begin exactly when they should, and nothing is held tha
         now += what.afterMs;
         const service = services[what.service] ?? web;
         const history = histories[what.service] ?? new History();
-        const holding = () => guard.holds.has(service);
+        const holding = () => guard.guarded.has(service);
         // Holds that ended with time alone end before the act is judged.
         const timed = stepGuard(guard, now, { kind: 'tick' });
         const event: GuardEvent =
@@ -350,22 +350,22 @@ test('any history: holds begin exactly when they should, and nothing is held tha
                 ? { kind: 'release', service }
                 : { kind: 'tick' };
         if (what.kind === 'release') history.judged();
-        const wasHolding = timed.guard.holds.has(service);
+        const wasHolding = timed.guard.guarded.has(service);
         const step = stepGuard(guard, now, event);
         // An explicit tick before changes nothing: whoever ticks late is not told anything else.
         const late = stepGuard(timed.guard, now, event);
         expect([...timed.transitions, ...late.transitions].map(tell)).toEqual(step.transitions.map(tell));
-        expect(late.guard.holds.toJS()).toEqual(step.guard.holds.toJS());
+        expect(late.guard.guarded.toJS()).toEqual(step.guard.guarded.toJS());
         guard = step.guard;
 
         for (const transition of step.transitions) {
           const known = held[services.indexOf(transition.service)];
-          if (transition.kind === 'held') known?.set(transition.instance.id, transition);
+          if (transition.kind === 'guarded') known?.set(transition.instance.id, transition);
           else expect(known?.delete(transition.id)).toBe(true);
         }
         for (const [index, one] of services.entries()) {
           expect([...(held[index]?.keys() ?? [])].sort()).toEqual(
-            [...(guard.holds.get(one)?.instances.keys() ?? [])].sort(),
+            [...(guard.guarded.get(one)?.instances.keys() ?? [])].sort(),
           );
           for (const [name, { since, until }] of held[index] ?? []) {
             expect(histories[index]?.present.has(name)).toBe(false);
@@ -387,7 +387,7 @@ test('any history: holds begin exactly when they should, and nothing is held tha
         if (holding()) history.judged();
 
         const deadline = nextDeadline(guard);
-        if (deadline === undefined) expect(guard.holds.size + guard.losses.size).toBe(0);
+        if (deadline === undefined) expect(guard.guarded.size + guard.losses.size).toBe(0);
         else expect(deadline).toBeGreaterThan(now);
       }
     }),

@@ -4,13 +4,13 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { GuardSettings } from '../../model/policy/guard.ts';
 import { type Deadlines, earliest, noDeadlines, takeDue, withDeadline } from './deadlines.ts';
 
-/** When many losses at once are more likely a fault of the registry's side than of the instances. */
+/** When the guard does not believe losses: many at once are more likely a fault of the registry than of the instances. */
 export type GuardPolicy = {
-  /** More than this share of a service's instances, 0 to 1; 1 never holds any. */
+  /** The share of a service's instances, 0 to 1: the guard does not believe that more are lost at once. With 1 it believes all. */
   readonly share: number;
-  /** Services that had fewer instances are never guarded: half of two is one. */
+  /** The guard ignores services that had fewer instances: half of two is one. */
   readonly minimum: number;
-  /** How long instances are held at most, in ms. */
+  /** How long an instance is guarded at most, in ms. */
   readonly holdMs: number;
   /** Losses within this time belong together, in ms. About a TTL: leases that were cut off together end within one. */
   readonly windowMs: number;
@@ -18,27 +18,26 @@ export type GuardPolicy = {
 
 export const defaultGuardPolicy: GuardPolicy = { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 };
 
-/** What the guard is told. */
 export type GuardEvent =
   | {
       readonly kind: 'changed';
       readonly service: ServiceName;
-      /** What the service's own policy says, as it is now. */
+      /** From the newest policy of the service. */
       readonly settings: GuardSettings;
-      /** How many instances the registry has now. */
+      /** The number of instances in the registry. */
       readonly present: number;
-      /** Deleted, leased, and not announced: their leases ran out. */
+      /** Instances whose lease ran out: the registry deleted them, and they did not drain before. */
       readonly expired: readonly Instance[];
-      /** Left gracefully, removed by somebody, or taken out by an override. */
+      /** Instances that drained, that somebody removed, or that an override takes out. */
       readonly left: readonly InstanceId[];
-      /** Put into the registry, whether known before or not. */
+      /** Instances that somebody wrote, whether they existed before or not. */
       readonly put: readonly InstanceId[];
     }
-  /** Whether a held instance passes its health check. */
+  /** A result of the health check of a guarded instance. */
   | { readonly kind: 'checked'; readonly service: ServiceName; readonly id: InstanceId; readonly passes: boolean }
-  /** An operator says that the losses are real. */
+  /** An operator confirms that the losses are real. */
   | { readonly kind: 'release'; readonly service: ServiceName }
-  /** These were held by the process before this one. */
+  /** The guarded instances of the process before this one. */
   | {
       readonly kind: 'resume';
       readonly service: ServiceName;
@@ -52,10 +51,10 @@ export type GuardEvent =
 
 type LetGoReason = 'returned' | 'left' | 'check-failed' | 'released' | 'held-too-long' | 'guard-off';
 
-/** What is different after a step; everything the balancer has to do, log and count. */
+/** A change that a step made: the balancer applies, logs and counts it. */
 export type GuardTransition =
   | {
-      readonly kind: 'held';
+      readonly kind: 'guarded';
       readonly service: ServiceName;
       readonly instance: Instance;
       readonly since: number;
@@ -63,45 +62,45 @@ export type GuardTransition =
     }
   | { readonly kind: 'let-go'; readonly service: ServiceName; readonly id: InstanceId; readonly reason: LetGoReason };
 
-/** A service whose losses are not believed. Times in ms of the clock that the steps were given. */
-type Hold = {
+/** A service whose losses the guard does not believe. Times in ms of the clock of the steps. */
+type GuardedService = {
   readonly since: number;
   readonly until: number;
-  /** What made it so: this many of this many instances were lost within one window. */
+  /** The losses that began it: `lost` of `of` instances within one window. */
   readonly lost: number;
   readonly of: number;
   readonly instances: OrderedMap<InstanceId, Instance>;
 };
 
-/** A loss that was believed, and counts until its window is over. */
+/** A loss that the guard believed. It counts until its window is over. */
 type Loss = { readonly instance: Instance; readonly until: number };
 
-/** A value: a step gives a new one. Holds nothing of services that lose nothing. */
+/** The state of the guard. It has nothing about services that lose nothing. */
 export type Guard = {
   readonly policy: GuardPolicy;
-  readonly holds: PersistentMap<ServiceName, Hold>;
-  /** Losses of the last window that were believed so far, oldest first. */
+  readonly guarded: PersistentMap<ServiceName, GuardedService>;
+  /** The losses of the last window that the guard believed so far, oldest first. */
   readonly losses: PersistentMap<ServiceName, OrderedMap<InstanceId, Loss>>;
-  readonly holdEnds: Deadlines;
+  readonly guardEnds: Deadlines;
   readonly windowEnds: Deadlines;
 };
 
 export type GuardStep = { readonly guard: Guard; readonly transitions: readonly GuardTransition[] };
 
 export function emptyGuard(policy: GuardPolicy): Guard {
-  return { policy, holds: PersistentMap(), losses: PersistentMap(), holdEnds: noDeadlines, windowEnds: noDeadlines };
+  return { policy, guarded: PersistentMap(), losses: PersistentMap(), guardEnds: noDeadlines, windowEnds: noDeadlines };
 }
 
 /**
  * The mass-loss guard: silence is not absence. When more than `share` of at least `minimum` instances of one service are
- * lost by expiry within `windowMs`, all of these (and those that follow while it lasts) are held, which means served as
- * before, until each returns, fails its check, is explicitly removed, is released, or `holdMs` have passed since the
- * first. Graceful leaves are never held and do not count. A service's own settings count as they are when it loses; those
- * that never hold end a hold.
+ * lost by expired leases within `windowMs`, the balancer goes on serving all of these, and those that follow meanwhile: they are
+ * *guarded*. The guard lets go of an instance when it returns, fails its check, is removed or is released, or when `holdMs` have
+ * passed since the first loss. Instances that drain before they leave are not guarded and do not count. The settings of the service
+ * count as they are when it loses instances; with a share of 1 the guard lets go at once.
  *
  * How to drive it: step it with `changed` for each service that an event of the registry touched (`guardEvents` in
- * losses.ts makes them), with `checked` when HAProxy's view of a held server changes, with `release` on an operator's
- * word, and with `tick` once `nextDeadline` is reached. Serve `guardedService`, and apply the services that transitions
+ * losses.ts makes them), with `checked` when HAProxy's view of a guarded server changes, with `release` when an operator
+ * writes one, and with `tick` once `nextDeadline` is reached. Serve `guardedService`, and apply the services that transitions
  * name. `now` is monotonic and never less than in the step before; a late tick only lets go late.
  */
 export function stepGuard(before: Guard, now: number, event: GuardEvent): GuardStep {
@@ -116,15 +115,15 @@ export function stepGuard(before: Guard, now: number, event: GuardEvent): GuardS
         ? { guard, transitions }
         : joined(transitions, letGo(guard, event.service, [event.id], 'check-failed'));
     case 'resume':
-      return joined(transitions, beginHold(guard, now, event, event.instances));
+      return joined(transitions, beginGuarding(guard, now, event, event.instances));
     case 'changed':
       return joined(transitions, stepChanged(guard, now, event));
   }
 }
 
-/** When the guard has to be stepped next, although nothing happens; undefined when it waits for nothing. */
-export function nextDeadline({ holdEnds, windowEnds }: Guard): number | undefined {
-  const next = Math.min(earliest(holdEnds), earliest(windowEnds));
+/** When the next `tick` is due; undefined: nothing waits for time to pass. */
+export function nextDeadline({ guardEnds, windowEnds }: Guard): number | undefined {
+  const next = Math.min(earliest(guardEnds), earliest(windowEnds));
   return next === Number.POSITIVE_INFINITY ? undefined : next;
 }
 
@@ -141,17 +140,17 @@ function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { ki
     guard = step.guard;
     transitions.push(...step.transitions);
   }
-  // Nobody can lose more than all.
+  // No service loses more than all.
   if (share >= 1) return joined(transitions, letGoAll(withoutLosses(guard, service), service, 'guard-off'));
   if (expired.length === 0) return { guard, transitions };
 
-  const hold = guard.holds.get(service);
-  if (hold !== undefined) {
-    const step = addToHold(guard, service, hold, expired);
+  const known = guard.guarded.get(service);
+  if (known !== undefined) {
+    const step = addGuarded(guard, service, known, expired);
     return { guard: step.guard, transitions: [...transitions, ...step.transitions] };
   }
   const losses = (guard.losses.get(service) ?? OrderedMap<InstanceId, Loss>()).withMutations((map) => {
-    // Appended, so oldest first: whoever is lost a second time was put in between, and forgotten then.
+    // Appended, so the oldest is first: an instance that is lost twice was written in between, and forgotten then.
     for (const instance of expired) map.set(instance.id, { instance, until: now + windowMs });
   });
   const of = present + losses.size;
@@ -161,43 +160,43 @@ function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { ki
   }
   const lost = losses.valueSeq().map(({ instance }) => instance);
   const begun = { service, lost: losses.size, of, remainingMs: holdMs };
-  const step = beginHold(withoutLosses(guard, service), now, begun, lost);
+  const step = beginGuarding(withoutLosses(guard, service), now, begun, lost);
   return { guard: step.guard, transitions: [...transitions, ...step.transitions] };
 }
 
-function beginHold(
+function beginGuarding(
   guard: Guard,
   now: number,
   { service, lost, of, remainingMs }: { service: ServiceName; lost: number; of: number; remainingMs: number },
   instances: Iterable<Instance>,
 ): GuardStep {
   const until = now + remainingMs;
-  const holdEnds = withDeadline(guard.holdEnds, remainingMs, { at: until, service });
-  return addToHold(
-    { ...guard, holdEnds },
+  const guardEnds = withDeadline(guard.guardEnds, remainingMs, { at: until, service });
+  return addGuarded(
+    { ...guard, guardEnds },
     service,
     { since: now, until, lost, of, instances: OrderedMap() },
     instances,
   );
 }
 
-function addToHold(guard: Guard, service: ServiceName, hold: Hold, expired: Iterable<Instance>): GuardStep {
+function addGuarded(guard: Guard, service: ServiceName, known: GuardedService, expired: Iterable<Instance>): GuardStep {
   const transitions: GuardTransition[] = [];
-  const instances = hold.instances.withMutations((map) => {
+  const instances = known.instances.withMutations((map) => {
     for (const instance of expired) {
       map.set(instance.id, instance);
-      transitions.push({ kind: 'held', service, instance, since: hold.since, until: hold.until });
+      transitions.push({ kind: 'guarded', service, instance, since: known.since, until: known.until });
     }
   });
-  return { guard: { ...guard, holds: guard.holds.set(service, { ...hold, instances }) }, transitions };
+  return { guard: { ...guard, guarded: guard.guarded.set(service, { ...known, instances }) }, transitions };
 }
 
-/** Lets go of those of these that are held. A hold ends with its last instance. */
+/** Lets go of those of the instances that are guarded. */
 function letGo(guard: Guard, service: ServiceName, ids: Iterable<InstanceId>, reason: LetGoReason): GuardStep {
-  const hold = guard.holds.get(service);
-  if (hold === undefined) return { guard, transitions: [] };
+  const known = guard.guarded.get(service);
+  if (known === undefined) return { guard, transitions: [] };
   const transitions: GuardTransition[] = [];
-  const instances = hold.instances.withMutations((map) => {
+  const instances = known.instances.withMutations((map) => {
     for (const id of ids) {
       if (!map.has(id)) continue;
       map.delete(id);
@@ -205,12 +204,14 @@ function letGo(guard: Guard, service: ServiceName, ids: Iterable<InstanceId>, re
     }
   });
   if (transitions.length === 0) return { guard, transitions };
-  const holds = instances.isEmpty() ? guard.holds.delete(service) : guard.holds.set(service, { ...hold, instances });
-  return { guard: { ...guard, holds }, transitions };
+  const guarded = instances.isEmpty()
+    ? guard.guarded.delete(service)
+    : guard.guarded.set(service, { ...known, instances });
+  return { guard: { ...guard, guarded }, transitions };
 }
 
 function letGoAll(guard: Guard, service: ServiceName, reason: LetGoReason): GuardStep {
-  return letGo(guard, service, [...(guard.holds.get(service)?.instances.keys() ?? [])], reason);
+  return letGo(guard, service, [...(guard.guarded.get(service)?.instances.keys() ?? [])], reason);
 }
 
 function withoutLosses(guard: Guard, service: ServiceName): Guard {
@@ -227,15 +228,15 @@ function withLosses(guard: Guard, service: ServiceName, losses: OrderedMap<Insta
   return losses.isEmpty() ? withoutLosses(guard, service) : { ...guard, losses: guard.losses.set(service, losses) };
 }
 
-/** Ends the holds and windows whose time has come. */
+/** Ends what is due: guarded services and windows. */
 function passTime(before: Guard, now: number): GuardStep {
   const transitions: GuardTransition[] = [];
-  const holds = takeDue(before.holdEnds, now);
+  const ended = takeDue(before.guardEnds, now);
   const windows = takeDue(before.windowEnds, now);
-  let guard: Guard = { ...before, holdEnds: holds.rest, windowEnds: windows.rest };
-  for (const { service, at } of holds.due) {
-    // A later hold of the same service has a deadline of its own.
-    if (guard.holds.get(service)?.until !== at) continue;
+  let guard: Guard = { ...before, guardEnds: ended.rest, windowEnds: windows.rest };
+  for (const { service, at } of ended.due) {
+    // A service that is guarded anew since has another deadline.
+    if (guard.guarded.get(service)?.until !== at) continue;
     const step = letGoAll(guard, service, 'held-too-long');
     guard = step.guard;
     transitions.push(...step.transitions);

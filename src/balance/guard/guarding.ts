@@ -13,8 +13,8 @@ import {
   nextDeadline,
   stepGuard,
 } from './guard.ts';
-import type { KeptHold } from './held-instances-file.ts';
-import { guardEvents, guardedCatalog, isTakenOut, overridesOfHeld } from './losses.ts';
+import type { GuardedInstances } from './guarded-instances-file.ts';
+import { guardEvents, guardedCatalog, isTakenOut, overridesOfGuarded } from './losses.ts';
 
 export type GuardingParts = {
   readonly policy: GuardPolicy;
@@ -22,13 +22,13 @@ export type GuardingParts = {
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
-  /** Told of each instance that is held or let go of, whatever the reason. */
+  /** Gets each instance that is guarded since, or not any more. */
   readonly onChange: (service: ServiceName, id: InstanceId) => void;
-  /** Told each time that something else is held; the argument gives all of it. */
-  readonly onHolds?: (holds: () => readonly KeptHold[]) => void;
+  /** Gets a function that returns all guarded instances, each time that they change. */
+  readonly onGuarded?: (newest: () => readonly GuardedInstances[]) => void;
 };
 
-/** What an operator sees of a hold. */
+/** What `/status` shows of a guarded service. */
 export type GuardedStatus = {
   readonly service: string;
   readonly instances: readonly string[];
@@ -37,7 +37,7 @@ export type GuardedStatus = {
   readonly endsInMs: number;
 };
 
-/** Drives the mass-loss guard: gives it what happens, logs and counts what it decides, and wakes it in time. */
+/** Drives the mass-loss guard: steps it with events and in time, and logs and counts its transitions. */
 export class Guarding {
   readonly #parts: GuardingParts;
   #guard: Guard;
@@ -52,14 +52,13 @@ export class Guarding {
   }
 
   get holding(): boolean {
-    return !this.#guard.holds.isEmpty();
+    return !this.#guard.guarded.isEmpty();
   }
 
-  /** Takes what a fold of the registry's changes means. */
   fold(folded: Folded): void {
     const { catalog } = folded;
     this.#step(guardEvents(folded, (service, id) => isTakenOut(catalog, service, id)));
-    for (const { service, out, others } of overridesOfHeld(folded, this.#guard)) {
+    for (const { service, out, others } of overridesOfGuarded(folded, this.#guard)) {
       const found = catalog.services.get(service);
       const [present, settings] = [found?.instances.size ?? 0, found?.policy.guard ?? {}];
       if (out.length > 0)
@@ -68,10 +67,10 @@ export class Guarding {
     }
   }
 
-  /** Takes what HAProxy's health checks say of the instances that are held. */
+  /** Lets go of guarded instances whose health check fails. */
   observe({ servers }: RunningState): void {
     const failing: GuardEvent[] = [];
-    for (const [service, { instances }] of this.#guard.holds) {
+    for (const [service, { instances }] of this.#guard.guarded) {
       for (const id of instances.keys()) {
         const server = servers.get(service)?.get(id);
         if (server !== undefined && !server.up) failing.push({ kind: 'checked', service, id, passes: false });
@@ -80,29 +79,29 @@ export class Guarding {
     if (failing.length > 0) this.#step(failing);
   }
 
-  /** An operator says that the losses of this service, or all losses, are real. */
+  /** An operator confirms that the losses of a service, or of all services, are real. */
   release(release: Release): void {
-    const services = release === '*' ? [...this.#guard.holds.keys()] : [release];
+    const services = release === '*' ? [...this.#guard.guarded.keys()] : [release];
     this.#step(services.map((service) => ({ kind: 'release', service })));
   }
 
   /**
-   * Goes on holding what the process before this one held. What is registered again is not lost any more. A clock that was
-   * set back meanwhile prolongs no hold beyond the length of a new one.
+   * Guards the instances that the process before this one guarded, except those that are registered again. A clock that was set
+   * back meanwhile cannot make this longer than a new guard would last.
    */
-  resume(holds: readonly KeptHold[], { services }: Catalog): void {
-    for (const hold of holds) {
-      const service = services.get(hold.service);
-      const instances = hold.instances.filter(({ id }) => service?.registered.has(id) !== true);
+  resume(before: readonly GuardedInstances[], { services }: Catalog): void {
+    for (const guarded of before) {
+      const service = services.get(guarded.service);
+      const instances = guarded.instances.filter(({ id }) => service?.registered.has(id) !== true);
       const { holdMs } = { ...this.#parts.policy, ...service?.policy.guard };
-      const remainingMs = Math.min(hold.remainingMs, holdMs);
-      if (instances.length > 0) this.#step([{ kind: 'resume', ...hold, remainingMs, instances }]);
+      const remainingMs = Math.min(guarded.remainingMs, holdMs);
+      if (instances.length > 0) this.#step([{ kind: 'resume', ...guarded, remainingMs, instances }]);
     }
   }
 
-  /** The catalog with what is held. */
+  /** The stage `guarded` of the effective catalog. */
   served(catalog: Catalog): Catalog {
-    // Asked several times a round, and dear while much is held.
+    // Each round calls it several times, and with many guarded instances it is expensive.
     const { of, guard } = this.#answered;
     if (of !== catalog || guard !== this.#guard) {
       this.#answered = { of: catalog, guard: this.#guard, catalog: guardedCatalog(catalog, this.#guard) };
@@ -112,7 +111,7 @@ export class Guarding {
 
   status(): readonly GuardedStatus[] {
     const now = this.#parts.now();
-    return [...this.#guard.holds].map(([service, { instances, lost, of, until }]) => ({
+    return [...this.#guard.guarded].map(([service, { instances, lost, of, until }]) => ({
       service,
       instances: [...instances.keys()],
       lost,
@@ -121,7 +120,7 @@ export class Guarding {
     }));
   }
 
-  /** What happens from now on is decided, and kept by nobody. */
+  /** Later events change the guard, and nothing saves it. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -138,23 +137,23 @@ export class Guarding {
     }
     const guard = this.#guard;
     this.#log(transitions);
-    for (const one of transitions) onChange(one.service, one.kind === 'held' ? one.instance.id : one.id);
+    for (const one of transitions) onChange(one.service, one.kind === 'guarded' ? one.instance.id : one.id);
     if (this.#closed) return;
     if (transitions.length > 0) {
       metrics.guardHeld.reset();
-      for (const [service, { instances }] of guard.holds) metrics.guardHeld.set({ service }, instances.size);
-      this.#parts.onHolds?.(() => this.#kept());
+      for (const [service, { instances }] of guard.guarded) metrics.guardHeld.set({ service }, instances.size);
+      this.#parts.onGuarded?.(() => this.#guarded());
     }
     this.#arm();
   }
 
-  /** Says what happened to a service in one line, however many instances it has. */
+  /** Logs one line for all instances of a service that changed for the same reason. */
   #log(transitions: readonly GuardTransition[]): void {
     const { logger } = this.#parts;
     for (const { first, ids } of alike(transitions)) {
       const [{ service }, count, instances] = [first, ids.length, ids.slice(0, 3)];
       const which = `${instances.join(', ')}${count > 3 ? ` and ${count - 3} more` : ''}`;
-      if (first.kind === 'held') {
+      if (first.kind === 'guarded') {
         const seconds = Math.round((first.until - first.since) / 1000);
         const event = { event: 'guard-held', service, count, instances, seconds };
         logger.warn(event, `${service}: lost at once; held: ${which}`);
@@ -165,9 +164,9 @@ export class Guarding {
     }
   }
 
-  #kept(): readonly KeptHold[] {
+  #guarded(): readonly GuardedInstances[] {
     const now = this.#parts.now();
-    return [...this.#guard.holds].map(([service, { lost, of, until, instances }]) => ({
+    return [...this.#guard.guarded].map(([service, { lost, of, until, instances }]) => ({
       service,
       lost,
       of,
@@ -187,15 +186,15 @@ export class Guarding {
   }
 }
 
-/** What happened alike: to one service, for one reason and one time. */
+/** Groups the transitions by service, reason and time. */
 function alike(transitions: readonly GuardTransition[]) {
   const groups = new Map<string, { readonly first: GuardTransition; readonly ids: InstanceId[] }>();
   for (const one of transitions) {
-    const what = one.kind === 'held' ? `held ${one.since} ${one.until}` : one.reason;
+    const what = one.kind === 'guarded' ? `guarded ${one.since} ${one.until}` : one.reason;
     const key = `${one.service} ${what}`;
     const group = groups.get(key) ?? { first: one, ids: [] };
     groups.set(key, group);
-    group.ids.push(one.kind === 'held' ? one.instance.id : one.id);
+    group.ids.push(one.kind === 'guarded' ? one.instance.id : one.id);
   }
   return groups.values();
 }

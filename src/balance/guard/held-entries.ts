@@ -15,10 +15,10 @@ import type { Release } from '../../registry/releases.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 
 export type HeldEntriesParts = {
-  /** How long entries are held; undefined: until somebody releases them. In ms. */
+  /** How long entries are held, in ms; undefined: until somebody releases them. */
   readonly holdMs: number | undefined;
   readonly deletions: DeletionBound;
-  /** Which values are not kept. */
+  /** Refuses values that are not kept. */
   readonly refuse: Refuse;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
@@ -26,20 +26,19 @@ export type HeldEntriesParts = {
   readonly now: () => number;
   readonly wall: () => Date;
   readonly onEvent: (event: RegistryEvent) => void;
-  /** Told that something else is held than before; `more`: also what was not held before. */
+  /** Called when the held entries change; `more`: there are new ones among them. */
   readonly onChange: (more: boolean) => void;
 };
 
 const areas = ['instances', 'services', 'overrides', 'claims', 'keys'] as const;
 
-/** What a balancer holds of the registry, and which of it still lives. */
+/** The held entries of the registry that a balancer follows. */
 export class HeldEntries {
   readonly #parts: HeldEntriesParts;
   readonly #holder: Holder;
-  /** How many instances of each service are held. Counted when it is asked for: thousands may return one by one. */
+  /** The number of held instances of each service. Counted on demand: thousands of instances may return one by one. */
   #counted: { readonly of: Holding['held']; readonly byService: ReadonlyMap<string, number> } | undefined;
-
-  /** Made when it is asked for: a balancer may acknowledge 20 times a second. */
+  /** Made on demand: a balancer may acknowledge 20 times a second. */
   #refusals: { readonly of: Holding['held']; readonly all: readonly Refusal[] } | undefined;
 
   constructor(parts: HeldEntriesParts) {
@@ -59,7 +58,7 @@ export class HeldEntries {
     this.#countAreas();
   }
 
-  /** Whether an instance is held whose health check decides how long. */
+  /** Whether the health check of a held instance decides how long it is held. */
   get holding(): boolean {
     return this.#holder.held.some(isLeasedInstance);
   }
@@ -68,7 +67,6 @@ export class HeldEntries {
     return this.#holder.held.has(key);
   }
 
-  /** How many instances of a service are held. */
   instancesOf(service: ServiceName): number {
     const { held } = this.#holder;
     if (this.#counted?.of !== held) {
@@ -87,12 +85,12 @@ export class HeldEntries {
     this.#holder.take(leanEvent(event, this.#parts.refuse));
   }
 
-  /** An operator says so outside of the registry that is followed. */
+  /** Releases entries for an operator who wrote to another registry than the followed one. */
   release(release: Release): void {
     this.#holder.release(release);
   }
 
-  /** Free values, as they count. */
+  /** The free values, held ones included. */
   values(): readonly Entry[] {
     return this.#holder.entries
       .valueSeq()
@@ -100,7 +98,7 @@ export class HeldEntries {
       .toArray();
   }
 
-  /** Lets go of the instances under a lease whose health check HAProxy finds failed. */
+  /** Lets go of instances under a lease whose health check fails. */
   observe({ servers }: RunningState): void {
     const failed = this.#leased().filter((key) => {
       const subject = parseKey(key);
@@ -111,7 +109,7 @@ export class HeldEntries {
     if (failed.length > 0) this.#holder.letGo(failed, 'check-failed');
   }
 
-  /** Lets go of overrides whose time is up: the catalog has them, but not in force. */
+  /** Lets go of overrides that have ended: the catalog has their entries, and they are not in force. */
   dropEndedOverrides({ accepted, overrides }: Catalog): void {
     const ended = this.#holder.held.keySeq().filter((key) => {
       if (!key.startsWith('overrides/')) return false;

@@ -9,9 +9,9 @@ import { takesOut } from '../../model/override.ts';
 import type { Guard, GuardEvent } from './guard.ts';
 
 /**
- * What a fold means for the guard. The registry does not say why a key is gone, so intent is read from what stood there
- * last: a graceful leave writes `draining` first, and a key without a lease cannot expire. `isOverridden` tells whether an
- * operator took the instance out, whose word is never held against.
+ * Makes the events of the guard from a fold. The registry does not say why a key is gone. An instance that leaves by itself writes
+ * `draining` first, and a key without a lease cannot expire. `isOverridden`: whether an operator took the instance out of service;
+ * the guard does not keep such an instance.
  */
 export function guardEvents(
   { catalog, dirty, removals }: Folded,
@@ -44,8 +44,8 @@ export function isTakenOut(catalog: Catalog, service: ServiceName, id: InstanceI
   return override !== undefined && takesOut(override);
 }
 
-/** What new overrides mean for those that are held: who is taken out is let go of, the others are served otherwise. */
-export function overridesOfHeld(
+/** The guarded instances with a new override: `out` are out of service now, `others` are served in another way. */
+export function overridesOfGuarded(
   { catalog, overrides }: Folded,
   guard: Guard,
 ): readonly {
@@ -54,18 +54,18 @@ export function overridesOfHeld(
   readonly others: readonly InstanceId[];
 }[] {
   return [...new Set(overrides.map(({ service }) => service))].flatMap((service) => {
-    const held = [...(guard.holds.get(service)?.instances.keys() ?? [])];
-    if (held.length === 0) return [];
-    const out = held.filter((id) => isTakenOut(catalog, service, id));
-    return [{ service, out, others: held.filter((id) => !out.includes(id)) }];
+    const guarded = [...(guard.guarded.get(service)?.instances.keys() ?? [])];
+    if (guarded.length === 0) return [];
+    const out = guarded.filter((id) => isTakenOut(catalog, service, id));
+    return [{ service, out, others: guarded.filter((id) => !out.includes(id)) }];
   });
 }
 
-/** The catalog as it should be served: what the registry has, and what the guard holds. */
+/** The catalog with the guarded instances. An override counts for them, too. */
 export function guardedCatalog(catalog: Catalog, guard: Guard): Catalog {
-  if (guard.holds.isEmpty()) return catalog;
+  if (guard.guarded.isEmpty()) return catalog;
   const services = catalog.services.withMutations((all) => {
-    for (const name of guard.holds.keys()) {
+    for (const name of guard.guarded.keys()) {
       const service = guardedService(catalog, guard, name);
       if (service !== undefined) all.set(name, service);
     }
@@ -75,10 +75,10 @@ export function guardedCatalog(catalog: Catalog, guard: Guard): Catalog {
 
 function guardedService(catalog: Catalog, guard: Guard, name: ServiceName): Service | undefined {
   const service = catalog.services.get(name);
-  const held = guard.holds.get(name)?.instances;
-  if (held === undefined) return service;
+  const guarded = guard.guarded.get(name)?.instances;
+  if (guarded === undefined) return service;
   const found = service ?? emptyService(name);
-  const served = held.map((instance) => overridden(instance, overrideOf(catalog.overrides, name, instance.id)));
-  const numbers = [...held.keys()].reduce(withNumber, found.numbers);
+  const served = guarded.map((instance) => overridden(instance, overrideOf(catalog.overrides, name, instance.id)));
+  const numbers = [...guarded.keys()].reduce(withNumber, found.numbers);
   return { ...found, instances: found.instances.merge(served), numbers };
 }

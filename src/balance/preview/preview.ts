@@ -21,7 +21,7 @@ import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { formatRoutes } from '../../render/routes.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
-import { type KeptHold, loadHolds } from '../guard/held-instances-file.ts';
+import { type GuardedInstances, loadGuardedInstances } from '../guard/guarded-instances-file.ts';
 import { noQuarantine, type Quarantine, withOffenders, withQuarantined } from '../quarantine/quarantine.ts';
 import { loadQuarantine } from '../quarantine/quarantine-file.ts';
 import { review } from '../quarantine/review.ts';
@@ -37,7 +37,7 @@ export type Standing = {
   /** What counted when it was last saved; undefined when that is not known. */
   readonly lastKnown: LastKnown | undefined;
   /** What the mass-loss guard holds. */
-  readonly holds: readonly KeptHold[];
+  readonly holds: readonly GuardedInstances[];
   readonly abilities: Abilities;
 };
 
@@ -69,7 +69,7 @@ export async function readStanding(
   const loaded = await loadLastKnown(paths.lastKnown, limits, { now, wall, holdMs });
   const lastKnown = loaded === undefined || 'unusable' in loaded ? undefined : loaded;
   const quarantine = lastKnown && (await loadQuarantine(paths.quarantine, lastKnown.catalog));
-  const holds = await loadHolds(paths.holds, wall);
+  const holds = await loadGuardedInstances(paths.holds, wall);
   return {
     served,
     lastKnown,

@@ -1,13 +1,14 @@
 import * as v from 'valibot';
 import { formatInstance, type Instance, parseInstance } from '../../model/instance.ts';
 import { parseInstanceId, parseServiceName, type ServiceName } from '../../model/name.ts';
+import { SerialQueue } from '../../waiting/serial-queue.ts';
 import { readSaved, type Unusable } from '../state/saved-file.ts';
 import type { Storage } from '../state/storage.ts';
 
-/** What the guard holds of one service, and for how long still. */
-export type KeptHold = {
+/** The guarded instances of one service. */
+export type GuardedInstances = {
   readonly service: ServiceName;
-  /** How many of how many were lost when it began. */
+  /** The losses that began it: `lost` of `of` instances. */
   readonly lost: number;
   readonly of: number;
   readonly remainingMs: number;
@@ -15,17 +16,17 @@ export type KeptHold = {
 };
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-const hold = v.object({
+const saved = v.object({
   service: v.string(),
   lost: count,
   of: count,
-  /** By the wall clock, because the monotonic one begins anew with a process. */
+  /** By the wall clock: the monotonic clock begins again with each process. */
   until: v.pipe(v.string(), v.isoTimestamp()),
   instances: v.array(v.tuple([v.string(), v.string()])),
 });
-const schema = v.object({ format: v.literal(1), holds: v.array(hold) });
+const schema = v.object({ format: v.literal(1), holds: v.array(saved) });
 
-export type HoldsFileParts = {
+export type GuardedInstancesFileParts = {
   readonly path: string;
   readonly storage: Storage;
   /** Writes a file of the balancer's state. */
@@ -36,39 +37,38 @@ export type HoldsFileParts = {
 const againAfterMs = 1000;
 
 /**
- * Keeps what the guard holds, because nothing else knows of it: the registry has lost these instances, and a balancer that
- * is restarted in the middle of a mass loss would lose them, too.
+ * Saves the guarded instances. The registry has lost them, so a balancer that is restarted during a mass loss would lose them, too.
  */
-export class HoldsFile {
-  readonly #parts: HoldsFileParts;
-  /** Gives what is held when it is written. */
-  #wanted: (() => readonly KeptHold[]) | undefined;
-  #writing: Promise<void> = Promise.resolve();
+export class GuardedInstancesFile {
+  readonly #parts: GuardedInstancesFileParts;
+  /** Returns the guarded instances when they are written. */
+  #wanted: (() => readonly GuardedInstances[]) | undefined;
+  readonly #queue = new SerialQueue();
   #again: NodeJS.Timeout | undefined;
 
-  constructor(parts: HoldsFileParts) {
+  constructor(parts: GuardedInstancesFileParts) {
     this.#parts = parts;
   }
 
-  /** Writes the newest soon; what is overtaken meanwhile is never written. */
-  save(holds: () => readonly KeptHold[]): void {
+  /** Writes the newest state once, however often it changes before. */
+  save(newest: () => readonly GuardedInstances[]): void {
     const due = this.#wanted !== undefined;
-    this.#wanted = holds;
+    this.#wanted = newest;
     if (due) return;
-    this.#writing = this.#writing.then(() => this.#write());
+    void this.#queue.run(() => this.#write());
   }
 
-  /** Resolves when what was to be saved is, or could not be; for the end. */
+  /** Resolves when everything is saved, or could not be saved. */
   async flush(): Promise<void> {
-    await this.#writing;
+    await this.#queue.idle();
     clearTimeout(this.#again);
     await this.#write();
     clearTimeout(this.#again);
   }
 
-  /** What was kept and has time left. A reason when there is a file that cannot be used. */
-  load(): Promise<readonly KeptHold[] | Unusable> {
-    return loadHolds(this.#parts.path, this.#parts.wall());
+  /** See `loadGuardedInstances`. */
+  load(): Promise<readonly GuardedInstances[] | Unusable> {
+    return loadGuardedInstances(this.#parts.path, this.#parts.wall());
   }
 
   async #write(): Promise<void> {
@@ -76,7 +76,7 @@ export class HoldsFile {
     const wanted = this.#wanted;
     if (wanted === undefined) return;
     this.#wanted = undefined;
-    const saved: v.InferInput<typeof schema> = {
+    const file: v.InferInput<typeof schema> = {
       format: 1,
       holds: wanted().map(({ service, lost, of, remainingMs, instances }) => ({
         service,
@@ -87,7 +87,7 @@ export class HoldsFile {
       })),
     };
     try {
-      await write(path, JSON.stringify(saved));
+      await write(path, JSON.stringify(file));
       storage.worked('holds');
     } catch (error) {
       storage.failed('holds', error);
@@ -95,22 +95,22 @@ export class HoldsFile {
       this.#wanted ??= wanted;
       clearTimeout(this.#again);
       this.#again = setTimeout(() => {
-        this.#writing = this.#writing.then(() => this.#write());
+        void this.#queue.run(() => this.#write());
       }, againAfterMs);
     }
   }
 }
 
-/** What the guard held and has time left. A reason when there is a file that cannot be used. */
-export async function loadHolds(path: string, wall: Date): Promise<readonly KeptHold[] | Unusable> {
-  const holds = await readSaved(path, (json) => v.parse(schema, json).holds.flatMap((saved) => readHold(saved, wall)));
-  return holds ?? [];
+/** Reads the guarded instances that have time left. */
+export async function loadGuardedInstances(path: string, wall: Date): Promise<readonly GuardedInstances[] | Unusable> {
+  const guarded = await readSaved(path, (json) => v.parse(schema, json).holds.flatMap((one) => readGuarded(one, wall)));
+  return guarded ?? [];
 }
 
-function readHold(
-  { service, lost, of, until, instances }: v.InferOutput<typeof hold>,
+function readGuarded(
+  { service, lost, of, until, instances }: v.InferOutput<typeof saved>,
   wall: Date,
-): readonly KeptHold[] {
+): readonly GuardedInstances[] {
   const name = parseServiceName(service);
   const remainingMs = Date.parse(until) - wall.getTime();
   if (!name.ok || remainingMs <= 0) return [];

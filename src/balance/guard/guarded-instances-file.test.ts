@@ -9,12 +9,12 @@ import { parseInstance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { createBalanceMetrics } from '../observe/metrics.ts';
 import { Storage } from '../state/storage.ts';
-import { HoldsFile, type KeptHold } from './held-instances-file.ts';
+import { type GuardedInstances, GuardedInstancesFile } from './guarded-instances-file.ts';
 
 const write = (path: string, text: string) => replaceFile(path, text, {});
 let dir: string;
 let now: number;
-let file: HoldsFile;
+let file: GuardedInstancesFile;
 let storage: Storage;
 
 beforeEach(async () => {
@@ -22,12 +22,12 @@ beforeEach(async () => {
   now = Date.parse('2026-03-01T12:00:00Z');
   const metrics = createBalanceMetrics(new Registry());
   storage = new Storage({ metrics, logger: pino({ level: 'silent' }), now: () => 0 });
-  file = new HoldsFile({ path: join(dir, 'holds.json'), storage, write, wall: () => new Date(now) });
+  file = new GuardedInstancesFile({ path: join(dir, 'holds.json'), storage, write, wall: () => new Date(now) });
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const web = 'web' as ServiceName;
-function hold(id: string, value: string, remainingMs = 60_000): KeptHold {
+function hold(id: string, value: string, remainingMs = 60_000): GuardedInstances {
   const instance = parseInstance(web, id as InstanceId, value);
   if (!instance.ok) throw new Error(instance.reason);
   return { service: web, lost: 3, of: 5, remainingMs, instances: [instance.value] };
@@ -62,7 +62,12 @@ test('no file is no hold, and one that cannot be read says why', async () => {
 });
 
 test('a folder that cannot be written is said, and is no failure of anything else', async () => {
-  const nowhere = new HoldsFile({ path: join(dir, 'none', 'holds.json'), storage, write, wall: () => new Date(now) });
+  const nowhere = new GuardedInstancesFile({
+    path: join(dir, 'none', 'holds.json'),
+    storage,
+    write,
+    wall: () => new Date(now),
+  });
   nowhere.save(() => [hold('a', '10.0.0.1:80')]);
   await nowhere.flush();
   expect(storage.status()).toMatchObject([{ what: 'holds' }]);
@@ -73,7 +78,12 @@ test('a folder that cannot be written is said, and is no failure of anything els
 });
 
 test('what could not be written is, with the time that it had, once there is room', async () => {
-  const later = new HoldsFile({ path: join(dir, 'later', 'holds.json'), storage, write, wall: () => new Date(now) });
+  const later = new GuardedInstancesFile({
+    path: join(dir, 'later', 'holds.json'),
+    storage,
+    write,
+    wall: () => new Date(now),
+  });
   const began = now;
   later.save(() => [hold('a', '10.0.0.1:80', 60_000 - (now - began))]);
   await vi.waitFor(() => expect(storage.status()).toMatchObject([{ what: 'holds' }]), 10_000);
