@@ -90,7 +90,7 @@ test('tells what is served after the master was silent for a while, and nothing 
   const masterPid = (await readProcesses(balancer.paths.masterSocket, 5000))?.masterPid ?? 0;
   process.kill(masterPid, 'SIGSTOP');
   try {
-    balancer.balancer.lookSoon();
+    balancer.balancer.watch.inspectSoon();
     await until('an inspection fails', () => balancer.lines.some((line) => line.includes('"round-failed"')));
   } finally {
     process.kill(masterPid, 'SIGCONT');

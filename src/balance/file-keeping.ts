@@ -13,20 +13,20 @@ export type FileKeepingParts = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Opens a registry whose root is that of all keys. */
   readonly openForeign: () => Promise<Registry>;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: Pick<BalanceMetrics, 'fileResults' | 'fileFailed' | 'held'>;
   readonly logger: Logger;
   readonly now: () => number;
   readonly wall: () => Date;
-  /** How long what vanished from a foreign tree is held, in ms; undefined: until it is released. */
+  /** How long entries that vanish from a foreign tree are held, in ms; undefined: until an operator releases them. */
   readonly holdMs: number | undefined;
 };
 
-/** Other files beside haproxy.cfg, made of what this balancer serves: what the guard holds is in them, too. */
+/** The files of `templates`, made of the catalog that this balancer serves: guarded instances are in them, too. */
 export class FileKeeping {
   readonly #keeper: FileKeeper;
-  readonly #metrics: BalanceMetrics;
+  readonly #metrics: FileKeepingParts['metrics'];
 
-  private constructor(keeper: FileKeeper, metrics: BalanceMetrics) {
+  private constructor(keeper: FileKeeper, metrics: FileKeepingParts['metrics']) {
     this.#keeper = keeper;
     this.#metrics = metrics;
   }
@@ -44,7 +44,7 @@ export class FileKeeping {
     return new FileKeeping(keeper, metrics);
   }
 
-  /** What it is told makes the balancer's observer one of two, if there is another. */
+  /** An observer for the balancer that passes everything on to `other`. */
   observing(other: ServingObserver | undefined): ServingObserver {
     return {
       onApplied: (dirty, catalog) => {
@@ -69,7 +69,7 @@ export class FileKeeping {
     await this.#keeper.follow();
   }
 
-  /** What is held of foreign trees. */
+  /** The held entries of foreign trees. */
   held(): readonly HeldStatus[] {
     const held = this.#keeper.held();
     this.#metrics.held.set(
@@ -79,7 +79,7 @@ export class FileKeeping {
     return held;
   }
 
-  /** Lets go of what is held of foreign trees. */
+  /** Releases the held entries of foreign trees. */
   release(): void {
     this.#keeper.release();
   }

@@ -4,7 +4,7 @@ import type { FrameSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { BalancePaths } from './state/paths.ts';
 
-/** What a balancer's settings give to every template. */
+/** The settings that every template sees. */
 export function frameSettingsOf(settings: BalanceSettings, paths: BalancePaths): FrameSettings {
   return {
     bind: formatAddress(settings.http),
@@ -32,7 +32,7 @@ export function frameSettingsOf(settings: BalanceSettings, paths: BalancePaths):
   };
 }
 
-/** HTTP's own port, and those that pointsman and HAProxy have for other things on what may be the same address. */
+/** The port for HTTP, and the other ports of pointsman and HAProxy on an address that may be the same. */
 function reservedPorts({ http, https, admin, haproxyMetrics }: BalanceSettings): ReadonlySet<number> {
   const everywhere = ['0.0.0.0', '::'];
   const same = ({ host }: Address) => http.host === host || everywhere.includes(http.host) || everywhere.includes(host);

@@ -13,11 +13,11 @@ type OpenHaproxyParts = {
   readonly logger: Logger;
   /** Aborted when the balancer is to end. */
   readonly signal: AbortSignal;
-  /** Aborted when that is to take no longer. */
+  /** Aborted when the end is to take no longer. */
   readonly hurry: AbortSignal;
-  /** Told when a managed one ended without being asked to. */
+  /** Runs when a managed HAProxy ended by itself. */
   readonly onExit: (reason: string) => void;
-  /** Told when a managed one says that the health of a server changed, and when it is heard from now on. */
+  /** Runs when a managed HAProxy reports that the health of a server changed, and when its reports begin. */
   readonly onHealth: () => void;
 };
 
@@ -42,7 +42,7 @@ export async function openHaproxy(
   }
 }
 
-/** Beside somebody else's HAProxy a container needs none of its own; one that was named has to be there. */
+/** A container next to somebody else's HAProxy needs no `haproxy` of its own. An executable that the settings name has to exist. */
 async function checkerOf(named: string | undefined): Promise<string | undefined> {
   try {
     await readVersion(named ?? onPath);

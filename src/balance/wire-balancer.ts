@@ -1,136 +1,189 @@
-import type { Logger } from 'pino';
-import type { CatalogLimits } from '../catalog/limits.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { tellReplaced } from '../haproxy/master.ts';
 import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { Entry } from '../registry/registry.ts';
-import type { Templates } from '../render/render.ts';
-import type { FrameSettings } from '../render/view.ts';
 import { Locating, type LocatingParts } from './addresses/locating.ts';
 import { FirstChecks } from './first-check/first-checks.ts';
 import { UnprovenServers } from './first-check/unproven-servers.ts';
 import type { GuardPolicy } from './guard/guard.ts';
-import { GuardedInstancesFile } from './guard/guarded-instances-file.ts';
 import { Guarding } from './guard/guarding.ts';
-import type { BalanceMetrics } from './observe/metrics.ts';
+import { GuardedInstancesFile } from './guard/guarded-instances-file.ts';
 import { Troubles } from './observe/troubles.ts';
 import { OpenFilesLimit } from './open-files/open-files-limit.ts';
 import { Overriding, type OverridingParts } from './overrides/overriding.ts';
 import { Quarantining } from './quarantine/quarantining.ts';
 import { Balancer } from './reconcile/balancer.ts';
-import type { CheckedHolder } from './reconcile/periodic-checks.ts';
+import type { BalancerParts } from './reconcile/wire-reconciling.ts';
 import { PassingOn } from './reload/passing-on.ts';
-import type { ServicePace } from './reload/reload-budget.ts';
 import { ServerStates } from './reload/server-states.ts';
 import type { BalancePaths } from './state/paths.ts';
 import { StateFiles } from './state/state-files.ts';
 import { Storage } from './state/storage.ts';
 import type { Certificates, CertificatesParts } from './tls/certificates.ts';
 import { ServerPems } from './tls/server-pems.ts';
-import { Upkeep } from './tls/upkeep.ts';
+import { Upkeep, type UpkeepParts } from './tls/upkeep.ts';
 
-type WiringParts = {
+type WiringParts = Pick<
+  BalancerParts,
+  | 'templates'
+  | 'frame'
+  | 'heldEntries'
+  | 'limits'
+  | 'metrics'
+  | 'logger'
+  | 'reloadIntervalMs'
+  | 'servicePace'
+  | 'mostOldWorkers'
+  | 'reuseIntervalMs'
+  | 'signal'
+  | 'now'
+  | 'wall'
+> & {
   readonly paths: BalancePaths;
-  readonly frame: FrameSettings;
-  readonly templates: Templates;
   readonly guard: GuardPolicy;
-  readonly held?: CheckedHolder | undefined;
-  /** Told of overrides that have ended because their time was up. */
+  /** See Overriding. */
   readonly onOverridesExpired?: OverridingParts['onExpired'];
-  /** Free values that are kept on disk with the catalog. */
+  /** Free values that are saved on disk with the catalog. */
   readonly values?: () => readonly Entry[];
-  /** The location of the registry, which the catalog is kept with. */
+  /** The location of the registry, which is saved with the catalog. */
   readonly location?: string;
-  readonly limits: CatalogLimits;
-  /** How names are looked up, and where instances may be. */
   readonly addresses: Pick<LocatingParts, 'rules' | 'own' | 'names' | 'lookUp'>;
-  readonly reloadIntervalMs: number;
-  readonly servicePace: ServicePace;
-  readonly mostOldWorkers: number;
-  readonly reuseIntervalMs: number | undefined;
-  /** When those that are held are first asked about, in ms. */
+  /** When HAProxy validates for the first time again what it refused, in ms. */
   readonly probeMs: number;
-  readonly metrics: BalanceMetrics;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
-  readonly wall: () => Date;
   readonly openHaproxy: (onExit: (reason: string) => void, onHealth: () => void) => Promise<Haproxy>;
-  /** Told the version of HAProxy, whenever that is another one. */
+  /** Runs after each connection to HAProxy. */
   readonly onHaproxyVersion?: (version: string) => void;
-  /** Aborted when pointsman is to end. */
-  readonly signal?: AbortSignal | undefined;
-  /** Puts what ships with pointsman in place, once the folders are there. */
+  /** Copies the files that ship with pointsman, once the folders exist. */
   readonly provideShipped: () => Promise<void>;
   readonly openCertificates?:
-    | ((told: Pick<CertificatesParts, 'onChange' | 'onReload' | 'onDrift'>) => Certificates)
+    | ((callbacks: Pick<CertificatesParts, 'onChange' | 'onReload' | 'onDrift'>) => Certificates)
     | undefined;
-  /** Where HAProxy is spoken with, if not on its own socket. */
+  /** Another path of the runtime socket, for tests. */
   readonly socket?: string | undefined;
-  /** The servers that wait for their first check are others than before. */
+  /** Other servers than before wait for their first check. */
   readonly onUnproven?: () => void;
 };
 
 /** How long an old worker may take to answer, in ms. */
 const oldWorkerMs = 2000;
 
-/** A balancer with all that it works with. Rejects with a Fault when HAProxy or its folders cannot be had. */
+/** Makes a balancer with everything that it works with. Rejects with a Fault when HAProxy or a folder is missing. */
 export async function wireBalancer(parts: WiringParts) {
-  const { paths, templates, metrics, logger, now, wall } = parts;
+  const { paths, templates, frame, limits, metrics, logger, signal, now, wall, onHaproxyVersion } = parts;
   const haproxy = await parts.openHaproxy(
-    (reason) => balancer.haproxyExited(reason),
+    (reason) => balancer.watch.onExit(reason),
     () => states.changed(),
   );
   const storage = new Storage({ metrics, logger, now });
-  const files = new StateFiles({
-    paths,
-    check: (file, deadlineMs) => haproxy.validate(file, deadlineMs),
-    templates,
-    storage,
-    wall,
-    now,
-    values: parts.values,
-    registry: parts.location,
-  });
+  const { values, location: registry } = parts;
+  const check = (file: string, deadlineMs: number) => haproxy.validate(file, deadlineMs);
+  const files = new StateFiles({ paths, check, templates, storage, wall, now, values, registry });
   await files.makeFolders();
   await parts.provideShipped();
   const troubles = new Troubles({ metrics, logger, now });
-  const onReload = (file: string) => balancer.reloadFor(file);
-  const certificates = parts.openCertificates?.({
-    onChange: () => balancer.lookSoon(),
-    onReload,
-    onDrift: (differences) => balancer.drifted(differences),
-  });
-  if (certificates !== undefined) {
-    await certificates.prepare();
-    files.restoreWith(() => certificates.restore());
-  }
-  const serverPems = new ServerPems({
-    folder: parts.frame.pemFolder,
-    logger,
-    onChange: () => balancer.fileChanged(),
-    onReload,
-  });
   const link = new RuntimeLink({
     socket: parts.socket ?? paths.runtimeSocket,
     masterSocket: paths.masterSocket,
     routesMap: paths.routesMap,
     logger,
-    onLost: (reason) => balancer.runtimeLost(reason),
-    onVersion: (version) => parts.onHaproxyVersion?.(version),
+    onLost: (reason) => balancer.watch.onLost(reason),
+    onVersion: (version) => onHaproxyVersion?.(version),
   });
-  const passingOn = new PassingOn({
-    // Where no master can be asked, the connection to the worker of before this reload is still open.
-    tell: (pid) =>
-      tellReplaced(paths.masterSocket, pid, oldWorkerMs).catch((error: unknown) =>
-        link.workerPid === pid ? link.tellReplaced() : Promise.reject(error),
-      ),
+  const tls = await wireTls(parts, { files, link, troubles, balancer: () => balancer });
+  const { states, unproven, firstChecks, passingOn } = wireFirstChecks(parts, {
+    files,
+    link,
+    balancer: () => balancer,
+  });
+  const { guarding, holds } = wireGuard(parts, { files, storage, balancer: () => balancer });
+  const { rules, own, names, lookUp } = parts.addresses;
+  const onChange: LocatingParts['onChange'] = (users) => balancer.relocated(users);
+  const locating = new Locating({ rules, own, names, lookUp, metrics, logger, now, onChange });
+  const openFiles = new OpenFilesLimit({ metrics, logger, now });
+  const overriding = new Overriding({
+    metrics,
     logger,
+    canPause: () => link.canPause,
+    clocks: () => ({ now: now(), wall: wall().getTime() }),
+    onDue: (targets) => balancer.endOverrides(targets),
+    onExpired: (targets) => parts.onOverridesExpired?.(targets),
   });
+  const { probeMs, heldEntries, reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = parts;
+  const path = paths.quarantine;
+  const quarantining = new Quarantining({ files, frame, metrics, storage, logger, path, now, probeMs });
+  const { lookAtFiles, certificates, serverPems } = tls;
+  const balancer: Balancer = new Balancer({
+    ...{ haproxy, link, files, states, passingOn, firstChecks, storage, troubles, lookAtFiles, quarantining },
+    ...{ guarding, heldEntries, locating, openFiles, overriding, templates, frame, limits },
+    ...{ reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs, metrics, logger, signal, now, wall },
+  });
+  const close = async () => {
+    unproven.close();
+    await tls.close();
+    guarding.close();
+    locating.close();
+    openFiles.close();
+    await holds.flush();
+    overriding.close();
+  };
+  return {
+    ...{ balancer, haproxy, storage, certificates, serverPems, unproven, link, holds, guarding, locating, overriding },
+    close,
+  };
+}
+
+/** Not made yet when the parts are that call it. */
+type Late = { readonly balancer: () => Balancer };
+type TlsParts = Late & { readonly files: StateFiles; readonly link: RuntimeLink; readonly troubles: Troubles };
+
+/** Certificates for clients, and files for TLS to servers. */
+async function wireTls(
+  { frame, logger, openCertificates }: WiringParts,
+  { files, link, troubles, balancer }: TlsParts,
+) {
+  const onReload = (file: string) => balancer().reloadFor(file);
+  const certificates = openCertificates?.({
+    onChange: () => balancer().watch.inspectSoon(),
+    onReload,
+    onDrift: (differences) => balancer().drifted(differences),
+  });
+  if (certificates !== undefined) {
+    await certificates.prepare();
+    files.restoreWith(() => certificates.restore());
+  }
+  const onChange = () => balancer().fileChanged();
+  const serverPems = new ServerPems({ folder: frame.pemFolder, logger, onChange, onReload });
+  const connect = () => link.aside();
+  const upkeeps = [
+    new Upkeep({ part: 'server-tls', serve: (worker) => serverPems.serve(worker), connect, troubles, logger }),
+  ];
+  if (certificates !== undefined) {
+    const serve: UpkeepParts['serve'] = (worker) => certificates.serve(worker);
+    upkeeps.push(new Upkeep({ part: 'certificates', serve, connect, troubles, logger }));
+  }
+  return {
+    certificates,
+    serverPems,
+    lookAtFiles: () => {
+      for (const upkeep of upkeeps) upkeep.look();
+    },
+    close: async () => {
+      await certificates?.close();
+      await serverPems.close();
+      await Promise.all(upkeeps.map((upkeep) => upkeep.close()));
+    },
+  };
+}
+
+/** First checks of new servers, and the states of all servers that each new worker begins with. */
+function wireFirstChecks(
+  { paths, frame, logger, now, onUnproven }: WiringParts,
+  { files, link, balancer }: Late & { readonly files: StateFiles; readonly link: RuntimeLink },
+) {
   const unproven = new UnprovenServers({
     serverStates: () => link.serverStates(),
     onChange: () => {
-      parts.onUnproven?.();
+      onUnproven?.();
       states.keepSoon();
     },
     logger,
@@ -141,8 +194,8 @@ export async function wireBalancer(parts: WiringParts) {
       await link.raise(service, id);
       states.raised(service, id);
     },
-    isLoading: () => balancer.loading,
-    pemFolder: parts.frame.pemFolder,
+    isLoading: () => balancer().loading,
+    pemFolder: frame.pemFolder,
     logger,
     now,
   });
@@ -151,87 +204,35 @@ export async function wireBalancer(parts: WiringParts) {
     link,
     firstChecks,
     unproven: () => unproven.names,
-    served: () => balancer.served,
+    served: () => balancer().served,
     logger,
     now,
     write: (path, text) => files.writeForHaproxy(path, text),
   });
-  const holds = new GuardedInstancesFile({
-    path: paths.holds,
-    storage,
-    wall,
-    write: (path, text) => files.writeInTurn(path, text),
+  const passingOn = new PassingOn({
+    // If the master does not answer, the connection to the worker of before this reload is still open.
+    tell: (pid) =>
+      tellReplaced(paths.masterSocket, pid, oldWorkerMs).catch((error: unknown) =>
+        link.workerPid === pid ? link.tellReplaced() : Promise.reject(error),
+      ),
+    logger,
   });
+  return { unproven, firstChecks, states, passingOn };
+}
+
+function wireGuard(
+  { paths, guard: policy, metrics, logger, now, wall }: WiringParts,
+  { files, storage, balancer }: Late & { readonly files: StateFiles; readonly storage: Storage },
+) {
+  const write = (path: string, text: string) => files.writeInTurn(path, text);
+  const holds = new GuardedInstancesFile({ path: paths.holds, storage, wall, write });
   const guarding = new Guarding({
-    policy: parts.guard,
+    policy,
     metrics,
     logger,
     now,
-    onChange: (service, id) => balancer.markDirty(service, id),
+    onChange: (service, id) => balancer().onGuardChanged(service, id),
     onGuarded: (guarded) => holds.save(guarded),
   });
-  const locating = new Locating({
-    ...parts.addresses,
-    metrics,
-    logger,
-    now,
-    onChange: (users) => balancer.relocated(users),
-  });
-  const openFiles = new OpenFilesLimit({ metrics, logger, now });
-  const overriding = new Overriding({
-    metrics,
-    logger,
-    canPause: () => link.canPause,
-    clocks: () => ({ now: now(), wall: wall().getTime() }),
-    onDue: (targets) => balancer.endOverrides(targets),
-    onExpired: (targets) => parts.onOverridesExpired?.(targets),
-  });
-  const path = paths.quarantine;
-  const quarantining = new Quarantining({ ...parts, files, storage, path });
-  const aside = { connect: () => link.aside(), troubles, logger };
-  const upkeeps = [new Upkeep({ ...aside, part: 'server-tls', serve: (worker) => serverPems.serve(worker) })];
-  if (certificates !== undefined) {
-    upkeeps.push(new Upkeep({ ...aside, part: 'certificates', serve: (worker) => certificates.serve(worker) }));
-  }
-  const lookAtFiles = () => {
-    for (const upkeep of upkeeps) upkeep.look();
-  };
-  const working = {
-    haproxy,
-    files,
-    states,
-    passingOn,
-    firstChecks,
-    storage,
-    quarantining,
-    guarding,
-    locating,
-    openFiles,
-    overriding,
-    link,
-    troubles,
-    lookAtFiles,
-  };
-  const balancer = new Balancer({ ...parts, ...working });
-  const closeFiles = async () => {
-    unproven.close();
-    await certificates?.close();
-    await serverPems.close();
-    await Promise.all(upkeeps.map((upkeep) => upkeep.close()));
-  };
-  return {
-    balancer,
-    haproxy,
-    storage,
-    certificates,
-    serverPems,
-    closeFiles,
-    unproven,
-    link,
-    holds,
-    guarding,
-    locating,
-    openFiles,
-    overriding,
-  };
+  return { holds, guarding };
 }

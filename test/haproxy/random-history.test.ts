@@ -156,7 +156,7 @@ async function perform(step: Act): Promise<void> {
       const command = step.command.replace('ROUTES', balancer.paths.routesMap);
       // The worker may just be starting again.
       await until('the command is taken', async () => (await balancer.command(command)).length > 0);
-      balancer.balancer.runtimeLost('the test asks for an inspection');
+      balancer.balancer.watch.onLost('the test asks for an inspection');
       break;
     }
   }

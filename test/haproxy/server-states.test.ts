@@ -58,7 +58,7 @@ async function reloadedByOther({ balancer, haproxy, link }: Awaited<ReturnType<t
   expect(before?.masterPid).toBeDefined();
   signal(before?.masterPid ?? 0, 'SIGUSR2');
   await until('another worker is there', async () => (await haproxy.processes())?.workerPid !== before?.workerPid);
-  balancer.lookSoon();
+  balancer.watch.inspectSoon();
   await until('pointsman speaks with it', () => ![undefined, before?.workerPid].includes(link.workerPid));
 }
 

@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
 import type { BalanceMetrics } from './metrics.ts';
 
-/** That HAProxy was found to run something else than it was given, which was healed each time. */
+/** The drift of the last quarter of an hour. pointsman repaired it each time. */
 export type DriftStatus = {
-  /** How often, in the last quarter of an hour. */
+  /** How often pointsman found drift. */
   readonly times: number;
-  /** How long ago the last time was. */
+  /** The time since the last drift. */
   readonly ageMs: number;
-  /** What differed then: how much, and the first of it. */
+  /** The last drift: the number of differences, and the first of them. */
   readonly count: number;
   readonly differences: readonly string[];
 };
@@ -26,7 +26,7 @@ const recentMs = 900_000;
 const mostFindings = 1000;
 const mostDifferences = 10;
 
-/** Remembers for a while what differed: it is healed at once, so whoever looks afterwards would see nothing. */
+/** Remembers drift for a while: pointsman repairs it at once, so HAProxy itself shows nothing of it later. */
 export class DriftLog {
   readonly #parts: DriftLogParts;
   #findings: readonly Finding[] = [];
@@ -44,7 +44,7 @@ export class DriftLog {
     this.#findings = [...this.#recent(), { at: now(), count, differences: few }].slice(-mostFindings);
   }
 
-  /** Undefined when there was none lately. */
+  /** Undefined when there was no drift lately. */
   status(): DriftStatus | undefined {
     const recent = this.#recent();
     const last = recent.at(-1);

@@ -17,15 +17,15 @@ function progress() {
   return {
     seenAt(ms: number) {
       at = ms;
-      one.seen(1, []);
+      one.onFolded(1, []);
     },
     round(began: number, rendered: number, commanded: number, ...what: readonly string[]) {
       at = commanded;
-      one.round({ began, rendered, commanded, what });
+      one.onRound({ began, rendered, commanded, what });
     },
     reachedAt(ms: number) {
       at = ms;
-      one.reached(revision(7n));
+      one.onApplied(revision(7n));
       return JSON.parse(lines.at(-1) ?? '') as { ms: number; stages: Record<string, number>; what: readonly string[] };
     },
   };

@@ -4,7 +4,7 @@ import type { BalanceMetrics } from './metrics.ts';
 
 type Stage = 'wait' | 'render' | 'command';
 
-/** One round of the loop: when it began, had rendered, and had HAProxy's answers; and what it did, a clause each. */
+/** When a round began, when it had rendered, when it had HAProxy's answers, and what it did, a clause each. */
 type Round = {
   readonly began: number;
   readonly rendered: number;
@@ -13,7 +13,10 @@ type Round = {
 };
 
 type ProgressParts = {
-  readonly metrics: BalanceMetrics;
+  readonly metrics: Pick<
+    BalanceMetrics,
+    'revisionApplied' | 'changes' | 'applySeconds' | 'stageSeconds' | 'propagationSeconds'
+  >;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -21,28 +24,29 @@ type ProgressParts = {
 };
 
 const mostNamed = 10;
-// A registration that is put again, because etcd had lost it, is as old as it was.
+// A registration that `register` writes again, because etcd lost it, has its former time.
 const freshMs = 60_000;
 const rounded = (ms: number): number => Math.round(ms * 100) / 100;
 
-/** How far HAProxy serves what the registry said, and how long that took. */
+/** The newest revision that HAProxy serves, and how long changes took until HAProxy served them. */
 export class Progress {
   readonly #parts: ProgressParts;
   #applied: Revision = noRevision;
-  /** Instance and policy changes that were folded and not applied yet. */
+  /** The number of changes of instances and policies that HAProxy does not serve yet. */
   #unapplied = 0;
-  /** When the oldest of them came in. */
+  /** When the oldest of them arrived. */
   #oldest: number | undefined;
-  /** When the oldest of them came in that no round has taken. */
-  #untaken: number | undefined;
-  /** When HAProxy took some of many changes. */
-  #moved = Number.NEGATIVE_INFINITY;
+  /** When the oldest of them arrived that no round began with. */
+  #unbegun: number | undefined;
+  /** When HAProxy last accepted a slice of many changes. */
+  #slice = Number.NEGATIVE_INFINITY;
   /** When the last round ended. */
   #ended = Number.NEGATIVE_INFINITY;
-  /** Of the rounds since the oldest of them came in, in ms, none counted twice. The rest of the time is a reload. */
+  /** The time of all rounds since the oldest change arrived, in ms. The rest of the time is a reload. */
   readonly #stages = new Map<Stage, number>();
+  /** When registrations among the changes were written. */
   #written: number[] = [];
-  /** Each clause once: a reason for a reload stands in each round until the reload. */
+  /** Each clause once: every round names a reason for a reload again, until the reload. */
   readonly #what = new Set<string>();
   #more = 0;
 
@@ -50,40 +54,37 @@ export class Progress {
     this.#parts = parts;
   }
 
-  /** The newest revision that HAProxy serves whole. */
+  /** The newest revision of which HAProxy serves everything. */
   get applied(): Revision {
     return this.#applied;
   }
 
-  /**
-   * How long the oldest change that is not served has waited, in ms, or how long ago HAProxy took some of many changes; 0 when there
-   * is none.
-   */
+  /** How long the oldest unserved change has waited, in ms, or the time since the last slice of many changes; 0 when none waits. */
   get waitingMs(): number {
-    return this.#oldest === undefined ? 0 : this.#parts.now() - Math.max(this.#oldest, this.#moved);
+    return this.#oldest === undefined ? 0 : this.#parts.now() - Math.max(this.#oldest, this.#slice);
   }
 
-  /** So many changes came in; of these, the registrations among them were written then. */
-  seen(changes: number, written: readonly number[]): void {
+  /** `written`: when the registrations among these changes were written. */
+  onFolded(changes: number, written: readonly number[]): void {
     this.#unapplied += changes;
     const now = this.#parts.now();
     this.#oldest ??= now;
-    this.#untaken ??= now;
+    this.#unbegun ??= now;
     this.#written.push(...written);
   }
 
-  /** HAProxy took some of many changes. */
-  moved(): void {
-    this.#moved = this.#parts.now();
+  /** HAProxy accepted a slice of many changes. */
+  onSlice(): void {
+    this.#slice = this.#parts.now();
   }
 
-  /** A round ended; what it began with is served, unless a reload is due. */
-  round({ began, rendered, commanded, what }: Round): void {
+  /** A round ended. HAProxy serves the changes that it began with, unless a reload is due. */
+  onRound({ began, rendered, commanded, what }: Round): void {
     const { metrics } = this.#parts;
-    const since = this.#untaken ?? began;
-    // What came in during the round before this one waited for it to end.
+    const since = this.#unbegun ?? began;
+    // Changes that arrived during the last round waited for its end.
     const waited = Math.max(0, began - Math.max(since, this.#ended));
-    if (since <= began) this.#untaken = undefined;
+    if (since <= began) this.#unbegun = undefined;
     this.#ended = commanded;
     this.#add('wait', waited);
     this.#add('render', rendered - began);
@@ -98,7 +99,7 @@ export class Progress {
   }
 
   /** HAProxy serves everything up to this revision. */
-  reached(revision: Revision): void {
+  onApplied(revision: Revision): void {
     const { metrics, now, logger } = this.#parts;
     this.#applied = revision;
     metrics.revisionApplied.set(Number(revision));
@@ -106,7 +107,7 @@ export class Progress {
     const ms = now() - this.#oldest;
     metrics.changes.inc(this.#unapplied);
     metrics.applySeconds.observe(ms / 1000);
-    const stages = Object.fromEntries([...this.#stages].map(([stage, took]) => [stage, rounded(took)]));
+    const stages = Object.fromEntries([...this.#stages].map(([stage, ms]) => [stage, rounded(ms)]));
     const what = this.#more > 0 ? [...this.#what, `and ${this.#more} more`] : [...this.#what];
     const line = {
       event: 'applied',

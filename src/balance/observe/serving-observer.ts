@@ -3,19 +3,19 @@ import type { Refusal } from '../../fleet/acknowledgement.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
 
-/** What HAProxy does not serve as the registry asks for it. */
+/** The part of the registry that HAProxy does not serve as written. */
 export type Shortfall = {
   readonly refused: readonly Refusal[];
-  /** Services that are served and that no request can reach, because others have all that they ask for; each with the reason. */
+  /** Services that no request can reach, because other services have all their routes; each with the reason. */
   readonly unrouted: ReadonlyMap<ServiceName, string>;
 };
 
-/** Told what HAProxy serves, as it comes to serve it. */
+/** Learns what HAProxy serves, after each change. */
 export interface ServingObserver {
-  /** HAProxy was given what was touched. */
+  /** HAProxy has all dirty services of this catalog. */
   onApplied(dirty: DirtySet, catalog: Catalog): void;
-  /** This worker of HAProxy serves this catalog, but for the shortfall; nothing more can be done for it now. */
+  /** This worker serves this catalog except for the shortfall. No command and no reload is left to do. */
   onServed(catalog: Catalog, shortfall: Shortfall, workerPid: number): void;
-  /** Why others cannot hear what this balancer serves; undefined while they can. */
+  /** Why others cannot see what this balancer serves; undefined while they can. */
   readonly trouble: string | undefined;
 }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { BalanceMetrics } from './metrics.ts';
 
-/** Every part of a balancer that can fail, and what its failure means. The runbook has a row for each. */
+/** Every part of a balancer that can fail, with the meaning of its failure. docs/runbook.md has a row for each. */
 export const troubleParts = {
   haproxy: { blocks: true, means: 'HAProxy ended, and does not start again' },
   inspection: { blocks: true, means: 'what HAProxy runs cannot be read' },
@@ -31,9 +31,9 @@ export type TroubleStatus = {
   readonly means: string;
   readonly reason: string;
   readonly sinceMs: number;
-  /** How often it failed since then. */
+  /** The number of failures since then. */
   readonly failures: number;
-  /** Whether changes are not applied while it lasts, so that the balancer is not ready. */
+  /** Whether the balancer applies no changes while it lasts, and is not ready. */
   readonly blocks: boolean;
 };
 
@@ -44,10 +44,10 @@ export type TroublesParts = {
   readonly now: () => number;
 };
 
-/** A round that fails once, as at somebody else's reload, is tried again within this time. */
+/** A round that fails once, for example during somebody else's reload, succeeds within this time. */
 const notReadyAfterMs = 2000;
 
-/** What fails now: the one list that readiness, status, page and metric are made of. Logged when it begins and when it ends. */
+/** The parts that fail now. Readiness, status, page and metric use this one list. Logs the begin and the end of each trouble. */
 export class Troubles {
   readonly #parts: TroublesParts;
   readonly #failing = new Map<TroublePart, { reason: string; failures: number; readonly since: number }>();
@@ -57,7 +57,6 @@ export class Troubles {
     for (const part of Object.keys(troubleParts)) parts.metrics.trouble.set({ part }, 0);
   }
 
-  /** It failed, perhaps again. */
   failed(part: TroublePart, reason: string): void {
     const known = this.#failing.get(part);
     if (known !== undefined) {
@@ -71,7 +70,7 @@ export class Troubles {
     logger.warn({ event: 'trouble', part, reason }, `${troubleParts[part].means}: ${reason}`);
   }
 
-  /** It works. */
+  /** The part works. */
   over(part: TroublePart): void {
     const known = this.#failing.get(part);
     if (known === undefined) return;
@@ -82,7 +81,7 @@ export class Troubles {
     logger.info({ event: 'trouble-over', part, seconds }, `it is over after ${seconds} s: ${troubleParts[part].means}`);
   }
 
-  /** For a part that is asked rather than tells: why it fails, or undefined. */
+  /** For a part that does not report itself: the reason why it fails, or undefined. */
   is(part: TroublePart, reason: string | undefined): void {
     const known = this.#failing.get(part);
     if (reason === undefined) this.over(part);
@@ -102,7 +101,7 @@ export class Troubles {
   }
 }
 
-/** Why a balancer is not ready: what has kept changes from being applied for longer than a moment. */
+/** Why a balancer is not ready: the troubles that have kept it from applying changes for longer than a moment. */
 export function blocking(troubles: readonly TroubleStatus[]): readonly TroubleStatus[] {
   return troubles.filter(({ blocks, sinceMs }) => blocks && sinceMs >= notReadyAfterMs);
 }

@@ -10,30 +10,31 @@ import type { TroubleStatus } from '../observe/troubles.ts';
 import type { QuarantineStatus } from '../quarantine/quarantine-status.ts';
 import type { Rejections } from './rejections.ts';
 
-/** How far a balancer is, and what it is about. */
+/** The state of a balancer, for its health and its queries. */
 export type BalancerStatus = {
   readonly revisionSeen: Revision;
   readonly revisionApplied: Revision;
+  /** Whether HAProxy serves, perhaps an older state. */
   readonly serving: boolean;
-  /** What fails now. */
+  /** The parts of the balancer that fail now. */
   readonly troubles: readonly TroubleStatus[];
   readonly catalog: Catalog;
-  /** Entries that are not served; the first of them. */
+  /** The first thousand unserved entries. */
   readonly rejected: readonly Unserved[];
   readonly rejections: Pick<Rejections, 'of'>;
   readonly conflicts: readonly Conflict[];
   readonly served: Rendered;
   readonly desired: Rendered;
-  /** Left, and still closing connections, by `service/instance`. */
+  /** Servers that left and that HAProxy still has, by `service/instance`. */
   readonly lingering: PendingServers;
   /** Why a reload waits, one clause each; empty when all is applied. */
   readonly pending: readonly string[];
-  /** Why the changes of some services wait for a reload longer than those of others. */
+  /** Services without reload budget, each with the reason. */
   readonly paced: ReadonlyMap<ServiceName, string>;
-  /** The newest frame or template was refused for this reason, and an older one serves. */
+  /** Why HAProxy refused the newest base configuration or template; an older one is in use. */
   readonly refused: string | undefined;
-  /** What HAProxy refuses alone, so that everything else is served as asked. */
+  /** The services, instances and templates that HAProxy refuses. */
   readonly quarantined: readonly QuarantineStatus[];
-  /** What HAProxy ran lately that it was not given; undefined when there was nothing. */
+  /** Undefined when there was no drift lately. */
   readonly drift: DriftStatus | undefined;
 };

@@ -1,7 +1,9 @@
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
+import { backoffMs } from '../../waiting/backoff.ts';
 import type { Troubles } from '../observe/troubles.ts';
 import type { Reloads } from '../reload/reloads.ts';
 import type { StateFiles } from '../state/state-files.ts';
+import type { Loop } from './loop.ts';
 import type { Running } from './running.ts';
 import type { Timers } from './timers.ts';
 
@@ -12,15 +14,14 @@ type ConfigDriftParts = {
   readonly reloads: Reloads;
   readonly troubles: Troubles;
   readonly timers: Timers;
-  /** A reload may be due. */
-  readonly wake: () => void;
+  readonly loop: Pick<Loop, 'wake'>;
 };
 
-const retryMs = { first: 1000, most: 300_000 };
+const retries = { firstMs: 2000, mostMs: 300_000 };
 
 /**
- * Sees that the worker was loaded from the configuration that pointsman wrote. What differs is told as drift and healed by a
- * reload; when a reload does not heal it, HAProxy reads another file, and it is tried again ever more seldom.
+ * Checks that the worker was loaded from the configuration that pointsman wrote. A difference is drift, and pointsman repairs it by a
+ * reload. If the reload does not repair it, HAProxy reads another file: pointsman tries again, with a longer pause each time.
  */
 export class ConfigDrift {
   readonly #parts: ConfigDriftParts;
@@ -30,9 +31,9 @@ export class ConfigDrift {
     this.#parts = parts;
   }
 
-  /** A worker is spoken with that may be another one than before. */
+  /** Call after each connection to a worker: it may be another one than before. */
   look(): void {
-    const { running, reloads, troubles, timers, wake } = this.#parts;
+    const { running, reloads, troubles, timers, loop } = this.#parts;
     const difference = this.#difference();
     if (difference === undefined) {
       this.#failures = 0;
@@ -41,16 +42,16 @@ export class ConfigDrift {
       return;
     }
     if (timers.has('drift') || reloads.needs('drift')) return;
-    const heal = () => {
+    const repair = () => {
       reloads.need({ kind: 'drift' });
       reloads.tryAgain();
-      wake();
+      loop.wake();
     };
     troubles.failed('configuration', difference);
     if (this.#failures === 0) {
       running.drift.found([difference]);
-      heal();
-    } else timers.arm('drift', Math.min(retryMs.first * 2 ** this.#failures, retryMs.most), heal);
+      repair();
+    } else timers.arm('drift', backoffMs(retries, this.#failures), repair);
     this.#failures += 1;
   }
 
@@ -61,7 +62,7 @@ export class ConfigDrift {
     if (loadedFrom.mark !== files.mark) {
       return `the worker ${workerPid} was loaded from another haproxy.cfg than pointsman wrote last`;
     }
-    // The mark stands in a file that somebody edited as well.
+    // A file that somebody edited has the mark, too.
     return running.foreign && files.touchedByOthers
       ? `somebody changed haproxy.cfg or its map, and reloaded HAProxy (worker ${workerPid})`
       : undefined;

@@ -1,10 +1,10 @@
 /**
- * What becomes of an HAProxy that pointsman runs when pointsman ends. `stop`: it ends too, after its open requests.
- * `leave`: it goes on serving, and the next pointsman on the same folder takes it over.
+ * How a managed HAProxy ends with pointsman. `stop`: HAProxy ends too, after its open requests. `leave`: HAProxy goes on serving, and
+ * the next pointsman on the same folder takes it over.
  */
 export type Ending = 'stop' | 'leave';
 
-/** What a signal asks for. Ctrl-C leaves nothing behind, and SIGUSR2 announces a successor, whatever `onStop` says. */
+/** The ending that a signal asks for. Ctrl-C always stops HAProxy; SIGUSR2 announces a successor, so HAProxy goes on. */
 export function endingAt(signal: NodeJS.Signals | undefined, onStop: Ending): Ending {
   switch (signal) {
     case 'SIGINT':

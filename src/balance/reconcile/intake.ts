@@ -16,12 +16,12 @@ type IntakeParts = {
   readonly locating: Locating;
   readonly overriding: Overriding;
   readonly limits: CatalogLimits;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: Pick<BalanceMetrics, 'revisionSeen'>;
   readonly rejections: Rejections;
   readonly progress: Progress;
 };
 
-/** What the registry says, folded as it comes; and what of it is still to be rendered. */
+/** Folds events of the registry into the catalog, and collects the dirty services and instances. */
 export class Intake {
   readonly #parts: IntakeParts;
   #catalog: Catalog = emptyCatalog;
@@ -35,22 +35,22 @@ export class Intake {
     return this.#catalog;
   }
 
-  /** Begins with one from disk instead of the empty one. */
+  /** Replaces the empty catalog by one from disk. */
   adopt(catalog: Catalog): void {
     this.#catalog = this.#parts.overriding.adopt(catalog);
   }
 
-  /** Whether there is something to render for it. */
+  /** Returns whether the event made something dirty. */
   offer(event: RegistryEvent): boolean {
-    return this.#take(foldEvent(this.#catalog, event, this.#parts.limits), event.kind === 'changes');
+    return this.#onFolded(foldEvent(this.#catalog, event, this.#parts.limits), event.kind === 'changes');
   }
 
   /** The time of these overrides is up. */
   endOverrides(targets: readonly OverrideTarget[]): boolean {
-    return this.#take(endOverrides(this.#catalog, targets), true);
+    return this.#onFolded(endOverrides(this.#catalog, targets), true);
   }
 
-  #take(fold: Folded, live: boolean): boolean {
+  #onFolded(fold: Folded, live: boolean): boolean {
     const { metrics, guarding, locating, overriding, rejections, progress } = this.#parts;
     const folded = overriding.take(fold, live);
     const { catalog, dirty, changes } = folded;
@@ -61,12 +61,12 @@ export class Intake {
     rejections.folded(folded);
     if (dirty.size === 0) return false;
     this.dirty.add(dirty);
-    progress.seen(changes, live ? writtenAt(folded) : []);
+    progress.onFolded(changes, live ? writtenAt(folded) : []);
     return true;
   }
 }
 
-/** When the registrations that were put here were written, by their own clocks. */
+/** When the dirty registrations were written, by the clocks of the machines that wrote them. */
 function writtenAt({ catalog, dirty }: Folded): readonly number[] {
   return [...dirty].flatMap(([name, { instances }]) => {
     const registered = catalog.services.get(name)?.registered;

@@ -19,14 +19,13 @@ test('a task that is always due leaves others their turn, whatever their order',
     due: () => done.length < 6,
     run: async () => void done.push('round'),
   };
-  const loop = new Loop({
+  const loop = new Loop(new Timers(() => undefined));
+  loop.begin({
     tasks: [always, once('reload'), once('removal')],
-    timers: new Timers(() => undefined),
     onFailure: () => true,
     onDone: () => undefined,
     dueInMs: () => undefined,
   });
-  loop.begin();
   await loop.turning;
   expect(done).toEqual(['round', 'reload', 'round', 'removal', 'round', 'round']);
 });

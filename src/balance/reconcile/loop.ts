@@ -1,39 +1,43 @@
+import { backoffMs } from '../../waiting/backoff.ts';
+import type { TroublePart } from '../observe/troubles.ts';
 import type { Timers } from './timers.ts';
 
-/** Something that may have to be done. */
+/** Work that the loop does when it is due. */
 export type Task = {
   readonly name: string;
+  /** The trouble that a failure of this task begins. */
+  readonly part?: TroublePart;
   readonly due: () => boolean;
   readonly run: () => Promise<void>;
-  /** It may be due again and again, as long as keys change: what else is due comes after each time. */
+  /** The task may be due again at once, as long as keys change: other tasks that are due run after each time. */
   readonly yields?: true;
 };
 
-type LoopParts = {
-  /** The first of them that is due is done, then it is looked again. */
+export type Work = {
+  /** The loop runs the first task that is due, then it looks again. */
   readonly tasks: readonly Task[];
-  readonly timers: Timers;
-  /** Told of a task that failed. Whether what is due has to wait a while now. */
-  readonly onFailure: (error: unknown, task: string) => boolean;
-  /** Told after each task, with its name, and after each failure that something has to wait for. */
-  readonly onDone: (succeeded: string | undefined) => void;
-  /** In how many ms a task is due of which nobody will tell; undefined when none is. */
+  /** Returns whether the loop has to pause before the next task. */
+  readonly onFailure: (error: unknown, task: Task) => boolean;
+  /** Runs after each task, and after each failure that makes the loop pause. */
+  readonly onDone: (succeeded: Task | undefined) => void;
+  /** Milliseconds until the next task that no `wake` announces; undefined when there is none. */
   readonly dueInMs: () => number | undefined;
 };
 
-const retryMs = { first: 100, most: 5000 };
+const retries = { firstMs: 100, mostMs: 5000 };
 
-/** Does one task after the other, until none is due. After failures in a row it waits ever longer. */
+/** Runs one task after the other, until none is due. After a failure it pauses; the pause grows with each failure in a row. */
 export class Loop {
-  readonly #parts: LoopParts;
+  readonly #timers: Timers;
+  #work: Work | undefined;
   #turning: Promise<void> | undefined;
-  #begun = false;
   #ended = false;
-  #retryMs = retryMs.first;
+  /** The number of failures in a row. */
+  #failures = 0;
   #last: Task | undefined;
 
-  constructor(parts: LoopParts) {
-    this.#parts = parts;
+  constructor(timers: Timers) {
+    this.#timers = timers;
   }
 
   /** Undefined while nothing is due. */
@@ -41,76 +45,73 @@ export class Loop {
     return this.#turning;
   }
 
-  /** From now on what is due is done. */
-  begin(): void {
-    this.#begun = true;
+  begin(work: Work): void {
+    this.#work = work;
     this.wake();
   }
 
-  /** Does what is under way, and nothing more. */
+  /** Resolves when the task that runs has ended. No other task begins. */
   async end(): Promise<void> {
     this.#ended = true;
     await this.#turning;
   }
 
-  /** Something may be due. */
+  /** Looks whether a task is due. */
   wake(): void {
-    if (this.#turning !== undefined || this.#ended || !this.#begun) return;
+    if (this.#turning !== undefined || this.#ended || this.#work === undefined) return;
     if (this.#next() === undefined) {
       this.#await();
       return;
     }
-    this.#turning = this.#turn().finally(() => {
+    this.#turning = this.#turn(this.#work).finally(() => {
       this.#turning = undefined;
       if (this.#next() === undefined) this.#await();
       else this.wake();
     });
   }
 
-  /** What is due need not wait any more, whatever failed before. */
+  /** Ends the pause after a failure. */
   hurry(): void {
-    this.#parts.timers.disarm('retry');
+    this.#timers.disarm('retry');
     this.wake();
   }
 
-  /** Whether another task than this one is due. */
-  isDueBeside(task: Task): boolean {
-    return this.#parts.tasks.some((other) => other !== task && other.due());
+  /** Whether a task is due that has another name. */
+  isDueBeside(name: string): boolean {
+    return this.#work?.tasks.some((task) => task.name !== name && task.due()) === true;
   }
 
   #next(): Task | undefined {
-    const { tasks, timers } = this.#parts;
-    if (timers.has('retry')) return undefined;
+    if (this.#work === undefined || this.#timers.has('retry')) return undefined;
+    const { tasks } = this.#work;
     const first = tasks.find(({ due }) => due());
     if (first?.yields !== true || this.#last?.yields !== true) return first;
     return tasks.find(({ due, yields }) => yields !== true && due()) ?? first;
   }
 
-  async #turn(): Promise<void> {
-    const { timers, onFailure, onDone } = this.#parts;
+  async #turn({ onFailure, onDone }: Work): Promise<void> {
     for (;;) {
       const task = this.#ended ? undefined : this.#next();
       if (task === undefined) return;
-      let succeeded: string | undefined;
+      let succeeded: Task | undefined;
       try {
         this.#last = task;
         await task.run();
-        succeeded = task.name;
-        this.#retryMs = retryMs.first;
+        succeeded = task;
+        this.#failures = 0;
       } catch (error) {
-        if (!onFailure(error, task.name)) continue;
-        timers.arm('retry', this.#retryMs, () => this.wake());
-        this.#retryMs = Math.min(this.#retryMs * 2, retryMs.most);
+        if (!onFailure(error, task)) continue;
+        this.#failures += 1;
+        this.#timers.arm('retry', backoffMs(retries, this.#failures), () => this.wake());
       }
       onDone(succeeded);
     }
   }
 
   #await(): void {
-    const { timers, dueInMs } = this.#parts;
-    const ms = dueInMs();
-    if (ms === undefined || timers.has('retry')) return;
-    // A timer may fire a fraction of a millisecond early by our clock, and then finds nothing due: it is armed anew.
-    timers.arm('due', Math.max(1, Math.ceil(ms)), () => this.wake());
+    const ms = this.#work?.dueInMs();
+    if (ms === undefined || this.#timers.has('retry')) return;
+    // A timer may fire a fraction of a millisecond early by our clock: no task is due then, and the timer is armed again.
+    this.#timers.arm('due', Math.max(1, Math.ceil(ms)), () => this.wake());
   }
 }

@@ -5,19 +5,19 @@ import type { Rendered } from '../../render/rendered.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 
 /**
- * What left and cannot be deleted yet: servers that still close connections, and backends that have such servers. A backend
- * is left standing for a moment in any case, because a service often comes back.
+ * Servers that left and still have connections, and backends that no service needs. pointsman deletes them later. A backend stays for a
+ * moment in any case, because services often come back.
  */
 export class PendingRemovals {
-  readonly #metrics: BalanceMetrics;
+  readonly #metrics: Pick<BalanceMetrics, 'pendingRemovals'>;
   readonly #servers = new Map<string, string>();
   readonly #backends = new Set<ServiceName>();
 
-  constructor(metrics: BalanceMetrics) {
+  constructor(metrics: Pick<BalanceMetrics, 'pendingRemovals'>) {
     this.#metrics = metrics;
   }
 
-  /** By `backend/server`, with the line each had. */
+  /** By `backend/server`, with the server's last line. */
   get servers(): PendingServers {
     return this.#servers;
   }
@@ -31,7 +31,7 @@ export class PendingRemovals {
     return this.#servers.size === 0 && this.#backends.size === 0;
   }
 
-  /** How many servers of each service have left and are still there. */
+  /** The number of servers of each service. */
   perService(): ReadonlyMap<ServiceName, number> {
     const counts = new Map<ServiceName, number>();
     for (const at of this.#servers.keys()) {
@@ -41,38 +41,37 @@ export class PendingRemovals {
     return counts;
   }
 
-  /** Nothing needs this backend any more. */
   addBackend(backend: ServiceName): void {
     this.#backends.add(backend);
   }
 
-  /** It serves again. */
+  /** This server serves again. */
   revive(at: string): void {
     this.#servers.delete(at);
     this.#count();
   }
 
-  /** The worker that they were in does not serve any more. */
+  /** Another worker serves, which has none of them. */
   clear(): void {
     this.#servers.clear();
     this.#backends.clear();
     this.#count();
   }
 
-  /** Deletes servers whose connections are closed by now, and backends without servers. Gives the backends that are gone. */
+  /** Deletes servers without connections, and backends without servers. Returns the backends that HAProxy deleted. */
   async remove(link: RuntimeLink, served: Rendered, desired: Rendered): Promise<readonly ServiceName[]> {
     for (const at of await link.deleteServers(this.#servers)) this.#servers.delete(at);
     this.#count();
     for (const name of this.#backends) {
       if (desired.backends.has(name) || !served.backends.has(name)) this.#backends.delete(name);
     }
-    const lingering = new Set([...this.#servers.keys()].map((at) => at.slice(0, at.indexOf('/'))));
+    const occupied = new Set([...this.#servers.keys()].map((at) => at.slice(0, at.indexOf('/'))));
     const empty = [...this.#backends].filter(
-      (name) => !lingering.has(name) && served.backends.get(name)?.servers.isEmpty() === true,
+      (name) => !occupied.has(name) && served.backends.get(name)?.servers.isEmpty() === true,
     );
-    const gone = await link.deleteBackends(empty);
-    for (const name of gone) this.#backends.delete(name);
-    return gone;
+    const deleted = await link.deleteBackends(empty);
+    for (const name of deleted) this.#backends.delete(name);
+    return deleted;
   }
 
   #count(): void {

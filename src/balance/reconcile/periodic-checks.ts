@@ -6,6 +6,7 @@ import { describe } from '../../model/fault.ts';
 import type { OldWorkers } from '../reload/old-workers.ts';
 import type { PassingOn } from '../reload/passing-on.ts';
 import type { StateFiles } from '../state/state-files.ts';
+import type { ProcessWatch } from './process-watch.ts';
 import type { Running } from './running.ts';
 import type { Timers } from './timers.ts';
 
@@ -18,39 +19,34 @@ type PeriodicChecksParts = {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly passingOn: PassingOn;
-  /** Those that hold instances for as long as these pass their checks. */
+  /** The guard and the held entries, which keep an instance while it passes its health checks. */
   readonly holders: readonly CheckedHolder[];
   readonly oldWorkers: OldWorkers;
   readonly logger: Logger;
   readonly timers: Timers;
   readonly running: Running;
   readonly files: Pick<StateFiles, 'changedByOthers'>;
+  readonly watch: ProcessWatch;
   /** Somebody else wrote to these files. */
   readonly onEdited: (files: readonly string[]) => void;
-  /** Whether a round is under way, which finds out by itself. */
+  /** Whether the loop runs a task, which notices another worker by itself. */
   readonly busy: () => boolean;
-  /** It is time to read what HAProxy runs. */
-  readonly inspect: () => void;
-  /** No worker has answered for a while. */
-  readonly onSilent: (reason: string) => void;
-  /** A worker answers again after that. */
-  readonly onAnswer: () => void;
 };
 
-// A reload or a restart can change what runs behind our back: cheap to ask often who the worker is, dearer to read all.
+// Somebody else may reload HAProxy. To ask for the pid of the worker is cheap; to read its state is not.
 const workerCheckMs = 2000;
 // A worker that is stopped or stuck still has its connections accepted, by the kernel.
 const workerAnswerMs = 1000;
-// Once may be a reload, or a machine that is busy.
-const silencesToTell = 2;
+// The first silence may be a reload, or a machine that is busy.
+const silencesToReport = 2;
 const inspectionMs = 30_000;
 const afterReplacementMs = 1000;
 const holderCheckMs = 500;
 
-/** Looks from time to time at what nobody tells of: other workers, other servers in them, those that the guard holds. */
+/** Looks after fixed times for changes that nothing reports: other workers, drift, changed files, guarded instances that fail. */
 export class PeriodicChecks {
   readonly #parts: PeriodicChecksParts;
-  /** How many patrols in a row no worker answered. */
+  /** The number of checks in a row that no worker answered. */
   #silences = 0;
 
   constructor(parts: PeriodicChecksParts) {
@@ -62,22 +58,22 @@ export class PeriodicChecks {
     if (!this.#parts.timers.has('answer-patrol')) this.#armAnswer();
   }
 
-  /** Whether a worker answers, as far as the last patrols know. */
+  /** Whether a worker answered one of the last checks. */
   get answering(): boolean {
-    return this.#silences < silencesToTell;
+    return this.#silences < silencesToReport;
   }
 
-  /** A worker has just answered somebody else. */
+  /** A worker has just answered another part of the balancer. */
   answered(): void {
     this.#silences = 0;
   }
 
-  /** Whoever reloads while we do may have loaded a file that was replaced a moment later: look again when it is quiet. */
+  /** Inspects soon again: somebody else's reload may have loaded a file that pointsman replaced a moment later. */
   lookAgain(): void {
     this.#armInspection(afterReplacementMs);
   }
 
-  /** Watches the instances that are held, for as long as there are any. */
+  /** Watches the instances that the guard or a held entry keeps, as long as there are any. */
   watchHolders(): void {
     const { holders, timers } = this.#parts;
     if (!timers.has('guard') && holders.some(({ holding }) => holding))
@@ -85,54 +81,53 @@ export class PeriodicChecks {
   }
 
   #armInspection(ms: number): void {
-    this.#parts.timers.arm('inspect', ms, () => this.#parts.inspect());
+    this.#parts.timers.arm('inspect', ms, () => this.#parts.watch.inspectSoon());
   }
 
   #armAnswer(): void {
     this.#parts.timers.arm('answer-patrol', workerCheckMs, () => this.#askWorker());
   }
 
-  /** The master tells who the worker is, and not whether it still works. */
+  /** Asks the worker itself: the master knows its pid, and not whether it still works. */
   async #askWorker(): Promise<void> {
-    const { link, onSilent, onAnswer } = this.#parts;
+    const { link, watch } = this.#parts;
     this.#armAnswer();
     try {
       await link.mustAnswer(workerAnswerMs);
     } catch (error) {
       this.#silences += 1;
-      if (this.#silences === silencesToTell) onSilent(describe(error));
+      if (this.#silences === silencesToReport) watch.onSilent(describe(error));
       return;
     }
     const { answering } = this;
     this.#silences = 0;
-    if (!answering) onAnswer();
+    if (!answering) watch.onAnswer();
   }
 
   async #checkWorker(): Promise<void> {
-    const { haproxy, link, oldWorkers, passingOn, logger, timers, running, busy, inspect, files, onEdited } =
-      this.#parts;
+    const { haproxy, link, oldWorkers, passingOn, logger, timers, running, busy, watch, files, onEdited } = this.#parts;
     this.begin();
-    // Not waited for: a disk that hangs keeps nobody from looking at the worker.
+    // Without `await`: a disk that hangs must not delay the check of the worker.
     void files.changedByOthers().then(
       ({ touched, changed }) => {
         if (changed.length > 0) onEdited(changed);
-        // It may have said something else when HAProxy loaded it.
-        else if (touched) inspect();
+        // The file may have been another one when HAProxy loaded it.
+        else if (touched) watch.inspectSoon();
       },
-      // The next write fails as well, and tells of it.
+      // The next write fails as well, and reports a trouble.
       (error: unknown) => logger.warn({ event: 'files-unseen', reason: describe(error) }, describe(error)),
     );
     const processes = await haproxy.processes();
     if (processes !== undefined) oldWorkers.seen(processes);
-    // Only a worker that answers is one to pass requests on to.
+    // Old workers pass requests on only to a worker that answers.
     if (processes !== undefined && processes.workerPid === link.workerPid) void passingOn.passOn(processes);
     if (!timers.has('inspect')) this.#armInspection(inspectionMs);
     if (busy() || processes?.workerPid === undefined || processes.workerPid === running.worker) return;
     logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');
-    inspect();
+    watch.inspectSoon();
   }
 
-  /** Whether the instances that are held still pass their checks. */
+  /** Looks whether kept instances still pass their health checks. */
   async #observe(): Promise<void> {
     const { holders, link, timers } = this.#parts;
     if (!holders.some(({ holding }) => holding)) return;

@@ -43,7 +43,7 @@ type ReconcilerParts = {
   readonly firstChecks: FirstChecks;
   readonly states: Pick<ServerStates, 'keepSoon'>;
   readonly progress: Progress;
-  /** Whether something is due that is not the rest of a round. */
+  /** Whether a task is due other than the rest of an unfinished round. */
   readonly othersDue: () => boolean;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -53,18 +53,18 @@ const unfinishedReason = 'HAProxy is given many changes of this service, some at
 
 const first = <T>(values: Iterable<T>): T | undefined => [...values][0];
 
-/** Brings to HAProxy what was touched, and tells how far it serves. */
+/** Renders and applies dirty services, and publishes which revision HAProxy serves. */
 export class Reconciler {
   readonly #parts: ReconcilerParts;
   /** The newest catalog that a round gave HAProxy; undefined while it may run something else. */
   #applied: Catalog | undefined;
   #observer: ServingObserver | undefined;
   readonly #slices: Slices;
-  /** Rendered and given in part: each service has its turn again in the next round, in this order. */
+  /** Services that are rendered and applied only in part. They go on in the next round, in this order. */
   #unfinished: DirtySet = new Map();
-  /** Whether the last round was planned for a reload that cannot be done. */
+  /** Whether the last round was planned while no reload was possible. */
   #obstructed = false;
-  #performing = false;
+  #reconciling = false;
   readonly #first = deferred();
 
   constructor(parts: ReconcilerParts) {
@@ -72,12 +72,12 @@ export class Reconciler {
     this.#slices = new Slices(parts);
   }
 
-  /** Whether HAProxy has got only some of the changes of a service. */
+  /** Whether HAProxy has only some of the changes of a service. */
   get unfinished(): boolean {
     return this.#unfinished.size > 0;
   }
 
-  /** Resolves when there was one. */
+  /** Resolves when the first round has ended. */
   get first(): Promise<void> {
     return this.#first.promise;
   }
@@ -86,26 +86,31 @@ export class Reconciler {
     this.#observer = observer;
   }
 
-  /** Whether HAProxy may run something else than it was given, or has not been given anything. */
+  /** Why others cannot see what this balancer serves; undefined while they can. */
+  get observerTrouble(): string | undefined {
+    return this.#observer?.trouble;
+  }
+
+  /** Whether HAProxy may run another state than `served`, or no round has ended. */
   get doubted(): boolean {
     return this.#applied === undefined;
   }
 
-  /** HAProxy may run something else than it was given. */
+  /** HAProxy may run another state than `served`. */
   doubt(): void {
     this.#applied = undefined;
   }
 
-  /** Has all that is served, and all that is asked for, planned anew. */
+  /** Has all services planned again, those of the catalog and those that HAProxy serves. */
   markAllDirty(): void {
     const { intake, running } = this.#parts;
     const all = allDirty([...running.served.backends.keys(), ...intake.catalog.services.keys()]);
     intake.dirty.add(all);
-    // No round follows where there is nothing to give.
+    // No round follows: HAProxy has all of the empty catalog.
     if (all.size === 0) this.#applied = intake.catalog;
   }
 
-  /** Renders what was touched, plans the difference and gives HAProxy its commands; what else it needs is a reload. */
+  /** Renders dirty services, plans the difference and applies it. A step that HAProxy cannot do at run time needs a reload. */
   async reconcile(): Promise<void> {
     const { quarantining, intake, rendering, running, reloads, reloading, progress, now } = this.#parts;
     const began = now();
@@ -115,16 +120,16 @@ export class Reconciler {
     const taken = intake.dirty.take();
     const changed = withPaced(withSiblings(taken, requested.catalog), requested.catalog, rendering.desired);
     const dirty = withUnfinished(changed, this.#unfinished);
-    // Before the commands: a reload that ends among them must not miss any.
+    // Before the commands: a reload that ends during them must not miss any.
     reloading.changed(dirty);
-    this.#performing = true;
+    this.#reconciling = true;
     const { catalog, plan, unfinished } = await this.#apply(changed, dirty, requested, began)
       .catch((error: unknown) => {
         intake.dirty.add(dirty);
         throw error;
       })
       .finally(() => {
-        this.#performing = false;
+        this.#reconciling = false;
       });
     this.#unfinished = unfinished;
     const finished = new Map([...dirty].filter(([name]) => !unfinished.has(name)));
@@ -133,17 +138,17 @@ export class Reconciler {
     if (tooManyRetired !== undefined) reloads.need(tooManyRetired);
     if (plan.reload.length > 0) {
       reloads.tryAgain();
-      // What is asked for may be refused: what was good must be on disk before the catalog that has forgotten it.
+      // HAProxy may refuse the reload. The last good forms must be on disk before the catalog, which does not have them.
       void quarantining.save(intake.catalog);
     }
-    if (reloads.pending.length === 0 && !this.unfinished) progress.reached(rendering.desired.revision);
+    if (reloads.pending.length === 0 && !this.unfinished) progress.onApplied(rendering.desired.revision);
     this.#applied = applied;
     this.#observer?.onApplied(finished, catalog);
     this.#first.resolve();
     this.saveSoon();
   }
 
-  /** `changed`: what is to be rendered, among all that is `touched`. */
+  /** `changed` is the part of `dirty` that has to be rendered. */
   async #apply(changed: DirtySet, dirty: DirtySet, requested: Requested, began: number): Promise<Applied> {
     const { link, rendering, running, reloads, firstChecks, progress, now } = this.#parts;
     const catalog = rendering.render(changed, requested, running.served);
@@ -165,7 +170,7 @@ export class Reconciler {
     const { done, left, refused } = await this.#slices.give(plan.steps, desired, now() - rendered);
     reloads.planned(refused, desired);
     firstChecks.onApplied(dirty, catalog, running.served, newcomersAmong(done, running.served));
-    progress.round({
+    progress.onRound({
       began,
       rendered,
       commanded: now(),
@@ -174,19 +179,19 @@ export class Reconciler {
     return { catalog, plan, unfinished: touchedBy(left, routes, dirty) };
   }
 
-  /** What changed since it was refused is tried again. */
+  /** Has everything rendered that changed since HAProxy refused it. */
   #review(requested: Requested): void {
     const { intake, rendering } = this.#parts;
     const { services, all } = rendering.review(requested);
     for (const name of services) intake.dirty.service(name);
-    intake.dirty.add(rendering.moved(intake.catalog));
+    intake.dirty.add(rendering.openFilesChanged(intake.catalog));
     if (all) this.markAllDirty();
   }
 
-  /** Has routes removed that wait, with the rest of their policy, for a reload that cannot be done for now. */
+  /** While no reload is possible, has the routes removed that a new policy does not have. */
   withdraw(): void {
     const { intake, rendering, running, reloads } = this.#parts;
-    // The last round removed them already, unless HAProxy refused it: then another round would change nothing.
+    // The last round tried to remove them already. Another round would change nothing.
     if (reloads.obstacle === undefined || this.#obstructed) return;
     for (const route of withdrawable(running.served, rendering.desired, { certain: !reloads.needs('drift') })) {
       const target = running.served.routes.get(route);
@@ -194,22 +199,22 @@ export class Reconciler {
     }
   }
 
-  /** Tells how far HAProxy serves, unless a reload is still to come. Whether it told. */
+  /** Announces which revision HAProxy serves, unless a reload comes first. Returns whether it did. */
   publish(): boolean {
     const { link, quarantining, intake, rendering, running, reloads, reloading, rejections, progress } = this.#parts;
     const { workerPid } = link;
     if (this.#applied === undefined || workerPid === undefined) return false;
-    // What the round has rendered, HAProxy may not have got yet. It is told after the round.
-    if (this.#performing) return false;
-    // Until the new worker was given what the old one was, nobody may be told that it is served.
+    // HAProxy may not have yet what the round rendered. The balancer publishes after the round.
+    if (this.#reconciling) return false;
+    // The new worker may not have the changes that the old one got. They count as served when it has them.
     if (reloading.loading) return false;
     const { pending, paced, obstacle = reloads.slow ?? first(paced.values()) } = reloads;
     if (pending.length > 0 && obstacle === undefined) return false;
-    // What came in since and touched nothing is served as well.
+    // Later events that made nothing dirty are served as well.
     if (intake.dirty.empty) {
       this.#applied = intake.catalog;
       if (pending.length === 0 && !this.unfinished) {
-        progress.reached(intake.catalog.revision);
+        progress.onApplied(intake.catalog.revision);
         quarantining.proven(rendering.requested(intake.catalog));
       }
     }
@@ -238,7 +243,7 @@ export class Reconciler {
 
 type Applied = { readonly catalog: Catalog; readonly plan: Plan; readonly unfinished: DirtySet };
 
-/** What changed now comes first, but for services that have had their turn. */
+/** Services that changed now come first, except those that the last round did not finish. */
 function withUnfinished(changed: DirtySet, unfinished: DirtySet): DirtySet {
   if (unfinished.size === 0) return changed;
   const all = new DirtySetBuilder();
@@ -248,7 +253,7 @@ function withUnfinished(changed: DirtySet, unfinished: DirtySet): DirtySet {
   return all.take();
 }
 
-/** The servers that HAProxy took by these steps, and that are to pass a check first. */
+/** The servers that these steps added and that have to pass a first check. */
 function newcomersAmong(steps: readonly Step[], served: Rendered): readonly Newcomer[] {
   return steps.flatMap((step) => {
     if (!('checkFirst' in step) || step.checkFirst !== true) return [];

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { type Catalog, type Folded, rejectionOf } from '../../catalog/catalog.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
+import { instanceKey, policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { showKey } from '../../model/parsed.ts';
 import type { Revision } from '../../model/revision.ts';
@@ -13,23 +14,23 @@ import type { Locating } from '../addresses/locating.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 
-// A registry full of rubbish must not become a log full of it: what is beyond this in one change is counted.
+// More rejections in one change are only counted, so that a broken writer cannot fill the log.
 const mostLines = 20;
 
 type RejectionsParts = {
-  readonly metrics: BalanceMetrics;
+  readonly metrics: Pick<BalanceMetrics, 'rejected' | 'rejections' | 'conflicts'>;
   readonly logger: Logger;
   readonly locating: Pick<Locating, 'unserved' | 'of' | 'count'>;
   readonly openFiles: Pick<OpenFilesLimit, 'unserved' | 'of' | 'count'>;
 };
 
 /**
- * Which entries are not served, and why: no parser took them, a template cannot render them, another has their place, or their
- * address is not known or not allowed, or HAProxy could not check them all.
+ * The unserved entries, each with the reason: no parser accepts it, no template can render it, its address is unknown or not allowed,
+ * HAProxy has no open files for it, or another service has its route.
  */
 export class Rejections {
   readonly #parts: RejectionsParts;
-  /** By key. */
+  /** Entries that no template can render, or without an allowed address, by key. */
   #unrendered = new Map<string, Unserved>();
   #conflicts: readonly Conflict[] = [];
   #unrouted: ReadonlyMap<ServiceName, string> = new Map();
@@ -48,14 +49,14 @@ export class Rejections {
     return this.#unrouted;
   }
 
-  /** Those that are well formed, and that a template cannot render or whose address cannot be served. */
+  /** The well-formed entries that HAProxy does not serve. */
   get unrendered(): readonly Unserved[] {
     const { locating, openFiles } = this.#parts;
-    const nowhere = [...locating.unserved()].filter(({ lastGoodServes }) => !lastGoodServes);
-    return [...this.#unrendered.values(), ...nowhere, ...openFiles.unserved()];
+    const unlocated = [...locating.unserved()].filter(({ lastGoodServes }) => !lastGoodServes);
+    return [...this.#unrendered.values(), ...unlocated, ...openFiles.unserved()];
   }
 
-  /** The first `most` of them; those that are well formed and cannot be rendered come first, for they surprise more. */
+  /** The first `most` unserved entries. Entries that no template can render come first: users expect these least. */
   list({ rejected }: Catalog, most: number): readonly Unserved[] {
     const malformed = rejected
       .valueSeq()
@@ -65,13 +66,13 @@ export class Rejections {
     return [...this.#unrendered.values(), ...malformed, ...locating.unserved(), ...openFiles.unserved()].slice(0, most);
   }
 
-  /** Why this key is not served as it stands there; undefined when it is. */
+  /** Why this key is not served as written; undefined when it is. */
   of(catalog: Catalog, key: string): Unserved | undefined {
     const [area, service = '', id = ''] = key.split('/');
     const named = [service as ServiceName, id as InstanceId] as const;
     const { locating, openFiles } = this.#parts;
-    const left = area === 'instances' ? (locating.of(...named) ?? openFiles.of(...named)) : undefined;
-    return this.#unrendered.get(key) ?? rejectionOf(catalog, key) ?? left;
+    const unlocated = area === 'instances' ? (locating.of(...named) ?? openFiles.of(...named)) : undefined;
+    return this.#unrendered.get(key) ?? rejectionOf(catalog, key) ?? unlocated;
   }
 
   folded({ catalog, rejections }: Folded): void {
@@ -87,14 +88,14 @@ export class Rejections {
     if (more > 0) logger.warn({ event: 'entries-rejected', count: more }, `${more} more entries not served`);
   }
 
-  /** What a rendering found of what was touched; whatever it did not mention is in order now. */
+  /** The problems of a rendering. A dirty key without a problem is in order now. */
   rendered(dirty: DirtySet, problems: readonly RenderProblem[], revision: Revision): void {
     const { metrics, logger } = this.#parts;
     const before = this.#unrendered;
     this.#unrendered = new Map([...before].filter(([key]) => !isDirty(key, dirty)));
     let fresh = 0;
     for (const { service, instance, reason, lastGoodServes } of problems) {
-      const key = instance === undefined ? `services/${service}` : `instances/${service}/${instance}`;
+      const key = instance === undefined ? policyKey(service) : instanceKey(service, instance);
       this.#unrendered.set(key, { key, reason, lastGoodServes });
       if (before.get(key)?.reason === reason) continue;
       fresh += 1;

@@ -10,33 +10,29 @@ import type { Reloaded, Reloads } from '../reload/reloads.ts';
 
 type ReloadingParts = {
   readonly reloads: Reloads;
-  /** What HAProxy serves now. */
   readonly served: () => Rendered;
-  /** What it should serve now. */
   readonly desired: () => Rendered;
-  /** Whether HAProxy runs, so that it can be told to load something. */
+  /** Whether HAProxy runs, so that it can load a configuration. */
   readonly mayLoad: () => boolean;
-  /** The reload came to its end. */
   readonly onEnd: () => void;
 };
 
-/** What HAProxy is to load, and what was held of it. */
+/** The build that HAProxy is to load, and the quarantine that it was made with. */
 export type Loading = { readonly build: RefusedBuild; readonly quarantine: Quarantine };
 
 type FinishedReload = Loading & { readonly result: Reloaded };
 
-/** How a reload ended. */
 export type Ended = FinishedReload & {
-  /** What was changed by command while it was under way: the new worker may not know of it. */
+  /** Changes that pointsman made by command during the reload. The new worker may not have them. */
   readonly meanwhile: DirtySet;
 };
 
-/** One reload at a time, beside the rounds: they go on with the worker that serves. */
+/** Runs one reload at a time. Rounds go on meanwhile, with the worker that serves. */
 export class Reloading {
   readonly #parts: ReloadingParts;
-  /** What was changed by command since it began. */
+  /** Changes by command since the reload began. */
   readonly #meanwhile = new DirtySetBuilder();
-  /** That part of it which is not in what HAProxy is to load. */
+  /** The part of `meanwhile` that the configuration on disk does not have. */
   readonly #unwritten = new DirtySetBuilder();
   #ongoing: Promise<void> | undefined;
   #ended: FinishedReload | undefined;
@@ -45,17 +41,17 @@ export class Reloading {
     this.#parts = parts;
   }
 
-  /** Undefined while none is under way. */
+  /** Undefined while no reload runs. */
   get ongoing(): Promise<void> | undefined {
     return this.#ongoing;
   }
 
-  /** Whether one is under way, or has ended and was not taken yet. */
+  /** Whether a reload runs, or has ended and `take` was not called yet. */
   get busy(): boolean {
     return this.#ongoing !== undefined || this.#ended !== undefined;
   }
 
-  /** HAProxy was told to load what is on disk, so the worker may be replaced at any moment. */
+  /** HAProxy loads the configuration on disk and may replace the worker at any moment. */
   get loading(): boolean {
     return this.#parts.reloads.loading || this.#ended !== undefined;
   }
@@ -76,14 +72,14 @@ export class Reloading {
     return this.#ended !== undefined;
   }
 
-  /** A round changed this by command. */
+  /** A round makes these changes by command. */
   changed(dirty: DirtySet): void {
     if (this.#ongoing === undefined && this.#ended === undefined) return;
     if (this.#ended === undefined) this.#unwritten.add(dirty);
     this.#meanwhile.add(dirty);
   }
 
-  /** How it ended, once. */
+  /** The result of the reload that has ended, once. */
   take(): Ended | undefined {
     const ended = this.#ended;
     this.#ended = undefined;
@@ -92,8 +88,8 @@ export class Reloading {
 }
 
 /**
- * What HAProxy was checked with, with what was changed by command since: HAProxy runs those lines, so they are good. Without
- * this a server that left during the check would be back for a moment.
+ * The validated state with the changes that pointsman made by command since. HAProxy runs these lines, so they are good. Without them a
+ * server that left during the check would be back for a moment.
  */
 function withCommanded(checked: Rendered, served: Rendered, desired: Rendered, dirty: DirtySet): Rendered {
   let { backends, routes } = checked;
@@ -117,7 +113,7 @@ function withCommanded(checked: Rendered, served: Rendered, desired: Rendered, d
   }
   if (served.routes !== routes) {
     routes = routes.withMutations((all) => {
-      // A route of another version of the policy than was checked has no business with its rules.
+      // Routes and rules of two versions of a policy must not mix.
       const isSame = (service: ServiceName) => {
         const [one, other] = [checked.backends.get(service), desired.backends.get(service)];
         return one !== undefined && other !== undefined && sameSection(one.section, other.section);

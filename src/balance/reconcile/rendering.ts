@@ -2,7 +2,6 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
-import { Sweep } from '../../model/sweep.ts';
 import { describePace } from '../../render/check-pace.ts';
 import {
   type RenderResult,
@@ -22,6 +21,7 @@ import { type EffectiveCatalog, effectiveCatalog } from '../pipeline/effective-c
 import type { RefusedBuild } from '../quarantine/candidates.ts';
 import { type Requested, withQuarantined, withQuarantinedInstances } from '../quarantine/quarantine.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
+import { Sweep } from '../../model/sweep.ts';
 import type { Rejections } from './rejections.ts';
 
 type RenderingParts = {
@@ -38,14 +38,14 @@ type RenderingParts = {
   readonly rejections: Pick<Rejections, 'rendered' | 'conflicting'>;
 };
 
-/** What the registry asks for, as it is to be given to HAProxy: with what the guard holds, addresses for names, and last good forms. */
+/** Makes the desired state of the catalog: with guarded instances, addresses for names, and last good forms. */
 export class Rendering {
   readonly #parts: RenderingParts;
   #templates: Templates;
   #desired: Rendered = nothingRendered;
   #mustRenderAll = false;
   readonly #sweep = new Sweep();
-  /** Services that are checked more seldom than their policies say, with the reason. */
+  /** Services whose health checks are further apart than their policies say, each with the reason. */
   readonly #paced = new Map<ServiceName, string>();
 
   constructor(parts: RenderingParts) {
@@ -53,18 +53,22 @@ export class Rendering {
     this.#templates = parts.templates;
   }
 
+  get templates(): Templates {
+    return this.#templates;
+  }
+
   get desired(): Rendered {
     return this.#desired;
   }
 
-  /** Whose checks are further apart than the policies say; undefined while nobody's are. */
+  /** Why health checks of services are further apart than their policies say; undefined when none are. */
   get checkTrouble(): string | undefined {
     if (this.#paced.size === 0) return undefined;
     const [first = ''] = [...this.#paced].map(([name, reason]) => `${name}: ${reason}`);
     return this.#paced.size === 1 ? first : `${first}; and ${this.#paced.size - 1} more services`;
   }
 
-  /** Starts from what an earlier run had rendered. */
+  /** Begins with the state that an earlier run rendered. */
   begin(before: Rendered): void {
     this.#desired = before;
     this.#mustRenderAll = true;
@@ -77,7 +81,7 @@ export class Rendering {
 
   effective(catalog: Catalog): EffectiveCatalog {
     const { guarding, locating, openFiles, quarantining } = this.#parts;
-    // Each instance has an entry, unless it is guarded.
+    // Each instance has an entry, except guarded ones.
     const bound = guarding.holding ? Number.POSITIVE_INFINITY : catalog.accepted.size;
     return effectiveCatalog(catalog, {
       guarded: (overridden) => guarding.served(overridden),
@@ -91,8 +95,8 @@ export class Rendering {
     return this.effective(catalog).requested;
   }
 
-  /** Whom the limit of open files concerns otherwise since this was asked last. */
-  moved(catalog: Catalog): DirtySet {
+  /** The instances that the limit of open files leaves out, or lets in again, since the last call. */
+  openFilesChanged(catalog: Catalog): DirtySet {
     this.requested(catalog);
     return this.#parts.openFiles.moved.take();
   }
@@ -102,20 +106,20 @@ export class Rendering {
     return { requested, desired: withoutUnusedPolicies(templating, this.#parts.frame, this.#desired), served, cold };
   }
 
-  /** What changed since it was refused is tried again. Gives the services that are to be rendered for it. */
+  /** Takes out of quarantine whatever changed since it was refused. Returns the services to render for it. */
   review(requested: Requested): { readonly services: readonly ServiceName[]; readonly all: boolean } {
     const { services, all } = this.#parts.quarantining.review(requested);
     if (all) this.#mustRenderAll = true;
     return { services, all };
   }
 
-  /** Other things are held now. */
-  renderAnew(served: Rendered): void {
+  /** Has everything rendered again. */
+  onQuarantineChanged(served: Rendered): void {
     this.#desired = withQuarantinedInstances(this.#parts.quarantining.state, this.#desired, served);
     this.#mustRenderAll = true;
   }
 
-  /** Renders what is asked for, but for what is held, or is to be held from now on. Gives the catalog that it is made of. */
+  /** Renders the requested catalog, and quarantines what no template can render. Returns the effective catalog. */
   render(dirty: DirtySet, requested: Requested, served: Rendered): Catalog {
     const { metrics, frame, quarantining, rejections, openFiles, locating } = this.#parts;
     const { catalog: quarantined, templating } = withQuarantined(quarantining.state, requested);
@@ -153,7 +157,7 @@ export class Rendering {
     return catalog;
   }
 
-  /** Without policies of the past. */
+  /** Without policies that no service has any more. */
   #bounded(rendered: Rendered, templating: Templates): Rendered {
     const used = () => withoutUnusedPolicies(templating, this.#parts.frame, rendered).policies;
     const policies = this.#sweep.bounded(rendered.policies, used);

@@ -1,6 +1,7 @@
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { type StatRow, statRows } from '../../haproxy/stat.ts';
 import type { Reloads } from '../reload/reloads.ts';
+import type { Loop } from './loop.ts';
 import type { Running } from './running.ts';
 import type { Timers } from './timers.ts';
 
@@ -9,22 +10,21 @@ type ReuseParts = {
   readonly running: Pick<Running, 'addedAtRunTime'>;
   readonly reloads: Pick<Reloads, 'need' | 'tryAgain' | 'pending'>;
   readonly timers: Timers;
-  /** Reloads for this are at least this far apart, in ms; undefined where there are to be none. */
+  /** The least time between two of these reloads, in ms; undefined: never reload for this. */
   readonly reuseIntervalMs: number | undefined;
   /** Monotonic, in ms. */
   readonly now: () => number;
-  /** A reload may be due. */
-  readonly wake: () => void;
+  readonly loop: Pick<Loop, 'wake'>;
 };
 
-/** How many connections the servers have to have opened for a reload to be worth it. */
+/** A reload is worth its cost from this number of opened connections on. */
 const leastConnections = 100;
 const mostQuietMs = 30_000;
 
 /**
  * An HAProxy before 2.6.18 opens a connection for each request to a server that was added at run time, until a reload.
- * Such a reload is done once changes have been quiet for a tenth of the interval (at most 30 s), and only where these
- * servers have traffic.
+ * pointsman makes this reload when no change came for a tenth of the interval (at most 30 s), and only if these servers
+ * have traffic.
  */
 export class Reuse {
   readonly #parts: ReuseParts;
@@ -34,7 +34,7 @@ export class Reuse {
     this.#parts = parts;
   }
 
-  /** A round gave HAProxy something: wait until it is quiet again. */
+  /** A round changed HAProxy: wait again until no change comes. */
   changed(): void {
     const { link, running, reuseIntervalMs } = this.#parts;
     if (link.reuses || running.addedAtRunTime.size === 0 || reuseIntervalMs === undefined) return;
@@ -48,7 +48,7 @@ export class Reuse {
   }
 
   async #look(): Promise<void> {
-    const { link, running, reloads, now, wake } = this.#parts;
+    const { link, running, reloads, now, loop } = this.#parts;
     this.changed();
     const added = running.addedAtRunTime;
     if (added.size === 0 || !link.connected || reloads.pending.length > 0) return;
@@ -57,11 +57,11 @@ export class Reuse {
     this.#reloadedAt = now();
     reloads.need({ kind: 'no-reuse', servers: added.size });
     reloads.tryAgain();
-    wake();
+    loop.wake();
   }
 }
 
-/** How many connections HAProxy opened to those of these HTTP servers that may get requests and have reused none. */
+/** The connections that HAProxy opened to these HTTP servers, without servers that reused one or are in maintenance. */
 export function connectionsOf(rows: readonly StatRow[], servers: ReadonlySet<string>): number {
   return rows
     .filter((cell) => servers.has(`${cell('pxname')}/${cell('svname')}`))

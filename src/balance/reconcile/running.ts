@@ -24,21 +24,21 @@ type RunningParts = {
   readonly passingOn: PassingOn;
   readonly firstChecks: Pick<FirstChecks, 'adopt'>;
   readonly states: Pick<ServerStates, 'found'>;
-  /** Files that the worker has to be given beside the rounds; nobody waits for it. */
-  readonly lookAtFiles?: (() => void) | undefined;
+  /** Has the worker use the newest certificates and TLS files. */
+  readonly lookAtFiles: () => void;
   readonly oldWorkers: OldWorkers;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: Pick<BalanceMetrics, 'steps' | 'drift' | 'pendingRemovals'>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
 };
 
-/** How many servers that left may stay in an HAProxy that cannot delete them, until a reload is due; each takes a few kB. */
+/** An HAProxy that cannot delete servers may have this many retired servers until a reload is due. Each takes a few kB. */
 const mostRetired = 1000;
-/** A service with more of them gets no further servers before that reload, which may have to wait for its turn. */
+/** A service with more retired servers gets no new servers before that reload, which may have to wait for its budget. */
 const mostRetiredOfService = 2000;
 
-/** What HAProxy runs, as far as its answers tell. */
+/** The served state: what HAProxy runs, as its answers tell. */
 export class Running {
   readonly #parts: RunningParts;
   readonly pendingRemovals: PendingRemovals;
@@ -46,7 +46,7 @@ export class Running {
   #served: Rendered = nothingRendered;
   #worker: number | undefined;
   #foreign = false;
-  /** Whether the worker is from before this pointsman, and was not looked at yet. */
+  /** Whether an earlier pointsman started the worker, and this one has not read its state yet. */
   #adopted = false;
   readonly #added = new Set<string>();
 
@@ -60,12 +60,12 @@ export class Running {
     return this.#served;
   }
 
-  /** The worker that serves; undefined while it is not known. */
+  /** The pid of the worker that serves; undefined while it is not known. */
   get worker(): number | undefined {
     return this.#worker;
   }
 
-  /** The servers, as `backend/server`, that the worker was given by command since this pointsman speaks with it, and still has. */
+  /** The servers, as `backend/server`, that this pointsman added to the worker by command. */
   get addedAtRunTime(): ReadonlySet<string> {
     return this.#added;
   }
@@ -75,13 +75,13 @@ export class Running {
     return this.#foreign;
   }
 
-  /** HAProxy runs this from before. */
+  /** An HAProxy that an earlier pointsman started serves this. */
   adopt(served: Rendered): void {
     this.#served = served;
     this.#adopted = true;
   }
 
-  /** HAProxy was given this, or runs it from before. */
+  /** HAProxy serves this now. */
   assume(served: Rendered): void {
     this.#served = served;
   }
@@ -93,7 +93,7 @@ export class Running {
     this.#added.clear();
   }
 
-  /** Gives it these commands. What it refuses of them needs a reload: the answer says why. */
+  /** Applies these steps. Returns a reason for a reload for each step that HAProxy refuses. */
   async execute(steps: readonly Step[], desired: Rendered): Promise<readonly ReloadReason[]> {
     this.#adoptRoutes(desired.routes);
     if (steps.length === 0) return [];
@@ -121,7 +121,7 @@ export class Running {
     return refused;
   }
 
-  /** The same value where both have the same routes: then no later plan has to compare them one by one. */
+  /** Takes the desired map if both have the same routes: then later plans need not compare them one by one. */
   #adoptRoutes(desired: Rendered['routes']): void {
     const { routes } = this.#served;
     if (routes !== desired && routes.equals(desired)) this.#served = { ...this.#served, routes: desired };
@@ -132,7 +132,7 @@ export class Running {
     if (line !== undefined) this.pendingRemovals.addServer(`${backend}/${name}`, line);
   }
 
-  /** Has backends that nothing needs any more deleted, where HAProxy can; elsewhere they end with the next reload. */
+  /** Has backends deleted that are not desired any more, if HAProxy can. Otherwise they end with the next reload. */
   removeLater(names: Iterable<ServiceName>, desired: Rendered): void {
     const { addBackend, deletes } = this.#parts.link.abilities;
     if (!addBackend || !deletes) return;
@@ -141,12 +141,11 @@ export class Running {
     }
   }
 
-  /** Whether there is something that can be deleted later. */
   get hasPendingRemovals(): boolean {
     return this.#parts.link.abilities.deletes && !this.pendingRemovals.empty;
   }
 
-  /** Why servers that left need a reload, where HAProxy cannot delete them; undefined when they do not. */
+  /** Why retired servers need a reload; undefined when they are few, or HAProxy can delete servers. */
   get tooManyRetired(): ReloadReason | undefined {
     if (this.#parts.link.abilities.deletes || this.pendingRemovals.servers.size <= mostRetired) return undefined;
     let left = this.pendingRemovals.servers.size;
@@ -159,7 +158,7 @@ export class Running {
     return { kind: 'retired', more: mostRetired, services };
   }
 
-  /** Why a service gets no further servers before a reload: too many of its servers that left are there. */
+  /** Why a service with too many retired servers gets no new servers before a reload. */
   fullRule(): (service: ServiceName) => ReloadReason | undefined {
     if (this.#parts.link.abilities.deletes || this.pendingRemovals.servers.size <= mostRetiredOfService)
       return () => undefined;
@@ -168,14 +167,14 @@ export class Running {
     return (service) => ((counts.get(service) ?? 0) > mostRetiredOfService ? reason : undefined);
   }
 
-  /** Deletes what can be by now. Whether a backend was among it. */
+  /** Deletes the pending removals that have no connections any more. Returns whether a backend was among them. */
   async removePending(desired: Rendered): Promise<boolean> {
-    const gone = await this.pendingRemovals.remove(this.#parts.link, this.#served, desired);
-    if (gone.length > 0) this.#served = { ...this.#served, backends: this.#served.backends.deleteAll(gone) };
-    return gone.length > 0;
+    const deleted = await this.pendingRemovals.remove(this.#parts.link, this.#served, desired);
+    if (deleted.length > 0) this.#served = { ...this.#served, backends: this.#served.backends.deleteAll(deleted) };
+    return deleted.length > 0;
   }
 
-  /** Speaks with the worker that serves now. Whether that is another one, or a new connection to it. */
+  /** Connects to the worker that serves now. Returns whether the worker, or the connection to it, is another one than before. */
   async meet(): Promise<boolean> {
     const { haproxy, link, oldWorkers, passingOn } = this.#parts;
     const processes = await haproxy.processes();
@@ -193,7 +192,7 @@ export class Running {
     return true;
   }
 
-  /** An earlier pointsman left servers in maintenance that it could not delete. */
+  /** Adds the retired servers that an earlier pointsman left. */
   #adoptRetired({ servers }: RunningState): void {
     for (const [name, backend] of this.#served.backends) {
       for (const [id, server] of servers.get(name) ?? []) {
@@ -204,10 +203,10 @@ export class Running {
     }
   }
 
-  /** Reads what the worker really runs, and corrects what we believe by it. Whether that was something else. */
+  /** Reads what the worker really runs and corrects the served state. Returns whether there was drift. */
   async readBack(): Promise<boolean> {
     const { link, lookAtFiles, firstChecks, states } = this.#parts;
-    lookAtFiles?.();
+    lookAtFiles();
     const running = await link.inspect();
     states.found(running.servers);
     if (!link.abilities.deletes) this.#adoptRetired(running);

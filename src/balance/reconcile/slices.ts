@@ -7,7 +7,7 @@ import type { Running } from './running.ts';
 
 type SlicesParts = {
   readonly running: Pick<Running, 'execute' | 'served'>;
-  readonly progress: Pick<Progress, 'moved'>;
+  readonly progress: Pick<Progress, 'onSlice'>;
   /** Whether something else is due, such as changes of other services. */
   readonly othersDue: () => boolean;
   /** Monotonic, in ms. */
@@ -16,20 +16,20 @@ type SlicesParts = {
 
 type Given = {
   readonly done: readonly Step[];
-  /** To be planned again in the next round, with what is due. */
+  /** The next round plans these again. */
   readonly left: readonly Step[];
-  /** What HAProxy refused of it needs a reload. */
+  /** The steps that HAProxy refused need a reload. */
   readonly refused: readonly ReloadReason[];
 };
 
-/** So that HAProxy need not wait for the next slice while pointsman reads the answers to one. */
+/** Two: HAProxy works on one slice while pointsman reads the answers to the other. */
 const mostSent = 2;
-/** After how long a round stops in any case, in ms, so that those who wait are told what is served. Longer where plans take long. */
-const leastTellingMs = 250;
-/** So long others wait at most for a round whose plan took long, in ms. */
+/** A round stops after this time in any case, in ms, so that the balancer can publish. Longer if plans take long. */
+const mostRoundMs = 250;
+/** Other tasks wait at most this long for a round whose plan took long, in ms. */
 const mostLeastMs = 100;
 
-/** Gives HAProxy the steps of a plan in slices. Stops after one of them if something else is due, or if it has taken long. */
+/** Applies the steps of a plan in slices. Stops after a slice if another task is due, or after a time. */
 export class Slices {
   readonly #parts: SlicesParts;
   #size = leastSlice;
@@ -38,7 +38,7 @@ export class Slices {
     this.#parts = parts;
   }
 
-  /** `planningMs`: how long it took to plan the steps. The commands take about as long before the rest is planned again. */
+  /** The commands may take about as long as the plan took (`planningMs`). The next round plans the rest again. */
   async give(steps: readonly Step[], desired: Rendered, planningMs: number): Promise<Given> {
     const { running } = this.#parts;
     if (steps.length <= leastSlice) return { done: steps, left: [], refused: await running.execute(steps, desired) };
@@ -58,14 +58,14 @@ export class Slices {
   ): Promise<{ readonly count: number; readonly refused: readonly ReloadReason[] }> {
     const { running, progress, othersDue, now } = this.#parts;
     const began = now();
-    const mostMs = Math.max(leastTellingMs, 4 * planningMs);
+    const mostMs = Math.max(mostRoundMs, 4 * planningMs);
     const leastMs = Math.min(planningMs, mostLeastMs);
     const isTime = (ms: number) => ms >= leastMs && (ms >= mostMs || othersDue());
     const refused: ReloadReason[] = [];
     const sent: { readonly count: number; readonly answers: Promise<readonly ReloadReason[]> }[] = [];
     let count = 0;
     let stops = false;
-    // The first slice tells how many steps the next ones may have.
+    // The time of the first slice decides how many steps the next ones have.
     let most = 1;
     let answeredAt = began;
     try {
@@ -78,7 +78,7 @@ export class Slices {
         const first = sent.shift();
         if (first === undefined) return { count, refused };
         refused.push(...(await first.answers));
-        progress.moved();
+        progress.onSlice();
         this.#size = nextSlice(first.count, now() - answeredAt);
         answeredAt = now();
         most = mostSent;

@@ -21,22 +21,22 @@ type StartingParts = {
   readonly states: ServerStates;
   readonly quarantining: Quarantining;
   readonly openFiles: OpenFilesLimit;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: Pick<BalanceMetrics, 'haproxyStarts'>;
   readonly logger: Logger;
   readonly rendering: Rendering;
   readonly running: Running;
   readonly reloads: Reloads;
   /** Aborted when pointsman is to end. */
   readonly signal?: AbortSignal | undefined;
-  /** Has everything rendered and planned anew, for other things are held now. */
-  readonly renderAnew: () => void;
-  /** Has everything planned anew, for HAProxy is started on something else than was served. */
+  /** Has everything rendered and planned again, because the quarantine changed. */
+  readonly renderAll: () => void;
+  /** Has everything planned again, because HAProxy starts on another state than it served. */
   readonly markAllDirty: () => void;
 };
 
 const inUseHint = 'end what listens there (ss -ltnp shows it), or choose another address with --http or --https';
 
-/** Has HAProxy serve from nothing: for the first time, or after it ended. */
+/** Starts HAProxy: for the first time, or after it ended. */
 export class Starting {
   readonly #parts: StartingParts;
 
@@ -44,13 +44,13 @@ export class Starting {
     this.#parts = parts;
   }
 
-  /** On what is rendered, or on what an earlier run had put on disk. Rejects with a Fault when neither can be served. */
+  /** Starts HAProxy on the desired state, or on the last good one on disk. Rejects with a Fault when it accepts neither. */
   async cold(lastGood: Rendered | undefined, catalog: Catalog): Promise<void> {
     const { haproxy, files, states, logger, metrics, running, reloads, rendering, openFiles } = this.#parts;
-    // An earlier run may have left some, which are of a worker that is gone.
+    // The states that an earlier run left are of a worker that has ended.
     await states.forget();
     const undo = await this.#placeFirst(lastGood, catalog).catch((error: unknown) => {
-      // An older file is better than no HAProxy: what differs is healed at run time, and by a reload once it can be written.
+      // HAProxy starts on the older file. Commands repair the difference, and a reload once the disk accepts the new file.
       if (!isStorageFault(error) || lastGood === undefined) throw error;
       running.assume(lastGood);
       reloads.need({ kind: 'start' });
@@ -67,7 +67,7 @@ export class Starting {
     logger.info({ event: 'haproxy-started', pid: processes.masterPid, revision: String(running.served.revision) });
   }
 
-  /** Starts it without the instances that it has too few open files for. Undefined where that is not why it did not start. */
+  /** Starts HAProxy without the instances that it has no open files for. Undefined if it did not start for another reason. */
   async #startWithFewer(error: unknown, catalog: Catalog): Promise<Processes | undefined> {
     const { haproxy, files, rendering, running } = this.#parts;
     if (!this.#leaveOut(error, catalog)) return undefined;
@@ -84,28 +84,28 @@ export class Starting {
     });
   }
 
-  /** Renders without the instances that HAProxy has too few open files for. Whether there are any for whom it did not start. */
+  /** Renders without the instances that HAProxy has no open files for. False if HAProxy did not start for another reason. */
   #leaveOut(error: unknown, catalog: Catalog): boolean {
     const { rendering, running, openFiles } = this.#parts;
     if (!openFiles.failed(describe(error), rendering.requested(catalog).catalog)) return false;
-    const moved = rendering.moved(catalog);
-    rendering.render(moved, rendering.requested(catalog), running.served);
+    const changed = rendering.openFilesChanged(catalog);
+    rendering.render(changed, rendering.requested(catalog), running.served);
     return true;
   }
 
   /**
-   * The check took the configuration, and HAProxy did not start on it. A frame that changed since it last worked is held;
-   * where that is not it, what an earlier run had put on disk is served.
+   * HAProxy validated the configuration and did not start on it. Quarantines a base configuration that changed since HAProxy last
+   * accepted it; otherwise HAProxy starts on the last good configuration on disk.
    */
   async #startOnOlder(error: unknown, lastGood: Rendered | undefined, catalog: Catalog): Promise<Processes> {
-    const { haproxy, files, quarantining, rendering, running, reloads, renderAnew, signal } = this.#parts;
-    // Another configuration would want the same address, and one that nobody waits for any more is not tried at all.
+    const { haproxy, files, quarantining, rendering, running, reloads, renderAll, signal } = this.#parts;
+    // Another configuration needs the same address. When pointsman is to end, no other configuration is tried.
     if (!(error instanceof Fault) || error.code !== 'haproxy-start' || signal?.aborted) throw error;
     const refused = rendering.desired;
     const reason = error.toString();
     const requested = rendering.requested(catalog);
     if (quarantining.quarantineFrame(requested, refused, reason)) {
-      renderAnew();
+      renderAll();
       rendering.render(new Map(), requested, running.served);
       const { desired } = rendering.build(requested, running.served, true);
       const checked = await files.check(desired);
@@ -127,7 +127,7 @@ export class Starting {
     return processes;
   }
 
-  /** On what it served before it ended. */
+  /** Starts HAProxy on the state that it served before it ended. */
   async again(catalog: Catalog): Promise<void> {
     const { haproxy, files, states, logger, metrics, running } = this.#parts;
     await this.#saveOrReadBack(catalog);
@@ -142,7 +142,7 @@ export class Starting {
     logger.info({ event: 'haproxy-started', pid: processes.masterPid }, 'HAProxy serves again');
   }
 
-  /** Puts the configuration in place that HAProxy is to be started with. Gives what puts back the one from before. */
+  /** Writes the configuration that HAProxy is to start on. Returns a function that restores the former one. */
   async #placeFirst(lastGood: Rendered | undefined, catalog: Catalog): Promise<() => Promise<void>> {
     const { files, running, reloads } = this.#parts;
     const { desired, checked } = await this.#checkedAlone(catalog);
@@ -162,25 +162,25 @@ export class Starting {
     return async () => undefined;
   }
 
-  /** What is desired, with those held for whom HAProxy refuses it. */
+  /** Validates the desired state. If HAProxy refuses it, quarantines the offenders and validates the rest. */
   async #checkedAlone(catalog: Catalog): Promise<{ desired: Rendered; checked: CheckedConfig }> {
-    const { files, quarantining, rendering, running, renderAnew } = this.#parts;
+    const { files, quarantining, rendering, running, renderAll } = this.#parts;
     const requested = rendering.requested(catalog);
     const build = rendering.build(requested, running.served, true);
     const checked = await files.check(build.desired);
-    const isolated =
+    const found =
       checked.ok ||
       (await quarantining.bisect(checked, build)) ||
-      // The port of a service, for example, may be in use, which its last good form needs as well.
+      // The last good form of an offender may be refused, too: it may need the same port, which is in use.
       (checked.mayPass !== 'deadline' && (await quarantining.bisect(checked, { ...build, leaveOut: true })));
-    if (checked.ok || !isolated) return { desired: build.desired, checked };
-    renderAnew();
+    if (checked.ok || !found) return { desired: build.desired, checked };
+    renderAll();
     rendering.render(new Map(), requested, running.served);
     const { desired } = rendering.build(requested, running.served, true);
     return { desired, checked: await files.check(desired) };
   }
 
-  /** Starts it without those that it loaded once and does not load any more: a file that they need may be gone. */
+  /** Starts HAProxy without the services that it once loaded and now refuses: a file that they need may be missing. */
   async #startWithout(error: unknown, catalog: Catalog): Promise<Processes> {
     const { haproxy, files, running } = this.#parts;
     this.#renderNewest(catalog);
@@ -191,23 +191,23 @@ export class Starting {
     const before = running.served;
     running.assume(desired);
     return haproxy.start().catch(async (again: unknown) => {
-      // The next attempt begins with what could serve once.
+      // The next attempt begins with the state that HAProxy once served.
       running.assume(before);
       await undo();
       throw again;
     });
   }
 
-  /** What was rendered last may be older than what is asked for now, if HAProxy ended before a round. */
+  /** Renders the newest catalog: HAProxy may have ended before a round rendered it. */
   #renderNewest(catalog: Catalog): void {
-    const { rendering, running, renderAnew } = this.#parts;
+    const { rendering, running, renderAll } = this.#parts;
     const requested = rendering.requested(catalog);
     rendering.review(requested);
-    renderAnew();
+    renderAll();
     rendering.render(new Map(), requested, running.served);
   }
 
-  /** Has the file say what is to be served; where it cannot be written, what the file says is served at first. */
+  /** Writes the served state to disk. If the disk refuses it, HAProxy starts on the state that the disk has. */
   async #saveOrReadBack(catalog: Catalog): Promise<void> {
     const { files, running, markAllDirty } = this.#parts;
     try {

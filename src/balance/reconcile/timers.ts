@@ -1,10 +1,10 @@
-/** Timers by name, at most one of each; a new one replaces the old. None fires after `close`. */
+/** One timer for each name: a new timer replaces the old one. No timer fires after `close`. */
 export class Timers {
   readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #onFailure: (name: string, error: unknown) => void;
   #closed = false;
 
-  /** `onFailure` is told of an action that threw or rejected. */
+  /** `onFailure` gets the error of an action that throws or rejects. */
   constructor(onFailure: (name: string, error: unknown) => void) {
     this.#onFailure = onFailure;
   }

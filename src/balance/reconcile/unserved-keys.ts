@@ -1,15 +1,15 @@
 import type { Refusal } from '../../fleet/acknowledgement.ts';
+import { allInstancesKey, instanceKey, policyKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { sameSection } from '../../render/template.ts';
 
-// More than these of one service, and all of it is named instead.
+// A service with more unserved instances is named as a whole.
 const mostOfOneService = 10;
 
 /**
- * The instances that HAProxy should serve and does not, or otherwise than it should (`*` for all of a service), and the
- * services whose policy is not in force as it is asked for. `waiting`: services whose routes are not, or that are gone and still have
- * servers.
+ * The keys that HAProxy does not serve as desired: instances (`*` for all of a service), and services whose policy is not in force.
+ * `waiting`: services whose routes are not in force, or that are gone and still have servers.
  */
 export function unserved(
   desired: Rendered,
@@ -20,27 +20,26 @@ export function unserved(
   const refusals: Refusal[] = [];
   for (const [name, wanted] of desired.backends) {
     const reason = reasonOf(name);
-    const all = { key: `instances/${name}/*`, reason };
+    const all = { key: allInstancesKey(name), reason };
     const has = served.backends.get(name);
     if (has === undefined) {
       refusals.push({ ...all, absent: true });
       continue;
     }
-    if (waiting.has(name) || !sameSection(has.section, wanted.section))
-      refusals.push({ key: `services/${name}`, reason });
+    if (waiting.has(name) || !sameSection(has.section, wanted.section)) refusals.push({ key: policyKey(name), reason });
     if (has.servers === wanted.servers) continue;
     const own: Refusal[] = [];
     for (const [id, line] of wanted.servers) {
-      if (has.servers.get(id) !== line) own.push({ key: `instances/${name}/${id}`, reason });
+      if (has.servers.get(id) !== line) own.push({ key: instanceKey(name, id), reason });
     }
     for (const id of has.servers.keys()) {
-      if (!wanted.servers.has(id)) own.push({ key: `instances/${name}/${id}`, reason });
+      if (!wanted.servers.has(id)) own.push({ key: instanceKey(name, id), reason });
     }
     refusals.push(...(own.length > mostOfOneService ? [all] : own));
   }
   for (const name of waiting) {
     if (desired.backends.has(name) || served.backends.get(name)?.servers.isEmpty() !== false) continue;
-    refusals.push({ key: `instances/${name}/*`, reason: reasonOf(name) });
+    refusals.push({ key: allInstancesKey(name), reason: reasonOf(name) });
   }
   return refusals;
 }

@@ -1,0 +1,140 @@
+import type { Logger } from 'pino';
+import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
+import { describe, Fault } from '../../model/fault.ts';
+import type { Troubles } from '../observe/troubles.ts';
+import type { Bisection } from '../quarantine/bisection.ts';
+import type { Quarantining } from '../quarantine/quarantining.ts';
+import type { Reloads } from '../reload/reloads.ts';
+import type { Inspection } from './inspection.ts';
+import type { Intake } from './intake.ts';
+import type { Task, Work } from './loop.ts';
+import type { PeriodicChecks } from './periodic-checks.ts';
+import type { ProcessWatch } from './process-watch.ts';
+import type { Reconciler } from './reconciler.ts';
+import type { ReloadResults } from './reload-results.ts';
+import type { Reloading } from './reloading.ts';
+import type { Removing } from './removing.ts';
+import type { Retrying } from './retrying.ts';
+import type { Reuse } from './reuse.ts';
+import type { Running } from './running.ts';
+import type { Starting } from './starting.ts';
+
+type TasksParts = {
+  readonly link: Pick<RuntimeLink, 'connected' | 'close'>;
+  readonly logger: Logger;
+  /** Aborted when pointsman is to end. */
+  readonly signal?: AbortSignal | undefined;
+  readonly quarantining: Pick<Quarantining, 'hasCandidates'>;
+  readonly troubles: Troubles;
+  readonly intake: Intake;
+  readonly running: Pick<Running, 'pendingRemovals'>;
+  readonly reloads: Pick<Reloads, 'loading' | 'dueInMs'>;
+  readonly reloading: Reloading;
+  readonly reconciler: Reconciler;
+  readonly bisection: Pick<Bisection, 'ongoing'>;
+  readonly starting: Starting;
+  readonly periodicChecks: Pick<PeriodicChecks, 'answered'>;
+  readonly inspection: Inspection;
+  readonly removing: Removing;
+  readonly retrying: Retrying;
+  readonly reloadResults: ReloadResults;
+  readonly reuse: Pick<Reuse, 'changed'>;
+  readonly watch: ProcessWatch;
+};
+
+/** The task that goes on with a round whose plan had very many steps. */
+export const unfinishedTask = 'unfinished';
+
+/**
+ * What the loop does, the most urgent first. A check, a reload and a bisection may take half a minute: tasks begin them, and they go on
+ * next to the loop, one at a time.
+ */
+export function balancerTasks(parts: TasksParts): Omit<Work, 'onDone'> {
+  const { link, quarantining, intake, reloads, reloading, reconciler, bisection } = parts;
+  const { inspection, removing, retrying, reloadResults, reuse, watch } = parts;
+  /** While HAProxy loads a configuration, commands go to the worker that serves for as long as the connection lasts. */
+  const mayCommand = () => link.connected || !reloading.loading;
+  const nothingBeside = () => bisection.ongoing === undefined && !reloading.busy;
+  const connected = (run: () => Promise<void>) => () => (link.connected ? run() : inspection.run());
+  const round = connected(async () => {
+    await reconciler.reconcile();
+    reuse.changed();
+    removing.arm();
+    if (quarantining.hasCandidates) retrying.arm();
+  });
+  const tasks: readonly Task[] = [
+    // Before `start`: HAProxy starts on the configuration that it loaded last, and `served` has to say which that is.
+    { name: 'reload', due: () => reloading.ended, run: async () => reloadResults.take() },
+    { name: 'start', part: 'haproxy', due: () => watch.exited && !reloads.loading, run: () => startAgain(parts) },
+    {
+      name: 'inspect',
+      part: 'inspection',
+      due: () => watch.mustInspect && !reloading.loading,
+      run: () => inspection.run(),
+    },
+    { name: 'round', part: 'rounds', yields: true, due: () => !intake.dirty.empty && mayCommand(), run: round },
+    {
+      name: 'remove',
+      part: 'burial',
+      due: () => removing.due && mayCommand(),
+      run: connected(() => removing.run()),
+    },
+    {
+      name: 'begin-reload',
+      part: 'reload',
+      due: () => reloads.dueInMs === 0 && nothingBeside(),
+      run: connected(async () => reloadResults.begin()),
+    },
+    { name: 'probe', due: () => retrying.due && nothingBeside(), run: connected(async () => retrying.run()) },
+    {
+      name: unfinishedTask,
+      part: 'rounds',
+      yields: true,
+      due: () => reconciler.unfinished && mayCommand(),
+      run: round,
+    },
+  ];
+  return {
+    tasks,
+    onFailure: (error, task) => onFailure(parts, error, task),
+    dueInMs: () => (nothingBeside() ? reloads.dueInMs : undefined),
+  };
+}
+
+async function startAgain({ link, intake, running, starting, periodicChecks, watch }: TasksParts): Promise<void> {
+  link.close();
+  running.pendingRemovals.clear();
+  const { exits } = watch;
+  await starting.again(intake.catalog);
+  watch.inspectNext();
+  if (watch.exits !== exits) return;
+  periodicChecks.answered();
+  watch.started();
+}
+
+/** Returns whether the loop has to pause. */
+function onFailure(
+  { logger, signal, troubles, reloading, reconciler, watch }: TasksParts,
+  error: unknown,
+  { name, part }: Task,
+): boolean {
+  watch.inspectNext();
+  reconciler.doubt();
+  const reason = describe(error);
+  // The end of pointsman ended a check, for example.
+  if (signal?.aborted) {
+    logger.debug({ event: 'round-ended', reason }, reason);
+    return false;
+  }
+  // The task failed because HAProxy ended. The log has that already, and the next task starts HAProxy.
+  if (watch.exited && name !== 'start') return false;
+  // HAProxy has most likely replaced the worker. The new one gets the commands.
+  if (reloading.loading) {
+    logger.debug({ event: 'round-ended', reason }, reason);
+    return true;
+  }
+  if (part !== undefined) troubles.failed(part, reason);
+  const code = error instanceof Fault ? error.code : undefined;
+  logger.error({ event: 'round-failed', reason, code }, reason);
+  return true;
+}
