@@ -26,8 +26,8 @@ export type Effects = {
   readonly reason: (service: string, beyond: keyof Caps) => string;
 };
 
-type Waiting = Cut['waiting'];
-const noneWaits: Waiting = PersistentMap();
+type WaitingEntries = Cut['waiting'];
+const noneWaits: WaitingEntries = PersistentMap();
 
 /** One allocation while it is made. */
 export class Allocating {
@@ -37,7 +37,7 @@ export class Allocating {
   /** The room that services ask for now, where they asked for other room before. */
   readonly #asked = new Map<string, Use>();
   /** The entries that wait now, in services where other entries waited before. */
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new Map<string, WaitingEntries>();
   /** The keys that changed in those services. */
   readonly #changed = new Map<string, Set<string>>();
   /** How many services ask for something. */
@@ -97,7 +97,7 @@ export class Allocating {
     if (all !== undefined) this.#change(service, key, all.delete(key));
   }
 
-  #change(service: string, key: string, waiting: Waiting): void {
+  #change(service: string, key: string, waiting: WaitingEntries): void {
     this.#waiting.set(service, waiting);
     const changed = this.#changed.get(service) ?? new Set();
     this.#changed.set(service, changed.add(key));
@@ -176,7 +176,7 @@ export class Allocating {
     return this.#asked.get(service) ?? this.#before.asked.get(service) ?? noUse;
   }
 
-  #waitingOf(service: string): Waiting | undefined {
+  #waitingOf(service: string): WaitingEntries | undefined {
     return this.#waiting.get(service) ?? this.#before.cuts.get(service)?.waiting;
   }
 }

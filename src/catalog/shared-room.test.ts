@@ -10,7 +10,7 @@ import { type CatalogLimits, defaultCatalogLimits, noLimits, overrideRoom } from
 
 type Put = { readonly key: string; readonly value: string; readonly bytes: number };
 /** A put, or the deletion of a key. */
-type Step = Put | { readonly key: string; readonly value: undefined };
+type WriteStep = Put | { readonly key: string; readonly value: undefined };
 
 const fixed = 64 + '10.0.0.1'.length;
 const none: readonly never[] = [];
@@ -38,7 +38,7 @@ class Writing {
   readonly entries = new Map<string, Entry>();
   readonly asked = new Map<string, Put>();
 
-  write(step: Step): Change | undefined {
+  write(step: WriteStep): Change | undefined {
     const now = revision(this.#at + 1n);
     const before = this.entries.get(step.key);
     if (step.value === undefined && before === undefined) return undefined;
@@ -90,7 +90,7 @@ const seen = ({ services, overrides, accepted, rejected, shares, overrideShares 
 
 const names = ['a', 'b', 'c', 'd'];
 const ids = ['1', '2', '3', '4', '5', '6'];
-const step: fc.Arbitrary<Step> = fc.oneof(
+const step: fc.Arbitrary<WriteStep> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc
@@ -210,10 +210,10 @@ describe('whatever is written in whatever order', () => {
 });
 
 describe('a service that has more than its share', () => {
-  const follow = (limits: Partial<CatalogLimits>, ...steps: readonly Step[]) => {
+  const follow = (limits: Partial<CatalogLimits>, ...steps: readonly WriteStep[]) => {
     const registry = new Writing();
     let catalog = emptyCatalog;
-    const put = (one: Step): Folded => {
+    const put = (one: WriteStep): Folded => {
       const said = registry.write(one);
       const folded = change(catalog, { ...noLimits, ...limits }, registry.at, said === undefined ? [] : [said]);
       catalog = folded.catalog;
@@ -334,7 +334,7 @@ describe('a service that has more than its share', () => {
 test('an entry of a service that came too late is taken when there are fewer services', () => {
   const limits = { ...noLimits, services: 1 };
   const registry = new Writing();
-  const write = (one: Step): readonly Change[] => {
+  const write = (one: WriteStep): readonly Change[] => {
     const said = registry.write(one);
     return said === undefined ? none : [said];
   };

@@ -12,9 +12,9 @@ import { withSplit } from './split.ts';
 
 const web = 'web' as ServiceName;
 
-type Told = { readonly version: string | undefined; readonly weight?: number; readonly state?: string };
+type InstanceFields = { readonly version: string | undefined; readonly weight?: number; readonly state?: string };
 
-function service(split: Readonly<Record<string, number>> | undefined, told: readonly Told[]): Service {
+function service(split: Readonly<Record<string, number>> | undefined, told: readonly InstanceFields[]): Service {
   const instances = PersistentMap(
     told.map(({ version, weight = 100, state = 'ready' }, i) => {
       const id = `i${i}` as InstanceId;
@@ -68,7 +68,7 @@ function meant({ policy: { split }, instances }: Service): ReadonlyMap<string, n
   return found;
 }
 
-const versions = (...names: readonly (string | undefined)[]): Told[] => names.map((version) => ({ version }));
+const versions = (...names: readonly (string | undefined)[]): InstanceFields[] => names.map((version) => ({ version }));
 const shifted = (one: Service, to: string, percent: number): object | undefined => {
   const split = shiftedSplit(one, to, percent);
   return split && Object.fromEntries(split);

@@ -23,7 +23,7 @@ import { entryNotes } from './entry-notes.ts';
 import { beginning, type Problem, problemAt, problemOf } from './problem.ts';
 
 /** The result of a check of entries. */
-export type Sample = {
+export type SampleResult = {
   readonly problems: readonly Problem[];
   /** Notes on well-formed entries whose effect may surprise, a line each. */
   readonly notes: readonly string[];
@@ -52,7 +52,7 @@ export async function trySample({
   entries,
   shippedForHaproxy,
   haproxy,
-}: SampleParts): Promise<Sample> {
+}: SampleParts): Promise<SampleResult> {
   const folder = await mkdtemp(join(tmpdir(), 'pointsman-check-'));
   try {
     const own = pathsOf(folder);

@@ -11,19 +11,19 @@ export type Written = {
 };
 
 /** How far the fleet is with it: who has applied it, and who has not, and why. */
-export type Applied = {
+export type FleetProgress = {
   readonly balancers: readonly string[];
   readonly missing: readonly { readonly balancer: string; readonly why: string }[];
 };
 
 /** Resolves when every live balancer has applied it, or with how far they are when `signal` aborts. Never rejects. */
-export async function applied(fleet: Fleet, written: Written, signal: AbortSignal): Promise<Applied> {
+export async function applied(fleet: Fleet, written: Written, signal: AbortSignal): Promise<FleetProgress> {
   const [id] = written.ids;
   return summary([await fleet.wait({ ...written, goal: 'gone', id }, signal)]);
 }
 
 /** The same for a pause: until requests wait. */
-export async function paused(fleet: Fleet, written: Written, signal: AbortSignal): Promise<Applied> {
+export async function paused(fleet: Fleet, written: Written, signal: AbortSignal): Promise<FleetProgress> {
   return summary([await fleet.wait({ ...written, goal: 'paused', id: undefined }, signal)]);
 }
 
@@ -32,8 +32,8 @@ export async function drained(
   fleet: Fleet,
   written: Written,
   signal: AbortSignal,
-  onProgress: (now: Applied) => void,
-): Promise<Applied> {
+  onProgress: (now: FleetProgress) => void,
+): Promise<FleetProgress> {
   const verdicts = new Map<InstanceId, BarrierState>();
   await Promise.all(
     written.ids.map(async (id) => {
@@ -47,7 +47,7 @@ export async function drained(
   return summary([...verdicts.values()]);
 }
 
-function summary(verdicts: readonly BarrierState[]): Applied {
+function summary(verdicts: readonly BarrierState[]): FleetProgress {
   const missing = new Map<string, string>();
   const balancers = new Set<string>();
   for (const verdict of verdicts) {
@@ -66,7 +66,7 @@ function summary(verdicts: readonly BarrierState[]): Applied {
 }
 
 /** `lb-1 is at revision 5; lb-2 has 3 open requests`, at most five of them. */
-export function describeNotApplied({ missing }: Applied): string {
+export function describeNotApplied({ missing }: FleetProgress): string {
   const few = missing.slice(0, 5).map(({ balancer, why }) => `${balancer} ${why}`);
   return [...few, ...(missing.length > 5 ? [`and ${missing.length - 5} more`] : [])].join('; ');
 }

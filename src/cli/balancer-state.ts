@@ -88,9 +88,9 @@ const services = v.array(
   }),
 );
 
-export type Health = v.InferOutput<typeof health>;
+export type BalancerHealth = v.InferOutput<typeof health>;
 export type BalancerState = KnownBalancer & {
-  readonly health: Health | undefined;
+  readonly health: BalancerHealth | undefined;
   /** Why its admin port, which answered a moment before, did not say what was asked. */
   readonly unread?: string;
   /** As it serves them; empty while it cannot be asked. */

@@ -19,7 +19,7 @@ export type KnownBalancer = {
 /** The tree that is looked at; undefined is what is not known, and then not compared. */
 export type BalancersTree = { readonly cluster: string | undefined; readonly root: string | undefined };
 
-type Found = {
+type FoundBalancers = {
   readonly balancers: readonly KnownBalancer[];
   /** A line about a balancer on this machine's admin port that follows another tree. */
   readonly stranger: string | undefined;
@@ -63,7 +63,11 @@ const isSilent = (error: unknown): boolean => error instanceof Error && isTimeou
  * The balancers of a tree: those that the registry knows, and one on this machine. Each is asked who it is and which tree it
  * follows, because an address may be another's by now. `entries` are those under `balancers/`.
  */
-export async function findBalancers(entries: readonly Entry[], local: Address, tree: BalancersTree): Promise<Found> {
+export async function findBalancers(
+  entries: readonly Entry[],
+  local: Address,
+  tree: BalancersTree,
+): Promise<FoundBalancers> {
   const balancers = balancersOf(entries);
   const here = formatAddress(local);
   const unanswered: string[] = [];

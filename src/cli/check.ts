@@ -3,7 +3,7 @@ import { openToken } from '../admin/token.ts';
 import { type EntryFile, entryProblems } from '../check/entry-file.ts';
 import { describeProblem, type Problem, problemOf } from '../check/problem.ts';
 import { readEntries } from '../check/read-entries.ts';
-import { type Sample, type SampleParts, trySample } from '../check/sample.ts';
+import { type SampleParts, type SampleResult, trySample } from '../check/sample.ts';
 import { missingAtStart, missingForEtcd } from '../check/setting-paths.ts';
 import { folderProblems } from '../check/template-problems.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
@@ -147,7 +147,7 @@ async function sampleOf(
   packageFolder: string,
   entries: readonly EntryFile[],
   haproxy: SampleParts['haproxy'],
-): Promise<Sample> {
+): Promise<SampleResult> {
   const problems: Problem[] = [];
   const shippedForHaproxy = join(packageFolder, 'haproxy');
   const templates = await collecting([], () => loadTemplates(join(packageFolder, 'templates'), settings.templates));

@@ -36,7 +36,7 @@ const event = v.looseObject({
   key: soft(v.string()),
   line: soft(v.string()),
 });
-type Told = { readonly balancer: string; readonly event: LogEvent };
+type BalancerEvent = { readonly balancer: string; readonly event: LogEvent };
 
 const everyMs = 1000;
 
@@ -57,7 +57,7 @@ export async function run(invocation: Invocation): Promise<number> {
     const newest = new Map<string, number>();
     // All events between two requests are printed; only the first answer is cut.
     for (let bound = most; ; bound = 500) {
-      const told: Told[] = [];
+      const told: BalancerEvent[] = [];
       for (const { id, at } of reachable) {
         const after = newest.get(id) ?? 0;
         try {
@@ -85,7 +85,7 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
-function format({ balancer, event: raw }: Told, several: boolean): string {
+function format({ balancer, event: raw }: BalancerEvent, several: boolean): string {
   const colors = colorsOf(process.stdout);
   const one = printableFields(raw);
   const paint = one.level === 'error' ? colors.red : one.level === 'warn' ? colors.yellow : (text: string) => text;

@@ -18,9 +18,9 @@ const explanation = v.object({
   because: v.string(),
   findings: v.array(v.object({ stage: v.string(), state: v.string(), says: v.string() })),
 });
-type Explanation = v.InferOutput<typeof explanation>;
-type Answer = { readonly balancer: string } & (
-  | { readonly explanation: Explanation }
+type ReadExplanation = v.InferOutput<typeof explanation>;
+type BalancerAnswer = { readonly balancer: string } & (
+  | { readonly explanation: ReadExplanation }
   | { readonly unreachable: string }
 );
 
@@ -52,7 +52,7 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
-async function ask({ id, admin }: KnownBalancer, path: string): Promise<Answer> {
+async function ask({ id, admin }: KnownBalancer, path: string): Promise<BalancerAnswer> {
   if ('reason' in admin) return { balancer: id, unreachable: admin.reason };
   try {
     return { balancer: id, explanation: v.parse(explanation, await askAdmin(admin.at, path)) };
@@ -61,7 +61,7 @@ async function ask({ id, admin }: KnownBalancer, path: string): Promise<Answer> 
   }
 }
 
-function format(name: string, answers: readonly Answer[]): string {
+function format(name: string, answers: readonly BalancerAnswer[]): string {
   const colors = colorsOf(process.stdout);
   const marks: Readonly<Record<string, string>> = {
     good: colors.green('✓'),

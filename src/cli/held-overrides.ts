@@ -10,7 +10,7 @@ import { nameOf, parseTarget } from './target.ts';
 /** An override that the registry does not have any more and that a balancer holds. */
 type HeldOverride = { readonly target: OverrideTarget; readonly override: Override };
 
-type Told = {
+type HeldOverrides = {
   readonly held: readonly HeldOverride[];
   /** Balancers that cannot be asked from here. */
   readonly untold: readonly string[];
@@ -28,7 +28,7 @@ const status = v.object({
 export async function readHeldOverrides(
   registry: Registry,
   settings: { readonly admin: Address; readonly registry: RegistrySettings },
-): Promise<Told> {
+): Promise<HeldOverrides> {
   const { entries, cluster } = await registry.read('balancers/');
   const tree = { cluster, root: rootOf(settings.registry) };
   const { balancers } = await findBalancers(entries, settings.admin, tree);

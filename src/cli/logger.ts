@@ -3,7 +3,7 @@ import { printableLines } from '../model/printable.ts';
 import type { LogSettings } from '../settings/log.ts';
 
 type Level = LogSettings['level'];
-type Lines = Pick<DestinationStream, 'write'>;
+type LineSink = Pick<DestinationStream, 'write'>;
 
 /**
  * JSON does not escape all that steers a terminal, and somebody may look at the log on one. So what pino writes is escaped further,
@@ -25,7 +25,7 @@ export type TailedLog = {
 };
 
 /** The tail has what matters to an operator, from info on, however little goes to standard error. */
-export async function createTailedLog(settings: LogSettings, tail: Lines): Promise<TailedLog> {
+export async function createTailedLog(settings: LogSettings, tail: LineSink): Promise<TailedLog> {
   const out = await openOutput(settings.format);
   let level = settings.level;
   const lines = {
@@ -56,7 +56,7 @@ const lineFormat = {
   formatters: { level: (label: string) => ({ level: label }) },
 };
 
-async function openOutput(format: LogSettings['format']): Promise<Lines> {
+async function openOutput(format: LogSettings['format']): Promise<LineSink> {
   const pretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY);
   return pretty ? (await import('./pretty-log.ts')).prettyStream() : destination({ dest: 2, sync: true });
 }

@@ -17,7 +17,7 @@ import {
   pauseCommand,
   weightCommand,
 } from '../settings/override.ts';
-import { type Applied, applied, describeNotApplied, drained, paused, type Written } from './applied.ts';
+import { applied, describeNotApplied, drained, type FleetProgress, paused, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
 import { type Impact, impactOf } from './impact.ts';
 import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
@@ -119,7 +119,7 @@ async function settled(
   written: Written,
   waitMs: number | undefined,
   goal: 'applied' | 'drained' | 'paused',
-): Promise<Applied> {
+): Promise<FleetProgress> {
   const spinner = startSpinner(process.stderr);
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), waitMs ?? applyMs);
@@ -139,22 +139,22 @@ function goalOf(said: Override, waits: boolean): 'applied' | 'drained' | 'paused
   return takesOut(said) && waits ? 'drained' : 'applied';
 }
 
-function warningsOf({ balancers, missing }: Applied): readonly string[] {
+function warningsOf({ balancers, missing }: FleetProgress): readonly string[] {
   if (missing.length > 0) return [`not applied everywhere yet: ${describeNotApplied({ balancers, missing })}`];
   return balancers.length === 0 ? ['no balancer is alive; it counts as soon as one is'] : [];
 }
 
-type Told = {
+type OverrideReport = {
   readonly target: OverrideTarget;
   readonly said: Override;
   readonly impact: Impact;
-  readonly outcome: Applied;
+  readonly outcome: FleetProgress;
   readonly revision: Revision;
   readonly warnings: readonly string[];
   readonly json: boolean;
 };
 
-function tell({ target, said, impact, outcome, revision, warnings, json }: Told): void {
+function tell({ target, said, impact, outcome, revision, warnings, json }: OverrideReport): void {
   const { service, scope: instance } = target;
   const { says, instances, ready, replaces } = impact;
   const { balancers, missing } = outcome;

@@ -3,10 +3,10 @@ import { expect, test } from 'vitest';
 import type { Rejection } from '../catalog/catalog.ts';
 import { type Acknowledgement, heldReason } from '../fleet/acknowledgement.ts';
 import { noRevision } from '../model/revision.ts';
-import type { BalancerState, Health } from './balancer-state.ts';
+import type { BalancerHealth, BalancerState } from './balancer-state.ts';
 import { shortTrouble, troubleOf } from './status-trouble.ts';
 
-const health: Health = {
+const health: BalancerHealth = {
   ready: true,
   troubles: [],
   revisionSeen: '1',

@@ -3,7 +3,7 @@ import { describeFile } from '../files/describe-file.ts';
 import { heldReason, type Refusal } from '../fleet/acknowledgement.ts';
 import { formatDuration } from '../model/duration.ts';
 import { describeConflict, moreConflicts } from '../render/conflict.ts';
-import type { BalancerState, Health } from './balancer-state.ts';
+import type { BalancerHealth, BalancerState } from './balancer-state.ts';
 
 type Troubled = {
   readonly balancers: readonly BalancerState[];
@@ -106,14 +106,14 @@ export function shortTrouble(lines: readonly string[]): readonly string[] {
 }
 
 /** Whether the status of the balancer has a line of its own for what its acknowledgement, which shortens reasons, refuses. */
-function tellsItself(state: Health | undefined, { key, reason }: Refusal): boolean {
+function tellsItself(state: BalancerHealth | undefined, { key, reason }: Refusal): boolean {
   const start = reason.replace(/\.\.\.$/, '');
   const isOf = (held: string) => key === held || key === held.replace(/^services\/(.*)$/, 'instances/$1/*');
   return state?.quarantined.some((held) => isOf(held.key) && held.reason.startsWith(start)) === true;
 }
 
 /** `57 entries are held until released (pointsman release SERVICE, or --all): this is another cluster…: services/web, … and 37 more`. */
-function describeHeld({ count, reason, endsInMs, keys }: Health['held'][number]): string {
+function describeHeld({ count, reason, endsInMs, keys }: BalancerHealth['held'][number]): string {
   const entries = count === 1 ? '1 entry is' : `${count} entries are`;
   const until = endsInMs === undefined ? 'until released' : `for ${formatDuration(endsInMs)} more`;
   const more = count > keys.length ? ` and ${count - keys.length} more` : '';
@@ -122,7 +122,7 @@ function describeHeld({ count, reason, endsInMs, keys }: Health['held'][number])
 }
 
 /** `HAProxy ran something else 3s ago (2 differences, healed; 4 times in 15 minutes): server web/a …`. */
-function describeDrift({ times, ageMs, count, differences }: NonNullable<Health['drift']>): string {
+function describeDrift({ times, ageMs, count, differences }: NonNullable<BalancerHealth['drift']>): string {
   const often = times === 1 ? '' : `; ${times} times in 15 minutes`;
   const what = `${count} ${count === 1 ? 'difference' : 'differences'}`;
   return `HAProxy ran something else ${formatDuration(ageMs)} ago (${what}, healed${often}): ${differences[0]}`;

@@ -7,12 +7,12 @@ import { jsonQuoting } from './json-quoting.ts';
 import { isSpecial } from './shell/commands.ts';
 import { shellQuoting } from './shell-quoting.ts';
 
-export type Value = string | number | boolean;
+export type TagValue = string | number | boolean;
 
 /** How a value becomes text of a file. */
 export type Escape = {
   /** Throws Fault `template` for a value that must not go in. */
-  readonly write: (value: Value, form?: string) => string;
+  readonly write: (value: TagValue, form?: string) => string;
   /** The text for an optional value that is not there. */
   readonly absent: (form?: string) => string;
   /** Set if a value brings its own quotes, so that not every place is right for it. */
@@ -24,7 +24,7 @@ const nothing = (): string => '';
 /** Lets a value through unchanged if all its characters are allowed. */
 const allowing =
   (allowed: (text: string) => boolean, where: string, list: string) =>
-  (value: Value): string => {
+  (value: TagValue): string => {
     const text = String(value);
     if (allowed(text)) return text;
     throw new Fault('template', `the value is not safe as ${where}: ${placeOfUnsafe(text, allowed)}`, {
@@ -64,7 +64,7 @@ export const escapes: Readonly<Record<EscapeName, Escape>> = {
 };
 
 /** A JSON value that YAML reads as well: it does not take all characters as they are, and some of them end its lines. */
-function jsonValue(value: Value): string {
+function jsonValue(value: TagValue): string {
   return JSON.stringify(value).replace(
     /[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
@@ -72,7 +72,7 @@ function jsonValue(value: Value): string {
 }
 
 /** A value for `sh`: in single quotes nothing has a meaning, and a single quote is written outside of them. */
-function shellText(value: Value, form?: string): string {
+function shellText(value: TagValue, form?: string): string {
   const text = String(value);
   if (text.includes('\0')) {
     throw new Fault('template', 'the value has a NUL character', {

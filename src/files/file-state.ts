@@ -5,7 +5,7 @@ import { dueAt, type Pending } from './quiescence.ts';
 import type { Needs } from './sources.ts';
 
 /** Something that goes wrong, how often in a row, and when it is tried again; undefined when a change is waited for. */
-type Failure = { readonly fault: Fault; readonly count: number; readonly retryAt: number | undefined };
+type FileFailure = { readonly fault: Fault; readonly count: number; readonly retryAt: number | undefined };
 
 /** A file as it is kept. Times are monotonic, in ms. */
 export type FileState = {
@@ -16,7 +16,7 @@ export type FileState = {
   /** The parts of the registry that it was made of last. */
   madeOf: readonly unknown[] | undefined;
   pending: Pending;
-  failure: Failure | undefined;
+  failure: FileFailure | undefined;
   /** Since when it is being looked at or made; undefined while it is not. One thing at a time is done with a file. */
   busySince: number | undefined;
   /** When to look next whether somebody else changed it. */
@@ -33,7 +33,7 @@ export type FileState = {
   generation: number;
   /** Since when its reload waits; undefined while it does not. */
   reloadDueSince: number | undefined;
-  reloadFailure: Failure | undefined;
+  reloadFailure: FileFailure | undefined;
 };
 
 /** The state of a file that operators see. */

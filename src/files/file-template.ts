@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, Fault } from '../model/fault.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
 import { compileMustache, includedPartials, type Source, type Tag } from '../template/mustache.ts';
-import { escapes, type Value } from './escape.ts';
+import { escapes, type TagValue } from './escape.ts';
 import { isKeyNode, valueOfNode } from './key-tree.ts';
 import { type FileView, fileNames } from './view.ts';
 
@@ -76,7 +76,7 @@ function compile(
 }
 
 /** The value of a tag, as it can be written; undefined: it may be left out. Throws Fault `template`. */
-function valueFound(found: unknown, { name, required }: Tag): Value | undefined {
+function valueFound(found: unknown, { name, required }: Tag): TagValue | undefined {
   if (typeof found === 'string' || typeof found === 'number' || typeof found === 'boolean') return found;
   if (isKeyNode(found)) {
     const value = valueOfNode(found);

@@ -24,7 +24,7 @@ type At =
   /** A section decides which. */
   | 'unsure';
 
-type State = {
+type JsonState = {
   readonly at: At;
   /** How many brackets are open. */
   readonly depth: number;
@@ -52,8 +52,8 @@ const unclear = (char: string): QuotingRefusal => ({
   hint: 'write a comment line before it',
 });
 
-function next(state: State, char: string): State | QuotingRefusal {
-  const to = (at: At, more: Partial<State> = {}): State => ({ ...state, at, ...more });
+function next(state: JsonState, char: string): JsonState | QuotingRefusal {
+  const to = (at: At, more: Partial<JsonState> = {}): JsonState => ({ ...state, at, ...more });
   switch (state.at) {
     case 'start':
       if (char === ' ' || char === '\t') return to('start', { indent: state.indent + 1 });
@@ -100,13 +100,13 @@ function next(state: State, char: string): State | QuotingRefusal {
   }
 }
 
-const goesOn = ({ depth, indent, open }: State): boolean => open !== undefined && (depth > 0 || indent > open);
+const goesOn = ({ depth, indent, open }: JsonState): boolean => open !== undefined && (depth > 0 || indent > open);
 
 /** Lines that are indented further than this go on with the text of this line. */
-const parentOf = ({ keyed, indent, dash }: State): number => (keyed ? indent : (dash ?? -1));
+const parentOf = ({ keyed, indent, dash }: JsonState): number => (keyed ? indent : (dash ?? -1));
 
 /** The next line; `open` is set where it may go on with the text of this one. */
-const line = (state: State, open?: number): State => ({
+const line = (state: JsonState, open?: number): JsonState => ({
   ...state,
   at: 'start',
   indent: 0,
@@ -115,8 +115,8 @@ const line = (state: State, open?: number): State => ({
   keyed: false,
 });
 
-function begin(state: State, char: string): State {
-  const to = (at: At, more: Partial<State> = {}): State => ({ ...state, at, ...more });
+function begin(state: JsonState, char: string): JsonState {
+  const to = (at: At, more: Partial<JsonState> = {}): JsonState => ({ ...state, at, ...more });
   switch (char) {
     case ' ':
     case '\t':
@@ -148,8 +148,8 @@ function begin(state: State, char: string): State {
   }
 }
 
-function nextPlain(state: State, char: string): State {
-  const to = (at: At): State => ({ ...state, at });
+function nextPlain(state: JsonState, char: string): JsonState {
+  const to = (at: At): JsonState => ({ ...state, at });
   if (state.depth > 0 && /[,\]}]/.test(char)) return begin({ ...state, open: undefined }, char);
   switch (char) {
     case '\n':
@@ -169,7 +169,7 @@ const least = (one: number | undefined, other: number | undefined): number | und
 
 const quoting = new Set<At>(['double', 'escape', 'single', 'comment', 'header']);
 
-function either(one: State, other: State): State | QuotingRefusal {
+function either(one: JsonState, other: JsonState): JsonState | QuotingRefusal {
   const alike = one.at === other.at;
   if (!alike && (quoting.has(one.at) || quoting.has(other.at))) {
     return { refused: 'this section ends within quotes, or begins there and ends outside' };
@@ -185,7 +185,7 @@ function either(one: State, other: State): State | QuotingRefusal {
   };
 }
 
-function valueAt(state: State): { readonly after: State; readonly as: 'value' } | QuotingRefusal {
+function valueAt(state: JsonState): { readonly after: JsonState; readonly as: 'value' } | QuotingRefusal {
   switch (state.at) {
     case 'double':
     case 'single':
@@ -208,7 +208,7 @@ function valueAt(state: State): { readonly after: State; readonly as: 'value' } 
   }
 }
 
-const same = (one: State, other: State): boolean =>
+const same = (one: JsonState, other: JsonState): boolean =>
   one.at === other.at &&
   one.depth === other.depth &&
   one.indent === other.indent &&
@@ -220,7 +220,7 @@ const same = (one: State, other: State): boolean =>
  * Where a JSON value may stand in JSON, YAML and TOML: where a value begins. It brings its own quotes, so it must not stand
  * within others, single ones neither, nor within a text of YAML that has none.
  */
-export const jsonQuoting: Quoting<State, 'value'> = {
+export const jsonQuoting: Quoting<JsonState, 'value'> = {
   start: { at: 'start', depth: 0, indent: 0, dash: undefined, open: undefined, keyed: false },
   same,
   after: (at, text) => {

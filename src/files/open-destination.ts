@@ -15,7 +15,7 @@ export type Destination = {
   readonly close: () => Promise<void>;
 };
 
-type Seen = { readonly uid: number; readonly mode: number };
+type OwnerAndMode = { readonly uid: number; readonly mode: number };
 
 /** As many as Linux follows in one path. */
 const mostLinks = 40;
@@ -26,8 +26,8 @@ const pathOnly = 0o10000000 | constants.O_DIRECTORY | constants.O_NOFOLLOW;
  * Whether a symbolic link is followed: only where root or pointsman's own user put it. In a folder
  * with the sticky bit others can make links, but not replace ours.
  */
-export function mayFollow(folder: Seen, link: Seen, self: number): boolean {
-  const trusted = ({ uid }: Seen) => uid === 0 || uid === self;
+export function mayFollow(folder: OwnerAndMode, link: OwnerAndMode, self: number): boolean {
+  const trusted = ({ uid }: OwnerAndMode) => uid === 0 || uid === self;
   if (!trusted(folder)) return false;
   return (folder.mode & 0o022) === 0 || ((folder.mode & 0o1000) !== 0 && trusted(link));
 }

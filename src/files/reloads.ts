@@ -19,12 +19,12 @@ export type FileReloadsParts = {
   readonly onResult: (dest: string, result: 'reloaded' | 'reload-failed') => void;
 };
 
-type Group = readonly [FileState, ...FileState[]];
+type FileGroup = readonly [FileState, ...FileState[]];
 
 /** Runs each reload command once for all files that wait for it. A command never runs twice at once. */
 export class FileReloads {
   readonly #parts: FileReloadsParts;
-  readonly #groups: ReadonlyMap<string, Group>;
+  readonly #groups: ReadonlyMap<string, FileGroup>;
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(parts: FileReloadsParts) {
@@ -58,11 +58,11 @@ export class FileReloads {
     await Promise.all(this.#running.values());
   }
 
-  #dueAt(command: string, group: Group): number | undefined {
+  #dueAt(command: string, group: FileGroup): number | undefined {
     return this.#running.has(command) ? undefined : reloadAt(group, this.#parts.wasSlow, patienceMs);
   }
 
-  async #reload(group: Group): Promise<void> {
+  async #reload(group: FileGroup): Promise<void> {
     const { run, logger, now, onResult } = this.#parts;
     const [{ job }] = group;
     if (job.reload === undefined) return;
@@ -89,7 +89,7 @@ export class FileReloads {
     }
   }
 
-  #failed(group: Group, command: string, { reason, output }: Extract<CommandResult, { ok: false }>): void {
+  #failed(group: FileGroup, command: string, { reason, output }: Extract<CommandResult, { ok: false }>): void {
     const { logger, now, isLogged, onResult } = this.#parts;
     const count = Math.max(...group.map(({ reloadFailure }) => reloadFailure?.count ?? 0)) + 1;
     const retryMs = retryAfter(count);

@@ -65,14 +65,14 @@ export async function runCommand(
   }
 }
 
-type Failed = {
+type CommandFailure = {
   readonly exitCode?: number | undefined;
   readonly signal?: string | undefined;
   readonly code?: string | undefined;
   readonly originalMessage?: string | undefined;
 };
 
-function whyFailed({ exitCode, signal, code, originalMessage }: Failed): string {
+function whyFailed({ exitCode, signal, code, originalMessage }: CommandFailure): string {
   if (exitCode !== undefined) return `it ended with exit code ${exitCode}`;
   if (signal !== undefined) return `it was ended by ${signal}`;
   return code === 'ENOENT' ? 'there is no such command' : (originalMessage ?? 'it could not be run');

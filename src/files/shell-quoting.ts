@@ -1,6 +1,6 @@
 import type { Quoting, QuotingRefusal } from '../template/quoting.ts';
 import { beginsSpecial, refusedArgument } from './shell/commands.ts';
-import { join, type List, newList, type State, same } from './shell/state.ts';
+import { join, type List, newList, type ShellState, same } from './shell/state.ts';
 import { step, withText } from './shell/step.ts';
 import { assignment, closeCommand, endWord, refusedVariable } from './shell/words.ts';
 
@@ -26,7 +26,7 @@ const command: QuotingRefusal = {
   hint: 'write the name of the command',
 };
 
-function valueAt(state: State): { readonly after: State; readonly as: ShellForm } | QuotingRefusal {
+function valueAt(state: ShellState): { readonly after: ShellState; readonly as: ShellForm } | QuotingRefusal {
   const frame = state.at(-1);
   switch (frame?.kind) {
     case undefined:
@@ -55,7 +55,10 @@ function valueAt(state: State): { readonly after: State; readonly as: ShellForm 
   }
 }
 
-function valueIn(state: State, list: List): { readonly after: State; readonly as: ShellForm } | QuotingRefusal {
+function valueIn(
+  state: ShellState,
+  list: List,
+): { readonly after: ShellState; readonly as: ShellForm } | QuotingRefusal {
   const text = list.word?.text ?? '';
   const word = { after: withText(state, '?', true), as: 'word' } as const;
   if (list.operator === '()') return { refused: 'stands where ) should' };
@@ -92,9 +95,9 @@ const brace: QuotingRefusal = {
 
 /** A value that is the name of a variable, or the rest of one. */
 function nameAt(
-  state: State,
+  state: ShellState,
   text: string,
-): { readonly after: State; readonly as: ShellForm } | QuotingRefusal | undefined {
+): { readonly after: ShellState; readonly as: ShellForm } | QuotingRefusal | undefined {
   if (text === '') return { after: withText(state, '@', true), as: 'name' };
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(text)) return undefined;
   if (!beginsSpecial(text)) return { after: withText(state, '@', true), as: 'name-rest' };
@@ -109,7 +112,7 @@ function nameAt(
  * brings its own quotes, which mean nothing within double quotes and end within single ones; and there are places where
  * a shell evaluates what was quoted: arithmetic, subscripts, conditions of bash, arguments of `eval` and the like.
  */
-export const shellQuoting: Quoting<State, ShellForm> = {
+export const shellQuoting: Quoting<ShellState, ShellForm> = {
   start: [newList('end', 'other')],
   same,
   after: (at, text) => {
@@ -142,7 +145,7 @@ export const shellQuoting: Quoting<State, ShellForm> = {
 };
 
 /** A value that is a name has to be a whole one: followed by nothing, or by what is assigned. */
-function wrongName(state: State): QuotingRefusal | undefined {
+function wrongName(state: ShellState): QuotingRefusal | undefined {
   const list = state.at(-1);
   if (list?.kind !== 'list' || !/^[A-Za-z0-9_]*@[^=]/.test(list.word?.text ?? '')) return undefined;
   return { refused: 'a value is a part of a name before this', hint: 'let the name end with the value: {{…}}=' };

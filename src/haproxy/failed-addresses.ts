@@ -1,8 +1,8 @@
 import { parseSocketAddress, type SocketAddress } from '../model/socket-address.ts';
 import { backoffMs } from '../waiting/backoff.ts';
 
-type Failed = { readonly failures: number; readonly until: number };
-export type FailedAddresses = ReadonlyMap<string, Failed>;
+type FailedAddress = { readonly failures: number; readonly until: number };
+export type FailedAddresses = ReadonlyMap<string, FailedAddress>;
 
 // Each reload that fails makes the worker refuse connections for 2 s.
 const backoff = { firstMs: 10_000, mostMs: 600_000 };

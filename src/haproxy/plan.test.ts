@@ -39,7 +39,7 @@ function rendered(services: Services, frame = frameText, routes: Readonly<Record
   };
 }
 
-type Given = {
+type Conditions = {
   pending?: ReadonlyMap<string, string>;
   addBackend?: boolean;
   deletes?: boolean;
@@ -56,7 +56,7 @@ function plan(
     deletes = true,
     obstructed = false,
     keepsFormerAddress = false,
-  }: Given = {},
+  }: Conditions = {},
 ) {
   const names = new Set([...before.backends.keys(), ...after.backends.keys()]);
   const conditions = { addBackend, deletes, obstructed, keepsFormerAddress };

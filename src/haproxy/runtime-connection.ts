@@ -30,7 +30,12 @@ const mostWaiting = 200_000;
 
 const pemLines = /^([A-Za-z0-9+/=-][A-Za-z0-9+/= -]{0,80}\n)+$/;
 
-type Waiting = { left: number; answers: string[]; resolve: (answers: string[]) => void; reject: (e: Fault) => void };
+type PendingAnswer = {
+  left: number;
+  answers: string[];
+  resolve: (answers: string[]) => void;
+  reject: (e: Fault) => void;
+};
 
 /** Connects and enters prompt mode. Rejects with Fault `haproxy-runtime`. */
 export async function connectRuntime(options: RuntimeOptions): Promise<RuntimeConnection> {
@@ -39,7 +44,7 @@ export async function connectRuntime(options: RuntimeOptions): Promise<RuntimeCo
   const socket = createConnection(path);
   socket.setEncoding('latin1');
   const split = answerSplitter(throughMaster === undefined ? undefined : `\n${throughMaster}> `);
-  const waiting: Waiting[] = [];
+  const waiting: PendingAnswer[] = [];
   let due = 0;
   let patience = greetingMs;
   let ended = false;

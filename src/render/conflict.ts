@@ -7,7 +7,7 @@ import type { RoutesConflict } from './routes.ts';
 export type Conflict = RoutesConflict | PortConflict;
 
 /** As another balancer tells it. */
-type Told = { readonly winner?: string | undefined; readonly loser: string } & (
+type ConflictRecord = { readonly winner?: string | undefined; readonly loser: string } & (
   | {
       readonly kind: 'route';
       readonly route: string;
@@ -45,7 +45,7 @@ const reasonOf = ({ because }: { readonly because?: Because | undefined }): stri
 const claimsOn = (service: string): string => `claims/${service}, else claims/*`;
 
 /** One clause for a log or a person. */
-export function describeConflict(conflict: Conflict | Told): string {
+export function describeConflict(conflict: Conflict | ConflictRecord): string {
   const itself = conflict.kind === 'port' && conflict.ofTemplate ? 'haproxy.cfg.mustache' : 'pointsman itself';
   const { winner = itself, loser } = conflict;
   switch (conflict.kind) {

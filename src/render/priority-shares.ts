@@ -10,10 +10,10 @@ export type Overruled = ReadonlyMap<ServiceName, ReadonlySet<ServiceName>>;
 export const mostFurtherKeys = 100_000;
 
 /** The claims of one service on one host. */
-type Group = { readonly service: ServiceName; paths: number; max: number; min: number };
+type HostClaims = { readonly service: ServiceName; paths: number; max: number; min: number };
 
 /** Of one service, its hosts `shop.*` or its hosts `*.example.com`, all together. */
-type Crossing = Group & { hosts: number };
+type Crossing = HostClaims & { hosts: number };
 
 /** How many further keys it takes that the winner's priority counts over the loser. */
 type Charge = { keys: number; readonly winner: ServiceName; readonly loser: ServiceName };
@@ -52,7 +52,7 @@ const sumOf = (charges: ReadonlyMap<string, Charge>): number =>
 
 function chargesOf(byHost: ReadonlyMap<string, readonly Claim[]>): Charges {
   const charges = new Map<ServiceName, Map<string, Charge>>();
-  const charge = (high: Group, low: Group, keys: number) => {
+  const charge = (high: HostClaims, low: HostClaims, keys: number) => {
     const [winner, loser] = [high.service, low.service];
     // A policy's own is bounded where it is read.
     if (winner === loser) return;
@@ -86,8 +86,8 @@ function chargesOf(byHost: ReadonlyMap<string, readonly Claim[]>): Charges {
 }
 
 /** By service, the highest priority first. */
-function grouped(claims: readonly Claim[]): readonly Group[] {
-  const groups = new Map<ServiceName, Group>();
+function grouped(claims: readonly Claim[]): readonly HostClaims[] {
+  const groups = new Map<ServiceName, HostClaims>();
   for (const { service, priority } of claims) {
     const known = groups.get(service);
     if (known === undefined) groups.set(service, { service, paths: 1, max: priority, min: priority });
@@ -100,7 +100,10 @@ function grouped(claims: readonly Claim[]): readonly Group[] {
   return [...groups.values()].sort((a, b) => b.max - a.max);
 }
 
-function crossing(groups: ReadonlyMap<string, readonly Group[]>, isOf: (host: string) => boolean): readonly Crossing[] {
+function crossing(
+  groups: ReadonlyMap<string, readonly HostClaims[]>,
+  isOf: (host: string) => boolean,
+): readonly Crossing[] {
   const all = new Map<ServiceName, Crossing>();
   for (const [host, some] of groups) {
     if (!isOf(host)) continue;

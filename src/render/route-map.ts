@@ -7,7 +7,7 @@ type Paths = PersistentMap<string, RouteTarget>;
 type Bucket = PersistentMap<string, Paths>;
 
 /** How a change is made: within `withMutations`. */
-type Draft = {
+type RouteMapDraft = {
   set(route: string, target: RouteTarget): void;
   delete(route: string): void;
 };
@@ -54,7 +54,7 @@ export class RouteMap implements Iterable<readonly [route: string, target: Route
   }
 
   /** With these changes; this very map when they change nothing. */
-  withMutations(change: (draft: Draft) => void): RouteMap {
+  withMutations(change: (draft: RouteMapDraft) => void): RouteMap {
     const open = new Map<number, Bucket>();
     const replace = (host: string, update: (paths: Paths) => Paths) => {
       const at = bucketOf(host);

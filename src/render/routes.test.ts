@@ -10,7 +10,7 @@ import { mostFurtherKeys, overruledBy } from './priority-shares.ts';
 import { claimsByHost } from './route-claims.ts';
 import { cappedPrioritiesOver, changeRoutes, conflictsOf, formatRoutes, noRoutes, type Routes } from './routes.ts';
 
-type Given = {
+type RouteFields = {
   hosts?: readonly string[];
   paths?: readonly string[];
   strip?: boolean;
@@ -20,19 +20,19 @@ type Given = {
   port?: number;
 };
 
-type Policies = Readonly<Record<string, { routes: readonly Given[] } | Given>>;
+type PolicyFields = Readonly<Record<string, { routes: readonly RouteFields[] } | RouteFields>>;
 
 /** Where operators let every service have any priority, unless it says otherwise. */
 const anyPriority = { '*': { priority: 1000 } };
 
-function routesOf(policies: Policies, claims: Readonly<Record<string, object>> = anyPriority) {
+function routesOf(policies: PolicyFields, claims: Readonly<Record<string, object>> = anyPriority) {
   const { services } = catalogOf(policies, claims);
   const table = changeRoutes(noRoutes, services.keys(), services);
   return { table, routes: table.routes, conflicts: conflictsOf(table) };
 }
 
 /** Of services that got their policies one after the other, unless it says otherwise. */
-function catalogOf(policies: Policies, claims: Readonly<Record<string, object>> = {}, atOnce = false): Catalog {
+function catalogOf(policies: PolicyFields, claims: Readonly<Record<string, object>> = {}, atOnce = false): Catalog {
   const keys = [
     ...Object.entries(policies).map(([name, policy]) => [`services/${name}`, policy] as const),
     ...Object.entries(claims).map(([name, allowance]) => [`claims/${name}`, allowance] as const),
@@ -244,7 +244,7 @@ describe('what no claim allows', () => {
 });
 
 /** How exact a route matches a request: the host's rank, and minus the path's length; [9, 9] if it does not. */
-function mostExact({ hosts, paths }: Given, host: string, path: string): readonly [number, number] {
+function mostExact({ hosts, paths }: RouteFields, host: string, path: string): readonly [number, number] {
   const [label, ...domain] = host.split('.');
   const order = [host, `*.${domain.join('.')}`, `${label}.*`, '*'];
   const rank = Math.min(...(hosts ?? []).map((one) => order.indexOf(one)).filter((at) => at >= 0), 9);
@@ -326,7 +326,7 @@ test('routes that were changed one service at a time are those that were made at
   );
   fc.assert(
     fc.property(fc.array(fc.tuple(change, claims), { maxLength: 12 }), (changes) => {
-      const policies: Record<string, Given> = {};
+      const policies: Record<string, RouteFields> = {};
       let table = noRoutes;
       for (const [[service, policy], allowances] of changes) {
         if (policy === null) delete policies[service];

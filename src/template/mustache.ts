@@ -40,7 +40,7 @@ export type CompiledMustache = {
 };
 
 // Of a token: type, name, start, end; then a section's tokens, or a partial's indent, tag index and whether text comes before it.
-type Token = readonly [
+type MustacheToken = readonly [
   type: string,
   name: string,
   start: number,
@@ -167,7 +167,7 @@ class Compilation {
     }
   }
 
-  #include(token: Token, including: readonly string[], scopes: readonly TemplateNames[], fail: Fail): void {
+  #include(token: MustacheToken, including: readonly string[], scopes: readonly TemplateNames[], fail: Fail): void {
     const name = token[1];
     const find = this.#options.partial ?? fail('{{>…}} is not available here');
     const found = find(name);
@@ -182,7 +182,7 @@ class Compilation {
 /** The names of the partials that this text includes itself. Throws Fault `template`. */
 export function includedPartials({ file, text }: Source): ReadonlySet<string> {
   const names = new Set<string>();
-  const collect = (tokens: readonly Token[]): void => {
+  const collect = (tokens: readonly MustacheToken[]): void => {
     for (const [type, name, , , inside] of tokens) {
       if (type === '>') names.add(name);
       else if (Array.isArray(inside)) collect(inside);
@@ -193,13 +193,13 @@ export function includedPartials({ file, text }: Source): ReadonlySet<string> {
 }
 
 /** Part of a template, and the way from an index in it to a place in its file. */
-type ParsedSource = { readonly tokens: readonly Token[]; readonly place: (index: number) => string };
+type ParsedSource = { readonly tokens: readonly MustacheToken[]; readonly place: (index: number) => string };
 
 // The types of mustache call every token a list of strings.
 const asMustache = ({ tokens }: ParsedSource) => tokens as unknown as string[][];
 
 /** The indent of a partial that is alone on its line. */
-function indentOf([, , , , indent, tagIndex, afterText]: Token): string {
+function indentOf([, , , , indent, tagIndex, afterText]: MustacheToken): string {
   return tagIndex === 0 && afterText !== true && typeof indent === 'string' ? indent : '';
 }
 
@@ -225,9 +225,9 @@ function parseTokens(
   writer: InstanceType<typeof Mustache.Writer>,
   text: string,
   place: (index: number) => string,
-): readonly Token[] {
+): readonly MustacheToken[] {
   try {
-    return writer.parse(text) as unknown as readonly Token[];
+    return writer.parse(text) as unknown as readonly MustacheToken[];
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     // Mustache ends its messages with the character's index: "Unclosed section \"a\" at 17".

@@ -8,13 +8,13 @@ export type Flag = {
   readonly name: string;
   readonly description: string;
   /** Undefined for a flag without a value. */
-  readonly value: Value | undefined;
+  readonly value: FlagValue | undefined;
   readonly option: Option;
   readonly key: string;
 };
 
 /** The kind of a flag's value, as far as a shell can complete it. */
-type Value = {
+type FlagValue = {
   readonly placeholder: string;
   readonly kind: 'choice' | 'file' | 'folder' | 'text';
   readonly choices: readonly string[];
@@ -31,7 +31,7 @@ export function flagsOf({ options }: AnyCommand): readonly Flag[] {
   );
 }
 
-function valueTaken(option: Exclude<Option, { kind: 'secret' | 'items' }>): Value | undefined {
+function valueTaken(option: Exclude<Option, { kind: 'secret' | 'items' }>): FlagValue | undefined {
   if (option.kind === 'switch') return undefined;
   const { placeholder, choices = [] } = option;
   if (choices.length > 0) return { placeholder, kind: 'choice', choices };

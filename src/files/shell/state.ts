@@ -26,7 +26,7 @@ export type Mode =
  * The word that is being read: its text with its quotes, with `?` for what the template does not say plainly and `@` for a
  * value that is the name of a variable.
  */
-export type Word = { readonly text: string; readonly value: boolean };
+export type ShellWord = { readonly text: string; readonly value: boolean };
 
 /** Commands one after the other, up to what ends them. */
 export type List = {
@@ -36,7 +36,7 @@ export type List = {
   readonly opened: 'command' | 'substitution' | 'other';
   readonly mode: Mode;
   readonly rule: Rule;
-  readonly word: Word | undefined;
+  readonly word: ShellWord | undefined;
   /** Whether it is certain that a word begins or does not begin here: if not, `#` may begin a comment. */
   readonly sure: boolean;
   /** The next word is the file of a redirection. */
@@ -62,7 +62,7 @@ export type Frame =
   | { readonly kind: 'condition'; readonly word: string };
 
 /** Constructs within each other, the innermost last. */
-export type State = readonly Frame[];
+export type ShellState = readonly Frame[];
 
 const texts: Rule = { kind: 'texts' };
 
@@ -73,7 +73,7 @@ export const newList = (until: List['until'], opened: List['opened'], mode: Mode
 export const same = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 /** The place that covers all of these possible places; undefined: they differ too much. */
-export function join(one: State, other: State): State | undefined {
+export function join(one: ShellState, other: ShellState): ShellState | undefined {
   const [a, b] = [one.at(-1), other.at(-1)];
   if (a?.kind !== 'list' || b?.kind !== 'list' || !same(one.slice(0, -1), other.slice(0, -1))) return undefined;
   if (a.until !== b.until || a.operator !== b.operator || a.target !== b.target) return undefined;
@@ -87,7 +87,7 @@ export function join(one: State, other: State): State | undefined {
   return [...one.slice(0, -1), joined];
 }
 
-function joinWords(one: Word | undefined, other: Word | undefined): Word | undefined {
+function joinWords(one: ShellWord | undefined, other: ShellWord | undefined): ShellWord | undefined {
   if (same(one, other)) return one;
   const value = one?.value === true || other?.value === true;
   const heads = [one?.text, other?.text].map((text) => /^[A-Za-z_@][A-Za-z0-9_@]*\+?=/.exec(text ?? '')?.[0]);

@@ -1,5 +1,5 @@
 import type { QuotingRefusal } from '../../template/quoting.ts';
-import { type Frame, type List, newList, type State, type Word } from './state.ts';
+import { type Frame, type List, newList, type ShellState, type ShellWord } from './state.ts';
 import { closeCommand, endWord } from './words.ts';
 
 const backquote: QuotingRefusal = { refused: 'backquotes are not understood here', hint: 'write $(…)' };
@@ -13,7 +13,7 @@ const oneLine: QuotingRefusal = {
 };
 
 /** The state after one more character of the script. */
-export function step(state: State, char: string): State | QuotingRefusal {
+export function step(state: ShellState, char: string): ShellState | QuotingRefusal {
   const frame = state.at(-1);
   const outer = state.slice(0, -1);
   switch (frame?.kind) {
@@ -43,7 +43,7 @@ export function step(state: State, char: string): State | QuotingRefusal {
 }
 
 /** Whatever begins with a character that quotes; undefined for another one. */
-function stepQuotes(state: State, char: string): State | QuotingRefusal | undefined {
+function stepQuotes(state: ShellState, char: string): ShellState | QuotingRefusal | undefined {
   switch (char) {
     case '`':
       return backquote;
@@ -60,13 +60,13 @@ function stepQuotes(state: State, char: string): State | QuotingRefusal | undefi
   }
 }
 
-function stepDouble(state: State, outer: State, char: string): State | QuotingRefusal {
+function stepDouble(state: ShellState, outer: ShellState, char: string): ShellState | QuotingRefusal {
   if (char === '"') return withText(outer, char);
   if (char === "'") return withText(state, char);
   return stepQuotes(withText(state, char === '\\' || char === '$' ? '?' : ''), char) ?? withText(state, char);
 }
 
-function stepDollar(outer: State, char: string): State | QuotingRefusal {
+function stepDollar(outer: ShellState, char: string): ShellState | QuotingRefusal {
   const quoted = outer.at(-1)?.kind === 'double';
   switch (char) {
     case '(':
@@ -94,11 +94,11 @@ const opening = (frame: Frame, at: number, all: readonly Frame[]): Frame =>
   at === all.length - 1 && frame.kind === 'list' ? { ...frame, operator: '(' } : frame;
 
 function stepArithmetic(
-  outer: State,
+  outer: ShellState,
   frame: Frame & { readonly kind: 'arithmetic' },
   char: string,
-): State | QuotingRefusal {
-  const to = (more: Partial<typeof frame>): State => [...outer, { ...frame, closing: false, ...more }];
+): ShellState | QuotingRefusal {
+  const to = (more: Partial<typeof frame>): ShellState => [...outer, { ...frame, closing: false, ...more }];
   if (frame.closing) {
     return char === ')' ? outer : { refused: 'two ) should end this arithmetic', hint: 'write a space after $( or (' };
   }
@@ -120,19 +120,19 @@ function stepArithmetic(
 }
 
 function stepCondition(
-  state: State,
-  outer: State,
+  state: ShellState,
+  outer: ShellState,
   { word }: Frame & { readonly kind: 'condition' },
   char: string,
-): State | QuotingRefusal {
-  const to = (text: string): State => [...outer, { kind: 'condition', word: text.slice(0, 3) }];
+): ShellState | QuotingRefusal {
+  const to = (text: string): ShellState => [...outer, { kind: 'condition', word: text.slice(0, 3) }];
   if (/[\s;&|)]/.test(char) && word === ']]') return step(outer, char);
   if (char === '#') return { refused: 'this # may begin a comment or not', hint: 'quote it' };
   return stepQuotes(/[`'"\\$]/.test(char) ? to('???') : state, char) ?? to(/\s/.test(char) ? '' : word + char);
 }
 
 /** `\` and a line end are nothing: what was before goes on. */
-function afterLineEnd(state: State): State | QuotingRefusal {
+function afterLineEnd(state: ShellState): ShellState | QuotingRefusal {
   const list = state.at(-1);
   if (list?.kind !== 'list') return state;
   if (list.operator !== '') return oneLine;
@@ -143,19 +143,19 @@ function afterLineEnd(state: State): State | QuotingRefusal {
 const longest = 4096;
 
 /** Adds to the word of the innermost list, also from within double quotes in it. */
-export function withText(state: State, text: string, value = false): State {
+export function withText(state: ShellState, text: string, value = false): ShellState {
   const list = state.at(-1);
   if (list?.kind === 'double') return [...withText(state.slice(0, -1), text), list];
   if (list?.kind !== 'list') return state;
   const before = list.word?.text ?? '';
-  const word: Word = {
+  const word: ShellWord = {
     text: before.length < longest ? before + text : before,
     value: list.word?.value === true || value,
   };
   return [...state.slice(0, -1), { ...list, word, sure: list.sure || text !== '', operator: '' }];
 }
 
-function stepList(state: State, list: List, char: string): State | QuotingRefusal {
+function stepList(state: ShellState, list: List, char: string): ShellState | QuotingRefusal {
   if (list.operator === '()') {
     if (char === ' ' || char === '\t') return state;
     if (char !== ')') return { refused: 'this ( is not understood here', hint: 'quote it, if it is a text' };
@@ -194,17 +194,17 @@ function stepList(state: State, list: List, char: string): State | QuotingRefusa
 }
 
 const onEnded = (
-  state: State | QuotingRefusal,
-  then: (state: State) => State | QuotingRefusal,
-): State | QuotingRefusal => ('refused' in state ? state : then(state));
+  state: ShellState | QuotingRefusal,
+  then: (state: ShellState) => ShellState | QuotingRefusal,
+): ShellState | QuotingRefusal => ('refused' in state ? state : then(state));
 
 /** Characters that end a word, and maybe a command. */
-function stepBetween(state: State, operator: List['operator'], char: string): State | QuotingRefusal {
+function stepBetween(state: ShellState, operator: List['operator'], char: string): ShellState | QuotingRefusal {
   const list = state.at(-1);
   // A word such as [[ may have begun something else.
   if (list?.kind !== 'list') return step(state, char);
   const outer = state.slice(0, -1);
-  const to = (more: Partial<List>): State => [...outer, { ...list, sure: true, operator: '', ...more }];
+  const to = (more: Partial<List>): ShellState => [...outer, { ...list, sure: true, operator: '', ...more }];
   const command = (next: List['operator']) =>
     onEnded(closeCommand(to({})), (ended) => [...ended.slice(0, -1), { ...lastList(ended), operator: next }]);
   const stays = list.mode === 'case' || list.mode === 'of' || list.mode === 'pattern' || list.mode === 'array';
@@ -230,7 +230,11 @@ function stepBetween(state: State, operator: List['operator'], char: string): St
   }
 }
 
-function closeParenthesis(outer: State, list: List, to: (more: Partial<List>) => State): State | QuotingRefusal {
+function closeParenthesis(
+  outer: ShellState,
+  list: List,
+  to: (more: Partial<List>) => ShellState,
+): ShellState | QuotingRefusal {
   if (list.mode === 'pattern') return to({ mode: 'start' });
   if (list.until !== ')') return { refused: 'this ) closes nothing' };
   return onEnded(closeCommand(to(list.mode === 'array' ? {} : {})), () =>
@@ -240,13 +244,13 @@ function closeParenthesis(outer: State, list: List, to: (more: Partial<List>) =>
 
 const unexpected = (char: string): QuotingRefusal => ({ refused: `${char} is not understood here` });
 
-function lastList(state: State): List {
+function lastList(state: ShellState): List {
   const list = state.at(-1);
   if (list?.kind !== 'list') throw new Error('a command ended outside of a list');
   return list;
 }
 
-function stepRedirection(state: State, list: List, char: '<' | '>'): State | QuotingRefusal {
+function stepRedirection(state: ShellState, list: List, char: '<' | '>'): ShellState | QuotingRefusal {
   if (char === '<' && list.operator === '<' && list.word === undefined) {
     return { refused: 'here-documents (<<) are not understood here', hint: 'write with printf' };
   }
@@ -255,7 +259,7 @@ function stepRedirection(state: State, list: List, char: '<' | '>'): State | Quo
     return { refused: '&> means one thing to bash and another to sh', hint: 'write >FILE 2>&1, or a space after &' };
   }
   // The number of a descriptor is no word.
-  const before: State = /^[0-9]+$/.test(list.word?.text ?? '')
+  const before: ShellState = /^[0-9]+$/.test(list.word?.text ?? '')
     ? [...state.slice(0, -1), { ...list, word: undefined }]
     : state;
   return onEnded(endWord(before, { ...list, ...lastList(before) }), (ended) => {
@@ -265,14 +269,14 @@ function stepRedirection(state: State, list: List, char: '<' | '>'): State | Quo
   });
 }
 
-function stepParenthesis(state: State, list: List): State | QuotingRefusal {
+function stepParenthesis(state: ShellState, list: List): ShellState | QuotingRefusal {
   const outer = state.slice(0, -1);
   if (list.operator === '(' && list.word === undefined && list.opened !== 'other') {
     const command = list.opened === 'command';
     return [...outer, { kind: 'arithmetic', command, depth: 0, closing: false }];
   }
   if ((list.operator === '<' || list.operator === '>') && list.word === undefined) {
-    const word: Word = { text: '?', value: false };
+    const word: ShellWord = { text: '?', value: false };
     return [...outer, { ...list, word, operator: '' }, newList(')', 'other')];
   }
   if (list.mode === 'pattern' && list.word === undefined) return state;

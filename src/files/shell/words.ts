@@ -1,6 +1,6 @@
 import type { QuotingRefusal } from '../../template/quoting.ts';
 import { afterArgument, isSpecial, leadsOn, refusalAtEnd, ruleOf } from './commands.ts';
-import { type Frame, type List, type Mode, newList, type State } from './state.ts';
+import { type Frame, type List, type Mode, newList, type ShellState } from './state.ts';
 
 const begins = new Set(['if', 'then', 'else', 'elif', 'while', 'until', 'do', '!', '{', 'time']);
 const ends = new Set(['fi', 'done', '}']);
@@ -10,12 +10,12 @@ const leading = new Set(['case', 'for', 'select', 'function', '[[', 'esac', 'in'
 export const assignment = /^([A-Za-z_@][A-Za-z0-9_@]*)\+?=/;
 
 /** Ends the word of the innermost list, if there is one: what it means is known now. */
-export function endWord(state: State, list: List): State | QuotingRefusal {
+export function endWord(state: ShellState, list: List): ShellState | QuotingRefusal {
   const { word, target } = list;
   const rest = state.slice(0, -1);
   if (word === undefined) return state;
   const ended: List = { ...list, word: undefined, target: false };
-  const to = (mode: Mode, more: Partial<List> = {}): State => [...rest, { ...ended, mode, ...more }];
+  const to = (mode: Mode, more: Partial<List> = {}): ShellState => [...rest, { ...ended, mode, ...more }];
   const { text, value } = word;
   const named = list.mode === 'arguments' && list.rule.kind === 'names';
   if (text.includes('@') && !assignment.test(text) && !(named && /^[A-Za-z0-9_@]+$/.test(text))) {
@@ -58,7 +58,7 @@ export function endWord(state: State, list: List): State | QuotingRefusal {
 }
 
 /** Ends a word where a command begins. */
-function endFirst(list: List, text: string, to: (mode: Mode, more?: Partial<List>) => State, rest: State) {
+function endFirst(list: List, text: string, to: (mode: Mode, more?: Partial<List>) => ShellState, rest: ShellState) {
   const equals = assignment.exec(text);
   if (equals !== null) return to(list.mode);
   if (list.mode === 'led') {
@@ -88,7 +88,7 @@ function endFirst(list: List, text: string, to: (mode: Mode, more?: Partial<List
 }
 
 /** Ends a command: by a line's end, `;`, `&` or `|`. */
-export function closeCommand(state: State): State | QuotingRefusal {
+export function closeCommand(state: ShellState): ShellState | QuotingRefusal {
   const list = state.at(-1);
   if (list?.kind !== 'list') return state;
   const wrong = list.mode === 'arguments' ? refusalAtEnd(list.rule) : undefined;
