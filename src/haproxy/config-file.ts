@@ -8,11 +8,11 @@ import { splitMark } from './config-mark.ts';
 
 /**
  * Reads a haproxy.cfg and a route map that pointsman wrote before, so that a new process knows what HAProxy was given and
- * needs no reload to begin. Whatever is neither a policy's section nor a backend is the frame.
+ * needs no reload to begin. Whatever is neither a policy's section nor a backend is the base configuration.
  */
 export function parseConfig(text: string, routesMap: string): Rendered {
   const { config } = splitMark(text);
-  let frame = '';
+  let base = '';
   const policies = new Map<string, string>();
   let policy: string | undefined;
   const backends = PersistentMap<ServiceName, RenderedBackend>().asMutable();
@@ -40,7 +40,7 @@ export function parseConfig(text: string, routesMap: string): Rendered {
       continue;
     }
     if (open === undefined) {
-      frame += line;
+      base += line;
       continue;
     }
     const server = /^(\s+)(server\s+(\S+)\s.*\S)\s*$/.exec(line);
@@ -54,7 +54,7 @@ export function parseConfig(text: string, routesMap: string): Rendered {
   close();
   return {
     revision: noRevision,
-    frame: { before: frame, indent: '', after: '' },
+    base: { before: base, indent: '', after: '' },
     policies: PersistentMap(policies),
     backends: backends.asImmutable(),
     routes: RouteMap.of(parseRoutes(routesMap)),

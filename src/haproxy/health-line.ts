@@ -3,7 +3,7 @@ import { instanceKey } from '../model/key.ts';
 /** A server that HAProxy finds well again, or not any more, as an event of the log. */
 export type HealthLine = { readonly event: 'server-up' | 'server-down'; readonly key: string; readonly reason: string };
 
-// HAProxy prints it itself and logs it: an own frame may log nothing, or leave out what is good news. After a command that changed a
+// HAProxy prints it itself and logs it: an own template may log nothing, or leave out what is good news. After a command that changed a
 // server, HAProxy 2.6 begins all such lines with `CLI : `, whatever their cause.
 const change =
   /^\[WARNING\] *\(\d+\) : (?:CLI : )?Server ([A-Za-z0-9._-]+)\/([A-Za-z0-9._:-]+) is (UP|DOWN)[,.] *(?:reason: (.*?))?(?:, check duration: .*|\. \d+ active .*)?$/;

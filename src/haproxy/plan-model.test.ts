@@ -38,7 +38,7 @@ function rendered(
   const entries = Object.entries(all);
   return {
     revision: noRevision,
-    frame: { before: 'frame\n', indent: '', after: '' },
+    base: { before: 'base\n', indent: '', after: '' },
     policies: PersistentMap(policies.map((name) => [name, `defaults ${name} from _base\n`])),
     backends: PersistentMap(
       entries.map(([name, { policy, servers }]) => [

@@ -12,12 +12,12 @@ import { commandsOf, describeStep, outcomeOf } from './step.ts';
 
 type Services = Readonly<Record<string, { head?: string; servers: Readonly<Record<string, string>> }>>;
 
-const frameText = 'defaults _base\n    mode http\n';
+const baseText = 'defaults _base\n    mode http\n';
 
-function rendered(services: Services, frame = frameText, routes: Readonly<Record<string, string>> = {}): Rendered {
+function rendered(services: Services, base = baseText, routes: Readonly<Record<string, string>> = {}): Rendered {
   return {
     revision: noRevision,
-    frame: { before: frame, indent: '', after: '' },
+    base: { before: base, indent: '', after: '' },
     policies: PersistentMap({
       'policy-a': 'defaults policy-a from _base\n',
       'policy-tcp': 'defaults policy-tcp from _base\n    mode tcp\n',
@@ -72,7 +72,7 @@ describe('the plan', () => {
       Object.fromEntries(Array.from({ length: count }, (_, i) => [`${service}${i}/`, service]));
     const services = { evil: { servers: {} }, web: { servers: {} } };
     const before = rendered(services);
-    const after = rendered(services, frameText, { ...routes('evil', 9990), ...routes('web', 20) });
+    const after = rendered(services, baseText, { ...routes('evil', 9990), ...routes('web', 20) });
     const both = new Set(['evil', 'web'] as ServiceName[]);
     for (const paced of [true, false]) {
       const conditions = { addBackend: false, deletes: true, paced: () => paced };
@@ -84,8 +84,8 @@ describe('the plan', () => {
 
   test('has no route wait for a service whose reload has to wait for its turn', () => {
     const head = 'backend evil\n    retries 2\n';
-    const before = rendered({ evil: { servers: {} }, web: { servers: {} } }, frameText, { 'a/': 'web' });
-    const after = rendered({ evil: { head, servers: {} }, web: { servers: {} } }, frameText, {
+    const before = rendered({ evil: { servers: {} }, web: { servers: {} } }, baseText, { 'a/': 'web' });
+    const after = rendered({ evil: { head, servers: {} }, web: { servers: {} } }, baseText, {
       'a/': 'web/1',
       'a/x/': 'evil',
     });
@@ -110,7 +110,7 @@ describe('the plan', () => {
 
   test('leaves more than 10,000 changes of routes to a reload, where one is possible, but no maintenance and no pause', () => {
     const routes = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`h${i}/`, 'web']));
-    const having = (all: Readonly<Record<string, string>>) => rendered({ web: { servers: {} } }, frameText, all);
+    const having = (all: Readonly<Record<string, string>>) => rendered({ web: { servers: {} } }, baseText, all);
     const few = plan(having({}), having(routes(10_000)));
     expect([few.steps.length, few.reload]).toEqual([10_000, []]);
     expect(plan(having({}), having(routes(10_001)))).toEqual({ steps: [], reload: ['many-routes'] });
@@ -190,14 +190,14 @@ describe('the plan', () => {
   });
 
   test('takes a reload for a new service and leaves its routes to it', () => {
-    const after = rendered({ web: { servers: {} }, api: { servers: {} } }, frameText, { 'api/': 'api' });
+    const after = rendered({ web: { servers: {} }, api: { servers: {} } }, baseText, { 'api/': 'api' });
     expect(plan(web({}), after)).toEqual({ steps: [], reload: ['new-backend'] });
   });
 
   describe('for a new service, where HAProxy can add a backend', () => {
     const head = 'backend api from policy-a\n';
     const api = (more: { head?: string; servers?: Readonly<Record<string, string>> }) =>
-      rendered({ api: { head, servers: { a: '10.0.0.1:80 check' }, ...more } }, frameText, { 'api/': 'api' });
+      rendered({ api: { head, servers: { a: '10.0.0.1:80 check' }, ...more } }, baseText, { 'api/': 'api' });
 
     test('makes it, its servers, then shows it, then leads requests to it', () => {
       expect(plan(rendered({}), api({}), { addBackend: true })).toEqual({
@@ -230,9 +230,9 @@ describe('the plan', () => {
   });
 
   describe('for routes', () => {
-    const before = rendered({ web: { servers: {} } }, frameText, { 'a/': 'web', 'SERVICE:web': 'maintenance' });
+    const before = rendered({ web: { servers: {} } }, baseText, { 'a/': 'web', 'SERVICE:web': 'maintenance' });
     const now = (head: string, routes: Readonly<Record<string, string>>) =>
-      rendered({ web: { head, servers: {} } }, frameText, routes);
+      rendered({ web: { head, servers: {} } }, baseText, routes);
     const steps = (desired: Rendered, more: { certain?: boolean; obstructed?: boolean } = {}) =>
       planChanges(before, desired, allDirty(['web' as ServiceName]), new Map(), {
         addBackend: false,
@@ -275,7 +275,7 @@ describe('the plan', () => {
   });
 
   test('empties a service that left, and needs no reload for that', () => {
-    const before = rendered({ web: { servers: { a: '10.0.0.1:80' } } }, frameText, { 'web/': 'web' });
+    const before = rendered({ web: { servers: { a: '10.0.0.1:80' } } }, baseText, { 'web/': 'web' });
     expect(plan(before, rendered({}))).toEqual({
       steps: ['del map routes.map web/', 'set server web/a state maint'],
       reload: [],
@@ -283,7 +283,7 @@ describe('the plan', () => {
   });
 
   test('does not wait with instances for a reload that something else needs', () => {
-    const after = rendered({ web: { servers: { a: '10.0.0.1:80' } } }, 'another frame\n');
+    const after = rendered({ web: { servers: { a: '10.0.0.1:80' } } }, 'another base\n');
     expect(plan(web({}), after)).toEqual({ steps: ['add server web/a 10.0.0.1:80 weight 1'], reload: ['frame'] });
   });
 

@@ -75,8 +75,8 @@ export function planChanges(
   const made = new Set<ServiceName>();
   const leaving: Step[] = [];
   const reload: ReloadReason[] = [];
-  if (!sameSection(served.frame, desired.frame))
-    reload.push({ kind: 'frame', services: listenersThatDiffer(served.frame, desired.frame) });
+  if (!sameSection(served.base, desired.base))
+    reload.push({ kind: 'frame', services: listenersThatDiffer(served.base, desired.base) });
   for (const [name, mark] of dirty) {
     const before = served.backends.get(name);
     const after = desired.backends.get(name);

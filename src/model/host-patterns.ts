@@ -2,7 +2,7 @@ import type { ServiceName } from './name.ts';
 
 export const isExact = (host: string): boolean => rankOf(host) === 0;
 
-/** How exact a host pattern is: the frame asks for those of rank 0 first. */
+/** How exact a host pattern is: the base configuration asks for those of rank 0 first. */
 export function rankOf(host: string): number {
   if (host === '*') return 3;
   return host.endsWith('.*') ? 2 : host.startsWith('*.') ? 1 : 0;
@@ -14,7 +14,7 @@ export function aroundHost(host: string): [domain: string | undefined, label: st
   return dot === -1 ? [undefined, `${host}.*`] : [`*${host.slice(dot)}`, `${host.slice(0, dot)}.*`];
 }
 
-/** The host patterns that match whatever this one matches, the most exact first, as the frame asks for them. */
+/** The host patterns that match whatever this one matches, the most exact first, as the base configuration asks for them. */
 export function patternsOver(host: string): readonly string[] {
   if (host === '*') return [host];
   const around = isExact(host) ? aroundHost(host).filter((pattern) => pattern !== undefined) : [];

@@ -5,7 +5,7 @@ import type { Section } from './template.ts';
 /** Where a line of haproxy.cfg comes from. */
 export type ConfigPlace =
   | { readonly kind: 'frame' }
-  /** In the frame, and there for one `tcp` service. */
+  /** In the base configuration, for one `tcp` service. */
   | { readonly kind: 'listener'; readonly service: ServiceName }
   | { readonly kind: 'policy'; readonly policy: string }
   | { readonly kind: 'service'; readonly service: ServiceName }
@@ -15,7 +15,7 @@ const listener = /^frontend\s+_tcp-(\S+)/;
 
 /** Tells where a line (counted from 1) of the file that `configWriter` makes of this comes from. */
 export function placeOf(rendered: Rendered, line: number): ConfigPlace | undefined {
-  const { frame, policies, backends } = rendered;
+  const { base, policies, backends } = rendered;
   let left = line;
   const within = (text: string): boolean => {
     const lines = linesIn(text);
@@ -24,7 +24,7 @@ export function placeOf(rendered: Rendered, line: number): ConfigPlace | undefin
     return false;
   };
   if (line < 1) return undefined;
-  if (within(frame.before)) return frameLine(rendered, frame.before, left);
+  if (within(base.before)) return baseLine(rendered, base.before, left);
   for (const policy of [...policies.keys()].sort()) {
     if (within(policies.get(policy) ?? '')) return { kind: 'policy', policy };
   }
@@ -38,10 +38,10 @@ export function placeOf(rendered: Rendered, line: number): ConfigPlace | undefin
     left -= ids.length;
     if (within(backend.section.after)) return { kind: 'service', service };
   }
-  return within(frame.after) ? frameLine(rendered, frame.after, left) : undefined;
+  return within(base.after) ? baseLine(rendered, base.after, left) : undefined;
 }
 
-/** The `tcp` services whose parts of the frame differ; none where something else differs as well. */
+/** The `tcp` services whose parts of the base configuration differ; none if something else differs as well. */
 export function listenersThatDiffer(one: Section, other: Section): readonly ServiceName[] {
   const [before, after] = [sectionsOf(one), sectionsOf(other)];
   if (before.rest !== after.rest) return [];
@@ -66,7 +66,7 @@ function linesIn(text: string): number {
   return lines;
 }
 
-function frameLine({ backends }: Rendered, text: string, line: number): ConfigPlace {
+function baseLine({ backends }: Rendered, text: string, line: number): ConfigPlace {
   const opening = text
     .split('\n')
     .slice(0, line)

@@ -46,11 +46,11 @@ export function policyOf({ before }: Section): string | undefined {
   return /^backend\s+\S+\s+from\s+(\S+)\s*$/m.exec(before)?.[1];
 }
 
-/** The mode of a policy's backends: its own, or that of the `defaults` section of the frame that it inherits from. */
-export function modeOf(rendered: Pick<Rendered, 'frame' | 'policies'>, policy: string): 'http' | 'tcp' {
+/** The mode of a policy's backends: its own, or that of the `defaults` section of the base configuration that it inherits from. */
+export function modeOf(rendered: Pick<Rendered, 'base' | 'policies'>, policy: string): 'http' | 'tcp' {
   const section = rendered.policies.get(policy) ?? '';
   const parent = /^defaults\s+\S+\s+from\s+(\S+)/.exec(section)?.[1];
-  const sections = rendered.frame.before.split(/^(?=\S)/m);
+  const sections = rendered.base.before.split(/^(?=\S)/m);
   const inherited = sections.find((text) => /^defaults\s+(\S+)/.exec(text)?.[1] === parent) ?? '';
   const mode = modeIn(section) ?? modeIn(inherited);
   return mode === 'http' ? 'http' : 'tcp';

@@ -4,8 +4,8 @@ import type { Service } from '../catalog/service.ts';
 import { allowedByDefault } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 import { defaultPolicy } from '../model/policy.ts';
+import { portsOfBase } from './base-ports.ts';
 import { describeConflict } from './conflict.ts';
-import { portsOfFrame } from './frame-ports.ts';
 import { claimPorts } from './ports.ts';
 
 const service = (name: string, port?: number, since?: bigint): Service => ({
@@ -60,12 +60,12 @@ test('a port that no claim allows is nobody’s, and free for a service that may
   ]);
 });
 
-test('a port that the template of the frame listens on is for no service', () => {
-  const frame =
+test('a port that the base configuration listens on is for no service', () => {
+  const base =
     'frontend mine\n    bind 10.0.0.1:81,10.0.0.2:82 ssl\n    bind quic4@10.0.0.1:83\n    bind :84-85\n    bind unix@/x\n';
-  expect([...portsOfFrame(frame, '10.0.0.1')]).toEqual([81, 84, 85]);
+  expect([...portsOfBase(base, '10.0.0.1')]).toEqual([81, 84, 85]);
   const services = [service('db', 81), service('mail', 82)];
-  const { ports, conflicts } = claimPorts(services, new Set(), portsOfFrame(frame, '10.0.0.1'));
+  const { ports, conflicts } = claimPorts(services, new Set(), portsOfBase(base, '10.0.0.1'));
   expect([...ports.keys()]).toEqual([82]);
   expect(conflicts.map(describeConflict)).toEqual(['db does not get the port 81: haproxy.cfg.mustache has it']);
 });

@@ -14,7 +14,7 @@ export type PortConflict = {
   /** Undefined, like the winner, when the port is not for services. */
   readonly because: Because | undefined;
   readonly winner: ServiceName | undefined;
-  /** The template of the frame listens on it. */
+  /** The base configuration listens on it. */
   readonly ofTemplate?: true;
   /** No claim allows it. */
   readonly ofClaim?: true;

@@ -8,16 +8,16 @@ import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { divisorOfWeights } from '../model/policy/balance.ts';
 import { defaultPolicy } from '../model/policy.ts';
+import { portsOfBase } from './base-ports.ts';
 import { checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
-import { portsOfFrame } from './frame-ports.ts';
 import { withOwnCertificate } from './own-certificate.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
 import { claimPorts, type Ports } from './ports.ts';
 import type { Rendered, RenderedBackend } from './rendered.ts';
 import { changeRoutes, conflictsOf, noRoutes } from './routes.ts';
 import { type Section, splitAtSlot, type Template, type TemplateRole } from './template.ts';
-import { backendView, type FrameSettings, frameView, serverView } from './view.ts';
+import { backendView, baseView, type FrameSettings, serverView } from './view.ts';
 
 export type Templates = Readonly<Record<TemplateRole, Template>>;
 
@@ -101,12 +101,12 @@ function render(request: RenderRequest): RenderResult {
   const tcp = [...routeTable.tcp].flatMap((name) => catalog.services.get(name) ?? []);
   const ofBase = () => {
     const { before, after } = renderBase(templating, settings, new Map());
-    return portsOfFrame(`${before}\n${after}`, settings.bindHost);
+    return portsOfBase(`${before}\n${after}`, settings.bindHost);
   };
   const claimed = claimPorts(tcp, settings.reservedPorts, tcp.length === 0 ? new Set() : ofBase());
-  const frame = sameText(previous.frame, renderBase(templating, settings, claimed.ports));
+  const base = sameText(previous.base, renderBase(templating, settings, claimed.ports));
   const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts];
-  return { rendered: { ...rendered, frame }, problems, conflicts };
+  return { rendered: { ...rendered, base }, problems, conflicts };
 }
 
 /** Whether all server lines differ because the weights are divided by another number. */
@@ -115,7 +115,7 @@ export function dividesOtherwise(one: Pick<RenderedBackend, 'weightDivisor'>, ot
 }
 
 function renderBase(templates: Templates, settings: FrameSettings, ports: Ports): Section {
-  return splitAtSlot(templates.frame.render(frameView(settings, ports)));
+  return splitAtSlot(templates.frame.render(baseView(settings, ports)));
 }
 
 /** The values that all services of one rendering share. */
@@ -261,10 +261,10 @@ export function configWriter(): (rendered: Rendered) => string {
     kept.set(backend, text);
     return text;
   };
-  return ({ frame, policies, backends }) => {
+  return ({ base, policies, backends }) => {
     const sections = [...policies].sort(byName).map(([, text]) => text);
     const texts = [...backends].sort(byName).map(([, backend]) => backendText(backend));
-    return frame.before + sections.join('') + texts.join('') + frame.after;
+    return base.before + sections.join('') + texts.join('') + base.after;
   };
 }
 

@@ -22,7 +22,8 @@ export type RenderedBackend = {
 /** The whole configuration as text, in the pieces that can change alone. A value, which plan compares. */
 export type Rendered = {
   readonly revision: Revision;
-  readonly frame: Section;
+  /** The base configuration: all sections that belong to no policy and no service. */
+  readonly base: Section;
   /** By name, the text of each `defaults` section that backends inherit from. */
   readonly policies: PersistentMap<string, string>;
   readonly backends: PersistentMap<ServiceName, RenderedBackend>;
@@ -33,7 +34,7 @@ export type Rendered = {
 
 export const nothingRendered: Rendered = {
   revision: noRevision,
-  frame: { before: '', indent: '', after: '' },
+  base: { before: '', indent: '', after: '' },
   policies: PersistentMap(),
   backends: PersistentMap(),
   routes: RouteMap.empty,

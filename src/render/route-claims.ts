@@ -12,7 +12,7 @@ export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed'
 };
 
 /**
- * Makes a map of claims of which no two have the same host and path. The frame looks into it with the most exact host
+ * Makes a map of claims of which no two have the same host and path. HAProxy looks into it with the most exact host
  * first, and takes the longest path. Where a claim has a higher priority than one that is found before it, the map gets
  * other or further keys, so that this way of looking finds it all the same. A priority does not count over the services
  * that overrule it.

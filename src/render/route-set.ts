@@ -74,7 +74,7 @@ export function findRoute(
   return undefined;
 }
 
-/** The order in which the frame looks for routes: the more specific host first, then the longer path. */
+/** The order in which HAProxy looks for routes: the more specific host first, then the longer path. */
 export function bySpecificity(a: string, b: string): number {
   const [one, other] = [split(a), split(b)];
   return rankOf(one.host) - rankOf(other.host) || other.path.length - one.path.length;

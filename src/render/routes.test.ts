@@ -53,7 +53,7 @@ function catalogOf(policies: PolicyFields, claims: Readonly<Record<string, objec
   return catalog;
 }
 
-/** As the frame looks into the map: the most exact host first, and the longest key. */
+/** As HAProxy looks into the map: the most exact host first, and the longest key. */
 function lookUp(routes: Routes, host: string, path: string): string | undefined {
   const [label, ...domain] = host.split('.');
   for (const pattern of [host, `*.${domain.join('.')}`, `${label}.*`, '*']) {

@@ -23,7 +23,7 @@ import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
 import { RouteMap } from './route-map.ts';
 
 /**
- * Keys of the route map: a host pattern, a path prefix and a closing slash, as in `shop.example.com/api/`. The frame asks
+ * Keys of the route map: a host pattern, a path prefix and a closing slash, as in `shop.example.com/api/`. HAProxy asks
  * for the longest key that begins `<host><path>/`, with the exact host, then `*.<domain>`, then `<first label>.*`, then
  * `*`. The closing slash keeps `/api` from matching `/apiary`. The map also has the states of services, by a key of
  * their own.

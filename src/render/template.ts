@@ -60,7 +60,7 @@ export function parseTemplate(role: TemplateRole, file: string, text: string): T
 }
 
 // The longest text of one rendering, in characters. A server line is a command, too, and HAProxy drops a line of commands that is
-// longer than its buffer, 16 KiB by default. The frame has a section for each tcp service.
+// longer than its buffer, 16 KiB by default. The base configuration has a section for each tcp service.
 const longest: Readonly<Record<TemplateRole, number>> = {
   frame: 4 * 1024 * 1024,
   policy: 65_536,

@@ -55,7 +55,7 @@ export type FrameSettings = {
 };
 
 /** The view of `haproxy.cfg.mustache`. */
-export type FrameView = {
+export type BaseView = {
   readonly bind: string;
   readonly runtimeSocket: string;
   readonly routesMap: string;
@@ -192,7 +192,7 @@ export const knownNames = {
   ],
 } as const satisfies Record<string, readonly string[]>;
 
-export function frameView(settings: FrameSettings, ports: Ports): FrameView {
+export function baseView(settings: FrameSettings, ports: Ports): BaseView {
   const listeners = [...ports]
     .map(([port, { name, policy }]) => ({
       name,
@@ -220,7 +220,7 @@ export function frameView(settings: FrameSettings, ports: Ports): FrameView {
   };
 }
 
-function httpsView(https: FrameSettings['https']): FrameView['https'] {
+function httpsView(https: FrameSettings['https']): BaseView['https'] {
   if (https === undefined) return undefined;
   const { bind, list, http3 } = https;
   const port = bind.slice(bind.lastIndexOf(':') + 1);

@@ -24,7 +24,7 @@ export class AddressPreview {
       now: () => performance.now(),
       onChange: () => undefined,
     });
-    if (served !== undefined) this.#locating.listening(ownListeners(served.frame.before + served.frame.after));
+    if (served !== undefined) this.#locating.listening(ownListeners(served.base.before + served.base.after));
   }
 
   /** What a balancer would make of the catalog. A name that does not resolve has the address that it is served with. */

@@ -79,8 +79,8 @@ export function changedTemplates(quarantine: Quarantine, { templates }: Requeste
 /** Services for which HAProxy would listen on an address that it does not listen on yet, and that can be held. */
 export function withNewListeners(quarantine: Quarantine, build: RefusedBuild): readonly ServiceName[] {
   const { desired, served } = build;
-  const listensOn = (name: ServiceName, { frame }: Rendered): string | undefined => {
-    const text = `${frame.before}${frame.after}`;
+  const listensOn = (name: ServiceName, { base }: Rendered): string | undefined => {
+    const text = `${base.before}${base.after}`;
     const opening = text.indexOf(`frontend _tcp-${name} `);
     return opening === -1 ? undefined : /^\s*bind .*$/m.exec(text.slice(opening))?.[0];
   };

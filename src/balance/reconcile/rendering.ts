@@ -140,7 +140,7 @@ export class Rendering {
       if (quarantining.refusedTemplate !== undefined) this.#mustRenderAll = true;
       return this.render(dirty, requested, served);
     }
-    if (rendered.frame !== this.#desired.frame) openFiles.framed(rendered.frame.before + rendered.frame.after);
+    if (rendered.base !== this.#desired.base) openFiles.framed(rendered.base.before + rendered.base.after);
     this.#desired = this.#bounded(rendered, templating);
     if (this.#mustRenderAll) this.#paced.clear();
     for (const name of (this.#mustRenderAll ? rendered.backends : dirty).keys()) {

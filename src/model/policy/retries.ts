@@ -7,7 +7,7 @@ const statuses = ['401', '403', '404', '408', '425', '500', '501', '502', '503',
 
 /** When a request is tried again, each time with another server. */
 export type Retries = {
-  /** How often at most; undefined is as the frame says. */
+  /** How often at most; undefined: as in the base configuration. */
   readonly count: number | undefined;
   /**
    * After what, beside a connection that failed. A request with another method than GET, HEAD, OPTIONS, PUT or DELETE may

@@ -2,13 +2,13 @@ import * as v from 'valibot';
 import { parseDuration } from '../duration.ts';
 import { duration, parsedText } from './field.ts';
 
-/** How long HAProxy waits, in ms. What is undefined is as the frame says. */
+/** How long HAProxy waits, in ms. The base configuration has the time of a field that is undefined. */
 export type Timeouts = {
   /** For the server to take the connection. */
   readonly connectMs: number | undefined;
   /** For the server to say something. */
   readonly serverMs: number | undefined;
-  /** For the client to say something. Before HAProxy 2.9 that of the frame counts for http. */
+  /** For the client to say something. Before HAProxy 2.9 that of the base configuration counts for http. */
   readonly clientMs: number | undefined;
   /** For a server that is not busy. */
   readonly queueMs: number | undefined;
