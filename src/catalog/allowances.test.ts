@@ -1,22 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { changesOf } from '../../test/support/entries.ts';
 import { allowedByDefault, allowsCertificate, allowsHost, allowsPort } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
-import { revision } from '../model/revision.ts';
-import type { Change, Entry } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog } from './catalog.ts';
 import { foldEvent } from './fold-event.ts';
 
-const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(1n), leased: false });
 const [web, api] = ['web' as ServiceName, 'api' as ServiceName];
 
-function fold(catalog: Catalog, entries: Readonly<Record<string, string | undefined>>) {
-  const changes = Object.entries(entries).map(
-    ([key, value]): Change =>
-      value === undefined ? { kind: 'delete', key, revision: revision(1n) } : { kind: 'put', entry: entry(key, value) },
-  );
-  return foldEvent(catalog, { kind: 'changes', revision: revision(2n), changes });
-}
+const fold = (catalog: Catalog, entries: Readonly<Record<string, string | undefined>>) =>
+  foldEvent(catalog, changesOf(entries));
 
 test('what operators let a service claim is said for it, or else for all, field by field', () => {
   const first = fold(emptyCatalog, { 'services/web': '{}', 'instances/api/a': '10.0.0.1:80' });

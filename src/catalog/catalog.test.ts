@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { entry } from '../../test/support/entries.ts';
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
-import type { Change, Entry, Held } from '../registry/registry.ts';
+import type { Change, Held } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog } from './catalog.ts';
 import { foldEvent } from './fold-event.ts';
 import { withNumber } from './numbers.ts';
 import { emptyService } from './serving.ts';
 
-const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(1n), leased: false });
 const put = (key: string, value: string): Change => ({ kind: 'put', entry: entry(key, value) });
 const gone = (key: string): Change => ({ kind: 'delete', key, revision: revision(1n) });
 

@@ -1,6 +1,6 @@
 import type { OverrideTarget } from '../model/override.ts';
 import type { Revision } from '../model/revision.ts';
-import type { Change, RegistryEvent } from '../registry/registry.ts';
+import type { Change, Entry, RegistryEvent } from '../registry/registry.ts';
 import { createdAt } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog, type Folded, unchanged } from './catalog.ts';
 import { Fold } from './fold.ts';
@@ -31,6 +31,13 @@ export function foldEvent(
     case 'disconnected':
       return unchanged(catalog);
   }
+}
+
+/** The catalog of these entries, without limits, as if they were the first snapshot. */
+export function foldEntries(entries: ReadonlyMap<string, Entry>): Folded {
+  const { revision } = emptyCatalog;
+  const snapshot = { kind: 'snapshot', history: { kind: 'first' }, revision, cluster: '', entries } as const;
+  return foldEvent(emptyCatalog, snapshot, noLimits);
 }
 
 /** The changes that turn the catalog into the snapshot. An unchanged entry costs one look-up. */

@@ -1,22 +1,17 @@
 import { describe, expect, test } from 'vitest';
+import { changesOf, entry } from '../../test/support/entries.ts';
 import type { ServiceName } from '../model/name.ts';
 import { revision } from '../model/revision.ts';
-import type { Change, Entry } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog } from './catalog.ts';
 import { foldEvent } from './fold-event.ts';
 import { type CatalogLimits, noLimits } from './limits.ts';
 import { forgottenServices, mayBeForgotten, mostRejected } from './remembering.ts';
 
 const at = revision(1n);
-const entry = (key: string, value: string): Entry => ({ key, value, revision: at, leased: true });
 const web = 'web' as ServiceName;
 
 function fold(catalog: Catalog, limits: Partial<CatalogLimits>, tree: Readonly<Record<string, string | undefined>>) {
-  const changes = Object.entries(tree).map(
-    ([key, value]): Change =>
-      value === undefined ? { kind: 'delete', key, revision: at } : { kind: 'put', entry: entry(key, value) },
-  );
-  return foldEvent(catalog, { kind: 'changes', revision: at, changes }, { ...noLimits, ...limits });
+  return foldEvent(catalog, changesOf(tree, { leased: true }), { ...noLimits, ...limits });
 }
 
 const address = '10.0.0.1:80';

@@ -1,22 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { changesOf } from '../../test/support/entries.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Override } from '../model/override.ts';
 import { revision } from '../model/revision.ts';
-import type { Change, Entry } from '../registry/registry.ts';
 import { type Catalog, emptyCatalog } from './catalog.ts';
 import { endOverrides, foldEvent } from './fold-event.ts';
 import { overrideEnd } from './overrides.ts';
 
 const web = 'web' as ServiceName;
 
-function fold(catalog: Catalog, changes: Readonly<Record<string, string | undefined>>) {
-  const list = Object.entries(changes).map(([key, value]): Change => {
-    const entry: Entry = { key, value: value ?? '', revision: revision(1n), leased: true };
-    return value === undefined ? { kind: 'delete', key, revision: revision(1n) } : { kind: 'put', entry };
-  });
-  return foldEvent(catalog, { kind: 'changes', revision: revision(1n), changes: list });
-}
+const fold = (catalog: Catalog, changes: Readonly<Record<string, string | undefined>>) =>
+  foldEvent(catalog, changesOf(changes, { leased: true }));
 
 /** `a:100` and the like: state only when it is not ready. */
 function served(catalog: Catalog): string[] {

@@ -4,9 +4,8 @@ import { dirname, join } from 'node:path';
 import { frameSettingsOf } from '../balance/frame-settings.ts';
 import { pathsOf } from '../balance/state/paths.ts';
 import { provideShipped } from '../balance/state/shipped-files.ts';
-import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
-import { foldEvent } from '../catalog/fold-event.ts';
-import { noLimits } from '../catalog/limits.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { foldEntries } from '../catalog/fold-event.ts';
 import { validateConfig } from '../haproxy/check.ts';
 import { Fault } from '../model/fault.ts';
 import { instanceKey, policyKey } from '../model/key.ts';
@@ -128,14 +127,7 @@ function sampleCatalog(given: readonly EntryFile[]) {
     put(instanceKey(service, 'sample-1'), '{"address":"127.0.0.1:80","version":"v1","zone":"a"}');
     put(instanceKey(service, 'sample-2'), '{"address":"[::1]:80","version":"v2","zone":"b"}');
   }
-  const snapshot = {
-    kind: 'snapshot',
-    history: { kind: 'first' },
-    revision: revision(1n),
-    cluster: '',
-    entries,
-  } as const;
-  return withAddresses(foldEvent(emptyCatalog, snapshot, noLimits).catalog);
+  return withAddresses(foldEntries(entries).catalog);
 }
 
 /** With an address for each host name. A check asks no nameserver. */

@@ -1,6 +1,5 @@
 import { overrideEnd } from '../catalog/overrides.ts';
 import { formatDuration } from '../model/duration.ts';
-import { Fault } from '../model/fault.ts';
 import { serviceOfKey } from '../model/key.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { effectName, overrideFields } from '../model/override.ts';
@@ -15,11 +14,13 @@ import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
 import { readServices } from './read-service.ts';
 import { formatTable } from './table.ts';
+import { readService } from './target.ts';
 
 /** `pointsman overrides [SERVICE]`. */
 export async function run(invocation: Invocation): Promise<number> {
   const { json, ...settings } = await readInvocation(overridesCommand, invocation);
-  const only = serviceOf(invocation.operands[0]);
+  const [text] = invocation.operands;
+  const only = text === undefined ? undefined : readService(text);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {
     const wall = Date.now();
@@ -74,13 +75,6 @@ export async function run(invocation: Invocation): Promise<number> {
   } finally {
     await registry.close();
   }
-}
-
-function serviceOf(text: string | undefined): ServiceName | undefined {
-  if (text === undefined) return undefined;
-  const service = parseServiceName(text);
-  if (!service.ok) throw new Fault('usage', service.reason);
-  return service.value;
 }
 
 async function overriddenServices(registry: Awaited<ReturnType<typeof openRegistry>>): Promise<ServiceName[]> {

@@ -1,7 +1,6 @@
 import { pinnedSplit } from '../catalog/shares.ts';
 import { Fault } from '../model/fault.ts';
 import { policyKey } from '../model/key.ts';
-import { parseServiceName } from '../model/name.ts';
 import { pinCommand } from '../settings/shift.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
@@ -10,13 +9,12 @@ import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
 import { editPolicy, policyWithSplit } from './policy-text.ts';
 import { readServices } from './read-service.ts';
+import { readService } from './target.ts';
 
 /** `pointsman pin SERVICE`. */
 export async function run(invocation: Invocation): Promise<number> {
   const { json, ...settings } = await readInvocation(pinCommand, invocation);
-  const name = parseServiceName(invocation.operands[0] ?? '');
-  if (!name.ok) throw new Fault('usage', name.reason);
-  const service = name.value;
+  const service = readService(invocation.operands[0]);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {
     const key = policyKey(service);

@@ -1,6 +1,5 @@
-import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
-import { endOverrides, foldEvent } from '../catalog/fold-event.ts';
-import { noLimits } from '../catalog/limits.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import { endOverrides, foldEntries } from '../catalog/fold-event.ts';
 import { overrideEnd } from '../catalog/overrides.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
@@ -22,15 +21,7 @@ export async function readServices(
 
 /** A catalog of these entries, without the overrides that are over. */
 export function catalogOf(list: readonly Entry[], wall: number): Catalog {
-  const entries = new Map(list.map((entry) => [entry.key, entry]));
-  const snapshot = {
-    kind: 'snapshot',
-    history: { kind: 'first' },
-    revision: emptyCatalog.revision,
-    cluster: '',
-    entries,
-  } as const;
-  const { catalog, overrides } = foldEvent(emptyCatalog, snapshot, noLimits);
+  const { catalog, overrides } = foldEntries(new Map(list.map((entry) => [entry.key, entry])));
   const over = overrides.filter(({ override }) => (overrideEnd(override, false, { now: 0, wall }) ?? 1) <= 0);
   return endOverrides(catalog, over).catalog;
 }

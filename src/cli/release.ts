@@ -2,7 +2,7 @@ import { mostRefusals } from '../fleet/acknowledgement.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { Fault } from '../model/fault.ts';
 import { releaseKey, serviceOfKey } from '../model/key.ts';
-import { parseServiceName, type ServiceName } from '../model/name.ts';
+import type { ServiceName } from '../model/name.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Release } from '../registry/releases.ts';
 import { releaseCommand } from '../settings/release.ts';
@@ -12,6 +12,7 @@ import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print } from './outputs.ts';
 import { readServices } from './read-service.ts';
+import { readService } from './target.ts';
 import { unknownService } from './unknown-service.ts';
 import { warn } from './warn.ts';
 
@@ -39,9 +40,7 @@ function releaseIn({ operands: [text] }: Invocation, all: boolean): Release {
   if (all && text !== undefined) throw new Fault('usage', `--all releases ${text} as well: give one of the two`);
   if (all) return '*';
   if (text === undefined) throw new Fault('usage', 'give a service, or --all for everything that is held');
-  const service = parseServiceName(text);
-  if (!service.ok) throw new Fault('usage', service.reason);
-  return service.value;
+  return readService(text);
 }
 
 /** Rejects with Fault `not-found` for a service that neither the registry knows nor a balancer holds. */

@@ -3,7 +3,7 @@ import { shiftedSplit } from '../catalog/shares.ts';
 import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { policyKey } from '../model/key.ts';
-import { parseServiceName, type ServiceName } from '../model/name.ts';
+import type { ServiceName } from '../model/name.ts';
 import type { Split } from '../model/policy/split.ts';
 import type { Registry } from '../registry/registry.ts';
 import { rootOf } from '../settings/registry.ts';
@@ -20,6 +20,7 @@ import { editPolicy, leave, policyText, policyWithSplit, policyWithSplitText, sp
 import { readServices } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
 import { startSpinner } from './spinner.ts';
+import { readService } from './target.ts';
 
 const lookMs = 1000;
 // One failure of three requests is a third, and says little.
@@ -38,12 +39,11 @@ type Shift = ShiftSettings & { readonly root: string | undefined };
 /** `pointsman shift SERVICE --to VERSION`. */
 export async function run(invocation: Invocation): Promise<number> {
   const { shift, ...settings } = await readInvocation(shiftCommand, invocation);
-  const service = parseServiceName(invocation.operands[0] ?? '');
-  if (!service.ok) throw new Fault('usage', service.reason);
+  const service = readService(invocation.operands[0]);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {
-    return await shiftService(registry, service.value, { ...shift, root: rootOf(settings.registry) }, signal);
+    return await shiftService(registry, service, { ...shift, root: rootOf(settings.registry) }, signal);
   } finally {
     dispose();
     await registry.close();

@@ -1,8 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { countFaults, faultsOfVersion } from '../haproxy/known-faults.ts';
 import { formatDuration } from '../model/duration.ts';
-import { Fault } from '../model/fault.ts';
-import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { printable } from '../model/printable.ts';
 import { statusCommand } from '../settings/see.ts';
 import type { BalancerState } from './balancer-state.ts';
@@ -17,6 +15,7 @@ import { formatInstances } from './status-instances.ts';
 import { readStatus, type Status } from './status-read.ts';
 import { shortTrouble } from './status-trouble.ts';
 import { formatTable } from './table.ts';
+import { readService } from './target.ts';
 import { unknownService } from './unknown-service.ts';
 
 const everyMs = 1000;
@@ -25,7 +24,8 @@ const mostTrouble = 20;
 /** `pointsman status`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(statusCommand, invocation);
-  const service = serviceIn(invocation);
+  const [text] = invocation.operands;
+  const service = text === undefined ? undefined : readService(text);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {
@@ -46,14 +46,6 @@ export async function run(invocation: Invocation): Promise<number> {
     dispose();
     await registry.close();
   }
-}
-
-/** The service that was named; undefined when none was. */
-function serviceIn({ operands: [text] }: Invocation): ServiceName | undefined {
-  if (text === undefined) return undefined;
-  const name = parseServiceName(text);
-  if (!name.ok) throw new Fault('usage', name.reason);
-  return name.value;
 }
 
 function fieldsOf({ balancers, revision, ...status }: Status): object {

@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest';
+import { entry } from '../../test/support/entries.ts';
 import { emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
-import type { Entry } from '../registry/registry.ts';
 import { servicesViewer } from './view.ts';
-
-const entry = (key: string, value: string): Entry => ({ key, value, revision: revision(1n), leased: false });
 
 test('a change of one instance leaves the views of its siblings and of other services as they are', () => {
   const keys = ['web/a', 'web/b', 'web/c', 'web/d', 'api/a', 'api/b'];

@@ -5,7 +5,6 @@ import { plainMark } from '../../src/haproxy/plain-mark.ts';
 import { RuntimeLink } from '../../src/haproxy/runtime-link.ts';
 import type { RouteTarget } from '../../src/model/route-target.ts';
 import { startApp } from '../support/app.ts';
-import { exchange } from '../support/exchange.ts';
 import { serveAll } from '../support/policies.ts';
 import { freePort } from '../support/ports.ts';
 import { openTcp, startTcpEcho } from '../support/tcp.ts';
@@ -27,14 +26,14 @@ const served = serveAll(async () => {
   };
 });
 
-const ask = (host: string, path = '/') => exchange(served.balancer.port, { host, path });
+const { ask } = served;
 
 describe('a service in maintenance', () => {
   test('answers every request with a page that says so, until it is over, and no reload is needed', async () => {
     const { balancer } = served;
     balancer.change({ 'services/web': '{"maintenance":true}' });
     await balancer.applied();
-    const { status, headers, body } = await ask('web', '/anything');
+    const { status, headers, body } = await ask('web', { path: '/anything' });
     expect({ status, type: headers['content-type'], again: headers['retry-after'] }).toEqual({
       status: 503,
       type: 'text/html',

@@ -2,7 +2,6 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { Cidr } from '../../src/model/cidr.ts';
 import { startApp } from '../support/app.ts';
 import { askEcho, startEcho } from '../support/echo.ts';
-import { exchange } from '../support/exchange.ts';
 import { serveAll } from '../support/policies.ts';
 
 const closing: (() => Promise<void>)[] = [];
@@ -75,7 +74,7 @@ const served = serveAll(
   () => ({ frame: { trustedProxies: ['127.0.0.42' as Cidr] } }),
 );
 
-const ask = (host: string, more: object = {}) => exchange(served.balancer.port, { host, ...more });
+const { ask } = served;
 const statuses = async (count: number, host: string, more: object = {}) => {
   const found: number[] = [];
   for (let i = 0; i < count; i += 1) found.push((await ask(host, more)).status);

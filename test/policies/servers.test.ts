@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { startApp } from '../support/app.ts';
-import { type Asking, exchange } from '../support/exchange.ts';
+import type { Asking } from '../support/exchange.ts';
 import { serveAll } from '../support/policies.ts';
 import { until } from '../support/until.ts';
 
@@ -48,7 +48,7 @@ beforeEach(async () => {
 });
 const noReload = async () => expect(await served.balancer.metric('reloads_total')).toBe(reloads);
 
-const ask = (host: string, more: Partial<Asking> = {}) => exchange(served.balancer.port, { host, ...more });
+const { ask } = served;
 const answers = async (count: number, host: string, more: Partial<Asking> = {}) => {
   const found: string[] = [];
   for (let i = 0; i < count; i += 1) found.push((await ask(host, more)).body);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from 'vitest';
 import { startBalancer, type TestBalancer } from './balancer.ts';
+import { type Asking, type Exchange, exchange } from './exchange.ts';
 
 type Served = { readonly policy?: object; readonly instances: Readonly<Record<string, string | object>> };
 
@@ -10,7 +11,11 @@ type Served = { readonly policy?: object; readonly instances: Readonly<Record<st
 export function serveAll(
   declare: () => Promise<Readonly<Record<string, Served>>>,
   options: () => Parameters<typeof startBalancer>[0] = () => ({}),
-): { readonly balancer: TestBalancer } {
+): {
+  readonly balancer: TestBalancer;
+  /** Sends one request to a host through the balancer. */
+  readonly ask: (host: string, more?: Partial<Asking>) => Promise<Exchange>;
+} {
   let balancer: TestBalancer | undefined;
   beforeAll(async () => {
     const services = Object.entries(await declare());
@@ -19,11 +24,15 @@ export function serveAll(
     await balancer.balancer.start();
   });
   afterAll(() => balancer?.stop());
+  const started = (): TestBalancer => {
+    if (balancer === undefined) throw new Error('it is not started yet');
+    return balancer;
+  };
   return {
     get balancer() {
-      if (balancer === undefined) throw new Error('it is not started yet');
-      return balancer;
+      return started();
     },
+    ask: (host, more = {}) => exchange(started().port, { host, ...more }),
   };
 }
 
