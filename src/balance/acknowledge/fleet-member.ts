@@ -5,6 +5,7 @@ import { askWorker } from '../../haproxy/master.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { type Address, formatAddress } from '../../model/address.ts';
 import { Fault } from '../../model/fault.ts';
+import { instanceKey } from '../../model/key.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { Templates } from '../../render/render.ts';
 import type { UnprovenServers } from '../first-check/unproven-servers.ts';
@@ -73,7 +74,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
     held: () =>
       guarding.status().flatMap(({ service, instances }) =>
         instances.map((id) => ({
-          key: `instances/${service}/${id}`,
+          key: instanceKey(service, id),
           reason: 'lost with many others at once, and held',
         })),
       ),

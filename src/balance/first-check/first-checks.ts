@@ -7,9 +7,11 @@ import { bringsIn, type Step } from '../../haproxy/step.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { describe } from '../../model/fault.ts';
+import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { withOwnCertificate } from '../../render/own-certificate.ts';
 import type { Rendered } from '../../render/rendered.ts';
+import { backoffMs } from '../../waiting/backoff.ts';
 import { askServer } from './ask-server.ts';
 import { foundDown } from './found-down.ts';
 import { type ServerTarget, serverTarget } from './server-target.ts';
@@ -42,7 +44,7 @@ const askedAtOnce = { most: 128, mostOfService: 16 };
 /** Of one service. Whoever comes when so many wait already is left to HAProxy's checks. */
 const mostWaiting = 1000;
 const firstCheckWaived = 'the instance gets requests without a check: no other one of its service is served';
-const againMs = { first: 50, most: 1000 };
+const retry = { firstMs: 50, mostMs: 1000 };
 const leastPatienceMs = 1000;
 const mostTimeoutMs = 10_000;
 
@@ -178,7 +180,7 @@ export class FirstChecks {
   #leave({ service, id }: Newcomer, reason: string): void {
     this.#forget(service, id);
     this.#log.info(
-      { event: 'first-check-left', key: `instances/${service}/${id}`, reason },
+      { event: 'first-check-left', key: instanceKey(service, id), reason },
       "the instance gets no requests before one of HAProxy's own checks passes",
     );
     this.#parts.unproven.leave(service, id, 'unasked');
@@ -189,7 +191,7 @@ export class FirstChecks {
   }
 
   async #attempt(waiting: Waiting): Promise<void> {
-    const { service, id, attempts } = waiting;
+    const { service, id } = waiting;
     if (!this.#isCurrent(waiting)) return;
     const found = this.#catalog.services.get(service);
     const instance = found?.instances.get(id);
@@ -213,7 +215,7 @@ export class FirstChecks {
       if (this.#parts.now() - waiting.since > patienceMs) {
         this.#forget(service, id);
         this.#parts.unproven.leave(service, id, 'failed');
-      } else this.#again(waiting, Math.min(againMs.first * 2 ** attempts, againMs.most));
+      } else this.#again(waiting, backoffMs(retry, waiting.attempts));
     }
   }
 
@@ -234,7 +236,7 @@ export class FirstChecks {
     waiting.told = true;
     const { service, id } = waiting;
     this.#parts.logger.info(
-      { event: 'first-check-failed', key: `instances/${service}/${id}`, reason },
+      { event: 'first-check-failed', key: instanceKey(service, id), reason },
       'the instance gets no requests before a check passes',
     );
   }
@@ -248,16 +250,16 @@ export class FirstChecks {
       if (!isLoading()) {
         this.#forget(service, id);
         this.#parts.unproven.drop(service, id);
-        const key = `instances/${service}/${id}`;
+        const key = instanceKey(service, id);
         if (waiting.told && why === 'passed') logger.info({ event: 'first-check-passed', key }, firstCheckPassed);
         if (waiting.told && why === 'alone') logger.info({ event: 'first-check-waived', key }, firstCheckWaived);
         return;
       }
     } catch (error) {
       // HAProxy is being replaced: the worker that comes has it down as well.
-      logger.debug({ event: 'first-check-untold', key: `instances/${service}/${id}`, reason: describe(error) });
+      logger.debug({ event: 'first-check-untold', key: instanceKey(service, id), reason: describe(error) });
     }
-    this.#again(waiting, againMs.first);
+    this.#again(waiting, retry.firstMs);
   }
 
   #again(waiting: Waiting, ms: number): void {

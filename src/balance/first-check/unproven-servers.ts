@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
 import type { RunningState } from '../../haproxy/running-state.ts';
 import { describe } from '../../model/fault.ts';
+import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
+import { backoffMs } from '../../waiting/backoff.ts';
 
 export type UnprovenServersParts = {
   /** The servers of the worker, with their health. Rejects when it cannot be asked now. */
@@ -16,7 +18,7 @@ type Asking = 'asks' | 'unasked' | 'failed';
 
 export const firstCheckPassed = 'the instance gets requests: a check has passed';
 
-const pollMs = { first: 500, most: 2000 };
+const pollPace = { firstMs: 500, mostMs: 2000 };
 
 /**
  * The servers that have not passed a check since HAProxy got them, so that they get no requests. pointsman asks HAProxy only about
@@ -27,7 +29,7 @@ export class UnprovenServers {
   /** By service and instance: who checks it. Those with `asks` are pointsman's, all others are left to HAProxy's own checks. */
   readonly #servers = new Map<ServiceName, Map<InstanceId, Asking>>();
   #timer: NodeJS.Timeout | undefined;
-  #waitMs = pollMs.first;
+  #polls = 0;
   #closed = false;
 
   constructor(parts: UnprovenServersParts) {
@@ -82,15 +84,15 @@ export class UnprovenServers {
   }
 
   #askSoon(): void {
-    this.#waitMs = pollMs.first;
+    this.#polls = 0;
     this.#arm();
   }
 
   #arm(): void {
     clearTimeout(this.#timer);
     if (this.#closed) return;
-    this.#timer = setTimeout(() => void this.#poll(), this.#waitMs).unref();
-    this.#waitMs = Math.min(this.#waitMs * 2, pollMs.most);
+    this.#polls += 1;
+    this.#timer = setTimeout(() => void this.#poll(), backoffMs(pollPace, this.#polls)).unref();
   }
 
   async #poll(): Promise<void> {
@@ -100,7 +102,7 @@ export class UnprovenServers {
       for (const [service, id, asking] of this.#left()) {
         if (states.get(service)?.get(id)?.up !== true) continue;
         this.drop(service, id);
-        const key = `instances/${service}/${id}`;
+        const key = instanceKey(service, id);
         if (asking === 'failed') this.#parts.logger.info({ event: 'first-check-passed', key }, firstCheckPassed);
       }
     } catch (error) {

@@ -62,9 +62,8 @@ export class Reloads {
   /** The reasons that wait for a reload. The key is the reason as a clause. */
   #reasons = new Map<string, ReloadReason>();
   readonly #sweep = new Sweep();
-  /** The reasons of the reload that is under way. */
-  #begun: ReadonlyMap<string, ReloadReason> = new Map();
-  #performing = false;
+  /** The reasons of the reload that is under way; undefined while there is none. */
+  #begun: ReadonlyMap<string, ReloadReason> | undefined;
   /** When the first attempt at the changes that wait now began, until they serve or pointsman knows whom HAProxy refuses. */
   #since: number | undefined;
   #refused: string | undefined;
@@ -109,7 +108,7 @@ export class Reloads {
   }
 
   get #allReasons(): readonly ReloadReason[] {
-    return [...this.#begun.values(), ...this.#reasons.values()];
+    return [...(this.#begun?.values() ?? []), ...this.#reasons.values()];
   }
 
   /** The instances, as `service/instance`, whose former address gets requests of open connections until a reload. */
@@ -121,7 +120,7 @@ export class Reloads {
 
   /** A clause for each reason that waits or that the reload under way is for. */
   get pending(): readonly string[] {
-    return [...new Set([...this.#begun.keys(), ...this.#reasons.keys()])];
+    return [...new Set([...(this.#begun?.keys() ?? []), ...this.#reasons.keys()])];
   }
 
   /** Why HAProxy refused the newest configuration; undefined when it serves or was not tried yet. */
@@ -144,7 +143,7 @@ export class Reloads {
     const reasons = [...this.#reasons.values()];
     const { pacing } = this.#parts;
     // With a reload that another change needs they do not wait.
-    const alone = !this.#performing && pacing.waitMs(reasons) > 0;
+    const alone = this.#begun === undefined && pacing.waitMs(reasons) > 0;
     return pacing.waiting(alone ? reasons : []);
   }
 
@@ -160,7 +159,7 @@ export class Reloads {
 
   /** Whether HAProxy loads the files on disk and has not answered. */
   get loading(): boolean {
-    return this.#performing && this.#loader.loading;
+    return this.#begun !== undefined && this.#loader.loading;
   }
 
   /** Why the last reload failed although HAProxy's check had accepted the configuration. */
@@ -170,7 +169,7 @@ export class Reloads {
 
   /** Milliseconds until the next reload may begin; undefined while none is needed, or HAProxy would refuse it again. */
   get dueInMs(): number | undefined {
-    if (this.#reasons.size === 0 || this.#refused !== undefined || this.#performing) return undefined;
+    if (this.#reasons.size === 0 || this.#refused !== undefined || this.#begun !== undefined) return undefined;
     return Math.max(0, this.#next - this.#parts.now(), this.#parts.pacing.waitMs(this.#reasons.values()));
   }
 
@@ -210,17 +209,15 @@ export class Reloads {
   /** Makes a reload: HAProxy validates `target`, and loads it with the changes that commands made meanwhile. Never rejects. */
   async perform(target: Rendered, attempt: Attempt): Promise<Reloaded> {
     const { pacing, now, intervalMs } = this.#parts;
-    this.#begun = new Map(this.#reasons);
-    this.#reasons.clear();
-    this.#performing = true;
+    const begun = [...this.#reasons.values()];
+    this.#begun = this.#reasons;
+    this.#reasons = new Map();
     this.#changed = false;
     this.#since ??= now();
     this.#next = now() + intervalMs;
-    const begun = [...this.#begun.values()];
     const outcome = await this.#loader.load(target, begun, attempt);
     const result = this.#resultOf(outcome, begun, String(target.revision));
-    this.#begun = new Map();
-    this.#performing = false;
+    this.#begun = undefined;
     // A check that ends in a refusal takes as much time.
     if (result.kind === 'reloaded' || result.kind === 'refused') pacing.spend(begun);
     if (result.kind !== 'postponed') this.#postponed = undefined;
