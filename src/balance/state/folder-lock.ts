@@ -6,19 +6,20 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { errorCode } from '../../model/error-code.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import { parseRecord } from '../../model/json.ts';
+import { SerialQueue } from '../../waiting/serial-queue.ts';
 
-/** What a holder tells whoever asks. */
+/** The answer of the process that holds the lock. */
 type Holder = { readonly pid: number; readonly host: string; readonly since: string; readonly stopping: boolean };
 
 export type FolderLockOptions = {
   /** The folder, as the user named it. */
   readonly dir: string;
-  /** The socket that stands for the lock. */
+  /** The socket that is the lock. */
   readonly path: string;
   readonly pid: number;
   readonly host: string;
   readonly since: Date;
-  /** Aborted when this pointsman is to end: a successor then waits for it. */
+  /** Aborts when this pointsman ends: a successor then waits for it. */
   readonly signal: AbortSignal;
 };
 
@@ -29,10 +30,10 @@ const mostAttempts = 20;
 const restoreMs = 250;
 
 /**
- * Takes the folder for this process; the answer gives it back. The lock is a unix socket that the holder listens on: the
- * kernel closes it however the holder ends, so a file that a killed one left holds nobody up, whatever process has its pid
- * by now, in this container or another. Rejects with Fault `folder-in-use` while somebody holds it; one that is stopping is
- * waited for. A socket that somebody deletes is made again within a moment.
+ * Locks the folder for this process. Returns a function that unlocks it. The lock is a unix socket that the holder listens on: the
+ * kernel closes it however the holder ends, so the file that a killed process left does not count, whatever process has its pid now,
+ * in this container or another. Rejects with Fault `folder-in-use` while another process holds the lock; it waits for one that is
+ * stopping. A deleted socket is made again within a moment.
  */
 export async function lockFolder(options: FolderLockOptions): Promise<() => Promise<void>> {
   const { dir, path, signal } = options;
@@ -60,14 +61,14 @@ export async function lockFolder(options: FolderLockOptions): Promise<() => Prom
   }
 }
 
-/** Keeps the lock, and takes it again when somebody deleted the socket. The answer gives it back. */
+/** Keeps the lock, and makes the socket again when somebody deleted it. Returns a function that unlocks the folder. */
 async function hold(options: FolderLockOptions, first: Server): Promise<() => Promise<void>> {
   const { path } = options;
   let server = first;
   let { ino } = await stat(path);
   const restore = async () => {
     const there = await stat(path).catch(() => undefined);
-    // Another pointsman that took the folder meanwhile keeps it.
+    // Another pointsman may have locked the folder meanwhile. It keeps the lock.
     if (there !== undefined) return;
     const own = `${path}.${randomBytes(3).toString('hex')}`;
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -84,14 +85,14 @@ async function hold(options: FolderLockOptions, first: Server): Promise<() => Pr
       await unlink(own).catch(() => undefined);
     }
   };
-  let restoring = Promise.resolve();
+  const restores = new SerialQueue();
   const timer = setInterval(() => {
-    // A failure, as on a full disk, is tried again the next time.
-    restoring = restoring.then(restore).catch(() => undefined);
+    // After a failure, as on a full disk, the next interval tries again.
+    restores.run(restore).catch(() => undefined);
   }, restoreMs).unref();
   return async () => {
     clearInterval(timer);
-    await restoring;
+    await restores.idle();
     const now = await stat(path).catch(() => undefined);
     if (now?.ino === ino) await unlink(path).catch(() => undefined);
     server.close();
@@ -109,7 +110,7 @@ function listen(path: string, { pid, host, since, signal }: FolderLockOptions): 
   });
 }
 
-/** Gives the socket its well-known name, which only one process at a time can do. */
+/** Gives the socket its well-known name. Only one process at a time can do so. */
 async function take({ dir, path, signal }: FolderLockOptions, own: string): Promise<void> {
   const deadline = performance.now() + stoppingMs;
   for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
@@ -131,13 +132,13 @@ async function take({ dir, path, signal }: FolderLockOptions, own: string): Prom
 }
 
 /**
- * Removes the socket of a process that is gone. One process at a time does so, by the name of a socket that only the kernel
- * knows: otherwise one could move the lock that another has just taken, and a third would take the folder as well.
+ * Removes the socket of a process that has ended. An abstract socket lets only one process at a time do so: otherwise a process could
+ * move the lock that another one has just taken, and a third one would lock the folder, too.
  */
 async function removeStale(path: string): Promise<void> {
   const alone = createServer();
   const mine = await new Promise<boolean>((resolve) => {
-    // Where there are no such names, as on macOS, it goes on without.
+    // Some systems, as macOS, have no abstract sockets. There it goes on without one.
     alone.once('error', (error) => resolve(errorCode(error) !== 'EADDRINUSE'));
     alone.listen(`\0pointsman:${createHash('sha256').update(path).digest('hex')}`, () => resolve(true));
   });
@@ -152,7 +153,7 @@ async function removeStale(path: string): Promise<void> {
   }
 }
 
-/** A process in another network namespace may just have put its own socket there: that one goes back. */
+/** Moves the socket away and deletes it. Moves it back if a process in another network namespace has just put its own there. */
 async function moveStale(path: string): Promise<void> {
   const aside = `${path}.${randomBytes(3).toString('hex')}`;
   const moved = await rename(path, aside).then(
@@ -164,7 +165,7 @@ async function moveStale(path: string): Promise<void> {
   await unlink(aside).catch(() => undefined);
 }
 
-/** Who listens there: undefined when nobody does, `silent` for one that does not say. */
+/** Asks the process that listens there. Undefined when none does; `silent` when it does not answer. */
 function ask(path: string): Promise<Holder | 'silent' | undefined> {
   return new Promise((resolve) => {
     let text = '';

@@ -15,7 +15,7 @@ export class KeptFiles {
     this.#files = files;
   }
 
-  /** Reads the files that changed, and writes those that are missing. Gives their paths. Rejects with Fault `storage`. */
+  /** Reads the files that changed, and writes the missing ones. Returns the paths of these. Rejects with Fault `storage`. */
   async restore(): Promise<readonly string[]> {
     const restored: string[] = [];
     for (const { path, mode, folderMode } of this.#files) {

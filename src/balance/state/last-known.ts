@@ -9,13 +9,13 @@ import type { Entry, Held } from '../../registry/registry.ts';
 import { linesOf, readSaved, type Unusable } from './saved-file.ts';
 
 const timestamp = v.pipe(v.string(), v.isoTimestamp());
-/** Key, value, revision, whether it is under a lease; then the revision at which the key was created, if that is another one. */
+/** Key, value, revision, whether it is under a lease; then the revision of the key's creation, if that is another one. */
 const entry = v.tupleWithRest([v.string(), v.string(), v.string(), v.boolean()], v.string());
 const held = v.object({
   kind: v.picklist(['replaced', 'deleted']),
   reason: v.string(),
   at: timestamp,
-  /** By the wall clock, because the monotonic one begins anew with a process. */
+  /** By the wall clock: the monotonic clock begins again with each process. */
   until: v.optional(timestamp),
   keys: v.array(v.string()),
 });
@@ -24,42 +24,41 @@ const schema = v.object({
   savedAt: timestamp,
   revision: v.string(),
   cluster: v.optional(v.string()),
-  /** Where the registry is. */
+  /** The location of the registry. */
   registry: v.optional(v.string()),
   entries: v.array(entry),
   /** Free values, under `keys/`. */
   values: v.optional(v.array(entry), []),
-  /** Which of them the registry did not have any more. */
+  /** The keys of held entries, and why each is held. */
   held: v.optional(v.array(held), []),
 });
 
-/** What counted when it was last saved, and when that was. */
+/** The last saved catalog, and the time when it was saved. */
 export type LastKnown = {
   readonly catalog: Catalog;
   readonly savedAt: Date;
-  /** Undefined when it was saved before a registry had said which one it is. */
+  /** Undefined when it was saved before the registry was connected. */
   readonly point: HistoryPoint | undefined;
   /** The location of the registry; undefined when an older version saved it. */
   readonly registry: string | undefined;
-  /** The catalog's and the free values. */
+  /** The entries of the catalog, and the free values. */
   readonly entries: readonly Entry[];
 };
 
 type Kept = { readonly catalog: Catalog; readonly values: readonly Entry[]; readonly registry?: string | undefined };
 type Clocks = { readonly now: number; readonly wall: Date };
 
-/** Characters that are made and written at once: to make more would keep the balancer from anything else. */
+/** Characters that are written at once. A longer piece would block the balancer while it is made. */
 const pieceLength = 65_536;
 
-/** Keeps what was accepted last, so that a restart while the registry is away has something to serve. */
+/** Saves the catalog, so that a restart can serve while the registry is unavailable. */
 export async function saveLastKnown(path: string, kept: Kept, clocks: Clocks): Promise<void> {
   // Metadata and addresses of a whole fleet: for the owner only.
   await replaceFile(path, inPieces(savedText(kept, clocks)), { mode: 0o600 });
 }
 
 /**
- * The JSON, an entry at a time and on a line of its own: as one string it may be longer than a string can be. JSON has no line ends within
- * an entry.
+ * The JSON, in pieces with one entry on each line: the whole may be longer than a string can be. The JSON of an entry has no line end.
  */
 function* savedText({ catalog, values, registry }: Kept, clocks: Clocks): Generator<string> {
   const head = {
@@ -115,8 +114,8 @@ function savedHolds(entries: readonly Entry[], { now, wall }: Clocks): readonly 
 }
 
 /**
- * Undefined when there is none; a reason when there is one that cannot be used. `holdMs` says how long entries are held at
- * most, from when they vanished; undefined: until somebody releases them.
+ * Returns undefined when there is no file, and a reason when the file cannot be used. `holdMs` is the longest time that an entry is
+ * held after it vanished; undefined: until an operator releases it.
  */
 export function loadLastKnown(
   path: string,
@@ -133,7 +132,7 @@ function toLastKnown(
 ): LastKnown {
   const because = new Map<string, Held>();
   for (const { kind, reason, at, until, keys } of saved.held) {
-    // A clock that was set back makes nothing last longer than it may.
+    // If the clock was set back, an entry is held no longer than `holdMs`.
     const left = until === undefined ? holdMs : Math.min(Date.parse(until) - wall.getTime(), holdMs ?? 0);
     const one: Held = {
       kind,
@@ -162,7 +161,7 @@ function toLastKnown(
   };
 }
 
-/** The JSON that `savedText` writes, or all in one line, as an earlier version wrote it. */
+/** Reads the JSON that `savedText` writes, and the single line that an earlier version wrote. */
 async function readText(path: string): Promise<unknown> {
   const lists: unknown[][] = [];
   let rest = '';
@@ -179,8 +178,8 @@ async function readText(path: string): Promise<unknown> {
 }
 
 /**
- * Whether what was saved is of this registry: of the same location, although it may have been wiped since, or of the same
- * cluster and root, which may be known by other addresses.
+ * Whether the saved catalog is of this registry: it has the same location, although the registry may have been wiped since, or the
+ * same cluster and root, which may have other addresses now.
  */
 export function isOfRegistry(
   { registry, point }: Pick<LastKnown, 'registry' | 'point'>,

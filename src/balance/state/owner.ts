@@ -3,8 +3,8 @@ import { replaceFile } from '../../fs/replace-file.ts';
 import { isStorageFault } from './storage.ts';
 
 /**
- * The name of the balancer that lives in this folder, of its own making: by it a balancer that was killed and comes back
- * takes its place in the fleet again at once, and another one that has its id by mistake does not.
+ * The random name of the balancer that uses this folder. With it a balancer that was killed and started again gets its key in the
+ * fleet back at once, and another balancer that has its id by mistake does not.
  */
 export async function readOrMakeOwner(path: string, random: () => string): Promise<string> {
   const known = await readFile(path, 'utf8').catch(() => '');
@@ -13,7 +13,7 @@ export async function readOrMakeOwner(path: string, random: () => string): Promi
   try {
     await replaceFile(path, owner, { mode: 0o600 });
   } catch (error) {
-    // On a disk that is full it is a name for this run.
+    // On a full disk the name is for this run only.
     if (!isStorageFault(error)) throw error;
   }
   return owner;

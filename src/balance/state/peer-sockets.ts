@@ -1,10 +1,10 @@
 import { readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** As `policyRenderer` names them. */
+/** The names of policies, as `policyRenderer` makes them. */
 const ofPolicy = /^[\w-]{12}$/;
 
-/** Removes the sockets of policies that this configuration, which HAProxy has just loaded, does not have. */
+/** Removes the sockets of policies that the configuration of HAProxy does not have. */
 export async function removeUnusedSockets(folder: string, config: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   for (const name of names) {

@@ -3,13 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { errorCode } from '../../model/error-code.ts';
 import { describe } from '../../model/fault.ts';
 
-/** Why a file that is there cannot be used. */
+/** Why a file cannot be used. */
 export type Unusable = { readonly unusable: string };
 
-/**
- * Reads what an earlier run saved as JSON. Undefined when there is no such file; a reason when it cannot be read, or
- * `parse` throws.
- */
+/** Reads JSON that an earlier run saved. Returns undefined when there is no file, and a reason when it cannot be read or parsed. */
 export async function readSaved<T>(
   path: string,
   parse: (json: unknown) => T,
@@ -24,7 +21,7 @@ export async function readSaved<T>(
 
 const readJson = async (path: string): Promise<unknown> => JSON.parse(await readFile(path, 'utf8'));
 
-/** The lines of a file, which as a whole may be longer than a string can be (512 MB). */
+/** The lines of a file. The file may be longer than a string can be (512 MB). */
 export async function* linesOf(path: string, chunkBytes = 65_536): AsyncGenerator<string> {
   let begun: Buffer[] = [];
   for await (const chunk of createReadStream(path, { highWaterMark: chunkBytes }) as AsyncIterable<Buffer>) {

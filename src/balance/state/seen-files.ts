@@ -1,29 +1,29 @@
 import { readFile, stat } from 'node:fs/promises';
 
 export type Touches = {
-  /** Somebody else wrote to a file, perhaps the same text again. */
+  /** Another program wrote to a file, perhaps the same text again. */
   readonly touched: boolean;
-  /** The files that said something else than was written. */
+  /** The files that had another text than pointsman wrote. */
   readonly changed: readonly string[];
 };
 
 /**
- * Notices that somebody else wrote to files of ours, also when they say the same again: the time of a change (ctime) cannot
- * be set by anyone.
+ * Notices that another program wrote to files of pointsman, also when the text stayed the same: no program can set the time of a
+ * change (ctime).
  */
 export class SeenFiles {
   readonly #known = new Map<string, string>();
-  readonly #untold = new Set<string>();
-  #touchUntold = false;
-  /** Whether somebody else touched one of them, perhaps without changing its text. */
+  readonly #changed = new Set<string>();
+  #touchedSince = false;
+  /** Whether another program wrote to one of them since HAProxy loaded them. */
   touched = false;
 
-  /** These were just written, or read. */
+  /** To be called after pointsman wrote or read these files. */
   async written(paths: readonly string[]): Promise<void> {
     for (const path of paths) this.#known.set(path, await stampOf(path));
   }
 
-  /** Whether one of these is not as it was left; `written` has the text that each is to have. */
+  /** Whether another program wrote to one of these. `written` has the text that pointsman wrote. */
   async look(written: ReadonlyMap<string, string>): Promise<boolean> {
     let found = false;
     for (const [path, text] of written) {
@@ -32,24 +32,24 @@ export class SeenFiles {
       if (known === undefined || stamp === known) continue;
       found = true;
       this.touched = true;
-      this.#touchUntold = true;
+      this.#touchedSince = true;
       this.#known.set(path, stamp);
       const now = await readFile(path, 'utf8').catch(() => undefined);
-      if (now !== text) this.#untold.add(path);
+      if (now !== text) this.#changed.add(path);
     }
     return found;
   }
 
-  /** What somebody else did since this was asked last. */
+  /** Returns the changes since the last call. */
   take(): Touches {
-    const found = { touched: this.#touchUntold, changed: [...this.#untold] };
-    this.#untold.clear();
-    this.#touchUntold = false;
+    const found = { touched: this.#touchedSince, changed: [...this.#changed] };
+    this.#changed.clear();
+    this.#touchedSince = false;
     return found;
   }
 }
 
-/** Another one after each write, rename, or change of its mode; empty for a file that is not there. */
+/** Changes with each write, rename, or change of the mode; empty when there is no file. */
 async function stampOf(path: string): Promise<string> {
   const found = await stat(path, { bigint: true }).catch(() => undefined);
   return found === undefined ? '' : `${found.ino} ${found.size} ${found.ctimeNs}`;

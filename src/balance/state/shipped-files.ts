@@ -4,12 +4,12 @@ import { replaceFile } from '../../fs/replace-file.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { BalancePaths } from './paths.ts';
 
-// HAProxy answers with a file out of one buffer (tune.bufsize, 16 KiB), and keeps 1 KiB of that for headers.
+// HAProxy sends a file from one buffer (tune.bufsize, 16 KiB), and keeps 1 KiB of it for headers.
 const longestPage = 14 * 1024;
 
 /**
- * Puts what ships with pointsman for HAProxy where HAProxy reads it: it may run in another container, and see nothing but
- * the balancer's folder. Rejects with Fault `settings` for an own page that cannot be served, and with `storage`.
+ * Copies the files that pointsman ships for HAProxy to the balancer's folder: an HAProxy in another container sees no other folder.
+ * Rejects with Fault `settings` for an own page that cannot be served, and with `storage`.
  */
 export async function provideShipped(shipped: string, paths: BalancePaths, ownPage: string | undefined): Promise<void> {
   const page = ownPage === undefined ? await read(join(shipped, 'maintenance.html')) : await readPage(ownPage);
@@ -19,7 +19,7 @@ export async function provideShipped(shipped: string, paths: BalancePaths, ownPa
   await provide(paths.pauseScript, script);
 }
 
-/** A file that says it already is left alone: a balancer starts on a full disk, too, where one has been before. */
+/** Does not write a file whose text is the same: so a balancer can start again on a full disk. */
 async function provide(path: string, text: string): Promise<void> {
   const there = await readFile(path, 'utf8').catch(() => undefined);
   if (there !== text) await replaceFile(path, text, { mode: 0o640 });

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { describe, Fault } from '../../model/fault.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 
-/** What is kept on disk, each written by itself. */
+/** The parts of the state on disk. Each is written on its own. */
 export type Stored = 'configuration' | 'catalog' | 'quarantine' | 'holds';
 
 export type StorageParts = {
@@ -12,10 +12,10 @@ export type StorageParts = {
   readonly now: () => number;
 };
 
-/** What is not on disk as it should be, why, and since when. Empty when all is. */
+/** The parts whose last write failed, with the reason. */
 export type StorageStatus = readonly { readonly what: Stored; readonly reason: string; readonly sinceMs: number }[];
 
-/** Whether what should be on disk is. Said when that changes, and not at each attempt to write. */
+/** Knows which parts of the state are on disk. It logs each change of that, and not each attempt to write. */
 export class Storage {
   readonly #parts: StorageParts;
   readonly #failing = new Map<Stored, { reason: string; readonly since: number }>();
@@ -57,7 +57,7 @@ export class Storage {
   }
 }
 
-/** Whether it is the disk's fault, and may be over when there is room again. */
+/** Whether the disk failed. Another attempt may succeed when the disk has room again. */
 export function isStorageFault(error: unknown): error is Fault {
   return error instanceof Fault && error.code === 'storage';
 }
