@@ -5,9 +5,9 @@ import type { BalanceMetrics } from '../observe/metrics.ts';
 
 type OldWorkersParts = {
   readonly haproxy: Pick<Haproxy, 'endWorker'>;
-  /** More than these are ended. */
+  /** The oldest workers beyond this number are ended. */
   readonly most: number;
-  /** Told whether there are so many that reloads should be fewer. */
+  /** Whether there are so many old workers that reloads should be fewer. */
   readonly onCrowded: (crowded: boolean) => void;
   readonly metrics: Pick<BalanceMetrics, 'oldWorkers'>;
   readonly logger: Logger;
@@ -15,16 +15,16 @@ type OldWorkersParts = {
 
 const mostNamed = 3;
 
-/** From half of the most on, services have to be sparing with reloads. */
+/** From half of the limit on, the reloads that a service needs are further apart. */
 const isCrowded = (count: number, most: number): boolean => count >= Math.max(2, Math.ceil(most / 2));
 
-/** The old workers to end, of all: `pids` has the youngest first. */
+/** The old workers to end. `pids` has the youngest first. */
 const toEnd = (pids: readonly number[], most: number): readonly number[] => pids.slice(most);
 
 /**
- * Workers of earlier reloads that still finish their connections: knows whose reloads they are of, and bounds them. HAProxy's own bound,
- * mworker-max-reloads, counts reloads that failed as well: after so many of these, the next one that works would end the worker that has
- * served until then with its open requests (seen on 2.6 to 3.4).
+ * Limits the number of old workers, and knows which services needed the reloads that they are from. HAProxy's own limit,
+ * mworker-max-reloads, also counts reloads that failed: after too many of them the next reload that succeeds would end the worker that
+ * has served until then, with its open requests (seen on 2.6 to 3.4).
  */
 export class OldWorkers {
   readonly #parts: OldWorkersParts;
@@ -42,7 +42,7 @@ export class OldWorkers {
     if (worker !== undefined) this.#since.set(worker, services);
   }
 
-  /** These processes run now; `worker` serves. */
+  /** To be called with the processes that run now. */
   seen(processes: Processes): void {
     const { metrics, onCrowded, most, haproxy, logger } = this.#parts;
     this.#processes = processes;
@@ -65,7 +65,7 @@ export class OldWorkers {
     }
   }
 
-  /** Whose they are; undefined while they are few. */
+  /** How many old workers there are, and which services needed their reloads; undefined while they are few. */
   get trouble(): string | undefined {
     const { most, haproxy } = this.#parts;
     const { oldWorkers: count, oldWorkerPids } = this.#processes;

@@ -1,22 +1,22 @@
 import type { ServiceName } from '../../model/name.ts';
 
-/** How often the changes of one service may need a reload. */
+/** How often the changes of one service may cause a reload. */
 export type ServicePace = {
-  /** So many reloads at once. */
+  /** The number of reloads without a pause. */
   readonly burst: number;
-  /** And then one each so many ms. 0: as many as there are. */
+  /** After the burst one reload in this time, in ms. 0: no limit. */
   readonly everyMs: number;
 };
 
-/** When a service would have its whole burst again, and when its changes were in a reload last, in ms. */
+/** When a service has its whole burst again, and when its changes were in a reload last, in ms. */
 type Used = { readonly fullAt: number; readonly at: number };
 
-/** By service, what the reloads that its changes needed have used up: a token bucket each. A value. */
+/** By service, a token bucket of the reloads that its changes needed. A value. */
 export type ReloadBudget = ReadonlyMap<ServiceName, Used>;
 
 export const unusedBudget: ReloadBudget = new Map();
 
-/** These services' changes were in a reload. Services that have used up nothing by now are forgotten. */
+/** The budget after a reload with changes of these services. Services with their whole burst are left out. */
 export function spend(
   budget: ReloadBudget,
   services: Iterable<ServiceName>,
@@ -26,15 +26,15 @@ export function spend(
   const next = new Map([...budget].filter(([, { fullAt }]) => fullAt > now));
   for (const name of services) {
     const fullAt = Math.max(budget.get(name)?.fullAt ?? now, now) + pace.everyMs;
-    // Those that come along with a reload which others need use up no more than there is.
+    // A service whose changes join a reload of others uses no more than its burst.
     next.set(name, { fullAt: Math.min(fullAt, now + pace.burst * pace.everyMs), at: now });
   }
   return next;
 }
 
 /**
- * In how many ms the changes of a service may need a reload again; 0: now. `apartMs`: its reloads have to be at least so far apart,
- * whatever is left of its burst.
+ * Milliseconds until the changes of a service may cause a reload again. `apartMs` is the least time between its reloads, whatever is
+ * left of its burst.
  */
 export function waitOf(
   budget: ReloadBudget,

@@ -8,7 +8,7 @@ import { type ReloadBudget, type ServicePace, spend, unusedBudget, waitOf } from
 
 type ReloadPacingParts = {
   readonly pace: ServicePace;
-  /** How far apart the reloads of one service are while there are many old workers, in ms. */
+  /** The least time between reloads of one service while there are many old workers, in ms. */
   readonly crowdedMs: number;
   readonly metrics: Pick<BalanceMetrics, 'pacedServices'>;
   readonly logger: Logger;
@@ -18,13 +18,13 @@ type ReloadPacingParts = {
 
 const mostNamed = 3;
 
-/** Who has to wait with changes that need a reload, so that one service cannot have HAProxy reloaded for ever. */
+/** Has services wait with changes that need a reload, so that one service cannot make HAProxy reload all the time. */
 export class ReloadPacing {
   readonly #parts: ReloadPacingParts;
   readonly #log: LimitedLog;
   #budget: ReloadBudget = unusedBudget;
   #crowded = false;
-  /** Those that had to wait, until they would not have to. */
+  /** The services that had to wait, until their budget has a reload again. */
   readonly #waiting = new Set<ServiceName>();
 
   constructor(parts: ReloadPacingParts) {
@@ -32,18 +32,18 @@ export class ReloadPacing {
     this.#log = new LimitedLog(parts.logger, parts.now, 'reload-paced-untold');
   }
 
-  /** Whether there are so many old workers that each service has to wait longer. */
+  /** With many old workers each service has to wait longer. */
   crowded(crowded: boolean): void {
     this.#crowded = crowded;
   }
 
-  /** These reasons were in a reload. */
+  /** To be called after a reload for these reasons. */
   spend(reasons: Iterable<ReloadReason>): void {
     const { pace, now } = this.#parts;
     this.#budget = spend(this.#budget, new Set([...reasons].flatMap(servicesOf)), now(), pace);
   }
 
-  /** In how many ms a reload for one of these reasons may begin. What is no service's waits for nothing. */
+  /** Milliseconds until a reload for one of these reasons may begin. A reason of no service does not wait. */
   waitMs(reasons: Iterable<ReloadReason>): number {
     let least = Number.POSITIVE_INFINITY;
     for (const reason of reasons) {
@@ -58,7 +58,7 @@ export class ReloadPacing {
     return this.#waitOf(name) > 0;
   }
 
-  /** Why the changes of each service wait, of those that wait for a reload for one of these reasons. */
+  /** For each service of these reasons that has to wait: why. */
   waiting(reasons: Iterable<ReloadReason>): ReadonlyMap<ServiceName, string> {
     const names = new Set([...reasons].flatMap(servicesOf).filter((name) => this.#waitOf(name) > 0));
     for (const name of names) {
@@ -71,7 +71,7 @@ export class ReloadPacing {
     return new Map([...names].map((name) => [name, this.#why(name)]));
   }
 
-  /** Whose changes wait, or would wait again; undefined while nobody's do. */
+  /** Why changes wait; undefined while the changes of no service do. */
   trouble(paced: ReadonlyMap<ServiceName, string>): string | undefined {
     const names = [...new Set([...paced.keys(), ...this.#waiting])];
     if (names.length === 0) return undefined;

@@ -1,12 +1,12 @@
 import type { ReloadReason } from '../../haproxy/reload-reason.ts';
 import type { Rendered } from '../../render/rendered.ts';
 
-/** How many refused commands are remembered: one is enough for a reload. */
+/** The number of refused commands that are kept: one is enough for a reload. */
 const mostRefused = 20;
 
 type Reasons = ReadonlyMap<string, ReloadReason>;
 
-/** Without those of services and servers that nobody asks for any more, and with the last of the refused commands only. */
+/** The reasons that are still valid: their services and servers are desired. Of the refused commands it keeps the last ones. */
 export function standingReasons(reasons: Reasons, { backends }: Pick<Rendered, 'backends'>): Map<string, ReloadReason> {
   const refused = [...reasons].filter(([, { kind }]) => kind === 'refused').map(([clause]) => clause);
   const forgotten = new Set(refused.slice(0, Math.max(0, refused.length - mostRefused)));

@@ -96,7 +96,7 @@ export class Reloads {
     for (const reason of reasons) this.need(reason);
     this.#reasons = this.#sweep.bounded(this.#reasons, (all) => {
       const standing = standingReasons(all, desired);
-      // These were needed just now.
+      // The reasons of this plan are valid in any case.
       for (const reason of reasons) standing.set(describeReason(reason), reason);
       return standing;
     });

@@ -1,16 +1,16 @@
 import { type Backoff, backoffMs } from '../../waiting/backoff.ts';
 
-/** When something that failed is tried again. */
+/** When the next attempt is due after a failure. */
 type Retry = {
-  /** Names what failed: another name, and the count begins anew. */
+  /** Names the form that failed. The count begins again with another form. */
   readonly tried: string;
-  /** How often it failed in a row. */
+  /** The number of failures in a row. */
   readonly failures: number;
   /** Monotonic, in ms. */
   readonly dueAt: number;
 };
 
-/** By the name of each thing that failed, when it is tried again. A value. */
+/** By name, when the next attempt is due. A value. */
 export type RetryPace = ReadonlyMap<string, Retry>;
 
 export type PaceBounds = Omit<Backoff, 'jitter'>;
@@ -20,7 +20,7 @@ const jitter = 0.2;
 // Names that are due within this time are tried together.
 const togetherMs = 500;
 
-/** These failed, perhaps again. */
+/** The pace after attempts at these failed. `tried` names the form of each. */
 export function failedAgain(
   pace: RetryPace,
   failed: Iterable<readonly [name: string, tried: string]>,
@@ -36,17 +36,17 @@ export function failedAgain(
   return next;
 }
 
-/** Without those that nothing holds any more. */
+/** Without the names that are not among these. */
 export function onlyThese(pace: RetryPace, held: ReadonlySet<string>): RetryPace {
   return new Map([...pace].filter(([name]) => held.has(name)));
 }
 
-/** Those among `names` to be tried now. One that never failed here is due at once. */
+/** The names whose next attempt is due. A name without a failure is due at once. */
 export function dueNow<Name extends string>(pace: RetryPace, names: Iterable<Name>, now: number): ReadonlySet<Name> {
   return new Set([...names].filter((name) => (pace.get(name)?.dueAt ?? now) <= now + togetherMs));
 }
 
-/** In how many ms the next of these is due; undefined when there are none. */
+/** Milliseconds until the first of these is due; undefined when there are none. */
 export function nextDueMs(pace: RetryPace, names: Iterable<string>, now: number): number | undefined {
   let least: number | undefined;
   for (const name of names) {

@@ -24,14 +24,14 @@ type ServerStatesParts = {
   readonly now: () => number;
 };
 
-/** How soon the file follows a change, and how soon it is written again that could not be written, in ms. */
+/** The delay of a write after a change, and after a write that failed, in ms. */
 const keepAfterMs = { first: 30, again: 1000 };
-/** The worker is asked at most for so much of the time: with 10,000 servers it takes some 30 ms to answer. */
+/** Questions take at most a twentieth of the worker's time: with 10,000 servers it answers in some 30 ms. */
 const readPace = { leastMs: 50, times: 20 };
 
 /**
- * Has each worker begin with what the one before knew of the servers' health, whoever makes it: a reload of ours, somebody else's, or
- * a start after HAProxy ended.
+ * Gives each new worker the health of the servers that the former worker knew: after a reload of pointsman or of another program, and
+ * after a restart of HAProxy. HAProxy reads it from a file.
  */
 export class ServerStates {
   readonly #parts: ServerStatesParts;
@@ -39,11 +39,11 @@ export class ServerStates {
   /** Whether the last attempt to write failed, which is logged once. */
   #unsaved = false;
   #newcomers: readonly Newcomer[] = [];
-  /** The servers that HAProxy's checks have found down. Empty where nobody tells of changes, so that what is known gets too old. */
+  /** The servers that HAProxy's checks have found down. Empty without reports of changes: it would get too old. */
   #down: RunningState['servers'] = new Map();
-  /** Whether HAProxy's output tells of changes. */
-  #isTold = false;
-  /** Whether the file has what the worker of a reload is to begin with. */
+  /** Whether HAProxy's output reports changes. */
+  #isReported = false;
+  /** Whether the file is for the worker of a reload that is under way. */
   #handed = false;
   #keeping: NodeJS.Timeout | undefined;
   #reading: NodeJS.Timeout | undefined;
@@ -54,7 +54,7 @@ export class ServerStates {
     this.#parts = parts;
   }
 
-  /** What the worker that serves knows. A worker that cannot be asked keeps nobody from reloading. */
+  /** The servers' health, from the worker that serves. Empty when the worker does not answer: a reload goes on without it. */
   async read(): Promise<RunningState['servers']> {
     try {
       return await this.#parts.link.serverStates();
@@ -68,7 +68,7 @@ export class ServerStates {
     }
   }
 
-  /** Before HAProxy loads `loaded` instead of what it serves. Rejects with Fault `storage`. */
+  /** To be called before HAProxy loads `loaded`. Rejects with Fault `storage`. */
   async hand(served: Rendered, loaded: Rendered, states: RunningState['servers']): Promise<void> {
     const { firstChecks } = this.#parts;
     this.#handed = true;
@@ -76,45 +76,45 @@ export class ServerStates {
     await this.#write(formatServerStates(loaded, states, this.#newcomers));
   }
 
-  /** Before HAProxy, which ended, is started again on `loaded`. Never rejects. */
+  /** To be called before HAProxy is started again with `loaded`. Never rejects. */
   async handAgain(loaded: Rendered): Promise<void> {
     this.#handed = true;
     await this.#write(this.#textFor(loaded)).catch((error: unknown) => this.#notSaved(error));
   }
 
-  /** HAProxy has loaded what was handed. */
+  /** To be called after HAProxy loaded the configuration. */
   loaded(): void {
     this.#parts.firstChecks.begin(this.#newcomers);
   }
 
-  /** HAProxy has loaded what was handed, or has not: from now on the file follows what is known. */
+  /** To be called after each attempt to load. From now on the file follows the health of the servers again. */
   settled(): void {
     this.#handed = false;
     this.keepSoon();
   }
 
-  /** The states in the file are stale: whoever has HAProxy load the configuration next must not get them. Never rejects. */
+  /** Empties the file, because its states are stale. Never rejects. */
   async forget(): Promise<void> {
     this.#handed = false;
     this.#down = new Map();
     await this.#write(noServerStates).catch((error: unknown) => this.#notSaved(error));
   }
 
-  /** HAProxy says that the health of a server changed, or is heard from now on: the worker is asked soon. */
+  /** HAProxy's output reports a change of a server's health, or is read from now on: the worker is asked soon. */
   changed(): void {
-    this.#isTold = true;
+    this.#isReported = true;
     if (this.#closed) return;
     this.#reading ??= setTimeout(() => void this.#read(), this.#waitMs);
   }
 
-  /** The worker that serves says so. */
+  /** The states that the worker has. */
   found(states: RunningState['servers']): void {
-    if (!this.#isTold) return;
+    if (!this.#isReported) return;
     this.#down = downAmong(states);
     this.keepSoon();
   }
 
-  /** This server gets requests by now. */
+  /** This server gets requests now. */
   raised(service: ServiceName, id: InstanceId): void {
     const servers = this.#down.get(service);
     if (servers?.has(id) === true) {
@@ -124,13 +124,13 @@ export class ServerStates {
     this.keepSoon();
   }
 
-  /** Has the file say what is known, for a worker that somebody else makes. A burst is written once. */
+  /** Writes the file soon, for a worker that another program makes. A burst of calls makes one write. */
   keepSoon(afterMs = keepAfterMs.first): void {
     if (this.#closed) return;
     this.#keeping ??= setTimeout(() => void this.#keep(), afterMs);
   }
 
-  /** From now on nobody knows what HAProxy's checks find. */
+  /** Empties the file: from now on it would get stale. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#keeping);
@@ -140,10 +140,10 @@ export class ServerStates {
 
   async #keep(): Promise<void> {
     this.#keeping = undefined;
-    // A worker that is being made reads what was handed.
+    // The worker of a reload reads the file.
     if (this.#handed) return;
     const served = this.#parts.served();
-    // A server that left may come back well.
+    // A server that left may come back healthy.
     this.#down = within(this.#down, served);
     await this.#write(this.#textFor(served)).catch((error: unknown) => {
       this.#notSaved(error);
@@ -158,7 +158,7 @@ export class ServerStates {
     try {
       this.found(await link.serverStates());
     } catch (error) {
-      // Whoever speaks with HAProxy again looks at its servers.
+      // After the next connection to HAProxy the balancer reads the states, too.
       logger.debug({ event: 'server-states-unknown', reason: describe(error) }, 'asked again later');
     }
     this.#waitMs = Math.max(readPace.leastMs, (now() - began) * readPace.times);
@@ -197,7 +197,7 @@ function downAmong(states: RunningState['servers']): RunningState['servers'] {
   return filtered(states, (_service, _id, { up, disabled }) => !up && !disabled);
 }
 
-/** Those that are among the servers of `served`. */
+/** The states of the servers that `served` has. */
 function within(states: RunningState['servers'], { backends }: Rendered): RunningState['servers'] {
   return filtered(states, (service, id) => backends.get(service)?.servers.has(id) === true);
 }
