@@ -1,6 +1,6 @@
 /**
- * Aborts after `ms`, or with `signal` if that comes first. For AbortSignal.any over AbortSignal.timeout, which never aborts in
- * Node 20 once the garbage collector has taken the time-out signal (nodejs/node#54614). The timer keeps no process alive.
+ * Aborts after `ms`, or with `signal` if that comes first. AbortSignal.any with AbortSignal.timeout cannot do this: in Node 20 it never
+ * aborts after the garbage collector has taken the timeout signal (nodejs/node#54614). The timer does not keep the process alive.
  */
 export function timeLimit(ms: number, signal?: AbortSignal): AbortSignal {
   const controller = new AbortController();

@@ -8,34 +8,34 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { OpenRequestCount } from './open-requests.ts';
 
 export type DrainingParts = {
-  /** By `service/instance`. Rejects when HAProxy cannot be asked now. */
+  /** By `service/instance`. Rejects when HAProxy does not answer. */
   readonly count: (servers: readonly ServerAt[]) => Promise<ReadonlyMap<string, OpenRequestCount>>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
-  /** Told when a count has changed, or all are counted. */
+  /** A count changed, or all are counted. */
   readonly onChange: () => void;
 };
 
 type Server = {
   readonly at: ServerAt;
-  /** Until when a worker of an earlier reload is waited for, that may still choose it. */
+  /** Until then the count is unknown while a worker of an earlier reload may still choose the server. */
   readonly patientUntil: number;
   /** Undefined: not counted yet. */
   open: Said | undefined;
-  /** How many counts in a row found nothing. */
+  /** The number of counts in a row without an open request. */
   idle: number;
 };
 
-// A request may have been given to the server and not be counted yet when it is asked for the first time: the two are
-// microseconds apart in HAProxy, unless its thread is interrupted just there.
+// HAProxy may have chosen the server for a request and not counted the request yet at the first count: the two are microseconds apart,
+// unless the thread is interrupted between them.
 const surelyIdle = 2;
-// A request that comes by way of a worker of an earlier reload is not lost: when the server is gone by then, HAProxy
-// gives it to another one. So this is not worth a whole drain timeout, and its clients may idle there for a minute.
+// A request through a worker of an earlier reload is not lost: if the server has left, HAProxy sends it to another one. So this wait is
+// shorter than a drain timeout, although clients may stay idle at that worker for a minute.
 const patienceMs = 5000;
 const pollMs = { confirm: 3, least: 20, most: 250, retry: 100 };
 
-/** The servers that take no new requests, and how many of theirs are open. HAProxy is asked only while some are. */
+/** Counts the open requests of draining servers. It asks HAProxy only while there are some. */
 export class Draining {
   readonly #parts: DrainingParts;
   readonly #servers = new Map<ServiceName, Map<InstanceId, Server>>();
@@ -48,7 +48,7 @@ export class Draining {
     this.#parts = parts;
   }
 
-  /** HAProxy was given these, as the catalog has them. */
+  /** To be called after HAProxy got these changes of the catalog. */
   onApplied(dirty: DirtySet, catalog: Catalog): void {
     for (const [service, { whole, instances }] of dirty) {
       const has = catalog.services.get(service)?.instances;
@@ -71,7 +71,7 @@ export class Draining {
     }
   }
 
-  /** By `service/instance`. What was not counted for sure yet is unknown. */
+  /** By `service/instance`. A count that may still be wrong is `unknown`. */
   get counts(): ReadonlyMap<string, Said> {
     const counts = new Map<string, Said>();
     for (const [service, servers] of this.#servers) {
@@ -81,9 +81,9 @@ export class Draining {
     return counts;
   }
 
-  /** Whether no count is missing. */
+  /** Whether all draining servers are counted. */
   get counted(): boolean {
-    // Asked in every round: nothing is gathered for it, however many drain.
+    // This runs after each change, so it makes no list, however many servers drain.
     for (const servers of this.#servers.values()) {
       for (const server of servers.values()) if (!isCounted(server)) return false;
     }
@@ -126,7 +126,7 @@ export class Draining {
       this.#counting = false;
     }
     if (this.#closed) return;
-    // Those that began to drain meanwhile are counted at once.
+    // Servers that began to drain meanwhile are counted at once.
     if (this.#all().some(({ open }) => open === undefined)) waitMs = 0;
     this.#timer = setTimeout(() => void this.#count(), waitMs);
     if (changed) this.#parts.onChange();

@@ -9,32 +9,33 @@ import type { BalanceMetrics } from '../observe/metrics.ts';
 export type FleetKeyParts = {
   readonly registry: Registry;
   readonly id: string;
-  /** Names this balancer among those that call themselves by its id. */
+  /** Distinguishes this balancer from others with the same id. */
   readonly owner: string;
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
-  /** The key has to be put again: another one has put it, or it may be free now. */
+  /** The key has to be written again: another balancer wrote it, or it may be free now. */
   readonly onDue: () => void;
 };
 
-// How long the others wait for one that died.
+// The others wait for so long for a balancer that died.
 const ttlMs = 10_000;
 const closeMs = 2000;
-/** A successor waits meanwhile: how long the registry may take to hear of it, in ms. */
+/** The longest wait for the registry while a successor waits, in ms. */
 const leaveMs = 500;
-/** How often a balancer that has its key beside another's tries to have its own. */
+/** A balancer whose key another one has tries to get it so often, in ms. */
 const againMs = 2000;
-/** How long the others wait for one that left its HAProxy to a successor. As long as an instance waits, by default. */
+/** The others wait for so long for a balancer that left its HAProxy to a successor: the default of an instance's wait, in ms. */
 const successorMs = 30_000;
 
 /**
- * A balancer's key, under a lease of its own: what stands there is this balancer's word, or no balancer's. While another one
- * holds it, this balancer has a key beside it. The other one may be alive, or this one's predecessor, whose folder is lost:
- * then its lease runs out, and nobody who waits must think in between that no balancer serves.
+ * The key of a balancer's acknowledgement, under its own lease. While another balancer has the key, this one has a second key next to
+ * it. The other balancer may be alive. Or it may be the predecessor of this one, whose folder is lost: then its lease expires, and
+ * until then clients that wait must see that a balancer serves.
  */
 export class FleetKey {
   readonly #parts: FleetKeyParts;
   #session: Session | undefined;
+  /** The value of the balancer that has the key. */
   #holder = '';
   #refused: string | undefined;
   #unwritable: string | undefined;
@@ -57,12 +58,12 @@ export class FleetKey {
     return this.#unwritable;
   }
 
-  /** Who has this balancer's own key, so that it has one beside; undefined while it has its own. */
+  /** The value of the balancer that has the key; undefined while this balancer has it. */
   get beside(): string | undefined {
     return this.#beside;
   }
 
-  /** Puts it. While the registry is away it goes on trying. Rejects, and says so in the log, when it may not. */
+  /** Writes the key. Tries again while the registry is unavailable. Rejects, and logs the reason, when the registry refuses it. */
   async put(value: string, signal: AbortSignal): Promise<void> {
     const { id, logger, metrics } = this.#parts;
     this.#session ??= this.#open();
@@ -79,11 +80,11 @@ export class FleetKey {
     this.#refused = undefined;
   }
 
-  /** Its own key, or the one beside while another balancer has its own. */
+  /** Writes the key, or the second key while another balancer has the key. */
   async #claim(session: Session, value: string, signal: AbortSignal): Promise<void> {
     const { id, owner, logger } = this.#parts;
     const beside = keyBeside(id, owner);
-    // Its own was tried a moment ago.
+    // While the timer runs, the last attempt at the key was a moment ago.
     if (this.#again === undefined) {
       try {
         await session.put(balancerKey(id), value, signal);
@@ -109,15 +110,15 @@ export class FleetKey {
     logger.warn({ event: 'id-taken', id, key: beside, holder: this.#holder }, text);
   }
 
-  /** Takes it away at once. */
+  /** Removes the key. */
   async close(): Promise<void> {
     clearTimeout(this.#again);
     await this.#session?.close(AbortSignal.timeout(closeMs));
   }
 
   /**
-   * Leaves it to its lease. With `successor` HAProxy goes on serving until another pointsman takes it over, so the key stands
-   * for longer.
+   * Leaves the key to its lease. With `successor` HAProxy goes on serving until another pointsman takes it over, so the key gets a
+   * longer lease.
    */
   async leave(successor: boolean): Promise<void> {
     const { registry, id, logger } = this.#parts;
@@ -139,9 +140,9 @@ export class FleetKey {
       ttlMs,
       mayReplace: (_, holder) => {
         this.#holder = holder;
-        const standing = ownerOf(holder);
-        // A value that names no owner is a hand's, and no balancer's. Our own may stand there from before a crash.
-        return standing === undefined || standing === owner;
+        const other = ownerOf(holder);
+        // A value without an owner was written by hand. A value of this balancer may be from before a crash.
+        return other === undefined || other === owner;
       },
       onEvent: (event) => this.#onEvent(event),
     });
@@ -159,7 +160,7 @@ export class FleetKey {
       case 'granted':
         this.#parts.metrics.leasesGranted.inc();
         break;
-      // The registry's follower logs an outage. A registry that can be read and takes no writes is seen only here.
+      // The follower of the registry logs an outage. Only the session notices that a registry takes no writes.
       case 'unreachable':
         this.#unwritable = event.reason;
         this.#parts.metrics.acknowledging.set(0);

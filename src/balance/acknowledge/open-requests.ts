@@ -11,21 +11,21 @@ import {
 /** A server's requests in all of HAProxy's workers. */
 export type OpenRequestCount = {
   readonly open: number;
-  /** One more may come although the server drains, by way of an old worker. */
+  /** An old worker may send the server one more request although it drains. */
   readonly mayGrow: boolean;
 };
 
-/** What one worker says of a server; `load` is undefined where it does not have that server. */
+/** The answer of one worker about a server; `load` is undefined when the worker does not have the server. */
 export type WorkerSays = {
   readonly load: ServerLoad | undefined;
-  /** Of a worker of an earlier reload: how many clients could still send it a request. */
+  /** The clients that could still send an old worker a request; undefined for the worker that serves. */
   readonly idleClients: number | undefined;
 };
 
 /**
- * Sums the workers up. A worker of an earlier reload cannot be told to drain a server ("Proxy is disabled."), and a
- * client whose connection idles there may send it one more request, which goes by the weights of that time. So while it
- * has such clients and would choose this server, no request open now does not mean none to come.
+ * Sums up the answers of all workers. An old worker takes no command to drain a server ("Proxy is disabled."), and a client with an
+ * idle connection to it may send one more request, which the old worker sends by its old weights. So while an old worker has such
+ * clients and would choose this server, another request may come.
  */
 export function sumUp(workers: readonly WorkerSays[]): OpenRequestCount {
   let open = 0;
@@ -37,18 +37,18 @@ export function sumUp(workers: readonly WorkerSays[]): OpenRequestCount {
   return { open, mayGrow };
 }
 
-/** HAProxy's workers, as far as they can be asked. */
+/** Questions to HAProxy's workers. */
 export type Workers = {
-  /** The one that serves. Rejects while there is none. */
+  /** Asks the worker that serves. Rejects while there is none. */
   readonly current: Ask;
-  /** Those that still finish what began before a reload. Rejects while nobody knows. */
+  /** The pids of the old workers. Rejects when the master does not answer. */
   readonly old: () => Promise<readonly number[]>;
   readonly askOld: (pid: number, commands: readonly string[]) => Promise<readonly string[]>;
 };
 
 /**
- * The master passes on what it is asked, one connection each, and its socket takes few connections at once: with 25 old
- * workers asked together, `connect` fails with EAGAIN.
+ * The master passes questions on, and takes few connections at once: with 25 old workers asked at the same time, `connect` fails with
+ * EAGAIN.
  */
 const askedAtOnce = 2;
 
@@ -64,8 +64,8 @@ export class RequestCounter {
   }
 
   /**
-   * By `backend/server`. Rejects when the worker that serves does not answer, or nobody knows the others. While an old worker
-   * does not answer, a server without an open request elsewhere is left out, because its count is not known.
+   * By `backend/server`. Rejects when the worker that serves, or the master, does not answer. While an old worker does not answer, a
+   * server without an open request at another worker is left out, because its count is unknown.
    */
   async count(servers: readonly ServerAt[]): Promise<ReadonlyMap<string, OpenRequestCount>> {
     const [current, old] = await Promise.all([this.#current.read(servers), this.#countOld(servers)]);

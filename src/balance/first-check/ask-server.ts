@@ -6,9 +6,9 @@ import { grpcCheckRequest, grpcServing } from '../../render/grpc-check.ts';
 import { connectServer } from './connect-server.ts';
 import type { ServerTarget } from './server-target.ts';
 
-/** What HAProxy reads of an answer at most. */
+/** HAProxy reads no more than this of an answer. */
 const mostBytes = 16 * 1024;
-/** Of all that a server says, its certificates included. */
+/** The most that a server may send, with its certificates. */
 const mostHeard = 64 * 1024;
 const hearMs = 50;
 const goodStatuses: readonly StatusRange[] = [{ least: 200, most: 399 }];
@@ -16,7 +16,7 @@ const goodStatuses: readonly StatusRange[] = [{ least: 200, most: 399 }];
 type HttpCheck = Extract<ServerTarget['check'], { kind: 'http' }>;
 type Answer = { readonly status: number; readonly body: string };
 
-/** Asks a server once, as HAProxy's check does. Resolves when it passes; rejects with the reason when it does not. */
+/** Checks a server once, as HAProxy does. Rejects with the reason when it does not pass. */
 export async function askServer(target: ServerTarget, signal: AbortSignal): Promise<void> {
   const { check, protocol, place } = target;
   const socket = await connectServer(place, signal);
@@ -63,7 +63,7 @@ function askH1(socket: Socket, { service }: ServerTarget, { method, path, host, 
   });
 }
 
-/** A server that says `100 Continue` without end must not keep pointsman busy until its time is over. */
+/** A server that sends `100 Continue` without end must not keep pointsman busy until the deadline. */
 function oneAtMost(socket: Socket): () => void {
   let heard = 0;
   return () => {
@@ -100,7 +100,7 @@ async function readText(stream: AsyncIterable<unknown>): Promise<string> {
   return Buffer.concat(chunks).toString('utf8', 0, mostBytes);
 }
 
-/** Passes when the bytes of a good answer come. */
+/** Resolves when the bytes of a good answer come. */
 function askGrpc(socket: Socket, request: string): Promise<void> {
   return new Promise((resolve, reject) => {
     let answer = '';

@@ -3,19 +3,19 @@ import { connect, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls, DEFAULT_CIPHERS, type PeerCertificate } from 'node:tls';
 import type { ServerPlace } from './server-target.ts';
 
-// As HAProxy's checks say that they speak for nobody: UNKNOWN and LOCAL.
+// The headers of HAProxy's checks, which have no client: UNKNOWN and LOCAL.
 const proxyHeaders = {
   v1: Buffer.from('PROXY UNKNOWN\r\n'),
   v2: Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex'),
 } as const;
 
 /**
- * Without finite-field Diffie-Hellman: its parameters are the server's choice, and large ones take the processor for a second.
- * haproxy.cfg says the same of the ciphers; of the groups it can do so from HAProxy 3.0 on.
+ * Excludes finite-field Diffie-Hellman: the server chooses its parameters, and large ones keep the processor busy for a second.
+ * haproxy.cfg excludes the same ciphers, and from HAProxy 3.0 on the same groups.
  */
 const cheap = { ciphers: `${DEFAULT_CIPHERS}:!DHE`, ecdhCurve: 'X25519:P-256:P-384:P-521' } as const;
 
-/** A connection to a server, made as HAProxy's check makes it. Rejects when there is none before `signal` aborts. */
+/** Connects to a server as HAProxy's check does. Rejects when there is no connection before `signal` aborts. */
 export async function connectServer(place: ServerPlace, signal: AbortSignal): Promise<Socket> {
   const { host, port, proxyProtocol, tls } = place;
   const pem = tls?.certificate === undefined ? undefined : await readFile(tls.certificate);
@@ -26,7 +26,7 @@ export async function connectServer(place: ServerPlace, signal: AbortSignal): Pr
   try {
     return await secure(plain, tls, { pem, ca }, signal);
   } catch (error) {
-    // Node may refuse a certificate that HAProxy takes.
+    // Node may throw for a certificate that HAProxy accepts.
     plain.destroy();
     throw error;
   }
@@ -51,7 +51,7 @@ function secure(
   return ready(secured, 'secureConnect', signal);
 }
 
-/** As HAProxy's `verifyhost`: the common name counts too where no alternative name is the server's. */
+/** As HAProxy's `verifyhost`: the common name counts, too, if no alternative name matches. */
 function misnamed(name: string, certificate: PeerCertificate): Error | undefined {
   const error = checkServerIdentity(name, certificate);
   if (error === undefined) return undefined;

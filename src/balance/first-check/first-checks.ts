@@ -20,11 +20,11 @@ import { firstCheckPassed, type UnprovenServers } from './unproven-servers.ts';
 import { vouches } from './vouches.ts';
 
 export type FirstChecksParts = {
-  /** Has HAProxy give a server requests. Rejects when it cannot be told now. */
+  /** Has HAProxy send a server requests. Rejects when HAProxy does not take the command now. */
   readonly raise: (service: ServiceName, id: InstanceId) => Promise<void>;
   /** Whether HAProxy is loading a configuration. A command to the old worker may not reach the new one then. */
   readonly isLoading: () => boolean;
-  /** Where the files lie that a policy's `tls` names. */
+  /** The folder of the files that a policy's `tls` names. */
   readonly pemFolder: string;
   readonly unproven: UnprovenServers;
   readonly logger: Logger;
@@ -35,13 +35,13 @@ export type FirstChecksParts = {
 type Waiting = Newcomer & {
   readonly since: number;
   attempts: number;
-  /** Whether the log has that a check failed. */
-  told: boolean;
+  /** Whether the log says that a check failed. */
+  logged: boolean;
   timer: NodeJS.Timeout | undefined;
 };
 
 const askedAtOnce = { most: 128, mostOfService: 16 };
-/** Of one service. Whoever comes when so many wait already is left to HAProxy's checks. */
+/** The most instances of one service that wait. Further ones are left to HAProxy's checks. */
 const mostWaiting = 1000;
 const firstCheckWaived = 'the instance gets requests without a check: no other one of its service is served';
 const retry = { firstMs: 50, mostMs: 1000 };
@@ -49,9 +49,9 @@ const leastPatienceMs = 1000;
 const mostTimeoutMs = 10_000;
 
 /**
- * The first checks of servers that were down when HAProxy got them. HAProxy itself asks such a server only after a whole
- * interval, and has no command to ask sooner. So pointsman asks, and tells HAProxy when the server passes. From then on, and
- * for a server that does not pass within its interval, HAProxy's own checks decide.
+ * Makes the first checks of newcomers, which HAProxy gets as down. HAProxy itself checks such a server only after a whole interval, and
+ * has no command to check sooner. So pointsman checks it, and has HAProxy send it requests when it passes. From then on, and for a
+ * server that does not pass within its interval, HAProxy's own checks decide.
  */
 export class FirstChecks {
   readonly #parts: FirstChecksParts;
@@ -66,7 +66,7 @@ export class FirstChecks {
     this.#log = new LimitedLog(parts.logger, parts.now, 'further-first-checks-left');
   }
 
-  /** The rule for the catalog that a round took last. */
+  /** The rule for the catalog that was applied last. */
   get currentRule(): FirstCheckRule {
     return this.rule(this.#catalog);
   }
@@ -83,9 +83,9 @@ export class FirstChecks {
   }
 
   /**
-   * HAProxy is about to get these steps. A check of a server's former address must not raise the server at its new one, and a raise
-   * that is written from now on comes behind the steps. `took` begins the checks that the steps make due. If no other server of a
-   * service serves after these steps, the waiting ones get requests before them.
+   * To be called before HAProxy gets these steps. A check of a server's former address must not raise the server at its new address,
+   * and a raise from now on comes after the steps. `onApplied` begins the checks that the steps make due. If no other server of a
+   * service serves after the steps, the waiting ones get requests before them.
    */
   giving(steps: readonly Step[], served: Rendered, desired: Rendered): void {
     for (const step of steps) {
@@ -106,8 +106,8 @@ export class FirstChecks {
   }
 
   /**
-   * HAProxy serves this by now, with these new servers down. Servers that left are not checked any more. If no other server of
-   * a service serves, the waiting ones get requests without a check.
+   * To be called when HAProxy serves this, with these newcomers down. Servers that left are not checked any more. If no other server
+   * of a service serves, the waiting ones get requests without a check.
    */
   onApplied(dirty: DirtySet, catalog: Catalog, served: Rendered, newcomers: readonly Newcomer[]): void {
     this.#catalog = catalog;
@@ -127,7 +127,7 @@ export class FirstChecks {
     }
   }
 
-  /** Gives the waiting servers of a service requests, if no other one of it serves. */
+  /** Sends the waiting servers of a service requests if none of its other servers serves. */
   #raiseAlone(service: ServiceName, { backends }: Rendered): void {
     const ofService = this.#waiting.get(service);
     const servers = backends.get(service)?.servers;
@@ -138,7 +138,7 @@ export class FirstChecks {
     }
   }
 
-  /** HAProxy has these, down. */
+  /** Begins the checks of these, which HAProxy has as down. */
   begin(newcomers: readonly Newcomer[]): void {
     for (const newcomer of newcomers) {
       const { service, id } = newcomer;
@@ -150,13 +150,13 @@ export class FirstChecks {
         continue;
       }
       this.#waiting.set(service, ofService);
-      const waiting: Waiting = { ...newcomer, since: this.#parts.now(), attempts: 0, told: false, timer: undefined };
+      const waiting: Waiting = { ...newcomer, since: this.#parts.now(), attempts: 0, logged: false, timer: undefined };
       ofService.set(id, waiting);
       this.#turns.add(service, id, () => this.#attempt(waiting));
     }
   }
 
-  /** A worker from before this pointsman serves this, with these states. */
+  /** To be called when HAProxy has served this before this process began, with these states. */
   adopt(served: Rendered, states: RunningState['servers']): void {
     this.#parts.unproven.adopt(foundDown(served, states));
   }
@@ -176,7 +176,7 @@ export class FirstChecks {
     if (ofService?.size === 0) this.#waiting.delete(service);
   }
 
-  /** HAProxy's own checks decide. */
+  /** Leaves a newcomer to HAProxy's own checks. */
   #leave({ service, id }: Newcomer, reason: string): void {
     this.#forget(service, id);
     this.#log.info(
@@ -209,7 +209,7 @@ export class FirstChecks {
     if (!this.#isCurrent(waiting)) return;
     if (reason === undefined) await this.#raise(waiting, 'passed');
     else {
-      this.#tell(waiting, reason);
+      this.#reportFailure(waiting, reason);
       const { intervalMs, timeoutMs = intervalMs, rise } = target.check;
       const patienceMs = Math.max(leastPatienceMs, intervalMs * rise + timeoutMs);
       if (this.#parts.now() - waiting.since > patienceMs) {
@@ -219,7 +219,7 @@ export class FirstChecks {
     }
   }
 
-  /** Why it did not pass; undefined when it did. */
+  /** Checks a server once. Returns why it did not pass; undefined when it did. */
   async #ask(target: ServerTarget): Promise<string | undefined> {
     const { intervalMs, timeoutMs = intervalMs } = target.check;
     const late = AbortSignal.timeout(Math.min(timeoutMs, mostTimeoutMs));
@@ -231,9 +231,9 @@ export class FirstChecks {
     }
   }
 
-  #tell(waiting: Waiting, reason: string): void {
-    if (waiting.told || this.#closing.signal.aborted) return;
-    waiting.told = true;
+  #reportFailure(waiting: Waiting, reason: string): void {
+    if (waiting.logged || this.#closing.signal.aborted) return;
+    waiting.logged = true;
     const { service, id } = waiting;
     this.#parts.logger.info(
       { event: 'first-check-failed', key: instanceKey(service, id), reason },
@@ -251,12 +251,12 @@ export class FirstChecks {
         this.#forget(service, id);
         this.#parts.unproven.drop(service, id);
         const key = instanceKey(service, id);
-        if (waiting.told && why === 'passed') logger.info({ event: 'first-check-passed', key }, firstCheckPassed);
-        if (waiting.told && why === 'alone') logger.info({ event: 'first-check-waived', key }, firstCheckWaived);
+        if (waiting.logged && why === 'passed') logger.info({ event: 'first-check-passed', key }, firstCheckPassed);
+        if (waiting.logged && why === 'alone') logger.info({ event: 'first-check-waived', key }, firstCheckWaived);
         return;
       }
     } catch (error) {
-      // HAProxy is being replaced: the worker that comes has it down as well.
+      // HAProxy is about to be replaced, and the new worker has the server as down, too.
       logger.debug({ event: 'first-check-untold', key: instanceKey(service, id), reason: describe(error) });
     }
     this.#again(waiting, retry.firstMs);

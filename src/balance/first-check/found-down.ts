@@ -4,8 +4,8 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
 
 /**
- * The servers that a worker from before this pointsman checks and finds down. Nobody knows whether they have ever passed a
- * check: an earlier pointsman did, and its knowledge ended with it.
+ * The servers that a worker of an earlier run checks and finds down. Whether they have ever passed a check is unknown: only the earlier
+ * process knew it.
  */
 export function foundDown(
   { backends }: Pick<Rendered, 'backends'>,

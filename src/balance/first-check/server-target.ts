@@ -3,7 +3,7 @@ import type { Instance } from '../../model/instance.ts';
 import type { ServerCheck } from '../../model/policy/check.ts';
 import { certificateFile } from '../../render/policy-view.ts';
 
-/** Where and how a server is reached. */
+/** The address of a server, and how to connect to it. */
 export type ServerPlace = {
   readonly host: string;
   readonly port: number;
@@ -11,7 +11,7 @@ export type ServerPlace = {
   readonly tls:
     | {
         readonly name: string | undefined;
-        /** Who the server's certificate has to be of; `file` is a path. Undefined: it is not verified. */
+        /** The authority that has to have signed the server's certificate; `file` is a path. Undefined: it is not verified. */
         readonly authority: { readonly kind: 'system' } | { readonly kind: 'file'; readonly file: string } | undefined;
         readonly certificate: string | undefined;
         readonly protocol: 'h1' | 'h2';
@@ -19,7 +19,7 @@ export type ServerPlace = {
     | undefined;
 };
 
-/** A server, and how its policy's check asks it. */
+/** A server, and the check of its policy. */
 export type ServerTarget = {
   readonly place: ServerPlace;
   readonly protocol: 'h1' | 'h2';
@@ -27,7 +27,7 @@ export type ServerTarget = {
   readonly check: Exclude<ServerCheck, { kind: 'none' }>;
 };
 
-/** How HAProxy's own check would ask this instance; undefined when its policy has none. */
+/** The check that HAProxy would make of this instance; undefined when its policy has none. */
 export function serverTarget(
   { name, policy }: Pick<Service, 'name' | 'policy'>,
   { address }: Instance,

@@ -3,18 +3,18 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 type Work = () => Promise<void>;
 
 type Bounds = {
-  /** At once, in all and for one service. */
+  /** The most that run at once, in all and for one service. */
   readonly most: number;
   readonly mostOfService: number;
 };
 
 /**
- * Bounds how much work is done at once. Each service has a queue of its own and a bound of its own, and the queues take turns, so that
- * work of one service that takes long does not delay another's.
+ * Limits the work that runs at once. Each service has its own queue and its own limit, and the queues take turns: slow work of one
+ * service does not delay another service.
  */
 export class ServiceTurns {
   readonly #bounds: Bounds;
-  /** The service whose turn it is comes first. */
+  /** The service that is next comes first. */
   readonly #queues = new Map<ServiceName, Map<InstanceId, Work>>();
   readonly #running = new Map<ServiceName, number>();
   #inAll = 0;
@@ -23,7 +23,7 @@ export class ServiceTurns {
     this.#bounds = bounds;
   }
 
-  /** Begins the work in its turn, instead of what waits for this instance. The work must not reject. */
+  /** Begins the work in its turn. It replaces work that waits for this instance. The work must not reject. */
   add(service: ServiceName, id: InstanceId, work: Work): void {
     const queue = this.#queues.get(service);
     if (queue === undefined) this.#queues.set(service, new Map([[id, work]]));
@@ -31,7 +31,7 @@ export class ServiceTurns {
     this.#begin();
   }
 
-  /** Forgets what waits for this instance. What has begun goes on. */
+  /** Removes the work that waits for this instance. Work that has begun goes on. */
   drop(service: ServiceName, id: InstanceId): void {
     const queue = this.#queues.get(service);
     if (queue?.delete(id) === true && queue.size === 0) this.#queues.delete(service);

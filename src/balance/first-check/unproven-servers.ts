@@ -6,14 +6,14 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 
 export type UnprovenServersParts = {
-  /** The servers of the worker, with their health. Rejects when it cannot be asked now. */
+  /** The servers of the worker, with their health. Rejects when the worker does not answer. */
   readonly serverStates: () => Promise<RunningState['servers']>;
-  /** A server passed its first check, or one more has to. */
+  /** The list of servers changed. */
   readonly onChange: () => void;
   readonly logger: Logger;
 };
 
-/** Whose checks decide about a server, and how pointsman's own ended: it asks still, it has not asked, or it has failed. */
+/** pointsman checks the server (`asks`), or leaves it to HAProxy's checks: without a check of its own, or after one that failed. */
 type Asking = 'asks' | 'unasked' | 'failed';
 
 export const firstCheckPassed = 'the instance gets requests: a check has passed';
@@ -21,12 +21,11 @@ export const firstCheckPassed = 'the instance gets requests: a check has passed'
 const pollPace = { firstMs: 500, mostMs: 2000 };
 
 /**
- * The servers that have not passed a check since HAProxy got them, so that they get no requests. pointsman asks HAProxy only about
- * those that it has left to HAProxy's own checks. It asks at least every 2 s while there are some, because `wait` waits for the answer.
+ * The servers that get no requests because they have not passed a check since HAProxy got them. For servers that are left to HAProxy's
+ * own checks pointsman asks HAProxy, at least every 2 s, because `wait` waits for the answer.
  */
 export class UnprovenServers {
   readonly #parts: UnprovenServersParts;
-  /** By service and instance: who checks it. Those with `asks` are pointsman's, all others are left to HAProxy's own checks. */
   readonly #servers = new Map<ServiceName, Map<InstanceId, Asking>>();
   #timer: NodeJS.Timeout | undefined;
   #polls = 0;
@@ -40,19 +39,19 @@ export class UnprovenServers {
     return new Map([...this.#servers].map(([service, ids]) => [service, [...ids.keys()]]));
   }
 
-  /** HAProxy has it, down. */
+  /** Adds a server that HAProxy has as down and pointsman checks. */
   add(service: ServiceName, id: InstanceId): void {
     this.#set(service, id, 'asks');
     this.#parts.onChange();
   }
 
-  /** HAProxy's own checks decide from now on. */
+  /** Leaves a server to HAProxy's own checks. */
   leave(service: ServiceName, id: InstanceId, asking: Exclude<Asking, 'asks'>): void {
     this.#set(service, id, asking);
     this.#askSoon();
   }
 
-  /** HAProxy has had them from before, down. Its own checks decide. */
+  /** Adds servers that an earlier run left to HAProxy. */
   adopt(servers: ReadonlyMap<ServiceName, readonly InstanceId[]>): void {
     if (servers.size === 0) return;
     for (const [service, ids] of servers) for (const id of ids) this.#set(service, id, 'unasked');
@@ -60,7 +59,7 @@ export class UnprovenServers {
     this.#parts.onChange();
   }
 
-  /** It gets requests now, or has left. */
+  /** Removes a server that gets requests now, or has left. */
   drop(service: ServiceName, id: InstanceId): void {
     const ids = this.#servers.get(service);
     if (ids?.delete(id) !== true) return;
@@ -68,7 +67,7 @@ export class UnprovenServers {
     this.#parts.onChange();
   }
 
-  /** Drops those of a service that are not among these. */
+  /** Removes the servers of a service that have left. */
   keep(service: ServiceName, isThere: (id: InstanceId) => boolean): void {
     for (const id of [...(this.#servers.get(service)?.keys() ?? [])]) if (!isThere(id)) this.drop(service, id);
   }

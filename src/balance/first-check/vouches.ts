@@ -2,8 +2,8 @@ import type { Service } from '../../catalog/service.ts';
 import type { InstanceId } from '../../model/name.ts';
 
 /**
- * Whether the process that registered an instance has found it well before, by asking at least as much as the policy's check
- * does: a connection does not say that a request is answered.
+ * Whether the process that registered an instance has checked it before, at least as thoroughly as the policy's check: a connection
+ * does not prove that the instance answers requests.
  */
 export function vouches({ policy, instances }: Pick<Service, 'policy' | 'instances'>, id: InstanceId): boolean {
   const checked = instances.get(id)?.checked;
