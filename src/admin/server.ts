@@ -132,7 +132,7 @@ async function open(app: Hono, what: string, { hosts, logger, limits }: Opening)
     const at = formatAddress(address);
     logger.info({ event: 'admin-exposed', address: at }, `whoever reaches ${at} can read ${what}`);
   }
-  tellWhenFull(server, logger);
+  warnWhenFull(server, logger);
   return () =>
     new Promise((resolve) => {
       server.close(() => resolve());
@@ -143,7 +143,7 @@ async function open(app: Hono, what: string, { hosts, logger, limits }: Opening)
 /** Logged once a minute at most: else a client could fill the log. */
 const fullEveryMs = 60_000;
 
-function tellWhenFull(server: Server, logger: Logger): void {
+function warnWhenFull(server: Server, logger: Logger): void {
   let quietUntil = 0;
   server.on('drop', () => {
     if (performance.now() < quietUntil) return;

@@ -7,7 +7,7 @@ export type DemoChild = {
   readonly pid: number | undefined;
   readonly ended: Promise<string>;
   /** SIGTERM, and SIGKILL to it and all that it has started if that is not enough. Resolves when it is gone. */
-  stop(patienceMs?: number): Promise<void>;
+  stop(killAfterMs?: number): Promise<void>;
 };
 
 const stopMs = 15_000;
@@ -26,9 +26,9 @@ export function startChild(
     name,
     pid: child.pid,
     ended,
-    async stop(patienceMs = stopMs) {
+    async stop(killAfterMs = stopMs) {
       child.kill('SIGTERM');
-      const timer = setTimeout(() => killGroup(child), patienceMs);
+      const timer = setTimeout(() => killGroup(child), killAfterMs);
       await ended;
       clearTimeout(timer);
     },

@@ -19,7 +19,7 @@ import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import { noRevision, revision } from '../model/revision.ts';
 import { type Acknowledgement, mostUnrouted } from './acknowledgement.ts';
 import { type Awaited, evaluateBarrier, isOver } from './barrier.ts';
-import { foldFleet, nothingHeard } from './fleet-view.ts';
+import { emptyFleet, foldFleet } from './fleet-view.ts';
 
 describe('a wait for every balancer', () => {
   test('is over when each of them serves the revision', () => {
@@ -122,10 +122,10 @@ describe('a wait for every balancer', () => {
   });
 
   test('before the registry was heard is not over', () => {
-    const verdict = evaluateBarrier(nothingHeard, drained);
+    const verdict = evaluateBarrier(emptyFleet, drained);
     expect(verdict).toEqual({ kind: 'unheard', reason: 'it has not answered yet' });
     expect(isOver(verdict, drained)).toBe(false);
-    const away = foldFleet(nothingHeard, { kind: 'disconnected', reason: 'refused' });
+    const away = foldFleet(emptyFleet, { kind: 'disconnected', reason: 'refused' });
     expect(evaluateBarrier(away, drained)).toEqual({ kind: 'unheard', reason: 'refused' });
   });
 

@@ -80,32 +80,32 @@ export function isOver(verdict: BarrierState, { goal }: Pick<Awaited, 'goal'>): 
   return verdict.kind === 'reached' || (verdict.kind === 'nobody' && goal !== 'serves');
 }
 
-function findObstacle(said: Acknowledgement, cluster: string, awaited: Awaited): Obstacle | undefined {
+function findObstacle(acknowledged: Acknowledgement, cluster: string, awaited: Awaited): Obstacle | undefined {
   // It may not know yet which registry it follows.
-  if (said.revision === noRevision) return { kind: 'behind', at: noRevision };
-  if (said.cluster !== cluster) return { kind: 'elsewhere' };
-  if (said.revision < awaited.revision) return { kind: 'behind', at: said.revision };
-  const refusal = said.refusals.find(({ key }) => concerns(key, awaited));
+  if (acknowledged.revision === noRevision) return { kind: 'behind', at: noRevision };
+  if (acknowledged.cluster !== cluster) return { kind: 'elsewhere' };
+  if (acknowledged.revision < awaited.revision) return { kind: 'behind', at: acknowledged.revision };
+  const refusal = acknowledged.refusals.find(({ key }) => concerns(key, awaited));
   const { goal, service, id } = awaited;
   // It never got a request.
   if (refusal?.absent === true && (goal === 'drained' || goal === 'gone')) return undefined;
   // Any other drain or leave that is not served means that requests still come.
   if (refusal !== undefined) return { kind: 'refused', reason: refusal.reason };
-  const untold = leftOut('untold', said.untold, service);
-  const unlisted = leftOut('unlisted', said.unlisted, service);
+  const untold = leftOut('untold', acknowledged.untold, service);
+  const unlisted = leftOut('unlisted', acknowledged.unlisted, service);
   if (goal === 'drained') {
     // A balancer that counts the requests of a drain does not refuse it, whatever else it refuses.
-    const open = findOpen(said, instanceName(service, id));
+    const open = findOpen(acknowledged, instanceName(service, id));
     return open?.kind === 'cannot-tell' ? (untold ?? unlisted ?? open) : open;
   }
   if (untold !== undefined || goal !== 'serves') return untold;
-  const unrouted = said.unrouted.get(service);
+  const unrouted = acknowledged.unrouted.get(service);
   if (unrouted !== undefined) return { kind: 'unrouted', reason: unrouted };
   const ids = id === undefined ? (awaited.ready ?? []) : [id];
-  const drained = ids.find((one) => said.draining?.has(instanceName(service, one)) === true);
+  const drained = ids.find((one) => acknowledged.draining?.has(instanceName(service, one)) === true);
   const named = (one: InstanceId) => (id === undefined ? instanceName(service, one) : undefined);
   if (drained !== undefined) return { kind: 'drains', instance: named(drained) };
-  const unproven = said.unproven.get(service) ?? [];
+  const unproven = acknowledged.unproven.get(service) ?? [];
   const among = new Set<string>(unproven);
   const waits = ids.find((one) => among.has(one));
   return waits === undefined ? unlisted : { kind: 'unproven', instance: named(waits) };

@@ -12,7 +12,7 @@ export type FleetView = {
   readonly balancers: ReadonlyMap<string, Parsed<Acknowledgement>>;
 };
 
-export const nothingHeard: FleetView = { cluster: undefined, away: 'it has not answered yet', balancers: new Map() };
+export const emptyFleet: FleetView = { cluster: undefined, away: 'it has not answered yet', balancers: new Map() };
 
 /** Folds an event of a follower of `fleetKeys`. */
 export function foldFleet(view: FleetView, event: RegistryEvent): FleetView {

@@ -1,12 +1,12 @@
 import { type Follower, fleetKeys, type Registry } from '../registry/registry.ts';
 import { type Awaited, type BarrierState, evaluateBarrier, isOver } from './barrier.ts';
-import { type FleetView, foldFleet, nothingHeard } from './fleet-view.ts';
+import { emptyFleet, type FleetView, foldFleet } from './fleet-view.ts';
 
 /** Follows what the balancers acknowledge. */
 export class Fleet {
   readonly #follower: Follower;
   readonly #listeners = new Set<() => void>();
-  #view: FleetView = nothingHeard;
+  #view: FleetView = emptyFleet;
   #connected = false;
 
   constructor(registry: Registry) {

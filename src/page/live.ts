@@ -20,7 +20,7 @@ export type Live = {
 const everyMs = 2000;
 const mostEvents = 100;
 // HAProxy's own chatter is in the log; what pointsman did is what the timeline is about.
-const untold: ReadonlySet<string> = new Set(['haproxy']);
+const hidden: ReadonlySet<string> = new Set(['haproxy']);
 
 const get = async <T>(path: string): Promise<T> => {
   const answer = await fetch(path, { signal: AbortSignal.timeout(5000) });
@@ -66,11 +66,11 @@ export function useLive(): Live {
       }
     };
     const hear = (fresh: readonly LogEvent[]) => {
-      const told = fresh.filter(({ event }) => event !== undefined && !untold.has(event));
-      if (told.length === 0) return;
+      const shown = fresh.filter(({ event }) => event !== undefined && !hidden.has(event));
+      if (shown.length === 0) return;
       setLive((was) => {
         const newest = was.events[0]?.id ?? 0;
-        const added = told.filter(({ id }) => id > newest).reverse();
+        const added = shown.filter(({ id }) => id > newest).reverse();
         return { ...was, events: [...added, ...was.events].slice(0, mostEvents) };
       });
     };

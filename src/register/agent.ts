@@ -130,7 +130,7 @@ export class Agent {
         : [new Fault('settings', found.reason, { where: path })];
     const good = !('length' in read);
     if (good) this.#files.set(file, { settings: read, declared: this.#files.get(file)?.declared });
-    this.#judge('reading', file, good ? [] : read);
+    this.#report('reading', file, good ? [] : read);
   }
 
   /** A command is run only if root or the agent's own user wrote it; one of the agent's flags is. */
@@ -152,7 +152,7 @@ export class Agent {
       const declared = declare(settings, announcer);
       const bad = declared instanceof Fault;
       if (!bad) this.#files.set(file, { settings, declared });
-      this.#judge('address', file, bad ? [inFile(join(this.#parts.path, file), declared)] : []);
+      this.#report('address', file, bad ? [inFile(join(this.#parts.path, file), declared)] : []);
     }
   }
 
@@ -166,7 +166,7 @@ export class Agent {
       const where = join(this.#parts.path, file);
       const what = `${same?.name} is declared by ${same?.other} already`;
       const hint = 'give one of them another id';
-      this.#judge('place', file, same === undefined ? [] : [new Fault('settings', what, { where, hint })]);
+      this.#report('place', file, same === undefined ? [] : [new Fault('settings', what, { where, hint })]);
     }
     for (const change of changesBetween(this.#placed, placed)) {
       if (change.kind === 'retire') this.#retire(change.name);
@@ -177,9 +177,9 @@ export class Agent {
 
   #announce(name: string, declared: Declared): void {
     this.#retiring.delete(name);
-    const standing = this.#registrations.get(name);
-    if (standing !== undefined) {
-      standing.update(declared);
+    const present = this.#registrations.get(name);
+    if (present !== undefined) {
+      present.update(declared);
       return;
     }
     const { openRegistration, logger } = this.#parts;
@@ -217,7 +217,7 @@ export class Agent {
   }
 
   /** Logs the mistakes of a file once. The former declaration of the file stays. */
-  #judge(stage: (typeof stages)[number], file: string, faults: readonly Fault[]): void {
+  #report(stage: (typeof stages)[number], file: string, faults: readonly Fault[]): void {
     const { logger } = this.#parts;
     const key = `${stage} ${file}`;
     const before = this.#complaints.get(key);

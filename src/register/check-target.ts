@@ -15,7 +15,7 @@ export type CheckTarget =
  * Fills in what a check leaves out, from the announced address. An address from the environment is a published one, and
  * the application listens elsewhere: there the host is this one, and the port must be named.
  */
-export function aimCheck(
+export function resolveCheck(
   check: HealthCheck,
   source: AddressSource,
   announced: Address,

@@ -3,7 +3,7 @@ import { formatInstance, parseInstance } from '../model/instance.ts';
 import { parseInstanceId } from '../model/name.ts';
 import { accepted } from '../model/parsed.ts';
 import type { InstanceSettings } from '../settings/register.ts';
-import { aimCheck } from './check-target.ts';
+import { resolveCheck } from './check-target.ts';
 import { findAddress, type Surroundings } from './find-address.ts';
 import type { Declared } from './registration.ts';
 
@@ -28,7 +28,7 @@ export function declare(settings: InstanceSettings, announcer: Announcer): Decla
   if (!named.ok) return new Fault('settings', named.reason, { where: '--id by default', hint: 'give --id' });
   const id = named.value;
 
-  const check = aimCheck(settings.check ?? defaultCheck(settings, announcer), settings.address, address);
+  const check = resolveCheck(settings.check ?? defaultCheck(settings, announcer), settings.address, address);
   if (check instanceof Fault) return check;
   const state = 'ready';
   const labels = { version, zone, role, meta };

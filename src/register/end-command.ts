@@ -18,13 +18,13 @@ const mostRounds = 10;
 export async function endCommand(
   command: RunningCommand,
   graceMs: number,
-  patience: StageDeadline,
+  stages: StageDeadline,
   logger: Logger,
 ): Promise<number> {
   const tree = new ProcessTree(command.pid);
   tree.look();
   command.signal('SIGTERM');
-  const exitCode = await patience.within(graceMs, async (signal) => {
+  const exitCode = await stages.within(graceMs, async (signal) => {
     const code = await Promise.race([command.ended, aborted(signal)]);
     if (code === undefined) return undefined;
     const left = tree.look();

@@ -38,7 +38,7 @@ function findHost(net: Net | undefined, interfaces: Surroundings['interfaces']):
   const all: readonly Candidate[] = Object.entries(interfaces).flatMap(([name, addresses = []]) =>
     addresses.map(({ address }) => ({ name, host: address, family: isIPv4(address) ? 'ipv4' : 'ipv6' }) as const),
   );
-  const fitting = all.filter((candidate) => matches(net, candidate) && (isAsked(net) || !isUnreachable(candidate)));
+  const fitting = all.filter((candidate) => matches(net, candidate) && (isWanted(net) || !isUnreachable(candidate)));
   // Of a machine with both, the one that needs no thought about routers; --net ::/0 asks for the other.
   const ipv4 = fitting.filter(({ family }) => family === 'ipv4');
   const chosen = ipv4.length > 0 ? ipv4 : fitting;
@@ -86,7 +86,7 @@ function matches(net: Net | undefined, { name, host, family }: Candidate): boole
 }
 
 /** Whether loopback or link-local is what was asked for: `lo`, or a network that lies within one of them. */
-function isAsked(net: Net | undefined): boolean {
+function isWanted(net: Net | undefined): boolean {
   if (net === undefined) return false;
   return net.kind === 'interface' ? net.name === 'lo' : net.bits >= 8 && unreachable.check(net.address, net.family);
 }

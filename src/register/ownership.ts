@@ -16,19 +16,19 @@ export type CurrentHolder =
   | { readonly kind: 'hand'; readonly value: string };
 
 /**
- * Finds the owner of the value in the key of `ours`. `stood`: whether ours has been in the registry before. That matters only
+ * Finds the owner of the value in the key of `ours`. `wasPresent`: whether ours has been in the registry before. That matters only
  * for a value without a start (an older register wrote it): a process that starts replaces it, and a process that lost its key
  * to it does not.
  */
-export function currentHolderOf(ours: Instance, value: string, stood: boolean): CurrentHolder {
+export function currentHolderOf(ours: Instance, value: string, wasPresent: boolean): CurrentHolder {
   const parsed = parseInstance(ours.service, ours.id, value);
   if (!parsed.ok || parsed.value.owner === undefined) return { kind: 'hand', value };
-  const standing = parsed.value;
-  const address = formatAddress(standing.address);
-  if (standing.owner === ours.owner) return { kind: 'predecessor' };
+  const present = parsed.value;
+  const address = formatAddress(present.address);
+  if (present.owner === ours.owner) return { kind: 'predecessor' };
   if (address !== formatAddress(ours.address)) return { kind: 'another', address };
-  const { started } = standing;
-  const later = started === undefined ? stood : startedAfter(standing, ours);
+  const { started } = present;
+  const later = started === undefined ? wasPresent : startedAfter(present, ours);
   return later ? { kind: 'successor', address, started } : { kind: 'predecessor' };
 }
 

@@ -3,7 +3,7 @@ import { errorCode } from '../model/error-code.ts';
 import { type CheckOutcome, fails, passes } from './outcome.ts';
 
 /** How much of the output of a failed check goes to the log, in characters. */
-const mostSaid = 200;
+const mostOutput = 200;
 
 /**
  * Passes when the command ends with exit code 0. It leads a group of its own, which is killed when the command is over or
@@ -17,10 +17,10 @@ export function probeCommand(
   return new Promise((resolve) => {
     const child = spawn('/bin/sh', ['-c', line], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     const { pid } = child;
-    let said = '';
+    let output = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
-        said = (said + text).slice(-mostSaid);
+        output = (output + text).slice(-mostOutput);
       });
     }
     const killGroup = () => {
@@ -38,16 +38,16 @@ export function probeCommand(
     child.once('exit', (code, by) => {
       killGroup();
       // The output is read by now or in the next turns of the event loop; the reason is worth the wait.
-      setImmediate(() => setImmediate(() => end(judgeExit(code, by, said, signal.aborted))));
+      setImmediate(() => setImmediate(() => end(outcomeOf(code, by, output, signal.aborted))));
     });
     if (signal.aborted) killGroup();
   });
 }
 
-function judgeExit(code: number | null, by: NodeJS.Signals | null, said: string, late: boolean): CheckOutcome {
+function outcomeOf(code: number | null, by: NodeJS.Signals | null, output: string, late: boolean): CheckOutcome {
   if (late) return fails('it did not end in time');
   if (code === 0) return passes;
-  const last = said.trim().split('\n').at(-1) ?? '';
+  const last = output.trim().split('\n').at(-1) ?? '';
   return fails(`${by === null ? `exit code ${code}` : `ended by ${by}`}${last === '' ? '' : `: ${last}`}`);
 }
 

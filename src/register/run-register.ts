@@ -57,9 +57,8 @@ type End =
  */
 export async function runRegister(settings: RegisterSettings, parts: RegisterParts): Promise<number> {
   const { registry, now, random, wall, env, hostname, owner } = parts;
-  const announcer = (): Announcer => {
-    return { hostname, owner, env, interfaces: parts.interfaces(), hasCommand: parts.command !== undefined };
-  };
+  const hasCommand = parts.command !== undefined;
+  const announcer = (): Announcer => ({ hostname, owner, env, interfaces: parts.interfaces(), hasCommand });
   const instances = declareAll(settings.instances, announcer());
   const readDeclaration =
     settings.folder === undefined ? undefined : await parts.loadDeclarations(settings.folder.traits);

@@ -1,6 +1,6 @@
 import { type Acknowledgement, formatAcknowledgement } from '../../src/fleet/acknowledgement.ts';
 import { type Awaited, describeObstacle, evaluateBarrier } from '../../src/fleet/barrier.ts';
-import { type FleetView, foldFleet, nothingHeard } from '../../src/fleet/fleet-view.ts';
+import { emptyFleet, type FleetView, foldFleet } from '../../src/fleet/fleet-view.ts';
 import { parseInstanceId, parseServiceName } from '../../src/model/name.ts';
 import { revision } from '../../src/model/revision.ts';
 import type { Change, Entry, RegistryEvent } from '../../src/registry/registry.ts';
@@ -47,7 +47,7 @@ export const snapshot = (values: Record<string, string>, cluster = 'c'): Registr
     Object.entries(values).map(([name, text]) => [`balancers/${name}`, entry(`balancers/${name}`, text)]),
   ),
 });
-export const fleet = (values: Record<string, string>): FleetView => foldFleet(nothingHeard, snapshot(values));
+export const fleet = (values: Record<string, string>): FleetView => foldFleet(emptyFleet, snapshot(values));
 export const change = (...changes: Change[]): RegistryEvent => ({ kind: 'changes', revision: revision(21n), changes });
 
 export const serves = { goal: 'serves' as const, revision: revision(10n), service, id } satisfies Awaited;

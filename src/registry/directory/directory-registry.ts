@@ -82,7 +82,7 @@ class DirectoryRegistry implements Registry {
     try {
       // No process may have run when a person changed a file.
       await this.#tree.scan(prefix.split('/').slice(0, -1).join('/'));
-      if (this.#watching === undefined) await this.#leases.patrol();
+      if (this.#watching === undefined) await this.#leases.endSilent();
       const state = this.#ledger.state();
       const found = [...this.#ledger.visible(state)].filter(({ key }) => key.startsWith(prefix)).map(toEntry);
       found.sort((one, other) => (one.key < other.key ? -1 : 1));
@@ -106,8 +106,8 @@ class DirectoryRegistry implements Registry {
 
   async replace(key: string, value: string | undefined, since: Revision | undefined): Promise<Revision | undefined> {
     this.#requireOpen();
-    const may = (standing: { readonly revision: number } | undefined) =>
-      since === undefined ? standing === undefined : standing !== undefined && BigInt(standing.revision) === since;
+    const may = (present: { readonly revision: number } | undefined) =>
+      since === undefined ? present === undefined : present !== undefined && BigInt(present.revision) === since;
     const at =
       value === undefined
         ? await this.#tree.remove(key, may)

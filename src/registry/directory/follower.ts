@@ -69,8 +69,8 @@ export class DirectoryFollower implements Follower {
       case 'changes':
         this.#changes(event.changes);
         break;
-      case 'judged':
-        this.#judged(event.changes);
+      case 'muted':
+        this.#muted(event.changes);
     }
   }
 
@@ -113,9 +113,9 @@ export class DirectoryFollower implements Follower {
     this.#onEvent({ kind: 'changes', revision: revisionOf(last), changes: fresh });
   }
 
-  #judged(judged: readonly Change[]): void {
+  #muted(muted: readonly Change[]): void {
     if (!this.#live || this.#delivered === undefined) return;
-    const changes = judged.filter((change) => this.#concerns(change));
+    const changes = muted.filter((change) => this.#concerns(change));
     if (changes.length > 0) this.#onEvent({ kind: 'changes', revision: this.#delivered.revision, changes });
   }
 

@@ -20,13 +20,13 @@ export type LeasesParts = {
 };
 
 const leaseName = /^[a-z0-9]{1,64}$/;
-/** The longest time between two looks at the leases, in ms. */
-const mostPatrolMs = 1000;
+/** The longest time between two checks of the leases, in ms. */
+const mostCheckMs = 1000;
 
-/** The files whose age is a lease: beaten by their owners, judged by everyone. */
+/** The files whose age is a lease: their owners touch them, and all processes check their age. */
 export class Leases {
   readonly #parts: LeasesParts;
-  readonly #silence = new Silence(2 * mostPatrolMs);
+  readonly #silence = new Silence(2 * mostCheckMs);
 
   constructor(parts: LeasesParts) {
     this.#parts = parts;
@@ -58,8 +58,8 @@ export class Leases {
     return at;
   }
 
-  /** Looks at every lease once and ends the dead ones. */
-  async patrol(): Promise<void> {
+  /** Checks every lease once and ends the dead ones. */
+  async endSilent(): Promise<void> {
     const { ledger, logger, now, wall } = this.#parts;
     const { leases } = ledger.state();
     this.#silence.keepOnly(leases);
@@ -83,13 +83,13 @@ export class Leases {
     );
   }
 
-  /** How long until the next patrol is due: a fifth of the shortest TTL, 20 ms to 1 s. */
-  patrolInMs(): number {
+  /** How long until the next check: a fifth of the shortest TTL, 20 ms to 1 s. */
+  nextCheckInMs(): number {
     let shortest = Number.POSITIVE_INFINITY;
     for (const { reference } of this.#parts.ledger.known?.leases.values() ?? []) {
       shortest = Math.min(shortest, reference.ttlMs);
     }
-    return Math.min(Math.max(20, shortest / 5), mostPatrolMs);
+    return Math.min(Math.max(20, shortest / 5), mostCheckMs);
   }
 
   async #mtime(lease: string): Promise<bigint | undefined> {

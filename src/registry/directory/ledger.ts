@@ -12,7 +12,7 @@ export type LedgerEvent =
   | { readonly kind: 'reset' }
   | { readonly kind: 'changes'; readonly changes: readonly Change[] }
   /** Keys of a lease that this process holds for dead and cannot revoke, gone or back: no revisions of their own. */
-  | { readonly kind: 'judged'; readonly changes: readonly Change[] }
+  | { readonly kind: 'muted'; readonly changes: readonly Change[] }
   | { readonly kind: 'lost'; readonly reason: string };
 
 export type LedgerParts = {
@@ -113,7 +113,7 @@ export class Ledger {
       if (mute) changes.push({ kind: 'delete', key, revision: revision(BigInt(state.revision)) });
       else changes.push({ kind: 'put', entry: toEntry(entry) });
     }
-    this.#publish({ kind: 'judged', changes });
+    this.#publish({ kind: 'muted', changes });
   }
 
   close(): void {

@@ -49,10 +49,10 @@ export class DirectorySession implements Session {
         case 'changes':
           for (const change of event.changes) this.#check(change.kind === 'put' ? change.entry.key : change.key);
           return;
-        case 'judged':
+        case 'muted':
           return;
         case 'lost':
-          return this.#tellUnreachable(event.reason);
+          return this.#setUnreachable(event.reason);
       }
     });
   }
@@ -69,10 +69,10 @@ export class DirectorySession implements Session {
     this.#held.delete(key);
     const { tree } = this.#parts;
     const at = await this.#persist(signal, () =>
-      tree.remove(key, (standing) => {
+      tree.remove(key, (present) => {
         // Again: a put of this key may have ended meanwhile.
         this.#held.delete(key);
-        return this.#isOurs(standing);
+        return this.#isOurs(present);
       }),
     );
     return at === undefined ? undefined : revision(BigInt(at));
@@ -100,8 +100,8 @@ export class DirectorySession implements Session {
     this.#stopListening();
   }
 
-  #isOurs(standing: StoredEntry): boolean {
-    return standing.lease?.id === this.#parts.lease.id;
+  #isOurs(present: StoredEntry): boolean {
+    return present.lease?.id === this.#parts.lease.id;
   }
 
   async #putOnce(key: string, value: string): Promise<number> {
@@ -110,10 +110,10 @@ export class DirectorySession implements Session {
       key,
       value,
       lease,
-      may: (standing) => {
+      may: (present) => {
         if (this.#closing) throw new Fault('usage', 'the session was closed', { where: key });
-        if (standing === undefined || this.#isOurs(standing) || options.mayReplace(key, standing.value)) return true;
-        throw new Fault('key-owned', `another owner holds this key with ${quote(standing.value)}`, {
+        if (present === undefined || this.#isOurs(present) || options.mayReplace(key, present.value)) return true;
+        throw new Fault('key-owned', `another owner holds this key with ${quote(present.value)}`, {
           where: key,
           hint: 'stop the other one, wait until its lease runs out, or choose another id',
         });
@@ -142,7 +142,7 @@ export class DirectorySession implements Session {
   async #beatNow(): Promise<void> {
     this.#parts.ledger.state();
     await this.#parts.leases.beat(this.#parts.lease);
-    this.#tellReachable();
+    this.#setReachable();
   }
 
   #nextBeat(): void {
@@ -154,7 +154,7 @@ export class DirectorySession implements Session {
       void this.#beatNow()
         .then(
           () => this.#checkAll(),
-          (error: unknown) => this.#tellUnreachable(describe(error)),
+          (error: unknown) => this.#setUnreachable(describe(error)),
         )
         .then(() => this.#nextBeat());
     }, inMs);
@@ -169,14 +169,14 @@ export class DirectorySession implements Session {
     const value = this.#held.get(key);
     const state = this.#parts.ledger.known;
     if (value === undefined || state === undefined || this.#ended.signal.aborted || this.#restoring.has(key)) return;
-    const standing = state.entries.get(key);
-    if (standing !== undefined && this.#isOurs(standing)) return;
-    if (standing !== undefined && !isOrphan(standing, value)) {
-      this.#letGo(key, standing.value);
+    const present = state.entries.get(key);
+    if (present !== undefined && this.#isOurs(present)) return;
+    if (present !== undefined && !isOrphan(present, value)) {
+      this.#letGo(key, present.value);
       return;
     }
     this.#restoring.add(key);
-    const reason = standing === undefined ? 'it was gone' : 'its lease was lost';
+    const reason = present === undefined ? 'it was gone' : 'its lease was lost';
     void this.#restore(key, value, reason).finally(() => this.#restoring.delete(key));
   }
 
@@ -189,10 +189,10 @@ export class DirectorySession implements Session {
         key,
         value,
         lease,
-        may: (standing) => {
+        may: (present) => {
           if (!this.#held.has(key) || this.#ended.signal.aborted) return false;
-          if (standing === undefined || this.#isOurs(standing) || isOrphan(standing, value)) return true;
-          holder = standing.value;
+          if (present === undefined || this.#isOurs(present) || isOrphan(present, value)) return true;
+          holder = present.value;
           return false;
         },
       });
@@ -200,7 +200,7 @@ export class DirectorySession implements Session {
       else if (holder !== undefined) this.#letGo(key, holder);
     } catch (error) {
       // The next heartbeat looks again.
-      this.#tellUnreachable(describe(error));
+      this.#setUnreachable(describe(error));
     }
   }
 
@@ -219,11 +219,11 @@ export class DirectorySession implements Session {
       }
       try {
         const result = await task();
-        this.#tellReachable();
+        this.#setReachable();
         return result;
       } catch (error) {
         if (error instanceof Fault && (error.code === 'key-owned' || error.code === 'usage')) throw error;
-        this.#tellUnreachable(describe(error));
+        this.#setUnreachable(describe(error));
         const stop = AbortSignal.any(signal === undefined ? [ended] : [ended, signal]);
         await pause(backoffMs(retry, failures, this.#parts.random()), undefined, { signal: stop }).catch(() => {
           throw new Fault('registry-unreachable', `given up: ${describe(error)}`, { cause: error });
@@ -232,13 +232,13 @@ export class DirectorySession implements Session {
     }
   }
 
-  #tellUnreachable(reason: string): void {
+  #setUnreachable(reason: string): void {
     if (this.#ended.signal.aborted) return;
     this.#unreachable = true;
     this.#parts.options.onEvent({ kind: 'unreachable', reason });
   }
 
-  #tellReachable(): void {
+  #setReachable(): void {
     if (!this.#unreachable) return;
     this.#unreachable = false;
     this.#parts.options.onEvent({ kind: 'reachable' });
@@ -246,5 +246,5 @@ export class DirectorySession implements Session {
 }
 
 /** Our own value, found under no lease: its record was lost with the journal, and its file was taken for written by hand. */
-const isOrphan = (standing: StoredEntry, value: string): boolean =>
-  standing.lease === undefined && standing.value === value;
+const isOrphan = (present: StoredEntry, value: string): boolean =>
+  present.lease === undefined && present.value === value;

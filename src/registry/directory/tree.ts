@@ -34,7 +34,7 @@ export type TreePut = {
   readonly value: string;
   readonly lease: LeaseReference | undefined;
   /** Decides about the present entry: true replaces it, false leaves it silently, a Fault rejects the put. */
-  readonly may: (standing: StoredEntry | undefined) => boolean;
+  readonly may: (present: StoredEntry | undefined) => boolean;
 };
 
 /**
@@ -87,14 +87,14 @@ export class DirectoryTree {
   }
 
   /** Resolves with the revision, or undefined when there was no entry or `may` declined. */
-  async remove(key: string, may: (standing: StoredEntry) => boolean): Promise<number | undefined> {
+  async remove(key: string, may: (present: StoredEntry) => boolean): Promise<number | undefined> {
     requireKey(key);
     return this.#slots.run(key, async () => {
       try {
         await this.#reconcile(key);
         const at = this.#parts.ledger.commit((state) => {
-          const standing = state.entries.get(key);
-          return standing !== undefined && may(standing) ? { op: 'delete', key } : undefined;
+          const present = state.entries.get(key);
+          return present !== undefined && may(present) ? { op: 'delete', key } : undefined;
         });
         if (at !== undefined) await this.#dropFile(key);
         return at;
@@ -228,7 +228,7 @@ export class DirectoryTree {
       // An older value of pointsman's. Its successor may arrive soon; after the grace its writer is dead.
       if (!this.#grace.isOver(key, `older ${found.file} ${entry?.file}`)) return;
       if (entry === undefined) void this.drop([key]);
-      else void this.put({ ...entry, may: (standing) => standing?.file === entry.file }).catch(() => {});
+      else void this.put({ ...entry, may: (present) => present?.file === entry.file }).catch(() => {});
       return;
     }
     // `echo x > file` empties the file first: an empty file may be half an edit.

@@ -63,9 +63,9 @@ export class Watching {
       () => this.#verify(),
     );
     this.#every(
-      'patrol',
-      () => this.#parts.leases.patrolInMs(),
-      () => this.#parts.leases.patrol(),
+      'leases',
+      () => this.#parts.leases.nextCheckInMs(),
+      () => this.#parts.leases.endSilent(),
     );
     this.#every(
       'rescan',
@@ -155,7 +155,7 @@ export class Watching {
   #compareAll(): Promise<void> {
     this.#scanning ??= this.#quietlyAsync(async () => {
       await this.#parts.tree.scan('', (folder) => this.#folders?.add(folder));
-      await this.#parts.leases.patrol();
+      await this.#parts.leases.endSilent();
     }).finally(() => {
       this.#scanning = undefined;
     });

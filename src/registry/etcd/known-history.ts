@@ -86,7 +86,7 @@ export class Replay {
   readonly #until: bigint;
   readonly #has: (key: string) => boolean;
   readonly #last: bigint;
-  readonly #told = new Map<string, Trace>();
+  readonly #replayed = new Map<string, Trace>();
   #done = false;
 
   constructor(keys: KeySpace, expected: Traces, until: bigint, has: (key: string) => boolean) {
@@ -110,7 +110,7 @@ export class Replay {
       if (at > this.#until) break;
       const key = this.#keys.fromBytes(event.kv.key);
       if (this.#done) return { kind: 'other', reason: `${key} changed at revision ${at}, which was never told` };
-      this.#told.set(key, traceOf(event));
+      this.#replayed.set(key, traceOf(event));
     }
     if (this.#done) return { kind: 'same' };
     if (at < this.#last) return { kind: 'wait' };
@@ -120,12 +120,12 @@ export class Replay {
 
   #verdict(): Replayed {
     for (const [key, { revision, print }] of this.#expected) {
-      const told = this.#told.get(key);
-      if (told?.revision !== revision || told.print !== print) {
+      const again = this.#replayed.get(key);
+      if (again?.revision !== revision || again.print !== print) {
         return { kind: 'other', reason: `the change of ${key} at revision ${revision} is another one there` };
       }
     }
-    for (const [key, { revision, print }] of this.#told) {
+    for (const [key, { revision, print }] of this.#replayed) {
       // Of changes before the list we know only what came of them.
       if (!this.#expected.has(key) && (print !== deleted || this.#has(key))) {
         return { kind: 'other', reason: `${key} changed at revision ${revision}, which was never told` };

@@ -42,7 +42,7 @@ export type HeldStatus = {
   readonly keys: readonly string[];
 };
 
-const mostTold = 20;
+const mostListed = 20;
 /** Why entries stop to be held without an operator. */
 const expected: ReadonlySet<LetGoReason> = new Set([
   'returned',
@@ -107,7 +107,7 @@ export class Holder {
       since: new Date(at).toISOString(),
       endsInMs: until === undefined ? undefined : Math.max(0, Math.round(until - this.#parts.now())),
       count: keys.length,
-      keys: keys.sort().slice(0, mostTold),
+      keys: keys.sort().slice(0, mostListed),
     }));
   }
 
@@ -140,9 +140,9 @@ export class Holder {
       case 'held': {
         const { because, entries } = transition;
         const [count, keys] = [entries.length, entries.map(({ key }) => key).sort()];
-        const told = { event: 'entries-held', kind: because.kind, reason: because.reason, count };
+        const about = { event: 'entries-held', kind: because.kind, reason: because.reason, count };
         logger.error(
-          { ...told, keys: keys.slice(0, mostTold) },
+          { ...about, keys: keys.slice(0, mostListed) },
           `${count} entries that ${what} does not have any more are held; release them with pointsman release`,
         );
         break;
@@ -150,7 +150,7 @@ export class Holder {
       case 'let-go': {
         const { reason, keys } = transition;
         logger[expected.has(reason) ? 'info' : 'warn'](
-          { event: 'entries-let-go', reason, count: keys.length, keys: [...keys].sort().slice(0, mostTold) },
+          { event: 'entries-let-go', reason, count: keys.length, keys: [...keys].sort().slice(0, mostListed) },
           `${keys.length} entries are not held any more: ${reason}`,
         );
         break;

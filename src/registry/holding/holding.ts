@@ -149,7 +149,7 @@ function takeChanges(before: Holding, event: Extract<RegistryEvent, { kind: 'cha
   /** The deletions of one revision. */
   let deleted: Entry[] = [];
   // Evaluated at the end of each revision: a later write does not show whether a deletion took everything.
-  const judge = () => {
+  const endRevision = () => {
     const step = making.bound(
       deleted.filter(({ key }) => making.get(key) === undefined),
       moment,
@@ -161,7 +161,7 @@ function takeChanges(before: Holding, event: Extract<RegistryEvent, { kind: 'cha
   };
   let current: bigint | undefined;
   for (const change of event.changes) {
-    if (current !== undefined && revisionOf(change) !== current) judge();
+    if (current !== undefined && revisionOf(change) !== current) endRevision();
     current = revisionOf(change);
     const key = change.kind === 'put' ? change.entry.key : change.key;
     const known = making.get(key);
@@ -174,7 +174,7 @@ function takeChanges(before: Holding, event: Extract<RegistryEvent, { kind: 'cha
       else if (before.policy.mayHold(known)) deleted.push(known);
     }
   }
-  judge();
+  endRevision();
   if (returned.length > 0) transitions.push({ kind: 'let-go', reason: 'returned', keys: returned });
   const puts = event.changes.flatMap((change) => (change.kind === 'put' ? [change.entry] : []));
   const elsewhere = making.giveWay(puts);
