@@ -1,4 +1,4 @@
-import { overrideKey } from '../model/key.ts';
+import { allInstancesKey, instanceKey, overrideKey, policyKey } from '../model/key.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { type Acknowledgement, anyService, instanceName } from './acknowledgement.ts';
@@ -131,9 +131,9 @@ function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undef
 function concerns(key: string, { service, id, goal }: Awaited): boolean {
   if (goal === 'paused') return key === overrideKey(service, '*');
   // A policy that is not in force keeps no instance from leaving.
-  if (key === `services/${service}`) return goal === 'serves';
-  if (id !== undefined) return key === `instances/${service}/${id}` || key === `instances/${service}/*`;
-  return key.startsWith(`instances/${service}/`);
+  if (key === policyKey(service)) return goal === 'serves';
+  if (id !== undefined) return key === instanceKey(service, id) || key === allInstancesKey(service);
+  return key.startsWith(instanceKey(service, ''));
 }
 
 /** A clause for a log or a person, after the balancer's name. */

@@ -1,5 +1,7 @@
-import { parseInstance } from '../model/instance.ts';
+import { type Instance, parseInstance } from '../model/instance.ts';
+import { instanceKey, policyKey } from '../model/key.ts';
 import { type InstanceId, parseInstanceId, type ServiceName } from '../model/name.ts';
+import type { Parsed } from '../model/parsed.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Entry, KeyRange, RegistryEvent } from '../registry/registry.ts';
 
@@ -8,16 +10,16 @@ export type WaitSubject = { readonly service: ServiceName; readonly id: Instance
 
 export const nameOf = ({ service, id }: WaitSubject): string => (id === undefined ? service : `${service}/${id}`);
 
-/** A follower of this range hears of the subject and of nothing else. */
+/** The range of the subject's keys. */
 export function rangeOf({ service, id }: WaitSubject): KeyRange {
-  const first = `instances/${service}/${id ?? ''}`;
+  const first = instanceKey(service, id ?? '');
   // The end is the next name there could be: "0" comes after "/".
   return { first, end: id === undefined ? `instances/${service}0` : `${first}\0` };
 }
 
-/** A follower of this range hears of the policy of the subject's service and of nothing else. */
+/** The range of the policy of the subject's service. */
 export function policyRange({ service }: WaitSubject): KeyRange {
-  const first = `services/${service}`;
+  const first = policyKey(service);
   return { first, end: `${first}\0` };
 }
 
@@ -97,19 +99,22 @@ export function isRegistered({ entries }: Registrations, subject: WaitSubject): 
   return { ready: false, because: others[0] ?? (isOne ? 'it is not registered' : 'no instance of it is registered') };
 }
 
-function stateOf({ key, value }: Entry, service: ServiceName): string {
-  const id = parseInstanceId(key.slice(`instances/${service}/`.length));
-  const instance = id.ok ? parseInstance(service, id.value, value) : id;
+function instanceOf({ key, value }: Entry, service: ServiceName): Parsed<Instance> {
+  const id = parseInstanceId(key.slice(instanceKey(service, '').length));
+  return id.ok ? parseInstance(service, id.value, value) : id;
+}
+
+function stateOf(entry: Entry, service: ServiceName): string {
+  const instance = instanceOf(entry, service);
   return instance.ok ? instance.value.state : `not readable: ${instance.reason}`;
 }
 
 /** The instances of the subject whose registrations ask for requests. */
 export function readyOnes({ entries }: Registrations, { service }: WaitSubject): readonly InstanceId[] {
   const ids: InstanceId[] = [];
-  for (const { key, value } of entries?.values() ?? []) {
-    const id = parseInstanceId(key.slice(`instances/${service}/`.length));
-    const instance = id.ok ? parseInstance(service, id.value, value) : id;
-    if (id.ok && instance.ok && instance.value.state === 'ready' && instance.value.weight > 0) ids.push(id.value);
+  for (const entry of entries?.values() ?? []) {
+    const instance = instanceOf(entry, service);
+    if (instance.ok && instance.value.state === 'ready' && instance.value.weight > 0) ids.push(instance.value.id);
   }
   return ids;
 }

@@ -1,5 +1,6 @@
 import { Fault } from '../model/fault.ts';
 import { formatInstance, parseInstance } from '../model/instance.ts';
+import { instanceKey } from '../model/key.ts';
 import { parseInstanceId } from '../model/name.ts';
 import { accepted } from '../model/parsed.ts';
 import type { InstanceSettings } from '../settings/register.ts';
@@ -46,7 +47,7 @@ export function declare(settings: InstanceSettings, announcer: Announcer): Decla
   // Balancers read it by this function: whatever they would refuse, its owner learns at the start.
   const read = parseInstance(service, id, formatInstance(instance));
   if (!read.ok) {
-    return new Fault('settings', `balancers would refuse it: ${read.reason}`, { where: `instances/${service}/${id}` });
+    return new Fault('settings', `balancers would refuse it: ${read.reason}`, { where: instanceKey(service, id) });
   }
   return { instance, check, rhythm, unhealthy };
 }

@@ -1,3 +1,4 @@
+import { balancerKey, instanceKey } from '../model/key.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 
@@ -22,16 +23,16 @@ export function permissionsOf(role: Role): readonly Permission[] {
     case 'register':
       return [
         // Read as well: whether another process holds the key, and whether it is still there.
-        { access: 'readwrite', key: `instances/${role.service}/`, prefix: true },
+        { access: 'readwrite', key: instanceKey(role.service, ''), prefix: true },
         // It leaves when every balancer has acknowledged.
         { access: 'read', key: 'balancers/', prefix: true },
       ];
     case 'balancer':
       return [
         everything,
-        { access: 'readwrite', key: `balancers/${role.id}`, prefix: false },
+        { access: 'readwrite', key: balancerKey(role.id), prefix: false },
         // While another balancer has that one. No id has a colon.
-        { access: 'readwrite', key: `balancers/${role.id}:`, prefix: true },
+        { access: 'readwrite', key: `${balancerKey(role.id)}:`, prefix: true },
       ];
     case 'operator':
       return [

@@ -1,14 +1,11 @@
 import { formatAddress } from '../../model/address.ts';
 import { type Instance, parseInstance } from '../../model/instance.ts';
-import { parseInstanceId, parseServiceName } from '../../model/name.ts';
+import { areaOfKey, parseKey, serviceOfKey } from '../../model/key.ts';
 import type { Entry } from '../registry.ts';
 
 /** The service that a key is about; undefined for keys of no service, such as `keys/`. */
 export function serviceOf(key: string): string | undefined {
-  if (!isPartOfService(key) && !key.startsWith('overrides/')) return undefined;
-  const begin = key.indexOf('/') + 1;
-  const end = key.indexOf('/', begin);
-  return end === -1 ? key.slice(begin) : key.slice(begin, end);
+  return isPartOfService(key) || key.startsWith('overrides/') ? serviceOfKey(key) : undefined;
 }
 
 /** Whether a service consists of this key: its policy or an instance, but not an override. */
@@ -19,7 +16,7 @@ export const isPartOfService = (key: string): boolean => key.startsWith('instanc
  * moment only are not held, and neither is an instance that had announced its leave.
  */
 export function mayHoldOwn(entry: Entry): boolean {
-  const [area] = entry.key.split('/');
+  const area = areaOfKey(entry.key);
   if (area === 'balancers' || area === 'releases' || area === 'waits') return false;
   return area !== 'instances' || !entry.leased || instanceOf(entry)?.state === 'ready';
 }
@@ -31,10 +28,8 @@ export function applicationOf(entry: Entry): string | undefined {
 }
 
 function instanceOf({ key, value }: Entry): Instance | undefined {
-  const [area, service = '', id = '', ...rest] = key.split('/');
-  if (area !== 'instances' || rest.length > 0) return undefined;
-  const [name, instanceId] = [parseServiceName(service), parseInstanceId(id)];
-  if (!name.ok || !instanceId.ok) return undefined;
-  const instance = parseInstance(name.value, instanceId.value, value);
+  const subject = parseKey(key);
+  if (!subject.ok || subject.value.kind !== 'instance') return undefined;
+  const instance = parseInstance(subject.value.service, subject.value.id, value);
   return instance.ok ? instance.value : undefined;
 }

@@ -1,3 +1,4 @@
+import { serviceOfKey } from '../../model/key.ts';
 import type { Revision } from '../../model/revision.ts';
 import type { Change, Entry, RegistryEvent } from '../registry.ts';
 import type { Layout } from './layout.ts';
@@ -164,8 +165,7 @@ export class LayoutTransform {
   }
 }
 
-/** Of `instances/<service>/<id>`. */
-const serviceOf = (key: string): string => key.split('/', 2)[1] ?? '';
+const serviceOf = (key: string): string => serviceOfKey(key) ?? '';
 
 /** The values of the keys of one service. */
 function effectiveOf(

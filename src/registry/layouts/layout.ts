@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { formatInstance, parseInstance } from '../../model/instance.ts';
+import { instanceKey } from '../../model/key.ts';
 import { parseInstanceId, parseServiceName } from '../../model/name.ts';
 import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
 import { parseWhole } from '../../model/whole-number.ts';
@@ -107,7 +108,7 @@ export function compileLayout(declaration: unknown): Parsed<Layout> {
       // A key with no place for an id is the only instance of its service.
       const id = parseInstanceId(found.id ?? name.value);
       if (!id.ok) return id;
-      return accepted({ kind, service: name.value, id: id.value, key: `instances/${name.value}/${id.value}` });
+      return accepted({ kind, service: name.value, id: id.value, key: instanceKey(name.value, id.value) });
     }
     return refused('it matches no keyPattern, and is not to be ignored');
   };
