@@ -3,6 +3,15 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { frameSettings } from '../../../test/support/frame-settings.ts';
 import { ModelHaproxy } from '../../../test/support/model-haproxy.ts';
+import {
+  history,
+  mostRouteCommands,
+  names,
+  type Round,
+  requests,
+  slices,
+  type Version,
+} from '../../../test/support/policy-histories.ts';
 import { choices, lookUp, routesOf, type Versions } from '../../../test/support/policy-versions.ts';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
@@ -24,51 +33,6 @@ const templates = await loadTemplates(join(import.meta.dirname, '../../../templa
 const render = (previous: Rendered, catalog: Catalog) =>
   renderAll(templates, frameSettings, previous, catalog).rendered;
 const sectionOf = policyRenderer(templates.policy, frameSettings);
-
-/** Undefined: the service is gone, with its instance. */
-type Version = object | undefined;
-const route = fc.constantFrom(
-  { hosts: ['a.example'] },
-  { hosts: ['a.example'], paths: ['/x'], strip: true },
-  { hosts: ['a.example'], paths: ['/x/y'] },
-  { hosts: ['b.example'], priority: 1 },
-  { hosts: ['*.example'], paths: ['/x'], priority: 2 },
-  { hosts: ['*'], paths: ['/x/y'], strip: true },
-  { hosts: ['*'] },
-);
-const rules = fc.constantFrom({}, { access: { allow: ['10.0.0.0/8'] } }, { maxconn: 5 });
-const version: fc.Arbitrary<Version> = fc.oneof(
-  { weight: 1, arbitrary: fc.constant(undefined) },
-  { weight: 1, arbitrary: fc.constant({ mode: 'tcp', port: 4000 }) },
-  {
-    weight: 8,
-    arbitrary: fc
-      .tuple(
-        fc.uniqueArray(route, { minLength: 1, maxLength: 3 }),
-        rules,
-        fc.constantFrom({}, {}, {}, { maintenance: true }),
-      )
-      .map((parts) => Object.assign({}, ...parts.slice(1), { routes: parts[0] })),
-  },
-);
-const names = ['web', 'api'] as const;
-type Round = {
-  readonly changes: Readonly<Record<string, Version>>;
-  /** What becomes of the reload that the round may need. */
-  readonly end: 'reload' | 'wait' | 'obstructed' | 'refused';
-};
-const history: fc.Arbitrary<readonly Round[]> = fc.array(
-  fc.record({
-    changes: fc.dictionary(fc.constantFrom(...names), version, { minKeys: 1 }),
-    end: fc.constantFrom('reload', 'wait', 'obstructed', 'refused'),
-  }),
-  { minLength: 1, maxLength: 6 },
-);
-const mostRouteCommands = fc.constantFrom(10_000, 10_000, 2, 0);
-const slices = fc.constantFrom(10_000, 1, 2, 3, 5);
-const requests = ['a.example', 'b.example', 'c.example', 'web', 'else'].flatMap((host) =>
-  ['', '/x', '/x/y'].map((path) => ({ host, path })),
-);
 
 type Policies = (service: string) => string | undefined;
 
