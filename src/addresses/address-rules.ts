@@ -2,7 +2,6 @@ import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { type Address, canBeServer, formatAddress } from '../model/address.ts';
 import type { Cidr } from '../model/cidr.ts';
 
-/** What an operator sets. */
 export type AddressSettings = {
   /** Networks that instances may be in; empty: every one but the special ranges. */
   readonly allowed: readonly Cidr[];
@@ -10,17 +9,16 @@ export type AddressSettings = {
   readonly loopback: boolean;
 };
 
-/** Where pointsman or HAProxy listens; with `lastPort` on all ports from `port` to it. */
+/** An address on which pointsman or HAProxy listens, on all ports from `port` to `lastPort` if there is one. */
 export type OwnListener = Address & { readonly lastPort?: number };
 
-/** An IP address and a port. */
 type Place = Pick<Address, 'host' | 'port'>;
 
-/** Why an instance may not be there; undefined when it may. */
+/** Each rule returns why an instance may not be at an address; undefined: it may. */
 export type AddressRules = {
-  /** Whether the address is one that instances may have, on whatever port. */
+  /** For an IP address with any port. */
   readonly refusedHost: (host: string) => string | undefined;
-  /** The same for an address and a port. `machine` has the addresses of this machine, and `own` where it listens now. */
+  /** For an address and a port. `machine` has the addresses of this machine, `own` those on which it listens. */
   readonly refused: (place: Place, machine: BlockList, own: readonly OwnListener[]) => string | undefined;
 };
 
@@ -75,7 +73,6 @@ export function addressRules({ allowed, loopback: mayLoop }: AddressSettings): A
   };
 }
 
-/** Whether it listens on this port. */
 export const hasPort = ({ port, lastPort = port }: OwnListener, asked: number): boolean =>
   asked >= port && asked <= lastPort;
 

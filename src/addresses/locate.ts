@@ -3,15 +3,14 @@ import { formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
 import type { Resolution } from './names.ts';
 
-/** Where an instance is reached. */
 export type Located =
-  /** `trouble`: the name does not resolve any more, and this is the address that it had. */
+  /** `trouble`: why the name does not resolve any more; the instance then has the last address of the name. */
   | { readonly kind: 'at'; readonly instance: Instance; readonly trouble: string | undefined }
   | { readonly kind: 'nowhere'; readonly reason: string };
 
 type Refuse = (place: { readonly host: string; readonly port: number }) => string | undefined;
 
-/** Gives the instance the address of its name, if it has one, and says why it may not or cannot be served there. */
+/** Gives an instance the address of its host name, or the reason why it is not served. */
 export function locate(instance: Instance, resolution: Resolution | undefined, refuse: Refuse): Located {
   const { address } = instance;
   if (address.family !== 'name') {

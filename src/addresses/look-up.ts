@@ -9,7 +9,7 @@ export type LookUp = (name: string) => Promise<LookupAnswer>;
 
 /** For c-ares, in ms: one try at one nameserver. */
 const tries = { timeout: 1000, tries: 2 };
-/** What one lookup may take in all, whatever nameservers and search domains there are. */
+/** The deadline of a lookup, with all nameservers and search domains. */
 const lookupMs = 3000;
 // Files are read again after this, in ms.
 const fileMs = 1000;
@@ -44,7 +44,7 @@ export function openLookUp(): LookUp {
   };
 }
 
-/** Undefined when there is no such name, or no address of it. Rejects when nobody says so. */
+/** Undefined: the name does not exist, or has no address. Rejects if no nameserver answers. */
 async function ask(resolver: Resolver, name: string): Promise<LookupAnswer | undefined> {
   for (const resolve of [() => resolver.resolve4(name, { ttl: true }), () => resolver.resolve6(name, { ttl: true })]) {
     try {
@@ -69,7 +69,7 @@ function reasonOf(name: string, error: unknown): string {
   return `the name ${name} cannot be resolved: ${describe(error)}`;
 }
 
-/** Reads a file at most once a second. One that cannot be read is as good as an empty one. */
+/** Reads a file at most once a second. A file that cannot be read counts as empty. */
 function remembering<T>(path: string, parse: (text: string) => T): () => Promise<T> {
   let kept: { readonly at: number; readonly value: Promise<T> } | undefined;
   return () => {

@@ -1,29 +1,28 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
+import { backoffMs } from '../waiting/backoff.ts';
 
-/** What a lookup of a name gave. */
 export type LookupAnswer =
-  /** `ttlMs`: how long DNS says that it is so; undefined where nobody says. */
+  /** `ttlMs`: from DNS; undefined for `/etc/hosts`. */
   | { readonly kind: 'found'; readonly addresses: readonly string[]; readonly ttlMs: number | undefined }
   | { readonly kind: 'failed'; readonly reason: string };
 
-/** What is known of a name. Both undefined: it has not been looked up yet. */
+/** The result of the last lookups of a name. Both fields are undefined before the first one. */
 export type Resolution = {
-  /** The address that is served. A lookup that fails leaves it as it is. */
+  /** The address that instances get. A lookup that fails does not change it. */
   readonly address: string | undefined;
-  /** Why the last lookup gave no address; undefined when it gave one. */
+  /** Why the last lookup found no address; undefined: it found one. */
   readonly trouble: string | undefined;
 };
 
-/** A lookup to be made now, counted for this service. */
+/** A lookup to be made now. It counts for the share of this service. */
 export type Lookup = { readonly name: string; readonly service: ServiceName };
 
-/** The instances that have a name as their address. */
 export type Users = ReadonlyMap<ServiceName, ReadonlySet<InstanceId>>;
 
 export type NamesPolicy = {
   /** A name is looked up again after this, in ms; sooner if its TTL is shorter. */
   readonly intervalMs: number;
-  /** Lookups at once, in all and for one service. */
+  /** Lookups at the same time: of all services, and of one. */
   readonly most: number;
   readonly mostOfService: number;
 };
@@ -36,25 +35,24 @@ type Known = Resolution & {
 
 // In ms. A TTL of 0 is not a reason to ask a nameserver all the time.
 const leastMs = 1000;
-// A name that fails is tried again after 1 s, 2 s, 4 s, and so on up to this.
-const mostRetryMs = 30_000;
-// The names of one service are looked up again at most 100 times a second: with more names, less often.
+const retry = { firstMs: leastMs, mostMs: 30_000 };
+// One service makes at most 100 lookups a second again: with more names, it looks up each less often.
 const pacePerNameMs = 10;
 
 /**
- * The names of instances: which address each has, and which is to be looked up now. Does no I/O and has no clock. Each service
- * has a queue and a share of the lookups of its own, and the queues take turns, so that a service with thousands of names that
- * nobody answers for delays no other.
+ * The host names of instances: the address of each, and which are to be looked up now. Does no I/O and has no clock. Each service
+ * has its own queue and its own share of the lookups, and the queues take turns. So a service with thousands of names that no
+ * nameserver answers for does not delay others.
  */
 export class HostNames {
   readonly #policy: NamesPolicy;
   readonly #known = new Map<string, Known>();
-  /** The service whose turn it is comes first. */
+  /** The first queue is the next one to take a name from. */
   readonly #queues = new Map<ServiceName, Set<string>>();
   readonly #asked = new Map<ServiceName, number>();
   #askedInAll = 0;
   readonly #namesOf = new Map<ServiceName, number>();
-  /** Names of which nothing is known yet. */
+  /** Names whose first lookup has not ended. */
   readonly #unsettled = new Set<string>();
   /** Names that rest, by the second in which they are due. */
   readonly #due = new Map<number, Set<string>>();
@@ -63,7 +61,6 @@ export class HostNames {
     this.#policy = policy;
   }
 
-  /** An instance has this name as its address. */
   want(name: string, service: ServiceName, id: InstanceId): void {
     let known = this.#known.get(name);
     if (known === undefined) {
@@ -81,8 +78,8 @@ export class HostNames {
   }
 
   /**
-   * An instance has this name no more. A name that no instance has is forgotten when it is next due: an instance whose lease
-   * ran out may be held, or come back, in the meantime.
+   * An instance does not have this name any more. A name without instances is dropped when it is due again: an instance whose
+   * lease ran out may be guarded, or return, in the meantime.
    */
   unwant(name: string, service: ServiceName, id: InstanceId): void {
     const users = this.#known.get(name)?.users;
@@ -90,7 +87,7 @@ export class HostNames {
     if (users === undefined || ids === undefined || !ids.delete(id) || ids.size > 0) return;
     users.delete(service);
     count(this.#namesOf, service, -1);
-    // A lookup that waits for its turn in this service's queue finds there that nobody needs it.
+    // `take` drops the name when its turn comes in the queue of this service.
     if (users.size === 0) this.#unsettled.delete(name);
   }
 
@@ -110,7 +107,7 @@ export class HostNames {
     return this.#known.get(name)?.users ?? new Map();
   }
 
-  /** How many names are as they should be, keep an older address, or have none. */
+  /** `stale`: names that keep an earlier address because the last lookup failed. */
   get counts(): { readonly resolved: number; readonly stale: number; readonly unresolved: number } {
     const counts = { resolved: 0, stale: 0, unresolved: 0 };
     for (const { address, trouble, users } of this.#known.values()) {
@@ -120,12 +117,12 @@ export class HostNames {
     return counts;
   }
 
-  /** Whether there is a name of which nothing is known yet. */
+  /** Whether the first lookup of a name has not ended. */
   get settling(): boolean {
     return this.#unsettled.size > 0;
   }
 
-  /** The lookups to be made now; each is to be answered once. */
+  /** The lookups to make now. Call `answered` once for each. */
   take(now: number): readonly Lookup[] {
     this.#wake(now);
     const lookups: Lookup[] = [];
@@ -158,18 +155,17 @@ export class HostNames {
     return lookups;
   }
 
-  /** Whether something differs for those who have the name. */
+  /** Takes the answer of a lookup. Returns whether the address or the trouble of the name changed. */
   answered({ name, service }: Lookup, answer: LookupAnswer, now: number): boolean {
     count(this.#asked, service, -1);
     this.#askedInAll -= 1;
     const known = this.#known.get(name);
-    // It was forgotten meanwhile; if it is wanted again, that is another lookup.
+    // The name was dropped meanwhile. If an instance has it again, that is another lookup.
     if (known?.state !== 'asked') return false;
     this.#unsettled.delete(name);
     if (answer.kind === 'failed') {
       const failures = known.failures + 1;
-      const wait = Math.min(leastMs * 2 ** Math.min(failures - 1, 10), mostRetryMs);
-      this.#rest(name, { ...known, trouble: answer.reason, failures }, now, wait);
+      this.#rest(name, { ...known, trouble: answer.reason, failures }, now, backoffMs(retry, failures));
       return known.trouble !== answer.reason;
     }
     const address = chooseAddress(answer.addresses, known.address);
@@ -178,7 +174,7 @@ export class HostNames {
     return known.address !== address || known.trouble !== undefined;
   }
 
-  /** In how many ms a name is due; undefined when none is. Names that wait for others' answers do not count. */
+  /** Milliseconds until a name is due; undefined: none is. Names that wait in a queue do not count. */
   dueInMs(now: number): number | undefined {
     if (this.#due.size === 0) return undefined;
     return Math.max(0, Math.min(...this.#due.keys()) * 1000 - now);
@@ -186,7 +182,7 @@ export class HostNames {
 
   #rest(name: string, known: Known, now: number, waitMs: number): void {
     this.#known.set(name, { ...known, state: 'resting' });
-    // A service with many names cannot slow down a name that another one has too.
+    // A service with many names does not slow down a name that another service has, too.
     const crowds = [...known.users.keys()].map((service) => this.#namesOf.get(service) ?? 0);
     const crowd = crowds.length === 0 ? 0 : Math.min(...crowds);
     const second = Math.ceil((now + Math.max(waitMs, leastMs, crowd * pacePerNameMs)) / 1000);
@@ -220,8 +216,8 @@ export class HostNames {
 }
 
 /**
- * The address that is served, as long as the name has it: an answer in another order changes nothing. Else the first in the
- * order of the text, the same on every balancer.
+ * The current address as long as the name has it: an answer in another order changes nothing. Otherwise the first address in
+ * alphabetical order, which is the same on every balancer.
  */
 function chooseAddress(addresses: readonly string[], current: string | undefined): string | undefined {
   if (current !== undefined && addresses.includes(current)) return current;

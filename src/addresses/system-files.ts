@@ -1,12 +1,11 @@
 import { isIP, isIPv4 } from 'node:net';
 
-/** What `/etc/resolv.conf` says beyond the nameservers, which c-ares reads itself. */
+/** The settings of `/etc/resolv.conf` without the nameservers, which c-ares reads itself. */
 export type SearchRules = { readonly domains: readonly string[]; readonly dots: number };
 
 const mostDomains = 6;
 const hostName = /^[A-Za-z0-9._-]{1,253}$/;
 
-/** The addresses of each name in `/etc/hosts`, in its order. */
 export function parseHosts(text: string): ReadonlyMap<string, readonly string[]> {
   const hosts = new Map<string, string[]>();
   for (const line of text.split('\n')) {
@@ -21,7 +20,7 @@ export function parseHosts(text: string): ReadonlyMap<string, readonly string[]>
   return hosts;
 }
 
-/** IPv4 where there is any: the same rule as for DNS. */
+/** The IPv4 addresses if there are any, as with DNS. */
 export function preferIpv4(addresses: readonly string[]): readonly string[] {
   const ipv4 = addresses.filter(isIPv4);
   return ipv4.length > 0 ? ipv4 : addresses;
@@ -42,7 +41,7 @@ export function parseSearchRules(text: string): SearchRules {
   return { domains, dots };
 }
 
-/** The names to ask for, one after the other until one exists: as the C library does (resolv.conf(5), `ndots`). */
+/** The names to look up, one after the other until one exists, as the C library does (resolv.conf(5), `ndots`). */
 export function candidatesOf(name: string, { domains, dots }: SearchRules): readonly string[] {
   const searched = domains.map((domain) => `${name}.${domain.replace(/\.$/, '')}`).filter((one) => one.length <= 253);
   return name.split('.').length - 1 >= dots ? [name, ...searched] : [...searched, name];

@@ -53,26 +53,33 @@ export async function render(settings: RenderSettings, packageFolder: string): P
       : await openForeignRegistry(settings.registry, foreign, logger);
   let served = standing.served;
   const addresses = new AddressPreview(settings.balance, standing.served, logger);
+  const view = { standing, settings: settings.balance, location: registry.location, now, wall, logger };
+  const heard = listen(registry, view, signal);
+  const guarded = (catalog: Catalog) => heard.previewed.guarded(catalog);
+  const stages = { guarded, located: (catalog: Catalog) => addresses.located(catalog), templates };
+  const lookedUp = async (known: Catalog): Promise<Catalog> => {
+    const catalog = withoutOver(known, Date.now());
+    await addresses.lookUp(guarded(catalog));
+    return catalog;
+  };
   const show = async (known: Catalog): Promise<void> => {
-    const catalog = await addresses.of(withoutOver(known, Date.now()));
-    const found = preview({ ...standing, served }, { catalog, templates }, frame);
+    const catalog = await lookedUp(known);
+    const found = preview({ ...standing, served }, catalog, stages, frame);
     const plan = previewPlan(served, found.desired, standing.abilities, layout);
     served = found.desired;
     if (json) printJson(asJson(catalog, found, plan));
     else print(describePlan(catalog, plan));
   };
   try {
-    const view = { standing, settings: settings.balance, location: registry.location, now, wall, logger };
-    const heard = listen(registry, view, signal);
     const known = await heard.first;
-    const catalog = await addresses.of(withoutOver(known, Date.now()));
+    const catalog = await lookedUp(known);
     warnOf(catalog, addresses.unserved());
     switch (what.kind) {
       case 'print':
-        printConfig(preview(standing, { catalog, templates }, frame), json);
+        printConfig(preview(standing, catalog, stages, frame), json);
         break;
       case 'write':
-        await write(preview(standing, { catalog, templates }, frame), resolve(what.folder));
+        await write(preview(standing, catalog, stages, frame), resolve(what.folder));
         break;
       case 'diff':
         await show(known);
@@ -142,6 +149,7 @@ function listen(
   };
   signal.addEventListener('abort', stop, { once: true });
   return {
+    previewed,
     first: first.finally(() => {
       clearTimeout(timer);
       changed = false;

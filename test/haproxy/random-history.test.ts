@@ -109,7 +109,7 @@ function wanted(): { servers: readonly string[]; routes: readonly string[] } {
   const { served, catalog } = balancer.balancer.status();
   const servers = [];
   // Most instances of a service may happen to go at once: the guard then holds them, and that is what is wanted.
-  for (const { name, instances } of balancer.guarding.served(catalog).services.values()) {
+  for (const { name, instances } of balancer.guarding.guarded(catalog).services.values()) {
     for (const id of instances.keys()) {
       const line = parseServerLine(served.backends.get(name)?.servers.get(id) ?? '');
       servers.push(`${name}/${id} ${line?.host} ${line?.port} ${line?.weight} ${line?.disabled}`);

@@ -76,7 +76,7 @@ export function missing({ balancer }: TestBalancer, lines: ReadonlyMap<string, s
 
 /** Lines whose instance is neither in the catalog nor held by the guard, for which a policy may ask. */
 export function unwanted({ balancer, guarding }: TestBalancer, lines: ReadonlyMap<string, string>): string[] {
-  const { services } = guarding.served(balancer.status().catalog);
+  const { services } = guarding.guarded(balancer.status().catalog);
   const wanted = new Set(
     [...services.values()].flatMap(({ name, instances }) => [...instances.keys()].map((id) => `${name}/${id}`)),
   );

@@ -11,7 +11,7 @@ import { ownListeners } from './own-listeners.ts';
 // A lookup takes 3 s at most.
 const patienceMs = 3500;
 
-/** The addresses of instances, for those who only look. */
+/** Looks up the addresses of instances for a preview. */
 export class AddressPreview {
   readonly #locating: Locating;
   readonly #served: Rendered | undefined;
@@ -27,15 +27,19 @@ export class AddressPreview {
     if (served !== undefined) this.#locating.listening(ownListeners(served.base.before + served.base.after));
   }
 
-  /** What a balancer would make of the catalog. A name that does not resolve has the address that it is served with. */
-  async of(catalog: Catalog): Promise<Catalog> {
+  /** Looks up the names of a catalog. A name that does not resolve keeps the address that HAProxy serves. */
+  async lookUp(catalog: Catalog): Promise<void> {
     this.#locating.adopt(catalog);
     await this.#locating.resolved(patienceMs);
     if (this.#served !== undefined) this.#locating.adopt(catalog, addressesGiven(catalog, this.#served));
-    return this.#locating.served(catalog);
   }
 
-  /** Those that would not be served, or at an older address. */
+  /** The stage `located` of the effective catalog, after `lookUp`. */
+  located(catalog: Catalog): Catalog {
+    return this.#locating.located(catalog);
+  }
+
+  /** The instances that would not be served, or at an older address. */
   unserved(): readonly Unserved[] {
     return [...this.#locating.unserved()];
   }

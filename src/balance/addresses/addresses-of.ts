@@ -3,10 +3,10 @@ import { openLookUp } from '../../addresses/look-up.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
 import type { LocatingParts } from './locating.ts';
 
-/** Lookups at once: in all, and for the names of one service. */
+/** Lookups at the same time: of all services, and of one. */
 const share = { most: 64, mostOfService: 8 };
 
-/** What the settings say about the addresses of instances. */
+/** Reads the rules for addresses and lookups from the settings. */
 export function addressesOf(settings: BalanceSettings): Pick<LocatingParts, 'rules' | 'own' | 'names' | 'lookUp'> {
   const { http, https, admin, haproxyMetrics, addresses } = settings;
   const { allowed, loopback, resolveIntervalMs: intervalMs } = addresses;

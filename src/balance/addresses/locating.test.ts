@@ -67,14 +67,14 @@ describe('between the catalog and the templates', () => {
           const folded = foldEvent(catalog, { kind: 'changes', revision: at, changes });
           catalog = folded.catalog;
           locating.fold(folded);
-          locating.served(catalog);
+          locating.located(catalog);
           await locating.resolved(1000);
           const all = [...catalog.services.values()].flatMap(({ registered }) => [...registered.values()]);
           const expected = all.flatMap(({ service, id, address }) => {
             const there = reached.get(formatAddress(address));
             return there === undefined ? [] : [`${service}/${id} ${there}`];
           });
-          expect(shown(locating.served(catalog))).toEqual(expected.sort());
+          expect(shown(locating.located(catalog))).toEqual(expected.sort());
           const left = all.filter(({ address }) => !reached.has(formatAddress(address)));
           expect([...locating.unserved()].map(({ key }) => key).sort()).toEqual(
             left.map(({ service, id }) => `instances/${service}/${id}`).sort(),
@@ -92,11 +92,11 @@ describe('between the catalog and the templates', () => {
     const entry = { key: 'instances/a/1', value: '127.0.0.1:81', revision: at, leased: false };
     const folded = foldEvent(emptyCatalog, { kind: 'changes', revision: at, changes: [{ kind: 'put', entry }] });
     locating.fold(folded);
-    expect(shown(locating.served(folded.catalog))).toEqual(['a/1 127.0.0.1:81']);
+    expect(shown(locating.located(folded.catalog))).toEqual(['a/1 127.0.0.1:81']);
     locating.listening([{ host: '0.0.0.0', port: 81, family: 'ipv4' }]);
-    expect(shown(locating.served(folded.catalog))).toEqual([]);
+    expect(shown(locating.located(folded.catalog))).toEqual([]);
     locating.listening([]);
-    expect(shown(locating.served(folded.catalog))).toEqual(['a/1 127.0.0.1:81']);
+    expect(shown(locating.located(folded.catalog))).toEqual(['a/1 127.0.0.1:81']);
     locating.close();
   });
 
@@ -111,7 +111,7 @@ describe('between the catalog and the templates', () => {
       const folded = foldEvent(catalog, { kind: 'changes', revision: at, changes });
       catalog = folded.catalog;
       locating.fold(folded);
-      return shown(locating.served(catalog));
+      return shown(locating.located(catalog));
     };
     const checked = (port: number) => ({ 'services/a': JSON.stringify({ check: { kind: 'http', port, body: 'x' } }) });
     const all = ['a/1 127.0.0.1:81', 'a/2 10.0.0.2:80', 'a/3 10.9.9.1:80'];
@@ -133,12 +133,12 @@ describe('between the catalog and the templates', () => {
       ...catalog,
       services: catalog.services.map((one) => (one.name === 'a' ? { ...one, policy } : one)),
     };
-    const { catalog: permitted, refused } = locating.permitted(locating.served(inForm), ['a' as ServiceName]);
+    const { catalog: permitted, refused } = locating.permitted(locating.located(inForm), ['a' as ServiceName]);
     expect(shown(permitted)).toEqual(all.slice(1));
     expect(refused).toMatchObject([{ service: 'a', instance: '1' }]);
 
     locating.listening([{ host: '0.0.0.0', port: 85, lastPort: 95, family: 'ipv4' }]);
-    expect(shown(locating.served(catalog))).toEqual(all.slice(1));
+    expect(shown(locating.located(catalog))).toEqual(all.slice(1));
     expect(put({ 'instances/a/4': '127.0.0.1:82', 'instances/b/1': '127.0.0.1:82' })).toEqual([
       ...all.slice(1),
       'b/1 127.0.0.1:82',
@@ -150,7 +150,7 @@ describe('between the catalog and the templates', () => {
     const next = start();
     next.adopt(catalog);
     await next.resolved(1000);
-    expect(shown(next.served(catalog))).toEqual([...all.slice(1), 'b/1 127.0.0.1:82']);
+    expect(shown(next.located(catalog))).toEqual([...all.slice(1), 'b/1 127.0.0.1:82']);
     for (const one of [locating, next]) one.close();
   });
 });

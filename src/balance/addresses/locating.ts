@@ -7,6 +7,7 @@ import type { Service } from '../../catalog/service.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
 import type { Instance } from '../../model/instance.ts';
+import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { NameLookups, type NameLookupsParts } from './name-lookups.ts';
 import { PermittedAddresses, type PermittedAddressesParts } from './permitted-addresses.ts';
@@ -33,7 +34,7 @@ type Made = {
   readonly located: Service;
   /** The instances that are not served as they are registered. */
   readonly unserved: Map<InstanceId, Unserved>;
-  /** Those of them that are not served at all. */
+  /** The instances of `unserved` that are not served at all. */
   readonly absent: Set<InstanceId>;
   /** The instances that may have come, gone or changed since. */
   readonly differing: Set<InstanceId>;
@@ -123,7 +124,7 @@ export class Locating {
     );
   }
 
-  served(catalog: Catalog): Catalog {
+  located(catalog: Catalog): Catalog {
     if (this.#answered?.of === catalog) return this.#answered.catalog;
     for (const name of this.#ofOtherPolicies) {
       const service = catalog.services.get(name);
@@ -142,7 +143,7 @@ export class Locating {
     return located;
   }
 
-  /** Leaves out what `served` does not know of: see `PermittedAddresses.permitted`. */
+  /** Leaves out what `located` does not know of: see `PermittedAddresses.permitted`. */
   permitted(catalog: Catalog, names: Iterable<ServiceName>): ReturnType<PermittedAddresses['permitted']> {
     return this.#permitted.permitted(catalog, names);
   }
@@ -158,7 +159,6 @@ export class Locating {
     return count;
   }
 
-  /** Why an instance is not served as it is registered. */
   of(service: ServiceName, id: InstanceId): Unserved | undefined {
     return this.#made.get(service)?.unserved.get(id);
   }
@@ -168,7 +168,6 @@ export class Locating {
     return this.#lookups.resolved(mostMs);
   }
 
-  /** Sets the gauges of names. */
   measure(): void {
     this.#lookups.measure();
   }
@@ -222,7 +221,7 @@ export class Locating {
         } else all.set(id, located?.instance ?? instance);
         const reason = located?.kind === 'nowhere' ? located.reason : located?.trouble;
         if (reason === undefined) continue;
-        unserved.set(id, { key: `instances/${service.name}/${id}`, reason, lastGoodServes: !absent.has(id) });
+        unserved.set(id, { key: instanceKey(service.name, id), reason, lastGoodServes: !absent.has(id) });
       }
     });
     if (instances.size + absent.size !== service.instances.size) return undefined;
@@ -235,7 +234,7 @@ export class Locating {
     const resolution = entry.name === undefined ? undefined : this.#names.of(entry.name);
     const located = locate(instance, resolution, (place) => this.#permitted.refused(instance.service, place));
     if (located.kind === 'nowhere' && entry.name === undefined && entry.made === undefined) {
-      const fields = { event: 'address-refused', key: `instances/${instance.service}/${instance.id}` };
+      const fields = { event: 'address-refused', key: instanceKey(instance.service, instance.id) };
       this.#log.warn({ ...fields, reason: located.reason }, 'instance not served');
     }
     entry.made = { of: instance, located };

@@ -31,7 +31,6 @@ export class NameLookups {
     this.#onChange = onChange;
   }
 
-  /** Begins the lookups that are due. */
   begin(): void {
     if (this.#closed) return;
     const { now, lookUp } = this.#parts;
@@ -44,7 +43,6 @@ export class NameLookups {
     if (ms !== undefined) this.#timer = setTimeout(() => this.begin(), Math.ceil(ms) + 1).unref();
   }
 
-  /** Resolves when each name has been looked up once, or after `mostMs`. */
   async resolved(mostMs: number): Promise<void> {
     if (!this.#names.settling) return;
     const timer = setTimeout(() => this.#resolved.resolve(), mostMs);
@@ -53,7 +51,6 @@ export class NameLookups {
     this.#resolved = deferred();
   }
 
-  /** Sets the gauges of names. */
   measure(): void {
     for (const [state, count] of Object.entries(this.#names.counts)) this.#parts.metrics?.names.set({ state }, count);
   }

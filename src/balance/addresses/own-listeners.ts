@@ -3,7 +3,7 @@ import type { OwnListener } from '../../addresses/address-rules.ts';
 import { listenersIn } from '../../haproxy/listeners.ts';
 import { parseHost } from '../../model/address.ts';
 
-/** Where a haproxy.cfg has HAProxy listen for TCP connections, whatever section says so. */
+/** The addresses on which a haproxy.cfg has HAProxy listen for TCP connections, in all sections. */
 export function ownListeners(config: string): readonly OwnListener[] {
   return listenersIn(config, hostname()).flatMap(({ protocol, host, ports }) => {
     const parsed = parseHost(host);

@@ -46,7 +46,6 @@ export class PermittedAddresses {
     return reason ?? (checkPort === undefined ? undefined : this.#refuseCheck(service, host, checkPort));
   }
 
-  /** The port that the health check of a service asks, if it is not the instance's own. */
   checkPort(service: ServiceName): number | undefined {
     return this.#checkPorts.get(service);
   }

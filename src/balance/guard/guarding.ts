@@ -100,7 +100,7 @@ export class Guarding {
   }
 
   /** The stage `guarded` of the effective catalog. */
-  served(catalog: Catalog): Catalog {
+  guarded(catalog: Catalog): Catalog {
     // Each round calls it several times, and with many guarded instances it is expensive.
     const { of, guard } = this.#answered;
     if (of !== catalog || guard !== this.#guard) {

@@ -3,10 +3,10 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import { leanEvent } from '../../catalog/lean.ts';
 import { heldReason, type Refusal } from '../../fleet/acknowledgement.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';
-import { parseKey } from '../../model/key.ts';
+import { areaOfKey, parseKey, serviceOfKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { HistoryPoint } from '../../registry/history.ts';
-import { applicationOf, mayHoldOwn, serviceOf } from '../../registry/holding/areas.ts';
+import { applicationOf, mayHoldOwn } from '../../registry/holding/areas.ts';
 import type { Holding } from '../../registry/holding/effective-registry.ts';
 import { type HeldStatus, Holder } from '../../registry/holding/holder.ts';
 import type { DeletionBound } from '../../registry/holding/mass-deletion.ts';
@@ -32,14 +32,18 @@ export type HeldEntriesParts = {
 
 const areas = ['instances', 'services', 'overrides', 'claims', 'keys'] as const;
 
+type InstancesHeld = {
+  readonly of: Holding['held'];
+  readonly byService: ReadonlyMap<string, number>;
+  readonly refusals: readonly Refusal[];
+};
+
 /** The held entries of the registry that a balancer follows. */
 export class HeldEntries {
   readonly #parts: HeldEntriesParts;
   readonly #holder: Holder;
-  /** The number of held instances of each service. Counted on demand: thousands of instances may return one by one. */
-  #counted: { readonly of: Holding['held']; readonly byService: ReadonlyMap<string, number> } | undefined;
-  /** Made on demand: a balancer may acknowledge 20 times a second. */
-  #refusals: { readonly of: Holding['held']; readonly all: readonly Refusal[] } | undefined;
+  /** Made on demand: a balancer may acknowledge 20 times a second, and thousands of instances may return one by one. */
+  #instances: InstancesHeld | undefined;
 
   constructor(parts: HeldEntriesParts) {
     this.#parts = parts;
@@ -67,13 +71,9 @@ export class HeldEntries {
     return this.#holder.held.has(key);
   }
 
+  /** The number of held instances of a service. */
   instancesOf(service: ServiceName): number {
-    const { held } = this.#holder;
-    if (this.#counted?.of !== held) {
-      const instances = held.valueSeq().filter(isInstance);
-      this.#counted = { of: held, byService: new Map(instances.countBy(({ key }) => serviceOf(key) ?? '')) };
-    }
-    return this.#counted.byService.get(service) ?? 0;
+    return this.#instancesHeld().byService.get(service) ?? 0;
   }
 
   /** Goes on from the catalog on disk. */
@@ -94,7 +94,7 @@ export class HeldEntries {
   values(): readonly Entry[] {
     return this.#holder.entries
       .valueSeq()
-      .filter(({ key }) => key.startsWith('keys/'))
+      .filter(({ key }) => areaOfKey(key) === 'keys')
       .toArray();
   }
 
@@ -112,7 +112,7 @@ export class HeldEntries {
   /** Lets go of overrides that have ended: the catalog has their entries, and they are not in force. */
   dropEndedOverrides({ accepted, overrides }: Catalog): void {
     const ended = this.#holder.held.keySeq().filter((key) => {
-      if (!key.startsWith('overrides/')) return false;
+      if (areaOfKey(key) !== 'overrides') return false;
       const subject = parseKey(key);
       if (!subject.ok || subject.value.kind !== 'override') return false;
       const { service, scope } = subject.value;
@@ -129,16 +129,22 @@ export class HeldEntries {
 
   /** The held instances, with the reason that `wait --gone` shows for each of them. */
   refusals(): readonly Refusal[] {
-    const { held } = this.#holder;
-    if (this.#refusals?.of !== held) {
-      const keys = [...held.keys()].filter((key) => key.startsWith('instances/'));
-      this.#refusals = { of: held, all: keys.map((key) => ({ key, reason: heldReason })) };
-    }
-    return this.#refusals.all;
+    return this.#instancesHeld().refusals;
   }
 
   close(): void {
     this.#holder.close();
+  }
+
+  #instancesHeld(): InstancesHeld {
+    const { held } = this.#holder;
+    if (this.#instances?.of !== held) {
+      const instances = held.valueSeq().filter(isInstance);
+      const byService = new Map(instances.countBy(({ key }) => serviceOfKey(key) ?? ''));
+      const refusals = instances.map(({ key }): Refusal => ({ key, reason: heldReason })).toArray();
+      this.#instances = { of: held, byService, refusals };
+    }
+    return this.#instances;
   }
 
   #leased(): readonly string[] {
@@ -150,10 +156,10 @@ export class HeldEntries {
   }
 
   #countAreas(): void {
-    const counts = this.#holder.held.countBy(({ key }) => key.slice(0, key.indexOf('/')));
+    const counts = this.#holder.held.countBy(({ key }) => areaOfKey(key));
     for (const area of areas) this.#parts.metrics.held.set({ area }, counts.get(area) ?? 0);
   }
 }
 
-const isInstance = ({ key }: Entry): boolean => key.startsWith('instances/');
+const isInstance = ({ key }: Entry): boolean => areaOfKey(key) === 'instances';
 const isLeasedInstance = (entry: Entry): boolean => entry.leased && isInstance(entry);

@@ -1,6 +1,7 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Service } from '../../catalog/service.ts';
 import { fairShare } from '../../model/fair-share.ts';
+import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { noRevision } from '../../model/revision.ts';
 import { createdAt } from '../../registry/registry.ts';
@@ -12,9 +13,9 @@ const filesOfConnection = 2;
 /** How many files HAProxy may have open, and what it needs of them. */
 export type OpenFiles = {
   readonly limit: number;
-  /** What HAProxy needs for itself: with services and connections come further ones. */
+  /** Files that HAProxy needs without services and connections. */
   readonly own: number;
-  /** As the configuration says; undefined where HAProxy takes what is left. */
+  /** From the configuration; undefined: HAProxy uses the files that are left. */
   readonly maxconn: number | undefined;
 };
 
@@ -37,10 +38,9 @@ export function filesOf({ policy, instances }: Service): number {
 
 const ownPorts = ({ mode }: Service['policy']): number => (mode === 'tcp' ? 1 : 0);
 
-/** What is left out of a service, and what remains of it. */
 type Part = {
   readonly of: Service;
-  /** So many, the oldest. */
+  /** The number of instances that remain, the oldest. */
   readonly kept: number;
   readonly ids: ReadonlySet<InstanceId>;
   readonly remaining: Service;
@@ -68,9 +68,9 @@ export function leftOutOf({ services, accepted }: Catalog, most: number, known: 
 
 function partOf(service: Service, kept: number, accepted: Catalog['accepted']): Part {
   const { name, instances } = service;
-  // One that the registry has lost and that is held is older than all others.
+  // A guarded instance has no entry, and is older than all others.
   const age = (id: InstanceId) => {
-    const entry = accepted.get(`instances/${name}/${id}`);
+    const entry = accepted.get(instanceKey(name, id));
     return entry === undefined ? noRevision : createdAt(entry);
   };
   const byAge = [...instances.keys()]

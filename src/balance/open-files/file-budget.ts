@@ -13,7 +13,6 @@ export type FileBudget = {
   readonly limit: number | undefined;
   /** Whether the process that runs HAProxy gave the limit. Then the numbers of a worker do not change it. */
   readonly isGiven: boolean;
-  /** The files that HAProxy needs for itself. */
   readonly own: number;
   /** The least that it needs for itself, from failed reloads and starts with this base configuration. */
   readonly leastOwn: number;
@@ -31,7 +30,6 @@ export const firstBudget: FileBudget = {
   worker: undefined,
 };
 
-/** The budget with another base configuration. */
 export function withConfig(budget: FileBudget, text: string): FileBudget {
   const configured = readConfiguredLimits(text);
   const { maxconn, files } = budget.configured;

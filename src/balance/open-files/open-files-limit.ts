@@ -4,6 +4,7 @@ import type { Unserved } from '../../catalog/unserved.ts';
 import { readShortage, type WorkerLimits } from '../../haproxy/open-files.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';
+import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { BalanceMetrics } from '../observe/metrics.ts';
 import { filesOf, type LeftOut, leftOutOf } from './check-shares.ts';
@@ -50,7 +51,6 @@ export class OpenFilesLimit {
     if (limit !== undefined) this.#become({ ...this.#budget, limit, isGiven: true });
   }
 
-  /** Takes the text of the base configuration. */
   framed(text: string): void {
     this.#become(withConfig(this.#budget, text));
   }
@@ -60,7 +60,6 @@ export class OpenFilesLimit {
     this.#loadedNeed = catalog && needOf(catalog);
   }
 
-  /** Takes the limits of a new worker. */
   met(worker: WorkerLimits | undefined): void {
     const loadedNeed = this.#loadedNeed;
     this.#loadedNeed = undefined;
@@ -86,7 +85,7 @@ export class OpenFilesLimit {
   }
 
   /** `bound`: the catalog has at most so many instances. */
-  served(catalog: Catalog, bound: number): Catalog {
+  limited(catalog: Catalog, bound: number): Catalog {
     const budget = this.#budget;
     if (this.#answered?.of === catalog && this.#answered.budget === budget) return this.#answered.catalog;
     const most = mostOf(budget);
@@ -111,7 +110,7 @@ export class OpenFilesLimit {
   *unserved(): Generator<Unserved> {
     const reason = this.#reason();
     for (const [service, { ids }] of this.#leftOut) {
-      for (const id of ids) yield { key: `instances/${service}/${id}`, reason, lastGoodServes: false };
+      for (const id of ids) yield { key: instanceKey(service, id), reason, lastGoodServes: false };
     }
   }
 
@@ -123,7 +122,7 @@ export class OpenFilesLimit {
 
   of(service: ServiceName, id: InstanceId): Unserved | undefined {
     if (this.#leftOut.get(service)?.ids.has(id) !== true) return undefined;
-    return { key: `instances/${service}/${id}`, reason: this.#reason(), lastGoodServes: false };
+    return { key: instanceKey(service, id), reason: this.#reason(), lastGoodServes: false };
   }
 
   /** Why instances are left out, or will be soon; undefined: the limit is large enough. */

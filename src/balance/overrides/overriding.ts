@@ -16,30 +16,30 @@ import { cannotPause } from './unpaused.ts';
 export type OverridingParts = {
   readonly metrics: BalanceMetrics;
   readonly logger: Logger;
-  /** Whether HAProxy can let requests wait. */
+  /** Whether HAProxy can make requests wait. */
   readonly canPause: () => boolean;
   readonly clocks: () => Clocks;
-  /** The time of these is up; told once. */
+  /** Gets overrides whose time is over, once each. */
   readonly onDue: (targets: readonly OverrideTarget[]) => void;
-  /** These have ended because their time was up. */
+  /** Gets overrides that have ended because their time is over. */
   readonly onExpired: (targets: readonly OverrideTarget[]) => void;
 };
 
-/** What an operator sees of an override that is in force. */
+/** What `/status` shows of an override that is in force. */
 export type OverrideStatus = ReturnType<typeof overrideFields> & {
   readonly service: string;
-  /** An instance, or `*` for all of the service that have none of their own. */
+  /** An instance, or `*`: all instances of the service without an override of their own. */
   readonly instance: string;
   readonly endsInMs: number | undefined;
-  /** The registry does not have it any more. */
+  /** Whether the registry does not have it any more. */
   readonly held: boolean;
 };
 
-// What setTimeout takes: 24.8 days. Longer waits are taken in pieces.
+// The longest wait of setTimeout: 24.8 days.
 const longestTimerMs = 2 ** 31 - 1;
 const kinds: readonly OverrideEffect['kind'][] = ['drain', 'maintenance', 'weight', 'pause'];
 
-/** Keeps the time of overrides, so that they end although the registry is away, and tells of each that begins or ends. */
+/** Ends overrides in time, even while the registry is unavailable, and logs each that begins or ends. */
 export class Overriding {
   readonly #parts: OverridingParts;
   readonly #ends = new Map<string, { readonly target: OverrideTarget; readonly at: number }>();
@@ -49,7 +49,7 @@ export class Overriding {
     this.#parts = parts;
   }
 
-  /** Takes a fold, and gives it without those overrides whose time was up before they came. `live`: they are new. */
+  /** Returns the fold without overrides that had ended before they arrived. `live`: they were written just now. */
   take(folded: Folded, live: boolean): Folded {
     if (folded.overrides.length === 0) return folded;
     const clocks = this.#parts.clocks();
@@ -59,17 +59,17 @@ export class Overriding {
     const transitions = [...folded.overrides.filter((one) => !isLate(one)), ...ended.overrides];
     for (const transition of transitions) {
       this.#keepTime(transition, live, clocks);
-      this.#tell(transition, ended.catalog);
+      this.#log(transition, ended.catalog);
     }
     const expired = transitions.filter((one) => one.kind === 'ended' && one.reason === 'expired');
     if (expired.length > 0) this.#parts.onExpired(expired);
     this.#count(ended.catalog.overrides);
     this.#arm();
-    // What the fold touched is looked at anew, and then found as the catalog has it now.
+    // The dirty set stays: a round renders what the catalog has now.
     return { ...folded, catalog: ended.catalog };
   }
 
-  /** The same for a catalog from before this start. */
+  /** Does the same for the catalog of an earlier run. */
   adopt(catalog: Catalog): Catalog {
     const begun = [...catalog.overrides].flatMap(([service, ofService]) =>
       [...ofService].map(([scope, override]) => ({ kind: 'began' as const, service, scope, override })),
@@ -101,7 +101,7 @@ export class Overriding {
     else this.#ends.set(name, { target: { service, scope }, at });
   }
 
-  #tell(transition: OverrideTransition, { services }: Catalog): void {
+  #log(transition: OverrideTransition, { services }: Catalog): void {
     const { logger } = this.#parts;
     const { service, scope: instance, override } = transition;
     const { kind, weight, who, why, until } = { weight: undefined, ...overrideFields(override) };

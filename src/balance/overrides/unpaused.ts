@@ -4,9 +4,9 @@ import { overrideKey } from '../../model/key.ts';
 
 export const cannotPause = 'this HAProxy has no Lua (haproxy -vv), so requests do not wait';
 
-/** The pauses that an HAProxy without Lua does not keep. */
+/** The pauses that an HAProxy without Lua ignores. */
 export function unpaused({ services }: Catalog): readonly Refusal[] {
   return [...services.values()]
-    .filter(({ suspended: held }) => held?.kind === 'pause')
+    .filter(({ suspended }) => suspended?.kind === 'pause')
     .map(({ name }) => ({ key: overrideKey(name, '*'), reason: cannotPause }));
 }

@@ -10,56 +10,48 @@ import { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describeStep } from '../../haproxy/step.ts';
 import { allDirty } from '../../model/dirty-set.ts';
 import type { Conflict } from '../../render/conflict.ts';
-import {
-  configWriter,
-  type RenderProblem,
-  renderAll,
-  type Templates,
-  withoutUnusedPolicies,
-} from '../../render/render.ts';
+import { configWriter, type RenderProblem, renderAll, withoutUnusedPolicies } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { formatRoutes } from '../../render/routes.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
 import { type GuardedInstances, loadGuardedInstances } from '../guard/guarded-instances-file.ts';
-import { noQuarantine, type Quarantine, withOffenders, withQuarantined } from '../quarantine/quarantine.ts';
+import { effectiveCatalog, type Stages } from '../pipeline/effective-catalog.ts';
+import { noQuarantine, type Quarantine, withOffenders } from '../quarantine/quarantine.ts';
 import { loadQuarantine } from '../quarantine/quarantine-file.ts';
 import { review } from '../quarantine/review.ts';
 import { unrenderable } from '../quarantine/unrenderable.ts';
 import { type LastKnown, loadLastKnown } from '../state/last-known.ts';
 import type { BalancePaths } from '../state/paths.ts';
 
-/** What a balancer's folder says about what it serves. */
+/** The state of a balancer, from its folder. */
 export type Standing = {
-  /** Undefined when no balancer was ever there. */
+  /** Undefined: no balancer ever ran in the folder. */
   readonly served: Rendered | undefined;
   readonly quarantine: Quarantine;
-  /** What counted when it was last saved; undefined when that is not known. */
+  /** Undefined: the balancer saved no catalog, or the file is unusable. */
   readonly lastKnown: LastKnown | undefined;
-  /** What the mass-loss guard holds. */
-  readonly holds: readonly GuardedInstances[];
+  readonly guarded: readonly GuardedInstances[];
   readonly abilities: Abilities;
 };
 
-/** What would be served. */
 export type Preview = {
   readonly desired: Rendered;
   readonly problems: readonly RenderProblem[];
   readonly conflicts: readonly Conflict[];
 };
 
-/** What would be done for that. */
 export type PreviewedPlan = {
   /** Commands of the runtime API. */
   readonly steps: readonly string[];
-  /** Why it takes a reload; empty when it takes none. */
+  /** The reasons for a reload; empty: none is needed. */
   readonly reload: readonly string[];
   readonly files: readonly { readonly dest: string; readonly before: string | undefined; readonly after: string }[];
 };
 
 const answerMs = 2000;
 
-/** Looks at a balancer's folder, and at the HAProxy of it if one runs. Changes nothing. */
+/** Reads a balancer's folder, and asks its HAProxy if one runs. Changes nothing. */
 export async function readStanding(
   paths: BalancePaths,
   { limits, holding: { holdMs } }: Pick<BalanceSettings, 'limits' | 'holding'>,
@@ -69,38 +61,42 @@ export async function readStanding(
   const loaded = await loadLastKnown(paths.lastKnown, limits, { now, wall, holdMs });
   const lastKnown = loaded === undefined || 'unusable' in loaded ? undefined : loaded;
   const quarantine = lastKnown && (await loadQuarantine(paths.quarantine, lastKnown.catalog));
-  const holds = await loadGuardedInstances(paths.holds, wall);
+  const guarded = await loadGuardedInstances(paths.holds, wall);
   return {
     served,
     lastKnown,
-    holds: 'unusable' in holds ? [] : holds,
+    guarded: 'unusable' in guarded ? [] : guarded,
     quarantine: quarantine === undefined || 'unusable' in quarantine ? noQuarantine : quarantine,
     abilities: await readAbilities(paths, logger),
   };
 }
 
-/** What a balancer in this standing would make of a catalog. Throws Fault `template`. */
+/** Renders a catalog as the balancer with this state would. Throws Fault `template`. */
 export function preview(
   { served, quarantine }: Pick<Standing, 'served' | 'quarantine'>,
-  requested: { readonly catalog: Catalog; readonly templates: Templates },
+  overridden: Catalog,
+  stages: Omit<Stages, 'quarantine'>,
   frame: FrameSettings,
 ): Preview {
   const before = served ?? nothingRendered;
-  const make = (held: Quarantine) => {
-    const { catalog, templating } = withQuarantined(held, requested);
+  const effective = (used: Quarantine) => effectiveCatalog(overridden, { ...stages, quarantine: used });
+  const make = (used: Quarantine) => {
+    const { catalog, templating } = effective(used);
     const { rendered, problems, conflicts } = renderAll(templating, frame, before, catalog);
-    return { desired: withoutUnusedPolicies(templating, frame, rendered), problems, conflicts: conflicts ?? [] };
+    const desired = withoutUnusedPolicies(templating, frame, rendered);
+    return { desired, problems, conflicts: conflicts ?? [] };
   };
+  const { requested } = effective(quarantine);
   const reviewed = review(quarantine, requested).quarantine;
   const first = make(reviewed);
   const build = { requested, desired: before, served: before, cold: false };
   const offenders = unrenderable(reviewed, build, first.problems, frame);
   if (offenders.size === 0) return first;
-  // Shows why these cannot be rendered, and renders the rest as a balancer does that has quarantined them.
+  // The preview shows why these cannot be rendered, and renders the rest as a balancer with them in quarantine does.
   return { ...make(withOffenders(reviewed, offenders, build)), problems: first.problems };
 }
 
-/** What takes HAProxy from what it serves to what is desired. */
+/** The commands, the reload and the files that take HAProxy from `served` to `desired`. */
 export function previewPlan(
   served: Rendered | undefined,
   desired: Rendered,
@@ -124,7 +120,7 @@ async function readServed({ config, routesMap }: BalancePaths): Promise<Rendered
   return text === undefined ? undefined : parseConfig(text, routes);
 }
 
-/** Asks the HAProxy that runs there; where none does, the least is taken. */
+/** Asks the running HAProxy what it can do. Where none runs, the preview assumes the least. */
 async function readAbilities(
   { masterSocket, runtimeSocket, routesMap }: BalancePaths,
   logger: Logger,

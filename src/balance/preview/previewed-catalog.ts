@@ -11,27 +11,25 @@ import { isOfRegistry } from '../state/last-known.ts';
 import type { Standing } from './preview.ts';
 
 type PreviewedCatalogParts = {
-  readonly standing: Pick<Standing, 'lastKnown' | 'holds'>;
+  readonly standing: Pick<Standing, 'lastKnown' | 'guarded'>;
   readonly settings: Pick<BalanceSettings, 'limits' | 'holding' | 'guard'>;
-  /** Of the registry that is followed. */
   readonly location: string;
   /** Monotonic, in ms. */
   readonly now: () => number;
   readonly wall: () => Date;
   readonly logger: Logger;
-  /** Told that something else counts than before. */
   readonly onChange: () => void;
 };
 
 /**
- * The catalog that the balancer of a folder has, or would begin with. What that balancer holds counts if it is of the
- * registry that is followed: compared with another registry, the folder lacks what that one lacks.
+ * The catalog that the balancer of a folder has, or would begin with. Its held entries and guarded instances count only if the folder
+ * belongs to the followed registry: another registry misses other entries.
  */
 export class PreviewedCatalog {
   readonly #parts: PreviewedCatalogParts;
   readonly #holder: Holder;
   #catalog: Catalog = emptyCatalog;
-  /** Whether the folder is of the registry that is followed; undefined until that is known. */
+  /** Whether the folder belongs to the followed registry; undefined until the first snapshot. */
   #isSame: boolean | undefined;
 
   constructor(parts: PreviewedCatalogParts) {
@@ -60,23 +58,28 @@ export class PreviewedCatalog {
     if (event.kind === 'snapshot' && this.#isSame === undefined) {
       const { location } = this.#parts;
       this.#isSame = lastKnown !== undefined && isOfRegistry(lastKnown, { location, cluster: event.cluster });
-      // Of a malformed entry a balancer goes on using what the key held before.
+      // The balancer of the folder goes on with the earlier value of an entry that is malformed now.
       if (this.#isSame && lastKnown !== undefined) this.#catalog = lastKnown.catalog;
       if (this.#isSame) this.#holder.resume(lastKnown?.point, lastKnown?.entries ?? []);
     }
     this.#holder.take(event);
   }
 
-  /** What counts, with what is held. */
+  /** The catalog with held entries and overrides. */
   get catalog(): Catalog {
+    return this.#catalog;
+  }
+
+  /** The stage `guarded` of the effective catalog. */
+  guarded(catalog: Catalog): Catalog {
     const { standing, settings, now } = this.#parts;
     let guard = emptyGuard(settings.guard);
-    for (const hold of this.#isSame === true ? standing.holds : []) {
-      const registered = this.#catalog.services.get(hold.service)?.registered;
-      const instances = hold.instances.filter(({ id }) => registered?.has(id) !== true);
-      if (instances.length > 0) guard = stepGuard(guard, now(), { kind: 'resume', ...hold, instances }).guard;
+    for (const guarded of this.#isSame === true ? standing.guarded : []) {
+      const registered = catalog.services.get(guarded.service)?.registered;
+      const instances = guarded.instances.filter(({ id }) => registered?.has(id) !== true);
+      if (instances.length > 0) guard = stepGuard(guard, now(), { kind: 'resume', ...guarded, instances }).guard;
     }
-    return guardedCatalog(this.#catalog, guard);
+    return guardedCatalog(catalog, guard);
   }
 
   close(): void {

@@ -1,23 +1,24 @@
+import { instanceKey, policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { type ConfigPlace, placeOf } from '../../render/place.ts';
 import { policyOf } from '../../render/policies.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { ExplainedProblem } from '../state/validation.ts';
-import { type Candidate, instanceCandidate, serviceCandidate, templateCandidate } from './quarantine.ts';
+import { type Candidate, templateCandidate } from './quarantine.ts';
 
-/** Whom HAProxy points at, and what says so of them. */
+/** The candidates that an answer of HAProxy names, each with the reason. */
 export type Attribution = ReadonlyMap<Candidate, string>;
 
 export type AttributionRules = {
-  /** Whether holding this service, or leaving it out, would change what HAProxy is given. */
-  readonly holdable: (service: ServiceName) => boolean;
-  /** Whether it has a last good form that is made otherwise: its servers' lines are then good in that. */
+  /** Whether a quarantine of this service would change the configuration. */
+  readonly mayBeQuarantined: (service: ServiceName) => boolean;
+  /** Whether the service has a last good form that differs. The lines of its servers are good in that form. */
   readonly hasForm: (service: ServiceName) => boolean;
-  /** The template of the frame is another one than HAProxy took, so that it is behind what it made for a service. */
+  /** Whether the frame template changed since HAProxy accepted it. Then it is the reason for what it renders for a service. */
   readonly frameChanged: boolean;
 };
 
-/** Who is behind what HAProxy objects to in this configuration: by the line that it names, else by names that it quotes. */
+/** Finds the candidates of HAProxy's problems with a configuration: by the line that it names, else by the names that it quotes. */
 export function attribute(
   problems: readonly ExplainedProblem[],
   rendered: Rendered,
@@ -29,7 +30,7 @@ export function attribute(
     const { reason } = problem;
     const place = problem.line === undefined ? undefined : placeOf(rendered, problem.line);
     for (const one of place === undefined ? placesNamed(problem.text, rendered) : [place]) {
-      if (one.kind === 'instance' && !(rules.hasForm(one.service) && rules.holdable(one.service))) {
+      if (one.kind === 'instance' && !(rules.hasForm(one.service) && rules.mayBeQuarantined(one.service))) {
         const known = instances.get(one.service) ?? new Map<InstanceId, string>();
         instances.set(one.service, known.set(one.id, known.get(one.id) ?? reason));
         continue;
@@ -42,10 +43,10 @@ export function attribute(
   for (const [service, ids] of instances) {
     const all = rendered.backends.get(service)?.servers.size ?? 0;
     const [reason] = ids.values();
-    // A new service of which no server can be served is better left out than answered for with 503.
-    if (ids.size === all && all > 1 && reason !== undefined && rules.holdable(service)) {
-      if (!named.has(serviceCandidate(service))) named.set(serviceCandidate(service), reason);
-    } else for (const [id, why] of ids) named.set(instanceCandidate(service, id), why);
+    // Without any server a new service would answer 503, so the whole service is left out.
+    if (ids.size === all && all > 1 && reason !== undefined && rules.mayBeQuarantined(service)) {
+      if (!named.has(policyKey(service))) named.set(policyKey(service), reason);
+    } else for (const [id, why] of ids) named.set(instanceKey(service, id), why);
   }
   return named;
 }
@@ -53,27 +54,27 @@ export function attribute(
 function candidatesAt(
   place: ConfigPlace,
   rendered: Rendered,
-  { holdable, frameChanged }: AttributionRules,
+  { mayBeQuarantined, frameChanged }: AttributionRules,
 ): readonly Candidate[] {
   switch (place.kind) {
     case 'frame':
       return [templateCandidate('frame')];
     case 'listener':
       if (frameChanged) return [templateCandidate('frame')];
-      return holdable(place.service) ? [serviceCandidate(place.service)] : [];
+      return mayBeQuarantined(place.service) ? [policyKey(place.service)] : [];
     case 'service':
     case 'instance':
-      return holdable(place.service) ? [serviceCandidate(place.service)] : [];
+      return mayBeQuarantined(place.service) ? [policyKey(place.service)] : [];
     case 'policy': {
       const users = [...rendered.backends.values()].filter(({ section }) => policyOf(section) === place.policy);
-      // The default policy stands there although nobody may use it.
+      // The default policy is in the configuration even if no service uses it.
       if (users.length === 0) return [templateCandidate('policy')];
-      return users.filter(({ name }) => holdable(name)).map(({ name }) => serviceCandidate(name));
+      return users.filter(({ name }) => mayBeQuarantined(name)).map(({ name }) => policyKey(name));
     }
   }
 }
 
-/** `'server web/a'`, `Proxy 'web'`, `frontend _tcp-db`: what HAProxy finds after parsing, and when it starts. */
+/** Reads the names in messages such as `'server web/a'`, `Proxy 'web'` and `frontend _tcp-db`, which have no line. */
 function placesNamed(text: string, { backends, policies }: Rendered): readonly ConfigPlace[] {
   const places: ConfigPlace[] = [];
   const words = [...text.matchAll(/'(?:server |backend |proxy )?([^'\s]+)'|\b(?:frontend|proxy|backend) ([\w.:-]+)/gi)];

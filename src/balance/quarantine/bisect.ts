@@ -1,40 +1,37 @@
-/** What a check says: everything is well, or why not and whom it names. */
 export type ValidationAnswer<Candidate> =
   | { readonly ok: true }
   | {
       readonly ok: false;
       readonly reason: string;
-      /** Suspects that the answer points at, each with what it says of it. */
       readonly named: ReadonlyMap<Candidate, string>;
     };
 
 type Failure<Candidate> = Extract<ValidationAnswer<Candidate>, { ok: false }>;
 
 export type BisectSearch<Candidate> = {
-  /** Everything that may be the reason; the most likely first. */
+  /** The most likely first. */
   readonly candidates: readonly Candidate[];
-  /** The answer with nobody held. */
+  /** The answer with no candidate in quarantine. */
   readonly first: Failure<Candidate>;
-  /** Asks HAProxy about a configuration in which these are held in their last good form. */
-  readonly ask: (held: ReadonlySet<Candidate>) => Promise<ValidationAnswer<Candidate>>;
+  /** Asks HAProxy about a configuration with these candidates in quarantine. */
+  readonly ask: (quarantined: ReadonlySet<Candidate>) => Promise<ValidationAnswer<Candidate>>;
   /** No more questions than this, `first` included. */
   readonly most: number;
-  /** Whether there is still time to look. */
   readonly patient: () => boolean;
 };
 
 /**
- * Whom to hold, each with the reason, so that the check passes. Undefined when it fails although all are held: it is none
- * of them.
+ * The offenders, each with the reason: with them in quarantine HAProxy accepts the configuration. Undefined: it refuses the
+ * configuration even with all candidates in quarantine.
  */
 export type BisectResult<Candidate> =
   | { readonly offenders: ReadonlyMap<Candidate, string>; readonly questions: number }
   | undefined;
 
 /**
- * Finds those for whom HAProxy refuses a configuration. HAProxy mostly names them, several at once; where it does not, they
- * are found by halving: one among a thousand takes a dozen questions. When the questions are used up, all that could not be
- * cleared are held: the rest is served, and they are tried again later.
+ * Finds the offenders of a configuration that HAProxy refuses. HAProxy mostly names them, several at a time. If it names none, this
+ * halves the candidates: one offender among a thousand takes a dozen questions. When no question is left, all candidates that are not
+ * cleared count as offenders: the rest is served, and they are tried again later.
  */
 export async function bisect<Candidate>(search: BisectSearch<Candidate>): Promise<BisectResult<Candidate>> {
   const { candidates, most, patient } = search;
@@ -42,13 +39,13 @@ export async function bisect<Candidate>(search: BisectSearch<Candidate>): Promis
   const cleared = new Set<Candidate>();
   let asked = 1;
   let everPassed = false;
-  const ask = async (held: ReadonlySet<Candidate>): Promise<ValidationAnswer<Candidate>> => {
+  const ask = async (quarantined: ReadonlySet<Candidate>): Promise<ValidationAnswer<Candidate>> => {
     asked += 1;
-    const answer = await search.ask(held);
+    const answer = await search.ask(quarantined);
     everPassed ||= answer.ok;
     return answer;
   };
-  // One question is kept for holding all of them.
+  // The last question is for all candidates in quarantine.
   const mayAsk = () => asked < most - 1 && patient();
 
   let failure = search.first;
@@ -68,7 +65,7 @@ export async function bisect<Candidate>(search: BisectSearch<Candidate>): Promis
     if (answer.ok) return { offenders, questions: asked };
     failure = answer;
     if (asked >= most - 1) break;
-    // Nothing helped so far: is it anybody at all?
+    // Nothing helped so far: perhaps no candidate is the reason.
     if (!everPassed && named.length === 0 && !(await ask(new Set(candidates))).ok) return undefined;
   }
   const others = candidates.filter((candidate) => !offenders.has(candidate) && !cleared.has(candidate));
@@ -76,7 +73,7 @@ export async function bisect<Candidate>(search: BisectSearch<Candidate>): Promis
   const answer = await ask(new Set(offenders.keys()));
   return answer.ok ? { offenders, questions: asked } : undefined;
 
-  /** One of these, if there is time: everything but a half of them is held, and the half that fails is looked at closer. */
+  /** Finds one offender, if there is time: puts all but one half into quarantine, and halves the half that fails again. */
   async function halve(
     among: readonly Candidate[],
     known: Failure<Candidate>,
@@ -87,9 +84,9 @@ export async function bisect<Candidate>(search: BisectSearch<Candidate>): Promis
       if (!mayAsk()) return undefined;
       const half = undecided.slice(0, Math.ceil(undecided.length / 2));
       const rest = undecided.slice(half.length);
-      const held = new Set([...offenders.keys(), ...candidates]);
-      for (const candidate of [...cleared, ...half]) held.delete(candidate);
-      const answer = await ask(held);
+      const quarantined = new Set([...offenders.keys(), ...candidates]);
+      for (const candidate of [...cleared, ...half]) quarantined.delete(candidate);
+      const answer = await ask(quarantined);
       if (answer.ok) {
         for (const candidate of half) cleared.add(candidate);
         undecided = rest;

@@ -14,13 +14,13 @@ type BisectionParts = {
   readonly logger: Logger;
   /** Aborted when pointsman is to end. */
   readonly signal?: AbortSignal | undefined;
-  /** Told at the end, with whether somebody is held now. */
-  readonly onEnd: (held: boolean) => void;
+  /** `found`: offenders are in quarantine since. */
+  readonly onEnd: (found: boolean) => void;
 };
 
 type Failed = Extract<Reloaded, { kind: 'refused' | 'failed' }>;
 
-/** Finds those for whom HAProxy refused a configuration and has them held, while rounds go on. */
+/** Has the offenders of a refused configuration found and put into quarantine, while rounds go on. */
 export class Bisection {
   readonly #parts: BisectionParts;
   #ongoing: Promise<void> | undefined;
@@ -29,12 +29,11 @@ export class Bisection {
     this.#parts = parts;
   }
 
-  /** Undefined while nobody is looked for, or tried again. */
   get ongoing(): Promise<void> | undefined {
     return this.#ongoing;
   }
 
-  /** Finds who is behind a reload that failed. When there is nobody, what nobody can mend by waiting is refused as a whole. */
+  /** Finds the offenders of a reload that failed. Without any, a configuration that does not get better by waiting is refused. */
   begin(failed: Failed, build: RefusedBuild): void {
     const { quarantining, reloads, onEnd } = this.#parts;
     const [find, otherwise] =
@@ -48,20 +47,20 @@ export class Bisection {
     const mayPass = failed.kind === 'refused' && failed.checked.mayPass !== undefined;
     this.#ongoing = find()
       .catch((error: unknown) => this.#notFound(error))
-      .then((held) => {
+      .then((found) => {
         this.#ongoing = undefined;
         reloads.attributed();
-        if (held === false && otherwise !== undefined) {
+        if (found === false && otherwise !== undefined) {
           if (mayPass) reloads.defer(otherwise, revision);
           else reloads.refuse(otherwise, revision);
         }
-        onEnd(held === true);
+        onEnd(found === true);
       });
   }
 
   #notFound(error: unknown): false | undefined {
     const { reloads, logger, signal } = this.#parts;
-    // Its checks were ended.
+    // The validations ended with pointsman.
     if (signal?.aborted) return undefined;
     if (isStorageFault(error)) {
       reloads.postpone(error);
@@ -71,7 +70,7 @@ export class Bisection {
     return false;
   }
 
-  /** Asks whether those that are held would be taken now. `onProbed` is told who is to be rendered anew. */
+  /** Tries services in quarantine. `onProbed` gets those that HAProxy accepts now, which are to be rendered again. */
   probe(
     build: RefusedBuild,
     which: { readonly all: boolean },
@@ -80,7 +79,7 @@ export class Bisection {
     this.#ongoing = this.#parts.quarantining
       .probe(build, which)
       .then((names) => [names, undefined] as const)
-      // A disk that fails is told already. They are asked about the next time.
+      // A disk that fails is logged already, and the next probe tries these services.
       .catch((error: unknown) => [[], isStorageFault(error) ? undefined : error] as const)
       .then(([names, failure]) => {
         this.#ongoing = undefined;
@@ -88,10 +87,10 @@ export class Bisection {
       });
   }
 
-  /** Has the metric say whether something is refused as a whole. */
+  /** Sets the metric: whether HAProxy refuses a whole configuration or a template. */
   measure(): void {
     const { metrics, quarantining, reloads } = this.#parts;
-    const whole = reloads.refused === undefined && quarantining.refusedTemplate === undefined;
-    metrics.reloadFailed.set(whole && reloads.failed === undefined ? 0 : 1);
+    const accepted = reloads.refused === undefined && quarantining.refusedTemplate === undefined;
+    metrics.reloadFailed.set(accepted && reloads.failed === undefined ? 0 : 1);
   }
 }

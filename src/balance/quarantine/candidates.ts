@@ -1,4 +1,5 @@
 import { allDirty } from '../../model/dirty-set.ts';
+import { areaOfKey, instanceKey, policyKey, serviceOfKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { type RenderProblem, renderAll, renderDirty, withoutUnusedPolicies } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
@@ -8,12 +9,10 @@ import type { ExplainedProblem } from '../state/validation.ts';
 import { type Attribution, attribute } from './attribution.ts';
 import {
   type Candidate,
-  instanceCandidate,
   lastGoodFormFor,
   type Quarantine,
   type Requested,
   sameTemplates,
-  serviceCandidate,
   templateCandidate,
   templateChanged,
   templateRoles,
@@ -22,22 +21,22 @@ import {
   withQuarantinedInstances,
 } from './quarantine.ts';
 
-/** What a configuration that HAProxy refused was made of. */
+/** A configuration that HAProxy refused, and the parts that it was made of. */
 export type RefusedBuild = {
   readonly requested: Requested;
   readonly desired: Rendered;
   readonly served: Rendered;
-  /** HAProxy does not run: what cannot be had in a good form is left out, so that the others are served. */
+  /** HAProxy does not run: services without a last good form are left out, so that the others are served. */
   readonly cold: boolean;
-  /** The last good forms are refused as well: services are left out instead of being held in them. False unless it is said. */
+  /** HAProxy refuses the last good forms as well: services are left out. */
   readonly leaveOut?: boolean | undefined;
 };
 
-// Where a template changed, and HAProxy then names more services than these, or others in more answers than these, it is
-// the template.
+// If a template changed, and HAProxy names more services than these, or names services in more answers than these, the template
+// is the offender.
 export const mostForOneTemplate = { services: 8, answers: 2 };
 
-/** Everything that differs from what HAProxy took last, and can be held; the most likely first. */
+/** Everything that differs from what HAProxy accepted last and can be quarantined; the most likely first. */
 export function candidatesOf(quarantine: Quarantine, build: RefusedBuild): readonly Candidate[] {
   const { templates, changed, others } = candidatesByKind(quarantine, build);
   return [...templates, ...changed, ...others];
@@ -47,7 +46,7 @@ type CandidatesByKind = {
   readonly templates: readonly Candidate[];
   /** Services and instances that are new, or have another form. */
   readonly changed: readonly Candidate[];
-  /** Services whose form HAProxy took. */
+  /** Services in a form that HAProxy accepted. */
   readonly others: readonly Candidate[];
 };
 
@@ -60,13 +59,13 @@ export function candidatesByKind(quarantine: Quarantine, build: RefusedBuild): C
     if (mayBeQuarantined(quarantine, build, name)) {
       const into =
         lastGoodFormFor(quarantine, requested, name) === undefined && served.backends.has(name) ? others : changed;
-      into.push(serviceCandidate(name));
+      into.push(policyKey(name));
       continue;
     }
     const before = served.backends.get(name)?.servers;
     if (before === backend.servers) continue;
     for (const [id, line] of backend.servers) {
-      if (before?.get(id) !== line) changed.push(instanceCandidate(name, id));
+      if (before?.get(id) !== line) changed.push(instanceKey(name, id));
     }
   }
   return { templates: templates.map(templateCandidate), changed, others };
@@ -76,7 +75,7 @@ export function changedTemplates(quarantine: Quarantine, { templates }: Requeste
   return templateRoles.filter((role) => templateChanged(quarantine, templates, role));
 }
 
-/** Services for which HAProxy would listen on an address that it does not listen on yet, and that can be held. */
+/** Services with an address on which HAProxy does not listen yet, if they can be quarantined. */
 export function withNewListeners(quarantine: Quarantine, build: RefusedBuild): readonly ServiceName[] {
   const { desired, served } = build;
   const listensOn = (name: ServiceName, { base }: Rendered): string | undefined => {
@@ -90,18 +89,18 @@ export function withNewListeners(quarantine: Quarantine, build: RefusedBuild): r
   });
 }
 
-/** Whether holding it, or leaving it out, would change what HAProxy is given, and may be done. */
+/** Whether a quarantine of the service would change the configuration, and is allowed. */
 export function mayBeQuarantined(quarantine: Quarantine, build: RefusedBuild, name: ServiceName): boolean {
   const { requested, served, cold, leaveOut = false } = build;
-  const held = quarantine.services.get(name);
-  if (leaveOut) return held === undefined || held.form !== undefined;
-  if (held !== undefined) return false;
+  const known = quarantine.services.get(name);
+  if (leaveOut) return known === undefined || known.form !== undefined;
+  if (known !== undefined) return false;
   if (lastGoodFormFor(quarantine, requested, name) !== undefined) return true;
-  // What HAProxy serves is not cut off because something it was made from is missing now.
+  // A service that HAProxy serves is not left out because a file that it needs is missing now.
   return cold || (served.backends.get(name)?.servers.size ?? 0) === 0;
 }
 
-/** Reads answers of HAProxy one after the other: what one of them leaves open the next may tell. */
+/** Returns a function that reads the answers of a search one after the other: several answers together may show a template. */
 export function answerReader(
   quarantine: Quarantine,
   build: RefusedBuild,
@@ -109,19 +108,19 @@ export function answerReader(
   const { requested } = build;
   const changed = changedTemplates(quarantine, requested);
   const rules = {
-    holdable: (name: ServiceName) => mayBeQuarantined(quarantine, build, name),
+    mayBeQuarantined: (name: ServiceName) => mayBeQuarantined(quarantine, build, name),
     hasForm: (name: ServiceName) =>
       build.leaveOut !== true && lastGoodFormFor(quarantine, requested, name) !== undefined,
     frameChanged: changed.includes('frame'),
   };
   const ofServices = changed.filter((role) => role !== 'frame');
-  /** Names of services: one that is named with all of its instances is still one. */
+  /** Names of services: a service counts once, however many of its instances are named. */
   const seen = new Set<string>();
   let answers = 0;
   return (problems, rendered) => {
     const named = attribute(problems, rendered, rules);
-    const services = [...named].filter(([candidate]) => !candidate.startsWith('templates/'));
-    for (const [candidate] of services) seen.add(candidate.split('/')[1] ?? candidate);
+    const services = [...named].filter(([candidate]) => areaOfKey(candidate) !== 'templates');
+    for (const [candidate] of services) seen.add(serviceOfKey(candidate) ?? candidate);
     if (services.length > 0) answers += 1;
     const [first] = services;
     const many =
@@ -132,31 +131,31 @@ export function answerReader(
       return new Map(ofServices.map((role) => [templateCandidate(role), first[1]]));
     }
     const templates = changed.map(templateCandidate);
-    return new Map([...named].filter(([one]) => !one.startsWith('templates/') || templates.includes(one)));
+    return new Map([...named].filter(([one]) => areaOfKey(one) !== 'templates' || templates.includes(one)));
   };
 }
 
-/** At a first start with nothing good behind it, serving nobody is no way out. */
-export function leavesNobody(
+/** Whether all services would be left out at a first start, when HAProxy has accepted nothing so far. */
+export function leavesNone(
   { good }: Quarantine,
   offenders: ReadonlyMap<Candidate, string>,
   { desired }: RefusedBuild,
 ): boolean {
-  return good === undefined && [...desired.backends.keys()].every((name) => offenders.has(serviceCandidate(name)));
+  return good === undefined && [...desired.backends.keys()].every((name) => offenders.has(policyKey(name)));
 }
 
-/** What was desired in the state `now`, with what `held` holds in its last good form, and what of that cannot be rendered. */
+/** Renders `requested` with the quarantine `trial` instead of `now`. `dirty`: the services that differ. */
 export function compose(
   now: Quarantine,
-  held: Quarantine,
+  trial: Quarantine,
   { requested, desired, served }: RefusedBuild,
   frame: FrameSettings,
-  anew: Iterable<ServiceName> = held.services.keys(),
+  dirty: Iterable<ServiceName> = trial.services.keys(),
 ): { readonly rendered: Rendered; readonly problems: readonly RenderProblem[] } {
-  const { catalog, templating } = withQuarantined(held, requested);
-  const start = withQuarantinedInstances(held, desired, served);
+  const { catalog, templating } = withQuarantined(trial, requested);
+  const start = withQuarantinedInstances(trial, desired, served);
   const { rendered, problems } = sameTemplates(templatesInUse(now, requested.templates), templating)
-    ? renderDirty(templating, frame, start, catalog, allDirty(anew))
+    ? renderDirty(templating, frame, start, catalog, allDirty(dirty))
     : renderAll(templating, frame, start, catalog);
   return { rendered: withoutUnusedPolicies(templating, frame, rendered), problems };
 }

@@ -1,6 +1,7 @@
+import { areaOfKey, policyKey } from '../../model/key.ts';
 import type { Reloaded } from '../reload/reloads.ts';
 import { answerReader, candidatesByKind, type RefusedBuild, withNewListeners } from './candidates.ts';
-import { type Candidate, type Quarantine, serviceCandidate, templateCandidate, templateChanged } from './quarantine.ts';
+import { type Candidate, type Quarantine, templateCandidate, templateChanged } from './quarantine.ts';
 
 export type FailedReload = Extract<Reloaded, { kind: 'failed' }>;
 
@@ -19,14 +20,14 @@ export function offendersOf(
 ): ReadonlyMap<Candidate, string> {
   const named = namedIn(quarantine, reason, build);
   if (named.size > 0) return named;
-  const listeners = refused ? withNewListeners(quarantine, build).map(serviceCandidate) : [];
+  const listeners = refused ? withNewListeners(quarantine, build).map(policyKey) : [];
   if (listeners.length > 0) return oneOf(listeners, 'with a new port', reason);
   if (failures < enoughFailures) return new Map();
   if (templateChanged(quarantine, build.requested.templates, 'frame'))
     return new Map([[templateCandidate('frame'), reason]]);
   const changed = refused ? candidatesByKind(quarantine, build).changed : [];
   return oneOf(
-    changed.filter((one) => one.startsWith('services/')),
+    changed.filter((one) => areaOfKey(one) === 'services'),
     'that changed',
     reason,
   );

@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
+import { policyKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import type { CheckedConfig } from '../state/validation.ts';
 import { attribute } from './attribution.ts';
 import { bisect, type ValidationAnswer } from './bisect.ts';
-import { answerReader, candidatesOf, compose, leavesNobody, type RefusedBuild } from './candidates.ts';
-import { type Candidate, type Quarantine, serviceCandidate, withOffenders } from './quarantine.ts';
+import { answerReader, candidatesOf, compose, leavesNone, type RefusedBuild } from './candidates.ts';
+import { type Candidate, type Quarantine, withOffenders } from './quarantine.ts';
 import { tryAgain } from './review.ts';
 
 export type Refused = Extract<CheckedConfig, { ok: false }>;
@@ -45,7 +46,7 @@ export async function findOffenders(
   });
   const about = { suspects: candidates.length, ms: Math.round(now() - started) };
   // An address that is in use becomes free by itself, so a balancer may begin without any service for it.
-  const none = refused.mayPass !== 'address' && leavesNobody(quarantine, result?.offenders ?? new Map(), build);
+  const none = refused.mayPass !== 'address' && leavesNone(quarantine, result?.offenders ?? new Map(), build);
   if (result === undefined || none) {
     logger.debug({ event: 'nobody-to-hold', ...about }, 'it is nobody that can be held');
     return undefined;
@@ -75,9 +76,9 @@ export async function acceptedNow(
     }
     const checked = await files.check(rendered, { keep: false });
     if (checked.ok) return left;
-    const rules = { holdable: (name: ServiceName) => left.has(name), hasForm: () => true, frameChanged: false };
+    const rules = { mayBeQuarantined: (name: ServiceName) => left.has(name), hasForm: () => true, frameChanged: false };
     const named = attribute(checked.problems, rendered, rules);
-    const others = new Set([...left].filter((name) => !named.has(serviceCandidate(name))));
+    const others = new Set([...left].filter((name) => !named.has(policyKey(name))));
     if (others.size === left.size) break;
     left = others;
   }

@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { type Catalog, unlimited } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
 import { noLimits } from '../../catalog/limits.ts';
+import { policyKey } from '../../model/key.ts';
 import { parseServiceName, type ServiceName } from '../../model/name.ts';
 import { defaultPolicy, parsePolicy } from '../../model/policy.ts';
 import { revision } from '../../model/revision.ts';
@@ -153,7 +154,7 @@ function readForm(form: { written: string | null; templates: v.InferOutput<typeo
 
 function withPolicies(catalog: Catalog, policies: readonly (readonly [string, string | null])[]): Catalog {
   const changes = policies.map(([name, value]): Change => {
-    const key = `services/${name}`;
+    const key = policyKey(name);
     if (value === null) return { kind: 'delete', key, revision: catalog.revision };
     return { kind: 'put', entry: { key, value, revision: catalog.revision, leased: false } };
   });

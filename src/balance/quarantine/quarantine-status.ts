@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
 import type { Refusal } from '../../fleet/acknowledgement.ts';
+import { allInstancesKey, instanceKey, policyKey } from '../../model/key.ts';
 import type { Revision } from '../../model/revision.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import { instanceCandidate, type Quarantine, serviceCandidate, templateCandidate } from './quarantine.ts';
+import { type Quarantine, templateCandidate } from './quarantine.ts';
 
 /** What `/status` shows of a service, an instance or a template that HAProxy refuses as it is requested. */
 export type QuarantineStatus = {
@@ -20,17 +21,17 @@ export function statusOf({ templates, services, instances }: Quarantine): readon
   ): QuarantineStatus => ({ key, reason, revision: String(revision), serves: good ? 'last-good' : 'nothing' });
   return [
     ...[...templates].map(([role, one]) => of(templateCandidate(role), one, true)),
-    ...[...services].map(([name, one]) => of(serviceCandidate(name), one, one.form !== undefined)),
-    ...[...instances.values()].map((one) => of(instanceCandidate(one.service, one.id), one, one.kept)),
+    ...[...services].map(([name, one]) => of(policyKey(name), one, one.form !== undefined)),
+    ...[...instances.values()].map((one) => of(instanceKey(one.service, one.id), one, one.kept)),
   ];
 }
 
 /** The services in quarantine, for the acknowledgement. Of a service in its last good form only the policy is not served. */
 export function refusalsOf({ services }: Quarantine, { backends }: Rendered): readonly Refusal[] {
   return [...services].map(([name, { form, reason }]) => {
-    if (form !== undefined) return { key: serviceCandidate(name), reason };
+    if (form !== undefined) return { key: policyKey(name), reason };
     const absent = (backends.get(name)?.servers.size ?? 0) === 0;
-    return { key: `instances/${name}/*`, reason, absent };
+    return { key: allInstancesKey(name), reason, absent };
   });
 }
 
@@ -44,7 +45,7 @@ export function logChanges(before: Quarantine, after: Quarantine, revision: Revi
     if (key.startsWith('templates/')) logger.error({ event: 'config-refused', key, reason, revision: at }, reason);
     else logger.error({ event: 'quarantined', key, reason, revision: at, serves }, `${key} is held: ${reason}`);
   }
-  const onTrial = (quarantine: Quarantine): readonly string[] => [...quarantine.onTrial.keys()].map(serviceCandidate);
+  const onTrial = (quarantine: Quarantine): readonly string[] => [...quarantine.onTrial.keys()].map(policyKey);
   const remaining = new Set([...now.map(({ key }) => key), ...onTrial(after)]);
   const gone = [...reasons.keys(), ...onTrial(before)].filter((key) => !remaining.has(key));
   for (const key of gone)

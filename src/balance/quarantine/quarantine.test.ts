@@ -3,12 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
 import { defaultCatalogLimits } from '../../catalog/limits.ts';
+import { policyKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { nothingRendered } from '../../render/rendered.ts';
 import { mayBeQuarantined } from './candidates.ts';
-import { noQuarantine, type Quarantine, type Requested, serviceCandidate, withOffenders } from './quarantine.ts';
+import { noQuarantine, type Quarantine, type Requested, withOffenders } from './quarantine.ts';
 import { proven, review, tryAgain } from './review.ts';
 
 const web = 'web' as ServiceName;
@@ -30,7 +31,7 @@ function history(...maxconns: readonly (number | undefined)[]): readonly Request
 }
 
 const holdWeb = (quarantine: Quarantine, requested: Requested): Quarantine =>
-  withOffenders(quarantine, new Map([[serviceCandidate(web), 'refused']]), {
+  withOffenders(quarantine, new Map([[policyKey(web), 'refused']]), {
     requested,
     desired: nothingRendered,
     served: nothingRendered,
@@ -81,7 +82,7 @@ test('a service whose last good form is refused as well is left out, although it
   const build = { requested: refused, ...rendered, cold: true };
   expect([formOf(held), mayBeQuarantined(held, build, web)]).toEqual([1, false]);
   expect(mayBeQuarantined(held, { ...build, leaveOut: true }, web)).toBe(true);
-  const out = withOffenders(held, new Map([[serviceCandidate(web), 'its port']]), { ...build, leaveOut: true });
+  const out = withOffenders(held, new Map([[policyKey(web), 'its port']]), { ...build, leaveOut: true });
   expect(out.services.get(web)).toMatchObject({ form: undefined, reason: 'its port' });
   expect(mayBeQuarantined(out, { ...build, leaveOut: true }, web)).toBe(false);
 });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Catalog } from '../../catalog/catalog.ts';
+import { policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Policy } from '../../model/policy.ts';
 import type { Revision } from '../../model/revision.ts';
@@ -11,8 +12,6 @@ import type { TemplateRole } from '../../render/template.ts';
 export type Candidate = `templates/${TemplateRole}` | `services/${string}` | `instances/${string}/${string}`;
 
 export const templateCandidate = (role: TemplateRole): Candidate => `templates/${role}`;
-export const serviceCandidate = (service: ServiceName): Candidate => `services/${service}`;
-export const instanceCandidate = (service: ServiceName, id: InstanceId): Candidate => `instances/${service}/${id}`;
 
 export const templateRoles = ['frame', 'policy', 'backend', 'server'] as const satisfies readonly TemplateRole[];
 
@@ -37,7 +36,6 @@ export type QuarantinedService = Refused & {
 type QuarantinedInstance = Refused & {
   readonly service: ServiceName;
   readonly id: InstanceId;
-  /** The server line that HAProxy refuses. */
   readonly line: string;
   /** Whether an earlier line of the instance serves. */
   readonly kept: boolean;
@@ -111,7 +109,6 @@ export function templatesInUse({ good, templates }: Quarantine, requested: Templ
   return { frame: of('frame'), policy: of('policy'), backend: of('backend'), server: of('server') };
 }
 
-/** The last form of a service that HAProxy accepted. */
 export function lastGoodForm({ good, services, onTrial }: Quarantine, name: ServiceName): Form | undefined {
   const known = services.get(name) ?? onTrial.get(name) ?? good?.quarantined.get(name);
   if (known !== undefined) return known.form;
@@ -121,7 +118,7 @@ export function lastGoodForm({ good, services, onTrial }: Quarantine, name: Serv
 }
 
 export const writtenPolicy = (catalog: Catalog, name: ServiceName): string | undefined =>
-  catalog.accepted.get(`services/${name}`)?.value;
+  catalog.accepted.get(policyKey(name))?.value;
 
 /** The last good form of a service, if it differs from the requested one: then a quarantine of the service changes something. */
 export function lastGoodFormFor(quarantine: Quarantine, requested: Requested, name: ServiceName): Form | undefined {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Refusal } from '../../fleet/acknowledgement.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
+import { policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { RenderProblem } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
@@ -19,7 +20,6 @@ import {
   type Quarantine,
   type Requested,
   sameTemplates,
-  serviceCandidate,
   templateCandidate,
   templateChanged,
   withOffenders,
@@ -27,7 +27,7 @@ import {
 import { loadQuarantine, QuarantineFile } from './quarantine-file.ts';
 import { logChanges, type QuarantineStatus, refusalsOf, statusOf } from './quarantine-status.ts';
 import { RetrySchedule, type RetryScheduleParts, withNextVersion } from './retry-schedule.ts';
-import { proven, type Reviewed, review, tryAgain, withoutMended } from './review.ts';
+import { proven, type Reviewed, review, tryAgain, withoutChangedLines } from './review.ts';
 import { unrenderable } from './unrenderable.ts';
 
 export type QuarantiningParts = RetryScheduleParts & {
@@ -73,7 +73,6 @@ export class Quarantining {
     return statusOf(this.#state);
   }
 
-  /** Why a template is not used; undefined when all are. */
   get refusedTemplate(): string | undefined {
     const [refused] = this.#state.templates.values();
     return refused?.reason;
@@ -106,7 +105,7 @@ export class Quarantining {
       const mark = dirty?.get(service);
       return dirty === undefined || mark?.whole === true || mark?.instances.has(id) === true;
     };
-    this.#become(withoutMended(this.#state, wasRendered, problems), catalog);
+    this.#become(withoutChangedLines(this.#state, wasRendered, problems), catalog);
   }
 
   get state(): Quarantine {
@@ -125,22 +124,24 @@ export class Quarantining {
 
   /** Quarantines the frame template, if it changed since HAProxy accepted it. Returns whether it did. */
   quarantineFrame(requested: Requested, desired: Rendered, reason: string): boolean {
-    return this.#holdTemplate('frame', requested, desired, reason);
+    return this.#quarantineTemplate('frame', requested, desired, reason);
   }
 
   /** Quarantines the frame or the policy template, because it cannot render what every configuration has. Returns whether it did. */
-  holdUnusable(requested: Requested, desired: Rendered, reason: string): boolean {
-    return this.quarantineFrame(requested, desired, reason) || this.#holdTemplate('policy', requested, desired, reason);
+  quarantineUnusable(requested: Requested, desired: Rendered, reason: string): boolean {
+    return (
+      this.quarantineFrame(requested, desired, reason) || this.#quarantineTemplate('policy', requested, desired, reason)
+    );
   }
 
-  #holdTemplate(role: TemplateRole, requested: Requested, desired: Rendered, reason: string): boolean {
+  #quarantineTemplate(role: TemplateRole, requested: Requested, desired: Rendered, reason: string): boolean {
     if (!templateChanged(this.#state, requested.templates, role)) return false;
     this.#quarantine(new Map([[templateCandidate(role), reason]]), { requested, desired, served: desired });
     return true;
   }
 
   /** Quarantines the services or templates for which these problems arose. Returns whether it quarantined any. */
-  holdUnrendered(problems: readonly RenderProblem[], build: RefusedBuild): boolean {
+  quarantineUnrendered(problems: readonly RenderProblem[], build: RefusedBuild): boolean {
     const offenders = unrenderable(this.#state, build, problems, this.#parts.frame);
     if (offenders.size > 0) this.#quarantine(offenders, build);
     return offenders.size > 0;
@@ -155,7 +156,6 @@ export class Quarantining {
     return true;
   }
 
-  /** Quarantines the offenders of a reload that failed. Returns whether there are any. */
   quarantineAfterReload(failed: FailedReload, build: RefusedBuild): boolean {
     const offenders = offendersOf(this.#state, failed, build);
     if (offenders.size === 0) return false;
@@ -196,7 +196,7 @@ export class Quarantining {
       this.#become(tryAgain(this.#state, names, requested), requested.catalog);
       return [name];
     }
-    const offenders = new Map([[serviceCandidate(name), checked.reason]]);
+    const offenders = new Map([[policyKey(name), checked.reason]]);
     this.#schedule.refused(offenders);
     this.#quarantine(offenders, build);
     this.#schedule.failedAgain(this.#state, names);

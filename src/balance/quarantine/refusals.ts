@@ -1,36 +1,31 @@
 import type { ServiceName } from '../../model/name.ts';
+import { type Backoff, backoffMs } from '../../waiting/backoff.ts';
 
-/** How often HAProxy has refused versions of a service lately. */
 type Refusals = {
   readonly count: number;
-  /** Why it refused the last one. */
   readonly reason: string;
   /** When another version may be checked, in ms. */
   readonly dueAt: number;
 };
 
-/** By service, its refusals of the last minutes. A value. */
+/** By service, how often HAProxy refused its versions lately. */
 export type RecentRefusals = ReadonlyMap<ServiceName, Refusals>;
 
 export const noRefusals: RecentRefusals = new Map();
 
-/** The wait after the second refusal, and the most, in ms. After the first one there is none: most people correct it then. */
-export type RefusalWaits = { readonly firstMs: number; readonly mostMs: number };
-
-export const refusalWaits: RefusalWaits = { firstMs: 1000, mostMs: 60_000 };
-/** A service whose versions were not refused for so long after its wait begins anew, in ms. */
+/** The waits from the second refusal on. There is none after the first: most people correct their mistake then. */
+export const refusalWaits = { firstMs: 1000, mostMs: 60_000 };
+/** After this time without a refusal, the count begins again, in ms. */
 const forgottenAfterMs = 300_000;
 
-const waitMs = (count: number, waits: RefusalWaits): number =>
-  count < 2 ? 0 : Math.min(waits.firstMs * 2 ** Math.min(count - 2, 30), waits.mostMs);
+const waitMs = (count: number, waits: Backoff): number => (count < 2 ? 0 : backoffMs(waits, count - 1));
 
 const isRecent = ({ dueAt }: Refusals, now: number): boolean => now < dueAt + forgottenAfterMs;
 
-/** HAProxy refused a version of each of these services, for the reason. */
 export function refusedAgain(
   recent: RecentRefusals,
   reasons: ReadonlyMap<ServiceName, string>,
-  waits: RefusalWaits,
+  waits: Backoff,
   now: number,
 ): RecentRefusals {
   const next = new Map([...recent].filter(([, one]) => isRecent(one, now)));
@@ -41,11 +36,11 @@ export function refusedAgain(
   return next;
 }
 
-/** A version of this service was checked by itself and accepted. The one after it waits as long. */
+/** HAProxy accepted a version of this service by itself. The next version waits as long. */
 export function acceptedAlone(
   recent: RecentRefusals,
   service: ServiceName,
-  waits: RefusalWaits,
+  waits: Backoff,
   now: number,
 ): RecentRefusals {
   const known = recent.get(service);
@@ -55,8 +50,8 @@ export function acceptedAlone(
 }
 
 /**
- * The services whose next version is checked by itself before it takes part in a reload that others need, each with why: more
- * than one of their versions was refused lately.
+ * The services whose next version is checked by itself before it takes part in a reload that others need, each with the reason:
+ * HAProxy refused more than one of their versions lately.
  */
 export function checkedAlone(recent: RecentRefusals, now: number): ReadonlyMap<ServiceName, string> {
   const those = [...recent].filter(([, one]) => one.count > 1 && isRecent(one, now));
@@ -68,7 +63,7 @@ export function checkedAlone(recent: RecentRefusals, now: number): ReadonlyMap<S
   );
 }
 
-/** In how many ms a version of this service may be checked by itself. */
+/** Milliseconds until a version of this service may be checked by itself. */
 export function dueInMs(recent: RecentRefusals, service: ServiceName, now: number): number {
   return Math.max(0, (recent.get(service)?.dueAt ?? now) - now);
 }

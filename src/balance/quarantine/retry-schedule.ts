@@ -1,4 +1,6 @@
+import { areaOfKey, serviceOfKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
+import type { Backoff } from '../../waiting/backoff.ts';
 import { dueNow, failedAgain, nextDueMs, onlyThese, type RetryPace } from '../reload/retry-pace.ts';
 import type { Candidate, Quarantine } from './quarantine.ts';
 import {
@@ -7,7 +9,6 @@ import {
   dueInMs,
   noRefusals,
   type RecentRefusals,
-  type RefusalWaits,
   refusalWaits,
   refusedAgain,
 } from './refusals.ts';
@@ -30,7 +31,7 @@ const mostReloadMs = 3_600_000;
  */
 export class RetrySchedule {
   readonly #parts: RetryScheduleParts;
-  readonly #waits: RefusalWaits;
+  readonly #waits: Backoff;
   #pace: RetryPace = new Map();
   #refusals: RecentRefusals = noRefusals;
 
@@ -71,10 +72,9 @@ export class RetrySchedule {
   /** Counts a refusal of each service among the offenders. */
   refused(offenders: ReadonlyMap<Candidate, string>): void {
     const reasons = new Map(
-      [...offenders].flatMap(([candidate, reason]) => {
-        const [area, name = ''] = candidate.split('/');
-        return area === 'services' ? [[name as ServiceName, reason] as const] : [];
-      }),
+      [...offenders].flatMap(([key, reason]) =>
+        areaOfKey(key) === 'services' ? [[serviceOfKey(key) as ServiceName, reason] as const] : [],
+      ),
     );
     this.#refusals = refusedAgain(this.#refusals, reasons, this.#waits, this.#parts.now());
   }

@@ -21,7 +21,7 @@ export type Reviewed = {
 };
 
 /**
- * Tries what changed since HAProxy refused it, and removes what nobody requests any more. `alone`: services whose next version
+ * Tries what changed since HAProxy refused it, and removes what is not requested any more. `alone`: services whose next version
  * has to be checked by itself first, each with the reason. Their last good form serves until then.
  */
 export function review(
@@ -123,7 +123,7 @@ export function proven(now: Quarantine, { catalog, templates }: Requested, then:
 }
 
 /** The quarantine without the instances that were rendered again and have another line now. */
-export function withoutMended(
+export function withoutChangedLines(
   quarantine: Quarantine,
   wasRendered: (service: ServiceName, id: InstanceId) => boolean,
   problems: readonly RenderProblem[],

@@ -1,19 +1,13 @@
+import { policyKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { RenderProblem } from '../../render/render.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import { changedTemplates, compose, mayBeQuarantined, mostForOneTemplate, type RefusedBuild } from './candidates.ts';
-import {
-  type Candidate,
-  lastGoodFormFor,
-  type Quarantine,
-  serviceCandidate,
-  templateCandidate,
-  withOffenders,
-} from './quarantine.ts';
+import { type Candidate, lastGoodFormFor, type Quarantine, templateCandidate, withOffenders } from './quarantine.ts';
 
 /**
- * Whom to hold because services cannot be rendered as they are asked for, each with the reason. Without it the routes of a
- * new policy would lead to the rules of the former one. Many services that fail with a new template are the template's.
+ * The offenders among services that cannot be rendered as requested, each with the reason. Without a quarantine the routes of a new
+ * policy would lead to the rules of the former one. If many services fail with a new template, the template is the offender.
  */
 export function unrenderable(
   quarantine: Quarantine,
@@ -32,10 +26,10 @@ export function unrenderable(
   const templates = changedTemplates(quarantine, build.requested).filter((role) => role !== 'frame');
   const isMany = failed.size > mostForOneTemplate.services || failed.size >= build.requested.catalog.services.size;
   if (templates.length > 0 && isMany) return new Map(templates.map((role) => [templateCandidate(role), first]));
-  return new Map([...failed].map(([name, reason]) => [serviceCandidate(name), reason]));
+  return new Map([...failed].map(([name, reason]) => [policyKey(name), reason]));
 }
 
-/** Whether an instance that has a line cannot be rendered because of its service's new form, and not because of its own. */
+/** Whether the new form of the service is the reason why an instance cannot be rendered. */
 function isOfPolicy(
   quarantine: Quarantine,
   build: RefusedBuild,
@@ -43,7 +37,7 @@ function isOfPolicy(
   frame: FrameSettings,
 ): boolean {
   if (!lastGoodServes || lastGoodFormFor(quarantine, build.requested, service) === undefined) return false;
-  const held = withOffenders(quarantine, new Map([[serviceCandidate(service), reason]]), build);
-  const { problems } = compose(quarantine, held, build, frame, [service]);
+  const trial = withOffenders(quarantine, new Map([[policyKey(service), reason]]), build);
+  const { problems } = compose(quarantine, trial, build, frame, [service]);
   return !problems.some((other) => other.service === service && other.instance === instance);
 }

@@ -18,7 +18,7 @@ const served: Look = {
   emptySplit: undefined,
   override: undefined,
   held: undefined,
-  heldForMs: undefined,
+  guardedForMs: undefined,
   desired: line,
   served: line,
   lingers: false,
@@ -119,7 +119,7 @@ test('an instance is not said to be served as asked while nobody reaches the por
 });
 
 test('what is held or only half wrong is served, and says so', () => {
-  const held = explain({ ...served, key: undefined, heldForMs: 60_000 });
+  const held = explain({ ...served, key: undefined, guardedForMs: 60_000 });
   expect(held.verdict).toBe('served');
   expect(held.findings.map(({ says }) => says).join()).toContain('held while its check passes, for 1m more');
   const replaced = { ...served, held: { reason: 'the data was restored', leftMs: undefined } };

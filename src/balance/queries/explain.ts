@@ -4,7 +4,7 @@ import { formatDuration } from '../../model/duration.ts';
 import type { Instance } from '../../model/instance.ts';
 import { type Conflict, describeConflict } from '../../render/conflict.ts';
 
-/** Everything that decides whether one instance is served, as this balancer has it at one moment. */
+/** Everything that decides whether an instance is served. */
 export type Look = {
   readonly service: string;
   readonly id: string;
@@ -15,39 +15,36 @@ export type Look = {
         readonly leased: boolean;
       }
     | undefined;
-  /** The registry does not have the key any more, and it counts all the same. `leftMs` undefined: until it is released. */
+  /** The entry is held: the registry does not have it any more. `leftMs` undefined: until an operator releases it. */
   readonly held: { readonly reason: string; readonly leftMs: number | undefined } | undefined;
-  /** Why what the key holds is not served as it stands there. */
+  /** Why the entry is not served as it is written. */
   readonly rejection: { readonly reason: string; readonly lastGoodServes: boolean } | undefined;
   readonly registered: Instance | undefined;
-  /** With the operators' overrides. */
   readonly instance: Instance | undefined;
-  /** The version's share that the policy's split gives nothing; undefined where a split does not take its weight away. */
+  /** The version of the instance, if the split of the policy gives it no share. */
   readonly emptySplit: { readonly version: string | undefined } | undefined;
-  /** What an operator decided about it: `drain by ada (why)`. */
+  /** Such as `drain by ada (why)`. */
   readonly override: string | undefined;
-  /** Its lease ran out with many others, and it is served all the same for so long, in ms. */
-  readonly heldForMs: number | undefined;
-  /** The `server` lines that it should have and has. */
+  /** How long the guard serves the instance, whose lease ran out with many others, in ms. */
+  readonly guardedForMs: number | undefined;
+  /** The `server` lines that HAProxy should have and has. */
   readonly desired: string | undefined;
   readonly served: string | undefined;
-  /** It left, and still closes connections. */
+  /** A pending removal: it left, and connections to it are open. */
   readonly lingers: boolean;
-  /** Why a reload waits, and why the last one was refused. */
+  /** Why a reload is needed, and why HAProxy refused the last one. */
   readonly pendingReload: readonly string[];
   readonly refused: string | undefined;
-  /** Why what needs a reload of this service waits longer than that of others. */
+  /** Why the reload of this service waits longer than that of others. */
   readonly paced: string | undefined;
-  /** Why it is checked more seldom than the policy says. */
+  /** Why its health checks are further apart than the policy says. */
   readonly checkPace: string | undefined;
-  /** HAProxy refuses this instance, or its service as it is asked for, which then keeps its last good form or is left out. */
+  /** The quarantine of the instance or of its service. */
   readonly quarantined: { readonly reason: string; readonly serves: 'last-good' | 'nothing' } | undefined;
-  /** The port that the policy asks for, while a former policy serves its service elsewhere. */
+  /** The port of the newest policy, while a former policy serves the service on another port. */
   readonly unservedPort: number | undefined;
   readonly routes: readonly string[];
-  /** Those of its service. */
   readonly conflicts: readonly Conflict[];
-  /** Undefined where HAProxy has no such server. */
   readonly traffic: ServerTraffic | undefined;
 };
 
@@ -66,18 +63,17 @@ type Stage =
   | 'conflict'
   | 'requests';
 
-/** Why an instance is or is not served, in the order in which it is decided. */
+/** Why an instance is served or not, in the order of the stages that decide it. */
 export type Explanation = {
   readonly service: string;
   readonly instance: string;
-  /** `served`: it gets new requests. `served by its former policy`: it gets those of the former policy, and none of the newest one. */
+  /** `served`: it gets new requests. `served by its former policy`: it gets only requests that the former policy allows. */
   readonly verdict: 'served' | 'served by its former policy' | 'not served';
-  /** The first thing that keeps it from being served as asked, or that it is. */
+  /** The first obstacle; without one, that it gets requests. */
   readonly because: string;
   readonly findings: readonly Finding[];
 };
 
-/** Explains what was looked at. */
 export function explain(look: Look): Explanation {
   const findings: Finding[] = [
     ...ofKey(look),
@@ -95,13 +91,13 @@ export function explain(look: Look): Explanation {
   return { service, instance, verdict: 'served by its former policy', because, findings };
 }
 
-function* ofKey({ service, key, held, rejection, registered, heldForMs }: Look): Generator<Finding> {
+function* ofKey({ service, key, held, rejection, registered, guardedForMs }: Look): Generator<Finding> {
   if (key === undefined && rejection === undefined) {
-    if (heldForMs === undefined) {
+    if (guardedForMs === undefined) {
       yield { stage: 'key', state: 'bad', says: 'the registry has no such key' };
       return;
     }
-    const left = formatDuration(heldForMs);
+    const left = formatDuration(guardedForMs);
     yield { stage: 'key', state: 'note', says: 'the key is gone: its lease ran out, with those of many others' };
     yield {
       stage: 'guard',
@@ -123,7 +119,7 @@ function* ofKey({ service, key, held, rejection, registered, heldForMs }: Look):
   if (rejection !== undefined) {
     const after = rejection.lastGoodServes ? '; what it held before is served' : '';
     yield { stage: 'registration', state: rejection.lastGoodServes ? 'note' : 'bad', says: rejection.reason + after };
-    // A registration that is not served is not in order, however well it reads.
+    // A registration that is not served is never good, even if it is well-formed.
     if (!rejection.lastGoodServes) return;
   }
   if (registered === undefined) return;

@@ -7,6 +7,7 @@ import type { Service } from '../../catalog/service.ts';
 import { takesPart, withSplit } from '../../catalog/split.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { formatAddress } from '../../model/address.ts';
+import { instanceKey, policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { byWhom, effectName, type Override } from '../../model/override.ts';
 import { serviceOfTarget } from '../../model/route-target.ts';
@@ -54,7 +55,6 @@ export class BalanceQueries {
     return (await this.#fleet?.list()) ?? [];
   }
 
-  /** All services, by name. */
   async services(): Promise<readonly ServiceView[]> {
     const traffic = await this.#fromHaproxy((link) => link.backendTraffic());
     const { effective } = this.#parts.balancer;
@@ -87,8 +87,7 @@ export class BalanceQueries {
         state: instance.state,
         version: instance.version,
         zone: instance.zone,
-        held:
-          !service.registered.has(instance.id) || accepted.get(`instances/${name}/${instance.id}`)?.held !== undefined,
+        held: !service.registered.has(instance.id) || accepted.get(instanceKey(name, instance.id))?.held !== undefined,
         override: describeOverride(overrideOf(overrides, name, instance.id)),
         traffic: servers?.get(instance.id),
       }))
@@ -106,12 +105,12 @@ export class BalanceQueries {
     const servers = await this.#fromHaproxy((link) => link.serverTraffic(service));
     const { balancer, guarding, now } = this.#parts;
     const { catalog, served, desired, lingering, pending, paced, refused, quarantined, rejections } = balancer.status();
-    const key = `instances/${service}/${id}`;
+    const key = instanceKey(service, id);
     const entry = catalog.accepted.get(key);
     const held = entry?.held;
     const rejection =
       rejections.of(catalog, key) ?? (entry === undefined ? await this.#forgotten(catalog, key) : undefined);
-    const hold = guarding.status().find((one) => one.service === service && one.instances.includes(id));
+    const guarded = guarding.status().find((one) => one.service === service && one.instances.includes(id));
     const { requested, catalog: effective } = balancer.effective;
     const whole = requested.catalog.services.get(service);
     const unsplit = whole?.instances.get(id);
@@ -131,7 +130,7 @@ export class BalanceQueries {
           ? { version: unsplit.version }
           : undefined,
       override: describeOverride(overrideOf(catalog.overrides, service, id)),
-      heldForMs: hold?.endsInMs,
+      guardedForMs: guarded?.endsInMs,
       desired: backend?.servers.get(id),
       checkPace: backend && describePace(backend),
       served: served.backends.get(service)?.servers.get(id),
@@ -139,7 +138,7 @@ export class BalanceQueries {
       pendingReload: pending,
       refused,
       paced: paced.get(service),
-      quarantined: quarantined.find((one) => one.key === key || one.key === `services/${service}`),
+      quarantined: quarantined.find((one) => one.key === key || one.key === policyKey(service)),
       unservedPort: servedPolicy?.port === whole?.policy.port ? undefined : whole?.policy.port,
       routes: this.#routes().get(service) ?? [],
       conflicts: this.#conflictsWith(service),
@@ -147,7 +146,7 @@ export class BalanceQueries {
     });
   }
 
-  /** A catalog remembers some thousands of rejected entries. Beyond them the registry is asked for the entry itself. */
+  /** Reads the entry from the registry, because a catalog remembers only some thousands of rejected entries. */
   async #forgotten(catalog: Catalog, key: string): Promise<Rejection | undefined> {
     const { registry } = this.#parts;
     if (registry === undefined || !mayBeForgotten(catalog, key)) return undefined;

@@ -2,7 +2,6 @@ import type { Service } from '../../catalog/service.ts';
 import type { ServerTraffic, Traffic } from '../../haproxy/stat.ts';
 import type { Instance } from '../../model/instance.ts';
 
-/** A service as this balancer serves it. */
 export type ServiceView = {
   readonly name: string;
   readonly mode: 'http' | 'tcp';

@@ -107,7 +107,7 @@ export class Balancer {
     openFiles.may(await haproxy.openFilesLimit());
     const lastGood = await files.readServed();
     const known = lastGood && addressesGiven(this.#preloaded, lastGood);
-    locating.adopt(guarding.served(intake.catalog), known);
+    locating.adopt(guarding.guarded(intake.catalog), known);
     await locating.resolved(firstNamesMs);
     await quarantining.load(this.#preloaded);
     const before = lastGood ?? nothingRendered;
@@ -205,7 +205,7 @@ export class Balancer {
   onGuardChanged(service: ServiceName, id: InstanceId): void {
     const { guarding, locating } = this.#parts;
     const { intake, periodicChecks, loop } = this.#own;
-    const instance = guarding.served(intake.catalog).services.get(service)?.instances.get(id);
+    const instance = guarding.guarded(intake.catalog).services.get(service)?.instances.get(id);
     if (instance === undefined) locating.differs(service, id);
     else locating.place(instance);
     intake.dirty.instance(service, id);

@@ -29,11 +29,11 @@ type RenderingParts = {
   readonly frame: FrameSettings;
   readonly quarantining: Pick<
     Quarantining,
-    'state' | 'review' | 'holdUnusable' | 'holdUnrendered' | 'refusedTemplate' | 'rendered'
+    'state' | 'review' | 'quarantineUnusable' | 'quarantineUnrendered' | 'refusedTemplate' | 'rendered'
   >;
-  readonly guarding: Pick<Guarding, 'served' | 'holding'>;
-  readonly locating: Pick<Locating, 'served' | 'permitted'>;
-  readonly openFiles: Pick<OpenFilesLimit, 'served' | 'moved' | 'framed'>;
+  readonly guarding: Pick<Guarding, 'guarded' | 'holding'>;
+  readonly locating: Pick<Locating, 'located' | 'permitted'>;
+  readonly openFiles: Pick<OpenFilesLimit, 'limited' | 'moved' | 'framed'>;
   readonly metrics: Pick<BalanceMetrics, 'services'>;
   readonly rejections: Pick<Rejections, 'rendered' | 'conflicting'>;
 };
@@ -84,8 +84,8 @@ export class Rendering {
     // Each instance has an entry, except guarded ones.
     const bound = guarding.holding ? Number.POSITIVE_INFINITY : catalog.accepted.size;
     return effectiveCatalog(catalog, {
-      guarded: (overridden) => guarding.served(overridden),
-      located: (guarded) => openFiles.served(locating.served(guarded), bound),
+      guarded: (overridden) => guarding.guarded(overridden),
+      located: (guarded) => openFiles.limited(locating.located(guarded), bound),
       quarantine: quarantining.state,
       templates: this.#templates,
     });
@@ -130,13 +130,13 @@ export class Rendering {
         ? renderAll(templating, frame, this.#desired, catalog)
         : renderDirty(templating, frame, this.#desired, catalog, dirty);
     } catch (error) {
-      if (!(error instanceof Fault) || !quarantining.holdUnusable(requested, this.#desired, error.toString()))
+      if (!(error instanceof Fault) || !quarantining.quarantineUnusable(requested, this.#desired, error.toString()))
         throw error;
       this.#mustRenderAll = true;
       return this.render(dirty, requested, served);
     }
     const { rendered, problems, conflicts } = result;
-    if (quarantining.holdUnrendered(problems, { requested, desired: this.#desired, served, cold: false })) {
+    if (quarantining.quarantineUnrendered(problems, { requested, desired: this.#desired, served, cold: false })) {
       if (quarantining.refusedTemplate !== undefined) this.#mustRenderAll = true;
       return this.render(dirty, requested, served);
     }
