@@ -13,33 +13,10 @@ export type FleetMember = {
   readonly problem: string | undefined;
 };
 
-// Several pages may be open, and each of them asks every two seconds.
-const readEveryMs = 1000;
 const readMs = 1500;
 
-/** Reads the balancers of the fleet from the registry, at most once a second. */
-export class FleetMembers {
-  readonly #registry: Registry;
-  readonly #now: () => number;
-  #last: { readonly at: number; readonly members: Promise<readonly FleetMember[]> } | undefined;
-
-  /** `now`: monotonic, in ms. */
-  constructor(registry: Registry, now: () => number) {
-    this.#registry = registry;
-    this.#now = now;
-  }
-
-  /** The balancers that have an acknowledgement; none when the registry does not answer. */
-  list(): Promise<readonly FleetMember[]> {
-    const at = this.#now();
-    if (this.#last === undefined || at - this.#last.at > readEveryMs) {
-      this.#last = { at, members: readFleet(this.#registry).catch(() => []) };
-    }
-    return this.#last.members;
-  }
-}
-
-async function readFleet(registry: Registry): Promise<readonly FleetMember[]> {
+/** Reads the balancers that have an acknowledgement. Rejects when the registry does not answer. */
+export async function readFleet(registry: Registry): Promise<readonly FleetMember[]> {
   const { entries } = await registry.read('balancers/', AbortSignal.timeout(readMs));
   return [...balancersOf(entries)]
     .map(([id, says]) =>

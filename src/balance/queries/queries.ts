@@ -21,7 +21,7 @@ import type { HeldEntries } from '../guard/held-entries.ts';
 import { shownService } from '../pipeline/effective-catalog.ts';
 import type { Balancer } from '../reconcile/balancer.ts';
 import { type Explanation, explain, type Look } from './explain.ts';
-import { type FleetMember, FleetMembers } from './fleet-members.ts';
+import { type FleetMember, readFleet } from './fleet-members.ts';
 import { type ServiceDetail, type ServiceView, viewOf } from './service-view.ts';
 
 export type BalanceQueriesParts = {
@@ -37,22 +37,27 @@ export type BalanceQueriesParts = {
 
 type Rejection = NonNullable<Look['rejection']>;
 
+// Several pages may be open, and each of them asks every two seconds.
+const fleetEveryMs = 1000;
 const readMs = 1500;
 const mostConflicts = 20;
 
 /** Answers what people ask: services, their instances, and why an instance is or is not served. Asks HAProxy for the traffic. */
 export class BalanceQueries {
   readonly #parts: BalanceQueriesParts;
-  readonly #fleet: FleetMembers | undefined;
+  #fleet: { readonly at: number; readonly members: Promise<readonly FleetMember[]> } | undefined;
 
   constructor(parts: BalanceQueriesParts) {
     this.#parts = parts;
-    const { registry, now } = parts;
-    this.#fleet = registry && new FleetMembers(registry, now);
   }
 
-  async fleet(): Promise<readonly FleetMember[]> {
-    return (await this.#fleet?.list()) ?? [];
+  /** The balancers of the fleet; none when the registry does not answer. */
+  fleet(): Promise<readonly FleetMember[]> {
+    const { registry, now } = this.#parts;
+    if (registry === undefined) return Promise.resolve([]);
+    if (this.#fleet === undefined || now() - this.#fleet.at > fleetEveryMs)
+      this.#fleet = { at: now(), members: readFleet(registry).catch(() => []) };
+    return this.#fleet.members;
   }
 
   async services(): Promise<readonly ServiceView[]> {
