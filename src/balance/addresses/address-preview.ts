@@ -32,6 +32,8 @@ export class AddressPreview {
     this.#locating.adopt(catalog);
     await this.#locating.resolved(patienceMs);
     if (this.#served !== undefined) this.#locating.adopt(catalog, addressesGiven(catalog, this.#served));
+    // Only now `unserved` knows them.
+    this.#locating.located(catalog);
   }
 
   /** The stage `located` of the effective catalog, after `lookUp`. */
