@@ -143,10 +143,10 @@ export class Balancer {
 
   /** No instance may have an address where HAProxy itself listens. */
   #lookAtListeners(): void {
-    const { frame } = this.#own.running.served;
-    if (frame === this.#listening) return;
-    this.#listening = frame;
-    this.#parts.locating.listening(ownListeners(frame.before + frame.after));
+    const { base } = this.#own.running.served;
+    if (base === this.#listening) return;
+    this.#listening = base;
+    this.#parts.locating.listening(ownListeners(base.before + base.after));
   }
 
   /**
