@@ -5,7 +5,7 @@ import type { BalanceMetrics } from './metrics.ts';
 type Stage = 'wait' | 'render' | 'command';
 
 /** When a round began, when it had rendered, when it had HAProxy's answers, and what it did, a clause each. */
-type Round = {
+type RoundTimes = {
   readonly began: number;
   readonly rendered: number;
   readonly commanded: number;
@@ -79,7 +79,7 @@ export class Progress {
   }
 
   /** A round ended. HAProxy serves the changes that it began with, unless a reload is due. */
-  onRound({ began, rendered, commanded, what }: Round): void {
+  onRound({ began, rendered, commanded, what }: RoundTimes): void {
     const { metrics } = this.#parts;
     const since = this.#unbegun ?? began;
     // Changes that arrived during the last round waited for its end.

@@ -13,7 +13,7 @@ export type Task = {
   readonly yields?: true;
 };
 
-export type Work = {
+export type LoopWork = {
   /** The loop runs the first task that is due, then it looks again. */
   readonly tasks: readonly Task[];
   /** Returns whether the loop has to pause before the next task. */
@@ -29,7 +29,7 @@ const retries = { firstMs: 100, mostMs: 5000 };
 /** Runs one task after the other, until none is due. After a failure it pauses; the pause grows with each failure in a row. */
 export class Loop {
   readonly #timers: Timers;
-  #work: Work | undefined;
+  #work: LoopWork | undefined;
   #turning: Promise<void> | undefined;
   #ended = false;
   /** The number of failures in a row. */
@@ -45,7 +45,7 @@ export class Loop {
     return this.#turning;
   }
 
-  begin(work: Work): void {
+  begin(work: LoopWork): void {
     this.#work = work;
     this.wake();
   }
@@ -89,7 +89,7 @@ export class Loop {
     return tasks.find(({ due, yields }) => yields !== true && due()) ?? first;
   }
 
-  async #turn({ onFailure, onDone }: Work): Promise<void> {
+  async #turn({ onFailure, onDone }: LoopWork): Promise<void> {
     for (;;) {
       const task = this.#ended ? undefined : this.#next();
       if (task === undefined) return;

@@ -149,7 +149,7 @@ export class Reconciler {
   }
 
   /** `changed` is the part of `dirty` that has to be rendered. */
-  async #apply(changed: DirtySet, dirty: DirtySet, requested: Requested, began: number): Promise<Applied> {
+  async #apply(changed: DirtySet, dirty: DirtySet, requested: Requested, began: number): Promise<AppliedRound> {
     const { link, rendering, running, reloads, firstChecks, progress, now } = this.#parts;
     const catalog = rendering.render(changed, requested, running.served);
     const rendered = now();
@@ -167,7 +167,7 @@ export class Reconciler {
     reloads.planned(plan.reload, desired);
     firstChecks.giving(plan.steps, running.served, desired);
     const { routes } = running.served;
-    const { done, left, refused } = await this.#slices.give(plan.steps, desired, now() - rendered);
+    const { done, left, refused } = await this.#slices.apply(plan.steps, desired, now() - rendered);
     reloads.planned(refused, desired);
     firstChecks.onApplied(dirty, catalog, running.served, newcomersAmong(done, running.served));
     progress.onRound({
@@ -241,7 +241,7 @@ export class Reconciler {
   }
 }
 
-type Applied = { readonly catalog: Catalog; readonly plan: Plan; readonly unfinished: DirtySet };
+type AppliedRound = { readonly catalog: Catalog; readonly plan: Plan; readonly unfinished: DirtySet };
 
 /** Services that changed now come first, except those that the last round did not finish. */
 function withUnfinished(changed: DirtySet, unfinished: DirtySet): DirtySet {

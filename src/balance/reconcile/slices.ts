@@ -14,7 +14,7 @@ type SlicesParts = {
   readonly now: () => number;
 };
 
-type Given = {
+type AppliedSteps = {
   readonly done: readonly Step[];
   /** The next round plans these again. */
   readonly left: readonly Step[];
@@ -39,11 +39,11 @@ export class Slices {
   }
 
   /** The commands may take about as long as the plan took (`planningMs`). The next round plans the rest again. */
-  async give(steps: readonly Step[], desired: Rendered, planningMs: number): Promise<Given> {
+  async apply(steps: readonly Step[], desired: Rendered, planningMs: number): Promise<AppliedSteps> {
     const { running } = this.#parts;
     if (steps.length <= leastSlice) return { done: steps, left: [], refused: await running.execute(steps, desired) };
     const ordered = inTurns(steps, running.served.routes);
-    const { count, refused } = await this.#giveOrdered(ordered, desired, planningMs);
+    const { count, refused } = await this.#applyOrdered(ordered, desired, planningMs);
     const done = ordered.slice(0, count);
     const { now, later } = closing(done, ordered.slice(count));
     const more = await running.execute(now, desired);
@@ -51,7 +51,7 @@ export class Slices {
     return { done: [...done, ...now], left: later, refused: [...refused, ...more] };
   }
 
-  async #giveOrdered(
+  async #applyOrdered(
     ordered: readonly Step[],
     desired: Rendered,
     planningMs: number,

@@ -7,7 +7,7 @@ import type { Quarantining } from '../quarantine/quarantining.ts';
 import type { Reloads } from '../reload/reloads.ts';
 import type { Inspection } from './inspection.ts';
 import type { Intake } from './intake.ts';
-import type { Task, Work } from './loop.ts';
+import type { LoopWork, Task } from './loop.ts';
 import type { PeriodicChecks } from './periodic-checks.ts';
 import type { ProcessWatch } from './process-watch.ts';
 import type { Reconciler } from './reconciler.ts';
@@ -49,7 +49,7 @@ export const unfinishedTask = 'unfinished';
  * What the loop does, the most urgent first. A check, a reload and a bisection may take half a minute: tasks begin them, and they go on
  * next to the loop, one at a time.
  */
-export function balancerTasks(parts: TasksParts): Omit<Work, 'onDone'> {
+export function balancerTasks(parts: TasksParts): Omit<LoopWork, 'onDone'> {
   const { link, quarantining, intake, reloads, reloading, reconciler, bisection } = parts;
   const { inspection, removing, retrying, reloadResults, reuse, watch } = parts;
   /** While HAProxy loads a configuration, commands go to the worker that serves for as long as the connection lasts. */
