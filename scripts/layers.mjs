@@ -44,7 +44,8 @@ const mayImport = {
     'model waiting logging registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
   'balance/tls': 'model waiting logging fs haproxy balance/observe',
   'balance/queries': 'model registry catalog render haproxy fleet balance/guard balance/pipeline balance/reconcile',
-  'balance/preview': 'model settings registry catalog render haproxy balance/state balance/guard balance/quarantine balance/pipeline',
+  'balance/preview':
+    'model settings registry catalog render haproxy balance/state balance/guard balance/quarantine balance/pipeline',
   balance:
     'model waiting logging template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/queries',
   admin: 'model balance/queries balance',

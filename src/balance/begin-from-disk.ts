@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { CatalogLimits } from '../catalog/limits.ts';
 import { formatDuration } from '../model/duration.ts';
+import type { GuardedInstancesFile } from './guard/guarded-instances-file.ts';
 import type { Guarding } from './guard/guarding.ts';
 import type { HeldEntries } from './guard/held-entries.ts';
-import type { GuardedInstancesFile } from './guard/guarded-instances-file.ts';
 import type { Balancer } from './reconcile/balancer.ts';
 import type { RegistryConnection } from './registry-connection.ts';
 import { loadLastKnown } from './state/last-known.ts';

@@ -2,6 +2,7 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { Fault } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
+import { Sweep } from '../../model/sweep.ts';
 import { describePace } from '../../render/check-pace.ts';
 import {
   type RenderResult,
@@ -21,7 +22,6 @@ import { type EffectiveCatalog, effectiveCatalog } from '../pipeline/effective-c
 import type { RefusedBuild } from '../quarantine/candidates.ts';
 import { type Requested, withQuarantined, withQuarantinedInstances } from '../quarantine/quarantine.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
-import { Sweep } from '../../model/sweep.ts';
 import type { Rejections } from './rejections.ts';
 
 type RenderingParts = {
