@@ -99,7 +99,6 @@ export async function openWorld() {
     goes.get(name)?.kill('SIGTERM');
     await goes.get(name)?.ended;
   };
-
   return {
     ...scenario,
     etcd,
@@ -111,8 +110,7 @@ export async function openWorld() {
     put: (key: string, value: string) => etcd.ctl('put', `/pointsman/${key}`, value),
     async run(command: string): Promise<void> {
       const [, name = ''] = command.split(' ');
-      // A folder is a balancer's state for one, and declarations for the other.
-      const env = /^(balance|render)$/.test(name)
+        const env = /^(balance|render)$/.test(name)
         ? { ...options.env, POINTSMAN_DIR: scenario.balancerDir }
         : options.env;
       const [, ready] = goingOn.find(([pattern]) => pattern.test(command)) ?? [];
