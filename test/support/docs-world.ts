@@ -110,7 +110,7 @@ export async function openWorld() {
     put: (key: string, value: string) => etcd.ctl('put', `/pointsman/${key}`, value),
     async run(command: string): Promise<void> {
       const [, name = ''] = command.split(' ');
-        const env = /^(balance|render)$/.test(name)
+      const env = /^(balance|render)$/.test(name)
         ? { ...options.env, POINTSMAN_DIR: scenario.balancerDir }
         : options.env;
       const [, ready] = goingOn.find(([pattern]) => pattern.test(command)) ?? [];
