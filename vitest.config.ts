@@ -24,8 +24,12 @@ const slow = [
   ],
   ...['quarantine', 'quarantined-starts', 'quarantined-templates', 'forced-reloads', 'open-files'],
 ].map((name) => `test/haproxy/${name}.test.ts`);
-// Of the newest, what a lost folder and a failing disk are to HAProxy is left out: nothing of it depends on the version.
-const leftOfNewest = ['deleted-folders', 'troubles'].map((name) => `test/haproxy/${name}.test.ts`);
+// Of the newest, what a lost folder, a failing disk and pointsman's own restarts and searches are to HAProxy is left out, too: the
+// tests with 2.6 show it, and `npm run test:matrix` runs all of it.
+const leftOfNewest = [
+  ...['restart', 'deleted-folders', 'troubles', 'drift', 'quarantine', 'quarantined-starts', 'quarantined-templates'],
+  ...['forced-reloads', 'open-files', 'modes'],
+].map((name) => `test/haproxy/${name}.test.ts`);
 const left = (suite: string) => {
   if (process.env['MATRIX'] === 'whole') return [];
   return suite === 'sid' ? leftOfNewest : [...slow, 'test/haproxy/modes.test.ts', 'test/policies/shares.test.ts'];

@@ -10,7 +10,7 @@ import { instances, startWorld, type World } from './soak/world.ts';
 import { randomFrom } from './support/random.ts';
 import { until } from './support/until.ts';
 
-const seconds = Number(process.env['SOAK_S'] ?? (process.env['CI'] === undefined ? 30 : 60));
+const seconds = Number(process.env['SOAK_S'] ?? (process.env['CI'] === undefined ? 30 : 45));
 const leastFaultMs = 1000;
 /** The file that a run's figures are written to; `npm run soak` names the one that is committed. */
 const report = process.env['SOAK_REPORT'];
