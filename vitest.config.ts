@@ -9,31 +9,19 @@ const scenario = { globalSetup: ['test/global-setup.ts'], testTimeout: 120_000, 
 
 // What speaks with HAProxy is tested with each version that scripts/debian-root has made, too.
 const roots = process.env['POINTSMAN_ROOTS'] ?? '/var/cache/pointsman-roots';
-// Those between the oldest and the newest take what depends on HAProxy's answers; the tests of pointsman's own restarts, reloads
-// and troubles take minutes, and run on them with `npm run test:matrix`.
-const slow = [
-  ...[
-    'restart',
-    'upgrade',
-    'troubles',
-    'failing-reloads',
-    'drift',
-    'certificates',
-    'policy-changes',
-    'deleted-folders',
-  ],
-  ...['quarantine', 'quarantined-starts', 'quarantined-templates', 'forced-reloads', 'open-files'],
-].map((name) => `test/haproxy/${name}.test.ts`);
+// Those between the oldest and the newest take what differs most between versions; `npm run test:matrix` runs all on them.
+const middle = [
+  ...['changes', 'server-states', 'reloads', 'known-faults'].map((name) => `test/haproxy/${name}.test.ts`),
+  ...['transport', 'timeouts', 'routes', 'balance'].map((name) => `test/policies/${name}.test.ts`),
+];
 // Of the newest, what a lost folder, a failing disk and pointsman's own restarts and searches are to HAProxy is left out, too: the
 // tests with 2.6 show it, and `npm run test:matrix` runs all of it.
 const leftOfNewest = [
   ...['restart', 'deleted-folders', 'troubles', 'drift', 'quarantine', 'quarantined-starts', 'quarantined-templates'],
   ...['forced-reloads', 'open-files', 'modes'],
 ].map((name) => `test/haproxy/${name}.test.ts`);
-const left = (suite: string) => {
-  if (process.env['MATRIX'] === 'whole') return [];
-  return suite === 'sid' ? leftOfNewest : [...slow, 'test/haproxy/modes.test.ts', 'test/policies/shares.test.ts'];
-};
+const whole = process.env['MATRIX'] === 'whole';
+const all = ['test/{haproxy,policies}/**/*.test.ts'];
 
 const otherVersions = ['trixie', 'forky', 'sid']
   .map((suite) => ({ suite, haproxy: join(roots, `${suite}.bin`, 'haproxy') }))
@@ -43,8 +31,8 @@ const otherVersions = ['trixie', 'forky', 'sid']
     test: {
       ...scenario,
       name: `haproxy-${suite}`,
-      include: ['test/{haproxy,policies}/**/*.test.ts'],
-      exclude: left(suite),
+      include: whole || suite === 'sid' ? all : middle,
+      exclude: whole ? [] : leftOfNewest,
       env: { HAPROXY_BIN: haproxy },
     },
   }));
