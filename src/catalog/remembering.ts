@@ -59,9 +59,10 @@ export class Remembering {
 
   /** Forgets a rejection of the service that has the most; false if that is the one that comes. */
   #makeRoom(service: string): boolean {
-    let largest = service;
-    for (const [name, count] of this.#counts) if (count > this.#countOf(largest)) largest = name;
-    const forgets = this.#countOf(largest) > this.#countOf(service) + 1 ? largest : service;
+    const own = this.#countOf(service);
+    let [largest, most] = [service, own];
+    for (const [name, count] of this.#counts) if (count > most) [largest, most] = [name, count];
+    const forgets = most > own + 1 ? largest : service;
     this.#forgotten = this.#forgotten.add(forgets);
     if (forgets === service) return false;
     // The service that has the most is soon found in any order.
