@@ -81,7 +81,7 @@ export class PermittedAddresses {
     return { catalog: services === catalog.services ? catalog : { ...catalog, services }, refused };
   }
 
-  /** Replaces the addresses on which HAProxy listens. Returns those that come or go. */
+  /** Replaces the addresses on which HAProxy listens. Returns the addresses that were added or removed. */
   listening(listeners: readonly OwnListener[]): readonly OwnListener[] {
     const differing = [...without(this.#listeners, listeners), ...without(listeners, this.#listeners)];
     if (differing.length > 0) {

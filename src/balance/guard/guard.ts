@@ -93,7 +93,7 @@ export function emptyGuard(policy: GuardPolicy): Guard {
 
 /**
  * The mass-loss guard: silence is not absence. When more than `share` of at least `minimum` instances of one service are
- * lost by expired leases within `windowMs`, the balancer goes on serving all of these, and those that follow meanwhile: they are
+ * lost by expired leases within `windowMs`, the balancer goes on serving them and further instances that are lost meanwhile: they are
  * *guarded*. The guard lets go of an instance when it returns, fails its check, is removed or is released, or when `holdMs` have
  * passed since the first loss. Instances that drain before they leave are not guarded and do not count. The settings of the service
  * count as they are when it loses instances; with a share of 1 the guard lets go at once.
@@ -235,7 +235,7 @@ function passTime(before: Guard, now: number): GuardStep {
   const windows = takeDue(before.windowEnds, now);
   let guard: Guard = { ...before, guardEnds: ended.rest, windowEnds: windows.rest };
   for (const { service, at } of ended.due) {
-    // A service that is guarded anew since has another deadline.
+    // A service that the guard released and took again has another deadline.
     if (guard.guarded.get(service)?.until !== at) continue;
     const step = letGoAll(guard, service, 'held-too-long');
     guard = step.guard;

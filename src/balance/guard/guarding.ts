@@ -86,8 +86,8 @@ export class Guarding {
   }
 
   /**
-   * Guards the instances that the process before this one guarded, except those that are registered again. A clock that was set
-   * back meanwhile cannot make this longer than a new guard would last.
+   * Guards the instances that the process before this one guarded, except those that are registered again. If the clock was set
+   * back meanwhile, they are guarded no longer than instances that are lost now.
    */
   resume(before: readonly GuardedInstances[], { services }: Catalog): void {
     for (const guarded of before) {

@@ -34,7 +34,7 @@ export function effectiveCatalog(overridden: Catalog, stages: Stages): Effective
   return { guarded, requested, ...withQuarantined(stages.quarantine, requested) };
 }
 
-/** A guarded service for people: all of its instances, also those that are not located, with the policy that serves it. */
+/** A service as people see it after the guard: all instances, including those without an address, and the policy that HAProxy serves. */
 export function shownService({ catalog }: EffectiveCatalog, guarded: Service): Service {
   const policy = catalog.services.get(guarded.name)?.policy ?? guarded.policy;
   return withSplit({ ...guarded, policy });

@@ -70,7 +70,7 @@ export class Bisection {
     return false;
   }
 
-  /** Tries services in quarantine. `onProbed` gets those that HAProxy accepts now, which are to be rendered again. */
+  /** Tries services in quarantine. `onProbed` gets the services that HAProxy accepts now; the caller renders them again. */
   probe(
     build: RefusedBuild,
     which: { readonly all: boolean },

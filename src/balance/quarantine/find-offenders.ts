@@ -56,8 +56,8 @@ export async function findOffenders(
 }
 
 /**
- * Those of the services in quarantine that HAProxy accepts now as they are requested. If its answer names some of them, it is asked
- * once more without these. `quarantine` changes while HAProxy validates.
+ * The services in quarantine whose requested form HAProxy accepts now. If the answer names offenders, HAProxy validates once more
+ * without them. `quarantine` changes while HAProxy validates.
  */
 export async function acceptedNow(
   quarantine: () => Quarantine,

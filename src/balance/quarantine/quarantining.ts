@@ -165,8 +165,8 @@ export class Quarantining {
   }
 
   /**
-   * Tries the services that are due, or all in quarantine: a file that they need may be there now. Returns those that HAProxy
-   * accepts, which are to be rendered again.
+   * Tries the services that are due, or all in quarantine: a file that they need may be there now. Returns the services
+   * that HAProxy accepts; the caller renders them again.
    */
   async probe(build: RefusedBuild, { all }: { readonly all: boolean }): Promise<readonly ServiceName[]> {
     const nextVersion = all ? undefined : this.#schedule.dueNewVersion(this.#state);
