@@ -6,7 +6,7 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import { expect, onTestFinished, test } from 'vitest';
 import { Acknowledging } from '../src/balance/acknowledge/acknowledging.ts';
 import { Draining } from '../src/balance/acknowledge/draining.ts';
-import { createBalanceMetrics } from '../src/balance/observe/metrics.ts';
+import { createBalanceMetrics } from '../src/balance/metrics.ts';
 import { emptyCatalog } from '../src/catalog/catalog.ts';
 import { parseAcknowledgement } from '../src/fleet/acknowledgement.ts';
 import { readProcesses } from '../src/haproxy/master.ts';
@@ -32,7 +32,7 @@ test('says nothing of what settles while the worker is asked about, before it as
     held: () => [],
     heldEntries: () => [],
     isCurrent: (workerPid) => new Promise((answer) => asked.push({ workerPid, answer })),
-    metrics: createBalanceMetrics(new MetricsRegistry()),
+    metrics: createBalanceMetrics(new MetricsRegistry()).acknowledge,
     logger,
     now,
     wall: () => new Date(),

@@ -2,7 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { createBalanceMetrics } from '../src/balance/observe/metrics.ts';
+import { createBalanceMetrics } from '../src/balance/metrics.ts';
 import { exitCodeOf } from '../src/cli/exit-code.ts';
 import { type FaultCode, faultKinds } from '../src/model/fault-code.ts';
 import { operandsOf } from '../src/settings/command.ts';

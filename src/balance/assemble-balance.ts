@@ -13,7 +13,7 @@ import { frameSettingsOf } from './frame-settings.ts';
 import { HeldEntries } from './guard/held-entries.ts';
 import { HaproxyVersion } from './haproxy-version.ts';
 import type { BalanceHealth } from './health.ts';
-import { createBalanceMetrics } from './observe/metrics.ts';
+import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
 import type { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
@@ -67,10 +67,11 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   const frame = frameSettingsOf(settings, paths);
   const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
   const metrics = createBalanceMetrics(parts.metrics);
-  const connection = new RegistryConnection({ metrics, logger, now });
+  const connection = new RegistryConnection({ metrics: metrics.registry, logger, now });
   const { holdMs } = holding;
   const heldEntries = new HeldEntries({
-    ...{ holdMs, metrics, logger, now, wall },
+    ...{ holdMs, logger, now, wall },
+    metrics: metrics.held,
     deletions: { ...holding, minimum: guard.minimum, windowMs: guard.windowMs },
     refuse: refusing(limits),
     onEvent,
@@ -101,19 +102,20 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
           folder: resolve(https.certificates),
           own: paths.certificates,
           list: paths.certificateList,
-          metrics,
+          metrics: metrics.certificates,
           logger,
           ...callbacks,
         })),
   });
   const { balancer, haproxy, link, guarding, unproven } = wired;
-  const files = { env, openForeign, metrics, logger, now, wall, holdMs };
+  const files = { env, openForeign, metrics: { ...metrics.files, ...metrics.held }, logger, now, wall, holdMs };
   const fileKeeping = await FileKeeping.prepare(settings.files, files);
   const acknowledging =
     fleet &&
     (await joinFleet({
       ...{ id, registry: fleet, admin, hostname, version, paths, haproxy, link, guarding, unproven, heldEntries },
-      ...{ metrics, logger, now, wall },
+      ...{ logger, now, wall },
+      metrics: metrics.acknowledge,
       haproxyVersion: () => haproxyVersion.current,
       templates: () => balancer.templates,
       isCurrent: (workerPid) => balancer.watch.isCurrent(workerPid),

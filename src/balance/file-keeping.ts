@@ -6,14 +6,24 @@ import { prepareFiles } from '../files/prepare-files.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
 import type { Registry, RegistryEvent } from '../registry/registry.ts';
 import { defaultIntervalMs, type FileDeclaration } from '../settings/file-declaration.ts';
-import type { BalanceMetrics } from './observe/metrics.ts';
+import type { HeldMetrics } from './guard/held-entries.ts';
+import type { MakeMetric } from './observe/make-metric.ts';
 import type { ServingObserver } from './observe/serving-observer.ts';
+
+/** Metrics of own files. */
+export const fileMetrics = ({ counter, gauge }: MakeMetric) => ({
+  fileResults: counter('file_results_total', 'What came of making a file of `templates`, and of its reload.', [
+    'dest',
+    'result',
+  ]),
+  fileFailed: gauge('file_failed', '1 while a file of `templates` is not as it should be, or not in use.', ['dest']),
+});
 
 export type FileKeepingParts = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Opens a registry whose root is that of all keys. */
   readonly openForeign: () => Promise<Registry>;
-  readonly metrics: Pick<BalanceMetrics, 'fileResults' | 'fileFailed' | 'held'>;
+  readonly metrics: ReturnType<typeof fileMetrics> & Pick<HeldMetrics, 'held'>;
   readonly logger: Logger;
   readonly now: () => number;
   readonly wall: () => Date;

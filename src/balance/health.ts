@@ -3,11 +3,18 @@ import type { HeldStatus } from '../registry/holding/holder.ts';
 import { type Conflict, listConflicts } from '../render/conflict.ts';
 import type { AcknowledgingStatus } from './acknowledge/acknowledging.ts';
 import type { GuardedStatus } from './guard/guarding.ts';
+import type { MakeMetric } from './observe/make-metric.ts';
 import { blocking } from './observe/troubles.ts';
 import type { OverrideStatus } from './overrides/overriding.ts';
 import type { BalancerStatus } from './reconcile/balancer-status.ts';
 import type { StorageStatus } from './state/storage.ts';
 import type { CertificateStatus } from './tls/certificates.ts';
+
+/** Metrics of the health as a whole. */
+export const healthMetrics = ({ gauge }: MakeMetric) => ({
+  ready: gauge('ready', '1 while HAProxy serves and nothing keeps changes from being applied, as /readyz says.'),
+  instances: gauge('instances', 'Instances that are served, by service.', ['service']),
+});
 
 /** The answer of `/readyz` and `/status`. */
 export type BalanceHealth = Pick<

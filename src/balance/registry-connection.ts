@@ -2,10 +2,17 @@ import type { Logger } from 'pino';
 import { OncePerReason } from '../logging/once-per-reason.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { deferred } from '../waiting/deferred.ts';
-import type { BalanceMetrics } from './observe/metrics.ts';
+import type { MakeMetric } from './observe/make-metric.ts';
+
+/** Metrics of the connection to the registry. */
+export const registryMetrics = ({ counter, gauge }: MakeMetric) => ({
+  registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
+  registryDisconnects: counter('registry_disconnects_total', 'How often the registry was lost.'),
+  registryStale: gauge('registry_stale_seconds', 'How long ago the registry was followed last; 0 while it is.'),
+});
 
 type RegistryConnectionParts = {
-  readonly metrics: Pick<BalanceMetrics, 'registryConnected' | 'registryDisconnects'>;
+  readonly metrics: ReturnType<typeof registryMetrics>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

@@ -128,10 +128,10 @@ function measuredHealth(settings: BalanceSettings, parts: BalanceParts, assemble
     certificates: assembled.certificates?.status() ?? [],
     files: fileKeeping?.status() ?? [],
   });
-  metrics.registryStale.set(registry.staleMs / 1000);
-  metrics.ready.set(health.ready ? 1 : 0);
-  metrics.instances.reset();
-  for (const [service, count] of Object.entries(health.services)) metrics.instances.set({ service }, count);
+  metrics.registry.registryStale.set(registry.staleMs / 1000);
+  metrics.health.ready.set(health.ready ? 1 : 0);
+  metrics.health.instances.reset();
+  for (const [service, count] of Object.entries(health.services)) metrics.health.instances.set({ service }, count);
   return health;
 }
 

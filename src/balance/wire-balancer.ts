@@ -8,6 +8,7 @@ import { UnprovenServers } from './first-check/unproven-servers.ts';
 import type { GuardPolicy } from './guard/guard.ts';
 import { GuardedInstancesFile } from './guard/guarded-instances-file.ts';
 import { Guarding } from './guard/guarding.ts';
+import type { BalanceMetrics } from './metrics.ts';
 import { Troubles } from './observe/troubles.ts';
 import { OpenFilesLimit } from './open-files/open-files-limit.ts';
 import { Overriding, type OverridingParts } from './overrides/overriding.ts';
@@ -29,7 +30,6 @@ type WiringParts = Pick<
   | 'frame'
   | 'heldEntries'
   | 'limits'
-  | 'metrics'
   | 'logger'
   | 'reloadIntervalMs'
   | 'servicePace'
@@ -40,6 +40,7 @@ type WiringParts = Pick<
   | 'wall'
 > & {
   readonly paths: BalancePaths;
+  readonly metrics: BalanceMetrics;
   readonly guard: GuardPolicy;
   /** See Overriding. */
   readonly onOverridesExpired?: OverridingParts['onExpired'];
@@ -74,13 +75,13 @@ export async function wireBalancer(parts: WiringParts) {
     (reason) => balancer.watch.onExit(reason),
     () => states.changed(),
   );
-  const storage = new Storage({ metrics, logger, now });
+  const storage = new Storage({ metrics: metrics.storage, logger, now });
   const { values, location: registry } = parts;
   const check = (file: string, deadlineMs: number) => haproxy.validate(file, deadlineMs);
   const files = new StateFiles({ paths, check, templates, storage, wall, now, values, registry });
   await files.makeFolders();
   await parts.provideShipped();
-  const troubles = new Troubles({ metrics, logger, now });
+  const troubles = new Troubles({ metrics: metrics.trouble, logger, now });
   const link = new RuntimeLink({
     socket: parts.socket ?? paths.runtimeSocket,
     masterSocket: paths.masterSocket,
@@ -98,10 +99,10 @@ export async function wireBalancer(parts: WiringParts) {
   const { guarding, holds } = wireGuard(parts, { files, storage, balancer: () => balancer });
   const { rules, own, names, lookUp } = parts.addresses;
   const onChange: LocatingParts['onChange'] = (users) => balancer.relocated(users);
-  const locating = new Locating({ rules, own, names, lookUp, metrics, logger, now, onChange });
-  const openFiles = new OpenFilesLimit({ metrics, logger, now });
+  const locating = new Locating({ rules, own, names, lookUp, metrics: metrics.names, logger, now, onChange });
+  const openFiles = new OpenFilesLimit({ metrics: metrics.openFiles, logger, now });
   const overriding = new Overriding({
-    metrics,
+    metrics: metrics.overrides,
     logger,
     canPause: () => link.canPause,
     clocks: () => ({ now: now(), wall: wall().getTime() }),
@@ -110,7 +111,10 @@ export async function wireBalancer(parts: WiringParts) {
   });
   const { probeMs, heldEntries, reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = parts;
   const path = paths.quarantine;
-  const quarantining = new Quarantining({ files, frame, metrics, storage, logger, path, now, probeMs });
+  const quarantining = new Quarantining({
+    ...{ files, frame, storage, logger, path, now, probeMs },
+    metrics: metrics.quarantine,
+  });
   const { lookAtFiles, certificates, serverPems } = tls;
   const balancer: Balancer = new Balancer({
     ...{ haproxy, link, files, states, passingOn, firstChecks, storage, troubles, lookAtFiles, quarantining },
@@ -228,7 +232,7 @@ function wireGuard(
   const holds = new GuardedInstancesFile({ path: paths.holds, storage, wall, write });
   const guarding = new Guarding({
     policy,
-    metrics,
+    metrics: metrics.guard,
     logger,
     now,
     onChange: (service, id) => balancer().onGuardChanged(service, id),

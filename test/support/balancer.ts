@@ -6,7 +6,7 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import { addressRules } from '../../src/addresses/address-rules.ts';
 import { openLookUp } from '../../src/addresses/look-up.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/balance/guard/guard.ts';
-import { createBalanceMetrics } from '../../src/balance/observe/metrics.ts';
+import { createBalanceMetrics } from '../../src/balance/metrics.ts';
 import type { Balancer } from '../../src/balance/reconcile/balancer.ts';
 import type { ServicePace } from '../../src/balance/reload/reload-budget.ts';
 import { loadLastKnown } from '../../src/balance/state/last-known.ts';

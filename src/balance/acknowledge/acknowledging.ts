@@ -6,8 +6,8 @@ import type { DirtySet } from '../../model/dirty-set.ts';
 import { noRevision } from '../../model/revision.ts';
 import type { Registry, RegistryEvent } from '../../registry/registry.ts';
 import { deferred } from '../../waiting/deferred.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { ServingObserver, Shortfall } from '../observe/serving-observer.ts';
+import type { AcknowledgeMetrics } from './acknowledge-metrics.ts';
 import { AcknowledgePace } from './acknowledge-pace.ts';
 import {
   type AcknowledgementState,
@@ -28,7 +28,7 @@ export type AcknowledgingParts = AcknowledgementSources & {
   readonly draining: Draining;
   /** Whether this is HAProxy's worker still. If not, the balancer looks at the new worker. */
   readonly isCurrent: (workerPid: number) => Promise<boolean>;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: AcknowledgeMetrics;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

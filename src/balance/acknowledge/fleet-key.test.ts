@@ -2,12 +2,13 @@ import { pino } from 'pino';
 import { Registry as Metrics } from 'prom-client';
 import { expect, test } from 'vitest';
 import type { Registry, SessionOptions } from '../../registry/registry.ts';
-import { createBalanceMetrics } from '../observe/metrics.ts';
+import { makeMetric } from '../observe/make-metric.ts';
+import { acknowledgeMetrics } from './acknowledge-metrics.ts';
 import { FleetKey } from './fleet-key.ts';
 
 test('a registry that takes no writes is why nobody can wait for the balancer, until it takes them again', async () => {
   let session: SessionOptions | undefined;
-  const metrics = createBalanceMetrics(new Metrics());
+  const metrics = acknowledgeMetrics(makeMetric(new Metrics()));
   const key = new FleetKey({
     registry: {
       openSession: (options: SessionOptions) => {

@@ -4,14 +4,14 @@ import { describe, Fault } from '../../model/fault.ts';
 import { balancerKey } from '../../model/key.ts';
 import { quote } from '../../model/parsed.ts';
 import type { Registry, Session, SessionEvent } from '../../registry/registry.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { AcknowledgeMetrics } from './acknowledge-metrics.ts';
 
 export type FleetKeyParts = {
   readonly registry: Registry;
   readonly id: string;
   /** Distinguishes this balancer from others with the same id. */
   readonly owner: string;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: AcknowledgeMetrics;
   readonly logger: Logger;
   /** The key has to be written again: another balancer wrote it, or it may be free now. */
   readonly onDue: () => void;

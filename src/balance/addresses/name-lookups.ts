@@ -3,12 +3,22 @@ import type { LookUp } from '../../addresses/look-up.ts';
 import type { HostNames, Lookup, LookupAnswer, Users } from '../../addresses/names.ts';
 import type { LimitedLog } from '../../logging/limited-log.ts';
 import { deferred } from '../../waiting/deferred.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
+
+/** Metrics of host names of instances. */
+export const nameMetrics = ({ counter, gauge }: MakeMetric) => ({
+  names: gauge('names', 'Host names of instances: resolved, stale (an older address serves), or unresolved.', [
+    'state',
+  ]),
+  nameLookups: counter('name_lookups_total', 'Lookups of host names of instances, by result (found, failed).', [
+    'result',
+  ]),
+});
 
 export type NameLookupsParts = {
   readonly lookUp: LookUp;
   readonly rules: Pick<AddressRules, 'refusedHost'>;
-  readonly metrics?: Pick<BalanceMetrics, 'names' | 'nameLookups'> | undefined;
+  readonly metrics?: ReturnType<typeof nameMetrics> | undefined;
   /** Monotonic, in ms. */
   readonly now: () => number;
 };

@@ -7,8 +7,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { replaceFile } from '../../fs/replace-file.ts';
 import { parseInstance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import { createBalanceMetrics } from '../observe/metrics.ts';
-import { Storage } from '../state/storage.ts';
+import { makeMetric } from '../observe/make-metric.ts';
+import { Storage, storageMetrics } from '../state/storage.ts';
 import { type GuardedInstances, GuardedInstancesFile } from './guarded-instances-file.ts';
 
 const write = (path: string, text: string) => replaceFile(path, text, {});
@@ -20,7 +20,7 @@ let storage: Storage;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'pm-holds-'));
   now = Date.parse('2026-03-01T12:00:00Z');
-  const metrics = createBalanceMetrics(new Registry());
+  const metrics = storageMetrics(makeMetric(new Registry()));
   storage = new Storage({ metrics, logger: pino({ level: 'silent' }), now: () => 0 });
   file = new GuardedInstancesFile({ path: join(dir, 'holds.json'), storage, write, wall: () => new Date(now) });
 });

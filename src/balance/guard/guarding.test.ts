@@ -5,9 +5,9 @@ import { emptyCatalog } from '../../catalog/catalog.ts';
 import type { RunningServer, RunningState } from '../../haproxy/running-state.ts';
 import { parseInstance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import { createBalanceMetrics } from '../observe/metrics.ts';
+import { makeMetric } from '../observe/make-metric.ts';
 import { defaultGuardPolicy } from './guard.ts';
-import { Guarding } from './guarding.ts';
+import { Guarding, guardMetrics } from './guarding.ts';
 
 const web = 'web' as ServiceName;
 
@@ -17,7 +17,7 @@ test.each([
 ])('a hold of the process before %s', (_, remainingMs, endsInMs) => {
   const guarding = new Guarding({
     policy: { ...defaultGuardPolicy, holdMs: 60_000 },
-    metrics: createBalanceMetrics(new Registry()),
+    metrics: guardMetrics(makeMetric(new Registry())),
     logger: pino({ level: 'silent' }),
     now: () => 0,
     onChange: () => undefined,
@@ -34,7 +34,7 @@ test('what is held and let go of takes one line of the log, however many instanc
   const onChange = vi.fn();
   const guarding = new Guarding({
     policy: { ...defaultGuardPolicy, holdMs: 60_000 },
-    metrics: createBalanceMetrics(new Registry()),
+    metrics: guardMetrics(makeMetric(new Registry())),
     logger: pino({ base: null, timestamp: false }, { write: (line: string) => lines.push(JSON.parse(line)) }),
     now: () => 0,
     onChange,

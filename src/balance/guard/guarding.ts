@@ -3,7 +3,7 @@ import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.t
 import type { RunningState } from '../../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Release } from '../../registry/releases.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
 import {
   emptyGuard,
   type Guard,
@@ -16,9 +16,14 @@ import {
 import type { GuardedInstances } from './guarded-instances-file.ts';
 import { guardEvents, guardedCatalog, isTakenOut, overridesOfGuarded } from './losses.ts';
 
+/** The metric of `Guarding`. */
+export const guardMetrics = ({ gauge }: MakeMetric) => ({
+  guardHeld: gauge('guard_held_instances', 'Instances lost all at once that are served all the same.', ['service']),
+});
+
 export type GuardingParts = {
   readonly policy: GuardPolicy;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: ReturnType<typeof guardMetrics>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

@@ -12,7 +12,18 @@ import { type HeldStatus, Holder } from '../../registry/holding/holder.ts';
 import type { DeletionBound } from '../../registry/holding/mass-deletion.ts';
 import type { Entry, Refuse, RegistryEvent } from '../../registry/registry.ts';
 import type { Release } from '../../registry/releases.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
+
+/** The metric of held entries. */
+export const heldMetrics = ({ gauge }: MakeMetric) => ({
+  held: gauge(
+    'held_entries',
+    'Entries that the registry does not have any more and that count all the same, because its history was replaced or they were deleted at once.',
+    ['area'],
+  ),
+});
+
+export type HeldMetrics = ReturnType<typeof heldMetrics>;
 
 export type HeldEntriesParts = {
   /** How long entries are held, in ms; undefined: until somebody releases them. */
@@ -20,7 +31,7 @@ export type HeldEntriesParts = {
   readonly deletions: DeletionBound;
   /** Refuses values that are not kept. */
   readonly refuse: Refuse;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: HeldMetrics;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

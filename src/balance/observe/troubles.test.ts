@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { createBalanceMetrics } from './metrics.ts';
-import { blocking, Troubles, troubleParts } from './troubles.ts';
+import { makeMetric } from './make-metric.ts';
+import { blocking, Troubles, troubleMetrics, troubleParts } from './troubles.ts';
 
 function create() {
   let at = 0;
   const lines: { readonly event: string }[] = [];
   const logger = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
-  const metrics = createBalanceMetrics(new Registry());
+  const metrics = troubleMetrics(makeMetric(new Registry()));
   const troubles = new Troubles({ metrics, logger, now: () => at });
   const pass = (ms: number) => {
     at += ms;

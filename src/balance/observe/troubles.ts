@@ -1,5 +1,10 @@
 import type { Logger } from 'pino';
-import type { BalanceMetrics } from './metrics.ts';
+import type { MakeMetric } from './make-metric.ts';
+
+/** The metric of `Troubles`. */
+export const troubleMetrics = ({ gauge }: MakeMetric) => ({
+  trouble: gauge('trouble', '1 while this part of the balancer fails; docs/runbook.md has the parts.', ['part']),
+});
 
 /** Every part of a balancer that can fail, with the meaning of its failure. docs/runbook.md has a row for each. */
 export const troubleParts = {
@@ -38,7 +43,7 @@ export type TroubleStatus = {
 };
 
 export type TroublesParts = {
-  readonly metrics: Pick<BalanceMetrics, 'trouble'>;
+  readonly metrics: ReturnType<typeof troubleMetrics>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

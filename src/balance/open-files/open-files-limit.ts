@@ -6,12 +6,18 @@ import { LimitedLog } from '../../logging/limited-log.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
 import { filesOf, type LeftOut, leftOutOf } from './check-shares.ts';
 import { type FileBudget, firstBudget, mostOf, withConfig, withShortage, withWorker } from './file-budget.ts';
 
+/** Metrics of `OpenFilesLimit`. */
+export const openFilesMetrics = ({ gauge }: MakeMetric) => ({
+  openFilesLimit: gauge('haproxy_open_files_limit', 'Files that HAProxy may have open at once (hard limit).'),
+  mostConnections: gauge('haproxy_max_connections', 'Connections that HAProxy accepts at once (maxconn).'),
+});
+
 export type OpenFilesLimitParts = {
-  readonly metrics: Pick<BalanceMetrics, 'openFilesLimit' | 'mostConnections'>;
+  readonly metrics: ReturnType<typeof openFilesMetrics>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

@@ -10,11 +10,16 @@ import {
 } from '../../catalog/overrides.ts';
 import { overrideKey } from '../../model/key.ts';
 import { type OverrideEffect, type OverrideTarget, overrideFields, takesOut } from '../../model/override.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
 import { cannotPause } from './unpaused.ts';
 
+/** The metric of `Overriding`. */
+export const overrideMetrics = ({ gauge }: MakeMetric) => ({
+  overrides: gauge('overrides', 'Overrides by operators that are in force, by kind.', ['kind']),
+});
+
 export type OverridingParts = {
-  readonly metrics: BalanceMetrics;
+  readonly metrics: ReturnType<typeof overrideMetrics>;
   readonly logger: Logger;
   /** Whether HAProxy can make requests wait. */
   readonly canPause: () => boolean;

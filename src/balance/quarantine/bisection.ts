@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { describe } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { ReloadMetrics } from '../reload/reload-metrics.ts';
 import type { Reloaded, Reloads } from '../reload/reloads.ts';
 import { isStorageFault } from '../state/storage.ts';
 import type { RefusedBuild } from './candidates.ts';
@@ -10,7 +10,7 @@ import type { Quarantining } from './quarantining.ts';
 type BisectionParts = {
   readonly quarantining: Quarantining;
   readonly reloads: Reloads;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: Pick<ReloadMetrics, 'reloadFailed'>;
   readonly logger: Logger;
   /** Aborted when pointsman is to end. */
   readonly signal?: AbortSignal | undefined;

@@ -8,7 +8,7 @@ import type { RenderProblem } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 import type { FrameSettings } from '../../render/view.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import type { Storage } from '../state/storage.ts';
 import { compose, type RefusedBuild } from './candidates.ts';
@@ -30,10 +30,20 @@ import { RetrySchedule, type RetryScheduleParts, withNextVersion } from './retry
 import { proven, type Reviewed, review, tryAgain, withoutChangedLines } from './review.ts';
 import { unrenderable } from './unrenderable.ts';
 
+/** Metrics of the quarantine. */
+export const quarantineMetrics = ({ gauge }: MakeMetric) => ({
+  quarantined: gauge(
+    'quarantined_services',
+    'Services that HAProxy refuses, or no template can render, as asked: in their last good form, or left out.',
+  ),
+  quarantinedInstances: gauge('quarantined_instances', 'Instances whose line HAProxy refuses.'),
+  templatesRefused: gauge('refused_templates', 'Templates that HAProxy refuses; the last good ones are used.'),
+});
+
 export type QuarantiningParts = RetryScheduleParts & {
   readonly files: StateFiles;
   readonly frame: FrameSettings;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: ReturnType<typeof quarantineMetrics>;
   readonly storage: Storage;
   readonly logger: Logger;
   /** The file that keeps the quarantine for the next start. */

@@ -5,9 +5,9 @@ import type { ServiceName } from '../../model/name.ts';
 import type { Revision } from '../../model/revision.ts';
 import type { Conflict } from '../../render/conflict.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import type { DriftStatus } from '../observe/drift-log.ts';
 import type { TroubleStatus } from '../observe/troubles.ts';
 import type { QuarantineStatus } from '../quarantine/quarantine-status.ts';
+import type { DriftStatus } from './drift-log.ts';
 import type { Rejections } from './rejections.ts';
 
 /** The state of a balancer, for its health and its queries. */

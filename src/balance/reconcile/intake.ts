@@ -6,9 +6,9 @@ import type { OverrideTarget } from '../../model/override.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
 import type { Locating } from '../addresses/locating.ts';
 import type { Guarding } from '../guard/guarding.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
-import type { Progress } from '../observe/progress.ts';
 import type { Overriding } from '../overrides/overriding.ts';
+import type { Progress } from './progress.ts';
+import type { ReconcileMetrics } from './reconcile-metrics.ts';
 import type { Rejections } from './rejections.ts';
 
 type IntakeParts = {
@@ -16,7 +16,7 @@ type IntakeParts = {
   readonly locating: Locating;
   readonly overriding: Overriding;
   readonly limits: CatalogLimits;
-  readonly metrics: Pick<BalanceMetrics, 'revisionSeen'>;
+  readonly metrics: Pick<ReconcileMetrics, 'revisionSeen'>;
   readonly rejections: Rejections;
   readonly progress: Progress;
 };

@@ -2,18 +2,18 @@ import type { PendingServers } from '../../haproxy/plan.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
 /**
  * Servers that left and still have connections, and backends that no service needs. pointsman deletes them later. A backend stays for a
  * moment in any case, because services often come back.
  */
 export class PendingRemovals {
-  readonly #metrics: Pick<BalanceMetrics, 'pendingRemovals'>;
+  readonly #metrics: Pick<ReconcileMetrics, 'pendingRemovals'>;
   readonly #servers = new Map<string, string>();
   readonly #backends = new Set<ServiceName>();
 
-  constructor(metrics: Pick<BalanceMetrics, 'pendingRemovals'>) {
+  constructor(metrics: Pick<ReconcileMetrics, 'pendingRemovals'>) {
     this.#metrics = metrics;
   }
 

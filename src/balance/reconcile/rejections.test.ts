@@ -4,14 +4,15 @@ import { expect, test } from 'vitest';
 import type { ServiceName } from '../../model/name.ts';
 import type { Conflict } from '../../render/conflict.ts';
 import { noRoutes } from '../../render/routes.ts';
-import { createBalanceMetrics } from '../observe/metrics.ts';
+import { makeMetric } from '../observe/make-metric.ts';
+import { reconcileMetrics } from './reconcile-metrics.ts';
 import { Rejections } from './rejections.ts';
 
 test('the log tells when a conflict begins and when it is over', () => {
   const lines: string[] = [];
   const none = { unserved: function* () {}, of: () => undefined, count: 0 };
   const rejections = new Rejections({
-    metrics: createBalanceMetrics(new Registry()),
+    metrics: reconcileMetrics(makeMetric(new Registry())),
     logger: pino({}, { write: (line: string) => void lines.push(line) }),
     locating: none,
     openFiles: none,

@@ -11,14 +11,14 @@ import type { RenderProblem } from '../../render/render.ts';
 import type { RouteTable } from '../../render/routes.ts';
 import { unroutedServices } from '../../render/unrouted.ts';
 import type { Locating } from '../addresses/locating.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
+import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
 // More rejections in one change are only counted, so that a broken writer cannot fill the log.
 const mostLines = 20;
 
 type RejectionsParts = {
-  readonly metrics: Pick<BalanceMetrics, 'rejected' | 'rejections' | 'conflicts'>;
+  readonly metrics: Pick<ReconcileMetrics, 'rejected' | 'rejections' | 'conflicts'>;
   readonly logger: Logger;
   readonly locating: Pick<Locating, 'unserved' | 'of' | 'count'>;
   readonly openFiles: Pick<OpenFilesLimit, 'unserved' | 'of' | 'count'>;

@@ -1,6 +1,5 @@
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
-import type { Progress } from '../observe/progress.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import type { Bisection } from '../quarantine/bisection.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
@@ -9,6 +8,7 @@ import type { OldWorkers } from '../reload/old-workers.ts';
 import { loadedBy, type Reloads, slowMs } from '../reload/reloads.ts';
 import type { Intake } from './intake.ts';
 import type { ProcessWatch } from './process-watch.ts';
+import type { Progress } from './progress.ts';
 import type { Publishing } from './publishing.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Reloading } from './reloading.ts';

@@ -8,8 +8,9 @@ import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { nothingRendered } from '../../render/rendered.ts';
-import { createBalanceMetrics } from '../observe/metrics.ts';
+import { makeMetric } from '../observe/make-metric.ts';
 import { noQuarantine } from '../quarantine/quarantine.ts';
+import { reconcileMetrics } from './reconcile-metrics.ts';
 import { Rendering } from './rendering.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../../templates'), undefined);
@@ -29,7 +30,7 @@ const rendering = () =>
     guarding: { guarded: (catalog) => catalog, holding: false },
     locating: { located: (catalog) => catalog, permitted: (catalog) => ({ catalog, refused: [] }) },
     openFiles: { limited: (catalog) => catalog, moved: new DirtySetBuilder(), framed: () => undefined },
-    metrics: createBalanceMetrics(new Registry()),
+    metrics: reconcileMetrics(makeMetric(new Registry())),
     rejections: { rendered: () => undefined, conflicting: () => undefined },
   });
 

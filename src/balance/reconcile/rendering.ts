@@ -16,12 +16,12 @@ import { noRoutes } from '../../render/routes.ts';
 import type { FrameSettings } from '../../render/view.ts';
 import type { Locating } from '../addresses/locating.ts';
 import type { Guarding } from '../guard/guarding.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import { type EffectiveCatalog, effectiveCatalog } from '../pipeline/effective-catalog.ts';
 import type { RefusedBuild } from '../quarantine/candidates.ts';
 import { type Requested, withQuarantined, withQuarantinedInstances } from '../quarantine/quarantine.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
+import type { ReconcileMetrics } from './reconcile-metrics.ts';
 import type { Rejections } from './rejections.ts';
 
 type RenderingParts = {
@@ -34,7 +34,7 @@ type RenderingParts = {
   readonly guarding: Pick<Guarding, 'guarded' | 'holding'>;
   readonly locating: Pick<Locating, 'located' | 'permitted'>;
   readonly openFiles: Pick<OpenFilesLimit, 'limited' | 'moved' | 'framed'>;
-  readonly metrics: Pick<BalanceMetrics, 'services'>;
+  readonly metrics: Pick<ReconcileMetrics, 'services'>;
   readonly rejections: Pick<Rejections, 'rendered' | 'conflicting'>;
 };
 

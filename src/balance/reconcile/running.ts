@@ -11,12 +11,12 @@ import { Fault } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import type { FirstChecks } from '../first-check/first-checks.ts';
-import { DriftLog } from '../observe/drift-log.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OldWorkers } from '../reload/old-workers.ts';
 import type { PassingOn } from '../reload/passing-on.ts';
 import type { ServerStates } from '../reload/server-states.ts';
+import { DriftLog } from './drift-log.ts';
 import { PendingRemovals } from './pending-removals.ts';
+import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
 type RunningParts = {
   readonly haproxy: Haproxy;
@@ -27,7 +27,7 @@ type RunningParts = {
   /** Has the worker use the newest certificates and TLS files. */
   readonly lookAtFiles: () => void;
   readonly oldWorkers: OldWorkers;
-  readonly metrics: Pick<BalanceMetrics, 'steps' | 'drift' | 'pendingRemovals'>;
+  readonly metrics: Pick<ReconcileMetrics, 'steps' | 'drift' | 'pendingRemovals'>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

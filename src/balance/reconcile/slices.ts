@@ -2,7 +2,7 @@ import type { ReloadReason } from '../../haproxy/reload-reason.ts';
 import type { Step } from '../../haproxy/step.ts';
 import { closing, inTurns, leastSlice, nextSlice } from '../../haproxy/turns.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import type { Progress } from '../observe/progress.ts';
+import type { Progress } from './progress.ts';
 import type { Running } from './running.ts';
 
 type SlicesParts = {

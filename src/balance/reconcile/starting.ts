@@ -4,7 +4,6 @@ import { noRightHint } from '../../haproxy/bind-probe.ts';
 import type { Haproxy, Processes } from '../../haproxy/haproxy.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
 import type { Reloads } from '../reload/reloads.ts';
@@ -12,6 +11,7 @@ import type { ServerStates } from '../reload/server-states.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import { isStorageFault } from '../state/storage.ts';
 import type { CheckedConfig } from '../state/validation.ts';
+import type { ReconcileMetrics } from './reconcile-metrics.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 
@@ -21,7 +21,7 @@ type StartingParts = {
   readonly states: ServerStates;
   readonly quarantining: Quarantining;
   readonly openFiles: OpenFilesLimit;
-  readonly metrics: Pick<BalanceMetrics, 'haproxyStarts'>;
+  readonly metrics: Pick<ReconcileMetrics, 'haproxyStarts'>;
   readonly logger: Logger;
   readonly rendering: Rendering;
   readonly running: Running;

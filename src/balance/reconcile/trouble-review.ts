@@ -1,5 +1,4 @@
 import type { Haproxy } from '../../haproxy/haproxy.ts';
-import type { Progress } from '../observe/progress.ts';
 import type { TroublePart, Troubles } from '../observe/troubles.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
@@ -9,6 +8,7 @@ import type { Reloads } from '../reload/reloads.ts';
 import type { Storage } from '../state/storage.ts';
 import type { Intake } from './intake.ts';
 import type { ProcessWatch } from './process-watch.ts';
+import type { Progress } from './progress.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Removing } from './removing.ts';
 import type { Rendering } from './rendering.ts';

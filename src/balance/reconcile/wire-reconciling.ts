@@ -8,8 +8,6 @@ import type { FrameSettings } from '../../render/view.ts';
 import type { Locating } from '../addresses/locating.ts';
 import type { FirstChecks } from '../first-check/first-checks.ts';
 import type { Guarding } from '../guard/guarding.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
-import { Progress } from '../observe/progress.ts';
 import type { Troubles } from '../observe/troubles.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import type { Overriding } from '../overrides/overriding.ts';
@@ -18,6 +16,7 @@ import type { Quarantining } from '../quarantine/quarantining.ts';
 import { OldWorkers } from '../reload/old-workers.ts';
 import type { PassingOn } from '../reload/passing-on.ts';
 import type { ServicePace } from '../reload/reload-budget.ts';
+import type { ReloadMetrics } from '../reload/reload-metrics.ts';
 import { ReloadPacing } from '../reload/reload-pacing.ts';
 import { Reloads } from '../reload/reloads.ts';
 import type { ServerStates } from '../reload/server-states.ts';
@@ -29,7 +28,9 @@ import { Intake } from './intake.ts';
 import { Loop } from './loop.ts';
 import { type CheckedHolder, PeriodicChecks } from './periodic-checks.ts';
 import { ProcessWatch } from './process-watch.ts';
+import { Progress } from './progress.ts';
 import { Publishing } from './publishing.ts';
+import type { ReconcileMetrics } from './reconcile-metrics.ts';
 import { Reconciler } from './reconciler.ts';
 import { Rejections } from './rejections.ts';
 import { ReloadResults } from './reload-results.ts';
@@ -61,7 +62,7 @@ export type BalancerParts = {
   readonly heldEntries?: CheckedHolder | undefined;
   readonly overriding: Overriding;
   readonly limits: CatalogLimits;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: { readonly reconcile: ReconcileMetrics; readonly reload: ReloadMetrics };
   readonly logger: Logger;
   readonly reloadIntervalMs: number;
   /** How often the changes of one service may need a reload. */
@@ -89,14 +90,15 @@ export function wireReconciling(parts: BalancerParts) {
   const { haproxy, link, files, states, passingOn, quarantining, openFiles } = parts;
   const { storage, troubles, metrics, logger, signal, now } = parts;
   const onEnd = (changed: boolean) => retrying.onBisected(changed);
-  const bisection = new Bisection({ quarantining, reloads, metrics, logger, signal, onEnd });
+  const bisection = new Bisection({ quarantining, reloads, metrics: metrics.reload, logger, signal, onEnd });
   const publishing = new Publishing({ reconciler, reloads, bisection, watch, loop });
   const retrying = new Retrying({
     ...{ quarantining, bisection, reloads, troubles, intake, rendering, running },
     ...{ reconciler, publishing, timers, loop },
   });
   const starting = new Starting({
-    ...{ haproxy, files, states, quarantining, openFiles, metrics, logger, rendering, running, reloads, signal },
+    ...{ haproxy, files, states, quarantining, openFiles, logger, rendering, running, reloads, signal },
+    metrics: metrics.reconcile,
     renderAll: () => retrying.renderAll(),
     markAllDirty: () => reconciler.markAllDirty(),
   });
@@ -142,7 +144,8 @@ function wireRounds(parts: BalancerParts) {
   const { rejections, progress, rendering, intake } = wireDesired(parts);
   const running = new Running({
     ...{ haproxy, link, passingOn, firstChecks, states, lookAtFiles },
-    ...{ oldWorkers, metrics, logger, now },
+    ...{ oldWorkers, logger, now },
+    metrics: metrics.reconcile,
   });
   const reloading = new Reloading({
     reloads,
@@ -163,7 +166,8 @@ function wireRounds(parts: BalancerParts) {
 }
 
 function wireReloads(parts: BalancerParts) {
-  const { haproxy, files, states, passingOn, link, metrics, logger, now } = parts;
+  const { haproxy, files, states, passingOn, link, logger, now } = parts;
+  const metrics = parts.metrics.reload;
   const pacing = new ReloadPacing({
     ...{ metrics, logger, now },
     pace: parts.servicePace,
@@ -182,7 +186,8 @@ function wireReloads(parts: BalancerParts) {
 
 function wireDesired(parts: BalancerParts) {
   const { templates, frame, quarantining, guarding, locating, openFiles, overriding, limits } = parts;
-  const { metrics, logger, now, wall } = parts;
+  const { logger, now, wall } = parts;
+  const metrics = parts.metrics.reconcile;
   const rejections = new Rejections({ metrics, logger, locating, openFiles });
   const progress = new Progress({ metrics, logger, now, wall });
   const rendering = new Rendering({

@@ -6,11 +6,11 @@ import type { RunningState } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import { isStorageFault } from '../state/storage.ts';
 import type { CheckedConfig } from '../state/validation.ts';
 import type { PassingOn } from './passing-on.ts';
+import type { ReloadMetrics } from './reload-metrics.ts';
 import type { ServerStates } from './server-states.ts';
 
 export type ConfigLoaderParts = {
@@ -19,7 +19,7 @@ export type ConfigLoaderParts = {
   readonly states: ServerStates;
   readonly passingOn: PassingOn;
   readonly link: Pick<RuntimeLink, 'version'>;
-  readonly metrics: BalanceMetrics;
+  readonly metrics: ReloadMetrics;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

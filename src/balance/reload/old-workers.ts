@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Haproxy, Processes } from '../../haproxy/haproxy.ts';
 import type { ServiceName } from '../../model/name.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { ReloadMetrics } from './reload-metrics.ts';
 
 type OldWorkersParts = {
   readonly haproxy: Pick<Haproxy, 'endWorker'>;
@@ -9,7 +9,7 @@ type OldWorkersParts = {
   readonly most: number;
   /** Whether there are so many old workers that reloads should be fewer. */
   readonly onCrowded: (crowded: boolean) => void;
-  readonly metrics: Pick<BalanceMetrics, 'oldWorkers'>;
+  readonly metrics: Pick<ReloadMetrics, 'oldWorkers'>;
   readonly logger: Logger;
 };
 

@@ -3,14 +3,14 @@ import { type ReloadReason, servicesOf } from '../../haproxy/reload-reason.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
 import { formatDuration } from '../../model/duration.ts';
 import type { ServiceName } from '../../model/name.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
 import { type ReloadBudget, type ServicePace, spend, unusedBudget, waitOf } from './reload-budget.ts';
+import type { ReloadMetrics } from './reload-metrics.ts';
 
 type ReloadPacingParts = {
   readonly pace: ServicePace;
   /** The least time between reloads of one service while there are many old workers, in ms. */
   readonly crowdedMs: number;
-  readonly metrics: Pick<BalanceMetrics, 'pacedServices'>;
+  readonly metrics: Pick<ReloadMetrics, 'pacedServices'>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

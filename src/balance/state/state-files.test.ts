@@ -9,10 +9,10 @@ import { emptyCatalog } from '../../catalog/catalog.ts';
 import { revision } from '../../model/revision.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { nothingRendered } from '../../render/rendered.ts';
-import { createBalanceMetrics } from '../observe/metrics.ts';
+import { makeMetric } from '../observe/make-metric.ts';
 import { pathsOf } from './paths.ts';
 import { StateFiles } from './state-files.ts';
-import { Storage } from './storage.ts';
+import { Storage, storageMetrics } from './storage.ts';
 
 let dir: string;
 beforeEach(async () => {
@@ -28,7 +28,7 @@ test('the catalog is saved again no sooner than 20 times what it took', async ()
   let now = 0;
   const paths = pathsOf(dir);
   const storage = new Storage({
-    metrics: createBalanceMetrics(new Registry()),
+    metrics: storageMetrics(makeMetric(new Registry())),
     logger: pino({ level: 'silent' }),
     now: () => now,
   });

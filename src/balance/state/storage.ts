@@ -1,12 +1,17 @@
 import type { Logger } from 'pino';
 import { describe, Fault } from '../../model/fault.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
+
+/** The metric of `Storage`. */
+export const storageMetrics = ({ gauge }: MakeMetric) => ({
+  storageFailed: gauge('storage_last_failed', '1 while the state cannot be written to disk.'),
+});
 
 /** The parts of the state on disk. Each is written on its own. */
 export type Stored = 'configuration' | 'catalog' | 'quarantine' | 'holds';
 
 export type StorageParts = {
-  readonly metrics: Pick<BalanceMetrics, 'storageFailed'>;
+  readonly metrics: ReturnType<typeof storageMetrics>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

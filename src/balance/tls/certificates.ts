@@ -5,11 +5,21 @@ import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
 import type { Certificate } from '../../model/certificate.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
-import type { BalanceMetrics } from '../observe/metrics.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
 import { CertificateFolder, type CertificateFolderParts } from './certificate-folder.ts';
 
+/** Metrics of the certificates for clients. */
+export const certificateMetrics = ({ gauge }: MakeMetric) => ({
+  certificateExpiry: gauge(
+    'certificate_expiry_timestamp_seconds',
+    'When a certificate that is served ends, in seconds since 1970.',
+    ['certificate'],
+  ),
+  certificatesRefused: gauge('certificates_refused', 'Files of --certificates that cannot be used.'),
+});
+
 export type CertificatesParts = CertificateFolderParts & {
-  readonly metrics: BalanceMetrics;
+  readonly metrics: ReturnType<typeof certificateMetrics>;
   /** The certificates changed: call `serve`. */
   readonly onChange: () => void;
   /** HAProxy has to load this file itself. */

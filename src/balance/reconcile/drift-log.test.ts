@@ -1,13 +1,14 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
+import { makeMetric } from '../observe/make-metric.ts';
 import { DriftLog } from './drift-log.ts';
-import { createBalanceMetrics } from './metrics.ts';
+import { reconcileMetrics } from './reconcile-metrics.ts';
 
 test('what differed is told for a quarter of an hour, and how often it did', async () => {
   let now = 0;
   const registry = new Registry();
-  const metrics = createBalanceMetrics(registry);
+  const metrics = reconcileMetrics(makeMetric(registry));
   const drift = new DriftLog({ metrics, logger: pino({ level: 'silent' }), now: () => now });
   expect(drift.status()).toBeUndefined();
   drift.found(['web/a is gone']);

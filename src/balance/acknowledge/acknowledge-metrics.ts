@@ -1,7 +1,9 @@
-import type { MakeMetric } from './make-metric.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
+
+export type AcknowledgeMetrics = ReturnType<typeof acknowledgeMetrics>;
 
 /** Metrics of acknowledgements. */
-export const createAcknowledgeMetrics = ({ counter, gauge, histogram }: MakeMetric) => ({
+export const acknowledgeMetrics = ({ counter, gauge, histogram }: MakeMetric) => ({
   acknowledging: gauge('acknowledging', '1 while others can hear from this balancer what it serves.'),
   acknowledgements: counter('acknowledgements_total', 'How often this balancer told what it serves.'),
   acknowledgeSeconds: histogram(

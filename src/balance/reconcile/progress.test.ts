@@ -2,14 +2,15 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { revision } from '../../model/revision.ts';
-import { createBalanceMetrics } from './metrics.ts';
+import { makeMetric } from '../observe/make-metric.ts';
 import { Progress } from './progress.ts';
+import { reconcileMetrics } from './reconcile-metrics.ts';
 
 function progress() {
   const lines: string[] = [];
   let at = 0;
   const one = new Progress({
-    metrics: createBalanceMetrics(new Registry()),
+    metrics: reconcileMetrics(makeMetric(new Registry())),
     logger: pino({}, { write: (line: string) => void lines.push(line) }),
     now: () => at,
     wall: () => new Date(0),

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { BalanceMetrics } from './metrics.ts';
+import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
 /** The drift of the last quarter of an hour. pointsman repaired it each time. */
 export type DriftStatus = {
@@ -13,7 +13,7 @@ export type DriftStatus = {
 };
 
 export type DriftLogParts = {
-  readonly metrics: Pick<BalanceMetrics, 'drift'>;
+  readonly metrics: Pick<ReconcileMetrics, 'drift'>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;

@@ -1,7 +1,9 @@
-import type { MakeMetric } from './make-metric.ts';
+import type { MakeMetric } from '../observe/make-metric.ts';
+
+export type ReloadMetrics = ReturnType<typeof reloadMetrics>;
 
 /** Metrics of reloads and of the workers that they leave. */
-export const createReloadMetrics = ({ counter, gauge, histogram }: MakeMetric) => ({
+export const reloadMetrics = ({ counter, gauge, histogram }: MakeMetric) => ({
   reloads: counter('reloads_total', 'Reloads of HAProxy, by result (ok, refused, failed).', ['result']),
   reloadReasons: counter('reload_reasons_total', 'Why reloads were needed; one reload can have many.', ['reason']),
   reloadFailed: gauge('reload_last_failed', '1 while the newest configuration was refused and an older one serves.'),

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { noRevision, type Revision } from '../../model/revision.ts';
-import type { BalanceMetrics } from './metrics.ts';
+import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
 type Stage = 'wait' | 'render' | 'command';
 
@@ -14,7 +14,7 @@ type RoundTimes = {
 
 type ProgressParts = {
   readonly metrics: Pick<
-    BalanceMetrics,
+    ReconcileMetrics,
     'revisionApplied' | 'changes' | 'applySeconds' | 'stageSeconds' | 'propagationSeconds'
   >;
   readonly logger: Logger;
