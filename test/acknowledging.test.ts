@@ -29,7 +29,7 @@ test('says nothing of what settles while the worker is asked about, before it as
     config: () => 'c',
     draining: new Draining({ count: async () => new Map(), logger, now, onChange: () => undefined }),
     unproven: () => new Map(),
-    held: () => [],
+    guarded: () => [],
     heldEntries: () => [],
     isCurrent: (workerPid) => new Promise((answer) => asked.push({ workerPid, answer })),
     metrics: createBalanceMetrics(new MetricsRegistry()).acknowledge,

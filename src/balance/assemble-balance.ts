@@ -8,8 +8,8 @@ import { loadTemplates } from '../render/load-templates.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import { joinFleet } from './acknowledge/fleet-member.ts';
 import { addressesOf } from './addresses/addresses-of.ts';
+import { baseSettingsOf } from './base-settings.ts';
 import { FileKeeping } from './file-keeping.ts';
-import { frameSettingsOf } from './frame-settings.ts';
 import { HeldEntries } from './guard/held-entries.ts';
 import { HaproxyVersion } from './haproxy-version.ts';
 import type { BalanceHealth } from './health.ts';
@@ -64,7 +64,7 @@ export type Assembled = Awaited<ReturnType<typeof assembleBalance>>;
 export async function assembleBalance(settings: BalanceSettings, parts: BalanceParts, paths: BalancePaths) {
   const { registry, fleet, logger, signal, hurry, now, wall, env, openForeign, hostname, version } = parts;
   const { id, admin, https, limits, holding, guard } = settings;
-  const frame = frameSettingsOf(settings, paths);
+  const baseSettings = baseSettingsOf(settings, paths);
   const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
   const metrics = createBalanceMetrics(parts.metrics);
   const connection = new RegistryConnection({ metrics: metrics.registry, logger, now });
@@ -84,7 +84,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   const haproxyVersion = new HaproxyVersion(logger, () => acknowledging?.changed());
   const { reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = settings;
   const wired = await wireBalancer({
-    ...{ paths, frame, templates, limits, guard, heldEntries, metrics, logger, signal, now, wall },
+    ...{ paths, baseSettings, templates, limits, guard, heldEntries, metrics, logger, signal, now, wall },
     ...{ reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs, probeMs },
     addresses: addressesOf(settings),
     location: registry.location,
@@ -140,6 +140,6 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   }
   return {
     ...wired,
-    ...{ frame, metrics, connection, heldEntries, haproxyVersion, fileKeeping, acknowledging, onRelease },
+    ...{ baseSettings, metrics, connection, heldEntries, haproxyVersion, fileKeeping, acknowledging, onRelease },
   };
 }

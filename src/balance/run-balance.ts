@@ -65,7 +65,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
 /** Starts to serve, and resolves when `signal` aborts. */
 async function serve(settings: BalanceSettings, parts: BalanceParts, assembled: Assembled): Promise<void> {
   const { signal, now, logger } = parts;
-  const { balancer, haproxy, haproxyVersion, acknowledging, connection, fileKeeping, frame } = assembled;
+  const { balancer, haproxy, haproxyVersion, acknowledging, connection, fileKeeping, baseSettings } = assembled;
   const { certificates, serverPems } = assembled;
   // Without a view of the registry there is nothing to serve. An answer of 404 would be worse than none.
   await Promise.race([connection.view, aborted(signal)]);
@@ -80,8 +80,8 @@ async function serve(settings: BalanceSettings, parts: BalanceParts, assembled: 
   if (signal.aborted) return;
   if (haproxyVersion.current === undefined) haproxyVersion.onStarted((await haproxy.processes())?.version);
   acknowledging?.changed();
-  const about = { http: frame.bind, haproxy: haproxyVersion.current, ms: Math.round(now() - started) };
-  logger.info({ event: 'serving', ...about }, `serving on http://${frame.bind}`);
+  const about = { http: baseSettings.bind, haproxy: haproxyVersion.current, ms: Math.round(now() - started) };
+  logger.info({ event: 'serving', ...about }, `serving on http://${baseSettings.bind}`);
   haproxyVersion.logFaults();
   certificates?.watch();
   serverPems.watch();

@@ -14,10 +14,9 @@ import { OpenFilesLimit } from './open-files/open-files-limit.ts';
 import { Overriding, type OverridingParts } from './overrides/overriding.ts';
 import { Quarantining } from './quarantine/quarantining.ts';
 import { Balancer } from './reconcile/balancer.ts';
-import type { BalancerParts } from './reconcile/wire-reconciling.ts';
-import { PassingOn } from './reload/passing-on.ts';
+import type { BalancerParts } from './reconcile/balancer-parts.ts';
 import { ServerStates } from './reload/server-states.ts';
-import type { BalancePaths } from './state/paths.ts';
+import { type BalancePaths, configMode, makeFolders } from './state/paths.ts';
 import { StateFiles } from './state/state-files.ts';
 import { Storage } from './state/storage.ts';
 import type { Certificates, CertificatesParts } from './tls/certificates.ts';
@@ -27,7 +26,7 @@ import { Upkeep, type UpkeepParts } from './tls/upkeep.ts';
 type WiringParts = Pick<
   BalancerParts,
   | 'templates'
-  | 'frame'
+  | 'baseSettings'
   | 'heldEntries'
   | 'limits'
   | 'logger'
@@ -70,7 +69,7 @@ const oldWorkerMs = 2000;
 
 /** Makes a balancer with everything that it works with. Rejects with a Fault when HAProxy or a folder is missing. */
 export async function wireBalancer(parts: WiringParts) {
-  const { paths, templates, frame, limits, metrics, logger, signal, now, wall, onHaproxyVersion } = parts;
+  const { paths, templates, baseSettings, limits, metrics, logger, signal, now, wall, onHaproxyVersion } = parts;
   const haproxy = await parts.openHaproxy(
     (reason) => balancer.watch.onExit(reason),
     () => states.changed(),
@@ -79,7 +78,7 @@ export async function wireBalancer(parts: WiringParts) {
   const { values, location: registry } = parts;
   const check = (file: string, deadlineMs: number) => haproxy.validate(file, deadlineMs);
   const files = new StateFiles({ paths, check, templates, storage, wall, now, values, registry });
-  await files.makeFolders();
+  await makeFolders(paths);
   await parts.provideShipped();
   const troubles = new Troubles({ metrics: metrics.trouble, logger, now });
   const link = new RuntimeLink({
@@ -91,7 +90,7 @@ export async function wireBalancer(parts: WiringParts) {
     onVersion: (version) => onHaproxyVersion?.(version),
   });
   const tls = await wireTls(parts, { files, link, troubles, balancer: () => balancer });
-  const { states, unproven, firstChecks, passingOn } = wireFirstChecks(parts, {
+  const { states, unproven, firstChecks } = wireFirstChecks(parts, {
     files,
     link,
     balancer: () => balancer,
@@ -109,16 +108,21 @@ export async function wireBalancer(parts: WiringParts) {
     onDue: (targets) => balancer.endOverrides(targets),
     onExpired: (targets) => parts.onOverridesExpired?.(targets),
   });
+  // If the master does not answer, the connection to the worker of before this reload is still open.
+  const passOn = (pid: number) =>
+    tellReplaced(paths.masterSocket, pid, oldWorkerMs).catch((error: unknown) =>
+      link.workerPid === pid ? link.tellReplaced() : Promise.reject(error),
+    );
   const { probeMs, heldEntries, reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = parts;
   const path = paths.quarantine;
   const quarantining = new Quarantining({
-    ...{ files, frame, storage, logger, path, now, probeMs },
+    ...{ files, baseSettings, storage, logger, path, now, probeMs },
     metrics: metrics.quarantine,
   });
   const { lookAtFiles, certificates, serverPems } = tls;
   const balancer: Balancer = new Balancer({
-    ...{ haproxy, link, files, states, passingOn, firstChecks, storage, troubles, lookAtFiles, quarantining },
-    ...{ guarding, heldEntries, locating, openFiles, overriding, templates, frame, limits },
+    ...{ haproxy, link, files, states, passOn, firstChecks, storage, troubles, lookAtFiles, quarantining },
+    ...{ guarding, heldEntries, locating, openFiles, overriding, templates, baseSettings, limits },
     ...{ reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs, metrics, logger, signal, now, wall },
   });
   const close = async () => {
@@ -142,7 +146,7 @@ type TlsParts = Late & { readonly files: StateFiles; readonly link: RuntimeLink;
 
 /** Certificates for clients, and files for TLS to servers. */
 async function wireTls(
-  { frame, logger, openCertificates }: WiringParts,
+  { baseSettings, logger, openCertificates }: WiringParts,
   { files, link, troubles, balancer }: TlsParts,
 ) {
   const onReload = (file: string) => balancer().reloadFor(file);
@@ -156,7 +160,7 @@ async function wireTls(
     files.restoreWith(() => certificates.restore());
   }
   const onChange = () => balancer().fileChanged();
-  const serverPems = new ServerPems({ folder: frame.pemFolder, logger, onChange, onReload });
+  const serverPems = new ServerPems({ folder: baseSettings.pemFolder, logger, onChange, onReload });
   const connect = () => link.aside();
   const upkeeps = [
     new Upkeep({ part: 'server-tls', serve: (worker) => serverPems.serve(worker), connect, troubles, logger }),
@@ -181,7 +185,7 @@ async function wireTls(
 
 /** First checks of new servers, and the states of all servers that each new worker begins with. */
 function wireFirstChecks(
-  { paths, frame, logger, now, onUnproven }: WiringParts,
+  { paths, baseSettings, logger, now, onUnproven }: WiringParts,
   { files, link, balancer }: Late & { readonly files: StateFiles; readonly link: RuntimeLink },
 ) {
   const unproven = new UnprovenServers({
@@ -199,7 +203,7 @@ function wireFirstChecks(
       states.raised(service, id);
     },
     isLoading: () => balancer().loading,
-    pemFolder: frame.pemFolder,
+    pemFolder: baseSettings.pemFolder,
     logger,
     now,
   });
@@ -211,17 +215,9 @@ function wireFirstChecks(
     served: () => balancer().served,
     logger,
     now,
-    write: (path, text) => files.writeForHaproxy(path, text),
+    write: (path, text) => files.writeInTurn(path, text, configMode),
   });
-  const passingOn = new PassingOn({
-    // If the master does not answer, the connection to the worker of before this reload is still open.
-    tell: (pid) =>
-      tellReplaced(paths.masterSocket, pid, oldWorkerMs).catch((error: unknown) =>
-        link.workerPid === pid ? link.tellReplaced() : Promise.reject(error),
-      ),
-    logger,
-  });
-  return { unproven, firstChecks, states, passingOn };
+  return { unproven, firstChecks, states };
 }
 
 function wireGuard(

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { frameSettings } from '../../test/support/frame-settings.ts';
+import { baseSettings } from '../../test/support/base-settings.ts';
 import { emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
@@ -17,7 +17,7 @@ function notes(values: Readonly<Record<string, object>>, haproxy = '3.4.7') {
   );
   const snapshot = { kind: 'snapshot', history: { kind: 'first' }, cluster: '', revision: revision(1n) } as const;
   const { catalog } = foldEvent(emptyCatalog, { ...snapshot, entries: new Map(entries) });
-  return entryNotes(catalog, renderAll(templates, frameSettings, nothingRendered, catalog).conflicts ?? [], haproxy);
+  return entryNotes(catalog, renderAll(templates, baseSettings, nothingRendered, catalog).conflicts ?? [], haproxy);
 }
 
 test('a check notes which services ask for one thing, and what no claim allows', () => {

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { frameSettingsOf } from '../balance/frame-settings.ts';
+import { baseSettingsOf } from '../balance/base-settings.ts';
 import { pathsOf } from '../balance/state/paths.ts';
 import { provideShipped } from '../balance/state/shipped-files.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -56,8 +56,8 @@ export async function trySample({
   try {
     const own = pathsOf(folder);
     // The files that HAProxy opens while it checks have to be there. Files that policies name are in the folder of the balancer.
-    const { pemFolder } = frameSettingsOf(settings, pathsOf(settings.dir));
-    const frame = { ...frameSettingsOf(settings, own), pemFolder };
+    const { pemFolder } = baseSettingsOf(settings, pathsOf(settings.dir));
+    const baseSettings = { ...baseSettingsOf(settings, own), pemFolder };
     for (const path of [own.routesMap, own.runtimeSocket, own.certificateList]) {
       await mkdir(dirname(path), { recursive: true });
     }
@@ -65,7 +65,7 @@ export async function trySample({
     await writeFile(own.routesMap, '');
     await writeFile(own.certificateList, '');
     const catalog = sampleCatalog(entries);
-    const { rendered, problems, conflicts = [] } = renderAll(templates, frame, nothingRendered, catalog);
+    const { rendered, problems, conflicts = [] } = renderAll(templates, baseSettings, nothingRendered, catalog);
     const notes = entryNotes(catalog, conflicts, haproxy?.version);
     const fileOf = (key: string): string | undefined => entries.find((entry) => entry.key === key)?.file;
     const unrendered = problems.map(({ service, instance, reason }) => {

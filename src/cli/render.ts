@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { AddressPreview } from '../balance/addresses/address-preview.ts';
-import { frameSettingsOf } from '../balance/frame-settings.ts';
+import { baseSettingsOf } from '../balance/base-settings.ts';
 import { type Preview, type PreviewedPlan, preview, previewPlan, readStanding } from '../balance/preview/preview.ts';
 import { PreviewedCatalog } from '../balance/preview/previewed-catalog.ts';
 import { pathsOf } from '../balance/state/paths.ts';
@@ -44,7 +44,7 @@ export async function render(settings: RenderSettings, packageFolder: string): P
   const [now, wall] = [() => performance.now(), () => new Date()];
   const { signal, dispose } = abortOnSignal();
   const layout = pathsOf(resolve(settings.balance.dir));
-  const frame = frameSettingsOf(settings.balance, layout);
+  const baseSettings = baseSettingsOf(settings.balance, layout);
   const templates = await loadTemplates(join(packageFolder, 'templates'), settings.balance.templates);
   const standing = await readStanding(layout, settings.balance, { now: now(), wall: wall(), logger });
   const registry =
@@ -64,7 +64,7 @@ export async function render(settings: RenderSettings, packageFolder: string): P
   };
   const show = async (known: Catalog): Promise<void> => {
     const catalog = await lookedUp(known);
-    const found = preview({ ...standing, served }, catalog, stages, frame);
+    const found = preview({ ...standing, served }, catalog, stages, baseSettings);
     const plan = previewPlan(served, found.desired, standing.abilities, layout);
     served = found.desired;
     if (json) printJson(asJson(catalog, found, plan));
@@ -76,10 +76,10 @@ export async function render(settings: RenderSettings, packageFolder: string): P
     warnOf(catalog, addresses.unserved());
     switch (what.kind) {
       case 'print':
-        printConfig(preview(standing, catalog, stages, frame), json);
+        printConfig(preview(standing, catalog, stages, baseSettings), json);
         break;
       case 'write':
-        await write(preview(standing, catalog, stages, frame), resolve(what.folder));
+        await write(preview(standing, catalog, stages, baseSettings), resolve(what.folder));
         break;
       case 'diff':
         await show(known);

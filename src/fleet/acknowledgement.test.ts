@@ -11,7 +11,7 @@ import {
   type OpenRequests,
   ownerOf,
   parseAcknowledgement,
-  tellFairly,
+  listFairly,
 } from './acknowledgement.ts';
 
 const plain: Acknowledgement = {
@@ -96,7 +96,7 @@ describe('an acknowledgement', () => {
     const long = (begin: string) => ({ key: begin + 'x'.repeat(1_000_000), reason: 'too long' });
     const keys = ['instances/evil/', 'instances/', 'anything'].flatMap((begin) => Array(30).fill(long(begin)));
     const ours = { key: 'instances/web/x', reason: 'no port' };
-    const told = tellFairly([...keys, ours]);
+    const told = listFairly([...keys, ours]);
     const value = formatAcknowledgement({ ...plain, ...told });
     expect(value.length).toBeLessThan(50_000);
     const read = parseAcknowledgement(value);
@@ -139,14 +139,14 @@ test('lists of instances have room for small services first, and say how many of
 });
 
 test('many refusals of one service hide none of another, and how many are not told is', () => {
-  const { refusals, untold } = tellFairly([...refusalsOf('evil', 12_000), ...refusalsOf('web', 2)]);
+  const { refusals, untold } = listFairly([...refusalsOf('evil', 12_000), ...refusalsOf('web', 2)]);
   expect(refusals).toHaveLength(50);
   expect(refusals).toEqual(expect.arrayContaining(refusalsOf('web', 2)));
   expect([...untold]).toEqual([['evil', 11_952]]);
-  expect(tellFairly(refusalsOf('web', 50)).untold).toEqual(new Map());
+  expect(listFairly(refusalsOf('web', 50)).untold).toEqual(new Map());
   // Keys of no service are no services of their own.
   const rubbish = Array.from({ length: 1000 }, (_, i) => ({ key: `rubbish/${i}/x`, reason: 'bad' }));
-  const beside = tellFairly([...rubbish, ...refusalsOf('web', 2)]);
+  const beside = listFairly([...rubbish, ...refusalsOf('web', 2)]);
   expect(beside.refusals).toEqual(expect.arrayContaining(refusalsOf('web', 2)));
   expect([...beside.untold]).toEqual([['', 952]]);
 });

@@ -166,7 +166,7 @@ export function formatAcknowledgement(acknowledgement: Acknowledgement): string 
  * The listed ones of many refusals: the first of each service before the second of any, so that the refusals of one service
  * cannot hide those of another; and how many of each service are not listed.
  */
-export function tellFairly(refusals: readonly Refusal[]): Pick<Acknowledgement, 'refusals' | 'untold'> {
+export function listFairly(refusals: readonly Refusal[]): Pick<Acknowledgement, 'refusals' | 'untold'> {
   if (refusals.length <= mostRefusals) return { refusals, untold: new Map() };
   const turns = new Map<string, number>();
   const ranked = refusals.map((refusal) => {

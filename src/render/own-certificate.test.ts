@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { frameSettings } from '../../test/support/frame-settings.ts';
+import { baseSettings } from '../../test/support/base-settings.ts';
 import { emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
@@ -22,7 +22,7 @@ function made(certificate: string, claims: Readonly<Record<string, string>>) {
     return { kind: 'put', entry: { key, value, revision: revision(1n), leased: false } } as const;
   });
   const { catalog } = foldEvent(emptyCatalog, { kind: 'changes', revision: revision(1n), changes });
-  const { rendered, conflicts } = renderAll(templates, frameSettings, nothingRendered, catalog);
+  const { rendered, conflicts } = renderAll(templates, baseSettings, nothingRendered, catalog);
   const files = configWriter()(rendered).match(/ crt \S+/g) ?? [];
   return {
     files: new Set(files.map((file) => file.replace(/.*\//, ''))),

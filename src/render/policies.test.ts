@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { frameSettings } from '../../test/support/frame-settings.ts';
+import { baseSettings } from '../../test/support/base-settings.ts';
 import { emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
 import { allDirty } from '../model/dirty-set.ts';
@@ -20,7 +20,7 @@ function catalogOf(keys: Readonly<Record<string, string>>) {
 
 test('a policy is named by 128 bits of what it says, and its socket by 72', () => {
   const catalog = catalogOf({ 'services/web': '{"rateLimit":{"requests":3,"per":"1h"}}' });
-  const { policies } = renderAll(templates, frameSettings, nothingRendered, catalog).rendered;
+  const { policies } = renderAll(templates, baseSettings, nothingRendered, catalog).rendered;
   expect(policies.size).toBe(2);
   for (const [name, text] of policies) {
     expect(name).toMatch(/^policy-[0-9a-f]{32}$/);
@@ -32,10 +32,10 @@ test('a policy is named by 128 bits of what it says, and its socket by 72', () =
 
 test('a policy that has the name of another one is a problem, and does not take its place', () => {
   const catalog = catalogOf({ 'services/web': '{"retries":{"count":2}}' });
-  const { rendered } = renderAll(templates, frameSettings, nothingRendered, catalog);
+  const { rendered } = renderAll(templates, baseSettings, nothingRendered, catalog);
   const [name = ''] = [...rendered.policies].find(([, text]) => text.includes('retries 2')) ?? [];
   const before = { ...nothingRendered, policies: rendered.policies.set(name, 'of another') };
-  const after = renderDirty(templates, frameSettings, before, catalog, allDirty(catalog.services.keys()));
+  const after = renderDirty(templates, baseSettings, before, catalog, allDirty(catalog.services.keys()));
   expect(after.problems).toMatchObject([
     { service: 'web', reason: expect.stringContaining(`another policy has the name ${name} already`) },
   ]);

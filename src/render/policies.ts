@@ -6,7 +6,7 @@ import type { Policy } from '../model/policy.ts';
 import { policyView } from './policy-view.ts';
 import type { Rendered } from './rendered.ts';
 import type { Section, Template } from './template.ts';
-import type { FrameSettings } from './view.ts';
+import type { BaseSettings } from './view.ts';
 
 /**
  * A policy as HAProxy has it: a `defaults` section that the backends of all services with this policy inherit from. Its
@@ -17,7 +17,7 @@ import type { FrameSettings } from './view.ts';
 export type PolicySection = { readonly name: string; readonly text: string };
 
 /** Renders policies, each distinct one once. Throws Fault `template`. */
-export function policyRenderer(template: Template, settings: FrameSettings): (policy: Policy) => PolicySection {
+export function policyRenderer(template: Template, settings: BaseSettings): (policy: Policy) => PolicySection {
   const known = new Map<string, PolicySection>();
   return (policy) => {
     const view = policyView(policy, settings.pemFolder);

@@ -17,7 +17,7 @@ import { claimPorts, type Ports } from './ports.ts';
 import type { Rendered, RenderedBackend } from './rendered.ts';
 import { changeRoutes, conflictsOf, noRoutes } from './routes.ts';
 import { type Section, splitAtSlot, type Template, type TemplateRole } from './template.ts';
-import { backendView, baseView, type FrameSettings, serverView } from './view.ts';
+import { type BaseSettings, backendView, baseView, serverView } from './view.ts';
 
 export type Templates = Readonly<Record<TemplateRole, Template>>;
 
@@ -48,7 +48,7 @@ export type RenderResult = {
 /** The input of a rendering. */
 type RenderRequest = {
   readonly templating: Templating;
-  readonly settings: FrameSettings;
+  readonly settings: BaseSettings;
   readonly previous: Rendered;
   readonly catalog: Catalog;
   readonly dirty: DirtySet;
@@ -63,7 +63,7 @@ type RenderRequest = {
  */
 export function renderAll(
   templating: Templating,
-  settings: FrameSettings,
+  settings: BaseSettings,
   previous: Rendered,
   catalog: Catalog,
 ): RenderResult {
@@ -79,7 +79,7 @@ export function renderAll(
  */
 export const renderDirty = (
   templating: Templating,
-  settings: FrameSettings,
+  settings: BaseSettings,
   previous: Rendered,
   catalog: Catalog,
   dirty: DirtySet,
@@ -114,14 +114,14 @@ export function dividesOtherwise(one: Pick<RenderedBackend, 'weightDivisor'>, ot
   return (one.weightDivisor ?? 1) !== (other.weightDivisor ?? 1);
 }
 
-function renderBase(templates: Templates, settings: FrameSettings, ports: Ports): Section {
+function renderBase(templates: Templates, settings: BaseSettings, ports: Ports): Section {
   return splitAtSlot(templates.frame.render(baseView(settings, ports)));
 }
 
 /** The values that all services of one rendering share. */
 type Batch = {
   readonly templating: Templating;
-  readonly settings: FrameSettings;
+  readonly settings: BaseSettings;
   /** The policies of the configuration. */
   readonly policies: PersistentMap<string, string>;
   /** The policies that pointsman rendered since it began. */
@@ -224,7 +224,7 @@ function renderSection(
 }
 
 /** The line of a server. Throws Fault `template`. */
-function renderServer(templates: Templates, settings: FrameSettings, service: Service, instance: Instance): string {
+function renderServer(templates: Templates, settings: BaseSettings, service: Service, instance: Instance): string {
   // HAProxy would ask the nameservers itself, and do nothing else until they answer.
   if (instance.address.family === 'name') throw new Fault('template', `${instance.address.host} is not resolved`);
   const text = templates.server.render(serverView(instance, service, settings));
@@ -237,7 +237,7 @@ function renderServer(templates: Templates, settings: FrameSettings, service: Se
 }
 
 /** Without the policies that nothing needs: they end with the next reload. */
-export function withoutUnusedPolicies(templates: Templates, settings: FrameSettings, rendered: Rendered): Rendered {
+export function withoutUnusedPolicies(templates: Templates, settings: BaseSettings, rendered: Rendered): Rendered {
   const always = new Set([policyRenderer(templates.policy, settings)(defaultPolicy).name]);
   return { ...rendered, policies: policiesInUse(rendered.policies, rendered.backends.values(), always) };
 }

@@ -18,7 +18,7 @@ import {
 import type { Ports } from './ports.ts';
 
 /** The settings of this balancer that templates see. Paths are absolute. */
-export type FrameSettings = {
+export type BaseSettings = {
   /** `host:port` on which HTTP is served. */
   readonly bind: string;
   /** The host that `tcp` services' own ports are bound to. */
@@ -192,7 +192,7 @@ export const knownNames = {
   ],
 } as const satisfies Record<string, readonly string[]>;
 
-export function baseView(settings: FrameSettings, ports: Ports): BaseView {
+export function baseView(settings: BaseSettings, ports: Ports): BaseView {
   const listeners = [...ports]
     .map(([port, { name, policy }]) => ({
       name,
@@ -220,7 +220,7 @@ export function baseView(settings: FrameSettings, ports: Ports): BaseView {
   };
 }
 
-function httpsView(https: FrameSettings['https']): BaseView['https'] {
+function httpsView(https: BaseSettings['https']): BaseView['https'] {
   if (https === undefined) return undefined;
   const { bind, list, http3 } = https;
   const port = bind.slice(bind.lastIndexOf(':') + 1);
@@ -228,14 +228,14 @@ function httpsView(https: FrameSettings['https']): BaseView['https'] {
   return { httpsBind: bind, certificateList: list, http3: http3 ? { quicBind, port } : undefined };
 }
 
-export function backendView(service: Service, policy: string, { pemFolder }: FrameSettings): BackendView {
+export function backendView(service: Service, policy: string, { pemFolder }: BaseSettings): BackendView {
   return { name: service.name, policy, ...policyView(service.policy, pemFolder) };
 }
 
 export function serverView(
   instance: Instance,
   { policy, numbers, instances }: Service,
-  settings: FrameSettings,
+  settings: BaseSettings,
 ): ServerView {
   const { check, protocol, tls, proxyProtocol } = policy;
   const draining = instance.state === 'draining';
@@ -272,7 +272,7 @@ export function serverView(
 }
 
 /** Whether its service prefers the servers of a zone that it is not in. A balancer without a zone has no far ones. */
-function isFar({ zone }: Instance, { preferZone }: Policy, settings: FrameSettings): boolean {
+function isFar({ zone }: Instance, { preferZone }: Policy, settings: BaseSettings): boolean {
   return preferZone && settings.zone !== undefined && zone !== settings.zone;
 }
 

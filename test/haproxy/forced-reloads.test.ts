@@ -18,7 +18,7 @@ async function start(options: Parameters<typeof startBalancer>[0]) {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
     tunnels.add(socket);
   });
-  const balancer = await startBalancer({ frame: { hardStopAfterMs: 60_000 }, ...options });
+  const balancer = await startBalancer({ baseSettings: { hardStopAfterMs: 60_000 }, ...options });
   onTestFailed(() => void process.stderr.write(balancer.lines.slice(-80).join('')));
   onTestFinished(async () => {
     await balancer.stop();

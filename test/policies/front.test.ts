@@ -37,8 +37,10 @@ async function services() {
 }
 
 const served = serveAll(services);
-const asWritten = serveAll(services, () => ({ frame: { normalizePaths: false } }));
-const trusting = serveAll(services, () => ({ frame: { trustedProxies: ['127.0.0.2', '127.0.3.0/24'] as Cidr[] } }));
+const asWritten = serveAll(services, () => ({ baseSettings: { normalizePaths: false } }));
+const trusting = serveAll(services, () => ({
+  baseSettings: { trustedProxies: ['127.0.0.2', '127.0.3.0/24'] as Cidr[] },
+}));
 
 /** What the application that got a request says about it, over HTTP/1.1. */
 async function whoGets(target: string, host = 'shop.example.com', port = served.balancer.port) {

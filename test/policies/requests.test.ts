@@ -71,7 +71,7 @@ const served = serveAll(
       once: { policy: { balance: 'roundrobin' }, instances: { a: echo.address, b: failing.address } },
     };
   },
-  () => ({ frame: { trustedProxies: ['127.0.0.42' as Cidr] } }),
+  () => ({ baseSettings: { trustedProxies: ['127.0.0.42' as Cidr] } }),
 );
 
 const { ask } = served;

@@ -8,7 +8,7 @@ import { openLookUp } from '../../src/addresses/look-up.ts';
 import { defaultGuardPolicy, type GuardPolicy } from '../../src/balance/guard/guard.ts';
 import { createBalanceMetrics } from '../../src/balance/metrics.ts';
 import type { Balancer } from '../../src/balance/reconcile/balancer.ts';
-import type { ServicePace } from '../../src/balance/reload/reload-budget.ts';
+import type { ServicePace } from '../../src/balance/reload/reload-pacing.ts';
 import { loadLastKnown } from '../../src/balance/state/last-known.ts';
 import { type BalancePaths, pathsOf } from '../../src/balance/state/paths.ts';
 import { provideShipped } from '../../src/balance/state/shipped-files.ts';
@@ -20,7 +20,7 @@ import { connectRuntime } from '../../src/haproxy/runtime-connection.ts';
 import { revision } from '../../src/model/revision.ts';
 import type { Change, Entry } from '../../src/registry/registry.ts';
 import { loadTemplates } from '../../src/render/load-templates.ts';
-import type { FrameSettings } from '../../src/render/view.ts';
+import type { BaseSettings } from '../../src/render/view.ts';
 import { startCommandTap } from './command-tap.ts';
 import { freePort } from './ports.ts';
 import { until } from './until.ts';
@@ -41,7 +41,7 @@ export type TestBalancerOptions = {
   limits?: Partial<CatalogLimits>;
   zone?: string;
   /** Settings of the base configuration that differ from those of all tests. */
-  frame?: Partial<Pick<FrameSettings, 'normalizePaths' | 'trustedProxies' | 'accessLog' | 'hardStopAfterMs'>>;
+  baseSettings?: Partial<Pick<BaseSettings, 'normalizePaths' | 'trustedProxies' | 'accessLog' | 'hardStopAfterMs'>>;
   serverTls?: string;
   /** The folder of an earlier balancer, to go on from what it left there. */
   dir?: string;
@@ -121,7 +121,7 @@ export async function startBalancer(options: TestBalancerOptions = {}) {
 async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: number) {
   return {
     paths,
-    frame: {
+    baseSettings: {
       bind: `127.0.0.1:${port}`,
       bindHost: '127.0.0.1',
       reservedPorts: new Set([port]),
@@ -135,7 +135,7 @@ async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: 
       pauseScript: paths.pauseScript,
       pemFolder: options.serverTls ?? paths.serverTls,
       zone: options.zone,
-      ...options.frame,
+      ...options.baseSettings,
     },
     templates: await loadTemplates(join(import.meta.dirname, '../../templates'), options.templates),
     guard: { ...defaultGuardPolicy, ...options.guard },

@@ -1,6 +1,6 @@
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { forgottenServices } from '../../catalog/remembering.ts';
-import { type Acknowledgement, type Refusal, tellFairly } from '../../fleet/acknowledgement.ts';
+import { type Acknowledgement, listFairly, type Refusal } from '../../fleet/acknowledgement.ts';
 import type { Reached, Served } from './acknowledgement-state.ts';
 import type { Draining } from './draining.ts';
 
@@ -13,7 +13,7 @@ export type AcknowledgementSources = {
   /** Servers that get no requests because they have not passed a check yet. */
   readonly unproven: () => Acknowledgement['unproven'];
   /** Instances that the registry lost and the guard keeps. */
-  readonly held: () => readonly Refusal[];
+  readonly guarded: () => readonly Refusal[];
   /** Held entries. There may be many. */
   readonly heldEntries: () => readonly Refusal[];
 };
@@ -26,12 +26,12 @@ export function acknowledgementComposer(
   let sorted = emptyCatalog.rejected;
   let rejected: readonly Refusal[] = [];
   return ({ revision, cluster }, { catalog, shortfall }) => {
-    const { owner, about, config, draining, unproven, held, heldEntries } = sources;
+    const { owner, about, config, draining, unproven, guarded, heldEntries } = sources;
     if (catalog.rejected !== sorted) {
       sorted = catalog.rejected;
       rejected = newestRejected(catalog);
     }
-    const { refusals, untold } = tellFairly([...shortfall.refused, ...held(), ...rejected, ...heldEntries()]);
+    const { refusals, untold } = listFairly([...shortfall.refused, ...guarded(), ...rejected, ...heldEntries()]);
     // The catalog itself does not remember all of these.
     const forgotten = forgottenServices(catalog).map((service) => [service, (untold.get(service) ?? 0) + 1] as const);
     return {

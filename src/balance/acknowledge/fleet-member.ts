@@ -71,7 +71,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
     config: () => hashOf(parts.templates()),
     draining,
     unproven: () => parts.unproven.names,
-    held: () =>
+    guarded: () =>
       guarding.status().flatMap(({ service, instances }) =>
         instances.map((id) => ({
           key: instanceKey(service, id),

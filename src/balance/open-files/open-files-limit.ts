@@ -57,7 +57,7 @@ export class OpenFilesLimit {
     if (limit !== undefined) this.#become({ ...this.#budget, limit, isGiven: true });
   }
 
-  framed(text: string): void {
+  baseChanged(text: string): void {
     this.#become(withConfig(this.#budget, text));
   }
 

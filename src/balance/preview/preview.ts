@@ -13,7 +13,7 @@ import type { Conflict } from '../../render/conflict.ts';
 import { configWriter, type RenderProblem, renderAll, withoutUnusedPolicies } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { formatRoutes } from '../../render/routes.ts';
-import type { FrameSettings } from '../../render/view.ts';
+import type { BaseSettings } from '../../render/view.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
 import { type GuardedInstances, loadGuardedInstances } from '../guard/guarded-instances-file.ts';
 import { effectiveCatalog, type Stages } from '../pipeline/effective-catalog.ts';
@@ -76,21 +76,21 @@ export function preview(
   { served, quarantine }: Pick<Standing, 'served' | 'quarantine'>,
   overridden: Catalog,
   stages: Omit<Stages, 'quarantine'>,
-  frame: FrameSettings,
+  baseSettings: BaseSettings,
 ): Preview {
   const before = served ?? nothingRendered;
   const effective = (used: Quarantine) => effectiveCatalog(overridden, { ...stages, quarantine: used });
   const make = (used: Quarantine) => {
     const { catalog, templating } = effective(used);
-    const { rendered, problems, conflicts } = renderAll(templating, frame, before, catalog);
-    const desired = withoutUnusedPolicies(templating, frame, rendered);
+    const { rendered, problems, conflicts } = renderAll(templating, baseSettings, before, catalog);
+    const desired = withoutUnusedPolicies(templating, baseSettings, rendered);
     return { desired, problems, conflicts: conflicts ?? [] };
   };
   const { requested } = effective(quarantine);
   const reviewed = review(quarantine, requested).quarantine;
   const first = make(reviewed);
   const build = { requested, desired: before, served: before, cold: false };
-  const offenders = unrenderable(reviewed, build, first.problems, frame);
+  const offenders = unrenderable(reviewed, build, first.problems, baseSettings);
   if (offenders.size === 0) return first;
   // The preview shows why these cannot be rendered, and renders the rest as a balancer with them in quarantine does.
   return { ...make(withOffenders(reviewed, offenders, build)), problems: first.problems };

@@ -4,7 +4,7 @@ import type { ServiceName } from '../../model/name.ts';
 import { type RenderProblem, renderAll, renderDirty, withoutUnusedPolicies } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
-import type { FrameSettings } from '../../render/view.ts';
+import type { BaseSettings } from '../../render/view.ts';
 import type { ExplainedProblem } from '../state/validation.ts';
 import { type Attribution, attribute } from './attribution.ts';
 import {
@@ -149,13 +149,13 @@ export function compose(
   now: Quarantine,
   trial: Quarantine,
   { requested, desired, served }: RefusedBuild,
-  frame: FrameSettings,
+  baseSettings: BaseSettings,
   dirty: Iterable<ServiceName> = trial.services.keys(),
 ): { readonly rendered: Rendered; readonly problems: readonly RenderProblem[] } {
   const { catalog, templating } = withQuarantined(trial, requested);
   const start = withQuarantinedInstances(trial, desired, served);
   const { rendered, problems } = sameTemplates(templatesInUse(now, requested.templates), templating)
-    ? renderDirty(templating, frame, start, catalog, allDirty(dirty))
-    : renderAll(templating, frame, start, catalog);
-  return { rendered: withoutUnusedPolicies(templating, frame, rendered), problems };
+    ? renderDirty(templating, baseSettings, start, catalog, allDirty(dirty))
+    : renderAll(templating, baseSettings, start, catalog);
+  return { rendered: withoutUnusedPolicies(templating, baseSettings, rendered), problems };
 }

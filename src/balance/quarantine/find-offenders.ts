@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { policyKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
-import type { FrameSettings } from '../../render/view.ts';
+import type { BaseSettings } from '../../render/view.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import type { CheckedConfig } from '../state/validation.ts';
 import { attribute } from './attribution.ts';
@@ -14,7 +14,7 @@ export type Refused = Extract<CheckedConfig, { ok: false }>;
 
 type Validation = {
   readonly files: Pick<StateFiles, 'check'>;
-  readonly frame: FrameSettings;
+  readonly baseSettings: BaseSettings;
 };
 
 // HAProxy validates 1,000 servers in 60 ms and 10,000 in 260 ms.
@@ -26,7 +26,7 @@ export async function findOffenders(
   quarantine: Quarantine,
   refused: Refused,
   build: RefusedBuild,
-  { files, frame, logger, now }: Validation & { readonly logger: Logger; readonly now: () => number },
+  { files, baseSettings, logger, now }: Validation & { readonly logger: Logger; readonly now: () => number },
 ): Promise<ReadonlyMap<Candidate, string> | undefined> {
   const started = now();
   const candidates = candidatesOf(quarantine, build);
@@ -36,7 +36,7 @@ export async function findOffenders(
     first: { ok: false, reason: refused.reason, named: nameIn(refused.problems, build.desired) },
     ask: async (suspects): Promise<ValidationAnswer<Candidate>> => {
       const reasons = new Map([...suspects].map((candidate) => [candidate, '']));
-      const { rendered } = compose(quarantine, withOffenders(quarantine, reasons, build), build, frame);
+      const { rendered } = compose(quarantine, withOffenders(quarantine, reasons, build), build, baseSettings);
       const checked = await files.check(rendered, { keep: false });
       if (checked.ok) return checked;
       return { ok: false, reason: checked.reason, named: nameIn(checked.problems, rendered) };
@@ -63,12 +63,12 @@ export async function acceptedNow(
   quarantine: () => Quarantine,
   names: ReadonlySet<ServiceName>,
   build: RefusedBuild,
-  { files, frame }: Validation,
+  { files, baseSettings }: Validation,
 ): Promise<ReadonlySet<ServiceName>> {
   let left = names;
   for (let attempt = 0; attempt < 2 && left.size > 0; attempt += 1) {
     const now = quarantine();
-    const { rendered, problems } = compose(now, tryAgain(now, left, build.requested), build, frame, left);
+    const { rendered, problems } = compose(now, tryAgain(now, left, build.requested), build, baseSettings, left);
     const able = new Set([...left].filter((name) => !problems.some(({ service }) => service === name)));
     if (able.size < left.size) {
       left = able;

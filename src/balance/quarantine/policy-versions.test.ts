@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { frameSettings } from '../../../test/support/frame-settings.ts';
+import { baseSettings } from '../../../test/support/base-settings.ts';
 import { ModelHaproxy } from '../../../test/support/model-haproxy.ts';
 import {
   history,
@@ -30,9 +30,8 @@ import { renderAll } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 
 const templates = await loadTemplates(join(import.meta.dirname, '../../../templates'), undefined);
-const render = (previous: Rendered, catalog: Catalog) =>
-  renderAll(templates, frameSettings, previous, catalog).rendered;
-const sectionOf = policyRenderer(templates.policy, frameSettings);
+const render = (previous: Rendered, catalog: Catalog) => renderAll(templates, baseSettings, previous, catalog).rendered;
+const sectionOf = policyRenderer(templates.policy, baseSettings);
 
 type Policies = (service: string) => string | undefined;
 

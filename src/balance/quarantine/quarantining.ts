@@ -7,7 +7,7 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { RenderProblem } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
-import type { FrameSettings } from '../../render/view.ts';
+import type { BaseSettings } from '../../render/view.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import type { Storage } from '../state/storage.ts';
@@ -42,7 +42,7 @@ export const quarantineMetrics = ({ gauge }: MakeMetric) => ({
 
 export type QuarantiningParts = RetryScheduleParts & {
   readonly files: StateFiles;
-  readonly frame: FrameSettings;
+  readonly baseSettings: BaseSettings;
   readonly metrics: ReturnType<typeof quarantineMetrics>;
   readonly storage: Storage;
   readonly logger: Logger;
@@ -152,7 +152,7 @@ export class Quarantining {
 
   /** Quarantines the services or templates for which these problems arose. Returns whether it quarantined any. */
   quarantineUnrendered(problems: readonly RenderProblem[], build: RefusedBuild): boolean {
-    const offenders = unrenderable(this.#state, build, problems, this.#parts.frame);
+    const offenders = unrenderable(this.#state, build, problems, this.#parts.baseSettings);
     if (offenders.size > 0) this.#quarantine(offenders, build);
     return offenders.size > 0;
   }
@@ -192,11 +192,11 @@ export class Quarantining {
 
   /** Checks the newest version of a service whose versions were refused lately, so that no reload of others fails with it. */
   async #probeAlone(name: ServiceName, build: RefusedBuild): Promise<readonly ServiceName[]> {
-    const { files, frame } = this.#parts;
+    const { files, baseSettings } = this.#parts;
     const { requested } = build;
     const names = new Set([name]);
     const trying = tryAgain(this.#state, names, requested);
-    const { rendered, problems } = compose(this.#state, trying, build, frame, names);
+    const { rendered, problems } = compose(this.#state, trying, build, baseSettings, names);
     const problem = problems.find(({ service, instance }) => service === name && instance === undefined);
     const checked = problem === undefined ? await files.check(rendered, { keep: false }) : { ok: false, ...problem };
     // The service left meanwhile, or is requested as HAProxy refused it before.

@@ -1,7 +1,7 @@
 import { policyKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { RenderProblem } from '../../render/render.ts';
-import type { FrameSettings } from '../../render/view.ts';
+import type { BaseSettings } from '../../render/view.ts';
 import { changedTemplates, compose, mayBeQuarantined, mostForOneTemplate, type RefusedBuild } from './candidates.ts';
 import { type Candidate, lastGoodFormFor, type Quarantine, templateCandidate, withOffenders } from './quarantine.ts';
 
@@ -13,13 +13,14 @@ export function unrenderable(
   quarantine: Quarantine,
   build: RefusedBuild,
   problems: readonly RenderProblem[],
-  frame: FrameSettings,
+  baseSettings: BaseSettings,
 ): ReadonlyMap<Candidate, string> {
   const failed = new Map<ServiceName, string>();
   for (const problem of problems) {
     const { service, reason } = problem;
     if (failed.has(service) || !mayBeQuarantined(quarantine, build, service)) continue;
-    if (problem.instance === undefined || isOfPolicy(quarantine, build, problem, frame)) failed.set(service, reason);
+    if (problem.instance === undefined || isOfPolicy(quarantine, build, problem, baseSettings))
+      failed.set(service, reason);
   }
   const [first] = failed.values();
   if (first === undefined) return new Map();
@@ -34,10 +35,10 @@ function isOfPolicy(
   quarantine: Quarantine,
   build: RefusedBuild,
   { service, instance, reason, lastGoodServes }: RenderProblem,
-  frame: FrameSettings,
+  baseSettings: BaseSettings,
 ): boolean {
   if (!lastGoodServes || lastGoodFormFor(quarantine, build.requested, service) === undefined) return false;
   const trial = withOffenders(quarantine, new Map([[policyKey(service), reason]]), build);
-  const { problems } = compose(quarantine, trial, build, frame, [service]);
+  const { problems } = compose(quarantine, trial, build, baseSettings, [service]);
   return !problems.some((other) => other.service === service && other.instance === instance);
 }

@@ -13,10 +13,11 @@ import type { ServingObserver } from '../observe/serving-observer.ts';
 import type { TroublePart } from '../observe/troubles.ts';
 import type { EffectiveCatalog } from '../pipeline/effective-catalog.ts';
 import { loadedBy } from '../reload/reloads.ts';
+import type { BalancerParts } from './balancer-parts.ts';
 import type { BalancerStatus } from './balancer-status.ts';
 import type { Ending } from './ending.ts';
 import type { ProcessWatch } from './process-watch.ts';
-import { type BalancerParts, wireReconciling } from './wire-reconciling.ts';
+import { wireReconciling } from './wire-reconciling.ts';
 
 /** How long a start waits for the addresses of names, in ms. Instances whose names resolve later are added at run time. */
 const firstNamesMs = 1000;
@@ -47,7 +48,7 @@ export class Balancer {
   }
 
   status(): BalancerStatus {
-    this.#own.review.review(this.#serving, undefined);
+    this.#own.review(this.#serving);
     const { intake, progress, rejections, running, rendering, reloads, periodicChecks, watch } = this.#own;
     const { troubles, quarantining } = this.#parts;
     return {
@@ -101,11 +102,11 @@ export class Balancer {
    */
   async start(): Promise<void> {
     const { haproxy, files, logger, quarantining, guarding, locating, openFiles } = this.#parts;
-    const { intake, rendering, running, reloads, reconciler, starting, retrying, periodicChecks, watch, loop } =
+    const { intake, rendering, running, reloads, reconciler, starting, bisection, periodicChecks, watch, loop } =
       this.#own;
     intake.dirty.take();
     openFiles.may(await haproxy.openFilesLimit());
-    const lastGood = await files.readServed();
+    const lastGood = await files.config.read();
     const known = lastGood && addressesGiven(this.#preloaded, lastGood);
     locating.adopt(guarding.guarded(intake.catalog), known);
     await locating.resolved(firstNamesMs);
@@ -118,7 +119,7 @@ export class Balancer {
       logger.info({ event: 'haproxy-adopted', pid: found.masterPid }, 'taking over the HAProxy that runs already');
       running.adopt(lastGood);
       openFiles.may(await haproxy.openFilesLimit());
-      if (await files.wasReloading()) reloads.need({ kind: 'start' });
+      if (await files.config.wasReloading()) reloads.need({ kind: 'start' });
     } else {
       if (found !== undefined) await haproxy.stop(0);
       await starting.cold(lastGood, intake.catalog);
@@ -126,8 +127,8 @@ export class Balancer {
     this.#lookAtListeners();
     watch.inspectNext();
     this.#serving = true;
-    files.beQuick();
-    retrying.arm();
+    files.disk.beQuick();
+    bisection.armProbe();
     reconciler.markAllDirty();
     periodicChecks.begin();
     loop.begin({ ...this.#own.tasks, onDone: (succeeded) => this.#onTaskDone(succeeded?.part) });
@@ -138,7 +139,7 @@ export class Balancer {
   #onTaskDone(succeeded: TroublePart | undefined): void {
     this.#lookAtListeners();
     this.#own.publishing.publish();
-    this.#own.review.review(this.#serving, succeeded);
+    this.#own.review(this.#serving, succeeded);
   }
 
   /** No instance may have an address where HAProxy itself listens. */
@@ -190,7 +191,7 @@ export class Balancer {
   useTemplates(templates: Templates): void {
     const { rendering, reconciler, loop } = this.#own;
     rendering.useTemplates(templates);
-    this.#parts.files.useTemplates(templates);
+    this.#parts.files.validation.templates = templates;
     reconciler.markAllDirty();
     loop.wake();
   }
@@ -222,7 +223,7 @@ export class Balancer {
 
   /** A file changed that HAProxy reads and pointsman does not write. HAProxy may have refused services because of it. */
   fileChanged(): void {
-    this.#own.retrying.retryAll();
+    this.#own.bisection.retryAll();
     this.#own.watch.inspectSoon();
   }
 

@@ -1,21 +1,14 @@
 import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.ts';
 import { endOverrides, foldEvent } from '../../catalog/fold-event.ts';
-import type { CatalogLimits } from '../../catalog/limits.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { OverrideTarget } from '../../model/override.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
-import type { Locating } from '../addresses/locating.ts';
-import type { Guarding } from '../guard/guarding.ts';
-import type { Overriding } from '../overrides/overriding.ts';
+import type { BalancerParts } from './balancer-parts.ts';
 import type { Progress } from './progress.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
 import type { Rejections } from './rejections.ts';
 
-type IntakeParts = {
-  readonly guarding: Guarding;
-  readonly locating: Locating;
-  readonly overriding: Overriding;
-  readonly limits: CatalogLimits;
+type IntakeParts = Pick<BalancerParts, 'guarding' | 'locating' | 'overriding' | 'limits'> & {
   readonly metrics: Pick<ReconcileMetrics, 'revisionSeen'>;
   readonly rejections: Rejections;
   readonly progress: Progress;

@@ -1,20 +1,36 @@
 import type { PendingServers } from '../../haproxy/plan.ts';
-import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
+import type { ReloadReason } from '../../haproxy/reload-reason.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
+import type { BalancerParts } from './balancer-parts.ts';
+import type { Loop } from './loop.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
+import type { Timers } from './timers.ts';
+
+type PendingRemovalsParts = Pick<BalancerParts, 'link'> & {
+  readonly metrics: Pick<ReconcileMetrics, 'pendingRemovals'>;
+  readonly timers: Timers;
+  readonly loop: Pick<Loop, 'wake'>;
+};
+
+const delayMs = 500;
+/** An HAProxy that cannot delete servers may have this many retired servers until a reload is due. Each takes a few kB. */
+const mostRetired = 1000;
+/** A service with more retired servers gets no new servers before that reload, which may have to wait for its budget. */
+const mostRetiredOfService = 2000;
 
 /**
- * Servers that left and still have connections, and backends that no service needs. pointsman deletes them later. A backend stays for a
- * moment in any case, because services often come back.
+ * Servers that left and still have connections, and backends that no service needs. pointsman tries twice a second to delete them, until
+ * none is left. A backend stays for a moment in any case, because services often come back.
  */
 export class PendingRemovals {
-  readonly #metrics: Pick<ReconcileMetrics, 'pendingRemovals'>;
+  readonly #parts: PendingRemovalsParts;
   readonly #servers = new Map<string, string>();
   readonly #backends = new Set<ServiceName>();
+  #due = false;
 
-  constructor(metrics: Pick<ReconcileMetrics, 'pendingRemovals'>) {
-    this.#metrics = metrics;
+  constructor(parts: PendingRemovalsParts) {
+    this.#parts = parts;
   }
 
   /** By `backend/server`, with the server's last line. */
@@ -22,27 +38,31 @@ export class PendingRemovals {
     return this.#servers;
   }
 
+  /** Whether the next attempt is due. */
+  get due(): boolean {
+    return this.#due;
+  }
+
+  /** Sets the timer for the next attempt, unless it is set. */
+  arm(): void {
+    const { link, timers, loop } = this.#parts;
+    const nothing = this.#servers.size === 0 && this.#backends.size === 0;
+    if (!link.abilities.deletes || nothing || timers.has('pending-removals')) return;
+    timers.arm('pending-removals', delayMs, () => {
+      this.#due = true;
+      loop.wake();
+    });
+  }
+
   addServer(at: string, line: string): void {
     this.#servers.set(at, line);
     this.#count();
   }
 
-  get empty(): boolean {
-    return this.#servers.size === 0 && this.#backends.size === 0;
-  }
-
-  /** The number of servers of each service. */
-  perService(): ReadonlyMap<ServiceName, number> {
-    const counts = new Map<ServiceName, number>();
-    for (const at of this.#servers.keys()) {
-      const service = at.slice(0, at.indexOf('/')) as ServiceName;
-      counts.set(service, (counts.get(service) ?? 0) + 1);
-    }
-    return counts;
-  }
-
+  /** Has a backend deleted, if HAProxy can. Otherwise the next reload removes it. */
   addBackend(backend: ServiceName): void {
-    this.#backends.add(backend);
+    const { addBackend, deletes } = this.#parts.link.abilities;
+    if (addBackend && deletes) this.#backends.add(backend);
   }
 
   /** This server serves again. */
@@ -58,14 +78,37 @@ export class PendingRemovals {
     this.#count();
   }
 
+  /** Why retired servers need a reload; undefined when they are few, or HAProxy can delete servers. */
+  get tooManyRetired(): ReloadReason | undefined {
+    let left = this.#servers.size;
+    if (this.#parts.link.abilities.deletes || left <= mostRetired) return undefined;
+    const services: ServiceName[] = [];
+    for (const [service, count] of [...this.#perService()].sort(([, a], [, b]) => b - a)) {
+      if (left <= mostRetired) break;
+      services.push(service);
+      left -= count;
+    }
+    return { kind: 'retired', more: mostRetired, services };
+  }
+
+  /** Why a service with too many retired servers gets no new servers before a reload. */
+  fullRule(): (service: ServiceName) => ReloadReason | undefined {
+    if (this.#parts.link.abilities.deletes || this.#servers.size <= mostRetiredOfService) return () => undefined;
+    const counts = this.#perService();
+    const reason = this.tooManyRetired;
+    return (service) => ((counts.get(service) ?? 0) > mostRetiredOfService ? reason : undefined);
+  }
+
   /** Deletes servers without connections, and backends without servers. Returns the backends that HAProxy deleted. */
-  async remove(link: RuntimeLink, served: Rendered, desired: Rendered): Promise<readonly ServiceName[]> {
+  async remove(served: Rendered, desired: Rendered): Promise<readonly ServiceName[]> {
+    const { link } = this.#parts;
+    this.#due = false;
     for (const at of await link.deleteServers(this.#servers)) this.#servers.delete(at);
     this.#count();
     for (const name of this.#backends) {
       if (desired.backends.has(name) || !served.backends.has(name)) this.#backends.delete(name);
     }
-    const occupied = new Set([...this.#servers.keys()].map((at) => at.slice(0, at.indexOf('/'))));
+    const occupied = this.#perService();
     const empty = [...this.#backends].filter(
       (name) => !occupied.has(name) && served.backends.get(name)?.servers.isEmpty() === true,
     );
@@ -74,7 +117,17 @@ export class PendingRemovals {
     return deleted;
   }
 
+  /** The number of servers of each service. */
+  #perService(): ReadonlyMap<ServiceName, number> {
+    const counts = new Map<ServiceName, number>();
+    for (const at of this.#servers.keys()) {
+      const service = at.slice(0, at.indexOf('/')) as ServiceName;
+      counts.set(service, (counts.get(service) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   #count(): void {
-    this.#metrics.pendingRemovals.set(this.#servers.size);
+    this.#parts.metrics.pendingRemovals.set(this.#servers.size);
   }
 }

@@ -1,31 +1,22 @@
-import type { Logger } from 'pino';
-import type { Haproxy } from '../../haproxy/haproxy.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';
-import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe } from '../../model/fault.ts';
 import type { OldWorkers } from '../reload/old-workers.ts';
-import type { PassingOn } from '../reload/passing-on.ts';
-import type { StateFiles } from '../state/state-files.ts';
+import type { BalancerParts } from './balancer-parts.ts';
 import type { ProcessWatch } from './process-watch.ts';
 import type { Running } from './running.ts';
 import type { Timers } from './timers.ts';
 
-export type CheckedHolder = {
+type CheckedHolder = {
   readonly holding: boolean;
   observe(running: RunningState): void;
 };
 
-type PeriodicChecksParts = {
-  readonly haproxy: Haproxy;
-  readonly link: RuntimeLink;
-  readonly passingOn: PassingOn;
+type PeriodicChecksParts = Pick<BalancerParts, 'haproxy' | 'link' | 'files' | 'logger'> & {
   /** The guard and the held entries, which keep an instance while it passes its health checks. */
   readonly holders: readonly CheckedHolder[];
   readonly oldWorkers: OldWorkers;
-  readonly logger: Logger;
   readonly timers: Timers;
   readonly running: Running;
-  readonly files: Pick<StateFiles, 'changedByOthers'>;
   readonly watch: ProcessWatch;
   /** Somebody else wrote to these files. */
   readonly onEdited: (files: readonly string[]) => void;
@@ -54,8 +45,8 @@ export class PeriodicChecks {
   }
 
   begin(): void {
-    this.#parts.timers.arm('worker-patrol', workerCheckMs, () => this.#checkWorker());
-    if (!this.#parts.timers.has('answer-patrol')) this.#armAnswer();
+    this.#parts.timers.arm('worker-check', workerCheckMs, () => this.#checkWorker());
+    if (!this.#parts.timers.has('answer-check')) this.#armAnswer();
   }
 
   /** Whether a worker answered one of the last checks. */
@@ -85,7 +76,7 @@ export class PeriodicChecks {
   }
 
   #armAnswer(): void {
-    this.#parts.timers.arm('answer-patrol', workerCheckMs, () => this.#askWorker());
+    this.#parts.timers.arm('answer-check', workerCheckMs, () => this.#askWorker());
   }
 
   /** Asks the worker itself: the master knows its pid, and not whether it still works. */
@@ -105,7 +96,7 @@ export class PeriodicChecks {
   }
 
   async #checkWorker(): Promise<void> {
-    const { haproxy, link, oldWorkers, passingOn, logger, timers, running, busy, watch, files, onEdited } = this.#parts;
+    const { haproxy, link, oldWorkers, logger, timers, running, busy, watch, files, onEdited } = this.#parts;
     this.begin();
     // Without `await`: a disk that hangs must not delay the check of the worker.
     void files.changedByOthers().then(
@@ -120,7 +111,7 @@ export class PeriodicChecks {
     const processes = await haproxy.processes();
     if (processes !== undefined) oldWorkers.seen(processes);
     // Old workers pass requests on only to a worker that answers.
-    if (processes !== undefined && processes.workerPid === link.workerPid) void passingOn.passOn(processes);
+    if (processes !== undefined && processes.workerPid === link.workerPid) void oldWorkers.passOn(processes);
     if (!timers.has('inspect')) this.#armInspection(inspectionMs);
     if (busy() || processes?.workerPid === undefined || processes.workerPid === running.worker) return;
     logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');

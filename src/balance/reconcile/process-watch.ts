@@ -1,14 +1,7 @@
-import type { Logger } from 'pino';
-import type { Haproxy } from '../../haproxy/haproxy.ts';
-import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
-import type { Troubles } from '../observe/troubles.ts';
+import type { BalancerParts } from './balancer-parts.ts';
 import type { Loop } from './loop.ts';
 
-type ProcessWatchParts = {
-  readonly haproxy: Pick<Haproxy, 'processes'>;
-  readonly link: Pick<RuntimeLink, 'close'>;
-  readonly troubles: Troubles;
-  readonly logger: Logger;
+type ProcessWatchParts = Pick<BalancerParts, 'haproxy' | 'link' | 'troubles' | 'logger'> & {
   readonly loop: Pick<Loop, 'wake' | 'hurry'>;
 };
 

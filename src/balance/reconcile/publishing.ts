@@ -1,5 +1,5 @@
-import type { Bisection } from '../quarantine/bisection.ts';
 import type { Reloads } from '../reload/reloads.ts';
+import type { Bisection } from './bisection.ts';
 import type { Loop } from './loop.ts';
 import type { ProcessWatch } from './process-watch.ts';
 import type { Reconciler } from './reconciler.ts';

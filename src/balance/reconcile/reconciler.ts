@@ -4,7 +4,6 @@ import type { Newcomer } from '../../haproxy/newcomers.ts';
 import { type Plan, planChanges } from '../../haproxy/plan.ts';
 import { withdrawable } from '../../haproxy/plan-routes.ts';
 import { describeReason } from '../../haproxy/reload-reason.ts';
-import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describeStep, type Step } from '../../haproxy/step.ts';
 import { touchedBy } from '../../haproxy/turns.ts';
 import { allDirty, type DirtySet, DirtySetBuilder } from '../../model/dirty-set.ts';
@@ -13,14 +12,11 @@ import { serviceOfTarget } from '../../model/route-target.ts';
 import { withPaced } from '../../render/check-pace.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { deferred } from '../../waiting/deferred.ts';
-import type { FirstChecks } from '../first-check/first-checks.ts';
 import type { ServingObserver } from '../observe/serving-observer.ts';
 import { unpaused } from '../overrides/unpaused.ts';
 import type { Requested } from '../quarantine/quarantine.ts';
-import type { Quarantining } from '../quarantine/quarantining.ts';
 import type { Reloads } from '../reload/reloads.ts';
-import type { ServerStates } from '../reload/server-states.ts';
-import type { StateFiles } from '../state/state-files.ts';
+import type { BalancerParts } from './balancer-parts.ts';
 import type { Intake } from './intake.ts';
 import type { Progress } from './progress.ts';
 import type { Rejections } from './rejections.ts';
@@ -30,23 +26,16 @@ import type { Running } from './running.ts';
 import { Slices } from './slices.ts';
 import { unserved } from './unserved-keys.ts';
 
-type ReconcilerParts = {
-  readonly link: RuntimeLink;
-  readonly files: StateFiles;
-  readonly quarantining: Quarantining;
+type ReconcilerParts = Pick<BalancerParts, 'link' | 'files' | 'quarantining' | 'firstChecks' | 'states' | 'now'> & {
   readonly intake: Intake;
   readonly rendering: Rendering;
   readonly running: Running;
   readonly reloads: Reloads;
   readonly reloading: Reloading;
   readonly rejections: Rejections;
-  readonly firstChecks: FirstChecks;
-  readonly states: Pick<ServerStates, 'keepSoon'>;
   readonly progress: Progress;
   /** Whether a task is due other than the rest of an unfinished round. */
   readonly othersDue: () => boolean;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 const unfinishedReason = 'HAProxy is given many changes of this service, some at a time';
@@ -134,7 +123,7 @@ export class Reconciler {
     this.#unfinished = unfinished;
     const finished = new Map([...dirty].filter(([name]) => !unfinished.has(name)));
     running.removeLater(finished.keys(), rendering.desired);
-    const { tooManyRetired } = running;
+    const { tooManyRetired } = running.pendingRemovals;
     if (tooManyRetired !== undefined) reloads.need(tooManyRetired);
     if (plan.reload.length > 0) {
       reloads.tryAgain();
@@ -161,7 +150,7 @@ export class Reconciler {
       obstructed: this.#obstructed,
       firstChecks: firstChecks.rule(catalog),
       paced: (service) => reloads.isPaced(service),
-      full: running.fullRule(),
+      full: running.pendingRemovals.fullRule(),
       reuses: (server) => link.reuses || !running.addedAtRunTime.has(server),
     });
     reloads.planned(plan.reload, desired);

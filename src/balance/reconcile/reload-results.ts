@@ -1,11 +1,9 @@
-import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
-import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
-import type { Bisection } from '../quarantine/bisection.ts';
-import type { Quarantining } from '../quarantine/quarantining.ts';
 import type { Loaded } from '../reload/load-config.ts';
 import type { OldWorkers } from '../reload/old-workers.ts';
 import { loadedBy, type Reloads, slowMs } from '../reload/reloads.ts';
+import type { BalancerParts } from './balancer-parts.ts';
+import type { Bisection } from './bisection.ts';
 import type { Intake } from './intake.ts';
 import type { ProcessWatch } from './process-watch.ts';
 import type { Progress } from './progress.ts';
@@ -16,10 +14,7 @@ import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 import type { Timers } from './timers.ts';
 
-type ReloadResultsParts = {
-  readonly link: Pick<RuntimeLink, 'close'>;
-  readonly openFiles: Pick<OpenFilesLimit, 'failed' | 'loaded'>;
-  readonly quarantining: Pick<Quarantining, 'state' | 'proven'>;
+export type ReloadResultsParts = Pick<BalancerParts, 'link' | 'openFiles' | 'quarantining'> & {
   readonly bisection: Bisection;
   readonly reloads: Reloads;
   readonly reloading: Reloading;
@@ -34,61 +29,57 @@ type ReloadResultsParts = {
   readonly timers: Timers;
 };
 
-/** Begins a reload with all that is desired, and brings the state of the balancer up to date when the reload has ended. */
-export class ReloadResults {
-  readonly #parts: ReloadResultsParts;
+/** Begins a reload with all that is desired. */
+export function beginReload(parts: ReloadResultsParts): void {
+  const { quarantining, reloading, intake, rendering, running, publishing, timers } = parts;
+  // A round comes first, so that HAProxy loads the newest desired state.
+  if (!intake.dirty.empty) return;
+  const build = rendering.build(rendering.requested(intake.catalog), running.served, false);
+  reloading.begin({ build, quarantine: quarantining.state });
+  // The acknowledgement names then what waits for the reload; everything else counts as served.
+  timers.arm('slow-reload', slowMs, () => publishing.publish());
+}
 
-  constructor(parts: ReloadResultsParts) {
-    this.#parts = parts;
-  }
-
-  begin(): void {
-    const { quarantining, reloading, intake, rendering, running, publishing, timers } = this.#parts;
-    // A round comes first, so that HAProxy loads the newest desired state.
-    if (!intake.dirty.empty) return;
-    const build = rendering.build(rendering.requested(intake.catalog), running.served, false);
-    reloading.begin({ build, quarantine: quarantining.state });
-    // The acknowledgement names then what waits for the reload; everything else counts as served.
-    timers.arm('slow-reload', slowMs, () => publishing.publish());
-  }
-
-  take(): void {
-    const { openFiles, quarantining, bisection, reloads, reloading, oldWorkers } = this.#parts;
-    const { intake, running, reconciler, progress, watch } = this.#parts;
-    const ended = reloading.take();
-    if (ended === undefined || ended.result.kind === 'postponed') return;
-    const { result, build, quarantine, meanwhile } = ended;
-    if (result.kind !== 'reloaded') {
-      if (result.kind === 'failed') watch.inspectNext();
-      const restored = loadedBy(result);
-      if (restored !== undefined) this.#loaded(restored, meanwhile);
-      if (result.kind === 'failed' && openFiles.failed(result.reason, build.requested.catalog)) {
-        // The next reload leaves out the instances that HAProxy has no open files for, and may succeed.
-        reloads.planAnew();
-        reconciler.markAllDirty();
-        return;
-      }
-      bisection.begin(result, build);
+/** Brings the state of the balancer up to date after a reload has ended. */
+export function takeReload(parts: ReloadResultsParts): void {
+  const { openFiles, quarantining, bisection, reloads, reloading, oldWorkers } = parts;
+  const { intake, running, reconciler, progress, watch } = parts;
+  const ended = reloading.take();
+  if (ended === undefined || ended.result.kind === 'postponed') return;
+  const { result, build, quarantine, meanwhile } = ended;
+  if (result.kind !== 'reloaded') {
+    if (result.kind === 'failed') watch.inspectNext();
+    const restored = loadedBy(result);
+    if (restored !== undefined) onLoaded(parts, restored, meanwhile);
+    if (result.kind === 'failed' && openFiles.failed(result.reason, build.requested.catalog)) {
+      // The next reload leaves out the instances that HAProxy has no open files for, and may succeed.
+      reloads.planAnew();
+      reconciler.markAllDirty();
       return;
     }
-    oldWorkers.replaced(running.worker, result.services);
-    this.#loaded(result, meanwhile);
-    quarantining.proven(build.requested, quarantine);
-    openFiles.loaded(build.requested.catalog);
-    if (intake.dirty.empty) progress.onApplied(build.desired.revision);
+    bisection.begin(result, build);
+    return;
   }
+  oldWorkers.replaced(running.worker, result.services);
+  onLoaded(parts, result, meanwhile);
+  quarantining.proven(build.requested, quarantine);
+  openFiles.loaded(build.requested.catalog);
+  if (intake.dirty.empty) progress.onApplied(build.desired.revision);
+}
 
-  /** A reload of pointsman made another worker. */
-  #loaded({ workerPid, loaded }: Loaded, meanwhile: DirtySet): void {
-    const { link, intake, running, reconciler, watch } = this.#parts;
-    running.replaced(workerPid);
-    // The connection leads to the old worker, which would accept every command and serve nothing of it.
-    link.close();
-    running.assume(loaded);
-    running.pendingRemovals.clear();
-    // The new worker may not have the changes that pointsman made by command during the reload.
-    intake.dirty.add(meanwhile);
-    watch.inspectNext();
-    reconciler.saveSoon();
-  }
+/** A reload of pointsman made another worker. */
+function onLoaded(
+  { link, intake, running, reconciler, watch }: ReloadResultsParts,
+  { workerPid, loaded }: Loaded,
+  meanwhile: DirtySet,
+): void {
+  running.replaced(workerPid);
+  // The connection leads to the old worker, which would accept every command and serve nothing of it.
+  link.close();
+  running.assume(loaded);
+  running.pendingRemovals.clear();
+  // The new worker may not have the changes that pointsman made by command during the reload.
+  intake.dirty.add(meanwhile);
+  watch.inspectNext();
+  reconciler.saveSoon();
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { frameSettings } from '../../../test/support/frame-settings.ts';
+import { baseSettings } from '../../../test/support/base-settings.ts';
 import { emptyCatalog } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';
@@ -18,7 +18,7 @@ const templates = await loadTemplates(join(import.meta.dirname, '../../../templa
 const rendering = () =>
   new Rendering({
     templates,
-    frame: frameSettings,
+    baseSettings,
     quarantining: {
       state: noQuarantine,
       review: () => ({ services: [], all: false }),
@@ -29,7 +29,7 @@ const rendering = () =>
     },
     guarding: { guarded: (catalog) => catalog, holding: false },
     locating: { located: (catalog) => catalog, permitted: (catalog) => ({ catalog, refused: [] }) },
-    openFiles: { limited: (catalog) => catalog, moved: new DirtySetBuilder(), framed: () => undefined },
+    openFiles: { limited: (catalog) => catalog, moved: new DirtySetBuilder(), baseChanged: () => undefined },
     metrics: reconcileMetrics(makeMetric(new Registry())),
     rejections: { rendered: () => undefined, conflicting: () => undefined },
   });

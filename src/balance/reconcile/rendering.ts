@@ -13,7 +13,7 @@ import {
 } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { noRoutes } from '../../render/routes.ts';
-import type { FrameSettings } from '../../render/view.ts';
+import type { BaseSettings } from '../../render/view.ts';
 import type { Locating } from '../addresses/locating.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
@@ -26,14 +26,14 @@ import type { Rejections } from './rejections.ts';
 
 type RenderingParts = {
   readonly templates: Templates;
-  readonly frame: FrameSettings;
+  readonly baseSettings: BaseSettings;
   readonly quarantining: Pick<
     Quarantining,
     'state' | 'review' | 'quarantineUnusable' | 'quarantineUnrendered' | 'refusedTemplate' | 'rendered'
   >;
   readonly guarding: Pick<Guarding, 'guarded' | 'holding'>;
   readonly locating: Pick<Locating, 'located' | 'permitted'>;
-  readonly openFiles: Pick<OpenFilesLimit, 'limited' | 'moved' | 'framed'>;
+  readonly openFiles: Pick<OpenFilesLimit, 'limited' | 'moved' | 'baseChanged'>;
   readonly metrics: Pick<ReconcileMetrics, 'services'>;
   readonly rejections: Pick<Rejections, 'rendered' | 'conflicting'>;
 };
@@ -103,7 +103,12 @@ export class Rendering {
 
   build(requested: Requested, served: Rendered, cold: boolean): RefusedBuild {
     const { templating } = withQuarantined(this.#parts.quarantining.state, requested);
-    return { requested, desired: withoutUnusedPolicies(templating, this.#parts.frame, this.#desired), served, cold };
+    return {
+      requested,
+      desired: withoutUnusedPolicies(templating, this.#parts.baseSettings, this.#desired),
+      served,
+      cold,
+    };
   }
 
   /** Takes out of quarantine whatever changed since it was refused. Returns the services to render for it. */
@@ -121,14 +126,14 @@ export class Rendering {
 
   /** Renders the requested catalog, and quarantines what no template can render. Returns the effective catalog. */
   render(dirty: DirtySet, requested: Requested, served: Rendered): Catalog {
-    const { metrics, frame, quarantining, rejections, openFiles, locating } = this.#parts;
+    const { metrics, baseSettings, quarantining, rejections, openFiles, locating } = this.#parts;
     const { catalog: quarantined, templating } = withQuarantined(quarantining.state, requested);
     const { catalog, refused } = locating.permitted(quarantined, templating.quarantined?.keys() ?? []);
     let result: RenderResult;
     try {
       result = this.#mustRenderAll
-        ? renderAll(templating, frame, this.#desired, catalog)
-        : renderDirty(templating, frame, this.#desired, catalog, dirty);
+        ? renderAll(templating, baseSettings, this.#desired, catalog)
+        : renderDirty(templating, baseSettings, this.#desired, catalog, dirty);
     } catch (error) {
       if (!(error instanceof Fault) || !quarantining.quarantineUnusable(requested, this.#desired, error.toString()))
         throw error;
@@ -140,7 +145,7 @@ export class Rendering {
       if (quarantining.refusedTemplate !== undefined) this.#mustRenderAll = true;
       return this.render(dirty, requested, served);
     }
-    if (rendered.base !== this.#desired.base) openFiles.framed(rendered.base.before + rendered.base.after);
+    if (rendered.base !== this.#desired.base) openFiles.baseChanged(rendered.base.before + rendered.base.after);
     this.#desired = this.#bounded(rendered, templating);
     if (this.#mustRenderAll) this.#paced.clear();
     for (const name of (this.#mustRenderAll ? rendered.backends : dirty).keys()) {
@@ -159,7 +164,7 @@ export class Rendering {
 
   /** Without policies that no service has any more. */
   #bounded(rendered: Rendered, templating: Templates): Rendered {
-    const used = () => withoutUnusedPolicies(templating, this.#parts.frame, rendered).policies;
+    const used = () => withoutUnusedPolicies(templating, this.#parts.baseSettings, rendered).policies;
     const policies = this.#sweep.bounded(rendered.policies, used);
     return policies === rendered.policies ? rendered : { ...rendered, policies };
   }

@@ -1,19 +1,14 @@
-import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { type StatRow, statRows } from '../../haproxy/stat.ts';
 import type { Reloads } from '../reload/reloads.ts';
+import type { BalancerParts } from './balancer-parts.ts';
 import type { Loop } from './loop.ts';
 import type { Running } from './running.ts';
 import type { Timers } from './timers.ts';
 
-type ReuseParts = {
-  readonly link: Pick<RuntimeLink, 'reuses' | 'ask' | 'connected'>;
+type ReuseParts = Pick<BalancerParts, 'link' | 'now' | 'reuseIntervalMs'> & {
   readonly running: Pick<Running, 'addedAtRunTime'>;
   readonly reloads: Pick<Reloads, 'need' | 'tryAgain' | 'pending'>;
   readonly timers: Timers;
-  /** The least time between two of these reloads, in ms; undefined: never reload for this. */
-  readonly reuseIntervalMs: number | undefined;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
   readonly loop: Pick<Loop, 'wake'>;
 };
 

@@ -1,42 +1,26 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Logger } from 'pino';
-import type { Haproxy } from '../../haproxy/haproxy.ts';
 import { afterStep } from '../../haproxy/plan.ts';
 import type { ReloadReason } from '../../haproxy/reload-reason.ts';
 import { type RunningState, reconcile } from '../../haproxy/running-state.ts';
-import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { formatServerLine } from '../../haproxy/server-line.ts';
 import { describeStep, type Step } from '../../haproxy/step.ts';
 import { Fault } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
-import type { FirstChecks } from '../first-check/first-checks.ts';
 import type { OldWorkers } from '../reload/old-workers.ts';
-import type { PassingOn } from '../reload/passing-on.ts';
-import type { ServerStates } from '../reload/server-states.ts';
+import type { BalancerParts } from './balancer-parts.ts';
 import { DriftLog } from './drift-log.ts';
-import { PendingRemovals } from './pending-removals.ts';
+import type { PendingRemovals } from './pending-removals.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
-type RunningParts = {
-  readonly haproxy: Haproxy;
-  readonly link: RuntimeLink;
-  readonly passingOn: PassingOn;
-  readonly firstChecks: Pick<FirstChecks, 'adopt'>;
-  readonly states: Pick<ServerStates, 'found'>;
-  /** Has the worker use the newest certificates and TLS files. */
-  readonly lookAtFiles: () => void;
+type RunningParts = Pick<
+  BalancerParts,
+  'haproxy' | 'link' | 'firstChecks' | 'states' | 'lookAtFiles' | 'logger' | 'now'
+> & {
+  readonly pendingRemovals: PendingRemovals;
   readonly oldWorkers: OldWorkers;
-  readonly metrics: Pick<ReconcileMetrics, 'steps' | 'drift' | 'pendingRemovals'>;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
+  readonly metrics: Pick<ReconcileMetrics, 'steps' | 'drift'>;
 };
-
-/** An HAProxy that cannot delete servers may have this many retired servers until a reload is due. Each takes a few kB. */
-const mostRetired = 1000;
-/** A service with more retired servers gets no new servers before that reload, which may have to wait for its budget. */
-const mostRetiredOfService = 2000;
 
 /** The served state: what HAProxy runs, as its answers tell. */
 export class Running {
@@ -52,7 +36,7 @@ export class Running {
 
   constructor(parts: RunningParts) {
     this.#parts = parts;
-    this.pendingRemovals = new PendingRemovals(parts.metrics);
+    this.pendingRemovals = parts.pendingRemovals;
     this.drift = new DriftLog(parts);
   }
 
@@ -132,51 +116,23 @@ export class Running {
     if (line !== undefined) this.pendingRemovals.addServer(`${backend}/${name}`, line);
   }
 
-  /** Has backends deleted that are not desired any more, if HAProxy can. Otherwise they end with the next reload. */
+  /** Has backends deleted that are not desired any more. */
   removeLater(names: Iterable<ServiceName>, desired: Rendered): void {
-    const { addBackend, deletes } = this.#parts.link.abilities;
-    if (!addBackend || !deletes) return;
     for (const name of names) {
       if (!desired.backends.has(name) && this.#served.backends.has(name)) this.pendingRemovals.addBackend(name);
     }
   }
 
-  get hasPendingRemovals(): boolean {
-    return this.#parts.link.abilities.deletes && !this.pendingRemovals.empty;
-  }
-
-  /** Why retired servers need a reload; undefined when they are few, or HAProxy can delete servers. */
-  get tooManyRetired(): ReloadReason | undefined {
-    if (this.#parts.link.abilities.deletes || this.pendingRemovals.servers.size <= mostRetired) return undefined;
-    let left = this.pendingRemovals.servers.size;
-    const services: ServiceName[] = [];
-    for (const [service, count] of [...this.pendingRemovals.perService()].sort(([, a], [, b]) => b - a)) {
-      if (left <= mostRetired) break;
-      services.push(service);
-      left -= count;
-    }
-    return { kind: 'retired', more: mostRetired, services };
-  }
-
-  /** Why a service with too many retired servers gets no new servers before a reload. */
-  fullRule(): (service: ServiceName) => ReloadReason | undefined {
-    if (this.#parts.link.abilities.deletes || this.pendingRemovals.servers.size <= mostRetiredOfService)
-      return () => undefined;
-    const counts = this.pendingRemovals.perService();
-    const reason = this.tooManyRetired;
-    return (service) => ((counts.get(service) ?? 0) > mostRetiredOfService ? reason : undefined);
-  }
-
   /** Deletes the pending removals that have no connections any more. Returns whether a backend was among them. */
   async removePending(desired: Rendered): Promise<boolean> {
-    const deleted = await this.pendingRemovals.remove(this.#parts.link, this.#served, desired);
+    const deleted = await this.pendingRemovals.remove(this.#served, desired);
     if (deleted.length > 0) this.#served = { ...this.#served, backends: this.#served.backends.deleteAll(deleted) };
     return deleted.length > 0;
   }
 
   /** Connects to the worker that serves now. Returns whether the worker, or the connection to it, is another one than before. */
   async meet(): Promise<boolean> {
-    const { haproxy, link, oldWorkers, passingOn } = this.#parts;
+    const { haproxy, link, oldWorkers } = this.#parts;
     const processes = await haproxy.processes();
     if (processes?.workerPid === undefined) throw new Fault('haproxy-runtime', 'HAProxy has no worker now');
     oldWorkers.seen(processes);
@@ -186,7 +142,7 @@ export class Running {
       this.#added.clear();
     }
     await link.connect(processes.workerPid, pause);
-    void passingOn.passOn(processes);
+    void oldWorkers.passOn(processes);
     if (this.#worker !== undefined && processes.workerPid !== this.#worker) this.#foreign = true;
     this.#worker = processes.workerPid;
     return true;

@@ -1,33 +1,25 @@
-import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { noRightHint } from '../../haproxy/bind-probe.ts';
-import type { Haproxy, Processes } from '../../haproxy/haproxy.ts';
+import type { Processes } from '../../haproxy/haproxy.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { Rendered } from '../../render/rendered.ts';
-import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
-import type { Quarantining } from '../quarantine/quarantining.ts';
+import type { Requested } from '../quarantine/quarantine.ts';
 import type { Reloads } from '../reload/reloads.ts';
-import type { ServerStates } from '../reload/server-states.ts';
-import type { StateFiles } from '../state/state-files.ts';
 import { isStorageFault } from '../state/storage.ts';
 import type { CheckedConfig } from '../state/validation.ts';
+import type { BalancerParts } from './balancer-parts.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 
-type StartingParts = {
-  readonly haproxy: Haproxy;
-  readonly files: StateFiles;
-  readonly states: ServerStates;
-  readonly quarantining: Quarantining;
-  readonly openFiles: OpenFilesLimit;
+type StartingParts = Pick<
+  BalancerParts,
+  'haproxy' | 'files' | 'states' | 'quarantining' | 'openFiles' | 'logger' | 'signal'
+> & {
   readonly metrics: Pick<ReconcileMetrics, 'haproxyStarts'>;
-  readonly logger: Logger;
   readonly rendering: Rendering;
   readonly running: Running;
   readonly reloads: Reloads;
-  /** Aborted when pointsman is to end. */
-  readonly signal?: AbortSignal | undefined;
   /** Has everything rendered and planned again, because the quarantine changed. */
   readonly renderAll: () => void;
   /** Has everything planned again, because HAProxy starts on another state than it served. */
@@ -69,19 +61,12 @@ export class Starting {
 
   /** Starts HAProxy without the instances that it has no open files for. Undefined if it did not start for another reason. */
   async #startWithFewer(error: unknown, catalog: Catalog): Promise<Processes | undefined> {
-    const { haproxy, files, rendering, running } = this.#parts;
+    const { files, rendering, running } = this.#parts;
     if (!this.#leaveOut(error, catalog)) return undefined;
     const { desired } = rendering.build(rendering.requested(catalog), running.served, true);
     const checked = await files.check(desired);
     if (!checked.ok) return undefined;
-    const undo = await files.replace(desired, checked.config);
-    const before = running.served;
-    running.assume(desired);
-    return haproxy.start().catch(async () => {
-      running.assume(before);
-      await undo();
-      return undefined;
-    });
+    return (await this.#startOn(desired, checked.config)).processes;
   }
 
   /** Renders without the instances that HAProxy has no open files for. False if HAProxy did not start for another reason. */
@@ -98,26 +83,17 @@ export class Starting {
    * accepted it; otherwise HAProxy starts on the last good configuration on disk.
    */
   async #startOnOlder(error: unknown, lastGood: Rendered | undefined, catalog: Catalog): Promise<Processes> {
-    const { haproxy, files, quarantining, rendering, running, reloads, renderAll, signal } = this.#parts;
+    const { haproxy, files, quarantining, rendering, running, reloads, signal } = this.#parts;
     // Another configuration needs the same address. When pointsman is to end, no other configuration is tried.
     if (!(error instanceof Fault) || error.code !== 'haproxy-start' || signal?.aborted) throw error;
     const refused = rendering.desired;
     const reason = error.toString();
     const requested = rendering.requested(catalog);
     if (quarantining.quarantineFrame(requested, refused, reason)) {
-      renderAll();
-      rendering.render(new Map(), requested, running.served);
-      const { desired } = rendering.build(requested, running.served, true);
+      const desired = this.#renderAgain(requested);
       const checked = await files.check(desired);
-      if (checked.ok) {
-        const undo = await files.replace(desired, checked.config);
-        running.assume(desired);
-        try {
-          return await haproxy.start();
-        } catch {
-          await undo();
-        }
-      }
+      const { processes = undefined } = checked.ok ? await this.#startOn(desired, checked.config) : {};
+      if (processes !== undefined) return processes;
     }
     if (lastGood === undefined) throw error;
     running.assume(lastGood);
@@ -164,7 +140,7 @@ export class Starting {
 
   /** Validates the desired state. If HAProxy refuses it, quarantines the offenders and validates the rest. */
   async #checkedAlone(catalog: Catalog): Promise<{ desired: Rendered; checked: CheckedConfig }> {
-    const { files, quarantining, rendering, running, renderAll } = this.#parts;
+    const { files, quarantining, rendering, running } = this.#parts;
     const requested = rendering.requested(catalog);
     const build = rendering.build(requested, running.served, true);
     const checked = await files.check(build.desired);
@@ -174,37 +150,47 @@ export class Starting {
       // The last good form of an offender may be refused, too: it may need the same port, which is in use.
       (checked.mayPass !== 'deadline' && (await quarantining.bisect(checked, { ...build, leaveOut: true })));
     if (checked.ok || !found) return { desired: build.desired, checked };
-    renderAll();
-    rendering.render(new Map(), requested, running.served);
-    const { desired } = rendering.build(requested, running.served, true);
+    const desired = this.#renderAgain(requested);
     return { desired, checked: await files.check(desired) };
   }
 
   /** Starts HAProxy without the services that it once loaded and now refuses: a file that they need may be missing. */
   async #startWithout(error: unknown, catalog: Catalog): Promise<Processes> {
-    const { haproxy, files, running } = this.#parts;
-    this.#renderNewest(catalog);
+    const { rendering } = this.#parts;
+    // HAProxy may have ended before a round rendered the newest catalog.
+    const requested = rendering.requested(catalog);
+    rendering.review(requested);
+    this.#renderAgain(requested);
     this.#leaveOut(error, catalog);
     const { desired, checked } = await this.#checkedAlone(catalog);
     if (!checked.ok) throw error;
-    const undo = await files.replace(desired, checked.config);
-    const before = running.served;
-    running.assume(desired);
-    return haproxy.start().catch(async (again: unknown) => {
-      // The next attempt begins with the state that HAProxy once served.
-      running.assume(before);
-      await undo();
-      throw again;
-    });
+    const { processes, error: again } = await this.#startOn(desired, checked.config);
+    // The next attempt begins with the state that HAProxy once served.
+    if (processes === undefined) throw again;
+    return processes;
   }
 
-  /** Renders the newest catalog: HAProxy may have ended before a round rendered it. */
-  #renderNewest(catalog: Catalog): void {
+  /** Starts HAProxy on this. If it does not start, restores the former state. Rejects with Fault `storage`. */
+  async #startOn(desired: Rendered, config: string): Promise<{ processes?: Processes; error?: unknown }> {
+    const { haproxy, files, running } = this.#parts;
+    const undo = await files.replace(desired, config);
+    const before = running.served;
+    running.assume(desired);
+    try {
+      return { processes: await haproxy.start() };
+    } catch (error) {
+      running.assume(before);
+      await undo();
+      return { error };
+    }
+  }
+
+  /** Renders everything again, and returns the state that HAProxy is to start on. */
+  #renderAgain(requested: Requested): Rendered {
     const { rendering, running, renderAll } = this.#parts;
-    const requested = rendering.requested(catalog);
-    rendering.review(requested);
     renderAll();
     rendering.render(new Map(), requested, running.served);
+    return rendering.build(requested, running.served, true).desired;
   }
 
   /** Writes the served state to disk. If the disk refuses it, HAProxy starts on the state that the disk has. */
@@ -213,7 +199,7 @@ export class Starting {
     try {
       await files.save(running.served, catalog);
     } catch (error) {
-      const onDisk = isStorageFault(error) ? await files.readServed() : undefined;
+      const onDisk = isStorageFault(error) ? await files.config.read() : undefined;
       if (onDisk === undefined) throw error;
       running.assume(onDisk);
       markAllDirty();

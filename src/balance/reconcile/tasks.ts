@@ -1,46 +1,19 @@
-import type { Logger } from 'pino';
-import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe, Fault } from '../../model/fault.ts';
-import type { Troubles } from '../observe/troubles.ts';
-import type { Bisection } from '../quarantine/bisection.ts';
-import type { Quarantining } from '../quarantine/quarantining.ts';
-import type { Reloads } from '../reload/reloads.ts';
+import type { BalancerParts } from './balancer-parts.ts';
 import type { Inspection } from './inspection.ts';
-import type { Intake } from './intake.ts';
 import type { LoopWork, Task } from './loop.ts';
 import type { PeriodicChecks } from './periodic-checks.ts';
-import type { ProcessWatch } from './process-watch.ts';
-import type { Reconciler } from './reconciler.ts';
-import type { ReloadResults } from './reload-results.ts';
-import type { Reloading } from './reloading.ts';
-import type { Removing } from './removing.ts';
-import type { Retrying } from './retrying.ts';
+import { beginReload, type ReloadResultsParts, takeReload } from './reload-results.ts';
 import type { Reuse } from './reuse.ts';
-import type { Running } from './running.ts';
 import type { Starting } from './starting.ts';
 
-type TasksParts = {
-  readonly link: Pick<RuntimeLink, 'connected' | 'close'>;
-  readonly logger: Logger;
-  /** Aborted when pointsman is to end. */
-  readonly signal?: AbortSignal | undefined;
-  readonly quarantining: Pick<Quarantining, 'hasCandidates'>;
-  readonly troubles: Troubles;
-  readonly intake: Intake;
-  readonly running: Pick<Running, 'pendingRemovals'>;
-  readonly reloads: Pick<Reloads, 'loading' | 'dueInMs'>;
-  readonly reloading: Reloading;
-  readonly reconciler: Reconciler;
-  readonly bisection: Pick<Bisection, 'ongoing'>;
-  readonly starting: Starting;
-  readonly periodicChecks: Pick<PeriodicChecks, 'answered'>;
-  readonly inspection: Inspection;
-  readonly removing: Removing;
-  readonly retrying: Retrying;
-  readonly reloadResults: ReloadResults;
-  readonly reuse: Pick<Reuse, 'changed'>;
-  readonly watch: ProcessWatch;
-};
+type TasksParts = ReloadResultsParts &
+  Pick<BalancerParts, 'logger' | 'signal' | 'troubles'> & {
+    readonly starting: Starting;
+    readonly periodicChecks: Pick<PeriodicChecks, 'answered'>;
+    readonly inspection: Inspection;
+    readonly reuse: Pick<Reuse, 'changed'>;
+  };
 
 /** The task that goes on with a round whose plan had very many steps. */
 export const unfinishedTask = 'unfinished';
@@ -50,8 +23,9 @@ export const unfinishedTask = 'unfinished';
  * next to the loop, one at a time.
  */
 export function balancerTasks(parts: TasksParts): Omit<LoopWork, 'onDone'> {
-  const { link, quarantining, intake, reloads, reloading, reconciler, bisection } = parts;
-  const { inspection, removing, retrying, reloadResults, reuse, watch } = parts;
+  const { link, quarantining, intake, rendering, running, reloads, reloading, reconciler } = parts;
+  const { bisection, inspection, reuse, watch } = parts;
+  const { pendingRemovals } = running;
   /** While HAProxy loads a configuration, commands go to the worker that serves for as long as the connection lasts. */
   const mayCommand = () => link.connected || !reloading.loading;
   const nothingBeside = () => bisection.ongoing === undefined && !reloading.busy;
@@ -59,12 +33,12 @@ export function balancerTasks(parts: TasksParts): Omit<LoopWork, 'onDone'> {
   const round = connected(async () => {
     await reconciler.reconcile();
     reuse.changed();
-    removing.arm();
-    if (quarantining.hasCandidates) retrying.arm();
+    pendingRemovals.arm();
+    if (quarantining.hasCandidates) bisection.armProbe();
   });
   const tasks: readonly Task[] = [
     // Before `start`: HAProxy starts on the configuration that it loaded last, and `served` has to say which that is.
-    { name: 'reload', due: () => reloading.ended, run: async () => reloadResults.take() },
+    { name: 'reload', due: () => reloading.ended, run: async () => takeReload(parts) },
     { name: 'start', part: 'haproxy', due: () => watch.exited && !reloads.loading, run: () => startAgain(parts) },
     {
       name: 'inspect',
@@ -76,16 +50,19 @@ export function balancerTasks(parts: TasksParts): Omit<LoopWork, 'onDone'> {
     {
       name: 'remove',
       part: 'burial',
-      due: () => removing.due && mayCommand(),
-      run: connected(() => removing.run()),
+      due: () => pendingRemovals.due && mayCommand(),
+      run: connected(async () => {
+        if (await running.removePending(rendering.desired)) reconciler.saveSoon();
+        pendingRemovals.arm();
+      }),
     },
     {
       name: 'begin-reload',
       part: 'reload',
       due: () => reloads.dueInMs === 0 && nothingBeside(),
-      run: connected(async () => reloadResults.begin()),
+      run: connected(async () => beginReload(parts)),
     },
-    { name: 'probe', due: () => retrying.due && nothingBeside(), run: connected(async () => retrying.run()) },
+    { name: 'probe', due: () => bisection.probeDue && nothingBeside(), run: connected(async () => bisection.probe()) },
     {
       name: unfinishedTask,
       part: 'rounds',

@@ -9,7 +9,7 @@ import type { Rendered } from '../../render/rendered.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import { isStorageFault } from '../state/storage.ts';
 import type { CheckedConfig } from '../state/validation.ts';
-import type { PassingOn } from './passing-on.ts';
+import type { OldWorkers } from './old-workers.ts';
 import type { ReloadMetrics } from './reload-metrics.ts';
 import type { ServerStates } from './server-states.ts';
 
@@ -17,7 +17,7 @@ export type ConfigLoaderParts = {
   readonly haproxy: Haproxy;
   readonly files: StateFiles;
   readonly states: ServerStates;
-  readonly passingOn: PassingOn;
+  readonly oldWorkers: Pick<OldWorkers, 'passOn'>;
   readonly link: Pick<RuntimeLink, 'version'>;
   readonly metrics: ReloadMetrics;
   readonly logger: Logger;
@@ -90,7 +90,7 @@ export class ConfigLoader {
     let workerPid: number | undefined;
     try {
       await states.hand(served(), loaded, known);
-      const undo = await files.replace(loaded, loaded === target ? checked.config : files.format(loaded));
+      const undo = await files.replace(loaded, loaded === target ? checked.config : files.config.format(loaded));
       try {
         workerPid = await this.#reload(undo);
       } catch (error) {
@@ -113,7 +113,7 @@ export class ConfigLoader {
     const started = now();
     try {
       await states.hand(good, good, known);
-      const workerPid = await this.#reload(await files.replace(good, files.format(good)));
+      const workerPid = await this.#reload(await files.replace(good, files.config.format(good)));
       await this.#report([{ kind: 'restore' }], good, started);
       return { workerPid, loaded: good };
     } catch (error) {
@@ -127,11 +127,11 @@ export class ConfigLoader {
 
   /** Has HAProxy load the files on disk. Returns its new worker. Restores the former files when HAProxy does not load them. */
   async #reload(undo: () => Promise<void>): Promise<number | undefined> {
-    const { haproxy, passingOn } = this.#parts;
+    const { haproxy, oldWorkers } = this.#parts;
     try {
       const processes = await haproxy.reload();
       // Until then old workers may send requests to servers that the new worker does not use.
-      await passingOn.passOn(processes);
+      await oldWorkers.passOn(processes);
       return processes.workerPid;
     } catch (error) {
       await undo();

@@ -1,10 +1,13 @@
 import type { Logger } from 'pino';
 import type { Haproxy, Processes } from '../../haproxy/haproxy.ts';
+import { describe } from '../../model/fault.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { ReloadMetrics } from './reload-metrics.ts';
 
-type OldWorkersParts = {
+export type OldWorkersParts = {
   readonly haproxy: Pick<Haproxy, 'endWorker'>;
+  /** Has an old worker pass on its requests. Rejects with a Fault when the worker cannot be reached. */
+  readonly passOn: (pid: number) => Promise<void>;
   /** The oldest workers beyond this number are ended. */
   readonly most: number;
   /** Whether there are so many old workers that reloads should be fewer. */
@@ -22,7 +25,9 @@ const isCrowded = (count: number, most: number): boolean => count >= Math.max(2,
 const toEnd = (pids: readonly number[], most: number): readonly number[] => pids.slice(most);
 
 /**
- * Limits the number of old workers, and knows which services needed the reloads that they are from. HAProxy's own limit,
+ * Limits the number of old workers, knows which services needed the reloads that they are from, and has them pass on the requests that
+ * clients with an idle connection still send: an old worker has the routes and servers of the time before its reload, and takes no
+ * command for them ("Proxy is disabled."). HAProxy's own limit,
  * mworker-max-reloads, also counts reloads that failed: after too many of them the next reload that succeeds would end the worker that
  * has served until then, with its open requests (seen on 2.6 to 3.4).
  */
@@ -32,6 +37,8 @@ export class OldWorkers {
   readonly #since = new Map<number, readonly ServiceName[]>();
   #processes: Pick<Processes, 'oldWorkers' | 'oldWorkerPids'> = { oldWorkers: 0, oldWorkerPids: [] };
   readonly #ended = new Set<number>();
+  /** The workers that pass on their requests, or are about to. */
+  readonly #passing = new Set<number>();
 
   constructor(parts: OldWorkersParts) {
     this.#parts = parts;
@@ -47,7 +54,7 @@ export class OldWorkers {
     const { metrics, onCrowded, most, haproxy, logger } = this.#parts;
     this.#processes = processes;
     const there = new Set([...processes.oldWorkerPids, processes.workerPid]);
-    for (const known of [this.#since, this.#ended])
+    for (const known of [this.#since, this.#ended, this.#passing])
       for (const pid of known.keys()) if (!there.has(pid)) known.delete(pid);
     metrics.oldWorkers.set(processes.oldWorkers);
     onCrowded(isCrowded(processes.oldWorkers, most));
@@ -62,6 +69,29 @@ export class OldWorkers {
         `ending the oldest worker of an earlier reload: there are more than ${most} (--limit-old-workers)`,
       );
       haproxy.endWorker(pid);
+    }
+  }
+
+  /**
+   * Has all old workers pass on their requests to the worker that serves. A worker that cannot be reached gets the command at the next
+   * call. Resolves when each worker has answered or its deadline is over.
+   */
+  async passOn({ workerPid, oldWorkerPids }: Processes): Promise<void> {
+    if (workerPid === undefined) return;
+    const others = oldWorkerPids.filter((pid) => pid !== workerPid && !this.#passing.has(pid));
+    await Promise.all(others.map((pid) => this.#passOn(pid)));
+  }
+
+  async #passOn(pid: number): Promise<void> {
+    const { passOn, logger } = this.#parts;
+    this.#passing.add(pid);
+    try {
+      await passOn(pid);
+      logger.debug({ event: 'old-worker-passes-on', pid });
+    } catch (error) {
+      // The worker may have ended. If not, it answers its clients itself until it gets the command.
+      this.#passing.delete(pid);
+      logger.debug({ event: 'old-worker-untold', pid, reason: describe(error) });
     }
   }
 

@@ -25,13 +25,13 @@ const againAfterMs = 1000;
 export class StateFiles {
   readonly #options: StateFilesOptions;
   /** Work that missed its deadline may have changed files that HAProxy does not use: they are written again. */
-  readonly #disk = new DiskQueue(() => {
+  readonly disk = new DiskQueue(() => {
     if (this.#latest !== undefined) this.saveSoon(this.#latest.served, this.#latest.catalog);
   });
-  readonly #config: ConfigFiles;
+  readonly config: ConfigFiles;
   readonly #catalog: CatalogWriter;
-  readonly #validation: Validation;
-  readonly #delayed = new DelayedWrite(this.#disk, () => this.#saveLatest());
+  readonly validation: Validation;
+  readonly #delayed = new DelayedWrite(this.disk, () => this.#saveLatest());
   readonly #kept: KeptFiles;
   #restoreOthers: (() => Promise<readonly string[]>) | undefined;
   /** Files that another program deleted, since `changedByOthers` was called last. */
@@ -43,11 +43,11 @@ export class StateFiles {
   constructor(options: StateFilesOptions) {
     this.#options = options;
     const { paths, check, storage, wall, now, values, registry, templates } = options;
-    const disk = this.#disk;
+    const { disk } = this;
     const writeCandidate = (config: string) => this.#writeCandidate(config);
-    this.#config = new ConfigFiles(paths);
+    this.config = new ConfigFiles(paths);
     this.#catalog = new CatalogWriter({ paths, disk, storage, wall, now, values, registry });
-    this.#validation = new Validation({ paths, disk, writeCandidate, check, now }, templates);
+    this.validation = new Validation({ paths, disk, writeCandidate, check, now }, templates);
     const { holds, quarantine, owner, maintenancePage, pauseScript } = paths;
     this.#kept = new KeptFiles([
       ...[holds, quarantine, owner].map((path) => ({ path, mode: 0o600, folderMode: 0o700 })),
@@ -60,24 +60,9 @@ export class StateFiles {
     this.#restoreOthers = restore;
   }
 
-  /** Traces refused lines back to these templates from now on. */
-  useTemplates(templates: Templates): void {
-    this.#validation.templates = templates;
-  }
-
-  /** Makes the folders that do not exist. Rejects with Fault `storage`. */
-  makeFolders(): Promise<void> {
-    return makeFolders(this.#options.paths);
-  }
-
-  /** The configuration and routes that an earlier run left; undefined when they cannot be read. */
-  readServed(): Promise<Rendered | undefined> {
-    return this.#config.read();
-  }
-
   /** Has HAProxy validate the configuration. Leaves a refused one on disk for people, unless `keep` is false. */
   check(rendered: Rendered, { keep = true } = {}): Promise<CheckedConfig> {
-    return this.#validation.check(this.format(rendered), keep);
+    return this.validation.check(this.config.format(rendered), keep);
   }
 
   async #writeCandidate(config: string): Promise<void> {
@@ -88,21 +73,16 @@ export class StateFiles {
     });
   }
 
-  /** The text of a configuration for HAProxy to load, with a mark of its own. */
-  format(rendered: Rendered): string {
-    return this.#config.format(rendered);
-  }
-
   /** Writes a configuration and its routes for HAProxy to load. Returns a function that puts the former ones back. */
   async replace(rendered: Rendered, config: string): Promise<() => Promise<void>> {
     const { paths } = this.#options;
     this.#reloading = true;
-    const { mark } = this.#config;
+    const { mark } = this.config;
     const before = await this.#inTime('configuration', paths.config, async () => {
-      const { written } = this.#config;
-      await this.#config.beginReload();
-      await this.#write(() => this.#config.write({ config, routes: formatRoutes(rendered.routes) }));
-      this.#config.mark = splitMark(config).mark;
+      const { written } = this.config;
+      await this.config.beginReload();
+      await this.#write(() => this.config.write({ config, routes: formatRoutes(rendered.routes) }));
+      this.config.mark = splitMark(config).mark;
       return written;
     }).catch((error: unknown) => {
       this.#reloading = false;
@@ -110,43 +90,33 @@ export class StateFiles {
     });
     return async () => {
       this.#reloading = false;
-      this.#config.mark = mark;
-      await this.#inTime('configuration', paths.config, () => this.#write(() => this.#config.write(before)));
+      this.config.mark = mark;
+      await this.#inTime('configuration', paths.config, () => this.#write(() => this.config.write(before)));
       await this.reloaded();
     };
-  }
-
-  /** Names the configuration that the worker has to have loaded; undefined before the first. */
-  get mark(): string | undefined {
-    return this.#config.mark;
-  }
-
-  /** Whether another program wrote to the configuration or the map since HAProxy loaded them. */
-  get touchedByOthers(): boolean {
-    return this.#config.seen.touched;
   }
 
   /** The changes that other programs made to the files since the last call. */
   changedByOthers(): Promise<Touches> {
     // Between two writes of this process, so that none of them counts as a change by others.
-    return this.#disk.inTurn(async () => {
+    return this.disk.inTurn(async () => {
       await this.#lookForOthers();
       const deleted = [...this.#deleted];
       this.#deleted.clear();
-      const { touched, changed } = this.#config.seen.take();
+      const { touched, changed } = this.config.seen.take();
       return { touched, changed: [...new Set([...changed, ...deleted])] };
     });
   }
 
   async #lookForOthers(): Promise<void> {
-    await this.#config.look();
+    await this.config.look();
     await this.#restore();
   }
 
   /** Makes deleted folders and files again, but for the configuration, which the next write makes. */
   async #restore(): Promise<void> {
-    await this.makeFolders();
-    await this.#config.restoreRoutes();
+    await makeFolders(this.#options.paths);
+    await this.config.restoreRoutes();
     for (const path of await this.#kept.restore()) this.#deleted.add(path);
     for (const path of (await this.#restoreOthers?.()) ?? []) this.#deleted.add(path);
     if (await this.#catalog.wasDeleted()) this.#deleted.add(this.#options.paths.lastKnown);
@@ -155,37 +125,17 @@ export class StateFiles {
   /** HAProxy's worker has loaded the files, or the former files are on disk again. */
   async reloaded(): Promise<void> {
     this.#reloading = false;
-    this.#config.seen.touched = false;
-    this.beQuick();
-    await this.#disk.soon(this.#options.paths.config, () => this.#config.endReload()).catch(() => undefined);
-  }
-
-  /** HAProxy serves, and waits for each write from now on. */
-  beQuick(): void {
-    this.#disk.beQuick();
-  }
-
-  /** Whether an earlier run ended after it replaced the configuration and before HAProxy loaded it. */
-  wasReloading(): Promise<boolean> {
-    return this.#config.wasReloading();
-  }
-
-  /** HAProxy serves another state than it was given, so the files may be others: the next write replaces them. */
-  doubt(): void {
-    this.#config.doubted = true;
+    this.config.seen.touched = false;
+    this.disk.beQuick();
+    await this.disk.soon(this.#options.paths.config, () => this.config.endReload()).catch(() => undefined);
   }
 
   /** Writes another file of the balancer's state, for its user only. Rejects with Fault `storage` in time. */
   writeInTurn(path: string, text: string, mode = 0o600): Promise<void> {
-    return this.#disk.soon(path, async () => {
-      await this.makeFolders();
+    return this.disk.soon(path, async () => {
+      await makeFolders(this.#options.paths);
       await replaceFile(path, text, { mode });
     });
-  }
-
-  /** Writes another file that HAProxy reads. Rejects with Fault `storage` in time. */
-  writeForHaproxy(path: string, text: string): Promise<void> {
-    return this.writeInTurn(path, text, configMode);
   }
 
   /** Writes the served state soon. A burst of calls makes one write. */
@@ -203,9 +153,9 @@ export class StateFiles {
       return;
     }
     try {
-      await this.#write(() => this.#config.save(served));
+      await this.#write(() => this.config.save(served));
       // A reload whose write missed its deadline has not removed its file.
-      if (this.#config.reloading) await this.#config.endReload();
+      if (this.config.reloading) await this.config.endReload();
     } catch (error) {
       this.#options.storage.failed('configuration', error);
       // A full disk may have room later, and HAProxy serves meanwhile.
@@ -217,21 +167,21 @@ export class StateFiles {
   async save(served: Rendered, catalog: Catalog): Promise<void> {
     const { config, lastKnown } = this.#options.paths;
     this.#delayed.cancel();
-    await this.#inTime('configuration', config, () => this.#write(() => this.#config.save(served)));
+    await this.#inTime('configuration', config, () => this.#write(() => this.config.save(served)));
     await this.#inTime('catalog', lastKnown, () => this.#catalog.save(catalog));
   }
 
   /** Writes the latest state before the process ends. */
   async flush(): Promise<void> {
     this.#catalog.cancel();
-    this.#disk.bePatient();
+    this.disk.bePatient();
     if (this.#latest !== undefined) await this.save(this.#latest.served, this.#latest.catalog).catch(() => undefined);
   }
 
   /** Does the work in its turn of the disk, within the deadline. Reports a failure to `storage`, and rejects with it. */
   async #inTime<T>(what: Stored, where: string, work: () => Promise<T>): Promise<T> {
     try {
-      return await this.#disk.soon(where, work);
+      return await this.disk.soon(where, work);
     } catch (error) {
       this.#options.storage.failed(what, error);
       throw error;

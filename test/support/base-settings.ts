@@ -1,7 +1,7 @@
-import type { FrameSettings } from '../../src/render/view.ts';
+import type { BaseSettings } from '../../src/render/view.ts';
 
-/** What the frame template is told in tests that render and start nothing. */
-export const frameSettings: FrameSettings = {
+/** The settings that every template sees, in tests that render and start nothing. */
+export const baseSettings: BaseSettings = {
   bind: '127.0.0.1:80',
   bindHost: '127.0.0.1',
   reservedPorts: new Set([80]),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ServiceName } from '../../model/name.ts';
-import { type ReloadBudget, spend, unusedBudget, waitOf } from './reload-budget.ts';
+import { type ReloadBudget, spend, unusedBudget, waitOf } from './reload-pacing.ts';
 
 const [evil, web] = ['evil' as ServiceName, 'web' as ServiceName];
 const pace = { burst: 5, everyMs: 20_000 };

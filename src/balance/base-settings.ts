@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { type Address, formatAddress } from '../model/address.ts';
-import type { FrameSettings } from '../render/view.ts';
+import type { BaseSettings } from '../render/view.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { BalancePaths } from './state/paths.ts';
 
 /** The settings that every template sees. */
-export function frameSettingsOf(settings: BalanceSettings, paths: BalancePaths): FrameSettings {
+export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): BaseSettings {
   return {
     bind: formatAddress(settings.http),
     bindHost: formatAddress({ ...settings.http, port: 0 }).replace(/:0$/, ''),
