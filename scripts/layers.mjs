@@ -35,8 +35,7 @@ const mayImport = {
   'balance/guard': 'model waiting registry catalog haproxy fleet balance/observe balance/state',
   'balance/overrides': 'model catalog fleet balance/observe',
   'balance/reload': 'model waiting logging render haproxy balance/observe balance/state balance/first-check',
-  'balance/quarantine':
-    'model waiting logging registry catalog render fleet balance/observe balance/state balance/reload',
+  'balance/quarantine': 'model waiting logging registry catalog render fleet balance/observe balance/state',
   'balance/pipeline': 'model catalog render balance/quarantine',
   'balance/reconcile':
     'model waiting logging registry catalog addresses render haproxy fleet balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/pipeline',

@@ -9,12 +9,12 @@ import type { BalanceSettings } from '../settings/balance.ts';
 import { joinFleet } from './acknowledge/fleet-member.ts';
 import { addressesOf } from './addresses/addresses-of.ts';
 import { baseSettingsOf } from './base-settings.ts';
-import { FileKeeping } from './file-keeping.ts';
 import { HeldEntries } from './guard/held-entries.ts';
 import { HaproxyVersion } from './haproxy-version.ts';
 import type { BalanceHealth } from './health.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
+import { observingFiles, prepareOwnFiles } from './own-files.ts';
 import type { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
 import { RegistryConnection } from './registry-connection.ts';
@@ -91,7 +91,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     onOverridesExpired: dropEndedOverrides,
     onHaproxyVersion: (current) => haproxyVersion.onConnected(current),
     onUnproven: () => acknowledging?.changed(),
-    values: () => (fileKeeping === undefined ? [] : heldEntries.values()),
+    values: () => (fileKeeper === undefined ? [] : heldEntries.values()),
     openHaproxy: (onExit, onHealth) =>
       openHaproxy(settings.haproxy, { paths, logger, signal, hurry, onExit, onHealth }),
     provideShipped: () => provideShipped(parts.shippedForHaproxy, paths, settings.maintenancePage),
@@ -108,8 +108,8 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
         })),
   });
   const { balancer, haproxy, link, guarding, unproven } = wired;
-  const files = { env, openForeign, metrics: { ...metrics.files, ...metrics.held }, logger, now, wall, holdMs };
-  const fileKeeping = await FileKeeping.prepare(settings.files, files);
+  const ownFiles = { env, openForeign, metrics: metrics.files, logger, now, wall, holdMs };
+  const fileKeeper = await prepareOwnFiles(settings.files, ownFiles);
   const acknowledging =
     fleet &&
     (await joinFleet({
@@ -120,7 +120,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       templates: () => balancer.templates,
       isCurrent: (workerPid) => balancer.watch.isCurrent(workerPid),
     }));
-  const observer = fileKeeping?.observing(acknowledging) ?? acknowledging;
+  const observer = fileKeeper === undefined ? acknowledging : observingFiles(fileKeeper, acknowledging);
   if (observer !== undefined) balancer.observe(observer);
 
   function dropEndedOverrides(): void {
@@ -131,15 +131,15 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     connection.onEvent(event);
     acknowledging?.onEvent(event);
     balancer.offer(event);
-    fileKeeping?.onEvent(event);
+    fileKeeper?.offer(event);
     for (const release of releasedBy(event)) onRelease(release);
   }
   function onRelease(release: Release): void {
     guarding.release(release);
-    if (release === '*') fileKeeping?.release();
+    if (release === '*') fileKeeper?.release();
   }
   return {
     ...wired,
-    ...{ baseSettings, metrics, connection, heldEntries, haproxyVersion, fileKeeping, acknowledging, onRelease },
+    ...{ baseSettings, metrics, connection, heldEntries, haproxyVersion, fileKeeper, acknowledging, onRelease },
   };
 }

@@ -9,6 +9,7 @@ import { aborted } from '../waiting/aborted.ts';
 import { type Assembled, assembleBalance, type BalanceParts } from './assemble-balance.ts';
 import { beginFromDisk } from './begin-from-disk.ts';
 import { type BalanceHealth, healthOf } from './health.ts';
+import { measureFiles } from './own-files.ts';
 import { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
 import { lockFolder } from './state/folder-lock.ts';
@@ -33,14 +34,10 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
 
 /** Runs a balancer while no other process uses its folder. */
 async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: BalancePaths): Promise<void> {
-  const { registry, fleet, releases, logger, signal, now, wall } = parts;
+  const { registry, fleet, releases, logger, signal, now } = parts;
   const assembled = await assembleBalance(settings, parts, paths);
-  const { balancer, haproxy, link, guarding, holds, heldEntries, acknowledging, connection, onRelease } = assembled;
-  await beginFromDisk({
-    ...{ paths, balancer, heldEntries, holds, guarding, connection, logger, now, wall },
-    limits: settings.limits,
-    holdMs: settings.holding.holdMs,
-  });
+  const { balancer, haproxy, link, guarding, heldEntries, acknowledging, onRelease } = assembled;
+  await beginFromDisk(settings, parts, paths, assembled);
   const queries = new BalanceQueries({ balancer, guarding, heldEntries, link, registry: fleet, now });
   const closeAdmin = await parts.serveAdmin(() => measuredHealth(settings, parts, assembled), queries);
   acknowledging?.begin();
@@ -65,7 +62,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
 /** Starts to serve, and resolves when `signal` aborts. */
 async function serve(settings: BalanceSettings, parts: BalanceParts, assembled: Assembled): Promise<void> {
   const { signal, now, logger } = parts;
-  const { balancer, haproxy, haproxyVersion, acknowledging, connection, fileKeeping, baseSettings } = assembled;
+  const { balancer, haproxy, haproxyVersion, acknowledging, connection, fileKeeper, baseSettings } = assembled;
   const { certificates, serverPems } = assembled;
   // Without a view of the registry there is nothing to serve. An answer of 404 would be worse than none.
   await Promise.race([connection.view, aborted(signal)]);
@@ -86,7 +83,9 @@ async function serve(settings: BalanceSettings, parts: BalanceParts, assembled: 
   certificates?.watch();
   serverPems.watch();
   const endWatch = watchOwnTemplates(settings, parts, assembled);
-  await fileKeeping?.begin(balancer.effective.requested.catalog);
+  fileKeeper?.serve(balancer.effective.requested.catalog);
+  fileKeeper?.keep();
+  await fileKeeper?.follow();
   await aborted(signal);
   const text = parts.ending() === 'leave' ? 'stopping; HAProxy goes on serving' : 'stopping';
   logger.info({ event: 'stopping', haproxy: parts.ending() }, text);
@@ -94,10 +93,10 @@ async function serve(settings: BalanceSettings, parts: BalanceParts, assembled: 
 }
 
 async function end(settings: BalanceSettings, assembled: Assembled, ending: Ending): Promise<void> {
-  const { balancer, heldEntries, acknowledging, fileKeeping } = assembled;
+  const { balancer, heldEntries, acknowledging, fileKeeper } = assembled;
   await assembled.close();
   heldEntries.close();
-  await fileKeeping?.close();
+  await fileKeeper?.close();
   await balancer.stop(settings.stopTimeoutMs, ending);
   // If HAProxy goes on serving, the key stays until its lease ends: an instance that leaves meanwhile still waits for this balancer.
   const withoutSuccessor = settings.haproxy.mode === 'managed' ? 'remove' : 'leave';
@@ -106,10 +105,11 @@ async function end(settings: BalanceSettings, assembled: Assembled, ending: Endi
 
 /** The health, which also brings the metrics up to date that follow from it. */
 function measuredHealth(settings: BalanceSettings, parts: BalanceParts, assembled: Assembled): BalanceHealth {
-  const { balancer, heldEntries, acknowledging, fileKeeping, connection, metrics, locating } = assembled;
+  const { balancer, heldEntries, acknowledging, fileKeeper, connection, metrics, locating } = assembled;
   locating.measure();
   const status = balancer.status();
   const registry = connection.status();
+  const foreign = fileKeeper?.held() ?? [];
   const health = healthOf({
     id: settings.id,
     balancer: status,
@@ -123,11 +123,12 @@ function measuredHealth(settings: BalanceSettings, parts: BalanceParts, assemble
     acknowledging: acknowledging?.status(),
     storage: assembled.storage.status(),
     guarded: assembled.guarding.status(),
-    held: [...heldEntries.status(), ...(fileKeeping?.held() ?? [])],
+    held: [...heldEntries.status(), ...foreign],
     overrides: assembled.overriding.status(status.catalog, (key) => heldEntries.has(key)),
     certificates: assembled.certificates?.status() ?? [],
-    files: fileKeeping?.status() ?? [],
+    files: fileKeeper?.status() ?? [],
   });
+  measureFiles(metrics, foreign, health.files);
   metrics.registry.registryStale.set(registry.staleMs / 1000);
   metrics.health.ready.set(health.ready ? 1 : 0);
   metrics.health.instances.reset();

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { AddressPreview } from '../balance/addresses/address-preview.ts';
+import { locatingOf, lookUpNames } from '../balance/addresses/address-preview.ts';
 import { baseSettingsOf } from '../balance/base-settings.ts';
 import { type Preview, type PreviewedPlan, preview, previewPlan, readStanding } from '../balance/preview/preview.ts';
 import { PreviewedCatalog } from '../balance/preview/previewed-catalog.ts';
@@ -52,14 +52,15 @@ export async function render(settings: RenderSettings, packageFolder: string): P
       ? await openRegistry(settings.registry, logger)
       : await openForeignRegistry(settings.registry, foreign, logger);
   let served = standing.served;
-  const addresses = new AddressPreview(settings.balance, standing.served, logger);
+  const locating = locatingOf(settings.balance, standing.served, logger);
   const view = { standing, settings: settings.balance, location: registry.location, now, wall, logger };
   const heard = listen(registry, view, signal);
   const guarded = (catalog: Catalog) => heard.previewed.guarded(catalog);
-  const stages = { guarded, located: (catalog: Catalog) => addresses.located(catalog), templates };
+  const [located, permitted] = [locating.located.bind(locating), locating.permitted.bind(locating)];
+  const stages = { guarded, located, permitted, templates };
   const lookedUp = async (known: Catalog): Promise<Catalog> => {
     const catalog = withoutOver(known, Date.now());
-    await addresses.lookUp(guarded(catalog));
+    await lookUpNames(locating, guarded(catalog), standing.served);
     return catalog;
   };
   const show = async (known: Catalog): Promise<void> => {
@@ -73,7 +74,7 @@ export async function render(settings: RenderSettings, packageFolder: string): P
   try {
     const known = await heard.first;
     const catalog = await lookedUp(known);
-    warnOf(catalog, addresses.unserved());
+    warnOf(catalog, [...locating.unserved()]);
     switch (what.kind) {
       case 'print':
         printConfig(preview(standing, catalog, stages, baseSettings), json);
@@ -90,7 +91,7 @@ export async function render(settings: RenderSettings, packageFolder: string): P
     }
     await heard.close();
   } finally {
-    addresses.close();
+    locating.close();
     await registry.close();
     dispose();
   }

@@ -9,7 +9,7 @@ import { parseInstance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { makeMetric } from '../observe/make-metric.ts';
 import { Storage, storageMetrics } from '../state/storage.ts';
-import { type GuardedInstances, GuardedInstancesFile } from './guarded-instances-file.ts';
+import { type GuardedInstances, GuardedInstancesFile, loadGuardedInstances } from './guarded-instances-file.ts';
 
 const write = (path: string, text: string) => replaceFile(path, text, {});
 let dir: string;
@@ -37,28 +37,30 @@ test('holds are there again for the rest of their time', async () => {
   const kept = hold('a', '{"address":"10.0.0.1:80","weight":7,"version":"v2","zone":"b","meta":{"k":"v"}}');
   file.save(() => [kept]);
   await file.flush();
-  expect(await file.load()).toEqual([kept]);
+  expect(await loadGuardedInstances(join(dir, 'holds.json'), new Date(now))).toEqual([kept]);
   now += 59_000;
-  expect(await file.load()).toEqual([{ ...kept, remainingMs: 1000 }]);
+  expect(await loadGuardedInstances(join(dir, 'holds.json'), new Date(now))).toEqual([{ ...kept, remainingMs: 1000 }]);
   now += 1000;
-  expect(await file.load()).toEqual([]);
+  expect(await loadGuardedInstances(join(dir, 'holds.json'), new Date(now))).toEqual([]);
 });
 
 test('the newest of several is what stands there in the end', async () => {
   for (const id of ['a', 'b', 'c']) file.save(() => [hold(id, '10.0.0.1:80')]);
   await file.flush();
-  expect(await file.load()).toEqual([hold('c', '10.0.0.1:80')]);
+  expect(await loadGuardedInstances(join(dir, 'holds.json'), new Date(now))).toEqual([hold('c', '10.0.0.1:80')]);
   file.save(() => []);
   await file.flush();
-  expect(await file.load()).toEqual([]);
+  expect(await loadGuardedInstances(join(dir, 'holds.json'), new Date(now))).toEqual([]);
 });
 
 test('no file is no hold, and one that cannot be read says why', async () => {
-  expect(await file.load()).toEqual([]);
+  expect(await loadGuardedInstances(join(dir, 'holds.json'), new Date(now))).toEqual([]);
   await writeFile(join(dir, 'holds.json'), '{"format":2}');
-  expect(await file.load()).toEqual({ unusable: expect.stringContaining('Expected 1') });
+  expect(await loadGuardedInstances(join(dir, 'holds.json'), new Date(now))).toEqual({
+    unusable: expect.stringContaining('Expected 1'),
+  });
   await writeFile(join(dir, 'holds.json'), '{"format":1,"holds":[{"service":"a b","until":"2027-01-01T00:00:00.000Z","lost":1,"of":1,"instances":[]}]}'); // biome-ignore format: a file
-  expect(await file.load()).toEqual([]);
+  expect(await loadGuardedInstances(join(dir, 'holds.json'), new Date(now))).toEqual([]);
 });
 
 test('a folder that cannot be written is said, and is no failure of anything else', async () => {
@@ -90,6 +92,8 @@ test('what could not be written is, with the time that it had, once there is roo
   now += 5000;
   await mkdir(join(dir, 'later'));
   await vi.waitFor(() => expect(storage.status()).toEqual([]), 10_000);
-  expect(await later.load()).toEqual([hold('a', '10.0.0.1:80', 55_000)]);
+  expect(await loadGuardedInstances(join(dir, 'later', 'holds.json'), new Date(now))).toEqual([
+    hold('a', '10.0.0.1:80', 55_000),
+  ]);
   await later.flush();
 });

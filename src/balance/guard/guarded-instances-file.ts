@@ -66,11 +66,6 @@ export class GuardedInstancesFile {
     clearTimeout(this.#again);
   }
 
-  /** See `loadGuardedInstances`. */
-  load(): Promise<readonly GuardedInstances[] | Unusable> {
-    return loadGuardedInstances(this.#parts.path, this.#parts.wall());
-  }
-
   async #write(): Promise<void> {
     const { path, storage, write, wall } = this.#parts;
     const wanted = this.#wanted;

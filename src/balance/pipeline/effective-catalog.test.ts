@@ -49,7 +49,11 @@ function world() {
   const rendered = { desired: nothingRendered, served: nothingRendered };
   const good = proven(noQuarantine, { catalog: first, templates });
   const quarantine = withOffenders(good, refused, { requested, ...rendered });
-  return { catalog, stages: { guarded: (all: Catalog) => guardedCatalog(all, guard), quarantine, templates } };
+  const permitted = (all: Catalog) => ({ catalog: all, refused: [] });
+  return {
+    catalog,
+    stages: { guarded: (all: Catalog) => guardedCatalog(all, guard), quarantine, permitted, templates },
+  };
 }
 
 test('each stage of the effective catalog changes what the stage before it made', () => {
@@ -62,12 +66,19 @@ test('each stage of the effective catalog changes what the stage before it made'
     const instances = service.instances.delete(c);
     return { ...guarded, services: guarded.services.set(web, { ...service, instances }) };
   };
-  const effective = effectiveCatalog(catalog, { ...stages, located });
+  const permitted = (quarantined: Catalog, lastGood: Iterable<ServiceName>) => {
+    const services = quarantined.services.withMutations((all) => {
+      for (const name of lastGood) all.update(name, (one) => one && { ...one, instances: one.instances.delete(b) });
+    });
+    return { catalog: { ...quarantined, services }, refused: [] };
+  };
+  const effective = effectiveCatalog(catalog, { ...stages, located, permitted });
   expect(seen.sort()).toEqual(['a', 'b', 'c']);
   expect(effective.guarded.services.get(web)?.instances.get(a)?.state).toBe('draining');
   expect(effective.requested.catalog.services.get(web)?.policy.maxconn).toBe(2);
   expect([...(effective.requested.catalog.services.get(web)?.instances.keys() ?? [])].sort()).toEqual(['a', 'b']);
   expect(effective.catalog.services.get(web)?.policy.maxconn).toBe(1);
+  expect([...(effective.catalog.services.get(web)?.instances.keys() ?? [])]).toEqual(['a']);
   expect(effective.catalog.services.has(api)).toBe(false);
 });
 

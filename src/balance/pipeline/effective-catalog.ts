@@ -1,7 +1,8 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Service } from '../../catalog/service.ts';
 import { withSplit } from '../../catalog/split.ts';
-import type { Templates, Templating } from '../../render/render.ts';
+import type { ServiceName } from '../../model/name.ts';
+import type { RenderProblem, Templates, Templating } from '../../render/render.ts';
 import { type Quarantine, type Requested, withQuarantined } from '../quarantine/quarantine.ts';
 
 /** The stages between the registry's catalog and the effective catalog. */
@@ -11,8 +12,15 @@ export type Stages = {
   /** Replaces host names by addresses, and leaves out the instances that have no permitted address or no open file. */
   readonly located: (guarded: Catalog) => Catalog;
   readonly quarantine: Quarantine;
+  /**
+   * Leaves out the instances that an address rule refuses for the last good forms of these services: `located` knows only the newest
+   * policies.
+   */
+  readonly permitted: (quarantined: Catalog, lastGood: Iterable<ServiceName>) => Permitted;
   readonly templates: Templates;
 };
+
+type Permitted = { readonly catalog: Catalog; readonly refused: readonly RenderProblem[] };
 
 export type EffectiveCatalog = {
   readonly guarded: Catalog;
@@ -21,17 +29,28 @@ export type EffectiveCatalog = {
   /** The services that pointsman renders. Rendering a service weights its instances. */
   readonly catalog: Catalog;
   readonly templating: Templating;
+  /** The instances that `permitted` left out. */
+  readonly refused: readonly RenderProblem[];
 };
 
 /**
- * Takes a catalog through all stages: registered, overridden, guarded, located, quarantined, weighted. The first and the last are
+ * Takes a catalog through all stages: registered, overridden, guarded, located, quarantined, permitted, weighted. The first and the last are
  * made elsewhere, so that a round costs what changed: the fold overrides an instance when it changes (`Service.registered` is the
  * instance before, `Service.instances` after), and `withSplit` weights a service when it is rendered or shown.
  */
 export function effectiveCatalog(overridden: Catalog, stages: Stages): EffectiveCatalog {
   const guarded = stages.guarded(overridden);
   const requested = { catalog: stages.located(guarded), templates: stages.templates };
-  return { guarded, requested, ...withQuarantined(stages.quarantine, requested) };
+  return { guarded, requested, ...quarantinedCatalog(requested, stages) };
+}
+
+/** The last stages: a round takes them again when it has quarantined what no template can render. */
+export function quarantinedCatalog(
+  requested: Requested,
+  { quarantine, permitted }: Pick<Stages, 'quarantine' | 'permitted'>,
+): Permitted & { readonly templating: Templating } {
+  const { catalog, templating } = withQuarantined(quarantine, requested);
+  return { ...permitted(catalog, templating.quarantined?.keys() ?? []), templating };
 }
 
 /** A service as people see it after the guard: all instances, including those without an address, and the policy that HAProxy serves. */

@@ -81,10 +81,10 @@ export function preview(
   const before = served ?? nothingRendered;
   const effective = (used: Quarantine) => effectiveCatalog(overridden, { ...stages, quarantine: used });
   const make = (used: Quarantine) => {
-    const { catalog, templating } = effective(used);
+    const { catalog, templating, refused } = effective(used);
     const { rendered, problems, conflicts } = renderAll(templating, baseSettings, before, catalog);
     const desired = withoutUnusedPolicies(templating, baseSettings, rendered);
-    return { desired, problems, conflicts: conflicts ?? [] };
+    return { desired, problems: [...problems, ...refused], conflicts: conflicts ?? [] };
   };
   const { requested } = effective(quarantine);
   const reviewed = review(quarantine, requested).quarantine;

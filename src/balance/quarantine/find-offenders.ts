@@ -1,13 +1,21 @@
 import type { Logger } from 'pino';
-import { policyKey } from '../../model/key.ts';
+import { areaOfKey, policyKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { BaseSettings } from '../../render/view.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import type { CheckedConfig } from '../state/validation.ts';
 import { attribute } from './attribution.ts';
 import { bisect, type ValidationAnswer } from './bisect.ts';
-import { answerReader, candidatesOf, compose, leavesNone, type RefusedBuild } from './candidates.ts';
-import { type Candidate, type Quarantine, withOffenders } from './quarantine.ts';
+import {
+  answerReader,
+  candidatesByKind,
+  candidatesOf,
+  compose,
+  leavesNone,
+  type RefusedBuild,
+  withNewListeners,
+} from './candidates.ts';
+import { type Candidate, type Quarantine, templateCandidate, templateChanged, withOffenders } from './quarantine.ts';
 import { tryAgain } from './review.ts';
 
 export type Refused = Extract<CheckedConfig, { ok: false }>;
@@ -17,6 +25,17 @@ type Validation = {
   readonly baseSettings: BaseSettings;
 };
 
+/** A reload that failed although HAProxy had accepted the configuration. */
+export type FailedReload = {
+  readonly reason: string;
+  /** Whether HAProxy itself refused it. */
+  readonly refused: boolean;
+  /** The number of failures in a row. */
+  readonly failures: number;
+};
+
+// A machine that is short of memory for a moment is no fault of a template.
+const enoughFailures = 3;
 // HAProxy validates 1,000 servers in 60 ms and 10,000 in 260 ms.
 const mostChecks = 24;
 const searchMs = 10_000;
@@ -83,4 +102,40 @@ export async function acceptedNow(
     left = others;
   }
   return new Set();
+}
+
+/**
+ * The offenders of a reload that failed although HAProxy had accepted the configuration, the first that apply: the candidates that
+ * the answer names; services with a new address to listen on, which a validation does not try everywhere; after some failures a
+ * changed frame; then all services that changed. A reload that timed out, or whose result is unknown, says nothing about services.
+ */
+export function offendersOfReload(
+  quarantine: Quarantine,
+  { reason, refused, failures }: FailedReload,
+  build: RefusedBuild,
+): ReadonlyMap<Candidate, string> {
+  const named = namedIn(quarantine, reason, build);
+  if (named.size > 0) return named;
+  const listeners = refused ? withNewListeners(quarantine, build).map(policyKey) : [];
+  if (listeners.length > 0) return oneOf(listeners, 'with a new port', reason);
+  if (failures < enoughFailures) return new Map();
+  if (templateChanged(quarantine, build.requested.templates, 'frame'))
+    return new Map([[templateCandidate('frame'), reason]]);
+  const changed = refused ? candidatesByKind(quarantine, build).changed : [];
+  return oneOf(
+    changed.filter((one) => areaOfKey(one) === 'services'),
+    'that changed',
+    reason,
+  );
+}
+
+function namedIn(quarantine: Quarantine, reason: string, build: RefusedBuild): ReadonlyMap<Candidate, string> {
+  const line = /\[\/[^\]\s]*:(\d+)\]/.exec(reason)?.[1];
+  const problem = { line: line === undefined ? undefined : Number(line), text: reason, reason };
+  return answerReader(quarantine, build)([problem], build.desired);
+}
+
+function oneOf(candidates: readonly Candidate[], which: string, reason: string): ReadonlyMap<Candidate, string> {
+  const why = candidates.length === 1 ? reason : `one of ${candidates.length} ${which}: ${reason}`;
+  return new Map(candidates.map((candidate) => [candidate, why]));
 }

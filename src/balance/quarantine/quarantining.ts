@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
-import type { Refusal } from '../../fleet/acknowledgement.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
@@ -12,8 +11,7 @@ import type { MakeMetric } from '../observe/make-metric.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import type { Storage } from '../state/storage.ts';
 import { compose, type RefusedBuild } from './candidates.ts';
-import { type FailedReload, offendersOf } from './failed-reload.ts';
-import { acceptedNow, findOffenders, type Refused } from './find-offenders.ts';
+import { acceptedNow, type FailedReload, findOffenders, offendersOfReload, type Refused } from './find-offenders.ts';
 import {
   type Candidate,
   noQuarantine,
@@ -25,7 +23,7 @@ import {
   withOffenders,
 } from './quarantine.ts';
 import { loadQuarantine, QuarantineFile } from './quarantine-file.ts';
-import { logChanges, type QuarantineStatus, refusalsOf, statusOf } from './quarantine-status.ts';
+import { logChanges } from './quarantine-status.ts';
 import { RetrySchedule, type RetryScheduleParts, withNextVersion } from './retry-schedule.ts';
 import { proven, type Reviewed, review, tryAgain, withoutChangedLines } from './review.ts';
 import { unrenderable } from './unrenderable.ts';
@@ -79,17 +77,9 @@ export class Quarantining {
     this.#count();
   }
 
-  status(): readonly QuarantineStatus[] {
-    return statusOf(this.#state);
-  }
-
   get refusedTemplate(): string | undefined {
     const [refused] = this.#state.templates.values();
     return refused?.reason;
-  }
-
-  refusals(served: Rendered): readonly Refusal[] {
-    return refusalsOf(this.#state, served);
   }
 
   /** Milliseconds until a service in quarantine is tried again; undefined: none is in quarantine. */
@@ -167,7 +157,7 @@ export class Quarantining {
   }
 
   quarantineAfterReload(failed: FailedReload, build: RefusedBuild): boolean {
-    const offenders = offendersOf(this.#state, failed, build);
+    const offenders = offendersOfReload(this.#state, failed, build);
     if (offenders.size === 0) return false;
     this.#schedule.refused(offenders);
     this.#quarantine(offenders, build, true);

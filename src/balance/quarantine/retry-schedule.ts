@@ -1,17 +1,7 @@
 import { areaOfKey, serviceOfKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
-import type { Backoff } from '../../waiting/backoff.ts';
-import { dueNow, failedAgain, nextDueMs, onlyThese, type RetryPace } from '../reload/retry-pace.ts';
+import { backoffMs } from '../../waiting/backoff.ts';
 import type { Candidate, Quarantine } from './quarantine.ts';
-import {
-  acceptedAlone,
-  checkedAlone,
-  dueInMs,
-  noRefusals,
-  type RecentRefusals,
-  refusalWaits,
-  refusedAgain,
-} from './refusals.ts';
 
 export type RetryScheduleParts = {
   /** The first wait before a service in quarantine is tried again, in ms. */
@@ -22,8 +12,26 @@ export type RetryScheduleParts = {
   readonly random?: (() => number) | undefined;
 };
 
+/** When the next attempt is due after a failure. */
+type Wait = {
+  /** The number of failures in a row. */
+  readonly count: number;
+  readonly dueAt: number;
+  /** The hash of the form that failed, or the reason. */
+  readonly about: string;
+};
+type Waits = ReadonlyMap<ServiceName, Wait>;
+
 const mostProbeMs = 300_000;
 const mostReloadMs = 3_600_000;
+// Without it, services that failed together would be tried together each time.
+const jitter = 0.2;
+// Services that are due within this time are tried together.
+const togetherMs = 500;
+/** The waits from the second refusal on. There is none after the first: most people correct their mistake then. */
+const refusalWaits = { firstMs: 1000, mostMs: 60_000 };
+/** After this time without a refusal, the count begins again, in ms. */
+const forgottenAfterMs = 300_000;
 
 /**
  * When services in quarantine are tried again. A service that has not changed waits longer with each failure. The newest version of
@@ -31,56 +39,68 @@ const mostReloadMs = 3_600_000;
  */
 export class RetrySchedule {
   readonly #parts: RetryScheduleParts;
-  readonly #waits: Backoff;
-  #pace: RetryPace = new Map();
-  #refusals: RecentRefusals = noRefusals;
+  /** Of services that have not changed. */
+  #unchanged: Waits = new Map();
+  /** Of services whose versions HAProxy refused lately. */
+  #refused: Waits = new Map();
 
   constructor(parts: RetryScheduleParts) {
     this.#parts = parts;
-    const { probeMs } = parts;
-    // A balancer that tries unchanged services sooner checks new versions sooner, too.
-    this.#waits = {
-      firstMs: Math.min(refusalWaits.firstMs, probeMs),
-      mostMs: Math.min(refusalWaits.mostMs, 10 * probeMs),
-    };
   }
 
   /** Milliseconds until a service is to be tried again; undefined: none is in quarantine. */
   nextMs(quarantine: Quarantine): number | undefined {
-    const now = this.#parts.now();
-    const newVersions = withNextVersion(quarantine).map((name) => dueInMs(this.#refusals, name, now));
-    const unchanged = nextDueMs(this.#pace, withoutNextVersion(quarantine), now);
-    return newVersions.length === 0 ? unchanged : Math.min(...newVersions, unchanged ?? Number.POSITIVE_INFINITY);
+    const { services } = quarantine;
+    if (services.size === 0) return undefined;
+    const changed = new Set(withNextVersion(quarantine));
+    const waits = [...services.keys()].map((name) =>
+      this.#dueInMs(changed.has(name) ? this.#refused : this.#unchanged, name),
+    );
+    return Math.min(...waits);
   }
 
   /** A service whose newest version is to be checked by itself now. */
   dueNewVersion(quarantine: Quarantine): ServiceName | undefined {
-    const now = this.#parts.now();
-    return withNextVersion(quarantine).find((name) => dueInMs(this.#refusals, name, now) === 0);
+    return withNextVersion(quarantine).find((name) => this.#dueInMs(this.#refused, name) === 0);
   }
 
   /** Unchanged services that are to be tried again now. */
-  dueUnchanged(quarantine: Quarantine): ReadonlySet<ServiceName> {
-    return dueNow(this.#pace, withoutNextVersion(quarantine), this.#parts.now());
+  dueUnchanged({ services }: Quarantine): ReadonlySet<ServiceName> {
+    const unchanged = [...services].filter(([, { nextVersion }]) => nextVersion === undefined).map(([name]) => name);
+    return new Set(unchanged.filter((name) => this.#dueInMs(this.#unchanged, name) <= togetherMs));
   }
 
-  /** The services whose next version has to be checked by itself, each with the reason. */
+  /**
+   * The services whose next version is checked by itself before it takes part in a reload that others need, each with the reason:
+   * HAProxy refused more than one of their versions lately.
+   */
   get alone(): ReadonlyMap<ServiceName, string> {
-    return checkedAlone(this.#refusals, this.#parts.now());
+    const several = [...this.#refused].filter(([, wait]) => wait.count > 1 && this.#isRecent(wait));
+    return new Map(
+      several.map(([service, { count, about }]) => [
+        service,
+        `HAProxy refused ${count} versions lately, so the newest one is checked by itself before it is used; the last refusal: ${about}`,
+      ]),
+    );
   }
 
   /** Counts a refusal of each service among the offenders. */
   refused(offenders: ReadonlyMap<Candidate, string>): void {
-    const reasons = new Map(
-      [...offenders].flatMap(([key, reason]) =>
-        areaOfKey(key) === 'services' ? [[serviceOfKey(key) as ServiceName, reason] as const] : [],
-      ),
-    );
-    this.#refusals = refusedAgain(this.#refusals, reasons, this.#waits, this.#parts.now());
+    const recent = new Map([...this.#refused].filter(([, wait]) => this.#isRecent(wait)));
+    for (const [key, about] of offenders) {
+      if (areaOfKey(key) !== 'services') continue;
+      const service = serviceOfKey(key) as ServiceName;
+      const count = (recent.get(service)?.count ?? 0) + 1;
+      recent.set(service, { count, about, dueAt: this.#refusalDueAt(count) });
+    }
+    this.#refused = recent;
   }
 
-  acceptedAlone(name: ServiceName): void {
-    this.#refusals = acceptedAlone(this.#refusals, name, this.#waits, this.#parts.now());
+  /** HAProxy accepted a version of this service by itself. The next version waits as long. */
+  acceptedAlone(service: ServiceName): void {
+    const known = this.#refused.get(service);
+    if (known === undefined) return;
+    this.#refused = new Map(this.#refused).set(service, { ...known, dueAt: this.#refusalDueAt(known.count) });
   }
 
   /**
@@ -89,25 +109,46 @@ export class RetrySchedule {
    */
   failedAgain({ services }: Quarantine, names: Iterable<ServiceName>, afterReload = false): void {
     const { probeMs, now, random = Math.random } = this.#parts;
-    const failed = [...names].flatMap((name) => {
-      const tried = services.get(name)?.tried;
-      return tried === undefined ? [] : [[name, tried] as const];
-    });
     const bounds = afterReload
-      ? { firstMs: 6 * probeMs, mostMs: mostReloadMs }
-      : { firstMs: probeMs, mostMs: mostProbeMs };
-    this.#pace = failedAgain(this.#pace, failed, bounds, { now: now(), random });
+      ? { firstMs: 6 * probeMs, mostMs: mostReloadMs, jitter }
+      : { firstMs: probeMs, mostMs: mostProbeMs, jitter };
+    const next = new Map(this.#unchanged);
+    for (const name of names) {
+      const about = services.get(name)?.tried;
+      if (about === undefined) continue;
+      const before = this.#unchanged.get(name);
+      const count = before?.about === about ? before.count + 1 : 1;
+      next.set(name, { count, about, dueAt: now() + backoffMs(bounds, count, random()) });
+    }
+    this.#unchanged = next;
   }
 
   /** Drops the failures of services that are neither in quarantine nor on trial. */
   keepOnly({ services, onTrial }: Quarantine): void {
-    if (this.#pace.size > 0) this.#pace = onlyThese(this.#pace, new Set([...services.keys(), ...onTrial.keys()]));
+    this.#unchanged = new Map([...this.#unchanged].filter(([name]) => services.has(name) || onTrial.has(name)));
+  }
+
+  #dueInMs(waits: Waits, name: ServiceName): number {
+    const now = this.#parts.now();
+    return Math.max(0, (waits.get(name)?.dueAt ?? now) - now);
+  }
+
+  #refusalDueAt(count: number): number {
+    const { probeMs, now } = this.#parts;
+    if (count < 2) return now();
+    // A balancer that tries unchanged services sooner checks new versions sooner, too.
+    const bounds = {
+      firstMs: Math.min(refusalWaits.firstMs, probeMs),
+      mostMs: Math.min(refusalWaits.mostMs, 10 * probeMs),
+    };
+    return now() + backoffMs(bounds, count - 1);
+  }
+
+  #isRecent({ dueAt }: Wait): boolean {
+    return this.#parts.now() < dueAt + forgottenAfterMs;
   }
 }
 
 /** Services whose newest version waits to be checked by itself. */
 export const withNextVersion = ({ services }: Quarantine): readonly ServiceName[] =>
   [...services].flatMap(([name, { nextVersion }]) => (nextVersion === undefined ? [] : [name]));
-
-const withoutNextVersion = ({ services }: Quarantine): readonly ServiceName[] =>
-  [...services].flatMap(([name, { nextVersion }]) => (nextVersion === undefined ? [name] : []));

@@ -12,6 +12,7 @@ import { ownListeners } from '../addresses/own-listeners.ts';
 import type { ServingObserver } from '../observe/serving-observer.ts';
 import type { TroublePart } from '../observe/troubles.ts';
 import type { EffectiveCatalog } from '../pipeline/effective-catalog.ts';
+import { statusOf } from '../quarantine/quarantine-status.ts';
 import { loadedBy } from '../reload/reloads.ts';
 import type { BalancerParts } from './balancer-parts.ts';
 import type { BalancerStatus } from './balancer-status.ts';
@@ -66,7 +67,7 @@ export class Balancer {
       pending: reloads.pending,
       paced: reloads.paced,
       refused: reloads.refused ?? quarantining.refusedTemplate,
-      quarantined: quarantining.status(),
+      quarantined: statusOf(quarantining.state),
       drift: running.drift.status(),
     };
   }

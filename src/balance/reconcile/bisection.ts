@@ -99,7 +99,8 @@ export class Bisection {
 
   /** A file changed that may be the reason for a refusal. The next turn of the loop tries all that are in quarantine. */
   retryAll(): void {
-    if (this.#parts.quarantining.status().length > 0) this.#due = 'all';
+    const { services, instances, templates } = this.#parts.quarantining.state;
+    if (services.size + instances.size + templates.size > 0) this.#due = 'all';
   }
 
   /** Sets the timer for the next attempt. */

@@ -15,6 +15,7 @@ import { deferred } from '../../waiting/deferred.ts';
 import type { ServingObserver } from '../observe/serving-observer.ts';
 import { unpaused } from '../overrides/unpaused.ts';
 import type { Requested } from '../quarantine/quarantine.ts';
+import { refusalsOf } from '../quarantine/quarantine-status.ts';
 import type { Reloads } from '../reload/reloads.ts';
 import type { BalancerParts } from './balancer-parts.ts';
 import type { Intake } from './intake.ts';
@@ -215,7 +216,7 @@ export class Reconciler {
         ? unserved(rendering.desired, running.served, reasonOf, routesWait)
         : []),
       ...(obstacle === undefined ? [] : reloads.moving.map((at) => ({ key: `instances/${at}`, reason: obstacle }))),
-      ...quarantining.refusals(running.served),
+      ...refusalsOf(quarantining.state, running.served),
       ...rejections.unrendered,
       ...(link.canPause ? [] : unpaused(this.#applied)),
     ];

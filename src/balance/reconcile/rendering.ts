@@ -17,7 +17,12 @@ import type { BaseSettings } from '../../render/view.ts';
 import type { Locating } from '../addresses/locating.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
-import { type EffectiveCatalog, effectiveCatalog } from '../pipeline/effective-catalog.ts';
+import {
+  type EffectiveCatalog,
+  effectiveCatalog,
+  quarantinedCatalog,
+  type Stages,
+} from '../pipeline/effective-catalog.ts';
 import type { RefusedBuild } from '../quarantine/candidates.ts';
 import { type Requested, withQuarantined, withQuarantinedInstances } from '../quarantine/quarantine.ts';
 import type { Quarantining } from '../quarantine/quarantining.ts';
@@ -80,15 +85,20 @@ export class Rendering {
   }
 
   effective(catalog: Catalog): EffectiveCatalog {
-    const { guarding, locating, openFiles, quarantining } = this.#parts;
+    const { guarding, locating, openFiles } = this.#parts;
     // Each instance has an entry, except guarded ones.
     const bound = guarding.holding ? Number.POSITIVE_INFINITY : catalog.accepted.size;
     return effectiveCatalog(catalog, {
       guarded: (overridden) => guarding.guarded(overridden),
       located: (guarded) => openFiles.limited(locating.located(guarded), bound),
-      quarantine: quarantining.state,
+      ...this.#lastStages,
       templates: this.#templates,
     });
+  }
+
+  get #lastStages(): Pick<Stages, 'quarantine' | 'permitted'> {
+    const { locating, quarantining } = this.#parts;
+    return { quarantine: quarantining.state, permitted: (catalog, names) => locating.permitted(catalog, names) };
   }
 
   requested(catalog: Catalog): Requested {
@@ -126,9 +136,8 @@ export class Rendering {
 
   /** Renders the requested catalog, and quarantines what no template can render. Returns the effective catalog. */
   render(dirty: DirtySet, requested: Requested, served: Rendered): Catalog {
-    const { metrics, baseSettings, quarantining, rejections, openFiles, locating } = this.#parts;
-    const { catalog: quarantined, templating } = withQuarantined(quarantining.state, requested);
-    const { catalog, refused } = locating.permitted(quarantined, templating.quarantined?.keys() ?? []);
+    const { metrics, baseSettings, quarantining, rejections, openFiles } = this.#parts;
+    const { catalog, templating, refused } = quarantinedCatalog(requested, this.#lastStages);
     let result: RenderResult;
     try {
       result = this.#mustRenderAll
