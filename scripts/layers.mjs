@@ -29,7 +29,7 @@ const mayImport = {
   register: 'model waiting logging fs settings registry fleet',
   'balance/observe': 'model catalog fleet',
   'balance/state': 'model waiting fs registry catalog render haproxy balance/observe',
-  'balance/first-check': 'model waiting logging catalog render haproxy',
+  'balance/first-check': 'model waiting logging catalog render haproxy balance/observe',
   'balance/addresses': 'model waiting logging settings catalog addresses render haproxy balance/observe',
   'balance/open-files': 'model logging registry catalog haproxy balance/observe',
   'balance/guard': 'model waiting registry catalog haproxy fleet balance/observe balance/state',

@@ -27,7 +27,7 @@ export async function beginFromDisk(
   );
   connection.onLastKnown(lastKnown.savedAt, ageMs);
   balancer.preload(lastKnown.catalog);
-  heldEntries.resume(lastKnown.point, lastKnown.entries);
+  heldEntries.holder.resume(lastKnown.point, lastKnown.entries);
   const guarded = await loadGuardedInstances(paths.holds, wall());
   if ('unusable' in guarded) {
     logger.warn({ event: 'holds-unusable', reason: guarded.unusable }, 'what was held is not known any more');

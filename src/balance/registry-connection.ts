@@ -1,7 +1,7 @@
-import type { Logger } from 'pino';
 import { OncePerReason } from '../logging/once-per-reason.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { deferred } from '../waiting/deferred.ts';
+import type { LogAndClock } from './observe/log-and-clock.ts';
 import type { MakeMetric } from './observe/make-metric.ts';
 
 /** Metrics of the connection to the registry. */
@@ -11,11 +11,8 @@ export const registryMetrics = ({ counter, gauge }: MakeMetric) => ({
   registryStale: gauge('registry_stale_seconds', 'How long ago the registry was followed last; 0 while it is.'),
 });
 
-type RegistryConnectionParts = {
+type RegistryConnectionParts = LogAndClock & {
   readonly metrics: ReturnType<typeof registryMetrics>;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 /** Whether the balancer follows the registry, and how old its view of the registry is. */

@@ -45,7 +45,8 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
   const releaseFollower =
     releases &&
     followReleases(releases, logger, (release) => {
-      heldEntries.release(release);
+      // An operator wrote it to another registry than the followed one.
+      heldEntries.holder.release(release);
       onRelease(release);
     });
   try {
@@ -95,7 +96,7 @@ async function serve(settings: BalanceSettings, parts: BalanceParts, assembled: 
 async function end(settings: BalanceSettings, assembled: Assembled, ending: Ending): Promise<void> {
   const { balancer, heldEntries, acknowledging, fileKeeper } = assembled;
   await assembled.close();
-  heldEntries.close();
+  heldEntries.holder.close();
   await fileKeeper?.close();
   await balancer.stop(settings.stopTimeoutMs, ending);
   // If HAProxy goes on serving, the key stays until its lease ends: an instance that leaves meanwhile still waits for this balancer.
@@ -106,7 +107,7 @@ async function end(settings: BalanceSettings, assembled: Assembled, ending: Endi
 /** The health, which also brings the metrics up to date that follow from it. */
 function measuredHealth(settings: BalanceSettings, parts: BalanceParts, assembled: Assembled): BalanceHealth {
   const { balancer, heldEntries, acknowledging, fileKeeper, connection, metrics, locating } = assembled;
-  locating.measure();
+  locating.lookups.measure();
   const status = balancer.status();
   const registry = connection.status();
   const foreign = fileKeeper?.held() ?? [];
@@ -124,7 +125,7 @@ function measuredHealth(settings: BalanceSettings, parts: BalanceParts, assemble
     storage: assembled.storage.status(),
     guarded: assembled.guarding.status(),
     held: [...heldEntries.status(), ...foreign],
-    overrides: assembled.overriding.status(status.catalog, (key) => heldEntries.has(key)),
+    overrides: assembled.overriding.status(status.catalog, (key) => heldEntries.holder.held.has(key)),
     certificates: assembled.certificates?.status() ?? [],
     files: fileKeeper?.status() ?? [],
   });

@@ -14,7 +14,7 @@ import { OpenFilesLimit } from './open-files/open-files-limit.ts';
 import { Overriding, type OverridingParts } from './overrides/overriding.ts';
 import { Quarantining } from './quarantine/quarantining.ts';
 import { Balancer } from './reconcile/balancer.ts';
-import type { BalancerParts } from './reconcile/balancer-parts.ts';
+import type { BalancerSettings } from './reconcile/balancer-parts.ts';
 import { ServerStates } from './reload/server-states.ts';
 import { type BalancePaths, configMode, makeFolders } from './state/paths.ts';
 import { StateFiles } from './state/state-files.ts';
@@ -23,21 +23,7 @@ import type { Certificates, CertificatesParts } from './tls/certificates.ts';
 import { ServerPems } from './tls/server-pems.ts';
 import { Upkeep, type UpkeepParts } from './tls/upkeep.ts';
 
-type WiringParts = Pick<
-  BalancerParts,
-  | 'templates'
-  | 'baseSettings'
-  | 'heldEntries'
-  | 'limits'
-  | 'logger'
-  | 'reloadIntervalMs'
-  | 'servicePace'
-  | 'mostOldWorkers'
-  | 'reuseIntervalMs'
-  | 'signal'
-  | 'now'
-  | 'wall'
-> & {
+type WiringParts = BalancerSettings & {
   readonly paths: BalancePaths;
   readonly metrics: BalanceMetrics;
   readonly guard: GuardPolicy;

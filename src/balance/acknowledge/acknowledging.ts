@@ -1,13 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { formatAcknowledgement } from '../../fleet/acknowledgement.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { noRevision } from '../../model/revision.ts';
-import type { Registry, RegistryEvent } from '../../registry/registry.ts';
+import type { RegistryEvent } from '../../registry/registry.ts';
 import { deferred } from '../../waiting/deferred.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { ServingObserver, Shortfall } from '../observe/serving-observer.ts';
-import type { AcknowledgeMetrics } from './acknowledge-metrics.ts';
 import { AcknowledgePace } from './acknowledge-pace.ts';
 import {
   type AcknowledgementState,
@@ -20,20 +19,16 @@ import {
 } from './acknowledgement-state.ts';
 import { type AcknowledgementSources, acknowledgementComposer } from './compose-acknowledgement.ts';
 import type { Draining } from './draining.ts';
-import { FleetKey } from './fleet-key.ts';
+import { FleetKey, type FleetKeyParts } from './fleet-key.ts';
 
-export type AcknowledgingParts = AcknowledgementSources & {
-  readonly registry: Registry;
-  readonly id: string;
-  readonly draining: Draining;
-  /** Whether this is HAProxy's worker still. If not, the balancer looks at the new worker. */
-  readonly isCurrent: (workerPid: number) => Promise<boolean>;
-  readonly metrics: AcknowledgeMetrics;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
-  readonly wall: () => Date;
-};
+export type AcknowledgingParts = AcknowledgementSources &
+  LogAndClock &
+  Omit<FleetKeyParts, 'onDue'> & {
+    readonly draining: Draining;
+    /** Whether this is HAProxy's worker still. If not, the balancer looks at the new worker. */
+    readonly isCurrent: (workerPid: number) => Promise<boolean>;
+    readonly wall: () => Date;
+  };
 
 /** Whether this balancer acknowledges. */
 export type AcknowledgingStatus =

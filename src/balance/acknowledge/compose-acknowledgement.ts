@@ -5,7 +5,6 @@ import type { Reached, Served } from './acknowledgement-state.ts';
 import type { Draining } from './draining.ts';
 
 export type AcknowledgementSources = {
-  readonly owner: string;
   readonly about: () => Pick<Acknowledgement, 'version' | 'haproxyVersion' | 'admin'>;
   /** Names the configuration: see Acknowledgement. */
   readonly config: () => string;
@@ -20,7 +19,7 @@ export type AcknowledgementSources = {
 
 /** Makes acknowledgements, without their time. */
 export function acknowledgementComposer(
-  sources: AcknowledgementSources,
+  sources: AcknowledgementSources & { readonly owner: string },
 ): (reached: Reached, served: Pick<Served, 'catalog' | 'shortfall'>) => Acknowledgement {
   // Sorted again only when they change: there may be 10,000.
   let sorted = emptyCatalog.rejected;

@@ -1,18 +1,15 @@
-import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { instanceName, type OpenRequests as Said } from '../../fleet/acknowledgement.ts';
 import type { ServerAt } from '../../haproxy/server-load.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { describe } from '../../model/fault.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { OpenRequestCount } from './open-requests.ts';
 
-export type DrainingParts = {
+export type DrainingParts = LogAndClock & {
   /** By `service/instance`. Rejects when HAProxy does not answer. */
   readonly count: (servers: readonly ServerAt[]) => Promise<ReadonlyMap<string, OpenRequestCount>>;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
   /** A count changed, or all are counted. */
   readonly onChange: () => void;
 };

@@ -25,7 +25,7 @@ export function locatingOf(settings: BalanceSettings, served: Rendered | undefin
 /** Looks up the names of a catalog. A name that does not resolve keeps the address that HAProxy serves. */
 export async function lookUpNames(locating: Locating, catalog: Catalog, served: Rendered | undefined): Promise<void> {
   locating.adopt(catalog);
-  await locating.resolved(patienceMs);
+  await locating.lookups.resolved(patienceMs);
   if (served !== undefined) locating.adopt(catalog, addressesGiven(catalog, served));
   // Only now `unserved` knows them.
   locating.located(catalog);

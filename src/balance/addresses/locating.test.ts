@@ -68,7 +68,7 @@ describe('between the catalog and the templates', () => {
           catalog = folded.catalog;
           locating.fold(folded);
           locating.located(catalog);
-          await locating.resolved(1000);
+          await locating.lookups.resolved(1000);
           const all = [...catalog.services.values()].flatMap(({ registered }) => [...registered.values()]);
           const expected = all.flatMap(({ service, id, address }) => {
             const there = reached.get(formatAddress(address));
@@ -116,7 +116,7 @@ describe('between the catalog and the templates', () => {
     const checked = (port: number) => ({ 'services/a': JSON.stringify({ check: { kind: 'http', port, body: 'x' } }) });
     const all = ['a/1 127.0.0.1:81', 'a/2 10.0.0.2:80', 'a/3 10.9.9.1:80'];
     put({ 'instances/a/1': '127.0.0.1:81', 'instances/a/2': '10.0.0.2:80', 'instances/a/3': 'one.example:80' });
-    await locating.resolved(1000);
+    await locating.lookups.resolved(1000);
     expect(put({ 'services/b': '{}' })).toEqual(all);
 
     expect(put(checked(80))).toEqual(all.slice(1));
@@ -149,7 +149,7 @@ describe('between the catalog and the templates', () => {
     put(checked(80));
     const next = start();
     next.adopt(catalog);
-    await next.resolved(1000);
+    await next.lookups.resolved(1000);
     expect(shown(next.located(catalog))).toEqual([...all.slice(1), 'b/1 127.0.0.1:82']);
     for (const one of [locating, next]) one.close();
   });

@@ -49,7 +49,7 @@ export class Locating {
   readonly #rules: AddressRules;
   readonly #log: LimitedLog;
   readonly #names: HostNames;
-  readonly #lookups: NameLookups;
+  readonly lookups: NameLookups;
   readonly #permitted: PermittedAddresses;
   readonly #entries = new Map<ServiceName, Map<InstanceId, Entry>>();
   readonly #made = new Map<ServiceName, Made>();
@@ -63,7 +63,7 @@ export class Locating {
     this.#rules = parts.rules;
     this.#log = new LimitedLog(parts.logger, parts.now, 'addresses-untold');
     this.#names = new HostNames(parts.names);
-    this.#lookups = new NameLookups(parts, this.#names, this.#log, (users) => this.#locateAgain(users));
+    this.lookups = new NameLookups(parts, this.#names, this.#log, (users) => this.#locateAgain(users));
     this.#permitted = new PermittedAddresses(parts, () => this.#placeAgain(() => true));
   }
 
@@ -78,7 +78,7 @@ export class Locating {
         else this.place(instance);
       }
     }
-    this.#lookups.begin();
+    this.lookups.begin();
   }
 
   /** Takes a whole catalog. `known`: the last addresses of names. */
@@ -93,7 +93,7 @@ export class Locating {
     for (const [name, address] of known) {
       if (this.#rules.refusedHost(address) === undefined) this.#names.remember(name, address);
     }
-    this.#lookups.begin();
+    this.lookups.begin();
   }
 
   /** Takes an instance that may be served: a registered or a guarded one. */
@@ -163,17 +163,8 @@ export class Locating {
     return this.#made.get(service)?.unserved.get(id);
   }
 
-  /** Resolves when each name has been looked up once, or after `mostMs`. */
-  resolved(mostMs: number): Promise<void> {
-    return this.#lookups.resolved(mostMs);
-  }
-
-  measure(): void {
-    this.#lookups.measure();
-  }
-
   close(): void {
-    this.#lookups.close();
+    this.lookups.close();
     this.#permitted.close();
     this.#log.close();
   }

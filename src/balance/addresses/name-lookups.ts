@@ -53,6 +53,7 @@ export class NameLookups {
     if (ms !== undefined) this.#timer = setTimeout(() => this.begin(), Math.ceil(ms) + 1).unref();
   }
 
+  /** Resolves when each name has been looked up once, or after `mostMs`. */
   async resolved(mostMs: number): Promise<void> {
     if (!this.#names.settling) return;
     const timer = setTimeout(() => this.#resolved.resolve(), mostMs);

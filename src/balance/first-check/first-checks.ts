@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { addressOf, type FirstCheckRule, isEnabled, isServing, type Newcomer } from '../../haproxy/newcomers.ts';
 import { afterStep } from '../../haproxy/plan.ts';
@@ -12,6 +11,7 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { withOwnCertificate } from '../../render/own-certificate.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import { askServer } from './ask-server.ts';
 import { foundDown } from './found-down.ts';
 import { type ServerTarget, serverTarget } from './server-target.ts';
@@ -19,7 +19,7 @@ import { ServiceTurns } from './service-turns.ts';
 import { firstCheckPassed, type UnprovenServers } from './unproven-servers.ts';
 import { vouches } from './vouches.ts';
 
-export type FirstChecksParts = {
+export type FirstChecksParts = LogAndClock & {
   /** Has HAProxy send a server requests. Rejects when HAProxy does not take the command now. */
   readonly raise: (service: ServiceName, id: InstanceId) => Promise<void>;
   /** Whether HAProxy is loading a configuration. A command to the old worker may not reach the new one then. */
@@ -27,9 +27,6 @@ export type FirstChecksParts = {
   /** The folder of the files that a policy's `tls` names. */
   readonly pemFolder: string;
   readonly unproven: UnprovenServers;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 type Waiting = Newcomer & {

@@ -1,8 +1,8 @@
-import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Release } from '../../registry/releases.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 import {
   emptyGuard,
@@ -21,12 +21,9 @@ export const guardMetrics = ({ gauge }: MakeMetric) => ({
   guardHeld: gauge('guard_held_instances', 'Instances lost all at once that are served all the same.', ['service']),
 });
 
-export type GuardingParts = {
+export type GuardingParts = LogAndClock & {
   readonly policy: GuardPolicy;
   readonly metrics: ReturnType<typeof guardMetrics>;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
   /** Gets each instance that is guarded since, or not any more. */
   readonly onChange: (service: ServiceName, id: InstanceId) => void;
   /** Gets a function that returns all guarded instances, each time that they change. */

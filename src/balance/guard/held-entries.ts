@@ -1,17 +1,15 @@
-import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import { leanEvent } from '../../catalog/lean.ts';
 import { heldReason, type Refusal } from '../../fleet/acknowledgement.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';
 import { areaOfKey, parseKey, serviceOfKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
-import type { HistoryPoint } from '../../registry/history.ts';
 import { applicationOf, mayHoldOwn } from '../../registry/holding/areas.ts';
 import type { Holding } from '../../registry/holding/effective-registry.ts';
 import { type HeldStatus, Holder } from '../../registry/holding/holder.ts';
 import type { DeletionBound } from '../../registry/holding/mass-deletion.ts';
 import type { Entry, Refuse, RegistryEvent } from '../../registry/registry.ts';
-import type { Release } from '../../registry/releases.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 
 /** The metric of held entries. */
@@ -25,16 +23,13 @@ export const heldMetrics = ({ gauge }: MakeMetric) => ({
 
 export type HeldMetrics = ReturnType<typeof heldMetrics>;
 
-export type HeldEntriesParts = {
+export type HeldEntriesParts = LogAndClock & {
   /** How long entries are held, in ms; undefined: until somebody releases them. */
   readonly holdMs: number | undefined;
   readonly deletions: DeletionBound;
   /** Refuses values that are not kept. */
   readonly refuse: Refuse;
   readonly metrics: HeldMetrics;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
   readonly wall: () => Date;
   readonly onEvent: (event: RegistryEvent) => void;
   /** Called when the held entries change; `more`: there are new ones among them. */
@@ -52,7 +47,7 @@ type InstancesHeld = {
 /** The held entries of the registry that a balancer follows. */
 export class HeldEntries {
   readonly #parts: HeldEntriesParts;
-  readonly #holder: Holder;
+  readonly holder: Holder;
   /** Made on demand: a balancer may acknowledge 20 times a second, and thousands of instances may return one by one. */
   #instances: InstancesHeld | undefined;
 
@@ -60,7 +55,7 @@ export class HeldEntries {
     this.#parts = parts;
     const { holdMs, deletions, logger, now, wall, onEvent, onChange } = parts;
     let size = 0;
-    this.#holder = new Holder({
+    this.holder = new Holder({
       ...{ logger, now, wall, onEvent },
       policy: { holdMs, deletions, mayHold: mayHoldOwn, standsFor: applicationOf },
       what: 'the registry',
@@ -75,11 +70,7 @@ export class HeldEntries {
 
   /** Whether the health check of a held instance decides how long it is held. */
   get holding(): boolean {
-    return this.#holder.held.some(isLeasedInstance);
-  }
-
-  has(key: string): boolean {
-    return this.#holder.held.has(key);
+    return this.holder.held.some(isLeasedInstance);
   }
 
   /** The number of held instances of a service. */
@@ -87,23 +78,13 @@ export class HeldEntries {
     return this.#instancesHeld().byService.get(service) ?? 0;
   }
 
-  /** Goes on from the catalog on disk. */
-  resume(known: HistoryPoint | undefined, entries: Iterable<Entry>): void {
-    this.#holder.resume(known, entries);
-  }
-
   take(event: RegistryEvent): void {
-    this.#holder.take(leanEvent(event, this.#parts.refuse));
-  }
-
-  /** Releases entries for an operator who wrote to another registry than the followed one. */
-  release(release: Release): void {
-    this.#holder.release(release);
+    this.holder.take(leanEvent(event, this.#parts.refuse));
   }
 
   /** The free values, held ones included. */
   values(): readonly Entry[] {
-    return this.#holder.entries
+    return this.holder.entries
       .valueSeq()
       .filter(({ key }) => areaOfKey(key) === 'keys')
       .toArray();
@@ -117,25 +98,25 @@ export class HeldEntries {
       const server = servers.get(subject.value.service)?.get(subject.value.id);
       return server !== undefined && !server.up && !server.disabled;
     });
-    if (failed.length > 0) this.#holder.letGo(failed, 'check-failed');
+    if (failed.length > 0) this.holder.letGo(failed, 'check-failed');
   }
 
   /** Lets go of overrides that have ended: the catalog has their entries, and they are not in force. */
   dropEndedOverrides({ accepted, overrides }: Catalog): void {
-    const ended = this.#holder.held.keySeq().filter((key) => {
+    const ended = this.holder.held.keySeq().filter((key) => {
       if (areaOfKey(key) !== 'overrides') return false;
       const subject = parseKey(key);
       if (!subject.ok || subject.value.kind !== 'override') return false;
       const { service, scope } = subject.value;
       return accepted.has(key) && overrides.get(service)?.has(scope) !== true;
     });
-    this.#holder.letGo(ended.toArray(), 'override-ended');
+    this.holder.letGo(ended.toArray(), 'override-ended');
   }
 
   /** Sets the gauges, too. */
   status(): readonly HeldStatus[] {
     this.#countAreas();
-    return this.#holder.status();
+    return this.holder.status();
   }
 
   /** The held instances, with the reason that `wait --gone` shows for each of them. */
@@ -143,12 +124,8 @@ export class HeldEntries {
     return this.#instancesHeld().refusals;
   }
 
-  close(): void {
-    this.#holder.close();
-  }
-
   #instancesHeld(): InstancesHeld {
-    const { held } = this.#holder;
+    const { held } = this.holder;
     if (this.#instances?.of !== held) {
       const instances = held.valueSeq().filter(isInstance);
       const byService = new Map(instances.countBy(({ key }) => serviceOfKey(key) ?? ''));
@@ -159,7 +136,7 @@ export class HeldEntries {
   }
 
   #leased(): readonly string[] {
-    return this.#holder.held
+    return this.holder.held
       .valueSeq()
       .filter(isLeasedInstance)
       .map(({ key }) => key)
@@ -167,7 +144,7 @@ export class HeldEntries {
   }
 
   #countAreas(): void {
-    const counts = this.#holder.held.countBy(({ key }) => areaOfKey(key));
+    const counts = this.holder.held.countBy(({ key }) => areaOfKey(key));
     for (const area of areas) this.#parts.metrics.held.set({ area }, counts.get(area) ?? 0);
   }
 }

@@ -1,4 +1,4 @@
-import type { Logger } from 'pino';
+import type { LogAndClock } from './log-and-clock.ts';
 import type { MakeMetric } from './make-metric.ts';
 
 /** The metric of `Troubles`. */
@@ -42,11 +42,8 @@ export type TroubleStatus = {
   readonly blocks: boolean;
 };
 
-export type TroublesParts = {
+export type TroublesParts = LogAndClock & {
   readonly metrics: ReturnType<typeof troubleMetrics>;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 /** A round that fails once, for example during somebody else's reload, succeeds within this time. */

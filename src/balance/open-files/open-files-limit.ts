@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Unserved } from '../../catalog/unserved.ts';
 import { readShortage, type WorkerLimits } from '../../haproxy/open-files.ts';
@@ -6,6 +5,7 @@ import { LimitedLog } from '../../logging/limited-log.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 import { filesOf, type LeftOut, leftOutOf } from './check-shares.ts';
 import { type FileBudget, firstBudget, mostOf, withConfig, withShortage, withWorker } from './file-budget.ts';
@@ -16,11 +16,8 @@ export const openFilesMetrics = ({ gauge }: MakeMetric) => ({
   mostConnections: gauge('haproxy_max_connections', 'Connections that HAProxy accepts at once (maxconn).'),
 });
 
-export type OpenFilesLimitParts = {
+export type OpenFilesLimitParts = LogAndClock & {
   readonly metrics: ReturnType<typeof openFilesMetrics>;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 /** From this part of the files for instances on, the trouble `open-files` begins. */

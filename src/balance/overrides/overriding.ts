@@ -8,10 +8,10 @@ import {
   overrideEnd,
   readiness,
 } from '../../catalog/overrides.ts';
+import type { Refusal } from '../../fleet/acknowledgement.ts';
 import { overrideKey } from '../../model/key.ts';
 import { type OverrideEffect, type OverrideTarget, overrideFields, takesOut } from '../../model/override.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
-import { cannotPause } from './unpaused.ts';
 
 /** The metric of `Overriding`. */
 export const overrideMetrics = ({ gauge }: MakeMetric) => ({
@@ -40,6 +40,7 @@ export type OverrideStatus = ReturnType<typeof overrideFields> & {
   readonly held: boolean;
 };
 
+const cannotPause = 'this HAProxy has no Lua (haproxy -vv), so requests do not wait';
 // The longest wait of setTimeout: 24.8 days.
 const longestTimerMs = 2 ** 31 - 1;
 const kinds: readonly OverrideEffect['kind'][] = ['drain', 'maintenance', 'weight', 'pause'];
@@ -148,4 +149,11 @@ export class Overriding {
     if (due.length > 0) this.#parts.onDue(due);
     this.#arm();
   }
+}
+
+/** The pauses that an HAProxy without Lua ignores. */
+export function unpaused({ services }: Catalog): readonly Refusal[] {
+  return [...services.values()]
+    .filter(({ suspended }) => suspended?.kind === 'pause')
+    .map(({ name }) => ({ key: overrideKey(name, '*'), reason: cannotPause }));
 }

@@ -36,12 +36,6 @@ export type RefusedBuild = {
 // is the offender.
 export const mostForOneTemplate = { services: 8, answers: 2 };
 
-/** Everything that differs from what HAProxy accepted last and can be quarantined; the most likely first. */
-export function candidatesOf(quarantine: Quarantine, build: RefusedBuild): readonly Candidate[] {
-  const { templates, changed, others } = candidatesByKind(quarantine, build);
-  return [...templates, ...changed, ...others];
-}
-
 type CandidatesByKind = {
   readonly templates: readonly Candidate[];
   /** Services and instances that are new, or have another form. */
@@ -50,6 +44,7 @@ type CandidatesByKind = {
   readonly others: readonly Candidate[];
 };
 
+/** Everything that differs from what HAProxy accepted last and can be quarantined. */
 export function candidatesByKind(quarantine: Quarantine, build: RefusedBuild): CandidatesByKind {
   const { requested, desired, served } = build;
   const templates = changedTemplates(quarantine, requested);

@@ -9,7 +9,6 @@ import { bisect, type ValidationAnswer } from './bisect.ts';
 import {
   answerReader,
   candidatesByKind,
-  candidatesOf,
   compose,
   leavesNone,
   type RefusedBuild,
@@ -48,7 +47,9 @@ export async function findOffenders(
   { files, baseSettings, logger, now }: Validation & { readonly logger: Logger; readonly now: () => number },
 ): Promise<ReadonlyMap<Candidate, string> | undefined> {
   const started = now();
-  const candidates = candidatesOf(quarantine, build);
+  const { templates, changed, others } = candidatesByKind(quarantine, build);
+  // The most likely first.
+  const candidates = [...templates, ...changed, ...others];
   const nameIn = answerReader(quarantine, build);
   const result = await bisect<Candidate>({
     candidates,

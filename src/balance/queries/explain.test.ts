@@ -11,7 +11,7 @@ const line = 'server a 10.0.0.1:80 weight 100 check';
 const served: Look = {
   service: 'web',
   id: 'a',
-  key: { value: '10.0.0.1:80', revision: '7', leased: true },
+  key: { revision: '7', leased: true },
   rejection: undefined,
   registered: instance,
   instance,

@@ -8,13 +8,7 @@ import { type Conflict, describeConflict } from '../../render/conflict.ts';
 export type Look = {
   readonly service: string;
   readonly id: string;
-  readonly key:
-    | {
-        readonly value: string;
-        readonly revision: string;
-        readonly leased: boolean;
-      }
-    | undefined;
+  readonly key: { readonly revision: string; readonly leased: boolean } | undefined;
   /** The entry is held: the registry does not have it any more. `leftMs` undefined: until an operator releases it. */
   readonly held: { readonly reason: string; readonly leftMs: number | undefined } | undefined;
   /** Why the entry is not served as it is written. */

@@ -126,7 +126,7 @@ export class BalanceQueries {
       service,
       id,
       held: held && { reason: held.reason, leftMs: held.until && Math.max(0, Math.round(held.until - now())) },
-      key: entry && { value: entry.value, revision: String(entry.revision), leased: entry.leased },
+      key: entry && { revision: String(entry.revision), leased: entry.leased },
       rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
       registered: catalog.services.get(service)?.registered.get(id),
       instance,

@@ -19,10 +19,29 @@ import type { StateFiles } from '../state/state-files.ts';
 import type { Storage } from '../state/storage.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
-/** The parts that a balancer is given. Each class of this room names those that it uses. */
-export type BalancerParts = {
+export type BalancerSettings = {
   readonly templates: Templates;
   readonly baseSettings: BaseSettings;
+  readonly limits: CatalogLimits;
+  readonly reloadIntervalMs: number;
+  /** How often the changes of one service may need a reload. */
+  readonly servicePace: ServicePace;
+  /** The largest number of workers of earlier reloads. pointsman ends the oldest beyond it. */
+  readonly mostOldWorkers: number;
+  /** The least time between two reloads that `Reuse` makes, in ms; undefined: it makes none. */
+  readonly reuseIntervalMs: number | undefined;
+  /** The held entries of the registry; undefined where nothing is held. */
+  readonly heldEntries?: HeldEntries | undefined;
+  readonly logger: Logger;
+  /** Aborted when pointsman is to end. */
+  readonly signal?: AbortSignal | undefined;
+  /** Monotonic, in ms. */
+  readonly now: () => number;
+  readonly wall: () => Date;
+};
+
+/** The parts that a balancer is given. Each class of this room names those that it uses. */
+export type BalancerParts = BalancerSettings & {
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
   readonly files: StateFiles;
@@ -34,26 +53,10 @@ export type BalancerParts = {
   readonly guarding: Guarding;
   readonly locating: Locating;
   readonly openFiles: OpenFilesLimit;
-  /** The held entries of the registry; undefined where nothing is held. */
-  readonly heldEntries?: HeldEntries | undefined;
   readonly overriding: Overriding;
-  readonly limits: CatalogLimits;
   readonly metrics: { readonly reconcile: ReconcileMetrics; readonly reload: ReloadMetrics };
-  readonly logger: Logger;
-  readonly reloadIntervalMs: number;
-  /** How often the changes of one service may need a reload. */
-  readonly servicePace: ServicePace;
-  /** The largest number of workers of earlier reloads. pointsman ends the oldest beyond it. */
-  readonly mostOldWorkers: number;
-  /** The least time between two reloads that `Reuse` makes, in ms; undefined: it makes none. */
-  readonly reuseIntervalMs: number | undefined;
-  /** Aborted when pointsman is to end. */
-  readonly signal?: AbortSignal | undefined;
   readonly storage: Pick<Storage, 'status'>;
   readonly troubles: Troubles;
   /** Has the worker use the newest certificates and TLS files. */
   readonly lookAtFiles: () => void;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
-  readonly wall: () => Date;
 };

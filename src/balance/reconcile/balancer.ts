@@ -88,7 +88,7 @@ export class Balancer {
 
   /** From now on `observer` learns what HAProxy serves. */
   observe(observer: ServingObserver): void {
-    this.#own.reconciler.observe(observer);
+    this.#own.reconciler.observer = observer;
   }
 
   /** Replaces the empty catalog by one from disk, before `start`. */
@@ -110,7 +110,7 @@ export class Balancer {
     const lastGood = await files.config.read();
     const known = lastGood && addressesGiven(this.#preloaded, lastGood);
     locating.adopt(guarding.guarded(intake.catalog), known);
-    await locating.resolved(firstNamesMs);
+    await locating.lookups.resolved(firstNamesMs);
     await quarantining.load(this.#preloaded);
     const before = lastGood ?? nothingRendered;
     rendering.begin(before);
@@ -126,7 +126,7 @@ export class Balancer {
       await starting.cold(lastGood, intake.catalog);
     }
     this.#lookAtListeners();
-    watch.inspectNext();
+    watch.mustInspect = true;
     this.#serving = true;
     files.disk.beQuick();
     bisection.armProbe();
@@ -175,7 +175,7 @@ export class Balancer {
     const ended = reloading.take();
     const loaded = ended && loadedBy(ended.result);
     if (loaded !== undefined) {
-      running.assume(loaded.loaded);
+      running.served = loaded.loaded;
       reconciler.saveSoon();
     }
     await bisection.ongoing;

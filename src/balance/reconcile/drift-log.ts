@@ -1,4 +1,4 @@
-import type { Logger } from 'pino';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
 /** The drift of the last quarter of an hour. pointsman repaired it each time. */
@@ -12,11 +12,8 @@ export type DriftStatus = {
   readonly differences: readonly string[];
 };
 
-export type DriftLogParts = {
+export type DriftLogParts = LogAndClock & {
   readonly metrics: Pick<ReconcileMetrics, 'drift'>;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 type Finding = { readonly at: number; readonly count: number; readonly differences: readonly string[] };

@@ -42,7 +42,7 @@ export class Inspection {
     // HAProxy replaces the worker meanwhile. pointsman inspects the new one.
     if (reloading.loading) return;
     this.#lookAtConfig();
-    watch.inspected();
+    watch.mustInspect = false;
     const differs = await running.readBack();
     if (differs) {
       files.config.doubted = true;

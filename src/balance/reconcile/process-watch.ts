@@ -8,45 +8,21 @@ type ProcessWatchParts = Pick<BalancerParts, 'haproxy' | 'link' | 'troubles' | '
 /** Whether HAProxy runs, and whether pointsman has to read again what HAProxy runs. */
 export class ProcessWatch {
   readonly #parts: ProcessWatchParts;
-  #exited = false;
-  #exits = 0;
-  #mustInspect = false;
+  /** Whether HAProxy ended and is not started again yet. */
+  exited = false;
+  /** How often HAProxy has ended: it may end again while it is being started. */
+  exits = 0;
+  /** Whether the next turn of the loop reads what HAProxy runs. */
+  mustInspect = false;
 
   constructor(parts: ProcessWatchParts) {
     this.#parts = parts;
   }
 
-  /** Whether HAProxy ended and is not started again yet. */
-  get exited(): boolean {
-    return this.#exited;
-  }
-
-  /** How often HAProxy has ended: it may end again while it is being started. */
-  get exits(): number {
-    return this.#exits;
-  }
-
-  get mustInspect(): boolean {
-    return this.#mustInspect;
-  }
-
-  /** The next turn of the loop reads what HAProxy runs. */
-  inspectNext(): void {
-    this.#mustInspect = true;
-  }
-
   /** Has the loop read what HAProxy runs. */
   inspectSoon(): void {
-    this.#mustInspect = true;
+    this.mustInspect = true;
     this.#parts.loop.wake();
-  }
-
-  inspected(): void {
-    this.#mustInspect = false;
-  }
-
-  started(): void {
-    this.#exited = false;
   }
 
   /** HAProxy ended by itself. */
@@ -54,15 +30,15 @@ export class ProcessWatch {
     const { troubles, logger, link, loop } = this.#parts;
     troubles.failed('haproxy', reason);
     logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
-    this.#exited = true;
-    this.#exits += 1;
+    this.exited = true;
+    this.exits += 1;
     link.close();
     loop.hurry();
   }
 
   /** No worker answers, although HAProxy is not known to have ended: it may be stopped or stuck. */
   onSilent(reason: string): void {
-    if (this.#exited) return;
+    if (this.exited) return;
     const { troubles, logger, link } = this.#parts;
     logger.error({ event: 'haproxy-silent', reason }, `HAProxy does not answer: ${reason}`);
     troubles.failed('inspection', reason);
@@ -74,7 +50,7 @@ export class ProcessWatch {
   onAnswer(): void {
     const { logger, loop } = this.#parts;
     logger.info({ event: 'haproxy-answers' }, 'HAProxy answers again');
-    this.#mustInspect = true;
+    this.mustInspect = true;
     loop.hurry();
   }
 

@@ -1,5 +1,5 @@
-import type { Logger } from 'pino';
 import { noRevision, type Revision } from '../../model/revision.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
 type Stage = 'wait' | 'render' | 'command';
@@ -12,14 +12,11 @@ type RoundTimes = {
   readonly what: readonly string[];
 };
 
-type ProgressParts = {
+type ProgressParts = LogAndClock & {
   readonly metrics: Pick<
     ReconcileMetrics,
     'revisionApplied' | 'changes' | 'applySeconds' | 'stageSeconds' | 'propagationSeconds'
   >;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
   readonly wall: () => Date;
 };
 

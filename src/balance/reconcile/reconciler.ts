@@ -13,7 +13,7 @@ import { withPaced } from '../../render/check-pace.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { deferred } from '../../waiting/deferred.ts';
 import type { ServingObserver } from '../observe/serving-observer.ts';
-import { unpaused } from '../overrides/unpaused.ts';
+import { unpaused } from '../overrides/overriding.ts';
 import type { Requested } from '../quarantine/quarantine.ts';
 import { refusalsOf } from '../quarantine/quarantine-status.ts';
 import type { Reloads } from '../reload/reloads.ts';
@@ -48,7 +48,8 @@ export class Reconciler {
   readonly #parts: ReconcilerParts;
   /** The newest catalog that a round gave HAProxy; undefined while it may run something else. */
   #applied: Catalog | undefined;
-  #observer: ServingObserver | undefined;
+  /** Learns what HAProxy serves. */
+  observer: ServingObserver | undefined;
   readonly #slices: Slices;
   /** Services that are rendered and applied only in part. They go on in the next round, in this order. */
   #unfinished: DirtySet = new Map();
@@ -70,15 +71,6 @@ export class Reconciler {
   /** Resolves when the first round has ended. */
   get first(): Promise<void> {
     return this.#first.promise;
-  }
-
-  observe(observer: ServingObserver): void {
-    this.#observer = observer;
-  }
-
-  /** Why others cannot see what this balancer serves; undefined while they can. */
-  get observerTrouble(): string | undefined {
-    return this.#observer?.trouble;
   }
 
   /** Whether HAProxy may run another state than `served`, or no round has ended. */
@@ -133,7 +125,7 @@ export class Reconciler {
     }
     if (reloads.pending.length === 0 && !this.unfinished) progress.onApplied(rendering.desired.revision);
     this.#applied = applied;
-    this.#observer?.onApplied(finished, catalog);
+    this.observer?.onApplied(finished, catalog);
     this.#first.resolve();
     this.saveSoon();
   }
@@ -220,7 +212,7 @@ export class Reconciler {
       ...rejections.unrendered,
       ...(link.canPause ? [] : unpaused(this.#applied)),
     ];
-    this.#observer?.onServed(this.#applied, { refused, unrouted: rejections.unrouted }, workerPid);
+    this.observer?.onServed(this.#applied, { refused, unrouted: rejections.unrouted }, workerPid);
     return true;
   }
 

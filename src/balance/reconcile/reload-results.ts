@@ -48,7 +48,7 @@ export function takeReload(parts: ReloadResultsParts): void {
   if (ended === undefined || ended.result.kind === 'postponed') return;
   const { result, build, quarantine, meanwhile } = ended;
   if (result.kind !== 'reloaded') {
-    if (result.kind === 'failed') watch.inspectNext();
+    if (result.kind === 'failed') watch.mustInspect = true;
     const restored = loadedBy(result);
     if (restored !== undefined) onLoaded(parts, restored, meanwhile);
     if (result.kind === 'failed' && openFiles.failed(result.reason, build.requested.catalog)) {
@@ -76,10 +76,10 @@ function onLoaded(
   running.replaced(workerPid);
   // The connection leads to the old worker, which would accept every command and serve nothing of it.
   link.close();
-  running.assume(loaded);
+  running.served = loaded;
   running.pendingRemovals.clear();
   // The new worker may not have the changes that pointsman made by command during the reload.
   intake.dirty.add(meanwhile);
-  watch.inspectNext();
+  watch.mustInspect = true;
   reconciler.saveSoon();
 }

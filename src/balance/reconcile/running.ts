@@ -27,12 +27,16 @@ export class Running {
   readonly #parts: RunningParts;
   readonly pendingRemovals: PendingRemovals;
   readonly drift: DriftLog;
-  #served: Rendered = nothingRendered;
-  #worker: number | undefined;
-  #foreign = false;
+  /** The state that HAProxy serves, as far as its answers tell. */
+  served: Rendered = nothingRendered;
+  /** The pid of the worker that serves; undefined while it is not known. */
+  worker: number | undefined;
+  /** Whether somebody else's reload made the worker that serves. */
+  foreign = false;
+  /** The servers, as `backend/server`, that this pointsman added to the worker by command. */
+  readonly addedAtRunTime = new Set<string>();
   /** Whether an earlier pointsman started the worker, and this one has not read its state yet. */
   #adopted = false;
-  readonly #added = new Set<string>();
 
   constructor(parts: RunningParts) {
     this.#parts = parts;
@@ -40,41 +44,17 @@ export class Running {
     this.drift = new DriftLog(parts);
   }
 
-  get served(): Rendered {
-    return this.#served;
-  }
-
-  /** The pid of the worker that serves; undefined while it is not known. */
-  get worker(): number | undefined {
-    return this.#worker;
-  }
-
-  /** The servers, as `backend/server`, that this pointsman added to the worker by command. */
-  get addedAtRunTime(): ReadonlySet<string> {
-    return this.#added;
-  }
-
-  /** Whether somebody else's reload made the worker that serves. */
-  get foreign(): boolean {
-    return this.#foreign;
-  }
-
   /** An HAProxy that an earlier pointsman started serves this. */
   adopt(served: Rendered): void {
-    this.#served = served;
+    this.served = served;
     this.#adopted = true;
-  }
-
-  /** HAProxy serves this now. */
-  assume(served: Rendered): void {
-    this.#served = served;
   }
 
   /** Another worker serves. */
   replaced(worker: number | undefined): void {
-    this.#worker = worker;
-    this.#foreign = false;
-    this.#added.clear();
+    this.worker = worker;
+    this.foreign = false;
+    this.addedAtRunTime.clear();
   }
 
   /** Applies these steps. Returns a reason for a reload for each step that HAProxy refuses. */
@@ -95,11 +75,11 @@ export class Running {
         refused.push({ kind: 'refused', ...of, command, answer });
         continue;
       }
-      if (step.kind === 'add-server') this.#added.add(`${step.backend}/${step.server.name}`);
-      if ('name' in step && outcome.kind !== 'lingers') this.#added.delete(`${step.backend}/${step.name}`);
+      if (step.kind === 'add-server') this.addedAtRunTime.add(`${step.backend}/${step.server.name}`);
+      if ('name' in step && outcome.kind !== 'lingers') this.addedAtRunTime.delete(`${step.backend}/${step.name}`);
       if (step.kind === 'revive-server') this.pendingRemovals.revive(`${step.backend}/${step.server.name}`);
       if (outcome.kind === 'lingers' && 'name' in step) this.#removeServerLater(step.backend, step.name);
-      this.#served = afterStep(this.#served, desired, step);
+      this.served = afterStep(this.served, desired, step);
     }
     this.#adoptRoutes(desired.routes);
     return refused;
@@ -107,26 +87,26 @@ export class Running {
 
   /** Takes the desired map if both have the same routes: then later plans need not compare them one by one. */
   #adoptRoutes(desired: Rendered['routes']): void {
-    const { routes } = this.#served;
-    if (routes !== desired && routes.equals(desired)) this.#served = { ...this.#served, routes: desired };
+    const { routes } = this.served;
+    if (routes !== desired && routes.equals(desired)) this.served = { ...this.served, routes: desired };
   }
 
   #removeServerLater(backend: string, name: string): void {
-    const line = this.#served.backends.get(backend as ServiceName)?.servers.get(name as InstanceId);
+    const line = this.served.backends.get(backend as ServiceName)?.servers.get(name as InstanceId);
     if (line !== undefined) this.pendingRemovals.addServer(`${backend}/${name}`, line);
   }
 
   /** Has backends deleted that are not desired any more. */
   removeLater(names: Iterable<ServiceName>, desired: Rendered): void {
     for (const name of names) {
-      if (!desired.backends.has(name) && this.#served.backends.has(name)) this.pendingRemovals.addBackend(name);
+      if (!desired.backends.has(name) && this.served.backends.has(name)) this.pendingRemovals.addBackend(name);
     }
   }
 
   /** Deletes the pending removals that have no connections any more. Returns whether a backend was among them. */
   async removePending(desired: Rendered): Promise<boolean> {
-    const deleted = await this.pendingRemovals.remove(this.#served, desired);
-    if (deleted.length > 0) this.#served = { ...this.#served, backends: this.#served.backends.deleteAll(deleted) };
+    const deleted = await this.pendingRemovals.remove(this.served, desired);
+    if (deleted.length > 0) this.served = { ...this.served, backends: this.served.backends.deleteAll(deleted) };
     return deleted.length > 0;
   }
 
@@ -136,21 +116,21 @@ export class Running {
     const processes = await haproxy.processes();
     if (processes?.workerPid === undefined) throw new Fault('haproxy-runtime', 'HAProxy has no worker now');
     oldWorkers.seen(processes);
-    if (processes.workerPid === this.#worker && link.connected) return false;
-    if (processes.workerPid !== this.#worker) {
+    if (processes.workerPid === this.worker && link.connected) return false;
+    if (processes.workerPid !== this.worker) {
       this.pendingRemovals.clear();
-      this.#added.clear();
+      this.addedAtRunTime.clear();
     }
     await link.connect(processes.workerPid, pause);
     void oldWorkers.passOn(processes);
-    if (this.#worker !== undefined && processes.workerPid !== this.#worker) this.#foreign = true;
-    this.#worker = processes.workerPid;
+    if (this.worker !== undefined && processes.workerPid !== this.worker) this.foreign = true;
+    this.worker = processes.workerPid;
     return true;
   }
 
   /** Adds the retired servers that an earlier pointsman left. */
   #adoptRetired({ servers }: RunningState): void {
-    for (const [name, backend] of this.#served.backends) {
+    for (const [name, backend] of this.served.backends) {
       for (const [id, server] of servers.get(name) ?? []) {
         const at = `${name}/${id}`;
         if (!server.disabled || backend.servers.has(id as InstanceId) || this.pendingRemovals.servers.has(at)) continue;
@@ -166,12 +146,12 @@ export class Running {
     const running = await link.inspect();
     states.found(running.servers);
     if (!link.abilities.deletes) this.#adoptRetired(running);
-    const { served, differences } = reconcile(this.#served, running, this.pendingRemovals.servers);
+    const { served, differences } = reconcile(this.served, running, this.pendingRemovals.servers);
     if (this.#adopted) firstChecks.adopt(served, running.servers);
     this.#adopted = false;
     if (differences.length === 0) return false;
     this.drift.found(differences);
-    this.#served = served;
+    this.served = served;
     return true;
   }
 }

@@ -44,7 +44,7 @@ export class Starting {
     const undo = await this.#placeFirst(lastGood, catalog).catch((error: unknown) => {
       // HAProxy starts on the older file. Commands repair the difference, and a reload once the disk accepts the new file.
       if (!isStorageFault(error) || lastGood === undefined) throw error;
-      running.assume(lastGood);
+      running.served = lastGood;
       reloads.need({ kind: 'start' });
       return async () => undefined;
     });
@@ -96,7 +96,7 @@ export class Starting {
       if (processes !== undefined) return processes;
     }
     if (lastGood === undefined) throw error;
-    running.assume(lastGood);
+    running.served = lastGood;
     const processes = await haproxy.start().catch(() => Promise.reject(error));
     reloads.need({ kind: 'start' });
     reloads.refuse(`${reason}; the last good one serves`, String(refused.revision));
@@ -124,7 +124,7 @@ export class Starting {
     const { desired, checked } = await this.#checkedAlone(catalog);
     if (checked.ok) {
       const undo = await files.replace(desired, checked.config);
-      running.assume(desired);
+      running.served = desired;
       return undo;
     }
     if (checked.mayPass === 'address') {
@@ -132,7 +132,7 @@ export class Starting {
       throw new Fault('address-in-use', checked.reason, { hint });
     }
     if (lastGood === undefined) throw new Fault('config-check', checked.reason);
-    running.assume(lastGood);
+    running.served = lastGood;
     reloads.need({ kind: 'start' });
     reloads.refuse(`${checked.reason}; the last good one serves`, String(desired.revision));
     return async () => undefined;
@@ -175,11 +175,11 @@ export class Starting {
     const { haproxy, files, running } = this.#parts;
     const undo = await files.replace(desired, config);
     const before = running.served;
-    running.assume(desired);
+    running.served = desired;
     try {
       return { processes: await haproxy.start() };
     } catch (error) {
-      running.assume(before);
+      running.served = before;
       await undo();
       return { error };
     }
@@ -201,7 +201,7 @@ export class Starting {
     } catch (error) {
       const onDisk = isStorageFault(error) ? await files.config.read() : undefined;
       if (onDisk === undefined) throw error;
-      running.assume(onDisk);
+      running.served = onDisk;
       markAllDirty();
     }
   }

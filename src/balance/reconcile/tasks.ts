@@ -83,10 +83,10 @@ async function startAgain({ link, intake, running, starting, periodicChecks, wat
   running.pendingRemovals.clear();
   const { exits } = watch;
   await starting.again(intake.catalog);
-  watch.inspectNext();
+  watch.mustInspect = true;
   if (watch.exits !== exits) return;
   periodicChecks.answered();
-  watch.started();
+  watch.exited = false;
 }
 
 /** Returns whether the loop has to pause. */
@@ -95,7 +95,7 @@ function onFailure(
   error: unknown,
   { name, part }: Task,
 ): boolean {
-  watch.inspectNext();
+  watch.mustInspect = true;
   reconciler.doubt();
   const reason = describe(error);
   // The end of pointsman ended a check, for example.

@@ -16,7 +16,7 @@ type TroubleReviewParts = Pick<BalancerParts, 'troubles' | 'haproxy' | 'storage'
   readonly oldWorkers: Pick<OldWorkers, 'trouble'>;
   readonly intake: Pick<Intake, 'dirty'>;
   readonly rendering: Pick<Rendering, 'checkTrouble'>;
-  readonly reconciler: Pick<Reconciler, 'unfinished' | 'observerTrouble'>;
+  readonly reconciler: Pick<Reconciler, 'unfinished' | 'observer'>;
   readonly pendingRemovals: Pick<PendingRemovals, 'due'>;
   readonly progress: Pick<Progress, 'waitingMs'>;
   readonly watch: Pick<ProcessWatch, 'exited' | 'mustInspect'>;
@@ -45,7 +45,7 @@ export function reviewTroubles(parts: TroubleReviewParts, serving: boolean, succ
   troubles.is('template', quarantining.refusedTemplate);
   troubles.is('haproxy-version', haproxy.versionDiffers);
   troubles.is('open-files', openFiles.trouble);
-  troubles.is('acknowledgement', reconciler.observerTrouble);
+  troubles.is('acknowledgement', reconciler.observer?.trouble);
   const [unsaved] = storage.status();
   troubles.is('storage', unsaved && `the ${unsaved.what}: ${unsaved.reason}`);
   const isDue = pending.length === 0 || dueInMs === 0;

@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import { mustSucceedBetween } from '../../haproxy/failed-reload.ts';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
 import { describeReason, type ReloadReason } from '../../haproxy/reload-reason.ts';
@@ -6,6 +5,7 @@ import type { RunningState } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { Rendered } from '../../render/rendered.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import { isStorageFault } from '../state/storage.ts';
 import type { CheckedConfig } from '../state/validation.ts';
@@ -13,16 +13,13 @@ import type { OldWorkers } from './old-workers.ts';
 import type { ReloadMetrics } from './reload-metrics.ts';
 import type { ServerStates } from './server-states.ts';
 
-export type ConfigLoaderParts = {
+export type ConfigLoaderParts = LogAndClock & {
   readonly haproxy: Haproxy;
   readonly files: StateFiles;
   readonly states: ServerStates;
   readonly oldWorkers: Pick<OldWorkers, 'passOn'>;
   readonly link: Pick<RuntimeLink, 'version'>;
   readonly metrics: ReloadMetrics;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 /** The worker that a reload made, with the state that it loaded. */

@@ -1,8 +1,8 @@
-import type { Logger } from 'pino';
 import { type ReloadReason, servicesOf } from '../../haproxy/reload-reason.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
 import { formatDuration } from '../../model/duration.ts';
 import type { ServiceName } from '../../model/name.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { ReloadMetrics } from './reload-metrics.ts';
 
 /** How often the changes of one service may cause a reload. */
@@ -53,14 +53,11 @@ export function waitOf(
   return Math.max(0, used.fullAt - now - (burst - 1) * everyMs, used.at + apartMs - now);
 }
 
-type ReloadPacingParts = {
+type ReloadPacingParts = LogAndClock & {
   readonly pace: ServicePace;
   /** The least time between reloads of one service while there are many old workers, in ms. */
   readonly crowdedMs: number;
   readonly metrics: Pick<ReloadMetrics, 'pacedServices'>;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 const mostNamed = 3;

@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import { isChecked, type Newcomer, newcomersOf } from '../../haproxy/newcomers.ts';
 import type { RunningServer, RunningState } from '../../haproxy/running-state.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
@@ -8,8 +7,9 @@ import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { FirstChecks } from '../first-check/first-checks.ts';
 import type { UnprovenServers } from '../first-check/unproven-servers.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 
-type ServerStatesParts = {
+type ServerStatesParts = LogAndClock & {
   readonly path: string;
   readonly link: Pick<RuntimeLink, 'serverStates'>;
   readonly firstChecks: Pick<FirstChecks, 'begin' | 'currentRule'>;
@@ -19,9 +19,6 @@ type ServerStatesParts = {
   readonly write: (path: string, text: string) => Promise<void>;
   /** What HAProxy serves. */
   readonly served: () => Rendered;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 /** The delay of a write after a change, and after a write that failed, in ms. */

@@ -1,8 +1,7 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import { exists } from '../../fs/exists.ts';
 import type { Entry } from '../../registry/registry.ts';
-import { DelayedWrite } from './delayed-write.ts';
-import type { DiskQueue } from './disk-queue.ts';
+import { DelayedWrite, type DiskQueue } from './disk-queue.ts';
 import { saveLastKnown } from './last-known.ts';
 import { type BalancePaths, makeFolders } from './paths.ts';
 import type { Storage } from './storage.ts';

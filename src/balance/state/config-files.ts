@@ -1,4 +1,5 @@
-import { readFile, unlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { exists } from '../../fs/exists.ts';
 import { replaceFile, type StagedFile, stageFile } from '../../fs/replace-file.ts';
 import { parseConfig } from '../../haproxy/config-file.ts';
@@ -8,8 +9,10 @@ import { configWriter } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { formatRoutes } from '../../render/routes.ts';
 import { type BalancePaths, configMode } from './paths.ts';
-import { removeUnusedSockets } from './peer-sockets.ts';
 import { SeenFiles } from './seen-files.ts';
+
+/** The names of policies, as `policyRenderer` makes them. */
+const ofPolicy = /^[\w-]{12}$/;
 
 type Texts = { readonly config: string; readonly routes: string };
 
@@ -144,5 +147,14 @@ async function touch(path: string): Promise<void> {
     await writeFile(path, '', { flag: 'a', mode: configMode });
   } catch (cause) {
     throw new Fault('storage', `it cannot be made: ${describe(cause)}`, { where: path, cause });
+  }
+}
+
+/** Removes the sockets of policies that the configuration of HAProxy does not have. */
+async function removeUnusedSockets(folder: string, config: string): Promise<void> {
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) {
+    const path = join(folder, name);
+    if (ofPolicy.test(name) && !config.includes(`unix@${path} `)) await unlink(path).catch(() => undefined);
   }
 }

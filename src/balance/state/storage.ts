@@ -1,5 +1,5 @@
-import type { Logger } from 'pino';
 import { describe, Fault } from '../../model/fault.ts';
+import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 
 /** The metric of `Storage`. */
@@ -10,11 +10,8 @@ export const storageMetrics = ({ gauge }: MakeMetric) => ({
 /** The parts of the state on disk. Each is written on its own. */
 export type Stored = 'configuration' | 'catalog' | 'quarantine' | 'holds';
 
-export type StorageParts = {
+export type StorageParts = LogAndClock & {
   readonly metrics: ReturnType<typeof storageMetrics>;
-  readonly logger: Logger;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
 };
 
 /** The parts whose last write failed, with the reason. */
