@@ -1,6 +1,7 @@
 import { formatDuration } from '../model/duration.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
-import type { Assembled, BalanceParts } from './assemble-balance.ts';
+import type { Assembled } from './assemble-balance.ts';
+import type { BalanceParts } from './balance-parts.ts';
 import { loadGuardedInstances } from './guard/guarded-instances-file.ts';
 import { loadLastKnown } from './state/last-known.ts';
 import type { BalancePaths } from './state/paths.ts';

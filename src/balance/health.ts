@@ -6,11 +6,10 @@ import type { GuardedStatus } from './guard/guarding.ts';
 import type { MakeMetric } from './observe/make-metric.ts';
 import { blocking } from './observe/troubles.ts';
 import type { OverrideStatus } from './overrides/overriding.ts';
-import type { BalancerStatus } from './reconcile/balancer-status.ts';
+import type { BalancerStatus } from './reconcile/balancer.ts';
 import type { StorageStatus } from './state/storage.ts';
 import type { CertificateStatus } from './tls/certificates.ts';
 
-/** Metrics of the health as a whole. */
 export const healthMetrics = ({ gauge }: MakeMetric) => ({
   ready: gauge('ready', '1 while HAProxy serves and nothing keeps changes from being applied, as /readyz says.'),
   instances: gauge('instances', 'Instances that are served, by service.', ['service']),
@@ -56,18 +55,14 @@ export type BalanceHealth = Pick<
   /** Entries that the registry does not have any more and that still count. */
   readonly held: readonly HeldStatus[];
   readonly overrides: readonly OverrideStatus[];
-  /** The certificates for HTTPS. */
   readonly certificates: readonly CertificateStatus[];
-  /** The files of `templates`. */
   readonly files: readonly FileStatus[];
   /** The first conflicts of each service. */
   readonly conflicts: readonly Conflict[];
   /** The number of further conflicts of a service. */
   readonly moreConflicts: Readonly<Record<string, number>>;
 };
-
-/** The statuses that `healthOf` makes the health of. */
-export type HealthSources = Pick<
+type HealthSources = Pick<
   BalanceHealth,
   'id' | 'haproxyVersion' | 'acknowledging' | 'storage' | 'guarded' | 'held' | 'overrides' | 'certificates' | 'files'
 > & {

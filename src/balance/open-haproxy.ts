@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import { AttachedHaproxy } from '../haproxy/attached-haproxy.ts';
 import { readVersion } from '../haproxy/check.ts';
 import { CommandHaproxy } from '../haproxy/command-haproxy.ts';
@@ -6,15 +5,11 @@ import type { Haproxy } from '../haproxy/haproxy.ts';
 import { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
 import { Fault } from '../model/fault.ts';
 import type { HaproxySettings } from '../settings/balance.ts';
+import type { BalanceParts } from './balance-parts.ts';
 import type { BalancePaths } from './state/paths.ts';
 
-type OpenHaproxyParts = {
+type OpenHaproxyParts = Pick<BalanceParts, 'logger' | 'signal' | 'hurry'> & {
   readonly paths: BalancePaths;
-  readonly logger: Logger;
-  /** Aborted when the balancer is to end. */
-  readonly signal: AbortSignal;
-  /** Aborted when the end is to take no longer. */
-  readonly hurry: AbortSignal;
   /** Runs when a managed HAProxy ended by itself. */
   readonly onExit: (reason: string) => void;
   /** Runs when a managed HAProxy reports that the health of a server changed, and when its reports begin. */

@@ -1,15 +1,14 @@
-import type { Logger } from 'pino';
 import { FileKeeper } from '../files/file-keeper.ts';
 import { type FileStatus, isWell } from '../files/file-state.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
-import type { Registry } from '../registry/registry.ts';
-import { defaultIntervalMs, type FileDeclaration } from '../settings/file-declaration.ts';
+import type { BalanceSettings } from '../settings/balance.ts';
+import { defaultIntervalMs } from '../settings/file-declaration.ts';
+import type { BalanceParts } from './balance-parts.ts';
 import type { HeldMetrics } from './guard/held-entries.ts';
 import type { MakeMetric } from './observe/make-metric.ts';
 import type { ServingObserver } from './observe/serving-observer.ts';
 
-/** Metrics of own files. */
 export const fileMetrics = ({ counter, gauge }: MakeMetric) => ({
   fileResults: counter('file_results_total', 'What came of making a file of `templates`, and of its reload.', [
     'dest',
@@ -20,30 +19,20 @@ export const fileMetrics = ({ counter, gauge }: MakeMetric) => ({
 
 type FileMetrics = ReturnType<typeof fileMetrics>;
 
-type OwnFilesParts = {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Opens a registry whose root is that of all keys. */
-  readonly openForeign: () => Promise<Registry>;
-  readonly metrics: FileMetrics;
-  readonly logger: Logger;
-  readonly now: () => number;
-  readonly wall: () => Date;
-  /** How long entries that vanish from a foreign tree are held, in ms; undefined: until an operator releases them. */
-  readonly holdMs: number | undefined;
-};
-
 /**
  * Keeps the files of `templates`. They are made of the catalog that this balancer serves: guarded instances are in them, too. Undefined
  * when no file is declared. Rejects with an AggregateError of Faults.
  */
 export async function prepareOwnFiles(
-  declarations: readonly FileDeclaration[],
-  { metrics, ...parts }: OwnFilesParts,
+  { files: declarations, holding: { holdMs } }: BalanceSettings,
+  { env, openForeign, logger, now, wall }: BalanceParts,
+  metrics: FileMetrics,
 ): Promise<FileKeeper | undefined> {
   if (declarations.length === 0) return undefined;
   const files = await prepareFiles(declarations);
   const onResult = (dest: string, result: string) => metrics.fileResults.inc({ dest, result });
-  return new FileKeeper({ files, ...parts, intervalMs: defaultIntervalMs, onResult });
+  const intervalMs = defaultIntervalMs;
+  return new FileKeeper({ files, env, openForeign, logger, now, wall, holdMs, intervalMs, onResult });
 }
 
 /** An observer that has the files made, and passes everything on to `other`. */

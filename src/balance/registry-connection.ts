@@ -4,7 +4,6 @@ import { deferred } from '../waiting/deferred.ts';
 import type { LogAndClock } from './observe/log-and-clock.ts';
 import type { MakeMetric } from './observe/make-metric.ts';
 
-/** Metrics of the connection to the registry. */
 export const registryMetrics = ({ counter, gauge }: MakeMetric) => ({
   registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
   registryDisconnects: counter('registry_disconnects_total', 'How often the registry was lost.'),

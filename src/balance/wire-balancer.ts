@@ -27,7 +27,6 @@ type WiringParts = BalancerSettings & {
   readonly paths: BalancePaths;
   readonly metrics: BalanceMetrics;
   readonly guard: GuardPolicy;
-  /** See Overriding. */
   readonly onOverridesExpired?: OverridingParts['onExpired'];
   /** Free values that are saved on disk with the catalog. */
   readonly values?: () => readonly Entry[];
@@ -129,8 +128,6 @@ export async function wireBalancer(parts: WiringParts) {
 /** Not made yet when the parts are that call it. */
 type Late = { readonly balancer: () => Balancer };
 type TlsParts = Late & { readonly files: StateFiles; readonly link: RuntimeLink; readonly troubles: Troubles };
-
-/** Certificates for clients, and files for TLS to servers. */
 async function wireTls(
   { baseSettings, logger, openCertificates }: WiringParts,
   { files, link, troubles, balancer }: TlsParts,

@@ -2,7 +2,6 @@ import type { MakeMetric } from '../observe/make-metric.ts';
 
 export type AcknowledgeMetrics = ReturnType<typeof acknowledgeMetrics>;
 
-/** Metrics of acknowledgements. */
 export const acknowledgeMetrics = ({ counter, gauge, histogram }: MakeMetric) => ({
   acknowledging: gauge('acknowledging', '1 while others can hear from this balancer what it serves.'),
   acknowledgements: counter('acknowledgements_total', 'How often this balancer told what it serves.'),

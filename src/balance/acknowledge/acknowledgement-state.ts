@@ -13,12 +13,10 @@ export type Served = { readonly catalog: Catalog; readonly shortfall: Shortfall;
 export type AcknowledgementState = {
   /** The history of the registry. */
   readonly cluster: string;
-  /** The newest change of the registry. */
   readonly newest?: Reached | undefined;
   /** When the oldest change came that is not acknowledged yet, in ms. */
   readonly since?: number | undefined;
   readonly served?: Served | undefined;
-  /** What there is to acknowledge. */
   readonly reached?: Reached | undefined;
 };
 

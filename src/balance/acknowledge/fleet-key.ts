@@ -109,8 +109,6 @@ export class FleetKey {
       ' until the lease of the other one runs out. If the other one is alive, give each its own --id';
     logger.warn({ event: 'id-taken', id, key: beside, holder: this.#holder }, text);
   }
-
-  /** Removes the key. */
   async close(): Promise<void> {
     clearTimeout(this.#again);
     await this.#session?.close(AbortSignal.timeout(closeMs));

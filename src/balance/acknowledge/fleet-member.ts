@@ -1,12 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
-import type { Logger } from 'pino';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
 import { askWorker } from '../../haproxy/master.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { type Address, formatAddress } from '../../model/address.ts';
 import { Fault } from '../../model/fault.ts';
 import { instanceKey } from '../../model/key.ts';
-import type { Registry } from '../../registry/registry.ts';
 import type { Templates } from '../../render/render.ts';
 import type { UnprovenServers } from '../first-check/unproven-servers.ts';
 import type { Guarding } from '../guard/guarding.ts';
@@ -17,9 +15,10 @@ import { Acknowledging, type AcknowledgingParts } from './acknowledging.ts';
 import { Draining } from './draining.ts';
 import { RequestCounter } from './open-requests.ts';
 
-export type FleetMemberParts = Pick<AcknowledgingParts, 'id' | 'isCurrent' | 'metrics' | 'now' | 'wall'> & {
-  /** The registry that gets the acknowledgements. */
-  readonly registry: Registry;
+export type FleetMemberParts = Pick<
+  AcknowledgingParts,
+  'registry' | 'id' | 'isCurrent' | 'metrics' | 'logger' | 'now' | 'wall'
+> & {
   readonly paths: BalancePaths;
   readonly haproxy: Haproxy;
   readonly link: RuntimeLink;
@@ -31,7 +30,6 @@ export type FleetMemberParts = Pick<AcknowledgingParts, 'id' | 'isCurrent' | 'me
   readonly hostname: string;
   readonly version: string;
   readonly haproxyVersion: () => string | undefined;
-  readonly logger: Logger;
 };
 
 const answerMs = 2000;
@@ -55,13 +53,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
     onChange: () => acknowledging.changed(),
   });
   const acknowledging = new Acknowledging({
-    registry,
-    id,
-    isCurrent,
-    metrics,
-    logger,
-    now,
-    wall,
+    ...{ registry, id, isCurrent, metrics, logger, now, wall },
     owner: await readOrMakeOwner(paths.owner, randomUUID),
     about: () => ({
       version: parts.version,

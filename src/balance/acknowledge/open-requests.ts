@@ -36,8 +36,6 @@ export function sumUp(workers: readonly WorkerSays[]): OpenRequestCount {
   }
   return { open, mayGrow };
 }
-
-/** Questions to HAProxy's workers. */
 export type Workers = {
   /** Asks the worker that serves. Rejects while there is none. */
   readonly current: Ask;

@@ -2,10 +2,9 @@ import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
-import { addressesGiven } from './addresses-given.ts';
 import { addressesOf } from './addresses-of.ts';
+import { addressesGiven, ownListeners } from './configured-addresses.ts';
 import { Locating } from './locating.ts';
-import { ownListeners } from './own-listeners.ts';
 
 // A lookup takes 3 s at most.
 const patienceMs = 3500;

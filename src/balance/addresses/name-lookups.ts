@@ -5,7 +5,6 @@ import type { LimitedLog } from '../../logging/limited-log.ts';
 import { deferred } from '../../waiting/deferred.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 
-/** Metrics of host names of instances. */
 export const nameMetrics = ({ counter, gauge }: MakeMetric) => ({
   names: gauge('names', 'Host names of instances: resolved, stale (an older address serves), or unresolved.', [
     'state',

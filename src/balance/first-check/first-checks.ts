@@ -13,11 +13,9 @@ import type { Rendered } from '../../render/rendered.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import { askServer } from './ask-server.ts';
-import { foundDown } from './found-down.ts';
-import { type ServerTarget, serverTarget } from './server-target.ts';
+import { type ServerTarget, serverTarget, vouches } from './server-target.ts';
 import { ServiceTurns } from './service-turns.ts';
-import { firstCheckPassed, type UnprovenServers } from './unproven-servers.ts';
-import { vouches } from './vouches.ts';
+import { firstCheckPassed, foundDown, type UnprovenServers } from './unproven-servers.ts';
 
 export type FirstChecksParts = LogAndClock & {
   /** Has HAProxy send a server requests. Rejects when HAProxy does not take the command now. */

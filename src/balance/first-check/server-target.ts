@@ -1,9 +1,8 @@
 import type { Service } from '../../catalog/service.ts';
 import type { Instance } from '../../model/instance.ts';
+import type { InstanceId } from '../../model/name.ts';
 import type { ServerCheck } from '../../model/policy/check.ts';
 import { certificateFile } from '../../render/policy-view.ts';
-
-/** The address of a server, and how to connect to it. */
 export type ServerPlace = {
   readonly host: string;
   readonly port: number;
@@ -18,8 +17,6 @@ export type ServerPlace = {
       }
     | undefined;
 };
-
-/** A server, and the check of its policy. */
 export type ServerTarget = {
   readonly place: ServerPlace;
   readonly protocol: 'h1' | 'h2';
@@ -54,4 +51,14 @@ export function serverTarget(
           },
   };
   return { place, protocol: beside ? 'h1' : protocol, service: name, check };
+}
+
+/**
+ * Whether the process that registered an instance has checked it before, at least as thoroughly as the policy's check: a connection
+ * does not prove that the instance answers requests.
+ */
+export function vouches({ policy, instances }: Pick<Service, 'policy' | 'instances'>, id: InstanceId): boolean {
+  const checked = instances.get(id)?.checked;
+  if (checked === undefined) return false;
+  return policy.check.kind === 'tcp' || policy.check.kind === 'none' || checked !== 'tcp';
 }

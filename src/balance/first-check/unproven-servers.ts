@@ -1,14 +1,15 @@
 import type { Logger } from 'pino';
+import { isChecked, isServing } from '../../haproxy/newcomers.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';
 import { describe } from '../../model/fault.ts';
 import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
+import type { Rendered } from '../../render/rendered.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 
 export type UnprovenServersParts = {
   /** The servers of the worker, with their health. Rejects when the worker does not answer. */
   readonly serverStates: () => Promise<RunningState['servers']>;
-  /** The list of servers changed. */
   readonly onChange: () => void;
   readonly logger: Logger;
 };
@@ -115,4 +116,25 @@ export class UnprovenServers {
       [...ids].filter(([, asking]) => asking !== 'asks').map(([id, asking]) => [service, id, asking] as const),
     );
   }
+}
+
+/**
+ * The servers that a worker of an earlier run checks and finds down. Whether they have ever passed a check is unknown: only the earlier
+ * process knew it.
+ */
+export function foundDown(
+  { backends }: Pick<Rendered, 'backends'>,
+  states: RunningState['servers'],
+): ReadonlyMap<ServiceName, readonly InstanceId[]> {
+  const down = new Map<ServiceName, readonly InstanceId[]>();
+  for (const [service, { servers }] of backends) {
+    const known = states.get(service);
+    if (known === undefined) continue;
+    const ids: InstanceId[] = [];
+    for (const [id, line] of servers) {
+      if (known.get(id)?.up === false && isServing(line) && isChecked(line)) ids.push(id);
+    }
+    if (ids.length > 0) down.set(service, ids);
+  }
+  return down;
 }

@@ -1,8 +1,7 @@
-import { OrderedMap, Map as PersistentMap } from 'immutable';
+import { List, OrderedMap, Map as PersistentMap } from 'immutable';
 import type { Instance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { GuardSettings } from '../../model/policy/guard.ts';
-import { type Deadlines, earliest, noDeadlines, takeDue, withDeadline } from './deadlines.ts';
 
 /** When the guard does not believe losses: many at once are more likely a fault of the registry than of the instances. */
 export type GuardPolicy = {
@@ -33,7 +32,6 @@ export type GuardEvent =
       /** Instances that somebody wrote, whether they existed before or not. */
       readonly put: readonly InstanceId[];
     }
-  /** A result of the health check of a guarded instance. */
   | { readonly kind: 'checked'; readonly service: ServiceName; readonly id: InstanceId; readonly passes: boolean }
   /** An operator confirms that the losses are real. */
   | { readonly kind: 'release'; readonly service: ServiceName }
@@ -46,7 +44,6 @@ export type GuardEvent =
       readonly remainingMs: number;
       readonly instances: readonly Instance[];
     }
-  /** Only time has passed. */
   | { readonly kind: 'tick' };
 
 type LetGoReason = 'returned' | 'left' | 'check-failed' | 'released' | 'held-too-long' | 'guard-off';
@@ -71,6 +68,17 @@ type GuardedService = {
   readonly of: number;
   readonly instances: OrderedMap<InstanceId, Instance>;
 };
+
+/** `at`: ms of a clock. */
+type Deadline = { readonly at: number; readonly service: ServiceName };
+
+/**
+ * The deadlines of services, by the wait in ms with which each was set. Those of one wait are in order of time, so a step costs what
+ * changed, however many services are guarded. A deadline may be obsolete when it is due: the guard ignores it then.
+ */
+type Deadlines = PersistentMap<number, List<Deadline>>;
+
+const noDeadlines: Deadlines = PersistentMap();
 
 /** A loss that the guard believed. It counts until its window is over. */
 type Loss = { readonly instance: Instance; readonly until: number };
@@ -146,8 +154,7 @@ function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { ki
 
   const known = guard.guarded.get(service);
   if (known !== undefined) {
-    const step = addGuarded(guard, service, known, expired);
-    return { guard: step.guard, transitions: [...transitions, ...step.transitions] };
+    return joined(transitions, addGuarded(guard, service, known, expired));
   }
   const losses = (guard.losses.get(service) ?? OrderedMap<InstanceId, Loss>()).withMutations((map) => {
     // Appended, so the oldest is first: an instance that is lost twice was written in between, and forgotten then.
@@ -160,8 +167,7 @@ function stepChanged(before: Guard, now: number, event: Extract<GuardEvent, { ki
   }
   const lost = losses.valueSeq().map(({ instance }) => instance);
   const begun = { service, lost: losses.size, of, remainingMs: holdMs };
-  const step = beginGuarding(withoutLosses(guard, service), now, begun, lost);
-  return { guard: step.guard, transitions: [...transitions, ...step.transitions] };
+  return joined(transitions, beginGuarding(withoutLosses(guard, service), now, begun, lost));
 }
 
 function beginGuarding(
@@ -190,8 +196,6 @@ function addGuarded(guard: Guard, service: ServiceName, known: GuardedService, e
   });
   return { guard: { ...guard, guarded: guard.guarded.set(service, { ...known, instances }) }, transitions };
 }
-
-/** Lets go of those of the instances that are guarded. */
 function letGo(guard: Guard, service: ServiceName, ids: Iterable<InstanceId>, reason: LetGoReason): GuardStep {
   const known = guard.guarded.get(service);
   if (known === undefined) return { guard, transitions: [] };
@@ -255,4 +259,29 @@ function passTime(before: Guard, now: number): GuardStep {
 
 function joined(first: readonly GuardTransition[], { guard, transitions }: GuardStep): GuardStep {
   return { guard, transitions: [...first, ...transitions] };
+}
+
+function withDeadline(deadlines: Deadlines, ms: number, deadline: Deadline): Deadlines {
+  return deadlines.set(ms, (deadlines.get(ms) ?? List<Deadline>()).push(deadline));
+}
+
+/** The time of the first deadline; infinity: there is none. */
+function earliest(deadlines: Deadlines): number {
+  let next = Number.POSITIVE_INFINITY;
+  for (const list of deadlines.values()) next = Math.min(next, list.first()?.at ?? next);
+  return next;
+}
+
+function takeDue(deadlines: Deadlines, now: number): { readonly due: readonly Deadline[]; readonly rest: Deadlines } {
+  const due: Deadline[] = [];
+  let rest = deadlines;
+  for (const [ms, list] of deadlines) {
+    let later = list;
+    for (let first = later.first(); first !== undefined && first.at <= now; first = later.first()) {
+      due.push(first);
+      later = later.shift();
+    }
+    if (later !== list) rest = later.isEmpty() ? rest.delete(ms) : rest.set(ms, later);
+  }
+  return { due, rest };
 }

@@ -16,7 +16,6 @@ import {
 import type { GuardedInstances } from './guarded-instances-file.ts';
 import { guardEvents, guardedCatalog, isTakenOut, overridesOfGuarded } from './losses.ts';
 
-/** The metric of `Guarding`. */
 export const guardMetrics = ({ gauge }: MakeMetric) => ({
   guardHeld: gauge('guard_held_instances', 'Instances lost all at once that are served all the same.', ['service']),
 });

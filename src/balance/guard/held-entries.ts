@@ -12,7 +12,6 @@ import type { Entry, Refuse, RegistryEvent } from '../../registry/registry.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 
-/** The metric of held entries. */
 export const heldMetrics = ({ gauge }: MakeMetric) => ({
   held: gauge(
     'held_entries',
@@ -72,8 +71,6 @@ export class HeldEntries {
   get holding(): boolean {
     return this.holder.held.some(isLeasedInstance);
   }
-
-  /** The number of held instances of a service. */
   instancesOf(service: ServiceName): number {
     return this.#instancesHeld().byService.get(service) ?? 0;
   }

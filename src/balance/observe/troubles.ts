@@ -1,7 +1,6 @@
 import type { LogAndClock } from './log-and-clock.ts';
 import type { MakeMetric } from './make-metric.ts';
 
-/** The metric of `Troubles`. */
 export const troubleMetrics = ({ gauge }: MakeMetric) => ({
   trouble: gauge('trouble', '1 while this part of the balancer fails; docs/runbook.md has the parts.', ['part']),
 });
@@ -71,8 +70,6 @@ export class Troubles {
     metrics.trouble.set({ part }, 1);
     logger.warn({ event: 'trouble', part, reason }, `${troubleParts[part].means}: ${reason}`);
   }
-
-  /** The part works. */
   over(part: TroublePart): void {
     const known = this.#failing.get(part);
     if (known === undefined) return;

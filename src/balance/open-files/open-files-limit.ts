@@ -7,10 +7,18 @@ import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
-import { filesOf, type LeftOut, leftOutOf } from './check-shares.ts';
-import { type FileBudget, firstBudget, mostOf, withConfig, withShortage, withWorker } from './file-budget.ts';
+import {
+  type FileBudget,
+  filesOf,
+  firstBudget,
+  type LeftOut,
+  leftOutOf,
+  mostOf,
+  withConfig,
+  withShortage,
+  withWorker,
+} from './file-budget.ts';
 
-/** Metrics of `OpenFilesLimit`. */
 export const openFilesMetrics = ({ gauge }: MakeMetric) => ({
   openFilesLimit: gauge('haproxy_open_files_limit', 'Files that HAProxy may have open at once (hard limit).'),
   mostConnections: gauge('haproxy_max_connections', 'Connections that HAProxy accepts at once (maxconn).'),

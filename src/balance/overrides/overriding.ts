@@ -13,7 +13,6 @@ import { overrideKey } from '../../model/key.ts';
 import { type OverrideEffect, type OverrideTarget, overrideFields, takesOut } from '../../model/override.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 
-/** The metric of `Overriding`. */
 export const overrideMetrics = ({ gauge }: MakeMetric) => ({
   overrides: gauge('overrides', 'Overrides by operators that are in force, by kind.', ['kind']),
 });

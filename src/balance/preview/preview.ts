@@ -17,10 +17,10 @@ import type { BaseSettings } from '../../render/view.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
 import { type GuardedInstances, loadGuardedInstances } from '../guard/guarded-instances-file.ts';
 import { effectiveCatalog, type Stages } from '../pipeline/effective-catalog.ts';
+import { unrenderable } from '../quarantine/find-offenders.ts';
 import { noQuarantine, type Quarantine, withOffenders } from '../quarantine/quarantine.ts';
 import { loadQuarantine } from '../quarantine/quarantine-file.ts';
 import { review } from '../quarantine/review.ts';
-import { unrenderable } from '../quarantine/unrenderable.ts';
 import { type LastKnown, loadLastKnown } from '../state/last-known.ts';
 import type { BalancePaths } from '../state/paths.ts';
 
@@ -42,7 +42,6 @@ export type Preview = {
 };
 
 export type PreviewedPlan = {
-  /** Commands of the runtime API. */
   readonly steps: readonly string[];
   /** The reasons for a reload; empty: none is needed. */
   readonly reload: readonly string[];

@@ -11,7 +11,14 @@ import type { MakeMetric } from '../observe/make-metric.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import type { Storage } from '../state/storage.ts';
 import { compose, type RefusedBuild } from './candidates.ts';
-import { acceptedNow, type FailedReload, findOffenders, offendersOfReload, type Refused } from './find-offenders.ts';
+import {
+  acceptedNow,
+  type FailedReload,
+  findOffenders,
+  offendersOfReload,
+  type Refused,
+  unrenderable,
+} from './find-offenders.ts';
 import {
   type Candidate,
   noQuarantine,
@@ -26,9 +33,7 @@ import { loadQuarantine, QuarantineFile } from './quarantine-file.ts';
 import { logChanges } from './quarantine-status.ts';
 import { RetrySchedule, type RetryScheduleParts, withNextVersion } from './retry-schedule.ts';
 import { proven, type Reviewed, review, tryAgain, withoutChangedLines } from './review.ts';
-import { unrenderable } from './unrenderable.ts';
 
-/** Metrics of the quarantine. */
 export const quarantineMetrics = ({ gauge }: MakeMetric) => ({
   quarantined: gauge(
     'quarantined_services',

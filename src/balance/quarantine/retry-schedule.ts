@@ -58,13 +58,9 @@ export class RetrySchedule {
     );
     return Math.min(...waits);
   }
-
-  /** A service whose newest version is to be checked by itself now. */
   dueNewVersion(quarantine: Quarantine): ServiceName | undefined {
     return withNextVersion(quarantine).find((name) => this.#dueInMs(this.#refused, name) === 0);
   }
-
-  /** Unchanged services that are to be tried again now. */
   dueUnchanged({ services }: Quarantine): ReadonlySet<ServiceName> {
     const unchanged = [...services].filter(([, { nextVersion }]) => nextVersion === undefined).map(([name]) => name);
     return new Set(unchanged.filter((name) => this.#dueInMs(this.#unchanged, name) <= togetherMs));

@@ -11,7 +11,6 @@ export type ServiceView = {
   readonly declared: boolean;
   /** The first routes in order, such as `shop.example.com/api/`. */
   readonly routes: readonly string[];
-  /** The number of all routes. */
   readonly routeCount: number;
   readonly instances: number;
   /** Instances that are ready and have a weight. */

@@ -7,18 +7,18 @@ import type { RegistryEvent } from '../../registry/registry.ts';
 import type { Templates } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import type { Section } from '../../render/template.ts';
-import { addressesGiven } from '../addresses/addresses-given.ts';
-import { ownListeners } from '../addresses/own-listeners.ts';
+import { addressesGiven, ownListeners } from '../addresses/configured-addresses.ts';
 import type { ServingObserver } from '../observe/serving-observer.ts';
 import type { TroublePart } from '../observe/troubles.ts';
 import type { EffectiveCatalog } from '../pipeline/effective-catalog.ts';
 import { statusOf } from '../quarantine/quarantine-status.ts';
 import { loadedBy } from '../reload/reloads.ts';
 import type { BalancerParts } from './balancer-parts.ts';
-import type { BalancerStatus } from './balancer-status.ts';
 import type { Ending } from './ending.ts';
 import type { ProcessWatch } from './process-watch.ts';
 import { wireReconciling } from './wire-reconciling.ts';
+
+export type BalancerStatus = Readonly<ReturnType<Balancer['status']>>;
 
 /** How long a start waits for the addresses of names, in ms. Instances whose names resolve later are added at run time. */
 const firstNamesMs = 1000;
@@ -48,26 +48,37 @@ export class Balancer {
     return this.#own.watch;
   }
 
-  status(): BalancerStatus {
+  /** For the health of the balancer and its queries. */
+  status() {
     this.#own.review(this.#serving);
     const { intake, progress, rejections, running, rendering, reloads, periodicChecks, watch } = this.#own;
     const { troubles, quarantining } = this.#parts;
     return {
+      /** The parts of the balancer that fail now. */
       troubles: troubles.status(),
+      /** The state of a balancer, for its health and its queries. */
       revisionSeen: intake.catalog.revision,
       revisionApplied: progress.applied,
+      /** Whether HAProxy serves, perhaps an older state. */
       serving: this.#serving && !watch.exited && periodicChecks.answering,
       catalog: intake.catalog,
+      /** The first thousand unserved entries. */
       rejected: rejections.list(intake.catalog, mostListed),
       rejections,
       conflicts: rejections.conflicts,
       served: running.served,
       desired: rendering.desired,
+      /** Servers that left and that HAProxy still has, by `service/instance`. */
       lingering: running.pendingRemovals.servers,
+      /** Why a reload waits, one clause each; empty when all is applied. */
       pending: reloads.pending,
+      /** Services without reload budget, each with the reason. */
       paced: reloads.paced,
+      /** Why HAProxy refused the newest base configuration or template; an older one is in use. */
       refused: reloads.refused ?? quarantining.refusedTemplate,
+      /** The services, instances and templates that HAProxy refuses. */
       quarantined: statusOf(quarantining.state),
+      /** Undefined when there was no drift lately. */
       drift: running.drift.status(),
     };
   }
@@ -85,8 +96,6 @@ export class Balancer {
   endOverrides(targets: readonly OverrideTarget[]): void {
     this.#own.publishing.onFolded(this.#own.intake.endOverrides(targets));
   }
-
-  /** From now on `observer` learns what HAProxy serves. */
   observe(observer: ServingObserver): void {
     this.#own.reconciler.observer = observer;
   }
@@ -240,8 +249,6 @@ export class Balancer {
   drifted(differences: readonly string[]): void {
     this.#own.running.drift.found(differences);
   }
-
-  /** The state that HAProxy has, as its answers tell. */
   get served(): Rendered {
     return this.#own.running.served;
   }

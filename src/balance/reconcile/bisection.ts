@@ -5,11 +5,10 @@ import type { Reloaded, Reloads } from '../reload/reloads.ts';
 import { isStorageFault } from '../state/storage.ts';
 import type { BalancerParts } from './balancer-parts.ts';
 import type { Intake } from './intake.ts';
-import type { Loop } from './loop.ts';
+import type { Loop, Timers } from './loop.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
-import type { Timers } from './timers.ts';
 
 type BisectionParts = Pick<BalancerParts, 'quarantining' | 'troubles' | 'logger' | 'signal'> & {
   readonly metrics: Pick<ReloadMetrics, 'reloadFailed'>;
@@ -42,8 +41,6 @@ export class Bisection {
   get ongoing(): Promise<void> | undefined {
     return this.#ongoing;
   }
-
-  /** Whether something in quarantine is to be tried. */
   get probeDue(): boolean {
     return this.#due !== 'none';
   }
@@ -102,8 +99,6 @@ export class Bisection {
     const { services, instances, templates } = this.#parts.quarantining.state;
     if (services.size + instances.size + templates.size > 0) this.#due = 'all';
   }
-
-  /** Sets the timer for the next attempt. */
   armProbe(): void {
     const { quarantining, timers, loop } = this.#parts;
     const ms = quarantining.nextProbeMs();
@@ -113,8 +108,6 @@ export class Bisection {
       loop.wake();
     });
   }
-
-  /** Tries what is due of the quarantine. */
   probe(): void {
     const { quarantining, troubles, intake, rendering, running, publish, loop } = this.#parts;
     const all = this.#due === 'all';

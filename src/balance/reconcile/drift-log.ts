@@ -3,7 +3,6 @@ import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
 /** The drift of the last quarter of an hour. pointsman repaired it each time. */
 export type DriftStatus = {
-  /** How often pointsman found drift. */
   readonly times: number;
   /** The time since the last drift. */
   readonly ageMs: number;

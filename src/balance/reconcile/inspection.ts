@@ -2,14 +2,13 @@ import { backoffMs } from '../../waiting/backoff.ts';
 import type { Reloads } from '../reload/reloads.ts';
 import type { BalancerParts } from './balancer-parts.ts';
 import type { Intake } from './intake.ts';
-import type { Loop } from './loop.ts';
+import type { Loop, Timers } from './loop.ts';
 import type { PeriodicChecks } from './periodic-checks.ts';
 import type { ProcessWatch } from './process-watch.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Reloading } from './reloading.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
-import type { Timers } from './timers.ts';
 
 type InspectionParts = Pick<BalancerParts, 'link' | 'files' | 'openFiles' | 'troubles'> & {
   readonly intake: Intake;

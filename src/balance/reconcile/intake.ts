@@ -37,8 +37,6 @@ export class Intake {
   offer(event: RegistryEvent): boolean {
     return this.#onFolded(foldEvent(this.#catalog, event, this.#parts.limits), event.kind === 'changes');
   }
-
-  /** The time of these overrides is up. */
   endOverrides(targets: readonly OverrideTarget[]): boolean {
     return this.#onFolded(endOverrides(this.#catalog, targets), true);
   }

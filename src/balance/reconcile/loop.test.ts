@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { Loop, type Task } from './loop.ts';
-import { Timers } from './timers.ts';
+import { Loop, type Task, Timers } from './loop.ts';
 
 test('a task that is always due leaves others their turn, whatever their order', async () => {
   const done: string[] = [];

@@ -1,8 +1,5 @@
 import { backoffMs } from '../../waiting/backoff.ts';
 import type { TroublePart } from '../observe/troubles.ts';
-import type { Timers } from './timers.ts';
-
-/** Work that the loop does when it is due. */
 export type Task = {
   readonly name: string;
   /** The trouble that a failure of this task begins. */
@@ -55,8 +52,6 @@ export class Loop {
     this.#ended = true;
     await this.#turning;
   }
-
-  /** Looks whether a task is due. */
   wake(): void {
     if (this.#turning !== undefined || this.#ended || this.#work === undefined) return;
     if (this.#next() === undefined) {
@@ -113,5 +108,44 @@ export class Loop {
     if (ms === undefined || this.#timers.has('retry')) return;
     // A timer may fire a fraction of a millisecond early by our clock: no task is due then, and the timer is armed again.
     this.#timers.arm('due', Math.max(1, Math.ceil(ms)), () => this.wake());
+  }
+}
+
+/** One timer for each name: a new timer replaces the old one. No timer fires after `close`. */
+export class Timers {
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #onFailure: (name: string, error: unknown) => void;
+  #closed = false;
+
+  /** `onFailure` gets the error of an action that throws or rejects. */
+  constructor(onFailure: (name: string, error: unknown) => void) {
+    this.#onFailure = onFailure;
+  }
+
+  has(name: string): boolean {
+    return this.#timers.has(name);
+  }
+
+  arm(name: string, ms: number, action: () => void | Promise<void>): void {
+    if (this.#closed) return;
+    clearTimeout(this.#timers.get(name));
+    const timer = setTimeout(() => {
+      this.#timers.delete(name);
+      Promise.resolve()
+        .then(action)
+        .catch((error: unknown) => this.#onFailure(name, error));
+    }, ms);
+    this.#timers.set(name, timer);
+  }
+
+  disarm(name: string): void {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
   }
 }

@@ -3,9 +3,8 @@ import type { ReloadReason } from '../../haproxy/reload-reason.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { BalancerParts } from './balancer-parts.ts';
-import type { Loop } from './loop.ts';
+import type { Loop, Timers } from './loop.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
-import type { Timers } from './timers.ts';
 
 type PendingRemovalsParts = Pick<BalancerParts, 'link'> & {
   readonly metrics: Pick<ReconcileMetrics, 'pendingRemovals'>;
@@ -37,8 +36,6 @@ export class PendingRemovals {
   get servers(): PendingServers {
     return this.#servers;
   }
-
-  /** Whether the next attempt is due. */
   get due(): boolean {
     return this.#due;
   }
@@ -64,8 +61,6 @@ export class PendingRemovals {
     const { addBackend, deletes } = this.#parts.link.abilities;
     if (addBackend && deletes) this.#backends.add(backend);
   }
-
-  /** This server serves again. */
   revive(at: string): void {
     this.#servers.delete(at);
     this.#count();
@@ -116,8 +111,6 @@ export class PendingRemovals {
     for (const name of deleted) this.#backends.delete(name);
     return deleted;
   }
-
-  /** The number of servers of each service. */
   #perService(): ReadonlyMap<ServiceName, number> {
     const counts = new Map<ServiceName, number>();
     for (const at of this.#servers.keys()) {

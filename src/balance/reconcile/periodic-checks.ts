@@ -2,9 +2,9 @@ import type { RunningState } from '../../haproxy/running-state.ts';
 import { describe } from '../../model/fault.ts';
 import type { OldWorkers } from '../reload/old-workers.ts';
 import type { BalancerParts } from './balancer-parts.ts';
+import type { Timers } from './loop.ts';
 import type { ProcessWatch } from './process-watch.ts';
 import type { Running } from './running.ts';
-import type { Timers } from './timers.ts';
 
 type CheckedHolder = {
   readonly holding: boolean;

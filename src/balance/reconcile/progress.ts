@@ -37,7 +37,6 @@ export class Progress {
   #unbegun: number | undefined;
   /** When HAProxy last accepted a slice of many changes. */
   #slice = Number.NEGATIVE_INFINITY;
-  /** When the last round ended. */
   #ended = Number.NEGATIVE_INFINITY;
   /** The time of all rounds since the oldest change arrived, in ms. The rest of the time is a reload. */
   readonly #stages = new Map<Stage, number>();
@@ -69,8 +68,6 @@ export class Progress {
     this.#unbegun ??= now;
     this.#written.push(...written);
   }
-
-  /** HAProxy accepted a slice of many changes. */
   onSlice(): void {
     this.#slice = this.#parts.now();
   }

@@ -2,7 +2,6 @@ import type { MakeMetric } from '../observe/make-metric.ts';
 
 export type ReconcileMetrics = ReturnType<typeof reconcileMetrics>;
 
-/** Metrics of changes on their way from the registry to HAProxy, and of what HAProxy serves. */
 export const reconcileMetrics = ({ counter, gauge, histogram }: MakeMetric) => ({
   changes: counter('changes_applied_total', 'Instances and policies that changed and were applied.'),
   steps: counter('steps_total', 'Changes made by the runtime API, by kind and outcome.', ['kind', 'outcome']),

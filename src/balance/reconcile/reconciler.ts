@@ -48,7 +48,6 @@ export class Reconciler {
   readonly #parts: ReconcilerParts;
   /** The newest catalog that a round gave HAProxy; undefined while it may run something else. */
   #applied: Catalog | undefined;
-  /** Learns what HAProxy serves. */
   observer: ServingObserver | undefined;
   readonly #slices: Slices;
   /** Services that are rendered and applied only in part. They go on in the next round, in this order. */

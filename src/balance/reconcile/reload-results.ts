@@ -5,6 +5,7 @@ import { loadedBy, type Reloads, slowMs } from '../reload/reloads.ts';
 import type { BalancerParts } from './balancer-parts.ts';
 import type { Bisection } from './bisection.ts';
 import type { Intake } from './intake.ts';
+import type { Timers } from './loop.ts';
 import type { ProcessWatch } from './process-watch.ts';
 import type { Progress } from './progress.ts';
 import type { Publishing } from './publishing.ts';
@@ -12,7 +13,6 @@ import type { Reconciler } from './reconciler.ts';
 import type { Reloading } from './reloading.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
-import type { Timers } from './timers.ts';
 
 export type ReloadResultsParts = Pick<BalancerParts, 'link' | 'openFiles' | 'quarantining'> & {
   readonly bisection: Bisection;
@@ -28,14 +28,12 @@ export type ReloadResultsParts = Pick<BalancerParts, 'link' | 'openFiles' | 'qua
   readonly watch: ProcessWatch;
   readonly timers: Timers;
 };
-
-/** Begins a reload with all that is desired. */
 export function beginReload(parts: ReloadResultsParts): void {
   const { quarantining, reloading, intake, rendering, running, publishing, timers } = parts;
   // A round comes first, so that HAProxy loads the newest desired state.
   if (!intake.dirty.empty) return;
   const build = rendering.build(rendering.requested(intake.catalog), running.served, false);
-  reloading.begin({ build, quarantine: quarantining.state });
+  reloading.begin(build, quarantining.state);
   // The acknowledgement names then what waits for the reload; everything else counts as served.
   timers.arm('slow-reload', slowMs, () => publishing.publish());
 }

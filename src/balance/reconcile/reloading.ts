@@ -17,15 +17,8 @@ type ReloadingParts = {
   readonly onEnd: () => void;
 };
 
-/** The build that HAProxy is to load, and the quarantine that it was made with. */
-export type Loading = { readonly build: RefusedBuild; readonly quarantine: Quarantine };
-
-type FinishedReload = Loading & { readonly result: Reloaded };
-
-export type Ended = FinishedReload & {
-  /** Changes that pointsman made by command during the reload. The new worker may not have them. */
-  readonly meanwhile: DirtySet;
-};
+/** A reload, with its build and the quarantine that it was made with. */
+type FinishedReload = { readonly build: RefusedBuild; readonly quarantine: Quarantine; readonly result: Reloaded };
 
 /** Runs one reload at a time. Rounds go on meanwhile, with the worker that serves. */
 export class Reloading {
@@ -56,14 +49,14 @@ export class Reloading {
     return this.#parts.reloads.loading || this.#ended !== undefined;
   }
 
-  begin(loading: Loading): void {
-    const { build } = loading;
+  /** HAProxy is to load this build. */
+  begin(build: RefusedBuild, quarantine: Quarantine): void {
     const { reloads, served, desired, mayLoad, onEnd } = this.#parts;
     const newest = () => withCommanded(build.desired, served(), desired(), this.#unwritten.take());
     this.#ongoing = reloads.perform(build.desired, { newest, served, mayLoad }).then((result) => {
       this.#ongoing = undefined;
       this.#unwritten.take();
-      this.#ended = { ...loading, result };
+      this.#ended = { build, quarantine, result };
       onEnd();
     });
   }
@@ -79,8 +72,11 @@ export class Reloading {
     this.#meanwhile.add(dirty);
   }
 
-  /** The result of the reload that has ended, once. */
-  take(): Ended | undefined {
+  /**
+   * The reload that has ended, once. `meanwhile`: changes that pointsman made by command during the reload. The new worker may not have
+   * them.
+   */
+  take(): (FinishedReload & { readonly meanwhile: DirtySet }) | undefined {
     const ended = this.#ended;
     this.#ended = undefined;
     return ended && { ...ended, meanwhile: this.#meanwhile.take() };

@@ -127,8 +127,6 @@ export class Rendering {
     if (all) this.#mustRenderAll = true;
     return { services, all };
   }
-
-  /** Has everything rendered again. */
   onQuarantineChanged(served: Rendered): void {
     this.#desired = withQuarantinedInstances(this.#parts.quarantining.state, this.#desired, served);
     this.#mustRenderAll = true;

@@ -1,9 +1,8 @@
 import { type StatRow, statRows } from '../../haproxy/stat.ts';
 import type { Reloads } from '../reload/reloads.ts';
 import type { BalancerParts } from './balancer-parts.ts';
-import type { Loop } from './loop.ts';
+import type { Loop, Timers } from './loop.ts';
 import type { Running } from './running.ts';
-import type { Timers } from './timers.ts';
 
 type ReuseParts = Pick<BalancerParts, 'link' | 'now' | 'reuseIntervalMs'> & {
   readonly running: Pick<Running, 'addedAtRunTime'>;

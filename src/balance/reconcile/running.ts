@@ -49,8 +49,6 @@ export class Running {
     this.served = served;
     this.#adopted = true;
   }
-
-  /** Another worker serves. */
   replaced(worker: number | undefined): void {
     this.worker = worker;
     this.foreign = false;

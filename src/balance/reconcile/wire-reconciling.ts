@@ -7,7 +7,7 @@ import type { BalancerParts } from './balancer-parts.ts';
 import { Bisection } from './bisection.ts';
 import { Inspection } from './inspection.ts';
 import { Intake } from './intake.ts';
-import { Loop } from './loop.ts';
+import { Loop, Timers } from './loop.ts';
 import { PendingRemovals } from './pending-removals.ts';
 import { PeriodicChecks } from './periodic-checks.ts';
 import { ProcessWatch } from './process-watch.ts';
@@ -21,7 +21,6 @@ import { Reuse } from './reuse.ts';
 import { Running } from './running.ts';
 import { Starting } from './starting.ts';
 import { balancerTasks, unfinishedTask } from './tasks.ts';
-import { Timers } from './timers.ts';
 import { reviewTroubles } from './trouble-review.ts';
 
 /** Makes the parts that a balancer reconciles with. Each class gets the few things that it uses. */

@@ -28,7 +28,6 @@ export type Loaded = { readonly workerPid: number | undefined; readonly loaded: 
 export type Attempt = {
   /** The target of the reload with the changes that commands made since. */
   readonly newest: () => Rendered;
-  /** The state that HAProxy serves now. */
   readonly served: () => Rendered;
   /** Whether HAProxy runs, so that it can load a configuration. */
   readonly mayLoad: () => boolean;
@@ -135,8 +134,6 @@ export class ConfigLoader {
       throw error;
     }
   }
-
-  /** Counts and logs a reload that succeeded. */
   async #report(reasons: readonly ReloadReason[], { revision }: Rendered, started: number): Promise<void> {
     const { files, metrics, logger, now } = this.#parts;
     await files.reloaded();

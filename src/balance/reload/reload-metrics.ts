@@ -2,7 +2,6 @@ import type { MakeMetric } from '../observe/make-metric.ts';
 
 export type ReloadMetrics = ReturnType<typeof reloadMetrics>;
 
-/** Metrics of reloads and of the workers that they leave. */
 export const reloadMetrics = ({ counter, gauge, histogram }: MakeMetric) => ({
   reloads: counter('reloads_total', 'Reloads of HAProxy, by result (ok, refused, failed).', ['result']),
   reloadReasons: counter('reload_reasons_total', 'Why reloads were needed; one reload can have many.', ['reason']),

@@ -200,8 +200,6 @@ export class Reloads {
   #forget(isForgotten: (kind: ReloadReason['kind']) => boolean): void {
     for (const [clause, { kind }] of this.#reasons) if (isForgotten(kind)) this.#reasons.delete(clause);
   }
-
-  /** The search for offenders has ended. */
   attributed(): void {
     this.#since = undefined;
   }

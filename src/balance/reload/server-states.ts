@@ -17,7 +17,6 @@ type ServerStatesParts = LogAndClock & {
   readonly unproven: () => UnprovenServers['names'];
   /** Rejects with Fault `storage`. */
   readonly write: (path: string, text: string) => Promise<void>;
-  /** What HAProxy serves. */
   readonly served: () => Rendered;
 };
 
@@ -107,11 +106,9 @@ export class ServerStates {
   /** The states that the worker has. */
   found(states: RunningState['servers']): void {
     if (!this.#isReported) return;
-    this.#down = downAmong(states);
+    this.#down = filtered(states, (_service, _id, { up, disabled }) => !up && !disabled);
     this.keepSoon();
   }
-
-  /** This server gets requests now. */
   raised(service: ServiceName, id: InstanceId): void {
     const servers = this.#down.get(service);
     if (servers?.has(id) === true) {
@@ -141,7 +138,7 @@ export class ServerStates {
     if (this.#handed) return;
     const served = this.#parts.served();
     // A server that left may come back healthy.
-    this.#down = within(this.#down, served);
+    this.#down = filtered(this.#down, (service, id) => served.backends.get(service)?.servers.has(id) === true);
     await this.#write(this.#textFor(served)).catch((error: unknown) => {
       this.#notSaved(error);
       this.keepSoon(keepAfterMs.again);
@@ -187,16 +184,6 @@ export class ServerStates {
     this.#written = text;
     this.#unsaved = false;
   }
-}
-
-/** The servers that a check found down. */
-function downAmong(states: RunningState['servers']): RunningState['servers'] {
-  return filtered(states, (_service, _id, { up, disabled }) => !up && !disabled);
-}
-
-/** The states of the servers that `served` has. */
-function within(states: RunningState['servers'], { backends }: Rendered): RunningState['servers'] {
-  return filtered(states, (service, id) => backends.get(service)?.servers.has(id) === true);
 }
 
 function filtered(

@@ -28,7 +28,6 @@ export class CatalogWriter {
   readonly #delayed: DelayedWrite;
   #latest: Catalog | undefined;
   #saved: Catalog | undefined;
-  /** When the next write may begin. */
   #nextAt = 0;
 
   constructor(parts: CatalogWriterParts) {

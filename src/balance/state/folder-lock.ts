@@ -14,7 +14,6 @@ type Holder = { readonly pid: number; readonly host: string; readonly since: str
 export type FolderLockOptions = {
   /** The folder, as the user named it. */
   readonly dir: string;
-  /** The socket that is the lock. */
   readonly path: string;
   readonly pid: number;
   readonly host: string;

@@ -24,7 +24,6 @@ const schema = v.object({
   savedAt: timestamp,
   revision: v.string(),
   cluster: v.optional(v.string()),
-  /** The location of the registry. */
   registry: v.optional(v.string()),
   entries: v.array(entry),
   /** Free values, under `keys/`. */

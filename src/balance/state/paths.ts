@@ -5,58 +5,38 @@ import { describe, Fault } from '../../model/fault.ts';
 /** The mode of files that HAProxy's group reads. Others may not: own templates may hold passwords. */
 export const configMode = 0o640;
 
-/** The files of a balancer, all under `--dir`. */
-export type BalancePaths = {
-  readonly config: string;
-  readonly candidate: string;
-  /** The last configuration that HAProxy refused, for people. */
-  readonly refused: string;
-  readonly routesMap: string;
-  /** The health of servers, which the next worker reads when it starts. */
-  readonly serverStates: string;
-  readonly maintenancePage: string;
-  readonly pauseScript: string;
-  readonly runtimeSocket: string;
-  readonly masterSocket: string;
-  /** The newest worker takes the requests here that older workers pass on. */
-  readonly successorSocket: string;
-  /** Has a socket for each policy with a rate limit: a worker gives its counts to its successor there. */
-  readonly peersFolder: string;
-  readonly lastKnown: string;
-  /** The instances that the guard keeps. */
-  readonly holds: string;
-  /** PEM files for TLS to servers. */
-  readonly serverTls: string;
-  /** The certificates that HAProxy serves, and the list of them. */
-  readonly certificates: string;
-  readonly certificateList: string;
-  readonly quarantine: string;
-  /** Distinguishes this balancer from others with its id. */
-  readonly owner: string;
-  /** The socket that keeps other pointsmen out of the folder. */
-  readonly lock: string;
-};
+export type BalancePaths = Readonly<ReturnType<typeof pathsOf>>;
 
-export function pathsOf(dir: string): BalancePaths {
+/** The files of a balancer, all under `--dir`. */
+export function pathsOf(dir: string) {
   return {
     config: join(dir, 'haproxy.cfg'),
     candidate: join(dir, 'haproxy.cfg.candidate'),
+    /** The last configuration that HAProxy refused, for people. */
     refused: join(dir, 'haproxy.cfg.refused'),
     routesMap: join(dir, 'maps', 'routes.map'),
+    /** The health of servers, which the next worker reads when it starts. */
     serverStates: join(dir, 'maps', 'server-states'),
     maintenancePage: join(dir, 'shipped', 'maintenance.html'),
     pauseScript: join(dir, 'shipped', 'pause.lua'),
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),
     masterSocket: join(dir, 'run', 'master.sock'),
+    /** The newest worker takes the requests here that older workers pass on. */
     successorSocket: join(dir, 'run', 'http'),
+    /** Has a socket for each policy with a rate limit: a worker gives its counts to its successor there. */
     peersFolder: join(dir, 'run'),
     lastKnown: join(dir, 'state', 'catalog.json'),
+    /** The instances that the guard keeps. */
     holds: join(dir, 'state', 'holds.json'),
+    /** PEM files for TLS to servers. */
     serverTls: join(dir, 'server-tls'),
+    /** The certificates that HAProxy serves, and the list of them. */
     certificates: join(dir, 'certificates'),
     certificateList: join(dir, 'certificates', 'list'),
     quarantine: join(dir, 'state', 'quarantine.json'),
+    /** Distinguishes this balancer from others with its id. */
     owner: join(dir, 'state', 'owner'),
+    /** The socket that keeps other pointsmen out of the folder. */
     lock: join(dir, 'run', 'lock'),
   };
 }

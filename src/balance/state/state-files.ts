@@ -169,8 +169,6 @@ export class StateFiles {
     await this.#inTime('configuration', config, () => this.#write(() => this.config.save(served)));
     await this.#inTime('catalog', lastKnown, () => this.#catalog.save(catalog));
   }
-
-  /** Writes the latest state before the process ends. */
   async flush(): Promise<void> {
     this.#catalog.cancel();
     this.disk.bePatient();

@@ -2,7 +2,6 @@ import { describe, Fault } from '../../model/fault.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 
-/** The metric of `Storage`. */
 export const storageMetrics = ({ gauge }: MakeMetric) => ({
   storageFailed: gauge('storage_last_failed', '1 while the state cannot be written to disk.'),
 });

@@ -11,7 +11,6 @@ export type CertificateFolderParts = {
   readonly folder: string;
   /** The folder of the copies that HAProxy reads. */
   readonly own: string;
-  /** The file that lists the copies. */
   readonly list: string;
   readonly logger: Logger;
 };
@@ -42,8 +41,6 @@ export class CertificateFolder {
   constructor(parts: CertificateFolderParts) {
     this.#parts = parts;
   }
-
-  /** Makes the folder of the copies. */
   async prepare(): Promise<void> {
     await mkdir(this.#parts.own, { recursive: true, mode: 0o700 });
   }

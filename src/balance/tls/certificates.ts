@@ -8,7 +8,6 @@ import { SerialQueue } from '../../waiting/serial-queue.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 import { CertificateFolder, type CertificateFolderParts } from './certificate-folder.ts';
 
-/** Metrics of the certificates for clients. */
 export const certificateMetrics = ({ gauge }: MakeMetric) => ({
   certificateExpiry: gauge(
     'certificate_expiry_timestamp_seconds',
@@ -27,8 +26,6 @@ export type CertificatesParts = CertificateFolderParts & {
   /** A worker serves other certificates than pointsman gave it. */
   readonly onDrift: (differences: readonly string[]) => void;
 };
-
-/** A certificate, for operators. */
 export type CertificateStatus = {
   readonly name: string;
   readonly names: readonly string[];
@@ -77,8 +74,6 @@ export class Certificates {
   restore(): Promise<readonly string[]> {
     return this.#folder.restore();
   }
-
-  /** Follows the folder from now on. */
   watch(): void {
     const { folder, logger, onChange } = this.#parts;
     const look = () =>

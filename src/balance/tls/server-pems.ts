@@ -40,8 +40,6 @@ export class ServerPems {
   constructor(parts: ServerPemsParts) {
     this.#parts = parts;
   }
-
-  /** Follows the folder from now on. */
   watch(): void {
     const { folder, logger, onChange } = this.#parts;
     const watch = new LinkedWatch({

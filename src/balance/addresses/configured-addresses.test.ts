@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { expect, test } from 'vitest';
-import { ownListeners } from './own-listeners.ts';
+import { ownListeners } from './configured-addresses.ts';
 
 test('a haproxy.cfg says where HAProxy listens', () => {
   const config = [

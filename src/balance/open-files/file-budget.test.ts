@@ -4,7 +4,7 @@ import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
-import { filesOf, leftOutOf, mostForServices } from './check-shares.ts';
+import { filesOf, leftOutOf, mostForServices } from './file-budget.ts';
 
 type Sizes = Readonly<Record<string, number>>;
 
