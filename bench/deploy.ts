@@ -11,7 +11,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { reloadMaster } from '../src/haproxy/master.ts';
 import { openEtcdRegistry } from '../src/registry/etcd/etcd-registry.ts';
-import { ask } from '../test/support/app.ts';
+import { ask } from '../test/support/ask.ts';
 import { startEtcd } from '../test/support/etcd.ts';
 import { freePort } from '../test/support/ports.ts';
 import { until } from '../test/support/until.ts';

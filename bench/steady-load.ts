@@ -42,7 +42,7 @@ export function startSteadyLoad(options: SteadyLoadOptions): {
     agents.push(agent);
     while (!stopping) {
       try {
-        const { status, body } = await ask(port, host, path, agent, 20_000);
+        const { status, body } = await ask(port, host, path, { agent, deadlineMs: 20_000 });
         if (status !== 200) throw new Error(`status ${status}`);
         counts.answered += 1;
         if (path !== '/') counts.slowAnswered += 1;

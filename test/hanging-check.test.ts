@@ -2,7 +2,8 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
-import { ask, startApp } from './support/app.ts';
+import { startApp } from './support/app.ts';
+import { ask } from './support/ask.ts';
 import { haproxyBin, startBalancer } from './support/balancer.ts';
 import { until } from './support/until.ts';
 

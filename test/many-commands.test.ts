@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { ask, startApp } from './support/app.ts';
+import { startApp } from './support/app.ts';
+import { ask } from './support/ask.ts';
 import { startBalancer } from './support/balancer.ts';
 import { until } from './support/until.ts';
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ServiceName } from '../src/model/name.ts';
-import { ask, startApp } from './support/app.ts';
+import { startApp } from './support/app.ts';
+import { ask } from './support/ask.ts';
 import { startBalancer, type TestBalancer } from './support/balancer.ts';
 import type { LogLine } from './support/processes.ts';
 import { until } from './support/until.ts';

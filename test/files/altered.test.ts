@@ -1,7 +1,7 @@
 import { chmod, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ask } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { startFiles } from '../support/files.ts';
 import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';

@@ -1,6 +1,6 @@
 import { chmod, readdir, readlink, stat, symlink } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { ask } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { instances, startFiles } from '../support/files.ts';
 import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';

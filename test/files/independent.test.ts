@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { expect, test } from 'vitest';
-import { ask } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { startFiles } from '../support/files.ts';
 import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';

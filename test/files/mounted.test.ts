@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { ask } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { startFiles } from '../support/files.ts';
 import { freePort } from '../support/ports.ts';
 import { runPointsman, startPointsman } from '../support/processes.ts';

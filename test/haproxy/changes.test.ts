@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readVersion } from '../../src/haproxy/check.ts';
 import type { ServiceName } from '../../src/model/name.ts';
-import { ask, startApp } from '../support/app.ts';
+import { startApp } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { haproxyBin, startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
 

@@ -1,6 +1,7 @@
 import { Agent, request } from 'node:http';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
-import { ask, startApp } from '../support/app.ts';
+import { startApp } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { startBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
 

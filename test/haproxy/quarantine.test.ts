@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ask } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { haproxyBin } from '../support/balancer.ts';
 import { held, holds, logged, policy, serves, startLab } from '../support/quarantine-lab.ts';
 import { until } from '../support/until.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { ask } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { held, holds, logged, policy, serves, startLab } from '../support/quarantine-lab.ts';
 import { until } from '../support/until.ts';
 

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { startLoad } from '../../bench/load.ts';
-import { ask, startApp } from '../support/app.ts';
+import { startApp } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { startBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
 

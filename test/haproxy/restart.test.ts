@@ -4,7 +4,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { startSteadyLoad } from '../../bench/steady-load.ts';
 import { readProcesses } from '../../src/haproxy/master.ts';
-import { ask, startApp } from '../support/app.ts';
+import { startApp } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { haproxyBin } from '../support/balancer.ts';
 import { processes } from '../support/proc.ts';
 import type { PointsmanProcess } from '../support/processes.ts';
@@ -160,7 +161,7 @@ describe('a planned stop', () => {
     const { scenario, first, load, more } = await startUnderLoad();
     await more();
     await load.stop();
-    const open = ask(scenario.http, 'web', '/slow', false, 20_000);
+    const open = ask(scenario.http, 'web', '/slow', { deadlineMs: 20_000 });
     await pause(200);
     first.kill('SIGTERM');
     expect(await open).toEqual({ status: 200, body: 'app' });
@@ -174,7 +175,7 @@ describe('a planned stop', () => {
     await end(first, 'SIGUSR2');
     const second = start('--stop-timeout', '1h');
     await second.logged('serving');
-    const held = ask(scenario.http, 'web', '/held', false, 60_000).catch((error: unknown) => error);
+    const held = ask(scenario.http, 'web', '/held', { deadlineMs: 60_000 }).catch((error: unknown) => error);
     await pause(200);
     second.kill('SIGTERM');
     await second.logged('stopping');

@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { signal } from '../../src/haproxy/process-signal.ts';
-import { ask, startApp } from '../support/app.ts';
+import { startApp } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { startBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { startApp } from '../support/app.ts';
+import { exchange } from '../support/ask.ts';
 import { startBalancer } from '../support/balancer.ts';
-import { exchange } from '../support/exchange.ts';
 import { serveAll } from '../support/policies.ts';
 import { until } from '../support/until.ts';
 

@@ -1,8 +1,8 @@
 import { connect } from 'node:http2';
 import { afterAll, describe, expect, test } from 'vitest';
 import { startApp } from '../support/app.ts';
+import { exchange } from '../support/ask.ts';
 import { startEtcd } from '../support/etcd.ts';
-import { exchange } from '../support/exchange.ts';
 import { serveAll } from '../support/policies.ts';
 import { startTcpEcho } from '../support/tcp.ts';
 import { until } from '../support/until.ts';

@@ -2,7 +2,7 @@ import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node
 import { afterAll, describe, expect, test } from 'vitest';
 import { readVersion } from '../../src/haproxy/check.ts';
 import { startApp } from '../support/app.ts';
-import type { Exchange } from '../support/exchange.ts';
+import type { Exchange } from '../support/ask.ts';
 import { serveAll } from '../support/policies.ts';
 import { freePort } from '../support/ports.ts';
 import { openTcp, startTcpEcho } from '../support/tcp.ts';

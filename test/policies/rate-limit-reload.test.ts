@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { expect, onTestFailed, onTestFinished, test } from 'vitest';
-import { ask, startApp } from '../support/app.ts';
+import { startApp } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { until } from '../support/until.ts';
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ask } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { askEcho, startEcho } from '../support/echo.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { startApp } from '../support/app.ts';
-import type { Asking } from '../support/exchange.ts';
+import type { Asking } from '../support/ask.ts';
 import { serveAll } from '../support/policies.ts';
 import { until } from '../support/until.ts';
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatOverride } from '../../src/model/override.ts';
-import { ask, startApp } from '../support/app.ts';
+import { startApp } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 
 // Round robin deals requests out, so that a share is exact but for where the turn begins and ends.

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readVersion } from '../../src/haproxy/check.ts';
 import { startApp } from '../support/app.ts';
-import { exchange } from '../support/exchange.ts';
+import { exchange } from '../support/ask.ts';
 import { serveAll } from '../support/policies.ts';
 import { openTcp } from '../support/tcp.ts';
 import { until } from '../support/until.ts';

@@ -10,7 +10,7 @@ import { readProcesses } from '../../src/haproxy/master.ts';
 import { signal } from '../../src/haproxy/process-signal.ts';
 import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
 import type { Registry } from '../../src/registry/registry.ts';
-import { ask } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { freePorts } from '../support/ports.ts';
 import { type PointsmanProcess, startPointsman } from '../support/processes.ts';

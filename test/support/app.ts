@@ -1,8 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { onTestFinished } from 'vitest';
 
-export { type Answer, ask } from './ask.ts';
-
 /** A real HTTP application on its own port that answers with its name. */
 export async function startApp(name: string, handler?: (req: IncomingMessage, res: ServerResponse) => void, port = 0) {
   const server = createServer(handler ?? ((_, res) => res.end(name)));

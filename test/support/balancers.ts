@@ -5,7 +5,7 @@ import { Fleet } from '../../src/fleet/fleet.ts';
 import { openDirectoryRegistry } from '../../src/registry/directory/directory-registry.ts';
 import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
 import type { Registry } from '../../src/registry/registry.ts';
-import { type Answer, ask } from './app.ts';
+import { type Answer, ask } from './ask.ts';
 import { freePorts } from './ports.ts';
 import { startPointsman } from './processes.ts';
 import { endHaproxy, type RegistryKind, startScenario } from './scenario.ts';

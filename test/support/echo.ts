@@ -1,5 +1,5 @@
 import { startApp } from './app.ts';
-import { type Asking, exchange } from './exchange.ts';
+import { type Asking, exchange } from './ask.ts';
 
 /** What an application was asked, as it says itself. */
 export type Asked = {

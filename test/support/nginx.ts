@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { onTestFinished } from 'vitest';
-import { ask } from './app.ts';
+import { ask } from './ask.ts';
 import { freePort } from './ports.ts';
 import { until } from './until.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from 'vitest';
+import { type Asking, type Exchange, exchange } from './ask.ts';
 import { startBalancer, type TestBalancer } from './balancer.ts';
-import { type Asking, type Exchange, exchange } from './exchange.ts';
 
 type Served = { readonly policy?: object; readonly instances: Readonly<Record<string, string | object>> };
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { onTestFailed, onTestFinished } from 'vitest';
 import { loadTemplates } from '../../src/render/load-templates.ts';
 import { type TemplateRole, templateFiles } from '../../src/render/template.ts';
-import { ask, startApp } from './app.ts';
+import { startApp } from './app.ts';
+import { ask } from './ask.ts';
 import { startBalancer, type TestBalancer } from './balancer.ts';
 import { until } from './until.ts';
 

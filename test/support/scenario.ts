@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { signal } from '../../src/haproxy/process-signal.ts';
-import { type Answer, ask } from './app.ts';
+import { type Answer, ask } from './ask.ts';
 import { type EtcdOptions, startEtcd } from './etcd.ts';
 import { freePorts } from './ports.ts';
 import { processes } from './proc.ts';
