@@ -1,10 +1,11 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startApp } from './support/app.ts';
 import { ask } from './support/ask.ts';
-import { haproxyBin, startBalancer } from './support/balancer.ts';
+import { haproxyBin } from './support/balancer.ts';
+import { startOwnBalancer } from './support/serving.ts';
 import { until } from './support/until.ts';
 
 test('changes by command are served while a check hangs, and only the service that it hangs for is kept back', async () => {
@@ -14,13 +15,11 @@ test('changes by command are served while a check hangs, and only the service th
   await writeFile(executable, `#!/bin/bash\n${hangs}\nexec ${haproxyBin} "$@"\n`);
   await chmod(executable, 0o755);
   const [a, b] = [await startApp('a'), await startApp('b')];
-  const balancer = await startBalancer({ executable, probeMs: 60_000 });
-  onTestFailed(() => void process.stderr.write(balancer.lines.slice(-80).join('')));
   onTestFinished(async () => {
-    await balancer.stop();
     for (const app of [a, b]) await app.close();
     await rm(folder, { recursive: true, force: true });
   });
+  const balancer = await startOwnBalancer({ executable, probeMs: 60_000 });
   const told: string[] = [];
   balancer.balancer.observe({
     onApplied: () => undefined,

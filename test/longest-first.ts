@@ -19,7 +19,7 @@ const longest = [
   'haproxy/deleted-folders',
   'last-known',
   'override-commands',
-  'haproxy/failing-reloads',
+  'haproxy/taken-ports',
 ].map((name) => `/test/${name}.test.ts`);
 
 const rankOf = ({ moduleId, project }: TestSpecification): number => {

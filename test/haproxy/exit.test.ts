@@ -2,12 +2,13 @@ import { unlink } from 'node:fs/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { startOwnBalancer } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
 test('HAProxy that ends while it is being restarted is started once more', async () => {
   let starts = 0;
   const exits = () => running.lines.filter((line) => line.includes('"haproxy-exited"')).length;
-  const running: TestBalancer = await startBalancer({
+  const running: TestBalancer = await startOwnBalancer({
     onStarted: async ({ workerPid }) => {
       starts += 1;
       if (starts !== 2 || workerPid === undefined) return;
@@ -15,7 +16,6 @@ test('HAProxy that ends while it is being restarted is started once more', async
       await until('the balancer knows that it ended', () => exits() === 2);
     },
   });
-  onTestFinished(() => running.stop());
   running.snapshot({ 'instances/web/a': '127.0.0.1:81' });
   await running.balancer.start();
   const { workerPid } = (await running.haproxy.processes()) ?? {};

@@ -1,17 +1,18 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
-import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { ServingObserver } from '../../src/balance/observe/serving-observer.ts';
 import { readVersion } from '../../src/haproxy/check.ts';
 import { deletesSafely } from '../../src/haproxy/known-faults.ts';
 import { startApp } from '../support/app.ts';
 import { ask } from '../support/ask.ts';
-import { haproxyBin, startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { haproxyBin, type TestBalancer, type TestBalancerOptions } from '../support/balancer.ts';
 import { freePorts } from '../support/ports.ts';
+import { logged, reloadingPolicy, startOwnBalancer } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
 /** A balancer with the services `evil` and `web`, and an application that takes whatever connection is upgraded. */
-async function start(options: Parameters<typeof startBalancer>[0]) {
+async function start(options: TestBalancerOptions) {
   const app = await startApp('app');
   const tunnels = new Set<Socket>();
   app.server.on('upgrade', (_, socket: Socket) => {
@@ -19,13 +20,11 @@ async function start(options: Parameters<typeof startBalancer>[0]) {
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n');
     tunnels.add(socket);
   });
-  const balancer = await startBalancer({ baseSettings: { hardStopAfterMs: 60_000 }, ...options });
-  onTestFailed(() => void process.stderr.write(balancer.lines.slice(-80).join('')));
   onTestFinished(async () => {
-    await balancer.stop();
     for (const socket of tunnels) socket.destroy();
     await app.close();
   });
+  const balancer = await startOwnBalancer({ frame: { hardStopAfterMs: 60_000 }, ...options });
   balancer.snapshot({ 'instances/web/a': app.address, 'instances/evil/a': app.address });
   await balancer.balancer.start();
   await balancer.applied();
@@ -44,24 +43,19 @@ async function openTunnel({ port }: TestBalancer): Promise<Socket> {
   return socket;
 }
 
-/** A different one for each number, which no HAProxy can take up without a reload. */
-const policy = (n: number) => JSON.stringify({ check: { kind: 'http', path: `/${n}` } });
-
 const reloads = (balancer: TestBalancer) => balancer.metric('reloads_total', { result: 'ok' });
 const reloaded = (balancer: TestBalancer, times: number) =>
   until(`${times} reloads`, async () => (await reloads(balancer)) >= times);
-const logged = (balancer: TestBalancer, event: string) =>
-  balancer.lines.filter((line) => line.includes(`"event":"${event}"`)).map((line): unknown => JSON.parse(line));
 const troubles = (balancer: TestBalancer) =>
   new Map(balancer.balancer.status().troubles.map(({ part, reason }) => [part, reason]));
 
 test('a service whose policy changes without end gets few reloads, and a change of another one does not wait', async () => {
   const { app, balancer } = await start({ servicePace: { burst: 2, everyMs: 60_000 } });
   for (let n = 1; n <= 2; n += 1) {
-    balancer.change({ 'services/evil': policy(n) });
+    balancer.change({ 'services/evil': reloadingPolicy(n) });
     await reloaded(balancer, n);
   }
-  for (let n = 3; n <= 20; n += 1) balancer.change({ 'services/evil': policy(n) });
+  for (let n = 3; n <= 20; n += 1) balancer.change({ 'services/evil': reloadingPolicy(n) });
   await until('it is told', () => troubles(balancer).get('reload-pace')?.startsWith('evil: after 2 reloads'));
   expect(logged(balancer, 'reload-paced')).toEqual([expect.objectContaining({ service: 'evil' })]);
   // Its instances go on changing, and its former policy serves.
@@ -107,7 +101,7 @@ test('workers of earlier reloads are bounded: the oldest end, and it is told who
   const tunnels: Socket[] = [];
   for (let n = 1; n <= 5; n += 1) {
     tunnels.push(await openTunnel(balancer));
-    balancer.change({ 'services/evil': policy(n) });
+    balancer.change({ 'services/evil': reloadingPolicy(n) });
     await reloaded(balancer, n);
     await balancer.applied();
   }
@@ -131,14 +125,14 @@ test('while there are many old workers, the reloads that one service needs are f
   const { balancer } = await start({ mostOldWorkers: 4, servicePace: { burst: 100, everyMs: 1 } });
   for (let n = 1; n <= 2; n += 1) {
     await openTunnel(balancer);
-    balancer.change({ 'services/evil': policy(n) });
+    balancer.change({ 'services/evil': reloadingPolicy(n) });
     await reloaded(balancer, n);
     await balancer.applied();
   }
-  balancer.change({ 'services/evil': policy(3) });
+  balancer.change({ 'services/evil': reloadingPolicy(3) });
   await until('it waits', () => balancer.balancer.status().paced.size === 1);
   expect(troubles(balancer).get('reload-pace')).toContain('the reloads that one service needs are 30s apart');
-  balancer.change({ 'services/web': policy(4) });
+  balancer.change({ 'services/web': reloadingPolicy(4) });
   await reloaded(balancer, 3);
   await balancer.applied();
 });
@@ -192,7 +186,7 @@ test.skipIf(deletesSafely(await readVersion(haproxyBin)))(
     expect(await reloads(balancer)).toBe(1);
     expect(await balancer.metric('lingering_servers')).toBe(2020);
     // The reload that another service needs takes them away.
-    balancer.change({ 'services/web': policy(1) });
+    balancer.change({ 'services/web': reloadingPolicy(1) });
     await until('the late one is served', () => sizeOf(balancer, 'evil') === 2);
     expect(await reloads(balancer)).toBe(2);
   },

@@ -1,8 +1,8 @@
 import { Agent, request } from 'node:http';
-import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../support/app.ts';
 import { ask } from '../support/ask.ts';
-import { startBalancer } from '../support/balancer.ts';
+import { startOwnBalancer } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
 /** A client with one connection, which it keeps. */
@@ -22,13 +22,6 @@ function startClient(port: number) {
     });
 }
 
-async function start() {
-  const balancer = await startBalancer();
-  onTestFailed(() => void process.stderr.write(balancer.lines.join('')));
-  onTestFinished(() => balancer.stop());
-  return balancer;
-}
-
 test.each([
   ['a new address', false],
   ['the return of an instance at a new address', true],
@@ -46,7 +39,7 @@ test.each([
   onTestFinished(async () => {
     await Promise.all([former.close(), later.close()]);
   });
-  const balancer = await start();
+  const balancer = await startOwnBalancer();
   balancer.snapshot({ 'instances/web/a': former.address });
   await balancer.balancer.start();
   await balancer.applied();
@@ -79,7 +72,7 @@ test('a new address gets no request before its check passes', async () => {
   onTestFinished(async () => {
     await Promise.all([well, sick, former].map(({ close }) => close()));
   });
-  const balancer = await start();
+  const balancer = await startOwnBalancer();
   // No check of HAProxy itself decides anything in this test.
   const policy = JSON.stringify({ check: { kind: 'http', path: '/health', interval: '60s', fall: 1 } });
   balancer.snapshot({ 'services/web': policy, 'instances/web/a': well.address, 'instances/web/b': former.address });

@@ -4,9 +4,9 @@ import { connect } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startApp } from '../support/app.ts';
-import { startBalancer } from '../support/balancer.ts';
+import { startOwnBalancer } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
 /** A client that keeps one connection of HTTP/1.1. Gives what is answered, and fails when the connection is closed instead. */
@@ -49,12 +49,10 @@ test('a client that was idle over a reload gets the routes and servers of now', 
   const name = (text: string) =>
     startApp(text, (request, response) => response.end(`${text} ${request.headers['x-forwarded-for']}`));
   const [before, after] = [await name('before'), await name('after')];
-  const balancer = await startBalancer();
-  onTestFailed(async () => void process.stderr.write(balancer.lines.join('')));
   onTestFinished(async () => {
-    await balancer.stop();
     await Promise.all([before.close(), after.close()]);
   });
+  const balancer = await startOwnBalancer();
   balancer.snapshot({ 'instances/web/a': before.address });
   await balancer.balancer.start();
   await balancer.applied();
@@ -85,12 +83,10 @@ test('a client that was idle over a reload may wait for an answer as long as the
     if (request.headers.host !== 'web') await pause(1500);
     response.end('slow');
   });
-  const balancer = await startBalancer({ templates });
-  onTestFailed(async () => void process.stderr.write(balancer.lines.join('')));
   onTestFinished(async () => {
-    await balancer.stop();
     await Promise.all([slow.close(), rm(templates, { recursive: true })]);
   });
+  const balancer = await startOwnBalancer({ templates });
   const policy = (timeouts: object) => JSON.stringify({ hosts: ['web', 'late'], timeouts });
   const brief = JSON.stringify({ timeouts: { server: '200ms' } });
   balancer.snapshot({

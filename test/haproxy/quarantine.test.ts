@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ask } from '../support/ask.ts';
 import { haproxyBin } from '../support/balancer.ts';
-import { held, holds, logged, policy, serves, startLab } from '../support/quarantine-lab.ts';
+import { policy, serves, startLab } from '../support/quarantine-lab.ts';
+import { held, holds, logged } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
 describe('a service that HAProxy refuses', () => {

@@ -1,7 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { signal } from '../../src/haproxy/process-signal.ts';
-import { held, holds, logged, policy, serves, startLab } from '../support/quarantine-lab.ts';
+import { policy, serves, startLab } from '../support/quarantine-lab.ts';
+import { held, holds, logged } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
 test('an instance that HAProxy refuses is left out alone', async () => {

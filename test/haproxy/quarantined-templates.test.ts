@@ -1,6 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ask } from '../support/ask.ts';
-import { held, holds, logged, policy, serves, startLab } from '../support/quarantine-lab.ts';
+import { policy, serves, startLab } from '../support/quarantine-lab.ts';
+import { held, holds, logged } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
 describe('a policy that a template cannot render', () => {

@@ -1,34 +1,16 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startLoad } from '../../bench/load.ts';
-import { startApp } from '../support/app.ts';
 import { ask } from '../support/ask.ts';
-import { startBalancer } from '../support/balancer.ts';
+import { reloadingPolicy, startServing } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
-async function start(options: Parameters<typeof startBalancer>[0] = {}) {
-  const app = await startApp('app');
-  const balancer = await startBalancer(options);
-  onTestFailed(async () => void process.stderr.write(balancer.lines.join('') + (await balancer.config())));
-  onTestFinished(async () => {
-    await balancer.stop();
-    await app.close();
-  });
-  balancer.snapshot({ 'instances/web/a': app.address });
-  await balancer.balancer.start();
-  await balancer.applied();
-  return { app, balancer };
-}
-
-/** A different one for each number, which no HAProxy can take up without a reload. */
-const policy = (n: number) => JSON.stringify({ check: { kind: 'http', path: `/${n}` } });
-
 test('the first reload is immediate, and what comes soon after it shares one', async () => {
-  const { app, balancer } = await start({ reloadIntervalMs: 1500 });
+  const { app, balancer } = await startServing({ reloadIntervalMs: 1500 });
   for (let i = 0; i < 20; i += 1) {
-    balancer.change({ [`services/s${i}`]: policy(i), [`instances/s${i}/a`]: app.address });
+    balancer.change({ [`services/s${i}`]: reloadingPolicy(i), [`instances/s${i}/a`]: app.address });
     if (i === 0) await balancer.applied();
   }
   await balancer.applied();
@@ -41,7 +23,7 @@ test('a keyword that HAProxy does not take at run time costs a reload, whose rea
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const shipped = await readFile(join(import.meta.dirname, '../../templates/server.mustache'), 'utf8');
   await writeFile(join(folder, 'server.mustache'), `${shipped.trim()} tcp-ut 10s\n`);
-  const { app, balancer } = await start({ templates: folder });
+  const { app, balancer } = await startServing({ templates: folder });
   balancer.change({ 'instances/web/b': app.address });
   await balancer.applied();
   expect(await balancer.metric('reload_reasons_total', { reason: 'refused' })).toBe(1);
@@ -52,10 +34,10 @@ test('a keyword that HAProxy does not take at run time costs a reload, whose rea
 });
 
 test('ten reloads under load fail no request', async () => {
-  const { balancer } = await start();
+  const { balancer } = await startServing();
   const load = startLoad(balancer.port, 'web', 8);
   for (let i = 1; i <= 10; i += 1) {
-    balancer.change({ 'services/web': policy(i) });
+    balancer.change({ 'services/web': reloadingPolicy(i) });
     await until(`reload ${i}`, async () => (await balancer.metric('reloads_total', { result: 'ok' })) === i);
   }
   const { answered, reasons } = await load.stop();

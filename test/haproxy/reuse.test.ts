@@ -1,19 +1,11 @@
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startLoad } from '../../bench/load.ts';
 import { statRows } from '../../src/haproxy/stat.ts';
-import { startApp } from '../support/app.ts';
-import { startBalancer } from '../support/balancer.ts';
+import { startServing } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
 test('servers that were added at run time reuse connections once changes are quiet, by one reload where it takes one', async () => {
-  const app = await startApp('app');
-  const balancer = await startBalancer({ reuseIntervalMs: 10_000 });
-  onTestFinished(async () => {
-    await balancer.stop();
-    await app.close();
-  });
-  balancer.snapshot({ 'instances/web/a': app.address });
-  await balancer.balancer.start();
+  const { app, balancer } = await startServing({ reuseIntervalMs: 10_000 });
   const load = startLoad(balancer.port, 'web', 4);
   const reloads = () => balancer.metric('reload_reasons_total', { reason: 'no-reuse' });
 

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { signal } from '../../src/haproxy/process-signal.ts';
 import { startApp } from '../support/app.ts';
 import { ask } from '../support/ask.ts';
-import { startBalancer } from '../support/balancer.ts';
+import type { TestBalancer, TestBalancerOptions } from '../support/balancer.ts';
+import { startOwnBalancer } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
 const check = { kind: 'http', path: '/health', interval: '300ms', fall: 1 };
@@ -19,14 +20,12 @@ async function startSick(name: string) {
   return { ...app, state };
 }
 
-async function start(options: Parameters<typeof startBalancer>[0] = {}) {
+async function start(options: TestBalancerOptions = {}) {
   const [well, sick] = [await startApp('well'), await startSick('sick')];
-  const balancer = await startBalancer(options);
-  onTestFailed(async () => void process.stderr.write(balancer.lines.join('')));
   onTestFinished(async () => {
-    await balancer.stop();
     await Promise.all([well.close(), sick.close()]);
   });
+  const balancer = await startOwnBalancer(options);
   const isUp = async (id: string) => (await balancer.link.inspect()).servers.get('web')?.get(id)?.up;
   return { well, sick, balancer, isUp };
 }
@@ -54,7 +53,7 @@ test('a server that is down stays down over a reload, whether it came at run tim
 });
 
 /** Has somebody else reload HAProxy, by a signal to the master. Ends when pointsman speaks with the worker that it made. */
-async function reloadedByOther({ balancer, haproxy, link }: Awaited<ReturnType<typeof startBalancer>>): Promise<void> {
+async function reloadedByOther({ balancer, haproxy, link }: TestBalancer): Promise<void> {
   const before = await haproxy.processes();
   expect(before?.masterPid).toBeDefined();
   signal(before?.masterPid ?? 0, 'SIGUSR2');

@@ -98,7 +98,7 @@ export async function startBalancer(options: TestBalancerOptions = {}) {
     /** Runs commands that the balancer does not know of. */
     async command(...commands: readonly string[]): Promise<readonly string[]> {
       const path = paths.runtimeSocket;
-      const connection = await connectRuntime({ path, greetingMs: 300, answerMs: 5000, onLost: () => undefined });
+      const connection = await connectRuntime({ path, greetingMs: 5000, answerMs: 5000, onLost: () => undefined });
       try {
         return await connection.run(commands);
       } finally {

@@ -5,9 +5,8 @@ import { onTestFailed, onTestFinished } from 'vitest';
 import { loadTemplates } from '../../src/render/load-templates.ts';
 import { type TemplateRole, templateFiles } from '../../src/render/template.ts';
 import { startApp } from './app.ts';
-import { ask } from './ask.ts';
 import { startBalancer, type TestBalancer } from './balancer.ts';
-import { until } from './until.ts';
+import { answers } from './serving.ts';
 
 const shipped = join(import.meta.dirname, '../../templates');
 
@@ -66,18 +65,4 @@ export async function startLab(options: Parameters<typeof startBalancer>[0] = {}
 
 export const policy = (path: string, more: object = {}) => JSON.stringify({ check: { kind: 'http', path }, ...more });
 
-export const serves = (balancer: TestBalancer, host: string, body: string) =>
-  until(`${host} is served by ${body}`, async () => (await ask(balancer.port, host)).body === body, {
-    deadlineMs: 20_000,
-  });
-
-export const held = ({ balancer }: TestBalancer) =>
-  balancer.status().quarantined.map(({ key, serves: what }) => `${key}: ${what}`);
-
-export const holds = (balancer: TestBalancer, ...keys: readonly string[]) =>
-  until(`${keys.join()} are held`, () => held(balancer).sort().join() === [...keys].sort().join(), {
-    deadlineMs: 20_000,
-  });
-
-export const logged = ({ lines }: TestBalancer, event: string) =>
-  lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line['event'] === event);
+export const serves = ({ port }: TestBalancer, host: string, body: string) => answers(port, host, body);
