@@ -24,7 +24,7 @@ async function start(options: TestBalancerOptions) {
     for (const socket of tunnels) socket.destroy();
     await app.close();
   });
-  const balancer = await startOwnBalancer({ frame: { hardStopAfterMs: 60_000 }, ...options });
+  const balancer = await startOwnBalancer({ baseSettings: { hardStopAfterMs: 60_000 }, ...options });
   balancer.snapshot({ 'instances/web/a': app.address, 'instances/evil/a': app.address });
   await balancer.balancer.start();
   await balancer.applied();
