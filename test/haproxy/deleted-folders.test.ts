@@ -66,7 +66,8 @@ for (const { deleted } of cases) {
         await pause(5);
       }
     })();
-    await Promise.all(deleted.map((name) => rm(path(name), { recursive: true })));
+    // pointsman may write into a folder while it is deleted, which rm reports as ENOTEMPTY.
+    await Promise.all(deleted.map((name) => rm(path(name), { recursive: true, maxRetries: 20, retryDelay: 5 })));
     await until('all files are there again', allThere);
     expect(await Promise.all(deleted.map(modeOf))).toEqual(modes);
 
