@@ -3,27 +3,30 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/longest-first.ts';
 
+const isNightly = process.env['NIGHTLY'] === '1';
+
 // CI shares its two cores with whatever else the machine does: a test of real processes is tried once more before it counts.
 const retry = process.env['CI'] === undefined ? 0 : 1;
-const scenario = { globalSetup: ['test/global-setup.ts'], testTimeout: 120_000, hookTimeout: 120_000, retry };
+// No module has state, so test files share processes: each would load all modules again otherwise, which took a fifth of the time.
+const common = { isolate: false, testTimeout: 120_000, hookTimeout: 120_000, retry };
+const scenario = { ...common, globalSetup: ['test/global-setup.ts'] };
 
 // What speaks with HAProxy is tested with each version that scripts/debian-root has made, too.
 const roots = process.env['POINTSMAN_ROOTS'] ?? '/var/cache/pointsman-roots';
-// Those between the oldest and the newest take what differs most between versions; `npm run test:matrix` runs all on them.
+const all = ['test/{haproxy,policies}/**/*.test.ts'];
+const haproxyTests = (...names: readonly string[]) => names.map((name) => `test/haproxy/${name}.test.ts`);
+/** With 3.0 and 3.2, which are between the oldest and the newest, `npm test` runs what differs most between versions. */
 const middle = [
-  ...['changes', 'server-states', 'reloads', 'known-faults'].map((name) => `test/haproxy/${name}.test.ts`),
+  ...haproxyTests('changes', 'server-states', 'reloads', 'known-faults'),
   ...['transport', 'timeouts', 'routes', 'balance'].map((name) => `test/policies/${name}.test.ts`),
 ];
-// Of the newest, what a lost folder, a failing disk and pointsman's own restarts and searches are to HAProxy is left out, too: the
-// tests with 2.6 show it, and `npm run test:matrix` runs all of it.
+/** With the newest, it leaves out what 2.6 shows as well: lost folders, failing disks, pointsman's own restarts and searches. */
 const leftOfNewest = [
-  ...['restart', 'deleted-folders', 'troubles', 'drift', 'quarantine', 'quarantined-starts', 'quarantined-templates'],
-  ...['forced-reloads', 'open-files', 'modes'],
-].map((name) => `test/haproxy/${name}.test.ts`);
-const whole = process.env['MATRIX'] === 'whole';
-const all = ['test/{haproxy,policies}/**/*.test.ts'];
+  ...haproxyTests('restart', 'deleted-folders', 'troubles', 'drift', 'quarantine', 'quarantined-starts'),
+  ...haproxyTests('quarantined-templates', 'forced-reloads', 'open-files', 'modes', 'taken-ports'),
+];
 
-const otherVersions = ['trixie', 'forky', 'sid']
+const otherHaproxies = ['trixie', 'forky', 'sid']
   .map((suite) => ({ suite, haproxy: join(roots, `${suite}.bin`, 'haproxy') }))
   .filter(({ haproxy }) => existsSync(haproxy))
   .map(({ suite, haproxy }) => ({
@@ -31,25 +34,45 @@ const otherVersions = ['trixie', 'forky', 'sid']
     test: {
       ...scenario,
       name: `haproxy-${suite}`,
-      include: whole || suite === 'sid' ? all : middle,
-      exclude: whole ? [] : leftOfNewest,
+      include: isNightly || suite === 'sid' ? all : middle,
+      exclude: isNightly ? [] : leftOfNewest,
       env: { HAPROXY_BIN: haproxy },
+    },
+  }));
+
+/** The main scenarios, which run with other versions of Node as well (scripts/node-version): `bin/pointsman` takes the first on PATH. */
+const main = ['balance', 'register', 'departure', 'wait', 'https', 'see', 'render', 'registry/directory-processes'].map(
+  (name) => `test/${name}.test.ts`,
+);
+/** What `npm test` runs of them. */
+const few = ['test/departure.test.ts', 'test/https.test.ts', 'test/render.test.ts'];
+const nodes = process.env['POINTSMAN_NODES'] ?? '/var/cache/pointsman-nodes';
+
+const otherNodes = ['22', '24', '26']
+  .map((version) => ({ version, bin: join(nodes, version, 'node_modules/node/bin') }))
+  .filter(({ version, bin }) => (isNightly || version === '24') && existsSync(join(bin, 'node')))
+  .map(({ version, bin }) => ({
+    extends: true as const,
+    test: {
+      ...scenario,
+      name: `node-${version}`,
+      include: isNightly ? main : few,
+      env: { PATH: `${bin}:${process.env['PATH']}` },
     },
   }));
 
 export default defineConfig({
   test: {
     // Tests of real processes mostly wait: on two cores, 2 workers take 23 minutes and 39 % of the processor time, 4 take 12.
-    maxWorkers: 5,
+    maxWorkers: 6,
     sequence: { sequencer: LongestFirst },
+    // The projects share most modules, and a module is transformed once for all of them.
+    experimental: { fsModuleCache: true },
     projects: [
-      // No module has state, so the unit tests share processes: 60 s of processor time instead of 102.
-      {
-        extends: true,
-        test: { name: 'unit', include: ['src/**/*.test.ts'], isolate: false, testTimeout: 120_000, retry },
-      },
+      { extends: true, test: { ...common, name: 'unit', include: ['src/**/*.test.ts'] } },
       { extends: true, test: { ...scenario, name: 'scenario', include: ['test/**/*.test.ts'] } },
-      ...otherVersions,
+      ...otherHaproxies,
+      ...otherNodes,
     ],
   },
 });

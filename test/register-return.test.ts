@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { isNightly } from './support/nightly.ts';
 import { type PointsmanProcess, startPointsman } from './support/processes.ts';
 import { startRegistration } from './support/registration.ts';
 import type { RegistryKind } from './support/scenario.ts';
@@ -10,7 +11,8 @@ const key = 'instances/web/a';
 const sleeping = ['--check', 'none', '--', process.execPath, '-e', 'setInterval(() => {}, 1000)'];
 
 /** How one instance is registered. */
-const ways = ['with a command', 'without a command', 'by an agent'] as const;
+const ways = ['with a command', 'by an agent', 'without a command'] as const;
+const kinds = ['etcd', 'folder'] as const;
 
 async function start(kind: RegistryKind) {
   const scenario = await startRegistration(kind);
@@ -46,7 +48,7 @@ async function start(kind: RegistryKind) {
   return { ...scenario, register, standing, announced, announcements, aTtlPasses };
 }
 
-describe.each(ways)('an instance registered %s', (way) => {
+describe.each(isNightly ? ways : ways.slice(0, 2))('an instance registered %s', (way) => {
   test('stands again when etcd is restored from a snapshot of before its process started', {
     timeout: 90_000,
   }, async () => {
@@ -71,7 +73,7 @@ describe.each(ways)('an instance registered %s', (way) => {
     expect(now.running).toBe(true);
   });
 
-  test.each(['folder', 'etcd'] as const)(
+  test.each(isNightly ? kinds : kinds.slice(0, 1))(
     'stands again when it was stopped, replaced, and its replacement left, with the registry in %s',
     { timeout: 90_000 },
     async (kind) => {
@@ -97,7 +99,7 @@ describe.each(ways)('an instance registered %s', (way) => {
   );
 });
 
-describe.each(['folder', 'etcd'] as const)('with the registry in %s', (kind) => {
+describe.each(isNightly ? kinds : kinds.slice(0, 1))('with the registry in %s', (kind) => {
   test('of two processes with one id and one address the one that started later has the key, and then the other', {
     timeout: 90_000,
   }, async () => {

@@ -6,6 +6,7 @@ import { readProcesses } from '../src/haproxy/master.ts';
 import { startApp, startApps } from './support/app.ts';
 import { startBalancers } from './support/balancers.ts';
 import { fillEtcd } from './support/etcd-fill.ts';
+import { isNightly } from './support/nightly.ts';
 import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
@@ -83,7 +84,7 @@ test('what happened last is told, with the time that each stage took, to those w
   listening.destroy();
 });
 
-test.each(process.env['MATRIX'] === 'whole' ? (['folder', 'etcd'] as const) : (['etcd'] as const))(
+test.each(isNightly ? (['folder', 'etcd'] as const) : (['etcd'] as const))(
   'status, explain and events say it on a command line (%s)',
   async (kind) => {
     const scenario = await startScenario(kind);

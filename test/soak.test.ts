@@ -7,10 +7,11 @@ import { type Cost, costOf, mostOf } from './soak/cost.ts';
 import { type Fault, faultsOf } from './soak/faults.ts';
 import { describeSoak } from './soak/report.ts';
 import { instances, startWorld, type World } from './soak/world.ts';
+import { isNightly } from './support/nightly.ts';
 import { randomFrom } from './support/random.ts';
 import { until } from './support/until.ts';
 
-const seconds = Number(process.env['SOAK_S'] ?? (process.env['CI'] === undefined ? 30 : 45));
+const seconds = Number(process.env['SOAK_S'] ?? (isNightly ? 120 : 30));
 const leastFaultMs = 1000;
 /** The file that a run's figures are written to; `npm run soak` names the one that is committed. */
 const report = process.env['SOAK_REPORT'];

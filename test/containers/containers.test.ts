@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { isNightly } from '../support/nightly.ts';
 import { until } from '../support/until.ts';
 import { openWorld, patience, type World, whyNoContainers } from './world.ts';
 
@@ -142,29 +143,33 @@ describe.skipIf(reason !== undefined)('in containers', () => {
     for (const name of ['attached-haproxy', 'attached-pointsman']) await expectUnprivileged(name);
   });
 
-  test('the same commit gives the same layers, and no layer holds more than the bundle', {
-    timeout: 240_000,
-  }, async () => {
-    for (const [image, file] of [
-      ['pointsman', 'Dockerfile'],
-      ['pointsman-register', 'register.Dockerfile'],
-    ]) {
-      // biome-ignore format: one table
-      const layers = async (name: string) => JSON.parse(await world.podman('inspect', '--format', '{{json .RootFS.Layers}}', name)); // biome-ignore format: one command
-      const labels = JSON.parse(
-        await world.podman('inspect', '--format', '{{json .Config.Labels}}', `localhost/${image}`),
+  test.runIf(isNightly)(
+    'the same commit gives the same layers, and no layer holds more than the bundle',
+    {
+      timeout: 240_000,
+    },
+    async () => {
+      for (const [image, file] of [
+        ['pointsman', 'Dockerfile'],
+        ['pointsman-register', 'register.Dockerfile'],
+      ]) {
+        // biome-ignore format: one table
+        const layers = async (name: string) => JSON.parse(await world.podman('inspect', '--format', '{{json .RootFS.Layers}}', name)); // biome-ignore format: one command
+        const labels = JSON.parse(
+          await world.podman('inspect', '--format', '{{json .Config.Labels}}', `localhost/${image}`),
+        );
+        expect(labels['org.opencontainers.image.revision']).toMatch(/^[0-9a-f]{12}(-dirty)?$/);
+        const created = await world.podman('inspect', '--format', '{{.Created.Unix}}', `localhost/${image}`);
+        const arg = ['--build-arg', 'BASE=localhost/pointsman-base:trixie'];
+        await world.podman('build', '--no-cache', '--format', 'docker', '--timestamp', created, ...arg, '-f', file ?? '', '-t', 'again', '..'); // biome-ignore format: one command
+        expect(await layers('localhost/again')).toEqual(await layers(`localhost/${image}`));
+      }
+      const files = await world.run(['podman', 'run', '--rm', '--cgroups=disabled', '--ulimit=nofile=4096:4096', '--ulimit=nproc=4096:4096', '--network', 'host', '--entrypoint', 'find', 'localhost/pointsman', '/opt/pointsman', '-maxdepth', '1']); // biome-ignore format: one command
+      expect(files.split('\n').sort()).toEqual(
+        ['', '/LICENSE', '/bin', '/dist', '/haproxy', '/healthcheck.mjs', '/package.json', '/templates'].map((path) => `/opt/pointsman${path}`), // biome-ignore format: one list
       );
-      expect(labels['org.opencontainers.image.revision']).toMatch(/^[0-9a-f]{12}(-dirty)?$/);
-      const created = await world.podman('inspect', '--format', '{{.Created.Unix}}', `localhost/${image}`);
-      const arg = ['--build-arg', 'BASE=localhost/pointsman-base:trixie'];
-      await world.podman('build', '--no-cache', '--format', 'docker', '--timestamp', created, ...arg, '-f', file ?? '', '-t', 'again', '..'); // biome-ignore format: one command
-      expect(await layers('localhost/again')).toEqual(await layers(`localhost/${image}`));
-    }
-    const files = await world.run(['podman', 'run', '--rm', '--cgroups=disabled', '--ulimit=nofile=4096:4096', '--ulimit=nproc=4096:4096', '--network', 'host', '--entrypoint', 'find', 'localhost/pointsman', '/opt/pointsman', '-maxdepth', '1']); // biome-ignore format: one command
-    expect(files.split('\n').sort()).toEqual(
-      ['', '/LICENSE', '/bin', '/dist', '/haproxy', '/healthcheck.mjs', '/package.json', '/templates'].map((path) => `/opt/pointsman${path}`), // biome-ignore format: one list
-    );
-  });
+    },
+  );
 });
 
 async function descendants(pid: number): Promise<readonly number[]> {

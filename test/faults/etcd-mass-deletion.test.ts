@@ -5,13 +5,14 @@ import { openEtcdRegistry } from '../../src/registry/etcd/etcd-registry.ts';
 import { Recorder } from '../registry/recorder.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { fillEtcd } from '../support/etcd-fill.ts';
+import { isNightly } from '../support/nightly.ts';
 import { until } from '../support/until.ts';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
 // `node scripts/bench.mjs mass-deletion` does it with 1,000,000.
-const count = 50_000;
+const count = isNightly ? 50_000 : 20_000;
 
 test(`${count} keys that are deleted at once are gone at once, and no memory of them stays`, async () => {
   const root = '/pointsman/';

@@ -5,11 +5,12 @@ import { openMember } from '../../src/registry/etcd/member-client.ts';
 import { Recorder } from '../registry/recorder.ts';
 import { startEtcd } from '../support/etcd.ts';
 import { openPast } from '../support/etcd-past.ts';
+import { isNightly } from '../support/nightly.ts';
 import { randomFrom } from '../support/random.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 import { until } from '../support/until.ts';
 
-const faultMs = Number(process.env['FAULT_MS'] ?? 20_000);
+const faultMs = Number(process.env['FAULT_MS'] ?? (isNightly ? 20_000 : 10_000));
 /** How many views are compared with etcd's own before each compaction and at the end. */
 const sampled = 150;
 

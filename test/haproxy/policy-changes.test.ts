@@ -6,6 +6,7 @@ import type { Service } from '../../src/catalog/service.ts';
 import type { ServiceName } from '../../src/model/name.ts';
 import { startApp } from '../support/app.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { isNightly } from '../support/nightly.ts';
 import { choices, lookUp, routesOf, type Versions } from '../support/policy-versions.ts';
 import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';
@@ -229,6 +230,6 @@ test('whatever policies change into, each request sees one whole version of each
         expect(unexplained, `${host}${path}, and not ${[...allowed].join(', ')}`).toEqual([]);
       }
     }),
-    { numRuns: Number(process.env['HISTORIES'] ?? 25), endOnFailure: true },
+    { numRuns: Number(process.env['HISTORIES'] ?? (isNightly ? 25 : 8)), endOnFailure: true },
   );
 });

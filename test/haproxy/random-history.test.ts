@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { signal } from '../../src/haproxy/process-signal.ts';
 import { parseServerLine } from '../../src/haproxy/server-line.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
+import { isNightly } from '../support/nightly.ts';
 import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';
 
@@ -193,7 +194,7 @@ test('after any history HAProxy, the files and the registry say the same', { tim
       });
     }),
     {
-      numRuns: Number(process.env['HISTORIES'] ?? (process.env['CI'] === undefined ? 30 : 8)),
+      numRuns: Number(process.env['HISTORIES'] ?? (isNightly ? 30 : 6)),
       endOnFailure: true,
       ...(process.env['SEED'] === undefined ? {} : { seed: Number(process.env['SEED']) }),
     },

@@ -7,6 +7,7 @@ import { readProcesses } from '../../src/haproxy/master.ts';
 import { startApp } from '../support/app.ts';
 import { ask } from '../support/ask.ts';
 import { haproxyBin } from '../support/balancer.ts';
+import { isNightly } from '../support/nightly.ts';
 import { processes } from '../support/proc.ts';
 import type { PointsmanProcess } from '../support/processes.ts';
 import { randomFrom } from '../support/random.ts';
@@ -59,7 +60,7 @@ describe('a planned restart of pointsman', () => {
     await end(first, 'SIGUSR2');
     const master = await masterOf(scenario);
     let balancer = start(...settings);
-    for (let round = 0; round < 3; round += 1) {
+    for (let round = 0; round < (isNightly ? 3 : 2); round += 1) {
       await balancer.logged('serving');
       await more();
       await end(balancer, name);
@@ -215,7 +216,7 @@ async function slowToCheck({ dir }: Scenario): Promise<string> {
 describe('at any moment', () => {
   const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
   /** How many moments each test tries: MOMENTS=50 for a long look. */
-  const moments = Number(process.env['MOMENTS'] ?? 6);
+  const moments = Number(process.env['MOMENTS'] ?? (isNightly ? 6 : 3));
 
   test('SIGTERM is a clean end: no error, and no process is left', { timeout: 240_000 }, async () => {
     onTestFailed(() => void process.stderr.write(`SEED=${seed}\n`));

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { readVersion } from '../../src/haproxy/check.ts';
 import { startApp } from '../support/app.ts';
 import type { Exchange } from '../support/ask.ts';
+import { isNightly } from '../support/nightly.ts';
 import { serveAll } from '../support/policies.ts';
 import { freePort } from '../support/ports.ts';
 import { openTcp, startTcpEcho } from '../support/tcp.ts';
@@ -92,8 +93,8 @@ describe('a paused service', () => {
     expect(await balancer.metric('reloads_total')).toBe(0);
   });
 
-  // It keeps two cores busy, so newer versions run it with `npm run test:matrix` alone.
-  const isBusy = process.env['HAPROXY_BIN'] !== undefined && process.env['MATRIX'] !== 'whole';
+  // It keeps two cores busy, so newer versions run it with `npm run test:nightly` alone.
+  const isBusy = process.env['HAPROXY_BIN'] !== undefined && !isNightly;
   test.skipIf(isBusy)(
     'answers 503 at once when 10,000 requests wait for it, and counts no client that went away',
     async () => {
