@@ -3,10 +3,9 @@ import { build } from '../scripts/build.mjs';
 import { signal } from '../src/haproxy/process-signal.ts';
 import { leftBehind, markProcesses } from './left-behind.ts';
 
-/** Scenario tests start bin/pointsman: it must be what the sources say, also when only one file is run. */
+/** Scenario tests start bin/pointsman: it is built from the sources, once for all projects, also when only one file is run. */
 export async function setup(): Promise<void> {
-  markProcesses();
-  await build();
+  if (markProcesses()) await build();
 }
 
 /** Fails the run when a test has left a process behind. */

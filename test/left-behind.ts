@@ -2,12 +2,17 @@ import { processes, readProc } from './support/proc.ts';
 
 const marker = 'TEST_RUN_OF_POINTSMAN';
 
-/** Marks this process, so that those that tests start from here on can be told from all others, whoever their parent is. */
-export function markProcesses(): void {
+/**
+ * Marks this process, so that processes that tests start from here on can be told from all others, whoever their parent is. Gives
+ * whether this is the first call.
+ */
+export function markProcesses(): boolean {
+  const isFirst = process.env[marker] === undefined;
   process.env[marker] ??= String(process.pid);
+  return isFirst;
 }
 
-/** Those that tests have started and that nobody looks after any more. */
+/** The processes that tests have started and that no test looks after any more. */
 export function leftBehind(): ReturnType<typeof processes> {
   const mark = `${marker}=${process.env[marker]}`;
   return processes().filter(

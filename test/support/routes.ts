@@ -17,7 +17,7 @@ export type RouteFields = {
 type PolicyFields = Readonly<Record<string, { routes: readonly RouteFields[] } | RouteFields>>;
 
 /** Where operators let every service have any priority, unless it says otherwise. */
-export const anyPriority = { '*': { priority: 1000 } };
+const anyPriority = { '*': { priority: 1000 } };
 
 export function routesOf(policies: PolicyFields, claims: Readonly<Record<string, object>> = anyPriority) {
   const { services } = catalogOf(policies, claims);
