@@ -7,7 +7,7 @@ import type { Ending } from './reconcile/ending.ts';
 
 export type BalanceParts = {
   readonly registry: Registry;
-  /** The registry of the acknowledgements; undefined where nobody waits for them. */
+  /** The registry of the acknowledgements; undefined where the balancer writes none. */
   readonly fleet: Registry | undefined;
   /** The registry where operators release services, if it is not `registry`. */
   readonly releases: Registry | undefined;

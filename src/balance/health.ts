@@ -62,6 +62,7 @@ export type BalanceHealth = Pick<
   /** The number of further conflicts of a service. */
   readonly moreConflicts: Readonly<Record<string, number>>;
 };
+
 type HealthSources = Pick<
   BalanceHealth,
   'id' | 'haproxyVersion' | 'acknowledging' | 'storage' | 'guarded' | 'held' | 'overrides' | 'certificates' | 'files'

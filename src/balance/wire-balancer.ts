@@ -140,7 +140,7 @@ async function wireTls(
   });
   if (certificates !== undefined) {
     await certificates.prepare();
-    files.restoreWith(() => certificates.restore());
+    files.restoreOthers = () => certificates.folder.restore();
   }
   const onChange = () => balancer().fileChanged();
   const serverPems = new ServerPems({ folder: baseSettings.pemFolder, logger, onChange, onReload });

@@ -36,6 +36,7 @@ export function sumUp(workers: readonly WorkerSays[]): OpenRequestCount {
   }
   return { open, mayGrow };
 }
+
 export type Workers = {
   /** Asks the worker that serves. Rejects while there is none. */
   readonly current: Ask;

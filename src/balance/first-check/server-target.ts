@@ -17,6 +17,7 @@ export type ServerPlace = {
       }
     | undefined;
 };
+
 export type ServerTarget = {
   readonly place: ServerPlace;
   readonly protocol: 'h1' | 'h2';

@@ -196,6 +196,7 @@ function addGuarded(guard: Guard, service: ServiceName, known: GuardedService, e
   });
   return { guard: { ...guard, guarded: guard.guarded.set(service, { ...known, instances }) }, transitions };
 }
+
 function letGo(guard: Guard, service: ServiceName, ids: Iterable<InstanceId>, reason: LetGoReason): GuardStep {
   const known = guard.guarded.get(service);
   if (known === undefined) return { guard, transitions: [] };

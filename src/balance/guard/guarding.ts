@@ -29,7 +29,7 @@ export type GuardingParts = LogAndClock & {
   readonly onGuarded?: (newest: () => readonly GuardedInstances[]) => void;
 };
 
-/** What `/status` shows of a guarded service. */
+/** A guarded service, for `/status`. */
 export type GuardedStatus = {
   readonly service: string;
   readonly instances: readonly string[];

@@ -87,7 +87,7 @@ function partOf(service: Service, kept: number, accepted: Catalog['accepted']): 
   return { of: service, kept, ids, remaining: { ...service, instances: instances.deleteAll(ids) } };
 }
 
-/** What pointsman knows of the files that HAProxy may have open. */
+/** The numbers that pointsman knows of the files that HAProxy may have open. */
 export type FileBudget = {
   /** The hard limit; undefined while it is not known. */
   readonly limit: number | undefined;

@@ -29,7 +29,7 @@ export type OverridingParts = {
   readonly onExpired: (targets: readonly OverrideTarget[]) => void;
 };
 
-/** What `/status` shows of an override that is in force. */
+/** An override that is in force, for `/status`. */
 export type OverrideStatus = ReturnType<typeof overrideFields> & {
   readonly service: string;
   /** An instance, or `*`: all instances of the service without an override of their own. */

@@ -5,7 +5,7 @@ import type { Revision } from '../../model/revision.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { type Quarantine, templateCandidate } from './quarantine.ts';
 
-/** What `/status` shows of a service, an instance or a template that HAProxy refuses as it is requested. */
+/** A service, an instance or a template that HAProxy refuses as it is requested, for `/status`. */
 export type QuarantineStatus = {
   readonly key: string;
   readonly reason: string;

@@ -8,7 +8,7 @@ import type { Templates, Templating } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 
-/** What can be quarantined, by its key: `templates/backend`, `services/web` or `instances/web/a`. */
+/** A service, an instance or a template, by its key: `templates/backend`, `services/web` or `instances/web/a`. */
 export type Candidate = `templates/${TemplateRole}` | `services/${string}` | `instances/${string}/${string}`;
 
 export const templateCandidate = (role: TemplateRole): Candidate => `templates/${role}`;
@@ -50,7 +50,7 @@ type Good = {
   readonly quarantined: ReadonlyMap<ServiceName, QuarantinedService>;
 };
 
-/** What HAProxy refuses, and the forms that serve instead. */
+/** The candidates that HAProxy refuses, and the forms that serve instead. */
 export type Quarantine = {
   /** Undefined before HAProxy accepted anything. */
   readonly good: Good | undefined;

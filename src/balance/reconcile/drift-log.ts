@@ -1,21 +1,16 @@
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
 
-/** The drift of the last quarter of an hour. pointsman repaired it each time. */
-export type DriftStatus = {
-  readonly times: number;
-  /** The time since the last drift. */
-  readonly ageMs: number;
-  /** The last drift: the number of differences, and the first of them. */
-  readonly count: number;
-  readonly differences: readonly string[];
-};
+/** The number of differences, and the first of them. */
+type Drift = { readonly count: number; readonly differences: readonly string[] };
+type Finding = Drift & { readonly at: number };
+
+/** The last drift, and how often and when there was drift in the last quarter of an hour. pointsman repaired it each time. */
+export type DriftStatus = Drift & { readonly times: number; readonly ageMs: number };
 
 export type DriftLogParts = LogAndClock & {
   readonly metrics: Pick<ReconcileMetrics, 'drift'>;
 };
-
-type Finding = { readonly at: number; readonly count: number; readonly differences: readonly string[] };
 
 // As long as the alert looks back.
 const recentMs = 900_000;

@@ -1,7 +1,7 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import { withSiblings } from '../../catalog/split.ts';
 import type { Newcomer } from '../../haproxy/newcomers.ts';
-import { type Plan, planChanges } from '../../haproxy/plan.ts';
+import { planChanges } from '../../haproxy/plan.ts';
 import { withdrawable } from '../../haproxy/plan-routes.ts';
 import { describeReason } from '../../haproxy/reload-reason.ts';
 import { describeStep, type Step } from '../../haproxy/step.ts';
@@ -16,6 +16,7 @@ import type { ServingObserver } from '../observe/serving-observer.ts';
 import { unpaused } from '../overrides/overriding.ts';
 import type { Requested } from '../quarantine/quarantine.ts';
 import { refusalsOf } from '../quarantine/quarantine-status.ts';
+import type { ReloadPacing } from '../reload/reload-pacing.ts';
 import type { Reloads } from '../reload/reloads.ts';
 import type { BalancerParts } from './balancer-parts.ts';
 import type { Intake } from './intake.ts';
@@ -32,6 +33,7 @@ type ReconcilerParts = Pick<BalancerParts, 'link' | 'files' | 'quarantining' | '
   readonly rendering: Rendering;
   readonly running: Running;
   readonly reloads: Reloads;
+  readonly pacing: Pick<ReloadPacing, 'isWaiting'>;
   readonly reloading: Reloading;
   readonly rejections: Rejections;
   readonly progress: Progress;
@@ -40,8 +42,6 @@ type ReconcilerParts = Pick<BalancerParts, 'link' | 'files' | 'quarantining' | '
 };
 
 const unfinishedReason = 'HAProxy is given many changes of this service, some at a time';
-
-const first = <T>(values: Iterable<T>): T | undefined => [...values][0];
 
 /** Renders and applies dirty services, and publishes which revision HAProxy serves. */
 export class Reconciler {
@@ -130,8 +130,8 @@ export class Reconciler {
   }
 
   /** `changed` is the part of `dirty` that has to be rendered. */
-  async #apply(changed: DirtySet, dirty: DirtySet, requested: Requested, began: number): Promise<AppliedRound> {
-    const { link, rendering, running, reloads, firstChecks, progress, now } = this.#parts;
+  async #apply(changed: DirtySet, dirty: DirtySet, requested: Requested, began: number) {
+    const { link, rendering, running, reloads, pacing, firstChecks, progress, now } = this.#parts;
     const catalog = rendering.render(changed, requested, running.served);
     const rendered = now();
     const { desired } = rendering;
@@ -141,7 +141,7 @@ export class Reconciler {
       certain: !reloads.needs('drift'),
       obstructed: this.#obstructed,
       firstChecks: firstChecks.rule(catalog),
-      paced: (service) => reloads.isPaced(service),
+      paced: (service) => pacing.isWaiting(service),
       full: running.pendingRemovals.fullRule(),
       reuses: (server) => link.reuses || !running.addedAtRunTime.has(server),
     });
@@ -189,7 +189,7 @@ export class Reconciler {
     if (this.#reconciling) return false;
     // The new worker may not have the changes that the old one got. They count as served when it has them.
     if (reloading.loading) return false;
-    const { pending, paced, obstacle = reloads.slow ?? first(paced.values()) } = reloads;
+    const { pending, paced, obstacle = reloads.slow ?? [...paced.values()][0] } = reloads;
     if (pending.length > 0 && obstacle === undefined) return false;
     // Later events that made nothing dirty are served as well.
     if (intake.dirty.empty) {
@@ -221,8 +221,6 @@ export class Reconciler {
     states.keepSoon();
   }
 }
-
-type AppliedRound = { readonly catalog: Catalog; readonly plan: Plan; readonly unfinished: DirtySet };
 
 /** Services that changed now come first, except those that the last round did not finish. */
 function withUnfinished(changed: DirtySet, unfinished: DirtySet): DirtySet {

@@ -27,7 +27,6 @@ export class Running {
   readonly #parts: RunningParts;
   readonly pendingRemovals: PendingRemovals;
   readonly drift: DriftLog;
-  /** The state that HAProxy serves, as far as its answers tell. */
   served: Rendered = nothingRendered;
   /** The pid of the worker that serves; undefined while it is not known. */
   worker: number | undefined;

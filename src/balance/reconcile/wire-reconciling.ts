@@ -92,7 +92,7 @@ function wireRounds(parts: BalancerParts) {
   });
   const reconciler = new Reconciler({
     ...{ link, files, quarantining, intake, rendering, running, reloads, reloading, rejections },
-    ...{ firstChecks, states, progress, now },
+    ...{ pacing, firstChecks, states, progress, now },
     othersDue: () => loop.isDueBeside(unfinishedTask),
   });
   return {

@@ -64,7 +64,7 @@ export class Reloads {
   readonly #sweep = new Sweep();
   /** The reasons of the reload that is under way; undefined while there is none. */
   #begun: ReadonlyMap<string, ReloadReason> | undefined;
-  /** When the first attempt at the changes that wait now began, until they serve or pointsman knows whom HAProxy refuses. */
+  /** When the first attempt at the changes that wait now began, until they serve or pointsman knows the offenders. */
   #since: number | undefined;
   #refused: string | undefined;
   /** The target changed since the last attempt began. */
@@ -145,11 +145,6 @@ export class Reloads {
     // With a reload that another change needs they do not wait.
     const alone = this.#begun === undefined && pacing.waitMs(reasons) > 0;
     return pacing.waiting(alone ? reasons : []);
-  }
-
-  /** Whether a reload for this service's changes has to wait for its turn. */
-  isPaced(service: ServiceName): boolean {
-    return this.#parts.pacing.isWaiting(service);
   }
 
   /** Services whose routes wait for a reload because so many of them change. */

@@ -12,7 +12,7 @@ const deadline = { firstMs: 2000, mostMs: 30_000 };
  */
 export class DiskQueue {
   readonly #queue = new SerialQueue();
-  /** How many times in a row work missed its deadline. Infinity stands for the longest deadline. */
+  /** How many times in a row work missed its deadline. Infinity means the longest deadline. */
   #late = Number.POSITIVE_INFINITY;
   /** Work that missed its deadline has not ended yet. */
   #stuck = false;
@@ -67,7 +67,7 @@ export class DiskQueue {
     }
   }
 
-  /** Uses the longest deadline: nobody waits for the last writes of a process. */
+  /** Uses the longest deadline: no client waits for the last writes of a process. */
   bePatient(): void {
     this.#late = Number.POSITIVE_INFINITY;
   }

@@ -32,7 +32,8 @@ export class StateFiles {
   readonly validation: Validation;
   readonly #delayed = new DelayedWrite(this.disk, () => this.#saveLatest());
   readonly #kept: KeptFiles;
-  #restoreOthers: (() => Promise<readonly string[]>) | undefined;
+  /** Also writes deleted files again, before HAProxy loads a configuration that names them. Returns their paths. */
+  restoreOthers: (() => Promise<readonly string[]>) | undefined;
   /** Files that another program deleted, since `changedByOthers` was called last. */
   readonly #deleted = new Set<string>();
   #latest: { readonly served: Rendered; readonly catalog: Catalog } | undefined;
@@ -52,11 +53,6 @@ export class StateFiles {
       ...[holds, quarantine, owner].map((path) => ({ path, mode: 0o600, folderMode: 0o700 })),
       ...[maintenancePage, pauseScript].map((path) => ({ path, mode: 0o640, folderMode: 0o750 })),
     ]);
-  }
-
-  /** Also calls `restore`, which writes deleted files again, before HAProxy loads a configuration that names them. */
-  restoreWith(restore: () => Promise<readonly string[]>): void {
-    this.#restoreOthers = restore;
   }
 
   /** Has HAProxy validate the configuration. Leaves a refused one on disk for people, unless `keep` is false. */
@@ -117,7 +113,7 @@ export class StateFiles {
     await makeFolders(this.#options.paths);
     await this.config.restoreRoutes();
     for (const path of await this.#kept.restore()) this.#deleted.add(path);
-    for (const path of (await this.#restoreOthers?.()) ?? []) this.#deleted.add(path);
+    for (const path of (await this.restoreOthers?.()) ?? []) this.#deleted.add(path);
     if (await this.#catalog.wasDeleted()) this.#deleted.add(this.#options.paths.lastKnown);
   }
 

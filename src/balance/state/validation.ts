@@ -90,7 +90,7 @@ function explain(
     const origin = text === undefined ? undefined : originOf(text, Object.values(templates));
     const line = problem.line === undefined ? '' : `:${problem.line}`;
     const made = origin === undefined ? '' : ` (made by ${origin})`;
-    // Without a file on disk, the number of a line helps nobody.
+    // Without a file on disk, the number of a line has no meaning.
     const at = file === undefined ? (origin ?? 'haproxy.cfg') : `${file}${line}${made}`;
     const says = text === undefined ? problem.text : withoutQuoted(problem.text, text);
     return { ...problem, reason: `${at}: HAProxy refuses it: ${says}` };

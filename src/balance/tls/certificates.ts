@@ -37,7 +37,7 @@ const rescanMs = 60_000;
 /** The certificates that HAProxy serves: pointsman follows a folder, and gives each change to the worker. */
 export class Certificates {
   readonly #parts: CertificatesParts;
-  readonly #folder: CertificateFolder;
+  readonly folder: CertificateFolder;
   /** The last worker that got certificates, and which. */
   #served: { readonly workerPid: number; readonly wanted: ReadonlyMap<string, Certificate> } | undefined;
   /** By file, the PEM text that workers have: a worker that starts later has read it from disk. */
@@ -54,12 +54,12 @@ export class Certificates {
 
   constructor(parts: CertificatesParts) {
     this.#parts = parts;
-    this.#folder = new CertificateFolder(parts);
+    this.folder = new CertificateFolder(parts);
   }
 
   /** Reads the folder and writes the copies that HAProxy starts with. Rejects with a Fault when the folder cannot be read. */
   async prepare(): Promise<void> {
-    await this.#folder.prepare();
+    await this.folder.prepare();
     try {
       await this.#read();
     } catch (cause) {
@@ -70,10 +70,6 @@ export class Certificates {
     }
   }
 
-  /** Writes deleted copies again. Returns their paths. Rejects with Fault `storage`. */
-  restore(): Promise<readonly string[]> {
-    return this.#folder.restore();
-  }
   watch(): void {
     const { folder, logger, onChange } = this.#parts;
     const look = () =>
@@ -98,12 +94,12 @@ export class Certificates {
   /** Whether the certificates, or the reasons of refusals, changed. */
   async #read(): Promise<boolean> {
     const { metrics } = this.#parts;
-    const { changed, sources, earlier } = await this.#folder.read();
+    const { changed, sources, earlier } = await this.folder.read();
     for (const [file, text] of earlier) this.#given.set(file, text);
     await this.#watch?.follow(sources);
-    metrics.certificatesRefused.set(this.#folder.refused.size);
+    metrics.certificatesRefused.set(this.folder.refused.size);
     metrics.certificateExpiry.reset();
-    for (const [file, { notAfter }] of this.#folder.wanted) {
+    for (const [file, { notAfter }] of this.folder.wanted) {
       metrics.certificateExpiry.set({ certificate: basename(file, '.pem') }, notAfter / 1000);
     }
     return changed;
@@ -114,7 +110,7 @@ export class Certificates {
    * `haproxy-runtime` when the worker does not answer, or has no list of certificates.
    */
   async serve(worker: WorkerConnection): Promise<string | undefined> {
-    const { wanted } = this.#folder;
+    const { wanted } = this.folder;
     const { list, onDrift, onReload } = this.#parts;
     const { workerPid } = worker;
     const given = this.#served?.workerPid === workerPid && this.#served.wanted === wanted;
@@ -133,7 +129,7 @@ export class Certificates {
     }
     if (this.#served?.wanted === wanted && this.#unserved.size === 0 && changes.length > 0) {
       // Another program may have written to the copies, and a worker of another program's reload has loaded that.
-      await this.#folder.rewrite(new Set(changes.map(({ file }) => file)));
+      await this.folder.rewrite(new Set(changes.map(({ file }) => file)));
       onDrift(changes.map(({ file }) => `the certificate ${basename(file, '.pem')} is not as it was given`));
     }
     this.#given.clear();
@@ -151,7 +147,7 @@ export class Certificates {
     const { logger } = this.#parts;
     const { file } = change;
     const name = basename(file, '.pem');
-    const pem = this.#folder.wanted.get(file)?.pem ?? '';
+    const pem = this.folder.wanted.get(file)?.pem ?? '';
     const again = change.kind === 'reload' && this.#reloaded.get(file) === pem;
     if (change.kind === 'reload' && !again) {
       this.#reloaded.set(file, pem);
@@ -176,14 +172,14 @@ export class Certificates {
     const { folder } = this.#parts;
     const reasons = [
       ...[...this.#unserved].map(([file, reason]) => `${basename(file, '.pem')}: ${reason}`),
-      ...[...this.#folder.refused].map(([name, reason]) => `${join(folder, name)}: ${reason}`),
+      ...[...this.folder.refused].map(([name, reason]) => `${join(folder, name)}: ${reason}`),
     ];
     const [first] = reasons;
     return reasons.length > 1 ? `${first}; and ${reasons.length - 1} more` : first;
   }
 
   status(): readonly CertificateStatus[] {
-    return [...this.#folder.wanted].map(([file, { names, notAfter }]) => ({
+    return [...this.folder.wanted].map(([file, { names, notAfter }]) => ({
       name: basename(file, '.pem'),
       names,
       notAfter: new Date(notAfter).toISOString(),
