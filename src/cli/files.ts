@@ -6,7 +6,7 @@ import { readConfdResources } from '../files/confd/resources.ts';
 import { createFilesMetrics } from '../files/metrics.ts';
 import { runFiles } from '../files/run-files.ts';
 import { describe, Fault } from '../model/fault.ts';
-import { twice } from '../settings/file-declaration.ts';
+import { requireDistinct } from '../settings/file-declaration.ts';
 import { filesCommand } from '../settings/files.ts';
 import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
@@ -38,8 +38,7 @@ export async function run(invocation: Invocation): Promise<number> {
       logger.warn({ event: 'confd-file-skipped', path, reason }, `${path} is not read: ${reason}`);
     }
     const declared = [...settings.files, ...fromConfd.files];
-    const fault = twice(declared);
-    if (fault !== undefined) throw fault;
+    requireDistinct(declared);
     await runFiles(declared, {
       ...{ mode: settings.mode, logger, signal },
       openOwn: () =>

@@ -14,18 +14,17 @@ export type AddressSettings = {
 };
 
 export const addressOptions = {
-  allowAddresses: list({
-    placeholder: 'NETWORK',
-    description:
-      'networks that instances may be in, such as 10.0.0.0/8; if none is given, all but link-local, cloud metadata, and, unless the registry is on this machine, loopback',
-    word: word(parseCidr),
-  }),
-  resolveInterval: defaulted({
-    placeholder: 'DURATION',
-    description: 'a host name that is the address of an instance is looked up again after this, or after its TTL',
-    word: durationWord(1000, 3_600_000),
-    fallback: '10s',
-  }),
+  allowAddresses: list(
+    'NETWORK',
+    word(parseCidr),
+    'networks that instances may be in, such as 10.0.0.0/8; if none is given, all but link-local, cloud metadata, and, unless the registry is on this machine, loopback',
+  ),
+  resolveInterval: defaulted(
+    'DURATION',
+    durationWord(1000, 3_600_000),
+    '10s',
+    'a host name that is the address of an instance is looked up again after this, or after its TTL',
+  ),
 };
 
 /** A registry on this machine is one for this machine, whose instances are on it. */

@@ -13,10 +13,9 @@ function parseHostPattern(text: string): Parsed<string> {
 
 /** For each command with an admin port. */
 export const adminHostsOption = {
-  adminHosts: list({
-    placeholder: 'NAME',
-    description:
-      "host names that the admin port answers to, beside IP addresses, localhost, this machine's name and the host of --admin; *.NAME for all below it",
-    word: word(parseHostPattern),
-  }),
+  adminHosts: list(
+    'NAME',
+    word(parseHostPattern),
+    "host names that the admin port answers to, beside IP addresses, localhost, this machine's name and the host of --admin; *.NAME for all below it",
+  ),
 };

@@ -13,7 +13,7 @@ import { type LimitSettings, limitOptions, limitSettings } from './limits.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, list, type Machine, onOff, optional, type ValuesOf } from './option.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { addressWord, durationWord, labelWord, oneOf, pathWord, word } from './words.ts';
+import { addressWord, durationWord, labelWord, oneOf, onOffWord, pathWord, word } from './words.ts';
 
 // A list of declarations, which is why this file is long.
 
@@ -88,192 +88,158 @@ const stateFolder = ({ root, stateHome, home }: Machine): string =>
 /** The settings of a balancer, also for those who ask what it would do. */
 export const balancerOptions = {
   ...registryOptions,
-  http: defaulted({
-    placeholder: 'HOST:PORT',
-    description: 'where HAProxy serves HTTP',
-    word: addressWord,
-    fallback: '127.0.0.1:8080',
-  }),
-  admin: defaulted({
-    placeholder: 'HOST:PORT',
-    description: 'where pointsman serves metrics and health',
-    word: addressWord,
-    fallback: '127.0.0.1:8404',
-  }),
+  http: defaulted('HOST:PORT', addressWord, '127.0.0.1:8080', 'where HAProxy serves HTTP'),
+  admin: defaulted('HOST:PORT', addressWord, '127.0.0.1:8404', 'where pointsman serves metrics and health'),
   ...adminHostsOption,
-  adminTokenFile: optional({
-    placeholder: 'FILE',
-    description: 'a file with the token that lets somebody change something on the admin port; without it, nobody can',
-    word: pathWord,
-  }),
-  dir: defaulted({
-    placeholder: 'FOLDER',
-    description: 'where haproxy.cfg, its sockets and the last known state are kept',
-    word: pathWord,
-    fallback: { text: '/var/lib/pointsman as root, else ~/.local/state/pointsman', of: stateFolder },
-  }),
-  id: defaulted({
-    placeholder: 'NAME',
-    description: "this balancer's name, different from every other's",
-    word: word((text) =>
+  adminTokenFile: optional(
+    'FILE',
+    pathWord,
+    'a file with the token that lets somebody change something on the admin port; without it, nobody can',
+  ),
+  dir: defaulted(
+    'FOLDER',
+    pathWord,
+    { text: '/var/lib/pointsman as root, else ~/.local/state/pointsman', of: stateFolder },
+    'where haproxy.cfg, its sockets and the last known state are kept',
+  ),
+  id: defaulted(
+    'NAME',
+    word((text) =>
       /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
         ? accepted(text)
         : refused(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`),
     ),
-    fallback: { text: 'the host name', of: ({ hostname }) => hostname },
-  }),
-  zone: optional({
-    placeholder: 'LABEL',
-    description: 'where this balancer runs; services may prefer instances of the same zone',
-    word: labelWord,
-  }),
-  serverTls: optional({
-    placeholder: 'FOLDER',
-    description: 'where the PEM files lie that policies name for TLS to servers; server-tls in --dir if not given',
-    word: pathWord,
-  }),
-  maintenancePage: optional({
-    placeholder: 'FILE',
-    description: 'the HTML page that services in maintenance answer with, instead of the shipped one',
-    word: pathWord,
-  }),
-  haproxyTemplates: optional({
-    placeholder: 'FOLDER',
-    description: 'own templates of haproxy.cfg; the shipped ones stand in for those that it does not have',
-    word: pathWord,
-  }),
-  haproxy: optional({
-    placeholder: 'FILE',
-    description: 'the haproxy to run and to check with, when it is not the one on PATH',
-    word: pathWord,
-  }),
-  haproxyMode: defaulted({
-    placeholder: 'MODE',
-    description:
-      'managed: pointsman runs HAProxy; attached: others run it, with its sockets in --dir; command: by the commands below',
-    ...oneOf(['managed', 'attached', 'command']),
-    fallback: 'managed',
-  }),
-  checkCommand: optional({
-    placeholder: 'COMMAND',
-    description: 'with --haproxy-mode command: checks {file}, without a shell; left out, the reload decides',
-    word: word((text) =>
+    { text: 'the host name', of: ({ hostname }) => hostname },
+    "this balancer's name, different from every other's",
+  ),
+  zone: optional('LABEL', labelWord, 'where this balancer runs; services may prefer instances of the same zone'),
+  serverTls: optional(
+    'FOLDER',
+    pathWord,
+    'where the PEM files lie that policies name for TLS to servers; server-tls in --dir if not given',
+  ),
+  maintenancePage: optional(
+    'FILE',
+    pathWord,
+    'the HTML page that services in maintenance answer with, instead of the shipped one',
+  ),
+  haproxyTemplates: optional(
+    'FOLDER',
+    pathWord,
+    'own templates of haproxy.cfg; the shipped ones stand in for those that it does not have',
+  ),
+  haproxy: optional('FILE', pathWord, 'the haproxy to run and to check with, when it is not the one on PATH'),
+  haproxyMode: defaulted(
+    'MODE',
+    oneOf(['managed', 'attached', 'command']),
+    'managed',
+    'managed: pointsman runs HAProxy; attached: others run it, with its sockets in --dir; command: by the commands below',
+  ),
+  checkCommand: optional(
+    'COMMAND',
+    word((text) =>
       text.includes('{file}') ? accepted(text) : refused(`${quote(text)} does not say where {file} goes`),
     ),
-  }),
-  reloadCommand: optional({
-    placeholder: 'COMMAND',
-    description: "with --haproxy-mode command: has HAProxy load --dir's haproxy.cfg, without a shell",
-    word: word((text) => (text.trim() === '' ? refused('a command is missing') : accepted(text))),
-  }),
-  haproxyMetrics: optional({
-    placeholder: 'HOST:PORT',
-    description: "where HAProxy's own exporter serves its metrics to Prometheus, at /metrics",
-    word: addressWord,
-  }),
-  https: optional({
-    placeholder: 'HOST:PORT',
-    description: 'where HAProxy serves HTTPS, with HTTP/2; needs --certificates',
-    word: addressWord,
-  }),
-  certificates: optional({
-    placeholder: 'FOLDER',
-    description:
-      'certificates for HTTPS, chosen by the name that is asked for: NAME.pem, or NAME.crt beside NAME.key; followed while it runs',
-    word: pathWord,
-  }),
-  http3: defaulted({
-    placeholder: 'on|off',
-    description: 'offer HTTP/3 beside HTTPS, where HAProxy has QUIC (`haproxy -vv`)',
-    ...oneOf(['on', 'off']),
-    fallback: 'off',
-  }),
-  accessLog: defaulted({
-    placeholder: 'on|off',
-    description: "log each request that HAProxy answers, as a line of pointsman's own log with the event request",
-    ...oneOf(['on', 'off']),
-    fallback: 'off',
-  }),
-  normalizePaths: defaulted({
-    placeholder: 'on|off',
-    description:
-      'resolve ".", "..", repeated slashes and %61 in the path of a request before routes are compared with it',
-    ...oneOf(['on', 'off']),
-    fallback: 'on',
-  }),
-  trustedProxies: list({
-    placeholder: 'NETWORK',
-    description:
-      'proxies in front, as 10.0.0.0/8 or an address, that may say who a client is: X-Forwarded-For and the like are removed from requests of all others',
-    word: word(parseCidr),
-  }),
-  reloadInterval: defaulted({
-    placeholder: 'DURATION',
-    description: 'reloads are at least this far apart; the first is immediate',
-    word: durationWord(0, 3_600_000),
-    fallback: '1s',
-  }),
-  serviceReloadInterval: defaulted({
-    placeholder: 'DURATION',
-    description:
-      'after 5 reloads that the changes of one service needed, its next ones are this far apart; 0s: no farther than --reload-interval',
-    word: durationWord(0, 3_600_000),
-    fallback: '20s',
-  }),
-  reuseInterval: defaulted({
-    placeholder: 'DURATION|never',
-    description:
-      'with an HAProxy whose servers reuse no connection when they were added at run time (before 2.6.18): reloads that end it are at least this far apart, and wait until changes are quiet',
-    word: word(parseReuseInterval),
-    fallback: '5m',
-  }),
-  hardStopAfter: defaulted({
-    placeholder: 'DURATION',
-    description: "how long HAProxy's old process may finish its connections after a reload",
-    word: durationWord(1000, 86_400_000),
-    fallback: '10m',
-  }),
-  onStop: defaulted({
-    placeholder: 'stop|leave',
-    description:
-      'what a managed HAProxy does at SIGTERM: stop after its open requests, or serve on until the next pointsman on --dir takes it over',
-    ...oneOf(['stop', 'leave']),
-    fallback: 'stop',
-  }),
-  stopTimeout: defaulted({
-    placeholder: 'DURATION',
-    description: "how long HAProxy's open requests may take when it stops",
-    word: durationWord(0, 86_400_000),
-    fallback: '10s',
-  }),
+    'with --haproxy-mode command: checks {file}, without a shell; left out, the reload decides',
+  ),
+  reloadCommand: optional(
+    'COMMAND',
+    word((text) => (text.trim() === '' ? refused('a command is missing') : accepted(text))),
+    "with --haproxy-mode command: has HAProxy load --dir's haproxy.cfg, without a shell",
+  ),
+  haproxyMetrics: optional(
+    'HOST:PORT',
+    addressWord,
+    "where HAProxy's own exporter serves its metrics to Prometheus, at /metrics",
+  ),
+  https: optional('HOST:PORT', addressWord, 'where HAProxy serves HTTPS, with HTTP/2; needs --certificates'),
+  certificates: optional(
+    'FOLDER',
+    pathWord,
+    'certificates for HTTPS, chosen by the name that is asked for: NAME.pem, or NAME.crt beside NAME.key; followed while it runs',
+  ),
+  http3: defaulted('on|off', onOffWord, 'off', 'offer HTTP/3 beside HTTPS, where HAProxy has QUIC (`haproxy -vv`)'),
+  accessLog: defaulted(
+    'on|off',
+    onOffWord,
+    'off',
+    "log each request that HAProxy answers, as a line of pointsman's own log with the event request",
+  ),
+  normalizePaths: defaulted(
+    'on|off',
+    onOffWord,
+    'on',
+    'resolve ".", "..", repeated slashes and %61 in the path of a request before routes are compared with it',
+  ),
+  trustedProxies: list(
+    'NETWORK',
+    word(parseCidr),
+    'proxies in front, as 10.0.0.0/8 or an address, that may say who a client is: X-Forwarded-For and the like are removed from requests of all others',
+  ),
+  reloadInterval: defaulted(
+    'DURATION',
+    durationWord(0, 3_600_000),
+    '1s',
+    'reloads are at least this far apart; the first is immediate',
+  ),
+  serviceReloadInterval: defaulted(
+    'DURATION',
+    durationWord(0, 3_600_000),
+    '20s',
+    'after 5 reloads that the changes of one service needed, its next ones are this far apart; 0s: no farther than --reload-interval',
+  ),
+  reuseInterval: defaulted(
+    'DURATION|never',
+    word(parseReuseInterval),
+    '5m',
+    'with an HAProxy whose servers reuse no connection when they were added at run time (before 2.6.18): reloads that end it are at least this far apart, and wait until changes are quiet',
+  ),
+  hardStopAfter: defaulted(
+    'DURATION',
+    durationWord(1000, 86_400_000),
+    '10m',
+    "how long HAProxy's old process may finish its connections after a reload",
+  ),
+  onStop: defaulted(
+    'stop|leave',
+    oneOf(['stop', 'leave']),
+    'stop',
+    'what a managed HAProxy does at SIGTERM: stop after its open requests, or serve on until the next pointsman on --dir takes it over',
+  ),
+  stopTimeout: defaulted(
+    'DURATION',
+    durationWord(0, 86_400_000),
+    '10s',
+    "how long HAProxy's open requests may take when it stops",
+  ),
   ...layoutOptions,
   ...fileOptions,
-  guardShare: defaulted({
-    placeholder: 'PERCENT',
-    description: "hold a service's instances when more than this share is lost at once; 100% never does",
-    word: word(parseShare),
-    fallback: '50%',
-  }),
-  guardMinimum: defaulted({
-    placeholder: 'COUNT',
-    description: 'services with fewer instances are never held',
-    word: word((text) =>
+  guardShare: defaulted(
+    'PERCENT',
+    word(parseShare),
+    '50%',
+    "hold a service's instances when more than this share is lost at once; 100% never does",
+  ),
+  guardMinimum: defaulted(
+    'COUNT',
+    word((text) =>
       /^[1-9][0-9]{0,5}$/.test(text) ? accepted(Number(text)) : refused(`${quote(text)} is not 1 to 999999`),
     ),
-    fallback: '4',
-  }),
-  guardHold: defaulted({
-    placeholder: 'DURATION',
-    description: 'how long at most, as long as their health checks pass',
-    word: durationWord(1000, 86_400_000),
-    fallback: '10m',
-  }),
-  guardWindow: defaulted({
-    placeholder: 'DURATION',
-    description: 'losses within this time count as at once; about the TTL of the registrations',
-    word: durationWord(1000, 3_600_000),
-    fallback: '10s',
-  }),
+    '4',
+    'services with fewer instances are never held',
+  ),
+  guardHold: defaulted(
+    'DURATION',
+    durationWord(1000, 86_400_000),
+    '10m',
+    'how long at most, as long as their health checks pass',
+  ),
+  guardWindow: defaulted(
+    'DURATION',
+    durationWord(1000, 3_600_000),
+    '10s',
+    'losses within this time count as at once; about the TTL of the registrations',
+  ),
   ...holdingOptions,
   ...addressOptions,
   ...limitOptions,
@@ -291,13 +257,9 @@ export type BalancerSettings = {
   readonly adminHosts: readonly string[];
 };
 
-export function balancerSettings(values: ValuesOf<typeof balancerOptions>): BalancerSettings | Fault {
+/** Joins the options. Throws a Fault when they contradict each other. */
+export function balancerSettings(values: ValuesOf<typeof balancerOptions>): BalancerSettings {
   const registry = registrySettings(values);
-  if (registry instanceof Error) return registry;
-  const haproxy = haproxySettings(values);
-  if (haproxy instanceof Error) return haproxy;
-  const files = fileDeclarations(values.templates);
-  if (files instanceof Error) return files;
   const { id, dir, zone, serverTls, maintenancePage, http, admin, haproxyTemplates: templates } = values;
   const {
     reloadInterval: reloadIntervalMs,
@@ -307,17 +269,12 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
   } = values;
   const { onStop, stopTimeout: stopTimeoutMs } = values;
   const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
-  const guard = { share, minimum, holdMs, windowMs };
-  const where = { id, dir, zone, serverTls, maintenancePage, http, admin, templates };
-  const https = httpsSettings(values);
-  if (https instanceof Fault) return https;
-  const accessLog = values.accessLog === 'on';
   const balance = {
-    ...where,
-    haproxy,
+    ...{ id, dir, zone, serverTls, maintenancePage, http, admin, templates },
+    haproxy: haproxySettings(values),
     haproxyMetrics,
-    https,
-    accessLog,
+    https: httpsSettings(values),
+    accessLog: values.accessLog === 'on',
     normalizePaths: values.normalizePaths === 'on',
     trustedProxies: values.trustedProxies,
     reloadIntervalMs,
@@ -327,8 +284,8 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     hardStopAfterMs,
     onStop,
     stopTimeoutMs,
-    files,
-    guard,
+    files: fileDeclarations(values.templates),
+    guard: { share, minimum, holdMs, windowMs },
     holding: holdingSettings(values),
     addresses: addressSettings(values, registry),
     limits: limitSettings(values),
@@ -342,16 +299,12 @@ export const balanceCommand = declareCommand({
   name: 'balance',
   summary: 'follow the registry and keep an HAProxy true to it',
   options: {
-    dryRun: onOff({
-      description:
-        'say for each change what would be done: commands, reloads, files; and do nothing, as render --watch',
-    }),
+    dryRun: onOff(
+      'say for each change what would be done: commands, reloads, files; and do nothing, as render --watch',
+    ),
     ...balancerOptions,
   },
-  assemble: ({ dryRun, ...values }) => {
-    const settings = balancerSettings(values);
-    return settings instanceof Error ? settings : { dryRun, ...settings };
-  },
+  assemble: ({ dryRun, ...values }) => ({ dryRun, ...balancerSettings(values) }),
 });
 
 function haproxySettings(values: {
@@ -359,22 +312,22 @@ function haproxySettings(values: {
   readonly haproxy: string | undefined;
   readonly checkCommand: string | undefined;
   readonly reloadCommand: string | undefined;
-}): HaproxySettings | Fault {
+}): HaproxySettings {
   const { haproxyMode: mode, haproxy: executable, checkCommand, reloadCommand } = values;
   if (mode === 'command') {
     if (reloadCommand === undefined) {
-      return new Fault('settings', 'it is missing', {
+      throw new Fault('settings', 'it is missing', {
         where: '--reload-command',
         hint: 'give it with --haproxy-mode command: systemctl reload-or-restart haproxy',
       });
     }
     if (executable === undefined) return { mode, checkCommand, reloadCommand };
     const hint = 'name it in --check-command';
-    return new Fault('settings', 'it does not go with --haproxy-mode command', { where: '--haproxy', hint });
+    throw new Fault('settings', 'it does not go with --haproxy-mode command', { where: '--haproxy', hint });
   }
   const stray = reloadCommand !== undefined ? '--reload-command' : '--check-command';
   if (reloadCommand === undefined && checkCommand === undefined) return { mode, executable };
-  return new Fault('settings', `it does not go with --haproxy-mode ${mode}`, {
+  throw new Fault('settings', `it does not go with --haproxy-mode ${mode}`, {
     where: stray,
     hint: 'give --haproxy-mode command',
   });
@@ -389,12 +342,12 @@ function httpsSettings({
   readonly https: Address | undefined;
   readonly certificates: string | undefined;
   readonly http3: 'on' | 'off';
-}): BalanceSettings['https'] | Fault {
+}): BalanceSettings['https'] {
   if (bind !== undefined && certificates !== undefined) return { bind, certificates, http3: http3 === 'on' };
   if (bind !== undefined)
-    return new Fault('settings', 'HTTPS needs certificates', { where: '--https', hint: 'give --certificates FOLDER' });
+    throw new Fault('settings', 'HTTPS needs certificates', { where: '--https', hint: 'give --certificates FOLDER' });
   if (certificates !== undefined)
-    return new Fault('settings', 'nothing is served with them', {
+    throw new Fault('settings', 'nothing is served with them', {
       where: '--certificates',
       hint: 'give --https HOST:PORT',
     });

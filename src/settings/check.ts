@@ -12,15 +12,11 @@ export const checkCommand = declareCommand({
       'policies, a file each; or folders with a tree of keys: services/NAME, instances/NAME/ID, overrides/NAME/ID, claims/NAME',
   },
   options: {
-    json: onOff({ description: 'print JSON' }),
-    withoutHaproxy: onOff({
-      description:
-        'do not ask HAProxy itself, nor look for the files and folders that settings name, which may not be here',
-    }),
+    json: onOff('print JSON'),
+    withoutHaproxy: onOff(
+      'do not ask HAProxy itself, nor look for the files and folders that settings name, which may not be here',
+    ),
     ...balancerOptions,
   },
-  assemble: ({ json, withoutHaproxy, ...values }) => {
-    const settings = balancerSettings(values);
-    return settings instanceof Error ? settings : { json, withoutHaproxy, ...settings };
-  },
+  assemble: ({ json, withoutHaproxy, ...values }) => ({ json, withoutHaproxy, ...balancerSettings(values) }),
 });

@@ -1,5 +1,4 @@
-import type { Fault } from '../model/fault.ts';
-import type { Machine, Option, OptionTable, ValuesOf } from './option.ts';
+import type { Option, OptionTable, ValuesOf } from './option.ts';
 
 /** A command as data: what parsing, help and the reference are made from. */
 export type CommandDeclaration<Table extends OptionTable, Settings> = {
@@ -17,8 +16,8 @@ export type CommandDeclaration<Table extends OptionTable, Settings> = {
     readonly passThrough?: true;
   };
   readonly options: Table;
-  /** Joins the values, or returns which of them contradict each other. */
-  readonly assemble: (values: ValuesOf<Table>, machine: Machine) => Settings | Fault;
+  /** Joins the values. Throws a Fault when they contradict each other. */
+  readonly assemble: (values: ValuesOf<Table>) => Settings;
 };
 
 /** Any command, for those who only list its options. */

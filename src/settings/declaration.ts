@@ -4,16 +4,15 @@ import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import { didYouMean } from '../model/nearest.ts';
 import { fieldName, type Machine, optional } from './option.ts';
 import { readOptions } from './read-options.ts';
-import type { ReadResult } from './reading.ts';
 import { type InstanceSettings, type InstanceTraits, traitOptions, traitsOf } from './register.ts';
-import type { SettingsFile } from './sources.ts';
+import type { ReadResult, SettingsFile } from './sources.ts';
 import { labelWord, word } from './words.ts';
 
 const table = {
-  service: optional({ placeholder: 'NAME', description: 'the service', word: word(parseServiceName) }),
-  address: optional({ placeholder: 'ADDRESS', description: 'where it is reached', word: word(parseAddressSource) }),
-  id: optional({ placeholder: 'NAME', description: 'its name in the service', word: word(parseInstanceId) }),
-  version: optional({ placeholder: 'LABEL', description: "the application's version", word: labelWord }),
+  service: optional('NAME', word(parseServiceName), 'the service'),
+  address: optional('ADDRESS', word(parseAddressSource), 'where it is reached'),
+  id: optional('NAME', word(parseInstanceId), 'its name in the service'),
+  version: optional('LABEL', labelWord, "the application's version"),
   ...traitOptions,
 };
 

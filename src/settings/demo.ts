@@ -9,26 +9,17 @@ export const demoCommand = declareCommand({
   name: 'demo',
   summary: 'show the whole of it on this machine: a balancer, its HAProxy, and applications that come and go',
   options: {
-    etcd: onOff({ description: 'on a real etcd instead of a folder' }),
-    every: defaulted({
-      placeholder: 'DURATION',
-      description: 'how often an application joins or leaves',
-      word: durationWord(100, 3_600_000),
-      fallback: '3s',
+    etcd: onOff('on a real etcd instead of a folder'),
+    every: defaulted('DURATION', durationWord(100, 3_600_000), '3s', 'how often an application joins or leaves', {
       flagOnly: true,
     }),
-    app: optional({
-      placeholder: 'NAME',
-      description: "be one of the demo's applications (the demo calls itself with this)",
-      word: word(parseInstanceId),
-      flagOnly: true,
-    }),
-    port: optional({
-      placeholder: 'PORT',
-      description: 'where that application listens',
-      word: word(parsePort),
-      flagOnly: true,
-    }),
+    app: optional(
+      'NAME',
+      word(parseInstanceId),
+      "be one of the demo's applications (the demo calls itself with this)",
+      { flagOnly: true },
+    ),
+    port: optional('PORT', word(parsePort), 'where that application listens', { flagOnly: true }),
   },
   assemble: ({ etcd, every: everyMs, app, port }) =>
     app === undefined || port === undefined

@@ -119,16 +119,13 @@ const fileItem = v.strictObject({
 
 /** The option of each command that makes files. */
 export const fileOptions = {
-  templates: items({
-    description: 'files to be made of templates and kept up to date',
-    item: fileItem,
-  }),
+  templates: items(fileItem, 'files to be made of templates and kept up to date'),
 };
 
-/** Completes what was declared: paths are relative to the settings file. A Fault when two make one file. */
+/** Completes what was declared: paths are relative to the settings file. Throws a Fault when two make one file. */
 export function fileDeclarations(
   declared: readonly Item<v.InferOutput<typeof fileItem>>[],
-): readonly FileDeclaration[] | Fault {
+): readonly FileDeclaration[] {
   const files = declared.map(({ value, where, file }): FileDeclaration => {
     const { src, dest, timeout, wait, prefix, keys, ...rest } = value;
     const foreign = prefix !== undefined || keys !== undefined;
@@ -143,16 +140,16 @@ export function fileDeclarations(
       keys: foreign ? { kind: 'foreign', prefix: prefix ?? '', paths: keys ?? [''] } : { kind: 'own' },
     };
   });
-  return twice(files) ?? files;
+  requireDistinct(files);
+  return files;
 }
 
-/** A Fault when two declarations make the same file: each would undo what the other did. */
-export function twice(files: readonly FileDeclaration[]): Fault | undefined {
+/** Throws a Fault when two declarations make the same file: each would undo what the other did. */
+export function requireDistinct(files: readonly FileDeclaration[]): void {
   const makers = new Map<string, string>();
   for (const { dest, where } of files) {
     const other = makers.get(dest);
-    if (other !== undefined) return new Fault('settings', `${dest} is made by another, too: ${other}`, { where });
+    if (other !== undefined) throw new Fault('settings', `${dest} is made by another, too: ${other}`, { where });
     makers.set(dest, where);
   }
-  return undefined;
 }

@@ -38,48 +38,37 @@ export const filesCommand = declareCommand({
   summary: 'make any files from templates and the registry, and keep them up to date',
   options: {
     ...fileOptions,
-    once: onOff({ description: 'make each file once, and end' }),
-    dryRun: onOff({ description: 'say what would be made, and write nothing' }),
-    diff: onOff({ description: 'show what would change, and write nothing' }),
-    confdDir: optional({
-      placeholder: 'FOLDER',
-      description: "make the files of confd's template resources (FOLDER/conf.d/*.toml), too",
-      word: pathWord,
-    }),
-    convert: optional({
-      placeholder: 'FILE',
-      description: "print one of confd's templates as Mustache, and end",
-      word: pathWord,
-      flagOnly: true,
-    }),
-    interval: defaulted({
-      placeholder: 'DURATION',
-      description: 'how often to look whether somebody else changed or deleted a file, and restore it',
-      word: durationWord(100, 3_600_000),
-      fallback: formatDuration(defaultIntervalMs),
-    }),
+    once: onOff('make each file once, and end'),
+    dryRun: onOff('say what would be made, and write nothing'),
+    diff: onOff('show what would change, and write nothing'),
+    confdDir: optional('FOLDER', pathWord, "make the files of confd's template resources (FOLDER/conf.d/*.toml), too"),
+    convert: optional('FILE', pathWord, "print one of confd's templates as Mustache, and end", { flagOnly: true }),
+    interval: defaulted(
+      'DURATION',
+      durationWord(100, 3_600_000),
+      formatDuration(defaultIntervalMs),
+      'how often to look whether somebody else changed or deleted a file, and restore it',
+    ),
     ...registryOptions,
     ...layoutOptions,
     ...holdForOption,
-    admin: optional({
-      placeholder: 'HOST:PORT',
-      description: 'where pointsman serves metrics and health while it keeps the files; nowhere if not given',
-      word: addressWord,
-    }),
+    admin: optional(
+      'HOST:PORT',
+      addressWord,
+      'where pointsman serves metrics and health while it keeps the files; nowhere if not given',
+    ),
     ...adminHostsOption,
     ...logOptions,
   },
-  assemble: (values): FilesSettings | Fault => {
+  assemble: (values): FilesSettings => {
     const { once, dryRun, diff, confdDir, convert, interval, layout, holdFor: holdMs, admin, adminHosts } = values;
     if (convert !== undefined) return { kind: 'convert', path: convert };
     const given = [once ? '--once' : '', dryRun ? '--dry-run' : '', diff ? '--diff' : ''].filter((flag) => flag !== '');
-    if (given.length > 1) return new Fault('settings', `it does not go with ${given[0]}`, { where: given[1] });
+    if (given.length > 1) throw new Fault('settings', `it does not go with ${given[0]}`, { where: given[1] });
     const registry = registrySettings(values);
-    if (registry instanceof Error) return registry;
     const files = fileDeclarations(values.templates);
-    if (files instanceof Error) return files;
     if (files.length === 0 && confdDir === undefined) {
-      return new Fault('settings', 'there is no file to make', {
+      throw new Fault('settings', 'there is no file to make', {
         hint: 'give --config FILE with a list `templates`, or --confd-dir FOLDER',
       });
     }

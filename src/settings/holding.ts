@@ -19,28 +19,22 @@ const bound = word((text: string): Parsed<number | undefined> => {
 });
 
 export const holdForOption = {
-  holdFor: optional({
-    placeholder: 'DURATION',
-    description:
-      'how long entries are held that a wiped, restored or emptied registry does not have any more; until `pointsman release` if not given',
-    word: durationWord(1000, 2_592_000_000),
-  }),
+  holdFor: optional(
+    'DURATION',
+    durationWord(1000, 2_592_000_000),
+    'how long entries are held that a wiped, restored or emptied registry does not have any more; until `pointsman release` if not given',
+  ),
 };
 
 export const holdingOptions = {
   ...holdForOption,
-  holdDeleted: defaulted({
-    placeholder: 'PERCENT|never',
-    description: 'hold what was deleted when this share of the entries of all services, or more, is deleted at once',
-    word: bound,
-    fallback: '100%',
-  }),
-  holdDeletedService: defaulted({
-    placeholder: 'PERCENT|never',
-    description: 'the same for the entries of one service',
-    word: bound,
-    fallback: 'never',
-  }),
+  holdDeleted: defaulted(
+    'PERCENT|never',
+    bound,
+    '100%',
+    'hold what was deleted when this share of the entries of all services, or more, is deleted at once',
+  ),
+  holdDeletedService: defaulted('PERCENT|never', bound, 'never', 'the same for the entries of one service'),
 };
 
 export const holdingSettings = (values: ValuesOf<typeof holdingOptions>): HoldingSettings => ({

@@ -4,42 +4,27 @@ import { countWord, word } from './words.ts';
 
 /** How much of a registry a balancer serves. */
 export const limitOptions = {
-  limitValue: defaulted({
-    placeholder: 'SIZE',
-    description: 'a larger value in the registry is refused',
-    word: word(parseSize),
-    fallback: '64k',
-  }),
-  limitInstances: defaulted({
-    placeholder: 'COUNT',
-    description: 'more instances of one service are refused',
-    word: countWord(1, 1_000_000),
-    fallback: '20000',
-  }),
-  limitServices: defaulted({
-    placeholder: 'COUNT',
-    description: 'more services are refused',
-    word: countWord(1, 1_000_000),
-    fallback: '20000',
-  }),
-  limitEntries: defaulted({
-    placeholder: 'COUNT',
-    description: 'entries are refused to services beyond their fair share of this number',
-    word: countWord(1, 10_000_000),
-    fallback: '200000',
-  }),
-  limitOldWorkers: defaulted({
-    placeholder: 'COUNT',
-    description: 'more workers of earlier reloads are ended with their connections, the oldest first',
-    word: countWord(1, 1_000_000),
-    fallback: '20',
-  }),
-  limitTotal: defaulted({
-    placeholder: 'SIZE',
-    description: 'entries are refused to services beyond their fair share of this size',
-    word: word(parseSize),
-    fallback: '256m',
-  }),
+  limitValue: defaulted('SIZE', word(parseSize), '64k', 'a larger value in the registry is refused'),
+  limitInstances: defaulted('COUNT', countWord(1, 1_000_000), '20000', 'more instances of one service are refused'),
+  limitServices: defaulted('COUNT', countWord(1, 1_000_000), '20000', 'more services are refused'),
+  limitEntries: defaulted(
+    'COUNT',
+    countWord(1, 10_000_000),
+    '200000',
+    'entries are refused to services beyond their fair share of this number',
+  ),
+  limitOldWorkers: defaulted(
+    'COUNT',
+    countWord(1, 1_000_000),
+    '20',
+    'more workers of earlier reloads are ended with their connections, the oldest first',
+  ),
+  limitTotal: defaulted(
+    'SIZE',
+    word(parseSize),
+    '256m',
+    'entries are refused to services beyond their fair share of this size',
+  ),
 };
 
 export function limitSettings(values: ValuesOf<typeof limitOptions>) {

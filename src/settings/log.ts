@@ -10,18 +10,18 @@ export type LogSettings = {
 
 /** The options of every command that runs for long. */
 export const logOptions = {
-  logLevel: defaulted({
-    placeholder: 'LEVEL',
-    description: 'trace, debug, info, warn, error or silent',
-    ...oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
-    fallback: 'info',
-  }),
-  logFormat: defaulted({
-    placeholder: 'FORMAT',
-    description: 'json, pretty, or auto: pretty on a terminal',
-    ...oneOf(['json', 'pretty', 'auto']),
-    fallback: 'auto',
-  }),
+  logLevel: defaulted(
+    'LEVEL',
+    oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
+    'info',
+    'trace, debug, info, warn, error or silent',
+  ),
+  logFormat: defaulted(
+    'FORMAT',
+    oneOf(['json', 'pretty', 'auto']),
+    'auto',
+    'json, pretty, or auto: pretty on a terminal',
+  ),
 };
 
 /** The same for commands that answer and end: what they print is their own, so that only trouble is logged. */

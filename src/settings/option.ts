@@ -82,24 +82,54 @@ type ValueOf<O extends Option> =
 
 export type ValuesOf<Table extends OptionTable> = { readonly [Key in keyof Table]: ValueOf<Table[Key]> };
 
-type Given<O> = Omit<O, 'kind'>;
-export const defaulted = <T>(
-  option: Omit<Given<Defaulted<T>>, 'fallback'> & { fallback: Fallback | string },
-): Defaulted<T> => {
-  const { fallback } = option;
-  return {
-    ...option,
-    kind: 'defaulted',
-    fallback: typeof fallback === 'string' ? { text: fallback, of: () => fallback } : fallback,
-  };
-};
-export const optional = <T>(option: Given<Optional<T>>): Optional<T> => ({ ...option, kind: 'optional' });
-export const pairs = <T>(option: Given<Pairs<T>>): Pairs<T> => ({ ...option, kind: 'pairs' });
-export const list = <T>(option: Given<Listed<T>>): Listed<T> => ({ ...option, kind: 'list' });
-export const items = <T>(option: Given<Items<T>>): Items<T> => ({ ...option, kind: 'items' });
-export const secret = (option: Given<Secret>): Secret => ({ ...option, kind: 'secret' });
+/** The word of a setting that has a few values, and all of them. */
+export type Choice<T> = { readonly word: Word<T>; readonly choices: readonly string[] };
 
-export const onOff = (option: Given<Switch>): Switch => ({ ...option, kind: 'switch' });
+const valued = <T>(placeholder: string, word: Word<T> | Choice<T>, description: string) =>
+  'choices' in word ? { placeholder, description, ...word } : { placeholder, description, word };
+type OneCall = { readonly flagOnly: true };
+
+export const defaulted = <T>(
+  placeholder: string,
+  word: Word<T> | Choice<T>,
+  fallback: string | Fallback,
+  description: string,
+  oneCall?: OneCall,
+): Defaulted<T> => ({
+  ...valued(placeholder, word, description),
+  ...oneCall,
+  kind: 'defaulted',
+  fallback: typeof fallback === 'string' ? { text: fallback, of: () => fallback } : fallback,
+});
+export const optional = <T>(
+  placeholder: string,
+  word: Word<T> | Choice<T>,
+  description: string,
+  oneCall?: OneCall,
+): Optional<T> => ({ ...valued(placeholder, word, description), ...oneCall, kind: 'optional' });
+export const pairs = <T>(placeholder: string, word: Word<readonly [string, T]>, description: string): Pairs<T> => ({
+  kind: 'pairs',
+  placeholder,
+  word,
+  description,
+});
+export const list = <T>(placeholder: string, word: Word<T>, description: string): Listed<T> => ({
+  kind: 'list',
+  placeholder,
+  word,
+  description,
+});
+export const secret = (placeholder: string, description: string): Secret => ({
+  kind: 'secret',
+  placeholder,
+  description,
+});
+export const items = <T>(item: GenericSchema<unknown, T>, description: string): Items<T> => ({
+  kind: 'items',
+  item,
+  description,
+});
+export const onOff = (description: string): Switch => ({ kind: 'switch', description });
 
 const isOfOneCall = (option: Option): boolean =>
   option.kind === 'switch' || ('flagOnly' in option && option.flagOnly === true);

@@ -1,11 +1,10 @@
-import type { Fault } from '../model/fault.ts';
 import { longestPauseMs } from '../model/override.ts';
 import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
-import { type LogSettings, logSettings, quietLogOptions } from './log.ts';
-import { defaulted, onOff, optional } from './option.ts';
-import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { localAdmin, type SeeSettings } from './see.ts';
+import { type LogSettings, quietLogOptions } from './log.ts';
+import { defaulted, onOff, optional, type ValuesOf } from './option.ts';
+import { type RegistrySettings, registryAndLog, registryOptions } from './registry.ts';
+import { localAdmin } from './see.ts';
 import { durationWord, word } from './words.ts';
 
 /** The settings of an override beside its kind. */
@@ -33,31 +32,32 @@ const target = {
   syntax: '<service[/instance]>',
   description: 'an instance, or a service: then all of its instances that have no override of their own',
 };
-const json = onOff({ description: 'print one JSON object' });
+const json = onOff('print one JSON object');
 const optionsOfAll = { json, ...registryOptions, ...quietLogOptions };
 const optionsOfNew = {
-  for: optional({
-    placeholder: 'DURATION',
-    description: 'how long, from 1s to 30d; without it until it is cleared',
-    word: durationWord(1000, thirtyDaysMs),
-    flagOnly: true,
-  }),
-  why: optional({
-    placeholder: 'TEXT',
-    description: 'what others should know about it',
-    word: word(parseWhy),
-    flagOnly: true,
-  }),
-  wait: optional({
-    placeholder: 'DURATION',
-    description:
-      'wait so long at most until every balancer has applied it and, where nothing is sent any more, no request is open',
-    word: durationWord(0, 86_400_000),
-    flagOnly: true,
-  }),
-  force: onOff({ description: 'also when no such service or instance is known; it then waits for it' }),
+  for: optional(
+    'DURATION',
+    durationWord(1000, thirtyDaysMs),
+    'how long, from 1s to 30d; without it until it is cleared',
+    { flagOnly: true },
+  ),
+  why: optional('TEXT', word(parseWhy), 'what others should know about it', { flagOnly: true }),
+  wait: optional(
+    'DURATION',
+    durationWord(0, 86_400_000),
+    'wait so long at most until every balancer has applied it and, where nothing is sent any more, no request is open',
+    { flagOnly: true },
+  ),
+  force: onOff('also when no such service or instance is known; it then waits for it'),
   ...optionsOfAll,
 };
+
+type NewOverride = Omit<ValuesOf<typeof optionsOfNew>, 'for'> & { readonly for: number | undefined };
+
+function overrideSettings(values: NewOverride): OverrideSettings {
+  const { for: forMs, wait: waitMs, why, force, json: asJson } = values;
+  return { ...registryAndLog(values), forMs, waitMs, why, force, json: asJson };
+}
 
 const declareNew = <const Name extends string>(
   name: Name,
@@ -69,12 +69,7 @@ const declareNew = <const Name extends string>(
     summary,
     operands: more === undefined ? target : { ...target, more: [more] },
     options: optionsOfNew,
-    assemble: (values): OverrideSettings | Fault => {
-      const registry = registrySettings(values);
-      if (registry instanceof Error) return registry;
-      const { for: forMs, wait: waitMs, why, force } = values;
-      return { registry, log: logSettings(values), forMs, waitMs, why, force, json: values.json };
-    },
+    assemble: overrideSettings,
   });
 
 const declareOther = <const Name extends string>(
@@ -87,11 +82,7 @@ const declareOther = <const Name extends string>(
     summary,
     operands,
     options: { admin: localAdmin, ...optionsOfAll },
-    assemble: (values): Pick<SeeSettings, 'registry' | 'log' | 'json' | 'admin'> | Fault => {
-      const registry = registrySettings(values);
-      if (registry instanceof Error) return registry;
-      return { registry, log: logSettings(values), json: values.json, admin: values.admin };
-    },
+    assemble: (values) => ({ ...registryAndLog(values), json: values.json, admin: values.admin }),
   });
 
 /** `pointsman drain`. */
@@ -118,20 +109,11 @@ export const pauseCommand = declareCommand({
   operands: service,
   options: {
     ...optionsOfNew,
-    for: defaulted({
-      placeholder: 'DURATION',
-      description: 'how long at most, from 1s to 10m',
-      word: durationWord(1000, longestPauseMs),
-      fallback: '30s',
+    for: defaulted('DURATION', durationWord(1000, longestPauseMs), '30s', 'how long at most, from 1s to 10m', {
       flagOnly: true,
     }),
   },
-  assemble: (values): OverrideSettings | Fault => {
-    const registry = registrySettings(values);
-    if (registry instanceof Error) return registry;
-    const { for: forMs, wait: waitMs, why, force, json } = values;
-    return { registry, log: logSettings(values), forMs, waitMs, why, force, json };
-  },
+  assemble: overrideSettings,
 });
 
 /** `pointsman resume`. */

@@ -1,8 +1,7 @@
 import { type GenericSchema, safeParse } from 'valibot';
 import { Fault } from '../model/fault.ts';
 import { didYouMean } from '../model/nearest.ts';
-import type { ReadResult } from './reading.ts';
-import type { FileNode } from './sources.ts';
+import type { FileNode, ReadResult } from './sources.ts';
 
 /** Reads an item of a list, whose fields may be texts, lists and mappings. Each problem names `file:line:column`. */
 export function readItem<T>(schema: GenericSchema<unknown, T>, node: FileNode, name: string): ReadResult<T> {

@@ -16,8 +16,7 @@ import {
   type Word,
 } from './option.ts';
 import { readItem } from './read-item.ts';
-import type { ReadResult } from './reading.ts';
-import type { FileNode, Given, Sources } from './sources.ts';
+import type { FileNode, Given, ReadResult, Sources } from './sources.ts';
 
 type Valued = Exclude<Option, Secret | Switch | Items<unknown>>;
 type Found = { readonly values: readonly Given[] } | { readonly problem: Fault } | undefined;

@@ -13,17 +13,12 @@ import {
   variableName,
 } from './option.ts';
 import { readOptions } from './read-options.ts';
-import type { ReadResult } from './reading.ts';
-import type { SettingsFile, Sources } from './sources.ts';
+import type { ReadResult, SettingsFile, Sources } from './sources.ts';
 import { pathWord } from './words.ts';
 
 /** Of every command: where the file with its settings is. A flag or a variable, for the file cannot say. */
 export const configOption = {
-  config: optional({
-    placeholder: 'FILE',
-    description: 'a YAML file with settings, each named as its flag',
-    word: pathWord,
-  }),
+  config: optional('FILE', pathWord, 'a YAML file with settings, each named as its flag'),
 };
 
 /** The path of the settings file, if one is named. */
@@ -44,9 +39,13 @@ export function readSettings<Table extends OptionTable, Settings>(
   ];
   const reading = readOptions(command.options, sources, machine);
   if (!reading.ok) return { ok: false, problems: [...strange, ...reading.problems] };
-  const settings = command.assemble(reading.value, machine);
-  if (settings instanceof Fault) return { ok: false, problems: [...strange, settings] };
-  return strange.length > 0 ? { ok: false, problems: strange } : { ok: true, value: settings };
+  try {
+    const value = command.assemble(reading.value);
+    return strange.length > 0 ? { ok: false, problems: strange } : { ok: true, value };
+  } catch (error) {
+    if (error instanceof Fault) return { ok: false, problems: [...strange, error] };
+    throw error;
+  }
 }
 
 // A variable or a field of another command is no mistake: one environment or file may serve several.

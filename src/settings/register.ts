@@ -5,9 +5,9 @@ import { defaultWeight, type InstanceRole, instanceRoles, mostMeta } from '../mo
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from '../model/name.ts';
 import { accepted, type Parsed } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
-import { type LogSettings, logOptions, logSettings } from './log.ts';
+import { logOptions } from './log.ts';
 import { defaulted, list, optional, pairs, type ValuesOf } from './option.ts';
-import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
+import { registryAndLog, registryOptions } from './registry.ts';
 import { countWord, durationWord, labelWord, metaWord, oneOf, pathWord, weightWord, word } from './words.ts';
 
 /** The settings that all instances of a process share, and that a declaration file may change. */
@@ -48,58 +48,41 @@ export type RegisterSettings = {
 
 /** The settings that may follow a service and an address. */
 export const traitOptions = {
-  net: optional({
-    placeholder: 'NAME|CIDR',
-    description: "which of this machine's addresses to announce: of an interface (eth0) or in a network (10.0.0.0/8)",
-    word: word(parseNet),
-  }),
-  weight: optional({
-    placeholder: 'WEIGHT',
-    description: `share of the traffic relative to its siblings, 0 to 256 (default: ${defaultWeight})`,
-    word: weightWord,
-  }),
-  zone: optional({ placeholder: 'LABEL', description: 'where the instance runs', word: labelWord }),
-  role: optional({
-    placeholder: 'ROLE',
-    description: 'backup gets requests only while no active instance is up (default: active)',
-    ...oneOf(instanceRoles),
-  }),
-  meta: pairs({
-    placeholder: 'NAME=VALUE',
-    description: `something that templates may use; up to ${mostMeta} times`,
-    word: metaWord,
-  }),
-  check: optional({
-    placeholder: 'CHECK',
-    description:
-      'announced only while this passes: tcp, tcp://:8080, http://:8080/health, https://…, https+insecure://…, cmd:COMMAND or none (default: tcp with a command to run, none without)',
-    word: word(parseHealthCheck),
-  }),
-  checkInterval: optional({
-    placeholder: 'DURATION',
-    description: 'how often to check; more often until it is healthy for the first time (default: 2s)',
-    word: durationWord(50, 3_600_000),
-  }),
-  checkTimeout: optional({
-    placeholder: 'DURATION',
-    description: 'how long one check may take (default: 2s)',
-    word: durationWord(10, 600_000),
-  }),
-  checkRise: optional({
-    placeholder: 'COUNT',
-    description: 'checks in a row that must pass before it is announced (default: 1)',
-    word: countWord(1, 100),
-  }),
-  checkFall: optional({
-    placeholder: 'COUNT',
-    description: 'checks in a row that must fail before it is unhealthy (default: 3)',
-    word: countWord(1, 100),
-  }),
-  unhealthy: optional({
-    placeholder: 'WHAT',
-    description: 'while it is unhealthy: withdraw it, or drain it: known, without new requests (default: withdraw)',
-    ...oneOf(['withdraw', 'drain']),
-  }),
+  net: optional(
+    'NAME|CIDR',
+    word(parseNet),
+    "which of this machine's addresses to announce: of an interface (eth0) or in a network (10.0.0.0/8)",
+  ),
+  weight: optional(
+    'WEIGHT',
+    weightWord,
+    `share of the traffic relative to its siblings, 0 to 256 (default: ${defaultWeight})`,
+  ),
+  zone: optional('LABEL', labelWord, 'where the instance runs'),
+  role: optional(
+    'ROLE',
+    oneOf(instanceRoles),
+    'backup gets requests only while no active instance is up (default: active)',
+  ),
+  meta: pairs('NAME=VALUE', metaWord, `something that templates may use; up to ${mostMeta} times`),
+  check: optional(
+    'CHECK',
+    word(parseHealthCheck),
+    'announced only while this passes: tcp, tcp://:8080, http://:8080/health, https://…, https+insecure://…, cmd:COMMAND or none (default: tcp with a command to run, none without)',
+  ),
+  checkInterval: optional(
+    'DURATION',
+    durationWord(50, 3_600_000),
+    'how often to check; more often until it is healthy for the first time (default: 2s)',
+  ),
+  checkTimeout: optional('DURATION', durationWord(10, 600_000), 'how long one check may take (default: 2s)'),
+  checkRise: optional('COUNT', countWord(1, 100), 'checks in a row that must pass before it is announced (default: 1)'),
+  checkFall: optional('COUNT', countWord(1, 100), 'checks in a row that must fail before it is unhealthy (default: 3)'),
+  unhealthy: optional(
+    'WHAT',
+    oneOf(['withdraw', 'drain']),
+    'while it is unhealthy: withdraw it, or drain it: known, without new requests (default: withdraw)',
+  ),
 };
 
 const defaultTraits: InstanceTraits = {
@@ -153,63 +136,59 @@ export const registerCommand = declareCommand({
     passThrough: true,
   },
   options: {
-    service: list({
-      placeholder: 'NAME[=ADDRESS]',
-      description: 'the service that the instance belongs to; repeated with an address each, an instance of each',
-      word: word(parseService),
-    }),
-    address: optional({
-      placeholder: 'ADDRESS',
-      description:
-        "where the balancers reach the instance: HOST:PORT; :PORT with this machine's own address; env:NAME or env:HOSTNAME:PORTNAME, from variables",
-      word: word(parseAddressSource),
-    }),
-    id: optional({
-      placeholder: 'NAME',
-      description: "the instance's name within its service (default: the host name and the port)",
-      word: word(parseInstanceId),
-    }),
-    dir: optional({
-      placeholder: 'FOLDER',
-      description: 'announce what the YAML and JSON files in it declare, an instance each, as they come, change and go',
-      word: pathWord,
-      // balance keeps its state in a --dir; one file or environment may serve both.
-      flagOnly: true,
-    }),
-    versionLabel: optional({ placeholder: 'LABEL', description: "the application's version", word: labelWord }),
+    service: list(
+      'NAME[=ADDRESS]',
+      word(parseService),
+      'the service that the instance belongs to; repeated with an address each, an instance of each',
+    ),
+    address: optional(
+      'ADDRESS',
+      word(parseAddressSource),
+      "where the balancers reach the instance: HOST:PORT; :PORT with this machine's own address; env:NAME or env:HOSTNAME:PORTNAME, from variables",
+    ),
+    id: optional(
+      'NAME',
+      word(parseInstanceId),
+      "the instance's name within its service (default: the host name and the port)",
+    ),
+    dir: optional(
+      'FOLDER',
+      pathWord,
+      'announce what the YAML and JSON files in it declare, an instance each, as they come, change and go', // balance keeps its state in a --dir; one file or environment may serve both.
+      { flagOnly: true },
+    ),
+    versionLabel: optional('LABEL', labelWord, "the application's version"),
     ...traitOptions,
-    ttl: defaulted({
-      placeholder: 'DURATION',
-      description: 'how long the registration outlives a process that died without a word',
-      // etcd's least TTL at its default election time-outs is 2 s.
-      word: durationWord(2000, 3_600_000),
-      fallback: '10s',
-    }),
-    drainTimeout: defaulted({
-      placeholder: 'DURATION',
-      description: 'how long a leave waits for balancers that still have open requests of it',
-      word: durationWord(0, 3_600_000),
-      fallback: '30s',
-    }),
-    grace: defaulted({
-      placeholder: 'DURATION',
-      description: 'how long the command may take to end after SIGTERM before it is killed',
-      word: durationWord(0, 3_600_000),
-      fallback: '30s',
-    }),
+    ttl: defaulted(
+      'DURATION', // etcd's least TTL at its default election time-outs is 2 s.
+      durationWord(2000, 3_600_000),
+      '10s',
+      'how long the registration outlives a process that died without a word',
+    ),
+    drainTimeout: defaulted(
+      'DURATION',
+      durationWord(0, 3_600_000),
+      '30s',
+      'how long a leave waits for balancers that still have open requests of it',
+    ),
+    grace: defaulted(
+      'DURATION',
+      durationWord(0, 3_600_000),
+      '30s',
+      'how long the command may take to end after SIGTERM before it is killed',
+    ),
     ...registryOptions,
     ...logOptions,
   },
-  assemble: (values): { registry: RegistrySettings; log: LogSettings; register: RegisterSettings } | Fault => {
-    const registry = registrySettings(values);
-    if (registry instanceof Error) return registry;
+  assemble: (values) => {
+    const shared = registryAndLog(values);
     const traits = traitsOf({ ...values, version: values.versionLabel }, defaultTraits);
-    if (traits instanceof Error) return traits;
+    if (traits instanceof Error) throw traits;
     const folder = values.dir === undefined ? undefined : { path: values.dir, traits };
     const instances = folder !== undefined && values.service.length === 0 ? [] : instancesOf(values, traits);
-    if (instances instanceof Error) return instances;
     const { ttl: ttlMs, drainTimeout: drainTimeoutMs, grace: graceMs } = values;
-    return { registry, log: logSettings(values), register: { instances, folder, ttlMs, drainTimeoutMs, graceMs } };
+    const register: RegisterSettings = { instances, folder, ttlMs, drainTimeoutMs, graceMs };
+    return { ...shared, register };
   },
 });
 
@@ -222,22 +201,22 @@ function instancesOf(
     readonly id: InstanceId | undefined;
   },
   traits: InstanceTraits,
-): readonly InstanceSettings[] | Fault {
+): readonly InstanceSettings[] {
   const missing = (name: string, what: string) => {
     const hint = `give the flag, POINTSMAN_${name.toUpperCase()}, or ${name} in the settings file: ${what}`;
     return new Fault('settings', 'it is missing', { where: `--${name}`, hint });
   };
-  if (values.service.length === 0) return missing('service', 'the service that the instance belongs to');
+  if (values.service.length === 0) throw missing('service', 'the service that the instance belongs to');
   if (values.address !== undefined && values.service.every(({ address }) => address !== undefined)) {
     const hint = 'leave it out, or name the service without one';
-    return new Fault('settings', 'every service has an address of its own', { where: '--address', hint });
+    throw new Fault('settings', 'every service has an address of its own', { where: '--address', hint });
   }
   const instances: InstanceSettings[] = [];
   for (const { service, address = values.address } of values.service) {
-    if (address === undefined) return missing('address', 'where the balancers reach the instance');
+    if (address === undefined) throw missing('address', 'where the balancers reach the instance');
     if (values.id !== undefined && instances.some((other) => other.service === service)) {
       const hint = 'leave it out: each is then named by its port';
-      return new Fault('settings', `two instances of ${service} cannot have one name`, { where: '--id', hint });
+      throw new Fault('settings', `two instances of ${service} cannot have one name`, { where: '--id', hint });
     }
     instances.push({ ...traits, service, id: values.id, address });
   }

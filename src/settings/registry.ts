@@ -1,6 +1,7 @@
 import { type Address, parseAddress, parseHost } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { type LogSettings, type logOptions, logSettings } from './log.ts';
 import { defaulted, optional, secret, type ValuesOf } from './option.ts';
 import { registryInstead } from './registry-instead.ts';
 import { pathWord, word } from './words.ts';
@@ -97,54 +98,44 @@ function parseRoot(text: string): Parsed<string> {
 
 /** The options of every command that reads or writes the registry. */
 export const registryOptions = {
-  registry: defaulted({
-    placeholder: 'LOCATION',
-    description:
-      'etcd://HOST:PORT[,HOST:PORT…] or etcd+srv://DOMAIN, etcds… for TLS, or dir:PATH for a folder on this machine',
-    word: word(parseRegistryLocation),
-    fallback: `etcd://127.0.0.1:${etcdPort}`,
-  }),
-  root: defaulted({
-    placeholder: 'KEY',
-    description: 'the key in etcd that everything stands under',
-    word: word(parseRoot),
-    fallback: '/pointsman/',
-  }),
-  etcdUser: optional({
-    placeholder: 'NAME',
-    description:
-      'the user to log in to etcd as; the password comes from POINTSMAN_ETCD_PASSWORD or --etcd-password-file',
-    word: word((text) =>
-      /^[\x21-\x7e]{1,128}$/.test(text) ? accepted(text) : refused(`${quote(text)} is not a user name`),
-    ),
-  }),
-  etcdPassword: secret({ placeholder: 'PASSWORD', description: "the etcd user's password; never a flag" }),
-  etcdPasswordFile: optional({
-    placeholder: 'FILE',
-    description: "a file with the etcd user's password, read at each connect",
-    word: pathWord,
-  }),
-  etcdCa: optional({ placeholder: 'FILE', description: 'PEM file of the CA that etcd is trusted by', word: pathWord }),
-  etcdCert: optional({
-    placeholder: 'FILE',
-    description: 'PEM file of the client certificate for etcd',
-    word: pathWord,
-  }),
-  etcdKey: optional({ placeholder: 'FILE', description: "PEM file of the client certificate's key", word: pathWord }),
+  registry: defaulted(
+    'LOCATION',
+    word(parseRegistryLocation),
+    `etcd://127.0.0.1:${etcdPort}`,
+    'etcd://HOST:PORT[,HOST:PORT…] or etcd+srv://DOMAIN, etcds… for TLS, or dir:PATH for a folder on this machine',
+  ),
+  root: defaulted('KEY', word(parseRoot), '/pointsman/', 'the key in etcd that everything stands under'),
+  etcdUser: optional(
+    'NAME',
+    word((text) => (/^[\x21-\x7e]{1,128}$/.test(text) ? accepted(text) : refused(`${quote(text)} is not a user name`))),
+    'the user to log in to etcd as; the password comes from POINTSMAN_ETCD_PASSWORD or --etcd-password-file',
+  ),
+  etcdPassword: secret('PASSWORD', "the etcd user's password; never a flag"),
+  etcdPasswordFile: optional('FILE', pathWord, "a file with the etcd user's password, read at each connect"),
+  etcdCa: optional('FILE', pathWord, 'PEM file of the CA that etcd is trusted by'),
+  etcdCert: optional('FILE', pathWord, 'PEM file of the client certificate for etcd'),
+  etcdKey: optional('FILE', pathWord, "PEM file of the client certificate's key"),
 };
+
+/** The settings of each command that speaks with the registry. */
+export const registryAndLog = (
+  values: ValuesOf<typeof registryOptions> & ValuesOf<typeof logOptions>,
+): { readonly registry: RegistrySettings; readonly log: LogSettings } => ({
+  registry: registrySettings(values),
+  log: logSettings(values),
+});
 
 /** The option of each command that can follow a tree that was not made for pointsman. */
 export const layoutOptions = {
-  layout: optional({
-    placeholder: 'LAYOUT',
-    description:
-      'follow a tree made for others, with its own prefix: plain, registrator, skydns, traefik, grpc, or a YAML file',
-    word: pathWord,
-  }),
+  layout: optional(
+    'LAYOUT',
+    pathWord,
+    'follow a tree made for others, with its own prefix: plain, registrator, skydns, traefik, grpc, or a YAML file',
+  ),
 };
 
-/** Joins the registry's options, or returns which of them contradict each other. */
-export function registrySettings(values: ValuesOf<typeof registryOptions>): RegistrySettings | Fault {
+/** Joins the registry's options. Throws a Fault when they contradict each other. */
+export function registrySettings(values: ValuesOf<typeof registryOptions>): RegistrySettings {
   const location = values.registry;
   const tlsFlag =
     values.etcdCa !== undefined ? '--etcd-ca' : values.etcdCert !== undefined ? '--etcd-cert' : '--etcd-key';
@@ -152,43 +143,39 @@ export function registrySettings(values: ValuesOf<typeof registryOptions>): Regi
   if (location.kind === 'directory') {
     const stray = hasTlsFile ? tlsFlag : values.etcdUser !== undefined ? '--etcd-user' : undefined;
     if (stray === undefined) return { kind: 'directory', path: location.path };
-    return new Fault('settings', 'it is for etcd, and the registry is a folder', { where: stray });
+    throw new Fault('settings', 'it is for etcd, and the registry is a folder', { where: stray });
   }
   if (hasTlsFile && !location.tls) {
-    return new Fault('settings', 'it takes a registry with TLS', {
+    throw new Fault('settings', 'it takes a registry with TLS', {
       where: tlsFlag,
       hint: 'write --registry etcds://…',
     });
   }
   const { etcdCert: cert, etcdKey: key } = values;
   if ((cert === undefined) !== (key === undefined)) {
-    return new Fault('settings', 'the certificate and its key go together', {
+    throw new Fault('settings', 'the certificate and its key go together', {
       where: cert === undefined ? '--etcd-cert' : '--etcd-key',
       hint: 'give both, or none',
     });
   }
-  const login = loginOf(values);
-  if (login instanceof Fault) return login;
   const client = cert === undefined || key === undefined ? undefined : { cert, key };
   const tls = location.tls ? { ca: values.etcdCa, client } : undefined;
   const { members, domain } = location;
-  return { kind: 'etcd', members, domain, root: values.root, tls, login };
+  return { kind: 'etcd', members, domain, root: values.root, tls, login: loginOf(values) };
 }
 
-function loginOf(
-  values: ValuesOf<typeof registryOptions>,
-): { user: string; password: PasswordSource } | undefined | Fault {
+function loginOf(values: ValuesOf<typeof registryOptions>): { user: string; password: PasswordSource } | undefined {
   const { etcdUser: user, etcdPassword: text, etcdPasswordFile: path } = values;
   if (user === undefined) {
     if (path === undefined) return undefined;
-    return new Fault('settings', 'a password without a user', {
+    throw new Fault('settings', 'a password without a user', {
       where: '--etcd-password-file',
       hint: 'give --etcd-user too',
     });
   }
   if (path !== undefined) return { user, password: { kind: 'file', path } };
   if (text !== undefined) return { user, password: { kind: 'text', text } };
-  return new Fault('settings', 'a user without a password', {
+  throw new Fault('settings', 'a user without a password', {
     where: '--etcd-user',
     hint: 'give POINTSMAN_ETCD_PASSWORD or --etcd-password-file',
   });

@@ -1,14 +1,7 @@
-import type { Fault } from '../model/fault.ts';
 import { declareCommand } from './command.ts';
-import { type LogSettings, logOptions, logSettings } from './log.ts';
+import { logOptions } from './log.ts';
 import { onOff } from './option.ts';
-import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-
-export type ReleaseSettings = {
-  readonly all: boolean;
-  readonly registry: RegistrySettings;
-  readonly log: LogSettings;
-};
+import { registryAndLog, registryOptions } from './registry.ts';
 
 /** `pointsman release`. */
 export const releaseCommand = declareCommand({
@@ -16,12 +9,9 @@ export const releaseCommand = declareCommand({
   summary: 'say that what is missing is gone for good, so that no balancer holds it any longer',
   operands: { syntax: '[service]', description: 'the service whose instances, policy and overrides are to go' },
   options: {
-    all: onOff({ description: 'everything that is held: all services, and the values of files' }),
+    all: onOff('everything that is held: all services, and the values of files'),
     ...registryOptions,
     ...logOptions,
   },
-  assemble: (values): ReleaseSettings | Fault => {
-    const registry = registrySettings(values);
-    return registry instanceof Error ? registry : { all: values.all, registry, log: logSettings(values) };
-  },
+  assemble: (values) => ({ all: values.all, ...registryAndLog(values) }),
 });

@@ -22,24 +22,18 @@ export const renderCommand = declareCommand({
   name: 'render',
   summary: 'show what a balancer with these settings would make of the registry, and change nothing',
   options: {
-    out: optional({
-      placeholder: 'FOLDER',
-      description: 'write haproxy.cfg and maps/routes.map there instead of printing them',
-      word: pathWord,
+    out: optional('FOLDER', pathWord, 'write haproxy.cfg and maps/routes.map there instead of printing them', {
       flagOnly: true,
     }),
-    diff: onOff({
-      description: 'print what would change in --dir: commands, reloads and their reasons, and the files',
-    }),
-    watch: onOff({ description: 'go on with --diff for each change of the registry: what balance --dry-run does' }),
-    json: onOff({ description: 'print JSON, with --watch a line a change' }),
+    diff: onOff('print what would change in --dir: commands, reloads and their reasons, and the files'),
+    watch: onOff('go on with --diff for each change of the registry: what balance --dry-run does'),
+    json: onOff('print JSON, with --watch a line a change'),
     ...balancerOptions,
   },
-  assemble: ({ out, diff, watch, json, ...values }): RenderSettings | Fault => {
+  assemble: ({ out, diff, watch, json, ...values }): RenderSettings => {
     const settings = balancerSettings(values);
-    if (settings instanceof Error) return settings;
     if (out !== undefined && (diff || watch)) {
-      return new Fault('settings', 'it does not go with --out', { where: diff ? '--diff' : '--watch' });
+      throw new Fault('settings', 'it does not go with --out', { where: diff ? '--diff' : '--watch' });
     }
     const rendering: Rendering =
       out === undefined ? { kind: watch ? 'watch' : diff ? 'diff' : 'print' } : { kind: 'write', folder: out };

@@ -8,10 +8,8 @@ export const rolesCommand = declareCommand({
   summary: 'print the etcdctl commands that make users who may do what their task needs, and nothing else',
   operands: { syntax: '<role...>', description: 'register/SERVICE, balancer/ID, operator, reader; any number of them' },
   options: {
-    certificates: onOff({
-      description: 'users without a password: etcd takes them from the name in a client certificate',
-    }),
-    json: onOff({ description: 'print the users and their permissions as JSON' }),
+    certificates: onOff('users without a password: etcd takes them from the name in a client certificate'),
+    json: onOff('print the users and their permissions as JSON'),
     root: registryOptions.root,
   },
   assemble: ({ certificates, json, root }) => ({ certificates, json, root }),

@@ -1,9 +1,8 @@
 import type { Address } from '../model/address.ts';
-import { Fault } from '../model/fault.ts';
 import { declareCommand } from './command.ts';
-import { type LogSettings, logSettings, quietLogOptions } from './log.ts';
-import { defaulted, onOff } from './option.ts';
-import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
+import { type LogSettings, quietLogOptions } from './log.ts';
+import { defaulted, onOff, type ValuesOf } from './option.ts';
+import { type RegistrySettings, registryAndLog, registryOptions } from './registry.ts';
 import { addressWord, countWord } from './words.ts';
 
 /** Where to look, and how to show it. */
@@ -16,39 +15,28 @@ export type SeeSettings = {
 };
 
 /** Where the balancer of this machine can be asked. */
-export const localAdmin = defaulted({
-  placeholder: 'HOST:PORT',
-  description: "the admin port of this machine's balancer, if it has one; others say where theirs is",
-  word: addressWord,
-  fallback: '127.0.0.1:8404',
+export const localAdmin = defaulted(
+  'HOST:PORT',
+  addressWord,
+  '127.0.0.1:8404',
+  "the admin port of this machine's balancer, if it has one; others say where theirs is",
+);
+
+const options = { admin: localAdmin, json: onOff('print JSON'), ...registryOptions, ...quietLogOptions };
+
+const seeSettings = (values: ValuesOf<typeof options>): SeeSettings => ({
+  ...registryAndLog(values),
+  admin: values.admin,
+  json: values.json,
 });
-
-const options = {
-  admin: localAdmin,
-  json: onOff({ description: 'print JSON' }),
-  ...registryOptions,
-  ...quietLogOptions,
-};
-
-type Values = Parameters<typeof registrySettings>[0] &
-  Parameters<typeof logSettings>[0] & { readonly admin: Address; readonly json: boolean };
-
-function seeSettings(values: Values): SeeSettings | Fault {
-  const registry = registrySettings(values);
-  if (registry instanceof Fault) return registry;
-  return { registry, log: logSettings(values), admin: values.admin, json: values.json };
-}
 
 /** `pointsman status`. */
 export const statusCommand = declareCommand({
   name: 'status',
   summary: 'show the balancers, the services, and what is wrong',
   operands: { syntax: '[service]', description: 'one of them, with its instances' },
-  options: { watch: onOff({ description: 'show it anew every second until Ctrl-C' }), ...options },
-  assemble: (values): (SeeSettings & { readonly watch: boolean }) | Fault => {
-    const settings = seeSettings(values);
-    return settings instanceof Fault ? settings : { ...settings, watch: values.watch };
-  },
+  options: { watch: onOff('show it anew every second until Ctrl-C'), ...options },
+  assemble: (values) => ({ ...seeSettings(values), watch: values.watch }),
 });
 
 /** `pointsman explain`. */
@@ -65,18 +53,9 @@ export const eventsCommand = declareCommand({
   name: 'events',
   summary: 'tell what balancers did last, with the time that each stage took',
   options: {
-    most: defaulted({
-      placeholder: 'COUNT',
-      description: 'how many of each balancer',
-      word: countWord(1, 500),
-      fallback: '30',
-      flagOnly: true,
-    }),
-    follow: onOff({ description: 'go on with what happens, until Ctrl-C' }),
+    most: defaulted('COUNT', countWord(1, 500), '30', 'how many of each balancer', { flagOnly: true }),
+    follow: onOff('go on with what happens, until Ctrl-C'),
     ...options,
   },
-  assemble: (values): (SeeSettings & { readonly most: number; readonly follow: boolean }) | Fault => {
-    const settings = seeSettings(values);
-    return settings instanceof Fault ? settings : { ...settings, most: values.most, follow: values.follow };
-  },
+  assemble: (values) => ({ ...seeSettings(values), most: values.most, follow: values.follow }),
 });

@@ -2,10 +2,11 @@ import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
-import { type LogSettings, logSettings, quietLogOptions } from './log.ts';
+import { quietLogOptions } from './log.ts';
 import { defaulted, onOff, optional } from './option.ts';
-import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { addressWord, durationWord, labelWord, word } from './words.ts';
+import { registryAndLog, registryOptions } from './registry.ts';
+import { localAdmin } from './see.ts';
+import { durationWord, labelWord, word } from './words.ts';
 
 /** How traffic goes to another version, step by step. */
 export type ShiftSettings = {
@@ -43,52 +44,32 @@ export const shiftCommand = declareCommand({
   summary: "give another version its share of a service's requests, step by step, and go back when it fails",
   operands: { syntax: '<service>', description: 'the service' },
   options: {
-    to: optional({
-      placeholder: 'VERSION',
-      description: 'the version that is to get more (required)',
-      word: labelWord,
+    to: optional('VERSION', labelWord, 'the version that is to get more (required)', { flagOnly: true }),
+    weight: defaulted('PERCENT[,PERCENT…]', word(parseSteps), '5%,25%,100%', 'its share at each step', {
       flagOnly: true,
     }),
-    weight: defaulted({
-      placeholder: 'PERCENT[,PERCENT…]',
-      description: 'its share at each step',
-      word: word(parseSteps),
-      fallback: '5%,25%,100%',
+    every: defaulted('DURATION', durationWord(1000, 86_400_000), '30s', 'how long each step but the last is watched', {
       flagOnly: true,
     }),
-    every: defaulted({
-      placeholder: 'DURATION',
-      description: 'how long each step but the last is watched',
-      word: durationWord(1000, 86_400_000),
-      fallback: '30s',
-      flagOnly: true,
-    }),
-    abortIfErrors: optional({
-      placeholder: 'PERCENT',
-      description:
-        'go back to the split before when more than this share of its requests fail (5xx, refused or broken connections)',
-      word: word(parsePercent),
-      flagOnly: true,
-    }),
-    admin: defaulted({
-      placeholder: 'HOST:PORT',
-      description: "the admin port of this machine's balancer, if it has one; others say where theirs is",
-      word: addressWord,
-      fallback: '127.0.0.1:8404',
-    }),
-    json: onOff({ description: 'print the steps as JSON lines' }),
+    abortIfErrors: optional(
+      'PERCENT',
+      word(parsePercent),
+      'go back to the split before when more than this share of its requests fail (5xx, refused or broken connections)',
+      { flagOnly: true },
+    ),
+    admin: localAdmin,
+    json: onOff('print the steps as JSON lines'),
     ...registryOptions,
     ...quietLogOptions,
   },
-  assemble: (values): { registry: RegistrySettings; log: LogSettings; shift: ShiftSettings } | Fault => {
-    const registry = registrySettings(values);
-    if (registry instanceof Fault) return registry;
+  assemble: (values) => {
     const { to, weight: weights, every: everyMs, abortIfErrors, admin, json } = values;
     if (to === undefined) {
-      return new Fault('settings', 'it is missing', { where: '--to', hint: 'name the version: --to v2' });
+      throw new Fault('settings', 'it is missing', { where: '--to', hint: 'name the version: --to v2' });
     }
     const share = abortIfErrors === undefined ? undefined : abortIfErrors / 100;
-    return { registry, log: logSettings(values), shift: { to, weights, everyMs, abortIfErrors: share, admin, json } };
+    const shift: ShiftSettings = { to, weights, everyMs, abortIfErrors: share, admin, json };
+    return { ...registryAndLog(values), shift };
   },
 });
 
@@ -98,9 +79,6 @@ export const pinCommand = declareCommand({
   summary:
     'keep the requests of a service with the versions that are registered, so that another one gets none before a shift',
   operands: { syntax: '<service>', description: 'the service' },
-  options: { json: onOff({ description: 'print JSON' }), ...registryOptions, ...quietLogOptions },
-  assemble: (values): { registry: RegistrySettings; log: LogSettings; json: boolean } | Fault => {
-    const registry = registrySettings(values);
-    return registry instanceof Fault ? registry : { registry, log: logSettings(values), json: values.json };
-  },
+  options: { json: onOff('print JSON'), ...registryOptions, ...quietLogOptions },
+  assemble: (values) => ({ ...registryAndLog(values), json: values.json }),
 });

@@ -1,3 +1,5 @@
+import type { Fault } from '../model/fault.ts';
+
 /** A setting's text, and its place for messages: `--ttl`, `POINTSMAN_TTL`, `/etc/pointsman.yaml:3:6: ttl`. */
 export type Given = { readonly text: string; readonly where: string };
 
@@ -27,3 +29,8 @@ export type Sources = {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly file: SettingsFile | undefined;
 };
+
+/** The values, or all mistakes at once. */
+export type ReadResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly problems: readonly Fault[] };

@@ -1,10 +1,9 @@
-import { Fault } from '../model/fault.ts';
 import { accepted, quote, refused } from '../model/parsed.ts';
 import { type Revision, revision } from '../model/revision.ts';
 import { declareCommand } from './command.ts';
-import { type LogSettings, logOptions, logSettings } from './log.ts';
+import { logOptions } from './log.ts';
 import { defaulted, onOff, optional } from './option.ts';
-import { type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
+import { registryAndLog, registryOptions } from './registry.ts';
 import { durationWord, word } from './words.ts';
 
 /** The goal of `pointsman wait`. */
@@ -22,34 +21,29 @@ export const waitCommand = declareCommand({
   summary: 'wait until every live balancer serves a service or an instance, or none does any more',
   operands: { syntax: '<service[/instance]>', description: 'what is to be served' },
   options: {
-    gone: onOff({ description: 'wait until no balancer sends it requests any more' }),
-    timeout: defaulted({
-      placeholder: 'DURATION',
-      description: 'how long to wait before it ends with 1 and says who is missing',
-      word: durationWord(0, 86_400_000),
-      fallback: '30s',
-      flagOnly: true,
-    }),
-    revision: optional({
-      placeholder: 'NUMBER',
-      description: 'wait for this revision of the registry at least (default: what it has now)',
-      word: word((text) =>
+    gone: onOff('wait until no balancer sends it requests any more'),
+    timeout: defaulted(
+      'DURATION',
+      durationWord(0, 86_400_000),
+      '30s',
+      'how long to wait before it ends with 1 and says who is missing',
+      { flagOnly: true },
+    ),
+    revision: optional(
+      'NUMBER',
+      word((text) =>
         /^[0-9]{1,18}$/.test(text) ? accepted(revision(text)) : refused(`${quote(text)} is not a revision`),
       ),
-      flagOnly: true,
-    }),
-    json: onOff({ description: 'print the outcome as one JSON object' }),
+      'wait for this revision of the registry at least (default: what it has now)',
+      { flagOnly: true },
+    ),
+    json: onOff('print the outcome as one JSON object'),
     ...registryOptions,
     ...logOptions,
   },
-  assemble: (values): { registry: RegistrySettings; log: LogSettings; wait: WaitSettings } | Fault => {
-    const registry = registrySettings(values);
-    if (registry instanceof Fault) return registry;
+  assemble: (values) => {
     const { gone, revision: least, timeout: timeoutMs, json } = values;
-    return {
-      registry,
-      log: logSettings(values),
-      wait: { goal: gone ? 'gone' : 'serves', revision: least, timeoutMs, json },
-    };
+    const wait: WaitSettings = { goal: gone ? 'gone' : 'serves', revision: least, timeoutMs, json };
+    return { ...registryAndLog(values), wait };
   },
 });

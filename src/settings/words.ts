@@ -5,7 +5,7 @@ import { parseLabel, parseMetaText } from '../model/instance.ts';
 import { didYouMean } from '../model/nearest.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
 import { parseWeight, parseWhole } from '../model/whole-number.ts';
-import type { Word } from './option.ts';
+import type { Choice, Word } from './option.ts';
 
 /** Makes a word of one of the model's parsers, so that a setting and a registry key are judged alike. */
 export function word<T>(parse: (text: string) => Parsed<T>): Word<T> {
@@ -45,20 +45,18 @@ export function durationWord(leastMs: number, mostMs: number): Word<number> {
 export const countWord = (least: number, most: number): Word<number> =>
   word((text) => parseWhole(text, { least, most }));
 
-/** One of a few names: the word, and the names for completion. */
-export const oneOf = <const Names extends readonly string[]>(names: Names) => ({
-  word: choiceWord(names),
-  choices: names,
-});
-
-function choiceWord<const Names extends readonly string[]>(names: Names): GenericSchema<string, Names[number]> {
-  return word((text) => {
+/** One of a few names. */
+export const oneOf = <const Names extends readonly string[]>(names: Names): Choice<Names[number]> => ({
+  word: word((text) => {
     const name = names.find((candidate) => candidate === text);
     if (name !== undefined) return accepted<Names[number]>(name);
     const hint = didYouMean(text, names);
     return refused(`${quote(text)} is none of ${names.join(', ')}${hint === undefined ? '' : ` (${hint})`}`);
-  });
-}
+  }),
+  choices: names,
+});
+
+export const onOffWord = oneOf(['on', 'off']);
 
 export const addressWord: Word<Address> = word(parseAddress);
 
