@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parseAcknowledgement } from '../src/fleet/acknowledgement.ts';
 import { readProcesses } from '../src/haproxy/master.ts';
-import { signal } from '../src/haproxy/process-signal.ts';
+import { signal } from '../src/haproxy/processes.ts';
 import { fleetKeys } from '../src/registry/registry.ts';
 import { Recorder } from './registry/recorder.ts';
 import { startApp } from './support/app.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readProcesses } from '../src/haproxy/master.ts';
-import { signal } from '../src/haproxy/process-signal.ts';
+import { signal } from '../src/haproxy/processes.ts';
 import { startApps } from './support/app.ts';
 import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';

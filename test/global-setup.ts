@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { build } from '../scripts/build.mjs';
-import { signal } from '../src/haproxy/process-signal.ts';
+import { signal } from '../src/haproxy/processes.ts';
 import { leftBehind, markProcesses } from './left-behind.ts';
 
 /** Scenario tests start bin/pointsman: it is built from the sources, once for all projects, also when only one file is run. */

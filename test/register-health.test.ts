@@ -4,7 +4,7 @@ import { createServer as createHttps } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { isAlive } from '../src/haproxy/process-signal.ts';
+import { isAlive } from '../src/haproxy/processes.ts';
 import { startApp } from './support/app.ts';
 import { makeAuthority } from './support/certificates.ts';
 import { freePort } from './support/ports.ts';

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Address, parseAddress } from '../model/address.ts';
-import { type Cidr, parseCidr } from '../model/cidr.ts';
+import { type Address, type Cidr, parseAddress, parseCidr } from '../model/address.ts';
 import { addressRules, machineList } from './address-rules.ts';
 
 function cidrs(...texts: readonly string[]): readonly Cidr[] {

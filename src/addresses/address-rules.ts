@@ -1,6 +1,5 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
-import { type Address, canBeServer, formatAddress } from '../model/address.ts';
-import type { Cidr } from '../model/cidr.ts';
+import { type Address, type Cidr, canBeServer, formatAddress } from '../model/address.ts';
 
 export type AddressSettings = {
   /** Networks that instances may be in; empty: every one but the special ranges. */

@@ -1,4 +1,4 @@
-import { formatDuration } from '../model/duration.ts';
+import { formatDuration } from '../model/quantity.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { Assembled } from './assemble-balance.ts';
 import type { BalanceParts } from './balance-parts.ts';

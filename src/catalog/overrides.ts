@@ -8,7 +8,7 @@ import {
   type OverrideTarget,
   pauseOf,
 } from '../model/override.ts';
-import type { ServiceState } from '../model/service-state.ts';
+import type { ServiceState } from '../model/route-target.ts';
 import type { Service } from './service.ts';
 
 /** All overrides, also those whose service or instance is not there yet. */

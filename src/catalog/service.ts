@@ -3,7 +3,7 @@ import type { Allowed } from '../model/allowance.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Policy } from '../model/policy.ts';
-import type { ServiceState } from '../model/service-state.ts';
+import type { ServiceState } from '../model/route-target.ts';
 import type { Numbers } from './numbers.ts';
 import type { Since } from './since.ts';
 

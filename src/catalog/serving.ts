@@ -5,7 +5,7 @@ import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Override, OverrideTarget } from '../model/override.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
-import type { ServiceState } from '../model/service-state.ts';
+import type { ServiceState } from '../model/route-target.ts';
 import { type Allowances, allowedTo } from './allowances.ts';
 import type { Catalog } from './catalog.ts';
 import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';

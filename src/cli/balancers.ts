@@ -2,9 +2,9 @@ import * as v from 'valibot';
 import type { Acknowledgement } from '../fleet/acknowledgement.ts';
 import { balancersOf } from '../fleet/fleet-view.ts';
 import { type Address, formatAddress, isLoopback, parseAddress } from '../model/address.ts';
-import { formatDuration } from '../model/duration.ts';
 import { describe } from '../model/fault.ts';
 import type { Parsed } from '../model/parsed.ts';
+import { formatDuration } from '../model/quantity.ts';
 import type { Entry } from '../registry/registry.ts';
 
 /** A balancer of the fleet, and where it can be asked. */

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import * as v from 'valibot';
-import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { clausesOf, type LogEvent, sentenceOf } from '../model/log-event.ts';
 import { printable } from '../model/printable.ts';
+import { formatDuration } from '../model/quantity.ts';
 import { rootOf } from '../settings/registry.ts';
 import { eventsCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers } from './balancers.ts';

@@ -2,7 +2,6 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
 import { noLimits } from '../catalog/limits.ts';
 import { readiness } from '../catalog/overrides.ts';
-import { formatDuration } from '../model/duration.ts';
 import { overrideKey } from '../model/key.ts';
 import {
   byWhom,
@@ -14,6 +13,7 @@ import {
   takesOut,
 } from '../model/override.ts';
 import { type Balance, isHashed, keepsShares } from '../model/policy/balance.ts';
+import { formatDuration } from '../model/quantity.ts';
 import { revision } from '../model/revision.ts';
 import { nameOf } from './target.ts';
 

@@ -1,15 +1,20 @@
 import { userInfo } from 'node:os';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Fleet } from '../fleet/fleet.ts';
-import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { overrideKey } from '../model/key.ts';
 import type { InstanceId } from '../model/name.ts';
 import { didYouMean } from '../model/nearest.ts';
-import type { OverrideTarget } from '../model/override.ts';
-import { formatOverride, type Override, type OverrideEffect, overrideFields, takesOut } from '../model/override.ts';
+import {
+  formatOverride,
+  type Override,
+  type OverrideEffect,
+  type OverrideTarget,
+  overrideFields,
+  takesOut,
+} from '../model/override.ts';
+import { formatDuration, parseWeight } from '../model/quantity.ts';
 import type { Revision } from '../model/revision.ts';
-import { parseWeight } from '../model/whole-number.ts';
 import {
   drainCommand,
   maintenanceCommand,

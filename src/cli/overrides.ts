@@ -1,9 +1,9 @@
 import { overrideEnd } from '../catalog/overrides.ts';
-import { formatDuration } from '../model/duration.ts';
 import { serviceOfKey } from '../model/key.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { effectName, overrideFields } from '../model/override.ts';
 import { showKey } from '../model/parsed.ts';
+import { formatDuration } from '../model/quantity.ts';
 import { overridesCommand } from '../settings/override.ts';
 import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';

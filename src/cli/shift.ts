@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { shiftedSplit } from '../catalog/shares.ts';
-import { formatDuration } from '../model/duration.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Split } from '../model/policy/split.ts';
+import { formatDuration } from '../model/quantity.ts';
 import type { Registry } from '../registry/registry.ts';
 import { rootOf } from '../settings/registry.ts';
 import { type ShiftSettings, shiftCommand } from '../settings/shift.ts';

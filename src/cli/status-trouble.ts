@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { describeFile } from '../files/describe-file.ts';
 import { heldReason, type Refusal } from '../fleet/acknowledgement.ts';
-import { formatDuration } from '../model/duration.ts';
+import { formatDuration } from '../model/quantity.ts';
 import { describeConflict, moreConflicts } from '../render/conflict.ts';
 import type { BalancerHealth, BalancerState } from './balancer-state.ts';
 

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { countFaults, faultsOfVersion } from '../haproxy/known-faults.ts';
-import { formatDuration } from '../model/duration.ts';
 import { printable } from '../model/printable.ts';
+import { formatDuration } from '../model/quantity.ts';
 import { statusCommand } from '../settings/see.ts';
 import type { BalancerState } from './balancer-state.ts';
 import { colorsOf } from './colors.ts';

@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errorCode } from '../model/error-code.ts';
-import { describe, Fault } from '../model/fault.ts';
+import { describe, errorCode, Fault } from '../model/fault.ts';
 
 /** Where a file is to be written, found once. Names within `folder` lead there whatever happens to the path meanwhile. */
 export type Destination = {

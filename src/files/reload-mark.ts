@@ -1,6 +1,6 @@
 import { lstat, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode } from '../model/error-code.ts';
+import { errorCode } from '../model/fault.ts';
 import type { Destination } from './open-destination.ts';
 
 /** `.NAME.reload-due`: the file was replaced, and its reload has not succeeded since. Outlives the process. */

@@ -4,6 +4,7 @@ import { revision } from '../model/revision.ts';
 import {
   type Acknowledgement,
   formatAcknowledgement,
+  listFairly,
   mostDraining,
   mostRefusals,
   mostUnproven,
@@ -11,7 +12,6 @@ import {
   type OpenRequests,
   ownerOf,
   parseAcknowledgement,
-  listFairly,
 } from './acknowledgement.ts';
 
 const plain: Acknowledgement = {

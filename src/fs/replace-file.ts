@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, rename, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { errorCode } from '../model/error-code.ts';
-import { describe, Fault } from '../model/fault.ts';
+import { describe, errorCode, Fault } from '../model/fault.ts';
 
 /** Mode and owner that a file gets. A field that is left out is taken from the file that exists. */
 export type Ownership = {

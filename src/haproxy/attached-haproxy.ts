@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Fault } from '../model/fault.ts';
 import { readVersion, type Validated, validateConfig } from './check.ts';
-import type { Haproxy, Processes } from './haproxy.ts';
+import { ForeignHaproxy, type Haproxy, type Processes } from './haproxy.ts';
 import { readProcesses, reloadMaster } from './master.ts';
 
 export type AttachedOptions = {
@@ -29,13 +29,12 @@ const defaultExpectMs = 30_000;
  * shared folder. It is never started and never ended. Its pids are those of its own pid namespace: good for telling one
  * worker from another, and for nothing else.
  */
-export class AttachedHaproxy implements Haproxy {
-  readonly startedHere = false;
-  readonly endWorker = undefined;
+export class AttachedHaproxy extends ForeignHaproxy implements Haproxy {
   readonly #options: AttachedOptions;
   #differs: string | undefined;
 
   constructor(options: AttachedOptions) {
+    super();
     this.#options = options;
   }
 
@@ -78,19 +77,6 @@ export class AttachedHaproxy implements Haproxy {
       if (checked || !(error instanceof Fault) || error.code !== 'haproxy-refused') throw error;
       throw new Fault('config-check', error.message, { where: masterSocket, hint: error.hint, cause: error });
     }
-  }
-
-  /** It is another's process, perhaps in another container: what its worker says has to do. */
-  async openFilesLimit(): Promise<undefined> {
-    return undefined;
-  }
-
-  async stop(): Promise<void> {
-    // It is somebody else's.
-  }
-
-  leave(): void {
-    // It goes on anyway.
   }
 
   async #appearance(deadline: number): Promise<Processes | undefined> {

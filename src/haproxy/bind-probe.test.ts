@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { failuresIn } from './bind-probe.ts';
-import { listeningSockets } from './port-owner.ts';
+import { failuresIn, listeningSockets } from './bind-probe.ts';
 
 test.each([
   [

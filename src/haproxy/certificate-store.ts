@@ -1,6 +1,6 @@
 import type { Certificate } from '../model/certificate.ts';
+import { unexpectedAnswer } from './answers.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
-import { unexpectedAnswer } from './unexpected-answer.ts';
 
 /** The changes that HAProxy took, by file. */
 export type CertificateChange = { readonly file: string } & (

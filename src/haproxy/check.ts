@@ -1,7 +1,6 @@
 import { execa } from 'execa';
 import { Fault } from '../model/fault.ts';
-import { apart } from './child.ts';
-import { runWithin } from './run-within.ts';
+import { apart, runWithin } from './processes.ts';
 
 /** An error that HAProxy finds. Errors after parsing name a proxy or a server in quotes, and often no line. */
 export type ValidationProblem = { readonly line: number | undefined; readonly text: string };

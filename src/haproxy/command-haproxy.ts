@@ -2,8 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseCommandString } from 'execa';
 import { Fault } from '../model/fault.ts';
 import { parseValidationOutput, tooSlow, type Validated } from './check.ts';
-import type { Haproxy, Processes } from './haproxy.ts';
-import { runWithin } from './run-within.ts';
+import { ForeignHaproxy, type Haproxy, type Processes } from './haproxy.ts';
+import { runWithin } from './processes.ts';
 import { connectRuntime } from './runtime-connection.ts';
 
 export type CommandHaproxyOptions = {
@@ -24,13 +24,12 @@ const lookAgainMs = 20;
  * HAProxy behind two commands: one checks a file, one has it loaded. Whether it was loaded is read from the runtime
  * socket, where another worker must answer than before: an exit code says only that somebody was asked.
  */
-export class CommandHaproxy implements Haproxy {
-  readonly startedHere = false;
-  readonly endWorker = undefined;
+export class CommandHaproxy extends ForeignHaproxy implements Haproxy {
   readonly versionDiffers = undefined;
   readonly #options: CommandHaproxyOptions;
 
   constructor(options: CommandHaproxyOptions) {
+    super();
     this.#options = options;
   }
 
@@ -95,19 +94,6 @@ export class CommandHaproxy implements Haproxy {
       }
       await pause(lookAgainMs);
     }
-  }
-
-  /** It is another's process, perhaps in another container: what its worker says has to do. */
-  async openFilesLimit(): Promise<undefined> {
-    return undefined;
-  }
-
-  async stop(): Promise<void> {
-    // It is somebody else's.
-  }
-
-  leave(): void {
-    // It goes on anyway.
   }
 }
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { unexpectedAnswer } from './unexpected-answer.ts';
+import { unexpectedAnswer } from './answers.ts';
 
 /**
  * The mark of a configuration: a `global` section after the template's text, whose lines keep their numbers. It sets a variable,

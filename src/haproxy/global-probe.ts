@@ -3,8 +3,7 @@ import { createConnection } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { ValidationProblem } from './check.ts';
-import { apart } from './child.ts';
-import { signalGroup } from './run-within.ts';
+import { apart, signalGroup } from './processes.ts';
 
 // HAProxy needs 40 ms for it.
 const probeMs = 5000;

@@ -51,3 +51,21 @@ export interface Haproxy {
   /** Which versions differ, where another runs than the executable that is to be used is of; undefined while none is known. */
   readonly versionDiffers: string | undefined;
 }
+
+/** An HAProxy that others start and end, perhaps in another container: what its worker says of its open files has to do. */
+export class ForeignHaproxy {
+  readonly startedHere = false;
+  readonly endWorker = undefined;
+
+  async openFilesLimit(): Promise<undefined> {
+    return undefined;
+  }
+
+  async stop(): Promise<void> {
+    // It goes on, as after `leave`.
+  }
+
+  leave(): void {
+    // It goes on anyway.
+  }
+}

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { probeConfig } from './bind-probe.ts';
 import { globalOf } from './global-probe.ts';
 import { listenersIn, toBeTried } from './listeners.ts';
-import { probeConfig } from './probe-config.ts';
 
 const found = (config: string) =>
   listenersIn(config, 'here').map(({ line, address, options, protocol }) =>

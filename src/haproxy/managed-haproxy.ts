@@ -4,9 +4,8 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
 import { Fault } from '../model/fault.ts';
-import { probeListeners, type Unbindable } from './bind-probe.ts';
+import { probeListeners, startFault, type Unbindable } from './bind-probe.ts';
 import { readVersion, type Validated, validateConfig } from './check.ts';
-import { apart } from './child.ts';
 import { type FailedAddresses, retryInMs, withFailed, withoutLoaded } from './failed-addresses.ts';
 import { globalOf, probeGlobal } from './global-probe.ts';
 import type { Haproxy, Processes } from './haproxy.ts';
@@ -15,8 +14,7 @@ import { alertsIn, askWorker, readProcesses, reloadMaster } from './master.ts';
 import { MasterSocket, type MasterSocketOptions } from './master-socket.ts';
 import { hardLimitOf } from './open-files.ts';
 import { Output } from './output.ts';
-import { hasInCommand, isAlive, signal } from './process-signal.ts';
-import { startFault } from './start-fault.ts';
+import { apart, hasInCommand, isAlive, signal } from './processes.ts';
 
 export type ManagedOptions = MasterSocketOptions & {
   /** Called when HAProxy ends although pointsman did not stop it. */

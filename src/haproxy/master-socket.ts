@@ -2,7 +2,7 @@ import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { validateConfig } from './check.ts';
-import { isAlive, signal } from './process-signal.ts';
+import { isAlive, signal } from './processes.ts';
 
 export type MasterSocketOptions = {
   readonly executable: string;

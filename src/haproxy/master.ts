@@ -1,11 +1,9 @@
 import { createConnection } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { errorCode } from '../model/error-code.ts';
-import { Fault } from '../model/fault.ts';
+import { errorCode, Fault } from '../model/fault.ts';
 import type { Processes } from './haproxy.ts';
-import { isToldPlain, plainCommands } from './plain-mark.ts';
-import { isAlive } from './process-signal.ts';
-import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
+import { isAlive } from './processes.ts';
+import { type Mark, replacedMark } from './worker-marks.ts';
 
 /** The answer to `show proc` on the master's socket. */
 type MasterAnswer = Processes & {
@@ -114,33 +112,20 @@ export async function askWorker(
   return answers.join('\n');
 }
 
-/**
- * Tells a worker that another one serves instead: it passes the requests on that its clients still send. Rejects with a Fault
- * when it does not take that.
- */
-export async function tellReplaced(path: string, pid: number, deadlineMs: number): Promise<void> {
-  const [mode = '', ...commands] = replacedCommands;
+/** Sets a mark of a worker. Rejects with a Fault when the worker does not take it. */
+export async function setMark(path: string, pid: number, mark: Mark, deadlineMs: number): Promise<void> {
+  const [mode = '', ...commands] = mark.commands;
   const line = [mode, ...commands.map((command) => `@!${pid} ${command}`)].join(';');
   const answer = await askMaster(path, line, deadlineMs);
-  if (isToldReplaced(answer)) return;
+  if (mark.isTaken(answer)) return;
   throw new Fault('haproxy-runtime', `the worker ${pid} answered ${JSON.stringify(answer.trim().slice(0, 200))}`, {
     where: path,
   });
 }
 
-/** Has a worker look for the states of services. Rejects with a Fault when it does not take that. */
-export async function tellUnplain(path: string, pid: number, deadlineMs: number): Promise<void> {
-  const [mode = '', ...commands] = plainCommands(false);
-  const answer = await askMaster(
-    path,
-    [mode, ...commands.map((command) => `@!${pid} ${command}`)].join(';'),
-    deadlineMs,
-  );
-  if (isToldPlain(false, answer)) return;
-  throw new Fault('haproxy-runtime', `the worker ${pid} answered ${JSON.stringify(answer.trim().slice(0, 200))}`, {
-    where: path,
-  });
-}
+/** Tells a worker that another one serves instead: it passes the requests on that its clients still send. */
+export const tellReplaced = (path: string, pid: number, deadlineMs: number): Promise<void> =>
+  setMark(path, pid, replacedMark, deadlineMs);
 
 /**
  * Reloads and gives the new processes, once the new worker serves. Rejects with Fault `haproxy-refused` when HAProxy

@@ -4,9 +4,8 @@ import { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { Logger } from 'pino';
-import { parseAccessLine } from './access-line.ts';
-import { apart } from './child.ts';
-import { parseHealthLine } from './health-line.ts';
+import { parseAccessLine, parseHealthLine } from './output-line.ts';
+import { apart } from './processes.ts';
 
 const mostLines = 50;
 /** Milliseconds until the last lines of an HAProxy that ended have arrived. */

@@ -1,6 +1,5 @@
 import type { ServiceName } from '../model/name.ts';
-import { type RouteTarget, serviceOfTarget } from '../model/route-target.ts';
-import { formatState, isStateKey, serviceOfState } from '../model/service-state.ts';
+import { formatState, isStateKey, type RouteTarget, serviceOfState, serviceOfTarget } from '../model/route-target.ts';
 import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import { bySpecificity, findRoute, RouteSet } from '../render/route-set.ts';
 import { sameSection } from '../render/template.ts';

@@ -3,9 +3,9 @@ import type { InstanceId } from '../model/name.ts';
 import { parseRouteTarget, type RouteTarget } from '../model/route-target.ts';
 import type { Rendered, RenderedBackend } from '../render/rendered.ts';
 import type { Routes } from '../render/routes.ts';
+import { unexpectedAnswer } from './answers.ts';
 import type { PendingServers } from './plan.ts';
 import { formatServerLine, parseServerLine, type ServerLine } from './server-line.ts';
-import { unexpectedAnswer } from './unexpected-answer.ts';
 
 /** A server as HAProxy itself says it is. */
 export type RunningServer = {

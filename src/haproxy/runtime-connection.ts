@@ -1,7 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import { Fault } from '../model/fault.ts';
-import { answerSplitter } from './answers.ts';
-import { isCommandText } from './command-text.ts';
+import { answerSplitter, isCommandText } from './answers.ts';
 
 export type RuntimeOptions = {
   readonly path: string;

@@ -1,10 +1,9 @@
 import { describe, Fault } from '../model/fault.ts';
+import { unexpectedAnswer } from './answers.ts';
 import { reusesConnections } from './known-faults.ts';
-import { tellUnplain } from './master.ts';
+import { setMark } from './master.ts';
 import type { WorkerLimits } from './open-files.ts';
-import { PlainMarking } from './plain-marking.ts';
 import type { Abilities, PendingServers } from './plan.ts';
-import { isToldReplaced, replacedCommands } from './replaced-mark.ts';
 import { parseBackends, parseMap, parseServersState, type RunningState } from './running-state.ts';
 import type { RuntimeConnection } from './runtime-connection.ts';
 import { readBackendTraffic, readServerTraffic, type ServerTraffic } from './stat.ts';
@@ -18,8 +17,8 @@ import {
   type Step,
   type StepOutcome,
 } from './step.ts';
-import { unexpectedAnswer } from './unexpected-answer.ts';
 import { pidIn, readWorker, type Worker, workerQuestions } from './worker.ts';
+import { PlainMarking, plainMark, replacedMark } from './worker-marks.ts';
 import { type Way, WorkerSocket, type WorkerSocketOptions } from './worker-socket.ts';
 
 export type RuntimeLinkOptions = WorkerSocketOptions & {
@@ -111,7 +110,7 @@ export class RuntimeLink {
         const connection = await this.#greet(workerPid, performance.now() - begun > insteadMs ? 'master' : 'socket');
         if (connection !== undefined && generation === this.#generation) {
           if (connection.throughMaster) {
-            await tellUnplain(this.#options.masterSocket, workerPid, answerMs).catch((error: unknown) => {
+            await setMark(this.#options.masterSocket, workerPid, plainMark(false), answerMs).catch((error: unknown) => {
               connection.close();
               throw error;
             });
@@ -221,8 +220,9 @@ export class RuntimeLink {
   /** Tells the worker that it is connected to that another one serves instead. Rejects with Fault `haproxy-runtime`. */
   async tellReplaced(): Promise<void> {
     this.#marking.replaced();
-    const answers = await this.#run(replacedCommands);
-    if (!isToldReplaced(answers.join('\n'))) throw unexpectedAnswer(replacedCommands.join('; '), answers.join('\n'));
+    const { commands, isTaken } = replacedMark;
+    const answers = (await this.#run(commands)).join('\n');
+    if (!isTaken(answers)) throw unexpectedAnswer(commands.join('; '), answers);
   }
 
   /** Runs commands that change nothing. Rejects with Fault `haproxy-runtime`. */

@@ -1,4 +1,4 @@
-import { isCommandText } from './command-text.ts';
+import { isCommandText } from './answers.ts';
 
 /** A `server` line of a haproxy.cfg, split into what can be changed at run time and what cannot. */
 export type ServerLine = {

@@ -1,5 +1,5 @@
+import { unexpectedAnswer } from './answers.ts';
 import { statRows } from './stat.ts';
-import { unexpectedAnswer } from './unexpected-answer.ts';
 
 /** A server, named as HAProxy does. */
 export type ServerAt = { readonly backend: string; readonly server: string };

@@ -1,6 +1,6 @@
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Rendered } from '../render/rendered.ts';
-import type { Newcomer } from './newcomers.ts';
+import { isChecked, type Newcomer } from './newcomers.ts';
 import { type RunningServer, type RunningState, sameIPv6 } from './running-state.ts';
 
 /** A file of server states that says nothing of any server. HAProxy 2.6 warns of an empty one, and of none. */
@@ -52,7 +52,6 @@ export function formatServerStates(
 
 const isAt = (state: RunningServer, host: string, port: string): boolean =>
   String(state.port) === port && (state.host === host || sameIPv6(state.host, host));
-const isChecked = (words: string): boolean => / check( |$)/.test(words) && !/ disabled( |$)/.test(words);
 
 /** The columns of `show servers state`, up to the last that HAProxy must have. The port is taken over as it is written. */
 function stateLine(backend: string, server: string, port: string, lastCheck: readonly string[]): string {

@@ -1,4 +1,4 @@
-import { unexpectedAnswer } from './unexpected-answer.ts';
+import { unexpectedAnswer } from './answers.ts';
 
 /** A row of an answer to `show stat`: a column's text by its name, empty where HAProxy has no such column. */
 export type StatRow = (column: string) => string;

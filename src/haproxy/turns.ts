@@ -1,7 +1,6 @@
 import type { DirtySet } from '../model/dirty-set.ts';
 import type { ServiceName } from '../model/name.ts';
-import { type RouteTarget, serviceOfTarget } from '../model/route-target.ts';
-import { isStateKey, serviceOfState } from '../model/service-state.ts';
+import { isStateKey, type RouteTarget, serviceOfState, serviceOfTarget } from '../model/route-target.ts';
 import type { Rendered } from '../render/rendered.ts';
 import { RouteSet } from '../render/route-set.ts';
 import type { Step } from './step.ts';

@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
-import { errorCode } from '../model/error-code.ts';
-import { Fault } from '../model/fault.ts';
+import { errorCode, Fault } from '../model/fault.ts';
 import { readProcesses } from './master.ts';
 import { connectRuntime, type RuntimeConnection, type RuntimeOptions } from './runtime-connection.ts';
 

@@ -1,6 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import { type Address, canBeServer, parseAddress, parsePort } from './address.ts';
-import { parseCidr } from './cidr.ts';
+import { type Address, canBeServer, parseAddress, parseCidr, parsePort } from './address.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
 
 /** Where the address to announce comes from. */

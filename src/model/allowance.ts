@@ -1,11 +1,9 @@
 import * as v from 'valibot';
-import { ownHosts, patternsOver } from './host-patterns.ts';
-import { parseRecord } from './json.ts';
 import type { ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
-import { describeIssue, parsedText, whole } from './policy/field.ts';
+import { parsedText, parseEntry, whole } from './policy/field.ts';
 import { parsePemFile } from './policy/tls.ts';
-import { type HostPattern, parseHostPattern } from './route.ts';
+import { type HostPattern, ownHosts, parseHostPattern, patternsOver } from './route.ts';
 
 /** The claims that operators allow a service, as in the entry `claims/<service>`. Fields that it leaves out come from `claims/*`. */
 export type Allowance = {
@@ -52,23 +50,15 @@ const schema = v.strictObject({
 
 /** Reads `{"hosts":["shop.example.com","*.shop.example.com"],"priority":10}`. Unknown fields are refused. */
 export function parseAllowance(value: string): Parsed<Allowance> {
-  const json = parseRecord(value);
-  if (!json.ok) return json;
-  const result = v.safeParse(schema, Object.fromEntries(json.value), { abortEarly: true });
-  if (result.success) {
-    const { hosts, priority, ports, certificates } = result.output;
-    return accepted({
-      hosts: hosts && new Set(hosts),
-      priority,
-      ports,
-      certificates: certificates && new Set(certificates),
-    });
-  }
-  const [issue] = result.issues;
-  const where = v.getDotPath(issue) ?? 'claim';
-  return issue.type === 'strict_object' && issue.expected === 'never'
-    ? refused(`${quote(where)} is not a field of a claim`)
-    : refused(`${where}: ${describeIssue(issue)}`);
+  const read = parseEntry(value, schema, 'a claim');
+  if (!read.ok) return read;
+  const { hosts, priority, ports, certificates } = read.value;
+  return accepted({
+    hosts: hosts && new Set(hosts),
+    priority,
+    ports,
+    certificates: certificates && new Set(certificates),
+  });
 }
 
 /** Whether a service may claim this host. */

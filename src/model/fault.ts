@@ -37,3 +37,7 @@ export function describe(error: unknown): string {
   if (typeof code === 'string' && code !== '') return code;
   return error.cause === undefined ? error.name || 'no reason was given' : describe(error.cause);
 }
+
+/** The code that Node gives an error of the system, `ENOENT` for one. */
+export const errorCode = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;

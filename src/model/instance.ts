@@ -2,10 +2,10 @@ import { type Address, canBeServer, formatAddress, parseAddress, parseHost, pars
 import { parseRecord } from './json.ts';
 import type { InstanceId, ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
-import { parseWeight } from './whole-number.ts';
+import { parseWeight } from './quantity.ts';
 
 /** `draining` takes no new requests and finishes its open ones; `maintenance` takes none at all. */
-type InstanceState = 'ready' | 'draining' | 'maintenance';
+type InstanceState = (typeof states)[number];
 
 /** A `backup` gets requests only while no active instance is up. */
 export type InstanceRole = (typeof instanceRoles)[number];
@@ -51,7 +51,7 @@ const word = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$/;
 const ownerNonce = /^[A-Za-z0-9-]{1,64}$/;
 // Half a surrogate pair is no character, and JSON writes it as six. Tabs and line ends may be meant.
 const controls = /(?![\t\n\r])[\p{Cc}\p{Cs}]/u;
-const states: readonly InstanceState[] = ['ready', 'draining', 'maintenance'];
+const states = ['ready', 'draining', 'maintenance'] as const;
 
 /**
  * Reads a registration: `host:port`, or JSON `{address, port, weight?, state?, version?, zone?, role?, meta?, owner?}` in
@@ -83,13 +83,13 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
   if (!address.ok) return address;
   const weight = readWeight(record.get('weight'));
   if (!weight.ok) return weight;
-  const state = readState(record.get('state'));
+  const state = readWord(record, 'state', states);
   if (!state.ok) return state;
   const version = optionalWord(record, 'version');
   if (!version.ok) return version;
   const zone = optionalWord(record, 'zone');
   if (!zone.ok) return zone;
-  const role = readRole(record.get('role'));
+  const role = readWord(record, 'role', instanceRoles);
   if (!role.ok) return role;
   const owner = record.get('owner');
   if (owner !== undefined && (typeof owner !== 'string' || !ownerNonce.test(owner))) {
@@ -168,18 +168,12 @@ function readWeight(weight: unknown): Parsed<number> {
   return parsed.ok ? parsed : refused(`weight ${parsed.reason}`);
 }
 
-function readRole(role: unknown): Parsed<InstanceRole> {
-  if (role === undefined) return accepted('active');
-  const known = instanceRoles.find((candidate) => candidate === role);
+/** One of a few words; the first of them where none is given. */
+function readWord<W extends string>(record: ReadonlyMap<string, unknown>, name: string, words: readonly [W, ...W[]]) {
+  const given = record.get(name);
+  const known = given === undefined ? words[0] : words.find((one) => one === given);
   if (known !== undefined) return accepted(known);
-  return refused(`role${typeof role === 'string' ? ` ${quote(role)}` : ''} is none of ${instanceRoles.join(', ')}`);
-}
-
-function readState(state: unknown): Parsed<InstanceState> {
-  if (state === undefined) return accepted('ready');
-  const known = states.find((one) => one === state);
-  if (known !== undefined) return accepted(known);
-  return refused(`state${typeof state === 'string' ? ` ${quote(state)}` : ''} is none of ${states.join(', ')}`);
+  return refused(`${name}${typeof given === 'string' ? ` ${quote(given)}` : ''} is none of ${words.join(', ')}`);
 }
 
 function optionalWord(record: ReadonlyMap<string, unknown>, name: string): Parsed<string | undefined> {

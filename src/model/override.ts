@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { parseRecord } from './json.ts';
 import type { InstanceId, ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, refused } from './parsed.ts';
-import { parseWeight } from './whole-number.ts';
+import { parseEntry, parsing } from './policy/field.ts';
+import { parseWeight } from './quantity.ts';
 
 /** The restriction of an instance, or of a whole service, that an operator sets. */
 export type OverrideEffect =
@@ -41,24 +41,11 @@ const text = (most: number) =>
     v.maxLength(most, `is longer than ${most}`),
     v.regex(harmless, 'has a control character'),
   );
-const time = v.pipe(
-  v.string('it is not a string'),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const ms = instant.test(dataset.value) ? Date.parse(dataset.value) : Number.NaN;
-    if (!Number.isNaN(ms)) return ms;
-    addIssue({ message: `${quote(dataset.value)} is not a time like 2026-01-31T09:30:00Z` });
-    return NEVER;
-  }),
-);
-const weight = v.pipe(
-  v.number('it is not a number'),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const parsed = parseWeight(dataset.value);
-    if (parsed.ok) return parsed.value;
-    addIssue({ message: parsed.reason });
-    return NEVER;
-  }),
-);
+const time = parsing(v.string('it is not a string'), (given) => {
+  const ms = instant.test(given) ? Date.parse(given) : Number.NaN;
+  return Number.isNaN(ms) ? refused(`${quote(given)} is not a time like 2026-01-31T09:30:00Z`) : accepted(ms);
+});
+const weight = parsing(v.number('it is not a number'), parseWeight);
 
 const said = {
   who: v.optional(text(128)),
@@ -71,11 +58,7 @@ const schema = v.variant(
   [
     v.strictObject({ kind: v.literal('drain'), ...said }),
     v.strictObject({ kind: v.literal('maintenance'), ...said }),
-    v.strictObject({
-      kind: v.literal('weight'),
-      weight,
-      ...said,
-    }),
+    v.strictObject({ kind: v.literal('weight'), weight, ...said }),
     v.strictObject({ kind: v.literal('pause'), ...said }),
   ],
   'is none of drain, maintenance, weight, pause',
@@ -86,24 +69,15 @@ const schema = v.variant(
  * `{"kind":"pause","until":…}`, each with `who`, `why`, `at` and `until` or without. Unknown fields are refused: what they were meant to limit would not hold.
  */
 export function parseOverride(value: string): Parsed<Override> {
-  const json = parseRecord(value);
-  if (!json.ok) return json;
-  const result = v.safeParse(schema, Object.fromEntries(json.value), { abortEarly: true });
-  if (!result.success) {
-    const [issue] = result.issues;
-    const where = v.getDotPath(issue) ?? 'override';
-    if (issue.type === 'strict_object' && issue.expected === 'never') {
-      return refused(`${quote(where)} is not a field of an override`);
-    }
-    return refused(`${where}: ${issue.message}`);
-  }
-  const { who, why, at, until } = result.output;
+  const read = parseEntry(value, schema, 'an override', ({ message }) => message);
+  if (!read.ok) return read;
+  const { who, why, at, until } = read.value;
   if (at !== undefined && until !== undefined && until <= at) return refused('until: it is not after at');
-  if (result.output.kind === 'pause') {
+  if (read.value.kind === 'pause') {
     if (until === undefined) return refused('until: it is missing, and a pause has to end');
     if (at !== undefined && until - at > longestPauseMs) return refused('until: a pause lasts at most 10m');
   }
-  return accepted({ effect: effectOf(result.output), who, why, at, until });
+  return accepted({ effect: effectOf(read.value), who, why, at, until });
 }
 
 function effectOf(output: v.InferOutput<typeof schema>): OverrideEffect {

@@ -1,11 +1,11 @@
 import * as v from 'valibot';
 import { parseRecord } from './json.ts';
-import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Parsed, refused } from './parsed.ts';
 import { type Access, accessField } from './policy/access.ts';
 import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } from './policy/balance.ts';
 import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
-import { describeIssue, duration, whole } from './policy/field.ts';
+import { duration, parseEntry, whole, wordIssue } from './policy/field.ts';
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { type Headers, headersField, unchangedHeaders } from './policy/headers.ts';
 import { type Https, httpsField, optionalHttps } from './policy/https.ts';
@@ -132,7 +132,7 @@ export function policyProblems(value: string): readonly PolicyProblem[] {
   if (!result.success) {
     return result.issues.map((issue) => ({
       path: (issue.path ?? []).map(({ key }) => String(key)),
-      reason: wordIssue(issue),
+      reason: wordIssue(issue, 'a policy'),
     }));
   }
   // Each field is valid by itself here. Now the combinations are checked.
@@ -141,23 +141,11 @@ export function policyProblems(value: string): readonly PolicyProblem[] {
   return [{ path: (/^([\w.]+): /.exec(whole.reason)?.[1] ?? '').split('.').filter(Boolean), reason: whole.reason }];
 }
 
-function wordIssue(issue: v.InferIssue<typeof schema>): string {
-  const where = v.getDotPath(issue) ?? 'policy';
-  if (issue.type === 'strict_object' && issue.expected === 'never') return `${quote(where)} is not a field of a policy`;
-  if (issue.received === 'undefined') return `${where}: it is missing`;
-  return `${where}: ${describeIssue(issue)}`;
-}
-
 /** Reads a policy's JSON. An unknown field is refused: it is more likely mistyped than meant for a newer version. */
 export function parsePolicy(value: string): Parsed<Policy> {
-  const json = parseRecord(value);
-  if (!json.ok) return json;
-  const result = v.safeParse(schema, Object.fromEntries(json.value), { abortEarly: true });
-  if (!result.success) {
-    const [issue] = result.issues;
-    return refused(wordIssue(issue));
-  }
-  const given = result.output;
+  const read = parseEntry(value, schema, 'a policy');
+  if (!read.ok) return read;
+  const given = read.value;
   const { mode, port } = given;
   if (mode === 'tcp' && port === undefined) return refused('port: a tcp service needs a port of its own');
   if (mode === 'http' && port !== undefined)

@@ -1,17 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { hostileText, spoilt } from '../../test/support/hostile.ts';
-import { formatAddress, parseAddress, parseHost, parsePort } from './address.ts';
-import { parseCidr } from './cidr.ts';
-import { formatDuration, parseDuration } from './duration.ts';
+import { formatAddress, parseAddress, parseCidr, parseHost, parsePort } from './address.ts';
 import { parseCookieName, parseHeaderName, parseHeaderValue } from './header.ts';
 import { parseLabel } from './instance.ts';
 import { parseInstanceId, parseServiceName } from './name.ts';
 import type { Parsed } from './parsed.ts';
+import { formatStatusRange, parseStatusRange } from './policy/check.ts';
+import { formatDuration, parseDuration, parseSize, parseWeight, parseWhole } from './quantity.ts';
 import { parseHostPattern, parsePathPrefix } from './route.ts';
-import { parseSize } from './size.ts';
-import { formatStatusRange, parseStatusRange } from './status-range.ts';
-import { parseWeight, parseWhole } from './whole-number.ts';
 
 const chars = (alphabet: string, least: number, most: number) =>
   fc.string({ unit: fc.constantFrom(...alphabet), minLength: least, maxLength: most });

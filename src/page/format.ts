@@ -1,4 +1,4 @@
-export { formatDuration } from '../model/duration.ts';
+export { formatDuration } from '../model/quantity.ts';
 
 /** `0`, `0.4`, `37`, `1.2k`. */
 export function formatRate(perS: number): string {

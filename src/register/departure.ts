@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { type Awaited, type BarrierState, describeObstacle } from '../fleet/barrier.ts';
 import { Fleet } from '../fleet/fleet.ts';
-import { formatDuration } from '../model/duration.ts';
 import type { Instance } from '../model/instance.ts';
+import { formatDuration } from '../model/quantity.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
 

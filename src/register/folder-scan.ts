@@ -1,8 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode } from '../model/error-code.ts';
-import { describe } from '../model/fault.ts';
+import { describe, errorCode } from '../model/fault.ts';
 import { type Doubt, doubtOfFile, doubtOfFolder } from './trusted-writer.ts';
 
 /** The content of a file. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { errorCode } from '../model/error-code.ts';
+import { errorCode } from '../model/fault.ts';
 import { type CheckOutcome, fails, passes } from './outcome.ts';
 
 /** How much of the output of a failed check goes to the log, in characters. */

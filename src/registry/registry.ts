@@ -1,3 +1,5 @@
+import { Fault } from '../model/fault.ts';
+import { quote } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
 
 /** A key as the registry holds it. Keys are relative to the root: `instances/web/web-1`. */
@@ -119,6 +121,14 @@ export type SessionOptions = {
   readonly onEvent: (event: SessionEvent) => void;
 };
 
+/** The Fault for a put of a key that another owner holds. */
+export function heldFault(key: string, holder: string): Fault {
+  return new Fault('key-owned', `another owner holds this key with ${quote(holder)}`, {
+    where: key,
+    hint: 'stop the other one, wait until its lease runs out, or choose another id',
+  });
+}
+
 /** Keys that live as long as this process does: one lease, kept alive, for any number of keys. */
 export interface Session {
   /**
@@ -165,4 +175,26 @@ export interface Registry {
   openSession(options: SessionOptions): Session;
   /** Closes followers and sessions that are still open (without revoking leases), and every connection. */
   close(): Promise<void>;
+}
+
+/** A point in the history of a registry. */
+export type HistoryPoint = {
+  readonly cluster: string;
+  readonly revision: Revision;
+  /** raft's term, where there is one. A cluster that was restored begins with a low term again. */
+  readonly term?: bigint;
+};
+
+/** How a snapshot at `now` relates to what was known before. */
+export function historyOf(before: HistoryPoint | undefined, now: HistoryPoint): History {
+  if (before === undefined) return { kind: 'first' };
+  const replaced = (reason: string): History => ({ kind: 'replaced', reason });
+  if (now.cluster !== before.cluster) return replaced('this is another cluster: its data was wiped or exchanged');
+  if (now.revision < before.revision) {
+    return replaced(`the revision went back from ${before.revision} to ${now.revision}: data was restored`);
+  }
+  if (now.term !== undefined && before.term !== undefined && now.term < before.term) {
+    return replaced(`raft's term went back from ${before.term} to ${now.term}: data was restored`);
+  }
+  return { kind: 'continued' };
 }

@@ -1,7 +1,7 @@
 import type { Map as PersistentMap } from 'immutable';
 import { allowsHost } from '../model/allowance.ts';
-import { rankOf } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
+import { rankOf } from '../model/route.ts';
 import { type Claim, isCapped } from './claim.ts';
 import { refusedCertificate } from './own-certificate.ts';
 import type { Contribution } from './route-claims.ts';

@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Service } from '../catalog/service.ts';
 import type { DirtySet } from '../model/dirty-set.ts';
-import { formatDuration } from '../model/duration.ts';
+import { formatDuration } from '../model/quantity.ts';
 import type { CheckPace, Rendered, RenderedBackend } from './rendered.ts';
 
 /** Checks per second of one service, at most. */

@@ -1,7 +1,7 @@
-import type { Cidr } from '../model/cidr.ts';
+import type { Cidr } from '../model/address.ts';
 import type { CookieName, HeaderName } from '../model/header.ts';
 import { type Balance, isHashed } from '../model/policy/balance.ts';
-import type { ServerCheck } from '../model/policy/check.ts';
+import { formatStatusRange, type ServerCheck } from '../model/policy/check.ts';
 import type { HeaderChanges } from '../model/policy/headers.ts';
 import type { Https } from '../model/policy/https.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
@@ -10,7 +10,6 @@ import type { Timeouts } from '../model/policy/timeouts.ts';
 import type { Tls } from '../model/policy/tls.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Route } from '../model/route.ts';
-import { formatStatusRange } from '../model/status-range.ts';
 import { ConfigWord } from '../template/config-word.ts';
 import { grpcCheckRequest, grpcServing } from './grpc-check.ts';
 

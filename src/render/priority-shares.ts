@@ -1,6 +1,6 @@
 import { fairShare } from '../model/fair-share.ts';
-import { patternsOver } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
+import { patternsOver } from '../model/route.ts';
 import type { Claim } from './claim.ts';
 
 /** Services whose priorities do not count, by the service over whose routes they do not. */

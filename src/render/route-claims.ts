@@ -1,6 +1,6 @@
 import type { Service } from '../catalog/service.ts';
-import { aroundHost, isExact, patternsOver, rankOf } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
+import { aroundHost, isExact, patternsOver, rankOf } from '../model/route.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 import { type Claim, isCapped } from './claim.ts';
 import type { Overruled } from './priority-shares.ts';

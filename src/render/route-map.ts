@@ -1,5 +1,5 @@
 import { Map as PersistentMap } from 'immutable';
-import { patternsOver, rankOf } from '../model/host-patterns.ts';
+import { patternsOver, rankOf } from '../model/route.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 import { overlap } from './route-set.ts';
 

@@ -1,6 +1,5 @@
-import { patternsOver, rankOf } from '../model/host-patterns.ts';
-import type { RouteTarget } from '../model/route-target.ts';
-import { isStateKey } from '../model/service-state.ts';
+import { patternsOver, rankOf } from '../model/route.ts';
+import { isStateKey, type RouteTarget } from '../model/route-target.ts';
 
 /** Routes by host pattern, to be asked which of them share requests with another one. */
 export class RouteSet {

@@ -2,12 +2,10 @@ import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import type { Service } from '../catalog/service.ts';
 import { bySince } from '../catalog/since.ts';
 import { allowsHost } from '../model/allowance.ts';
-import { ownHosts } from '../model/host-patterns.ts';
 import type { ServiceName } from '../model/name.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
-import type { Route } from '../model/route.ts';
-import { routeTarget } from '../model/route-target.ts';
-import { formatState, isStateKey, type ServiceState, stateKey } from '../model/service-state.ts';
+import { ownHosts, type Route } from '../model/route.ts';
+import { formatState, isStateKey, routeTarget, type ServiceState, stateKey } from '../model/route-target.ts';
 import {
   boundedConflicts,
   type CappedPriority,

@@ -1,7 +1,6 @@
 import { numberOf } from '../catalog/numbers.ts';
 import type { Service } from '../catalog/service.ts';
-import { formatAddress } from '../model/address.ts';
-import type { Cidr } from '../model/cidr.ts';
+import { type Cidr, formatAddress } from '../model/address.ts';
 import type { Instance } from '../model/instance.ts';
 import { dividedWeight, divisorOfWeights } from '../model/policy/balance.ts';
 import type { ServerCheck } from '../model/policy/check.ts';

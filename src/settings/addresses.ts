@@ -1,5 +1,4 @@
-import { isLoopback } from '../model/address.ts';
-import { type Cidr, parseCidr } from '../model/cidr.ts';
+import { type Cidr, isLoopback, parseCidr } from '../model/address.ts';
 import { defaulted, list, type ValuesOf } from './option.ts';
 import type { RegistrySettings } from './registry.ts';
 import { durationWord, word } from './words.ts';

@@ -1,9 +1,7 @@
-import type { Address } from '../model/address.ts';
-import { type Cidr, parseCidr } from '../model/cidr.ts';
-import { parseDuration } from '../model/duration.ts';
+import { type Address, type Cidr, parseCidr } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
-import { parseShare } from '../model/share.ts';
+import { parseDuration, parseShare } from '../model/quantity.ts';
 import { type AddressSettings, addressOptions, addressSettings } from './addresses.ts';
 import { adminHostsOption } from './admin-hosts.ts';
 import { declareCommand } from './command.ts';

@@ -1,8 +1,8 @@
 import { dirname, resolve } from 'node:path';
 import * as v from 'valibot';
-import { parseDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { parseDuration } from '../model/quantity.ts';
 import { type CommandLine, commandWord } from './command-line.ts';
 import { type Item, items } from './option.ts';
 import { durationWord, fieldWord, oneOf, pathWord, word } from './words.ts';

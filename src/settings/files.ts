@@ -1,6 +1,6 @@
 import type { Address } from '../model/address.ts';
-import { formatDuration } from '../model/duration.ts';
 import { Fault } from '../model/fault.ts';
+import { formatDuration } from '../model/quantity.ts';
 import { adminHostsOption } from './admin-hosts.ts';
 import { declareCommand } from './command.ts';
 import { defaultIntervalMs, type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';

@@ -1,5 +1,5 @@
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
-import { parseShare } from '../model/share.ts';
+import { parseShare } from '../model/quantity.ts';
 import { defaulted, optional, type ValuesOf } from './option.ts';
 import { durationWord, word } from './words.ts';
 

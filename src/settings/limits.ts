@@ -1,4 +1,4 @@
-import { parseSize } from '../model/size.ts';
+import { parseSize } from '../model/quantity.ts';
 import { defaulted, type ValuesOf } from './option.ts';
 import { countWord, word } from './words.ts';
 

@@ -7,7 +7,7 @@ import { registryAndLog, registryOptions } from './registry.ts';
 import { durationWord, word } from './words.ts';
 
 /** The goal of `pointsman wait`. */
-export type WaitSettings = {
+type WaitSettings = {
   readonly goal: 'serves' | 'gone';
   readonly revision: Revision | undefined;
   readonly timeoutMs: number;

@@ -1,10 +1,10 @@
-import { check, type GenericSchema, pipe, rawTransform, string, unknown } from 'valibot';
+import { check, type GenericSchema, pipe, string, unknown } from 'valibot';
 import { type Address, parseAddress } from '../model/address.ts';
-import { formatDuration, parseDuration } from '../model/duration.ts';
 import { parseLabel, parseMetaText } from '../model/instance.ts';
 import { didYouMean } from '../model/nearest.ts';
 import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
-import { parseWeight, parseWhole } from '../model/whole-number.ts';
+import { parsing } from '../model/policy/field.ts';
+import { formatDuration, parseDuration, parseWeight, parseWhole } from '../model/quantity.ts';
 import type { Choice, Word } from './option.ts';
 
 /** Makes a word of one of the model's parsers, so that a setting and a registry key are judged alike. */
@@ -15,18 +15,6 @@ export function word<T>(parse: (text: string) => Parsed<T>): Word<T> {
 /** The same for a field of a listed item, which may be a list or a mapping. */
 export function fieldWord<T>(parse: (value: unknown) => Parsed<T>): GenericSchema<unknown, T> {
   return parsing(unknown(), parse);
-}
-
-function parsing<In, T>(schema: GenericSchema<In, In>, parse: (value: In) => Parsed<T>): GenericSchema<In, T> {
-  return pipe(
-    schema,
-    rawTransform(({ dataset, addIssue, NEVER }) => {
-      const parsed = parse(dataset.value);
-      if (parsed.ok) return parsed.value;
-      addIssue({ message: parsed.reason });
-      return NEVER;
-    }),
-  );
 }
 
 /** A duration in ms within bounds. */

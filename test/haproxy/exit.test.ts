@@ -1,6 +1,6 @@
 import { unlink } from 'node:fs/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
+import { isAlive, signal } from '../../src/haproxy/processes.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { startOwnBalancer } from '../support/serving.ts';
 import { until } from '../support/until.ts';

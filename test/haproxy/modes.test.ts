@@ -4,7 +4,7 @@ import { Agent, get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import { readProcesses } from '../../src/haproxy/master.ts';
-import { isAlive, signal } from '../../src/haproxy/process-signal.ts';
+import { isAlive, signal } from '../../src/haproxy/processes.ts';
 import { startApp } from '../support/app.ts';
 import { runPointsman } from '../support/processes.ts';
 import { startScenario } from '../support/scenario.ts';

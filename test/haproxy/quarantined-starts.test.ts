@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { signal } from '../../src/haproxy/process-signal.ts';
+import { signal } from '../../src/haproxy/processes.ts';
 import { policy, serves, startLab } from '../support/quarantine-lab.ts';
 import { held, holds, logged } from '../support/serving.ts';
 import { until } from '../support/until.ts';

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { signal } from '../../src/haproxy/process-signal.ts';
+import { signal } from '../../src/haproxy/processes.ts';
 import { parseServerLine } from '../../src/haproxy/server-line.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
 import { isNightly } from '../support/nightly.ts';

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { signal } from '../../src/haproxy/process-signal.ts';
+import { signal } from '../../src/haproxy/processes.ts';
 import { startApp } from '../support/app.ts';
 import { ask } from '../support/ask.ts';
 import type { TestBalancer, TestBalancerOptions } from '../support/balancer.ts';

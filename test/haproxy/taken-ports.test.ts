@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { signal } from '../../src/haproxy/process-signal.ts';
+import { signal } from '../../src/haproxy/processes.ts';
 import type { TestBalancer } from '../support/balancer.ts';
 import { freePort } from '../support/ports.ts';
 import { watchConnections } from '../support/requests.ts';

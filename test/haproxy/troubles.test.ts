@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { readProcesses } from '../../src/haproxy/master.ts';
-import { signal } from '../../src/haproxy/process-signal.ts';
+import { signal } from '../../src/haproxy/processes.ts';
 import { startApps } from '../support/app.ts';
 import { haproxyBin } from '../support/balancer.ts';
 import { runPointsman } from '../support/processes.ts';

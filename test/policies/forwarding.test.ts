@@ -1,13 +1,15 @@
 import { connect } from 'node:http2';
 import { expect, test } from 'vitest';
-import type { Cidr } from '../../src/model/cidr.ts';
+import type { Cidr } from '../../src/model/address.ts';
 import { type Asked, askEcho } from '../support/echo.ts';
 import { serveAll } from '../support/policies.ts';
 import { sendRaw } from '../support/raw-request.ts';
 import { services } from './front.ts';
 
 const served = serveAll(services);
-const trusting = serveAll(services, () => ({ baseSettings: { trustedProxies: ['127.0.0.2', '127.0.3.0/24'] as Cidr[] } }));
+const trusting = serveAll(services, () => ({
+  baseSettings: { trustedProxies: ['127.0.0.2', '127.0.3.0/24'] as Cidr[] },
+}));
 
 /** Headers in which a proxy describes its client. */
 const claims = {

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, describe, expect, test } from 'vitest';
-import { plainMark } from '../../src/haproxy/plain-mark.ts';
 import { RuntimeLink } from '../../src/haproxy/runtime-link.ts';
+import { plainName } from '../../src/haproxy/worker-marks.ts';
 import type { RouteTarget } from '../../src/model/route-target.ts';
 import { startApp } from '../support/app.ts';
 import { serveAll } from '../support/policies.ts';
@@ -87,7 +87,7 @@ describe('a service in maintenance', () => {
     await until('it is over on disk', async () => !(await balancer.routes()).includes('SERVICE:'));
   });
 
-  const mark = async () => (await served.balancer.command(`get var ${plainMark}`)).join('');
+  const mark = async () => (await served.balancer.command(`get var ${plainName}`)).join('');
 
   test('has HAProxy look for states only while a service has one', async () => {
     const { balancer } = served;

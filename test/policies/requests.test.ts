@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Cidr } from '../../src/model/cidr.ts';
+import type { Cidr } from '../../src/model/address.ts';
 import { startApp } from '../support/app.ts';
 import { askEcho, startEcho } from '../support/echo.ts';
 import { serveAll } from '../support/policies.ts';

@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { readProcesses, reloadMaster } from '../../src/haproxy/master.ts';
-import { signal } from '../../src/haproxy/process-signal.ts';
+import { signal } from '../../src/haproxy/processes.ts';
 import { until } from '../support/until.ts';
 import { instances, registeredKey, services, type World } from './world.ts';
 

@@ -1,7 +1,7 @@
 import { request as requestHttp } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { StatusRange } from '../../model/status-range.ts';
+import type { StatusRange } from '../../model/policy/check.ts';
 import { grpcCheckRequest, grpcServing } from '../../render/grpc-check.ts';
 import { connectServer } from './connect-server.ts';
 import type { ServerTarget } from './server-target.ts';

@@ -23,7 +23,7 @@ import { closing, inTurns } from '../../haproxy/turns.ts';
 import { allDirty } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { revision } from '../../model/revision.ts';
-import { stateKey } from '../../model/service-state.ts';
+import { stateKey } from '../../model/route-target.ts';
 import { loadTemplates } from '../../render/load-templates.ts';
 import { policyRenderer } from '../../render/policies.ts';
 import { renderAll } from '../../render/render.ts';

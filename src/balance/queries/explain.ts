@@ -1,7 +1,7 @@
 import type { ServerTraffic } from '../../haproxy/stat.ts';
 import { formatAddress } from '../../model/address.ts';
-import { formatDuration } from '../../model/duration.ts';
 import type { Instance } from '../../model/instance.ts';
+import { formatDuration } from '../../model/quantity.ts';
 import { type Conflict, describeConflict } from '../../render/conflict.ts';
 
 /** Everything that decides whether an instance is served. */

@@ -1,7 +1,6 @@
 import { type DirtySet, DirtySetBuilder } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
-import { serviceOfTarget } from '../../model/route-target.ts';
-import { isStateKey, serviceOfState } from '../../model/service-state.ts';
+import { isStateKey, serviceOfState, serviceOfTarget } from '../../model/route-target.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import { sameSection } from '../../render/template.ts';
 import type { RefusedBuild } from '../quarantine/candidates.ts';

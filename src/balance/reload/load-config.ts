@@ -1,4 +1,4 @@
-import { mustSucceedBetween } from '../../haproxy/failed-reload.ts';
+import { mustSucceedBetween } from '../../haproxy/failed-addresses.ts';
 import type { Haproxy } from '../../haproxy/haproxy.ts';
 import { describeReason, type ReloadReason } from '../../haproxy/reload-reason.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';

@@ -3,8 +3,7 @@ import { link, mkdir, rename, stat, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { errorCode } from '../../model/error-code.ts';
-import { describe, Fault } from '../../model/fault.ts';
+import { describe, errorCode, Fault } from '../../model/fault.ts';
 import { parseRecord } from '../../model/json.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
 

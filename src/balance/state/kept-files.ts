@@ -1,7 +1,7 @@
 import { mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { replaceFile } from '../../fs/replace-file.ts';
-import { errorCode } from '../../model/error-code.ts';
+import { errorCode } from '../../model/fault.ts';
 
 /** A file that is written seldom, with the modes that it and its folder are made with. */
 export type KeptFile = { readonly path: string; readonly mode: number; readonly folderMode: number };

@@ -4,8 +4,7 @@ import { foldEvent } from '../../catalog/fold-event.ts';
 import type { CatalogLimits } from '../../catalog/limits.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
 import { revision } from '../../model/revision.ts';
-import type { HistoryPoint } from '../../registry/history.ts';
-import type { Entry, Held } from '../../registry/registry.ts';
+import type { Entry, Held, HistoryPoint } from '../../registry/registry.ts';
 import { linesOf, readSaved, type Unusable } from './saved-file.ts';
 
 const timestamp = v.pipe(v.string(), v.isoTimestamp());

@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { errorCode } from '../../model/error-code.ts';
-import { describe } from '../../model/fault.ts';
+import { describe, errorCode } from '../../model/fault.ts';
 export type Unusable = { readonly unusable: string };
 
 /** Reads JSON that an earlier run saved. Returns undefined when there is no file, and a reason when it cannot be read or parsed. */

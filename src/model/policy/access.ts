@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { type Cidr, parseCidr } from '../cidr.ts';
+import { type Cidr, parseCidr } from '../address.ts';
 import { parsedText } from './field.ts';
 
 /** Who may ask, by source address. */

@@ -1,18 +1,42 @@
 import * as v from 'valibot';
-import { parseDuration } from '../duration.ts';
-import { type Parsed, quote } from '../parsed.ts';
+import { parseRecord } from '../json.ts';
+import { accepted, type Parsed, quote, refused } from '../parsed.ts';
+import { parseDuration } from '../quantity.ts';
 
-/** A schema of text that a parser of the model reads. */
-export function parsedText<T>(parse: (text: string) => Parsed<T>) {
+/** A schema whose values a parser of the model reads further. */
+export function parsing<In, T>(schema: v.GenericSchema<In, In>, parse: (value: In) => Parsed<T>) {
   return v.pipe(
-    v.string(),
-    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    schema,
+    v.rawTransform<In, T>(({ dataset, addIssue, NEVER }) => {
       const parsed = parse(dataset.value);
       if (parsed.ok) return parsed.value;
       addIssue({ message: parsed.reason });
       return NEVER;
     }),
   );
+}
+
+/** A schema of text that a parser of the model reads. */
+export const parsedText = <T>(parse: (text: string) => Parsed<T>) => parsing(v.string(), parse);
+
+/** Reads the JSON of an entry by its schema. `what` is the entry with its article, for the reason of a refusal. */
+export function parseEntry<T>(
+  value: string,
+  schema: v.GenericSchema<unknown, T>,
+  what: string,
+  describe?: (issue: v.BaseIssue<unknown>) => string,
+): Parsed<T> {
+  const json = parseRecord(value);
+  if (!json.ok) return json;
+  const result = v.safeParse(schema, Object.fromEntries(json.value), { abortEarly: true });
+  return result.success ? accepted(result.output) : refused(wordIssue(result.issues[0], what, describe));
+}
+
+/** A clause for what is wrong, with the field that it is about. */
+export function wordIssue(issue: v.BaseIssue<unknown>, what: string, describe = describeIssue): string {
+  const where = v.getDotPath(issue) ?? what.replace(/^an? /, '');
+  if (issue.type === 'strict_object' && issue.expected === 'never') return `${quote(where)} is not a field of ${what}`;
+  return `${where}: ${describe(issue)}`;
 }
 
 /** A whole number as JSON has it. */
@@ -35,7 +59,8 @@ export const duration = v.pipe(
  * One clause for what is wrong. Valibot repeats what it received as it is; a message must not. Text is repeated only where
  * one of a few words is expected: anywhere else it may be a password.
  */
-export function describeIssue({ kind, type, message, expected, received }: v.BaseIssue<unknown>): string {
+function describeIssue({ kind, type, message, expected, received }: v.BaseIssue<unknown>): string {
+  if (received === 'undefined') return 'it is missing';
   if (kind !== 'schema' || expected === null) return message;
   const oneOf = type === 'picklist' || type === 'literal' || type === 'variant' || type === 'union';
   const text = oneOf ? quote(received.slice(1, -1)) : 'a string';

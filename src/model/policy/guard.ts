@@ -1,6 +1,5 @@
 import * as v from 'valibot';
-import { parseDuration } from '../duration.ts';
-import { parseShare } from '../share.ts';
+import { parseDuration, parseShare } from '../quantity.ts';
 import { parsedText, whole } from './field.ts';
 
 /** The settings of the mass-loss guard that differ for a service from those of the balancer. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseDuration } from '../duration.ts';
+import { parseDuration } from '../quantity.ts';
 import { duration, parsedText } from './field.ts';
 
 /** How long HAProxy waits, in ms. The base configuration has the time of a field that is undefined. */

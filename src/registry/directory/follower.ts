@@ -1,6 +1,13 @@
 import { type Revision, revision } from '../../model/revision.ts';
-import { historyOf } from '../history.ts';
-import { type Change, type Entry, type Follower, isWithin, type KeyRange, type RegistryEvent } from '../registry.ts';
+import {
+  type Change,
+  type Entry,
+  type Follower,
+  historyOf,
+  isWithin,
+  type KeyRange,
+  type RegistryEvent,
+} from '../registry.ts';
 import { toEntry } from './journal-state.ts';
 import type { Ledger, LedgerEvent } from './ledger.ts';
 

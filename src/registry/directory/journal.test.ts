@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Change } from '../registry.ts';
 import { Journal, JournalGone } from './journal.ts';
-import type { Draft } from './journal-record.ts';
+import type { Draft } from './journal-state.ts';
 import { directoryPaths } from './paths.ts';
 
 let root: string;

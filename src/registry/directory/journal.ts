@@ -14,10 +14,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { errorCode } from '../../model/error-code.ts';
+import { errorCode } from '../../model/fault.ts';
 import type { Change } from '../registry.ts';
-import { type Draft, formatRecordLine, type JournalRecord, parseRecordLine } from './journal-record.ts';
-import { JournalState } from './journal-state.ts';
+import { type Draft, formatRecordLine, type JournalRecord, JournalState, parseRecordLine } from './journal-state.ts';
 import type { DirectoryPaths } from './paths.ts';
 
 /** The result of reading on: the changes of whole revisions, or that they do not continue the state before. */

@@ -1,10 +1,8 @@
-import { errorCode } from '../../model/error-code.ts';
-import { describe, Fault } from '../../model/fault.ts';
+import { describe, errorCode, Fault } from '../../model/fault.ts';
 import { revision } from '../../model/revision.ts';
 import type { Change } from '../registry.ts';
 import { Journal, JournalGone, type JournalProgress } from './journal.ts';
-import type { Draft } from './journal-record.ts';
-import { type JournalState, type StoredEntry, toEntry } from './journal-state.ts';
+import { type Draft, type JournalState, type StoredEntry, toEntry } from './journal-state.ts';
 import type { DirectoryPaths } from './paths.ts';
 
 export type LedgerEvent =

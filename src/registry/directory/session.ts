@@ -1,13 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { describe, Fault } from '../../model/fault.ts';
-import { quote } from '../../model/parsed.ts';
 import { type Revision, revision } from '../../model/revision.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 import { timeLimit } from '../../waiting/time-limit.ts';
-import type { Session, SessionOptions } from '../registry.ts';
-import type { LeaseReference } from './journal-record.ts';
-import type { StoredEntry } from './journal-state.ts';
+import { heldFault, type Session, type SessionOptions } from '../registry.ts';
+import type { LeaseReference, StoredEntry } from './journal-state.ts';
 import type { Leases } from './leases.ts';
 import type { Ledger } from './ledger.ts';
 import type { DirectoryTree } from './tree.ts';
@@ -113,10 +111,7 @@ export class DirectorySession implements Session {
       may: (present) => {
         if (this.#closing) throw new Fault('usage', 'the session was closed', { where: key });
         if (present === undefined || this.#isOurs(present) || options.mayReplace(key, present.value)) return true;
-        throw new Fault('key-owned', `another owner holds this key with ${quote(present.value)}`, {
-          where: key,
-          hint: 'stop the other one, wait until its lease runs out, or choose another id',
-        });
+        throw heldFault(key, present.value);
       },
     });
     if (at === undefined) throw new Error('a put that may replace what stands there has a revision');

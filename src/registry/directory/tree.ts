@@ -3,17 +3,18 @@ import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
 import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe, Fault } from '../../model/fault.ts';
+import { Slots } from '../../waiting/serial-queue.ts';
 import { Grace } from './grace.ts';
-import type { LeaseReference } from './journal-record.ts';
-import type { StoredEntry } from './journal-state.ts';
+import type { LeaseReference, StoredEntry } from './journal-state.ts';
 import { directoryFault, type Ledger } from './ledger.ts';
-import { filesAtOnce, listFiles, notAKey } from './list-files.ts';
 import { type DirectoryPaths, parseKeyPath } from './paths.ts';
-import { Slots } from './slots.ts';
 import {
   type FoundFile,
+  filesAtOnce,
   findStamp,
+  listFiles,
   mostValueBytes,
+  notAKey,
   readValueFile,
   withoutFinalNewline,
   writeTemporary,

@@ -1,3 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { DuplexCall } from './grpc-channel.ts';
+
 /** A member that takes longer than this, in ms, is given up, unless the link is known to need more. */
 export const leastCallMs = 2000;
 /** A round trip of 1.9 s fits in this. More would be time lost after a partition. */
@@ -32,5 +35,32 @@ export class CallTime {
   /** A call took this long. Half the time is enough when a new connection at this pace would still fit in it. */
   answered(tookMs: number): void {
     if (tookMs < this.#ms / 8) this.#ms = Math.max(leastCallMs, this.#ms / 2);
+  }
+}
+
+/** The promise's value, or a rejection after so many ms; the promise itself is left to its own end. */
+export async function within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
+  const timer = new AbortController();
+  const late = pause(ms, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`${what} within ${ms} ms`);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    timer.abort();
+    late.catch(() => undefined);
+  }
+}
+
+/** A stream that a member opens in time. One that comes too late is cancelled. */
+export async function openStream<T>(opening: Promise<DuplexCall<T>>, ms: number): Promise<DuplexCall<T>> {
+  try {
+    return await within(opening, ms, 'the member opened no stream');
+  } catch (error) {
+    opening.then(
+      (call) => call.cancel(),
+      () => undefined,
+    );
+    throw error;
   }
 }

@@ -1,6 +1,4 @@
 import type { ICompare } from 'etcd3';
-import { Fault } from '../../model/fault.ts';
-import { quote } from '../../model/parsed.ts';
 import { type Revision, revision } from '../../model/revision.ts';
 import type { KeySpace } from './key-space.ts';
 import { isLeaseGone } from './lease.ts';
@@ -69,14 +67,6 @@ export async function claim(client: MemberClient, keys: KeySpace, wanted: KeyCla
   }
   // Others go on changing it while we try: they hold it, as far as anybody can say.
   return { kind: 'held', holder };
-}
-
-/** The Fault for a put of a key that another owner holds. */
-export function heldFault(key: string, holder: string): Fault {
-  return new Fault('key-owned', `another owner holds this key with ${quote(holder)}`, {
-    where: key,
-    hint: 'stop the other one, wait until its lease runs out, or choose another id',
-  });
 }
 
 /** Deletes the key if it is under our lease; undefined when it is not. */

@@ -16,9 +16,8 @@ import { EtcdFollower } from './follow.ts';
 import { keySpace } from './key-space.ts';
 import { grantLease, newLeaseId } from './lease.ts';
 import type { EtcdAccess, MemberClient } from './member-client.ts';
-import { MemberSource } from './member-source.ts';
+import { MemberSource, membersByRecord, membersOf } from './member-source.ts';
 import { Members } from './members.ts';
-import { membersByRecord, membersOf } from './resolve-members.ts';
 import { EtcdSession, type EtcdSessionParts } from './session.ts';
 import { list, withPrefix } from './tree.ts';
 

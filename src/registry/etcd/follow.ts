@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { historyOf } from '../history.ts';
-import type { Follower, History, KeyRange, RegistryEvent } from '../registry.ts';
+import { type Follower, type History, historyOf, type KeyRange, type RegistryEvent } from '../registry.ts';
 import { CallTime } from './call-time.ts';
 import { Continuity } from './continuity.ts';
 import { describeFailure, failureOf, isDenied, isSilence } from './failure.ts';

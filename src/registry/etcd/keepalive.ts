@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ILeaseKeepAliveRequest } from 'etcd3/lib/rpc.js';
-import { openStream, within } from './deadline.ts';
+import { openStream, within } from './call-time.ts';
 import { describeFailure, failureOf, isSilence } from './failure.ts';
 import type { DuplexCall } from './grpc-channel.ts';
 import type { MemberClient } from './member-client.ts';

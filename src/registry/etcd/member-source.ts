@@ -1,5 +1,7 @@
+import { lookup, Resolver } from 'node:dns/promises';
+import { isIP, isIPv6 } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { describe } from '../../model/fault.ts';
+import { describe, errorCode } from '../../model/fault.ts';
 
 /** A member of the cluster: `host:port` with an IP address, and the name that its certificate has to have. */
 export type Member = {
@@ -84,4 +86,89 @@ function inTime<T>(search: Promise<T>): Promise<T> {
     const timer = setTimeout(() => reject(new Error(`no nameserver answered in ${findMs / 1000} s`)), findMs);
     search.then(resolve, reject).finally(() => clearTimeout(timer));
   });
+}
+
+/** For c-ares: one try at one nameserver, in ms. The second try, or the second nameserver, is then within MemberSource's time. */
+const srvTry = { timeout: 1000, tries: 2 };
+
+/**
+ * Finds the members behind `host:port` each. A name may have several addresses, all of which are members; the certificate has
+ * to be for the name. Names that have no address do no harm while others have.
+ */
+export function membersOf(endpoints: readonly string[]): FindMembers {
+  return () => oneOrMore(endpoints.map((endpoint) => addressesOf(endpoint, undefined)));
+}
+
+/**
+ * Finds the members that the SRV records of a domain name, as etcd's own clients do (etcd client/pkg/srv/srv.go, GetClient).
+ * The certificate has to be for the domain, as for `etcdctl --discovery-srv` (etcd etcdctl/ctlv3/ctl.go): an attacker who
+ * forges an SRV record could name a host of their own.
+ */
+export function membersByRecord(domain: string, tls: boolean): FindMembers {
+  const record = `${tls ? '_etcd-client-ssl' : '_etcd-client'}._tcp.${domain}`;
+  return async () => {
+    // A new one each time, because it reads /etc/resolv.conf when it is made.
+    const resolver = new Resolver(srvTry);
+    const records = await resolver.resolveSrv(record).catch((error: unknown) => {
+      throw new Error(srvReason(record, resolver.getServers(), error));
+    });
+    // "." is how a domain says that it has no such service (RFC 2782).
+    const there = records.filter(({ name }) => name !== '' && name !== '.');
+    if (there.length === 0) throw new Error(`DNS has no SRV record ${record}`);
+    return oneOrMore(there.map(({ name, port }) => addressesOf(`${name}:${port}`, domain)));
+  };
+}
+
+async function addressesOf(endpoint: string, serverName: string | undefined): Promise<readonly Member[]> {
+  const colon = endpoint.lastIndexOf(':');
+  const [host, port] = [endpoint.slice(0, colon), endpoint.slice(colon + 1)];
+  if (isIP(host.replace(/^\[(.*)\]$/, '$1')) !== 0) return [{ address: endpoint, serverName, preferred: true }];
+  const found = await lookup(host, { all: true, verbatim: true }).catch((error: unknown) => {
+    throw new Error(nameReason(host, error));
+  });
+  // The order is that of RFC 6724: an address that this machine does not reach comes last. ::1 is reachable only from its own
+  // machine.
+  const [first] = found;
+  const ipv6First = first !== undefined && first.family === 6 && first.address !== '::1';
+  const families = new Set(found.map(({ family }) => family));
+  const addresses = new Set(found.map(({ address }) => address));
+  return [...addresses].map((address) => ({
+    address: isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`,
+    serverName: serverName ?? host,
+    preferred: families.size === 1 || isIPv6(address) === ipv6First,
+  }));
+}
+
+/** All that are found; rejects with the first failure when none is. */
+async function oneOrMore(searches: readonly Promise<readonly Member[]>[]): Promise<readonly Member[]> {
+  const results = await Promise.allSettled(searches);
+  const members = results.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
+  const failed = results.find((one) => one.status === 'rejected');
+  if (members.length === 0) throw failed?.reason ?? new Error('there is no member');
+  return [...new Map(members.map((member) => [member.address, member])).values()];
+}
+
+function nameReason(host: string, error: unknown): string {
+  switch (errorCode(error)) {
+    case 'ENOTFOUND':
+      return `the name ${host} has no address in DNS`;
+    case 'EAI_AGAIN':
+      return `no nameserver answers for the name ${host}: check /etc/resolv.conf`;
+    default:
+      return `the name ${host} cannot be resolved: ${describe(error)}`;
+  }
+}
+
+function srvReason(record: string, servers: readonly string[], error: unknown): string {
+  switch (errorCode(error)) {
+    case 'ENOTFOUND':
+    case 'ENODATA':
+      return `DNS has no SRV record ${record}`;
+    case 'ECONNREFUSED':
+    case 'ETIMEOUT':
+    case 'ETIME':
+      return `no nameserver answers for the SRV record ${record}: asked ${servers.join(', ') || 'none'} (/etc/resolv.conf)`;
+    default:
+      return `the SRV record ${record} cannot be resolved: ${describe(error)}`;
+  }
 }

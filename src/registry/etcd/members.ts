@@ -2,8 +2,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { backoffMs } from '../../waiting/backoff.ts';
 import { CallTime, leastCallMs } from './call-time.ts';
 import { describeFailure, type Failure, failureOf, isSilence, registryFault } from './failure.ts';
-import { InFlight } from './in-flight.ts';
-import { Lifetime } from './lifetime.ts';
 import { type EtcdAccess, type MemberClient, openMember } from './member-client.ts';
 import type { MemberSource } from './member-source.ts';
 import { nextMember, Rotation } from './rotation.ts';
@@ -162,4 +160,87 @@ function soonAfter<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
       signal.removeEventListener('abort', onAbort);
     });
   });
+}
+
+/**
+ * Lets so many calls run at a time; the others wait in order. A thousand calls at once on one connection would wait for each
+ * other until their deadlines, and a missed deadline costs the connection. Not p-limit, which cannot end a wait by a signal.
+ */
+export class InFlight {
+  readonly #most: number;
+  #running = 0;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Waits for a turn. Resolves with the function that ends the turn; with undefined when `signal` aborts before. */
+  async enter(signal: AbortSignal): Promise<(() => void) | undefined> {
+    if (signal.aborted) return undefined;
+    if (this.#running < this.#most) this.#running += 1;
+    else if (!(await this.#turn(signal))) return undefined;
+    return () => this.#leave();
+  }
+
+  #turn(signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const go = () => {
+        signal.removeEventListener('abort', giveUp);
+        resolve(true);
+      };
+      const giveUp = () => {
+        this.#waiting.delete(go);
+        resolve(false);
+      };
+      this.#waiting.add(go);
+      signal.addEventListener('abort', giveUp, { once: true });
+    });
+  }
+
+  /** Hands the turn on, or gives it back. */
+  #leave(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#running -= 1;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
+  }
+}
+
+/**
+ * How long something that makes calls lasts. Not AbortSignal.any over one signal that lives as long as the process: in Node 20
+ * each use of it leaves about 75 bytes there. Nor a listener for each call: adding one looks at all that there are.
+ */
+export class Lifetime {
+  readonly #end = new AbortController();
+  readonly #calls = new Set<AbortController>();
+
+  /** Aborts with the end. For few listeners. */
+  get signal(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  end(): void {
+    this.#end.abort();
+    for (const call of this.#calls) call.abort(this.#end.signal.reason);
+  }
+
+  /** Runs `call` with a signal that aborts with the end, or with `given` if that comes first. */
+  async during<T>(given: AbortSignal | undefined, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    const onAbort = () => controller.abort(given?.reason);
+    this.#calls.add(controller);
+    given?.addEventListener('abort', onAbort);
+    if (this.#end.signal.aborted) controller.abort(this.#end.signal.reason);
+    else if (given?.aborted) onAbort();
+    try {
+      return await call(controller.signal);
+    } finally {
+      this.#calls.delete(controller);
+      given?.removeEventListener('abort', onAbort);
+    }
+  }
 }

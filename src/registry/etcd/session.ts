@@ -1,15 +1,14 @@
 import { describe } from '../../model/fault.ts';
 import type { Revision } from '../../model/revision.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
-import type { Session, SessionOptions } from '../registry.ts';
-import { type Claimed, claim, heldFault, type KeyClaim, release } from './claim.ts';
+import { heldFault, type Session, type SessionOptions } from '../registry.ts';
+import { type Claimed, claim, type KeyClaim, release } from './claim.ts';
 import { keepAlive } from './keepalive.ts';
 import type { KeySpace } from './key-space.ts';
-import { Lifetime } from './lifetime.ts';
+import { SessionLease } from './lease.ts';
 import type { EtcdAccess } from './member-client.ts';
 import type { MemberSource } from './member-source.ts';
-import { Members } from './members.ts';
-import { SessionLease } from './session-lease.ts';
+import { Lifetime, Members } from './members.ts';
 
 export type EtcdSessionParts = {
   readonly access: EtcdAccess;

@@ -1,7 +1,6 @@
 import type { IWatchRequest, IWatchResponse } from 'etcd3';
 import type { RegistryEvent } from '../registry.ts';
-import type { CallTime } from './call-time.ts';
-import { openStream } from './deadline.ts';
+import { type CallTime, openStream } from './call-time.ts';
 import { describeFailure, failureOf } from './failure.ts';
 import type { Delivered, StreamEnd } from './follow-state.ts';
 import type { DuplexCall } from './grpc-channel.ts';

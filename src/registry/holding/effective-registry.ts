@@ -1,6 +1,6 @@
 import type { Map as PersistentMap, Set as PersistentSet } from 'immutable';
-import type { HistoryPoint } from '../history.ts';
-import type { Entry } from '../registry.ts';
+import type { Entry, HistoryPoint } from '../registry.ts';
+
 import type { DeletionBound } from './mass-deletion.ts';
 
 export type HoldingPolicy = {

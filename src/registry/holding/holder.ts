@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
-import type { HistoryPoint } from '../history.ts';
-import type { Entry, Held, RegistryEvent } from '../registry.ts';
+import type { Entry, Held, HistoryPoint, RegistryEvent } from '../registry.ts';
 import type { Release } from '../releases.ts';
 import type { Holding, HoldingPolicy } from './effective-registry.ts';
 import {

@@ -1,6 +1,13 @@
 import { Map as PersistentMap, type Set as PersistentSet } from 'immutable';
-import { type HistoryPoint, historyOf } from '../history.ts';
-import type { Change, Entry, Held, History, RegistryEvent } from '../registry.ts';
+import {
+  type Change,
+  type Entry,
+  type Held,
+  type History,
+  type HistoryPoint,
+  historyOf,
+  type RegistryEvent,
+} from '../registry.ts';
 import { type Release, releasedBy } from '../releases.ts';
 import { serviceOf } from './areas.ts';
 import type { Holding, HoldingPolicy, Moment } from './effective-registry.ts';

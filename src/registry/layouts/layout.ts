@@ -3,9 +3,8 @@ import { formatInstance, parseInstance } from '../../model/instance.ts';
 import { instanceKey } from '../../model/key.ts';
 import { parseInstanceId, parseServiceName } from '../../model/name.ts';
 import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
-import { parseWhole } from '../../model/whole-number.ts';
-import { decode, lacks } from './codec.ts';
-import { compileKeyPattern, type KeyPattern } from './key-pattern.ts';
+import { parseWhole } from '../../model/quantity.ts';
+import { compileKeyPattern, decode, type KeyPattern, lacks } from './codec.ts';
 
 const pattern = v.pipe(v.string(), v.minLength(1), v.maxLength(512));
 const path = v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(128)));

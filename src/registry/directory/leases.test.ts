@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Silence } from './silence.ts';
+import { Silence } from './leases.ts';
 
 const ttlMs = 1000;
 

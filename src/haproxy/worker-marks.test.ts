@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { RouteTarget } from '../model/route-target.ts';
-import { restricts, statesAfter, statesIn } from './plain-mark.ts';
 import type { Step } from './step.ts';
+import { restricts, statesAfter, statesIn } from './worker-marks.ts';
 
 const add = (route: string): Step => ({ kind: 'add-route', route, target: 'x' as RouteTarget });
 const remove = (route: string): Step => ({ kind: 'remove-route', route });

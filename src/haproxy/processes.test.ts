@@ -1,11 +1,10 @@
 import { getEventListeners } from 'node:events';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { validateConfig } from './check.ts';
-import { isAlive } from './process-signal.ts';
-import { runWithin } from './run-within.ts';
+import { isAlive, runWithin } from './processes.ts';
 
 async function script(text: string): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'pm-within-'));
@@ -49,4 +48,17 @@ test('a command that ends by itself gives its output and its exit code', async (
   expect(long.ended).toBe('signal');
   const none = await runWithin('/nonexistent', [], { deadlineMs: 30_000, graceMs: 50 });
   expect(none).toMatchObject({ exitCode: undefined, ended: undefined, failure: expect.stringContaining('ENOENT') });
+});
+
+const src = join(import.meta.dirname, '..');
+
+// execa's default is to end its own process at SIGTERM and SIGINT while a child runs.
+test('no child process is run with a clean-up that ends pointsman', async () => {
+  const names = await readdir(src, { recursive: true });
+  for (const name of names.filter((one) => one.endsWith('.ts') && !one.endsWith('.test.ts'))) {
+    const text = await readFile(join(src, name), 'utf8');
+    const calls = text.match(/\bexeca\(/g)?.length ?? 0;
+    const guarded = text.match(/\.\.\.apart\b|cleanup: false/g)?.length ?? 0;
+    if (name !== 'haproxy/processes.ts') expect({ name, guarded }).toEqual({ name, guarded: calls });
+  }
 });

@@ -1,8 +1,16 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
+import { errorCode } from '../model/fault.ts';
 import { aborted } from '../waiting/aborted.ts';
-import { apart } from './child.ts';
-import { signal } from './process-signal.ts';
+
+/**
+ * How every child process is started with execa. `cleanup: false`, because execa would otherwise end pointsman itself at
+ * the first SIGTERM or SIGINT while a child runs, before pointsman has ended in order. `detached`, a process group of its
+ * own, so that Ctrl-C on a terminal reaches pointsman alone.
+ */
+export const apart = { cleanup: false, detached: true } as const;
 
 type Within = {
   readonly deadlineMs: number;
@@ -57,4 +65,36 @@ export async function runWithin(executable: string, args: readonly string[], wit
 /** To all processes that a command started and that did not leave its group. */
 export function signalGroup({ pid }: Pick<ResultPromise, 'pid'>, name: NodeJS.Signals): void {
   if (pid !== undefined) signal(-pid, name);
+}
+
+/** Sends it if the process is still there. */
+export function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    // It ended by itself in the meantime, which is what the signal was for.
+    if (errorCode(error) !== 'ESRCH') throw error;
+  }
+}
+
+/** Whether the process still runs. One that ended and that its parent has not asked after yet (a zombie) does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  try {
+    // "123 (haproxy) Z 1 …": the name may hold anything, so the state is what follows the last parenthesis.
+    return !/^\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*(?=\) )/s, ''));
+  } catch {
+    // No /proc, as on other systems than Linux: the signal has to do.
+    return true;
+  }
+}
+
+/** Whether a process was started with this argument. */
+export async function hasInCommand(pid: number, argument: string): Promise<boolean> {
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+  return command.split('\0').includes(argument);
 }

@@ -1,8 +1,59 @@
 import type { Logger } from 'pino';
-import { isToldPlain, plainCommands, restricts, type StateKeys, statesAfter, statesIn } from './plain-mark.ts';
+import { isStateKey } from '../model/route-target.ts';
+import { unexpectedAnswer } from './answers.ts';
 import type { RunningState } from './running-state.ts';
 import type { Step } from './step.ts';
-import { unexpectedAnswer } from './unexpected-answer.ts';
+
+/** The variable that tells a worker that no service has a state. Without it each request looks for the state of its service. */
+export const plainName = 'proc.pointsman_plain';
+
+/** The keys of a route map that hold states. */
+export type StateKeys = ReadonlySet<string>;
+
+/** A variable of a worker: the commands that set it, and whether the worker took them, by its answers. */
+export type Mark = { readonly commands: readonly string[]; readonly isTaken: (answers: string) => boolean };
+
+/** Tells a worker whether no service has a state. */
+export const plainMark = (plain: boolean): Mark => ({
+  commands: ['experimental-mode on', `set var ${plainName} bool(${plain ? 1 : 0})`, `get var ${plainName}`],
+  isTaken: (answers) => answers.includes(`value=<${plain ? 1 : 0}>`),
+});
+
+/** Whether a step gives a service a state. */
+export const restricts = (step: Step): boolean =>
+  (step.kind === 'add-route' || step.kind === 'set-route') && isStateKey(step.route);
+
+/** The states of a worker that has run the steps. */
+export function statesAfter(states: StateKeys, steps: readonly Step[]): StateKeys {
+  const changes = steps.filter((step) => 'route' in step && isStateKey(step.route));
+  if (changes.length === 0) return states;
+  const after = new Set(states);
+  for (const step of changes) {
+    if (!('route' in step)) continue;
+    if (step.kind === 'remove-route') after.delete(step.route);
+    else after.add(step.route);
+  }
+  return after;
+}
+
+/** The states in a worker's route map. */
+export const statesIn = (routes: ReadonlyMap<string, string>): StateKeys =>
+  new Set([...routes.keys()].filter(isStateKey));
+
+/** The variable that tells a worker that another worker serves instead. */
+const replacedName = 'proc.pointsman_replaced';
+
+/** Makes a worker pass on the requests that its clients still send. The worker looks for this mark only without the plain mark. */
+export const replacedMark: Mark = {
+  commands: [
+    'experimental-mode on',
+    `set var ${replacedName} bool(1)`,
+    `set var ${plainName} bool(0)`,
+    `get var ${replacedName}`,
+    `get var ${plainName}`,
+  ],
+  isTaken: (answers) => answers.includes('value=<1>') && answers.includes('value=<0>'),
+};
 
 /** Keeps the plain mark of a worker up to date: the worker looks for states of services only while a service has one. */
 export class PlainMarking {
@@ -66,9 +117,10 @@ export class PlainMarking {
   async #mark(plain: boolean): Promise<void> {
     const before = this.#plain;
     this.#plain = plain;
-    const answer = (await this.#run(plainCommands(plain))).at(-1) ?? '';
-    if (isToldPlain(plain, answer)) return;
-    if (before === true) throw unexpectedAnswer(plainCommands(plain).join('; '), answer);
+    const { commands, isTaken } = plainMark(plain);
+    const answer = (await this.#run(commands)).at(-1) ?? '';
+    if (isTaken(answer)) return;
+    if (before === true) throw unexpectedAnswer(commands.join('; '), answer);
     this.#plain = false;
     this.#logger.debug({ event: 'plain-untold', answer: answer.slice(0, 200) });
   }

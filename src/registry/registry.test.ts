@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { revision } from '../model/revision.ts';
-import { type HistoryPoint, historyOf } from './history.ts';
+import { type HistoryPoint, historyOf } from './registry.ts';
 
 const at = (n: bigint, more: Partial<HistoryPoint> = {}): HistoryPoint => ({
   cluster: 'a',
