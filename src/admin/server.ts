@@ -1,15 +1,17 @@
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { join } from 'node:path';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import * as v from 'valibot';
 import type { BalanceHealth } from '../balance/health.ts';
 import { type Address, formatAddress, isLoopback } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { answerJson } from './answer-json.ts';
 import { type HostRules, harmlessAnswers, onlyOwnHosts, readOnlyWithout } from './gate.ts';
-import { addLogLevel, type LogLevelControl } from './log-level.ts';
-import { addPage } from './page.ts';
 import type { AdminToken } from './token.ts';
 import { addViews, type ViewsParts } from './views.ts';
 
@@ -187,4 +189,52 @@ function listen(app: Hono, { host, port, family }: Address, limits: AdminLimits)
       );
     });
   });
+}
+
+const logLevel = v.picklist(['trace', 'debug', 'info', 'warn', 'error', 'silent']);
+
+type LogLevel = v.InferOutput<typeof logLevel>;
+
+/** Reads and changes the log level while the balancer runs. */
+export type LogLevelControl = { readonly level: () => LogLevel; readonly setLevel: (level: LogLevel) => void };
+
+/** Adds `GET /log-level` and `PUT /log-level` (the level as its body). */
+export function addLogLevel(app: Hono, { level, setLevel }: LogLevelControl): void {
+  app.get('/log-level', (c) => c.text(`${level()}\n`));
+  app.put('/log-level', bodyLimit({ maxSize: 64, onError: (c) => c.text('it is too long\n', 413) }), async (c) => {
+    const wanted = v.safeParse(logLevel, (await c.req.text()).trim());
+    if (!wanted.success) return c.text(`it is none of ${logLevel.options.join(', ')}\n`, 400);
+    setLevel(wanted.output);
+    return c.text(`${level()}\n`);
+  });
+}
+
+const files = [
+  { path: '/', name: 'index.html', type: 'text/html; charset=utf-8' },
+  { path: '/page.js', name: 'page.js', type: 'text/javascript; charset=utf-8' },
+  { path: '/page.css', name: 'page.css', type: 'text/css; charset=utf-8' },
+] as const;
+
+// Nothing from other sites, nothing inline: no text of the registry can become a script here.
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Adds the page that shows all of it live: the files that were built into `folder`, read at each request. */
+export function addPage(app: Hono, folder: string): void {
+  for (const { path, name, type } of files) {
+    app.get(path, async (c) =>
+      c.body(await readFile(join(folder, name), 'utf8'), 200, {
+        'Content-Type': type,
+        'Content-Security-Policy': policy,
+      }),
+    );
+  }
 }

@@ -6,8 +6,8 @@ import { accepted, type Parsed, refused } from '../model/parsed.ts';
 import { parsePolicy } from '../model/policy.ts';
 import type { Entry } from '../registry/registry.ts';
 import { instanceBytes, overrideBytes, textBytes } from './cost.ts';
+import { sinceOf } from './service.ts';
 import type { Serving } from './serving.ts';
-import { sinceOf } from './since.ts';
 
 /** The subject of a key that belongs to a service. */
 export type EntrySubject = Exclude<KeySubject, { readonly kind: 'other' }>;

@@ -20,8 +20,8 @@ import {
 } from './limits.ts';
 import type { Ranked } from './ranking.ts';
 import { Remembering } from './remembering.ts';
+import { sinceOf } from './service.ts';
 import { Serving } from './serving.ts';
-import { sinceOf } from './since.ts';
 
 /** One fold while it is made. */
 export class Fold {

@@ -19,8 +19,7 @@ import {
   setOverride,
   suspendedBy,
 } from './overrides.ts';
-import type { Service } from './service.ts';
-import type { Since } from './since.ts';
+import type { Service, Since } from './service.ts';
 
 /** The services, overrides and allowances of a fold while it is made. */
 export class Serving {

@@ -16,15 +16,19 @@ export type FleetProgress = {
   readonly missing: readonly { readonly balancer: string; readonly why: string }[];
 };
 
-/** Resolves when every live balancer has applied it, or with how far they are when `signal` aborts. Never rejects. */
-export async function applied(fleet: Fleet, written: Written, signal: AbortSignal): Promise<FleetProgress> {
-  const [id] = written.ids;
-  return summary([await fleet.wait({ ...written, goal: 'gone', id }, signal)]);
-}
-
-/** The same for a pause: until requests wait. */
-export async function paused(fleet: Fleet, written: Written, signal: AbortSignal): Promise<FleetProgress> {
-  return summary([await fleet.wait({ ...written, goal: 'paused', id: undefined }, signal)]);
+/**
+ * Resolves when every live balancer has applied it (of a pause: when requests wait), or with how far they are when `signal`
+ * aborts. Never rejects.
+ */
+export async function applied(
+  fleet: Fleet,
+  written: Written,
+  goal: 'gone' | 'paused',
+  signal: AbortSignal,
+): Promise<FleetProgress> {
+  const awaited: Awaited =
+    goal === 'gone' ? { ...written, goal, id: written.ids[0] } : { ...written, goal, id: undefined };
+  return summary([await fleet.wait(awaited, signal)]);
 }
 
 /** The same, until none of their requests is open either. */

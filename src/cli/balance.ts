@@ -14,11 +14,10 @@ import { type Invocation, readInvocation } from './invocation.ts';
 import { createTailedLog } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
+import { withoutOurs } from './secrets.ts';
 import { endOnSignals } from './signals.ts';
 import { version } from './version.ts';
-import { withoutOurs } from './without-ours.ts';
 
-/** `pointsman balance`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(balanceCommand, invocation);
   if (settings.dryRun) {

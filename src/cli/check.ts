@@ -12,17 +12,15 @@ import { describeFaults, faultsOfVersion } from '../haproxy/known-faults.ts';
 import { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
 import { loadTemplates } from '../render/load-templates.ts';
-import type { BalancerSettings, BalanceSettings } from '../settings/balance.ts';
-import { balanceCommand } from '../settings/balance.ts';
+import { type BalancerSettings, type BalanceSettings, balanceCommand } from '../settings/balance.ts';
 import { checkCommand } from '../settings/check.ts';
 import { readOptions } from '../settings/read-options.ts';
 import { readConfigPath, readSettings } from '../settings/read-settings.ts';
 import type { SettingsFile, Sources } from '../settings/sources.ts';
-import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
 import type { Invocation } from './invocation.ts';
 import { folderFault } from './open-registry.ts';
-import { print, printJson } from './outputs.ts';
+import { colorsOf, print, printJson } from './outputs.ts';
 
 /** The files that were checked, and their problems. */
 type Report = {
@@ -40,7 +38,6 @@ type Report = {
   readonly notAsked: string | undefined;
 };
 
-/** `pointsman check`. */
 export async function run(invocation: Invocation): Promise<number> {
   const report = await check(invocation);
   const json = invocation.flags.has('json');

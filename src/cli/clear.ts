@@ -1,8 +1,14 @@
 import type { Catalog } from '../catalog/catalog.ts';
 import { Fault } from '../model/fault.ts';
 import { overrideKey } from '../model/key.ts';
-import type { OverrideTarget } from '../model/override.ts';
-import { byWhom, effectName, formatOverride, type Override, overrideFields } from '../model/override.ts';
+import {
+  byWhom,
+  effectName,
+  formatOverride,
+  type Override,
+  type OverrideTarget,
+  overrideFields,
+} from '../model/override.ts';
 import type { Registry } from '../registry/registry.ts';
 import { clearCommand, resumeCommand, undrainCommand } from '../settings/override.ts';
 import { done } from './exit-code.ts';
@@ -10,10 +16,9 @@ import { readHeldOverrides } from './held-overrides.ts';
 import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { print, printJson } from './outputs.ts';
+import { print, printJson, warn } from './outputs.ts';
 import { readServices } from './read-service.ts';
 import { nameOf, parseTarget } from './target.ts';
-import { warn } from './warn.ts';
 
 /** `pointsman clear SERVICE[/INSTANCE]`. */
 export const clear: CommandModule = { run: (invocation) => end(invocation, clearCommand, undefined) };

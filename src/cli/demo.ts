@@ -11,7 +11,6 @@ import { openRegistry } from './open-registry.ts';
 import { print } from './outputs.ts';
 import { abortOnSignal } from './signals.ts';
 
-/** `pointsman demo`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(demoCommand, invocation);
   if (settings.kind === 'app') {

@@ -7,13 +7,12 @@ import { formatDuration } from '../model/quantity.ts';
 import { rootOf } from '../settings/registry.ts';
 import { eventsCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers } from './balancers.ts';
-import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { print, printJson } from './outputs.ts';
-import { readIfThere } from './read-if-there.ts';
+import { colorsOf, print, printJson } from './outputs.ts';
+import { readIfThere } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
 
 // The log has lines of HAProxy's too: a field of another kind is one that this does not know, and no reason to tell nothing.
@@ -40,7 +39,6 @@ type BalancerEvent = { readonly balancer: string; readonly event: LogEvent };
 
 const everyMs = 1000;
 
-/** `pointsman events`. */
 export async function run(invocation: Invocation): Promise<number> {
   const { json, admin, most, follow, ...settings } = await readInvocation(eventsCommand, invocation);
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));

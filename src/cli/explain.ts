@@ -4,13 +4,12 @@ import { printable } from '../model/printable.ts';
 import { rootOf } from '../settings/registry.ts';
 import { explainCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
-import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { print, printJson } from './outputs.ts';
-import { readIfThere } from './read-if-there.ts';
+import { colorsOf, print, printJson } from './outputs.ts';
+import { readIfThere } from './read-service.ts';
 import { nameOf, parseTarget } from './target.ts';
 
 const explanation = v.object({

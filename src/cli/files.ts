@@ -8,18 +8,16 @@ import { runFiles } from '../files/run-files.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { requireDistinct } from '../settings/file-declaration.ts';
 import { filesCommand } from '../settings/files.ts';
-import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
-import { print } from './outputs.ts';
+import { colorsOf, print } from './outputs.ts';
 import { paintedDiff } from './painted-diff.ts';
+import { withoutOurs } from './secrets.ts';
 import { abortOnSignal } from './signals.ts';
-import { withoutOurs } from './without-ours.ts';
 
-/** `pointsman files`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(filesCommand, invocation);
   if (settings.kind === 'convert') {

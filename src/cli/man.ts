@@ -3,7 +3,6 @@ import { done } from './exit-code.ts';
 import { manPage } from './reference/man-page.ts';
 import { version } from './version.ts';
 
-/** `pointsman man`. */
 export async function run(): Promise<number> {
   process.stdout.write(manPage(commands, version));
   return done;

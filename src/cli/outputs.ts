@@ -1,4 +1,5 @@
-import { printableJson, printableLines } from '../model/printable.ts';
+import pc from 'picocolors';
+import { printable, printableJson, printableLines } from '../model/printable.ts';
 import { done, failed } from './exit-code.ts';
 
 /**
@@ -30,4 +31,39 @@ export function watchOutputs({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' |
     process.exit(failed);
   });
   stderr.on('error', () => undefined);
+}
+
+/**
+ * Colours for what is written to this stream: on a terminal, unless NO_COLOR says otherwise. Not by picocolors' own
+ * judgement, which colours wherever the variable CI is set.
+ */
+export function colorsOf(stream: NodeJS.WriteStream): ReturnType<typeof pc.createColors> {
+  return pc.createColors(Boolean(stream.isTTY) && !process.env['NO_COLOR']);
+}
+
+/** A line for the person at the terminal, beside what the command was asked for. */
+export function warn(text: string): void {
+  const colors = colorsOf(process.stderr);
+  print(`${colors.yellow('warning:')} ${printable(text)}\n`, process.stderr);
+}
+
+/** Rows as aligned columns, two spaces apart, the last one as long as it is. `paint` sees a cell after it was padded. */
+export function formatTable(
+  heading: readonly string[],
+  rows: readonly (readonly string[])[],
+  paint: (padded: string, row: number, column: number) => string = (padded) => padded,
+): string {
+  // Padded as it is shown.
+  const all = [heading, ...rows].map((row) => row.map(printable));
+  const widths = heading.map((_, column) => Math.max(...all.map((row) => [...(row[column] ?? '')].length)));
+  const line = (row: readonly string[], index: number): string =>
+    row
+      .map((cell, column) => {
+        const last = column === row.length - 1;
+        const padding = last ? '' : ' '.repeat((widths[column] ?? 0) - [...cell].length);
+        return paint(cell + padding, index - 1, column);
+      })
+      .join('  ')
+      .trimEnd();
+  return all.map((row, index) => `${line(row, index)}\n`).join('');
 }

@@ -14,7 +14,6 @@ import {
   takesOut,
 } from '../model/override.ts';
 import { formatDuration, parseWeight } from '../model/quantity.ts';
-import type { Revision } from '../model/revision.ts';
 import {
   drainCommand,
   maintenanceCommand,
@@ -22,17 +21,16 @@ import {
   pauseCommand,
   weightCommand,
 } from '../settings/override.ts';
-import { applied, describeNotApplied, drained, type FleetProgress, paused, type Written } from './applied.ts';
+import { applied, describeNotApplied, drained, type FleetProgress, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
 import { type Impact, impactOf } from './impact.ts';
 import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { print, printJson } from './outputs.ts';
+import { print, printJson, warn } from './outputs.ts';
 import { readServices } from './read-service.ts';
 import { startSpinner } from './spinner.ts';
 import { nameOf, parseTarget } from './target.ts';
-import { warn } from './warn.ts';
 
 // Balancers count `until - at` from when they see it; the key stays until all of them have.
 const leaseSlackMs = 5000;
@@ -103,7 +101,15 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
       ...impact.warnings,
       ...warningsOf(outcome),
     ];
-    tell({ target, said, impact, outcome, revision, warnings, json });
+    if (json) {
+      const { instances, ready, replaces } = impact;
+      const about = { service: target.service, instance: target.scope, ...overrideFields(said) };
+      const replaced = replaces && overrideFields(replaces);
+      printJson({ ...about, revision: String(revision), instances, ready, replaced, ...outcome, warnings });
+    } else {
+      print(`${describeWritten(target, effect.kind, impact, outcome.balancers.length)}   (revision ${revision})\n`);
+      for (const warning of warnings) warn(warning);
+    }
     if (waitMs === undefined || outcome.missing.length === 0) return done;
     throw new Fault(
       'deadline',
@@ -129,10 +135,9 @@ async function settled(
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), waitMs ?? applyMs);
   try {
-    if (goal === 'paused') return await paused(fleet, written, limit.signal);
     return goal === 'drained' && written.ids.length > 0
       ? await drained(fleet, written, limit.signal, (now) => spinner.say(describeNotApplied(now)))
-      : await applied(fleet, written, limit.signal);
+      : await applied(fleet, written, goal === 'paused' ? 'paused' : 'gone', limit.signal);
   } finally {
     clearTimeout(timer);
     spinner.stop();
@@ -149,32 +154,12 @@ function warningsOf({ balancers, missing }: FleetProgress): readonly string[] {
   return balancers.length === 0 ? ['no balancer is alive; it counts as soon as one is'] : [];
 }
 
-type OverrideReport = {
-  readonly target: OverrideTarget;
-  readonly said: Override;
-  readonly impact: Impact;
-  readonly outcome: FleetProgress;
-  readonly revision: Revision;
-  readonly warnings: readonly string[];
-  readonly json: boolean;
-};
-
-function tell({ target, said, impact, outcome, revision, warnings, json }: OverrideReport): void {
-  const { service, scope: instance } = target;
-  const { says, instances, ready, replaces } = impact;
-  const { balancers, missing } = outcome;
-  if (json) {
-    const about = { service, instance, ...overrideFields(said), revision: String(revision), instances, ready };
-    const replaced = replaces && overrideFields(replaces);
-    printJson({ ...about, replaced, balancers, missing, warnings });
-    return;
-  }
-  const undo = undoing[said.effect.kind];
-  const by =
-    balancers.length === 0 ? '' : `; applied by ${balancers.length} balancer${balancers.length === 1 ? '' : 's'}`;
-  print(`${says}\n${ready} of ${instances} instances of ${service} take new requests${by}\n`);
-  print(`to end it: pointsman ${undo} ${nameOf(target)}   (revision ${revision})\n`);
-  for (const warning of warnings) warn(warning);
+/** The lines about an override that was written. */
+function describeWritten(target: OverrideTarget, kind: OverrideEffect['kind'], impact: Impact, by: number): string {
+  const { says, instances, ready } = impact;
+  const appliedBy = by === 0 ? '' : `; applied by ${by} balancer${by === 1 ? '' : 's'}`;
+  const counts = `${ready} of ${instances} instances of ${target.service} take new requests${appliedBy}`;
+  return `${says}\n${counts}\nto end it: pointsman ${undoing[kind]} ${nameOf(target)}`;
 }
 
 /** The instances that it is about, as far as they are known. */

@@ -5,15 +5,13 @@ import { effectName, overrideFields } from '../model/override.ts';
 import { showKey } from '../model/parsed.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { overridesCommand } from '../settings/override.ts';
-import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { readHeldOverrides } from './held-overrides.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { print, printJson } from './outputs.ts';
+import { colorsOf, formatTable, print, printJson } from './outputs.ts';
 import { readServices } from './read-service.ts';
-import { formatTable } from './table.ts';
 import { readService } from './target.ts';
 
 /** `pointsman overrides [SERVICE]`. */

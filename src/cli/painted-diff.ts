@@ -1,5 +1,5 @@
 import { printable } from '../model/printable.ts';
-import type { colorsOf } from './colors.ts';
+import type { colorsOf } from './outputs.ts';
 
 /** A diff in the colours that people know it in. The files may hold anything, so no colour is left but these. */
 export function paintedDiff(diff: string, colors: ReturnType<typeof colorsOf>): string {

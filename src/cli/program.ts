@@ -98,19 +98,8 @@ function flagsOf(table: OptionTable): Option[] {
   });
 }
 
-function describeSetting(setting: Setting): string {
-  switch (setting.kind) {
-    case 'defaulted':
-      return `${setting.description} (default: ${setting.fallback.text})`;
-    case 'optional':
-    case 'pairs':
-    case 'list':
-    case 'items':
-    case 'secret':
-    case 'switch':
-      return setting.description;
-  }
-}
+const describeSetting = (setting: Setting): string =>
+  setting.description + (setting.kind === 'defaulted' ? ` (default: ${setting.fallback.text})` : '');
 
 const oneLine = (message: string): string => message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
 

@@ -10,7 +10,6 @@ import { openRegistry } from './open-registry.ts';
 import { withoutSecrets } from './secrets.ts';
 import { onSignals } from './signals.ts';
 
-/** `pointsman register`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(registerCommand, invocation);
   const logger = await createLogger(settings.log);

@@ -10,11 +10,9 @@ import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { print } from './outputs.ts';
-import { readServices } from './read-service.ts';
+import { print, warn } from './outputs.ts';
+import { readServices, unknownService } from './read-service.ts';
 import { readService } from './target.ts';
-import { unknownService } from './unknown-service.ts';
-import { warn } from './warn.ts';
 
 /** The lifetime of the entry. A balancer without a connection for a moment still gets it. */
 const standsMs = 60_000;

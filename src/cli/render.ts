@@ -5,10 +5,9 @@ import { baseSettingsOf } from '../balance/base-settings.ts';
 import { type Preview, type PreviewedPlan, preview, previewPlan, readStanding } from '../balance/preview/preview.ts';
 import { PreviewedCatalog } from '../balance/preview/previewed-catalog.ts';
 import { pathsOf } from '../balance/state/paths.ts';
-import type { Catalog } from '../catalog/catalog.ts';
+import type { Catalog, Unserved } from '../catalog/catalog.ts';
 import { endOverrides } from '../catalog/fold-event.ts';
 import { overrideEnd } from '../catalog/overrides.ts';
-import type { Unserved } from '../catalog/unserved.ts';
 import { unifiedDiff } from '../files/preview.ts';
 import { replaceFile } from '../fs/replace-file.ts';
 import { Fault } from '../model/fault.ts';
@@ -18,21 +17,18 @@ import { loadTemplates } from '../render/load-templates.ts';
 import { configWriter } from '../render/render.ts';
 import { formatRoutes } from '../render/routes.ts';
 import { type RenderSettings, renderCommand } from '../settings/render.ts';
-import { colorsOf } from './colors.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openRegistry } from './open-registry.ts';
-import { print, printJson } from './outputs.ts';
+import { colorsOf, print, printJson, warn } from './outputs.ts';
 import { paintedDiff } from './painted-diff.ts';
 import { abortOnSignal } from './signals.ts';
-import { warn } from './warn.ts';
 
 /** How long the registry may take to say what it holds, in ms. */
 const firstReadMs = 10_000;
 
-/** `pointsman render`. */
 export async function run(invocation: Invocation): Promise<number> {
   return render(await readInvocation(renderCommand, invocation), invocation.packageFolder);
 }

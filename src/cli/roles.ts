@@ -5,7 +5,6 @@ import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { print, printJson } from './outputs.ts';
 
-/** `pointsman roles`. */
 export async function run(invocation: Invocation): Promise<number> {
   const { certificates, json, root } = await readInvocation(rolesCommand, invocation);
   const roles = invocation.operands.map((text) => {

@@ -1,5 +1,6 @@
 import { commands } from '../settings/commands.ts';
 import { variableName } from '../settings/option.ts';
+import type { Invocation } from './invocation.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -13,4 +14,9 @@ export const secretVariables: ReadonlySet<string> = new Set(
 /** The environment for those who have no business with our password, and would show it in their own. */
 export function withoutSecrets(env: Environment): Environment {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !secretVariables.has(name)));
+}
+
+/** The variables that are not pointsman's own: what runs below it has no business with its settings and its password. */
+export function withoutOurs(env: Invocation['env']): Invocation['env'] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('POINTSMAN_')));
 }

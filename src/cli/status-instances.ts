@@ -5,8 +5,7 @@ import { formatAddress } from '../model/address.ts';
 import type { ServiceName } from '../model/name.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { askAdmin, type KnownBalancer } from './balancers.ts';
-import type { colorsOf } from './colors.ts';
-import { formatTable } from './table.ts';
+import { type colorsOf, formatTable } from './outputs.ts';
 
 /** An instance of one service, as the registry has it or a balancer holds it, and what each HAProxy makes of it. */
 export type InstanceStatus = {

@@ -8,8 +8,7 @@ import { rootOf } from '../settings/registry.ts';
 import type { SeeSettings } from '../settings/see.ts';
 import { type BalancerState, look } from './balancer-state.ts';
 import { findBalancers } from './balancers.ts';
-import { readIfThere } from './read-if-there.ts';
-import { catalogOf } from './read-service.ts';
+import { catalogOf, readIfThere } from './read-service.ts';
 import { type InstanceStatus, readInstances } from './status-instances.ts';
 import { troubleOf } from './status-trouble.ts';
 

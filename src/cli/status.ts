@@ -4,24 +4,21 @@ import { printable } from '../model/printable.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { statusCommand } from '../settings/see.ts';
 import type { BalancerState } from './balancer-state.ts';
-import { colorsOf } from './colors.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { print, printJson } from './outputs.ts';
+import { colorsOf, formatTable, print, printJson } from './outputs.ts';
+import { unknownService } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
 import { formatInstances } from './status-instances.ts';
 import { readStatus, type Status } from './status-read.ts';
 import { shortTrouble } from './status-trouble.ts';
-import { formatTable } from './table.ts';
 import { readService } from './target.ts';
-import { unknownService } from './unknown-service.ts';
 
 const everyMs = 1000;
 const mostTrouble = 20;
 
-/** `pointsman status`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(statusCommand, invocation);
   const [text] = invocation.operands;

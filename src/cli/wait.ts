@@ -10,9 +10,8 @@ import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { print, printJson } from './outputs.ts';
+import { formatTable, print, printJson } from './outputs.ts';
 import { startSpinner } from './spinner.ts';
-import { formatTable } from './table.ts';
 import { parseTarget } from './target.ts';
 import { describeMissing, describeOutcome, reportOf, type WaitReport } from './wait-report.ts';
 

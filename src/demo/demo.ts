@@ -6,10 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pc from 'picocolors';
 import { Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
-import { aborted } from '../waiting/aborted.ts';
-import { timeLimit } from '../waiting/time-limit.ts';
+import { aborted, timeLimit } from '../waiting/time-limit.ts';
 import { type DemoChild, startChild } from './child.ts';
-import { parseLogLine } from './log-line.ts';
 import { type DemoTraffic, startTraffic } from './traffic.ts';
 
 export type DemoOptions = {
@@ -217,3 +215,32 @@ function listens(port: number): Promise<number | undefined> {
 
 const clock = (): string => pc.dim(new Date().toTimeString().slice(0, 8));
 const format = (ms: number | undefined): string => (ms === undefined ? '?' : `${ms} ms`);
+
+/** The parts of pointsman's own log that the demo shows. */
+export type LogLine = {
+  readonly event: string;
+  readonly message: string;
+  readonly revision: string | undefined;
+  readonly ms: number | undefined;
+};
+
+/** Reads a line of pointsman's JSON log; undefined for anything else. */
+export function parseLogLine(line: string): LogLine | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    const record = new Map<string, unknown>(Object.entries(JSON.parse(line) as object));
+    const text = (name: string) => {
+      const value = record.get(name);
+      return typeof value === 'string' ? value : undefined;
+    };
+    const ms = record.get('ms');
+    return {
+      event: text('event') ?? '',
+      message: text('msg') ?? '',
+      revision: text('revision'),
+      ms: typeof ms === 'number' ? ms : undefined,
+    };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, open, stat, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { correctOwnership, type Ownership, openRegular, type StagedFile, stageFile } from '../fs/replace-file.ts';
@@ -7,7 +7,6 @@ import { describe, errorCode, Fault } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
 import { type FileDeclaration, stagedMark } from '../settings/file-declaration.ts';
 import { type Destination, openDestination } from './open-destination.ts';
-import { isMarked, mark, unmark } from './reload-mark.ts';
 import type { CommandResult } from './run-command.ts';
 
 /** A declaration whose owner is known to the machine. */
@@ -223,3 +222,27 @@ const withStaged = ([file, ...args]: CommandLine, path: string): CommandLine => 
   const fill = (word: string) => word.replaceAll(stagedMark, path);
   return [fill(file), ...args.map(fill)];
 };
+
+/** `.NAME.reload-due`: the file was replaced, and its reload has not succeeded since. Outlives the process. */
+const markOf = ({ folder, name }: Destination): string => join(folder, `.${name}.reload-due`);
+
+export async function isMarked(at: Destination): Promise<boolean> {
+  const found = await lstat(markOf(at)).catch(() => undefined);
+  return found?.isFile() ?? false;
+}
+
+/** Resolves with whether the mark is new. Whatever else has its name is removed, and not followed. */
+export async function mark(at: Destination): Promise<boolean> {
+  if (await isMarked(at)) return false;
+  const make = async () => (await open(markOf(at), 'wx', 0o644)).close();
+  await make().catch(async (cause: unknown) => {
+    if (errorCode(cause) !== 'EEXIST') throw cause;
+    await unlink(markOf(at));
+    await make();
+  });
+  return true;
+}
+
+export async function unmark(at: Destination): Promise<void> {
+  await unlink(markOf(at)).catch(() => undefined);
+}

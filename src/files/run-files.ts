@@ -10,7 +10,7 @@ import { defaultDeletionBound } from '../registry/holding/mass-deletion.ts';
 import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '../registry/registry.ts';
 import { followReleases, releasedBy } from '../registry/releases.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
-import { aborted } from '../waiting/aborted.ts';
+import { aborted } from '../waiting/time-limit.ts';
 import { FileKeeper } from './file-keeper.ts';
 import { type FileStatus, isWell } from './file-state.ts';
 import type { FilesMetrics } from './metrics.ts';

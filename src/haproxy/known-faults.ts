@@ -6,8 +6,8 @@ export type KnownFault = {
   /** The commit that fixed it in HAProxy's development branch, or where its change list says so. */
   readonly fix: string;
   readonly happens: string;
-  /** The first version that has it; 2.6.0 means all versions before it, too. */
-  readonly since: string;
+  /** The first version that has it; undefined: all versions before those without it. */
+  readonly since?: string;
   /** By branch, the first patch version without it. A branch that is not named has it for good, as far as is known. */
   readonly fixed: Readonly<Record<string, number>>;
   /** The first branch whose every release is without it. */
@@ -17,17 +17,27 @@ export type KnownFault = {
     readonly kind: 'unmet' | 'avoided' | 'open';
     readonly text: string;
   };
-  /** Whether only the deletion of a server or a backend at run time triggers it. */
-  readonly deleting: boolean;
+  /** Only the deletion of a server or a backend at run time triggers it. */
+  readonly deleting?: true;
 };
 
 /** Whether a version has a fault; `perhaps`: the version is newer than the change lists that were read. */
 type Has = 'yes' | 'perhaps' | 'no';
 
+/** The oldest version that pointsman runs with. */
+const oldest = '2.6.0';
+
 /** The last patch version of each branch whose change lists were read. */
 const read: Readonly<Record<string, number>> = { '2.6': 23, '2.8': 16, '3.0': 12, '3.2': 26, '3.4': 7 };
 
-const notDeleted = 'A server that left stays in maintenance until the next reload, instead of being deleted.';
+/** For faults of a deletion, which pointsman does not make then. */
+const notDeleted = {
+  answer: {
+    kind: 'avoided',
+    text: 'A server that left stays in maintenance until the next reload, instead of being deleted.',
+  },
+  deleting: true,
+} as const;
 
 export const knownFaults: readonly KnownFault[] = [
   {
@@ -35,107 +45,87 @@ export const knownFaults: readonly KnownFault[] = [
     fix: '8a31783b6',
     happens:
       'A server that was added at run time never reuses a connection: each request opens another one, with a TLS handshake where the server has TLS. HAProxy then needs two to three times the processor time for a request.',
-    since: '2.6.0',
     fixed: { '2.6': 18, '2.8': 10, '2.9': 8 },
     absentFrom: '3.0',
     answer: {
       kind: 'open',
       text: 'A reload ends it for the servers that are there then. pointsman does one when changes are quiet and these servers have traffic (`--reuse-interval`).',
     },
-    deleting: false,
   },
   {
     id: 'delete-with-streams',
     fix: '95c4d2482',
     happens: 'HAProxy deletes a server that a request still refers to, and can crash.',
-    since: '2.6.0',
     fixed: { '2.6': 16, '2.8': 4 },
     absentFrom: '2.9',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'delete-with-waiting-requests',
     fix: 'ca686e320',
     happens:
       'HAProxy deletes a server while requests wait to try again after a failed connection to it, or are bound to it by a cookie, and can crash.',
-    since: '2.6.0',
     fixed: { '3.2': 22, '3.4': 3 },
     absentFrom: '3.5',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'delete-with-connections',
     fix: '1b8c5abee',
     happens: 'HAProxy deletes a server to which a connection is in use, and can crash.',
-    since: '2.6.0',
     fixed: { '2.6': 17, '2.8': 8 },
     absentFrom: '3.0',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'delete-with-private-connections',
     fix: '7dae3ceaa',
     happens:
       'HAProxy deletes a server to which a client has a connection of its own (HTTP/2 to the server, or NTLM), and can crash when that client goes on.',
-    since: '2.6.0',
     fixed: { '2.6': 18, '2.8': 10, '2.9': 8 },
     absentFrom: '3.0',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'delete-refused-after-http2',
     fix: '87b96cf3a',
     happens: 'A server to which HTTP/2 was spoken can never be deleted.',
-    since: '2.6.0',
     fixed: { '2.6': 18, '2.8': 10, '2.9': 8 },
     absentFrom: '3.0',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'deletes-at-once',
     fix: '7a02fcaf2',
     happens: 'Servers that are deleted at the same time as others end their health checks can corrupt a list.',
-    since: '2.6.0',
     fixed: { '2.6': 20, '2.8': 12, '3.0': 6 },
     absentFrom: '3.1',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'metrics-while-deleting',
     fix: 'f81c00cd4',
     happens: "HAProxy crashes when servers are deleted while somebody reads HAProxy's own /metrics.",
-    since: '2.6.0',
     fixed: { '2.6': 17, '2.8': 8 },
     absentFrom: '3.0',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'show-stat-while-deleting',
     fix: 'f175b08bf',
     happens: 'HAProxy crashes when servers are deleted while somebody reads `show stat`.',
-    since: '2.6.0',
     fixed: {},
     absentFrom: '2.8',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'show-servers-while-deleting',
     fix: '282ac06d8',
     happens:
       'HAProxy crashes when servers are deleted while somebody reads `show servers state` or `show servers conn`.',
-    since: '2.6.0',
     fixed: { '3.2': 22, '3.4': 3 },
     absentFrom: '3.5',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'address-while-deleting',
@@ -144,8 +134,7 @@ export const knownFaults: readonly KnownFault[] = [
     since: '2.9.0',
     fixed: { '3.0': 3 },
     absentFrom: '3.1',
-    answer: { kind: 'avoided', text: notDeleted },
-    deleting: true,
+    ...notDeleted,
   },
   {
     id: 'delete-backend',
@@ -163,25 +152,21 @@ export const knownFaults: readonly KnownFault[] = [
     fix: 'cd994407a',
     happens:
       'A connection that is opened in the very moment in which the address of its server changes can go to a mixture of both addresses.',
-    since: '2.6.0',
     fixed: {},
     absentFrom: '2.9',
     answer: { kind: 'open', text: 'Instances that come under another name, as in most deploys, are not affected.' },
-    deleting: false,
   },
   {
     id: 'former-address',
     fix: 'tried: 2.6.12 has it, 3.0.11 does not',
     happens:
       'A connection on which a request is open while the address of its server changes takes further requests afterwards, at the former address. So it is when an instance leaves and comes back under its name at another address.',
-    since: '2.6.0',
     fixed: {},
     absentFrom: '3.0',
     answer: {
       kind: 'avoided',
       text: 'pointsman changes the address at run time and then reloads HAProxy, so that no request uses such a connection any more.',
     },
-    deleting: false,
   },
   {
     id: 'leastconn-requeue',
@@ -192,47 +177,38 @@ export const knownFaults: readonly KnownFault[] = [
     fixed: { '3.2': 19, '3.3': 10 },
     absentFrom: '3.4',
     answer: { kind: 'open', text: 'Take another version, or give the service another `balance`.' },
-    deleting: false,
   },
   {
     id: 'maxconn-serves-nobody',
     fix: '86207e782',
     happens: 'A server with `maxconn` that was added at run time takes no requests before the next reload.',
-    since: '2.6.0',
     fixed: { '2.6': 9 },
     absentFrom: '2.8',
     answer: { kind: 'open', text: 'Take another version, or no `maxconn`.' },
-    deleting: false,
   },
   {
     id: 'no-cookie',
     fix: '9a0e0d3a1',
     happens: 'A server that was added at run time has no cookie, so a `sticky` service loses clients.',
-    since: '2.6.0',
     fixed: { '2.8': 8 },
     absentFrom: '3.0',
     answer: { kind: 'avoided', text: 'pointsman has HAProxy make the cookies of the backend again.' },
-    deleting: false,
   },
   {
     id: 'proto-of-tcp-servers',
     fix: 'e128fc7ce',
     happens: '`proto` is refused for a server of a tcp backend.',
-    since: '2.6.0',
     fixed: { '2.6': 16, '2.8': 4 },
     absentFrom: '2.9',
     answer: { kind: 'unmet', text: 'Servers of tcp services have no `proto`. With an own template it takes a reload.' },
-    deleting: false,
   },
   {
     id: 'hash-without-id',
     fix: '2ff861747',
     happens: 'Until its weight or state changes, a server without `id` gets requests by a wrong hash.',
-    since: '2.6.0',
     fixed: { '3.2': 20, '3.4': 1 },
     absentFrom: '3.5',
     answer: { kind: 'unmet', text: 'Each server has an `id`.' },
-    deleting: false,
   },
   {
     id: 'hash-key-ignored',
@@ -242,17 +218,14 @@ export const knownFaults: readonly KnownFault[] = [
     fixed: { '3.2': 12, '3.3': 3 },
     absentFrom: '3.4',
     answer: { kind: 'unmet', text: 'Servers have no `hash-key`, and so hash by `id`.' },
-    deleting: false,
   },
   {
     id: 'slow-start',
     fix: '0797e05d9',
     happens: 'A server that was away for longer than its `slowstart` gets its full share at once.',
-    since: '2.6.0',
     fixed: { '2.6': 18, '2.8': 10 },
     absentFrom: '3.0',
     answer: { kind: 'unmet', text: 'Tried on 2.6.12: a server that was added, in maintenance or down starts slowly.' },
-    deleting: false,
   },
 ];
 
@@ -279,7 +252,7 @@ export function isBeforeVersion(version: string, other: string): boolean {
 }
 
 /** Whether this version of HAProxy has this fault. */
-function hasFault(version: string, { since, fixed, absentFrom }: KnownFault): Has {
+function hasFault(version: string, { since = oldest, fixed, absentFrom }: KnownFault): Has {
   const given = parseVersion(version);
   const first = parseVersion(since);
   const absent = parseVersion(absentFrom);
@@ -361,7 +334,7 @@ export function countFaults(version: string): string | undefined {
 /** Which releases have a fault: `2.6.0 to 2.6.17, 3.0.0 to 3.0.12 and perhaps later ones`. */
 export function affectedVersions(fault: KnownFault): string {
   const branches = [...new Set([...Object.keys(read), ...Object.keys(fault.fixed)])].sort();
-  const first = parseVersion(fault.since);
+  const first = parseVersion(fault.since ?? oldest);
   return branches
     .flatMap((branch) => {
       const from = `${branch}.${first?.branch === branch ? first.parts[2] : 0}`;

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
 import { errorCode } from '../model/fault.ts';
-import { aborted } from '../waiting/aborted.ts';
+import { aborted } from '../waiting/time-limit.ts';
 
 /**
  * How every child process is started with execa. `cleanup: false`, because execa would otherwise end pointsman itself at

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { parseRecord } from './json.ts';
 import { accepted, type Parsed, refused } from './parsed.ts';
-import { type Access, accessField } from './policy/access.ts';
+import { type Access, accessField, type RateLimit, rateLimitField } from './policy/access.ts';
 import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } from './policy/balance.ts';
 import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
@@ -9,7 +9,6 @@ import { duration, parseEntry, whole, wordIssue } from './policy/field.ts';
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { type Headers, headersField, unchangedHeaders } from './policy/headers.ts';
 import { type Https, httpsField, optionalHttps } from './policy/https.ts';
-import { type RateLimit, rateLimitField } from './policy/rate-limit.ts';
 import { type Retries, retriesField } from './policy/retries.ts';
 import { defaultRoute, readRoutes, routeFields } from './policy/routes.ts';
 import { type Split, splitField } from './policy/split.ts';

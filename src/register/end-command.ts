@@ -1,9 +1,31 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { aborted } from '../waiting/aborted.ts';
+import { aborted } from '../waiting/time-limit.ts';
 import type { RunningCommand } from './command.ts';
 import { type ProcessEntry, ProcessTree } from './process-tree.ts';
-import type { StageDeadline } from './stage-deadline.ts';
+
+/** The deadline of a stage of the leave: its time, or the next signal. */
+export class StageDeadline {
+  #stage: AbortController | undefined;
+
+  /** Runs one stage; its signal aborts after `ms`, or when `end` is called meanwhile. */
+  async within<T>(ms: number, stage: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    this.#stage = controller;
+    const timer = setTimeout(() => controller.abort(), ms);
+    try {
+      return await stage(controller.signal);
+    } finally {
+      clearTimeout(timer);
+      this.#stage = undefined;
+    }
+  }
+
+  /** Ends the stage that runs now; each further SIGTERM does. */
+  end(): void {
+    this.#stage?.abort();
+  }
+}
 
 /** How often those that the command left behind are looked for, in ms. */
 const lookMs = 20;

@@ -6,9 +6,8 @@ import type { AgentParts } from './agent.ts';
 import { Announcing, declareAll } from './announcing.ts';
 import { type RunningCommand, startCommand, type WrappedCommand } from './command.ts';
 import type { Announcer } from './declare.ts';
-import { endCommand } from './end-command.ts';
+import { endCommand, StageDeadline } from './end-command.ts';
 import type { Declared } from './registration.ts';
-import { StageDeadline } from './stage-deadline.ts';
 
 export type RegisterParts = Pick<Announcer, 'hostname' | 'owner' | 'env'> & {
   /** The machine's network interfaces as they are now. */

@@ -1,4 +1,4 @@
-import type { Since } from '../catalog/since.ts';
+import type { Since } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 

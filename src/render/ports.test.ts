@@ -4,9 +4,8 @@ import type { Service } from '../catalog/service.ts';
 import { allowedByDefault } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 import { defaultPolicy } from '../model/policy.ts';
-import { portsOfBase } from './base-ports.ts';
 import { describeConflict } from './conflict.ts';
-import { claimPorts } from './ports.ts';
+import { claimPorts, portsOfBase } from './ports.ts';
 
 const service = (name: string, port?: number, since?: bigint): Service => ({
   name: name as ServiceName,

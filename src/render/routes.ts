@@ -1,6 +1,5 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
-import type { Service } from '../catalog/service.ts';
-import { bySince } from '../catalog/since.ts';
+import { bySince, type Service } from '../catalog/service.ts';
 import { allowsHost } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 import { segmentsOf } from '../model/policy/routes.ts';

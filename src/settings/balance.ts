@@ -292,7 +292,6 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
   return { registry, layout, log: logSettings(values), balance, adminTokenFile, adminHosts };
 }
 
-/** `pointsman balance`. */
 export const balanceCommand = declareCommand({
   name: 'balance',
   summary: 'follow the registry and keep an HAProxy true to it',

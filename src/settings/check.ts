@@ -2,7 +2,6 @@ import { balancerOptions, balancerSettings } from './balance.ts';
 import { declareCommand } from './command.ts';
 import { onOff } from './option.ts';
 
-/** `pointsman check`. */
 export const checkCommand = declareCommand({
   name: 'check',
   summary: 'say everything that is wrong with settings, own templates and policies before a balancer gets them',

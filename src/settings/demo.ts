@@ -4,7 +4,6 @@ import { declareCommand } from './command.ts';
 import { defaulted, onOff, optional } from './option.ts';
 import { durationWord, word } from './words.ts';
 
-/** `pointsman demo`. */
 export const demoCommand = declareCommand({
   name: 'demo',
   summary: 'show the whole of it on this machine: a balancer, its HAProxy, and applications that come and go',

@@ -32,7 +32,6 @@ export type FilesSettings =
   /** Prints one of confd's templates as Mustache. */
   | { readonly kind: 'convert'; readonly path: string };
 
-/** `pointsman files`. */
 export const filesCommand = declareCommand({
   name: 'files',
   summary: 'make any files from templates and the registry, and keep them up to date',

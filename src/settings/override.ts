@@ -85,16 +85,13 @@ const declareOther = <const Name extends string>(
     assemble: (values) => ({ ...registryAndLog(values), json: values.json, admin: values.admin }),
   });
 
-/** `pointsman drain`. */
 export const drainCommand = declareNew('drain', 'send no new requests to an instance or a service; open ones go on');
 
-/** `pointsman maintenance`. */
 export const maintenanceCommand = declareNew(
   'maintenance',
   'take an instance or a service out: no requests, no health checks',
 );
 
-/** `pointsman weight`. */
 export const weightCommand = declareNew('weight', 'give an instance or all of a service another share of the traffic', {
   syntax: '<weight>',
   description: '0 to 256, relative to its siblings; instances have 100 unless they register another',
@@ -102,7 +99,6 @@ export const weightCommand = declareNew('weight', 'give an instance or all of a 
 
 const service = { syntax: '<service>', description: 'the whole of it' };
 
-/** `pointsman pause`. */
 export const pauseCommand = declareCommand({
   name: 'pause',
   summary: 'let the requests of a service wait while everything behind it is swapped',
@@ -116,16 +112,12 @@ export const pauseCommand = declareCommand({
   assemble: overrideSettings,
 });
 
-/** `pointsman resume`. */
 export const resumeCommand = declareOther('resume', 'end a pause: the requests that wait go on', service);
 
-/** `pointsman undrain`. */
 export const undrainCommand = declareOther('undrain', 'end a drain', target);
 
-/** `pointsman clear`. */
 export const clearCommand = declareOther('clear', 'end a drain, a maintenance or a weight, whichever it is', target);
 
-/** `pointsman overrides`. */
 export const overridesCommand = declareOther('overrides', 'list what operators drained, took out or weighed', {
   syntax: '[service]',
   description: 'of this service only',

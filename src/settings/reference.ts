@@ -9,7 +9,6 @@ export function parseShell(text: string): Parsed<Shell> {
   return shell === undefined ? refused(`${quote(text)} is none of ${shells.join(', ')}`) : accepted(shell);
 }
 
-/** `pointsman completion`. */
 export const completionCommand = declareCommand({
   name: 'completion',
   summary: 'print what a shell reads to complete pointsman: source <(pointsman completion bash)',
@@ -18,7 +17,6 @@ export const completionCommand = declareCommand({
   assemble: () => ({}),
 });
 
-/** `pointsman man`. */
 export const manCommand = declareCommand({
   name: 'man',
   summary: 'print the manual page: pointsman man | man -l -',

@@ -126,7 +126,6 @@ export function traitsOf(
   };
 }
 
-/** `pointsman register`. */
 export const registerCommand = declareCommand({
   name: 'register',
   summary: 'announce instances for as long as this process, or the command it runs, lives',

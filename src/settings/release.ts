@@ -3,7 +3,6 @@ import { logOptions } from './log.ts';
 import { onOff } from './option.ts';
 import { registryAndLog, registryOptions } from './registry.ts';
 
-/** `pointsman release`. */
 export const releaseCommand = declareCommand({
   name: 'release',
   summary: 'say that what is missing is gone for good, so that no balancer holds it any longer',

@@ -17,7 +17,6 @@ export type RenderSettings = {
   readonly balance: BalanceSettings;
 };
 
-/** `pointsman render`. */
 export const renderCommand = declareCommand({
   name: 'render',
   summary: 'show what a balancer with these settings would make of the registry, and change nothing',

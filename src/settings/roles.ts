@@ -2,7 +2,6 @@ import { declareCommand } from './command.ts';
 import { onOff } from './option.ts';
 import { registryOptions } from './registry.ts';
 
-/** `pointsman roles`. */
 export const rolesCommand = declareCommand({
   name: 'roles',
   summary: 'print the etcdctl commands that make users who may do what their task needs, and nothing else',

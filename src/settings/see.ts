@@ -30,7 +30,6 @@ const seeSettings = (values: ValuesOf<typeof options>): SeeSettings => ({
   json: values.json,
 });
 
-/** `pointsman status`. */
 export const statusCommand = declareCommand({
   name: 'status',
   summary: 'show the balancers, the services, and what is wrong',
@@ -39,7 +38,6 @@ export const statusCommand = declareCommand({
   assemble: (values) => ({ ...seeSettings(values), watch: values.watch }),
 });
 
-/** `pointsman explain`. */
 export const explainCommand = declareCommand({
   name: 'explain',
   summary: 'tell why an instance is or is not served, by every balancer; exit code 1 if it is not',
@@ -48,7 +46,6 @@ export const explainCommand = declareCommand({
   assemble: seeSettings,
 });
 
-/** `pointsman events`. */
 export const eventsCommand = declareCommand({
   name: 'events',
   summary: 'tell what balancers did last, with the time that each stage took',

@@ -38,7 +38,6 @@ function parseSteps(text: string): Parsed<readonly number[]> {
   return steps.length > 50 ? refused('it has more than 50 steps') : accepted(steps);
 }
 
-/** `pointsman shift`. */
 export const shiftCommand = declareCommand({
   name: 'shift',
   summary: "give another version its share of a service's requests, step by step, and go back when it fails",
@@ -73,7 +72,6 @@ export const shiftCommand = declareCommand({
   },
 });
 
-/** `pointsman pin`. */
 export const pinCommand = declareCommand({
   name: 'pin',
   summary:

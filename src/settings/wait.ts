@@ -15,7 +15,6 @@ type WaitSettings = {
   readonly json: boolean;
 };
 
-/** `pointsman wait`. */
 export const waitCommand = declareCommand({
   name: 'wait',
   summary: 'wait until every live balancer serves a service or an instance, or none does any more',

@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
-import { type Catalog, type Folded, rejectionOf } from '../../catalog/catalog.ts';
-import type { Unserved } from '../../catalog/unserved.ts';
+import { type Catalog, type Folded, rejectionOf, type Unserved } from '../../catalog/catalog.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { instanceKey, policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';

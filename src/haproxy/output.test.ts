@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseAccessLine, parseHealthLine } from './output-line.ts';
+import { parseAccessLine, parseHealthLine } from './output.ts';
 
 test('a line of the access log is read, and nothing else that HAProxy prints', () => {
   expect(parseAccessLine('{"event":"request","path":"/a","status":200}')).toEqual({
