@@ -196,10 +196,10 @@ const logLevel = v.picklist(['trace', 'debug', 'info', 'warn', 'error', 'silent'
 type LogLevel = v.InferOutput<typeof logLevel>;
 
 /** Reads and changes the log level while the balancer runs. */
-export type LogLevelControl = { readonly level: () => LogLevel; readonly setLevel: (level: LogLevel) => void };
+type LogLevelControl = { readonly level: () => LogLevel; readonly setLevel: (level: LogLevel) => void };
 
 /** Adds `GET /log-level` and `PUT /log-level` (the level as its body). */
-export function addLogLevel(app: Hono, { level, setLevel }: LogLevelControl): void {
+function addLogLevel(app: Hono, { level, setLevel }: LogLevelControl): void {
   app.get('/log-level', (c) => c.text(`${level()}\n`));
   app.put('/log-level', bodyLimit({ maxSize: 64, onError: (c) => c.text('it is too long\n', 413) }), async (c) => {
     const wanted = v.safeParse(logLevel, (await c.req.text()).trim());
@@ -228,7 +228,7 @@ const policy = [
 ].join('; ');
 
 /** Adds the page that shows all of it live: the files that were built into `folder`, read at each request. */
-export function addPage(app: Hono, folder: string): void {
+function addPage(app: Hono, folder: string): void {
   for (const { path, name, type } of files) {
     app.get(path, async (c) =>
       c.body(await readFile(join(folder, name), 'utf8'), 200, {

@@ -71,7 +71,7 @@ function stateUnder(effect: OverrideEffect): Instance['state'] {
 
 type Instances = Service['instances'];
 
-/** The instances in scope, overridden anew; `ids` are those that are served otherwise than before. */
+/** The instances in scope with the overrides as they are now; `ids` are those that are served otherwise than before. */
 export function overrideAnew(
   overrides: Overrides,
   { service: name, scope }: OverrideTarget,

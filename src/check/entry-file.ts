@@ -50,7 +50,7 @@ function placed(file: string, text: string, path: readonly string[], reason: str
  * and near the end of the stack V8 ends the whole process (compiling a regular expression there, seen with 20,000
  * brackets), so what is nested too deep has no places but its beginning.
  */
-export function jsonPlaces(text: string): {
+function jsonPlaces(text: string): {
   /** The place of the value at a path; if it is missing, the place of the object that should have it. */
   readonly at: (path: readonly string[]) => TextPosition;
   /** Where the text ceases to be JSON, or a name is given twice. */

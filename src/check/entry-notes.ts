@@ -18,7 +18,7 @@ export function entryNotes(
   ].sort();
 }
 
-/** Files do not tell whose policy is older, which decides between two services. */
+/** The age of a policy decides between two services, and files do not show it. */
 function describeAsk(conflict: Conflict): string {
   if ((conflict.kind !== 'route' && conflict.kind !== 'port') || conflict.winner === undefined)
     return describeConflict(conflict);

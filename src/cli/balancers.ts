@@ -30,7 +30,7 @@ type FoundBalancers = {
 const askMs = 2000;
 const identity = v.object({
   id: v.string(),
-  // An older balancer does not tell.
+  // An older balancer does not have this field.
   registry: v.optional(
     v.object({ cluster: v.optional(v.string()), root: v.optional(v.string()), location: v.optional(v.string()) }),
     {},

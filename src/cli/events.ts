@@ -15,7 +15,7 @@ import { colorsOf, print, printJson } from './outputs.ts';
 import { readIfThere } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
 
-// The log has lines of HAProxy's too: a field of another kind is one that this does not know, and no reason to tell nothing.
+// The log has lines of HAProxy's too: a field of another type is left out, and the rest of the line is shown.
 const soft = <const S extends v.GenericSchema>(schema: S) => v.fallback(v.optional(schema), undefined);
 const texts = v.array(v.string());
 const event = v.looseObject({

@@ -10,7 +10,7 @@ const misused = 2;
 
 const misuse: readonly FaultCode[] = ['usage', 'settings'];
 
-/** The lines that tell a user of the error, without a stack trace, and the exit code. Undefined: the error is a bug of pointsman. */
+/** The lines about the error for a user, without a stack trace, and the exit code. Undefined: the error is a bug of pointsman. */
 export function reportFaults(
   error: unknown,
 ): { readonly lines: readonly string[]; readonly exitCode: number } | undefined {

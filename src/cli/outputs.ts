@@ -18,7 +18,7 @@ export function printJson(value: unknown): void {
 /**
  * Handles output that cannot be written. When the reader of standard output is gone, as with
  * `pointsman events --follow | head`, the command ends as it would by Ctrl-C, undoing what that undoes. On standard error
- * nothing happens, for there is nobody left to tell: a balancer goes on serving when the reader of its log has gone.
+ * nothing happens: a balancer goes on serving when the reader of its log has gone.
  */
 export function watchOutputs({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' | 'stderr'>): void {
   stdout.on('error', (error: NodeJS.ErrnoException) => {

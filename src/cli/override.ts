@@ -73,7 +73,7 @@ const undoing = { drain: 'undrain', maintenance: 'clear', weight: 'clear', pause
 
 /** How long a balancer is waited for that has nothing to do but to apply it. */
 const applyMs = 3000;
-/** etcd tells a watch of what came before it up to 100 ms later. */
+/** etcd sends a watch the changes from before it up to 100 ms later. */
 const followMs = 1000;
 
 async function override(invocation: Invocation, settings: OverrideSettings, effect: OverrideEffect): Promise<number> {

@@ -38,7 +38,7 @@ type Read = {
   readonly fault: Fault | undefined;
 };
 
-// Much less than others wait for it: while it is away an operator looks here first, and a balancer can tell the rest.
+// Much less than other waits for the registry: while it is unavailable an operator looks here first, and a balancer knows the rest.
 const readMs = 3000;
 
 /** The entries under the prefix, for commands that can go on without them. Rejects with a Fault when the registry answers and refuses. */

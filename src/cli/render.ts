@@ -104,7 +104,7 @@ function withoutOver(catalog: Catalog, wall: number): Catalog {
   return over.length === 0 ? catalog : endOverrides(catalog, over).catalog;
 }
 
-/** The catalog once it is known, and each that differs from the one before. What comes while one is shown is one change. */
+/** The catalog once it is known, and each that differs from the one before. All events that come while one is shown are one change. */
 function listen(
   registry: Registry,
   view: Omit<ConstructorParameters<typeof PreviewedCatalog>[0], 'onChange'>,

@@ -20,7 +20,7 @@ export function abortOnSignal(...more: readonly NodeJS.Signals[]): {
 
 /**
  * For a process that has something to end in order. `signal` aborts at the first of `names`, `hurry` at the second; the
- * third one ends the process as it would end any other. `received` tells the first one's name.
+ * third one ends the process as it would end any other. `received` returns the first one's name.
  */
 export function endOnSignals(...names: readonly NodeJS.Signals[]): {
   readonly signal: AbortSignal;

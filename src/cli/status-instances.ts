@@ -31,7 +31,7 @@ const view = v.looseObject({
 });
 const detail = v.looseObject({ instancesById: v.array(view) });
 
-/** Every instance of a service. What only a balancer knows, because it holds it, is among them. */
+/** Every instance of a service, with those that only a balancer has because it holds them. */
 export async function readInstances(
   service: ServiceName,
   catalog: Catalog,

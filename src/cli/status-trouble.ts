@@ -13,8 +13,8 @@ type Troubled = {
 };
 
 /**
- * What is wrong, a line each and no line twice. What keeps all requests of a service from being served comes first, then what is
- * wrong with a balancer itself, then what is wrong with services, and last what is refused: of that whoever may write can make much.
+ * The problems, a line each and no line twice. First come those that keep all requests of a service from being served, then those of
+ * a balancer itself, then those of services, and last the refused entries: any user with write permission can make many of them.
  */
 export function troubleOf({ balancers, catalog, beside }: Troubled): readonly string[] {
   const rejected = [...catalog.rejected.values()];

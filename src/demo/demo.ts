@@ -217,7 +217,7 @@ const clock = (): string => pc.dim(new Date().toTimeString().slice(0, 8));
 const format = (ms: number | undefined): string => (ms === undefined ? '?' : `${ms} ms`);
 
 /** The parts of pointsman's own log that the demo shows. */
-export type LogLine = {
+type LogLine = {
   readonly event: string;
   readonly message: string;
   readonly revision: string | undefined;
@@ -225,7 +225,7 @@ export type LogLine = {
 };
 
 /** Reads a line of pointsman's JSON log; undefined for anything else. */
-export function parseLogLine(line: string): LogLine | undefined {
+function parseLogLine(line: string): LogLine | undefined {
   if (!line.startsWith('{')) return undefined;
   try {
     const record = new Map<string, unknown>(Object.entries(JSON.parse(line) as object));

@@ -148,7 +148,7 @@ export class FileKeeper {
     return this.#rounds.once();
   }
 
-  /** Ends after the commands that run, and the reloads that they call for. What takes longer than the grace is killed. */
+  /** Ends after the commands that run, and the reloads that they call for. A command that takes longer than the grace is killed. */
   async close(): Promise<void> {
     this.#keeping = false;
     for (const holder of this.#holders) holder.close();

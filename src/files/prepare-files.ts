@@ -63,7 +63,7 @@ export function faultsOf(error: unknown): readonly Fault[] {
 }
 
 /** The numbers of a user and a group. Rejects with Fault `settings` when the machine does not know them. */
-export async function findOwner(owner: Owner, where: string): Promise<Pick<Ownership, 'uid' | 'gid'>> {
+async function findOwner(owner: Owner, where: string): Promise<Pick<Ownership, 'uid' | 'gid'>> {
   const [uid, gid] = await Promise.all([find('passwd', owner.user, where), find('group', owner.group, where)]);
   return { uid, gid };
 }

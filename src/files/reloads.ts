@@ -14,7 +14,7 @@ export type FileReloadsParts = {
   readonly wasSlow: (file: FileState) => boolean;
   readonly logger: Logger;
   readonly now: () => number;
-  /** Whether failures are logged; otherwise somebody else tells them. */
+  /** Whether failures are logged here; if not, the caller reports them. */
   readonly isLogged: () => boolean;
   readonly onResult: (dest: string, result: 'reloaded' | 'reload-failed') => void;
 };

@@ -86,7 +86,7 @@ function killGroup(pid: number): void {
   }
 }
 
-/** Begins the output anew when it is large: a command that says the same without end must not fill the disk. */
+/** Empties the output when it is large: a command that prints without end must not fill the disk. */
 async function keepSmall(output: Awaited<ReturnType<typeof open>>): Promise<void> {
   try {
     if ((await output.stat()).size > mostOnDisk) await output.truncate(0);

@@ -97,7 +97,7 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
 
 type Opened = { readonly registry: Registry; readonly follower: Follower };
 
-/** Follows pointsman's own tree once something is made of it, and tells the keeper. */
+/** Follows pointsman's own tree once a file is made of it, and passes the changes to the keeper. */
 class OwnTree {
   readonly #parts: RunFilesParts;
   readonly #keeper: FileKeeper;

@@ -71,7 +71,7 @@ export class RegistrySources {
     const versions = folds.map(({ version }) => version).join();
     const known = this.#trees.get(name);
     if (known?.versions === versions) return known.tree;
-    // A foreign key begins with a slash, and the prefix has none at its end. What is the prefix has no name below it.
+    // A foreign key begins with a slash, and the prefix has none at its end. The prefix itself has no name below it.
     const skip = keys.kind === 'own' ? 0 : keys.prefix.length + 1;
     const entries = folds.flatMap(({ values }) => [...values].map(([key, value]) => [key.slice(skip), value] as const));
     const tree = keyTree(entries.filter(([key]) => key !== ''));

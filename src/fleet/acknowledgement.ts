@@ -77,8 +77,8 @@ const longestReason = 300;
 const longestKey = 256;
 const longestService = 63;
 
-const text = v.pipe(v.string(), v.maxLength(256), v.transform(printable));
-const reason = v.pipe(v.string(), v.transform(printable), v.transform(shortReason));
+const text = v.pipe(v.string(), v.maxLength(256), v.transform(inAscii));
+const reason = v.pipe(v.string(), v.transform(inAscii), v.transform(shortReason));
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const nonce = v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,64}$/));
 
@@ -97,7 +97,7 @@ const schema = v.object({
   refusals: v.optional(
     v.array(
       v.object({
-        key: v.pipe(v.string(), v.transform(printable), v.transform(shortKey)),
+        key: v.pipe(v.string(), v.transform(inAscii), v.transform(shortKey)),
         reason,
         absent: v.optional(v.boolean()),
       }),
@@ -170,7 +170,7 @@ export function listFairly(refusals: readonly Refusal[]): Pick<Acknowledgement, 
   if (refusals.length <= mostRefusals) return { refusals, untold: new Map() };
   const turns = new Map<string, number>();
   const ranked = refusals.map((refusal) => {
-    const service = serviceOfKey(refusal.key);
+    const service = serviceOfRefused(refusal.key);
     const turn = turns.get(service) ?? 0;
     turns.set(service, turn + 1);
     return { refusal, turn };
@@ -178,7 +178,7 @@ export function listFairly(refusals: readonly Refusal[]): Pick<Acknowledgement, 
   // The sort keeps the order within a turn.
   const told = ranked.sort((a, b) => a.turn - b.turn).slice(0, mostRefusals);
   for (const { refusal } of told) {
-    const service = serviceOfKey(refusal.key);
+    const service = serviceOfRefused(refusal.key);
     const left = (turns.get(service) ?? 1) - 1;
     if (left === 0) turns.delete(service);
     else turns.set(service, left);
@@ -187,7 +187,7 @@ export function listFairly(refusals: readonly Refusal[]): Pick<Acknowledgement, 
 }
 
 /** Keys that are about no service are all of one, which has no name. So are those whose service's name is too long for one. */
-function serviceOfKey(key: string): string {
+function serviceOfRefused(key: string): string {
   const service = serviceOf(key) ?? '';
   return service.length > longestService ? '' : service;
 }
@@ -258,6 +258,6 @@ function shortened(text: string, most: number): string {
 }
 
 /** Terminals show it, and any user with write permission may have written it. */
-function printable(given: string): string {
+function inAscii(given: string): string {
   return given.replace(/[^\x20-\x7e]/g, '?');
 }

@@ -56,7 +56,7 @@ const mostLinks = 16;
  * The folders, besides the path's own, in which a change can make the path lead to another file: the folder of each symbolic link's
  * target, and the folder of each link on the way to a target. Empty for a file that is no link.
  */
-export async function linkFolders(path: string): Promise<readonly string[]> {
+async function linkFolders(path: string): Promise<readonly string[]> {
   const folders = new Set<string>();
   let at = path;
   for (let i = 0; i < mostLinks; i += 1) {

@@ -114,7 +114,7 @@ export async function openRegular(path: string, access: number): Promise<FileHan
   }
 }
 
-/** A hint for an error whose message does not tell its cause. */
+/** A hint for an error whose message does not name its cause. */
 function hintFor(cause: unknown): string | undefined {
   const code = errorCode(cause);
   if (code === 'EBUSY') return 'a single file that is mounted cannot be replaced: mount its folder instead';

@@ -115,10 +115,10 @@ const listening = { tcp: '0A', udp: '07' } as const;
 // A machine with more processes is not searched to the end: the answer is for a message only.
 const mostProcesses = 5000;
 
-export type PortOwner = { readonly pid: number; readonly name: string };
+type PortOwner = { readonly pid: number; readonly name: string };
 
-/** Who listens on a port here, as far as /proc tells. */
-export async function ownersOfPort(port: number, protocol: 'tcp' | 'udp'): Promise<readonly PortOwner[]> {
+/** The processes that listen on a port of this machine, as far as /proc shows. */
+async function ownersOfPort(port: number, protocol: 'tcp' | 'udp'): Promise<readonly PortOwner[]> {
   const sockets = new Set<string>();
   for (const table of [`/proc/net/${protocol}`, `/proc/net/${protocol}6`]) {
     const text = await readFile(table, 'latin1').catch(() => '');

@@ -78,7 +78,7 @@ function readList(list: string, answer: string): ReadonlySet<string> {
   return new Set(lines.map((line) => line.replace(/:\d+( .*)?$/, '')));
 }
 
-/** Those of `known` that HAProxy serves with the wanted certificate and the wanted chain, as far as it tells. */
+/** Those of `known` that HAProxy serves with the wanted certificate and the wanted chain, as far as its answers show. */
 async function servedAsWanted(
   connection: RuntimeConnection,
   wanted: ReadonlyMap<string, Certificate>,
@@ -97,10 +97,10 @@ async function servedAsWanted(
 }
 
 /**
- * Whether the answer to `show ssl cert FILE` is about this certificate, with as many others in its chain: HAProxy tells no
+ * Whether the answer to `show ssl cert FILE` is about this certificate, with as many others in its chain: HAProxy shows no
  * fingerprint of those. Where the file has none, HAProxy may have found some itself (`issuers-chain-path`). HAProxy cuts an answer
  * off after 16 KiB, and writes the names of a certificate before its fingerprint and its chain. So for one with hundreds of names
- * only the serial number is told.
+ * HAProxy shows only the serial number.
  */
 export function isServed(
   { fingerprint, serial, chain }: Pick<Certificate, 'fingerprint' | 'serial' | 'chain'>,

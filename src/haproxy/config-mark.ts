@@ -3,7 +3,7 @@ import { unexpectedAnswer } from './answers.ts';
 
 /**
  * The mark of a configuration: a `global` section after the template's text, whose lines keep their numbers. It sets a variable,
- * which the worker that loaded it tells. Unlike an environment variable it does not outlive a reload of a file without it.
+ * which the worker that loaded it can be asked for. Unlike an environment variable it does not outlive a reload of a file without it.
  */
 const variable = 'proc.pointsman_config';
 const comment = '# Tells pointsman which configuration a worker was loaded from.';

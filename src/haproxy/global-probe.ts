@@ -23,7 +23,7 @@ export function globalOf(config: string): { readonly line: number; readonly text
 }
 
 /**
- * Finds what only a start tells of a `global` section: a chroot, a user or a limit that cannot be had. `haproxy -c` does not
+ * Finds faults of a `global` section that only a start shows: a chroot, a user or a limit that cannot be had. `haproxy -c` does not
  * try these, and on HAProxy before 3.2 a reload that fails on a chroot ends the old worker too. So an HAProxy is started on
  * nothing but this section, and ended when it serves. Undefined when it serves, or cannot be asked.
  */

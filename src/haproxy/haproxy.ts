@@ -1,6 +1,6 @@
 import type { Validated } from './check.ts';
 
-/** HAProxy's processes, as whoever runs it tells. */
+/** HAProxy's processes, as its master or its worker lists them. */
 export type Processes = {
   /** Undefined where no master can be asked. */
   readonly masterPid: number | undefined;

@@ -229,19 +229,19 @@ export const knownFaults: readonly KnownFault[] = [
   },
 ];
 
-type HaproxyVersion = {
+type Version = {
   readonly branch: string;
   readonly parts: readonly [major: number, minor: number, patch: number];
 };
 
 /** `2.6.12`, `3.4` (of `3.4-dev5`) or `3.0.11-1+deb13u4`; undefined for anything else. */
-function parseVersion(text: string): HaproxyVersion | undefined {
+function parseVersion(text: string): Version | undefined {
   const [, major, minor, patch = '0'] = /^(\d+)\.(\d+)(?:\.(\d+))?(?:-[\w.+~-]*)?$/.exec(text) ?? [];
   if (major === undefined || minor === undefined) return undefined;
   return { branch: `${major}.${minor}`, parts: [Number(major), Number(minor), Number(patch)] };
 }
 
-function isBefore({ parts: a }: HaproxyVersion, { parts: b }: HaproxyVersion): boolean {
+function isBefore({ parts: a }: Version, { parts: b }: Version): boolean {
   return (a[0] - b[0] || a[1] - b[1] || a[2] - b[2]) < 0;
 }
 

@@ -124,7 +124,7 @@ export class ManagedHaproxy implements Haproxy {
     return hardLimitOf(this.#masterPid ?? 'self');
   }
 
-  /** A master executes the file anew that it was started from, so one that was adopted may never become ours. */
+  /** A master executes the file again that it was started from, so an adopted one may never run the configured executable. */
   async #compare(running: string | undefined): Promise<void> {
     const { executable, logger } = this.#options;
     // The next check reports an HAProxy that cannot be run any more.

@@ -130,7 +130,7 @@ export const tellReplaced = (path: string, pid: number, deadlineMs: number): Pro
 /**
  * Reloads and gives the new processes, once the new worker serves. Rejects with Fault `haproxy-refused` when HAProxy
  * refused the configuration, in which case the old worker still serves, and `haproxy-reload` when it did not come to that.
- * `hasEnded` tells whether the master is gone for good, after so many ms without an answer.
+ * `hasEnded`: whether the master is gone for good, after so many ms without an answer.
  */
 export async function reloadMaster(
   path: string,
@@ -162,7 +162,7 @@ export async function reloadMaster(
   }
 }
 
-/** Says it until it is heard; gives when that was. Rejects with Fault `haproxy-refused`. */
+/** Sends `reload` until the master answers; resolves with the time of the answer. Rejects with Fault `haproxy-refused`. */
 async function askReload(path: string, deadline: number): Promise<number> {
   for (;;) {
     const answer = await askMaster(path, 'reload', Math.max(1, deadline - performance.now())).catch(

@@ -43,7 +43,7 @@ type RouteStep = Extract<Step, { kind: 'add-route' | 'set-route' | 'remove-route
 
 /**
  * Plans routes and service states. A request sees one version of a service's policy, so a route to a service that needs a
- * reload waits for it: the reload loads the map together with the rules. What leads requests elsewhere meanwhile waits with
+ * reload waits for it: the reload loads the map together with the rules. A route that leads requests elsewhere meanwhile waits with
  * it. Only when that reload is held up are routes removed that the new policy does not have; adding them again, if HAProxy
  * refuses the new policy, takes no reload.
  *

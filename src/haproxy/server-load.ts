@@ -12,7 +12,7 @@ export type ServerLoad = {
   readonly takesNew: boolean;
 };
 
-/** Runs commands on one worker. What it answers may come in one piece or in one for each command. */
+/** Runs commands on one worker. The answers come in one piece, or in one for each command. */
 export type Ask = (commands: readonly string[]) => Promise<readonly string[]>;
 
 // Each answer has a heading of 1 to 3 KB, and a line of 0.5 KB a server.

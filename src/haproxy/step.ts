@@ -59,7 +59,7 @@ const deleted = (answer: string) => {
   return answer.startsWith('Server still has connections') ? 'lingers' : 'refused';
 };
 
-/** The commands of a step, in order, each with how to tell from the answer what became of it. */
+/** The commands of a step, in order, each with the function that reads the outcome from its answer. */
 export function commandsOf(step: Step, routesMap: string): readonly Command[] {
   switch (step.kind) {
     case 'add-backend':

@@ -5,7 +5,7 @@ import { accepted, type Parsed, refused } from './parsed.ts';
 export type Certificate = {
   /** All PEM blocks, the certificate first, without a blank line or a comment. */
   readonly pem: string;
-  /** SHA-1 in hexadecimal, as HAProxy tells which one it serves. */
+  /** SHA-1 in hexadecimal: HAProxy names the certificate that it serves by it. */
   readonly fingerprint: string;
   /** In hexadecimal. */
   readonly serial: string;

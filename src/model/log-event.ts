@@ -27,7 +27,7 @@ export type LogEvent = {
 export function sentenceOf({ event, msg = '', ms, reason, line }: LogEvent): string | undefined {
   if (line !== undefined) return line;
   if (reason !== undefined && !msg.includes(reason)) return reason;
-  // Where something took a time, its clauses tell what it was.
+  // The clauses of an event with a duration say what took the time.
   return (ms !== undefined && reason === undefined) || msg === event || msg === '' ? undefined : msg;
 }
 

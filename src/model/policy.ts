@@ -123,7 +123,7 @@ function needsHttp(balance: Balance | undefined): boolean {
 /** Something that is wrong with a policy; the path leads to the field that it is about. */
 export type PolicyProblem = { readonly path: readonly string[]; readonly reason: string };
 
-/** Everything that is wrong with a policy's JSON, for those who want to mend it all at once. */
+/** Everything that is wrong with a policy's JSON, so that an operator can fix it all at once. */
 export function policyProblems(value: string): readonly PolicyProblem[] {
   const json = parseRecord(value);
   if (!json.ok) return [{ path: [], reason: json.reason }];

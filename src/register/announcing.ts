@@ -120,7 +120,7 @@ const everyMs = 5000;
  * Reports each instance whose address on this machine changed: a lease of DHCP, a network that a container was connected to.
  * While there is none, or more than one, the last one stays. The returned function ends it.
  */
-export function followAddresses(
+function followAddresses(
   instances: readonly { readonly settings: InstanceSettings; readonly declared: Declared }[],
   announcer: () => Announcer,
   onMoved: (index: number, declared: Declared) => void,

@@ -7,12 +7,12 @@ import type { Instance } from '../model/instance.ts';
 import type { Revision } from '../model/revision.ts';
 import { timeLimit } from '../waiting/time-limit.ts';
 import { Announcement } from './announcement.ts';
+import { Applier } from './applier.ts';
 import { type CheckTarget, formatTarget } from './check-target.ts';
 import type { Departure } from './departure.ts';
 import { HealthChecker } from './health-checker.ts';
 import { type Check, type DesiredState, nextDesired, type WhenUnhealthy } from './next-desired.ts';
 import type { Probe } from './outcome.ts';
-import { Reconciler } from './reconciler.ts';
 import type { SharedLease } from './shared-lease.ts';
 
 /** An instance to be announced, with nothing left open. */
@@ -48,7 +48,7 @@ export const confirmMs = 5000;
 /** The same once no requests come any more: what is not removed goes with the lease. */
 const removeMs = 2000;
 /**
- * What each of those that leave together adds to both, in ms: they go through one after the other, and one that is given up
+ * The time that each instance of a common leave adds to both, in ms: they go through one after the other, and one that is given up
  * before its turn would be lost without having drained, as a loss that balancers hold against.
  */
 export const turnMs = 3;
@@ -61,7 +61,7 @@ export class Registration {
   readonly name: string;
   readonly #parts: RegistrationParts;
   readonly #announcement: Announcement;
-  readonly #reconciler: Reconciler<Desired>;
+  readonly #applier: Applier<Desired>;
   #declared: Declared;
   #checker: HealthChecker | undefined;
   readonly #refusals: OncePerReason;
@@ -83,7 +83,7 @@ export class Registration {
       whenHeld,
       onTaken: () => this.#onTaken(),
     });
-    this.#reconciler = new Reconciler<Desired>({
+    this.#applier = new Applier<Desired>({
       initial: { state: 'withdrawn', instance },
       apply: (desired, signal) => this.#apply(desired, signal),
       onFailed: (error) => this.#onFailed(error),
@@ -92,7 +92,7 @@ export class Registration {
   }
 
   begin(): void {
-    this.#reconciler.begin();
+    this.#applier.begin();
     this.#watch();
   }
 
@@ -103,7 +103,7 @@ export class Registration {
   update(declared: Declared): void {
     const before = this.#declared;
     this.#declared = declared;
-    const { state } = this.#reconciler.desired;
+    const { state } = this.#applier.desired;
     if (state !== 'gone' && sameCheck(before, declared)) this.#setDesired(state);
     else this.#watch();
   }
@@ -132,7 +132,7 @@ export class Registration {
 
   /** Leaves the registry as it is from now on. Resolves when no check and no write is under way. */
   async stop(): Promise<void> {
-    await Promise.all([this.#checker?.close(), this.#reconciler.stop()]);
+    await Promise.all([this.#checker?.close(), this.#applier.stop()]);
   }
 
   /** Begins to check what is declared now, or counts it as healthy when there is nothing to check. */
@@ -162,7 +162,7 @@ export class Registration {
 
   #onChecked(target: string, check: Check): void {
     const { logger, now } = this.#parts;
-    const next = nextDesired(this.#reconciler.desired.state, this.#declared.unhealthy, check);
+    const next = nextDesired(this.#applier.desired.state, this.#declared.unhealthy, check);
     switch (next.kind) {
       case 'unchanged':
         return;
@@ -196,11 +196,11 @@ export class Registration {
 
   /** Another process took the key: publishing again waits until the key is free. */
   #onTaken(): void {
-    if (this.#reconciler.desired.state === 'announced') this.#setDesired('announced');
+    if (this.#applier.desired.state === 'announced') this.#setDesired('announced');
   }
 
   #setDesired(state: DesiredState): void {
-    this.#reconciler.set({ state, instance: this.#declared.instance });
+    this.#applier.set({ state, instance: this.#declared.instance });
   }
 
   /** Logs the reason once, and again from time to time. */

@@ -6,7 +6,7 @@ import type { RoutesConflict } from './routes.ts';
 /** Two services that ask for one thing. */
 export type Conflict = RoutesConflict | PortConflict;
 
-/** As another balancer tells it. */
+/** A conflict that another balancer reports. */
 type ConflictRecord = { readonly winner?: string | undefined; readonly loser: string } & (
   | {
       readonly kind: 'route';

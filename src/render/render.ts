@@ -28,7 +28,7 @@ export type Templating = Templates & {
   readonly refused?: ReadonlyMap<string, { readonly line: string; readonly reason: string }>;
 };
 
-/** Something that could not be rendered. What was rendered for it before goes on being served. */
+/** Something that could not be rendered. HAProxy goes on serving its former rendering. */
 export type RenderProblem = {
   readonly service: ServiceName;
   /** Undefined when it is the service as a whole. */
@@ -56,7 +56,7 @@ type RenderRequest = {
 };
 
 /**
- * Renders the whole catalog: at the start and when templates changed. What cannot be rendered stays as it is in `previous`.
+ * Renders the whole catalog: at the start and when templates changed. A part that cannot be rendered stays as it is in `previous`.
  * The default policy is there whether a service has it or not, so that a service to come is likely to find its own. Throws
  * Fault `template` if the base configuration or the default policy cannot be rendered.
  */

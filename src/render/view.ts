@@ -41,7 +41,7 @@ export type BaseSettings = {
   readonly pemFolder: string;
   /** The zone of this balancer; undefined: no setting names it. */
   readonly zone: string | undefined;
-  /** `host:port` on which HAProxy tells its own metrics; undefined when it does not. */
+  /** `host:port` on which HAProxy serves its own metrics; undefined when it does not. */
   readonly metricsBind?: string | undefined;
   /** Whether each request is logged, as JSON. */
   readonly accessLog?: boolean;

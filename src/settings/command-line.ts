@@ -5,7 +5,7 @@ import { fieldWord } from './words.ts';
 /** A program and its arguments, run as they are: no shell reads them. */
 export type CommandLine = readonly [file: string, ...args: string[]];
 
-// What only a shell gives a meaning. Braces, `*`, `?` and `~` are left out: they stand in words that are meant as they
+// Characters that only a shell gives a meaning. Braces, `*`, `?` and `~` are left out: they stand in words that are meant as they
 // are, `{{staged}}` among them.
 const shells = /[|&;<>()$`\\#!]/;
 

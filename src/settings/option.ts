@@ -16,7 +16,7 @@ export type Machine = {
 /** Used when no source gives a value. `text` is for help and reference. */
 export type Fallback = { readonly text: string; readonly of: (machine: Machine) => string };
 
-type Declared = {
+type Described = {
   /** For help: `HOST:PORT`, `DURATION`. */
   readonly placeholder: string;
   readonly description: string;
@@ -27,17 +27,17 @@ type Declared = {
 };
 
 /** Always has a value. */
-export type Defaulted<T> = Declared & {
+export type Defaulted<T> = Described & {
   readonly kind: 'defaulted';
   readonly word: Word<T>;
   readonly fallback: Fallback;
 };
 /** May be left out. */
-export type Optional<T> = Declared & { readonly kind: 'optional'; readonly word: Word<T> };
+export type Optional<T> = Described & { readonly kind: 'optional'; readonly word: Word<T> };
 /** `name=value`, any number of them: the flag repeated, the variable with commas, the file with a mapping. */
-export type Pairs<T> = Declared & { readonly kind: 'pairs'; readonly word: Word<readonly [string, T]> };
+export type Pairs<T> = Described & { readonly kind: 'pairs'; readonly word: Word<readonly [string, T]> };
 /** Any number of values: the flag repeated or with commas, the variable with commas, the file with a list, one value or a mapping. */
-export type Listed<T> = Declared & { readonly kind: 'list'; readonly word: Word<T> };
+export type Listed<T> = Described & { readonly kind: 'list'; readonly word: Word<T> };
 /** Any number of items that have fields: only the file gives them. */
 export type Items<T> = {
   readonly kind: 'items';
@@ -48,7 +48,7 @@ export type Items<T> = {
 export type Item<T> = { readonly value: T; readonly where: string; readonly file: string };
 
 /** Must not be seen in a process list, so only a variable gives it. */
-export type Secret = Declared & { readonly kind: 'secret' };
+export type Secret = Described & { readonly kind: 'secret' };
 
 /** A flag without a value, for one call: given or not. */
 export type Switch = { readonly kind: 'switch'; readonly description: string };

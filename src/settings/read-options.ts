@@ -141,7 +141,7 @@ function readItems(
 }
 
 /** Reads an item of a list, whose fields may be texts, lists and mappings. Each problem names `file:line:column`. */
-export function readItem<T>(schema: GenericSchema<unknown, T>, node: FileNode, name: string): ReadResult<T> {
+function readItem<T>(schema: GenericSchema<unknown, T>, node: FileNode, name: string): ReadResult<T> {
   const result = safeParse(schema, plain(node));
   if (result.success) return { ok: true, value: result.output };
   const problems = result.issues.map((issue) => {

@@ -203,7 +203,7 @@ const schemes: Readonly<Record<string, string>> = {
  * The location to write instead of one in the form of other programs: `http://10.0.0.1:2379`, several with commas between, with
  * a path, or without a scheme. Undefined when the intention is unclear.
  */
-export function registryInstead(text: string): string | undefined {
+function registryInstead(text: string): string | undefined {
   const folder = /^file:(?:\/\/(?:localhost)?)?(\/[^?#]*)$/i.exec(text)?.[1] ?? /^(\/.*)$/.exec(text)?.[1];
   if (folder !== undefined) return `dir:${folder}`;
   const parts = text.split(',').map((part) => /^(?:([a-z][a-z0-9+.-]*):\/\/)?([^/?#]*)(\/[^?#]*)?/i.exec(part.trim()));

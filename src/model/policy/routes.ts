@@ -83,7 +83,7 @@ type OnHost = { paths: number; max: number; min: number };
  * How many keys the priorities of one policy may add to the route map: where a less exact host has the higher priority, each of
  * its paths is a key of every more exact host that it matches, and of every host that `shop.*` and `*.example.com` share.
  */
-export function furtherKeys(routes: readonly Route[]): number {
+function furtherKeys(routes: readonly Route[]): number {
   const hosts = new Map<string, OnHost>();
   for (const { hosts: given, paths, priority } of routes) {
     // The service's own name and `<name>.*`; no other service's policy is read here.

@@ -1,16 +1,16 @@
 import type { Enum, Field, FieldType, Message } from './protobuf.ts';
 
 /**
- * The messages of etcd's API that are spoken here, as etcd3's .proto files have them: a test compares them. What is not used is left out. Those files are
+ * The messages of etcd's API that are spoken here, as etcd3's .proto files have them: a test compares them. Messages that are not used are left out. Those files are
  * not read at run time, because parsing them and what it takes is 10 MB and 60 ms of each `register`.
  */
 type Repeated = { readonly repeated: FieldType };
 type Oneof = { readonly oneof: FieldType };
-type Given = FieldType | Repeated | Oneof;
+type FieldSpec = FieldType | Repeated | Oneof;
 
 function message(
   name: string,
-  fields: () => Readonly<Record<string, readonly [number: number, type: Given]>>,
+  fields: () => Readonly<Record<string, readonly [number: number, type: FieldSpec]>>,
 ): Message {
   let known: ReadonlyMap<number, Field> | undefined;
   return {
@@ -29,8 +29,8 @@ function message(
   };
 }
 
-const isRepeated = (given: Given): given is Repeated => typeof given === 'object' && 'repeated' in given;
-const isOneof = (given: Given): given is Oneof => typeof given === 'object' && 'oneof' in given;
+const isRepeated = (given: FieldSpec): given is Repeated => typeof given === 'object' && 'repeated' in given;
+const isOneof = (given: FieldSpec): given is Oneof => typeof given === 'object' && 'oneof' in given;
 
 const choice = (...values: readonly string[]): Enum => ({ values });
 

@@ -10,7 +10,7 @@ import { type EtcdAccess, type MemberClient, openMember } from './member-client.
 import type { MemberSource } from './member-source.ts';
 import { waitBefore } from './members.ts';
 import { nextMember, Rotation } from './rotation.ts';
-import { type ByteRange, list, type TreeListing, within } from './tree.ts';
+import { type ByteRange, bytesWithin, list, type TreeListing } from './tree.ts';
 import { watch } from './watch-stream.ts';
 
 export type FollowOptions = {
@@ -43,7 +43,7 @@ export class EtcdFollower implements Follower {
 
   constructor(options: FollowOptions) {
     this.#options = options;
-    this.#bytes = within(options.keys, options.range);
+    this.#bytes = bytesWithin(options.keys, options.range);
     this.#rotation = new Rotation([], options.random);
     this.#ended = this.#run();
   }

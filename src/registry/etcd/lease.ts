@@ -30,7 +30,7 @@ export async function grantLease(
 }
 
 /** Ends the lease, and with it its keys. One that is gone already is as good. */
-export async function revokeLease(client: MemberClient, ID: string, callMs: number): Promise<void> {
+async function revokeLease(client: MemberClient, ID: string, callMs: number): Promise<void> {
   try {
     await client.lease.leaseRevoke({ ID }, { deadline: Date.now() + callMs });
   } catch (error) {

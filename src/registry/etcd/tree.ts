@@ -14,7 +14,7 @@ export const withPrefix = (keys: KeySpace, prefix: string): ByteRange => {
   return { key, range_end: endOfPrefix(key) };
 };
 
-export const within = (keys: KeySpace, { first, end }: KeyRange): ByteRange => ({
+export const bytesWithin = (keys: KeySpace, { first, end }: KeyRange): ByteRange => ({
   key: keys.toBytes(first),
   range_end: end === undefined ? endOfPrefix(keys.toBytes('')) : keys.toBytes(end),
 });

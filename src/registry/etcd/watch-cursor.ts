@@ -38,7 +38,7 @@ type Response = Pick<
 >;
 
 /**
- * What a response of a watch means. The revision advances only to that of the last event of a complete response, or to
+ * The meaning of a response of a watch. The revision advances only to that of the last event of a complete response, or to
  * the header of a periodic progress report. Not to a header in general: that is the store's revision when the response was
  * made, and events up to it may still be on their way.
  */

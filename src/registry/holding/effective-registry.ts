@@ -9,7 +9,7 @@ export type HoldingPolicy = {
   /** Undefined: a deletion is always taken as it is. */
   readonly deletions: DeletionBound | undefined;
   readonly mayHold: (entry: Entry) => boolean;
-  /** What an entry represents: a held entry ends when another entry for the same appears. Undefined: nothing. */
+  /** The thing that an entry represents: a held entry ends when another entry for the same appears. Undefined: nothing. */
   readonly standsFor?: (entry: Entry) => string | undefined;
 };
 

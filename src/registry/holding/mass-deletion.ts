@@ -43,7 +43,7 @@ export function missedDeletions(missing: readonly Entry[]): readonly Entry[] {
 }
 
 /**
- * What of the deletions within the window goes beyond the bound, with the reason. `atOnce`: the newest of them, which came in
+ * The deletions within the window that go beyond the bound, with the reason. `atOnce`: the newest of them, which came in
  * one revision.
  */
 export function beyondBound(

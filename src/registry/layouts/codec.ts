@@ -12,7 +12,7 @@ export type Fields = Readonly<Partial<Record<'address' | 'port' | 'weight' | 've
 export type RawInstance = Readonly<Record<string, unknown>>;
 
 /** Reads a foreign value into the members of our registration; what they hold is for `parseInstance` to judge. */
-export function decode(codec: Codec, fields: Fields, value: string): Parsed<RawInstance> {
+export function decodeInstance(codec: Codec, fields: Fields, value: string): Parsed<RawInstance> {
   switch (codec) {
     case 'hostport':
       return accepted({ address: value.trim() });
@@ -59,7 +59,7 @@ function decodeJson(fields: Fields, value: string): Parsed<RawInstance> {
   return accepted(Object.fromEntries(members));
 }
 
-/** Whether a JSON value has no such field, or an empty text there. What is not JSON lacks nothing: it is refused as such. */
+/** Whether a JSON value has no such field, or an empty text there. A value that is not JSON lacks no field: it is refused as such. */
 export function lacks(value: string, field: string): boolean {
   const record = parseRecord(value);
   if (!record.ok) return false;

@@ -202,7 +202,7 @@ const ours = 256;
  * have no bound. `given` has undefined for an instance without a weight, which counts as `unset`. Gives undefined for all when they
  * are equal, so that they have our default weight.
  */
-export function relativeWeights<K>(
+function relativeWeights<K>(
   given: ReadonlyMap<K, number | undefined>,
   unset: number,
 ): ReadonlyMap<K, number | undefined> {

@@ -4,7 +4,7 @@ import { instanceKey } from '../../model/key.ts';
 import { parseInstanceId, parseServiceName } from '../../model/name.ts';
 import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
 import { parseWhole } from '../../model/quantity.ts';
-import { compileKeyPattern, decode, type KeyPattern, lacks } from './codec.ts';
+import { compileKeyPattern, decodeInstance, type KeyPattern, lacks } from './codec.ts';
 
 const pattern = v.pipe(v.string(), v.minLength(1), v.maxLength(512));
 const path = v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(128)));
@@ -125,7 +125,7 @@ export function compileLayout(declaration: unknown): Parsed<Layout> {
         return { kind: 'weight', key: found.value.key, weight: weight.value };
       }
       if (requires !== undefined && lacks(value, requires)) return { kind: 'ignored' };
-      const raw = decode(codec, fields, value);
+      const raw = decodeInstance(codec, fields, value);
       if (!raw.ok) return { kind: 'rejected', reason: raw.reason };
       const { weight: given, ...rest } = raw.value;
       const relative = relativeWeights === undefined || given === undefined ? accepted(undefined) : readWeight(given);

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { backoffMs } from '../waiting/backoff.ts';
 
-export type ReconcilerParts<T> = {
+export type ApplierParts<T> = {
   readonly initial: T;
   /** Rejects when it did not succeed. */
   readonly apply: (desired: T, signal: AbortSignal) => Promise<void>;
@@ -17,8 +17,8 @@ export type ReconcilerParts<T> = {
 const retry = { firstMs: 500, mostMs: 10_000, jitter: 0.5 };
 
 /** Applies the newest desired state, one attempt after the other, until an attempt succeeds. */
-export class Reconciler<T extends object> {
-  readonly #parts: ReconcilerParts<T>;
+export class Applier<T extends object> {
+  readonly #parts: ApplierParts<T>;
   #desired: T;
   #applied: T;
   #attempt = new AbortController();
@@ -26,7 +26,7 @@ export class Reconciler<T extends object> {
   #running: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(parts: ReconcilerParts<T>) {
+  constructor(parts: ApplierParts<T>) {
     this.#parts = parts;
     this.#desired = parts.initial;
     this.#applied = parts.initial;
