@@ -91,7 +91,7 @@ export class Allocating {
     this.#change(service, waiting.entry.key, all.set(waiting.entry.key, waiting));
   }
 
-  /** A key does not wait. If its service is cut, the key counts otherwise than before. */
+  /** This key does not wait any more. If its service is cut, the key is ranked again. */
   change(service: string, key: string): void {
     const all = this.#waitingOf(service);
     if (all !== undefined) this.#change(service, key, all.delete(key));
@@ -103,7 +103,7 @@ export class Allocating {
     this.#changed.set(service, changed.add(key));
   }
 
-  /** Takes and takes back what is to be, and gives the allocation that is in effect then. */
+  /** Accepts the entries that have room now, takes back those that lost their room, and returns the new allocation. */
   allocate(effects: Effects): Allocation {
     if (this.#asked.size === 0 && this.#changed.size === 0) return this.#before;
     const asked = this.#before.asked.withMutations((all) => {

@@ -18,7 +18,7 @@ export type Rejection = {
   readonly lastGoodServes: boolean;
 };
 
-/** The registry's tree, parsed: the desired state. A value: folding an event gives a new one. */
+/** All that the registry asks for, parsed. A value: folding an event gives a new one. */
 export type Catalog = {
   readonly revision: Revision;
   readonly cluster: string | undefined;

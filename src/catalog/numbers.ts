@@ -2,17 +2,17 @@ import { hash } from 'node:crypto';
 import type { Map as PersistentMap } from 'immutable';
 import type { InstanceId } from '../model/name.ts';
 
-/** Who of a service's instances asks for each number, the least name first: that one has it. */
+/** The instances of a service that ask for each number, sorted by name. The first one has the number. */
 export type Numbers = PersistentMap<number, readonly InstanceId[]>;
 
-/** A join makes this of them. */
+/** The numbers after this instance joined. */
 export function withNumber(numbers: Numbers, id: InstanceId): Numbers {
   const number = numberFor(id);
   const askers = numbers.get(number) ?? [];
   return askers.includes(id) ? numbers : numbers.set(number, [...askers, id].sort());
 }
 
-/** A leave makes this of them. */
+/** The numbers after this instance left. */
 export function withoutNumber(numbers: Numbers, id: InstanceId): Numbers {
   const number = numberFor(id);
   const left = (numbers.get(number) ?? []).filter((asker) => asker !== id);
@@ -25,14 +25,14 @@ export function numberOf(numbers: Numbers, id: InstanceId): number | undefined {
   return numbers.get(number)?.[0] === id ? number : undefined;
 }
 
-/** Whose number depends on whether this instance is there, with itself. */
+/** The instances that ask for the same number as this one, with itself: their numbers depend on each other. */
 export function askersBeside(numbers: Numbers, id: InstanceId): readonly InstanceId[] {
   return numbers.get(numberFor(id)) ?? [];
 }
 
 /**
- * From 1 to 2^31 - 1, HAProxy's largest, and the same on every balancer. Two of 10,000 instances ask for one in a service
- * of 43, two of 1,000 in one of 4,300.
+ * The number that an instance asks for: from 1 to 2^31 - 1, HAProxy's largest, and the same on every balancer. Of services with 10,000
+ * instances, one in 43 has two that ask for the same number; of services with 1,000, one in 4,300.
  */
 function numberFor(id: InstanceId): number {
   return (Number.parseInt(hash('sha256', id, 'hex').slice(0, 8), 16) % 0x7fff_ffff) + 1;

@@ -27,7 +27,7 @@ export class Serving {
   #overrides: Overrides;
   #allowances: Allowances;
   readonly #dirty = new DirtySetBuilder();
-  /** Those that this fold changes in place: one at a time would leave ten thousand copies to collect. */
+  /** The number maps that this fold changes in place: a copy for each of ten thousand changes would be garbage. */
   readonly #numbers = new Map<ServiceName, Numbers>();
   readonly #transitions: OverrideTransition[] = [];
   #changes = 0;
@@ -96,7 +96,7 @@ export class Serving {
     const own = this.#numbers.get(name) === numbers ? numbers : numbers.asMutable();
     const after = isThere ? withNumber(own, id) : withoutNumber(own, id);
     if (after.isEmpty()) {
-      // One that is empty would stay changeable.
+      // An empty mutable map would stay mutable in the catalog, so a fresh one replaces it.
       this.#numbers.delete(name);
       return PersistentMap();
     }

@@ -4,7 +4,7 @@ import type { FileJob } from './place-file.ts';
 import { dueAt, type Pending } from './quiescence.ts';
 import type { Needs } from './sources.ts';
 
-/** Something that goes wrong, how often in a row, and when it is tried again; undefined when a change is waited for. */
+/** A failure, how often it happened in a row, and when the next try is; undefined: only a change causes a try. */
 type FileFailure = { readonly fault: Fault; readonly count: number; readonly retryAt: number | undefined };
 
 /** A file as it is kept. Times are monotonic, in ms. */
@@ -85,7 +85,7 @@ export function makeAt({ pending, failure, job }: FileState): number | undefined
   return known.length === 0 ? undefined : Math.min(...known);
 }
 
-/** When something is to be done with the file; undefined while something is. A look waits for a burst of changes. */
+/** When to act on the file next; undefined while it is looked at or made. A burst of changes comes before the next look. */
 export function nextAt(file: FileState): number | undefined {
   if (file.busySince !== undefined) return undefined;
   return file.pending === undefined ? Math.min(makeAt(file) ?? file.lookAt, file.lookAt) : makeAt(file);

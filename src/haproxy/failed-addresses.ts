@@ -42,7 +42,7 @@ export function retryInMs(known: FailedAddresses, address: SocketAddress, now: n
 }
 
 /**
- * Whether a reload has to succeed after one that failed, before another may fail. Since 3.1 the master has the next worker
+ * Whether HAProxy needs a successful reload between two that fail. Since 3.1 the master has the next worker
  * ask the one that failed for its listening sockets, and gets none. So that worker binds all of them again. If it then fails too,
  * the connections that it has accepted by then are reset, and nobody listens on the path of the runtime socket any more. A
  * reload on the configuration that serves refuses nothing (measured with 3.2.26 and 3.4.7).

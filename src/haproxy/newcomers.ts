@@ -39,7 +39,7 @@ export function firstCheckOf(
     const former = before.servers.get(id);
     return former !== undefined && was(former) && addressOf(former) === addressOf(line);
   };
-  // One of them serves for all newcomers, so that thousands of servers that do not serve are looked at once only.
+  // Computed once, for all newcomers of the service: there may be thousands of servers that do not serve.
   let someServe: boolean | undefined;
   const serves = (line: string, id: InstanceId) =>
     isServing(line) && stays(id, line, isServing) && !rule.waits(after.name, id);

@@ -59,7 +59,7 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
   const unlike = all.filter((route) => !isStateKey(route));
   const crowding = obstructed ? new Set<ServiceName>() : crowdingIn(served, desired, unlike, most);
   const isReady = readiness(served, desired, conditions, crowding);
-  // As if its policy had not changed yet.
+  // The routes of such a service stay as they are until its turn for a reload.
   const isLater = (service: ServiceName) => desired.backends.has(service) && paced(service) && !isReady(service);
   const later = new Map<ServiceName, boolean>();
   const differing = obstructed
@@ -74,9 +74,9 @@ export function planRoutes(served: Rendered, desired: Rendered, conditions: Rout
   const setting: RouteStep[] = [];
   const removing: RouteStep[] = [];
   const waiting = new RouteSet();
-  /** Services to which routes lead that they will not have any more. */
+  /** Services that still have routes which they are to lose. */
   const lagging = new Set<ServiceName>();
-  /** Those of them whose requests their service gets already, by another route. */
+  /** Waiting routes whose requests reach their service already, by a wider route. */
   const led = new RouteSet();
   const wait = (route: string, target: RouteTarget) => {
     waiting.add(route);

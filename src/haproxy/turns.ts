@@ -13,7 +13,7 @@ const mostCompared = 200_000;
 /**
  * The steps of a plan in an order in which services take turns: first all steps of services that have few, then 8 of each other
  * service, then 16 and so on. Steps of one service keep their order. A route step also stays behind the steps that it was planned
- * behind and that concern the same requests, so that each beginning of this order is as good as that of the plan.
+ * behind and that concern the same requests. So a round may stop after any step.
  */
 export function inTurns(
   steps: readonly Step[],
@@ -68,8 +68,8 @@ function servicesOfStep(step: Step, routes: Rendered['routes']): Owners {
 }
 
 /**
- * Ends a round before all steps are done: the steps that must not wait for the next round because of what was `done`, and the steps that
- * are left for it. A plan makes these first ones only together with the steps before them.
+ * Splits the steps that are `left` when a round ends early. `now` finishes what the round began: it publishes its backends and renews
+ * their cookies, which no later plan would do. `later` waits for the next round.
  */
 export function closing(
   done: readonly Step[],

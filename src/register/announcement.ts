@@ -20,8 +20,8 @@ export type AnnouncementParts = {
   /** The time that goes into the registry, in ms since 1970. */
   readonly wall?: () => number;
   /**
-   * Whether an instance that was never announced gives up when another process has its key for longer than a lease outlives
-   * its process. An instance that was announced before always waits until the key is free.
+   * What an instance does when another process still has its key after a lease without an owner must have ended: `refuse` gives up,
+   * `wait` waits until the key is free. An instance that was announced before always waits.
    */
   readonly whenHeld: 'refuse' | 'wait';
   /** Another process has our key now: the instance has to be published again. */

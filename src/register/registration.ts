@@ -43,13 +43,13 @@ export type RegistrationParts = {
 
 type Desired = { readonly state: DesiredState; readonly instance: Instance };
 
-/** How long the registry may take to hear of a leave, in ms; after that the application is not kept waiting. */
+/** How long the registry may take to confirm a drain, in ms. After that the application does not wait for it. */
 export const confirmMs = 5000;
-/** The same once no requests come any more: what is not removed goes with the lease. */
+/** How long it may take to confirm the removal, when no requests come any more. A key that is not removed expires with its lease. */
 const removeMs = 2000;
 /**
- * The time that each instance of a common leave adds to both, in ms: they go through one after the other, and one that is given up
- * before its turn would be lost without having drained, as a loss that balancers hold against.
+ * Added to both for each instance that leaves at the same time, in ms, because their writes go one after the other. If a drain were given
+ * up before its turn, the lease would end without a drain, and the guard of the balancers would count a loss.
  */
 export const turnMs = 3;
 /** How often the log repeats why an instance is not announced, in ms. */

@@ -23,9 +23,9 @@ type Charges = ReadonlyMap<ServiceName, ReadonlyMap<string, Readonly<Charge>>>;
 
 /**
  * A priority that makes a less exact host win over a more exact one takes further keys in the route map: as many as there
- * are hosts of both, multiplied. Each service has a fair share of `most` such keys. A service with a priority above 0 is
- * charged, or else the one with a priority below 0. Where a service is beyond its share, its priority does not count with
- * the other services that cost it the most, and there the more exact host wins.
+ * are hosts of both, multiplied. Each service has a fair share of `most` such keys. The keys count for the service that raised its
+ * priority above 0; if none did, for the service that lowered its priority below 0. When a service is beyond its share, its priority
+ * does not count over the services that cost it the most keys: there the more exact host wins.
  */
 export function overruledBy(byHost: ReadonlyMap<string, readonly Claim[]>, most = mostFurtherKeys): Overruled {
   const charges = chargesOf(byHost);

@@ -74,13 +74,13 @@ export function claimsByHost(claims: readonly Claim[]): ReadonlyMap<string, read
   return byHost;
 }
 
-/** Those of a higher priority than this, of claims that are sorted by priority. */
+/** The claims with a higher priority than this. `claims` are sorted by priority. */
 function above(claims: readonly Claim[], priority: number): readonly Claim[] {
   const end = claims.findIndex((claim) => claim.priority <= priority);
   return end === -1 ? claims : claims.slice(0, end);
 }
 
-/** Those that have no such priority, and win among the routes of their own service all the same. */
+/** Capped claims that have no such priority and still win over a claim of their own service in `found`. */
 function ownAbove(claims: readonly Claim[], found: readonly Claim[], least: number): readonly Claim[] {
   if (found.length === 0) return [];
   return claims.filter(
@@ -107,7 +107,7 @@ function* crossings(
   }
 }
 
-/** The same, of one service each, where its priorities count among its own routes only. */
+/** The same as `crossings` for services whose priorities are capped: among its own routes such a priority counts. */
 function* ownCrossings(
   byHost: ReadonlyMap<string, readonly Claim[]>,
   capped: ReadonlySet<ServiceName>,

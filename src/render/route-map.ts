@@ -92,7 +92,7 @@ export class RouteMap implements Iterable<readonly [route: string, target: Route
     for (const [route] of this) yield route;
   }
 
-  /** The routes that this one and the other have otherwise: led elsewhere, or in one of them only. */
+  /** The routes in which the two maps differ: with another target, or in one of them only. */
   differences(other: RouteMap): readonly string[] {
     const found: string[] = [];
     for (const [at, mine] of this.#buckets.entries()) {

@@ -164,7 +164,7 @@ export class Acknowledging implements ServingObserver {
       try {
         await pause(this.#pace.waitMs, undefined, { signal });
         if (this.#state.served !== undefined) await this.#counted();
-        // A catalog that HAProxy comes to serve during the question may be served by another worker: that needs another question.
+        // If HAProxy starts to serve another catalog while the master is asked, ask again: another worker may serve that one.
         const { reached, served } = this.#state;
         this.#dirty = false;
         // If not, `onServed` is called when the new worker serves the catalog.

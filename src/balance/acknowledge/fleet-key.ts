@@ -17,14 +17,14 @@ export type FleetKeyParts = {
   readonly onDue: () => void;
 };
 
-// The others wait for so long for a balancer that died.
+// How long others wait for a balancer that died.
 const ttlMs = 10_000;
 const closeMs = 2000;
 /** The longest wait for the registry while a successor waits, in ms. */
 const leaveMs = 500;
-/** A balancer whose key another one has tries to get it so often, in ms. */
+/** How often a balancer tries to get its key while another balancer has it, in ms. */
 const againMs = 2000;
-/** The others wait for so long for a balancer that left its HAProxy to a successor: the default of an instance's wait, in ms. */
+/** How long others wait for a balancer that left its HAProxy to a successor, in ms: the default of an instance's wait. */
 const successorMs = 30_000;
 
 /**

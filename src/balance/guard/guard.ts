@@ -73,8 +73,8 @@ type GuardedService = {
 type Deadline = { readonly at: number; readonly service: ServiceName };
 
 /**
- * The deadlines of services, by the wait in ms with which each was set. Those of one wait are in order of time, so a step costs what
- * changed, however many services are guarded. A deadline may be obsolete when it is due: the guard ignores it then.
+ * The deadlines of services: one list for each length of a wait, in ms. Each list is in order of time, because deadlines are appended,
+ * so a step looks only at deadlines that are due. The guard ignores a deadline that is obsolete when it is due.
  */
 type Deadlines = PersistentMap<number, List<Deadline>>;
 
@@ -108,7 +108,7 @@ export function emptyGuard(policy: GuardPolicy): Guard {
  *
  * How to drive it: step it with `changed` for each service that an event of the registry touched (`guardEvents` in
  * losses.ts makes them), with `checked` when HAProxy's view of a guarded server changes, with `release` when an operator
- * writes one, and with `tick` once `nextDeadline` is reached. Serve `guardedService`, and apply the services that transitions
+ * writes one, and with `tick` once `nextDeadline` is reached. Serve `guardedCatalog` (losses.ts), and apply the services that transitions
  * name. `now` is monotonic and never less than in the step before; a late tick only lets go late.
  */
 export function stepGuard(before: Guard, now: number, event: GuardEvent): GuardStep {

@@ -3,7 +3,7 @@ import type { Refusal } from '../../fleet/acknowledgement.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import type { ServiceName } from '../../model/name.ts';
 
-/** The part of the registry that HAProxy does not serve as written. */
+/** Everything that HAProxy does not serve as the registry has it. */
 export type Shortfall = {
   readonly refused: readonly Refusal[];
   /** Services that no request can reach, because other services have all their routes; each with the reason. */
@@ -12,9 +12,9 @@ export type Shortfall = {
 
 /** Learns what HAProxy serves, after each change. */
 export interface ServingObserver {
-  /** HAProxy has all dirty services of this catalog. */
+  /** A round gave HAProxy these dirty services of this catalog. */
   onApplied(dirty: DirtySet, catalog: Catalog): void;
-  /** This worker serves this catalog except for the shortfall. No command and no reload is left to do. */
+  /** This worker serves this catalog, except for the shortfall: it names all that waits for a command or a reload. */
   onServed(catalog: Catalog, shortfall: Shortfall, workerPid: number): void;
   /** Why others cannot see what this balancer serves; undefined while they can. */
   readonly trouble: string | undefined;

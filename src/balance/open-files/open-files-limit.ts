@@ -1,5 +1,4 @@
-import type { Catalog } from '../../catalog/catalog.ts';
-import type { Unserved } from '../../catalog/catalog.ts';
+import type { Catalog, Unserved } from '../../catalog/catalog.ts';
 import { readShortage, type WorkerLimits } from '../../haproxy/open-files.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';

@@ -104,9 +104,9 @@ export function tryAgain(quarantine: Quarantine, names: ReadonlySet<ServiceName>
 }
 
 /**
- * The quarantine after HAProxy loaded `requested`, with the quarantine `then` when the reload began. A service that was in quarantine
- * then, and is on trial since, has not been accepted. A service that is in quarantine only since then was accepted: HAProxy loaded
- * its last good form.
+ * The quarantine after HAProxy loaded `requested`. `then` is the quarantine with which that configuration was made. A service that was in
+ * quarantine then and is on trial now stays on trial: HAProxy loaded its last good form, not the new one. A service that is in quarantine
+ * now and was not then gets the form that HAProxy just loaded as its last good form.
  */
 export function proven(now: Quarantine, { catalog, templates }: Requested, then: Quarantine = now): Quarantine {
   const good = { catalog, templates: templatesInUse(then, templates), quarantined: then.services };

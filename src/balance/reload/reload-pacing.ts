@@ -1,7 +1,7 @@
 import { type ReloadReason, servicesOf } from '../../haproxy/reload-reason.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
-import { formatDuration } from '../../model/quantity.ts';
 import type { ServiceName } from '../../model/name.ts';
+import { formatDuration } from '../../model/quantity.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { ReloadMetrics } from './reload-metrics.ts';
 

@@ -9,7 +9,10 @@ export type LedgerEvent =
   /** The new state does not continue the former one: read the whole state. */
   | { readonly kind: 'reset' }
   | { readonly kind: 'changes'; readonly changes: readonly Change[] }
-  /** Keys of a lease that this process holds for dead and cannot revoke, gone or back: no revisions of their own. */
+  /**
+   * Keys of a lease that this process takes for dead and cannot revoke: they vanish and return for this process only, without a
+   * revision of their own.
+   */
   | { readonly kind: 'muted'; readonly changes: readonly Change[] }
   | { readonly kind: 'lost'; readonly reason: string };
 

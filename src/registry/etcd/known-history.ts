@@ -27,7 +27,7 @@ export class KnownHistory {
   readonly #keys: KeySpace;
   /** In the order of their revisions. */
   readonly #traces = new Map<string, Trace>();
-  /** Of this revision and earlier ones not all changes are remembered. */
+  /** Changes at this revision and before may be missing here. */
   #forgotten = 0n;
 
   constructor(keys: KeySpace, newest: Traces = new Map(), forgotten = 0n) {
@@ -126,7 +126,7 @@ export class Replay {
       }
     }
     for (const [key, { revision, print }] of this.#replayed) {
-      // Of changes before the list we know only what came of them.
+      // Of changes before our list we know only the result: the last value of the key, or that it is gone.
       if (!this.#expected.has(key) && (print !== deleted || this.#has(key))) {
         return { kind: 'other', reason: `${key} changed at revision ${revision}, which was never told` };
       }
@@ -143,7 +143,7 @@ function printOf({ value, create_revision, version, lease }: IKeyValue): string 
   return createHash('sha1').update(`${create_revision} ${version} ${lease} `).update(value).digest('base64');
 }
 
-/** Of those found before and some more, the newest, and the revision up to which they are not all of them. */
+/** The newest of the known traces and of `kvs`, and the revision up to which some are missing. */
 export function newestOf(
   before: { readonly traces: Traces; readonly forgotten: bigint },
   kvs: readonly IKeyValue[],

@@ -3,9 +3,9 @@ import { isPartOfService, serviceOf } from './areas.ts';
 
 /** How much may be deleted at once. Shares are from 0 to 1; undefined: any share may. */
 export type DeletionBound = {
-  /** Of what all services consist of. */
+  /** Of the policies and instances of all services. */
   readonly allShare: number | undefined;
-  /** Of what one service consists of. */
+  /** Of the policy and the instances of one service. */
   readonly serviceShare: number | undefined;
   /** Fewer entries, deleted one by one, are never held. */
   readonly minimum: number;

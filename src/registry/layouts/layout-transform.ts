@@ -88,10 +88,10 @@ export class LayoutTransform {
       const at = change.kind === 'put' ? change.entry.revision : change.revision;
       for (const one of new Set([...before.keys(), ...after.keys()])) {
         const is = after.get(one);
-        // Of the others only weights may differ.
+        // Other keys differ in their weight at most.
         const was = before.get(one) ?? (one === key ? undefined : is && { entry: is.entry, weight: undefined });
         if (was?.entry === is?.entry && was?.weight === is?.weight) continue;
-        // An entry that comes forward because another went is older than this change of the key.
+        // An older entry may count again because another one went. It gets the revision of this change.
         changes.push(
           is === undefined
             ? { kind: 'delete', key: one, revision: at }
