@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseDocument } from 'yaml';
+import { isNightly } from '../../test/support/nightly.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
 import { compileMustache } from '../template/mustache.ts';
 import { record, text } from '../template/names.ts';
@@ -105,9 +106,9 @@ describe('escape json', () => {
           expect(sameBut(plain, readYaml(compiled.render({ v })), v), compiled.render({ v })).toBe(true);
         },
       ),
-      { numRuns: 20_000 },
+      { numRuns: isNightly ? 20_000 : 5000 },
     );
-    expect(accepted).toBeGreaterThan(100);
+    expect(accepted).toBeGreaterThan(25);
   });
 
   test('stands for nothing as null', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import { ModelHaproxy } from '../../test/support/model-haproxy.ts';
+import { isNightly } from '../../test/support/nightly.ts';
 import { allDirty } from '../model/dirty-set.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision } from '../model/revision.ts';
@@ -134,7 +135,7 @@ test.each([
           }
         }
       }),
-      { numRuns: 400 },
+      { numRuns: isNightly ? 400 : 150 },
     );
   },
 );

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { baseSettings } from '../../../test/support/base-settings.ts';
+import { isNightly } from '../../../test/support/nightly.ts';
 import { emptyCatalog } from '../../catalog/catalog.ts';
 import { foldEvent } from '../../catalog/fold-event.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';
@@ -38,7 +39,8 @@ test('policies that no service has any more are forgotten, however many there we
   const one = rendering();
   let catalog = emptyCatalog;
   let most = 0;
-  for (let at = 1; at <= 3000; at += 1) {
+  const last = isNightly ? 3000 : 1000;
+  for (let at = 1; at <= last; at += 1) {
     const allow = [`10.0.${at >> 8}.${at & 255}`];
     const put = {
       key: 'services/web',
@@ -53,5 +55,5 @@ test('policies that no service has any more are forgotten, however many there we
     most = Math.max(most, one.desired.policies.size);
   }
   expect(most).toBeLessThanOrEqual(60);
-  expect([...one.desired.policies.values()].join('')).toContain('10.0.11.184');
+  expect([...one.desired.policies.values()].join('')).toContain(`10.0.${last >> 8}.${last & 255}`);
 });
