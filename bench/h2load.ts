@@ -8,7 +8,7 @@ export type Protocol = 'h1' | 'h2' | 'tls h1' | 'tls h2';
 export type Target = {
   readonly port: number;
   readonly protocol: Protocol;
-  /** What requests name as their host. */
+  /** The host of the requests. */
   readonly host: string;
   readonly path: string;
 };

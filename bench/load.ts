@@ -1,7 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 
-/** What happened to the requests of a load. */
+/** The results of the requests of a load. */
 export type LoadResult = { readonly answered: number; readonly failed: number; readonly reasons: readonly string[] };
 
 /**

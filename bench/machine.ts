@@ -5,7 +5,7 @@ import { readVersion } from '../src/haproxy/check.ts';
 
 const printed = (command: string, ...args: readonly string[]): string => execFileSync(command, args).toString().trim();
 
-/** What a result was measured with: the machine, the versions of all parts, the commit. */
+/** The circumstances of a result: the machine, the versions of all parts, the commit. */
 export async function describeMachine(haproxyBin?: string): Promise<string> {
   const folder = process.env['ETCD_ROOT'];
   const etcd = /etcd Version: (\S+)/.exec(printed(folder === undefined ? 'etcd' : join(folder, 'etcd'), '--version'));

@@ -15,7 +15,7 @@ import { child, cpuMs, instance, root, startChild } from './registry-child.ts';
 
 const restMs = 10_000;
 const longMs = 300_000;
-// What fills etcd at once: so many entries stand in this process.
+// How many entries this process holds at once while it fills etcd.
 const together = 100_000;
 
 /** The figures of one deletion, in the order of the table. */

@@ -1,4 +1,4 @@
-// What an outage of etcd costs `register` and `balance`: connections to etcd and memory before it, at most during it, and after it.
+// The cost of an outage of etcd for `register` and `balance`: connections to etcd and memory before it, at most during it, and after it.
 //
 //   node scripts/bench.mjs outage [seconds, 60] [executable, bin/pointsman]
 import { type ChildProcess, spawn } from 'node:child_process';

@@ -183,7 +183,7 @@ class Seen {
   }
 }
 
-/** What a load notices: 1,000 changes beside it, and 50 reloads under it. */
+/** The requests that a load loses during 1,000 changes and 50 reloads. */
 async function losses(): Promise<void> {
   console.log(`\n## Requests under load\n`);
   console.log(row('what happens meanwhile', 'answered', 'failed', 'reloads', ''));

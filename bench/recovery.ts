@@ -1,4 +1,4 @@
-// What each fault of etcd, of a process or of a link costs: requests that fail, and the time until everybody is back.
+// The cost of each fault of etcd, of a process or of a link: requests that fail, and the time until everybody is back.
 //
 //   node scripts/bench.mjs recovery > bench/results/recovery.md
 //   HAPROXY_BIN names another HAProxy
@@ -70,7 +70,7 @@ async function startWorld() {
     return one;
   };
   const registerAll = () => Promise.all(ids.map((id, i) => register(id, i + 1)));
-  /** Who is registered, by id: the owner's mark. */
+  /** The owner's mark of each registered instance, by id. */
   const owners = async (): Promise<ReadonlyMap<string, string>> => {
     const { entries } = await registry.read('instances/web/', AbortSignal.timeout(2000));
     return new Map(

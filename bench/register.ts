@@ -1,4 +1,4 @@
-// What a sidecar costs: memory, and the time from its start until its key is visible to others; and an agent with many
+// The cost of a sidecar: memory, and the time from its start until its key is visible to others; and an agent with many
 // instances. On a real etcd and on a folder.
 //
 //   node scripts/bench.mjs register [rounds, 20] [instances, 1000]

@@ -9,7 +9,7 @@ export const root = '/bench/';
 export const held = 10_000;
 export const ttlMs = 10_000;
 
-/** What a child process says: how far it is, and what it costs. */
+/** A message of a child process: its progress and its cost. */
 type Word = {
   readonly kind: string;
   readonly ms: number;

@@ -8,7 +8,7 @@ import { ask } from '../test/support/ask.ts';
 import { freePorts } from '../test/support/ports.ts';
 import { until } from '../test/support/until.ts';
 
-/** What a service is found by. */
+/** The way in which a request finds its service. */
 export type RouteKind = 'host' | 'wildcard' | 'path';
 
 export type Fleet = {
@@ -41,7 +41,7 @@ const name = (service: number) => `shop-${service}`;
 /** The host and the path that lead to the first service. */
 export const requested: Readonly<Record<RouteKind, string>> = { host: '/', wildcard: '/', path: '/shop-0/' };
 
-// What a policy says, and what the same is in the map of a hand-written configuration.
+// The fields of a policy, and the same in the map of a hand-written configuration.
 const routes: Readonly<Record<RouteKind, (service: number) => { readonly policy: object; readonly key: string }>> = {
   host: (i) => one(i === 0 ? host : `${name(i)}.example.com`),
   wildcard: (i) => {
@@ -101,7 +101,7 @@ export async function startPointsman(haproxy: string, dir: string, fleet: Fleet,
   return wayOf({ http, https, config, pid, socket: join(dir, 'b/run/haproxy.sock'), close: () => ended(child) });
 }
 
-/** What somebody would write by hand for the same services, and nothing else. */
+/** A configuration that somebody would write by hand for the same services. */
 export async function startHandWritten(haproxy: string, dir: string, fleet: Fleet): Promise<RequestWay> {
   const [http = 0, https = 0] = await freePorts(2);
   const [socket, map, config] = [join(dir, 'h.sock'), join(dir, 'h.map'), join(dir, 'h.cfg')];

@@ -1,4 +1,4 @@
-// What a request costs: processor time of HAProxy's worker for each, under pointsman's configuration next to a hand-written
+// The cost of a request: processor time of HAProxy's worker for each, under pointsman's configuration next to a hand-written
 // one, with servers from the file and servers that were added at run time; the answers a second, how long an answer takes at
 // a fixed rate, and how many requests reuse a connection.
 //

@@ -22,7 +22,7 @@ export type Request =
   | {
       readonly kind: 'register';
       readonly endpoints: readonly string[];
-      /** What their instances are called. */
+      /** The beginning of the ids of their instances. */
       readonly name: string;
       readonly agents: number;
       readonly each: number;

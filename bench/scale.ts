@@ -1,4 +1,4 @@
-// What an etcd carries: 10,000 instances that 100 agents hold under leases, and 1, 20 and 200 followers, each as a balancer
+// The load of an etcd: 10,000 instances that 100 agents hold under leases, and 1, 20 and 200 followers, each as a balancer
 // follows it; straight, and by etcd's own gRPC proxy. How late the last of them is told of a change, what a burst takes, how
 // soon all have caught up when they or etcd start again, and what it costs etcd. Then the same with acknowledgements.
 //
@@ -66,7 +66,7 @@ async function startGround() {
   };
 }
 
-/** What it costs etcd to keep one more lease alive, in ms of processor time a second. */
+/** Processor time of etcd for one more lease, in ms a second. */
 async function costOfALease({ etcd }: Ground): Promise<number> {
   const pid = etcd.members[0]?.pid();
   const spent = async () => {

@@ -1,4 +1,4 @@
-// What one service that comes and goes costs pointsman beside many others: the processor time of a balancer in this process, with a
+// The cost of one service that comes and goes, next to many others: the processor time of a balancer in this process, with a
 // real HAProxy of 3.4 or later, which makes a backend without a reload.
 //
 //   HAPROXY_BIN=/path/to/haproxy node scripts/bench.mjs service-churn [services, 100,1000,3000,10000] [rounds, 100]

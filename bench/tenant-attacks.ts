@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Registry } from '../src/registry/registry.ts';
 
-/** What of the others, or of what they share, the tenant is after. */
+/** The part of other services, or of what they share, that the attack aims at. */
 type Kind =
   | 'quiet'
   | 'names'
@@ -15,7 +15,7 @@ type Kind =
   | 'addresses'
   | 'rejections';
 
-/** What one tenant does with the keys of its own service, `evil`. */
+/** An attack by one tenant with the keys of its own service, `evil`. */
 export type Attack = {
   readonly kind: Kind;
   readonly name: string;

@@ -1,4 +1,4 @@
-// What one tenant's keys do to all others: requests that fail, how long others' changes take, and the balancer's memory. It takes about
+// The effect of one tenant's keys on all others: requests that fail, how long others' changes take, and the balancer's memory. It takes about
 // three minutes on a machine that does nothing else.
 //
 //   node scripts/bench.mjs tenants [seconds of each attack, 5] [words of an attack's name] > bench/results/tenants.md

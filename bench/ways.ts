@@ -21,7 +21,7 @@ export type Way = {
   close(): Promise<void>;
 };
 
-/** What etcd holds before a way begins, and what its HAProxy is given. */
+/** The entries in etcd before a way begins, and the servers of its HAProxy. */
 export type Fleet = { readonly services: number; readonly servers: number };
 
 export const root = '/bench/';
@@ -34,7 +34,7 @@ export const serviceName = (index: number): string => (index === 0 ? 'web' : `we
 export const siblingHost = (i: number) =>
   `127.${1 + Math.floor(i / 62_500)}.${Math.floor(i / 250) % 250}.${1 + (i % 250)}`;
 
-/** What a process takes now (`VmRSS`), or took at most (`VmHWM`), in MB. */
+/** The memory of a process now (`VmRSS`), or at most (`VmHWM`), in MB. */
 export async function memoryMb(pid: number | undefined, what: 'VmRSS' | 'VmHWM'): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(new RegExp(`${what}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
@@ -110,7 +110,7 @@ export async function startFloor(etcd: EtcdCluster, dir: string, fleet: Fleet): 
   };
 }
 
-/** What confd does: write, check, reload, one after the other. */
+/** The steps of confd: write, check, reload, one after the other. */
 export async function startReload(etcd: EtcdCluster, dir: string, fleet: Fleet): Promise<Way> {
   const haproxy = await startHaproxy(dir, fleet, { numbered: false });
   const standing = new Map<string, string>();

@@ -107,7 +107,7 @@ describe('a balancer', () => {
     const { code, stderr } = await runPointsman(['wait', 'two/b', '--registry', location, '--timeout', '3s']);
     expect(code).toBe(1);
     expect(stderr.join()).toMatch(/lb-1 does not serve it: .*frobnicate/);
-    // What the runtime API can do is done all the same.
+    // Changes by the runtime API are made all the same.
     const drain = await registry.write('instances/web/a', instance(app.address, 'draining'));
     await acknowledged('lb-1', 'the drain', (one) => one.revision >= drain && one.draining?.get('web/a') === 0);
   });

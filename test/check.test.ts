@@ -18,7 +18,7 @@ async function folderOf(files: Readonly<Record<string, string>>): Promise<string
   return folder;
 }
 
-/** What `check` says of this HAProxy, whatever else there is. */
+/** The lines of `check` about this HAProxy, without all others. */
 function faultNotes(version: string): readonly string[] {
   const faults = describeFaults(version);
   return faults === undefined ? [] : [`note: ${faults}`];

@@ -15,7 +15,7 @@ async function scriptFor(shell: string): Promise<string> {
 }
 
 describe('bash completes', () => {
-  /** What Tab offers after these words, the last of which is being written. */
+  /** The words that Tab offers after these words, the last of which is not finished. */
   async function offered(script: string, words: readonly string[], cwd = import.meta.dirname): Promise<string[]> {
     const list = words.map((word) => `'${word}'`).join(' ');
     const ask = `COMP_WORDS=(pointsman ${list}); COMP_CWORD=${words.length}; _pointsman 2>/dev/null; printf '%s\\n' "\${COMPREPLY[@]}"`;

@@ -92,7 +92,7 @@ test('the commands that stand within sentences work, too', async () => {
   const asked = pages
     .flatMap(({ inline }) => inline)
     .map((command) => (/^pointsman ([a-z]+$|balance |files )/.test(command) ? `${command} --help` : command));
-  // Those that take something out of service come after those that want it served.
+  // Commands that take an instance out of service come after commands that need it served.
   const changes = /^pointsman (drain|maintenance|weight|pause|clear|release)\b/;
   const ordered = [...new Set(asked)].sort((a, b) => Number(changes.test(a)) - Number(changes.test(b)));
   for (const command of ordered) await world.run(command);

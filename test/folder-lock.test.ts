@@ -15,7 +15,7 @@ test('a second balance on the same folder is refused, and the first one keeps it
   await scenario.serves('web', ['a', 'b']);
   expect(first.log.filter(({ event }) => ['haproxy-exited', 'drift', 'worker-replaced'].includes(event))).toEqual([]);
 
-  // One that was killed leaves its HAProxy to the next, whatever has its pid by now.
+  // A killed pointsman leaves its HAProxy to the next one, even if another process has its pid by now.
   first.kill('SIGKILL');
   await first.ended;
   const third = scenario.balancer();

@@ -109,7 +109,7 @@ test(`${wanted} hostile entries change nothing but what the templates mean`, { t
     if (batch === 2) heap = heapMb();
   }
 
-  // What was put is gone, and nothing of it is left in memory, in the file or in HAProxy.
+  // All entries are deleted, and nothing of them is left in memory, in the file or in HAProxy.
   balancer.change(Object.fromEntries([...live].map((key) => [key, undefined])));
   await balancer.applied();
   await served();

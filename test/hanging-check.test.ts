@@ -52,7 +52,7 @@ test('changes by command are served while a check hangs, and only the service th
   process.stderr.write(`while a check hangs, a change is served within ${Math.round(longest)} ms\n`);
   expect(longest).toBeLessThan(2000);
   expect(balancer.balancer.status().quarantined).toEqual([]);
-  // Whoever waits for another service is told, too.
+  // Fleet members that wait for another service get an acknowledgement, too.
   const { revisionSeen } = balancer.balancer.status();
   await until('it is told', () => told.includes(`${revisionSeen} instances/slow/*`));
   balancer.change({ 'services/api': check('/'), 'instances/api/a': a.address });

@@ -183,7 +183,7 @@ describe('an override', () => {
     expect(balancer.guarding.status()).toMatchObject([{ instances: ['c', 'd'] }]);
     balancer.change({ 'overrides/web/*': saying({ kind: 'maintenance' }) });
     await balancer.applied();
-    // Those with a word of their own are not meant by the service's.
+    // The override of a service does not apply to instances with an override of their own.
     expect(balancer.guarding.status()).toMatchObject([{ instances: ['c', 'd'] }]);
     balancer.change({ 'overrides/web/c': undefined, 'overrides/web/d': undefined });
     await balancer.applied();

@@ -31,7 +31,7 @@ test.each(['folder', 'etcd'] as const)(
           })
           .sort(),
       );
-    /** What each file declared last that was good, if it is still there. */
+    /** The last valid declaration of each file that is still there. */
     const declared = new Map<string, number>();
     const broken = new Set<string>();
     for (let step = 0; step < steps; step += 1) {

@@ -38,7 +38,7 @@ async function start(kind: RegistryKind) {
     await until(`announced ${times} times`, () => announcements(one) >= times, { deadlineMs: 30_000, everyMs: 2 });
     return performance.now() - since;
   };
-  /** Waits as long as a lease of 3 s lives, told by one that nobody keeps alive. */
+  /** Waits as long as a lease of 3 s lives: until one that is not kept alive has expired. */
   const aTtlPasses = async () => {
     const clock = `keys/clock-${recorder.events.length}`;
     await scenario.registry.write(clock, 'tick', { ttlMs: 3000 });
@@ -112,7 +112,7 @@ describe.each(isNightly ? kinds : kinds.slice(0, 1))('with the registry in %s', 
     const { owner } = standing();
     const changes = recorder.changes.filter((change) => change.includes(key)).length;
     for (let i = 0; i < 3; i += 1) await aTtlPasses();
-    // Nobody has touched it since.
+    // No process has written the key since.
     expect(recorder.changes.filter((change) => change.includes(key))).toHaveLength(changes);
     expect(standing().owner).toBe(owner);
     newer.kill('SIGKILL');

@@ -135,7 +135,7 @@ test('an application outlives an untrusted certificate, and is announced when it
   const lost = await registration.logged('registry-disconnected', ({ reason }) =>
     /not signed by a CA/.test(String(reason)),
   );
-  // What answers and refuses is not said to be silent.
+  // An etcd that answers and refuses is not reported as silent.
   expect(lost.msg).toBe('the registry does not take registrations; trying on');
   expect(registration.running).toBe(true);
   await rename(ours.caFile, ca);

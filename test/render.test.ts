@@ -46,7 +46,7 @@ test('prints what a balancer would make of the registry, which is a haproxy.cfg'
   expect((await render('--out', out)).stdout).toEqual([join(out, 'haproxy.cfg'), join(out, 'maps/routes.map')]);
   expect(await readFile(join(out, 'maps/routes.map'), 'utf8')).toBe('web.*/ web\nweb/ web\n');
   const config = await readFile(join(out, 'haproxy.cfg'), 'utf8');
-  // What it names lies where a balancer would have it.
+  // The files that the configuration names are where a balancer would have them.
   const shipped = join(import.meta.dirname, '../haproxy');
   const here = config
     .replaceAll(join(scenario.balancerDir, 'maps'), join(out, 'maps'))

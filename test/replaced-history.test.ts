@@ -40,7 +40,7 @@ test('an etcd that was wiped and started empty drops nothing, and who lives come
   expect(await world.title()).toBe('evening');
   expect(await Promise.all(['instances', 'services', 'overrides', 'keys'].map(world.metric))).toEqual([2, 1, 1, 1]);
 
-  // Whoever looks is told.
+  // `status` shows it.
   const see = ['--registry', world.location, '--admin', `127.0.0.1:${world.admin}`];
   const status = await runPointsman(['status', ...see]);
   expect(status.stdout.join('\n')).toMatch(/5 entries are held until released \(pointsman release SERVICE, or --all\)/);
@@ -91,7 +91,7 @@ test('a balancer that is restarted while etcd is wiped holds what the one before
   timeout: 120_000,
 }, async () => {
   const world = await startWorld();
-  // What is known is on disk within a second.
+  // The catalog is on disk within a second.
   world.first.kill('SIGTERM');
   await world.first.ended;
   await world.etcd.wipe();

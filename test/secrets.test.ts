@@ -74,7 +74,7 @@ test('a password and a key are seen nowhere: not in logs, status, metrics, files
     await runPointsman(['drain', 'web/a', ...operate, '--json'], { env }),
     await runPointsman(['overrides', ...operate, '--etcd-password-file', passwordFile]),
     await runPointsman(['clear', 'web/a', ...operate], { env }),
-    // What goes wrong is told, and not with the password.
+    // Each failure is logged, without the password.
     await runPointsman(['overrides', ...operate], { env: { POINTSMAN_ETCD_PASSWORD: `${password}!` } }),
     await runPointsman(['overrides', '--registry', `etcds://root:${password}@127.0.0.1:1`]),
     await runPointsman(['overrides', ...operate, '--etcd-password', password]),

@@ -17,7 +17,7 @@ test('an operator sees what is served, and why something is not', async () => {
   await scenario.writeByHand('instances/web/a', a);
   await scenario.writeByHand('instances/web/b', JSON.stringify({ address: b, state: 'draining' }));
   await scenario.writeByHand('instances/web/broken', '10.0.0.1:port');
-  // Nobody listens there.
+  // No process listens there.
   await scenario.writeByHand('instances/web/dead', '127.0.0.1:1');
   const balancer = scenario.balancer();
   await balancer.logged('serving');
@@ -50,7 +50,7 @@ test('what happened last is told, with the time that each stage took, to those w
   const scenario = await startScenario('folder');
   const [a = '', b = ''] = await startApps('a', 'b');
   await scenario.writeByHand('instances/web/a', a);
-  // What is logged to standard error does not matter.
+  // The log on standard error does not matter.
   scenario.balancer('--log-level', 'error');
   await scenario.serves('web', ['a']);
 
@@ -195,7 +195,7 @@ test('each request is a line of the one log, when that is asked for', async () =
     status: 200,
   });
   expect(line['requestId']).toMatch(/^[0-9a-f-]{36}$/);
-  // What a client sends leaves room for the path: of a host that is refused, only the beginning is told.
+  // A long host leaves room for the path: the log has only the beginning of a refused host.
   await scenario.ask('\\'.repeat(8000), '/long');
   const refused = await balancer.logged('request', ({ path }) => path === '/long');
   expect(refused).toMatchObject({ host: '\\'.repeat(255), status: 400 });

@@ -33,7 +33,7 @@ const flags = (ca: string, pair?: { readonly certFile: string; readonly keyFile:
   ...(pair === undefined ? [] : ['--etcd-cert', pair.certFile, '--etcd-key', pair.keyFile]),
 ];
 
-/** What etcd tells of its leases to whoever shows this certificate, or none. */
+/** The leases that etcd lists for a client with this certificate, or without one. */
 async function leasesOf(endpoint: string, ca: string, pair?: { readonly certFile: string; readonly keyFile: string }) {
   const certificate =
     pair === undefined ? {} : { cert: await readFile(pair.certFile), key: await readFile(pair.keyFile) };
@@ -78,7 +78,7 @@ test('balancer, register and operator work over TLS, each a user by its certific
   expect(refused).toMatchObject({ code: 1, stderr: [expect.stringContaining('permission denied')] });
   registration.kill('SIGTERM');
   expect((await registration.ended).code).toBe(0);
-  // Whatever a library has to say about TLS, the log is JSON and nothing else.
+  // The log is JSON and nothing else: no library writes about TLS.
   for (const { stderr } of [balancer, registration]) expect(stderr.filter((line) => !line.startsWith('{'))).toEqual([]);
 });
 

@@ -94,7 +94,7 @@ test.skipIf(reason !== undefined)(
       'haproxy.cfg': '640',
       'maps/routes.map': '640',
     });
-    // Nobody else may write anything, and what may be read by others holds nothing.
+    // No other user may write any file, and files that others may read hold no secret.
     expect(Object.entries(modes).filter(([, mode]) => !/^(7[05][05]|6[04]0)$/.test(mode))).toEqual([]);
 
     registration.kill('SIGTERM');

@@ -109,7 +109,7 @@ test('wait for a service is not over while an operator has taken an instance out
   await until('it is known', async () => (await wait('web/a', '--timeout', '1s')).code === 1);
   const drained = await wait('web', '--timeout', '2s');
   expect(drained.stderr[0]).toContain('lb-1 gives web/a no requests: an operator has taken it out');
-  // One that leaves by itself is not waited for.
+  // `wait` does not wait for an instance that leaves by itself.
   await registry.remove('overrides/web/a');
   await registry.write('instances/web/a', instance(a, 'draining'));
   expect((await wait('web')).code).toBe(0);

@@ -14,7 +14,7 @@ const store = process.env['POINTSMAN_CONTAINERS'] ?? '/var/cache/pointsman-conta
 const lacking = 69;
 
 /**
- * What this machine lacks to run containers; undefined when it can, and then whatever fails is a failure. Only what is
+ * The reason why this machine cannot run containers; undefined when it can, and then each failure is a failure. Only what is
  * missing counts, nothing that was tried with it: throws when the base images can be made and are not.
  */
 export function whyNoContainers(): string | undefined {
@@ -32,7 +32,7 @@ export function whyNoContainers(): string | undefined {
   return undefined;
 }
 
-// What a container may use of this machine is not limited here: crun cannot with the cgroups of some of our machines.
+// Containers run without limits of processors and memory: crun cannot with the cgroups of some of our machines.
 const runFlags = ['--cgroups=disabled', '--ulimit=nofile=4096:4096', '--ulimit=nproc=4096:4096'];
 
 /** For whatever containers take; podman itself answers in a tenth of a second. */
@@ -103,7 +103,7 @@ export async function openWorld() {
       await rm(folder, { recursive: true, force: true });
     },
   };
-  // What a run left behind that was killed.
+  // Containers that a killed run left behind.
   await clean(world.podman);
   return world;
 }

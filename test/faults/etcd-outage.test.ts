@@ -31,7 +31,7 @@ describe.each(tried)('an outage of etcd with $access', (kind) => {
     onTestFinished(() => proxy.close());
     const registry = `${kind.tls ? 'etcds' : 'etcd'}://${proxy.endpoint}`;
     const common = ['--registry', registry, ...flags];
-    // What the environment says of proxies is not meant for etcd.
+    // The proxies in the environment are not meant for etcd.
     const web = await startTcpProxy(1);
     onTestFinished(() => web.close());
     const names = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'all_proxy', 'grpc_proxy'];
@@ -96,7 +96,7 @@ async function survives(
     { deadlineMs: 60_000 },
   );
   await end();
-  // One that is used seldom comes back when it is needed.
+  // A connection that is seldom used comes back when it is needed.
   await until(`${fault}: at most as many connections as before (${before})`, () =>
     connections().every((count, i) => count >= 1 && count <= (before[i] ?? 0)),
   );

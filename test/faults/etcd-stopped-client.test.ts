@@ -121,7 +121,7 @@ describe('a process that closes its registry ends by itself, with no socket and 
       await child.says('closed');
       await child.ended();
       expect(child.exitCode).toBe(0);
-      // What could not be revoked runs out.
+      // A lease that could not be revoked expires.
       await recorder.sees(key, undefined, 30_000);
     },
   );

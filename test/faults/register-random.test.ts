@@ -201,7 +201,7 @@ test('whatever happened in whatever order, an instance is registered while it li
         since.slice(-2).map((change) => (change.includes('draining') ? 'draining' : change.split(' ')[1])),
       ).toEqual(['draining', 'delete']);
     }
-    // Whoever else lives has it, or gets it.
+    // Another living process has the key, or gets it.
     if (others.length > 0 && standing()?.owner === undefined) await witness.remove(key);
     if (others.length > 0) {
       await until(`one of the others stands in ${root}`, () => others.some(({ owner }) => standing()?.owner === owner));

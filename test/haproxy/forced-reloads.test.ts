@@ -72,7 +72,7 @@ test('a service whose policy changes without end gets few reloads, and a change 
   balancer.change({ 'services/web': JSON.stringify({ hosts: ['web.example'], check: { kind: 'http', path: '/' } }) });
   await until('the other service has its policy', async () => (await ask(balancer.port, 'web.example')).status === 200);
   expect(performance.now() - since).toBeLessThan(20_000);
-  // What waited came along with that reload.
+  // The changes that waited were part of that reload.
   await reloaded(balancer, 3);
   expect(await reloads(balancer)).toBe(3);
   await until('nothing waits', () => balancer.balancer.status().pending.length === 0);

@@ -26,7 +26,7 @@ describe('faults of HAProxy with servers that come and go are not met', () => {
 
   const worker = async () => (await balancer.haproxy.processes())?.workerPid;
 
-  /** Somebody who asks HAProxy for all servers, and is slow to read the answer. */
+  /** A client that asks HAProxy for all servers, and is slow to read the answer. */
   async function startSlowReader(command: string) {
     const socket = connect(balancer.paths.runtimeSocket);
     let bytes = 0;
@@ -62,7 +62,7 @@ describe('faults of HAProxy with servers that come and go are not met', () => {
     expect(await balancer.metric('lingering_servers')).toBe(deletes ? 0 : 900);
     expect(commands.some((line) => line.includes('del server'))).toBe(deletes);
 
-    // Those that cannot be deleted do not become more and more.
+    // Servers that cannot be deleted do not become more and more.
     balancer.change(some(900, 1005));
     await balancer.applied();
     await until('none is left', async () => (await balancer.metric('lingering_servers')) === 0);

@@ -40,7 +40,7 @@ describe('attached: HAProxy is run by others, as in a container of its own', () 
   // Debian's haproxy is in /usr/sbin: a pointsman with this PATH has none to check with.
   const withoutHaproxy = { PATH: '/usr/local/bin:/usr/bin:/bin' };
 
-  /** What the entrypoint of such a container does. */
+  /** Starts HAProxy as the entrypoint of such a container does. */
   function startHaproxy({ balancerDir }: Scenario): ChildProcess {
     const child = spawn(join(import.meta.dirname, '../../haproxy/attached'), [], {
       stdio: ['ignore', 'pipe', 'pipe'],

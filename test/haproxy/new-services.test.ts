@@ -41,7 +41,7 @@ describe('a service', () => {
     expect(await reloads()).toBe(orNone(1));
     expect(await balancer.metric('steps_total', { outcome: 'refused' })).toBe(0);
     await until('the file has it', () => inFile('next'));
-    // Whoever reloads HAProxy now brings back the same.
+    // A reload by anybody else now brings back the same.
     await balancer.haproxy.reload();
     expect(await ask(balancer.port, 'next')).toEqual({ status: 200, body: 'next' });
   });

@@ -9,7 +9,7 @@ import { startApp } from '../support/app.ts';
 import { startOwnBalancer } from '../support/serving.ts';
 import { until } from '../support/until.ts';
 
-/** A client that keeps one connection of HTTP/1.1. Gives what is answered, and fails when the connection is closed instead. */
+/** A client that keeps one connection of HTTP/1.1. Gives the answer, and fails when the connection is closed instead. */
 function keepAlive(port: number) {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   onTestFinished(() => agent.destroy());
@@ -25,7 +25,7 @@ function keepAlive(port: number) {
     });
 }
 
-/** A client of HTTP/2. It opens another session when it was told that its own ends (GOAWAY), as each client must. */
+/** A client of HTTP/2. It opens another session when HAProxy ends its own (GOAWAY), as each client must. */
 function http2(port: number) {
   let session = connect(`http://127.0.0.1:${port}`);
   onTestFinished(() => session.destroy());
@@ -103,6 +103,6 @@ test('a client that was idle over a reload may wait for an answer as long as the
     balancer.lines.some((line) => line.includes('old-worker-passes-on')),
   );
   expect(await ask('late')).toBe('200 slow');
-  // What the policy bounds ends as the worker of now has it.
+  // The timeouts of the policy are those of the worker that serves now.
   expect(await ask('brief')).toMatch(/^504 /);
 });

@@ -75,7 +75,7 @@ async function watch(requests: readonly (readonly [host: string, path: string])[
   return seen.map((answers) => [...answers].sort());
 }
 
-/** One that the balancer does itself, for no change. */
+/** A reload by the balancer itself, without any change. */
 async function reload(): Promise<void> {
   const before = await balancer.metric('reloads_total');
   balancer.balancer.reloadFor('test');
@@ -110,7 +110,7 @@ describe('a new version of a policy is seen whole', () => {
       put('web', { hosts: ['web.example', 'admin.example'], ...onlyOthers });
       await until('it waits', () => balancer.lines.some((line) => line.includes('not-saved')));
       put('web', { hosts: ['admin.example'], ...onlyOthers });
-      // What is taken away does not wait for the disk.
+      // Routes that are removed do not wait for the disk.
       await until('web.example is gone', async () => (await see('web.example')) === '404');
       await until('the map says so', async () => !(await balancer.routes()).includes('web.example'));
     });

@@ -63,7 +63,7 @@ describe('a balancer that starts again', () => {
     await holds(first, 'services/web: last-good', 'services/x: nothing');
     await first.applied();
     if (how === 'was killed') {
-      // What it had under way is lost with it; HAProxy runs on, and is ended here to be started anew.
+      // Its rounds are lost with it; HAProxy goes on running, and the test ends it so that it is started again.
       await until('the catalog is saved', async () =>
         (await readFile(first.paths.lastKnown, 'utf8')).includes('/missing'),
       );

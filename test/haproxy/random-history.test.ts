@@ -8,7 +8,7 @@ import { isNightly } from '../support/nightly.ts';
 import { freePort } from '../support/ports.ts';
 import { until } from '../support/until.ts';
 
-// What an outsider may do between changes of the registry; the balancer has to notice and heal.
+// Faults by others between changes of the registry, which the balancer has to notice and repair.
 type Act =
   | { readonly kind: 'change'; readonly changes: Readonly<Record<string, string | undefined>> }
   | { readonly kind: 'reload-by-another' }
@@ -85,7 +85,7 @@ afterAll(async () => {
   await balancer.stop();
 });
 
-/** What HAProxy itself says, in the form of `wanted`. */
+/** The servers and routes that HAProxy itself lists, in the form of `wanted`. */
 async function actual(): Promise<{ servers: readonly string[]; routes: readonly string[] }> {
   const { servers, routes } = await balancer.link.inspect();
   const { lingering } = balancer.balancer.status();
@@ -105,7 +105,7 @@ async function actual(): Promise<{ servers: readonly string[]; routes: readonly 
   };
 }
 
-/** What the catalog asks for, computed anew from the rendered lines. */
+/** The servers and routes that the catalog asks for, computed from the rendered lines. */
 function wanted(): { servers: readonly string[]; routes: readonly string[] } {
   const { served, catalog } = balancer.balancer.status();
   const servers = [];

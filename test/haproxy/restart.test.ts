@@ -104,7 +104,7 @@ describe('a planned restart of pointsman', () => {
     for (const signal of ['SIGUSR2', 'SIGKILL'] as const) {
       balancer.kill(signal);
       await balancer.ended;
-      // Nobody reads this one's line.
+      // No pointsman runs that could read the line of this request.
       await ask(scenario.http, 'web', '/unheard');
       balancer = start('--access-log', 'on');
       await balancer.logged('haproxy-adopted');

@@ -9,7 +9,7 @@ import { until } from '../support/until.ts';
 
 const check = { kind: 'http', path: '/health', interval: '300ms', fall: 1 };
 
-/** One that answers checks as `health` says (not at all while it is 0), and requests with 500. */
+/** An application that answers checks with the status `health` (not at all while it is 0), and requests with 500. */
 async function startSick(name: string) {
   const state = { health: 503, requests: 0 };
   const app = await startApp(name, (request, response) => {
@@ -52,7 +52,7 @@ test('a server that is down stays down over a reload, whether it came at run tim
   expect(await balancer.metric('drift_total')).toBe(0);
 });
 
-/** Has somebody else reload HAProxy, by a signal to the master. Ends when pointsman speaks with the worker that it made. */
+/** Has somebody else reload HAProxy, by a signal to the master. Ends when pointsman is connected to the new worker. */
 async function reloadedByOther({ balancer, haproxy, link }: TestBalancer): Promise<void> {
   const before = await haproxy.processes();
   expect(before?.masterPid).toBeDefined();
@@ -90,7 +90,7 @@ test("a server that is down stays down over somebody else's reload and the end o
   expect(await statuses(balancer.port)).toEqual([200]);
   expect(sick.state.requests).toBe(0);
   expect(await balancer.metric('drift_total')).toBe(0);
-  // Nobody takes it for down once a check has passed.
+  // The server counts as up once a check has passed.
   sick.state.health = 204;
   balancer.change({ 'services/web': policyWith('300ms') });
   await balancer.applied();

@@ -7,7 +7,7 @@ import { serveAll } from '../support/policies.ts';
 import { startTcpEcho } from '../support/tcp.ts';
 import { until } from '../support/until.ts';
 
-/** What is answered to a check, and what checks asked for. */
+/** The answer to checks, and the requests that checks made. */
 let health = { status: 204, body: '' };
 const asked = new Set<string>();
 let etcd: Awaited<ReturnType<typeof startEtcd>>;

@@ -37,7 +37,7 @@ const pauseOf = (ms: number) =>
     at: new Date().toISOString(),
     until: new Date(Date.now() + ms).toISOString(),
   });
-/** Asks, and counts those that have an answer. */
+/** Sends requests and collects the answers. */
 function askMany(count: number) {
   const answered: Exchange[] = [];
   const all = Promise.all(
@@ -47,7 +47,7 @@ function askMany(count: number) {
   );
   return { answered, all };
 }
-/** How many requests for it HAProxy has taken and not answered. */
+/** How many requests HAProxy has taken at a frontend and not answered. */
 async function open(frontend: string): Promise<number> {
   const [stat = ''] = await served.balancer.command('show stat');
   const [heading = '', ...rows] = stat.split('\n').map((row) => row.replace(/^# /, ''));
@@ -61,7 +61,7 @@ function openSession(to: number): Promise<ClientHttp2Session> {
   return new Promise((resolve) => session.once('remoteSettings', () => resolve(session)));
 }
 
-/** A request whose answer is told, unless its session ends first. */
+/** The headers of the answer to a request. Rejects if the session ends first. */
 function askWaiting(session: ClientHttp2Session): Promise<IncomingHttpHeaders> {
   const stream = session.request({ ':authority': 'web' });
   return new Promise((resolve, reject) => {
@@ -135,7 +135,7 @@ describe('a paused service', () => {
 
   test('lets nobody wait longer than it was to last, even if nobody ends it', async () => {
     const { balancer } = served;
-    // What a balancer said that is gone now.
+    // The state of a service, from a balancer that has ended.
     await balancer.command(`add map ${balancer.paths.routesMap} SERVICE:other pause/500`);
     expect((await ask('other')).body).toBe('other');
     await balancer.command(`del map ${balancer.paths.routesMap} SERVICE:other`);

@@ -172,7 +172,7 @@ describe('TLS to a server', () => {
         ]),
       ),
     );
-    // Nobody used its files before.
+    // No service used these files before.
     balancer.change({ 'instances/later/a': accepted.get('instances/verified/a')?.value });
     await balancer.applied();
     const answers = await Promise.all([...names, 'later'].map(ask));

@@ -46,7 +46,7 @@ export class Child {
     return this.last('view')?.[1];
   }
 
-  /** What it said when it said this word last. */
+  /** The newest line with this word. */
   last(word: string): unknown[] | undefined {
     return this.said.findLast(([w]) => w === word);
   }

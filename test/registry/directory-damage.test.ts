@@ -52,7 +52,7 @@ test('rm -rf under live sessions loses no registration', async () => {
   const recorder = await follow(open({ rescanMs: 1000 }));
   const session = open({ rescanMs: 1000 }).openSession({ ttlMs: 60_000, mayReplace: () => false, onEvent: () => {} });
   for (let n = 0; n < 20; n += 1) await session.put(`instances/web/web-${n}`, `127.0.0.1:${n + 1}`);
-  // Whoever holds something puts it back while rm is at work, which may make rm fail: then once more.
+  // A session restores its keys while rm deletes them, so rm may fail. Then it is run again.
   for (let n = 0; n < 3; n += 1) await promisify(execFile)('rm', ['-rf', path]).catch(() => {});
   await until('all are back', async () => {
     const files = await readdir(join(path, 'instances/web'));

@@ -72,7 +72,7 @@ test.runIf(process.getuid?.() === 0)('a follower that may not write sees a kille
   await until('the reader sees it', () => JSON.stringify(reader.view) === '{"instances/web/killed":"127.0.0.1:1"}');
   killed.signal('SIGKILL');
   await until('the reader sees it gone', () => JSON.stringify(reader.view) === '{}');
-  // Nobody who could delete it runs.
+  // No process runs that could delete the file.
   expect(await readdir(join(path, 'instances/web'))).toEqual(['killed']);
 });
 

@@ -146,7 +146,7 @@ describe('the users that `pointsman roles` makes', () => {
       (await etcd.ctl(...root, 'get', '/pointsman/balancers/b1')).includes('"revision"'),
     );
 
-    // What is lost is found and put again: register reads what its lease has.
+    // register finds a lost key and puts it again: it reads the keys of its lease.
     await etcd.ctl(...root, 'del', '/pointsman/instances/web/a');
     await registration.logged('restored');
     await scenario.serves('web', ['a'], 20_000);

@@ -40,7 +40,7 @@ async function serversIn(path: string): Promise<readonly string[]> {
       // `_successor` is where an old worker passes requests on to.
       .filter(([backend]) => !backend.startsWith('_'))
       .flatMap(([backend, servers]) =>
-        // One that left can be there still, in maintenance.
+        // A server that left can still be there, in maintenance.
         [...servers].filter(([, { disabled }]) => !disabled).map(([id]) => `${backend}/${id}`),
       )
   );

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 
 export type Cost = { readonly memoryMb: number; readonly descriptors: number };
 
-/** What a pointsman costs now. */
+/** Memory and processor time of a pointsman, now. */
 export async function costOf({ pid: started }: { readonly pid: number }): Promise<Cost> {
   const pid = await nodePid(started);
   const status = await readFile(`/proc/${pid}/status`, 'utf8');

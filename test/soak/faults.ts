@@ -65,7 +65,7 @@ async function etcdWiped(world: World, below: Below): Promise<void> {
   await comeBack(world, below);
 }
 
-/** What was written after the snapshot is held. */
+/** The balancer holds the entries that were written after the snapshot. */
 async function etcdRestored(world: World, below: Below): Promise<void> {
   const saved = await world.etcd.snapshot();
   await pause(500 + below(1000));
@@ -86,7 +86,7 @@ async function told(world: World, event: string, act: () => Promise<unknown>): P
   await until(`the balancer says ${event}`, () => count() > before, { deadlineMs: 60_000 });
 }
 
-/** What an operator does then: writes the policies again and all instances or most of them, and releases the rest. */
+/** The operator's answer: writes the policies again and all instances or most of them, and releases the rest. */
 async function comeBack(world: World, below: Below): Promise<void> {
   const most = below(2) === 0 ? 1 : 4;
   for (let s = 0; s < services; s += 1) await world.write(`services/s${s}`, world.policyOf());

@@ -13,7 +13,7 @@ import { until } from './until.ts';
 
 const haproxy = process.env['HAPROXY_BIN'] === undefined ? [] : ['--haproxy', process.env['HAPROXY_BIN']];
 
-/** A registry with any number of balancers, each with a real HAProxy, and what they acknowledge. */
+/** A registry with any number of balancers, each with a real HAProxy, and their acknowledgements. */
 export async function startBalancers(kind: RegistryKind) {
   const scenario = await startScenario(kind);
   const { dir, location, etcd } = scenario;
@@ -27,7 +27,7 @@ export async function startBalancers(kind: RegistryKind) {
     ...scenario,
     registry,
     fleet,
-    /** Starts one under this id. Its folder and ports are its own; `again` starts another process on them. */
+    /** Starts a balancer under this id. Its folder and ports are its own; `again` starts another process on them. */
     async balancerNamed(id: string, ...more: readonly string[]) {
       const [http = 0, admin = 0] = await freePorts(2);
       const folder = join(dir, `balancer-${http}`);
@@ -58,7 +58,7 @@ export async function startBalancers(kind: RegistryKind) {
         status: async () => JSON.parse((await ask(admin, 'localhost', '/status')).body),
       };
     },
-    /** The word of a balancer, once it is as wanted. */
+    /** The acknowledgement of a balancer, once it is as wanted. */
     acknowledged(id: string, what: string, condition: (said: Said) => boolean): Promise<Said> {
       return until(
         `${id} acknowledges ${what}`,

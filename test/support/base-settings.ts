@@ -1,6 +1,6 @@
 import type { BaseSettings } from '../../src/render/view.ts';
 
-/** The settings that every template sees, in tests that render and start nothing. */
+/** Settings of the base configuration for tests that render and start nothing. */
 export const baseSettings: BaseSettings = {
   bind: '127.0.0.1:80',
   bindHost: '127.0.0.1',

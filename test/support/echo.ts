@@ -1,7 +1,7 @@
 import { startApp } from './app.ts';
 import { type Asking, exchange } from './ask.ts';
 
-/** What an application was asked, as it says itself. */
+/** The request that an application got, as its answer describes it. */
 export type Asked = {
   readonly name: string;
   readonly method: string;

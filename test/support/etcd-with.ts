@@ -39,7 +39,7 @@ export async function startEtcdWith(kind: AccessKind, dir: string) {
   }
   return {
     etcd,
-    /** What pointsman is given to get there. */
+    /** The flags with which pointsman connects. */
     flags: [
       ...(authority === undefined || pair === undefined
         ? []

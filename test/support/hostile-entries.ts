@@ -173,7 +173,7 @@ const hostileKey = fc.oneof(
   fc.tuple(area, service, instance, hostileText).map((parts) => parts.join('/')),
 );
 
-/** What somebody puts: mostly wrong, and among it what is right, so that every way into HAProxy is taken. */
+/** Entries to put: most are invalid, and some are valid, so that all ways into HAProxy are used. */
 export const entry = (ports: readonly number[]) => {
   const value = fc.oneof(
     { weight: 3, arbitrary: hostileText },

@@ -9,7 +9,7 @@ import { execa } from 'execa';
 import { onTestFinished } from 'vitest';
 import { until } from './until.ts';
 
-/** What it knows: addresses of names, and SRV records as `host:port`. Everything else does not exist. */
+/** The records that it has: addresses of names, and SRV records as `host:port`. No other name exists. */
 export type Zone = {
   readonly addresses?: Readonly<Record<string, readonly string[]>>;
   readonly services?: Readonly<Record<string, readonly string[]>>;
@@ -28,7 +28,7 @@ export async function whyNoNameserver(): Promise<string | undefined> {
   return unshare.exitCode === 0 ? undefined : `no mount namespace: ${unshare.stderr}`;
 }
 
-// Nobody else's: the whole of 127.0.0.0/8 is this machine.
+// An address that no other process uses: the whole of 127.0.0.0/8 is this machine.
 const randomLoopback = (): string => `127.${randomInt(16, 250)}.${randomInt(1, 250)}.${randomInt(1, 200)}`;
 
 /** A real nameserver on an address of its own, with the first zone. Gone when the test is finished. */

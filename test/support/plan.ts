@@ -46,7 +46,7 @@ type Conditions = {
   keepsFormerAddress?: boolean;
 };
 
-/** What a plan from one configuration to another does: its steps as commands, and the reasons for a reload. */
+/** The plan from one configuration to another: its steps as commands, and the reasons for a reload. */
 export function plan(
   before: Rendered,
   after: Rendered,

@@ -29,7 +29,7 @@ const version: fc.Arbitrary<Version> = fc.oneof(
 export const names = ['web', 'api'] as const;
 export type Round = {
   readonly changes: Readonly<Record<string, Version>>;
-  /** What becomes of the reload that the round may need. */
+  /** The result of the reload that the round may need. */
   readonly end: 'reload' | 'wait' | 'obstructed' | 'refused';
 };
 export const history: fc.Arbitrary<readonly Round[]> = fc.array(

@@ -25,7 +25,7 @@ const ours = join(import.meta.dirname, '../../bin/pointsman');
 
 /**
  * Starts `bin/pointsman` with JSON logs; what is still running when the test is finished, its children included, is
- * killed then. A failed test prints what it said.
+ * killed then. A failed test prints its output.
  */
 export function startPointsman(args: readonly string[], options: StartOptions = {}): PointsmanProcess {
   const pointsman = new PointsmanProcess(args, options);
@@ -107,7 +107,7 @@ export class PointsmanProcess {
     try {
       process.kill(-this.pid, 'SIGKILL');
     } catch (error) {
-      // Nobody of the group is left.
+      // No process of the group is left.
       if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
     }
     await this.ended;

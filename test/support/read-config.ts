@@ -25,7 +25,7 @@ const cookie = '[A-Za-z0-9_][A-Za-z0-9._-]{0,63}';
 const pem = '(?:@system-ca|/[A-Za-z0-9._/-]+/[A-Za-z0-9][A-Za-z0-9._-]*)';
 const word = '[A-Za-z0-9._:/[\\]@+,*=~-]+';
 
-/** What may stand on a server line, in a file and in a command. */
+/** The keywords of a server line, in a file and in a command. */
 export const serverKeywords = [
   '(?: id [0-9]{1,10})?',
   `(?: check inter ${ms} rise [0-9]+ fall [0-9]+(?: port ${port})?(?: check-ssl)?(?: check-send-proxy)?)?`,
@@ -173,7 +173,7 @@ export function readConfig(config: string, bare: string): ReadConfig {
   return { servers, backends, strange };
 }
 
-// What a file ends with, so that a worker tells which one it was loaded from.
+// The end of a configuration, by which a worker shows which one it was loaded from.
 const mark = /\n# [^\n]*\nglobal\n {4}set-var proc\.pointsman_config str\([0-9a-f]{16}\)\n$/;
 
 /** The opening line of each section with the lines in it; empty ones and comments are left out. */

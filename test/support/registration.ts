@@ -6,7 +6,7 @@ import type { Registry } from '../../src/registry/registry.ts';
 import { Recorder } from '../registry/recorder.ts';
 import { type RegistryKind, startScenario } from './scenario.ts';
 
-/** A scenario whose registry is followed: what `register` does is seen as a balancer sees it. */
+/** A scenario whose registry is followed, so that a test sees what a balancer would see of `register`. */
 export async function startRegistration(kind: RegistryKind) {
   const scenario = await startScenario(kind);
   const registry: Registry =
@@ -16,7 +16,7 @@ export async function startRegistration(kind: RegistryKind) {
   onTestFinished(() => registry.close());
   const recorder = new Recorder(registry);
   await recorder.started();
-  /** What became of one instance, step by step. */
+  /** The states of one instance, in their order. */
   const states = (name = 'web/a') =>
     recorder.changes
       .filter((change) => change.includes(`instances/${name}`))

@@ -22,7 +22,7 @@ export async function endHaproxy(balancerDir: string): Promise<void> {
   });
 }
 
-/** A place of its own for one test: a registry, a folder for a balancer, and ports. All gone when the test is finished. */
+/** A registry, a folder for a balancer, and ports for one test. All are removed when the test is finished. */
 export async function startScenario(kind: RegistryKind, etcdOptions: EtcdOptions = {}) {
   const dir = await mkdtemp(join(tmpdir(), 'pm-'));
   const [http = 0, admin = 0] = await freePorts(2);
@@ -53,17 +53,17 @@ export async function startScenario(kind: RegistryKind, etcdOptions: EtcdOptions
       ];
       return startPointsman(args, options);
     },
-    /** With a TTL that a busy machine keeps, whatever happens to the others. */
+    /** Registers an instance of `web` under a lease that does not end on a busy machine. */
     register(id: string, address: string, ...more: readonly string[]): PointsmanProcess {
       const what = ['--service', 'web', '--id', id, '--address', address];
       return startPointsman(['register', '--registry', location, ...what, '--ttl', '30s', ...more]);
     },
-    /** One that is to die, and soon to be gone then. */
+    /** Registers an instance whose process the test kills: the lease is short. */
     registerMortal(id: string, address: string): PointsmanProcess {
       const what = ['--service', 'web', '--id', id, '--address', address];
       return startPointsman(['register', '--registry', location, ...what, '--ttl', '3s']);
     },
-    /** What a person does without pointsman. */
+    /** Writes as a person does without pointsman. */
     async writeByHand(key: string, value: string): Promise<void> {
       if (etcd !== undefined) {
         await etcd.ctl('put', `/pointsman/${key}`, value);

@@ -15,7 +15,7 @@ export type Page = {
   readonly yaml: readonly string[];
   /** In the middle of a sentence. */
   readonly inline: readonly string[];
-  /** Those that are named there. */
+  /** The flags that the page names. */
   readonly flags: readonly string[];
 };
 

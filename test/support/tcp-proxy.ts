@@ -49,7 +49,7 @@ export async function startTcpProxy(target: number, host = '127.0.0.1', port = 0
     },
     /** Whether this was among it, in one piece. */
     hasSwallowed: (text: string) => faults.swallowed.some((chunk) => chunk.includes(text)),
-    /** What the target says passes at this pace on each connection, in kB a second. */
+    /** Passes the target's bytes on at this pace on each connection, in kB a second. */
     slow(pace: number): void {
       faults.bytesPerMs = pace;
     },

@@ -17,7 +17,7 @@ exec setpriv --reuid ${nobody} --regid ${nobody} --clear-groups --no-new-privs -
   --ambient-caps=-all -- "$@"
 `;
 
-/** What starts a command as nobody, with this folder as the only one that can be written. */
+/** A command line that runs the command after it as nobody, with this folder as the only one that can be written. */
 export const asNobody = (writable: string): readonly string[] => [
   ...['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'],
   writable,

@@ -7,7 +7,7 @@ import { Recorder } from '../recorder.ts';
 export interface RegistryStore {
   /** A registry that shares nothing with the others but the store: as another process would have it. */
   open(): Registry;
-  /** What a person does without pointsman: `etcdctl put`, `echo value > file`. */
+  /** Writes as a person does without pointsman: `etcdctl put`, `echo value > file`. */
   writeByHand(key: string, value: string): Promise<void>;
   /** `etcdctl del`, `rm`. */
   deleteByHand(key: string): Promise<void>;
