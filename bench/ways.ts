@@ -13,6 +13,8 @@ import { until } from '../test/support/until.ts';
 export type Way = {
   readonly name: 'pointsman' | 'floor' | 'reload';
   readonly port: number;
+  /** The process that brings changes, where it is one of its own. */
+  readonly pid?: number | undefined;
   /** From the start of the process until it served everything, in ms. */
   readonly startedMs?: number;
   readonly memoryMb?: () => Promise<number>;
@@ -47,12 +49,12 @@ export async function metricOf(admin: number, name: string): Promise<number> {
   return values.reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
-export async function startPointsman(etcd: EtcdCluster, dir: string, id = 'bench'): Promise<Way> {
+export async function startPointsman(etcd: EtcdCluster, dir: string, id = 'bench', haproxy = haproxyBin): Promise<Way> {
   const [http = 0, admin = 0] = await freePorts(2);
   const started = performance.now();
   const child = spawn(
     resolve('bin', 'pointsman'),
-    ['balance', '--registry', etcd.location, '--root', root, '--dir', join(dir, 'b'), '--id', id, '--haproxy', haproxyBin,
+    ['balance', '--registry', etcd.location, '--root', root, '--dir', join(dir, 'b'), '--id', id, '--haproxy', haproxy,
       '--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`, '--log-format', 'json', '--log-level', 'info'], // biome-ignore format: a command line
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
@@ -65,6 +67,7 @@ export async function startPointsman(etcd: EtcdCluster, dir: string, id = 'bench
   return {
     name: 'pointsman',
     port: http,
+    pid: child.pid,
     startedMs,
     memoryMb: () => memoryMb(child.pid, 'VmRSS'),
     metric: (name) => metricOf(admin, name),
