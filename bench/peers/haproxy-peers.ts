@@ -53,6 +53,7 @@ defaults
     timeout client 60s
     timeout server 60s
     option idle-close-on-response
+    option redispatch
 frontend f
     bind 127.0.0.1:${port}
     use_backend %[req.hdr(host),field(1,:),lower]
