@@ -1,0 +1,88 @@
+#!/bin/bash
+# Installs, upgrades and purges the packages in a Debian root, which stays as it is: all changes go to a file system in memory.
+#
+#   in-root.sh ROOT FOLDER       FOLDER: old.deb and new.deb, node.deb if that is to be installed too, and load.mjs
+set -euo pipefail
+if [ "${3-}" != inside ]; then exec unshare -m --propagation private "$0" "$1" "$2" inside; fi
+root=$1 folder=$2
+space=$(mktemp -d)
+mount -t tmpfs tmpfs "$space"
+mkdir "$space"/{upper,work,merged}
+mount -t overlay overlay -o "lowerdir=$root,upperdir=$space/upper,workdir=$space/work" "$space/merged"
+mount --rbind /proc "$space/merged/proc"
+mount --rbind /dev "$space/merged/dev"
+mkdir "$space/merged/debs"
+cp -r "$folder"/* "$space/merged/debs/"
+cp /etc/resolv.conf "$space/merged/etc/resolv.conf"
+# apt's own ways to the mirror.
+cp -r /etc/apt/apt.conf.d/. "$space/merged/etc/apt/apt.conf.d/"
+status=0
+chroot "$space/merged" /bin/bash -euo pipefail <<'INSIDE' || status=$?
+export DEBIAN_FRONTEND=noninteractive PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+fail() { echo "FAILED: $*" >&2; exit 1; }
+wait_for() { for _ in $(seq 600); do if eval "$1"; then return; fi; sleep 0.1; done; fail "in 60 s: $1"; }
+install() { apt-get install -y -qq --no-install-recommends --allow-downgrades "$@" >/debs/apt.log 2>&1 || { cat /debs/apt.log >&2; fail "apt-get install $*"; }; }
+apt-get update -qq >/dev/null 2>&1
+find / -xdev \( -path /proc -o -path /dev -o -path /debs \) -prune -o -print | sort >/debs/before
+
+node=$(ls /debs/node.deb 2>/dev/null || true)
+install /debs/old.deb $node
+pointsman --version | grep -q '0\.1\.0' || fail "pointsman does not run"
+getent passwd pointsman >/dev/null || fail "the user is missing"
+[ -e /usr/share/man/man1/pointsman.1.gz ] || [ -n "$(grep -rl 'path-exclude.*man' /etc/dpkg/dpkg.cfg.d || true)" ] || fail "no man page"
+bash -c '. /usr/share/bash-completion/completions/pointsman; complete -p pointsman' | grep -q _pointsman || fail "no completion"
+
+# A balancer as its unit runs it, with what of systemd a restart takes: the unit's own signal, and another start.
+mkdir -p /srv/registry/instances/web /run/systemd/system
+state=/var/lib/pointsman
+install_state() { mkdir -p "$state" && chown pointsman:pointsman "$state"; }
+install_state
+cat >/debs/start <<'END'
+#!/bin/bash
+setsid setpriv --reuid pointsman --regid pointsman --clear-groups env HOME=/var/lib/pointsman \
+  pointsman balance --registry dir:/srv/registry --dir /var/lib/pointsman/b --http 127.0.0.1:28080 --admin 127.0.0.1:28404 \
+  --allow-addresses 127.0.0.0/8 --log-format json 2>>/debs/balance.log >/dev/null &
+echo $! >/debs/balance.pid
+END
+cat >/usr/local/bin/deb-systemd-invoke <<'END'
+#!/bin/bash
+echo "$*" >>/debs/invoked
+[ "$1" = try-restart ] || exit 0
+signal=$(sed -n 's/^RestartKillSignal=//p' /usr/lib/systemd/system/pointsman-balance.service)
+kill -"${signal:-TERM}" "$(cat /debs/balance.pid)"
+while kill -0 "$(cat /debs/balance.pid)" 2>/dev/null; do sleep 0.05; done
+/debs/start
+END
+printf '#!/bin/sh\necho "systemctl $*" >>/debs/invoked\n' >/usr/local/bin/systemctl
+chmod +x /debs/start /usr/local/bin/*
+ours=/usr/lib/pointsman/lib/node
+[ -x "$ours" ] || ours=node
+"$ours" -e 'require("http").createServer((_, answer) => answer.end("app")).listen(28081, "127.0.0.1")' &
+app=$!
+/debs/start
+echo 127.0.0.1:28081 >/srv/registry/instances/web/a
+mkfifo /debs/end
+"$ours" /debs/load.mjs 28080 </debs/end >/debs/answers 2>&1 &
+load=$!
+exec 8>/debs/end
+wait_for '[ -s /debs/answers ]'
+
+install /debs/new.deb $node
+grep -q '^try-restart pointsman-balance.service$' /debs/invoked || fail "the upgrade does not restart the balancer"
+wait_for '[ "$(grep -c "\"event\":\"serving\"" /debs/balance.log)" -ge 2 ]'
+sleep 1
+exec 8>&-
+wait $load || fail "the load"
+tail -n 1 /debs/answers
+
+apt-get purge -y -qq pointsman pointsman-node >/debs/apt.log 2>&1 || { cat /debs/apt.log >&2; fail "purge"; }
+grep -q '^stop pointsman-balance.service$' /debs/invoked || fail "the removal does not stop the balancer"
+kill "$(cat /debs/balance.pid)" "$app" || true
+if getent passwd pointsman >/dev/null; then fail "the user is left"; fi
+apt-get autoremove -y -qq --purge >/dev/null 2>&1
+find / -xdev \( -path /proc -o -path /dev -o -path /debs \) -prune -o -print | sort >/debs/after
+comm -13 /debs/before /debs/after | grep -E 'pointsman' >/debs/left || true
+if [ -s /debs/left ]; then cat /debs/left >&2; fail "the purge leaves files"; fi
+INSIDE
+if [ "$status" -ne 0 ]; then tail -n 20 "$space/merged/debs/balance.log" >&2 2>/dev/null || true; fi
+exit "$status"
