@@ -9,7 +9,7 @@
 #   ENTRYPOINT ["/opt/pointsman/bin/pointsman", "register", "--"]
 #   CMD ["/srv/your-application"]
 #
-# BASE: an image with Node 20.19 or later, of which only Node and the libraries that it is linked to are taken.
+# BASE: an image with Node 24 (20.19 or later), of which only Node and the libraries that it is linked to are taken.
 ARG BASE=node:24-trixie-slim
 FROM ${BASE} AS node
 COPY docker/pack-node /tmp/pack-node

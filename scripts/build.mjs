@@ -29,6 +29,7 @@ export async function build({ clean = false } = {}) {
     format: 'esm',
     platform: 'node',
     target: 'node20.19',
+    alias: { 'thread-stream': './scripts/no-worker-threads.cjs', worker_threads: './scripts/no-worker-threads.cjs' },
     chunkNames: 'chunks/[name]-[hash]',
     // Names stay, so that a stack trace still says where.
     minifyWhitespace: true,

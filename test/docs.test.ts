@@ -14,6 +14,7 @@ const pages = await readPages();
 const elsewhere: Readonly<Record<string, string>> = {
   'npm start': 'test/demo.test.ts',
   'npm run check': 'scripts/test.mjs',
+  'npm run deb': 'test/deb/deb.test.ts',
   'npm test': '.ci/run',
   'npm install --global pointsman-0.1.0.tgz': 'test/package.test.ts',
   'docker/build': 'test/containers/containers.test.ts',

@@ -3,16 +3,21 @@
 #
 #   in-root.sh ROOT FOLDER       FOLDER: old.deb and new.deb, node.deb if that is to be installed too, and load.mjs
 set -euo pipefail
-if [ "${3-}" != inside ]; then exec unshare -m --propagation private "$0" "$1" "$2" inside; fi
+if [ "${3-}" != inside ]; then
+  # Its own processes as well, so that none outlives it.
+  exec unshare --mount --propagation private --pid --fork --kill-child=KILL "$0" "$1" "$2" inside
+fi
 root=$1 folder=$2
 space=$(mktemp -d)
 mount -t tmpfs tmpfs "$space"
-mkdir "$space"/{upper,work,merged}
+mkdir "$space"/{upper,work,merged,debs}
 mount -t overlay overlay -o "lowerdir=$root,upperdir=$space/upper,workdir=$space/work" "$space/merged"
-mount --rbind /proc "$space/merged/proc"
+mount -t proc proc "$space/merged/proc"
 mount --rbind /dev "$space/merged/dev"
 mkdir "$space/merged/debs"
-cp -r "$folder"/* "$space/merged/debs/"
+# What pointsman watches is not on the overlay, whose folders change their numbers.
+cp -r "$folder"/* "$space/debs/"
+mount --bind "$space/debs" "$space/merged/debs"
 cp /etc/resolv.conf "$space/merged/etc/resolv.conf"
 # apt's own ways to the mirror.
 cp -r /etc/apt/apt.conf.d/. "$space/merged/etc/apt/apt.conf.d/"
@@ -33,14 +38,13 @@ getent passwd pointsman >/dev/null || fail "the user is missing"
 bash -c '. /usr/share/bash-completion/completions/pointsman; complete -p pointsman' | grep -q _pointsman || fail "no completion"
 
 # A balancer as its unit runs it, with what of systemd a restart takes: the unit's own signal, and another start.
-mkdir -p /srv/registry/instances/web /run/systemd/system
-state=/var/lib/pointsman
-install_state() { mkdir -p "$state" && chown pointsman:pointsman "$state"; }
-install_state
+mkdir -p /debs/registry/instances/web /debs/state /var/lib/pointsman /var/cache/pointsman /run/systemd/system
+touch /var/lib/pointsman/state
+chown -R pointsman:pointsman /debs/registry /debs/state
 cat >/debs/start <<'END'
 #!/bin/bash
-setsid setpriv --reuid pointsman --regid pointsman --clear-groups env HOME=/var/lib/pointsman \
-  pointsman balance --registry dir:/srv/registry --dir /var/lib/pointsman/b --http 127.0.0.1:28080 --admin 127.0.0.1:28404 \
+setsid setpriv --reuid pointsman --regid pointsman --clear-groups env HOME=/debs/state \
+  pointsman balance --registry dir:/debs/registry --dir /debs/state/b --http 127.0.0.1:28080 --admin 127.0.0.1:28404 \
   --allow-addresses 127.0.0.0/8 --log-format json 2>>/debs/balance.log >/dev/null &
 echo $! >/debs/balance.pid
 END
@@ -60,7 +64,7 @@ ours=/usr/lib/pointsman/lib/node
 "$ours" -e 'require("http").createServer((_, answer) => answer.end("app")).listen(28081, "127.0.0.1")' &
 app=$!
 /debs/start
-echo 127.0.0.1:28081 >/srv/registry/instances/web/a
+echo 127.0.0.1:28081 >/debs/registry/instances/web/a
 mkfifo /debs/end
 "$ours" /debs/load.mjs 28080 </debs/end >/debs/answers 2>&1 &
 load=$!
