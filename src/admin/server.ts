@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import * as v from 'valibot';
 import type { BalanceHealth } from '../balance/health.ts';
+import type { LeavingStatus } from '../balance/lame-duck.ts';
 import { type Address, formatAddress, isLoopback } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { answerJson } from './answer-json.ts';
@@ -53,22 +54,24 @@ export type AdminOptions = {
 };
 
 /**
- * Serves `/metrics`, `/healthz` (the process works), `/serving` (HAProxy serves), `/readyz` (and applies changes), `/status`,
- * `/log-level` and the views. The answer closes it. Rejects with Fault `address-in-use`.
+ * Serves `/metrics`, `/healthz` (the process works), `/serving` (HAProxy serves, and is not about to stop), `/readyz` (and applies
+ * changes), `/status`, `/log-level` and the views. The answer closes it. Rejects with Fault `address-in-use`.
  */
 export async function serveAdmin(options: AdminOptions): Promise<() => Promise<void>> {
   const { hosts, metrics, health, views, page, logLevel, token, logger, limits = adminLimits } = options;
   const app = guarded(hosts, token);
   app.get('/readyz', (c) => {
-    const { ready, serving, troubles } = health();
+    const { ready, serving, leaving, troubles } = health();
     if (ready) return c.text('ready\n');
     const why = troubles
       .filter(({ blocks }) => blocks)
       .map(({ part, means, reason }) => `${part}: ${means}: ${reason}`);
-    return c.text([...(serving ? [] : ['not serving']), ...why, ''].join('\n'), 503);
+    const lines = [...(leaving ? [describeLeaving(leaving)] : []), ...(serving ? [] : ['not serving']), ...why];
+    return c.text([...lines, ''].join('\n'), 503);
   });
   app.get('/serving', (c) => {
-    const { serving } = health();
+    const { serving, leaving } = health();
+    if (leaving !== undefined) return c.text(`${describeLeaving(leaving)}\n`, 503);
     return c.text(serving ? 'serving\n' : 'not serving\n', serving ? 200 : 503);
   });
   app.get('/metrics', async (c) => {
@@ -82,6 +85,9 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
   app.notFound((c) => c.text('there are / (a page), /metrics, /healthz, /serving, /readyz and /status\n', 404));
   return open(app, 'metrics, status, services, addresses of instances and the log', { hosts, logger, limits });
 }
+
+const describeLeaving = ({ stopsInMs }: LeavingStatus): string =>
+  `leaving: stops in ${(stopsInMs / 1000).toFixed(1)} s`;
 
 /** The status of `pointsman files`. */
 export type FilesAdminOptions = Pick<AdminOptions, 'hosts' | 'metrics' | 'logger'> & {

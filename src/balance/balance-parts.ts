@@ -19,8 +19,12 @@ export type BalanceParts = {
   readonly shippedTemplates: string;
   /** The folder with the other files for HAProxy that ship with pointsman. */
   readonly shippedForHaproxy: string;
+  /** Aborted when the balancer is to end after the time in which it is leaving (`--lame-duck`), or at once. */
+  readonly leaving: AbortSignal;
   /** Aborted when the balancer is to end. */
   readonly signal: AbortSignal;
+  /** Aborts `signal`. */
+  readonly end: () => void;
   /** How HAProxy ends then. */
   readonly ending: () => Ending;
   /** Aborted when the end is to take no longer. */

@@ -3,6 +3,7 @@ import type { HeldStatus } from '../registry/holding/holder.ts';
 import { type Conflict, listConflicts } from '../render/conflict.ts';
 import type { AcknowledgingStatus } from './acknowledge/acknowledging.ts';
 import type { GuardedStatus } from './guard/guarding.ts';
+import type { LeavingStatus } from './lame-duck.ts';
 import type { MakeMetric } from './observe/make-metric.ts';
 import { blocking } from './observe/troubles.ts';
 import type { OverrideStatus } from './overrides/overriding.ts';
@@ -11,7 +12,11 @@ import type { StorageStatus } from './state/storage.ts';
 import type { CertificateStatus } from './tls/certificates.ts';
 
 export const healthMetrics = ({ gauge }: MakeMetric) => ({
-  ready: gauge('ready', '1 while HAProxy serves and nothing keeps changes from being applied, as /readyz says.'),
+  ready: gauge(
+    'ready',
+    '1 while HAProxy serves, nothing keeps changes from being applied, and it is not about to stop, as /readyz says.',
+  ),
+  leaving: gauge('leaving', '1 while the balancer is about to stop, serves, and is not ready any more (--lame-duck).'),
   instances: gauge('instances', 'Instances that are served, by service.', ['service']),
 });
 
@@ -22,10 +27,12 @@ export type BalanceHealth = Pick<
 > & {
   readonly id: string;
   /**
-   * HAProxy serves a complete view of the registry (perhaps the last known one), and no trouble has kept the balancer from
-   * applying changes for longer than a moment.
+   * HAProxy serves a complete view of the registry (perhaps the last known one), no trouble has kept the balancer from
+   * applying changes for longer than a moment, and the balancer is not leaving.
    */
   readonly ready: boolean;
+  /** Undefined unless the balancer is about to stop (`--lame-duck`). */
+  readonly leaving: LeavingStatus | undefined;
   readonly registry: {
     readonly connected: boolean;
     readonly reason: string | undefined;
@@ -65,7 +72,16 @@ export type BalanceHealth = Pick<
 
 type HealthSources = Pick<
   BalanceHealth,
-  'id' | 'haproxyVersion' | 'acknowledging' | 'storage' | 'guarded' | 'held' | 'overrides' | 'certificates' | 'files'
+  | 'id'
+  | 'leaving'
+  | 'haproxyVersion'
+  | 'acknowledging'
+  | 'storage'
+  | 'guarded'
+  | 'held'
+  | 'overrides'
+  | 'certificates'
+  | 'files'
 > & {
   readonly balancer: BalancerStatus;
   readonly registry: Omit<BalanceHealth['registry'], 'cluster'>;
@@ -76,7 +92,7 @@ export function healthOf({ balancer, registry, ...statuses }: HealthSources): Ba
   const conflicts = listConflicts(balancer.conflicts);
   return {
     ...statuses,
-    ready: serving && blocking(troubles).length === 0,
+    ready: serving && statuses.leaving === undefined && blocking(troubles).length === 0,
     ...{ serving, troubles, refused, drift, quarantined, rejected },
     registry: { ...registry, cluster: catalog.cluster || undefined },
     revisionSeen: String(balancer.revisionSeen),

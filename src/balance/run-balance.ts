@@ -10,6 +10,7 @@ import { type Assembled, assembleBalance } from './assemble-balance.ts';
 import type { BalanceParts } from './balance-parts.ts';
 import { beginFromDisk } from './begin-from-disk.ts';
 import { type BalanceHealth, healthOf } from './health.ts';
+import { LameDuck } from './lame-duck.ts';
 import { measureFiles } from './own-files.ts';
 import { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
@@ -35,12 +36,13 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
 
 /** Runs a balancer while no other process uses its folder. */
 async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: BalancePaths): Promise<void> {
-  const { registry, fleet, releases, logger, signal, now } = parts;
+  const { registry, fleet, releases, logger, leaving, signal, end, now } = parts;
+  const lameDuck = new LameDuck({ lameDuckMs: settings.lameDuckMs, leaving, signal, end, logger, now });
   const assembled = await assembleBalance(settings, parts, paths);
   const { balancer, haproxy, link, guarding, heldEntries, acknowledging, onRelease } = assembled;
   await beginFromDisk(settings, parts, paths, assembled);
   const queries = new BalanceQueries({ balancer, guarding, heldEntries, link, registry: fleet, now });
-  const closeAdmin = await parts.serveAdmin(() => measuredHealth(settings, parts, assembled), queries);
+  const closeAdmin = await parts.serveAdmin(() => measuredHealth(settings, parts, assembled, lameDuck), queries);
   acknowledging?.begin();
   const follower = registry.follow((event) => heldEntries.take(event), catalogKeys);
   const releaseFollower =
@@ -51,18 +53,23 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
       onRelease(release);
     });
   try {
-    await serve(settings, parts, assembled);
+    await serve(settings, parts, assembled, lameDuck);
   } finally {
     // A start that failed ends no HAProxy that served before it.
     const ending = signal.aborted ? parts.ending() : haproxy.startedHere ? 'stop' : 'leave';
     await Promise.all([follower.close(), releaseFollower?.close()]);
-    await end(settings, assembled, ending);
+    await endBalance(settings, assembled, ending);
     await closeAdmin();
   }
 }
 
 /** Starts to serve, and resolves when `signal` aborts. */
-async function serve(settings: BalanceSettings, parts: BalanceParts, assembled: Assembled): Promise<void> {
+async function serve(
+  settings: BalanceSettings,
+  parts: BalanceParts,
+  assembled: Assembled,
+  lameDuck: LameDuck,
+): Promise<void> {
   const { signal, now, logger } = parts;
   const { balancer, haproxy, haproxyVersion, acknowledging, connection, fileKeeper, baseSettings } = assembled;
   const { certificates, serverPems } = assembled;
@@ -81,6 +88,7 @@ async function serve(settings: BalanceSettings, parts: BalanceParts, assembled: 
   acknowledging?.changed();
   const about = { http: baseSettings.bind, haproxy: haproxyVersion.current, ms: Math.round(now() - started) };
   logger.info({ event: 'serving', ...about }, `serving on http://${baseSettings.bind}`);
+  lameDuck.serves(() => balancer.leave());
   haproxyVersion.logFaults();
   certificates?.watch();
   serverPems.watch();
@@ -94,7 +102,7 @@ async function serve(settings: BalanceSettings, parts: BalanceParts, assembled: 
   await endWatch?.();
 }
 
-async function end(settings: BalanceSettings, assembled: Assembled, ending: Ending): Promise<void> {
+async function endBalance(settings: BalanceSettings, assembled: Assembled, ending: Ending): Promise<void> {
   const { balancer, heldEntries, acknowledging, fileKeeper } = assembled;
   await assembled.close();
   heldEntries.holder.close();
@@ -106,7 +114,12 @@ async function end(settings: BalanceSettings, assembled: Assembled, ending: Endi
 }
 
 /** The health, which also brings the metrics up to date that follow from it. */
-function measuredHealth(settings: BalanceSettings, parts: BalanceParts, assembled: Assembled): BalanceHealth {
+function measuredHealth(
+  settings: BalanceSettings,
+  parts: BalanceParts,
+  assembled: Assembled,
+  lameDuck: LameDuck,
+): BalanceHealth {
   const { balancer, heldEntries, acknowledging, fileKeeper, connection, metrics, locating } = assembled;
   locating.lookups.measure();
   const status = balancer.status();
@@ -114,6 +127,7 @@ function measuredHealth(settings: BalanceSettings, parts: BalanceParts, assemble
   const foreign = fileKeeper?.held() ?? [];
   const health = healthOf({
     id: settings.id,
+    leaving: lameDuck.status(),
     balancer: status,
     registry: {
       ...registry,
@@ -133,6 +147,7 @@ function measuredHealth(settings: BalanceSettings, parts: BalanceParts, assemble
   measureFiles(metrics, foreign, health.files);
   metrics.registry.registryStale.set(registry.staleMs / 1000);
   metrics.health.ready.set(health.ready ? 1 : 0);
+  metrics.health.leaving.set(health.leaving === undefined ? 0 : 1);
   metrics.health.instances.reset();
   for (const [service, count] of Object.entries(health.services)) metrics.health.instances.set({ service }, count);
   return health;

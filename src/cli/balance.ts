@@ -3,7 +3,7 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import { LogTail } from '../admin/log-tail.ts';
 import { serveAdmin } from '../admin/server.ts';
 import { openToken } from '../admin/token.ts';
-import { endingAt } from '../balance/reconcile/ending.ts';
+import { endingAt, lameDuckAt } from '../balance/reconcile/ending.ts';
 import { runBalance } from '../balance/run-balance.ts';
 import { leanReading } from '../catalog/lean.ts';
 import { missingAtStart } from '../check/setting-paths.ts';
@@ -29,7 +29,11 @@ export async function run(invocation: Invocation): Promise<number> {
   const tail = new LogTail();
   const { logger, ...logLevel } = await createTailedLog(settings.log, tail);
   const token = settings.adminTokenFile === undefined ? undefined : await openToken(settings.adminTokenFile);
-  const { signal, hurry, received } = endOnSignals('SIGTERM', 'SIGINT', 'SIGUSR2');
+  const { onStop, lameDuckMs } = settings.balance;
+  const { leaving, signal, end, hurry, received } = endOnSignals(
+    ['SIGTERM', 'SIGINT', 'SIGUSR2'],
+    (name) => lameDuckAt(name, onStop, lameDuckMs) > 0,
+  );
   const registry =
     settings.layout === undefined
       ? await openRegistry(settings.registry, logger, leanReading(settings.balance.limits))
@@ -45,9 +49,11 @@ export async function run(invocation: Invocation): Promise<number> {
       root: settings.layout === undefined ? rootOf(settings.registry) : undefined,
       metrics,
       logger,
+      leaving,
       signal,
+      end,
       hurry,
-      ending: () => endingAt(received(), settings.balance.onStop),
+      ending: () => endingAt(received(), onStop),
       shippedTemplates: join(invocation.packageFolder, 'templates'),
       shippedForHaproxy: join(invocation.packageFolder, 'haproxy'),
       now: () => performance.now(),

@@ -29,6 +29,7 @@ const revisionText = v.pipe(v.string(), v.regex(/^\d{1,19}$/));
 const health = v.looseObject({
   ready: v.boolean(),
   serving: v.optional(v.boolean()),
+  leaving: v.optional(v.looseObject({ stopsInMs: v.number() })),
   troubles: v.optional(
     v.array(v.looseObject({ part: v.string(), means: v.string(), reason: v.string(), sinceMs: v.number() })),
     [],

@@ -18,16 +18,26 @@ export function abortOnSignal(...more: readonly NodeJS.Signals[]): {
   return { signal: controller.signal, dispose };
 }
 
-/**
- * For a process that has something to end in order. `signal` aborts at the first of `names`, `hurry` at the second; the
- * third one ends the process as it would end any other. `received` returns the first one's name.
- */
-export function endOnSignals(...names: readonly NodeJS.Signals[]): {
+/** The stages of an end in order. Each further signal brings the next stage. */
+export type EndStages = {
+  /** Aborts at the first signal. */
+  readonly leaving: AbortSignal;
+  /** Aborts when the end begins: at the first signal, or after the time in which the process is leaving. */
   readonly signal: AbortSignal;
+  /** Begins the end. */
+  readonly end: () => void;
+  /** Aborts when the end is to take no longer. */
   readonly hurry: AbortSignal;
+  /** The name of the first signal. */
   readonly received: () => NodeJS.Signals | undefined;
-} {
-  const [ending, hurrying] = [new AbortController(), new AbortController()];
+};
+
+/**
+ * For a process that has something to end in order. Where `lingers` is true for the first signal, the process is leaving until `end` is
+ * called or the next signal comes. The signal after the last stage ends the process as it would end any other.
+ */
+export function endOnSignals(names: readonly NodeJS.Signals[], lingers: (name: NodeJS.Signals) => boolean): EndStages {
+  const [leaving, ending, hurrying] = [new AbortController(), new AbortController(), new AbortController()];
   let received: NodeJS.Signals | undefined;
   // Until the process is gone: a signal in its last moment changes nothing.
   const stopListening = onSignals(names, (name) => {
@@ -36,12 +46,23 @@ export function endOnSignals(...names: readonly NodeJS.Signals[]): {
       hurrying.abort();
       return;
     }
+    if (received !== undefined) {
+      ending.abort();
+      return;
+    }
     received = name;
     // Nobody may read stdout any more, and that must not keep the process from ending in order.
     process.stdout.removeAllListeners('error').on('error', () => undefined);
-    ending.abort();
+    leaving.abort();
+    if (!lingers(name)) ending.abort();
   });
-  return { signal: ending.signal, hurry: hurrying.signal, received: () => received };
+  return {
+    leaving: leaving.signal,
+    signal: ending.signal,
+    end: () => ending.abort(),
+    hurry: hurrying.signal,
+    received: () => received,
+  };
 }
 
 /** Calls `listener` at each of the signals, until the answer is called. */

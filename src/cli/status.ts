@@ -129,6 +129,9 @@ function stateOf({ health: state, says, admin }: BalancerState): { kind: 'good' 
     return { kind: says?.ok ? 'good' : 'note', says: says?.ok ? 'serving' : why };
   }
   if (!(state.serving ?? state.ready)) return { kind: 'bad', says: 'not serving' };
+  if (state.leaving !== undefined) {
+    return { kind: 'note', says: `serving; leaving, and stops in ${formatDuration(state.leaving.stopsInMs)}` };
+  }
   if (!state.registry.connected) {
     return {
       kind: 'bad',

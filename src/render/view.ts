@@ -80,6 +80,8 @@ export type BaseView = {
         readonly http3: { readonly quicBind: string; readonly port: string } | undefined;
       }
     | undefined;
+  /** Whether HAProxy is about to stop: its clients are asked to close their connections. */
+  readonly leaving: boolean;
   /** One for each `tcp` service that has its port. */
   readonly listeners: readonly {
     readonly name: string;
@@ -164,6 +166,7 @@ export const knownNames = {
     'accessLog',
     ...['normalizePaths', 'trustedProxies', 'networks', 'trusting'],
     ...['https', 'httpsBind', 'certificateList', 'http3', 'quicBind', 'port'],
+    'leaving',
     'listeners',
     'name',
     'clientTimeout',
@@ -215,6 +218,7 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
     trustedProxies: inLines(trustedProxies),
     trusting: trustedProxies.length > 0,
     https: httpsView(settings.https),
+    leaving: false,
     listeners,
   };
 }

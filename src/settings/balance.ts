@@ -55,6 +55,8 @@ export type BalanceSettings = {
   readonly hardStopAfterMs: number;
   /** Whether a managed HAProxy ends at SIGTERM. */
   readonly onStop: 'stop' | 'leave';
+  /** How long HAProxy goes on serving at SIGTERM while it is not ready any more, before it stops; in ms. */
+  readonly lameDuckMs: number;
   /** How long its open requests may take when it stops, in ms. */
   readonly stopTimeoutMs: number;
   /** Other files that are made from what is served. */
@@ -204,6 +206,12 @@ export const balancerOptions = {
     'stop',
     'what a managed HAProxy does at SIGTERM: stop after its open requests, or serve on until the next pointsman on --dir takes it over',
   ),
+  lameDuck: defaulted(
+    'DURATION',
+    durationWord(0, 3_600_000),
+    '0s',
+    'how long a managed HAProxy goes on serving after SIGTERM while /readyz fails and clients are asked to close, before it stops',
+  ),
   stopTimeout: defaulted(
     'DURATION',
     durationWord(0, 86_400_000),
@@ -265,7 +273,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     hardStopAfter: hardStopAfterMs,
     haproxyMetrics,
   } = values;
-  const { onStop, stopTimeout: stopTimeoutMs } = values;
+  const { onStop, lameDuck: lameDuckMs, stopTimeout: stopTimeoutMs } = values;
   const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
   const balance = {
     ...{ id, dir, zone, serverTls, maintenancePage, http, admin, templates },
@@ -281,6 +289,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     reuseIntervalMs,
     hardStopAfterMs,
     onStop,
+    lameDuckMs,
     stopTimeoutMs,
     files: fileDeclarations(values.templates),
     guard: { share, minimum, holdMs, windowMs },

@@ -38,6 +38,7 @@ describe('without any word, a balancer', () => {
         trustedProxies: [],
         hardStopAfterMs: 600_000,
         onStop: 'stop',
+        lameDuckMs: 0,
         stopTimeoutMs: 10_000,
         files: [],
         guard: { share: 0.5, minimum: 4, holdMs: 600_000, windowMs: 10_000 },

@@ -4,6 +4,7 @@ import { type Catalog, emptyCatalog } from '../../catalog/catalog.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { OverrideTarget } from '../../model/override.ts';
 import type { RegistryEvent } from '../../registry/registry.ts';
+import { leavingTemplates } from '../../render/leaving-templates.ts';
 import type { Templates } from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import type { Section } from '../../render/template.ts';
@@ -34,6 +35,7 @@ export class Balancer {
   readonly #parts: BalancerParts;
   readonly #own: ReturnType<typeof wireReconciling>;
   #serving = false;
+  #leaving = false;
   #preloaded: Catalog = emptyCatalog;
   /** The base configuration whose listeners `locating` knows. */
   #listening: Section | undefined;
@@ -198,12 +200,22 @@ export class Balancer {
   }
 
   /** Renders with other templates from now on. A template that HAProxy refuses changes nothing. */
-  useTemplates(templates: Templates): void {
+  useTemplates(given: Templates): void {
     const { rendering, reconciler, loop } = this.#own;
+    const templates = this.#leaving ? leavingTemplates(given) : given;
     rendering.useTemplates(templates);
     this.#parts.files.validation.templates = templates;
     reconciler.markAllDirty();
     loop.wake();
+  }
+
+  /**
+   * Has HAProxy ask its clients to close their connections, while it goes on serving: by a reload. The worker of before the reload asks
+   * its clients as after each reload, and the new one asks with each answer.
+   */
+  leave(): void {
+    this.#leaving = true;
+    this.useTemplates(this.templates);
   }
 
   /** These instances have another address than before, or none. */
