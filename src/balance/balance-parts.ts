@@ -4,6 +4,7 @@ import type { Registry } from '../registry/registry.ts';
 import type { BalanceHealth } from './health.ts';
 import type { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
+import type { ServiceManager } from './service-manager.ts';
 
 export type BalanceParts = {
   readonly registry: Registry;
@@ -19,6 +20,8 @@ export type BalanceParts = {
   readonly shippedTemplates: string;
   /** The folder with the other files for HAProxy that ship with pointsman. */
   readonly shippedForHaproxy: string;
+  /** The program that started this process, which learns when the balancer serves and when it ends. */
+  readonly manager: ServiceManager;
   /** Aborted when the balancer is to end after the time in which it is leaving (`--lame-duck`), or at once. */
   readonly leaving: AbortSignal;
   /** Aborted when the balancer is to end. */

@@ -17,6 +17,9 @@ import type { Ending } from './reconcile/ending.ts';
 import { lockFolder } from './state/folder-lock.ts';
 import { type BalancePaths, pathsOf } from './state/paths.ts';
 
+/** How long a service manager waits for the registry, in ms. Whatever it starts after pointsman is not to wait for etcd. */
+const startedAfterMs = 20_000;
+
 /** How long a start waits until others can see this balancer, in ms: with a view of the registry, and with a catalog from disk. */
 const knownMs = { fresh: 1000, fromDisk: 250 };
 
@@ -70,11 +73,14 @@ async function serve(
   assembled: Assembled,
   lameDuck: LameDuck,
 ): Promise<void> {
-  const { signal, now, logger } = parts;
+  const { signal, now, logger, manager } = parts;
   const { balancer, haproxy, haproxyVersion, acknowledging, connection, fileKeeper, baseSettings } = assembled;
   const { certificates, serverPems } = assembled;
   // Without a view of the registry there is nothing to serve. An answer of 404 would be worse than none.
+  const stillWaiting = () => manager.started('waits for the registry; HAProxy does not serve yet');
+  const waiting = setTimeout(stillWaiting, startedAfterMs);
   await Promise.race([connection.view, aborted(signal)]);
+  clearTimeout(waiting);
   const started = now();
   // An instance that leaves has to see this balancer before HAProxy sends the instance a request.
   const longestMs = connection.fromDisk === undefined ? knownMs.fresh : knownMs.fromDisk;
@@ -88,7 +94,11 @@ async function serve(
   acknowledging?.changed();
   const about = { http: baseSettings.bind, haproxy: haproxyVersion.current, ms: Math.round(now() - started) };
   logger.info({ event: 'serving', ...about }, `serving on http://${baseSettings.bind}`);
-  lameDuck.serves(() => balancer.leave());
+  manager.started(`serves on http://${baseSettings.bind}`);
+  lameDuck.serves(() => {
+    manager.says('leaves: not ready any more, serves on for a while');
+    balancer.leave();
+  });
   haproxyVersion.logFaults();
   certificates?.watch();
   serverPems.watch();
@@ -98,6 +108,7 @@ async function serve(
   await fileKeeper?.follow();
   await aborted(signal);
   const text = parts.ending() === 'leave' ? 'stopping; HAProxy goes on serving' : 'stopping';
+  manager.stopping(text);
   logger.info({ event: 'stopping', haproxy: parts.ending() }, text);
   await endWatch?.();
 }

@@ -15,6 +15,7 @@ import { createTailedLog } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
 import { withoutOurs } from './secrets.ts';
+import { serviceManager } from './service-manager.ts';
 import { endOnSignals } from './signals.ts';
 import { version } from './version.ts';
 
@@ -49,6 +50,7 @@ export async function run(invocation: Invocation): Promise<number> {
       root: settings.layout === undefined ? rootOf(settings.registry) : undefined,
       metrics,
       logger,
+      manager: serviceManager(invocation.env, logger),
       leaving,
       signal,
       end,

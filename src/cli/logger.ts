@@ -1,6 +1,7 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import { printableLines } from '../model/printable.ts';
 import type { LogSettings } from '../settings/log.ts';
+import { journalReads, priorityOf } from './journal.ts';
 
 type Level = LogSettings['level'];
 type LineSink = Pick<DestinationStream, 'write'>;
@@ -14,7 +15,13 @@ type LineSink = Pick<DestinationStream, 'write'>;
  */
 export async function createLogger({ level, format }: LogSettings): Promise<Logger> {
   const out = await openOutput(format);
-  return pino({ ...lineFormat, level }, { write: (text: string) => void out.write(printableLines(text)) });
+  const lines = {
+    ...withLastLevel,
+    write(text: string): void {
+      out.write(printableLines(text), this.lastLevel);
+    },
+  };
+  return pino({ ...lineFormat, level }, lines);
 }
 
 /** A log whose level can be changed while it is written, and whose newest lines are kept for whoever looks. */
@@ -29,13 +36,11 @@ export async function createTailedLog(settings: LogSettings, tail: LineSink): Pr
   const out = await openOutput(settings.format);
   let level = settings.level;
   const lines = {
-    // Has pino say in `lastLevel` of which level the line is that it writes next.
-    [Symbol.for('pino.metadata')]: true,
-    lastLevel: 0,
+    ...withLastLevel,
     write(text: string): void {
       const line = printableLines(text);
       if (this.lastLevel >= severity('info')) tail.write(line);
-      if (this.lastLevel >= severity(level)) out.write(line);
+      if (this.lastLevel >= severity(level)) out.write(line, this.lastLevel);
     },
   };
   const least = (): Level => (severity(level) < severity('info') ? level : 'info');
@@ -50,15 +55,26 @@ export async function createTailedLog(settings: LogSettings, tail: LineSink): Pr
   };
 }
 
+/** Has pino say in `lastLevel` of which level the line is that it writes next. */
+const withLastLevel = { [Symbol.for('pino.metadata')]: true, lastLevel: 0 };
+
 const lineFormat = {
   base: null,
   timestamp: stdTimeFunctions.isoTime,
   formatters: { level: (label: string) => ({ level: label }) },
 };
 
-async function openOutput(format: LogSettings['format']): Promise<LineSink> {
+/** Where lines go, each with its level. */
+type LogOutput = { readonly write: (line: string, level: number) => void };
+
+async function openOutput(format: LogSettings['format']): Promise<LogOutput> {
   const pretty = format === 'pretty' || (format === 'auto' && process.stderr.isTTY);
-  return pretty ? (await import('./pretty-log.ts')).prettyStream() : destination({ dest: 2, sync: true });
+  const out: LineSink = pretty
+    ? (await import('./pretty-log.ts')).prettyStream()
+    : destination({ dest: 2, sync: true });
+  // The journal takes the priority off a line, so that it is JSON there.
+  const marked = !pretty && journalReads(process.env);
+  return { write: (line, level) => void out.write(marked ? `${priorityOf(level)}${line}` : line) };
 }
 
 /** As pino counts; `silent` is above all. */

@@ -2,6 +2,7 @@ import { homedir, hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { printable } from '../model/printable.ts';
 import { failed, reportFaults } from './exit-code.ts';
+import { errorText, journalReads } from './journal.ts';
 import { print, watchOutputs } from './outputs.ts';
 import { runProgram } from './program.ts';
 import { secretVariables } from './secrets.ts';
@@ -18,7 +19,7 @@ const lingerMs = 2000;
 async function main(): Promise<number> {
   const env = { ...process.env };
   // Whatever we start inherits what is left: HAProxy, its checks, and other people's commands.
-  for (const name of secretVariables) delete process.env[name];
+  for (const name of [...secretVariables, 'NOTIFY_SOCKET']) delete process.env[name];
   const machine = {
     hostname: hostname(),
     home: homeOf(env),
@@ -31,10 +32,11 @@ async function main(): Promise<number> {
     const faults = reportFaults(error);
     if (faults === undefined) {
       const trace = error instanceof Error ? error.stack : String(error);
-      print(`pointsman: a mistake in pointsman itself; please report it\n${trace}\n`, process.stderr);
+      const text = `pointsman: a mistake in pointsman itself; please report it\n${trace}\n`;
+      print(errorText(text, journalReads(env)), process.stderr);
       return failed;
     }
-    for (const line of faults.lines) print(`${printable(line)}\n`, process.stderr);
+    for (const line of faults.lines) print(errorText(`${printable(line)}\n`, journalReads(env)), process.stderr);
     return faults.exitCode;
   }
 }

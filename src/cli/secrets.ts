@@ -16,7 +16,9 @@ export function withoutSecrets(env: Environment): Environment {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !secretVariables.has(name)));
 }
 
-/** The variables that are not pointsman's own: what runs below it has no business with its settings and its password. */
+/** The variables that are not pointsman's own: programs that it starts get neither its settings and password nor its service manager. */
 export function withoutOurs(env: Invocation['env']): Invocation['env'] {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('POINTSMAN_')));
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !name.startsWith('POINTSMAN_') && name !== 'NOTIFY_SOCKET'),
+  );
 }

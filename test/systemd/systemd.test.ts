@@ -1,0 +1,129 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { bootMachine, type Machine, whyNoSystemd } from './machine.ts';
+
+const reason = whyNoSystemd();
+if (reason !== undefined) process.stderr.write(`systemd is not tested: ${reason}\n`);
+
+const units = join(import.meta.dirname, '../../docker/systemd');
+const settings = 'registry: etcd://127.0.0.1:2379\nhttp: 0.0.0.0:80\n';
+
+/** Requests until it is stopped; what became of them. */
+function startLoad(machine: Machine) {
+  const child = machine.start('node', '/opt/pointsman/test/containers/load.mjs', '80');
+  let output = '';
+  child.stdout.on('data', (text) => {
+    output += String(text);
+  });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  return async (): Promise<{ readonly requests: number; readonly failed: number; readonly failures: unknown }> => {
+    child.stdin.end();
+    await ended;
+    return JSON.parse(output.slice(output.indexOf('{')));
+  };
+}
+
+describe.skipIf(reason !== undefined)('under systemd', () => {
+  let machine: Machine;
+  const systemctl = (...args: readonly string[]) => machine.run('systemctl', ...args);
+  const show = (name: string) => systemctl('show', '--value', `--property=${name}`, 'pointsman-balance');
+  const journal = (...args: readonly string[]) => machine.run('journalctl', '-t', 'pointsman', '-o', 'cat', ...args);
+  /** HAProxy's master. */
+  const master = () => machine.run('pgrep', '-o', '-x', 'haproxy');
+
+  beforeAll(async () => {
+    machine = await bootMachine();
+    // As the first lines of the unit say.
+    for (const [name, path] of [
+      ['pointsman.sysusers', '/usr/lib/sysusers.d/pointsman.conf'],
+      ['pointsman-balance.service', '/etc/systemd/system/pointsman-balance.service'],
+    ] as const)
+      await machine.write(path, await readFile(join(units, name), 'utf8'));
+    await machine.write('/etc/pointsman/balance.yaml', settings);
+    await machine.run('ln', '-s', '/opt/pointsman/bin/pointsman', '/usr/bin/pointsman');
+    await machine.run('systemd-sysusers');
+    await systemctl('daemon-reload');
+    await machine.run('systemd-run', '--unit=etcd-test', 'etcd', '--data-dir=/tmp/etcd');
+    const app = ['--setenv=PORT=9001', 'node', '/opt/pointsman/docker/example/server.mjs'];
+    await machine.run('systemd-run', '--unit=app', ...app);
+    const put = 'until etcdctl put /pointsman/instances/web/web-1 127.0.0.1:9001; do sleep 0.1; done';
+    await machine.run('timeout', '30', 'sh', '-c', put);
+    await systemctl('start', 'pointsman-balance');
+  }, 180_000);
+  afterAll(() => machine?.close(), 90_000);
+
+  const printJournalOnFailure = () =>
+    onTestFailed(async () => {
+      process.stderr.write(await machine.run('journalctl', '--no-pager', '-n', '80', '-u', 'pointsman-balance'));
+    }, 30_000);
+
+  test('the unit is started when HAProxy serves', async () => {
+    printJournalOnFailure();
+    const { status } = await ask('/');
+    expect({ status, active: await show('ActiveState') }).toEqual({ status: '200', active: 'active' });
+    expect(await show('StatusText')).toBe('serves on http://0.0.0.0:80');
+  });
+
+  const ask = async (path: string, port = 80) => {
+    const command = ['curl', '-s', '-w', '\n%{http_code}', '-H', 'Host: web', `http://127.0.0.1:${port}${path}`];
+    const lines = (await machine.run(...command)).split('\n');
+    return { status: lines.at(-1), body: lines.slice(0, -1).join('\n') };
+  };
+
+  test('a restart, a reload and a crash of pointsman lose no request', async () => {
+    printJournalOnFailure();
+    const before = await master();
+    const stopLoad = startLoad(machine);
+    const pid = () => show('MainPID');
+    let last = await pid();
+    for (const act of [
+      () => systemctl('restart', 'pointsman-balance'),
+      () => systemctl('reload', 'pointsman-balance'),
+      () => systemctl('kill', '--kill-whom=main', '--signal=KILL', 'pointsman-balance'),
+      () => systemctl('restart', 'pointsman-balance'),
+    ]) {
+      await act();
+      // Another process, and it serves.
+      await machine.run('timeout', '60', 'sh', '-c', restarted(last));
+      last = await pid();
+    }
+    const { requests, failed, failures } = await stopLoad();
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+    expect(requests).toBeGreaterThan(100);
+    expect(await master()).toBe(before);
+  });
+
+  const restarted = (pid: string) => `until
+    [ "$(systemctl show --value -p MainPID pointsman-balance)" != ${pid} ] && systemctl is-active -q pointsman-balance
+  do sleep 0.1; done`;
+
+  test('a reload with wrong settings says so and changes nothing', async () => {
+    printJournalOnFailure();
+    const pid = await show('MainPID');
+    await machine.write('/etc/pointsman/balance.yaml', `${settings}stop-timeout: never\n`);
+    await expect(systemctl('reload', 'pointsman-balance')).rejects.toThrow();
+    expect(await journal('-p', 'err')).toContain('/etc/pointsman/balance.yaml:3');
+    await machine.write('/etc/pointsman/balance.yaml', settings);
+    expect(await show('MainPID')).toBe(pid);
+    expect((await ask('/')).status).toBe('200');
+  });
+
+  test('the journal has each line of the log with its priority, and without the mark of the priority', async () => {
+    const lines = (await journal('-p', 'info..info')).split('\n').filter((line) => line.startsWith('{'));
+    const levels = new Set(lines.map((line) => (JSON.parse(line) as { readonly level: string }).level));
+    expect([...levels]).toEqual(['info']);
+    expect(await journal()).not.toMatch(/^<\d>/m);
+  });
+
+  test('a stop first fails the health check, and serves on meanwhile', async () => {
+    printJournalOnFailure();
+    const stopping = systemctl('stop', 'pointsman-balance');
+    const left = "until curl -s http://127.0.0.1:8404/serving | grep '^leaving'; do sleep 0.05; done";
+    await machine.run('timeout', '10', 'sh', '-c', left);
+    expect((await ask('/')).status).toBe('200');
+    await stopping;
+    expect(await show('Result')).toBe('success');
+    await expect(master()).rejects.toThrow();
+  });
+});
