@@ -19,6 +19,7 @@ import { readConfigPath, readSettings } from '../settings/read-settings.ts';
 import type { SettingsFile, Sources } from '../settings/sources.ts';
 import { done, failed } from './exit-code.ts';
 import type { Invocation } from './invocation.ts';
+import { errorText, journalReads } from './journal.ts';
 import { folderFault } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
 
@@ -42,7 +43,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const report = await check(invocation);
   const json = invocation.flags.has('json');
   if (json) printJson(report);
-  else print(describeReport(report));
+  else print(errorText(describeReport(report), report.problems.length > 0 && journalReads(invocation.env, 1)));
   return report.problems.length === 0 ? done : failed;
 }
 

@@ -11,14 +11,14 @@ export function isJournal(journalStream: string | undefined, file: FileId | unde
   return file !== undefined && journalStream === `${file.dev}:${file.ino}`;
 }
 
-/** Whether the journal reads standard error. */
-export function journalReads(env: Readonly<Record<string, string | undefined>>): boolean {
+/** Whether the journal reads standard error, or standard output (1). */
+export function journalReads(env: Readonly<Record<string, string | undefined>>, descriptor: 1 | 2 = 2): boolean {
   const stream = env['JOURNAL_STREAM'];
   if (stream === undefined) return false;
   try {
-    return isJournal(stream, fstatSync(2, { bigint: true }));
+    return isJournal(stream, fstatSync(descriptor, { bigint: true }));
   } catch {
-    // Standard error is closed.
+    // The descriptor is closed.
     return false;
   }
 }

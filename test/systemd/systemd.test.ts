@@ -40,6 +40,7 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
       ['pointsman-balance.service', '/etc/systemd/system/pointsman-balance.service'],
     ] as const)
       await machine.write(path, await readFile(join(units, name), 'utf8'));
+    await machine.write('/etc/hosts', '127.0.0.1 localhost\n');
     await machine.write('/etc/pointsman/balance.yaml', settings);
     await machine.run('ln', '-s', '/opt/pointsman/bin/pointsman', '/usr/bin/pointsman');
     await machine.run('systemd-sysusers');

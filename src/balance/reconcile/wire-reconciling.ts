@@ -102,7 +102,8 @@ function wireRounds(parts: BalancerParts) {
 }
 
 function wireReloads(parts: BalancerParts) {
-  const { haproxy, files, states, passOn, link, logger, now, servicePace: pace, mostOldWorkers: most } = parts;
+  const { haproxy, files, states, passOn, link, logger, signal, now } = parts;
+  const { servicePace: pace, mostOldWorkers: most } = parts;
   const metrics = parts.metrics.reload;
   // Then half of the old workers are left when each has had its time.
   const crowdedMs = (2 * parts.baseSettings.hardStopAfterMs) / Math.max(1, most);
@@ -110,7 +111,9 @@ function wireReloads(parts: BalancerParts) {
   const onCrowded = (crowded: boolean) => pacing.crowded(crowded);
   const oldWorkers = new OldWorkers({ haproxy, passOn, most, onCrowded, metrics, logger });
   const intervalMs = parts.reloadIntervalMs;
-  const reloads = new Reloads({ haproxy, files, states, oldWorkers, pacing, link, metrics, logger, intervalMs, now });
+  const reloads = new Reloads({
+    ...{ haproxy, files, states, oldWorkers, pacing, link, metrics, logger, signal, intervalMs, now },
+  });
   return { pacing, oldWorkers, reloads };
 }
 

@@ -21,6 +21,8 @@ export type ReloadsParts = ConfigLoaderParts & {
   readonly intervalMs: number;
   /** From 0 to 1. */
   readonly random?: (() => number) | undefined;
+  /** Aborted when pointsman ends. */
+  readonly signal?: AbortSignal | undefined;
 };
 
 /** The result of a reload. Unless HAProxy reloaded, the old worker and the old files are in place. */
@@ -265,7 +267,12 @@ export class Reloads {
   }
 
   #retryLater(reason: string, revision: string, code: string | undefined): void {
-    const { logger, now, random = Math.random } = this.#parts;
+    const { logger, now, random = Math.random, signal } = this.#parts;
+    // The end of pointsman ended the check. Nothing failed.
+    if (signal?.aborted) {
+      logger.debug({ event: 'reload-ended', reason, revision }, reason);
+      return;
+    }
     this.#failed = reason;
     this.#failures += 1;
     this.#next = now() + backoffMs(retry, this.#failures, random());
