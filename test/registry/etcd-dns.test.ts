@@ -7,7 +7,7 @@ import { makeAuthority } from '../support/certificates.ts';
 import { type EtcdOptions, startEtcd } from '../support/etcd.ts';
 import { startNameserver, whyNoNameserver } from '../support/nameserver.ts';
 import { freePort } from '../support/ports.ts';
-import { runPointsman } from '../support/processes.ts';
+import { runPointsman, startPointsman } from '../support/processes.ts';
 import { startScenario } from '../support/scenario.ts';
 import { startTcpProxy } from '../support/tcp-proxy.ts';
 
@@ -109,6 +109,26 @@ describe.skipIf(reason !== undefined)('etcd that is found by DNS', () => {
     await scenario.writeByHand('instances/web/a', b);
     await scenario.serves('web', ['b']);
     await balancer.logged('registry-connected', (line) => line['member'] === moved.endpoint);
+  });
+
+  test.each([
+    ['an address', 0],
+    ['a name that was looked up before', 1],
+  ] as const)('a nameserver that is silent holds no end of register up: etcd at %s', async (_, most) => {
+    const scenario = await startScenario('etcd');
+    const port = scenario.etcd?.members[0]?.clientPort ?? 0;
+    const dns = await startNameserver({ addresses: { 'etcd.example.org': ['127.0.0.1'] } });
+    const host = most === 0 ? '127.0.0.1' : 'etcd.example.org';
+    const what = ['--service', 'web', '--id', 'a', '--address', '127.0.0.1:1'];
+    const register = startPointsman(['register', '--registry', `etcd://${host}:${port}`, ...what], dns);
+    await register.logged('announced');
+    await dns.silence();
+    const began = performance.now();
+    register.kill('SIGTERM');
+    expect(await register.ended).toEqual({ code: 0, signal: null });
+    expect(performance.now() - began).toBeLessThan(1900);
+    expect(dns.unanswered()).toBeLessThanOrEqual(most);
+    expect(await scenario.etcd?.ctl('get', '--prefix', '/pointsman/instances/')).toBe('');
   });
 
   test('with TLS the certificate has to be for the name, or for the domain of the SRV records', async () => {

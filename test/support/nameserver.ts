@@ -39,6 +39,7 @@ export async function startNameserver(first: Zone) {
   await writeFile(resolvConf, `nameserver ${address}\noptions timeout:1 attempts:1\n`);
   let child: ChildProcess | undefined;
   let silent: Socket | undefined;
+  let unanswered = 0;
   const stop = async () => {
     silent?.close();
     silent = undefined;
@@ -53,6 +54,9 @@ export async function startNameserver(first: Zone) {
   const openSilence = async (port: number) => {
     const socket = createSocket('udp4');
     silent = socket;
+    socket.on('message', () => {
+      unanswered += 1;
+    });
     await new Promise<void>((resolve) => socket.bind(port, address, resolve));
     return `${address}#${socket.address().port}`;
   };
@@ -91,6 +95,8 @@ export async function startNameserver(first: Zone) {
       await stop();
       await openSilence(53);
     },
+    /** The number of questions that got no answer. */
+    unanswered: () => unanswered,
     /** A command line that runs the one after it where this nameserver is the only one. */
     through: [
       ...['unshare', '--mount', '--propagation', 'private', 'sh', '-ec'],

@@ -134,7 +134,7 @@ class EtcdRegistry implements Registry {
     this.#members.close();
     await Promise.all([...this.#open].map((one) => one.close()));
     this.#open.clear();
-    // grpc-js closes its sockets in the next turns of the event loop.
+    // Sockets close in the next turn of the event loop.
     await pause(0);
   }
 
