@@ -82,7 +82,6 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
       () => systemctl('restart', 'pointsman-balance'),
       () => systemctl('reload', 'pointsman-balance'),
       () => systemctl('kill', '--kill-whom=main', '--signal=KILL', 'pointsman-balance'),
-      () => systemctl('restart', 'pointsman-balance'),
     ]) {
       await act();
       // Another process, and it serves.
