@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import type { Logger } from 'pino';
 import type { ServiceManager } from '../balance/service-manager.ts';
-import { apart } from '../haproxy/child.ts';
+import { apart } from '../haproxy/processes.ts';
 import { describe } from '../model/fault.ts';
 
 const notifyMs = 10_000;

@@ -3,7 +3,7 @@ import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { signal } from '../../src/haproxy/process-signal.ts';
+import { signal } from '../../src/haproxy/processes.ts';
 import { until } from '../support/until.ts';
 
 const repository = join(import.meta.dirname, '../..');
