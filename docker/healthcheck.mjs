@@ -1,19 +1,44 @@
-// HEALTHCHECK of the image: ends with 0 when HAProxy serves, be it an older state: an
-// orchestrator ends a container that fails it, which helps against nothing that /readyz tells besides. It asks where POINTSMAN_ADMIN says that pointsman listens, so
-// that is how to move it in a container (not by --admin).
+// HEALTHCHECK of the image: ends with 0 when HAProxy serves, be it an older state. An orchestrator ends a container that is
+// unhealthy, and that helps against nothing else that /readyz tells. It asks pointsman, at the address in POINTSMAN_ADMIN. In a
+// container that has HAProxy alone nobody listens there, so it asks HAProxy's master whether its worker answers.
 import { get } from 'node:http';
+import { createConnection } from 'node:net';
 
-const admin = process.env.POINTSMAN_ADMIN || '127.0.0.1:8404';
-const colon = admin.lastIndexOf(':');
-const host = admin.slice(0, colon).replace(/^\[|\]$/g, '');
-const here = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+const timeoutMs = 2500;
 
-const request = get(
-  { host: here[host] ?? host, port: admin.slice(colon + 1), path: '/serving', timeout: 2500 },
-  (response) => {
-    response.resume();
-    process.exit(response.statusCode === 200 ? 0 : 1);
-  },
-);
-request.on('timeout', () => process.exit(1));
-request.on('error', () => process.exit(1));
+/** What pointsman says of HAProxy; undefined: no pointsman listens in this container. */
+function askPointsman() {
+  const admin = process.env.POINTSMAN_ADMIN || '127.0.0.1:8404';
+  const colon = admin.lastIndexOf(':');
+  const host = admin.slice(0, colon).replace(/^\[|\]$/g, '');
+  const here = { '0.0.0.0': '127.0.0.1', '::': '::1' };
+  return new Promise((resolve) => {
+    const request = get(
+      { host: here[host] ?? host, port: admin.slice(colon + 1), path: '/serving', timeout: timeoutMs },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode === 200);
+      },
+    );
+    request.on('timeout', () => resolve(false));
+    request.on('error', ({ code }) => resolve(code === 'ECONNREFUSED' ? undefined : false));
+  });
+}
+
+/** Whether HAProxy's newest worker answers. */
+function askHaproxy() {
+  const path = `${process.env.POINTSMAN_DIR || '/var/lib/pointsman'}/run/master.sock`;
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket = createConnection(path, () => socket.end('@1 show info\n'));
+    socket.setEncoding('utf8').setTimeout(timeoutMs, () => socket.destroy());
+    socket.on('data', (text) => {
+      answer += text;
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => resolve(/^Stopping: 0$/m.test(answer)));
+  });
+}
+
+const serves = (await askPointsman()) ?? (await askHaproxy());
+process.exit(serves ? 0 : 1);

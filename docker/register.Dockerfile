@@ -9,14 +9,16 @@
 #   ENTRYPOINT ["/opt/pointsman/bin/pointsman", "register", "--"]
 #   CMD ["/srv/your-application"]
 #
-# BASE: an image with Node 24 (20.19 or later), of which only Node and the libraries that it is linked to are taken.
-ARG BASE=node:24-trixie-slim
-FROM ${BASE} AS node
+# NODE: an image with Node.js 24, of which only Node and the libraries that it is linked to are taken.
+ARG NODE=node:24-trixie-slim
+FROM ${NODE} AS node
 COPY docker/pack-node /tmp/pack-node
-RUN sh /tmp/pack-node /tmp/root
+# The folder for `balance --haproxy-mode attached`: a new volume takes its owner and mode from it, and a tmpfs its mode.
+RUN sh /tmp/pack-node /tmp/root && install -d -o 10001 -g 10001 -m 1777 /tmp/state/pointsman
 
 FROM scratch
 COPY --from=node /tmp/root /
+COPY --from=node --chown=10001:10001 /tmp/state /var/lib
 COPY LICENSE package.json /opt/pointsman/
 COPY bin /opt/pointsman/bin
 COPY dist /opt/pointsman/dist
@@ -32,8 +34,10 @@ CMD ["register"]
 
 ARG VERSION=unknown
 ARG REVISION=unknown
+ARG NODE_VERSION=unknown
 LABEL org.opencontainers.image.title="pointsman-register" \
       org.opencontainers.image.description="Announces an application in etcd while it is well" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      pointsman.node.version="${NODE_VERSION}"

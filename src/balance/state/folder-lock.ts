@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, errorCode, Fault } from '../../model/fault.ts';
 import { parseRecord } from '../../model/json.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
+import { hintForUnwritable } from './unwritable.ts';
 
 /** The answer of the process that holds the lock. */
 type Holder = { readonly pid: number; readonly host: string; readonly since: string; readonly stopping: boolean };
@@ -50,7 +51,7 @@ export async function lockFolder(options: FolderLockOptions): Promise<() => Prom
     return await hold(options, server);
   } catch (error) {
     if (error instanceof Fault) throw error;
-    const hint = signal.aborted ? undefined : 'choose a folder that can be written with --dir';
+    const hint = signal.aborted ? undefined : await hintForUnwritable(dirname(path), error);
     throw new Fault('storage', `it cannot be locked: ${describe(error)}`, {
       where: `--dir ${dir}`,
       hint,

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, Fault } from '../../model/fault.ts';
+import { hintForUnwritable } from './unwritable.ts';
 
 /** The mode of files that HAProxy's group reads. Others may not: own templates may hold passwords. */
 export const configMode = 0o640;
@@ -51,7 +52,7 @@ export async function makeFolders({ config, routesMap, runtimeSocket, lastKnown 
     } catch (cause) {
       throw new Fault('storage', `the folder cannot be made: ${describe(cause)}`, {
         where: dirname(path),
-        hint: 'choose a folder that can be written with --dir',
+        hint: await hintForUnwritable(dirname(path), cause),
         cause,
       });
     }
