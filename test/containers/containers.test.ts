@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { describeFaults } from '../../src/haproxy/known-faults.ts';
 import { isNightly } from '../support/nightly.ts';
 import { until } from '../support/until.ts';
 import { openWorld, patience, type World, whyNoContainers } from './world.ts';
@@ -119,7 +120,7 @@ describe.skipIf(reason !== undefined)('in containers', () => {
     await world.start('--name', 'attached-pointsman', ...shared, 'localhost/pointsman-register', 'balance', '--dir', '/var/lib/pointsman', '--admin', '127.0.0.1:8490', ...flags); // biome-ignore format: one command
     const put = (key: string, value: string) =>
       world.podman('exec', 'attached-haproxy', 'sh', '-c', `mkdir -p registry/${key.replace(/\/[^/]*$/, '')} && printf %s '${value}' > registry/${key}`); // biome-ignore format: one command
-    await world.start('--name', 'attached-app', '--user', '10003', '--network', 'host', '--entrypoint', 'node', 'localhost/pointsman', '-e', "require('http').createServer((_, r) => r.end('it works')).listen(8092)"); // biome-ignore format: one command
+    await world.start('--name', 'attached-app', '--user', '10003', '--network', 'host', '--entrypoint', 'node', 'localhost/pointsman-base-node', '-e', "require('http').createServer((_, r) => r.end('it works')).listen(8092)"); // biome-ignore format: one command
     await put('instances/web/a', '127.0.0.1:8092');
     await until('it is served', async () => (await world.ask('http://127.0.0.1:8090/')) === 'it works', patience);
     // A new service takes a reload on this HAProxy, which the master in the other container does.
@@ -144,29 +145,31 @@ describe.skipIf(reason !== undefined)('in containers', () => {
   });
 
   test.runIf(isNightly)(
-    'the same commit gives the same layers, and no layer holds more than the bundle',
+    'the same commit gives the same layers, labels tell the versions, and no layer holds more than the bundle',
     {
       timeout: 240_000,
     },
     async () => {
-      for (const [image, file] of [
-        ['pointsman', 'Dockerfile'],
-        ['pointsman-register', 'register.Dockerfile'],
-      ]) {
-        // biome-ignore format: one table
-        const layers = async (name: string) => JSON.parse(await world.podman('inspect', '--format', '{{json .RootFS.Layers}}', name)); // biome-ignore format: one command
-        const labels = JSON.parse(
-          await world.podman('inspect', '--format', '{{json .Config.Labels}}', `localhost/${image}`),
-        );
-        expect(labels['org.opencontainers.image.revision']).toMatch(/^[0-9a-f]{12}(-dirty)?$/);
-        const created = await world.podman('inspect', '--format', '{{.Created.Unix}}', `localhost/${image}`);
-        const arg = ['--build-arg', 'BASE=localhost/pointsman-base:trixie'];
-        await world.podman('build', '--no-cache', '--format', 'docker', '--timestamp', created, ...arg, '-f', file ?? '', '-t', 'again', '..'); // biome-ignore format: one command
-        expect(await layers('localhost/again')).toEqual(await layers(`localhost/${image}`));
+      const inspect = async (image: string) =>
+        JSON.parse(await world.podman('image', 'inspect', `localhost/${image}`))[0] as {
+          readonly RootFS: { readonly Layers: readonly string[] };
+          readonly Labels: Readonly<Record<string, string>>;
+        };
+      await world.build('--tag', 'again');
+      for (const image of ['pointsman', 'pointsman-register']) {
+        const { RootFS, Labels } = await inspect(image);
+        expect((await inspect(`${image}:again`)).RootFS.Layers).toEqual(RootFS.Layers);
+        expect(Labels['org.opencontainers.image.revision']).toMatch(/^[0-9a-f]{12}(-dirty)?$/);
+        expect(Labels['pointsman.node.version']).toMatch(/^24\./);
       }
+      const version = (await inspect('pointsman')).Labels['pointsman.haproxy.version'] ?? '';
+      expect({ version, faults: describeFaults(version) }).toEqual({
+        version: expect.stringMatching(/^3\.[2-9]\./),
+        faults: undefined,
+      });
       const files = await world.run(['podman', 'run', '--rm', '--cgroups=disabled', '--ulimit=nofile=4096:4096', '--ulimit=nproc=4096:4096', '--network', 'host', '--entrypoint', 'find', 'localhost/pointsman', '/opt/pointsman', '-maxdepth', '1']); // biome-ignore format: one command
       expect(files.split('\n').sort()).toEqual(
-        ['', '/LICENSE', '/bin', '/dist', '/haproxy', '/healthcheck.mjs', '/package.json', '/templates'].map((path) => `/opt/pointsman${path}`), // biome-ignore format: one list
+        ['', '/LICENSE', '/bin', '/dist', '/haproxy', '/healthcheck.mjs', '/lib', '/package.json', '/templates'].map((path) => `/opt/pointsman${path}`), // biome-ignore format: one list
       );
     },
   );

@@ -57,8 +57,8 @@ export async function openWorld() {
     PATH: `${bin}:${process.env['PATH']}:/usr/sbin:/sbin`,
     BUILDAH_ISOLATION: 'chroot',
     BUILDAH_FORMAT: 'docker',
-    BASE: 'localhost/pointsman-base:trixie',
-    ETCD_BASE: 'localhost/etcd-base:trixie',
+    NODE_IMAGE: 'localhost/pointsman-base-node',
+    ETCD_BASE: 'localhost/pointsman-base-etcd',
   };
   // A mount namespace is entered at its root.
   const enter = ['-t', String(holder.pid), '-m', '-n', '--', 'env', '-C', join(root, 'docker')];
@@ -82,12 +82,17 @@ export async function openWorld() {
       ]),
     compose: (args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<string> =>
       world.run(['podman-compose', `--podman-run-args=${runFlags.join(' ')}`, '-f', 'compose.yaml', ...args], more),
-    /** Builds all images as a user does. podman-compose would take those of the run before. */
-    async buildImages(): Promise<void> {
-      await execa(join(root, 'docker/build'), ['--base', env.BASE], {
+    /** Builds the images of pointsman as a user does. */
+    async build(...flags: readonly string[]): Promise<void> {
+      const bases = ['--haproxy', 'localhost/pointsman-base-haproxy', '--node', env.NODE_IMAGE];
+      await execa(join(root, 'docker/build'), [...bases, ...flags], {
         env: { ...env, ENGINE: podman },
         timeout: 240_000,
       });
+    },
+    /** Builds all images. podman-compose would take those of the run before. */
+    async buildImages(): Promise<void> {
+      await world.build();
       await world.compose(['build', '--no-cache', 'etcd-1', 'app-1']);
     },
     /** Starts requests to these ports. */
