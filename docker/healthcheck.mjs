@@ -4,7 +4,8 @@
 import { get } from 'node:http';
 import { createConnection } from 'node:net';
 
-const timeoutMs = 2500;
+// Less than the 30 s of HEALTHCHECK, which count the start of this process, too.
+const timeoutMs = 20_000;
 
 /** What pointsman says of HAProxy; undefined: no pointsman listens in this container. */
 function askPointsman() {

@@ -1,9 +1,13 @@
-// Requests without end, from within the namespace that the containers are in: `node load.mjs PORT…`. Half of them on kept
-// connections, half on new ones. Prints each answer the first time it is given, and, when its standard input ends, what became
-// of them all, as JSON.
+// Requests without end, from within the namespace that the containers are in: `node load.mjs PORT…`, or `HOST:PORT…`. Half of
+// them on kept connections, half on new ones; each new one goes to any address that HOST has at that moment. Prints each answer
+// the first time it is given, and, when its standard input ends, what became of them all, as JSON.
+import { resolve4 } from 'node:dns/promises';
 import { Agent, request } from 'node:http';
 
-const ports = process.argv.slice(2).map(Number);
+const targets = process.argv.slice(2).map((text) => {
+  const [port, host] = text.split(':').reverse();
+  return { port: Number(port), host };
+});
 /** @type {Record<string, number>} */
 const answers = {};
 /** @type {string[]} */
@@ -15,17 +19,30 @@ process.stdin.resume().on('end', () => {
 });
 
 /**
- * @param {number} port
+ * The address for a new connection. Only one is given, or Node would try the others when it is refused.
+ * @param {string} host
+ * @param {unknown} _
+ * @param {(error: Error | null, found?: { address: string, family: number }[]) => void} done
+ */
+function lookup(host, _, done) {
+  resolve4(host).then(
+    (all) => done(null, [{ address: all[Math.floor(Math.random() * all.length)] ?? '', family: 4 }]),
+    (error) => done(error),
+  );
+}
+
+/**
+ * @param {{ port: number, host: string | undefined }} target
  * @param {Agent | false} agent
  */
-function ask(port, agent) {
+function ask({ port, host = '127.0.0.1' }, agent) {
   return new Promise((resolve) => {
     requests += 1;
     const fail = (/** @type {string} */ what) => {
       failures.push(`${new Date().toISOString()} ${port} ${agent === false ? 'new' : 'kept'}: ${what}`);
       resolve(undefined);
     };
-    const req = request({ port, agent, headers: { host: 'web' }, timeout: 10_000 }, (res) => {
+    const req = request({ host, port, agent, lookup, headers: { host: 'web' }, timeout: 10_000 }, (res) => {
       let body = '';
       res.setEncoding('utf8');
       res.on('data', (chunk) => {
@@ -46,14 +63,14 @@ function ask(port, agent) {
   });
 }
 
-const clients = ports.flatMap((port) => [
-  { port, agent: new Agent({ keepAlive: true, maxSockets: 1 }) },
-  { port, agent: /** @type {false} */ (false) },
+const clients = targets.flatMap((target) => [
+  { target, agent: new Agent({ keepAlive: true, maxSockets: 1 }) },
+  { target, agent: /** @type {false} */ (false) },
 ]);
 await Promise.all(
-  clients.map(async ({ port, agent }) => {
+  clients.map(async ({ target, agent }) => {
     while (!over) {
-      await ask(port, agent);
+      await ask(target, agent);
       // About 400 requests a second all together: enough to meet every moment of an update, and no more.
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
