@@ -20,16 +20,14 @@ process.stdin.resume().on('end', () => {
 
 /**
  * The address for a new connection. Only one is given, or Node would try the others when it is refused.
- * @param {string} host
- * @param {unknown} _
- * @param {(error: Error | null, found?: { address: string, family: number }[]) => void} done
+ * @type {import('node:net').LookupFunction}
  */
-function lookup(host, _, done) {
+const lookup = (host, _, done) => {
   resolve4(host).then(
     (all) => done(null, [{ address: all[Math.floor(Math.random() * all.length)] ?? '', family: 4 }]),
-    (error) => done(error),
+    (error) => done(error, []),
   );
-}
+};
 
 /**
  * @param {{ port: number, host: string | undefined }} target

@@ -115,12 +115,12 @@ export async function openWorld() {
 
 /** Starts requests to these ports, in a namespace. */
 function startLoad(enter: readonly string[], ports: readonly number[]) {
-  const run = execa('nsenter', [
-    ...enter,
-    process.execPath,
-    join(import.meta.dirname, 'load.mjs'),
-    ...ports.map(String),
-  ]);
+  return loadOf(['nsenter', ...enter, process.execPath, join(import.meta.dirname, 'load.mjs'), ...ports.map(String)]);
+}
+
+/** Starts load.mjs by this command, which passes its standard input on. */
+export function loadOf([command = '', ...args]: readonly string[]) {
+  const run = execa(command, args);
   const seen: string[] = [];
   createInterface({ input: run.stdout }).on('line', (line) => seen.push(line));
   return {

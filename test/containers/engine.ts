@@ -1,0 +1,139 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { execa } from 'execa';
+import { until } from '../support/until.ts';
+import { patience } from './world.ts';
+
+const root = join(import.meta.dirname, '../..');
+const cache = process.env['POINTSMAN_ENGINE'] ?? '/var/cache/pointsman-engine';
+
+/** EX_UNAVAILABLE, by which the scripts say that this machine lacks something. */
+const lacking = 69;
+
+export type Base = 'haproxy' | 'node' | 'etcd' | 'prometheus';
+
+/**
+ * What this machine lacks to start a Docker Engine; undefined when it can, and then whatever fails is a failure. Throws when
+ * what the engine takes can be made and is not.
+ */
+export function whyNoEngine(bases: readonly Base[]): string | undefined {
+  for (const [script, ...args] of [
+    ['docker-engine', '--prepare'],
+    ['base-images', ...bases],
+  ] as const) {
+    const { status, stderr, error } = spawnSync(join(root, 'scripts', script), args, { encoding: 'utf8' });
+    if (status === lacking) return stderr.trim();
+    if (status !== 0) throw new Error(`scripts/${script} failed: ${stderr}`, { cause: error });
+  }
+  return undefined;
+}
+
+/** As Prometheus' own image starts it. */
+const startsPrometheus = [
+  ...['--change', 'ENTRYPOINT ["prometheus"]', '--change'],
+  'CMD ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]',
+];
+const changes: Readonly<Record<Base, readonly string[]>> = {
+  haproxy: [],
+  node: [],
+  etcd: [],
+  prometheus: startsPrometheus,
+};
+
+export type Engine = Awaited<ReturnType<typeof startEngine>>;
+
+/**
+ * Starts a Docker Engine in namespaces of its own, with the images pointsman-base-NAME of these bases. Its images are kept
+ * between runs; `name` is one of several engines.
+ */
+export async function startEngine(bases: readonly Base[], name = 'one') {
+  const home = await mkdtemp(join(tmpdir(), 'pm-engine-'));
+  const env = { POINTSMAN_ENGINE_DATA: join(cache, `data-${name}`) };
+  const { stdout } = await execa(join(root, 'scripts/docker-engine'), [home], { env, timeout: 660_000 });
+  const pid = Number(stdout);
+  const client = ['nsenter', '-t', String(pid), '-m', '-n', '--', 'docker'];
+  const network = ['-t', String(pid), '-n', '--'];
+
+  const engine = {
+    pid,
+    home,
+    /** The words of the command that is this engine's client. */
+    client,
+    /** Runs the client and gives what it printed. */
+    async docker(args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<string> {
+      const [command = '', ...first] = client;
+      return (await execa(command, [...first, ...args], { env: more, stdin: 'ignore', timeout: 540_000 })).stdout;
+    },
+    /** A request from where the containers' ports are. */
+    async ask(url: string, host = 'web'): Promise<string> {
+      const curl = ['curl', '-sS', '--fail', '--max-time', '20', '-H', `Host: ${host}`, url];
+      return (await execa('nsenter', [...network, ...curl])).stdout.trim();
+    },
+    /** Builds the images of pointsman as a user does, and gives their digests, as docker/build prints them. */
+    async build(...flags: readonly string[]): Promise<string> {
+      return buildWith(engine, root, flags);
+    },
+    async health(container: string): Promise<string> {
+      return engine.docker(['inspect', '--format', '{{.State.Health.Status}}', container]);
+    },
+    isHealthy: (container: string) =>
+      until(`${container} is healthy`, async () => (await engine.health(container)) === 'healthy', patience),
+    async logs(container: string): Promise<string> {
+      const [command = '', ...first] = client;
+      const { all } = await execa(command, [...first, 'logs', '--tail', '40', container], { all: true, reject: false });
+      return all;
+    },
+    async close(): Promise<void> {
+      await clean(engine);
+      process.kill(pid, 'SIGTERM');
+      const gone = () =>
+        readFile(`/proc/${pid}/stat`).then(
+          () => false,
+          () => true,
+        );
+      await until('the engine has ended', gone, patience);
+      await removeControlGroups(basename(home));
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+  // What a run left behind that was killed.
+  await clean(engine);
+  const { stdout: folder } = await execa(join(root, 'scripts/base-images'), bases);
+  for (const base of bases) {
+    const image = `pointsman-base-${base}`;
+    const comment = await engine.docker(['image', 'inspect', '--format', '{{.Comment}}', image]).catch(() => '');
+    // An image is made again after its file was.
+    if (comment === folder) continue;
+    await engine.docker(['import', '--message', folder, ...changes[base], join(folder, `${base}.tar`), image]);
+  }
+  return engine;
+}
+
+/** Builds the images from a checkout in some folder. */
+export async function buildWith(
+  engine: Engine,
+  checkout: string,
+  flags: readonly string[],
+  more = {},
+): Promise<string> {
+  const bases = ['--haproxy', 'pointsman-base-haproxy', '--node', 'pointsman-base-node'];
+  const env = { ENGINE: engine.client.join(' '), ...more };
+  return (await execa(join(checkout, 'docker/build'), [...bases, ...flags], { env, timeout: 600_000 })).stdout;
+}
+
+async function clean({ docker }: Pick<Engine, 'docker'>): Promise<void> {
+  await docker(['swarm', 'leave', '--force']).catch(() => undefined);
+  const containers = (await docker(['ps', '--all', '--quiet'])).split('\n').filter((id) => id !== '');
+  if (containers.length > 0) await docker(['rm', '--force', '--volumes', ...containers]);
+  await docker(['volume', 'prune', '--all', '--force']);
+  await docker(['network', 'prune', '--force']);
+  await docker(['image', 'prune', '--force']);
+}
+
+/** The engine leaves empty control groups behind. */
+async function removeControlGroups(name: string): Promise<void> {
+  const find = ['/sys/fs/cgroup', '-depth', '-type', 'd', '-path', `*/${name}*`, '-exec', 'rmdir', '{}', ';'];
+  await execa('find', find, { reject: false });
+}
