@@ -70,9 +70,16 @@ export default defineConfig({
     experimental: { fsModuleCache: true },
     projects: [
       { extends: true, test: { ...common, name: 'unit', include: ['src/**/*.test.ts'] } },
-      { extends: true, test: { ...scenario, name: 'scenario', include: ['test/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: { ...scenario, name: 'scenario', include: ['test/**/*.test.ts'], exclude: ['test/release/**'] },
+      },
       ...otherHaproxies,
       ...otherNodes,
+      // Takes minutes; scripts/release-check.mjs runs it.
+      ...(process.env['RELEASE'] === undefined
+        ? []
+        : [{ extends: true as const, test: { ...scenario, name: 'release', include: ['test/release/*.test.ts'] } }]),
     ],
   },
 });

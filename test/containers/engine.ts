@@ -98,17 +98,38 @@ export async function startEngine(bases: readonly Base[], name = 'one') {
       await rm(home, { recursive: true, force: true });
     },
   };
-  // What a run left behind that was killed.
-  await clean(engine);
+  try {
+    // What a run left behind that was killed.
+    await clean(engine);
+    await importBases(engine, bases);
+  } catch (error) {
+    process.kill(pid, 'SIGTERM');
+    throw error;
+  }
+  return engine;
+}
+
+/** Makes an image of a file system. The engine does not see all folders of this machine, so it gets the file by a pipe. */
+export async function importFile(
+  { client }: Pick<Engine, 'client'>,
+  flags: readonly string[],
+  file: string,
+  image: string,
+): Promise<void> {
+  const [command = '', ...first] = client;
+  await execa(command, [...first, 'import', ...flags, '-', image], { inputFile: file, timeout: 540_000 });
+}
+
+async function importBases(engine: Pick<Engine, 'docker' | 'client'>, bases: readonly Base[]): Promise<void> {
+  const { docker } = engine;
   const { stdout: folder } = await execa(join(root, 'scripts/base-images'), bases);
   for (const base of bases) {
     const image = `pointsman-base-${base}`;
-    const comment = await engine.docker(['image', 'inspect', '--format', '{{.Comment}}', image]).catch(() => '');
+    const comment = await docker(['image', 'inspect', '--format', '{{.Comment}}', image]).catch(() => '');
     // An image is made again after its file was.
     if (comment === folder) continue;
-    await engine.docker(['import', '--message', folder, ...changes[base], join(folder, `${base}.tar`), image]);
+    await importFile(engine, ['--message', folder, ...changes[base]], join(folder, `${base}.tar`), image);
   }
-  return engine;
 }
 
 /** Builds the images from a checkout in some folder. */

@@ -1,6 +1,6 @@
 // Requests without end, from within the namespace that the containers are in: `node load.mjs PORT…`, or `HOST:PORT…`. Half of
 // them on kept connections, half on new ones; each new one goes to any address that HOST has at that moment. Prints each answer
-// the first time it is given, and, when its standard input ends, what became of them all, as JSON.
+// the first time it is given, each failure, and, when its standard input ends, what became of them all, as JSON.
 import { resolve4 } from 'node:dns/promises';
 import { Agent, request } from 'node:http';
 
@@ -37,7 +37,9 @@ function ask({ port, host = '127.0.0.1' }, agent) {
   return new Promise((resolve) => {
     requests += 1;
     const fail = (/** @type {string} */ what) => {
-      failures.push(`${new Date().toISOString()} ${port} ${agent === false ? 'new' : 'kept'}: ${what}`);
+      const failure = `${new Date().toISOString()} ${host}:${port} ${agent === false ? 'new' : 'kept'}: ${what}`;
+      failures.push(failure);
+      process.stdout.write(`failed: ${failure}\n`);
       resolve(undefined);
     };
     const req = request({ host, port, agent, lookup, headers: { host: 'web' }, timeout: 10_000 }, (res) => {

@@ -124,6 +124,10 @@ export function loadOf([command = '', ...args]: readonly string[]) {
   const seen: string[] = [];
   createInterface({ input: run.stdout }).on('line', (line) => seen.push(line));
   return {
+    /** The different answers until now. */
+    answers: (): readonly string[] => seen.filter((line) => !line.startsWith('failed: ')),
+    /** How many requests have failed until now. */
+    failedSoFar: (): number => seen.filter((line) => line.startsWith('failed: ')).length,
     /** Waits until each of these answers was given. */
     sees: (...answers: readonly string[]) =>
       until(`${answers.join(', ')} answer`, () => answers.every((answer) => seen.includes(answer)), patience),
