@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { isNightly } from '../support/nightly.ts';
 
-// Building and installing takes minutes, so `npm run test:matrix` does it. Making a root takes root and a Debian mirror.
-const runs = process.env['MATRIX'] === 'whole' && process.getuid?.() === 0;
+// Building and installing takes minutes, so `npm run test:nightly` and `npm run release-check` do it. Making a root takes root and a mirror.
+const runs = (isNightly || process.env['RELEASE'] !== undefined) && process.getuid?.() === 0;
 const root = join(import.meta.dirname, '../..');
 const has = (command: string): boolean => spawnSync(command, ['--version']).error === undefined;
 
