@@ -14,6 +14,7 @@ const longest = [
   'replaced-history',
   'held-entries',
   'containers/containers',
+  'containers/docker',
   'acknowledgements',
   'balance',
   'haproxy/deleted-folders',
