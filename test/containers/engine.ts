@@ -80,11 +80,8 @@ export async function startEngine(bases: readonly Base[], name = 'one') {
     },
     isHealthy: (container: string) =>
       until(`${container} is healthy`, async () => (await engine.health(container)) === 'healthy', patience),
-    async logs(container: string): Promise<string> {
-      const [command = '', ...first] = client;
-      const { all } = await execa(command, [...first, 'logs', '--tail', '40', container], { all: true, reject: false });
-      return all;
-    },
+    logs: (container: string): Promise<string> => printed(client, 'logs', '--tail', '40', container),
+    serviceLogs: (service: string): Promise<string> => printed(client, 'service', 'logs', '--tail', '40', service),
     async close(): Promise<void> {
       await clean(engine);
       process.kill(pid, 'SIGTERM');
@@ -130,6 +127,11 @@ async function importBases(engine: Pick<Engine, 'docker' | 'client'>, bases: rea
     if (comment === folder) continue;
     await importFile(engine, ['--message', folder, ...changes[base]], join(folder, `${base}.tar`), image);
   }
+}
+
+/** What a command prints, be it on its standard error, as what a container printed there is. */
+async function printed([command = '', ...first]: readonly string[], ...args: readonly string[]): Promise<string> {
+  return (await execa(command, [...first, ...args], { all: true, reject: false, timeout: 60_000 })).all;
 }
 
 /** Builds the images from a checkout in some folder. */

@@ -53,7 +53,7 @@ describe.skipIf(reason !== undefined)('a Swarm of three nodes', () => {
   }, async () => {
     onTestFailed(async () => {
       for (const service of ['app', 'balancer', 'etcd-1']) {
-        const logs = await manager.docker(['service', 'logs', '--tail', '20', `pointsman_${service}`]).catch(String);
+        const logs = await manager.serviceLogs(`pointsman_${service}`);
         process.stderr.write(`--- ${service}\n${await tasksOf(service)}\n${logs}\n`);
       }
     }, 120_000);
