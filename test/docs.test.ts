@@ -18,7 +18,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   'npm test': '.ci/run',
   'npm install --global pointsman-0.1.0.tgz': 'test/package.test.ts',
   'docker/build': 'test/containers/containers.test.ts',
-  'docker run -d --user 10001 -v shared:/var/lib/pointsman --stop-signal SIGUSR1 --entrypoint /opt/pointsman/haproxy/attached pointsman':
+  'docker run -d --user 10001 -v shared:/var/lib/pointsman --entrypoint /opt/pointsman/haproxy/attached pointsman':
     'test/containers/docker.test.ts',
   'docker run -d -v shared:/var/lib/pointsman pointsman-register balance --haproxy-mode attached --dir /var/lib/pointsman …':
     'test/containers/docker.test.ts',
@@ -111,7 +111,6 @@ test('every flag that is named is one', async () => {
     '--output',
     '--read-only',
     '--tmpfs',
-    '--stop-timeout',
     '--init',
     '--client-cert-auth',
     '--name',
