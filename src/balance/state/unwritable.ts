@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { errorCode } from '../../model/error-code.ts';
+import { errorCode } from '../../model/fault.ts';
 
 /** The nearest folder that exists, and its rights. */
 export type ExistingFolder = { readonly path: string; readonly uid: number; readonly mode: number };
