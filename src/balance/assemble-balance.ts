@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { refusing } from '../catalog/limits.ts';
+import { rejecting } from '../catalog/limits.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { type Release, releasedBy } from '../registry/releases.ts';
 import { loadTemplates } from '../render/load-templates.ts';
@@ -36,7 +36,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     ...{ holdMs, logger, now, wall },
     metrics: metrics.held,
     deletions: { ...holding, minimum: guard.minimum, windowMs: guard.windowMs },
-    refuse: refusing(limits),
+    reject: rejecting(limits),
     onEvent,
     onChange: (more) => {
       wired.balancer.onHeldChanged();

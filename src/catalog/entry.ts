@@ -2,7 +2,7 @@ import { parseAllowance } from '../model/allowance.ts';
 import { parseInstance } from '../model/instance.ts';
 import { type KeySubject, parseKey } from '../model/key.ts';
 import { parseOverride } from '../model/override.ts';
-import { accepted, type Parsed, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, rejected } from '../model/parsed.ts';
 import { parsePolicy } from '../model/policy.ts';
 import type { Entry } from '../registry/registry.ts';
 import { instanceBytes, overrideBytes, textBytes } from './cost.ts';
@@ -42,7 +42,7 @@ export function parseEntry(subject: EntrySubject, entry: Entry): Parsed<ParsedEn
       const override = parseOverride(value);
       if (!override.ok) return override;
       if (override.value.effect.kind === 'pause' && subject.scope !== '*')
-        return refused('kind: only a whole service can be paused, overrides/<service>/*');
+        return rejected('kind: only a whole service can be paused, overrides/<service>/*');
       const apply = (serving: Serving) => serving.override(subject, override.value, 'removed');
       return accepted({ bytes: overrideBytes(override.value), apply });
     }

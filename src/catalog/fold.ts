@@ -1,7 +1,7 @@
 import type { Instance } from '../model/instance.ts';
 import { areaOfKey, parseKey, serviceOfKey } from '../model/key.ts';
 import type { Override, OverrideTarget } from '../model/override.ts';
-import { type Parsed, refused } from '../model/parsed.ts';
+import { type Parsed, rejected } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
 import { Allocating, type Effects } from './allocating.ts';
@@ -69,7 +69,7 @@ export class Fold {
       if (sinceOf(before) !== sinceOf(entry)) shares.change(subject.service, key);
       return;
     }
-    const read = entry.refused === undefined ? this.#read(subject, entry) : refused(entry.refused);
+    const read = entry.refused === undefined ? this.#read(subject, entry) : rejected(entry.refused);
     if (read.ok) {
       this.#ask(subject, entry, read.value);
       return;
@@ -266,6 +266,6 @@ export class Fold {
 
   #read(subject: EntrySubject, entry: Entry): Parsed<ParsedEntry> {
     const tooLong = beyondValue(Buffer.byteLength(entry.value), this.#limits);
-    return tooLong === undefined ? parseEntry(subject, entry) : refused(tooLong);
+    return tooLong === undefined ? parseEntry(subject, entry) : rejected(tooLong);
   }
 }

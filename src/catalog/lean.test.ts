@@ -5,10 +5,10 @@ import type { Change, RegistryEvent } from '../registry/registry.ts';
 import { emptyCatalog } from './catalog.ts';
 import { foldEvent } from './fold-event.ts';
 import { leanEvent } from './lean.ts';
-import { defaultCatalogLimits, refusing } from './limits.ts';
+import { defaultCatalogLimits, rejecting } from './limits.ts';
 
 const at = revision(1n);
-const refuse = refusing(defaultCatalogLimits);
+const reject = rejecting(defaultCatalogLimits);
 
 function eventOf(tree: Readonly<Record<string, string>>): RegistryEvent {
   const changes = Object.entries(tree).map(
@@ -18,7 +18,7 @@ function eventOf(tree: Readonly<Record<string, string>>): RegistryEvent {
 }
 
 const lean = (tree: Readonly<Record<string, string>>): readonly (readonly [string, string | undefined])[] => {
-  const event = leanEvent(eventOf(tree), refuse);
+  const event = leanEvent(eventOf(tree), reject);
   const changes = event.kind === 'changes' ? event.changes : [];
   return changes.flatMap((one) => (one.kind === 'put' ? [[one.entry.value, one.entry.refused] as const] : []));
 };
@@ -67,11 +67,11 @@ test('what is served and refused is the same with the whole values', () => {
   fc.assert(
     fc.property(key, value, padding, (name, text, more) => {
       const event = eventOf({ [name]: text + more });
-      const [whole, short] = [event, leanEvent(event, refuse)].map((one) => foldEvent(emptyCatalog, one).catalog);
+      const [whole, short] = [event, leanEvent(event, reject)].map((one) => foldEvent(emptyCatalog, one).catalog);
       expect(short?.services.toJS()).toEqual(whole?.services.toJS());
       expect(short?.overrides.toJS()).toEqual(whole?.overrides.toJS());
       expect(short?.rejected.toJS()).toEqual(whole?.rejected.toJS());
-      expect(leanEvent(leanEvent(event, refuse), refuse)).toEqual(leanEvent(event, refuse));
+      expect(leanEvent(leanEvent(event, reject), reject)).toEqual(leanEvent(event, reject));
     }),
     { numRuns: 1000 },
   );

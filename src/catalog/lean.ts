@@ -3,9 +3,9 @@ import { parseKey } from '../model/key.ts';
 import { parseOverride } from '../model/override.ts';
 import type { Parsed } from '../model/parsed.ts';
 import { parsePolicy } from '../model/policy.ts';
-import type { Change, Entry, ReadFilter, Refuse, RegistryEvent } from '../registry/registry.ts';
+import type { Change, Entry, ReadFilter, RegistryEvent, Reject } from '../registry/registry.ts';
 import { textBytes } from './cost.ts';
-import { type CatalogLimits, refusing } from './limits.ts';
+import { type CatalogLimits, rejecting } from './limits.ts';
 
 /** The values of nearly all instances are shorter, and cost little whatever is in them. */
 const shortest = 512;
@@ -14,32 +14,32 @@ const shortest = 512;
  * The event with nothing in it that no balancer uses: an instance's value has no fields that are not known and no blanks, and of what
  * is refused only the reason stays. So values without a meaning take no memory.
  */
-export function leanEvent(event: RegistryEvent, refuse: Refuse): RegistryEvent {
+export function leanEvent(event: RegistryEvent, reject: Reject): RegistryEvent {
   switch (event.kind) {
     case 'snapshot': {
       const entries = new Map<string, Entry>();
-      for (const [key, entry] of event.entries) entries.set(key, leanEntry(entry, refuse));
+      for (const [key, entry] of event.entries) entries.set(key, leanEntry(entry, reject));
       return { ...event, entries };
     }
     case 'changes':
-      return { ...event, changes: event.changes.map((change) => leanChange(change, refuse)) };
+      return { ...event, changes: event.changes.map((change) => leanChange(change, reject)) };
     default:
       return event;
   }
 }
 
-const leanChange = (change: Change, refuse: Refuse): Change =>
-  change.kind === 'put' ? { kind: 'put', entry: leanEntry(change.entry, refuse) } : change;
+const leanChange = (change: Change, reject: Reject): Change =>
+  change.kind === 'put' ? { kind: 'put', entry: leanEntry(change.entry, reject) } : change;
 
 /** The part of an entry that a balancer keeps. */
 export function leanReading(limits: CatalogLimits): ReadFilter {
-  const refuse = refusing(limits);
-  return { refuse, shorten: (entry) => leanEntry(entry, refuse) };
+  const reject = rejecting(limits);
+  return { reject, shorten: (entry) => leanEntry(entry, reject) };
 }
 
-function leanEntry(entry: Entry, refuse: Refuse): Entry {
+function leanEntry(entry: Entry, reject: Reject): Entry {
   if (entry.refused !== undefined || entry.value.length <= shortest) return entry;
-  const tooLong = refuse(entry.key, Buffer.byteLength(entry.value));
+  const tooLong = reject(entry.key, Buffer.byteLength(entry.value));
   if (tooLong !== undefined) return without(entry, tooLong);
   const value = leanValue(entry);
   if (!value.ok) return without(entry, value.reason);

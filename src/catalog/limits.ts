@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { areaOfKey } from '../model/key.ts';
-import type { Refuse } from '../registry/registry.ts';
+import type { Reject } from '../registry/registry.ts';
 import type { Room } from './allocation.ts';
 import type { Caps } from './ranking.ts';
 
@@ -44,8 +44,8 @@ const otherBytes = 262_144;
 const limitedAreas = ['instances', 'services', 'overrides', 'claims'];
 
 /** Refuses values for their size, so that a follower does not keep them. Values under `keys/` have no limit. */
-export const refusing =
-  (limits: CatalogLimits): Refuse =>
+export const rejecting =
+  (limits: CatalogLimits): Reject =>
   (key, bytes) => {
     const area = areaOfKey(key);
     if (area === 'keys') return undefined;

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { parseRecord } from '../model/json.ts';
 import { balancerKey } from '../model/key.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
-import { accepted, type Parsed, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, rejected } from '../model/parsed.ts';
 import { type Revision, revision } from '../model/revision.ts';
 import { serviceOf } from '../registry/holding/areas.ts';
 
@@ -113,9 +113,9 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
   const record = parseRecord(value);
   if (!record.ok) return record;
   const fields = record.value;
-  if (fields.get('format') !== format) return refused(`it is not of format ${format}`);
+  if (fields.get('format') !== format) return rejected(`it is not of format ${format}`);
   const result = v.safeParse(schema, Object.fromEntries(fields), { abortEarly: true });
-  if (!result.success) return refused(`its ${v.getDotPath(result.issues[0]) ?? 'value'} is not what belongs there`);
+  if (!result.success) return rejected(`its ${v.getDotPath(result.issues[0]) ?? 'value'} is not what belongs there`);
   const { draining, admin, untold, unproven, unrouted, unlisted, ...rest } = result.output;
   return accepted({
     ...rest,

@@ -1,6 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { type Address, canBeServer, parseAddress, parseCidr, parsePort } from './address.ts';
-import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 
 /** Where the address to announce comes from. */
 export type AddressSource =
@@ -21,7 +21,7 @@ export function parseAddressSource(text: string): Parsed<AddressSource> {
     const [host = '', port, ...more] = text.slice('env:'.length).split(':');
     const strange = [host, ...(port === undefined ? [] : [port])].find((name) => !variable.test(name));
     if (strange !== undefined || more.length > 0) {
-      return refused(
+      return rejected(
         `${quote(text)} is not env:NAME, or env:NAME:NAME with a variable for the host and one for the port`,
       );
     }
@@ -41,7 +41,7 @@ export function parseReachable(text: string): Parsed<Address> {
   if (!address.ok) return address;
   if (canBeServer(address.value)) return address;
   const { host } = address.value;
-  return refused(
+  return rejected(
     `${host} is where a server listens, not where it is reached: give the address that balancers connect to`,
   );
 }
@@ -63,5 +63,5 @@ export function parseNet(text: string): Parsed<Net> {
   // Linux' own limit: IFNAMSIZ, without its NUL.
   return /^[^\s/:]{1,15}$/.test(text)
     ? accepted({ kind: 'interface', name: text })
-    : refused(`${quote(text)} is neither an interface, as in eth0, nor a network, as in 10.0.0.0/8`);
+    : rejected(`${quote(text)} is neither an interface, as in eth0, nor a network, as in 10.0.0.0/8`);
 }

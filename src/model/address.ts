@@ -1,5 +1,5 @@
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
-import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Brand, type Parsed, quote, rejected } from './parsed.ts';
 import { parseWhole } from './quantity.ts';
 
 /** Where an instance listens. IPv6 hosts are held without brackets. */
@@ -20,22 +20,22 @@ export function parseHost(text: string): Parsed<Pick<Address, 'host' | 'family'>
   // A zone ("fe80::1%eth0") means something on one machine only.
   if (isIPv6(bare) && !bare.includes('%')) return accepted({ host: bare.toLowerCase(), family: 'ipv6' });
   if (hostName.test(text) && !endsInNumber.test(text)) return accepted({ host: text.toLowerCase(), family: 'name' });
-  return refused(`${quoteAddress(text)} is not an IPv4 address, an IPv6 address or a host name`);
+  return rejected(`${quoteAddress(text)} is not an IPv4 address, an IPv6 address or a host name`);
 }
 
 /** Reads a TCP port, 1 to 65535, in plain digits. HAProxy's own parser takes `-1`, `80x` and `0` (HAProxy 2.6 to 3.4). */
 export function parsePort(text: string | number): Parsed<number> {
   const port = parseWhole(text, { least: 1, most: 65535 });
-  return port.ok ? port : refused(`${quoteAddress(String(text))} is not a port: 1 to 65535`);
+  return port.ok ? port : rejected(`${quoteAddress(String(text))} is not a port: 1 to 65535`);
 }
 
 /** Reads `host:port`; an IPv6 host is in brackets. */
 export function parseAddress(text: string): Parsed<Address> {
   const colon = text.lastIndexOf(':');
-  if (colon < 1) return refused(`${quoteAddress(text)} is not host:port`);
+  if (colon < 1) return rejected(`${quoteAddress(text)} is not host:port`);
   const hostText = text.slice(0, colon);
   if (hostText.includes(':') && !hostText.startsWith('[')) {
-    return refused(`${quoteAddress(text)} is not host:port: write an IPv6 host in brackets, as in [::1]:80`);
+    return rejected(`${quoteAddress(text)} is not host:port: write an IPv6 host in brackets, as in [::1]:80`);
   }
   const host = parseHost(hostText);
   if (!host.ok) return host;
@@ -71,7 +71,7 @@ export type Cidr = Brand<string, 'Cidr'>;
 
 /** Reads a network or a single address. Bits behind the prefix are refused: `10.1.0.0/8` is more likely mistyped. */
 export function parseCidr(text: string): Parsed<Cidr> {
-  const no = refused(`${quote(text)} is not a network: 10.0.0.0/8, fd00::/8, or one address`);
+  const no = rejected(`${quote(text)} is not a network: 10.0.0.0/8, fd00::/8, or one address`);
   if (text.length > 43) return no;
   const [address = '', prefix, ...rest] = text.split('/');
   const bits = isIPv4(address) ? 32 : isIPv6(address) && !address.includes('%') ? 128 : undefined;
@@ -81,7 +81,7 @@ export function parseCidr(text: string): Parsed<Cidr> {
   if (!length.ok) return no;
   return hostBits(address, bits, length.value) === 0n
     ? accepted(text.toLowerCase() as Cidr)
-    : refused(`${quote(text)} has bits set behind its prefix`);
+    : rejected(`${quote(text)} has bits set behind its prefix`);
 }
 
 function hostBits(address: string, bits: number, prefix: number): bigint {

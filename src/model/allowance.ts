@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { ServiceName } from './name.ts';
-import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 import { parsedText, parseEntry, whole } from './policy/field.ts';
 import { parsePemFile } from './policy/tls.ts';
 import { type HostPattern, ownHosts, parseHostPattern, patternsOver } from './route.ts';
@@ -36,7 +36,7 @@ function parsePorts(text: string): Parsed<PortRange> {
   const range = { first: Number(first), last: Number(last) };
   return range.first >= 1 && range.first <= range.last && range.last <= 65_535
     ? accepted(range)
-    : refused(`${quote(text)} is neither a port nor ports as "6000-6099"`);
+    : rejected(`${quote(text)} is neither a port nor ports as "6000-6099"`);
 }
 
 const ports = v.pipe(v.union([v.string(), v.number()]), v.transform(String), parsedText(parsePorts));

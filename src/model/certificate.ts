@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { accepted, type Parsed, refused } from './parsed.ts';
+import { accepted, type Parsed, rejected } from './parsed.ts';
 
 /** A certificate with its key and chain, as HAProxy loads it from one file. */
 export type Certificate = {
@@ -25,13 +25,13 @@ export type Authorities = Pick<Certificate, 'pem'> & { readonly fingerprints: Re
 /** Reads the PEM text of certificates of authorities, with whatever comments between them. */
 export function parseAuthorities(text: string): Parsed<Authorities> {
   const found = [...text.matchAll(block)].filter(([, label]) => label === 'CERTIFICATE');
-  if (found.length === 0) return refused('it holds no certificate (PEM)');
+  if (found.length === 0) return rejected('it holds no certificate (PEM)');
   const pems = found.map(([, , body = '']) => blockOf('CERTIFICATE', body));
   try {
     const fingerprints = pems.map((pem) => new X509Certificate(pem).fingerprint.replaceAll(':', ''));
     return accepted({ pem: pems.join(''), fingerprints: new Set(fingerprints) });
   } catch (error) {
-    return refused(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    return rejected(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
@@ -46,26 +46,26 @@ const encrypted = 'its key is encrypted, and nobody is there to type a password:
 /** Reads the PEM text of a certificate, its chain and its key, in any order of certificate and key. */
 export function parseCertificate(text: string): Parsed<Certificate> {
   // The old form says so in a header above the key.
-  if (/^Proc-Type:.*ENCRYPTED/m.test(text)) return refused(encrypted);
+  if (/^Proc-Type:.*ENCRYPTED/m.test(text)) return rejected(encrypted);
   const chain: string[] = [];
   const keys: string[] = [];
   for (const [, label = '', body = ''] of text.matchAll(block)) {
     const pem = blockOf(label, body);
     if (label === 'CERTIFICATE') chain.push(pem);
-    else if (label === 'ENCRYPTED PRIVATE KEY') return refused(encrypted);
+    else if (label === 'ENCRYPTED PRIVATE KEY') return rejected(encrypted);
     else if (label.endsWith('PRIVATE KEY')) keys.push(pem);
   }
   const [first] = chain;
   const [key] = keys;
-  if (first === undefined) return refused('it holds no certificate (PEM)');
-  if (key === undefined) return refused('it holds no private key (PEM)');
-  if (keys.length > 1) return refused(`it holds ${keys.length} private keys instead of one`);
+  if (first === undefined) return rejected('it holds no certificate (PEM)');
+  if (key === undefined) return rejected('it holds no private key (PEM)');
+  if (keys.length > 1) return rejected(`it holds ${keys.length} private keys instead of one`);
   try {
     const certificate = new X509Certificate(first);
     const ownKey = createPrivateKey(key);
     if (!certificate.checkPrivateKey(ownKey)) {
       const own = chain.findIndex((pem) => new X509Certificate(pem).checkPrivateKey(ownKey));
-      return refused(
+      return rejected(
         own === -1
           ? 'its key belongs to another certificate'
           : `the certificate of its key is number ${own + 1} in the file: put it first, and those that signed it after it`,
@@ -81,6 +81,6 @@ export function parseCertificate(text: string): Parsed<Certificate> {
       notAfter: Date.parse(certificate.validTo),
     });
   } catch (error) {
-    return refused(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    return rejected(`it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -1,4 +1,4 @@
-import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Brand, type Parsed, quote, rejected } from './parsed.ts';
 
 /** The name of an HTTP header, `X-Request-Id`. */
 export type HeaderName = Brand<string, 'HeaderName'>;
@@ -22,22 +22,22 @@ const nameIn = (text: string): string => text.replace(/[:=].+$/s, '...');
 export function parseHeaderName(text: string): Parsed<HeaderName> {
   return name.test(text)
     ? accepted(text as HeaderName)
-    : refused(`${quote(nameIn(text))} is not a header name: 1 to 64 of A-Z a-z 0-9 _ -, a letter or digit first`);
+    : rejected(`${quote(nameIn(text))} is not a header name: 1 to 64 of A-Z a-z 0-9 _ -, a letter or digit first`);
 }
 
 /** Reads a header's value, which may be a password, so that none of it is repeated in the reason: at most 1024 printable ASCII characters, none of them a space at either end. */
 export function parseHeaderValue(text: string): Parsed<HeaderValue> {
-  if (text.length > 1024) return refused(`it is not a header value: it has ${text.length} characters, more than 1024`);
-  if (/^[ \t]|[ \t]$/.test(text)) return refused('it is not a header value: it has a space at one end');
+  if (text.length > 1024) return rejected(`it is not a header value: it has ${text.length} characters, more than 1024`);
+  if (/^[ \t]|[ \t]$/.test(text)) return rejected('it is not a header value: it has a space at one end');
   if (value.test(text)) return accepted(text as HeaderValue);
   const at = text.search(/[^\x20-\x7e\t]/);
   const code = (text.codePointAt(at) ?? 0).toString(16).toUpperCase().padStart(4, '0');
-  return refused(`it is not a header value: character ${at + 1} (U+${code}) is not printable ASCII`);
+  return rejected(`it is not a header value: character ${at + 1} (U+${code}) is not printable ASCII`);
 }
 
 /** Reads a cookie's name: 1 to 64 of `A-Za-z0-9._-`, no `.` or `-` first. */
 export function parseCookieName(text: string): Parsed<CookieName> {
   return cookie.test(text)
     ? accepted(text as CookieName)
-    : refused(`${quote(text)} is not a cookie name: 1 to 64 of A-Z a-z 0-9 . _ -, no . or - first`);
+    : rejected(`${quote(text)} is not a cookie name: 1 to 64 of A-Z a-z 0-9 . _ -, no . or - first`);
 }

@@ -1,5 +1,5 @@
 import { parseHost, parsePort, quoteAddress } from './address.ts';
-import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 
 /** How an application is asked whether it is well. A host or port that is left out is that of the announced address. */
 export type HealthCheck =
@@ -41,19 +41,19 @@ export function parseHealthCheck(text: string): Parsed<HealthCheck> {
   if (text.startsWith('cmd:')) {
     const line = text.slice('cmd:'.length).trim();
     return line === '' || line.includes('\0')
-      ? refused('a command is missing after cmd:')
+      ? rejected('a command is missing after cmd:')
       : accepted({ kind: 'command', line });
   }
   const [, scheme, place = '', path = ''] = url.exec(text) ?? [];
-  if (scheme === undefined) return refused(`${quote(text)} is no check: ${forms}`);
+  if (scheme === undefined) return rejected(`${quote(text)} is no check: ${forms}`);
   const target = parsePlace(place);
   if (!target.ok) return target;
   if (scheme === 'tcp') {
-    if (path !== '') return refused(`${quote(path)} follows the port: a tcp check has no path`);
+    if (path !== '') return rejected(`${quote(path)} follows the port: a tcp check has no path`);
     return accepted({ kind: 'tcp', ...target.value });
   }
   if (!/^(\/[\x21-\x7e]*)?$/.test(path) || path.includes('#')) {
-    return refused(`${quote(path)} is not a path: a / and then printable ASCII without spaces`);
+    return rejected(`${quote(path)} is not a path: a / and then printable ASCII without spaces`);
   }
   const tls = tlsOf[scheme as keyof typeof tlsOf];
   return accepted({ kind: 'http', tls, ...target.value, path: path === '' ? '/' : path });
@@ -61,7 +61,7 @@ export function parseHealthCheck(text: string): Parsed<HealthCheck> {
 
 function parsePlace(text: string): Parsed<{ host: string | undefined; port: number | undefined }> {
   const [, hostText, portText] = authority.exec(text) ?? [];
-  if (hostText === undefined) return refused(`${quoteAddress(text)} is not host:port`);
+  if (hostText === undefined) return rejected(`${quoteAddress(text)} is not host:port`);
   const host = hostText === '' ? undefined : parseHost(hostText);
   if (host?.ok === false) return host;
   const port = portText === undefined ? undefined : parsePort(portText);

@@ -1,7 +1,7 @@
 import { type Address, canBeServer, formatAddress, parseAddress, parseHost, parsePort } from './address.ts';
 import { parseRecord } from './json.ts';
 import type { InstanceId, ServiceName } from './name.ts';
-import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 import { parseWeight } from './quantity.ts';
 
 /** `draining` takes no new requests and finishes its open ones; `maintenance` takes none at all. */
@@ -93,7 +93,7 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
   if (!role.ok) return role;
   const owner = record.get('owner');
   if (owner !== undefined && (typeof owner !== 'string' || !ownerNonce.test(owner))) {
-    return refused('owner is not 1 to 64 of A-Z a-z 0-9 -');
+    return rejected('owner is not 1 to 64 of A-Z a-z 0-9 -');
   }
   const meta = readMeta(record.get('meta'));
   if (!meta.ok) return meta;
@@ -141,13 +141,13 @@ export function formatInstance(instance: Omit<Instance, 'service' | 'id'>): stri
 export function parseLabel(text: string): Parsed<string> {
   return word.test(text)
     ? accepted(text)
-    : refused(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ + -, a letter or digit first`);
+    : rejected(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ + -, a letter or digit first`);
 }
 
 function readAddress(address: unknown, port: unknown): Parsed<Address> {
-  if (typeof address !== 'string') return refused('address is missing or not a string');
+  if (typeof address !== 'string') return rejected('address is missing or not a string');
   if (port === undefined) return parseAddress(address);
-  if (typeof port !== 'number') return refused('port is not a number from 1 to 65535');
+  if (typeof port !== 'number') return rejected('port is not a number from 1 to 65535');
   const host = parseHost(address);
   if (!host.ok) return host;
   const number = parsePort(port);
@@ -158,14 +158,14 @@ function readAddress(address: unknown, port: unknown): Parsed<Address> {
 function serverAddress(address: Parsed<Address>): Parsed<Address> {
   return !address.ok || canBeServer(address.value)
     ? address
-    : refused(`${quote(formatAddress(address.value))} is no address of one server`);
+    : rejected(`${quote(formatAddress(address.value))} is no address of one server`);
 }
 
 function readWeight(weight: unknown): Parsed<number> {
   if (weight === undefined) return accepted(defaultWeight);
-  if (typeof weight !== 'number') return refused('weight is not a number from 0 to 256');
+  if (typeof weight !== 'number') return rejected('weight is not a number from 0 to 256');
   const parsed = parseWeight(weight);
-  return parsed.ok ? parsed : refused(`weight ${parsed.reason}`);
+  return parsed.ok ? parsed : rejected(`weight ${parsed.reason}`);
 }
 
 /** One of a few words; the first of them where none is given. */
@@ -173,27 +173,27 @@ function readWord<W extends string>(record: ReadonlyMap<string, unknown>, name: 
   const given = record.get(name);
   const known = given === undefined ? words[0] : words.find((one) => one === given);
   if (known !== undefined) return accepted(known);
-  return refused(`${name}${typeof given === 'string' ? ` ${quote(given)}` : ''} is none of ${words.join(', ')}`);
+  return rejected(`${name}${typeof given === 'string' ? ` ${quote(given)}` : ''} is none of ${words.join(', ')}`);
 }
 
 function optionalWord(record: ReadonlyMap<string, unknown>, name: string): Parsed<string | undefined> {
   const value = record.get(name);
   if (value === undefined) return accepted(undefined);
-  if (typeof value !== 'string') return refused(`${name} is not a string`);
+  if (typeof value !== 'string') return rejected(`${name} is not a string`);
   const label = parseLabel(value);
-  return label.ok ? label : refused(`${name} ${label.reason}`);
+  return label.ok ? label : rejected(`${name} ${label.reason}`);
 }
 
 function readMeta(value: unknown): Parsed<Readonly<Record<string, string>>> {
   if (value === undefined) return accepted({});
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return refused('meta is not an object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return rejected('meta is not an object');
   const entries = Object.entries(value);
-  if (entries.length > mostMeta) return refused(`meta has ${entries.length} entries, more than ${mostMeta}`);
+  if (entries.length > mostMeta) return rejected(`meta has ${entries.length} entries, more than ${mostMeta}`);
   const meta = new Map<string, string>();
   for (const [name, text] of entries) {
-    if (!word.test(name)) return refused(`meta: ${quote(name)} is not 1 to 63 of A-Z a-z 0-9 . _ + -`);
+    if (!word.test(name)) return rejected(`meta: ${quote(name)} is not 1 to 63 of A-Z a-z 0-9 . _ + -`);
     const one = parseMetaText(text);
-    if (!one.ok) return refused(`meta.${name} ${one.reason}`);
+    if (!one.ok) return rejected(`meta.${name} ${one.reason}`);
     meta.set(name, one.value);
   }
   return accepted(Object.fromEntries(meta));
@@ -202,9 +202,9 @@ function readMeta(value: unknown): Parsed<Readonly<Record<string, string>>> {
 /** Reads a value in meta; the reason of a refusal follows its name. */
 export function parseMetaText(text: unknown): Parsed<string> {
   if (typeof text !== 'string' || text.length > mostMetaLength) {
-    return refused(`is not a string of at most ${mostMetaLength}`);
+    return rejected(`is not a string of at most ${mostMetaLength}`);
   }
-  return controls.test(text) ? refused('has a control character') : accepted(text);
+  return controls.test(text) ? rejected('has a control character') : accepted(text);
 }
 
 /** Without the newline that `echo` adds. Only what JSON counts as blank: a byte order mark is no blank. */

@@ -1,4 +1,4 @@
-import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 
 // Ours need three levels. A value of brackets alone parses well and then exhausts the stack of whoever walks it.
 const deepest = 16;
@@ -14,11 +14,11 @@ export function parseRecord(text: string): Parsed<ReadonlyMap<string, unknown>> 
   } catch (error) {
     // V8 quotes the text around, and a policy may hold a password there.
     const place = placeOf(text, jsonFlawAt(text, error));
-    return refused(`it is not JSON: see ${place}`);
+    return rejected(`it is not JSON: see ${place}`);
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) return refused('it is not a JSON object');
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return rejected('it is not a JSON object');
   const flaw = findFlaw(text);
-  return flaw === undefined ? accepted(new Map(Object.entries(json))) : refused(flaw);
+  return flaw === undefined ? accepted(new Map(Object.entries(json))) : rejected(flaw);
 }
 
 /** Where a text ceases to be JSON, given what `JSON.parse` threw; its end where something is missing there. */

@@ -1,7 +1,7 @@
 import type { AllowanceTarget } from './allowance.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from './name.ts';
 import type { OverrideScope } from './override.ts';
-import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 
 /** The subject of a key under the root. */
 export type KeySubject =
@@ -76,7 +76,7 @@ export function parseKey(key: string): Parsed<KeySubject> {
     const service = parseServiceName(serviceText);
     return service.ok ? accepted({ kind: 'allowance', service: service.value }) : service;
   }
-  return refused(
+  return rejected(
     `${quote(key)} is none of instances/<service>/<instance>, services/<service>, overrides/<service>/<instance or *>, claims/<service or *>`,
   );
 }

@@ -1,4 +1,4 @@
-import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Brand, type Parsed, quote, rejected } from './parsed.ts';
 
 /** A service: the name of its backend in HAProxy, of a folder in the directory registry, and the first label of its host. */
 export type ServiceName = Brand<string, 'ServiceName'>;
@@ -15,12 +15,12 @@ const instance = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,126}$/;
 export function parseServiceName(text: string): Parsed<ServiceName> {
   return service.test(text)
     ? accepted(text as ServiceName)
-    : refused(`${quote(text)} is not a service name: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`);
+    : rejected(`${quote(text)} is not a service name: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`);
 }
 
 /** Reads an instance's id: 1 to 127 of `A-Za-z0-9._:-`, a letter or digit first. */
 export function parseInstanceId(text: string): Parsed<InstanceId> {
   return instance.test(text)
     ? accepted(text as InstanceId)
-    : refused(`${quote(text)} is not an instance id: 1 to 127 of A-Z a-z 0-9 . _ : -, a letter or digit first`);
+    : rejected(`${quote(text)} is not an instance id: 1 to 127 of A-Z a-z 0-9 . _ : -, a letter or digit first`);
 }

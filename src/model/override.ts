@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import type { InstanceId, ServiceName } from './name.ts';
-import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 import { parseEntry, parsing } from './policy/field.ts';
 import { parseWeight } from './quantity.ts';
 
@@ -43,7 +43,7 @@ const text = (most: number) =>
   );
 const time = parsing(v.string('it is not a string'), (given) => {
   const ms = instant.test(given) ? Date.parse(given) : Number.NaN;
-  return Number.isNaN(ms) ? refused(`${quote(given)} is not a time like 2026-01-31T09:30:00Z`) : accepted(ms);
+  return Number.isNaN(ms) ? rejected(`${quote(given)} is not a time like 2026-01-31T09:30:00Z`) : accepted(ms);
 });
 const weight = parsing(v.number('it is not a number'), parseWeight);
 
@@ -72,10 +72,10 @@ export function parseOverride(value: string): Parsed<Override> {
   const read = parseEntry(value, schema, 'an override', ({ message }) => message);
   if (!read.ok) return read;
   const { who, why, at, until } = read.value;
-  if (at !== undefined && until !== undefined && until <= at) return refused('until: it is not after at');
+  if (at !== undefined && until !== undefined && until <= at) return rejected('until: it is not after at');
   if (read.value.kind === 'pause') {
-    if (until === undefined) return refused('until: it is missing, and a pause has to end');
-    if (at !== undefined && until - at > longestPauseMs) return refused('until: a pause lasts at most 10m');
+    if (until === undefined) return rejected('until: it is missing, and a pause has to end');
+    if (at !== undefined && until - at > longestPauseMs) return rejected('until: a pause lasts at most 10m');
   }
   return accepted({ effect: effectOf(read.value), who, why, at, until });
 }

@@ -7,7 +7,7 @@ export type Brand<T, B extends string> = T & { readonly [brand]: B };
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string };
 
 export const accepted = <T>(value: T): Parsed<T> => ({ ok: true, value });
-export const refused = (reason: string): Parsed<never> => ({ ok: false, reason });
+export const rejected = (reason: string): Parsed<never> => ({ ok: false, reason });
 
 /**
  * Quotes untrusted text for a message: at most 64 characters of it, and those in printable ASCII. Escaping the rest shows

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { parseRecord } from './json.ts';
-import { accepted, type Parsed, refused } from './parsed.ts';
+import { accepted, type Parsed, rejected } from './parsed.ts';
 import { type Access, accessField, type RateLimit, rateLimitField } from './policy/access.ts';
 import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } from './policy/balance.ts';
 import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
@@ -146,15 +146,15 @@ export function parsePolicy(value: string): Parsed<Policy> {
   if (!read.ok) return read;
   const given = read.value;
   const { mode, port } = given;
-  if (mode === 'tcp' && port === undefined) return refused('port: a tcp service needs a port of its own');
+  if (mode === 'tcp' && port === undefined) return rejected('port: a tcp service needs a port of its own');
   if (mode === 'http' && port !== undefined)
-    return refused('port: only a tcp service has one (http ones share a port)');
+    return rejected('port: only a tcp service has one (http ones share a port)');
   const alien = mode === 'tcp' ? httpFields.find((field) => given[field] !== undefined) : undefined;
-  if (alien !== undefined) return refused(`${alien}: only an http service has it`);
-  if (mode === 'tcp' && given.retries?.on.length) return refused('retries.on: only an http service has it');
-  if (mode === 'tcp' && needsHttp(given.balance)) return refused('balance: a tcp service has no paths or headers');
+  if (alien !== undefined) return rejected(`${alien}: only an http service has it`);
+  if (mode === 'tcp' && given.retries?.on.length) return rejected('retries.on: only an http service has it');
+  if (mode === 'tcp' && needsHttp(given.balance)) return rejected('balance: a tcp service has no paths or headers');
   if (given.split !== undefined && given.balance !== undefined && !keepsShares(given.balance)) {
-    return refused(
+    return rejected(
       `balance: with a split it is roundrobin or random, because ${given.balance.kind} does not go by weight`,
     );
   }

@@ -1,4 +1,4 @@
-import { accepted, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 
 type NumberRange = { readonly least: number; readonly most: number };
 
@@ -10,7 +10,7 @@ export function parseWhole(given: string | number, { least, most }: NumberRange)
   const value = typeof given === 'number' ? given : /^(0|[1-9][0-9]{0,14})$/.test(given) ? Number(given) : Number.NaN;
   return Number.isInteger(value) && value >= least && value <= most
     ? accepted(value + 0) // -0 is 0
-    : refused(`${quote(String(given))} is not a whole number from ${least} to ${most}`);
+    : rejected(`${quote(String(given))} is not a whole number from ${least} to ${most}`);
 }
 
 /** Reads a weight, the share of traffic relative to siblings: 0 to 256, HAProxy's range. */
@@ -21,7 +21,7 @@ export function parseShare(text: string): Parsed<number> {
   const share = /^(\d{1,3})%$/.exec(text)?.[1];
   return share !== undefined && Number(share) <= 100
     ? accepted(Number(share) / 100)
-    : refused(`${quote(text)} is not 0% to 100%`);
+    : rejected(`${quote(text)} is not 0% to 100%`);
 }
 
 const unitBytes = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 } as const;
@@ -33,7 +33,7 @@ export function parseSize(text: string): Parsed<number> {
   const match = /^(0|[1-9][0-9]{0,9})([kmg]?)$/.exec(text);
   const unit = match?.[2] as keyof typeof unitBytes | undefined;
   const bytes = unit === undefined ? Number.NaN : Number(match?.[1]) * unitBytes[unit];
-  return bytes <= most ? accepted(bytes) : refused(`${quote(text)} is not a size below 2g: a number, with k, m or g`);
+  return bytes <= most ? accepted(bytes) : rejected(`${quote(text)} is not a size below 2g: a number, with k, m or g`);
 }
 
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -43,9 +43,9 @@ const mostMs = 3660 * unitMs.d;
 export function parseDuration(text: string): Parsed<number> {
   const match = /^((?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?)(ms|s|m|h|d)$/.exec(text);
   const unit = match?.[2] as keyof typeof unitMs | undefined;
-  if (!match || unit === undefined) return refused(`${quote(text)} is not a duration: a number with ms, s, m, h or d`);
+  if (!match || unit === undefined) return rejected(`${quote(text)} is not a duration: a number with ms, s, m, h or d`);
   const ms = Math.round(Number(match[1]) * unitMs[unit]);
-  return ms <= mostMs ? accepted(ms) : refused(`${quote(text)} is more than ${mostMs / unitMs.d}d`);
+  return ms <= mostMs ? accepted(ms) : rejected(`${quote(text)} is more than ${mostMs / unitMs.d}d`);
 }
 
 /** Milliseconds as a person says them: `3.2ms`, `1.5s`, `2m 5s`, `3h 10m`, `4d 2h`. */

@@ -1,5 +1,5 @@
 import { parseServiceName, type ServiceName } from './name.ts';
-import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Brand, type Parsed, quote, rejected } from './parsed.ts';
 
 /**
  * A value in the route map. The value of a route is its service, `web`, or the service with the number of segments that
@@ -20,7 +20,7 @@ export function parseRouteTarget(text: string): Parsed<RouteTarget> {
   if (!service.ok) return service;
   return rest.length === 0 && (stripped === undefined || /^[1-9]$/.test(stripped))
     ? accepted(text as RouteTarget)
-    : refused(`${quote(text)} is not a route's target: a service, or a service/segments`);
+    : rejected(`${quote(text)} is not a route's target: a service, or a service/segments`);
 }
 
 /** The service that a route leads to. */

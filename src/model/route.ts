@@ -1,6 +1,6 @@
 import { parseHost } from './address.ts';
 import type { ServiceName } from './name.ts';
-import { accepted, type Brand, type Parsed, quote, refused } from './parsed.ts';
+import { accepted, type Brand, type Parsed, quote, rejected } from './parsed.ts';
 
 /** Which hosts a service answers to: `shop.example.com`, `*.example.com`, `shop.*` or `*`. Lower case. */
 export type HostPattern = Brand<string, 'HostPattern'>;
@@ -17,7 +17,7 @@ const path = /^\/[A-Za-z0-9._~/@:+-]{0,254}$/;
 export function parseHostPattern(text: string): Parsed<HostPattern> {
   return isHostPattern(text)
     ? accepted(text as HostPattern)
-    : refused(`${quote(text)} is not a host: lower case "shop.example.com", "*.example.com", "shop.*" or "*"`);
+    : rejected(`${quote(text)} is not a host: lower case "shop.example.com", "*.example.com", "shop.*" or "*"`);
 }
 
 function isHostPattern(text: string): boolean {
@@ -33,10 +33,10 @@ function isHostPattern(text: string): boolean {
 /** Reads a path prefix. */
 export function parsePathPrefix(text: string): Parsed<PathPrefix> {
   if (!path.test(text)) {
-    return refused(`${quote(text)} is not a path: "/" and then at most 254 of A-Z a-z 0-9 . _ ~ / @ : + -`);
+    return rejected(`${quote(text)} is not a path: "/" and then at most 254 of A-Z a-z 0-9 . _ ~ / @ : + -`);
   }
   return text.split('/').some((segment) => segment === '.' || segment === '..')
-    ? refused(`${quote(text)} is not a path: clients resolve "." and ".." before they ask`)
+    ? rejected(`${quote(text)} is not a path: clients resolve "." and ".." before they ask`)
     : accepted(text as PathPrefix);
 }
 

@@ -87,11 +87,11 @@ export type RegistryEvent =
   | { readonly kind: 'disconnected'; readonly reason: string; readonly denied?: true };
 
 /** Looks at a value before it is read: why it is not to be kept, or undefined. `bytes`: its length. */
-export type Refuse = (key: string, bytes: number) => string | undefined;
+export type Reject = (key: string, bytes: number) => string | undefined;
 
 /** Selects the part of each entry that a follower keeps, so that a list never needs memory for all that it reads. */
 export type ReadFilter = {
-  readonly refuse: Refuse;
+  readonly reject: Reject;
   /** Removes the parts of an entry that are not needed. */
   readonly shorten: (entry: Entry) => Entry;
 };

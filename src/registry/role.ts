@@ -1,6 +1,6 @@
 import { balancerKey, instanceKey } from '../model/key.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 
 /** The task of a user of the registry. */
 export type Role =
@@ -61,12 +61,12 @@ export function parseRole(text: string): Parsed<Role> {
     if (kind === 'balancer' && name !== undefined) {
       return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)
         ? accepted({ kind, id: name })
-        : refused(
+        : rejected(
             `${quote(name)} is not the --id of a balancer: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`,
           );
     }
   }
-  return refused(`${quote(text)} is none of register/SERVICE, balancer/ID, operator, reader`);
+  return rejected(`${quote(text)} is none of register/SERVICE, balancer/ID, operator, reader`);
 }
 
 /** The user of a role, named by the root too, so that several trees can share a cluster: `pointsman-register-web`. */

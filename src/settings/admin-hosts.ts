@@ -1,5 +1,5 @@
 import { parseHost } from '../model/address.ts';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { list } from './option.ts';
 import { word } from './words.ts';
 
@@ -8,7 +8,7 @@ function parseHostPattern(text: string): Parsed<string> {
   const host = parseHost(below ? text.slice(2) : text);
   return host.ok && host.value.family === 'name'
     ? accepted(`${below ? '*.' : ''}${host.value.host}`)
-    : refused(`${quote(text)} is not a host name, nor *. before one`);
+    : rejected(`${quote(text)} is not a host name, nor *. before one`);
 }
 
 /** For each command with an admin port. */

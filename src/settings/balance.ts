@@ -1,6 +1,6 @@
 import { type Address, type Cidr, parseCidr } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { parseDuration, parseShare } from '../model/quantity.ts';
 import { type AddressSettings, addressOptions, addressSettings } from './addresses.ts';
 import { adminHostsOption } from './admin-hosts.ts';
@@ -107,7 +107,7 @@ export const balancerOptions = {
     word((text) =>
       /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
         ? accepted(text)
-        : refused(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`),
+        : rejected(`${quote(text)} is not 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`),
     ),
     { text: 'the host name', of: ({ hostname }) => hostname },
     "this balancer's name, different from every other's",
@@ -138,13 +138,13 @@ export const balancerOptions = {
   checkCommand: optional(
     'COMMAND',
     word((text) =>
-      text.includes('{file}') ? accepted(text) : refused(`${quote(text)} does not say where {file} goes`),
+      text.includes('{file}') ? accepted(text) : rejected(`${quote(text)} does not say where {file} goes`),
     ),
     'with --haproxy-mode command: checks {file}, without a shell; left out, the reload decides',
   ),
   reloadCommand: optional(
     'COMMAND',
-    word((text) => (text.trim() === '' ? refused('a command is missing') : accepted(text))),
+    word((text) => (text.trim() === '' ? rejected('a command is missing') : accepted(text))),
     "with --haproxy-mode command: has HAProxy load --dir's haproxy.cfg, without a shell",
   ),
   haproxyMetrics: optional(
@@ -229,7 +229,7 @@ export const balancerOptions = {
   guardMinimum: defaulted(
     'COUNT',
     word((text) =>
-      /^[1-9][0-9]{0,5}$/.test(text) ? accepted(Number(text)) : refused(`${quote(text)} is not 1 to 999999`),
+      /^[1-9][0-9]{0,5}$/.test(text) ? accepted(Number(text)) : rejected(`${quote(text)} is not 1 to 999999`),
     ),
     '4',
     'services with fewer instances are never held',
@@ -363,5 +363,5 @@ function httpsSettings({
 function parseReuseInterval(text: string): Parsed<number | undefined> {
   if (text === 'never') return accepted(undefined);
   const parsed = parseDuration(text);
-  return parsed.ok && parsed.value < 10_000 ? refused(`${quote(text)} is less than 10s`) : parsed;
+  return parsed.ok && parsed.value < 10_000 ? rejected(`${quote(text)} is less than 10s`) : parsed;
 }

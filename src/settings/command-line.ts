@@ -1,5 +1,5 @@
 import type { GenericSchema } from 'valibot';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { fieldWord } from './words.ts';
 
 /** A program and its arguments, run as they are: no shell reads them. */
@@ -20,10 +20,10 @@ export function parseCommandLine(text: string): Parsed<CommandLine> {
     const char = text[at] ?? '';
     if (char === "'" || char === '"') {
       const end = text.indexOf(char, at + 1);
-      if (end === -1) return refused(`a ${char} is not closed in ${quote(text)}`);
+      if (end === -1) return rejected(`a ${char} is not closed in ${quote(text)}`);
       const inside = text.slice(at + 1, end);
       if (char === '"' && /[$`\\]/.test(inside)) {
-        return refused(`within "…" there is no $, \` or \\ in ${quote(text)}: write '…', or a list of words`);
+        return rejected(`within "…" there is no $, \` or \\ in ${quote(text)}: write '…', or a list of words`);
       }
       word = (word ?? '') + inside;
       at = end;
@@ -31,21 +31,21 @@ export function parseCommandLine(text: string): Parsed<CommandLine> {
       if (word !== undefined) words.push(word);
       word = undefined;
     } else if (shells.test(char)) {
-      return refused(`${quote(char)} takes a shell in ${quote(text)}: write sh -c '…'`);
+      return rejected(`${quote(char)} takes a shell in ${quote(text)}: write sh -c '…'`);
     } else word = (word ?? '') + char;
   }
   if (word !== undefined) words.push(word);
   const [file, ...args] = words;
-  return file === undefined || file === '' ? refused('a command is missing') : accepted([file, ...args]);
+  return file === undefined || file === '' ? rejected('a command is missing') : accepted([file, ...args]);
 }
 
 /** A command as one text, or as a list of its words. */
 export const commandWord: GenericSchema<unknown, CommandLine> = fieldWord((value) => {
   if (typeof value === 'string') return parseCommandLine(value);
-  if (!isWords(value)) return refused('it is neither a command nor a list of its words');
+  if (!isWords(value)) return rejected('it is neither a command nor a list of its words');
   const [file, ...args] = value;
-  if (file === undefined || file === '') return refused('a command is missing');
-  return value.some((word) => word.includes('\0')) ? refused('a word has a NUL') : accepted([file, ...args]);
+  if (file === undefined || file === '') return rejected('a command is missing');
+  return value.some((word) => word.includes('\0')) ? rejected('a word has a NUL') : accepted([file, ...args]);
 });
 
 const isWords = (value: unknown): value is readonly string[] =>

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import * as v from 'valibot';
 import { Fault } from '../model/fault.ts';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { parseDuration } from '../model/quantity.ts';
 import { type CommandLine, commandWord } from './command-line.ts';
 import { type Item, items } from './option.ts';
@@ -59,7 +59,7 @@ export const defaultWait: Wait = { minMs: 100, maxMs: 1000 };
 export function parseMode(text: string): Parsed<number> {
   return /^0?[0-7]{3}$/.test(text)
     ? accepted(Number.parseInt(text, 8))
-    : refused(`${quote(text)} is not a mode: three octal digits, as in 0644`);
+    : rejected(`${quote(text)} is not a mode: three octal digits, as in 0644`);
 }
 
 const accountPattern = /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$|^[0-9]{1,10}$/;
@@ -70,26 +70,26 @@ export function parseOwner(text: string): Parsed<Owner> {
   const named = [user, group ?? ''].filter((name) => name !== '');
   return named.length > 0 && rest.length === 0 && named.every((name) => accountPattern.test(name))
     ? accepted({ user: user || undefined, group: group || undefined })
-    : refused(`${quote(text)} is not user, user:group or :group`);
+    : rejected(`${quote(text)} is not user, user:group or :group`);
 }
 
 /** Reads a key of a foreign tree: `/services/web`; a slash at its end makes no difference. */
 export function parseForeignKey(text: string): Parsed<string> {
   return /^\/[^\0-\x20\x7f]{0,511}$/.test(text) && !text.includes('//')
     ? accepted(text.replace(/\/$/, ''))
-    : refused(`${quote(text)} is not a key that begins with /`);
+    : rejected(`${quote(text)} is not a key that begins with /`);
 }
 
 function parseWait(value: unknown): Parsed<Wait> {
   const bounds = typeof value === 'string' ? { min: value } : value;
   const read = v.safeParse(waitBounds, bounds);
-  if (!read.success) return refused('it is neither a duration nor {min: DURATION, max: DURATION}');
+  if (!read.success) return rejected('it is neither a duration nor {min: DURATION, max: DURATION}');
   const min = parseDuration(read.output.min);
   if (!min.ok) return min;
   const max = read.output.max === undefined ? accepted(min.value * 4) : parseDuration(read.output.max);
   if (!max.ok) return max;
-  if (max.value < min.value) return refused(`max is less than min`);
-  if (max.value > 3_600_000) return refused(`max is more than 1h`);
+  if (max.value < min.value) return rejected(`max is less than min`);
+  if (max.value > 3_600_000) return rejected(`max is more than 1h`);
   return accepted({ minMs: min.value, maxMs: max.value });
 }
 

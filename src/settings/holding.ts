@@ -1,4 +1,4 @@
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { parseShare } from '../model/quantity.ts';
 import { defaulted, optional, type ValuesOf } from './option.ts';
 import { durationWord, word } from './words.ts';
@@ -15,7 +15,7 @@ export type HoldingSettings = {
 const bound = word((text: string): Parsed<number | undefined> => {
   if (text === 'never') return accepted(undefined);
   const share = parseShare(text);
-  return share.ok && share.value > 0 ? share : refused(`${quote(text)} is not 1% to 100%, nor never`);
+  return share.ok && share.value > 0 ? share : rejected(`${quote(text)} is not 1% to 100%, nor never`);
 });
 
 export const holdForOption = {

@@ -1,5 +1,5 @@
 import { longestPauseMs } from '../model/override.ts';
-import { accepted, type Parsed, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, rejected } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
 import { type LogSettings, quietLogOptions } from './log.ts';
 import { defaulted, onOff, optional, type ValuesOf } from './option.ts';
@@ -24,8 +24,8 @@ export type OverrideSettings = {
 const thirtyDaysMs = 30 * 86_400_000;
 
 function parseWhy(text: string): Parsed<string> {
-  if (text === '' || text.length > 256) return refused('it is not 1 to 256 characters');
-  return /[\p{C}\p{Zl}\p{Zp}]/u.test(text) ? refused('it has a control character') : accepted(text);
+  if (text === '' || text.length > 256) return rejected('it is not 1 to 256 characters');
+  return /[\p{C}\p{Zl}\p{Zp}]/u.test(text) ? rejected('it has a control character') : accepted(text);
 }
 
 const target = {

@@ -1,4 +1,4 @@
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
 
 const shells = ['bash', 'zsh', 'fish'] as const;
@@ -6,7 +6,7 @@ export type Shell = (typeof shells)[number];
 
 export function parseShell(text: string): Parsed<Shell> {
   const shell = shells.find((one) => one === text);
-  return shell === undefined ? refused(`${quote(text)} is none of ${shells.join(', ')}`) : accepted(shell);
+  return shell === undefined ? rejected(`${quote(text)} is none of ${shells.join(', ')}`) : accepted(shell);
 }
 
 export const completionCommand = declareCommand({

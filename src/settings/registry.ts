@@ -1,6 +1,6 @@
 import { type Address, parseAddress, parseHost } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { type LogSettings, type logOptions, logSettings } from './log.ts';
 import { defaulted, optional, secret, type ValuesOf } from './option.ts';
 import { pathWord, word } from './words.ts';
@@ -53,31 +53,31 @@ export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
   if (text.startsWith('dir:')) {
     const path = text.slice('dir:'.length);
     return path === '' || path.includes('\0')
-      ? refused('a path is missing after dir:')
+      ? rejected('a path is missing after dir:')
       : accepted({ kind: 'directory', path });
   }
   // First, because the text must then not be repeated in a message.
-  if (text.includes('@')) return refused('a login does not belong here: use --etcd-user and POINTSMAN_ETCD_PASSWORD');
+  if (text.includes('@')) return rejected('a login does not belong here: use --etcd-user and POINTSMAN_ETCD_PASSWORD');
   const match = /^(etcds?)(\+srv)?:\/\/([^/?#]*)\/?$/.exec(text);
   const [, scheme = '', srv, list = ''] = match ?? [];
   if (match === null || list === '' || list.includes(' ')) {
     const instead = registryInstead(text);
-    if (instead !== undefined) return refused(`${quote(text)} is not a registry: write ${instead}`);
-    return refused(`${quote(text)} is none of etcd://HOST:PORT, etcds://HOST:PORT, etcd+srv://DOMAIN, dir:PATH`);
+    if (instead !== undefined) return rejected(`${quote(text)} is not a registry: write ${instead}`);
+    return rejected(`${quote(text)} is none of etcd://HOST:PORT, etcds://HOST:PORT, etcd+srv://DOMAIN, dir:PATH`);
   }
   const tls = scheme === 'etcds';
   if (srv !== undefined) {
     const domain = parseHost(list);
     if (domain.ok && domain.value.family === 'name')
       return accepted({ kind: 'etcd', members: [], domain: domain.value.host, tls });
-    return refused(
+    return rejected(
       `${quote(list)} is not a domain: its SRV records name hosts and ports, as in ${scheme}+srv://example.org`,
     );
   }
   const members: Address[] = [];
   for (const [at, member] of list.split(',').entries()) {
     if (member === '') {
-      return refused(
+      return rejected(
         `an address is missing ${at === 0 ? 'before the first comma' : 'after a comma'} in ${quote(text)}`,
       );
     }
@@ -92,7 +92,7 @@ export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
 function parseRoot(text: string): Parsed<string> {
   return /^(\/[A-Za-z0-9._-]{1,63}){1,8}\/?$/.test(text)
     ? accepted(text.endsWith('/') ? text : `${text}/`)
-    : refused(`${quote(text)} is not a root: /NAME/ with A-Z a-z 0-9 . _ -, at most 8 levels`);
+    : rejected(`${quote(text)} is not a root: /NAME/ with A-Z a-z 0-9 . _ -, at most 8 levels`);
 }
 
 /** The options of every command that reads or writes the registry. */
@@ -106,7 +106,9 @@ export const registryOptions = {
   root: defaulted('KEY', word(parseRoot), '/pointsman/', 'the key in etcd that everything stands under'),
   etcdUser: optional(
     'NAME',
-    word((text) => (/^[\x21-\x7e]{1,128}$/.test(text) ? accepted(text) : refused(`${quote(text)} is not a user name`))),
+    word((text) =>
+      /^[\x21-\x7e]{1,128}$/.test(text) ? accepted(text) : rejected(`${quote(text)} is not a user name`),
+    ),
     'the user to log in to etcd as; the password comes from POINTSMAN_ETCD_PASSWORD or --etcd-password-file',
   ),
   etcdPassword: secret('PASSWORD', "the etcd user's password; never a flag"),

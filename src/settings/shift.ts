@@ -1,6 +1,6 @@
 import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
 import { quietLogOptions } from './log.ts';
 import { defaulted, onOff, optional } from './option.ts';
@@ -24,7 +24,7 @@ function parsePercent(text: string): Parsed<number> {
   const percent = /^(\d{1,3}(?:\.\d{1,2})?)%$/.exec(text)?.[1];
   return percent !== undefined && Number(percent) > 0 && Number(percent) <= 100
     ? accepted(Number(percent))
-    : refused(`${quote(text)} is not a share: above 0% and up to 100%`);
+    : rejected(`${quote(text)} is not a share: above 0% and up to 100%`);
 }
 
 function parseSteps(text: string): Parsed<readonly number[]> {
@@ -32,10 +32,10 @@ function parseSteps(text: string): Parsed<readonly number[]> {
   for (const part of text.split(',')) {
     const percent = parsePercent(part);
     if (!percent.ok) return percent;
-    if (percent.value <= (steps.at(-1) ?? 0)) return refused(`${quote(text)} does not rise`);
+    if (percent.value <= (steps.at(-1) ?? 0)) return rejected(`${quote(text)} does not rise`);
     steps.push(percent.value);
   }
-  return steps.length > 50 ? refused('it has more than 50 steps') : accepted(steps);
+  return steps.length > 50 ? rejected('it has more than 50 steps') : accepted(steps);
 }
 
 export const shiftCommand = declareCommand({

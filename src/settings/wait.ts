@@ -1,4 +1,4 @@
-import { accepted, quote, refused } from '../model/parsed.ts';
+import { accepted, quote, rejected } from '../model/parsed.ts';
 import { type Revision, revision } from '../model/revision.ts';
 import { declareCommand } from './command.ts';
 import { logOptions } from './log.ts';
@@ -31,7 +31,7 @@ export const waitCommand = declareCommand({
     revision: optional(
       'NUMBER',
       word((text) =>
-        /^[0-9]{1,18}$/.test(text) ? accepted(revision(text)) : refused(`${quote(text)} is not a revision`),
+        /^[0-9]{1,18}$/.test(text) ? accepted(revision(text)) : rejected(`${quote(text)} is not a revision`),
       ),
       'wait for this revision of the registry at least (default: what it has now)',
       { flagOnly: true },

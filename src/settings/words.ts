@@ -2,7 +2,7 @@ import { check, type GenericSchema, pipe, string, unknown } from 'valibot';
 import { type Address, parseAddress } from '../model/address.ts';
 import { parseLabel, parseMetaText } from '../model/instance.ts';
 import { didYouMean } from '../model/nearest.ts';
-import { accepted, type Parsed, quote, refused } from '../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { parsing } from '../model/policy/field.ts';
 import { formatDuration, parseDuration, parseWeight, parseWhole } from '../model/quantity.ts';
 import type { Choice, Word } from './option.ts';
@@ -39,7 +39,7 @@ export const oneOf = <const Names extends readonly string[]>(names: Names): Choi
     const name = names.find((candidate) => candidate === text);
     if (name !== undefined) return accepted<Names[number]>(name);
     const hint = didYouMean(text, names);
-    return refused(`${quote(text)} is none of ${names.join(', ')}${hint === undefined ? '' : ` (${hint})`}`);
+    return rejected(`${quote(text)} is none of ${names.join(', ')}${hint === undefined ? '' : ` (${hint})`}`);
   }),
   choices: names,
 });
@@ -50,8 +50,8 @@ export const addressWord: Word<Address> = word(parseAddress);
 
 /** A file or folder. */
 export const pathWord: Word<string> = word((text) => {
-  if (text === '') return refused('a path is missing');
-  return text.includes('\0') ? refused(`${quote(text)} is not a path`) : accepted(text);
+  if (text === '') return rejected('a path is missing');
+  return text.includes('\0') ? rejected(`${quote(text)} is not a path`) : accepted(text);
 });
 
 /** HAProxy's weights. */
@@ -62,9 +62,9 @@ export const labelWord: Word<string> = word(parseLabel);
 /** `name=value` for an instance's meta. */
 export const metaWord: Word<readonly [string, string]> = word((text) => {
   const equals = text.indexOf('=');
-  if (equals < 1) return refused(`${quote(text)} is not name=value`);
+  if (equals < 1) return rejected(`${quote(text)} is not name=value`);
   const name = parseLabel(text.slice(0, equals));
   if (!name.ok) return name;
   const value = parseMetaText(text.slice(equals + 1));
-  return value.ok ? accepted([name.value, value.value]) : refused(`the value of ${name.value} ${value.reason}`);
+  return value.ok ? accepted([name.value, value.value]) : rejected(`the value of ${name.value} ${value.reason}`);
 });

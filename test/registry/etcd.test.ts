@@ -37,8 +37,8 @@ describe('etcd', () => {
 
   test('keys whose values are refused for their size arrive without the values', { timeout: 60_000 }, async () => {
     const options = { endpoints: etcd.endpoints, root: '/large/' };
-    const refuse = (_: string, bytes: number) => (bytes > 1000 ? `it has ${bytes} bytes` : undefined);
-    const registry = openEtcdRegistry({ ...options, reading: { refuse, shorten: (entry) => entry } });
+    const reject = (_: string, bytes: number) => (bytes > 1000 ? `it has ${bytes} bytes` : undefined);
+    const registry = openEtcdRegistry({ ...options, reading: { reject, shorten: (entry) => entry } });
     onTestFinished(() => registry.close());
     const large = 'x'.repeat(1_400_000);
     const names = Array.from({ length: 60 }, (_, i) => `instances/web/${i}`);

@@ -8,7 +8,7 @@ import { applicationOf, mayHoldOwn } from '../../registry/holding/areas.ts';
 import type { Holding } from '../../registry/holding/effective-registry.ts';
 import { type HeldStatus, Holder } from '../../registry/holding/holder.ts';
 import type { DeletionBound } from '../../registry/holding/mass-deletion.ts';
-import type { Entry, Refuse, RegistryEvent } from '../../registry/registry.ts';
+import type { Entry, RegistryEvent, Reject } from '../../registry/registry.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import type { MakeMetric } from '../observe/make-metric.ts';
 
@@ -27,7 +27,7 @@ export type HeldEntriesParts = LogAndClock & {
   readonly holdMs: number | undefined;
   readonly deletions: DeletionBound;
   /** Refuses values that are not kept. */
-  readonly refuse: Refuse;
+  readonly reject: Reject;
   readonly metrics: HeldMetrics;
   readonly wall: () => Date;
   readonly onEvent: (event: RegistryEvent) => void;
@@ -76,7 +76,7 @@ export class HeldEntries {
   }
 
   take(event: RegistryEvent): void {
-    this.holder.take(leanEvent(event, this.#parts.refuse));
+    this.holder.take(leanEvent(event, this.#parts.reject));
   }
 
   /** The free values, held ones included. */

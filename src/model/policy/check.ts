@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { parseHost } from '../address.ts';
 import { parseLabel } from '../instance.ts';
-import { accepted, type Brand, type Parsed, quote, refused } from '../parsed.ts';
+import { accepted, type Brand, type Parsed, quote, rejected } from '../parsed.ts';
 import { duration, parsedText, whole } from './field.ts';
 
 /** The path that a check asks for; it may have a query. */
@@ -53,13 +53,13 @@ export const defaultCheck: ServerCheck = {
 function parseCheckPath(text: string): Parsed<CheckPath> {
   return /^\/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,510}$/.test(text)
     ? accepted(text as CheckPath)
-    : refused(`it is not a path: "/" and then at most 510 characters of a URL`);
+    : rejected(`it is not a path: "/" and then at most 510 characters of a URL`);
 }
 
 function parseCheckText(text: string): Parsed<CheckText> {
   return /^[\x20-\x7e]{1,200}$/.test(text)
     ? accepted(text as CheckText)
-    : refused(`it is not 1 to 200 printable ASCII characters`);
+    : rejected(`it is not 1 to 200 printable ASCII characters`);
 }
 
 function parseCheckHost(text: string): Parsed<string> {
@@ -120,7 +120,7 @@ export function parseStatusRange(text: string): Parsed<StatusRange> {
   const most = Number(match?.[2] ?? match?.[1]);
   return match !== null && least <= most
     ? accepted({ least, most })
-    : refused(`${quote(text)} is not a status or a range of them: 204, 200-399`);
+    : rejected(`${quote(text)} is not a status or a range of them: 204, 200-399`);
 }
 
 /** As HAProxy's `http-check expect status` takes it, and `parseStatusRange` reads it back. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { accepted, type Brand, type Parsed, quote, refused } from '../parsed.ts';
+import { accepted, type Brand, type Parsed, quote, rejected } from '../parsed.ts';
 import { parsedText } from './field.ts';
 
 /** A media type, `text/html`. */
@@ -13,7 +13,7 @@ const mediaType = /^[a-z0-9][a-z0-9.+-]{0,62}\/[a-z0-9][a-z0-9.+-]{0,62}$/;
 function parseMediaType(text: string): Parsed<MediaType> {
   return mediaType.test(text)
     ? accepted(text as MediaType)
-    : refused(`${quote(text)} is not a media type: text/html, in lower case`);
+    : rejected(`${quote(text)} is not a media type: text/html, in lower case`);
 }
 
 const usual = [

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { parseRecord } from '../json.ts';
-import { accepted, type Parsed, quote, refused } from '../parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../parsed.ts';
 import { parseDuration } from '../quantity.ts';
 
 /** A schema whose values a parser of the model reads further. */
@@ -29,7 +29,7 @@ export function parseEntry<T>(
   const json = parseRecord(value);
   if (!json.ok) return json;
   const result = v.safeParse(schema, Object.fromEntries(json.value), { abortEarly: true });
-  return result.success ? accepted(result.output) : refused(wordIssue(result.issues[0], what, describe));
+  return result.success ? accepted(result.output) : rejected(wordIssue(result.issues[0], what, describe));
 }
 
 /** A clause for what is wrong, with the field that it is about. */

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { type HeaderName, type HeaderValue, parseHeaderName, parseHeaderValue } from '../header.ts';
-import { accepted, type Parsed, quote, refused } from '../parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../parsed.ts';
 import { parsedText } from './field.ts';
 
 export type Header = { readonly name: HeaderName; readonly value: HeaderValue };
@@ -21,7 +21,7 @@ const framing = /^(connection|content-length|keep-alive|proxy-connection|te|trai
 
 function parseChangeable(text: string): Parsed<HeaderName> {
   const name = parseHeaderName(text);
-  return name.ok && framing.test(text) ? refused(`${quote(text)} is HAProxy's own to set`) : name;
+  return name.ok && framing.test(text) ? rejected(`${quote(text)} is HAProxy's own to set`) : name;
 }
 
 const headers = v.pipe(

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { accepted, type Parsed, quote, refused } from '../parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../parsed.ts';
 import {
   mergeSlashes,
   type PathPrefix,
@@ -44,21 +44,21 @@ export function readRoutes({ routes, hosts, paths, strip, priority }: GivenRoute
   const one = { hosts, paths, strip, priority };
   const beside = Object.entries(one).find(([, value]) => value !== undefined);
   if (routes !== undefined && beside !== undefined) {
-    return refused(`${beside[0]}: beside routes it belongs into each of them`);
+    return rejected(`${beside[0]}: beside routes it belongs into each of them`);
   }
   const read = (routes ?? [one]).map(readRoute);
   const keys = read.reduce((sum, { hosts, paths }) => sum + Math.max(hosts.length, 2) * paths.length, 0);
-  if (keys > mostKeys) return refused(`routes: ${keys} pairs of a host and a path are more than ${mostKeys}`);
+  if (keys > mostKeys) return rejected(`routes: ${keys} pairs of a host and a path are more than ${mostKeys}`);
   const further = furtherKeys(read);
   if (further > mostFurtherKeys) {
-    return refused(
+    return rejected(
       `priority: a less exact host before a more exact one takes ${further} further entries of the route map, more than ${mostFurtherKeys}`,
     );
   }
   const deep = read
     .flatMap((route) => (route.strip ? route.paths : []))
     .find((path) => segmentsOf(path) > mostSegments);
-  return deep === undefined ? accepted(read) : refused(`strip: ${quote(deep)} has more than ${mostSegments} segments`);
+  return deep === undefined ? accepted(read) : rejected(`strip: ${quote(deep)} has more than ${mostSegments} segments`);
 }
 
 function readRoute({ hosts, paths, strip, priority }: GivenRoute): Route {

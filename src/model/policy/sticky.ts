@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { type CookieName, parseCookieName } from '../header.ts';
 import { parseLabel } from '../instance.ts';
-import { accepted, type Parsed, refused } from '../parsed.ts';
+import { accepted, type Parsed, rejected } from '../parsed.ts';
 import { parsedText } from './field.ts';
 
 /** A client comes back to the server that it had first, by a cookie that HAProxy sets. */
@@ -18,7 +18,7 @@ export type Sticky = {
 function parseKey(text: string): Parsed<string> {
   return parseLabel(text).ok
     ? accepted(text)
-    : refused('it is not 1 to 63 of A-Z a-z 0-9 . _ + -, a letter or digit first');
+    : rejected('it is not 1 to 63 of A-Z a-z 0-9 . _ + -, a letter or digit first');
 }
 
 export const stickyField = v.pipe(

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { parseHost } from '../address.ts';
-import { accepted, type Brand, type Parsed, quote, refused } from '../parsed.ts';
+import { accepted, type Brand, type Parsed, quote, rejected } from '../parsed.ts';
 import { parsedText } from './field.ts';
 
 /** The name of a PEM file in the balancer's folder for them. */
@@ -19,13 +19,13 @@ export type Tls = {
 export function parsePemFile(text: string): Parsed<PemFile> {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text)
     ? accepted(text as PemFile)
-    : refused(`${quote(text)} is not a file's name: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`);
+    : rejected(`${quote(text)} is not a file's name: 1 to 63 of A-Z a-z 0-9 . _ -, a letter or digit first`);
 }
 
 function parseServerName(text: string): Parsed<string> {
   const host = parseHost(text);
   if (!host.ok) return host;
-  return host.value.family === 'name' ? accepted(host.value.host) : refused(`${quote(text)} is not a host name`);
+  return host.value.family === 'name' ? accepted(host.value.host) : rejected(`${quote(text)} is not a host name`);
 }
 
 export const tlsField = v.pipe(

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../../model/parsed.ts';
 
 /** Where things are in a directory registry. */
 export type DirectoryPaths = {
@@ -25,9 +25,9 @@ const mostSegments = 8;
 /** Reads a key as a path below the root: 1 to 8 file names that are safe to make and to show. */
 export function parseKeyPath(key: string): Parsed<string> {
   const segments = key.split('/');
-  if (segments.length > mostSegments) return refused(`${quote(key)} has more than ${mostSegments} parts`);
+  if (segments.length > mostSegments) return rejected(`${quote(key)} has more than ${mostSegments} parts`);
   const bad = segments.find((name) => !segment.test(name));
   return bad === undefined
     ? accepted(key)
-    : refused(`${quote(bad)} is not a name of a key: 1 to 255 of A-Z a-z 0-9 . _ * @ + = , : % -, no dot first`);
+    : rejected(`${quote(bad)} is not a name of a key: 1 to 255 of A-Z a-z 0-9 . _ * @ + = , : % -, no dot first`);
 }

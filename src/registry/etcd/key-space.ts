@@ -9,9 +9,9 @@ export type KeySpace = {
   readonly toEntry: (kv: IKeyValue) => Entry;
 };
 
-const everything: ReadFilter = { refuse: () => undefined, shorten: (entry) => entry };
+const everything: ReadFilter = { reject: () => undefined, shorten: (entry) => entry };
 
-export function keySpace(root: string, { refuse, shorten }: ReadFilter = everything): KeySpace {
+export function keySpace(root: string, { reject, shorten }: ReadFilter = everything): KeySpace {
   const skip = Buffer.byteLength(root);
   const fromBytes = (key: Buffer) => key.toString('utf8', skip);
   return {
@@ -19,7 +19,7 @@ export function keySpace(root: string, { refuse, shorten }: ReadFilter = everyth
     fromBytes,
     toEntry: (kv) => {
       const key = fromBytes(kv.key);
-      const refused = refuse(key, kv.value.length);
+      const refused = reject(key, kv.value.length);
       return shorten({
         key,
         value: refused === undefined ? kv.value.toString('utf8') : '',

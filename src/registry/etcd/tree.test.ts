@@ -7,7 +7,7 @@ import type { MemberClient } from './member-client.ts';
 import { list, withPrefix } from './tree.ts';
 
 const keys = keySpace('/p/', {
-  refuse: (key, bytes) => (bytes > 1_000_000 ? `${key} has ${bytes} bytes` : undefined),
+  reject: (key, bytes) => (bytes > 1_000_000 ? `${key} has ${bytes} bytes` : undefined),
   shorten: (entry) => entry,
 });
 
@@ -56,7 +56,7 @@ test('each entry is shortened as it is read, not when the whole list is there', 
     shortened.push(entry.key);
     return { ...entry, value: entry.value.slice(0, 3) };
   };
-  const short = keySpace('/p/', { refuse: () => undefined, shorten });
+  const short = keySpace('/p/', { reject: () => undefined, shorten });
   const asked: number[] = [];
   const client = answering(Array(100).fill(60_000), []);
   const range: MemberClient['kv']['range'] = (...request) => {

@@ -1,6 +1,6 @@
 import { formatAddress, parseAddress } from '../../model/address.ts';
 import { parseRecord } from '../../model/json.ts';
-import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../../model/parsed.ts';
 
 /** How a foreign tree writes an instance. */
 export type Codec = 'hostport' | 'url' | 'json';
@@ -32,13 +32,13 @@ const defaultPorts: ReadonlyMap<string, number> = new Map([
 /** The scheme is kept in `meta.scheme`: whether HAProxy speaks TLS to a server is its service's policy. */
 function decodeUrl(text: string): Parsed<RawInstance> {
   // Beyond ASCII the URL parser maps what looks alike: a full-width "１２７.0.0.1" is 127.0.0.1 to it.
-  if (!/^[\x21-\x7e]{1,2048}$/.test(text) || !URL.canParse(text)) return refused(`${quote(text)} is not a URL`);
+  if (!/^[\x21-\x7e]{1,2048}$/.test(text) || !URL.canParse(text)) return rejected(`${quote(text)} is not a URL`);
   const url = new URL(text);
   const port = url.port === '' ? defaultPorts.get(url.protocol) : Number(url.port);
   if (port === undefined || !defaultPorts.has(url.protocol))
-    return refused(`${quote(text)} is not an http, https or h2c URL`);
+    return rejected(`${quote(text)} is not an http, https or h2c URL`);
   if (url.username !== '' || url.password !== '')
-    return refused('a URL with a user or a password is no address of a server');
+    return rejected('a URL with a user or a password is no address of a server');
   const address = parseAddress(`${url.hostname}:${port}`);
   if (!address.ok) return address;
   return accepted({ address: formatAddress(address.value), meta: { scheme: url.protocol.slice(0, -1) } });
@@ -98,19 +98,19 @@ export function compileKeyPattern(pattern: string, ignoreCase = false): Parsed<K
     const open = piece === '*' || piece === '**' || piece.startsWith('{');
     // Two side by side could be split in many ways, which is ambiguous to read and slow to match.
     if (open && before === 'open')
-      return refused(`${quote(pattern)}: put something between ${quote(piece)} and what is before it`);
+      return rejected(`${quote(pattern)}: put something between ${quote(piece)} and what is before it`);
     before = open ? 'open' : 'literal';
     if (piece === '{service}' || piece === '{id}') {
       const name = piece === '{id}' ? 'id' : 'service';
-      if (has.has(name)) return refused(`${quote(pattern)}: ${piece} stands there twice`);
+      if (has.has(name)) return rejected(`${quote(pattern)}: ${piece} stands there twice`);
       has.add(name);
       source += `(?<${name}>[^/]+)`;
     } else if (piece === '**') source += '.*';
     else if (piece === '*') source += '[^/]+';
-    else if (/[{}]/.test(piece)) return refused(`${quote(pattern)}: ${quote(piece)} is neither {service} nor {id}`);
+    else if (/[{}]/.test(piece)) return rejected(`${quote(pattern)}: ${quote(piece)} is neither {service} nor {id}`);
     else source += piece.replace(/[\\^$.|?+()[\]]/g, '\\$&');
   }
-  if (source === '') return refused('a key pattern is empty');
+  if (source === '') return rejected('a key pattern is empty');
   const regex = new RegExp(`^${source}$`, ignoreCase ? 'is' : 's');
   return accepted({
     has,

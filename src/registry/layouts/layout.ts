@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { formatInstance, parseInstance } from '../../model/instance.ts';
 import { instanceKey } from '../../model/key.ts';
 import { parseInstanceId, parseServiceName } from '../../model/name.ts';
-import { accepted, type Parsed, quote, refused } from '../../model/parsed.ts';
+import { accepted, type Parsed, quote, rejected } from '../../model/parsed.ts';
 import { parseWhole } from '../../model/quantity.ts';
 import { compileKeyPattern, decodeInstance, type KeyPattern, lacks } from './codec.ts';
 
@@ -68,17 +68,17 @@ export function compileLayout(declaration: unknown): Parsed<Layout> {
   const result = v.safeParse(schema, declaration, { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
-    return refused(`${v.getDotPath(issue) ?? 'layout'}: ${issue.message}`);
+    return rejected(`${v.getDotPath(issue) ?? 'layout'}: ${issue.message}`);
   }
   const { prefix, keyPattern, codec, fields, ignore, service, requires, relativeWeights, weights, ignoreCase } =
     result.output;
   if (codec === 'json' && fields.address === undefined)
-    return refused('fields.address: codec json needs to know where the address is');
+    return rejected('fields.address: codec json needs to know where the address is');
   if (codec !== 'json' && Object.keys(fields).length > 0)
-    return refused(`fields: only codec json has fields, not ${codec}`);
-  if (codec !== 'json' && requires !== undefined) return refused(`requires: only codec json has fields, not ${codec}`);
+    return rejected(`fields: only codec json has fields, not ${codec}`);
+  if (codec !== 'json' && requires !== undefined) return rejected(`requires: only codec json has fields, not ${codec}`);
   if (weights.length > 0 && relativeWeights === undefined)
-    return refused('relativeWeights: say which weight an instance without one has, as in { unset: 1 }');
+    return rejected('relativeWeights: say which weight an instance without one has, as in { unset: 1 }');
   const patterns = compileAll('keyPattern', typeof keyPattern === 'string' ? [keyPattern] : keyPattern, ignoreCase);
   if (!patterns.ok) return patterns;
   const weighing = compileAll('weights', weights, ignoreCase);
@@ -86,11 +86,11 @@ export function compileLayout(declaration: unknown): Parsed<Layout> {
   const ignored = compileAll('ignore', ignore, ignoreCase);
   if (!ignored.ok) return ignored;
   if (ignored.value.some(({ has }) => has.size > 0))
-    return refused('ignore: a pattern of what is ignored names nothing');
+    return rejected('ignore: a pattern of what is ignored names nothing');
   for (const { has } of [...patterns.value, ...weighing.value]) {
     if (!has.has('service') && service === undefined)
-      return refused('keyPattern: without {service}, say which "service" it is');
-    if (has.has('service') && service !== undefined) return refused('service: the keyPattern has {service} already');
+      return rejected('keyPattern: without {service}, say which "service" it is');
+    if (has.has('service') && service !== undefined) return rejected('service: the keyPattern has {service} already');
   }
 
   const kinds = [
@@ -109,7 +109,7 @@ export function compileLayout(declaration: unknown): Parsed<Layout> {
       if (!id.ok) return id;
       return accepted({ kind, service: name.value, id: id.value, key: instanceKey(name.value, id.value) });
     }
-    return refused('it matches no keyPattern, and is not to be ignored');
+    return rejected('it matches no keyPattern, and is not to be ignored');
   };
   return accepted({
     prefix,
@@ -142,7 +142,7 @@ export function compileLayout(declaration: unknown): Parsed<Layout> {
 function readWeight(given: unknown): Parsed<number> {
   const isText = typeof given === 'string' || typeof given === 'number';
   const weight = isText ? parseWhole(given, { least: 0, most: mostWeight }) : undefined;
-  return weight?.ok ? weight : refused(`weight ${quote(String(given))} is not a whole number from 0 to ${mostWeight}`);
+  return weight?.ok ? weight : rejected(`weight ${quote(String(given))} is not a whole number from 0 to ${mostWeight}`);
 }
 
 type KeyInstance = {
@@ -156,7 +156,7 @@ function compileAll(where: string, texts: readonly string[], ignoreCase: boolean
   const compiled: KeyPattern[] = [];
   for (const text of texts) {
     const parsed = compileKeyPattern(text, ignoreCase);
-    if (!parsed.ok) return refused(`${where}: ${parsed.reason}`);
+    if (!parsed.ok) return rejected(`${where}: ${parsed.reason}`);
     compiled.push(parsed.value);
   }
   return accepted(compiled);
