@@ -69,7 +69,7 @@ export class Fold {
       if (sinceOf(before) !== sinceOf(entry)) shares.change(subject.service, key);
       return;
     }
-    const read = entry.refused === undefined ? this.#read(subject, entry) : rejected(entry.refused);
+    const read = entry.rejected === undefined ? this.#read(subject, entry) : rejected(entry.rejected);
     if (read.ok) {
       this.#ask(subject, entry, read.value);
       return;

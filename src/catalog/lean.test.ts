@@ -20,7 +20,7 @@ function eventOf(tree: Readonly<Record<string, string>>): RegistryEvent {
 const lean = (tree: Readonly<Record<string, string>>): readonly (readonly [string, string | undefined])[] => {
   const event = leanEvent(eventOf(tree), reject);
   const changes = event.kind === 'changes' ? event.changes : [];
-  return changes.flatMap((one) => (one.kind === 'put' ? [[one.entry.value, one.entry.refused] as const] : []));
+  return changes.flatMap((one) => (one.kind === 'put' ? [[one.entry.value, one.entry.rejected] as const] : []));
 };
 
 test('of an instance only what is known stays in memory, and of what is refused the reason', () => {

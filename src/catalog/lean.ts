@@ -12,7 +12,7 @@ const shortest = 512;
 
 /**
  * The event with nothing in it that no balancer uses: an instance's value has no fields that are not known and no blanks, and of what
- * is refused only the reason stays. So values without a meaning take no memory.
+ * is rejected only the reason stays. So values without a meaning take no memory.
  */
 export function leanEvent(event: RegistryEvent, reject: Reject): RegistryEvent {
   switch (event.kind) {
@@ -38,7 +38,7 @@ export function leanReading(limits: CatalogLimits): ReadFilter {
 }
 
 function leanEntry(entry: Entry, reject: Reject): Entry {
-  if (entry.refused !== undefined || entry.value.length <= shortest) return entry;
+  if (entry.rejected !== undefined || entry.value.length <= shortest) return entry;
   const tooLong = reject(entry.key, Buffer.byteLength(entry.value));
   if (tooLong !== undefined) return without(entry, tooLong);
   const value = leanValue(entry);
@@ -46,7 +46,7 @@ function leanEntry(entry: Entry, reject: Reject): Entry {
   return value.value === undefined ? entry : { ...entry, value: value.value };
 }
 
-const without = (entry: Entry, refused: string): Entry => ({ ...entry, value: '', refused });
+const without = (entry: Entry, rejected: string): Entry => ({ ...entry, value: '', rejected });
 
 /** The value in its shortest form; undefined where it stays as it is. */
 function leanValue({ key, value }: Entry): Parsed<string | undefined> {

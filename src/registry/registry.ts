@@ -15,7 +15,7 @@ export type Entry = {
   /** Which lease it is under, where the adapter knows it. All keys of one lease end in one revision. */
   readonly lease?: string;
   /** Why its value was not kept; the value is then empty. */
-  readonly refused?: string;
+  readonly rejected?: string;
   /** Set by holding/ on an entry that the registry does not have any more and that counts all the same. */
   readonly held?: Held;
 };

@@ -54,9 +54,9 @@ describe('etcd', () => {
         return event.kind === 'changes' ? event.changes.flatMap((one) => (one.kind === 'put' ? [one.entry] : [])) : [];
       });
     await until('all entries have arrived', () => entries().length > names.length);
-    for (const { key, value, refused } of entries()) {
+    for (const { key, value, rejected } of entries()) {
       const isLarge = key.endsWith('later') || Number(key.at(-1)) % 2 === 1;
-      expect([key, value, refused]).toEqual([key, ...(isLarge ? ['', 'it has 1400000 bytes'] : ['small', undefined])]);
+      expect([key, value, rejected]).toEqual([key, ...(isLarge ? ['', 'it has 1400000 bytes'] : ['small', undefined])]);
     }
   });
 });

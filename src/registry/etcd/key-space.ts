@@ -19,15 +19,15 @@ export function keySpace(root: string, { reject, shorten }: ReadFilter = everyth
     fromBytes,
     toEntry: (kv) => {
       const key = fromBytes(kv.key);
-      const refused = reject(key, kv.value.length);
+      const rejected = reject(key, kv.value.length);
       return shorten({
         key,
-        value: refused === undefined ? kv.value.toString('utf8') : '',
+        value: rejected === undefined ? kv.value.toString('utf8') : '',
         revision: revision(kv.mod_revision),
         ...(kv.create_revision === kv.mod_revision ? {} : { created: revision(kv.create_revision) }),
         leased: kv.lease !== '0',
         ...(kv.lease === '0' ? {} : { lease: kv.lease }),
-        ...(refused === undefined ? {} : { refused }),
+        ...(rejected === undefined ? {} : { rejected }),
       });
     },
   };

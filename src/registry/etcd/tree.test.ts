@@ -41,7 +41,7 @@ test('a list reads each key once, whatever the sizes, and no answer with several
       const sizes: number[] = runs.flat();
       const answers: { keys: number; bytes: number }[] = [];
       const { entries } = await list(answering(sizes, answers), keys, withPrefix(keys, ''));
-      expect([...entries.values()].map(({ value, refused }) => [value.length, refused !== undefined])).toEqual(
+      expect([...entries.values()].map(({ value, rejected }) => [value.length, rejected !== undefined])).toEqual(
         sizes.map((bytes) => (bytes > 1_000_000 ? [0, true] : [bytes, false])),
       );
       for (const answer of answers) if (answer.keys > 1) expect(answer.bytes).toBeLessThanOrEqual(8 * 2 ** 20);
