@@ -26,7 +26,7 @@ import type { Reloading } from './reloading.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 import { Slices } from './slices.ts';
-import { unserved } from './unserved-keys.ts';
+import { unservedKeys } from './unserved-keys.ts';
 
 type ReconcilerParts = Pick<BalancerParts, 'link' | 'files' | 'quarantining' | 'firstChecks' | 'states' | 'now'> & {
   readonly intake: Intake;
@@ -204,7 +204,7 @@ export class Reconciler {
     const routesWait = new Set([...reloads.crowding, ...this.#unfinished.keys()]);
     const refused = [
       ...(obstacle !== undefined || this.unfinished
-        ? unserved(rendering.desired, running.served, reasonOf, routesWait)
+        ? unservedKeys(rendering.desired, running.served, reasonOf, routesWait)
         : []),
       ...(obstacle === undefined ? [] : reloads.moving.map((at) => ({ key: `instances/${at}`, reason: obstacle }))),
       ...refusalsOf(quarantining.state, running.served),

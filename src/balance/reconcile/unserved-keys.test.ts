@@ -2,7 +2,7 @@ import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
-import { unserved } from './unserved-keys.ts';
+import { unservedKeys } from './unserved-keys.ts';
 
 /** One service `web`, with this text around these server lines. */
 function rendered(policy: string, ...lines: readonly string[]): Rendered {
@@ -24,5 +24,5 @@ test.each([
   ['a policy that waits for a reload', rendered('q', a), rendered('p', a), ['services/web']],
   ['all of a service that HAProxy does not have', rendered('p', a), nothingRendered, ['instances/web/*']],
 ])('what is not served as asked is named: %s', (_, desired, served, keys) => {
-  expect(unserved(desired, served, () => 'why').map(({ key }) => key)).toEqual(keys);
+  expect(unservedKeys(desired, served, () => 'why').map(({ key }) => key)).toEqual(keys);
 });

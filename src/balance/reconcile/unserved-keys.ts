@@ -11,7 +11,7 @@ const mostOfOneService = 10;
  * The keys that HAProxy does not serve as desired: instances (`*` for all of a service), and services whose policy is not in force.
  * `waiting`: services whose routes are not in force, or that are gone and still have servers.
  */
-export function unserved(
+export function unservedKeys(
   desired: Rendered,
   served: Rendered,
   reasonOf: (service: ServiceName) => string,
