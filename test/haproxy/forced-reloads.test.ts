@@ -197,7 +197,7 @@ test('a change of one service is made among thousands of changes of another one,
   const { app, balancer } = await start({ onCommand: (line) => commands.push(line) });
   const told: { readonly refused: readonly string[]; readonly web?: number; readonly evil?: number }[] = [];
   const settled: ServingObserver['onServed'] = (_, shortfall) => {
-    const refused = [...new Set(shortfall.refused.map(({ key }) => key.split('/')[1] ?? ''))];
+    const refused = [...new Set(shortfall.unserved.map(({ key }) => key.split('/')[1] ?? ''))];
     told.push({ refused, web: sizeOf(balancer, 'web') ?? 0, evil: sizeOf(balancer, 'evil') ?? 0 });
   };
   balancer.balancer.observe({ onApplied: () => undefined, onServed: settled, trouble: undefined });

@@ -11,9 +11,9 @@ const snapshot = (at: bigint, cluster: string): RegistryEvent => ({
   cluster,
   entries: new Map(),
 });
-const served = (at: bigint, cluster: string, refused: readonly string[] = []) => ({
+const served = (at: bigint, cluster: string, unserved: readonly string[] = []) => ({
   catalog: { ...emptyCatalog, cluster, revision: revision(at) },
-  shortfall: { ...noShortfall, refused: refused.map((key) => ({ key, reason: 'port taken' })) },
+  shortfall: { ...noShortfall, unserved: unserved.map((key) => ({ key, reason: 'port taken' })) },
   workerPid: 1,
 });
 

@@ -20,7 +20,7 @@ export type AcknowledgementState = {
   readonly reached?: Reached | undefined;
 };
 
-export const noShortfall: Shortfall = { refused: [], unrouted: new Map() };
+export const noShortfall: Shortfall = { unserved: [], unrouted: new Map() };
 
 /** Before the balancer serves anything: the others have to wait for it. */
 export function begun(state: AcknowledgementState): AcknowledgementState {
@@ -58,7 +58,7 @@ export function afterServed(
 }
 
 const sameShortfall = (one: Shortfall, other: Shortfall): boolean =>
-  sameRefusals(one.refused, other.refused) &&
+  sameRefusals(one.unserved, other.unserved) &&
   one.unrouted.size === other.unrouted.size &&
   [...one.unrouted].every(([service, reason]) => other.unrouted.get(service) === reason);
 

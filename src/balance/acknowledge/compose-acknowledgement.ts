@@ -30,7 +30,7 @@ export function acknowledgementComposer(
       sorted = catalog.rejected;
       rejected = newestRejected(catalog);
     }
-    const { refusals, untold } = listFairly([...shortfall.refused, ...guarded(), ...rejected, ...heldEntries()]);
+    const { refusals, untold } = listFairly([...shortfall.unserved, ...guarded(), ...rejected, ...heldEntries()]);
     // The catalog itself does not remember all of these.
     const forgotten = forgottenServices(catalog).map((service) => [service, (untold.get(service) ?? 0) + 1] as const);
     return {

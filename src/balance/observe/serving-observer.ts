@@ -5,7 +5,7 @@ import type { ServiceName } from '../../model/name.ts';
 
 /** Everything that HAProxy does not serve as the registry has it. */
 export type Shortfall = {
-  readonly refused: readonly Refusal[];
+  readonly unserved: readonly Refusal[];
   /** Services that no request can reach, because other services have all their routes; each with the reason. */
   readonly unrouted: ReadonlyMap<ServiceName, string>;
 };

@@ -202,7 +202,7 @@ export class Reconciler {
     const reasonOf = (name: ServiceName) =>
       this.#unfinished.has(name) ? unfinishedReason : (obstacle ?? unfinishedReason);
     const routesWait = new Set([...reloads.crowding, ...this.#unfinished.keys()]);
-    const refused = [
+    const unserved = [
       ...(obstacle !== undefined || this.unfinished
         ? unservedKeys(rendering.desired, running.served, reasonOf, routesWait)
         : []),
@@ -211,7 +211,7 @@ export class Reconciler {
       ...rejections.unrendered,
       ...(link.canPause ? [] : unpaused(this.#applied)),
     ];
-    this.observer?.onServed(this.#applied, { refused, unrouted: rejections.unrouted }, workerPid);
+    this.observer?.onServed(this.#applied, { unserved, unrouted: rejections.unrouted }, workerPid);
     return true;
   }
 
