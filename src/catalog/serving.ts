@@ -60,7 +60,7 @@ export class Serving {
       if (ids.length > 0) this.#services.set(name, { ...service, instances });
       for (const id of ids) this.#dirty.instance(name, id);
     }
-    this.#hold(name);
+    this.#suspend(name);
   }
 
   result(): Pick<Catalog, 'services' | 'overrides' | 'allowances'> & {
@@ -88,7 +88,7 @@ export class Serving {
       const numbers = this.#number(service, id, instance !== undefined);
       return { ...service, registered, numbers, instances: shared ? registered : set(service.instances, id, served) };
     });
-    if (this.#overrides.has(name)) this.#hold(name);
+    if (this.#overrides.has(name)) this.#suspend(name);
   }
 
   #number({ name, registered, numbers }: Service, id: InstanceId, isThere: boolean): Numbers {
@@ -125,12 +125,12 @@ export class Serving {
     }
   }
 
-  #hold(name: ServiceName): void {
+  #suspend(name: ServiceName): void {
     const before = this.#services.get(name);
-    const held = suspendedBy(this.#overrides.get(name), before?.instances ?? PersistentMap());
-    if (isSame(before?.suspended, held)) return;
+    const suspended = suspendedBy(this.#overrides.get(name), before?.instances ?? PersistentMap());
+    if (isSame(before?.suspended, suspended)) return;
     this.#dirty.service(name);
-    this.#put(name, (service) => ({ ...service, suspended: held }));
+    this.#put(name, (service) => ({ ...service, suspended }));
   }
 
   #update(name: ServiceName, change: (service: Service) => Service): void {
