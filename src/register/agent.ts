@@ -22,7 +22,7 @@ export type AgentParts = {
   readonly announcer: () => Announcer;
   readonly openRegistration: (
     declared: Declared,
-    hooks: Pick<RegistrationParts, 'whenHeld' | 'onRefused' | 'departure' | 'onGone'>,
+    hooks: Pick<RegistrationParts, 'whenOwned' | 'onRefused' | 'departure' | 'onGone'>,
   ) => Registration;
   readonly openDeparture: () => Departure;
   readonly logger: Logger;
@@ -184,7 +184,7 @@ export class Agent {
     }
     const { openRegistration, logger } = this.#parts;
     const registration = openRegistration(declared, {
-      whenHeld: 'wait',
+      whenOwned: 'wait',
       onRefused: (fault) => {
         logger.error({ event: 'refused', instance: name, reason: describe(fault) }, describe(fault));
       },

@@ -6,8 +6,8 @@ import { quote } from '../model/parsed.ts';
 import type { Revision } from '../model/revision.ts';
 import { backoffMs } from '../waiting/backoff.ts';
 import type { KeyWatch } from './key-watch.ts';
-import { type CurrentHolder, currentHolderOf, startBeyond } from './ownership.ts';
-import type { KeyHolder, SharedLease } from './shared-lease.ts';
+import { type CurrentOwner, currentOwnerOf, startBeyond } from './ownership.ts';
+import type { KeyOwner, SharedLease } from './shared-lease.ts';
 
 export type AnnouncementParts = {
   readonly lease: SharedLease;
@@ -23,7 +23,7 @@ export type AnnouncementParts = {
    * What an instance does when another process still has its key after a lease without an owner must have ended: `refuse` gives up,
    * `wait` waits until the key is free. An instance that was announced before always waits.
    */
-  readonly whenHeld: 'refuse' | 'wait';
+  readonly whenOwned: 'refuse' | 'wait';
   /** Another process has our key now: the instance has to be published again. */
   readonly onTaken: () => void;
 };
@@ -37,12 +37,12 @@ const retry = { firstMs: 250, mostMs: 5000, jitter: 0.5 };
 export class Announcement {
   readonly key: string;
   readonly #parts: AnnouncementParts;
-  readonly #holder: KeyHolder;
+  readonly #holder: KeyOwner;
   #instance: Instance;
   #started: number;
-  #current: CurrentHolder | undefined;
+  #current: CurrentOwner | undefined;
   /** Whether the log says that another process has the key. */
-  #loggedHeld = false;
+  #loggedOwned = false;
   /** Whether our value is in the registry; `perhaps`: a put that was given up may have arrived. */
   #present: 'no' | 'perhaps' | 'yes' = 'no';
   #announcedBefore = false;
@@ -63,7 +63,7 @@ export class Announcement {
 
   /**
    * Puts the instance. While the registry is unavailable, or another process has the key, it tries again until `signal` aborts.
-   * With `whenHeld: 'refuse'` and before the first put, it waits as long as a lease can outlive its process, then rejects with
+   * With `whenOwned: 'refuse'` and before the first put, it waits as long as a lease can outlive its process, then rejects with
    * Fault `key-owned`.
    */
   async publish(signal: AbortSignal, instance: Instance = this.#instance): Promise<Revision> {
@@ -78,13 +78,13 @@ export class Announcement {
           if (!isOwned(error) || this.#current === undefined) throw error;
         });
         if (revision !== undefined) {
-          this.#loggedHeld = false;
+          this.#loggedOwned = false;
           return revision;
         }
         givesUpAt ??= now() + (this.#current?.kind === 'hand' ? 0 : lease.ttlMs + leaseSlackMs);
         const leftMs = this.#refuses ? givesUpAt - now() : Number.POSITIVE_INFINITY;
         if (leftMs <= 0) throw this.#refusal();
-        this.#logHeld(leftMs);
+        this.#logOwned(leftMs);
         watch ??= lease.watch(this.key);
         await watch.next(Math.min(leftMs, backoffMs(retry, failures, random())), signal);
       }
@@ -145,8 +145,8 @@ export class Announcement {
   }
 
   /** Finds out who has put a value into the key. */
-  #inspect(value: string): CurrentHolder {
-    this.#current = currentHolderOf({ ...this.#instance, started: this.#started }, value, this.#announcedBefore);
+  #inspect(value: string): CurrentOwner {
+    this.#current = currentOwnerOf({ ...this.#instance, started: this.#started }, value, this.#announcedBefore);
     const start = this.#announcedBefore ? undefined : startBeyond(this.#current, this.#wall());
     if (start === undefined) return this.#current;
     // The value of this attempt has the former start: the next attempt replaces.
@@ -161,14 +161,14 @@ export class Announcement {
       const { logger } = this.#parts;
       const message = `an earlier registration of ${this.#name} stands in its key and is replaced`;
       logger.warn({ event: 'predecessor-replaced', key: this.key }, message);
-    } else this.#logHeld(Number.POSITIVE_INFINITY);
+    } else this.#logOwned(Number.POSITIVE_INFINITY);
     this.#parts.onTaken();
   }
 
   /** Logs once that another process has the key. */
-  #logHeld(leftMs: number): void {
-    if (this.#loggedHeld || this.#current === undefined || this.#current.kind === 'predecessor') return;
-    this.#loggedHeld = true;
+  #logOwned(leftMs: number): void {
+    if (this.#loggedOwned || this.#current === undefined || this.#current.kind === 'predecessor') return;
+    this.#loggedOwned = true;
     const { logger } = this.#parts;
     const { message, hint } = this.#refusal();
     const holder = this.#current.kind === 'hand' ? this.#current.value : this.#current.address;
@@ -185,7 +185,7 @@ export class Announcement {
   }
 
   get #refuses(): boolean {
-    return this.#parts.whenHeld === 'refuse' && !this.#announcedBefore;
+    return this.#parts.whenOwned === 'refuse' && !this.#announcedBefore;
   }
 
   #wall(): number {

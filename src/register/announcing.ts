@@ -12,7 +12,7 @@ import { SharedLease } from './shared-lease.ts';
 
 export type DeclaredInstance = { readonly settings: InstanceSettings; readonly declared: Declared };
 
-export type AnnouncingParts = Pick<RegistrationParts, 'onRefused' | 'whenHeld' | 'now' | 'random'> &
+export type AnnouncingParts = Pick<RegistrationParts, 'onRefused' | 'whenOwned' | 'now' | 'random'> &
   Pick<AgentParts, 'announcer' | 'wall'> & {
     readonly settings: RegisterSettings;
     readonly instances: readonly DeclaredInstance[];
@@ -34,11 +34,11 @@ export class Announcing {
   #stopFollowing = (): void => undefined;
 
   constructor(parts: AnnouncingParts) {
-    const { settings, registry, logger, instances, readDeclaration, announcer, onRefused, whenHeld, wall } = parts;
+    const { settings, registry, logger, instances, readDeclaration, announcer, onRefused, whenOwned, wall } = parts;
     this.#parts = parts;
     this.#lease = new SharedLease({ registry, ttlMs: settings.ttlMs, logger });
     const openRegistration: AgentParts['openRegistration'] = (declared, hooks) => this.#open(declared, hooks);
-    this.#registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused, whenHeld }));
+    this.#registrations = instances.map(({ declared }) => openRegistration(declared, { onRefused, whenOwned }));
     const { folder } = settings;
     if (folder === undefined || readDeclaration === undefined) return;
     const openDeparture = () => this.#openDeparture();

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { formatInstance, type Instance, parseInstance } from '../model/instance.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import type { Parsed } from '../model/parsed.ts';
-import { currentHolderOf, startBeyond } from './ownership.ts';
+import { currentOwnerOf, startBeyond } from './ownership.ts';
 
 function value<T>(parsed: Parsed<T>): T {
   if (!parsed.ok) throw new Error(parsed.reason);
@@ -17,7 +17,7 @@ const instance = (address: string, owner?: string, started?: number): Instance =
   started,
 });
 const ours = instance('10.0.0.1:80', 'o-2', 2000);
-const judge = (text: string, stood = true) => currentHolderOf(ours, text, stood);
+const judge = (text: string, stood = true) => currentOwnerOf(ours, text, stood);
 
 describe('a key that another lease holds', () => {
   test.each([
@@ -49,8 +49,8 @@ describe('a key that another lease holds', () => {
         fc.pre(one !== other);
         const [first, second] = [instance('10.0.0.1:80', one, a), instance('10.0.0.1:80', other, b)];
         const replaces = [
-          currentHolderOf(first, formatInstance(second), true).kind,
-          currentHolderOf(second, formatInstance(first), true).kind,
+          currentOwnerOf(first, formatInstance(second), true).kind,
+          currentOwnerOf(second, formatInstance(first), true).kind,
         ];
         expect(replaces.sort()).toEqual(['predecessor', 'successor']);
       }),

@@ -2,7 +2,7 @@ import { formatAddress } from '../model/address.ts';
 import { type Instance, parseInstance } from '../model/instance.ts';
 
 /** The owner of a key under which we want to announce. */
-export type CurrentHolder =
+export type CurrentOwner =
   /** This process, or one with the same address that started before it. We replace its value. */
   | { readonly kind: 'predecessor' }
   /**
@@ -20,7 +20,7 @@ export type CurrentHolder =
  * for a value without a start (an older register wrote it): a process that starts replaces it, and a process that lost its key
  * to it does not.
  */
-export function currentHolderOf(ours: Instance, value: string, wasPresent: boolean): CurrentHolder {
+export function currentOwnerOf(ours: Instance, value: string, wasPresent: boolean): CurrentOwner {
   const parsed = parseInstance(ours.service, ours.id, value);
   if (!parsed.ok || parsed.value.owner === undefined) return { kind: 'hand', value };
   const present = parsed.value;
@@ -42,7 +42,7 @@ function startedAfter(one: Instance, other: Instance): boolean {
  * The start that a process claims instead when a value of its own address claims one that is still to come: a clock was set
  * back. Undefined when there is no such reason.
  */
-export function startBeyond(holder: CurrentHolder, nowMs: number): number | undefined {
+export function startBeyond(holder: CurrentOwner, nowMs: number): number | undefined {
   if (holder.kind !== 'successor' || holder.started === undefined || holder.started <= nowMs) return undefined;
   return Number.isSafeInteger(holder.started + 1) ? holder.started + 1 : undefined;
 }

@@ -33,7 +33,7 @@ export type RegistrationParts = {
   readonly random: () => number;
   readonly openProbe: (target: CheckTarget) => Promise<Probe>;
   /** See AnnouncementParts. */
-  readonly whenHeld: 'refuse' | 'wait';
+  readonly whenOwned: 'refuse' | 'wait';
   /** Another process owns its key, and it is not tried again. */
   readonly onRefused: (fault: unknown) => void;
   /** For those that may retire: what they wait for, and when they are gone. */
@@ -68,7 +68,7 @@ export class Registration {
   #waiting = { reason: '', at: Number.NEGATIVE_INFINITY };
 
   constructor(parts: RegistrationParts) {
-    const { lease, declared, logger, now, random, whenHeld } = parts;
+    const { lease, declared, logger, now, random, whenOwned } = parts;
     const { instance } = declared;
     this.name = `${instance.service}/${instance.id}`;
     this.#parts = parts;
@@ -80,7 +80,7 @@ export class Registration {
       logger,
       now,
       random,
-      whenHeld,
+      whenOwned,
       onTaken: () => this.#onTaken(),
     });
     this.#applier = new Applier<Desired>({

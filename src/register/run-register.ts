@@ -96,7 +96,7 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
     random,
     wall,
     // Neither a running command nor another instance ends because another process has the key of one.
-    whenHeld: command === undefined ? 'refuse' : 'wait',
+    whenOwned: command === undefined ? 'refuse' : 'wait',
     onRefused: (fault) => {
       if (command === undefined) return onEnd({ kind: 'refused', fault });
       logger.error({ event: 'refused', reason: describe(fault) }, describe(fault));

@@ -6,7 +6,7 @@ import type { Registry, Session, SessionEvent } from '../registry/registry.ts';
 import { KeyWatch } from './key-watch.ts';
 
 /** The part of this process that has one key. */
-export type KeyHolder = {
+export type KeyOwner = {
   /** Whether this process may replace a value that another process has put. */
   readonly mayReplace: (value: string) => boolean;
   /** Another process has replaced our value with `value`. */
@@ -37,7 +37,7 @@ export class SharedLease {
   readonly inTurn = pLimit(writesAtOnce);
   readonly #registry: Registry;
   readonly #logger: Logger;
-  readonly #holders = new Map<string, KeyHolder>();
+  readonly #holders = new Map<string, KeyOwner>();
   #watches = 0;
   #granted = false;
   readonly #unreachable = new OncePerReason();
@@ -55,7 +55,7 @@ export class SharedLease {
   }
 
   /** Makes `holder` the one that has the key. Throws Fault `key-owned` when another one of this process has it. */
-  hold(key: string, holder: KeyHolder): void {
+  hold(key: string, holder: KeyOwner): void {
     const before = this.#holders.get(key);
     if (before !== undefined && before !== holder) {
       throw new Fault('key-owned', 'this process announces it already', { where: key });
@@ -63,7 +63,7 @@ export class SharedLease {
     this.#holders.set(key, holder);
   }
 
-  letGo(key: string, holder: KeyHolder): void {
+  letGo(key: string, holder: KeyOwner): void {
     if (this.#holders.get(key) === holder) this.#holders.delete(key);
   }
 

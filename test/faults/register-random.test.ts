@@ -49,7 +49,7 @@ function openProcess(endpoint: string, root: string, owner: string, address: str
     now,
     random,
     openProbe: () => Promise.reject(new Error('nothing is checked')),
-    whenHeld: 'wait',
+    whenOwned: 'wait',
     onRefused: (fault) => said.push(`${owner} was refused: ${fault}`),
     departure: () => {
       const departure = openDeparture();
