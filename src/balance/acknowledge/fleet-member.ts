@@ -67,7 +67,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
       guarding.status().flatMap(({ service, instances }) =>
         instances.map((id) => ({
           key: instanceKey(service, id),
-          reason: 'lost with many others at once, and held',
+          reason: 'lost with many others at once, and guarded',
         })),
       ),
     heldEntries: () => parts.heldEntries.refusals(),

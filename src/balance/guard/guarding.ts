@@ -157,10 +157,10 @@ export class Guarding {
       if (first.kind === 'guarded') {
         const seconds = Math.round((first.until - first.since) / 1000);
         const event = { event: 'guard-held', service, count, instances, seconds };
-        logger.warn(event, `${service}: lost at once; held: ${which}`);
+        logger.warn(event, `${service}: lost at once; guarded: ${which}`);
       } else {
         const event = { event: 'guard-let-go', service, count, instances, reason: first.reason };
-        logger.warn(event, `${service}: not held any more (${first.reason}): ${which}`);
+        logger.warn(event, `${service}: not guarded any more (${first.reason}): ${which}`);
       }
     }
   }

@@ -43,7 +43,8 @@ export function logChanges(before: Quarantine, after: Quarantine, revision: Revi
     if (reasons.get(key) === reason) continue;
     // A template concerns the whole configuration.
     if (key.startsWith('templates/')) logger.error({ event: 'config-refused', key, reason, revision: at }, reason);
-    else logger.error({ event: 'quarantined', key, reason, revision: at, serves }, `${key} is held: ${reason}`);
+    else
+      logger.error({ event: 'quarantined', key, reason, revision: at, serves }, `${key} is in quarantine: ${reason}`);
   }
   const onTrial = (quarantine: Quarantine): readonly string[] => [...quarantine.onTrial.keys()].map(policyKey);
   const remaining = new Set([...now.map(({ key }) => key), ...onTrial(after)]);
