@@ -2,9 +2,9 @@ import type { Map as PersistentMap } from 'immutable';
 import { allowsHost } from '../model/allowance.ts';
 import type { ServiceName } from '../model/name.ts';
 import { rankOf } from '../model/route.ts';
-import { type Claim, isCapped } from './claim.ts';
+import type { Contribution } from './deciding-routes.ts';
 import { refusedCertificate } from './own-certificate.ts';
-import type { Contribution } from './route-claims.ts';
+import { isCapped, type RouteClaim } from './route-claim.ts';
 import { overlap, related } from './route-set.ts';
 
 type Contributions = PersistentMap<ServiceName, Contribution>;
@@ -99,7 +99,7 @@ function* cappedBy(
 }
 
 /** Whether the priority of a claim would take requests of another one that it does not get as it counts. */
-function wouldTake(claim: Claim, other: Claim): boolean {
+function wouldTake(claim: RouteClaim, other: RouteClaim): boolean {
   if (claim.own <= other.priority || claim.priority > other.priority) return false;
   const [rank, less] = [rankOf(other.host), rankOf(claim.host)];
   if (rank > less || !related(claim.path, other.path)) return false;

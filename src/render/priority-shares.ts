@@ -1,7 +1,7 @@
 import { fairShare } from '../model/fair-share.ts';
 import type { ServiceName } from '../model/name.ts';
 import { patternsOver } from '../model/route.ts';
-import type { Claim } from './claim.ts';
+import type { RouteClaim } from './route-claim.ts';
 
 /** Services whose priorities do not count, by the service over whose routes they do not. */
 export type Overruled = ReadonlyMap<ServiceName, ReadonlySet<ServiceName>>;
@@ -27,7 +27,7 @@ type Charges = ReadonlyMap<ServiceName, ReadonlyMap<string, Readonly<Charge>>>;
  * priority above 0; if none did, for the service that lowered its priority below 0. When a service is beyond its share, its priority
  * does not count over the services that cost it the most keys: there the more exact host wins.
  */
-export function overruledBy(byHost: ReadonlyMap<string, readonly Claim[]>, most = mostFurtherKeys): Overruled {
+export function overruledBy(byHost: ReadonlyMap<string, readonly RouteClaim[]>, most = mostFurtherKeys): Overruled {
   const charges = chargesOf(byHost);
   const sums = new Map([...charges].map(([service, others]) => [service, sumOf(others)]));
   const share = fairShare(sums.values(), most);
@@ -50,7 +50,7 @@ const byKeys = (a: Charge, b: Charge): number => a.keys - b.keys || (nameOf(a) <
 const sumOf = (charges: ReadonlyMap<string, Charge>): number =>
   [...charges.values()].reduce((sum, { keys }) => sum + keys, 0);
 
-function chargesOf(byHost: ReadonlyMap<string, readonly Claim[]>): Charges {
+function chargesOf(byHost: ReadonlyMap<string, readonly RouteClaim[]>): Charges {
   const charges = new Map<ServiceName, Map<string, Charge>>();
   const charge = (high: HostClaims, low: HostClaims, keys: number) => {
     const [winner, loser] = [high.service, low.service];
@@ -86,7 +86,7 @@ function chargesOf(byHost: ReadonlyMap<string, readonly Claim[]>): Charges {
 }
 
 /** By service, the highest priority first. */
-function grouped(claims: readonly Claim[]): readonly HostClaims[] {
+function grouped(claims: readonly RouteClaim[]): readonly HostClaims[] {
   const groups = new Map<ServiceName, HostClaims>();
   for (const { service, priority } of claims) {
     const known = groups.get(service);

@@ -1,6 +1,6 @@
 import type { Since } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
-import type { Claim } from './claim.ts';
+import type { RouteClaim } from './route-claim.ts';
 
 /** Why one of two services with one wish has it: its own name is wished for, its policy is older, or its name is the first. */
 export type Because = 'own-name' | 'older' | 'first-by-name';
@@ -20,7 +20,7 @@ export type RouteConflict = {
 /** Those who asked for a route that another one has, at the same priority; one conflict for each two services. */
 export function routeConflicts(
   contested: Iterable<string>,
-  claims: { get(route: string): readonly Claim[] | undefined },
+  claims: { get(route: string): readonly RouteClaim[] | undefined },
 ): readonly RouteConflict[] {
   const conflicts = new Map<string, RouteConflict>();
   for (const route of [...contested].sort()) {

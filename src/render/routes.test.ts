@@ -4,8 +4,8 @@ import { catalogOf, lookUp, type RouteFields, routesOf } from '../../test/suppor
 import type { ServiceName } from '../model/name.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
 import { routeTarget, serviceOfTarget } from '../model/route-target.ts';
+import { claimsByHost } from './deciding-routes.ts';
 import { mostFurtherKeys, overruledBy } from './priority-shares.ts';
-import { claimsByHost } from './route-claims.ts';
 import { changeRoutes, conflictsOf, formatRoutes, noRoutes } from './routes.ts';
 
 test('routes are a key for each host and path, sorted', () => {

@@ -13,9 +13,9 @@ import {
   type HostConflict,
   isBounded,
 } from './bounded-claims.ts';
-import { type Claim, isCapped } from './claim.ts';
+import { type Contribution, claimsByHost, decideRoutes } from './deciding-routes.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
-import { type Contribution, claimsByHost, decideRoutes } from './route-claims.ts';
+import { isCapped, type RouteClaim } from './route-claim.ts';
 import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
 import { RouteMap } from './route-map.ts';
 
@@ -41,7 +41,7 @@ export type RouteTable = {
   /** The parts of each service that its routes depend on, and its claims. */
   readonly services: PersistentMap<ServiceName, Contribution>;
   /** By key of the route map, who has the most right first. */
-  readonly claims: PersistentMap<string, readonly Claim[]>;
+  readonly claims: PersistentMap<string, readonly RouteClaim[]>;
   /** The keys with more than one claim. */
   readonly contested: PersistentSet<string>;
   /** How many claims there are of each priority. */
@@ -133,7 +133,7 @@ const isSame = (past: Contribution | undefined, service: Service | undefined): b
   past?.suspended === service?.suspended;
 
 /** Counts the priorities of a service's claims; and one more where its own routes have another order. */
-function countAll(priorities: PersistentMap<number, number>, claims: readonly Claim[], by: number): void {
+function countAll(priorities: PersistentMap<number, number>, claims: readonly RouteClaim[], by: number): void {
   for (const { priority } of claims) count(priorities, priority, by);
   if (!claims.some(isCapped)) return;
   const [own, counting] = [new Set(claims.map((claim) => claim.own)), new Set(claims.map(({ priority }) => priority))];
@@ -148,10 +148,10 @@ function count(priorities: PersistentMap<number, number>, priority: number, by: 
 
 /** Writes the claims of one service over those that it had, and adds their keys to `changed`. */
 function replaceClaims(
-  claims: PersistentMap<string, readonly Claim[]>,
+  claims: PersistentMap<string, readonly RouteClaim[]>,
   name: ServiceName,
-  past: readonly Claim[],
-  present: readonly Claim[],
+  past: readonly RouteClaim[],
+  present: readonly RouteClaim[],
   changed: Set<string>,
 ): void {
   for (const key of new Set(past.map(routeKey))) {
@@ -225,7 +225,7 @@ function stateOf({ policy, suspended }: Service): ServiceState | undefined {
  * Those who have more right to one route first. A service has its own name, whoever declares that as well; any other route
  * stays with the service that got its policy first.
  */
-function byRight(a: Claim, b: Claim): number {
+function byRight(a: RouteClaim, b: RouteClaim): number {
   return (
     b.priority - a.priority ||
     Number(b.isOwnName) - Number(a.isOwnName) ||
@@ -235,15 +235,15 @@ function byRight(a: Claim, b: Claim): number {
   );
 }
 
-export const routeKey = ({ host, path }: Claim): string => host + path;
+export const routeKey = ({ host, path }: RouteClaim): string => host + path;
 
-function claimsOf(service: Service): readonly Claim[] {
-  const claims: Claim[] = [];
+function claimsOf(service: Service): readonly RouteClaim[] {
+  const claims: RouteClaim[] = [];
   if (service.policy.mode === 'http') for (const route of service.policy.routes) addClaims(claims, service, route);
   return claims;
 }
 
-function addClaims(claims: Claim[], { name: service, since, allowed }: Service, route: Route): void {
+function addClaims(claims: RouteClaim[], { name: service, since, allowed }: Service, route: Route): void {
   const names = ownHosts(service);
   const priority = Math.min(route.priority, allowed.priority);
   for (const host of route.hosts.length > 0 ? route.hosts : names) {

@@ -3,7 +3,7 @@ import type { ServiceName } from '../model/name.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 
 /** One host pattern and one path prefix (with a closing slash) that lead to a service. */
-export type Claim = {
+export type RouteClaim = {
   readonly service: ServiceName;
   readonly target: RouteTarget;
   readonly host: string;
@@ -18,4 +18,4 @@ export type Claim = {
 };
 
 /** Whether a claim counts for less over other services than it says. */
-export const isCapped = ({ own, priority }: Claim): boolean => own > priority;
+export const isCapped = ({ own, priority }: RouteClaim): boolean => own > priority;

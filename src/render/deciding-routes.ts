@@ -2,13 +2,13 @@ import type { Service } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
 import { aroundHost, isExact, patternsOver, rankOf } from '../model/route.ts';
 import type { RouteTarget } from '../model/route-target.ts';
-import { type Claim, isCapped } from './claim.ts';
 import type { Overruled } from './priority-shares.ts';
+import { isCapped, type RouteClaim } from './route-claim.ts';
 import { findRoute } from './route-set.ts';
 
 /** The parts of a service that its routes depend on, and its claims. */
 export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed' | 'suspended'> & {
-  readonly claims: readonly Claim[];
+  readonly claims: readonly RouteClaim[];
 };
 
 /**
@@ -18,15 +18,15 @@ export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed'
  * that overrule it.
  */
 export function decideRoutes(
-  byHost: ReadonlyMap<string, readonly Claim[]>,
+  byHost: ReadonlyMap<string, readonly RouteClaim[]>,
   overruled: Overruled,
 ): Map<string, RouteTarget> {
   const claims = [...byHost.values()].flat();
   const decided = new Map(claims.map(({ host, path, target }) => [host + path, target]));
   if (claims.every(({ priority, own }) => priority === claims[0]?.priority && own === priority)) return decided;
   const capped = new Set(claims.filter(isCapped).map(({ service }) => service));
-  const of = (pattern: string): readonly Claim[] => byHost.get(pattern) ?? [];
-  const counting = (some: readonly Claim[], over: readonly Claim[]): readonly Claim[] =>
+  const of = (pattern: string): readonly RouteClaim[] => byHost.get(pattern) ?? [];
+  const counting = (some: readonly RouteClaim[], over: readonly RouteClaim[]): readonly RouteClaim[] =>
     overruled.size === 0
       ? some
       : some.filter(({ service }) => !over.some((other) => overruled.get(other.service)?.has(service)));
@@ -63,8 +63,8 @@ export function decideRoutes(
 }
 
 /** Each host's claims, the highest priority first. */
-export function claimsByHost(claims: readonly Claim[]): ReadonlyMap<string, readonly Claim[]> {
-  const byHost = new Map<string, Claim[]>();
+export function claimsByHost(claims: readonly RouteClaim[]): ReadonlyMap<string, readonly RouteClaim[]> {
+  const byHost = new Map<string, RouteClaim[]>();
   for (const claim of claims) {
     const known = byHost.get(claim.host);
     if (known === undefined) byHost.set(claim.host, [claim]);
@@ -75,27 +75,28 @@ export function claimsByHost(claims: readonly Claim[]): ReadonlyMap<string, read
 }
 
 /** The claims with a higher priority than this. `claims` are sorted by priority. */
-function above(claims: readonly Claim[], priority: number): readonly Claim[] {
+function above(claims: readonly RouteClaim[], priority: number): readonly RouteClaim[] {
   const end = claims.findIndex((claim) => claim.priority <= priority);
   return end === -1 ? claims : claims.slice(0, end);
 }
 
 /** Capped claims that have no such priority and still win over a claim of their own service in `found`. */
-function ownAbove(claims: readonly Claim[], found: readonly Claim[], least: number): readonly Claim[] {
+function ownAbove(claims: readonly RouteClaim[], found: readonly RouteClaim[], least: number): readonly RouteClaim[] {
   if (found.length === 0) return [];
   return claims.filter(
     (claim) => isCapped(claim) && claim.priority <= least && found.some((other) => isOwnAbove(claim, other)),
   );
 }
 
-const isOwnAbove = (one: Claim, other: Claim): boolean => one.service === other.service && one.own > other.own;
+const isOwnAbove = (one: RouteClaim, other: RouteClaim): boolean =>
+  one.service === other.service && one.own > other.own;
 
 /** Hosts that `shop.*` and `*.example.com` both match while the latter, asked for first, must not win: `shop.example.com`. */
 function* crossings(
-  byHost: ReadonlyMap<string, readonly Claim[]>,
-  counting: (claims: readonly Claim[], over: readonly Claim[]) => readonly Claim[],
+  byHost: ReadonlyMap<string, readonly RouteClaim[]>,
+  counting: (claims: readonly RouteClaim[], over: readonly RouteClaim[]) => readonly RouteClaim[],
 ): Generator<string> {
-  const least = (claims: readonly Claim[]) => claims.at(-1)?.priority ?? 0;
+  const least = (claims: readonly RouteClaim[]) => claims.at(-1)?.priority ?? 0;
   const domains = [...byHost].filter(([pattern]) => pattern.startsWith('*.'));
   domains.sort(([, a], [, b]) => least(a) - least(b));
   for (const [label, claims] of byHost) {
@@ -109,7 +110,7 @@ function* crossings(
 
 /** The same as `crossings` for services whose priorities are capped: among its own routes such a priority counts. */
 function* ownCrossings(
-  byHost: ReadonlyMap<string, readonly Claim[]>,
+  byHost: ReadonlyMap<string, readonly RouteClaim[]>,
   capped: ReadonlySet<ServiceName>,
 ): Generator<string> {
   const domains = new Map<ServiceName, Set<string>>();
@@ -128,24 +129,24 @@ function* ownCrossings(
   }
 }
 
-const risesOwn = (claims: readonly Claim[], others: readonly Claim[]): boolean =>
+const risesOwn = (claims: readonly RouteClaim[], others: readonly RouteClaim[]): boolean =>
   claims.some((claim) => isCapped(claim) && others.some((other) => isOwnAbove(claim, other)));
 
 /** Whether one of these has a higher priority than one of the others; both are sorted by priority. */
-function rises(claims: readonly Claim[], others: readonly Claim[]): boolean {
+function rises(claims: readonly RouteClaim[], others: readonly RouteClaim[]): boolean {
   const [highest, lowest] = [claims[0], others.at(-1)];
   return highest !== undefined && lowest !== undefined && highest.priority > lowest.priority;
 }
 
 /** Whether the first, found as it is, would hide the other one from a request that is the other one's. */
-function loses(one: Claim, other: Claim): boolean {
+function loses(one: RouteClaim, other: RouteClaim): boolean {
   const isOver = one.service === other.service ? other.own > one.own : other.priority > one.priority;
   if (!isOver) return false;
   return one.path.startsWith(other.path) || (one.host !== other.host && other.path.startsWith(one.path));
 }
 
 /** The winner among all; among its service's, the one that the service itself puts first. */
-function best(claims: readonly Claim[]): Claim | undefined {
+function best(claims: readonly RouteClaim[]): RouteClaim | undefined {
   const first = highest(claims, ({ priority }) => priority);
   return (
     first &&
@@ -157,8 +158,8 @@ function best(claims: readonly Claim[]): Claim | undefined {
 }
 
 /** The highest priority; of those the most exact host; of those the longest path. */
-function highest(claims: readonly Claim[], priorityOf: (claim: Claim) => number): Claim | undefined {
-  let winner: Claim | undefined;
+function highest(claims: readonly RouteClaim[], priorityOf: (claim: RouteClaim) => number): RouteClaim | undefined {
+  let winner: RouteClaim | undefined;
   for (const claim of claims) {
     const more = winner === undefined ? 1 : priorityOf(claim) - priorityOf(winner);
     if (more > 0 || (more === 0 && claim.host === winner?.host && claim.path.length > winner.path.length))
