@@ -6,7 +6,7 @@ import type { ServiceName } from '../model/name.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
 import { type Allocation, noAllocation, reasonToWait } from './allocation.ts';
-import type { Allowances } from './allowances.ts';
+import type { Claims } from './claims.ts';
 import { noOverrides, type Overrides, type OverrideTransition } from './overrides.ts';
 import type { Service } from './service.ts';
 
@@ -24,8 +24,8 @@ export type Catalog = {
   readonly cluster: string | undefined;
   readonly services: PersistentMap<ServiceName, Service>;
   readonly overrides: Overrides;
-  readonly allowances: Allowances;
-  /** The raw entry behind everything in `services`, `overrides` and `allowances`; what is kept on disk. */
+  readonly claims: Claims;
+  /** The raw entry behind everything in `services`, `overrides` and `claims`; what is kept on disk. */
   readonly accepted: PersistentMap<string, Entry>;
   readonly rejected: PersistentMap<string, Rejection>;
   /** How many of them each service has. */
@@ -45,7 +45,7 @@ export const emptyCatalog: Catalog = {
   cluster: undefined,
   services: PersistentMap(),
   overrides: noOverrides,
-  allowances: PersistentMap(),
+  claims: PersistentMap(),
   accepted: PersistentMap(),
   rejected: PersistentMap(),
   rejections: PersistentMap(),

@@ -1,4 +1,4 @@
-import { parseAllowance } from '../model/allowance.ts';
+import { parseClaim } from '../model/claim.ts';
 import { parseInstance } from '../model/instance.ts';
 import { type KeySubject, parseKey } from '../model/key.ts';
 import { parseOverride } from '../model/override.ts';
@@ -21,7 +21,7 @@ export function entrySubject(key: string): EntrySubject | undefined {
 }
 
 /** Whether operators write entries of this kind. Such entries have room of their own. */
-export const isOfOperators = (kind: EntrySubject['kind']): boolean => kind === 'override' || kind === 'allowance';
+export const isOfOperators = (kind: EntrySubject['kind']): boolean => kind === 'override' || kind === 'claim';
 
 export function parseEntry(subject: EntrySubject, entry: Entry): Parsed<ParsedEntry> {
   const { value } = entry;
@@ -46,10 +46,10 @@ export function parseEntry(subject: EntrySubject, entry: Entry): Parsed<ParsedEn
       const apply = (serving: Serving) => serving.override(subject, override.value, 'removed');
       return accepted({ bytes: overrideBytes(override.value), apply });
     }
-    case 'allowance': {
-      const allowance = parseAllowance(value);
-      if (!allowance.ok) return allowance;
-      const apply = (serving: Serving) => serving.allow(subject.service, allowance.value);
+    case 'claim': {
+      const claim = parseClaim(value);
+      if (!claim.ok) return claim;
+      const apply = (serving: Serving) => serving.claim(subject.service, claim.value);
       return accepted({ bytes: textBytes(value), apply });
     }
   }

@@ -106,10 +106,10 @@ export class Fold {
     this.#takeLate();
     const shares = this.#shares.allocate(this.#effects('instances', beyondShare));
     const overrideShares = this.#overrideShares.allocate(this.#effects('overrides', beyondOverrides));
-    const { services, overrides, allowances, dirty, changes, transitions } = this.#serving.result();
+    const { services, overrides, claims, dirty, changes, transitions } = this.#serving.result();
     const catalog = {
       ...this.#before,
-      ...{ revision, services, overrides, allowances, shares, overrideShares },
+      ...{ revision, services, overrides, claims, shares, overrideShares },
       late: this.#late,
       accepted: this.#accepted.asImmutable(),
       ...this.#rejected.result(),
@@ -174,8 +174,8 @@ export class Fold {
       case 'override':
         this.#serving.override(subject, undefined, 'removed');
         break;
-      case 'allowance':
-        this.#serving.allow(subject.service, undefined);
+      case 'claim':
+        this.#serving.claim(subject.service, undefined);
         break;
     }
   }

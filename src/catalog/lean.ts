@@ -68,7 +68,7 @@ function leanValue({ key, value }: Entry): Parsed<string | undefined> {
       const override = parseOverride(value);
       return override.ok ? { ok: true, value: JSON.stringify(JSON.parse(value)) } : override;
     }
-    case 'allowance':
+    case 'claim':
     case 'other':
       return asItIs;
   }

@@ -1,5 +1,5 @@
 import type { Map as PersistentMap } from 'immutable';
-import type { Allowed } from '../model/allowance.ts';
+import type { EffectiveClaim } from '../model/claim.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Brand } from '../model/parsed.ts';
@@ -16,7 +16,7 @@ export type Service = {
   /** Since when it has a policy without a break; undefined while it has none. */
   readonly since: Since | undefined;
   /** The claims that operators allow it. */
-  readonly allowed: Allowed;
+  readonly claim: EffectiveClaim;
   /** As their registrations say. */
   readonly registered: PersistentMap<InstanceId, Instance>;
   /** As they should be served: those that are registered, under the operators' overrides. The same map where none counts. */

@@ -1,13 +1,13 @@
 import { Map as PersistentMap } from 'immutable';
-import { type Allowance, type AllowanceTarget, allowedByDefault, isSameAllowed } from '../model/allowance.ts';
+import { type Claim, type ClaimTarget, noClaim, sameClaim } from '../model/claim.ts';
 import { type DirtySet, DirtySetBuilder } from '../model/dirty-set.ts';
 import type { Instance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Override, OverrideTarget } from '../model/override.ts';
 import { defaultPolicy, type Policy } from '../model/policy.ts';
 import type { ServiceState } from '../model/route-target.ts';
-import { type Allowances, allowedTo } from './allowances.ts';
 import type { Catalog } from './catalog.ts';
+import { type Claims, claimOf } from './claims.ts';
 import { askersBeside, type Numbers, withNumber, withoutNumber } from './numbers.ts';
 import {
   deleteOverride,
@@ -21,21 +21,21 @@ import {
 } from './overrides.ts';
 import type { Service, Since } from './service.ts';
 
-/** The services, overrides and allowances of a fold while it is made. */
+/** The services, overrides and claims of a fold while it is made. */
 export class Serving {
   readonly #services: Catalog['services'];
   #overrides: Overrides;
-  #allowances: Allowances;
+  #claims: Claims;
   readonly #dirty = new DirtySetBuilder();
   /** The number maps that this fold changes in place: a copy for each of ten thousand changes would be garbage. */
   readonly #numbers = new Map<ServiceName, Numbers>();
   readonly #transitions: OverrideTransition[] = [];
   #changes = 0;
 
-  constructor({ services, overrides, allowances }: Pick<Catalog, 'services' | 'overrides' | 'allowances'>) {
+  constructor({ services, overrides, claims }: Pick<Catalog, 'services' | 'overrides' | 'claims'>) {
     this.#services = services.asMutable();
     this.#overrides = overrides;
-    this.#allowances = allowances;
+    this.#claims = claims;
   }
 
   get(name: ServiceName): Service | undefined {
@@ -63,7 +63,7 @@ export class Serving {
     this.#suspend(name);
   }
 
-  result(): Pick<Catalog, 'services' | 'overrides' | 'allowances'> & {
+  result(): Pick<Catalog, 'services' | 'overrides' | 'claims'> & {
     readonly dirty: DirtySet;
     readonly changes: number;
     readonly transitions: readonly OverrideTransition[];
@@ -72,7 +72,7 @@ export class Serving {
     return {
       services: this.#services.asImmutable(),
       overrides: this.#overrides,
-      allowances: this.#allowances,
+      claims: this.#claims,
       dirty: this.#dirty.take(),
       changes: this.#changes,
       transitions: this.#transitions,
@@ -112,15 +112,15 @@ export class Serving {
   }
 
   /** Sets the claims that operators allow a service, or all services. */
-  allow(target: AllowanceTarget, allowance: Allowance | undefined): void {
-    const before = this.#allowances;
-    this.#allowances = allowance === undefined ? before.delete(target) : before.set(target, allowance);
+  claim(target: ClaimTarget, claim: Claim | undefined): void {
+    const before = this.#claims;
+    this.#claims = claim === undefined ? before.delete(target) : before.set(target, claim);
     this.#changes += 1;
     for (const name of target === '*' ? [...this.#services.keys()] : [target]) {
       const service = this.#services.get(name);
-      const allowed = allowedTo(this.#allowances, name);
-      if (service === undefined || isSameAllowed(service.allowed, allowed)) continue;
-      this.#services.set(name, { ...service, allowed });
+      const effective = claimOf(this.#claims, name);
+      if (service === undefined || sameClaim(service.claim, effective)) continue;
+      this.#services.set(name, { ...service, claim: effective });
       this.#dirty.service(name);
     }
   }
@@ -140,7 +140,7 @@ export class Serving {
 
   #put(name: ServiceName, change: (service: Service) => Service): void {
     const before = this.#services.get(name);
-    const after = change(before ?? { ...emptyService(name), allowed: allowedTo(this.#allowances, name) });
+    const after = change(before ?? { ...emptyService(name), claim: claimOf(this.#claims, name) });
     const isThere = after.declared || after.instances.size > 0 || after.suspended !== undefined;
     if (isThere) this.#services.set(name, after);
     else this.#services.delete(name);
@@ -164,7 +164,7 @@ export function emptyService(name: ServiceName): Service {
     policy,
     declared: false,
     since: undefined,
-    allowed: allowedByDefault,
+    claim: noClaim,
     registered: none,
     instances: none,
     numbers: PersistentMap(),

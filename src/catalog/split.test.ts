@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Map as PersistentMap } from 'immutable';
 import { describe, expect, test } from 'vitest';
-import { allowedByDefault } from '../model/allowance.ts';
+import { noClaim } from '../model/claim.ts';
 import { parseInstance } from '../model/instance.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { defaultPolicy } from '../model/policy.ts';
@@ -29,7 +29,7 @@ function service(
     policy,
     declared: true,
     since: undefined,
-    allowed: allowedByDefault,
+    claim: noClaim,
     registered: instances,
     instances,
     numbers: PersistentMap(),

@@ -1,5 +1,5 @@
 import { isCollection, isMap, isPair, isScalar, parseDocument } from 'yaml';
-import { parseAllowance } from '../model/allowance.ts';
+import { parseClaim } from '../model/claim.ts';
 import { parseInstance } from '../model/instance.ts';
 import { isTooDeep, jsonFlawAt } from '../model/json.ts';
 import { parseKey } from '../model/key.ts';
@@ -20,8 +20,8 @@ export function entryProblems({ file, key, text }: EntryFile): readonly Problem[
       return [];
     case 'policy':
       return policyProblems(text).map(({ path, reason }) => placed(file, text, path, reason));
-    case 'allowance': {
-      const parsed = parseAllowance(text);
+    case 'claim': {
+      const parsed = parseClaim(text);
       return parsed.ok ? [] : [placed(file, text, fieldIn(parsed.reason), parsed.reason)];
     }
     case 'instance': {

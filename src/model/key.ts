@@ -1,4 +1,4 @@
-import type { AllowanceTarget } from './allowance.ts';
+import type { ClaimTarget } from './claim.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from './name.ts';
 import type { OverrideScope } from './override.ts';
 import { accepted, type Parsed, quote, rejected } from './parsed.ts';
@@ -8,7 +8,7 @@ export type KeySubject =
   | { readonly kind: 'instance'; readonly service: ServiceName; readonly id: InstanceId }
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
-  | { readonly kind: 'allowance'; readonly service: AllowanceTarget }
+  | { readonly kind: 'claim'; readonly service: ClaimTarget }
   /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`. */
   | { readonly kind: 'other' };
 
@@ -72,9 +72,9 @@ export function parseKey(key: string): Parsed<KeySubject> {
     return id.ok ? accepted({ kind: 'override', service: service.value, scope: id.value }) : id;
   }
   if (area === 'claims' && serviceText !== undefined && idText === undefined) {
-    if (serviceText === '*') return accepted({ kind: 'allowance', service: '*' });
+    if (serviceText === '*') return accepted({ kind: 'claim', service: '*' });
     const service = parseServiceName(serviceText);
-    return service.ok ? accepted({ kind: 'allowance', service: service.value }) : service;
+    return service.ok ? accepted({ kind: 'claim', service: service.value }) : service;
   }
   return rejected(
     `${quote(key)} is none of instances/<service>/<instance>, services/<service>, overrides/<service>/<instance or *>, claims/<service or *>`,

@@ -1,5 +1,5 @@
 import type { Map as PersistentMap } from 'immutable';
-import { allowsHost } from '../model/allowance.ts';
+import { allowsHost } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
 import { rankOf } from '../model/route.ts';
 import type { Contribution } from './deciding-routes.ts';
@@ -129,8 +129,8 @@ function hostConflict(contribution: Contribution | undefined): readonly HostConf
       ];
 }
 
-function refusedHosts({ name, policy, allowed }: Contribution): readonly string[] {
-  if (allowed.hosts === undefined || policy.mode !== 'http') return [];
+function refusedHosts({ name, policy, claim }: Contribution): readonly string[] {
+  if (claim.hosts === undefined || policy.mode !== 'http') return [];
   const hosts = new Set(policy.routes.flatMap((route) => route.hosts));
-  return [...hosts].filter((host) => !allowsHost(allowed, name, host)).sort();
+  return [...hosts].filter((host) => !allowsHost(claim, name, host)).sort();
 }

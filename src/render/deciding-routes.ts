@@ -7,7 +7,7 @@ import { isCapped, type RouteClaim } from './route-claim.ts';
 import { findRoute } from './route-set.ts';
 
 /** The parts of a service that its routes depend on, and its claims. */
-export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'allowed' | 'suspended'> & {
+export type Contribution = Pick<Service, 'name' | 'policy' | 'since' | 'claim' | 'suspended'> & {
   readonly claims: readonly RouteClaim[];
 };
 

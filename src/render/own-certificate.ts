@@ -1,10 +1,10 @@
 import type { Service } from '../catalog/service.ts';
-import { allowsCertificate } from '../model/allowance.ts';
+import { allowsCertificate } from '../model/claim.ts';
 
 /** The certificate that the policy has the balancer show to servers, if no claim lets the service have it. */
-export function refusedCertificate({ name, policy, allowed }: Pick<Service, 'name' | 'policy' | 'allowed'>) {
+export function refusedCertificate({ name, policy, claim }: Pick<Service, 'name' | 'policy' | 'claim'>) {
   const file = policy.tls?.certificate;
-  return file === undefined || allowsCertificate(allowed, name, file) ? undefined : file;
+  return file === undefined || allowsCertificate(claim, name, file) ? undefined : file;
 }
 
 /** The service without a certificate that no claim lets it have. */

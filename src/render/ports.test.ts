@@ -1,7 +1,7 @@
 import { Map as PersistentMap } from 'immutable';
 import { expect, test } from 'vitest';
 import type { Service } from '../catalog/service.ts';
-import { allowedByDefault } from '../model/allowance.ts';
+import { noClaim } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
 import { defaultPolicy } from '../model/policy.ts';
 import { describeConflict } from './conflict.ts';
@@ -11,7 +11,7 @@ const service = (name: string, port?: number, since?: bigint): Service => ({
   name: name as ServiceName,
   policy: port === undefined ? defaultPolicy : { ...defaultPolicy, mode: 'tcp', port },
   declared: true,
-  allowed: allowedByDefault,
+  claim: noClaim,
   since: since as Service['since'],
   registered: PersistentMap(),
   numbers: PersistentMap(),
@@ -43,10 +43,10 @@ test('a port stays with the service that had its policy first, whatever order th
 });
 
 test('a port that no claim allows is nobody’s, and free for a service that may have it', () => {
-  const allowed = { ...allowedByDefault, ports: [{ first: 6000, last: 6099 }] };
+  const claim = { ...noClaim, ports: [{ first: 6000, last: 6099 }] };
   const services = [
-    { ...service('evil', 5432, 1n), allowed },
-    { ...service('own', 6099, 2n), allowed },
+    { ...service('evil', 5432, 1n), claim },
+    { ...service('own', 6099, 2n), claim },
     service('db', 5432, 3n),
   ];
   const { ports, conflicts } = claimPorts(services, new Set());

@@ -1,5 +1,5 @@
 import { bySince, type Service } from '../catalog/service.ts';
-import { allowsPort } from '../model/allowance.ts';
+import { allowsPort } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
 import { mayBeSameHost, parseSocketAddress } from '../model/socket-address.ts';
 import { type Because, becauseOf } from './route-conflicts.ts';
@@ -38,7 +38,7 @@ export function claimPorts(
   for (const service of claims) {
     const { port } = service.policy;
     if (port === undefined) continue;
-    if (!allowsPort(service.allowed, port)) {
+    if (!allowsPort(service.claim, port)) {
       conflicts.push({ kind: 'port', port, because: undefined, winner: undefined, ofClaim: true, loser: service.name });
       continue;
     }

@@ -1,6 +1,6 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import { bySince, type Service } from '../catalog/service.ts';
-import { allowsHost } from '../model/allowance.ts';
+import { allowsHost } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
 import { ownHosts, type Route } from '../model/route.ts';
@@ -90,8 +90,8 @@ export function changeRoutes(
     states.set(stateKey(name), service && stateOf(service));
     if (service === undefined) known.delete(name);
     else {
-      const { policy, since, allowed, suspended } = service;
-      known.set(name, { name, policy, since, allowed, suspended, claims: present });
+      const { policy, since, claim, suspended } = service;
+      known.set(name, { name, policy, since, claim, suspended, claims: present });
     }
   }
   const next = {
@@ -129,7 +129,7 @@ export function changeRoutes(
 const isSame = (past: Contribution | undefined, service: Service | undefined): boolean =>
   past?.policy === service?.policy &&
   past?.since === service?.since &&
-  past?.allowed === service?.allowed &&
+  past?.claim === service?.claim &&
   past?.suspended === service?.suspended;
 
 /** Counts the priorities of a service's claims; and one more where its own routes have another order. */
@@ -243,11 +243,11 @@ function claimsOf(service: Service): readonly RouteClaim[] {
   return claims;
 }
 
-function addClaims(claims: RouteClaim[], { name: service, since, allowed }: Service, route: Route): void {
+function addClaims(claims: RouteClaim[], { name: service, since, claim }: Service, route: Route): void {
   const names = ownHosts(service);
-  const priority = Math.min(route.priority, allowed.priority);
+  const priority = Math.min(route.priority, claim.priority);
   for (const host of route.hosts.length > 0 ? route.hosts : names) {
-    if (!allowsHost(allowed, service, host)) continue;
+    if (!allowsHost(claim, service, host)) continue;
     const isOwnName = names.includes(host);
     for (const prefix of route.paths) {
       const path = prefix.endsWith('/') ? prefix : `${prefix}/`;

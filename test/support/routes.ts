@@ -33,7 +33,7 @@ export function catalogOf(
 ): Catalog {
   const keys = [
     ...Object.entries(policies).map(([name, policy]) => [`services/${name}`, policy] as const),
-    ...Object.entries(claims).map(([name, allowance]) => [`claims/${name}`, allowance] as const),
+    ...Object.entries(claims).map(([name, claim]) => [`claims/${name}`, claim] as const),
   ];
   const entries = keys.map(([key, value], i) => {
     const at = revision(BigInt(atOnce ? 1 : i + 1));

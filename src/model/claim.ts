@@ -6,7 +6,7 @@ import { parsePemFile } from './policy/tls.ts';
 import { type HostPattern, ownHosts, parseHostPattern, patternsOver } from './route.ts';
 
 /** The claims that operators allow a service, as in the entry `claims/<service>`. Fields that it leaves out come from `claims/*`. */
-export type Allowance = {
+export type Claim = {
   readonly hosts: ReadonlySet<HostPattern> | undefined;
   readonly priority: number | undefined;
   readonly ports: readonly PortRange[] | undefined;
@@ -17,7 +17,7 @@ export type Allowance = {
 type PortRange = { readonly first: number; readonly last: number };
 
 /** The claims that a service may make. */
-export type Allowed = {
+export type EffectiveClaim = {
   /** Its own name is allowed always. Undefined: any host. */
   readonly hosts: ReadonlySet<HostPattern> | undefined;
   /** The largest priority that counts over other services. */
@@ -29,7 +29,7 @@ export type Allowed = {
 };
 
 /** The claims of a service when no operator has set any. */
-export const allowedByDefault: Allowed = { hosts: undefined, priority: 0, ports: undefined, certificates: undefined };
+export const noClaim: EffectiveClaim = { hosts: undefined, priority: 0, ports: undefined, certificates: undefined };
 
 function parsePorts(text: string): Parsed<PortRange> {
   const [, first, last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
@@ -49,7 +49,7 @@ const schema = v.strictObject({
 });
 
 /** Reads `{"hosts":["shop.example.com","*.shop.example.com"],"priority":10}`. Unknown fields are refused. */
-export function parseAllowance(value: string): Parsed<Allowance> {
+export function parseClaim(value: string): Parsed<Claim> {
   const read = parseEntry(value, schema, 'a claim');
   if (!read.ok) return read;
   const { hosts, priority, ports, certificates } = read.value;
@@ -62,20 +62,20 @@ export function parseAllowance(value: string): Parsed<Allowance> {
 }
 
 /** Whether a service may claim this host. */
-export function allowsHost({ hosts }: Allowed, service: ServiceName, host: string): boolean {
+export function allowsHost({ hosts }: EffectiveClaim, service: ServiceName, host: string): boolean {
   if (hosts === undefined || ownHosts(service).includes(host)) return true;
   return patternsOver(host).some((pattern) => hosts.has(pattern as HostPattern));
 }
 
 /** Whether a `tcp` service may have this port of the balancer. */
-export const allowsPort = ({ ports }: Allowed, requested: number): boolean =>
+export const allowsPort = ({ ports }: EffectiveClaim, requested: number): boolean =>
   ports === undefined || ports.some(({ first, last }) => requested >= first && requested <= last);
 
 /** Whether a service may have the balancer show its servers the certificate in this file. */
-export const allowsCertificate = ({ certificates }: Allowed, service: ServiceName, file: string): boolean =>
+export const allowsCertificate = ({ certificates }: EffectiveClaim, service: ServiceName, file: string): boolean =>
   certificates === undefined || file === `${service}.pem` || certificates.has(file);
 
-export function isSameAllowed(a: Allowed, b: Allowed): boolean {
+export function sameClaim(a: EffectiveClaim, b: EffectiveClaim): boolean {
   return (
     a.priority === b.priority &&
     isSameSet(a.hosts, b.hosts) &&
@@ -84,11 +84,11 @@ export function isSameAllowed(a: Allowed, b: Allowed): boolean {
   );
 }
 
-const portsOf = ({ ports }: Allowed): ReadonlySet<string> | undefined =>
+const portsOf = ({ ports }: EffectiveClaim): ReadonlySet<string> | undefined =>
   ports && new Set(ports.map(({ first, last }) => `${first}-${last}`));
 
 function isSameSet(a: ReadonlySet<string> | undefined, b: ReadonlySet<string> | undefined): boolean {
   return a?.size === b?.size && [...(a ?? [])].every((one) => b?.has(one) === true);
 }
 
-export type AllowanceTarget = ServiceName | '*';
+export type ClaimTarget = ServiceName | '*';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { changesOf } from '../../test/support/entries.ts';
-import { allowedByDefault, allowsCertificate, allowsHost, allowsPort } from '../model/allowance.ts';
+import { allowsCertificate, allowsHost, allowsPort, noClaim } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
 import { type Catalog, emptyCatalog } from './catalog.ts';
 import { foldEvent } from './fold-event.ts';
@@ -13,21 +13,21 @@ const fold = (catalog: Catalog, entries: Readonly<Record<string, string | undefi
 
 test('what operators let a service claim is said for it, or else for all, field by field', () => {
   const first = fold(emptyCatalog, { 'services/web': '{}', 'instances/api/a': '10.0.0.1:80' });
-  expect(first.catalog.services.get(web)?.allowed).toEqual(allowedByDefault);
+  expect(first.catalog.services.get(web)?.claim).toEqual(noClaim);
   const second = fold(first.catalog, { 'claims/*': '{"hosts":[]}', 'claims/web': '{"priority":5}' });
   expect([...second.dirty].map(([name, { whole }]) => [name, whole])).toEqual([
     ['web', true],
     ['api', true],
   ]);
-  expect(second.catalog.services.get(web)?.allowed).toEqual({ ...allowedByDefault, hosts: new Set(), priority: 5 });
-  expect(second.catalog.services.get(api)?.allowed).toEqual({ ...allowedByDefault, hosts: new Set() });
+  expect(second.catalog.services.get(web)?.claim).toEqual({ ...noClaim, hosts: new Set(), priority: 5 });
+  expect(second.catalog.services.get(api)?.claim).toEqual({ ...noClaim, hosts: new Set() });
   const third = fold(second.catalog, { 'claims/web': '{"priority":5,"hosts":["*.example"]}', 'claims/api': '{}' });
   expect([...third.dirty.keys()]).toEqual(['web']);
-  const allowed = third.catalog.services.get(web)?.allowed ?? allowedByDefault;
+  const claim = third.catalog.services.get(web)?.claim ?? noClaim;
   const hosts = ['a.example', '*.example', 'b.a.example', 'example', '*', 'web', 'web.*', 'web.other'];
-  expect(hosts.filter((host) => allowsHost(allowed, web, host))).toEqual(['a.example', '*.example', 'web', 'web.*']);
+  expect(hosts.filter((host) => allowsHost(claim, web, host))).toEqual(['a.example', '*.example', 'web', 'web.*']);
   const fourth = fold(third.catalog, { 'claims/*': undefined, 'claims/web': undefined });
-  expect(fourth.catalog.services.get(web)?.allowed).toEqual(allowedByDefault);
+  expect(fourth.catalog.services.get(web)?.claim).toEqual(noClaim);
 });
 
 test.each([
@@ -46,13 +46,13 @@ test.each([
   const after = fold(catalog, { 'claims/*': value });
   expect(after.rejections[0]).toMatchObject({ key: 'claims/*', lastGoodServes: true });
   expect(after.rejections[0]?.reason.slice(0, reason.length)).toBe(reason);
-  expect(after.catalog.services.get(web)?.allowed.hosts).toEqual(new Set());
+  expect(after.catalog.services.get(web)?.claim.hosts).toEqual(new Set());
 });
 
 test('a claim bounds the ports of a service, and the certificates that it has the balancer show', () => {
   const value = '{"ports":[5432,"6000-6099"],"certificates":["shared.pem"]}';
   const { catalog } = fold(emptyCatalog, { 'services/web': '{}', 'services/api': '{}', 'claims/web': value });
-  const [ofWeb, ofApi] = [web, api].map((name) => catalog.services.get(name)?.allowed ?? allowedByDefault);
+  const [ofWeb, ofApi] = [web, api].map((name) => catalog.services.get(name)?.claim ?? noClaim);
   const ports = [1, 5431, 5432, 5433, 5999, 6000, 6099, 6100];
   const files = ['web.pem', 'api.pem', 'shared.pem', 'web.pem.old', 'other.pem'];
   expect(ports.filter((port) => ofWeb && allowsPort(ofWeb, port))).toEqual([5432, 6000, 6099]);
@@ -91,13 +91,13 @@ test('after any history a service may claim what it may if everything comes at o
         catalog = folded.catalog;
         tree.set(key, value);
         for (const [name, service] of catalog.services) {
-          const isSame = before.services.get(name)?.allowed === service.allowed;
+          const isSame = before.services.get(name)?.claim === service.claim;
           if (!isSame) expect(folded.dirty.get(name)?.whole).toBe(true);
         }
       }
       const atOnce = fold(emptyCatalog, Object.fromEntries(tree)).catalog;
-      const allowed = ({ services }: Catalog) => [...services].map(([name, one]) => [name, one.allowed]).sort();
-      expect(allowed(catalog)).toEqual(allowed(atOnce));
+      const claimsOf = ({ services }: Catalog) => [...services].map(([name, one]) => [name, one.claim]).sort();
+      expect(claimsOf(catalog)).toEqual(claimsOf(atOnce));
     }),
     { numRuns: 300 },
   );
