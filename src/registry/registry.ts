@@ -121,8 +121,8 @@ export type SessionOptions = {
   readonly onEvent: (event: SessionEvent) => void;
 };
 
-/** The Fault for a put of a key that another owner holds. */
-export function heldFault(key: string, holder: string): Fault {
+/** The Fault for a put of a key that another owner has. */
+export function ownedFault(key: string, holder: string): Fault {
   return new Fault('key-owned', `another owner holds this key with ${quote(holder)}`, {
     where: key,
     hint: 'stop the other one, wait until its lease runs out, or choose another id',

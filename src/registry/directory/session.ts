@@ -4,7 +4,7 @@ import { describe, Fault } from '../../model/fault.ts';
 import { type Revision, revision } from '../../model/revision.ts';
 import { backoffMs } from '../../waiting/backoff.ts';
 import { timeLimit } from '../../waiting/time-limit.ts';
-import { heldFault, type Session, type SessionOptions } from '../registry.ts';
+import { ownedFault, type Session, type SessionOptions } from '../registry.ts';
 import type { LeaseReference, StoredEntry } from './journal-state.ts';
 import type { Leases } from './leases.ts';
 import type { Ledger } from './ledger.ts';
@@ -111,7 +111,7 @@ export class DirectorySession implements Session {
       may: (present) => {
         if (this.#closing) throw new Fault('usage', 'the session was closed', { where: key });
         if (present === undefined || this.#isOurs(present) || options.mayReplace(key, present.value)) return true;
-        throw heldFault(key, present.value);
+        throw ownedFault(key, present.value);
       },
     });
     if (at === undefined) throw new Error('a put that may replace what stands there has a revision');

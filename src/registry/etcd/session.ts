@@ -1,14 +1,14 @@
 import { describe } from '../../model/fault.ts';
 import type { Revision } from '../../model/revision.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
-import { heldFault, type Session, type SessionOptions } from '../registry.ts';
-import { type Claimed, claim, type KeyClaim, release } from './claim.ts';
+import { ownedFault, type Session, type SessionOptions } from '../registry.ts';
 import { keepAlive } from './keepalive.ts';
 import type { KeySpace } from './key-space.ts';
 import { SessionLease } from './lease.ts';
 import type { EtcdAccess } from './member-client.ts';
 import type { MemberSource } from './member-source.ts';
 import { Lifetime, Members } from './members.ts';
+import { type OwnedPut, type PutResult, putOwned, removeOwned } from './owned-key.ts';
 
 export type EtcdSessionParts = {
   readonly access: EtcdAccess;
@@ -76,9 +76,9 @@ export class EtcdSession implements Session {
     this.#wanted.set(key, { value, lease });
     try {
       for (;;) {
-        const claimed = await this.#claim(key, value, lease, mayReplace, stop);
-        if (claimed.kind === 'held') throw heldFault(key, claimed.holder);
-        if (claimed.kind !== 'no-lease') return claimed.revision;
+        const result = await this.#putOwned(key, value, lease, mayReplace, stop);
+        if (result.kind === 'owned') throw ownedFault(key, result.holder);
+        if (result.kind !== 'no-lease') return result.revision;
         this.#onLost(lease);
         lease = await this.#lease.granted(stop);
         if (this.#wanted.get(key)?.value === value) this.#wanted.set(key, { value, lease });
@@ -97,7 +97,7 @@ export class EtcdSession implements Session {
   async remove(key: string, signal?: AbortSignal): Promise<Revision | undefined> {
     const lease = this.#lease.current;
     if (!this.#wanted.delete(key) || lease === undefined) return undefined;
-    return this.#lifetime.during(signal, (stop) => this.#release(key, lease, stop));
+    return this.#lifetime.during(signal, (stop) => this.#removeOwned(key, lease, stop));
   }
 
   async close(signal?: AbortSignal): Promise<void> {
@@ -116,19 +116,22 @@ export class EtcdSession implements Session {
     await this.#verifications.idle();
   }
 
-  #claim(
+  #putOwned(
     key: string,
     value: string,
     lease: string,
-    mayReplace: KeyClaim['mayReplace'],
+    mayReplace: OwnedPut['mayReplace'],
     signal: AbortSignal,
-  ): Promise<Claimed> {
+  ): Promise<PutResult> {
     const wanted = { key, value, lease, formerLeases: this.#lease.former, mayReplace };
-    return this.#members.run((client, callMs) => claim(client, this.#parts.keys, wanted, callMs), signal);
+    return this.#members.run((client, callMs) => putOwned(client, this.#parts.keys, wanted, callMs), signal);
   }
 
-  #release(name: string, lease: string, signal: AbortSignal): Promise<Revision | undefined> {
-    return this.#members.run((client, callMs) => release(client, this.#parts.keys, { name, lease, callMs }), signal);
+  #removeOwned(name: string, lease: string, signal: AbortSignal): Promise<Revision | undefined> {
+    return this.#members.run(
+      (client, callMs) => removeOwned(client, this.#parts.keys, { name, lease, callMs }),
+      signal,
+    );
   }
 
   #onGranted(granted: string, existed: boolean): void {
@@ -186,14 +189,14 @@ export class EtcdSession implements Session {
   async #restore(key: string, lease: string, stop: AbortSignal): Promise<void> {
     const wanted = this.#wanted.get(key);
     if (wanted === undefined || this.#lease.current !== lease || this.#putting.has(key)) return;
-    const claimed = await this.#claim(key, wanted.value, lease, () => false, stop);
+    const result = await this.#putOwned(key, wanted.value, lease, () => false, stop);
     const now = this.#wanted.get(key);
     if (now === undefined) {
       // The key was removed during the put.
-      await this.#release(key, lease, stop);
+      await this.#removeOwned(key, lease, stop);
       return;
     }
-    switch (claimed.kind) {
+    switch (result.kind) {
       case 'put': {
         const reason = wanted.lease === lease ? 'it was not there any more' : 'its lease had run out';
         this.#wanted.set(key, { ...now, lease });
@@ -201,11 +204,11 @@ export class EtcdSession implements Session {
       }
       case 'ours':
         return;
-      case 'held':
+      case 'owned':
         // A put that began meanwhile decides about the key itself.
         if (this.#putting.has(key)) return;
         this.#wanted.delete(key);
-        return this.#options.onEvent({ kind: 'taken', key, holder: claimed.holder });
+        return this.#options.onEvent({ kind: 'taken', key, holder: result.holder });
       case 'no-lease':
         return this.#onLost(lease);
     }

@@ -4,7 +4,7 @@ import type { KeySpace } from './key-space.ts';
 import { isLeaseGone } from './lease.ts';
 import type { MemberClient } from './member-client.ts';
 
-export type KeyClaim = {
+export type OwnedPut = {
   readonly key: string;
   readonly value: string;
   readonly lease: string;
@@ -14,21 +14,26 @@ export type KeyClaim = {
   readonly mayReplace: (key: string, holder: string, ours: boolean) => boolean;
 };
 
-export type Claimed =
+export type PutResult =
   | { readonly kind: 'put'; readonly revision: Revision }
   /** The key is under our lease already, and was not changed. */
   | { readonly kind: 'ours'; readonly revision: Revision }
-  | { readonly kind: 'held'; readonly holder: string }
+  | { readonly kind: 'owned'; readonly holder: string }
   /** etcd does not know the lease any more. */
   | { readonly kind: 'no-lease' };
 
 const attempts = 8;
 
 /**
- * Puts a key under our lease unless another owner holds it, in transactions, so that of two processes with one id only one
+ * Puts a key under our lease unless another owner has it, in transactions, so that of two processes with one id only one
  * succeeds. Rejects when the member fails.
  */
-export async function claim(client: MemberClient, keys: KeySpace, wanted: KeyClaim, callMs: number): Promise<Claimed> {
+export async function putOwned(
+  client: MemberClient,
+  keys: KeySpace,
+  wanted: OwnedPut,
+  callMs: number,
+): Promise<PutResult> {
   const key = keys.toBytes(wanted.key);
   const value = Buffer.from(wanted.value);
   const absent: ICompare = { key, target: 'Create', result: 'Equal', create_revision: '0' };
@@ -61,16 +66,16 @@ export async function claim(client: MemberClient, keys: KeySpace, wanted: KeyCla
       return { kind: 'ours', revision: revision(found.mod_revision) };
     }
     if (!ours && !wanted.formerLeases.has(found.lease) && !wanted.mayReplace(wanted.key, holder, false)) {
-      return { kind: 'held', holder };
+      return { kind: 'owned', holder };
     }
     expected = { key, target: 'Mod', result: 'Equal', mod_revision: found.mod_revision };
   }
-  // Others go on changing it while we try: they hold it, as far as anybody can say.
-  return { kind: 'held', holder };
+  // Others go on changing the key during all attempts, so one of them owns it.
+  return { kind: 'owned', holder };
 }
 
 /** Deletes the key if it is under our lease; undefined when it is not. */
-export async function release(
+export async function removeOwned(
   client: MemberClient,
   keys: KeySpace,
   { name, lease, callMs }: { readonly name: string; readonly lease: string; readonly callMs: number },
