@@ -13,7 +13,7 @@ import { HaproxyVersion } from './haproxy-version.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
 import { observingFiles, prepareOwnFiles } from './own-files.ts';
-import { RegistryConnection } from './registry-connection.ts';
+import { RegistryStatus } from './registry-status.ts';
 import type { BalancePaths } from './state/paths.ts';
 import { provideShipped } from './state/shipped-files.ts';
 import { Certificates } from './tls/certificates.ts';
@@ -30,7 +30,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   const baseSettings = baseSettingsOf(settings, paths);
   const templates = await loadTemplates(parts.shippedTemplates, settings.templates);
   const metrics = createBalanceMetrics(parts.metrics);
-  const connection = new RegistryConnection({ metrics: metrics.registry, logger, now });
+  const registryStatus = new RegistryStatus({ metrics: metrics.registry, logger, now });
   const { holdMs } = holding;
   const heldEntries = new HeldEntries({
     ...{ holdMs, logger, now, wall },
@@ -86,7 +86,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     queueMicrotask(() => heldEntries.dropEndedOverrides(balancer.status().catalog));
   }
   function onEvent(event: RegistryEvent): void {
-    connection.onEvent(event);
+    registryStatus.onEvent(event);
     acknowledging?.onEvent(event);
     balancer.offer(event);
     fileKeeper?.offer(event);
@@ -98,6 +98,6 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   }
   return {
     ...wired,
-    ...{ baseSettings, metrics, connection, heldEntries, haproxyVersion, fileKeeper, acknowledging, onRelease },
+    ...{ baseSettings, metrics, registryStatus, heldEntries, haproxyVersion, fileKeeper, acknowledging, onRelease },
   };
 }

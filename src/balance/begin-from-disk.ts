@@ -11,7 +11,7 @@ export async function beginFromDisk(
   { limits, holding: { holdMs } }: BalanceSettings,
   { logger, now, wall }: BalanceParts,
   paths: BalancePaths,
-  { balancer, heldEntries, guarding, connection }: Assembled,
+  { balancer, heldEntries, guarding, registryStatus }: Assembled,
 ): Promise<void> {
   const lastKnown = await loadLastKnown(paths.lastKnown, limits, { now: now(), wall: wall(), holdMs });
   if (lastKnown === undefined) return;
@@ -26,7 +26,7 @@ export async function beginFromDisk(
     { event: 'last-known', revision: String(lastKnown.catalog.revision), age },
     `serving the catalog of ${age} ago until the registry answers`,
   );
-  connection.onLastKnown(lastKnown.savedAt, ageMs);
+  registryStatus.onLastKnown(lastKnown.savedAt, ageMs);
   balancer.preload(lastKnown.catalog);
   heldEntries.holder.resume(lastKnown.point, lastKnown.entries);
   const guarded = await loadGuardedInstances(paths.holds, wall());

@@ -11,7 +11,7 @@ import { overrideMetrics } from './overrides/overriding.ts';
 import { fileMetrics } from './own-files.ts';
 import { quarantineMetrics } from './quarantine/quarantining.ts';
 import { reconcileMetrics } from './reconcile/reconcile-metrics.ts';
-import { registryMetrics } from './registry-connection.ts';
+import { registryMetrics } from './registry-status.ts';
 import { reloadMetrics } from './reload/reload-metrics.ts';
 import { storageMetrics } from './state/storage.ts';
 import { certificateMetrics } from './tls/certificates.ts';

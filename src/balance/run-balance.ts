@@ -74,16 +74,16 @@ async function serve(
   lameDuck: LameDuck,
 ): Promise<void> {
   const { signal, now, logger, manager } = parts;
-  const { balancer, haproxy, haproxyVersion, acknowledging, connection, fileKeeper, baseSettings } = assembled;
+  const { balancer, haproxy, haproxyVersion, acknowledging, registryStatus, fileKeeper, baseSettings } = assembled;
   const { certificates, serverPems } = assembled;
   // Without a view of the registry there is nothing to serve. An answer of 404 would be worse than none.
   const stillWaiting = () => manager.started('waits for the registry; HAProxy does not serve yet');
   const waiting = setTimeout(stillWaiting, startedAfterMs);
-  await Promise.race([connection.view, aborted(signal)]);
+  await Promise.race([registryStatus.view, aborted(signal)]);
   clearTimeout(waiting);
   const started = now();
   // An instance that leaves has to see this balancer before HAProxy sends the instance a request.
-  const longestMs = connection.fromDisk === undefined ? knownMs.fresh : knownMs.fromDisk;
+  const longestMs = registryStatus.fromDisk === undefined ? knownMs.fresh : knownMs.fromDisk;
   await Promise.race([acknowledging?.known(longestMs), aborted(signal)]);
   if (signal.aborted) return;
   await balancer.start().catch((error: unknown) => {
@@ -131,10 +131,10 @@ function measuredHealth(
   assembled: Assembled,
   lameDuck: LameDuck,
 ): BalanceHealth {
-  const { balancer, heldEntries, acknowledging, fileKeeper, connection, metrics, locating } = assembled;
+  const { balancer, heldEntries, acknowledging, fileKeeper, registryStatus, metrics, locating } = assembled;
   locating.lookups.measure();
   const status = balancer.status();
-  const registry = connection.status();
+  const registry = registryStatus.status();
   const foreign = fileKeeper?.held() ?? [];
   const health = healthOf({
     id: settings.id,

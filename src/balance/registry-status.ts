@@ -10,13 +10,13 @@ export const registryMetrics = ({ counter, gauge }: MakeMetric) => ({
   registryStale: gauge('registry_stale_seconds', 'How long ago the registry was followed last; 0 while it is.'),
 });
 
-type RegistryConnectionParts = LogAndClock & {
+type RegistryStatusParts = LogAndClock & {
   readonly metrics: ReturnType<typeof registryMetrics>;
 };
 
 /** Whether the balancer follows the registry, and how old its view of the registry is. */
-export class RegistryConnection {
-  readonly #parts: RegistryConnectionParts;
+export class RegistryStatus {
+  readonly #parts: RegistryStatusParts;
   readonly #reasons = new OncePerReason();
   readonly #view = deferred();
   #connected = false;
@@ -26,7 +26,7 @@ export class RegistryConnection {
   #fromDisk: Date | undefined;
   #hasView = false;
 
-  constructor(parts: RegistryConnectionParts) {
+  constructor(parts: RegistryStatusParts) {
     this.#parts = parts;
     this.#since = parts.now();
   }
