@@ -19,7 +19,7 @@ test('changes by command are served while a check hangs, and only the service th
     for (const app of [a, b]) await app.close();
     await rm(folder, { recursive: true, force: true });
   });
-  const balancer = await startOwnBalancer({ executable, probeMs: 60_000 });
+  const balancer = await startOwnBalancer({ executable, retryMs: 60_000 });
   const told: string[] = [];
   balancer.balancer.observe({
     onApplied: () => undefined,

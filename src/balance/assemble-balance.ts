@@ -19,7 +19,7 @@ import { provideShipped } from './state/shipped-files.ts';
 import { Certificates } from './tls/certificates.ts';
 import { wireBalancer } from './wire-balancer.ts';
 
-const probeMs = 10_000;
+const retryMs = 10_000;
 
 export type Assembled = Awaited<ReturnType<typeof assembleBalance>>;
 
@@ -48,7 +48,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   const { reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = settings;
   const wired = await wireBalancer({
     ...{ paths, baseSettings, templates, limits, guard, heldEntries, metrics, logger, signal, now, wall },
-    ...{ reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs, probeMs },
+    ...{ reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs, retryMs },
     addresses: addressesOf(settings),
     location: registry.location,
     onOverridesExpired: dropEndedOverrides,

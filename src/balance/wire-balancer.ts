@@ -34,7 +34,7 @@ type WiringParts = BalancerSettings & {
   readonly location?: string;
   readonly addresses: Pick<LocatingParts, 'rules' | 'own' | 'names' | 'lookUp'>;
   /** When HAProxy validates for the first time again what it refused, in ms. */
-  readonly probeMs: number;
+  readonly retryMs: number;
   readonly openHaproxy: (onExit: (reason: string) => void, onHealth: () => void) => Promise<Haproxy>;
   /** Runs after each connection to HAProxy. */
   readonly onHaproxyVersion?: (version: string) => void;
@@ -98,10 +98,10 @@ export async function wireBalancer(parts: WiringParts) {
     tellReplaced(paths.masterSocket, pid, oldWorkerMs).catch((error: unknown) =>
       link.workerPid === pid ? link.tellReplaced() : Promise.reject(error),
     );
-  const { probeMs, heldEntries, reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = parts;
+  const { retryMs, heldEntries, reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs } = parts;
   const path = paths.quarantine;
   const quarantining = new Quarantining({
-    ...{ files, baseSettings, storage, logger, path, now, probeMs },
+    ...{ files, baseSettings, storage, logger, path, now, retryMs },
     metrics: metrics.quarantine,
   });
   const { lookAtFiles, certificates, serverPems } = tls;

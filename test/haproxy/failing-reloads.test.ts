@@ -31,7 +31,7 @@ async function wrapped(when: string): Promise<string> {
 const blind = 'case "$*" in *.probe) exit 0;; esac';
 
 test('a policy is served although HAProxy ends right after the reload that loads the policy', async () => {
-  const { balancer } = await startServing({ probeMs: 200 });
+  const { balancer } = await startServing({ retryMs: 200 });
   await balancer.applied();
   const port = await freePort();
   const { haproxy } = balancer;
@@ -57,7 +57,7 @@ test.each([
   async (_, line) => {
     const own = await folder();
     const frame = await readFile(join(shipped, 'haproxy.cfg.mustache'), 'utf8');
-    const { app, balancer } = await startServing({ probeMs: 200 });
+    const { app, balancer } = await startServing({ retryMs: 200 });
     await balancer.applied();
     const watch = watchConnections(balancer.port);
     await writeFile(join(own, 'haproxy.cfg.mustache'), frame.replace('global\n', `global\n    ${line}\n`));
@@ -71,7 +71,7 @@ test.each([
 );
 
 test('where only a reload tells that a port is taken, that is tried ever more seldom, and the others go on', async () => {
-  const { app, balancer } = await startServing({ executable: await wrapped(blind), probeMs: 300 });
+  const { app, balancer } = await startServing({ executable: await wrapped(blind), retryMs: 300 });
   await balancer.applied();
   const { port } = await takenPort();
   balancer.change({ 'services/db': tcp(port), 'instances/db/a': app.address });
@@ -89,7 +89,7 @@ test('where only a reload tells that a port is taken, that is tried ever more se
 });
 
 test('after reloads that failed in a row, HAProxy answers on its socket, and changes go on', async () => {
-  const { app, balancer } = await startServing({ executable: await wrapped(blind), probeMs: 200 });
+  const { app, balancer } = await startServing({ executable: await wrapped(blind), retryMs: 200 });
   await balancer.applied();
   const ports = await Promise.all([takenPort(), takenPort()]);
   for (const [i, { port }] of ports.entries()) {
@@ -113,7 +113,7 @@ test('what is changed by command while HAProxy loads a configuration is served b
   await writeFile(script, `if os.getenv('HAPROXY_MWORKER') and io.open('${own}/slow') then local t = os.time() + 3 while os.time() < t do end end`); // biome-ignore format: a script
   const frame = await readFile(join(shipped, 'haproxy.cfg.mustache'), 'utf8');
   await writeFile(join(own, 'haproxy.cfg.mustache'), frame.replace('global\n', `global\n    lua-load ${script}\n`));
-  const { app, balancer } = await startServing({ probeMs: 200, templates: own }, { 'instances/web/x': '127.0.0.1:1' });
+  const { app, balancer } = await startServing({ retryMs: 200, templates: own }, { 'instances/web/x': '127.0.0.1:1' });
   await balancer.applied();
   const b = await startApp('b');
   onTestFinished(() => b.close());

@@ -103,7 +103,7 @@ describe('a service that HAProxy refuses', () => {
 
   test('is taken up by itself when what it needs from outside has come', async () => {
     const lab = await startLab();
-    const balancer = await lab.start({ probeMs: 50 });
+    const balancer = await lab.start({ retryMs: 50 });
     onTestFinished(() => balancer.stop());
     balancer.snapshot({ 'services/web': policy('/good'), 'instances/web/a': lab.one });
     await balancer.balancer.start();

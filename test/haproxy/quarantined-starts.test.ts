@@ -24,7 +24,7 @@ test('an instance that HAProxy refuses is left out alone', async () => {
 test('a file that is gone takes no service out while HAProxy runs, and only its own service when HAProxy starts again', async () => {
   const lab = await startLab();
   await lab.page('short-lived');
-  const balancer = await lab.start({ probeMs: 100 });
+  const balancer = await lab.start({ retryMs: 100 });
   onTestFinished(() => balancer.stop());
   balancer.snapshot({
     ...{ 'services/x': policy('/short-lived'), 'instances/x/a': lab.two },

@@ -73,7 +73,7 @@ let port: number;
 let taken: Server | undefined;
 beforeAll(async () => {
   port = await freePort();
-  balancer = await startBalancer({ probeMs: 100 });
+  balancer = await startBalancer({ retryMs: 100 });
   balancer.snapshot({});
   await balancer.balancer.start();
 });

@@ -9,7 +9,7 @@ import { takenPort, tcp } from '../support/taken-port.ts';
 import { until } from '../support/until.ts';
 
 test('a port that somebody else has keeps back its own service alone, and no connection is refused', async () => {
-  const { app, balancer } = await startServing({ probeMs: 200 });
+  const { app, balancer } = await startServing({ retryMs: 200 });
   await balancer.applied();
   const { port, free } = await takenPort();
   const watch = watchConnections(balancer.port);
@@ -33,7 +33,7 @@ test('a port that somebody else has keeps back its own service alone, and no con
 
 test('a service keeps its port while somebody else has the one that it is to have', async () => {
   const first = await freePort();
-  const { app, balancer } = await startServing({ probeMs: 200 });
+  const { app, balancer } = await startServing({ retryMs: 200 });
   balancer.change({ 'services/db': tcp(first), 'instances/db/a': app.address });
   await answers(first, 'db');
   await balancer.applied();
@@ -74,7 +74,7 @@ async function takenWhileHaproxyIsDown(balancer: TestBalancer, ports: readonly n
 
 test('HAProxy starts with the newest policies, and without a service whose newest and last good policies have a port that is taken', async () => {
   const [first, second] = [await freePort(), await freePort()];
-  const { app, balancer } = await startServing({ probeMs: 200 });
+  const { app, balancer } = await startServing({ retryMs: 200 });
   balancer.change({ 'services/db': tcp(first), 'instances/db/a': app.address });
   balancer.change({ 'services/more': tcp(second), 'instances/more/a': app.address });
   await Promise.all([answers(first, 'db'), answers(second, 'more')]);
@@ -94,7 +94,7 @@ test('HAProxy starts without a port that cannot be had: at first, when it ended,
   const { port, free } = await takenPort();
   // Nothing else is there, and nothing was ever good.
   const { app, balancer } = await startServing(
-    { probeMs: 200 },
+    { retryMs: 200 },
     { 'services/db': tcp(port), 'instances/db/a': '127.0.0.1:1' },
   );
   await answers(balancer.port, 'web');
@@ -112,7 +112,7 @@ test('HAProxy starts without a port that cannot be had: at first, when it ended,
   await holds(balancer, 'services/db: nothing', 'services/more: nothing');
   await balancer.applied();
   await balancer.balancer.stop(0, 'leave');
-  const second = await startOwnBalancer({ probeMs: 200, dir: balancer.dir, port: balancer.port });
+  const second = await startOwnBalancer({ retryMs: 200, dir: balancer.dir, port: balancer.port });
   second.snapshot({
     ...{ 'instances/web/a': app.address, 'instances/web/b': app.address },
     ...{ 'services/db': tcp(port), 'instances/db/a': app.address },

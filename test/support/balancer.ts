@@ -49,8 +49,8 @@ export type TestBalancerOptions = {
   port?: number;
   /** Another HAProxy than the one that tests run. */
   executable?: string;
-  /** Milliseconds until the first probe of guarded instances. */
-  probeMs?: number;
+  /** Milliseconds until a service in quarantine is tried again. */
+  retryMs?: number;
   /** Called with every command that the balancer sends to HAProxy. */
   onCommand?: (line: string) => void;
   /** Called after each start of HAProxy, before the balancer learns that HAProxy serves. */
@@ -149,7 +149,7 @@ async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: 
     servicePace: options.servicePace ?? { burst: 1, everyMs: 0 },
     mostOldWorkers: options.mostOldWorkers ?? 1000,
     reuseIntervalMs: options.reuseIntervalMs,
-    probeMs: options.probeMs ?? 60_000,
+    retryMs: options.retryMs ?? 60_000,
     now: () => performance.now(),
     wall: () => new Date(),
     provideShipped: () => provideShipped(join(import.meta.dirname, '../../haproxy'), paths, undefined),

@@ -88,7 +88,7 @@ export class Quarantining {
   }
 
   /** Milliseconds until a service in quarantine is tried again; undefined: none is in quarantine. */
-  nextProbeMs(): number | undefined {
+  nextRetryMs(): number | undefined {
     return this.#schedule.nextMs(this.#state);
   }
 
@@ -173,9 +173,9 @@ export class Quarantining {
    * Tries the services that are due, or all in quarantine: a file that they need may be there now. Returns the services
    * that HAProxy accepts; the caller renders them again.
    */
-  async probe(build: RefusedBuild, { all }: { readonly all: boolean }): Promise<readonly ServiceName[]> {
+  async retry(build: RefusedBuild, { all }: { readonly all: boolean }): Promise<readonly ServiceName[]> {
     const nextVersion = all ? undefined : this.#schedule.dueNewVersion(this.#state);
-    if (nextVersion !== undefined) return this.#probeAlone(nextVersion, build);
+    if (nextVersion !== undefined) return this.#retryAlone(nextVersion, build);
     const tried = all ? new Set(this.#state.services.keys()) : this.#schedule.dueUnchanged(this.#state);
     const accepted = await acceptedNow(() => this.#state, tried, build, this.#parts);
     const still = new Set([...accepted].filter((name) => this.#state.services.has(name)));
@@ -186,7 +186,7 @@ export class Quarantining {
   }
 
   /** Checks the newest version of a service whose versions were refused lately, so that no reload of others fails with it. */
-  async #probeAlone(name: ServiceName, build: RefusedBuild): Promise<readonly ServiceName[]> {
+  async #retryAlone(name: ServiceName, build: RefusedBuild): Promise<readonly ServiceName[]> {
     const { files, baseSettings } = this.#parts;
     const { requested } = build;
     const names = new Set([name]);

@@ -17,7 +17,7 @@ const refusal = new Map([[policyKey(evil), 'no such file']]);
 /** A schedule after so many refusals, each as soon as another version may be checked. `skip` moves its clock. */
 function refusedTimes(times: number) {
   let now = 0;
-  const schedule = new RetrySchedule({ probeMs: 10_000, now: () => now });
+  const schedule = new RetrySchedule({ retryMs: 10_000, now: () => now });
   for (let i = 0; i < times; i += 1) {
     now += schedule.nextMs(changed) ?? 0;
     schedule.refused(refusal);
@@ -61,7 +61,7 @@ test('versions that are accepted are as far apart, so that their checks hold up 
 test('a service that fails in the same form waits longer each time, and another form begins anew', () => {
   let now = 0;
   let random = 0;
-  const schedule = () => new RetrySchedule({ probeMs: 1000, now: () => now, random: () => random });
+  const schedule = () => new RetrySchedule({ retryMs: 1000, now: () => now, random: () => random });
   const x = inQuarantine({ evil: { tried: 'x' } });
   const y = inQuarantine({ evil: { tried: 'y' } });
   const both = inQuarantine({ evil: { tried: 'x' }, other: { tried: 'x' } });

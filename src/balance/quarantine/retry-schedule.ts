@@ -5,7 +5,7 @@ import type { Candidate, Quarantine } from './quarantine.ts';
 
 export type RetryScheduleParts = {
   /** The first wait before a service in quarantine is tried again, in ms. */
-  readonly probeMs: number;
+  readonly retryMs: number;
   /** Monotonic, in ms. */
   readonly now: () => number;
   /** From 0 to 1. */
@@ -22,7 +22,7 @@ type Wait = {
 };
 type Waits = ReadonlyMap<ServiceName, Wait>;
 
-const mostProbeMs = 300_000;
+const mostRetryMs = 300_000;
 const mostReloadMs = 3_600_000;
 // Without it, services that failed together would be tried together each time.
 const jitter = 0.2;
@@ -104,10 +104,10 @@ export class RetrySchedule {
    * harm other services, so they wait longer.
    */
   failedAgain({ services }: Quarantine, names: Iterable<ServiceName>, afterReload = false): void {
-    const { probeMs, now, random = Math.random } = this.#parts;
+    const { retryMs, now, random = Math.random } = this.#parts;
     const bounds = afterReload
-      ? { firstMs: 6 * probeMs, mostMs: mostReloadMs, jitter }
-      : { firstMs: probeMs, mostMs: mostProbeMs, jitter };
+      ? { firstMs: 6 * retryMs, mostMs: mostReloadMs, jitter }
+      : { firstMs: retryMs, mostMs: mostRetryMs, jitter };
     const next = new Map(this.#unchanged);
     for (const name of names) {
       const about = services.get(name)?.tried;
@@ -130,12 +130,12 @@ export class RetrySchedule {
   }
 
   #refusalDueAt(count: number): number {
-    const { probeMs, now } = this.#parts;
+    const { retryMs, now } = this.#parts;
     if (count < 2) return now();
     // A balancer that tries unchanged services sooner checks new versions sooner, too.
     const bounds = {
-      firstMs: Math.min(refusalWaits.firstMs, probeMs),
-      mostMs: Math.min(refusalWaits.mostMs, 10 * probeMs),
+      firstMs: Math.min(refusalWaits.firstMs, retryMs),
+      mostMs: Math.min(refusalWaits.mostMs, 10 * retryMs),
     };
     return now() + backoffMs(bounds, count - 1);
   }

@@ -140,7 +140,7 @@ export class Balancer {
     watch.mustInspect = true;
     this.#serving = true;
     files.disk.beQuick();
-    bisection.armProbe();
+    bisection.armRetry();
     reconciler.markAllDirty();
     periodicChecks.begin();
     loop.begin({ ...this.#own.tasks, onDone: (succeeded) => this.#onTaskDone(succeeded?.part) });

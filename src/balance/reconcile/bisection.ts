@@ -41,7 +41,7 @@ export class Bisection {
   get ongoing(): Promise<void> | undefined {
     return this.#ongoing;
   }
-  get probeDue(): boolean {
+  get retryDue(): boolean {
     return this.#due !== 'none';
   }
 
@@ -91,7 +91,7 @@ export class Bisection {
     reloads.planAnew();
     rendering.onQuarantineChanged(running.served);
     reconciler.markAllDirty();
-    this.armProbe();
+    this.armRetry();
   }
 
   /** A file changed that may be the reason for a refusal. The next turn of the loop tries all that are in quarantine. */
@@ -99,22 +99,22 @@ export class Bisection {
     const { services, instances, templates } = this.#parts.quarantining.state;
     if (services.size + instances.size + templates.size > 0) this.#due = 'all';
   }
-  armProbe(): void {
+  armRetry(): void {
     const { quarantining, timers, loop } = this.#parts;
-    const ms = quarantining.nextProbeMs();
+    const ms = quarantining.nextRetryMs();
     if (ms === undefined) return;
-    timers.arm('probe', ms, () => {
+    timers.arm('retry-quarantine', ms, () => {
       if (this.#due === 'none') this.#due = 'due';
       loop.wake();
     });
   }
-  probe(): void {
+  retry(): void {
     const { quarantining, troubles, intake, rendering, running, publish, loop } = this.#parts;
     const all = this.#due === 'all';
     this.#due = 'none';
     const build = rendering.build(rendering.requested(intake.catalog), running.served, false);
     this.#ongoing = quarantining
-      .probe(build, { all })
+      .retry(build, { all })
       .then(
         (names) => {
           for (const name of names) intake.dirty.service(name);
@@ -128,7 +128,7 @@ export class Bisection {
       )
       .then(() => {
         this.#ongoing = undefined;
-        this.armProbe();
+        this.armRetry();
         publish();
         loop.wake();
       });

@@ -34,7 +34,7 @@ export function balancerTasks(parts: TasksParts): Omit<LoopWork, 'onDone'> {
     await reconciler.reconcile();
     reuse.changed();
     pendingRemovals.arm();
-    if (quarantining.hasCandidates) bisection.armProbe();
+    if (quarantining.hasCandidates) bisection.armRetry();
   });
   const tasks: readonly Task[] = [
     // Before `start`: HAProxy starts on the configuration that it loaded last, and `served` has to say which that is.
@@ -62,7 +62,11 @@ export function balancerTasks(parts: TasksParts): Omit<LoopWork, 'onDone'> {
       due: () => reloads.dueInMs === 0 && nothingBeside(),
       run: connected(async () => beginReload(parts)),
     },
-    { name: 'probe', due: () => bisection.probeDue && nothingBeside(), run: connected(async () => bisection.probe()) },
+    {
+      name: 'retry-quarantine',
+      due: () => bisection.retryDue && nothingBeside(),
+      run: connected(async () => bisection.retry()),
+    },
     {
       name: unfinishedTask,
       part: 'rounds',
