@@ -66,9 +66,9 @@ function serving(model: ModelHaproxy, pending: ReadonlyMap<string, string>): Lin
     if (!backend.published) throw new Error(`${name} is led to and hidden`);
     const servers: Record<string, string> = {};
     for (const [id, s] of backend.servers) {
-      const buried = pending.has(`${name}/${id}`);
-      if (buried && s.ready) throw new Error(`${name}/${id} left and serves`);
-      if (!buried) servers[id] = `${s.target} ${s.weight} ${s.ready} ${s.keywords}`;
+      const wasPending = pending.has(`${name}/${id}`);
+      if (wasPending && s.ready) throw new Error(`${name}/${id} left and serves`);
+      if (!wasPending) servers[id] = `${s.target} ${s.weight} ${s.ready} ${s.keywords}`;
     }
     out[name] = servers;
   }

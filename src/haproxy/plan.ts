@@ -166,8 +166,8 @@ function planServer(
   if (before === after || after === undefined) return { steps: [] };
   const server = parseServerLine(after);
   if (server === undefined) return { steps: [], reload: { kind: 'server-line', backend, server: id } };
-  const buried = pending.get(`${backend}/${id}`);
-  const lineThere = before ?? buried;
+  const pendingLine = pending.get(`${backend}/${id}`);
+  const lineThere = before ?? pendingLine;
   if (lineThere === undefined) return { steps: [{ kind: 'add-server', backend, server }] };
   const there = parseServerLine(lineThere);
   if (there?.keywords !== server.keywords)

@@ -88,9 +88,10 @@ afterAll(async () => {
 /** The servers and routes that HAProxy itself lists, in the form of `wanted`. */
 async function actual(): Promise<{ servers: readonly string[]; routes: readonly string[] }> {
   const { servers, routes } = await balancer.link.inspect();
-  const { lingering } = balancer.balancer.status();
+  const { pendingRemovals } = balancer.balancer.status();
   // Some versions cannot delete servers: those that left stay there, in maintenance.
-  const left = (at: string, disabled: boolean) => !balancer.link.abilities.deletes && disabled && lingering.has(at);
+  const left = (at: string, disabled: boolean) =>
+    !balancer.link.abilities.deletes && disabled && pendingRemovals.has(at);
   return {
     servers: [...servers]
       // Not of a service: see templates/haproxy.cfg.mustache.

@@ -21,7 +21,7 @@ const served: Look = {
   guardedForMs: undefined,
   desired: line,
   served: line,
-  lingers: false,
+  pendingRemoval: false,
   pendingReload: [],
   refused: undefined,
   paced: undefined,

@@ -25,7 +25,7 @@ export type Look = {
   readonly desired: string | undefined;
   readonly served: string | undefined;
   /** A pending removal: it left, and connections to it are open. */
-  readonly lingers: boolean;
+  readonly pendingRemoval: boolean;
   /** Why a reload is needed, and why HAProxy refused the last one. */
   readonly pendingReload: readonly string[];
   readonly refused: string | undefined;
@@ -131,8 +131,8 @@ function* ofOperators({ override, instance, registered }: Look): Generator<Findi
 }
 
 function* ofConfiguration(look: Look): Generator<Finding> {
-  const { desired, served, instance, pendingReload, refused, paced, quarantined, lingers } = look;
-  if (lingers)
+  const { desired, served, instance, pendingReload, refused, paced, quarantined, pendingRemoval } = look;
+  if (pendingRemoval)
     yield {
       stage: 'configuration',
       state: 'note',

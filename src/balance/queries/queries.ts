@@ -108,7 +108,8 @@ export class BalanceQueries {
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
     const servers = await this.#fromHaproxy((link) => link.serverTraffic(service));
     const { balancer, guarding, now } = this.#parts;
-    const { catalog, served, desired, lingering, pending, paced, refused, quarantined, rejections } = balancer.status();
+    const { catalog, served, desired, pendingRemovals, pending, paced, refused, quarantined, rejections } =
+      balancer.status();
     const key = instanceKey(service, id);
     const entry = catalog.accepted.get(key);
     const held = entry?.held;
@@ -138,7 +139,7 @@ export class BalanceQueries {
       desired: backend?.servers.get(id),
       checkPace: backend && describePace(backend),
       served: served.backends.get(service)?.servers.get(id),
-      lingers: lingering.has(`${service}/${id}`),
+      pendingRemoval: pendingRemovals.has(`${service}/${id}`),
       pendingReload: pending,
       refused,
       paced: paced.get(service),

@@ -71,7 +71,7 @@ export class Balancer {
       served: running.served,
       desired: rendering.desired,
       /** Servers that left and that HAProxy still has, by `service/instance`. */
-      lingering: running.pendingRemovals.servers,
+      pendingRemovals: running.pendingRemovals.servers,
       /** Why a reload waits, one clause each; empty when all is applied. */
       pending: reloads.pending,
       /** Services without reload budget, each with the reason. */
