@@ -1,4 +1,4 @@
-import { pinnedSplit } from '../catalog/shares.ts';
+import { pinnedSplit } from '../catalog/shifted-split.ts';
 import { Fault } from '../model/fault.ts';
 import { policyKey } from '../model/key.ts';
 import { pinCommand } from '../settings/shift.ts';

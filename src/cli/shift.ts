@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { shiftedSplit } from '../catalog/shares.ts';
+import { shiftedSplit } from '../catalog/shifted-split.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';

@@ -7,7 +7,7 @@ import type { InstanceId, ServiceName } from '../model/name.ts';
 import type { Split } from '../model/policy/split.ts';
 import { defaultPolicy } from '../model/policy.ts';
 import type { Service } from './service.ts';
-import { pinnedSplit, shiftedSplit } from './shares.ts';
+import { pinnedSplit, shiftedSplit } from './shifted-split.ts';
 import { withSplit } from './split.ts';
 
 const web = 'web' as ServiceName;
