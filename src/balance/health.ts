@@ -1,10 +1,10 @@
 import type { FileStatus } from '../files/file-state.ts';
+import type { MakeMetric } from '../metrics/make-metric.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
 import { type Conflict, listConflicts } from '../render/conflict.ts';
 import type { AcknowledgingStatus } from './acknowledge/acknowledging.ts';
 import type { GuardedStatus } from './guard/guarding.ts';
 import type { LeavingStatus } from './lame-duck.ts';
-import type { MakeMetric } from './observe/make-metric.ts';
 import { blocking } from './observe/troubles.ts';
 import type { OverrideStatus } from './overrides/overriding.ts';
 import type { BalancerStatus } from './reconcile/balancer.ts';

@@ -1,14 +1,14 @@
 import type { Registry } from 'prom-client';
+import { fileMetrics } from '../files/metrics.ts';
+import { makeMetric } from '../metrics/make-metric.ts';
 import { acknowledgeMetrics } from './acknowledge/acknowledge-metrics.ts';
 import { nameMetrics } from './addresses/name-lookups.ts';
 import { guardMetrics } from './guard/guarding.ts';
 import { heldMetrics } from './guard/held-entries.ts';
 import { healthMetrics } from './health.ts';
-import { makeMetric } from './observe/make-metric.ts';
 import { troubleMetrics } from './observe/troubles.ts';
 import { openFilesMetrics } from './open-files/open-files-limit.ts';
 import { overrideMetrics } from './overrides/overriding.ts';
-import { fileMetrics } from './own-files.ts';
 import { quarantineMetrics } from './quarantine/quarantining.ts';
 import { reconcileMetrics } from './reconcile/reconcile-metrics.ts';
 import { registryMetrics } from './registry-status.ts';

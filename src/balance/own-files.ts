@@ -1,23 +1,13 @@
 import { FileKeeper } from '../files/file-keeper.ts';
 import { type FileStatus, isWell } from '../files/file-state.ts';
+import type { FileMetrics } from '../files/metrics.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import { defaultIntervalMs } from '../settings/file-declaration.ts';
 import type { BalanceParts } from './balance-parts.ts';
 import type { HeldMetrics } from './guard/held-entries.ts';
-import type { MakeMetric } from './observe/make-metric.ts';
 import type { ServingObserver } from './observe/serving-observer.ts';
-
-export const fileMetrics = ({ counter, gauge }: MakeMetric) => ({
-  fileResults: counter('file_results_total', 'What came of making a file of `templates`, and of its reload.', [
-    'dest',
-    'result',
-  ]),
-  fileFailed: gauge('file_failed', '1 while a file of `templates` is not as it should be, or not in use.', ['dest']),
-});
-
-type FileMetrics = ReturnType<typeof fileMetrics>;
 
 /**
  * Keeps the files of `templates`. They are made of the catalog that this balancer serves: guarded instances are in them, too. Undefined

@@ -1,8 +1,8 @@
 import { OncePerReason } from '../logging/once-per-reason.ts';
+import type { MakeMetric } from '../metrics/make-metric.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import { deferred } from '../waiting/deferred.ts';
 import type { LogAndClock } from './observe/log-and-clock.ts';
-import type { MakeMetric } from './observe/make-metric.ts';
 
 export const registryMetrics = ({ counter, gauge }: MakeMetric) => ({
   registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),

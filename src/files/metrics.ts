@@ -1,22 +1,26 @@
-import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
+import { type MakeMetric, makeMetric } from '../metrics/make-metric.ts';
 
+export type FileMetrics = ReturnType<typeof fileMetrics>;
 export type FilesMetrics = ReturnType<typeof createFilesMetrics>;
 
-/** The metrics of `pointsman files`: by the names that a balancer has them under. */
+/** The metrics of the files of `templates`, for `pointsman files` and for a balancer. */
+export const fileMetrics = ({ counter, gauge }: MakeMetric) => ({
+  fileResults: counter('file_results_total', 'What came of making a file of `templates`, and of its reload.', [
+    'dest',
+    'result',
+  ]),
+  fileFailed: gauge('file_failed', '1 while a file of `templates` is not as it should be, or not in use.', ['dest']),
+});
+
+/** The metrics of `pointsman files`. A balancer has metrics with the same names. */
 export function createFilesMetrics(registry: Registry) {
-  const registers = [registry];
-  const gauge = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
-    new Gauge({ name: `pointsman_${name}`, help, labelNames, registers });
+  const make = makeMetric(registry);
+  const { gauge } = make;
   return {
     registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
     revisionSeen: gauge('revision_seen', 'The newest revision that the registry delivered.'),
-    fileResults: new Counter({
-      name: 'pointsman_file_results_total',
-      help: 'What came of making a file of `templates`, and of its reload.',
-      labelNames: ['dest', 'result'],
-      registers,
-    }),
+    ...fileMetrics(make),
     held: gauge('held_entries', 'Entries that the registry does not have any more and files are made of all the same.'),
-    fileFailed: gauge('file_failed', '1 while a file of `templates` is not as it should be, or not in use.', ['dest']),
   };
 }

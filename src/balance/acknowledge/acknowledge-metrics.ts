@@ -1,4 +1,4 @@
-import type { MakeMetric } from '../observe/make-metric.ts';
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 
 export type AcknowledgeMetrics = ReturnType<typeof acknowledgeMetrics>;
 

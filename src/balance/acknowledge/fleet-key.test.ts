@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { Registry as Metrics } from 'prom-client';
 import { expect, test } from 'vitest';
+import { makeMetric } from '../../metrics/make-metric.ts';
 import type { Registry, SessionOptions } from '../../registry/registry.ts';
-import { makeMetric } from '../observe/make-metric.ts';
 import { acknowledgeMetrics } from './acknowledge-metrics.ts';
 import { FleetKey } from './fleet-key.ts';
 

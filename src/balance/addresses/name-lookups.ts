@@ -2,8 +2,8 @@ import type { AddressRules } from '../../addresses/address-rules.ts';
 import type { LookUp } from '../../addresses/look-up.ts';
 import type { HostNames, Lookup, LookupAnswer, Users } from '../../addresses/names.ts';
 import type { LimitedLog } from '../../logging/limited-log.ts';
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 import { deferred } from '../../waiting/deferred.ts';
-import type { MakeMetric } from '../observe/make-metric.ts';
 
 export const nameMetrics = ({ counter, gauge }: MakeMetric) => ({
   names: gauge('names', 'Host names of instances: resolved, stale (an older address serves), or unresolved.', [

@@ -5,9 +5,9 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { replaceFile } from '../../fs/replace-file.ts';
+import { makeMetric } from '../../metrics/make-metric.ts';
 import { parseInstance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import { makeMetric } from '../observe/make-metric.ts';
 import { Storage, storageMetrics } from '../state/storage.ts';
 import { type GuardedInstances, GuardedInstancesFile, loadGuardedInstances } from './guarded-instances-file.ts';
 

@@ -3,9 +3,9 @@ import { Registry } from 'prom-client';
 import { expect, test, vi } from 'vitest';
 import { emptyCatalog } from '../../catalog/catalog.ts';
 import type { RunningServer, RunningState } from '../../haproxy/running-state.ts';
+import { makeMetric } from '../../metrics/make-metric.ts';
 import { parseInstance } from '../../model/instance.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
-import { makeMetric } from '../observe/make-metric.ts';
 import { defaultGuardPolicy } from './guard.ts';
 import { Guarding, guardMetrics } from './guarding.ts';
 

@@ -1,9 +1,9 @@
 import { type Catalog, emptyCatalog, type Folded } from '../../catalog/catalog.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Release } from '../../registry/releases.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
-import type { MakeMetric } from '../observe/make-metric.ts';
 import {
   emptyGuard,
   type Guard,

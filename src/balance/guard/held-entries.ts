@@ -2,6 +2,7 @@ import type { Catalog } from '../../catalog/catalog.ts';
 import { leanEvent } from '../../catalog/lean.ts';
 import { heldReason, type Refusal } from '../../fleet/acknowledgement.ts';
 import type { RunningState } from '../../haproxy/running-state.ts';
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 import { areaOfKey, parseKey, serviceOfKey } from '../../model/key.ts';
 import type { ServiceName } from '../../model/name.ts';
 import { applicationOf, mayHoldOwn } from '../../registry/holding/areas.ts';
@@ -10,7 +11,6 @@ import { type HeldStatus, Holder } from '../../registry/holding/holder.ts';
 import type { DeletionBound } from '../../registry/holding/mass-deletion.ts';
 import type { Entry, RegistryEvent, Reject } from '../../registry/registry.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
-import type { MakeMetric } from '../observe/make-metric.ts';
 
 export const heldMetrics = ({ gauge }: MakeMetric) => ({
   held: gauge(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { makeMetric } from './make-metric.ts';
+import { makeMetric } from '../../metrics/make-metric.ts';
 import { blocking, Troubles, troubleMetrics, troubleParts } from './troubles.ts';
 
 function create() {

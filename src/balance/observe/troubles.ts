@@ -1,5 +1,5 @@
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 import type { LogAndClock } from './log-and-clock.ts';
-import type { MakeMetric } from './make-metric.ts';
 
 export const troubleMetrics = ({ gauge }: MakeMetric) => ({
   trouble: gauge('trouble', '1 while this part of the balancer fails; docs/runbook.md has the parts.', ['part']),

@@ -1,11 +1,11 @@
 import type { Catalog, Unserved } from '../../catalog/catalog.ts';
 import { readShortage, type WorkerLimits } from '../../haproxy/open-files.ts';
 import { LimitedLog } from '../../logging/limited-log.ts';
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 import { DirtySetBuilder } from '../../model/dirty-set.ts';
 import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
-import type { MakeMetric } from '../observe/make-metric.ts';
 import {
   type FileBudget,
   filesOf,

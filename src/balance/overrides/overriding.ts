@@ -9,9 +9,9 @@ import {
   readiness,
 } from '../../catalog/overrides.ts';
 import type { Refusal } from '../../fleet/acknowledgement.ts';
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 import { overrideKey } from '../../model/key.ts';
 import { type OverrideEffect, type OverrideTarget, overrideFields, takesOut } from '../../model/override.ts';
-import type { MakeMetric } from '../observe/make-metric.ts';
 
 export const overrideMetrics = ({ gauge }: MakeMetric) => ({
   overrides: gauge('overrides', 'Overrides by operators that are in force, by kind.', ['kind']),

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Catalog } from '../../catalog/catalog.ts';
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 import type { DirtySet } from '../../model/dirty-set.ts';
 import { policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
@@ -7,7 +8,6 @@ import type { RenderProblem } from '../../render/render.ts';
 import type { Rendered } from '../../render/rendered.ts';
 import type { TemplateRole } from '../../render/template.ts';
 import type { BaseSettings } from '../../render/view.ts';
-import type { MakeMetric } from '../observe/make-metric.ts';
 import type { StateFiles } from '../state/state-files.ts';
 import type { Storage } from '../state/storage.ts';
 import { compose, type RefusedBuild } from './candidates.ts';

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { makeMetric } from '../observe/make-metric.ts';
+import { makeMetric } from '../../metrics/make-metric.ts';
 import { DriftLog } from './drift-log.ts';
 import { reconcileMetrics } from './reconcile-metrics.ts';
 

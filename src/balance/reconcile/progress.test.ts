@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
+import { makeMetric } from '../../metrics/make-metric.ts';
 import { revision } from '../../model/revision.ts';
-import { makeMetric } from '../observe/make-metric.ts';
 import { Progress } from './progress.ts';
 import { reconcileMetrics } from './reconcile-metrics.ts';
 

@@ -1,10 +1,10 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
+import { makeMetric } from '../../metrics/make-metric.ts';
 import type { ServiceName } from '../../model/name.ts';
 import type { Conflict } from '../../render/conflict.ts';
 import { noRoutes } from '../../render/routes.ts';
-import { makeMetric } from '../observe/make-metric.ts';
 import { reconcileMetrics } from './reconcile-metrics.ts';
 import { Rejections } from './rejections.ts';
 

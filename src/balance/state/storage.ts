@@ -1,6 +1,6 @@
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
-import type { MakeMetric } from '../observe/make-metric.ts';
 
 export const storageMetrics = ({ gauge }: MakeMetric) => ({
   storageFailed: gauge('storage_last_failed', '1 while the state cannot be written to disk.'),

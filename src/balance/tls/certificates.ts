@@ -2,10 +2,10 @@ import { basename, join } from 'node:path';
 import { LinkedWatch } from '../../fs/linked-watch.ts';
 import { type CertificateChange, serveCertificates } from '../../haproxy/certificate-store.ts';
 import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
+import type { MakeMetric } from '../../metrics/make-metric.ts';
 import type { Certificate } from '../../model/certificate.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
-import type { MakeMetric } from '../observe/make-metric.ts';
 import { CertificateFolder, type CertificateFolderParts } from './certificate-folder.ts';
 
 export const certificateMetrics = ({ gauge }: MakeMetric) => ({
