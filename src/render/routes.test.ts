@@ -146,10 +146,10 @@ test('routes that were changed one service at a time are those that were made at
     fc.property(fc.array(fc.tuple(change, claims), { maxLength: 12 }), (changes) => {
       const policies: Record<string, RouteFields> = {};
       let table = noRoutes;
-      for (const [[service, policy], claims] of changes) {
+      for (const [[service, policy], ofOperators] of changes) {
         if (policy === null) delete policies[service];
         else policies[service] = policy;
-        const { services } = catalogOf(policies, claims);
+        const { services } = catalogOf(policies, ofOperators);
         const names = new Set([...table.services.keys(), ...services.keys()]);
         table = changeRoutes(table, names, services);
         const anew = changeRoutes(noRoutes, services.keys(), services);
