@@ -3,7 +3,8 @@ import { Agent, get, type IncomingMessage, type Server } from 'node:http';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import { ask, startApp } from '../support/app.ts';
+import { startApp } from '../support/app.ts';
+import { ask } from '../support/ask.ts';
 import { haproxyBin } from '../support/balancer.ts';
 import { sendRaw } from '../support/raw-request.ts';
 import { startScenario } from '../support/scenario.ts';
@@ -93,7 +94,7 @@ test('a second SIGTERM cuts the lame duck short, and open requests finish', asyn
   balancer.kill('SIGTERM');
   await balancer.logged('leaving');
   await balancer.logged('reloaded');
-  const open = ask(scenario.http, 'web', '/slow', false, 20_000);
+  const open = ask(scenario.http, 'web', '/slow', { agent: false, deadlineMs: 20_000 });
   await pause(200);
   balancer.kill('SIGTERM');
   await balancer.logged('stopping');
