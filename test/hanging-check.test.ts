@@ -24,7 +24,7 @@ test('changes by command are served while a check hangs, and only the service th
   balancer.balancer.observe({
     onApplied: () => undefined,
     trouble: undefined,
-    onServed: ({ revision }, { refused }) => void told.push(`${revision} ${refused.map(({ key }) => key).join()}`),
+    onServed: ({ revision }, { unserved }) => void told.push(`${revision} ${unserved.map(({ key }) => key).join()}`),
   });
   balancer.snapshot({ 'instances/web/a': a.address });
   await balancer.balancer.start();
