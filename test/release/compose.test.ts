@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -34,6 +34,7 @@ describe.skipIf(reason !== undefined)('with Docker Engine', () => {
     const parts = [
       'LICENSE',
       'package.json',
+      'package-lock.json',
       'bin',
       'docker',
       'haproxy',
@@ -45,7 +46,9 @@ describe.skipIf(reason !== undefined)('with Docker Engine', () => {
     // Its files have other times and other modes.
     for (const part of parts) await cp(join(root, part), join(checkout, part), { recursive: true });
     await execa('chmod', ['-R', 'g+w,o-rx', checkout]);
-    await symlink(join(root, 'node_modules'), join(checkout, 'node_modules'));
+    // Hard links, where this is one file system. npm does not take a link of the folder for an installation.
+    const modules = [join(root, 'node_modules'), join(checkout, 'node_modules')];
+    await execa('cp', ['-al', ...modules]).catch(() => execa('cp', ['-a', ...modules]));
     const git = async (...args: readonly string[]) => (await execa('git', args, { cwd: root })).stdout;
     const commit = {
       SOURCE_COMMIT: await git('describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'),
