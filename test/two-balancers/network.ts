@@ -10,7 +10,7 @@ const repository = join(import.meta.dirname, '../..');
 const shipped = join(repository, 'docker/two-balancers');
 
 /** The address that clients ask. */
-export const address = '10.78.0.100';
+const address = '10.78.0.100';
 
 const patience = { deadlineMs: 60_000, everyMs: 100 };
 
