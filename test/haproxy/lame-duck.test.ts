@@ -51,20 +51,19 @@ async function askHttp2(session: ClientHttp2Session): Promise<unknown> {
 }
 
 test('after SIGTERM a balancer is not ready at once, serves on, and asks each client to close its connection', async () => {
-  const { scenario, balancer } = await startLeaving('5s');
+  const { scenario, balancer } = await startLeaving('1m');
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   onTestFinished(() => agent.destroy());
   const kept = openHttp2(scenario.http);
   expect(await askKept(agent, scenario.http)).toBe(undefined);
   expect(await askHttp2(kept.session)).toBe(200);
 
-  const began = performance.now();
   balancer.kill('SIGTERM');
   await balancer.logged('leaving');
   const { status, body } = await scenario.askAdmin('/readyz');
   expect({ status, body }).toMatchObject({
     status: 503,
-    body: expect.stringMatching(/^leaving: stops in \d\.\d s\n$/),
+    body: expect.stringMatching(/^leaving: stops in \d\d\.\d s\n$/),
   });
   expect((await scenario.askAdmin('/serving')).status).toBe(503);
   expect((await scenario.askAdmin('/metrics')).body).toMatch(/^pointsman_leaving 1$/m);
@@ -84,8 +83,8 @@ test('after SIGTERM a balancer is not ready at once, serves on, and asks each cl
   await until('a change is served', async () => (await scenario.ask('web')).status === 503);
   expect(balancer.log.some(({ event }) => event === 'stopping')).toBe(false);
 
+  balancer.kill('SIGTERM');
   expect(await balancer.ended).toEqual({ code: 0, signal: null });
-  expect(performance.now() - began).toBeGreaterThan(4900);
   await expect(scenario.ask('web')).rejects.toThrow('ECONNREFUSED');
 });
 
