@@ -22,10 +22,10 @@ const rounds = Number(process.argv[2] ?? 10);
 const nodes = process.argv.length > 3 ? process.argv.slice(3) : [process.execPath];
 const services = 100;
 /** How long a process is left alone before its memory is read. */
-const settleMs = 4000;
+const settleMs = 20_000;
 
 type Memory = { readonly rss: number; readonly own: number };
-type Measured = { readonly startMs: readonly number[]; readonly memory: readonly Memory[] };
+type Measured = { readonly startMs: readonly number[]; readonly memory: Memory | undefined };
 
 const dir = await mkdtemp(join(tmpdir(), 'pm-node-'));
 
@@ -35,7 +35,7 @@ async function measure(node: string, ready: string, command: readonly string[], 
   await symlink(node, join(folder, 'node'));
   const env = { ...process.env, PATH: `${folder}:${process.env['PATH']}`, XDG_CACHE_HOME: join(folder, 'cache') };
   const startMs: number[] = [];
-  const memory: Memory[] = [];
+  let memory: Memory | undefined;
   for (let i = 0; i < times; i += 1) {
     const [file = '', ...args] = command;
     const began = performance.now();
@@ -51,10 +51,10 @@ async function measure(node: string, ready: string, command: readonly string[], 
     try {
       await until(`${ready} is said`, () => readyAt > 0, { deadlineMs: 60_000 });
       startMs.push(readyAt - began);
-      // The first start fills the compile cache, so the memory of later ones counts.
-      if (i >= times - 3) {
+      // The first start fills the compile cache, so the memory of a later one counts.
+      if (i === times - 1) {
         await pause(settleMs);
-        memory.push(await memoryOf(child.pid));
+        memory = await memoryOf(child.pid);
       }
     } finally {
       child.kill('SIGTERM');
@@ -73,8 +73,8 @@ async function memoryOf(pid: number | undefined): Promise<Memory> {
 const median = (values: readonly number[]) => quantile(values, 0.5);
 const cells = ({ startMs, memory }: Measured) => [
   ms(median(startMs)),
-  ms(median(memory.map(({ rss }) => rss))),
-  ms(median(memory.map(({ own }) => own))),
+  ms(memory?.rss ?? Number.NaN),
+  ms(memory?.own ?? Number.NaN),
 ];
 
 const bare = (node: string) =>
@@ -120,7 +120,7 @@ async function versionOf(node: string): Promise<string> {
 console.log('# Memory and start on each Node\n');
 console.log(`${await describeMachine(haproxyBin)}.\n`);
 console.log(
-  `Median of ${rounds} starts (a first one fills the compile cache), and of the memory of 3 processes ${settleMs / 1000} s after they were ready. RSS is all resident memory, own is what no other process of the same Node shares (RssAnon). "Bare" is \`node -e\` with a timer. The 10,000 instances are in ${services} services; their start ends when HAProxy serves.\n`,
+  `Starts are the median of ${rounds} (a first one fills the compile cache), followed by the memory of the last process ${settleMs / 1000} s after it was ready. RSS is all resident memory, own is what no other process of the same Node shares (RssAnon). "Bare" is \`node -e\` with a timer. The 10,000 instances are in ${services} services; their start ends when HAProxy serves.\n`,
 );
 console.log(row('Node', 'process', 'start ms', 'RSS MB', 'own MB'));
 console.log(row('---', '---', '---', '---', '---'));

@@ -18,7 +18,7 @@ mkdir "$space/merged/debs"
 # What pointsman watches is not on the overlay, whose folders change their numbers.
 cp -r "$folder"/* "$space/debs/"
 mount --bind "$space/debs" "$space/merged/debs"
-cp /etc/resolv.conf "$space/merged/etc/resolv.conf"
+cp /etc/resolv.conf /etc/hosts "$space/merged/etc/"
 # apt's own ways to the mirror.
 cp -r /etc/apt/apt.conf.d/. "$space/merged/etc/apt/apt.conf.d/"
 status=0
