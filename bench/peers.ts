@@ -225,4 +225,5 @@ async function print(results: readonly Result[], absent: readonly string[]): Pro
   console.log(row('balancer', 'practice', 'took, s', 'answered', 'failed', 'how'));
   console.log(row(...Array.from({ length: 6 }, () => '---')));
   for (const { peer, deploys } of results) for (const cells of deploys) console.log(row(peer.name, ...cells));
+  console.log('\nDebian has no Traefik, so it was not measured.');
 }
