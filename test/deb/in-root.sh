@@ -37,7 +37,8 @@ getent passwd pointsman >/dev/null || fail "the user is missing"
 [ -e /usr/share/man/man1/pointsman.1.gz ] || [ -n "$(grep -rl 'path-exclude.*man' /etc/dpkg/dpkg.cfg.d || true)" ] || fail "no man page"
 bash -c '. /usr/share/bash-completion/completions/pointsman; complete -p pointsman' | grep -q _pointsman || fail "no completion"
 
-# A balancer as its unit runs it, with what of systemd a restart takes: the unit's own signal, and another start.
+# A balancer as its unit runs it, with what of systemd a restart takes: the unit's own signal, and another start. In /usr/bin,
+# because apt gives dpkg a PATH of its own.
 mkdir -p /debs/registry/instances/web /debs/state /var/lib/pointsman /var/cache/pointsman /run/systemd/system
 touch /var/lib/pointsman/state
 chown -R pointsman:pointsman /debs/registry /debs/state
@@ -48,7 +49,7 @@ setsid setpriv --reuid pointsman --regid pointsman --clear-groups env HOME=/debs
   --allow-addresses 127.0.0.0/8 --log-format json 2>>/debs/balance.log >/dev/null &
 echo $! >/debs/balance.pid
 END
-cat >/usr/local/bin/deb-systemd-invoke <<'END'
+cat >/usr/bin/deb-systemd-invoke <<'END'
 #!/bin/bash
 echo "$*" >>/debs/invoked
 [ "$1" = try-restart ] || exit 0
@@ -57,8 +58,8 @@ kill -"${signal:-TERM}" "$(cat /debs/balance.pid)"
 while kill -0 "$(cat /debs/balance.pid)" 2>/dev/null; do sleep 0.05; done
 /debs/start
 END
-printf '#!/bin/sh\necho "systemctl $*" >>/debs/invoked\n' >/usr/local/bin/systemctl
-chmod +x /debs/start /usr/local/bin/*
+printf '#!/bin/sh\necho "systemctl $*" >>/debs/invoked\n' >/usr/bin/systemctl
+chmod +x /debs/start /usr/bin/deb-systemd-invoke /usr/bin/systemctl
 ours=/usr/lib/pointsman/lib/node
 [ -x "$ours" ] || ours=node
 "$ours" -e 'require("http").createServer((_, answer) => answer.end("app")).listen(28081, "127.0.0.1")' &
