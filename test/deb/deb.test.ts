@@ -15,7 +15,7 @@ describe.skipIf(!runs)('the Debian packages', { timeout: 600_000 }, () => {
   let folder: string;
   const build = async (version: string, ...packages: readonly string[]): Promise<string> => {
     const env = { DEB_VERSION: version, DEB_COMPRESSION: '-Zgzip -z1' };
-    const { stdout } = await execa('scripts/deb', [folder, ...packages], { cwd: root, env });
+    const { stdout } = await execa(join(root, 'scripts/deb'), [folder, ...packages], { cwd: root, env });
     return stdout.trim();
   };
   beforeAll(async () => {
@@ -42,7 +42,7 @@ describe.skipIf(!runs)('the Debian packages', { timeout: 600_000 }, () => {
   test.each(['bookworm', 'trixie'])(
     'on %s are installed, upgraded without a failed request, and purged without a file left',
     async (suite) => {
-      await execa('scripts/debian-root', [suite], { cwd: root });
+      await execa(join(root, 'scripts/debian-root'), [suite], { cwd: root });
       const roots = process.env['POINTSMAN_ROOTS'] ?? '/var/cache/pointsman-roots';
       const { stdout } = await execa(join(import.meta.dirname, 'in-root.sh'), [join(roots, suite), folder]);
       const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { readonly failures: readonly string[] };
