@@ -52,6 +52,10 @@ END
 cat >/usr/bin/deb-systemd-invoke <<'END'
 #!/bin/bash
 echo "$*" >>/debs/invoked
+if [ "$1" = stop ]; then
+  kill "$(cat /debs/balance.pid)"
+  while kill -0 "$(cat /debs/balance.pid)" 2>/dev/null; do sleep 0.05; done
+fi
 [ "$1" = try-restart ] || exit 0
 signal=$(sed -n 's/^RestartKillSignal=//p' /usr/lib/systemd/system/pointsman-balance.service)
 kill -"${signal:-TERM}" "$(cat /debs/balance.pid)"
@@ -66,6 +70,7 @@ ours=/usr/lib/pointsman/lib/node
 app=$!
 /debs/start
 echo 127.0.0.1:28081 >/debs/registry/instances/web/a
+wait_for 'grep -q "\"event\":\"serving\"" /debs/balance.log'
 mkfifo /debs/end
 "$ours" /debs/load.mjs 28080 </debs/end >/debs/answers 2>&1 &
 load=$!
@@ -82,7 +87,7 @@ tail -n 1 /debs/answers
 
 apt-get purge -y -qq pointsman pointsman-node >/debs/apt.log 2>&1 || { cat /debs/apt.log >&2; fail "purge"; }
 grep -q '^stop pointsman-balance.service$' /debs/invoked || fail "the removal does not stop the balancer"
-kill "$(cat /debs/balance.pid)" "$app" || true
+kill "$app"
 if getent passwd pointsman >/dev/null; then fail "the user is left"; fi
 apt-get autoremove -y -qq --purge >/dev/null 2>&1
 find / -xdev \( -path /proc -o -path /dev -o -path /debs \) -prune -o -print | sort >/debs/after
