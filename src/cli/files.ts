@@ -1,13 +1,16 @@
-import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { serveFilesAdmin } from '../admin/server.ts';
-import { convertTemplate } from '../files/confd/convert.ts';
+import { readConfdConfig } from '../files/confd/config.ts';
+import { openEnvironment } from '../files/confd/environment.ts';
 import { readConfdResources } from '../files/confd/resources.ts';
 import { createFilesMetrics } from '../files/metrics.ts';
 import { runFiles } from '../files/run-files.ts';
-import { describe, Fault } from '../model/fault.ts';
-import { requireDistinct } from '../settings/file-declaration.ts';
-import { filesCommand } from '../settings/files.ts';
+import type { Fault } from '../model/fault.ts';
+import { defaultIntervalMs, type FileDeclaration, requireDistinct } from '../settings/file-declaration.ts';
+import { type FilesSettings, filesCommand } from '../settings/files.ts';
+import { type RegistrySettings, rootOf } from '../settings/registry.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -20,33 +23,23 @@ import { abortOnSignal } from './signals.ts';
 
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(filesCommand, invocation);
-  if (settings.kind === 'convert') {
-    const { path } = settings;
-    process.stdout.write(convertTemplate({ file: path, text: await readTemplate(path) }));
-    return done;
-  }
   const logger = await createLogger(settings.log);
   const { signal, dispose } = abortOnSignal();
-  const { registry, layout } = settings;
+  const { layout } = settings;
   const metrics = new MetricsRegistry();
+  const env = withoutOurs(invocation.env);
   try {
-    const none = { files: [], skipped: [] };
-    const fromConfd = settings.confdDir === undefined ? none : await readConfdResources(settings.confdDir);
-    for (const { path, reason } of fromConfd.skipped) {
-      logger.warn({ event: 'confd-file-skipped', path, reason }, `${path} is not read: ${reason}`);
-    }
-    const declared = [...settings.files, ...fromConfd.files];
-    requireDistinct(declared);
+    const { declared, refused, registry, environment, ...rest } = await declaredFiles(settings, logger);
+    const mode = rest.noop && settings.mode !== 'diff' ? 'dry-run' : settings.mode;
     await runFiles(declared, {
-      ...{ mode: settings.mode, logger, signal },
+      ...{ mode, logger, signal, env, refused },
       openOwn: () =>
         layout === undefined ? openRegistry(registry, logger) : openForeignRegistry(registry, layout, logger),
       ownHasReleases: layout === undefined,
-      openReleases: () => openRegistry(registry, logger),
-      openForeign: () => openAllKeys(registry, logger),
-      env: withoutOurs(invocation.env),
+      openReleases: environment ? undefined : () => openRegistry(registry, logger),
+      openForeign: async () => (environment ? openEnvironment(env) : openAllKeys(registry, logger)),
       now: () => performance.now(),
-      intervalMs: settings.intervalMs,
+      intervalMs: settings.intervalMs ?? rest.intervalMs ?? defaultIntervalMs,
       wall: () => new Date(),
       holdMs: settings.holdMs,
       metrics: createFilesMetrics(metrics),
@@ -59,7 +52,7 @@ export async function run(invocation: Invocation): Promise<number> {
               health,
               logger,
             }),
-      print: (text) => print(settings.mode === 'diff' ? paintedDiff(text, colorsOf(process.stdout)) : text),
+      print: (text) => print(mode === 'diff' ? paintedDiff(text, colorsOf(process.stdout)) : text),
     });
   } finally {
     dispose();
@@ -67,10 +60,42 @@ export async function run(invocation: Invocation): Promise<number> {
   return done;
 }
 
-async function readTemplate(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new Fault('usage', `it cannot be read: ${describe(cause)}`, { where: path, cause });
+type DeclaredFiles = {
+  readonly declared: readonly FileDeclaration[];
+  /** The resources of confd that cannot be used. */
+  readonly refused: readonly Fault[];
+  readonly registry: RegistrySettings;
+  readonly environment: boolean;
+  readonly noop: boolean;
+  readonly intervalMs: number | undefined;
+};
+
+/** The files of the settings and of a folder of confd, with what its confd.toml says. */
+async function declaredFiles(settings: FilesSettings, logger: Logger): Promise<DeclaredFiles> {
+  const { files, confdDir, confd, registry, registryGiven } = settings;
+  const none = { refused: [], registry, environment: confd.environment, noop: false, intervalMs: undefined };
+  const { keepStaged } = settings;
+  if (confdDir === undefined) return { ...none, declared: files.map((file) => ({ ...file, keepStaged })) };
+  const config = await readConfdConfig(confd.config ?? join(confdDir, 'confd.toml'), rootOf(registry) ?? '/');
+  const resources = await readConfdResources(confdDir, {
+    ...{ prefix: confd.prefix ?? config.prefix, escape: confd.escape },
+    syncOnly: confd.syncOnly || config.syncOnly,
+  });
+  for (const { path, reason } of resources.notes) {
+    logger.warn({ event: 'confd-file-skipped', path, reason }, `${path} is not used: ${reason}`);
   }
+  for (const fault of resources.refused) {
+    const reason = fault.toString();
+    logger.error({ event: 'confd-resource-refused', path: fault.where, reason }, `a resource is not used: ${reason}`);
+  }
+  const declared = [...files, ...resources.files];
+  requireDistinct(declared);
+  return {
+    declared: declared.map((file) => ({ ...file, keepStaged })),
+    refused: resources.refused,
+    registry: registryGiven ? registry : (config.registry ?? registry),
+    environment: confd.environment || (config.environment && !registryGiven),
+    noop: config.noop,
+    intervalMs: config.intervalMs,
+  };
 }

@@ -17,7 +17,7 @@ export type FileKeeperParts = {
   /** The environment of commands, which templates see as `env`. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Opens a registry whose root is that of all keys; asked only if a file is made of a foreign tree. */
-  readonly openForeign: () => Promise<Registry>;
+  readonly openForeign: () => Promise<Pick<Registry, 'follow' | 'close'>>;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -42,7 +42,7 @@ export class FileKeeper {
   readonly #killing = new AbortController();
   #followers: readonly Follower[] = [];
   #holders: readonly Holder[] = [];
-  #foreign: Registry | undefined;
+  #foreign: Pick<Registry, 'close'> | undefined;
   #keeping = false;
   #endReload: (() => Promise<void>) | undefined;
 

@@ -107,10 +107,18 @@ export class FileRounds {
     this.#once = true;
     for (const file of this.#files) this.#begin(file, () => this.#make(file, 'change'));
     await this.#finish();
-    return this.#files.flatMap(({ failure, reloadFailure }) => [
-      ...(failure === undefined ? [] : [failure.fault]),
-      ...(reloadFailure === undefined ? [] : [reloadFailure.fault]),
-    ]);
+    return this.#files.flatMap(({ job, failure, reloadFailure, generation }) => {
+      // A reload that an earlier call left is tried, and not waited for: the file is in place since then.
+      const left = reloadFailure !== undefined && generation === 0;
+      if (left) {
+        const reason = reloadFailure.fault.toString();
+        this.#parts.logger.warn({ event: 'file-reload-left', dest: job.dest, reason }, reason);
+      }
+      return [
+        ...(failure === undefined ? [] : [failure.fault]),
+        ...(reloadFailure === undefined || left ? [] : [reloadFailure.fault]),
+      ];
+    });
   }
 
   /** Ends after the files and reloads that are under way, and after the reloads of these files. */
@@ -169,6 +177,7 @@ export class FileRounds {
     const trace = await this.#disk(() => traceOf(file.job.dest));
     if (trace === file.trace) {
       file.alterations = Math.max(0, file.alterations - 1);
+      if (file.template.changing === true && file.failure === undefined) await this.#make(file, 'change');
       return;
     }
     if (trace === 'missing') file.altered = 'it was deleted';
@@ -184,7 +193,8 @@ export class FileRounds {
     // Before it is read: what somebody changes from now on is seen at the next look.
     const trace = await this.#disk(() => traceOf(job.dest));
     try {
-      const text = template.render(sources.view(needsOf(file)));
+      if (job.refused !== undefined) throw job.refused;
+      const text = await template.render(sources.view(needsOf(file)));
       const placed = await placeFile(job, text, {
         run: (command, timeoutMs) => this.#turns.run(job.dest, () => run(command, timeoutMs)),
         disk: (work) => this.#disk(work),
@@ -206,7 +216,7 @@ export class FileRounds {
         error instanceof Fault ? error : new Fault('storage', describe(error), { where: job.dest, cause: error });
       const count = isRetry ? (file.failure?.count ?? 0) + 1 : 1;
       // The same values make the same text: only what other programs and disks say may change by itself.
-      const wait = fault.code === 'template' ? undefined : retryAfter(count);
+      const wait = fault.code === 'template' || fault === job.refused ? undefined : retryAfter(count);
       file.failure = { fault, count, retryAt: wait === undefined ? undefined : now() + wait };
       onResult?.(job.dest, 'failed');
       if (this.#once) return;

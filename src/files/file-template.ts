@@ -13,9 +13,18 @@ export type FileTemplate = {
   readonly sources: readonly Source[];
   /** The parts of the view that it uses. A change of other parts cannot change the file. */
   readonly uses: ReadonlySet<string>;
-  /** Throws Fault `template` naming `file:line:column`. */
-  readonly render: (view: FileView) => string;
+  /** It is made of more than the registry, such as a lookup, so it is made again from time to time. */
+  readonly changing?: boolean;
+  /** It writes text of the registry as it is. */
+  readonly raw?: boolean;
+  /** Throws, or rejects with, Fault `template` naming `file:line:column`. */
+  readonly render: (view: FileView) => FileText | Promise<FileText>;
 };
+
+/** The text of a file, or its bytes. */
+export type FileText = string | Buffer;
+
+type MustacheTemplate = Omit<FileTemplate, 'render'> & { readonly render: (view: FileView) => string };
 
 const partialName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
 
@@ -23,13 +32,8 @@ const partialName = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
  * Reads a template and the partials that it includes, which are `<name>.mustache` in its folder. Rejects with Fault
  * `template` naming `file:line:column`.
  */
-export async function loadFileTemplate(
-  file: string,
-  how: EscapeName,
-  toMustache: (source: Source) => string = ({ text }) => text,
-): Promise<FileTemplate> {
-  const own = { file, text: await read(file) };
-  const source = { file, text: toMustache(own) };
+export async function loadFileTemplate(file: string, how: EscapeName): Promise<MustacheTemplate> {
+  const source = { file, text: await read(file) };
   const partials = new Map<string, Source>();
   const pathOf = (name: string) => join(dirname(file), `${name}.mustache`);
   const including = [source];
@@ -43,7 +47,7 @@ export async function loadFileTemplate(
     }
   }
   const compiled = compile(source, how, (name) => partials.get(name), pathOf);
-  return { ...compiled, sources: [own, ...partials.values()] };
+  return { ...compiled, sources: [source, ...partials.values()] };
 }
 
 function compile(
@@ -51,7 +55,7 @@ function compile(
   how: EscapeName,
   find: (name: string) => Source | undefined,
   pathOf: (name: string) => string,
-): Pick<FileTemplate, 'uses' | 'render'> {
+): Pick<MustacheTemplate, 'uses' | 'render'> {
   const { write, absent, trail } = escapes[how];
   const { tags, roots, render } = compileMustache(source, {
     names: fileNames,

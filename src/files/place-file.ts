@@ -6,11 +6,16 @@ import { correctOwnership, type Ownership, openRegular, type StagedFile, stageFi
 import { describe, errorCode, Fault } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
 import { type FileDeclaration, stagedMark } from '../settings/file-declaration.ts';
+import type { FileText } from './file-template.ts';
 import { type Destination, openDestination } from './open-destination.ts';
 import type { CommandResult } from './run-command.ts';
 
 /** A declaration whose owner is known to the machine. */
-export type FileJob = FileDeclaration & { readonly ownership: Ownership };
+export type FileJob = FileDeclaration & {
+  readonly ownership: Ownership;
+  /** Why the file cannot be made, whatever its template. */
+  readonly refused?: Fault | undefined;
+};
 
 export type Placed = {
   readonly what: 'unchanged' | 'permissions' | 'replaced';
@@ -33,9 +38,11 @@ type Staged = { readonly file: StagedFile; readonly inPlace: string | undefined 
  * Brings a file to this text: nothing is written when it has it already, and nothing replaces it that its check refuses.
  * Rejects with Fault `storage` or `command-failed`; the old file is there then as before.
  */
-export async function placeFile(job: FileJob, text: string, { run, disk }: PlaceParts): Promise<Placed> {
+export async function placeFile(job: FileJob, made: FileText, { run, disk }: PlaceParts): Promise<Placed> {
+  const text = asBytes(made);
   const at = await disk(() => openDestination(job.dest, 'make'));
   try {
+    if (job.keepStaged === true) await disk(() => keep(at, stagedName(at), text, job.ownership));
     const staged = await disk(() => stage(job, at, text));
     if (typeof staged === 'string') return { what: staged, inPlace: undefined, reloadDue: await isMarked(at) };
     try {
@@ -81,7 +88,7 @@ export async function traceOf(dest: string): Promise<string> {
 }
 
 /** Writes the text beside the file, unless the file has it already. */
-async function stage(job: FileJob, at: Destination, text: string): Promise<Staged | 'unchanged' | 'permissions'> {
+async function stage(job: FileJob, at: Destination, text: Buffer): Promise<Staged | 'unchanged' | 'permissions'> {
   const found = await withCurrent(at, async (file) => {
     if (file === undefined) return 'missing';
     if (!(await hasText(file, text))) return 'another';
@@ -104,11 +111,11 @@ async function stage(job: FileJob, at: Destination, text: string): Promise<Stage
   }
 }
 
-async function check(job: FileJob, at: Destination, text: string, { file }: Staged, run: PlaceParts['run']) {
+async function check(job: FileJob, at: Destination, text: Buffer, { file }: Staged, run: PlaceParts['run']) {
   if (job.check === undefined) return;
   const checked = await run(withStaged(job.check, file.path), job.timeoutMs);
   if (checked.ok) return;
-  const kept = await keepRefused(at, text, job.ownership).catch(() => undefined);
+  const kept = await keep(at, refusedName(at), text, job.ownership).catch(() => undefined);
   const said = checked.output === '' ? 'it said nothing' : checked.output;
   throw new Fault('command-failed', `the check refuses the new file: ${checked.reason}: ${said}`, {
     where: job.dest,
@@ -117,7 +124,7 @@ async function check(job: FileJob, at: Destination, text: string, { file }: Stag
 }
 
 /** Resolves with why it was written in place, if it was. */
-async function commit(job: FileJob, at: Destination, text: string, staged: Staged): Promise<string | undefined> {
+async function commit(job: FileJob, at: Destination, text: Buffer, staged: Staged): Promise<string | undefined> {
   // Before the file, so that a reload that never ran is known after a crash.
   const marked = job.reload !== undefined && (await markReload(at, staged.inPlace));
   try {
@@ -158,7 +165,7 @@ function whyInPlace(error: unknown): string | undefined {
 }
 
 /** Overwrites a file that cannot be replaced. Brings its old text back when the disk does not take the new one. */
-async function overwrite(at: Destination, text: string, ownership: Ownership): Promise<void> {
+async function overwrite(at: Destination, text: Buffer, ownership: Ownership): Promise<void> {
   try {
     const file = await openRegular(join(at.folder, at.name), constants.O_RDWR);
     try {
@@ -171,7 +178,7 @@ async function overwrite(at: Destination, text: string, ownership: Ownership): P
         await file.sync();
       };
       try {
-        await write(Buffer.from(text));
+        await write(text);
       } catch (error) {
         await write(before);
         throw error;
@@ -187,6 +194,9 @@ async function overwrite(at: Destination, text: string, ownership: Ownership): P
 
 // Hidden and in the file's own folder: whoever may write the one may write the other, and no `include` finds them.
 const refusedName = ({ name }: Destination): string => `.${name}.refused`;
+const stagedName = ({ name }: Destination): string => `.${name}.staged`;
+
+const asBytes = (text: FileText): Buffer => (typeof text === 'string' ? Buffer.from(text) : text);
 
 /** Runs `use` with the file that is there, open; with undefined when there is none. Rejects with Fault `storage`. */
 async function withCurrent<T>(
@@ -204,15 +214,25 @@ async function withCurrent<T>(
   }
 }
 
-async function hasText(file: FileHandle, text: string): Promise<boolean> {
-  const wanted = Buffer.from(text);
+async function hasText(file: FileHandle, wanted: Buffer): Promise<boolean> {
   // A file of another size need not be read, however large somebody made it.
   return (await file.stat()).size === wanted.length && (await file.readFile()).equals(wanted);
 }
 
+/** Keeps the text that would be made beside the file, if there is the folder for it. */
+export async function keepStaged({ dest, ownership }: FileJob, text: FileText): Promise<void> {
+  const at = await openDestination(dest, 'leave');
+  if (at === undefined) return;
+  try {
+    await keep(at, stagedName(at), asBytes(text), ownership);
+  } finally {
+    await at.close();
+  }
+}
+
 /** Resolves with where it is kept. A file of that name that somebody else made has no say in who may read it. */
-async function keepRefused(at: Destination, text: string, { mode }: Ownership): Promise<string> {
-  const path = join(dirname(at.path), refusedName(at));
+async function keep(at: Destination, name: string, text: Buffer, { mode }: Ownership): Promise<string> {
+  const path = join(dirname(at.path), name);
   const ours = { mode: (mode ?? 0o644) & 0o640, uid: process.geteuid?.(), gid: process.getegid?.() };
   await (await stageFile(path, text, ours, undefined, at.folder)).commit();
   return path;

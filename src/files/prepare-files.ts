@@ -1,8 +1,10 @@
+import { dirname } from 'node:path';
 import { execa } from 'execa';
 import type { Ownership } from '../fs/replace-file.ts';
 import { Fault } from '../model/fault.ts';
 import type { FileDeclaration, Owner } from '../settings/file-declaration.ts';
-import { convertTemplate } from './confd/convert.ts';
+import { loadConfdTemplate } from './confd/confd-template.ts';
+import { thisMachine } from './confd/machine.ts';
 import { type FileTemplate, loadFileTemplate } from './file-template.ts';
 import { openDestination } from './open-destination.ts';
 import type { FileJob } from './place-file.ts';
@@ -10,48 +12,65 @@ import type { FileJob } from './place-file.ts';
 /** A file that can be made: its template parsed, its owner found. */
 export type PreparedFile = { readonly job: FileJob; readonly template: FileTemplate };
 
-export const loadTemplateOf = (file: FileDeclaration): Promise<FileTemplate> =>
-  file.syntax === 'confd'
-    ? loadFileTemplate(file.src, file.escape, convertTemplate)
-    : loadFileTemplate(file.src, file.escape);
+export async function loadTemplateOf(file: FileDeclaration): Promise<FileTemplate> {
+  const { src, syntax, confdTemplates } = file;
+  if (syntax === 'mustache') return loadFileTemplate(src, file.escape);
+  const folder = confdTemplates ?? dirname(src);
+  return loadConfdTemplate({ file: src, folder, escape: file.escape, machine: thisMachine });
+}
 
-/** Reads all templates and finds all owners. Rejects with an AggregateError of all Faults. */
+/** Reads all templates and finds all owners. Rejects with an AggregateError of all Faults, but for those of confd's files. */
 export async function prepareFiles(declarations: readonly FileDeclaration[]): Promise<readonly PreparedFile[]> {
   const outcomes = await Promise.all(declarations.map(prepareFile));
   const faults = outcomes.flatMap((outcome) => ('faults' in outcome ? outcome.faults : []));
   if (faults.length > 0) throw new AggregateError(faults);
-  const files = outcomes.flatMap((outcome) => ('faults' in outcome ? [] : [outcome]));
-  await refuseTwins(files);
-  return files;
+  return withoutTwins(outcomes.flatMap((outcome) => ('faults' in outcome ? [] : [outcome])));
 }
 
 /** Two destinations may lead to one file through symbolic links: each would undo what the other did. */
-async function refuseTwins(files: readonly PreparedFile[]): Promise<void> {
-  const makers = new Map<string, FileDeclaration>();
-  for (const { job } of files) {
+async function withoutTwins(files: readonly PreparedFile[]): Promise<readonly PreparedFile[]> {
+  const makers = new Map<string, PreparedFile>();
+  for (const file of files) {
+    const { job } = file;
     const at = await openDestination(job.dest, 'leave').catch(() => undefined);
     await at?.close();
     const path = at?.path ?? job.dest;
-    const other = makers.get(path);
+    const other = makers.get(path)?.job;
     if (other !== undefined) {
       const what = `${job.dest} and ${other.dest} (${other.where}) are one file: ${path}`;
-      throw new AggregateError([new Fault('settings', what, { where: job.where })]);
-    }
-    makers.set(path, job);
+      const fault = new Fault('settings', what, { where: job.where });
+      if (job.confdTemplates === undefined) throw new AggregateError([fault]);
+      makers.set(`${path}\0${job.where}`, { ...file, job: { ...job, refused: fault } });
+    } else makers.set(path, file);
   }
+  return [...makers.values()];
 }
 
 async function prepareFile(declared: FileDeclaration): Promise<PreparedFile | { readonly faults: readonly Fault[] }> {
-  const { mode, owner, where } = declared;
+  const { mode, owner, where, confdTemplates } = declared;
   const faults: Fault[] = [];
   const note = (error: unknown): undefined => void faults.push(...faultsOf(error));
   const [template, ids] = await Promise.all([
     loadTemplateOf(declared).catch(note),
     owner === undefined ? {} : findOwner(owner, where).catch(note),
   ]);
+  const job = { ...declared, ownership: { mode, ...ids } };
+  if (confdTemplates !== undefined) {
+    const refused = ids === undefined ? faults.find(({ code }) => code !== 'template') : undefined;
+    return { job: { ...job, refused }, template: template ?? brokenTemplate(faults) };
+  }
   if (template === undefined || faults.length > 0) return { faults };
-  return { job: { ...declared, ownership: { mode, ...ids } }, template };
+  return { job, template };
 }
+
+/** Stands for a template that cannot be read, until it can. */
+const brokenTemplate = (faults: readonly Fault[]): FileTemplate => ({
+  sources: [],
+  uses: new Set(),
+  render: () => {
+    throw faults.find(({ code }) => code === 'template') ?? new AggregateError(faults);
+  },
+});
 
 /** The Faults of an error. Throws the error again when it is none. */
 export function faultsOf(error: unknown): readonly Fault[] {

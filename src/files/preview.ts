@@ -1,6 +1,6 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
 import { Fault } from '../model/fault.ts';
-import { readDestination } from './place-file.ts';
+import { keepStaged, readDestination } from './place-file.ts';
 import type { PreparedFile } from './prepare-files.ts';
 import type { RegistrySources } from './sources.ts';
 
@@ -19,7 +19,10 @@ export async function previewFiles(
   return Promise.all(
     files.map(async ({ job, template }) => {
       try {
-        const after = template.render(sources.view({ uses: template.uses, keys: job.keys }));
+        if (job.refused !== undefined) throw job.refused;
+        const made = await template.render(sources.view({ uses: template.uses, keys: job.keys }));
+        if (job.keepStaged === true) await keepStaged(job, made);
+        const after = typeof made === 'string' ? made : made.toString('utf8');
         return { dest: job.dest, before: await readDestination(job.dest), after };
       } catch (error) {
         if (error instanceof Fault) return error;

@@ -11,10 +11,10 @@ import { catalogKeys, type Follower, type Registry, type RegistryEvent } from '.
 import { followReleases, releasedBy } from '../registry/releases.ts';
 import type { FileDeclaration } from '../settings/file-declaration.ts';
 import { aborted } from '../waiting/time-limit.ts';
-import { FileKeeper } from './file-keeper.ts';
+import { FileKeeper, type FileKeeperParts } from './file-keeper.ts';
 import { type FileStatus, isWell } from './file-state.ts';
 import type { FilesMetrics } from './metrics.ts';
-import { prepareFiles } from './prepare-files.ts';
+import { type PreparedFile, prepareFiles } from './prepare-files.ts';
 import { type FilePreview, previewFiles, unifiedDiff } from './preview.ts';
 
 export type RunFilesParts = {
@@ -24,10 +24,12 @@ export type RunFilesParts = {
   readonly openOwn: () => Promise<Registry>;
   /** Whether `openOwn` is pointsman's tree itself, so that operators' releases are in it. */
   readonly ownHasReleases: boolean;
-  /** Opens the tree that operators' releases are in. */
-  readonly openReleases: () => Promise<Registry>;
+  /** Opens the tree that operators' releases are in; undefined when there is none. */
+  readonly openReleases: (() => Promise<Registry>) | undefined;
   /** Opens a registry whose root is that of all keys. */
-  readonly openForeign: () => Promise<Registry>;
+  readonly openForeign: FileKeeperParts['openForeign'];
+  /** What was declared and cannot be made. */
+  readonly refused: readonly Fault[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -52,6 +54,8 @@ type FilesHealth = {
   readonly registry: { readonly connected: boolean; readonly reason: string | undefined };
   readonly revisionSeen: string;
   readonly files: readonly FileStatus[];
+  /** Why files that were declared are not made. */
+  readonly refused: readonly string[];
   /** Held entries: the registry does not have them any more, and files still have them. */
   readonly held: readonly HeldStatus[];
 };
@@ -63,6 +67,7 @@ const firstReadMs = 10_000;
 export async function runFiles(declarations: readonly FileDeclaration[], parts: RunFilesParts): Promise<void> {
   const { mode, env, logger, signal, now, wall, holdMs, intervalMs, openForeign, metrics } = parts;
   const files = await prepareFiles(declarations);
+  warnOfRaw(files, logger);
   const onTemplate = () => {
     own.openIfNeeded().catch((error: unknown) => {
       const reason = describe(error);
@@ -86,8 +91,8 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
       return;
     }
     await complete(keeper, own, signal);
-    if (mode === 'once') raise(await keeper.once());
-    else show(await previewFiles(files, keeper.sources), mode, parts.print);
+    if (mode === 'once') raise([...parts.refused, ...(await keeper.once())]);
+    else raise([...parts.refused, ...show(await previewFiles(files, keeper.sources), mode, parts.print)]);
   } finally {
     await keeper.close();
     await own.close();
@@ -134,7 +139,7 @@ class OwnTree {
   /** Follows what operators release, if it is not in what is followed anyway. */
   async hearReleases(): Promise<void> {
     const { ownHasReleases, openReleases, logger } = this.#parts;
-    if (ownHasReleases && this.#opening !== undefined) return;
+    if (openReleases === undefined || (ownHasReleases && this.#opening !== undefined)) return;
     const registry = await openReleases();
     const follower = followReleases(registry, logger, (release) => {
       this.#holder.release(release);
@@ -145,7 +150,7 @@ class OwnTree {
 
   /** How it is now; sets the gauges. */
   health(): FilesHealth {
-    const { metrics } = this.#parts;
+    const { metrics, refused } = this.#parts;
     const files = this.#keeper.status();
     for (const file of files) metrics.fileFailed.set({ dest: file.dest }, isWell(file) ? 0 : 1);
     metrics.registryConnected.set(this.#connected ? 1 : 0);
@@ -153,10 +158,11 @@ class OwnTree {
     const held = [...this.#holder.status(), ...this.#keeper.held()];
     metrics.held.set(held.reduce((sum, { count }) => sum + count, 0));
     return {
-      ready: this.#keeper.complete && files.every(isWell),
+      ready: this.#keeper.complete && files.every(isWell) && refused.length === 0,
       registry: { connected: this.#connected, reason: this.#connected ? undefined : this.trouble },
       revisionSeen: String(this.#revision),
       files,
+      refused: refused.map(String),
       held,
     };
   }
@@ -217,15 +223,29 @@ function show(
   previews: readonly (FilePreview | Fault)[],
   mode: 'dry-run' | 'diff',
   print: (text: string) => void,
-): void {
+): readonly Fault[] {
   for (const preview of previews) {
     if (preview instanceof Fault) continue;
     const { dest, before, after } = preview;
     if (mode === 'diff') print(unifiedDiff(preview));
     else print(`${before === after ? 'unchanged' : before === undefined ? 'would make' : 'would change'} ${dest}\n`);
   }
-  raise(previews.filter((preview) => preview instanceof Fault));
+  return previews.filter((preview) => preview instanceof Fault);
 }
+
+/** Says which files get text of the registry as it is, and are executed or loaded by something. */
+function warnOfRaw(files: readonly PreparedFile[], logger: Logger): void {
+  const isUsed = ({ reload, check, mode, dest }: FileDeclaration) =>
+    reload !== undefined || check !== undefined || ((mode ?? 0) & 0o111) !== 0 || isProgram.test(dest);
+  const dests = files.filter(({ job, template }) => template.raw === true && isUsed(job)).map(({ job }) => job.dest);
+  if (dests.length === 0) return;
+  logger.warn(
+    { event: 'files-raw', dests, hint: 'escape' },
+    `values of the registry are written as they are into ${dests.join(', ')}: who may write these keys can write anything there; --escape, or \`escape\` in a resource, refuses what could do harm`,
+  );
+}
+
+const isProgram = /\.(sh|bash|py|pl|rb|php|lua|js|service|timer|cron|sql)$|\/cron[^/]*\/|\/\.?[^/]*rc$/;
 
 function raise(faults: readonly Fault[]): void {
   if (faults.length > 0) throw new AggregateError(faults);

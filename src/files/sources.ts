@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import type { KeySelection } from '../settings/file-declaration.ts';
@@ -17,7 +18,7 @@ export class RegistrySources {
   readonly #services = servicesViewer();
   readonly #own = new KeyFold(ownKeys);
   readonly #foreign = new Map<string, KeyFold>();
-  readonly #trees = new Map<string, { readonly versions: string; readonly tree: KeyNode }>();
+  readonly #made = new Map<string, KeysMade>();
   readonly #env: FileView['env'];
   #catalog: Catalog | undefined;
 
@@ -43,7 +44,7 @@ export class RegistrySources {
 
   /** The sources of a file, to compare: equal sources make equal files. Undefined while some are not known. */
   stateOf({ uses, keys }: Needs): readonly unknown[] | undefined {
-    const folds = uses.has('keys') ? this.#foldsOf(keys) : [];
+    const folds = usesKeys(uses) ? this.#foldsOf(keys) : [];
     const catalog = usesServices(uses) ? this.#catalog : undefined;
     // A catalog may come from disk; only a snapshot of the registry makes it what the registry says.
     if (usesServices(uses) && (catalog === undefined || this.#own.version === 0)) return undefined;
@@ -56,6 +57,7 @@ export class RegistrySources {
     return {
       ...(usesServices(uses) && this.#catalog !== undefined ? this.#services(this.#catalog) : none),
       keys: uses.has('keys') ? this.#treeOf(keys) : keyTree([]),
+      values: uses.has('values') ? this.#valuesOf(keys) : new Map(),
       env: this.#env,
     };
   }
@@ -65,26 +67,49 @@ export class RegistrySources {
     return foreignPathsOf(keys).flatMap((path) => this.#foreign.get(path) ?? []);
   }
 
-  #treeOf(keys: KeySelection): KeyNode {
-    const folds = this.#foldsOf(keys);
+  /** What was made of the keys as they are now. */
+  #madeOf(keys: KeySelection): KeysMade {
     const name = keys.kind === 'own' ? '' : JSON.stringify([keys.prefix, ...keys.paths]);
-    const versions = folds.map(({ version }) => version).join();
-    const known = this.#trees.get(name);
-    if (known?.versions === versions) return known.tree;
-    // A foreign key begins with a slash, and the prefix has none at its end. The prefix itself has no name below it.
+    const versions = this.#foldsOf(keys)
+      .map(({ version }) => version)
+      .join();
+    const known = this.#made.get(name);
+    if (known?.versions === versions) return known;
+    const made = { versions };
+    this.#made.set(name, made);
+    return made;
+  }
+
+  #valuesOf(keys: KeySelection): ReadonlyMap<string, string> {
+    const made = this.#madeOf(keys);
+    made.values ??= new Map(this.#entriesOf(keys).map(([key, value]) => [posix.join('/', key), value]));
+    return made.values;
+  }
+
+  #treeOf(keys: KeySelection): KeyNode {
+    const made = this.#madeOf(keys);
+    made.tree ??= keyTree(this.#entriesOf(keys).filter(([key]) => key !== ''));
+    return made.tree;
+  }
+
+  #entriesOf(keys: KeySelection): readonly (readonly [key: string, value: string])[] {
+    // A foreign key begins with a slash, and the prefix has none at its end. What is the prefix has no name below it.
     const skip = keys.kind === 'own' ? 0 : keys.prefix.length + 1;
-    const entries = folds.flatMap(({ values }) => [...values].map(([key, value]) => [key.slice(skip), value] as const));
-    const tree = keyTree(entries.filter(([key]) => key !== ''));
-    this.#trees.set(name, { versions, tree });
-    return tree;
+    return this.#foldsOf(keys).flatMap(({ values }) =>
+      [...values].map(([key, value]) => [key.slice(skip), value] as const),
+    );
   }
 }
 
+/** What was made of the keys of a selection, once somebody asked for it. */
+type KeysMade = { readonly versions: string; values?: ReadonlyMap<string, string>; tree?: KeyNode };
+
+const usesKeys = (uses: Needs['uses']): boolean => uses.has('keys') || uses.has('values');
 const usesServices = (uses: Needs['uses']): boolean => uses.has('services') || uses.has('service');
 
 /** Whether it is made of services, or of keys in pointsman's own tree. */
 export const needsOwnTree = ({ uses, keys }: Needs): boolean =>
-  usesServices(uses) || (uses.has('keys') && keys.kind === 'own');
+  usesServices(uses) || (usesKeys(uses) && keys.kind === 'own');
 
 /** The keys of foreign trees that files are made of, each by its whole name, none within another. */
 export function foreignPaths(selections: Iterable<KeySelection>): readonly string[] {

@@ -45,7 +45,7 @@ export function reloadTemplates({
     }
   };
   const close = watchFolders({
-    folders: [...new Set(files.map(({ job }) => dirname(job.src)))],
+    folders: [...new Set(files.flatMap(({ job }) => [dirname(job.src), job.confdTemplates ?? dirname(job.src)]))],
     onChange: () => void Promise.all(files.map(({ job }) => reload(job))),
     onError: (error) => logger.warn({ event: 'template-watch', reason: describe(error) }, 'templates are not watched'),
   });

@@ -14,6 +14,8 @@ export type FileView = {
   /** The same by name. */
   readonly service: Readonly<Record<string, FileServiceView>>;
   readonly keys: KeyNode;
+  /** The same keys by their whole names, for templates of confd: `/services/web/1`. */
+  readonly values: ReadonlyMap<string, string>;
   /** The variables that pointsman was started with, without its own. */
   readonly env: Readonly<Record<string, string>>;
 };

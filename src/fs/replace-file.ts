@@ -12,7 +12,7 @@ export type Ownership = {
 };
 
 /** The text of a file. A long one comes in pieces: between two pieces the event loop does other work. */
-type Text = string | Iterable<string>;
+type Text = string | Buffer | Iterable<string>;
 
 /** A file that is written completely, next to the file that it will replace. */
 export type StagedFile = {

@@ -119,6 +119,9 @@ const escapeQuery = (text: Bytes): Bytes =>
     char === ' ' ? '+' : `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
   );
 
+/** Arguments as one text, as print has it; one that is not there is said to be no value. */
+const joined = (args: readonly GoValue[]): Bytes => sprint(args.map((arg) => arg ?? '<no value>'));
+
 const builtin = (params: number, run: (...args: readonly GoValue[]) => GoValue, variadic = false): GoFunction =>
   new GoFunction(
     Array.from({ length: params }, () => anyType),
@@ -132,9 +135,9 @@ export const builtins: ReadonlyMap<string, GoFunction> = new Map([
   ['eq', builtin(1, equal, true)],
   ['ge', builtin(2, (a, b) => !less(a, b))],
   ['gt', builtin(2, (a, b) => !(less(a, b) || equal(a, b)))],
-  ['html', builtin(0, (...args) => escapeHtml(sprint(args)), true)],
+  ['html', builtin(0, (...args) => escapeHtml(joined(args)), true)],
   ['index', builtin(1, index, true)],
-  ['js', builtin(0, (...args) => escapeJs(sprint(args)), true)],
+  ['js', builtin(0, (...args) => escapeJs(joined(args)), true)],
   ['le', builtin(2, (a, b) => less(a, b) || equal(a, b))],
   ['len', builtin(1, length)],
   ['lt', builtin(2, less)],
@@ -144,7 +147,7 @@ export const builtins: ReadonlyMap<string, GoFunction> = new Map([
   ['printf', new GoFunction(['string'], ([format, ...args]) => sprintf(String(format), args), anyType)],
   ['println', builtin(0, (...args) => sprintln(args), true)],
   ['slice', builtin(1, slice, true)],
-  ['urlquery', builtin(0, (...args) => escapeQuery(sprint(args)), true)],
+  ['urlquery', builtin(0, (...args) => escapeQuery(joined(args)), true)],
 ]);
 
 /** The names of all functions that a template has without a map of its own. */

@@ -32,10 +32,15 @@ import {
 } from './value.ts';
 
 /** Functions by name. */
-export type Functions = ReadonlyMap<string, GoFunction>;
+type Functions = ReadonlyMap<string, GoFunction>;
+
+/** Makes the text that is printed of the one that a pipeline gave. Throws GoError for what must not be printed. */
+export type Print = (text: Bytes, pipeline: Pipeline) => Bytes;
 
 export type ExecuteOptions = {
   readonly functions: Functions;
+  /** For what actions print; as it is if left out. */
+  readonly print?: Print | undefined;
   /** What a map without a key gives, as Go's option `missingkey`; `<no value>` if left out. */
   readonly missingKey?: 'invalid' | 'zero' | 'error';
 };
@@ -105,7 +110,7 @@ class Execution {
         const value = this.#pipeline(dot, node.pipeline);
         if (node.pipeline.variables.length > 0) return undefined;
         if (value instanceof GoFunction) this.#fail(node, `can't print ${show(node)} of type ${value.type}`);
-        this.#out.push(printed(value));
+        this.#out.push(this.#printed(node.pipeline, printed(value)));
         return undefined;
       }
       case 'if':
@@ -122,6 +127,17 @@ class Execution {
         return undefined;
       default:
         return node.kind;
+    }
+  }
+
+  #printed(pipeline: Pipeline, text: Bytes): Bytes {
+    const { print } = this.#options;
+    if (print === undefined) return text;
+    try {
+      return print(text, pipeline);
+    } catch (error) {
+      if (!(error instanceof GoError)) throw error;
+      return this.#fail(pipeline, error.message);
     }
   }
 

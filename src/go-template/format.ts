@@ -195,7 +195,7 @@ function ofComplex({ re, im }: GoComplex, verb: string, format: Format): Verb {
 
 function ofList({ items, type }: GoList, verb: string, format: Format): Bytes {
   const goSyntax = verb === 'v' && format.sharp;
-  const shown = items.map((item) => formatValue(item, verb, format));
+  const shown = items.map((item) => formatInner(item, verb, format));
   return goSyntax ? `${type}{${shown.join(', ')}}` : `[${shown.join(' ')}]`;
 }
 
@@ -203,7 +203,7 @@ function ofMap(map: GoMap, verb: string, format: Format): Bytes {
   const goSyntax = verb === 'v' && format.sharp;
   const shown = map
     .sorted()
-    .map(([key, value]) => `${formatValue(key, verb, format)}:${formatValue(value, verb, format)}`);
+    .map(([key, value]) => `${formatValue(key, verb, format)}:${formatInner(value, verb, format)}`);
   return goSyntax ? `${map.type}{${shown.join(', ')}}` : `map[${shown.join(' ')}]`;
 }
 
@@ -215,7 +215,7 @@ function ofStruct(struct: GoStruct, verb: string, format: Format): Bytes {
   }
   const names = verb === 'v' && (format.plus || format.sharp);
   const shown = [...struct.fields].map(
-    ([name, value]) => `${names ? `${name}:` : ''}${formatValue(value, verb, format)}`,
+    ([name, value]) => `${names ? `${name}:` : ''}${formatInner(value, verb, format)}`,
   );
   return goSyntax ? `${struct.type}{${shown.join(', ')}}` : `{${shown.join(' ')}}`;
 }
@@ -227,12 +227,14 @@ function tryFormat(value: GoValue, verb: string, format: Format): Verb {
   if (value instanceof GoList) return ofList(value, verb, format);
   if (value instanceof GoMap) return ofMap(value, verb, format);
   if (value instanceof GoStruct) return ofStruct(value, verb, format);
-  if (value instanceof GoComplex) return ofComplex(value, verb, format);
+  // `%+v` names fields, and is no sign.
+  const signed = verb === 'v' ? { ...format, plus: false } : format;
+  if (value instanceof GoComplex) return ofComplex(value, verb, signed);
   if (value instanceof GoFunction) return undefined;
   if (typeof value === 'string') return ofString(value, verb, format);
-  if (typeof value === 'number') return ofFloat(value, verb, format);
+  if (typeof value === 'number') return ofFloat(value, verb, signed);
   if (typeof value === 'boolean') return verb === 't' || verb === 'v' ? pad(String(value), format) : undefined;
-  return ofInteger(integerOf(value) ?? 0n, verb, format, isUnsigned(value));
+  return ofInteger(integerOf(value) ?? 0n, verb, signed, isUnsigned(value));
 }
 
 function formatValue(value: GoValue, verb: string, format: Format): Bytes {
@@ -240,6 +242,12 @@ function formatValue(value: GoValue, verb: string, format: Format): Bytes {
   if (text !== undefined) return text;
   if (value === undefined || value === null) return `%!${verb}(<nil>)`;
   return `%!${verb}(${typeOf(value)}=${tryFormat(value, 'v', { ...format, sharp: false, plus: false }) ?? ''})`;
+}
+
+/** A value within a list, a map or a struct: a nil is the same for each verb, and no width counts. */
+function formatInner(value: GoValue, verb: string, format: Format): Bytes {
+  if (value !== undefined && value !== null) return formatValue(value, verb, format);
+  return verb === 'v' && format.sharp ? 'interface {}(nil)' : '<nil>';
 }
 
 /** A value as an action prints it. */

@@ -73,7 +73,7 @@ function match(pattern: RegExp, source: Bytes, at: number): Bytes | undefined {
 }
 
 /** The code point at a place, as Go's %#U prints it. */
-export function showRune(source: Bytes, at: number): string {
+function showRune(source: Bytes, at: number): string {
   if (at >= source.length) return 'U+FFFFFFFFFFFFFFFF';
   const { rune } = runeAt(source, at);
   return `U+${rune.toString(16).toUpperCase().padStart(4, '0')} '${String.fromCodePoint(rune)}'`;

@@ -1,7 +1,7 @@
 import type { Bytes } from './bytes.ts';
 
 /** A node of the tree. `at` is the index of its first byte in the source. */
-export type Positioned = { readonly at: number };
+type Positioned = { readonly at: number };
 
 export type NumberNode = Positioned & {
   readonly kind: 'number';
@@ -13,7 +13,7 @@ export type NumberNode = Positioned & {
   readonly complex: { readonly re: number; readonly im: number } | undefined;
 };
 
-export type VariableNode = Positioned & {
+type VariableNode = Positioned & {
   readonly kind: 'variable';
   readonly name: string;
   readonly fields: readonly string[];

@@ -34,6 +34,8 @@ export type FileDeclaration = {
   readonly dest: string;
   /** How the template is written: as Mustache, or for confd. */
   readonly syntax: 'mustache' | 'confd';
+  /** The folder of templates, for a file of a folder of confd. What is wrong with such a file keeps no other from being made. */
+  readonly confdTemplates?: string;
   readonly escape: EscapeName;
   /** Undefined: that of the file that is there, else 0644. */
   readonly mode: number | undefined;
@@ -47,6 +49,8 @@ export type FileDeclaration = {
   readonly timeoutMs: number;
   readonly wait: Wait;
   readonly keys: KeySelection;
+  /** A copy of each new text is kept beside the file, as `.NAME.staged`. */
+  readonly keepStaged?: boolean;
 };
 
 export const stagedMark = '{{staged}}';
@@ -56,7 +60,7 @@ export const defaultIntervalMs = 2000;
 export const defaultWait: Wait = { minMs: 100, maxMs: 1000 };
 
 /** Reads `0644` or `640`. */
-export function parseMode(text: string): Parsed<number> {
+function parseMode(text: string): Parsed<number> {
   return /^0?[0-7]{3}$/.test(text)
     ? accepted(Number.parseInt(text, 8))
     : rejected(`${quote(text)} is not a mode: three octal digits, as in 0644`);

@@ -1,36 +1,68 @@
 import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
+import type { Parsed } from '../model/parsed.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { adminHostsOption } from './admin-hosts.ts';
 import { declareCommand } from './command.ts';
-import { defaultIntervalMs, type FileDeclaration, fileDeclarations, fileOptions } from './file-declaration.ts';
+import {
+  defaultIntervalMs,
+  type EscapeName,
+  escapeNames,
+  type FileDeclaration,
+  fileDeclarations,
+  fileOptions,
+  parseForeignKey,
+} from './file-declaration.ts';
 import { holdForOption } from './holding.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
-import { defaulted, onOff, optional } from './option.ts';
-import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
-import { addressWord, durationWord, pathWord } from './words.ts';
+import { onOff, optional } from './option.ts';
+import {
+  layoutOptions,
+  parseRegistryLocation,
+  type RegistryLocation,
+  type RegistrySettings,
+  registryOptions,
+  registrySettings,
+} from './registry.ts';
+import { addressWord, durationWord, oneOf, pathWord, word } from './words.ts';
 
 /** The settings of `pointsman files`. */
-export type FilesSettings =
-  | {
-      readonly kind: 'make';
-      readonly mode: 'watch' | 'once' | 'dry-run' | 'diff';
-      readonly files: readonly FileDeclaration[];
-      /** A folder with confd's `conf.d` and `templates`, whose files are made, too. */
-      readonly confdDir: string | undefined;
-      /** How often to look for changes of a file by other programs. */
-      readonly intervalMs: number;
-      readonly registry: RegistrySettings;
-      readonly layout: string | undefined;
-      /** How long entries are held that vanished without being deleted, in ms; undefined: until they are released. */
-      readonly holdMs: number | undefined;
-      /** The address of metrics and health; undefined without one. */
-      readonly admin: Address | undefined;
-      readonly adminHosts: readonly string[];
-      readonly log: LogSettings;
-    }
-  /** Prints one of confd's templates as Mustache. */
-  | { readonly kind: 'convert'; readonly path: string };
+export type FilesSettings = {
+  readonly mode: 'watch' | 'once' | 'dry-run' | 'diff';
+  readonly files: readonly FileDeclaration[];
+  /** A folder with confd's `conf.d` and `templates`, whose files are made, too. */
+  readonly confdDir: string | undefined;
+  /** What the command line says of that folder. */
+  readonly confd: {
+    readonly config: string | undefined;
+    readonly prefix: string | undefined;
+    readonly escape: EscapeName | undefined;
+    readonly syncOnly: boolean;
+    /** Keys are variables of the environment. */
+    readonly environment: boolean;
+  };
+  /** A copy of each new text is kept beside its file. */
+  readonly keepStaged: boolean;
+  /** How often to look for changes of a file by other programs; undefined: not said. */
+  readonly intervalMs: number | undefined;
+  readonly registry: RegistrySettings;
+  /** Whether the registry was said, or is the one that is used if nothing is. */
+  readonly registryGiven: boolean;
+  readonly layout: string | undefined;
+  /** How long entries are held that vanished without being deleted, in ms; undefined: until they are released. */
+  readonly holdMs: number | undefined;
+  /** The address of metrics and health; undefined without one. */
+  readonly admin: Address | undefined;
+  readonly adminHosts: readonly string[];
+  readonly log: LogSettings;
+};
+
+const defaultRegistry: RegistryLocation = {
+  ...{ kind: 'etcd', members: [{ host: '127.0.0.1', port: 2379, family: 'ipv4' }], domain: undefined, tls: false },
+};
+
+/** A prefix as confd takes it: the slash before it may be left out. */
+const parsePrefix = (text: string): Parsed<string> => parseForeignKey(text.startsWith('/') ? text : `/${text}`);
 
 export const filesCommand = declareCommand({
   name: 'files',
@@ -41,14 +73,34 @@ export const filesCommand = declareCommand({
     dryRun: onOff('say what would be made, and write nothing'),
     diff: onOff('show what would change, and write nothing'),
     confdDir: optional('FOLDER', pathWord, "make the files of confd's template resources (FOLDER/conf.d/*.toml), too"),
-    convert: optional('FILE', pathWord, "print one of confd's templates as Mustache, and end", { flagOnly: true }),
-    interval: defaulted(
+    noop: onOff("confd's name for --dry-run"),
+    syncOnly: onOff("make confd's files without their checks and reloads"),
+    keepStageFile: onOff('keep each new text beside its file, as .NAME.staged'),
+    fromEnvironment: onOff(
+      "take keys from variables of the environment: /nginx/domain is NGINX_DOMAIN (confd's backend env)",
+    ),
+    confdConfig: optional('FILE', pathWord, "confd's own settings; FOLDER/confd.toml if not given"),
+    prefix: optional(
+      'KEY',
+      word(parsePrefix),
+      "the prefix of the keys of all of confd's resources, instead of their own",
+    ),
+    escape: optional(
+      'HOW',
+      oneOf(escapeNames),
+      "how values are written into confd's files: word, haproxy, nginx, line; as they are if not given",
+    ),
+    interval: optional(
       'DURATION',
       durationWord(100, 3_600_000),
-      formatDuration(defaultIntervalMs),
-      'how often to look whether somebody else changed or deleted a file, and restore it',
+      `how often to look whether somebody else changed or deleted a file, and restore it; ${formatDuration(defaultIntervalMs)} if not given`,
     ),
     ...registryOptions,
+    registry: optional(
+      'LOCATION',
+      word(parseRegistryLocation),
+      `${registryOptions.registry.description}; the nodes of confd.toml, else ${registryOptions.registry.fallback.text}, if not given`,
+    ),
     ...layoutOptions,
     ...holdForOption,
     admin: optional(
@@ -60,25 +112,28 @@ export const filesCommand = declareCommand({
     ...logOptions,
   },
   assemble: (values): FilesSettings => {
-    const { once, dryRun, diff, confdDir, convert, interval, layout, holdFor: holdMs, admin, adminHosts } = values;
-    if (convert !== undefined) return { kind: 'convert', path: convert };
-    const given = [once ? '--once' : '', dryRun ? '--dry-run' : '', diff ? '--diff' : ''].filter((flag) => flag !== '');
+    const { once, dryRun, noop, diff, confdDir, interval, layout, holdFor: holdMs, admin, adminHosts } = values;
+    const { confdConfig, prefix, syncOnly, fromEnvironment, keepStageFile } = values;
+    const given = [once && !noop ? '--once' : '', dryRun || noop ? '--dry-run' : '', diff ? '--diff' : ''].filter(
+      Boolean,
+    );
     if (given.length > 1) throw new Fault('settings', `it does not go with ${given[0]}`, { where: given[1] });
-    const registry = registrySettings(values);
+    const registry = registrySettings({ ...values, registry: values.registry ?? defaultRegistry });
     const files = fileDeclarations(values.templates);
     if (files.length === 0 && confdDir === undefined) {
       throw new Fault('settings', 'there is no file to make', {
         hint: 'give --config FILE with a list `templates`, or --confd-dir FOLDER',
       });
     }
-    const mode = once ? 'once' : dryRun ? 'dry-run' : diff ? 'diff' : 'watch';
     return {
-      kind: 'make',
-      mode,
+      mode: dryRun || noop ? 'dry-run' : once ? 'once' : diff ? 'diff' : 'watch',
       files,
       confdDir,
+      confd: { config: confdConfig, prefix, escape: values.escape, syncOnly, environment: fromEnvironment },
+      keepStaged: keepStageFile,
       intervalMs: interval,
       registry,
+      registryGiven: values.registry !== undefined,
       layout,
       holdMs,
       admin,

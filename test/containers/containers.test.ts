@@ -169,7 +169,7 @@ describe.skipIf(reason !== undefined)('in containers', () => {
       });
       const files = await world.run(['podman', 'run', '--rm', '--cgroups=disabled', '--ulimit=nofile=4096:4096', '--ulimit=nproc=4096:4096', '--network', 'host', '--entrypoint', 'find', 'localhost/pointsman', '/opt/pointsman', '-maxdepth', '1']); // biome-ignore format: one command
       expect(files.split('\n').sort()).toEqual(
-        ['', '/LICENSE', '/bin', '/dist', '/haproxy', '/healthcheck.mjs', '/lib', '/package.json', '/templates'].map((path) => `/opt/pointsman${path}`), // biome-ignore format: one list
+        ['', '/LICENSE', '/bin', '/dist', '/docker', '/haproxy', '/healthcheck.mjs', '/lib', '/package.json', '/templates'].map((path) => `/opt/pointsman${path}`), // biome-ignore format: one list
       );
     },
   );

@@ -12,7 +12,10 @@ import {
   type GoValue,
   integer,
 } from '../../go-template/value.ts';
+import { forkFunctions } from './fork-functions.ts';
+import { parseJson } from './go-json.ts';
 import { base, dir } from './go-path.ts';
+import { goSort } from './go-sort.ts';
 import { goTime } from './go-time.ts';
 import { pairType } from './store.ts';
 
@@ -51,31 +54,6 @@ const ofStrings = (count: number, run: Run): GoFunction =>
   );
 const ofIntegers = (run: (a: bigint, b: bigint) => GoValue): GoFunction =>
   new GoFunction(['int', 'int'], ([a, b]) => run(a as bigint, b as bigint));
-
-function fromJson(value: unknown): GoValue {
-  if (typeof value === 'string') return bytesOf(value);
-  if (Array.isArray(value)) return new GoList(anyType, value.map(fromJson));
-  if (typeof value !== 'object' || value === null) return value as boolean | number | null;
-  return new GoMap(anyType, new Map(Object.entries(value).map(([key, one]) => [bytesOf(key), fromJson(one)])));
-}
-
-function parseJson(data: Bytes, type: GoType): GoValue {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(textOf(data));
-  } catch (error) {
-    throw new GoError(data.trim() === '' ? 'unexpected end of JSON input' : (error as Error).message);
-  }
-  const isMap = type.startsWith('map');
-  if (parsed === null) return isMap ? new GoMap(anyType, new Map()) : new GoList(anyType, []);
-  const value = fromJson(parsed);
-  if (isMap ? value instanceof GoMap : value instanceof GoList) return value;
-  const kind = value instanceof GoList ? 'array' : value instanceof GoMap ? 'object' : jsonKind(value);
-  throw new GoError(`json: cannot unmarshal ${kind} into Go value of type ${type}`);
-}
-
-const jsonKind = (value: GoValue): string =>
-  typeof value === 'string' ? 'string' : typeof value === 'number' ? 'number' : 'bool';
 
 function mapOf(values: readonly GoValue[]): GoMap {
   if (values.length % 2 !== 0) throw new GoError('invalid map call');
@@ -141,10 +119,10 @@ function reverse(value: GoValue): GoValue {
 const lengthOf = (value: GoValue): number =>
   value instanceof GoStruct ? String(value.fields.get('Key')).length : String(value).length;
 
-/** In place, too. Equal lengths keep their order. */
+/** In place, too. Equal lengths have the order that Go's sort leaves them in. */
 function sortByLength(value: GoValue, type: GoType): GoValue {
   if (!(value instanceof GoList)) return value;
-  value.items.sort((a, b) => lengthOf(a) - lengthOf(b));
+  goSort(value.items, (a, b) => lengthOf(a) < lengthOf(b));
   return value.type === type ? value : new GoList(value.element, value.items, type);
 }
 
@@ -176,7 +154,7 @@ function serviceRecords(records: readonly ServiceRecord[]): GoList {
 }
 
 /** The name of the service record that lookupSRV asks for. */
-export const serviceName = (service: string, protocol: string, name: string): string =>
+const serviceName = (service: string, protocol: string, name: string): string =>
   service === '' && protocol === '' ? name : `_${service}._${protocol}.${name}`;
 
 /** The functions of confd that do not read its store. */
@@ -188,6 +166,7 @@ export function confdFunctions(host: ConfdHost): ReadonlyMap<string, GoFunction>
   const environment = (name: Bytes, fallback: Bytes): Bytes =>
     bytesOf(host.environment[textOf(name)] ?? '') || fallback;
   return new Map([
+    ...forkFunctions,
     ['add', ofIntegers((a, b) => integer('int', a + b))],
     ['atoi', ofStrings(1, (text = '') => atoi(text))],
     ['base', ofStrings(1, (path = '') => base(path))],
@@ -196,6 +175,7 @@ export function confdFunctions(host: ConfdHost): ReadonlyMap<string, GoFunction>
     ['contains', ofStrings(2, (text = '', part = '') => text.includes(part))],
     ['datetime', new GoFunction([], () => goTime(host.now()))],
     ['dir', ofStrings(1, (path = '') => dir(path))],
+    ['dict', new GoFunction([], mapOf, anyType)],
     ['div', divide((a, b) => a / b)],
     ['fileExists', ofStrings(1, (path = '') => host.fileExists(textOf(path)))],
     ['getenv', new GoFunction(['string'], ([name, value = '']) => environment(String(name), String(value)), 'string')],

@@ -1,185 +1,177 @@
-import { access, readdir, readFile, stat } from 'node:fs/promises';
-import { join, normalize } from 'node:path';
-import { parse, TomlError } from 'smol-toml';
-import * as v from 'valibot';
+import { readFile } from 'node:fs/promises';
+import { join, normalize, posix, resolve } from 'node:path';
 import { describe, Fault } from '../../model/fault.ts';
 import { didYouMean } from '../../model/nearest.ts';
-import type { CommandLine } from '../../settings/command-line.ts';
+import { parseDuration } from '../../model/quantity.ts';
 import {
   defaultTimeoutMs,
   defaultWait,
+  type EscapeName,
   escapeNames,
   type FileDeclaration,
   type Owner,
-  parseForeignKey,
-  parseMode,
   parseOwner,
-  stagedMark,
 } from '../../settings/file-declaration.ts';
+import { checkCommand, reloadCommand } from './commands.ts';
+import { findResources, type Note } from './find-resources.ts';
+import { parseConfdMode } from './mode.ts';
+import { Fields, parseToml } from './toml.ts';
 
-const id = v.pipe(v.number(), v.integer(), v.minValue(0));
-const template = v.strictObject({
-  src: v.pipe(v.string(), v.minLength(1)),
-  dest: v.pipe(v.string(), v.startsWith('/', 'is not an absolute path')),
-  keys: v.array(v.string()),
-  prefix: v.optional(v.string()),
-  mode: v.optional(v.string()),
-  owner: v.optional(v.string()),
-  group: v.optional(v.string()),
-  uid: v.optional(id),
-  gid: v.optional(id),
-  check_cmd: v.optional(v.string()),
-  reload_cmd: v.optional(v.string()),
-  // Not confd's: how values are written, as in `templates`.
-  escape: v.optional(v.picklist(escapeNames)),
-});
-const resource = v.strictObject({ template });
-const known = Object.keys(template.entries);
+/** What holds for all resources of a folder. */
+export type ConfdChoices = {
+  /** Instead of the prefix of each resource. */
+  readonly prefix: string | undefined;
+  /** Without check and reload. */
+  readonly syncOnly: boolean;
+  /** For the resources that do not say how values are written. */
+  readonly escape: EscapeName | undefined;
+};
 
-/** A file in `conf.d` that is no template resource, and why. */
-type Skipped = { readonly path: string; readonly reason: string };
+export type ConfdResources = {
+  readonly files: readonly FileDeclaration[];
+  /** What has no effect. */
+  readonly notes: readonly Note[];
+  /** The resources that cannot be used. */
+  readonly refused: readonly Fault[];
+};
 
-export type ConfdResources = { readonly files: readonly FileDeclaration[]; readonly skipped: readonly Skipped[] };
+/** How long nothing must change before a file is made, in ms. Changes that come while it is made wait for the next time. */
+const quietMs = 2;
+
+const known =
+  'src dest keys prefix mode owner group uid gid check_cmd reload_cmd check_cmd_timeout reload_cmd_timeout debounce escape'.split(
+    ' ',
+  );
 
 /**
- * Reads what a folder of confd declares: `*.toml` in `conf.d` and its folders, with templates in `templates/`, of which one
- * that was converted (`NAME.mustache` beside `NAME.tmpl`) goes before the other. Rejects with an AggregateError of Faults
- * naming `file:line`.
+ * Reads what a folder of confd declares: `*toml` in `conf.d` and its folders, with templates in `templates/`. Rejects with Fault
+ * `settings` when there is none.
  */
-export async function readConfdResources(folder: string): Promise<ConfdResources> {
-  const everywhere = await globalPrefix(join(folder, 'confd.toml'));
-  const { files, skipped } = await findResources(join(folder, 'conf.d'));
-  if (files.length === 0) {
+export async function readConfdResources(folder: string, choices: ConfdChoices): Promise<ConfdResources> {
+  const found = await findResources(join(folder, 'conf.d'));
+  const notes = [...found.notes];
+  if (found.files.length === 0) {
     throw new Fault('settings', 'there is no template resource (*.toml) in it', { where: join(folder, 'conf.d') });
   }
-  const read = await Promise.all(files.map((path) => readResource(folder, path, everywhere)));
-  const faults = read.flatMap((outcome) => (Array.isArray(outcome) ? outcome : []));
-  if (faults.length > 0) throw new AggregateError(faults);
-  return { files: read.flatMap((outcome) => (isDeclaration(outcome) ? [outcome] : [])), skipped };
-}
-
-/** Every `*.toml` in a folder and the folders in it, as confd finds them. Rejects with Fault `settings`. */
-async function findResources(folder: string): Promise<{ readonly files: string[]; readonly skipped: Skipped[] }> {
-  const unreadable = (cause: unknown): never => {
-    throw new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: folder, cause });
-  };
-  const files: string[] = [];
-  const skipped: Skipped[] = [];
-  const entries = await readdir(folder, { withFileTypes: true }).catch(unreadable);
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    const path = join(folder, entry.name);
-    const skip = (reason: string) => skipped.push({ path, reason });
-    if (entry.isDirectory()) {
-      const within = await findResources(path);
-      files.push(...within.files);
-      skipped.push(...within.skipped);
-      continue;
+  const byDest = new Map<string, FileDeclaration>();
+  const refused: Fault[] = [];
+  for (const path of found.files) {
+    try {
+      const { file, unknown } = await readResource(folder, path, choices);
+      notes.push(...unknown);
+      const other = byDest.get(file.dest);
+      if (other !== undefined)
+        notes.push({ path: other.where, reason: `${path} makes the same file, and comes later` });
+      byDest.set(file.dest, file);
+    } catch (error) {
+      const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+      for (const fault of faults) {
+        if (!(fault instanceof Fault)) throw fault;
+        refused.push(fault);
+      }
     }
-    const isFolder =
-      entry.isSymbolicLink() &&
-      (await stat(path).then(
-        (found) => found.isDirectory(),
-        () => false,
-      ));
-    if (isFolder) skip('it is a symbolic link to a folder, which confd does not follow either');
-    else if (!entry.name.endsWith('.toml')) skip('its name does not end in .toml');
-    else files.push(path);
   }
-  return { files, skipped };
+  return { files: [...byDest.values()], notes, refused };
 }
 
-const isDeclaration = (outcome: FileDeclaration | readonly Fault[]): outcome is FileDeclaration => 'dest' in outcome;
+type Resource = { readonly file: FileDeclaration; readonly unknown: readonly Note[] };
 
-async function readResource(
-  folder: string,
-  path: string,
-  everywhere: string | undefined,
-): Promise<FileDeclaration | readonly Fault[]> {
+async function readResource(folder: string, path: string, choices: ConfdChoices): Promise<Resource> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    return new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: path, cause });
+    throw new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: path, cause });
   });
-  if (text instanceof Fault) return [text];
-  const faults: Fault[] = [];
-  const at = (field: string) => `${path}:${lineOf(text, field)}: ${field}`;
-  const fail = (field: string, what: string, hint?: string): undefined => {
-    faults.push(new Fault('settings', what, { where: at(field), hint }));
-  };
-  const read = v.safeParse(resource, parseToml(path, text));
-  if (!read.success) {
-    for (const issue of read.issues) {
-      const field = String(issue.path?.at(-1)?.key ?? 'template');
-      if (issue.type === 'strict_object' && issue.expected === 'never') {
-        fail(field, 'pointsman knows no such field', didYouMean(field, known) ?? `there are ${known.join(', ')}`);
-      } else if (issue.type === 'strict_object') fail('template', `it has no ${field}`);
-      else fail(field, issue.message);
+  const whole = new Fields(path, text, parseToml(path, text));
+  const table = whole.table('template');
+  if (table === undefined) throw new Fault('settings', 'it has no table [template]', { where: path });
+  const fields = new Fields(path, text, table);
+  const file = declare(folder, path, fields, choices);
+  const faults = [...whole.faults, ...fields.faults];
+  if (file === undefined || faults.length > 0) throw new AggregateError(faults);
+  if (whole.table('backend') !== undefined) {
+    throw new Fault('settings', 'a backend of its own is not read', {
+      where: whole.where('backend'),
+      hint: 'all files are made of one registry: give --registry',
+    });
+  }
+  const unknown = fields.unknown().map((field) => {
+    const instead = didYouMean(field.toLowerCase(), known);
+    return { path: fields.where(field), reason: `no such field${instead === undefined ? '' : `: ${instead}`}` };
+  });
+  return { file, unknown };
+}
+
+function declare(folder: string, path: string, fields: Fields, choices: ConfdChoices): FileDeclaration | undefined {
+  const src = fields.text('src');
+  const dest = fields.text('dest');
+  if (src === undefined || src === '') return fields.fail('template', 'it has no src');
+  if (dest === undefined || dest === '') return fields.fail('template', 'it has no dest');
+  const at = resolve(normalize(dest));
+  const mode = fields.text('mode');
+  const prefix = fields.text('prefix');
+  const isMustache = src.endsWith('.mustache');
+  const checkText = fields.text('check_cmd') ?? '';
+  const reloadText = fields.text('reload_cmd') ?? '';
+  const timeouts = ['check_cmd_timeout', 'reload_cmd_timeout'].map((name) => duration(fields, name));
+  const debounce = duration(fields, 'debounce');
+  const command = <T>(field: string, make: () => T): T | undefined => {
+    try {
+      return make();
+    } catch (error) {
+      return fields.fail(field, describe(error), 'it is a template of Go that sees the new file as {{.src}}');
     }
-    return faults;
-  }
-  const given = read.output.template;
-  const take = <T>(field: string, parsed: { ok: true; value: T } | { ok: false; reason: string }): T | undefined =>
-    parsed.ok ? parsed.value : fail(field, parsed.reason);
-
-  const keys = given.keys.map((key) => take('keys', parseForeignKey(slashed(key)))).filter((key) => key !== undefined);
-  const prefix = take('prefix', parseForeignKey(slashed(everywhere ?? given.prefix ?? '/'))) ?? '';
-  const mode = given.mode === undefined ? undefined : take('mode', parseMode(given.mode));
-  const owner = ownerOf(given);
-  if (owner !== undefined) take('owner', parseOwner(`${owner.user ?? ''}:${owner.group ?? ''}`));
-  const check = given.check_cmd?.replaceAll(/\{\{\s*\.src\s*\}\}/g, stagedMark);
-  if (check?.replaceAll(stagedMark, '').includes('{{')) {
-    fail('check_cmd', 'only {{.src}} can stand in it', 'name the file by {{.src}}, and write the rest as it is');
-  }
-  if (faults.length > 0) return faults;
+  };
+  const check = checkText === '' ? undefined : command('check_cmd', () => checkCommand(checkText, at));
+  const reload = reloadText === '' ? undefined : command('reload_cmd', () => reloadCommand(reloadText, at));
   return {
-    ...{ where: path, dest: normalize(given.dest), mode, owner, escape: given.escape ?? 'word' },
-    ...(await sourceOf(join(folder, 'templates', given.src))),
-    check: check === undefined ? undefined : shell(check),
-    reload: given.reload_cmd === undefined ? undefined : shell(given.reload_cmd),
-    timeoutMs: defaultTimeoutMs,
-    wait: defaultWait,
-    keys: { kind: 'foreign', prefix, paths: keys },
+    ...{ where: path, dest: at, src: join(folder, 'templates', src), confdTemplates: join(folder, 'templates') },
+    syntax: isMustache ? 'mustache' : 'confd',
+    escape: escapeOf(fields) ?? choices.escape ?? (isMustache ? 'word' : 'none'),
+    mode: mode === undefined || mode === '' ? undefined : take(fields, 'mode', parseConfdMode(mode)),
+    owner: ownerOf(fields),
+    check: choices.syncOnly ? undefined : check,
+    reload: choices.syncOnly ? undefined : reload,
+    timeoutMs: Math.max(...timeouts.map((ms) => ms ?? 0)) || defaultTimeoutMs,
+    wait: { minMs: debounce ?? quietMs, maxMs: Math.max(debounce ?? quietMs, defaultWait.maxMs) },
+    keys: {
+      kind: 'foreign',
+      prefix: cleanKey(choices.prefix ?? prefix ?? ''),
+      paths: (fields.texts('keys') ?? []).map(cleanKey),
+    },
   };
 }
 
-/** confd has every command run by a shell. */
-const shell = (command: string): CommandLine => ['/bin/sh', '-c', command];
-
-const slashed = (key: string): string => (key.startsWith('/') ? key : `/${key}`);
-
-function ownerOf({ owner, group, uid, gid }: v.InferOutput<typeof template>): Owner | undefined {
-  const user = owner ?? (uid === undefined ? undefined : String(uid));
-  const of = group ?? (gid === undefined ? undefined : String(gid));
-  return user === undefined && of === undefined ? undefined : { user, group: of };
+function take<T>(
+  fields: Fields,
+  name: string,
+  parsed: { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: string },
+): T | undefined {
+  return parsed.ok ? parsed.value : fields.fail(name, parsed.reason);
 }
 
-async function sourceOf(src: string): Promise<Pick<FileDeclaration, 'src' | 'syntax'>> {
-  const converted = `${src.replace(/\.tmpl$/, '')}.mustache`;
-  if (src.endsWith('.mustache')) return { src, syntax: 'mustache' };
-  return access(converted).then(
-    () => ({ src: converted, syntax: 'mustache' }),
-    () => ({ src, syntax: 'confd' }),
-  );
+/** A key as confd joins it: with a slash first, none doubled, and none at its end. The whole tree is empty. */
+const cleanKey = (key: string): string => posix.join('/', key).replace(/\/$/, '');
+
+function escapeOf(fields: Fields): EscapeName | undefined {
+  const given = fields.text('escape');
+  if (given === undefined) return undefined;
+  const found = escapeNames.find((name) => name === given);
+  return found ?? fields.fail('escape', `"${given}" is none of ${escapeNames.join(', ')}`);
 }
 
-/** confd.toml may hold a prefix for all resources; the rest of it is told to pointsman as settings. */
-async function globalPrefix(path: string): Promise<string | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  const { prefix } = parseToml(path, text);
-  return typeof prefix === 'string' && prefix !== '' ? prefix : undefined;
+function duration(fields: Fields, name: string): number | undefined {
+  const text = fields.text(name);
+  return text === undefined || text === '' ? undefined : take(fields, name, parseDuration(text));
 }
 
-function parseToml(path: string, text: string): Readonly<Record<string, unknown>> {
-  try {
-    return parse(text);
-  } catch (cause) {
-    const where = cause instanceof TomlError ? `${path}:${cause.line}:${cause.column}` : path;
-    const [reason = ''] = describe(cause).split('\n');
-    throw new Fault('settings', `it is not TOML: ${reason.replace(/^Invalid TOML document: /, '')}`, { where, cause });
-  }
-}
-
-/** The parser of TOML does not tell where a field stands. */
-function lineOf(text: string, field: string): number {
-  const line = text.split('\n').findIndex((one) => new RegExp(`^\\s*\\[?\\s*${field}\\s*[\\]=]`).test(one));
-  return line === -1 ? 1 : line + 1;
+/** confd takes -1 for an owner that is not given. */
+function ownerOf(fields: Fields): Owner | undefined {
+  const id = (name: string) => {
+    const number = fields.integer(name);
+    return number === undefined || number < 0 ? undefined : String(number);
+  };
+  const [uid, gid] = [id('uid'), id('gid')];
+  const user = fields.text('owner') || uid;
+  const group = fields.text('group') || gid;
+  if (user === undefined && group === undefined) return undefined;
+  return take(fields, 'owner', parseOwner(`${user ?? ''}:${group ?? ''}`));
 }

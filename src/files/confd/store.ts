@@ -4,13 +4,23 @@ import { base, clean, dir, pathPattern } from './go-path.ts';
 
 /** confd's store: the keys that a template sees, each an absolute path. */
 export class ConfdStore {
+  readonly #source: ReadonlyMap<string, string>;
   readonly #values: ReadonlyMap<Bytes, Bytes>;
   /** In the order of their bytes, so that a pattern looks only at the keys that begin as it does. */
   readonly #keys: readonly Bytes[];
 
-  constructor(values: ReadonlyMap<string, string>) {
+  /** `before`: a store that may have the same keys, which need not be sorted again then. */
+  constructor(values: ReadonlyMap<string, string>, before?: ConfdStore) {
+    this.#source = values;
     this.#values = new Map([...values].map(([key, value]) => [bytesOf(key), bytesOf(value)]));
-    this.#keys = [...this.#values.keys()].sort((a, b) => (a < b ? -1 : 1));
+    const known = before === undefined ? [] : before.#keys;
+    const same = known.length === this.#values.size && known.every((key) => this.#values.has(key));
+    this.#keys = same ? known : [...this.#values.keys()].sort((a, b) => (a < b ? -1 : 1));
+  }
+
+  /** The store of these values: this one, if they are its own. */
+  of(values: ReadonlyMap<string, string>): ConfdStore {
+    return values === this.#source ? this : new ConfdStore(values, this);
   }
 
   value(key: Bytes): Bytes | undefined {

@@ -1,0 +1,113 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { checkCommand, reloadCommand } from './commands.ts';
+import { readConfdConfig } from './config.ts';
+import { parseConfdMode } from './mode.ts';
+import { readConfdResources } from './resources.ts';
+
+const choices = { prefix: undefined, syncOnly: false, escape: undefined };
+
+async function folderWith(files: Readonly<Record<string, string>>): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'pm-confd-'));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(dir, name)), { recursive: true });
+    await writeFile(join(dir, name), text);
+  }
+  return dir;
+}
+
+test.each([
+  ['0644', 0o644],
+  ['644', 0o644],
+  ['0o600', 0o600],
+  ['0x1a4', 0o644],
+  ['0b110100100', 0o644],
+  ['420', 0o420],
+  ['04755', 0o755],
+  ['493', 493],
+])('the mode %s is read', (text, mode) => {
+  expect(parseConfdMode(text)).toEqual({ ok: true, value: mode });
+});
+
+test('a check is a template that sees the new file', () => {
+  expect(checkCommand('nginx -t -c {{.src}}', '/d')).toEqual(['/bin/sh', '-c', 'nginx -t -c {{staged}}']);
+  expect(checkCommand('{{if .src}}test -s {{ .src | printf "%q" }}{{end}}', '/d')[2]).toBe('test -s "{{staged}}"');
+});
+
+test('a reload is run as it is, unless it names the file', () => {
+  expect(reloadCommand("docker ps --format '{{.ID}}'", '/d')[2]).toBe("docker ps --format '{{.ID}}'");
+  expect(reloadCommand('cat {{.src}} {{ .dest }}', '/d')[2]).toBe('cat /d /d');
+});
+
+test('fields may be in capitals, unknown ones are named, and keys may be missing', async () => {
+  const dir = await folderWith({
+    'conf.d/a.toml': '[Template]\nSrc = "a"\nDEST = "/out/a"\nUid = 5\ngid = -1\nPrefix = "p//q/"\nreloadcmd = "x"\n',
+  });
+  const { files, notes, refused } = await readConfdResources(dir, choices);
+  expect(refused).toEqual([]);
+  expect(files).toMatchObject([
+    {
+      ...{ dest: '/out/a', src: join(dir, 'templates/a'), syntax: 'confd', escape: 'none' },
+      ...{ owner: { user: '5', group: undefined }, reload: undefined },
+      keys: { kind: 'foreign', prefix: '/p/q', paths: [] },
+    },
+  ]);
+  expect(notes).toEqual([
+    { path: `${join(dir, 'conf.d/a.toml')}:7: reloadcmd`, reason: 'no such field: did you mean reload_cmd?' },
+  ]);
+});
+
+test('one that cannot be used keeps no other from being used, and of two for one file the later one is', async () => {
+  const resource = (dest: string, more = '') =>
+    `[template]\nsrc = "a"\ndest = "${dest}"\nkeys = ["/", "a/../b"]\n${more}`;
+  const dir = await folderWith({
+    'conf.d/1.toml': resource('/out/a'),
+    'conf.d/2.toml': '[template\n',
+    'conf.d/3.toml': resource('/out/b', 'mode = 420\n'),
+    'conf.d/sub/4.toml': resource('/out/a', 'reload_cmd = "x"\n'),
+    'conf.d/5toml': resource('/out/c', 'escape = "word"\n'),
+  });
+  const { files, notes, refused } = await readConfdResources(dir, { ...choices, syncOnly: true, prefix: '/all' });
+  expect(files.map((file) => [file.dest, file.escape, file.where.slice(dir.length)])).toEqual([
+    ['/out/a', 'none', '/conf.d/sub/4.toml'],
+    ['/out/c', 'word', '/conf.d/5toml'],
+  ]);
+  expect(files[0]).toMatchObject({ reload: undefined, keys: { prefix: '/all', paths: ['', '/b'] } });
+  expect(notes.map(({ path, reason }) => `${path}: ${reason}`.replaceAll(`${dir}/conf.d/`, ''))).toEqual([
+    '1.toml: sub/4.toml makes the same file, and comes later',
+  ]);
+  expect(refused.map((fault) => fault.toString().replaceAll(`${dir}/conf.d/`, ''))).toEqual([
+    expect.stringMatching(/^2.toml:1:\d+: it is not TOML: /),
+    '3.toml:5: mode: it is not a text',
+  ]);
+});
+
+test('a folder as Kubernetes mounts it has each resource once', async () => {
+  const dir = await folderWith({ 'conf.d/..2026/a.toml': '[template]\nsrc = "a"\ndest = "/out/a"\n' });
+  await symlink('..2026', join(dir, 'conf.d/..data'));
+  await symlink('..data/a.toml', join(dir, 'conf.d/a.toml'));
+  const { files, notes } = await readConfdResources(dir, choices);
+  expect({ files: files.length, notes }).toEqual({ files: 1, notes: [] });
+});
+
+test('confd.toml says where the keys are', async () => {
+  const dir = await folderWith({
+    'confd.toml':
+      'backend = "etcdv3"\nnodes = ["https://10.0.0.1:2379", "https://b"]\nprefix = "p"\ninterval = 600\nnoop = true\nclient_cakeys = "/ca"\nusername = "u"\npassword = "pw"\n',
+  });
+  expect(await readConfdConfig(join(dir, 'confd.toml'), '/')).toMatchObject({
+    ...{ prefix: 'p', noop: true, syncOnly: false, intervalMs: 600_000, environment: false },
+    registry: {
+      members: [
+        { host: '10.0.0.1', port: 2379 },
+        { host: 'b', port: 2379 },
+      ],
+      tls: { ca: '/ca', client: undefined },
+      login: { user: 'u', password: { kind: 'text', text: 'pw' } },
+    },
+  });
+  expect(await readConfdConfig(join(dir, 'none.toml'), '/')).toMatchObject({ noop: false, registry: undefined });
+});

@@ -1,0 +1,109 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { startFiles } from '../support/files.ts';
+import { runPointsman, startPointsman } from '../support/processes.ts';
+
+const confd = join(import.meta.dirname, '../../docker/confd');
+
+describe('the command confd', () => {
+  test.each([
+    [
+      '-onetime -backend etcdv3 -node http://10.0.0.1:2379 -node=10.0.0.2:2379',
+      '--registry etcd://10.0.0.1:2379,10.0.0.2:2379 --once',
+    ],
+    ['--backend=env --onetime=true --sync-only', '--from-environment --once --sync-only'],
+    ['env --onetime', '--from-environment --once'],
+    [
+      'etcd --node https://a:1/ -client-ca-keys ca -client-cert c -client-key k',
+      '--registry etcds://a:1 --etcd-ca ca --etcd-cert c --etcd-key k',
+    ],
+    [
+      '-watch -onetime=false -interval 10 -prefix prod -log-level warning',
+      '--prefix prod --interval 10s --log-level warn',
+    ],
+    ['-noop -keep-stage-file -interval 86400', '--interval 3600s --noop --keep-stage-file'],
+    ['-backend etcdv3 -srv-domain example.org', '--registry etcd+srv://example.org'],
+  ])('takes %s as %s', (given, expected) => {
+    const env = { ...process.env, POINTSMAN_COMMAND: '/bin/echo' };
+    const { status, stdout } = spawnSync(confd, ['-confdir', '/c', ...given.split(' ')], { env, encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: `files --confd-dir /c ${expected}\n` });
+  });
+
+  test.each([
+    ['-backend consul', 'the backend consul is not supported: etcdv3 and env are'],
+    ['-no-such-flag x', '-no-such-flag is not a flag that pointsman has for confd'],
+    ['-node', '-node needs a value'],
+    ['-onetime=maybe', 'maybe is neither true nor false'],
+  ])('refuses %s', (given, expected) => {
+    const { status, stderr } = spawnSync(confd, given.split(' '), { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 2, stderr: `confd (pointsman): ${expected}\n` });
+  });
+
+  test('makes the files of the environment until a call ends with 0, as entrypoints do', async () => {
+    const files = await startFiles();
+    await files.write(
+      'confd/conf.d/a.toml',
+      `[Template]\nSrc = "a.tmpl"\nDest = "${files.path('out')}"\nkeys = ["/nginx"]\nreload_cmd = "false"\n`,
+    );
+    await files.write('confd/templates/a.tmpl', '{{range gets "/nginx/*"}}{{base .Key}}={{.Value}}\n{{end}}');
+    const options = { executable: confd, env: { NGINX_DOMAIN: 'a b', NGINX_PORT: '80', OTHER: 'x' } };
+    const args = ['-onetime', '-backend', 'env', '-confdir', files.path('confd'), '-log-level', 'error'];
+    expect(await runPointsman(args, options)).toMatchObject({ code: 1 });
+    expect(await runPointsman(args, options)).toMatchObject({ code: 0 });
+    expect(await files.read('out')).toBe('domain=a b\nport=80\n');
+  });
+});
+
+describe('a folder of confd', () => {
+  async function start(config: string) {
+    const files = await startFiles('etcd');
+    await files.write('confd/confd.toml', config.replaceAll('NODE', files.location.replace('etcd://', 'http://')));
+    await files.write(
+      'confd/conf.d/a.toml',
+      `[template]\nsrc = "a.tmpl"\ndest = "${files.path('out')}"\nkeys = ["/x"]\nreload_cmd = "touch ${files.path('reloaded')}"\n`,
+    );
+    await files.write('confd/templates/a.tmpl', '{{getv "/x"}}');
+    await files.put('/all/x', 'one');
+    return { ...files, args: ['files', '--confd-dir', files.path('confd')] };
+  }
+
+  test('is reached by the nodes, the prefix and the switches of confd.toml', async () => {
+    const files = await start(
+      'backend = "etcdv3"\nnodes = ["NODE"]\nprefix = "/all"\nsync-only = true\ninterval = 1\n',
+    );
+    expect(await runPointsman([...files.args, '--once', '--log-level', 'silent'])).toMatchObject({
+      code: 0,
+      stderr: [],
+    });
+    expect(await files.read('out')).toBe('one');
+    await expect(files.read('reloaded')).resolves.toBe('');
+    const pointsman = startPointsman(files.args);
+    await pointsman.logged('files-kept');
+    await files.write('out', 'by hand');
+    await files.becomes('out', 'one');
+    await files.put('/all/x', 'two');
+    await files.becomes('out', 'two');
+  });
+
+  test('is only looked at with --noop, and keeps the text with --keep-stage-file', async () => {
+    const files = await start('nodes = ["NODE"]\n');
+    const args = [...files.args, '--prefix', 'all', '--log-level', 'silent'];
+    expect(await runPointsman([...args, '--noop', '--keep-stage-file'])).toMatchObject({
+      code: 0,
+      stdout: [`would make ${files.path('out')}`],
+    });
+    expect(await files.read('out')).toBe('');
+    expect(await files.read('.out.staged')).toBe('one');
+  });
+
+  test('names the files that get values as they are and are loaded by something', async () => {
+    const files = await start('nodes = ["NODE"]\nprefix = "all"\n');
+    const raw = startPointsman([...files.args, '--once']);
+    await raw.ended;
+    expect(raw.log.filter(({ event }) => event === 'files-raw')).toMatchObject([{ dests: [files.path('out')] }]);
+    const checked = startPointsman([...files.args, '--once', '--escape', 'word']);
+    await checked.ended;
+    expect(checked.log.filter(({ event }) => event === 'files-raw')).toEqual([]);
+  });
+});
