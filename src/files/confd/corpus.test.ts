@@ -1,0 +1,66 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { Fault } from '../../model/fault.ts';
+import { keyTree } from '../key-tree.ts';
+import { loadConfdTemplate } from './confd-template.ts';
+import { type ConfdMachine, thisMachine } from './machine.ts';
+
+/** A template with the keys that it sees, and what confd made of it: text, bytes that are no text, or an error. */
+type Case = { readonly keys: string; readonly template: string } & (
+  | { readonly gives: string }
+  | { readonly base64: string }
+  | { readonly fails: string }
+);
+
+const folder = join(import.meta.dirname, '../../../test/files/confd-corpus');
+const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+const { environment, keys }: { environment: Record<string, string>; keys: Record<string, Record<string, string>> } =
+  JSON.parse(read('keys.json'));
+
+const values = new Map(Object.entries(keys).map(([name, set]) => [name, new Map(Object.entries(set))]));
+
+async function made({ keys: name, template }: Case): Promise<{ readonly bytes: Buffer } | { readonly fault: string }> {
+  const machine: ConfdMachine = {
+    ...thisMachine,
+    readFile: () => Buffer.from(template).toString('latin1'),
+    resolver: {
+      addressesOf: async (host) => (/^[0-9.]+$|:/.test(host) ? [host] : []),
+      servicesOf: async () => [],
+    },
+  };
+  try {
+    const { render } = loadConfdTemplate({ file: '/t', folder: '/', escape: 'none', machine });
+    const none = { services: [], service: {}, keys: keyTree([]) };
+    const bytes = await render({ ...none, env: environment, values: values.get(name) ?? new Map() });
+    return { bytes: Buffer.from(bytes) };
+  } catch (error) {
+    if (error instanceof Fault) return { fault: error.message };
+    throw error;
+  }
+}
+
+const files = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
+
+describe.each(files)('what confd made of the templates in %s', (file) => {
+  const cases: readonly Case[] = read(file)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+  test(`is made, to the byte (${cases.length} templates)`, async () => {
+    const differing: unknown[] = [];
+    for (const one of cases) {
+      const found = await made(one);
+      if ('fails' in one) {
+        // The words differ between versions of Go.
+        if ('bytes' in found) differing.push({ ...one, found: found.bytes.toString() });
+      } else {
+        const wanted = 'gives' in one ? Buffer.from(one.gives) : Buffer.from(one.base64, 'base64');
+        const same = 'bytes' in found && found.bytes.equals(wanted);
+        if (!same) differing.push({ ...one, found: 'bytes' in found ? found.bytes.toString() : found.fault });
+      }
+    }
+    expect(differing).toEqual([]);
+  });
+});
