@@ -30,8 +30,12 @@ test('what a command started ends with it, and what has left its group is not wa
   expect(Number(output)).toBeGreaterThan(0);
   expect(isAlive(Number(output))).toBe(false);
   const began = performance.now();
-  expect((await runWithin(await script('setsid sleep 40 &\nwait'), [], within)).ended).toBe('deadline');
+  const path = await script('setsid sleep 40 &\necho $! >"$0.left"\nwait');
+  expect((await runWithin(path, [], within)).ended).toBe('deadline');
   expect(performance.now() - began).toBeLessThan(30_000);
+  const left = Number(await readFile(`${path}.left`, 'utf8'));
+  expect(left).toBeGreaterThan(0);
+  process.kill(left);
 });
 
 test('a signal that lives longer than a command keeps nothing of it', async () => {
