@@ -1,6 +1,7 @@
 import { type Bytes, isPrint, runeAt } from './bytes.ts';
 import { equal, less } from './compare.ts';
-import { sprint, sprintf, sprintln } from './format.ts';
+import { sprint, sprintln } from './format.ts';
+import { sprintf } from './printf.ts';
 import {
   anyType,
   GoError,

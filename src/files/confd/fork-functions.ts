@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Bytes, bytesOf, bytesOfRune, runesOf, textOf } from '../../go-template/bytes.ts';
-import { quote } from '../../go-template/format.ts';
+import { quote } from '../../go-template/quote.ts';
 import {
   anyType,
   GoError,

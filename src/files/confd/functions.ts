@@ -1,5 +1,5 @@
 import { type Bytes, bytesOf, bytesOfRune, mapRunes, runesOf, textOf } from '../../go-template/bytes.ts';
-import { quote } from '../../go-template/format.ts';
+import { quote } from '../../go-template/quote.ts';
 import {
   anyType,
   GoError,
