@@ -3,7 +3,7 @@ import { builtinNames } from '../../go-template/builtins.ts';
 import { type Bytes, bytesOf, textOf } from '../../go-template/bytes.ts';
 import { isConstant } from '../../go-template/calls.ts';
 import { execute, type Print } from '../../go-template/execute.ts';
-import { TemplateError } from '../../go-template/parse.ts';
+import { TemplateError } from '../../go-template/template-error.ts';
 import { anyType, GoError, GoFunction, type GoValue } from '../../go-template/value.ts';
 import { Fault } from '../../model/fault.ts';
 import { didYouMean } from '../../model/nearest.ts';

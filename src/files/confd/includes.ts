@@ -2,7 +2,8 @@ import { basename, join, relative } from 'node:path';
 import { builtinNames } from '../../go-template/builtins.ts';
 import { type Bytes, bytesOf, textOf } from '../../go-template/bytes.ts';
 import { type Call, callsIn } from '../../go-template/calls.ts';
-import { parse, TemplateError, type Templates } from '../../go-template/parse.ts';
+import { parse, type Templates } from '../../go-template/parse.ts';
+import { TemplateError } from '../../go-template/template-error.ts';
 import { GoError, type GoValue } from '../../go-template/value.ts';
 
 /** How deep templates may include each other. */
