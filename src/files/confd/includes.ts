@@ -5,6 +5,7 @@ import { type Call, callsIn } from '../../go-template/calls.ts';
 import { parse, type Templates } from '../../go-template/parse.ts';
 import { TemplateError } from '../../go-template/template-error.ts';
 import { GoError, type GoValue } from '../../go-template/value.ts';
+import { clean } from './go-path.ts';
 
 /** How deep templates may include each other. */
 const mostIncludes = 10;
@@ -40,7 +41,7 @@ export class Includes {
   /** The file of that name in the folder. Throws GoError. */
   find(name: Bytes): ParsedTemplate {
     const { folder, names, readFile } = this.#parts;
-    const file = join(folder, textOf(name));
+    const file = join(folder, textOf(clean(`./${name}`)));
     const known = this.#known.get(file);
     if (known !== undefined) return known;
     const within = relative(folder, file);
