@@ -205,7 +205,7 @@ export function confdFunctions(host: ConfdHost): ReadonlyMap<string, GoFunction>
     ['sortKVByLength', new GoFunction([`[]${pairType}`], ([list]) => sortByLength(list, `[]${pairType}`))],
     ['split', ofStrings(2, (text = '', separator = '') => split(text, separator))],
     ['sub', ofIntegers((a, b) => integer('int', a - b))],
-    ['toLower', ofStrings(1, (text = '') => mapCase(text, (rune) => rune.toLowerCase()))],
+    ['toLower', ofStrings(1, (text = '') => mapCase(text, (rune) => (rune === 'İ' ? 'i' : rune.toLowerCase())))],
     ['toUpper', ofStrings(1, (text = '') => mapCase(text, (rune) => rune.toUpperCase()))],
     [
       'trimSuffix',

@@ -42,6 +42,14 @@ test('a reload is run as it is, unless it names the file', () => {
   expect(reloadCommand('cat {{.src}} {{ .dest }}', '/d')[2]).toBe('cat /d /d');
 });
 
+test('a folder without resources is no error, as with confd', async () => {
+  const dir = await folderWith({ 'conf.d/README': '' });
+  expect(await readConfdResources(dir, choices)).toMatchObject({
+    ...{ files: [], refused: [] },
+    notes: [{ reason: 'its name does not end in toml' }, { reason: 'there is no template resource (*.toml) in it' }],
+  });
+});
+
 test('fields may be in capitals, unknown ones are named, and keys may be missing', async () => {
   const dir = await folderWith({
     'conf.d/a.toml': '[Template]\nSrc = "a"\nDEST = "/out/a"\nUid = 5\ngid = -1\nPrefix = "p//q/"\nreloadcmd = "x"\n',

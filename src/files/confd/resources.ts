@@ -44,15 +44,14 @@ const known =
   );
 
 /**
- * Reads what a folder of confd declares: `*toml` in `conf.d` and its folders, with templates in `templates/`. Rejects with Fault
- * `settings` when there is none.
+ * Reads what a folder of confd declares: `*toml` in `conf.d` and its folders, with templates in `templates/`. A folder without
+ * any is a note, as with confd: an entrypoint that waits for exit code 0 goes on. Rejects with Fault `settings` when it cannot be read.
  */
 export async function readConfdResources(folder: string, choices: ConfdChoices): Promise<ConfdResources> {
   const found = await findResources(join(folder, 'conf.d'));
   const notes = [...found.notes];
-  if (found.files.length === 0) {
-    throw new Fault('settings', 'there is no template resource (*.toml) in it', { where: join(folder, 'conf.d') });
-  }
+  if (found.files.length === 0)
+    notes.push({ path: join(folder, 'conf.d'), reason: 'there is no template resource (*.toml) in it' });
   const byDest = new Map<string, FileDeclaration>();
   const refused: Fault[] = [];
   for (const path of found.files) {
