@@ -53,8 +53,9 @@ export function endOnSignals(names: readonly NodeJS.Signals[], lingers: (name: N
     received = name;
     // Nobody may read stdout any more, and that must not keep the process from ending in order.
     process.stdout.removeAllListeners('error').on('error', () => undefined);
-    leaving.abort();
+    // Before `leaving`, which then tells nobody of a time that there is not.
     if (!lingers(name)) ending.abort();
+    leaving.abort();
   });
   return {
     leaving: leaving.signal,
