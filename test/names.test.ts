@@ -1,7 +1,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { readVersion } from '../src/haproxy/check.ts';
+import { keepsFormerAddress } from '../src/haproxy/known-faults.ts';
 import { startApps } from './support/app.ts';
+import { haproxyBin } from './support/balancer.ts';
 import { startNameserver, whyNoNameserver, type Zone } from './support/nameserver.ts';
 import { freePort } from './support/ports.ts';
 import { runPointsman } from './support/processes.ts';
@@ -65,7 +68,7 @@ describe.skipIf(reason !== undefined)('host names as addresses', () => {
     expect(await metrics()).toContain('pointsman_names{state="unresolved"} 5');
   });
 
-  test('a name that gets another address is followed without a reload, and one that stops resolving keeps its last', async () => {
+  test('a name that gets another address is followed, and one that stops resolving keeps its last', async () => {
     const { scenario, dns, balance, rejected, metrics, explain } = await setUp();
     const [one = '', two = ''] = dns.loopback(2);
     const [a = '', b = ''] = await startApps('a', 'b');
@@ -86,7 +89,8 @@ describe.skipIf(reason !== undefined)('host names as addresses', () => {
     expect(await scenario.answers('web')).toEqual(['a']);
     await dns.serve(zone(two));
     await scenario.serves('web', ['b']);
-    expect((await metrics()).match(reloads)?.[0]).toBe(before);
+    // HAProxy 2.6 may send a request to the former address still, so a reload follows there (known fault `former-address`).
+    if (!keepsFormerAddress(await readVersion(haproxyBin))) expect((await metrics()).match(reloads)?.[0]).toBe(before);
 
     const stale = async (text: string) =>
       (await rejected()).some((entry) => entry.lastGoodServes && entry.reason.includes(text));

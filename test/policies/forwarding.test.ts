@@ -116,6 +116,8 @@ test('a websocket works over HTTP/2', async () => {
     'sec-websocket-version': '13',
   });
   const status = new Promise((resolve) => stream.once('response', (headers) => resolve(headers[':status'])));
+  // The loop below throws it: HAProxy refuses a stream that is opened during a reload.
+  stream.on('error', () => undefined);
   let body = '';
   for await (const part of stream) body += part;
   session.close();
