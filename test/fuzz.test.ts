@@ -90,7 +90,9 @@ test(`${wanted} hostile entries change nothing but what the templates mean`, { t
       const names = [...running.servers]
         .filter(([name]) => !name.startsWith('_'))
         .flatMap(([name, servers]) => [...servers.keys()].map((id) => `${name}/${id}`));
-      expect(names.sort()).toEqual(inFile);
+      // HAProxy 2.6 may take its time to let go of a server that is in maintenance already.
+      const { pendingRemovals } = balancer.balancer.status();
+      expect(names.filter((name) => !pendingRemovals.has(name)).sort()).toEqual(inFile);
       return true;
     });
 
