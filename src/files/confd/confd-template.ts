@@ -50,15 +50,12 @@ export function loadConfdTemplate({ file, folder, escape: how, machine }: ConfdT
     render: async (view) => {
       const lookups = new Lookups();
       store = store.of(view.values);
-      const values = store;
-      const once = (): Bytes => {
-        const includes = new Includes(parts);
-        const run = (template: ParsedTemplate, data: GoValue): Bytes =>
-          execute(template.templates, bytesOf(basename(template.file)), data, { functions, print });
-        const include = new GoFunction(['string'], ([name, data]) => includes.run(String(name), data, run), anyType);
-        const functions = new Map([...functionsOf(view, values, lookups, machine), ['include', include]]);
-        return orFault(file, () => run(parsed, undefined));
-      };
+      const includes = new Includes(parts);
+      const run = (template: ParsedTemplate, data: GoValue): Bytes =>
+        execute(template.templates, bytesOf(basename(template.file)), data, { functions, print });
+      const include = new GoFunction(['string'], ([name, data]) => includes.run(String(name), data, run), anyType);
+      const functions = new Map([...functionsOf(view, store, lookups, machine), ['include', include]]);
+      const once = (): Bytes => orFault(file, () => run(parsed, undefined));
       const done = await lookups.complete(once, machine.resolver, mostLookups);
       if (done !== undefined) return Buffer.from(done.value, 'latin1');
       throw new Fault('template', `it looks up more than ${mostLookups} names`, { where: file });
