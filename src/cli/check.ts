@@ -9,7 +9,7 @@ import { folderProblems } from '../check/template-problems.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
 import { readVersion } from '../haproxy/check.ts';
 import { describeFaults, faultsOfVersion } from '../haproxy/known-faults.ts';
-import { Fault } from '../model/fault.ts';
+import { Fault, faultsOf } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import { type BalancerSettings, type BalanceSettings, balanceCommand } from '../settings/balance.ts';
@@ -112,15 +112,9 @@ async function collecting<T>(problems: Problem[], action: () => Promise<T>): Pro
   try {
     return await action();
   } catch (error) {
-    problems.push(...faultsIn(error).map(problemOf));
+    problems.push(...faultsOf(error).map(problemOf));
     return undefined;
   }
-}
-
-function faultsIn(error: unknown): readonly Fault[] {
-  const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
-  if (!faults.every((fault): fault is Fault => fault instanceof Fault)) throw error;
-  return faults;
 }
 
 /** One that was named has to be there. */

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { execa } from 'execa';
 import type { Ownership } from '../fs/replace-file.ts';
-import { Fault } from '../model/fault.ts';
+import { Fault, faultsOf } from '../model/fault.ts';
 import type { FileDeclaration, Owner } from '../settings/file-declaration.ts';
 import { loadConfdTemplate } from './confd/confd-template.ts';
 import { thisMachine } from './confd/machine.ts';
@@ -29,21 +29,25 @@ export async function prepareFiles(declarations: readonly FileDeclaration[]): Pr
 
 /** Two destinations may lead to one file through symbolic links: each would undo what the other did. */
 async function withoutTwins(files: readonly PreparedFile[]): Promise<readonly PreparedFile[]> {
-  const makers = new Map<string, PreparedFile>();
+  const makers = new Map<string, FileJob>();
+  const kept: PreparedFile[] = [];
   for (const file of files) {
     const { job } = file;
     const at = await openDestination(job.dest, 'leave').catch(() => undefined);
     await at?.close();
     const path = at?.path ?? job.dest;
-    const other = makers.get(path)?.job;
-    if (other !== undefined) {
-      const what = `${job.dest} and ${other.dest} (${other.where}) are one file: ${path}`;
-      const fault = new Fault('settings', what, { where: job.where });
-      if (job.confdTemplates === undefined) throw new AggregateError([fault]);
-      makers.set(`${path}\0${job.where}`, { ...file, job: { ...job, refused: fault } });
-    } else makers.set(path, file);
+    const other = makers.get(path);
+    if (other === undefined) {
+      makers.set(path, job);
+      kept.push(file);
+      continue;
+    }
+    const what = `${job.dest} and ${other.dest} (${other.where}) are one file: ${path}`;
+    const refused = new Fault('settings', what, { where: job.where });
+    if (job.confdTemplates === undefined) throw new AggregateError([refused]);
+    kept.push({ ...file, job: { ...job, refused } });
   }
-  return [...makers.values()];
+  return kept;
 }
 
 async function prepareFile(declared: FileDeclaration): Promise<PreparedFile | { readonly faults: readonly Fault[] }> {
@@ -71,15 +75,6 @@ const brokenTemplate = (faults: readonly Fault[]): FileTemplate => ({
     throw faults.find(({ code }) => code === 'template') ?? new AggregateError(faults);
   },
 });
-
-/** The Faults of an error. Throws the error again when it is none. */
-export function faultsOf(error: unknown): readonly Fault[] {
-  const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
-  return errors.map((one) => {
-    if (one instanceof Fault) return one;
-    throw one;
-  });
-}
 
 /** The numbers of a user and a group. Rejects with Fault `settings` when the machine does not know them. */
 async function findOwner(owner: Owner, where: string): Promise<Pick<Ownership, 'uid' | 'gid'>> {

@@ -1,10 +1,10 @@
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { watchFolders } from '../fs/watch-folders.ts';
-import { describe, type Fault } from '../model/fault.ts';
+import { describe, type Fault, faultsOf } from '../model/fault.ts';
 import type { FileTemplate } from './file-template.ts';
 import type { FileJob } from './place-file.ts';
-import { faultsOf, type PreparedFile } from './prepare-files.ts';
+import type { PreparedFile } from './prepare-files.ts';
 
 export type TemplateReloadParts = {
   readonly files: readonly PreparedFile[];

@@ -24,6 +24,13 @@ export class Fault extends Error {
   }
 }
 
+/** The Faults of an error that was thrown: itself, or its parts. Throws the error again when one of them is no Fault, but a bug. */
+export function faultsOf(error: unknown): readonly Fault[] {
+  const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+  if (!faults.every((fault): fault is Fault => fault instanceof Fault)) throw error;
+  return faults;
+}
+
 /** Whatever was thrown, as one line of text, which is never empty: some errors have their reason in their parts or their code only. */
 export function describe(error: unknown): string {
   if (error instanceof Fault) return error.toString();

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join, normalize, posix, resolve } from 'node:path';
-import { describe, Fault } from '../../model/fault.ts';
+import { describe, Fault, faultsOf } from '../../model/fault.ts';
 import { didYouMean } from '../../model/nearest.ts';
 import { parseDuration } from '../../model/quantity.ts';
 import {
@@ -63,11 +63,7 @@ export async function readConfdResources(folder: string, choices: ConfdChoices):
         notes.push({ path: other.where, reason: `${path} makes the same file, and comes later` });
       byDest.set(file.dest, file);
     } catch (error) {
-      const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
-      for (const fault of faults) {
-        if (!(fault instanceof Fault)) throw fault;
-        refused.push(fault);
-      }
+      refused.push(...faultsOf(error));
     }
   }
   return { files: [...byDest.values()], notes, refused };
