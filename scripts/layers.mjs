@@ -53,7 +53,7 @@ const mayImport = {
   page: 'model render haproxy files balance/queries balance',
   check: 'model settings registry catalog render haproxy balance/state balance',
   demo: 'model waiting registry',
-  cli: 'model fs settings registry registry/directory registry/etcd catalog render haproxy fleet files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',
+  cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',
 };
 
 const order = Object.keys(mayImport);

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { ServiceManager } from '../balance/service-manager.ts';
 import { apart } from '../haproxy/processes.ts';
 import { describe } from '../model/fault.ts';
+import { SerialQueue } from '../waiting/serial-queue.ts';
 
 const notifyMs = 10_000;
 
@@ -13,10 +14,10 @@ const notifyMs = 10_000;
 export function serviceManager(env: Readonly<Record<string, string | undefined>>, logger: Logger): ServiceManager {
   const socket = env['NOTIFY_SOCKET'];
   // One after the other, so that the last state is the one that stays.
-  let last: Promise<void> = Promise.resolve();
+  const queue = new SerialQueue();
   const tell = (...states: readonly string[]): void => {
     if (socket === undefined || socket === '') return;
-    last = last.then(async () => {
+    void queue.run(async () => {
       try {
         await execa('systemd-notify', states, { ...apart, env: { NOTIFY_SOCKET: socket }, timeout: notifyMs });
       } catch (error) {

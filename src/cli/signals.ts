@@ -4,17 +4,11 @@ export function abortOnSignal(...more: readonly NodeJS.Signals[]): {
   readonly dispose: () => void;
 } {
   const controller = new AbortController();
-  const endings = ['SIGTERM', 'SIGINT', ...more] as const;
-  const onSignal = () => {
+  const dispose = onSignals(['SIGTERM', 'SIGINT', ...more], () => {
     dispose();
-    // It is ending: what it still prints may have no reader, and must not cut short what it undoes.
-    process.stdout.removeAllListeners('error').on('error', () => undefined);
+    endWithoutReader();
     controller.abort();
-  };
-  const dispose = () => {
-    for (const name of endings) process.off(name, onSignal);
-  };
-  for (const name of endings) process.on(name, onSignal);
+  });
   return { signal: controller.signal, dispose };
 }
 
@@ -51,8 +45,7 @@ export function endOnSignals(names: readonly NodeJS.Signals[], lingers: (name: N
       return;
     }
     received = name;
-    // Nobody may read stdout any more, and that must not keep the process from ending in order.
-    process.stdout.removeAllListeners('error').on('error', () => undefined);
+    endWithoutReader();
     // Before `leaving`, which then tells nobody of a time that there is not.
     if (!lingers(name)) ending.abort();
     leaving.abort();
@@ -64,6 +57,11 @@ export function endOnSignals(names: readonly NodeJS.Signals[], lingers: (name: N
     hurry: hurrying.signal,
     received: () => received,
   };
+}
+
+/** What the process prints while it ends may have no reader. That must not keep it from ending in order. */
+function endWithoutReader(): void {
+  process.stdout.removeAllListeners('error').on('error', () => undefined);
 }
 
 /** Calls `listener` at each of the signals, until the answer is called. */
