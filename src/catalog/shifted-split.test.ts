@@ -1,41 +1,11 @@
 import fc from 'fast-check';
-import { Map as PersistentMap } from 'immutable';
 import { describe, expect, test } from 'vitest';
-import { noClaim } from '../model/claim.ts';
-import { type Instance, parseInstance } from '../model/instance.ts';
-import type { InstanceId, ServiceName } from '../model/name.ts';
+import { type InstanceFields, serviceOf } from '../../test/support/service.ts';
+import type { Instance } from '../model/instance.ts';
 import type { Split } from '../model/policy/split.ts';
-import { defaultPolicy } from '../model/policy.ts';
 import type { Service } from './service.ts';
 import { pinnedSplit, shiftedSplit } from './shifted-split.ts';
 import { withSplit } from './split.ts';
-
-const web = 'web' as ServiceName;
-
-type InstanceFields = { readonly version: string | undefined; readonly weight?: number; readonly state?: string };
-
-function service(split: Readonly<Record<string, number>> | undefined, told: readonly InstanceFields[]): Service {
-  const instances = PersistentMap(
-    told.map(({ version, weight = 100, state = 'ready' }, i) => {
-      const id = `i${i}` as InstanceId;
-      const parsed = parseInstance(web, id, JSON.stringify({ address: '10.0.0.1:80', version, weight, state }));
-      if (!parsed.ok) throw new Error(parsed.reason);
-      return [id, parsed.value] as const;
-    }),
-  );
-  const policy = { ...defaultPolicy, split: split && new Map(Object.entries(split)) };
-  return {
-    name: web,
-    policy,
-    declared: true,
-    since: undefined,
-    claim: noClaim,
-    registered: instances,
-    instances,
-    numbers: PersistentMap(),
-    suspended: undefined,
-  };
-}
 
 const under = (one: Service, split: Split | undefined): Service => ({ ...one, policy: { ...one.policy, split } });
 
@@ -76,30 +46,30 @@ const shifted = (one: Service, to: string, percent: number): object | undefined 
 
 describe('a shift', () => {
   test('leaves a retired version with nothing', () => {
-    const one = service({ v2: 100 }, versions('v1', 'v1', 'v2', 'v3'));
+    const one = serviceOf({ v2: 100 }, versions('v1', 'v1', 'v2', 'v3'));
     expect(shifted(one, 'v3', 10)).toEqual({ v3: 10, v2: 90 });
   });
 
   test('keeps the proportion of those that have requests', () => {
-    const one = service({ v1: 3, v2: 1, v0: 0 }, versions('v1', 'v2', 'v3', 'v0'));
+    const one = serviceOf({ v1: 3, v2: 1, v0: 0 }, versions('v1', 'v2', 'v3', 'v0'));
     expect(shifted(one, 'v3', 20)).toEqual({ v3: 20, v1: 60, v2: 20 });
-    const others = service({ v2: 80, v1: 0, '*': 20 }, versions('v1', 'v2', 'v3', 'v4'));
+    const others = serviceOf({ v2: 80, v1: 0, '*': 20 }, versions('v1', 'v2', 'v3', 'v4'));
     expect(shifted(others, 'v3', 10)).toEqual({ v3: 10, v2: 80, v1: 0, '*': 10 });
   });
 
   test('leaves the rest to all others where the policy has no split, or none that counts', () => {
-    expect(shifted(service(undefined, versions('v1', 'v2')), 'v2', 10)).toEqual({ v2: 10, '*': 90 });
-    expect(shifted(service({ v9: 100 }, versions('v1', 'v2')), 'v2', 10)).toEqual({ v2: 10, '*': 90 });
+    expect(shifted(serviceOf(undefined, versions('v1', 'v2')), 'v2', 10)).toEqual({ v2: 10, '*': 90 });
+    expect(shifted(serviceOf({ v9: 100 }, versions('v1', 'v2')), 'v2', 10)).toEqual({ v2: 10, '*': 90 });
   });
 
   test('gives no more than asked for while another version has no instance', () => {
-    const one = service({ v1: 50, v2: 50 }, versions('v2', 'v3'));
+    const one = serviceOf({ v1: 50, v2: 50 }, versions('v2', 'v3'));
     expect(shares(under(one, shiftedSplit(one, 'v3', 10))).get('v3')).toBeCloseTo(0.1, 2);
   });
 
   test('has nobody to leave requests to where its version has them all', () => {
-    expect(shifted(service({ v2: 100 }, versions('v1', 'v2')), 'v2', 10)).toBeUndefined();
-    expect(shifted(service({ v2: 100 }, versions('v1', 'v2')), 'v2', 100)).toEqual({ v2: 100 });
+    expect(shifted(serviceOf({ v2: 100 }, versions('v1', 'v2')), 'v2', 10)).toBeUndefined();
+    expect(shifted(serviceOf({ v2: 100 }, versions('v1', 'v2')), 'v2', 100)).toEqual({ v2: 100 });
   });
 
   test('after any number of shifts, a version that has nothing gets nothing, and the others keep their proportion', () => {
@@ -118,7 +88,7 @@ describe('a shift', () => {
     const steps = fc.array(fc.tuple(name, fc.constantFrom(5, 10, 50, 99, 100)), { minLength: 1, maxLength: 5 });
     fc.assert(
       fc.property(fc.array(told, { minLength: 1, maxLength: 8 }), split, steps, (list, first, wanted) => {
-        let one = service(first, list);
+        let one = serviceOf(first, list);
         for (const [to, percent] of wanted) {
           const isThere = list.some(({ version, weight, state }) => version === to && weight > 0 && state === 'ready');
           if (!isThere) continue;
@@ -146,34 +116,34 @@ describe('a shift', () => {
 
 describe('a pin', () => {
   test('names what is registered, in its proportion', () => {
-    const one = service(undefined, versions('v1', 'v1', 'v1', 'v2'));
+    const one = serviceOf(undefined, versions('v1', 'v1', 'v1', 'v2'));
     expect(pinnedSplit(one)).toEqual(new Map(Object.entries({ v1: 75, v2: 25 })));
-    const others = service({ v1: 10, '*': 30 }, versions('v1', 'v2', 'v3', 'v3'));
+    const others = serviceOf({ v1: 10, '*': 30 }, versions('v1', 'v2', 'v3', 'v3'));
     expect(pinnedSplit(others)).toEqual(new Map(Object.entries({ v1: 10, v2: 10, v3: 20 })));
   });
 
   test('changes nothing where a split leaves nothing to others', () => {
-    expect(pinnedSplit(service({ v1: 100 }, versions('v1', 'v2')))).toBeUndefined();
-    expect(pinnedSplit(service({ v1: 100, '*': 0 }, versions('v1', 'v2')))).toBeUndefined();
+    expect(pinnedSplit(serviceOf({ v1: 100 }, versions('v1', 'v2')))).toBeUndefined();
+    expect(pinnedSplit(serviceOf({ v1: 100, '*': 0 }, versions('v1', 'v2')))).toBeUndefined();
   });
 
   test('keeps the share of a version that is drained at the moment', () => {
-    const one = service(undefined, [{ version: 'v1', state: 'draining' }, { version: 'v2' }]);
+    const one = serviceOf(undefined, [{ version: 'v1', state: 'draining' }, { version: 'v2' }]);
     expect(pinnedSplit(one)).toEqual(new Map(Object.entries({ v1: 50, v2: 50 })));
   });
 
   test('tells of an instance without a version', () => {
-    expect(pinnedSplit(service(undefined, versions('v1', undefined)))).toMatchObject({ unnamed: { id: 'i1' } });
+    expect(pinnedSplit(serviceOf(undefined, versions('v1', undefined)))).toMatchObject({ unnamed: { id: 'i1' } });
   });
 
   test('gives nothing to a version that comes later, and what it had to each other one', () => {
     const list = fc.array(fc.constantFrom('v1', 'v2', 'v3'), { minLength: 1, maxLength: 8 });
     fc.assert(
       fc.property(list, (names) => {
-        const one = service(undefined, versions(...names));
+        const one = serviceOf(undefined, versions(...names));
         const split = pinnedSplit(one);
         if (split === undefined || 'unnamed' in split) throw new Error('not pinned');
-        const after = shares(service(Object.fromEntries(split), versions(...names, 'new')));
+        const after = shares(serviceOf(Object.fromEntries(split), versions(...names, 'new')));
         expect(after.get('new')).toBe(0);
         for (const [version, share] of shares(one)) expect(after.get(version)).toBeCloseTo(share, 1);
       }),

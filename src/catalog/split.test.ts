@@ -1,41 +1,18 @@
 import fc from 'fast-check';
-import { Map as PersistentMap } from 'immutable';
 import { describe, expect, test } from 'vitest';
-import { noClaim } from '../model/claim.ts';
-import { parseInstance } from '../model/instance.ts';
-import type { InstanceId, ServiceName } from '../model/name.ts';
-import { defaultPolicy } from '../model/policy.ts';
+import { serviceOf } from '../../test/support/service.ts';
 import type { Service } from './service.ts';
 import { withSplit } from './split.ts';
 
-const web = 'web' as ServiceName;
-
-function service(
+const service = (
   split: Readonly<Record<string, number>>,
   versions: readonly (string | undefined)[],
   state = 'ready',
-): Service {
-  const instances = PersistentMap(
-    versions.map((version, i) => {
-      const id = `i${i}` as InstanceId;
-      const parsed = parseInstance(web, id, JSON.stringify({ address: '10.0.0.1:80', version, state }));
-      if (!parsed.ok) throw new Error(parsed.reason);
-      return [id, parsed.value] as const;
-    }),
+): Service =>
+  serviceOf(
+    split,
+    versions.map((version) => ({ version, state })),
   );
-  const policy = { ...defaultPolicy, split: new Map(Object.entries(split)) };
-  return {
-    name: web,
-    policy,
-    declared: true,
-    since: undefined,
-    claim: noClaim,
-    registered: instances,
-    instances,
-    numbers: PersistentMap(),
-    suspended: undefined,
-  };
-}
 
 /** The share of all weights that each version has. */
 function shares({ instances }: Service): Record<string, number> {
