@@ -108,7 +108,7 @@ const ports = balancers.map(({ port }) => port);
 const ids = Array.from({ length: instances }, (_, i) => `web-${i}`);
 
 console.log(
-  `A rolling deploy of ${instances} instances, one after the other, over three balancers. The application dies at once when it is told to end. Load on each balancer: 2 clients with keep-alive, 2 without, and 1 whose requests take 2 s.\n`,
+  `A rolling deploy of ${instances} instances, one after the other, over three balancers. An application dies at once at SIGTERM. Load on each balancer: 2 clients with keep-alive, 2 without, and 1 whose requests take 2 s.\n`,
 );
 console.log(row('practice', 'took, s', 'answered', 'of these of 2 s', 'failed', 'how'));
 console.log(row('---', '---', '---', '---', '---', '---'));

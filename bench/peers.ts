@@ -206,7 +206,7 @@ async function print(results: readonly Result[], absent: readonly string[]): Pro
   console.log('# Next to others\n');
   console.log(`${await describeMachine(haproxyBin)}.\n`);
   console.log(
-    `Each balancer has ${services} services of ${servers} servers, one with two servers that answer, and those that change. It runs alone, next to the clients, the applications and etcd, on the same cores. None checks its servers. A change is a put to etcd (pointsman, confd), a call of the admin API (Caddy), or a new file, \`nginx -t\` and \`nginx -s reload\` (nginx); its time counts from its beginning to the first answer that shows it.\n`,
+    `Each balancer has ${services} services of ${servers} servers, one service whose two servers answer, and the servers that change. One balancer runs at a time. The clients, the applications and etcd run on the same cores. None checks its servers. A change is a put to etcd (pointsman, confd), a call of the admin API (Caddy), or a new file, \`nginx -t\` and \`nginx -s reload\` (nginx); its time counts from its beginning to the first answer that shows it.\n`,
   );
   if (absent.length > 0) console.log(`Left out: ${absent.join('; ')}.\n`);
   console.log(row('balancer', 'add p50, ms', 'p99', 'remove p50, ms', 'µs a request', 'µs, added later', 'proxy, MB', 'beside it, MB')); // biome-ignore format: a table
@@ -220,7 +220,7 @@ async function print(results: readonly Result[], absent: readonly string[]): Pro
   );
   for (const { peer } of results) console.log(`- ${peer.name}: ${peer.what}`);
   console.log(
-    `\nA rolling deploy of ${instances} instances, one after the other: an instance leaves, then its successor is started and added. The application dies at once when it is told to end. Load: 2 clients with keep-alive, 2 without, and 1 whose requests take 2 s.\n`,
+    `\nA rolling deploy of ${instances} instances, one after the other: an instance leaves, then its successor is started and added. An application dies at once at SIGTERM. Load: 2 clients with keep-alive, 2 without, and 1 whose requests take 2 s.\n`,
   );
   console.log(row('balancer', 'practice', 'took, s', 'answered', 'failed', 'how'));
   console.log(row(...Array.from({ length: 6 }, () => '---')));

@@ -33,7 +33,7 @@ http {
 `;
 }
 
-/** nginx with its configuration written anew, checked and reloaded at each change, as by a script. */
+/** nginx. Each change writes the whole configuration, checks it and reloads nginx, as a script would. */
 export async function startNginxPeer(dir: string, fleet: Fleet): Promise<Peer> {
   const port = await freePort();
   const config = join(dir, 'nginx.conf');

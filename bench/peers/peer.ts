@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 /** A service and where its instances are, by their ids. */
 export type Fleet = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
-/** A balancer with the way in which it is told of instances. */
+/** A balancer, and how instances are added to it and removed. */
 export type Peer = {
   readonly name: string;
   /** What it is made of, with versions. */
@@ -12,7 +12,7 @@ export type Peer = {
   readonly port: number;
   /** The status of an answer when the service has no instance. */
   readonly absent: number;
-  /** Resolves as soon as whoever makes the change is told that it was accepted. */
+  /** Resolves when the balancer, or its registry, has accepted the change. */
   add(service: string, id: string, address: string): Promise<void>;
   remove(service: string, id: string): Promise<void>;
   /** The processes that answer requests now. */
