@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { ask } from '../../test/support/ask.ts';
 import { freePorts } from '../../test/support/ports.ts';
 import { until } from '../../test/support/until.ts';
@@ -44,11 +47,8 @@ export async function startCaddyPeer(dir: string, fleet: Fleet): Promise<Peer> {
   const caddy = start('caddy', ['run', '--config', file], home);
   await until('Caddy answers', async () => (await ask(port, 'early')).status === 200, { deadlineMs: 60_000 });
   const call = async (method: string, path: string, body?: object) => {
-    const init =
-      body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-    const response = await fetch(`http://127.0.0.1:${admin}/id/${path}`, { method, ...init });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`Caddy refuses ${method} ${path}: ${text}`);
+    const answer = await send(method, `http://127.0.0.1:${admin}/id/${path}`, body);
+    if (answer.status !== 200) throw new Error(`Caddy refuses ${method} ${path}: ${answer.text}`);
   };
   return {
     name: 'Caddy, admin API',
@@ -61,4 +61,13 @@ export async function startCaddyPeer(dir: string, fleet: Fleet): Promise<Peer> {
     controllers: [],
     close: caddy.end,
   };
+}
+
+/** On a connection of its own: Caddy closes those of its admin API at each change, also while the next request is on its way. */
+async function send(method: string, url: string, body?: object): Promise<{ status: number | undefined; text: string }> {
+  const asked = request(url, { method, agent: false, headers: { 'content-type': 'application/json' } });
+  asked.end(body === undefined ? undefined : JSON.stringify(body));
+  const [response]: IncomingMessage[] = await once(asked, 'response', { signal: AbortSignal.timeout(30_000) });
+  if (response === undefined) throw new Error(`${method} ${url} has no answer`);
+  return { status: response.statusCode, text: await text(response) };
 }
