@@ -76,11 +76,31 @@ export const scenes: Readonly<Record<string, Scene>> = {
       await execa('sh', ['-c', 'cat cert key > shop.pem; rm cert key'], { cwd: folder });
     },
   },
+  'docs/from-haproxy-cfg.md': {
+    async given({ write, path }) {
+      await cp(join(root, 'templates'), path('templates'), { recursive: true });
+      await write('policies/web.json', '{"hosts":["shop.example.com"]}');
+    },
+  },
+  'docs/from-registrator.md': {
+    given: ({ etcd, app }) => etcd.ctl('put', '/services/web/host-1:web_1:80', app).then(() => undefined),
+    after: (world) => world.serves('web', ['app']),
+  },
+  'docs/from-traefik.md': {
+    async given({ etcd, app, write }) {
+      await etcd.ctl('put', 'traefik/http/services/web/loadbalancer/servers/0/url', `http://${app}/`);
+      await write('web.json', '{"hosts":["shop.example.com"]}');
+    },
+    after: (world) => world.serves('web', ['app']),
+  },
   'docs/install.md': {
     async given({ run, path }) {
       await mkdir(path('man/man1'), { recursive: true });
       await run('pointsman man > man/man1/pointsman.1');
     },
+  },
+  'docs/start-one-machine.md': { given: withServer, after: (world) => world.serves('shop.example.com', ['app']) },
+  'docs/start-swarm.md': {
     before: {
       'etcdctl role grant-permission --prefix=true pointsman-balancer-swarm readwrite /pointsman/balancers/': ({
         run,
@@ -145,4 +165,11 @@ export const scenes: Readonly<Record<string, Scene>> = {
     },
   },
   'docs/see.md': { given: withFleet },
+  'docs/start-two-balancers.md': {
+    async given(world) {
+      await withServer(world);
+      await world.run('pointsman balance');
+    },
+    after: (world) => world.serves('shop.example.com', ['app']),
+  },
 };
