@@ -8,29 +8,7 @@ import { until } from './until.ts';
 
 export const scenes: Readonly<Record<string, Scene>> = {
   'README.md': { given: withServer, after: (world) => world.serves('shop.example.com', ['app']) },
-  'docs/checks.md': {
-    async given({ write, path, put, app }) {
-      await cp(join(root, 'templates'), path('templates'), { recursive: true });
-      await write('etc/pointsman.yaml', 'http: 127.0.0.1:8000\n');
-      await write('policies/web.json', '{"hosts":["shop.example.com"]}');
-      await put('instances/web/web-1', app);
-    },
-  },
-  'docs/deploys.md': {
-    async given(world) {
-      await withFleet(world);
-      await world.write('bin/ssh', '#!/bin/sh\n');
-      await chmod(world.path('bin/ssh'), 0o755);
-    },
-    before: {
-      'pointsman wait web/web-7 --gone': ({ etcd }) => etcd.ctl('del', '/pointsman/instances/web/web-7'),
-      'pointsman shift web --to v2 --weight 5%,25%,100% --every 30s --abort-if-errors 1%': async ({ put, app }) => {
-        await put('instances/web/web-7', JSON.stringify({ address: app, version: 'v2' }));
-        await put('services/web', '{"split":{"v1":100}}');
-      },
-    },
-  },
-  'docs/etcd.md': {
+  'docs/backup.md': {
     async given(world) {
       await withFleet(world);
       // There is no systemd: etcd is stopped and started where the page says so.
@@ -58,6 +36,29 @@ export const scenes: Readonly<Record<string, Scene>> = {
       await world.serves('web', ['app']);
     },
   },
+  'docs/checks.md': {
+    async given({ write, path, put, app }) {
+      await cp(join(root, 'templates'), path('templates'), { recursive: true });
+      await write('etc/pointsman.yaml', 'http: 127.0.0.1:8000\n');
+      await write('policies/web.json', '{"hosts":["shop.example.com"]}');
+      await put('instances/web/web-1', app);
+    },
+  },
+  'docs/deploys.md': {
+    async given(world) {
+      await withFleet(world);
+      await world.write('bin/ssh', '#!/bin/sh\n');
+      await chmod(world.path('bin/ssh'), 0o755);
+    },
+    before: {
+      'pointsman wait web/web-7 --gone': ({ etcd }) => etcd.ctl('del', '/pointsman/instances/web/web-7'),
+      'pointsman shift web --to v2 --weight 5%,25%,100% --every 30s --abort-if-errors 1%': async ({ put, app }) => {
+        await put('instances/web/web-7', JSON.stringify({ address: app, version: 'v2' }));
+        await put('services/web', '{"split":{"v1":100}}');
+      },
+    },
+  },
+  'docs/etcd.md': { given: withFleet },
   'docs/https.md': {
     async given({ path }) {
       const folder = path('etc/pointsman/certificates');
