@@ -5,8 +5,8 @@ import { anchorsOf, linksOf } from './support/links.ts';
 
 const root = join(import.meta.dirname, '..');
 const inFolder = (folder: string) => readdirSync(join(root, folder)).map((name) => join(folder, name));
-const pages = [...inFolder('.'), ...inFolder('docs'), ...inFolder('bench'), ...inFolder('bench/results')].filter((name) =>
-  name.endsWith('.md'),
+const pages = [...inFolder('.'), ...inFolder('docs'), ...inFolder('bench'), ...inFolder('bench/results')].filter(
+  (name) => name.endsWith('.md'),
 );
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
 
@@ -47,7 +47,8 @@ test('docs/README.md leads to every page of docs/', () => {
 });
 
 test('a heading has the anchor that its words give, and a number when an earlier one has the same words', () => {
-  const text = '# A page\n## Why is `web` not served?\n```sh\n# no heading\n```\n## Two words\n### Two words\n[a](b.md#c) `[d](e)`\n';
+  const text =
+    '# A page\n## Why is `web` not served?\n```sh\n# no heading\n```\n## Two words\n### Two words\n[a](b.md#c) `[d](e)`\n';
   expect([...anchorsOf(text)]).toEqual(['a-page', 'why-is-web-not-served', 'two-words', 'two-words-1']);
   expect(linksOf(text)).toEqual(['b.md#c']);
 });

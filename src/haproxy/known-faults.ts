@@ -49,7 +49,7 @@ export const knownFaults: readonly KnownFault[] = [
     absentFrom: '3.0',
     answer: {
       kind: 'open',
-      text: 'A reload ends it for the servers that are there then. pointsman does one when changes are quiet and these servers have traffic (`--reuse-interval`).',
+      text: 'A reload ends it for the servers that are there then. pointsman makes one when changes are quiet and these servers have traffic (`--reuse-interval`).',
     },
   },
   {
@@ -89,7 +89,7 @@ export const knownFaults: readonly KnownFault[] = [
   {
     id: 'delete-refused-after-http2',
     fix: '87b96cf3a',
-    happens: 'A server to which HTTP/2 was spoken can never be deleted.',
+    happens: 'A server that HAProxy spoke HTTP/2 with can never be deleted.',
     fixed: { '2.6': 18, '2.8': 10, '2.9': 8 },
     absentFrom: '3.0',
     ...notDeleted,
@@ -160,7 +160,7 @@ export const knownFaults: readonly KnownFault[] = [
     id: 'former-address',
     fix: 'tried: 2.6.12 has it, 3.0.11 does not',
     happens:
-      'A connection on which a request is open while the address of its server changes takes further requests afterwards, at the former address. So it is when an instance leaves and comes back under its name at another address.',
+      'A connection on which a request is open while the address of its server changes takes further requests afterwards, at the former address. The same happens when an instance leaves and comes back under its name at another address.',
     fixed: {},
     absentFrom: '3.0',
     answer: {
@@ -200,7 +200,10 @@ export const knownFaults: readonly KnownFault[] = [
     happens: '`proto` is refused for a server of a tcp backend.',
     fixed: { '2.6': 16, '2.8': 4 },
     absentFrom: '2.9',
-    answer: { kind: 'unmet', text: 'Servers of tcp services have no `proto`. With an own template it takes a reload.' },
+    answer: {
+      kind: 'unmet',
+      text: 'Servers of tcp services have no `proto`. With a template of your own that has it, adding a server takes a reload.',
+    },
   },
   {
     id: 'hash-without-id',
@@ -222,7 +225,7 @@ export const knownFaults: readonly KnownFault[] = [
   {
     id: 'slow-start',
     fix: '0797e05d9',
-    happens: 'A server that was away for longer than its `slowstart` gets its full share at once.',
+    happens: 'A server that was down for longer than its `slowstart` gets its full share at once.',
     fixed: { '2.6': 18, '2.8': 10 },
     absentFrom: '3.0',
     answer: { kind: 'unmet', text: 'Tried on 2.6.12: a server that was added, in maintenance or down starts slowly.' },
