@@ -115,7 +115,7 @@ describe.skipIf(reason !== undefined)('a Swarm of three nodes', () => {
     return file;
   }
 
-  /** As docs/install.md says, with the passwords of the secrets. */
+  /** As docs/start-swarm.md says, with the passwords of the secrets. */
   async function makeUsers(engine: Engine): Promise<void> {
     const { stdout: roles } = await execa(join(root, 'bin/pointsman'), ['roles', 'register/web', 'balancer/swarm']);
     const script = [

@@ -11,6 +11,7 @@ export const scenes: Readonly<Record<string, Scene>> = {
   'docs/backup.md': {
     async given(world) {
       await withFleet(world);
+      await world.write('policies/web.json', '{"balance":"leastconn"}');
       // There is no systemd: etcd is stopped and started where the page says so.
       await world.write('bin/systemctl', '#!/bin/sh\n');
       await chmod(world.path('bin/systemctl'), 0o755);
