@@ -49,7 +49,7 @@ test.each(toRun.map((page) => [page.name, page] as const))(
       await world.write('etc/pointsman.yaml', world.here(text));
       await world.run(command);
     }
-    await after?.(world);
+    await after?.(world, page);
   },
 );
 

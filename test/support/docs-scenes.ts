@@ -6,6 +6,13 @@ import { root, type Scene, withFleet, withServer } from './docs-world.ts';
 import { freePorts } from './ports.ts';
 import { until } from './until.ts';
 
+/** Writes a certificate for this name, signed by itself, and its key. */
+async function issue(folder: string, name: string, [certificate = '', key = '']: readonly string[]): Promise<void> {
+  const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name}`];
+  const files = ['-keyout', key, '-out', certificate];
+  await execa('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...subject, ...files], { cwd: folder });
+}
+
 export const scenes: Readonly<Record<string, Scene>> = {
   'README.md': { given: withServer, after: (world) => world.serves('shop.example.com', ['app']) },
   'docs/backup.md': {
@@ -61,21 +68,36 @@ export const scenes: Readonly<Record<string, Scene>> = {
   },
   'docs/etcd.md': { given: withFleet },
   'docs/https.md': {
-    async given({ path }) {
-      const folder = path('etc/pointsman/certificates');
-      await mkdir(folder, { recursive: true });
-      const files = ['-keyout', join(folder, 'key'), '-out', join(folder, 'cert')];
-      await execa('openssl', [
-        'req',
-        '-x509',
-        '-newkey',
-        'rsa:2048',
-        '-nodes',
-        '-subj',
-        '/CN=shop.example.com',
-        ...files,
-      ]);
-      await execa('sh', ['-c', 'cat cert key > shop.pem; rm cert key'], { cwd: folder });
+    async given({ dir, path, write, put, app }) {
+      await put('instances/web/web-1', app);
+      await issue(dir, 'shop.example.com', ['fullchain.pem', 'privkey.pem']);
+      // curl trusts the certificate of this page, as it would trust one of a public authority.
+      await write('bin/curl', `#!/bin/sh\nexec /usr/bin/curl --fail --cacert ${path('fullchain.pem')} "$@"\n`);
+      await chmod(path('bin/curl'), 0o755);
+    },
+    before: {
+      'curl --connect-to ::127.0.0.1:443 https://shop.example.com/': (world) =>
+        world.serves('shop.example.com', ['app']),
+    },
+    // The hooks of the page copy a certificate, which is then served.
+    async after(world, { scripts }) {
+      const { dir, path, here } = world;
+      const names = ['fullchain.pem', 'privkey.pem'].map((name) => `live/certbot.example.com/${name}`);
+      await mkdir(path('live/certbot.example.com'), { recursive: true });
+      await issue(dir, 'certbot.example.com', names);
+      await issue(dir, 'lego.example.com', ['lego.example.com.crt', 'lego.example.com.key']);
+      const variables: readonly Record<string, string>[] = [
+        { RENEWED_LINEAGE: path('live/certbot.example.com') },
+        { LEGO_HOOK_CERT_PATH: path('lego.example.com.crt'), LEGO_HOOK_CERT_KEY_PATH: path('lego.example.com.key') },
+        { LEGO_CERT_PATH: path('lego.example.com.crt'), LEGO_CERT_KEY_PATH: path('lego.example.com.key') },
+      ];
+      const [certbot = '', lego = ''] = scripts;
+      for (const [i, script] of [certbot, lego, lego].entries())
+        await execa('sh', ['-c', here(script)], { env: variables[i] ?? {} });
+      const served = async () =>
+        JSON.parse((await world.askAdmin('/status')).body).certificates.map(({ name }: { name: string }) => name);
+      const wanted = ['certbot.example.com', 'lego.example.com', 'shop.example.com', 'test.example.com'];
+      await until('each certificate is served', async () => (await served()).join() === wanted.join());
     },
   },
   'docs/from-haproxy-cfg.md': {

@@ -27,7 +27,7 @@ type World = Awaited<ReturnType<typeof openWorld>>;
 export type Scene = {
   readonly given?: (world: World, page: Page) => Promise<void>;
   readonly before?: Readonly<Record<string, (world: World) => Promise<unknown>>>;
-  readonly after?: (world: World) => Promise<unknown>;
+  readonly after?: (world: World, page: Page) => Promise<unknown>;
 };
 
 /** An application that listens where the pages' commands say, and answers everything. */
@@ -68,7 +68,7 @@ export async function openWorld() {
     [/\betcd-1\b/g, etcd.members[0]?.name ?? ''],
     [/http:\/\/10\.0\.0\.1:2380\b/g, etcd.members[0]?.advertised ?? ''],
     [/0\.0\.0\.0:80\b/g, `127.0.0.1:${scenario.http}`],
-    [/0\.0\.0\.0:443\b/g, `127.0.0.1:${https}`],
+    [/\b(0\.0\.0\.0|127\.0\.0\.1):443\b/g, `127.0.0.1:${https}`],
     [/(?<=[ =]):8080\b/g, `127.0.0.1:${ports[0]}`],
     [/(?<=[ =]):9090\b/g, `127.0.0.1:${ports[1]}`],
     [/\b10\.0\.0\.7:8080\b/g, app.address],

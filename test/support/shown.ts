@@ -13,6 +13,8 @@ export type Page = {
   readonly settings: readonly { readonly command: string; readonly text: string }[];
   /** The other YAML. */
   readonly yaml: readonly string[];
+  /** Scripts that a reader saves as a file. */
+  readonly scripts: readonly string[];
   /** In the middle of a sentence. */
   readonly inline: readonly string[];
   /** The flags that the page names. */
@@ -42,6 +44,7 @@ function readPage(name: string, text: string): Page {
     commands: of('sh').flatMap(commandsIn),
     settings: yaml.flatMap(({ command, text: rest }) => (command === undefined ? [] : [{ command, text: rest }])),
     yaml: yaml.flatMap(({ command, text: rest }) => (command === undefined ? [rest] : [])),
+    scripts: of('bash').filter((body) => body.startsWith('#!')),
     inline: [...prose.matchAll(/`(pointsman [a-z][^`]*)`/g)].map(([, command = '']) => command.replaceAll(/\s+/g, ' ')),
     flags: [...prose.matchAll(/`((?:--|pointsman )[^`]+)`/g)].flatMap(
       ([, span = '']) => span.match(/(?<!\S)--[a-z][a-z-]*/g) ?? [],
