@@ -167,6 +167,13 @@ export const scenes: Readonly<Record<string, Scene>> = {
       await world.serves('app', ['app']);
     },
   },
+  'docs/templates.md': {
+    async given(world) {
+      await withFleet(world);
+      await cp(join(root, 'templates'), world.path('templates'), { recursive: true });
+    },
+    after: (world) => world.serves('web', ['app']),
+  },
   'docs/security.md': {
     async given(world) {
       await withFleet(world);
