@@ -34,7 +34,7 @@ test("a command's --help tells each flag with its default", async () => {
   const help = stdout.join(' ').replace(/\s+/g, ' ');
   expect(code).toBe(0);
   expect(help).toContain(
-    '--ttl <DURATION> how long the registration outlives a process that died without a word (default: 10s)',
+    '--ttl <DURATION> how long the registration stays after the process was killed (default: 10s)',
   );
   expect(help).not.toContain('--etcd-password <');
 });

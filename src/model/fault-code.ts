@@ -12,79 +12,79 @@ export const faultKinds = {
   },
   settings: {
     means:
-      'A setting is wrong or does not go with another: a flag, a variable, a field of the YAML file, or a file of `register --dir`.',
-    todo: 'Correct it where the message says: `--flag`, `POINTSMAN_VARIABLE` or `file:line:column`. `pointsman check` says all that is wrong at once.',
+      'A setting is wrong, or two settings exclude each other. The setting is a flag, a variable, a field of the YAML file, or a file of `register --dir`.',
+    todo: 'Correct the setting at the place in the message: `--flag`, `POINTSMAN_VARIABLE` or `file:line:column`. `pointsman check` reports all mistakes at once.',
   },
   template: {
-    means: 'A template cannot be read, or writes something that is not safe where it stands.',
-    todo: 'Correct it at `file:line:column`, see [templates.md](templates.md). A balancer that runs goes on with the one before.',
+    means: 'A template cannot be read, or writes a value at a place where it is not safe.',
+    todo: 'Correct the template at `file:line:column`, see [templates.md](templates.md). A running balancer keeps using the template from before.',
   },
   'config-check': {
-    means: 'HAProxy refuses the configuration, or its check took too long or could not be run.',
-    todo: 'Look at the named line of `haproxy.cfg.refused`, and of the template that made it. The last good configuration serves; see [checks.md](checks.md).',
+    means: 'HAProxy refuses the configuration, or the check took too long or could not run.',
+    todo: 'Look at the named line of `haproxy.cfg.refused`, and of the template that made it. The last good configuration stays in use; see [checks.md](checks.md).',
   },
   'haproxy-missing': {
-    means: 'There is no haproxy to run or to check with, it is older than 2.6, or it does not tell its version.',
-    todo: 'Install HAProxy 2.6 or later, or name it with `--haproxy`.',
+    means: 'pointsman finds no haproxy, or the haproxy is older than 2.6 or does not print its version.',
+    todo: 'Install HAProxy 2.6 or later, or give its path with `--haproxy`.',
   },
   'haproxy-start': {
-    means: 'HAProxy did not start, or ended at once; the message holds what it said.',
-    todo: 'Mend what it names. `haproxy -c -f` on the haproxy.cfg in `--dir` says it again.',
+    means: 'HAProxy did not start, or ended at once. The message contains its output.',
+    todo: 'Fix the cause in the message. `haproxy -c -f` with the haproxy.cfg in `--dir` prints it again.',
   },
   'haproxy-reload': {
-    means: 'A hot reload was asked for and did not happen: no answer, no new worker, or the reload command failed.',
-    todo: 'None at first: the old worker serves, instances go on changing, and it is tried again, at last every 30 s. If it stays, look at the log of HAProxy.',
+    means: 'HAProxy did not reload: it did not answer, started no new worker, or the reload command failed.',
+    todo: 'Wait first: the old worker keeps serving, instances still come and go, and pointsman retries, at most 30 s apart. If the error stays, look at the log of HAProxy.',
   },
   'haproxy-refused': {
-    means: 'HAProxy was asked to reload and refused a configuration that its check had accepted.',
-    todo: 'Mend what the message names: most often a port or a file that somebody else holds. The old worker serves.',
+    means: 'HAProxy refused a configuration at the reload that its check had accepted.',
+    todo: 'Fix the cause in the message, most often a port or a file that another program uses. The old worker keeps serving.',
   },
   'haproxy-runtime': {
-    means: 'HAProxy does not answer on its sockets, or its worker has just gone.',
-    todo: 'None if it passes: the connection is made anew, and what runs is read and corrected. If it stays, see whether HAProxy runs, and who may use `run/` in `--dir`.',
+    means: 'HAProxy does not answer on its sockets, or its worker has just ended.',
+    todo: 'Wait first: pointsman reconnects, reads the state of HAProxy and corrects it. If the error stays, check that HAProxy runs and that pointsman may use `run/` in `--dir`.',
   },
   'address-in-use': {
-    means: 'Somebody else listens where HAProxy or the admin port should.',
-    todo: 'End what listens there (`ss -ltnp` shows it), or choose another address with `--http`, `--https` or `--admin`.',
+    means: 'Another program listens at the address of HAProxy or of the admin port.',
+    todo: 'Stop the other program (`ss -ltnp` shows it), or choose another address with `--http`, `--https` or `--admin`.',
   },
   'folder-in-use': {
-    means: "Another pointsman runs on the same `--dir`; it would take this one's HAProxy.",
-    todo: 'End the other one, whose pid the message names, or give each a `--dir` of its own.',
+    means: 'Another pointsman uses the same `--dir`. Both would control the same HAProxy.',
+    todo: 'Stop the other pointsman, whose pid is in the message, or give each its own `--dir`.',
   },
   'registry-unreachable': {
-    means: 'etcd or the folder does not answer in time, or etcd takes no writes because its quota is used up.',
-    todo: 'Check `--registry`, the network, `etcdctl endpoint health` and `etcdctl alarm list`. What runs goes on with what is known, and connects when it can.',
+    means: 'etcd or the folder does not answer in time, or etcd accepts no writes because its quota is used up.',
+    todo: 'Check `--registry`, the network, `etcdctl endpoint health` and `etcdctl alarm list`. A running process keeps working with the last known state, and reconnects when it can.',
   },
   'registry-denied': {
     means:
-      'The registry is there and does not let this user in, or not do this: a user, a password or a role of etcd, or the rights on a folder.',
-    todo: '`pointsman roles` prints the commands that make users with what they need; see [security.md](security.md).',
+      'The registry refuses the user, the password or the operation. With a folder, the permissions of its files do.',
+    todo: '`pointsman roles` prints the commands that create users with the permissions that they need; see [security.md](security.md).',
   },
   'registry-untrusted': {
     means:
-      'TLS with etcd does not work: a certificate is not trusted, is for another name or has expired, or one side speaks TLS alone.',
-    todo: 'Check what the message names: `--etcd-ca`, `--etcd-cert` and `--etcd-key`, or `etcds://` in `--registry`.',
+      'TLS with etcd fails: a certificate is not trusted, is for another name or has expired, or only one side uses TLS.',
+    todo: 'Check the setting in the message: `--etcd-ca`, `--etcd-cert` and `--etcd-key`, or `etcds://` in `--registry`.',
   },
   'key-owned': {
-    means: 'Another process registered this instance under the same id, or the key was written by hand.',
-    todo: 'Give each instance an id of its own. If the other process is gone, its key goes with its lease; delete a key that was written by hand. `register` waits for the key and takes it when it is free; only a start without a command, and not of an agent, ends with this error. See [register.md](register.md#another-process-holds-the-key).',
+    means: 'Another process registered an instance with the same id, or somebody wrote the key by hand.',
+    todo: 'Give each instance its own id. The key of a dead process goes with its lease; delete a key that was written by hand. `register` waits for the key and takes it when it is free. Only a start without a command that is not an agent ends with this error. See [register.md](register.md#another-process-holds-the-key).',
   },
   'not-found': {
-    means: 'There is no such service, instance or override.',
-    todo: 'See `pointsman status` and `pointsman overrides` for the names that there are.',
+    means: 'The service, the instance or the override does not exist.',
+    todo: '`pointsman status` and `pointsman overrides` list the existing names.',
   },
   'command-failed': {
-    means: 'The check or reload command of an own file failed.',
-    todo: 'Mend what the message holds of its output. After a failed check the file is as it was; see [files.md](files.md).',
+    means: 'The check or reload command of a file in `templates` failed.',
+    todo: 'Fix the cause in the message, which contains the output of the command. After a failed check the file is unchanged; see [files.md](files.md).',
   },
   deadline: {
-    means: 'What was waited for did not come in time: not every balancer has acknowledged, or none could be asked.',
-    todo: 'The message names who is missing and why; `pointsman status` shows them all. What was written stands, so it may be waited for again.',
+    means: 'The deadline of a wait passed: not every balancer has acknowledged, or no balancer answered.',
+    todo: 'The message names the missing balancers and the reasons; `pointsman status` shows all of them. Changes that were written stay, so you can wait again.',
   },
   storage: {
     means:
-      'Something cannot be read from or written to disk: it is full, read-only or does not answer, or its rights forbid it.',
-    todo: 'Make room, or mend the rights. Meanwhile HAProxy serves and instances go on changing; it is written when it can be.',
+      'A file cannot be read or written: the disk is full, read-only or does not answer, or permissions are missing.',
+    todo: 'Make room, or fix the permissions. Meanwhile HAProxy serves, instances still come and go, and pointsman writes the file when it can.',
   },
 } as const satisfies Readonly<Record<string, FaultKind>>;
 

@@ -16,13 +16,13 @@ export const addressOptions = {
   allowAddresses: list(
     'NETWORK',
     word(parseCidr),
-    'networks that instances may be in, such as 10.0.0.0/8; if none is given, all but link-local, cloud metadata, and, unless the registry is on this machine, loopback',
+    'networks of instances, such as 10.0.0.0/8 (default: all but link-local, metadata and, with a remote registry, loopback)',
   ),
   resolveInterval: defaulted(
     'DURATION',
     durationWord(1000, 3_600_000),
     '10s',
-    'a host name that is the address of an instance is looked up again after this, or after its TTL',
+    'longest time between two lookups of the host name of an instance; a shorter TTL counts',
   ),
 };
 

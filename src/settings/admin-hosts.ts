@@ -16,6 +16,6 @@ export const adminHostsOption = {
   adminHosts: list(
     'NAME',
     word(parseHostPattern),
-    "host names that the admin port answers to, beside IP addresses, localhost, this machine's name and the host of --admin; *.NAME for all below it",
+    'further host names that the admin port answers to; *.NAME for all names below it',
   ),
 };

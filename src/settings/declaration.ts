@@ -12,7 +12,7 @@ const table = {
   service: optional('NAME', word(parseServiceName), 'the service'),
   address: optional('ADDRESS', word(parseAddressSource), 'where it is reached'),
   id: optional('NAME', word(parseInstanceId), 'its name in the service'),
-  version: optional('LABEL', labelWord, "the application's version"),
+  version: optional('LABEL', labelWord, 'version of the application'),
   ...traitOptions,
 };
 

@@ -8,17 +8,14 @@ export const demoCommand = declareCommand({
   name: 'demo',
   summary: 'show the whole of it on this machine: a balancer, its HAProxy, and applications that come and go',
   options: {
-    etcd: onOff('on a real etcd instead of a folder'),
+    etcd: onOff('use a real etcd instead of a folder'),
     every: defaulted('DURATION', durationWord(100, 3_600_000), '3s', 'how often an application joins or leaves', {
       flagOnly: true,
     }),
-    app: optional(
-      'NAME',
-      word(parseInstanceId),
-      "be one of the demo's applications (the demo calls itself with this)",
-      { flagOnly: true },
-    ),
-    port: optional('PORT', word(parsePort), 'where that application listens', { flagOnly: true }),
+    app: optional('NAME', word(parseInstanceId), 'run one of the applications of the demo (for internal use)', {
+      flagOnly: true,
+    }),
+    port: optional('PORT', word(parsePort), 'port of that application (for internal use)', { flagOnly: true }),
   },
   assemble: ({ etcd, every: everyMs, app, port }) =>
     app === undefined || port === undefined

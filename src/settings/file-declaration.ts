@@ -123,7 +123,7 @@ const fileItem = v.strictObject({
 
 /** The option of each command that makes files. */
 export const fileOptions = {
-  templates: items(fileItem, 'files to be made of templates and kept up to date'),
+  templates: items(fileItem, 'files to render from templates and keep up to date; only in the settings file'),
 };
 
 /** Completes what was declared: paths are relative to the settings file. Throws a Fault when two make one file. */

@@ -22,7 +22,7 @@ export const holdForOption = {
   holdFor: optional(
     'DURATION',
     durationWord(1000, 2_592_000_000),
-    'how long entries are held that a wiped, restored or emptied registry does not have any more; until `pointsman release` if not given',
+    'how long to hold entries that a wiped, restored or emptied registry lost (default: until `pointsman release`)',
   ),
 };
 
@@ -32,9 +32,14 @@ export const holdingOptions = {
     'PERCENT|never',
     bound,
     '100%',
-    'hold what was deleted when this share of the entries of all services, or more, is deleted at once',
+    'hold deleted entries if at least this share of the entries of all services is deleted at once',
   ),
-  holdDeletedService: defaulted('PERCENT|never', bound, 'never', 'the same for the entries of one service'),
+  holdDeletedService: defaulted(
+    'PERCENT|never',
+    bound,
+    'never',
+    'hold deleted entries if at least this share of the entries of one service is deleted at once',
+  ),
 };
 
 export const holdingSettings = (values: ValuesOf<typeof holdingOptions>): HoldingSettings => ({

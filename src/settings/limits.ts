@@ -4,26 +4,31 @@ import { countWord, word } from './words.ts';
 
 /** How much of a registry a balancer serves. */
 export const limitOptions = {
-  limitValue: defaulted('SIZE', word(parseSize), '64k', 'a larger value in the registry is refused'),
-  limitInstances: defaulted('COUNT', countWord(1, 1_000_000), '20000', 'more instances of one service are refused'),
-  limitServices: defaulted('COUNT', countWord(1, 1_000_000), '20000', 'more services are refused'),
+  limitValue: defaulted('SIZE', word(parseSize), '64k', 'size of one value; larger values are rejected'),
+  limitInstances: defaulted(
+    'COUNT',
+    countWord(1, 1_000_000),
+    '20000',
+    'number of instances of one service; further ones are rejected',
+  ),
+  limitServices: defaulted('COUNT', countWord(1, 1_000_000), '20000', 'number of services; further ones are rejected'),
   limitEntries: defaulted(
     'COUNT',
     countWord(1, 10_000_000),
     '200000',
-    'entries are refused to services beyond their fair share of this number',
+    'number of entries of all services; beyond it, each service gets its fair share',
   ),
   limitOldWorkers: defaulted(
     'COUNT',
     countWord(1, 1_000_000),
     '20',
-    'more workers of earlier reloads are ended with their connections, the oldest first',
+    'number of old workers; beyond it, the oldest is ended with its connections',
   ),
   limitTotal: defaulted(
     'SIZE',
     word(parseSize),
     '256m',
-    'entries are refused to services beyond their fair share of this size',
+    'size of the entries of all services; beyond it, each service gets its fair share',
   ),
 };
 

@@ -38,17 +38,17 @@ const optionsOfNew = {
   for: optional(
     'DURATION',
     durationWord(1000, thirtyDaysMs),
-    'how long, from 1s to 30d; without it until it is cleared',
+    'how long, from 1s to 30d (default: until you clear it)',
     { flagOnly: true },
   ),
-  why: optional('TEXT', word(parseWhy), 'what others should know about it', { flagOnly: true }),
+  why: optional('TEXT', word(parseWhy), 'reason, shown to others', { flagOnly: true }),
   wait: optional(
     'DURATION',
     durationWord(0, 86_400_000),
-    'wait so long at most until every balancer has applied it and, where nothing is sent any more, no request is open',
+    'how long to wait until every balancer has applied it and, after a drain or maintenance, no request is open',
     { flagOnly: true },
   ),
-  force: onOff('also when no such service or instance is known; it then waits for it'),
+  force: onOff('allow a service or an instance that does not exist yet'),
   ...optionsOfAll,
 };
 
@@ -105,7 +105,7 @@ export const pauseCommand = declareCommand({
   operands: service,
   options: {
     ...optionsOfNew,
-    for: defaulted('DURATION', durationWord(1000, longestPauseMs), '30s', 'how long at most, from 1s to 10m', {
+    for: defaulted('DURATION', durationWord(1000, longestPauseMs), '30s', 'longest time, from 1s to 10m', {
       flagOnly: true,
     }),
   },

@@ -51,37 +51,45 @@ export const traitOptions = {
   net: optional(
     'NAME|CIDR',
     word(parseNet),
-    "which of this machine's addresses to announce: of an interface (eth0) or in a network (10.0.0.0/8)",
+    'which address of this machine to announce: of an interface (eth0) or in a network (10.0.0.0/8)',
   ),
   weight: optional(
     'WEIGHT',
     weightWord,
-    `share of the traffic relative to its siblings, 0 to 256 (default: ${defaultWeight})`,
+    `0 to 256, relative to the other instances of the service (default: ${defaultWeight})`,
   ),
-  zone: optional('LABEL', labelWord, 'where the instance runs'),
+  zone: optional('LABEL', labelWord, 'zone of the instance'),
   role: optional(
     'ROLE',
     oneOf(instanceRoles),
-    'backup gets requests only while no active instance is up (default: active)',
+    'active, or backup: gets requests only while no active instance is up (default: active)',
   ),
-  meta: pairs('NAME=VALUE', metaWord, `something that templates may use; up to ${mostMeta} times`),
+  meta: pairs('NAME=VALUE', metaWord, `text for your own templates, up to ${mostMeta} times`),
   check: optional(
     'CHECK',
     word(parseHealthCheck),
-    'announced only while this passes: tcp, tcp://:8080, http://:8080/health, https://…, https+insecure://…, cmd:COMMAND or none (default: tcp with a command to run, none without)',
+    'tcp, tcp://:8080, http://:8080/health, https://…, https+insecure://…, cmd:COMMAND, none (default: tcp with a command, else none)',
   ),
   checkInterval: optional(
     'DURATION',
     durationWord(50, 3_600_000),
-    'how often to check; more often until it is healthy for the first time (default: 2s)',
+    'time between two checks; shorter until the first one passes (default: 2s)',
   ),
-  checkTimeout: optional('DURATION', durationWord(10, 600_000), 'how long one check may take (default: 2s)'),
-  checkRise: optional('COUNT', countWord(1, 100), 'checks in a row that must pass before it is announced (default: 1)'),
-  checkFall: optional('COUNT', countWord(1, 100), 'checks in a row that must fail before it is unhealthy (default: 3)'),
+  checkTimeout: optional('DURATION', durationWord(10, 600_000), 'time limit of one check (default: 2s)'),
+  checkRise: optional(
+    'COUNT',
+    countWord(1, 100),
+    'checks in a row that must pass before the instance is healthy (default: 1)',
+  ),
+  checkFall: optional(
+    'COUNT',
+    countWord(1, 100),
+    'checks in a row that must fail before the instance is unhealthy (default: 3)',
+  ),
   unhealthy: optional(
     'WHAT',
     oneOf(['withdraw', 'drain']),
-    'while it is unhealthy: withdraw it, or drain it: known, without new requests (default: withdraw)',
+    'withdraw: remove an unhealthy instance; drain: keep it without new requests (default: withdraw)',
   ),
 };
 
@@ -138,43 +146,43 @@ export const registerCommand = declareCommand({
     service: list(
       'NAME[=ADDRESS]',
       word(parseService),
-      'the service that the instance belongs to; repeated with an address each, an instance of each',
+      'service of the instance; repeat it with an address each to announce several',
     ),
     address: optional(
       'ADDRESS',
       word(parseAddressSource),
-      "where the balancers reach the instance: HOST:PORT; :PORT with this machine's own address; env:NAME or env:HOSTNAME:PORTNAME, from variables",
+      "address for balancers: HOST:PORT, :PORT on this machine's address, env:NAME or env:HOSTNAME:PORTNAME from variables",
     ),
     id: optional(
       'NAME',
       word(parseInstanceId),
-      "the instance's name within its service (default: the host name and the port)",
+      'name of the instance within its service (default: the host name and the port)',
     ),
     dir: optional(
       'FOLDER',
       pathWord,
-      'announce what the YAML and JSON files in it declare, an instance each, as they come, change and go', // balance keeps its state in a --dir; one file or environment may serve both.
+      'folder of YAML and JSON files that declare an instance each; changes are followed', // balance keeps its state in a --dir; one file or environment may serve both.
       { flagOnly: true },
     ),
-    versionLabel: optional('LABEL', labelWord, "the application's version"),
+    versionLabel: optional('LABEL', labelWord, 'version of the application'),
     ...traitOptions,
     ttl: defaulted(
       'DURATION', // etcd's least TTL at its default election time-outs is 2 s.
       durationWord(2000, 3_600_000),
       '10s',
-      'how long the registration outlives a process that died without a word',
+      'how long the registration stays after the process was killed',
     ),
     drainTimeout: defaulted(
       'DURATION',
       durationWord(0, 3_600_000),
       '30s',
-      'how long a leave waits for balancers that still have open requests of it',
+      'how long an instance that leaves waits for its open requests',
     ),
     grace: defaulted(
       'DURATION',
       durationWord(0, 3_600_000),
       '30s',
-      'how long the command may take to end after SIGTERM before it is killed',
+      'how long the command may take to end after SIGTERM before SIGKILL',
     ),
     ...registryOptions,
     ...logOptions,

@@ -101,21 +101,21 @@ export const registryOptions = {
     'LOCATION',
     word(parseRegistryLocation),
     `etcd://127.0.0.1:${etcdPort}`,
-    'etcd://HOST:PORT[,HOST:PORT…] or etcd+srv://DOMAIN, etcds… for TLS, or dir:PATH for a folder on this machine',
+    'etcd://HOST:PORT[,HOST:PORT…] or etcd+srv://DOMAIN (etcds… for TLS), or dir:PATH for a folder',
   ),
-  root: defaulted('KEY', word(parseRoot), '/pointsman/', 'the key in etcd that everything stands under'),
+  root: defaulted('KEY', word(parseRoot), '/pointsman/', 'prefix of all keys in etcd'),
   etcdUser: optional(
     'NAME',
     word((text) =>
       /^[\x21-\x7e]{1,128}$/.test(text) ? accepted(text) : rejected(`${quote(text)} is not a user name`),
     ),
-    'the user to log in to etcd as; the password comes from POINTSMAN_ETCD_PASSWORD or --etcd-password-file',
+    'user of etcd; give its password in POINTSMAN_ETCD_PASSWORD or --etcd-password-file',
   ),
-  etcdPassword: secret('PASSWORD', "the etcd user's password; never a flag"),
-  etcdPasswordFile: optional('FILE', pathWord, "a file with the etcd user's password, read at each connect"),
-  etcdCa: optional('FILE', pathWord, 'PEM file of the CA that etcd is trusted by'),
+  etcdPassword: secret('PASSWORD', 'password of the etcd user; there is no flag for it'),
+  etcdPasswordFile: optional('FILE', pathWord, 'file with the password of the etcd user, read at each connect'),
+  etcdCa: optional('FILE', pathWord, "PEM file of the CA that signed etcd's certificate"),
   etcdCert: optional('FILE', pathWord, 'PEM file of the client certificate for etcd'),
-  etcdKey: optional('FILE', pathWord, "PEM file of the client certificate's key"),
+  etcdKey: optional('FILE', pathWord, 'PEM file of the key of the client certificate'),
 };
 
 /** The settings of each command that speaks with the registry. */
@@ -131,7 +131,7 @@ export const layoutOptions = {
   layout: optional(
     'LAYOUT',
     pathWord,
-    'follow a tree made for others, with its own prefix: plain, registrator, skydns, traefik, grpc, or a YAML file',
+    'follow the keys of another program: plain, registrator, skydns, traefik, grpc, or a YAML file',
   ),
 };
 

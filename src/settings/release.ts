@@ -8,7 +8,7 @@ export const releaseCommand = declareCommand({
   summary: 'say that what is missing is gone for good, so that no balancer holds it any longer',
   operands: { syntax: '[service]', description: 'the service whose instances, policy and overrides are to go' },
   options: {
-    all: onOff('everything that is held: all services, and the values of files'),
+    all: onOff('release everything: all services, and the values of files'),
     ...registryOptions,
     ...logOptions,
   },

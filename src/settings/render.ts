@@ -21,12 +21,17 @@ export const renderCommand = declareCommand({
   name: 'render',
   summary: 'show what a balancer with these settings would make of the registry, and change nothing',
   options: {
-    out: optional('FOLDER', pathWord, 'write haproxy.cfg and maps/routes.map there instead of printing them', {
-      flagOnly: true,
-    }),
-    diff: onOff('print what would change in --dir: commands, reloads and their reasons, and the files'),
-    watch: onOff('go on with --diff for each change of the registry: what balance --dry-run does'),
-    json: onOff('print JSON, with --watch a line a change'),
+    out: optional(
+      'FOLDER',
+      pathWord,
+      'write haproxy.cfg and maps/routes.map into this folder instead of printing them',
+      {
+        flagOnly: true,
+      },
+    ),
+    diff: onOff('print what would change in --dir: commands, reloads with their reasons, files'),
+    watch: onOff('print --diff for each change of the registry (like balance --dry-run)'),
+    json: onOff('print JSON; with --watch one line for each change'),
     ...balancerOptions,
   },
   assemble: ({ out, diff, watch, json, ...values }): RenderSettings => {

@@ -7,7 +7,7 @@ export const rolesCommand = declareCommand({
   summary: 'print the etcdctl commands that make users who may do what their task needs, and nothing else',
   operands: { syntax: '<role...>', description: 'register/SERVICE, balancer/ID, operator, reader; any number of them' },
   options: {
-    certificates: onOff('users without a password: etcd takes them from the name in a client certificate'),
+    certificates: onOff('create users without a password; etcd takes the user from the client certificate'),
     json: onOff('print the users and their permissions as JSON'),
     root: registryOptions.root,
   },

@@ -19,7 +19,7 @@ export const localAdmin = defaulted(
   'HOST:PORT',
   addressWord,
   '127.0.0.1:8404',
-  "the admin port of this machine's balancer, if it has one; others say where theirs is",
+  'admin port of the balancer on this machine; other balancers are found in the registry',
 );
 
 const options = { admin: localAdmin, json: onOff('print JSON'), ...registryOptions, ...quietLogOptions };
@@ -50,8 +50,8 @@ export const eventsCommand = declareCommand({
   name: 'events',
   summary: 'tell what balancers did last, with the time that each stage took',
   options: {
-    most: defaulted('COUNT', countWord(1, 500), '30', 'how many of each balancer', { flagOnly: true }),
-    follow: onOff('go on with what happens, until Ctrl-C'),
+    most: defaulted('COUNT', countWord(1, 500), '30', 'number of events of each balancer', { flagOnly: true }),
+    follow: onOff('keep printing new events, until Ctrl-C'),
     ...options,
   },
   assemble: (values) => ({ ...seeSettings(values), most: values.most, follow: values.follow }),

@@ -43,17 +43,17 @@ export const shiftCommand = declareCommand({
   summary: "give another version its share of a service's requests, step by step, and go back when it fails",
   operands: { syntax: '<service>', description: 'the service' },
   options: {
-    to: optional('VERSION', labelWord, 'the version that is to get more (required)', { flagOnly: true }),
-    weight: defaulted('PERCENT[,PERCENT…]', word(parseSteps), '5%,25%,100%', 'its share at each step', {
+    to: optional('VERSION', labelWord, 'version that gets more requests (required)', { flagOnly: true }),
+    weight: defaulted('PERCENT[,PERCENT…]', word(parseSteps), '5%,25%,100%', 'share of that version at each step', {
       flagOnly: true,
     }),
-    every: defaulted('DURATION', durationWord(1000, 86_400_000), '30s', 'how long each step but the last is watched', {
+    every: defaulted('DURATION', durationWord(1000, 86_400_000), '30s', 'how long to watch each step but the last', {
       flagOnly: true,
     }),
     abortIfErrors: optional(
       'PERCENT',
       word(parsePercent),
-      'go back to the split before when more than this share of its requests fail (5xx, refused or broken connections)',
+      'restore the former split if more than this share of its requests fails (5xx, refused or broken connections)',
       { flagOnly: true },
     ),
     admin: localAdmin,

@@ -20,12 +20,12 @@ export const waitCommand = declareCommand({
   summary: 'wait until every live balancer serves a service or an instance, or none does any more',
   operands: { syntax: '<service[/instance]>', description: 'what is to be served' },
   options: {
-    gone: onOff('wait until no balancer sends it requests any more'),
+    gone: onOff('wait until no balancer sends it requests'),
     timeout: defaulted(
       'DURATION',
       durationWord(0, 86_400_000),
       '30s',
-      'how long to wait before it ends with 1 and says who is missing',
+      'how long to wait; then it ends with 1 and names the missing balancers',
       { flagOnly: true },
     ),
     revision: optional(
@@ -33,10 +33,10 @@ export const waitCommand = declareCommand({
       word((text) =>
         /^[0-9]{1,18}$/.test(text) ? accepted(revision(text)) : rejected(`${quote(text)} is not a revision`),
       ),
-      'wait for this revision of the registry at least (default: what it has now)',
+      'wait for at least this revision of the registry (default: the newest one)',
       { flagOnly: true },
     ),
-    json: onOff('print the outcome as one JSON object'),
+    json: onOff('print the result as one JSON object'),
     ...registryOptions,
     ...logOptions,
   },
