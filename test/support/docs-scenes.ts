@@ -79,9 +79,14 @@ export const scenes: Readonly<Record<string, Scene>> = {
       'curl --connect-to ::127.0.0.1:443 https://shop.example.com/': (world) =>
         world.serves('shop.example.com', ['app']),
     },
-    // The hooks of the page copy a certificate, which is then served.
+    // A challenge is answered and not redirected. The hooks of the page copy a certificate, which is then served.
     async after(world, { scripts }) {
       const { dir, path, here } = world;
+      const statuses = async () => [
+        (await world.ask('shop.example.com')).status,
+        (await world.ask('shop.example.com', '/.well-known/acme-challenge/token')).status,
+      ];
+      await until('only the challenge is answered', async () => (await statuses()).join() === '308,200');
       const names = ['fullchain.pem', 'privkey.pem'].map((name) => `live/certbot.example.com/${name}`);
       await mkdir(path('live/certbot.example.com'), { recursive: true });
       await issue(dir, 'certbot.example.com', names);

@@ -71,7 +71,7 @@ export async function openWorld() {
     [/\b(0\.0\.0\.0|127\.0\.0\.1):443\b/g, `127.0.0.1:${https}`],
     [/(?<=[ =]):8080\b/g, `127.0.0.1:${ports[0]}`],
     [/(?<=[ =]):9090\b/g, `127.0.0.1:${ports[1]}`],
-    [/\b10\.0\.0\.7:8080\b/g, app.address],
+    [/\b10\.0\.0\.(7:8080|5:8888)\b/g, app.address],
     [/--every 30s/g, '--every 1s'],
     [/\bSERVICE\b/g, 'web'],
     [/\bINSTANCE\b/g, 'web-1'],
