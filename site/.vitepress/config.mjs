@@ -1,4 +1,5 @@
-// The site of the documentation: docs/*.md as they are. `npm run site` builds it into site/dist; it asks no other host for anything.
+// The site of the documentation. `npm run site` copies docs/ to site/pages, where the pages find Vue, and builds site/dist from them.
+// The site asks no other host for anything.
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -61,7 +62,9 @@ export default defineConfig({
   title: 'pointsman',
   description: 'Keeps HAProxy true to etcd',
   lang: 'en',
-  srcDir: docs,
+  // Browsers ask for /favicon.ico otherwise.
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
+  srcDir: join(root, 'site/pages'),
   outDir: join(root, 'site/dist'),
   cacheDir: join(root, 'site/node_modules/.vitepress'),
   rewrites: { 'README.md': 'index.md' },
@@ -70,10 +73,6 @@ export default defineConfig({
   metaChunk: true,
   // The start pages name what runs on the reader's own machine.
   ignoreDeadLinks: [/^http:\/\/localhost:/],
-  // docs/ is outside of this folder, so its pages would not find Vue by themselves.
-  vite: {
-    resolve: { alias: [{ find: /^vue(\/server-renderer)?$/, replacement: join(root, 'site/node_modules/vue$1') }] },
-  },
   markdown: { anchor: { slugify }, toc: { slugify }, headers: { slugify }, config: plainMarkdown },
   themeConfig: {
     sidebar: sidebarOf(readFileSync(join(docs, 'README.md'), 'utf8')),
