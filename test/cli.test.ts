@@ -25,7 +25,7 @@ test('--version says which pointsman this is', async () => {
 test('--help tells the commands and the exit codes, on standard output', async () => {
   const { code, stdout, stderr } = await runPointsman(['--help']);
   expect(code).toBe(0);
-  expect(stdout.join('\n')).toMatch(/balance[\s\S]*register[\s\S]*Exit codes: 0 done, 1 failed, 2 /);
+  expect(stdout.join('\n')).toMatch(/balance[\s\S]*register[\s\S]*Exit codes: 0 success, 1 failure, 2 /);
   expect(stderr).toEqual([]);
 });
 
@@ -37,6 +37,12 @@ test("a command's --help tells each flag with its default", async () => {
     '--ttl <DURATION> how long the registration stays after the process was killed (default: 10s)',
   );
   expect(help).not.toContain('--etcd-password <');
+});
+
+test.each([[], ['balance'], ['register']])('the help of %j fits into 80 columns', async (...command) => {
+  const { code, stdout } = await runPointsman([...command, '--help']);
+  expect(code).toBe(0);
+  expect(stdout.filter((line) => [...line].length > 80)).toEqual([]);
 });
 
 describe('output that cannot be written', () => {
@@ -67,33 +73,29 @@ describe('output that cannot be written', () => {
 
 describe('a wrong call ends with exit code 2, and one line for each mistake', () => {
   test.each<[string[], Record<string, string>, string]>([
-    [[], {}, 'pointsman: a command is missing (pointsman --help shows what there is)'],
-    [
-      ['regster'],
-      {},
-      "pointsman: unknown command 'regster' (Did you mean register?) (pointsman --help shows what there is)",
-    ],
+    [[], {}, 'pointsman: no command given (see pointsman --help)'],
+    [['regster'], {}, "pointsman: unknown command 'regster' (Did you mean register?) (see pointsman --help)"],
     [
       ['balance', '--htp', 'x'],
       {},
-      "pointsman: unknown option '--htp' (Did you mean --http?) (pointsman balance --help shows what there is)",
+      "pointsman: unknown option '--htp' (Did you mean --http?) (see pointsman balance --help)",
     ],
     [
       ['balance', '--http'],
       {},
-      "pointsman: option '--http <HOST:PORT>' argument missing (pointsman balance --help shows what there is)",
+      "pointsman: option '--http <HOST:PORT>' argument missing (see pointsman balance --help)",
     ],
     [
       ['balance', 'now'],
       {},
-      "pointsman: too many arguments for 'balance'. Expected 0 arguments but got 1. (pointsman balance --help shows what there is)",
+      "pointsman: too many arguments for 'balance'. Expected 0 arguments but got 1. (see pointsman balance --help)",
     ],
     [['balance', '--http', '80'], {}, 'pointsman: --http: "80" is not host:port'],
     [['balance'], { POINTSMAN_ADMIN: ':1' }, 'pointsman: POINTSMAN_ADMIN: ":1" is not host:port'],
     [
       ['balance', '--etcd-password', 'x'],
       {},
-      "pointsman: unknown option '--etcd-password' (pointsman balance --help shows what there is)",
+      "pointsman: unknown option '--etcd-password' (see pointsman balance --help)",
     ],
     [
       ['register', '--service', 'web'],

@@ -134,7 +134,7 @@ column. A process that serves keeps running, and logs the error.
 |---|---|---|---|
 ${rows.join('\n')}
 
-A stack trace with "a mistake in pointsman itself" is none of these: please report it.
+A stack trace with "a bug in pointsman" is none of these: please report it with the trace.
 `;
 }
 

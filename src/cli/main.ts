@@ -32,7 +32,7 @@ async function main(): Promise<number> {
     const faults = reportFaults(error);
     if (faults === undefined) {
       const trace = error instanceof Error ? error.stack : String(error);
-      const text = `pointsman: a mistake in pointsman itself; please report it\n${trace}\n`;
+      const text = `pointsman: a bug in pointsman; please report it with these lines\n${trace}\n`;
       print(errorText(text, journalReads(env)), process.stderr);
       return failed;
     }

@@ -1,8 +1,10 @@
 import { Command, CommanderError, Option } from 'commander';
 import { Fault } from '../model/fault.ts';
-import { operandsOf } from '../settings/command.ts';
-import { type CommandName, commands } from '../settings/commands.ts';
-import { fieldName, type OptionTable, type Option as Setting } from '../settings/option.ts';
+import { type AnyCommand, operandsOf } from '../settings/command.ts';
+import { type CommandName, commandGroups, commands } from '../settings/commands.ts';
+import { examples } from '../settings/examples.ts';
+import { fieldName, type Option as Setting } from '../settings/option.ts';
+import { groupOptions } from '../settings/option-groups.ts';
 import { configOption } from '../settings/read-settings.ts';
 import { done } from './exit-code.ts';
 import type { CommandModule, Invocation } from './invocation.ts';
@@ -36,12 +38,17 @@ const loads: Readonly<Record<CommandName, () => Promise<CommandModule>>> = {
   man: () => import('./man.ts'),
 };
 
-const footer = `
-Every option can also be given as a variable (--log-level: POINTSMAN_LOG_LEVEL) or in the file that --config names
-(log-level: debug). A flag wins over a variable, a variable over the file.`;
+const settingsHelp = `
+You can also set an option by a variable (--log-level: POINTSMAN_LOG_LEVEL) or
+by a field of the file that --config names (log-level: debug). Options of one
+call, such as --json and --timeout, are flags only. A flag overrides a variable,
+and a variable overrides the file.`;
 
 const exitCodes = `
-Exit codes: 0 done, 1 failed, 2 a wrong flag, variable or setting; with a command, register passes on the command's own.`;
+"pointsman COMMAND --help" prints the options and examples of a command.
+
+Exit codes: 0 success, 1 failure, 2 wrong flag, variable or setting. With a
+command to run, register ends with the exit code of that command.`;
 
 /** Runs the command that `argv` names. Rejects with a Fault, or an AggregateError of them. */
 export async function runProgram(
@@ -54,33 +61,30 @@ export async function runProgram(
     .version(`pointsman ${version}${commit === undefined ? '' : ` (${commit})`}`, '--version', 'print the version')
     .helpOption('--help', 'print this help')
     .helpCommand(false)
+    .usage('COMMAND [options]')
+    // A name and its summary fit into a line of 80 columns. Descriptions are wrapped also where little room is left.
+    .configureHelp({ subcommandTerm: (command) => command.name(), minWidthToWrap: 20 })
     .addHelpText('after', exitCodes)
     .enablePositionalOptions()
     .exitOverride()
     // Errors that commander would print on several lines are thrown, and main prints them on one.
     .configureOutput({ outputError: () => undefined });
 
-  for (const declaration of commands) {
-    const command = program.command(declaration.name).summary(declaration.summary);
-    command.description(`${declaration.summary[0]?.toUpperCase()}${declaration.summary.slice(1)}.`);
-    command.helpOption('--help', 'print this help');
-    const takesSettings = Object.keys(declaration.options).length > 0;
-    if (takesSettings) command.addHelpText('after', footer);
-    const { operands } = declaration;
-    for (const { syntax, description } of operandsOf(declaration)) command.argument(syntax, description);
-    if (operands?.passThrough === true) command.passThroughOptions();
-    for (const option of flagsOf({ ...declaration.options, ...(takesSettings ? configOption : {}) }))
-      command.addOption(option);
-    command.action(async () => {
-      const { run } = await loads[declaration.name]();
-      const given = Object.entries(command.opts<Record<string, readonly string[] | true>>());
-      const flags = new Map(given.map(([key, texts]) => [fieldName(key), texts === true ? [] : texts]));
-      exitCode = await run({ ...circumstances, flags, operands: command.args });
-    });
+  for (const [heading, declarations] of commandGroups) {
+    for (const declaration of declarations) {
+      const command = program.command(declaration.name).helpGroup(heading);
+      describe(command, declaration);
+      command.action(async () => {
+        const { run } = await loads[declaration.name]();
+        const given = Object.entries(command.opts<Record<string, readonly string[] | true>>());
+        const flags = new Map(given.map(([key, texts]) => [fieldName(key), texts === true ? [] : texts]));
+        exitCode = await run({ ...circumstances, flags, operands: command.args });
+      });
+    }
   }
 
   try {
-    if (argv.length === 0) throw new Fault('usage', 'a command is missing', { hint: seeHelp([]) });
+    if (argv.length === 0) throw new Fault('usage', 'no command given', { hint: seeHelp([]) });
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -89,13 +93,29 @@ export async function runProgram(
   return exitCode;
 }
 
-function flagsOf(table: OptionTable): Option[] {
-  return Object.entries(table).flatMap(([key, setting]) => {
-    if (setting.kind === 'secret' || setting.kind === 'items') return [];
-    if (setting.kind === 'switch') return [new Option(`--${fieldName(key)}`, setting.description)];
-    const option = new Option(`--${fieldName(key)} <${setting.placeholder}>`, describeSetting(setting));
-    return [option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text])];
-  });
+function describe(command: Command, declaration: AnyCommand & { readonly name: CommandName }): void {
+  const { summary, options, operands } = declaration;
+  command.summary(summary).description(`${summary[0]?.toUpperCase()}${summary.slice(1)}.`);
+  command.helpOption('--help', 'print this help');
+  for (const { syntax, description } of operandsOf(declaration)) command.argument(syntax, description);
+  if (operands?.passThrough === true) command.passThroughOptions();
+  const takesSettings = Object.keys(options).length > 0;
+  const all = Object.entries({ ...(takesSettings ? configOption : {}), ...options });
+  for (const { heading, options: members } of groupOptions(declaration, all)) {
+    for (const [key, setting] of members) {
+      const flag = flagOf(key, setting);
+      if (flag !== undefined) command.addOption(heading === undefined ? flag : flag.helpGroup(heading));
+    }
+  }
+  const lines = examples[declaration.name].map(({ line, effect }) => `  ${line}\n      ${effect}`);
+  command.addHelpText('after', `\nExamples:\n${lines.join('\n')}${takesSettings ? `\n${settingsHelp}` : ''}`);
+}
+
+function flagOf(key: string, setting: Setting): Option | undefined {
+  if (setting.kind === 'secret' || setting.kind === 'items') return undefined;
+  if (setting.kind === 'switch') return new Option(`--${fieldName(key)}`, setting.description);
+  const option = new Option(`--${fieldName(key)} <${setting.placeholder}>`, describeSetting(setting));
+  return option.argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
 }
 
 const describeSetting = (setting: Setting): string =>
@@ -105,5 +125,5 @@ const oneLine = (message: string): string => message.replace(/^error: /, '').rep
 
 function seeHelp([name]: readonly string[]): string {
   const known = commands.some((command) => command.name === name);
-  return `pointsman ${known ? `${name} ` : ''}--help shows what there is`;
+  return `see pointsman ${known ? `${name} ` : ''}--help`;
 }

@@ -8,7 +8,7 @@ type FaultKind = {
 export const faultKinds = {
   usage: {
     means: 'The command line is wrong: an unknown command or flag, an operand that is missing or makes no sense.',
-    todo: 'Correct it; `pointsman COMMAND --help` shows what there is. Nothing was started.',
+    todo: 'Correct it; `pointsman COMMAND --help` lists the options. Nothing was started.',
   },
   settings: {
     means:

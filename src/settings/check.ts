@@ -4,11 +4,11 @@ import { onOff } from './option.ts';
 
 export const checkCommand = declareCommand({
   name: 'check',
-  summary: 'say everything that is wrong with settings, own templates and policies before a balancer gets them',
+  summary: 'find mistakes in settings, templates and policies',
   operands: {
     syntax: '[path...]',
     description:
-      'policies, a file each; or folders with a tree of keys: services/NAME, instances/NAME/ID, overrides/NAME/ID, claims/NAME',
+      'files with one policy each, or folders with a tree of keys: services/NAME, instances/NAME/ID, overrides/NAME/ID, claims/NAME',
   },
   options: {
     json: onOff('print JSON'),

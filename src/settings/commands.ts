@@ -22,18 +22,12 @@ import { eventsCommand, explainCommand, statusCommand } from './see.ts';
 import { pinCommand, shiftCommand } from './shift.ts';
 import { waitCommand } from './wait.ts';
 
-/** Every command there is, in the order of help, reference and manual. */
-export const commands = [
-  balanceCommand,
-  registerCommand,
-  checkCommand,
-  renderCommand,
-  statusCommand,
-  explainCommand,
-  eventsCommand,
-  waitCommand,
-  shiftCommand,
-  pinCommand,
+/** The commands by what they are for, in the order of help, reference and manual. */
+const run = [balanceCommand, registerCommand, filesCommand] as const;
+const preview = [checkCommand, renderCommand] as const;
+const inspect = [statusCommand, explainCommand, eventsCommand] as const;
+const deploy = [waitCommand, shiftCommand, pinCommand] as const;
+const operate = [
   drainCommand,
   undrainCommand,
   maintenanceCommand,
@@ -44,10 +38,26 @@ export const commands = [
   overridesCommand,
   releaseCommand,
   rolesCommand,
-  filesCommand,
-  demoCommand,
-  completionCommand,
-  manCommand,
+] as const;
+const learn = [demoCommand, completionCommand, manCommand] as const;
+
+/** The headings of `pointsman --help`. */
+export const commandGroups = [
+  ['Run:', run],
+  ['Check before a change:', preview],
+  ['See what is served:', inspect],
+  ['Deploy:', deploy],
+  ['Operate:', operate],
+  ['Learn:', learn],
+] as const satisfies readonly (readonly [heading: string, readonly AnyCommand[]])[];
+
+export const commands = [
+  ...run,
+  ...preview,
+  ...inspect,
+  ...deploy,
+  ...operate,
+  ...learn,
 ] as const satisfies readonly AnyCommand[];
 
 export type CommandName = (typeof commands)[number]['name'];

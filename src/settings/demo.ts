@@ -6,7 +6,7 @@ import { durationWord, word } from './words.ts';
 
 export const demoCommand = declareCommand({
   name: 'demo',
-  summary: 'show the whole of it on this machine: a balancer, its HAProxy, and applications that come and go',
+  summary: 'run a balancer with HAProxy and applications on this machine',
   options: {
     etcd: onOff('use a real etcd instead of a folder'),
     every: defaulted('DURATION', durationWord(100, 3_600_000), '3s', 'how often an application joins or leaves', {

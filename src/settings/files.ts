@@ -66,7 +66,7 @@ const parsePrefix = (text: string): Parsed<string> => parseForeignKey(text.start
 
 export const filesCommand = declareCommand({
   name: 'files',
-  summary: 'make any files from templates and the registry, and keep them up to date',
+  summary: 'make files from templates and the registry, and update them',
   options: {
     ...fileOptions,
     once: onOff('render each file once, then end'),

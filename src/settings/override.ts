@@ -30,7 +30,7 @@ function parseWhy(text: string): Parsed<string> {
 
 const target = {
   syntax: '<service[/instance]>',
-  description: 'an instance, or a service: then all of its instances that have no override of their own',
+  description: 'an instance; or a service, for all of its instances without an override of their own',
 };
 const json = onOff('print one JSON object');
 const optionsOfAll = { json, ...registryOptions, ...quietLogOptions };
@@ -85,23 +85,23 @@ const declareOther = <const Name extends string>(
     assemble: (values) => ({ ...registryAndLog(values), json: values.json, admin: values.admin }),
   });
 
-export const drainCommand = declareNew('drain', 'send no new requests to an instance or a service; open ones go on');
+export const drainCommand = declareNew('drain', 'send no new requests to an instance or a service');
 
 export const maintenanceCommand = declareNew(
   'maintenance',
-  'take an instance or a service out: no requests, no health checks',
+  'take an instance or a service out: no requests, no checks',
 );
 
-export const weightCommand = declareNew('weight', 'give an instance or all of a service another share of the traffic', {
+export const weightCommand = declareNew('weight', 'set the weight of an instance, or of all of a service', {
   syntax: '<weight>',
-  description: '0 to 256, relative to its siblings; instances have 100 unless they register another',
+  description: '0 to 256, relative to the other instances; the default weight is 100',
 });
 
-const service = { syntax: '<service>', description: 'the whole of it' };
+const service = { syntax: '<service>', description: 'the service' };
 
 export const pauseCommand = declareCommand({
   name: 'pause',
-  summary: 'let the requests of a service wait while everything behind it is swapped',
+  summary: "let requests wait while you replace a service's instances",
   operands: service,
   options: {
     ...optionsOfNew,
@@ -112,13 +112,13 @@ export const pauseCommand = declareCommand({
   assemble: overrideSettings,
 });
 
-export const resumeCommand = declareOther('resume', 'end a pause: the requests that wait go on', service);
+export const resumeCommand = declareOther('resume', 'end a pause: the waiting requests go on', service);
 
 export const undrainCommand = declareOther('undrain', 'end a drain', target);
 
-export const clearCommand = declareOther('clear', 'end a drain, a maintenance or a weight, whichever it is', target);
+export const clearCommand = declareOther('clear', 'end a drain, a maintenance or a weight', target);
 
-export const overridesCommand = declareOther('overrides', 'list what operators drained, took out or weighed', {
+export const overridesCommand = declareOther('overrides', 'list overrides: drains, maintenance, weights and pauses', {
   syntax: '[service]',
-  description: 'of this service only',
+  description: 'list only the overrides of this service',
 });

@@ -11,7 +11,7 @@ export function parseShell(text: string): Parsed<Shell> {
 
 export const completionCommand = declareCommand({
   name: 'completion',
-  summary: 'print what a shell reads to complete pointsman: source <(pointsman completion bash)',
+  summary: 'print the completion script for a shell',
   operands: { syntax: '<shell>', description: 'bash, zsh or fish', choices: shells },
   options: {},
   assemble: () => ({}),
@@ -19,7 +19,7 @@ export const completionCommand = declareCommand({
 
 export const manCommand = declareCommand({
   name: 'man',
-  summary: 'print the manual page: pointsman man | man -l -',
+  summary: 'print the manual page',
   options: {},
   assemble: () => ({}),
 });

@@ -136,10 +136,11 @@ export function traitsOf(
 
 export const registerCommand = declareCommand({
   name: 'register',
-  summary: 'announce instances for as long as this process, or the command it runs, lives',
+  summary: 'announce instances while this process, or its command, lives',
   operands: {
     syntax: '[command...]',
-    description: 'a command to run (after --): announced while it lives, and its exit code is passed on',
+    description:
+      'a command to run, after --: its instances are announced while it lives, and pointsman ends with its exit code',
     passThrough: true,
   },
   options: {

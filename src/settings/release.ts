@@ -5,8 +5,8 @@ import { registryAndLog, registryOptions } from './registry.ts';
 
 export const releaseCommand = declareCommand({
   name: 'release',
-  summary: 'say that what is missing is gone for good, so that no balancer holds it any longer',
-  operands: { syntax: '[service]', description: 'the service whose instances, policy and overrides are to go' },
+  summary: 'stop holding instances and entries that are gone for good',
+  operands: { syntax: '[service]', description: 'the service whose instances, policy and overrides are gone' },
   options: {
     all: onOff('release everything: all services, and the values of files'),
     ...registryOptions,

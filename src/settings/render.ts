@@ -19,7 +19,7 @@ export type RenderSettings = {
 
 export const renderCommand = declareCommand({
   name: 'render',
-  summary: 'show what a balancer with these settings would make of the registry, and change nothing',
+  summary: 'show what a balancer would do, without doing it',
   options: {
     out: optional(
       'FOLDER',

@@ -4,8 +4,8 @@ import { registryOptions } from './registry.ts';
 
 export const rolesCommand = declareCommand({
   name: 'roles',
-  summary: 'print the etcdctl commands that make users who may do what their task needs, and nothing else',
-  operands: { syntax: '<role...>', description: 'register/SERVICE, balancer/ID, operator, reader; any number of them' },
+  summary: 'print etcdctl commands that create users with the least rights',
+  operands: { syntax: '<role...>', description: 'register/SERVICE, balancer/ID, operator or reader; one or more' },
   options: {
     certificates: onOff('create users without a password; etcd takes the user from the client certificate'),
     json: onOff('print the users and their permissions as JSON'),

@@ -32,23 +32,23 @@ const seeSettings = (values: ValuesOf<typeof options>): SeeSettings => ({
 
 export const statusCommand = declareCommand({
   name: 'status',
-  summary: 'show the balancers, the services, and what is wrong',
-  operands: { syntax: '[service]', description: 'one of them, with its instances' },
+  summary: 'show balancers, services, and what is wrong',
+  operands: { syntax: '[service]', description: 'show only this service, with its instances' },
   options: { watch: onOff('show it anew every second until Ctrl-C'), ...options },
   assemble: (values) => ({ ...seeSettings(values), watch: values.watch }),
 });
 
 export const explainCommand = declareCommand({
   name: 'explain',
-  summary: 'tell why an instance is or is not served, by every balancer; exit code 1 if it is not',
-  operands: { syntax: '<service/instance>', description: 'the instance' },
+  summary: 'say why each balancer serves an instance, or why it does not',
+  operands: { syntax: '<service/instance>', description: 'the instance; the exit code is 1 if it is not served' },
   options,
   assemble: seeSettings,
 });
 
 export const eventsCommand = declareCommand({
   name: 'events',
-  summary: 'tell what balancers did last, with the time that each stage took',
+  summary: 'show what balancers did last, and how long each stage took',
   options: {
     most: defaulted('COUNT', countWord(1, 500), '30', 'number of events of each balancer', { flagOnly: true }),
     follow: onOff('keep printing new events, until Ctrl-C'),

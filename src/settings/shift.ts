@@ -40,7 +40,7 @@ function parseSteps(text: string): Parsed<readonly number[]> {
 
 export const shiftCommand = declareCommand({
   name: 'shift',
-  summary: "give another version its share of a service's requests, step by step, and go back when it fails",
+  summary: 'move requests to another version step by step, and back on errors',
   operands: { syntax: '<service>', description: 'the service' },
   options: {
     to: optional('VERSION', labelWord, 'version that gets more requests (required)', { flagOnly: true }),
@@ -74,8 +74,7 @@ export const shiftCommand = declareCommand({
 
 export const pinCommand = declareCommand({
   name: 'pin',
-  summary:
-    'keep the requests of a service with the versions that are registered, so that another one gets none before a shift',
+  summary: 'keep new versions of a service without requests until a shift',
   operands: { syntax: '<service>', description: 'the service' },
   options: { json: onOff('print JSON'), ...registryOptions, ...quietLogOptions },
   assemble: (values) => ({ ...registryAndLog(values), json: values.json }),

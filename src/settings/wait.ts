@@ -17,8 +17,8 @@ type WaitSettings = {
 
 export const waitCommand = declareCommand({
   name: 'wait',
-  summary: 'wait until every live balancer serves a service or an instance, or none does any more',
-  operands: { syntax: '<service[/instance]>', description: 'what is to be served' },
+  summary: 'wait until every live balancer serves a service or an instance',
+  operands: { syntax: '<service[/instance]>', description: 'the service or the instance to wait for' },
   options: {
     gone: onOff('wait until no balancer sends it requests'),
     timeout: defaulted(

@@ -1,6 +1,9 @@
 import { type AnyCommand, operandsOf } from '../../settings/command.ts';
+import { type Example, examples } from '../../settings/examples.ts';
 import { hasVariable, variableName } from '../../settings/option.ts';
 import { type Flag, flagsOf } from './flags.ts';
+
+const examplesOf: Readonly<Record<string, readonly Example[]>> = examples;
 
 /** pointsman(1), in the man macros that groff and mandoc both read. */
 export function manPage(commands: readonly AnyCommand[], version: string): string {
@@ -25,22 +28,33 @@ export function manPage(commands: readonly AnyCommand[], version: string): strin
       ];
     }),
     '.SH DESCRIPTION',
-    'Applications announce themselves in etcd, or in a folder, under a lease. Every balancer follows that registry and',
-    'keeps its HAProxy true to it: by the runtime API where HAProxy allows it, by a checked hot reload where not.',
+    'Applications register in etcd, or in a folder, under a lease. Every balancer follows that registry and keeps its',
+    'HAProxy true to it: with commands of the runtime API where HAProxy allows it, and with a checked reload elsewhere.',
     '.SH COMMANDS',
     ...commands.flatMap(commandSection),
     '.SH ENVIRONMENT',
-    'A setting is a flag, or the variable named with it, or the field of that name in the YAML file that',
-    '\\fB\\-\\-config\\fR names. A flag wins over a variable, a variable over the file.',
+    'You can set an option by its flag, by the variable in parentheses, or by the field of that name in the YAML file that',
+    '\\fB\\-\\-config\\fR names. A flag overrides a variable, and a variable overrides the file.',
     ...[...secretOf].flatMap(([name, description]) => ['.TP', `\\fB${name}\\fR`, sentence(description)]),
-    ...['.SH EXIT STATUS', '.TP', '0', 'Done, or ended as asked.', '.TP', '1', 'Failed; standard error says why.'],
-    ...['.TP', '2', 'A wrong flag, variable or field; nothing was started.', '.TP', 'other'],
+    ...[
+      '.SH EXIT STATUS',
+      '.TP',
+      '0',
+      'Success, also if a signal ended the command.',
+      '.TP',
+      '1',
+      'Failure. Standard error has the reason.',
+    ],
+    ...['.TP', '2', 'A wrong flag, variable or field. Nothing was started.', '.TP', 'other'],
     "\\fBregister\\fR with a command: the command's own, or 128 and the signal that ended it.",
     '.SH EXAMPLES',
-    '.EX',
-    escaped('pointsman balance --registry etcd://10.0.0.1:2379,10.0.0.2:2379 --http 0.0.0.0:80'),
-    escaped('pointsman register --service web --address 10.0.0.7:8080 -- node server.js'),
-    '.EE',
+    ...commands.flatMap(({ name }) =>
+      (examplesOf[name] ?? []).flatMap(({ line, effect }) => [
+        '.TP',
+        `\\fB${escaped(line)}\\fR`,
+        sentence(`${effect[0]?.toUpperCase()}${effect.slice(1)}`),
+      ]),
+    ),
     '.SH SEE ALSO',
     '.BR haproxy (1),',
     '.BR etcd (1)',

@@ -1,0 +1,67 @@
+import type { CommandName } from './commands.ts';
+
+/** A command line that works as it is, and its effect. */
+export type Example = { readonly line: string; readonly effect: string };
+
+const example = (line: string, effect: string): Example => ({ line: `pointsman ${line}`, effect });
+
+/** The examples at the end of each command's help. */
+export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
+  balance: [
+    example('balance --http 0.0.0.0:80', 'serve HTTP, with an etcd on this machine'),
+    example('balance --registry etcd://10.0.0.1:2379,10.0.0.2:2379', 'follow a cluster of etcd'),
+    example('balance --config /etc/pointsman.yaml', 'read the settings from a file'),
+  ],
+  register: [
+    example('register --service web --address 10.0.0.7:8080 -- node server.js', 'start and announce an application'),
+    example('register --service web --address :8080 --check http://:8080/health', 'announce it while it is healthy'),
+    example('register --dir /etc/pointsman/instances', 'announce all instances of this machine'),
+  ],
+  files: [
+    example('files --config /etc/pointsman.yaml --diff', 'show what would change'),
+    example('files --confd-dir /etc/confd --once', "make confd's files once"),
+  ],
+  check: [
+    example('check --config /etc/pointsman.yaml', 'check the settings of a balancer'),
+    example('check web.json', 'check the policy of the service web'),
+  ],
+  render: [
+    example('render --diff', 'show what would change in the running balancer'),
+    example('render --out /tmp/rendered', 'write haproxy.cfg and its maps into a folder'),
+  ],
+  status: [
+    example('status', 'show balancers and services'),
+    example('status web', 'also show the instances of the service web'),
+    example('status --watch', 'update the view every second'),
+  ],
+  explain: [example('explain web/web-1', 'explain the instance web-1 of the service web')],
+  events: [example('events --follow', 'show new events as they come')],
+  wait: [
+    example('wait web/web-1 --timeout 1m', 'wait until every balancer serves the instance'),
+    example('wait web/web-1 --gone', 'wait until no balancer sends it requests'),
+  ],
+  shift: [
+    example('shift web --to v2', 'move the service web to version v2 in three steps'),
+    example('shift web --to v2 --weight 10%,100% --every 5m --abort-if-errors 2%', 'go back if 2% of requests fail'),
+  ],
+  pin: [example('pin web', 'keep the requests of web with its present versions')],
+  drain: [example("drain web/web-1 --for 1h --why 'kernel update' --wait 5m", 'drain, and wait for open requests')],
+  undrain: [example('undrain web/web-1', 'send requests to the instance again')],
+  maintenance: [
+    example('maintenance web/web-1', 'take the instance out'),
+    example('maintenance web --for 15m', 'answer all requests of web with the maintenance page'),
+  ],
+  weight: [example('weight web/web-1 10', 'give it a tenth of the default weight')],
+  pause: [example('pause web --for 1m', 'let the requests of web wait for up to a minute')],
+  resume: [example('resume web', 'let the waiting requests go on')],
+  clear: [example('clear web/web-1', 'end the override of the instance')],
+  overrides: [example('overrides web', 'list the overrides of the service web')],
+  release: [
+    example('release web', 'stop holding what is gone of the service web'),
+    example('release --all', 'stop holding everything that is gone'),
+  ],
+  roles: [example('roles balancer/lb1 register/web | sh', 'create two users in etcd')],
+  demo: [example('demo', 'run until Ctrl-C')],
+  completion: [example('completion bash >/etc/bash_completion.d/pointsman', 'complete commands and flags in bash')],
+  man: [example('man | man -l -', 'read the manual page')],
+};
