@@ -117,7 +117,7 @@ describe('a wrong call ends with exit code 2, and one line for each mistake', ()
       code: 2,
       stdout: [],
       stderr: [
-        `pointsman: ${path}:2:1: reload-intervall: pointsman knows no such setting (did you mean reload-interval?)`,
+        `pointsman: ${path}:2:1: reload-intervall: unknown setting (did you mean reload-interval?)`,
         `pointsman: ${path}:1:7: http: "0" is not a port: 1 to 65535`,
       ],
     });

@@ -68,7 +68,7 @@ test('a shell that is not known is refused with those that are', async () => {
   expect(await runPointsman(['completion', 'tcsh'])).toEqual({
     code: 2,
     stdout: [],
-    stderr: ['pointsman: "tcsh" is none of bash, zsh, fish'],
+    stderr: ['pointsman: "tcsh" is not one of bash, zsh, fish'],
   });
 });
 

@@ -170,5 +170,5 @@ test.each([
 
 test('says why it cannot render', async () => {
   const { stderr, code } = await runPointsman(['render', '--diff', '--out', '/nowhere']);
-  expect({ code, stderr }).toEqual({ code: 2, stderr: ['pointsman: --diff: it does not go with --out'] });
+  expect({ code, stderr }).toEqual({ code: 2, stderr: ['pointsman: --diff: it cannot be used with --out'] });
 });

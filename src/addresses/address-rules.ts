@@ -49,7 +49,7 @@ export function addressRules({ allowed, loopback: mayLoop }: AddressSettings): A
   const refusedHost = (given: string): string | undefined => {
     const host = plainHost(given);
     const family = familyOf(host);
-    if (!canBeServer({ host, family })) return `${given} is no address of one server`;
+    if (!canBeServer({ host, family })) return `${given} is not the address of a single server`;
     for (const { what, list, exceptions } of ranges) {
       if (list.check(host, family)) {
         return exceptions.check(host, family) ? undefined : `${given} is ${what} (--allow-addresses)`;

@@ -209,7 +209,7 @@ function addLogLevel(app: Hono, { level, setLevel }: LogLevelControl): void {
   app.get('/log-level', (c) => c.text(`${level()}\n`));
   app.put('/log-level', bodyLimit({ maxSize: 64, onError: (c) => c.text('it is too long\n', 413) }), async (c) => {
     const wanted = v.safeParse(logLevel, (await c.req.text()).trim());
-    if (!wanted.success) return c.text(`it is none of ${logLevel.options.join(', ')}\n`, 400);
+    if (!wanted.success) return c.text(`it is not one of ${logLevel.options.join(', ')}\n`, 400);
     setLevel(wanted.output);
     return c.text(`${level()}\n`);
   });

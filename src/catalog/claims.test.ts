@@ -34,7 +34,7 @@ test.each([
   ['{"hosts":["A"]}', 'hosts.0: "A" is not a host'],
   ['{"priority":1001}', 'priority: it is not a whole number from 0 to 1000'],
   ['{"priority":-1}', 'priority: it is not a whole number'],
-  ['{"ports":["2-1"]}', 'ports.0: "2-1" is neither a port nor ports as "6000-6099"'],
+  ['{"ports":["2-1"]}', 'ports.0: "2-1" is neither a port nor a range of ports ("6000-6099")'],
   ['{"ports":[0]}', 'ports.0: "0" is neither a port'],
   ['{"ports":[65536]}', 'ports.0: "65536" is neither a port'],
   ['{"ports":[1.5]}', 'ports.0: "1.5" is neither a port'],

@@ -31,13 +31,13 @@ describe('what is to stand in the registry', () => {
   });
 
   test.each([
-    ['services/web', '{\n  "mode": "tcp"\n}', 'f:1:1: port: a tcp service needs a port of its own'],
+    ['services/web', '{\n  "mode": "tcp"\n}', 'f:1:1: port: it is missing, and a tcp service needs its own port'],
     ['services/web', '{"hosts":[],\n "hosts":[]}', 'f:2:2: "hosts" is given twice'],
     ['services/web', '{\n "port": 0x50 }', 'f:2:11: it is not JSON'],
     ['services/web', '{"hosts":[]', 'f:1:12: it is not JSON'],
     ['services/web', 'mode: http', 'f:1:1: it is not JSON'],
     ['services/a b', '{}', 'f:1:1: "a b" is not a service name'],
-    ['nonsense', '{}', 'f:1:1: "nonsense" is none of instances/'],
+    ['nonsense', '{}', 'f:1:1: "nonsense" is not one of instances/'],
     ['instances/web/a', '10.0.0.1', 'f:1:1: "10.0.0.1" is not host:port'],
     ['instances/web/a', '{"address":"10.0.0.1:80",\n"weight":300}', 'f:2:1: weight "300" is not a whole number'],
     ['services/web', `{"port":${'['.repeat(20_000)}${']'.repeat(20_000)}}`, 'f:1:1: it is nested more than 16 levels'],

@@ -41,9 +41,7 @@ export function parseReachable(text: string): Parsed<Address> {
   if (!address.ok) return address;
   if (canBeServer(address.value)) return address;
   const { host } = address.value;
-  return rejected(
-    `${host} is where a server listens, not where it is reached: give the address that balancers connect to`,
-  );
+  return rejected(`${host} is an address to listen on: give the address that balancers connect to`);
 }
 
 /** Which of this machine's addresses to take: those of one interface, or those within a network. */
@@ -63,5 +61,5 @@ export function parseNet(text: string): Parsed<Net> {
   // Linux' own limit: IFNAMSIZ, without its NUL.
   return /^[^\s/:]{1,15}$/.test(text)
     ? accepted({ kind: 'interface', name: text })
-    : rejected(`${quote(text)} is neither an interface, as in eth0, nor a network, as in 10.0.0.0/8`);
+    : rejected(`${quote(text)} is neither an interface (eth0) nor a network (10.0.0.0/8)`);
 }

@@ -71,7 +71,7 @@ export type Cidr = Brand<string, 'Cidr'>;
 
 /** Reads a network or a single address. Bits behind the prefix are refused: `10.1.0.0/8` is more likely mistyped. */
 export function parseCidr(text: string): Parsed<Cidr> {
-  const no = rejected(`${quote(text)} is not a network: 10.0.0.0/8, fd00::/8, or one address`);
+  const no = rejected(`${quote(text)} is not a network: write 10.0.0.0/8, fd00::/8, or one address`);
   if (text.length > 43) return no;
   const [address = '', prefix, ...rest] = text.split('/');
   const bits = isIPv4(address) ? 32 : isIPv6(address) && !address.includes('%') ? 128 : undefined;
@@ -81,7 +81,7 @@ export function parseCidr(text: string): Parsed<Cidr> {
   if (!length.ok) return no;
   return hostBits(address, bits, length.value) === 0n
     ? accepted(text.toLowerCase() as Cidr)
-    : rejected(`${quote(text)} has bits set behind its prefix`);
+    : rejected(`${quote(text)} has host bits set: clear all bits after the prefix`);
 }
 
 function hostBits(address: string, bits: number, prefix: number): bigint {

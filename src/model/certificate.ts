@@ -41,7 +41,8 @@ function blockOf(label: string, body: string): string {
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
 }
 
-const encrypted = 'its key is encrypted, and nobody is there to type a password: write it without one (openssl pkey)';
+const encrypted =
+  'its private key is encrypted: store it without a password (openssl pkey), because pointsman cannot ask for one';
 
 /** Reads the PEM text of a certificate, its chain and its key, in any order of certificate and key. */
 export function parseCertificate(text: string): Parsed<Certificate> {
@@ -68,7 +69,7 @@ export function parseCertificate(text: string): Parsed<Certificate> {
       return rejected(
         own === -1
           ? 'its key belongs to another certificate'
-          : `the certificate of its key is number ${own + 1} in the file: put it first, and those that signed it after it`,
+          : `the certificate of its key is number ${own + 1} in the file: put it first, and the certificates that signed it after it`,
       );
     }
     const names = (certificate.subjectAltName ?? '').split(', ').flatMap((name) => /^DNS:(.+)$/.exec(name)?.[1] ?? []);

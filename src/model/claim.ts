@@ -36,7 +36,7 @@ function parsePorts(text: string): Parsed<PortRange> {
   const range = { first: Number(first), last: Number(last) };
   return range.first >= 1 && range.first <= range.last && range.last <= 65_535
     ? accepted(range)
-    : rejected(`${quote(text)} is neither a port nor ports as "6000-6099"`);
+    : rejected(`${quote(text)} is neither a port nor a range of ports ("6000-6099")`);
 }
 
 const ports = v.pipe(v.union([v.string(), v.number()]), v.transform(String), parsedText(parsePorts));

@@ -16,11 +16,11 @@ describe('a registration', () => {
   });
 
   test.each([
-    ['0.0.0.0:80', '"0.0.0.0:80" is no address of one server'],
-    ['{"address":"::","port":80}', '"[::]:80" is no address of one server'],
-    ['[::ffff:0.0.0.0]:80', '"[::ffff:0.0.0.0]:80" is no address of one server'],
-    ['224.0.0.1:80', '"224.0.0.1:80" is no address of one server'],
-    ['[ff02::1]:80', '"[ff02::1]:80" is no address of one server'],
+    ['0.0.0.0:80', '"0.0.0.0:80" is not the address of a single server'],
+    ['{"address":"::","port":80}', '"[::]:80" is not the address of a single server'],
+    ['[::ffff:0.0.0.0]:80', '"[::ffff:0.0.0.0]:80" is not the address of a single server'],
+    ['224.0.0.1:80', '"224.0.0.1:80" is not the address of a single server'],
+    ['[ff02::1]:80', '"[ff02::1]:80" is not the address of a single server'],
     ['\ufeff10.0.0.1:80', '"\\ufeff10.0.0.1" is not an IPv4 address, an IPv6 address or a host name'],
     ['\u00a010.0.0.1:80', '"\\u00a010.0.0.1" is not an IPv4 address, an IPv6 address or a host name'],
     ['user:SECRET@10.0.0.1:80', '"***@10.0.0.1:80" is not host:port: write an IPv6 host in brackets, as in [::1]:80'],
@@ -32,7 +32,7 @@ describe('a registration', () => {
     ['{"address":"10.0.0.1:80","weight":257}', 'weight "257" is not a whole number from 0 to 256'],
     ['{"address":"10.0.0.1:80","weight":[[]]}', 'weight is not a number from 0 to 256'],
     ['{"address":"10.0.0.1:80","weight":null}', 'weight is not a number from 0 to 256'],
-    ['{"address":"10.0.0.1:80","state":"Ready"}', 'state "Ready" is none of ready, draining, maintenance'],
+    ['{"address":"10.0.0.1:80","state":"Ready"}', 'state "Ready" is not one of ready, draining, maintenance'],
     ['{"address":"10.0.0.1:80","meta":{"__proto__":"x"}}', 'meta: "__proto__" is not 1 to 63 of A-Z a-z 0-9 . _ + -'],
     ['{"address":"10.0.0.1:80","meta":{"a":"\\u0001"}}', 'meta.a has a control character'],
     ['{"address":"10.0.0.1:80","meta":{"a":"\\ud800"}}', 'meta.a has a control character'],
@@ -90,7 +90,7 @@ describe('a policy', () => {
     ],
     [
       crossing,
-      'priority: a less exact host before a more exact one takes 524288 further entries of the route map, more than 4096',
+      'priority: a less specific host before a more specific one needs 524288 further entries of the route map, more than 4096',
     ],
     ['{"x\\ny":1}', '"x\\ny" is not a field of a policy'],
     ['{"__proto__":{}}', '"__proto__" is not a field of a policy'],

@@ -20,9 +20,9 @@ test.each([
 });
 
 test.each([
-  ['', 'is no check'],
-  ['ping', 'is no check'],
-  ['ftp://x', 'is no check'],
+  ['', 'is not a health check'],
+  ['ping', 'is not a health check'],
+  ['ftp://x', 'is not a health check'],
   ['cmd: ', 'a command is missing'],
   ['tcp://:80/x', 'has no path'],
   ['http://:0/', 'is not a port'],

@@ -45,7 +45,7 @@ export function parseHealthCheck(text: string): Parsed<HealthCheck> {
       : accepted({ kind: 'command', line });
   }
   const [, scheme, place = '', path = ''] = url.exec(text) ?? [];
-  if (scheme === undefined) return rejected(`${quote(text)} is no check: ${forms}`);
+  if (scheme === undefined) return rejected(`${quote(text)} is not a health check: use one of ${forms}`);
   const target = parsePlace(place);
   if (!target.ok) return target;
   if (scheme === 'tcp') {

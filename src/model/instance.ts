@@ -158,7 +158,7 @@ function readAddress(address: unknown, port: unknown): Parsed<Address> {
 function serverAddress(address: Parsed<Address>): Parsed<Address> {
   return !address.ok || canBeServer(address.value)
     ? address
-    : rejected(`${quote(formatAddress(address.value))} is no address of one server`);
+    : rejected(`${quote(formatAddress(address.value))} is not the address of a single server`);
 }
 
 function readWeight(weight: unknown): Parsed<number> {
@@ -173,7 +173,7 @@ function readWord<W extends string>(record: ReadonlyMap<string, unknown>, name: 
   const given = record.get(name);
   const known = given === undefined ? words[0] : words.find((one) => one === given);
   if (known !== undefined) return accepted(known);
-  return rejected(`${name}${typeof given === 'string' ? ` ${quote(given)}` : ''} is none of ${words.join(', ')}`);
+  return rejected(`${name}${typeof given === 'string' ? ` ${quote(given)}` : ''} is not one of ${words.join(', ')}`);
 }
 
 function optionalWord(record: ReadonlyMap<string, unknown>, name: string): Parsed<string | undefined> {

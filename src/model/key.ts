@@ -77,6 +77,6 @@ export function parseKey(key: string): Parsed<KeySubject> {
     return service.ok ? accepted({ kind: 'claim', service: service.value }) : service;
   }
   return rejected(
-    `${quote(key)} is none of instances/<service>/<instance>, services/<service>, overrides/<service>/<instance or *>, claims/<service or *>`,
+    `${quote(key)} is not one of instances/<service>/<instance>, services/<service>, overrides/<service>/<instance or *>, claims/<service or *>`,
   );
 }

@@ -61,7 +61,7 @@ const schema = v.variant(
     v.strictObject({ kind: v.literal('weight'), weight, ...said }),
     v.strictObject({ kind: v.literal('pause'), ...said }),
   ],
-  'is none of drain, maintenance, weight, pause',
+  'is not one of drain, maintenance, weight, pause',
 );
 
 /**
@@ -72,9 +72,9 @@ export function parseOverride(value: string): Parsed<Override> {
   const read = parseEntry(value, schema, 'an override', ({ message }) => message);
   if (!read.ok) return read;
   const { who, why, at, until } = read.value;
-  if (at !== undefined && until !== undefined && until <= at) return rejected('until: it is not after at');
+  if (at !== undefined && until !== undefined && until <= at) return rejected('until: it is not later than at');
   if (read.value.kind === 'pause') {
-    if (until === undefined) return rejected('until: it is missing, and a pause has to end');
+    if (until === undefined) return rejected('until: it is missing, and a pause needs an end');
     if (at !== undefined && until - at > longestPauseMs) return rejected('until: a pause lasts at most 10m');
   }
   return accepted({ effect: effectOf(read.value), who, why, at, until });

@@ -146,17 +146,18 @@ export function parsePolicy(value: string): Parsed<Policy> {
   if (!read.ok) return read;
   const given = read.value;
   const { mode, port } = given;
-  if (mode === 'tcp' && port === undefined) return rejected('port: a tcp service needs a port of its own');
+  if (mode === 'tcp' && port === undefined)
+    return rejected('port: it is missing, and a tcp service needs its own port');
   if (mode === 'http' && port !== undefined)
-    return rejected('port: only a tcp service has one (http ones share a port)');
+    return rejected('port: only a tcp service has a port; http services share one');
   const alien = mode === 'tcp' ? httpFields.find((field) => given[field] !== undefined) : undefined;
-  if (alien !== undefined) return rejected(`${alien}: only an http service has it`);
-  if (mode === 'tcp' && given.retries?.on.length) return rejected('retries.on: only an http service has it');
-  if (mode === 'tcp' && needsHttp(given.balance)) return rejected('balance: a tcp service has no paths or headers');
+  if (alien !== undefined) return rejected(`${alien}: only an http service can have this field`);
+  if (mode === 'tcp' && given.retries?.on.length)
+    return rejected('retries.on: only an http service can have this field');
+  if (mode === 'tcp' && needsHttp(given.balance))
+    return rejected('balance: a tcp service cannot balance by path or header');
   if (given.split !== undefined && given.balance !== undefined && !keepsShares(given.balance)) {
-    return rejected(
-      `balance: with a split it is roundrobin or random, because ${given.balance.kind} does not go by weight`,
-    );
+    return rejected(`balance: a split needs roundrobin or random, because ${given.balance.kind} ignores weights`);
   }
   const routes = readRoutes(given);
   if (!routes.ok) return routes;

@@ -36,7 +36,7 @@ export function parsePathPrefix(text: string): Parsed<PathPrefix> {
     return rejected(`${quote(text)} is not a path: "/" and then at most 254 of A-Z a-z 0-9 . _ ~ / @ : + -`);
   }
   return text.split('/').some((segment) => segment === '.' || segment === '..')
-    ? rejected(`${quote(text)} is not a path: clients resolve "." and ".." before they ask`)
+    ? rejected(`${quote(text)} is not a path: clients resolve "." and ".." before they send a request`)
     : accepted(text as PathPrefix);
 }
 

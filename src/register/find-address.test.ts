@@ -101,12 +101,12 @@ describe('an address from variables', () => {
     [
       'env:HOST:PORT0',
       { HOST: '0.0.0.0', PORT0: '80' },
-      '--address env:HOST:PORT0: HOST: 0.0.0.0 is where a server listens, not where it is reached: give the address that balancers connect to',
+      '--address env:HOST:PORT0: HOST: 0.0.0.0 is an address to listen on: give the address that balancers connect to',
     ],
     [
       'env:P',
       { P: '0.0.0.0:80' },
-      '--address env:P: P: 0.0.0.0 is where a server listens, not where it is reached: give the address that balancers connect to',
+      '--address env:P: P: 0.0.0.0 is an address to listen on: give the address that balancers connect to',
     ],
   ])('%s with %j', (address, env, result) => {
     expect(find(plain, address, undefined, env)).toBe(result);

@@ -66,7 +66,7 @@ export function parseRole(text: string): Parsed<Role> {
           );
     }
   }
-  return rejected(`${quote(text)} is none of register/SERVICE, balancer/ID, operator, reader`);
+  return rejected(`${quote(text)} is not one of register/SERVICE, balancer/ID, operator, reader`);
 }
 
 /** The user of a role, named by the root too, so that several trees can share a cluster: `pointsman-register-web`. */

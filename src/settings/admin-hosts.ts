@@ -8,7 +8,7 @@ function parseHostPattern(text: string): Parsed<string> {
   const host = parseHost(below ? text.slice(2) : text);
   return host.ok && host.value.family === 'name'
     ? accepted(`${below ? '*.' : ''}${host.value.host}`)
-    : rejected(`${quote(text)} is not a host name, nor *. before one`);
+    : rejected(`${quote(text)} is neither a host name nor *. and a host name`);
 }
 
 /** For each command with an admin port. */

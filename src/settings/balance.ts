@@ -143,7 +143,9 @@ export const balancerOptions = {
   checkCommand: optional(
     'COMMAND',
     word((text) =>
-      text.includes('{file}') ? accepted(text) : rejected(`${quote(text)} does not say where {file} goes`),
+      text.includes('{file}')
+        ? accepted(text)
+        : rejected(`${quote(text)} has no {file}: write {file} where the path belongs`),
     ),
     'in the mode command: checks {file} before a reload, run without a shell (default: no check)',
   ),
@@ -337,11 +339,11 @@ function haproxySettings(values: {
     }
     if (executable === undefined) return { mode, checkCommand, reloadCommand };
     const hint = 'name it in --check-command';
-    throw new Fault('settings', 'it does not go with --haproxy-mode command', { where: '--haproxy', hint });
+    throw new Fault('settings', 'it cannot be used with --haproxy-mode command', { where: '--haproxy', hint });
   }
   const stray = reloadCommand !== undefined ? '--reload-command' : '--check-command';
   if (reloadCommand === undefined && checkCommand === undefined) return { mode, executable };
-  throw new Fault('settings', `it does not go with --haproxy-mode ${mode}`, {
+  throw new Fault('settings', `it cannot be used with --haproxy-mode ${mode}`, {
     where: stray,
     hint: 'give --haproxy-mode command',
   });
@@ -361,7 +363,7 @@ function httpsSettings({
   if (bind !== undefined)
     throw new Fault('settings', 'HTTPS needs certificates', { where: '--https', hint: 'give --certificates FOLDER' });
   if (certificates !== undefined)
-    throw new Fault('settings', 'nothing is served with them', {
+    throw new Fault('settings', 'it has no effect without --https', {
       where: '--certificates',
       hint: 'give --https HOST:PORT',
     });

@@ -14,13 +14,13 @@ test.each<[string, readonly string[]]>([
 test.each([
   ['', 'a command is missing'],
   ["''", 'a command is missing'],
-  ['a | b', `"|" takes a shell in "a | b": write sh -c '…'`],
-  ['a && b', `"&" takes a shell`],
-  ['a > b', `">" takes a shell`],
-  ['a $HOME', `"$" takes a shell`],
-  ['a `b`', `"\`" takes a shell`],
+  ['a | b', `"|" needs a shell in "a | b": write sh -c '…'`],
+  ['a && b', `"&" needs a shell`],
+  ['a > b', `">" needs a shell`],
+  ['a $HOME', `"$" needs a shell`],
+  ['a `b`', `"\`" needs a shell`],
   [`a 'b`, `a ' is not closed`],
-  [`a "$b"`, 'within "…" there is no $'],
+  [`a "$b"`, 'a $, ` or \\ cannot be within'],
 ])('%j is refused', (text, reason) => {
   expect(parseCommandLine(text)).toEqual({ ok: false, reason: expect.stringContaining(reason) });
 });

@@ -23,7 +23,7 @@ export function parseCommandLine(text: string): Parsed<CommandLine> {
       if (end === -1) return rejected(`a ${char} is not closed in ${quote(text)}`);
       const inside = text.slice(at + 1, end);
       if (char === '"' && /[$`\\]/.test(inside)) {
-        return rejected(`within "…" there is no $, \` or \\ in ${quote(text)}: write '…', or a list of words`);
+        return rejected(`a $, \` or \\ cannot be within "…" in ${quote(text)}: write '…', or a list of words`);
       }
       word = (word ?? '') + inside;
       at = end;
@@ -31,7 +31,7 @@ export function parseCommandLine(text: string): Parsed<CommandLine> {
       if (word !== undefined) words.push(word);
       word = undefined;
     } else if (shells.test(char)) {
-      return rejected(`${quote(char)} takes a shell in ${quote(text)}: write sh -c '…'`);
+      return rejected(`${quote(char)} needs a shell in ${quote(text)}: write sh -c '…'`);
     } else word = (word ?? '') + char;
   }
   if (word !== undefined) words.push(word);

@@ -53,7 +53,7 @@ describe('a declaration', () => {
     ['', ['web.yaml:1:1: service is missing', 'web.yaml:1:1: address is missing']],
     [
       'service: web\naddress: 10.0.0.1:80\nwieght: 5\n',
-      ['web.yaml:3:1: wieght: a declaration has no such field (did you mean weight?)'],
+      ['web.yaml:3:1: wieght: unknown field of a declaration (did you mean weight?)'],
     ],
     [
       'service: web\naddress: 10.0.0.1\nweight: 500\n',

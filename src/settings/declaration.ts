@@ -28,7 +28,7 @@ export function readDeclaration(
     .filter(({ name }) => !fieldNames.includes(name))
     .map(({ name, where }) => {
       const hint = didYouMean(name, fieldNames) ?? `there are ${fieldNames.join(', ')}`;
-      return new Fault('settings', 'a declaration has no such field', { where: `${where}: ${name}`, hint });
+      return new Fault('settings', 'unknown field of a declaration', { where: `${where}: ${name}`, hint });
     });
   const reading = readOptions(table, { flags: new Map(), env: {}, file }, machine);
   if (!reading.ok) return { ok: false, problems: [...strange, ...reading.problems] };

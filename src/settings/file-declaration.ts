@@ -153,7 +153,7 @@ export function requireDistinct(files: readonly FileDeclaration[]): void {
   const makers = new Map<string, string>();
   for (const { dest, where } of files) {
     const other = makers.get(dest);
-    if (other !== undefined) throw new Fault('settings', `${dest} is made by another, too: ${other}`, { where });
+    if (other !== undefined) throw new Fault('settings', `${dest} is also made by ${other}`, { where });
     makers.set(dest, where);
   }
 }

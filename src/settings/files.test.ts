@@ -90,22 +90,22 @@ test.each([
   ['templates: /srv\n', 'p.yaml:1:12: templates: it must be a list'],
   ['templates:\n- a\n', 'p.yaml:2:3: templates[0]: '],
   ['templates:\n- src: a\n', 'p.yaml:2:3: templates[0]: it has no dest'],
-  [item('mod: 1'), 'p.yaml:4:3: templates[0].mod: there is no such field (did you mean mode?)'],
+  [item('mod: 1'), 'p.yaml:4:3: templates[0].mod: unknown field (did you mean mode?)'],
   [item('mode: 999'), 'p.yaml:4:9: templates[0].mode: "999" is not a mode: three octal digits, as in 0644'],
   [item('owner: a b'), 'p.yaml:4:10: templates[0].owner: "a b" is not user, user:group or :group'],
   [
     item('escape: html'),
-    'p.yaml:4:11: templates[0].escape: "html" is none of word, haproxy, nginx, json, shell, line, none',
+    'p.yaml:4:11: templates[0].escape: "html" is not one of word, haproxy, nginx, json, shell, line, none',
   ],
   [item('check: nginx -t'), 'p.yaml:4:10: templates[0].check: it does not name {{staged}}'],
-  [item('reload: a && b'), `p.yaml:4:11: templates[0].reload: "&" takes a shell in "a && b": write sh -c '…'`],
+  [item('reload: a && b'), `p.yaml:4:11: templates[0].reload: "&" needs a shell in "a && b": write sh -c '…'`],
   [item('wait: soon'), 'p.yaml:4:9: templates[0].wait: "soon" is not a duration'],
   [item('wait: {min: 2s, max: 1s}'), 'p.yaml:4:9: templates[0].wait: max is less than min'],
   [item('keys: services'), 'p.yaml:4:9: templates[0].keys: '],
   [item('keys: [services]'), 'p.yaml:4:10: templates[0].keys[0]: "services" is not a key that begins with /'],
   [
     'templates:\n- {src: a, dest: b}\n- {src: c, dest: ./b}\n',
-    'p.yaml:3:3: templates[1]: /etc/pm/b is made by another, too: /etc/pm/p.yaml:2:3: templates[0]',
+    'p.yaml:3:3: templates[1]: /etc/pm/b is also made by /etc/pm/p.yaml:2:3: templates[0]',
   ],
 ])('%j is refused with its place', (yaml, message) => {
   const reading = read(yaml);
@@ -121,10 +121,10 @@ test('what docs/files.md shows is a settings file', async () => {
 });
 
 test('something has to be made', () => {
-  expect(() => settings('')).toThrow('there is no file to make');
+  expect(() => settings('')).toThrow('no file is declared');
   expect(settings('', 'confd-dir').confdDir).toBe('/etc/confd');
 });
 
 test('a call ends in one way', () => {
-  expect(() => settings(item('mode: 644'), 'once', 'diff')).toThrow('--diff: it does not go with --once');
+  expect(() => settings(item('mode: 644'), 'once', 'diff')).toThrow('--diff: it cannot be used with --once');
 });

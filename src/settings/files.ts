@@ -115,11 +115,11 @@ export const filesCommand = declareCommand({
     const given = [once && !noop ? '--once' : '', dryRun || noop ? '--dry-run' : '', diff ? '--diff' : ''].filter(
       Boolean,
     );
-    if (given.length > 1) throw new Fault('settings', `it does not go with ${given[0]}`, { where: given[1] });
+    if (given.length > 1) throw new Fault('settings', `it cannot be used with ${given[0]}`, { where: given[1] });
     const registry = registrySettings({ ...values, registry: values.registry ?? defaultRegistry });
     const files = fileDeclarations(values.templates);
     if (files.length === 0 && confdDir === undefined) {
-      throw new Fault('settings', 'there is no file to make', {
+      throw new Fault('settings', 'no file is declared', {
         hint: 'give --config FILE with a list `templates`, or --confd-dir FOLDER',
       });
     }

@@ -15,7 +15,7 @@ export type HoldingSettings = {
 const bound = word((text: string): Parsed<number | undefined> => {
   if (text === 'never') return accepted(undefined);
   const share = parseShare(text);
-  return share.ok && share.value > 0 ? share : rejected(`${quote(text)} is not 1% to 100%, nor never`);
+  return share.ok && share.value > 0 ? share : rejected(`${quote(text)} is neither 1% to 100% nor never`);
 });
 
 export const holdForOption = {

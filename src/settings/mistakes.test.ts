@@ -39,36 +39,32 @@ describe('a mistake is told on one line that names it and what is allowed', () =
     [
       'a choice',
       { flags: { 'log-format': 'jsn' } },
-      '--log-format: "jsn" is none of json, pretty, auto (did you mean json?)',
+      '--log-format: "jsn" is not one of json, pretty, auto (did you mean json?)',
     ],
     ['a list', { yaml: 'ttl: [1s]\n' }, 'p.yaml:1:6: ttl: it must be one value: DURATION'],
     ['a mapping', { yaml: 'ttl:\n  a: 1\n' }, 'p.yaml:2:3: ttl: it must be one value: DURATION'],
-    ['a list in a mapping', { yaml: 'meta:\n  a: [1]\n' }, 'p.yaml:2:3: meta.a: the value is missing or not a text'],
+    ['a list in a mapping', { yaml: 'meta:\n  a: [1]\n' }, 'p.yaml:2:3: meta.a: the value is missing or is not text'],
     ['no mapping', { yaml: 'meta: a=1\n' }, 'p.yaml:1:7: meta: it must be a mapping of names to values'],
     [
       'nothing in a field',
       { yaml: 'zone:\n' },
       'p.yaml:1:6: zone: "" is not 1 to 63 of A-Z a-z 0-9 . _ + -, a letter or digit first',
     ],
-    [
-      'an unknown field',
-      { yaml: 'sevice: web\n' },
-      'p.yaml:1:1: sevice: pointsman knows no such setting (did you mean service?)',
-    ],
+    ['an unknown field', { yaml: 'sevice: web\n' }, 'p.yaml:1:1: sevice: unknown setting (did you mean service?)'],
     [
       'an unknown variable',
       { env: { POINTSMAN_TLL: '5s' } },
-      'POINTSMAN_TLL: pointsman knows no such variable (did you mean POINTSMAN_TTL?)',
+      'POINTSMAN_TLL: unknown variable (did you mean POINTSMAN_TTL?)',
     ],
     [
       'a secret in the file',
       { yaml: 'etcd-password: x\n' },
-      'p.yaml:1:1: etcd-password: a secret does not belong in this file (give it as POINTSMAN_ETCD_PASSWORD)',
+      'p.yaml:1:1: etcd-password: the settings file cannot contain secrets (give it as POINTSMAN_ETCD_PASSWORD)',
     ],
     [
       'an address for listening',
       { flags: { address: '0.0.0.0:80' } },
-      '--address: 0.0.0.0 is where a server listens, not where it is reached: give the address that balancers connect to',
+      '--address: 0.0.0.0 is an address to listen on: give the address that balancers connect to',
     ],
     ['a registry', { flags: { registry: 'http://x' } }, '--registry: "http://x" is not a registry: write etcd://x'],
     [
@@ -79,7 +75,7 @@ describe('a mistake is told on one line that names it and what is allowed', () =
     [
       'a login that must not be repeated',
       { flags: { registry: 'etcd://me:secret@x' } },
-      '--registry: a login does not belong here: use --etcd-user and POINTSMAN_ETCD_PASSWORD',
+      '--registry: an address cannot contain a login: use --etcd-user and POINTSMAN_ETCD_PASSWORD',
     ],
     [
       'a root',
@@ -87,29 +83,29 @@ describe('a mistake is told on one line that names it and what is allowed', () =
       '--root: "pointsman" is not a root: /NAME/ with A-Z a-z 0-9 . _ -, at most 8 levels',
     ],
     [
-      'a user without a password',
+      'a user is given without a password',
       { flags: { 'etcd-user': 'ada' } },
-      '--etcd-user: a user without a password (give POINTSMAN_ETCD_PASSWORD or --etcd-password-file)',
+      '--etcd-user: a user is given without a password (give POINTSMAN_ETCD_PASSWORD or --etcd-password-file)',
     ],
     [
-      'a password without a user',
+      'a password is given without a user',
       { flags: { 'etcd-password-file': '/p' } },
-      '--etcd-password-file: a password without a user (give --etcd-user too)',
+      '--etcd-password-file: a password is given without a user (give --etcd-user too)',
     ],
     [
       'TLS files without TLS',
       { flags: { 'etcd-ca': '/ca' } },
-      '--etcd-ca: it takes a registry with TLS (write --registry etcds://…)',
+      '--etcd-ca: it needs a registry with TLS (write --registry etcds://…)',
     ],
     [
       'a certificate without its key',
       { flags: { registry: 'etcds://x', 'etcd-cert': '/c' } },
-      '--etcd-key: the certificate and its key go together (give both, or none)',
+      '--etcd-key: it is missing: a client certificate and its key must be given together (give both, or none)',
     ],
     [
       'etcd files for a folder',
       { flags: { registry: 'dir:/x', 'etcd-ca': '/ca' } },
-      '--etcd-ca: it is for etcd, and the registry is a folder',
+      '--etcd-ca: it has no effect, because the registry is a folder and not etcd',
     ],
   ])('%s', (_, given, line) => {
     expect(problems(registerCommand, { ...given, flags: { ...web, ...given.flags } })).toEqual([line]);

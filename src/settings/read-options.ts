@@ -113,7 +113,7 @@ function texts(parts: readonly Part[]): Found {
   const values: Given[] = [];
   for (const { value, where, name, before } of parts) {
     if (value.kind !== 'scalar') {
-      return { problem: new Fault('settings', 'the value is missing or not a text', { where: `${where}: ${name}` }) };
+      return { problem: new Fault('settings', 'the value is missing or is not text', { where: `${where}: ${name}` }) };
     }
     values.push({ text: before + value.text, where: `${value.where}: ${name}` });
   }
@@ -155,7 +155,7 @@ function readItem<T>(schema: GenericSchema<unknown, T>, node: FileNode, name: st
     }
     const known = Object.keys('entries' in schema && typeof schema.entries === 'object' ? (schema.entries ?? {}) : {});
     const hint = didYouMean(field, known) ?? (path.length === 1 ? `there are ${known.join(', ')}` : undefined);
-    return new Fault('settings', 'there is no such field', { where: placeOf(node, name, path, 'name'), hint });
+    return new Fault('settings', 'unknown field', { where: placeOf(node, name, path, 'name'), hint });
   });
   return { ok: false, problems };
 }

@@ -126,8 +126,8 @@ describe('several instances of one process', () => {
   });
 
   test.each<[NonNullable<Given['flags']>, string]>([
-    [{ service: ['a=:1'], address: ':2' }, '--address: every service has an address of its own'],
-    [{ service: ['a=:1', 'a=:2'], id: 'x' }, '--id: two instances of a cannot have one name'],
+    [{ service: ['a=:1'], address: ':2' }, '--address: it has no effect, because every service has its own address'],
+    [{ service: ['a=:1', 'a=:2'], id: 'x' }, '--id: two instances of a cannot have the same id'],
     [{ service: ['a=:1', 'b'] }, '--address: it is missing'],
     [{ service: ['a=:0'] }, '--service: "0" is not a port: 1 to 65535'],
   ])('%j is refused', (flags, message) => {

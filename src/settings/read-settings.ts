@@ -64,7 +64,7 @@ function strangeVariables(env: Sources['env']): Fault[] {
     .filter((name) => name.startsWith('POINTSMAN_') && !known.includes(name) && !serviceLink.test(name))
     .map((name) => {
       const hint = didYouMean(name, known);
-      return new Fault('settings', 'pointsman knows no such variable', {
+      return new Fault('settings', 'unknown variable', {
         where: name,
         ...(hint === undefined ? {} : { hint }),
       });
@@ -81,9 +81,9 @@ function strangeFields(file: SettingsFile): Fault[] {
       const secret = secrets.get(name);
       if (secret !== undefined) {
         const hint = `give it as ${variableName(secret)}`;
-        return new Fault('settings', 'a secret does not belong in this file', { where: `${where}: ${name}`, hint });
+        return new Fault('settings', 'the settings file cannot contain secrets', { where: `${where}: ${name}`, hint });
       }
       const hint = didYouMean(name, known) ?? `there are ${known.join(', ')}`;
-      return new Fault('settings', 'pointsman knows no such setting', { where: `${where}: ${name}`, hint });
+      return new Fault('settings', 'unknown setting', { where: `${where}: ${name}`, hint });
     });
 }

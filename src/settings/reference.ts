@@ -6,7 +6,7 @@ export type Shell = (typeof shells)[number];
 
 export function parseShell(text: string): Parsed<Shell> {
   const shell = shells.find((one) => one === text);
-  return shell === undefined ? rejected(`${quote(text)} is none of ${shells.join(', ')}`) : accepted(shell);
+  return shell === undefined ? rejected(`${quote(text)} is not one of ${shells.join(', ')}`) : accepted(shell);
 }
 
 export const completionCommand = declareCommand({

@@ -216,15 +216,18 @@ function instancesOf(
   };
   if (values.service.length === 0) throw missing('service', 'the service that the instance belongs to');
   if (values.address !== undefined && values.service.every(({ address }) => address !== undefined)) {
-    const hint = 'leave it out, or name the service without one';
-    throw new Fault('settings', 'every service has an address of its own', { where: '--address', hint });
+    const hint = 'omit it, or name a service without an address';
+    throw new Fault('settings', 'it has no effect, because every service has its own address', {
+      where: '--address',
+      hint,
+    });
   }
   const instances: InstanceSettings[] = [];
   for (const { service, address = values.address } of values.service) {
     if (address === undefined) throw missing('address', 'where the balancers reach the instance');
     if (values.id !== undefined && instances.some((other) => other.service === service)) {
-      const hint = 'leave it out: each is then named by its port';
-      throw new Fault('settings', `two instances of ${service} cannot have one name`, { where: '--id', hint });
+      const hint = 'omit it: each instance is then named by its port';
+      throw new Fault('settings', `two instances of ${service} cannot have the same id`, { where: '--id', hint });
     }
     instances.push({ ...traits, service, id: values.id, address });
   }

@@ -39,7 +39,7 @@ describe('a registry as other programs write it', () => {
     'http://a:1/x,http://b:1/y',
     'etcd://',
   ])('%s: the answer says what there is', (text) => {
-    expect(said(text)).toContain('is none of etcd://HOST:PORT, etcds://HOST:PORT, etcd+srv://DOMAIN, dir:PATH');
+    expect(said(text)).toContain('is not one of etcd://HOST:PORT, etcds://HOST:PORT, etcd+srv://DOMAIN, dir:PATH');
   });
 
   test.each([

@@ -57,13 +57,14 @@ export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
       : accepted({ kind: 'directory', path });
   }
   // First, because the text must then not be repeated in a message.
-  if (text.includes('@')) return rejected('a login does not belong here: use --etcd-user and POINTSMAN_ETCD_PASSWORD');
+  if (text.includes('@'))
+    return rejected('an address cannot contain a login: use --etcd-user and POINTSMAN_ETCD_PASSWORD');
   const match = /^(etcds?)(\+srv)?:\/\/([^/?#]*)\/?$/.exec(text);
   const [, scheme = '', srv, list = ''] = match ?? [];
   if (match === null || list === '' || list.includes(' ')) {
     const instead = registryInstead(text);
     if (instead !== undefined) return rejected(`${quote(text)} is not a registry: write ${instead}`);
-    return rejected(`${quote(text)} is none of etcd://HOST:PORT, etcds://HOST:PORT, etcd+srv://DOMAIN, dir:PATH`);
+    return rejected(`${quote(text)} is not one of etcd://HOST:PORT, etcds://HOST:PORT, etcd+srv://DOMAIN, dir:PATH`);
   }
   const tls = scheme === 'etcds';
   if (srv !== undefined) {
@@ -144,17 +145,17 @@ export function registrySettings(values: ValuesOf<typeof registryOptions>): Regi
   if (location.kind === 'directory') {
     const stray = hasTlsFile ? tlsFlag : values.etcdUser !== undefined ? '--etcd-user' : undefined;
     if (stray === undefined) return { kind: 'directory', path: location.path };
-    throw new Fault('settings', 'it is for etcd, and the registry is a folder', { where: stray });
+    throw new Fault('settings', 'it has no effect, because the registry is a folder and not etcd', { where: stray });
   }
   if (hasTlsFile && !location.tls) {
-    throw new Fault('settings', 'it takes a registry with TLS', {
+    throw new Fault('settings', 'it needs a registry with TLS', {
       where: tlsFlag,
       hint: 'write --registry etcds://…',
     });
   }
   const { etcdCert: cert, etcdKey: key } = values;
   if ((cert === undefined) !== (key === undefined)) {
-    throw new Fault('settings', 'the certificate and its key go together', {
+    throw new Fault('settings', 'it is missing: a client certificate and its key must be given together', {
       where: cert === undefined ? '--etcd-cert' : '--etcd-key',
       hint: 'give both, or none',
     });
@@ -169,14 +170,14 @@ function loginOf(values: ValuesOf<typeof registryOptions>): { user: string; pass
   const { etcdUser: user, etcdPassword: text, etcdPasswordFile: path } = values;
   if (user === undefined) {
     if (path === undefined) return undefined;
-    throw new Fault('settings', 'a password without a user', {
+    throw new Fault('settings', 'a password is given without a user', {
       where: '--etcd-password-file',
       hint: 'give --etcd-user too',
     });
   }
   if (path !== undefined) return { user, password: { kind: 'file', path } };
   if (text !== undefined) return { user, password: { kind: 'text', text } };
-  throw new Fault('settings', 'a user without a password', {
+  throw new Fault('settings', 'a user is given without a password', {
     where: '--etcd-user',
     hint: 'give POINTSMAN_ETCD_PASSWORD or --etcd-password-file',
   });

@@ -37,7 +37,7 @@ export const renderCommand = declareCommand({
   assemble: ({ out, diff, watch, json, ...values }): RenderSettings => {
     const settings = balancerSettings(values);
     if (out !== undefined && (diff || watch)) {
-      throw new Fault('settings', 'it does not go with --out', { where: diff ? '--diff' : '--watch' });
+      throw new Fault('settings', 'it cannot be used with --out', { where: diff ? '--diff' : '--watch' });
     }
     const rendering: Rendering =
       out === undefined ? { kind: watch ? 'watch' : diff ? 'diff' : 'print' } : { kind: 'write', folder: out };

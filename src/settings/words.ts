@@ -39,7 +39,7 @@ export const oneOf = <const Names extends readonly string[]>(names: Names): Choi
     const name = names.find((candidate) => candidate === text);
     if (name !== undefined) return accepted<Names[number]>(name);
     const hint = didYouMean(text, names);
-    return rejected(`${quote(text)} is none of ${names.join(', ')}${hint === undefined ? '' : ` (${hint})`}`);
+    return rejected(`${quote(text)} is not one of ${names.join(', ')}${hint === undefined ? '' : ` (${hint})`}`);
   }),
   choices: names,
 });

@@ -245,8 +245,8 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
 describe('settings that do not go together', () => {
   test.each([
     [['--haproxy-mode', 'command'], /--reload-command: it is missing/],
-    [['--reload-command', 'true'], /--reload-command: it does not go with --haproxy-mode managed/],
-    [['--haproxy-mode', 'command', '--reload-command', 'true', '--haproxy', 'x'], /--haproxy: it does not go with/],
+    [['--reload-command', 'true'], /--reload-command: it cannot be used with --haproxy-mode managed/],
+    [['--haproxy-mode', 'command', '--reload-command', 'true', '--haproxy', 'x'], /--haproxy: it cannot be used with/],
     [['--check-command', 'haproxy -c'], /--check-command: .*does not say where \{file\} goes/],
   ])('%j', async (args, line) => {
     const { code, stderr } = await runPointsman(['balance', '--registry', 'dir:/nowhere', ...args]);

@@ -150,7 +150,7 @@ function escapeOf(fields: Fields): EscapeName | undefined {
   const given = fields.text('escape');
   if (given === undefined) return undefined;
   const found = escapeNames.find((name) => name === given);
-  return found ?? fields.fail('escape', `"${given}" is none of ${escapeNames.join(', ')}`);
+  return found ?? fields.fail('escape', `"${given}" is not one of ${escapeNames.join(', ')}`);
 }
 
 function duration(fields: Fields, name: string): number | undefined {

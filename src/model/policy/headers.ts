@@ -21,7 +21,7 @@ const framing = /^(connection|content-length|keep-alive|proxy-connection|te|trai
 
 function parseChangeable(text: string): Parsed<HeaderName> {
   const name = parseHeaderName(text);
-  return name.ok && framing.test(text) ? rejected(`${quote(text)} is HAProxy's own to set`) : name;
+  return name.ok && framing.test(text) ? rejected(`${quote(text)} is a header that only HAProxy sets`) : name;
 }
 
 const headers = v.pipe(

@@ -44,7 +44,7 @@ export function readRoutes({ routes, hosts, paths, strip, priority }: GivenRoute
   const one = { hosts, paths, strip, priority };
   const beside = Object.entries(one).find(([, value]) => value !== undefined);
   if (routes !== undefined && beside !== undefined) {
-    return rejected(`${beside[0]}: beside routes it belongs into each of them`);
+    return rejected(`${beside[0]}: a policy with routes sets it in each route`);
   }
   const read = (routes ?? [one]).map(readRoute);
   const keys = read.reduce((sum, { hosts, paths }) => sum + Math.max(hosts.length, 2) * paths.length, 0);
@@ -52,7 +52,7 @@ export function readRoutes({ routes, hosts, paths, strip, priority }: GivenRoute
   const further = furtherKeys(read);
   if (further > mostFurtherKeys) {
     return rejected(
-      `priority: a less exact host before a more exact one takes ${further} further entries of the route map, more than ${mostFurtherKeys}`,
+      `priority: a less specific host before a more specific one needs ${further} further entries of the route map, more than ${mostFurtherKeys}`,
     );
   }
   const deep = read

@@ -35,7 +35,7 @@ export const tlsField = v.pipe(
     name: v.optional(parsedText(parseServerName)),
     certificate: v.optional(parsedText(parsePemFile)),
   }),
-  v.check(({ verify, ca }) => verify || ca === undefined, 'ca is for certificates that are verified'),
+  v.check(({ verify, ca }) => verify || ca === undefined, 'ca has no effect with "verify": false'),
   v.transform(({ verify, ca, name, certificate }): Tls => {
     const authority = ca === undefined ? ({ kind: 'system' } as const) : ({ kind: 'file', file: ca } as const);
     return { authority: verify ? authority : undefined, name, certificate };
