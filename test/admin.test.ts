@@ -281,7 +281,7 @@ describe('an admin port', () => {
 
 describe('a token file', () => {
   test.each([
-    ['missing', undefined, 'the token cannot be read: ENOENT'],
+    ['missing', undefined, 'the token cannot be read: no such file or directory'],
     ['short', 'abc', 'the token has fewer than 16 characters (openssl rand -hex 32 makes one)'],
   ])('that is %s is refused before anything starts', async (_, text, message) => {
     const dir = await mkdtemp(join(tmpdir(), 'pm-'));

@@ -105,9 +105,9 @@ test('where there is no HAProxy, the rest is checked all the same', async () => 
   const folder = await folderOf({ 'web.json': '{"hosts":["X"]}' });
   const { code, lines } = await check('--haproxy', '/nowhere/haproxy', join(folder, 'web.json'));
   expect(code).toBe(1);
-  expect(lines[0]).toContain('--haproxy: /nowhere/haproxy is not there');
+  expect(lines[0]).toContain('--haproxy: /nowhere/haproxy does not exist');
   expect(lines[1]).toContain('web.json:1:11: hosts.0: "X" is not a host');
-  expect(lines.at(-1)).toContain('HAProxy was not asked: /nowhere/haproxy is not there');
+  expect(lines.at(-1)).toContain('HAProxy was not asked: /nowhere/haproxy does not exist');
 });
 
 test('a folder of templates that is not there, or whose files are named otherwise, is an error', async () => {
@@ -122,12 +122,14 @@ test('a folder of templates that is not there, or whose files are named otherwis
   });
   const templates = (name: string) => check('--haproxy-templates', join(folder, name));
   const nowhere = await templates('nowhere');
-  expect(nowhere.lines[0]).toBe(`--haproxy-templates: the folder ${join(folder, 'nowhere')} is not there`);
+  expect(nowhere.lines[0]).toBe(`--haproxy-templates: the folder ${join(folder, 'nowhere')} does not exist`);
   const empty = await templates('empty');
   expect(empty.lines[0]).toContain('holds no template (name its files haproxy.cfg.mustache, policy.mustache');
   const typo = await templates('typo');
   expect(typo.lines.slice(0, -1)).toEqual([
-    expect.stringMatching(/frame\.mustache: no template has this name, so it is not used \(templates are named/),
+    expect.stringMatching(
+      /frame\.mustache: no template has this name, so pointsman does not use the file \(templates are named/,
+    ),
     expect.stringMatching(/haproxy\.cfg: no template has this name.*did you mean haproxy\.cfg\.mustache\?/),
     expect.stringMatching(/servr\.mustache: no template has this name.*did you mean server\.mustache\?/),
     ...faultNotes(await readVersion('haproxy')),

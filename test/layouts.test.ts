@@ -54,5 +54,5 @@ test("a tree in another's layout is served from a folder, too", async () => {
 
 test('an unknown layout is refused with the names of those that are known', async () => {
   const { code, stderr } = await runPointsman(['balance', '--layout', 'kubernetes', '--registry', 'dir:/nowhere']);
-  expect({ code, stderr }).toEqual({ code: 2, stderr: [expect.stringContaining('known are plain, registrator')] });
+  expect({ code, stderr }).toEqual({ code: 2, stderr: [expect.stringContaining('known names: plain, registrator')] });
 });

@@ -34,8 +34,8 @@ test('what is beyond a limit is refused alone, counted, and shown with its key',
   await until('all are on the status', async () => (await status()).rejected.length === 4);
   const rejected: { key: string; reason: string }[] = (await status()).rejected;
   expect(Object.fromEntries(rejected.map(({ key, reason }) => [key, reason]))).toEqual({
-    'instances/api/c': 'api has 2 instances already (--limit-instances)',
-    'instances/third/a': 'there are 2 services already (--limit-services)',
+    'instances/api/c': 'api has 2 instances already, the most that --limit-instances allows',
+    'instances/third/a': 'there are 2 services already, the most that --limit-services allows',
     'instances/web/b': expect.stringMatching(/^its value has \d+ bytes, more than 600 \(--limit-value\)$/),
     'instances/web/c': expect.stringMatching(/server\.mustache: it made 6\d\d\d characters, more than 4096$/),
   });

@@ -95,7 +95,9 @@ describe.skipIf(reason !== undefined)('host names as addresses', () => {
     const stale = async (text: string) =>
       (await rejected()).some((entry) => entry.lastGoodServes && entry.reason.includes(text));
     await dns.serve({});
-    await until('that it does not exist is shown', () => stale('has no address in DNS; its last address is used'));
+    await until('that it does not exist is shown', () =>
+      stale('has no address in DNS; pointsman uses its last address'),
+    );
     await dns.silence();
     await until('that nobody answers is shown', () => stale('no nameserver answers for the name app.example.org'));
     expect(await scenario.answers('web')).toEqual(['b']);
@@ -157,13 +159,13 @@ describe.skipIf(reason !== undefined)('host names as addresses', () => {
     balance();
     const because = async (key: string) => (await explain(key)).because;
     const linkLocal =
-      'the name app.example.org has no address that is allowed: 169.254.169.254 is a link-local address (--allow-addresses)';
+      'the name app.example.org has no address that is allowed: 169.254.169.254 is a link-local address, which needs --allow-addresses';
     await until('the refusal is shown', async () => (await because('web/a')) === linkLocal);
     // Of several, those that are allowed count; and this machine's own ports stay its own.
     await dns.serve(zone('169.254.169.254', there));
     await scenario.serves('web', ['a']);
     await dns.serve(zone('127.0.0.1'));
-    const own = `the name bad.example.org has the address 127.0.0.1: 127.0.0.1:${scenario.admin} is this balancer's own`;
+    const own = `the name bad.example.org has the address 127.0.0.1: 127.0.0.1:${scenario.admin} is an address of this balancer itself`;
     await until('its own port is refused', async () => String(await because('evil/admin')).startsWith(own));
   });
 
@@ -201,7 +203,9 @@ test("neither this machine's metadata nor the balancer's own ports can be had as
   const explain = async (id: string) => JSON.parse((await scenario.askAdmin(`/explain/evil/${id}`)).body);
   for (const [id, address] of Object.entries(refused)) {
     const own = ['admin', 'loop', 'mapped'].includes(id);
-    const because = own ? `${address} is this balancer's own` : 'is a link-local address (--allow-addresses)';
+    const because = own
+      ? `${address} is an address of this balancer itself`
+      : 'is a link-local address, which needs --allow-addresses';
     expect(await explain(id)).toMatchObject({ verdict: 'not served', because: expect.stringContaining(because) });
   }
   expect((await scenario.ask('evil')).status).toBe(503);
@@ -219,7 +223,7 @@ test('where HAProxy comes to listen for a tcp service, no instance may be; a por
   await scenario.writeByHand('services/db', JSON.stringify({ mode: 'tcp', port }));
   await until('the loop is refused', async () => {
     const { because } = JSON.parse((await scenario.askAdmin('/explain/loop/a')).body);
-    return because === `127.0.0.1:${port} is this balancer's own: 127.0.0.1:${port}`;
+    return because === `127.0.0.1:${port} is an address of this balancer itself: 127.0.0.1:${port}`;
   });
   await scenario.writeByHand('services/db2', JSON.stringify({ mode: 'tcp', port: Number(a.split(':')[1]) }));
   await balancer.logged('quarantined', ({ key }) => key === 'services/db2');

@@ -108,7 +108,7 @@ test('an operator is told when an HAProxy without Lua pauses nothing', async () 
   await writeFile(join(templates, 'haproxy.cfg.mustache'), shipped.replaceAll('feature(LUA)', 'feature(NONE)'));
   const balancer = scenario.balancer('--haproxy-templates', templates);
   await scenario.serves('web', ['a']);
-  const reason = 'this HAProxy has no Lua (haproxy -vv), so requests do not wait';
+  const reason = 'this HAProxy has no Lua (haproxy -vv), so it cannot let requests wait';
   const { code, stderr } = await run('pause', 'web', '--for', '5m', '--wait', '1s');
   expect(code).toBe(1);
   expect(stderr.at(-1)).toContain(`it stands, but is not done after 1s: `);

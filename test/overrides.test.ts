@@ -106,7 +106,7 @@ describe('an override', () => {
     const warning = logged('override-applied').at(-1);
     // 40 is pino's number for a warning.
     expect(warning).toMatchObject({ level: 40, instances: 3, ready: 0 });
-    expect(warning?.msg).toContain('no instance of web is left: it answers 503');
+    expect(warning?.msg).toContain('no instance of web is left, so HAProxy answers 503');
     expect(await balancer.metric('reloads_total')).toBe(0);
   });
 

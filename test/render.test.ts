@@ -158,7 +158,7 @@ test.each([
 ])('%s %s says of each change what would be done, and does nothing', async (command, flag) => {
   const { scenario, b, common } = await start();
   const watching = startPointsman([command, ...common, flag]);
-  await watching.printed('HAProxy is started');
+  await watching.printed('HAProxy starts');
   await scenario.writeByHand('instances/web/b', b);
   await watching.printed(`add server web/b ${b}`);
   await scenario.etcd?.ctl('del', '/pointsman/instances/web/a');

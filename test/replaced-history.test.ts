@@ -46,7 +46,7 @@ test('an etcd that was wiped and started empty drops nothing, and who lives come
   expect(status.stdout.join('\n')).toMatch(/5 entries are held until released \(pointsman release SERVICE, or --all\)/);
   expect(status.stdout.join('\n')).toContain(`: ${byHand.join(', ')}`);
   const explained = await runPointsman(['explain', 'web/hand', ...see]);
-  expect(explained.stdout.join('\n')).toContain('the registry does not have it any more');
+  expect(explained.stdout.join('\n')).toContain('the registry no longer has it');
   const services = JSON.parse((await world.askAdmin('/services')).body);
   expect(services).toMatchObject([{ name: 'web', held: 2 }]);
 

@@ -237,7 +237,7 @@ test('explain names the split that gives an instance nothing', async () => {
   await scenario.serves('web', ['a']);
   const where = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
   const { code, stdout } = await runPointsman(['explain', 'web/b', ...where]);
-  expect(stdout[0]).toContain("b1: web/b is not served: the policy's split gives version v2 nothing");
+  expect(stdout[0]).toContain("b1: web/b is not served: the policy's split gives version v2 no requests");
   expect(code).toBe(1);
 });
 

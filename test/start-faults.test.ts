@@ -111,6 +111,6 @@ test('a registry that never answered says that nothing is served before it does'
   const scenario = await startScenario('folder');
   const balancer = scenario.balancer('--registry', 'etcd://127.0.0.1:1');
   const { msg } = await balancer.logged('registry-disconnected');
-  expect(msg).toBe('registry not reached; nothing is served before it answers');
+  expect(msg).toBe('registry unavailable; HAProxy serves nothing until it answers');
   expect((await scenario.askAdmin('/serving')).status).toBe(503);
 });

@@ -91,24 +91,24 @@ describe('trust that is not there', () => {
     const cases: readonly (readonly [string, string, readonly string[]])[] = [
       [
         'a foreign CA',
-        "etcd's certificate is not signed by a CA that we trust (check --etcd-ca)",
+        "etcd's certificate is not signed by a trusted CA (check --etcd-ca)",
         flags(stranger.caFile, ours),
       ],
       [
         'a foreign client certificate',
-        'etcd does not accept our client certificate (check --etcd-cert and --etcd-key)',
+        'etcd does not accept the client certificate (check --etcd-cert and --etcd-key)',
         flags(ca, theirs),
       ],
       [
         'no client certificate',
-        'etcd does not accept our client certificate (check --etcd-cert and --etcd-key)',
+        'etcd does not accept the client certificate (check --etcd-cert and --etcd-key)',
         flags(ca),
       ],
       // etcd 3.5 says that it has expired.
-      ['an old client certificate', 'our client certificate', flags(ca, old)],
+      ['an old client certificate', 'the client certificate', flags(ca, old)],
       [
         'a key of another',
-        'the client certificate and its key do not belong together',
+        'the client certificate and its key do not match',
         flags(ca, { ...ours, keyFile: theirs.keyFile }),
       ],
       ['a missing file', '/nowhere: it cannot be read', flags('/nowhere', ours)],
@@ -135,7 +135,7 @@ describe('trust that is not there', () => {
     const registration = scenario.register('a', app.address, ...flags(caFile, ours));
     for (const running of [balancer, registration]) {
       const { reason } = await running.logged('registry-disconnected');
-      expect(reason).toBe("etcd's certificate is not signed by a CA that we trust (check --etcd-ca)");
+      expect(reason).toBe("etcd's certificate is not signed by a trusted CA (check --etcd-ca)");
     }
     expect(await scenario.askAdmin('/readyz')).toMatchObject({ status: 503 });
     await copyFile(ca, caFile);

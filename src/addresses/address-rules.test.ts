@@ -63,7 +63,7 @@ describe('where instances may be', () => {
     expect(refusedOf('localhost:80', ...everywhere, ...others)).toEqual(everywhere);
     expect(refusedOf('127.0.0.1:80', ...everywhere)).toEqual(['127.0.0.1:80', '[::ffff:127.0.0.1]:80']);
     expect(refused(at('127.0.0.1:80'), machine, [at('0.0.0.0:80')])).toBe(
-      "127.0.0.1:80 is this balancer's own: 0.0.0.0:80",
+      '127.0.0.1:80 is an address of this balancer itself: 0.0.0.0:80',
     );
   });
 

@@ -52,7 +52,7 @@ export function addressRules({ allowed, loopback: mayLoop }: AddressSettings): A
     if (!canBeServer({ host, family })) return `${given} is not the address of a single server`;
     for (const { what, list, exceptions } of ranges) {
       if (list.check(host, family)) {
-        return exceptions.check(host, family) ? undefined : `${given} is ${what} (--allow-addresses)`;
+        return exceptions.check(host, family) ? undefined : `${given} is ${what}, which needs --allow-addresses`;
       }
     }
     if (allowed.length === 0 || general.check(host, family) || exempt.check(host, family)) return undefined;
@@ -66,7 +66,7 @@ export function addressRules({ allowed, loopback: mayLoop }: AddressSettings): A
       const at = own.find((listener) => reaches(place, listener, machine));
       return (
         at &&
-        `${formatAddress({ ...place, family: familyOf(place.host) })} is this balancer's own: ${formatAddress(at)}`
+        `${formatAddress({ ...place, family: familyOf(place.host) })} is an address of this balancer itself: ${formatAddress(at)}`
       );
     },
   };

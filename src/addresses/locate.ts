@@ -30,6 +30,6 @@ export function locate(instance: Instance, resolution: Resolution | undefined, r
   return {
     kind: 'at',
     instance: { ...instance, address: at, hostName: address.host },
-    trouble: trouble && `${trouble}; its last address is used: ${formatAddress(at)}`,
+    trouble: trouble && `${trouble}; pointsman uses its last address: ${formatAddress(at)}`,
   };
 }

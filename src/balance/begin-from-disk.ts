@@ -16,7 +16,10 @@ export async function beginFromDisk(
   const lastKnown = await loadLastKnown(paths.lastKnown, limits, { now: now(), wall: wall(), holdMs });
   if (lastKnown === undefined) return;
   if ('unusable' in lastKnown) {
-    logger.warn({ event: 'last-known-unusable', reason: lastKnown.unusable }, 'the catalog on disk is not usable');
+    logger.warn(
+      { event: 'last-known-unusable', reason: lastKnown.unusable },
+      'pointsman cannot use the catalog on disk',
+    );
     return;
   }
   // A clock that was set back must not make the age negative.
@@ -24,13 +27,13 @@ export async function beginFromDisk(
   const age = formatDuration(ageMs);
   logger.info(
     { event: 'last-known', revision: String(lastKnown.catalog.revision), age },
-    `serving the catalog of ${age} ago until the registry answers`,
+    `pointsman serves the catalog from ${age} ago until the registry answers`,
   );
   registryStatus.onLastKnown(lastKnown.savedAt, ageMs);
   balancer.preload(lastKnown.catalog);
   heldEntries.holder.resume(lastKnown.point, lastKnown.entries);
   const guarded = await loadGuardedInstances(paths.holds, wall());
   if ('unusable' in guarded) {
-    logger.warn({ event: 'holds-unusable', reason: guarded.unusable }, 'what was held is not known any more');
+    logger.warn({ event: 'holds-unusable', reason: guarded.unusable }, 'pointsman lost the list of held entries');
   } else guarding.resume(guarded, lastKnown.catalog);
 }

@@ -27,7 +27,7 @@ export class HaproxyVersion {
     const haproxy = releaseOf(version);
     this.#current = haproxy;
     if (before === undefined || before === haproxy) return;
-    const text = `HAProxy ${haproxy} runs now instead of ${before}`;
+    const text = `HAProxy ${haproxy} now runs instead of ${before}`;
     this.#logger.info({ event: 'haproxy-version-changed', haproxy, before }, text);
     this.logFaults();
     this.#onChange();

@@ -14,9 +14,12 @@ import type { CertificateStatus } from './tls/certificates.ts';
 export const healthMetrics = ({ gauge }: MakeMetric) => ({
   ready: gauge(
     'ready',
-    '1 while HAProxy serves, nothing keeps changes from being applied, and it is not about to stop, as /readyz says.',
+    '1 while /readyz answers 200: HAProxy serves, changes are applied, and the balancer is not about to stop.',
   ),
-  leaving: gauge('leaving', '1 while the balancer is about to stop, serves, and is not ready any more (--lame-duck).'),
+  leaving: gauge(
+    'leaving',
+    '1 while the balancer serves for the time of --lame-duck before it stops, and is not ready.',
+  ),
   instances: gauge('instances', 'Instances that are served, by service.', ['service']),
 });
 

@@ -56,7 +56,7 @@ export class LameDuck {
       return;
     }
     this.#since = now();
-    const text = `leaving: not ready any more, and stopping in ${lameDuckMs / 1000} s`;
+    const text = `not ready any more; HAProxy stops in ${lameDuckMs / 1000} s`;
     logger.info({ event: 'leaving', lameDuckMs }, text);
     this.#leave();
     const timer = setTimeout(end, lameDuckMs);

@@ -5,9 +5,12 @@ import { deferred } from '../waiting/deferred.ts';
 import type { LogAndClock } from './observe/log-and-clock.ts';
 
 export const registryMetrics = ({ counter, gauge }: MakeMetric) => ({
-  registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
-  registryDisconnects: counter('registry_disconnects_total', 'How often the registry was lost.'),
-  registryStale: gauge('registry_stale_seconds', 'How long ago the registry was followed last; 0 while it is.'),
+  registryConnected: gauge('registry_connected', '1 while this balancer follows the registry.'),
+  registryDisconnects: counter('registry_disconnects_total', 'Losses of the connection to the registry.'),
+  registryStale: gauge(
+    'registry_stale_seconds',
+    'Seconds since this balancer last followed the registry; 0 while it follows it.',
+  ),
 });
 
 type RegistryStatusParts = LogAndClock & {
@@ -58,7 +61,7 @@ export class RegistryStatus {
     metrics.registryConnected.set(connected ? 1 : 0);
     if (event.kind === 'connected') {
       this.#reasons.isNew('registry', undefined);
-      logger.info({ event: 'registry-connected', member: event.member }, 'following the registry');
+      logger.info({ event: 'registry-connected', member: event.member }, 'pointsman follows the registry');
     } else {
       if (this.#connected) metrics.registryDisconnects.inc();
       // The registry reports each failed attempt.
@@ -66,8 +69,8 @@ export class RegistryStatus {
       logger[level](
         { event: 'registry-disconnected', reason: event.reason },
         this.#hasView
-          ? 'registry lost; what was known is served'
-          : 'registry not reached; nothing is served before it answers',
+          ? 'registry unavailable; HAProxy keeps serving the last known state'
+          : 'registry unavailable; HAProxy serves nothing until it answers',
       );
     }
     if (this.#connected !== connected) this.#since = now();

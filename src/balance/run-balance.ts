@@ -77,7 +77,7 @@ async function serve(
   const { balancer, haproxy, haproxyVersion, acknowledging, registryStatus, fileKeeper, baseSettings } = assembled;
   const { certificates, serverPems } = assembled;
   // Without a view of the registry there is nothing to serve. An answer of 404 would be worse than none.
-  const stillWaiting = () => manager.started('waits for the registry; HAProxy does not serve yet');
+  const stillWaiting = () => manager.started('pointsman waits for the registry; HAProxy does not serve yet');
   const waiting = setTimeout(stillWaiting, startedAfterMs);
   await Promise.race([registryStatus.view, aborted(signal)]);
   clearTimeout(waiting);
@@ -96,7 +96,7 @@ async function serve(
   logger.info({ event: 'serving', ...about }, `serving on http://${baseSettings.bind}`);
   manager.started(`serves on http://${baseSettings.bind}`);
   lameDuck.serves(() => {
-    manager.says('leaves: not ready any more, serves on for a while');
+    manager.says('pointsman is about to stop: not ready any more, HAProxy still serves');
     balancer.leave();
   });
   haproxyVersion.logFaults();
@@ -107,7 +107,7 @@ async function serve(
   fileKeeper?.keep();
   await fileKeeper?.follow();
   await aborted(signal);
-  const text = parts.ending() === 'leave' ? 'stopping; HAProxy goes on serving' : 'stopping';
+  const text = parts.ending() === 'leave' ? 'pointsman stops; HAProxy keeps serving' : 'stopping';
   manager.stopping(text);
   logger.info({ event: 'stopping', haproxy: parts.ending() }, text);
   await endWatch?.();
@@ -177,9 +177,9 @@ function watchOwnTemplates(
 /** The path of a Unix socket must be short, and a path in haproxy.cfg may have only characters that need no quotes. */
 function checkFolder(socketPath: string): void {
   if (!isSafeText(socketPath)) {
-    throw new Fault('settings', `the path ${socketPath} has a character that a haproxy.cfg would need quotes for`, {
+    throw new Fault('settings', `the path ${socketPath} has a character that needs quotes in haproxy.cfg`, {
       where: '--dir',
-      hint: 'use letters, digits and . _ / - only',
+      hint: 'use only letters, digits and . _ / -',
     });
   }
   // sun_path has 108 bytes, and HAProxy binds under a temporary name that is up to 17 longer.

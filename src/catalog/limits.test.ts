@@ -38,7 +38,9 @@ describe('a limit', () => {
       'instances/web/c': address,
       'instances/api/a': address,
     });
-    expect(folded.rejections.map(({ reason }) => reason)).toEqual(['web has 2 instances already (--limit-instances)']);
+    expect(folded.rejections.map(({ reason }) => reason)).toEqual([
+      'web has 2 instances already, the most that --limit-instances allows',
+    ]);
     const changed = fold(catalog, limits, { 'instances/web/a': '10.0.0.2:80', 'services/web': '{}' });
     expect(changed.rejections).toEqual([]);
     const moved = fold(changed.catalog, limits, { 'instances/web/a': undefined, 'instances/web/c': address });
@@ -90,8 +92,8 @@ describe('a limit', () => {
       },
     );
     expect(reasons(folded)).toEqual([
-      ['instances/more/a', 'there are 2 services already (--limit-services)'],
-      ['services/more', 'there are 2 services already (--limit-services)'],
+      ['instances/more/a', 'there are 2 services already, the most that --limit-services allows'],
+      ['services/more', 'there are 2 services already, the most that --limit-services allows'],
     ]);
   });
 

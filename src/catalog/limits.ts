@@ -73,13 +73,13 @@ export const overrideRoom = ({ totalBytes, entries }: CatalogLimits): Room => ({
 });
 
 export const beyondServices = ({ services }: CatalogLimits): string =>
-  `there are ${services} services already (--limit-services)`;
+  `there are ${services} services already, the most that --limit-services allows`;
 
 /** Why a service does not get all the instances that it has. */
 export function beyondShare(service: string, beyond: keyof Caps, limits: CatalogLimits): string {
   switch (beyond) {
     case 'instances':
-      return `${service} has ${limits.instances} instances already (--limit-instances)`;
+      return `${service} has ${limits.instances} instances already, the most that --limit-instances allows`;
     case 'entries':
       return `${service} exceeds its share: all services have more than ${limits.entries} entries (--limit-entries)`;
     case 'bytes':

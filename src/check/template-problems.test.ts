@@ -4,7 +4,7 @@ import { describeProblem } from './problem.ts';
 import { templateProblems } from './template-problems.ts';
 
 const whats = (role: Parameters<typeof templateProblems>[0], text: string) =>
-  templateProblems(role, 't', text).map((problem) => describeProblem(problem).replace(/ \(known are .*/, ''));
+  templateProblems(role, 't', text).map((problem) => describeProblem(problem).replace(/ \(known names: .*/, ''));
 
 describe('a template', () => {
   test('that is well has no problems', () => {
@@ -17,7 +17,7 @@ describe('a template', () => {
     ).toEqual([
       't:1:8: {{idd}} is not known to this template',
       't:2:3: {{chek}} is not known to this template',
-      't:2:35: {{{zone}}} would go in unchecked (write {{zone}})',
+      't:2:35: {{{zone}}} would insert an unchecked value (write {{zone}})',
       't:3:1: {{>…}} is not available here',
     ]);
   });
@@ -32,9 +32,7 @@ describe('a template', () => {
 
   test('without its slot is told so once', () => {
     expect(whats('backend', 'backend {{nam}}\n')[0]).toContain('{{nam}} is not known');
-    expect(whats('backend', 'backend {{name}}\n')).toEqual([
-      't:1:1: {{{servers}}} stands in it 0 times instead of once',
-    ]);
+    expect(whats('backend', 'backend {{name}}\n')).toEqual(['t:1:1: {{{servers}}} occurs 0 times instead of once']);
   });
 
   test('whatever it is, its problems are found in bounded time and have places in it', () => {

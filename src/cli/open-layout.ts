@@ -34,7 +34,7 @@ async function declarationOf(name: string): Promise<unknown> {
   } catch (cause) {
     throw new Fault('settings', `it is no known layout, and cannot be read as a file: ${describe(cause)}`, {
       where: `--layout ${name}`,
-      hint: `known are ${Object.keys(knownLayouts).join(', ')}`,
+      hint: `known names: ${Object.keys(knownLayouts).join(', ')}`,
       cause,
     });
   }

@@ -1,4 +1,5 @@
 import pc from 'picocolors';
+import { describe } from '../model/fault.ts';
 import { printable, printableJson, printableLines } from '../model/printable.ts';
 import { done, failed } from './exit-code.ts';
 
@@ -27,7 +28,7 @@ export function watchOutputs({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' |
       if (!process.emit('SIGINT')) process.exit(done);
       return;
     }
-    stderr.write(`pointsman: standard output cannot be written: ${error.message}\n`);
+    stderr.write(`pointsman: standard output cannot be written: ${describe(error)}\n`);
     process.exit(failed);
   });
   stderr.on('error', () => undefined);

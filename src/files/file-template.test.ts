@@ -130,7 +130,7 @@ describe('keys', () => {
     ['{{#keys.sites.x.*}}{{json.Id.constructor}}{{/keys.sites.x.*}}', 'is not there'],
     [
       '{{#keys.up.*}}{{vaule}}{{/keys.up.*}}',
-      'main.mustache:1:15: {{vaule}} is not known to this template (known are name, key, value, json, first, last, services',
+      'main.mustache:1:15: {{vaule}} is not known to this template (known names: name, key, value, json, first, last, services',
     ],
     ['{{env.NONE}}', 'main.mustache:1:1: {{env.NONE}} is not there'],
   ])('%s is an error with its place', async (template, expected) => {
@@ -154,15 +154,15 @@ describe('a template is refused', () => {
   test.each([
     [
       '{{#services}}\n{{adress}}{{/services}}',
-      'main.mustache:2:1: {{adress}} is not known to this template (known are name, mode',
+      'main.mustache:2:1: {{adress}} is not known to this template (known names: name, mode',
     ],
     [
       '{{#services}}{{instances}}{{/services}}',
       'main.mustache:1:14: {{instances}} is a list (write {{#instances}}…{{/instances}})',
     ],
     ['{{service.web}}', 'main.mustache:1:1: {{service.web}} is no text but has fields'],
-    ['{{#services}}{{.}}{{/services}}', 'main.mustache:1:14: {{.}} stands for nothing here'],
-    ['{{{keys.a}}}', 'main.mustache:1:1: {{{keys.a}}} would go in unchecked'],
+    ['{{#services}}{{.}}{{/services}}', 'main.mustache:1:14: {{.}} has no value here'],
+    ['{{{keys.a}}}', 'main.mustache:1:1: {{{keys.a}}} would insert an unchecked value'],
     ['{{=<% %>=}}', 'main.mustache:1:1: {{=…}} is not available here'],
     ['a\n{{#services}}', 'main.mustache:2:14: Unclosed section "services"'],
     ['{{> none}}', 'main.mustache:1:1: {{> none}} cannot be included: there is no none.mustache'],

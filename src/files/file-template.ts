@@ -71,7 +71,7 @@ function compile(
   });
   const bare = tags.find((tag) => tag.bare);
   if (bare !== undefined && how !== 'none') {
-    throw new Fault('template', `{{{${bare.name}}}} would go in unchecked`, {
+    throw new Fault('template', `{{{${bare.name}}}} would insert an unchecked value`, {
       where: bare.where,
       hint: `write {{${bare.name}}}; or escape: none, if nobody who writes to the registry can do harm`,
     });

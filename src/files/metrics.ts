@@ -18,8 +18,8 @@ export function createFilesMetrics(registry: Registry) {
   const make = makeMetric(registry);
   const { gauge } = make;
   return {
-    registryConnected: gauge('registry_connected', '1 while the registry is being followed.'),
-    revisionSeen: gauge('revision_seen', 'The newest revision that the registry delivered.'),
+    registryConnected: gauge('registry_connected', '1 while this balancer follows the registry.'),
+    revisionSeen: gauge('revision_seen', 'Newest revision that the registry delivered.'),
     ...fileMetrics(make),
     held: gauge('held_entries', 'Entries that the registry does not have any more and files are made of all the same.'),
   };

@@ -174,7 +174,7 @@ class OwnTree {
     else if (event.revision > this.#revision) this.#revision = event.revision;
     if (event.kind === 'connected') {
       this.trouble = undefined;
-      logger.info({ event: 'registry-connected', member: event.member }, 'following the registry');
+      logger.info({ event: 'registry-connected', member: event.member }, 'pointsman follows the registry');
     } else if (event.kind === 'disconnected') {
       // Told at every attempt: once is enough for each reason.
       const level = this.trouble === event.reason ? 'debug' : 'warn';

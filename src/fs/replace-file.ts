@@ -118,7 +118,7 @@ export async function openRegular(path: string, access: number): Promise<FileHan
 function hintFor(cause: unknown): string | undefined {
   const code = errorCode(cause);
   if (code === 'EBUSY') return 'a single file that is mounted cannot be replaced: mount its folder instead';
-  if (code === 'EPERM') return 'another owner can be given by root only';
+  if (code === 'EPERM') return 'only root can change the owner of a file';
   return undefined;
 }
 

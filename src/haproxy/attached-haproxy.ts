@@ -100,11 +100,11 @@ export class AttachedHaproxy extends ForeignHaproxy implements Haproxy {
     const running = (await this.processes())?.version;
     if (running === undefined) return true;
     const ours = await readVersion(executable);
-    const differs = ours === running ? undefined : `${running} runs, and ${executable} is ${ours}`;
+    const differs = ours === running ? undefined : `${running} is running, but ${executable} is ${ours}`;
     if (differs !== undefined && differs !== this.#differs) {
       this.#options.logger.warn(
         { event: 'haproxy-version-differs', running, ours },
-        `${differs}: the reload decides about a configuration, not the check`,
+        `${differs}: the check of a configuration can be wrong, so the reload decides`,
       );
     }
     this.#differs = differs;

@@ -6,7 +6,7 @@ import { runWithin } from './processes.ts';
 
 /** The hint for a port that HAProxy may not bind. */
 export const noRightHint =
-  'ports below 1024 need the right to: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or --http with a higher port';
+  'a port below 1024 needs a capability: set AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, or choose a higher port with --http';
 
 /** An address that HAProxy cannot listen on, with the reason. */
 export type Unbindable = ValidationProblem & { readonly line: number; readonly address: string };
@@ -65,7 +65,7 @@ async function explained(
   why: string,
   ours: (pid: number) => Promise<boolean>,
 ): Promise<string | undefined> {
-  if (/permission denied/i.test(why)) return `${why} (a port below 1024 takes the capability CAP_NET_BIND_SERVICE)`;
+  if (/permission denied/i.test(why)) return `${why} (a port below 1024 needs the capability CAP_NET_BIND_SERVICE)`;
   if (!/in use/i.test(why)) return why;
   const owners = ports === undefined ? [] : await ownersOfPort(ports.first, protocol);
   if (owners.length === 0) return 'it is in use';
@@ -163,11 +163,11 @@ export function startFault(lastLines: readonly string[], configFile: string): Fa
   const bind = /cannot bind (?:socket|UNIX socket).*?\[([^\]]+)\](?:.*)$/im.exec(text);
   if (bind?.[1] !== undefined && /in use/i.test(text)) {
     return new Fault('address-in-use', `HAProxy cannot listen on ${bind[1]}: it is in use`, {
-      hint: 'end what listens there (ss -ltnp shows it), or choose another with --http',
+      hint: 'stop the program that listens there (ss -ltnp shows it), or choose another address with --http',
     });
   }
   if (bind?.[1] !== undefined && /permission denied/i.test(text)) {
-    return new Fault('haproxy-start', `HAProxy may not listen on ${bind[1]}`, { hint: noRightHint });
+    return new Fault('haproxy-start', `HAProxy has no permission to listen on ${bind[1]}`, { hint: noRightHint });
   }
   const alert = lastLines.findLast((line) => line.includes('[ALERT]')) ?? lastLines.at(-1) ?? '';
   return new Fault('haproxy-start', `HAProxy did not start: ${alert.trim()}`, { where: configFile });

@@ -25,7 +25,8 @@ export async function validateConfig(
 ): Promise<Validated> {
   const run = await runWithin(haproxy, ['-c', '-f', file], { deadlineMs, graceMs: 1000, signal });
   if (run.exitCode === 0) return { ok: true };
-  if (run.ended === 'signal') throw new Fault('config-check', 'the check was ended with pointsman', { where: file });
+  if (run.ended === 'signal')
+    throw new Fault('config-check', 'the check was stopped because pointsman ends', { where: file });
   if (run.ended === 'deadline') {
     return { ok: false, problems: [tooSlow(deadlineMs)], mayPass: 'deadline' };
   }
@@ -37,7 +38,7 @@ export async function validateConfig(
 
 export const tooSlow = (deadlineMs: number): ValidationProblem => ({
   line: undefined,
-  text: `the check took longer than ${Math.round(deadlineMs)} ms, as when a host name does not resolve`,
+  text: `the check took longer than ${Math.round(deadlineMs)} ms; a host name that does not resolve is a common cause`,
 });
 
 /** Finds what is wrong in the output of `haproxy -c`: `[ALERT] (1) : config : parsing [/x/haproxy.cfg:12] : …`. */
@@ -63,13 +64,13 @@ export async function readVersion(haproxy: string): Promise<string> {
     if (major > 2 || (major === 2 && minor >= 6)) return version[1];
     throw new Fault('haproxy-missing', `${haproxy} is HAProxy ${version[1]}, and pointsman needs 2.6 or later`, {
       where: '--haproxy',
-      hint: 'install a newer one, or name it: --haproxy PATH',
+      hint: 'install a newer version, or name one with --haproxy PATH',
     });
   }
   const missing = run.code === 'ENOENT' || run.code === 'EACCES';
-  throw new Fault('haproxy-missing', missing ? `${haproxy} is not there or cannot be run` : `${haproxy} -v failed`, {
+  throw new Fault('haproxy-missing', missing ? `${haproxy} does not exist or cannot be run` : `${haproxy} -v failed`, {
     where: '--haproxy',
-    hint: 'install HAProxy 2.6 or later, as root: apt-get install haproxy; or name it: --haproxy PATH',
+    hint: 'install HAProxy 2.6 or later (as root: apt-get install haproxy), or name it with --haproxy PATH',
     cause: run,
   });
 }

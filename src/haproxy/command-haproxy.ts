@@ -77,7 +77,7 @@ export class CommandHaproxy extends ForeignHaproxy implements Haproxy {
       throw new Fault(
         checkCommand === undefined ? 'config-check' : 'haproxy-reload',
         `it ended with ${exitCode}${said === '' ? '' : `: ${said}`}`,
-        { where: `--reload-command ${reloadCommand}`, hint: 'the former configuration is back in its place' },
+        { where: `--reload-command ${reloadCommand}`, hint: 'pointsman restored the former configuration' },
       );
     }
     const deadline = performance.now() + newWorkerMs;
@@ -89,7 +89,7 @@ export class CommandHaproxy extends ForeignHaproxy implements Haproxy {
       if (performance.now() > deadline) {
         throw new Fault('haproxy-reload', `it succeeded, but no new worker answers after ${newWorkerMs / 1000} s`, {
           where: `--reload-command ${reloadCommand}`,
-          hint: `is it the HAProxy whose stats socket is ${runtimeSocket}?`,
+          hint: `check that the command reloads the HAProxy whose stats socket is ${runtimeSocket}`,
         });
       }
       await pause(lookAgainMs);

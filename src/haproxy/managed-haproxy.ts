@@ -82,7 +82,7 @@ export class ManagedHaproxy implements Haproxy {
   #waiting(listeners: readonly Listener[]): readonly Unbindable[] {
     return listeners.flatMap(({ line, address, ...socket }) => {
       if (retryInMs(this.#failed, socket, performance.now()) === undefined) return [];
-      const text = `cannot listen on ${address}: a reload failed for it a short time ago, and it is tried again later`;
+      const text = `cannot listen on ${address}: a reload failed for this address a short time ago; pointsman tries it again later`;
       return [{ line, address, text }];
     });
   }
@@ -133,7 +133,7 @@ export class ManagedHaproxy implements Haproxy {
     this.#differs =
       running === undefined || ours === undefined || running === ours
         ? undefined
-        : `HAProxy ${running} runs, and ${executable} is ${ours}: to use that one, stop pointsman with HAProxy, and start it`;
+        : `HAProxy ${running} is running, but ${executable} is ${ours}: to use that one, stop pointsman together with HAProxy, and start it again`;
     if (this.#differs === undefined || this.#differs === before) return;
     logger.warn({ event: 'haproxy-version-differs', running, ours }, this.#differs);
   }

@@ -48,7 +48,7 @@ export class MasterSocket {
     }
     logger.warn(
       { event: 'master-socket-missing', pid, socket: masterSocket },
-      'somebody deleted the socket of the HAProxy master: it is reloaded, and makes the socket again',
+      'the socket of the HAProxy master was deleted: pointsman reloads HAProxy, which creates the socket again',
     );
     await mkdir(dirname(masterSocket), { recursive: true, mode: 0o700 }).catch(() => undefined);
     signal(pid, 'SIGUSR2');

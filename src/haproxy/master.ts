@@ -183,7 +183,7 @@ async function askReload(path: string, deadline: number): Promise<number> {
 function refused(path: string, log: string): Fault {
   return new Fault('haproxy-refused', `HAProxy refused the reload${alertsIn(log.split('\n'))}`, {
     where: path,
-    hint: "the old worker goes on serving; HAProxy's log says more",
+    hint: "the old worker keeps serving; see HAProxy's log",
   });
 }
 

@@ -99,7 +99,7 @@ export class Output {
     const made = await execa('mkfifo', ['-m', '600', this.#path], { ...apart, reject: false, timeout: 5000 });
     if (made.exitCode === 0) return true;
     const reason = made.shortMessage ?? 'mkfifo failed';
-    this.#logger.debug({ event: 'haproxy-output-lost', reason }, 'the access log will end with this pointsman');
+    this.#logger.debug({ event: 'haproxy-output-lost', reason }, 'the access log stops when this pointsman ends');
     return false;
   }
 

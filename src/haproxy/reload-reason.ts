@@ -67,7 +67,9 @@ export function describeReason(reason: ReloadReason): string {
     case 'start':
       return 'pointsman started';
     case 'frame':
-      return reason.services.length === 0 ? 'the frame changed' : `the port of ${firstOf(reason.services)} changed`;
+      return reason.services.length === 0
+        ? 'the base configuration changed'
+        : `the port of ${firstOf(reason.services)} changed`;
     case 'new-backend':
       return `service ${reason.backend} is new`;
     case 'backend':
@@ -75,9 +77,9 @@ export function describeReason(reason: ReloadReason): string {
     case 'server-keywords':
       return `keywords of ${reason.backend}/${reason.server} changed`;
     case 'server-line':
-      return `the line of ${reason.backend}/${reason.server} can stand only in a file`;
+      return `HAProxy accepts the line of ${reason.backend}/${reason.server} only in a file`;
     case 'former-address':
-      return `open connections to ${reason.backend}/${reason.server} would go on to its former address`;
+      return `open connections to ${reason.backend}/${reason.server} would stay at its former address`;
     case 'refused':
       return `HAProxy answered ${JSON.stringify(reason.answer)} to ${JSON.stringify(reason.command)}`;
     case 'many-routes':
@@ -89,8 +91,8 @@ export function describeReason(reason: ReloadReason): string {
     case 'retired':
       return `more than ${reason.more} servers that left are in HAProxy, which cannot delete them safely, most of them of ${firstOf(reason.services)}`;
     case 'restore':
-      return 'the reload before failed: HAProxy loads again what it serves';
+      return 'the reload before failed, so HAProxy loads the served configuration again';
     case 'drift':
-      return 'HAProxy did not run what it was given';
+      return 'HAProxy does not run the configuration that pointsman gave it';
   }
 }

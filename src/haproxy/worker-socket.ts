@@ -43,7 +43,7 @@ export class WorkerSocket {
       if (!this.#isDeaf) {
         logger.warn(
           { event: 'runtime-socket-missing', socket: path },
-          "nobody listens on HAProxy's socket, which somebody deleted or a failed reload replaced: its worker is spoken with through the master's; a restart of HAProxy makes it again",
+          "HAProxy does not listen on its socket, because it was deleted or a failed reload replaced it: pointsman reaches the worker through the master's socket; a restart of HAProxy creates the socket again",
         );
       }
       this.#isDeaf = true;

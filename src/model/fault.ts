@@ -18,9 +18,11 @@ export class Fault extends Error {
     this.hint = detail.hint;
   }
 
-  /** The whole error on one line. */
+  /** The whole error on one line. A path that is already the place is not named again at the end. */
   override toString(): string {
-    return `${this.where === undefined ? '' : `${this.where}: `}${this.message}${this.hint === undefined ? '' : ` (${this.hint})`}`;
+    const { where, message, hint } = this;
+    const what = where !== undefined && message.endsWith(`: ${where}`) ? message.slice(0, -where.length - 2) : message;
+    return `${where === undefined ? '' : `${where}: `}${what}${hint === undefined ? '' : ` (${hint})`}`;
   }
 }
 
@@ -36,13 +38,20 @@ export function describe(error: unknown): string {
   if (error instanceof Fault) return error.toString();
   if (error === undefined || error === null) return 'no reason was given';
   if (!(error instanceof Error)) return String(error) || 'no reason was given';
-  if (error.message !== '') return error.message;
+  if (error.message !== '') return withoutCode(error.message);
   if (error instanceof AggregateError && error.errors.length > 0) {
     return [...new Set(error.errors.map(describe))].join('; ');
   }
   const code: unknown = Reflect.get(error, 'code');
   if (typeof code === 'string' && code !== '') return code;
   return error.cause === undefined ? error.name || 'no reason was given' : describe(error.cause);
+}
+
+/** Node's text of an error of the file system, `EACCES: permission denied, open '/a'`, as `permission denied: /a`. */
+function withoutCode(message: string): string {
+  const [, what, from, to] = /^E[A-Z0-9]+: ([^,]+), [a-z]+(?: '(.*?)')?(?: -> '(.*)')?$/s.exec(message) ?? [];
+  if (what === undefined) return message;
+  return `${what}${from === undefined ? '' : `: ${from}`}${to === undefined ? '' : ` to ${to}`}`;
 }
 
 /** The code that Node gives an error of the system, `ENOENT` for one. */

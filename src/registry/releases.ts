@@ -30,7 +30,7 @@ export function followReleases(registry: Registry, logger: Logger, onRelease: (r
       trouble = event.reason;
       logger[level](
         { event: 'releases-not-followed', reason: event.reason },
-        `pointsman release is not heard: ${registry.location} cannot be followed`,
+        `pointsman release has no effect here: ${registry.location} cannot be followed`,
       );
     }
     for (const release of releasedBy(event)) onRelease(release);

@@ -78,7 +78,7 @@ export function describeConflict(conflict: Conflict | ConflictRecord): string {
 }
 
 export const moreConflicts = (service: string, count: number): string =>
-  `${service} does not get what it asks for in ${count} more ${count === 1 ? 'conflict' : 'conflicts'}`;
+  `${service} has ${count} more ${count === 1 ? 'conflict' : 'conflicts'}`;
 
 const mostOfOne = 10;
 const mostListed = 1000;

@@ -44,7 +44,7 @@ export async function folderFaults(folder: string): Promise<readonly Fault[]> {
     found = await readdir(folder);
   } catch (cause) {
     const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
-    const what = missing ? `the folder ${folder} is not there` : `${folder} cannot be listed: ${describe(cause)}`;
+    const what = missing ? `the folder ${folder} does not exist` : `${folder} cannot be listed: ${describe(cause)}`;
     return [new Fault('settings', what, { where: '--haproxy-templates', cause })];
   }
   if (!found.some((name) => names.includes(name))) {
@@ -58,7 +58,7 @@ export async function folderFaults(folder: string): Promise<readonly Fault[]> {
     const hint = meant === undefined ? didYouMean(name, names) : `did you mean ${meant}?`;
     if (hint === undefined && !name.endsWith('.mustache')) return [];
     return [
-      new Fault('template', 'no template has this name, so it is not used', {
+      new Fault('template', 'no template has this name, so pointsman does not use the file', {
         where: join(folder, name),
         hint: hint ?? `templates are named ${names.join(', ')}`,
       }),
@@ -102,13 +102,17 @@ export function watchTemplates({
       onTemplates(templates);
     } catch (error) {
       const reason = describe(error);
-      logger.error({ event: 'template-refused', reason }, `${reason}; the templates before it stay in use`);
+      logger.error({ event: 'template-refused', reason }, `${reason}; the previous templates stay in use`);
     }
   };
   const close = watchFolders({
     folders: [own],
     onChange: reload,
-    onError: (error) => logger.warn({ event: 'template-watch', reason: describe(error) }, 'not watched'),
+    onError: (error) =>
+      logger.warn(
+        { event: 'template-watch', reason: describe(error) },
+        'pointsman cannot watch the folder of templates',
+      ),
   });
   return async () => {
     closed = true;

@@ -30,9 +30,9 @@ export function policyRenderer(template: Template, settings: BaseSettings): (pol
     const peersSocket = join(settings.peersFolder, digest.toString('base64url').slice(0, 12));
     const text = template.render({ ...view, policy: name, peersSocket });
     if (!text.startsWith(`defaults ${name} `)) {
-      throw new Fault('template', `it made ${JSON.stringify(text.split('\n')[0])}`, {
+      throw new Fault('template', `it rendered ${JSON.stringify(text.split('\n')[0])}`, {
         where: `${template.file}:1:1`,
-        hint: 'it has to begin: defaults {{policy}} from _base',
+        hint: 'it must begin: defaults {{policy}} from _base',
       });
     }
     const section = { name, text: text.endsWith('\n') ? text : `${text}\n` };

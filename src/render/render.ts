@@ -229,9 +229,9 @@ function renderServer(templates: Templates, settings: BaseSettings, service: Ser
   const text = templates.server.render(serverView(instance, service, settings));
   const line = text.trim().replace(/\s*\n\s*/g, ' ');
   if (line.startsWith(`server ${instance.id} `)) return line;
-  throw new Fault('template', `it made ${JSON.stringify(line)} of ${service.name}/${instance.id}`, {
+  throw new Fault('template', `it rendered ${JSON.stringify(line)} of ${service.name}/${instance.id}`, {
     where: templates.server.file,
-    hint: 'it has to begin: server {{id}} {{address}}',
+    hint: 'it must begin: server {{id}} {{address}}',
   });
 }
 

@@ -15,8 +15,8 @@ describe('a template', () => {
     ['server {{id}\n{{address}}', 'own/server.mustache:1:8'],
     ['server {{id}}\n  {{#check}} x', 'own/server.mustache:2:'],
     ['server {{id}}\nx {{adress}}', 'own/server.mustache:2:3: {{adress}} is not known to this template'],
-    ['server {{{id}}}', 'own/server.mustache:1:8: {{{id}}} would go in unchecked'],
-    ['server {{&id}}', 'own/server.mustache:1:8: {{{id}}} would go in unchecked'],
+    ['server {{{id}}}', 'own/server.mustache:1:8: {{{id}}} would insert an unchecked value'],
+    ['server {{&id}}', 'own/server.mustache:1:8: {{{id}}} would insert an unchecked value'],
     ['{{> other}}', 'own/server.mustache:1:1: {{>…}} is not available here'],
   ])('%j is refused with its place', (text, message) => {
     expect(() => parse(text)).toThrow(expect.objectContaining({ code: 'template' }));
@@ -37,7 +37,7 @@ describe('a template', () => {
   );
 
   test('needs its slot once, with three braces', () => {
-    expect(() => parseTemplate('backend', 'b', 'backend {{name}}\n')).toThrow('stands in it 0 times');
+    expect(() => parseTemplate('backend', 'b', 'backend {{name}}\n')).toThrow('occurs 0 times');
     expect(() => parseTemplate('backend', 'b', '{{servers}}')).toThrow('needs three braces');
   });
 

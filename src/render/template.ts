@@ -37,7 +37,10 @@ export function parseTemplate(role: TemplateRole, file: string, text: string): T
   for (const { name, where, bare } of compiled.tags) {
     if (bare) {
       if (name !== wanted) {
-        throw new Fault('template', `{{{${name}}}} would go in unchecked`, { where, hint: `write {{${name}}}` });
+        throw new Fault('template', `{{{${name}}}} would insert an unchecked value`, {
+          where,
+          hint: `write {{${name}}}`,
+        });
       }
       slots += 1;
     } else if (name === wanted) {
@@ -45,7 +48,7 @@ export function parseTemplate(role: TemplateRole, file: string, text: string): T
     }
   }
   if (wanted !== undefined && slots !== 1) {
-    throw new Fault('template', `{{{${wanted}}}} stands in it ${slots} times instead of once`, {
+    throw new Fault('template', `{{{${wanted}}}} occurs ${slots} times instead of once`, {
       where: `${file}:1:1`,
     });
   }
@@ -54,7 +57,7 @@ export function parseTemplate(role: TemplateRole, file: string, text: string): T
   const render = (view: object): string => {
     const made = compiled.render({ ...view, ...fill });
     if (made.length <= most) return made;
-    throw new Fault('template', `it made ${made.length} characters, more than ${most}`, { where: file });
+    throw new Fault('template', `it rendered ${made.length} characters, more than ${most}`, { where: file });
   };
   return { file, text, render };
 }

@@ -207,7 +207,7 @@ function indentOf([, , , , indent, tagIndex, afterText]: MustacheToken): string 
 function resolve(name: string, scopes: readonly TemplateNames[], roots: Set<string>, fail: Fail): TemplateNames {
   if (name === '.') {
     const names = scopes[0];
-    return names?.itself ?? fail('{{.}} stands for nothing here');
+    return names?.itself ?? fail('{{.}} has no value here');
   }
   const [first = '', ...rest] = name.split('.');
   const scope = scopes.find((one) => one.find(first) !== undefined);
@@ -217,7 +217,7 @@ function resolve(name: string, scopes: readonly TemplateNames[], roots: Set<stri
   for (const part of rest) names = names?.find(part);
   if (names !== undefined) return names;
   const known = [...new Set(scopes.flatMap((one) => one.known))];
-  const hint = known.length === 0 ? undefined : `known are ${known.join(', ')}`;
+  const hint = known.length === 0 ? undefined : `known names: ${known.join(', ')}`;
   return fail(`{{${name}}} is not known to this template`, hint);
 }
 

@@ -28,7 +28,7 @@ test('an etcd whose quota is used up is told as such, once, and comes back when 
       () => false,
       (error: unknown) => {
         expect(error).toMatchObject({
-          message: 'etcd takes no writes: its quota is used up',
+          message: 'etcd accepts no writes: its quota is used up',
           hint: expect.stringContaining('alarm disarm'),
         });
         return true;

@@ -35,7 +35,7 @@ async function startRefusing() {
     },
     healed: async () => {
       await balancer.logged('reloaded', ({ reasons }) =>
-        JSON.stringify(reasons).includes('did not run what it was given'),
+        JSON.stringify(reasons).includes('does not run the configuration that pointsman gave it'),
       );
       await until('it refuses again', async () => (await status()) === 403);
       expect((await scenario.askAdmin('/metrics')).body).toContain('pointsman_reload_reasons_total{reason="drift"} 1');

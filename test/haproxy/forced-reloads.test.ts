@@ -131,7 +131,7 @@ test('while there are many old workers, the reloads that one service needs are f
   }
   balancer.change({ 'services/evil': reloadingPolicy(3) });
   await until('it waits', () => balancer.balancer.status().paced.size === 1);
-  expect(troubles(balancer).get('reload-pace')).toContain('the reloads that one service needs are 30s apart');
+  expect(troubles(balancer).get('reload-pace')).toContain('reloads for one service are 30s apart');
   balancer.change({ 'services/web': reloadingPolicy(4) });
   await reloaded(balancer, 3);
   await balancer.applied();

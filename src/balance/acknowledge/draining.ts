@@ -112,7 +112,10 @@ export class Draining {
       this.#waitMs = Math.min(this.#waitMs * 1.5, pollMs.most);
       if (!this.counted) waitMs = pollMs.confirm;
     } catch (error) {
-      this.#parts.logger.debug({ event: 'not-counted', reason: describe(error) }, 'open requests are not known now');
+      this.#parts.logger.debug(
+        { event: 'not-counted', reason: describe(error) },
+        'the number of open requests is unknown',
+      );
       for (const server of busy) {
         if (server.open !== 'unknown') changed = true;
         server.open = 'unknown';

@@ -75,8 +75,7 @@ export class FleetKey {
     }
     this.#value = value;
     metrics.acknowledging.set(1);
-    if (this.#refused !== undefined)
-      logger.info({ event: 'acknowledging', id }, 'this balancer can be waited for again');
+    if (this.#refused !== undefined) logger.info({ event: 'acknowledging', id }, 'this balancer acknowledges again');
     this.#refused = undefined;
   }
 
@@ -105,8 +104,8 @@ export class FleetKey {
     if (this.#beside !== undefined) return;
     this.#beside = this.#holder;
     const text =
-      `another balancer has the id ${id}: ${quote(this.#holder)}; this one acknowledges as ${beside}` +
-      ' until the lease of the other one runs out. If the other one is alive, give each its own --id';
+      `another balancer has the id ${id}: ${quote(this.#holder)}; this balancer acknowledges as ${beside}` +
+      ' until the lease of the other one expires. If the other one still runs, give each balancer its own --id';
     logger.warn({ event: 'id-taken', id, key: beside, holder: this.#holder }, text);
   }
   async close(): Promise<void> {
@@ -127,7 +126,7 @@ export class FleetKey {
       const reason = describe(error);
       logger.warn(
         { event: 'key-not-kept', id, reason },
-        `the key goes with its lease, within ${ttlMs / 1000} s: ${reason}`,
+        `the key of this balancer expires with its lease, within ${ttlMs / 1000} s: ${reason}`,
       );
     });
   }
@@ -153,7 +152,10 @@ export class FleetKey {
         this.#parts.onDue();
         break;
       case 'restored':
-        this.#parts.logger.warn({ event: 'restored', key: event.key, reason: event.reason }, 'the key stands again');
+        this.#parts.logger.warn(
+          { event: 'restored', key: event.key, reason: event.reason },
+          'the key of this balancer exists again',
+        );
         break;
       case 'granted':
         this.#parts.metrics.leasesGranted.inc();
@@ -178,7 +180,7 @@ export class FleetKey {
     this.#refused = reason;
     logger.error(
       { event: 'not-acknowledging', id, reason },
-      `${reason}. This balancer serves, and nobody can wait for it`,
+      `${reason}. This balancer serves, but cannot acknowledge: wait and register do not see its progress`,
     );
   }
 }

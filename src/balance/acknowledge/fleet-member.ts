@@ -41,7 +41,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
     current: (commands) => link.ask(commands),
     async old() {
       const processes = await haproxy.processes();
-      if (processes === undefined) throw new Fault('haproxy-runtime', 'HAProxy does not say which workers it has');
+      if (processes === undefined) throw new Fault('haproxy-runtime', 'HAProxy does not list its workers');
       return processes.oldWorkerPids;
     },
     askOld: async (pid, commands) => [await askWorker(paths.masterSocket, pid, commands, answerMs)],
@@ -67,7 +67,7 @@ export async function joinFleet(parts: FleetMemberParts): Promise<Acknowledging>
       guarding.status().flatMap(({ service, instances }) =>
         instances.map((id) => ({
           key: instanceKey(service, id),
-          reason: 'lost with many others at once, and guarded',
+          reason: 'lost together with many others, and guarded',
         })),
       ),
     heldEntries: () => parts.heldEntries.refusals(),

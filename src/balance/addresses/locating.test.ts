@@ -121,7 +121,7 @@ describe('between the catalog and the templates', () => {
 
     expect(put(checked(80))).toEqual(all.slice(1));
     expect(locating.of('a' as ServiceName, '1' as InstanceId)).toMatchObject({
-      reason: "the check of a has another port: 127.0.0.1:80 is this balancer's own: 127.0.0.1:80",
+      reason: 'the check of a has another port: 127.0.0.1:80 is an address of this balancer itself: 127.0.0.1:80',
       lastGoodServes: false,
     });
     const former = catalog.services.get('a' as ServiceName);

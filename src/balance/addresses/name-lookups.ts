@@ -93,7 +93,7 @@ export class NameLookups {
     const addresses = answer.addresses.filter((address) => rules.refusedHost(address) === undefined);
     const [first] = answer.addresses;
     if (addresses.length > 0 || first === undefined) return { ...answer, addresses };
-    return { kind: 'failed', reason: `the name ${name} has no address that is allowed: ${rules.refusedHost(first)}` };
+    return { kind: 'failed', reason: `the name ${name} has no allowed address: ${rules.refusedHost(first)}` };
   }
 
   #logChange(name: string, before: string | undefined, users: Users): void {

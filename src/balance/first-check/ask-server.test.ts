@@ -86,7 +86,9 @@ test.each(['h1', 'h2'])('informational answers without end (%s) fail at the seco
   });
   const port = await listen(protocol === 'h2' ? h2 : h1);
   const check = { kind: 'http' };
-  expect(await ask(port, { protocol, check })).toBe('a second informational answer came instead of the answer');
+  expect(await ask(port, { protocol, check })).toBe(
+    'a second informational response (1xx) arrived instead of the response',
+  );
 });
 
 test('one informational answer before the answer is none', async () => {

@@ -23,7 +23,7 @@ export async function askServer(target: ServerTarget, signal: AbortSignal): Prom
   const cut = () => socket.destroy(new Error('no answer in time'));
   signal.addEventListener('abort', cut, { once: true });
   const hearing = setInterval(() => {
-    if (socket.bytesRead > mostHeard) socket.destroy(new Error(`more than ${mostHeard} bytes came, and no answer`));
+    if (socket.bytesRead > mostHeard) socket.destroy(new Error(`more than ${mostHeard} bytes arrived, but no answer`));
   }, hearMs);
   try {
     if (check.kind === 'grpc') await askGrpc(socket, grpcCheckRequest(check.service, place.tls !== undefined));
@@ -68,7 +68,7 @@ function oneAtMost(socket: Socket): () => void {
   let heard = 0;
   return () => {
     heard += 1;
-    if (heard > 1) socket.destroy(new Error('a second informational answer came instead of the answer'));
+    if (heard > 1) socket.destroy(new Error('a second informational response (1xx) arrived instead of the response'));
   };
 }
 

@@ -38,7 +38,8 @@ type Waiting = Newcomer & {
 const askedAtOnce = { most: 128, mostOfService: 16 };
 /** The most instances of one service that wait. Further ones are left to HAProxy's checks. */
 const mostWaiting = 1000;
-const firstCheckWaived = 'the instance gets requests without a check: no other one of its service is served';
+const firstCheckWaived =
+  'the instance gets requests without a check, because no other instance of its service is served';
 const retry = { firstMs: 50, mostMs: 1000 };
 const leastPatienceMs = 1000;
 const mostTimeoutMs = 10_000;
@@ -176,7 +177,7 @@ export class FirstChecks {
     this.#forget(service, id);
     this.#log.info(
       { event: 'first-check-left', key: instanceKey(service, id), reason },
-      "the instance gets no requests before one of HAProxy's own checks passes",
+      "the instance gets requests when one of HAProxy's checks passes",
     );
     this.#parts.unproven.leave(service, id, 'unasked');
   }
@@ -196,7 +197,7 @@ export class FirstChecks {
       return;
     }
     if (target.place.tls?.authority?.kind === 'system') {
-      this.#leave(waiting, "HAProxy alone knows the system's certificate authorities that it trusts");
+      this.#leave(waiting, 'only HAProxy knows which certificate authorities of the system it trusts');
       return;
     }
     waiting.attempts += 1;
@@ -232,7 +233,7 @@ export class FirstChecks {
     const { service, id } = waiting;
     this.#parts.logger.info(
       { event: 'first-check-failed', key: instanceKey(service, id), reason },
-      'the instance gets no requests before a check passes',
+      'the instance gets requests when a check passes',
     );
   }
 

@@ -17,7 +17,7 @@ export type UnprovenServersParts = {
 /** pointsman checks the server (`asks`), or leaves it to HAProxy's checks: without a check of its own, or after one that failed. */
 type Asking = 'asks' | 'unasked' | 'failed';
 
-export const firstCheckPassed = 'the instance gets requests: a check has passed';
+export const firstCheckPassed = 'the instance gets requests: a check passed';
 
 const pollPace = { firstMs: 500, mostMs: 2000 };
 
@@ -106,7 +106,10 @@ export class UnprovenServers {
         if (asking === 'failed') this.#parts.logger.info({ event: 'first-check-passed', key }, firstCheckPassed);
       }
     } catch (error) {
-      this.#parts.logger.debug({ event: 'server-states-unknown', reason: describe(error) }, 'asked again later');
+      this.#parts.logger.debug(
+        { event: 'server-states-unknown', reason: describe(error) },
+        'pointsman asks again later',
+      );
     }
     this.#arm();
   }

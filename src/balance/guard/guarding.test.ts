@@ -48,7 +48,9 @@ test('what is held and let go of takes one line of the log, however many instanc
   guarding.resume([{ service: web, lost: 1000, of: 1000, remainingMs: 60_000, instances }], emptyCatalog);
   const first = ['i0', 'i1', 'i2'];
   const held = { event: 'guard-held', service: 'web', count: 1000, instances: first, seconds: 60 };
-  expect(lines).toMatchObject([{ ...held, msg: 'web: lost at once; guarded: i0, i1, i2 and 997 more' }]);
+  expect(lines).toMatchObject([
+    { ...held, msg: 'web: many instances were lost at once, and pointsman guards them: i0, i1, i2 and 997 more' },
+  ]);
   expect(onChange).toHaveBeenCalledTimes(1000);
   const down = { up: false } as unknown as RunningServer;
   guarding.observe({

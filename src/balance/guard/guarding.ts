@@ -17,7 +17,11 @@ import type { GuardedInstances } from './guarded-instances-file.ts';
 import { guardEvents, guardedCatalog, isTakenOut, overridesOfGuarded } from './losses.ts';
 
 export const guardMetrics = ({ gauge }: MakeMetric) => ({
-  guardHeld: gauge('guard_held_instances', 'Instances lost all at once that are served all the same.', ['service']),
+  guardHeld: gauge(
+    'guard_held_instances',
+    'Guarded instances: the registry lost many at once, and this balancer still serves them.',
+    ['service'],
+  ),
 });
 
 export type GuardingParts = LogAndClock & {
@@ -157,10 +161,10 @@ export class Guarding {
       if (first.kind === 'guarded') {
         const seconds = Math.round((first.until - first.since) / 1000);
         const event = { event: 'guard-held', service, count, instances, seconds };
-        logger.warn(event, `${service}: lost at once; guarded: ${which}`);
+        logger.warn(event, `${service}: many instances were lost at once, and pointsman guards them: ${which}`);
       } else {
         const event = { event: 'guard-let-go', service, count, instances, reason: first.reason };
-        logger.warn(event, `${service}: not guarded any more (${first.reason}): ${which}`);
+        logger.warn(event, `${service}: pointsman no longer guards them (${first.reason}): ${which}`);
       }
     }
   }

@@ -15,7 +15,7 @@ import type { LogAndClock } from '../observe/log-and-clock.ts';
 export const heldMetrics = ({ gauge }: MakeMetric) => ({
   held: gauge(
     'held_entries',
-    'Entries that the registry does not have any more and that count all the same, because its history was replaced or they were deleted at once.',
+    'Held entries: the registry no longer has them, because its history was replaced or they were deleted at once, and this balancer still uses them.',
     ['area'],
   ),
 });

@@ -7,24 +7,24 @@ export const troubleMetrics = ({ gauge }: MakeMetric) => ({
 
 /** Every part of a balancer that can fail, with the meaning of its failure. docs/runbook.md has a row for each. */
 export const troubleParts = {
-  haproxy: { blocks: true, means: 'HAProxy ended, and does not start again' },
-  inspection: { blocks: true, means: 'what HAProxy runs cannot be read' },
-  rounds: { blocks: true, means: 'changes cannot be given to HAProxy' },
-  reload: { blocks: true, means: 'a reload that changes need fails, or waits for the disk' },
+  haproxy: { blocks: true, means: 'HAProxy ended and does not start again' },
+  inspection: { blocks: true, means: 'pointsman cannot read the state of HAProxy' },
+  rounds: { blocks: true, means: 'pointsman cannot apply changes to HAProxy' },
+  reload: { blocks: true, means: 'a necessary reload fails or waits for the disk' },
   configuration: { blocks: true, means: 'HAProxy runs another configuration than pointsman wrote' },
-  waiting: { blocks: true, means: 'a change has waited for too long' },
-  burial: { blocks: false, means: 'servers that left cannot be deleted' },
-  probe: { blocks: false, means: 'services in quarantine cannot be tried again' },
-  template: { blocks: false, means: 'a template was refused, and the last good one is used' },
-  certificates: { blocks: false, means: 'HAProxy does not serve the certificates as they are' },
-  'server-tls': { blocks: false, means: 'HAProxy does not use the files for TLS to servers as they are' },
-  'haproxy-version': { blocks: false, means: 'HAProxy runs in another version than the one that is to be used' },
-  'open-files': { blocks: false, means: 'the limit of open files is small for what HAProxy serves' },
-  'reload-pace': { blocks: false, means: 'changes of services that have needed many reloads wait' },
-  'check-pace': { blocks: false, means: 'services are checked more seldom than their policies say' },
-  'old-workers': { blocks: false, means: 'many workers of earlier reloads go on' },
-  storage: { blocks: false, means: 'the state cannot be written to disk' },
-  acknowledgement: { blocks: false, means: 'nobody can wait for this balancer' },
+  waiting: { blocks: true, means: 'a change has waited too long' },
+  burial: { blocks: false, means: 'pointsman cannot delete servers that left' },
+  probe: { blocks: false, means: 'pointsman cannot try services in quarantine again' },
+  template: { blocks: false, means: 'a template was refused; the last good one is in use' },
+  certificates: { blocks: false, means: 'HAProxy does not serve the present certificates' },
+  'server-tls': { blocks: false, means: 'HAProxy does not use the present files for TLS to servers' },
+  'haproxy-version': { blocks: false, means: 'HAProxy runs another version than the configured one' },
+  'open-files': { blocks: false, means: 'the limit of open files is too small for the instances' },
+  'reload-pace': { blocks: false, means: 'changes of services that needed many reloads wait' },
+  'check-pace': { blocks: false, means: 'health checks are less frequent than policies say' },
+  'old-workers': { blocks: false, means: 'many workers of earlier reloads still run' },
+  storage: { blocks: false, means: 'pointsman cannot write its state to disk' },
+  acknowledgement: { blocks: false, means: 'this balancer cannot acknowledge what it serves' },
 } as const satisfies Readonly<Record<string, { readonly blocks: boolean; readonly means: string }>>;
 
 export type TroublePart = keyof typeof troubleParts;
@@ -77,7 +77,7 @@ export class Troubles {
     this.#failing.delete(part);
     metrics.trouble.set({ part }, 0);
     const seconds = Math.round((now() - known.since) / 1000);
-    logger.info({ event: 'trouble-over', part, seconds }, `it is over after ${seconds} s: ${troubleParts[part].means}`);
+    logger.info({ event: 'trouble-over', part, seconds }, `over after ${seconds} s: ${troubleParts[part].means}`);
   }
 
   /** For a part that does not report itself: the reason why it fails, or undefined. */

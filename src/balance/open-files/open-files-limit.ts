@@ -19,8 +19,8 @@ import {
 } from './file-budget.ts';
 
 export const openFilesMetrics = ({ gauge }: MakeMetric) => ({
-  openFilesLimit: gauge('haproxy_open_files_limit', 'Files that HAProxy may have open at once (hard limit).'),
-  mostConnections: gauge('haproxy_max_connections', 'Connections that HAProxy accepts at once (maxconn).'),
+  openFilesLimit: gauge('haproxy_open_files_limit', 'Hard limit of open files of HAProxy.'),
+  mostConnections: gauge('haproxy_max_connections', 'Limit of concurrent connections of HAProxy (maxconn).'),
 });
 
 export type OpenFilesLimitParts = LogAndClock & {
@@ -141,7 +141,7 @@ export class OpenFilesLimit {
     if (limit === undefined) return undefined;
     const most = mostOf(this.#budget);
     const { count } = this;
-    const may = `HAProxy may have ${limit} files open`;
+    const may = `HAProxy can open ${limit} files`;
     if (count > 0) {
       const names = [...this.#leftOut.keys()];
       const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
@@ -149,7 +149,7 @@ export class OpenFilesLimit {
       return `${may}, which is enough to check ${most} instances: ${count} are not served, ${of}; ${hint}`;
     }
     if (this.#need > most * nearShare && most > 0) {
-      return `${may}, and the instances need ${this.#need} of the ${most} that there are for them: beyond these, the newest instances of the largest services are not served; ${hint}`;
+      return `${may}, and the instances need ${this.#need} of the ${most} available to them; if they need more, the newest instances of the largest services are not served; ${hint}`;
     }
     const connections = worker?.connections;
     if (connections === undefined || connections >= fewConnections || configured.maxconn !== undefined) {
@@ -163,7 +163,7 @@ export class OpenFilesLimit {
   }
 
   #reason(): string {
-    return `HAProxy may have ${this.#budget.limit} files open, too few to check all instances: the newest instances of the largest services are not served`;
+    return `HAProxy can open ${this.#budget.limit} files, too few to check all instances: the newest instances of the largest services are not served`;
   }
 
   #become(budget: FileBudget): void {

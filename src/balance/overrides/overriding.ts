@@ -14,7 +14,7 @@ import { overrideKey } from '../../model/key.ts';
 import { type OverrideEffect, type OverrideTarget, overrideFields, takesOut } from '../../model/override.ts';
 
 export const overrideMetrics = ({ gauge }: MakeMetric) => ({
-  overrides: gauge('overrides', 'Overrides by operators that are in force, by kind.', ['kind']),
+  overrides: gauge('overrides', 'Overrides in force, by kind.', ['kind']),
 });
 
 export type OverridingParts = {
@@ -39,7 +39,7 @@ export type OverrideStatus = ReturnType<typeof overrideFields> & {
   readonly held: boolean;
 };
 
-const cannotPause = 'this HAProxy has no Lua (haproxy -vv), so requests do not wait';
+const cannotPause = 'this HAProxy has no Lua (haproxy -vv), so it cannot let requests wait';
 // The longest wait of setTimeout: 24.8 days.
 const longestTimerMs = 2 ** 31 - 1;
 const kinds: readonly OverrideEffect['kind'][] = ['drain', 'maintenance', 'weight', 'pause'];
@@ -113,16 +113,16 @@ export class Overriding {
     const about = { service, instance, kind, weight, who, why, until };
     if (transition.kind === 'ended') {
       const { reason } = transition;
-      logger.info({ event: 'override-ended', ...about, reason }, `${service}/${instance}: ${kind} is over: ${reason}`);
+      logger.info({ event: 'override-ended', ...about, reason }, `${service}/${instance}: ${kind} ended: ${reason}`);
       return;
     }
     const found = services.get(service);
     const { instances, ready } = found === undefined ? { instances: 0, ready: 0 } : readiness(found.instances);
     const fields = { event: 'override-applied', ...about, instances, ready };
     if (instances > 0 && ready === 0 && takesOut(override)) {
-      logger.warn(fields, `${service}/${instance}: ${kind}; no instance of ${service} is left: it answers 503`);
+      logger.warn(fields, `${service}/${instance}: ${kind}; no instance of ${service} is left, so HAProxy answers 503`);
     } else if (kind === 'pause' && !this.#parts.canPause()) {
-      logger.error({ ...fields, reason: cannotPause }, `${service} is to be paused, but ${cannotPause}`);
+      logger.error({ ...fields, reason: cannotPause }, `${service} cannot be paused: ${cannotPause}`);
     } else logger.info(fields, `${service}/${instance}: ${kind}`);
   }
 

@@ -107,7 +107,7 @@ export function previewPlan(
     { dest: paths.config, before: served && write(served), after: write(desired) },
     { dest: paths.routesMap, before: served && formatRoutes(served.routes), after: formatRoutes(desired.routes) },
   ];
-  if (served === undefined) return { steps: [], reload: ['HAProxy is started'], files };
+  if (served === undefined) return { steps: [], reload: ['HAProxy starts'], files };
   const dirty = allDirty([...served.backends.keys(), ...desired.backends.keys()]);
   const { steps, reload } = planChanges(served, desired, dirty, new Map(), abilities);
   return { steps: steps.map(describeStep), reload: reload.map(describeReason), files };
@@ -130,7 +130,7 @@ async function readAbilities(
   try {
     await link.connect(pid, pause);
   } catch (error) {
-    logger.debug({ event: 'not-asked', reason: String(error) }, 'HAProxy cannot be asked what it can do');
+    logger.debug({ event: 'not-asked', reason: String(error) }, 'pointsman cannot read the capabilities of HAProxy');
   }
   link.close();
   return link.abilities;

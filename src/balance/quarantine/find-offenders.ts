@@ -79,7 +79,7 @@ export async function findOffenders(
   // An address that is in use becomes free by itself, so a balancer may begin without any service for it.
   const none = refused.mayPass !== 'address' && leavesNone(quarantine, result?.offenders ?? new Map(), build);
   if (result === undefined || none) {
-    logger.debug({ event: 'nobody-to-hold', ...about }, 'it is nobody that can be held');
+    logger.debug({ event: 'nobody-to-hold', ...about }, 'no service, instance or template explains it');
     return undefined;
   }
   logger.debug({ event: 'culprits-found', checks: result.questions, ...about });

@@ -37,10 +37,16 @@ import { proven, type Reviewed, review, tryAgain, withoutChangedLines } from './
 export const quarantineMetrics = ({ gauge }: MakeMetric) => ({
   quarantined: gauge(
     'quarantined_services',
-    'Services that HAProxy refuses, or no template can render, as asked: in their last good form, or left out.',
+    'Services in quarantine, because HAProxy refuses them or no template renders them; each is served in its last good form or left out.',
   ),
-  quarantinedInstances: gauge('quarantined_instances', 'Instances whose line HAProxy refuses.'),
-  templatesRefused: gauge('refused_templates', 'Templates that HAProxy refuses; the last good ones are used.'),
+  quarantinedInstances: gauge(
+    'quarantined_instances',
+    'Instances in quarantine, because HAProxy refuses their server line.',
+  ),
+  templatesRefused: gauge(
+    'refused_templates',
+    'Templates in quarantine, because HAProxy refuses them; the last good ones are in use.',
+  ),
 });
 
 export type QuarantiningParts = RetryScheduleParts & {
@@ -73,7 +79,7 @@ export class Quarantining {
     if ('unusable' in loaded) {
       this.#parts.logger.warn(
         { event: 'quarantine-unusable', reason: loaded.unusable },
-        'its last good forms are lost',
+        'pointsman lost the last good forms of the quarantine',
       );
       return;
     }

@@ -34,7 +34,7 @@ test('after one refusal the next version takes part in a reload at once; after t
   expect([...schedule.alone]).toEqual([
     [
       'evil',
-      'HAProxy refused 2 versions lately, so the newest one is checked by itself before it is used; the last refusal: no such file',
+      'HAProxy refused 2 versions lately, so pointsman checks the newest one by itself before it uses it; the last refusal: no such file',
     ],
   ]);
 });

@@ -75,7 +75,7 @@ export class RetrySchedule {
     return new Map(
       several.map(([service, { count, about }]) => [
         service,
-        `HAProxy refused ${count} versions lately, so the newest one is checked by itself before it is used; the last refusal: ${about}`,
+        `HAProxy refused ${count} versions lately, so pointsman checks the newest one by itself before it uses it; the last refusal: ${about}`,
       ]),
     );
   }

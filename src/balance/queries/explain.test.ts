@@ -68,15 +68,15 @@ describe('the first thing in the way is the reason', () => {
       { rejection: { reason: 'it is not host:port', lastGoodServes: false } },
       'it is not host:port',
     ],
-    ['it leaves', { registered: { ...instance, state: 'draining' } }, 'it says draining itself'],
+    ['it leaves', { registered: { ...instance, state: 'draining' } }, 'the registration says draining'],
     ['an operator', { override: 'drain by ada', instance: { ...instance, state: 'draining' } }, 'drain by ada'],
     ['weight 0', { registered: { ...instance, weight: 0 }, instance: { ...instance, weight: 0 } }, 'its weight is 0'],
     [
       'a split',
       { emptySplit: { version: 'v2' }, instance: { ...instance, weight: 0 } },
-      "the policy's split gives version v2 nothing",
+      "the policy's split gives version v2 no requests",
     ],
-    ['no line', { desired: undefined, served: undefined }, 'the templates made no server line'],
+    ['no line', { desired: undefined, served: undefined }, 'the templates rendered no server line'],
     [
       'a reload is due',
       { served: undefined, pendingReload: ['service web is new'] },
@@ -121,17 +121,17 @@ test('an instance is not said to be served as asked while nobody reaches the por
 test('what is held or only half wrong is served, and says so', () => {
   const held = explain({ ...served, key: undefined, guardedForMs: 60_000 });
   expect(held.verdict).toBe('served');
-  expect(held.findings.map(({ says }) => says).join()).toContain('held while its check passes, for 1m more');
+  expect(held.findings.map(({ says }) => says).join()).toContain('guarded for 1m more while its check passes');
   const replaced = { ...served, held: { reason: 'the data was restored', leftMs: undefined } };
   const says = (look: Look) =>
     explain(look)
       .findings.map((finding) => finding.says)
       .join();
   expect(explain(replaced).verdict).toBe('served');
-  expect(says(replaced)).toContain('the registry does not have it any more: the data was restored');
+  expect(says(replaced)).toContain('the registry no longer has it: the data was restored');
   expect(says(replaced)).toContain('released (pointsman release web) and as long as its check passes');
   expect(says({ ...replaced, held: { reason: 'x', leftMs: 60_000 } })).toContain('held for 1m more, unless it');
   const lastGood = explain({ ...served, rejection: { reason: 'it is not JSON', lastGoodServes: true } });
   expect(lastGood.verdict).toBe('served');
-  expect(lastGood.findings.map(({ says }) => says).join()).toContain('what it held before is served');
+  expect(lastGood.findings.map(({ says }) => says).join()).toContain('its previous value is served');
 });

@@ -92,26 +92,26 @@ function* ofKey({ service, key, held, rejection, registered, guardedForMs }: Loo
       return;
     }
     const left = formatDuration(guardedForMs);
-    yield { stage: 'key', state: 'note', says: 'the key is gone: its lease ran out, with those of many others' };
+    yield { stage: 'key', state: 'note', says: 'the key is gone: its lease expired together with many others' };
     yield {
       stage: 'guard',
       state: 'note',
-      says: `held while its check passes, for ${left} more; pointsman release ends it`,
+      says: `guarded for ${left} more while its check passes; pointsman release ends the guard`,
     };
     return;
   }
   if (key !== undefined && held !== undefined) {
     const until = held.leftMs === undefined ? 'until it' : `for ${formatDuration(held.leftMs)} more, unless it`;
     const checked = key.leased ? ' and as long as its check passes' : '';
-    yield { stage: 'key', state: 'note', says: `the registry does not have it any more: ${held.reason}` };
+    yield { stage: 'key', state: 'note', says: `the registry no longer has it: ${held.reason}` };
     const says = `held ${until} is written again or released (pointsman release ${service})${checked}`;
     yield { stage: 'held', state: 'note', says };
   } else if (key !== undefined) {
-    const by = key.leased ? 'under a lease' : 'without a lease: it stays until somebody deletes it';
+    const by = key.leased ? 'under a lease' : 'without a lease: it stays until it is deleted';
     yield { stage: 'key', state: 'good', says: `written at revision ${key.revision}, ${by}` };
   }
   if (rejection !== undefined) {
-    const after = rejection.lastGoodServes ? '; what it held before is served' : '';
+    const after = rejection.lastGoodServes ? '; its previous value is served' : '';
     yield { stage: 'registration', state: rejection.lastGoodServes ? 'note' : 'bad', says: rejection.reason + after };
     // A registration that is not served is never good, even if it is well-formed.
     if (!rejection.lastGoodServes) return;
@@ -120,7 +120,7 @@ function* ofKey({ service, key, held, rejection, registered, guardedForMs }: Loo
   const { address, weight, state } = registered;
   const at = `${formatAddress(address)}, weight ${weight}`;
   if (state === 'ready') yield { stage: 'registration', state: 'good', says: at };
-  else yield { stage: 'registration', state: 'bad', says: `it says ${state} itself (${at})` };
+  else yield { stage: 'registration', state: 'bad', says: `the registration says ${state} (${at})` };
 }
 
 function* ofOperators({ override, instance, registered }: Look): Generator<Finding> {
@@ -136,34 +136,36 @@ function* ofConfiguration(look: Look): Generator<Finding> {
     yield {
       stage: 'configuration',
       state: 'note',
-      says: 'it left; HAProxy has it in maintenance until it is deleted, or until the next reload',
+      says: 'it left; HAProxy keeps it in maintenance until HAProxy deletes it or reloads',
     };
   if (instance === undefined) return;
   if (quarantined?.serves === 'last-good') {
-    const says = `its last good form serves, for what is asked for is refused: ${quarantined.reason}`;
+    const says = `HAProxy refuses its newest form, so its last good form serves: ${quarantined.reason}`;
     yield { stage: 'configuration', state: 'note', says };
   }
   if (desired === undefined) {
-    const says = quarantined?.reason ?? 'the templates made no server line of it';
+    const says = quarantined?.reason ?? 'the templates rendered no server line for it';
     yield { stage: 'configuration', state: 'bad', says };
   } else if (served === desired) {
     yield { stage: 'configuration', state: 'good', says: served };
   } else {
     const why =
-      refused ?? paced ?? (pendingReload.length > 0 ? `a reload is due: ${pendingReload[0]}` : 'it is being applied');
-    const has = served === undefined ? 'HAProxy was not given it yet' : `HAProxy was given: ${served}`;
+      refused ??
+      paced ??
+      (pendingReload.length > 0 ? `a reload is due: ${pendingReload[0]}` : 'pointsman is applying it');
+    const has = served === undefined ? 'pointsman has not applied it yet' : `pointsman gave HAProxy: ${served}`;
     yield { stage: 'configuration', state: served === undefined ? 'bad' : 'note', says: `${has} (${why})` };
   }
   if (paced !== undefined && served === desired) yield { stage: 'configuration', state: 'note', says: paced };
   if (look.emptySplit !== undefined) {
     const { version } = look.emptySplit;
-    const says = `the policy's split gives ${version === undefined ? 'instances without a version' : `version ${version}`} nothing`;
+    const says = `the policy's split gives ${version === undefined ? 'instances without a version' : `version ${version}`} no requests`;
     yield { stage: 'split', state: 'bad', says: `${says} (pointsman shift ${look.service} --to VERSION)` };
   } else if (instance.state === 'ready' && instance.weight === 0)
     yield {
       stage: 'configuration',
       state: 'bad',
-      says: 'its weight is 0: it finishes what is open and gets nothing new',
+      says: 'its weight is 0: it finishes open requests and gets no new ones',
     };
 }
 

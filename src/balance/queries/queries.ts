@@ -155,7 +155,7 @@ export class BalanceQueries {
   async #forgotten(catalog: Catalog, key: string): Promise<Rejection | undefined> {
     const { registry } = this.#parts;
     if (registry === undefined || !mayBeForgotten(catalog, key)) return undefined;
-    const unknown = { reason: 'it is not known: more entries are refused than are remembered', lastGoodServes: false };
+    const unknown = { reason: 'unknown: more entries are refused than this balancer remembers', lastGoodServes: false };
     try {
       const { entries } = await registry.read(key, AbortSignal.timeout(readMs));
       const entry = entries.find((one) => one.key === key);

@@ -128,7 +128,7 @@ export class Balancer {
     rendering.render(new Map(), rendering.requested(intake.catalog), before);
     const found = await haproxy.findRunning(lastGood !== undefined);
     if (found?.workerPid !== undefined && lastGood !== undefined) {
-      logger.info({ event: 'haproxy-adopted', pid: found.masterPid }, 'taking over the HAProxy that runs already');
+      logger.info({ event: 'haproxy-adopted', pid: found.masterPid }, 'pointsman takes over the running HAProxy');
       running.adopt(lastGood);
       openFiles.may(await haproxy.openFilesLimit());
       if (await files.config.wasReloading()) reloads.need({ kind: 'start' });

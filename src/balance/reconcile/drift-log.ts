@@ -31,7 +31,7 @@ export class DriftLog {
     const count = differences.length;
     const few = differences.slice(0, mostDifferences);
     metrics.drift.inc(count);
-    logger.warn({ event: 'drift', count, differences: few }, 'HAProxy ran something else; healing');
+    logger.warn({ event: 'drift', count, differences: few }, 'HAProxy ran another configuration; pointsman repairs it');
     this.#findings = [...this.#recent(), { at: now(), count, differences: few }].slice(-mostFindings);
   }
 

@@ -62,7 +62,7 @@ export class Inspection {
   /** Somebody else wrote to these files. Has them written again, and the worker inspected: it may have loaded them. */
   onEdited(edited: readonly string[]): void {
     const { files, running, reconciler, watch } = this.#parts;
-    running.drift.found(edited.map((file) => `somebody else changed ${file}`));
+    running.drift.found(edited.map((file) => `another program changed ${file}`));
     files.config.doubted = true;
     reconciler.saveSoon();
     watch.inspectSoon();
@@ -100,11 +100,11 @@ export class Inspection {
     const { loadedFrom, workerPid } = link;
     if (loadedFrom === undefined) return undefined;
     if (loadedFrom.mark !== files.config.mark) {
-      return `the worker ${workerPid} was loaded from another haproxy.cfg than pointsman wrote last`;
+      return `the worker ${workerPid} loaded another haproxy.cfg than the last one that pointsman wrote`;
     }
     // A file that somebody edited has the mark, too.
     return running.foreign && files.config.seen.touched
-      ? `somebody changed haproxy.cfg or its map, and reloaded HAProxy (worker ${workerPid})`
+      ? `another program changed haproxy.cfg or its map, and reloaded HAProxy (worker ${workerPid})`
       : undefined;
   }
 }

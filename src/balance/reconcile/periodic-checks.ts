@@ -114,7 +114,7 @@ export class PeriodicChecks {
     if (processes !== undefined && processes.workerPid === link.workerPid) void oldWorkers.passOn(processes);
     if (!timers.has('inspect')) this.#armInspection(inspectionMs);
     if (busy() || processes?.workerPid === undefined || processes.workerPid === running.worker) return;
-    logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'somebody else reloaded HAProxy');
+    logger.info({ event: 'worker-replaced', pid: processes.workerPid }, 'another program reloaded HAProxy');
     watch.inspectSoon();
   }
 

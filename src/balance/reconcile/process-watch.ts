@@ -29,7 +29,7 @@ export class ProcessWatch {
   onExit(reason: string): void {
     const { troubles, logger, link, loop } = this.#parts;
     troubles.failed('haproxy', reason);
-    logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; starting it again');
+    logger.error({ event: 'haproxy-exited', reason }, 'HAProxy ended; pointsman starts it again');
     this.exited = true;
     this.exits += 1;
     link.close();
@@ -56,7 +56,7 @@ export class ProcessWatch {
 
   /** The runtime connection broke: the worker was replaced or has ended. */
   onLost(reason: string): void {
-    this.#parts.logger.info({ event: 'runtime-lost', reason }, 'connection to HAProxy lost');
+    this.#parts.logger.info({ event: 'runtime-lost', reason }, 'pointsman lost the connection to HAProxy');
     this.inspectSoon();
   }
 

@@ -41,7 +41,7 @@ type ReconcilerParts = Pick<BalancerParts, 'link' | 'files' | 'quarantining' | '
   readonly othersDue: () => boolean;
 };
 
-const unfinishedReason = 'HAProxy is given many changes of this service, some at a time';
+const unfinishedReason = 'pointsman applies the many changes of this service in slices';
 
 /** Renders and applies dirty services, and publishes which revision HAProxy serves. */
 export class Reconciler {

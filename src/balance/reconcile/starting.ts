@@ -99,7 +99,7 @@ export class Starting {
     running.served = lastGood;
     const processes = await haproxy.start().catch(() => Promise.reject(error));
     reloads.need({ kind: 'start' });
-    reloads.refuse(`${reason}; the last good one serves`, String(refused.revision));
+    reloads.refuse(`${reason}; the last good one is in use`, String(refused.revision));
     return processes;
   }
 
@@ -134,7 +134,7 @@ export class Starting {
     if (lastGood === undefined) throw new Fault('config-check', checked.reason);
     running.served = lastGood;
     reloads.need({ kind: 'start' });
-    reloads.refuse(`${checked.reason}; the last good one serves`, String(desired.revision));
+    reloads.refuse(`${checked.reason}; the last good one is in use`, String(desired.revision));
     return async () => undefined;
   }
 

@@ -66,7 +66,7 @@ export class OldWorkers {
       const about = { event: 'old-worker-ended', pid, services, count: processes.oldWorkers };
       logger.warn(
         about,
-        `ending the oldest worker of an earlier reload: there are more than ${most} (--limit-old-workers)`,
+        `pointsman ends the oldest worker of an earlier reload: there are more than ${most} (--limit-old-workers)`,
       );
       haproxy.endWorker(pid);
     }
@@ -107,7 +107,8 @@ export class OldWorkers {
     const named = [...counts].sort(([, a], [, b]) => b - a).slice(0, mostNamed);
     const whose =
       named.length === 0 ? '' : ` (${named.map(([name, n]) => `${n} since reloads for ${name}`).join(', ')})`;
-    const beyond = haproxy.endWorker === undefined ? '' : `; beyond ${most} the oldest are ended (--limit-old-workers)`;
+    const beyond =
+      haproxy.endWorker === undefined ? '' : `; pointsman ends the oldest beyond ${most} (--limit-old-workers)`;
     return `${count} workers of earlier reloads finish their connections${whose}; reloads that one service needs are further apart${beyond}`;
   }
 }

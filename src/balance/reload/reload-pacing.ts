@@ -139,7 +139,7 @@ export class ReloadPacing {
   #rule(): string {
     const { pace, crowdedMs } = this.#parts;
     return this.#crowded
-      ? `there are many workers of earlier reloads, so the reloads that one service needs are ${formatDuration(Math.max(crowdedMs, pace.everyMs))} apart`
-      : `after ${pace.burst} reloads, those that one service needs are ${formatDuration(pace.everyMs)} apart (--service-reload-interval)`;
+      ? `many workers of earlier reloads still run, so reloads for one service are ${formatDuration(Math.max(crowdedMs, pace.everyMs))} apart`
+      : `after ${pace.burst} reloads, further reloads for one service are ${formatDuration(pace.everyMs)} apart (--service-reload-interval)`;
   }
 }

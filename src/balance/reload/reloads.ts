@@ -55,7 +55,7 @@ const retry = { firstMs: 200, mostMs: 30_000, jitter: 0.2 };
 /** A reload that takes longer is an obstacle that clients see, in ms. */
 export const slowMs = 2000;
 
-const slowReason = `HAProxy has been checking what needs a reload, or is asked whom it refuses, for more than ${slowMs / 1000} s`;
+const slowReason = `HAProxy has been checking a new configuration for more than ${slowMs / 1000} s`;
 
 /** Knows why a reload is needed and when it may begin, and makes one reload at a time. */
 export class Reloads {

@@ -58,7 +58,7 @@ export class ServerStates {
       const reason = describe(error);
       this.#parts.logger.warn(
         { event: 'server-states-unknown', reason },
-        'servers that are down count as up after this reload, until a check fails',
+        'after this reload, servers that are down count as up until a check fails',
       );
       return new Map();
     }
@@ -153,7 +153,7 @@ export class ServerStates {
       this.found(await link.serverStates());
     } catch (error) {
       // After the next connection to HAProxy the balancer reads the states, too.
-      logger.debug({ event: 'server-states-unknown', reason: describe(error) }, 'asked again later');
+      logger.debug({ event: 'server-states-unknown', reason: describe(error) }, 'pointsman asks again later');
     }
     this.#waitMs = Math.max(readPace.leastMs, (now() - began) * readPace.times);
   }

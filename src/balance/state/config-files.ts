@@ -146,7 +146,7 @@ async function touch(path: string): Promise<void> {
   try {
     await writeFile(path, '', { flag: 'a', mode: configMode });
   } catch (cause) {
-    throw new Fault('storage', `it cannot be made: ${describe(cause)}`, { where: path, cause });
+    throw new Fault('storage', `it cannot be written: ${describe(cause)}`, { where: path, cause });
   }
 }
 

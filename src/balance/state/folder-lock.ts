@@ -127,7 +127,7 @@ async function take({ dir, path, signal }: FolderLockOptions, own: string): Prom
     if (holder !== undefined) throw inUse(dir, holder);
     await removeStale(path);
   }
-  throw new Fault('folder-in-use', 'others take and leave this folder all the time', { where: `--dir ${dir}` });
+  throw new Fault('folder-in-use', 'other processes keep locking this folder', { where: `--dir ${dir}` });
 }
 
 /**
@@ -197,6 +197,6 @@ function inUse(dir: string, holder: Holder | 'silent'): Fault {
       : `with the pid ${holder.pid} on ${holder.host}, since ${holder.since}`;
   return new Fault('folder-in-use', `another pointsman uses this folder, ${who}`, {
     where: `--dir ${dir}`,
-    hint: 'end it first, or give each its own --dir',
+    hint: 'stop the other one, or give each its own --dir',
   });
 }

@@ -50,7 +50,7 @@ export async function makeFolders({ config, routesMap, runtimeSocket, lastKnown 
     try {
       await mkdir(dirname(path), { recursive: true, mode: own.includes(path) ? 0o700 : 0o755 });
     } catch (cause) {
-      throw new Fault('storage', `the folder cannot be made: ${describe(cause)}`, {
+      throw new Fault('storage', `the folder cannot be created: ${describe(cause)}`, {
         where: dirname(path),
         hint: await hintForUnwritable(dirname(path), cause),
         cause,

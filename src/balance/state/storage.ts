@@ -35,8 +35,11 @@ export class Storage {
     }
     this.#failing.set(what, { reason, since: now() });
     metrics.storageFailed.set(1);
-    const consequence = 'HAProxy goes on serving, and instances go on changing; reloads wait; it is tried again';
-    logger.error({ event: 'not-saved', what, reason }, `the ${what} is not on disk: ${reason}; ${consequence}`);
+    const consequence = 'HAProxy keeps serving and instances keep changing; reloads wait; pointsman tries again';
+    logger.error(
+      { event: 'not-saved', what, reason },
+      `pointsman cannot write the ${what} to disk: ${reason}; ${consequence}`,
+    );
   }
 
   worked(what: Stored): void {

@@ -11,15 +11,15 @@ export async function hintForUnwritable(path: string, error: unknown): Promise<s
 }
 
 export function unwritableHint(code: string | undefined, folder: ExistingFolder | undefined, uid: number): string {
-  const other = 'choose a folder that can be written with --dir';
+  const other = 'choose a writable folder with --dir';
   if (code === 'EROFS') {
-    return `${other}; in a container with a read-only root, give it a volume or a tmpfs there, such as \`docker run --tmpfs DIR:mode=1777\``;
+    return `${other}; in a container with a read-only root, mount a volume or a tmpfs there, such as \`docker run --tmpfs DIR:mode=1777\``;
   }
   if (folder === undefined || (code !== 'EACCES' && code !== 'EPERM')) return other;
   const { path } = folder;
   const mode = (folder.mode & 0o7777).toString(8).padStart(4, '0');
   return (
-    `${path} belongs to the user ${folder.uid} with the mode ${mode}, and pointsman runs as the user ${uid}: run ` +
+    `${path} belongs to user ${folder.uid} with mode ${mode}, but pointsman runs as user ${uid}: run ` +
     `\`chown ${uid} ${path}\`, or give a container's tmpfs the mode 1777 (\`docker run --tmpfs ${path}:mode=1777\`), or ${other}`
   );
 }

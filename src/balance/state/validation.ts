@@ -96,6 +96,6 @@ function explain(
     return { ...problem, reason: `${at}: HAProxy refuses it: ${says}` };
   });
   const first = problems.find(({ line }) => line !== undefined) ?? problems[0];
-  const reason = first?.reason ?? 'HAProxy refuses it and gives no reason';
+  const reason = first?.reason ?? 'HAProxy refuses it without a reason';
   return { ok: false, config, problems, reason, mayPass };
 }

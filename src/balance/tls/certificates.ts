@@ -11,10 +11,10 @@ import { CertificateFolder, type CertificateFolderParts } from './certificate-fo
 export const certificateMetrics = ({ gauge }: MakeMetric) => ({
   certificateExpiry: gauge(
     'certificate_expiry_timestamp_seconds',
-    'When a certificate that is served ends, in seconds since 1970.',
+    'Expiry of a served certificate, in seconds since 1970.',
     ['certificate'],
   ),
-  certificatesRefused: gauge('certificates_refused', 'Files of --certificates that cannot be used.'),
+  certificatesRefused: gauge('certificates_refused', 'Unusable files of --certificates.'),
 });
 
 export type CertificatesParts = CertificateFolderParts & {
@@ -78,7 +78,10 @@ export class Certificates {
           if (await this.#read()) onChange();
         })
         .catch((error: unknown) =>
-          logger.error({ event: 'certificates-unread', reason: describe(error) }, 'the certificates stay as they were'),
+          logger.error(
+            { event: 'certificates-unread', reason: describe(error) },
+            'the previous certificates stay in use',
+          ),
         );
     this.#watch = new LinkedWatch({
       folder,
@@ -130,7 +133,7 @@ export class Certificates {
     if (this.#served?.wanted === wanted && this.#unserved.size === 0 && changes.length > 0) {
       // Another program may have written to the copies, and a worker of another program's reload has loaded that.
       await this.folder.rewrite(new Set(changes.map(({ file }) => file)));
-      onDrift(changes.map(({ file }) => `the certificate ${basename(file, '.pem')} is not as it was given`));
+      onDrift(changes.map(({ file }) => `the certificate ${basename(file, '.pem')} was changed in HAProxy`));
     }
     this.#given.clear();
     for (const [file, { pem }] of wanted) if (!unserved.has(file)) this.#given.set(file, pem);
@@ -153,12 +156,13 @@ export class Certificates {
       this.#reloaded.set(file, pem);
       logger.info(
         { event: 'certificate-reload', name },
-        `certificate ${name} is too long for a command: HAProxy reloads`,
+        `certificate ${name} is too long for a command, so HAProxy reloads`,
       );
       return undefined;
     }
     if (change.kind === 'refused' || change.kind === 'reload') {
-      const reason = change.kind === 'refused' ? change.reason : 'HAProxy was reloaded for it and serves another one';
+      const reason =
+        change.kind === 'refused' ? change.reason : 'HAProxy serves another one although it was reloaded for this one';
       const event = { event: 'certificate-refused', name, reason };
       if (this.#unserved.get(file) !== reason) logger.error(event, `${name}: ${reason}`);
       return reason;

@@ -94,7 +94,8 @@ export class ServerPems {
       const reason = kind === 'renewed' ? undefined : hash('sha256', kind === 'refused' ? change.reason : change.pem);
       if (!this.#reported.isNew(file, reason) && kind !== 'renewed') continue;
       const name = basename(file);
-      if (kind === 'renewed') logger.info({ event: 'server-tls-renewed', name }, `${name} is used as it is now`);
+      if (kind === 'renewed')
+        logger.info({ event: 'server-tls-renewed', name }, `${name} is in use in its new version`);
       else if (kind === 'reload') onReload(file);
       else logger.error({ event: 'server-tls-refused', name, reason: change.reason }, `${file}: ${change.reason}`);
     }

@@ -114,11 +114,17 @@ export class Leases {
         if (!dead) return ledger.mute(id, false);
         try {
           if ((await this.revoke(id)) !== undefined) {
-            logger.info({ event: 'lease-expired', lease: id, ttlMs }, 'the owner of these keys went silent');
+            logger.info(
+              { event: 'lease-expired', lease: id, ttlMs },
+              'the owner of these keys stopped renewing its lease',
+            );
           }
         } catch (error) {
           ledger.mute(id, true);
-          logger.debug({ event: 'lease-muted', lease: id, reason: describe(error) }, 'a dead lease cannot be revoked');
+          logger.debug(
+            { event: 'lease-muted', lease: id, reason: describe(error) },
+            'an expired lease cannot be revoked',
+          );
         }
       }),
     );

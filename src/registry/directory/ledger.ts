@@ -81,7 +81,7 @@ export class Ledger {
   commit(decide: (state: JournalState) => Draft | undefined): number | undefined {
     return this.#guarded((journal) => {
       if (!journal.writable) {
-        throw new Fault('registry-denied', 'this process may read the directory registry and not write it', {
+        throw new Fault('registry-denied', 'no permission to write to the directory registry', {
           where: this.#paths.root,
           hint: 'mount the volume read-write, or give the user write permission',
         });
@@ -187,7 +187,7 @@ export function directoryFault(error: unknown, where: string): Fault {
   const code = errorCode(error);
   const cause = { where, cause: error };
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-    return new Fault('registry-denied', `the directory registry may not be used: ${describe(error)}`, {
+    return new Fault('registry-denied', `no permission to use the directory registry: ${describe(error)}`, {
       ...cause,
       hint: 'check the owner and permissions of the folder',
     });

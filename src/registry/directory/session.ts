@@ -85,7 +85,10 @@ export class DirectorySession implements Session {
     try {
       await this.#persist(limit, () => leases.revoke(lease.id));
     } catch (error) {
-      logger.warn({ event: 'revoke-failed', reason: describe(error) }, 'the keys of this session are left to expire');
+      logger.warn(
+        { event: 'revoke-failed', reason: describe(error) },
+        'the keys of this session stay until their lease expires',
+      );
     }
     this.abandon();
     await onClose();
@@ -210,7 +213,7 @@ export class DirectorySession implements Session {
     const { signal: ended } = this.#ended;
     for (let failures = 1; ; failures += 1) {
       if (ended.aborted || signal?.aborted) {
-        throw new Fault('registry-unreachable', 'given up before it was tried');
+        throw new Fault('registry-unreachable', 'gave up before the first attempt');
       }
       try {
         const result = await task();
@@ -221,7 +224,7 @@ export class DirectorySession implements Session {
         this.#setUnreachable(describe(error));
         const stop = AbortSignal.any(signal === undefined ? [ended] : [ended, signal]);
         await pause(backoffMs(retry, failures, this.#parts.random()), undefined, { signal: stop }).catch(() => {
-          throw new Fault('registry-unreachable', `given up: ${describe(error)}`, { cause: error });
+          throw new Fault('registry-unreachable', `gave up: ${describe(error)}`, { cause: error });
         });
       }
     }

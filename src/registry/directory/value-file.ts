@@ -83,7 +83,7 @@ export type ListHooks = {
 
 /** How many files are looked at together. */
 export const filesAtOnce = 16;
-export const notAKey = 'its name is none that a key can have';
+export const notAKey = 'its name is not allowed in a key';
 
 /** The keys of the files below a folder, with their stamps; undefined for a file with a name that is no key. */
 export async function listFiles(

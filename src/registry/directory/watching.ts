@@ -90,14 +90,20 @@ export class Watching {
       this.#journal = watch(paths.own, () => this.#quietly(() => ledger.state()));
       this.#journal.on('error', () => {});
     } catch (error) {
-      logger.debug({ event: 'directory-watch-failed', reason: describe(error) }, 'the journal is polled only');
+      logger.debug(
+        { event: 'directory-watch-failed', reason: describe(error) },
+        'the file system sends no notifications; pointsman polls the journal',
+      );
     }
     this.#folders = new TreeWatch({
       root: paths.root,
       onTouched: (path) => this.#touch(path),
       onError: (folder, error) => {
         const reason = describe(error);
-        logger.warn({ event: 'directory-watch-failed', folder, reason }, 'changes by hand wait for the next rescan');
+        logger.warn(
+          { event: 'directory-watch-failed', folder, reason },
+          'pointsman sees changes made by hand at its next scan',
+        );
       },
     });
   }
@@ -183,7 +189,7 @@ export class Watching {
     try {
       if (!this.#closed) task();
     } catch (error) {
-      this.#parts.logger.debug({ event: 'directory-retry', reason: describe(error) }, 'will try again');
+      this.#parts.logger.debug({ event: 'directory-retry', reason: describe(error) }, 'pointsman tries again');
     }
   }
 
@@ -191,7 +197,7 @@ export class Watching {
     try {
       if (!this.#closed) await task();
     } catch (error) {
-      this.#parts.logger.debug({ event: 'directory-retry', reason: describe(error) }, 'will try again');
+      this.#parts.logger.debug({ event: 'directory-retry', reason: describe(error) }, 'pointsman tries again');
     }
   }
 }

@@ -20,36 +20,36 @@ const tls: readonly (readonly [pattern: RegExp, reason: string, hint: string])[]
   [
     /does not match certificate's altnames/,
     "etcd's certificate is for another address",
-    'use an address that it names',
+    'use an address that the certificate names',
   ],
   [
     /unable to verify|self[- ]signed certificate|unable to get (local )?issuer/,
-    "etcd's certificate is not signed by a CA that we trust",
+    "etcd's certificate is not signed by a trusted CA",
     ca,
   ],
-  [/key values mismatch/, 'the client certificate and its key do not belong together', client],
-  [/alert number 45|alert certificate expired/, 'our client certificate has expired, says etcd', 'renew it'],
+  [/key values mismatch/, 'the client certificate and its key do not match', client],
+  [/alert number 45|alert certificate expired/, 'the client certificate has expired', 'renew it'],
   [
     /alert (bad certificate|certificate required|unknown ca)|alert number (42|48|116)/,
-    'etcd does not accept our client certificate',
+    'etcd does not accept the client certificate',
     client,
   ],
   [/PEM routines|no start line|bad base64/, 'a TLS file is not PEM', `${ca}, ${client.slice('check '.length)}`],
-  [/wrong version number|packet length too long/, 'etcd does not speak TLS there', 'write --registry etcd://…'],
+  [/wrong version number|packet length too long/, 'etcd does not use TLS at this address', 'write --registry etcd://…'],
 ];
 
 // Texts of Node.js about a connection, and their meaning.
 const connection: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [
     /socket disconnected before secure TLS connection/,
-    'closed during the TLS handshake (if etcd speaks no TLS there, write --registry etcd://…)',
+    'closed during the TLS handshake (if etcd uses no TLS, write --registry etcd://…)',
   ],
-  [/^Protocol error$/, 'what answers there is not etcd: it does not speak gRPC'],
+  [/^Protocol error$/, 'the server at this address is not etcd: it does not speak gRPC'],
 ];
 
 const full: Failure = {
   kind: 'full',
-  reason: 'etcd takes no writes: its quota is used up',
+  reason: 'etcd accepts no writes: its quota is used up',
   hint: 'compact and defragment it or raise --quota-backend-bytes, then run etcdctl alarm disarm',
 };
 
@@ -57,7 +57,7 @@ const full: Failure = {
 export function failureOf(error: unknown): Failure {
   if (error instanceof Fault) {
     // A TLS or password file that cannot be read.
-    return { kind: 'untrusted', reason: error.toString(), hint: 'mend the file, or name another' };
+    return { kind: 'untrusted', reason: error.toString(), hint: 'correct the file, or name another one' };
   }
   const text = describe(error);
   const untrusted = tls.find(([pattern]) => pattern.test(text));

@@ -142,7 +142,7 @@ function historyBetween(before: Delivered | undefined, listing: TreeListing, rep
 function contradiction({ cursor, continuity }: Delivered, { entries, versions }: TreeListing): string | undefined {
   for (const { key, revision } of entries.values()) {
     if (revision <= cursor.revision && versions.get(key) !== continuity.version(key)) {
-      return `the change of ${key} at revision ${revision} was never told: data was restored`;
+      return `etcd never sent the change of ${key} at revision ${revision}: data was restored`;
     }
   }
   return undefined;

@@ -83,8 +83,8 @@ export class GrpcChannel {
       this.#broken ??= new Error('etcd ends the connection');
     });
     session.on('close', () => {
-      const tlsThere = tls === undefined ? ' (if it speaks TLS there, write --registry etcds://…)' : '';
-      this.#end(new Error(this.#greeted ? 'the connection was closed' : `closed before etcd said anything${tlsThere}`));
+      const tlsThere = tls === undefined ? ' (if etcd uses TLS, write --registry etcds://…)' : '';
+      this.#end(new Error(this.#greeted ? 'the connection was closed' : `closed before etcd answered${tlsThere}`));
     });
   }
 

@@ -109,7 +109,7 @@ export class Replay {
       at = BigInt(event.kv.mod_revision);
       if (at > this.#until) break;
       const key = this.#keys.fromBytes(event.kv.key);
-      if (this.#done) return { kind: 'other', reason: `${key} changed at revision ${at}, which was never told` };
+      if (this.#done) return { kind: 'other', reason: `etcd never sent the change of ${key} at revision ${at}` };
       this.#replayed.set(key, traceOf(event));
     }
     if (this.#done) return { kind: 'same' };
@@ -122,13 +122,13 @@ export class Replay {
     for (const [key, { revision, print }] of this.#expected) {
       const again = this.#replayed.get(key);
       if (again?.revision !== revision || again.print !== print) {
-        return { kind: 'other', reason: `the change of ${key} at revision ${revision} is another one there` };
+        return { kind: 'other', reason: `the change of ${key} at revision ${revision} is a different one now` };
       }
     }
     for (const [key, { revision, print }] of this.#replayed) {
       // Of changes before our list we know only the result: the last value of the key, or that it is gone.
       if (!this.#expected.has(key) && (print !== deleted || this.#has(key))) {
-        return { kind: 'other', reason: `${key} changed at revision ${revision}, which was never told` };
+        return { kind: 'other', reason: `etcd never sent the change of ${key} at revision ${revision}` };
       }
     }
     return { kind: 'same' };

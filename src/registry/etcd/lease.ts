@@ -130,7 +130,7 @@ export class SessionLease {
 function orAborted<T>(promise: Promise<T>, signal: AbortSignal, where: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const onAbort = () =>
-      reject(new Fault('registry-unreachable', 'given up before etcd answered', { where, cause: signal.reason }));
+      reject(new Fault('registry-unreachable', 'gave up before etcd answered', { where, cause: signal.reason }));
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
     if (signal.aborted) return onAbort();
     signal.addEventListener('abort', onAbort, { once: true });

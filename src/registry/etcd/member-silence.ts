@@ -85,7 +85,7 @@ export class MemberSilence {
   /** The member has to send the delivered changes again, from now on in time. */
   awaitReplay(): void {
     clearTimeout(this.#replayTimer);
-    const reason = `the member did not tell the last changes again within ${replayMs} ms`;
+    const reason = `the member did not send the last changes again within ${replayMs} ms`;
     this.#replayTimer = setTimeout(() => this.#options.onLate(reason), replayMs);
   }
 

@@ -144,7 +144,7 @@ async function oneOrMore(searches: readonly Promise<readonly Member[]>[]): Promi
   const results = await Promise.allSettled(searches);
   const members = results.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
   const failed = results.find((one) => one.status === 'rejected');
-  if (members.length === 0) throw failed?.reason ?? new Error('there is no member');
+  if (members.length === 0) throw failed?.reason ?? new Error('no etcd member is known');
   return [...new Map(members.map((member) => [member.address, member])).values()];
 }
 

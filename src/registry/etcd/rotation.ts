@@ -70,7 +70,7 @@ export class Rotation {
 /** The member to ask next, of those that there are now. */
 export function nextMember(rotation: Rotation, members: readonly Member[]): Member {
   rotation.update(members);
-  if (rotation.current === undefined) throw new Error('there is no member to ask');
+  if (rotation.current === undefined) throw new Error('no etcd member is known');
   return rotation.current;
 }
 

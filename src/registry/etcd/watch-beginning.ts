@@ -39,7 +39,7 @@ export async function findBeginning(
   }
   // Two empty trees are equal without further proof.
   if (count === 0) return { start: revision + 1n, replay: undefined };
-  const reason = 'no change is remembered that would prove the history';
+  const reason = 'pointsman remembers no change that proves the history';
   return replayBeginning(delivered, keys) ?? { kind: 'relist', reason };
 }
 

@@ -78,7 +78,7 @@ class WatchStream {
       onLate: (reason) => this.#restart(reason),
       onSlow: (reason) => this.#finish({ kind: 'relist', reason }),
     });
-    const refresh: StreamEnd = { kind: 'refresh', reason: 'time to read everything anew' };
+    const refresh: StreamEnd = { kind: 'refresh', reason: 'the periodic read of all keys' };
     this.#refresh = setTimeout(() => this.#finish(refresh), parts.refreshMs);
     parts.signal.addEventListener('abort', this.#onAbort, { once: true });
     if (parts.signal.aborted) this.#onAbort();
@@ -165,7 +165,10 @@ class WatchStream {
     const { continuity, history, onEvent, onAdvanced, onCaughtUp } = this.#parts;
     const missed = continuity.take(events);
     if (missed !== undefined) {
-      this.#finish({ kind: 'relist', reason: `a change of ${missed} never came; reading everything anew` });
+      this.#finish({
+        kind: 'relist',
+        reason: `etcd did not send a change of ${missed}; pointsman reads all keys again`,
+      });
       return;
     }
     history.take(events);

@@ -142,7 +142,7 @@ export class Holder {
         const about = { event: 'entries-held', kind: because.kind, reason: because.reason, count };
         logger.error(
           { ...about, keys: keys.slice(0, mostListed) },
-          `${count} entries that ${what} does not have any more are held; release them with pointsman release`,
+          `pointsman holds ${count} entries that ${what} no longer has; run pointsman release to release them`,
         );
         break;
       }
@@ -150,7 +150,7 @@ export class Holder {
         const { reason, keys } = transition;
         logger[expected.has(reason) ? 'info' : 'warn'](
           { event: 'entries-let-go', reason, count: keys.length, keys: [...keys].sort().slice(0, mostListed) },
-          `${keys.length} entries are not held any more: ${reason}`,
+          `pointsman no longer holds ${keys.length} entries: ${reason}`,
         );
         break;
       }

@@ -38,7 +38,7 @@ function decodeUrl(text: string): Parsed<RawInstance> {
   if (port === undefined || !defaultPorts.has(url.protocol))
     return rejected(`${quote(text)} is not an http, https or h2c URL`);
   if (url.username !== '' || url.password !== '')
-    return rejected('a URL with a user or a password is no address of a server');
+    return rejected('a URL with a user or a password is not the address of a server');
   const address = parseAddress(`${url.hostname}:${port}`);
   if (!address.ok) return address;
   return accepted({ address: formatAddress(address.value), meta: { scheme: url.protocol.slice(0, -1) } });
@@ -98,11 +98,11 @@ export function compileKeyPattern(pattern: string, ignoreCase = false): Parsed<K
     const open = piece === '*' || piece === '**' || piece.startsWith('{');
     // Two side by side could be split in many ways, which is ambiguous to read and slow to match.
     if (open && before === 'open')
-      return rejected(`${quote(pattern)}: put something between ${quote(piece)} and what is before it`);
+      return rejected(`${quote(pattern)}: put a character between ${quote(piece)} and the part before it`);
     before = open ? 'open' : 'literal';
     if (piece === '{service}' || piece === '{id}') {
       const name = piece === '{id}' ? 'id' : 'service';
-      if (has.has(name)) return rejected(`${quote(pattern)}: ${piece} stands there twice`);
+      if (has.has(name)) return rejected(`${quote(pattern)}: ${piece} occurs twice`);
       has.add(name);
       source += `(?<${name}>[^/]+)`;
     } else if (piece === '**') source += '.*';

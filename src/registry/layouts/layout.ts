@@ -73,23 +73,22 @@ export function compileLayout(declaration: unknown): Parsed<Layout> {
   const { prefix, keyPattern, codec, fields, ignore, service, requires, relativeWeights, weights, ignoreCase } =
     result.output;
   if (codec === 'json' && fields.address === undefined)
-    return rejected('fields.address: codec json needs to know where the address is');
+    return rejected('fields.address: it is missing, and codec json needs the field of the address');
   if (codec !== 'json' && Object.keys(fields).length > 0)
     return rejected(`fields: only codec json has fields, not ${codec}`);
   if (codec !== 'json' && requires !== undefined) return rejected(`requires: only codec json has fields, not ${codec}`);
   if (weights.length > 0 && relativeWeights === undefined)
-    return rejected('relativeWeights: say which weight an instance without one has, as in { unset: 1 }');
+    return rejected('relativeWeights: give the weight of an instance without one, as in { unset: 1 }');
   const patterns = compileAll('keyPattern', typeof keyPattern === 'string' ? [keyPattern] : keyPattern, ignoreCase);
   if (!patterns.ok) return patterns;
   const weighing = compileAll('weights', weights, ignoreCase);
   if (!weighing.ok) return weighing;
   const ignored = compileAll('ignore', ignore, ignoreCase);
   if (!ignored.ok) return ignored;
-  if (ignored.value.some(({ has }) => has.size > 0))
-    return rejected('ignore: a pattern of what is ignored names nothing');
+  if (ignored.value.some(({ has }) => has.size > 0)) return rejected('ignore: a pattern cannot have {service} or {id}');
   for (const { has } of [...patterns.value, ...weighing.value]) {
     if (!has.has('service') && service === undefined)
-      return rejected('keyPattern: without {service}, say which "service" it is');
+      return rejected('keyPattern: it has no {service}, so set the field "service"');
     if (has.has('service') && service !== undefined) return rejected('service: the keyPattern has {service} already');
   }
 
@@ -109,7 +108,7 @@ export function compileLayout(declaration: unknown): Parsed<Layout> {
       if (!id.ok) return id;
       return accepted({ kind, service: name.value, id: id.value, key: instanceKey(name.value, id.value) });
     }
-    return rejected('it matches no keyPattern, and is not to be ignored');
+    return rejected('it matches neither a keyPattern nor an ignore pattern');
   };
   return accepted({
     prefix,
