@@ -129,7 +129,7 @@ test('instances that are lost all at once are held by the balancer until an oper
   });
   expect((await scenario.answers('web')).length).toBeGreaterThanOrEqual(3);
   const { code, stdout } = await runPointsman(['release', 'web', '--registry', scenario.location]);
-  expect({ code, stdout }).toEqual({ code: 0, stdout: [expect.stringContaining('web: balancers let go')] });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: [expect.stringContaining('web: balancers stop holding')] });
   await balancer.logged('guard-let-go', ({ reason }) => reason === 'released');
   await until('nobody serves', async () => (await scenario.ask('web')).status >= 400);
 });

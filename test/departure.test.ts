@@ -181,7 +181,7 @@ describe('an instance that leaves', () => {
     expect(await leaving.ended).toEqual({ code: 0, signal: null });
     const told = leaving.log.find(({ event }) => event === 'drain-incomplete');
     expect(told?.['registryAway']).toBeTypeOf('string');
-    expect(told?.msg).toContain('the registry is away');
+    expect(told?.msg).toContain('the registry is unavailable');
     etcd?.members[0]?.start();
     await etcd?.healthy();
   });

@@ -22,7 +22,7 @@ test('an override that is held is listed, and ended alone', { timeout: 120_000 }
   expect(cleared.stdout.join()).toContain('web/out: maintenance by ada is ended; balancers held it');
   await world.holds(...byHand.filter((key) => key !== 'overrides/web/out'));
   await world.serves('shop.example', ['a', 'hand', 'out']);
-  expect((await runPointsman(['overrides', ...see])).stdout).toEqual(['nothing is overridden']);
+  expect((await runPointsman(['overrides', ...see])).stdout).toEqual(['no overrides']);
   const again = await runPointsman(['clear', 'web/out', ...see]);
   expect({ code: again.code, stderr: again.stderr.join() }).toEqual({
     code: 1,

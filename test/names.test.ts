@@ -159,7 +159,7 @@ describe.skipIf(reason !== undefined)('host names as addresses', () => {
     balance();
     const because = async (key: string) => (await explain(key)).because;
     const linkLocal =
-      'the name app.example.org has no address that is allowed: 169.254.169.254 is a link-local address, which needs --allow-addresses';
+      'the name app.example.org has no allowed address: 169.254.169.254 is a link-local address, which needs --allow-addresses';
     await until('the refusal is shown', async () => (await because('web/a')) === linkLocal);
     // Of several, those that are allowed count; and this machine's own ports stay its own.
     await dns.serve(zone('169.254.169.254', there));

@@ -46,7 +46,7 @@ describe.each(['folder', 'etcd'] as const)('an operator, with the registry in %s
     const all = await run('maintenance', 'web');
     expect(all.stderr).toEqual([
       'warning: web/a keeps its own override: drain',
-      'warning: no instance of web is left: requests for it are answered with 503 and the maintenance page',
+      'warning: no instance of web is left: HAProxy answers its requests with 503 and the maintenance page',
     ]);
     await until('the page is served', async () => (await scenario.ask('web')).body.includes('Back soon'));
 
@@ -129,14 +129,14 @@ test('an operator is told when there is nothing to override or to end, and nothi
     const { code, stdout, stderr } = await run(...args);
     expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: [], stderr: [expect.stringContaining(message)] });
   }
-  expect((await run('overrides')).stdout).toEqual(['nothing is overridden']);
+  expect((await run('overrides')).stdout).toEqual(['no overrides']);
 
   const forced = await run('drain', 'web/web-2', '--force', '--for', '1h');
   expect(forced).toMatchObject({
     code: 0,
     stderr: [
-      'warning: web has no instance web-2; it waits for one',
-      'warning: no balancer is alive; it counts as soon as one is',
+      'warning: web has no instance web-2; the override waits for one',
+      'warning: no balancer is alive; the override applies when one starts',
     ],
   });
   expect((await run('overrides')).stdout[1]).toContain('waits: there is no such instance');

@@ -114,7 +114,8 @@ test('a command is run only from a file that nobody but the agent and root can w
   const refused = await process.logged('declaration-refused');
   expect(refused).toMatchObject({
     where: join(folder, 'open.yaml'),
-    reason: 'its check is a command, and the file can be written by its group and by others: the command is not run',
+    reason:
+      'its check is a command, and the file can be written by its group and by others, so pointsman does not run the command',
     stays: false,
   });
   expect(refused.msg).toContain(`chmod go-w ${join(folder, 'open.yaml')}`);

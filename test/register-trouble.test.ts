@@ -136,7 +136,7 @@ test('an application outlives an untrusted certificate, and is announced when it
     /not signed by a CA/.test(String(reason)),
   );
   // An etcd that answers and refuses is not reported as silent.
-  expect(lost.msg).toBe('the registry does not take registrations; trying on');
+  expect(lost.msg).toBe('the registry accepts no registrations; pointsman keeps trying');
   expect(registration.running).toBe(true);
   await rename(ours.caFile, ca);
   await registration.logged('announced');

@@ -105,7 +105,7 @@ test('shows what the balancer of --dir holds, if it is of this registry, running
   const expectNothing = async (shown: { readonly stdout: readonly string[]; readonly stderr: readonly string[] }) => {
     expect(shown.stdout.join('\n')).toMatch(/^revision \d+: no command, no reload$/);
     expect(shown.stderr).toEqual([
-      'warning: 2 entries are held that the registry does not have any more (pointsman release SERVICE, or --all)',
+      'warning: 2 entries are held that the registry no longer has (pointsman release SERVICE, or --all)',
     ]);
   };
   await expectNothing(await render('--diff'));

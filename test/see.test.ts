@@ -166,7 +166,7 @@ test('what somebody else made HAProxy run is healed, on disk too, and status tel
   process.kill(processes?.masterPid ?? 0, 'SIGUSR2');
 
   await balancer.logged('drift', ({ differences }) => JSON.stringify(differences).includes('web/b is missing'));
-  await balancer.logged('drift', ({ differences }) => JSON.stringify(differences).includes('somebody else changed'));
+  await balancer.logged('drift', ({ differences }) => JSON.stringify(differences).includes('another program changed'));
   await scenario.serves('web', ['a', 'b']);
   await until('the file is whole again', async () => (await readFile(config, 'utf8')).includes('server b '));
   const status = await runPointsman(['status', ...where]);

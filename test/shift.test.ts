@@ -116,7 +116,7 @@ test('a shift ends when somebody else changes the split, and leaves that one', a
   expect(code).toBe(1);
   expect(JSON.parse(stdout.at(-1) ?? '')).toMatchObject({
     event: 'stopped',
-    reason: 'somebody else changed the split',
+    reason: 'another program changed the split',
   });
   expect(JSON.parse(await scenario.standing())).toEqual({ split: { v1: 70, v2: 30 } });
 });
@@ -124,7 +124,7 @@ test('a shift ends when somebody else changes the split, and leaves that one', a
 test('a version that nobody has, and steps that do not rise, are refused', async () => {
   const scenario = await start(() => 200);
   const nobody = await scenario.shift('--to', 'v3');
-  expect(nobody.stderr.join()).toContain('no instance of web has the version v3 (there are v1, v2)');
+  expect(nobody.stderr.join()).toContain('no instance of web has the version v3 (registered are v1, v2)');
   const falling = await scenario.shift('--to', 'v2', '--weight', '50%,25%');
   expect(falling.code).toBe(2);
   expect(falling.stderr.join()).toContain('does not rise');

@@ -104,7 +104,7 @@ test('a missing HAProxy says how to install it', async () => {
   const balancer = scenario.balancer('--haproxy', '/nowhere/haproxy');
   expect((await balancer.ended).code).toBe(1);
   expect(balancer.stderr).toHaveLength(1);
-  expect(balancer.stderr[0]).toMatch(/\/nowhere\/haproxy is not there.*apt-get install haproxy/);
+  expect(balancer.stderr[0]).toMatch(/\/nowhere\/haproxy does not exist.*apt-get install haproxy/);
 });
 
 test('a registry that never answered says that nothing is served before it does', async () => {

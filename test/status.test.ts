@@ -105,7 +105,7 @@ test('a balancer of another root or registry on this machine is named, and not t
 
   const status = JSON.parse((await runPointsman(['status', '--json', ...own])).stdout.join(''));
   expect(status).toMatchObject({ balancers: [{ id: 'b1', up: { web: 1 } }], trouble: [] });
-  const stranger = `answers b1 of ${scenario.location}/pointsman/, of another registry or root`;
+  const stranger = `b1 of ${scenario.location}/pointsman/ answers at 127.0.0.1:${scenario.admin}, but it follows another registry or root`;
 
   const otherRoot = [...own, '--root', '/other/'];
   const other = JSON.parse((await runPointsman(['status', '--json', ...otherRoot])).stdout.join(''));
@@ -126,7 +126,7 @@ test('a balancer of another root or registry on this machine is named, and not t
   expect(shown).toContain(note ?? '');
   const explained = await runPointsman(['explain', 'web/a', ...otherRoot]);
   expect(explained.stdout).toEqual([
-    expect.stringContaining('b1: not known: its admin port is for its own machine only'),
+    expect.stringContaining('b1: not known: its admin port listens on its own machine only'),
   ]);
   const events = await runPointsman(['events', ...otherRoot]);
   expect({ code: events.code, stdout: events.stdout }).toEqual({ code: 1, stdout: [] });

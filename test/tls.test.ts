@@ -66,7 +66,7 @@ test('balancer, register and operator work over TLS, each a user by its certific
   await registration.logged('announced');
   await scenario.serves('web', ['a'], 20_000);
   const drained = await runPointsman(['drain', 'web/a', '--registry', scenario.location, ...operate]);
-  expect(drained).toMatchObject({ code: 0, stderr: ['warning: no instance of web is left: requests for it are answered with 503'] }); // biome-ignore format: a line
+  expect(drained).toMatchObject({ code: 0, stderr: ['warning: no instance of web is left: HAProxy answers its requests with 503'] }); // biome-ignore format: a line
   await until('a drains', async () => (await scenario.ask('web')).status === 503);
   // Without a certificate nobody even sees the leases, which etcd would show to a client that is no user.
   // (To its JSON gateway etcd answers that it takes no user from a certificate there; so the connection was let in.)

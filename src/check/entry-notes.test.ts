@@ -40,5 +40,5 @@ test('a check notes a timeout that this HAProxy has only for tcp services', () =
   const entries = { 'services/web': { timeouts: { client: '5s' } }, 'services/db': { timeouts: { server: '5s' } } };
   expect(notes(entries)).toEqual([]);
   expect(notes(entries, '2.9.0')).toEqual([]);
-  expect(notes(entries, '2.6.12')).toEqual(['web: timeouts.client of an http service takes HAProxy 2.9 or later']);
+  expect(notes(entries, '2.6.12')).toEqual(['web: timeouts.client of an http service needs HAProxy 2.9 or later']);
 });

@@ -14,7 +14,7 @@ export function entryNotes(
       : [...services.values()].filter(({ policy }) => policy.mode === 'http' && policy.timeouts.clientMs !== undefined);
   return [
     ...conflicts.map(describeAsk),
-    ...ignored.map(({ name }) => `${name}: timeouts.client of an http service takes HAProxy 2.9 or later`),
+    ...ignored.map(({ name }) => `${name}: timeouts.client of an http service needs HAProxy 2.9 or later`),
   ].sort();
 }
 

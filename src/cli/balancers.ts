@@ -83,12 +83,12 @@ export async function findBalancers(
       if (id === ours) return { id, says, admin: { at: here } };
       const at = says.ok ? says.value.admin : undefined;
       if (at === undefined) {
-        return { id, says, admin: { reason: 'its admin port is for its own machine only (--admin)' } };
+        return { id, says, admin: { reason: 'its admin port listens on its own machine only (--admin)' } };
       }
       try {
         const answers = await whoIs(at);
         if (answers.id !== id || !isOf(tree, answers)) {
-          return { id, says, admin: { reason: `at ${at} answers ${nameOf(answers)}` } };
+          return { id, says, admin: { reason: `${nameOf(answers)} answers at ${at} instead of it` } };
         }
         return { id, says, admin: { at } };
       } catch (error) {
@@ -108,7 +108,7 @@ export async function findBalancers(
     stranger:
       answering === undefined || ours !== undefined
         ? undefined
-        : `at ${here} answers ${nameOf(answering)}, of another registry or root: --admin names the balancer of this one`,
+        : `${nameOf(answering)} answers at ${here}, but it follows another registry or root: name a balancer of this registry with --admin`,
   };
 }
 

@@ -65,7 +65,7 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   }
   if (settings !== undefined) await collecting(problems, () => prepareFiles(settings.files));
 
-  const asked = withHaproxy ? await askable(settings, problems) : { reason: 'it was not to be' };
+  const asked = withHaproxy ? await askable(settings, problems) : { reason: '--without-haproxy is set' };
 
   // Whatever else is wrong, the templates are looked at.
   const { haproxyTemplates } = balanceCommand.options;

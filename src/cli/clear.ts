@@ -53,7 +53,7 @@ async function end(
         'not-found',
         `${nameOf(target)} is not ${past[only]}: ${effectName(ends.effect)}${byWhom(ends)}`,
         {
-          hint: `pointsman clear ${nameOf(target)} ends it, whatever it is`,
+          hint: `pointsman clear ${nameOf(target)} ends any override of it`,
         },
       );
     }
@@ -69,7 +69,7 @@ async function end(
       return done;
     }
     print(
-      `${nameOf(target)}: ${describeEnd(ends)}${held === undefined ? '' : '; balancers held it'} (revision ${revision ?? 'none: it was gone'})\n`,
+      `${nameOf(target)}: ${describeEnd(ends)}${held === undefined ? '' : '; balancers held it'} (revision ${revision ?? 'none: the key was already gone'})\n`,
     );
     for (const warning of warnings) warn(warning);
     return done;
@@ -107,13 +107,13 @@ function nothingThere({ overrides }: Catalog, { service, scope }: OverrideTarget
     );
   }
   const own = [...(ofService?.keys() ?? [])].filter((id) => id !== '*');
-  return new Fault('not-found', `nothing overrides ${nameOf({ service, scope })}`, {
+  return new Fault('not-found', `no override of ${nameOf({ service, scope })}`, {
     hint:
       own.length > 0
         ? `there are overrides of ${own.map((id) => `${service}/${id}`).join(', ')}`
         : untold.length === 0
           ? undefined
-          : `${untold.join(', ')} cannot be asked here; pointsman release ${service} ends what is held`,
+          : `${untold.join(', ')} cannot be reached from here; pointsman release ${service} ends held overrides`,
   });
 }
 
@@ -125,5 +125,5 @@ function remaining({ overrides }: Catalog, { service, scope }: OverrideTarget): 
   }
   return others
     .filter(([other]) => other === '*')
-    .map(([, all]) => `${effectName(all.effect)} of all of ${service}${byWhom(all)} counts for it now`);
+    .map(([, all]) => `${effectName(all.effect)} of all of ${service}${byWhom(all)} now applies to it`);
 }

@@ -49,8 +49,9 @@ export async function run(invocation: Invocation): Promise<number> {
     const reachable = balancers.flatMap(({ id, admin: port }) => ('at' in port ? [{ id, at: port.at }] : []));
     if (reachable.length === 0) {
       if (fault !== undefined) throw fault;
-      const hint = stranger ?? 'run it beside one, or name its admin port: --admin HOST:PORT';
-      throw new Fault('deadline', 'no balancer can be asked from here', { hint });
+      const hint =
+        stranger ?? 'run the command on the machine of a balancer, or name its admin port: --admin HOST:PORT';
+      throw new Fault('deadline', 'no balancer can be reached from here', { hint });
     }
     const newest = new Map<string, number>();
     // All events between two requests are printed; only the first answer is cut.

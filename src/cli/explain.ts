@@ -39,7 +39,7 @@ export async function run(invocation: Invocation): Promise<number> {
     const { balancers, stranger } = await findBalancers(entries, admin, { cluster, root: rootOf(settings.registry) });
     if (balancers.length === 0) {
       const hint = stranger === undefined ? {} : { hint: stranger };
-      throw fault ?? new Fault('deadline', 'no balancer is known to the registry, nor runs here', hint);
+      throw fault ?? new Fault('deadline', 'the registry lists no balancer, and none runs on this machine', hint);
     }
     const path = `/explain/${target.service}/${encodeURIComponent(target.scope)}`;
     const answers = await Promise.all(balancers.map((balancer) => ask(balancer, path)));

@@ -26,7 +26,7 @@ test('a weight that is no share of the requests is told as such', () => {
   expect(warningsOf({ mode: 'tcp', port: 5432 }, 10)).toEqual([
     expect.stringMatching(/^web has the balance leastconn: /),
   ]);
-  expect(warningsOf({ balance: 'first' }, 10)).toEqual(['web has the balance first: weights do not count']);
+  expect(warningsOf({ balance: 'first' }, 10)).toEqual(['web has the balance first: weights have no effect']);
   expect(warningsOf({ balance: 'source' }, 10)).toEqual([expect.stringContaining('not of the requests')]);
   expect(warningsOf({ balance: 'leastconn' }, 0)).toEqual([expect.stringContaining('no instance of web is left')]);
 });

@@ -56,12 +56,12 @@ export function impactOf(catalog: Catalog, target: OverrideTarget, override: Ove
   } else {
     const state = found?.registered.get(scope)?.state;
     if (state === 'draining' || state === 'maintenance') {
-      warnings.push(`${nameOf(target)} itself says ${state}, which stays`);
+      warnings.push(`the registration of ${nameOf(target)} says ${state}, which stays`);
     }
   }
   if (instances > 0 && ready === 0 && takesOut(override)) {
     const page = found?.suspended?.kind === 'maintenance' ? ' and the maintenance page' : '';
-    warnings.push(`no instance of ${service} is left: requests for it are answered with 503${page}`);
+    warnings.push(`no instance of ${service} is left: HAProxy answers its requests with 503${page}`);
   }
   const balance = found?.policy.balance;
   if (override.effect.kind === 'weight' && override.effect.weight > 0 && balance !== undefined) {
@@ -81,9 +81,9 @@ export function impactOf(catalog: Catalog, target: OverrideTarget, override: Ove
 /** Why a weight is no share of the requests; undefined where it is one. */
 function weightNote(balance: Balance): string | undefined {
   if (keepsShares(balance)) return undefined;
-  if (isHashed(balance)) return 'the weight is a share of the values that requests are led by, not of the requests';
+  if (isHashed(balance)) return 'a weight is a share of the hash values, not of the requests';
   return balance.kind === 'first'
-    ? 'weights do not count'
+    ? 'weights have no effect'
     : 'a smaller weight means fewer open requests, and makes no difference while few are open';
 }
 

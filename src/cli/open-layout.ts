@@ -32,7 +32,7 @@ async function declarationOf(name: string): Promise<unknown> {
   try {
     return parse(await readFile(name, 'utf8'));
   } catch (cause) {
-    throw new Fault('settings', `it is no known layout, and cannot be read as a file: ${describe(cause)}`, {
+    throw new Fault('settings', `it is not a known layout, and it cannot be read as a file: ${describe(cause)}`, {
       where: `--layout ${name}`,
       hint: `known names: ${Object.keys(knownLayouts).join(', ')}`,
       cause,

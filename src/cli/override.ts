@@ -97,7 +97,7 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
     const written = { revision, service: target.service, ids: targetedBy(catalog, target) };
     const outcome = await settled(fleet, written, waitMs, goalOf(said, waitMs !== undefined));
     const warnings = [
-      ...(unknown === undefined ? [] : [`${unknown.message}; it waits for one`]),
+      ...(unknown === undefined ? [] : [`${unknown.message}; the override waits for one`]),
       ...impact.warnings,
       ...warningsOf(outcome),
     ];
@@ -113,7 +113,7 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
     if (waitMs === undefined || outcome.missing.length === 0) return done;
     throw new Fault(
       'deadline',
-      `it stands, but is not done after ${formatDuration(waitMs)}: ${describeNotApplied(outcome)}`,
+      `the override is written, but not complete after ${formatDuration(waitMs)}: ${describeNotApplied(outcome)}`,
       {
         where: nameOf(target),
       },
@@ -151,7 +151,7 @@ function goalOf(said: Override, waits: boolean): 'applied' | 'drained' | 'paused
 
 function warningsOf({ balancers, missing }: FleetProgress): readonly string[] {
   if (missing.length > 0) return [`not applied everywhere yet: ${describeNotApplied({ balancers, missing })}`];
-  return balancers.length === 0 ? ['no balancer is alive; it counts as soon as one is'] : [];
+  return balancers.length === 0 ? ['no balancer is alive; the override applies when one starts'] : [];
 }
 
 /** The lines about an override that was written. */
@@ -169,7 +169,7 @@ function targetedBy({ services, overrides }: Catalog, { service, scope }: Overri
   return ids.filter((id) => (scope === '*' ? own?.has(id) !== true : id === scope));
 }
 
-const force = '--force says it all the same';
+const force = '--force writes the override anyway';
 
 function unknownTarget({ services }: Catalog, { service, scope }: OverrideTarget): Fault | undefined {
   const found = services.get(service);

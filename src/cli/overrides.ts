@@ -59,10 +59,10 @@ export async function run(invocation: Invocation): Promise<number> {
         effectName(override.effect),
         ends === undefined ? 'no end' : `${formatDuration(ends)} left`,
         override.who ?? '-',
-        `${override.why ?? ''}${waits ? ' [waits: there is no such instance]' : ''}${held ? ' [held: the registry does not have it]' : ''}`.trim(),
+        `${override.why ?? ''}${waits ? ' [waits: there is no such instance]' : ''}${held ? ' [held: the registry no longer has it]' : ''}`.trim(),
       ];
     });
-    if (rows.length === 0) print('nothing is overridden\n');
+    if (rows.length === 0) print('no overrides\n');
     else {
       const paint = (cell: string, row: number, column: number) =>
         row === -1 ? colors.dim(cell) : column === 1 ? colors.yellow(cell) : cell;

@@ -21,12 +21,12 @@ export async function run(invocation: Invocation): Promise<number> {
     const known = (await readServices(registry, [service], Date.now())).services.get(service);
     if (known === undefined || known.registered.isEmpty()) {
       throw new Fault('not-found', `no instance of ${service} is registered`, {
-        hint: 'start the version that is to have the requests first',
+        hint: 'first start the version that should get the requests',
       });
     }
     const split = pinnedSplit(known);
     if (split !== undefined && 'unnamed' in split) {
-      throw new Fault('not-found', `${service}/${split.unnamed.id} has no version, so that a split cannot name it`, {
+      throw new Fault('not-found', `${service}/${split.unnamed.id} has no version, so a split cannot name it`, {
         hint: 'register it with --version-label VERSION',
       });
     }
@@ -46,5 +46,5 @@ export async function run(invocation: Invocation): Promise<number> {
 function told(service: string, split: ReadonlyMap<string, number>, revision: string | undefined): string {
   const shares = [...split].map(([version, share]) => `${version} ${share}`).join(', ');
   const when = revision === undefined ? 'as before' : `revision ${revision}`;
-  return `${service}: only these versions get requests, in these shares: ${shares} (${when})\nto give another version some: pointsman shift ${service} --to VERSION\n`;
+  return `${service}: only these versions get requests, in these shares: ${shares} (${when})\nto give another version requests: pointsman shift ${service} --to VERSION\n`;
 }

@@ -28,7 +28,7 @@ export async function editPolicy(registry: Registry, key: string, edit: PolicyEd
     const written = await registry.replace(key, edited, now?.revision);
     if (written !== undefined) return written;
   }
-  throw new Fault('deadline', `somebody else changed it during each of ${attempts} attempts`, { where: key });
+  throw new Fault('deadline', `another program changed it during each of ${attempts} attempts`, { where: key });
 }
 
 /** The policy as it was, but for its split. Throws Fault `usage` when it cannot have one. */

@@ -27,7 +27,7 @@ export async function run(invocation: Invocation): Promise<number> {
     const word = JSON.stringify({ by: invocation.machine.hostname, at: new Date().toISOString() });
     const revision = await registry.write(releaseKey(release), word, { ttlMs: standsMs });
     const what = release === '*' ? 'everything' : release;
-    print(`${what}: balancers let go of what they hold (revision ${revision})\n`);
+    print(`${what}: balancers stop holding what is gone (revision ${revision})\n`);
   } finally {
     await registry.close();
   }
@@ -47,11 +47,13 @@ async function requireKnown(registry: Registry, service: ServiceName): Promise<v
   if (services.has(service)) return;
   const held = await isHeld(registry, service);
   if (held === 'untold') {
-    warn(`no service ${service} is known, and no balancer says here what it holds; one with --layout does not say so`);
+    warn(
+      `no service ${service} is known, and no balancer reports here what it holds; a balancer with --layout does not report it`,
+    );
     return;
   }
   if (held) return;
-  throw await unknownService(registry, service, 'pointsman release --all ends whatever is held');
+  throw await unknownService(registry, service, 'pointsman release --all releases everything that is held');
 }
 
 /** Milliseconds until a balancer acknowledges that it has begun to hold a service. */

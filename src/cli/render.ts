@@ -110,7 +110,7 @@ function listen(
   view: Omit<ConstructorParameters<typeof PreviewedCatalog>[0], 'onChange'>,
   signal: AbortSignal,
 ) {
-  let trouble = `it did not say what it holds within ${firstReadMs} ms`;
+  let trouble = `it did not report what it holds within ${firstReadMs} ms`;
   let changed = false;
   let wake = (): void => undefined;
   const next = () =>
@@ -193,7 +193,7 @@ function warnOf({ accepted, rejected }: Catalog, unserved: readonly Unserved[]):
   const held = accepted.count((entry) => entry.held !== undefined);
   if (held > 0) {
     const entries = held === 1 ? '1 entry is' : `${held} entries are`;
-    warn(`${entries} held that the registry does not have any more (pointsman release SERVICE, or --all)`);
+    warn(`${entries} held that the registry no longer has (pointsman release SERVICE, or --all)`);
   }
   const all = [...rejected.values(), ...unserved];
   for (const { key, reason } of all.slice(0, 10)) warn(`${showKey(key)}: ${reason}`);

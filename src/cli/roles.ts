@@ -65,6 +65,6 @@ function describeRole(role: Role): string {
     case 'operator':
       return 'people and deploy scripts: policies, overrides, claims, releases';
     case 'reader':
-      return 'looks, and changes nothing';
+      return 'reads everything, and changes nothing';
   }
 }

@@ -21,7 +21,7 @@ export function serviceManager(env: Readonly<Record<string, string | undefined>>
       try {
         await execa('systemd-notify', states, { ...apart, env: { NOTIFY_SOCKET: socket }, timeout: notifyMs });
       } catch (error) {
-        const text = 'the service manager cannot be told the state of pointsman';
+        const text = 'pointsman cannot report its state to the service manager';
         logger.warn({ event: 'notify-failed', states, reason: describe(error) }, text);
       }
     });

@@ -65,7 +65,7 @@ async function stepsOf(
   const known = [...versions].map((version) => version ?? '(none)').join(', ');
   throw new Fault('usage', `no instance of ${service} has the version ${to}`, {
     where: '--to',
-    hint: known === '' ? 'none is registered at all' : `there are ${known}`,
+    hint: known === '' ? 'no instance is registered' : `registered are ${known}`,
   });
 }
 
@@ -97,8 +97,8 @@ async function shiftService(
     return !foreign;
   };
   const leaveToOthers = (percent: number): number => {
-    const reason = 'somebody else changed the split';
-    say('stopped', colors.red(`  stopped: ${reason}, which stays as it is now`), { percent, reason });
+    const reason = 'another program changed the split';
+    say('stopped', colors.red(`  stopped: ${reason}; the split stays as it is now`), { percent, reason });
     return failed;
   };
 
@@ -108,7 +108,7 @@ async function shiftService(
       if (weights.at(-1) === 100) break;
       throw new Fault('usage', `${to} gets every request of ${service} already, and no other version gets any`, {
         where: '--weight',
-        hint: 'shift to the version that is to get the others',
+        hint: 'shift to the version that should get requests',
       });
     }
     if (!(await change(splitText(policyWithSplit(undefined, split))))) return leaveToOthers(percent);
@@ -146,15 +146,15 @@ function reportOf(end: StepEnd): {
     }
     case 'errors': {
       const { requests, failed: bad } = end;
-      const text = `${bad} of ${requests} requests failed (${((bad / requests) * 100).toFixed(1)}%): back to the split before`;
+      const text = `${bad} of ${requests} requests failed (${((bad / requests) * 100).toFixed(1)}%): pointsman restored the former split`;
       return { event: 'aborted', color: 'red', text, fields: { requests, failed: bad } };
     }
     case 'blind': {
-      const text = `a balancer does not tell (${end.reason}): back to the split before`;
+      const text = `a balancer does not report its errors (${end.reason}): pointsman restored the former split`;
       return { event: 'aborted', color: 'red', text, fields: { reason: end.reason } };
     }
     case 'stopped':
-      return { event: 'stopped', color: 'yellow', text: 'stopped: back to the split before', fields: {} };
+      return { event: 'stopped', color: 'yellow', text: 'stopped: pointsman restored the former split', fields: {} };
   }
 }
 
@@ -198,11 +198,13 @@ async function adminPorts(registry: Registry, { admin, root }: Shift): Promise<r
   const { entries, cluster } = await registry.read('balancers/');
   const { balancers } = await findBalancers(entries, admin, { cluster, root });
   if (balancers.length === 0) {
-    throw new Fault('deadline', 'no balancer is known whose errors could be watched', { where: '--abort-if-errors' });
+    throw new Fault('deadline', 'no balancer is known, so pointsman cannot watch errors', {
+      where: '--abort-if-errors',
+    });
   }
   return balancers.map(({ id, admin: port }) => {
     if ('at' in port) return port.at;
-    const hint = 'let it listen where this machine reaches it (balance --admin), or leave --abort-if-errors out';
+    const hint = 'let it listen where this machine reaches it (balance --admin), or omit --abort-if-errors';
     throw new Fault('deadline', `${id} cannot be asked for its errors: ${port.reason}`, {
       where: '--abort-if-errors',
       hint,

@@ -31,7 +31,7 @@ export function reportOf({ goal, subject }: WaitRequest, state: WaitState): Wait
 }
 
 function becauseOf(verdict: BarrierState): string | undefined {
-  if (verdict.kind === 'unheard') return `the registry is away: ${verdict.reason}`;
+  if (verdict.kind === 'unheard') return `the registry is unavailable: ${verdict.reason}`;
   return verdict.kind === 'nobody' ? 'no balancer is alive' : undefined;
 }
 

@@ -73,7 +73,7 @@ function tell(request: WaitRequest, report: WaitReport, { json, tookMs }: { json
 }
 
 function formatBalancers({ balancers, goal }: WaitReport): string {
-  const reached = goal === 'serves' ? 'serves it' : 'has let it go';
+  const reached = goal === 'serves' ? 'serves it' : 'sends it no requests';
   const rows = balancers.map(({ balancer, missing }) => [balancer, missing ?? reached]);
   return formatTable(['BALANCER', 'STATE'], rows, (text, row) => {
     if (row < 0) return pc.dim(text);

@@ -212,7 +212,7 @@ class OwnTree {
 async function complete(keeper: FileKeeper, own: OwnTree, signal: AbortSignal): Promise<void> {
   for (const deadline = performance.now() + firstReadMs; !keeper.complete; ) {
     if (signal.aborted || performance.now() > deadline) {
-      const reason = own.trouble ?? `it did not say what it holds within ${firstReadMs} ms`;
+      const reason = own.trouble ?? `it did not report what it holds within ${firstReadMs} ms`;
       throw new Fault('registry-unreachable', `nothing was made: ${reason}`, { where: '--registry' });
     }
     await pause(10);

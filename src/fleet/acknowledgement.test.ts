@@ -64,7 +64,7 @@ describe('an acknowledgement', () => {
   ])('with %s is refused', (_, change, where) => {
     expect(parseAcknowledgement(fields(change))).toEqual({
       ok: false,
-      reason: `its ${where} is not what belongs there`,
+      reason: `its ${where} is not valid`,
     });
   });
 

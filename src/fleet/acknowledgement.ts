@@ -65,7 +65,7 @@ const format = 1;
 export const mostRefusals = 50;
 
 /** Why an instance whose key the registry lost without a deletion is not gone. */
-export const heldReason = 'the registry does not have it any more, and it is held';
+export const heldReason = 'the registry no longer has it, and it is held';
 export const mostDraining = 5000;
 export const mostUnproven = 2000;
 export const mostUnrouted = 100;
@@ -115,7 +115,7 @@ export function parseAcknowledgement(value: string): Parsed<Acknowledgement> {
   const fields = record.value;
   if (fields.get('format') !== format) return rejected(`it is not of format ${format}`);
   const result = v.safeParse(schema, Object.fromEntries(fields), { abortEarly: true });
-  if (!result.success) return rejected(`its ${v.getDotPath(result.issues[0]) ?? 'value'} is not what belongs there`);
+  if (!result.success) return rejected(`its ${v.getDotPath(result.issues[0]) ?? 'value'} is not valid`);
   const { draining, admin, untold, unproven, unrouted, unlisted, ...rest } = result.output;
   return accepted({
     ...rest,

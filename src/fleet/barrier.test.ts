@@ -68,10 +68,10 @@ describe('a wait for every balancer', () => {
   test('to be served is not over where it has not passed a check yet', () => {
     const view = fleet({ one: value({ unproven: new Map([['web', ['a', 'b']]]) }) });
     expect(obstacles(view, serves)).toEqual([
-      'one gives it no requests: it has not passed a health check yet (pointsman explain tells)',
+      'one gives it no requests: it has not passed a health check yet (see pointsman explain)',
     ]);
     expect(obstacles(view, { ...serves, id: undefined, ready: [id] })).toEqual([
-      'one gives web/a no requests: it has not passed a health check yet (pointsman explain tells)',
+      'one gives web/a no requests: it has not passed a health check yet (see pointsman explain)',
     ]);
     expect(obstacles(view, { ...serves, goal: 'gone' })).toEqual(['reached']);
     expect(obstacles(fleet({ one: value({ unproven: new Map([['api', ['a']]]) }) }), serves)).toEqual(['reached']);
@@ -110,7 +110,7 @@ describe('a wait for every balancer', () => {
   test('counts a balancer that has begun, and one that has its key beside another', () => {
     const begun = value({ revision: noRevision, cluster: '' });
     expect(obstacles(fleet({ one: value(idle), 'one:0a1b2c3d': begun }), drained)).toEqual([
-      'one:0a1b2c3d has begun, and serves nothing yet',
+      'one:0a1b2c3d has started and serves nothing yet',
     ]);
     expect(obstacles(fleet({ one: value(idle), 'one:two:three': begun }), drained)).toEqual(['reached']);
   });
@@ -131,10 +131,10 @@ describe('a wait for every balancer', () => {
 
   test('counts a balancer that cannot acknowledge as missing, and says why', () => {
     const old = JSON.stringify({ ...JSON.parse(value()), draining: undefined });
-    expect(obstacles(fleet({ one: old }), drained)).toEqual(['one cannot tell: it does not count open requests']);
+    expect(obstacles(fleet({ one: old }), drained)).toEqual(['one cannot tell: it does not report open requests']);
     expect(obstacles(fleet({ one: old }), serves)).toEqual(['reached']);
     expect(obstacles(fleet({ one: value() }), drained)).toEqual([
-      'one cannot tell: it does not count those of this instance',
+      'one cannot tell: it does not report those of this instance',
     ]);
     expect(obstacles(fleet({ one: '{"format":9}' }), gone)).toEqual(['one cannot tell: it is not of format 1']);
   });
@@ -145,7 +145,7 @@ describe('a wait for every balancer', () => {
     expect(obstacles(joined, drained)).toEqual(['one is at revision 9']);
     const late = foldFleet(joined, change({ kind: 'put', entry: entry('balancers/three', value()) }));
     const died = foldFleet(late, change({ kind: 'delete', key: 'balancers/one', revision: revision(21n) }));
-    expect(obstacles(died, drained)).toEqual(['three cannot tell: it does not count those of this instance']);
+    expect(obstacles(died, drained)).toEqual(['three cannot tell: it does not report those of this instance']);
     const both = foldFleet(died, change({ kind: 'put', entry: entry('balancers/three', value(idle)) }));
     expect(evaluateBarrier(both, drained)).toEqual({ kind: 'reached', reached: ['two', 'three'] });
   });
@@ -230,7 +230,7 @@ test('many draining instances of one service hide no draining instance of anothe
   const one = (name: string) => ({ service: evil, id: parsed(parseInstanceId(name)) });
   const unsure = ['b does not list 2 or more instances that get no new requests, and this may be one of them'];
   const judged = (awaited: Awaited) =>
-    obstacles(crowded, awaited).map((text) => text.replace(' (pointsman explain tells)', ''));
+    obstacles(crowded, awaited).map((text) => text.replace(' (see pointsman explain)', ''));
   expect(judged({ ...serves, ...one('other') })).toEqual(unsure);
   expect(judged({ ...drained, ...one('i0') })).toEqual(unsure);
   expect(judged({ ...drained, ...one('i5000') })).toEqual(['reached']);

@@ -121,9 +121,9 @@ function leftOut(
 }
 
 function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undefined {
-  if (draining === undefined) return { kind: 'cannot-tell', reason: 'it does not count open requests' };
+  if (draining === undefined) return { kind: 'cannot-tell', reason: 'it does not report open requests' };
   const open = draining.get(name);
-  if (open === undefined) return { kind: 'cannot-tell', reason: 'it does not count those of this instance' };
+  if (open === undefined) return { kind: 'cannot-tell', reason: 'it does not report those of this instance' };
   if (open === 'unknown') return { kind: 'unknown-requests' };
   return open === 0 ? undefined : { kind: 'open-requests', count: open };
 }
@@ -140,7 +140,7 @@ function concerns(key: string, { service, id, goal }: Awaited): boolean {
 export function describeObstacle(obstacle: Obstacle): string {
   switch (obstacle.kind) {
     case 'behind':
-      return obstacle.at === noRevision ? 'has begun, and serves nothing yet' : `is at revision ${obstacle.at}`;
+      return obstacle.at === noRevision ? 'has started and serves nothing yet' : `is at revision ${obstacle.at}`;
     case 'elsewhere':
       return 'has not followed the registry since its data was replaced';
     case 'refused':
@@ -148,13 +148,13 @@ export function describeObstacle(obstacle: Obstacle): string {
     case 'drains':
       return `gives ${obstacle.instance ?? 'it'} no requests: an operator has taken it out`;
     case 'unproven':
-      return `gives ${obstacle.instance ?? 'it'} no requests: it has not passed a health check yet (pointsman explain tells)`;
+      return `gives ${obstacle.instance ?? 'it'} no requests: it has not passed a health check yet (see pointsman explain)`;
     case 'unrouted':
       return `gives it no requests: ${obstacle.reason}`;
     case 'untold':
-      return `refuses ${obstacle.count} or more entries that it does not name, and this may be one of them (pointsman explain tells)`;
+      return `refuses ${obstacle.count} or more entries that it does not name, and this may be one of them (see pointsman explain)`;
     case 'unlisted':
-      return `does not list ${obstacle.count} or more instances that get no new requests, and this may be one of them (pointsman explain tells)`;
+      return `does not list ${obstacle.count} or more instances that get no new requests, and this may be one of them (see pointsman explain)`;
     case 'open-requests':
       return `has ${obstacle.count} open request${obstacle.count === 1 ? '' : 's'}`;
     case 'unknown-requests':

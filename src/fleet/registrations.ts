@@ -124,10 +124,12 @@ export function isUnregistered({ entries, goneSince }: Registrations, asOf: Revi
   if (entries === undefined) return { ready: false, because: 'the registry has not answered yet' };
   if (entries.size > 0) {
     const [first] = entries.keys();
-    return { ready: false, because: entries.size === 1 ? `${first} stands` : `${entries.size} keys stand` };
+    return { ready: false, because: entries.size === 1 ? `${first} stands` : `${entries.size} keys exist` };
   }
   const revision = goneSince ?? asOf;
-  return revision === undefined ? { ready: false, because: 'the registry is being asked' } : { ready: true, revision };
+  return revision === undefined
+    ? { ready: false, because: 'pointsman is asking the registry' }
+    : { ready: true, revision };
 }
 
 /** Whether no key existed from the beginning, so that the revision of the deletion is unknown. */

@@ -142,7 +142,7 @@ export class Agent {
     if (doubt === undefined || 'length' in read || read.check?.kind !== 'command' || read.check === this.#parts.check) {
       return read;
     }
-    const what = `its check is a command, and ${doubt.reason}: the command is not run`;
+    const what = `its check is a command, and ${doubt.reason}, so pointsman does not run the command`;
     return [new Fault('settings', what, { where: path, hint: doubt.hint })];
   }
 
@@ -225,14 +225,14 @@ export class Agent {
     if (text === (before ?? '')) return;
     if (text === '') {
       this.#complaints.delete(key);
-      logger.info({ event: 'declaration-mended', file }, `${file} is good again`);
+      logger.info({ event: 'declaration-mended', file }, `${file} is valid again`);
       return;
     }
     this.#complaints.set(key, text);
     const stays = this.#files.get(file)?.declared !== undefined && stage !== 'place';
     for (const fault of faults) {
       const { where, message } = fault;
-      const after = stays ? '; what it declared before stays' : '';
+      const after = stays ? '; its former declaration stays in force' : '';
       logger.error({ event: 'declaration-refused', file, where, reason: message, stays }, `${fault}${after}`);
     }
   }

@@ -159,7 +159,7 @@ export class Announcement {
     this.#present = 'no';
     if (this.#inspect(value).kind === 'predecessor') {
       const { logger } = this.#parts;
-      const message = `an earlier registration of ${this.#name} stands in its key and is replaced`;
+      const message = `pointsman replaces an earlier registration of ${this.#name}`;
       logger.warn({ event: 'predecessor-replaced', key: this.key }, message);
     } else this.#logOwned(Number.POSITIVE_INFINITY);
     this.#parts.onTaken();
@@ -174,13 +174,13 @@ export class Announcement {
     const holder = this.#current.kind === 'hand' ? this.#current.value : this.#current.address;
     const about = { key: this.key, holder };
     if (this.#announcedBefore) {
-      logger.error({ event: 'taken', ...about }, `${message}; this one is registered again when the key is free`);
+      logger.error({ event: 'taken', ...about }, `${message}; pointsman registers this one again when the key is free`);
     } else if (Number.isFinite(leftMs)) {
       const waitMs = Math.round(leftMs);
-      const text = `${message}; waiting until its lease runs out, if it is gone`;
+      const text = `${message}; pointsman waits: if that process is gone, its lease expires`;
       logger.warn({ event: 'key-owned', ...about, waitMs }, text);
     } else {
-      logger.error({ event: 'key-owned', ...about }, `${message}; waiting until the key is free (or ${hint})`);
+      logger.error({ event: 'key-owned', ...about }, `${message}; pointsman waits until the key is free (or ${hint})`);
     }
   }
 
@@ -201,7 +201,7 @@ export class Announcement {
     const where = `${this.#parts.lease.location.replace(/\/$/, '')}/${this.key}`;
     switch (holder?.kind) {
       case 'another': {
-        const hint = 'end that one, or give this one another --id';
+        const hint = 'stop the other process, or give this one another --id';
         return new Fault('key-owned', `${this.#name} is registered by another process, at ${holder.address}`, {
           where,
           hint,

@@ -31,7 +31,7 @@ export function resolveCheck(
       const port = check.port ?? (published ? undefined : announced.port);
       if (port === undefined) {
         const hint = `name it, as in ${check.kind}://:8080`;
-        return new Fault('settings', 'the published port need not be the one that the application listens at', {
+        return new Fault('settings', 'the published port can differ from the port that the application listens on', {
           where: '--check',
           hint,
         });

@@ -50,12 +50,12 @@ export class Departure {
       const balancers = verdict.reached.length;
       logger.info({ event: 'let-go', ...about, balancers }, 'no balancer sends it requests any more, and none is open');
     } else if (verdict.kind === 'nobody') {
-      logger.info({ event: 'let-go', ...about, balancers: 0 }, 'no balancer is alive; nobody has to be waited for');
+      logger.info({ event: 'let-go', ...about, balancers: 0 }, 'no balancer is alive, so there is nothing to wait for');
     } else {
       const { away } = this.#fleet.view;
       const open = openOf(verdict);
       const why = signal.aborted ? 'leaving at once, as asked' : `not drained within ${formatDuration(drainTimeoutMs)}`;
-      const registry = away === undefined ? [] : [`the registry is away: ${away}`];
+      const registry = away === undefined ? [] : [`the registry is unavailable: ${away}`];
       const text = [why, ...open.map(({ balancer, missing }) => `${balancer} ${missing}`), ...registry].join('; ');
       logger.warn({ event: 'drain-incomplete', ...about, open, registryAway: away }, text);
     }

@@ -51,7 +51,7 @@ export async function endCommand(
     if (code === undefined) return undefined;
     const left = tree.look();
     if (left.length > 0) {
-      const message = 'the command ended and left processes of its own, which get SIGTERM';
+      const message = 'the command ended but left processes; pointsman sends them SIGTERM';
       logger.info({ event: 'command-left-processes', processes: left.length }, message);
       for (const process of left) send(process, 'SIGTERM');
     }
@@ -62,7 +62,7 @@ export async function endCommand(
     return code;
   });
   if (exitCode !== undefined) return exitCode;
-  logger.warn({ event: 'command-killed', graceMs }, 'the command did not end in time and is killed');
+  logger.warn({ event: 'command-killed', graceMs }, 'the command did not end in time; pointsman kills it');
   command.signal('SIGKILL');
   for (let round = 0; round < mostRounds; round += 1) {
     const left = tree.look();

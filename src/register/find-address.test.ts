@@ -69,21 +69,21 @@ describe("this machine's own address", () => {
       'eth0',
       '--address: this machine has 2 addresses that fit: 10.0.0.7 (eth0), 10.0.0.8 (eth0) (choose with --net 10.0.0.7)',
     ],
-    [plain, 'eth1', '--net: no address of this machine fits eth1; there are 10.0.0.7 (eth0) (choose one of them)'],
+    [plain, 'eth1', '--net: no address of this machine fits eth1; it has 10.0.0.7 (eth0) (choose one of them)'],
     [
       plain,
       '192.168.0.0/16',
-      '--net: no address of this machine fits 192.168.0.0/16; there are 10.0.0.7 (eth0) (choose one of them)',
+      '--net: no address of this machine fits 192.168.0.0/16; it has 10.0.0.7 (eth0) (choose one of them)',
     ],
     [
       { lo },
       undefined,
-      '--address: this machine has no address that others reach; there are 127.0.0.1 (lo), ::1 (lo) (--net lo takes loopback)',
+      '--address: this machine has no address that other machines can reach; it has 127.0.0.1 (lo), ::1 (lo) (--net lo uses loopback)',
     ],
     [
       {},
       undefined,
-      '--address: this machine has no address that others reach; there are none at all (--net lo takes loopback)',
+      '--address: this machine has no address that other machines can reach; it has none (--net lo uses loopback)',
     ],
   ])('%# is told when it cannot be chosen', (interfaces, net, message) => {
     expect(find(interfaces, ':80', net)).toBe(message);

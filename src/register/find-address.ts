@@ -51,13 +51,13 @@ function findHost(net: Net | undefined, interfaces: Surroundings['interfaces']):
     });
   }
   const reachable = all.filter((candidate) => !isUnreachable(candidate));
-  const there = all.length === 0 ? 'none at all' : listed(reachable.length > 0 ? reachable : all);
+  const there = all.length === 0 ? 'none' : listed(reachable.length > 0 ? reachable : all);
   return net === undefined
-    ? new Fault('settings', `this machine has no address that others reach; there are ${there}`, {
+    ? new Fault('settings', `this machine has no address that other machines can reach; it has ${there}`, {
         where: '--address',
-        hint: '--net lo takes loopback',
+        hint: '--net lo uses loopback',
       })
-    : new Fault('settings', `no address of this machine fits ${formatNet(net)}; there are ${there}`, {
+    : new Fault('settings', `no address of this machine fits ${formatNet(net)}; it has ${there}`, {
         where: '--net',
         hint: 'choose one of them',
       });

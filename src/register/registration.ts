@@ -191,7 +191,7 @@ export class Registration {
     const sinceMs = now() - this.#waiting.at;
     if (sinceMs < (reason === this.#waiting.reason ? remindMs : remindMs / 10)) return;
     this.#waiting = { reason, at: now() };
-    logger.info({ event: 'waiting', check, reason }, `${this.name} waits until ${check} is well: ${reason}`);
+    logger.info({ event: 'waiting', check, reason }, `${this.name} is announced when ${check} passes: ${reason}`);
   }
 
   /** Another process took the key: publishing again waits until the key is free. */
@@ -211,7 +211,7 @@ export class Registration {
       return 'give up';
     }
     const reason = describe(error);
-    const message = `the registry refuses the registration of ${this.name}: ${reason}; trying again`;
+    const message = `the registry refuses the registration of ${this.name}: ${reason}; pointsman tries again`;
     if (this.#refusals.isNew(this.name, reason)) {
       logger.error({ event: 'refused', instance: this.name, reason }, message);
     }

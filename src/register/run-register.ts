@@ -74,7 +74,7 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
   }
   if (parts.pid === 1) {
     const message =
-      'Node as the first process of a container never reaps orphans: start bin/pointsman itself, or have an init';
+      'Node as the first process of a container never reaps orphans: start bin/pointsman, or use an init process';
     logger.warn({ event: 'no-reaper' }, message);
   }
 
@@ -120,7 +120,7 @@ export async function runRegister(settings: RegisterSettings, parts: RegisterPar
         logger.info({ event: 'command-ended', exitCode: end.exitCode }, 'the command ended');
         return end.exitCode;
       case 'asked':
-        logger.info({ event: 'leaving', by: end.by }, `leaving, as ${end.by} asks`);
+        logger.info({ event: 'leaving', by: end.by }, `leaving because of ${end.by}`);
         await stages.within(announcing.leaveMs, (signal) =>
           announcing.leave(AbortSignal.any([signal, commandEnded.signal])),
         );

@@ -96,7 +96,7 @@ export class SharedLease {
       case 'restored':
         logger.warn(
           { event: 'restored', key: event.key, reason: event.reason },
-          'the registration had been lost; it stands again',
+          'pointsman restored the lost registration',
         );
         break;
       case 'taken': {
@@ -111,13 +111,13 @@ export class SharedLease {
           const { reason } = event;
           logger.warn(
             { event: 'registry-disconnected', reason },
-            'the registry does not take registrations; trying on',
+            'the registry accepts no registrations; pointsman keeps trying',
           );
         }
         break;
       case 'reachable':
         this.#unreachable.isNew('registry', undefined);
-        logger.info({ event: 'registry-connected' }, 'the registry takes registrations');
+        logger.info({ event: 'registry-connected' }, 'the registry accepts registrations again');
         break;
     }
   }

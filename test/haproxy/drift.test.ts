@@ -90,7 +90,7 @@ test('a file that somebody changed and nobody loaded is written again', async ()
   const { balancer, edit, config } = await startRefusing();
   const before = await edit((text) => `${text}# mine\n`);
   await until('it is as it was', async () => (await readFile(config, 'utf8')) === before);
-  await balancer.logged('drift', ({ differences }) => JSON.stringify(differences).includes('somebody else changed'));
+  await balancer.logged('drift', ({ differences }) => JSON.stringify(differences).includes('another program changed'));
   expect(balancer.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
 });
 

@@ -7,7 +7,7 @@ import { startScenario } from '../support/scenario.ts';
 import { until } from '../support/until.ts';
 
 const few = ['prlimit', '--nofile=400:400'];
-const files = /^HAProxy may have 400 files open/;
+const files = /^HAProxy can open 400 files/;
 
 /** A balancer under a limit of open files, and a service that has more instances than HAProxy could check. */
 async function startCrowded() {
