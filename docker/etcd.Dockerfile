@@ -1,4 +1,4 @@
-# etcd for the examples here; in production take the image that your etcd comes from. BASE: a Debian; an etcd in it is used.
+# etcd for the examples here. In production, use the image of your own etcd. BASE: a Debian image; if it has etcd, that one is used.
 ARG BASE=debian:trixie-slim
 FROM ${BASE}
 RUN command -v etcd >/dev/null || { \

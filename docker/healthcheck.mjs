@@ -1,13 +1,13 @@
-// HEALTHCHECK of the image: ends with 0 when HAProxy serves, be it an older state. An orchestrator ends a container that is
-// unhealthy, and that helps against nothing else that /readyz tells. It asks pointsman, at the address in POINTSMAN_ADMIN. In a
-// container that has HAProxy alone nobody listens there, so it asks HAProxy's master whether its worker answers.
+// HEALTHCHECK of the image: ends with 0 when HAProxy serves, even if it serves an older state. An orchestrator stops an unhealthy
+// container, which does not help against the other faults that /readyz reports. The check asks pointsman at the address in
+// POINTSMAN_ADMIN. In a container with HAProxy alone, where nothing listens there, it asks HAProxy's master whether the worker answers.
 import { get } from 'node:http';
 import { createConnection } from 'node:net';
 
-// Less than the 30 s of HEALTHCHECK, which count the start of this process, too.
+// Less than the 30 s of HEALTHCHECK, which include the start of this process.
 const timeoutMs = 20_000;
 
-/** What pointsman says of HAProxy; undefined: no pointsman listens in this container. */
+/** Whether pointsman says that HAProxy serves; undefined if no pointsman listens in this container. */
 function askPointsman() {
   const admin = process.env.POINTSMAN_ADMIN || '127.0.0.1:8404';
   const colon = admin.lastIndexOf(':');

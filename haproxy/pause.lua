@@ -1,14 +1,14 @@
--- Lets a request (or a connection) wait while its service is paused. HAProxy itself has no rule that waits for a change:
+-- Lets a request (or a connection) wait while its service is paused. HAProxy has no rule that waits for a change:
 -- a queue needs a server that is full, and `http-request pause` (3.1) cannot be ended early.
 --
--- The route map says `SERVICE:web pause/30000` while web is paused: nobody waits longer than so many milliseconds.
+-- The route map has `SERVICE:web pause/30000` while web is paused: a request waits at most that many milliseconds.
 local states = Map.new(os.getenv("POINTSMAN_ROUTES"), Map._str)
 
--- How long a request may wait longer than it has to. Beyond `usual` that wait in a thread it is longer, so that those who wait
--- leave the processor to all other requests.
+-- How long a request may wait after the pause ends. With more than `usual` waiting requests in a thread it is longer, so that they
+-- leave the processor to other requests.
 local every_ms = 20
 local usual = 100
--- How many may wait for one service. HAProxy's threads have equal shares, as each has a Lua of its own.
+-- How many requests may wait for one service. HAProxy's threads have equal shares, because each has its own Lua state.
 local most = 10000
 
 local most_of_thread
@@ -25,7 +25,7 @@ local function leave(place)
   of_service[place.service] = rest > 0 and rest or nil
 end
 
--- HAProxy never goes on with the function of a client that went away. What it held is then garbage, and Lua calls this.
+-- HAProxy never resumes the function of a client that disconnected. Lua calls this when it collects that function's objects.
 local place_type = { __gc = leave }
 
 local full_until = 0
@@ -33,7 +33,7 @@ local full_until = 0
 local function enter(service, now_ms)
   most_of_thread = most_of_thread or math.ceil(most / math.max(1, tonumber(core.get_info().Nbthread) or 1))
   if (of_service[service] or 0) >= most_of_thread then
-    -- Some may be of clients that went away. To look for them takes time, so it is done once a second.
+    -- Some may belong to disconnected clients. Finding them takes time, so it happens once a second.
     if now_ms < full_until then
       return nil
     end

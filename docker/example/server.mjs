@@ -1,4 +1,4 @@
-// The application of the examples: says who it is, and which version. Ends on SIGTERM, after its open requests.
+// The application of the examples: answers with its host name and version. It ends on SIGTERM, after its open requests.
 import { createServer } from 'node:http';
 import { hostname } from 'node:os';
 

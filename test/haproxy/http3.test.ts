@@ -70,7 +70,7 @@ test.runIf(!hasQuic)('an HAProxy without QUIC is told as such', async () => {
   await issue('shop.example.com');
   const refused = balancer();
   expect(await refused.ended).toMatchObject({ code: 1 });
-  expect(refused.stderr.at(-1)).toContain('this HAProxy has no QUIC, so HTTP/3 cannot be served: leave --http3 off');
+  expect(refused.stderr.at(-1)).toContain('this HAProxy has no QUIC, so it cannot serve HTTP/3: set --http3 off');
 });
 
 test.runIf(!hasQuic)(
@@ -90,7 +90,7 @@ test.runIf(!hasQuic)(
       const { status, body } = await scenario.askAdmin('/readyz');
       return status === 503 && body;
     });
-    expect(told).toContain('this HAProxy has no QUIC, so HTTP/3 cannot be served: leave --http3 off');
+    expect(told).toContain('this HAProxy has no QUIC, so it cannot serve HTTP/3: set --http3 off');
     expect((await scenario.askAdmin('/serving')).status).toBe(200);
   },
 );

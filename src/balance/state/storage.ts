@@ -3,7 +3,7 @@ import { describe, Fault } from '../../model/fault.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 
 export const storageMetrics = ({ gauge }: MakeMetric) => ({
-  storageFailed: gauge('storage_last_failed', '1 while the state cannot be written to disk.'),
+  storageFailed: gauge('storage_last_failed', '1 while pointsman cannot write its state to disk.'),
 });
 
 /** The parts of the state on disk. Each is written on its own. */
