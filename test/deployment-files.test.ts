@@ -87,13 +87,15 @@ describe.skipIf(!has('systemd-analyze'))('the systemd units', () => {
     const folder = await mkdtemp(join(tmpdir(), 'pm-units-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const balance = join(folder, 'pointsman-balance.service');
+    const stop = join(folder, 'pointsman-stop-haproxy.service');
     const register = join(folder, 'pointsman-register@web.service');
     await copyFile(join(docker, 'systemd/pointsman-balance.service'), balance);
+    await copyFile(join(docker, 'systemd/pointsman-stop-haproxy.service'), stop);
     // An instance's template has to be a file of its own beside it for systemd-analyze.
     await copyFile(join(docker, 'systemd/pointsman-register@.service'), register);
     await copyFile(register, join(folder, 'pointsman-register@.service'));
     await writeFile(join(folder, 'web.service'), '[Service]\nExecStart=/bin/true\n');
-    return { folder, paths: [balance, register] };
+    return { folder, paths: [balance, stop, register] };
   }
 
   test('have nothing that systemd does not know', async () => {

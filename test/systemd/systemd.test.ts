@@ -38,6 +38,7 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
     for (const [name, path] of [
       ['pointsman.sysusers', '/usr/lib/sysusers.d/pointsman.conf'],
       ['pointsman-balance.service', '/etc/systemd/system/pointsman-balance.service'],
+      ['pointsman-stop-haproxy.service', '/etc/systemd/system/pointsman-stop-haproxy.service'],
     ] as const)
       await machine.write(path, await readFile(join(units, name), 'utf8'));
     await machine.write('/etc/hosts', '127.0.0.1 localhost\n');
@@ -56,7 +57,7 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
 
   const printJournalOnFailure = () =>
     onTestFailed(async () => {
-      process.stderr.write(await machine.run('journalctl', '--no-pager', '-n', '80', '-u', 'pointsman-balance'));
+      process.stderr.write(await machine.run('journalctl', '--no-pager', '-n', '80', '-u', 'pointsman-*'));
     }, 30_000);
 
   test('the unit is started when HAProxy serves', async () => {
@@ -125,5 +126,41 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
     await stopping;
     expect(await show('Result')).toBe('success');
     await expect(master()).rejects.toThrow();
+  });
+
+  const restarting = () =>
+    machine.run(
+      'timeout',
+      '30',
+      'sh',
+      '-c',
+      "until systemctl show -p SubState pointsman-balance | grep -q '=auto-restart'; do :; done",
+    );
+
+  /** pointsman-stop-haproxy ends it after `systemctl stop` has returned. */
+  const haproxyEnded = () => machine.run('timeout', '30', 'sh', '-c', 'while pgrep -x haproxy; do sleep 0.1; done');
+
+  test('a stop ends HAProxy, too, while pointsman has crashed and systemd waits to start it again', async () => {
+    printJournalOnFailure();
+    await systemctl('start', 'pointsman-balance');
+    await systemctl('kill', '--kill-whom=main', '--signal=KILL', 'pointsman-balance');
+    await restarting();
+    expect((await ask('/')).status).toBe('200');
+    await systemctl('stop', 'pointsman-balance');
+    await haproxyEnded();
+  });
+
+  test('a stop ends HAProxy, too, while pointsman cannot start', async () => {
+    printJournalOnFailure();
+    await systemctl('start', 'pointsman-balance');
+    await machine.write('/etc/pointsman/balance.yaml', `${settings}stop-timeout: never\n`);
+    await systemctl('kill', '--kill-whom=main', '--signal=KILL', 'pointsman-balance');
+    // Twice: the second is after a start that failed.
+    const failed = 'until [ $(systemctl show --value -p NRestarts pointsman-balance) -ge 2 ]; do sleep 0.1; done';
+    await machine.run('timeout', '30', 'sh', '-c', failed);
+    expect((await ask('/')).status).toBe('200');
+    await systemctl('stop', 'pointsman-balance');
+    await machine.write('/etc/pointsman/balance.yaml', settings);
+    await haproxyEnded();
   });
 });
