@@ -32,7 +32,8 @@ find / -xdev \( -path /proc -o -path /dev -o -path /debs \) -prune -o -print | s
 
 node=$(ls /debs/node.deb 2>/dev/null || true)
 install /debs/old.deb $node
-pointsman --version | grep -q '0\.1\.0' || fail "pointsman does not run"
+# A cache of its user's is no file of the package.
+XDG_CACHE_HOME=/debs/cache pointsman --version | grep -q '0\.1\.0' || fail "pointsman does not run"
 getent passwd pointsman >/dev/null || fail "the user is missing"
 [ -e /usr/share/man/man1/pointsman.1.gz ] || [ -n "$(grep -rl 'path-exclude.*man' /etc/dpkg/dpkg.cfg.d || true)" ] || fail "no man page"
 bash -c '. /usr/share/bash-completion/completions/pointsman; complete -p pointsman' | grep -q _pointsman || fail "no completion"
@@ -85,11 +86,23 @@ exec 8>&-
 wait $load || fail "the load"
 tail -n 1 /debs/answers
 
+# An HAProxy that no unit has any more, as after a crash.
+mkdir -p /var/lib/pointsman/run
+printf 'defaults\n  mode http\n  timeout client 1s\nfrontend f\n  bind 127.0.0.1:28090\n' >/var/lib/pointsman/haproxy.cfg
+chown -R pointsman:pointsman /var/lib/pointsman
+setsid setpriv --reuid pointsman --regid pointsman --clear-groups haproxy -W -S /var/lib/pointsman/run/master.sock \
+  -f /var/lib/pointsman/haproxy.cfg 2>/debs/left.log >/dev/null &
+orphan=$!
+wait_for '[ -S /var/lib/pointsman/run/master.sock ]'
+
 apt-get purge -y -qq pointsman pointsman-node >/debs/apt.log 2>&1 || { cat /debs/apt.log >&2; fail "purge"; }
-grep -q '^stop pointsman-balance.service$' /debs/invoked || fail "the removal does not stop the balancer"
+grep -q '^stop pointsman-balance.service pointsman-stop-haproxy.service$' /debs/invoked || fail "the removal does not stop the balancer"
 kill "$app"
+if kill -0 "$orphan" 2>/dev/null; then fail "an HAProxy on /var/lib/pointsman runs on"; fi
 if getent passwd pointsman >/dev/null; then fail "the user is left"; fi
-apt-get autoremove -y -qq --purge >/dev/null 2>&1
+# systemd, which is removed too if the package brought it, does not leave a machine that it seems to run.
+rm -rf /run/systemd/system
+apt-get autoremove -y -qq --purge >/debs/apt.log 2>&1 || { cat /debs/apt.log >&2; fail "autoremove"; }
 find / -xdev \( -path /proc -o -path /dev -o -path /debs \) -prune -o -print | sort >/debs/after
 comm -13 /debs/before /debs/after | grep -E 'pointsman' >/debs/left || true
 if [ -s /debs/left ]; then cat /debs/left >&2; fail "the purge leaves files"; fi
