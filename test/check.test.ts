@@ -1,10 +1,13 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { readVersion } from '../src/haproxy/check.ts';
 import { describeFaults, faultsOfVersion } from '../src/haproxy/known-faults.ts';
+import { freePort } from './support/ports.ts';
 import { runPointsman } from './support/processes.ts';
+import { startScenario } from './support/scenario.ts';
 
 const shipped = join(import.meta.dirname, '../templates');
 
@@ -51,6 +54,27 @@ test('what is in order is asked of HAProxy itself', async () => {
   const known = faultsOfVersion(version).map(({ fault }) => fault.id);
   expect({ haproxy, haproxyFaults }).toEqual({ haproxy: version, haproxyFaults: known });
   expect(code).toBe(0);
+});
+
+test('addresses that a balancer could not listen on now are told, but not those of the one that runs there', async () => {
+  const scenario = await startScenario('folder');
+  await scenario.balancer().logged('serving');
+  const taken = createServer();
+  const port = await freePort();
+  await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve));
+  onTestFinished(() => void taken.close());
+  const lines = async (http: string, admin: string) => {
+    const { lines } = await check('--listen', '--dir', scenario.balancerDir, '--http', http, '--admin', admin);
+    return lines.filter((line) => line.includes('cannot listen'));
+  };
+  const [own, admin] = [scenario.http, scenario.admin].map((one) => `127.0.0.1:${one}`);
+  expect(await lines(`${own}`, `${admin}`)).toEqual([]);
+  const inUse = /cannot listen on 127\.0\.0\.1:\d+: it is in use/;
+  expect(await lines(`127.0.0.1:${port}`, `${admin}`)).toEqual([expect.stringMatching(inUse)]);
+  expect(await lines(`${own}`, `127.0.0.1:${port}`)).toEqual([expect.stringMatching(inUse)]);
+  expect(await lines('192.0.2.1:8080', `${admin}`)).toEqual([
+    expect.stringMatching(/^HAProxy cannot listen on 192\.0\.2\.1:8080: this machine does not have the address/),
+  ]);
 });
 
 test('everything that is wrong is told at once, each with its place', async () => {

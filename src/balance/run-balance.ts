@@ -14,6 +14,7 @@ import { LameDuck } from './lame-duck.ts';
 import { measureFiles } from './own-files.ts';
 import { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
+import { keepStatus } from './service-status.ts';
 import { lockFolder } from './state/folder-lock.ts';
 import { type BalancePaths, pathsOf } from './state/paths.ts';
 
@@ -73,7 +74,7 @@ async function serve(
   assembled: Assembled,
   lameDuck: LameDuck,
 ): Promise<void> {
-  const { signal, now, logger, manager } = parts;
+  const { signal, leaving, now, logger, manager } = parts;
   const { balancer, haproxy, haproxyVersion, acknowledging, registryStatus, fileKeeper, baseSettings } = assembled;
   const { certificates, serverPems } = assembled;
   // Without a view of the registry there is nothing to serve. An answer of 404 would be worse than none.
@@ -92,9 +93,21 @@ async function serve(
   if (signal.aborted) return;
   if (haproxyVersion.current === undefined) haproxyVersion.onStarted((await haproxy.processes())?.version);
   acknowledging?.changed();
-  const about = { http: baseSettings.bind, haproxy: haproxyVersion.current, ms: Math.round(now() - started) };
-  logger.info({ event: 'serving', ...about }, `serving on http://${baseSettings.bind}`);
-  manager.started(`serves on http://${baseSettings.bind}`);
+  const { bind } = baseSettings;
+  const about = { http: bind, haproxy: haproxyVersion.current, ms: Math.round(now() - started) };
+  const { baseWaits } = balancer.servingState();
+  logger.info(
+    { event: 'serving', ...about },
+    baseWaits
+      ? `serving with the settings of before, until HAProxy has loaded http://${bind}`
+      : `serving on http://${bind}`,
+  );
+  const status = keepStatus({
+    manager,
+    bind,
+    state: () => balancer.servingState(),
+    signal: AbortSignal.any([signal, leaving]),
+  });
   lameDuck.serves(() => {
     manager.says('pointsman is about to stop: not ready any more, HAProxy still serves');
     balancer.leave();
@@ -106,6 +119,7 @@ async function serve(
   fileKeeper?.serve(balancer.effective.requested.catalog);
   fileKeeper?.keep();
   await fileKeeper?.follow();
+  await status;
   await aborted(signal);
   const text = parts.ending() === 'leave' ? 'pointsman stops; HAProxy keeps serving' : 'stopping';
   manager.stopping(text);

@@ -26,6 +26,8 @@ export type SampleResult = {
   readonly problems: readonly Problem[];
   /** Notes on well-formed entries whose effect may surprise, a line each. */
   readonly notes: readonly string[];
+  /** The configuration that HAProxy was asked about; undefined when it was not asked. */
+  readonly config?: string;
 };
 
 export type SampleParts = {
@@ -77,7 +79,7 @@ export async function trySample({
     const config = configWriter()(rendered);
     await writeFile(own.config, config, { mode: 0o600 });
     const checked = await validateConfig(haproxy.executable, own.config, checkMs);
-    if (checked.ok) return { problems: unrendered, notes };
+    if (checked.ok) return { problems: unrendered, notes, config };
     const lines = config.split('\n');
     const refused = checked.problems.map(({ line, text }) => {
       const source = line === undefined ? '' : (lines[line - 1] ?? '').trim();

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { openToken } from '../admin/token.ts';
 import { type EntryFile, entryProblems } from '../check/entry-file.ts';
+import { listeningFaults } from '../check/listening.ts';
 import { describeProblem, type Problem, problemOf } from '../check/problem.ts';
 import { readEntries } from '../check/read-entries.ts';
 import { type SampleParts, type SampleResult, trySample } from '../check/sample.ts';
@@ -81,6 +82,9 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   const haproxy = 'executable' in asked ? asked : undefined;
   const sample = settings && (await sampleOf(settings, packageFolder, good, haproxy));
   problems.push(...(sample?.problems ?? []));
+  if (settings !== undefined && flags.has('listen')) {
+    problems.push(...(await listeningFaults(settings, haproxy?.executable, sample?.config)).map(problemOf));
+  }
   return {
     problems: unique(problems),
     notes: sample?.notes ?? [],

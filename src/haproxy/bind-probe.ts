@@ -118,9 +118,10 @@ const mostProcesses = 5000;
 type PortOwner = { readonly pid: number; readonly name: string };
 
 /** The processes that listen on a port of this machine, as far as /proc shows. */
-async function ownersOfPort(port: number, protocol: 'tcp' | 'udp'): Promise<readonly PortOwner[]> {
+export async function ownersOfPort(port: number, protocol: 'tcp' | 'udp'): Promise<readonly PortOwner[]> {
   const sockets = new Set<string>();
-  for (const table of [`/proc/net/${protocol}`, `/proc/net/${protocol}6`]) {
+  // Not /proc/net: the shipped systemd unit sees nothing of /proc but processes.
+  for (const table of [`/proc/self/net/${protocol}`, `/proc/self/net/${protocol}6`]) {
     const text = await readFile(table, 'latin1').catch(() => '');
     for (const inode of listeningSockets(text, port, protocol)) sockets.add(`socket:[${inode}]`);
   }
@@ -135,7 +136,7 @@ async function ownersOfPort(port: number, protocol: 'tcp' | 'udp'): Promise<read
   return owners;
 }
 
-/** The inodes of the sockets that listen on this port, of a table as /proc/net/tcp has it. */
+/** The inodes of the sockets that listen on this port, of a table as /proc/self/net/tcp has it. */
 export function listeningSockets(table: string, port: number, protocol: 'tcp' | 'udp'): readonly string[] {
   const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   return table.split('\n').flatMap((line) => {

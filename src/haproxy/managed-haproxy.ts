@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
 import { Fault } from '../model/fault.ts';
+import { absentAddresses } from './absent-addresses.ts';
 import { probeListeners, startFault, type Unbindable } from './bind-probe.ts';
 import { readVersion, type Validated, validateConfig } from './check.ts';
 import { type FailedAddresses, retryInMs, withFailed, withoutLoaded } from './failed-addresses.ts';
@@ -66,9 +67,9 @@ export class ManagedHaproxy implements Haproxy {
     // The worker of this folder may have an address that is not in what it is known to have loaded. A reload hands it on.
     const ours = (pid: number) => hasInCommand(pid, this.#options.configFile);
     const added = toBeTried(wanted, loaded);
-    const waiting = this.#waiting(added);
+    const impossible = [...this.#waiting(added), ...(await absentAddresses(wanted, loaded))];
     const unbindable =
-      waiting.length > 0 ? waiting : await probeListeners(executable, `${file}.probe`, added, config, ours);
+      impossible.length > 0 ? impossible : await probeListeners(executable, `${file}.probe`, added, config, ours);
     if (unbindable.length > 0) {
       return { ok: false, problems: unbindable, mayPass: 'address' };
     }

@@ -15,7 +15,15 @@ export const checkCommand = declareCommand({
     withoutHaproxy: onOff(
       'do not ask HAProxy itself, nor look for the files and folders that settings name, which may not be here',
     ),
+    listen: onOff(
+      'also say which addresses a balancer could not listen on here and now; the balancer that runs on --dir may have them',
+    ),
     ...balancerOptions,
   },
-  assemble: ({ json, withoutHaproxy, ...values }) => ({ json, withoutHaproxy, ...balancerSettings(values) }),
+  assemble: ({ json, withoutHaproxy, listen, ...values }) => ({
+    json,
+    withoutHaproxy,
+    listen,
+    ...balancerSettings(values),
+  }),
 });

@@ -110,6 +110,27 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
     expect((await ask('/')).status).toBe('200');
   });
 
+  test('a reload with an address that cannot be had says so and changes nothing', async () => {
+    printJournalOnFailure();
+    const pid = await show('MainPID');
+    // The application has the first, and the machine does not have the second.
+    for (const address of ['127.0.0.1:9001', '192.0.2.1:80']) {
+      await machine.write('/etc/pointsman/balance.yaml', settings.replace('0.0.0.0:80', address));
+      await expect(systemctl('reload', 'pointsman-balance')).rejects.toThrow();
+      expect(await journal('-p', 'err', '-n', '5')).toContain(`HAProxy cannot listen on ${address}`);
+    }
+    expect(await show('MainPID')).toBe(pid);
+    expect((await ask('/')).status).toBe('200');
+
+    // A restart checks nothing before it. Then the status says what is wrong.
+    await systemctl('restart', 'pointsman-balance');
+    expect((await ask('/')).status).toBe('200');
+    expect(await show('StatusText')).toMatch(/^serves the settings of before; .*cannot listen on 192\.0\.2\.1:80/);
+    await machine.write('/etc/pointsman/balance.yaml', settings);
+    await systemctl('restart', 'pointsman-balance');
+    expect(await show('StatusText')).toBe('serves on http://0.0.0.0:80');
+  });
+
   test('the journal has each line of the log with its priority, and without the mark of the priority', async () => {
     const lines = (await journal('-p', 'info..info')).split('\n').filter((line) => line.startsWith('{'));
     const levels = new Set(lines.map((line) => (JSON.parse(line) as { readonly level: string }).level));

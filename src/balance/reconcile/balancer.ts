@@ -85,6 +85,12 @@ export class Balancer {
     };
   }
 
+  /** What a service manager is told about; cheaper than the whole status. */
+  servingState() {
+    this.#own.review(this.#serving);
+    return { baseWaits: this.#own.reloads.needsForBase, troubles: this.#parts.troubles.status() };
+  }
+
   get effective(): EffectiveCatalog {
     return this.#own.rendering.effective(this.#own.intake.catalog);
   }

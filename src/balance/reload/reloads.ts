@@ -109,6 +109,13 @@ export class Reloads {
     return this.#allReasons.some((reason) => reason.kind === kind);
   }
 
+  /** Whether the settings or a template for all services wait for a reload. */
+  get needsForBase(): boolean {
+    return this.#allReasons.some(({ kind, ...reason }) =>
+      'services' in reason && kind === 'frame' ? reason.services.length === 0 : kind === 'start',
+    );
+  }
+
   get #allReasons(): readonly ReloadReason[] {
     return [...(this.#begun?.values() ?? []), ...this.#reasons.values()];
   }

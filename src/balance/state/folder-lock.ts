@@ -182,6 +182,12 @@ function ask(path: string): Promise<Holder | 'silent' | undefined> {
   });
 }
 
+/** The process that holds the lock; undefined when none does, or when it does not answer. */
+export async function holderOf(path: string): Promise<Pick<Holder, 'pid'> | undefined> {
+  const holder = await ask(path);
+  return holder === 'silent' ? undefined : holder;
+}
+
 function readHolder(text: string): Holder | 'silent' {
   const parsed = parseRecord(text);
   if (!parsed.ok) return 'silent';
