@@ -1,6 +1,16 @@
 import { expect, test } from 'vitest';
 import { endOnSignals } from './signals.ts';
 
+test('a signal that comes while the process is leaving says how it ends, and one after that does not', () => {
+  const stages = endOnSignals(['SIGTERM', 'SIGUSR2'], (name) => name === 'SIGTERM');
+  process.emit('SIGTERM', 'SIGTERM');
+  expect(stages.received()).toBe('SIGTERM');
+  process.emit('SIGUSR2', 'SIGUSR2');
+  expect(stages.received()).toBe('SIGUSR2');
+  process.emit('SIGTERM', 'SIGTERM');
+  expect(stages.received()).toBe('SIGUSR2');
+});
+
 test.each([
   [true, false],
   [false, true],

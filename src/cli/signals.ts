@@ -22,7 +22,7 @@ export type EndStages = {
   readonly end: () => void;
   /** Aborts when the end is to take no longer. */
   readonly hurry: AbortSignal;
-  /** The name of the first signal. */
+  /** The signal that says how the process ends: the last one before the end began. */
   readonly received: () => NodeJS.Signals | undefined;
 };
 
@@ -41,6 +41,7 @@ export function endOnSignals(names: readonly NodeJS.Signals[], lingers: (name: N
       return;
     }
     if (received !== undefined) {
+      received = name;
       ending.abort();
       return;
     }

@@ -11,13 +11,17 @@ import { startScenario } from '../support/scenario.ts';
 import { until } from '../support/until.ts';
 
 /** A balancer with an application that answers /slow after 1 s. */
-async function startLeaving(lameDuck: string, prepare: (server: Server) => unknown = () => undefined) {
+async function startLeaving(
+  lameDuck: string,
+  prepare: (server: Server) => unknown = () => undefined,
+  ...more: readonly string[]
+) {
   const scenario = await startScenario('folder');
   const app = await startApp('app', (req, res) => setTimeout(() => res.end('app'), req.url === '/slow' ? 1000 : 0));
   prepare(app.server);
   onTestFinished(() => app.close());
   await scenario.writeByHand('instances/web/web-1', app.address);
-  const balancer = scenario.balancer('--haproxy', haproxyBin, '--lame-duck', lameDuck);
+  const balancer = scenario.balancer('--haproxy', haproxyBin, '--lame-duck', lameDuck, ...more);
   await scenario.serves('web', ['app']);
   await balancer.logged('serving');
   return { scenario, balancer };
@@ -99,6 +103,34 @@ test('a second SIGTERM cuts the lame duck short, and open requests finish', asyn
   await balancer.logged('stopping');
   expect(await open).toEqual({ status: 200, body: 'app' });
   expect(await balancer.ended).toEqual({ code: 0, signal: null });
+});
+
+test('SIGUSR2 in the lame duck calls the stop off: HAProxy goes on, and the next pointsman is ready', async () => {
+  const { scenario, balancer } = await startLeaving('1h');
+  balancer.kill('SIGTERM');
+  await balancer.logged('leaving');
+  await balancer.logged('reloaded');
+  balancer.kill('SIGUSR2');
+  expect(await balancer.ended).toEqual({ code: 0, signal: null });
+  expect(await scenario.answers('web')).toEqual(['app']);
+
+  const next = scenario.balancer('--haproxy', haproxyBin, '--lame-duck', '1h');
+  await next.logged('haproxy-adopted');
+  await next.logged('reloaded');
+  expect((await scenario.askAdmin('/readyz')).status).toBe(200);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  expect(await askKept(agent, scenario.http)).toBe(undefined);
+});
+
+test('with --on-stop leave, SIGTERM hands over at once, and tells nothing of a lame duck', async () => {
+  const { scenario, balancer } = await startLeaving('1h', () => undefined, '--on-stop', 'leave');
+  const reloads = balancer.log.filter(({ event }) => event === 'reloaded').length;
+  balancer.kill('SIGTERM');
+  expect(await balancer.ended).toEqual({ code: 0, signal: null });
+  expect(await scenario.answers('web')).toEqual(['app']);
+  expect(balancer.log.filter(({ event }) => event === 'leaving')).toEqual([]);
+  expect(balancer.log.filter(({ event }) => event === 'reloaded')).toHaveLength(reloads);
 });
 
 test('a connection that becomes a websocket is not closed by the answer that upgrades it', async () => {
