@@ -1,9 +1,15 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { InFlight, Lifetime } from './members.ts';
+import { InFlight, Lifetime, waitBefore } from './members.ts';
 
 const never = new AbortController().signal;
 const turnOfTheLoop = () => new Promise((resolve) => setImmediate(resolve));
+
+test('every member is asked once at first, a single one twice; then there is a longer pause before each round', () => {
+  const waits = (members: number) => Array.from({ length: 9 }, (_, attempt) => waitBefore(attempt, members, () => 1));
+  expect(waits(1)).toEqual([0, 0, 100, 200, 400, 800, 1600, 2000, 2000]);
+  expect(waits(3)).toEqual([0, 0, 0, 100, 0, 0, 200, 0, 0]);
+});
 
 describe('calls in flight', () => {
   test('are so many at most, and the others follow in order', async () => {

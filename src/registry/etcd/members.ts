@@ -26,12 +26,14 @@ const mostInFlight = 64;
 
 /**
  * The pause before an attempt, in ms: none until every member was asked once (a single one twice, because an old connection
- * may fail where a new one works), then a random time.
+ * may fail where a new one works), then a random time before each further round.
  */
 export function waitBefore(attempt: number, members: number, random: () => number): number {
-  const round = Math.max(2, members);
-  if (attempt % round !== 0 || attempt === 0) return 0;
-  return leastWaitMs + random() * (backoffMs(backoff, attempt / round) - leastWaitMs);
+  const first = Math.max(2, members);
+  const round = Math.max(1, members);
+  const after = attempt - first;
+  if (after < 0 || after % round !== 0) return 0;
+  return leastWaitMs + random() * (backoffMs(backoff, after / round + 1) - leastWaitMs);
 }
 
 /** Calls one member after the other until one answers. Sticks to one that does. */
