@@ -19,9 +19,12 @@ import {
 import type { FileNode, Given, ReadResult, Sources } from './sources.ts';
 
 type Valued = Exclude<Option, Secret | Switch | Items<unknown>>;
-type Found = { readonly values: readonly Given[] } | { readonly problem: Fault } | undefined;
+type Found = { readonly values: readonly Given[] } | { readonly problem: Fault };
 
-/** Reads a table of options: flag before variable before file before default. */
+/**
+ * Reads a table of options: flag before variable before file before default. A value that another source overrules is checked too: it
+ * would be a surprise on the day on which the other one goes.
+ */
 export function readOptions<Table extends OptionTable>(
   table: Table,
   sources: Sources,
@@ -34,11 +37,18 @@ export function readOptions<Table extends OptionTable>(
     problems.push(new Fault('settings', result.issues[0].message, { where }));
     return undefined;
   };
+  const check = ({ kind, word }: Valued, found: Found): void => {
+    if ('problem' in found) problems.push(found.problem);
+    else
+      for (const given of kind === 'pairs' || kind === 'list' ? found.values : found.values.slice(-1))
+        parse(word, given);
+  };
   const read = (key: string, option: Option): unknown => {
     if (option.kind === 'secret') return sources.env[variableName(key)] || undefined;
     if (option.kind === 'switch') return sources.flags.has(fieldName(key));
     if (option.kind === 'items') return readItems(fieldName(key), option, sources.file, problems);
-    const found = find(key, option, sources);
+    const [found, ...overruled] = find(key, option, sources);
+    for (const other of overruled) check(option, other);
     if (found !== undefined && 'problem' in found) return void problems.push(found.problem);
     const given = found?.values.at(-1);
     switch (option.kind) {
@@ -65,24 +75,27 @@ export function readOptions<Table extends OptionTable>(
 
 const isPair = (pair: readonly [string, unknown] | undefined): pair is readonly [string, unknown] => pair !== undefined;
 
-function find(key: string, option: Valued, { flags, env, file }: Sources): Found {
+/** What the sources give, the strongest first. */
+function find(key: string, option: Valued, { flags, env, file }: Sources): readonly Found[] {
   const name = fieldName(key);
+  const found: Found[] = [];
   const flag = flags.get(name);
   if (flag !== undefined) {
     // The value of a pair may have commas of its own.
     const given = option.kind === 'list' ? flag.flatMap((text) => text.split(',')) : flag;
-    return { values: given.map((text) => ({ text, where: `--${name}` })) };
+    found.push({ values: given.map((text) => ({ text, where: `--${name}` })) });
   }
 
   // An empty variable counts as none: compose files and unit files write `POINTSMAN_ZONE=${ZONE:-}`.
   const variable = hasVariable(option) ? env[variableName(key)] : undefined;
   if (variable !== undefined && variable !== '') {
     const texts = option.kind === 'pairs' || option.kind === 'list' ? variable.split(',') : [variable];
-    return { values: texts.map((text) => ({ text, where: variableName(key) })) };
+    found.push({ values: texts.map((text) => ({ text, where: variableName(key) })) });
   }
 
   const field = hasField(option) ? file?.fields.get(name)?.value : undefined;
-  return field === undefined ? undefined : valuesOfField(option, name, field);
+  if (field !== undefined) found.push(valuesOfField(option, name, field));
+  return found;
 }
 
 function valuesOfField(option: Valued, name: string, field: FileNode): Found {

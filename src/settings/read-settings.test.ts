@@ -149,6 +149,27 @@ describe('of several sources', () => {
     expect(settings(balanceCommand, given).balance.http.port).toBe(port);
   });
 
+  test.each<[string, Given, string[]]>([
+    [
+      'a field',
+      { env: { POINTSMAN_LAME_DUCK: '5s' }, yaml: 'lame-duck: banana\n' },
+      ['p.yaml:1:12: lame-duck: "banana"'],
+    ],
+    ['a variable', { flags: { http: '127.0.0.1:1' }, env: { POINTSMAN_HTTP: 'banana' } }, ['POINTSMAN_HTTP: "banana"']],
+    [
+      'the form of a field',
+      { flags: { http: '127.0.0.1:1' }, yaml: 'http: [a]\n' },
+      ['p.yaml:1:7: http: it must be one value'],
+    ],
+    [
+      'one of a list',
+      { flags: { 'trusted-proxies': '10.0.0.1' }, yaml: 'trusted-proxies: [10.0.0.2, x]\n' },
+      ['p.yaml:1:29: trusted-proxies[1]: "x"'],
+    ],
+  ])('%s that another source overrules is checked, too', (_, given, expected) => {
+    expect(problems(balanceCommand, given)).toEqual(expected.map((text) => expect.stringContaining(text)));
+  });
+
   test('meta is repeated as a flag, listed with commas in a variable, and a mapping in the file', () => {
     const meta = (given: Given) =>
       settings(registerCommand, { ...given, flags: { ...web, ...given.flags } }).register.instances[0]?.meta;
