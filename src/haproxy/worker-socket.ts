@@ -51,15 +51,29 @@ export class WorkerSocket {
     }
   }
 
-  /** Undefined when the master does not answer, or has no worker. */
+  /**
+   * Undefined when the master does not answer, or has no worker that goes on. A worker that others asked to end softly has closed its
+   * socket, too, and waits for its connections to end: pointsman's would keep it.
+   */
   async #openThroughMaster(
     options: Omit<RuntimeOptions, 'path' | 'throughMaster'>,
   ): Promise<RuntimeConnection | undefined> {
     const { masterSocket: path } = this.#options;
     const throughMaster = (await readProcesses(path, options.greetingMs))?.workerPid;
-    return throughMaster === undefined ? undefined : connectRuntime({ path, throughMaster, ...options });
+    if (throughMaster === undefined) return undefined;
+    const connection = await connectRuntime({ path, throughMaster, ...options });
+    const [info = ''] = await connection.run(['show info']).catch((error: unknown) => {
+      connection.close();
+      throw error;
+    });
+    if (!stops(info)) return connection;
+    connection.close();
+    return undefined;
   }
 }
+
+/** Whether a worker finishes its connections and then ends, by its answer to `show info`. */
+const stops = (info: string): boolean => /^Stopping: 1$/m.test(info);
 
 /**
  * Whether no process listens on the socket: somebody deleted it, or two reloads in a row failed. The second of them, since 3.1,

@@ -109,6 +109,21 @@ describe('attached: HAProxy is run by others, as in a container of its own', () 
     expect(balancer.running).toBe(true);
   });
 
+  test('an HAProxy that is asked to end softly ends, although pointsman is connected to it', async () => {
+    const scenario = await startScenario('folder');
+    const [a = ''] = await startApps('a');
+    await scenario.writeByHand('instances/web/a', a);
+    const balancer = scenario.balancer('--haproxy-mode', 'attached');
+    const child = startHaproxy(scenario);
+    await balancer.logged('serving');
+    await scenario.serves('web', ['a']);
+    child.kill('SIGUSR1');
+    await until('HAProxy has ended', () => child.exitCode !== null, { deadlineMs: 30_000 });
+    await until('/serving answers 503', async () => (await scenario.askAdmin('/serving')).status === 503);
+    startHaproxy(scenario);
+    await scenario.serves('web', ['a'], 20_000);
+  });
+
   test('with no haproxy of its own, the reload decides, and what it refuses is put back', async () => {
     const scenario = await startScenario('folder');
     const [a = '', b = ''] = await startApps('a', 'b');
