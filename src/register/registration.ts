@@ -31,7 +31,7 @@ export type RegistrationParts = {
   /** ms since this process started, monotonic. */
   readonly now: () => number;
   readonly random: () => number;
-  readonly openProbe: (target: CheckTarget) => Promise<Probe>;
+  readonly openProbe: (target: CheckTarget) => Probe;
   /** See AnnouncementParts. */
   readonly whenOwned: 'refuse' | 'wait';
   /** Another process owns its key, and it is not tried again. */
@@ -148,8 +148,8 @@ export class Registration {
     const { openProbe, now, random, onRefused } = this.#parts;
     const checker = new HealthChecker({
       openProbe: async () => {
-        const [probe] = await Promise.all([openProbe(check), former?.close()]);
-        return probe;
+        await former?.close();
+        return openProbe(check);
       },
       rhythm,
       now,

@@ -48,7 +48,9 @@ function openProcess(endpoint: string, root: string, owner: string, address: str
     logger,
     now,
     random,
-    openProbe: () => Promise.reject(new Error('nothing is checked')),
+    openProbe: () => {
+      throw new Error('nothing is checked');
+    },
     whenOwned: 'wait',
     onRefused: (fault) => said.push(`${owner} was refused: ${fault}`),
     departure: () => {
