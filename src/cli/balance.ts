@@ -37,7 +37,7 @@ export async function run(invocation: Invocation): Promise<number> {
   );
   const registry =
     settings.layout === undefined
-      ? await openRegistry(settings.registry, logger, leanReading(settings.balance.limits))
+      ? await openRegistry(settings.registry, logger, { reading: leanReading(settings.balance.limits) })
       : await openForeignRegistry(settings.registry, settings.layout, logger);
   const releases = settings.layout === undefined ? undefined : await openRegistry(settings.registry, logger);
   const metrics = new MetricsRegistry();

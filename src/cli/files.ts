@@ -4,6 +4,7 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import { serveFilesAdmin } from '../admin/server.ts';
 import { readConfdConfig } from '../files/confd/config.ts';
 import { openEnvironment } from '../files/confd/environment.ts';
+import { givenEnvironment, rawEnvironment } from '../files/confd/raw-environment.ts';
 import { readConfdResources } from '../files/confd/resources.ts';
 import { createFilesMetrics } from '../files/metrics.ts';
 import { runFiles } from '../files/run-files.ts';
@@ -27,7 +28,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const { signal, dispose } = abortOnSignal();
   const { layout } = settings;
   const metrics = new MetricsRegistry();
-  const env = withoutOurs(invocation.env);
+  const env = rawEnvironment(withoutOurs(invocation.env), givenEnvironment);
   try {
     const { declared, refused, registry, environment, ...rest } = await declaredFiles(settings, logger);
     const mode = rest.noop && settings.mode !== 'diff' ? 'dry-run' : settings.mode;

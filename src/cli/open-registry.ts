@@ -3,18 +3,22 @@ import { resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { formatAddress } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
+import type { Decoding } from '../registry/etcd/key-space.ts';
 import type { ReadFilter, Registry } from '../registry/registry.ts';
 import type { PasswordSource, RegistrySettings } from '../settings/registry.ts';
+
+/** How keys and values are read; both are for etcd only. */
+export type Reading = { readonly reading?: ReadFilter; readonly decoding?: Decoding };
 
 /** Opens the registry that the settings name. Rejects with Fault `settings` when it is a folder that is not there. */
 export async function openRegistry(
   settings: RegistrySettings,
   logger: Logger,
-  reading?: ReadFilter,
+  options: Reading = {},
 ): Promise<Registry> {
   const fault = await folderFault(settings);
   if (fault !== undefined) throw fault;
-  return openAdapter(settings, logger, reading);
+  return openAdapter(settings, logger, options);
 }
 
 /** Why a folder cannot be the registry. pointsman does not create it: a mistyped path would be a registry that no other process reads. */
@@ -32,7 +36,11 @@ export async function folderFault(settings: RegistrySettings): Promise<Fault | u
 }
 
 /** Opens the registry, loading only that adapter: etcd's is most of a sidecar's memory. */
-export async function openAdapter(settings: RegistrySettings, logger: Logger, reading?: ReadFilter): Promise<Registry> {
+export async function openAdapter(
+  settings: RegistrySettings,
+  logger: Logger,
+  options: Reading = {},
+): Promise<Registry> {
   switch (settings.kind) {
     case 'directory': {
       const { openDirectoryRegistry } = await import('../registry/directory/directory-registry.ts');
@@ -45,7 +53,7 @@ export async function openAdapter(settings: RegistrySettings, logger: Logger, re
         endpoints: members.map(formatAddress),
         domain,
         root,
-        reading,
+        ...options,
         tls: tls && { caFile: tls.ca, certFile: tls.client?.cert, keyFile: tls.client?.key },
         credentials: login && { username: login.user, readPassword: () => readPassword(login.password) },
       });
@@ -53,9 +61,12 @@ export async function openAdapter(settings: RegistrySettings, logger: Logger, re
   }
 }
 
-/** Opens the whole of the registry, whatever root is pointsman's own. A folder has one root for all. */
+/**
+ * Opens the whole of the registry for files, whatever root is pointsman's own. A folder has one root for all. Bytes that are not
+ * UTF-8 are kept, so that a template of confd writes them as they are.
+ */
 export function openAllKeys(settings: RegistrySettings, logger: Logger): Promise<Registry> {
-  return openRegistry(settings.kind === 'etcd' ? { ...settings, root: '/' } : settings, logger);
+  return openRegistry(settings.kind === 'etcd' ? { ...settings, root: '/' } : settings, logger, { decoding: 'raw' });
 }
 
 async function readPassword(source: PasswordSource): Promise<string> {

@@ -82,7 +82,7 @@ export class RegistrySources {
 
   #valuesOf(keys: KeySelection): ReadonlyMap<string, string> {
     const made = this.#madeOf(keys);
-    made.values ??= new Map(this.#entriesOf(keys).map(([key, value]) => [posix.join('/', key), value]));
+    made.values ??= byCleanKey(this.#entriesOf(keys));
     return made.values;
   }
 
@@ -99,6 +99,16 @@ export class RegistrySources {
       [...values].map(([key, value]) => [key.slice(skip), value] as const),
     );
   }
+}
+
+/** Keys as confd's store names them (path.Clean). Of `/a` and `/a/` the first one counts. */
+function byCleanKey(entries: Iterable<readonly [key: string, value: string]>): ReadonlyMap<string, string> {
+  const values = new Map<string, string>();
+  for (const [key, value] of entries) {
+    const clean = posix.join('/', key).replace(/(?<=.)\/$/s, '');
+    if (`/${key}` === clean || !values.has(clean)) values.set(clean, value);
+  }
+  return values;
 }
 
 /** What was made of the keys of a selection, once somebody asked for it. */

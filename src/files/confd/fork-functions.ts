@@ -13,6 +13,7 @@ import {
 } from '../../go-template/value.ts';
 import { parseAnyJson, writeJson } from './go-json.ts';
 import { goRegexp } from './go-regexp.ts';
+import { goString, rawTextOf } from './go-string.ts';
 
 const mapType = `map[string]${anyType}`;
 const listType = `[]${anyType}`;
@@ -109,11 +110,15 @@ export const forkFunctions: ReadonlyMap<string, GoFunction> = new Map([
   ['nindent', new GoFunction(['int', 'string'], ([count, of]) => `\n${indent(count, String(of))}`)],
   ['quote', text((of = '') => quote(of))],
   ['squote', text((of = '') => `'${of.replaceAll("'", "''")}'`)],
-  ['regexMatch', text((pattern = '', of = '') => goRegexp(textOf(pattern)).matches(textOf(of)), 2)],
-  ['regexFind', text((pattern = '', of = '') => bytesOf(goRegexp(textOf(pattern)).find(textOf(of))), 2)],
+  ['regexMatch', text((pattern = '', of = '') => goRegexp(rawTextOf(pattern)).matches(rawTextOf(of)), 2)],
+  ['regexFind', text((pattern = '', of = '') => goString(goRegexp(rawTextOf(pattern)).find(rawTextOf(of))), 2)],
   [
     'regexReplaceAll',
-    text((pattern = '', of = '', by = '') => bytesOf(goRegexp(textOf(pattern)).replaceAll(textOf(of), textOf(by))), 3),
+    text(
+      (pattern = '', of = '', by = '') =>
+        goString(goRegexp(rawTextOf(pattern)).replaceAll(rawTextOf(of), rawTextOf(by))),
+      3,
+    ),
   ],
   ['trimPrefix', text((of = '', start = '') => (of.startsWith(start) ? of.slice(start.length) : of), 2)],
   ['repeat', new GoFunction(['int', 'string'], ([count, of]) => repeat(count, String(of)))],

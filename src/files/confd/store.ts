@@ -1,6 +1,7 @@
-import { type Bytes, bytesOf } from '../../go-template/bytes.ts';
+import type { Bytes } from '../../go-template/bytes.ts';
 import { GoError, GoFunction, GoList, GoStruct, type GoValue } from '../../go-template/value.ts';
 import { base, clean, dir, pathPattern } from './go-path.ts';
+import { goString } from './go-string.ts';
 
 /** confd's store: the keys that a template sees, each an absolute path. */
 export class ConfdStore {
@@ -12,7 +13,7 @@ export class ConfdStore {
   /** `before`: a store that may have the same keys, which need not be sorted again then. */
   constructor(values: ReadonlyMap<string, string>, before?: ConfdStore) {
     this.#source = values;
-    this.#values = new Map([...values].map(([key, value]) => [bytesOf(key), bytesOf(value)]));
+    this.#values = new Map([...values].map(([key, value]) => [goString(key), goString(value)]));
     const known = before === undefined ? [] : before.#keys;
     const same = known.length === this.#values.size && known.every((key) => this.#values.has(key));
     this.#keys = same ? known : [...this.#values.keys()].sort((a, b) => (a < b ? -1 : 1));

@@ -13,7 +13,7 @@ import {
   wholeTree,
 } from '../registry.ts';
 import { EtcdFollower } from './follow.ts';
-import { keySpace } from './key-space.ts';
+import { type Decoding, keySpace } from './key-space.ts';
 import { grantLease, newLeaseId } from './lease.ts';
 import type { EtcdAccess, MemberClient } from './member-client.ts';
 import { MemberSource, membersByRecord, membersOf } from './member-source.ts';
@@ -31,6 +31,7 @@ export type EtcdRegistryOptions = EtcdAccess & {
   readonly random?: () => number;
   /** Selects the values that are not read. */
   readonly reading?: ReadFilter | undefined;
+  readonly decoding?: Decoding | undefined;
 };
 
 /** How long a read or a write tries the members when the caller sets no limit, in ms. */
@@ -48,14 +49,14 @@ class EtcdRegistry implements Registry {
   /** Followers and sessions that are open. */
   readonly #open = new Set<{ close(): Promise<void> }>();
 
-  constructor({ root, random = Math.random, endpoints, domain, reading, ...access }: EtcdRegistryOptions) {
+  constructor({ root, random = Math.random, endpoints, domain, reading, decoding, ...access }: EtcdRegistryOptions) {
     const tls = access.tls !== undefined;
     const scheme = `${tls ? 'etcds' : 'etcd'}${domain === undefined ? '' : '+srv'}`;
     this.location = `${scheme}://${domain ?? endpoints.join(',')}${root.startsWith('/') ? root : `/${root}`}`;
     const source = new MemberSource({
       find: domain === undefined ? membersOf(endpoints) : membersByRecord(domain, tls),
     });
-    this.#parts = { access, source, keys: keySpace(root, reading), where: this.location, random };
+    this.#parts = { access, source, keys: keySpace(root, reading, decoding), where: this.location, random };
     this.#members = new Members({ ...this.#parts, hasty: true });
   }
 

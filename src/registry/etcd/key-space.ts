@@ -1,4 +1,5 @@
 import type { IKeyValue } from 'etcd3/lib/rpc.js';
+import { rawBytes, rawText } from '../../model/raw-text.ts';
 import { revision } from '../../model/revision.ts';
 import type { Entry, ReadFilter } from '../registry.ts';
 
@@ -11,18 +12,27 @@ export type KeySpace = {
 
 const everything: ReadFilter = { reject: () => undefined, shorten: (entry) => entry };
 
-export function keySpace(root: string, { reject, shorten }: ReadFilter = everything): KeySpace {
+/** How keys and values are decoded. `raw` keeps bytes that are not UTF-8 (`rawText`); `utf8` replaces them with U+FFFD. */
+export type Decoding = 'utf8' | 'raw';
+
+export function keySpace(
+  root: string,
+  { reject, shorten }: ReadFilter = everything,
+  decoding: Decoding = 'utf8',
+): KeySpace {
   const skip = Buffer.byteLength(root);
-  const fromBytes = (key: Buffer) => key.toString('utf8', skip);
+  const decode =
+    decoding === 'raw' ? rawText : (bytes: Buffer, start?: number): string => bytes.toString('utf8', start);
+  const fromBytes = (key: Buffer) => decode(key, skip);
   return {
-    toBytes: (key) => Buffer.from(root + key),
+    toBytes: (key) => (decoding === 'raw' ? rawBytes(root + key) : Buffer.from(root + key)),
     fromBytes,
     toEntry: (kv) => {
       const key = fromBytes(kv.key);
       const rejected = reject(key, kv.value.length);
       return shorten({
         key,
-        value: rejected === undefined ? kv.value.toString('utf8') : '',
+        value: rejected === undefined ? decode(kv.value) : '',
         revision: revision(kv.mod_revision),
         ...(kv.create_revision === kv.mod_revision ? {} : { created: revision(kv.create_revision) }),
         leased: kv.lease !== '0',
