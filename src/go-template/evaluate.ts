@@ -6,6 +6,7 @@ import {
   anyType,
   GoError,
   type GoFunction,
+  GoInteger,
   GoMap,
   GoStruct,
   type GoType,
@@ -140,11 +141,16 @@ export class Evaluation {
     }
     if (receiver === null) this.#frame.fail(node, `nil pointer evaluating ${anyType}.${field}`);
     const hasArguments = args.length > 0 || final !== nothing;
-    if (receiver instanceof GoStruct) {
-      const method = receiver.methods.get(field);
+    if (receiver instanceof GoStruct || receiver instanceof GoInteger) {
+      const method = receiver.method?.(field);
       if (method !== undefined) return this.#invoke(dot, method, field, args, final, node);
+    }
+    if (receiver instanceof GoStruct) {
       const value = receiver.fields.get(field);
       if (receiver.fields.has(field)) {
+        if (!/^\p{Lu}/u.test(field)) {
+          this.#frame.fail(node, `${field} is an unexported field of struct type ${receiver.type}`);
+        }
         if (hasArguments) this.#frame.fail(node, `${field} has arguments but cannot be invoked as function`);
         return value;
       }

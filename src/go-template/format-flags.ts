@@ -7,38 +7,29 @@ export type Format = {
   readonly sharp: boolean;
   readonly space: boolean;
   readonly zero: boolean;
+  /** `%+v` names the fields of structs. */
+  readonly plusV: boolean;
+  /** `%#v` prints Go's syntax. */
+  readonly sharpV: boolean;
   readonly width: number | undefined;
   readonly precision: number | undefined;
 };
 
 /** A verb without flags. */
 export const bare: Format = {
-  minus: false,
-  plus: false,
-  sharp: false,
-  space: false,
-  zero: false,
-  width: undefined,
-  precision: undefined,
+  ...{ minus: false, plus: false, sharp: false, space: false, zero: false, plusV: false, sharpV: false },
+  ...{ width: undefined, precision: undefined },
 };
 
 /** Fills a text up to the width. */
-export function pad(text: Bytes, { width, minus, zero }: Format): Bytes {
-  const missing = (width ?? 0) - runeCount(text);
+export function pad(text: Bytes, { width = 0, minus, zero }: Format): Bytes {
+  const missing = width === 0 ? 0 : width - runeCount(text);
   if (missing <= 0) return text;
   if (minus) return text + ' '.repeat(missing);
   return (zero ? '0' : ' ').repeat(missing) + text;
 }
 
-/** A number with its sign: zeros of a width stand behind the sign. */
-export function padNumber(sign: string, digits: string, format: Format): Bytes {
-  const missing = (format.width ?? 0) - sign.length - digits.length;
-  if (format.zero && !format.minus && missing > 0) return sign + '0'.repeat(missing) + digits;
-  return pad(sign + digits, { ...format, zero: false });
-}
-
-export const signOf = (negative: boolean, { plus, space }: Format): string =>
-  negative ? '-' : plus ? '+' : space ? ' ' : '';
+export const padSpaces = (text: Bytes, format: Format): Bytes => pad(text, { ...format, zero: false });
 
 /** What a verb makes of a value; undefined where the verb does not fit. */
 export type Verb = Bytes | undefined;

@@ -3,8 +3,10 @@ import { bare, type Format, pad, type Verb } from './format-flags.ts';
 import { ofComplex, ofFloat, ofInteger } from './format-number.ts';
 import { ofString } from './format-string.ts';
 import {
+  bytesOfList,
   GoComplex,
   GoFunction,
+  GoInteger,
   GoList,
   GoMap,
   GoStruct,
@@ -14,62 +16,82 @@ import {
   typeOf,
 } from './value.ts';
 
-function ofList({ items, type }: GoList, verb: string, format: Format): Bytes {
-  const goSyntax = verb === 'v' && format.sharp;
-  const shown = items.map((item) => formatInner(item, verb, format));
-  return goSyntax ? `${type}{${shown.join(', ')}}` : `[${shown.join(' ')}]`;
+/** How a value is printed. `isBad`: for an error about its verb, without its methods. */
+type How = { readonly verb: string; readonly format: Format; readonly isBad: boolean; readonly isTop?: boolean };
+
+function ofList(list: GoList, how: How): Bytes {
+  const { verb, format } = how;
+  const bytes = /^[sqxX]$/.test(verb) ? bytesOfList(list) : undefined;
+  if (bytes !== undefined) return ofString(bytes, verb, format) ?? '';
+  const type = list.type === '[]uint8' ? '[]byte' : list.type;
+  if (format.sharpV && list.isNil) return `${type}(nil)`;
+  const shown = list.items.map((item) => inner(item, how));
+  return format.sharpV ? `${type}{${shown.join(', ')}}` : `[${shown.join(' ')}]`;
 }
 
-function ofMap(map: GoMap, verb: string, format: Format): Bytes {
-  const goSyntax = verb === 'v' && format.sharp;
-  const shown = map
-    .sorted()
-    .map(([key, value]) => `${formatValue(key, verb, format)}:${formatInner(value, verb, format)}`);
-  return goSyntax ? `${map.type}{${shown.join(', ')}}` : `map[${shown.join(' ')}]`;
+function ofMap(map: GoMap, how: How): Bytes {
+  const { sharpV } = how.format;
+  if (sharpV && map.isNil) return `${map.type}(nil)`;
+  const shown = map.sorted().map(([key, value]) => `${inner(key, how)}:${inner(value, how)}`);
+  return sharpV ? `${map.type}{${shown.join(', ')}}` : `map[${shown.join(' ')}]`;
 }
 
-function ofStruct(struct: GoStruct, verb: string, format: Format): Bytes {
-  const goSyntax = verb === 'v' && format.sharp;
-  if (struct.text !== undefined && !goSyntax) {
-    const text = ofString(struct.text(), verb, format);
-    if (text !== undefined) return text;
-  }
-  const names = verb === 'v' && (format.plus || format.sharp);
-  const shown = [...struct.fields].map(
-    ([name, value]) => `${names ? `${name}:` : ''}${formatInner(value, verb, format)}`,
-  );
-  return goSyntax ? `${struct.type}{${shown.join(', ')}}` : `{${shown.join(' ')}}`;
+function ofStruct({ type, fields }: GoStruct, how: How): Bytes {
+  const { sharpV, plusV } = how.format;
+  const shown = [...fields].map(([name, value]) => `${plusV || sharpV ? `${name}:` : ''}${inner(value, how)}`);
+  return sharpV ? `${type}{${shown.join(', ')}}` : `{${shown.join(' ')}}`;
+}
+
+/** What a method of the value prints; undefined where none is asked. */
+function ofMethod(value: GoValue, { verb, format, isBad }: How): Verb {
+  if (isBad || !(value instanceof GoStruct || value instanceof GoInteger)) return undefined;
+  if (format.sharpV) return value.goText === undefined ? undefined : ofString(value.goText(), 's', format);
+  return value.text !== undefined && /^[vsxXq]$/.test(verb) ? ofString(value.text(), verb, format) : undefined;
+}
+
+/** `%p`: where a list or a map is in memory. It is the same address for all, as Go's differ at each run. */
+function pointer(value: GoValue, format: Format): Verb {
+  if (!(value instanceof GoList || value instanceof GoMap)) return undefined;
+  return ofInteger(value.isNil ? 0n : 0xc000000000n, 'x', { ...format, sharp: !format.sharp }, true);
 }
 
 /** A value by a verb, or undefined where it does not fit. */
-function tryFormat(value: GoValue, verb: string, format: Format): Verb {
-  if (verb === 'T') return pad(bytesOf(typeOf(value)), format);
-  if (value === undefined || value === null) return verb === 'v' ? pad('<nil>', format) : undefined;
-  if (value instanceof GoList) return ofList(value, verb, format);
-  if (value instanceof GoMap) return ofMap(value, verb, format);
-  if (value instanceof GoStruct) return ofStruct(value, verb, format);
-  // `%+v` names fields, and is no sign.
-  const signed = verb === 'v' ? { ...format, plus: false } : format;
-  if (value instanceof GoComplex) return ofComplex(value, verb, signed);
+function tryFormat(value: Exclude<GoValue, undefined | null>, how: How): Verb {
+  const { verb, format, isTop = false } = how;
+  // For errors of Go only.
+  if (verb === 'w') return undefined;
+  if (verb === 'p' && isTop) return pointer(value, format);
+  const own = ofMethod(value, how);
+  if (own !== undefined) return own;
+  if (value instanceof GoList) return ofList(value, how);
+  if (value instanceof GoMap) return ofMap(value, how);
+  if (value instanceof GoStruct) return ofStruct(value, how);
+  if (value instanceof GoComplex) return ofComplex(value, verb, format);
   if (value instanceof GoFunction) return undefined;
   if (typeof value === 'string') return ofString(value, verb, format);
-  if (typeof value === 'number') return ofFloat(value, verb, signed);
+  if (typeof value === 'number') return ofFloat(value, verb, format);
   if (typeof value === 'boolean') return verb === 't' || verb === 'v' ? pad(String(value), format) : undefined;
-  return ofInteger(integerOf(value) ?? 0n, verb, signed, isUnsigned(value));
+  return ofInteger(integerOf(value) ?? 0n, verb, format, isUnsigned(value));
+}
+
+function printValue(value: Exclude<GoValue, undefined | null>, how: How): Bytes {
+  const text = tryFormat(value, how);
+  if (text !== undefined) return text;
+  return `%!${how.verb}(${bytesOf(typeOf(value))}=${tryFormat(value, { ...how, verb: 'v', isBad: true }) ?? ''})`;
+}
+
+/** A value within a list, a map or a struct: a nil is the same for each verb, and no width counts. */
+function inner(value: GoValue, how: How): Bytes {
+  if (value !== undefined && value !== null) return printValue(value, { ...how, isTop: false });
+  return how.format.sharpV ? 'interface {}(nil)' : '<nil>';
 }
 
 /** A value by a verb, or what Go prints of one that the verb does not fit. */
 export function formatValue(value: GoValue, verb: string, format: Format): Bytes {
-  const text = tryFormat(value, verb, format);
-  if (text !== undefined) return text;
-  if (value === undefined || value === null) return `%!${verb}(<nil>)`;
-  return `%!${verb}(${typeOf(value)}=${tryFormat(value, 'v', { ...format, sharp: false, plus: false }) ?? ''})`;
-}
-
-/** A value within a list, a map or a struct: a nil is the same for each verb, and no width counts. */
-function formatInner(value: GoValue, verb: string, format: Format): Bytes {
-  if (value !== undefined && value !== null) return formatValue(value, verb, format);
-  return verb === 'v' && format.sharp ? 'interface {}(nil)' : '<nil>';
+  if (value === undefined || value === null)
+    return verb === 'v' || verb === 'T' ? pad('<nil>', format) : `%!${verb}(<nil>)`;
+  if (verb === 'T') return ofString(bytesOf(typeOf(value)), 's', format) ?? '';
+  return printValue(value, { verb, format, isBad: false, isTop: true });
 }
 
 /** A value as an action prints it. */

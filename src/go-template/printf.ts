@@ -5,14 +5,19 @@ import { type GoValue, integerOf, typeOf } from './value.ts';
 
 const greatestWidth = 1_000_000;
 
-/** Reads one format string. */
+type MutableFormat = { -readonly [name in keyof Format]: Format[name] };
+
+/** Reads one format string, as doPrintf of Go's package fmt does. */
 class Printer {
   readonly #format: Bytes;
   readonly #args: readonly GoValue[];
   #at = 0;
   #arg = 0;
+  /** An argument was named by its index somewhere. */
   #reordered = false;
-  #badIndex = false;
+  /** What was read last is an index like `[3]`. */
+  #afterIndex = false;
+  #goodIndex = true;
 
   constructor(format: Bytes, args: readonly GoValue[]) {
     this.#format = format;
@@ -46,31 +51,68 @@ class Printer {
 
   /** `[3]`: which argument is next. */
   #index(): void {
-    const found = this.#take(/\[[^\]]*\]/y);
-    if (found === undefined) return;
+    this.#afterIndex = false;
+    if (this.#format[this.#at] !== '[') return;
     this.#reordered = true;
-    const number = /^\[([0-9]+)\]$/.exec(found)?.[1];
-    const index = Number(number ?? 0) - 1;
-    if (index < 0 || index >= this.#args.length) this.#badIndex = true;
-    else this.#arg = index;
+    const closed = this.#format.length - this.#at < 3 ? undefined : this.#take(/\[[^\]]*\]/y);
+    if (closed === undefined) this.#at += 1;
+    const digits = /^\[([0-9]+)\]$/.exec(closed ?? '')?.[1];
+    const index = digits === undefined ? Number.NaN : Number(digits) - 1;
+    this.#afterIndex = index < 10 * greatestWidth;
+    if (index >= 0 && index < this.#args.length) this.#arg = index;
+    else this.#goodIndex = false;
   }
 
-  /** A number in the format, or `*`: the next argument. A string says what is wrong. */
-  #number(): number | string | undefined {
+  /** `*`: the next argument, if it is a fitting integer. */
+  #starred(): number | undefined {
+    const value = integerOf(this.#args[this.#arg]);
+    if (this.#arg < this.#args.length) this.#arg += 1;
+    this.#afterIndex = false;
+    return value === undefined || value > greatestWidth || value < -greatestWidth ? undefined : Number(value);
+  }
+
+  /** The digits of a width or a precision; a number that is too long takes the rest of the format with it. */
+  #digits(): number | undefined {
+    const digits = this.#take(/[0-9]+/y);
+    if (digits === undefined) return undefined;
+    if (Number(digits.slice(0, -1)) <= greatestWidth) return Number(digits);
+    this.#at = this.#format.length;
+    return undefined;
+  }
+
+  #width(format: MutableFormat): Bytes {
     if (this.#take(/\*/y) === undefined) {
-      const digits = this.#take(/[0-9]+/y);
-      return digits === undefined ? undefined : Number(digits);
+      format.width = this.#digits();
+      if (this.#afterIndex && format.width !== undefined) this.#goodIndex = false;
+      return '';
     }
-    const value = this.#args[this.#arg];
-    this.#arg += 1;
-    const number = integerOf(value);
-    return number === undefined || number > greatestWidth || number < -greatestWidth ? 'bad' : Number(number);
+    format.width = this.#starred();
+    if (format.width === undefined) return '%!(BADWIDTH)';
+    if (format.width < 0) {
+      format.width = -format.width;
+      format.minus = true;
+      format.zero = false;
+    }
+    return '';
+  }
+
+  #precision(format: MutableFormat): Bytes {
+    if (this.#at + 1 >= this.#format.length || this.#take(/\./y) === undefined) return '';
+    if (this.#afterIndex) this.#goodIndex = false;
+    this.#index();
+    if (this.#take(/\*/y) === undefined) {
+      format.precision = this.#digits() ?? 0;
+      return '';
+    }
+    const found = this.#starred();
+    if (found !== undefined && found >= 0) format.precision = found;
+    return format.precision === undefined ? '%!(BADPREC)' : '';
   }
 
   #verb(): Bytes {
-    this.#badIndex = false;
+    this.#goodIndex = true;
     const flags = this.#take(/[-+# 0]*/y) ?? '';
-    let format: Format = {
+    const format: MutableFormat = {
       ...bare,
       minus: flags.includes('-'),
       plus: flags.includes('+'),
@@ -78,34 +120,27 @@ class Printer {
       space: flags.includes(' '),
       zero: flags.includes('0') && !flags.includes('-'),
     };
-    let out = '';
     this.#index();
-    const width = this.#number();
-    if (typeof width === 'string') out += '%!(BADWIDTH)';
-    else if (width !== undefined && width < 0) format = { ...format, width: -width, minus: true, zero: false };
-    else format = { ...format, width };
-    if (this.#take(/\./y) !== undefined) {
-      this.#index();
-      const precision = this.#number() ?? 0;
-      if (typeof precision === 'string') out += '%!(BADPREC)';
-      else if (precision >= 0) format = { ...format, precision };
-      else out += '%!(BADPREC)';
-    }
-    this.#index();
-    return out + this.#apply(format);
+    const wrong = this.#width(format) + this.#precision(format);
+    if (!this.#afterIndex) this.#index();
+    return wrong + this.#apply(format);
   }
 
   #apply(format: Format): Bytes {
     if (this.#at >= this.#format.length) return '%!(NOVERB)';
     const { size } = runeAt(this.#format, this.#at);
-    const verb = this.#format.slice(this.#at, this.#at + size);
+    const given = this.#format.slice(this.#at, this.#at + size);
+    // A byte that is not UTF-8 is printed as U+FFFD.
+    const verb = size === 1 && given >= '\x80' ? '\xef\xbf\xbd' : given;
     this.#at += size;
     if (verb === '%') return '%';
-    if (this.#badIndex) return `%!${verb}(BADINDEX)`;
+    if (!this.#goodIndex) return `%!${verb}(BADINDEX)`;
     if (this.#arg >= this.#args.length) return `%!${verb}(MISSING)`;
     const value = this.#args[this.#arg];
     this.#arg += 1;
-    return formatValue(value, verb, format);
+    if (verb !== 'v') return formatValue(value, verb, format);
+    const { plus, sharp } = format;
+    return formatValue(value, verb, { ...format, plus: false, sharp: false, plusV: plus, sharpV: sharp });
   }
 }
 

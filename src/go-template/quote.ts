@@ -33,3 +33,14 @@ export function quote(text: Bytes, asciiOnly = false): Bytes {
 
 /** A code point as a Go constant. */
 export const quoteRune = (rune: number, asciiOnly: boolean): Bytes => `'${escapeRune(rune, 2, 0, "'", asciiOnly)}'`;
+
+/** Whether a text can stand between backquotes as it is: it is UTF-8, without control characters but the tab. */
+export function canBackquote(text: Bytes): boolean {
+  if (/[\x00-\x08\x0a-\x1f\x7f`]/.test(text)) return false;
+  for (let at = 0; at < text.length; ) {
+    const { rune, size } = runeAt(text, at);
+    if ((rune === 0xfffd && size === 1) || rune === 0xfeff) return false;
+    at += size;
+  }
+  return true;
+}

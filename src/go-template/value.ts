@@ -22,13 +22,28 @@ export type GoValue =
 /** The name of a type as Go prints it: `string`, `[]string`, `map[string]interface {}`, `memkv.KVPair`. */
 export type GoType = string;
 
+/** The methods of a type. */
+export type GoMethods = {
+  readonly method?: (name: string) => GoFunction | undefined;
+  /** What its method String gives, if it has one. */
+  readonly text?: () => Bytes;
+  /** What its method GoString gives, if it has one. */
+  readonly goText?: () => Bytes;
+};
+
 /** An integer of another type than `int`. */
 export class GoInteger {
   readonly type: GoType;
   readonly value: bigint;
-  constructor(type: GoType, value: bigint) {
+  readonly method: GoMethods['method'];
+  readonly text: (() => Bytes) | undefined;
+  readonly goText: (() => Bytes) | undefined;
+  constructor(type: GoType, value: bigint, { method, text, goText }: GoMethods = {}) {
     this.type = type;
     this.value = value;
+    this.method = method;
+    this.text = text;
+    this.goText = goText;
   }
 }
 
@@ -47,10 +62,13 @@ export class GoList {
   readonly type: GoType;
   readonly element: GoType;
   readonly items: GoValue[];
-  constructor(element: GoType, items: GoValue[], type: GoType = `[]${element}`) {
+  /** A slice that was never made, which only `%#v` tells from an empty one. */
+  readonly isNil: boolean;
+  constructor(element: GoType, items: GoValue[], type: GoType = `[]${element}`, isNil = false) {
     this.type = type;
     this.element = element;
     this.items = items;
+    this.isNil = isNil;
   }
 }
 
@@ -59,10 +77,12 @@ export class GoMap {
   readonly type: GoType;
   readonly element: GoType;
   readonly entries: Map<Bytes, GoValue>;
-  constructor(element: GoType, entries: Map<Bytes, GoValue>) {
+  readonly isNil: boolean;
+  constructor(element: GoType, entries: Map<Bytes, GoValue>, isNil = false) {
     this.type = `map[string]${element}`;
     this.element = element;
     this.entries = entries;
+    this.isNil = isNil;
   }
   /** In the order in which Go prints and ranges over them. */
   sorted(): [Bytes, GoValue][] {
@@ -74,19 +94,15 @@ export class GoMap {
 export class GoStruct {
   readonly type: GoType;
   readonly fields: ReadonlyMap<string, GoValue>;
-  readonly methods: ReadonlyMap<string, GoFunction>;
-  /** What its method String gives, if it has one. */
+  readonly method: GoMethods['method'];
   readonly text: (() => Bytes) | undefined;
-  constructor(
-    type: GoType,
-    fields: ReadonlyMap<string, GoValue>,
-    methods: ReadonlyMap<string, GoFunction> = new Map(),
-    text?: () => Bytes,
-  ) {
+  readonly goText: (() => Bytes) | undefined;
+  constructor(type: GoType, fields: ReadonlyMap<string, GoValue>, { method, text, goText }: GoMethods = {}) {
     this.type = type;
     this.fields = fields;
-    this.methods = methods;
+    this.method = method;
     this.text = text;
+    this.goText = goText;
   }
 }
 
@@ -149,7 +165,7 @@ export function isTrue(value: GoValue): boolean {
   return typeof value === 'number' ? value !== 0 : Boolean(value);
 }
 
-const integerBits = /^(u?)int(8|16|32|64)?$/;
+const integerBits = /^(u?)int(8|16|32|64)?$|^time\.(?:Duration|Month|Weekday)$/;
 
 /** Whether a type has integers, and which: `int`, `uint16`. */
 export const isIntegerType = (type: GoType): boolean => integerBits.test(type);
@@ -167,10 +183,21 @@ export function zeroOf(type: GoType): GoValue {
   if (type === 'bool') return false;
   if (type === 'float64') return 0;
   if (isIntegerType(type)) return integer(type, 0n);
-  if (type.startsWith('[]')) return new GoList(type.slice(2), []);
-  if (type.startsWith('map[string]')) return new GoMap(type.slice('map[string]'.length), new Map());
+  if (type.startsWith('[]')) return new GoList(type.slice(2), [], type, true);
+  if (type.startsWith('map[string]')) return new GoMap(type.slice('map[string]'.length), new Map(), true);
   return null;
 }
 
 /** Whether a nil may be given where a type is wanted. */
 export const canBeNil = (type: GoType): boolean => type === anyType || type.startsWith('[]') || type.startsWith('map[');
+
+/** The bytes of a slice of bytes; undefined for any other slice. */
+export const bytesOfList = ({ element, items }: GoList): Bytes | undefined =>
+  element === 'uint8' ? String.fromCharCode(...items.map((item) => Number(integerOf(item) ?? 0n))) : undefined;
+
+/** A slice of bytes. */
+export const byteList = (bytes: Bytes): GoList =>
+  new GoList(
+    'uint8',
+    Array.from(bytes, (byte) => new GoInteger('uint8', BigInt(byte.charCodeAt(0)))),
+  );

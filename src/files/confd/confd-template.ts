@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { builtinNames } from '../../go-template/builtins.ts';
-import { type Bytes, bytesOf, textOf } from '../../go-template/bytes.ts';
+import { type Bytes, bytesOf } from '../../go-template/bytes.ts';
 import { isConstant } from '../../go-template/calls.ts';
 import { execute, type Print } from '../../go-template/execute.ts';
 import { TemplateError } from '../../go-template/template-error.ts';
@@ -12,10 +12,12 @@ import { escapes } from '../escape.ts';
 import type { FileTemplate } from '../file-template.ts';
 import type { FileView } from '../view.ts';
 import { confdFunctions } from './functions.ts';
+import { goString, rawTextOf } from './go-string.ts';
 import { callsOf, Includes, type ParsedTemplate, parseConfd } from './includes.ts';
 import { Lookups } from './lookups.ts';
 import type { ConfdMachine } from './machine.ts';
 import { ConfdStore, storeFunctions } from './store.ts';
+import { utc } from './zone.ts';
 
 /** Functions that read the registry. */
 const reading = new Set(['get', 'gets', 'getv', 'getvs', 'ls', 'lsdir', 'cget', 'cgets', 'cgetv', 'cgetvs']);
@@ -67,17 +69,26 @@ const functionsOf = (
   view: Pick<FileView, 'env'>,
   store: ConfdStore,
   lookups: Pick<Lookups, 'addressesOf' | 'servicesOf'>,
-  machine: Pick<ConfdMachine, 'now' | 'fileExists' | 'hostname' | 'interfaceAddresses'>,
+  machine: Pick<ConfdMachine, 'now' | 'zone' | 'fileExists' | 'hostname' | 'interfaceAddresses'>,
 ): Iterable<readonly [string, GoFunction]> => [
   ...confdFunctions({
-    ...{ environment: view.env, now: machine.now, fileExists: machine.fileExists, hostname: machine.hostname },
+    ...{
+      environment: view.env,
+      now: machine.now,
+      zone: machine.zone,
+      fileExists: machine.fileExists,
+      hostname: machine.hostname,
+    },
     ...{ interfaceAddresses: machine.interfaceAddresses },
     ...{ addressesOf: lookups.addressesOf, servicesOf: lookups.servicesOf },
   }),
   ...storeFunctions(store),
 ];
 
-const nobody = { now: () => new Date(0), fileExists: () => false, hostname: () => '', interfaceAddresses: () => [] };
+const nobody = {
+  ...{ now: () => ({ unix: 0n }), zone: () => utc },
+  ...{ fileExists: () => false, hostname: () => '', interfaceAddresses: () => [] },
+};
 const functionNames: ReadonlySet<string> = new Set([
   ...[...functionsOf({ env: {} }, new ConfdStore(new Map()), new Lookups(), nobody)].map(([name]) => name),
   'include',
@@ -98,7 +109,7 @@ function printer(how: EscapeName, file: string): Print | undefined {
     const operand = first?.operands[0];
     if (isConstant(pipeline) || (operand?.kind === 'identifier' && operand.name === 'include')) return text;
     try {
-      return bytesOf(write(textOf(text)));
+      return goString(write(rawTextOf(text)));
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
       throw new GoError(`${error.message}${error.hint === undefined ? '' : ` (${error.hint})`}`);

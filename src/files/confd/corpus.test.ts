@@ -5,6 +5,7 @@ import { Fault } from '../../model/fault.ts';
 import { keyTree } from '../key-tree.ts';
 import { loadConfdTemplate } from './confd-template.ts';
 import { type ConfdMachine, thisMachine } from './machine.ts';
+import { utc } from './zone.ts';
 
 /**
  * A template with the keys that it sees, the other files of its folder, and what confd made of it: text, bytes that are no
@@ -32,6 +33,7 @@ async function made({
 }: Case): Promise<{ readonly bytes: Buffer } | { readonly fault: string }> {
   const machine: ConfdMachine = {
     ...thisMachine,
+    zone: () => utc,
     readFile: (path) => {
       const file = path.slice(templates.length + 1);
       const text = file === 't' ? template : others[file];

@@ -16,8 +16,10 @@ import { forkFunctions } from './fork-functions.ts';
 import { parseJson } from './go-json.ts';
 import { base, dir } from './go-path.ts';
 import { goSort } from './go-sort.ts';
-import { goTime } from './go-time.ts';
+import { goString, rawTextOf } from './go-string.ts';
+import { goTime, type Instant } from './go-time.ts';
 import { pairType } from './store.ts';
+import type { Zone } from './zone.ts';
 
 /** A record of a lookup of services. */
 export type ServiceRecord = {
@@ -30,8 +32,10 @@ export type ServiceRecord = {
 /** What confd's functions ask of the machine. A lookup that has no answer gives an empty list. */
 export type ConfdHost = {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly now: () => Date;
-  readonly fileExists: (path: string) => boolean;
+  readonly now: () => Instant;
+  /** The zone of the machine. */
+  readonly zone: () => Zone;
+  readonly fileExists: (path: Bytes) => boolean;
   readonly addressesOf: (name: string) => readonly string[];
   readonly servicesOf: (name: string) => readonly ServiceRecord[];
   /** The addresses of a network interface, in the order of the system. */
@@ -43,6 +47,7 @@ export type ConfdHost = {
 const longestSequence = 10_000_000n;
 
 const strings = (list: readonly Bytes[]): GoList => new GoList('string', [...list]);
+const orNil = (list: readonly Bytes[]): GoList => new GoList('string', [...list], '[]string', list.length === 0);
 const sorted = (list: readonly Bytes[]): Bytes[] => [...list].sort();
 
 type Run = (...args: readonly Bytes[]) => GoValue;
@@ -107,7 +112,7 @@ function sequence(first: bigint, last: bigint): GoList {
   if (last - first >= longestSequence) throw new GoError(`a sequence of more than ${longestSequence} numbers`);
   const items: GoValue[] = [];
   for (let i = first; i <= last; i++) items.push(i);
-  return new GoList('int', items);
+  return new GoList('int', items, '[]int', items.length === 0);
 }
 
 /** In place, as confd does; the named list that `gets` gives stays as it is. */
@@ -160,11 +165,11 @@ const serviceName = (service: string, protocol: string, name: string): string =>
 /** The functions of confd that do not read its store. */
 export function confdFunctions(host: ConfdHost): ReadonlyMap<string, GoFunction> {
   const addresses = (accepts: (address: string) => boolean) =>
-    ofStrings(1, (name = '') => strings(sorted(host.addressesOf(textOf(name)).filter(accepts).map(bytesOf))));
+    ofStrings(1, (name = '') => orNil(sorted(host.addressesOf(textOf(name)).filter(accepts).map(bytesOf))));
   const ofInterface = (accepts: (address: string) => boolean) =>
     ofStrings(1, (name = '') => bytesOf(host.interfaceAddresses(textOf(name)).find(accepts) ?? ''));
   const environment = (name: Bytes, fallback: Bytes): Bytes =>
-    bytesOf(host.environment[textOf(name)] ?? '') || fallback;
+    goString(host.environment[rawTextOf(name)] ?? '') || fallback;
   return new Map([
     ...forkFunctions,
     ['add', ofIntegers((a, b) => integer('int', a + b))],
@@ -173,11 +178,11 @@ export function confdFunctions(host: ConfdHost): ReadonlyMap<string, GoFunction>
     ['base64Decode', ofStrings(1, (data = '') => decodeBase64(data))],
     ['base64Encode', ofStrings(1, (data = '') => Buffer.from(data, 'latin1').toString('base64'))],
     ['contains', ofStrings(2, (text = '', part = '') => text.includes(part))],
-    ['datetime', new GoFunction([], () => goTime(host.now()))],
+    ['datetime', new GoFunction([], () => goTime(host.now(), host.zone()))],
     ['dir', ofStrings(1, (path = '') => dir(path))],
     ['dict', new GoFunction([], mapOf, anyType)],
     ['div', divide((a, b) => a / b)],
-    ['fileExists', ofStrings(1, (path = '') => host.fileExists(textOf(path)))],
+    ['fileExists', ofStrings(1, (path = '') => host.fileExists(path))],
     ['getenv', new GoFunction(['string'], ([name, value = '']) => environment(String(name), String(value)), 'string')],
     ['hostname', new GoFunction([], () => bytesOf(host.hostname()))],
     ['join', new GoFunction(['[]string', 'string'], ([list, by]) => joined(list, String(by)))],

@@ -32,7 +32,7 @@ export function parseAnyJson(data: Bytes): GoValue {
 export function parseJson(data: Bytes, type: GoType): GoValue {
   const value = parseAnyJson(data);
   const isMap = type.startsWith('map');
-  if (value === null) return isMap ? new GoMap(anyType, new Map()) : new GoList(anyType, []);
+  if (value === null) return isMap ? new GoMap(anyType, new Map(), true) : new GoList(anyType, [], undefined, true);
   if (isMap ? value instanceof GoMap : value instanceof GoList) return value;
   const kind = value instanceof GoList ? 'array' : value instanceof GoMap ? 'object' : jsonKind(value);
   throw new GoError(`json: cannot unmarshal ${kind} into Go value of type ${type}`);

@@ -3,9 +3,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import type { ConfdHost } from './functions.ts';
 import type { Resolver } from './lookups.ts';
+import { localZone } from './zone.ts';
 
 /** The machine as confd's functions ask it. */
-export type ConfdMachine = Pick<ConfdHost, 'now' | 'fileExists' | 'interfaceAddresses' | 'hostname'> & {
+export type ConfdMachine = Pick<ConfdHost, 'now' | 'zone' | 'fileExists' | 'interfaceAddresses' | 'hostname'> & {
   readonly resolver: Resolver;
   /** The bytes of a file, a character each; undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
@@ -29,18 +30,37 @@ async function answered<T>(asked: Promise<readonly T[]>): Promise<readonly T[]> 
   }
 }
 
+/** The bytes of a file, a character each; undefined when it cannot be read. */
+function readBytes(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Node knows the time in milliseconds. */
+const now = () => ({
+  unix: BigInt(Date.now()) * 1_000_000n,
+  monotonic: BigInt(Math.round(process.uptime() * 1e9)),
+});
+
+/** Runs `make` when it is first asked. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
 export const thisMachine: ConfdMachine = {
-  now: () => new Date(),
-  fileExists: existsSync,
+  now,
+  zone: once(() => localZone(process.env['TZ'], readBytes)),
+  fileExists: (path) => existsSync(Buffer.from(path, 'latin1')),
   hostname,
   interfaceAddresses: (name) => (networkInterfaces()[name] ?? []).map(({ address }) => address.replace(/%.*$/, '')),
-  readFile: (path) => {
-    try {
-      return readFileSync(path, 'latin1');
-    } catch {
-      return undefined;
-    }
-  },
+  readFile: readBytes,
   resolver: {
     addressesOf: async (name) => {
       const found = await answered(lookup(name, { all: true }));
