@@ -31,6 +31,8 @@ const second = 1_000_000_000n;
 const yearOne = 62_135_596_800n * second;
 const rfc3339 = '2006-01-02T15:04:05.999999999Z07:00';
 
+/** Divided and rounded down. */
+const floor = (value: bigint, by: bigint): bigint => (value - (((value % by) + by) % by)) / by;
 const int64 = (value: bigint): GoInteger => new GoInteger('int64', value);
 const method = (run: () => GoValue): GoFunction => new GoFunction([], run);
 const of = (params: readonly GoType[], run: (...args: readonly GoValue[]) => GoValue): GoFunction =>
@@ -67,8 +69,8 @@ class GoTime extends GoStruct {
   constructor(instant: Instant, zone: Zone, local: Zone) {
     const location = new GoLocation(zone);
     const fields = new Map<string, GoValue>([
-      ['wall', int64(instant.unix)],
-      ['ext', int64(instant.monotonic ?? 0n)],
+      ['wall', new GoInteger('uint64', instant.unix - floor(instant.unix, second) * second)],
+      ['ext', int64(instant.monotonic ?? floor(instant.unix + yearOne, second))],
       ['loc', location],
     ]);
     let made: ReadonlyMap<string, GoFunction> | undefined;
@@ -181,7 +183,6 @@ function changingMethods(instant: Instant, zone: Zone, local: Zone): readonly (r
     const rest = restOf(unix, to);
     return at(rest + rest < to ? unix - rest : unix + to - rest);
   };
-  const floor = (by: bigint) => (unix - (((unix % by) + by) % by)) / by;
   return [
     ['Add', of([durationType], add)],
     ['AddDate', of(['int', 'int', 'int'], addDate)],
@@ -193,9 +194,9 @@ function changingMethods(instant: Instant, zone: Zone, local: Zone): readonly (r
     ['String', method(() => textOf(instant, zone))],
     ['Truncate', of([durationType], truncate)],
     ['UTC', method(() => at(unix, utc))],
-    ['Unix', method(() => int64(floor(second)))],
-    ['UnixMicro', method(() => int64(floor(1000n)))],
-    ['UnixMilli', method(() => int64(floor(1_000_000n)))],
+    ['Unix', method(() => int64(floor(unix, second)))],
+    ['UnixMicro', method(() => int64(floor(unix, 1000n)))],
+    ['UnixMilli', method(() => int64(floor(unix, 1_000_000n)))],
     ['UnixNano', method(() => int64(BigInt.asIntN(64, unix)))],
   ];
 }

@@ -84,7 +84,7 @@ const elements: readonly (readonly [RegExp, (clock: Clock) => string])[] = [
   [/03/y, (clock) => two(hour12(clock))],
   [/04/y, ({ minute }) => two(minute)],
   [/05/y, ({ second }) => two(second)],
-  [/06/y, ({ year }) => two(Math.max(0, year) % 100)],
+  [/06/y, ({ year }) => two(Math.abs(year) % 100)],
   [/15/y, ({ hour }) => two(hour)],
   [/1/y, ({ month }) => String(month)],
   [/2006/y, ({ year }) => padded(year, 4)],

@@ -14,6 +14,9 @@ export type Zone = {
 const utcOffset: ZoneOffset = { seconds: 0, name: 'UTC', isDst: false };
 export const utc: Zone = { name: 'UTC', at: () => utcOffset };
 
+/** The zone of a machine whose zone is not known: another one than UTC, which Go prints as it. */
+const unknown: Zone = { ...utc };
+
 /** The folders in which Go looks for zones. */
 const folders = ['/usr/share/zoneinfo/', '/usr/share/lib/zoneinfo/', '/usr/lib/locale/TZ/', '/etc/zoneinfo'];
 
@@ -24,13 +27,13 @@ export function localZone(tz: string | undefined, readFile: (path: string) => By
       const zone = parseZone(name, readFile(path) ?? '');
       if (zone !== undefined) return zone;
     }
-    return utc;
+    return unknown;
   };
   if (tz === undefined) return load('Local', ['/etc/localtime']);
   const name = tz.replace(/^:/, '');
-  if (name === '' || name === 'UTC') return utc;
+  if (name === '' || name === 'UTC') return unknown;
   if (name.startsWith('/')) return load(name === '/etc/localtime' ? 'Local' : name, [name]);
-  if (name.split('/').includes('..')) return utc;
+  if (name.split('/').includes('..')) return unknown;
   return load(
     name,
     folders.map((folder) => `${folder}/${name}`),
