@@ -82,7 +82,7 @@ export class RegistrySources {
 
   #valuesOf(keys: KeySelection): ReadonlyMap<string, string> {
     const made = this.#madeOf(keys);
-    made.values ??= byCleanKey(this.#entriesOf(keys));
+    made.values ??= valuesByKey(this.#entriesOf(keys));
     return made.values;
   }
 
@@ -102,11 +102,11 @@ export class RegistrySources {
 }
 
 /** Keys as confd's store names them (path.Clean). Of `/a` and `/a/` the first one counts. */
-function byCleanKey(entries: Iterable<readonly [key: string, value: string]>): ReadonlyMap<string, string> {
+export function valuesByKey(entries: Iterable<readonly [key: string, value: string]>): ReadonlyMap<string, string> {
   const values = new Map<string, string>();
   for (const [key, value] of entries) {
     const clean = posix.join('/', key).replace(/(?<=.)\/$/s, '');
-    if (`/${key}` === clean || !values.has(clean)) values.set(clean, value);
+    if (key === clean || `/${key}` === clean || !values.has(clean)) values.set(clean, value);
   }
   return values;
 }

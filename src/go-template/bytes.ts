@@ -47,6 +47,21 @@ export function runesOf(bytes: Bytes): number[] {
   return runes;
 }
 
+/** The bytes of each code point; of invalid UTF-8 as they are. */
+export function charactersOf(bytes: Bytes): Bytes[] {
+  const characters: Bytes[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const { size } = runeAt(bytes, at);
+    characters.push(bytes.slice(at, at + size));
+    at += size;
+  }
+  return characters;
+}
+
+/** UTF-8, with U+FFFD for each byte that is not. */
+export const validBytes = (bytes: Bytes): Bytes =>
+  ascii.test(bytes) ? bytes : runesOf(bytes).map(bytesOfRune).join('');
+
 /** The bytes of a code point. What is none becomes U+FFFD. */
 export function bytesOfRune(rune: number): Bytes {
   const valid = rune >= 0 && rune <= 0x10ffff && !(rune >= 0xd800 && rune <= 0xdfff);

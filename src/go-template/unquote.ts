@@ -1,4 +1,4 @@
-import { type Bytes, bytesOfRune, runeAt } from './bytes.ts';
+import { type Bytes, bytesOfRune, runeAt, validBytes } from './bytes.ts';
 
 const simple: Readonly<Record<string, Bytes>> = {
   a: '\x07',
@@ -35,13 +35,13 @@ function readEscape(
 export function unquote(constant: Bytes): Bytes {
   const inside = constant.slice(1, -1);
   if (constant.startsWith('`')) return inside.replaceAll('\r', '');
-  if (!inside.includes('\\')) return inside;
+  if (!inside.includes('\\')) return validBytes(inside);
   let out = '';
   for (let at = 0; at < inside.length; ) {
     const next = inside.indexOf('\\', at);
-    if (next === -1) return out + inside.slice(at);
+    if (next === -1) return out + validBytes(inside.slice(at));
     const { bytes, size } = readEscape(inside.slice(next + 1), '"');
-    out += inside.slice(at, next) + bytes;
+    out += validBytes(inside.slice(at, next)) + bytes;
     at = next + 1 + size;
   }
   return out;

@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Fault } from '../../model/fault.ts';
+import { rawText } from '../../model/raw-text.ts';
 import { keyTree } from '../key-tree.ts';
+import { valuesByKey } from '../sources.ts';
 import { loadConfdTemplate } from './confd-template.ts';
 import { type ConfdMachine, thisMachine } from './machine.ts';
 import { utc } from './zone.ts';
@@ -13,30 +15,40 @@ import { utc } from './zone.ts';
  */
 type Case = {
   readonly keys: string;
-  readonly template: string;
   readonly files?: Readonly<Record<string, string>>;
-} & ({ readonly gives: string } | { readonly base64: string } | { readonly fails: string; readonly because?: string });
+} & ({ readonly template: string } | { readonly templateBase64: string }) &
+  ({ readonly gives: string } | { readonly base64: string } | { readonly fails: string; readonly because?: string });
 
 /** The folder of a template, as it stands in the errors. */
 const templates = '/templates';
 const folder = join(import.meta.dirname, '../../../test/files/confd-corpus');
 const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
-const { environment, keys }: { environment: Record<string, string>; keys: Record<string, Record<string, string>> } =
-  JSON.parse(read('keys.json'));
+type Sets = Record<string, Record<string, string>>;
+const { environment, keys, base64 }: { environment: Record<string, string>; keys: Sets; base64: Sets } = JSON.parse(
+  read('keys.json'),
+);
 
-const values = new Map(Object.entries(keys).map(([name, set]) => [name, new Map(Object.entries(set))]));
+const ofBase64 = (text: string): string => rawText(Buffer.from(text, 'base64'));
+const values = new Map([
+  ...Object.entries(keys).map(([name, set]) => [name, valuesByKey(Object.entries(set))] as const),
+  ...Object.entries(base64).map(
+    ([name, set]) =>
+      [name, valuesByKey(Object.entries(set).map((entry) => [ofBase64(entry[0]), ofBase64(entry[1])]))] as const,
+  ),
+]);
 
 async function made({
   keys: name,
-  template,
   files: others = {},
+  ...one
 }: Case): Promise<{ readonly bytes: Buffer } | { readonly fault: string }> {
   const machine: ConfdMachine = {
     ...thisMachine,
     zone: () => utc,
     readFile: (path) => {
       const file = path.slice(templates.length + 1);
-      const text = file === 't' ? template : others[file];
+      if (file === 't' && 'templateBase64' in one) return Buffer.from(one.templateBase64, 'base64').toString('latin1');
+      const text = file === 't' && 'template' in one ? one.template : others[file];
       return text === undefined ? undefined : Buffer.from(text).toString('latin1');
     },
     resolver: {

@@ -1,4 +1,4 @@
-import { type Bytes, bytesOf, bytesOfRune, mapRunes, runesOf, textOf } from '../../go-template/bytes.ts';
+import { type Bytes, bytesOf, charactersOf, textOf, validBytes } from '../../go-template/bytes.ts';
 import { quote } from '../../go-template/quote.ts';
 import {
   anyType,
@@ -13,6 +13,7 @@ import {
   integer,
 } from '../../go-template/value.ts';
 import { forkFunctions } from './fork-functions.ts';
+import { toLower, toUpper } from './go-case.ts';
 import { parseJson } from './go-json.ts';
 import { base, dir } from './go-path.ts';
 import { goSort } from './go-sort.ts';
@@ -72,20 +73,19 @@ function mapOf(values: readonly GoValue[]): GoMap {
 }
 
 function split(text: Bytes, separator: Bytes): GoList {
-  return strings(separator === '' ? runesOf(text).map(bytesOfRune) : text.split(separator));
+  if (separator !== '') return strings(text.split(separator));
+  const characters = charactersOf(text);
+  // Go leaves the last one as it is.
+  return strings(characters.map((one, i) => (i < characters.length - 1 ? validBytes(one) : one)));
 }
 
 function replace(text: Bytes, old: Bytes, by: Bytes, count: number): Bytes {
-  const parts = old === '' ? ['', ...runesOf(text).map(bytesOfRune), ''] : text.split(old);
+  const parts = old === '' ? ['', ...charactersOf(text), ''] : text.split(old);
   const most = count < 0 ? parts.length - 1 : Math.min(count, parts.length - 1);
   let out = parts[0] ?? '';
   for (const [i, part] of parts.slice(1).entries()) out += (i < most ? by : old) + part;
   return out;
 }
-
-/** As Go maps runes: one for one, so that `ß` stays. */
-const mapCase = (text: Bytes, map: (rune: string) => string): Bytes =>
-  mapRunes(text, (rune) => (/^[\x00-\x7f]*$/.test(rune) || [...map(rune)].length === 1 ? map(rune) : rune));
 
 function decodeBase64(data: Bytes): Bytes {
   const bare = data.replace(/[\r\n]/g, '');
@@ -210,8 +210,8 @@ export function confdFunctions(host: ConfdHost): ReadonlyMap<string, GoFunction>
     ['sortKVByLength', new GoFunction([`[]${pairType}`], ([list]) => sortByLength(list, `[]${pairType}`))],
     ['split', ofStrings(2, (text = '', separator = '') => split(text, separator))],
     ['sub', ofIntegers((a, b) => integer('int', a - b))],
-    ['toLower', ofStrings(1, (text = '') => mapCase(text, (rune) => (rune === 'İ' ? 'i' : rune.toLowerCase())))],
-    ['toUpper', ofStrings(1, (text = '') => mapCase(text, (rune) => rune.toUpperCase()))],
+    ['toLower', ofStrings(1, (text = '') => toLower(text))],
+    ['toUpper', ofStrings(1, (text = '') => toUpper(text))],
     [
       'trimSuffix',
       ofStrings(2, (text = '', end = '') => (text.endsWith(end) ? text.slice(0, text.length - end.length) : text)),

@@ -14,6 +14,8 @@ import {
 
 function fromJson(value: unknown): GoValue {
   if (typeof value === 'string') return bytesOf(value);
+  if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
+    throw new GoError('json: cannot unmarshal a number that is too large into Go value of type float64');
   if (Array.isArray(value)) return new GoList(anyType, value.map(fromJson));
   if (typeof value !== 'object' || value === null) return value as boolean | number | null;
   return new GoMap(anyType, new Map(Object.entries(value).map(([key, one]) => [bytesOf(key), fromJson(one)])));

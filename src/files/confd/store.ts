@@ -1,7 +1,8 @@
 import type { Bytes } from '../../go-template/bytes.ts';
 import { GoError, GoFunction, GoList, GoStruct, type GoValue } from '../../go-template/value.ts';
-import { base, clean, dir, pathPattern } from './go-path.ts';
+import { base, clean, dir } from './go-path.ts';
 import { goString } from './go-string.ts';
+import { pathPattern } from './path-pattern.ts';
 
 /** confd's store: the keys that a template sees, each an absolute path. */
 export class ConfdStore {
