@@ -5,35 +5,50 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { grammarKeys, templates } from '../support/confd-grammar.ts';
-import { startFiles } from '../support/files.ts';
+import { putBytes, startFiles } from '../support/files.ts';
 import { runPointsman } from '../support/processes.ts';
 
 /** A confd to compare with, which CI has not: CONFD=/path/to/confd. */
 const confd = process.env['CONFD'];
 const corpus = join(import.meta.dirname, 'confd-corpus');
 
-type Case = { readonly keys: string; readonly template: string };
+type Case = { readonly keys: string } & ({ readonly template: string } | { readonly templateBase64: string });
+
+const bytesOf = (one: Case): Buffer =>
+  'template' in one ? Buffer.from(one.template) : Buffer.from(one.templateBase64, 'base64');
+
+const latin1 = (text: string): string => Buffer.from(text).toString('latin1');
+
+/** The keys and values of each set, changed. */
+const mapTexts = (sets: Record<string, Record<string, string>>, change: (text: string) => string) =>
+  Object.fromEntries(
+    Object.entries(sets).map(([name, set]) => [
+      name,
+      Object.fromEntries(Object.entries(set).map((entry) => [change(entry[0]), change(entry[1])])),
+    ]),
+  );
 
 /** Has both make a file of each template, and gives those that differ. */
 async function compare(
   cases: readonly Case[],
+  /** By set; each character of a key or a value is one byte. */
   keys: Readonly<Record<string, Readonly<Record<string, string>>>>,
   env: Readonly<Record<string, string>> = {},
 ) {
   const files = await startFiles('etcd');
   for (const [set, values] of Object.entries(keys)) {
-    for (const [key, value] of Object.entries(values)) await files.etcd?.ctl('put', '--', `/${set}${key}`, value);
+    for (const [key, value] of Object.entries(values)) await putBytes(files.location, `/${set}${key}`, value);
   }
   const both = ['confd', 'ours'] as const;
   for (const name of both) {
     for (const folder of ['conf.d', 'templates', 'out'])
       await mkdir(files.path(`${name}/${folder}`), { recursive: true });
     await Promise.all(
-      cases.flatMap(({ keys: set, template }, i) => [
-        writeFile(files.path(`${name}/templates/t${i}`), template),
+      cases.flatMap((one, i) => [
+        writeFile(files.path(`${name}/templates/t${i}`), bytesOf(one)),
         writeFile(
           files.path(`${name}/conf.d/t${i}.toml`),
-          `[template]\nsrc = "t${i}"\ndest = "${files.path(`${name}/out/${i}`)}"\nprefix = "${set}"\nkeys = ["/"]\n`,
+          `[template]\nsrc = "t${i}"\ndest = "${files.path(`${name}/out/${i}`)}"\nprefix = "${one.keys}"\nkeys = ["/"]\n`,
         ),
       ]),
     );
@@ -67,14 +82,19 @@ async function compare(
 
 describe.skipIf(confd === undefined)('beside confd', () => {
   test('the templates of the test data make the same files', async () => {
-    const { keys, environment } = JSON.parse(readFileSync(join(corpus, 'keys.json'), 'utf8'));
-    const cases = ['language', 'functions', 'store', 'real'].flatMap((name): Case[] =>
+    const { keys, base64, environment } = JSON.parse(readFileSync(join(corpus, 'keys.json'), 'utf8'));
+    const sets = {
+      ...mapTexts(keys, latin1),
+      ...mapTexts(base64, (text) => Buffer.from(text, 'base64').toString('latin1')),
+    };
+    const names = ['language', 'functions', 'store', 'real', 'bytes', 'dates', 'printf'];
+    const cases = names.flatMap((name): Case[] =>
       readFileSync(join(corpus, `${name}.jsonl`), 'utf8')
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line)),
     );
-    const { made, differing } = await compare(cases, keys, environment);
+    const { made, differing } = await compare(cases, sets, environment);
     expect(differing).toEqual([]);
     expect(made).toBeGreaterThan(200);
   });

@@ -1,10 +1,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { startFiles } from '../support/files.ts';
+import { putBytes, startFiles } from '../support/files.ts';
 import { runPointsman, startPointsman } from '../support/processes.ts';
 import { until } from '../support/until.ts';
-
-const base64 = (bytes: string) => Buffer.from(bytes, 'latin1').toString('base64');
 
 /** A folder of confd with one resource, and etcd, which takes keys and values of any bytes. A character is a byte. */
 async function startFolder(template: string) {
@@ -15,12 +13,7 @@ async function startFolder(template: string) {
   return {
     ...files,
     args: ['files', '--confd-dir', files.path('confd'), '--registry', files.location],
-    putBytes: async (key: string, value: string) => {
-      const url = `${files.location.replace('etcd://', 'http://')}/v3/kv/put`;
-      const body = JSON.stringify({ key: base64(key), value: base64(value) });
-      const { ok } = await fetch(url, { method: 'POST', body });
-      expect(ok).toBe(true);
-    },
+    putBytes: (key: string, value: string) => putBytes(files.location, key, value),
     made: () => readFile(files.path('out'), 'latin1').catch(() => ''),
   };
 }

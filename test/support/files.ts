@@ -13,6 +13,14 @@ export const instances = 'one of {{#services}}{{name}}:{{#instances}} {{address}
 /** A file that pointsman makes, as a settings file declares it. */
 type Declared = Readonly<Record<string, unknown>>;
 
+/** Puts a key and a value of any bytes into etcd; each character is one byte. */
+export async function putBytes(location: string, key: string, value: string): Promise<void> {
+  const base64 = (bytes: string) => Buffer.from(bytes, 'latin1').toString('base64');
+  const body = JSON.stringify({ key: base64(key), value: base64(value) });
+  const answer = await fetch(`${location.replace('etcd://', 'http://')}/v3/kv/put`, { method: 'POST', body });
+  if (!answer.ok) throw new Error(`etcd answers ${answer.status} to a put of ${key}`);
+}
+
 /** A registry and a folder with templates and what is made of them. All gone when the test is finished. */
 export async function startFiles(kind: 'folder' | 'etcd' = 'folder') {
   const dir = await mkdtemp(join(tmpdir(), 'pm-files-'));
