@@ -28,7 +28,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const { signal, dispose } = abortOnSignal();
   const { layout } = settings;
   const metrics = new MetricsRegistry();
-  const env = rawEnvironment(withoutOurs(invocation.env), givenEnvironment);
+  const env = withoutOurs(invocation.env);
   try {
     const { declared, refused, registry, environment, ...rest } = await declaredFiles(settings, logger);
     const mode = rest.noop && settings.mode !== 'diff' ? 'dry-run' : settings.mode;
@@ -38,7 +38,8 @@ export async function run(invocation: Invocation): Promise<number> {
         layout === undefined ? openRegistry(registry, logger) : openForeignRegistry(registry, layout, logger),
       ownHasReleases: layout === undefined,
       openReleases: environment ? undefined : () => openRegistry(registry, logger),
-      openForeign: async () => (environment ? openEnvironment(env) : openAllKeys(registry, logger)),
+      openForeign: async () =>
+        environment ? openEnvironment(rawEnvironment(env, givenEnvironment)) : openAllKeys(registry, logger),
       now: () => performance.now(),
       intervalMs: settings.intervalMs ?? rest.intervalMs ?? defaultIntervalMs,
       wall: () => new Date(),

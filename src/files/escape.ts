@@ -35,8 +35,8 @@ const allowing =
 // In nginx.conf a space, `;`, `{`, `}` or `#` ends a word, quotes and `\` change the meaning of what follows, and `$`
 // begins a variable. The rest has no special meaning, and is what URLs and the regular expressions of locations are made of.
 const nginxWord = /^[A-Za-z0-9._:/[\]@+,*=~%?&!^()|<>-]*$/;
-// C0, DEL and C1, and the two line ends that only Unicode knows.
-const oneLine = /^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$/;
+// C0, DEL and C1, the two line ends that only Unicode knows, and bytes that are not UTF-8, which may be C1 to a reader of Latin-1.
+const oneLine = /^[^\x00-\x1f\x7f-\x9f\u2028\u2029\udc80-\udcff]*$/u;
 
 /** Each way to write a value, by the name that `escape` gives it. */
 export const escapes: Readonly<Record<EscapeName, Escape>> = {
@@ -55,7 +55,11 @@ export const escapes: Readonly<Record<EscapeName, Escape>> = {
     absent: nothing,
   },
   line: {
-    write: allowing((text) => oneLine.test(text), 'one line', 'all but control characters and line ends'),
+    write: allowing(
+      (text) => oneLine.test(text),
+      'one line',
+      'all but control characters, line ends and bytes that are not UTF-8',
+    ),
     absent: nothing,
   },
   json: { write: jsonValue, absent: () => 'null', trail: () => followQuotes(jsonQuoting) },

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import type { Catalog } from '../catalog/catalog.ts';
+import { withoutRawBytes } from '../model/raw-text.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import type { KeySelection } from '../settings/file-declaration.ts';
 import { bare } from './bare.ts';
@@ -88,7 +89,11 @@ export class RegistrySources {
 
   #treeOf(keys: KeySelection): KeyNode {
     const made = this.#madeOf(keys);
-    made.tree ??= keyTree(this.#entriesOf(keys).filter(([key]) => key !== ''));
+    made.tree ??= keyTree(
+      this.#entriesOf(keys).flatMap(([key, value]) =>
+        key === '' ? [] : [[withoutRawBytes(key), withoutRawBytes(value)] as const],
+      ),
+    );
     return made.tree;
   }
 

@@ -36,3 +36,6 @@ export function rawBytes(text: string): Buffer {
     parts.map((part, i) => (i % 2 === 0 ? Buffer.from(part) : Buffer.of(part.charCodeAt(0) - firstKept))),
   );
 }
+
+/** The text with U+FFFD for each byte that is not UTF-8. */
+export const withoutRawBytes = (text: string): string => text.replace(/[\udc80-\udcff]/gu, '\ufffd');

@@ -69,11 +69,11 @@ const functionsOf = (
   view: Pick<FileView, 'env'>,
   store: ConfdStore,
   lookups: Pick<Lookups, 'addressesOf' | 'servicesOf'>,
-  machine: Pick<ConfdMachine, 'now' | 'zone' | 'fileExists' | 'hostname' | 'interfaceAddresses'>,
+  machine: Pick<ConfdMachine, 'rawEnvironment' | 'now' | 'zone' | 'fileExists' | 'hostname' | 'interfaceAddresses'>,
 ): Iterable<readonly [string, GoFunction]> => [
   ...confdFunctions({
     ...{
-      environment: view.env,
+      environment: machine.rawEnvironment(view.env),
       now: machine.now,
       zone: machine.zone,
       fileExists: machine.fileExists,
@@ -86,7 +86,7 @@ const functionsOf = (
 ];
 
 const nobody = {
-  ...{ now: () => ({ unix: 0n }), zone: () => utc },
+  ...{ rawEnvironment: () => ({}), now: () => ({ unix: 0n }), zone: () => utc },
   ...{ fileExists: () => false, hostname: () => '', interfaceAddresses: () => [] },
 };
 const functionNames: ReadonlySet<string> = new Set([
@@ -122,6 +122,8 @@ function orFault<T>(file: string, work: () => T): T {
   try {
     return work();
   } catch (cause) {
+    if (cause instanceof RangeError && cause.message.includes('string length'))
+      throw new Fault('template', 'it makes more than 512 MiB', { where: file, cause });
     if (cause instanceof RangeError) throw new Fault('template', 'it calls itself without end', { where: file, cause });
     if (!(cause instanceof TemplateError)) throw cause;
     const what = cause.message.replace(/^template: [^ ]+:\d+:\d+: /, '');

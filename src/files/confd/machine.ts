@@ -3,11 +3,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import type { ConfdHost } from './functions.ts';
 import type { Resolver } from './lookups.ts';
+import { type Environment, givenEnvironment, rawEnvironment } from './raw-environment.ts';
 import { localZone } from './zone.ts';
 
 /** The machine as confd's functions ask it. */
 export type ConfdMachine = Pick<ConfdHost, 'now' | 'zone' | 'fileExists' | 'interfaceAddresses' | 'hostname'> & {
   readonly resolver: Resolver;
+  /** The environment with the bytes that are not UTF-8. */
+  readonly rawEnvironment: (env: Environment) => Environment;
   /** The bytes of a file, a character each; undefined when it cannot be read. */
   readonly readFile: (path: string) => string | undefined;
 };
@@ -55,6 +58,7 @@ function once<T>(make: () => T): () => T {
 }
 
 export const thisMachine: ConfdMachine = {
+  rawEnvironment: (env) => rawEnvironment(env, givenEnvironment),
   now,
   zone: once(() => localZone(process.env['TZ'], readBytes)),
   fileExists: (path) => existsSync(Buffer.from(path, 'latin1')),

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { rawBytes, rawText } from '../../model/raw-text.ts';
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The environment that the kernel gave this process: `NAME=value`, each with a zero byte at its end. Empty where it is not known. */
 export function givenEnvironment(): Buffer {
