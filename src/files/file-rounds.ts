@@ -3,9 +3,11 @@ import type { Logger } from 'pino';
 import { describe, Fault } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
 import { CommandTurns } from './command-turns.ts';
+import type { FileJob } from './file-job.ts';
 import { type FileState, type FileStatus, makeAt, needsOf, newFile, nextAt, statusOf } from './file-state.ts';
 import type { FileTemplate } from './file-template.ts';
-import { type FileJob, type Placed, placeFile, traceOf } from './place-file.ts';
+import { KnownDestinations } from './known-destinations.ts';
+import { type Placed, placeFile, traceOf } from './place-file.ts';
 import { changedAt, lookAfter, retryAfter } from './quiescence.ts';
 import { FileReloads } from './reloads.ts';
 import type { CommandResult } from './run-command.ts';
@@ -37,6 +39,7 @@ export class FileRounds {
   readonly #files: readonly FileState[];
   readonly #turns = new CommandTurns();
   readonly #disk = pLimit(disksAtOnce);
+  readonly #destinations = new KnownDestinations();
   readonly #reloads: FileReloads;
   readonly #working = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
@@ -139,7 +142,8 @@ export class FileRounds {
     const state = this.#parts.sources.stateOf(needsOf(file));
     if (state === undefined || (!anew && file.madeOf !== undefined && sameState(file.madeOf, state))) return;
     file.madeOf = state;
-    file.pending = changedAt(file.pending, now);
+    file.pending = changedAt(file.pending, now, file.changedAt);
+    file.changedAt = now;
   }
 
   /** Begins all that is due, and comes back when the next is. */
@@ -190,14 +194,16 @@ export class FileRounds {
     const { job, template } = file;
     const isRetry = file.pending === undefined && file.failure !== undefined;
     file.pending = undefined;
-    // Before it is read: what somebody changes from now on is seen at the next look.
-    const trace = await this.#disk(() => traceOf(job.dest));
+    // Before it is compared: what somebody changes from now on is seen at the next look.
+    const tracing = this.#disk(() => traceOf(job.dest));
     try {
       if (job.refused !== undefined) throw job.refused;
       const text = await template.render(sources.view(needsOf(file)));
+      const trace = await tracing;
       const placed = await placeFile(job, text, {
         run: (command, timeoutMs) => this.#turns.run(job.dest, () => run(command, timeoutMs)),
         disk: (work) => this.#disk(work),
+        destinations: this.#destinations,
       });
       file.failure = undefined;
       file.trace = placed.what === 'unchanged' ? trace : undefined;
@@ -211,7 +217,7 @@ export class FileRounds {
       }
       if (placed.reloadDue && job.reload !== undefined) file.reloadDueSince ??= now();
     } catch (error) {
-      file.trace = trace;
+      file.trace = await tracing;
       const fault =
         error instanceof Fault ? error : new Fault('storage', describe(error), { where: job.dest, cause: error });
       const count = isRetry ? (file.failure?.count ?? 0) + 1 : 1;
@@ -243,7 +249,11 @@ export class FileRounds {
       file.alterations += 1;
       const reason = file.altered ?? 'somebody else changed it';
       logger.warn({ event: 'file-restored', dest, reason, what, bytes }, `${dest} is restored: ${reason}`);
-    } else logger.info({ event: 'file-changed', dest, what, bytes }, `${dest} is ${what}`);
+    } else
+      logger.info(
+        { event: 'file-changed', dest, what, bytes },
+        what === 'permissions' ? `${dest} has its mode and owner` : `${dest} is replaced`,
+      );
   }
 }
 

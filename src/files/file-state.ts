@@ -1,6 +1,6 @@
 import type { Fault } from '../model/fault.ts';
+import type { FileJob } from './file-job.ts';
 import type { FileTemplate } from './file-template.ts';
-import type { FileJob } from './place-file.ts';
 import { dueAt, type Pending } from './quiescence.ts';
 import type { Needs } from './sources.ts';
 
@@ -16,6 +16,8 @@ export type FileState = {
   /** The parts of the registry that it was made of last. */
   madeOf: readonly unknown[] | undefined;
   pending: Pending;
+  /** When a change was seen last. */
+  changedAt: number;
   failure: FileFailure | undefined;
   /** Since when it is being looked at or made; undefined while it is not. One thing at a time is done with a file. */
   busySince: number | undefined;
@@ -54,6 +56,7 @@ const stalledMs = 2000;
 
 export const newFile = ({ job, template }: Pick<FileState, 'job' | 'template'>): FileState => ({
   ...{ job, template, templateFault: undefined, madeOf: undefined, pending: undefined, failure: undefined },
+  changedAt: Number.NEGATIVE_INFINITY,
   ...{ busySince: undefined, lookAt: Number.POSITIVE_INFINITY, trace: undefined, altered: undefined, alterations: 0 },
   ...{ inPlace: undefined, generation: 0, reloadDueSince: undefined, reloadFailure: undefined },
 });

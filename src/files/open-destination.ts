@@ -14,6 +14,9 @@ export type Destination = {
   readonly close: () => Promise<void>;
 };
 
+/** What a symbolic link is that `dest` itself is: another name of the file, or the file that is to be replaced. */
+export type LastLink = 'follow' | 'replace';
+
 type OwnerAndMode = { readonly uid: number; readonly mode: number };
 
 /** As many as Linux follows in one path. */
@@ -33,11 +36,20 @@ export function mayFollow(folder: OwnerAndMode, link: OwnerAndMode, self: number
 
 /**
  * Walks to the folder of `dest`, one name at a time, and follows only links that `mayFollow` allows. Missing folders are
- * made, or the answer is undefined, as `missing` says. Rejects with Fault `storage`.
+ * made, or the answer is undefined, as `missing` says. `last` says whether a link that `dest` itself is is followed, too. Rejects with
+ * Fault `storage`.
  */
-export async function openDestination(dest: string, missing: 'make'): Promise<Destination>;
-export async function openDestination(dest: string, missing: 'leave'): Promise<Destination | undefined>;
-export async function openDestination(dest: string, missing: 'make' | 'leave'): Promise<Destination | undefined> {
+export async function openDestination(dest: string, missing: 'make', last?: LastLink): Promise<Destination>;
+export async function openDestination(
+  dest: string,
+  missing: 'leave',
+  last?: LastLink,
+): Promise<Destination | undefined>;
+export async function openDestination(
+  dest: string,
+  missing: 'make' | 'leave',
+  last: LastLink = 'follow',
+): Promise<Destination | undefined> {
   let folder = await openFolder('/');
   let where = '/';
   let links = 0;
@@ -54,7 +66,7 @@ export async function openDestination(dest: string, missing: 'make' | 'leave'): 
       const entry = join(through(folder), name);
       const found = name === '..' ? undefined : await lstat(entry).catch(undefinedIfMissing);
       if (name === '..') await enter(`${through(folder)}/..`, dirname(where));
-      else if (found?.isSymbolicLink()) {
+      else if (found?.isSymbolicLink() && (rest.length > 0 || last === 'follow')) {
         links += 1;
         if (links > mostLinks) throw new Fault('storage', 'its symbolic links lead in a circle', { where: dest });
         if (!mayFollow(await folder.stat(), found, process.geteuid?.() ?? 0)) {
@@ -90,9 +102,10 @@ export async function openDestination(dest: string, missing: 'make' | 'leave'): 
 }
 
 /** Linux finds an open folder by its descriptor, wherever it was moved. */
-const through = (folder: FileHandle): string => `/proc/self/fd/${folder.fd}`;
+export const through = (folder: FileHandle): string => `/proc/self/fd/${folder.fd}`;
 
-const openFolder = (path: string): Promise<FileHandle> => open(path, pathOnly);
+/** Opens a folder, and does not follow a link that the path itself is. */
+export const openFolder = (path: string): Promise<FileHandle> => open(path, pathOnly);
 
 const namesOf = (path: string): string[] => path.split('/').filter((name) => name !== '' && name !== '.');
 

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { defaultTimeoutMs, defaultWait } from '../settings/file-declaration.ts';
-import { type FileJob, placeFile } from './place-file.ts';
+import type { FileJob } from './file-job.ts';
+import { KnownDestinations } from './known-destinations.ts';
+import { placeFile } from './place-file.ts';
 
 test('a file that has another name too keeps its mode, and is replaced', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'pm-place-'));
@@ -28,6 +30,7 @@ test('a file that has another name too keeps its mode, and is replaced', async (
   const parts = {
     run: () => Promise.reject(new Error('there is no command')),
     disk: <T>(work: () => Promise<T>) => work(),
+    destinations: new KnownDestinations(),
   };
   expect((await placeFile(job, 'text', parts)).what).toBe('replaced');
   expect((await stat(theirs)).mode & 0o777).toBe(0o600);

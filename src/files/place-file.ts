@@ -1,21 +1,17 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, open, stat, unlink } from 'node:fs/promises';
+import { lstat, open, stat, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { correctOwnership, type Ownership, openRegular, type StagedFile, stageFile } from '../fs/replace-file.ts';
 import { describe, errorCode, Fault } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
-import { type FileDeclaration, stagedMark } from '../settings/file-declaration.ts';
+import { stagedMark } from '../settings/file-declaration.ts';
+import { compare, hasText, withCurrent } from './current-file.ts';
+import { type FileJob, isOfConfd } from './file-job.ts';
 import type { FileText } from './file-template.ts';
-import { type Destination, openDestination } from './open-destination.ts';
+import type { KnownDestinations } from './known-destinations.ts';
+import { type Destination, type LastLink, openDestination } from './open-destination.ts';
 import type { CommandResult } from './run-command.ts';
-
-/** A declaration whose owner is known to the machine. */
-export type FileJob = FileDeclaration & {
-  readonly ownership: Ownership;
-  /** Why the file cannot be made, whatever its template. */
-  readonly refused?: Fault | undefined;
-};
 
 export type Placed = {
   readonly what: 'unchanged' | 'permissions' | 'replaced';
@@ -29,6 +25,7 @@ export type PlaceParts = {
   readonly run: (command: CommandLine, timeoutMs: number) => Promise<CommandResult>;
   /** Does work on the disk in its turn. */
   readonly disk: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly destinations: KnownDestinations;
 };
 
 /** A new text that waits for its check; `inPlace` says why it cannot replace the file. */
@@ -38,9 +35,13 @@ type Staged = { readonly file: StagedFile; readonly inPlace: string | undefined 
  * Brings a file to this text: nothing is written when it has it already, and nothing replaces it that its check refuses.
  * Rejects with Fault `storage` or `command-failed`; the old file is there then as before.
  */
-export async function placeFile(job: FileJob, made: FileText, { run, disk }: PlaceParts): Promise<Placed> {
+export async function placeFile(
+  job: FileJob,
+  made: FileText,
+  { run, disk, destinations }: PlaceParts,
+): Promise<Placed> {
   const text = asBytes(made);
-  const at = await disk(() => openDestination(job.dest, 'make'));
+  const at = await disk(() => destinations.open(job.dest, lastLinkOf(job)));
   try {
     if (job.keepStaged === true) await disk(() => keep(at, stagedName(at), text, job.ownership));
     const staged = await disk(() => stage(job, at, text));
@@ -60,7 +61,7 @@ export async function placeFile(job: FileJob, made: FileText, { run, disk }: Pla
 
 /** The reload for this file succeeded. */
 export async function reloadDone(job: FileJob): Promise<void> {
-  const at = await openDestination(job.dest, 'leave').catch(() => undefined);
+  const at = await openDestination(job.dest, 'leave', lastLinkOf(job)).catch(() => undefined);
   if (at === undefined) return;
   await unmark(at);
   await at.close();
@@ -89,23 +90,15 @@ export async function traceOf(dest: string): Promise<string> {
 
 /** Writes the text beside the file, unless the file has it already. */
 async function stage(job: FileJob, at: Destination, text: Buffer): Promise<Staged | 'unchanged' | 'permissions'> {
-  const found = await withCurrent(at, async (file) => {
-    if (file === undefined) return 'missing';
-    if (!(await hasText(file, text))) return 'another';
-    // It may be somebody else's file too, which has its own mode and owner.
-    if ((await file.stat()).nlink > 1) return 'another';
-    try {
-      return (await correctOwnership(file, job.ownership)) ? 'permissions' : 'unchanged';
-    } catch (cause) {
-      const what = `its mode or owner cannot be changed: ${describe(cause)}`;
-      throw new Fault('storage', what, { where: at.path, cause });
-    }
-  });
-  if (found === 'permissions' || found === 'unchanged') return found;
+  const found = await compare(job, at, text);
+  if (found.kind === 'unchanged' || found.kind === 'permissions') return found.kind;
+  const { mode, uid, gid } = job.ownership;
+  const kept = found.kind === 'another' ? found.keeps : {};
+  const wanted = { mode: mode ?? kept.mode, uid: uid ?? kept.uid, gid: gid ?? kept.gid };
   try {
-    return { file: await stageFile(at.path, text, job.ownership, undefined, at.folder), inPlace: undefined };
+    return { file: await stageFile(at.path, text, wanted, undefined, at.folder), inPlace: undefined };
   } catch (error) {
-    const inPlace = found === 'missing' ? undefined : whyInPlace(error);
+    const inPlace = found.kind === 'missing' ? undefined : whyInPlace(error);
     if (inPlace === undefined) throw error;
     return { file: await stageFile(join(tmpdir(), at.name), text, { mode: 0o600 }), inPlace };
   }
@@ -115,7 +108,8 @@ async function check(job: FileJob, at: Destination, text: Buffer, { file }: Stag
   if (job.check === undefined) return;
   const checked = await run(withStaged(job.check, file.path), job.timeoutMs);
   if (checked.ok) return;
-  const kept = await keep(at, refusedName(at), text, job.ownership).catch(() => undefined);
+  // confd keeps nothing, and the text may have secrets; --keep-stage-file is the way to see it.
+  const kept = isOfConfd(job) ? undefined : await keep(at, refusedName(at), text, job.ownership).catch(() => undefined);
   const said = checked.output === '' ? 'it said nothing' : checked.output;
   throw new Fault('command-failed', `the check refuses the new file: ${checked.reason}: ${said}`, {
     where: job.dest,
@@ -196,35 +190,17 @@ async function overwrite(at: Destination, text: Buffer, ownership: Ownership): P
 const refusedName = ({ name }: Destination): string => `.${name}.refused`;
 const stagedName = ({ name }: Destination): string => `.${name}.staged`;
 
+/** confd replaces a link by a file; for all others a link is another name of the file. */
+const lastLinkOf = (job: FileJob): LastLink => (isOfConfd(job) ? 'replace' : 'follow');
+
 const asBytes = (text: FileText): Buffer => (typeof text === 'string' ? Buffer.from(text) : text);
 
-/** Runs `use` with the file that is there, open; with undefined when there is none. Rejects with Fault `storage`. */
-async function withCurrent<T>(
-  { path, folder, name }: Destination,
-  use: (file: FileHandle | undefined) => T | Promise<T>,
-): Promise<T> {
-  const file = await openRegular(join(folder, name), constants.O_RDONLY).catch((cause: unknown) => {
-    if (errorCode(cause) === 'ENOENT') return undefined;
-    throw new Fault('storage', `it cannot be read: ${describe(cause)}`, { where: path, cause });
-  });
-  try {
-    return await use(file);
-  } finally {
-    await file?.close();
-  }
-}
-
-async function hasText(file: FileHandle, wanted: Buffer): Promise<boolean> {
-  // A file of another size need not be read, however large somebody made it.
-  return (await file.stat()).size === wanted.length && (await file.readFile()).equals(wanted);
-}
-
 /** Keeps the text that would be made beside the file, if there is the folder for it. */
-export async function keepStaged({ dest, ownership }: FileJob, text: FileText): Promise<void> {
-  const at = await openDestination(dest, 'leave');
+export async function keepStaged(job: FileJob, text: FileText): Promise<void> {
+  const at = await openDestination(job.dest, 'leave', lastLinkOf(job));
   if (at === undefined) return;
   try {
-    await keep(at, stagedName(at), asBytes(text), ownership);
+    await keep(at, stagedName(at), asBytes(text), job.ownership);
   } finally {
     await at.close();
   }

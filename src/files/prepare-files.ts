@@ -5,9 +5,9 @@ import { Fault, faultsOf } from '../model/fault.ts';
 import type { FileDeclaration, Owner } from '../settings/file-declaration.ts';
 import { loadConfdTemplate } from './confd/confd-template.ts';
 import { thisMachine } from './confd/machine.ts';
+import type { FileJob } from './file-job.ts';
 import { type FileTemplate, loadFileTemplate } from './file-template.ts';
 import { openDestination } from './open-destination.ts';
-import type { FileJob } from './place-file.ts';
 
 /** A file that can be made: its template parsed, its owner found. */
 export type PreparedFile = { readonly job: FileJob; readonly template: FileTemplate };
@@ -33,7 +33,8 @@ async function withoutTwins(files: readonly PreparedFile[]): Promise<readonly Pr
   const kept: PreparedFile[] = [];
   for (const file of files) {
     const { job } = file;
-    const at = await openDestination(job.dest, 'leave').catch(() => undefined);
+    const last = job.confdTemplates === undefined ? 'follow' : 'replace';
+    const at = await openDestination(job.dest, 'leave', last).catch(() => undefined);
     await at?.close();
     const path = at?.path ?? job.dest;
     const other = makers.get(path);

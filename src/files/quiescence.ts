@@ -3,14 +3,30 @@ import { backoffMs } from '../waiting/backoff.ts';
 
 const mostMs = 60_000;
 
-/** The first and the last time, in ms, that a file was found to be out of date; undefined when it is up to date. */
-export type Pending = { readonly first: number; readonly last: number } | undefined;
+/** When a file was found to be out of date, in ms; undefined when it is up to date. */
+export type Pending =
+  | {
+      readonly first: number;
+      readonly last: number;
+      /** How long nothing had changed before the first change. */
+      readonly quietMs: number;
+    }
+  | undefined;
 
-export const changedAt = (pending: Pending, now: number): Pending => ({ first: pending?.first ?? now, last: now });
+/** `before`: the time of the last change that is known, whether the file was made since or not. */
+export const changedAt = (pending: Pending, now: number, before: number): Pending => ({
+  first: pending?.first ?? now,
+  last: now,
+  quietMs: pending?.quietMs ?? now - before,
+});
 
-/** The time to write the file: `minMs` after the last change, and at most `maxMs` after the first. */
-export function dueAt(pending: NonNullable<Pending>, { minMs, maxMs }: Wait): number {
-  return Math.min(pending.last + minMs, pending.first + maxMs);
+/**
+ * The time to write the file: `minMs` after the last change, and at most `maxMs` after the first. With `lead`, at once for a single
+ * change after a quiet time.
+ */
+export function dueAt({ first, last, quietMs }: NonNullable<Pending>, { minMs, maxMs, lead = false }: Wait): number {
+  if (lead && first === last && quietMs >= minMs) return first;
+  return Math.min(last + minMs, first + maxMs);
 }
 
 /** Milliseconds before the next attempt after `failures` failures in a row. */

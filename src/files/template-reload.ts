@@ -2,8 +2,8 @@ import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { watchFolders } from '../fs/watch-folders.ts';
 import { describe, type Fault, faultsOf } from '../model/fault.ts';
+import type { FileJob } from './file-job.ts';
 import type { FileTemplate } from './file-template.ts';
-import type { FileJob } from './place-file.ts';
 import type { PreparedFile } from './prepare-files.ts';
 
 export type TemplateReloadParts = {

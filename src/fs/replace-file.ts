@@ -57,7 +57,8 @@ export async function stageFile(
   };
   try {
     // A symbolic link is replaced, not followed: mode and owner of its target do not count.
-    const there = await lstat(target).catch(() => undefined);
+    const isGiven = wanted.mode !== undefined && wanted.uid !== undefined && wanted.gid !== undefined;
+    const there = isGiven ? undefined : await lstat(target).catch(() => undefined);
     const before = there?.isFile() ? there : undefined;
     const mode = wanted.mode ?? (before === undefined ? undefined : before.mode & 0o7777);
     // No other user may read it until it has its owner. The umask applies only to the default mode.

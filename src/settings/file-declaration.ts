@@ -15,8 +15,11 @@ export type EscapeName = (typeof escapeNames)[number];
 /** The owner of a file: names, or numbers as text. */
 export type Owner = { readonly user: string | undefined; readonly group: string | undefined };
 
-/** Renders wait until nothing changed for `minMs`, but no longer than `maxMs` after the first change. */
-export type Wait = { readonly minMs: number; readonly maxMs: number };
+/**
+ * A file is made when nothing changed for `minMs`, or `maxMs` after the first change. With `lead` a change that comes after such a
+ * quiet time is not waited for: only the changes that follow it closely are.
+ */
+export type Wait = { readonly minMs: number; readonly maxMs: number; readonly lead?: boolean };
 
 /** Which keys a template sees as `keys`. */
 export type KeySelection =

@@ -11,6 +11,7 @@ import {
   type FileDeclaration,
   type Owner,
   parseOwner,
+  type Wait,
 } from '../../settings/file-declaration.ts';
 import { checkCommand, reloadCommand } from './commands.ts';
 import { findResources, type Note } from './find-resources.ts';
@@ -35,7 +36,7 @@ export type ConfdResources = {
   readonly refused: readonly Fault[];
 };
 
-/** How long nothing must change before a file is made, in ms. Changes that come while it is made wait for the next time. */
+/** How long nothing must change before a file is made, in ms. */
 const quietMs = 2;
 
 const known =
@@ -108,6 +109,7 @@ function declare(folder: string, path: string, fields: Fields, choices: ConfdCho
   const reloadText = fields.text('reload_cmd') ?? '';
   const timeouts = ['check_cmd_timeout', 'reload_cmd_timeout'].map((name) => duration(fields, name));
   const debounce = duration(fields, 'debounce');
+  const paths = [...new Set((fields.texts('keys') ?? []).map(cleanKey))];
   const command = <T>(field: string, make: () => T): T | undefined => {
     try {
       return make();
@@ -126,13 +128,22 @@ function declare(folder: string, path: string, fields: Fields, choices: ConfdCho
     check: choices.syncOnly ? undefined : check,
     reload: choices.syncOnly ? undefined : reload,
     timeoutMs: Math.max(...timeouts.map((ms) => ms ?? 0)) || defaultTimeoutMs,
-    wait: { minMs: debounce ?? quietMs, maxMs: Math.max(debounce ?? quietMs, defaultWait.maxMs) },
+    wait: waitOf(debounce, paths.length),
     keys: {
       kind: 'foreign',
       prefix: cleanKey(choices.prefix ?? prefix ?? ''),
-      paths: (fields.texts('keys') ?? []).map(cleanKey),
+      paths,
     },
   };
+}
+
+/**
+ * Changes under one key come together, as etcd made them, so the file is made at once. Those of one transaction that are under
+ * several keys come one after the other, and a file must not be made of a part of them.
+ */
+function waitOf(debounceMs: number | undefined, keys: number): Wait {
+  const minMs = debounceMs ?? quietMs;
+  return { minMs, maxMs: Math.max(minMs, defaultWait.maxMs), lead: debounceMs === undefined && keys <= 1 };
 }
 
 function take<T>(
