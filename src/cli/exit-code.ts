@@ -1,4 +1,4 @@
-import { Fault } from '../model/fault.ts';
+import { Fault, PartialFailure } from '../model/fault.ts';
 import type { FaultCode } from '../model/fault-code.ts';
 
 /** The command did what it was asked for. */
@@ -18,7 +18,7 @@ export function reportFaults(
   if (!faults.every((fault): fault is Fault => fault instanceof Fault)) return undefined;
   return {
     lines: faults.map((fault) => `pointsman: ${fault.toString().replace(/\s*\n\s*/g, ' ')}`),
-    exitCode: Math.max(...faults.map(({ code }) => exitCodeOf(code))),
+    exitCode: error instanceof PartialFailure ? failed : Math.max(...faults.map(({ code }) => exitCodeOf(code))),
   };
 }
 

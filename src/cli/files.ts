@@ -3,9 +3,11 @@ import type { Logger } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
 import { serveFilesAdmin } from '../admin/server.ts';
 import { readConfdConfig } from '../files/confd/config.ts';
-import { openEnvironment } from '../files/confd/environment.ts';
+import { environmentKeys, openEnvironment } from '../files/confd/environment.ts';
+import { overruled } from '../files/confd/overruled.ts';
 import { givenEnvironment, rawEnvironment } from '../files/confd/raw-environment.ts';
 import { readConfdResources } from '../files/confd/resources.ts';
+import { foreignKeys } from '../files/key-fold.ts';
 import { createFilesMetrics } from '../files/metrics.ts';
 import { runFiles } from '../files/run-files.ts';
 import type { Fault } from '../model/fault.ts';
@@ -40,6 +42,7 @@ export async function run(invocation: Invocation): Promise<number> {
       openReleases: environment ? undefined : () => openRegistry(registry, logger),
       openForeign: async () =>
         environment ? openEnvironment(rawEnvironment(env, givenEnvironment)) : openAllKeys(registry, logger),
+      keysWithin: environment ? environmentKeys : foreignKeys,
       now: () => performance.now(),
       intervalMs: settings.intervalMs ?? rest.intervalMs ?? defaultIntervalMs,
       wall: () => new Date(),
@@ -78,10 +81,19 @@ async function declaredFiles(settings: FilesSettings, logger: Logger): Promise<D
   const none = { refused: [], registry, environment: confd.environment, noop: false, intervalMs: undefined };
   const { keepStaged } = settings;
   if (confdDir === undefined) return { ...none, declared: files.map((file) => ({ ...file, keepStaged })) };
-  const config = await readConfdConfig(confd.config ?? join(confdDir, 'confd.toml'), rootOf(registry) ?? '/');
+  const path = confd.config ?? join(confdDir, 'confd.toml');
+  const isSourceGiven = registryGiven || confd.environment;
+  const config = await readConfdConfig(path, isSourceGiven ? undefined : (rootOf(registry) ?? '/'));
+  if (!settings.logLevelGiven && config.logLevel !== undefined) logger.level = config.logLevel;
+  for (const { setting, file, given } of overruled(settings, config)) {
+    logger.warn(
+      { event: 'confd-config-overruled', path, setting, file, given },
+      `${setting} of ${path} (${file}) is not used: the command line says ${given}; confd would use the file`,
+    );
+  }
   const resources = await readConfdResources(confdDir, {
     ...{ prefix: confd.prefix ?? config.prefix, escape: confd.escape },
-    syncOnly: confd.syncOnly || config.syncOnly,
+    syncOnly: confd.syncOnly || config.syncOnly === true,
   });
   for (const { path, reason } of resources.notes) {
     logger.warn({ event: 'confd-file-skipped', path, reason }, `${path} is not used: ${reason}`);
@@ -96,8 +108,8 @@ async function declaredFiles(settings: FilesSettings, logger: Logger): Promise<D
     declared: declared.map((file) => ({ ...file, keepStaged })),
     refused: resources.refused,
     registry: registryGiven ? registry : (config.registry ?? registry),
-    environment: confd.environment || (config.environment && !registryGiven),
-    noop: config.noop,
+    environment: confd.environment || (config.backend === 'env' && !registryGiven),
+    noop: config.noop === true,
     intervalMs: config.intervalMs,
   };
 }

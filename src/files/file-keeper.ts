@@ -6,7 +6,7 @@ import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
 import type { Follower, Registry, RegistryEvent } from '../registry/registry.ts';
 import { type FileResult, FileRounds } from './file-rounds.ts';
 import type { FileStatus } from './file-state.ts';
-import { foreignRange } from './key-fold.ts';
+import { foreignRange, type KeysWithin } from './key-fold.ts';
 import { loadTemplateOf, type PreparedFile } from './prepare-files.ts';
 import { runCommand } from './run-command.ts';
 import { foreignPaths, needsOwnTree, RegistrySources } from './sources.ts';
@@ -18,6 +18,8 @@ export type FileKeeperParts = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Opens a registry whose root is that of all keys; asked only if a file is made of a foreign tree. */
   readonly openForeign: () => Promise<Pick<Registry, 'follow' | 'close'>>;
+  /** Which of its keys belong to a path; if not given, the path and what is below it. */
+  readonly keysWithin?: KeysWithin;
   readonly logger: Logger;
   /** Monotonic, in ms. */
   readonly now: () => number;
@@ -49,7 +51,7 @@ export class FileKeeper {
   constructor(parts: FileKeeperParts) {
     this.#parts = parts;
     const { files, env, logger, now, intervalMs, onResult } = parts;
-    this.sources = new RegistrySources(this.#foreignPaths, env);
+    this.sources = new RegistrySources(this.#foreignPaths, env, parts.keysWithin);
     const { signal } = this.#killing;
     // One listener for each command that runs.
     setMaxListeners(0, signal);

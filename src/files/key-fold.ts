@@ -62,10 +62,13 @@ export const ownKeys = (key: string): string | undefined =>
   key.startsWith('keys/') ? key.slice('keys/'.length) : undefined;
 
 /** A key `/services/web` of a foreign tree and what is below it, but not its neighbour `/services/web2`. */
-export const foreignKeys =
-  (path: string) =>
-  (key: string): string | undefined =>
+export const foreignKeys: KeysWithin =
+  (path) =>
+  (key): string | undefined =>
     `/${key}` === path || `/${key}`.startsWith(`${path}/`) ? `/${key}` : undefined;
+
+/** How the keys of one part of a foreign tree are called; undefined for a key of another part. */
+export type KeysWithin = (path: string) => (key: string) => string | undefined;
 
 /** The least range that holds a foreign key and what is below it; keys there have no slash first. */
 export function foreignRange(path: string): KeyRange {

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Catalog, emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
-import { describe, Fault } from '../model/fault.ts';
+import { describe, Fault, PartialFailure } from '../model/fault.ts';
 import { noRevision } from '../model/revision.ts';
 import { applicationOf, mayHoldOwn } from '../registry/holding/areas.ts';
 import { type HeldStatus, Holder } from '../registry/holding/holder.ts';
@@ -13,6 +13,7 @@ import type { FileDeclaration } from '../settings/file-declaration.ts';
 import { aborted } from '../waiting/time-limit.ts';
 import { FileKeeper, type FileKeeperParts } from './file-keeper.ts';
 import { type FileStatus, isWell } from './file-state.ts';
+import type { KeysWithin } from './key-fold.ts';
 import type { FilesMetrics } from './metrics.ts';
 import { type PreparedFile, prepareFiles } from './prepare-files.ts';
 import { type FilePreview, previewFiles, unifiedDiff } from './preview.ts';
@@ -28,6 +29,8 @@ export type RunFilesParts = {
   readonly openReleases: (() => Promise<Registry>) | undefined;
   /** Opens a registry whose root is that of all keys. */
   readonly openForeign: FileKeeperParts['openForeign'];
+  /** Which of its keys belong to a path. */
+  readonly keysWithin: KeysWithin;
   /** What was declared and cannot be made. */
   readonly refused: readonly Fault[];
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -62,10 +65,12 @@ type FilesHealth = {
 
 /** How long the registry may take to say what it holds before a call that ends by itself gives up, in ms. */
 const firstReadMs = 10_000;
+/** The same for a registry that cannot be reached at all. confd gives up after 3 s, too. */
+const firstReachMs = 3000;
 
-/** Makes files without a balancer. Rejects with a Fault, or an AggregateError of them, for what cannot be made. */
+/** Makes files without a balancer. Rejects with a PartialFailure for files that cannot be made, and with a Fault when none can. */
 export async function runFiles(declarations: readonly FileDeclaration[], parts: RunFilesParts): Promise<void> {
-  const { mode, env, logger, signal, now, wall, holdMs, intervalMs, openForeign, metrics } = parts;
+  const { mode, env, logger, signal, now, wall, holdMs, intervalMs, openForeign, keysWithin, metrics } = parts;
   const files = await prepareFiles(declarations);
   warnOfRaw(files, logger);
   const onTemplate = () => {
@@ -76,7 +81,7 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
   };
   const onResult = (dest: string, result: string) => metrics.fileResults.inc({ dest, result });
   const keeper = new FileKeeper({
-    ...{ files, env, openForeign, logger, now, wall, holdMs, intervalMs, onTemplate, onResult },
+    ...{ files, env, openForeign, keysWithin, logger, now, wall, holdMs, intervalMs, onTemplate, onResult },
   });
   const own = new OwnTree(parts, keeper);
   const closeAdmin = mode === 'watch' ? await parts.serveAdmin(() => own.health()) : async () => undefined;
@@ -125,6 +130,11 @@ class OwnTree {
       what: 'the registry',
       onEvent: (event) => this.#take(event),
     });
+  }
+
+  /** Attempts to connect have failed, and none has succeeded since. */
+  get unreachable(): boolean {
+    return this.trouble !== undefined && !this.#connected;
   }
 
   async openIfNeeded(): Promise<void> {
@@ -210,8 +220,10 @@ class OwnTree {
 
 /** Waits until the registry said all that the files are made of. Rejects with Fault `registry-unreachable`. */
 async function complete(keeper: FileKeeper, own: OwnTree, signal: AbortSignal): Promise<void> {
-  for (const deadline = performance.now() + firstReadMs; !keeper.complete; ) {
-    if (signal.aborted || performance.now() > deadline) {
+  const started = performance.now();
+  while (!keeper.complete) {
+    const most = own.unreachable ? firstReachMs : firstReadMs;
+    if (signal.aborted || performance.now() - started > most) {
       const reason = own.trouble ?? `it did not report what it holds within ${firstReadMs} ms`;
       throw new Fault('registry-unreachable', `nothing was made: ${reason}`, { where: '--registry' });
     }
@@ -248,5 +260,5 @@ function warnOfRaw(files: readonly PreparedFile[], logger: Logger): void {
 const isProgram = /\.(sh|bash|py|pl|rb|php|lua|js|service|timer|cron|sql)$|\/cron[^/]*\/|\/\.?[^/]*rc$/;
 
 function raise(faults: readonly Fault[]): void {
-  if (faults.length > 0) throw new AggregateError(faults);
+  if (faults.length > 0) throw new PartialFailure(faults);
 }

@@ -4,7 +4,7 @@ import { withoutRawBytes } from '../model/raw-text.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import type { KeySelection } from '../settings/file-declaration.ts';
 import { bare } from './bare.ts';
-import { foreignKeys, KeyFold, ownKeys } from './key-fold.ts';
+import { foreignKeys, KeyFold, type KeysWithin, ownKeys } from './key-fold.ts';
 import { type KeyNode, keyTree } from './key-tree.ts';
 import { type FileView, servicesViewer } from './view.ts';
 
@@ -23,8 +23,12 @@ export class RegistrySources {
   readonly #env: FileView['env'];
   #catalog: Catalog | undefined;
 
-  constructor(foreign: Iterable<string>, env: Readonly<Record<string, string | undefined>>) {
-    for (const path of foreign) this.#foreign.set(path, new KeyFold(foreignKeys(path)));
+  constructor(
+    foreign: Iterable<string>,
+    env: Readonly<Record<string, string | undefined>>,
+    keysWithin: KeysWithin = foreignKeys,
+  ) {
+    for (const path of foreign) this.#foreign.set(path, new KeyFold(keysWithin(path)));
     this.#env = bare(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
   }
 
@@ -99,9 +103,9 @@ export class RegistrySources {
 
   #entriesOf(keys: KeySelection): readonly (readonly [key: string, value: string])[] {
     // A foreign key begins with a slash, and the prefix has none at its end. What is the prefix has no name below it.
-    const skip = keys.kind === 'own' ? 0 : keys.prefix.length + 1;
+    const nameOf = (key: string) => (keys.kind === 'own' ? key : key.slice(keys.prefix.length).replace(/^\//, ''));
     return this.#foldsOf(keys).flatMap(({ values }) =>
-      [...values].map(([key, value]) => [key.slice(skip), value] as const),
+      [...values].map(([key, value]) => [nameOf(key), value] as const),
     );
   }
 }

@@ -26,6 +26,9 @@ export class Fault extends Error {
   }
 }
 
+/** Some of several things could not be done, and the others were: the settings as a whole are usable, whatever the parts say. */
+export class PartialFailure extends AggregateError {}
+
 /** The Faults of an error that was thrown: itself, or its parts. Throws the error again when one of them is no Fault, but a bug. */
 export function faultsOf(error: unknown): readonly Fault[] {
   const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];

@@ -1,7 +1,7 @@
 import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
 import type { Parsed } from '../model/parsed.ts';
-import { formatDuration } from '../model/quantity.ts';
+import { formatDuration, parseDuration } from '../model/quantity.ts';
 import { adminHostsOption } from './admin-hosts.ts';
 import { declareCommand } from './command.ts';
 import {
@@ -14,7 +14,7 @@ import {
   parseForeignKey,
 } from './file-declaration.ts';
 import { holdForOption } from './holding.ts';
-import { type LogSettings, logOptions, logSettings } from './log.ts';
+import { type LogSettings, logOptionsOr, logSettings } from './log.ts';
 import { onOff, optional } from './option.ts';
 import {
   layoutOptions,
@@ -55,11 +55,16 @@ export type FilesSettings = {
   readonly admin: Address | undefined;
   readonly adminHosts: readonly string[];
   readonly log: LogSettings;
+  /** Whether the level of the log was said. */
+  readonly logLevelGiven: boolean;
 };
 
 const defaultRegistry: RegistryLocation = {
   ...{ kind: 'etcd', members: [{ host: '127.0.0.1', port: 2379, family: 'ipv4' }], domain: undefined, tls: false },
 };
+
+/** A duration; a number alone is seconds, as it is for confd. */
+const parseInterval = (text: string): Parsed<number> => parseDuration(/^[0-9]+$/.test(text) ? `${text}s` : text);
 
 /** A prefix as confd takes it: the slash before it may be left out. */
 const parsePrefix = (text: string): Parsed<string> => parseForeignKey(text.startsWith('/') ? text : `/${text}`);
@@ -90,8 +95,8 @@ export const filesCommand = declareCommand({
     ),
     interval: optional(
       'DURATION',
-      durationWord(100, 3_600_000),
-      `how often to look whether somebody else changed or deleted a file, and restore it; ${formatDuration(defaultIntervalMs)} if not given`,
+      durationWord(100, 3_600_000, parseInterval),
+      `how often to look whether somebody else changed or deleted a file, and restore it, 5s, or 5 as with confd; ${formatDuration(defaultIntervalMs)} if not given`,
     ),
     ...registryOptions,
     registry: optional(
@@ -107,7 +112,7 @@ export const filesCommand = declareCommand({
       'where pointsman serves metrics and health while it runs (default: nowhere)',
     ),
     ...adminHostsOption,
-    ...logOptions,
+    ...logOptionsOr('that of confd.toml'),
   },
   assemble: (values): FilesSettings => {
     const { once, dryRun, noop, diff, confdDir, interval, layout, holdFor: holdMs, admin, adminHosts } = values;
@@ -136,7 +141,8 @@ export const filesCommand = declareCommand({
       holdMs,
       admin,
       adminHosts,
-      log: logSettings(values),
+      log: logSettings({ ...values, logLevel: values.logLevel ?? 'info' }),
+      logLevelGiven: values.logLevel !== undefined,
     };
   },
 });

@@ -1,4 +1,4 @@
-import { defaulted, type ValuesOf } from './option.ts';
+import { defaulted, optional, type ValuesOf } from './option.ts';
 import { oneOf } from './words.ts';
 
 /** How pointsman logs. */
@@ -8,14 +8,11 @@ export type LogSettings = {
   readonly format: 'json' | 'pretty' | 'auto';
 };
 
+const logLevel = oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']);
+
 /** The options of every command that runs for long. */
 export const logOptions = {
-  logLevel: defaulted(
-    'LEVEL',
-    oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']),
-    'info',
-    'trace, debug, info, warn, error or silent',
-  ),
+  logLevel: defaulted('LEVEL', logLevel, 'info', 'trace, debug, info, warn, error or silent'),
   logFormat: defaulted(
     'FORMAT',
     oneOf(['json', 'pretty', 'auto']),
@@ -23,6 +20,12 @@ export const logOptions = {
     'json, pretty, or auto: pretty on a terminal',
   ),
 };
+
+/** The same for a command that has another source for the level, which `text` names. */
+export const logOptionsOr = (text: string) => ({
+  ...logOptions,
+  logLevel: optional('LEVEL', logLevel, `${logOptions.logLevel.description}; ${text}, else info, if not given`),
+});
 
 /** The same for commands that answer and end: what they print is their own, so that only trouble is logged. */
 export const quietLogOptions = {

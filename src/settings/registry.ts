@@ -8,7 +8,7 @@ import { pathWord, word } from './words.ts';
 type EtcdPlace = {
   /** A name with several addresses means several members. Empty with a `domain`. */
   readonly members: readonly Address[];
-  /** Whose SRV records name the members. */
+  /** The domain, or the record, whose SRV records name the members. */
   readonly domain: string | undefined;
 };
 
@@ -46,8 +46,8 @@ export const rootOf = (settings: RegistrySettings): string | undefined =>
 const etcdPort = 2379;
 
 /**
- * Reads `etcd://host[:port][,host[:port]…]`, the same with `etcds://` for TLS, `etcd+srv://domain` or `etcds+srv://domain`, or
- * `dir:PATH`.
+ * Reads `etcd://host[:port][,host[:port]…]`, the same with `etcds://` for TLS, `etcd+srv://domain` or `etcds+srv://domain` (also with a
+ * whole SRV record as the domain), or `dir:PATH`.
  */
 export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
   if (text.startsWith('dir:')) {
@@ -68,9 +68,11 @@ export function parseRegistryLocation(text: string): Parsed<RegistryLocation> {
   }
   const tls = scheme === 'etcds';
   if (srv !== undefined) {
-    const domain = parseHost(list);
+    // A whole record, such as `_etcdv3._tcp.example.org`, is taken as it is.
+    const [, record = ''] = /^(_[a-z0-9][a-z0-9-]*\._tcp\.)./i.exec(list) ?? [];
+    const domain = parseHost(list.slice(record.length).replace(/\.$/, ''));
     if (domain.ok && domain.value.family === 'name')
-      return accepted({ kind: 'etcd', members: [], domain: domain.value.host, tls });
+      return accepted({ kind: 'etcd', members: [], domain: record + domain.value.host, tls });
     return rejected(
       `${quote(list)} is not a domain: its SRV records name hosts and ports, as in ${scheme}+srv://example.org`,
     );

@@ -18,10 +18,10 @@ export function fieldWord<T>(parse: (value: unknown) => Parsed<T>): GenericSchem
 }
 
 /** A duration in ms within bounds. */
-export function durationWord(leastMs: number, mostMs: number): Word<number> {
+export function durationWord(leastMs: number, mostMs: number, parse = parseDuration): Word<number> {
   const bounds = `from ${formatDuration(leastMs)} to ${formatDuration(mostMs)}`;
   return pipe(
-    word(parseDuration),
+    word(parse),
     check(
       (ms) => ms >= leastMs && ms <= mostMs,
       (issue) => `${formatDuration(issue.input)} is not ${bounds}`,

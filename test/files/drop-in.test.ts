@@ -23,7 +23,12 @@ describe('the command confd', () => {
       '--prefix prod --interval 10s --log-level warn',
     ],
     ['-noop -keep-stage-file -interval 86400', '--interval 3600s --noop --keep-stage-file'],
-    ['-backend etcdv3 -srv-domain example.org', '--registry etcd+srv://example.org'],
+    ['-backend etcdv3 -srv-domain example.org', '--registry etcd+srv://_etcdv3._tcp.example.org'],
+    ['-srv-record _x._tcp.example.org. -scheme https', '--registry etcds+srv://_x._tcp.example.org.'],
+    ['-scheme https -node 10.0.0.1:2379', '--registry etcd://10.0.0.1:2379'],
+    ['-interval 0 -onetime', '--once'],
+    ['-username u -password p -basic-auth -node a:1', '--registry etcd://a:1 --etcd-user u'],
+    ['env --onetime --noop --diff --log-format text', '--from-environment --log-format pretty --diff'],
   ])('takes %s as %s', (given, expected) => {
     const env = { ...process.env, POINTSMAN_COMMAND: '/bin/echo' };
     const { status, stdout } = spawnSync(confd, ['-confdir', '/c', ...given.split(' ')], { env, encoding: 'utf8' });
@@ -31,8 +36,39 @@ describe('the command confd', () => {
   });
 
   test.each([
+    ['-auth-token x -path=y -table z -node a:1', '--registry etcd://a:1', '-auth-token, -path, -table'],
+    ['-client-insecure -username u -password p', '', '-client-insecure, -username without -basic-auth'],
+    ['-onetime true -noop', '--once', 'true -noop'],
+    ['etcd --metrics-addr :9100 --template-cache', '', '-metrics-addr, -template-cache'],
+  ])('ignores what has no effect in %s, and says so', (given, expected, ignored) => {
+    const env = { ...process.env, POINTSMAN_COMMAND: '/bin/echo' };
+    const { status, stdout, stderr } = spawnSync(confd, ['-confdir', '/c', ...given.split(' ')], {
+      env,
+      encoding: 'utf8',
+    });
+    expect({ status, stdout: stdout.trim() }).toEqual({ status: 0, stdout: `files --confd-dir /c ${expected}`.trim() });
+    expect(stderr).toBe(`confd (pointsman): ignored, because they have no effect: ${ignored}\n`);
+  });
+
+  test.each([
+    ['-node a:1', '--registry etcds://a:1 --etcd-ca ca'],
+    ['etcd --node a:1', '--registry etcds://a:1 --etcd-ca ca --prefix /p --interval 7s --noop'],
+    ['etcd --node a:1 --noop=false --prefix /q', '--registry etcds://a:1 --etcd-ca ca --prefix /q --interval 7s'],
+  ])('takes from the environment what confd, or its fork, takes with %s', (given, expected) => {
+    const theirs = { CONFD_CLIENT_CAKEYS: 'ca', CONFD_PREFIX: '/p', CONFD_NOOP: 'true', CONFD_INTERVAL: '7' };
+    const env = { ...process.env, ...theirs, POINTSMAN_COMMAND: '/bin/echo' };
+    const { status, stdout } = spawnSync(confd, ['-confdir', '/c', ...given.split(' ')], { env, encoding: 'utf8' });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: `files --confd-dir /c ${expected}\n` });
+  });
+
+  test.each([
     ['-backend consul', 'the backend consul is not supported: etcdv3 and env are'],
-    ['-no-such-flag x', '-no-such-flag is not a flag that pointsman has for confd'],
+    ['-no-such-flag x', '-no-such-flag is no flag of confd that pointsman knows'],
+    ['-interval 5m', '-interval 5m is not a number of seconds'],
+    [
+      'etcd --client-insecure',
+      '-client-insecure is not supported: pointsman checks certificates; give the CA with -client-ca-keys',
+    ],
     ['-node', '-node needs a value'],
     ['-onetime=maybe', 'maybe is neither true nor false'],
   ])('refuses %s', (given, expected) => {

@@ -1,5 +1,6 @@
 import { noRevision } from '../../model/revision.ts';
 import type { Entry, Registry } from '../../registry/registry.ts';
+import type { KeysWithin } from '../key-fold.ts';
 
 /** Variables of the environment as keys, as confd's backend `env` has them: `NGINX_DOMAIN` is `/nginx/domain`. */
 export function openEnvironment(
@@ -28,3 +29,9 @@ export function openEnvironment(
     close: async () => undefined,
   };
 }
+
+/** A path is the beginning of names, as it is for confd: `/nginx` also has `/nginxplus/port`, and `/My_App` is `/my/app`. */
+export const environmentKeys: KeysWithin = (path) => {
+  const beginning = path.toLowerCase().replaceAll('_', '/');
+  return (key) => (`/${key}`.startsWith(beginning) ? `/${key}` : undefined);
+};

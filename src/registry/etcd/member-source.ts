@@ -102,10 +102,11 @@ export function membersOf(endpoints: readonly string[]): FindMembers {
 /**
  * Finds the members that the SRV records of a domain name, as etcd's own clients do (etcd client/pkg/srv/srv.go, GetClient).
  * The certificate has to be for the domain, as for `etcdctl --discovery-srv` (etcd etcdctl/ctlv3/ctl.go): an attacker who
- * forges an SRV record could name a host of their own.
+ * forges an SRV record could name a host of their own. `place` is the domain, or a whole record, `_etcdv3._tcp.example.org`.
  */
-export function membersByRecord(domain: string, tls: boolean): FindMembers {
-  const record = `${tls ? '_etcd-client-ssl' : '_etcd-client'}._tcp.${domain}`;
+export function membersByRecord(place: string, tls: boolean): FindMembers {
+  const domain = place.replace(/^_[^.]+\._tcp\./, '');
+  const record = place === domain ? `${tls ? '_etcd-client-ssl' : '_etcd-client'}._tcp.${domain}` : place;
   return async () => {
     // A new one each time, because it reads /etc/resolv.conf when it is made.
     const resolver = new Resolver(srvTry);
