@@ -60,6 +60,9 @@ describe('a registry as other programs write it', () => {
       value: { members: [], domain: 'example.org', tls: false },
     });
     expect(parseRegistryLocation('etcds+srv://example.org/')).toMatchObject({ ok: true, value: { tls: true } });
+    expect(parseRegistryLocation('etcd+srv://_etcdv3._tcp.Example.org.')).toMatchObject({
+      value: { domain: '_etcdv3._tcp.example.org' },
+    });
     for (const list of ['example.org:2379', '10.0.0.1', 'a.org,b.org'])
       expect(said(`etcds+srv://${list}`)).toContain('as in etcds+srv://example.org');
   });

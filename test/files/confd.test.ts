@@ -1,4 +1,4 @@
-import { readFile, symlink } from 'node:fs/promises';
+import { chmod, chown, lstat, readdir, readFile, readlink, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startFiles } from '../support/files.ts';
@@ -143,11 +143,66 @@ describe('a confd folder', () => {
     );
     await confd.write('confd/templates/b.tmpl', '{{getv "/title"}}');
     expect(await confd.once()).toMatchObject({
-      code: expect.any(Number),
+      code: 1,
       stderr: [expect.stringContaining(message)],
     });
     expect(await confd.read('b')).toBe('two words');
     expect(await confd.read('out')).toBe('');
+  });
+
+  test('replaces a file of which only the mode or the owner differs, with its check and its reload', async () => {
+    const log = (what: string) => `echo ${what} >> DIR/commands`;
+    const uid = process.getuid?.() ?? 0;
+    const commands = `check_cmd = "${log('check')}"\nreload_cmd = "${log('reload')}"\n`;
+    const confd = await startConfd(resource(`mode = "0600"\nuid = ${uid}\n${commands}`), '1');
+    await confd.write('out', '1');
+    await chmod(confd.path('out'), 0o644);
+    expect(await confd.once()).toMatchObject({ code: 0 });
+    expect(await confd.read('commands')).toBe('check\nreload\n');
+    expect((await stat(confd.path('out'))).mode & 0o777).toBe(0o600);
+    if (uid !== 0) return;
+    await chown(confd.path('out'), 65534, 65534);
+    expect(await confd.once()).toMatchObject({ code: 0 });
+    expect(await confd.read('commands')).toBe('check\nreload\ncheck\nreload\n');
+    expect((await stat(confd.path('out'))).uid).toBe(0);
+    expect(await confd.once()).toMatchObject({ code: 0 });
+    expect(await confd.read('commands')).toBe('check\nreload\ncheck\nreload\n');
+  });
+
+  test('replaces a dest that is a symbolic link, unless its target is as the file should be', async () => {
+    const confd = await startConfd(resource('mode = "0640"'), '{{getv "/title"}}');
+    await confd.put('/title', 'T');
+    await confd.write('target', 'T');
+    await chmod(confd.path('target'), 0o640);
+    await symlink('target', confd.path('out'));
+    expect(await confd.once()).toMatchObject({ code: 0 });
+    expect(await readlink(confd.path('out'))).toBe('target');
+    await confd.put('/title', 'U');
+    expect(await confd.once()).toMatchObject({ code: 0 });
+    expect((await lstat(confd.path('out'))).isFile()).toBe(true);
+    expect([await confd.read('out'), await confd.read('target')]).toEqual(['U', 'T']);
+  });
+
+  test('keeps nothing of a text that its check refuses', async () => {
+    const confd = await startConfd(resource('check_cmd = "false"'), 'secret');
+    expect(await confd.once()).toMatchObject({ code: 1 });
+    const names = await readdir(confd.dir);
+    expect(names.filter((name) => name.includes('out'))).toEqual([]);
+  });
+
+  test('says which settings of confd.toml the command line overrules', async () => {
+    const confd = await startConfd(resource(), '{{getv "/title"}}');
+    await confd.write('confd/confd.toml', 'backend = "consul"\nprefix = "p"\n');
+    await confd.put('/q/title', 'Q');
+    const args = ['files', '--registry', confd.location, '--confd-dir', confd.path('confd'), '--prefix', 'q'];
+    const pointsman = startPointsman([...args, '--once']);
+    expect(await pointsman.ended).toMatchObject({ code: 0 });
+    expect(await confd.read('out')).toBe('Q');
+    const warned = pointsman.log.filter(({ event }) => event === 'confd-config-overruled');
+    expect(warned.map(({ level, setting }) => [level, setting])).toEqual([
+      ['warn', 'prefix'],
+      ['warn', 'backend'],
+    ]);
   });
 
   test('ends --once with 0 after a reload that failed the first time', async () => {

@@ -82,12 +82,15 @@ describe('the command confd', () => {
       'confd/conf.d/a.toml',
       `[Template]\nSrc = "a.tmpl"\nDest = "${files.path('out')}"\nkeys = ["/nginx"]\nreload_cmd = "false"\n`,
     );
-    await files.write('confd/templates/a.tmpl', '{{range gets "/nginx/*"}}{{base .Key}}={{.Value}}\n{{end}}');
-    const options = { executable: confd, env: { NGINX_DOMAIN: 'a b', NGINX_PORT: '80', OTHER: 'x' } };
+    await files.write('confd/templates/a.tmpl', '{{range gets "/nginx*/*"}}{{.Key}}={{.Value}}\n{{end}}');
+    const options = {
+      executable: confd,
+      env: { NGINX_DOMAIN: 'a b', NGINX_PORT: '80', NGINXPLUS_PORT: '81', OTHER: 'x' },
+    };
     const args = ['-onetime', '-backend', 'env', '-confdir', files.path('confd'), '-log-level', 'error'];
     expect(await runPointsman(args, options)).toMatchObject({ code: 1 });
     expect(await runPointsman(args, options)).toMatchObject({ code: 0 });
-    expect(await files.read('out')).toBe('domain=a b\nport=80\n');
+    expect(await files.read('out')).toBe('/nginx/domain=a b\n/nginx/port=80\n/nginxplus/port=81\n');
   });
 });
 

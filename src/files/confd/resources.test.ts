@@ -104,10 +104,10 @@ test('a folder as Kubernetes mounts it has each resource once', async () => {
 test('confd.toml says where the keys are', async () => {
   const dir = await folderWith({
     'confd.toml':
-      'backend = "etcdv3"\nnodes = ["https://10.0.0.1:2379", "https://b"]\nprefix = "p"\ninterval = 600\nnoop = true\nclient_cakeys = "/ca"\nusername = "u"\npassword = "pw"\n',
+      'backend = "etcdv3"\nnodes = ["https://10.0.0.1:2379", "https://b"]\nprefix = "p"\ninterval = 600\nnoop = true\nlog-level = "warning"\nclient_cakeys = "/ca"\nbasic_auth = true\nusername = "u"\npassword = "pw"\n',
   });
   expect(await readConfdConfig(join(dir, 'confd.toml'), '/')).toMatchObject({
-    ...{ prefix: 'p', noop: true, syncOnly: false, intervalMs: 600_000, environment: false },
+    ...{ prefix: 'p', noop: true, syncOnly: undefined, intervalMs: 600_000, logLevel: 'warn', backend: 'etcdv3' },
     registry: {
       members: [
         { host: '10.0.0.1', port: 2379 },
@@ -117,5 +117,24 @@ test('confd.toml says where the keys are', async () => {
       login: { user: 'u', password: { kind: 'text', text: 'pw' } },
     },
   });
-  expect(await readConfdConfig(join(dir, 'none.toml'), '/')).toMatchObject({ noop: false, registry: undefined });
+  expect(await readConfdConfig(join(dir, 'none.toml'), '/')).toMatchObject({ noop: undefined, registry: undefined });
+});
+
+test.each([
+  ['nodes = ["a"]\nusername = "u"\npassword = "p"', { login: undefined }],
+  ['srv_domain = "example.org"', { domain: '_etcd._tcp.example.org', tls: undefined }],
+  ['backend = "etcdv3"\nsrv_domain = "example.org"', { domain: '_etcdv3._tcp.example.org' }],
+  ['nodes = ["a"]\nsrv_record = "_x._tcp.example.org."\nscheme = "https"', { domain: '_x._tcp.example.org', tls: {} }],
+])('confd.toml with %j is read as confd reads it', async (text, expected) => {
+  const dir = await folderWith({ 'confd.toml': text });
+  expect((await readConfdConfig(join(dir, 'confd.toml'), '/')).registry).toMatchObject(expected);
+});
+
+test('confd.toml is refused for another backend only when its registry is used', async () => {
+  const dir = await folderWith({ 'confd.toml': 'backend = "consul"\nnodes = ["10.0.0.1:8500"]\n' });
+  const path = join(dir, 'confd.toml');
+  await expect(readConfdConfig(path, '/')).rejects.toThrow();
+  expect(await readConfdConfig(path, undefined)).toMatchObject({ backend: 'consul', registry: undefined });
+  await writeFile(path, 'log-level = "nope"\n');
+  await expect(readConfdConfig(path, undefined)).rejects.toThrow();
 });
