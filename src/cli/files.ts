@@ -1,23 +1,20 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { Registry as MetricsRegistry } from 'prom-client';
-import { serveFilesAdmin } from '../admin/server.ts';
 import { readConfdConfig } from '../files/confd/config.ts';
 import { environmentKeys, openEnvironment } from '../files/confd/environment.ts';
 import { overruled } from '../files/confd/overruled.ts';
 import { givenEnvironment, rawEnvironment } from '../files/confd/raw-environment.ts';
 import { readConfdResources } from '../files/confd/resources.ts';
 import { foreignKeys } from '../files/key-fold.ts';
-import { createFilesMetrics } from '../files/metrics.ts';
-import { runFiles } from '../files/run-files.ts';
+import { type FilesAdmin, runFiles } from '../files/run-files.ts';
 import type { Fault } from '../model/fault.ts';
+import type { Registry } from '../registry/registry.ts';
 import { defaultIntervalMs, type FileDeclaration, requireDistinct } from '../settings/file-declaration.ts';
 import { type FilesSettings, filesCommand } from '../settings/files.ts';
 import { type RegistrySettings, rootOf } from '../settings/registry.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
 import { colorsOf, print } from './outputs.ts';
 import { paintedDiff } from './painted-diff.ts';
@@ -29,15 +26,13 @@ export async function run(invocation: Invocation): Promise<number> {
   const logger = await createLogger(settings.log);
   const { signal, dispose } = abortOnSignal();
   const { layout } = settings;
-  const metrics = new MetricsRegistry();
   const env = withoutOurs(invocation.env);
   try {
     const { declared, refused, registry, environment, ...rest } = await declaredFiles(settings, logger);
     const mode = rest.noop && settings.mode !== 'diff' ? 'dry-run' : settings.mode;
     await runFiles(declared, {
       ...{ mode, logger, signal, env, refused },
-      openOwn: () =>
-        layout === undefined ? openRegistry(registry, logger) : openForeignRegistry(registry, layout, logger),
+      openOwn: () => (layout === undefined ? openRegistry(registry, logger) : openLayout(registry, layout, logger)),
       ownHasReleases: layout === undefined,
       openReleases: environment ? undefined : () => openRegistry(registry, logger),
       openForeign: async () =>
@@ -47,22 +42,29 @@ export async function run(invocation: Invocation): Promise<number> {
       intervalMs: settings.intervalMs ?? rest.intervalMs ?? defaultIntervalMs,
       wall: () => new Date(),
       holdMs: settings.holdMs,
-      metrics: createFilesMetrics(metrics),
-      serveAdmin: async (health) =>
-        settings.admin === undefined
-          ? async () => undefined
-          : serveFilesAdmin({
-              hosts: { address: settings.admin, hostname: invocation.machine.hostname, allowed: settings.adminHosts },
-              metrics,
-              health,
-              logger,
-            }),
+      admin: await adminOf(settings, invocation, logger),
       print: (text) => print(mode === 'diff' ? paintedDiff(text, colorsOf(process.stdout)) : text),
     });
   } finally {
     dispose();
   }
   return done;
+}
+
+/** The server of metrics and health, which is loaded only when it is wanted: `--once` is often called in a loop. */
+async function adminOf(
+  { admin: address, adminHosts: allowed }: FilesSettings,
+  { machine }: Invocation,
+  logger: Logger,
+): Promise<FilesAdmin | undefined> {
+  if (address === undefined) return undefined;
+  const { filesAdmin } = await import('./files-admin.ts');
+  return filesAdmin({ address, hostname: machine.hostname, allowed }, logger);
+}
+
+async function openLayout(registry: RegistrySettings, layout: string, logger: Logger): Promise<Registry> {
+  const { openForeignRegistry } = await import('./open-layout.ts');
+  return openForeignRegistry(registry, layout, logger);
 }
 
 type DeclaredFiles = {

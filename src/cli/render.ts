@@ -8,7 +8,7 @@ import { pathsOf } from '../balance/state/paths.ts';
 import type { Catalog, Unserved } from '../catalog/catalog.ts';
 import { endOverrides } from '../catalog/fold-event.ts';
 import { overrideEnd } from '../catalog/overrides.ts';
-import { unifiedDiff } from '../files/preview.ts';
+import { unifiedDiff } from '../files/unified-diff.ts';
 import { replaceFile } from '../fs/replace-file.ts';
 import { Fault } from '../model/fault.ts';
 import { showKey } from '../model/parsed.ts';

@@ -10,7 +10,6 @@ import { foreignRange, type KeysWithin } from './key-fold.ts';
 import { loadTemplateOf, type PreparedFile } from './prepare-files.ts';
 import { runCommand } from './run-command.ts';
 import { foreignPaths, needsOwnTree, RegistrySources } from './sources.ts';
-import { reloadTemplates } from './template-reload.ts';
 
 export type FileKeeperParts = {
   readonly files: readonly PreparedFile[];
@@ -132,16 +131,20 @@ export class FileKeeper {
   keep(): void {
     const { files, logger } = this.#parts;
     this.#keeping = true;
-    this.#endReload = reloadTemplates({
-      ...{ files, logger, load: loadTemplateOf },
-      onTemplate: (job, template) => {
-        logger.info({ event: 'template-changed', dest: job.dest, src: job.src }, `${job.src} is read again`);
-        this.#rounds.useTemplate(job.dest, template);
-        this.#parts.onTemplate?.();
-      },
-      onSame: (job) => this.#rounds.acceptTemplate(job.dest),
-      onRefused: (job, fault) => this.#rounds.refuseTemplate(job.dest, fault),
-    });
+    // Loaded only by what goes on: `--once` watches nothing.
+    const watching = import('./template-reload.ts').then(({ reloadTemplates }) =>
+      reloadTemplates({
+        ...{ files, logger, load: loadTemplateOf },
+        onTemplate: (job, template) => {
+          logger.info({ event: 'template-changed', dest: job.dest, src: job.src }, `${job.src} is read again`);
+          this.#rounds.useTemplate(job.dest, template);
+          this.#parts.onTemplate?.();
+        },
+        onSame: (job) => this.#rounds.acceptTemplate(job.dest),
+        onRefused: (job, fault) => this.#rounds.refuseTemplate(job.dest, fault),
+      }),
+    );
+    this.#endReload = async () => (await watching)();
     this.#look();
   }
 

@@ -1,12 +1,10 @@
 import { dirname } from 'node:path';
-import { execa } from 'execa';
 import type { Ownership } from '../fs/replace-file.ts';
 import { Fault, faultsOf } from '../model/fault.ts';
 import type { FileDeclaration, Owner } from '../settings/file-declaration.ts';
-import { loadConfdTemplate } from './confd/confd-template.ts';
 import { thisMachine } from './confd/machine.ts';
 import type { FileJob } from './file-job.ts';
-import { type FileTemplate, loadFileTemplate } from './file-template.ts';
+import type { FileTemplate } from './file-template.ts';
 import { openDestination } from './open-destination.ts';
 
 /** A file that can be made: its template parsed, its owner found. */
@@ -14,7 +12,12 @@ export type PreparedFile = { readonly job: FileJob; readonly template: FileTempl
 
 export async function loadTemplateOf(file: FileDeclaration): Promise<FileTemplate> {
   const { src, syntax, confdTemplates } = file;
-  if (syntax === 'mustache') return loadFileTemplate(src, file.escape);
+  // Each language is loaded when a file is written in it.
+  if (syntax === 'mustache') {
+    const { loadFileTemplate } = await import('./file-template.ts');
+    return loadFileTemplate(src, file.escape);
+  }
+  const { loadConfdTemplate } = await import('./confd/confd-template.ts');
   const folder = confdTemplates ?? dirname(src);
   return loadConfdTemplate({ file: src, folder, escape: file.escape, machine: thisMachine });
 }
@@ -91,6 +94,7 @@ async function find(
 ): Promise<number | undefined> {
   if (name === undefined) return undefined;
   if (/^[0-9]+$/.test(name)) return Number(name);
+  const { execa } = await import('execa');
   const options = { cleanup: false, reject: false, timeout: 10_000, stdin: 'ignore' } as const;
   const { stdout } = await execa('getent', [database, name], options);
   const id = /^[^:]*:[^:]*:([0-9]+):/.exec(stdout ?? '')?.[1];

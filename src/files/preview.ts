@@ -1,4 +1,3 @@
-import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff';
 import { Fault } from '../model/fault.ts';
 import { keepStaged, readDestination } from './place-file.ts';
 import type { PreparedFile } from './prepare-files.ts';
@@ -30,12 +29,4 @@ export async function previewFiles(
       }
     }),
   );
-}
-
-/** The change as `diff -u` writes it; empty when there is none. */
-export function unifiedDiff({ dest, before, after }: FilePreview): string {
-  if (before === after) return '';
-  const headerOptions = FILE_HEADERS_ONLY;
-  const from = before === undefined ? '/dev/null' : dest;
-  return createTwoFilesPatch(from, dest, before ?? '', after, undefined, undefined, { context: 3, headerOptions });
 }

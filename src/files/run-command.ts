@@ -3,7 +3,6 @@ import { createWriteStream } from 'node:fs';
 import { open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { describe } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
 
@@ -35,6 +34,8 @@ export async function runCommand(
   const output = await open(path, 'ax+', 0o600);
   await unlink(path);
   try {
+    // Not loaded by a process that runs no command: it is a fifth of what `pointsman files --once` loads.
+    const { execa } = await import('execa');
     // execa gives the child the descriptor itself of a stream that has one.
     const into = createWriteStream(path, { fd: output.fd, autoClose: false });
     const child = execa(file, args, {

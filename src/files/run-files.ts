@@ -16,7 +16,7 @@ import { type FileStatus, isWell } from './file-state.ts';
 import type { KeysWithin } from './key-fold.ts';
 import type { FilesMetrics } from './metrics.ts';
 import { type PreparedFile, prepareFiles } from './prepare-files.ts';
-import { type FilePreview, previewFiles, unifiedDiff } from './preview.ts';
+import { type FilePreview, previewFiles } from './preview.ts';
 
 export type RunFilesParts = {
   /** `watch` goes on until `signal` aborts; the others end by themselves, `dry-run` and `diff` without writing. */
@@ -43,15 +43,20 @@ export type RunFilesParts = {
   readonly wall: () => Date;
   /** How long what vanished without being deleted is held, in ms; undefined: until it is released. */
   readonly holdMs: number | undefined;
-  readonly metrics: FilesMetrics;
-  /** Tells how it is while files are kept; the answer ends it. */
-  readonly serveAdmin: (health: () => FilesHealth) => Promise<() => Promise<void>>;
+  /** Tells how it is while files are kept; undefined when nobody asks. */
+  readonly admin: FilesAdmin | undefined;
   /** Takes text for standard output. */
   readonly print: (text: string) => void;
 };
 
+export type FilesAdmin = {
+  readonly metrics: FilesMetrics;
+  /** The answer ends it. */
+  readonly serve: (health: () => FilesHealth) => Promise<() => Promise<void>>;
+};
+
 /** The answer of `/readyz` and `/status`. */
-type FilesHealth = {
+export type FilesHealth = {
   /** Everything was read, and every file is as it should be, and in use. */
   readonly ready: boolean;
   readonly registry: { readonly connected: boolean; readonly reason: string | undefined };
@@ -70,7 +75,7 @@ const firstReachMs = 3000;
 
 /** Makes files without a balancer. Rejects with a PartialFailure for files that cannot be made, and with a Fault when none can. */
 export async function runFiles(declarations: readonly FileDeclaration[], parts: RunFilesParts): Promise<void> {
-  const { mode, env, logger, signal, now, wall, holdMs, intervalMs, openForeign, keysWithin, metrics } = parts;
+  const { mode, env, logger, signal, now, wall, holdMs, intervalMs, openForeign, keysWithin, admin } = parts;
   const files = await prepareFiles(declarations);
   warnOfRaw(files, logger);
   const onTemplate = () => {
@@ -79,12 +84,12 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
       logger.error({ event: 'registry-not-opened', reason }, `what the new template needs is not read: ${reason}`);
     });
   };
-  const onResult = (dest: string, result: string) => metrics.fileResults.inc({ dest, result });
+  const onResult = (dest: string, result: string) => admin?.metrics.fileResults.inc({ dest, result });
   const keeper = new FileKeeper({
     ...{ files, env, openForeign, keysWithin, logger, now, wall, holdMs, intervalMs, onTemplate, onResult },
   });
   const own = new OwnTree(parts, keeper);
-  const closeAdmin = mode === 'watch' ? await parts.serveAdmin(() => own.health()) : async () => undefined;
+  const closeAdmin = mode === 'watch' ? await admin?.serve(() => own.health()) : undefined;
   try {
     await Promise.all([own.openIfNeeded(), keeper.follow((event) => own.hear(event))]);
     if (mode === 'watch') {
@@ -97,11 +102,11 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
     }
     await complete(keeper, own, signal);
     if (mode === 'once') raise([...parts.refused, ...(await keeper.once())]);
-    else raise([...parts.refused, ...show(await previewFiles(files, keeper.sources), mode, parts.print)]);
+    else raise([...parts.refused, ...(await show(await previewFiles(files, keeper.sources), mode, parts.print))]);
   } finally {
     await keeper.close();
     await own.close();
-    await closeAdmin();
+    await closeAdmin?.();
   }
 }
 
@@ -160,13 +165,14 @@ class OwnTree {
 
   /** How it is now; sets the gauges. */
   health(): FilesHealth {
-    const { metrics, refused } = this.#parts;
+    const { admin, refused } = this.#parts;
+    const metrics = admin?.metrics;
     const files = this.#keeper.status();
-    for (const file of files) metrics.fileFailed.set({ dest: file.dest }, isWell(file) ? 0 : 1);
-    metrics.registryConnected.set(this.#connected ? 1 : 0);
-    metrics.revisionSeen.set(Number(this.#revision));
+    for (const file of files) metrics?.fileFailed.set({ dest: file.dest }, isWell(file) ? 0 : 1);
+    metrics?.registryConnected.set(this.#connected ? 1 : 0);
+    metrics?.revisionSeen.set(Number(this.#revision));
     const held = [...this.#holder.status(), ...this.#keeper.held()];
-    metrics.held.set(held.reduce((sum, { count }) => sum + count, 0));
+    metrics?.held.set(held.reduce((sum, { count }) => sum + count, 0));
     return {
       ready: this.#keeper.complete && files.every(isWell) && refused.length === 0,
       registry: { connected: this.#connected, reason: this.#connected ? undefined : this.trouble },
@@ -231,15 +237,15 @@ async function complete(keeper: FileKeeper, own: OwnTree, signal: AbortSignal): 
   }
 }
 
-function show(
+async function show(
   previews: readonly (FilePreview | Fault)[],
   mode: 'dry-run' | 'diff',
   print: (text: string) => void,
-): readonly Fault[] {
+): Promise<readonly Fault[]> {
   for (const preview of previews) {
     if (preview instanceof Fault) continue;
     const { dest, before, after } = preview;
-    if (mode === 'diff') print(unifiedDiff(preview));
+    if (mode === 'diff') print((await import('./unified-diff.ts')).unifiedDiff(preview));
     else print(`${before === after ? 'unchanged' : before === undefined ? 'would make' : 'would change'} ${dest}\n`);
   }
   return previews.filter((preview) => preview instanceof Fault);
