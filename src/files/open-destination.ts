@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, openSync } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, errorCode, Fault } from '../model/fault.ts';
@@ -11,6 +11,8 @@ export type Destination = {
   readonly folder: string;
   /** The name of the file in `folder`. */
   readonly name: string;
+  /** The folder was reached before, and is on a disk of this machine, whose calls may be waited for. */
+  readonly isLocal?: boolean;
   readonly close: () => Promise<void>;
 };
 
@@ -102,7 +104,10 @@ export async function openDestination(
 }
 
 /** Linux finds an open folder by its descriptor, wherever it was moved. */
-export const through = (folder: FileHandle): string => `/proc/self/fd/${folder.fd}`;
+export const through = (folder: Pick<FileHandle, 'fd'>): string => `/proc/self/fd/${folder.fd}`;
+
+/** Opens a folder as `openFolder` does, and waits for the answer. */
+export const openFolderSync = (path: string): number => openSync(path, pathOnly);
 
 /** Opens a folder, and does not follow a link that the path itself is. */
 export const openFolder = (path: string): Promise<FileHandle> => open(path, pathOnly);

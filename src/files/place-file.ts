@@ -12,6 +12,7 @@ import type { FileText } from './file-template.ts';
 import type { KnownDestinations } from './known-destinations.ts';
 import { type Destination, type LastLink, openDestination } from './open-destination.ts';
 import type { CommandResult } from './run-command.ts';
+import { stageAtOnce } from './stage-at-once.ts';
 
 export type Placed = {
   readonly what: 'unchanged' | 'permissions' | 'replaced';
@@ -90,6 +91,8 @@ export async function traceOf(dest: string): Promise<string> {
 
 /** Writes the text beside the file, unless the file has it already. */
 async function stage(job: FileJob, at: Destination, text: Buffer): Promise<Staged | 'unchanged' | 'permissions'> {
+  const atOnce = await stageAtOnce(job, at, text);
+  if (atOnce !== undefined) return { file: atOnce, inPlace: undefined };
   const found = await compare(job, at, text);
   if (found.kind === 'unchanged' || found.kind === 'permissions') return found.kind;
   const { mode, uid, gid } = job.ownership;

@@ -124,7 +124,7 @@ function hintFor(cause: unknown): string | undefined {
 }
 
 /** Without it a crash could undo the rename. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
     await folder.sync();
