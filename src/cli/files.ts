@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { readConfdConfig } from '../files/confd/config.ts';
+import { readConfdConfig, registryOf } from '../files/confd/config.ts';
 import { environmentKeys, openEnvironment } from '../files/confd/environment.ts';
 import { overruled } from '../files/confd/overruled.ts';
 import { givenEnvironment, rawEnvironment } from '../files/confd/raw-environment.ts';
@@ -11,7 +11,7 @@ import type { Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import { defaultIntervalMs, type FileDeclaration, requireDistinct } from '../settings/file-declaration.ts';
 import { type FilesSettings, filesCommand } from '../settings/files.ts';
-import { type RegistrySettings, rootOf } from '../settings/registry.ts';
+import type { RegistrySettings } from '../settings/registry.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
@@ -85,7 +85,7 @@ async function declaredFiles(settings: FilesSettings, logger: Logger): Promise<D
   if (confdDir === undefined) return { ...none, declared: files.map((file) => ({ ...file, keepStaged })) };
   const path = confd.config ?? join(confdDir, 'confd.toml');
   const isSourceGiven = registryGiven || confd.environment;
-  const config = await readConfdConfig(path, isSourceGiven ? undefined : (rootOf(registry) ?? '/'));
+  const config = await readConfdConfig(path, isSourceGiven);
   if (!settings.logLevelGiven && config.logLevel !== undefined) logger.level = config.logLevel;
   for (const { setting, file, given } of overruled(settings, config)) {
     logger.warn(
@@ -109,7 +109,7 @@ async function declaredFiles(settings: FilesSettings, logger: Logger): Promise<D
   return {
     declared: declared.map((file) => ({ ...file, keepStaged })),
     refused: resources.refused,
-    registry: registryGiven ? registry : (config.registry ?? registry),
+    registry: registryOf(registry, registryGiven, config),
     environment: confd.environment || (config.backend === 'env' && !registryGiven),
     noop: config.noop === true,
     intervalMs: config.intervalMs,

@@ -19,7 +19,6 @@ import { onOff, optional } from './option.ts';
 import {
   layoutOptions,
   parseRegistryLocation,
-  type RegistryLocation,
   type RegistrySettings,
   registryOptions,
   registrySettings,
@@ -59,9 +58,10 @@ export type FilesSettings = {
   readonly logLevelGiven: boolean;
 };
 
-const defaultRegistry: RegistryLocation = {
-  ...{ kind: 'etcd', members: [{ host: '127.0.0.1', port: 2379, family: 'ipv4' }], domain: undefined, tls: false },
-};
+/** The registry if none is named: with TLS when its files are. */
+const defaultRegistry = {
+  ...{ kind: 'etcd', members: [{ host: '127.0.0.1', port: 2379, family: 'ipv4' }], domain: undefined },
+} as const;
 
 /** A duration; a number alone is seconds, as it is for confd. */
 const parseInterval = (text: string): Parsed<number> => parseDuration(/^[0-9]+$/.test(text) ? `${text}s` : text);
@@ -121,7 +121,8 @@ export const filesCommand = declareCommand({
       Boolean,
     );
     if (given.length > 1) throw new Fault('settings', `it cannot be used with ${given[0]}`, { where: given[1] });
-    const registry = registrySettings({ ...values, registry: values.registry ?? defaultRegistry });
+    const tls = [values.etcdCa, values.etcdCert, values.etcdKey].some((file) => file !== undefined);
+    const registry = registrySettings({ ...values, registry: values.registry ?? { ...defaultRegistry, tls } });
     const files = fileDeclarations(values.templates);
     if (files.length === 0 && confdDir === undefined) {
       throw new Fault('settings', 'no file is declared', {

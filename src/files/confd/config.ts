@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, errorCode, Fault } from '../../model/fault.ts';
 import type { LogSettings } from '../../settings/log.ts';
-import { parseRegistryLocation, type RegistrySettings } from '../../settings/registry.ts';
+import { parseRegistryLocation, type RegistryLocation, type RegistrySettings } from '../../settings/registry.ts';
 import { Fields, parseToml } from './toml.ts';
 
 /** What confd.toml says; undefined where it says nothing. */
@@ -13,13 +13,19 @@ export type ConfdConfig = {
   readonly logLevel: LogSettings['level'] | undefined;
   readonly backend: string | undefined;
   readonly nodes: readonly string[];
-  /** The registry that its nodes are; undefined also when it is not asked for. */
-  readonly registry: RegistrySettings | undefined;
+  /** Where etcd is; undefined also when it is not asked for. */
+  readonly places: EtcdLocation | undefined;
+  /** How etcd is reached. */
+  readonly access: Pick<EtcdSettings, 'login'> & NonNullable<EtcdSettings['tls']>;
 };
+
+type EtcdLocation = Extract<RegistryLocation, { kind: 'etcd' }>;
+type EtcdSettings = Extract<RegistrySettings, { kind: 'etcd' }>;
 
 const nothing: ConfdConfig = {
   ...{ prefix: undefined, noop: undefined, syncOnly: undefined, intervalMs: undefined, logLevel: undefined },
-  ...{ backend: undefined, nodes: [], registry: undefined },
+  ...{ backend: undefined, nodes: [], places: undefined },
+  access: { ca: undefined, client: undefined, login: undefined },
 };
 
 /** The levels of confd. */
@@ -29,10 +35,10 @@ const levels: Readonly<Record<string, LogSettings['level']>> = {
 };
 
 /**
- * Reads confd.toml; there need not be one. `root`: the root of the registry that its nodes are; undefined when another registry is used,
- * so that it does not matter which backend the file names. Rejects with Fault `settings`.
+ * Reads confd.toml; there need not be one. Where the keys are is not read when the command line says it, so that it does not matter
+ * then which backend the file names. Rejects with Fault `settings`.
  */
-export async function readConfdConfig(path: string, root: string | undefined): Promise<ConfdConfig> {
+export async function readConfdConfig(path: string, isPlaceGiven: boolean): Promise<ConfdConfig> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     if (errorCode(cause) === 'ENOENT') return undefined;
     throw new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: path, cause });
@@ -48,7 +54,8 @@ export async function readConfdConfig(path: string, root: string | undefined): P
     logLevel: levelOf(fields),
     backend: fields.text('backend') || undefined,
     nodes: fields.texts('nodes') ?? [],
-    registry: root === undefined ? undefined : registryOf(fields, root),
+    places: isPlaceGiven ? undefined : placesOf(fields),
+    access: accessOf(fields),
   };
   if (fields.faults.length > 0) throw new AggregateError(fields.faults);
   return config;
@@ -62,7 +69,8 @@ function levelOf(fields: Fields): ConfdConfig['logLevel'] {
   );
 }
 
-function registryOf(fields: Fields, root: string): RegistrySettings | undefined {
+/** Where etcd is; undefined where the file names none. */
+function placesOf(fields: Fields): EtcdLocation | undefined {
   const backend = fields.text('backend') ?? 'etcd';
   if (backend === 'env') return undefined;
   if (!backend.startsWith('etcd')) {
@@ -72,23 +80,39 @@ function registryOf(fields: Fields, root: string): RegistrySettings | undefined 
   const domain = fields.text('srv_domain') ?? '';
   const record = fields.text('srv_record') || (domain === '' ? '' : `_${backend}._tcp.${domain}`);
   if (nodes.length === 0 && record === '') return undefined;
-  const [ca, cert, key] = ['client_cakeys', 'client_cert', 'client_key'].map((name) => fields.text(name) || undefined);
-  const https =
-    nodes.some((node) => node.startsWith('https://')) || (record !== '' && fields.text('scheme') === 'https');
-  const tls = ca !== undefined || cert !== undefined || https;
+  const tls = nodes.some((node) => node.startsWith('https://')) || (record !== '' && fields.text('scheme') === 'https');
   // confd takes the nodes of the records instead of those that are named.
   const scheme = `etcd${tls ? 's' : ''}${record === '' ? '' : '+srv'}://`;
   const places = record === '' ? nodes.map((node) => node.replace(/^[a-z]+:\/\/|\/+$/g, '')).join() : record;
   const location = parseRegistryLocation(scheme + places);
   if (!location.ok) return fields.fail('nodes', location.reason);
-  if (location.value.kind !== 'etcd') return undefined;
-  const { members, domain: srv } = location.value;
+  return location.value.kind === 'etcd' ? location.value : undefined;
+}
+
+function accessOf(fields: Fields): ConfdConfig['access'] {
+  const [ca, cert, key] = ['client_cakeys', 'client_cert', 'client_key'].map((name) => fields.text(name) || undefined);
   // confd logs in only when it is told to.
   const user = fields.flag('basic_auth') === true ? fields.text('username') : undefined;
-  const password = fields.text('password');
   return {
-    ...{ kind: 'etcd', members, domain: srv, root },
-    tls: tls ? { ca, client: cert === undefined || key === undefined ? undefined : { cert, key } } : undefined,
-    login: user ? { user, password: { kind: 'text', text: password ?? '' } } : undefined,
+    ca,
+    client: cert === undefined || key === undefined ? undefined : { cert, key },
+    login: user ? { user, password: { kind: 'text', text: fields.text('password') ?? '' } } : undefined,
   };
+}
+
+/**
+ * The registry of the command line, with what confd.toml adds to it: where etcd is, unless the command line says so, and the files of
+ * TLS and the login that it does not give. As for confd, a CA or a certificate means TLS.
+ */
+export function registryOf(
+  given: RegistrySettings,
+  isGiven: boolean,
+  { places, access }: Pick<ConfdConfig, 'places' | 'access'>,
+): RegistrySettings {
+  if (given.kind !== 'etcd') return given;
+  const { members, domain, tls: isTls } = isGiven || places === undefined ? { ...given, tls: undefined } : places;
+  const ca = given.tls?.ca ?? access.ca;
+  const client = given.tls?.client ?? access.client;
+  const hasTls = given.tls !== undefined || isTls === true || ca !== undefined || client !== undefined;
+  return { ...given, members, domain, tls: hasTls ? { ca, client } : undefined, login: given.login ?? access.login };
 }

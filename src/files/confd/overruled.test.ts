@@ -6,7 +6,8 @@ import { overruled } from './overruled.ts';
 
 const none: ConfdConfig = {
   ...{ prefix: undefined, noop: undefined, syncOnly: undefined, intervalMs: undefined, logLevel: undefined },
-  ...{ backend: undefined, nodes: [], registry: undefined },
+  ...{ backend: undefined, nodes: [], places: undefined },
+  access: { ca: undefined, client: undefined, login: undefined },
 };
 
 function registryAt(location: string): FilesSettings['registry'] {
@@ -37,22 +38,25 @@ const given: Given = {
 
 test('nothing is said of settings that only one gives, or both alike', () => {
   const all: ConfdConfig = {
+    ...none,
     ...{ prefix: 'p', noop: false, syncOnly: false, intervalMs: 600_000, logLevel: 'warn' },
-    ...{ backend: 'env', nodes: ['a:1'], registry: undefined },
+    ...{ backend: 'env', nodes: ['a:1'] },
   };
   expect(overruled(silent, all)).toEqual([]);
   expect(overruled(given, none)).toEqual([]);
   const same: ConfdConfig = {
+    ...none,
     ...{ prefix: 'q/', noop: true, syncOnly: true, intervalMs: 5000, logLevel: 'debug' },
-    ...{ backend: 'etcdv3', nodes: ['http://10.0.0.1:2379/'], registry: undefined },
+    ...{ backend: 'etcdv3', nodes: ['http://10.0.0.1:2379/'] },
   };
   expect(overruled(given, same)).toEqual([]);
 });
 
 test('each setting that both give differently is said, with both values', () => {
   const other: ConfdConfig = {
+    ...none,
     ...{ prefix: '/p', noop: false, syncOnly: false, intervalMs: 600_000, logLevel: 'warn' },
-    ...{ backend: 'consul', nodes: ['http://10.0.0.2:2379'], registry: undefined },
+    ...{ backend: 'consul', nodes: ['http://10.0.0.2:2379'] },
   };
   expect(overruled(given, other).map((one) => Object.values(one))).toEqual([
     ['prefix', '/p', '/q'],

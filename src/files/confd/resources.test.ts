@@ -2,8 +2,9 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import type { RegistrySettings } from '../../settings/registry.ts';
 import { checkCommand, reloadCommand } from './commands.ts';
-import { readConfdConfig } from './config.ts';
+import { readConfdConfig, registryOf } from './config.ts';
 import { parseConfdMode } from './mode.ts';
 import { readConfdResources } from './resources.ts';
 
@@ -101,23 +102,31 @@ test('a folder as Kubernetes mounts it has each resource once', async () => {
   expect({ files: files.length, notes }).toEqual({ files: 1, notes: [] });
 });
 
+const silent: Extract<RegistrySettings, { kind: 'etcd' }> = {
+  ...{ kind: 'etcd', members: [{ host: '127.0.0.1', port: 2379, family: 'ipv4' }], domain: undefined, root: '/' },
+  ...{ tls: undefined, login: undefined },
+};
+
 test('confd.toml says where the keys are', async () => {
   const dir = await folderWith({
     'confd.toml':
       'backend = "etcdv3"\nnodes = ["https://10.0.0.1:2379", "https://b"]\nprefix = "p"\ninterval = 600\nnoop = true\nlog-level = "warning"\nclient_cakeys = "/ca"\nbasic_auth = true\nusername = "u"\npassword = "pw"\n',
   });
-  expect(await readConfdConfig(join(dir, 'confd.toml'), '/')).toMatchObject({
+  const config = await readConfdConfig(join(dir, 'confd.toml'), false);
+  expect(config).toMatchObject({
     ...{ prefix: 'p', noop: true, syncOnly: undefined, intervalMs: 600_000, logLevel: 'warn', backend: 'etcdv3' },
-    registry: {
-      members: [
-        { host: '10.0.0.1', port: 2379 },
-        { host: 'b', port: 2379 },
-      ],
-      tls: { ca: '/ca', client: undefined },
-      login: { user: 'u', password: { kind: 'text', text: 'pw' } },
-    },
   });
-  expect(await readConfdConfig(join(dir, 'none.toml'), '/')).toMatchObject({ noop: undefined, registry: undefined });
+  expect(registryOf(silent, false, config)).toMatchObject({
+    members: [
+      { host: '10.0.0.1', port: 2379 },
+      { host: 'b', port: 2379 },
+    ],
+    tls: { ca: '/ca', client: undefined },
+    login: { user: 'u', password: { kind: 'text', text: 'pw' } },
+  });
+  const none = await readConfdConfig(join(dir, 'none.toml'), false);
+  expect(none).toMatchObject({ noop: undefined, places: undefined });
+  expect(registryOf(silent, false, none)).toEqual(silent);
 });
 
 test.each([
@@ -127,14 +136,30 @@ test.each([
   ['nodes = ["a"]\nsrv_record = "_x._tcp.example.org."\nscheme = "https"', { domain: '_x._tcp.example.org', tls: {} }],
 ])('confd.toml with %j is read as confd reads it', async (text, expected) => {
   const dir = await folderWith({ 'confd.toml': text });
-  expect((await readConfdConfig(join(dir, 'confd.toml'), '/')).registry).toMatchObject(expected);
+  expect(registryOf(silent, false, await readConfdConfig(join(dir, 'confd.toml'), false))).toMatchObject(expected);
 });
 
 test('confd.toml is refused for another backend only when its registry is used', async () => {
   const dir = await folderWith({ 'confd.toml': 'backend = "consul"\nnodes = ["10.0.0.1:8500"]\n' });
   const path = join(dir, 'confd.toml');
-  await expect(readConfdConfig(path, '/')).rejects.toThrow();
-  expect(await readConfdConfig(path, undefined)).toMatchObject({ backend: 'consul', registry: undefined });
+  await expect(readConfdConfig(path, false)).rejects.toThrow();
+  expect(await readConfdConfig(path, true)).toMatchObject({ backend: 'consul', places: undefined });
   await writeFile(path, 'log-level = "nope"\n');
-  await expect(readConfdConfig(path, undefined)).rejects.toThrow();
+  await expect(readConfdConfig(path, true)).rejects.toThrow();
+});
+
+test('the command line says where etcd is, and confd.toml how it is reached', async () => {
+  const dir = await folderWith({
+    'confd.toml':
+      'nodes = ["https://b"]\nclient_cakeys = "/ca"\nclient_cert = "/cert"\nclient_key = "/key"\nbasic_auth = true\nusername = "u"\npassword = "p"\n',
+  });
+  const config = await readConfdConfig(join(dir, 'confd.toml'), true);
+  const client = { cert: '/cert', key: '/key' };
+  expect(registryOf(silent, true, config)).toMatchObject({
+    ...{ members: silent.members, tls: { ca: '/ca', client }, login: { user: 'u' } },
+  });
+  const given = { ...silent, tls: { ca: '/other', client: undefined } };
+  expect(registryOf(given, true, config)).toMatchObject({ tls: { ca: '/other', client } });
+  const directory = { kind: 'directory', path: '/r' } as const;
+  expect(registryOf(directory, true, config)).toEqual(directory);
 });
