@@ -19,6 +19,7 @@ import { onOff, optional } from './option.ts';
 import {
   layoutOptions,
   parseRegistryLocation,
+  type RegistryLocation,
   type RegistrySettings,
   registryOptions,
   registrySettings,
@@ -59,9 +60,9 @@ export type FilesSettings = {
 };
 
 /** The registry if none is named: with TLS when its files are. */
-const defaultRegistry = {
-  ...{ kind: 'etcd', members: [{ host: '127.0.0.1', port: 2379, family: 'ipv4' }], domain: undefined },
-} as const;
+const defaultRegistry = (tls: boolean): RegistryLocation => ({
+  ...{ kind: 'etcd', members: [{ host: '127.0.0.1', port: 2379, family: 'ipv4' }], domain: undefined, tls },
+});
 
 /** A duration; a number alone is seconds, as it is for confd. */
 const parseInterval = (text: string): Parsed<number> => parseDuration(/^[0-9]+$/.test(text) ? `${text}s` : text);
@@ -122,7 +123,7 @@ export const filesCommand = declareCommand({
     );
     if (given.length > 1) throw new Fault('settings', `it cannot be used with ${given[0]}`, { where: given[1] });
     const tls = [values.etcdCa, values.etcdCert, values.etcdKey].some((file) => file !== undefined);
-    const registry = registrySettings({ ...values, registry: values.registry ?? { ...defaultRegistry, tls } });
+    const registry = registrySettings({ ...values, registry: values.registry ?? defaultRegistry(tls) });
     const files = fileDeclarations(values.templates);
     if (files.length === 0 && confdDir === undefined) {
       throw new Fault('settings', 'no file is declared', {
