@@ -44,13 +44,15 @@ const mayImport = {
   'balance/acknowledge':
     'model waiting logging metrics registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
   'balance/tls': 'model waiting logging metrics fs haproxy balance/observe',
-  'balance/queries': 'model registry catalog render haproxy fleet balance/guard balance/pipeline balance/reconcile',
+  'balance/history': 'haproxy',
+  'balance/queries':
+    'model registry catalog render haproxy fleet balance/guard balance/pipeline balance/reconcile balance/history',
   'balance/preview':
     'model settings registry catalog render haproxy balance/state balance/guard balance/quarantine balance/pipeline',
   balance:
-    'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/queries',
+    'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries',
   admin: 'model balance/queries balance',
-  page: 'model render haproxy files balance/queries balance',
+  page: 'model render haproxy files balance/history balance/queries balance',
   check: 'model settings registry catalog render haproxy balance/state balance',
   demo: 'model waiting registry',
   cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',

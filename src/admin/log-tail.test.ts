@@ -38,3 +38,20 @@ test('a text that somebody wrote does not say what a line is about', () => {
   const left = tailOf(...many(20, { service: 'web', event: 'conflict' }), ...posing);
   expect(left.filter(({ service }) => service === 'web')).toHaveLength(20);
 });
+
+test('each request of the access log is told with its service and its time, whatever its path says', () => {
+  const tail = new LogTail();
+  const told: unknown[] = [];
+  tail.listenToTraffic((service, ms) => told.push([service, ms]));
+  const request = {
+    event: 'request',
+    service: 'web',
+    path: '/"service":"api","ms":7',
+    status: 200,
+    ms: 12,
+    queueMs: 3,
+  };
+  tail.write(`${JSON.stringify(request)}\n`);
+  tail.write(`${JSON.stringify({ event: 'applied', service: 'web', ms: 5 })}\n`);
+  expect(told).toEqual([['web', 12]]);
+});

@@ -8,12 +8,14 @@ import type { LogTail } from './log-tail.ts';
 export type ViewsParts = { readonly queries: BalanceQueries; readonly tail: LogTail };
 
 const keepAliveMs = 15_000;
+const mostInstances = 100;
+const isCount = (given: number | undefined): boolean => given === undefined || (Number.isInteger(given) && given >= 0);
 /** Lines that one reader may be behind. */
 const mostWaiting = 1000;
 
 /**
- * Adds what people look at, as JSON: `/fleet`, `/services`, `/services/NAME`, `/explain/SERVICE/INSTANCE`, `/events` (`?after=ID`,
- * `?most=N`), and `/events/stream` as server-sent events.
+ * Adds what people look at, as JSON: `/fleet`, `/services`, `/services/NAME` (`?from=N`, `?most=N`), `/not-served`, `/history`,
+ * `/history/SERVICE`, `/explain/SERVICE/INSTANCE`, `/events` (`?after=ID`, `?most=N`), and `/events/stream` as server-sent events.
  */
 export function addViews(app: Hono, { queries, tail }: ViewsParts): void {
   app.get('/fleet', async (c) => answerJson(c, await queries.fleet()));
@@ -21,8 +23,22 @@ export function addViews(app: Hono, { queries, tail }: ViewsParts): void {
   app.get('/services/:service', async (c) => {
     const name = parseServiceName(c.req.param('service'));
     if (!name.ok) return c.text(`${name.reason}\n`, 400);
-    const service = await queries.service(name.value);
+    const [from, most] = [c.req.query('from'), c.req.query('most')].map((text) =>
+      text === undefined ? undefined : Number(text),
+    );
+    if (![from, most].every(isCount)) return c.text('from and most are whole numbers\n', 400);
+    const window =
+      from === undefined && most === undefined ? undefined : { from: from ?? 0, most: most ?? mostInstances };
+    const service = await queries.service(name.value, window);
     return service === undefined ? c.text('there is no such service\n', 404) : answerJson(c, service);
+  });
+  app.get('/not-served', async (c) => answerJson(c, await queries.notServed()));
+  app.get('/history', (c) => answerJson(c, queries.history()));
+  app.get('/history/:service', (c) => {
+    const name = parseServiceName(c.req.param('service'));
+    if (!name.ok) return c.text(`${name.reason}\n`, 400);
+    const history = queries.history(name.value);
+    return history === undefined ? c.text('it had no requests in the last hour\n', 404) : answerJson(c, history);
   });
   app.get('/explain/:service/:instance', async (c) => {
     const name = parseServiceName(c.req.param('service'));

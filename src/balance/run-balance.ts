@@ -10,6 +10,8 @@ import { type Assembled, assembleBalance } from './assemble-balance.ts';
 import type { BalanceParts } from './balance-parts.ts';
 import { beginFromDisk } from './begin-from-disk.ts';
 import { type BalanceHealth, healthOf } from './health.ts';
+import { keepHistory } from './history/keep-history.ts';
+import { TrafficHistory } from './history/traffic-history.ts';
 import { LameDuck } from './lame-duck.ts';
 import { measureFiles } from './own-files.ts';
 import { BalanceQueries } from './queries/queries.ts';
@@ -40,12 +42,17 @@ export async function runBalance(settings: BalanceSettings, parts: BalanceParts)
 
 /** Runs a balancer while no other process uses its folder. */
 async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: BalancePaths): Promise<void> {
-  const { registry, fleet, releases, logger, leaving, signal, end, now } = parts;
+  const { registry, fleet, releases, logger, leaving, signal, end, now, wall } = parts;
   const lameDuck = new LameDuck({ lameDuckMs: settings.lameDuckMs, leaving, signal, end, logger, now });
   const assembled = await assembleBalance(settings, parts, paths);
   const { balancer, haproxy, link, guarding, heldEntries, acknowledging, onRelease } = assembled;
   await beginFromDisk(settings, parts, paths, assembled);
-  const queries = new BalanceQueries({ balancer, guarding, heldEntries, link, registry: fleet, now });
+  const history = new TrafficHistory();
+  const openRequests = () => acknowledging?.openRequests ?? new Map();
+  const queries = new BalanceQueries({
+    ...{ balancer, guarding, heldEntries, link, history, openRequests, now, wall },
+    registry: fleet,
+  });
   const closeAdmin = await parts.serveAdmin(() => measuredHealth(settings, parts, assembled, lameDuck), queries);
   acknowledging?.begin();
   const follower = registry.follow((event) => heldEntries.take(event), catalogKeys);
@@ -56,9 +63,11 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
       heldEntries.holder.release(release);
       onRelease(release);
     });
+  const endHistory = keepHistory({ history, link, now });
   try {
     await serve(settings, parts, assembled, lameDuck);
   } finally {
+    endHistory();
     // A start that failed ends no HAProxy that served before it.
     const ending = signal.aborted ? parts.ending() : haproxy.startedHere ? 'stop' : 'leave';
     await Promise.all([follower.close(), releaseFollower?.close()]);

@@ -64,8 +64,9 @@ export async function run(invocation: Invocation): Promise<number> {
       version,
       env: withoutOurs(invocation.env),
       openForeign: () => openAllKeys(settings.registry, logger),
-      serveAdmin: (health, queries) =>
-        serveAdmin({
+      serveAdmin: (health, queries) => {
+        tail.listenToTraffic((service, ms) => queries.tookRequest(service, ms));
+        return serveAdmin({
           hosts: {
             address: settings.balance.admin,
             hostname: invocation.machine.hostname,
@@ -78,7 +79,8 @@ export async function run(invocation: Invocation): Promise<number> {
           token,
           logger,
           page: join(invocation.packageFolder, 'dist/page'),
-        }),
+        });
+      },
     });
   } finally {
     await Promise.all([registry.close(), releases?.close()]);

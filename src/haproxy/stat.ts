@@ -109,6 +109,7 @@ export function readServerTraffic(answer: string): ReadonlyMap<string, ServerTra
 /** Reads the backends in an answer to `show stat -1 2 -1`, by name. */
 export function readBackendTraffic(answer: string): ReadonlyMap<string, Traffic & { readonly up: number }> {
   const backends = new Map<string, Traffic & { readonly up: number }>();
-  for (const cell of statRows(answer)) backends.set(cell('pxname'), { ...readTraffic(cell), up: number(cell('act')) });
+  for (const cell of statRows(answer))
+    backends.set(cell('pxname'), { ...readTraffic(cell), up: number(cell('act')) + number(cell('bck')) });
   return backends;
 }

@@ -121,6 +121,11 @@ export class Acknowledging implements ServingObserver {
     return this.#key.refused ?? (this.#connected ? this.#key.unwritable : undefined);
   }
 
+  /** The open requests of the instances that drain, by `service/instance`. */
+  get openRequests(): Draining['counts'] {
+    return this.#parts.draining.counts;
+  }
+
   status(): AcknowledgingStatus {
     const { trouble } = this;
     if (trouble !== undefined) return { state: 'refused', reason: trouble };

@@ -7,6 +7,12 @@ export type FleetMember = {
   /** The revision that it serves. A number, because a page can subtract it, and 2^53 revisions take long enough. */
   readonly revision: number;
   readonly haproxyVersion: string;
+  /** pointsman's own. */
+  readonly version: string;
+  /** The same for balancers with the same templates. */
+  readonly config: string;
+  /** The address of its admin port; undefined when only its own machine can reach it. */
+  readonly admin: string | undefined;
   /** How many entries it does not serve as they are written. */
   readonly refusals: number;
   /** Why the acknowledgement cannot be read. */
@@ -14,6 +20,7 @@ export type FleetMember = {
 };
 
 const readMs = 1500;
+const unread = { revision: 0, haproxyVersion: '', version: '', config: '', admin: undefined, refusals: 0 };
 
 /** Reads the balancers that have an acknowledgement. Rejects when the registry does not answer. */
 export async function readFleet(registry: Registry): Promise<readonly FleetMember[]> {
@@ -25,10 +32,13 @@ export async function readFleet(registry: Registry): Promise<readonly FleetMembe
             id,
             revision: Number(says.value.revision),
             haproxyVersion: says.value.haproxyVersion,
+            version: says.value.version,
+            config: says.value.config,
+            admin: says.value.admin,
             refusals: says.value.refusals.length,
             problem: undefined,
           }
-        : { id, revision: 0, haproxyVersion: '', refusals: 0, problem: says.reason },
+        : { ...unread, id, problem: says.reason },
     )
     .sort((a, b) => (a.id < b.id ? -1 : 1));
 }

@@ -5,6 +5,7 @@ import { overrideOf } from '../../catalog/overrides.ts';
 import { mayBeForgotten } from '../../catalog/remembering.ts';
 import type { Service } from '../../catalog/service.ts';
 import { takesPart, withSplit } from '../../catalog/split.ts';
+import type { OpenRequests } from '../../fleet/acknowledgement.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { formatAddress } from '../../model/address.ts';
 import { instanceKey, policyKey } from '../../model/key.ts';
@@ -17,10 +18,12 @@ import { type Conflict, conflictsWith, describeConflict } from '../../render/con
 import { cappedPrioritiesOver } from '../../render/routes.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { HeldEntries } from '../guard/held-entries.ts';
+import type { HistoryView, TrafficHistory } from '../history/traffic-history.ts';
 import { shownService } from '../pipeline/effective-catalog.ts';
 import type { Balancer } from '../reconcile/balancer.ts';
 import { type Explanation, explain, type Look } from './explain.ts';
 import { type FleetMember, readFleet } from './fleet-members.ts';
+import { downIn, lookedAt, type NotServed, refusedOf, takenOutOf } from './not-served.ts';
 import { type ServiceDetail, type ServiceView, viewOf } from './service-view.ts';
 
 export type BalanceQueriesParts = {
@@ -30,14 +33,21 @@ export type BalanceQueriesParts = {
   readonly link: RuntimeLink;
   /** Where balancers write their acknowledgements; undefined: they write none. */
   readonly registry: Registry | undefined;
+  readonly history: TrafficHistory;
+  /** The open requests of the instances that drain, by `service/instance`, where the balancer counts them. */
+  readonly openRequests: () => ReadonlyMap<string, OpenRequests>;
   /** Monotonic, in ms. */
   readonly now: () => number;
+  readonly wall: () => Date;
 };
+
+/** A part of the instances. */
+export type Window = { readonly from: number; readonly most: number };
 
 type Rejection = NonNullable<Look['rejection']>;
 
 // Several pages may be open, and each of them asks every two seconds.
-const fleetEveryMs = 1000;
+const askedEveryMs = 1000;
 const readMs = 1500;
 const mostConflicts = 20;
 
@@ -45,6 +55,8 @@ const mostConflicts = 20;
 export class BalanceQueries {
   readonly #parts: BalanceQueriesParts;
   #fleet: { readonly at: number; readonly members: Promise<readonly FleetMember[]> } | undefined;
+
+  #notServed: { readonly at: number; readonly list: Promise<NotServed> } | undefined;
 
   constructor(parts: BalanceQueriesParts) {
     this.#parts = parts;
@@ -54,7 +66,7 @@ export class BalanceQueries {
   fleet(): Promise<readonly FleetMember[]> {
     const { registry, now } = this.#parts;
     if (registry === undefined) return Promise.resolve([]);
-    if (this.#fleet === undefined || now() - this.#fleet.at > fleetEveryMs)
+    if (this.#fleet === undefined || now() - this.#fleet.at > askedEveryMs)
       this.#fleet = { at: now(), members: readFleet(registry).catch(() => []) };
     return this.#fleet.members;
   }
@@ -72,8 +84,8 @@ export class BalanceQueries {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** One service with its instances, by id; undefined when there is none of this name. */
-  async service(name: ServiceName): Promise<ServiceDetail | undefined> {
+  /** One service with its instances, by id, or with those of `window`; undefined when there is none of this name. */
+  async service(name: ServiceName, window?: Window): Promise<ServiceDetail | undefined> {
     const { effective } = this.#parts.balancer;
     const guarded = effective.guarded.services.get(name);
     if (guarded === undefined) return undefined;
@@ -83,8 +95,9 @@ export class BalanceQueries {
       this.#fromHaproxy((link) => link.backendTraffic()),
       this.#fromHaproxy((link) => link.serverTraffic(name)),
     ]);
-    const instancesById = [...service.instances.values()]
-      .map((instance) => ({
+    const inOrder = [...service.instances.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    const instancesById = (window ? inOrder.slice(window.from, window.from + window.most) : inOrder).map(
+      (instance) => ({
         id: instance.id,
         address: formatAddress(instance.address),
         weight: instance.weight,
@@ -94,8 +107,8 @@ export class BalanceQueries {
         held: !service.registered.has(instance.id) || accepted.get(instanceKey(name, instance.id))?.held !== undefined,
         override: describeOverride(overrideOf(overrides, name, instance.id)),
         traffic: servers?.get(instance.id),
-      }))
-      .sort((a, b) => (a.id < b.id ? -1 : 1));
+      }),
+    );
     const routes = this.#routes().get(name) ?? [];
     const conflicts = this.#conflictsWith(name).slice(0, mostConflicts).map(describeConflict);
     return {
@@ -103,6 +116,41 @@ export class BalanceQueries {
       instancesById,
       conflicts,
     };
+  }
+
+  /** To be called with each request of the access log. */
+  tookRequest(service: string, ms: number): void {
+    this.#parts.history.took(service, ms);
+  }
+
+  /** The last hour of a service, or of all of them; undefined for a service without requests. */
+  history(service?: ServiceName): HistoryView | undefined {
+    const { history, now, wall } = this.#parts;
+    return history.of(service, { nowMs: now(), wallMs: wall().getTime() });
+  }
+
+  /** The instances that get no new requests, and why. */
+  notServed(): Promise<NotServed> {
+    const { now } = this.#parts;
+    if (this.#notServed === undefined || now() - this.#notServed.at > askedEveryMs)
+      this.#notServed = { at: now(), list: this.#readNotServed() };
+    return this.#notServed.list;
+  }
+
+  async #readNotServed(): Promise<NotServed> {
+    const { balancer, openRequests } = this.#parts;
+    const traffic = await this.#fromHaproxy((link) => link.backendTraffic());
+    const { effective } = balancer;
+    const { rejected, quarantined, catalog } = balancer.status();
+    const services = [...effective.guarded.services.values()].map((one) => shownService(effective, one));
+    const { ask, down: downCount } = lookedAt(services, (name) => traffic?.get(name)?.up);
+    const down = await Promise.all(
+      ask.map(async (service) => downIn(service, await this.#fromHaproxy((link) => link.serverTraffic(service.name)))),
+    );
+    const override = (service: ServiceName, id: InstanceId) =>
+      describeOverride(overrideOf(catalog.overrides, service, id));
+    const out = takenOutOf(services, override, openRequests());
+    return { down: down.flat(), downCount, ...out, refused: refusedOf([...rejected, ...quarantined]) };
   }
 
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
