@@ -74,7 +74,6 @@ test('the page shows what is served, and each change as it happens', async () =>
   await page.keyboard.press('/');
   await page.keyboard.type('bill');
   await row('web').waitFor({ state: 'detached' });
-  await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await page.locator('.instances').getByText('Connection refused').waitFor();
   await shoot(page, 'search');
@@ -89,15 +88,15 @@ test('the page shows what is served, and each change as it happens', async () =>
   await scenario.writeByHand('services/a-twin', '{"hosts":["web"]}');
   await scenario.writeByHand('services/b-twin', '{"hosts":["web","twin.example"]}');
   const conflict = 'a-twin does not get the route web/: web has it, as its own name';
-  await page.locator('.trouble[role=status]').getByText(conflict).waitFor();
+  await page.locator('.wrong').getByText(conflict).waitFor();
   // Web is open: at the one that has the route, and then at one that does not.
   await row('web').locator('.detail').getByText(conflict).waitFor();
   await row('a-twin').getByRole('button').click();
   await row('a-twin').locator('.detail').getByText(conflict).waitFor();
   await scenario.writeByHand('instances/web/web-4', 'nonsense');
-  await page.locator('.trouble[role=status]').getByText('instances/web/web-4').waitFor();
+  await page.locator('.wrong').getByText('instances/web/web-4').waitFor();
   await page
-    .locator('.trouble[role=status]')
+    .locator('.wrong')
     .getByText(`The file ${join(scenario.dir, 'a')} is not up to date`)
     .waitFor();
   await shoot(page, 'trouble');

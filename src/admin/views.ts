@@ -37,8 +37,7 @@ export function addViews(app: Hono, { queries, tail }: ViewsParts): void {
   app.get('/history/:service', (c) => {
     const name = parseServiceName(c.req.param('service'));
     if (!name.ok) return c.text(`${name.reason}\n`, 400);
-    const history = queries.history(name.value);
-    return history === undefined ? c.text('it had no requests in the last hour\n', 404) : answerJson(c, history);
+    return answerJson(c, queries.history(name.value));
   });
   app.get('/explain/:service/:instance', async (c) => {
     const name = parseServiceName(c.req.param('service'));

@@ -1,22 +1,33 @@
 import type { FleetMember } from '../balance/queries/fleet-members.ts';
+import { compareFleet, pageOfMember } from './fleet-differences.ts';
 
-/** Every balancer that lives, and how far behind the newest one it is. */
+/** Every live balancer, with a link to its page, and how it differs from the others. */
 export function Fleet({ fleet, self }: { readonly fleet: readonly FleetMember[]; readonly self: string | undefined }) {
-  if (fleet.length === 0) return <p class="empty">No balancer tells in the registry what it serves.</p>;
-  const newest = fleet.reduce((most, { revision }) => (revision > most ? revision : most), 0);
+  if (fleet.length === 0) return <p class="empty">No balancer says in the registry what it serves.</p>;
   return (
-    <ul class="fleet">
-      {fleet.map(({ id, revision, haproxyVersion, refusals, problem }) => {
-        const lag = newest - revision;
-        const state = problem !== undefined ? 'bad' : refusals > 0 ? 'note' : 'good';
+    <ul class="plain">
+      {compareFleet(fleet).map(({ member, kind, differences }) => {
+        const { id, revision, haproxyVersion, version, problem } = member;
+        const page = id === self ? undefined : pageOfMember(member);
         return (
-          <li key={id}>
-            <span class={`dot ${state}`} aria-hidden="true" />
-            <b>{id}</b> {id === self && <span class="dim">this one</span>}
-            <span class="dim">
-              {problem ?? `serves revision ${revision}${lag > 0 ? `, ${lag} behind` : ''}, HAProxy ${haproxyVersion}`}
-              {refusals > 0 && `, ${refusals} not served`}
-            </span>
+          <li key={id} aria-current={id === self ? 'true' : undefined}>
+            <span class={`dot ${kind}`} aria-hidden="true" />
+            {page === undefined ? <b>{id}</b> : <a href={page}>{id}</a>}{' '}
+            {id === self ? (
+              <span class="dim">this one</span>
+            ) : (
+              page === undefined && <span class="dim">its admin port is for its own machine only</span>
+            )}
+            {problem === undefined && (
+              <div class="dim">
+                serves revision {revision}, pointsman {version}, HAProxy {haproxyVersion}
+              </div>
+            )}
+            {differences.map((one) => (
+              <div key={one} class={kind}>
+                ≠ {one}
+              </div>
+            ))}
           </li>
         );
       })}

@@ -1,27 +1,138 @@
 import { render } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { Certificates } from './certificates.tsx';
+import { fullOf, zoneName } from './dates.ts';
+import { ExplainDialog, Explaining, type Instance } from './explain.tsx';
 import { Fleet } from './fleet.tsx';
-import { useLive } from './live.ts';
-import { sumOf } from './rates.ts';
-import { Services, Traffic } from './services.tsx';
-import { Timeline } from './timeline.tsx';
+import { plural } from './format.ts';
+import { sumOf } from './latest-rates.ts';
+import { type Live, useEvents, useLive } from './live.ts';
+import { Services } from './services.tsx';
+import { TakenOut } from './taken-out.tsx';
+import { Legend, Timeline } from './timeline.tsx';
+import { Traffic } from './traffic.tsx';
 import { Trouble } from './trouble.tsx';
+import { summaryOf, type TroubleLine, troubleOf, worstOf } from './trouble-lines.ts';
 import 'uplot/dist/uPlot.min.css';
 import './page.css';
 
-function Page() {
-  const { health, services, fleet, history, events, lost } = useLive();
-  const [search, setSearch] = useState('');
-  const input = useRef<HTMLInputElement>(null);
-  const total = useMemo(() => sumOf(history), [history]);
+const plotHeight = 214;
 
+function Page() {
+  const events = useEvents();
+  const live = useLive(events[0]?.id);
+  const [explained, setExplained] = useState<Instance>();
+  const [search, setSearch] = useState('');
+  const input = useSearchKeys(setSearch);
+  const { health, services, fleet, notServed, rates, at, lost } = live;
+  const lines = useMemo(() => troubleOf({ health, services, notServed, lost, now: new Date() }), [live]);
+  const total = useMemo(() => sumOf(rates), [rates]);
+  const known = health !== undefined;
+  return (
+    <Explaining.Provider value={setExplained}>
+      <Head live={live} lines={lines} />
+      {known && (
+        <>
+          <div class="top">
+            <section aria-labelledby="traffic">
+              <h2 id="traffic">All services</h2>
+              <Traffic name={undefined} latest={total} height={plotHeight} />
+            </section>
+            <Trouble lines={lines} />
+          </div>
+          <main>
+            <section aria-labelledby="services">
+              <div class="bar">
+                <h2 id="services">Services</h2>
+                <input
+                  ref={input}
+                  type="search"
+                  placeholder="search ( / )"
+                  aria-label="Search services by name, route or port"
+                  value={search}
+                  onInput={({ currentTarget }) => setSearch(currentTarget.value)}
+                />
+              </div>
+              <Services services={services} rates={rates} search={search} />
+            </section>
+          </main>
+          <aside aria-label="Balancers and events">
+            <section aria-labelledby="fleet">
+              <h2 id="fleet">Balancers</h2>
+              <Fleet fleet={fleet} self={health.id} />
+            </section>
+            <section aria-labelledby="out">
+              <h2 id="out">Taken out</h2>
+              <TakenOut notServed={notServed} />
+            </section>
+            {health.certificates.length > 0 && (
+              <section aria-labelledby="certificates">
+                <h2 id="certificates">Certificates</h2>
+                <Certificates certificates={health.certificates} now={at} />
+              </section>
+            )}
+            <section aria-labelledby="timeline">
+              <h2 id="timeline">What happened</h2>
+              <Legend />
+              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard. */}
+              <div class="events" tabIndex={0}>
+                <Timeline events={events} />
+              </div>
+            </section>
+          </aside>
+        </>
+      )}
+      {explained && <ExplainDialog {...explained} looked={at} onClose={() => setExplained(undefined)} />}
+    </Explaining.Provider>
+  );
+}
+
+type HeadProps = { readonly live: Live; readonly lines: readonly TroubleLine[] };
+
+/** Who this is, how it is, and the time. Its colour is that of the worst line. */
+function Head({ live: { health, services, at }, lines }: HeadProps) {
+  const summary = health === undefined && lines.length === 0 ? 'asking the balancer…' : summaryOf(lines);
+  const worst = health === undefined && lines.length === 0 ? '' : worstOf(lines);
+  const instances = services.reduce((sum, service) => sum + service.instances, 0);
+  const title = health === undefined ? 'pointsman' : `${health.id}: ${summary} – pointsman`;
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+  return (
+    <header class={`head-${worst}`}>
+      <h1>
+        <span class={`dot ${worst}`} aria-hidden="true" /> pointsman <span class="dim">{health?.id}</span>
+      </h1>
+      <p class={`state ${worst}`} role="status">
+        {summary}
+      </p>
+      <p class="dim facts">
+        {health !== undefined &&
+          `revision ${health.revisionApplied} · ${plural(services.length, 'service')} · ${plural(instances, 'instance')} · HAProxy ${health.haproxyVersion ?? '…'}`}
+      </p>
+      <p class="dim clock">
+        <time dateTime={at.toISOString()}>{fullOf(at)}</time> <span>{zoneName() !== 'UTC' && zoneName()}</span>
+      </p>
+    </header>
+  );
+}
+
+/** `/` goes to the search, Enter opens the first service that was found, Escape clears the search and leaves it. */
+function useSearchKeys(setSearch: (search: string) => void) {
+  const input = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
-      const typing = event.target instanceof HTMLInputElement;
-      if (event.key === '/' && !typing) {
+      const { target } = event;
+      const typing = target instanceof HTMLElement && target.matches('input, textarea, select');
+      if (event.key === '/' && !typing && document.querySelector('dialog[open]') === null) {
         event.preventDefault();
         input.current?.focus();
-      } else if (event.key === 'Escape' && typing) {
+      } else if (event.key === 'Enter' && target === input.current) {
+        event.preventDefault();
+        const found = document.querySelector<HTMLElement>('.services .toggle');
+        found?.focus();
+        if (found?.getAttribute('aria-expanded') === 'false') found.click();
+      } else if (event.key === 'Escape' && target === input.current) {
         setSearch('');
         input.current?.blur();
       }
@@ -29,53 +140,7 @@ function Page() {
     document.addEventListener('keydown', onKey);
     return () => document.removeEventListener('keydown', onKey);
   }, []);
-
-  const instances = services.reduce((sum, service) => sum + service.instances, 0);
-  return (
-    <>
-      <header>
-        <h1>
-          <span class={`dot ${lost === undefined && health?.ready ? 'good' : 'bad'}`} aria-hidden="true" /> pointsman{' '}
-          <span class="dim">{health?.id}</span>
-        </h1>
-        <p class="dim">
-          {health !== undefined &&
-            `revision ${health.revisionApplied} · ${services.length} services · ${instances} instances · HAProxy ${health.haproxyVersion ?? '…'}`}
-        </p>
-      </header>
-      <Trouble health={health} lost={lost} />
-      <main>
-        <section aria-labelledby="traffic">
-          <h2 id="traffic">All services</h2>
-          <Traffic samples={total} name="all services" />
-        </section>
-        <section aria-labelledby="services">
-          <div class="bar">
-            <h2 id="services">Services</h2>
-            <input
-              ref={input}
-              type="search"
-              placeholder="search ( / )"
-              aria-label="Search services by name or route"
-              value={search}
-              onInput={({ currentTarget }) => setSearch(currentTarget.value)}
-            />
-          </div>
-          <Services services={services} history={history} search={search} />
-        </section>
-      </main>
-      <aside>
-        <section aria-labelledby="fleet">
-          <h2 id="fleet">Balancers</h2>
-          <Fleet fleet={fleet} self={health?.id} />
-        </section>
-        <section aria-labelledby="timeline">
-          <h2 id="timeline">What happened</h2>
-          <Timeline events={events} />
-        </section>
-      </aside>
-    </>
-  );
+  return input;
 }
 
 const root = document.getElementById('app');

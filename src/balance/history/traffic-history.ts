@@ -75,16 +75,12 @@ export class TrafficHistory {
     this.#forget(traffic, step);
   }
 
-  /** The last hour of a service, or of all; undefined for a service without requests. `wallMs` and `nowMs` are the same moment. */
-  of(
-    service: string | undefined,
-    { nowMs, wallMs }: { readonly nowMs: number; readonly wallMs: number },
-  ): HistoryView | undefined {
-    const ring = service === undefined ? this.#all.ring : this.#services.get(service)?.ring;
-    if (ring === undefined) return undefined;
-    const step = Math.floor((this.#lastMs ?? nowMs) / stepMs);
-    const until = Math.round((wallMs - (nowMs - (this.#lastMs ?? nowMs))) / 1000);
-    return { stepS: stepMs / 1000, until, ...ring.upTo(step) };
+  /** The last hour of a service, or of all; nothing is known of a service without requests. `wallMs` and `nowMs` are the same moment. */
+  of(service: string | undefined, { nowMs, wallMs }: { readonly nowMs: number; readonly wallMs: number }): HistoryView {
+    const ring = service === undefined ? this.#all.ring : (this.#services.get(service)?.ring ?? new Ring());
+    const lastMs = this.#lastMs ?? nowMs;
+    const until = Math.round((wallMs - (nowMs - lastMs)) / 1000);
+    return { stepS: stepMs / 1000, until, ...ring.upTo(Math.floor(lastMs / stepMs)) };
   }
 
   /** Services that HAProxy does not have any more keep their hour. */

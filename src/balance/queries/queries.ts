@@ -123,8 +123,8 @@ export class BalanceQueries {
     this.#parts.history.took(service, ms);
   }
 
-  /** The last hour of a service, or of all of them; undefined for a service without requests. */
-  history(service?: ServiceName): HistoryView | undefined {
+  /** The last hour of a service, or of all of them. */
+  history(service?: ServiceName): HistoryView {
     const { history, now, wall } = this.#parts;
     return history.of(service, { nowMs: now(), wallMs: wall().getTime() });
   }
