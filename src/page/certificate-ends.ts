@@ -1,4 +1,6 @@
-import type { CertificateStatus } from '../balance/tls/certificates.ts';
+import type { BalanceHealth } from '../balance/health.ts';
+
+type CertificateStatus = BalanceHealth['certificates'][number];
 
 const dayMs = 86_400_000;
 // Most certificates are renewed a month before their end.

@@ -1,4 +1,4 @@
-import type { CertificateStatus } from '../balance/tls/certificates.ts';
+import type { BalanceHealth } from '../balance/health.ts';
 import { byEnd, endOf } from './certificate-ends.ts';
 import { dayOf, fullOf } from './dates.ts';
 
@@ -10,7 +10,7 @@ export function Certificates({
   certificates,
   now,
 }: {
-  readonly certificates: readonly CertificateStatus[];
+  readonly certificates: BalanceHealth['certificates'];
   readonly now: Date;
 }) {
   return (
