@@ -27,6 +27,7 @@ const mayImport = {
   render: 'model fs template catalog',
   haproxy: 'model waiting render',
   fleet: 'model registry',
+  operate: 'model registry catalog',
   files: 'model waiting metrics fs template go-template settings registry catalog',
   register: 'model waiting logging fs settings registry fleet',
   'balance/observe': 'model metrics catalog fleet',
@@ -51,11 +52,11 @@ const mayImport = {
     'model settings registry catalog render haproxy balance/state balance/guard balance/quarantine balance/pipeline',
   balance:
     'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries',
-  admin: 'model balance/queries balance',
+  admin: 'model operate balance/queries balance',
   page: 'model render haproxy files balance/history balance/queries balance',
   check: 'model settings registry catalog render haproxy balance/state balance',
   demo: 'model waiting registry',
-  cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',
+  cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',
 };
 
 const order = Object.keys(mayImport);

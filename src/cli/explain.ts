@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { describe, Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
+import { nameOf, parseTarget } from '../operate/target.ts';
 import { rootOf } from '../settings/registry.ts';
 import { explainCommand } from '../settings/see.ts';
 import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
@@ -10,7 +11,6 @@ import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
 import { readIfThere } from './read-service.ts';
-import { nameOf, parseTarget } from './target.ts';
 
 const explanation = v.object({
   verdict: v.string(),

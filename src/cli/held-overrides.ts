@@ -2,10 +2,10 @@ import * as v from 'valibot';
 import type { Address } from '../model/address.ts';
 import type { OverrideTarget } from '../model/override.ts';
 import { type Override, parseOverride } from '../model/override.ts';
+import { nameOf, parseTarget } from '../operate/target.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type RegistrySettings, rootOf } from '../settings/registry.ts';
 import { askAdmin, findBalancers } from './balancers.ts';
-import { nameOf, parseTarget } from './target.ts';
 
 /** An override that the registry does not have any more and that a balancer holds. */
 type HeldOverride = { readonly target: OverrideTarget; readonly override: Override };

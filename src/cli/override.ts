@@ -2,11 +2,8 @@ import { userInfo } from 'node:os';
 import type { Catalog } from '../catalog/catalog.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { Fault } from '../model/fault.ts';
-import { overrideKey } from '../model/key.ts';
 import type { InstanceId } from '../model/name.ts';
-import { didYouMean } from '../model/nearest.ts';
 import {
-  formatOverride,
   type Override,
   type OverrideEffect,
   type OverrideTarget,
@@ -14,6 +11,9 @@ import {
   takesOut,
 } from '../model/override.ts';
 import { formatDuration, parseWeight } from '../model/quantity.ts';
+import type { Impact } from '../operate/impact.ts';
+import { nameOf, parseTarget } from '../operate/target.ts';
+import { previewOverride, writeOverride } from '../operate/write-override.ts';
 import {
   drainCommand,
   maintenanceCommand,
@@ -23,17 +23,11 @@ import {
 } from '../settings/override.ts';
 import { applied, describeNotApplied, drained, type FleetProgress, type Written } from './applied.ts';
 import { done } from './exit-code.ts';
-import { type Impact, impactOf } from './impact.ts';
 import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson, warn } from './outputs.ts';
-import { readServices } from './read-service.ts';
 import { startSpinner } from './spinner.ts';
-import { nameOf, parseTarget } from './target.ts';
-
-// Balancers count `until - at` from when they see it; the key stays until all of them have.
-const leaseSlackMs = 5000;
 
 /** `pointsman drain SERVICE[/INSTANCE]`. */
 export const drain: CommandModule = {
@@ -85,15 +79,12 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const fleet = new Fleet(registry);
   try {
-    const [catalog] = await Promise.all([
-      readServices(registry, [target.service], at),
+    const [{ catalog, unknown, impact }] = await Promise.all([
+      previewOverride(registry, target, said, at),
       fleet.following(AbortSignal.timeout(followMs)),
     ]);
-    const unknown = unknownTarget(catalog, target);
     if (unknown !== undefined && !force) throw unknown;
-    const impact = impactOf(catalog, target, said, at);
-    const lasting = forMs === undefined ? {} : { ttlMs: forMs + leaseSlackMs };
-    const revision = await registry.write(overrideKey(target.service, target.scope), formatOverride(said), lasting);
+    const revision = await writeOverride(registry, target, said, at);
     const written = { revision, service: target.service, ids: targetedBy(catalog, target) };
     const outcome = await settled(fleet, written, waitMs, goalOf(said, waitMs !== undefined));
     const warnings = [
@@ -167,23 +158,6 @@ function targetedBy({ services, overrides }: Catalog, { service, scope }: Overri
   const ids = [...(services.get(service)?.registered.keys() ?? [])];
   const own = overrides.get(service);
   return ids.filter((id) => (scope === '*' ? own?.has(id) !== true : id === scope));
-}
-
-const force = '--force writes the override anyway';
-
-function unknownTarget({ services }: Catalog, { service, scope }: OverrideTarget): Fault | undefined {
-  const found = services.get(service);
-  if (found === undefined) {
-    return new Fault('not-found', `no service ${service} is known`, { hint: force });
-  }
-  if (scope === '*' || found.registered.has(scope)) return undefined;
-  const hint = didYouMean(
-    `${service}/${scope}`,
-    [...found.registered.keys()].map((id) => `${service}/${id}`),
-  );
-  return new Fault('not-found', `${service} has no instance ${scope}`, {
-    hint: hint === undefined ? force : `${hint} ${force}`,
-  });
 }
 
 /** `ada@desk`, so that others can ask; no proof. Under sudo it is the user who ran sudo. */

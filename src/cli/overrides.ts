@@ -4,6 +4,8 @@ import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { effectName, overrideFields } from '../model/override.ts';
 import { showKey } from '../model/parsed.ts';
 import { formatDuration } from '../model/quantity.ts';
+import { readServices } from '../operate/read-services.ts';
+import { readService } from '../operate/target.ts';
 import { overridesCommand } from '../settings/override.ts';
 import { done } from './exit-code.ts';
 import { readHeldOverrides } from './held-overrides.ts';
@@ -11,8 +13,6 @@ import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { colorsOf, formatTable, print, printJson } from './outputs.ts';
-import { readServices } from './read-service.ts';
-import { readService } from './target.ts';
 
 /** `pointsman overrides [SERVICE]`. */
 export async function run(invocation: Invocation): Promise<number> {

@@ -1,6 +1,8 @@
 import { pinnedSplit } from '../catalog/shifted-split.ts';
 import { Fault } from '../model/fault.ts';
 import { policyKey } from '../model/key.ts';
+import { readServices } from '../operate/read-services.ts';
+import { readService } from '../operate/target.ts';
 import { pinCommand } from '../settings/shift.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
@@ -8,8 +10,6 @@ import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
 import { editPolicy, policyWithSplit } from './policy-text.ts';
-import { readServices } from './read-service.ts';
-import { readService } from './target.ts';
 
 /** `pointsman pin SERVICE`. */
 export async function run(invocation: Invocation): Promise<number> {

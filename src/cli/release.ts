@@ -1,8 +1,11 @@
 import { mostRefusals } from '../fleet/acknowledgement.ts';
 import { Fleet } from '../fleet/fleet.ts';
 import { Fault } from '../model/fault.ts';
-import { releaseKey, serviceOfKey } from '../model/key.ts';
+import { serviceOfKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
+import { readServices } from '../operate/read-services.ts';
+import { readService } from '../operate/target.ts';
+import { writeRelease } from '../operate/write-release.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Release } from '../registry/releases.ts';
 import { releaseCommand } from '../settings/release.ts';
@@ -11,11 +14,7 @@ import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { print, warn } from './outputs.ts';
-import { readServices, unknownService } from './read-service.ts';
-import { readService } from './target.ts';
-
-/** The lifetime of the entry. A balancer without a connection for a moment still gets it. */
-const standsMs = 60_000;
+import { unknownService } from './read-service.ts';
 
 /** `pointsman release SERVICE`, or `--all`. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -24,8 +23,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   try {
     if (release !== '*') await requireKnown(registry, release);
-    const word = JSON.stringify({ by: invocation.machine.hostname, at: new Date().toISOString() });
-    const revision = await registry.write(releaseKey(release), word, { ttlMs: standsMs });
+    const revision = await writeRelease(registry, release, invocation.machine.hostname, new Date());
     const what = release === '*' ? 'everything' : release;
     print(`${what}: balancers stop holding what is gone (revision ${revision})\n`);
   } finally {

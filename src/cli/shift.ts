@@ -5,6 +5,8 @@ import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Split } from '../model/policy/split.ts';
 import { formatDuration } from '../model/quantity.ts';
+import { readServices } from '../operate/read-services.ts';
+import { readService } from '../operate/target.ts';
 import type { Registry } from '../registry/registry.ts';
 import { rootOf } from '../settings/registry.ts';
 import { type ShiftSettings, shiftCommand } from '../settings/shift.ts';
@@ -16,10 +18,8 @@ import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
 import { editPolicy, leave, policyText, policyWithSplit, policyWithSplitText, splitText } from './policy-text.ts';
-import { readServices } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
 import { startSpinner } from './spinner.ts';
-import { readService } from './target.ts';
 
 const lookMs = 1000;
 // One failure of three requests is a third, and says little.

@@ -3,12 +3,13 @@ import { withSplit } from '../catalog/split.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
+import { catalogOf } from '../operate/read-services.ts';
 import type { Registry } from '../registry/registry.ts';
 import { rootOf } from '../settings/registry.ts';
 import type { SeeSettings } from '../settings/see.ts';
 import { type BalancerState, look } from './balancer-state.ts';
 import { findBalancers } from './balancers.ts';
-import { catalogOf, readIfThere } from './read-service.ts';
+import { readIfThere } from './read-service.ts';
 import { type InstanceStatus, readInstances } from './status-instances.ts';
 import { troubleOf } from './status-trouble.ts';
 

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { countFaults, faultsOfVersion } from '../haproxy/known-faults.ts';
 import { printable } from '../model/printable.ts';
 import { formatDuration } from '../model/quantity.ts';
+import { readService } from '../operate/target.ts';
 import { statusCommand } from '../settings/see.ts';
 import type { BalancerState } from './balancer-state.ts';
 import { done, failed } from './exit-code.ts';
@@ -14,7 +15,6 @@ import { abortOnSignal } from './signals.ts';
 import { formatInstances } from './status-instances.ts';
 import { readStatus, type Status } from './status-read.ts';
 import { shortTrouble } from './status-trouble.ts';
-import { readService } from './target.ts';
 
 const everyMs = 1000;
 const mostTrouble = 20;

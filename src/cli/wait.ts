@@ -5,6 +5,7 @@ import { nameOf } from '../fleet/registrations.ts';
 import { type WaitRequest, waitFor } from '../fleet/wait-for.ts';
 import { Fault } from '../model/fault.ts';
 import { formatDuration } from '../model/quantity.ts';
+import { parseTarget } from '../operate/target.ts';
 import { waitCommand } from '../settings/wait.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
@@ -12,7 +13,6 @@ import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
 import { formatTable, print, printJson } from './outputs.ts';
 import { startSpinner } from './spinner.ts';
-import { parseTarget } from './target.ts';
 import { describeMissing, describeOutcome, reportOf, type WaitReport } from './wait-report.ts';
 
 /** The lifetime of a mark, in case that no process is left to remove it. */
