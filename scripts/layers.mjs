@@ -53,7 +53,7 @@ const mayImport = {
   balance:
     'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries',
   admin: 'model operate balance/queries balance',
-  page: 'model render haproxy files balance/history balance/queries balance',
+  page: 'model render haproxy operate files balance/history balance/queries balance',
   check: 'model settings registry catalog render haproxy balance/state balance',
   demo: 'model waiting registry',
   cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',

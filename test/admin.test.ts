@@ -205,6 +205,7 @@ describe('an admin port', () => {
       page: '/nowhere',
       logLevel: { level: () => 'info', setLevel: () => undefined },
       token: undefined,
+      operations: undefined,
       logger: pino({ level: 'info' }, { write: (line: string) => void lines.push(line) }),
       limits,
     });

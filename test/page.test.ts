@@ -1,47 +1,18 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { stringify } from 'yaml';
 import { startLoad } from '../bench/load.ts';
 import { startApps } from './support/app.ts';
+import { openPage, shoot, startBrowser } from './support/browser.ts';
 import { startScenario } from './support/scenario.ts';
-
-// Chromium looks for Google's hosts at every start unless it is told not to.
-const quiet = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'];
 
 let browser: Browser;
 beforeAll(async () => {
-  const executablePath = process.env['CHROMIUM_BIN'] ?? '/usr/bin/chromium';
-  browser = await chromium.launch({
-    executablePath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', ...quiet],
-  });
+  browser = await startBrowser();
 });
 afterAll(() => browser.close());
-
-/** Opens the page of a balancer; what goes wrong in it is in `complaints`. */
-async function open(admin: number, options: Parameters<Browser['newPage']>[0] = {}) {
-  const page = await browser.newPage(options);
-  onTestFinished(() => page.close());
-  const complaints: string[] = [];
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('request', (request) => {
-    if (new URL(request.url()).host !== `127.0.0.1:${admin}` && !request.url().startsWith('data:'))
-      complaints.push(`it asked ${request.url()}`);
-  });
-  await page.goto(`http://127.0.0.1:${admin}/`);
-  return { page, complaints };
-}
-
-/** For a person to look at: `PAGE_SHOTS` names a folder. */
-async function shoot(page: Page, name: string): Promise<void> {
-  const folder = process.env['PAGE_SHOTS'];
-  if (folder !== undefined) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
-}
 
 test('the page shows what is served, and each change as it happens', async () => {
   const scenario = await startScenario('folder');
@@ -57,7 +28,7 @@ test('the page shows what is served, and each change as it happens', async () =>
   const load = startLoad(scenario.http, 'web', 2);
   onTestFinished(async () => void (await load.stop()));
 
-  const { page, complaints } = await open(scenario.admin);
+  const { page, complaints } = await openPage(browser, scenario.admin);
   const row = (name: string) => page.locator('.services tbody', { has: page.getByRole('button', { name }) });
   await row('web').getByText('2 of 2').waitFor();
   await row('billing').getByText('0 of 1').waitFor();
@@ -109,7 +80,7 @@ test('the page is readable on a phone, in the dark, and says when the balancer i
   await scenario.writeByHand('instances/a-service-with-quite-a-long-name.example/web-1', a);
   const balancer = scenario.balancer('--id', 'edge-1');
   await balancer.logged('serving');
-  const { page, complaints } = await open(scenario.admin, {
+  const { page, complaints } = await openPage(browser, scenario.admin, {
     viewport: { width: 360, height: 740 },
     colorScheme: 'dark',
   });

@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import { join } from 'node:path';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
@@ -11,8 +9,10 @@ import type { BalanceHealth } from '../balance/health.ts';
 import type { LeavingStatus } from '../balance/lame-duck.ts';
 import { type Address, formatAddress, isLoopback } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
+import { type ActionsParts, addActions } from './actions.ts';
 import { answerJson } from './answer-json.ts';
 import { type HostRules, harmlessAnswers, onlyOwnHosts, readOnlyWithout } from './gate.ts';
+import { addPage } from './page-files.ts';
 import type { AdminToken } from './token.ts';
 import { addViews, type ViewsParts } from './views.ts';
 
@@ -47,6 +47,7 @@ export type AdminOptions = {
   readonly logLevel: LogLevelControl;
   /** Without one nothing can be changed. */
   readonly token: AdminToken | undefined;
+  readonly operations: ActionsParts['operations'];
   readonly logger: Logger;
   readonly limits?: AdminLimits;
   /** The folder with the built page. */
@@ -55,10 +56,10 @@ export type AdminOptions = {
 
 /**
  * Serves `/metrics`, `/healthz` (the process works), `/serving` (HAProxy serves, and is not about to stop), `/readyz` (and applies
- * changes), `/status`, `/log-level` and the views. The answer closes it. Rejects with Fault `address-in-use`.
+ * changes), `/status`, `/log-level`, the views and the actions. The answer closes it. Rejects with Fault `address-in-use`.
  */
 export async function serveAdmin(options: AdminOptions): Promise<() => Promise<void>> {
-  const { hosts, metrics, health, views, page, logLevel, token, logger, limits = adminLimits } = options;
+  const { hosts, metrics, health, views, page, logLevel, token, operations, logger, limits = adminLimits } = options;
   const app = guarded(hosts, token);
   app.get('/readyz', (c) => {
     const { ready, serving, leaving, troubles } = health();
@@ -81,6 +82,7 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
   app.get('/status', (c) => answerJson(c, health()));
   addLogLevel(app, logLevel);
   addViews(app, views);
+  addActions(app, { operations, hasToken: token !== undefined, hostname: hosts.hostname, logger });
   addPage(app, page);
   app.notFound((c) => c.text('there are / (a page), /metrics, /healthz, /serving, /readyz and /status\n', 404));
   return open(app, 'metrics, status, services, addresses of instances and the log', { hosts, logger, limits });
@@ -213,34 +215,4 @@ function addLogLevel(app: Hono, { level, setLevel }: LogLevelControl): void {
     setLevel(wanted.output);
     return c.text(`${level()}\n`);
   });
-}
-
-const files = [
-  { path: '/', name: 'index.html', type: 'text/html; charset=utf-8' },
-  { path: '/page.js', name: 'page.js', type: 'text/javascript; charset=utf-8' },
-  { path: '/page.css', name: 'page.css', type: 'text/css; charset=utf-8' },
-] as const;
-
-// Nothing from other sites, nothing inline: no text of the registry can become a script here.
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  'img-src data:',
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
-/** Adds the page that shows all of it live: the files that were built into `folder`, read at each request. */
-function addPage(app: Hono, folder: string): void {
-  for (const { path, name, type } of files) {
-    app.get(path, async (c) =>
-      c.body(await readFile(join(folder, name), 'utf8'), 200, {
-        'Content-Type': type,
-        'Content-Security-Policy': policy,
-      }),
-    );
-  }
 }

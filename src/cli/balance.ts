@@ -14,6 +14,7 @@ import { type Invocation, readInvocation } from './invocation.ts';
 import { createTailedLog } from './logger.ts';
 import { openForeignRegistry } from './open-layout.ts';
 import { openAllKeys, openRegistry } from './open-registry.ts';
+import { operationsOf } from './operations-of.ts';
 import { withoutOurs } from './secrets.ts';
 import { serviceManager } from './service-manager.ts';
 import { endOnSignals } from './signals.ts';
@@ -66,6 +67,7 @@ export async function run(invocation: Invocation): Promise<number> {
       openForeign: () => openAllKeys(settings.registry, logger),
       serveAdmin: (health, queries) => {
         tail.listenToTraffic((service, ms) => queries.tookRequest(service, ms));
+        const operations = settings.layout === undefined ? operationsOf(registry, health) : undefined;
         return serveAdmin({
           hosts: {
             address: settings.balance.admin,
@@ -77,6 +79,7 @@ export async function run(invocation: Invocation): Promise<number> {
           views: { queries, tail },
           logLevel,
           token,
+          operations,
           logger,
           page: join(invocation.packageFolder, 'dist/page'),
         });

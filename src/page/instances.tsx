@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import type { ServiceDetail } from '../balance/queries/service-view.ts';
+import { ActButton } from './act.tsx';
 import { ExplainButton } from './explain.tsx';
 import { formatDuration } from './format.ts';
 import { useService } from './live.ts';
@@ -58,7 +59,7 @@ function InstanceRow({ service, instance }: RowProps) {
     <tr>
       <th scope="row">
         {id} {version !== undefined && <span class="tag">{version}</span>}{' '}
-        <ExplainButton service={service} instance={id} />
+        <ExplainButton service={service} instance={id} /> <ActButton service={service} instance={id} />
       </th>
       <td data-label="Address">{address}</td>
       <td data-label="State">

@@ -1,5 +1,6 @@
 import { useMemo, useState } from 'preact/hooks';
 import type { ServiceView } from '../balance/queries/service-view.ts';
+import { ActButton } from './act.tsx';
 import { findServices, type Order, stateOf } from './find-services.ts';
 import { formatDuration, formatRate } from './format.ts';
 import { Instances } from './instances.tsx';
@@ -126,6 +127,7 @@ function Service({ service, latest, open, onToggle }: ServiceProps) {
       {open && (
         <tr id={id} class="detail">
           <td colSpan={6}>
+            <ActButton service={name} instance={undefined} />
             <Traffic name={name} latest={latest} height={plotHeight} />
             <Instances name={name} count={instances} looked={service} />
           </td>

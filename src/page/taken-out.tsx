@@ -1,4 +1,5 @@
 import type { NotServed } from '../balance/queries/not-served.ts';
+import { ActButton } from './act.tsx';
 import { ExplainButton } from './explain.tsx';
 import { plural } from './format.ts';
 
@@ -15,7 +16,7 @@ export function TakenOut({ notServed }: { readonly notServed: NotServed | undefi
           <b>
             {service}/{instance}
           </b>{' '}
-          <ExplainButton service={service} instance={instance} />
+          <ExplainButton service={service} instance={instance} /> <ActButton service={service} instance={instance} />
           <div class="dim">
             {why}
             {open === 'unknown' && '; its open requests are not known yet'}
