@@ -11,9 +11,15 @@ export const startBrowser = (): Promise<Browser> =>
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', ...quiet],
   });
 
-/** Opens the page of a balancer; what goes wrong in it is in `complaints`. */
-export async function openPage(browser: Browser, admin: number, options: Parameters<Browser['newPage']>[0] = {}) {
+/** Opens the page of a balancer; what goes wrong in it is in `complaints`. `before`: a script that runs before the page's own. */
+export async function openPage(
+  browser: Browser,
+  admin: number,
+  options: Parameters<Browser['newPage']>[0] = {},
+  before?: string,
+) {
   const page = await browser.newPage(options);
+  if (before !== undefined) await page.addInitScript(before);
   onTestFinished(() => page.close());
   const complaints: string[] = [];
   page.on('console', (message) => {
