@@ -126,8 +126,9 @@ type HeadProps = {
 
 /** Who this is, how it is, and the time. Its colour is that of the worst line. */
 function Head({ live: { health, services, at }, lines, children }: HeadProps) {
-  const summary = health === undefined && lines.length === 0 ? 'asking the balancer…' : summaryOf(lines);
-  const worst = health === undefined && lines.length === 0 ? '' : worstOf(lines);
+  const isKnown = health !== undefined || lines.length > 0;
+  const summary = isKnown ? summaryOf(lines) : '';
+  const worst = isKnown ? worstOf(lines) : '';
   const instances = services.reduce((sum, service) => sum + service.instances, 0);
   const title = health === undefined ? 'pointsman' : `${health.id}: ${summary} – pointsman`;
   useEffect(() => {
@@ -138,9 +139,11 @@ function Head({ live: { health, services, at }, lines, children }: HeadProps) {
       <h1>
         <span class={`dot ${worst}`} aria-hidden="true" /> pointsman <span class="dim">{health?.id}</span>
       </h1>
-      <p class={`state ${worst}`} role="status">
-        {summary}
-      </p>
+      {isKnown && (
+        <p class={`state ${worst}`} role="status">
+          {summary}
+        </p>
+      )}
       <p class="dim facts">
         {health !== undefined &&
           `revision ${health.revisionApplied} · ${plural(services.length, 'service')} · ${plural(instances, 'instance')} · HAProxy ${health.haproxyVersion ?? '…'}`}

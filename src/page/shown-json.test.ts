@@ -8,3 +8,8 @@ test('a text that the page shows hides and reorders nothing around it', () => {
     open: [{ reason: 'a\\u200b\\u000ab', count: 1 }],
   });
 });
+
+test('the same holds for characters that are not escaped, and for escapes after a backslash', () => {
+  expect(parseShown('{"a":"x\u202ey","b":1}')).toEqual({ a: 'x\\u202ey', b: 1 });
+  expect(parseShown('{"a":"\\\\\\u202e","b":"\\"q\\""}')).toEqual({ a: '\\\\u202e', b: '"q"' });
+});
