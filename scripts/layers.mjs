@@ -30,7 +30,7 @@ const mayImport = {
   operate: 'model registry catalog',
   files: 'model waiting metrics fs template go-template settings registry catalog',
   register: 'model waiting logging fs settings registry fleet',
-  'balance/observe': 'model metrics catalog fleet',
+  'balance/observe': 'model logging metrics catalog haproxy fleet',
   'balance/state': 'model waiting metrics fs registry catalog render haproxy balance/observe',
   'balance/first-check': 'model waiting logging catalog render haproxy balance/observe',
   'balance/addresses': 'model waiting logging metrics settings catalog addresses render haproxy balance/observe',

@@ -3,6 +3,7 @@ import { readVersion } from '../haproxy/check.ts';
 import { CommandHaproxy } from '../haproxy/command-haproxy.ts';
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { ManagedHaproxy } from '../haproxy/managed-haproxy.ts';
+import type { OnHealth } from '../haproxy/output.ts';
 import { Fault } from '../model/fault.ts';
 import type { HaproxySettings } from '../settings/balance.ts';
 import type { BalanceParts } from './balance-parts.ts';
@@ -12,8 +13,8 @@ type OpenHaproxyParts = Pick<BalanceParts, 'logger' | 'signal' | 'hurry'> & {
   readonly paths: BalancePaths;
   /** Runs when a managed HAProxy ended by itself. */
   readonly onExit: (reason: string) => void;
-  /** Runs when a managed HAProxy reports that the health of a server changed, and when its reports begin. */
-  readonly onHealth: () => void;
+  /** Runs with each change of a server's health that a managed HAProxy reports, and without one when its reports begin. */
+  readonly onHealth: OnHealth;
 };
 
 const onPath = 'haproxy';

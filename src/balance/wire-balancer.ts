@@ -1,5 +1,6 @@
 import type { Haproxy } from '../haproxy/haproxy.ts';
 import { tellReplaced } from '../haproxy/master.ts';
+import type { OnHealth } from '../haproxy/output.ts';
 import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { Entry } from '../registry/registry.ts';
 import { Locating, type LocatingParts } from './addresses/locating.ts';
@@ -9,6 +10,8 @@ import type { GuardPolicy } from './guard/guard.ts';
 import { GuardedInstancesFile } from './guard/guarded-instances-file.ts';
 import { Guarding } from './guard/guarding.ts';
 import type { BalanceMetrics } from './metrics.ts';
+import { HealthLog } from './observe/health-log.ts';
+import { HealthWatch } from './observe/health-watch.ts';
 import { Troubles } from './observe/troubles.ts';
 import { OpenFilesLimit } from './open-files/open-files-limit.ts';
 import { Overriding, type OverridingParts } from './overrides/overriding.ts';
@@ -35,7 +38,7 @@ type WiringParts = BalancerSettings & {
   readonly addresses: Pick<LocatingParts, 'rules' | 'own' | 'names' | 'lookUp'>;
   /** When HAProxy validates for the first time again what it refused, in ms. */
   readonly retryMs: number;
-  readonly openHaproxy: (onExit: (reason: string) => void, onHealth: () => void) => Promise<Haproxy>;
+  readonly openHaproxy: (onExit: (reason: string) => void, onHealth: OnHealth) => Promise<Haproxy>;
   /** Runs after each connection to HAProxy. */
   readonly onHaproxyVersion?: (version: string) => void;
   /** Copies the files that ship with pointsman, once the folders exist. */
@@ -55,9 +58,13 @@ const oldWorkerMs = 2000;
 /** Makes a balancer with everything that it works with. Rejects with a Fault when HAProxy or a folder is missing. */
 export async function wireBalancer(parts: WiringParts) {
   const { paths, templates, baseSettings, limits, metrics, logger, signal, now, wall, onHaproxyVersion } = parts;
+  const healthLog = new HealthLog({ logger, now });
   const haproxy = await parts.openHaproxy(
     (reason) => balancer.watch.onExit(reason),
-    () => states.changed(),
+    (change) => {
+      if (change !== undefined) healthLog.tell(change);
+      states.changed();
+    },
   );
   const storage = new Storage({ metrics: metrics.storage, logger, now });
   const { values, location: registry } = parts;
@@ -110,7 +117,11 @@ export async function wireBalancer(parts: WiringParts) {
     ...{ guarding, heldEntries, locating, openFiles, overriding, templates, baseSettings, limits },
     ...{ reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs, metrics, logger, signal, now, wall },
   });
+  const healthWatch = new HealthWatch({ link, logger, now, onChange: (change) => healthLog.tell(change) });
+  if (!haproxy.printsHere) healthWatch.begin();
   const close = async () => {
+    healthWatch.close();
+    healthLog.close();
     unproven.close();
     await tls.close();
     guarding.close();

@@ -42,6 +42,8 @@ export interface Haproxy {
   stop(graceMs: number): Promise<void>;
   /** Lets go of it, and it goes on serving. */
   leave(): void;
+  /** Whether it is read here what HAProxy prints, such as the health of its servers. */
+  readonly printsHere: boolean;
   /** Whether this process started the one that runs. */
   readonly startedHere: boolean;
   /** How many files it may have open at most; undefined where that is not known here. */
@@ -54,6 +56,7 @@ export interface Haproxy {
 
 /** An HAProxy that others start and end, perhaps in another container: what its worker says of its open files has to do. */
 export class ForeignHaproxy {
+  readonly printsHere = false;
   readonly startedHere = false;
   readonly endWorker = undefined;
 

@@ -5,6 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { execa, type ResultPromise } from 'execa';
 import { Fault } from '../model/fault.ts';
 import { absentAddresses } from './absent-addresses.ts';
+import { formatDuration } from '../model/quantity.ts';
+import { sayWhile } from '../waiting/say-while.ts';
 import { probeListeners, startFault, type Unbindable } from './bind-probe.ts';
 import { readVersion, type Validated, validateConfig } from './check.ts';
 import { type FailedAddresses, retryInMs, withFailed, withoutLoaded } from './failed-addresses.ts';
@@ -14,14 +16,14 @@ import { type Listener, listenersIn, toBeTried } from './listeners.ts';
 import { alertsIn, askWorker, readProcesses, reloadMaster } from './master.ts';
 import { MasterSocket, type MasterSocketOptions } from './master-socket.ts';
 import { hardLimitOf } from './open-files.ts';
-import { Output } from './output.ts';
+import { type OnHealth, Output } from './output.ts';
 import { apart, hasInCommand, isAlive, signal } from './processes.ts';
 
 export type ManagedOptions = MasterSocketOptions & {
   /** Called when HAProxy ends although pointsman did not stop it. */
   readonly onExit: (reason: string) => void;
-  /** Called when HAProxy reports that the health of a server changed, and when such a report may have been lost. */
-  readonly onHealth: () => void;
+  /** Called with each change of a server's health that HAProxy reports, and without one when a report may have been lost. */
+  readonly onHealth: OnHealth;
   /** Aborted when a stop is to wait for open requests no longer. */
   readonly hurry?: AbortSignal | undefined;
 };
@@ -41,6 +43,7 @@ export class ManagedHaproxy implements Haproxy {
   readonly #options: ManagedOptions;
   #child: Child | undefined;
   #stopping = false;
+  readonly printsHere = true;
   /** Watches an adopted HAProxy: only its parent would be notified of its end. */
   #adopted: NodeJS.Timeout | undefined;
   readonly #output: Output;
@@ -262,7 +265,11 @@ export class ManagedHaproxy implements Haproxy {
     const pid = this.#child?.pid ?? processes?.masterPid ?? (await this.#silentMaster());
     if (pid === undefined) return;
     signal(pid, 'SIGUSR1');
-    if (await this.#gone(pid, graceMs, this.#options.hurry)) return;
+    const text = `HAProxy finishes its open requests, for at most ${formatDuration(graceMs)} in all`;
+    const ended = await sayWhile(this.#gone(pid, graceMs, this.#options.hurry), () =>
+      this.#options.logger.info({ event: 'haproxy-ending', pid, graceMs }, text),
+    );
+    if (ended) return;
     signal(pid, 'SIGTERM');
     if (await this.#gone(pid, 2000)) return;
     const { workerPid } = processes ?? (await this.#find()) ?? {};

@@ -25,15 +25,15 @@ const rest = '0 active and 0 backup servers left. 0 sessions active, 0 requeued,
 test.each([
   [
     `[WARNING]  (7) : Server web/a is DOWN, reason: Layer4 connection problem, info: "Connection refused", check duration: 0ms. ${rest}`,
-    { event: 'server-down', key: 'instances/web/a', reason: 'Layer4 connection problem, info: "Connection refused"' },
+    { to: 'down', service: 'web', id: 'a', result: 'Layer4 connection problem, info: "Connection refused"' },
   ],
   [
     `[WARNING]  (7) : Server web/a-1 is UP, reason: Layer7 check passed, code: 200, check duration: 1ms. ${rest}`,
-    { event: 'server-up', key: 'instances/web/a-1', reason: 'Layer7 check passed, code: 200' },
+    { to: 'up', service: 'web', id: 'a-1', result: 'Layer7 check passed, code: 200' },
   ],
   [
     `[WARNING]  (7) : CLI : Server web/a is DOWN, reason: Layer7 timeout, check duration: 2000ms. ${rest}`,
-    { event: 'server-down', key: 'instances/web/a', reason: 'Layer7 timeout' },
+    { to: 'down', service: 'web', id: 'a', result: 'Layer7 timeout' },
   ],
   [`[WARNING]  (7) : CLI : Server web/a is DOWN, changed from CLI. ${rest}`, undefined],
   ['[ALERT]    (7) : backend web has no server available!', undefined],

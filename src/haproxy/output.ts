@@ -4,12 +4,15 @@ import { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { execa } from 'execa';
 import type { Logger } from 'pino';
-import { instanceKey } from '../model/key.ts';
+import type { HealthChange } from './health-change.ts';
 import { apart } from './processes.ts';
 
 const mostLines = 50;
 /** Milliseconds until the last lines of an HAProxy that ended have arrived. */
 const restMs = 500;
+
+/** Called when HAProxy says that the health of a server changed, and without a change when it may have said so unheard. */
+export type OnHealth = (change?: HealthChange) => void;
 
 /**
  * Logs the lines that HAProxy prints, with its access log. It comes through a named pipe: HAProxy outlives
@@ -19,12 +22,11 @@ const restMs = 500;
 export class Output {
   readonly #path: string;
   readonly #logger: Logger;
-  readonly #onHealth: () => void;
+  readonly #onHealth: OnHealth;
   #reader: Socket | undefined;
   readonly #lastLines: string[] = [];
 
-  /** `onHealth` is called when HAProxy says that the health of a server changed, and when it may have said so unheard. */
-  constructor(path: string, logger: Logger, onHealth: () => void) {
+  constructor(path: string, logger: Logger, onHealth: OnHealth) {
     this.#path = path;
     this.#logger = logger;
     this.#onHealth = onHealth;
@@ -130,10 +132,8 @@ export class Output {
     this.#lastLines.push(line);
     if (this.#lastLines.length > mostLines) this.#lastLines.shift();
     const health = parseHealthLine(line);
-    if (health !== undefined) this.#onHealth();
     if (health === undefined) this.#logger[levelOf(line)]({ event: 'haproxy', line }, 'HAProxy says');
-    else if (health.event === 'server-down') this.#logger.warn(health, 'HAProxy finds an instance down');
-    else this.#logger.info(health, 'HAProxy finds an instance up');
+    else this.#onHealth(health);
   }
 }
 
@@ -174,18 +174,14 @@ function isAccessLine(json: unknown): json is AccessLine {
   return json.event === 'request' || json.event === 'connection';
 }
 
-/** A server that HAProxy finds well again, or not any more, as an event of the log. */
-export type HealthLine = { readonly event: 'server-up' | 'server-down'; readonly key: string; readonly reason: string };
-
 // HAProxy prints it itself and logs it: an own template may log nothing, or leave out what is good news. After a command that changed a
 // server, HAProxy 2.6 begins all such lines with `CLI : `, whatever their cause.
 const change =
   /^\[WARNING\] *\(\d+\) : (?:CLI : )?Server ([A-Za-z0-9._-]+)\/([A-Za-z0-9._:-]+) is (UP|DOWN)[,.] *(?:reason: (.*?))?(?:, check duration: .*|\. \d+ active .*)?$/;
 
 /** Reads `[WARNING]  (7) : Server web/a is DOWN, reason: Layer4 timeout, check duration: …`; undefined for other lines. */
-export function parseHealthLine(line: string): HealthLine | undefined {
-  const [, service, id, state, reason] = change.exec(line) ?? [];
+export function parseHealthLine(line: string): HealthChange | undefined {
+  const [, service, id, state, result] = change.exec(line) ?? [];
   if (service === undefined || id === undefined) return undefined;
-  const event = state === 'UP' ? 'server-up' : 'server-down';
-  return { event, key: instanceKey(service, id), reason: reason ?? 'HAProxy gives no reason' };
+  return { to: state === 'UP' ? 'up' : 'down', service, id, result };
 }

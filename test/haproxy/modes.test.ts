@@ -88,6 +88,25 @@ describe('attached: HAProxy is run by others, as in a container of its own', () 
     expect(second.log.filter(({ event }) => event === 'reloaded')).toEqual([]);
   });
 
+  test('an instance that its checks find down, and up again, is an event with the reason', async () => {
+    const scenario = await startScenario('folder');
+    startHaproxy(scenario);
+    const app = await startApp('a');
+    const [b = ''] = await startApps('b');
+    await scenario.writeByHand('instances/web/a', app.address);
+    await scenario.writeByHand('instances/web/b', b);
+    await scenario.writeByHand('services/web', JSON.stringify({ check: { kind: 'tcp', interval: '200ms' } }));
+    const balancer = scenario.balancer('--haproxy-mode', 'attached', '--log-level', 'debug');
+    await scenario.serves('web', ['a', 'b']);
+    await balancer.logged('health-watched', ({ servers }) => servers === 2);
+    await app.close();
+    const down = await balancer.logged('server-down');
+    expect(down).toMatchObject({ level: 'warn', key: 'instances/web/a', msg: 'web/a is down: connection refused' });
+    const again = await startApp('a', undefined, app.port);
+    onTestFinished(() => again.close());
+    expect(await balancer.logged('server-up')).toMatchObject({ key: 'instances/web/a', msg: 'web/a is up again' });
+  });
+
   test('its end and its restart are noticed', async () => {
     const scenario = await startScenario('folder');
     const [a = '', b = ''] = await startApps('a', 'b');
