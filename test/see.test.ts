@@ -221,8 +221,8 @@ test('instances that HAProxy finds down and up again are events, and every event
   await balancer.logged('server-up', ({ key }) => key === 'instances/web/c');
   const where = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
   const { stdout } = await runPointsman(['events', ...where]);
-  expect(stdout.join('\n')).toMatch(/server-down instances\/web\/c {2}Layer4 connection problem/);
-  expect(stdout.join('\n')).toMatch(/server-up instances\/web\/c/);
+  expect(stdout.join('\n')).toMatch(/server-down +web\/c is down: connection refused/);
+  expect(stdout.join('\n')).toMatch(/server-up +web\/c is up again/);
   for (const line of stdout.filter((one) => /^\d\d:/.test(one))) expect(line).toMatch(/^\S+ \S+ \S/);
   expect(stdout.join('\n')).not.toContain('HAProxy says');
 });

@@ -25,10 +25,11 @@ export async function applied(
   written: Written,
   goal: 'gone' | 'paused',
   signal: AbortSignal,
+  onProgress: (now: FleetProgress) => void,
 ): Promise<FleetProgress> {
   const awaited: Awaited =
     goal === 'gone' ? { ...written, goal, id: written.ids[0] } : { ...written, goal, id: undefined };
-  return summary([await fleet.wait(awaited, signal)]);
+  return summary([await fleet.wait(awaited, signal, (verdict) => onProgress(summary([verdict])))]);
 }
 
 /** The same, until none of their requests is open either. */

@@ -6,6 +6,7 @@ import { describe } from '../model/fault.ts';
 import type { Parsed } from '../model/parsed.ts';
 import { formatDuration } from '../model/quantity.ts';
 import type { Entry } from '../registry/registry.ts';
+import { whileWaiting } from './spinner.ts';
 
 /** A balancer of the fleet, and where it can be asked. */
 export type KnownBalancer = {
@@ -63,11 +64,11 @@ const isSilent = (error: unknown): boolean => error instanceof Error && isTimeou
  * The balancers of a tree: those that the registry knows, and one on this machine. Each is asked who it is and which tree it
  * follows, because an address may be another's by now. `entries` are those under `balancers/`.
  */
-export async function findBalancers(
-  entries: readonly Entry[],
-  local: Address,
-  tree: BalancersTree,
-): Promise<FoundBalancers> {
+export function findBalancers(entries: readonly Entry[], local: Address, tree: BalancersTree): Promise<FoundBalancers> {
+  return whileWaiting('asking each balancer who it is', () => find(entries, local, tree));
+}
+
+async function find(entries: readonly Entry[], local: Address, tree: BalancersTree): Promise<FoundBalancers> {
   const balancers = balancersOf(entries);
   const here = formatAddress(local);
   const unanswered: string[] = [];

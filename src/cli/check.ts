@@ -23,6 +23,7 @@ import type { Invocation } from './invocation.ts';
 import { errorText, journalReads } from './journal.ts';
 import { folderFault } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
+import { whileWaiting } from './spinner.ts';
 
 /** The files that were checked, and their problems. */
 type Report = {
@@ -41,7 +42,7 @@ type Report = {
 };
 
 export async function run(invocation: Invocation): Promise<number> {
-  const report = await check(invocation);
+  const report = await whileWaiting('checking; HAProxy validates a configuration of it', () => check(invocation));
   const json = invocation.flags.has('json');
   if (json) printJson(report);
   else print(errorText(describeReport(report), report.problems.length > 0 && journalReads(invocation.env, 1)));

@@ -7,7 +7,7 @@ import { done } from './exit-code.ts';
 import { readHeldOverrides } from './held-overrides.ts';
 import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAskedRegistry } from './open-registry.ts';
 import { print, printJson, warn } from './outputs.ts';
 
 /** `pointsman clear SERVICE[/INSTANCE]`. */
@@ -27,7 +27,7 @@ async function end(
 ): Promise<number> {
   const { json, ...settings } = await readInvocation(command, invocation);
   const target = parseTarget(invocation.operands[0] ?? '');
-  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   try {
     const findHeld = () => heldOn(registry, settings, target);
     const plan = await planEnd(registry, target, { only, wall: Date.now(), findHeld });

@@ -10,7 +10,7 @@ import { askAdmin, findBalancers } from './balancers.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAskedRegistry } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
 import { readIfThere } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
@@ -41,7 +41,7 @@ const everyMs = 1000;
 
 export async function run(invocation: Invocation): Promise<number> {
   const { json, admin, most, follow, ...settings } = await readInvocation(eventsCommand, invocation);
-  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {
     const { entries, cluster, fault } = await readIfThere(registry, 'balancers/');

@@ -8,9 +8,10 @@ import { askAdmin, findBalancers, type KnownBalancer } from './balancers.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAskedRegistry } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
 import { readIfThere } from './read-service.ts';
+import { whileWaiting } from './spinner.ts';
 
 const explanation = v.object({
   verdict: v.string(),
@@ -33,7 +34,7 @@ export async function run(invocation: Invocation): Promise<number> {
       hint,
     });
   }
-  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   try {
     const { entries, cluster, fault } = await readIfThere(registry, 'balancers/');
     const { balancers, stranger } = await findBalancers(entries, admin, { cluster, root: rootOf(settings.registry) });
@@ -42,7 +43,9 @@ export async function run(invocation: Invocation): Promise<number> {
       throw fault ?? new Fault('deadline', 'the registry lists no balancer, and none runs on this machine', hint);
     }
     const path = `/explain/${target.service}/${encodeURIComponent(target.scope)}`;
-    const answers = await Promise.all(balancers.map((balancer) => ask(balancer, path)));
+    const answers = await whileWaiting('asking each balancer', () =>
+      Promise.all(balancers.map((balancer) => ask(balancer, path))),
+    );
     if (json) printJson(answers);
     else print(format(nameOf(target), answers));
     return answers.every((one) => 'explanation' in one && one.explanation.verdict === 'served') ? done : failed;

@@ -6,6 +6,7 @@ import { describe, Fault } from '../model/fault.ts';
 import type { Decoding } from '../registry/etcd/key-space.ts';
 import type { ReadFilter, Registry } from '../registry/registry.ts';
 import type { PasswordSource, RegistrySettings } from '../settings/registry.ts';
+import { sayingWaits, waitingFor } from './saying-waits.ts';
 
 /** How keys and values are read; both are for etcd only. */
 export type Reading = { readonly reading?: ReadFilter; readonly decoding?: Decoding };
@@ -19,6 +20,12 @@ export async function openRegistry(
   const fault = await folderFault(settings);
   if (fault !== undefined) throw fault;
   return openAdapter(settings, logger, options);
+}
+
+/** The same for a command that a person waits for: after half a second the person reads that the registry has not answered. */
+export async function openAskedRegistry(settings: RegistrySettings, logger: Logger): Promise<Registry> {
+  const registry = await openRegistry(settings, logger);
+  return sayingWaits(registry, () => waitingFor(registry.location));
 }
 
 /** Why a folder cannot be the registry. pointsman does not create it: a mistyped path would be a registry that no other process reads. */

@@ -34,12 +34,22 @@ export function watchOutputs({ stdout, stderr }: Pick<NodeJS.Process, 'stdout' |
   stderr.on('error', () => undefined);
 }
 
+/** Whether the terminal takes text only: no colours, and no sequences that move its cursor. */
+export const isSimple = (env: Readonly<Record<string, string | undefined>>): boolean => env['TERM'] === 'dumb';
+
+export type Colors = ReturnType<typeof pc.createColors>;
+
 /**
- * Colours for what is written to this stream: on a terminal, unless NO_COLOR says otherwise. Not by picocolors' own
+ * Colours for what is written to this stream: on a terminal, unless NO_COLOR or TERM=dumb say otherwise. Not by picocolors' own
  * judgement, which colours wherever the variable CI is set.
  */
-export function colorsOf(stream: NodeJS.WriteStream): ReturnType<typeof pc.createColors> {
-  return pc.createColors(Boolean(stream.isTTY) && !process.env['NO_COLOR']);
+export function colorsOf(stream: NodeJS.WriteStream): Colors {
+  return pc.createColors(Boolean(stream.isTTY) && !process.env['NO_COLOR'] && !isSimple(process.env));
+}
+
+/** The columns of the terminal; undefined where lines may be as long as they are. One that does not know its width says 0. */
+export function widthOf(stream: NodeJS.WriteStream): number | undefined {
+  return stream.isTTY ? stream.columns || 80 : undefined;
 }
 
 /** A line for the person at the terminal, beside what the command was asked for. */

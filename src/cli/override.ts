@@ -25,7 +25,7 @@ import { applied, describeNotApplied, drained, type FleetProgress, type Written 
 import { done } from './exit-code.ts';
 import { type CommandModule, type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAskedRegistry } from './open-registry.ts';
 import { print, printJson, warn } from './outputs.ts';
 import { startSpinner } from './spinner.ts';
 
@@ -76,7 +76,7 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
   const { forMs, why, force, json, waitMs } = settings;
   const until = forMs === undefined ? undefined : at + forMs;
   const said: Override = { effect, who: whoIs(invocation), why, at, until };
-  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   const fleet = new Fleet(registry);
   try {
     const [{ catalog, unknown, impact }] = await Promise.all([
@@ -122,13 +122,14 @@ async function settled(
   waitMs: number | undefined,
   goal: 'applied' | 'drained' | 'paused',
 ): Promise<FleetProgress> {
-  const spinner = startSpinner(process.stderr);
+  const spinner = startSpinner(process.stderr, 'waiting until each balancer has applied it');
+  const say = (now: FleetProgress) => spinner.say(`waiting: ${describeNotApplied(now)}`);
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), waitMs ?? applyMs);
   try {
     return goal === 'drained' && written.ids.length > 0
-      ? await drained(fleet, written, limit.signal, (now) => spinner.say(describeNotApplied(now)))
-      : await applied(fleet, written, goal === 'paused' ? 'paused' : 'gone', limit.signal);
+      ? await drained(fleet, written, limit.signal, say)
+      : await applied(fleet, written, goal === 'paused' ? 'paused' : 'gone', limit.signal, say);
   } finally {
     clearTimeout(timer);
     spinner.stop();

@@ -6,12 +6,13 @@ import { showKey } from '../model/parsed.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { readServices } from '../operate/read-services.ts';
 import { readService } from '../operate/target.ts';
+import type { Registry } from '../registry/registry.ts';
 import { overridesCommand } from '../settings/override.ts';
 import { done } from './exit-code.ts';
 import { readHeldOverrides } from './held-overrides.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAskedRegistry } from './open-registry.ts';
 import { colorsOf, formatTable, print, printJson } from './outputs.ts';
 
 /** `pointsman overrides [SERVICE]`. */
@@ -19,7 +20,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const { json, ...settings } = await readInvocation(overridesCommand, invocation);
   const [text] = invocation.operands;
   const only = text === undefined ? undefined : readService(text);
-  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   try {
     const wall = Date.now();
     const services = only === undefined ? await overriddenServices(registry) : [only];
@@ -75,7 +76,7 @@ export async function run(invocation: Invocation): Promise<number> {
   }
 }
 
-async function overriddenServices(registry: Awaited<ReturnType<typeof openRegistry>>): Promise<ServiceName[]> {
+async function overriddenServices(registry: Registry): Promise<ServiceName[]> {
   const { entries } = await registry.read('overrides/');
   const names = new Set(entries.map(({ key }) => serviceOfKey(key) ?? ''));
   return [...names].flatMap((name) => {

@@ -7,7 +7,7 @@ import { pinCommand } from '../settings/shift.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAskedRegistry } from './open-registry.ts';
 import { print, printJson } from './outputs.ts';
 import { editPolicy, policyWithSplit } from './policy-text.ts';
 
@@ -15,7 +15,7 @@ import { editPolicy, policyWithSplit } from './policy-text.ts';
 export async function run(invocation: Invocation): Promise<number> {
   const { json, ...settings } = await readInvocation(pinCommand, invocation);
   const service = readService(invocation.operands[0]);
-  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   try {
     const key = policyKey(service);
     const known = (await readServices(registry, [service], Date.now())).services.get(service);

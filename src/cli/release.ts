@@ -12,15 +12,16 @@ import { releaseCommand } from '../settings/release.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAskedRegistry } from './open-registry.ts';
 import { print, warn } from './outputs.ts';
 import { unknownService } from './read-service.ts';
+import { whileWaiting } from './spinner.ts';
 
 /** `pointsman release SERVICE`, or `--all`. */
 export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(releaseCommand, invocation);
   const release = releaseIn(invocation, settings.all);
-  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   try {
     if (release !== '*') await requireKnown(registry, release);
     const revision = await writeRelease(registry, release, invocation.machine.hostname, new Date());
@@ -43,7 +44,7 @@ function releaseIn({ operands: [text] }: Invocation, all: boolean): Release {
 async function requireKnown(registry: Registry, service: ServiceName): Promise<void> {
   const { services } = await readServices(registry, [service], Date.now());
   if (services.has(service)) return;
-  const held = await isHeld(registry, service);
+  const held = await whileWaiting('asking what balancers hold', () => isHeld(registry, service));
   if (held === 'untold') {
     warn(
       `no service ${service} is known, and no balancer reports here what it holds; a balancer with --layout does not report it`,

@@ -25,6 +25,7 @@ import { openRegistry } from './open-registry.ts';
 import { colorsOf, print, printJson, warn } from './outputs.ts';
 import { paintedDiff } from './painted-diff.ts';
 import { abortOnSignal } from './signals.ts';
+import { whileWaiting } from './spinner.ts';
 
 /** How long the registry may take to say what it holds, in ms. */
 const firstReadMs = 10_000;
@@ -68,8 +69,8 @@ export async function render(settings: RenderSettings, packageFolder: string): P
     else print(describePlan(catalog, plan));
   };
   try {
-    const known = await heard.first;
-    const catalog = await lookedUp(known);
+    const known = await whileWaiting(`reading ${registry.location}`, () => heard.first);
+    const catalog = await whileWaiting('looking up the host names of instances', () => lookedUp(known));
     warnOf(catalog, [...locating.unserved()]);
     switch (what.kind) {
       case 'print':

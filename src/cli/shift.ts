@@ -15,7 +15,7 @@ import { between, countVersion } from './error-share.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAskedRegistry } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
 import { editPolicy, leave, policyText, policyWithSplit, policyWithSplitText, splitText } from './policy-text.ts';
 import { abortOnSignal } from './signals.ts';
@@ -39,7 +39,7 @@ type Shift = ShiftSettings & { readonly root: string | undefined };
 export async function run(invocation: Invocation): Promise<number> {
   const { shift, ...settings } = await readInvocation(shiftCommand, invocation);
   const service = readService(invocation.operands[0]);
-  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {
     return await shiftService(registry, service, { ...shift, root: rootOf(settings.registry) }, signal);
@@ -167,7 +167,7 @@ async function watch(
   signal: AbortSignal,
 ): Promise<StepEnd> {
   const ends = performance.now() + ms;
-  const spinner = startSpinner(process.stderr);
+  const spinner = startSpinner(process.stderr, `watching the requests of ${to}`);
   let seen = { requests: 0, failed: 0 };
   try {
     const before = await countVersion(balancers, service, to);

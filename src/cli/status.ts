@@ -8,7 +8,7 @@ import type { BalancerState } from './balancer-state.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
-import { openRegistry } from './open-registry.ts';
+import { openAskedRegistry } from './open-registry.ts';
 import { colorsOf, formatTable, print, printJson } from './outputs.ts';
 import { unknownService } from './read-service.ts';
 import { abortOnSignal } from './signals.ts';
@@ -23,7 +23,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const settings = await readInvocation(statusCommand, invocation);
   const [text] = invocation.operands;
   const service = text === undefined ? undefined : readService(text);
-  const registry = await openRegistry(settings.registry, await createLogger(settings.log));
+  const registry = await openAskedRegistry(settings.registry, await createLogger(settings.log));
   const { signal, dispose } = abortOnSignal();
   try {
     for (;;) {

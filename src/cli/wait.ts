@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import pc from 'picocolors';
 import { nameOf } from '../fleet/registrations.ts';
 import { type WaitRequest, waitFor } from '../fleet/wait-for.ts';
 import { Fault } from '../model/fault.ts';
@@ -11,7 +10,7 @@ import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { formatTable, print, printJson } from './outputs.ts';
+import { colorsOf, formatTable, print, printJson } from './outputs.ts';
 import { startSpinner } from './spinner.ts';
 import { describeMissing, describeOutcome, reportOf, type WaitReport } from './wait-report.ts';
 
@@ -27,7 +26,7 @@ export async function run(invocation: Invocation): Promise<number> {
   const registry = await openRegistry(settings.registry, await createLogger(settings.log));
   const markKey = `waits/${randomUUID()}`;
   let marked = false;
-  const spinner = startSpinner(process.stderr);
+  const spinner = startSpinner(process.stderr, `${name}: waiting for an answer of ${registry.location}`);
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(), timeoutMs);
   const started = performance.now();
@@ -73,11 +72,12 @@ function tell(request: WaitRequest, report: WaitReport, { json, tookMs }: { json
 }
 
 function formatBalancers({ balancers, goal }: WaitReport): string {
+  const colors = colorsOf(process.stdout);
   const reached = goal === 'serves' ? 'serves it' : 'sends it no requests';
   const rows = balancers.map(({ balancer, missing }) => [balancer, missing ?? reached]);
   return formatTable(['BALANCER', 'STATE'], rows, (text, row) => {
-    if (row < 0) return pc.dim(text);
-    return balancers[row]?.missing === undefined ? pc.green(text) : pc.yellow(text);
+    if (row < 0) return colors.dim(text);
+    return balancers[row]?.missing === undefined ? colors.green(text) : colors.yellow(text);
   });
 }
 

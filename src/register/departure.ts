@@ -5,6 +5,7 @@ import type { Instance } from '../model/instance.ts';
 import { formatDuration } from '../model/quantity.ts';
 import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
+import { sayWhile } from '../waiting/say-while.ts';
 
 export type DepartureParts = {
   readonly registry: Registry;
@@ -43,7 +44,19 @@ export class Departure {
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), drainTimeoutMs);
     const awaited: Awaited = { goal: 'drained', revision, service, id };
-    const verdict = await this.#fleet.wait(awaited, AbortSignal.any([signal, limit.signal]));
+    let latest: BarrierState | undefined;
+    const wait = this.#fleet.wait(awaited, AbortSignal.any([signal, limit.signal]), (now) => {
+      latest = now;
+    });
+    const verdict = await sayWhile(wait, () => {
+      const open = latest === undefined ? [] : openOf(latest);
+      const text = open.map(({ balancer, missing }) => `${balancer} ${missing}`).join('; ');
+      const left = formatDuration(Math.max(0, Math.round((drainTimeoutMs - (now() - started)) / 1000) * 1000));
+      logger.info(
+        { event: 'draining', open },
+        `waiting, for at most ${left} more: ${text || 'no balancer answers yet'}`,
+      );
+    });
     clearTimeout(timer);
     const about = { revision: String(revision), ms: Math.round(now() - started) };
     if (verdict.kind === 'reached') {

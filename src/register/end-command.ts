@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { formatDuration } from '../model/quantity.ts';
+import { sayWhile } from '../waiting/say-while.ts';
 import { aborted } from '../waiting/time-limit.ts';
 import type { RunningCommand } from './command.ts';
 import { type ProcessEntry, ProcessTree } from './process-tree.ts';
@@ -46,7 +48,7 @@ export async function endCommand(
   const tree = new ProcessTree(command.pid);
   tree.look();
   command.signal('SIGTERM');
-  const exitCode = await stages.within(graceMs, async (signal) => {
+  const ending = stages.within(graceMs, async (signal) => {
     const code = await Promise.race([command.ended, aborted(signal)]);
     if (code === undefined) return undefined;
     const left = tree.look();
@@ -61,6 +63,12 @@ export async function endCommand(
     }
     return code;
   });
+  const exitCode = await sayWhile(ending, () =>
+    logger.info(
+      { event: 'command-ending', graceMs },
+      `the command has SIGTERM; it is killed ${formatDuration(graceMs)} after it`,
+    ),
+  );
   if (exitCode !== undefined) return exitCode;
   logger.warn({ event: 'command-killed', graceMs }, 'the command did not end in time; pointsman kills it');
   command.signal('SIGKILL');
