@@ -9,9 +9,10 @@ import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
-import { colorsOf, print, printJson } from './outputs.ts';
+import { formatOf, print, printJson } from './outputs.ts';
 import { readIfThere } from './read-service.ts';
 import { whileWaiting } from './spinner.ts';
+import { wrapText } from './wrap-text.ts';
 
 const explanation = v.object({
   verdict: v.string(),
@@ -64,7 +65,7 @@ async function ask({ id, admin }: KnownBalancer, path: string): Promise<Balancer
 }
 
 function format(name: string, answers: readonly BalancerAnswer[]): string {
-  const colors = colorsOf(process.stdout);
+  const { colors, width: columns } = formatOf(process.stdout);
   const marks: Readonly<Record<string, string>> = {
     good: colors.green('✓'),
     bad: colors.red('✗'),
@@ -78,10 +79,17 @@ function format(name: string, answers: readonly BalancerAnswer[]): string {
     }
     const { verdict, because, findings } = answer.explanation;
     const paint = verdict === 'served' ? colors.green : colors.red;
-    lines.push(`${colors.bold(answer.balancer)}: ${name} is ${paint(printable(verdict))}: ${printable(because)}`);
+    lines.push(
+      wrapText(
+        `${colors.bold(answer.balancer)}: ${name} is ${paint(printable(verdict))}: ${printable(because)}`,
+        columns,
+        2,
+      ),
+    );
     const width = Math.max(...findings.map(({ stage }) => stage.length));
     for (const { stage, state, says } of findings) {
-      lines.push(`  ${marks[state] ?? '-'} ${colors.dim(printable(stage).padEnd(width))}  ${printable(says)}`);
+      const line = `  ${marks[state] ?? '-'} ${colors.dim(printable(stage).padEnd(width))}  ${printable(says)}`;
+      lines.push(wrapText(line, columns, width + 6));
     }
   }
   return `${lines.join('\n')}\n`;

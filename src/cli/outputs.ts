@@ -47,34 +47,21 @@ export function colorsOf(stream: NodeJS.WriteStream): Colors {
   return pc.createColors(Boolean(stream.isTTY) && !process.env['NO_COLOR'] && !isSimple(process.env));
 }
 
-/** The columns of the terminal; undefined where lines may be as long as they are. One that does not know its width says 0. */
-export function widthOf(stream: NodeJS.WriteStream): number | undefined {
-  return stream.isTTY ? stream.columns || 80 : undefined;
-}
+/** How text for a person is formatted. */
+export type TextFormat = {
+  readonly colors: Colors;
+  /** Columns of the terminal; undefined where lines may be as long as they are. */
+  readonly width: number | undefined;
+};
+
+/** The format of what is written to this stream. A terminal that does not know its width says 0. */
+export const formatOf = (stream: NodeJS.WriteStream): TextFormat => ({
+  colors: colorsOf(stream),
+  width: stream.isTTY ? stream.columns || 80 : undefined,
+});
 
 /** A line for the person at the terminal, beside what the command was asked for. */
 export function warn(text: string): void {
   const colors = colorsOf(process.stderr);
   print(`${colors.yellow('warning:')} ${printable(text)}\n`, process.stderr);
-}
-
-/** Rows as aligned columns, two spaces apart, the last one as long as it is. `paint` sees a cell after it was padded. */
-export function formatTable(
-  heading: readonly string[],
-  rows: readonly (readonly string[])[],
-  paint: (padded: string, row: number, column: number) => string = (padded) => padded,
-): string {
-  // Padded as it is shown.
-  const all = [heading, ...rows].map((row) => row.map(printable));
-  const widths = heading.map((_, column) => Math.max(...all.map((row) => [...(row[column] ?? '')].length)));
-  const line = (row: readonly string[], index: number): string =>
-    row
-      .map((cell, column) => {
-        const last = column === row.length - 1;
-        const padding = last ? '' : ' '.repeat((widths[column] ?? 0) - [...cell].length);
-        return paint(cell + padding, index - 1, column);
-      })
-      .join('  ')
-      .trimEnd();
-  return all.map((row, index) => `${line(row, index)}\n`).join('');
 }

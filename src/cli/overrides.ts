@@ -9,11 +9,12 @@ import { readService } from '../operate/target.ts';
 import type { Registry } from '../registry/registry.ts';
 import { overridesCommand } from '../settings/override.ts';
 import { done } from './exit-code.ts';
+import { formatTable } from './format-table.ts';
 import { readHeldOverrides } from './held-overrides.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
-import { colorsOf, formatTable, print, printJson } from './outputs.ts';
+import { colorsOf, formatOf, print, printJson } from './outputs.ts';
 
 /** `pointsman overrides [SERVICE]`. */
 export async function run(invocation: Invocation): Promise<number> {
@@ -67,7 +68,12 @@ export async function run(invocation: Invocation): Promise<number> {
     else {
       const paint = (cell: string, row: number, column: number) =>
         row === -1 ? colors.dim(cell) : column === 1 ? colors.yellow(cell) : cell;
-      print(formatTable(['INSTANCE', 'OVERRIDE', 'TIME', 'BY', 'WHY'], rows, paint));
+      print(
+        formatTable(['INSTANCE', 'OVERRIDE', 'TIME', 'BY', 'WHY'], rows, {
+          paint,
+          width: formatOf(process.stdout).width,
+        }),
+      );
     }
     for (const { key, reason } of refused) print(`${colors.red('not in force')}: ${showKey(key)}: ${reason}\n`);
     return done;

@@ -1,20 +1,23 @@
-import { Writable } from 'node:stream';
-import pinoPretty from 'pino-pretty';
-import { print } from './outputs.ts';
+import * as v from 'valibot';
+import { formatEvent } from './event-lines.ts';
+import { logEvent } from './log-event-schema.ts';
+import { formatOf, print } from './outputs.ts';
 
-/** Log lines for a person: in this process, where pino's own transport would start a worker thread. */
-export function prettyStream(): NodeJS.WritableStream {
-  return pinoPretty({
-    destination: new Writable({
-      decodeStrings: false,
-      write(text, _, done) {
-        print(String(text), process.stderr);
-        done();
-      },
-    }),
-    colorize: process.stderr.isTTY && !process.env['NO_COLOR'],
-    translateTime: 'SYS:HH:MM:ss.l',
-    ignore: 'event',
-    singleLine: true,
-  });
+/** Log lines for a person. */
+export function prettyStream(stream: NodeJS.WriteStream = process.stderr): { readonly write: (line: string) => void } {
+  return {
+    write(line) {
+      const parsed = v.safeParse(logEvent, parseJson(line));
+      if (!parsed.success) return print(line, stream);
+      print(formatEvent(parsed.output, { ...formatOf(stream), withFields: true }), stream);
+    },
+  };
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }

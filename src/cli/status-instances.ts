@@ -5,7 +5,8 @@ import { formatAddress } from '../model/address.ts';
 import type { ServiceName } from '../model/name.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { askAdmin, type KnownBalancer } from './balancers.ts';
-import { type colorsOf, formatTable } from './outputs.ts';
+import { formatTable, naturalWidth } from './format-table.ts';
+import type { TextFormat } from './outputs.ts';
 
 /** An instance of one service, as the registry has it or a balancer holds it, and what each HAProxy makes of it. */
 export type InstanceStatus = {
@@ -66,18 +67,28 @@ export async function readInstances(
     .sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** A row for each, with a column for each balancer that could be asked. */
-export function formatInstances(instances: readonly InstanceStatus[], colors: ReturnType<typeof colorsOf>): string {
+/** A row for each, with a column for each balancer that could be asked; lines instead where that is too wide. */
+export function formatInstances(instances: readonly InstanceStatus[], { colors, width }: TextFormat): string {
   const asked = [...new Set(instances.flatMap(({ haproxy }) => Object.keys(haproxy)))].sort();
   const fixed = ['INSTANCE', 'ADDRESS', 'STATE', 'WEIGHT', 'VERSION', 'ZONE'];
   const rows = instances.map(({ id, address, state, weight, version, zone, haproxy }) => [
     ...[id, address, state, String(weight), version ?? '', zone ?? ''],
     ...asked.map((balancer) => haproxy[balancer] ?? '-'),
   ]);
-  return formatTable([...fixed, ...asked.map((balancer) => `ON ${balancer}`)], rows, (cell, row, column) => {
+  const heading = [...fixed, ...asked.map((balancer) => `ON ${balancer}`)];
+  const paintState = (text: string) => (/^(UP|no check)/.test(text) ? colors.green(text) : colors.red(text));
+  const paint = (cell: string, row: number, column: number) => {
     if (row < 0) return colors.dim(cell);
     if (column === 2) return cell.trim() === 'ready' ? cell : colors.yellow(cell);
-    if (column < fixed.length) return cell;
-    return /^(UP|no check)/.test(cell) ? colors.green(cell) : colors.red(cell);
-  });
+    return column < fixed.length || cell.trim() === '' ? cell : paintState(cell);
+  };
+  const few = rows.map((row) => row.slice(0, fixed.length));
+  const isWide = width !== undefined && asked.length > 1 && naturalWidth(heading, rows) > width;
+  if (!isWide) return formatTable(heading, rows, { paint, width });
+  const where = instances.flatMap(({ id, haproxy }) =>
+    asked.map((balancer) => [id, balancer, haproxy[balancer] ?? '-']),
+  );
+  const paintWhere = (cell: string, row: number, column: number) =>
+    row < 0 ? colors.dim(cell) : column === 2 ? paintState(cell) : cell;
+  return `${formatTable(fixed, few, { paint, width })}\n${formatTable(['INSTANCE', 'ON', 'HAPROXY'], where, { paint: paintWhere, width })}`;
 }

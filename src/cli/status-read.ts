@@ -10,6 +10,8 @@ import type { SeeSettings } from '../settings/see.ts';
 import { type BalancerState, look } from './balancer-state.ts';
 import { findBalancers } from './balancers.ts';
 import { readIfThere } from './read-service.ts';
+import { whileWaiting } from './spinner.ts';
+import { type DownInstance, readDown } from './status-down.ts';
 import { type InstanceStatus, readInstances } from './status-instances.ts';
 import { troubleOf } from './status-trouble.ts';
 
@@ -29,6 +31,8 @@ export type Status = {
   }[];
   /** Of the one service that was asked for. */
   readonly instances: readonly InstanceStatus[] | undefined;
+  /** Instances that HAProxy finds down, of the first services that have some. */
+  readonly down: readonly DownInstance[];
   /** The problems, a line each. */
   readonly trouble: readonly string[];
 };
@@ -51,7 +55,7 @@ export async function readStatus(
     { cluster, root: rootOf(settings) },
   );
   if (fault !== undefined && known.length === 0) throw fault;
-  const balancers = await Promise.all(known.map(look));
+  const balancers = await whileWaiting('asking each balancer what it serves', () => Promise.all(known.map(look)));
   const away =
     fault && `the registry cannot be read within 3s: ${fault.message}; the services are as ${known[0]?.id} serves them`;
   const trouble = troubleOf({
@@ -63,6 +67,9 @@ export async function readStatus(
     location: registry.location,
     revision,
     balancers,
+    down: (await whileWaiting('asking each balancer what is down', () => readDown(balancers))).filter(
+      ({ service }) => only === undefined || service === only,
+    ),
     instances: only === undefined ? undefined : await readInstances(only, catalog, known),
     services: (fault === undefined ? asServed(registered(catalog), balancers) : served(balancers))
       .filter(({ name }) => only === undefined || name === only)

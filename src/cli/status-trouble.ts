@@ -21,7 +21,7 @@ export function troubleOf({ balancers, catalog, beside }: Troubled): readonly st
   const isClaim = ({ key }: { readonly key: string }) => key.startsWith('claims/');
   return [
     ...new Set([
-      ...balancers.flatMap(ofServices),
+      ...balancers.flatMap(servicesDown),
       ...rejected
         .filter(isClaim)
         .map(
@@ -40,7 +40,7 @@ export function troubleOf({ balancers, catalog, beside }: Troubled): readonly st
 const mostDown = 5;
 
 /** `edge-1: no instance is up of web (0 of 3), api (0 of 2) and 4 more services`. */
-function ofServices({ id, serves }: BalancerState): readonly string[] {
+export function servicesDown({ id, serves }: BalancerState): readonly string[] {
   const down = serves.filter(({ up, ready }) => up === 0 && ready > 0);
   if (down.length === 0) return [];
   const named = down.slice(0, mostDown).map(({ name, ready }) => `${name} (0 of ${ready})`);

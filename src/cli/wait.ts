@@ -7,10 +7,11 @@ import { formatDuration } from '../model/quantity.ts';
 import { parseTarget } from '../operate/target.ts';
 import { waitCommand } from '../settings/wait.ts';
 import { done, failed } from './exit-code.ts';
+import { formatTable } from './format-table.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
 import { createLogger } from './logger.ts';
 import { openRegistry } from './open-registry.ts';
-import { colorsOf, formatTable, print, printJson } from './outputs.ts';
+import { formatOf, print, printJson } from './outputs.ts';
 import { startSpinner } from './spinner.ts';
 import { describeMissing, describeOutcome, reportOf, type WaitReport } from './wait-report.ts';
 
@@ -72,13 +73,14 @@ function tell(request: WaitRequest, report: WaitReport, { json, tookMs }: { json
 }
 
 function formatBalancers({ balancers, goal }: WaitReport): string {
-  const colors = colorsOf(process.stdout);
+  const { colors, width } = formatOf(process.stdout);
   const reached = goal === 'serves' ? 'serves it' : 'sends it no requests';
   const rows = balancers.map(({ balancer, missing }) => [balancer, missing ?? reached]);
-  return formatTable(['BALANCER', 'STATE'], rows, (text, row) => {
+  const paint = (text: string, row: number) => {
     if (row < 0) return colors.dim(text);
     return balancers[row]?.missing === undefined ? colors.green(text) : colors.yellow(text);
-  });
+  };
+  return formatTable(['BALANCER', 'STATE'], rows, { paint, width });
 }
 
 function parseSubject(text: string): WaitRequest['subject'] {

@@ -143,8 +143,8 @@ async function isPipe(path: string): Promise<boolean> {
 
 function levelOf(line: string): 'debug' | 'info' | 'warn' {
   if (line.startsWith('[ALERT]')) return 'warn';
-  // HAProxy also prints the lines about servers that it logs.
-  return /^(\[|Server \S+ is (UP|DOWN))/.test(line) ? 'debug' : 'info';
+  // HAProxy also prints the lines about servers and backends that it logs, and each proxy of a worker that ends.
+  return /^(\[|Server \S+ is |backend \S+ has no server|Proxy \S+ stopped )/.test(line) ? 'debug' : 'info';
 }
 
 /** A request or a connection that HAProxy logged, in the fields that haproxy.cfg.mustache gives it. */

@@ -32,7 +32,7 @@ export function sentenceOf({ event, msg = '', ms, reason, line }: LogEvent): str
 }
 
 /** The actions of an event, or the reasons for it, one by one. */
-export const clausesOf = ({ what, reasons, differences, why }: LogEvent): readonly string[] => [
+export const clausesOf = ({ what, reasons, differences, why }: Omit<LogEvent, 'id'>): readonly string[] => [
   ...listed(what),
   ...listed(reasons),
   ...listed(differences),
