@@ -81,7 +81,7 @@ function subjectOf({ key, service, id }: Told): string | undefined {
 
 const known = new Set([
   ...['id', 'time', 'level', 'event', 'msg', 'revision', 'ms', 'stages', 'what', 'reasons', 'differences', 'why'],
-  ...['reason', 'key', 'line', 'result', 'changes'],
+  ...['reason', 'key', 'line', 'result', 'changes', 'sinceStartMs'],
 ]);
 const mostListed = 5;
 
