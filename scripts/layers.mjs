@@ -55,7 +55,7 @@ const mayImport = {
   admin: 'model operate balance/queries balance',
   page: 'model render haproxy operate files balance/history balance/queries balance',
   check: 'model settings registry catalog render haproxy balance/state balance',
-  demo: 'model waiting registry',
+  demo: 'model waiting settings registry',
   cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',
 };
 

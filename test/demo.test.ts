@@ -1,8 +1,14 @@
+import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { describe, expect, test } from 'vitest';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
 import { startPointsman } from './support/processes.ts';
+import { startOnTerminal } from './support/terminal.ts';
 import { until } from './support/until.ts';
+
+const root = join(import.meta.dirname, '..');
 
 /** The command lines of all processes that name this folder. */
 async function processesOf(folder: string): Promise<readonly string[]> {
@@ -11,30 +17,69 @@ async function processesOf(folder: string): Promise<readonly string[]> {
   return lines.filter((line) => line.includes(folder));
 }
 
-describe.each([
-  // A terminal that is closed, and Ctrl-C.
-  ['a folder', [], 'SIGHUP'],
-  ['a real etcd', ['--etcd'], 'SIGINT'],
-] as const)('the demo on %s', (_, flags, ending) => {
-  test('shows instances that come and go without a failed request, and leaves nothing behind', async () => {
-    const before = new Set(await readdir(tmpdir()));
-    const demo = startPointsman(['demo', '--every', '400ms', ...flags]);
-    await demo.printed('curl http://127.0.0.1:');
-    await demo.printed('web-5');
-    await until('one has left', () => demo.stdout.some((line) => /web-1.* leaves/.test(line)));
-    await until('all was answered', () => demo.stdout.filter((line) => line.includes('answered:')).length >= 4);
-    const [folder = ''] = (await readdir(tmpdir())).filter(
-      (name) => name.startsWith('pointsman-demo-') && !before.has(name),
-    );
-    expect((await processesOf(folder)).length).toBeGreaterThan(3);
+/** The folder of a demo, by the commands that it prints. */
+const folderIn = (output: string): string => /(pointsman-demo-\w+)\//.exec(output)?.[1] ?? 'no folder is printed';
 
-    demo.kill(ending);
-    expect((await demo.ended).code).toBe(0);
-    const end = demo.stdout.findIndex((line) => line.includes('nothing is left behind'));
-    expect(demo.stdout.slice(end + 1).filter((line) => line.includes('served'))).toEqual([]);
-    const answered = demo.stdout.filter((line) => line.includes('answered:'));
-    expect(answered.filter((line) => !line.includes('0 failed'))).toEqual([]);
-    expect(await processesOf(folder)).toEqual([]);
-    expect(await readdir(tmpdir())).not.toContain(folder);
-  });
+async function nothingIsLeft(folder: string): Promise<void> {
+  expect(await processesOf(folder)).toEqual([]);
+  expect(await readdir(tmpdir())).not.toContain(folder);
+}
+
+const failures = (lines: readonly string[]) =>
+  lines.filter((line) => line.includes('answered:') && !line.includes('0 failed'));
+
+test('the demo shows instances that come and go, its commands work as they are printed, and nothing is left behind', async () => {
+  const demo = startPointsman(['demo', '--every', '400ms'], { cwd: root });
+  await demo.printed('curl http://127.0.0.1:');
+  await demo.printed('web-5');
+  await until('one has left', () => demo.stdout.some((line) => /web-4.* leaves/.test(line)));
+  await until('all was answered', () => demo.stdout.filter((line) => line.includes('answered:')).length >= 4);
+  const folder = folderIn(demo.stdout.join('\n'));
+  expect((await processesOf(folder)).length).toBeGreaterThan(3);
+
+  const commands = demo.stdout.flatMap((line) => /^ {2}(bin\/pointsman .*)/.exec(line)?.[1] ?? []);
+  const shows = [/^web +\d/m, /drain/, /serving/];
+  expect(commands).toHaveLength(shows.length);
+  for (const [i, command] of commands.entries()) {
+    const { stdout } = await promisify(execFile)('sh', ['-c', command], { cwd: root });
+    expect(stdout).toMatch(shows[i] ?? '');
+  }
+  const [status = '', drain = ''] = commands;
+  await promisify(execFile)('sh', ['-c', drain.replace(' drain ', ' undrain ')], { cwd: root });
+  expect((await promisify(execFile)('sh', ['-c', status], { cwd: root })).stdout).not.toContain('draining');
+
+  // A terminal that is closed.
+  demo.kill('SIGHUP');
+  expect((await demo.ended).code).toBe(0);
+  const end = demo.stdout.findIndex((line) => line.includes('nothing is left behind'));
+  expect(demo.stdout.slice(end + 1).filter((line) => line.includes('served'))).toEqual([]);
+  expect(failures(demo.stdout)).toEqual([]);
+  await nothingIsLeft(folder);
+});
+
+test('a rolling deploy, a canary and a crash are shown on request, on a real etcd, and then the demo ends', async () => {
+  const demo = startPointsman(['demo', '--etcd', '--show', 'deploy,canary,crash']);
+  expect((await demo.ended).code).toBe(0);
+  const text = demo.stdout.join('\n');
+  expect(text).toMatch(/rolling deploy over after .*answered, 0 failed/);
+  expect(text).toMatch(/web: 10% to v3\n[\s\S]*web: 100% to v3; done\n[\s\S]*canary over after .*answered, 0 failed/);
+  expect(text).toMatch(
+    /web-2 is killed[\s\S]*web\/web-2 is gone[\s\S]*web-2 joins with version v3[\s\S]*crash over after/,
+  );
+  await nothingIsLeft(folderIn(text));
+});
+
+test('on a terminal a key asks for it, and Ctrl-C in the middle of it leaves nothing behind', async () => {
+  const demo = startOnTerminal(['demo']);
+  await demo.shows('press d');
+  demo.type('dc');
+  await demo.shows('rolling deploy of v2');
+  await demo.shows('the rolling deploy is not over yet');
+  await demo.shows('joins with version v2');
+  demo.type('\u0003');
+  await demo.shows('nothing is left behind');
+  demo.type('\u0003');
+  expect(await demo.ended).toBe(0);
+  for (const line of demo.lines) if (!line.includes('--registry')) expect(line.length).toBeLessThanOrEqual(80);
+  await nothingIsLeft(folderIn(demo.output));
 });

@@ -44,7 +44,7 @@ export async function run(invocation: Invocation): Promise<number> {
 }
 
 function told(service: string, split: ReadonlyMap<string, number>, revision: string | undefined): string {
-  const shares = [...split].map(([version, share]) => `${version} ${share}`).join(', ');
+  const shares = [...split].map(([version, share]) => `${version} ${Number(share.toFixed(2))}`).join(', ');
   const when = revision === undefined ? 'as before' : `revision ${revision}`;
   return `${service}: only these versions get requests, in these shares: ${shares} (${when})\nto give another version requests: pointsman shift ${service} --to VERSION\n`;
 }

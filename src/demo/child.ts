@@ -6,9 +6,18 @@ export type DemoChild = {
   readonly name: string;
   readonly pid: number | undefined;
   readonly ended: Promise<string>;
+  /** SIGKILL to it and all that it has started, as when a machine loses its power. */
+  kill(): void;
   /** SIGTERM, and SIGKILL to it and all that it has started if that is not enough. Resolves when it is gone. */
   stop(killAfterMs?: number): Promise<void>;
 };
+
+/** Starts a process of the demo, which the demo ends. */
+export type Start = (
+  name: string,
+  command: readonly [string, ...string[]],
+  onLine?: (line: string) => void,
+) => DemoChild;
 
 const stopMs = 15_000;
 
@@ -26,6 +35,7 @@ export function startChild(
     name,
     pid: child.pid,
     ended,
+    kill: () => killGroup(child),
     async stop(killAfterMs = stopMs) {
       child.kill('SIGTERM');
       const timer = setTimeout(() => killGroup(child), killAfterMs);

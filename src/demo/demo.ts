@@ -1,13 +1,19 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import pc from 'picocolors';
-import { Fault } from '../model/fault.ts';
+import { describe, Fault } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { DemoAct } from '../settings/demo.ts';
 import { aborted, timeLimit } from '../waiting/time-limit.ts';
-import { type DemoChild, startChild } from './child.ts';
+import { Acts } from './acts.ts';
+import { type DemoChild, type Start, startChild } from './child.ts';
+import type { Colors } from './colors.ts';
+import { startEtcd } from './etcd.ts';
+import { demoGuide } from './guide.ts';
+import { Instances } from './instances.ts';
+import { parseLogLine } from './log-line.ts';
+import { preferPort } from './ports.ts';
 import { type DemoTraffic, startTraffic } from './traffic.ts';
 
 export type DemoOptions = {
@@ -15,71 +21,139 @@ export type DemoOptions = {
   readonly etcd: boolean;
   /** How to start pointsman itself: node and its entry. */
   readonly pointsman: readonly [string, ...string[]];
+  /** How a person calls pointsman in the present folder. */
+  readonly command: string;
   /** Opens the registry at a location as `--registry` takes it. */
   readonly openRegistry: (location: string) => Promise<Registry>;
   readonly print: (line: string) => void;
+  readonly colors: Colors;
+  /** Folds a line at the width of the terminal. */
+  readonly fold: (line: string) => string;
   /** Between two changes, in ms. */
   readonly everyMs: number;
+  /** Is shown, and then the demo ends; none: it goes on until `signal` aborts. */
+  readonly show: readonly DemoAct[];
+  /** Calls back with each key that is pressed, until the answer is called; undefined: nobody presses keys. */
+  readonly onKey: ((listener: (key: string) => void) => () => void) | undefined;
   readonly signal: AbortSignal;
 };
 
 const httpPort = 8080;
 const adminPort = 8404;
-const firstInstances = 3;
-
-type Start = (name: string, command: readonly [string, ...string[]], onLine?: (line: string) => void) => DemoChild;
-
-/** The parts of the demo that run. */
-type DemoWorld = DemoOptions & {
-  readonly start: Start;
-  readonly location: string;
-  readonly http: number;
-  readonly admin: number;
-};
+/** Between two lines with counts while an act is under way, in ms. */
+const actEveryMs = 3000;
+const requestEveryMs = 20;
+const ids = ['web-1', 'web-2', 'web-3'];
+const actOfKey: ReadonlyMap<string, DemoAct> = new Map([
+  ['d', 'deploy'],
+  ['c', 'crash'],
+  ['k', 'canary'],
+]);
 
 /** A balancer, its HAProxy and a handful of registered applications that come and go, until `signal` aborts. */
 export async function runDemo(options: DemoOptions): Promise<void> {
-  const { print, signal } = options;
+  const { print, signal, colors } = options;
   const dir = await mkdtemp(join(tmpdir(), 'pointsman-demo-'));
   const children: DemoChild[] = [];
+  const stopping = new AbortController();
   const start: Start = (name, command, onLine = () => undefined) => {
+    if (stopping.signal.aborted) throw new Fault('deadline', 'the demo is being stopped');
     const child = startChild(name, command, onLine);
     children.push(child);
     return child;
   };
-  let traffic: DemoTraffic | undefined;
-  const stopping = new AbortController();
+  const cleanUp: (() => void)[] = [];
   try {
-    const http = await preferPort(httpPort);
-    const admin = await preferPort(adminPort);
-    const folder = join(dir, 'registry');
-    if (!options.etcd) await mkdir(folder);
-    const location = options.etcd ? await startEtcd(dir, start) : `dir:${folder}`;
-    await declareService(options, location);
-    const world: DemoWorld = { ...options, start, location, http, admin };
-    const serving = startBalancer(world, join(dir, 'balancer'), stopping.signal);
-    const running: DemoChild[] = [];
-    while (running.length < firstInstances) running.push(await startInstance(world, running.length + 1));
-    await Promise.race([serving, aborted(signal)]);
-    if (signal.aborted) return;
-    printAddresses(world);
-    traffic = startTraffic(http, 20);
-    await comeAndGo(world, running, traffic);
+    await play(options, { dir, start, stopping: stopping.signal, cleanUp });
+  } catch (error) {
+    // What was under way did not come to its end.
+    if (!signal.aborted) throw error;
   } finally {
-    traffic?.stop();
     stopping.abort();
-    print(pc.dim('stopping; nothing is left behind'));
-    // Instances first, so that the balancer sees them leave; the registry last.
-    for (const child of children.reverse()) if (child.name.startsWith('web-')) void child.stop();
-    await Promise.all(children.filter(({ name }) => name.startsWith('web-')).map(({ ended }) => ended));
-    for (const child of children) await child.stop();
+    for (const one of cleanUp) one();
+    print(colors.dim('stopping; nothing is left behind'));
+    await stopAll(children);
     await rm(dir, { recursive: true, force: true });
   }
 }
 
-/** Resolves when the balancer serves; rejects when it ends before `signal` aborts. */
-function startBalancer(world: DemoWorld, dir: string, stopping: AbortSignal): Promise<void> {
-  const { start, pointsman, location, http, admin, print, signal } = world;
+/** Instances before the balancer, so that it sees them leave; the registry last. */
+async function stopAll(children: readonly DemoChild[]): Promise<void> {
+  const servers = children.filter(({ name }) => name === 'balancer' || name === 'etcd').reverse();
+  await Promise.all(children.filter((child) => !servers.includes(child)).map((child) => child.stop()));
+  for (const child of servers) await child.stop();
+}
+
+/** The parts of a demo that is being set up. */
+type Setting = {
+  readonly dir: string;
+  readonly start: Start;
+  readonly stopping: AbortSignal;
+  /** What has to be ended before the processes are. */
+  readonly cleanUp: (() => void)[];
+};
+
+async function play(options: DemoOptions, { dir, start, stopping, cleanUp }: Setting): Promise<void> {
+  const { signal, print, colors, pointsman, onKey, show } = options;
+  const say = (text: string) => print(options.fold(`${colors.dim(new Date().toTimeString().slice(0, 8))} ${text}`));
+  const http = await preferPort(httpPort);
+  const admin = await preferPort(adminPort);
+  const folder = join(dir, 'keys');
+  if (!options.etcd) await mkdir(folder);
+  const location = options.etcd ? await startEtcd(dir, start) : `dir:${folder}`;
+  const writePolicy = () => declareService(options, location);
+  await writePolicy();
+  const serving = startBalancer(options, { start, stopping, say, location, http, admin, dir: join(dir, 'balancer') });
+  const instances = new Instances({ start, pointsman, location, say, colors });
+  for (const id of ids) await instances.join(id, 'v1');
+  await Promise.race([serving, aborted(signal)]);
+  if (signal.aborted) return;
+  const guide = () => {
+    const places = { http, admin, location, command: options.command, keys: onKey !== undefined };
+    for (const line of demoGuide(places, colors.bold)) print(line);
+  };
+  guide();
+  const traffic = startTraffic(http, requestEveryMs);
+  cleanUp.push(() => traffic.stop());
+  const now = () => performance.now();
+  const acts = new Acts({ start, pointsman, location, admin, instances, traffic, say, colors, ids, writePolicy, now });
+  if (onKey !== undefined) {
+    const stopKeys = onKey((key) => {
+      const act = actOfKey.get(key);
+      if (key === 'h') guide();
+      else if (act !== undefined)
+        void acts.show(act).catch((error: unknown) => {
+          if (!signal.aborted) say(colors.red(describe(error)));
+        });
+    });
+    cleanUp.push(stopKeys);
+  }
+  const ended = new AbortController();
+  const counting = comeAndGo(options, { instances, traffic, acts, say, ended: ended.signal });
+  try {
+    for (const act of show) if (!signal.aborted) await Promise.race([acts.show(act), aborted(signal)]);
+    if (show.length === 0) await aborted(signal);
+  } finally {
+    ended.abort();
+    await counting;
+  }
+}
+
+type BalancerPlaces = {
+  readonly start: Start;
+  readonly stopping: AbortSignal;
+  readonly say: (text: string) => void;
+  readonly location: string;
+  readonly http: number;
+  readonly admin: number;
+  readonly dir: string;
+};
+
+/** Resolves when the balancer serves; rejects when it ends before the demo does. */
+function startBalancer(
+  { pointsman, signal, colors, print }: DemoOptions,
+  { start, stopping, say, location, http, admin, dir }: BalancerPlaces,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const balancer = start(
       'balancer',
@@ -87,160 +161,68 @@ function startBalancer(world: DemoWorld, dir: string, stopping: AbortSignal): Pr
         '--http', `127.0.0.1:${http}`, '--admin', `127.0.0.1:${admin}`], // biome-ignore format: a command line
       (line) => {
         const log = parseLogLine(line);
-        if (log?.event === 'serving') resolve();
+        if (log === undefined) print(colors.red(line));
         // At the end all instances leave, which is no news.
-        if (log?.event === 'applied' && !stopping.aborted)
-          print(pc.dim(`           served ${format(log.ms)} after it was known, revision ${log.revision}`));
-        if (log?.event === 'reloaded') print(pc.yellow(`           one reload: ${format(log.ms)}`));
-        if (log === undefined) print(pc.red(line));
+        else if (!stopping.aborted) {
+          if (log.event === 'applied') {
+            say(colors.dim(`  HAProxy serves revision ${log.revision}, ${log.ms ?? '?'} ms after pointsman read it`));
+          }
+          if (log.event === 'reloaded') {
+            say(colors.yellow(`  HAProxy was reloaded, in ${log.ms ?? '?'} ms: ${log.reasons.join('; ')}`));
+          }
+          if (log.event === 'server-down') say(colors.red(`  HAProxy's checks say: ${log.message}`));
+        }
+        if (log?.event === 'serving') resolve();
       },
     );
     void balancer.ended.then((how) => {
-      if (!signal.aborted) reject(new Fault('haproxy-start', `the balancer ended: ${how}`));
+      if (!signal.aborted && !stopping.aborted) reject(new Fault('haproxy-start', `the balancer ended: ${how}`));
     });
   });
 }
 
-async function startInstance({ start, pointsman, location, print }: DemoWorld, number: number): Promise<DemoChild> {
-  const id = `web-${number}`;
-  const port = await freePort();
-  print(`${clock()} ${pc.green('+')} ${pc.bold(id)} joins on port ${port}`);
-  return start(
-    id,
-    [...pointsman, 'register', '--registry', location, '--service', 'web', '--id', id,
-      '--address', `127.0.0.1:${port}`, '--ttl', '5s', '--log-format', 'json',
-      '--', ...pointsman, 'demo', '--app', id, '--port', String(port)], // biome-ignore format: a command line
-  );
-}
+type Playing = {
+  readonly instances: Instances;
+  readonly traffic: DemoTraffic;
+  readonly acts: Acts;
+  readonly say: (text: string) => void;
+  readonly ended: AbortSignal;
+};
 
-function printAddresses({ print, http, admin, location }: DemoWorld): void {
-  print('');
-  print(`  ${pc.bold('ask it')}      curl http://127.0.0.1:${http}/`);
-  print(`  ${pc.bold('watch it')}    http://127.0.0.1:${admin}/    (a live page; /status and /metrics for programs)`);
-  print(`  ${pc.bold('registry')}    ${location}`);
-  print(`  ${pc.bold('stop it')}     Ctrl-C`);
-  print('');
-}
-
-/** Prints the answers, and has an instance join or leave, in turn, until `signal` aborts. */
-async function comeAndGo(world: DemoWorld, running: DemoChild[], traffic: DemoTraffic): Promise<void> {
-  const { print, signal, everyMs } = world;
-  let next = running.length + 1;
-  for (let turn = 0; !signal.aborted; turn += 1) {
-    await pause(everyMs, undefined, { signal }).catch(() => undefined);
-    if (signal.aborted) break;
+/** Prints the answers, and has a further instance join and leave while no act is under way. */
+async function comeAndGo(
+  { everyMs, colors, show }: DemoOptions,
+  { instances, traffic, acts, say, ended }: Playing,
+): Promise<void> {
+  let next = ids.length + 1;
+  let last = performance.now();
+  while (!ended.aborted) {
+    await pause(Math.min(everyMs, actEveryMs), undefined, { signal: ended }).catch(() => undefined);
+    if (ended.aborted) return;
+    const busy = acts.current !== undefined;
+    if (!busy && performance.now() - last < everyMs * 0.99) continue;
+    last = performance.now();
     const { byInstance, failed, lastFailure } = traffic.take();
-    const shares = [...byInstance].sort().map(([id, count]) => `${id} ${pc.cyan(String(count))}`);
-    const failures = failed === 0 ? pc.green('0 failed') : pc.red(`${failed} failed (${lastFailure})`);
-    print(`${clock()}   answered: ${shares.join('  ')}  ${failures}`);
-    if (turn % 2 === 1 && running.length > 2) {
-      const leaving = running.shift();
-      print(`${clock()} ${pc.red('-')} ${pc.bold(leaving?.name ?? '')} leaves`);
-      void leaving?.stop();
-    } else {
-      running.push(await startInstance(world, next));
+    const shares = [...byInstance].sort().map(([id, count]) => `${id} ${colors.cyan(String(count))}`);
+    const failures = failed === 0 ? colors.green('0 failed') : colors.red(`${failed} failed (${lastFailure})`);
+    say(`answered: ${shares.join('  ')}  ${failures}`);
+    if (busy || show.length > 0) continue;
+    const others = instances.ids.filter((id) => !ids.includes(id));
+    const [other] = others;
+    if (other === undefined) {
+      await instances.join(`web-${next}`, acts.version).catch(() => undefined);
       next += 1;
-    }
+    } else void instances.leave(other);
   }
 }
 
-/** So that the demo answers whatever host it is asked for. */
+/** So that the demo answers whatever host it is asked for, and finds a crash soon. */
 async function declareService({ openRegistry, signal }: DemoOptions, location: string): Promise<void> {
   const registry = await openRegistry(location);
   try {
-    const deadline = timeLimit(20_000, signal);
-    await registry.write('services/web', JSON.stringify({ hosts: ['*'], balance: 'roundrobin' }), { signal: deadline });
+    const policy = { hosts: ['*'], balance: 'roundrobin', check: { kind: 'tcp', interval: '500ms' } };
+    await registry.write('services/web', JSON.stringify(policy), { signal: timeLimit(20_000, signal) });
   } finally {
     await registry.close();
-  }
-}
-
-async function startEtcd(dir: string, start: Start): Promise<string> {
-  const [client, peer] = [await freePort(), await freePort()];
-  const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
-  const etcd = start(
-    'etcd',
-    ['etcd', '--data-dir', join(dir, 'etcd'), '--log-level', 'error',
-    '--listen-client-urls', clientUrl, '--advertise-client-urls', clientUrl, '--listen-peer-urls', peerUrl,
-    '--initial-advertise-peer-urls', peerUrl, '--initial-cluster', `default=${peerUrl}`], // biome-ignore format: a command line
-  );
-  let end: string | undefined;
-  void etcd.ended.then((how) => {
-    end = how;
-  });
-  const deadline = performance.now() + 15_000;
-  while (!(await accepts(client))) {
-    if (end !== undefined || performance.now() > deadline) {
-      throw new Fault('registry-unreachable', `etcd did not start: ${end ?? 'no answer within 15 s'}`, {
-        hint: 'install it, as root: apt-get install etcd-server; or run the demo without --etcd',
-      });
-    }
-    await pause(20);
-  }
-  return `etcd://127.0.0.1:${client}`;
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
-}
-
-/** The port, or another one when it is in use. */
-async function preferPort(port: number): Promise<number> {
-  return (await listens(port)) ?? freePort();
-}
-
-async function freePort(): Promise<number> {
-  const port = await listens(0);
-  if (port === undefined) throw new Fault('address-in-use', 'no free port on 127.0.0.1');
-  return port;
-}
-
-function listens(port: number): Promise<number | undefined> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once('error', () => resolve(undefined));
-    server.listen(port, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined));
-    });
-  });
-}
-
-const clock = (): string => pc.dim(new Date().toTimeString().slice(0, 8));
-const format = (ms: number | undefined): string => (ms === undefined ? '?' : `${ms} ms`);
-
-/** The parts of pointsman's own log that the demo shows. */
-type LogLine = {
-  readonly event: string;
-  readonly message: string;
-  readonly revision: string | undefined;
-  readonly ms: number | undefined;
-};
-
-/** Reads a line of pointsman's JSON log; undefined for anything else. */
-function parseLogLine(line: string): LogLine | undefined {
-  if (!line.startsWith('{')) return undefined;
-  try {
-    const record = new Map<string, unknown>(Object.entries(JSON.parse(line) as object));
-    const text = (name: string) => {
-      const value = record.get(name);
-      return typeof value === 'string' ? value : undefined;
-    };
-    const ms = record.get('ms');
-    return {
-      event: text('event') ?? '',
-      message: text('msg') ?? '',
-      revision: text('revision'),
-      ms: typeof ms === 'number' ? ms : undefined,
-    };
-  } catch {
-    return undefined;
   }
 }

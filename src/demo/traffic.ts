@@ -3,6 +3,8 @@ import { Agent, request } from 'node:http';
 export type DemoTraffic = {
   /** Answered since the last call, by instance; and all that failed since the beginning. */
   take(): { readonly byInstance: ReadonlyMap<string, number>; readonly failed: number; readonly lastFailure: string };
+  /** All since the beginning. */
+  readonly total: { readonly answered: number; readonly failed: number };
   stop(): void;
 };
 
@@ -10,6 +12,7 @@ export type DemoTraffic = {
 export function startTraffic(port: number, everyMs: number): DemoTraffic {
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   let counts = new Map<string, number>();
+  let answered = 0;
   let failed = 0;
   let lastFailure = '';
   const fail = (reason: string) => {
@@ -25,8 +28,9 @@ export function startTraffic(port: number, everyMs: number): DemoTraffic {
       });
       response.on('end', () => {
         const name = body.split(' ')[0] ?? '';
-        if (response.statusCode === 200) counts.set(name, (counts.get(name) ?? 0) + 1);
-        else fail(`status ${response.statusCode}`);
+        if (response.statusCode !== 200) return fail(`status ${response.statusCode}`);
+        answered += 1;
+        counts.set(name, (counts.get(name) ?? 0) + 1);
       });
     });
     outgoing.on('timeout', () => outgoing.destroy(new Error('no answer within 5 s')));
@@ -38,6 +42,9 @@ export function startTraffic(port: number, everyMs: number): DemoTraffic {
       const byInstance = counts;
       counts = new Map();
       return { byInstance, failed, lastFailure };
+    },
+    get total() {
+      return { answered, failed };
     },
     stop() {
       clearInterval(timer);
