@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { describe, Fault } from '../model/fault.ts';
@@ -29,6 +30,8 @@ export type FileResult = Placed['what'] | 'failed' | 'reloaded' | 'reload-failed
 
 /** How many files are read and written at once. Node has four threads for it, and a disk that hangs keeps one for each. */
 const disksAtOnce = 3;
+/** How long files are rendered after the start to have their code optimized, all together, in ms. */
+const warmUpMs = 60;
 
 /**
  * Makes files again when the values that they are made of have changed and were quiet for a while, or when somebody else
@@ -46,6 +49,7 @@ export class FileRounds {
   #stopped = false;
   /** Faults are given to the caller instead of being logged and tried again. */
   #once = false;
+  #warmUpMs = warmUpMs;
 
   constructor(parts: FileRoundsParts) {
     const { logger, now, run } = parts;
@@ -216,6 +220,7 @@ export class FileRounds {
         if (file.reloadFailure !== undefined) file.reloadFailure = { ...file.reloadFailure, count: 0, retryAt: now() };
       }
       if (placed.reloadDue && job.reload !== undefined) file.reloadDueSince ??= now();
+      if (!this.#once) void this.#warmUp(file);
     } catch (error) {
       file.trace = await tracing;
       const fault =
@@ -230,6 +235,27 @@ export class FileRounds {
         { event: 'file-refused', dest: job.dest, reason: fault.toString(), code: fault.code, retryMs: wait },
         `${job.dest} stays as it was: ${fault}`,
       );
+    }
+  }
+
+  /**
+   * Renders a file again and again for a short time after the start, and drops the texts: V8 optimizes code only after it ran often, and
+   * a change of one key is to be rendered by optimized code (0.4 ms instead of 3 ms for 100 keys).
+   */
+  async #warmUp({ template, job }: FileState): Promise<void> {
+    const { sources, now } = this.#parts;
+    // A lookup would be asked of other machines.
+    if (template.changing === true) return;
+    try {
+      while (this.#warmUpMs > 0 && !this.#stopped) {
+        // Whatever waits goes first.
+        await turn();
+        const started = now();
+        await template.render(sources.view({ uses: template.uses, keys: job.keys }));
+        this.#warmUpMs -= Math.max(0.1, now() - started);
+      }
+    } catch {
+      // A value changed meanwhile and cannot be rendered: the make of the file reports it.
     }
   }
 
