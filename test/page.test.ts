@@ -6,7 +6,9 @@ import { stringify } from 'yaml';
 import { startLoad } from '../bench/load.ts';
 import { startApps } from './support/app.ts';
 import { openPage, shoot, startBrowser } from './support/browser.ts';
+import { freePort } from './support/ports.ts';
 import { startScenario } from './support/scenario.ts';
+import { until } from './support/until.ts';
 
 let browser: Browser;
 beforeAll(async () => {
@@ -71,7 +73,19 @@ test('the page shows what is served, and each change as it happens', async () =>
     .getByText(`The file ${join(scenario.dir, 'a')} is not up to date`)
     .waitFor();
   await shoot(page, 'trouble');
-  expect(complaints).toEqual([]);
+  await scenario.writeByHand('services/db', `{"mode":"tcp","port":${await freePort()}}`);
+  await row('db')
+    .getByText(/tcp port \d+/)
+    .waitFor();
+
+  // A page that is opened now begins with what happened before.
+  await until('the balancer has a history', async () => {
+    const { requestsPerS } = JSON.parse((await scenario.askAdmin('/history/web')).body);
+    return requestsPerS.filter((perS: number | null) => (perS ?? 0) > 0).length >= 2;
+  });
+  const second = await openPage(browser, scenario.admin);
+  await second.page.getByRole('img', { name: /per second of all services in the last hour: at most [1-9]/ }).waitFor();
+  expect([...complaints, ...second.complaints]).toEqual([]);
 });
 
 test('the page is readable on a phone, in the dark, and says when the balancer is gone', async () => {
