@@ -59,7 +59,7 @@ const nodes = process.env['POINTSMAN_NODES'] ?? '/var/cache/pointsman-nodes';
 
 const otherNodes = ['22', '24', '26']
   .map((version) => ({ version, bin: join(nodes, version, 'node_modules/node/bin') }))
-  .filter(({ version, bin }) => existsSync(join(bin, 'node')))
+  .filter(({ bin }) => existsSync(join(bin, 'node')))
   .map(({ version, bin }) => ({
     extends: true as const,
     test: {

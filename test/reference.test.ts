@@ -75,7 +75,10 @@ async function reference(): Promise<string> {
     ({ name, summary }) => `| [\`pointsman ${name}\`](#pointsman-${name}) | ${cell(summary)} |`,
   );
   const quiet = commands
-    .filter(({ options }) => 'logLevel' in options && options.logLevel.fallback.text === 'warn')
+    .filter(({ options }) => {
+      const level = 'logLevel' in options ? options.logLevel : undefined;
+      return level?.kind === 'defaulted' && level.fallback.text === 'warn';
+    })
     .map(({ name }) => `\`${name}\``);
   const registry = new Registry();
   createBalanceMetrics(registry);
