@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { startPointsman } from './support/processes.ts';
 import { startOnTerminal } from './support/terminal.ts';
 import { until } from './support/until.ts';
@@ -17,24 +17,28 @@ async function processesOf(folder: string): Promise<readonly string[]> {
   return lines.filter((line) => line.includes(folder));
 }
 
-/** The folder of a demo, by the commands that it prints. */
-const folderIn = (output: string): string => /(pointsman-demo-\w+)\//.exec(output)?.[1] ?? 'no folder is printed';
+/** A folder for the temporary files of one demo: nothing of it may be left. */
+async function temporaryFolder() {
+  const folder = await mkdtemp(join(tmpdir(), 'pm-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
 
 async function nothingIsLeft(folder: string): Promise<void> {
   expect(await processesOf(folder)).toEqual([]);
-  expect(await readdir(tmpdir())).not.toContain(folder);
+  expect(await readdir(folder)).toEqual([]);
 }
 
 const failures = (lines: readonly string[]) =>
   lines.filter((line) => line.includes('answered:') && !line.includes('0 failed'));
 
 test('the demo shows instances that come and go, its commands work as they are printed, and nothing is left behind', async () => {
-  const demo = startPointsman(['demo', '--every', '400ms'], { cwd: root });
+  const folder = await temporaryFolder();
+  const demo = startPointsman(['demo', '--every', '400ms'], { cwd: root, env: { TMPDIR: folder } });
   await demo.printed('curl http://127.0.0.1:');
   await demo.printed('web-5');
   await until('one has left', () => demo.stdout.some((line) => /web-4.* leaves/.test(line)));
   await until('all was answered', () => demo.stdout.filter((line) => line.includes('answered:')).length >= 4);
-  const folder = folderIn(demo.stdout.join('\n'));
   expect((await processesOf(folder)).length).toBeGreaterThan(3);
 
   const commands = demo.stdout.flatMap((line) => /^ {2}(bin\/pointsman .*)/.exec(line)?.[1] ?? []);
@@ -58,7 +62,9 @@ test('the demo shows instances that come and go, its commands work as they are p
 });
 
 test('a rolling deploy, a canary and a crash are shown on request, on a real etcd, and then the demo ends', async () => {
-  const demo = startPointsman(['demo', '--etcd', '--show', 'deploy,canary,crash']);
+  const folder = await temporaryFolder();
+  const env = { TMPDIR: folder };
+  const demo = startPointsman(['demo', '--etcd', '--show', 'deploy,canary,crash'], { env });
   expect((await demo.ended).code).toBe(0);
   const text = demo.stdout.join('\n');
   expect(text).toMatch(/rolling deploy over after .*answered, 0 failed/);
@@ -66,11 +72,12 @@ test('a rolling deploy, a canary and a crash are shown on request, on a real etc
   expect(text).toMatch(
     /web-2 is killed[\s\S]*web\/web-2 is gone[\s\S]*web-2 joins with version v3[\s\S]*crash over after/,
   );
-  await nothingIsLeft(folderIn(text));
+  await nothingIsLeft(folder);
 });
 
 test('on a terminal a key asks for it, and Ctrl-C in the middle of it leaves nothing behind', async () => {
-  const demo = startOnTerminal(['demo']);
+  const folder = await temporaryFolder();
+  const demo = startOnTerminal(['demo'], { TMPDIR: folder });
   await demo.shows('press d');
   demo.type('dc');
   await demo.shows('rolling deploy of v2');
@@ -81,5 +88,5 @@ test('on a terminal a key asks for it, and Ctrl-C in the middle of it leaves not
   demo.type('\u0003');
   expect(await demo.ended).toBe(0);
   for (const line of demo.lines) if (!line.includes('--registry')) expect(line.length).toBeLessThanOrEqual(80);
-  await nothingIsLeft(folderIn(demo.output));
+  await nothingIsLeft(folder);
 });

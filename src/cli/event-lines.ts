@@ -48,7 +48,7 @@ export function formatEvent(event: Told, { colors, width, balancer, withFields =
 const timed = new Set(['applied', 'reloaded', 'serving']);
 
 /** What happened, in a sentence that has no need of the other fields. The event's fields are printable. */
-export function eventSentence(told: Told): string {
+function eventSentence(told: Told): string {
   const { event, msg = '', revision, ms, reason, line } = told;
   const after = ms === undefined ? '' : ` after ${formatDuration(ms)}`;
   switch (event) {

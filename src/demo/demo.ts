@@ -112,7 +112,9 @@ async function play(options: DemoOptions, { dir, start, stopping, cleanUp }: Set
     const places = { http, admin, location, command: options.command, keys: onKey !== undefined };
     for (const line of demoGuide(places, colors.bold)) print(line);
   };
-  guide();
+  // Who asked for acts is not there to try anything else.
+  if (show.length === 0) guide();
+  else print(`\n  A client sends 50 requests a second to http://127.0.0.1:${http}/.\n`);
   const traffic = startTraffic(http, requestEveryMs);
   cleanUp.push(() => traffic.stop());
   const now = () => performance.now();

@@ -6,7 +6,7 @@ import { defaulted, onOff, optional } from './option.ts';
 import { durationWord, word } from './words.ts';
 
 /** What the demo can show, by the word that asks for it. */
-export const demoActs = ['deploy', 'crash', 'canary'] as const;
+const demoActs = ['deploy', 'crash', 'canary'] as const;
 export type DemoAct = (typeof demoActs)[number];
 
 export const demoCommand = declareCommand({
