@@ -12,7 +12,7 @@ test('an override that is held is listed, and ended alone', { timeout: 120_000 }
   await world.holds(...byHand);
   const listed = await runPointsman(['overrides', ...see]);
   expect(listed.stdout.join('\n')).toMatch(
-    /^web\/out +maintenance +no end +ada +\[held: the registry does not have it\]$/m,
+    /^web\/out +maintenance +no end +ada +\[held: the registry no longer has it\]$/m,
   );
   const undrained = await runPointsman(['undrain', 'web/out', ...see]);
   expect(undrained.stderr.join()).toContain('web/out is not drained: maintenance by ada');
@@ -26,7 +26,7 @@ test('an override that is held is listed, and ended alone', { timeout: 120_000 }
   const again = await runPointsman(['clear', 'web/out', ...see]);
   expect({ code: again.code, stderr: again.stderr.join() }).toEqual({
     code: 1,
-    stderr: expect.stringContaining('nothing overrides web/out'),
+    stderr: expect.stringContaining('no override of web/out'),
   });
 });
 

@@ -111,7 +111,7 @@ test('an operator is told when an HAProxy without Lua pauses nothing', async () 
   const reason = 'this HAProxy has no Lua (haproxy -vv), so it cannot let requests wait';
   const { code, stderr } = await run('pause', 'web', '--for', '5m', '--wait', '1s');
   expect(code).toBe(1);
-  expect(stderr.at(-1)).toContain(`it stands, but is not done after 1s: `);
+  expect(stderr.at(-1)).toContain(`the override is written, but not complete after 1s: `);
   expect(stderr.at(-1)).toContain(reason);
   expect(await balancer.logged('override-applied')).toMatchObject({ level: 'error', reason });
   expect(await scenario.ask('web')).toEqual({ status: 200, body: 'a' });
@@ -122,8 +122,8 @@ test('an operator is told when there is nothing to override or to end, and nothi
   const refusals = [
     [['drain', 'wbe'], 'no service wbe is known'],
     [['drain', 'web/web-2'], 'web has no instance web-2 (did you mean web/web-1?'],
-    [['undrain', 'web/web-1'], 'nothing overrides web/web-1'],
-    [['clear', 'web'], 'nothing overrides web'],
+    [['undrain', 'web/web-1'], 'no override of web/web-1'],
+    [['clear', 'web'], 'no override of web'],
   ] as const;
   for (const [args, message] of refusals) {
     const { code, stdout, stderr } = await run(...args);
@@ -221,7 +221,9 @@ describe('with --wait, an operator', () => {
     const impatient = await run('drain', 'web/a', '--wait', '1s');
     expect(impatient.code).toBe(1);
     expect(impatient.stdout[0]).toContain('web/a: no new requests');
-    expect(impatient.stderr.at(-1)).toMatch(/web\/a: it stands, but is not done after 1s: b1 has 1 open request$/);
+    expect(impatient.stderr.at(-1)).toMatch(
+      /web\/a: the override is written, but not complete after 1s: b1 has 1 open request$/,
+    );
     const patient = startPointsman(['drain', 'web/a', '--wait', '40s', '--json', '--registry', balancers.location]);
     await until('it is replaced', async () =>
       (await one.status()).overrides.some((override: { instance: string; at: string }) => override.instance === 'a'),

@@ -133,7 +133,7 @@ test('an application outlives an untrusted certificate, and is announced when it
     ...['--service', 'web', '--id', 'a', '--address', '127.0.0.1:1', '--check', 'none', ...app],
   ]);
   const lost = await registration.logged('registry-disconnected', ({ reason }) =>
-    /not signed by a CA/.test(String(reason)),
+    /not signed by a trusted CA/.test(String(reason)),
   );
   // An etcd that answers and refuses is not reported as silent.
   expect(lost.msg).toBe('the registry accepts no registrations; pointsman keeps trying');

@@ -82,7 +82,7 @@ test('without a balancer the registry is shown, and that nobody serves it', asyn
   expect(status.stdout.join('\n')).toMatch(/^web +1 +1 +- /m);
   const explained = await runPointsman(['explain', 'web/a', ...where]);
   expect(explained.code).toBe(1);
-  expect(explained.stderr.join()).toContain('no balancer is known');
+  expect(explained.stderr.join()).toContain('the registry lists no balancer');
 });
 
 test('a balancer of another root or registry on this machine is named, and not taken for one of these', async () => {

@@ -68,7 +68,7 @@ test('wait says who is missing, and why, when its time is up', async () => {
   expect((await wait('web/b', '--timeout', '2s')).stderr[0]).toContain('it is registered, and not readable');
   await registry.write('instances/web/a', instance('127.0.0.1:1', 'draining'));
   expect((await wait('web/a', '--timeout', '2s')).stderr[0]).toContain('it is registered, and draining');
-  expect((await wait('web', '--gone', '--timeout', '2s')).stderr[0]).toContain('2 keys stand');
+  expect((await wait('web', '--gone', '--timeout', '2s')).stderr[0]).toContain('2 keys exist');
 });
 
 test('wait waits for a revision that is still to come, and refuses what is none', async () => {
