@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseDocument } from 'yaml';
 import { isNightly } from '../../test/support/nightly.ts';
+import { rawText } from '../model/raw-text.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
 import { compileMustache } from '../template/mustache.ts';
 import { record, text } from '../template/names.ts';
@@ -173,6 +174,12 @@ describe('the escapes that quote nothing let only harmless characters through', 
         expect(written).toMatch(harmless);
       }),
     );
+  });
+
+  test('line lets no byte through that is not UTF-8: a reader of Latin-1 may take it for a control character', () => {
+    const value = rawText(Buffer.from('a\x85b', 'latin1'));
+    expect(failure(() => escapes.line.write(value))).toContain('the value is not safe as one line');
+    expect(escapes.line.write('é 😀')).toBe('é 😀');
   });
 
   test('none changes nothing', () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
+import { rawText } from '../model/raw-text.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry, RegistryEvent } from '../registry/registry.ts';
 import type { EscapeName, KeySelection } from '../settings/file-declaration.ts';
@@ -135,6 +136,12 @@ describe('keys', () => {
     ['{{env.NONE}}', 'main.mustache:1:1: {{env.NONE}} is not there'],
   ])('%s is an error with its place', async (template, expected) => {
     expect(await render(template, keys, { as: 'line' })).toContain(expected);
+  });
+
+  test('of a foreign tree have U+FFFD for a byte that is not UTF-8', async () => {
+    const foreign: KeySelection = { kind: 'foreign', prefix: '', paths: ['/a'] };
+    const entries = { 'a/b': rawText(Buffer.from('x\xff', 'latin1')) };
+    expect(await render('{{keys.a.b}}', entries, { keys: foreign, as: 'json' })).toBe('"x\ufffd"');
   });
 
   test('of a foreign tree are seen below their prefix', async () => {

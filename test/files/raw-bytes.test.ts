@@ -22,7 +22,7 @@ describe('keys and values that are not UTF-8', () => {
   test('reach the file byte by byte', async () => {
     const folder = await startFolder(
       '\xff{{range gets "/k/*"}}{{.Key}}={{.Value}} {{len .Value}} {{printf "%x %q" .Value .Value}}\n{{end}}' +
-        '{{range ls "/k"}}[{{.}}]{{end}} {{getv "/k/\xff"}} {{base64Encode (getv "/k/b")}} {{exists "/k/\xfe"}}',
+        '{{range ls "/k"}}[{{.}}]{{end}} {{getv `/k/\xff`}} {{base64Encode (getv "/k/b")}} {{exists "/k/\\xfe"}}',
     );
     await folder.putBytes('/k/\xff', 'one');
     await folder.putBytes('/k/\xfe', 'two');

@@ -9,7 +9,7 @@ export const clamped = (value: bigint): bigint =>
 const absolute = (value: bigint): bigint => (value < 0n ? -value : value);
 
 /** `1h2m3.5s`, as Duration.String. */
-export function durationText(nanoseconds: bigint): string {
+function durationText(nanoseconds: bigint): string {
   if (nanoseconds === 0n) return '0s';
   const sign = nanoseconds < 0n ? '-' : '';
   const size = absolute(nanoseconds);
