@@ -14,7 +14,7 @@ test('the status names an address only when HAProxy has loaded it', () => {
   expect(text(false)).toBe('serves on http://127.0.0.1:9000');
   expect(text(true)).toBe('serves the settings of before; a reload waits');
   expect(text(true, inUse)).toBe(
-    'serves the settings of before; a reload that changes need fails, or waits for the disk: HAProxy cannot listen on 127.0.0.1:9000: it is in use',
+    'serves the settings of before; a necessary reload fails or waits for the disk: HAProxy cannot listen on 127.0.0.1:9000: it is in use',
   );
   expect(text(false, inUse)).toMatch(/^not ready; a reload/);
 });
