@@ -109,3 +109,20 @@ test('with TLS, certificates are read again at each connect', { timeout: 60_000 
   const stranger = closing(openEtcdRegistry({ endpoints: etcd.endpoints, root: '/pointsman/', tls: { caFile } }));
   await expect(stranger.read('', AbortSignal.timeout(3000))).rejects.toMatchObject({ code: 'registry-untrusted' });
 });
+
+test('an etcd without users takes a login, and users that are introduced later', async () => {
+  const etcd = await startEtcd();
+  onTestFinished(() => etcd.close());
+  const credentials = { username: 'root', readPassword: async () => 'secret' };
+  const registry = closing(openEtcdRegistry({ endpoints: etcd.endpoints, root: '/pointsman/', credentials }));
+  await registry.write('services/web', '{}');
+  await etcd.ctl('user', 'add', 'root:secret');
+  await etcd.ctl('user', 'grant-role', 'root', 'root').catch(() => undefined);
+  await etcd.ctl('auth', 'enable');
+  await registry.write('services/api', '{}');
+  const recorder = new Recorder(registry);
+  onTestFinished(() => recorder.close());
+  await recorder.started();
+  await recorder.sees('services/web', '{}');
+  await recorder.sees('services/api', '{}');
+});
