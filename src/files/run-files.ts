@@ -56,7 +56,7 @@ export type FilesAdmin = {
 };
 
 /** The answer of `/readyz` and `/status`. */
-export type FilesHealth = {
+type FilesHealth = {
   /** Everything was read, and every file is as it should be, and in use. */
   readonly ready: boolean;
   readonly registry: { readonly connected: boolean; readonly reason: string | undefined };
