@@ -268,7 +268,7 @@ describe('an admin port', () => {
     expect(lines.join()).toContain('can read metrics, status, services');
     const failing = new Raw(port, 'GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
     await failing.ended();
-    expect(failing.answer).toMatch(/^HTTP\/1\.1 500 [\s\S]*it failed; the log says why\n$/);
+    expect(failing.answer).toMatch(/^HTTP\/1\.1 500 [\s\S]*the request failed; see the log\n$/);
     expect(lines.join()).toContain('no health here');
   });
 
@@ -283,7 +283,7 @@ describe('an admin port', () => {
 describe('a token file', () => {
   test.each([
     ['missing', undefined, 'the token cannot be read: no such file or directory'],
-    ['short', 'abc', 'the token has fewer than 16 characters (openssl rand -hex 32 makes one)'],
+    ['short', 'abc', 'the token has fewer than 16 characters (create one with openssl rand -hex 32)'],
   ])('that is %s is refused before anything starts', async (_, text, message) => {
     const dir = await mkdtemp(join(tmpdir(), 'pm-'));
     onTestFinished(() => rm(dir, { recursive: true, force: true }));

@@ -30,7 +30,7 @@ export function onlyOwnHosts({ address, hostname, allowed }: HostRules): Middlew
   return async (c, next) => {
     const host = c.req.header('host');
     if (host === undefined || isOwn(host)) return next();
-    return c.text('this port is not served as that host; --admin-hosts names more\n', 421);
+    return c.text('this host name is not allowed for the admin port; allow it with --admin-hosts\n', 421);
   };
 }
 
@@ -48,12 +48,14 @@ export function readOnlyWithout(token: AdminToken | undefined): MiddlewareHandle
     if (reading.includes(c.req.method)) return next();
     if (c.req.method === 'OPTIONS') return c.body(null, 204, { Allow: reading.join(', ') });
     if (token === undefined) {
-      return c.text('this port only tells; --admin-token-file lets it be asked to do something\n', 405, {
+      return c.text('this port is read-only; start the balancer with --admin-token-file to allow actions\n', 405, {
         Allow: reading.join(', '),
       });
     }
     if (await token.isGiven(c.req.header('authorization'))) return next();
-    return c.text('it takes the token: Authorization: Bearer TOKEN\n', 401, { 'WWW-Authenticate': 'Bearer' });
+    return c.text('the token is missing or wrong: send Authorization: Bearer TOKEN\n', 401, {
+      'WWW-Authenticate': 'Bearer',
+    });
   };
 }
 

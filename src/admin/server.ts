@@ -103,7 +103,7 @@ export async function serveFilesAdmin(options: FilesAdminOptions): Promise<() =>
   for (const path of ['/readyz', '/serving']) {
     app.get(path, (c) => {
       const { ready } = health();
-      const text = ready ? 'ready\n' : 'not all files are as they should be; /status says which\n';
+      const text = ready ? 'ready\n' : 'some files are not up to date; see /status\n';
       return c.text(text, ready ? 200 : 503);
     });
   }
@@ -133,14 +133,14 @@ async function open(app: Hono, what: string, { hosts, logger, limits }: Opening)
   app.onError((error, c) => {
     logger.error(
       { event: 'admin-failed', path: c.req.path, reason: describe(error) },
-      'a request on the admin port failed',
+      'a request to the admin port failed',
     );
-    return c.text('it failed; the log says why\n', 500);
+    return c.text('the request failed; see the log\n', 500);
   });
   const server = await listen(app, address, limits);
   if (!isLoopback(address)) {
     const at = formatAddress(address);
-    logger.info({ event: 'admin-exposed', address: at }, `whoever reaches ${at} can read ${what}`);
+    logger.info({ event: 'admin-exposed', address: at }, `everyone who can reach ${at} can read ${what}`);
   }
   warnWhenFull(server, logger);
   return () =>
@@ -161,7 +161,7 @@ function warnWhenFull(server: Server, logger: Logger): void {
     const { maxConnections: connections } = server;
     logger.warn(
       { event: 'admin-full', connections },
-      'the admin port has as many connections as it takes; refusing more',
+      'the admin port has reached its limit of connections and refuses more',
     );
   });
 }
@@ -191,7 +191,9 @@ function listen(app: Hono, { host, port, family }: Address, limits: AdminLimits)
       reject(
         new Fault('address-in-use', `cannot listen on ${at}: ${inUse ? 'it is in use' : error.message}`, {
           where: '--admin',
-          hint: inUse ? 'end what listens there (ss -ltnp shows it), or choose another' : undefined,
+          hint: inUse
+            ? 'stop the program that listens there (ss -ltnp shows it), or choose another address'
+            : undefined,
           cause: error,
         }),
       );

@@ -20,7 +20,7 @@ export async function openToken(path: string): Promise<AdminToken> {
     throw new Fault('settings', `the token cannot be read: ${describe(cause)}`, { where: path, cause });
   }
   if (first.length < shortest) {
-    const hint = 'openssl rand -hex 32 makes one';
+    const hint = 'create one with openssl rand -hex 32';
     throw new Fault('settings', `the token has fewer than ${shortest} characters`, { where: path, hint });
   }
   return {

@@ -20,8 +20,8 @@ test('a file tells of each of its troubles with the reason', () => {
   expect(describeFile({ ...well, ...file }).map(({ kind, says }) => `${kind}: ${says}`)).toEqual([
     'bad: the file /etc/a is not up to date: exit code 1',
     'bad: the file /etc/a is not in use: no such command',
-    'bad: the file /etc/a is not as pointsman made it: it was deleted',
+    'bad: the file /etc/a is not as pointsman wrote it: it was deleted',
     'bad: the file /etc/a waits: slow',
-    'note: the file /etc/a is overwritten in place, so a reader may find half of a text: EBUSY',
+    'note: the file /etc/a is overwritten in place, so a reader can find half of the text: EBUSY',
   ]);
 });

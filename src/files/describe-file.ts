@@ -11,8 +11,8 @@ export function describeFile(file: Partial<FileStatus> & Pick<FileStatus, 'dest'
   return [
     ...line('bad', refused, 'is not up to date'),
     ...line('bad', reloadFailed, 'is not in use'),
-    ...line('bad', altered, 'is not as pointsman made it'),
+    ...line('bad', altered, 'is not as pointsman wrote it'),
     ...line('bad', stalled, 'waits'),
-    ...line('note', inPlace, 'is overwritten in place, so a reader may find half of a text'),
+    ...line('note', inPlace, 'is overwritten in place, so a reader can find half of the text'),
   ];
 }

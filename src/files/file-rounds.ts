@@ -104,7 +104,7 @@ export class FileRounds {
     const reason = fault.toString();
     this.#parts.logger.error(
       { event: 'template-refused', dest, reason },
-      `${reason}; the template before it stays in use for ${dest}`,
+      `${reason}; the previous template stays in use for ${dest}`,
     );
   }
 
@@ -233,7 +233,7 @@ export class FileRounds {
       if (this.#once) return;
       logger.error(
         { event: 'file-refused', dest: job.dest, reason: fault.toString(), code: fault.code, retryMs: wait },
-        `${job.dest} stays as it was: ${fault}`,
+        `${job.dest} stays unchanged: ${fault}`,
       );
     }
   }
@@ -266,7 +266,7 @@ export class FileRounds {
       if (inPlace !== undefined && file.inPlace === undefined) {
         logger.warn(
           { event: 'file-in-place', dest, reason: inPlace },
-          `${dest} is overwritten in place: ${inPlace}; a reader may find half of a text: mount its folder instead`,
+          `${dest} is overwritten in place: ${inPlace}; a reader can find half of the text: mount its folder instead`,
         );
       }
       file.inPlace = inPlace;

@@ -74,7 +74,7 @@ export async function openDestination(
         if (!mayFollow(await folder.stat(), found, process.geteuid?.() ?? 0)) {
           throw new Fault('storage', `${join(where, name)} is a symbolic link in a folder that others can write`, {
             where: dest,
-            hint: 'pointsman does not follow it: name the file itself, or take the right to write the folder from others',
+            hint: 'pointsman does not follow it: name the file itself, or make the folder writable for its owner only',
           });
         }
         const target = await readlink(entry);
@@ -99,7 +99,7 @@ export async function openDestination(
   } catch (cause) {
     await folder.close();
     if (cause instanceof Fault) throw cause;
-    throw new Fault('storage', `its folder cannot be reached: ${describe(cause)}`, { where: dest, cause });
+    throw new Fault('storage', `its folder is not accessible: ${describe(cause)}`, { where: dest, cause });
   }
 }
 

@@ -149,7 +149,7 @@ async function markReload(at: Destination, inPlace: string | undefined): Promise
     return await mark(at);
   } catch (cause) {
     if (inPlace !== undefined) return false;
-    throw new Fault('storage', `nothing can be written beside it: ${describe(cause)}`, { where: at.path, cause });
+    throw new Fault('storage', `the folder of the file is not writable: ${describe(cause)}`, { where: at.path, cause });
   }
 }
 

@@ -46,7 +46,7 @@ async function withoutTwins(files: readonly PreparedFile[]): Promise<readonly Pr
       kept.push(file);
       continue;
     }
-    const what = `${job.dest} and ${other.dest} (${other.where}) are one file: ${path}`;
+    const what = `${job.dest} and ${other.dest} (${other.where}) are the same file: ${path}`;
     const refused = new Fault('settings', what, { where: job.where });
     if (job.confdTemplates === undefined) throw new AggregateError([refused]);
     kept.push({ ...file, job: { ...job, refused } });
@@ -100,5 +100,5 @@ async function find(
   const id = /^[^:]*:[^:]*:([0-9]+):/.exec(stdout ?? '')?.[1];
   if (id !== undefined) return Number(id);
   const what = database === 'passwd' ? 'user' : 'group';
-  throw new Fault('settings', `this machine knows no ${what} ${JSON.stringify(name)}`, { where });
+  throw new Fault('settings', `this machine has no ${what} ${JSON.stringify(name)}`, { where });
 }

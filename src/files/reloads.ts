@@ -85,7 +85,7 @@ export class FileReloads {
     }
     logger.info({ event: 'file-reloaded', command, for: dests, ms }, `reloaded for ${dests.join(', ')}`);
     if (result.output !== '') {
-      logger.debug({ event: 'file-reload-output', command, output: result.output }, 'what the reload said');
+      logger.debug({ event: 'file-reload-output', command, output: result.output }, 'output of the reload');
     }
   }
 
@@ -98,7 +98,7 @@ export class FileReloads {
     for (const file of group) {
       const fault = new Fault('command-failed', `the reload failed: ${reason}: ${said}`, {
         where: file.job.dest,
-        hint: 'the new file is in its place, and is not in use yet',
+        hint: 'the new file is in place, but not in use yet',
       });
       file.reloadFailure = { fault, count, retryAt: now() + retryMs };
       onResult(file.job.dest, 'reload-failed');

@@ -81,7 +81,10 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
   const onTemplate = () => {
     own.openIfNeeded().catch((error: unknown) => {
       const reason = describe(error);
-      logger.error({ event: 'registry-not-opened', reason }, `what the new template needs is not read: ${reason}`);
+      logger.error(
+        { event: 'registry-not-opened', reason },
+        `pointsman cannot read the keys of the new template: ${reason}`,
+      );
     });
   };
   const onResult = (dest: string, result: string) => admin?.metrics.fileResults.inc({ dest, result });
@@ -95,7 +98,10 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
     if (mode === 'watch') {
       await own.hearReleases();
       keeper.keep();
-      logger.info({ event: 'files-kept', files: files.map(({ job }) => job.dest) }, `keeping ${files.length} files`);
+      logger.info(
+        { event: 'files-kept', files: files.map(({ job }) => job.dest) },
+        `pointsman keeps ${files.length} files up to date`,
+      );
       await aborted(signal);
       logger.info({ event: 'stopping' }, 'stopping');
       return;
@@ -197,7 +203,7 @@ class OwnTree {
       this.trouble = event.reason;
       logger[level](
         { event: 'registry-disconnected', reason: event.reason },
-        'registry lost; the files stay as they are',
+        'registry unavailable; the files stay as they are',
       );
     }
   }
@@ -231,7 +237,7 @@ async function complete(keeper: FileKeeper, own: OwnTree, signal: AbortSignal): 
     const most = own.unreachable ? firstReachMs : firstReadMs;
     if (signal.aborted || performance.now() - started > most) {
       const reason = own.trouble ?? `it did not report what it holds within ${firstReadMs} ms`;
-      throw new Fault('registry-unreachable', `nothing was made: ${reason}`, { where: '--registry' });
+      throw new Fault('registry-unreachable', `no file was made: ${reason}`, { where: '--registry' });
     }
     await pause(10);
   }
@@ -259,7 +265,7 @@ function warnOfRaw(files: readonly PreparedFile[], logger: Logger): void {
   if (dests.length === 0) return;
   logger.warn(
     { event: 'files-raw', dests, hint: 'escape' },
-    `values of the registry are written as they are into ${dests.join(', ')}: who may write these keys can write anything there; --escape, or \`escape\` in a resource, refuses what could do harm`,
+    `values of the registry are written as they are into ${dests.join(', ')}: users who can write these keys can write anything there; --escape, or \`escape\` in a resource, refuses unsafe values`,
   );
 }
 

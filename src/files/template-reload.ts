@@ -47,7 +47,8 @@ export function reloadTemplates({
   const close = watchFolders({
     folders: [...new Set(files.flatMap(({ job }) => [dirname(job.src), job.confdTemplates ?? dirname(job.src)]))],
     onChange: () => void Promise.all(files.map(({ job }) => reload(job))),
-    onError: (error) => logger.warn({ event: 'template-watch', reason: describe(error) }, 'templates are not watched'),
+    onError: (error) =>
+      logger.warn({ event: 'template-watch', reason: describe(error) }, 'pointsman cannot watch the templates'),
   });
   return async () => {
     closed = true;

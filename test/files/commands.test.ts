@@ -49,7 +49,7 @@ test('a reload that fails is said, tried again, and remembered over a restart', 
   expect(once.code).toBe(1);
   expect(once.stderr).toEqual([
     expect.stringMatching(
-      /\/a: the reload failed: sh: it ended with exit code 1: no \(the new file is in its place, and is not in use yet\)$/,
+      /\/a: the reload failed: sh: it ended with exit code 1: no \(the new file is in place, but not in use yet\)$/,
     ),
   ]);
   expect(await files.read('a')).toBe('new');

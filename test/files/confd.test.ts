@@ -112,7 +112,7 @@ describe('a confd folder', () => {
     const skipped = pointsman.log.filter(({ event }) => event === 'confd-file-skipped');
     expect(skipped.map(({ level, path, reason }) => [level, path, reason])).toEqual([
       ['warn', inConfD('c.toml.bak'), 'its name does not end in toml'],
-      ['warn', inConfD('link.toml'), 'it is a symbolic link to a folder, which confd does not follow either'],
+      ['warn', inConfD('link.toml'), 'it is a symbolic link to a folder, and confd does not follow it either'],
       ['warn', inConfD('sub/README'), 'its name does not end in toml'],
     ]);
   });
@@ -121,7 +121,7 @@ describe('a confd folder', () => {
     ['mode = "rw"', 'x', 'a.toml:5: mode: "rw" is not a mode'],
     ['check_cmd = "a {{.src"', 'x', 'a.toml:5: check_cmd: unclosed action'],
     ['uid = "no"', 'x', 'a.toml:5: uid: it is not a whole number'],
-    ['owner = "nobody-of-that-name"', 'x', 'a.toml: this machine knows no user "nobody-of-that-name"'],
+    ['owner = "nobody-of-that-name"', 'x', 'a.toml: this machine has no user "nobody-of-that-name"'],
     ['[tem', 'x', 'a.toml:5:5: it is not TOML: '],
     [
       '',

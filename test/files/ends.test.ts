@@ -10,7 +10,7 @@ test('a registry that does not answer is an error for --once, and no reason to w
   await files.etcd?.close();
   const { code, stderr } = await files.run('--once');
   expect(code).toBe(1);
-  expect(stderr).toEqual([expect.stringContaining('--registry: nothing was made: ')]);
+  expect(stderr).toEqual([expect.stringContaining('--registry: no file was made: ')]);
   expect(await files.read('a')).toBe('old');
 });
 

@@ -148,7 +148,7 @@ test('an owner is a user and a group that the machine knows', async () => {
   await files.declare({ src: 't/a.mustache', dest: 'a', owner: 'no-such-user' });
   expect(await files.run('--once')).toMatchObject({
     code: 2,
-    stderr: [expect.stringMatching(/p.*yaml:2:5: templates\[0\]: this machine knows no user "no-such-user"$/)],
+    stderr: [expect.stringMatching(/p.*yaml:2:5: templates\[0\]: this machine has no user "no-such-user"$/)],
   });
 });
 

@@ -34,7 +34,7 @@ test.runIf(why === '')(`a file that is mounted by itself is overwritten, and tha
   await files.becomes('loaded', '1');
   const told = await pointsman.logged('file-in-place');
   expect(told).toMatchObject({ level: 'warn', reason: 'it is mounted as a single file (EBUSY)' });
-  expect(told.msg).toContain('a reader may find half of a text: mount its folder instead');
+  expect(told.msg).toContain('a reader can find half of the text: mount its folder instead');
   await files.put('/keys/n', '22');
   await files.becomes('loaded', '122');
   expect(await files.read('host')).toBe('22');

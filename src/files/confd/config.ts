@@ -74,7 +74,11 @@ function placesOf(fields: Fields): EtcdLocation | undefined {
   const backend = fields.text('backend') ?? 'etcd';
   if (backend === 'env') return undefined;
   if (!backend.startsWith('etcd')) {
-    return fields.fail('backend', `pointsman reads etcd, and not ${backend}`, 'give --registry, or backend = "env"');
+    return fields.fail(
+      'backend',
+      `pointsman reads etcd and the environment, but not ${backend}`,
+      'give --registry, or backend = "env"',
+    );
   }
   const nodes = fields.texts('nodes') ?? [];
   const domain = fields.text('srv_domain') ?? '';

@@ -43,7 +43,8 @@ async function within(folder: string): Promise<{ readonly files: string[]; reado
     const isFolder = entry?.isSymbolicLink() && (await isDirectory(path));
     // Kubernetes' `..data` leads to a folder that is read anyway.
     if (isFolder && name.startsWith('..')) continue;
-    if (isFolder) notes.push({ path, reason: 'it is a symbolic link to a folder, which confd does not follow either' });
+    if (isFolder)
+      notes.push({ path, reason: 'it is a symbolic link to a folder, and confd does not follow it either' });
     else if (!name.endsWith('toml')) notes.push({ path, reason: 'its name does not end in toml' });
     else files.push(path);
   }

@@ -86,7 +86,7 @@ test('one that cannot be used keeps no other from being used, and of two for one
   ]);
   expect(files[0]).toMatchObject({ reload: undefined, keys: { prefix: '/all', paths: ['', '/b'] } });
   expect(notes.map(({ path, reason }) => `${path}: ${reason}`.replaceAll(`${dir}/conf.d/`, ''))).toEqual([
-    '1.toml: sub/4.toml makes the same file, and comes later',
+    '1.toml: sub/4.toml makes the same file and comes later',
   ]);
   expect(refused.map((fault) => fault.toString().replaceAll(`${dir}/conf.d/`, ''))).toEqual([
     expect.stringMatching(/^2.toml:1:\d+: it is not TOML: /),

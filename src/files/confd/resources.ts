@@ -60,8 +60,7 @@ export async function readConfdResources(folder: string, choices: ConfdChoices):
       const { file, unknown } = await readResource(folder, path, choices);
       notes.push(...unknown);
       const other = byDest.get(file.dest);
-      if (other !== undefined)
-        notes.push({ path: other.where, reason: `${path} makes the same file, and comes later` });
+      if (other !== undefined) notes.push({ path: other.where, reason: `${path} makes the same file and comes later` });
       byDest.set(file.dest, file);
     } catch (error) {
       refused.push(...faultsOf(error));
@@ -84,9 +83,9 @@ async function readResource(folder: string, path: string, choices: ConfdChoices)
   const faults = [...whole.faults, ...fields.faults];
   if (file === undefined || faults.length > 0) throw new AggregateError(faults);
   if (whole.table('backend') !== undefined) {
-    throw new Fault('settings', 'a backend of its own is not read', {
+    throw new Fault('settings', 'pointsman does not read a backend of its own', {
       where: whole.where('backend'),
-      hint: 'all files are made of one registry: give --registry',
+      hint: 'all files use one registry: set --registry',
     });
   }
   const unknown = fields.unknown().map((field) => {
