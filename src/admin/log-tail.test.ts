@@ -42,7 +42,7 @@ test('a text that somebody wrote does not say what a line is about', () => {
 test('each request of the access log is told with its service and its time, whatever its path says', () => {
   const tail = new LogTail();
   const told: unknown[] = [];
-  tail.listenToTraffic((service, ms) => told.push([service, ms]));
+  tail.listenToRequests((service, ms) => told.push([service, ms]));
   const request = {
     event: 'request',
     service: 'web',
@@ -52,6 +52,7 @@ test('each request of the access log is told with its service and its time, what
     queueMs: 3,
   };
   tail.write(`${JSON.stringify(request)}\n`);
+  tail.write(`${JSON.stringify({ event: 'connection', service: 'db', ms: 60_000 })}\n`);
   tail.write(`${JSON.stringify({ event: 'applied', service: 'web', ms: 5 })}\n`);
   expect(told).toEqual([['web', 12]]);
 });

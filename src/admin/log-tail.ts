@@ -4,8 +4,8 @@ export type TailEntry = { readonly id: number; readonly line: string };
 const size = 500;
 const mostListeners = 64;
 const traffic = /"event":"(request|connection)"/;
-/** The service of such a line, and how long the request took. Quotes in a path are escaped, so it cannot pose as either. */
-const served = /"service":"([^"]+)".*"ms":(\d+)/;
+/** The service of a request, and how long it took. Quotes in a path are escaped, so it cannot pose as either. */
+const request = /"event":"request".*?"service":"([^"]+)".*"ms":(\d+)/;
 
 /** The subject of a line, if it names one. A text of another author has its quotes escaped there, so it cannot name one. */
 const about = /"(?:service":"|key":"[a-z]+\/)([^"/\\]*)/;
@@ -23,18 +23,18 @@ export class LogTail {
   readonly #counts = new Map<string, number>();
   readonly #listeners = new Set<(entry: TailEntry) => void>();
   #next = 1;
-  #onTraffic: ((service: string, ms: number) => void) | undefined;
+  #onRequest: ((service: string, ms: number) => void) | undefined;
 
-  /** Calls `listener` with each request or connection of the access log. */
-  listenToTraffic(listener: (service: string, ms: number) => void): void {
-    this.#onTraffic = listener;
+  /** Calls `listener` with each request of the access log. */
+  listenToRequests(listener: (service: string, ms: number) => void): void {
+    this.#onRequest = listener;
   }
 
   /** Takes one line, as JSON with its newline. Requests are not what happened to a balancer. */
   write(line: string): void {
     if (traffic.test(line)) {
-      const [, service, ms] = (this.#onTraffic && served.exec(line)) ?? [];
-      if (service !== undefined) this.#onTraffic?.(service, Number(ms));
+      const [, service, ms] = (this.#onRequest && request.exec(line)) ?? [];
+      if (service !== undefined) this.#onRequest?.(service, Number(ms));
       return;
     }
     const service = about.exec(line)?.[1];

@@ -66,7 +66,7 @@ export async function run(invocation: Invocation): Promise<number> {
       env: withoutOurs(invocation.env),
       openForeign: () => openAllKeys(settings.registry, logger),
       serveAdmin: (health, queries) => {
-        tail.listenToTraffic((service, ms) => queries.tookRequest(service, ms));
+        tail.listenToRequests((service, ms) => queries.tookRequest(service, ms));
         const operations = settings.layout === undefined ? operationsOf(registry, health) : undefined;
         return serveAdmin({
           hosts: {

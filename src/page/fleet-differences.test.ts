@@ -22,14 +22,14 @@ test('a balancer is compared with what most of them have', () => {
     member('b', { revision: 38, haproxyVersion: '3.0.2' }),
     member('c', { config: 'xyz', version: '0.1.0', refusals: 1 }),
     member('d', { problem: 'it is not of format 1', revision: 0, version: '', haproxyVersion: '', config: '' }),
-    member('e'),
+    member('e', { refusals: 1 }),
   ];
   expect(compareFleet(fleet).map(({ kind, differences }) => [kind, ...differences])).toEqual([
     ['good'],
     ['note', '2 revisions behind', 'HAProxy 3.0.2, others 3.2.1'],
-    ['note', 'pointsman 0.1.0, others 0.2.0', 'its templates differ from those of the others', '1 entry is not served'],
+    ['note', 'pointsman 0.1.0, others 0.2.0', 'its templates differ from those of the others'],
     ['bad', 'it is not of format 1'],
-    ['good'],
+    ['note'],
   ]);
 });
 

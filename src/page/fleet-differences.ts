@@ -18,7 +18,7 @@ export function compareFleet(fleet: readonly FleetMember[]): readonly ComparedMe
     config: mostFrequent(readable.map(({ config }) => config)),
   };
   return fleet.map((member) => {
-    const { revision, version, haproxyVersion, config, refusals, problem } = member;
+    const { revision, version, haproxyVersion, config, problem } = member;
     if (problem !== undefined) return { member, kind: 'bad', differences: [problem] };
     const lag = newest - revision;
     const differences = [
@@ -26,9 +26,8 @@ export function compareFleet(fleet: readonly FleetMember[]): readonly ComparedMe
       ...(version === usual.version ? [] : [`pointsman ${version}, others ${usual.version}`]),
       ...(haproxyVersion === usual.haproxyVersion ? [] : [`HAProxy ${haproxyVersion}, others ${usual.haproxyVersion}`]),
       ...(config === usual.config ? [] : ['its templates differ from those of the others']),
-      ...(refusals > 0 ? [`${refusals} ${refusals === 1 ? 'entry is' : 'entries are'} not served`] : []),
     ];
-    return { member, kind: differences.length > 0 ? 'note' : 'good', differences };
+    return { member, kind: differences.length > 0 || member.refusals > 0 ? 'note' : 'good', differences };
   });
 }
 

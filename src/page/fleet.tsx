@@ -7,21 +7,23 @@ export function Fleet({ fleet, self }: { readonly fleet: readonly FleetMember[];
   return (
     <ul class="plain">
       {compareFleet(fleet).map(({ member, kind, differences }) => {
-        const { id, revision, haproxyVersion, version, problem } = member;
+        const { id, revision, haproxyVersion, version, refusals, problem } = member;
         const page = id === self ? undefined : pageOfMember(member);
         return (
           <li key={id} aria-current={id === self ? 'true' : undefined}>
             <span class={`dot ${kind}`} aria-hidden="true" />
             {page === undefined ? <b>{id}</b> : <a href={page}>{id}</a>}{' '}
-            {id === self ? (
-              <span class="dim">this one</span>
-            ) : (
-              page === undefined && <span class="dim">its admin port is for its own machine only</span>
-            )}
+            {id === self && <span class="dim">this one</span>}
             {problem === undefined && (
               <div class="dim">
                 serves revision {revision}, pointsman {version}, HAProxy {haproxyVersion}
               </div>
+            )}
+            {id !== self && page === undefined && (
+              <div class="dim">no link: its admin port is for its own machine only</div>
+            )}
+            {refusals > 0 && (
+              <div class="note">{refusals === 1 ? '1 entry is' : `${refusals} entries are`} not served</div>
             )}
             {differences.map((one) => (
               <div key={one} class={kind}>

@@ -8,7 +8,7 @@ const traffic = (requests: number, failed = 0, total = 5): Traffic => ({
   failures: { connect: 0, response: 0, retries: 0 },
   open: 0,
   queued: 0,
-  meanMs: { queue: 0, connect: 0, response: total, total },
+  meanMs: { queue: 0, connect: 0, response: total, total: total + 1000 },
 });
 const looks = (...all: readonly (readonly [number, Readonly<Record<string, Traffic | undefined>>])[]): LatestRates =>
   all.reduce<LatestRates>(

@@ -1,5 +1,5 @@
 import type { Traffic } from '../haproxy/stat.ts';
-import { type Counters, countersOf, type Rates, ratesBetween } from '../haproxy/traffic-rates.ts';
+import { type Counters, countersOf, meanLatencyMs, type Rates, ratesBetween } from '../haproxy/traffic-rates.ts';
 
 /** The activity of a service between the last two looks. */
 export type Latest = Rates & {
@@ -26,7 +26,7 @@ export function addLook(
       continue;
     }
     const counters = countersOf(traffic);
-    const meanMs = traffic.requests === 0 ? undefined : traffic.meanMs.total;
+    const meanMs = meanLatencyMs(traffic);
     const latest = known && { ...ratesBetween(known.counters, counters, at - known.at), meanMs };
     next.set(name, { at, counters, latest });
   }

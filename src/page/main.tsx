@@ -85,12 +85,6 @@ function Page() {
                 <h2 id="out">Taken out</h2>
                 <TakenOut notServed={notServed} />
               </section>
-              {health.certificates.length > 0 && (
-                <section aria-labelledby="certificates">
-                  <h2 id="certificates">Certificates</h2>
-                  <Certificates certificates={health.certificates} now={at} />
-                </section>
-              )}
               <section aria-labelledby="timeline">
                 <h2 id="timeline">What happened</h2>
                 <Legend />
@@ -99,6 +93,12 @@ function Page() {
                   <Timeline events={events} />
                 </div>
               </section>
+              {health.certificates.length > 0 && (
+                <section aria-labelledby="certificates">
+                  <h2 id="certificates">Certificates</h2>
+                  <Certificates certificates={health.certificates} now={at} />
+                </section>
+              )}
             </aside>
           </>
         )}

@@ -88,7 +88,7 @@ export function Traffic({ name, latest, height }: TrafficProps) {
           />
         </figure>
         <figure>
-          <figcaption title="The mean is HAProxy's, of its newest 1,024 requests. HAProxy tells percentiles only with --access-log on.">
+          <figcaption title="The mean time until an answer begins, of the newest 1,024 requests, as HAProxy says it. p50 and p95 are of the requests of 10 s, and need --access-log on.">
             {hasPercentiles && (
               <>
                 <Key color="good" /> p50 <b>{ms(pick(p50Ms, lastOf(p50Ms)))}</b> <Key color="note" /> p95{' '}

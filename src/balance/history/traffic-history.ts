@@ -1,5 +1,5 @@
 import type { Traffic } from '../../haproxy/stat.ts';
-import { type Counters, countersOf, ratesBetween } from '../../haproxy/traffic-rates.ts';
+import { type Counters, countersOf, meanLatencyMs, ratesBetween } from '../../haproxy/traffic-rates.ts';
 import { Latencies } from './latencies.ts';
 import { mostSteps, Ring, type Series, stepMs } from './ring.ts';
 
@@ -58,7 +58,7 @@ export class TrafficHistory {
       // Before the first look, HAProxy may have counted for days.
       const rates = ratesBetween(isFirst ? counters : tracked.last, counters, seconds);
       tracked.last = counters;
-      const meanMs = one.requests === 0 ? undefined : one.meanMs.total;
+      const meanMs = meanLatencyMs(one);
       sum.requestsPerS += rates.requestsPerS;
       sum.errorsPerS += rates.errorsPerS;
       sum.weighted += (meanMs ?? 0) * rates.requestsPerS;

@@ -24,7 +24,7 @@ import type { Balancer } from '../reconcile/balancer.ts';
 import { type Explanation, explain, type Look } from './explain.ts';
 import { type FleetMember, readFleet } from './fleet-members.ts';
 import { downIn, lookedAt, type NotServed, refusedOf, takenOutOf } from './not-served.ts';
-import { type ServiceDetail, type ServiceView, viewOf } from './service-view.ts';
+import { type ServiceDetail, type ServiceView, viewOf, type Window } from './service-view.ts';
 
 export type BalanceQueriesParts = {
   readonly balancer: Balancer;
@@ -41,9 +41,6 @@ export type BalanceQueriesParts = {
   readonly wall: () => Date;
 };
 
-/** A part of the instances. */
-export type Window = { readonly from: number; readonly most: number };
-
 type Rejection = NonNullable<Look['rejection']>;
 
 // Several pages may be open, and each of them asks every two seconds.
@@ -55,7 +52,6 @@ const mostConflicts = 20;
 export class BalanceQueries {
   readonly #parts: BalanceQueriesParts;
   #fleet: { readonly at: number; readonly members: Promise<readonly FleetMember[]> } | undefined;
-
   #notServed: { readonly at: number; readonly list: Promise<NotServed> } | undefined;
 
   constructor(parts: BalanceQueriesParts) {

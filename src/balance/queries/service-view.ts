@@ -41,6 +41,9 @@ export type ServiceDetail = ServiceView & {
   readonly conflicts: readonly string[];
 };
 
+/** A part of the instances. */
+export type Window = { readonly from: number; readonly most: number };
+
 const mostRoutes = 8;
 
 /** `held`: how many of the instances the registry does not have any more. */
