@@ -136,11 +136,13 @@ test.each(isNightly ? (['folder', 'etcd'] as const) : (['etcd'] as const))(
     await until('it is over there', async () => (await scenario.ask('web')).status === 503);
     const events = await pointsman('events');
     expect(events.stderr).toEqual([]);
-    expect(events.stdout.join('\n')).toContain('override-applied web/a: drain');
+    expect(events.stdout.join('\n')).toContain('override-applied  web/a: drain');
     expect(events.stdout.join('\n')).toContain('kernel update');
     expect(events.stdout.join('\n')).toContain('the settings of service web changed');
-    expect(events.stdout.join('\n')).toMatch(/applied revision \d+ .*\(wait .*, render .*, command .*\)/);
-    expect(events.stdout.join('\n')).toContain('instances/web/broken');
+    expect(events.stdout.join('\n')).toMatch(
+      /applied {2}HAProxy serves revision \d+ after .*\(wait .*, render .*, command .*\)/,
+    );
+    expect(events.stdout.join('\n')).toContain('entry-rejected  web/broken');
   },
 );
 

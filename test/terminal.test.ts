@@ -34,7 +34,7 @@ test('on a terminal of 80 columns what is down comes first, and events and regis
   const events = startOnTerminal(['events', ...where]);
   expect(await events.ended).toBe(0);
   expect(events.lines.join('\n')).toMatch(/^[\d:.]{12} WARN server-down {2}web\/b is down: connection refused$/m);
-  expect(events.lines.join('\n')).toMatch(/^[\d:.]{12} applied {2}HAProxy serves revision \d+ after \S+ms/m);
+  expect(events.lines.join('\n')).toMatch(/^[\d:.]{12} applied {2}HAProxy serves revision \d+ after \S+s/m);
 
   const register = ['register', ...where.slice(0, 2), '--service', 'web', '--id', 'c', '--address', a];
   for (const [, env] of [['', {}], ...simple] as const) {
