@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '100' },
     scheme: { type: 'string', default: 'light' },
     width: { type: 'string', default: '1440' },
-    height: { type: 'string', default: '1000' },
+    height: { type: 'string', default: '1060' },
     out: { type: 'string', default: join(root, 'docs/pictures/page.png') },
     full: { type: 'boolean', default: false },
   },
@@ -245,6 +245,12 @@ async function takePicture(admin) {
     await page.getByText(/ of /).first().waitFor();
     // Rates need two looks.
     await page.locator('.services td.number').first().filter({ hasText: /\d/ }).waitFor();
+    await page.getByRole('button', { name: 'search', exact: true }).click();
+    await page.locator('.detail').getByRole('button', { name: '10 min' }).click();
+    await page.locator('.instances').getByText('search-3').waitFor();
+    // Away from the plots, so that they say "now".
+    await page.mouse.move(0, 0);
+    await page.evaluate('document.activeElement.blur()');
     await mkdir(dirname(options.out), { recursive: true });
     await page.screenshot({ path: options.out, fullPage: options.full });
   } finally {

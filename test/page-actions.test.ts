@@ -96,7 +96,21 @@ test('nothing is done without the token, for another origin, or for what is no J
   expect(refused).toEqual([401, 401, 401, 401, 403, 403, 415, 400, 400, 404, 404, 400, 413]);
   const preflight = await fetch(`http://127.0.0.1:${scenario.admin}/actions`, { method: 'OPTIONS' });
   expect(preflight.headers.get('access-control-allow-origin')).toBeNull();
-  expect(await (await scenario.askAdmin('/status')).body).toContain('"overrides":[]');
+  expect((await scenario.askAdmin('/status')).body).toContain('"overrides":[]');
+
+  const previews = [
+    '{"action":"maintenance","service":"web","instance":"web-1"}',
+    '{"action":"weight","service":"web","instance":"web-1","weight":5,"forMs":60000}',
+    '{"action":"pause","service":"web","forMs":5000,"why":"swap"}',
+    '{"action":"release","service":"web"}',
+  ].map(async (body) => (await (await ask('/actions/preview', allowed, body)).json()).says);
+  expect(await Promise.all(previews)).toEqual([
+    'web/web-1: no requests, no health checks, until it is cleared',
+    expect.stringMatching(/^web\/web-1: weight 5, until .* \(1m\)$/),
+    expect.stringMatching(/^web \(2 instances\): requests wait, until .* \(5s\)$/),
+    'web: balancers let go of what they hold',
+  ]);
+  expect((await scenario.askAdmin('/status')).body).toContain('"overrides":[]');
 
   const own = { ...allowed, Origin: `http://127.0.0.1:${scenario.admin}` };
   const drain = '{"action":"drain","service":"web","instance":"web-1","forMs":3000,"who":"ada"}';
