@@ -20,7 +20,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '100' },
     scheme: { type: 'string', default: 'light' },
     width: { type: 'string', default: '1440' },
-    height: { type: 'string', default: '1060' },
+    height: { type: 'string', default: '1000' },
     out: { type: 'string', default: join(root, 'docs/pictures/page.png') },
     full: { type: 'boolean', default: false },
   },

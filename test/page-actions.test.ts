@@ -103,12 +103,12 @@ test('nothing is done without the token, for another origin, or for what is no J
     '{"action":"weight","service":"web","instance":"web-1","weight":5,"forMs":60000}',
     '{"action":"pause","service":"web","forMs":5000,"why":"swap"}',
     '{"action":"release","service":"web"}',
-  ].map(async (body) => (await (await ask('/actions/preview', allowed, body)).json()).says);
-  expect(await Promise.all(previews)).toEqual([
-    'web/web-1: no requests, no health checks, until it is cleared',
-    expect.stringMatching(/^web\/web-1: weight 5, until .* \(1m\)$/),
-    expect.stringMatching(/^web \(2 instances\): requests wait, until .* \(5s\)$/),
-    'web: balancers let go of what they hold',
+  ].map(async (body) => (await ask('/actions/preview', allowed, body)).json());
+  expect(await Promise.all(previews)).toMatchObject([
+    { says: 'web/web-1: no requests, no health checks, until it is cleared' },
+    { says: expect.stringMatching(/^web\/web-1: weight 5, until .* \(1m\)$/) },
+    { says: expect.stringMatching(/^web \(2 instances\): requests wait, until .* \(5s\)$/) },
+    { says: 'web: balancers let go of what they hold' },
   ]);
   expect((await scenario.askAdmin('/status')).body).toContain('"overrides":[]');
 
