@@ -156,6 +156,7 @@ function startBalancer(
   { pointsman, signal, colors, print }: DemoOptions,
   { start, stopping, say, location, http, admin, dir }: BalancerPlaces,
 ): Promise<void> {
+  let serves = false;
   return new Promise((resolve, reject) => {
     const balancer = start(
       'balancer',
@@ -166,7 +167,8 @@ function startBalancer(
         if (log === undefined) print(colors.red(line));
         // At the end all instances leave, which is no news.
         else if (!stopping.aborted) {
-          if (log.event === 'applied') {
+          // Before that the time is that of a start of HAProxy.
+          if (log.event === 'applied' && serves) {
             say(colors.dim(`  HAProxy serves revision ${log.revision}, ${log.ms ?? '?'} ms after pointsman read it`));
           }
           if (log.event === 'reloaded') {
@@ -174,7 +176,10 @@ function startBalancer(
           }
           if (log.event === 'server-down') say(colors.red(`  HAProxy's checks say: ${log.message}`));
         }
-        if (log?.event === 'serving') resolve();
+        if (log?.event !== 'serving') return;
+        serves = true;
+        say('HAProxy has started and serves');
+        resolve();
       },
     );
     void balancer.ended.then((how) => {
