@@ -16,7 +16,7 @@ test('the status names an address only when HAProxy has loaded it', () => {
   expect(text(true, inUse)).toBe(
     'serves the settings of before; a necessary reload fails or waits for the disk: HAProxy cannot listen on 127.0.0.1:9000: it is in use',
   );
-  expect(text(false, inUse)).toMatch(/^not ready; a reload/);
+  expect(text(false, inUse)).toMatch(/^not ready; a necessary reload/);
 });
 
 test('the service manager hears that the service is started when HAProxy has loaded the settings, or cannot', async () => {
