@@ -21,12 +21,12 @@ export async function run(invocation: Invocation): Promise<number> {
     return done;
   }
   const lines = [
-    '# To be run as the user root of etcd. What exists already is refused, and the rest done all the same.',
+    '# Run these commands as the user root of etcd. etcd refuses what exists already; the other commands still work.',
     ...(certificates
       ? []
-      : ['# Each password is made in a file NAME.password in this folder, unless that file is there.']),
+      : ['# The commands create each password in a file NAME.password in this folder, unless the file exists.']),
     ...roles.flatMap((role) => commandsFor(role, root, certificates)),
-    '# Users and roles count once authentication is on:',
+    '# Users and roles take effect when authentication is on:',
     '#   etcdctl user add root && etcdctl user grant-role root root && etcdctl auth enable',
   ];
   print(`${lines.join('\n')}\n`);
