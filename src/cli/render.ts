@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { locatingOf, lookUpNames } from '../balance/addresses/address-preview.ts';
 import { baseSettingsOf } from '../balance/base-settings.ts';
@@ -9,6 +8,7 @@ import type { Catalog, Unserved } from '../catalog/catalog.ts';
 import { endOverrides } from '../catalog/fold-event.ts';
 import { overrideEnd } from '../catalog/overrides.ts';
 import { unifiedDiff } from '../files/unified-diff.ts';
+import { makeFolder } from '../fs/make-folder.ts';
 import { replaceFile } from '../fs/replace-file.ts';
 import { Fault } from '../model/fault.ts';
 import { showKey } from '../model/parsed.ts';
@@ -184,7 +184,7 @@ async function write({ desired }: Preview, folder: string): Promise<void> {
     [join(folder, 'maps', 'routes.map'), formatRoutes(desired.routes)],
   ] as const;
   for (const [path, text] of files) {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await replaceFile(path, text);
     process.stdout.write(`${path}\n`);
   }

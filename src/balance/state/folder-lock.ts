@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { link, mkdir, rename, stat, unlink } from 'node:fs/promises';
+import { link, rename, stat, unlink } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { makeFolder } from '../../fs/make-folder.ts';
 import { describe, errorCode, Fault } from '../../model/fault.ts';
 import { parseRecord } from '../../model/json.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
@@ -38,7 +39,7 @@ export async function lockFolder(options: FolderLockOptions): Promise<() => Prom
   const { dir, path, signal } = options;
   const own = `${path}.${randomBytes(3).toString('hex')}`;
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(path), 0o700);
     const server = await listen(own, options);
     try {
       await take(options, own);
@@ -70,7 +71,7 @@ async function hold(options: FolderLockOptions, first: Server): Promise<() => Pr
     // Another pointsman may have locked the folder meanwhile. It keeps the lock.
     if (there !== undefined) return;
     const own = `${path}.${randomBytes(3).toString('hex')}`;
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeFolder(dirname(path), 0o700);
     const next = await listen(own, options);
     try {
       await link(own, path);

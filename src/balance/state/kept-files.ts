@@ -1,5 +1,6 @@
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { makeFolder } from '../../fs/make-folder.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
 import { errorCode } from '../../model/fault.ts';
 
@@ -26,7 +27,7 @@ export class KeptFiles {
         const text = await readFile(path, 'utf8').catch(() => undefined);
         if (text !== undefined) this.#known.set(path, { stamp, text });
       } else if (known !== undefined) {
-        await mkdir(dirname(path), { recursive: true, mode: folderMode });
+        await makeFolder(dirname(path), folderMode);
         await replaceFile(path, known.text, { mode });
         restored.push(path);
       }

@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolder } from '../../fs/make-folder.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import { hintForUnwritable } from './unwritable.ts';
 
@@ -48,7 +48,7 @@ export async function makeFolders({ config, routesMap, runtimeSocket, lastKnown 
   const own = [runtimeSocket, lastKnown];
   for (const path of [config, routesMap, ...own]) {
     try {
-      await mkdir(dirname(path), { recursive: true, mode: own.includes(path) ? 0o700 : 0o755 });
+      await makeFolder(dirname(path), own.includes(path) ? 0o700 : 0o755);
     } catch (cause) {
       throw new Fault('storage', `the folder cannot be created: ${describe(cause)}`, {
         where: dirname(path),

@@ -1,5 +1,6 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { makeFolder } from '../../fs/make-folder.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import type { BalancePaths } from './paths.ts';
@@ -14,7 +15,7 @@ const longestPage = 14 * 1024;
 export async function provideShipped(shipped: string, paths: BalancePaths, ownPage: string | undefined): Promise<void> {
   const page = ownPage === undefined ? await read(join(shipped, 'maintenance.html')) : await readPage(ownPage);
   const script = await read(join(shipped, 'pause.lua'));
-  await mkdir(dirname(paths.maintenancePage), { recursive: true, mode: 0o750 });
+  await makeFolder(dirname(paths.maintenancePage), 0o750);
   await provide(paths.maintenancePage, page);
   await provide(paths.pauseScript, script);
 }

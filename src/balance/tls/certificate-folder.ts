@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, unlink } from 'node:fs/promises';
+import { readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { exists } from '../../fs/exists.ts';
+import { makeFolder } from '../../fs/make-folder.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
 import { type Certificate, parseCertificate } from '../../model/certificate.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
@@ -42,7 +43,7 @@ export class CertificateFolder {
     this.#parts = parts;
   }
   async prepare(): Promise<void> {
-    await mkdir(this.#parts.own, { recursive: true, mode: 0o700 });
+    await makeFolder(this.#parts.own, 0o700);
   }
 
   /** Reads the folder, and writes the copies of the files that changed. */

@@ -1,6 +1,7 @@
-import { mkdir, rename, unlink } from 'node:fs/promises';
+import { rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
+import { makeFolder } from '../../fs/make-folder.ts';
 import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe, Fault } from '../../model/fault.ts';
 import { Slots } from '../../waiting/serial-queue.ts';
@@ -67,7 +68,7 @@ export class DirectoryTree {
       try {
         await this.#reconcile(key);
         // Fails before anything is recorded when a part of the path is a file.
-        await mkdir(dirname(path), { recursive: true });
+        await makeFolder(dirname(path));
         const temporary = join(paths.temporary, nonce());
         const file = await writeTemporary(temporary, value, wall(), random);
         try {
@@ -160,7 +161,7 @@ export class DirectoryTree {
     if (ledger.state().entries.get(key)?.file !== file) return;
     try {
       await rename(temporary, path).catch(async () => {
-        await mkdir(dirname(path), { recursive: true });
+        await makeFolder(dirname(path));
         await rename(temporary, path);
       });
       this.#inPlace.set(key, { entry: file, file });
