@@ -138,7 +138,7 @@ describe('a balancer', () => {
     const said = await acknowledged('lb-1', 'anything', ({ revision }) => revision > 0n);
     const second = await balancerNamed('lb-1');
     const told = await second.process.logged('id-taken');
-    expect(told).toMatchObject({ level: 'warn', msg: expect.stringContaining('give each its own --id') });
+    expect(told).toMatchObject({ level: 'warn', msg: expect.stringContaining('give each balancer its own --id') });
     await until('it serves', async () => (await second.ask('web')).status === 200);
     const beside = String(told['key']).slice('balancers/'.length);
     await acknowledged(beside, 'anything', ({ revision }) => revision > 0n);

@@ -37,7 +37,7 @@ test('what is beyond a limit is refused alone, counted, and shown with its key',
     'instances/api/c': 'api has 2 instances already, the most that --limit-instances allows',
     'instances/third/a': 'there are 2 services already, the most that --limit-services allows',
     'instances/web/b': expect.stringMatching(/^its value has \d+ bytes, more than 600 \(--limit-value\)$/),
-    'instances/web/c': expect.stringMatching(/server\.mustache: it made 6\d\d\d characters, more than 4096$/),
+    'instances/web/c': expect.stringMatching(/server\.mustache: it rendered 6\d\d\d characters, more than 4096$/),
   });
   expect((await scenario.askAdmin('/metrics')).body).toContain('pointsman_rejected_entries 4\n');
   await balancer.logged('entry-rejected', ({ key }) => key === 'instances/third/a');

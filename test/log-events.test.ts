@@ -22,6 +22,6 @@ function eventsNamed(text: string): string[] {
 test('each event of the log that the docs name is one that is logged', async () => {
   const source = (await textsIn('src', '.ts')).join('\n');
   const named = [...new Set((await textsIn('docs', '.md')).flatMap(eventsNamed))].sort();
-  expect(named).toEqual(expect.arrayContaining(['conflict', 'drift', 'guard-held', 'not-saved', 'quarantined']));
+  expect(named).toEqual(expect.arrayContaining(['conflict', 'drift', 'guard-held', 'not-saved', 'reloaded']));
   expect(named.filter((name) => !source.includes(`'${name}'`))).toEqual([]);
 });

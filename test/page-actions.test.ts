@@ -35,7 +35,7 @@ test('with the token, the page drains an instance after a preview, and ends the 
   await page.getByLabel('Token of').fill('some-other-token-of-16');
   await page.getByLabel('Your name').fill('ada');
   await page.keyboard.press('Enter');
-  await page.getByRole('alert').getByText('it takes the token').waitFor();
+  await page.getByRole('alert').getByText('the token is missing or wrong').waitFor();
   expect(complaints.splice(0).join()).toContain('401');
   await page.getByLabel('Token of').fill(token);
   await page.keyboard.press('Enter');

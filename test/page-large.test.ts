@@ -131,7 +131,9 @@ test('1,000 services with 10,000 instances are shown without a stutter and witho
   onTestFinished(() => app.close());
   await fillEtcd(scenario.etcd?.endpoints ?? [], entriesOf(app.address));
   const balancer = scenario.balancer('--id', 'edge-1');
-  await until('it serves', () => balancer.log.some(({ event }) => event === 'serving'), { deadlineMs: 90_000 });
+  // Each line of the log is a line of the page, which moves the lines below it. This is the last one of the start: 10 s after it began.
+  const last = 'further-health-changes';
+  await until('it serves, and said so', () => balancer.log.some(({ event }) => event === last), { deadlineMs: 90_000 });
   const { page, complaints } = await openPage(
     browser,
     scenario.admin,

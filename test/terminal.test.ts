@@ -42,7 +42,7 @@ test('on a terminal of 80 columns what is down comes first, and events and regis
     await registering.shows('announced web/c at');
     registering.type('\u0003');
     expect(await registering.ended).toBe(0);
-    expect(registering.lines.join('\n')).toMatch(/^[\d:.]{12} leaving {2}web\/c: leaving, as SIGINT asks$/m);
+    expect(registering.lines.join('\n')).toMatch(/^[\d:.]{12} leaving {2}web\/c: leaving because of SIGINT$/m);
     expect(escapes.test(registering.output)).toBe(Object.keys(env).length === 0);
     for (const line of registering.lines) expect(line.length).toBeLessThanOrEqual(80);
   }

@@ -121,7 +121,8 @@ describe('trust that is not there', () => {
     const { stderr } = await runPointsman(['overrides', '--registry', elsewhere, ...flags(ca, ours)]);
     expect(stderr).toEqual([expect.stringContaining("etcd's certificate is for another address")]);
     const plain = await runPointsman(['overrides', '--registry', scenario.location.replace('etcds:', 'etcd:')]);
-    expect(plain.stderr).toEqual([expect.stringContaining('write --registry etcds://…')]);
+    // On a busy machine a line before it says what the command waits for.
+    expect(plain.stderr.at(-1)).toContain('write --registry etcds://…');
   });
 
   test('keeps a balancer and a register waiting, until the file is right', async () => {

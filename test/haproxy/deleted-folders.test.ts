@@ -37,7 +37,16 @@ for (const deleted of cases) {
     await issuePem(certificates, 'shop.example.com');
     const [https = 0] = await freePorts(1);
     const balance = () =>
-      scenario.balancer('--haproxy', haproxyBin, '--https', `127.0.0.1:${https}`, '--certificates', certificates);
+      scenario.balancer(
+        '--haproxy',
+        haproxyBin,
+        '--https',
+        `127.0.0.1:${https}`,
+        '--log-level',
+        'debug',
+        '--certificates',
+        certificates,
+      );
     const balancer = balance();
     await balancer.logged('serving');
     const path = (name: string) => join(scenario.balancerDir, name);

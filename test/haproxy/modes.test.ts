@@ -161,7 +161,7 @@ describe('attached: HAProxy is run by others, as in a container of its own', () 
     await scenario.serves('web', ['a', 'b']);
 
     await frameTemplate(scenario, other);
-    await balancer.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('frame'));
+    await balancer.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('base configuration'));
     await until('the other frame serves', async () => (await config(scenario)).includes('dontlog-normal'));
     expect(await scenario.answers('web')).toEqual(['a', 'b']);
   });
@@ -224,7 +224,7 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
       });
     expect(await idle('web')).toBe(200);
     await frameTemplate(scenario, other);
-    await first.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('frame'));
+    await first.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('base configuration'));
     expect(await config(scenario)).toContain('dontlog-normal');
     // The worker of before the reload does not know this host, and passes the request on.
     await scenario.writeByHand('services/web', JSON.stringify({ hosts: ['web', 'new.example.com'] }));
@@ -270,7 +270,7 @@ describe('command: HAProxy is checked and reloaded by commands', () => {
     expect(failed.msg).toContain('it ended with 4: Access denied');
     expect(await config(scenario)).not.toContain('dontlog-normal');
     await unlink(blocked);
-    await balancer.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('frame'));
+    await balancer.logged('reloaded', ({ reasons }) => JSON.stringify(reasons).includes('base configuration'));
     expect(await config(scenario)).toContain('dontlog-normal');
     expect(await scenario.answers('web')).toEqual(['a']);
   });
@@ -281,7 +281,7 @@ describe('settings that do not go together', () => {
     [['--haproxy-mode', 'command'], /--reload-command: it is missing/],
     [['--reload-command', 'true'], /--reload-command: it cannot be used with --haproxy-mode managed/],
     [['--haproxy-mode', 'command', '--reload-command', 'true', '--haproxy', 'x'], /--haproxy: it cannot be used with/],
-    [['--check-command', 'haproxy -c'], /--check-command: .*does not say where \{file\} goes/],
+    [['--check-command', 'haproxy -c'], /--check-command: .*has no \{file\}/],
   ])('%j', async (args, line) => {
     const { code, stderr } = await runPointsman(['balance', '--registry', 'dir:/nowhere', ...args]);
     expect({ code, stderr }).toEqual({ code: 2, stderr: [expect.stringMatching(line)] });

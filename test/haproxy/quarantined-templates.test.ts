@@ -15,7 +15,7 @@ describe('a policy that a template cannot render', () => {
   const failsOnServers = JSON.stringify({ hosts: ['new.example'], check: { kind: 'tcp', port: 1 } });
 
   test.each([
-    { what: 'its section', bad: tooLong, says: /it made \d+ characters, more than 65536/ },
+    { what: 'its section', bad: tooLong, says: /it rendered \d+ characters, more than 65536/ },
     { what: "its servers' lines", bad: failsOnServers, says: /server\.mustache:\d+.*not safe/ },
   ])('changes no route, rule or server: $what', async ({ bad, says }) => {
     const lab = await startLab();

@@ -66,7 +66,7 @@ test('rounds that cannot go on are told by /readyz, status and a metric within s
     '--admin',
     `127.0.0.1:${scenario.admin}`,
   ]);
-  expect(stdout.join('\n')).toMatch(/not ready[\s\S]*Unknown map identifier/);
+  expect(stdout.join('\n')).toMatch(/Unknown map identifier[\s\S]*not ready/);
 });
 
 test('a frame that HAProxy does not load although its check takes it is held, and everything else goes on', async () => {
