@@ -119,7 +119,7 @@ function entriesOf(address: string): readonly (readonly [key: string, value: str
     const isDown = s % 100 === 50;
     const ids = Array.from({ length: instancesEach }, (_, i) => `instances/${name}/${name}-${i}`);
     return [
-      [`/pointsman/services/${name}`, isDown ? '{}' : '{"check":"none"}'] as const,
+      [`/pointsman/services/${name}`, isDown ? '{}' : '{"check":{"kind":"none"}}'] as const,
       ...ids.map((id) => [`/pointsman/${id}`, isDown ? '127.0.0.1:1' : address] as const),
     ];
   });
