@@ -99,6 +99,24 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
     [ "$(systemctl show --value -p MainPID pointsman-balance)" != ${pid} ] && systemctl is-active -q pointsman-balance
   do sleep 0.1; done`;
 
+  test('a stop or a signal to the unit that ends HAProxy leaves the HAProxy of a running balancer, and the unit comes back', async () => {
+    printJournalOnFailure();
+    const before = await master();
+    const stopLoad = startLoad(machine);
+    const companion = async () =>
+      (await systemctl('show', '--value', '-p', 'MainPID', 'pointsman-stop-haproxy')).trim();
+    let last = await companion();
+    for (const act of ['stop', 'kill', 'restart']) {
+      await systemctl(act, 'pointsman-stop-haproxy');
+      const back = `until pid=$(systemctl show --value -p MainPID pointsman-stop-haproxy); [ $pid != 0 ] && [ $pid != ${last} ]; do sleep 0.1; done`;
+      await machine.run('timeout', '30', 'sh', '-c', back);
+      last = await companion();
+    }
+    const { failed, failures } = await stopLoad();
+    expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
+    expect(await master()).toBe(before);
+  });
+
   test('a reload with wrong settings says so and changes nothing', async () => {
     printJournalOnFailure();
     const pid = await show('MainPID');
@@ -183,5 +201,18 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
     await systemctl('stop', 'pointsman-balance');
     await machine.write('/etc/pointsman/balance.yaml', settings);
     await haproxyEnded();
+  });
+
+  test('a stop ends HAProxy, too, while a restart is under way', async () => {
+    printJournalOnFailure();
+    for (const _ of [1, 2, 3]) {
+      await systemctl('start', 'pointsman-balance');
+      const pid = await show('MainPID');
+      await systemctl('restart', '--no-block', 'pointsman-balance');
+      const ended = `until [ "$(systemctl show --value -p MainPID pointsman-balance)" != ${pid} ]; do :; done`;
+      await machine.run('timeout', '30', 'sh', '-c', ended);
+      await systemctl('stop', 'pointsman-balance');
+      await haproxyEnded();
+    }
   });
 });
