@@ -10,6 +10,7 @@ import { type HoldingSettings, holdingOptions, holdingSettings } from './holding
 import { type LimitSettings, limitOptions, limitSettings } from './limits.ts';
 import { type LogSettings, logOptions, logSettings } from './log.ts';
 import { defaulted, list, type Machine, onOff, optional, type ValuesOf } from './option.ts';
+import { overlapFault } from './overlap.ts';
 import { layoutOptions, type RegistrySettings, registryOptions, registrySettings } from './registry.ts';
 import { addressWord, durationWord, labelWord, oneOf, onOffWord, pathWord, word } from './words.ts';
 
@@ -285,6 +286,13 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     hardStopAfter: hardStopAfterMs,
     haproxyMetrics,
   } = values;
+  const overlapping = overlapFault([
+    { flag: '--http', address: http },
+    { flag: '--https', address: values.https },
+    { flag: '--haproxy-metrics', address: haproxyMetrics },
+    { flag: '--admin', address: admin },
+  ]);
+  if (overlapping !== undefined) throw overlapping;
   const { onStop, lameDuck: lameDuckMs, stopTimeout: stopTimeoutMs } = values;
   const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
   const balance = {
