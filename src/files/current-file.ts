@@ -1,5 +1,5 @@
 import { constants, type Stats } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
+import { type FileHandle, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { correctOwnership, type Ownership, openRegular } from '../fs/replace-file.ts';
 import { describe, errorCode, Fault } from '../model/fault.ts';
@@ -22,6 +22,10 @@ export async function compare(job: FileJob, at: Destination, text: Buffer): Prom
   const file = await openCurrent(at, isOfConfd(job) ? 'is replaced' : 'is refused');
   if (file === 'missing') return { kind: 'missing' };
   if (file === 'link') return compareTarget(job, text);
+  if (file === 'unreadable') {
+    const found = await lstat(join(at.folder, at.name)).catch(() => undefined);
+    return { kind: 'another', keeps: found?.isFile() ? ownershipOf(found) : {} };
+  }
   try {
     const found = await file.stat();
     const another = { kind: 'another', keeps: ownershipOf(found) } as const;
@@ -84,16 +88,20 @@ export async function hasText(file: FileHandle, wanted: Buffer, found?: Stats): 
   return text.equals(wanted);
 }
 
-/** Opens the file that is there, without waiting for a pipe and without following a link. */
+/**
+ * Opens the file that is there, without waiting for a pipe and without following a link. `other`: what becomes of a link, and of a file
+ * that pointsman may not read.
+ */
 async function openCurrent(
   { path, folder, name }: Destination,
-  link: 'is replaced' | 'is refused',
-): Promise<FileHandle | 'missing' | 'link'> {
+  other: 'is replaced' | 'is refused',
+): Promise<FileHandle | 'missing' | 'link' | 'unreadable'> {
   try {
     return await openRegular(join(folder, name), constants.O_RDONLY);
   } catch (cause) {
     if (errorCode(cause) === 'ENOENT') return 'missing';
-    if (errorCode(cause) === 'ELOOP' && link === 'is replaced') return 'link';
+    if (errorCode(cause) === 'ELOOP' && other === 'is replaced') return 'link';
+    if (errorCode(cause) === 'EACCES' && other === 'is replaced') return 'unreadable';
     throw new Fault('storage', `it cannot be read: ${describe(cause)}`, { where: path, cause });
   }
 }

@@ -74,6 +74,13 @@ export class FileKeeper {
     return this.#rounds.needs().every((needs) => this.sources.stateOf(needs) !== undefined);
   }
 
+  /** Whether of all that the files are made of either was read, or the registry said that it may not be read. */
+  get settled(): boolean {
+    return this.#rounds
+      .needs()
+      .every((needs) => this.sources.stateOf(needs) !== undefined || this.sources.denialOf(needs) !== undefined);
+  }
+
   /** Whether a file is made of services, or of keys in pointsman's own tree. */
   get needsOwnTree(): boolean {
     return this.#rounds.needs().some(needsOwnTree);

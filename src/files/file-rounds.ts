@@ -202,6 +202,8 @@ export class FileRounds {
     const tracing = this.#disk(() => traceOf(job.dest));
     try {
       if (job.refused !== undefined) throw job.refused;
+      const denied = sources.denialOf(needsOf(file));
+      if (denied !== undefined) throw denied;
       const text = await template.render(sources.view(needsOf(file)));
       const trace = await tracing;
       const placed = await placeFile(job, text, {
@@ -212,6 +214,7 @@ export class FileRounds {
       file.failure = undefined;
       file.trace = placed.what === 'unchanged' ? trace : undefined;
       onResult?.(job.dest, placed.what);
+      this.#tellOwner(file, placed);
       if (placed.what !== 'unchanged') this.#tell(file, placed, why, text.length);
       file.altered = undefined;
       if (placed.what === 'replaced') {
@@ -257,6 +260,17 @@ export class FileRounds {
     } catch {
       // A value changed meanwhile and cannot be rendered: the make of the file reports it.
     }
+  }
+
+  #tellOwner(file: FileState, { ownerRefused }: Placed): void {
+    const { dest } = file.job;
+    if (ownerRefused !== undefined && file.ownerRefused === undefined) {
+      this.#parts.logger.warn(
+        { event: 'file-owner-refused', dest, reason: ownerRefused },
+        `${dest} belongs to the user that pointsman runs as: ${ownerRefused}`,
+      );
+    }
+    file.ownerRefused = ownerRefused;
   }
 
   #tell(file: FileState, { what, inPlace }: Placed, why: 'change' | 'alteration', bytes: number): void {

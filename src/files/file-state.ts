@@ -31,6 +31,8 @@ export type FileState = {
   alterations: number;
   /** Why it is overwritten in place. */
   inPlace: string | undefined;
+  /** Why it belongs to pointsman's user, instead of the owner that it should have. */
+  ownerRefused: string | undefined;
   /** How often it was replaced. */
   generation: number;
   /** Since when its reload waits; undefined while it does not. */
@@ -58,7 +60,13 @@ export const newFile = ({ job, template }: Pick<FileState, 'job' | 'template'>):
   ...{ job, template, templateFault: undefined, madeOf: undefined, pending: undefined, failure: undefined },
   changedAt: Number.NEGATIVE_INFINITY,
   ...{ busySince: undefined, lookAt: Number.POSITIVE_INFINITY, trace: undefined, altered: undefined, alterations: 0 },
-  ...{ inPlace: undefined, generation: 0, reloadDueSince: undefined, reloadFailure: undefined },
+  ...{
+    inPlace: undefined,
+    ownerRefused: undefined,
+    generation: 0,
+    reloadDueSince: undefined,
+    reloadFailure: undefined,
+  },
 });
 
 export function statusOf(file: FileState, now: number): FileStatus {

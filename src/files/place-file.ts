@@ -18,6 +18,8 @@ export type Placed = {
   readonly what: 'unchanged' | 'permissions' | 'replaced';
   /** Why the file was overwritten in its place instead of being replaced by another; undefined when it was not. */
   readonly inPlace: string | undefined;
+  /** Why the file does not have the owner that it should have, but pointsman's own user; undefined when it has it. */
+  readonly ownerRefused?: string | undefined;
   /** The file was replaced, now or by an earlier process, and its reload has not succeeded since. */
   readonly reloadDue: boolean;
 };
@@ -30,7 +32,14 @@ export type PlaceParts = {
 };
 
 /** A new text that waits for its check; `inPlace` says why it cannot replace the file. */
-type Staged = { readonly file: StagedFile; readonly inPlace: string | undefined };
+type Staged = {
+  readonly file: StagedFile;
+  readonly inPlace: string | undefined;
+  readonly ownerRefused?: string | undefined;
+};
+
+/** The file that is there is to stay. */
+type Kept = { readonly kept: 'unchanged' | 'permissions'; readonly ownerRefused?: string | undefined };
 
 /**
  * Brings a file to this text: nothing is written when it has it already, and nothing replaces it that its check refuses.
@@ -46,11 +55,14 @@ export async function placeFile(
   try {
     if (job.keepStaged === true) await disk(() => keep(at, stagedName(at), text, job.ownership));
     const staged = await disk(() => stage(job, at, text));
-    if (typeof staged === 'string') return { what: staged, inPlace: undefined, reloadDue: await isMarked(at) };
+    const { ownerRefused } = staged;
+    if ('kept' in staged) {
+      return { what: staged.kept, inPlace: undefined, ownerRefused, reloadDue: await isMarked(at) };
+    }
     try {
       await check(job, at, text, staged, run);
       const inPlace = await disk(() => commit(job, at, text, staged));
-      return { what: 'replaced', inPlace, reloadDue: job.reload !== undefined };
+      return { what: 'replaced', inPlace, ownerRefused, reloadDue: job.reload !== undefined };
     } finally {
       // A file that was renamed is not there any more.
       await staged.file.discard();
@@ -90,24 +102,60 @@ export async function traceOf(dest: string): Promise<string> {
 }
 
 /** Writes the text beside the file, unless the file has it already. */
-async function stage(job: FileJob, at: Destination, text: Buffer): Promise<Staged | 'unchanged' | 'permissions'> {
+async function stage(job: FileJob, at: Destination, text: Buffer): Promise<Staged | Kept> {
   const atOnce = await stageAtOnce(job, at, text);
   if (atOnce !== undefined) return { file: atOnce, inPlace: undefined };
   const found = await compare(job, at, text);
-  if (found.kind === 'unchanged' || found.kind === 'permissions') return found.kind;
+  if (found.kind === 'unchanged' || found.kind === 'permissions') return { kept: found.kind };
   const { mode, uid, gid } = job.ownership;
   const kept = found.kind === 'another' ? found.keeps : {};
   const wanted = { mode: mode ?? kept.mode, uid: uid ?? kept.uid, gid: gid ?? kept.gid };
   try {
     return { file: await stageFile(at.path, text, wanted, undefined, at.folder), inPlace: undefined };
   } catch (error) {
+    if (isOfConfd(job) && isOwnerRefused(error)) return stageAsOurs(job, at, text, wanted.mode);
     const inPlace = found.kind === 'missing' ? undefined : whyInPlace(error);
     if (inPlace === undefined) throw error;
     return { file: await stageFile(join(tmpdir(), at.name), text, { mode: 0o600 }), inPlace };
   }
 }
 
-async function check(job: FileJob, at: Destination, text: Buffer, { file }: Staged, run: PlaceParts['run']) {
+/**
+ * Does what confd does when it may not give a file its owner: the file belongs to its own user then. One that does so already, and has the
+ * text and the mode, stays.
+ */
+async function stageAsOurs(
+  job: FileJob,
+  at: Destination,
+  text: Buffer,
+  mode: number | undefined,
+): Promise<Staged | Kept> {
+  const { uid = 'its user', gid = 'its group' } = job.ownership;
+  const ownerRefused =
+    job.ownership.uid === undefined && job.ownership.gid === undefined
+      ? 'only root can keep the owner of the file that was there'
+      : `only root can give it to ${uid}:${gid}`;
+  const ours = { mode: job.ownership.mode, uid: process.geteuid?.() };
+  const { kind } = await compare({ ...job, ownership: ours }, at, text);
+  if (kind === 'unchanged') return { kept: kind, ownerRefused };
+  const file = await stageFile(at.path, text, { ...ours, mode, gid: process.getegid?.() }, undefined, at.folder);
+  return { file, inPlace: undefined, ownerRefused };
+}
+
+/** Whether the system did not allow a change of the owner, or knows no such owner (in a container with users of its own). */
+function isOwnerRefused(error: unknown): boolean {
+  const cause = error instanceof Fault ? error.cause : error;
+  const isChown = cause instanceof Error && 'syscall' in cause && /chown$/.test(String(cause.syscall));
+  return isChown && ['EPERM', 'EINVAL'].includes(errorCode(cause) ?? '');
+}
+
+async function check(
+  job: FileJob,
+  at: Destination,
+  text: Buffer,
+  { file }: Pick<Staged, 'file'>,
+  run: PlaceParts['run'],
+) {
   if (job.check === undefined) return;
   const checked = await run(withStaged(job.check, file.path), job.timeoutMs);
   if (checked.ok) return;
@@ -132,7 +180,7 @@ async function commit(job: FileJob, at: Destination, text: Buffer, staged: Stage
         if (inPlace === undefined) throw error;
       });
     }
-    if (inPlace !== undefined) await overwrite(at, text, job.ownership);
+    if (inPlace !== undefined) await overwrite(job, at, text);
     await unlink(join(at.folder, refusedName(at))).catch(() => undefined);
     return inPlace;
   } catch (error) {
@@ -162,7 +210,7 @@ function whyInPlace(error: unknown): string | undefined {
 }
 
 /** Overwrites a file that cannot be replaced. Brings its old text back when the disk does not take the new one. */
-async function overwrite(at: Destination, text: Buffer, ownership: Ownership): Promise<void> {
+async function overwrite(job: FileJob, at: Destination, text: Buffer): Promise<void> {
   try {
     const file = await openRegular(join(at.folder, at.name), constants.O_RDWR);
     try {
@@ -180,7 +228,10 @@ async function overwrite(at: Destination, text: Buffer, ownership: Ownership): P
         await write(before);
         throw error;
       }
-      await correctOwnership(file, ownership);
+      await correctOwnership(file, job.ownership).catch((error: unknown) => {
+        // confd takes a file that it may write, whoever owns it.
+        if (!isOfConfd(job) || errorCode(error) !== 'EPERM') throw error;
+      });
     } finally {
       await file.close();
     }

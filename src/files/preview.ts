@@ -19,6 +19,8 @@ export async function previewFiles(
     files.map(async ({ job, template }) => {
       try {
         if (job.refused !== undefined) throw job.refused;
+        const denied = sources.denialOf({ uses: template.uses, keys: job.keys });
+        if (denied !== undefined) return denied;
         const made = await template.render(sources.view({ uses: template.uses, keys: job.keys }));
         if (job.keepStaged === true) await keepStaged(job, made);
         const after = typeof made === 'string' ? made : made.toString('utf8');

@@ -106,7 +106,7 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
       logger.info({ event: 'stopping' }, 'stopping');
       return;
     }
-    await complete(keeper, own, signal);
+    await settle(keeper, own, signal);
     if (mode === 'once') raise([...parts.refused, ...(await keeper.once())]);
     else raise([...parts.refused, ...(await show(await previewFiles(files, keeper.sources), mode, parts.print))]);
   } finally {
@@ -230,10 +230,10 @@ class OwnTree {
   }
 }
 
-/** Waits until the registry said all that the files are made of. Rejects with Fault `registry-unreachable`. */
-async function complete(keeper: FileKeeper, own: OwnTree, signal: AbortSignal): Promise<void> {
+/** Waits until the registry said all that the files are made of, or that it may not be read. Rejects with Fault `registry-unreachable`. */
+async function settle(keeper: FileKeeper, own: OwnTree, signal: AbortSignal): Promise<void> {
   const started = performance.now();
-  while (!keeper.complete) {
+  while (!keeper.settled) {
     const most = own.unreachable ? firstReachMs : firstReadMs;
     if (signal.aborted || performance.now() - started > most) {
       const reason = own.trouble ?? `it did not report what it holds within ${firstReadMs} ms`;

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import type { Catalog } from '../catalog/catalog.ts';
+import { Fault } from '../model/fault.ts';
 import { withoutRawBytes } from '../model/raw-text.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
 import type { KeySelection } from '../settings/file-declaration.ts';
@@ -21,6 +22,8 @@ export class RegistrySources {
   readonly #foreign = new Map<string, KeyFold>();
   readonly #made = new Map<string, KeysMade>();
   readonly #env: FileView['env'];
+  /** Why foreign trees, by path, may not be read. */
+  readonly #denied = new Map<string, string>();
   #catalog: Catalog | undefined;
 
   constructor(
@@ -44,6 +47,8 @@ export class RegistrySources {
 
   /** Takes an event of a foreign tree; keys are those of its root. */
   offerForeign(path: string, event: RegistryEvent): void {
+    if (event.kind === 'disconnected' && event.denied === true) this.#denied.set(path, event.reason);
+    else if (event.kind !== 'disconnected' && event.kind !== 'connected') this.#denied.delete(path);
     this.#foreign.get(path)?.offer(event);
   }
 
@@ -55,6 +60,19 @@ export class RegistrySources {
     if (usesServices(uses) && (catalog === undefined || this.#own.version === 0)) return undefined;
     if (folds.some(({ version }) => version === 0)) return undefined;
     return [catalog?.services, ...folds.map(({ version }) => version)];
+  }
+
+  /** Why a file cannot be made: the registry denies the reading of some of its keys. Undefined when it has not said so. */
+  denialOf({ uses, keys }: Needs): Fault | undefined {
+    if (keys.kind === 'own' || !usesKeys(uses)) return undefined;
+    for (const path of foreignPathsOf(keys)) {
+      const reason = this.#denied.get(path);
+      if (reason === undefined || this.#foreign.get(path)?.version !== 0) continue;
+      return new Fault('registry-denied', `the keys ${path || '/'} cannot be read: ${reason}`, {
+        hint: 'grant the user of etcd the right to read them',
+      });
+    }
+    return undefined;
   }
 
   view({ uses, keys }: Needs): FileView {
