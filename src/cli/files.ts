@@ -7,10 +7,12 @@ import { givenEnvironment, rawEnvironment } from '../files/confd/raw-environment
 import { readConfdResources } from '../files/confd/resources.ts';
 import { foreignKeys } from '../files/key-fold.ts';
 import { type FilesAdmin, runFiles } from '../files/run-files.ts';
-import type { Fault } from '../model/fault.ts';
+import { type Fault, faultsOf, PartialFailure } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import { defaultIntervalMs, type FileDeclaration, requireDistinct } from '../settings/file-declaration.ts';
 import { type FilesSettings, filesCommand } from '../settings/files.ts';
+import { variableName } from '../settings/option.ts';
+import { strangeVariables } from '../settings/read-settings.ts';
 import type { RegistrySettings } from '../settings/registry.ts';
 import { done } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
@@ -22,14 +24,33 @@ import { withoutOurs } from './secrets.ts';
 import { abortOnSignal } from './signals.ts';
 
 export async function run(invocation: Invocation): Promise<number> {
+  const isConfd = invocation.flags.has('as-confd') || invocation.env[variableName('asConfd')] !== undefined;
+  if (!isConfd) return makeFiles(invocation, []);
+  // An image that had confd may have variables with pointsman's prefix.
+  const strange = strangeVariables(invocation.env);
+  const names = new Set(strange.map(({ where }) => where));
+  const env = Object.fromEntries(Object.entries(invocation.env).filter(([name]) => !names.has(name)));
+  try {
+    return await makeFiles({ ...invocation, env }, strange);
+  } catch (error) {
+    // confd has no exit code of its own for wrong settings.
+    throw new PartialFailure(faultsOf(error));
+  }
+}
+
+async function makeFiles(invocation: Invocation, strange: readonly Fault[]): Promise<number> {
   const settings = await readInvocation(filesCommand, invocation);
   const logger = await createLogger(settings.log);
+  for (const fault of strange) {
+    const reason = fault.toString();
+    logger.warn({ event: 'variable-unknown', variable: fault.where, reason }, `a variable has no effect: ${reason}`);
+  }
   const { signal, dispose } = abortOnSignal();
   const { layout } = settings;
   const env = withoutOurs(invocation.env);
   try {
-    const { declared, refused, registry, environment, ...rest } = await declaredFiles(settings, logger);
-    const mode = rest.noop && settings.mode !== 'diff' ? 'dry-run' : settings.mode;
+    const { declared, refused, registry, environment, ...rest } = await declaredFiles(settings, env, logger);
+    const mode = modeOf(settings.mode, rest);
     await runFiles(declared, {
       ...{ mode, logger, signal, env, refused },
       openOwn: () => (layout === undefined ? openRegistry(registry, logger) : openLayout(registry, layout, logger)),
@@ -51,6 +72,12 @@ export async function run(invocation: Invocation): Promise<number> {
   return done;
 }
 
+/** What is done, with what confd.toml says where the command line is silent. */
+function modeOf(given: FilesSettings['mode'], { noop, onetime }: Pick<DeclaredFiles, 'noop' | 'onetime'>) {
+  if (noop && given !== 'diff') return 'dry-run';
+  return onetime && given === 'watch' ? 'once' : given;
+}
+
 /** The server of metrics and health, which is loaded only when it is wanted: `--once` is often called in a loop. */
 async function adminOf(
   { admin: address, adminHosts: allowed }: FilesSettings,
@@ -67,6 +94,9 @@ async function openLayout(registry: RegistrySettings, layout: string, logger: Lo
   return openForeignRegistry(registry, layout, logger);
 }
 
+/** The folder of confd if none is named. */
+const confdsFolder = '/etc/confd';
+
 type DeclaredFiles = {
   readonly declared: readonly FileDeclaration[];
   /** The resources of confd that cannot be used. */
@@ -74,18 +104,24 @@ type DeclaredFiles = {
   readonly registry: RegistrySettings;
   readonly environment: boolean;
   readonly noop: boolean;
+  readonly onetime: boolean;
   readonly intervalMs: number | undefined;
 };
 
 /** The files of the settings and of a folder of confd, with what its confd.toml says. */
-async function declaredFiles(settings: FilesSettings, logger: Logger): Promise<DeclaredFiles> {
-  const { files, confdDir, confd, registry, registryGiven } = settings;
-  const none = { refused: [], registry, environment: confd.environment, noop: false, intervalMs: undefined };
+async function declaredFiles(settings: FilesSettings, env: Invocation['env'], logger: Logger): Promise<DeclaredFiles> {
+  const { files, confd, registry, registryGiven } = settings;
+  const idle = { refused: [], noop: false, onetime: false, intervalMs: undefined };
+  const none = { ...idle, registry, environment: confd.environment };
   const { keepStaged } = settings;
-  if (confdDir === undefined) return { ...none, declared: files.map((file) => ({ ...file, keepStaged })) };
-  const path = confd.config ?? join(confdDir, 'confd.toml');
+  if (settings.confdDir === undefined && confd.config === undefined)
+    return { ...none, declared: files.map((file) => ({ ...file, keepStaged })) };
+  const beside = confd.as === undefined ? join(settings.confdDir ?? confdsFolder, 'confd.toml') : undefined;
+  const path = confd.config ?? beside;
   const isSourceGiven = registryGiven || confd.environment;
-  const config = await readConfdConfig(path, isSourceGiven);
+  const peers = confd.as === 'etcd' ? (env['ETCDCTL_PEERS']?.split(',') ?? []).filter((peer) => peer !== '') : [];
+  const config = await readConfdConfig(path, isSourceGiven, peers);
+  const confdDir = settings.confdDir ?? config.confdir ?? confdsFolder;
   if (!settings.logLevelGiven && config.logLevel !== undefined) logger.level = config.logLevel;
   for (const { setting, file, given } of overruled(settings, config)) {
     logger.warn(
@@ -94,7 +130,7 @@ async function declaredFiles(settings: FilesSettings, logger: Logger): Promise<D
     );
   }
   const resources = await readConfdResources(confdDir, {
-    ...{ prefix: confd.prefix ?? config.prefix, escape: confd.escape },
+    ...{ mayLack: confd.as !== undefined, prefix: confd.prefix ?? config.prefix, escape: confd.escape },
     syncOnly: confd.syncOnly || config.syncOnly === true,
   });
   for (const { path, reason } of resources.notes) {
@@ -109,9 +145,10 @@ async function declaredFiles(settings: FilesSettings, logger: Logger): Promise<D
   return {
     declared: declared.map((file) => ({ ...file, keepStaged })),
     refused: resources.refused,
-    registry: registryOf(registry, registryGiven, config),
+    registry: registryOf(registry, registryGiven, config, settings.registryPlain),
     environment: confd.environment || (config.backend === 'env' && !registryGiven),
     noop: config.noop === true,
+    onetime: config.onetime === true,
     intervalMs: config.intervalMs,
   };
 }

@@ -34,6 +34,8 @@ export type FilesSettings = {
   readonly confdDir: string | undefined;
   /** What the command line says of that folder. */
   readonly confd: {
+    /** The backend of confd, when pointsman stands in for it; undefined when it does not. */
+    readonly as: ConfdBackend | undefined;
     readonly config: string | undefined;
     readonly prefix: string | undefined;
     readonly escape: EscapeName | undefined;
@@ -48,6 +50,8 @@ export type FilesSettings = {
   readonly registry: RegistrySettings;
   /** Whether the registry was said, or is the one that is used if nothing is. */
   readonly registryGiven: boolean;
+  /** etcd is reached without TLS, whatever confd.toml says. */
+  readonly registryPlain: boolean;
   readonly layout: string | undefined;
   /** How long entries are held that vanished without being deleted, in ms; undefined: until they are released. */
   readonly holdMs: number | undefined;
@@ -58,6 +62,9 @@ export type FilesSettings = {
   /** Whether the level of the log was said. */
   readonly logLevelGiven: boolean;
 };
+
+const confdBackends = ['etcd', 'etcdv3', 'env'] as const;
+type ConfdBackend = (typeof confdBackends)[number];
 
 /** The registry if none is named: with TLS when its files are. */
 const defaultRegistry = (tls: boolean): RegistryLocation => ({
@@ -88,6 +95,12 @@ export const filesCommand = declareCommand({
     keepStageFile: onOff('keep each new text next to its file, as .NAME.staged'),
     fromEnvironment: onOff("read keys from environment variables: /nginx/domain is NGINX_DOMAIN (confd's backend env)"),
     confdConfig: optional('FILE', pathWord, 'settings file of confd (default: FOLDER/confd.toml)'),
+    asConfd: optional(
+      'BACKEND',
+      oneOf(confdBackends),
+      "stand in for the command confd, with this backend: confd's exit codes and default places (docker/confd sets it)",
+    ),
+    withoutTls: onOff('reach etcd without TLS, even if confd.toml names a CA or a certificate'),
     prefix: optional('KEY', word(parsePrefix), 'prefix of the keys of all resources of confd, instead of their own'),
     escape: optional(
       'HOW',
@@ -125,7 +138,7 @@ export const filesCommand = declareCommand({
     const tls = [values.etcdCa, values.etcdCert, values.etcdKey].some((file) => file !== undefined);
     const registry = registrySettings({ ...values, registry: values.registry ?? defaultRegistry(tls) });
     const files = fileDeclarations(values.templates);
-    if (files.length === 0 && confdDir === undefined) {
+    if (files.length === 0 && confdDir === undefined && confdConfig === undefined) {
       throw new Fault('settings', 'no file is declared', {
         hint: 'give --config FILE with a list `templates`, or --confd-dir FOLDER',
       });
@@ -134,11 +147,19 @@ export const filesCommand = declareCommand({
       mode: dryRun || noop ? 'dry-run' : once ? 'once' : diff ? 'diff' : 'watch',
       files,
       confdDir,
-      confd: { config: confdConfig, prefix, escape: values.escape, syncOnly, environment: fromEnvironment },
+      confd: {
+        as: values.asConfd,
+        config: confdConfig,
+        prefix,
+        escape: values.escape,
+        syncOnly,
+        environment: fromEnvironment,
+      },
       keepStaged: keepStageFile,
       intervalMs: interval,
       registry,
       registryGiven: values.registry !== undefined,
+      registryPlain: values.withoutTls,
       layout,
       holdMs,
       admin,

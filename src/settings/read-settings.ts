@@ -58,7 +58,8 @@ const allOptions = (): [string, Option][] =>
  */
 const serviceLink = /_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)$/;
 
-function strangeVariables(env: Sources['env']): Fault[] {
+/** The variables that look like settings of pointsman and are none. */
+export function strangeVariables(env: Sources['env']): Fault[] {
   const known = allOptions().flatMap(([key, option]) => (hasVariable(option) ? [variableName(key)] : []));
   return Object.keys(env)
     .filter((name) => name.startsWith('POINTSMAN_') && !known.includes(name) && !serviceLink.test(name))

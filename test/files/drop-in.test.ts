@@ -27,6 +27,16 @@ describe('the command confd', () => {
     ['-srv-record _x._tcp.example.org. -scheme https', '--registry etcds+srv://_x._tcp.example.org.'],
     ['-scheme https -node 10.0.0.1:2379', '--registry etcd://10.0.0.1:2379'],
     ['-interval 0 -onetime', '--once'],
+    ['-interval -1 -onetime', '--once'],
+    ['-log-level INFO -node= -node a:1', '--registry etcd://a:1 --log-level info'],
+    ['-client-cert c -node a:1', '--registry etcd://a:1'],
+    ['-node http://a:1 -node https://b:1 -client-ca-keys ca', '--registry etcd://a:1,b:1'],
+    ['-node https://a:1 -node http://b:1', '--registry etcds://a:1,b:1'],
+    ['-backend etcd -srv-record _x._tcp.example.org -client-ca-keys ca', '--registry etcd+srv://_x._tcp.example.org'],
+    [
+      '-backend etcdv3 -srv-record _x._tcp.example.org -client-ca-keys ca',
+      '--registry etcds+srv://_x._tcp.example.org --etcd-ca ca',
+    ],
     ['-username u -password p -basic-auth -node a:1', '--registry etcd://a:1 --etcd-user u'],
     ['env --onetime --noop --diff --log-format text', '--from-environment --log-format pretty --diff'],
   ])('takes %s as %s', (given, expected) => {
@@ -62,7 +72,6 @@ describe('the command confd', () => {
   });
 
   test.each([
-    ['-backend consul', 'the backend consul is not supported: etcdv3 and env are'],
     ['-no-such-flag x', '-no-such-flag is no flag of confd that pointsman knows'],
     ['-interval 5m', '-interval 5m is not a number of seconds'],
     [
@@ -74,6 +83,60 @@ describe('the command confd', () => {
   ])('refuses %s', (given, expected) => {
     const { status, stderr } = spawnSync(confd, given.split(' '), { encoding: 'utf8' });
     expect({ status, stderr }).toEqual({ status: 2, stderr: `confd (pointsman): ${expected}\n` });
+  });
+
+  test('ends with 1 for a backend that is not supported', () => {
+    const { status, stderr } = spawnSync(confd, ['-backend', 'consul'], { encoding: 'utf8' });
+    const expected = 'confd (pointsman): the backend consul is not supported: etcdv3 and env are\n';
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expected });
+  });
+
+  test('ends with 1 or 0 where confd does', async () => {
+    const files = await startFiles();
+    const run = async (...more: readonly string[]) => {
+      const args = ['-onetime', '-backend', 'env', ...more];
+      const { code } = await runPointsman(args, { executable: confd, env: { POINTSMAN_OF_AN_IMAGE: 'x' } });
+      return code;
+    };
+    expect(await run('-confdir', files.path('none'))).toBe(0);
+    await files.write('confd/templates/a', '');
+    expect(await run('-confdir', files.path('confd'))).toBe(1);
+    await files.write('confd/conf.d/a.toml', `[template]\nsrc = "a"\ndest = "${files.path('out')}"\n`);
+    expect(await run('-confdir', files.path('confd'))).toBe(0);
+    expect(await run('-confdir', files.path('confd'), '-log-level', 'loud')).toBe(1);
+    await files.write('confd.toml', 'prefix = \n');
+    expect(await run('-confdir', files.path('confd'), '-config-file', files.path('confd.toml'))).toBe(1);
+    // The settings of pointsman itself are as strict as before.
+    const strict = ['files', '--from-environment', '--once', '--confd-dir'];
+    expect(await runPointsman([...strict, files.path('none')])).toMatchObject({ code: 2 });
+    const env = { POINTSMAN_OF_AN_IMAGE: 'x' };
+    expect(await runPointsman([...strict, files.path('confd')], { env })).toMatchObject({ code: 2 });
+  });
+
+  test('takes the folder, onetime and the nodes that the command line does not name', async () => {
+    const files = await startFiles('etcd');
+    await files.write('else/conf.d/a.toml', `[template]\nsrc = "a"\ndest = "${files.path('out')}"\nkeys = ["/a"]\n`);
+    await files.write('else/templates/a', '{{getv "/a"}}');
+    await files.put('/a', 'one');
+    const node = files.location.replace('etcd://', 'http://');
+    const config = (text: string) => files.write('confd.toml', text);
+    const run = async (...more: readonly string[]) => {
+      await files.write('out', '');
+      const args = ['-config-file', files.path('confd.toml'), ...more];
+      const { code } = await runPointsman(args, {
+        executable: confd,
+        env: { ETCDCTL_PEERS: `${node},http://[::1]:1` },
+      });
+      return { code, out: await files.read('out') };
+    };
+    await config(`ConfDir = "${files.path('else')}"\nOneTime = true\n`);
+    expect(await run()).toEqual({ code: 0, out: 'one' });
+    expect(await run('-backend', 'etcdv3', '-node', '127.0.0.1:1')).toEqual({ code: 1, out: '' });
+    // A node of http is reached without TLS, whatever CA there is.
+    await config(`confdir = "${files.path('else')}"\nonetime = true\nclient_cakeys = "/no/ca"\nnodes = ["${node}"]\n`);
+    expect(await run()).toEqual({ code: 0, out: 'one' });
+    expect(await run('-node', node)).toEqual({ code: 0, out: 'one' });
+    expect(await run('-node', node.replace('http://', ''))).toEqual({ code: 1, out: '' });
   });
 
   test('makes the files of the environment until a call ends with 0, as entrypoints do', async () => {

@@ -6,6 +6,8 @@ import { Fields, parseToml } from './toml.ts';
 
 /** What confd.toml says; undefined where it says nothing. */
 export type ConfdConfig = {
+  readonly confdir: string | undefined;
+  readonly onetime: boolean | undefined;
   readonly prefix: string | undefined;
   readonly noop: boolean | undefined;
   readonly syncOnly: boolean | undefined;
@@ -14,19 +16,14 @@ export type ConfdConfig = {
   readonly backend: string | undefined;
   readonly nodes: readonly string[];
   /** Where etcd is; undefined also when it is not asked for. */
-  readonly places: EtcdLocation | undefined;
+  readonly places: EtcdPlaces | undefined;
   /** How etcd is reached. */
   readonly access: Pick<EtcdSettings, 'login'> & NonNullable<EtcdSettings['tls']>;
 };
 
-type EtcdLocation = Extract<RegistryLocation, { kind: 'etcd' }>;
+/** `plain`: without TLS, whatever certificates there are, because the first node, or `scheme`, says http. */
+type EtcdPlaces = Extract<RegistryLocation, { kind: 'etcd' }> & { readonly plain: boolean };
 type EtcdSettings = Extract<RegistrySettings, { kind: 'etcd' }>;
-
-const nothing: ConfdConfig = {
-  ...{ prefix: undefined, noop: undefined, syncOnly: undefined, intervalMs: undefined, logLevel: undefined },
-  ...{ backend: undefined, nodes: [], places: undefined },
-  access: { ca: undefined, client: undefined, login: undefined },
-};
 
 /** The levels of confd. */
 const levels: Readonly<Record<string, LogSettings['level']>> = {
@@ -35,18 +32,21 @@ const levels: Readonly<Record<string, LogSettings['level']>> = {
 };
 
 /**
- * Reads confd.toml; there need not be one. Where the keys are is not read when the command line says it, so that it does not matter
- * then which backend the file names. Rejects with Fault `settings`.
+ * Reads confd.toml; there need not be one, nor a path of one. Where the keys are is not read when the command line says it, so that it does not matter
+ * then which backend the file names. `peers`: the nodes when the file names none, and its backend is `etcd`. Rejects with Fault `settings`.
  */
-export async function readConfdConfig(path: string, isPlaceGiven: boolean): Promise<ConfdConfig> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    if (errorCode(cause) === 'ENOENT') return undefined;
-    throw new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: path, cause });
-  });
-  if (text === undefined) return nothing;
-  const fields = new Fields(path, text, parseToml(path, text));
+export async function readConfdConfig(
+  path: string | undefined,
+  isPlaceGiven: boolean,
+  peers: readonly string[] = [],
+): Promise<ConfdConfig> {
+  const text = path === undefined ? '' : await readText(path);
+  const where = path ?? 'confd.toml';
+  const fields = new Fields(where, text, parseToml(where, text));
   const interval = fields.integer('interval');
   const config: ConfdConfig = {
+    confdir: fields.text('confdir') || undefined,
+    onetime: fields.flag('onetime'),
     prefix: fields.text('prefix') || undefined,
     noop: fields.flag('noop'),
     syncOnly: fields.flag('sync-only'),
@@ -54,11 +54,20 @@ export async function readConfdConfig(path: string, isPlaceGiven: boolean): Prom
     logLevel: levelOf(fields),
     backend: fields.text('backend') || undefined,
     nodes: fields.texts('nodes') ?? [],
-    places: isPlaceGiven ? undefined : placesOf(fields),
+    places: isPlaceGiven ? undefined : placesOf(fields, peers),
     access: accessOf(fields),
   };
   if (fields.faults.length > 0) throw new AggregateError(fields.faults);
   return config;
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    if (errorCode(cause) === 'ENOENT') return '';
+    throw new Fault('settings', `it cannot be read: ${describe(cause)}`, { where: path, cause });
+  }
 }
 
 function levelOf(fields: Fields): ConfdConfig['logLevel'] {
@@ -70,7 +79,7 @@ function levelOf(fields: Fields): ConfdConfig['logLevel'] {
 }
 
 /** Where etcd is; undefined where the file names none. */
-function placesOf(fields: Fields): EtcdLocation | undefined {
+function placesOf(fields: Fields, peers: readonly string[]): EtcdPlaces | undefined {
   const backend = fields.text('backend') ?? 'etcd';
   if (backend === 'env') return undefined;
   if (!backend.startsWith('etcd')) {
@@ -80,17 +89,25 @@ function placesOf(fields: Fields): EtcdLocation | undefined {
       'give --registry, or backend = "env"',
     );
   }
-  const nodes = fields.texts('nodes') ?? [];
+  const named = fields.texts('nodes') ?? [];
+  const nodes = named.length > 0 || backend !== 'etcd' ? named : peers;
   const domain = fields.text('srv_domain') ?? '';
   const record = fields.text('srv_record') || (domain === '' ? '' : `_${backend}._tcp.${domain}`);
   if (nodes.length === 0 && record === '') return undefined;
-  const tls = nodes.some((node) => node.startsWith('https://')) || (record !== '' && fields.text('scheme') === 'https');
-  // confd takes the nodes of the records instead of those that are named.
-  const scheme = `etcd${tls ? 's' : ''}${record === '' ? '' : '+srv'}://`;
+  const scheme = fields.text('scheme') || 'http';
+  // confd takes the nodes of the records instead of those that are named. The scheme of the first node is that of all; with the
+  // backend etcd, nodes of records have the one of `scheme`.
+  const first = record === '' ? nodes[0] : backend === 'etcd' || scheme === 'https' ? `${scheme}://` : '';
+  const tls = first?.startsWith('https://') === true;
+  const place = `etcd${tls ? 's' : ''}${record === '' ? '' : '+srv'}://`;
   const places = record === '' ? nodes.map((node) => node.replace(/^[a-z]+:\/\/|\/+$/g, '')).join() : record;
-  const location = parseRegistryLocation(scheme + places);
-  if (!location.ok) return fields.fail('nodes', location.reason);
-  return location.value.kind === 'etcd' ? location.value : undefined;
+  const location = parseRegistryLocation(place + places);
+  if (!location.ok) {
+    if (record !== '' || named.length > 0) return fields.fail('nodes', location.reason);
+    throw new Fault('settings', location.reason, { where: 'ETCDCTL_PEERS' });
+  }
+  const plain = first?.startsWith('http://') === true;
+  return location.value.kind === 'etcd' ? { ...location.value, plain } : undefined;
 }
 
 function accessOf(fields: Fields): ConfdConfig['access'] {
@@ -106,17 +123,20 @@ function accessOf(fields: Fields): ConfdConfig['access'] {
 
 /**
  * The registry of the command line, with what confd.toml adds to it: where etcd is, unless the command line says so, and the files of
- * TLS and the login that it does not give. As for confd, a CA or a certificate means TLS.
+ * TLS and the login that it does not give. As for confd, a CA or a certificate means TLS, unless the place says http or `plain` is set.
  */
 export function registryOf(
   given: RegistrySettings,
   isGiven: boolean,
   { places, access }: Pick<ConfdConfig, 'places' | 'access'>,
+  plain = false,
 ): RegistrySettings {
   if (given.kind !== 'etcd') return given;
+  const login = given.login ?? access.login;
   const { members, domain, tls: isTls } = isGiven || places === undefined ? { ...given, tls: undefined } : places;
+  if (plain || (!isGiven && places?.plain === true)) return { ...given, members, domain, tls: undefined, login };
   const ca = given.tls?.ca ?? access.ca;
   const client = given.tls?.client ?? access.client;
   const hasTls = given.tls !== undefined || isTls === true || ca !== undefined || client !== undefined;
-  return { ...given, members, domain, tls: hasTls ? { ca, client } : undefined, login: given.login ?? access.login };
+  return { ...given, members, domain, tls: hasTls ? { ca, client } : undefined, login };
 }

@@ -5,6 +5,7 @@ import type { ConfdConfig } from './config.ts';
 import { overruled } from './overruled.ts';
 
 const none: ConfdConfig = {
+  ...{ confdir: undefined, onetime: undefined },
   ...{ prefix: undefined, noop: undefined, syncOnly: undefined, intervalMs: undefined, logLevel: undefined },
   ...{ backend: undefined, nodes: [], places: undefined },
   access: { ca: undefined, client: undefined, login: undefined },
@@ -17,12 +18,20 @@ function registryAt(location: string): FilesSettings['registry'] {
   return { kind: 'etcd', members, domain, root: '/', tls: undefined, login: undefined };
 }
 
-const confd = { config: undefined, prefix: undefined, escape: undefined, syncOnly: false, environment: false };
+const confd = {
+  as: undefined,
+  config: undefined,
+  prefix: undefined,
+  escape: undefined,
+  syncOnly: false,
+  environment: false,
+};
 type Given = Parameters<typeof overruled>[0];
 const silent: Given = {
   ...{
+    confdDir: undefined,
     confd,
-    mode: 'once',
+    mode: 'watch',
     intervalMs: undefined,
     registry: registryAt('etcd://127.0.0.1:2379'),
     registryGiven: false,
@@ -39,6 +48,7 @@ const given: Given = {
 test('nothing is said of settings that only one gives, or both alike', () => {
   const all: ConfdConfig = {
     ...none,
+    ...{ confdir: '/c', onetime: true },
     ...{ prefix: 'p', noop: false, syncOnly: false, intervalMs: 600_000, logLevel: 'warn' },
     ...{ backend: 'env', nodes: ['a:1'] },
   };
@@ -67,4 +77,10 @@ test('each setting that both give differently is said, with both values', () => 
     ['backend', 'consul', '--registry'],
     ['nodes', 'http://10.0.0.2:2379', '--registry'],
   ]);
+  const elsewhere: ConfdConfig = { ...none, confdir: '/c', onetime: false };
+  expect(overruled({ ...silent, confdDir: '/d', mode: 'once' }, elsewhere)).toEqual([
+    { setting: 'confdir', file: '/c', given: '/d' },
+    { setting: 'onetime', file: 'false', given: 'true' },
+  ]);
+  expect(overruled({ ...silent, confdDir: '/c/', mode: 'once' }, { ...elsewhere, onetime: true })).toEqual([]);
 });

@@ -8,18 +8,20 @@ export type Overruled = { readonly setting: string; readonly file: string; reado
 
 type Given = Pick<
   FilesSettings,
-  'confd' | 'mode' | 'intervalMs' | 'registry' | 'registryGiven' | 'log' | 'logLevelGiven'
+  'confdDir' | 'confd' | 'mode' | 'intervalMs' | 'registry' | 'registryGiven' | 'log' | 'logLevelGiven'
 >;
 
 /** The settings that both give, with different values. In confd the file is stronger than flags. */
 export function overruled(given: Given, config: ConfdConfig): readonly Overruled[] {
-  const { confd, intervalMs, log, registry, registryGiven } = given;
+  const { confdDir, confd, intervalMs, log, registry, registryGiven } = given;
   const place = registryGiven ? '--registry' : confd.environment ? '--from-environment' : undefined;
   const level = given.logLevelGiven ? log.level : undefined;
   const isNoop = given.mode === 'dry-run' || undefined;
   const members = new Set(registry.kind === 'etcd' ? registry.members.map(({ host, port }) => `${host}:${port}`) : []);
   const isElsewhere = config.nodes.some((node) => !members.has(node.replace(/^[a-z]+:\/\/|\/+$/g, '')));
   return [
+    ...differing('confdir', config.confdir, confdDir, (folder) => posix.resolve(folder)),
+    ...differing('onetime', config.onetime, given.mode === 'once' || undefined),
     ...differing('prefix', config.prefix, confd.prefix, (prefix) => posix.resolve('/', prefix)),
     ...differing('noop', config.noop, isNoop),
     ...differing('sync-only', config.syncOnly, confd.syncOnly || undefined),

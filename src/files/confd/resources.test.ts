@@ -8,7 +8,7 @@ import { readConfdConfig, registryOf } from './config.ts';
 import { parseConfdMode } from './mode.ts';
 import { readConfdResources } from './resources.ts';
 
-const choices = { prefix: undefined, syncOnly: false, escape: undefined };
+const choices = { mayLack: false, prefix: undefined, syncOnly: false, escape: undefined };
 
 async function folderWith(files: Readonly<Record<string, string>>): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'pm-confd-'));

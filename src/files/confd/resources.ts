@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join, normalize, posix, resolve } from 'node:path';
-import { describe, Fault, faultsOf } from '../../model/fault.ts';
+import { describe, errorCode, Fault, faultsOf } from '../../model/fault.ts';
 import { didYouMean } from '../../model/nearest.ts';
 import { parseDuration } from '../../model/quantity.ts';
 import {
@@ -24,6 +24,8 @@ export type ConfdChoices = {
   readonly prefix: string | undefined;
   /** Without check and reload. */
   readonly syncOnly: boolean;
+  /** A folder that is not there has no resources, as for confd; otherwise it is an error. */
+  readonly mayLack: boolean;
   /** For the resources that do not say how values are written. */
   readonly escape: EscapeName | undefined;
 };
@@ -49,6 +51,9 @@ const known =
  * any is a note, as with confd: an entrypoint that waits for exit code 0 goes on. Rejects with Fault `settings` when it cannot be read.
  */
 export async function readConfdResources(folder: string, choices: ConfdChoices): Promise<ConfdResources> {
+  if (choices.mayLack && !(await isThere(folder))) {
+    return { files: [], notes: [{ path: folder, reason: 'there is no such folder' }], refused: [] };
+  }
   const found = await findResources(join(folder, 'conf.d'));
   const notes = [...found.notes];
   if (found.files.length === 0)
@@ -68,6 +73,12 @@ export async function readConfdResources(folder: string, choices: ConfdChoices):
   }
   return { files: [...byDest.values()], notes, refused };
 }
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error: unknown) => errorCode(error) !== 'ENOENT',
+  );
 
 type Resource = { readonly file: FileDeclaration; readonly unknown: readonly Note[] };
 
