@@ -14,126 +14,182 @@ export type ExecuteOptions = EvaluateOptions & {
   readonly print?: Print | undefined;
 };
 
-/** Templates in templates. Go allows 100,000; a JavaScript stack ends before. */
-const maxDepth = 500;
+/** Templates in templates, as many as Go allows. */
+const maxDepth = 100_000;
 
-type Leave = 'break' | 'continue' | undefined;
+/** One call of a template. */
+type Call = { readonly frame: Frame; readonly evaluation: Evaluation; readonly depth: number };
 
-/** Executes one template. Another one that it calls gets an execution of its own. */
+/** What a range goes on with; `visible`: the variables of each turn. */
+type Loop = {
+  readonly elements: Iterator<readonly [GoValue, GoValue]>;
+  readonly variables: number;
+  readonly visible: number;
+};
+
+/** Nodes that are being executed, and how far. */
+type Block = {
+  readonly call: Call;
+  readonly nodes: readonly Node[];
+  /** The next of them. */
+  at: number;
+  dot: GoValue;
+  /** How many variables there are after it. */
+  readonly visible: number;
+  /** Undefined: the nodes are executed once. */
+  readonly loop: Loop | undefined;
+};
+
+type Branching = Extract<Node, { readonly kind: 'if' | 'with' | 'range' }>;
+
+/**
+ * Executes a template and those that it calls. Blocks within blocks are kept in a list: the stack of JavaScript ends after some hundred
+ * calls of templates.
+ */
 class Execution {
   readonly #templates: Templates;
-  readonly #body: readonly Node[];
   readonly #options: ExecuteOptions;
-  readonly #out: Bytes[];
-  readonly #depth: number;
-  readonly #frame: Frame;
-  readonly #evaluation: Evaluation;
+  readonly #out: Bytes[] = [];
+  readonly #blocks: Block[] = [];
 
-  constructor(
-    templates: Templates,
-    name: Bytes,
-    definition: Definition,
-    options: ExecuteOptions,
-    data: GoValue,
-    out: Bytes[],
-    depth: number,
-  ) {
+  constructor(templates: Templates, options: ExecuteOptions) {
     this.#templates = templates;
-    this.#body = definition.body;
     this.#options = options;
-    this.#out = out;
-    this.#depth = depth;
-    this.#frame = new Frame(name, definition, data);
-    this.#evaluation = new Evaluation(this.#frame, options);
   }
 
-  run(dot: GoValue): void {
-    this.#walk(dot, this.#body);
-  }
-
-  #walk(dot: GoValue, nodes: readonly Node[]): Leave {
-    for (const node of nodes) {
-      const leave = this.#node(dot, node);
-      if (leave !== undefined) return leave;
+  run(name: Bytes, definition: Definition, data: GoValue): Bytes {
+    this.#enter(name, definition, data, 0);
+    for (let block = this.#blocks.at(-1); block !== undefined; block = this.#blocks.at(-1)) {
+      const node = block.nodes[block.at];
+      block.at += 1;
+      if (node === undefined) this.#end(block);
+      else this.#node(block, node);
     }
-    return undefined;
+    return this.#out.join('');
   }
 
-  #node(dot: GoValue, node: Node): Leave {
+  #enter(name: Bytes, definition: Definition, data: GoValue, depth: number): void {
+    const frame = new Frame(name, definition, data);
+    const call = { frame, evaluation: new Evaluation(frame, this.#options), depth };
+    this.#blocks.push({ call, nodes: definition.body, at: 0, dot: data, visible: frame.visible, loop: undefined });
+  }
+
+  #node(block: Block, node: Node): void {
+    const { call, dot } = block;
     switch (node.kind) {
       case 'text':
         this.#out.push(node.text);
-        return undefined;
+        return;
       case 'action': {
-        const value = this.#evaluation.pipeline(dot, node.pipeline);
-        if (node.pipeline.variables.length > 0) return undefined;
-        if (value instanceof GoFunction) this.#frame.fail(node, `can't print ${show(node)} of type ${value.type}`);
-        this.#out.push(this.#printed(node.pipeline, printed(value)));
-        return undefined;
+        const value = call.evaluation.pipeline(dot, node.pipeline);
+        if (node.pipeline.variables.length > 0) return;
+        if (value instanceof GoFunction) call.frame.fail(node, `can't print ${show(node)} of type ${value.type}`);
+        this.#out.push(this.#printed(call.frame, node.pipeline, printed(value)));
+        return;
       }
       case 'if':
-      case 'with':
-        return this.#frame.scoped(() => {
-          const value = this.#evaluation.pipeline(dot, node.pipeline);
-          if (isTrue(value)) return this.#walk(node.kind === 'with' ? value : dot, node.body);
-          return node.otherwise && this.#walk(dot, node.otherwise);
-        });
+      case 'with': {
+        const { visible } = call.frame;
+        const value = call.evaluation.pipeline(dot, node.pipeline);
+        if (isTrue(value)) this.#begin(call, node.body, node.kind === 'with' ? value : dot, visible);
+        else this.#begin(call, node.otherwise ?? [], dot, visible);
+        return;
+      }
       case 'range':
-        return this.#frame.scoped(() => this.#range(dot, node));
+        this.#range(block, node);
+        return;
       case 'template':
-        this.#call(dot, node);
-        return undefined;
+        this.#call(block, node);
+        return;
       default:
-        return node.kind;
+        this.#leave(node.kind);
     }
   }
 
-  #printed(pipeline: Pipeline, text: Bytes): Bytes {
+  #begin(call: Call, nodes: readonly Node[], dot: GoValue, visible: number): void {
+    this.#blocks.push({ call, nodes, at: 0, dot, visible, loop: undefined });
+  }
+
+  /** Goes on with the next turn of a range, or with what is around the block. */
+  #end(block: Block): void {
+    const { call, loop, visible } = block;
+    if (loop !== undefined) {
+      call.frame.forget(loop.visible);
+      const next = loop.elements.next();
+      if (next.done !== true) {
+        this.#turn(block, loop, next.value);
+        return;
+      }
+    }
+    this.#blocks.pop();
+    call.frame.forget(visible);
+  }
+
+  #turn(block: Block, { variables }: Loop, [index, element]: readonly [GoValue, GoValue]): void {
+    if (variables > 0) block.call.frame.setTop(1, element);
+    if (variables > 1) block.call.frame.setTop(2, index);
+    block.at = 0;
+    block.dot = element;
+  }
+
+  /** Leaves the blocks within the nearest range, and the range itself after `break`. */
+  #leave(how: 'break' | 'continue'): void {
+    for (let block = this.#blocks.at(-1); block !== undefined; block = this.#blocks.at(-1)) {
+      if (block.loop !== undefined && how === 'continue') {
+        block.at = block.nodes.length;
+        return;
+      }
+      this.#blocks.pop();
+      block.call.frame.forget(block.visible);
+      if (block.loop !== undefined) return;
+    }
+  }
+
+  #printed(frame: Frame, pipeline: Pipeline, text: Bytes): Bytes {
     const { print } = this.#options;
     if (print === undefined) return text;
     try {
       return print(text, pipeline);
     } catch (error) {
       if (!(error instanceof GoError)) throw error;
-      return this.#frame.fail(pipeline, error.message);
+      return frame.fail(pipeline, error.message);
     }
   }
 
-  #range(dot: GoValue, node: Extract<Node, { readonly kind: 'if' | 'with' | 'range' }>): Leave {
-    const { pipeline } = node;
-    const value = this.#evaluation.pipeline(dot, pipeline);
-    const count = pipeline.variables.length;
-    let any = false;
-    for (const [index, element] of this.#elements(node, value)) {
-      any = true;
-      if (count > 0) this.#frame.setTop(1, element);
-      if (count > 1) this.#frame.setTop(2, index);
-      const leave = this.#frame.scoped(() => this.#walk(element, node.body));
-      if (leave === 'break') break;
+  #range({ call, dot }: Block, node: Branching): void {
+    const { frame, evaluation } = call;
+    const outside = frame.visible;
+    const value = evaluation.pipeline(dot, node.pipeline);
+    const elements = elementsOf(frame, node, value)[Symbol.iterator]();
+    const first = elements.next();
+    if (first.done === true) {
+      this.#begin(call, node.otherwise ?? [], dot, outside);
+      return;
     }
-    return any || node.otherwise === undefined ? undefined : this.#walk(dot, node.otherwise);
+    const loop = { elements, variables: node.pipeline.variables.length, visible: frame.visible };
+    const block = { call, nodes: node.body, at: 0, dot, visible: outside, loop };
+    this.#turn(block, loop, first.value);
+    this.#blocks.push(block);
   }
 
-  *#elements(
-    node: Node & { readonly pipeline?: Pipeline | undefined },
-    value: GoValue,
-  ): Iterable<readonly [GoValue, GoValue]> {
-    if (value === undefined || value === null) return;
-    const length = integerOf(value);
-    if (length !== undefined) for (let i = 0n; i < length; i++) yield [i, i];
-    else if (value instanceof GoList) for (const [i, item] of value.items.entries()) yield [BigInt(i), item];
-    else if (value instanceof GoMap) yield* value.sorted();
-    else this.#frame.fail(node.pipeline ?? node, `range can't iterate over ${printed(value)}`);
-  }
-
-  #call(dot: GoValue, node: Extract<Node, { readonly kind: 'template' }>): void {
+  #call({ call, dot }: Block, node: Extract<Node, { readonly kind: 'template' }>): void {
+    const { evaluation, depth } = call;
+    const frame: Frame = call.frame;
     const definition = this.#templates.get(node.name);
-    if (definition === undefined) this.#frame.fail(node, `template "${node.name}" not defined`);
-    if (this.#depth >= maxDepth) this.#frame.fail(node, `exceeded maximum template depth (${maxDepth})`);
-    const data = node.pipeline && this.#evaluation.pipeline(dot, node.pipeline);
-    const depth = this.#depth + 1;
-    new Execution(this.#templates, node.name, definition, this.#options, data, this.#out, depth).run(data);
+    if (definition === undefined) frame.fail(node, `template "${node.name}" not defined`);
+    if (depth >= maxDepth) frame.fail(node, `exceeded maximum template depth (${maxDepth})`);
+    const data = node.pipeline && evaluation.pipeline(dot, node.pipeline);
+    this.#enter(node.name, definition, data, depth + 1);
   }
+}
+
+function* elementsOf(frame: Frame, node: Branching, value: GoValue): Iterable<readonly [GoValue, GoValue]> {
+  if (value === undefined || value === null) return;
+  const length = integerOf(value);
+  if (length !== undefined) for (let i = 0n; i < length; i++) yield [i, i];
+  else if (value instanceof GoList) for (const [i, item] of value.items.entries()) yield [BigInt(i), item];
+  else if (value instanceof GoMap) yield* value.sorted();
+  else frame.fail(node.pipeline, `range can't iterate over ${printed(value)}`);
 }
 
 /**
@@ -143,7 +199,5 @@ class Execution {
 export function execute(templates: Templates, name: Bytes, data: GoValue, options: ExecuteOptions): Bytes {
   const definition = templates.get(name);
   if (definition === undefined) throw new Error(`there is no template ${name}`);
-  const out: Bytes[] = [];
-  new Execution(templates, name, definition, options, data, out, 0).run(data);
-  return out.join('');
+  return new Execution(templates, options).run(name, definition, data);
 }

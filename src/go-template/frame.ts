@@ -34,12 +34,14 @@ export class Frame {
     return variable;
   }
 
-  /** Variables that are declared inside are gone afterwards. */
-  scoped<T>(run: () => T): T {
-    const visible = this.#variables.length;
-    const done = run();
+  /** How many variables there are. */
+  get visible(): number {
+    return this.#variables.length;
+  }
+
+  /** Variables that were declared after the first `visible` are gone. */
+  forget(visible: number): void {
     this.#variables.length = visible;
-    return done;
   }
 
   /** Sets the variable that was declared last (`from` is 1), or the one before (2). */
