@@ -97,6 +97,21 @@ test('a shift goes back to what was when the new version fails', async () => {
   await scenario.serves('web', ['v1']);
 });
 
+test('a step with too few requests does not pass, unless the operator allows it', async () => {
+  const scenario = await start(() => 200);
+  const before = JSON.parse(await scenario.standing());
+  const steps = ['--to', 'v2', '--weight', '20%', '--every', '1s', '--abort-if-errors', '5%'];
+  const { code, stdout } = await scenario.shift(...steps, '--json');
+  const events = stdout.map((line) => JSON.parse(line));
+  expect(code).toBe(1);
+  expect(events.map(({ event }) => event)).toEqual(['step', 'extended', 'aborted']);
+  expect(events[2].reason).toBe('too few requests to judge: 0 came, and pointsman needs 20');
+  expect(JSON.parse(await scenario.standing())).toEqual(before);
+  const allowed = await scenario.shift(...steps, '--allow-few-requests');
+  expect(allowed.code).toBe(0);
+  expect(allowed.stdout.join()).toContain('0 of 0 requests failed; too few requests to judge');
+});
+
 test('a change of the policy during a shift is kept', async () => {
   const scenario = await start(() => 200);
   const shifting = scenario.shift('--to', 'v2', '--weight', '10%,50%', '--every', '3s');

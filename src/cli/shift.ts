@@ -14,6 +14,7 @@ import { findBalancers } from './balancers.ts';
 import { between, countVersion } from './error-share.ts';
 import { done, failed } from './exit-code.ts';
 import { type Invocation, readInvocation } from './invocation.ts';
+import { judgeStep, leastRequests, mostTimes, type StepCount } from './judge-step.ts';
 import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
@@ -22,13 +23,10 @@ import { abortOnSignal } from './signals.ts';
 import { startSpinner } from './spinner.ts';
 
 const lookMs = 1000;
-// One failure of three requests is a third, and says little.
-const leastRequests = 20;
 
 /** How a step ended. */
 type StepEnd =
-  | { readonly kind: 'held'; readonly requests: number; readonly failed: number }
-  | { readonly kind: 'errors'; readonly requests: number; readonly failed: number }
+  | ({ readonly kind: 'held' | 'errors' | 'few' } & StepCount)
   | { readonly kind: 'blind'; readonly reason: string }
   | { readonly kind: 'stopped' };
 
@@ -115,7 +113,11 @@ async function shiftService(
     say('step', `${service}: ${colors.bold(`${percent}%`)} to ${to}`, { percent });
     // After the last step only errors can be a reason to go back.
     if (at === weights.length - 1 && watched.length === 0) break;
-    const end = await watch(watched, service, settings, everyMs, signal);
+    const end = await watch(watched, service, settings, signal, ({ requests, failed: bad }) => {
+      const longest = formatDuration(everyMs * mostTimes);
+      const text = `only ${requests} requests came: pointsman watches until ${leastRequests} came, for at most ${longest} in all`;
+      say('extended', colors.yellow(`  ${text}`), { percent, requests, failed: bad });
+    });
     if (end.kind !== 'held' && !(await change(before))) return leaveToOthers(percent);
     if (end.kind !== 'held' || watched.length > 0) {
       const { event, color, text, fields } = reportOf(end);
@@ -137,17 +139,20 @@ function reportOf(end: StepEnd): {
   switch (end.kind) {
     case 'held': {
       const { requests, failed: bad } = end;
-      return {
-        event: 'held',
-        color: 'green',
-        text: `${bad} of ${requests} requests failed`,
-        fields: { requests, failed: bad },
-      };
+      const few = requests < leastRequests ? `; too few requests to judge (fewer than ${leastRequests})` : '';
+      const text = `${bad} of ${requests} requests failed${few}`;
+      return { event: 'held', color: few === '' ? 'green' : 'yellow', text, fields: { requests, failed: bad } };
     }
     case 'errors': {
       const { requests, failed: bad } = end;
       const text = `${bad} of ${requests} requests failed (${((bad / requests) * 100).toFixed(1)}%): pointsman restored the former split`;
       return { event: 'aborted', color: 'red', text, fields: { requests, failed: bad } };
+    }
+    case 'few': {
+      const { requests, failed: bad } = end;
+      const reason = `too few requests to judge: ${requests} came, and pointsman needs ${leastRequests}`;
+      const text = `${reason}: pointsman restored the former split; watch longer (--every), or pass such steps (--allow-few-requests)`;
+      return { event: 'aborted', color: 'red', text, fields: { requests, failed: bad, reason } };
     }
     case 'blind': {
       const text = `a balancer does not report its errors (${end.reason}): pointsman restored the former split`;
@@ -158,34 +163,35 @@ function reportOf(end: StepEnd): {
   }
 }
 
-/** Watches one step to its end, or until too many requests fail. */
+/** Watches one step until it is judged. Calls `extending` once when the step goes on because too few requests came. */
 async function watch(
   balancers: readonly string[],
   service: ServiceName,
-  { to, abortIfErrors }: ShiftSettings,
-  ms: number,
+  { to, abortIfErrors: limit, allowFewRequests: allowFew, everyMs: stepMs }: ShiftSettings,
   signal: AbortSignal,
+  extending: (seen: StepCount) => void,
 ): Promise<StepEnd> {
-  const ends = performance.now() + ms;
+  const begins = performance.now();
   const spinner = startSpinner(process.stderr, `watching the requests of ${to}`);
-  let seen = { requests: 0, failed: 0 };
+  let extended = false;
   try {
     const before = await countVersion(balancers, service, to);
-    while (performance.now() < ends) {
-      await pause(Math.min(lookMs, Math.max(1, ends - performance.now())), undefined, { signal }).catch(
-        () => undefined,
-      );
+    for (;;) {
+      const leftMs = begins + (extended ? stepMs * mostTimes : stepMs) - performance.now();
+      await pause(Math.min(lookMs, Math.max(1, leftMs)), undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return { kind: 'stopped' };
-      seen = between(before, await countVersion(balancers, service, to));
-      spinner.say(
-        `${formatDuration(Math.max(0, ends - performance.now()))} left, ${seen.failed} of ${seen.requests} requests failed`,
-      );
-      const { requests, failed: bad } = seen;
-      if (abortIfErrors !== undefined && requests >= leastRequests && bad / requests > abortIfErrors) {
-        return { kind: 'errors', ...seen };
+      const seen = between(before, await countVersion(balancers, service, to));
+      const elapsedMs = performance.now() - begins;
+      const judgement = judgeStep({ ...seen, elapsedMs, stepMs, limit, allowFew });
+      if (judgement !== 'watch' && judgement !== 'extend') return { kind: judgement, ...seen };
+      if (judgement === 'extend' && !extended) {
+        extended = true;
+        extending(seen);
       }
+      spinner.say(
+        `${formatDuration(Math.max(0, Math.round(leftMs)))} left, ${seen.failed} of ${seen.requests} requests failed`,
+      );
     }
-    return { kind: 'held', ...seen };
   } catch (error) {
     return { kind: 'blind', reason: describe(error) };
   } finally {

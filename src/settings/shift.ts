@@ -16,6 +16,8 @@ export type ShiftSettings = {
   readonly everyMs: number;
   /** 0 to 1; undefined: it goes on whatever happens. */
   readonly abortIfErrors: number | undefined;
+  /** Whether a step with too few requests to judge its errors passes. */
+  readonly allowFewRequests: boolean;
   readonly admin: Address;
   readonly json: boolean;
 };
@@ -56,18 +58,19 @@ export const shiftCommand = declareCommand({
       'restore the former split if more than this share of its requests fails (5xx, refused or broken connections)',
       { flagOnly: true },
     ),
+    allowFewRequests: onOff('go on after a step with too few requests to judge its errors (fewer than 20)'),
     admin: localAdmin,
     json: onOff('print the steps as JSON lines'),
     ...registryOptions,
     ...quietLogOptions,
   },
   assemble: (values) => {
-    const { to, weight: weights, every: everyMs, abortIfErrors, admin, json } = values;
+    const { to, weight: weights, every: everyMs, abortIfErrors, allowFewRequests, admin, json } = values;
     if (to === undefined) {
       throw new Fault('settings', 'it is missing', { where: '--to', hint: 'name the version: --to v2' });
     }
     const share = abortIfErrors === undefined ? undefined : abortIfErrors / 100;
-    const shift: ShiftSettings = { to, weights, everyMs, abortIfErrors: share, admin, json };
+    const shift: ShiftSettings = { to, weights, everyMs, abortIfErrors: share, allowFewRequests, admin, json };
     return { ...registryAndLog(values), shift };
   },
 });
