@@ -99,6 +99,17 @@ test('a port in use is named', async () => {
   expect(second.stderr.at(-1)).toMatch(/cannot listen on 127\.0\.0\.1:\d+: it is in use by haproxy \(process \d+\)/);
 });
 
+test('a balancer that cannot start leaves no key behind, so nobody waits for it', async () => {
+  const scenario = await startScenario('etcd');
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(scenario.http, '127.0.0.1', resolve));
+  onTestFinished(() => void taken.close());
+  const balancer = scenario.balancer('--id', 'b1');
+  expect((await balancer.ended).code).toBe(1);
+  expect(balancer.stderr.at(-1)).toContain('it is in use');
+  expect(await scenario.etcd?.ctl('get', '/pointsman/balancers/', '--prefix')).toBe('');
+});
+
 test('a missing HAProxy says how to install it', async () => {
   const scenario = await startScenario('folder');
   const balancer = scenario.balancer('--haproxy', '/nowhere/haproxy');

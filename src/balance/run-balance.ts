@@ -71,7 +71,9 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
     // A start that failed ends no HAProxy that served before it.
     const ending = signal.aborted ? parts.ending() : haproxy.startedHere ? 'stop' : 'leave';
     await Promise.all([follower.close(), releaseFollower?.close()]);
-    await endBalance(settings, assembled, ending);
+    // After a failed start without a running HAProxy nothing serves, so nobody has to wait for this balancer.
+    const nothingServes = ending === 'leave' && !signal.aborted && (await haproxy.processes()) === undefined;
+    await endBalance(settings, assembled, ending, nothingServes);
     await closeAdmin();
   }
 }
@@ -136,7 +138,12 @@ async function serve(
   await endWatch?.();
 }
 
-async function endBalance(settings: BalanceSettings, assembled: Assembled, ending: Ending): Promise<void> {
+async function endBalance(
+  settings: BalanceSettings,
+  assembled: Assembled,
+  ending: Ending,
+  nothingServes: boolean,
+): Promise<void> {
   const { balancer, heldEntries, acknowledging, fileKeeper } = assembled;
   await assembled.close();
   heldEntries.holder.close();
@@ -144,7 +151,8 @@ async function endBalance(settings: BalanceSettings, assembled: Assembled, endin
   await balancer.stop(settings.stopTimeoutMs, ending);
   // If HAProxy goes on serving, the key stays until its lease ends: an instance that leaves meanwhile still waits for this balancer.
   const withoutSuccessor = settings.haproxy.mode === 'managed' ? 'remove' : 'leave';
-  await acknowledging?.close(ending === 'leave' ? 'successor' : withoutSuccessor);
+  const key = ending === 'leave' ? 'successor' : withoutSuccessor;
+  await acknowledging?.close(nothingServes ? 'remove' : key);
 }
 
 /** The health, which also brings the metrics up to date that follow from it. */

@@ -109,7 +109,7 @@ export class Acts {
     await instances.join(id, version);
     await this.#run('wait', `web/${id}`);
     say(colors.bold(`pointsman shift web --to ${version} --weight 10%,50%,100% --abort-if-errors 1%`));
-    await this.#run('shift', 'web', '--to', version, '--weight', '10%,50%,100%', '--every', '3s',
+    await this.#run('shift', 'web', '--to', version, '--weight', '10%,50%,100%', '--every', '5s',
       '--abort-if-errors', '1%', '--admin', `127.0.0.1:${admin}`); // biome-ignore format: a command line
     say(colors.bold(`${version} has all requests; the other instances follow`));
     for (const one of ids) await this.#replace(one);

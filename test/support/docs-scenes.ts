@@ -1,7 +1,8 @@
 import { chmod, cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
+import { startLoad } from '../../bench/load.ts';
 import { root, type Scene, withFleet, withServer } from './docs-world.ts';
 import { freePorts } from './ports.ts';
 import { until } from './until.ts';
@@ -60,9 +61,13 @@ export const scenes: Readonly<Record<string, Scene>> = {
     },
     before: {
       'pointsman wait web/web-7 --gone': ({ etcd }) => etcd.ctl('del', '/pointsman/instances/web/web-7'),
-      'pointsman shift web --to v2 --weight 5%,25%,100% --every 30s --abort-if-errors 1%': async ({ put, app }) => {
+      'pointsman shift web --to v2 --weight 5%,25%,100% --every 30s --abort-if-errors 1%': async (world) => {
+        const { put, app } = world;
         await put('instances/web/web-7', JSON.stringify({ address: app, version: 'v2' }));
         await put('services/web', '{"split":{"v1":100}}');
+        // A step without requests is not judged, so it would not pass.
+        const load = startLoad(world.http, 'web', 1);
+        onTestFinished(async () => void (await load.stop()));
       },
     },
   },
