@@ -73,6 +73,45 @@ test('status names an admin port that does not answer, and is silent of one that
   await until('it answers again', async () => (await trouble(admin)).length === 1);
 });
 
+test('status tells an outage from servers that it cannot see, and what is served from what is written', async () => {
+  const scenario = await startScenario('etcd');
+  const [a = ''] = await startApps('a');
+  await scenario.writeByHand('instances/web/a', a);
+  await scenario.writeByHand('services/web', '{"hosts":["shop.example.com"]}');
+  await scenario.balancer('--id', 'b1').logged('serving');
+  await scenario.serves('shop.example.com', ['a']);
+  await until('it acknowledges', async () => (await scenario.etcd?.ctl('get', '/pointsman/balancers/b1')) !== '');
+  const here = ['--registry', scenario.location, '--admin', `127.0.0.1:${scenario.admin}`];
+  const [nobody = 0] = await freePorts(1);
+  const elsewhere = ['--registry', scenario.location, '--admin', `127.0.0.1:${nobody}`];
+  const show = async (...args: readonly string[]) => {
+    const { code, stdout } = await runPointsman(args);
+    return { code, text: stdout.join('\n') };
+  };
+
+  const blind = await show('status', ...elsewhere);
+  expect(blind.code).toBe(1);
+  expect(blind.text).toMatch(/NOT ASKED\n {2}b1: its admin port listens on its own machine only/);
+  expect(blind.text).toMatch(/^b1 .* not asked; it acknowledges$/m);
+  expect((await show('explain', 'web/a', ...elsewhere)).text).toContain('give --admin HOST:PORT');
+
+  await scenario.writeByHand('services/web', '{"hostz":["other.example.com"]}');
+  const explained = await until('the policy is rejected', async () => {
+    const { text } = await show('explain', 'web/a', ...here);
+    return text.includes('the newest policy is rejected') ? text : undefined;
+  });
+  expect(explained).toContain('the last good policy serves');
+  const seen = await show('status', ...here);
+  expect(seen.code).toBe(0);
+  expect(seen.text).toMatch(/^web .* shop\.example\.com\/? +last good policy; the newest is rejected$/m);
+  expect(seen.text).not.toContain('NOT ASKED');
+
+  await runPointsman(['maintenance', 'web', '--why', 'new disk', '--registry', scenario.location]);
+  expect((await show('status', ...here)).text).toMatch(
+    /DOWN\n {2}web: no instance takes new requests \(0 of 1\): maintenance by \S+ \(new disk\), until it is cleared/,
+  );
+});
+
 test('without a balancer the registry is shown, and that nobody serves it', async () => {
   const scenario = await startScenario('folder');
   await scenario.writeByHand('instances/web/a', '10.0.0.1:80');

@@ -84,7 +84,8 @@ async function find(entries: readonly Entry[], local: Address, tree: BalancersTr
       if (id === ours) return { id, says, admin: { at: here } };
       const at = says.ok ? says.value.admin : undefined;
       if (at === undefined) {
-        return { id, says, admin: { reason: 'its admin port listens on its own machine only (--admin)' } };
+        const reason = `its admin port listens on its own machine only, and this balancer does not answer at ${here}`;
+        return { id, says, admin: { reason } };
       }
       try {
         const answers = await whoIs(at);

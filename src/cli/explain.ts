@@ -64,6 +64,8 @@ async function ask({ id, admin }: KnownBalancer, path: string): Promise<Balancer
   }
 }
 
+const whatToDo = ': run the command on that machine, or give --admin HOST:PORT';
+
 function format(name: string, answers: readonly BalancerAnswer[]): string {
   const { colors, width: columns } = formatOf(process.stdout);
   const marks: Readonly<Record<string, string>> = {
@@ -74,7 +76,9 @@ function format(name: string, answers: readonly BalancerAnswer[]): string {
   const lines: string[] = [];
   for (const answer of answers) {
     if ('unreachable' in answer) {
-      lines.push(`${colors.bold(answer.balancer)}: ${colors.yellow('not known')}: ${printable(answer.unreachable)}`);
+      lines.push(
+        `${colors.bold(answer.balancer)}: ${colors.yellow('not known')}: ${printable(answer.unreachable)}${whatToDo}`,
+      );
       continue;
     }
     const { verdict, because, findings } = answer.explanation;

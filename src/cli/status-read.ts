@@ -3,6 +3,7 @@ import { withSplit } from '../catalog/split.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
 import type { Revision } from '../model/revision.ts';
+import { type OutOfService, outOfService } from '../operate/out-of-service.ts';
 import { catalogOf } from '../operate/read-services.ts';
 import type { Registry } from '../registry/registry.ts';
 import { rootOf } from '../settings/registry.ts';
@@ -14,6 +15,7 @@ import { whileWaiting } from './spinner.ts';
 import { type DownInstance, readDown } from './status-down.ts';
 import { type InstanceStatus, readInstances } from './status-instances.ts';
 import { troubleOf } from './status-trouble.ts';
+import { type UnaskedBalancer, unaskedOf } from './unasked.ts';
 
 /** Everything that `status` shows. */
 export type Status = {
@@ -28,11 +30,17 @@ export type Status = {
     readonly ready: number;
     readonly overrides: number;
     readonly hosts: readonly string[];
+    /** Why the newest policy is not served, although the registry has it. */
+    readonly policyRejected: string | undefined;
   }[];
   /** Of the one service that was asked for. */
   readonly instances: readonly InstanceStatus[] | undefined;
   /** Instances that HAProxy finds down, of the first services that have some. */
   readonly down: readonly DownInstance[];
+  /** The services that answer no new requests because of overrides or registrations. */
+  readonly outOfService: readonly OutOfService[];
+  /** The balancers whose servers are unknown here. */
+  readonly notAsked: readonly UnaskedBalancer[];
   /** The problems, a line each. */
   readonly trouble: readonly string[];
 };
@@ -44,7 +52,8 @@ export async function readStatus(
   only: ServiceName | undefined,
 ): Promise<Status> {
   const { revision, cluster, entries, fault } = await readIfThere(registry, '');
-  const catalog = catalogOf(entries, Date.now());
+  const wall = Date.now();
+  const catalog = catalogOf(entries, wall);
   const {
     balancers: known,
     stranger,
@@ -70,6 +79,8 @@ export async function readStatus(
     down: (await whileWaiting('asking each balancer what is down', () => readDown(balancers))).filter(
       ({ service }) => only === undefined || service === only,
     ),
+    outOfService: outOfService(catalog, wall).filter(({ service }) => only === undefined || service === only),
+    notAsked: unaskedOf(balancers),
     instances: only === undefined ? undefined : await readInstances(only, catalog, known),
     services: (fault === undefined ? asServed(registered(catalog), balancers) : served(balancers))
       .filter(({ name }) => only === undefined || name === only)
@@ -86,6 +97,7 @@ const registered = (catalog: Catalog): Status['services'][number][] =>
     ready: instances.count(({ state, weight }) => state === 'ready' && weight > 0),
     overrides: catalog.overrides.get(name)?.size ?? 0,
     hosts: policy.mode === 'tcp' ? [`tcp port ${policy.port}`] : policy.routes.flatMap(({ hosts }) => hosts),
+    policyRejected: catalog.rejected.get(policyKey(name))?.reason,
   }));
 
 const served = ([balancer]: readonly BalancerState[]): Status['services'][number][] =>
@@ -96,12 +108,13 @@ const served = ([balancer]: readonly BalancerState[]): Status['services'][number
     ready,
     overrides: 0,
     hosts: placesOf(routes, port),
+    policyRejected: undefined,
   }));
 
 const placesOf = (routes: readonly string[], port: number | undefined): readonly string[] =>
   port !== undefined ? [`tcp port ${port}`] : routes.length === 0 ? ['not served'] : routes;
 
-/** With what balancers serve otherwise than the registry asks: a policy in quarantine, and services that are held. */
+/** With what balancers serve otherwise than the registry asks: a policy that is rejected or in quarantine, and services that are held. */
 function asServed(
   services: readonly Status['services'][number][],
   balancers: readonly BalancerState[],
@@ -111,11 +124,17 @@ function asServed(
   const others = new Map(held.map((service) => [service.name, service]));
   return [
     ...services.map((service) => {
-      const holder = balancers.find(({ health: state }) =>
-        state?.quarantined.some(({ key }) => key === policyKey(service.name)),
+      const rejected = service.policyRejected !== undefined;
+      const holder = balancers.find(
+        ({ health: state, serves }) =>
+          state?.quarantined.some(({ key }) => key === policyKey(service.name)) ||
+          (rejected && serves.some(({ name }) => name === service.name)),
       );
       const now = holder?.serves.find(({ name }) => name === service.name);
-      return now === undefined ? service : { ...service, hosts: placesOf(now.routes, now.port) };
+      // A balancer may serve the last good policy, which the registry does not have any more.
+      if (now === undefined) return rejected ? { ...service, hosts: ['not known'] } : service;
+      const declared = rejected ? now.declared : service.declared;
+      return { ...service, declared, hosts: placesOf(now.routes, now.port) };
     }),
     ...others.values(),
   ];

@@ -1,5 +1,8 @@
 import pc from 'picocolors';
 import { expect, test } from 'vitest';
+import type { Acknowledgement } from '../fleet/acknowledgement.ts';
+import type { ServiceName } from '../model/name.ts';
+import { noRevision, revision } from '../model/revision.ts';
 import type { BalancerState } from './balancer-state.ts';
 import type { Status } from './status-read.ts';
 import { formatStatus } from './status-text.ts';
@@ -10,13 +13,31 @@ const balancer: BalancerState = {
   ...{ id: 'lb', says: undefined, admin: { at: '127.0.0.1:1' }, health: undefined },
   serves: [{ name: 'web', up: 0, ready: 2, declared: true, instances: 2, port: undefined, routes: [] }],
 };
+const said: Acknowledgement = {
+  ...{ revision: noRevision, cluster: '', owner: '', version: '', haproxyVersion: '', config: '', admin: undefined },
+  ...{ appliedAt: '', draining: undefined, unproven: new Map(), unrouted: new Map() },
+  ...{ refusals: [], untold: new Map(), unlisted: new Map() },
+};
+const service = (name: string) => name as ServiceName;
 const host = 'a-name-of-a-host-that-is-long.example.com';
 const status: Status = {
   location: 'etcd://127.0.0.1:2379/pointsman/',
   revision: undefined,
   balancers: [balancer],
   down: [{ service: 'web', instance: 'a', balancer: 'lb', reason: 'connection refused', forS: 12 }],
-  services: [{ name: 'web', declared: true, instances: 2, ready: 2, overrides: 0, hosts: [host, host, host, host] }],
+  services: [
+    {
+      name: 'web',
+      declared: true,
+      instances: 2,
+      ready: 2,
+      overrides: 0,
+      hosts: [host, host, host, host],
+      policyRejected: undefined,
+    },
+  ],
+  outOfService: [],
+  notAsked: [],
   instances: [
     {
       ...{ id: 'a', address: '127.0.0.1:1', state: 'ready', weight: 100, version: 'v1' },
@@ -58,4 +79,50 @@ test('at 80 columns no line is longer, in colours or without, and as wide as it 
 test('when all is well nothing is listed before the tables', () => {
   const well = formatStatus({ ...status, down: [], trouble: [], balancers: [] }, plain);
   expect(well).not.toMatch(/DOWN$|look at this/m);
+});
+
+test('balancers that could not be asked come first, are not called serving, and are named once', () => {
+  const reason = '10.0.0.1:8404 does not answer: connection refused';
+  const acknowledged = { ...said, revision: revision(7n) };
+  const far: BalancerState = {
+    ...balancer,
+    id: 'far',
+    says: { ok: true, value: acknowledged },
+    admin: { reason },
+    serves: [],
+  };
+  const begun: BalancerState = { ...far, id: 'begun', says: { ok: true, value: said } };
+  const trouble = ['far: its admin port 10.0.0.1:8404 does not answer: connection refused'];
+  const notAsked = [{ id: 'far', reason }];
+  const text = formatStatus({ ...status, down: [], balancers: [far, begun], notAsked, trouble }, plain);
+  expect(text.split('\n').slice(1, 5)).toEqual([
+    '',
+    'NOT ASKED',
+    `  far: ${reason}`,
+    '  UP and DOWN are unknown there: run pointsman status on that machine, or give',
+  ]);
+  expect(text).not.toContain('look at this');
+  expect(text).toMatch(/^far +7 .* not asked; it acknowledges$/m);
+  expect(text).toMatch(/^begun +0 .* started; serves nothing yet$/m);
+});
+
+test('a service that is taken out is under DOWN, and one whose newest policy is rejected says which serves', () => {
+  const outOfService = [
+    { service: service('web'), reason: 'no instance takes new requests (0 of 2): maintenance by ada' },
+  ];
+  const services = [
+    {
+      ...status.services[0],
+      name: 'web',
+      declared: true,
+      instances: 2,
+      ready: 0,
+      overrides: 1,
+      hosts: ['a.example'],
+      policyRejected: 'no',
+    },
+  ];
+  const text = formatStatus({ ...status, down: [], balancers: [], trouble: [], outOfService, services }, { ...plain, width: 120 });
+  expect(text).toContain('DOWN\n  web: no instance takes new requests (0 of 2): maintenance by ada');
+  expect(text).toMatch(/a\.example +last good policy; the newest is rejected/);
 });

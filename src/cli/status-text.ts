@@ -1,6 +1,7 @@
 import { countFaults } from '../haproxy/known-faults.ts';
 import { printable } from '../model/printable.ts';
 import { formatDuration } from '../model/quantity.ts';
+import { noRevision } from '../model/revision.ts';
 import type { BalancerState } from './balancer-state.ts';
 import { formatTable } from './format-table.ts';
 import type { TextFormat } from './outputs.ts';
@@ -8,9 +9,11 @@ import { describeDown } from './status-down.ts';
 import { formatInstances } from './status-instances.ts';
 import type { Status } from './status-read.ts';
 import { servicesDown, shortTrouble } from './status-trouble.ts';
+import { describeUnasked } from './unasked.ts';
 import { wrapText } from './wrap-text.ts';
 
 const mostTrouble = 20;
+const mostOut = 20;
 
 /** What is down and what else is wrong, then the balancers, the services, and the instances that were asked for. */
 export function formatStatus(status: Status, format: TextFormat): string {
@@ -19,6 +22,7 @@ export function formatStatus(status: Status, format: TextFormat): string {
   const answer = revision === undefined ? colors.red('does not answer') : `revision ${revision}`;
   const parts = [
     wrapText(`${colors.bold(printable(location))}  ${answer}`, format.width, 2).concat('\n'),
+    notAskedPart(status, format),
     downPart(status, format),
     troublePart(status, format),
     balancersPart(status, format),
@@ -28,15 +32,26 @@ export function formatStatus(status: Status, format: TextFormat): string {
   return parts.filter((part) => part !== '').join('\n');
 }
 
-function downPart({ down, balancers }: Status, format: TextFormat): string {
-  const lines = describeDown(down, balancers);
+function notAskedPart({ notAsked, balancers }: Status, format: TextFormat): string {
+  const { colors } = format;
+  const paint = notAsked.length === balancers.length ? colors.red : colors.yellow;
+  return notAsked.length === 0 ? '' : list(paint('NOT ASKED'), describeUnasked(notAsked), format);
+}
+
+function downPart({ down, balancers, outOfService }: Status, format: TextFormat): string {
+  const out = outOfService.slice(0, mostOut).map(({ service, reason }) => `${service}: ${reason}`);
+  const more = outOfService.length - out.length;
+  const rest = more === 0 ? [] : [`and ${more} more services that take no new requests (--json has all)`];
+  const lines = [...out, ...rest, ...describeDown(down, balancers)];
   return lines.length === 0 ? '' : list(format.colors.red('DOWN'), lines, format);
 }
 
-function troublePart({ trouble, balancers }: Status, format: TextFormat): string {
-  // These services are under DOWN.
+function troublePart({ trouble, balancers, notAsked }: Status, format: TextFormat): string {
+  // These services are under DOWN, and these balancers under NOT ASKED.
   const said = new Set(balancers.flatMap(servicesDown));
-  const lines = shortTrouble(trouble.filter((line) => !said.has(line)));
+  const isSaid = (line: string) =>
+    said.has(line) || notAsked.some(({ id }) => line.startsWith(`${id}: its admin port `));
+  const lines = shortTrouble(trouble.filter((line) => !isSaid(line)));
   if (lines.length === 0) return '';
   const more = lines.length > mostTrouble ? [`and ${lines.length - mostTrouble} more (--json has all)`] : [];
   return list(format.colors.yellow('look at this'), [...lines.slice(0, mostTrouble), ...more], format);
@@ -71,14 +86,14 @@ function balancersPart({ balancers }: Status, { colors, width }: TextFormat): st
 function servicesPart({ services, balancers, revision }: Status, { colors, width }: TextFormat): string {
   if (services.length === 0) return `no service is ${revision === undefined ? 'known' : 'registered'}\n`;
   const ups = services.map(({ name }) => upOf(name, balancers));
-  const rows = services.map(({ name, instances, ready, overrides, hosts, declared }, row) => [
+  const rows = services.map(({ name, instances, ready, overrides, hosts, declared, policyRejected }, row) => [
     name,
     String(instances),
     String(ready),
     ups[row] ?? '-',
     overrides === 0 ? '' : String(overrides),
     hosts.length === 0 ? `${name}, ${name}.*` : `${hosts.slice(0, 3).join(', ')}${hosts.length > 3 ? ', …' : ''}`,
-    declared ? '' : 'default policy',
+    policyNote({ declared, policyRejected }),
   ]);
   const paint = (cell: string, row: number, column: number) => {
     const service = services[row];
@@ -90,10 +105,20 @@ function servicesPart({ services, balancers, revision }: Status, { colors, width
   return formatTable(['SERVICE', 'INSTANCES', 'READY', 'UP', 'OVERRIDES', 'AT', ''], rows, { paint, width });
 }
 
+function policyNote({
+  declared,
+  policyRejected,
+}: Pick<Status['services'][number], 'declared' | 'policyRejected'>): string {
+  if (policyRejected === undefined) return declared ? '' : 'default policy';
+  return declared ? 'last good policy; the newest is rejected' : 'default policy; the newest is rejected';
+}
+
 function stateOf({ health: state, says, admin }: BalancerState): { kind: 'good' | 'bad' | 'note'; says: string } {
   if (state === undefined) {
     const why = 'reason' in admin ? admin.reason : 'it does not answer';
-    return { kind: says?.ok ? 'good' : 'note', says: says?.ok ? 'serving' : why };
+    if (!says?.ok) return { kind: 'note', says: why };
+    const begun = says.value.revision !== noRevision;
+    return { kind: 'note', says: begun ? 'not asked; it acknowledges' : 'started; serves nothing yet' };
   }
   if (!(state.serving ?? state.ready)) return { kind: 'bad', says: 'not serving' };
   if (state.leaving !== undefined) {

@@ -30,7 +30,7 @@ export async function run(invocation: Invocation): Promise<number> {
       else print(formatStatus(status, formatOf(process.stdout)));
       if (!settings.watch) {
         if (service !== undefined && status.services.length === 0) throw await unknownService(registry, service);
-        return status.revision === undefined ? failed : done;
+        return exitCodeFor(status);
       }
       await pause(everyMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return done;
@@ -39,6 +39,12 @@ export async function run(invocation: Invocation): Promise<number> {
     dispose();
     await registry.close();
   }
+}
+
+/** A status that could not see the registry, or the servers of any balancer, may hide an outage, so it is no success. */
+function exitCodeFor({ revision, balancers, notAsked }: Status): number {
+  const blind = balancers.length > 0 && notAsked.length === balancers.length;
+  return revision === undefined || blind ? failed : done;
 }
 
 function fieldsOf({ balancers, revision, ...status }: Status): object {

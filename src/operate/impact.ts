@@ -29,7 +29,7 @@ export type Impact = {
 };
 
 /** `until 2026-01-31T09:30:00Z (10m)`, or that it has no end. */
-function untilWhen({ until }: Override, wall: number): string {
+export function untilWhen({ until }: Override, wall: number): string {
   if (until === undefined) return 'until it is cleared';
   return `until ${new Date(until).toISOString().replace(/\.\d+Z$/, 'Z')} (${formatDuration(until - wall)})`;
 }

@@ -13,6 +13,7 @@ const served: Look = {
   id: 'a',
   key: { revision: '7', leased: true },
   rejection: undefined,
+  policyRejection: undefined,
   registered: instance,
   instance,
   emptySplit: undefined,
@@ -134,4 +135,15 @@ test('what is held or only half wrong is served, and says so', () => {
   const lastGood = explain({ ...served, rejection: { reason: 'it is not JSON', lastGoodServes: true } });
   expect(lastGood.verdict).toBe('served');
   expect(lastGood.findings.map(({ says }) => says).join()).toContain('its previous value is served');
+});
+
+test('a rejected policy is named, with the policy that serves instead', () => {
+  const policyRejection = { reason: '"hostz" is not a field of a policy', lastGoodServes: true };
+  const { verdict, findings } = explain({ ...served, policyRejection });
+  expect(verdict).toBe('served');
+  expect(findings).toContainEqual({
+    stage: 'policy',
+    state: 'note',
+    says: 'the newest policy is rejected: "hostz" is not a field of a policy; the last good policy serves',
+  });
 });

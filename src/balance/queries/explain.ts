@@ -13,6 +13,8 @@ export type Look = {
   readonly held: { readonly reason: string; readonly leftMs: number | undefined } | undefined;
   /** Why the entry is not served as it is written. */
   readonly rejection: { readonly reason: string; readonly lastGoodServes: boolean } | undefined;
+  /** Why the newest policy of the service is not served as it is written. */
+  readonly policyRejection: { readonly reason: string; readonly lastGoodServes: boolean } | undefined;
   readonly registered: Instance | undefined;
   readonly instance: Instance | undefined;
   /** The version of the instance, if the split of the policy gives it no share. */
@@ -46,6 +48,7 @@ type Finding = { readonly stage: Stage; readonly state: 'good' | 'bad' | 'note';
 type Stage =
   | 'key'
   | 'registration'
+  | 'policy'
   | 'override'
   | 'guard'
   | 'held'
@@ -71,6 +74,7 @@ export type Explanation = {
 export function explain(look: Look): Explanation {
   const findings: Finding[] = [
     ...ofKey(look),
+    ...ofPolicy(look),
     ...ofOperators(look),
     ...ofConfiguration(look),
     ...ofConflicts(look),
@@ -121,6 +125,16 @@ function* ofKey({ service, key, held, rejection, registered, guardedForMs }: Loo
   const at = `${formatAddress(address)}, weight ${weight}`;
   if (state === 'ready') yield { stage: 'registration', state: 'good', says: at };
   else yield { stage: 'registration', state: 'bad', says: `the registration says ${state} (${at})` };
+}
+
+function* ofPolicy({ policyRejection: rejection }: Look): Generator<Finding> {
+  if (rejection === undefined) return;
+  const serves = rejection.lastGoodServes ? 'the last good policy' : 'the default policy';
+  yield {
+    stage: 'policy',
+    state: 'note',
+    says: `the newest policy is rejected: ${rejection.reason}; ${serves} serves`,
+  };
 }
 
 function* ofOperators({ override, instance, registered }: Look): Generator<Finding> {

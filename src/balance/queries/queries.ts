@@ -172,6 +172,7 @@ export class BalanceQueries {
       held: held && { reason: held.reason, leftMs: held.until && Math.max(0, Math.round(held.until - now())) },
       key: entry && { revision: String(entry.revision), leased: entry.leased },
       rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
+      policyRejection: rejections.of(catalog, policyKey(service)),
       registered: catalog.services.get(service)?.registered.get(id),
       instance,
       emptySplit:
