@@ -84,6 +84,14 @@ test('a port in use is named', async () => {
   const admin = scenario.balancer();
   expect((await admin.ended).code).toBe(1);
   expect(admin.stderr.at(-1)).toContain(`--admin: cannot listen on 127.0.0.1:${scenario.admin}: it is in use`);
+  // The variable may be there for `status`, so the error names it.
+  const env = { POINTSMAN_ADMIN: `127.0.0.1:${scenario.admin}` };
+  const byVariable = startPointsman(
+    ['balance', '--registry', scenario.location, '--dir', scenario.balancerDir, '--http', `127.0.0.1:${scenario.http}`],
+    { env },
+  );
+  expect((await byVariable.ended).code).toBe(1);
+  expect(byVariable.stderr.at(-1)).toContain(`POINTSMAN_ADMIN: cannot listen on 127.0.0.1:${scenario.admin}`);
   await vacate();
 
   // Two HAProxy of one user could listen there side by side.

@@ -7,7 +7,7 @@ import { fieldName, type Option as Setting } from '../settings/option.ts';
 import { groupOptions } from '../settings/option-groups.ts';
 import { configOption } from '../settings/read-settings.ts';
 import { done } from './exit-code.ts';
-import type { CommandModule, Invocation } from './invocation.ts';
+import { type CommandModule, type Invocation, runNamingSources } from './invocation.ts';
 import { commit, version } from './version.ts';
 
 /** Each command's own code is loaded when it is called: `register` must start fast and stay small. */
@@ -78,7 +78,7 @@ export async function runProgram(
         const { run } = await loads[declaration.name]();
         const given = Object.entries(command.opts<Record<string, readonly string[] | true>>());
         const flags = new Map(given.map(([key, texts]) => [fieldName(key), texts === true ? [] : texts]));
-        exitCode = await run({ ...circumstances, flags, operands: command.args });
+        exitCode = await runNamingSources(run, declaration, { ...circumstances, flags, operands: command.args });
       });
     }
   }
