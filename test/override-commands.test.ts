@@ -88,7 +88,7 @@ test('an operator pauses a service while all of it is swapped, and resumes it', 
   expect(paused).toMatchObject({ code: 0, stderr: [] });
   expect(paused.stdout).toEqual([
     expect.stringMatching(/^web \(1 instance\): requests wait, until \S+ \(2m\)$/),
-    '1 of 1 instances of web take new requests; applied by 1 balancer',
+    'no instance of web takes new requests until then; applied by 1 balancer',
     expect.stringMatching(/^to end it: pointsman resume web {3}\(revision \d+\)$/),
   ]);
   await running.logged('override-applied', ({ kind }) => kind === 'pause');

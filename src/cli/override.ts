@@ -11,7 +11,7 @@ import {
   takesOut,
 } from '../model/override.ts';
 import { formatDuration, parseWeight } from '../model/quantity.ts';
-import type { Impact } from '../operate/impact.ts';
+import { describeCounts, type Impact } from '../operate/impact.ts';
 import { nameOf, parseTarget } from '../operate/target.ts';
 import { previewOverride, writeOverride } from '../operate/write-override.ts';
 import {
@@ -98,7 +98,7 @@ async function override(invocation: Invocation, settings: OverrideSettings, effe
       const replaced = replaces && overrideFields(replaces);
       printJson({ ...about, revision: String(revision), instances, ready, replaced, ...outcome, warnings });
     } else {
-      print(`${describeWritten(target, effect.kind, impact, outcome.balancers.length)}   (revision ${revision})\n`);
+      print(`${describeWritten(target, effect, impact, outcome.balancers.length)}   (revision ${revision})\n`);
       for (const warning of warnings) warn(warning);
     }
     if (waitMs === undefined || outcome.missing.length === 0) return done;
@@ -147,11 +147,10 @@ function warningsOf({ balancers, missing }: FleetProgress): readonly string[] {
 }
 
 /** The lines about an override that was written. */
-function describeWritten(target: OverrideTarget, kind: OverrideEffect['kind'], impact: Impact, by: number): string {
-  const { says, instances, ready } = impact;
+function describeWritten(target: OverrideTarget, effect: OverrideEffect, impact: Impact, by: number): string {
   const appliedBy = by === 0 ? '' : `; applied by ${by} balancer${by === 1 ? '' : 's'}`;
-  const counts = `${ready} of ${instances} instances of ${target.service} take new requests${appliedBy}`;
-  return `${says}\n${counts}\nto end it: pointsman ${undoing[kind]} ${nameOf(target)}`;
+  const counts = `${describeCounts(target, effect, impact)}${appliedBy}`;
+  return `${impact.says}\n${counts}\nto end it: pointsman ${undoing[effect.kind]} ${nameOf(target)}`;
 }
 
 /** The instances that it is about, as far as they are known. */

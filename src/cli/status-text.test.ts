@@ -122,7 +122,10 @@ test('a service that is taken out is under DOWN, and one whose newest policy is 
       policyRejected: 'no',
     },
   ];
-  const text = formatStatus({ ...status, down: [], balancers: [], trouble: [], outOfService, services }, { ...plain, width: 120 });
+  const text = formatStatus(
+    { ...status, down: [], balancers: [], trouble: [], outOfService, services },
+    { ...plain, width: 120 },
+  );
   expect(text).toContain('DOWN\n  web: no instance takes new requests (0 of 2): maintenance by ada');
   expect(text).toMatch(/a\.example +last good policy; the newest is rejected/);
 });

@@ -93,6 +93,20 @@ test('what is quarantined has one line, although the acknowledgement has it too'
   ]);
 });
 
+test('a refused template has one line, with the name of its file', () => {
+  const reason = "haproxy.cfg.refused:7: unknown keyword 'x'";
+  const troubles = [{ part: 'template', means: 'a template was refused', reason, sinceMs: 3000 }];
+  const quarantined = [
+    { key: 'templates/frame', reason, serves: 'last-good' },
+    { key: 'templates/backend', reason: 'another', serves: 'last-good' },
+  ];
+  const one = balancer({ health: { ...health, troubles, quarantined } });
+  expect(troubleOf({ balancers: [one], catalog: { rejected: nothing }, beside: [] })).toEqual([
+    `lb: for 3s, the template haproxy.cfg.mustache was refused; the last good one is in use: ${reason}`,
+    'lb: the template backend.mustache is quarantined (served as before): another',
+  ]);
+});
+
 test("a balancer's own troubles come before what is refused, of which each service has three lines at most", () => {
   const refusals = Array.from({ length: 40 }, (_, i) => ({
     key: `instances/evil/a${i}`,

@@ -3,6 +3,7 @@ import { describeFile } from '../files/describe-file.ts';
 import { heldReason, type Refusal } from '../fleet/acknowledgement.ts';
 import { formatDuration } from '../model/quantity.ts';
 import { describeConflict, moreConflicts } from '../render/conflict.ts';
+import { templateFiles } from '../render/template.ts';
 import type { BalancerHealth, BalancerState } from './balancer-state.ts';
 
 type Troubled = {
@@ -55,7 +56,9 @@ function* ofBalancer({ id, health: state, says, unread }: BalancerState): Genera
   if (state === undefined) return;
   for (const { part, means, reason, sinceMs } of state.troubles) {
     if (part === 'storage' || reason === state.refused) continue;
-    yield `${id}: for ${formatDuration(sinceMs)}, ${means}: ${reason}`;
+    const template = part === 'template' ? refusedTemplates(state).find((one) => one.reason === reason) : undefined;
+    const what = template === undefined ? means : `${template.name} was refused; the last good one is in use`;
+    yield `${id}: for ${formatDuration(sinceMs)}, ${what}: ${reason}`;
   }
   if (state.refused !== undefined) yield `${id}: ${state.refused}`;
   for (const { what, reason } of state.storage) yield `${id}: the ${what} is not on disk: ${reason}`;
@@ -72,9 +75,22 @@ function* ofWhatIsServed({ id, health: state }: BalancerState): Generator<string
     const held = `${instances.length} ${instances.length === 1 ? 'is' : 'are'} held`;
     yield `${id}: ${service} lost ${lost} of ${of} at once; ${held} (pointsman release ${service})`;
   }
+  const templates = refusedTemplates(state);
+  const said = new Set(state.troubles.filter(({ part }) => part === 'template').map(({ reason }) => reason));
   for (const { key, reason, serves } of state.quarantined) {
-    yield `${id}: ${key} is quarantined (${serves === 'nothing' ? 'not served' : 'served as before'}): ${reason}`;
+    const template = templates.find((one) => one.key === key);
+    // Its line is among the troubles of the balancer.
+    if (template !== undefined && said.has(reason)) continue;
+    yield `${id}: ${template?.name ?? key} is quarantined (${serves === 'nothing' ? 'not served' : 'served as before'}): ${reason}`;
   }
+}
+
+/** The templates in quarantine, each with the name of its file. */
+function refusedTemplates({ quarantined }: BalancerHealth) {
+  return quarantined.flatMap(({ key, reason }) => {
+    const file = Object.entries(templateFiles).find(([role]) => key === `templates/${role}`)?.[1];
+    return file === undefined ? [] : [{ key, reason, name: `the template ${file}` }];
+  });
 }
 
 function* refusedBy({ id, health: state, says }: BalancerState, catalog: Troubled['catalog']): Generator<string> {

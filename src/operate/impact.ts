@@ -87,6 +87,16 @@ function weightNote(balance: Balance): string | undefined {
     : 'a smaller weight means fewer open requests, and makes no difference while few are open';
 }
 
+/** How many instances of the service take new requests after the override. */
+export function describeCounts(
+  { service }: OverrideTarget,
+  { kind }: OverrideEffect,
+  { instances, ready }: Pick<Impact, 'instances' | 'ready'>,
+): string {
+  if (kind === 'pause') return `no instance of ${service} takes new requests until then`;
+  return `${ready} of ${instances} instances of ${service} take new requests`;
+}
+
 function subject(target: OverrideTarget, instances: number): string {
   if (target.scope !== '*') return nameOf(target);
   return `${target.service} (${instances} instance${instances === 1 ? '' : 's'})`;

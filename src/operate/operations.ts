@@ -4,7 +4,7 @@ import type { Revision } from '../model/revision.ts';
 import type { Registry } from '../registry/registry.ts';
 import { type Action, commandOf, overrideFor } from './action.ts';
 import { describeEnd, endOverride, type HeldAnswer, planEnd } from './end-override.ts';
-import type { Impact } from './impact.ts';
+import { describeCounts } from './impact.ts';
 import { nameOf } from './target.ts';
 import { previewOverride, writeOverride } from './write-override.ts';
 import { writeRelease } from './write-release.ts';
@@ -62,7 +62,7 @@ export class Operations {
         const { impact, unknown } = await previewOverride(registry, target, said, at);
         if (unknown !== undefined) throw new Fault('not-found', unknown.message);
         const { says, warnings } = impact;
-        const preview = { says, warnings, command, counts: countsOf(target, impact) };
+        const preview = { says, warnings, command, counts: describeCounts(target, said.effect, impact) };
         return { preview, write: () => writeOverride(registry, target, said, at) };
       }
       case 'end': {
@@ -85,6 +85,3 @@ export class Operations {
     }
   }
 }
-
-const countsOf = ({ service }: OverrideTarget, { instances, ready }: Impact): string =>
-  `${ready} of ${instances} instances of ${service} take new requests`;
