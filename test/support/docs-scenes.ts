@@ -23,6 +23,9 @@ export const scenes: Readonly<Record<string, Scene>> = {
       // There is no systemd: etcd is stopped and started where the page says so.
       await world.write('bin/systemctl', '#!/bin/sh\n');
       await chmod(world.path('bin/systemctl'), 0o755);
+      // etcd runs as the user of the test, and not as etcd.
+      await world.write('bin/chown', '#!/bin/sh\n');
+      await chmod(world.path('bin/chown'), 0o755);
     },
     before: {
       async 'systemctl stop etcd'({ etcd, put }) {
@@ -150,7 +153,7 @@ export const scenes: Readonly<Record<string, Scene>> = {
       await world.write('etc/pointsman/instances/web.yaml', here);
     },
     before: {
-      'pointsman register --registry etcd://10.0.0.1:2379 --dir /etc/pointsman/instances --zone eu-1': async (
+      'pointsman register --registry etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379 --dir /etc/pointsman/instances --zone eu-1': async (
         world,
       ) => {
         await world.end('register');

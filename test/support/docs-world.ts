@@ -64,7 +64,7 @@ export async function openWorld() {
     [/\/etc\//g, `${scenario.dir}/etc/`],
     [/\/srv\//g, `${scenario.dir}/srv/`],
     [/\b127\.0\.0\.1:8080\b/g, `127.0.0.1:${ports[0]}`],
-    [/\/var\/lib\/etcd\b/g, etcd.members[0]?.dataDir ?? ''],
+    [/\/var\/lib\/etcd\/default\b/g, etcd.members[0]?.dataDir ?? ''],
     [/\betcd-1\b/g, etcd.members[0]?.name ?? ''],
     [/http:\/\/10\.0\.0\.1:2380\b/g, etcd.members[0]?.advertised ?? ''],
     [/0\.0\.0\.0:80\b/g, `127.0.0.1:${scenario.http}`],
