@@ -67,7 +67,7 @@ export const faultKinds = {
   },
   'key-owned': {
     means: 'Another process registered an instance with the same id, or somebody wrote the key by hand.',
-    todo: 'Give each instance its own id. The key of a dead process goes with its lease; delete a key that was written by hand. `register` waits for the key and takes it when it is free. Only a start without a command that is not an agent ends with this error. See [register.md](register.md#another-process-holds-the-key).',
+    todo: 'Give each instance its own id. etcd deletes the key of a dead process when its lease expires. If somebody wrote the key by hand, delete it. `register` with a command, and an agent, wait until the key is free. Only `register` without a command ends with this error. See [register.md](register.md#another-process-holds-the-key).',
   },
   'not-found': {
     means: 'The service, the instance or the override does not exist.',
