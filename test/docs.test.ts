@@ -119,6 +119,8 @@ test('every flag that is named is one', async () => {
     '--quota-backend-bytes',
     '--auto-compaction-mode',
     '--auto-compaction-retention',
+    '--reinstall',
+    '--allow-downgrades',
     '--flag',
   ];
   const named = pages.flatMap(({ name, flags: all }) => all.map((flag) => ({ name, flag })));
