@@ -153,12 +153,11 @@ export const scenes: Readonly<Record<string, Scene>> = {
       await world.write('etc/pointsman/instances/web.yaml', here);
     },
     before: {
-      'pointsman register --registry etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379 --dir /etc/pointsman/instances --zone eu-1': async (
-        world,
-      ) => {
-        await world.end('register');
-        await world.run('node server.js');
-      },
+      'pointsman register --registry etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379 --dir /etc/pointsman/instances --zone eu-1':
+        async (world) => {
+          await world.end('register');
+          await world.run('node server.js');
+        },
     },
   },
   'docs/policies.md': { given: withFleet, after: (world) => world.serves('shop.example.com', ['app']) },
