@@ -203,8 +203,12 @@ describe.skipIf(reason !== undefined)('under systemd', () => {
     await haproxyEnded();
   });
 
-  test('a stop ends HAProxy, too, while a restart is under way', async () => {
+  test('a stop ends HAProxy, too, while a restart is under way, also with another --dir', async () => {
     printJournalOnFailure();
+    const command = 'pointsman balance --config /etc/pointsman/balance.yaml --dir /var/lib/pointsman/other';
+    const dropIn = `[Service]\nExecStart=\nExecStart=/usr/bin/env ${command}\n`;
+    await machine.write('/etc/systemd/system/pointsman-balance.service.d/dir.conf', dropIn);
+    await systemctl('daemon-reload');
     for (const _ of [1, 2, 3]) {
       await systemctl('start', 'pointsman-balance');
       const pid = await show('MainPID');
