@@ -3,7 +3,7 @@ import { Fault } from '../model/fault.ts';
 import { isWildcard, parseSocketAddress } from '../model/socket-address.ts';
 
 /** A setting that names an address to listen on, over TCP. */
-export type Listening = { readonly flag: string; readonly address: Address | undefined };
+type Listening = { readonly flag: string; readonly address: Address | undefined };
 
 /**
  * The first setting whose address overlaps with that of an earlier one. HAProxy opens both without an error, and the kernel then gives
