@@ -6,7 +6,7 @@ export const done = 0;
 /** The command failed, for a reason outside its settings. */
 export const failed = 1;
 /** A flag, variable, settings file or argument is wrong; nothing was started. */
-const misused = 2;
+export const misused = 2;
 
 const misuse: readonly FaultCode[] = ['usage', 'settings'];
 

@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { dirname } from 'node:path';
+import { restoreEnvironment } from '../model/passed-environment.ts';
 import { printable } from '../model/printable.ts';
-import { failed, reportFaults } from './exit-code.ts';
+import { failed, misused, reportFaults } from './exit-code.ts';
 import { errorText, journalReads } from './journal.ts';
 import { print, watchOutputs } from './outputs.ts';
 import { runProgram } from './program.ts';
@@ -17,6 +19,7 @@ process.noDeprecation = true;
 const lingerMs = 2000;
 
 async function main(): Promise<number> {
+  restoreEnvironment(process.env);
   const env = { ...process.env };
   // Whatever we start inherits what is left: HAProxy, its checks, and other people's commands.
   for (const name of [...secretVariables, 'NOTIFY_SOCKET']) delete process.env[name];
@@ -27,7 +30,10 @@ async function main(): Promise<number> {
     root: process.getuid?.() === 0,
   };
   try {
-    return await runProgram(process.argv.slice(2), { env, machine, packageFolder });
+    const [name, ...rest] = process.argv.slice(2);
+    const run = name === 'confd' ? await confdCall(rest, env) : { args: process.argv.slice(2), env };
+    if (run === undefined) return misused;
+    return await runProgram(run.args, { env: run.env, machine, packageFolder });
   } catch (error) {
     const faults = reportFaults(error);
     if (faults === undefined) {
@@ -39,6 +45,20 @@ async function main(): Promise<number> {
     for (const line of faults.lines) print(errorText(`${printable(line)}\n`, journalReads(env)), process.stderr);
     return faults.exitCode;
   }
+}
+
+/** What docker/confd is called with, as a call of pointsman; undefined when it is refused, which was printed then. */
+async function confdCall(argv: readonly string[], env: NodeJS.ProcessEnv) {
+  const { translateConfdFlags } = await import('./confd-flags.ts');
+  const call = translateConfdFlags(argv, env, existsSync);
+  const say = (text: string) => print(`confd (pointsman): ${printable(text)}\n`, process.stderr);
+  if (!call.ok) {
+    say(call.reason);
+    return undefined;
+  }
+  const { args, ignored } = call.value;
+  if (ignored.length > 0) say(`ignored, because they have no effect: ${ignored.join(', ')}`);
+  return { args, env: { ...env, ...call.value.env } };
 }
 
 /** A container's user has no home when neither the environment nor /etc/passwd names one. */

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
+import { passedEnvironment, variablesOf } from '../../model/passed-environment.ts';
 import { rawBytes, rawText } from '../../model/raw-text.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The environment that the kernel gave this process: `NAME=value`, each with a zero byte at its end. Empty where it is not known. */
+/** The environment that bin/pointsman was given: `NAME=value`, each with a zero byte at its end. Empty where it is not known. */
 export function givenEnvironment(): Buffer {
   try {
-    return readFileSync('/proc/self/environ');
+    const own = readFileSync('/proc/self/environ');
+    return passedEnvironment(Object.fromEntries(variablesOf(own.toString('latin1')))) ?? own;
   } catch {
     return Buffer.alloc(0);
   }
