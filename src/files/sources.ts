@@ -121,7 +121,11 @@ export class RegistrySources {
 
   #entriesOf(keys: KeySelection): readonly (readonly [key: string, value: string])[] {
     // A foreign key begins with a slash, and the prefix has none at its end. What is the prefix has no name below it.
-    const nameOf = (key: string) => (keys.kind === 'own' ? key : key.slice(keys.prefix.length).replace(/^\//, ''));
+    // A variable of the environment is a key in small letters: a prefix with capitals is not at its beginning, and stays, as with confd.
+    const nameOf = (key: string) => {
+      if (keys.kind === 'own') return key;
+      return (key.startsWith(keys.prefix) ? key.slice(keys.prefix.length) : key).replace(/^\//, '');
+    };
     return this.#foldsOf(keys).flatMap(({ values }) =>
       [...values].map(([key, value]) => [nameOf(key), value] as const),
     );
