@@ -21,8 +21,8 @@ export const checkCommand = (command: string, dest: string): CommandLine =>
   shell(filled(command, { src: stagedMark, dest }));
 
 /**
- * `reload_cmd`. confd runs it as it is, and its fork takes it for a template: so it is one where it names `src` or `dest`, and
- * `docker ps --format {{.ID}}` stays. The file is in its place by then.
+ * `reload_cmd`, as it is but for `{{.src}}` and `{{.dest}}`, which its fork replaces and confd does not: both are the file, which is in its
+ * place by then. Everything else in braces stays, such as `docker ps --format {{.ID}}`.
  */
 export const reloadCommand = (command: string, dest: string): CommandLine =>
-  shell(/\{\{-?\s*\.(src|dest)\b/.test(command) ? filled(command, { src: dest, dest }) : command);
+  shell(command.replaceAll(/\{\{\.(?:src|dest)\}\}/g, () => dest));

@@ -40,7 +40,12 @@ test('a check is a template that sees the new file', () => {
 
 test('a reload is run as it is, unless it names the file', () => {
   expect(reloadCommand("docker ps --format '{{.ID}}'", '/d')[2]).toBe("docker ps --format '{{.ID}}'");
-  expect(reloadCommand('cat {{.src}} {{ .dest }}', '/d')[2]).toBe('cat /d /d');
+  expect(reloadCommand('cat {{.src}} {{.dest}}', '/d$&')[2]).toBe('cat /d$& /d$&');
+});
+
+test('a reload keeps everything in braces but the two names of the file', () => {
+  const command = "docker ps --format '{{.Names}} {{.src}}' {{.src.x}} {{ .dest }} {{-.src}} {{";
+  expect(reloadCommand(command, '/d')[2]).toBe(command.replace('{{.src}}', '/d'));
 });
 
 test('a folder without resources is no error, as with confd', async () => {
@@ -78,6 +83,7 @@ test('one that cannot be used keeps no other from being used, and of two for one
     'conf.d/3.toml': resource('/out/b', 'mode = 420\n'),
     'conf.d/sub/4.toml': resource('/out/a', 'reload_cmd = "x"\n'),
     'conf.d/5toml': resource('/out/c', 'escape = "word"\n'),
+    'conf.d/6.toml': resource('/out/d', 'uid = 1.0\n'),
   });
   const { files, notes, refused } = await readConfdResources(dir, { ...choices, syncOnly: true, prefix: '/all' });
   expect(files.map((file) => [file.dest, file.escape, file.where.slice(dir.length)])).toEqual([
@@ -91,6 +97,7 @@ test('one that cannot be used keeps no other from being used, and of two for one
   expect(refused.map((fault) => fault.toString().replaceAll(`${dir}/conf.d/`, ''))).toEqual([
     expect.stringMatching(/^2.toml:1:\d+: it is not TOML: /),
     '3.toml:5: mode: it is not a text',
+    '6.toml:5: uid: it is not a whole number',
   ]);
 });
 

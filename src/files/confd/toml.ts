@@ -9,7 +9,8 @@ const isTable = (value: unknown): value is TomlTable =>
 /** Parses TOML. Throws Fault `settings` with the place. */
 export function parseToml(path: string, text: string): TomlTable {
   try {
-    return parse(text.replace(/^\ufeff/, ''));
+    // Whole numbers are of type bigint, so that 1.0 is not one.
+    return parse(text.replace(/^\ufeff/, ''), { integersAsBigInt: true });
   } catch (cause) {
     const where = cause instanceof TomlError ? `${path}:${cause.line}:${cause.column}` : path;
     const [reason = ''] = describe(cause).split('\n');
@@ -55,7 +56,8 @@ export class Fields {
   }
 
   integer(name: string): number | undefined {
-    return this.#take(name, 'a whole number', (value): value is number => Number.isInteger(value));
+    const whole = this.#take(name, 'a whole number', (value) => typeof value === 'bigint');
+    return whole === undefined ? undefined : Number(whole);
   }
 
   flag(name: string): boolean | undefined {
