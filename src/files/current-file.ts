@@ -3,7 +3,7 @@ import { type FileHandle, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { correctOwnership, type Ownership, openRegular } from '../fs/replace-file.ts';
 import { describe, errorCode, Fault } from '../model/fault.ts';
-import { type FileJob, isOfConfd } from './file-job.ts';
+import { type FileJob, isOfConfd, keptMode } from './file-job.ts';
 import { type Destination, openDestination } from './open-destination.ts';
 
 /** The file that is there, compared with the text that it is to have. */
@@ -24,14 +24,14 @@ export async function compare(job: FileJob, at: Destination, text: Buffer): Prom
   if (file === 'link') return compareTarget(job, text);
   if (file === 'unreadable') {
     const found = await lstat(join(at.folder, at.name)).catch(() => undefined);
-    return { kind: 'another', keeps: found?.isFile() ? ownershipOf(found) : {} };
+    return { kind: 'another', keeps: found?.isFile() ? ownershipOf(job, found) : {} };
   }
   try {
     const found = await file.stat();
-    const another = { kind: 'another', keeps: ownershipOf(found) } as const;
+    const another = { kind: 'another', keeps: ownershipOf(job, found) } as const;
     // It may be somebody else's file too, which has its own mode and owner.
     if (!(await hasText(file, text, found)) || found.nlink > 1) return another;
-    if (isOfConfd(job)) return isOwned(found, job.ownership) ? { kind: 'unchanged' } : another;
+    if (isOfConfd(job)) return isOwned(job, found) ? { kind: 'unchanged' } : another;
     return { kind: (await correctOwnership(file, job.ownership)) ? 'permissions' : 'unchanged' };
   } catch (cause) {
     const what = `its mode or owner cannot be read or changed: ${describe(cause)}`;
@@ -42,8 +42,8 @@ export async function compare(job: FileJob, at: Destination, text: Buffer): Prom
 }
 
 /** Compares the file that a symbolic link leads to. The link is replaced by a file unless the target is as the file should be. */
-async function compareTarget({ dest, ownership }: FileJob, text: Buffer): Promise<Comparison> {
-  const at = await openDestination(dest, 'leave').catch(() => undefined);
+async function compareTarget(job: FileJob, text: Buffer): Promise<Comparison> {
+  const at = await openDestination(job.dest, 'leave').catch(() => undefined);
   const none = { kind: 'another', keeps: {} } as const;
   if (at === undefined) return none;
   try {
@@ -51,8 +51,8 @@ async function compareTarget({ dest, ownership }: FileJob, text: Buffer): Promis
     if (found === undefined || typeof found === 'string') return none;
     try {
       const target = await found.stat();
-      if ((await hasText(found, text, target)) && isOwned(target, ownership)) return { kind: 'unchanged' };
-      return { kind: 'another', keeps: { mode: target.mode & 0o7777 } };
+      if ((await hasText(found, text, target)) && isOwned(job, target)) return { kind: 'unchanged' };
+      return { kind: 'another', keeps: { mode: keptMode(job, target.mode) } };
     } finally {
       await found.close();
     }
@@ -106,9 +106,9 @@ async function openCurrent(
   }
 }
 
-const ownershipOf = ({ mode, uid, gid }: Stats): Ownership => ({ mode: mode & 0o7777, uid, gid });
+const ownershipOf = (job: FileJob, { mode, uid, gid }: Stats): Ownership => ({ mode: keptMode(job, mode), uid, gid });
 
-const isOwned = (found: Stats, { mode, uid, gid }: Ownership): boolean =>
-  (mode ?? found.mode & 0o7777) === (found.mode & 0o7777) &&
-  (uid ?? found.uid) === found.uid &&
-  (gid ?? found.gid) === found.gid;
+function isOwned(job: FileJob, found: Stats): boolean {
+  const { mode = keptMode(job, found.mode), uid = found.uid, gid = found.gid } = job.ownership;
+  return mode === (found.mode & 0o7777) && uid === found.uid && gid === found.gid;
+}

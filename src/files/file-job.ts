@@ -12,3 +12,7 @@ export type FileJob = FileDeclaration & {
 /** Whether a file belongs to a folder of confd: such a file is replaced whenever confd would replace it. */
 export const isOfConfd = ({ confdTemplates }: Pick<FileDeclaration, 'confdTemplates'>): boolean =>
   confdTemplates !== undefined;
+
+/** The mode that the next file takes from the one that is there. confd gives each file an owner, which clears set-user-ID and set-group-ID. */
+export const keptMode = (job: Pick<FileDeclaration, 'confdTemplates'>, mode: number): number =>
+  mode & (isOfConfd(job) ? 0o1777 : 0o7777);

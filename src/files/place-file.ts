@@ -7,7 +7,7 @@ import { describe, errorCode, Fault } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
 import { stagedMark } from '../settings/file-declaration.ts';
 import { compare, hasText, withCurrent } from './current-file.ts';
-import { type FileJob, isOfConfd } from './file-job.ts';
+import { type FileJob, isOfConfd, keptMode } from './file-job.ts';
 import type { FileText } from './file-template.ts';
 import type { KnownDestinations } from './known-destinations.ts';
 import { type Destination, type LastLink, openDestination } from './open-destination.ts';
@@ -228,7 +228,8 @@ async function overwrite(job: FileJob, at: Destination, text: Buffer): Promise<v
         await write(before);
         throw error;
       }
-      await correctOwnership(file, job.ownership).catch((error: unknown) => {
+      const mode = job.ownership.mode ?? keptMode(job, (await file.stat()).mode);
+      await correctOwnership(file, { ...job.ownership, mode }).catch((error: unknown) => {
         // confd takes a file that it may write, whoever owns it.
         if (!isOfConfd(job) || errorCode(error) !== 'EPERM') throw error;
       });

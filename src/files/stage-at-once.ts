@@ -16,7 +16,7 @@ import {
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type StagedFile, syncFolder } from '../fs/replace-file.ts';
-import type { FileJob } from './file-job.ts';
+import { type FileJob, keptMode } from './file-job.ts';
 import type { Destination } from './open-destination.ts';
 
 const syncFile = promisify(fsync);
@@ -38,7 +38,7 @@ export async function stageAtOnce(job: FileJob, at: Destination, text: Buffer): 
   const name = `.${at.name}.${randomBytes(6).toString('hex')}`;
   const staged = join(at.folder, name);
   try {
-    const { mode = before.mode & 0o7777, uid = before.uid, gid = before.gid } = job.ownership;
+    const { mode = keptMode(job, before.mode), uid = before.uid, gid = before.gid } = job.ownership;
     await write(staged, text, { mode, uid, gid });
   } catch {
     remove(staged);
