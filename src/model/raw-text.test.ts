@@ -38,6 +38,14 @@ describe('a text with bytes that are not UTF-8', () => {
     expect(rawText(Buffer.from(`/${text}`), 1)).toBe(text);
   });
 
+  test('gives back a large value of bytes and characters of any kind', () => {
+    const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i * 31 + (i >> 7)) & 0xff));
+    expect(rawBytes(rawText(bytes)).equals(bytes)).toBe(true);
+    const mixed = Buffer.concat([bytes, Buffer.from('é😀€'.repeat(1000)), Buffer.of(0xf0, 0x9f)]);
+    expect(rawBytes(rawText(mixed)).equals(mixed)).toBe(true);
+    expect(rawText(mixed)).toContain('é😀€é');
+  });
+
   test('tells two keys apart that differ in such a byte only', () => {
     expect(rawText(Buffer.from([0x61, 0xff]))).not.toBe(rawText(Buffer.from([0x61, 0xfe])));
   });
