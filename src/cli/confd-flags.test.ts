@@ -6,8 +6,8 @@ function translate(given: string, env: Readonly<Record<string, string>> = {}): s
   const call = translateConfdFlags(['-confdir', '/c', ...given.split(' ')], env, () => false);
   expect(call).toMatchObject({ ok: true });
   const args = call.ok ? call.value.args : [];
-  expect(args.slice(0, 3)).toEqual(['files', '--confd-dir', '/c']);
-  return args.slice(3).join(' ');
+  expect(args).toEqual(['files', '--as-confd', expect.any(String), '--confd-dir', '/c', ...args.slice(5)]);
+  return args.slice(5).join(' ');
 }
 
 describe('the flags of confd', () => {
@@ -31,6 +31,20 @@ describe('the flags of confd', () => {
     ['-srv-record _x._tcp.example.org. -scheme https', '--registry etcds+srv://_x._tcp.example.org.'],
     ['-scheme https -node 10.0.0.1:2379', '--registry etcd://10.0.0.1:2379'],
     ['-interval 0 -onetime', '--once'],
+    ['-interval -0 -onetime', '--once'],
+    ['-log-level INFO -node= -node a:1', '--registry etcd://a:1 --log-level info'],
+    ['-log-level Warning', '--log-level warn'],
+    ['-log-level FATAL', '--log-level error'],
+    ['-node http://a:1 -node https://b:1 -client-ca-keys ca', '--registry etcd://a:1,b:1'],
+    ['-node https://a:1 -node http://b:1', '--registry etcds://a:1,b:1'],
+    ['-node= -node https://a:1', '--registry etcds://a:1'],
+    ['-node a:1 -node https://b:1', '--registry etcd://a:1,b:1'],
+    ['-scheme https -node http://a:1 -client-ca-keys ca', '--registry etcd://a:1'],
+    ['-backend etcd -srv-record _x._tcp.example.org -client-ca-keys ca', '--registry etcd+srv://_x._tcp.example.org'],
+    [
+      '-backend etcdv3 -srv-record _x._tcp.example.org -client-ca-keys ca',
+      '--registry etcds+srv://_x._tcp.example.org --etcd-ca ca',
+    ],
     ['-prefix a=b=c', '--prefix a=b=c'],
     ['-username u -password p -basic-auth -node a:1', '--registry etcd://a:1 --etcd-user u'],
     ['env --onetime --noop --diff --log-format text', '--from-environment --log-format pretty --diff'],
@@ -42,6 +56,9 @@ describe('the flags of confd', () => {
     ['-auth-token x -path=y -table z -node a:1', '--registry etcd://a:1', '-auth-token, -path, -table'],
     ['-client-insecure -username u -password p', '', '-client-insecure, -username without -basic-auth'],
     ['-onetime true -noop', '--once', 'true -noop'],
+    ['-client-cert c -node a:1', '--registry etcd://a:1', '-client-cert and -client-key without each other'],
+    ['-client-key k', '', '-client-cert and -client-key without each other'],
+    ['-interval -1 -onetime', '--once', '-interval below 0'],
     ['etcd --metrics-addr :9100 --template-cache', '', '-metrics-addr, -template-cache'],
   ])('ignores what has no effect in %s', (given, expected, ignored) => {
     expect(translate(given)).toBe(expected);
@@ -60,9 +77,9 @@ describe('the flags of confd', () => {
   });
 
   test.each([
-    ['-backend consul', 'the backend consul is not supported: etcdv3 and env are'],
     ['-no-such-flag x', '-no-such-flag is no flag of confd that pointsman knows'],
     ['-interval 5m', '-interval 5m is not a number of seconds'],
+    ['-interval -', '-interval - is not a number of seconds'],
     [
       'etcd --client-insecure',
       '-client-insecure is not supported: pointsman checks certificates; give the CA with -client-ca-keys',
@@ -70,7 +87,26 @@ describe('the flags of confd', () => {
     ['-node', '-node needs a value'],
     ['-onetime=maybe', 'maybe is neither true nor false'],
   ])('refuses %s', (given, reason) => {
-    expect(translateConfdFlags(given.split(' '), {}, () => false)).toEqual({ ok: false, reason });
+    expect(translateConfdFlags(given.split(' '), {}, () => false)).toEqual({ ok: false, reason, exitCode: 2 });
+  });
+
+  test.each(['-backend consul', 'consul --node a:1'])('end with 1, as confd, for another backend in %s', (given) => {
+    expect(translateConfdFlags(given.split(' '), {}, () => false)).toEqual({
+      ...{ ok: false, exitCode: 1 },
+      reason: 'the backend consul is not supported: etcdv3 and env are',
+    });
+  });
+
+  test.each([
+    ['-onetime', 'etcd'],
+    ['-backend=', 'etcd'],
+    ['etcd', 'etcd'],
+    ['-backend etcdv3', 'etcdv3'],
+    ['env', 'env'],
+  ])('make pointsman stand in for confd, with the backend of %s', (given, backend) => {
+    expect(translateConfdFlags(given.split(' '), {}, () => false)).toMatchObject({
+      value: { args: expect.arrayContaining(['--as-confd', backend]) },
+    });
   });
 
   test('pass the password and the way of writing values as variables of pointsman', () => {
@@ -83,11 +119,22 @@ describe('the flags of confd', () => {
   test('name confd.toml only where it is there', () => {
     const argsOf = (given: readonly string[], there: readonly string[]) =>
       translateConfdFlags(given, {}, (path) => there.includes(path));
-    const withConfig = {
-      value: { args: ['files', '--confd-dir', '/etc/confd', '--confd-config', '/etc/confd/confd.toml'] },
-    };
-    expect(argsOf([], ['/etc/confd/confd.toml'])).toMatchObject(withConfig);
-    expect(argsOf([], [])).toMatchObject({ value: { args: ['files', '--confd-dir', '/etc/confd'] } });
+    const always = ['files', '--as-confd', 'etcd'];
+    const config = ['--confd-config', '/etc/confd/confd.toml'];
+    const there = ['/etc/confd/confd.toml'];
+    // The file may name the folder.
+    expect(argsOf([], there)).toMatchObject({ value: { args: [...always, ...config] } });
+    expect(argsOf(['-confdir', '/c'], there)).toMatchObject({
+      value: { args: [...always, '--confd-dir', '/c', ...config] },
+    });
+    expect(argsOf([], [])).toMatchObject({ value: { args: [...always, '--confd-dir', '/etc/confd'] } });
+    expect(argsOf(['-config-file='], there)).toMatchObject({
+      value: { args: [...always, '--confd-dir', '/etc/confd'] },
+    });
+    // The file may name certificates, which a node with http does not take.
+    expect(argsOf(['-node', 'http://a:1'], there)).toMatchObject({
+      value: { args: [...always, ...config, '--registry', 'etcd://a:1', '--without-tls'] },
+    });
     expect(argsOf(['-h'], [])).toMatchObject({ value: { args: ['files', '--help'] } });
     expect(argsOf(['-version'], [])).toMatchObject({ value: { args: ['--version'] } });
   });

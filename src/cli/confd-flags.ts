@@ -1,4 +1,5 @@
 import { accepted, type Parsed, rejected } from '../model/parsed.ts';
+import { failed, misused } from './exit-code.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -10,6 +11,11 @@ export type ConfdCall = {
   /** Flags that have no effect. */
   readonly ignored: readonly string[];
 };
+
+type Translated =
+  | { readonly ok: true; readonly value: ConfdCall }
+  /** confd knows more backends, and ends with 1 for one that it does not know. */
+  | { readonly ok: false; readonly reason: string; readonly exitCode: typeof failed | typeof misused };
 
 /** The backends of confd's fork, which are its commands. */
 const backends = new Set('consul etcd vault redis zookeeper dynamodb ssm acm secretsmanager imds env file'.split(' '));
@@ -54,16 +60,23 @@ export function translateConfdFlags(
   argv: readonly string[],
   env: Environment,
   exists: (path: string) => boolean,
-): Parsed<ConfdCall> {
+): Translated {
+  const refused = (reason: string) => ({ ok: false, reason, exitCode: misused }) as const;
   const read = readFlags(argv);
-  if (!read.ok) return read;
+  if (!read.ok) return refused(read.reason);
   const flags = read.value;
   if (flags.asked !== undefined) {
     const args = flags.asked === 'help' ? ['files', '--help'] : ['--version'];
-    return accepted({ args, env: {}, ignored: [] });
+    return { ok: true, value: { args, env: {}, ignored: [] } };
   }
-  const reason = takeVariables(flags, env) ?? whyRefused(flags);
-  return reason === undefined ? compose(flags, exists) : rejected(reason);
+  const strange = takeVariables(flags, env);
+  if (strange !== undefined) return refused(strange);
+  const backend = flags.values.get('backend') || 'etcd';
+  if (!['etcd', 'etcdv3', 'env'].includes(backend)) {
+    return { ...refused(`the backend ${backend} is not supported: etcdv3 and env are`), exitCode: failed };
+  }
+  const reason = whyRefused(flags);
+  return reason === undefined ? { ok: true, value: compose(flags, backend, exists) } : refused(reason);
 }
 
 function readFlags(argv: readonly string[]): Parsed<Flags> {
@@ -115,7 +128,8 @@ function takeValue(flags: Flags, given: string, name: string, value: string | un
   if (!withValue.has(name) && !withoutEffect.has(name)) return `-${given} is no flag of confd that pointsman knows`;
   if (value === undefined) return `-${given} needs a value`;
   if (withoutEffect.has(name)) flags.ignored.push(`-${given}`);
-  else if (name === 'node') flags.nodes.push(value);
+  // confd takes an empty node for none.
+  else if (name === 'node') flags.nodes.push(...(value === '' ? [] : [value]));
   else flags.values.set(name, value);
   return undefined;
 }
@@ -146,9 +160,11 @@ function takeVariables({ values, on, isFork }: Flags, env: Environment): string 
 
 /** Why the call is refused; undefined when it is not. Moves what has no effect to `ignored`. */
 function whyRefused({ values, on, ignored, isFork }: Flags): string | undefined {
-  const backend = values.get('backend') ?? '';
-  if (!['', 'etcd', 'etcdv3', 'env'].includes(backend)) {
-    return `the backend ${backend} is not supported: etcdv3 and env are`;
+  if (!values.get('client-cert') !== !values.get('client-key')) {
+    // confd needs both, and the fork, too.
+    values.delete('client-cert');
+    values.delete('client-key');
+    ignored.push('-client-cert and -client-key without each other');
   }
   if (on.get('client-insecure') === true) {
     // confd takes the flag and checks certificates all the same; the fork does not check them.
@@ -162,32 +178,42 @@ function whyRefused({ values, on, ignored, isFork }: Flags): string | undefined 
     ignored.push('-username without -basic-auth');
   }
   const interval = values.get('interval') ?? '';
-  return /^[0-9]*$/.test(interval) ? undefined : `-interval ${interval} is not a number of seconds`;
+  if (!/^(-?[0-9]+)?$/.test(interval)) return `-interval ${interval} is not a number of seconds`;
+  if (Number(interval) < 0) {
+    // confd polls without a pause then; pointsman sees each change anyway.
+    values.delete('interval');
+    ignored.push('-interval below 0');
+  }
+  return undefined;
 }
 
 /** The settings of confd.toml count where no flag does, so nothing is passed that was not given. */
-function compose(flags: Flags, exists: (path: string) => boolean): Parsed<ConfdCall> {
+function compose(flags: Flags, backend: string, exists: (path: string) => boolean): ConfdCall {
   const { values, on, ignored } = flags;
   const env: Record<string, string> = {};
   const given = (name: string) => values.get(name) || undefined;
   const howToEscape = values.get('escape');
   if (howToEscape !== undefined) env['POINTSMAN_ESCAPE'] = howToEscape;
-  const user = given('username');
-  if (user !== undefined && given('backend') !== 'env') env['POINTSMAN_ETCD_PASSWORD'] = values.get('password') ?? '';
-  const config = values.has('config-file') ? given('config-file') : '/etc/confd/confd.toml';
+  if (given('username') !== undefined && backend !== 'env') {
+    env['POINTSMAN_ETCD_PASSWORD'] = values.get('password') ?? '';
+  }
+  const named = values.has('config-file') ? given('config-file') : '/etc/confd/confd.toml';
+  const config = named !== undefined && exists(named) ? named : undefined;
   const args = [
-    ...option('--confd-dir', given('confdir') ?? '/etc/confd'),
-    ...option('--confd-config', config !== undefined && exists(config) ? config : undefined),
-    ...registryArgs(flags),
+    ...option('--as-confd', backend),
+    // confd.toml may name the folder.
+    ...option('--confd-dir', given('confdir') ?? (config === undefined ? '/etc/confd' : undefined)),
+    ...option('--confd-config', config),
+    ...(backend === 'env' ? ['--from-environment'] : registryArgs(flags, backend, config !== undefined)),
     ...option('--prefix', given('prefix')),
     ...option('--interval', intervalOf(given('interval'))),
-    ...option('--log-level', levelOf(given('log-level'))),
+    ...option('--log-level', levelOf(given('log-level')?.toLowerCase())),
     ...option('--log-format', given('log-format')?.replace(/^text$/, 'pretty')),
     ...modeArgs(on),
     ...(on.get('sync-only') === true ? ['--sync-only'] : []),
     ...(on.get('keep-stage-file') === true ? ['--keep-stage-file'] : []),
   ];
-  return accepted({ args: ['files', ...args], env, ignored });
+  return { args: ['files', ...args], env, ignored };
 }
 
 function modeArgs(on: ReadonlyMap<string, boolean>): readonly string[] {
@@ -195,27 +221,37 @@ function modeArgs(on: ReadonlyMap<string, boolean>): readonly string[] {
   return [...(isOnce && !(isNoop && isDiff) ? ['--once'] : []), ...(isNoop ? [isDiff ? '--diff' : '--noop'] : [])];
 }
 
-function registryArgs({ values, nodes }: Flags): readonly string[] {
+function registryArgs({ values, nodes }: Flags, backend: string, hasConfig: boolean): readonly string[] {
   const given = (name: string) => values.get(name) || undefined;
-  const backend = given('backend');
-  if (backend === 'env') return ['--from-environment'];
-  const [ca, cert, key] = ['client-ca-keys', 'client-cert', 'client-key'].map(given);
   const domain = given('srv-domain');
-  const record = given('srv-record') ?? (domain === undefined ? undefined : `_${backend ?? 'etcd'}._tcp.${domain}`);
-  // -scheme is the scheme of the members that SRV records name.
-  const isTls =
-    nodes.some((node) => node.startsWith('https://')) || (record !== undefined && given('scheme') === 'https');
-  const scheme = isTls || ca !== undefined || cert !== undefined ? 'etcds' : 'etcd';
+  const record = given('srv-record') ?? (domain === undefined ? undefined : `_${backend}._tcp.${domain}`);
   const members = nodes.map((node) => node.replace(/^.*?:\/\//, '').replace(/\/$/, '')).join(',');
-  const at =
-    record === undefined ? (members === '' ? undefined : `${scheme}://${members}`) : `${scheme}+srv://${record}`;
+  const scheme = schemeOf(nodes[0] ?? '', record === undefined ? undefined : { backend, scheme: given('scheme') });
+  // With http confd uses no certificates.
+  const files = ['client-ca-keys', 'client-cert', 'client-key'];
+  const [ca, cert, key] = files.map((name) => (scheme === 'http' ? undefined : given(name)));
+  const kind = scheme === 'https' || ca !== undefined || cert !== undefined ? 'etcds' : 'etcd';
+  const at = record === undefined ? (members === '' ? undefined : `${kind}://${members}`) : `${kind}+srv://${record}`;
   return [
     ...option('--registry', at),
+    // confd.toml may name certificates, too.
+    ...(scheme === 'http' && hasConfig ? ['--without-tls'] : []),
     ...option('--etcd-ca', ca),
     ...option('--etcd-cert', cert),
     ...option('--etcd-key', key),
     ...option('--etcd-user', given('username')),
   ];
+}
+
+/** The scheme that all members have; undefined where none is said. `srv`: what counts for members that SRV records name. */
+function schemeOf(
+  firstNode: string,
+  srv: { readonly backend: string; readonly scheme: string | undefined } | undefined,
+): 'http' | 'https' | undefined {
+  if (firstNode.startsWith('https://') || srv?.scheme === 'https') return 'https';
+  // The backend etcd gives these members the scheme, and http is confd's default.
+  const isPlain = srv === undefined ? firstNode.startsWith('http://') : srv.backend === 'etcd';
+  return isPlain ? 'http' : undefined;
 }
 
 const option = (name: string, value: string | undefined): readonly string[] =>

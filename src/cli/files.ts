@@ -11,7 +11,6 @@ import { type Fault, faultsOf, PartialFailure } from '../model/fault.ts';
 import type { Registry } from '../registry/registry.ts';
 import { defaultIntervalMs, type FileDeclaration, requireDistinct } from '../settings/file-declaration.ts';
 import { type FilesSettings, filesCommand } from '../settings/files.ts';
-import { variableName } from '../settings/option.ts';
 import { strangeVariables } from '../settings/read-settings.ts';
 import type { RegistrySettings } from '../settings/registry.ts';
 import { done } from './exit-code.ts';
@@ -24,8 +23,7 @@ import { withoutOurs } from './secrets.ts';
 import { abortOnSignal } from './signals.ts';
 
 export async function run(invocation: Invocation): Promise<number> {
-  const isConfd = invocation.flags.has('as-confd') || invocation.env[variableName('asConfd')] !== undefined;
-  if (!isConfd) return makeFiles(invocation, []);
+  if (!invocation.flags.has('as-confd')) return makeFiles(invocation, []);
   // An image that had confd may have variables with pointsman's prefix.
   const strange = strangeVariables(invocation.env);
   const names = new Set(strange.map(({ where }) => where));

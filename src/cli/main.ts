@@ -3,7 +3,7 @@ import { homedir, hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { restoreEnvironment } from '../model/passed-environment.ts';
 import { printable } from '../model/printable.ts';
-import { failed, misused, reportFaults } from './exit-code.ts';
+import { failed, reportFaults } from './exit-code.ts';
 import { errorText, journalReads } from './journal.ts';
 import { print, watchOutputs } from './outputs.ts';
 import { runProgram } from './program.ts';
@@ -32,7 +32,7 @@ async function main(): Promise<number> {
   try {
     const [name, ...rest] = process.argv.slice(2);
     const run = name === 'confd' ? await confdCall(rest, env) : { args: process.argv.slice(2), env };
-    if (run === undefined) return misused;
+    if (typeof run === 'number') return run;
     return await runProgram(run.args, { env: run.env, machine, packageFolder });
   } catch (error) {
     const faults = reportFaults(error);
@@ -47,14 +47,14 @@ async function main(): Promise<number> {
   }
 }
 
-/** What docker/confd is called with, as a call of pointsman; undefined when it is refused, which was printed then. */
+/** What docker/confd is called with, as a call of pointsman; the exit code when it is refused, which was printed then. */
 async function confdCall(argv: readonly string[], env: NodeJS.ProcessEnv) {
   const { translateConfdFlags } = await import('./confd-flags.ts');
   const call = translateConfdFlags(argv, env, existsSync);
   const say = (text: string) => print(`confd (pointsman): ${printable(text)}\n`, process.stderr);
   if (!call.ok) {
     say(call.reason);
-    return undefined;
+    return call.exitCode;
   }
   const { args, ignored } = call.value;
   if (ignored.length > 0) say(`ignored, because they have no effect: ${ignored.join(', ')}`);

@@ -98,7 +98,8 @@ export const filesCommand = declareCommand({
     asConfd: optional(
       'BACKEND',
       oneOf(confdBackends),
-      "stand in for the command confd, with this backend: confd's exit codes and default places (docker/confd sets it)",
+      "stand in for the command confd, with this backend: confd's exit codes and default places (docker/confd gives it)",
+      { flagOnly: true },
     ),
     withoutTls: onOff('reach etcd without TLS, even if confd.toml names a CA or a certificate'),
     prefix: optional('KEY', word(parsePrefix), 'prefix of the keys of all resources of confd, instead of their own'),
