@@ -70,8 +70,11 @@ export async function runProgram(
     // Errors that commander would print on several lines are thrown, and main prints them on one.
     .configureOutput({ outputError: () => undefined });
 
+  // Describing all commands takes as long as half of what else is done before a command runs.
+  const called = commands.some(({ name }) => name === argv[0]) ? argv[0] : undefined;
   for (const [heading, declarations] of commandGroups) {
     for (const declaration of declarations) {
+      if (called !== undefined && declaration.name !== called) continue;
       const command = program.command(declaration.name).helpGroup(heading);
       describe(command, declaration);
       command.action(async () => {
