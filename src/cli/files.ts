@@ -1,10 +1,12 @@
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { readConfdConfig, registryOf } from '../files/confd/config.ts';
 import { environmentKeys, openEnvironment } from '../files/confd/environment.ts';
 import { overruled } from '../files/confd/overruled.ts';
 import { givenEnvironment, rawEnvironment } from '../files/confd/raw-environment.ts';
 import { readConfdResources } from '../files/confd/resources.ts';
+import { traceResources } from '../files/confd/trace-resources.ts';
 import { foreignKeys } from '../files/key-fold.ts';
 import { type FilesAdmin, runFiles } from '../files/run-files.ts';
 import { type Fault, faultsOf, PartialFailure } from '../model/fault.ts';
@@ -44,13 +46,45 @@ async function makeFiles(invocation: Invocation, strange: readonly Fault[]): Pro
     logger.warn({ event: 'variable-unknown', variable: fault.where, reason }, `a variable has no effect: ${reason}`);
   }
   const { signal, dispose } = abortOnSignal();
+  const declare = () => declaredFiles(settings, invocation.env, logger);
+  try {
+    let next: DeclaredFiles | undefined = await declare();
+    while (next !== undefined && !signal.aborted)
+      next = await runDeclared(next, declare, { settings, invocation, logger, signal });
+  } finally {
+    dispose();
+  }
+  return done;
+}
+
+type Run = {
+  readonly settings: FilesSettings;
+  readonly invocation: Invocation;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+};
+
+/** Makes the files until others are declared, and gives these; undefined when it ended otherwise. */
+async function runDeclared(
+  { declared, refused, registry, environment, ...rest }: DeclaredFiles,
+  declare: () => Promise<DeclaredFiles>,
+  { settings, invocation, logger, signal }: Run,
+): Promise<DeclaredFiles | undefined> {
   const { layout } = settings;
   const env = withoutOurs(invocation.env);
+  const mode = modeOf(settings.mode, rest);
+  const intervalMs = settings.intervalMs ?? rest.intervalMs ?? defaultIntervalMs;
+  const ended = new AbortController();
+  const redeclared = new AbortController();
+  const watched = mode === 'watch' ? rest.folder : undefined;
+  const reading = declaredAgain(watched, declare, { intervalMs, logger, signal: ended.signal }).then((again) => {
+    redeclared.abort();
+    return again;
+  });
   try {
-    const { declared, refused, registry, environment, ...rest } = await declaredFiles(settings, env, logger);
-    const mode = modeOf(settings.mode, rest);
     await runFiles(declared, {
-      ...{ mode, logger, signal, env, refused },
+      ...{ mode, logger, signal, env, refused, intervalMs },
+      redeclared: watched === undefined ? undefined : redeclared.signal,
       openOwn: () => (layout === undefined ? openRegistry(registry, logger) : openLayout(registry, layout, logger)),
       ownHasReleases: layout === undefined,
       openReleases: environment ? undefined : () => openRegistry(registry, logger),
@@ -58,16 +92,51 @@ async function makeFiles(invocation: Invocation, strange: readonly Fault[]): Pro
         environment ? openEnvironment(rawEnvironment(env, givenEnvironment)) : openAllKeys(registry, logger),
       keysWithin: environment ? environmentKeys : foreignKeys,
       now: () => performance.now(),
-      intervalMs: settings.intervalMs ?? rest.intervalMs ?? defaultIntervalMs,
       wall: () => new Date(),
       holdMs: settings.holdMs,
       admin: await adminOf(settings, invocation, logger),
       print: (text) => print(mode === 'diff' ? paintedDiff(text, colorsOf(process.stdout)) : text),
     });
   } finally {
-    dispose();
+    ended.abort();
   }
-  return done;
+  return reading;
+}
+
+/**
+ * Looks at the resources of a folder of confd again and again, as confd does, and gives what is declared once they changed. Undefined:
+ * nothing changed until `signal` aborted.
+ */
+async function declaredAgain(
+  watched: ConfdFolder | undefined,
+  declare: () => Promise<DeclaredFiles>,
+  {
+    intervalMs,
+    logger,
+    signal,
+  }: { readonly intervalMs: number; readonly logger: Logger; readonly signal: AbortSignal },
+): Promise<DeclaredFiles | undefined> {
+  if (watched === undefined) return undefined;
+  const { path } = watched;
+  let { trace } = watched;
+  for (;;) {
+    await pause(intervalMs, undefined, { signal }).catch(() => undefined);
+    if (signal.aborted) return undefined;
+    const now = await traceResources(path);
+    if (now === trace) continue;
+    trace = now;
+    try {
+      const again = await declare();
+      logger.info({ event: 'confd-folder-changed', path }, `the resources in ${path} are read again`);
+      return again;
+    } catch (error) {
+      const reason = faultsOf(error).join('; ');
+      logger.error(
+        { event: 'confd-folder-refused', path, reason },
+        `the resources in ${path} cannot be read, those from before stay in use: ${reason}`,
+      );
+    }
+  }
 }
 
 /** What is done, with what confd.toml says where the command line is silent. */
@@ -95,10 +164,14 @@ async function openLayout(registry: RegistrySettings, layout: string, logger: Lo
 /** The folder of confd if none is named. */
 const confdsFolder = '/etc/confd';
 
+/** A folder of confd, and its trace before it was read. */
+type ConfdFolder = { readonly path: string; readonly trace: string | undefined };
+
 type DeclaredFiles = {
   readonly declared: readonly FileDeclaration[];
   /** The resources of confd that cannot be used. */
   readonly refused: readonly Fault[];
+  readonly folder: ConfdFolder | undefined;
   readonly registry: RegistrySettings;
   readonly environment: boolean;
   readonly noop: boolean;
@@ -109,7 +182,7 @@ type DeclaredFiles = {
 /** The files of the settings and of a folder of confd, with what its confd.toml says. */
 async function declaredFiles(settings: FilesSettings, env: Invocation['env'], logger: Logger): Promise<DeclaredFiles> {
   const { files, confd, registry, registryGiven } = settings;
-  const idle = { refused: [], noop: false, onetime: false, intervalMs: undefined };
+  const idle = { folder: undefined, refused: [], noop: false, onetime: false, intervalMs: undefined };
   const none = { ...idle, registry, environment: confd.environment };
   const { keepStaged } = settings;
   if (settings.confdDir === undefined && confd.config === undefined)
@@ -127,6 +200,7 @@ async function declaredFiles(settings: FilesSettings, env: Invocation['env'], lo
       `${setting} of ${path} (${file}) is not used: the command line says ${given}; confd would use the file`,
     );
   }
+  const trace = await traceResources(confdDir);
   const resources = await readConfdResources(confdDir, {
     ...{ mayLack: confd.as !== undefined, prefix: confd.prefix ?? config.prefix, escape: confd.escape },
     syncOnly: confd.syncOnly || config.syncOnly === true,
@@ -143,6 +217,7 @@ async function declaredFiles(settings: FilesSettings, env: Invocation['env'], lo
   return {
     declared: declared.map((file) => ({ ...file, keepStaged })),
     refused: resources.refused,
+    folder: { path: confdDir, trace },
     registry: registryOf(registry, registryGiven, config, settings.registryPlain),
     environment: confd.environment || (config.backend === 'env' && !registryGiven),
     noop: config.noop === true,

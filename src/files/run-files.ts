@@ -36,6 +36,8 @@ export type RunFilesParts = {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  /** `watch` ends when this aborts, too: other files are declared from then on. */
+  readonly redeclared?: AbortSignal | undefined;
   /** Monotonic, in ms. */
   readonly now: () => number;
   /** How often to look whether somebody else changed a file, in ms. */
@@ -102,8 +104,8 @@ export async function runFiles(declarations: readonly FileDeclaration[], parts: 
         { event: 'files-kept', files: files.map(({ job }) => job.dest) },
         `pointsman keeps ${files.length} files up to date`,
       );
-      await aborted(signal);
-      logger.info({ event: 'stopping' }, 'stopping');
+      await aborted(parts.redeclared === undefined ? signal : AbortSignal.any([signal, parts.redeclared]));
+      if (signal.aborted) logger.info({ event: 'stopping' }, 'stopping');
       return;
     }
     await settle(keeper, own, signal);

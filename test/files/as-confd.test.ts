@@ -1,4 +1,4 @@
-import { chmod, chown, stat } from 'node:fs/promises';
+import { chmod, chown, rm, stat } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { startFiles } from '../support/files.ts';
 import { startPointsman } from '../support/processes.ts';
@@ -46,6 +46,30 @@ test('keys that may not be read keep back their own file only', async () => {
   expect(code).toBe(1);
   expect(await files.read('out/a')).toBe('one');
   expect(await files.read('out/b')).toBe('');
+});
+
+test('a resource that is added, changed or removed counts from the next look on', async () => {
+  const files = await startFolder();
+  await files.resource('a', '/a');
+  await files.put('/a', 'one');
+  await files.put('/b', 'two');
+  const pointsman = startPointsman([...files.args, '--interval', '100ms']);
+  await files.becomes('out/a', 'one');
+  await files.resource('b', '/b');
+  await files.becomes('out/b', 'two');
+  // A resource that is broken keeps back its own file only.
+  await files.write('confd/conf.d/b.toml', '[template');
+  await pointsman.logged('confd-resource-refused');
+  await files.put('/a', 'three');
+  await files.becomes('out/a', 'three');
+  await rm(files.path('confd/conf.d'), { recursive: true });
+  await pointsman.logged('confd-folder-refused');
+  await files.put('/a', 'four');
+  await files.becomes('out/a', 'four');
+  await files.resource('c', '/a');
+  await files.becomes('out/c', 'four');
+  pointsman.kill('SIGTERM');
+  expect(await pointsman.ended).toMatchObject({ code: 0 });
 });
 
 describe.runIf(isRoot)('without the rights of root,', () => {
