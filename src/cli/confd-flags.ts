@@ -4,7 +4,7 @@ import { failed, misused } from './exit-code.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What `pointsman` is to be called with instead of `confd`. */
-export type ConfdCall = {
+type ConfdCall = {
   readonly args: readonly string[];
   /** Variables that are set for pointsman itself. */
   readonly env: Readonly<Record<string, string>>;
