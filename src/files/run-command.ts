@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, errorCode } from '../model/fault.ts';
 import type { CommandLine } from '../settings/command-line.ts';
+import { withRawVariables } from './confd/raw-command.ts';
+import { givenEnvironment, rawEnvironment } from './confd/raw-environment.ts';
 
 export type RunCommandOptions = {
   readonly timeoutMs: number;
@@ -25,9 +27,10 @@ const lookMs = 50;
 
 /** Runs a command to its end, or kills it and all that it started when its time is over. Never rejects. */
 export async function runCommand(
-  [file, ...args]: CommandLine,
+  command: CommandLine,
   { timeoutMs, env, signal }: RunCommandOptions,
 ): Promise<CommandResult> {
+  const [file] = command;
   if (signal.aborted) return { ok: false, reason: `${file}: pointsman ends`, output: '' };
   // A file and not a pipe: a reload may start a daemon that keeps its output open, and a pipe would be waited for.
   const path = join(tmpdir(), `pointsman-${randomBytes(8).toString('hex')}`);
@@ -35,7 +38,8 @@ export async function runCommand(
   await unlink(path);
   try {
     // Node's own, and not execa: that is a third of what `pointsman files --once` would load.
-    const child = spawn(file, args, {
+    const [program, ...args] = withRawVariables(command, rawEnvironment(env, givenEnvironment));
+    const child = spawn(program, args, {
       // A group of its own, so that what it started can be ended with it.
       ...{ env: bound(env), detached: true, stdio: ['ignore', output.fd, output.fd] },
     });

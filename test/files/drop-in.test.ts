@@ -44,8 +44,8 @@ describe('the command confd', () => {
     const { status } = spawnSync('/bin/sh', ['-c', script, 'sh', confd, ...args]);
     expect(status).toBe(0);
     expect(await readFile(files.path('out'), 'latin1')).toBe('1|2|3|4|5|6|a\u00ffb');
-    const seen = (await files.read('reload')).split('\n');
-    expect(seen).toEqual(expect.arrayContaining(['user=3', 'once=6']));
+    const seen = (await readFile(files.path('reload'), 'latin1')).split('\n');
+    expect(seen).toEqual(expect.arrayContaining(['user=3', 'once=6', 'bin=a\u00ffb']));
     expect(seen.filter((line) => line.startsWith('pointsman_sh_'))).toEqual([]);
   });
 
