@@ -138,8 +138,9 @@ async function measure(peer: Peer, app: readonly string[], ground: Ground): Prom
     : [byHand(peer, ground.dir, 0), byHand(peer, ground.dir, sleepMs)];
   const deploys: (readonly (string | number)[])[] = [];
   for (const practice of practices) {
-    const { tookMs, answered, failed, reasons } = await rollingDeploy(peer, practice, instances);
-    deploys.push([practice.name, (tookMs / 1000).toFixed(1), answered, failed, reasons.join('; ')]);
+    const { tookMs, nudges, answered, failed, reasons } = await rollingDeploy(peer, practice, instances);
+    const missed = nudges === 0 ? [] : [`missed the last change before the deploy ${nudges} times, until another came`];
+    deploys.push([practice.name, (tookMs / 1000).toFixed(1), answered, failed, [...reasons, ...missed].join('; ')]);
   }
   return { peer, added, removed, earlyUs, lateUs, proxyMb, controllerMb, deploys };
 }

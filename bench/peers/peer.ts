@@ -15,6 +15,8 @@ export type Peer = {
   /** Resolves when the balancer, or its registry, has accepted the change. */
   add(service: string, id: string, address: string): Promise<void>;
   remove(service: string, id: string): Promise<void>;
+  /** Changes a key that tells nothing: a balancer that missed the last of many changes reads them all then. */
+  nudge?(): Promise<void>;
   /** The processes that answer requests now. */
   proxies(): Promise<readonly number[]>;
   /** The processes beside them that bring changes. */

@@ -68,16 +68,25 @@ async function applicationIn(dir: string): Promise<string> {
   return file;
 }
 
-export type Deployed = SteadyResult & { readonly tookMs: number };
+/** `nudges`: how often another key had to change until all instances before the deploy were asked. */
+export type Deployed = SteadyResult & { readonly tookMs: number; readonly nudges: number };
+const nudgeAfterMs = 10_000;
 
 /** Replaces each instance of `web` by a new one, one after the other, under load. */
-export async function rollingDeploy({ port }: Peer, practice: Practice, instances: number): Promise<Deployed> {
+export async function rollingDeploy({ port, nudge }: Peer, practice: Practice, instances: number): Promise<Deployed> {
   const ids = Array.from({ length: instances }, (_, i) => `i${i}`);
   const running: { leave(): Promise<void> }[] = [];
   for (const id of ids) running.push(await practice.start(`${id}-old`));
   const load = () => startSteadyLoad({ ports: [port], host: 'web', keepAlive: 2, fresh: 2, slow: 1, everyMs: 15 });
   const first = load();
-  await until('each of them is asked', () => first.result().bodies.size >= instances, { deadlineMs: 60_000 });
+  let nudges = 0;
+  for (let last = performance.now(); first.result().bodies.size < instances; await pause(100)) {
+    if (performance.now() - last < nudgeAfterMs) continue;
+    if (nudge === undefined || nudges === 5) throw new Error(`only ${first.result().bodies.size} instances are asked`);
+    await nudge();
+    nudges += 1;
+    last = performance.now();
+  }
   await first.stop();
   const meanwhile = load();
   const began = performance.now();
@@ -88,5 +97,5 @@ export async function rollingDeploy({ port }: Peer, practice: Practice, instance
   const tookMs = performance.now() - began;
   const result = await meanwhile.stop();
   for (const { leave } of running) await leave();
-  return { ...result, tookMs };
+  return { ...result, tookMs, nudges };
 }
