@@ -7,7 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -73,7 +73,7 @@ function perform({ run: [command = '', ...args] = [] }) {
       result: lacks ? 'lacking' : status === 0 ? 'passed' : 'failed',
       where: lacks ? (lacking ?? 'this machine lacks something') : [machine(), ...lines].join('; '),
       on: new Date().toISOString().slice(0, 10),
-      commit: printed('git', ['describe', '--always', '--dirty', '--abbrev=12', '--exclude=*']),
+      commit: commitHere(),
       seconds: Math.round((performance.now() - began) / 1000),
     };
   } finally {
@@ -85,6 +85,13 @@ function perform({ run: [command = '', ...args] = [] }) {
 function machine() {
   const name = /^PRETTY_NAME="?([^"\n]*)/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? process.platform;
   return `${name.replace('GNU/Linux ', '').replace(/ \(.*/, '')}, ${process.arch}`;
+}
+
+/** The commit, with `-dirty` if anything but what this script writes differs from it. */
+function commitHere() {
+  const written = [resultsFile, page].map((file) => `:!${relative(root, file)}`);
+  const differs = printed('git', ['status', '--porcelain', '--', '.', ...written]) !== '';
+  return `${printed('git', ['rev-parse', '--short=12', 'HEAD'])}${differs ? '-dirty' : ''}`;
 }
 
 /**
