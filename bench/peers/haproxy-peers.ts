@@ -100,7 +100,7 @@ reload_cmd = "${reload}"
   await until('confd follows', async () => (await ask(port, 'probe')).status === 503, { deadlineMs: 60_000 });
   return {
     ...keys,
-    // With -watch, confd misses a change that comes while it makes the file of the one before.
+    // With -watch, confd sometimes did not have all of 20 instances after 60 s.
     nudge: () => keys.add('probe', 'probe', '127.0.0.1:1'),
     name: 'confd, reload',
     what: `confd ${versionOf(confdBin, '-version')} with -watch, HAProxy ${await readVersion(haproxyBin)}`,

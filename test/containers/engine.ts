@@ -143,7 +143,13 @@ export async function buildWith(
 ): Promise<string> {
   const bases = ['--haproxy', 'pointsman-base-haproxy', '--node', 'pointsman-base-node'];
   const env = { ENGINE: engine.client.join(' '), ...more };
-  return (await execa(join(checkout, 'docker/build'), [...bases, ...flags], { env, timeout: 600_000 })).stdout;
+  const build = () => execa(join(checkout, 'docker/build'), [...bases, ...flags], { env, timeout: 600_000 });
+  // In nested namespaces runc seldom cannot start its own first process ("read init-p: connection reset by peer").
+  const again = (error: unknown) => {
+    if (String(error).includes('waiting for init preliminary setup')) return build();
+    throw error;
+  };
+  return (await build().catch(again)).stdout;
 }
 
 async function clean({ docker }: Pick<Engine, 'docker'>): Promise<void> {
