@@ -7,7 +7,7 @@
 
 /**
  * @param {string} markdown docs/README.md
- * @returns {Section[]} Each page once in a section, and without those that start at a heading of a page.
+ * @returns {Section[]} Each page once in a section. Links to a heading of a page are left out.
  */
 export function sidebarOf(markdown) {
   /** @type {Section[]} */

@@ -23,7 +23,7 @@ export const ringBytes = mostSteps * names.length * Uint16Array.BYTES_PER_ELEMEN
 /** The figures of all steps, the oldest first; null where nothing is known. */
 export type Series = { readonly [Name in (typeof names)[number]]: readonly (number | null)[] };
 
-/** The figures of one service in the newest steps. Steps are numbered, and those that nobody put are unknown. */
+/** The figures of one service in the newest steps. Steps are numbered, and a step without figures is unknown. */
 export class Ring {
   readonly #codes = new Uint16Array(mostSteps * names.length);
   #newest = Number.NEGATIVE_INFINITY;

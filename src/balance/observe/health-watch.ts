@@ -10,7 +10,7 @@ type HealthWatchParts = LogAndClock & {
 
 /** Between two questions, in ms; at least so many times as long as the last answer took, because a worker has other work. */
 const pace = { leastMs: 2000, times: 50 };
-/** Services whose checks are asked for, at each look. The others' changes are told without a reason. */
+/** How many services one look asks for the results of their checks. Changes of further services have no reason. */
 const mostAsked = 10;
 
 /** Asks an HAProxy whose output others read how its servers are, and reports what changed. */
