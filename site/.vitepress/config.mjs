@@ -4,21 +4,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitepress';
+import { slugOf } from '../../scripts/slug-of.mjs';
 import { sidebarOf } from './sidebar.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const docs = join(root, 'docs');
-
-/**
- * GitHub's names of headings, which the links in docs/ use (test/docs-links.test.ts): lower case, `-` for a space, other signs left out.
- * @param {string} text
- */
-const slugify = (text) =>
-  text
-    .trim()
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}\p{M}\-_ ]/gu, '')
-    .replaceAll(' ', '-');
 
 /**
  * The pages are plain Markdown: `{{…}}` in them is a template of ours and not Vue's. Links that leave docs/ name files of the
@@ -73,7 +63,12 @@ export default defineConfig({
   metaChunk: true,
   // The start pages name what runs on the reader's own machine.
   ignoreDeadLinks: [/^http:\/\/localhost:/],
-  markdown: { anchor: { slugify }, toc: { slugify }, headers: { slugify }, config: plainMarkdown },
+  markdown: {
+    anchor: { slugify: slugOf },
+    toc: { slugify: slugOf },
+    headers: { slugify: slugOf },
+    config: plainMarkdown,
+  },
   themeConfig: {
     sidebar: sidebarOf(readFileSync(join(docs, 'README.md'), 'utf8')),
     outline: { level: [2, 3] },

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, Fault } from '../model/fault.ts';
+import { describe, errorCode, Fault } from '../model/fault.ts';
 import { folderFaults } from '../render/load-templates.ts';
 import { parseTemplate, type TemplateRole, templateFiles } from '../render/template.ts';
 import { type Problem, problemOf } from './problem.ts';
@@ -16,7 +16,7 @@ export async function folderProblems(folder: string): Promise<readonly Problem[]
       const file = join(folder, templateFiles[role]);
       const text = await readFile(file, 'utf8').catch((error: unknown) => error);
       if (typeof text === 'string') return templateProblems(role, file, text);
-      if (text instanceof Error && 'code' in text && text.code === 'ENOENT') return [];
+      if (errorCode(text) === 'ENOENT') return [];
       return [problemOf(new Fault('template', `it cannot be read: ${describe(text)}`, { where: file }))];
     }),
   );

@@ -1,6 +1,7 @@
 import { createConnection, createServer } from 'node:net';
 import { Fault } from '../model/fault.ts';
 
+/** Whether something on 127.0.0.1 accepts a connection to the port. */
 export function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection(port, '127.0.0.1');

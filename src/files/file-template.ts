@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { describe, Fault } from '../model/fault.ts';
+import { describe, errorCode, Fault } from '../model/fault.ts';
 import type { EscapeName } from '../settings/file-declaration.ts';
 import { compileMustache, includedPartials, type Source, type Tag } from '../template/mustache.ts';
 import { escapes, type TagValue } from './escape.ts';
@@ -104,7 +104,7 @@ async function readIfThere(path: string): Promise<Source | undefined> {
   try {
     return { file: path, text: await readFile(path, 'utf8') };
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    if (errorCode(cause) === 'ENOENT') return undefined;
     throw new Fault('template', `it cannot be read: ${describe(cause)}`, { where: path, cause });
   }
 }

@@ -1,5 +1,6 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { errorCode } from '../model/fault.ts';
 
 /**
  * Makes the folder at `path`, and those on the way to it that do not exist, with this mode. An existing folder keeps its own. Rejects with
@@ -10,7 +11,7 @@ export async function makeFolder(path: string, mode = 0o777): Promise<void> {
   try {
     await make(path, mode);
   } catch (error) {
-    if (!isNotFound(error) || dirname(path) === path) throw error;
+    if (errorCode(error) !== 'ENOENT' || dirname(path) === path) throw error;
     await makeFolder(dirname(path), mode);
     await make(path, mode);
   }
@@ -25,5 +26,3 @@ async function make(path: string, mode: number): Promise<void> {
     if (there?.isDirectory() !== true) throw error;
   }
 }
-
-const isNotFound = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';

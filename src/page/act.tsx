@@ -3,6 +3,7 @@ import type { BalanceHealth } from '../balance/health.ts';
 import type { FleetMember } from '../balance/queries/fleet-members.ts';
 import type { Outcome, Preview } from '../operate/operations.ts';
 import { choicesFor, durationsOf, nameOf, requestOf, type Subject } from './choices.ts';
+import { DialogEnd } from './dialog-end.tsx';
 import { Acting, type Answered, type Operator, post } from './operator.ts';
 
 /** Opens the actions; nothing while nobody may act. */
@@ -103,17 +104,12 @@ export function Act({ subject, operator, health, fleet, onClose }: ActProps) {
             </>
           )}
           <Previewed answer={preview} />
-          <p class="bad" role="alert">
-            {outcome?.ok === false && outcome.reason}
-          </p>
-          <div class="buttons">
-            <button type="submit" class="main" disabled={request === undefined || preview?.ok !== true}>
-              Do it
-            </button>
-            <button type="button" onClick={() => dialog.current?.close()}>
-              Cancel
-            </button>
-          </div>
+          <DialogEnd
+            dialog={dialog}
+            submit="Do it"
+            disabled={request === undefined || preview?.ok !== true}
+            refused={outcome?.ok === false && outcome.reason}
+          />
         </form>
       )}
     </dialog>

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { DialogEnd } from './dialog-end.tsx';
 import { type Operator, post } from './operator.ts';
 
 type UnlockProps = { readonly onUnlock: (operator: Operator) => void; readonly onClose: () => void };
@@ -43,17 +44,7 @@ export function Unlock({ onUnlock, onClose }: UnlockProps) {
           />
         </label>
         <p class="dim">The token stays in this page until it is closed or loaded again.</p>
-        <p class="bad" role="alert">
-          {refused}
-        </p>
-        <div class="buttons">
-          <button type="submit" class="main">
-            Unlock
-          </button>
-          <button type="button" onClick={() => dialog.current?.close()}>
-            Cancel
-          </button>
-        </div>
+        <DialogEnd dialog={dialog} submit="Unlock" refused={refused} />
       </form>
     </dialog>
   );

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { watchFolders } from '../fs/watch-folders.ts';
-import { describe, Fault } from '../model/fault.ts';
+import { describe, errorCode, Fault } from '../model/fault.ts';
 import { didYouMean } from '../model/nearest.ts';
 import type { Templates } from './render.ts';
 import { parseTemplate, type Template, type TemplateRole, templateFiles } from './template.ts';
@@ -43,7 +43,7 @@ export async function folderFaults(folder: string): Promise<readonly Fault[]> {
   try {
     found = await readdir(folder);
   } catch (cause) {
-    const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    const missing = errorCode(cause) === 'ENOENT';
     const what = missing ? `the folder ${folder} does not exist` : `${folder} cannot be listed: ${describe(cause)}`;
     return [new Fault('settings', what, { where: '--haproxy-templates', cause })];
   }
@@ -70,7 +70,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    if (errorCode(cause) === 'ENOENT') return undefined;
     throw new Fault('template', `it cannot be read: ${describe(cause)}`, { where: path, cause });
   }
 }

@@ -1,5 +1,5 @@
-import { createConnection } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { accepts } from '../../src/demo/ports.ts';
 
 /** New connections to a port, one after the other, until it is told to stop: how many were refused, and for how long. */
 export function watchConnections(port: number, everyMs = 5) {
@@ -9,7 +9,7 @@ export function watchConnections(port: number, everyMs = 5) {
   const running = (async () => {
     while (!stopped) {
       connections += 1;
-      if (!(await connects(port))) refused.push(performance.now());
+      if (!(await accepts(port))) refused.push(performance.now());
       await pause(everyMs);
     }
   })();
@@ -20,15 +20,4 @@ export function watchConnections(port: number, everyMs = 5) {
       return { connections, refused: refused.length, overMs: Math.round((refused.at(-1) ?? 0) - (refused[0] ?? 0)) };
     },
   };
-}
-
-function connects(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(port, '127.0.0.1');
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
 }
