@@ -35,23 +35,24 @@ const mayImport = {
   'balance/first-check': 'model waiting logging catalog render haproxy balance/observe',
   'balance/addresses': 'model waiting logging metrics settings catalog addresses render haproxy balance/observe',
   'balance/open-files': 'model logging metrics registry catalog haproxy balance/observe',
+  'balance/ejection': 'model logging metrics catalog haproxy balance/observe',
   'balance/guard': 'model waiting metrics registry catalog haproxy fleet balance/observe balance/state',
   'balance/overrides': 'model metrics catalog fleet balance/observe',
   'balance/reload': 'model waiting logging metrics render haproxy balance/observe balance/state balance/first-check',
   'balance/quarantine': 'model waiting logging metrics registry catalog render fleet balance/observe balance/state',
   'balance/pipeline': 'model catalog render balance/quarantine',
   'balance/reconcile':
-    'model waiting logging metrics registry catalog addresses render haproxy fleet balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/pipeline',
+    'model waiting logging metrics registry catalog addresses render haproxy fleet balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/pipeline',
   'balance/acknowledge':
     'model waiting logging metrics registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
   'balance/tls': 'model waiting logging metrics fs haproxy balance/observe',
   'balance/history': 'haproxy',
   'balance/queries':
-    'model registry catalog render haproxy fleet balance/guard balance/pipeline balance/reconcile balance/history',
+    'model registry catalog render haproxy fleet balance/ejection balance/guard balance/pipeline balance/reconcile balance/history',
   'balance/preview':
     'model settings registry catalog render haproxy balance/state balance/guard balance/quarantine balance/pipeline',
   balance:
-    'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries',
+    'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries',
   admin: 'model operate balance/queries balance',
   page: 'model render haproxy operate files balance/history balance/queries balance',
   check: 'model settings registry catalog render haproxy balance/state balance',

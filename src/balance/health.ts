@@ -3,6 +3,7 @@ import type { MakeMetric } from '../metrics/make-metric.ts';
 import type { HeldStatus } from '../registry/holding/holder.ts';
 import { type Conflict, listConflicts } from '../render/conflict.ts';
 import type { AcknowledgingStatus } from './acknowledge/acknowledging.ts';
+import type { EjectedStatus } from './ejection/ejecting.ts';
 import type { GuardedStatus } from './guard/guarding.ts';
 import type { LeavingStatus } from './lame-duck.ts';
 import { blocking } from './observe/troubles.ts';
@@ -62,6 +63,8 @@ export type BalanceHealth = Pick<
   readonly storage: StorageStatus;
   /** Services that lost many instances at once. The guard keeps the instances. */
   readonly guarded: readonly GuardedStatus[];
+  /** Instances that get no requests, or few, because they answered with errors. */
+  readonly ejected: readonly EjectedStatus[];
   /** Entries that the registry does not have any more and that still count. */
   readonly held: readonly HeldStatus[];
   readonly overrides: readonly OverrideStatus[];
@@ -81,6 +84,7 @@ type HealthSources = Pick<
   | 'acknowledging'
   | 'storage'
   | 'guarded'
+  | 'ejected'
   | 'held'
   | 'overrides'
   | 'certificates'

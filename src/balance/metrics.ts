@@ -3,6 +3,7 @@ import { fileMetrics } from '../files/metrics.ts';
 import { makeMetric } from '../metrics/make-metric.ts';
 import { acknowledgeMetrics } from './acknowledge/acknowledge-metrics.ts';
 import { nameMetrics } from './addresses/name-lookups.ts';
+import { ejectionMetrics } from './ejection/ejecting.ts';
 import { guardMetrics } from './guard/guarding.ts';
 import { heldMetrics } from './guard/held-entries.ts';
 import { healthMetrics } from './health.ts';
@@ -29,6 +30,7 @@ export function createBalanceMetrics(registry: Registry) {
     registry: registryMetrics(make),
     held: heldMetrics(make),
     guard: guardMetrics(make),
+    ejection: ejectionMetrics(make),
     quarantine: quarantineMetrics(make),
     overrides: overrideMetrics(make),
     names: nameMetrics(make),

@@ -45,12 +45,12 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
   const { registry, fleet, releases, logger, leaving, signal, end, now, wall } = parts;
   const lameDuck = new LameDuck({ lameDuckMs: settings.lameDuckMs, leaving, signal, end, logger, now });
   const assembled = await assembleBalance(settings, parts, paths);
-  const { balancer, haproxy, link, guarding, heldEntries, acknowledging, onRelease } = assembled;
+  const { balancer, haproxy, link, guarding, ejecting, heldEntries, acknowledging, onRelease } = assembled;
   await beginFromDisk(settings, parts, paths, assembled);
   const history = new TrafficHistory();
   const openRequests = () => acknowledging?.openRequests ?? new Map();
   const queries = new BalanceQueries({
-    ...{ balancer, guarding, heldEntries, link, history, openRequests, now, wall },
+    ...{ balancer, guarding, ejecting, heldEntries, link, history, openRequests, now, wall },
     registry: fleet,
   });
   const closeAdmin = await parts.serveAdmin(() => measuredHealth(settings, parts, assembled, lameDuck), queries);
@@ -181,6 +181,7 @@ function measuredHealth(
     acknowledging: acknowledging?.status(),
     storage: assembled.storage.status(),
     guarded: assembled.guarding.status(),
+    ejected: assembled.ejecting.status(),
     held: [...heldEntries.status(), ...foreign],
     overrides: assembled.overriding.status(status.catalog, (key) => heldEntries.holder.held.has(key)),
     certificates: assembled.certificates?.status() ?? [],

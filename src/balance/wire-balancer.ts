@@ -1,9 +1,11 @@
 import type { Haproxy } from '../haproxy/haproxy.ts';
+import type { HealthChange } from '../haproxy/health-change.ts';
 import { tellReplaced } from '../haproxy/master.ts';
 import type { OnHealth } from '../haproxy/output.ts';
 import { RuntimeLink } from '../haproxy/runtime-link.ts';
 import type { Entry } from '../registry/registry.ts';
 import { Locating, type LocatingParts } from './addresses/locating.ts';
+import { Ejecting } from './ejection/ejecting.ts';
 import { FirstChecks } from './first-check/first-checks.ts';
 import { UnprovenServers } from './first-check/unproven-servers.ts';
 import type { GuardPolicy } from './guard/guard.ts';
@@ -59,10 +61,14 @@ const oldWorkerMs = 2000;
 export async function wireBalancer(parts: WiringParts) {
   const { paths, templates, baseSettings, limits, metrics, logger, signal, now, wall, onHaproxyVersion } = parts;
   const healthLog = new HealthLog({ logger, now });
+  const tellHealth = (change: HealthChange) => {
+    healthLog.tell(change);
+    ejecting.heard(change);
+  };
   const haproxy = await parts.openHaproxy(
     (reason) => balancer.watch.onExit(reason),
     (change) => {
-      if (change !== undefined) healthLog.tell(change);
+      if (change !== undefined) tellHealth(change);
       states.changed();
     },
   );
@@ -88,6 +94,10 @@ export async function wireBalancer(parts: WiringParts) {
     balancer: () => balancer,
   });
   const { guarding, holds } = wireGuard(parts, { files, storage, balancer: () => balancer });
+  const ejecting: Ejecting = new Ejecting({
+    ...{ link, metrics: metrics.ejection, logger, now },
+    onChange: (service, id) => balancer.onEjectionChanged(service, id),
+  });
   const { rules, own, names, lookUp } = parts.addresses;
   const onChange: LocatingParts['onChange'] = (users) => balancer.relocated(users);
   const locating = new Locating({ rules, own, names, lookUp, metrics: metrics.names, logger, now, onChange });
@@ -114,10 +124,10 @@ export async function wireBalancer(parts: WiringParts) {
   const { lookAtFiles, certificates, serverPems } = tls;
   const balancer: Balancer = new Balancer({
     ...{ haproxy, link, files, states, passOn, firstChecks, storage, troubles, lookAtFiles, quarantining },
-    ...{ guarding, heldEntries, locating, openFiles, overriding, templates, baseSettings, limits },
+    ...{ guarding, ejecting, heldEntries, locating, openFiles, overriding, templates, baseSettings, limits },
     ...{ reloadIntervalMs, servicePace, mostOldWorkers, reuseIntervalMs, metrics, logger, signal, now, wall },
   });
-  const healthWatch = new HealthWatch({ link, logger, now, onChange: (change) => healthLog.tell(change) });
+  const healthWatch = new HealthWatch({ link, logger, now, onChange: tellHealth });
   if (!haproxy.printsHere) healthWatch.begin();
   const close = async () => {
     healthWatch.close();
@@ -125,13 +135,27 @@ export async function wireBalancer(parts: WiringParts) {
     unproven.close();
     await tls.close();
     guarding.close();
+    await ejecting.close();
     locating.close();
     openFiles.close();
     await holds.flush();
     overriding.close();
   };
   return {
-    ...{ balancer, haproxy, storage, certificates, serverPems, unproven, link, holds, guarding, locating, overriding },
+    ...{
+      balancer,
+      haproxy,
+      storage,
+      certificates,
+      serverPems,
+      unproven,
+      link,
+      holds,
+      guarding,
+      ejecting,
+      locating,
+      overriding,
+    },
     close,
   };
 }

@@ -45,6 +45,18 @@ const health = v.looseObject({
   storage: v.optional(v.array(v.looseObject({ what: v.string(), reason: v.string() })), []),
   conflicts: v.optional(v.array(conflict), []),
   moreConflicts: v.optional(v.record(v.string(), v.number()), {}),
+  ejected: v.optional(
+    v.array(
+      v.looseObject({
+        service: v.string(),
+        instance: v.string(),
+        phase: v.string(),
+        errors: v.number(),
+        endsInMs: v.number(),
+      }),
+    ),
+    [],
+  ),
   guarded: v.optional(
     v.array(v.looseObject({ service: v.string(), instances: v.array(v.string()), lost: v.number(), of: v.number() })),
     [],

@@ -54,7 +54,9 @@ export async function render(settings: RenderSettings, packageFolder: string): P
   const heard = listen(registry, view, signal);
   const guarded = (catalog: Catalog) => heard.previewed.guarded(catalog);
   const [located, permitted] = [locating.located.bind(locating), locating.permitted.bind(locating)];
-  const stages = { guarded, located, permitted, templates };
+  // The ejections of a running balancer are not on disk.
+  const ejected = (catalog: Catalog) => catalog;
+  const stages = { guarded, ejected, located, permitted, templates };
   const lookedUp = async (known: Catalog): Promise<Catalog> => {
     const catalog = withoutOver(known, Date.now());
     await lookUpNames(locating, guarded(catalog), standing.served);

@@ -17,6 +17,7 @@ const health: BalancerHealth = {
   conflicts: [],
   moreConflicts: {},
   guarded: [],
+  ejected: [],
   held: [],
   files: [],
   quarantined: [],

@@ -75,6 +75,11 @@ function* ofWhatIsServed({ id, health: state }: BalancerState): Generator<string
     const held = `${instances.length} ${instances.length === 1 ? 'is' : 'are'} held`;
     yield `${id}: ${service} lost ${lost} of ${of} at once; ${held} (pointsman release ${service})`;
   }
+  for (const { service, instance, phase, errors, endsInMs } of state.ejected) {
+    const left = formatDuration(endsInMs);
+    const how = phase === 'out' ? `is ejected for ${left} more` : `is on trial for ${left} more`;
+    yield `${id}: ${service}/${instance} ${how}: ${errors} errors in a row`;
+  }
   const templates = refusedTemplates(state);
   const said = new Set(state.troubles.filter(({ part }) => part === 'template').map(({ reason }) => reason));
   for (const { key, reason, serves } of state.quarantined) {

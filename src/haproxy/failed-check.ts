@@ -7,6 +7,7 @@ const findings: readonly (readonly [RegExp, string])[] = [
   [/^(Layer7 timeout|L7TOUT)/, 'no answer in time'],
   [/^(Layer7 invalid response|L7RSP)/, 'its answer is not what the check expects'],
   [/^(Layer7 wrong status|L7STS)/, 'HTTP status'],
+  [/^(Health analyze|HANA)\b/, 'requests to it failed'],
   [/^(External check timeout|PROCTOUT)/, 'the check command did not end in time'],
   [/^(External check error|PROCERR)/, 'the check command failed'],
   [/^(Socket error|SOCKERR)/, 'HAProxy could not open a connection'],

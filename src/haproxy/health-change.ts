@@ -9,6 +9,10 @@ export type HealthChange = {
   readonly result: string | undefined;
 };
 
+/** Whether HAProxy took the server down for errors in a row of its requests, in the words of its log or its statistics. */
+export const isEjectedDown = ({ to, result = '' }: HealthChange): boolean =>
+  to === 'down' && /^(Health analyze|HANA)\b/.test(result);
+
 /** The health of servers as it was reported last, by `service/instance`. A server is not in it before it was up once. */
 export type KnownHealth = ReadonlyMap<string, HealthChange['to']>;
 

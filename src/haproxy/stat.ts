@@ -61,6 +61,8 @@ export type ServerTraffic = Traffic & {
   readonly check: string;
   /** The result of the last check, in HAProxy's words. */
   readonly checkDetail: string;
+  /** How often HAProxy took it down for errors in a row of its requests. */
+  readonly markedDown: number;
   /** Since its status last changed, in s. */
   readonly sinceS: number;
 };
@@ -100,6 +102,7 @@ export function readServerTraffic(answer: string): ReadonlyMap<string, ServerTra
       status: cell('status'),
       check: cell('check_status').replace(/^\* /, ''),
       checkDetail: [cell('check_code'), cell('last_chk')].filter((text) => text !== '').join(' '),
+      markedDown: number(cell('hanafail')),
       sinceS: number(cell('lastchg')),
     });
   }

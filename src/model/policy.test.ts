@@ -72,3 +72,15 @@ describe('a policy is refused with the field and the reason', () => {
 test('an empty policy is the default one', () => {
   expect(reasonFor({})).toBe('accepted');
 });
+
+test('an ejection has defaults, and needs a health check', () => {
+  expect(parsePolicy('{"ejection":{}}')).toMatchObject({
+    ok: true,
+    value: { ejection: { errors: 5, withinMs: 10_000, forMs: 30_000, most: 0.3 } },
+  });
+  expect(parsePolicy('{"ejection":{"most":"30"}}')).toMatchObject({ ok: false });
+  expect(parsePolicy('{"ejection":{},"check":{"kind":"none"}}')).toMatchObject({
+    ok: false,
+    reason: 'ejection: it needs a health check, and the check of this policy is none',
+  });
+});

@@ -5,6 +5,7 @@ import { type Access, accessField, type RateLimit, rateLimitField } from './poli
 import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } from './policy/balance.ts';
 import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
+import { type Ejection, ejectionField } from './policy/ejection.ts';
 import { duration, parseEntry, whole, wordIssue } from './policy/field.ts';
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { type Headers, headersField, unchangedHeaders } from './policy/headers.ts';
@@ -37,6 +38,8 @@ export type Policy = {
   readonly split: Split | undefined;
   readonly sticky: Sticky | undefined;
   readonly check: ServerCheck;
+  /** Undefined: only health checks take a server out. */
+  readonly ejection: Ejection | undefined;
   /** How long a server that came up takes to get its full share, in ms. */
   readonly slowStartMs: number | undefined;
   /** How many requests (of a `tcp` service: connections) a server has at once; more wait, see `timeouts.queue`. */
@@ -71,6 +74,7 @@ export const defaultPolicy: Policy = {
   split: undefined,
   sticky: undefined,
   check: defaultCheck,
+  ejection: undefined,
   slowStartMs: undefined,
   maxconn: undefined,
   maxqueue: undefined,
@@ -97,6 +101,7 @@ const schema = v.strictObject({
   split: v.optional(splitField),
   sticky: v.optional(stickyField),
   check: v.optional(checkField),
+  ejection: v.optional(ejectionField),
   slowStart: v.optional(duration),
   maxconn: v.optional(whole(1, 1_000_000)),
   maxqueue: v.optional(whole(1, 1_000_000)),
@@ -152,6 +157,8 @@ export function parsePolicy(value: string): Parsed<Policy> {
     return rejected('port: only a tcp service has a port; http services share one');
   const alien = mode === 'tcp' ? httpFields.find((field) => given[field] !== undefined) : undefined;
   if (alien !== undefined) return rejected(`${alien}: only an http service can have this field`);
+  if (given.ejection !== undefined && given.check?.kind === 'none')
+    return rejected('ejection: it needs a health check, and the check of this policy is none');
   if (mode === 'tcp' && given.retries?.on.length)
     return rejected('retries.on: only an http service can have this field');
   if (mode === 'tcp' && needsHttp(given.balance))
@@ -177,6 +184,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
     split: given.split,
     sticky: given.sticky,
     check: given.check ?? defaultPolicy.check,
+    ejection: given.ejection,
     slowStartMs: given.slowStart,
     maxconn: given.maxconn,
     maxqueue: given.maxqueue,

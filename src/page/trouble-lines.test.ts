@@ -17,6 +17,7 @@ const health: BalanceHealth = {
   },
   ...{
     guarded: [],
+    ejected: [],
     held: [],
     overrides: [],
     certificates: [],

@@ -105,6 +105,11 @@ function* ofServices({ health, services }: TroubleSources): Generator<TroubleLin
       says: `${service} lost ${lost} of ${of} instances at once: those that answer are held for ${left} more.`,
     };
   }
+  for (const { service, instance, phase, errors, endsInMs } of health.ejected.slice(0, few)) {
+    const left = formatDuration(endsInMs);
+    const how = phase === 'out' ? `gets no requests for ${left} more` : `is on trial for ${left} more`;
+    yield { kind: 'note', says: `${service}/${instance} ${how}: ${errors} errors in a row.` };
+  }
   const { conflicts } = health;
   for (const conflict of conflicts.slice(0, few)) yield { kind: 'note', says: describeConflict(conflict) };
   const unshown = new Map(Object.entries(health.moreConflicts));

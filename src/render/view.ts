@@ -128,6 +128,8 @@ export type ServerView = {
         readonly checkProxy: boolean;
       }
     | undefined;
+  /** HAProxy takes a server down that makes so many errors in a row; `layer` is that of the errors it sees. */
+  readonly ejection: { readonly layer: 'layer4' | 'layer7'; readonly errors: number } | undefined;
   readonly slowStart: string | undefined;
   readonly maxconn: number | undefined;
   readonly maxqueue: number | undefined;
@@ -184,6 +186,7 @@ export const knownNames = {
       'port',
       'checkTls',
       'checkProxy',
+      ...['ejection', 'layer', 'errors'],
       'slowStart',
       'maxconn',
       'maxqueue',
@@ -240,7 +243,7 @@ export function serverView(
   { policy, numbers, instances }: Service,
   settings: BaseSettings,
 ): ServerView {
-  const { check, protocol, tls, proxyProtocol } = policy;
+  const { check, ejection, protocol, tls, proxyProtocol } = policy;
   const draining = instance.state === 'draining';
   const h2 = protocol === 'h2';
   const divisor = divisorOfWeights(policy.balance, instances.size);
@@ -254,6 +257,7 @@ export function serverView(
     hostName: false,
     hashId: numberOf(numbers, instance.id),
     check: check.kind === 'none' ? undefined : checkView(check, policy),
+    ejection: ejection && { layer: policy.mode === 'tcp' ? 'layer4' : 'layer7', errors: ejection.errors },
     slowStart: milliseconds(policy.slowStartMs),
     maxconn: policy.maxconn,
     maxqueue: policy.maxqueue,

@@ -56,6 +56,7 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     { minLength: 1, maxLength: 3 },
   ),
   access: fc.constantFrom({ allow: ['10.0.0.0/8', '::1'], deny: ['10.66.0.0/16'] }, { deny: ['::1 '] }),
+  ejection: fc.constantFrom<unknown>({ errors: 3 }, { most: '30%', for: '1s' }, { errors: 0 }, { within: '1s\n' }),
   rateLimit: fc.record({ requests: fc.constantFrom<unknown>(9, 8, '9'), per: fc.constantFrom('10s', '1h', '1s)') }),
   headers: fc.oneof(
     fc.record({ request: fc.record({ set: fc.dictionary(fc.constantFrom('X-A', 'x b', '__proto__'), hostileText) }) }),

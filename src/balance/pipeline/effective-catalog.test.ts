@@ -52,7 +52,11 @@ function world() {
   const permitted = (all: Catalog) => ({ catalog: all, refused: [] });
   return {
     catalog,
-    stages: { guarded: (all: Catalog) => guardedCatalog(all, guard), quarantine, permitted, templates },
+    stages: {
+      guarded: (all: Catalog) => guardedCatalog(all, guard),
+      ejected: (all: Catalog) => all,
+      ...{ quarantine, permitted, templates },
+    },
   };
 }
 

@@ -9,8 +9,10 @@ import { type Quarantine, type Requested, withQuarantined } from '../quarantine/
 export type Stages = {
   /** Adds the instances that the registry lost and the guard keeps, with the overrides of operators. */
   readonly guarded: (overridden: Catalog) => Catalog;
+  /** Gives ejected instances no requests, and those on trial few. */
+  readonly ejected: (guarded: Catalog) => Catalog;
   /** Replaces host names by addresses, and leaves out the instances that have no permitted address or no open file. */
-  readonly located: (guarded: Catalog) => Catalog;
+  readonly located: (ejected: Catalog) => Catalog;
   readonly quarantine: Quarantine;
   /**
    * Leaves out the instances that an address rule refuses for the last good forms of these services: `located` knows only the newest
@@ -23,6 +25,7 @@ export type Stages = {
 type Permitted = { readonly catalog: Catalog; readonly refused: readonly RenderProblem[] };
 
 export type EffectiveCatalog = {
+  /** Also after the stage `ejected`. */
   readonly guarded: Catalog;
   /** The catalog and the templates before the quarantine changes them. */
   readonly requested: Requested;
@@ -34,12 +37,12 @@ export type EffectiveCatalog = {
 };
 
 /**
- * Takes a catalog through all stages: registered, overridden, guarded, located, quarantined, permitted, weighted. The first and the last are
+ * Takes a catalog through all stages: registered, overridden, guarded, ejected, located, quarantined, permitted, weighted. The first and the last are
  * made elsewhere, so that a round costs what changed: the fold overrides an instance when it changes (`Service.registered` is the
  * instance before, `Service.instances` after), and `withSplit` weights a service when it is rendered or shown.
  */
 export function effectiveCatalog(overridden: Catalog, stages: Stages): EffectiveCatalog {
-  const guarded = stages.guarded(overridden);
+  const guarded = stages.ejected(stages.guarded(overridden));
   const requested = { catalog: stages.located(guarded), templates: stages.templates };
   return { guarded, requested, ...quarantinedCatalog(requested, stages) };
 }

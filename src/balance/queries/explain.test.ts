@@ -19,6 +19,7 @@ const served: Look = {
   emptySplit: undefined,
   override: undefined,
   held: undefined,
+  ejection: undefined,
   guardedForMs: undefined,
   desired: line,
   served: line,
@@ -35,6 +36,7 @@ const served: Look = {
     status: 'UP',
     check: 'L4OK',
     checkDetail: '',
+    markedDown: 0,
     sinceS: 61,
     requests: 10,
     answers: { '1xx': 0, '2xx': 10, '3xx': 0, '4xx': 0, '5xx': 0, other: 0 },
@@ -145,5 +147,21 @@ test('a rejected policy is named, with the policy that serves instead', () => {
     stage: 'policy',
     state: 'note',
     says: 'the newest policy is rejected: "hostz" is not a field of a policy; the last good policy serves',
+  });
+});
+
+test('an ejected instance is not served, and one on trial is', () => {
+  const ejection = { phase: 'out', errors: 5, times: 2, endsInMs: 25_000 } as const;
+  const out = explain({ ...served, ejection });
+  expect(out).toMatchObject({
+    verdict: 'not served',
+    because: 'ejected for 25s more: 5 errors in a row, 2 times in succession',
+  });
+  const trial = explain({ ...served, ejection: { ...ejection, phase: 'trial', times: 1 } });
+  expect(trial.verdict).toBe('served');
+  expect(trial.findings).toContainEqual({
+    stage: 'ejection',
+    state: 'note',
+    says: 'on trial for 25s more, with a tenth of its weight: 5 errors in a row',
   });
 });

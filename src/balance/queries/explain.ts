@@ -3,6 +3,7 @@ import { formatAddress } from '../../model/address.ts';
 import type { Instance } from '../../model/instance.ts';
 import { formatDuration } from '../../model/quantity.ts';
 import { type Conflict, describeConflict } from '../../render/conflict.ts';
+import type { EjectedStatus } from '../ejection/ejecting.ts';
 
 /** Everything that decides whether an instance is served. */
 export type Look = {
@@ -21,6 +22,8 @@ export type Look = {
   readonly emptySplit: { readonly version: string | undefined } | undefined;
   /** Such as `drain by ada (why)`. */
   readonly override: string | undefined;
+  /** Undefined: it is not ejected. */
+  readonly ejection: Pick<EjectedStatus, 'phase' | 'errors' | 'times' | 'endsInMs'> | undefined;
   /** How long the guard serves the instance, whose lease ran out with many others, in ms. */
   readonly guardedForMs: number | undefined;
   /** The `server` lines that HAProxy should have and has. */
@@ -52,6 +55,7 @@ type Stage =
   | 'override'
   | 'guard'
   | 'held'
+  | 'ejection'
   | 'split'
   | 'configuration'
   | 'haproxy'
@@ -76,6 +80,7 @@ export function explain(look: Look): Explanation {
     ...ofKey(look),
     ...ofPolicy(look),
     ...ofOperators(look),
+    ...ofEjection(look),
     ...ofConfiguration(look),
     ...ofConflicts(look),
     ...ofHaproxy(look),
@@ -142,6 +147,16 @@ function* ofOperators({ override, instance, registered }: Look): Generator<Findi
   const taken = instance !== undefined && (instance.state !== 'ready' || instance.weight === 0);
   const state = taken && registered?.state === 'ready' ? 'bad' : 'note';
   yield { stage: 'override', state, says: override };
+}
+
+function* ofEjection({ ejection }: Look): Generator<Finding> {
+  if (ejection === undefined) return;
+  const { phase, errors, times, endsInMs } = ejection;
+  const left = formatDuration(endsInMs);
+  const why = `${errors} errors in a row${times > 1 ? `, ${times} times in succession` : ''}`;
+  yield phase === 'out'
+    ? { stage: 'ejection', state: 'bad', says: `ejected for ${left} more: ${why}` }
+    : { stage: 'ejection', state: 'note', says: `on trial for ${left} more, with a tenth of its weight: ${why}` };
 }
 
 function* ofConfiguration(look: Look): Generator<Finding> {

@@ -16,6 +16,7 @@ import type { Registry } from '../../registry/registry.ts';
 import { describePace } from '../../render/check-pace.ts';
 import { type Conflict, conflictsWith, describeConflict } from '../../render/conflict.ts';
 import { cappedPrioritiesOver } from '../../render/routes.ts';
+import type { Ejecting } from '../ejection/ejecting.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { HeldEntries } from '../guard/held-entries.ts';
 import type { HistoryView, TrafficHistory } from '../history/traffic-history.ts';
@@ -29,6 +30,7 @@ import { type ServiceDetail, type ServiceView, viewOf, type Window } from './ser
 export type BalanceQueriesParts = {
   readonly balancer: Balancer;
   readonly guarding: Pick<Guarding, 'status'>;
+  readonly ejecting: Pick<Ejecting, 'status'>;
   readonly heldEntries: Pick<HeldEntries, 'instancesOf'>;
   readonly link: RuntimeLink;
   /** Where balancers write their acknowledgements; undefined: they write none. */
@@ -151,7 +153,7 @@ export class BalanceQueries {
 
   async explain(service: ServiceName, id: InstanceId): Promise<Explanation> {
     const servers = await this.#fromHaproxy((link) => link.serverTraffic(service));
-    const { balancer, guarding, now } = this.#parts;
+    const { balancer, guarding, ejecting, now } = this.#parts;
     const { catalog, served, desired, pendingRemovals, pending, paced, refused, quarantined, rejections } =
       balancer.status();
     const key = instanceKey(service, id);
@@ -181,6 +183,7 @@ export class BalanceQueries {
           : undefined,
       override: describeOverride(overrideOf(catalog.overrides, service, id)),
       guardedForMs: guarded?.endsInMs,
+      ejection: ejecting.status().find((one) => one.service === service && one.instance === id),
       desired: backend?.servers.get(id),
       checkPace: backend && describePace(backend),
       served: served.backends.get(service)?.servers.get(id),

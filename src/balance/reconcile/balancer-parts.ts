@@ -5,6 +5,7 @@ import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import type { Templates } from '../../render/render.ts';
 import type { BaseSettings } from '../../render/view.ts';
 import type { Locating } from '../addresses/locating.ts';
+import type { Ejecting } from '../ejection/ejecting.ts';
 import type { FirstChecks } from '../first-check/first-checks.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { HeldEntries } from '../guard/held-entries.ts';
@@ -51,6 +52,7 @@ export type BalancerParts = BalancerSettings & {
   readonly firstChecks: FirstChecks;
   readonly quarantining: Quarantining;
   readonly guarding: Guarding;
+  readonly ejecting: Ejecting;
   readonly locating: Locating;
   readonly openFiles: OpenFilesLimit;
   readonly overriding: Overriding;

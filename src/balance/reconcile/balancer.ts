@@ -242,6 +242,13 @@ export class Balancer {
     loop.wake();
   }
 
+  /** An instance is ejected since, or gets requests again. */
+  onEjectionChanged(service: ServiceName, id: InstanceId): void {
+    const { intake, loop } = this.#own;
+    intake.dirty.instance(service, id);
+    loop.wake();
+  }
+
   /** The held entries of the registry changed. Has them watched and saved. */
   onHeldChanged(): void {
     this.#own.periodicChecks.watchHolders();

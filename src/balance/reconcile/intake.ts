@@ -8,7 +8,7 @@ import type { Progress } from './progress.ts';
 import type { ReconcileMetrics } from './reconcile-metrics.ts';
 import type { Rejections } from './rejections.ts';
 
-type IntakeParts = Pick<BalancerParts, 'guarding' | 'locating' | 'overriding' | 'limits'> & {
+type IntakeParts = Pick<BalancerParts, 'guarding' | 'ejecting' | 'locating' | 'overriding' | 'limits'> & {
   readonly metrics: Pick<ReconcileMetrics, 'revisionSeen'>;
   readonly rejections: Rejections;
   readonly progress: Progress;
@@ -42,11 +42,12 @@ export class Intake {
   }
 
   #onFolded(fold: Folded, live: boolean): boolean {
-    const { metrics, guarding, locating, overriding, rejections, progress } = this.#parts;
+    const { metrics, guarding, ejecting, locating, overriding, rejections, progress } = this.#parts;
     const folded = overriding.take(fold, live);
     const { catalog, dirty, changes } = folded;
     this.#catalog = catalog;
     guarding.fold(folded);
+    ejecting.fold(folded);
     locating.fold(folded);
     metrics.revisionSeen.set(Number(catalog.revision));
     rejections.folded(folded);

@@ -29,6 +29,7 @@ const rendering = () =>
       rendered: () => undefined,
     },
     guarding: { guarded: (catalog) => catalog, holding: false },
+    ejecting: { ejected: (catalog) => catalog },
     locating: { located: (catalog) => catalog, permitted: (catalog) => ({ catalog, refused: [] }) },
     openFiles: { limited: (catalog) => catalog, moved: new DirtySetBuilder(), baseChanged: () => undefined },
     metrics: reconcileMetrics(makeMetric(new Registry())),

@@ -15,6 +15,7 @@ import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { noRoutes } from '../../render/routes.ts';
 import type { BaseSettings } from '../../render/view.ts';
 import type { Locating } from '../addresses/locating.ts';
+import type { Ejecting } from '../ejection/ejecting.ts';
 import type { Guarding } from '../guard/guarding.ts';
 import type { OpenFilesLimit } from '../open-files/open-files-limit.ts';
 import {
@@ -37,6 +38,7 @@ type RenderingParts = {
     'state' | 'review' | 'quarantineUnusable' | 'quarantineUnrendered' | 'refusedTemplate' | 'rendered'
   >;
   readonly guarding: Pick<Guarding, 'guarded' | 'holding'>;
+  readonly ejecting: Pick<Ejecting, 'ejected'>;
   readonly locating: Pick<Locating, 'located' | 'permitted'>;
   readonly openFiles: Pick<OpenFilesLimit, 'limited' | 'moved' | 'baseChanged'>;
   readonly metrics: Pick<ReconcileMetrics, 'services'>;
@@ -85,12 +87,13 @@ export class Rendering {
   }
 
   effective(catalog: Catalog): EffectiveCatalog {
-    const { guarding, locating, openFiles } = this.#parts;
+    const { guarding, ejecting, locating, openFiles } = this.#parts;
     // Each instance has an entry, except guarded ones.
     const bound = guarding.holding ? Number.POSITIVE_INFINITY : catalog.accepted.size;
     return effectiveCatalog(catalog, {
       guarded: (overridden) => guarding.guarded(overridden),
-      located: (guarded) => openFiles.limited(locating.located(guarded), bound),
+      ejected: (guarded) => ejecting.ejected(guarded),
+      located: (ejected) => openFiles.limited(locating.located(ejected), bound),
       ...this.#lastStages,
       templates: this.#templates,
     });

@@ -118,14 +118,14 @@ function wireReloads(parts: BalancerParts) {
 }
 
 function wireDesired(parts: BalancerParts) {
-  const { templates, baseSettings, quarantining, guarding, locating, openFiles, overriding, limits } = parts;
+  const { templates, baseSettings, quarantining, guarding, ejecting, locating, openFiles, overriding, limits } = parts;
   const { logger, now, wall } = parts;
   const metrics = parts.metrics.reconcile;
   const rejections = new Rejections({ metrics, logger, locating, openFiles });
   const progress = new Progress({ metrics, logger, now, wall });
   const rendering = new Rendering({
-    ...{ templates, baseSettings, quarantining, guarding, locating, openFiles, metrics, rejections },
+    ...{ templates, baseSettings, quarantining, guarding, ejecting, locating, openFiles, metrics, rejections },
   });
-  const intake = new Intake({ guarding, locating, overriding, limits, metrics, rejections, progress });
+  const intake = new Intake({ guarding, ejecting, locating, overriding, limits, metrics, rejections, progress });
   return { rejections, progress, rendering, intake };
 }
