@@ -23,6 +23,7 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
     accessLog: settings.accessLog,
     normalizePaths: settings.normalizePaths,
     trustedProxies: settings.trustedProxies,
+    proxyProtocol: settings.proxyProtocol,
     https: settings.https && {
       bind: formatAddress(settings.https.bind),
       list: paths.certificateList,

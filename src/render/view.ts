@@ -49,6 +49,8 @@ export type BaseSettings = {
   readonly normalizePaths?: boolean;
   /** Networks of the proxies that may say who a client is (`X-Forwarded-For` and the like). */
   readonly trustedProxies?: readonly Cidr[];
+  /** Networks whose connections begin with a PROXY header. */
+  readonly proxyProtocol?: readonly Cidr[];
   /** `host:port` on which HTTPS is served, with the list of its certificates. */
   readonly https?: { readonly bind: string; readonly list: string; readonly http3: boolean } | undefined;
 };
@@ -72,6 +74,12 @@ export type BaseView = {
   readonly trustedProxies: readonly { readonly networks: readonly Cidr[] }[];
   /** Whether there are trusted proxies. */
   readonly trusting: boolean;
+  /** The positions in X-Forwarded-For, from the right, that may be a client behind two trusted proxies or more. */
+  readonly hops: readonly { readonly to: number; readonly past: readonly number[] }[];
+  /** Networks whose connections begin with a PROXY header, in lists that fit into a line each. */
+  readonly proxySenders: readonly { readonly networks: readonly Cidr[] }[];
+  /** Whether there are such networks. */
+  readonly expectingProxy: boolean;
   /** Undefined where HTTPS is not served. */
   readonly https:
     | {
@@ -166,7 +174,8 @@ export const knownNames = {
     'pauseScript',
     'metricsBind',
     'accessLog',
-    ...['normalizePaths', 'trustedProxies', 'networks', 'trusting'],
+    ...['normalizePaths', 'trustedProxies', 'networks', 'trusting', 'hops', 'to', 'past'],
+    ...['proxySenders', 'expectingProxy'],
     ...['https', 'httpsBind', 'certificateList', 'http3', 'quicBind', 'port'],
     'leaving',
     'listeners',
@@ -205,7 +214,7 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
       clientTimeout: milliseconds(policy.timeouts.clientMs),
     }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  const trustedProxies = settings.trustedProxies ?? [];
+  const { trustedProxies = [], proxyProtocol = [] } = settings;
   return {
     bind: settings.bind,
     runtimeSocket: settings.runtimeSocket,
@@ -220,11 +229,23 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
     normalizePaths: settings.normalizePaths ?? true,
     trustedProxies: inLines(trustedProxies),
     trusting: trustedProxies.length > 0,
+    hops: proxyHops,
+    proxySenders: inLines(proxyProtocol),
+    expectingProxy: proxyProtocol.length > 0,
     https: httpsView(settings.https),
     leaving: false,
     listeners,
   };
 }
+
+// As many trusted proxies may be in a row, the one that HAProxy is connected with among them.
+const mostProxies = 5;
+
+/** The last address in X-Forwarded-For is the connection's, and the one before it needs no rule of this kind. */
+const proxyHops: BaseView['hops'] = Array.from({ length: mostProxies - 1 }, (_, i) => ({
+  to: i + 3,
+  past: Array.from({ length: i + 1 }, (_, left) => left + 2),
+}));
 
 function httpsView(https: BaseSettings['https']): BaseView['https'] {
   if (https === undefined) return undefined;

@@ -48,8 +48,10 @@ export type BalanceSettings = {
   readonly accessLog: boolean;
   /** Whether routes are compared with the normal form of a path. */
   readonly normalizePaths: boolean;
-  /** Whose `X-Forwarded-For` and the like are passed on. */
+  /** Whose `X-Forwarded-For` and the like are believed. */
   readonly trustedProxies: readonly Cidr[];
+  /** Whose connections begin with a PROXY header. */
+  readonly proxyProtocol: readonly Cidr[];
   /** The address of HAProxy's own metrics. */
   readonly haproxyMetrics: Address | undefined;
   /** How long an old worker may finish its connections after a reload, in ms. */
@@ -187,7 +189,12 @@ export const balancerOptions = {
   trustedProxies: list(
     'NETWORK',
     word(parseCidr),
-    'networks of trusted proxies in front; X-Forwarded-For and similar headers from all others are removed',
+    'networks of trusted proxies in front, whose X-Forwarded-For names the client; such headers from all others are removed',
+  ),
+  proxyProtocol: list(
+    'NETWORK',
+    word(parseCidr),
+    'networks whose connections begin with a PROXY header (version 1 or 2), as those of a TCP load balancer; not HTTP/3',
   ),
   reloadInterval: defaulted(
     'DURATION',
@@ -303,6 +310,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
     accessLog: values.accessLog === 'on',
     normalizePaths: values.normalizePaths === 'on',
     trustedProxies: values.trustedProxies,
+    proxyProtocol: values.proxyProtocol,
     reloadIntervalMs,
     servicePace: { burst: 5, everyMs: values.serviceReloadInterval },
     mostOldWorkers: values.limitOldWorkers,

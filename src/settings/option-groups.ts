@@ -12,7 +12,7 @@ const groups: readonly (readonly [heading: string, readonly string[]])[] = [
   [
     'HTTP and HTTPS:',
     [
-      ...['http', 'https', 'certificates', 'http3', 'accessLog', 'normalizePaths', 'trustedProxies'],
+      ...['http', 'https', 'certificates', 'http3', 'accessLog', 'normalizePaths', 'trustedProxies', 'proxyProtocol'],
       ...['maintenancePage', 'serverTls'],
     ],
   ],

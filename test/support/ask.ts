@@ -1,4 +1,4 @@
-import { type Agent, type IncomingHttpHeaders, request } from 'node:http';
+import { type Agent, type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'node:http';
 
 export type Answer = { readonly status: number; readonly body: string };
 
@@ -8,7 +8,7 @@ export type Asking = {
   readonly host: string;
   readonly path?: string;
   readonly method?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: string;
   /** The address to ask from, another one of 127.0.0.0/8. */
   readonly from?: string;
@@ -23,7 +23,7 @@ export function exchange(port: number, asking: Asking): Promise<Exchange> {
   const { agent = false, deadlineMs = 10_000 } = asking;
   return new Promise((resolve, reject) => {
     const to = { host: '127.0.0.1', port, localAddress, agent, timeout: deadlineMs };
-    const req = request({ ...to, path, method, headers: { host, ...headers } }, (res) => {
+    const req = request({ ...to, path, method, headers: { host, ...(headers as OutgoingHttpHeaders) } }, (res) => {
       const parts: Buffer[] = [];
       res.on('data', (part: Buffer) => parts.push(part));
       res.on('end', () => {
