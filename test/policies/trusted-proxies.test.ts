@@ -11,6 +11,7 @@ import { type Asked, askEcho, startEcho } from '../support/echo.ts';
 import { startNginx } from '../support/nginx.ts';
 import { serveAll } from '../support/policies.ts';
 import { freePort } from '../support/ports.ts';
+import { logged, reloadingPolicy } from '../support/serving.ts';
 import { startTcpEcho } from '../support/tcp.ts';
 import { until } from '../support/until.ts';
 
@@ -226,4 +227,20 @@ listen front
     });
     expect(headers).toMatchObject({ 'x-real-ip': '127.0.0.78' });
   });
+});
+
+test('a worker that a reload replaced passes the client on', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, localAddress: proxy });
+  onTestFinished(() => agent.destroy());
+  const headers = { 'X-Forwarded-For': '198.51.100.1, 203.0.113.7, 127.0.3.1' };
+  const kept = async () => {
+    const { status, body } = await exchange(served.balancer.port, { host: 'web', from: proxy, agent, headers });
+    return status === 200 ? (JSON.parse(body) as Asked).headers : { status };
+  };
+  const expected = { 'x-forwarded-for': `${headers['X-Forwarded-For']}, ${proxy}`, 'x-real-ip': '203.0.113.7' };
+  expect(await kept()).toMatchObject(expected);
+  served.balancer.change({ 'services/new': reloadingPolicy(1), 'instances/new/a': told.address });
+  await served.balancer.applied();
+  await until('the old worker passes requests on', () => logged(served.balancer, 'old-worker-passes-on').length > 0);
+  expect(await kept()).toMatchObject(expected);
 });

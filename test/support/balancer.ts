@@ -41,7 +41,12 @@ export type TestBalancerOptions = {
   limits?: Partial<CatalogLimits>;
   zone?: string;
   /** Settings of the base configuration that differ from those of all tests. */
-  baseSettings?: Partial<Pick<BaseSettings, 'normalizePaths' | 'trustedProxies' | 'proxyProtocol' | 'accessLog' | 'hardStopAfterMs' | 'https'>>;
+  baseSettings?: Partial<
+    Pick<
+      BaseSettings,
+      'normalizePaths' | 'trustedProxies' | 'proxyProtocol' | 'accessLog' | 'hardStopAfterMs' | 'https'
+    >
+  >;
   serverTls?: string;
   /** The folder of an earlier balancer, to go on from what it left there. */
   dir?: string;
