@@ -6,12 +6,13 @@ import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } fro
 import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
 import { type Ejection, ejectionField } from './policy/ejection.ts';
-import { duration, parseEntry, whole, wordIssue } from './policy/field.ts';
+import { describeIssue, duration, parseEntry, whole, wordIssue } from './policy/field.ts';
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { type Headers, headersField, unchangedHeaders } from './policy/headers.ts';
 import { type Https, httpsField, optionalHttps } from './policy/https.ts';
 import { type Retries, retriesField } from './policy/retries.ts';
 import { defaultRoute, readRoutes, routeFields } from './policy/routes.ts';
+import { readSni, type Sni, sniFields } from './policy/sni.ts';
 import { type Split, splitField } from './policy/split.ts';
 import { type Sticky, stickyField } from './policy/sticky.ts';
 import { noTimeouts, type Timeouts, timeoutsField } from './policy/timeouts.ts';
@@ -23,6 +24,8 @@ export type Policy = {
   readonly mode: 'http' | 'tcp';
   /** The port on which a `tcp` service is offered; `http` services share the balancer's own. */
   readonly port: number | undefined;
+  /** Which connections of its port a `tcp` service gets; undefined: all. */
+  readonly sni: Sni | undefined;
   readonly routes: readonly Route[];
   /** Requests are answered with a page that says so, and connections are closed. */
   readonly maintenance: boolean;
@@ -61,6 +64,7 @@ export type Policy = {
 export const defaultPolicy: Policy = {
   mode: 'http',
   port: undefined,
+  sni: undefined,
   routes: [defaultRoute],
   maintenance: false,
   https: optionalHttps,
@@ -88,6 +92,7 @@ export const defaultPolicy: Policy = {
 const schema = v.strictObject({
   mode: v.optional(v.picklist(['http', 'tcp']), defaultPolicy.mode),
   port: v.optional(whole(1, 65535)),
+  ...sniFields,
   ...routeFields,
   maintenance: v.optional(v.boolean()),
   https: v.optional(httpsField),
@@ -136,7 +141,7 @@ export function policyProblems(value: string): readonly PolicyProblem[] {
   if (!result.success) {
     return result.issues.map((issue) => ({
       path: (issue.path ?? []).map(({ key }) => String(key)),
-      reason: wordIssue(issue, 'a policy'),
+      reason: wordIssue(issue, 'a policy', describeIssueOfPolicy),
     }));
   }
   // Each field is valid by itself here. Now the combinations are checked.
@@ -145,9 +150,15 @@ export function policyProblems(value: string): readonly PolicyProblem[] {
   return [{ path: (/^([\w.]+): /.exec(whole.reason)?.[1] ?? '').split('.').filter(Boolean), reason: whole.reason }];
 }
 
+/** A mode that people know from other programs gets its own reason. */
+function describeIssueOfPolicy(issue: v.BaseIssue<unknown>): string {
+  if (v.getDotPath(issue) !== 'mode' || issue.input !== 'udp') return describeIssue(issue);
+  return 'HAProxy cannot balance UDP; use IPVS (keepalived), the stream module of nginx, or several addresses in DNS';
+}
+
 /** Reads a policy's JSON. An unknown field is refused: it is more likely mistyped than meant for a newer version. */
 export function parsePolicy(value: string): Parsed<Policy> {
-  const read = parseEntry(value, schema, 'a policy');
+  const read = parseEntry(value, schema, 'a policy', describeIssueOfPolicy);
   if (!read.ok) return read;
   const given = read.value;
   const { mode, port } = given;
@@ -155,6 +166,14 @@ export function parsePolicy(value: string): Parsed<Policy> {
     return rejected('port: it is missing, and a tcp service needs its own port');
   if (mode === 'http' && port !== undefined)
     return rejected('port: only a tcp service has a port; http services share one');
+  const ofTcp = mode === 'http' ? (['sni', 'alpn'] as const).find((field) => given[field] !== undefined) : undefined;
+  if (ofTcp !== undefined) return rejected(`${ofTcp}: only a tcp service can have this field`);
+  const sni = readSni(given);
+  if (!sni.ok) return sni;
+  if (sni.value !== undefined && given.timeouts?.clientMs !== undefined)
+    return rejected(
+      'timeouts.client: a service with sni shares its port, so it cannot have a timeout of its own there',
+    );
   const alien = mode === 'tcp' ? httpFields.find((field) => given[field] !== undefined) : undefined;
   if (alien !== undefined) return rejected(`${alien}: only an http service can have this field`);
   if (given.ejection !== undefined && given.check?.kind === 'none')
@@ -171,6 +190,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
   return accepted({
     mode,
     port,
+    sni: sni.value,
     routes: routes.value,
     maintenance: given.maintenance ?? defaultPolicy.maintenance,
     https: given.https ?? defaultPolicy.https,

@@ -30,6 +30,13 @@ function isHostPattern(text: string): boolean {
   return host.ok && host.value.host === name && (name === text || host.value.family === 'name');
 }
 
+/** Whether this is a host pattern that the name of a server in TLS can fit: no IP address, and no `shop.*`. */
+export function isDnsPattern(text: string): boolean {
+  if (text === '*') return true;
+  const host = parseHost(text.startsWith('*.') ? text.slice(2) : text);
+  return isHostPattern(text) && host.ok && host.value.family === 'name';
+}
+
 /** Reads a path prefix. */
 export function parsePathPrefix(text: string): Parsed<PathPrefix> {
   if (!path.test(text)) {
@@ -59,9 +66,18 @@ export type Route = {
 
 export const isExact = (host: string): boolean => rankOf(host) === 0;
 
+/** The host pattern of the connections of a shared port that ask for a name by TLS. No request has a host with a port there. */
+export const nameOnPort = (name: string, port: number): string => `${name}:${port}`;
+
+// An IPv6 address has two colons or more.
+const onPort = /^([^:[/]+)(:\d+)$/;
+
+/** Whether a key of the route map is for connections of a shared port. */
+export const isNameOnPort = (route: string): boolean => onPort.test(route.slice(0, Math.max(route.indexOf('/'), 0)));
+
 /** How exact a host pattern is: the base configuration asks for those of rank 0 first. */
 export function rankOf(host: string): number {
-  if (host === '*') return 3;
+  if (host === '*' || host.startsWith('*:')) return 3;
   return host.endsWith('.*') ? 2 : host.startsWith('*.') ? 1 : 0;
 }
 
@@ -73,6 +89,10 @@ export function aroundHost(host: string): [domain: string | undefined, label: st
 
 /** The host patterns that match whatever this one matches, the most exact first, as the base configuration asks for them. */
 export function patternsOver(host: string): readonly string[] {
+  const [, name, port] = onPort.exec(host) ?? [];
+  if (name !== undefined && port !== undefined) {
+    return patternsOver(name).flatMap((pattern) => (pattern.endsWith('.*') ? [] : [`${pattern}${port}`]));
+  }
   if (host === '*') return [host];
   const around = isExact(host) ? aroundHost(host).filter((pattern) => pattern !== undefined) : [];
   return [host, ...around, '*'];

@@ -130,7 +130,7 @@ function hostConflict(contribution: Contribution | undefined): readonly HostConf
 }
 
 function refusedHosts({ name, policy, claim }: Contribution): readonly string[] {
-  if (claim.hosts === undefined || policy.mode !== 'http') return [];
-  const hosts = new Set(policy.routes.flatMap((route) => route.hosts));
+  if (claim.hosts === undefined) return [];
+  const hosts = new Set(policy.mode === 'tcp' ? policy.sni?.names : policy.routes.flatMap((route) => route.hosts));
   return [...hosts].filter((host) => !allowsHost(claim, name, host)).sort();
 }

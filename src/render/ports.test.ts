@@ -4,8 +4,9 @@ import type { Service } from '../catalog/service.ts';
 import { noClaim } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
 import { defaultPolicy } from '../model/policy.ts';
+import type { HostPattern } from '../model/route.ts';
 import { describeConflict } from './conflict.ts';
-import { claimPorts, portsOfBase } from './ports.ts';
+import { claimPorts, type Ports, portsOfBase } from './ports.ts';
 
 const service = (name: string, port?: number, since?: bigint): Service => ({
   name: name as ServiceName,
@@ -19,6 +20,8 @@ const service = (name: string, port?: number, since?: bigint): Service => ({
   instances: PersistentMap(),
 });
 
+const ownersOf = (ports: Ports) => [...ports].map(([port, owner]) => [port, owner === 'shared' ? owner : owner.name]);
+
 test('a port stays with the service that had its policy first, whatever order they came in, and none is pointsman’s own', () => {
   const services = [
     service('mail', 5432, 7n),
@@ -29,8 +32,8 @@ test('a port stays with the service that had its policy first, whatever order th
     service('cache', 8404),
     service('q', 1, 2n),
   ];
-  const { ports, conflicts } = claimPorts(services, new Set([8404]));
-  expect([...ports].map(([port, { name }]) => [port, name])).toEqual([
+  const { ports, conflicts } = claimPorts(services, { reserved: new Set([8404]) });
+  expect(ownersOf(ports)).toEqual([
     [1, 'a'],
     [5432, 'db'],
   ]);
@@ -49,8 +52,8 @@ test('a port that no claim allows is nobody’s, and free for a service that may
     { ...service('own', 6099, 2n), claim },
     service('db', 5432, 3n),
   ];
-  const { ports, conflicts } = claimPorts(services, new Set());
-  expect([...ports].map(([port, { name }]) => [port, name])).toEqual([
+  const { ports, conflicts } = claimPorts(services, { reserved: new Set() });
+  expect(ownersOf(ports)).toEqual([
     [6099, 'own'],
     [5432, 'db'],
   ]);
@@ -64,7 +67,32 @@ test('a port that the base configuration listens on is for no service', () => {
     'frontend mine\n    bind 10.0.0.1:81,10.0.0.2:82 ssl\n    bind quic4@10.0.0.1:83\n    bind :84-85\n    bind unix@/x\n';
   expect([...portsOfBase(base, '10.0.0.1')]).toEqual([81, 84, 85]);
   const services = [service('db', 81), service('mail', 82)];
-  const { ports, conflicts } = claimPorts(services, new Set(), portsOfBase(base, '10.0.0.1'));
+  const { ports, conflicts } = claimPorts(services, { reserved: new Set(), ofTemplate: portsOfBase(base, '10.0.0.1') });
   expect([...ports.keys()]).toEqual([82]);
   expect(conflicts.map(describeConflict)).toEqual(['db does not get the port 81: haproxy.cfg.mustache has it']);
+});
+
+test('services with sni share a port, and HTTPS shares its own with them only', () => {
+  const sharing = (name: string, port: number, since: bigint) => {
+    const one = service(name, port, since);
+    const sni = { names: [`${name}.example` as HostPattern], protocols: [] };
+    return { ...one, policy: { ...one.policy, sni } };
+  };
+  const services = [
+    sharing('a', 443, 1n),
+    sharing('b', 443, 2n),
+    service('c', 443, 3n),
+    service('d', 5432, 1n),
+    sharing('e', 5432, 2n),
+    sharing('f', 6000, 1n),
+    service('g', 6000, 2n),
+  ];
+  const { ports, conflicts } = claimPorts(services, { reserved: new Set([443]), https: 443 });
+  expect(ownersOf(ports)).toEqual([
+    [443, 'shared'],
+    [5432, 'd'],
+    [6000, 'shared'],
+  ]);
+  expect(conflicts.map(({ port, loser }) => `${loser} ${port}`)).toEqual(['e 5432', 'g 6000', 'c 443']);
+  expect(ownersOf(claimPorts(services.slice(0, 2), { reserved: new Set([443]) }).ports)).toEqual([]);
 });

@@ -4,8 +4,8 @@ import type { ServiceName } from '../model/name.ts';
 import { mayBeSameHost, parseSocketAddress } from '../model/socket-address.ts';
 import { type Because, becauseOf } from './route-conflicts.ts';
 
-/** Which `tcp` service has which of the balancer's ports. */
-export type Ports = ReadonlyMap<number, Service>;
+/** Who has which of the balancer's ports: a `tcp` service, or several services that share it by the names in TLS. */
+export type Ports = ReadonlyMap<number, Service | 'shared'>;
 
 /** A `tcp` service asks for a port that pointsman itself or another service has, or that no claim lets it have. */
 export type PortConflict = {
@@ -21,36 +21,47 @@ export type PortConflict = {
   readonly loser: ServiceName;
 };
 
+/** The ports of this host that no service can have. */
+export type TakenPorts = {
+  /** HTTP's own, and pointsman's. */
+  readonly reserved: ReadonlySet<number>;
+  /** The base configuration listens on them. */
+  readonly ofTemplate?: ReadonlySet<number>;
+  /** The port of HTTPS, which services can share by the names in TLS. */
+  readonly https?: number | undefined;
+};
+
 /**
- * Gives each port to one service, the one that got its policy first. HAProxy would not object to two: the kernel then spreads connections over both, so that
- * every other one of a database's clients talks to a mail server.
+ * Gives each port to one service, the one that got its policy first, or to all services with `sni` if the first has `sni`. HAProxy would not object to
+ * two: the kernel then spreads connections over both, so that every other one of a database's clients talks to a mail server.
  */
 export function claimPorts(
   services: Iterable<Service>,
-  reserved: ReadonlySet<number>,
-  ofTemplate: ReadonlySet<number> = new Set(),
+  { reserved, ofTemplate = new Set(), https }: TakenPorts,
 ): { readonly ports: Ports; readonly conflicts: readonly PortConflict[] } {
-  const ports = new Map<number, Service>();
+  const owners = new Map<number, Service>();
   const conflicts: PortConflict[] = [];
   const claims = [...services]
     .filter(({ policy }) => policy.mode === 'tcp')
     .sort((a, b) => bySince(a.since, b.since) || (a.name < b.name ? -1 : 1));
   for (const service of claims) {
-    const { port } = service.policy;
+    const { port, sni } = service.policy;
     if (port === undefined) continue;
     if (!allowsPort(service.claim, port)) {
       conflicts.push({ kind: 'port', port, because: undefined, winner: undefined, ofClaim: true, loser: service.name });
       continue;
     }
-    const winner = ports.get(port);
-    if (winner === undefined && !reserved.has(port) && !ofTemplate.has(port)) ports.set(port, service);
-    else {
+    const isFree = (!reserved.has(port) && !ofTemplate.has(port)) || (sni !== undefined && port === https);
+    const winner = owners.get(port);
+    if (winner === undefined && isFree) owners.set(port, service);
+    else if (winner === undefined || winner.policy.sni === undefined || sni === undefined) {
       const because = winner && becauseOf(winner, service);
       const conflict = { kind: 'port', port, because, winner: winner?.name, loser: service.name } as const;
       conflicts.push(ofTemplate.has(port) && !reserved.has(port) ? { ...conflict, ofTemplate: true } : conflict);
     }
   }
-  return { ports, conflicts };
+  const ports = [...owners].map(([port, owner]) => [port, owner.policy.sni === undefined ? owner : 'shared'] as const);
+  return { ports: new Map(ports), conflicts };
 }
 
 const listens = /^[ \t]*(?:bind|stats[ \t]+socket)[ \t]+(\S+)/gm;

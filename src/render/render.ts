@@ -10,13 +10,14 @@ import { divisorOfWeights } from '../model/policy/balance.ts';
 import { defaultPolicy } from '../model/policy.ts';
 import { checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
+import { namesBesideHttps } from './names-beside-https.ts';
 import { withOwnCertificate } from './own-certificate.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
 import { claimPorts, type Ports, portsOfBase } from './ports.ts';
 import type { Rendered, RenderedBackend } from './rendered.ts';
 import { changeRoutes, conflictsOf, noRoutes } from './routes.ts';
 import { type Section, splitAtSlot, type Template, type TemplateRole } from './template.ts';
-import { type BaseSettings, backendView, baseView, serverView } from './view.ts';
+import { type BaseSettings, backendView, baseView, portOfHttps, serverView } from './view.ts';
 
 export type Templates = Readonly<Record<TemplateRole, Template>>;
 
@@ -92,9 +93,7 @@ function render(request: RenderRequest): RenderResult {
     known === undefined
       ? changeRoutes(noRoutes, catalog.services.keys(), catalog.services)
       : changeRoutes(known, dirty.keys(), catalog.services);
-  // The old value where both are equal, as with texts.
-  const routes = known === undefined && routeTable.routes.equals(previous.routes) ? previous.routes : routeTable.routes;
-  const rendered = { ...previous, revision: catalog.revision, ...sections, routes, routeTable };
+  const rendered = { ...previous, revision: catalog.revision, ...sections, routeTable };
   const wholeService = [...dirty.values()].some(({ whole }) => whole);
   if (!wholeService && known === routeTable) return { rendered, problems, conflicts: undefined };
   const tcp = [...routeTable.tcp].flatMap((name) => catalog.services.get(name) ?? []);
@@ -102,10 +101,18 @@ function render(request: RenderRequest): RenderResult {
     const { before, after } = renderBase(templating, settings, new Map());
     return portsOfBase(`${before}\n${after}`, settings.bindHost);
   };
-  const claimed = claimPorts(tcp, settings.reservedPorts, tcp.length === 0 ? new Set() : ofBase());
+  const https = portOfHttps(settings);
+  const { reservedPorts: reserved } = settings;
+  const claimed = claimPorts(tcp, { reserved, ofTemplate: tcp.length === 0 ? new Set() : ofBase(), https });
   const base = sameText(previous.base, renderBase(templating, settings, claimed.ports));
-  const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts];
-  return { rendered: { ...rendered, base }, problems, conflicts };
+  const besideHttps = https === undefined ? undefined : namesBesideHttps(routeTable, tcp, https);
+  const conflicts = [...conflictsOf(routeTable), ...claimed.conflicts, ...(besideHttps?.conflicts ?? [])];
+  const routes = besideHttps?.routes ?? routeTable.routes;
+  return {
+    rendered: { ...rendered, base, routes: routes.equals(previous.routes) ? previous.routes : routes },
+    problems,
+    conflicts,
+  };
 }
 
 /** Whether all server lines differ because the weights are divided by another number. */

@@ -121,6 +121,11 @@ export class RouteMap implements Iterable<readonly [route: string, target: Route
     }
   }
 
+  /** The targets of the routes with this host pattern. */
+  targetsOn(host: string): Iterable<RouteTarget> {
+    return this.#at(host).values();
+  }
+
   #at(host: string): Paths {
     return this.#buckets[bucketOf(host)]?.get(host) ?? noPaths;
   }

@@ -49,6 +49,7 @@ export const related = (a: string, b: string): boolean => a.startsWith(b) || b.s
 
 /** Whether a host may match both patterns. */
 export function overlap(a: string, b: string): boolean {
+  if (a.includes(':') || b.includes(':')) return patternsOver(a).includes(b) || patternsOver(b).includes(a);
   const [less, more] = rankOf(a) > rankOf(b) ? [a, b] : [b, a];
   if (less === '*') return true;
   if (rankOf(more) > 0) return true;

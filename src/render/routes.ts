@@ -1,9 +1,9 @@
 import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import { bySince, type Service } from '../catalog/service.ts';
-import { allowsHost } from '../model/claim.ts';
+import { allowsHost, allowsPort } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
-import { ownHosts, type Route } from '../model/route.ts';
+import { isNameOnPort, nameOnPort, ownHosts, type Route } from '../model/route.ts';
 import { formatState, isStateKey, routeTarget, type ServiceState, stateKey } from '../model/route-target.ts';
 import {
   boundedConflicts,
@@ -133,7 +133,8 @@ const isSame = (past: Contribution | undefined, service: Service | undefined): b
   past?.suspended === service?.suspended;
 
 /** Counts the priorities of a service's claims; and one more where its own routes have another order. */
-function countAll(priorities: PersistentMap<number, number>, claims: readonly RouteClaim[], by: number): void {
+function countAll(priorities: PersistentMap<number, number>, all: readonly RouteClaim[], by: number): void {
+  const claims = all.filter((claim) => !isNameOnPort(routeKey(claim)));
   for (const { priority } of claims) count(priorities, priority, by);
   if (!claims.some(isCapped)) return;
   const [own, counting] = [new Set(claims.map((claim) => claim.own)), new Set(claims.map(({ priority }) => priority))];
@@ -180,10 +181,14 @@ function ledTo(routes: Routes, claims: RouteTable['claims'], changed: ReadonlySe
 
 function settledAnew(before: Routes, claims: RouteTable['claims']): Pick<RouteTable, 'routes' | 'overruled'> {
   const first = [...claims.values()].flatMap(([winner]) => (winner === undefined ? [] : [winner]));
+  // Priorities are for requests, not for the connections of a shared port.
+  const names = first.filter((claim) => isNameOnPort(routeKey(claim)));
+  const requests = names.length === 0 ? first : first.filter((claim) => !isNameOnPort(routeKey(claim)));
   // An order of its own, for the map's would depend on how it came to be.
-  const byHost = claimsByHost(first.sort(byRight));
+  const byHost = claimsByHost(requests.sort(byRight));
   const overruled = overruledBy(byHost);
   const decided = decideRoutes(byHost, overruled);
+  for (const claim of names) decided.set(routeKey(claim), claim.target);
   for (const [key, target] of before) if (isStateKey(key)) decided.set(key, target);
   const routes = RouteMap.of(decided);
   return { routes: routes.equals(before) ? before : routes, overruled };
@@ -240,7 +245,20 @@ export const routeKey = ({ host, path }: RouteClaim): string => host + path;
 function claimsOf(service: Service): readonly RouteClaim[] {
   const claims: RouteClaim[] = [];
   if (service.policy.mode === 'http') for (const route of service.policy.routes) addClaims(claims, service, route);
+  else addNames(claims, service);
   return claims;
+}
+
+/** The names and protocols of a shared port, as if they were hosts and paths. */
+function addNames(claims: RouteClaim[], { name: service, policy: { sni, port }, since, claim }: Service): void {
+  if (sni === undefined || port === undefined || !allowsPort(claim, port)) return;
+  const target = routeTarget(service);
+  for (const name of sni.names) {
+    if (!allowsHost(claim, service, name)) continue;
+    const isOwnName = ownHosts(service).includes(name);
+    for (const path of sni.protocols.length === 0 ? ['/'] : sni.protocols.map((protocol) => `/${protocol}/`))
+      claims.push({ service, target, host: nameOnPort(name, port), path, priority: 0, own: 0, isOwnName, since });
+  }
 }
 
 function addClaims(claims: RouteClaim[], { name: service, since, claim }: Service, route: Route): void {

@@ -24,7 +24,7 @@ function unrouted(values: Readonly<Record<string, object>>): Readonly<Record<str
   const { services, rejected } = foldEvent(emptyCatalog, snapshot).catalog;
   expect(rejected).toEqual(PersistentMap());
   const table = changeRoutes(noRoutes, services.keys(), services);
-  const { conflicts } = claimPorts(services.values(), new Set([8404]));
+  const { conflicts } = claimPorts(services.values(), { reserved: new Set([8404]) });
   return Object.fromEntries(unroutedServices([...conflictsOf(table), ...conflicts], table));
 }
 

@@ -85,6 +85,8 @@ export type BaseView = {
     | {
         readonly httpsBind: string;
         readonly certificateList: string;
+        /** Whether `tcp` services share its port, so that a listener in front chooses by the names in TLS. */
+        readonly sharesPort: boolean;
         readonly http3: { readonly quicBind: string; readonly port: string } | undefined;
       }
     | undefined;
@@ -96,6 +98,8 @@ export type BaseView = {
     readonly bind: string;
     readonly clientTimeout: string | undefined;
   }[];
+  /** One for each port that `tcp` services share by the names in TLS. */
+  readonly sharedListeners: readonly { readonly port: number; readonly bind: string; readonly besideHttps: boolean }[];
 };
 
 /** The view of `backend.mustache`. The server lines replace `{{{servers}}}`. */
@@ -176,9 +180,9 @@ export const knownNames = {
     'accessLog',
     ...['normalizePaths', 'trustedProxies', 'networks', 'trusting', 'hops', 'to', 'past'],
     ...['proxySenders', 'expectingProxy'],
-    ...['https', 'httpsBind', 'certificateList', 'http3', 'quicBind', 'port'],
+    ...['https', 'httpsBind', 'certificateList', 'sharesPort', 'http3', 'quicBind', 'port'],
     'leaving',
-    'listeners',
+    ...['listeners', 'sharedListeners', 'besideHttps'],
     'name',
     'clientTimeout',
     'backends',
@@ -207,13 +211,8 @@ export const knownNames = {
 } as const satisfies Record<string, readonly string[]>;
 
 export function baseView(settings: BaseSettings, ports: Ports): BaseView {
-  const listeners = [...ports]
-    .map(([port, { name, policy }]) => ({
-      name,
-      bind: `${settings.bindHost}:${port}`,
-      clientTimeout: milliseconds(policy.timeouts.clientMs),
-    }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const shared = [...ports].flatMap(([port, owner]) => (owner === 'shared' ? [port] : [])).sort((a, b) => a - b);
+  const httpsPort = portOfHttps(settings);
   const { trustedProxies = [], proxyProtocol = [] } = settings;
   return {
     bind: settings.bind,
@@ -232,10 +231,33 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
     hops: proxyHops,
     proxySenders: inLines(proxyProtocol),
     expectingProxy: proxyProtocol.length > 0,
-    https: httpsView(settings.https),
+    https: httpsView(
+      settings.https,
+      shared.some((port) => port === httpsPort),
+    ),
     leaving: false,
-    listeners,
+    listeners: listenersOf(ports, settings),
+    sharedListeners: shared.map((port) => {
+      const besideHttps = port === httpsPort;
+      const bind = besideHttps && settings.https ? settings.https.bind : `${settings.bindHost}:${port}`;
+      return { port, bind, besideHttps };
+    }),
   };
+}
+
+/** The port of HTTPS. */
+export function portOfHttps({ https }: Pick<BaseSettings, 'https'>): number | undefined {
+  return https && Number(https.bind.slice(https.bind.lastIndexOf(':') + 1));
+}
+
+function listenersOf(ports: Ports, { bindHost }: BaseSettings): BaseView['listeners'] {
+  return [...ports]
+    .flatMap(([port, owner]) => {
+      if (owner === 'shared') return [];
+      const { name, policy } = owner;
+      return [{ name, bind: `${bindHost}:${port}`, clientTimeout: milliseconds(policy.timeouts.clientMs) }];
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 // As many trusted proxies may be in a row, the one that HAProxy is connected with among them.
@@ -247,12 +269,12 @@ const proxyHops: BaseView['hops'] = Array.from({ length: mostProxies - 1 }, (_, 
   past: Array.from({ length: i + 1 }, (_, left) => left + 2),
 }));
 
-function httpsView(https: BaseSettings['https']): BaseView['https'] {
+function httpsView(https: BaseSettings['https'], sharesPort: boolean): BaseView['https'] {
   if (https === undefined) return undefined;
   const { bind, list, http3 } = https;
   const port = bind.slice(bind.lastIndexOf(':') + 1);
   const quicBind = `${bind.startsWith('[') ? 'quic6' : 'quic4'}@${bind}`;
-  return { httpsBind: bind, certificateList: list, http3: http3 ? { quicBind, port } : undefined };
+  return { httpsBind: bind, certificateList: list, sharesPort, http3: http3 ? { quicBind, port } : undefined };
 }
 
 export function backendView(service: Service, policy: string, { pemFolder }: BaseSettings): BackendView {

@@ -40,6 +40,8 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   priority: fc.constantFrom<unknown>(0, -5, '5'),
   maintenance: fc.constantFrom<unknown>(true, false, 'yes'),
   https: fc.constantFrom<unknown>('redirect', 'optional', 'redirect ', { redirect: 8443 }, { redirect: '443' }),
+  sni: fc.array(fc.oneof(fc.constantFrom('s.example', '*.t.example', '*', 's.*'), hostileText), { maxLength: 3 }),
+  alpn: fc.array(fc.oneof(fc.constantFrom('h2', 'acme-tls/1'), hostileText), { maxLength: 2 }),
   routes: fc.array(
     fc.record(
       {

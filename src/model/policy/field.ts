@@ -59,7 +59,7 @@ export const duration = v.pipe(
  * One clause for what is wrong. Valibot repeats what it received as it is; a message must not. Text is repeated only where
  * one of a few words is expected: anywhere else it may be a password.
  */
-function describeIssue({ kind, type, message, expected, received }: v.BaseIssue<unknown>): string {
+export function describeIssue({ kind, type, message, expected, received }: v.BaseIssue<unknown>): string {
   if (received === 'undefined') return 'it is missing';
   if (kind !== 'schema' || expected === null) return message;
   const oneOf = type === 'picklist' || type === 'literal' || type === 'variant' || type === 'union';
