@@ -18,6 +18,7 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
     hardStopAfterMs: settings.hardStopAfterMs,
     maintenancePage: paths.maintenancePage,
     pauseScript: paths.pauseScript,
+    matchScript: paths.matchScript,
     pemFolder: settings.serverTls === undefined ? paths.serverTls : resolve(settings.serverTls),
     zone: settings.zone,
     accessLog: settings.accessLog,

@@ -122,7 +122,7 @@ export const policyFieldNames: readonly string[] = Object.keys(schema.entries);
 
 /** Fields that need HAProxy to read the protocol, so that they do not fit `tcp`. */
 const httpFields = [
-  ...(['hosts', 'paths', 'strip', 'priority', 'routes', 'https', 'headers', 'compression', 'sticky'] as const),
+  ...(['hosts', 'paths', 'strip', 'priority', 'match', 'routes', 'https', 'headers', 'compression', 'sticky'] as const),
   'protocol',
 ] as const;
 

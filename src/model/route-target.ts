@@ -1,9 +1,13 @@
 import { parseServiceName, type ServiceName } from './name.ts';
 import { accepted, type Brand, type Parsed, quote, rejected } from './parsed.ts';
+import { isMatchText, type MatchText } from './policy/match.ts';
 
 /**
  * A value in the route map. The value of a route is its service, `web`, or the service with the number of segments that
- * HAProxy removes from the path, `web/2`. The value of a service is its state: see `service-state.ts`.
+ * HAProxy removes from the path, `web/2`. A route with a match has the match as well, `web/0/m:GET`, and its key ends with
+ * `?<id>`, which no request has. The key without that ending has the ids of all its matches in their order and what is there
+ * when none of them fits, `?/web/2/<id>,<id>`; `?/web/-/<id>` if nothing is, where the service is that of the first match.
+ * The value of a service is its state.
  */
 export type RouteTarget = Brand<string, 'RouteTarget'>;
 
@@ -12,21 +16,46 @@ export function routeTarget(service: ServiceName, stripped = 0): RouteTarget {
   return (stripped === 0 ? service : `${service}/${stripped}`) as RouteTarget;
 }
 
-/** Reads what `routeTarget` or `formatState` wrote. */
+/** The target of a route with a match. */
+export const matchTarget = (service: ServiceName, stripped: number, match: MatchText): RouteTarget =>
+  `${service}/${stripped}/${match}` as RouteTarget;
+
+/** The target of a host and a path with matches: their ids in order, and what is there without them. */
+export function choiceTarget(
+  fallback: RouteTarget | undefined,
+  first: ServiceName,
+  ids: readonly string[],
+): RouteTarget {
+  const [service = first, stripped = fallback === undefined ? '-' : '0'] = fallback?.split('/') ?? [];
+  return `?/${service}/${stripped}/${ids.join()}` as RouteTarget;
+}
+
+/** Reads what one of the functions here wrote. */
 export function parseRouteTarget(text: string): Parsed<RouteTarget> {
   if (isState(text)) return accepted(text as RouteTarget);
-  const [name = '', stripped, ...rest] = text.split('/');
+  const isChoice = text.startsWith('?/');
+  const [name = '', stripped, last, ...rest] = (isChoice ? text.slice(2) : text).split('/');
   const service = parseServiceName(name);
   if (!service.ok) return service;
-  return rest.length === 0 && (stripped === undefined || /^[1-9]$/.test(stripped))
+  const isRoute = last === undefined && (stripped === undefined || /^[1-9]$/.test(stripped));
+  const isMatch = last !== undefined && /^[0-9]$/.test(stripped ?? '') && isMatchText(last);
+  const isList = last !== undefined && /^[0-9-]$/.test(stripped ?? '') && /^[\w-]{16}(,[\w-]{16})*$/.test(last);
+  return rest.length === 0 && (isChoice ? isList : isRoute || isMatch)
     ? accepted(text as RouteTarget)
     : rejected(`${quote(text)} is not a route's target: a service, or a service/segments`);
 }
 
 /** The service that a route leads to. */
 export function serviceOfTarget(target: RouteTarget): ServiceName {
-  return target.split('/', 1)[0] as ServiceName;
+  return (target.startsWith('?/') ? target.slice(2) : target).split('/', 1)[0] as ServiceName;
 }
+
+/** The match of a route's target; undefined if it has none. */
+export const matchOfTarget = (target: RouteTarget): MatchText | undefined =>
+  target.startsWith('?/') ? undefined : (target.split('/')[2] as MatchText | undefined);
+
+/** Whether a key of the route map leads nowhere without the matches that it names. */
+export const isChoiceOnly = (target: RouteTarget): boolean => /^\?\/[^/]+\/-\//.test(target);
 
 /** Whether this is what `formatState` writes. */
 const isState = (text: string): boolean => /^(maintenance|pause\/[1-9][0-9]{0,8})$/.test(text);

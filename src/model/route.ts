@@ -1,6 +1,7 @@
 import { parseHost } from './address.ts';
 import type { ServiceName } from './name.ts';
 import { accepted, type Brand, type Parsed, quote, rejected } from './parsed.ts';
+import type { Match } from './policy/match.ts';
 
 /** Which hosts a service answers to: `shop.example.com`, `*.example.com`, `shop.*` or `*`. Lower case. */
 export type HostPattern = Brand<string, 'HostPattern'>;
@@ -62,6 +63,8 @@ export type Route = {
   readonly strip: boolean;
   /** Of all routes that match a request the one with the highest wins; among equals the most exact one. */
   readonly priority: number;
+  /** What else a request has to be; undefined: nothing. */
+  readonly match: Match | undefined;
 };
 
 export const isExact = (host: string): boolean => rankOf(host) === 0;

@@ -1,13 +1,15 @@
 import type { Since } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
+import type { MatchText } from '../model/policy/match.ts';
 import type { RouteTarget } from '../model/route-target.ts';
 
-/** One host pattern and one path prefix (with a closing slash) that lead to a service. */
+/** One host pattern and one path prefix (with a closing slash, and with `?<id>` if it has a match) that lead to a service. */
 export type RouteClaim = {
   readonly service: ServiceName;
   readonly target: RouteTarget;
   readonly host: string;
   readonly path: string;
+  readonly match: MatchText | undefined;
   /** As it counts over other services. */
   readonly priority: number;
   /** As declared: it counts among the routes of the service itself. */

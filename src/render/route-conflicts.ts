@@ -1,5 +1,7 @@
 import type { Since } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
+import { describeMatch } from '../model/policy/match.ts';
+import { withoutMatch } from './matched-routes.ts';
 import type { RouteClaim } from './route-claim.ts';
 
 /** Why one of two services with one wish has it: its own name is wished for, its policy is older, or its name is the first. */
@@ -32,7 +34,10 @@ export function routeConflicts(
       const key = `${loser} ${winner}`;
       const known = conflicts.get(key);
       if (known !== undefined) conflicts.set(key, { ...known, more: known.more + 1 });
-      else conflicts.set(key, { kind: 'route', route, more: 0, because: becauseOf(first, other), winner, loser });
+      else {
+        const shown = first.match === undefined ? route : `${withoutMatch(route)} (${describeMatch(first.match)})`;
+        conflicts.set(key, { kind: 'route', route: shown, more: 0, because: becauseOf(first, other), winner, loser });
+      }
     }
   }
   return [...conflicts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, conflict]) => conflict);

@@ -2,9 +2,18 @@ import { Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import { bySince, type Service } from '../catalog/service.ts';
 import { allowsHost, allowsPort } from '../model/claim.ts';
 import type { ServiceName } from '../model/name.ts';
+import { matchText } from '../model/policy/match.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
 import { isNameOnPort, nameOnPort, ownHosts, type Route } from '../model/route.ts';
-import { formatState, isStateKey, routeTarget, type ServiceState, stateKey } from '../model/route-target.ts';
+import {
+  formatState,
+  isStateKey,
+  matchTarget,
+  type RouteTarget,
+  routeTarget,
+  type ServiceState,
+  stateKey,
+} from '../model/route-target.ts';
 import {
   boundedConflicts,
   type CappedPriority,
@@ -14,6 +23,15 @@ import {
   isBounded,
 } from './bounded-claims.ts';
 import { type Contribution, claimsByHost, decideRoutes } from './deciding-routes.ts';
+import {
+  changeMatched,
+  choose,
+  chooseAll,
+  hasMatch,
+  type MatchedKeys,
+  matchId,
+  withoutMatch,
+} from './matched-routes.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
 import { isCapped, type RouteClaim } from './route-claim.ts';
 import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
@@ -42,6 +60,7 @@ export type RouteTable = {
   readonly services: PersistentMap<ServiceName, Contribution>;
   /** By key of the route map, who has the most right first. */
   readonly claims: PersistentMap<string, readonly RouteClaim[]>;
+  readonly matched: MatchedKeys;
   /** The keys with more than one claim. */
   readonly contested: PersistentSet<string>;
   /** How many claims there are of each priority. */
@@ -58,6 +77,7 @@ export type RouteTable = {
 export const noRoutes: RouteTable = {
   services: PersistentMap(),
   claims: PersistentMap(),
+  matched: PersistentMap(),
   contested: PersistentSet(),
   priorities: PersistentMap(),
   bounded: PersistentSet(),
@@ -97,6 +117,7 @@ export function changeRoutes(
   const next = {
     services: known.asImmutable(),
     claims: claims.asImmutable(),
+    matched: changeMatched(table.matched, changed, claims),
     contested: table.contested.withMutations((keys) => {
       for (const key of changed) {
         if ((claims.get(key)?.length ?? 0) > 1) keys.add(key);
@@ -121,7 +142,7 @@ export function changeRoutes(
   // Where all have one priority, a key is led to whoever has the most right to it, whatever the other keys are.
   const simple = table.priorities.size <= 1 && next.priorities.size <= 1;
   const { routes, overruled } = simple
-    ? { routes: ledTo(table.routes, next.claims, changed), overruled: noRoutes.overruled }
+    ? { routes: ledTo(table.routes, next, changed), overruled: noRoutes.overruled }
     : settledAnew(table.routes, next.claims);
   return { ...next, overruled, routes: withStates(routes, states) };
 }
@@ -169,12 +190,24 @@ function replaceClaims(
   }
 }
 
-function ledTo(routes: Routes, claims: RouteTable['claims'], changed: ReadonlySet<string>): Routes {
+function ledTo(
+  routes: Routes,
+  { claims, matched }: Pick<RouteTable, 'claims' | 'matched'>,
+  changed: ReadonlySet<string>,
+): Routes {
   return routes.withMutations((map) => {
-    for (const key of changed) {
-      const target = claims.get(key)?.[0]?.target;
+    const lead = (key: string, target: RouteTarget | undefined) => {
       if (target === undefined) map.delete(key);
       else map.set(key, target);
+    };
+    const mains = new Set<string>();
+    for (const key of changed) {
+      mains.add(withoutMatch(key));
+      if (hasMatch(key)) lead(key, claims.get(key)?.[0]?.target);
+    }
+    for (const main of mains) {
+      const matches = [...(matched.get(main) ?? [])].flatMap((key) => claims.get(key)?.[0] ?? []);
+      lead(main, choose(claims.get(main)?.[0]?.target, matches));
     }
   });
 }
@@ -189,6 +222,7 @@ function settledAnew(before: Routes, claims: RouteTable['claims']): Pick<RouteTa
   const overruled = overruledBy(byHost);
   const decided = decideRoutes(byHost, overruled);
   for (const claim of names) decided.set(routeKey(claim), claim.target);
+  chooseAll(decided, requests);
   for (const [key, target] of before) if (isStateKey(key)) decided.set(key, target);
   const routes = RouteMap.of(decided);
   return { routes: routes.equals(before) ? before : routes, overruled };
@@ -257,20 +291,29 @@ function addNames(claims: RouteClaim[], { name: service, policy: { sni, port }, 
     if (!allowsHost(claim, service, name)) continue;
     const isOwnName = ownHosts(service).includes(name);
     for (const path of sni.protocols.length === 0 ? ['/'] : sni.protocols.map((protocol) => `/${protocol}/`))
-      claims.push({ service, target, host: nameOnPort(name, port), path, priority: 0, own: 0, isOwnName, since });
+      claims.push({
+        ...{ service, target, host: nameOnPort(name, port), path },
+        ...{ priority: 0, own: 0, isOwnName, since, match: undefined },
+      });
   }
 }
 
 function addClaims(claims: RouteClaim[], { name: service, since, claim }: Service, route: Route): void {
   const names = ownHosts(service);
   const priority = Math.min(route.priority, claim.priority);
+  const match = route.match && matchText(route.match);
   for (const host of route.hosts.length > 0 ? route.hosts : names) {
     if (!allowsHost(claim, service, host)) continue;
     const isOwnName = names.includes(host);
     for (const prefix of route.paths) {
       const path = prefix.endsWith('/') ? prefix : `${prefix}/`;
-      const target = routeTarget(service, route.strip ? segmentsOf(prefix) : 0);
-      claims.push({ service, target, host, path, priority, own: route.priority, isOwnName, since });
+      const stripped = route.strip ? segmentsOf(prefix) : 0;
+      const common = { service, host, priority, own: route.priority, isOwnName, since };
+      if (match === undefined) claims.push({ ...common, path, match, target: routeTarget(service, stripped) });
+      else {
+        const target = matchTarget(service, stripped, match);
+        claims.push({ ...common, path: `${path}?${matchId(match)}`, match, target });
+      }
     }
   }
 }

@@ -37,6 +37,8 @@ export type BaseSettings = {
   readonly maintenancePage: string;
   /** The Lua script that lets requests wait. */
   readonly pauseScript: string;
+  /** The Lua script that tests matches. */
+  readonly matchScript: string;
   /** Where the files lie that a policy's `tls` names. */
   readonly pemFolder: string;
   /** The zone of this balancer; undefined: no setting names it. */
@@ -66,6 +68,7 @@ export type BaseView = {
   readonly hardStopAfter: string;
   readonly maintenancePage: string;
   readonly pauseScript: string;
+  readonly matchScript: string;
   /** Where HAProxy's own exporter is asked for. */
   readonly metricsBind: string | undefined;
   readonly accessLog: boolean;
@@ -176,6 +179,7 @@ export const knownNames = {
     'hardStopAfter',
     'maintenancePage',
     'pauseScript',
+    'matchScript',
     'metricsBind',
     'accessLog',
     ...['normalizePaths', 'trustedProxies', 'networks', 'trusting', 'hops', 'to', 'past'],
@@ -223,6 +227,7 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
     hardStopAfter: `${settings.hardStopAfterMs}ms`,
     maintenancePage: settings.maintenancePage,
     pauseScript: settings.pauseScript,
+    matchScript: settings.matchScript,
     metricsBind: settings.metricsBind,
     accessLog: settings.accessLog ?? false,
     normalizePaths: settings.normalizePaths ?? true,

@@ -8,6 +8,12 @@ import { askRaw } from '../support/raw-request.ts';
 const closing: (() => Promise<void>)[] = [];
 afterAll(() => Promise.all(closing.map((close) => close())));
 
+/** An application that is closed after the tests of the file. */
+export function closeAtEnd<App extends { readonly close: () => Promise<void> }>(app: App): App {
+  closing.push(app.close);
+  return app;
+}
+
 /** Services that tell what they were asked, by hosts and paths of every kind. */
 export async function services() {
   const apps = await Promise.all(['site', 'admin', 'api', 'wild', 'guarded'].map(startEcho));

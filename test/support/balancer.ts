@@ -138,6 +138,7 @@ async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: 
       hardStopAfterMs: 5000,
       maintenancePage: paths.maintenancePage,
       pauseScript: paths.pauseScript,
+      matchScript: paths.matchScript,
       pemFolder: options.serverTls ?? paths.serverTls,
       zone: options.zone,
       ...options.baseSettings,

@@ -13,6 +13,7 @@ export const baseSettings: BaseSettings = {
   hardStopAfterMs: 1000,
   maintenancePage: '/m',
   pauseScript: '/p',
+  matchScript: '/m',
   pemFolder: '/pem',
   zone: undefined,
 };

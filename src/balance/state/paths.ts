@@ -20,6 +20,7 @@ export function pathsOf(dir: string) {
     serverStates: join(dir, 'maps', 'server-states'),
     maintenancePage: join(dir, 'shipped', 'maintenance.html'),
     pauseScript: join(dir, 'shipped', 'pause.lua'),
+    matchScript: join(dir, 'shipped', 'match.lua'),
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),
     masterSocket: join(dir, 'run', 'master.sock'),
     /** The newest worker takes the requests here that older workers pass on. */

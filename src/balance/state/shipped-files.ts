@@ -14,10 +14,11 @@ const longestPage = 14 * 1024;
  */
 export async function provideShipped(shipped: string, paths: BalancePaths, ownPage: string | undefined): Promise<void> {
   const page = ownPage === undefined ? await read(join(shipped, 'maintenance.html')) : await readPage(ownPage);
-  const script = await read(join(shipped, 'pause.lua'));
+  const [pause, match] = [await read(join(shipped, 'pause.lua')), await read(join(shipped, 'match.lua'))];
   await makeFolder(dirname(paths.maintenancePage), 0o750);
   await provide(paths.maintenancePage, page);
-  await provide(paths.pauseScript, script);
+  await provide(paths.pauseScript, pause);
+  await provide(paths.matchScript, match);
 }
 
 /** Does not write a file whose text is the same: so a balancer can start again on a full disk. */

@@ -9,11 +9,12 @@ import {
   type Route,
 } from '../route.ts';
 import { parsedText, whole } from './field.ts';
+import { matchField } from './match.ts';
 
 const root = '/' as PathPrefix;
 
 /** Everything that asks for the service by its name. */
-export const defaultRoute: Route = { hosts: [], paths: [root], strip: false, priority: 0 };
+export const defaultRoute: Route = { hosts: [], paths: [root], strip: false, priority: 0, match: undefined };
 
 // A prefix is stripped by counting its segments, and each count is a rule of its own in haproxy.cfg.
 const mostSegments = 8;
@@ -29,6 +30,7 @@ const fields = {
   paths: v.optional(v.pipe(v.array(parsedText(parsePathPrefix)), v.minLength(1), v.maxLength(64))),
   strip: v.optional(v.boolean()),
   priority: v.optional(whole(-1000, 1000)),
+  match: v.optional(matchField),
 };
 
 /** A service's routes: the fields of one route in the policy itself, or a list of several. */
@@ -40,8 +42,8 @@ export const routeFields = {
 type GivenRoute = { readonly [F in keyof Route]?: Route[F] | undefined };
 type GivenRoutes = GivenRoute & { readonly routes?: readonly GivenRoute[] | undefined };
 
-export function readRoutes({ routes, hosts, paths, strip, priority }: GivenRoutes): Parsed<readonly Route[]> {
-  const one = { hosts, paths, strip, priority };
+export function readRoutes({ routes, hosts, paths, strip, priority, match }: GivenRoutes): Parsed<readonly Route[]> {
+  const one = { hosts, paths, strip, priority, match };
   const beside = Object.entries(one).find(([, value]) => value !== undefined);
   if (routes !== undefined && beside !== undefined) {
     return rejected(`${beside[0]}: a policy with routes sets it in each route`);
@@ -61,12 +63,13 @@ export function readRoutes({ routes, hosts, paths, strip, priority }: GivenRoute
   return deep === undefined ? accepted(read) : rejected(`strip: ${quote(deep)} has more than ${mostSegments} segments`);
 }
 
-function readRoute({ hosts, paths, strip, priority }: GivenRoute): Route {
+function readRoute({ hosts, paths, strip, priority, match }: GivenRoute): Route {
   return {
     hosts: hosts ?? defaultRoute.hosts,
     paths: (paths ?? defaultRoute.paths).map(mergeSlashes),
     strip: strip ?? defaultRoute.strip,
     priority: priority ?? defaultRoute.priority,
+    match,
   };
 }
 
