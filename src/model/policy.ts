@@ -10,7 +10,9 @@ import { describeIssue, duration, parseEntry, whole, wordIssue } from './policy/
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { type Headers, headersField, unchangedHeaders } from './policy/headers.ts';
 import { type Https, httpsField, optionalHttps } from './policy/https.ts';
+import { type Redirect, redirectField } from './policy/redirect.ts';
 import { type Retries, retriesField } from './policy/retries.ts';
+import { type PathChange, rewriteField } from './policy/rewrite.ts';
 import { defaultRoute, readRoutes, routeFields } from './policy/routes.ts';
 import { readSni, type Sni, sniFields } from './policy/sni.ts';
 import { type Split, splitField } from './policy/split.ts';
@@ -30,6 +32,9 @@ export type Policy = {
   /** Requests are answered with a page that says so, and connections are closed. */
   readonly maintenance: boolean;
   readonly https: Https;
+  readonly redirect: Redirect | undefined;
+  /** In order, each of the path that the one before left. */
+  readonly rewrite: readonly PathChange[];
   readonly access: Access | undefined;
   readonly rateLimit: RateLimit | undefined;
   readonly headers: Headers;
@@ -68,6 +73,8 @@ export const defaultPolicy: Policy = {
   routes: [defaultRoute],
   maintenance: false,
   https: optionalHttps,
+  redirect: undefined,
+  rewrite: [],
   access: undefined,
   rateLimit: undefined,
   headers: unchangedHeaders,
@@ -96,6 +103,8 @@ const schema = v.strictObject({
   ...routeFields,
   maintenance: v.optional(v.boolean()),
   https: v.optional(httpsField),
+  redirect: v.optional(redirectField),
+  rewrite: v.optional(rewriteField),
   access: v.optional(accessField),
   rateLimit: v.optional(rateLimitField),
   headers: v.optional(headersField),
@@ -122,7 +131,20 @@ export const policyFieldNames: readonly string[] = Object.keys(schema.entries);
 
 /** Fields that need HAProxy to read the protocol, so that they do not fit `tcp`. */
 const httpFields = [
-  ...(['hosts', 'paths', 'strip', 'priority', 'match', 'routes', 'https', 'headers', 'compression', 'sticky'] as const),
+  ...([
+    'hosts',
+    'paths',
+    'strip',
+    'priority',
+    'match',
+    'routes',
+    'https',
+    'redirect',
+    'rewrite',
+    'headers',
+    'compression',
+    'sticky',
+  ] as const),
   'protocol',
 ] as const;
 
@@ -194,6 +216,8 @@ export function parsePolicy(value: string): Parsed<Policy> {
     routes: routes.value,
     maintenance: given.maintenance ?? defaultPolicy.maintenance,
     https: given.https ?? defaultPolicy.https,
+    redirect: given.redirect,
+    rewrite: given.rewrite ?? defaultPolicy.rewrite,
     access: given.access,
     rateLimit: given.rateLimit,
     headers: given.headers ?? defaultPolicy.headers,

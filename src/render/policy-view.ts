@@ -4,6 +4,8 @@ import { type Balance, isHashed } from '../model/policy/balance.ts';
 import { formatStatusRange, type ServerCheck } from '../model/policy/check.ts';
 import type { HeaderChanges } from '../model/policy/headers.ts';
 import type { Https } from '../model/policy/https.ts';
+import type { Redirect } from '../model/policy/redirect.ts';
+import type { PathChange } from '../model/policy/rewrite.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
 import type { Sticky } from '../model/policy/sticky.ts';
 import type { Timeouts } from '../model/policy/timeouts.ts';
@@ -45,11 +47,30 @@ export type PolicyView = {
   readonly rateLimit: { readonly requests: number; readonly period: string; readonly seconds: number } | undefined;
   /** `port` is left out where a URL does without. */
   readonly httpsRedirect: { readonly port: number | undefined } | undefined;
+  readonly redirect: RedirectView | undefined;
+  /** In order. */
+  readonly rewrites: readonly PathChangeView[];
+  readonly rewriting: boolean;
   /** Each number of segments that one of its routes takes off the path, and the number of the field behind them. */
   readonly strips: readonly { readonly segments: number; readonly after: number }[];
   /** In order; `value` is written as HAProxy's format. */
   readonly requestHeaders: readonly HeaderAction[];
   readonly responseHeaders: readonly HeaderAction[];
+};
+
+type PathChangeView = { readonly pattern: ConfigWord; readonly replacement: ConfigWord };
+
+type RedirectView = {
+  readonly code: number;
+  readonly changes: readonly PathChangeView[];
+  /** The host that clients should use. */
+  readonly toHost: string | undefined;
+  /** `toHost` with its port. */
+  readonly authority: string | undefined;
+  /** Whether clients always get a URL of HTTPS. */
+  readonly secureOnly: boolean;
+  /** The port of HTTPS, where a URL needs it. */
+  readonly securePort: number | undefined;
 };
 
 type HashView = {
@@ -89,6 +110,8 @@ export const policyNames = [
   ...['checkTimeout', 'httpCheck', 'method', 'path', 'host', 'status', 'body', 'grpcCheck', 'request', 'serving'],
   ...['pemFiles', 'ca', 'certificate'],
   ...['rateLimit', 'requests', 'period', 'seconds', 'httpsRedirect', 'port', 'strips', 'segments', 'after'],
+  ...['redirect', 'code', 'changes', 'pattern', 'replacement', 'toHost', 'authority', 'secureOnly', 'securePort'],
+  ...['rewrites', 'rewriting'],
   ...['requestHeaders', 'responseHeaders', 'action', 'name', 'value'],
 ] as const;
 
@@ -119,6 +142,9 @@ export function policyView(policy: Policy, pemFolder: string): PolicyView {
       seconds: Math.ceil(rateLimit.perMs / 1000),
     },
     httpsRedirect: httpsRedirectView(policy.https),
+    redirect: policy.redirect && redirectView(policy.redirect, policy.https),
+    rewrites: policy.rewrite.map(pathChangeView),
+    rewriting: policy.rewrite.length > 0,
     strips: strippedSegments(policy.routes).map((segments) => ({ segments, after: segments + 2 })),
     requestHeaders: headerActions(policy.headers.request),
     responseHeaders: headerActions(policy.headers.response),
@@ -136,6 +162,29 @@ function httpsRedirectView(https: Https): PolicyView['httpsRedirect'] {
   if (https.kind === 'optional') return undefined;
   return { port: https.port === 443 ? undefined : https.port };
 }
+
+function redirectView({ status, host, port, path, trailingSlash }: Redirect, https: Https): RedirectView {
+  const slash = trailingSlash && slashes[trailingSlash];
+  return {
+    code: status,
+    changes: [path, slash].flatMap((change) => (change === undefined ? [] : [pathChangeView(change)])),
+    toHost: host,
+    authority: host === undefined || port === undefined ? host : `${host}:${port}`,
+    secureOnly: https.kind === 'redirect',
+    securePort: https.kind === 'redirect' && https.port !== 443 ? https.port : undefined,
+  };
+}
+
+// A name with a dot in it is a file's, `/style.css`.
+const slashes: Readonly<Record<'add' | 'remove', PathChange>> = {
+  add: { regex: '^(.*/[^/.]+)$', to: '$1/' },
+  remove: { regex: '^(.*[^/])/+$', to: '$1' },
+};
+
+const pathChangeView = ({ regex, to }: PathChange): PathChangeView => ({
+  pattern: ConfigWord.of(regex),
+  replacement: ConfigWord.format(to.replace(/\$([1-9])/g, '\\$1')),
+});
 
 function hashView(balance: Balance): HashView | undefined {
   if (!isHashed(balance)) return undefined;
