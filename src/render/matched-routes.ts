@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type Map as PersistentMap, Set as PersistentSet } from 'immutable';
 import { bySince } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
-import type { MatchText } from '../model/policy/match.ts';
+import { describeMatch, type MatchText } from '../model/policy/match.ts';
 import { choiceTarget, matchOfTarget, type RouteTarget } from '../model/route-target.ts';
 import type { RouteClaim } from './route-claim.ts';
 
@@ -20,6 +20,12 @@ export const matchId = (match: MatchText): string =>
 export const withoutMatch = (route: string): string => route.split('?', 1)[0] ?? route;
 
 export const hasMatch = (route: string): boolean => route.includes('?');
+
+/** A route as people read it: `shop.example.com/ (method GET)`. */
+export function describeRoute(route: string, target: RouteTarget): string {
+  const match = matchOfTarget(target);
+  return match === undefined ? route : `${withoutMatch(route)} (${describeMatch(match)})`;
+}
 
 /** Adds those of the changed keys that have claims, and removes the others. */
 export function changeMatched(

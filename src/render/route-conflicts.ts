@@ -1,7 +1,6 @@
 import type { Since } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
-import { describeMatch } from '../model/policy/match.ts';
-import { withoutMatch } from './matched-routes.ts';
+import { describeRoute } from './matched-routes.ts';
 import type { RouteClaim } from './route-claim.ts';
 
 /** Why one of two services with one wish has it: its own name is wished for, its policy is older, or its name is the first. */
@@ -35,8 +34,8 @@ export function routeConflicts(
       const known = conflicts.get(key);
       if (known !== undefined) conflicts.set(key, { ...known, more: known.more + 1 });
       else {
-        const shown = first.match === undefined ? route : `${withoutMatch(route)} (${describeMatch(first.match)})`;
-        conflicts.set(key, { kind: 'route', route: shown, more: 0, because: becauseOf(first, other), winner, loser });
+        const named = { winner, loser, route: describeRoute(route, first.target) };
+        conflicts.set(key, { kind: 'route', ...named, more: 0, because: becauseOf(first, other) });
       }
     }
   }

@@ -57,6 +57,32 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     ),
     { minLength: 1, maxLength: 3 },
   ),
+  match: fc.oneof(
+    fc.constantFrom<unknown>(
+      { method: 'GET' },
+      { method: ['GET', 'get'] },
+      { query: { a: { regex: '^(1|true)$' } } },
+      {},
+    ),
+    fc.record({ headers: fc.dictionary(fc.constantFrom('X-A', 'x b', '__proto__'), hostileText) }),
+    fc.record({ cookies: fc.record({ a: fc.record({ prefix: printable }) }) }),
+    fc.record({ query: fc.record({ a: fc.record({ regex: fc.oneof(printable, hostileText) }) }) }),
+  ),
+  redirect: fc.oneof(
+    fc.constantFrom<unknown>(
+      { host: 'x.example' },
+      { to: '/a', status: 301 },
+      { trailingSlash: 'add' },
+      { status: 200 },
+    ),
+    fc.record({ host: hostileText }),
+    fc.record({ regex: printable, to: fc.oneof(fc.constant('/a'), spoilt(fc.constant('/$1'))) }),
+  ),
+  rewrite: fc.oneof(
+    fc.constantFrom<unknown>({ from: '/a', to: '/b' }, [{ regex: '^/(.)$', to: '/%25$1' }], []),
+    fc.record({ regex: printable, to: fc.constantFrom('/a', '/$1') }),
+    fc.record({ from: spoilt(fc.constant('/a')), to: spoilt(fc.constant('/b')) }),
+  ),
   access: fc.constantFrom({ allow: ['10.0.0.0/8', '::1'], deny: ['10.66.0.0/16'] }, { deny: ['::1 '] }),
   ejection: fc.constantFrom<unknown>({ errors: 3 }, { most: '30%', for: '1s' }, { errors: 0 }, { within: '1s\n' }),
   rateLimit: fc.record({ requests: fc.constantFrom<unknown>(9, 8, '9'), per: fc.constantFrom('10s', '1h', '1s)') }),

@@ -11,10 +11,11 @@ import { formatAddress } from '../../model/address.ts';
 import { instanceKey, policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { byWhom, effectName, type Override } from '../../model/override.ts';
-import { isStateKey, serviceOfTarget } from '../../model/route-target.ts';
+import { isChoiceOnly, isStateKey, serviceOfTarget } from '../../model/route-target.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { describePace } from '../../render/check-pace.ts';
 import { type Conflict, conflictsWith, describeConflict } from '../../render/conflict.ts';
+import { describeRoute } from '../../render/matched-routes.ts';
 import { cappedPrioritiesOver } from '../../render/routes.ts';
 import type { Ejecting } from '../ejection/ejecting.ts';
 import type { Guarding } from '../guard/guarding.ts';
@@ -232,11 +233,12 @@ export class BalanceQueries {
   #routes(): ReadonlyMap<ServiceName, readonly string[]> {
     const routes = new Map<ServiceName, string[]>();
     for (const [route, target] of this.#parts.balancer.status().served.routes) {
-      if (isStateKey(route)) continue;
+      if (isStateKey(route) || isChoiceOnly(target)) continue;
       const service = serviceOfTarget(target);
       const known = routes.get(service);
-      if (known === undefined) routes.set(service, [route]);
-      else known.push(route);
+      const shown = describeRoute(route, target);
+      if (known === undefined) routes.set(service, [shown]);
+      else known.push(shown);
     }
     return routes;
   }
