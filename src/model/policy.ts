@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { parseRecord } from './json.ts';
 import { accepted, type Parsed, rejected } from './parsed.ts';
 import { type Access, accessField, type RateLimit, rateLimitField } from './policy/access.ts';
+import { type Auth, authField } from './policy/auth.ts';
 import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } from './policy/balance.ts';
 import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
@@ -36,6 +37,7 @@ export type Policy = {
   /** In order, each of the path that the one before left. */
   readonly rewrite: readonly PathChange[];
   readonly access: Access | undefined;
+  readonly auth: Auth | undefined;
   readonly rateLimit: RateLimit | undefined;
   readonly headers: Headers;
   readonly compression: Compression | undefined;
@@ -76,6 +78,7 @@ export const defaultPolicy: Policy = {
   redirect: undefined,
   rewrite: [],
   access: undefined,
+  auth: undefined,
   rateLimit: undefined,
   headers: unchangedHeaders,
   compression: undefined,
@@ -106,6 +109,7 @@ const schema = v.strictObject({
   redirect: v.optional(redirectField),
   rewrite: v.optional(rewriteField),
   access: v.optional(accessField),
+  auth: v.optional(authField),
   rateLimit: v.optional(rateLimitField),
   headers: v.optional(headersField),
   compression: v.optional(compressionField),
@@ -131,21 +135,8 @@ export const policyFieldNames: readonly string[] = Object.keys(schema.entries);
 
 /** Fields that need HAProxy to read the protocol, so that they do not fit `tcp`. */
 const httpFields = [
-  ...([
-    'hosts',
-    'paths',
-    'strip',
-    'priority',
-    'match',
-    'routes',
-    'https',
-    'redirect',
-    'rewrite',
-    'headers',
-    'compression',
-    'sticky',
-  ] as const),
-  'protocol',
+  ...(['hosts', 'paths', 'strip', 'priority', 'match', 'routes', 'https', 'redirect', 'rewrite'] as const),
+  ...(['headers', 'compression', 'sticky', 'auth', 'protocol'] as const),
 ] as const;
 
 function needsHttp(balance: Balance | undefined): boolean {
@@ -219,6 +210,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
     redirect: given.redirect,
     rewrite: given.rewrite ?? defaultPolicy.rewrite,
     access: given.access,
+    auth: given.auth,
     rateLimit: given.rateLimit,
     headers: given.headers ?? defaultPolicy.headers,
     compression: given.compression,

@@ -19,7 +19,8 @@ export type Headers = { readonly request: HeaderChanges; readonly response: Head
 // They say where a message ends and who may change it. A wrong one makes two programs see two different requests.
 const framing = /^(connection|content-length|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/i;
 
-function parseChangeable(text: string): Parsed<HeaderName> {
+/** Reads the name of a header that a policy may change. */
+export function parseChangeable(text: string): Parsed<HeaderName> {
   const name = parseHeaderName(text);
   return name.ok && framing.test(text) ? rejected(`${quote(text)} is a header that only HAProxy sets`) : name;
 }
