@@ -46,16 +46,17 @@ const mayImport = {
   'balance/acknowledge':
     'model waiting logging metrics registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
   'balance/tls': 'model waiting logging metrics fs haproxy balance/observe',
+  'balance/secrets': 'model waiting logging fs catalog render haproxy',
   'balance/history': 'haproxy',
   'balance/queries':
     'model registry catalog render haproxy fleet balance/ejection balance/guard balance/pipeline balance/reconcile balance/history',
   'balance/preview':
     'model settings registry catalog render haproxy balance/state balance/guard balance/quarantine balance/pipeline',
   balance:
-    'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries',
+    'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries balance/secrets',
   admin: 'model operate balance/queries balance',
   page: 'model render haproxy operate files balance/history balance/queries balance',
-  check: 'model settings registry catalog render haproxy balance/state balance',
+  check: 'model settings registry catalog render haproxy balance/state balance/secrets balance',
   demo: 'model waiting settings registry',
   cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',
 };

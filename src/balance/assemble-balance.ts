@@ -58,6 +58,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     openHaproxy: (onExit, onHealth) =>
       openHaproxy(settings.haproxy, { paths, logger, signal, hurry: parts.hurry, onExit, onHealth }),
     provideShipped: () => provideShipped(parts.shippedForHaproxy, paths, settings.maintenancePage),
+    secretsFolder: settings.secrets === undefined ? paths.secrets : resolve(settings.secrets),
     openCertificates:
       https &&
       ((callbacks) => {

@@ -20,6 +20,8 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
     pauseScript: paths.pauseScript,
     matchScript: paths.matchScript,
     pemFolder: settings.serverTls === undefined ? paths.serverTls : resolve(settings.serverTls),
+    authMap: paths.authMap,
+    authKeys: paths.authKeys,
     zone: settings.zone,
     accessLog: settings.accessLog,
     normalizePaths: settings.normalizePaths,

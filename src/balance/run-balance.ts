@@ -87,7 +87,7 @@ async function serve(
 ): Promise<void> {
   const { signal, leaving, now, logger, manager } = parts;
   const { balancer, haproxy, haproxyVersion, acknowledging, registryStatus, fileKeeper, baseSettings } = assembled;
-  const { certificates, serverPems } = assembled;
+  const { certificates, serverPems, secrets } = assembled;
   // Without a view of the registry there is nothing to serve. An answer of 404 would be worse than none.
   const stillWaiting = () => manager.started('pointsman waits for the registry; HAProxy does not serve yet');
   const waiting = setTimeout(stillWaiting, startedAfterMs);
@@ -126,6 +126,7 @@ async function serve(
   haproxyVersion.logFaults();
   certificates?.watch();
   serverPems.watch();
+  secrets.watch();
   const endWatch = watchOwnTemplates(settings, parts, assembled);
   fileKeeper?.serve(balancer.effective.requested.catalog);
   fileKeeper?.keep();

@@ -2,7 +2,7 @@ import type { Haproxy } from '../haproxy/haproxy.ts';
 import type { HealthChange } from '../haproxy/health-change.ts';
 import { tellReplaced } from '../haproxy/master.ts';
 import type { OnHealth } from '../haproxy/output.ts';
-import { RuntimeLink } from '../haproxy/runtime-link.ts';
+import { RuntimeLink, type WorkerConnection } from '../haproxy/runtime-link.ts';
 import type { Entry } from '../registry/registry.ts';
 import { Locating, type LocatingParts } from './addresses/locating.ts';
 import { Ejecting } from './ejection/ejecting.ts';
@@ -21,6 +21,8 @@ import { Quarantining } from './quarantine/quarantining.ts';
 import { Balancer } from './reconcile/balancer.ts';
 import type { BalancerSettings } from './reconcile/balancer-parts.ts';
 import { ServerStates } from './reload/server-states.ts';
+import { secretFilesOf } from './secrets/secret-files-of.ts';
+import { Secrets } from './secrets/secrets.ts';
 import { type BalancePaths, configMode, makeFolders } from './state/paths.ts';
 import { StateFiles } from './state/state-files.ts';
 import { Storage } from './state/storage.ts';
@@ -43,6 +45,8 @@ type WiringParts = BalancerSettings & {
   readonly openHaproxy: (onExit: (reason: string) => void, onHealth: OnHealth) => Promise<Haproxy>;
   /** Runs after each connection to HAProxy. */
   readonly onHaproxyVersion?: (version: string) => void;
+  /** The folder of the files of users and keys. */
+  readonly secretsFolder: string;
   /** Copies the files that ship with pointsman, once the folders exist. */
   readonly provideShipped: () => Promise<void>;
   readonly openCertificates?:
@@ -87,7 +91,7 @@ export async function wireBalancer(parts: WiringParts) {
     onLost: (reason) => balancer.watch.onLost(reason),
     onVersion: (version) => onHaproxyVersion?.(version),
   });
-  const tls = await wireTls(parts, { files, link, troubles, balancer: () => balancer });
+  const tls = await wireTls(parts, { files, link, troubles, haproxy, balancer: () => balancer });
   const { states, unproven, firstChecks } = wireFirstChecks(parts, {
     files,
     link,
@@ -121,7 +125,7 @@ export async function wireBalancer(parts: WiringParts) {
     ...{ files, baseSettings, storage, logger, path, now, retryMs },
     metrics: metrics.quarantine,
   });
-  const { lookAtFiles, certificates, serverPems } = tls;
+  const { lookAtFiles, certificates, serverPems, secrets } = tls;
   const balancer: Balancer = new Balancer({
     ...{ haproxy, link, files, states, passOn, firstChecks, storage, troubles, lookAtFiles, quarantining },
     ...{ guarding, ejecting, heldEntries, locating, openFiles, overriding, templates, baseSettings, limits },
@@ -148,6 +152,7 @@ export async function wireBalancer(parts: WiringParts) {
       storage,
       certificates,
       serverPems,
+      secrets,
       unproven,
       link,
       holds,
@@ -162,10 +167,15 @@ export async function wireBalancer(parts: WiringParts) {
 
 /** Not made yet when the parts are that call it. */
 type Late = { readonly balancer: () => Balancer };
-type TlsParts = Late & { readonly files: StateFiles; readonly link: RuntimeLink; readonly troubles: Troubles };
+type TlsParts = Late & {
+  readonly files: StateFiles;
+  readonly link: RuntimeLink;
+  readonly troubles: Troubles;
+  readonly haproxy: Haproxy;
+};
 async function wireTls(
-  { baseSettings, logger, openCertificates }: WiringParts,
-  { files, link, troubles, balancer }: TlsParts,
+  { baseSettings, logger, openCertificates, secretsFolder }: WiringParts,
+  { files, link, troubles, haproxy, balancer }: TlsParts,
 ) {
   const onReload = (file: string) => balancer().reloadFor(file);
   const certificates = openCertificates?.({
@@ -180,8 +190,18 @@ async function wireTls(
   const onChange = () => balancer().fileChanged();
   const serverPems = new ServerPems({ folder: baseSettings.pemFolder, logger, onChange, onReload });
   const connect = () => link.aside();
+  const secrets: Secrets = new Secrets({
+    ...{ folder: secretsFolder, map: baseSettings.authMap, keys: baseSettings.authKeys, logger, onReload },
+    named: () => secretFilesOf(balancer().effective.requested.catalog),
+    onChange: () => secretsUpkeep.look(),
+  });
+  await secrets.prepare((await haproxy.processes())?.workerPid);
+  const secretsUpkeep = new Upkeep({
+    ...{ part: 'secrets', serve: (worker: WorkerConnection) => secrets.serve(worker), connect, troubles, logger },
+  });
   const upkeeps = [
     new Upkeep({ part: 'server-tls', serve: (worker) => serverPems.serve(worker), connect, troubles, logger }),
+    secretsUpkeep,
   ];
   if (certificates !== undefined) {
     const serve: UpkeepParts['serve'] = (worker) => certificates.serve(worker);
@@ -190,12 +210,14 @@ async function wireTls(
   return {
     certificates,
     serverPems,
+    secrets,
     lookAtFiles: () => {
       for (const upkeep of upkeeps) upkeep.look();
     },
     close: async () => {
       await certificates?.close();
       await serverPems.close();
+      await secrets.close();
       await Promise.all(upkeeps.map((upkeep) => upkeep.close()));
     },
   };

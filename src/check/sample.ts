@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { baseSettingsOf } from '../balance/base-settings.ts';
+import { prepareSecretFiles } from '../balance/secrets/secrets.ts';
 import { pathsOf } from '../balance/state/paths.ts';
 import { provideShipped } from '../balance/state/shipped-files.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -65,6 +66,7 @@ export async function trySample({
     }
     await provideShipped(shippedForHaproxy, own, settings.maintenancePage);
     await writeFile(own.routesMap, '');
+    await prepareSecretFiles(own.authMap, own.authKeys);
     await writeFile(own.certificateList, '');
     const catalog = sampleCatalog(entries);
     const { rendered, problems, conflicts = [] } = renderAll(templates, baseSettings, nothingRendered, catalog);

@@ -6,9 +6,10 @@ import type { RegistrySettings } from '../settings/registry.ts';
 type Named = { readonly flag: string; readonly path: string; readonly kind: 'file' | 'folder' };
 
 /** The folders that a balancer follows from its start on and that are not there, or that it may not read. */
-export function missingAtStart({ serverTls, https }: BalanceSettings): Promise<readonly Fault[]> {
+export function missingAtStart({ serverTls, secrets, https }: BalanceSettings): Promise<readonly Fault[]> {
   return missing([
     ...named('--server-tls', serverTls, 'folder'),
+    ...named('--secrets', secrets, 'folder'),
     ...named('--certificates', https?.certificates, 'folder'),
   ]);
 }

@@ -20,7 +20,7 @@ export type PolicySection = { readonly name: string; readonly text: string };
 export function policyRenderer(template: Template, settings: BaseSettings): (policy: Policy) => PolicySection {
   const known = new Map<string, PolicySection>();
   return (policy) => {
-    const view = policyView(policy, settings.pemFolder);
+    const view = policyView(policy, settings);
     const key = JSON.stringify(view);
     const found = known.get(key);
     if (found !== undefined) return found;

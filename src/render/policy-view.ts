@@ -13,13 +13,14 @@ import type { Tls } from '../model/policy/tls.ts';
 import type { Policy } from '../model/policy.ts';
 import type { Route } from '../model/route.ts';
 import { ConfigWord } from '../template/config-word.ts';
+import { type AuthView, authNames, authView } from './auth-view.ts';
 import { grpcCheckRequest, grpcServing } from './grpc-check.ts';
 
 /**
  * The view of `policy.mustache`, without the name `policy` that it has to give to its section, and without the path
  * `peersSocket`, which no other policy has.
  */
-export type PolicyView = {
+export type PolicyView = AuthView & {
   readonly http: boolean;
   readonly tcp: boolean;
   /** `leastconn` and the like; undefined where `hash` says what counts. */
@@ -103,6 +104,9 @@ type HeaderAction = {
   readonly value: ConfigWord | undefined;
 };
 
+/** The settings that policies need. */
+export type PolicySettings = { readonly pemFolder: string; readonly authMap: string };
+
 export const policyNames = [
   ...['http', 'tcp', 'balance', 'timeouts', 'phase', 'time', 'clientTimeout', 'retries', 'retryOn', 'events'],
   ...['compression', 'types', 'deny', 'allow', 'networks', 'allowOnly'],
@@ -112,11 +116,13 @@ export const policyNames = [
   ...['rateLimit', 'requests', 'period', 'seconds', 'httpsRedirect', 'port', 'strips', 'segments', 'after'],
   ...['redirect', 'code', 'changes', 'pattern', 'replacement', 'toHost', 'authority', 'secureOnly', 'securePort'],
   ...['rewrites', 'rewriting'],
+  ...authNames,
   ...['requestHeaders', 'responseHeaders', 'action', 'name', 'value'],
 ] as const;
 
-export function policyView(policy: Policy, pemFolder: string): PolicyView {
+export function policyView(policy: Policy, settings: PolicySettings): PolicyView {
   const { access, rateLimit, retries, timeouts } = policy;
+  const { pemFolder } = settings;
   return {
     http: policy.mode === 'http',
     tcp: policy.mode === 'tcp',
@@ -145,6 +151,7 @@ export function policyView(policy: Policy, pemFolder: string): PolicyView {
     redirect: policy.redirect && redirectView(policy.redirect, policy.https),
     rewrites: policy.rewrite.map(pathChangeView),
     rewriting: policy.rewrite.length > 0,
+    ...authView(policy.auth, settings.authMap),
     strips: strippedSegments(policy.routes).map((segments) => ({ segments, after: segments + 2 })),
     requestHeaders: headerActions(policy.headers.request),
     responseHeaders: headerActions(policy.headers.response),

@@ -5,6 +5,7 @@ import type { Instance } from '../model/instance.ts';
 import { dividedWeight, divisorOfWeights } from '../model/policy/balance.ts';
 import type { ServerCheck } from '../model/policy/check.ts';
 import type { Policy } from '../model/policy.ts';
+import { keySlots, slotFile } from './key-slots.ts';
 import {
   authorityFile,
   certificateFile,
@@ -41,6 +42,9 @@ export type BaseSettings = {
   readonly matchScript: string;
   /** Where the files lie that a policy's `tls` names. */
   readonly pemFolder: string;
+  /** What passwords and tokens are verified with, and the folder of the public keys. */
+  readonly authMap: string;
+  readonly authKeys: string;
   /** The zone of this balancer; undefined: no setting names it. */
   readonly zone: string | undefined;
   /** `host:port` on which HAProxy serves its own metrics; undefined when it does not. */
@@ -71,6 +75,8 @@ export type BaseView = {
   readonly matchScript: string;
   /** Where HAProxy's own exporter is asked for. */
   readonly metricsBind: string | undefined;
+  /** The files of public keys, which HAProxy reads when it loads a configuration. */
+  readonly authKeyFiles: readonly { readonly file: string }[];
   readonly accessLog: boolean;
   readonly normalizePaths: boolean;
   /** In lists that fit into a line each. */
@@ -181,6 +187,7 @@ export const knownNames = {
     'pauseScript',
     'matchScript',
     'metricsBind',
+    ...['authKeyFiles', 'file'],
     'accessLog',
     ...['normalizePaths', 'trustedProxies', 'networks', 'trusting', 'hops', 'to', 'past'],
     ...['proxySenders', 'expectingProxy'],
@@ -229,6 +236,7 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
     pauseScript: settings.pauseScript,
     matchScript: settings.matchScript,
     metricsBind: settings.metricsBind,
+    authKeyFiles: Array.from({ length: keySlots }, (_, slot) => ({ file: slotFile(settings.authKeys, slot) })),
     accessLog: settings.accessLog ?? false,
     normalizePaths: settings.normalizePaths ?? true,
     trustedProxies: inLines(trustedProxies),
@@ -282,8 +290,8 @@ function httpsView(https: BaseSettings['https'], sharesPort: boolean): BaseView[
   return { httpsBind: bind, certificateList: list, sharesPort, http3: http3 ? { quicBind, port } : undefined };
 }
 
-export function backendView(service: Service, policy: string, { pemFolder }: BaseSettings): BackendView {
-  return { name: service.name, policy, ...policyView(service.policy, pemFolder) };
+export function backendView(service: Service, policy: string, settings: BaseSettings): BackendView {
+  return { name: service.name, policy, ...policyView(service.policy, settings) };
 }
 
 export function serverView(

@@ -25,6 +25,8 @@ export type BalanceSettings = {
   readonly zone: string | undefined;
   /** A folder with the PEM files that policies name for TLS to servers; `server-tls` in `dir` if undefined. */
   readonly serverTls: string | undefined;
+  /** A folder with the files of users and keys that policies name in `auth`; `secrets` in `dir` if undefined. */
+  readonly secrets: string | undefined;
   /** The answer of services in maintenance; the shipped page if undefined. */
   readonly maintenancePage: string | undefined;
   /** Where HAProxy serves HTTP. */
@@ -125,6 +127,11 @@ export const balancerOptions = {
     'FOLDER',
     pathWord,
     'folder of the PEM files that policies name for TLS to servers (default: server-tls in --dir)',
+  ),
+  secrets: optional(
+    'FOLDER',
+    pathWord,
+    'folder of the files of users and keys that policies name in auth (default: secrets in --dir)',
   ),
   maintenancePage: optional(
     'FILE',
@@ -286,7 +293,7 @@ export type BalancerSettings = {
 /** Joins the options. Throws a Fault when they contradict each other. */
 export function balancerSettings(values: ValuesOf<typeof balancerOptions>): BalancerSettings {
   const registry = registrySettings(values);
-  const { id, dir, zone, serverTls, maintenancePage, http, admin, haproxyTemplates: templates } = values;
+  const { id, dir, zone, serverTls, secrets, maintenancePage, http, admin, haproxyTemplates: templates } = values;
   const {
     reloadInterval: reloadIntervalMs,
     reuseInterval: reuseIntervalMs,
@@ -303,7 +310,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
   const { onStop, lameDuck: lameDuckMs, stopTimeout: stopTimeoutMs } = values;
   const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
   const balance = {
-    ...{ id, dir, zone, serverTls, maintenancePage, http, admin, templates },
+    ...{ id, dir, zone, serverTls, secrets, maintenancePage, http, admin, templates },
     haproxy: haproxySettings(values),
     haproxyMetrics,
     https: httpsSettings(values),

@@ -22,6 +22,7 @@ describe('without any word, a balancer', () => {
         dir: '/home/ada/.local/state/pointsman',
         zone: undefined,
         serverTls: undefined,
+        secrets: undefined,
         maintenancePage: undefined,
         http: { host: '127.0.0.1', port: 8080, family: 'ipv4' },
         admin: { host: '127.0.0.1', port: 8404, family: 'ipv4' },

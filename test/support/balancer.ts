@@ -48,6 +48,8 @@ export type TestBalancerOptions = {
     >
   >;
   serverTls?: string;
+  /** The folder of users and keys. */
+  secrets?: string;
   /** The folder of an earlier balancer, to go on from what it left there. */
   dir?: string;
   /** The port of an earlier balancer. */
@@ -75,6 +77,7 @@ export async function startBalancer(options: TestBalancerOptions = {}) {
   const tapped = join(dir, 'run/tap.sock');
   const wired = await wireBalancer({
     ...(await partsOf(options, paths, port)),
+    secretsFolder: options.secrets ?? paths.secrets,
     limits,
     metrics: createBalanceMetrics(metricsRegistry),
     logger,
@@ -140,6 +143,8 @@ async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: 
       pauseScript: paths.pauseScript,
       matchScript: paths.matchScript,
       pemFolder: options.serverTls ?? paths.serverTls,
+      authMap: paths.authMap,
+      authKeys: paths.authKeys,
       zone: options.zone,
       ...options.baseSettings,
     },

@@ -15,5 +15,7 @@ export const baseSettings: BaseSettings = {
   pauseScript: '/p',
   matchScript: '/m',
   pemFolder: '/pem',
+  authMap: '/auth.map',
+  authKeys: '/auth-keys',
   zone: undefined,
 };

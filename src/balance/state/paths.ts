@@ -32,6 +32,11 @@ export function pathsOf(dir: string) {
     holds: join(dir, 'state', 'holds.json'),
     /** PEM files for TLS to servers. */
     serverTls: join(dir, 'server-tls'),
+    /** Files of users and keys. */
+    secrets: join(dir, 'secrets'),
+    /** What HAProxy verifies passwords and tokens with, and its public keys. */
+    authMap: join(dir, 'maps', 'auth.map'),
+    authKeys: join(dir, 'maps', 'auth-keys'),
     /** The certificates that HAProxy serves, and the list of them. */
     certificates: join(dir, 'certificates'),
     certificateList: join(dir, 'certificates', 'list'),

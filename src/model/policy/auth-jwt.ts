@@ -45,10 +45,10 @@ function parseClaimPath(text: string): Parsed<ClaimPath> {
 }
 
 function parseClaimText(text: string): Parsed<ClaimText> {
-  return /^[A-Za-z0-9_][A-Za-z0-9_:/.@?=&+~-]{0,254}$/.test(text)
+  return /^[A-Za-z0-9_][A-Za-z0-9_:/.@=+~-]{0,254}$/.test(text)
     ? accepted(text as ClaimText)
     : rejected(
-        `${quote(text)} is not a value of a claim: 1 to 255 of A-Z a-z 0-9 _ : / . @ ? = & + ~ -, a letter, digit or _ first`,
+        `${quote(text)} is not a value of a claim: 1 to 255 of A-Z a-z 0-9 _ : / . @ = + ~ -, a letter, digit or _ first`,
       );
 }
 
@@ -67,7 +67,9 @@ const claims = v.pipe(
 
 const headers = v.pipe(
   v.record(identityHeader, parsedText(parseClaimPath)),
-  v.transform((given) => Object.entries(given).map(([name, claim]) => ({ name: name as HeaderName, claim }))),
+  v.transform((given) =>
+    Object.entries(given).map(([name, claim]) => ({ name: name as HeaderName, claim: claim as ClaimPath })),
+  ),
   v.maxLength(16, 'it has more than 16 headers'),
 );
 
@@ -83,6 +85,10 @@ export const jwtField = v.pipe(
     cookie: v.optional(parsedText(parseCookieName)),
     forwardCredentials: v.optional(v.boolean()),
   }),
+  v.check(
+    ({ cookie, forwardCredentials }) => cookie === undefined || forwardCredentials !== false,
+    'forwardCredentials cannot be false with a cookie, because HAProxy cannot remove a cookie of its own',
+  ),
   v.transform(
     ({ leeway = 0, audience = [], claims = [], headers = [], forwardCredentials = true, ...given }): JwtAuth => ({
       ...{ algorithm: given.algorithm, keys: given.keys, issuer: given.issuer, audience },

@@ -1,0 +1,160 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { LinkedWatch } from '../../fs/linked-watch.ts';
+import { makeFolder } from '../../fs/make-folder.ts';
+import { replaceFile } from '../../fs/replace-file.ts';
+import { serveMap } from '../../haproxy/map-store.ts';
+import type { WorkerConnection } from '../../haproxy/runtime-link.ts';
+import { OncePerReason } from '../../logging/once-per-reason.ts';
+import { describe } from '../../model/fault.ts';
+import { keySlots } from '../../render/key-slots.ts';
+import { SerialQueue } from '../../waiting/serial-queue.ts';
+import { KeySlots } from './key-slots.ts';
+import { mapEntries, noSecrets, publicKeys, readSecrets, type Secrets as SecretFiles } from './secret-folder.ts';
+
+export type SecretsParts = {
+  /** The operator's folder: files of users and of keys. */
+  readonly folder: string;
+  /** The map that HAProxy verifies with, and the folder of its public keys. */
+  readonly map: string;
+  readonly keys: string;
+  readonly logger: Logger;
+  /** The files that policies name, each with a service that names it. */
+  readonly named: () => ReadonlyMap<string, string>;
+  /** The files changed: call `serve`. */
+  readonly onChange: () => void;
+  /** HAProxy has to load this file itself. */
+  readonly onReload: (file: string) => void;
+};
+
+const rescanMs = 60_000;
+
+/** The files of users and keys: pointsman follows a folder, and gives each change to the worker. A bad file changes nothing. */
+export class Secrets {
+  readonly #parts: SecretsParts;
+  readonly #slots: KeySlots;
+  readonly #reads = new SerialQueue();
+  readonly #reported = new OncePerReason();
+  /** By file, the worker that is to be replaced because of it. */
+  readonly #asked = new OncePerReason();
+  #secrets: SecretFiles = noSecrets;
+  #entries: ReadonlyMap<string, string> = new Map();
+  #keysWithoutRoom = 0;
+  /** By file of a key, the worker that has loaded another key from it. */
+  readonly #replaced = new Map<string, number>();
+  #workerPid: number | undefined;
+  #watch: LinkedWatch | undefined;
+  #rescan: NodeJS.Timeout | undefined;
+
+  constructor(parts: SecretsParts) {
+    this.#parts = parts;
+    this.#slots = new KeySlots(parts.keys);
+  }
+
+  /** Makes the files that each configuration names. `workerPid` is the worker that runs already. Rejects with Fault `storage`. */
+  async prepare(workerPid: number | undefined): Promise<void> {
+    this.#workerPid = workerPid;
+    await prepareSecretFiles(this.#parts.map, this.#parts.keys, this.#slots);
+    await this.#read();
+  }
+
+  watch(): void {
+    const { folder, logger, onChange } = this.#parts;
+    const look = () =>
+      void this.#reads
+        .run(() => this.#read())
+        .then(onChange)
+        .catch((error: unknown) =>
+          logger.error({ event: 'secrets-unread', reason: describe(error) }, 'the previous secrets stay in use'),
+        );
+    this.#watch = new LinkedWatch({
+      folder,
+      onChange: look,
+      onError: (error) => logger.warn({ event: 'secrets-watch', reason: describe(error) }, 'not watched'),
+    });
+    this.#rescan = setInterval(look, rescanMs);
+    look();
+  }
+
+  async #read(): Promise<void> {
+    const { folder, map } = this.#parts;
+    this.#secrets = await readSecrets(folder, this.#secrets);
+    const { found, refused } = this.#secrets;
+    const placed = await this.#slots.place(publicKeys(this.#secrets));
+    if (this.#workerPid !== undefined) for (const file of placed.written) this.#replaced.set(file, this.#workerPid);
+    this.#keysWithoutRoom = placed.without;
+    const entries = mapEntries(this.#secrets, placed.files);
+    if (textOf(entries) !== textOf(this.#entries)) await replaceFile(map, textOf(entries), { mode: 0o640 });
+    this.#entries = entries;
+    await this.#watch?.follow([...found.keys(), ...refused.keys()].map((name) => join(folder, name)));
+  }
+
+  /**
+   * Has this worker verify with the present secrets. Returns why some requests are refused; undefined when all files are there.
+   * Rejects with Fault `haproxy-runtime` when the worker does not answer.
+   */
+  async serve(worker: WorkerConnection): Promise<string | undefined> {
+    const { workerPid } = worker;
+    const { map, logger, onReload } = this.#parts;
+    this.#workerPid = workerPid;
+    for (const [file, pid] of this.#replaced) if (pid !== workerPid) this.#replaced.delete(file);
+    // This worker would verify with the key that it has loaded from the file.
+    const usable = new Map([...this.#entries].filter(([, value]) => !this.#replaced.has(value)));
+    const change = await serveMap(worker, map, usable);
+    if (change.added + change.changed + change.removed > 0) {
+      logger.info({ event: 'secrets-changed', ...change }, 'HAProxy verifies with the present secrets');
+    }
+    for (const file of this.#replaced.keys()) if (this.#asked.isNew(file, `${workerPid}`)) onReload(file);
+    return this.#reason();
+  }
+
+  /** Why requests are refused or a file is not used, and the number of other reasons. */
+  #reason(): string | undefined {
+    const { folder, logger, named } = this.#parts;
+    const { found, refused } = this.#secrets;
+    const reasons = new Map<string, string>();
+    for (const [name, service] of named()) {
+      if (found.has(name) || refused.has(name)) continue;
+      reasons.set(name, `the file does not exist, so requests of ${service} are answered with 503`);
+    }
+    for (const [name, reason] of refused) {
+      const effect = found.has(name) ? 'its last good content counts' : 'requests that need it are answered with 503';
+      reasons.set(name, `${reason}; ${effect}`);
+    }
+    if (this.#keysWithoutRoom > 0) {
+      reasons.set(
+        '',
+        `the files have ${this.#keysWithoutRoom} more public keys than the ${keySlots} that HAProxy loads`,
+      );
+    }
+    this.#reported.keepOnly(new Set(reasons.keys()));
+    for (const [name, reason] of reasons) {
+      if (this.#reported.isNew(name, reason)) {
+        logger.error({ event: 'secret-refused', name, reason }, `${join(folder, name)}: ${reason}`);
+      }
+    }
+    const [first] = reasons;
+    if (first === undefined) return undefined;
+    const more = reasons.size > 1 ? `; and ${reasons.size - 1} more` : '';
+    return `${join(folder, first[0])}: ${first[1]}${more}`;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#rescan);
+    await this.#watch?.close();
+    await this.#reads.idle();
+  }
+}
+
+const textOf = (entries: ReadonlyMap<string, string>): string =>
+  [...entries].map(([key, value]) => `${key} ${value}\n`).join('');
+
+/** Makes the map and the files of keys that each configuration names. Rejects with Fault `storage`. */
+export async function prepareSecretFiles(map: string, keys: string, slots = new KeySlots(keys)): Promise<void> {
+  await makeFolder(keys, 0o750);
+  await replaceFile(map, '', { mode: 0o640 });
+  // The private key is dropped at once, so that it signs nothing.
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  await slots.prepare(String(publicKey.export({ type: 'spki', format: 'pem' })));
+}

@@ -1,0 +1,95 @@
+import type { CookieName, HeaderName } from '../model/header.ts';
+import type { Auth, BasicAuth } from '../model/policy/auth.ts';
+import type { JwtAuth } from '../model/policy/auth-jwt.ts';
+import { ConfigWord } from '../template/config-word.ts';
+
+/** The part of the view of a policy that says who may ask. */
+export type AuthView = {
+  readonly authMap: string;
+  /** Expressions for the headers that only HAProxy sets, in each spelling. */
+  readonly identityHeaders: readonly { readonly pattern: ConfigWord }[];
+  readonly basicAuth: BasicView | undefined;
+  readonly jwtAuth: JwtView | undefined;
+  readonly dropAuthorization: boolean;
+};
+
+type BasicView = {
+  /** How keys of the map begin that are for this file. */
+  readonly users: string;
+  readonly realm: ConfigWord;
+  readonly userHeader: HeaderName | undefined;
+};
+
+/** A claim, or an element of its list, with the values that count. */
+type Place = { readonly place: string; readonly values: readonly string[] };
+
+type JwtView = {
+  readonly keys: string;
+  readonly keysFile: string;
+  readonly algorithm: string;
+  readonly shared: boolean;
+  /** HAProxy before 3.0 cannot verify it. */
+  readonly pss: boolean;
+  readonly tokenCookie: CookieName | undefined;
+  /** As text: Mustache takes the number 0 for nothing. */
+  readonly leeway: string;
+  readonly issuer: string | undefined;
+  readonly audience: readonly Place[];
+  readonly hasAudience: boolean;
+  readonly claims: readonly { readonly acl: string; readonly places: readonly Place[] }[];
+  readonly claimHeaders: JwtAuth['headers'];
+};
+
+export const authNames = [
+  ...['authMap', 'identityHeaders', 'pattern', 'basicAuth', 'users', 'realm', 'userHeader', 'dropAuthorization'],
+  ...['jwtAuth', 'keys', 'keysFile', 'algorithm', 'shared', 'pss', 'tokenCookie', 'leeway', 'issuer'],
+  ...['audience', 'hasAudience', 'place', 'values', 'claims', 'acl', 'places', 'claimHeaders', 'claim'],
+] as const;
+
+export function authView(auth: Auth | undefined, authMap: string): AuthView {
+  const { basic, jwt } = auth ?? {};
+  const headers = [basic?.userHeader, ...(jwt?.headers ?? []).map(({ name }) => name)];
+  const forward = basic?.forwardCredentials ?? jwt?.forwardCredentials ?? true;
+  return {
+    authMap,
+    identityHeaders: headers.filter((name) => name !== undefined).map((name) => ({ pattern: anySpelling(name) })),
+    basicAuth: basic && basicView(basic),
+    jwtAuth: jwt && jwtView(jwt),
+    dropAuthorization: !forward,
+  };
+}
+
+/** Whatever stands where the name has "-" or "_". HAProxy writes names in lower case before it compares. */
+function anySpelling(name: HeaderName): ConfigWord {
+  return ConfigWord.of(name.toLowerCase().replace(/[-_]/g, '[^a-z0-9]'));
+}
+
+function basicView({ users, realm, userHeader }: BasicAuth): BasicView {
+  return { users: `users:${users}/`, realm: ConfigWord.of(realm ?? 'restricted'), userHeader };
+}
+
+function jwtView({ algorithm, keys, issuer, audience, leewaySeconds, claims, headers, cookie }: JwtAuth): JwtView {
+  return {
+    keys: `${algorithm}:${keys}/`,
+    keysFile: `keys:${keys}/`,
+    algorithm,
+    shared: algorithm.startsWith('HS'),
+    pss: algorithm.startsWith('PS'),
+    tokenCookie: cookie,
+    leeway: String(leewaySeconds),
+    issuer,
+    audience: audience.length === 0 ? [] : placesOf('aud', audience),
+    hasAudience: audience.length > 0,
+    claims: claims.map(({ claim, values }, at) => ({ acl: `jwt-claim-${at}`, places: placesOf(claim, values) })),
+    claimHeaders: headers,
+  };
+}
+
+// HAProxy 2.6 reads single elements of a list only.
+const mostElements = 32;
+
+/** A claim is one text or a list of texts. */
+function placesOf(claim: string, values: readonly string[]): readonly Place[] {
+  const elements = Array.from({ length: mostElements }, (_, at) => ({ place: `${claim}[${at}]`, values }));
+  return [{ place: claim, values }, ...elements];
+}

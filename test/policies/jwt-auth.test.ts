@@ -1,0 +1,163 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { askEcho, startEcho } from '../support/echo.ts';
+import { serveAll } from '../support/policies.ts';
+import { makeSigner, sharedToken } from '../support/tokens.ts';
+
+const closing: (() => Promise<unknown>)[] = [];
+afterAll(() => Promise.all(closing.map((close) => close())));
+
+const folder = await mkdtemp(join(tmpdir(), 'pm-secrets-'));
+closing.push(() => rm(folder, { recursive: true }));
+
+const rsa = makeSigner('RS256', 'rsa-1');
+const otherRsa = makeSigner('RS256', 'rsa-2');
+const stranger = makeSigner('RS256', 'rsa-1');
+const ec = makeSigner('ES256', 'ec-1');
+const pss = makeSigner('PS256', 'pss-1');
+const shared = Buffer.alloc(32, 7);
+
+const served = serveAll(
+  async () => {
+    const oct = { kty: 'oct', kid: 'oct-1', k: shared.toString('base64url') };
+    await writeFile(join(folder, 'set.json'), JSON.stringify({ keys: [rsa, otherRsa, ec, pss].map(({ jwk }) => jwk) }));
+    await writeFile(join(folder, 'shared.json'), JSON.stringify({ keys: [oct] }));
+    await writeFile(join(folder, 'ec.pem'), ec.pem);
+    const echo = await startEcho('echo');
+    closing.push(echo.close);
+    const instances = { a: echo.address };
+    const jwt = (more: object) => ({
+      policy: { auth: { jwt: { algorithm: 'RS256', keys: 'set.json', ...more } } },
+      instances,
+    });
+    return {
+      plain: jwt({}),
+      es: jwt({ algorithm: 'ES256' }),
+      ps: jwt({ algorithm: 'PS256' }),
+      hs: jwt({ algorithm: 'HS256', keys: 'shared.json' }),
+      pem: jwt({ algorithm: 'ES256', keys: 'ec.pem' }),
+      strict: jwt({
+        issuer: 'https://login.example.com/',
+        audience: ['shop', 'api'],
+        leeway: '30s',
+        claims: { 'realm_access.roles': ['admin', 'owner'], tenant: 'a' },
+        headers: { 'X-User': 'sub', 'X-Mail': 'email' },
+      }),
+      cookie: jwt({ cookie: 'token' }),
+      hidden: jwt({ forwardCredentials: false }),
+      missing: jwt({ keys: 'missing.json' }),
+    };
+  },
+  () => ({ secrets: folder }),
+);
+const { ask } = served;
+
+const now = () => Math.floor(Date.now() / 1000);
+const good = (more: object = {}) => ({ sub: 'ada', exp: now() + 600, ...more });
+const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+const status = async (host: string, token: string) => (await ask(host, bearer(token))).status;
+
+describe('a JWT', () => {
+  test('lets requests in with the signature of a key of the file, the second time as the first', async () => {
+    for (let i = 0; i < 2; i += 1) {
+      expect(await status('plain', rsa.token(good()))).toBe(200);
+      expect(await status('plain', otherRsa.token(good()))).toBe(200);
+      expect(await status('es', ec.token(good()))).toBe(200);
+      expect(await status('hs', sharedToken(shared, good(), { alg: 'HS256', kid: 'oct-1' }))).toBe(200);
+      expect(await status('hs', sharedToken(shared, good(), { alg: 'HS256' }))).toBe(200);
+      expect(await status('pem', ec.token(good(), { kid: undefined }))).toBe(200);
+    }
+  });
+
+  test('with RSA-PSS is verified, or refused by an HAProxy that cannot', async () => {
+    const [version = ''] = await served.balancer.command('show version');
+    expect(await status('ps', pss.token(good()))).toBe(version.startsWith('2.') ? 503 : 200);
+  });
+
+  test('of somebody else, or changed, is answered with 401', async () => {
+    expect(await status('plain', stranger.token(good()))).toBe(401);
+    const token = rsa.token(good());
+    expect(await status('plain', token)).toBe(200);
+    const [head, , signature] = token.split('.');
+    const forged = Buffer.from(JSON.stringify(good({ sub: 'root' }))).toString('base64url');
+    expect(await status('plain', `${head}.${forged}.${signature}`)).toBe(401);
+    expect(await status('plain', `${head}.${forged}.`)).toBe(401);
+    expect(await status('plain', 'rubbish')).toBe(401);
+    const { status: none, headers } = await ask('plain');
+    expect({ none, asks: headers['www-authenticate'] }).toEqual({ none: 401, asks: 'Bearer' });
+  });
+
+  test('cannot choose its algorithm', async () => {
+    const none = `${Buffer.from('{"alg":"none","kid":"rsa-1"}').toString('base64url')}.${rsa.token(good()).split('.')[1]}.`;
+    expect(await status('plain', none)).toBe(401);
+    // The public key as a shared secret.
+    expect(await status('plain', sharedToken(rsa.pem, good(), { alg: 'HS256', kid: 'rsa-1' }))).toBe(401);
+    expect(await status('plain', sharedToken(rsa.pem, good(), { alg: 'RS256', kid: 'rsa-1' }))).toBe(401);
+    expect(await status('hs', sharedToken(rsa.pem, good(), { alg: 'HS256', kid: 'rsa-1' }))).toBe(401);
+    expect(await status('hs', rsa.token(good()))).toBe(401);
+    expect(await status('plain', ec.token(good()))).toBe(401);
+    expect(await status('plain', rsa.token(good(), { alg: 'RS512' }))).toBe(401);
+  });
+
+  test('counts only in its time', async () => {
+    expect(await status('plain', rsa.token({ sub: 'ada' }))).toBe(401);
+    expect(await status('plain', rsa.token(good({ exp: now() - 5 })))).toBe(401);
+    expect(await status('plain', rsa.token(good({ exp: 'never' })))).toBe(401);
+    expect(await status('plain', rsa.token(good({ nbf: now() + 60 })))).toBe(401);
+    expect(await status('plain', rsa.token(good({ nbf: now() - 60 })))).toBe(200);
+  });
+
+  test('needs the issuer, the audience and the claims of the policy', async () => {
+    const claims = {
+      iss: 'https://login.example.com/',
+      aud: 'shop',
+      tenant: 'a',
+      realm_access: { roles: ['x', 'admin'] },
+    };
+    const of = (more: object) => status('strict', rsa.token(good({ ...claims, ...more })));
+    expect(await of({})).toBe(200);
+    expect(await of({ aud: ['else', 'api'] })).toBe(200);
+    expect(await of({ exp: now() - 10, nbf: now() + 10 })).toBe(200);
+    expect(await of({ exp: now() - 60 })).toBe(401);
+    expect(await of({ iss: 'https://login.example.com' })).toBe(401);
+    expect(await of({ aud: undefined })).toBe(401);
+    expect(await of({ aud: 'shopping' })).toBe(401);
+    expect(await of({ realm_access: { roles: ['x'] } })).toBe(403);
+    expect(await of({ realm_access: { roles: 'owner' } })).toBe(200);
+    expect(await of({ tenant: 'b' })).toBe(403);
+    expect(await of({ tenant: undefined })).toBe(403);
+  });
+
+  test('gives its claims to the application in headers that no client can set', async () => {
+    const claims = { iss: 'https://login.example.com/', aud: 'shop', tenant: 'a', realm_access: { roles: ['admin'] } };
+    const asking = (more: object) => ({
+      host: 'strict',
+      headers: {
+        ...bearer(rsa.token(good({ ...claims, ...more }))).headers,
+        'X-Mail': 'root@example.com',
+        X_User: 'root',
+      },
+    });
+    const { port } = served.balancer;
+    const { headers } = await askEcho(port, asking({ email: 'ada@example.com' }));
+    expect({ user: headers['x-user'], mail: headers['x-mail'] }).toEqual({ user: 'ada', mail: 'ada@example.com' });
+    expect(headers).not.toHaveProperty('x_user');
+    expect((await askEcho(port, asking({}))).headers).not.toHaveProperty('x-mail');
+    expect((await ask('strict', asking({ email: 'a\r\nX-Admin: 1' }))).status).toBe(403);
+  });
+
+  test('may be in a cookie, and the application gets the token unless the policy keeps it', async () => {
+    const token = rsa.token(good());
+    expect((await ask('cookie', { headers: { cookie: `a=b; token=${token}` } })).status).toBe(200);
+    expect(await status('cookie', token)).toBe(401);
+    const { port } = served.balancer;
+    expect((await askEcho(port, { host: 'plain', ...bearer(token) })).headers).toHaveProperty('authorization');
+    expect((await askEcho(port, { host: 'hidden', ...bearer(token) })).headers).not.toHaveProperty('authorization');
+  });
+
+  test('is answered with 503 while the keys are not known', async () => {
+    expect(await status('missing', rsa.token(good()))).toBe(503);
+  });
+});
