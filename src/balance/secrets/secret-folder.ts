@@ -85,7 +85,7 @@ export function mapEntries({ found }: Secrets, files: ReadonlyMap<string, string
   for (const [file, secret] of found) {
     entries.set(`${secret.kind}:${file}/`, 'there');
     if (secret.kind === 'users') {
-      for (const [name, { salt, digest }] of secret.users) entries.set(`users:${file}/${name}`, `${salt}$${digest}`);
+      for (const [name, { salt, digest }] of secret.users) entries.set(`users:${file}/${name}`, `${salt}.${digest}`);
       continue;
     }
     for (const [key, value] of keyEntries(file, secret.keys, files)) entries.set(key, value);
