@@ -32,6 +32,7 @@ const loads: Readonly<Record<CommandName, () => Promise<CommandModule>>> = {
   overrides: () => import('./overrides.ts'),
   release: () => import('./release.ts'),
   roles: () => import('./roles.ts'),
+  password: () => import('./password.ts'),
   files: () => import('./files.ts'),
   demo: () => import('./demo.ts'),
   completion: () => import('./completion.ts'),

@@ -38,12 +38,24 @@ type JwtView = {
   readonly hasAudience: boolean;
   readonly claims: readonly { readonly acl: string; readonly places: readonly Place[] }[];
   readonly claimHeaders: JwtAuth['headers'];
+  readonly hasClaimHeaders: boolean;
 };
 
 export const authNames = [
   ...['authMap', 'identityHeaders', 'pattern', 'basicAuth', 'users', 'realm', 'userHeader', 'dropAuthorization'],
   ...['jwtAuth', 'keys', 'keysFile', 'algorithm', 'shared', 'pss', 'tokenCookie', 'leeway', 'issuer'],
-  ...['audience', 'hasAudience', 'place', 'values', 'claims', 'acl', 'places', 'claimHeaders', 'claim'],
+  ...[
+    'audience',
+    'hasAudience',
+    'place',
+    'values',
+    'claims',
+    'acl',
+    'places',
+    'claimHeaders',
+    'hasClaimHeaders',
+    'claim',
+  ],
 ] as const;
 
 export function authView(auth: Auth | undefined, authMap: string): AuthView {
@@ -82,6 +94,7 @@ function jwtView({ algorithm, keys, issuer, audience, leewaySeconds, claims, hea
     hasAudience: audience.length > 0,
     claims: claims.map(({ claim, values }, at) => ({ acl: `jwt-claim-${at}`, places: placesOf(claim, values) })),
     claimHeaders: headers,
+    hasClaimHeaders: headers.length > 0,
   };
 }
 

@@ -13,6 +13,7 @@ import {
   undrainCommand,
   weightCommand,
 } from './override.ts';
+import { passwordCommand } from './password.ts';
 import { completionCommand, manCommand } from './reference.ts';
 import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
@@ -38,6 +39,7 @@ const operate = [
   overridesCommand,
   releaseCommand,
   rolesCommand,
+  passwordCommand,
 ] as const;
 const learn = [demoCommand, completionCommand, manCommand] as const;
 

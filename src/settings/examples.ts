@@ -60,6 +60,10 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
     example('release web', 'stop holding what is gone of the service web'),
     example('release --all', 'stop holding everything that is gone'),
   ],
+  password: [
+    example('password ada >> shop.users', 'add a user to a file, with a password that pointsman makes and shows'),
+    example('password ada --stdin >> shop.users', 'the same with a password of your own'),
+  ],
   roles: [example('roles balancer/lb1 register/web | sh', 'create two users in etcd')],
   demo: [example('demo', 'run until Ctrl-C')],
   completion: [example('completion bash >/etc/bash_completion.d/pointsman', 'complete commands and flags in bash')],
