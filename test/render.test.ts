@@ -43,7 +43,9 @@ test('prints what a balancer would make of the registry, which is a haproxy.cfg'
 
   const out = await mkdtemp(join(tmpdir(), 'pm-render-'));
   onTestFinished(() => rm(out, { recursive: true, force: true }));
-  expect((await render('--out', out)).stdout).toEqual([join(out, 'haproxy.cfg'), join(out, 'maps/routes.map')]);
+  expect((await render('--out', out)).stdout).toEqual(
+    ['haproxy.cfg', 'maps/routes.map', 'maps/rates.map'].map((name) => join(out, name)),
+  );
   expect(await readFile(join(out, 'maps/routes.map'), 'utf8')).toBe('web.*/ web\nweb/ web\n');
   const config = await readFile(join(out, 'haproxy.cfg'), 'utf8');
   // The files that the configuration names are where a balancer would have them.

@@ -12,6 +12,7 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
     runtimeSocket: paths.runtimeSocket,
     reservedPorts: reservedPorts(settings),
     routesMap: paths.routesMap,
+    ratesMap: paths.ratesMap,
     serverStates: paths.serverStates,
     successorSocket: paths.successorSocket,
     peersFolder: paths.peersFolder,

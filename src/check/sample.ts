@@ -67,6 +67,7 @@ export async function trySample({
     await provideShipped(shippedForHaproxy, own, settings.maintenancePage);
     await writeFile(own.routesMap, '');
     await prepareSecretFiles(own.authMap, own.authKeys);
+    await writeFile(own.ratesMap, '');
     await writeFile(own.certificateList, '');
     const catalog = sampleCatalog(entries);
     const { rendered, problems, conflicts = [] } = renderAll(templates, baseSettings, nothingRendered, catalog);

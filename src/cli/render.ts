@@ -184,6 +184,8 @@ async function write({ desired }: Preview, folder: string): Promise<void> {
   const files = [
     [join(folder, 'haproxy.cfg'), configWriter()(desired)],
     [join(folder, 'maps', 'routes.map'), formatRoutes(desired.routes)],
+    // Empty: the balancer alone keeps the limits of the fleet.
+    [join(folder, 'maps', 'rates.map'), ''],
   ] as const;
   for (const [path, text] of files) {
     await makeFolder(dirname(path));

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { parseRecord } from './json.ts';
 import { accepted, type Parsed, rejected } from './parsed.ts';
-import { type Access, accessField, type RateLimit, rateLimitField } from './policy/access.ts';
+import { type Access, accessField } from './policy/access.ts';
 import { type Auth, authField } from './policy/auth.ts';
 import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } from './policy/balance.ts';
 import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
@@ -11,6 +11,8 @@ import { describeIssue, duration, parseEntry, whole, wordIssue } from './policy/
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { type Headers, headersField, unchangedHeaders } from './policy/headers.ts';
 import { type Https, httpsField, optionalHttps } from './policy/https.ts';
+import { type Limits, limitsField } from './policy/limits.ts';
+import { type RateLimit, rateLimitField } from './policy/rate-limit.ts';
 import { type Redirect, redirectField } from './policy/redirect.ts';
 import { type Retries, retriesField } from './policy/retries.ts';
 import { type PathChange, rewriteField } from './policy/rewrite.ts';
@@ -39,6 +41,7 @@ export type Policy = {
   readonly access: Access | undefined;
   readonly auth: Auth | undefined;
   readonly rateLimit: RateLimit | undefined;
+  readonly limits: Limits | undefined;
   readonly headers: Headers;
   readonly compression: Compression | undefined;
   readonly timeouts: Timeouts;
@@ -80,6 +83,7 @@ export const defaultPolicy: Policy = {
   access: undefined,
   auth: undefined,
   rateLimit: undefined,
+  limits: undefined,
   headers: unchangedHeaders,
   compression: undefined,
   timeouts: noTimeouts,
@@ -111,6 +115,7 @@ const schema = v.strictObject({
   access: v.optional(accessField),
   auth: v.optional(authField),
   rateLimit: v.optional(rateLimitField),
+  limits: v.optional(limitsField),
   headers: v.optional(headersField),
   compression: v.optional(compressionField),
   timeouts: v.optional(timeoutsField),
@@ -193,6 +198,10 @@ export function parsePolicy(value: string): Parsed<Policy> {
     return rejected('ejection: it needs a health check, and the check of this policy is none');
   if (mode === 'tcp' && given.retries?.on.length)
     return rejected('retries.on: only an http service can have this field');
+  if (mode === 'tcp' && given.rateLimit !== undefined && given.rateLimit.by.kind !== 'client')
+    return rejected('rateLimit.by: a tcp service counts by client only');
+  const large = mode === 'tcp' ? (['body', 'headers'] as const).find((one) => given.limits?.[one]) : undefined;
+  if (large !== undefined) return rejected(`limits.${large}: only an http service can have this field`);
   if (mode === 'tcp' && needsHttp(given.balance))
     return rejected('balance: a tcp service cannot balance by path or header');
   if (given.split !== undefined && given.balance !== undefined && !keepsShares(given.balance)) {
@@ -212,6 +221,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
     access: given.access,
     auth: given.auth,
     rateLimit: given.rateLimit,
+    limits: given.limits,
     headers: given.headers ?? defaultPolicy.headers,
     compression: given.compression,
     timeouts: given.timeouts ?? defaultPolicy.timeouts,

@@ -4,6 +4,8 @@ import { type Balance, isHashed } from '../model/policy/balance.ts';
 import { formatStatusRange, type ServerCheck } from '../model/policy/check.ts';
 import type { HeaderChanges } from '../model/policy/headers.ts';
 import type { Https } from '../model/policy/https.ts';
+import type { Limits } from '../model/policy/limits.ts';
+import type { RateLimit } from '../model/policy/rate-limit.ts';
 import type { Redirect } from '../model/policy/redirect.ts';
 import type { PathChange } from '../model/policy/rewrite.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
@@ -17,8 +19,8 @@ import { type AuthView, authNames, authView } from './auth-view.ts';
 import { grpcCheckRequest, grpcServing } from './grpc-check.ts';
 
 /**
- * The view of `policy.mustache`, without the name `policy` that it has to give to its section, and without the path
- * `peersSocket`, which no other policy has.
+ * The view of `policy.mustache`, without the name `policy` that it has to give to its section, and without the paths
+ * `peersSocket`, which no other policy has, and `ratesMap`.
  */
 export type PolicyView = AuthView & {
   readonly http: boolean;
@@ -45,7 +47,10 @@ export type PolicyView = AuthView & {
   readonly allow: readonly { readonly networks: readonly Cidr[] }[];
   /** Whether only clients in `allow` may ask. */
   readonly allowOnly: boolean;
-  readonly rateLimit: { readonly requests: number; readonly period: string; readonly seconds: number } | undefined;
+  readonly rateLimit: RateLimitView | undefined;
+  readonly limits: LimitsView | undefined;
+  /** Whether `rateLimit` or `limits` counts by client. */
+  readonly countsClients: boolean;
   /** `port` is left out where a URL does without. */
   readonly httpsRedirect: { readonly port: number | undefined } | undefined;
   readonly redirect: RedirectView | undefined;
@@ -72,6 +77,25 @@ type RedirectView = {
   readonly secureOnly: boolean;
   /** The port of HTTPS, where a URL needs it. */
   readonly securePort: number | undefined;
+};
+
+type RateLimitView = {
+  readonly requests: number;
+  /** `requests` in thousandths. */
+  readonly thousandths: number;
+  readonly period: string;
+  readonly seconds: number;
+  /** Undefined: by client. */
+  readonly countedBy:
+    | { readonly path: boolean; readonly header: HeaderName | undefined; readonly cookieName: CookieName | undefined }
+    | undefined;
+  readonly fleet: boolean;
+};
+
+type LimitsView = {
+  readonly headerBytes: number | undefined;
+  readonly bodyBytes: number | undefined;
+  readonly openRequests: number | undefined;
 };
 
 type HashView = {
@@ -113,7 +137,9 @@ export const policyNames = [
   ...['hash', 'bySource', 'byPath', 'byUri', 'byHeader', 'cookie', 'cookieName', 'secure', 'sameSite', 'key'],
   ...['checkTimeout', 'httpCheck', 'method', 'path', 'host', 'status', 'body', 'grpcCheck', 'request', 'serving'],
   ...['pemFiles', 'ca', 'certificate'],
-  ...['rateLimit', 'requests', 'period', 'seconds', 'httpsRedirect', 'port', 'strips', 'segments', 'after'],
+  ...['rateLimit', 'requests', 'thousandths', 'period', 'seconds', 'countedBy', 'header', 'fleet', 'countsClients'],
+  ...['limits', 'headerBytes', 'bodyBytes', 'openRequests'],
+  ...['httpsRedirect', 'port', 'strips', 'segments', 'after'],
   ...['redirect', 'code', 'changes', 'pattern', 'replacement', 'toHost', 'authority', 'secureOnly', 'securePort'],
   ...['rewrites', 'rewriting'],
   ...authNames,
@@ -121,7 +147,7 @@ export const policyNames = [
 ] as const;
 
 export function policyView(policy: Policy, settings: PolicySettings): PolicyView {
-  const { access, rateLimit, retries, timeouts } = policy;
+  const { access, rateLimit, limits, retries, timeouts } = policy;
   const { pemFolder } = settings;
   return {
     http: policy.mode === 'http',
@@ -142,11 +168,9 @@ export function policyView(policy: Policy, settings: PolicySettings): PolicyView
     deny: inLines(access?.deny ?? []),
     allow: inLines(access?.allow ?? []),
     allowOnly: access !== undefined && access.allow.length > 0,
-    rateLimit: rateLimit && {
-      requests: rateLimit.requests,
-      period: `${rateLimit.perMs}ms`,
-      seconds: Math.ceil(rateLimit.perMs / 1000),
-    },
+    rateLimit: rateLimit && rateLimitView(rateLimit),
+    limits: limits && limitsView(limits),
+    countsClients: rateLimit !== undefined || limits?.requests !== undefined,
     httpsRedirect: httpsRedirectView(policy.https),
     redirect: policy.redirect && redirectView(policy.redirect, policy.https),
     rewrites: policy.rewrite.map(pathChangeView),
@@ -163,6 +187,28 @@ export function milliseconds(ms: number): string;
 export function milliseconds(ms: number | undefined): string | undefined;
 export function milliseconds(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : `${ms}ms`;
+}
+
+function rateLimitView({ requests, perMs, by, scope }: RateLimit): RateLimitView {
+  return {
+    requests,
+    thousandths: requests * 1000,
+    period: `${perMs}ms`,
+    seconds: Math.ceil(perMs / 1000),
+    countedBy:
+      by.kind === 'client'
+        ? undefined
+        : {
+            path: by.kind === 'path',
+            header: by.kind === 'header' ? by.name : undefined,
+            cookieName: by.kind === 'cookie' ? by.name : undefined,
+          },
+    fleet: scope === 'fleet',
+  };
+}
+
+function limitsView({ body, headers, requests }: Limits): LimitsView {
+  return { headerBytes: headers, bodyBytes: body, openRequests: requests };
 }
 
 function httpsRedirectView(https: Https): PolicyView['httpsRedirect'] {

@@ -27,6 +27,8 @@ export type BaseSettings = {
   readonly reservedPorts: ReadonlySet<number>;
   readonly runtimeSocket: string;
   readonly routesMap: string;
+  /** The map with how many requests one request counts as, for limits of the whole fleet. */
+  readonly ratesMap: string;
   /** The file of server states that a worker begins with. */
   readonly serverStates: string;
   /** The socket on which a worker takes the requests that reach workers of before a reload. */
@@ -198,7 +200,7 @@ export const knownNames = {
     'clientTimeout',
     'backends',
   ],
-  policy: ['policy', 'peersSocket', ...policyNames],
+  policy: ['policy', 'peersSocket', 'ratesMap', ...policyNames],
   backend: ['policy', ...policyNames, 'servers'],
   server: [
     ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'hashId'],

@@ -24,7 +24,7 @@ export const renderCommand = declareCommand({
     out: optional(
       'FOLDER',
       pathWord,
-      'write haproxy.cfg and maps/routes.map into this folder instead of printing them',
+      'write haproxy.cfg and the folder maps into this folder instead of printing them',
       {
         flagOnly: true,
       },

@@ -18,6 +18,7 @@ const cases = [parts, ...(isNightly ? parts.map((part) => [part]) : [])];
 const files = [
   'haproxy.cfg',
   'maps/routes.map',
+  'maps/rates.map',
   'state/catalog.json',
   'state/owner',
   'shipped/maintenance.html',

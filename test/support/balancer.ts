@@ -135,6 +135,7 @@ async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: 
       reservedPorts: new Set([port]),
       runtimeSocket: paths.runtimeSocket,
       routesMap: paths.routesMap,
+      ratesMap: paths.ratesMap,
       serverStates: paths.serverStates,
       successorSocket: paths.successorSocket,
       peersFolder: paths.peersFolder,

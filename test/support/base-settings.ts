@@ -7,6 +7,7 @@ export const baseSettings: BaseSettings = {
   reservedPorts: new Set([80]),
   runtimeSocket: '/s',
   routesMap: 'routes.map',
+  ratesMap: 'rates.map',
   serverStates: 'server-states',
   successorSocket: '/s',
   peersFolder: '/run',

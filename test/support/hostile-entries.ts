@@ -85,7 +85,27 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   ),
   access: fc.constantFrom({ allow: ['10.0.0.0/8', '::1'], deny: ['10.66.0.0/16'] }, { deny: ['::1 '] }),
   ejection: fc.constantFrom<unknown>({ errors: 3 }, { most: '30%', for: '1s' }, { errors: 0 }, { within: '1s\n' }),
-  rateLimit: fc.record({ requests: fc.constantFrom<unknown>(9, 8, '9'), per: fc.constantFrom('10s', '1h', '1s)') }),
+  rateLimit: fc.record(
+    {
+      requests: fc.constantFrom<unknown>(9, 8, '9'),
+      per: fc.constantFrom('10s', '1h', '1s)'),
+      by: fc.oneof(
+        fc.constantFrom<unknown>('client', 'path', 'src) if TRUE'),
+        fc.record({ header: fc.constantFrom('X-Key', 'X-Key),bool(1)') }),
+        fc.record({ cookie: fc.constantFrom('s.id', 'a)b') }),
+      ),
+      scope: fc.constantFrom('balancer', 'fleet', 'all'),
+    },
+    { requiredKeys: ['requests', 'per'] },
+  ),
+  limits: fc.record(
+    {
+      body: fc.constantFrom<unknown>('10m', '1', '1k }', 5),
+      headers: fc.constantFrom('1k', '15k', '8k\n'),
+      requests: fc.constantFrom<unknown>(1, 20, '20'),
+    },
+    { requiredKeys: [] },
+  ),
   headers: fc.oneof(
     fc.record({ request: fc.record({ set: fc.dictionary(fc.constantFrom('X-A', 'x b', '__proto__'), hostileText) }) }),
     fc.record({ request: fc.record({ set: fc.record({ 'X-B': printable }) }) }),

@@ -21,6 +21,8 @@ export class ConfigFiles {
   readonly #paths: BalancePaths;
   readonly #format = configWriter();
   readonly seen = new SeenFiles();
+  /** The map of rate limits on disk, as far as this process wrote it. */
+  #rates = '';
   /** The texts on disk; empty when there is no file. */
   written: Texts = { config: '', routes: '' };
   /** The files may have other texts, so the next write replaces both. */
@@ -100,12 +102,17 @@ export class ConfigFiles {
     if (await this.seen.look(written)) this.doubted = true;
   }
 
-  /** Writes the route map again if it was deleted: without it HAProxy does not load a configuration that names it. */
-  async restoreRoutes(): Promise<void> {
-    const { routesMap } = this.#paths;
-    if (await exists(routesMap)) return;
-    if (this.written.routes === '') await touch(routesMap);
-    else await replaceFile(routesMap, this.written.routes, { mode: configMode });
+  /** Writes the maps again if they were deleted: without them HAProxy does not load a configuration that names them. */
+  async restoreMaps(): Promise<void> {
+    const { routesMap, ratesMap } = this.#paths;
+    await restoreMap(routesMap, this.written.routes);
+    await restoreMap(ratesMap, this.#rates);
+  }
+
+  /** Replaces the map of rate limits. */
+  async writeRates(text: string): Promise<void> {
+    this.#rates = text;
+    await replaceFile(this.#paths.ratesMap, text, { mode: configMode });
   }
 
   /** Writes a file that says, also to the next run, that HAProxy may not have loaded the configuration yet. */
@@ -139,6 +146,12 @@ function sharedLines(map: string, other: string): string {
     .split('\n')
     .filter((line) => others.has(line))
     .join('\n');
+}
+
+async function restoreMap(path: string, text: string): Promise<void> {
+  if (await exists(path)) return;
+  if (text === '') await touch(path);
+  else await replaceFile(path, text, { mode: configMode });
 }
 
 /** Makes an empty file if there is none. Rejects with Fault `storage`. */

@@ -16,6 +16,8 @@ export function pathsOf(dir: string) {
     /** The last configuration that HAProxy refused, for people. */
     refused: join(dir, 'haproxy.cfg.refused'),
     routesMap: join(dir, 'maps', 'routes.map'),
+    /** How many requests one request counts as, for limits of the whole fleet. */
+    ratesMap: join(dir, 'maps', 'rates.map'),
     /** The health of servers, which the next worker reads when it starts. */
     serverStates: join(dir, 'maps', 'server-states'),
     maintenancePage: join(dir, 'shipped', 'maintenance.html'),

@@ -111,7 +111,7 @@ export class StateFiles {
   /** Makes deleted folders and files again, but for the configuration, which the next write makes. */
   async #restore(): Promise<void> {
     await makeFolders(this.#options.paths);
-    await this.config.restoreRoutes();
+    await this.config.restoreMaps();
     for (const path of await this.#kept.restore()) this.#deleted.add(path);
     for (const path of (await this.restoreOthers?.()) ?? []) this.#deleted.add(path);
     if (await this.#catalog.wasDeleted()) this.#deleted.add(this.#options.paths.lastKnown);
@@ -130,6 +130,14 @@ export class StateFiles {
     return this.disk.soon(path, async () => {
       await makeFolders(this.#options.paths);
       await replaceFile(path, text, { mode });
+    });
+  }
+
+  /** Writes the map of rate limits, which also the next worker reads. Rejects with Fault `storage` in time. */
+  writeRates(text: string): Promise<void> {
+    return this.disk.soon(this.#options.paths.ratesMap, async () => {
+      await makeFolders(this.#options.paths);
+      await this.config.writeRates(text);
     });
   }
 
