@@ -56,9 +56,11 @@ const mayImport = {
     'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries balance/secrets',
   admin: 'model operate balance/queries balance',
   page: 'model render haproxy operate files balance/history balance/queries balance',
-  check: 'model settings registry catalog render haproxy balance/state balance/secrets balance',
+  declarations: 'model settings registry',
+  check: 'model settings registry declarations catalog render haproxy balance/state balance balance/secrets',
+  apply: 'model waiting registry declarations fleet check',
   demo: 'model waiting settings registry',
-  cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin check demo',
+  cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply demo',
 };
 
 const order = Object.keys(mayImport);

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { hostileJson, hostileText } from '../../test/support/hostile.ts';
+import { describeProblem } from '../model/problem.ts';
 import { entryProblems } from './entry-file.ts';
-import { describeProblem } from './problem.ts';
 
 const problems = (key: string, text: string) => entryProblems({ file: 'f', key, text }).map(describeProblem);
 

@@ -5,7 +5,7 @@ import { isTooDeep, jsonFlawAt } from '../model/json.ts';
 import { parseKey } from '../model/key.ts';
 import { parseOverride } from '../model/override.ts';
 import { policyProblems } from '../model/policy.ts';
-import { beginning, type Problem, placeOfIndex, problemAt, type TextPosition } from './problem.ts';
+import { beginning, type Problem, placeOfIndex, problemAt, type TextPosition } from '../model/problem.ts';
 
 /** A file that holds what a key of the registry is to hold. */
 export type EntryFile = { readonly file: string; readonly key: string; readonly text: string };

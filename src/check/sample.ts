@@ -10,6 +10,7 @@ import { foldEntries } from '../catalog/fold-event.ts';
 import { validateConfig } from '../haproxy/check.ts';
 import { Fault } from '../model/fault.ts';
 import { instanceKey, policyKey } from '../model/key.ts';
+import { beginning, type Problem, problemAt, problemOf } from '../model/problem.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
 import { type ConfigPlace, placeOf } from '../render/place.ts';
@@ -20,7 +21,6 @@ import { originOf } from '../render/template.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import type { EntryFile } from './entry-file.ts';
 import { entryNotes } from './entry-notes.ts';
-import { beginning, type Problem, problemAt, problemOf } from './problem.ts';
 
 /** The result of a check of entries. */
 export type SampleResult = {

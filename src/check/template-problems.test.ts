@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { describeProblem } from './problem.ts';
+import { describeProblem } from '../model/problem.ts';
 import { templateProblems } from './template-problems.ts';
 
 const whats = (role: Parameters<typeof templateProblems>[0], text: string) =>

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, errorCode, Fault } from '../model/fault.ts';
+import { type Problem, problemOf } from '../model/problem.ts';
 import { folderFaults } from '../render/load-templates.ts';
 import { parseTemplate, type TemplateRole, templateFiles } from '../render/template.ts';
-import { type Problem, problemOf } from './problem.ts';
 
 // A template with more mistakes than these shows the others at the next check.
 const mostProblems = 50;

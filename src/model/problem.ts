@@ -1,4 +1,4 @@
-import type { Fault } from '../model/fault.ts';
+import type { Fault } from './fault.ts';
 
 /** Something that is wrong in a file, a flag or a variable. */
 export type Problem = {
