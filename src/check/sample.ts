@@ -7,10 +7,11 @@ import { pathsOf } from '../balance/state/paths.ts';
 import { provideShipped } from '../balance/state/shipped-files.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { foldEntries } from '../catalog/fold-event.ts';
+import type { Declared, Place } from '../declarations/declared.ts';
 import { validateConfig } from '../haproxy/check.ts';
 import { Fault } from '../model/fault.ts';
 import { instanceKey, policyKey } from '../model/key.ts';
-import { beginning, type Problem, problemAt, problemOf } from '../model/problem.ts';
+import { type Problem, problemAt, problemOf } from '../model/problem.ts';
 import { revision } from '../model/revision.ts';
 import type { Entry } from '../registry/registry.ts';
 import { type ConfigPlace, placeOf } from '../render/place.ts';
@@ -19,7 +20,6 @@ import { configWriter, renderAll, type Templates } from '../render/render.ts';
 import { nothingRendered, type Rendered } from '../render/rendered.ts';
 import { originOf } from '../render/template.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
-import type { EntryFile } from './entry-file.ts';
 import { entryNotes } from './entry-notes.ts';
 
 /** The result of a check of entries. */
@@ -35,7 +35,7 @@ export type SampleParts = {
   readonly settings: BalanceSettings;
   readonly templates: Templates;
   /** Well formed. */
-  readonly entries: readonly EntryFile[];
+  readonly entries: readonly Declared[];
   /** The folder with what ships with pointsman for HAProxy. */
   readonly shippedForHaproxy: string;
   /** Undefined: the configuration is not validated. */
@@ -72,11 +72,12 @@ export async function trySample({
     const catalog = sampleCatalog(entries);
     const { rendered, problems, conflicts = [] } = renderAll(templates, baseSettings, nothingRendered, catalog);
     const notes = entryNotes(catalog, conflicts, haproxy?.version);
-    const fileOf = (key: string): string | undefined => entries.find((entry) => entry.key === key)?.file;
+    const places = new Map(entries.map(({ key, place }) => [key, place]));
+    const declaredAt = (key: string): Place | undefined => places.get(key);
     const unrendered = problems.map(({ service, instance, reason }) => {
       const key = instance === undefined ? policyKey(service) : instanceKey(service, instance);
-      const file = fileOf(key) ?? fileOf(policyKey(service));
-      return file === undefined ? problemOf(new Fault('template', reason)) : problemAt(file, beginning, reason);
+      const place = declaredAt(key) ?? declaredAt(policyKey(service));
+      return place === undefined ? problemOf(new Fault('template', reason)) : problemAt(place.file, place, reason);
     });
     if (haproxy === undefined) return { problems: unrendered, notes };
     const config = configWriter()(rendered);
@@ -88,7 +89,7 @@ export async function trySample({
       const source = line === undefined ? '' : (lines[line - 1] ?? '').trim();
       const origin = source === '' ? undefined : originOf(lines[(line ?? 1) - 1] ?? '', Object.values(templates));
       const place = line === undefined ? undefined : placeOf(rendered, line);
-      const entry = place === undefined ? undefined : entriesAt(place, rendered).map(fileOf).find(Boolean);
+      const entry = place === undefined ? undefined : entriesAt(place, rendered).map(declaredAt).find(Boolean);
       const what = `HAProxy refuses it: ${text.replaceAll(own.config, 'haproxy.cfg')}`;
       const hint = source === '' ? undefined : `the line is: ${source}`;
       // A line of the template that made it, else the entry that it was made for.
@@ -96,7 +97,7 @@ export async function trySample({
         return problemOf(new Fault('template', what, { where: `${origin}:1`, hint }));
       return entry === undefined
         ? problemOf(new Fault('config-check', what, { hint }))
-        : problemAt(entry, beginning, what, hint);
+        : problemAt(entry.file, entry, what, hint);
     });
     return { problems: [...unrendered, ...refused], notes };
   } finally {
@@ -120,10 +121,10 @@ function entriesAt(place: ConfigPlace, { backends }: Rendered): readonly string[
   }
 }
 
-function sampleCatalog(given: readonly EntryFile[]) {
+function sampleCatalog(given: readonly Declared[]) {
   const entries = new Map<string, Entry>();
   const put = (key: string, value: string) => entries.set(key, { key, value, revision: revision(1n), leased: false });
-  for (const { key, text } of given) put(key, text);
+  for (const { key, value } of given) put(key, value);
   if (given.length === 0) put(instanceKey('example', 'one'), '127.0.0.1:80');
   for (const key of [...entries.keys()]) {
     const service = /^services\/([^/]+)$/.exec(key)?.[1];

@@ -1,29 +1,27 @@
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { openToken } from '../admin/token.ts';
-import { type EntryFile, entryProblems } from '../check/entry-file.ts';
 import { listeningFaults } from '../check/listening.ts';
-import { readEntries } from '../check/read-entries.ts';
-import { type SampleParts, type SampleResult, trySample } from '../check/sample.ts';
 import { missingAtStart, missingForEtcd } from '../check/setting-paths.ts';
 import { folderProblems } from '../check/template-problems.ts';
+import { readDeclarations } from '../declarations/read-declarations.ts';
 import { prepareFiles } from '../files/prepare-files.ts';
-import { readVersion } from '../haproxy/check.ts';
 import { describeFaults, faultsOfVersion } from '../haproxy/known-faults.ts';
-import { Fault, faultsOf } from '../model/fault.ts';
+import type { Fault } from '../model/fault.ts';
 import { printable } from '../model/printable.ts';
 import { describeProblem, type Problem, problemOf } from '../model/problem.ts';
-import { loadTemplates } from '../render/load-templates.ts';
 import { type BalancerSettings, type BalanceSettings, balanceCommand } from '../settings/balance.ts';
 import { checkCommand } from '../settings/check.ts';
 import { readOptions } from '../settings/read-options.ts';
 import { readConfigPath, readSettings } from '../settings/read-settings.ts';
 import type { SettingsFile, Sources } from '../settings/sources.ts';
+import { type AskedHaproxy, askedHaproxy, checkEntries, collecting } from './check-declared.ts';
 import { done, failed } from './exit-code.ts';
 import type { Invocation } from './invocation.ts';
 import { errorText, journalReads } from './journal.ts';
 import { folderFault } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
 import { whileWaiting } from './spinner.ts';
+import { readStandardInput } from './standard-input.ts';
 
 /** The files that were checked, and their problems. */
 type Report = {
@@ -67,7 +65,8 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   }
   if (settings !== undefined) await collecting(problems, () => prepareFiles(settings.files));
 
-  const asked = withHaproxy ? await askable(settings, problems) : { reason: '--without-haproxy is set' };
+  const haproxy = withHaproxy ? await haproxyFor(settings) : notAsked('--without-haproxy is set');
+  if (haproxy.kind === 'not-asked' && haproxy.problem !== undefined) problems.push(haproxy.problem);
 
   // Whatever else is wrong, the templates are looked at.
   const { haproxyTemplates } = balanceCommand.options;
@@ -75,26 +74,21 @@ async function check({ flags, env, machine, operands, packageFolder }: Invocatio
   const own = folder.ok ? folder.value.haproxyTemplates : undefined;
   if (own !== undefined) problems.push(...(await folderProblems(own)));
 
-  const entries = (await collecting(problems, () => readEntries(operands))) ?? [];
-  const wrong = new Map(entries.map((entry) => [entry, entryProblems(entry)]));
-  problems.push(...[...wrong.values()].flat());
-  const good = entries.filter((entry) => wrong.get(entry)?.length === 0);
-
-  const haproxy = 'executable' in asked ? asked : undefined;
-  const sample = settings && (await sampleOf(settings, packageFolder, good, haproxy));
-  problems.push(...(sample?.problems ?? []));
+  const declarations = await collecting(problems, () => readDeclarations(operands, readStandardInput));
+  const checked = await checkEntries(settings, packageFolder, declarations ?? nothingDeclared, haproxy);
+  problems.push(...checked.problems);
   if (settings !== undefined && flags.has('listen')) {
-    problems.push(...(await listeningFaults(settings, haproxy?.executable, sample?.config)).map(problemOf));
+    problems.push(...(await listeningFaults(settings, executableOf(haproxy), checked.config)).map(problemOf));
   }
   return {
     problems: unique(problems),
-    notes: sample?.notes ?? [],
+    notes: checked.notes,
     settings: config,
     templates: own === undefined ? undefined : resolve(own),
-    entries: entries.length,
-    haproxy: 'version' in asked ? asked.version : undefined,
-    haproxyFaults: 'version' in asked ? faultsOfVersion(asked.version).map(({ fault }) => fault.id) : [],
-    notAsked: 'reason' in asked ? asked.reason : undefined,
+    entries: declarations?.declared.length ?? 0,
+    haproxy: haproxy.kind === 'asked' ? haproxy.version : undefined,
+    haproxyFaults: haproxy.kind === 'asked' ? faultsOfVersion(haproxy.version).map(({ fault }) => fault.id) : [],
+    notAsked: haproxy.kind === 'asked' ? undefined : haproxy.reason,
   };
 }
 
@@ -112,49 +106,15 @@ async function readFile(path: string): Promise<SettingsFile> {
   return (await import('../settings/yaml-file.ts')).readYamlFile(path);
 }
 
-/** The result of the action; undefined: its error was added to the problems. */
-async function collecting<T>(problems: Problem[], action: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await action();
-  } catch (error) {
-    problems.push(...faultsOf(error).map(problemOf));
-    return undefined;
-  }
-}
+const nothingDeclared = { declared: [], problems: [] };
 
-/** One that was named has to be there. */
-async function askable(
-  settings: BalanceSettings | undefined,
-  problems: Problem[],
-): Promise<{ readonly executable: string; readonly version: string } | { readonly reason: string }> {
-  if (settings === undefined) return { reason: 'the settings are wrong' };
-  const { haproxy } = settings;
-  const executable = (haproxy.mode === 'command' ? undefined : haproxy.executable) ?? 'haproxy';
-  try {
-    return { executable, version: await readVersion(executable) };
-  } catch (error) {
-    if (!(error instanceof Fault) || error.code !== 'haproxy-missing') throw error;
-    if (executable !== 'haproxy') problems.push(problemOf(error));
-    return { reason: error.message };
-  }
-}
+const notAsked = (reason: string): AskedHaproxy => ({ kind: 'not-asked', reason });
 
-async function sampleOf(
-  settings: BalanceSettings,
-  packageFolder: string,
-  entries: readonly EntryFile[],
-  haproxy: SampleParts['haproxy'],
-): Promise<SampleResult> {
-  const problems: Problem[] = [];
-  const shippedForHaproxy = join(packageFolder, 'haproxy');
-  const templates = await collecting([], () => loadTemplates(join(packageFolder, 'templates'), settings.templates));
-  // The problems of a template were printed before.
-  if (templates === undefined) return { problems: [], notes: [] };
-  const found = await collecting(problems, () =>
-    trySample({ settings, templates, entries, haproxy, shippedForHaproxy }),
-  );
-  return found ?? { problems, notes: [] };
-}
+const haproxyFor = async (settings: BalanceSettings | undefined): Promise<AskedHaproxy> =>
+  settings === undefined ? notAsked('the settings are wrong') : askedHaproxy(settings);
+
+const executableOf = (haproxy: AskedHaproxy): string | undefined =>
+  haproxy.kind === 'asked' ? haproxy.executable : undefined;
 
 function unique(problems: readonly Problem[]): readonly Problem[] {
   return [...new Map(problems.map((problem) => [describeProblem(problem), problem])).values()];

@@ -1,29 +1,134 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { describe, Fault } from '../model/fault.ts';
+import { showKey } from '../model/parsed.ts';
+import { type Problem, placeOfIndex, problemAt } from '../model/problem.ts';
 import { rawText } from '../model/raw-text.ts';
-import type { Declarations } from './declared.ts';
-import { parseDeclarations } from './parse-declarations.ts';
+import { mostValueBytes, withoutFinalNewline } from '../registry/directory/value-file.ts';
+import type { Declarations, Declared } from './declared.ts';
+import { entryOfFile } from './entry-file.ts';
+import { type FileKind, kindOfOperand, kindsInFolder } from './file-kind.ts';
+import { firstAt, parseDeclarations } from './parse-declarations.ts';
 
-/** Reads what files and folders declare. Rejects with Fault `usage` if one of them cannot be read. */
-export async function readDeclarations(paths: readonly string[]): Promise<Declarations> {
-  const read = await Promise.all((await Promise.all(paths.map(filesOf))).flat().map(readOne));
-  return {
-    declared: read.flatMap(({ declared }) => declared),
-    problems: read.flatMap(({ problems }) => problems),
-  };
+/** The most that one call reads: far more than a registry should have, and less than what fills the memory. */
+const mostFileBytes = 32 * 1024 * 1024;
+const mostTotalBytes = 256 * 1024 * 1024;
+const mostEntries = 200_000;
+
+type TextFile = { readonly file: string; readonly text: string };
+
+/** The operand that means standard input. */
+const standardInput = '-';
+
+/**
+ * Reads what files and folders declare; `-` is what `readInput` reads. Files hold declarations in YAML or JSON. A folder without
+ * such files is a tree of keys, as `--registry dir:` has it. A file `web.json` that names no area is the policy of the service
+ * `web`. Everything that is wrong is in `problems`. Rejects with Fault `usage` if a file cannot be read.
+ */
+export async function readDeclarations(
+  paths: readonly string[],
+  readInput: () => Promise<Buffer> = () => Promise.resolve(Buffer.alloc(0)),
+): Promise<Declarations> {
+  const all: Declarations[] = [];
+  const budget = new Budget();
+  for (const path of paths) {
+    if (path === standardInput) {
+      all.push(declarationsIn({ file: 'stdin', text: rawText(await readInput()) }, { kind: 'declarations' }));
+    } else if ((await statOf(path)).isDirectory()) {
+      for (const one of await readFolder(path, budget)) all.push(one);
+    } else {
+      const read = await readText(path, budget);
+      all.push(declarationsIn(read, kindOfOperand(path.split(sep).join('/'), read.text)));
+    }
+    const count = all.reduce((sum, { declared }) => sum + declared.length, 0);
+    if (count > mostEntries) {
+      const what = `${count} entries are declared up to here, more than ${mostEntries}`;
+      throw new Fault('usage', what, { where: path, hint: 'read the files in parts' });
+    }
+  }
+  const declared = new Map<string, Declared>();
+  const problems = all.flatMap((one) => one.problems);
+  for (const entry of all.flatMap((one) => one.declared)) {
+    const first = declared.get(entry.key);
+    if (first === undefined) declared.set(entry.key, entry);
+    else problems.push(problemOfTwo(entry, first));
+  }
+  return { declared: [...declared.values()], problems };
 }
 
-async function filesOf(path: string): Promise<readonly string[]> {
-  const there = await stat(path).catch((cause: unknown) => {
+const problemOfTwo = ({ key, place }: Declared, first: Declared): Problem =>
+  problemAt(place.file, place, `${showKey(key)} is declared twice`, firstAt(first.place));
+
+async function readFolder(folder: string, budget: Budget): Promise<readonly Declarations[]> {
+  const texts = new Map<string, string>();
+  for (const file of await filesIn(folder)) {
+    const path = relative(folder, file).split(sep).join('/');
+    texts.set(path, (await readText(file, budget)).text);
+  }
+  return [...kindsInFolder(texts)].map(([path, kind]) =>
+    declarationsIn({ file: join(folder, path), text: texts.get(path) ?? '' }, kind),
+  );
+}
+
+/** The files below a folder, without hidden ones and backups of editors, as a directory registry has it. */
+async function filesIn(folder: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const item of await readdir(folder, { withFileTypes: true })) {
+    if (item.name.startsWith('.') || item.name.endsWith('~')) continue;
+    const path = join(folder, item.name);
+    if (item.isDirectory()) found.push(...(await filesIn(path)));
+    // Kubernetes mounts the files of a ConfigMap as links. A linked folder could lead in a circle.
+    else if (item.isFile() || (item.isSymbolicLink() && (await statOf(path)).isFile())) found.push(path);
+  }
+  return found.sort();
+}
+
+async function statOf(path: string) {
+  return stat(path).catch((cause: unknown) => {
     throw new Fault('usage', `it cannot be read: ${describe(cause)}`, { where: path, cause });
   });
-  if (!there.isDirectory()) return [path];
-  const found = await readdir(path, { recursive: true, withFileTypes: true });
-  return found
-    .filter((one) => one.isFile() && /\.(?:ya?ml|json)$/.test(one.name) && !/\/\./.test(join(one.parentPath, one.name)))
-    .map((one) => join(one.parentPath, one.name))
-    .sort();
 }
 
-const readOne = async (file: string): Promise<Declarations> => parseDeclarations(file, rawText(await readFile(file)));
+async function readText(file: string, budget: Budget): Promise<TextFile> {
+  budget.take(file, (await statOf(file)).size);
+  const bytes = await readFile(file).catch((cause: unknown) => {
+    throw new Fault('usage', `it cannot be read: ${describe(cause)}`, { where: file, cause });
+  });
+  return { file, text: rawText(bytes) };
+}
+
+/** The bytes that may be read still. */
+class Budget {
+  #left = mostTotalBytes;
+
+  take(file: string, bytes: number): void {
+    this.#left -= bytes;
+    const what =
+      bytes > mostFileBytes
+        ? `it has ${bytes} bytes, more than ${mostFileBytes}`
+        : `the files up to here have more than ${mostTotalBytes} bytes`;
+    if (bytes > mostFileBytes || this.#left < 0) throw new Fault('usage', what, { where: file });
+  }
+}
+
+function declarationsIn({ file, text }: TextFile, kind: FileKind): Declarations {
+  if (kind.kind === 'value') {
+    const entry = entryOfFile({ file, key: kind.key, text: withoutFinalNewline(text) });
+    return { declared: [entry], problems: tooLong([entry]) };
+  }
+  const flaw = text.search(/[\udc80-\udcff]/u);
+  if (flaw >= 0) {
+    const what = 'it is not UTF-8 text';
+    return { declared: [], problems: [problemAt(file, placeOfIndex(text, flaw), what)] };
+  }
+  const { declared, problems } = parseDeclarations(file, text.replace(/^\ufeff/, ''));
+  return { declared, problems: [...problems, ...tooLong(declared)] };
+}
+
+function tooLong(declared: readonly Declared[]): readonly Problem[] {
+  return declared.flatMap(({ key, value, place }) => {
+    const bytes = value.length > mostValueBytes / 3 ? Buffer.byteLength(value) : 0;
+    const what = `the value of ${showKey(key)} has ${bytes} bytes, more than etcd takes (${mostValueBytes})`;
+    return bytes > mostValueBytes ? [problemAt(place.file, place, what)] : [];
+  });
+}

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, type Pair, Parser, parseDocument } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, type Node, type Pair } from 'yaml';
 import { describe, Fault } from '../model/fault.ts';
+import { composeYaml } from '../model/yaml.ts';
 import type { FileEntry, FileNode, SettingsFile } from './sources.ts';
 
 /** Levels of lists and mappings; no setting has more than four. */
@@ -22,22 +23,23 @@ export async function readYamlFile(path: string): Promise<SettingsFile> {
 
 /** Reads the text of a settings file: one mapping of field names to values. Throws a Fault naming `file:line:column`. */
 export function parseSettingsFile(path: string, text: string): SettingsFile {
-  const deep = firstTooDeep(text);
-  if (deep !== undefined) throw new Fault('settings', tooDeep, { where: `${path}:${deep.line}:${deep.col}` });
-  const lines = new LineCounter();
   // The failsafe schema leaves every value the text it was; settings parse it, as they parse a flag.
-  const document = parseDocument(text, { lineCounter: lines, schema: 'failsafe', prettyErrors: false });
+  const { documents, lines, tooDeepAt } = composeYaml(text, deepest, { schema: 'failsafe' });
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${path}:${line}:${col}`;
   };
-  const [error] = document.errors;
+  if (tooDeepAt !== undefined) throw new Fault('settings', tooDeep, { where: at(tooDeepAt) });
+  const [document, second] = documents;
+  const [error] = document?.errors ?? [];
   if (error !== undefined) {
     throw new Fault('settings', `it is not YAML: ${oneLine(error.message)}`, { where: at(error.pos[0]) });
   }
+  if (second !== undefined)
+    throw new Fault('settings', 'it has more than one document', { where: at(second.range[0]) });
   const place = (node: unknown): string => at((node as Node | null)?.range?.[0] ?? 0);
+  if (document === undefined || document.contents === null) return { path, fields: new Map() };
   const root = document.contents;
-  if (root === null) return { path, fields: new Map() };
   if (!isMap(root)) throw new Fault('settings', 'it is not a mapping of settings', { where: place(root) });
 
   let nodes = 0;
@@ -62,23 +64,6 @@ export function parseSettingsFile(path: string, text: string): SettingsFile {
   };
   const fields = new Map(root.items.map((pair) => readEntry(pair, 0)).map((entry) => [entry.name, entry] as const));
   return { path, fields };
-}
-
-/**
- * Where a text is nested too deep. The parser keeps a list of open nodes. A program that makes a document of that recurses for
- * each level, and near the end of the stack V8 ends the whole process.
- */
-function firstTooDeep(text: string): { readonly line: number; readonly col: number } | undefined {
-  const lines = new LineCounter();
-  const parser = new Parser(lines.addNewLine);
-  lines.addNewLine(0);
-  // The document and a scalar are in that list, too.
-  const most = deepest + 2;
-  for (const lexeme of new Lexer().lex(text)) {
-    for (const _ of parser.next(lexeme));
-    if (parser.stack.length > most) return lines.linePos(parser.offset);
-  }
-  return undefined;
 }
 
 const tooDeep = `it is nested more than ${deepest} deep`;

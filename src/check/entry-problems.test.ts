@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { hostileJson, hostileText } from '../../test/support/hostile.ts';
+import { entryOfFile } from '../declarations/entry-file.ts';
 import { describeProblem } from '../model/problem.ts';
-import { entryProblems } from './entry-file.ts';
+import { entryProblems } from './entry-problems.ts';
 
-const problems = (key: string, text: string) => entryProblems({ file: 'f', key, text }).map(describeProblem);
+const problems = (key: string, text: string) =>
+  entryProblems(entryOfFile({ file: 'f', key, text })).map(describeProblem);
 
 describe('what is to stand in the registry', () => {
   test('is in order', () => {
@@ -52,7 +54,7 @@ describe('what is to stand in the registry', () => {
     const key = fc.constantFrom('services/web', 'instances/web/a', 'overrides/web/*');
     fc.assert(
       fc.property(key, fc.oneof(hostileJson, hostileText), (at, text) => {
-        for (const { line = 1, what } of entryProblems({ file: 'f', key: at, text })) {
+        for (const { line = 1, what } of entryProblems(entryOfFile({ file: 'f', key: at, text }))) {
           expect(line).toBeLessThanOrEqual(text.split('\n').length);
           expect(what).toMatch(/^[\x20-\x7e]+$/);
         }

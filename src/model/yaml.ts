@@ -1,0 +1,39 @@
+import {
+  Composer,
+  type CST,
+  type Document,
+  Lexer,
+  LineCounter,
+  type ParsedNode,
+  type ParseOptions,
+  Parser,
+  type SchemaOptions,
+} from 'yaml';
+
+/** The documents of a YAML text up to the place where it is nested too deep; they have the errors that the parser found. */
+export type ComposedYaml = {
+  readonly documents: readonly Document.Parsed<ParsedNode>[];
+  readonly lines: LineCounter;
+  /** The index at which the text is nested too deep. */
+  readonly tooDeepAt: number | undefined;
+};
+
+/**
+ * Composes the documents of a text. The parser keeps a list of open nodes. The composer recurses for each of them, and near the end
+ * of the stack V8 ends the whole process, so a text that is nested deeper than `deepest` is not composed.
+ */
+export function composeYaml(text: string, deepest: number, options: ParseOptions & SchemaOptions): ComposedYaml {
+  const lines = new LineCounter();
+  const tokens: CST.Token[] = [];
+  const parser = new Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  // The document and a scalar are in that list, too.
+  const most = deepest + 2;
+  for (const lexeme of new Lexer().lex(text)) {
+    tokens.push(...parser.next(lexeme));
+    if (parser.stack.length > most) return { documents: [], lines, tooDeepAt: parser.offset };
+  }
+  tokens.push(...parser.end());
+  const composer = new Composer(options);
+  return { documents: [...composer.compose(tokens, true, text.length)], lines, tooDeepAt: undefined };
+}
