@@ -93,7 +93,7 @@ class TreeReader {
   }
 
   readAreas(root: YAMLMap): void {
-    const named = this.#nodes.named(root).filter(({ name }) => name !== '$schema');
+    const named = this.#nodes.named(root).filter(({ name }) => name !== '$schema' && !name.startsWith('x-'));
     const [first] = named;
     if (first !== undefined && named.every(({ name }) => !isDeclaredArea(name) && policyFieldNames.includes(name))) {
       const hint = 'declare it under services:, below the name of its service';

@@ -41,7 +41,8 @@ function parsePorts(text: string): Parsed<PortRange> {
 
 const ports = v.pipe(v.union([v.string(), v.number()]), v.transform(String), parsedText(parsePorts));
 
-const schema = v.strictObject({
+/** The fields of a claim as its JSON has them. */
+export const claimSchema = v.strictObject({
   hosts: v.optional(v.pipe(v.array(parsedText(parseHostPattern)), v.maxLength(1024))),
   priority: v.optional(whole(0, 1000)),
   ports: v.optional(v.pipe(v.array(ports), v.maxLength(1024))),
@@ -50,7 +51,7 @@ const schema = v.strictObject({
 
 /** Reads `{"hosts":["shop.example.com","*.shop.example.com"],"priority":10}`. Unknown fields are refused. */
 export function parseClaim(value: string): Parsed<Claim> {
-  const read = parseEntry(value, schema, 'a claim');
+  const read = parseEntry(value, claimSchema, 'a claim');
   if (!read.ok) return read;
   const { hosts, priority, ports, certificates } = read.value;
   return accepted({

@@ -5,7 +5,7 @@ import { accepted, type Parsed, quote, rejected } from './parsed.ts';
 import { parseWeight } from './quantity.ts';
 
 /** `draining` takes no new requests and finishes its open ones; `maintenance` takes none at all. */
-type InstanceState = (typeof states)[number];
+type InstanceState = (typeof instanceStates)[number];
 
 /** A `backup` gets requests only while no active instance is up. */
 export type InstanceRole = (typeof instanceRoles)[number];
@@ -51,7 +51,7 @@ const word = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$/;
 const ownerNonce = /^[A-Za-z0-9-]{1,64}$/;
 // Half a surrogate pair is no character, and JSON writes it as six. Tabs and line ends may be meant.
 const controls = /(?![\t\n\r])[\p{Cc}\p{Cs}]/u;
-const states = ['ready', 'draining', 'maintenance'] as const;
+export const instanceStates = ['ready', 'draining', 'maintenance'] as const;
 
 /**
  * Reads a registration: `host:port`, or JSON `{address, port, weight?, state?, version?, zone?, role?, meta?, owner?}` in
@@ -83,7 +83,7 @@ export function parseInstance(service: ServiceName, id: InstanceId, value: strin
   if (!address.ok) return address;
   const weight = readWeight(record.get('weight'));
   if (!weight.ok) return weight;
-  const state = readWord(record, 'state', states);
+  const state = readWord(record, 'state', instanceStates);
   if (!state.ok) return state;
   const version = optionalWord(record, 'version');
   if (!version.ok) return version;

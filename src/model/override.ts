@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import type { InstanceId, ServiceName } from './name.ts';
 import { accepted, type Parsed, quote, rejected } from './parsed.ts';
-import { parseEntry, parsing } from './policy/field.ts';
+import { inEditors, parseEntry, parsing } from './policy/field.ts';
 import { parseWeight } from './quantity.ts';
 
 /** The restriction of an instance, or of a whole service, that an operator sets. */
@@ -41,11 +41,14 @@ const text = (most: number) =>
     v.maxLength(most, `is longer than ${most}`),
     v.regex(harmless, 'has a control character'),
   );
-const time = parsing(v.string('it is not a string'), (given) => {
+const time = parsing(v.pipe(v.string('it is not a string'), inEditors({ pattern: instant.source })), (given) => {
   const ms = instant.test(given) ? Date.parse(given) : Number.NaN;
   return Number.isNaN(ms) ? rejected(`${quote(given)} is not a time like 2026-01-31T09:30:00Z`) : accepted(ms);
 });
-const weight = parsing(v.number('it is not a number'), parseWeight);
+const weight = parsing(
+  v.pipe(v.number('it is not a number'), inEditors({ type: 'integer', minimum: 0, maximum: 256 })),
+  parseWeight,
+);
 
 const said = {
   who: v.optional(text(128)),
@@ -53,7 +56,8 @@ const said = {
   at: v.optional(time),
   until: v.optional(time),
 };
-const schema = v.variant(
+/** The fields of an override as its JSON has them. */
+export const overrideSchema = v.variant(
   'kind',
   [
     v.strictObject({ kind: v.literal('drain'), ...said }),
@@ -69,7 +73,7 @@ const schema = v.variant(
  * `{"kind":"pause","until":…}`, each with `who`, `why`, `at` and `until` or without. Unknown fields are refused: what they were meant to limit would not hold.
  */
 export function parseOverride(value: string): Parsed<Override> {
-  const read = parseEntry(value, schema, 'an override', ({ message }) => message);
+  const read = parseEntry(value, overrideSchema, 'an override', ({ message }) => message);
   if (!read.ok) return read;
   const { who, why, at, until } = read.value;
   if (at !== undefined && until !== undefined && until <= at) return rejected('until: it is not later than at');
@@ -80,7 +84,7 @@ export function parseOverride(value: string): Parsed<Override> {
   return accepted({ effect: effectOf(read.value), who, why, at, until });
 }
 
-function effectOf(output: v.InferOutput<typeof schema>): OverrideEffect {
+function effectOf(output: v.InferOutput<typeof overrideSchema>): OverrideEffect {
   return output.kind === 'weight' ? { kind: 'weight', weight: output.weight } : { kind: output.kind };
 }
 

@@ -103,7 +103,8 @@ export const defaultPolicy: Policy = {
   guard: {},
 };
 
-const schema = v.strictObject({
+/** The fields of a policy as its JSON has them. */
+export const policySchema = v.strictObject({
   mode: v.optional(v.picklist(['http', 'tcp']), defaultPolicy.mode),
   port: v.optional(whole(1, 65535)),
   ...sniFields,
@@ -136,7 +137,7 @@ const schema = v.strictObject({
 });
 
 /** The names of all fields of a policy. */
-export const policyFieldNames: readonly string[] = Object.keys(schema.entries);
+export const policyFieldNames: readonly string[] = Object.keys(policySchema.entries);
 
 /** Fields that need HAProxy to read the protocol, so that they do not fit `tcp`. */
 const httpFields = [
@@ -155,7 +156,7 @@ export type PolicyProblem = { readonly path: readonly string[]; readonly reason:
 export function policyProblems(value: string): readonly PolicyProblem[] {
   const json = parseRecord(value);
   if (!json.ok) return [{ path: [], reason: json.reason }];
-  const result = v.safeParse(schema, Object.fromEntries(json.value));
+  const result = v.safeParse(policySchema, Object.fromEntries(json.value));
   if (!result.success) {
     return result.issues.map((issue) => ({
       path: (issue.path ?? []).map(({ key }) => String(key)),
@@ -176,7 +177,7 @@ function describeIssueOfPolicy(issue: v.BaseIssue<unknown>): string {
 
 /** Reads a policy's JSON. An unknown field is refused: it is more likely mistyped than meant for a newer version. */
 export function parsePolicy(value: string): Parsed<Policy> {
-  const read = parseEntry(value, schema, 'a policy', describeIssueOfPolicy);
+  const read = parseEntry(value, policySchema, 'a policy', describeIssueOfPolicy);
   if (!read.ok) return read;
   const given = read.value;
   const { mode, port } = given;

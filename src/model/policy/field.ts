@@ -16,6 +16,10 @@ export function parsing<In, T>(schema: v.GenericSchema<In, In>, parse: (value: I
   );
 }
 
+/** What the JSON schema for editors says about a value, besides its type. The schema has to accept all that the parser accepts. */
+export const inEditors = <In>(jsonSchema: Readonly<Record<string, unknown>>) =>
+  v.metadata<In, { jsonSchema: typeof jsonSchema }>({ jsonSchema });
+
 /** A schema of text that a parser of the model reads. */
 export const parsedText = <T>(parse: (text: string) => Parsed<T>) => parsing(v.string(), parse);
 
@@ -43,15 +47,19 @@ export function wordIssue(issue: v.BaseIssue<unknown>, what: string, describe = 
 export const whole = (least: number, most: number) =>
   v.pipe(
     v.number(),
+    inEditors({ type: 'integer', minimum: least, maximum: most }),
     v.check(
       (given) => Number.isInteger(given) && given >= least && given <= most,
       `it is not a whole number from ${least} to ${most}`,
     ),
   );
 
+/** The text of a duration, in ms. */
+export const durationText = parsing(v.pipe(v.string(), inEditors({ pattern: '^[0-9.]+(ms|s|m|h|d)$' })), parseDuration);
+
 /** A duration in ms, from 50 ms to an hour. */
 export const duration = v.pipe(
-  parsedText(parseDuration),
+  durationText,
   v.check((ms) => ms >= 50 && ms <= 3_600_000, 'it is not between 50ms and 1h'),
 );
 

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { parseDuration, parseShare } from '../quantity.ts';
-import { parsedText, whole } from './field.ts';
+import { parseShare } from '../quantity.ts';
+import { durationText, parsedText, whole } from './field.ts';
 
 /** The settings of the mass-loss guard that differ for a service from those of the balancer. */
 export type GuardSettings = {
@@ -14,7 +14,7 @@ export type GuardSettings = {
 // Bounds as those of the balancer's own settings.
 const lasting = (longestMs: number, bounds: string) =>
   v.pipe(
-    parsedText(parseDuration),
+    durationText,
     v.check((ms) => ms >= 1000 && ms <= longestMs, `it is not between ${bounds}`),
   );
 

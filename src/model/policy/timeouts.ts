@@ -1,6 +1,5 @@
 import * as v from 'valibot';
-import { parseDuration } from '../quantity.ts';
-import { duration, parsedText } from './field.ts';
+import { duration, durationText } from './field.ts';
 
 /** How long HAProxy waits, in ms. The base configuration has the time of a field that is undefined. */
 export type Timeouts = {
@@ -26,7 +25,7 @@ export const noTimeouts: Timeouts = {
 
 const week = 7 * 86_400_000;
 const long = v.pipe(
-  parsedText(parseDuration),
+  durationText,
   v.check((ms) => ms >= 1000 && ms <= week, 'it is not between 1s and 7d'),
 );
 
