@@ -2,6 +2,7 @@ import type { ClaimTarget } from './claim.ts';
 import { type InstanceId, parseInstanceId, parseServiceName, type ServiceName } from './name.ts';
 import type { OverrideScope } from './override.ts';
 import { accepted, type Parsed, quote, rejected } from './parsed.ts';
+import type { SetName } from './set-name.ts';
 
 /** The subject of a key under the root. */
 export type KeySubject =
@@ -9,7 +10,7 @@ export type KeySubject =
   | { readonly kind: 'policy'; readonly service: ServiceName }
   | { readonly kind: 'override'; readonly service: ServiceName; readonly scope: OverrideScope }
   | { readonly kind: 'claim'; readonly service: ClaimTarget }
-  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`. */
+  /** No part of the catalog: `balancers/`, `releases/`, `waits/`, `keys/`, `sets/`. */
   | { readonly kind: 'other' };
 
 /** The key of an instance's registration. */
@@ -30,6 +31,9 @@ export const balancerKey = (id: string): string => `balancers/${id}`;
 /** The key that an operator writes to release a service, or everything. */
 export const releaseKey = (service: ServiceName | '*'): string => `releases/${service}`;
 
+/** The key of a part of the record of a set: which entries it owns. */
+export const setKey = (set: SetName, part: number): string => `sets/${set}/${part}`;
+
 /** The first part of a key: `instances` of `instances/web/a`. */
 export function areaOfKey(key: string): string {
   const end = key.indexOf('/');
@@ -45,7 +49,7 @@ export function serviceOfKey(key: string): string | undefined {
 }
 
 const other: KeySubject = { kind: 'other' };
-const otherAreas: readonly (string | undefined)[] = ['balancers', 'releases', 'waits', 'keys'];
+const otherAreas: readonly (string | undefined)[] = ['balancers', 'releases', 'waits', 'keys', 'sets'];
 
 /**
  * Reads a key relative to the root: `instances/<service>/<instance>`, `services/<service>`, `overrides/<service>/<instance>`,

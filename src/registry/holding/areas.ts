@@ -13,11 +13,11 @@ export const isPartOfService = (key: string): boolean => key.startsWith('instanc
 
 /**
  * Whether an entry of pointsman's own tree is held when it vanishes without having been deleted. Entries that are valid for a
- * moment only are not held, and neither is an instance that had announced its leave.
+ * moment only are not held, and neither is an instance that had announced its leave, nor a record of a set, which no balancer uses.
  */
 export function mayHoldOwn(entry: Entry): boolean {
   const area = areaOfKey(entry.key);
-  if (area === 'balancers' || area === 'releases' || area === 'waits') return false;
+  if (['balancers', 'releases', 'waits', 'sets'].includes(area)) return false;
   return area !== 'instances' || !entry.leased || instanceOf(entry)?.state === 'ready';
 }
 
