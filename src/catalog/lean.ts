@@ -1,5 +1,5 @@
 import { formatInstance, parseInstance } from '../model/instance.ts';
-import { parseKey } from '../model/key.ts';
+import { areaOfKey, parseKey } from '../model/key.ts';
 import { parseOverride } from '../model/override.ts';
 import type { Parsed } from '../model/parsed.ts';
 import { parsePolicy } from '../model/policy.ts';
@@ -38,6 +38,8 @@ export function leanReading(limits: CatalogLimits): ReadFilter {
 }
 
 function leanEntry(entry: Entry, reject: Reject): Entry {
+  // Only those who write the registry look at who owns what.
+  if (areaOfKey(entry.key) === 'sets') return { ...entry, value: '' };
   if (entry.rejected !== undefined || entry.value.length <= shortest) return entry;
   const tooLong = reject(entry.key, Buffer.byteLength(entry.value));
   if (tooLong !== undefined) return without(entry, tooLong);

@@ -24,6 +24,7 @@ export function sayingWaits(registry: Registry, start: () => { readonly stop: ()
     read: (prefix, signal) => awaited(registry.read(prefix, signal)),
     write: (key, value, options) => awaited(registry.write(key, value, options)),
     replace: (key, value, since, signal) => awaited(registry.replace(key, value, since, signal)),
+    transact: (transaction, signal) => awaited(registry.transact(transaction, signal)),
     remove: (key, signal) => awaited(registry.remove(key, signal)),
     openSession: (options) => registry.openSession(options),
     close: () => registry.close(),

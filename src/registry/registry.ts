@@ -37,6 +37,7 @@ export type Held = {
 export type KeyRange = { readonly first: string; readonly end?: string };
 
 export const wholeTree: KeyRange = { first: '' };
+export const keysBelow = (prefix: `${string}/`): KeyRange => ({ first: prefix, end: `${prefix.slice(0, -1)}0` });
 /** The acknowledgements of the balancers. */
 export const fleetKeys: KeyRange = { first: 'balancers/', end: 'balancers0' };
 /**
@@ -150,6 +151,35 @@ export type Listing = {
   readonly entries: readonly Entry[];
 };
 
+/** A write (a removal if `value` is undefined) of a key that was last changed at `since`; undefined: that is not there. */
+export type GuardedChange = {
+  readonly key: string;
+  readonly value: string | undefined;
+  readonly since: Revision | undefined;
+};
+
+/** Changes that are all made in one revision, or none of them. */
+export type Transaction = {
+  readonly changes: readonly GuardedChange[];
+  /** Nothing in the range may have been written after this revision. A removal from it is not noticed. */
+  readonly unwritten: { readonly range: KeyRange; readonly since: Revision } | undefined;
+};
+
+export type TransactionResult =
+  | { readonly kind: 'done'; readonly revision: Revision }
+  /** Nothing was written: somebody else has changed these keys. */
+  | { readonly kind: 'changed'; readonly keys: readonly string[] };
+
+/**
+ * What a transaction may have, in either registry: etcd's limits `--max-txn-ops` (128, and a compared range is one) and
+ * `--max-request-bytes` (1.5 MiB), with room for what is around the values.
+ */
+export const transactionLimits = { changes: 127, bytes: 1_200_000 } as const;
+
+/** The bytes of a change as `transactionLimits` counts them. */
+export const changeBytes = ({ key, value }: GuardedChange): number =>
+  3 * Buffer.byteLength(key) + Buffer.byteLength(value ?? '') + 400;
+
 /** The tree that everything is read from and announced in. Two adapters: etcd/ and directory/. */
 export interface Registry {
   /** For messages: `etcd://127.0.0.1:2379/pointsman/`; no credentials. */
@@ -170,6 +200,8 @@ export interface Registry {
     since: Revision | undefined,
     signal?: AbortSignal,
   ): Promise<Revision | undefined>;
+  /** Makes all changes in one revision, or none. All of their keys are different. Rejects with a Fault. */
+  transact(transaction: Transaction, signal?: AbortSignal): Promise<TransactionResult>;
   /** Rejects with a Fault; resolves with undefined when the key was not there. */
   remove(key: string, signal?: AbortSignal): Promise<Revision | undefined>;
   openSession(options: SessionOptions): Session;

@@ -6,6 +6,7 @@ import { orderContract } from './contract/order.ts';
 import { ownerContract } from './contract/owners.ts';
 import { readingContract } from './contract/reading.ts';
 import { restoringContract } from './contract/restoring.ts';
+import { transactionContract } from './contract/transactions.ts';
 import { openTree, type RegistryHarness } from './contract/tree.ts';
 
 /** The promises of each adapter of the Registry port, tested on the real registry. */
@@ -14,6 +15,7 @@ export function describeRegistryContract(name: string, harness: RegistryHarness)
     const tree = openTree(harness);
     followingContract(tree);
     readingContract(tree);
+    transactionContract(tree);
     leaseContract(tree);
     ownerContract(tree);
     restoringContract(tree);

@@ -5,11 +5,14 @@ import { Fault } from '../../model/fault.ts';
 import { type Revision, revision } from '../../model/revision.ts';
 import {
   type Follower,
+  isWithin,
   type Listing,
   type Registry,
   type RegistryEvent,
   type Session,
   type SessionOptions,
+  type Transaction,
+  type TransactionResult,
   wholeTree,
 } from '../registry.ts';
 import { DirectoryFollower } from './follower.ts';
@@ -105,14 +108,25 @@ class DirectoryRegistry implements Registry {
   }
 
   async replace(key: string, value: string | undefined, since: Revision | undefined): Promise<Revision | undefined> {
+    const result = await this.transact({ changes: [{ key, value, since }], unwritten: undefined });
+    return result.kind === 'done' ? result.revision : undefined;
+  }
+
+  async transact({ changes, unwritten }: Transaction): Promise<TransactionResult> {
     this.#requireOpen();
-    const may = (present: { readonly revision: number } | undefined) =>
-      since === undefined ? present === undefined : present !== undefined && BigInt(present.revision) === since;
-    const at =
-      value === undefined
-        ? await this.#tree.remove(key, may)
-        : await this.#tree.put({ key, value, lease: undefined, may });
-    return at === undefined ? undefined : revision(BigInt(at));
+    return this.#tree.transact(changes, ({ entries }) => {
+      const changed = changes.filter(({ key, since }) => {
+        const present = entries.get(key);
+        return since === undefined ? present !== undefined : BigInt(present?.revision ?? -1) !== since;
+      });
+      const written =
+        unwritten === undefined
+          ? []
+          : [...entries.values()].filter(
+              ({ key, revision }) => revision > unwritten.since && isWithin(unwritten.range, key),
+            );
+      return [...new Set([...changed, ...written].map(({ key }) => key))];
+    });
   }
 
   async remove(key: string): Promise<Revision | undefined> {

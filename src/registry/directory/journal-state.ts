@@ -15,16 +15,24 @@ const schema = v.variant('op', [
   v.object({ op: v.literal('keep'), revision: revisionNumber, created: v.optional(revisionNumber), ...stored }),
   v.object({ op: v.literal('put'), ...authored, ...stored }),
   v.object({ op: v.literal('delete'), ...authored, key: v.string() }),
+  v.object({
+    op: v.literal('transaction'),
+    ...authored,
+    changes: v.array(v.object({ key: v.string(), put: v.optional(v.object({ value: v.string(), file: v.string() })) })),
+  }),
   v.object({ op: v.literal('revoke'), ...authored, lease: v.string() }),
   v.object({ op: v.literal('seal'), ...authored }),
 ]);
 
 /**
  * One line of the journal. `open` is its first: who this registry is and at which revision the file begins. `keep` is an
- * entry carried over from the generation before. `revoke` deletes all keys of a lease in one revision. `seal` ends the
+ * entry carried over from the generation before. `transaction` puts and deletes keys without a lease, and
+ * `revoke` deletes all keys of a lease, in one revision. `seal` ends the
  * file: the next generation continues it. `by` names the attempt, so that its author finds out whether it was taken.
  */
 export type JournalRecord = v.InferOutput<typeof schema>;
+
+type TransactionDraft = Omit<Extract<JournalRecord, { op: 'transaction' }>, 'revision' | 'by'>;
 
 /** A change before it is appended, which gives it its revision and author. */
 export type Draft =
@@ -36,6 +44,7 @@ export type Draft =
       readonly lease?: LeaseReference;
     }
   | { readonly op: 'delete'; readonly key: string }
+  | { readonly op: 'transaction'; readonly changes: TransactionDraft['changes'] }
   | { readonly op: 'revoke'; readonly lease: string }
   | { readonly op: 'seal' };
 
@@ -119,16 +128,14 @@ export class JournalState {
     if (record.revision !== this.revision + 1) return undefined;
     this.revision = record.revision;
     switch (record.op) {
-      case 'put': {
-        const { key, value, file, lease } = record;
-        const before = this.#entries.get(key);
-        const created = before && (before.created ?? before.revision);
-        const stored = { key, value, file, lease, revision: record.revision, created };
-        this.#set(stored);
-        return [{ kind: 'put', entry: toEntry(stored) }];
-      }
+      case 'put':
+        return [this.#put(record, record.lease)];
       case 'delete':
         return this.#delete([record.key]);
+      case 'transaction':
+        return record.changes.flatMap(({ key, put }) =>
+          put === undefined ? this.#delete([key]) : [this.#put({ key, ...put }, undefined)],
+        );
       case 'revoke':
         return this.#delete([...(this.#leases.get(record.lease)?.keys ?? [])]);
       case 'seal':
@@ -145,6 +152,14 @@ export class JournalState {
     this.base = record.revision;
     this.revision = record.revision;
     return [];
+  }
+
+  #put({ key, value, file }: Pick<StoredEntry, 'key' | 'value' | 'file'>, lease: LeaseReference | undefined): Change {
+    const before = this.#entries.get(key);
+    const created = before && (before.created ?? before.revision);
+    const stored = { key, value, file, lease, revision: this.revision, created };
+    this.#set(stored);
+    return { kind: 'put', entry: toEntry(stored) };
   }
 
   #set(stored: StoredEntry): void {

@@ -4,9 +4,11 @@ import type { Logger } from 'pino';
 import { makeFolder } from '../../fs/make-folder.ts';
 import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe, Fault } from '../../model/fault.ts';
+import { revision } from '../../model/revision.ts';
 import { Slots } from '../../waiting/serial-queue.ts';
+import type { GuardedChange, TransactionResult } from '../registry.ts';
 import { Grace } from './grace.ts';
-import type { LeaseReference, StoredEntry } from './journal-state.ts';
+import type { JournalState, LeaseReference, StoredEntry } from './journal-state.ts';
 import { directoryFault, type Ledger } from './ledger.ts';
 import { type DirectoryPaths, parseKeyPath } from './paths.ts';
 import {
@@ -59,10 +61,7 @@ export class DirectoryTree {
   /** Resolves with the revision, when the file is in its place; undefined when `may` declined. */
   async put({ key, value, lease, may }: TreePut): Promise<number | undefined> {
     const { paths, ledger, wall, random, nonce } = this.#parts;
-    requireKey(key);
-    if (Buffer.byteLength(value) > mostValueBytes) {
-      throw new Fault('usage', 'the value has more than 1.5 MiB', { where: key });
-    }
+    requirePut(key, value);
     return this.#slots.run(key, async () => {
       const path = join(paths.root, key);
       try {
@@ -104,6 +103,48 @@ export class DirectoryTree {
         throw directoryFault(error, join(this.#parts.paths.root, key));
       }
     });
+  }
+
+  /** Makes all changes in one revision, unless `changedSince` names one that somebody else made before. */
+  async transact(
+    changes: readonly GuardedChange[],
+    changedSince: (state: JournalState) => readonly string[],
+  ): Promise<TransactionResult> {
+    const { paths, ledger, wall, random, nonce } = this.#parts;
+    for (const { key, value } of changes) requirePut(key, value ?? '');
+    const written = new Map<string, { readonly value: string; readonly file: string; readonly temporary: string }>();
+    try {
+      await Promise.all(
+        changes.map(({ key, value }) =>
+          this.#slots.run(key, async () => {
+            await this.#reconcile(key);
+            if (value === undefined) return;
+            await makeFolder(dirname(join(paths.root, key)));
+            const temporary = join(paths.temporary, nonce());
+            written.set(key, { value, temporary, file: await writeTemporary(temporary, value, wall(), random) });
+          }),
+        ),
+      );
+      let changed: readonly string[] = [];
+      const drafts = changes.map(({ key }) => ({ key, put: written.get(key) }));
+      const at = ledger.commit((state) => {
+        changed = changedSince(state);
+        return changed.length > 0 ? undefined : { op: 'transaction', changes: drafts.map(withoutTemporary) };
+      });
+      if (at === undefined) return { kind: 'changed', keys: changed };
+      await Promise.all(
+        drafts.map(({ key, put }) =>
+          this.#slots.run(key, () =>
+            put === undefined ? this.#dropFile(key) : this.#moveIn(key, put.file, put.temporary),
+          ),
+        ),
+      );
+      return { kind: 'done', revision: revision(BigInt(at)) };
+    } catch (error) {
+      throw directoryFault(error, paths.root);
+    } finally {
+      await Promise.all([...written.values()].map(({ temporary }) => unlink(temporary).catch(() => {})));
+    }
   }
 
   /** Removes the files of keys that are no entries any more. */
@@ -270,3 +311,15 @@ function requireKey(key: string): void {
   const parsed = parseKeyPath(key);
   if (!parsed.ok) throw new Fault('usage', parsed.reason, { hint: 'a key is file names joined by "/"' });
 }
+
+function requirePut(key: string, value: string): void {
+  requireKey(key);
+  if (Buffer.byteLength(value) > mostValueBytes) {
+    throw new Fault('usage', 'the value has more than 1.5 MiB', { where: key });
+  }
+}
+
+type Written = { readonly value: string; readonly file: string };
+
+const withoutTemporary = ({ key, put }: { readonly key: string; readonly put: Written | undefined }) =>
+  put === undefined ? { key } : { key, put: { value: put.value, file: put.file } };

@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { ICompare } from 'etcd3';
 import { type Revision, revision } from '../../model/revision.ts';
 import {
   type Follower,
@@ -10,6 +9,8 @@ import {
   type RegistryEvent,
   type Session,
   type SessionOptions,
+  type Transaction,
+  type TransactionResult,
   wholeTree,
 } from '../registry.ts';
 import { EtcdFollower } from './follow.ts';
@@ -19,6 +20,7 @@ import type { EtcdAccess, MemberClient } from './member-client.ts';
 import { MemberSource, membersByRecord, membersOf } from './member-source.ts';
 import { Members } from './members.ts';
 import { EtcdSession, type EtcdSessionParts } from './session.ts';
+import { transact } from './transaction.ts';
 import { list, withPrefix } from './tree.ts';
 
 export type EtcdRegistryOptions = EtcdAccess & {
@@ -87,33 +89,29 @@ class EtcdRegistry implements Registry {
     { ttlMs, signal }: { ttlMs?: number; signal?: AbortSignal } = {},
   ): Promise<Revision> {
     const lease = ttlMs === undefined ? undefined : { ID: newLeaseId(), ttlMs };
-    const put = { key: this.#parts.keys.toBytes(key), value: Buffer.from(value), ...(lease && { lease: lease.ID }) };
+    const put = {
+      key: this.#parts.keys.toBytes(key),
+      value: this.#parts.keys.toValue(value),
+      ...(lease && { lease: lease.ID }),
+    };
     return this.#run(async (client, callMs) => {
       if (lease !== undefined) await grantLease(client, { ...lease, callMs });
       return revision((await client.kv.put(put, { deadline: Date.now() + callMs })).header.revision);
     }, signal);
   }
 
-  replace(
+  async replace(
     key: string,
     value: string | undefined,
     since: Revision | undefined,
     signal?: AbortSignal,
   ): Promise<Revision | undefined> {
-    const at = this.#parts.keys.toBytes(key);
-    const compare: ICompare =
-      since === undefined
-        ? { key: at, target: 'Create', result: 'Equal', create_revision: '0' }
-        : { key: at, target: 'Mod', result: 'Equal', mod_revision: String(since) };
-    const change =
-      value === undefined
-        ? { request_delete_range: { key: at } }
-        : { request_put: { key: at, value: Buffer.from(value) } };
-    const transaction = { compare: [compare], success: [change], failure: [] };
-    return this.#run(async (client, callMs) => {
-      const answer = await client.kv.txn(transaction, { deadline: Date.now() + callMs });
-      return answer.succeeded ? revision(answer.header.revision) : undefined;
-    }, signal);
+    const result = await this.transact({ changes: [{ key, value, since }], unwritten: undefined }, signal);
+    return result.kind === 'done' ? result.revision : undefined;
+  }
+
+  transact(transaction: Transaction, signal?: AbortSignal): Promise<TransactionResult> {
+    return this.#run((client, callMs) => transact(client, this.#parts.keys, transaction, callMs), signal);
   }
 
   remove(key: string, signal?: AbortSignal): Promise<Revision | undefined> {

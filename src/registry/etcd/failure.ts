@@ -9,7 +9,9 @@ export type Failure =
   /** etcd answers and takes no writes, until an operator does something. */
   | { readonly kind: 'full'; readonly reason: string; readonly hint: string }
   /** Every member will say the same. */
-  | { readonly kind: 'denied'; readonly reason: string };
+  | { readonly kind: 'denied'; readonly reason: string }
+  /** The request has more than etcd is configured to take. */
+  | { readonly kind: 'too-large'; readonly reason: string; readonly hint: string };
 
 const ca = 'check --etcd-ca';
 const client = 'check --etcd-cert and --etcd-key';
@@ -63,6 +65,10 @@ export function failureOf(error: unknown): Failure {
   const untrusted = tls.find(([pattern]) => pattern.test(text));
   if (untrusted !== undefined) return { kind: 'untrusted', reason: untrusted[1], hint: untrusted[2] };
   if (/database space exceeded/.test(text)) return full;
+  if (/too many operations in txn|request is too large/.test(text)) {
+    const hint = 'start etcd with --max-txn-ops=128 and --max-request-bytes=1572864, its defaults, or with more';
+    return { kind: 'too-large', reason: withoutWrapping(text), hint };
+  }
   const denied = /permission denied|authentication failed|user name is empty|user name not found/i.test(text);
   const reason = connection.find(([pattern]) => pattern.test(text))?.[1] ?? withoutWrapping(text);
   return { kind: denied ? 'denied' : 'member', reason };
@@ -98,6 +104,7 @@ export function registryFault(failure: Failure, where: string): Fault {
       });
     case 'untrusted':
       return new Fault('registry-untrusted', failure.reason, { where, hint: failure.hint });
+    case 'too-large':
     case 'full':
       return new Fault('registry-unreachable', failure.reason, { where, hint: failure.hint });
     case 'member':

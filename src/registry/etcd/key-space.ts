@@ -6,6 +6,7 @@ import type { Entry, ReadFilter } from '../registry.ts';
 /** Keys under the root as etcd wants and gives them. */
 export type KeySpace = {
   readonly toBytes: (key: string) => Buffer;
+  readonly toValue: (value: string) => Buffer;
   readonly fromBytes: (key: Buffer) => string;
   readonly toEntry: (kv: IKeyValue) => Entry;
 };
@@ -23,9 +24,11 @@ export function keySpace(
   const skip = Buffer.byteLength(root);
   const decode =
     decoding === 'raw' ? rawText : (bytes: Buffer, start?: number): string => bytes.toString('utf8', start);
+  const encode = decoding === 'raw' ? rawBytes : (text: string) => Buffer.from(text);
   const fromBytes = (key: Buffer) => decode(key, skip);
   return {
-    toBytes: (key) => (decoding === 'raw' ? rawBytes(root + key) : Buffer.from(root + key)),
+    toBytes: (key) => encode(root + key),
+    toValue: encode,
     fromBytes,
     toEntry: (kv) => {
       const key = fromBytes(kv.key);

@@ -128,7 +128,7 @@ export class Members {
         setRefused(failure.kind === 'full');
         if (client === undefined) this.#rotation.next(false);
         else if (!refused) this.discard(client, isSilence(failure.reason));
-        if (failure.kind === 'denied') break;
+        if (failure.kind === 'denied' || failure.kind === 'too-large') break;
         if (failure.kind === 'untrusted' && this.#options.hasty && attempt + 1 >= this.#rotation.size) break;
         this.#options.onFailure?.(this.#options.source.explain(describeFailure(failure)));
       } finally {

@@ -17,6 +17,7 @@ export function withLayout(
     read: (prefix, signal) => registry.read(prefix, signal),
     write: (key, value, options) => registry.write(key, value, options),
     replace: (key, value, since, signal) => registry.replace(key, value, since, signal),
+    transact: (transaction, signal) => registry.transact(transaction, signal),
     remove: (key, signal) => registry.remove(key, signal),
     openSession: (options) => registry.openSession(options),
     close: () => registry.close(),

@@ -1,0 +1,58 @@
+import type { ICompare, IRequestOp } from 'etcd3';
+import { revision } from '../../model/revision.ts';
+import type { GuardedChange, Transaction, TransactionResult } from '../registry.ts';
+import type { KeySpace } from './key-space.ts';
+import type { MemberClient } from './member-client.ts';
+import { bytesWithin } from './tree.ts';
+
+/** Makes the changes in one transaction of etcd. If it does not take place, it answers which of the keys somebody else has changed. */
+export async function transact(
+  client: MemberClient,
+  keys: KeySpace,
+  { changes, unwritten }: Transaction,
+  callMs: number,
+): Promise<TransactionResult> {
+  const range = unwritten && bytesWithin(keys, unwritten.range);
+  const after = unwritten && String(unwritten.since + 1n);
+  const answer = await client.kv.txn(
+    {
+      compare: [
+        ...changes.map((change) => compareOf(keys, change)),
+        // etcd takes the mod revision of a range without keys as 0.
+        ...(range === undefined || after === undefined
+          ? []
+          : [{ ...range, target: 'Mod', result: 'Less', mod_revision: after } as const]),
+      ],
+      success: changes.map((change) => writeOf(keys, change)),
+      failure: [
+        ...changes.map(({ key }) => ({ request_range: { key: keys.toBytes(key), keys_only: true } })),
+        ...(range === undefined || after === undefined
+          ? []
+          : [{ request_range: { ...range, keys_only: true, limit: 3, min_mod_revision: after } }]),
+      ],
+    },
+    { deadline: Date.now() + callMs },
+  );
+  if (answer.succeeded) return { kind: 'done', revision: revision(answer.header.revision) };
+  const found = answer.responses.map((response) => response.response_range.kvs);
+  const changed = changes.filter(({ since }, index) => {
+    const now = found[index]?.[0];
+    return since === undefined ? now !== undefined : now?.mod_revision !== String(since);
+  });
+  const written = (found[changes.length] ?? []).map(({ key }) => keys.fromBytes(key));
+  return { kind: 'changed', keys: [...new Set([...changed.map(({ key }) => key), ...written])] };
+}
+
+function compareOf(keys: KeySpace, { key, since }: GuardedChange): ICompare {
+  const at = keys.toBytes(key);
+  return since === undefined
+    ? { key: at, target: 'Create', result: 'Equal', create_revision: '0' }
+    : { key: at, target: 'Mod', result: 'Equal', mod_revision: String(since) };
+}
+
+function writeOf(keys: KeySpace, { key, value }: GuardedChange): IRequestOp {
+  const at = keys.toBytes(key);
+  return value === undefined
+    ? { request_delete_range: { key: at } }
+    : { request_put: { key: at, value: keys.toValue(value) } };
+}
