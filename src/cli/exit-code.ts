@@ -5,10 +5,10 @@ import type { FaultCode } from '../model/fault-code.ts';
 export const done = 0;
 /** The command failed, for a reason outside its settings. */
 export const failed = 1;
-/** A flag, variable, settings file or argument is wrong; nothing was started. */
+/** A flag, variable, settings file, argument or declaration is wrong, or contradicts another one; nothing was started. */
 export const misused = 2;
 
-const misuse: readonly FaultCode[] = ['usage', 'settings'];
+const misuse: readonly FaultCode[] = ['usage', 'settings', 'conflict'];
 
 /** The lines about the error for a user, without a stack trace, and the exit code. Undefined: the error is a bug of pointsman. */
 export function reportFaults(

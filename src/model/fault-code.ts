@@ -69,6 +69,11 @@ export const faultKinds = {
     means: 'Another process registered an instance with the same id, or somebody wrote the key by hand.',
     todo: 'Give each instance its own id. etcd deletes the key of a dead process when its lease expires. If somebody wrote the key by hand, delete it. `register` with a command, and an agent, wait until the key is free. Only `register` without a command ends with this error. See [register.md](register.md#another-process-holds-the-key).',
   },
+  conflict: {
+    means:
+      'Another program or person kept changing the same keys of the registry, or two sets of `pointsman apply` declare one key.',
+    todo: 'The message names the keys. Run `pointsman apply` again when the other one has ended; see [policies-from-git.md](policies-from-git.md).',
+  },
   'not-found': {
     means: 'The service, the instance or the override does not exist.',
     todo: '`pointsman status` and `pointsman overrides` list the existing names.',

@@ -1,0 +1,113 @@
+import type { Acknowledgement } from '../fleet/acknowledgement.ts';
+import { anyService } from '../fleet/acknowledgement.ts';
+import { describeObstacle, type Obstacle } from '../fleet/barrier.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { FleetView } from '../fleet/fleet-view.ts';
+import { policyKey } from '../model/key.ts';
+import { noRevision, type Revision } from '../model/revision.ts';
+import { serviceOf } from '../registry/holding/areas.ts';
+
+/** What was written: every balancer is to serve these keys as they are at this revision. */
+export type WrittenKeys = { readonly revision: Revision; readonly keys: ReadonlySet<string> };
+
+export type KeyRefusal = { readonly key: string; readonly reason: string };
+
+/** How far a balancer is. */
+export type BalancerProgress = {
+  readonly balancer: string;
+  /** Why it does not serve the revision yet; undefined: it does, except for `refusals`. */
+  readonly behind: string | undefined;
+  readonly refusals: readonly KeyRefusal[];
+};
+
+export type FleetProgress =
+  /** The registry does not say which balancers there are. */
+  | { readonly kind: 'unheard'; readonly reason: string }
+  | {
+      readonly kind: 'heard';
+      readonly balancers: readonly BalancerProgress[];
+    };
+
+export const isServed = ({ behind, refusals }: BalancerProgress): boolean =>
+  behind === undefined && refusals.length === 0;
+
+/** Whether every live balancer serves it, or none is alive. */
+export const isReached = (progress: FleetProgress): boolean =>
+  progress.kind === 'heard' && progress.balancers.every(isServed);
+
+/** What the balancers have acknowledged of these keys. */
+export function progressOf(view: FleetView, written: WrittenKeys): FleetProgress {
+  if (view.cluster === undefined) return { kind: 'unheard', reason: view.away ?? 'it has not answered yet' };
+  const { cluster } = view;
+  const balancers = [...view.balancers].map(([balancer, acknowledgement]): BalancerProgress => {
+    if (!acknowledgement.ok) {
+      const { reason } = acknowledgement;
+      return { balancer, behind: describeObstacle({ kind: 'cannot-tell', reason }), refusals: [] };
+    }
+    const obstacle = obstacleOf(acknowledgement.value, cluster, written);
+    const refusals =
+      obstacle?.kind === 'behind' || obstacle?.kind === 'elsewhere' ? [] : refusalsOf(acknowledgement.value, written);
+    return { balancer, behind: obstacle && describeObstacle(obstacle), refusals };
+  });
+  return { kind: 'heard', balancers: balancers.toSorted((one, other) => (one.balancer < other.balancer ? -1 : 1)) };
+}
+
+function obstacleOf(
+  { revision, cluster, untold }: Acknowledgement,
+  here: string,
+  written: WrittenKeys,
+): Obstacle | undefined {
+  // It may not know yet which registry it follows.
+  if (revision === noRevision) return { kind: 'behind', at: noRevision };
+  if (cluster !== here) return { kind: 'elsewhere' };
+  if (revision < written.revision) return { kind: 'behind', at: revision };
+  const services = new Set([...written.keys].map(serviceOf));
+  let count = 0;
+  for (const [service, many] of untold) if (service === anyService || services.has(service)) count += many;
+  return count > 0 ? { kind: 'untold', count } : undefined;
+}
+
+function refusalsOf({ refusals, unrouted }: Acknowledgement, { keys }: WrittenKeys): readonly KeyRefusal[] {
+  return [
+    ...refusals.filter(({ key }) => keys.has(key)).map(({ key, reason }) => ({ key, reason })),
+    ...[...unrouted]
+      .map(([service, reason]) => ({ key: policyKey(service), reason: `no request reaches ${service}: ${reason}` }))
+      .filter(({ key }) => keys.has(key)),
+  ];
+}
+
+/** Resolves when every live balancer serves what was written, or with how far they are when `signal` aborts. Never rejects. */
+export function awaitFleet(
+  fleet: Fleet,
+  written: WrittenKeys,
+  signal: AbortSignal,
+  onProgress: (progress: FleetProgress) => void = () => undefined,
+): Promise<FleetProgress> {
+  return new Promise((resolve) => {
+    const finish = (progress: FleetProgress) => {
+      stopListening();
+      signal.removeEventListener('abort', onAbort);
+      resolve(progress);
+    };
+    const onAbort = () => finish(progressOf(fleet.view, written));
+    const look = () => {
+      const progress = progressOf(fleet.view, written);
+      onProgress(progress);
+      if (isReached(progress) || signal.aborted) finish(progress);
+    };
+    const stopListening = fleet.listen(look);
+    signal.addEventListener('abort', onAbort, { once: true });
+    look();
+  });
+}
+
+/** `lb-1 is at revision 5; lb-2 refuses services/web: …`, at most five of them. */
+export function describeProgress(progress: FleetProgress): string {
+  if (progress.kind === 'unheard') return `the registry is unavailable: ${progress.reason}`;
+  const missing = progress.balancers.flatMap(({ balancer, behind, refusals }) => [
+    ...(behind === undefined ? [] : [`${balancer} ${behind}`]),
+    ...refusals.map(({ key, reason }) => `${balancer} refuses ${key}: ${reason}`),
+  ]);
+  const few = missing.slice(0, 5);
+  return [...few, ...(missing.length > few.length ? [`and ${missing.length - few.length} more`] : [])].join('; ');
+}

@@ -1,0 +1,112 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Declared } from '../declarations/declared.ts';
+import { Fault } from '../model/fault.ts';
+import { serviceOfKey } from '../model/key.ts';
+import { noRevision, type Revision } from '../model/revision.ts';
+import { type GuardedChange, keysBelow, type Registry } from '../registry/registry.ts';
+import { backoffMs } from '../waiting/backoff.ts';
+import { type Stage, stagesOf } from './apply-stages.ts';
+import { type ApplyOptions, type ApplyPlan, isChange, planApply } from './plan-apply.ts';
+import { readForApply } from './read-for-apply.ts';
+
+export type CarryOutParts = {
+  readonly registry: Registry;
+  readonly declared: readonly Declared[];
+  readonly options: ApplyOptions;
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+};
+
+export type CarriedOut = {
+  /** With problems, nothing was written. Without changes, there was nothing to write. */
+  readonly plan: ApplyPlan;
+  /** The newest revision of what the set owns, and of what was written or removed. */
+  readonly revision: Revision;
+  /** How many transactions it took. */
+  readonly transactions: number;
+};
+
+const attempts = 8;
+const backoff = { firstMs: 50, mostMs: 1000, jitter: 0.5 };
+
+/**
+ * Reads the registry, and writes what the declarations change in it. If somebody else changes one of the keys meanwhile, it reads
+ * and plans again. Rejects with a Fault: `conflict` if that does not end.
+ */
+export async function carryOut({ registry, declared, options, random, signal }: CarryOutParts): Promise<CarriedOut> {
+  let changed: readonly string[] = [];
+  let transactions = 0;
+  let newest = noRevision;
+  /** An earlier attempt may have written a part of it. */
+  let first: ApplyPlan | undefined;
+  for (let attempt = 1; attempt <= attempts && !signal.aborted; attempt += 1) {
+    const listing = await readForApply(registry, declared, options.set, signal);
+    const plan = planApply(declared, listing, options);
+    if (plan.problems.length > 0) return { plan, revision: newest, transactions };
+    first ??= plan;
+    const result = await writeStages(registry, plan, signal);
+    transactions += result.transactions;
+    newest = newestOf(newest, result.revision);
+    if (result.changed === undefined) {
+      const shown = transactions > 0 && !plan.changes.some(isChange) ? first : plan;
+      return { plan: shown, revision: newestOf(newest, revisionOf(plan)), transactions };
+    }
+    changed = result.changed;
+    await pause(backoffMs(backoff, attempt, random()), undefined, { signal }).catch(() => undefined);
+  }
+  throw new Fault('conflict', `${describeChanged(changed)} again and again while this apply read and wrote`, {
+    hint: 'run it again when the other one has ended',
+  });
+}
+
+type Written = {
+  readonly revision: Revision;
+  readonly transactions: number;
+  /** The keys that somebody else has changed; undefined: everything was written. */
+  readonly changed: readonly string[] | undefined;
+};
+
+async function writeStages(registry: Registry, plan: ApplyPlan, signal: AbortSignal): Promise<Written> {
+  const parts = new Map(
+    plan.listing.entries.map(({ key, revision }): [string, Revision | undefined] => [key, revision]),
+  );
+  let revision = noRevision;
+  let transactions = 0;
+  // Before the first transaction, any set may claim a key. After it, only the keys of this one matter.
+  let unwritten = { range: keysBelow('sets/'), since: plan.listing.revision };
+  for (const stage of stagesOf(plan)) {
+    const result = await registry.transact({ changes: changesOf(stage, parts), unwritten }, signal);
+    if (result.kind === 'changed') return { revision, transactions, changed: result.keys };
+    revision = result.revision;
+    transactions += 1;
+    for (const { key, value } of stage.parts) parts.set(key, value === undefined ? undefined : revision);
+    unwritten = { range: keysBelow(`sets/${plan.set}/`), since: revision };
+  }
+  return { revision, transactions, changed: undefined };
+}
+
+const changesOf = (
+  { changes, parts }: Stage,
+  revisions: ReadonlyMap<string, Revision | undefined>,
+): readonly GuardedChange[] => [
+  ...changes,
+  ...parts.map(({ key, value }) => ({ key, value, since: revisions.get(key) })),
+];
+
+/** The newest revision of the entries that the plan leaves as they are. */
+function revisionOf({ changes }: ApplyPlan): Revision {
+  let newest = noRevision;
+  for (const change of changes) {
+    if (change.kind === 'unchanged' || change.kind === 'adopt') newest = newestOf(newest, change.before.revision);
+  }
+  return newest;
+}
+
+const newestOf = (one: Revision, other: Revision): Revision => (one > other ? one : other);
+
+function describeChanged(keys: readonly string[]): string {
+  const few = keys.slice(0, 3).map((key) => (key.startsWith('sets/') ? `the set ${serviceOfKey(key)}` : key));
+  const names = [...new Set(few)].join(', ');
+  const more = keys.length > few.length ? ` and ${keys.length - few.length} more keys` : '';
+  return `somebody else changed ${names === '' ? 'the same keys' : names}${more}`;
+}

@@ -1,0 +1,46 @@
+import type { Declared } from '../declarations/declared.ts';
+import { areaOfKey } from '../model/key.ts';
+import type { SetName } from '../model/set-name.ts';
+import type { Entry, Listing, Registry } from '../registry/registry.ts';
+import { ownedKeys, readOwnership } from './ownership.ts';
+
+/** More folders of one area are read together, with what is between them. */
+const mostFolders = 32;
+
+/**
+ * Reads what `planApply` compares with: the records of all sets, and around the keys that are declared or owned. The records are
+ * read first, and the revision is theirs; each key is guarded by its own.
+ */
+export async function readForApply(
+  registry: Registry,
+  declared: readonly Declared[],
+  set: SetName,
+  signal?: AbortSignal,
+): Promise<Listing> {
+  const records = await registry.read('sets/', signal);
+  const ownership = readOwnership(records.entries);
+  const owned = ownership.ok ? ownedKeys(ownership.value.sets.get(set)) : new Set<string>();
+  const keys = new Set([...declared.map(({ key }) => key), ...owned]);
+  const listings = await Promise.all(foldersOf(keys).map((folder) => registry.read(folder, signal)));
+  const entries = new Map<string, Entry>(records.entries.map((entry) => [entry.key, entry]));
+  for (const { entries: found } of listings) {
+    for (const entry of found) if (keys.has(entry.key)) entries.set(entry.key, entry);
+  }
+  return { ...records, entries: [...entries.values()] };
+}
+
+/** Prefixes that all of the keys begin with: a user may have the right to read nothing else. */
+export function foldersOf(keys: Iterable<string>): readonly string[] {
+  const areas = new Map<string, Set<string>>();
+  for (const key of keys) {
+    const area = areaOfKey(key);
+    const [, name = '', ...rest] = key.split('/');
+    const folders = areas.get(area) ?? new Set<string>();
+    areas.set(area, folders.add(rest.length === 0 ? `${area}/` : `${area}/${name}/`));
+  }
+  return [...areas.values()].flatMap((folders) => {
+    const [first = ''] = folders;
+    const whole = `${areaOfKey(first)}/`;
+    return folders.has(whole) || folders.size > mostFolders ? [whole] : [...folders];
+  });
+}
