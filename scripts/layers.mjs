@@ -58,9 +58,9 @@ const mayImport = {
   page: 'model render haproxy operate files balance/history balance/queries balance',
   declarations: 'model registry registry/directory settings',
   check: 'model settings registry declarations catalog render haproxy balance/state balance balance/secrets',
-  apply: 'model waiting registry declarations fleet check',
+  apply: 'model waiting metrics registry declarations fleet check',
   demo: 'model waiting settings registry',
-  cli: 'model waiting fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply demo',
+  cli: 'model waiting metrics fs settings registry registry/directory registry/etcd catalog render haproxy fleet operate files register balance/state balance/addresses balance/reconcile balance/preview balance admin declarations check apply demo',
 };
 
 const order = Object.keys(mayImport);

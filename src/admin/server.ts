@@ -91,19 +91,23 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
 const describeLeaving = ({ stopsInMs }: LeavingStatus): string =>
   `leaving: stops in ${(stopsInMs / 1000).toFixed(1)} s`;
 
-/** The status of `pointsman files`. */
-export type FilesAdminOptions = Pick<AdminOptions, 'hosts' | 'metrics' | 'logger'> & {
+/** The status of `pointsman files` and of `pointsman apply --watch`. */
+export type StatusAdminOptions = Pick<AdminOptions, 'hosts' | 'metrics' | 'logger'> & {
   readonly health: () => { readonly ready: boolean };
+  /** What it says while it is not ready: `some files are not up to date`. */
+  readonly unready: string;
+  /** What anyone who reaches the address can read. */
+  readonly exposes: string;
 };
 
 /** Serves `/metrics`, `/healthz`, `/readyz` and `/status` alone. The answer closes it. Rejects with Fault `address-in-use`. */
-export async function serveFilesAdmin(options: FilesAdminOptions): Promise<() => Promise<void>> {
-  const { hosts, metrics, health, logger } = options;
+export async function serveStatusAdmin(options: StatusAdminOptions): Promise<() => Promise<void>> {
+  const { hosts, metrics, health, logger, unready, exposes } = options;
   const app = guarded(hosts, undefined);
   for (const path of ['/readyz', '/serving']) {
     app.get(path, (c) => {
       const { ready } = health();
-      const text = ready ? 'ready\n' : 'some files are not up to date; see /status\n';
+      const text = ready ? 'ready\n' : `${unready}; see /status\n`;
       return c.text(text, ready ? 200 : 503);
     });
   }
@@ -113,7 +117,7 @@ export async function serveFilesAdmin(options: FilesAdminOptions): Promise<() =>
   });
   app.get('/status', (c) => answerJson(c, health()));
   app.notFound((c) => c.text('there are /metrics, /healthz, /readyz and /status\n', 404));
-  return open(app, 'metrics and the paths of files', { hosts, logger, limits: adminLimits });
+  return open(app, exposes, { hosts, logger, limits: adminLimits });
 }
 
 function guarded(hosts: HostRules, token: AdminToken | undefined): Hono {

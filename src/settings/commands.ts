@@ -1,3 +1,4 @@
+import { applyCommand } from './apply.ts';
 import { balanceCommand } from './balance.ts';
 import { checkCommand } from './check.ts';
 import type { AnyCommand } from './command.ts';
@@ -27,7 +28,7 @@ import { waitCommand } from './wait.ts';
 const run = [balanceCommand, registerCommand, filesCommand] as const;
 const preview = [checkCommand, renderCommand] as const;
 const inspect = [statusCommand, explainCommand, eventsCommand] as const;
-const deploy = [waitCommand, shiftCommand, pinCommand] as const;
+const deploy = [applyCommand, waitCommand, shiftCommand, pinCommand] as const;
 const operate = [
   drainCommand,
   undrainCommand,

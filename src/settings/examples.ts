@@ -36,6 +36,11 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
   ],
   explain: [example('explain web/web-1', 'explain the instance web-1 of the service web')],
   events: [example('events --follow', 'show new events as they come')],
+  apply: [
+    example('apply policies', 'write what the files in the folder policies declare'),
+    example('apply --set shop --prune shop.yaml', 'also remove what the set shop declared before'),
+    example('apply --watch --prune /srv/policies', 'follow a folder that git keeps'),
+  ],
   wait: [
     example('wait web/web-1 --timeout 1m', 'wait until every balancer serves the instance'),
     example('wait web/web-1 --gone', 'wait until no balancer sends it requests'),

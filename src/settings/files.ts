@@ -127,7 +127,7 @@ export const filesCommand = declareCommand({
       'where pointsman serves metrics and health while it runs (default: nowhere)',
     ),
     ...adminHostsOption,
-    ...logOptionsOr('that of confd.toml'),
+    ...logOptionsOr('that of confd.toml, else info'),
   },
   assemble: (values): FilesSettings => {
     const { once, dryRun, noop, diff, confdDir, interval, layout, holdFor: holdMs, admin, adminHosts } = values;

@@ -21,10 +21,10 @@ export const logOptions = {
   ),
 };
 
-/** The same for a command that has another source for the level, which `text` names. */
+/** The same for a command with another default level, which `text` names. */
 export const logOptionsOr = (text: string) => ({
   ...logOptions,
-  logLevel: optional('LEVEL', logLevel, `${logOptions.logLevel.description}; ${text}, else info, if not given`),
+  logLevel: optional('LEVEL', logLevel, `${logOptions.logLevel.description}; ${text}, if not given`),
 });
 
 /** The same for commands that answer and end: what they print is their own, so that only trouble is logged. */

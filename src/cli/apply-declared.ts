@@ -1,0 +1,62 @@
+import { awaitFleet, describeProgress, type FleetProgress } from '../apply/await-fleet.ts';
+import { type CarriedOut, carryOut } from '../apply/carry-out.ts';
+import type { Declared } from '../declarations/declared.ts';
+import { readDeclarations } from '../declarations/read-declarations.ts';
+import { Fleet } from '../fleet/fleet.ts';
+import type { Problem } from '../model/problem.ts';
+import type { Registry } from '../registry/registry.ts';
+import type { ApplySettings } from '../settings/apply.ts';
+import { checkDeclarations } from './check-declared.ts';
+import type { Invocation } from './invocation.ts';
+
+/** How long reading and writing may take; the registry is asked again and again meanwhile, in ms. */
+const writeMs = 30_000;
+/** etcd sends a watch the changes from before it up to 100 ms later. */
+const followMs = 1000;
+
+export type Checked = {
+  readonly declared: readonly Declared[];
+  readonly problems: readonly Problem[];
+  readonly notes: readonly string[];
+};
+
+/** What the operands declare, checked as `pointsman check` does. Rejects with a Fault for a path that cannot be read. */
+export async function readChecked(invocation: Invocation): Promise<Checked> {
+  const declarations = await readDeclarations(invocation.operands);
+  const { problems, notes } = await checkDeclarations(invocation, declarations);
+  return { declared: declarations.declared, problems, notes };
+}
+
+export type Applied = CarriedOut & {
+  /** Undefined: nothing was waited for. */
+  readonly progress: FleetProgress | undefined;
+};
+
+/** Writes what is declared, and waits for the balancers. Rejects with a Fault. */
+export async function applyDeclared(
+  registry: Registry,
+  declared: readonly Declared[],
+  { options, timeoutMs }: Pick<ApplySettings, 'options' | 'timeoutMs'>,
+  { signal, say }: { readonly signal: AbortSignal; readonly say: (text: string) => void },
+): Promise<Applied> {
+  const fleet = timeoutMs === undefined ? undefined : new Fleet(registry);
+  try {
+    const following = fleet?.following(AbortSignal.any([signal, AbortSignal.timeout(followMs)]));
+    const writing = AbortSignal.any([signal, AbortSignal.timeout(writeMs)]);
+    const carried = await carryOut({ registry, declared, options, random: Math.random, signal: writing });
+    if (fleet === undefined || timeoutMs === undefined || carried.plan.problems.length > 0) {
+      return { ...carried, progress: undefined };
+    }
+    await following;
+    const written = { revision: carried.revision, keys: keysToServe(carried.plan) };
+    const waiting = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    const progress = await awaitFleet(fleet, written, waiting, (now) => say(describeProgress(now)));
+    return { ...carried, progress };
+  } finally {
+    await fleet?.close();
+  }
+}
+
+/** The keys that balancers have to serve, or to serve no longer. */
+const keysToServe = ({ changes }: CarriedOut['plan']): ReadonlySet<string> =>
+  new Set(changes.filter(({ kind }) => kind !== 'undeclared' && kind !== 'forget').map(({ key }) => key));

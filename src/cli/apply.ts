@@ -1,0 +1,85 @@
+import { describeProgress, type FleetProgress } from '../apply/await-fleet.ts';
+import { Fault } from '../model/fault.ts';
+import { printable } from '../model/printable.ts';
+import { describeProblem, type Problem } from '../model/problem.ts';
+import { formatDuration } from '../model/quantity.ts';
+import { type ApplySettings, applyCommand } from '../settings/apply.ts';
+import { applyDeclared, readChecked } from './apply-declared.ts';
+import {
+  type ApplyReport,
+  describeBalancers,
+  describeChanges,
+  describeServed,
+  planProblems,
+  reportOf,
+} from './apply-report.ts';
+import { done, failed, misused } from './exit-code.ts';
+import { type Invocation, readInvocation } from './invocation.ts';
+import { createLogger } from './logger.ts';
+import { openRegistry } from './open-registry.ts';
+import { formatOf, print, printJson, warn } from './outputs.ts';
+import { abortOnSignal } from './signals.ts';
+import { whileWaiting } from './spinner.ts';
+
+/** `pointsman apply PATH…`. */
+export async function run(invocation: Invocation): Promise<number> {
+  const settings = await readInvocation(applyCommand, invocation);
+  if (settings.watch) return (await import('./apply-watch.ts')).watchDeclared(invocation, settings);
+  const checked = await whileWaiting('checking; HAProxy validates a configuration of it', () =>
+    readChecked(invocation),
+  );
+  if (checked.problems.length > 0) return refuse(checked.problems, settings);
+  const registry = await openRegistry(settings.registry, await createLogger(settings.log), { decoding: 'raw' });
+  const { signal, dispose } = abortOnSignal();
+  try {
+    const started = performance.now();
+    const applied = await whileWaiting(`waiting for an answer of ${registry.location}`, (say) =>
+      applyDeclared(registry, checked.declared, settings, { signal, say }),
+    );
+    if (applied.plan.problems.length > 0) return refuse(planProblems(applied.plan), settings);
+    const report = reportOf(applied, applied.progress, checked.declared, checked.notes);
+    return tell(report, applied.progress, settings, Math.round(performance.now() - started));
+  } finally {
+    dispose();
+    await registry.close();
+  }
+}
+
+/** Nothing was written. */
+function refuse(problems: readonly Problem[], { json, options }: ApplySettings): number {
+  if (json) printJson({ set: options.set, written: false, problems });
+  else {
+    for (const problem of problems) print(`${printable(describeProblem(problem))}\n`, process.stderr);
+    const count = `${problems.length} problem${problems.length === 1 ? '' : 's'}`;
+    print(`pointsman: ${count}: nothing was written\n`, process.stderr);
+  }
+  return misused;
+}
+
+function tell(
+  report: ApplyReport,
+  progress: FleetProgress | undefined,
+  { json, timeoutMs }: ApplySettings,
+  tookMs: number,
+): number {
+  const code = report.served === false ? failed : done;
+  if (json) {
+    printJson({ ...report, tookMs });
+    return code;
+  }
+  const format = formatOf(process.stdout);
+  print(describeChanges(report, format));
+  for (const note of report.notes) warn(note);
+  if (progress === undefined) return code;
+  if (process.stdout.isTTY && report.balancers.length > 0) print(describeBalancers(report.balancers, format));
+  if (report.served === true) {
+    print(describeServed(report, tookMs));
+    return code;
+  }
+  for (const problem of report.problems) print(`${printable(describeProblem(problem))}\n`, process.stderr);
+  throw new Fault(
+    'deadline',
+    `it is written, and not served by every balancer after ${formatDuration(timeoutMs ?? 0)}: ${describeProgress(progress)}`,
+    { where: `set ${report.set}` },
+  );
+}
