@@ -4,7 +4,7 @@ import type { SetName } from '../model/set-name.ts';
 import type { Entry, Listing, Registry } from '../registry/registry.ts';
 import { ownedKeys, readOwnership } from './ownership.ts';
 
-/** More folders of one area are read together, with what is between them. */
+/** An area with more folders is read as a whole. */
 const mostFolders = 32;
 
 /**
@@ -21,7 +21,7 @@ export async function readForApply(
   const ownership = readOwnership(records.entries);
   const owned = ownership.ok ? ownedKeys(ownership.value.sets.get(set)) : new Set<string>();
   const keys = new Set([...declared.map(({ key }) => key), ...owned]);
-  const listings = await Promise.all(foldersOf(keys).map((folder) => registry.read(folder, signal)));
+  const listings = await Promise.all(prefixesOf(keys).map((prefix) => registry.read(prefix, signal)));
   const entries = new Map<string, Entry>(records.entries.map((entry) => [entry.key, entry]));
   for (const { entries: found } of listings) {
     for (const entry of found) if (keys.has(entry.key)) entries.set(entry.key, entry);
@@ -29,18 +29,23 @@ export async function readForApply(
   return { ...records, entries: [...entries.values()] };
 }
 
-/** Prefixes that all of the keys begin with: a user may have the right to read nothing else. */
-export function foldersOf(keys: Iterable<string>): readonly string[] {
-  const areas = new Map<string, Set<string>>();
+/** Prefixes that all of the keys begin with, as long as they can be: a user may have the right to read nothing else. */
+export function prefixesOf(keys: Iterable<string>): readonly string[] {
+  const areas = new Map<string, Map<string, string>>();
   for (const key of keys) {
     const area = areaOfKey(key);
     const [, name = '', ...rest] = key.split('/');
-    const folders = areas.get(area) ?? new Set<string>();
-    areas.set(area, folders.add(rest.length === 0 ? `${area}/` : `${area}/${name}/`));
+    const folder = rest.length === 0 ? `${area}/` : `${area}/${name}/`;
+    const folders = areas.get(area) ?? new Map<string, string>();
+    areas.set(area, folders.set(folder, commonStart(folders.get(folder) ?? key, key)));
   }
-  return [...areas.values()].flatMap((folders) => {
-    const [first = ''] = folders;
-    const whole = `${areaOfKey(first)}/`;
-    return folders.has(whole) || folders.size > mostFolders ? [whole] : [...folders];
-  });
+  return [...areas].flatMap(([area, folders]) =>
+    folders.size > mostFolders ? [`${area}/`] : [...new Set(folders.values())],
+  );
+}
+
+function commonStart(one: string, other: string): string {
+  let length = 0;
+  while (length < one.length && one[length] === other[length]) length += 1;
+  return one.slice(0, length);
 }

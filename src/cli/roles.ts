@@ -62,6 +62,8 @@ function describeRole(role: Role): string {
       return `pointsman register --service ${role.service}: writes its own instances, reads what balancers acknowledge`;
     case 'balancer':
       return `pointsman balance --id ${role.id}: reads everything, writes its own acknowledgement`;
+    case 'apply':
+      return `pointsman apply --set ${role.set}: writes ${role.prefixes.join(', ')}`;
     case 'operator':
       return 'people and deploy scripts: policies, overrides, claims, releases';
     case 'reader':

@@ -1,6 +1,7 @@
 import { balancerKey, instanceKey } from '../model/key.ts';
 import { parseServiceName, type ServiceName } from '../model/name.ts';
 import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
+import { parseSetName, type SetName } from '../model/set-name.ts';
 
 /** The task of a user of the registry. */
 export type Role =
@@ -10,6 +11,8 @@ export type Role =
   | { readonly kind: 'balancer'; readonly id: string }
   /** A person, or a deploy script: policies, overrides, claims, releases. */
   | { readonly kind: 'operator' }
+  /** Applies files as one set. It may write keys that begin with one of the prefixes. */
+  | { readonly kind: 'apply'; readonly set: SetName; readonly prefixes: readonly string[] }
   /** Looks, and changes nothing. */
   | { readonly kind: 'reader' };
 
@@ -38,19 +41,47 @@ export function permissionsOf(role: Role): readonly Permission[] {
       return [
         everything,
         // `waits/` marks the moment from which `pointsman wait --gone` waits.
-        ...['services/', 'overrides/', 'claims/', 'releases/', 'waits/'].map((key) => ({
+        ...['services/', 'overrides/', 'claims/', 'releases/', 'waits/', 'sets/'].map((key) => ({
           access: 'readwrite' as const,
           key,
           prefix: true,
         })),
+      ];
+    case 'apply':
+      return [
+        // Whose a key is, what it has, and who has acknowledged it. Values under `keys/` may be secrets of others.
+        ...['balancers/', 'sets/', 'services/', 'claims/', 'instances/', 'overrides/'].map((key) => ({
+          access: 'read' as const,
+          key,
+          prefix: true,
+        })),
+        ...[`sets/${role.set}/`, ...role.prefixes].map((key) => ({ access: 'readwrite' as const, key, prefix: true })),
       ];
     case 'reader':
       return [everything];
   }
 }
 
-/** Reads `register/SERVICE`, `balancer/ID`, `operator` or `reader`. */
+/** What a set may declare, if its role names no prefixes. */
+const declarable = ['services/', 'claims/', 'instances/', 'overrides/', 'keys/'];
+
+/** Reads `apply/SET`, or `apply/SET=PREFIX,PREFIX`: `apply/shop=services/shop-,keys/shop/`. */
+function parseApply(text: string): Parsed<Role> {
+  const equals = text.indexOf('=');
+  const set = parseSetName(equals === -1 ? text : text.slice(0, equals));
+  if (!set.ok) return set;
+  const prefixes = equals === -1 ? declarable : text.slice(equals + 1).split(',');
+  const strange = prefixes.find(
+    (prefix) => !/^(services|claims|instances|overrides|keys)\/[A-Za-z0-9._:*@+/-]*$/.test(prefix),
+  );
+  return strange === undefined
+    ? accepted({ kind: 'apply', set: set.value, prefixes })
+    : rejected(`${quote(strange)} is not the beginning of a key, such as services/shop-`);
+}
+
+/** Reads `register/SERVICE`, `balancer/ID`, `apply/SET`, `operator` or `reader`. */
 export function parseRole(text: string): Parsed<Role> {
+  if (text.startsWith('apply/')) return parseApply(text.slice('apply/'.length));
   const [kind, name, ...rest] = text.split('/');
   if (rest.length === 0) {
     if ((kind === 'operator' || kind === 'reader') && name === undefined) return accepted({ kind });
@@ -66,7 +97,7 @@ export function parseRole(text: string): Parsed<Role> {
           );
     }
   }
-  return rejected(`${quote(text)} is not one of register/SERVICE, balancer/ID, operator, reader`);
+  return rejected(`${quote(text)} is not one of register/SERVICE, balancer/ID, apply/SET, operator, reader`);
 }
 
 /** The user of a role, named by the root too, so that several trees can share a cluster: `pointsman-register-web`. */
@@ -77,6 +108,8 @@ export function userOf(root: string, role: Role): string {
       return `${tree}-register-${role.service}`;
     case 'balancer':
       return `${tree}-balancer-${role.id}`;
+    case 'apply':
+      return `${tree}-apply-${role.set}`;
     case 'operator':
     case 'reader':
       return `${tree}-${role.kind}`;

@@ -5,7 +5,10 @@ import { registryOptions } from './registry.ts';
 export const rolesCommand = declareCommand({
   name: 'roles',
   summary: 'print etcdctl commands that create users with the least rights',
-  operands: { syntax: '<role...>', description: 'register/SERVICE, balancer/ID, operator or reader; one or more' },
+  operands: {
+    syntax: '<role...>',
+    description: 'register/SERVICE, balancer/ID, apply/SET, operator or reader; one or more',
+  },
   options: {
     certificates: onOff('create users without a password; etcd takes the user from the client certificate'),
     json: onOff('print the users and their permissions as JSON'),
