@@ -56,7 +56,7 @@ const mayImport = {
     'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries balance/secrets',
   admin: 'model operate balance/queries balance',
   page: 'model render haproxy operate files balance/history balance/queries balance',
-  declarations: 'model registry registry/directory settings',
+  declarations: 'model registry/directory registry settings',
   check: 'model settings registry declarations catalog render haproxy balance/state balance balance/secrets',
   apply: 'model waiting metrics registry declarations fleet check',
   demo: 'model waiting settings registry',

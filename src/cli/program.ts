@@ -35,7 +35,9 @@ const loads: Readonly<Record<CommandName, () => Promise<CommandModule>>> = {
   roles: () => import('./roles.ts'),
   password: () => import('./password.ts'),
   files: () => import('./files.ts'),
+  export: () => import('./export.ts'),
   demo: () => import('./demo.ts'),
+  schema: () => import('./schema.ts'),
   completion: () => import('./completion.ts'),
   man: () => import('./man.ts'),
 };

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
+import { declaredAreas, isDeclaredArea } from '../model/declared-area.ts';
 import { policyKey } from '../model/key.ts';
-import { declaredAreas, isDeclaredArea } from './areas.ts';
 
 /** What a file holds: declarations, or the value of one key. */
 export type FileKind = { readonly kind: 'declarations' } | { readonly kind: 'value'; readonly key: string };
@@ -25,7 +25,7 @@ export function kindsInFolder(texts: ReadonlyMap<string, string>): ReadonlyMap<s
   if (!all.some(isDeclaration)) {
     return new Map(all.map(([path]) => [path, { kind: 'value', key: withoutEnding(path) }]));
   }
-  const read = all.filter(([path]) => isYaml(path) || isJson(path));
+  const read = all.filter(([path]) => isYaml(path) || (isJson(path) && !path.endsWith('.schema.json')));
   return new Map(read.map((one) => [one[0], isDeclaration(one) ? declarations : kindOfOther(one[0])]));
 }
 

@@ -1,11 +1,11 @@
 import { type Document, isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
+import { declaredAreas, isDeclaredArea, levelsOf } from '../model/declared-area.ts';
 import { jsonFlawAt } from '../model/json.ts';
 import { didYouMean } from '../model/nearest.ts';
 import { quote, showKey } from '../model/parsed.ts';
 import { policyFieldNames } from '../model/policy.ts';
 import { beginning, type Problem, placeOfIndex, problemAt } from '../model/problem.ts';
 import { composeYaml } from '../model/yaml.ts';
-import { declaredAreas, isDeclaredArea, levelsOf } from './areas.ts';
 import type { Declarations, Declared, Place } from './declared.ts';
 import { jsonOf, textOfScalar } from './node-text.ts';
 import { deepest, type Report, TooManyAliases, YamlNodes } from './yaml-nodes.ts';

@@ -8,7 +8,7 @@ export const checkCommand = declareCommand({
   operands: {
     syntax: '[path...]',
     description:
-      'files with one policy each, or folders with a tree of keys: services/NAME, instances/NAME/ID, overrides/NAME/ID, claims/NAME',
+      'files or folders of declarations (- is standard input); files with one policy each, or folders with a tree of keys: services/NAME, instances/NAME/ID, overrides/NAME/ID, claims/NAME',
   },
   options: {
     json: onOff('print JSON'),

@@ -3,6 +3,7 @@ import { balanceCommand } from './balance.ts';
 import { checkCommand } from './check.ts';
 import type { AnyCommand } from './command.ts';
 import { demoCommand } from './demo.ts';
+import { exportCommand, schemaCommand } from './export.ts';
 import { filesCommand } from './files.ts';
 import {
   clearCommand,
@@ -28,7 +29,7 @@ import { waitCommand } from './wait.ts';
 const run = [balanceCommand, registerCommand, filesCommand] as const;
 const preview = [checkCommand, renderCommand] as const;
 const inspect = [statusCommand, explainCommand, eventsCommand] as const;
-const deploy = [applyCommand, waitCommand, shiftCommand, pinCommand] as const;
+const deploy = [applyCommand, exportCommand, waitCommand, shiftCommand, pinCommand] as const;
 const operate = [
   drainCommand,
   undrainCommand,
@@ -42,7 +43,7 @@ const operate = [
   rolesCommand,
   passwordCommand,
 ] as const;
-const learn = [demoCommand, completionCommand, manCommand] as const;
+const learn = [demoCommand, schemaCommand, completionCommand, manCommand] as const;
 
 /** The headings of `pointsman --help`. */
 export const commandGroups = [

@@ -24,6 +24,7 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
   check: [
     example('check --config /etc/pointsman.yaml', 'check the settings of a balancer'),
     example('check web.json', 'check the policy of the service web'),
+    example('check --without-haproxy declarations/', 'check the declarations below a folder, in CI'),
   ],
   render: [
     example('render --diff', 'show what would change in the running balancer'),
@@ -40,6 +41,11 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
     example('apply policies', 'write what the files in the folder policies declare'),
     example('apply --set shop --prune shop.yaml', 'also remove what the set shop declared before'),
     example('apply --watch --prune /srv/policies', 'follow a folder that git keeps'),
+  ],
+  export: [
+    example('export > declarations.yaml', 'save everything that has no lease'),
+    example('export --to declarations', 'write a file for each service'),
+    example('export --set shop --area services', 'print the policies of one set'),
   ],
   wait: [
     example('wait web/web-1 --timeout 1m', 'wait until every balancer serves the instance'),
@@ -71,6 +77,7 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
   ],
   roles: [example('roles balancer/lb1 register/web | sh', 'create two users in etcd')],
   demo: [example('demo', 'run until Ctrl-C')],
+  schema: [example('schema > pointsman.schema.json', 'save the schema for your editor')],
   completion: [example('completion bash >/etc/bash_completion.d/pointsman', 'complete commands and flags in bash')],
   man: [example('man | man -l -', 'read the manual page')],
 };
