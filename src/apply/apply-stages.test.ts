@@ -8,6 +8,7 @@ import { type Stage, stagesOf } from './apply-stages.ts';
 import { readOwnership } from './ownership.ts';
 import { planApply } from './plan-apply.ts';
 
+const limit = transactionLimits.operations - 1;
 const place = { file: 'a.yaml', line: 1, column: 1 };
 const declared = (key: string, value: string): Declared => ({
   ...{ key, value, place, placeOf: () => place, flawAt: () => place },
@@ -29,17 +30,17 @@ const record = (keys: readonly string[]) => entry('sets/shop/1', JSON.stringify(
 
 describe('the transactions of an apply', () => {
   test('are one, as long as the limits allow it', () => {
-    const wanted = many(transactionLimits.changes - 1).map((key) => declared(key, '1'));
-    expect(stages(wanted).map(size)).toEqual([transactionLimits.changes]);
+    const wanted = many(limit - 1).map((key) => declared(key, '1'));
+    expect(stages(wanted).map(size)).toEqual([limit]);
     expect(stages([]).length).toBe(0);
   });
 
   test('are as few as the limits allow, each within them', () => {
     const wanted = many(1000).map((key) => declared(key, '1'));
-    expect(stages(wanted)).toHaveLength(Math.ceil(1001 / transactionLimits.changes));
+    expect(stages(wanted)).toHaveLength(Math.ceil(1001 / limit));
     const large = many(10).map((key) => declared(key, 'x'.repeat(500_000)));
     for (const stage of [...stages(wanted), ...stages(large)]) {
-      expect(size(stage)).toBeLessThanOrEqual(transactionLimits.changes);
+      expect(size(stage)).toBeLessThanOrEqual(limit);
       const bytes = [...stage.changes, ...stage.parts.map((part) => ({ ...part, since: undefined }))].map(changeBytes);
       expect(bytes.reduce((sum, one) => sum + one)).toBeLessThanOrEqual(transactionLimits.bytes);
     }

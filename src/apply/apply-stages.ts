@@ -17,9 +17,10 @@ export type Stage = {
  * Divides a plan into transactions: one, if the limits allow it. Otherwise the first one says that the set owns what it will own
  * and what it still has to remove, and the last one takes away what it has removed. So an apply that ends in the middle leaves
  * nothing behind that no set owns, and the next one finishes it. Changes of policies that share a host stay together, and
- * removals come last.
+ * removals come last. `guards`: how many ranges each transaction compares.
  */
-export function stagesOf(plan: ApplyPlan): readonly Stage[] {
+export function stagesOf(plan: ApplyPlan, guards = 1): readonly Stage[] {
+  const fits = (stage: Stage) => isWithinLimits(stage, guards);
   const { set, ownership } = plan;
   const before = ownership.sets.get(set);
   const after = keysAfter(plan);
@@ -45,8 +46,8 @@ export function stagesOf(plan: ApplyPlan): readonly Stage[] {
   return stages.filter(({ changes, parts }) => changes.length + parts.length > 0);
 }
 
-function fits({ changes, parts }: Stage): boolean {
-  if (changes.length + parts.length > transactionLimits.changes) return false;
+function isWithinLimits({ changes, parts }: Stage, guards: number): boolean {
+  if (changes.length + parts.length + guards > transactionLimits.operations) return false;
   let bytes = 0;
   for (const change of changes) bytes += changeBytes(change);
   for (const { key, value } of parts) bytes += changeBytes({ key, value, since: undefined });

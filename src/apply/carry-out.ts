@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Declared } from '../declarations/declared.ts';
 import { Fault } from '../model/fault.ts';
-import { serviceOfKey } from '../model/key.ts';
+import { areaOfKey, serviceOfKey } from '../model/key.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
-import { type GuardedChange, keysBelow, type Registry } from '../registry/registry.ts';
+import { type GuardedChange, keysFrom, type Registry } from '../registry/registry.ts';
 import { backoffMs } from '../waiting/backoff.ts';
 import { type Stage, stagesOf } from './apply-stages.ts';
 import { type ApplyOptions, type ApplyPlan, isChange, planApply } from './plan-apply.ts';
@@ -26,8 +26,8 @@ export type CarriedOut = {
   readonly transactions: number;
 };
 
-const attempts = 8;
-const backoff = { firstMs: 50, mostMs: 1000, jitter: 0.5 };
+const attempts = 10;
+const backoff = { firstMs: 50, mostMs: 3000, jitter: 0.5 };
 
 /**
  * Reads the registry, and writes what the declarations change in it. If somebody else changes one of the keys meanwhile, it reads
@@ -40,11 +40,11 @@ export async function carryOut({ registry, declared, options, random, signal }: 
   /** An earlier attempt may have written a part of it. */
   let first: ApplyPlan | undefined;
   for (let attempt = 1; attempt <= attempts && !signal.aborted; attempt += 1) {
-    const listing = await readForApply(registry, declared, options.set, signal);
+    const { listing, prefixes } = await readForApply(registry, declared, options.set, signal);
     const plan = planApply(declared, listing, options);
     if (plan.problems.length > 0) return { plan, revision: newest, transactions };
     first ??= plan;
-    const result = await writeStages(registry, plan, signal);
+    const result = await writeStages(registry, plan, prefixes, signal);
     transactions += result.transactions;
     newest = newestOf(newest, result.revision);
     if (result.changed === undefined) {
@@ -66,21 +66,35 @@ type Written = {
   readonly changed: readonly string[] | undefined;
 };
 
-async function writeStages(registry: Registry, plan: ApplyPlan, signal: AbortSignal): Promise<Written> {
+/**
+ * Each transaction takes place only if nobody else has written among the keys that were read, also among those that stay as they are:
+ * of two applies at once, the registry is as one of them wants it. Instances come and go by themselves, so they are no reason to
+ * read again.
+ */
+async function writeStages(
+  registry: Registry,
+  plan: ApplyPlan,
+  prefixes: readonly string[],
+  signal: AbortSignal,
+): Promise<Written> {
   const parts = new Map(
     plan.listing.entries.map(({ key, revision }): [string, Revision | undefined] => [key, revision]),
   );
   let revision = noRevision;
   let transactions = 0;
+  let since = plan.listing.revision;
   // Before the first transaction, any set may claim a key. After it, only the keys of this one matter.
-  let unwritten = { range: keysBelow('sets/'), since: plan.listing.revision };
-  for (const stage of stagesOf(plan)) {
+  let records = keysFrom('sets/');
+  const around = prefixes.filter((prefix) => areaOfKey(prefix) !== 'instances').map(keysFrom);
+  for (const stage of stagesOf(plan, around.length + 1)) {
+    const unwritten = { ranges: [records, ...around], since };
     const result = await registry.transact({ changes: changesOf(stage, parts), unwritten }, signal);
     if (result.kind === 'changed') return { revision, transactions, changed: result.keys };
     revision = result.revision;
     transactions += 1;
     for (const { key, value } of stage.parts) parts.set(key, value === undefined ? undefined : revision);
-    unwritten = { range: keysBelow(`sets/${plan.set}/`), since: revision };
+    since = revision;
+    records = keysFrom(`sets/${plan.set}/`);
   }
   return { revision, transactions, changed: undefined };
 }

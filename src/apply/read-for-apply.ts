@@ -5,28 +5,35 @@ import type { Entry, Listing, Registry } from '../registry/registry.ts';
 import { ownedKeys, readOwnership } from './ownership.ts';
 
 /** An area with more folders is read as a whole. */
-const mostFolders = 32;
+const mostFolders = 8;
+
+export type ReadForApply = {
+  readonly listing: Listing;
+  /** Everything that begins with these was read. */
+  readonly prefixes: readonly string[];
+};
 
 /**
  * Reads what `planApply` compares with: the records of all sets, and around the keys that are declared or owned. The records are
- * read first, and the revision is theirs; each key is guarded by its own.
+ * read first, and the revision is theirs: whatever is written after it is noticed when the changes are.
  */
 export async function readForApply(
   registry: Registry,
   declared: readonly Declared[],
   set: SetName,
   signal?: AbortSignal,
-): Promise<Listing> {
+): Promise<ReadForApply> {
   const records = await registry.read('sets/', signal);
   const ownership = readOwnership(records.entries);
   const owned = ownership.ok ? ownedKeys(ownership.value.sets.get(set)) : new Set<string>();
   const keys = new Set([...declared.map(({ key }) => key), ...owned]);
-  const listings = await Promise.all(prefixesOf(keys).map((prefix) => registry.read(prefix, signal)));
+  const prefixes = prefixesOf(keys);
+  const listings = await Promise.all(prefixes.map((prefix) => registry.read(prefix, signal)));
   const entries = new Map<string, Entry>(records.entries.map((entry) => [entry.key, entry]));
   for (const { entries: found } of listings) {
     for (const entry of found) if (keys.has(entry.key)) entries.set(entry.key, entry);
   }
-  return { ...records, entries: [...entries.values()] };
+  return { listing: { ...records, entries: [...entries.values()] }, prefixes };
 }
 
 /** Prefixes that all of the keys begin with, as long as they can be: a user may have the right to read nothing else. */

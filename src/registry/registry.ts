@@ -37,7 +37,11 @@ export type Held = {
 export type KeyRange = { readonly first: string; readonly end?: string };
 
 export const wholeTree: KeyRange = { first: '' };
-export const keysBelow = (prefix: `${string}/`): KeyRange => ({ first: prefix, end: `${prefix.slice(0, -1)}0` });
+/** All keys that begin with this, which ends with an ASCII character. */
+export const keysFrom = (prefix: string): KeyRange => ({
+  first: prefix,
+  end: prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1),
+});
 /** The acknowledgements of the balancers. */
 export const fleetKeys: KeyRange = { first: 'balancers/', end: 'balancers0' };
 /**
@@ -161,8 +165,8 @@ export type GuardedChange = {
 /** Changes that are all made in one revision, or none of them. */
 export type Transaction = {
   readonly changes: readonly GuardedChange[];
-  /** Nothing in the range may have been written after this revision. A removal from it is not noticed. */
-  readonly unwritten: { readonly range: KeyRange; readonly since: Revision } | undefined;
+  /** Nothing in these ranges may have been written after the revision. A removal is not noticed. */
+  readonly unwritten?: { readonly ranges: readonly KeyRange[]; readonly since: Revision };
 };
 
 export type TransactionResult =
@@ -171,10 +175,10 @@ export type TransactionResult =
   | { readonly kind: 'changed'; readonly keys: readonly string[] };
 
 /**
- * What a transaction may have, in either registry: etcd's limits `--max-txn-ops` (128, and a compared range is one) and
+ * What a transaction may have, in either registry: etcd's limits `--max-txn-ops`, which counts changes and ranges, and
  * `--max-request-bytes` (1.5 MiB), with room for what is around the values.
  */
-export const transactionLimits = { changes: 127, bytes: 1_200_000 } as const;
+export const transactionLimits = { operations: 128, bytes: 1_200_000 } as const;
 
 /** The bytes of a change as `transactionLimits` counts them. */
 export const changeBytes = ({ key, value }: GuardedChange): number =>

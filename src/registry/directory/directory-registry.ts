@@ -108,7 +108,7 @@ class DirectoryRegistry implements Registry {
   }
 
   async replace(key: string, value: string | undefined, since: Revision | undefined): Promise<Revision | undefined> {
-    const result = await this.transact({ changes: [{ key, value, since }], unwritten: undefined });
+    const result = await this.transact({ changes: [{ key, value, since }] });
     return result.kind === 'done' ? result.revision : undefined;
   }
 
@@ -123,7 +123,8 @@ class DirectoryRegistry implements Registry {
         unwritten === undefined
           ? []
           : [...entries.values()].filter(
-              ({ key, revision }) => revision > unwritten.since && isWithin(unwritten.range, key),
+              ({ key, revision }) =>
+                revision > unwritten.since && unwritten.ranges.some((range) => isWithin(range, key)),
             );
       return [...new Set([...changed, ...written].map(({ key }) => key))];
     });

@@ -106,7 +106,7 @@ class EtcdRegistry implements Registry {
     since: Revision | undefined,
     signal?: AbortSignal,
   ): Promise<Revision | undefined> {
-    const result = await this.transact({ changes: [{ key, value, since }], unwritten: undefined }, signal);
+    const result = await this.transact({ changes: [{ key, value, since }] }, signal);
     return result.kind === 'done' ? result.revision : undefined;
   }
 

@@ -5,6 +5,9 @@ import type { KeySpace } from './key-space.ts';
 import type { MemberClient } from './member-client.ts';
 import { bytesWithin } from './tree.ts';
 
+/** How many of the written keys of a range are named. */
+const mostNamed = 3;
+
 /** Makes the changes in one transaction of etcd. If it does not take place, it answers which of the keys somebody else has changed. */
 export async function transact(
   client: MemberClient,
@@ -12,23 +15,21 @@ export async function transact(
   { changes, unwritten }: Transaction,
   callMs: number,
 ): Promise<TransactionResult> {
-  const range = unwritten && bytesWithin(keys, unwritten.range);
-  const after = unwritten && String(unwritten.since + 1n);
+  const ranges = (unwritten?.ranges ?? []).map((range) => bytesWithin(keys, range));
+  const after = String((unwritten?.since ?? 0n) + 1n);
   const answer = await client.kv.txn(
     {
       compare: [
         ...changes.map((change) => compareOf(keys, change)),
         // etcd takes the mod revision of a range without keys as 0.
-        ...(range === undefined || after === undefined
-          ? []
-          : [{ ...range, target: 'Mod', result: 'Less', mod_revision: after } as const]),
+        ...ranges.map((range) => ({ ...range, target: 'Mod', result: 'Less', mod_revision: after }) as const),
       ],
       success: changes.map((change) => writeOf(keys, change)),
       failure: [
         ...changes.map(({ key }) => ({ request_range: { key: keys.toBytes(key), keys_only: true } })),
-        ...(range === undefined || after === undefined
-          ? []
-          : [{ request_range: { ...range, keys_only: true, limit: 3, min_mod_revision: after } }]),
+        ...ranges.map((range) => ({
+          request_range: { ...range, keys_only: true, limit: mostNamed, min_mod_revision: after },
+        })),
       ],
     },
     { deadline: Date.now() + callMs },
@@ -39,7 +40,7 @@ export async function transact(
     const now = found[index]?.[0];
     return since === undefined ? now !== undefined : now?.mod_revision !== String(since);
   });
-  const written = (found[changes.length] ?? []).map(({ key }) => keys.fromBytes(key));
+  const written = found.slice(changes.length).flatMap((kvs) => kvs.map(({ key }) => keys.fromBytes(key)));
   return { kind: 'changed', keys: [...new Set([...changed.map(({ key }) => key), ...written])] };
 }
 

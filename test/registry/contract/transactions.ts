@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type GuardedChange, keysBelow, type Registry, transactionLimits } from '../../../src/registry/registry.ts';
+import { type GuardedChange, keysFrom, type Registry, transactionLimits } from '../../../src/registry/registry.ts';
 import type { ContractTree } from './tree.ts';
 
 const valuesOf = async (registry: Registry) =>
@@ -8,7 +8,7 @@ const valuesOf = async (registry: Registry) =>
 /** Several changes at once, guarded by what their writer has read. */
 export function transactionContract({ follow, open, store }: ContractTree): void {
   const created = (key: string, value: string): GuardedChange => ({ key, value, since: undefined });
-  const free = (...changes: readonly GuardedChange[]) => ({ changes, unwritten: undefined });
+  const free = (...changes: readonly GuardedChange[]) => ({ changes });
 
   test('a transaction makes all of its changes in one revision', async () => {
     const writer = open();
@@ -50,7 +50,7 @@ export function transactionContract({ follow, open, store }: ContractTree): void
     const { revision } = await writer.read('sets/');
     const guarded = (key: string, since = revision) => ({
       changes: [created(key, '1')],
-      unwritten: { range: keysBelow('sets/'), since },
+      unwritten: { ranges: [keysFrom('claims/'), keysFrom('sets/')], since },
     });
     await writer.write('setsother', 'not below');
     expect(await writer.transact(guarded('services/a'))).toMatchObject({ kind: 'done' });
@@ -59,7 +59,7 @@ export function transactionContract({ follow, open, store }: ContractTree): void
     const { revision: now } = await writer.read('sets/');
     expect(await writer.transact(guarded('services/b', now))).toMatchObject({ kind: 'done' });
     expect(
-      await writer.transact({ ...guarded('services/c'), unwritten: { range: keysBelow('waits/'), since: now } }),
+      await writer.transact({ ...guarded('services/c'), unwritten: { ranges: [keysFrom('waits/')], since: now } }),
     ).toMatchObject({ kind: 'done' });
     expect(Object.keys(await valuesOf(open())).sort()).toEqual([
       ...['services/a', 'services/b', 'services/c', 'sets/a/1', 'sets/b/1', 'setsother'],
@@ -67,8 +67,8 @@ export function transactionContract({ follow, open, store }: ContractTree): void
   });
 
   test('a transaction takes as many changes as the limits say', async () => {
-    const keys = Array.from({ length: transactionLimits.changes }, (_, index) => `keys/some/${index}`);
-    const unwritten = { range: keysBelow('sets/'), since: (await open().read('')).revision };
+    const keys = Array.from({ length: transactionLimits.operations - 1 }, (_, index) => `keys/some/${index}`);
+    const unwritten = { ranges: [keysFrom('sets/')], since: (await open().read('')).revision };
     const changes = keys.map((key) => created(key, 'x'.repeat(9000)));
     expect(await open().transact({ changes, unwritten })).toMatchObject({ kind: 'done' });
     const failing = await open().transact({ changes, unwritten });
