@@ -20,7 +20,6 @@ export type Stage = {
  * removals come last. `guards`: how many ranges each transaction compares.
  */
 export function stagesOf(plan: ApplyPlan, guards = 1): readonly Stage[] {
-  const fits = (stage: Stage) => isWithinLimits(stage, guards);
   const { set, ownership } = plan;
   const before = ownership.sets.get(set);
   const after = keysAfter(plan);
@@ -28,37 +27,65 @@ export function stagesOf(plan: ApplyPlan, guards = 1): readonly Stage[] {
   const others = takenFrom(plan, after);
   const final = partsFor(after, before);
   const whole: Stage = { changes: groups.flat(), parts: [...others, ...partWrites(set, before, final)] };
-  if (whole.changes.length + whole.parts.length === 0) return [];
-  if (fits(whole)) return [whole];
+  if (operationsOf(whole) === 0) return [];
+  if (isWithinLimits(whole, guards)) return [whole];
 
   const claimed = partsFor(new Set([...ownedKeys(before), ...after]), before);
-  const stages: Stage[] = [{ changes: [], parts: [...others, ...partWrites(set, before, claimed)] }];
-  const add = (changes: readonly GuardedChange[], parts: readonly PartWrite[] = []) => {
-    const last = stages.at(-1) ?? { changes: [], parts: [] };
-    const joined = { changes: [...last.changes, ...changes], parts: [...last.parts, ...parts] };
-    if (fits(joined) && !sharesPart(last.parts, parts)) stages[stages.length - 1] = joined;
-    else stages.push({ changes, parts });
-  };
-  for (const group of groups)
-    for (const part of fits({ changes: group, parts: [] }) ? [group] : pieces(group)) add(part);
-  const trimmed = partWrites(set, claimed, partsFor(after, claimed));
-  if (trimmed.length > 0) add([], trimmed);
-  return stages.filter(({ changes, parts }) => changes.length + parts.length > 0);
+  const room = new Room(guards);
+  room.add({ changes: [], parts: [...others, ...partWrites(set, before, claimed)] });
+  for (const group of groups) {
+    const together = { changes: group, parts: [] };
+    if (isWithinLimits(together, guards)) room.add(together);
+    else for (const change of group) room.add({ changes: [change], parts: [] });
+  }
+  room.add({ changes: [], parts: partWrites(set, claimed, partsFor(after, claimed)) });
+  return room.stages.filter(({ changes, parts }) => changes.length + parts.length > 0);
 }
 
-function isWithinLimits({ changes, parts }: Stage, guards: number): boolean {
-  if (changes.length + parts.length + guards > transactionLimits.operations) return false;
+type OpenStage = { changes: GuardedChange[]; parts: PartWrite[]; bytes: number };
+
+/** Fills one transaction after the other, in order. */
+class Room {
+  readonly #guards: number;
+  readonly #stages: OpenStage[] = [];
+
+  constructor(guards: number) {
+    this.#guards = guards;
+  }
+
+  get stages(): readonly Stage[] {
+    return this.#stages.map(({ changes, parts }) => ({ changes, parts }));
+  }
+
+  /** Adds these to the last transaction if there is room for all of them, otherwise to a new one. */
+  add(more: Stage): void {
+    const last = this.#stages.at(-1);
+    const bytes = bytesOfStage(more);
+    const hasRoom =
+      last !== undefined &&
+      operationsOf(last) + operationsOf(more) + this.#guards <= transactionLimits.operations &&
+      last.bytes + bytes <= transactionLimits.bytes &&
+      // A transaction may change a key once.
+      !more.parts.some(({ key }) => last.parts.some((other) => other.key === key));
+    if (hasRoom) {
+      last.changes.push(...more.changes);
+      last.parts.push(...more.parts);
+      last.bytes += bytes;
+    } else this.#stages.push({ changes: [...more.changes], parts: [...more.parts], bytes });
+  }
+}
+
+const operationsOf = ({ changes, parts }: Stage): number => changes.length + parts.length;
+
+function bytesOfStage({ changes, parts }: Stage): number {
   let bytes = 0;
   for (const change of changes) bytes += changeBytes(change);
   for (const { key, value } of parts) bytes += changeBytes({ key, value, since: undefined });
-  return bytes <= transactionLimits.bytes;
+  return bytes;
 }
 
-/** A transaction may change a key once. */
-const sharesPart = (some: readonly PartWrite[], others: readonly PartWrite[]): boolean =>
-  some.some(({ key }) => others.some((other) => other.key === key));
-
-const pieces = (group: readonly GuardedChange[]) => group.map((change) => [change]);
+const isWithinLimits = (stage: Stage, guards: number): boolean =>
+  operationsOf(stage) + guards <= transactionLimits.operations && bytesOfStage(stage) <= transactionLimits.bytes;
 
 /** The other sets without the keys that this one has afterwards. */
 function takenFrom({ set, ownership }: ApplyPlan, after: ReadonlySet<string>): readonly PartWrite[] {

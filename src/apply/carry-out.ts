@@ -26,6 +26,10 @@ export type CarriedOut = {
   readonly transactions: number;
 };
 
+/** How long one read or one transaction may take: the registry asks its members again meanwhile, in ms. */
+const callMs = 10_000;
+const soon = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(callMs)]);
+
 const attempts = 10;
 const backoff = { firstMs: 50, mostMs: 3000, jitter: 0.5 };
 
@@ -40,7 +44,7 @@ export async function carryOut({ registry, declared, options, random, signal }: 
   /** An earlier attempt may have written a part of it. */
   let first: ApplyPlan | undefined;
   for (let attempt = 1; attempt <= attempts && !signal.aborted; attempt += 1) {
-    const { listing, prefixes } = await readForApply(registry, declared, options.set, signal);
+    const { listing, prefixes } = await readForApply(registry, declared, options.set, soon(signal));
     const plan = planApply(declared, listing, options);
     if (plan.problems.length > 0) return { plan, revision: newest, transactions };
     first ??= plan;
@@ -88,7 +92,7 @@ async function writeStages(
   const around = prefixes.filter((prefix) => areaOfKey(prefix) !== 'instances').map(keysFrom);
   for (const stage of stagesOf(plan, around.length + 1)) {
     const unwritten = { ranges: [records, ...around], since };
-    const result = await registry.transact({ changes: changesOf(stage, parts), unwritten }, signal);
+    const result = await registry.transact({ changes: changesOf(stage, parts), unwritten }, soon(signal));
     if (result.kind === 'changed') return { revision, transactions, changed: result.keys };
     revision = result.revision;
     transactions += 1;

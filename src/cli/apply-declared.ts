@@ -9,8 +9,8 @@ import type { ApplySettings } from '../settings/apply.ts';
 import { checkDeclarations } from './check-declared.ts';
 import type { Invocation } from './invocation.ts';
 
-/** How long reading and writing may take; the registry is asked again and again meanwhile, in ms. */
-const writeMs = 30_000;
+/** How long reading and writing may take, again and again where others write at the same time, in ms. */
+const writeMs = 60_000;
 /** etcd sends a watch the changes from before it up to 100 ms later. */
 const followMs = 1000;
 

@@ -1,0 +1,284 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { startApp } from './support/app.ts';
+import { ask } from './support/ask.ts';
+import { startBalancers } from './support/balancers.ts';
+import { freePorts } from './support/ports.ts';
+import { runPointsman, startPointsman } from './support/processes.ts';
+import { until } from './support/until.ts';
+
+async function start(kind: 'folder' | 'etcd') {
+  const scenario = await startBalancers(kind);
+  const folder = join(scenario.dir, 'policies');
+  const args = (...more: readonly string[]) => ['apply', '--registry', scenario.location, ...more];
+  return {
+    ...scenario,
+    folder,
+    /** Writes a file of the folder that is applied. */
+    async declare(content: unknown, name = 'all.yaml'): Promise<string> {
+      const file = join(folder, name);
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content));
+      return file;
+    },
+    apply: (...more: readonly string[]) => runPointsman(args(...more, folder)),
+    applying: (...more: readonly string[]) => startPointsman(args(...more, folder)),
+    async values(): Promise<Readonly<Record<string, string>>> {
+      const { entries } = await scenario.registry.read('');
+      return Object.fromEntries(
+        entries.filter(({ key }) => !key.startsWith('balancers/')).map(({ key, value }) => [key, value]),
+      );
+    },
+  };
+}
+
+const json = (lines: readonly string[]) => JSON.parse(lines[0] ?? '{}');
+
+describe.each(['folder', 'etcd'] as const)('apply, with the registry in %s,', (kind) => {
+  test('writes what files declare, waits until every balancer serves it, and prunes what they no longer declare', async () => {
+    const { declare, apply, balancerNamed, registry, values } = await start(kind);
+    const app = await startApp('one');
+    const balancers = await Promise.all(['lb-1', 'lb-2'].map((id) => balancerNamed(id)));
+    for (const { process } of balancers) await process.logged('serving');
+    await registry.write('services/by-hand', '{}');
+    await declare({
+      services: { web: { hosts: ['shop.test'] }, old: { hosts: ['old.test'] } },
+      instances: { web: { a: { address: app.address } } },
+      keys: { colour: 'blue' },
+    });
+    const first = await apply('--set', 'shop');
+    expect(first).toMatchObject({ code: 0, stderr: [] });
+    expect(first.stdout).toEqual([
+      ...['created instances/web/a', 'created keys/colour', 'created services/old', 'created services/web'],
+      expect.stringMatching(/^set shop: 4 created, 0 unchanged \(revision \d+\)$/),
+      expect.stringMatching(/^2 balancers serve it \(.+\)$/),
+    ]);
+    // It has waited for that.
+    for (const balancer of balancers) expect((await balancer.ask('shop.test')).body).toBe('one');
+
+    const second = await apply('--set', 'shop', '--json');
+    expect(json(second.stdout)).toMatchObject({
+      written: true,
+      served: true,
+      changes: [],
+      unchanged: 4,
+      transactions: 0,
+    });
+
+    await declare({
+      services: { web: { hosts: ['shop.test', 'old.test'] } },
+      instances: { web: { a: { address: app.address } } },
+    });
+    const kept = json((await apply('--set', 'shop', '--json')).stdout);
+    expect(kept.changes).toEqual([
+      ...['keys/colour', 'services/old'].map((key) => ({ kind: 'undeclared', key })),
+      { kind: 'update', key: 'services/web' },
+    ]);
+    const pruned = await apply('--set', 'shop', '--prune', '--json');
+    expect(json(pruned.stdout)).toMatchObject({
+      served: true,
+      transactions: 1,
+      balancers: [{ balancer: 'lb-1' }, { balancer: 'lb-2' }],
+    });
+    for (const balancer of balancers) expect((await balancer.ask('old.test')).body).toBe('one');
+    expect(Object.keys(await values()).sort()).toEqual([
+      ...['instances/web/a', 'services/by-hand', 'services/web', 'sets/shop/1'],
+    ]);
+    await app.close();
+  });
+
+  test('writes nothing when anything is wrong, and says where', async () => {
+    const { declare, apply, folder, values } = await start(kind);
+    await declare('services:\n  web:\n    hostz: [shop.test]\n  api: {}\n');
+    const { code, stdout, stderr } = await apply();
+    expect({ code, stdout }).toEqual({ code: 2, stdout: [] });
+    expect(stderr[0]).toMatch(`${folder}/all.yaml:3:5: "hostz" is not a field of a policy`);
+    expect(stderr.at(-1)).toBe('pointsman: 1 problem: nothing was written');
+    expect(await values()).toEqual({});
+  });
+
+  test('leaves what others own, and what a process registered', async () => {
+    const { declare, apply, folder, registry, values } = await start(kind);
+    await declare({ services: { web: {} } });
+    expect(await apply('--set', 'shop')).toMatchObject({ code: 0 });
+    const session = registry.openSession({ ttlMs: 60_000, mayReplace: () => true, onEvent: () => undefined });
+    const registered = JSON.stringify({ address: '127.0.0.1:1' });
+    await session.put('instances/web/a', registered);
+    await registry.write('services/hand', '{"mode":"tcp"}');
+    await declare({
+      services: { web: { hosts: ['a.test'] }, hand: {} },
+      instances: { web: { a: { address: '127.0.0.1:2' } } },
+    });
+    const refused = await apply('--set', 'other');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toEqual([
+      expect.stringMatching(`^${folder}/all.yaml:1:\\d+: the set shop owns services/web .*--take`),
+      expect.stringMatching(`^${folder}/all.yaml:1:\\d+: services/hand has another value, which no set owns .*--take`),
+      expect.stringMatching(`^${folder}/all.yaml:1:\\d+: instances/web/a is under a lease`),
+      'pointsman: 3 problems: nothing was written',
+    ]);
+    const taking = await apply('--set', 'other', '--take');
+    expect(taking.stderr).toEqual([expect.stringContaining('is under a lease'), expect.stringContaining('1 problem')]);
+    expect(await values()).toMatchObject({ 'services/web': '{}', 'instances/web/a': registered });
+
+    await declare({ services: { web: { hosts: ['a.test'] }, hand: {} } });
+    expect((await apply('--set', 'other', '--take')).stdout).toEqual([
+      ...['taken over services/hand (no set owned it)', 'taken over services/web (from shop)'],
+      expect.stringContaining('set other: 2 taken over'),
+      'no balancer is alive: nothing was waited for',
+    ]);
+    expect(Object.keys(await values()).filter((key) => key.startsWith('sets/'))).toEqual(['sets/other/1']);
+    await session.close();
+  });
+
+  test('refuses to remove more than --max-prune', async () => {
+    const { declare, apply, values } = await start(kind);
+    const services = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`s${index}`, {}]));
+    await declare({ services });
+    expect(await apply()).toMatchObject({ code: 0 });
+    const before = await values();
+    await declare({ services: { s1: {} } });
+    const { code, stderr } = await apply('--prune');
+    expect(code).toBe(2);
+    expect(stderr[0]).toMatch(/^set default: it would remove 29 of the 30 keys of the set default, more than 20: /);
+    expect(await values()).toEqual(before);
+    expect(await apply('--prune', '--max-prune', '29')).toMatchObject({ code: 0 });
+    expect(Object.keys(await values()).sort()).toEqual(['services/s1', 'sets/default/1']);
+  });
+
+  test('of two at once, the registry is as one of them wants it', async () => {
+    const { declare, apply, applying, folder, registry, location } = await start(kind);
+    const content = (by: string) => {
+      const keys = Object.fromEntries(Array.from({ length: 400 }, (_, index) => [`k${index}`, `by ${by}`]));
+      return { keys: { shared: { ...keys, [`only-${by}`]: by } } };
+    };
+    await declare(content('start'));
+    expect(await apply('--prune')).toMatchObject({ code: 0 });
+    const processes = [];
+    for (const by of ['a', 'b', 'c']) {
+      await declare(content(by), `../${by}.yaml`);
+      const file = join(folder, `../${by}.yaml`);
+      processes.push(startPointsman(['apply', '--registry', location, '--prune', '--no-wait', file]));
+    }
+    expect(await Promise.all(processes.map(({ ended }) => ended))).toEqual(
+      processes.map(() => ({ code: 0, signal: null })),
+    );
+    const { entries } = await registry.read('keys/shared/');
+    expect(new Set(entries.map(({ value }) => value.replace(/^by /, ''))).size).toBe(1);
+    expect(entries).toHaveLength(401);
+    await declare(content('start'));
+    const last = applying('--prune', '--json');
+    expect(await last.ended).toMatchObject({ code: 0 });
+    expect(json(last.stdout)).toMatchObject({ transactions: 4 });
+  });
+});
+
+test('an apply that is killed between two transactions is finished by the next one', async () => {
+  const { declare, apply, applying, registry, etcd } = await start('etcd');
+  const keys = (from: number) =>
+    Object.fromEntries(Array.from({ length: 2000 }, (_, index) => [`k${from + index}`, 'x'.repeat(200)]));
+  await declare({ keys: { shop: keys(0) } });
+  const first = applying('--no-wait');
+  const written = async () => (await registry.read('keys/shop/')).entries.length;
+  await until('a part is written', async () => (await written()) > 0, { everyMs: 1 });
+  first.kill('SIGKILL');
+  await first.ended;
+  expect(await written()).toBeGreaterThan(0);
+  // Everything that it wrote is the set's, whatever comes next.
+  await declare({ keys: { shop: keys(1900) } });
+  expect(await apply('--no-wait', '--prune', '--max-prune', '5000')).toMatchObject({ code: 0 });
+  const { entries } = await registry.read('keys/shop/');
+  expect(entries.map(({ key }) => key).sort()).toEqual(
+    Object.keys(keys(1900))
+      .map((key) => `keys/shop/${key}`)
+      .sort(),
+  );
+  expect(etcd).toBeDefined();
+});
+
+test('an apply ends with 1 and says who does not serve which declaration, and why', async () => {
+  const { declare, apply, balancerNamed, folder, dir } = await start('etcd');
+  const one = await balancerNamed('lb-1', '--haproxy-templates', await refusingTemplates(dir));
+  await one.process.logged('serving');
+  await declare(
+    'services:\n  good: {check: {kind: http, path: /good}}\n  bad: {check: {kind: http, path: /missing}}\n',
+  );
+  const { code, stdout, stderr } = await apply('--timeout', '6s');
+  expect(code).toBe(1);
+  expect(stdout).toContain('created services/bad');
+  expect(stderr[0]).toMatch(`^${folder}/all.yaml:3:3: lb-1 does not serve services/bad: `);
+  expect(stderr[0]).toContain('HAProxy refuses it');
+  expect(stderr.at(-1)).toMatch(
+    /^pointsman: set default: it is written, and not served by every balancer after 6s: lb-1 /,
+  );
+  expect((await apply('--no-wait')).code).toBe(0);
+});
+
+test('an apply says when the registry cannot be reached, and when no balancer is behind', async () => {
+  const { declare, apply, balancerNamed, folder } = await start('etcd');
+  await declare({ services: { web: {} } });
+  const [port] = await freePorts(1);
+  const away = await runPointsman(['apply', '--registry', `etcd://127.0.0.1:${port}`, folder]);
+  expect(away.code).toBe(1);
+  expect(away.stderr.at(-1)).toMatch(
+    /^pointsman: etcd:\/\/127\.0\.0\.1:\d+\/pointsman\/: .*\(check the address and that etcd is healthy\)$/,
+  );
+  const stopped = await balancerNamed('lb-1');
+  await stopped.process.logged('serving');
+  stopped.process.kill('SIGSTOP');
+  const late = await apply('--timeout', '1s');
+  stopped.process.kill('SIGCONT');
+  expect(late.code).toBe(1);
+  expect(late.stderr[0]).toMatch(/not served by every balancer after 1s: lb-1 is at revision \d+$/);
+});
+
+describe('apply --watch', () => {
+  test('follows the files, keeps the last good state, restores what others change, and ends in order', async () => {
+    const { declare, applying, folder, registry, values } = await start('etcd');
+    const [port = 0] = await freePorts(1);
+    await declare({ services: { web: { hosts: ['a.test'] } } });
+    const watch = applying('--watch', '--prune', '--interval', '1s', '--admin', `127.0.0.1:${port}`);
+    const has = (what: string, wanted: Readonly<Record<string, string>>) =>
+      until(what, async () => {
+        const { 'sets/default/1': _, ...now } = await values();
+        return JSON.stringify(now) === JSON.stringify(wanted);
+      });
+    const ready = async () => (await ask(port, 'localhost', '/readyz')).status;
+    await has('the first state is applied', { 'services/web': '{"hosts":["a.test"]}' });
+    await until('it is ready', async () => (await ready()) === 200);
+
+    await declare({ services: { web: { hosts: ['b.test'] }, api: {} } });
+    const second = { 'services/api': '{}', 'services/web': '{"hosts":["b.test"]}' };
+    await has('a change of a file is applied', second);
+
+    await registry.write('services/web', '{"mode":"tcp"}');
+    await has('what somebody else changed is restored', second);
+
+    await declare('services: {web: {hostz: []}}\n');
+    const { problems } = await watch.logged('apply-refused');
+    expect(problems).toEqual([expect.stringContaining(`${folder}/all.yaml:1:`)]);
+    expect(await ready()).toBe(503);
+    expect(JSON.parse((await ask(port, 'localhost', '/status')).body)).toMatchObject({ ready: false, problems });
+    expect((await ask(port, 'localhost', '/metrics')).body).toContain('pointsman_apply_ready 0');
+    await rm(join(folder, 'all.yaml'));
+    await watch.logged('apply-refused', ({ problems: what }) => String(what).includes('declare nothing'));
+    await has('nothing is removed', second);
+
+    await declare({ services: { web: { hosts: ['c.test'] } } }, 'sub/web.yaml');
+    await has('a good state is applied again', { 'services/web': '{"hosts":["c.test"]}' });
+    watch.kill('SIGTERM');
+    expect(await watch.ended).toEqual({ code: 0, signal: null });
+  });
+});
+
+/** Templates with which HAProxy refuses a policy whose health check names another page than `/good`. */
+async function refusingTemplates(dir: string): Promise<string> {
+  const [templates, pages] = [join(dir, 'templates'), join(dir, 'pages')];
+  await Promise.all([mkdir(templates), mkdir(pages)]);
+  await writeFile(join(pages, 'good'), 'HTTP/1.0 503 x\r\n\r\n');
+  const shipped = await readFile(join(import.meta.dirname, '../templates/policy.mustache'), 'utf8');
+  const page = `{{#httpCheck}}\n    errorfile 503 ${pages}{{path}}\n{{/httpCheck}}\n\n`;
+  await writeFile(join(templates, 'policy.mustache'), `${shipped.trimEnd()}\n${page}`);
+  return templates;
+}
