@@ -1,10 +1,11 @@
 import { join } from 'node:path';
+import { rejecting } from '../catalog/limits.ts';
 import { entryProblems } from '../check/entry-problems.ts';
 import { type SampleParts, type SampleResult, trySample } from '../check/sample.ts';
 import type { Declarations, Declared } from '../declarations/declared.ts';
 import { readVersion } from '../haproxy/check.ts';
 import { Fault, faultsOf } from '../model/fault.ts';
-import { type Problem, problemOf } from '../model/problem.ts';
+import { type Problem, problemAt, problemOf } from '../model/problem.ts';
 import { loadTemplates } from '../render/load-templates.ts';
 import type { BalanceSettings } from '../settings/balance.ts';
 import { checkCommand } from '../settings/check.ts';
@@ -36,14 +37,26 @@ export async function checkEntries(
 ): Promise<SampleResult> {
   const problems = [...unread];
   const good: Declared[] = [];
+  const reject = settings === undefined ? undefined : rejecting(settings.limits);
   for (const entry of declared) {
-    const found = entryProblems(entry);
+    const found = [...entryProblems(entry)];
+    const tooLarge = reject?.(entry.key, Buffer.byteLength(entry.value));
+    if (tooLarge !== undefined) found.push(problemAt(entry.place.file, entry.place, tooLarge));
     if (found.length === 0) good.push(entry);
     problems.push(...found);
   }
-  if (settings === undefined) return { problems, notes: [] };
+  if (settings === undefined) return { problems: inOrder(problems), notes: [] };
   const sample = await sampleOf(settings, packageFolder, good, haproxy.kind === 'asked' ? haproxy : undefined);
-  return { ...sample, problems: [...problems, ...sample.problems] };
+  return { ...sample, problems: [...inOrder(problems), ...sample.problems] };
+}
+
+/** Problems in the order of their files, and of their places in each. */
+function inOrder(problems: readonly Problem[]): readonly Problem[] {
+  const files = new Map<string | undefined, Problem[]>();
+  for (const problem of problems) files.set(problem.file, [...(files.get(problem.file) ?? []), problem]);
+  return [...files.values()].flatMap((some) =>
+    some.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)),
+  );
 }
 
 /** Finds HAProxy. One that a setting names has to be there. */
