@@ -3,7 +3,7 @@ import { anyService } from '../fleet/acknowledgement.ts';
 import { describeObstacle, type Obstacle } from '../fleet/barrier.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { FleetView } from '../fleet/fleet-view.ts';
-import { policyKey } from '../model/key.ts';
+import { allInstancesKey, instanceKey, policyKey } from '../model/key.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
 import { serviceOf } from '../registry/holding/areas.ts';
 
@@ -67,13 +67,26 @@ function obstacleOf(
   return count > 0 ? { kind: 'untold', count } : undefined;
 }
 
-function refusalsOf({ refusals, unrouted }: Acknowledgement, { keys }: WrittenKeys): readonly KeyRefusal[] {
-  return [
-    ...refusals.filter(({ key }) => keys.has(key)).map(({ key, reason }) => ({ key, reason })),
-    ...[...unrouted]
-      .map(([service, reason]) => ({ key: policyKey(service), reason: `no request reaches ${service}: ${reason}` }))
-      .filter(({ key }) => keys.has(key)),
-  ];
+function refusalsOf({ refusals, unrouted }: Acknowledgement, written: WrittenKeys): readonly KeyRefusal[] {
+  const found = new Map<string, KeyRefusal>();
+  const add = (key: string, reason: string) => {
+    const named = writtenKey(key, written);
+    if (named !== undefined && !found.has(named)) found.set(named, { key: named, reason });
+  };
+  for (const { key, reason } of refusals) add(key, reason);
+  for (const [service, reason] of unrouted) add(policyKey(service), `no request reaches ${service}: ${reason}`);
+  return [...found.values()];
+}
+
+/** The key that was written and that a refusal is about. A service that is not served at all is refused as all of its instances. */
+function writtenKey(key: string, { keys }: WrittenKeys): string | undefined {
+  if (keys.has(key)) return key;
+  const service = serviceOf(key);
+  if (service === undefined || key !== allInstancesKey(service)) return undefined;
+  if (keys.has(policyKey(service))) return policyKey(service);
+  const instances = instanceKey(service, '');
+  for (const one of keys) if (one.startsWith(instances)) return one;
+  return undefined;
 }
 
 /** Resolves when every live balancer serves what was written, or with how far they are when `signal` aborts. Never rejects. */

@@ -17,10 +17,17 @@ async function start() {
   const scenario = await startScenario('etcd', { args: ['--bcrypt-cost', '4'] });
   const { etcd, dir } = scenario;
   if (etcd === undefined) throw new Error('a scenario with etcd has one');
-  const { code, stdout } = await runPointsman(['roles', 'register/web', 'balancer/b1', 'operator', 'reader']);
+  const { code, stdout } = await runPointsman([
+    'roles',
+    'register/web',
+    'balancer/b1',
+    'apply/shop=services/web,keys/x',
+    'operator',
+    'reader',
+  ]);
   expect(code).toBe(0);
   // `pointsman roles … | sh`; the passwords were chosen before.
-  for (const role of ['register-web', 'balancer-b1', 'operator', 'reader']) {
+  for (const role of ['register-web', 'balancer-b1', 'apply-shop', 'operator', 'reader']) {
     await writeFile(join(dir, `pointsman-${role}.password`), `${password}\n`, { mode: 0o600 });
   }
   const env = { ETCDCTL_API: '3', ETCDCTL_ENDPOINTS: etcd.endpoints.join() };
@@ -56,6 +63,8 @@ const keys = [
   'balancers/b1:0a1b2c3d',
   'balancers/b11',
   'keys/x',
+  'sets/shop/1',
+  'sets/shop2/1',
 ];
 const prefixes = ['', 'instances/', 'instances/web/', 'balancers/', 'services/web', 'overrides/'];
 
@@ -92,6 +101,8 @@ describe('the users that `pointsman roles` makes', () => {
       'claims/*',
       'releases/web',
       'waits/x',
+      'sets/shop/1',
+      'sets/shop2/1',
     ];
     expect(await may('register-web')).toEqual({
       puts: registers,
@@ -101,6 +112,8 @@ describe('the users that `pointsman roles` makes', () => {
     const acknowledges = ['balancers/b1', 'balancers/b1:0a1b2c3d'];
     expect(await may('balancer-b1')).toEqual({ puts: acknowledges, deletes: acknowledges, reads: prefixes });
     expect(await may('operator')).toEqual({ puts: operates, deletes: operates, reads: prefixes });
+    const applies = ['services/web', 'keys/x', 'sets/shop/1'];
+    expect(await may('apply-shop')).toEqual({ puts: applies, deletes: applies, reads: prefixes.slice(1) });
     expect(await may('reader')).toEqual({ puts: [], deletes: [], reads: prefixes });
     const credentials = { username: 'pointsman-reader', readPassword: async () => password };
     const elsewhere = openEtcdRegistry({ endpoints: etcd.endpoints, root: '/other/', credentials });
@@ -172,6 +185,25 @@ describe('the users that `pointsman roles` makes', () => {
     expect(await balancer.ended).toEqual({ code: 0, signal: null });
     expect(balancer.log.filter(({ level }) => level === 'error')).toEqual([]);
     expect(await etcd.ctl(...root, 'get', '--prefix', '/pointsman/balancers/')).toBe('');
+  });
+});
+
+test('a user that may apply one set applies it, and writes nothing else', async () => {
+  const { scenario, login, open } = await start();
+  const file = join(scenario.dir, 'shop.yaml');
+  const apply = (set = 'shop') =>
+    runPointsman(['apply', '--registry', scenario.location, ...login('apply-shop'), '--set', set, '--prune', file]);
+  await writeFile(file, 'services: {web: {}, web-api: {}}\nkeys: {x: "1", x2: "2"}\n');
+  expect(await apply()).toMatchObject({ code: 0, stderr: [] });
+  await writeFile(file, 'services: {web: {}}\nkeys: {x: "2"}\n');
+  expect(await apply()).toMatchObject({ code: 0, stderr: [] });
+  const { entries } = await open('reader').read('');
+  expect(entries.map(({ key }) => key).sort()).toEqual(['keys/x', 'services/web', 'sets/shop/1']);
+  await writeFile(file, 'services: {web: {}, other: {}}\nkeys: {x: "2"}\n');
+  expect(await apply()).toMatchObject({ code: 1, stderr: [expect.stringContaining('permission denied')] });
+  expect(await apply('theirs')).toMatchObject({
+    code: 2,
+    stderr: [expect.stringContaining('the set shop owns'), expect.anything(), expect.anything()],
   });
 });
 
