@@ -34,8 +34,9 @@ export function declarationSchema({ policies, registry }: SchemaTexts): Declarat
     return made;
   };
   const policy = part(policySchema, 'policy', 'docs/policies.md', (path) => {
-    const [section = '', field = path.at(-1) ?? ''] = [path[0], path.at(-1)];
-    return policies.find(section, field) ?? policies.find(field, field);
+    const field = path.at(-1) ?? '';
+    const found = [...path.slice(0, -1).reverse(), field].map((section) => policies.find(section, field));
+    return found.find((text) => text !== undefined);
   });
   const claim = part(claimSchema, 'claim', 'docs/policies.md', ([field = '']) => policies.find('Claims', field));
   const overrides = 'overrides/<service>/<instance>';

@@ -66,7 +66,8 @@ export function jsonSchemaOf(schema: unknown, describe: Describe, missing: strin
         return { anyOf: (piece.options ?? []).map((option) => schemaOf(option as Piece, path)) };
       case 'lazy': {
         // A lazy schema of ours chooses by the type of what is given.
-        const some = [need(piece.getter)(''), need(piece.getter)({}), need(piece.getter)(true)];
+        const getter = need(piece.getter);
+        const some = ['', {}, true, []].map((given) => getter(given));
         const all = [...new Set(some)].map((option) => schemaOf(option, path));
         return all.length === 1 ? (all[0] ?? {}) : { anyOf: all };
       }
