@@ -11,6 +11,7 @@ const conflict = v.variant('kind', [
     because,
     ofTemplate: v.optional(v.literal(true)),
     ofClaim: v.optional(v.literal(true)),
+    ofHttps: v.optional(v.literal(true)),
     ...claimants,
   }),
   v.object({ kind: v.literal('certificate'), file: v.string(), ...claimants }),

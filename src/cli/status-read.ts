@@ -2,7 +2,9 @@ import type { Catalog } from '../catalog/catalog.ts';
 import { withSplit } from '../catalog/split.ts';
 import { policyKey } from '../model/key.ts';
 import type { ServiceName } from '../model/name.ts';
+import type { Policy } from '../model/policy.ts';
 import type { Revision } from '../model/revision.ts';
+import { nameOnPort } from '../model/route.ts';
 import { type OutOfService, outOfService } from '../operate/out-of-service.ts';
 import { catalogOf } from '../operate/read-services.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -96,7 +98,7 @@ const registered = (catalog: Catalog): Status['services'][number][] =>
     instances: instances.size,
     ready: instances.count(({ state, weight }) => state === 'ready' && weight > 0),
     overrides: catalog.overrides.get(name)?.size ?? 0,
-    hosts: policy.mode === 'tcp' ? [`tcp port ${policy.port}`] : policy.routes.flatMap(({ hosts }) => hosts),
+    hosts: declaredPlaces(policy),
     policyRejected: catalog.rejected.get(policyKey(name))?.reason,
   }));
 
@@ -111,8 +113,18 @@ const served = ([balancer]: readonly BalancerState[]): Status['services'][number
     policyRejected: undefined,
   }));
 
-const placesOf = (routes: readonly string[], port: number | undefined): readonly string[] =>
-  port !== undefined ? [`tcp port ${port}`] : routes.length === 0 ? ['not served'] : routes;
+const declaredPlaces = ({ mode, port, sni, routes }: Policy): readonly string[] => {
+  if (mode === 'http') return routes.flatMap(({ hosts }) => hosts);
+  return sni === undefined || port === undefined
+    ? [`tcp port ${port}`]
+    : sni.names.map((name) => nameOnPort(name, port));
+};
+
+/** A `tcp` service has routes only if it shares its port. */
+const placesOf = (routes: readonly string[], port: number | undefined): readonly string[] => {
+  if (routes.length > 0) return routes;
+  return port === undefined ? ['not served'] : [`tcp port ${port}`];
+};
 
 /** With what balancers serve otherwise than the registry asks: a policy that is rejected or in quarantine, and services that are held. */
 function asServed(

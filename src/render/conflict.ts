@@ -28,6 +28,7 @@ type ConflictRecord = { readonly winner?: string | undefined; readonly loser: st
       readonly because?: Because | undefined;
       readonly ofTemplate?: true | undefined;
       readonly ofClaim?: true | undefined;
+      readonly ofHttps?: true | undefined;
     }
   | { readonly kind: 'certificate'; readonly file: string }
 );
@@ -68,6 +69,8 @@ export function describeConflict(conflict: Conflict | ConflictRecord): string {
     case 'port':
       if (conflict.ofClaim)
         return `${loser} does not get the port ${conflict.port}: no claim allows it (${claimsOn(loser)})`;
+      if (conflict.ofHttps)
+        return `${loser} does not get connections with its protocols (alpn) on the port ${conflict.port}: HTTPS has them`;
       return `${loser} does not get the port ${conflict.port}: ${winner} has it${reasonOf(conflict)}`;
     case 'route': {
       const { route, more = 0 } = conflict;

@@ -25,8 +25,8 @@ export function namesBesideHttps(table: RouteTable, tcp: readonly Service[], por
   for (const service of tcp) {
     const { sni, port: own } = service.policy;
     if (sni === undefined || own !== port) continue;
-    if (sni.protocols.some((protocol) => ofHttp.has(protocol)))
-      conflicts.push({ kind: 'port', port, because: undefined, winner: undefined, loser: service.name });
+    if (sni.protocols.length > 0 && sni.protocols.every((protocol) => ofHttp.has(protocol)))
+      conflicts.push({ kind: 'port', port, because: undefined, winner: undefined, ofHttps: true, loser: service.name });
     for (const name of sni.protocols.length > 0 ? [] : sni.names) {
       const conflict = conflictOver(table, service, name, port);
       if (conflict === undefined) continue;

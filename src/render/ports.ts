@@ -18,6 +18,8 @@ export type PortConflict = {
   readonly ofTemplate?: true;
   /** No claim allows it. */
   readonly ofClaim?: true;
+  /** It asks only for the connections that HTTPS has there: those with a protocol of HTTP. */
+  readonly ofHttps?: true;
   readonly loser: ServiceName;
 };
 

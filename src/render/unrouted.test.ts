@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { emptyCatalog } from '../catalog/catalog.ts';
 import { foldEvent } from '../catalog/fold-event.ts';
 import { revision } from '../model/revision.ts';
+import { namesBesideHttps } from './names-beside-https.ts';
 import { claimPorts } from './ports.ts';
 import { changeRoutes, conflictsOf, noRoutes } from './routes.ts';
 import { unroutedServices } from './unrouted.ts';
@@ -24,8 +25,10 @@ function unrouted(values: Readonly<Record<string, object>>): Readonly<Record<str
   const { services, rejected } = foldEvent(emptyCatalog, snapshot).catalog;
   expect(rejected).toEqual(PersistentMap());
   const table = changeRoutes(noRoutes, services.keys(), services);
-  const { conflicts } = claimPorts(services.values(), { reserved: new Set([8404]) });
-  return Object.fromEntries(unroutedServices([...conflictsOf(table), ...conflicts], table));
+  const { conflicts } = claimPorts(services.values(), { reserved: new Set([443, 8404]), https: 443 });
+  const tcp = [...services.values()].filter(({ policy }) => policy.mode === 'tcp');
+  const beside = namesBesideHttps(table, tcp, 443);
+  return Object.fromEntries(unroutedServices([...conflictsOf(table), ...conflicts, ...beside.conflicts], table));
 }
 
 test('a service whose hosts or port others have is one that no request reaches', () => {
@@ -41,6 +44,25 @@ test('a service whose hosts or port others have is one that no request reaches',
     late: 'late does not get the route shop.example/ and 1 more: shop has them, and its policy is older',
     db2: 'db2 does not get the port 5432: db has it, and its policy is older',
     own: 'own does not get the port 8404: pointsman itself has it',
+  });
+});
+
+test('on the port of HTTPS, a service whose names HTTP services or other tcp services have is one that no connection reaches', () => {
+  const sharing = (sni: readonly string[], more: object = {}) => ({ mode: 'tcp', port: 443, sni, ...more });
+  const found = unrouted({
+    'services/web': { hosts: ['shop.example', '*.web.example'] },
+    'services/db': sharing(['db.example']),
+    'services/thief': sharing(['shop.example', '*.web.example']),
+    'services/late': sharing(['db.example']),
+    'services/part': sharing(['shop.example', 'part.example']),
+    'services/challenge': sharing(['shop.example'], { alpn: ['acme-tls/1'] }),
+    'services/greedy': sharing(['*'], { alpn: ['h2'] }),
+    'services/later-web': { hosts: ['db.example'] },
+  });
+  expect(found).toEqual({
+    thief: 'thief does not get the route shop.example:443/: web has it, and its policy is older',
+    late: 'late does not get the route db.example:443/: db has it, and its policy is older',
+    greedy: 'greedy does not get connections with its protocols (alpn) on the port 443: HTTPS has them',
   });
 });
 

@@ -12,11 +12,16 @@ export function unroutedServices(
 ): ReadonlyMap<ServiceName, string> {
   const unrouted = new Map<ServiceName, string>();
   const routed = new Set<ServiceName>();
+  // On the port of HTTPS, a name can be lost to an HTTP service, which has another key in the map.
+  const lost = new Set(
+    conflicts.map((conflict) => (conflict.kind === 'route' ? `${conflict.loser} ${conflict.route}` : '')),
+  );
   for (const conflict of conflicts) {
     const { kind, loser } = conflict;
     if ((kind !== 'route' && kind !== 'host' && kind !== 'port') || unrouted.has(loser) || routed.has(loser)) continue;
     const own = kind === 'port' ? [] : (services.get(loser)?.claims ?? []);
-    if (own.some((claim) => claims.get(routeKey(claim))?.[0]?.service === loser)) routed.add(loser);
+    const has = (key: string) => claims.get(key)?.[0]?.service === loser && !lost.has(`${loser} ${key}`);
+    if (own.some((claim) => has(routeKey(claim)))) routed.add(loser);
     else unrouted.set(loser, describeConflict(conflict));
   }
   return unrouted;
