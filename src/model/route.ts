@@ -75,8 +75,8 @@ export const nameOnPort = (name: string, port: number): string => `${name}:${por
 // An IPv6 address has two colons or more.
 const onPort = /^([^:[/]+)(:\d+)$/;
 
-/** Whether a key of the route map is for connections of a shared port. */
-export const isNameOnPort = (route: string): boolean => onPort.test(route.slice(0, Math.max(route.indexOf('/'), 0)));
+/** Whether a host pattern is for connections of a shared port. */
+export const isNameOnPort = (host: string): boolean => host.includes(':') && onPort.test(host);
 
 /** How exact a host pattern is: the base configuration asks for those of rank 0 first. */
 export function rankOf(host: string): number {
@@ -92,7 +92,7 @@ export function aroundHost(host: string): [domain: string | undefined, label: st
 
 /** The host patterns that match whatever this one matches, the most exact first, as the base configuration asks for them. */
 export function patternsOver(host: string): readonly string[] {
-  const [, name, port] = onPort.exec(host) ?? [];
+  const [, name, port] = host.includes(':') ? (onPort.exec(host) ?? []) : [];
   if (name !== undefined && port !== undefined) {
     return patternsOver(name).flatMap((pattern) => (pattern.endsWith('.*') ? [] : [`${pattern}${port}`]));
   }

@@ -155,7 +155,7 @@ const isSame = (past: Contribution | undefined, service: Service | undefined): b
 
 /** Counts the priorities of a service's claims; and one more where its own routes have another order. */
 function countAll(priorities: PersistentMap<number, number>, all: readonly RouteClaim[], by: number): void {
-  const claims = all.filter((claim) => !isNameOnPort(routeKey(claim)));
+  const claims = all.filter((claim) => !isNameOnPort(claim.host));
   for (const { priority } of claims) count(priorities, priority, by);
   if (!claims.some(isCapped)) return;
   const [own, counting] = [new Set(claims.map((claim) => claim.own)), new Set(claims.map(({ priority }) => priority))];
@@ -215,8 +215,8 @@ function ledTo(
 function settledAnew(before: Routes, claims: RouteTable['claims']): Pick<RouteTable, 'routes' | 'overruled'> {
   const first = [...claims.values()].flatMap(([winner]) => (winner === undefined ? [] : [winner]));
   // Priorities are for requests, not for the connections of a shared port.
-  const names = first.filter((claim) => isNameOnPort(routeKey(claim)));
-  const requests = names.length === 0 ? first : first.filter((claim) => !isNameOnPort(routeKey(claim)));
+  const names = first.filter((claim) => isNameOnPort(claim.host));
+  const requests = names.length === 0 ? first : first.filter((claim) => !isNameOnPort(claim.host));
   // An order of its own, for the map's would depend on how it came to be.
   const byHost = claimsByHost(requests.sort(byRight));
   const overruled = overruledBy(byHost);
