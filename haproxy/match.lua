@@ -153,6 +153,9 @@ end
 
 -- The same order in which haproxy.cfg looks for routes: the more exact host first, then the longer path.
 local function find(txn, host, path)
+  if string.sub(path, -1) ~= "/" then
+    path = path .. "/"
+  end
   local domain = string.match(host, "^[^.]*%.(.*)$")
   if #path > longest_path then
     path = string.match(string.sub(path, 1, longest_path), "^(.*/)") or "/"
@@ -175,10 +178,19 @@ local function find(txn, host, path)
   return nil
 end
 
+-- For a request whose host and path have the form of the routes: the service and how many segments its route strips. Without
+-- a route, the rules for all other requests answer.
+core.register_action("pointsman_match_early", { "http-req" }, function(txn)
+  local target = find(txn, txn.f:req_fhdr("host") or "", txn.f:path() or "/")
+  if target then
+    local service, stripped = string.match(target, "^([^/]*)/?(.*)$")
+    txn:set_var("txn.target", service)
+    txn:set_var("txn.strip", stripped == "" and "0" or stripped)
+  end
+end)
+
 core.register_action("pointsman_match", { "http-req" }, function(txn)
-  local host = txn:get_var("txn.host") or ""
-  local path = (txn:get_var("txn.path") or "") .. "/"
-  local target = find(txn, host, path)
+  local target = find(txn, txn:get_var("txn.host") or "", txn:get_var("txn.path") or "/")
   if target then
     txn:set_var("txn.target", target)
   else

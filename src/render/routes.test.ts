@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { catalogOf, lookUp, type RouteFields, routesOf } from '../../test/support/routes.ts';
+import { catalogOf, lookUp, lookUpMatched, type RouteFields, routesOf } from '../../test/support/routes.ts';
 import type { ServiceName } from '../model/name.ts';
 import { segmentsOf } from '../model/policy/routes.ts';
 import { routeTarget, serviceOfTarget } from '../model/route-target.ts';
@@ -74,6 +74,49 @@ test('routes are found by priority, then the most exact host, then the longest p
   );
 });
 
+test('routes with a match are found by host, path, conditions and age', () => {
+  const matches = [undefined, { method: 'GET' }, { method: 'GET', headers: { a: '1' } }, { query: { b: '1' } }];
+  const texts = ['m:GET', 'm:GET&he:a:1', 'qe:b:1'];
+  const route = fc.record({
+    hosts: fc.constantFrom('x.d', '*.d', 'x.*', '*').map((host) => [host]),
+    paths: fc.constantFrom('/', '/a', '/a/b').map((path) => [path]),
+    match: fc.constantFrom(...matches),
+  });
+  fc.assert(
+    fc.property(fc.array(route, { minLength: 1, maxLength: 8 }), fc.subarray(texts), (routes, fitting) => {
+      const built = routesOf(Object.fromEntries(routes.map((one, i) => [`s${i}`, one]))).routes;
+      const rank = ['x.d', '*.d', 'x.*', '*'];
+      for (const path of ['/', '/a', '/a/b/c', '/b']) {
+        const right = routes
+          .map((one, i) => ({
+            name: `s${i}`,
+            host: rank.indexOf(one.hosts[0] ?? ''),
+            path: one.paths[0] ?? '',
+            match: matches.indexOf(one.match),
+            conditions: [0, 1, 2, 1][matches.indexOf(one.match)] ?? 0,
+          }))
+          .filter((one) => `${path}/`.startsWith(one.path === '/' ? '/' : `${one.path}/`))
+          .filter(({ match }) => match === 0 || fitting.includes(texts[match - 1] ?? ''))
+          .sort((a, b) => a.host - b.host || b.path.length - a.path.length || b.conditions - a.conditions)[0]?.name;
+        expect(lookUpMatched(built, 'x.d', path, (match) => fitting.includes(match))).toBe(right);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a list of matches is bounded, and the oldest ones are in it', () => {
+  const policies = Object.fromEntries(
+    numbers(70).map((i) => [`s${i}`, { hosts: ['x'], match: { headers: { a: `${i}` } } }]),
+  );
+  const { routes } = routesOf({ ...policies, web: { hosts: ['x'] } });
+  const list = routes.get('x/') ?? '';
+  expect(list.split(',')).toHaveLength(64);
+  expect(list.startsWith('?/web/0/')).toBe(true);
+  const found = (value: string) => lookUpMatched(routes, 'x', '/', (match) => match === `he:a:${value}`);
+  expect([found('0'), found('63'), found('64')]).toEqual(['s0', 's63', 'web']);
+});
+
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 test('further keys of the map are not made where the map finds the same without them', () => {
@@ -129,6 +172,7 @@ test('routes that were changed one service at a time are those that were made at
     paths: fc.subarray(['/', '/a', '/a/b'], { minLength: 1 }),
     strip: fc.boolean(),
     priority: fc.constantFrom(0, 0, 0, 1, 2),
+    match: fc.constantFrom(undefined, undefined, { method: 'GET' }, { method: 'GET', query: { a: '1' } }),
   });
   const claims = fc.constantFrom<Readonly<Record<string, object>>>(
     {},

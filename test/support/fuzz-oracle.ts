@@ -10,6 +10,7 @@ import { serverKeywords } from './read-config.ts';
 
 const ids = { name: '[A-Za-z0-9][A-Za-z0-9._-]{0,62}', id: '[A-Za-z0-9][A-Za-z0-9._:-]{0,126}' };
 const at = `${ids.name}/${ids.id}`;
+const matchId = '[A-Za-z0-9_-]{16}';
 const safe = '[A-Za-z0-9._:/[\\]@+,*=~-]+';
 export const commands = (map: string) =>
   [
@@ -29,8 +30,10 @@ export const commands = (map: string) =>
     'show backend',
     `show map ${map}`,
     `(?:add|set) map ${map} ${safe} ${ids.name}(?:/[1-9])?`,
+    `(?:add|set) map ${map} ${safe}\\?${matchId} ${ids.name}/[0-9]/[A-Za-z0-9._%:,&-]+`,
+    `(?:add|set) map ${map} ${safe} \\?/${ids.name}/[0-9-]/${matchId}(?:,${matchId})*`,
     `(?:add|set) map ${map} SERVICE:${ids.name} (?:maintenance|pause/[0-9]+)`,
-    `del map ${map} ${safe}`,
+    `del map ${map} ${safe}(?:\\?${matchId})?`,
     `add server ${at} ${safe} weight [0-9]{1,3}${serverKeywords}(?: init-addr last,libc,none)?(?: check-sni ${safe})?`,
     `enable dynamic-cookie backend ${ids.name}`,
     `del server ${at}`,

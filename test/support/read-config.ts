@@ -21,6 +21,8 @@ const header = '[A-Za-z0-9][A-Za-z0-9_-]{0,63}';
 const format = '(?:[^\\x00-\\x20"\'#%\\\\\\x7f-\\uffff]|%%|\\\\[t "\'#\\\\])+';
 // The same for a word that is no format.
 const escaped = '(?:[^\\x00-\\x20"\'#\\\\\\x7f-\\uffff]|\\\\[ "\'#\\\\])+';
+// A name of DNS in small letters.
+const hostName = '[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?';
 const cookie = '[A-Za-z0-9_][A-Za-z0-9._-]{0,63}';
 const pem = '(?:@system-ca|/[A-Za-z0-9._/-]+/[A-Za-z0-9][A-Za-z0-9._-]*)';
 const word = '[A-Za-z0-9._:/[\\]@+,*=~-]+';
@@ -92,6 +94,18 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line('http-request track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{32}-rates'),
       line(
         'http-request return status 429 content-type text/plain hdr Retry-After [0-9]+ string "too many requests\\\\n" if \\{ sc_http_req_rate\\(2\\) gt [0-9]+ \\}',
+      ),
+      line('http-request set-var\\(txn.origin\\) path'),
+      line(`http-request replace-path ${escaped} ${format}`),
+      line('http-request set-var\\(txn.moved\\) bool\\(true\\) unless \\{ path,strcmp\\(txn.origin\\) eq 0 \\}'),
+      line(
+        `http-request set-var\\(txn.moved\\) bool\\(true\\) unless \\{ req.hdr\\(host\\),host_only -m str -i ${hostName} \\}`,
+      ),
+      line(
+        `http-request redirect location https?://(?:${hostName}(?::${port})?|%\\[req.hdr\\(host\\)(?:,host_only)?\\](?::${port})?)%\\[pathq\\] code 30[12378] if \\{ var\\(txn.moved\\) -m found \\}(?: \\{ ssl_fc \\} \\|\\| \\{ var\\(txn.moved\\) -m found \\} \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\})?`,
+      ),
+      line(
+        'http-request return status 400 content-type text/plain string "the path of this request is not valid\\\\n" if \\{ path -m reg /\\\\\\.\\\\\\.\\?\\(/\\|;\\|\\$\\) \\}',
       ),
       line(
         'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 unless \\{ ssl_fc \\} \\|\\| \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\}',

@@ -9,6 +9,7 @@ export type RouteFields = {
   paths?: readonly string[];
   strip?: boolean;
   priority?: number;
+  match?: object | undefined;
   maintenance?: boolean;
   mode?: string;
   port?: number;
@@ -60,6 +61,34 @@ export function lookUp(routes: Routes, host: string, path: string): string | und
       .sort((a, b) => b.length - a.length)[0];
     const target = found === undefined ? undefined : routes.get(found);
     if (target !== undefined) return target;
+  }
+  return undefined;
+}
+
+/** As `haproxy/match.lua` looks into the map, for a request that fits the matches that `fits` says. */
+export function lookUpMatched(
+  routes: Routes,
+  host: string,
+  path: string,
+  fits: (match: string) => boolean,
+): string | undefined {
+  const [label, ...domain] = host.split('.');
+  const segments = `${path}/`.split('/').slice(0, -1);
+  for (const pattern of [host, `*.${domain.join('.')}`, `${label}.*`, '*']) {
+    for (let length = segments.length; length > 0; length -= 1) {
+      const key = `${pattern}${segments.slice(0, length).join('/')}/`;
+      const target = routes.get(key);
+      const [, service, stripped, ids = ''] = target?.startsWith('?/') ? target.split('/') : [];
+      if (target === undefined || service === undefined) {
+        if (target !== undefined) return target;
+        continue;
+      }
+      for (const id of ids.split(',')) {
+        const [to, segments = '', match] = routes.get(`${key}?${id}`)?.split('/') ?? [];
+        if (to !== undefined && match !== undefined && fits(match)) return segments === '0' ? to : `${to}/${segments}`;
+      }
+      if (stripped !== '-') return stripped === '0' ? service : `${service}/${stripped}`;
+    }
   }
   return undefined;
 }
