@@ -10,7 +10,7 @@ import type { RouteClaim } from './route-claim.ts';
 export type MatchedKeys = PersistentMap<string, PersistentSet<string>>;
 
 /** How many matches HAProxy tests for one host and path, so that their list fits into a line of the map. */
-export const mostMatches = 64;
+const mostMatches = 64;
 
 /** The name of a match in the route map. */
 export const matchId = (match: MatchText): string =>

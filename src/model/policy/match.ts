@@ -116,7 +116,7 @@ function byCost(a: Condition, b: Condition): number {
 }
 
 /** How many conditions there are: of two matches that fit a request, the one with more of them wins. */
-export const countOf = ({ methods: given, conditions }: Match): number => conditions.length + Number(given.length > 0);
+const countOf = ({ methods: given, conditions }: Match): number => conditions.length + Number(given.length > 0);
 
 const letters = { header: 'h', cookie: 'c', query: 'q', exact: 'e', prefix: 'p', regex: 'r' } as const;
 
