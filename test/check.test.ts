@@ -215,3 +215,37 @@ test('the name of a file steers no terminal and begins no line', async () => {
   ]);
   expect(code).toBe(1);
 });
+
+test('declarations are checked as apply checks them, each field with its place', async () => {
+  const folder = await folderOf({
+    'deploy/shop.yaml':
+      'services:\n  web:\n    hosts: [shop.example.com]\n    check:\n      kind: http\n      pth: /x\n  db: {mode: tcp}\n',
+    'deploy/more/values.json': '{\n "keys": {"a": [1]},\n "services": {"web": {}}\n}\n',
+    'deploy/README.md': 'services: none',
+    'deploy/.git/x.yaml': 'no declarations',
+  });
+  const at = (name: string) => join(folder, 'deploy', name);
+  const { code, lines } = await check('--without-haproxy', join(folder, 'deploy'));
+  expect(lines).toEqual([
+    `${at('more/values.json')}:2:11: keys/a is a list, and values under keys are texts (to store JSON, quote it: '[1, 2]')`,
+    expect.stringMatching(
+      `^${at('shop.yaml')}:2:3: services/web is declared twice \\(first at ${at('more/values.json')}:3:15\\)$`,
+    ),
+    `${at('shop.yaml')}:7:3: port: it is missing, and a tcp service needs its own port`,
+    expect.stringMatching(/^3 problems: /),
+  ]);
+  expect(code).toBe(1);
+  const one = await check('--without-haproxy', at('shop.yaml'));
+  expect(one.lines[0]).toBe(`${at('shop.yaml')}:6:7: "check.pth" is not a field of a policy (did you mean path?)`);
+});
+
+test('what HAProxy refuses is told with the place of the declaration', async () => {
+  const folder = await folderOf({
+    'shop.yaml': 'services:\n  api: {}\n  web:\n    tls: {ca: missing.pem}\n',
+  });
+  const { code, lines } = await check(join(folder, 'shop.yaml'));
+  expect(lines.find((line) => line.includes('HAProxy refuses it'))).toMatch(
+    new RegExp(`^${folder}/shop\\.yaml:3:3: HAProxy refuses it: .*missing\\.pem`),
+  );
+  expect(code).toBe(1);
+});
