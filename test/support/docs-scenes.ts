@@ -19,7 +19,6 @@ export const scenes: Readonly<Record<string, Scene>> = {
   'docs/backup.md': {
     async given(world) {
       await withFleet(world);
-      await world.write('policies/web.json', '{"balance":"leastconn"}');
       // There is no systemd: etcd is stopped and started where the page says so.
       await world.write('bin/systemctl', '#!/bin/sh\n');
       await chmod(world.path('bin/systemctl'), 0o755);
@@ -161,6 +160,12 @@ export const scenes: Readonly<Record<string, Scene>> = {
     },
   },
   'docs/policies.md': { given: withFleet, after: (world) => world.serves('shop.example.com', ['app']) },
+  'docs/policies-from-git.md': {
+    async given(world, { yaml }) {
+      await withFleet(world);
+      await world.write('declarations/shop.yaml', yaml[0] ?? '');
+    },
+  },
   'docs/registry.md': {
     async given({ etcd, app, write }, { yaml }) {
       const [ip, port] = app.split(':');
