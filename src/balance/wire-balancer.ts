@@ -174,7 +174,7 @@ type TlsParts = Late & {
   readonly haproxy: Haproxy;
 };
 async function wireTls(
-  { baseSettings, logger, openCertificates, secretsFolder }: WiringParts,
+  { baseSettings, logger, openCertificates, secretsFolder, paths: { fetchedKeys: secretsKept } }: WiringParts,
   { files, link, troubles, haproxy, balancer }: TlsParts,
 ) {
   const onReload = (file: string) => balancer().reloadFor(file);
@@ -191,7 +191,14 @@ async function wireTls(
   const serverPems = new ServerPems({ folder: baseSettings.pemFolder, logger, onChange, onReload });
   const connect = () => link.aside();
   const secrets: Secrets = new Secrets({
-    ...{ folder: secretsFolder, map: baseSettings.authMap, keys: baseSettings.authKeys, logger, onReload },
+    ...{
+      folder: secretsFolder,
+      map: baseSettings.authMap,
+      keys: baseSettings.authKeys,
+      kept: secretsKept,
+      logger,
+      onReload,
+    },
     named: () => secretFilesOf(balancer().effective.requested.catalog),
     onChange: () => secretsUpkeep.look(),
   });

@@ -12,8 +12,13 @@ export function entryNotes(
     haproxy === undefined || !isBeforeVersion(haproxy, '2.9')
       ? []
       : [...services.values()].filter(({ policy }) => policy.mode === 'http' && policy.timeouts.clientMs !== undefined);
+  const unverifiable = [...services.values()].filter(({ policy }) => policy.auth?.jwt?.algorithm.startsWith('PS'));
   return [
     ...conflicts.map(describeAsk),
+    ...(haproxy !== undefined && isBeforeVersion(haproxy, '3.0') ? unverifiable : []).map(
+      ({ name }) =>
+        `${name}: auth.jwt with PS256, PS384 or PS512 needs HAProxy 3.0 or later; requests are answered with 503`,
+    ),
     ...ignored.map(({ name }) => `${name}: timeouts.client of an http service needs HAProxy 2.9 or later`),
   ].sort();
 }

@@ -1,10 +1,12 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { formatUser, storePassword } from '../../src/model/secret/users.ts';
 import { startApps } from '../support/app.ts';
 import { exchange } from '../support/ask.ts';
 import { haproxyBin } from '../support/balancer.ts';
+import { makeAuthority } from '../support/certificates.ts';
 import { startScenario } from '../support/scenario.ts';
 import { makeSigner, type Signer } from '../support/tokens.ts';
 import { until } from '../support/until.ts';
@@ -46,7 +48,7 @@ test('users are added, changed and removed without a reload, and a bad file chan
   expect(await ask('late', basic('ada', 'one'))).toBe(503);
   await running.logged(
     'secret-refused',
-    ({ name, reason }) => name === 'late' && String(reason).includes('does not exist'),
+    ({ name, reason }) => name === 'late' && String(reason).includes('no such file'),
   );
 
   await write('shop', `${user('ada', 'two')}\n${user('bob', 'b')}\n`);
@@ -100,4 +102,40 @@ test('keys of tokens change by one reload, and a key that was removed counts no 
   await write('issuer.json', set(second, third));
   await until('the third key counts', async () => (await ask('web', token(third))) === 200);
   expect(await ask('web', tokens[0])).toBe(401);
+});
+
+test('keys are fetched from an address and followed, and the last ones count while the issuer is away', async () => {
+  const { scenario, folder, write, writeService, balancer } = await start();
+  const authority = await makeAuthority(join(scenario.dir, 'authority'));
+  const { certFile, keyFile } = await authority.issue('issuer', 1, ['localhost']);
+  const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
+  const [first, second] = [makeSigner('ES256', 'one'), makeSigner('ES256', 'two')];
+  let answer: { readonly status: number; readonly text: string } = { status: 500, text: 'sorry' };
+  const server = createServer({ cert, key }, (_, response) => response.writeHead(answer.status).end(answer.text));
+  await new Promise<void>((started) => server.listen(0, '127.0.0.1', started));
+  const address = server.address();
+  onTestFinished(() => void server.close());
+  const port = typeof address === 'object' ? address?.port : 0;
+  await copyFile(authority.caFile, join(folder, 'ca.pem'));
+  await write('issuer.json', JSON.stringify({ jwks: `https://localhost:${port}/keys`, ca: 'ca.pem', interval: '1s' }));
+  await writeService('web', { jwt: { algorithm: 'ES256', keys: 'issuer.json' } });
+  const { running, ask } = await balancer();
+  const token = ({ token }: Signer) => `Bearer ${token({ exp: Math.floor(Date.now() / 1000) + 600 })}`;
+  await running.logged('secret-refused', ({ reason }) => String(reason).includes('the server answered 500'));
+  expect(await ask('web', token(first))).toBe(503);
+
+  const secret = { kty: 'oct', kid: 'shared', k: Buffer.alloc(32, 1).toString('base64url') };
+  answer = { status: 200, text: JSON.stringify({ keys: [first.jwk, secret] }) };
+  await until('the first key counts', async () => (await ask('web', token(first))) === 200);
+  answer = { status: 200, text: JSON.stringify({ keys: [first.jwk, second.jwk] }) };
+  await until('the second key counts', async () => (await ask('web', token(second))) === 200);
+  answer = { status: 200, text: '{"keys":[]}' };
+  await running.logged('secret-refused', ({ reason }) => String(reason).includes('its last good content counts'));
+  expect(await ask('web', token(first))).toBe(200);
+  server.closeAllConnections();
+  server.close();
+  running.kill('SIGTERM');
+  await running.ended;
+  const again = await balancer();
+  expect(await again.ask('web', token(second))).toBe(200);
 });

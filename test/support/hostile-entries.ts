@@ -116,6 +116,24 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
       }),
     }),
   ),
+  auth: fc.constantFrom<unknown>(
+    { basic: { users: 'shop.users', realm: 'The shop', userHeader: 'X-User', forwardCredentials: true } },
+    { basic: { users: 'a', realm: 'a"b' } },
+    { basic: { users: '../a' } },
+    { basic: { users: 'a', userHeader: 'Host' } },
+    { jwt: { algorithm: 'RS256', keys: 'a' } },
+    {
+      jwt: {
+        ...{ algorithm: 'HS256', keys: 'a', issuer: 'https://a.example/', audience: ['a', 'b'], leeway: '5s' },
+        ...{ claims: { 'a.b': ['c'] }, headers: { 'X-A': 'sub' }, cookie: 'C' },
+      },
+    },
+    { jwt: { algorithm: 'none', keys: 'a' } },
+    { jwt: { algorithm: 'ES256', keys: 'a', issuer: "a'" } },
+    { jwt: { algorithm: 'ES256', keys: 'a', claims: { "a'": 'b' } } },
+    { jwt: { algorithm: 'ES256', keys: 'a', claims: { a: 'b }' } } },
+    { basic: { users: 'a' }, jwt: { algorithm: 'RS256', keys: 'a' } },
+  ),
   compression: fc.constantFrom<unknown>({}, { types: ['text/html'] }, { types: ['text/html '] }),
   timeouts: fc.constantFrom<unknown>(
     { client: '5s', tunnel: '1h' },

@@ -1,13 +1,16 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, errorCode } from '../../model/fault.ts';
+import { type JwksAddress, looksLikeAddress, parseJwksAddress } from '../../model/secret/jwks-address.ts';
 import { type JwtKey, looksLikeKeys, parseKeys } from '../../model/secret/keys.ts';
 import { parseUsers, type Users } from '../../model/secret/users.ts';
+import type { FollowedKeys } from './jwks-following.ts';
 
 /** The content of a file of secrets. */
 export type Secret =
   | { readonly kind: 'users'; readonly users: Users }
-  | { readonly kind: 'keys'; readonly keys: readonly JwtKey[] };
+  | { readonly kind: 'keys'; readonly keys: readonly JwtKey[] }
+  | { readonly kind: 'address'; readonly address: JwksAddress };
 
 export type Secrets = {
   /** By the name of the file. A file that became unusable keeps its last good content. */
@@ -52,6 +55,12 @@ export async function readSecrets(folder: string, before: Secrets): Promise<Secr
 async function readSecret(file: string) {
   try {
     const text = await readFile(file, 'utf8');
+    // A file of authorities for the address of keys.
+    if (text.includes('-----BEGIN CERTIFICATE-----')) return undefined;
+    if (looksLikeAddress(text)) {
+      const address = parseJwksAddress(text);
+      return address.ok ? ({ ok: true, value: { kind: 'address', address: address.value } } as const) : address;
+    }
     if (looksLikeKeys(text)) {
       const keys = parseKeys(text);
       return keys.ok ? ({ ok: true, value: { kind: 'keys', keys: keys.value } } as const) : keys;
@@ -83,6 +92,7 @@ export function publicKeys({ found }: Secrets): ReadonlyMap<string, string> {
 export function mapEntries({ found }: Secrets, files: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   const entries = new Map<string, string>();
   for (const [file, secret] of found) {
+    if (secret.kind === 'address') continue;
     entries.set(`${secret.kind}:${file}/`, 'there');
     if (secret.kind === 'users') {
       for (const [name, { salt, digest }] of secret.users) entries.set(`users:${file}/${name}`, `${salt}.${digest}`);
@@ -109,4 +119,28 @@ function* keyEntries(
       if (count.get(algorithm) === 1) yield [`${algorithm}:${file}/`, value];
     }
   }
+}
+
+/** The addresses of keys, by the name of their file. */
+export function addressesIn({ found }: Secrets): ReadonlyMap<string, JwksAddress> {
+  const addresses = new Map<string, JwksAddress>();
+  for (const [name, secret] of found) if (secret.kind === 'address') addresses.set(name, secret.address);
+  return addresses;
+}
+
+/** The files with the keys of each address instead of the address, and why the last attempt to fetch them failed. */
+export function withFetchedKeys(files: Secrets, keysOf: (name: string) => FollowedKeys | undefined): Secrets {
+  const found = new Map<string, Secret>();
+  const refused = new Map(files.refused);
+  for (const [name, secret] of files.found) {
+    if (secret.kind !== 'address') {
+      found.set(name, secret);
+      continue;
+    }
+    const { keys, failure } = keysOf(name) ?? { keys: undefined, failure: undefined };
+    if (keys !== undefined) found.set(name, { kind: 'keys', keys });
+    if (failure !== undefined) refused.set(name, `the keys of ${secret.address.url} cannot be fetched: ${failure}`);
+    else if (keys === undefined) refused.set(name, `the keys of ${secret.address.url} are not fetched yet`);
+  }
+  return { found, refused };
 }

@@ -10,8 +10,17 @@ import { OncePerReason } from '../../logging/once-per-reason.ts';
 import { describe } from '../../model/fault.ts';
 import { keySlots } from '../../render/key-slots.ts';
 import { SerialQueue } from '../../waiting/serial-queue.ts';
+import { JwksFollowing } from './jwks-following.ts';
 import { KeySlots } from './key-slots.ts';
-import { mapEntries, noSecrets, publicKeys, readSecrets, type Secrets as SecretFiles } from './secret-folder.ts';
+import {
+  addressesIn,
+  mapEntries,
+  noSecrets,
+  publicKeys,
+  readSecrets,
+  type Secrets as SecretFiles,
+  withFetchedKeys,
+} from './secret-folder.ts';
 
 export type SecretsParts = {
   /** The operator's folder: files of users and of keys. */
@@ -19,6 +28,8 @@ export type SecretsParts = {
   /** The map that HAProxy verifies with, and the folder of its public keys. */
   readonly map: string;
   readonly keys: string;
+  /** The folder of the last keys that were fetched. */
+  readonly kept: string;
   readonly logger: Logger;
   /** The files that policies name, each with a service that names it. */
   readonly named: () => ReadonlyMap<string, string>;
@@ -29,6 +40,8 @@ export type SecretsParts = {
 };
 
 const rescanMs = 60_000;
+/** Stands for the process id of a worker that is starting, and may have read a file already. */
+const firstWorker = 0;
 
 /** The files of users and keys: pointsman follows a folder, and gives each change to the worker. A bad file changes nothing. */
 export class Secrets {
@@ -38,18 +51,25 @@ export class Secrets {
   readonly #reported = new OncePerReason();
   /** By file, the worker that is to be replaced because of it. */
   readonly #asked = new OncePerReason();
+  readonly #following: JwksFollowing;
+  /** The files as they are. */
+  #files: SecretFiles = noSecrets;
+  /** The files with the keys of each address instead of the address. */
   #secrets: SecretFiles = noSecrets;
   #entries: ReadonlyMap<string, string> = new Map();
   #keysWithoutRoom = 0;
   /** By file of a key, the worker that has loaded another key from it. */
   readonly #replaced = new Map<string, number>();
   #workerPid: number | undefined;
+  #prepared = false;
   #watch: LinkedWatch | undefined;
   #rescan: NodeJS.Timeout | undefined;
 
   constructor(parts: SecretsParts) {
     this.#parts = parts;
     this.#slots = new KeySlots(parts.keys);
+    const { folder, logger, kept } = parts;
+    this.#following = new JwksFollowing({ folder, kept, logger, onChange: () => this.#look() });
   }
 
   /** Makes the files that each configuration names. `workerPid` is the worker that runs already. Rejects with Fault `storage`. */
@@ -57,17 +77,12 @@ export class Secrets {
     this.#workerPid = workerPid;
     await prepareSecretFiles(this.#parts.map, this.#parts.keys, this.#slots);
     await this.#read();
+    this.#prepared = true;
   }
 
   watch(): void {
-    const { folder, logger, onChange } = this.#parts;
-    const look = () =>
-      void this.#reads
-        .run(() => this.#read())
-        .then(onChange)
-        .catch((error: unknown) =>
-          logger.error({ event: 'secrets-unread', reason: describe(error) }, 'the previous secrets stay in use'),
-        );
+    const { folder, logger } = this.#parts;
+    const look = () => this.#look();
     this.#watch = new LinkedWatch({
       folder,
       onChange: look,
@@ -77,12 +92,26 @@ export class Secrets {
     look();
   }
 
+  #look(): void {
+    const { logger, onChange } = this.#parts;
+    void this.#reads
+      .run(() => this.#read())
+      // Before that, HAProxy may not have started.
+      .then(() => this.#watch && onChange())
+      .catch((error: unknown) =>
+        logger.error({ event: 'secrets-unread', reason: describe(error) }, 'the previous secrets stay in use'),
+      );
+  }
+
   async #read(): Promise<void> {
     const { folder, map } = this.#parts;
-    this.#secrets = await readSecrets(folder, this.#secrets);
-    const { found, refused } = this.#secrets;
+    this.#files = await readSecrets(folder, this.#files);
+    const { found, refused } = this.#files;
+    await this.#following.follow(addressesIn(this.#files));
+    this.#secrets = withFetchedKeys(this.#files, (name) => this.#following.keysOf(name));
     const placed = await this.#slots.place(publicKeys(this.#secrets));
-    if (this.#workerPid !== undefined) for (const file of placed.written) this.#replaced.set(file, this.#workerPid);
+    const worker = this.#workerPid ?? (this.#prepared ? firstWorker : undefined);
+    if (worker !== undefined) for (const file of placed.written) this.#replaced.set(file, worker);
     this.#keysWithoutRoom = placed.without;
     const entries = mapEntries(this.#secrets, placed.files);
     if (textOf(entries) !== textOf(this.#entries)) await replaceFile(map, textOf(entries), { mode: 0o640 });
@@ -98,7 +127,10 @@ export class Secrets {
     const { workerPid } = worker;
     const { map, logger, onReload } = this.#parts;
     this.#workerPid = workerPid;
-    for (const [file, pid] of this.#replaced) if (pid !== workerPid) this.#replaced.delete(file);
+    for (const [file, pid] of this.#replaced) {
+      if (pid === firstWorker) this.#replaced.set(file, workerPid);
+      else if (pid !== workerPid) this.#replaced.delete(file);
+    }
     // This worker would verify with the key that it has loaded from the file.
     const usable = new Map([...this.#entries].filter(([, value]) => !this.#replaced.has(value)));
     const change = await serveMap(worker, map, usable);
@@ -116,7 +148,7 @@ export class Secrets {
     const reasons = new Map<string, string>();
     for (const [name, service] of named()) {
       if (found.has(name) || refused.has(name)) continue;
-      reasons.set(name, `the file does not exist, so requests of ${service} are answered with 503`);
+      reasons.set(name, `no such file has users or keys, so requests of ${service} are answered with 503`);
     }
     for (const [name, reason] of refused) {
       const effect = found.has(name) ? 'its last good content counts' : 'requests that need it are answered with 503';
@@ -142,6 +174,7 @@ export class Secrets {
 
   async close(): Promise<void> {
     clearInterval(this.#rescan);
+    this.#following.close();
     await this.#watch?.close();
     await this.#reads.idle();
   }

@@ -39,6 +39,8 @@ export function pathsOf(dir: string) {
     /** What HAProxy verifies passwords and tokens with, and its public keys. */
     authMap: join(dir, 'maps', 'auth.map'),
     authKeys: join(dir, 'maps', 'auth-keys'),
+    /** The last keys that were fetched from each address. */
+    fetchedKeys: join(dir, 'state', 'fetched-keys'),
     /** The certificates that HAProxy serves, and the list of them. */
     certificates: join(dir, 'certificates'),
     certificateList: join(dir, 'certificates', 'list'),
