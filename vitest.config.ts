@@ -18,9 +18,17 @@ const haproxyTests = (...names: readonly string[]) => names.map((name) => `test/
 /** With 3.0 and 3.2, which are between the oldest and the newest, `npm test` runs what differs most between versions. */
 const middle = [
   ...haproxyTests('changes', 'server-states', 'reloads', 'known-faults'),
-  ...['transport', 'timeouts', 'routes', 'balance', 'basic-auth', 'jwt-auth', 'limits', 'rate-limit'].map(
-    (name) => `test/policies/${name}.test.ts`,
-  ),
+  ...[
+    'transport',
+    'timeouts',
+    'routes',
+    'balance',
+    'basic-auth',
+    'jwt-auth',
+    'limits',
+    'rate-limit',
+    'forward-auth',
+  ].map((name) => `test/policies/${name}.test.ts`),
 ];
 /** With the newest, it leaves out what 2.6 shows as well: lost folders, failing disks, pointsman's own restarts and searches. */
 const leftOfNewest = [

@@ -20,6 +20,8 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
     maintenancePage: paths.maintenancePage,
     pauseScript: paths.pauseScript,
     matchScript: paths.matchScript,
+    forwardAuthScript: paths.forwardAuthScript,
+    forwardAuthSocket: paths.forwardAuthSocket,
     pemFolder: settings.serverTls === undefined ? paths.serverTls : resolve(settings.serverTls),
     authMap: paths.authMap,
     authKeys: paths.authKeys,

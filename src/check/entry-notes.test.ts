@@ -42,3 +42,14 @@ test('a check notes a timeout that this HAProxy has only for tcp services', () =
   expect(notes(entries, '2.9.0')).toEqual([]);
   expect(notes(entries, '2.6.12')).toEqual(['web: timeouts.client of an http service needs HAProxy 2.9 or later']);
 });
+
+test('a check notes an authentication that asks in a circle', () => {
+  const asking = (service: string) => ({ auth: { forward: { service } } });
+  expect(notes({ 'services/web': asking('sso'), 'services/sso': {} })).toEqual([]);
+  expect(notes({ 'services/web': asking('web') })).toEqual([
+    'web: auth.forward asks web, which asks another service itself, so each request gets status 508',
+  ]);
+  expect(notes({ 'services/a': asking('b'), 'services/b': asking('c') })).toEqual([
+    'a: auth.forward asks b, which asks another service itself, so each request gets status 508',
+  ]);
+});

@@ -19,8 +19,18 @@ export function entryNotes(
       ({ name }) =>
         `${name}: auth.jwt with PS256, PS384 or PS512 needs HAProxy 3.0 or later; requests are answered with 503`,
     ),
+    ...circles(services),
     ...ignored.map(({ name }) => `${name}: timeouts.client of an http service needs HAProxy 2.9 or later`),
   ].sort();
+}
+
+/** Services whose authentication asks a service that asks another one in turn: each of their requests gets status 508. */
+function circles(services: Catalog['services']): readonly string[] {
+  return [...services.values()].flatMap(({ name, policy }) => {
+    const asked = policy.auth?.forward?.service;
+    if (asked === undefined || services.get(asked)?.policy.auth?.forward === undefined) return [];
+    return [`${name}: auth.forward asks ${asked}, which asks another service itself, so each request gets status 508`];
+  });
 }
 
 /** The age of a policy decides between two services, and files do not show it. */

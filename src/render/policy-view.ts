@@ -16,6 +16,7 @@ import type { Policy } from '../model/policy.ts';
 import type { Route } from '../model/route.ts';
 import { ConfigWord } from '../template/config-word.ts';
 import { type AuthView, authNames, authView } from './auth-view.ts';
+import { type ForwardAuthView, forwardAuthNames, forwardAuthView } from './forward-auth-view.ts';
 import { grpcCheckRequest, grpcServing } from './grpc-check.ts';
 
 /**
@@ -47,6 +48,7 @@ export type PolicyView = AuthView & {
   readonly allow: readonly { readonly networks: readonly Cidr[] }[];
   /** Whether only clients in `allow` may ask. */
   readonly allowOnly: boolean;
+  readonly forwardAuth: ForwardAuthView | undefined;
   readonly rateLimit: RateLimitView | undefined;
   readonly limits: LimitsView | undefined;
   /** Whether `rateLimit` or `limits` counts by client. */
@@ -133,6 +135,7 @@ export type PolicySettings = { readonly pemFolder: string; readonly authMap: str
 
 export const policyNames = [
   ...['http', 'tcp', 'balance', 'timeouts', 'phase', 'time', 'clientTimeout', 'retries', 'retryOn', 'events'],
+  ...forwardAuthNames,
   ...['compression', 'types', 'deny', 'allow', 'networks', 'allowOnly'],
   ...['hash', 'bySource', 'byPath', 'byUri', 'byHeader', 'cookie', 'cookieName', 'secure', 'sameSite', 'key'],
   ...['checkTimeout', 'httpCheck', 'method', 'path', 'host', 'status', 'body', 'grpcCheck', 'request', 'serving'],
@@ -168,6 +171,7 @@ export function policyView(policy: Policy, settings: PolicySettings): PolicyView
     deny: inLines(access?.deny ?? []),
     allow: inLines(access?.allow ?? []),
     allowOnly: access !== undefined && access.allow.length > 0,
+    forwardAuth: policy.auth?.forward && forwardAuthView(policy.auth.forward),
     rateLimit: rateLimit && rateLimitView(rateLimit),
     limits: limits && limitsView(limits),
     countsClients: rateLimit !== undefined || limits?.requests !== undefined,

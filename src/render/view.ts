@@ -42,6 +42,9 @@ export type BaseSettings = {
   readonly pauseScript: string;
   /** The Lua script that tests matches. */
   readonly matchScript: string;
+  /** The Lua script that asks another service about a request, and the socket on which HAProxy takes its questions. */
+  readonly forwardAuthScript: string;
+  readonly forwardAuthSocket: string;
   /** Where the files lie that a policy's `tls` names. */
   readonly pemFolder: string;
   /** What passwords and tokens are verified with, and the folder of the public keys. */
@@ -75,6 +78,8 @@ export type BaseView = {
   readonly maintenancePage: string;
   readonly pauseScript: string;
   readonly matchScript: string;
+  readonly forwardAuthScript: string;
+  readonly forwardAuthSocket: string;
   /** Where HAProxy's own exporter is asked for. */
   readonly metricsBind: string | undefined;
   /** The files of public keys, which HAProxy reads when it loads a configuration. */
@@ -188,6 +193,7 @@ export const knownNames = {
     'maintenancePage',
     'pauseScript',
     'matchScript',
+    ...['forwardAuthScript', 'forwardAuthSocket'],
     'metricsBind',
     ...['authKeyFiles', 'file'],
     'accessLog',
@@ -237,6 +243,8 @@ export function baseView(settings: BaseSettings, ports: Ports): BaseView {
     maintenancePage: settings.maintenancePage,
     pauseScript: settings.pauseScript,
     matchScript: settings.matchScript,
+    forwardAuthScript: settings.forwardAuthScript,
+    forwardAuthSocket: settings.forwardAuthSocket,
     metricsBind: settings.metricsBind,
     authKeyFiles: Array.from({ length: keySlots }, (_, slot) => ({ file: slotFile(settings.authKeys, slot) })),
     accessLog: settings.accessLog ?? false,

@@ -143,6 +143,8 @@ async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: 
       maintenancePage: paths.maintenancePage,
       pauseScript: paths.pauseScript,
       matchScript: paths.matchScript,
+      forwardAuthScript: paths.forwardAuthScript,
+      forwardAuthSocket: paths.forwardAuthSocket,
       pemFolder: options.serverTls ?? paths.serverTls,
       authMap: paths.authMap,
       authKeys: paths.authKeys,

@@ -15,6 +15,8 @@ export const baseSettings: BaseSettings = {
   maintenancePage: '/m',
   pauseScript: '/p',
   matchScript: '/m',
+  forwardAuthScript: '/f',
+  forwardAuthSocket: '/fs',
   pemFolder: '/pem',
   authMap: '/auth.map',
   authKeys: '/auth-keys',

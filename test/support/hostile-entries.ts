@@ -106,17 +106,8 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     },
     { requiredKeys: [] },
   ),
-  headers: fc.oneof(
-    fc.record({ request: fc.record({ set: fc.dictionary(fc.constantFrom('X-A', 'x b', '__proto__'), hostileText) }) }),
-    fc.record({ request: fc.record({ set: fc.record({ 'X-B': printable }) }) }),
-    fc.record({
-      response: fc.record({
-        remove: fc.subarray(['Server', 'Via', 'TE', 'a\r\nb']),
-        add: fc.dictionary(fc.constant('X-C'), printable),
-      }),
-    }),
-  ),
-  auth: fc.constantFrom<unknown>(
+  auth: fc.oneof(
+    fc.constantFrom<unknown>(
     { basic: { users: 'shop.users', realm: 'The shop', userHeader: 'X-User', forwardCredentials: true } },
     { basic: { users: 'a', realm: 'a"b' } },
     { basic: { users: '../a' } },
@@ -133,6 +124,31 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     { jwt: { algorithm: 'ES256', keys: 'a', claims: { "a'": 'b' } } },
     { jwt: { algorithm: 'ES256', keys: 'a', claims: { a: 'b }' } } },
     { basic: { users: 'a' }, jwt: { algorithm: 'RS256', keys: 'a' } },
+    ),
+    fc.constantFrom<unknown>(
+      { forward: { service: 'b' } },
+      { forward: { service: 'b', path: "/v?a=%'(),;", cache: '10s', cacheBy: 'credentials', onError: 'allow' } },
+      { forward: { service: '_successor' } },
+      { forward: { service: 'b', path: '/ v' } },
+    ),
+    fc.record({ forward: fc.record({ service: fc.constant('b'), path: spoilt(fc.constant('/v')) }) }),
+    fc.record({
+      forward: fc.record({
+        service: fc.constant('b'),
+        sendHeaders: fc.array(fc.oneof(fc.constantFrom('X-A', 'TE', 'Host'), hostileText), { maxLength: 2 }),
+        copyHeaders: fc.array(fc.oneof(fc.constantFrom('X-B', 'Cookie'), hostileText), { maxLength: 2 }),
+      }),
+    }),
+  ),
+  headers: fc.oneof(
+    fc.record({ request: fc.record({ set: fc.dictionary(fc.constantFrom('X-A', 'x b', '__proto__'), hostileText) }) }),
+    fc.record({ request: fc.record({ set: fc.record({ 'X-B': printable }) }) }),
+    fc.record({
+      response: fc.record({
+        remove: fc.subarray(['Server', 'Via', 'TE', 'a\r\nb']),
+        add: fc.dictionary(fc.constant('X-C'), printable),
+      }),
+    }),
   ),
   compression: fc.constantFrom<unknown>({}, { types: ['text/html'] }, { types: ['text/html '] }),
   timeouts: fc.constantFrom<unknown>(

@@ -26,6 +26,7 @@ import type { Reloading } from './reloading.ts';
 import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 import { Slices } from './slices.ts';
+import { unasked } from './unasked.ts';
 import { unservedKeys } from './unserved-keys.ts';
 
 type ReconcilerParts = Pick<BalancerParts, 'link' | 'files' | 'quarantining' | 'firstChecks' | 'states' | 'now'> & {
@@ -209,7 +210,7 @@ export class Reconciler {
       ...(obstacle === undefined ? [] : reloads.moving.map((at) => ({ key: `instances/${at}`, reason: obstacle }))),
       ...refusalsOf(quarantining.state, running.served),
       ...rejections.unrendered,
-      ...(link.canPause ? [] : unpaused(this.#applied)),
+      ...(link.canPause ? [] : [...unpaused(this.#applied), ...unasked(this.#applied)]),
     ];
     this.observer?.onServed(this.#applied, { unserved, unrouted: rejections.unrouted }, workerPid);
     return true;

@@ -23,10 +23,13 @@ export function pathsOf(dir: string) {
     maintenancePage: join(dir, 'shipped', 'maintenance.html'),
     pauseScript: join(dir, 'shipped', 'pause.lua'),
     matchScript: join(dir, 'shipped', 'match.lua'),
+    forwardAuthScript: join(dir, 'shipped', 'forward-auth.lua'),
     runtimeSocket: join(dir, 'run', 'haproxy.sock'),
     masterSocket: join(dir, 'run', 'master.sock'),
     /** The newest worker takes the requests here that older workers pass on. */
     successorSocket: join(dir, 'run', 'http'),
+    /** HAProxy takes the questions of forward authentication here. */
+    forwardAuthSocket: join(dir, 'run', 'auth'),
     /** Has a socket for each policy with a rate limit: a worker gives its counts to its successor there. */
     peersFolder: join(dir, 'run'),
     lastKnown: join(dir, 'state', 'catalog.json'),

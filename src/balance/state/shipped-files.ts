@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { makeFolder } from '../../fs/make-folder.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
 import { describe, Fault } from '../../model/fault.ts';
@@ -14,11 +14,11 @@ const longestPage = 14 * 1024;
  */
 export async function provideShipped(shipped: string, paths: BalancePaths, ownPage: string | undefined): Promise<void> {
   const page = ownPage === undefined ? await read(join(shipped, 'maintenance.html')) : await readPage(ownPage);
-  const [pause, match] = [await read(join(shipped, 'pause.lua')), await read(join(shipped, 'match.lua'))];
+  const scripts = [paths.pauseScript, paths.matchScript, paths.forwardAuthScript];
+  const texts = await Promise.all(scripts.map((path) => read(join(shipped, basename(path)))));
   await makeFolder(dirname(paths.maintenancePage), 0o750);
   await provide(paths.maintenancePage, page);
-  await provide(paths.pauseScript, pause);
-  await provide(paths.matchScript, match);
+  for (const [at, path] of scripts.entries()) await provide(path, texts[at] ?? '');
 }
 
 /** Does not write a file whose text is the same: so a balancer can start again on a full disk. */

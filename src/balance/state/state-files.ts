@@ -48,10 +48,14 @@ export class StateFiles {
     this.config = new ConfigFiles(paths);
     this.#catalog = new CatalogWriter({ paths, disk, storage, wall, now, values, registry });
     this.validation = new Validation({ paths, disk, writeCandidate, check, now }, templates);
-    const { holds, quarantine, owner, maintenancePage, pauseScript, matchScript } = paths;
+    const { holds, quarantine, owner, maintenancePage, pauseScript, matchScript, forwardAuthScript } = paths;
     this.#kept = new KeptFiles([
       ...[holds, quarantine, owner].map((path) => ({ path, mode: 0o600, folderMode: 0o700 })),
-      ...[maintenancePage, pauseScript, matchScript].map((path) => ({ path, mode: 0o640, folderMode: 0o750 })),
+      ...[maintenancePage, pauseScript, matchScript, forwardAuthScript].map((path) => ({
+        path,
+        mode: 0o640,
+        folderMode: 0o750,
+      })),
     ]);
   }
 

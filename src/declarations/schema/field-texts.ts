@@ -8,10 +8,14 @@ export class FieldTexts {
   readonly #sections: readonly Section[];
 
   constructor(page: string) {
-    this.#sections = page.split(/^(?=#{2,4} )/m).map((text) => {
-      const [heading = ''] = text.split('\n');
+    const parts = page.split(/^(?=#{2,4} )/m);
+    this.#sections = parts.map((own, at) => {
+      const [heading = ''] = own.split('\n');
+      const level = levelOf(own);
+      const end = parts.findIndex((other, next) => next > at && levelOf(other) <= level);
+      const text = parts.slice(at, end === -1 ? undefined : end).join('');
       const title = heading.replace(/^#+ /, '').replaceAll('`', '');
-      return { names: title.split(', '), text: text.slice(heading.length).replace(/^(#{2,4} )/gm, '\n$1') };
+      return { names: title.split(', '), text: text.slice(heading.length) };
     });
   }
 
@@ -32,6 +36,9 @@ export class FieldTexts {
     return undefined;
   }
 }
+
+/** A section of a page ends at the next heading of its level; the part before the first heading has none. */
+const levelOf = (part: string): number => /^#+/.exec(part)?.[0].length ?? 0;
 
 /** The cells of the tables of a text, each with its header. */
 function tablesIn(text: string): readonly { readonly header: readonly string[]; readonly rows: readonly string[][] }[] {

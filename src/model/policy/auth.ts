@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import type { HeaderName } from '../header.ts';
 import { accepted, quote, rejected } from '../parsed.ts';
+import { type ForwardAuth, forwardField } from './auth-forward.ts';
 import { type JwtAuth, jwtField } from './auth-jwt.ts';
 import { identityHeader, parseSecretFile, type SecretFile } from './auth-words.ts';
 import { parsedText } from './field.ts';
@@ -20,6 +21,7 @@ export type BasicAuth = {
 export type Auth = {
   readonly basic?: BasicAuth | undefined;
   readonly jwt?: JwtAuth | undefined;
+  readonly forward?: ForwardAuth | undefined;
 };
 
 const realm = parsedText((text) =>
@@ -42,10 +44,10 @@ const basicField = v.pipe(
   ),
 );
 
-const kinds = ['basic', 'jwt'] as const;
+const kinds = ['basic', 'jwt', 'forward'] as const;
 
 export const authField = v.pipe(
-  v.strictObject({ basic: v.optional(basicField), jwt: v.optional(jwtField) }),
+  v.strictObject({ basic: v.optional(basicField), jwt: v.optional(jwtField), forward: v.optional(forwardField) }),
   v.check(
     (given) => kinds.filter((kind) => given[kind] !== undefined).length === 1,
     `it needs exactly one of the fields ${kinds.join(', ')}`,
