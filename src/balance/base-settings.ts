@@ -25,6 +25,7 @@ export function baseSettingsOf(settings: BalanceSettings, paths: BalancePaths): 
     pemFolder: settings.serverTls === undefined ? paths.serverTls : resolve(settings.serverTls),
     authMap: paths.authMap,
     authKeys: paths.authKeys,
+    errorPages: settings.errorPages === undefined ? paths.errorPages : resolve(settings.errorPages),
     zone: settings.zone,
     accessLog: settings.accessLog,
     normalizePaths: settings.normalizePaths,

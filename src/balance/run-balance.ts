@@ -17,6 +17,7 @@ import { measureFiles } from './own-files.ts';
 import { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
 import { keepStatus } from './service-status.ts';
+import { readErrorPages, watchErrorPages } from './state/error-pages.ts';
 import { lockFolder } from './state/folder-lock.ts';
 import { type BalancePaths, pathsOf } from './state/paths.ts';
 
@@ -98,6 +99,7 @@ async function serve(
   const longestMs = registryStatus.fromDisk === undefined ? knownMs.fresh : knownMs.fromDisk;
   await Promise.race([acknowledging?.known(longestMs), aborted(signal)]);
   if (signal.aborted) return;
+  const loaded = await readErrorPages(baseSettings.errorPages);
   await balancer.start().catch((error: unknown) => {
     if (!signal.aborted) throw error;
   });
@@ -127,6 +129,14 @@ async function serve(
   certificates?.watch();
   serverPems.watch();
   secrets.watch();
+  const endPages = watchErrorPages({
+    folder: baseSettings.errorPages,
+    loaded,
+    logger,
+    isServed: (file) => balancer.served.policies.some((text) => text.includes(` file ${file} `)),
+    onReload: (file) => balancer.reloadFor(file),
+    onChange: () => balancer.fileChanged(),
+  });
   const endWatch = watchOwnTemplates(settings, parts, assembled);
   fileKeeper?.serve(balancer.effective.requested.catalog);
   fileKeeper?.keep();
@@ -136,6 +146,7 @@ async function serve(
   const text = parts.ending() === 'leave' ? 'pointsman stops; HAProxy keeps serving' : 'stopping';
   manager.stopping(text);
   logger.info({ event: 'stopping', haproxy: parts.ending() }, text);
+  await endPages();
   await endWatch?.();
 }
 

@@ -59,8 +59,8 @@ export async function trySample({
   try {
     const own = pathsOf(folder);
     // The files that HAProxy opens while it checks have to be there. Files that policies name are in the folder of the balancer.
-    const { pemFolder } = baseSettingsOf(settings, pathsOf(settings.dir));
-    const baseSettings = { ...baseSettingsOf(settings, own), pemFolder };
+    const { pemFolder, errorPages } = baseSettingsOf(settings, pathsOf(settings.dir));
+    const baseSettings = { ...baseSettingsOf(settings, own), pemFolder, errorPages };
     for (const path of [own.routesMap, own.runtimeSocket, own.certificateList]) {
       await mkdir(dirname(path), { recursive: true });
     }

@@ -6,10 +6,11 @@ import type { RegistrySettings } from '../settings/registry.ts';
 type Named = { readonly flag: string; readonly path: string; readonly kind: 'file' | 'folder' };
 
 /** The folders that a balancer follows from its start on and that are not there, or that it may not read. */
-export function missingAtStart({ serverTls, secrets, https }: BalanceSettings): Promise<readonly Fault[]> {
+export function missingAtStart({ serverTls, secrets, errorPages, https }: BalanceSettings): Promise<readonly Fault[]> {
   return missing([
     ...named('--server-tls', serverTls, 'folder'),
     ...named('--secrets', secrets, 'folder'),
+    ...named('--error-pages', errorPages, 'folder'),
     ...named('--certificates', https?.certificates, 'folder'),
   ]);
 }

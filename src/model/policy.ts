@@ -7,6 +7,7 @@ import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } fro
 import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
 import { type Ejection, ejectionField } from './policy/ejection.ts';
+import { type ErrorPages, errorPagesField } from './policy/error-pages.ts';
 import { describeIssue, duration, parseEntry, whole, wordIssue } from './policy/field.ts';
 import { type GuardSettings, guardField, readGuard } from './policy/guard.ts';
 import { type Headers, headersField, unchangedHeaders } from './policy/headers.ts';
@@ -43,6 +44,7 @@ export type Policy = {
   readonly rateLimit: RateLimit | undefined;
   readonly limits: Limits | undefined;
   readonly headers: Headers;
+  readonly errorPages: ErrorPages | undefined;
   readonly compression: Compression | undefined;
   readonly timeouts: Timeouts;
   readonly retries: Retries | undefined;
@@ -85,6 +87,7 @@ export const defaultPolicy: Policy = {
   rateLimit: undefined,
   limits: undefined,
   headers: unchangedHeaders,
+  errorPages: undefined,
   compression: undefined,
   timeouts: noTimeouts,
   retries: undefined,
@@ -118,6 +121,7 @@ export const policySchema = v.strictObject({
   rateLimit: v.optional(rateLimitField),
   limits: v.optional(limitsField),
   headers: v.optional(headersField),
+  errorPages: v.optional(errorPagesField),
   compression: v.optional(compressionField),
   timeouts: v.optional(timeoutsField),
   retries: v.optional(retriesField),
@@ -142,7 +146,7 @@ export const policyFieldNames: readonly string[] = Object.keys(policySchema.entr
 /** Fields that need HAProxy to read the protocol, so that they do not fit `tcp`. */
 const httpFields = [
   ...(['hosts', 'paths', 'strip', 'priority', 'match', 'routes', 'https', 'redirect', 'rewrite'] as const),
-  ...(['headers', 'compression', 'sticky', 'auth', 'protocol'] as const),
+  ...(['headers', 'compression', 'sticky', 'auth', 'errorPages', 'protocol'] as const),
 ] as const;
 
 function needsHttp(balance: Balance | undefined): boolean {
@@ -224,6 +228,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
     rateLimit: given.rateLimit,
     limits: given.limits,
     headers: given.headers ?? defaultPolicy.headers,
+    errorPages: given.errorPages,
     compression: given.compression,
     timeouts: given.timeouts ?? defaultPolicy.timeouts,
     retries: given.retries,

@@ -2,6 +2,7 @@ import type { Cidr } from '../model/address.ts';
 import type { CookieName, HeaderName } from '../model/header.ts';
 import { type Balance, isHashed } from '../model/policy/balance.ts';
 import { formatStatusRange, type ServerCheck } from '../model/policy/check.ts';
+import type { ErrorPages } from '../model/policy/error-pages.ts';
 import type { HeaderChanges } from '../model/policy/headers.ts';
 import type { Https } from '../model/policy/https.ts';
 import type { Limits } from '../model/policy/limits.ts';
@@ -61,6 +62,10 @@ export type PolicyView = AuthView & {
   readonly rewriting: boolean;
   /** Each number of segments that one of its routes takes off the path, and the number of the field behind them. */
   readonly strips: readonly { readonly segments: number; readonly after: number }[];
+  readonly errorPages: readonly ErrorPageView[];
+  readonly interceptedErrors: readonly ErrorPageView[];
+  /** The page of a request beyond the rate limit; undefined: a line of text. */
+  readonly limitPage: string | undefined;
   /** In order; `value` is written as HAProxy's format. */
   readonly requestHeaders: readonly HeaderAction[];
   readonly responseHeaders: readonly HeaderAction[];
@@ -124,14 +129,16 @@ type HttpCheckView = {
   readonly body: ConfigWord | undefined;
 };
 
+type ErrorPageView = { readonly status: number; readonly page: string };
+
 type HeaderAction = {
   readonly action: 'del' | 'set' | 'add';
   readonly name: HeaderName;
   readonly value: ConfigWord | undefined;
 };
 
-/** The settings that policies need. */
-export type PolicySettings = { readonly pemFolder: string; readonly authMap: string };
+/** The settings that policies need: where the files are that they name. */
+export type PolicySettings = { readonly pemFolder: string; readonly authMap: string; readonly errorPages: string };
 
 export const policyNames = [
   ...['http', 'tcp', 'balance', 'timeouts', 'phase', 'time', 'clientTimeout', 'retries', 'retryOn', 'events'],
@@ -145,13 +152,14 @@ export const policyNames = [
   ...['httpsRedirect', 'port', 'strips', 'segments', 'after'],
   ...['redirect', 'code', 'changes', 'pattern', 'replacement', 'toHost', 'authority', 'secureOnly', 'securePort'],
   ...['rewrites', 'rewriting'],
+  ...['errorPages', 'interceptedErrors', 'page', 'limitPage'],
   ...authNames,
   ...['requestHeaders', 'responseHeaders', 'action', 'name', 'value'],
 ] as const;
 
 export function policyView(policy: Policy, settings: PolicySettings): PolicyView {
   const { access, rateLimit, limits, retries, timeouts } = policy;
-  const { pemFolder } = settings;
+  const { pemFolder, errorPages } = settings;
   return {
     http: policy.mode === 'http',
     tcp: policy.mode === 'tcp',
@@ -181,6 +189,9 @@ export function policyView(policy: Policy, settings: PolicySettings): PolicyView
     rewriting: policy.rewrite.length > 0,
     ...authView(policy.auth, settings.authMap),
     strips: strippedSegments(policy.routes).map((segments) => ({ segments, after: segments + 2 })),
+    errorPages: errorPageViews(policy.errorPages?.own, errorPages),
+    interceptedErrors: errorPageViews(policy.errorPages?.ofServers, errorPages),
+    limitPage: errorPageViews(policy.errorPages?.own, errorPages).find(({ status }) => status === 429)?.page,
     requestHeaders: headerActions(policy.headers.request),
     responseHeaders: headerActions(policy.headers.response),
   };
@@ -307,6 +318,10 @@ export function inLines(networks: readonly Cidr[]): PolicyView['deny'] {
     lines.push({ networks: networks.slice(at, at + networksPerLine) });
   }
   return lines;
+}
+
+function errorPageViews(pages: ErrorPages['own'] | undefined, folder: string): readonly ErrorPageView[] {
+  return [...(pages ?? [])].map(([status, name]) => ({ status, page: `${folder}/${name}.html` }));
 }
 
 function strippedSegments(routes: readonly Route[]): readonly number[] {

@@ -50,6 +50,8 @@ export type BaseSettings = {
   /** What passwords and tokens are verified with, and the folder of the public keys. */
   readonly authMap: string;
   readonly authKeys: string;
+  /** Where the pages lie that a policy's `errorPages` names. */
+  readonly errorPages: string;
   /** The zone of this balancer; undefined: no setting names it. */
   readonly zone: string | undefined;
   /** `host:port` on which HAProxy serves its own metrics; undefined when it does not. */

@@ -27,6 +27,8 @@ export type BalanceSettings = {
   readonly serverTls: string | undefined;
   /** A folder with the files of users and keys that policies name in `auth`; `secrets` in `dir` if undefined. */
   readonly secrets: string | undefined;
+  /** A folder with the pages that policies name for errors; `error-pages` in `dir` if undefined. */
+  readonly errorPages: string | undefined;
   /** The answer of services in maintenance; the shipped page if undefined. */
   readonly maintenancePage: string | undefined;
   /** Where HAProxy serves HTTP. */
@@ -137,6 +139,11 @@ export const balancerOptions = {
     'FILE',
     pathWord,
     'HTML page that HAProxy answers with for services in maintenance, instead of the shipped one',
+  ),
+  errorPages: optional(
+    'FOLDER',
+    pathWord,
+    'folder of the pages NAME.html that policies name for errors; changes are followed (default: error-pages in --dir)',
   ),
   haproxyTemplates: optional(
     'FOLDER',
@@ -293,7 +300,18 @@ export type BalancerSettings = {
 /** Joins the options. Throws a Fault when they contradict each other. */
 export function balancerSettings(values: ValuesOf<typeof balancerOptions>): BalancerSettings {
   const registry = registrySettings(values);
-  const { id, dir, zone, serverTls, secrets, maintenancePage, http, admin, haproxyTemplates: templates } = values;
+  const {
+    id,
+    dir,
+    zone,
+    serverTls,
+    secrets,
+    errorPages,
+    maintenancePage,
+    http,
+    admin,
+    haproxyTemplates: templates,
+  } = values;
   const {
     reloadInterval: reloadIntervalMs,
     reuseInterval: reuseIntervalMs,
@@ -310,7 +328,7 @@ export function balancerSettings(values: ValuesOf<typeof balancerOptions>): Bala
   const { onStop, lameDuck: lameDuckMs, stopTimeout: stopTimeoutMs } = values;
   const { guardShare: share, guardMinimum: minimum, guardHold: holdMs, guardWindow: windowMs } = values;
   const balance = {
-    ...{ id, dir, zone, serverTls, secrets, maintenancePage, http, admin, templates },
+    ...{ id, dir, zone, serverTls, secrets, errorPages, maintenancePage, http, admin, templates },
     haproxy: haproxySettings(values),
     haproxyMetrics,
     https: httpsSettings(values),

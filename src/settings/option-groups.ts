@@ -13,7 +13,7 @@ const groups: readonly (readonly [heading: string, readonly string[]])[] = [
     'HTTP and HTTPS:',
     [
       ...['http', 'https', 'certificates', 'http3', 'accessLog', 'normalizePaths', 'trustedProxies', 'proxyProtocol'],
-      ...['maintenancePage', 'serverTls', 'secrets'],
+      ...['maintenancePage', 'errorPages', 'serverTls', 'secrets'],
     ],
   ],
   ['HAProxy:', ['haproxy', 'haproxyMode', 'checkCommand', 'reloadCommand', 'haproxyTemplates', 'haproxyMetrics']],

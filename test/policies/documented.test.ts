@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startBalancer } from '../support/balancer.ts';
@@ -8,7 +9,9 @@ const page = join(import.meta.dirname, '../../docs/policies.md');
 test('every example of a policy in the documentation is one that HAProxy serves', async () => {
   const examples = [...(await readFile(page, 'utf8')).matchAll(/^```json\n(.*?)^```$/gms)].map(([, json = '']) => json);
   expect(examples.length).toBeGreaterThan(5);
-  const balancer = await startBalancer();
+  const errorPages = await mkdtemp(join(tmpdir(), 'pm-pages-'));
+  for (const name of ['busy', 'oops']) await writeFile(join(errorPages, `${name}.html`), name);
+  const balancer = await startBalancer({ errorPages });
   try {
     balancer.snapshot(
       Object.fromEntries(
@@ -26,5 +29,6 @@ test('every example of a policy in the documentation is one that HAProxy serves'
     for (const i of examples.keys()) expect(backends).toContain(`example-${i}`);
   } finally {
     await balancer.stop();
+    await rm(errorPages, { recursive: true });
   }
 });

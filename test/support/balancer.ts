@@ -50,6 +50,7 @@ export type TestBalancerOptions = {
   serverTls?: string;
   /** The folder of users and keys. */
   secrets?: string;
+  errorPages?: string;
   /** The folder of an earlier balancer, to go on from what it left there. */
   dir?: string;
   /** The port of an earlier balancer. */
@@ -148,6 +149,7 @@ async function partsOf(options: TestBalancerOptions, paths: BalancePaths, port: 
       pemFolder: options.serverTls ?? paths.serverTls,
       authMap: paths.authMap,
       authKeys: paths.authKeys,
+      errorPages: options.errorPages ?? paths.errorPages,
       zone: options.zone,
       ...options.baseSettings,
     },

@@ -20,5 +20,6 @@ export const baseSettings: BaseSettings = {
   pemFolder: '/pem',
   authMap: '/auth.map',
   authKeys: '/auth-keys',
+  errorPages: '/pages',
   zone: undefined,
 };

@@ -108,22 +108,22 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   ),
   auth: fc.oneof(
     fc.constantFrom<unknown>(
-    { basic: { users: 'shop.users', realm: 'The shop', userHeader: 'X-User', forwardCredentials: true } },
-    { basic: { users: 'a', realm: 'a"b' } },
-    { basic: { users: '../a' } },
-    { basic: { users: 'a', userHeader: 'Host' } },
-    { jwt: { algorithm: 'RS256', keys: 'a' } },
-    {
-      jwt: {
-        ...{ algorithm: 'HS256', keys: 'a', issuer: 'https://a.example/', audience: ['a', 'b'], leeway: '5s' },
-        ...{ claims: { 'a.b': ['c'] }, headers: { 'X-A': 'sub' }, cookie: 'C' },
+      { basic: { users: 'shop.users', realm: 'The shop', userHeader: 'X-User', forwardCredentials: true } },
+      { basic: { users: 'a', realm: 'a"b' } },
+      { basic: { users: '../a' } },
+      { basic: { users: 'a', userHeader: 'Host' } },
+      { jwt: { algorithm: 'RS256', keys: 'a' } },
+      {
+        jwt: {
+          ...{ algorithm: 'HS256', keys: 'a', issuer: 'https://a.example/', audience: ['a', 'b'], leeway: '5s' },
+          ...{ claims: { 'a.b': ['c'] }, headers: { 'X-A': 'sub' }, cookie: 'C' },
+        },
       },
-    },
-    { jwt: { algorithm: 'none', keys: 'a' } },
-    { jwt: { algorithm: 'ES256', keys: 'a', issuer: "a'" } },
-    { jwt: { algorithm: 'ES256', keys: 'a', claims: { "a'": 'b' } } },
-    { jwt: { algorithm: 'ES256', keys: 'a', claims: { a: 'b }' } } },
-    { basic: { users: 'a' }, jwt: { algorithm: 'RS256', keys: 'a' } },
+      { jwt: { algorithm: 'none', keys: 'a' } },
+      { jwt: { algorithm: 'ES256', keys: 'a', issuer: "a'" } },
+      { jwt: { algorithm: 'ES256', keys: 'a', claims: { "a'": 'b' } } },
+      { jwt: { algorithm: 'ES256', keys: 'a', claims: { a: 'b }' } } },
+      { basic: { users: 'a' }, jwt: { algorithm: 'RS256', keys: 'a' } },
     ),
     fc.constantFrom<unknown>(
       { forward: { service: 'b' } },
@@ -139,6 +139,16 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
         copyHeaders: fc.array(fc.oneof(fc.constantFrom('X-B', 'Cookie'), hostileText), { maxLength: 2 }),
       }),
     }),
+  ),
+  errorPages: fc.oneof(
+    fc.constantFrom<unknown>(
+      { pages: { '99': 'a' } },
+      { pages: { '503': '../a' } },
+      { pages: {} },
+      { intercept: true },
+    ),
+    fc.record({ pages: fc.dictionary(fc.constantFrom('600', '4xx '), hostileText, { minKeys: 1, maxKeys: 2 }) }),
+    fc.record({ pages: fc.record({ '503': spoilt(fc.constant('.a')) }) }),
   ),
   headers: fc.oneof(
     fc.record({ request: fc.record({ set: fc.dictionary(fc.constantFrom('X-A', 'x b', '__proto__'), hostileText) }) }),

@@ -44,6 +44,8 @@ export function pathsOf(dir: string) {
     authKeys: join(dir, 'maps', 'auth-keys'),
     /** The last keys that were fetched from each address. */
     fetchedKeys: join(dir, 'state', 'fetched-keys'),
+    /** The pages that policies name for errors. */
+    errorPages: join(dir, 'error-pages'),
     /** The certificates that HAProxy serves, and the list of them. */
     certificates: join(dir, 'certificates'),
     certificateList: join(dir, 'certificates', 'list'),
