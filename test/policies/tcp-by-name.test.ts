@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { get } from 'node:https';
+import { get } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -108,10 +108,12 @@ function reaches(port: number | undefined, { from = '127.0.0.1', ...asking }: As
 }
 
 /** One request over HTTPS, on the port that `tcp` services share. */
-function askHttps(host: string, from: string): Promise<Asked> {
+function askHttps(host: string, from: string, proxyHeader = ''): Promise<Asked> {
   return new Promise((resolve, reject) => {
-    const options = { port: https, host: '127.0.0.1', localAddress: from, servername: host, rejectUnauthorized: false };
-    get({ ...options, headers: { host }, agent: false }, (response) => {
+    const socket = connectTcp({ port: https ?? 0, host: '127.0.0.1', localAddress: from });
+    socket.write(proxyHeader);
+    const createConnection = () => connect({ socket, servername: host, rejectUnauthorized: false });
+    get({ createConnection, headers: { host } }, (response) => {
       let body = '';
       response.on('data', (part: Buffer) => {
         body += part.toString();
@@ -197,6 +199,14 @@ describe('services on the port of HTTPS', () => {
       'x-forwarded-for': '127.0.0.77',
       'x-forwarded-proto': 'https',
     });
+  });
+
+  test('are behind load balancers with PROXY headers, as HTTPS is', async () => {
+    const header = 'PROXY TCP4 203.0.113.7 127.0.0.1 4711 443\r\n';
+    const { headers } = await askHttps('shop.example.com', '127.0.4.1', header);
+    expect(headers['x-forwarded-for']).toBe('203.0.113.7');
+    await expect(askHttps('shop.example.com', '127.0.4.1')).rejects.toThrow();
+    await expect(askHttps('shop.example.com', '127.0.0.77', header)).rejects.toThrow();
   });
 
   test('are not logged for the requests of HTTPS', async () => {

@@ -1,5 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
+import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -9,8 +10,9 @@ import { ask, exchange } from '../support/ask.ts';
 import { haproxyBin } from '../support/balancer.ts';
 import { type Asked, askEcho, startEcho } from '../support/echo.ts';
 import { startNginx } from '../support/nginx.ts';
+import { issuePem } from '../support/pem.ts';
 import { serveAll } from '../support/policies.ts';
-import { freePort } from '../support/ports.ts';
+import { freePort, freePorts } from '../support/ports.ts';
 import { logged, reloadingPolicy } from '../support/serving.ts';
 import { startTcpEcho } from '../support/tcp.ts';
 import { until } from '../support/until.ts';
@@ -24,6 +26,21 @@ async function startTold() {
     }),
   );
 }
+
+/** The status of one request over HTTPS to the service that redirects to it. */
+const statusOverTls = (from: string, headers: Readonly<Record<string, string>> = {}): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const to = { port: https, host: '127.0.0.1', localAddress: from, servername: 'secure', rejectUnauthorized: false };
+    get({ ...to, headers: { host: 'secure', ...headers }, agent: false }, (response) => {
+      response.resume().on('end', () => resolve(response.statusCode ?? 0));
+    }).on('error', reject);
+  });
+
+const [https = 0] = await freePorts(1);
+const dir = await mkdtemp(join(tmpdir(), 'pm-trusted-'));
+afterAll(() => rm(dir, { recursive: true, force: true }));
+await issuePem(dir, 'secure');
+await writeFile(join(dir, 'crt-list'), `${join(dir, 'secure.pem')}\n`);
 
 let told: Awaited<ReturnType<typeof startTold>>;
 afterAll(() => told.close());
@@ -44,7 +61,11 @@ const served = serveAll(
     };
   },
   () => ({
-    baseSettings: { trustedProxies: ['127.0.0.2', '127.0.3.0/24', '2001:db8:f::/48'] as Cidr[], accessLog: true },
+    baseSettings: {
+      trustedProxies: ['127.0.0.2', '127.0.3.0/24', '2001:db8:f::/48'] as Cidr[],
+      accessLog: true,
+      https: { bind: `127.0.0.1:${https}`, list: join(dir, 'crt-list'), http3: false },
+    },
   }),
 );
 
@@ -165,6 +186,13 @@ describe('behind a trusted proxy,', () => {
   test('https: redirect is for a client without TLS', async () => {
     expect((await asks('secure', '203.0.113.7', { 'X-Forwarded-Proto': 'https' })).status).toBe(200);
     expect((await asks('secure', '203.0.113.7', { 'X-Forwarded-Proto': 'http' })).status).toBe(308);
+  });
+
+  test('https: redirect is for a client without TLS, also if the proxy itself uses TLS', async () => {
+    expect(await statusOverTls(from)).toBe(200);
+    expect(await statusOverTls(from, { 'X-Forwarded-Proto': 'https' })).toBe(200);
+    expect(await statusOverTls(from, { 'X-Forwarded-Proto': 'http' })).toBe(308);
+    expect(await statusOverTls('127.0.0.9', { 'X-Forwarded-Proto': 'http' }), 'nobody believes it').toBe(200);
   });
 
   test('a server learns of the client by the PROXY protocol', async () => {

@@ -42,6 +42,17 @@ const serverLine = line(
   `server (${id}) ${target} weight [0-9]{1,3}${serverKeywords}(?: init-addr last,libc,none)?(?: disabled)?(?: check-sni ${word})?`,
 );
 
+/** A line in which only the port and the path of the map differ. */
+const lineOnPort = (text: string) =>
+  line(
+    text
+      .replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+      .replaceAll('PORT', port)
+      .replaceAll('MAP', '/[A-Za-z0-9._/-]+'),
+  );
+
+const unlessFound = '!{ var(txn.service) -m found }';
+
 /** The sections that the registry has a say in, and the lines that may stand in each. */
 const sections: readonly { readonly opening: RegExp; readonly lines: readonly RegExp[] }[] = [
   {
@@ -60,6 +71,33 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line('tcp-request content reject if \\{ var\\(txn.state\\) -m str maintenance full \\}'),
       line(`default_backend ${name}`),
     ],
+  },
+  {
+    opening: new RegExp(`^frontend _tls-${port} from _base$`),
+    lines: [
+      'bind 127.0.0.1:PORT',
+      'mode tcp',
+      'log-format -',
+      'tcp-request inspect-delay 1h',
+      'tcp-request content reject unless { req.ssl_hello_type 1 }',
+      'tcp-request content set-var(txn.name) req.ssl_sni,lower',
+      'tcp-request content reject if { var(txn.name) -m found } !{ var(txn.name) -m reg ^[a-z0-9._-]{1,255}$ }',
+      'tcp-request content set-var(txn.domain) var(txn.name),field(2,.,0) if { var(txn.name) -m sub . }',
+      `tcp-request content set-var(txn.alpn) 'req.ssl_alpn,field(1,",")'`,
+      'tcp-request content set-var(txn.service) var(txn.name),concat(:PORT/,txn.alpn,/),map_str(MAP) if { var(txn.alpn) -m found } { var(txn.name) -m found }',
+      `tcp-request content set-var(txn.service) str(*.),concat(,txn.domain,:PORT/),concat(,txn.alpn,/),map_str(MAP) if { var(txn.alpn) -m found } ${unlessFound} { var(txn.domain) -m found }`,
+      `tcp-request content set-var(txn.service) str(*:PORT/),concat(,txn.alpn,/),map_str(MAP) if { var(txn.alpn) -m found } ${unlessFound}`,
+      `tcp-request content set-var(txn.service) var(txn.name),concat(:PORT/),map_str(MAP) if ${unlessFound} { var(txn.name) -m found }`,
+      `tcp-request content set-var(txn.service) str(*.),concat(,txn.domain,:PORT/),map_str(MAP) if ${unlessFound} { var(txn.domain) -m found }`,
+      `tcp-request content set-var(txn.service) str(*:PORT/),map_str(MAP) if ${unlessFound}`,
+      'tcp-request content reject unless { var(txn.service) -m found }',
+      'tcp-request content set-var(txn.state) str(SERVICE:),concat(,txn.service),map_str(MAP)',
+      '.if feature(LUA)',
+      'tcp-request content lua.pointsman_pause if { var(txn.state) -m beg pause/ }',
+      '.endif',
+      'tcp-request content reject if { var(txn.state) -m str maintenance full }',
+      'use_backend %[var(txn.service)]',
+    ].map(lineOnPort),
   },
   {
     opening: /^defaults policy-[0-9a-f]{32} from _base$/,
@@ -108,7 +146,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
         'http-request return status 400 content-type text/plain string "the path of this request is not valid\\\\n" if \\{ path -m reg /\\\\\\.\\\\\\.\\?\\(/\\|;\\|\\$\\) \\}',
       ),
       line(
-        'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 unless \\{ ssl_fc \\} \\|\\| \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\}',
+        'http-request redirect location https://%\\[req.hdr\\(host\\),host_only\\](?::[0-9]+)?%\\[pathq\\] code 308 unless \\{ req.hdr\\(X-Forwarded-Proto\\) -i https \\} \\|\\| \\{ ssl_fc \\} !\\{ req.hdr\\(X-Forwarded-Proto\\) -i http \\}',
       ),
       line('\\.if version_atleast\\(2.9\\)'),
       line(`http-request set-timeout client ${ms}`),
