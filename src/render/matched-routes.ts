@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Map as PersistentMap, Set as PersistentSet } from 'immutable';
-import { bySince } from '../catalog/service.ts';
+import { bySince, type Service } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
 import { describeMatch, type MatchText } from '../model/policy/match.ts';
 import { choiceTarget, matchOfTarget, type RouteTarget } from '../model/route-target.ts';
@@ -20,6 +20,22 @@ export const matchId = (match: MatchText): string =>
 export const withoutMatch = (route: string): string => route.split('?', 1)[0] ?? route;
 
 export const hasMatch = (route: string): boolean => route.includes('?');
+
+/** Whether the base configuration has the rules that look for matches. An own one may be from before there were matches. */
+export const canMatch = ({ frame }: { readonly frame: { readonly text: string } }): boolean =>
+  frame.text.includes('lua.pointsman_match');
+
+/** Services without their routes that have a match. */
+export const withoutMatches = (services: {
+  get(name: ServiceName): Service | undefined;
+}): { get(name: ServiceName): Service | undefined } => ({
+  get(name) {
+    const service = services.get(name);
+    if (service === undefined || service.policy.routes.every(({ match }) => match === undefined)) return service;
+    const routes = service.policy.routes.filter(({ match }) => match === undefined);
+    return { ...service, policy: { ...service.policy, routes } };
+  },
+});
 
 /** A route as people read it: `shop.example.com/ (method GET)`. */
 export function describeRoute(route: string, target: RouteTarget): string {

@@ -10,6 +10,7 @@ import { divisorOfWeights } from '../model/policy/balance.ts';
 import { defaultPolicy } from '../model/policy.ts';
 import { checkPace, withCheckPace } from './check-pace.ts';
 import type { Conflict } from './conflict.ts';
+import { canMatch, withoutMatches } from './matched-routes.ts';
 import { namesBesideHttps } from './names-beside-https.ts';
 import { withOwnCertificate } from './own-certificate.ts';
 import { type PolicySection, policiesInUse, policyOf, policyRenderer } from './policies.ts';
@@ -89,10 +90,12 @@ function render(request: RenderRequest): RenderResult {
   const { templating, settings, previous, catalog, dirty, defaultSection } = request;
   const { problems, ...sections } = renderServices(request);
   const known = defaultSection === undefined ? previous.routeTable : undefined;
+  // Without these rules, HAProxy would take a list of matches for the name of a service.
+  const routable = canMatch(templating) ? catalog.services : withoutMatches(catalog.services);
   const routeTable =
     known === undefined
-      ? changeRoutes(noRoutes, catalog.services.keys(), catalog.services)
-      : changeRoutes(known, dirty.keys(), catalog.services);
+      ? changeRoutes(noRoutes, catalog.services.keys(), routable)
+      : changeRoutes(known, dirty.keys(), routable);
   const rendered = { ...previous, revision: catalog.revision, ...sections, routeTable };
   const wholeService = [...dirty.values()].some(({ whole }) => whole);
   if (!wholeService && known === routeTable) return { rendered, problems, conflicts: undefined };

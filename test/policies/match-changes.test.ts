@@ -1,4 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { unmatched } from '../../src/balance/reconcile/unmatched.ts';
 import { describeConflict } from '../../src/render/conflict.ts';
 import { exchange } from '../support/ask.ts';
 import { startBalancer, type TestBalancer } from '../support/balancer.ts';
@@ -31,8 +35,8 @@ const put = async (changes: Readonly<Record<string, object | undefined>>) => {
   await balancer.applied();
 };
 
-const who = async (headers: Record<string, string> = {}, path = '/', host = 'shop.example.com') => {
-  const { status, body } = await exchange(balancer.port, { host, path, headers });
+const who = async (headers: Record<string, string> = {}, path = '/', host = 'shop.example.com', of = balancer) => {
+  const { status, body } = await exchange(of.port, { host, path, headers });
   return status === 200 ? (JSON.parse(body) as { name: string }).name : status;
 };
 
@@ -98,4 +102,31 @@ test('of two services with one match, one gets the requests, and a conflict name
   ]);
   await put({ 'services/a': {} });
   expect(await who(x)).toBe('b');
+});
+
+test('an own base configuration without the rules for matches serves the other routes, and the policies are named', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'pm-match-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  await cp(join(import.meta.dirname, '../../templates'), folder, { recursive: true });
+  const file = join(folder, 'haproxy.cfg.mustache');
+  const frame = await readFile(file, 'utf8');
+  await writeFile(file, frame.replace(/^.*(pointsman_match|matchScript).*\n/gm, ''));
+  const own = await startBalancer({ templates: folder });
+  onTestFinished(() => own.stop());
+  own.snapshot({
+    'services/web': JSON.stringify({ hosts }),
+    'services/a': JSON.stringify({ hosts, match }),
+    ...Object.fromEntries(apps.map(({ name, address }) => [`instances/${name}/i`, address])),
+  });
+  await own.balancer.start();
+  expect(await who(x, '/', 'shop.example.com', own)).toBe('web');
+  const text = await readFile(file, 'utf8');
+  const template = { file, text, render: () => text };
+  const templates = { frame: template, policy: template, backend: template, server: template };
+  const { catalog } = own.balancer.status();
+  expect(unmatched(catalog, templates, true)).toMatchObject([{ key: 'services/a' }]);
+  expect(unmatched(catalog, { ...templates, frame: { ...template, text: frame } }, true)).toEqual([]);
+  expect(unmatched(catalog, { ...templates, frame: { ...template, text: frame } }, false)).toMatchObject([
+    { key: 'services/a', reason: expect.stringContaining('without Lua') },
+  ]);
 });

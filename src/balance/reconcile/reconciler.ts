@@ -27,6 +27,7 @@ import type { Rendering } from './rendering.ts';
 import type { Running } from './running.ts';
 import { Slices } from './slices.ts';
 import { unasked } from './unasked.ts';
+import { unmatched } from './unmatched.ts';
 import { unservedKeys } from './unserved-keys.ts';
 
 type ReconcilerParts = Pick<BalancerParts, 'link' | 'files' | 'quarantining' | 'firstChecks' | 'states' | 'now'> & {
@@ -211,6 +212,8 @@ export class Reconciler {
       ...refusalsOf(quarantining.state, running.served),
       ...rejections.unrendered,
       ...(link.canPause ? [] : [...unpaused(this.#applied), ...unasked(this.#applied)]),
+      // Needs Lua, too.
+      ...unmatched(this.#applied, rendering.templates, link.canPause),
     ];
     this.observer?.onServed(this.#applied, { unserved, unrouted: rejections.unrouted }, workerPid);
     return true;
