@@ -17,6 +17,7 @@ const policies = {
   wide: { hosts: ['*.odd.example'] },
   high: { hosts: [host], paths: ['/first'], priority: 1, match: { headers: { 'x-a': '1' } } },
   low: { hosts: [host], paths: ['/first'], match: { headers: { 'x-a': '1', 'x-b': '1' } } },
+  out: { hosts: [host], paths: ['/out'], maintenance: true, match: { method: 'GET' } },
   only: { hosts: ['only.example.com'], match: { method: 'PUT' } },
 };
 
@@ -42,6 +43,9 @@ test.each([
   ['with another method', '/jobs', {}, 'GET', 'web'],
   ['that fits a match of a shorter path only', '/jobs', { 'X-Version': '2' }, 'GET', 'reads'],
   ['with the query', '/q/v1/x?a=1&beta=true', {}, 'GET', 'beta'],
+  ['with a path that is not in its normal form', '/./q//%761/x?beta=1', {}, 'GET', 'beta'],
+  ['with the host in capitals and a port', '/', { Host: 'API.example.com.:81', 'X-Version': '2' }, 'GET', 'reads'],
+  ['with a header that clients may not set', '/', { 'X-Version': '2', 'X-Real-IP': '1' }, 'GET', 'reads'],
   ['with a query that is encoded', '/q/v1/x?beta=%31', {}, 'GET', 'beta'],
   ['with a query that the expression does not match', '/q/v1/x?beta=10', {}, 'GET', 'web'],
   ['with the beginning of a cookie', '/q', { Cookie: 'x=1; tenant=a b' }, 'GET', 'tenant'],
@@ -71,4 +75,10 @@ test('a request that no match fits is answered with 404 where nothing else is', 
 test('a match strips the prefix of its route', async () => {
   const { url } = await askEcho(served.balancer.port, { host, path: '/q/v1/x?beta=1' });
   expect(url).toBe('/x?beta=1');
+});
+
+test('a service in maintenance answers the requests that fit its match', async () => {
+  const { status, headers } = await served.ask(host, { path: '/out/x' });
+  expect([status, headers['retry-after']]).toEqual([503, '60']);
+  expect(await who('/out/x', {}, 'POST')).toBe('web');
 });
