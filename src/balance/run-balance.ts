@@ -53,6 +53,7 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
   const queries = new BalanceQueries({
     ...{ balancer, guarding, ejecting, heldEntries, link, history, openRequests, now, wall },
     registry: fleet,
+    secretProblem: (file) => assembled.secrets.problemOf(file),
   });
   const closeAdmin = await parts.serveAdmin(() => measuredHealth(settings, parts, assembled, lameDuck), queries);
   acknowledging?.begin();

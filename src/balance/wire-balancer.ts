@@ -183,10 +183,7 @@ async function wireTls(
     onReload,
     onDrift: (differences) => balancer().drifted(differences),
   });
-  if (certificates !== undefined) {
-    await certificates.prepare();
-    files.restoreOthers = () => certificates.folder.restore();
-  }
+  await certificates?.prepare();
   const onChange = () => balancer().fileChanged();
   const serverPems = new ServerPems({ folder: baseSettings.pemFolder, logger, onChange, onReload });
   const connect = () => link.aside();
@@ -203,6 +200,7 @@ async function wireTls(
     onChange: () => secretsUpkeep.look(),
   });
   await secrets.prepare((await haproxy.processes())?.workerPid);
+  files.restoreOthers = async () => [...((await certificates?.folder.restore()) ?? []), ...(await secrets.restore())];
   const secretsUpkeep = new Upkeep({
     ...{ part: 'secrets', serve: (worker: WorkerConnection) => secrets.serve(worker), connect, troubles, logger },
   });

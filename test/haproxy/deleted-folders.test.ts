@@ -19,6 +19,8 @@ const files = [
   'haproxy.cfg',
   'maps/routes.map',
   'maps/rates.map',
+  'maps/auth.map',
+  'maps/auth-keys/31.pem',
   'state/catalog.json',
   'state/owner',
   'shipped/maintenance.html',

@@ -39,13 +39,14 @@ const user = (name: string, password: string) => formatUser(name, storePassword(
 const basic = (name: string, password: string) => `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
 
 test('users are added, changed and removed without a reload, and a bad file changes nothing', async () => {
-  const { folder, write, writeService, balancer } = await start();
+  const { scenario, folder, write, writeService, balancer } = await start();
   await write('shop', `${user('ada', 'one')}\n`);
   await writeService('web', { basic: { users: 'shop' } });
   await writeService('late', { basic: { users: 'late' } });
   const { running, ask, reloads } = await balancer();
   expect(await ask('web', basic('ada', 'one'))).toBe(200);
   expect(await ask('late', basic('ada', 'one'))).toBe(503);
+  expect((await scenario.askAdmin('/explain/late/a')).body).toContain('requests are answered with 503');
   await running.logged(
     'secret-refused',
     ({ name, reason }) => name === 'late' && String(reason).includes('no such file'),

@@ -14,6 +14,7 @@ const served: Look = {
   key: { revision: '7', leased: true },
   rejection: undefined,
   policyRejection: undefined,
+  secretProblem: undefined,
   registered: instance,
   instance,
   emptySplit: undefined,
@@ -163,5 +164,13 @@ test('an ejected instance is not served, and one on trial is', () => {
     stage: 'ejection',
     state: 'note',
     says: 'on trial for 25s more, with a tenth of its weight: 5 errors in a row',
+  });
+});
+
+test('an instance whose service lets nobody in is not served, and the file is named', () => {
+  const secretProblem = '/secrets/shop: no such file has users or keys';
+  expect(explain({ ...served, secretProblem })).toMatchObject({
+    verdict: 'not served',
+    because: `requests are answered with 503: ${secretProblem}`,
   });
 });

@@ -16,6 +16,8 @@ export type Look = {
   readonly rejection: { readonly reason: string; readonly lastGoodServes: boolean } | undefined;
   /** Why the newest policy of the service is not served as it is written. */
   readonly policyRejection: { readonly reason: string; readonly lastGoodServes: boolean } | undefined;
+  /** Why nobody can be let in: the file that `auth` of the policy names is missing or cannot be used. */
+  readonly secretProblem: string | undefined;
   readonly registered: Instance | undefined;
   readonly instance: Instance | undefined;
   /** The version of the instance, if the split of the policy gives it no share. */
@@ -132,7 +134,10 @@ function* ofKey({ service, key, held, rejection, registered, guardedForMs }: Loo
   else yield { stage: 'registration', state: 'bad', says: `the registration says ${state} (${at})` };
 }
 
-function* ofPolicy({ policyRejection: rejection }: Look): Generator<Finding> {
+function* ofPolicy({ policyRejection: rejection, secretProblem }: Look): Generator<Finding> {
+  if (secretProblem !== undefined) {
+    yield { stage: 'policy', state: 'bad', says: `requests are answered with 503: ${secretProblem}` };
+  }
   if (rejection === undefined) return;
   const serves = rejection.lastGoodServes ? 'the last good policy' : 'the default policy';
   yield {

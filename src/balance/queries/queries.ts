@@ -11,6 +11,7 @@ import { formatAddress } from '../../model/address.ts';
 import { instanceKey, policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { byWhom, effectName, type Override } from '../../model/override.ts';
+import { type Auth, secretFileOf } from '../../model/policy/auth.ts';
 import { isChoiceOnly, isStateKey, serviceOfTarget } from '../../model/route-target.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { describePace } from '../../render/check-pace.ts';
@@ -37,6 +38,8 @@ export type BalanceQueriesParts = {
   /** Where balancers write their acknowledgements; undefined: they write none. */
   readonly registry: Registry | undefined;
   readonly history: TrafficHistory;
+  /** Why the file of users or keys lets nobody in; undefined: it is in use. */
+  readonly secretProblem: (file: string) => string | undefined;
   /** The open requests of the instances that drain, by `service/instance`, where the balancer counts them. */
   readonly openRequests: () => ReadonlyMap<string, OpenRequests>;
   /** Monotonic, in ms. */
@@ -176,6 +179,7 @@ export class BalanceQueries {
       key: entry && { revision: String(entry.revision), leased: entry.leased },
       rejection: rejection && { reason: rejection.reason, lastGoodServes: rejection.lastGoodServes },
       policyRejection: rejections.of(catalog, policyKey(service)),
+      secretProblem: this.#secretProblem(servedPolicy?.auth),
       registered: catalog.services.get(service)?.registered.get(id),
       instance,
       emptySplit:
@@ -198,6 +202,11 @@ export class BalanceQueries {
       conflicts: this.#conflictsWith(service),
       traffic: servers?.get(id),
     });
+  }
+
+  #secretProblem(auth: Auth | undefined): string | undefined {
+    const file = secretFileOf(auth);
+    return file && this.#parts.secretProblem(file);
   }
 
   /** Reads the entry from the registry, because a catalog remembers only some thousands of rejected entries. */

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { exists } from '../../fs/exists.ts';
+import { makeFolder } from '../../fs/make-folder.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
 import { keySlots, slotFile } from '../../render/key-slots.ts';
 
@@ -11,6 +13,8 @@ export class KeySlots {
   readonly #folder: string;
   /** By slot, the fingerprint of its key; undefined: a key that signs nothing. */
   readonly #held: (string | undefined)[] = [];
+  /** By slot, the text of its file. */
+  readonly #texts: string[] = [];
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -22,6 +26,7 @@ export class KeySlots {
       const file = slotFile(this.#folder, slot);
       const text = await readFile(file, 'utf8').catch(() => undefined);
       if (text === undefined) await replaceFile(file, unused, { mode: 0o640 });
+      this.#texts[slot] = text ?? unused;
       this.#held[slot] = text === undefined ? undefined : createHash('sha256').update(text).digest('hex');
     }
   }
@@ -43,11 +48,25 @@ export class KeySlots {
           continue;
         }
         await replaceFile(slotFile(this.#folder, slot), pem, { mode: 0o640 });
+        this.#texts[slot] = pem;
         this.#held[slot] = fingerprint;
         written.push(slotFile(this.#folder, slot));
       }
       files.set(fingerprint, slotFile(this.#folder, slot));
     }
     return { files, written, without };
+  }
+
+  /** Writes the files again that somebody deleted. Returns their paths. Rejects with Fault `storage`. */
+  async restore(): Promise<readonly string[]> {
+    const restored: string[] = [];
+    for (const [slot, text] of this.#texts.entries()) {
+      const file = slotFile(this.#folder, slot);
+      if (await exists(file)) continue;
+      await makeFolder(this.#folder, 0o750);
+      await replaceFile(file, text, { mode: 0o640 });
+      restored.push(file);
+    }
+    return restored;
   }
 }

@@ -7,7 +7,7 @@ import { parseUsers, type Users } from '../../model/secret/users.ts';
 import type { FollowedKeys } from './jwks-following.ts';
 
 /** The content of a file of secrets. */
-export type Secret =
+type Secret =
   | { readonly kind: 'users'; readonly users: Users }
   | { readonly kind: 'keys'; readonly keys: readonly JwtKey[] }
   | { readonly kind: 'address'; readonly address: JwksAddress };

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Logger } from 'pino';
+import { exists } from '../../fs/exists.ts';
 import { LinkedWatch } from '../../fs/linked-watch.ts';
 import { makeFolder } from '../../fs/make-folder.ts';
 import { replaceFile } from '../../fs/replace-file.ts';
@@ -40,6 +41,7 @@ export type SecretsParts = {
 };
 
 const rescanMs = 60_000;
+const missing = 'no such file has users or keys';
 /** Stands for the process id of a worker that is starting, and may have read a file already. */
 const firstWorker = 0;
 
@@ -147,8 +149,9 @@ export class Secrets {
     const { found, refused } = this.#secrets;
     const reasons = new Map<string, string>();
     for (const [name, service] of named()) {
-      if (found.has(name) || refused.has(name)) continue;
-      reasons.set(name, `no such file has users or keys, so requests of ${service} are answered with 503`);
+      if (!found.has(name) && !refused.has(name)) {
+        reasons.set(name, `${missing}, so requests of ${service} are answered with 503`);
+      }
     }
     for (const [name, reason] of refused) {
       const effect = found.has(name) ? 'its last good content counts' : 'requests that need it are answered with 503';
@@ -170,6 +173,24 @@ export class Secrets {
     if (first === undefined) return undefined;
     const more = reasons.size > 1 ? `; and ${reasons.size - 1} more` : '';
     return `${join(folder, first[0])}: ${first[1]}${more}`;
+  }
+
+  /** Why nobody is let in with this file; undefined: it is in use. */
+  problemOf(name: string): string | undefined {
+    const { found, refused } = this.#secrets;
+    return found.has(name) ? undefined : `${join(this.#parts.folder, name)}: ${refused.get(name) ?? missing}`;
+  }
+
+  /** Writes the files again that somebody deleted. Returns their paths. Rejects with Fault `storage`. */
+  restore(): Promise<readonly string[]> {
+    const { map } = this.#parts;
+    return this.#reads.run(async () => {
+      const restored = await this.#slots.restore();
+      if (await exists(map)) return restored;
+      await makeFolder(dirname(map), 0o755);
+      await replaceFile(map, textOf(this.#entries), { mode: 0o640 });
+      return [...restored, map];
+    });
   }
 
   async close(): Promise<void> {

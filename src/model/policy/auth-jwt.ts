@@ -5,7 +5,7 @@ import { identityHeader, parseSecretFile, type SecretFile } from './auth-words.t
 import { duration, parsedText } from './field.ts';
 
 /** The algorithms of signatures that HAProxy can verify. PS256 to PS512 need HAProxy 3.0. */
-export const jwtAlgorithms = [
+const jwtAlgorithms = [
   ...(['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'] as const),
   ...(['HS256', 'HS384', 'HS512'] as const),
 ] as const;

@@ -24,6 +24,9 @@ export type Auth = {
   readonly forward?: ForwardAuth | undefined;
 };
 
+/** The file of secrets that it needs. */
+export const secretFileOf = (auth: Auth | undefined): SecretFile | undefined => auth?.basic?.users ?? auth?.jwt?.keys;
+
 const realm = parsedText((text) =>
   /^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$/.test(text)
     ? accepted(text)
