@@ -17,7 +17,7 @@ const all = ['test/{haproxy,policies}/**/*.test.ts'];
 const haproxyTests = (...names: readonly string[]) => names.map((name) => `test/haproxy/${name}.test.ts`);
 /** With 3.0 and 3.2, which are between the oldest and the newest, `npm test` runs what differs most between versions. */
 const middle = [
-  ...haproxyTests('changes', 'server-states', 'reloads', 'known-faults'),
+  ...haproxyTests('changes', 'server-states', 'reloads', 'known-faults', 'secrets'),
   ...[
     'transport',
     'timeouts',

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { formatUser, storePassword } from '../../src/model/secret/users.ts';
 import { askEcho, startEcho } from '../support/echo.ts';
 import { serveAll } from '../support/policies.ts';
+import { askRaw } from '../support/raw-request.ts';
 
 const closing: (() => Promise<unknown>)[] = [];
 afterAll(() => Promise.all(closing.map((close) => close())));
@@ -58,6 +59,9 @@ describe('basic authentication', () => {
       none: 401,
       asks: 'Basic realm="restricted", charset="UTF-8"',
     });
+    const lines = ['Host: dressed', `Authorization: ${as('ada', password).headers.authorization}`];
+    expect((await askRaw(served.balancer.port, '/', lines)).status).toBe(200);
+    expect((await askRaw(served.balancer.port, '/', [...lines, 'Authorization: Basic eDp5'])).status).toBe(400);
     expect((await ask('open')).status).toBe(200);
   });
 

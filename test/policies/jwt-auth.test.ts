@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { askEcho, startEcho } from '../support/echo.ts';
 import { serveAll } from '../support/policies.ts';
+import { askRaw } from '../support/raw-request.ts';
 import { makeSigner, sharedToken } from '../support/tokens.ts';
 
 const closing: (() => Promise<unknown>)[] = [];
@@ -155,6 +156,15 @@ describe('a JWT', () => {
     const { port } = served.balancer;
     expect((await askEcho(port, { host: 'plain', ...bearer(token) })).headers).toHaveProperty('authorization');
     expect((await askEcho(port, { host: 'hidden', ...bearer(token) })).headers).not.toHaveProperty('authorization');
+  });
+
+  test('is refused next to another one, which the application might read', async () => {
+    const { port } = served.balancer;
+    const token = rsa.token(good());
+    const lines = [`Host: plain`, `Authorization: Bearer ${token}`];
+    expect((await askRaw(port, '/', lines)).status).toBe(200);
+    expect((await askRaw(port, '/', [...lines, 'Authorization: Bearer forged'])).status).toBe(400);
+    expect((await ask('cookie', { headers: { cookie: `token=${token}; token=forged` } })).status).toBe(400);
   });
 
   test('is answered with 503 while the keys are not known', async () => {
