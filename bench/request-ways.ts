@@ -18,6 +18,8 @@ export type Fleet = {
   readonly servers: readonly [string, string];
   /** A folder with a certificate for `www.example.com`. */
   readonly certificates: string;
+  /** Further fields of the policy of the first service. */
+  readonly fields?: object;
 };
 
 /** A configuration that another HAProxy can be started with once this one is gone. */
@@ -73,7 +75,9 @@ export async function startPointsman(haproxy: string, dir: string, fleet: Fleet,
   };
   await mkdir(join(registry, 'services'), { recursive: true });
   for (let i = 0; i < fleet.services; i += 1) {
-    await writeFile(join(registry, 'services', name(i)), JSON.stringify({ ...routes[fleet.kind](i).policy, check }));
+    const fields = i === 0 ? fleet.fields : {};
+    const policy = { ...routes[fleet.kind](i).policy, check, ...fields };
+    await writeFile(join(registry, 'services', name(i)), JSON.stringify(policy));
     if (i > 0) await instances(i, [fleet.servers[0]]);
   }
   if (when === 'file') await instances(0, fleet.servers);

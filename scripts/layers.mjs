@@ -45,6 +45,7 @@ const mayImport = {
     'model waiting logging metrics registry catalog addresses render haproxy fleet balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/pipeline',
   'balance/acknowledge':
     'model waiting logging metrics registry catalog render haproxy fleet balance/observe balance/state balance/first-check balance/guard',
+  'balance/fleet-limits': 'model logging registry catalog render haproxy fleet',
   'balance/tls': 'model waiting logging metrics fs haproxy balance/observe',
   'balance/secrets': 'model waiting logging fs catalog render haproxy',
   'balance/history': 'haproxy',
@@ -53,7 +54,7 @@ const mayImport = {
   'balance/preview':
     'model settings registry catalog render haproxy balance/state balance/guard balance/quarantine balance/pipeline',
   balance:
-    'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries balance/secrets',
+    'model waiting logging metrics template settings registry catalog render haproxy files balance/observe balance/state balance/first-check balance/addresses balance/open-files balance/ejection balance/guard balance/overrides balance/reload balance/quarantine balance/reconcile balance/acknowledge balance/tls balance/history balance/queries balance/secrets balance/fleet-limits',
   admin: 'model operate balance/queries balance',
   page: 'model render haproxy operate files balance/history balance/queries balance',
   declarations: 'model registry/directory registry settings',

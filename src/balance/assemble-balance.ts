@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { rejecting } from '../catalog/limits.ts';
 import type { RegistryEvent } from '../registry/registry.ts';
@@ -8,12 +9,14 @@ import { joinFleet } from './acknowledge/fleet-member.ts';
 import { addressesOf } from './addresses/addresses-of.ts';
 import type { BalanceParts } from './balance-parts.ts';
 import { baseSettingsOf } from './base-settings.ts';
+import { FleetLimits } from './fleet-limits/fleet-limits.ts';
 import { HeldEntries } from './guard/held-entries.ts';
 import { HaproxyVersion } from './haproxy-version.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
 import { observingFiles, prepareOwnFiles } from './own-files.ts';
 import { RegistryStatus } from './registry-status.ts';
+import { readOrMakeOwner } from './state/owner.ts';
 import type { BalancePaths } from './state/paths.ts';
 import { provideShipped } from './state/shipped-files.ts';
 import { Certificates } from './tls/certificates.ts';
@@ -79,6 +82,17 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       templates: () => balancer.templates,
       isCurrent: (workerPid) => balancer.watch.isCurrent(workerPid),
     }));
+  const fleetLimits =
+    fleet &&
+    new FleetLimits({
+      ...{ registry: fleet, id, link, logger },
+      owner: await readOrMakeOwner(paths.owner, randomUUID),
+      services: () => balancer.effective.guarded.services,
+      served: () => balancer.served,
+      ratesMap: baseSettings.ratesMap,
+      read: () => wired.files.config.readRates(),
+      write: (text) => wired.files.writeRates(text),
+    });
   const observer = fileKeeper === undefined ? acknowledging : observingFiles(fileKeeper, acknowledging);
   if (observer !== undefined) balancer.observe(observer);
 
@@ -92,6 +106,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     balancer.offer(event);
     fileKeeper?.offer(event);
     for (const release of releasedBy(event)) onRelease(release);
+    if (changesPolicy(event)) fleetLimits?.look();
   }
   function onRelease(release: Release): void {
     guarding.release(release);
@@ -100,5 +115,12 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
   return {
     ...wired,
     ...{ baseSettings, metrics, registryStatus, heldEntries, haproxyVersion, fileKeeper, acknowledging, onRelease },
+    fleetLimits,
   };
 }
+
+/** Whether a policy changed, so that a limit of the fleet may have begun. */
+const changesPolicy = (event: RegistryEvent): boolean =>
+  event.kind === 'snapshot' ||
+  (event.kind === 'changes' &&
+    event.changes.some((change) => (change.kind === 'put' ? change.entry.key : change.key).startsWith('services/')));

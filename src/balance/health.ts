@@ -4,6 +4,7 @@ import type { HeldStatus } from '../registry/holding/holder.ts';
 import { type Conflict, listConflicts } from '../render/conflict.ts';
 import type { AcknowledgingStatus } from './acknowledge/acknowledging.ts';
 import type { EjectedStatus } from './ejection/ejecting.ts';
+import type { FleetLimitsStatus } from './fleet-limits/fleet-limits.ts';
 import type { GuardedStatus } from './guard/guarding.ts';
 import type { LeavingStatus } from './lame-duck.ts';
 import { blocking } from './observe/troubles.ts';
@@ -58,6 +59,8 @@ export type BalanceHealth = Pick<
   readonly services: Readonly<Record<string, number>>;
   /** Whether others can see what this balancer serves. */
   readonly acknowledging: AcknowledgingStatus | undefined;
+  /** Undefined while no service has a rate limit of the fleet. */
+  readonly fleetLimits: FleetLimitsStatus | undefined;
   readonly pendingReload: readonly string[];
   /** The files that the disk does not accept. */
   readonly storage: StorageStatus;
@@ -82,6 +85,7 @@ type HealthSources = Pick<
   | 'leaving'
   | 'haproxyVersion'
   | 'acknowledging'
+  | 'fleetLimits'
   | 'storage'
   | 'guarded'
   | 'ejected'

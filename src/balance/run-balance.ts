@@ -9,6 +9,7 @@ import { aborted } from '../waiting/time-limit.ts';
 import { type Assembled, assembleBalance } from './assemble-balance.ts';
 import type { BalanceParts } from './balance-parts.ts';
 import { beginFromDisk } from './begin-from-disk.ts';
+import { describeFleetLimit } from './fleet-limits/fleet-limits.ts';
 import { type BalanceHealth, healthOf } from './health.ts';
 import { keepHistory } from './history/keep-history.ts';
 import { TrafficHistory } from './history/traffic-history.ts';
@@ -54,9 +55,14 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
     ...{ balancer, guarding, ejecting, heldEntries, link, history, openRequests, now, wall },
     registry: fleet,
     secretProblem: (file) => assembled.secrets.problemOf(file),
+    fleetLimit: () => {
+      const status = assembled.fleetLimits?.status();
+      return status && describeFleetLimit(status);
+    },
   });
   const closeAdmin = await parts.serveAdmin(() => measuredHealth(settings, parts, assembled, lameDuck), queries);
   acknowledging?.begin();
+  assembled.fleetLimits?.begin();
   const follower = registry.follow((event) => heldEntries.take(event), catalogKeys);
   const releaseFollower =
     releases &&
@@ -157,10 +163,11 @@ async function endBalance(
   ending: Ending,
   nothingServes: boolean,
 ): Promise<void> {
-  const { balancer, heldEntries, acknowledging, fileKeeper } = assembled;
+  const { balancer, heldEntries, acknowledging, fileKeeper, fleetLimits } = assembled;
   await assembled.close();
   heldEntries.holder.close();
   await fileKeeper?.close();
+  await fleetLimits?.close();
   await balancer.stop(settings.stopTimeoutMs, ending);
   // If HAProxy goes on serving, the key stays until its lease ends: an instance that leaves meanwhile still waits for this balancer.
   const withoutSuccessor = settings.haproxy.mode === 'managed' ? 'remove' : 'leave';
@@ -192,6 +199,7 @@ function measuredHealth(
     },
     haproxyVersion: assembled.haproxyVersion.current,
     acknowledging: acknowledging?.status(),
+    fleetLimits: assembled.fleetLimits?.status(),
     storage: assembled.storage.status(),
     guarded: assembled.guarding.status(),
     ejected: assembled.ejecting.status(),

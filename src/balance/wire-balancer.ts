@@ -149,6 +149,7 @@ export async function wireBalancer(parts: WiringParts) {
     ...{
       balancer,
       haproxy,
+      files,
       storage,
       certificates,
       serverPems,

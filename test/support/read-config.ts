@@ -1,3 +1,5 @@
+import { limitLines, openTableLines, rateTableLines } from './limit-lines.ts';
+
 /**
  * Reads a haproxy.cfg made from the shipped templates as a suspicious stranger: it knows each section and each form of a
  * line that the templates can mean, and shares no code with what wrote them.
@@ -125,14 +127,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line(`http-request deny deny_status 403 if \\{ src${networks} \\}`),
       line(`acl allowed src${networks}`),
       line('http-request deny deny_status 403 unless allowed'),
-      line('http-request set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src\\]'),
-      line(
-        'http-request set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src,ipmask\\(32,64\\)\\] unless \\{ src ::ffff:0:0/96 \\}',
-      ),
-      line('http-request track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{32}-rates'),
-      line(
-        'http-request return status 429 content-type text/plain hdr Retry-After [0-9]+ string "too many requests\\\\n" if \\{ sc_http_req_rate\\(2\\) gt [0-9]+ \\}',
-      ),
+      ...limitLines,
       line('http-request set-var\\(txn.origin\\) path'),
       line(`http-request replace-path ${escaped} ${format}`),
       line('http-request set-var\\(txn.moved\\) bool\\(true\\) unless \\{ path,strcmp\\(txn.origin\\) eq 0 \\}'),
@@ -156,27 +151,16 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
       line(`http-(?:request|response) (?:set|add)-header ${header} ${format}`),
       line(`tcp-request content reject if \\{ src${networks} \\}`),
       line('tcp-request content reject unless allowed'),
-      line('tcp-request content set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src\\]'),
-      line(
-        'tcp-request content set-var-fmt\\(txn.rated\\) %\\[be_name\\]/%\\[src,ipmask\\(32,64\\)\\] unless \\{ src ::ffff:0:0/96 \\}',
-      ),
-      line('tcp-request content track-sc2 var\\(txn.rated\\) table _policy-[0-9a-f]{32}-rates'),
-      line('tcp-request content reject if \\{ sc_conn_rate\\(2\\) gt [0-9]+ \\}'),
       line(
         'http-request set-header X-Forwarded-Prefix /%\\[path,field\\(2,/,[1-9]\\)\\] if \\{ var\\(txn.strip\\) -m str [1-9] \\}',
       ),
       line('http-request set-path /%\\[path,field\\([0-9]+,/,0\\)\\] if \\{ var\\(txn.strip\\) -m str [1-9] \\}'),
     ],
   },
+  { opening: /^backend _policy-[0-9a-f]{32}-open from _base$/, lines: openTableLines },
   {
     opening: /^backend _policy-[0-9a-f]{32}-rates from _base$/,
-    lines: [
-      line('\\.if version_atleast\\(3\\.0\\)'),
-      line(
-        `stick-table type string len 128 size 100k expire ${ms} store http_req_rate\\(${ms}\\),conn_rate\\(${ms}\\) peers _(?:rates|policy-[0-9a-f]{32}-peers)`,
-      ),
-      line('\\.else'),
-    ],
+    lines: [line('\\.if version_atleast\\(3\\.0\\)'), ...rateTableLines, line('\\.else')],
   },
   {
     opening: /^peers _policy-[0-9a-f]{32}-peers$/,

@@ -1,3 +1,4 @@
+import { balancersOf } from '../../fleet/fleet-view.ts';
 import type { Registry } from '../../registry/registry.ts';
 
 /**
@@ -48,7 +49,7 @@ export class AcknowledgePace {
     this.#countAt = now() + countEveryMs;
     this.#counting = registry.read('balancers/', signal).then(
       ({ entries }) => {
-        this.#balancers = entries.length;
+        this.#balancers = Math.max(1, balancersOf(entries).size);
       },
       // The former count is used. The follower of the registry reports its failures.
       () => undefined,

@@ -29,6 +29,7 @@ const served: Look = {
   refused: undefined,
   paced: undefined,
   checkPace: undefined,
+  fleetLimit: undefined,
   quarantined: undefined,
   unservedPort: undefined,
   routes: ['web/'],

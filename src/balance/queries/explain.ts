@@ -40,6 +40,8 @@ export type Look = {
   readonly paced: string | undefined;
   /** Why its health checks are further apart than the policy says. */
   readonly checkPace: string | undefined;
+  /** The present part of this balancer in the rate limit of the fleet. */
+  readonly fleetLimit: string | undefined;
   /** The quarantine of the instance or of its service. */
   readonly quarantined: { readonly reason: string; readonly serves: 'last-good' | 'nothing' } | undefined;
   /** The port of the newest policy, while a former policy serves the service on another port. */
@@ -63,6 +65,7 @@ type Stage =
   | 'haproxy'
   | 'health'
   | 'routes'
+  | 'limit'
   | 'conflict'
   | 'requests';
 
@@ -218,7 +221,7 @@ function* ofConflicts({ service, routes, conflicts }: Look): Generator<Finding> 
   if (more > 0) yield { stage: 'conflict', state: 'note', says: `and ${more} more` };
 }
 
-function* ofHaproxy({ traffic, instance, routes, checkPace }: Look): Generator<Finding> {
+function* ofHaproxy({ traffic, instance, routes, checkPace, fleetLimit }: Look): Generator<Finding> {
   if (traffic === undefined) {
     if (instance !== undefined) yield { stage: 'haproxy', state: 'bad', says: 'HAProxy has no such server' };
     return;
@@ -237,6 +240,7 @@ function* ofHaproxy({ traffic, instance, routes, checkPace }: Look): Generator<F
     const more = routes.length > 3 ? ` and ${routes.length - 3} more` : '';
     yield { stage: 'routes', state: 'good', says: `${routes.slice(0, 3).join(', ')}${more}` };
   }
+  if (fleetLimit !== undefined) yield { stage: 'limit', state: 'good', says: fleetLimit };
   const failed = failures.connect + failures.response + answers['5xx'];
   const says = `${requests} so far, ${failed} failed, ${open} open, ${queued} waiting`;
   yield { stage: 'requests', state: failed > 0 ? 'note' : 'good', says };

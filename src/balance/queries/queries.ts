@@ -42,6 +42,8 @@ export type BalanceQueriesParts = {
   readonly secretProblem: (file: string) => string | undefined;
   /** The open requests of the instances that drain, by `service/instance`, where the balancer counts them. */
   readonly openRequests: () => ReadonlyMap<string, OpenRequests>;
+  /** The part of this balancer in rate limits of the fleet, for people. */
+  readonly fleetLimit?: () => string | undefined;
   /** Monotonic, in ms. */
   readonly now: () => number;
   readonly wall: () => Date;
@@ -191,6 +193,7 @@ export class BalanceQueries {
       ejection: ejecting.status().find((one) => one.service === service && one.instance === id),
       desired: backend?.servers.get(id),
       checkPace: backend && describePace(backend),
+      fleetLimit: servedPolicy?.rateLimit?.scope === 'fleet' ? this.#parts.fleetLimit?.() : undefined,
       served: served.backends.get(service)?.servers.get(id),
       pendingRemoval: pendingRemovals.has(`${service}/${id}`),
       pendingReload: pending,

@@ -109,6 +109,11 @@ export class ConfigFiles {
     await restoreMap(ratesMap, this.#rates);
   }
 
+  /** The map of rate limits on disk; empty if it cannot be read. */
+  readRates(): Promise<string> {
+    return readFile(this.#paths.ratesMap, 'utf8').catch(() => '');
+  }
+
   /** Replaces the map of rate limits. */
   async writeRates(text: string): Promise<void> {
     this.#rates = text;

@@ -3,7 +3,7 @@ import { type CookieName, type HeaderName, parseCookieName, parseHeaderName } fr
 import { duration, parsedText, whole } from './field.ts';
 
 /** What requests have in common that are counted together. */
-export type CountedBy =
+type CountedBy =
   | { readonly kind: 'client' }
   | { readonly kind: 'path' }
   | { readonly kind: 'header'; readonly name: HeaderName }
