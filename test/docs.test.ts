@@ -117,6 +117,8 @@ test('every flag that is named is one', async () => {
     '--initial-cluster',
     '--initial-advertise-peer-urls',
     '--quota-backend-bytes',
+    '--max-txn-ops',
+    '--max-request-bytes',
     '--auto-compaction-mode',
     '--auto-compaction-retention',
     '--reinstall',

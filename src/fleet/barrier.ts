@@ -1,7 +1,7 @@
 import { allInstancesKey, instanceKey, overrideKey, policyKey } from '../model/key.ts';
 import type { InstanceId, ServiceName } from '../model/name.ts';
 import { noRevision, type Revision } from '../model/revision.ts';
-import { type Acknowledgement, anyService, instanceName } from './acknowledgement.ts';
+import { type Acknowledgement, anyService, heldReason, instanceName, type Refusal } from './acknowledgement.ts';
 import type { FleetView } from './fleet-view.ts';
 
 /** The goal of a wait: every live balancer serves a revision, and the goal holds there. */
@@ -85,7 +85,7 @@ function findObstacle(acknowledged: Acknowledgement, cluster: string, awaited: A
   if (acknowledged.revision === noRevision) return { kind: 'behind', at: noRevision };
   if (acknowledged.cluster !== cluster) return { kind: 'elsewhere' };
   if (acknowledged.revision < awaited.revision) return { kind: 'behind', at: acknowledged.revision };
-  const refusal = acknowledged.refusals.find(({ key }) => concerns(key, awaited));
+  const refusal = acknowledged.refusals.find((one) => concerns(one, awaited));
   const { goal, service, id } = awaited;
   // It never got a request.
   if (refusal?.absent === true && (goal === 'drained' || goal === 'gone')) return undefined;
@@ -128,10 +128,10 @@ function findOpen({ draining }: Acknowledgement, name: string): Obstacle | undef
   return open === 0 ? undefined : { kind: 'open-requests', count: open };
 }
 
-function concerns(key: string, { service, id, goal }: Awaited): boolean {
+function concerns({ key, reason }: Refusal, { service, id, goal }: Awaited): boolean {
   if (goal === 'paused') return key === overrideKey(service, '*');
-  // A policy that is not in force keeps no instance from leaving.
-  if (key === policyKey(service)) return goal === 'serves';
+  // A policy that is not in force keeps no instance from leaving, and one that is held is in force.
+  if (key === policyKey(service)) return goal === 'serves' && reason !== heldReason;
   if (id !== undefined) return key === instanceKey(service, id) || key === allInstancesKey(service);
   return key.startsWith(instanceKey(service, ''));
 }

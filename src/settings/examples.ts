@@ -38,9 +38,9 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
   explain: [example('explain web/web-1', 'explain the instance web-1 of the service web')],
   events: [example('events --follow', 'show new events as they come')],
   apply: [
-    example('apply policies', 'write what the files in the folder policies declare'),
+    example('apply declarations', 'write what the files in the folder declare'),
     example('apply --set shop --prune shop.yaml', 'also remove what the set shop declared before'),
-    example('apply --watch --prune /srv/policies', 'follow a folder that git keeps'),
+    example('apply --watch --prune /srv/declarations', 'follow a checkout of git'),
   ],
   export: [
     example('export > declarations.yaml', 'save everything that has no lease'),

@@ -116,7 +116,10 @@ export class HeldEntries {
     return this.holder.status();
   }
 
-  /** The held instances, with the reason that `wait --gone` shows for each of them. */
+  /**
+   * The held instances, with the reason that `wait --gone` shows for each of them, and a few of the held policies, for those who
+   * have removed them.
+   */
   refusals(): readonly Refusal[] {
     return this.#instancesHeld().refusals;
   }
@@ -126,7 +129,11 @@ export class HeldEntries {
     if (this.#instances?.of !== held) {
       const instances = held.valueSeq().filter(isInstance);
       const byService = new Map(instances.countBy(({ key }) => serviceOfKey(key) ?? ''));
-      const refusals = instances.map(({ key }): Refusal => ({ key, reason: heldReason })).toArray();
+      const policies = held.valueSeq().filter(isPolicy).take(mostPolicies);
+      const refusals = policies
+        .concat(instances)
+        .map(({ key }): Refusal => ({ key, reason: heldReason }))
+        .toArray();
       this.#instances = { of: held, byService, refusals };
     }
     return this.#instances;
@@ -146,5 +153,9 @@ export class HeldEntries {
   }
 }
 
+/** Policies have no part in a wait for an instance, so they take little of the room for refusals. */
+const mostPolicies = 5;
+
+const isPolicy = ({ key }: Entry): boolean => areaOfKey(key) === 'services';
 const isInstance = ({ key }: Entry): boolean => areaOfKey(key) === 'instances';
 const isLeasedInstance = (entry: Entry): boolean => entry.leased && isInstance(entry);
