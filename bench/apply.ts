@@ -118,10 +118,14 @@ async function main(policies: number, keys: number): Promise<void> {
   const children = [0, 1, 2].map((index): ChildProcess => {
     const args = ['balance', '--registry', etcd.location, '--dir', join(dir, `b${index}`), '--id', `lb-${index}`];
     const listen = ['--http', `127.0.0.1:${ports[index]}`, '--admin', `127.0.0.1:${admins[index]}`];
-    return spawn('bin/pointsman', [...args, ...listen, '--haproxy', haproxyBin, '--limit-services', '30000'], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, POINTSMAN_LOG_LEVEL: 'error' },
-    });
+    return spawn(
+      join(process.cwd(), 'bin', 'pointsman'),
+      [...args, ...listen, '--haproxy', haproxyBin, '--limit-services', '30000'],
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: { ...process.env, POINTSMAN_LOG_LEVEL: 'error' },
+      },
+    );
   });
   const bench: Bench = { registry, folder, admins };
   try {

@@ -10,7 +10,7 @@ import { serviceOf } from '../registry/holding/areas.ts';
 /** What was written: every balancer is to serve these keys as they are at this revision. */
 export type WrittenKeys = { readonly revision: Revision; readonly keys: ReadonlySet<string> };
 
-export type KeyRefusal = { readonly key: string; readonly reason: string };
+type KeyRefusal = { readonly key: string; readonly reason: string };
 
 /** How far a balancer is. */
 export type BalancerProgress = {
