@@ -15,6 +15,8 @@ export type CarryOutParts = {
   readonly options: ApplyOptions;
   readonly random: () => number;
   readonly signal: AbortSignal;
+  /** Waits between two attempts, so many ms or until the signal aborts. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 };
 
 export type CarriedOut = {
@@ -33,11 +35,21 @@ const soon = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, Abor
 const attempts = 10;
 const backoff = { firstMs: 50, mostMs: 3000, jitter: 0.5 };
 
+const rest = (ms: number, signal: AbortSignal): Promise<void> =>
+  pause(ms, undefined, { signal }).catch(() => undefined);
+
 /**
  * Reads the registry, and writes what the declarations change in it. If somebody else changes one of the keys meanwhile, it reads
  * and plans again. Rejects with a Fault: `conflict` if that does not end.
  */
-export async function carryOut({ registry, declared, options, random, signal }: CarryOutParts): Promise<CarriedOut> {
+export async function carryOut({
+  registry,
+  declared,
+  options,
+  random,
+  signal,
+  wait = rest,
+}: CarryOutParts): Promise<CarriedOut> {
   let changed: readonly string[] = [];
   let transactions = 0;
   let newest = noRevision;
@@ -56,7 +68,7 @@ export async function carryOut({ registry, declared, options, random, signal }: 
       return { plan: shown, revision: newestOf(newest, revisionOf(plan)), transactions };
     }
     changed = result.changed;
-    await pause(backoffMs(backoff, attempt, random()), undefined, { signal }).catch(() => undefined);
+    await wait(backoffMs(backoff, attempt, random()), signal);
   }
   throw new Fault('conflict', `${describeChanged(changed)} again and again while this apply read and wrote`, {
     hint: 'run it again when the other one has ended',
