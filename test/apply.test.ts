@@ -221,6 +221,22 @@ instances: {good: ${instance}, bad: ${instance}}
   await app.close();
 });
 
+test('an apply says who holds what it removed, and how to let go of it', async () => {
+  const { declare, apply, balancerNamed, location, acknowledged } = await start('etcd');
+  const one = await balancerNamed('lb-1');
+  await one.process.logged('serving');
+  await declare({ services: { a: {}, b: {}, c: {}, d: {} }, keys: { colour: 'blue' } });
+  expect(await apply()).toMatchObject({ code: 0 });
+  await declare({ keys: { colour: 'blue' } });
+  const { code, stderr } = await apply('--prune', '--timeout', '3s');
+  expect(code).toBe(1);
+  expect(stderr).toContainEqual(
+    expect.stringMatching(/^services\/a: it was removed, and lb-1 keeps it: .*it is held \(`pointsman release` /),
+  );
+  expect(await runPointsman(['release', '--all', '--registry', location])).toMatchObject({ code: 0 });
+  await acknowledged('lb-1', 'that it holds nothing', ({ refusals }) => refusals.length === 0);
+});
+
 test('an apply says when the registry cannot be reached, and when no balancer is behind', async () => {
   const { acknowledged, declare, apply, balancerNamed, folder } = await start('etcd');
   await declare({ services: { web: {} } });

@@ -61,12 +61,14 @@ export function refusalProblems(progress: FleetProgress, declared: readonly Decl
     }
   }
   return [...balancersOf.values()].map(({ key, reason, balancers }) => {
-    const what = `${balancers.join(', ')} ${balancers.length === 1 ? 'does' : 'do'} not serve ${showKey(key)}: ${reason}`;
+    const [who, one, name] = [balancers.join(', '), balancers.length === 1, showKey(key)];
     const place = byKey.get(key)?.place;
-    const removed = { where: showKey(key), file: undefined, line: undefined, column: undefined, what };
-    return place === undefined
-      ? { ...removed, hint: 'it was removed; `pointsman release` lets go of what balancers hold' }
-      : problemAt(place.file, place, what);
+    if (place !== undefined) {
+      return problemAt(place.file, place, `${who} ${one ? 'does' : 'do'} not serve ${name}: ${reason}`);
+    }
+    const what = `it was removed, and ${who} ${one ? 'keeps' : 'keep'} it: ${reason}`;
+    const hint = '`pointsman release` makes balancers let go of what they hold';
+    return { where: name, file: undefined, line: undefined, column: undefined, what, hint };
   });
 }
 

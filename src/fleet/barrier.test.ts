@@ -17,7 +17,7 @@ import {
 } from '../../test/support/barrier.ts';
 import { parseInstanceId, parseServiceName } from '../model/name.ts';
 import { noRevision, revision } from '../model/revision.ts';
-import { type Acknowledgement, mostUnrouted } from './acknowledgement.ts';
+import { type Acknowledgement, heldReason, mostUnrouted } from './acknowledgement.ts';
 import { type Awaited, evaluateBarrier, isOver } from './barrier.ts';
 import { emptyFleet, foldFleet } from './fleet-view.ts';
 
@@ -40,7 +40,9 @@ describe('a wait for every balancer', () => {
   });
 
   test('names what one of them refuses, if it is of what is awaited', () => {
-    const refusing = (key: string) => fleet({ one: value({ refusals: [{ key, reason: 'no port' }] }) });
+    const refusing = (key: string, reason = 'no port') => fleet({ one: value({ refusals: [{ key, reason }] }) });
+    // A policy that is held is in force.
+    expect(obstacles(refusing('services/web', heldReason), serves)).toEqual(['reached']);
     expect(obstacles(refusing('instances/web/a'), serves)).toEqual(['one does not serve it: no port']);
     expect(obstacles(refusing('instances/web/*'), serves)).toEqual(['one does not serve it: no port']);
     expect(obstacles(refusing('instances/web/b'), serves)).toEqual(['reached']);
