@@ -24,16 +24,21 @@ export type ComposedYaml = {
  */
 export function composeYaml(text: string, deepest: number, options: ParseOptions & SchemaOptions): ComposedYaml {
   const lines = new LineCounter();
-  const tokens: CST.Token[] = [];
   const parser = new Parser(lines.addNewLine);
   lines.addNewLine(0);
   // The document and a scalar are in that list, too.
   const most = deepest + 2;
-  for (const lexeme of new Lexer().lex(text)) {
-    tokens.push(...parser.next(lexeme));
-    if (parser.stack.length > most) return { documents: [], lines, tooDeepAt: parser.offset };
+  let tooDeepAt: number | undefined;
+  // The parser gives a document when it has all of it, so one that is too deep is never composed.
+  function* tokens(): Generator<CST.Token> {
+    for (const lexeme of new Lexer().lex(text)) {
+      yield* parser.next(lexeme);
+      if (parser.stack.length <= most) continue;
+      tooDeepAt = parser.offset;
+      return;
+    }
+    yield* parser.end();
   }
-  tokens.push(...parser.end());
-  const composer = new Composer(options);
-  return { documents: [...composer.compose(tokens, true, text.length)], lines, tooDeepAt: undefined };
+  const documents = [...new Composer(options).compose(tokens(), true, text.length)];
+  return { documents, lines, tooDeepAt };
 }
