@@ -33,18 +33,13 @@ export function declarationSchema({ policies, registry }: SchemaTexts): Declarat
     }
     return made;
   };
-  const policy = part(policySchema, 'policy', 'docs/policies.md', (path) => {
-    const field = path.at(-1) ?? '';
-    const found = [...path.slice(0, -1).reverse(), field].map((section) => policies.find(section, field));
-    return found.find((text) => text !== undefined);
-  });
-  const claim = part(claimSchema, 'claim', 'docs/policies.md', ([field = '']) => policies.find('Claims', field));
-  const overrides = 'overrides/<service>/<instance>';
-  const override = part(overrideSchema, 'override', 'docs/registry.md', ([field = '']) =>
-    registry.find(overrides, field),
+  const policy = part(policySchema, 'policy', 'docs/policies.md', (path) => policies.find(path));
+  const claim = part(claimSchema, 'claim', 'docs/policies.md', (path) => policies.find(['Claims', ...path]));
+  const override = part(overrideSchema, 'override', 'docs/registry.md', (path) =>
+    registry.find(['overrides/<service>/<instance>', ...path]),
   );
   const instance = instanceSchema((field) => {
-    const text = registry.find('instances/<service>/<instance>', field);
+    const text = registry.find(['instances/<service>/<instance>', field]);
     if (text === undefined) missing.push(`instance: the field ${field} has no row in docs/registry.md`);
     return text;
   });

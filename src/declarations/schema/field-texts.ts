@@ -1,44 +1,55 @@
 import type { FieldText } from './json-schema.ts';
 
-/** What a page of the documentation says about fields, by the heading of its sections. */
-type Section = { readonly names: readonly string[]; readonly text: string };
+/** A section of a page, with all sections below it. */
+type Section = { readonly heading: string; readonly text: string };
 
 /** Reads the texts for fields from a page: from the rows of its tables, and from the first paragraph below a heading. */
 export class FieldTexts {
   readonly #sections: readonly Section[];
 
   constructor(page: string) {
-    const parts = page.split(/^(?=#{2,4} )/m);
-    this.#sections = parts.map((own, at) => {
-      const [heading = ''] = own.split('\n');
-      const level = levelOf(own);
-      const end = parts.findIndex((other, next) => next > at && levelOf(other) <= level);
-      const text = parts.slice(at, end === -1 ? undefined : end).join('');
-      const title = heading.replace(/^#+ /, '').replaceAll('`', '');
-      return { names: title.split(', '), text: text.slice(heading.length) };
+    const parts = page.split(/^(?=#{2,4} )/m).map((text) => {
+      const [, marks = '', heading = ''] = /^(#*) ?(.*)/.exec(text) ?? [];
+      return { level: marks.length, heading: heading.replaceAll('`', ''), text: text.slice(text.indexOf('\n')) };
+    });
+    this.#sections = parts.map(({ level, heading, text }, index) => {
+      const after = parts.slice(index + 1);
+      const end = after.findIndex((part) => part.level <= level);
+      const below = after.slice(0, end === -1 ? undefined : end);
+      return { heading, text: [text, ...below.map((part) => part.text)].join('\n') };
     });
   }
 
   /**
-   * The text for a field in the sections of a name: the row of a table with the header `field`, a table of its values, or, for the field
-   * that the section is about, its first paragraph.
+   * The text for a field by its path, from the section of the nearest field that has one: the row of a table with the header `field`, a
+   * table of its values, or, for the field that a section is about, the first paragraph.
    */
-  find(section: string, field: string): FieldText | undefined {
-    const found = this.#sections.filter(({ names }) => names.includes(section));
-    for (const { text, names } of found) {
-      const row = rowOf(text, field) ?? valuesOf(text, field);
-      const paragraph = section === field && row === undefined ? firstParagraph(text) : undefined;
-      const description = row ?? paragraph;
-      if (description === undefined) continue;
-      const examples = names.includes(field) ? examplesIn(text, field) : [];
-      return examples.length === 0 ? { description } : { description, examples };
+  find(path: readonly string[]): FieldText | undefined {
+    const field = path.at(-1) ?? '';
+    for (const name of [...path.slice(0, -1).reverse(), field]) {
+      for (const { text } of this.#about(name)) {
+        const description =
+          rowOf(text, field) ?? valuesOf(text, field) ?? (name === field ? firstParagraph(text) : undefined);
+        if (description === undefined) continue;
+        const examples = name === field ? examplesIn(text, field) : [];
+        return examples.length === 0 ? { description } : { description, examples };
+      }
     }
     return undefined;
   }
-}
 
-/** A section of a page ends at the next heading of its level; the part before the first heading has none. */
-const levelOf = (part: string): number => /^#+/.exec(part)?.[0].length ?? 0;
+  /** The sections whose heading lists the name, then those that have it as a word. */
+  #about(name: string): readonly Section[] {
+    const lists = this.#sections.filter(({ heading }) => heading.split(', ').includes(name));
+    const has = this.#sections.filter(({ heading }) =>
+      heading
+        .toLowerCase()
+        .split(/[^a-z0-9]+/)
+        .includes(name.toLowerCase()),
+    );
+    return [...lists, ...has];
+  }
+}
 
 /** The cells of the tables of a text, each with its header. */
 function tablesIn(text: string): readonly { readonly header: readonly string[]; readonly rows: readonly string[][] }[] {

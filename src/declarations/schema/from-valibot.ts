@@ -66,8 +66,7 @@ export function jsonSchemaOf(schema: unknown, describe: Describe, missing: strin
         return { anyOf: (piece.options ?? []).map((option) => schemaOf(option as Piece, path)) };
       case 'lazy': {
         // A lazy schema of ours chooses by the type of what is given.
-        const getter = need(piece.getter);
-        const some = ['', {}, true, []].map((given) => getter(given));
+        const some = ['', {}, [], true, 0].map(need(piece.getter));
         const all = [...new Set(some)].map((option) => schemaOf(option, path));
         return all.length === 1 ? (all[0] ?? {}) : { anyOf: all };
       }
