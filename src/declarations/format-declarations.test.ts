@@ -73,6 +73,8 @@ test('whatever is written is read back', () => {
       const written = formatDeclarations(entries);
       const { declared, problems } = parseDeclarations('f.yaml', written);
       expect(problems, written).toEqual([]);
+      // It steers no terminal.
+      expect(written).toMatch(/^[^\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]*$/);
       expect(new Map(declared.map(({ key, value }) => [key, meant(key, value)])), written).toEqual(
         new Map(entries.map(({ key, value }) => [key, meant(key, value)])),
       );

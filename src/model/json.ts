@@ -77,19 +77,6 @@ function findFlaw(text: string): string | undefined {
   return undefined;
 }
 
-/** Whether this JSON is nested deeper than anything of ours: others who walk it may run out of their stack. */
-export function isTooDeep(text: string): boolean {
-  let depth = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const one = text[at];
-    if (one === '"') at = endOfString(text, at) - 1;
-    else if (one === '{' || one === '[') depth += 1;
-    else if (one === '}' || one === ']') depth -= 1;
-    if (depth > deepest) return true;
-  }
-  return false;
-}
-
 /** The index after the closing quote of the string that opens at `start`. */
 function endOfString(text: string, start: number): number {
   let at = start + 1;
