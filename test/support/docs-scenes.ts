@@ -135,12 +135,6 @@ export const scenes: Readonly<Record<string, Scene>> = {
       await run('pointsman man > man/man1/pointsman.1');
     },
   },
-  'docs/policies-from-git.md': {
-    async given(world) {
-      await withFleet(world);
-      await world.write('declarations/shop.yaml', 'services: {api: {hosts: [api.example.com]}}\n');
-    },
-  },
   'docs/start-one-machine.md': { given: withServer, after: (world) => world.serves('shop.example.com', ['app']) },
   'docs/start-swarm.md': {
     before: {

@@ -23,21 +23,23 @@ const byKind = v.pipe(
   v.transform((kind): CountedBy => ({ kind })),
 );
 
-const byHeader = v.pipe(
-  v.strictObject({ header: parsedText(parseHeaderName) }),
-  v.transform(({ header }): CountedBy => ({ kind: 'header', name: header })),
-);
-
-const byCookie = v.pipe(
-  v.strictObject({ cookie: parsedText(parseCookieName) }),
-  v.transform(({ cookie }): CountedBy => ({ kind: 'cookie', name: cookie })),
+const byValue = v.pipe(
+  v.strictObject({
+    header: v.optional(parsedText(parseHeaderName)),
+    cookie: v.optional(parsedText(parseCookieName)),
+  }),
+  v.check(
+    ({ header, cookie }) => (header === undefined) !== (cookie === undefined),
+    'it needs one of "header" and "cookie"',
+  ),
+  v.transform(({ header, cookie }): CountedBy => {
+    if (header !== undefined) return { kind: 'header', name: header };
+    return cookie === undefined ? { kind: 'client' } : { kind: 'cookie', name: cookie };
+  }),
 );
 
 /** `"client"`, `"path"`, `{"header": "X-Api-Key"}` or `{"cookie": "session"}`. Chosen by its type, so that a message names what is wrong. */
-const byField = v.lazy((given): typeof byKind | typeof byHeader | typeof byCookie => {
-  if (typeof given !== 'object' || given === null) return byKind;
-  return 'cookie' in given ? byCookie : byHeader;
-});
+const byField = v.lazy((given): typeof byKind | typeof byValue => (typeof given === 'object' ? byValue : byKind));
 
 export const rateLimitField = v.pipe(
   v.strictObject({
