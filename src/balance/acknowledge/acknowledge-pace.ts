@@ -1,4 +1,4 @@
-import { balancersOf } from '../../fleet/fleet-view.ts';
+import { balancerOf } from '../../fleet/acknowledgement.ts';
 import type { Registry } from '../../registry/registry.ts';
 
 /**
@@ -49,7 +49,7 @@ export class AcknowledgePace {
     this.#countAt = now() + countEveryMs;
     this.#counting = registry.read('balancers/', signal).then(
       ({ entries }) => {
-        this.#balancers = Math.max(1, balancersOf(entries).size);
+        this.#balancers = entries.filter(({ key }) => balancerOf(key) !== undefined).length;
       },
       // The former count is used. The follower of the registry reports its failures.
       () => undefined,
