@@ -28,6 +28,8 @@ export const commands = (map: string) =>
     'experimental-mode on',
     'help add backend',
     'show backend',
+    // The map of users and keys, which no entry of the registry is in.
+    `show map ${map.replace('routes', 'auth')}`,
     `show map ${map}`,
     `(?:add|set) map ${map} ${safe} ${ids.name}(?:/[1-9])?`,
     `(?:add|set) map ${map} ${safe}\\?${matchId} ${ids.name}/[0-9]/[A-Za-z0-9._%:,&-]+`,

@@ -1,3 +1,4 @@
+import { authLines } from './auth-lines.ts';
 import { limitLines, openTableLines, rateTableLines } from './limit-lines.ts';
 
 /**
@@ -104,6 +105,7 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
   {
     opening: /^defaults policy-[0-9a-f]{32} from _base$/,
     lines: [
+      ...authLines,
       line('mode tcp'),
       line('option allbackups'),
       line('balance (?:leastconn|roundrobin|random|first)'),
@@ -161,6 +163,10 @@ const sections: readonly { readonly opening: RegExp; readonly lines: readonly Re
   {
     opening: /^backend _policy-[0-9a-f]{32}-rates from _base$/,
     lines: [line('\\.if version_atleast\\(3\\.0\\)'), ...rateTableLines, line('\\.else')],
+  },
+  {
+    opening: /^backend _policy-[0-9a-f]{32}-tokens from _base$/,
+    lines: [line('stick-table type binary len 32 size 100k expire 1m store gpt0')],
   },
   {
     opening: /^peers _policy-[0-9a-f]{32}-peers$/,

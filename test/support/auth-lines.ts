@@ -1,0 +1,73 @@
+const texts = '[A-Za-z0-9_][A-Za-z0-9_:/.@=+~-]*';
+const parts: Readonly<Record<string, string>> = {
+  FILE: '[A-Za-z0-9][A-Za-z0-9._-]{0,62}',
+  MAP: '/[A-Za-z0-9._/-]+/auth\\.map',
+  POLICY: 'policy-[0-9a-f]{32}',
+  NUMBER: '[0-9]{1,4}',
+  ALGORITHM: '(?:RS|ES|PS|HS)(?:256|384|512)',
+  CLAIM: '[A-Za-z_][A-Za-z0-9_.-]*(?:\\[[0-9]{1,2}\\])?',
+  TEXTS: `${texts}(?: ${texts})*`,
+  TEXT: texts,
+  HEADER: '[A-Za-z0-9][A-Za-z0-9_-]{0,63}',
+  ANY_SPELLING: '(?:[a-z0-9]|\\[\\^a-z0-9\\])+',
+  COOKIE: '[A-Za-z0-9_][A-Za-z0-9._-]{0,63}',
+  REALM: '[A-Za-z0-9](?:[A-Za-z0-9._-]|\\\\ )*',
+  TOKEN: '(?:http_auth_bearer|req\\.cook\\([A-Za-z0-9_][A-Za-z0-9._-]{0,63}\\))',
+  DECODED: '(?:,ub64dec)?',
+  UNLESS_KNOWN: '(?: if !\\{ var\\(txn\\.jwt_ok\\) -m found \\})?',
+  MANY: '\\{ req\\.(?:fhdr_cnt\\(authorization\\)|cook_cnt\\([A-Za-z0-9_][A-Za-z0-9._-]{0,63}\\)) gt 1 \\}',
+  ANSWER:
+    'http-request return status (?:400|401|403|503) content-type text/plain(?: hdr Cache-Control no-store)?(?: hdr WWW-Authenticate Bearer(?:\\\\ error=\\\\"invalid_token\\\\")?)? string "[a-zA-Z ]+\\\\n"',
+};
+
+/** The lines that `auth` of a policy may make, each with the places of its values. */
+const forms = `
+http-request del-header ^<ANY_SPELLING>$ -m reg
+http-request del-header Authorization
+<ANSWER> if <MANY>
+http-request set-var(txn.auth_user) http_auth_user
+http-request set-var(txn.auth_stored) str(users:<FILE>/),concat(,txn.auth_user),map_str(<MAP>)
+http-request set-var(txn.auth_salt) var(txn.auth_stored),field(1,.)
+http-request set-var(txn.auth_digest) http_auth_pass,concat(,txn.auth_salt),sha2(256),base64
+http-request set-var(txn.auth_ok) bool(true) if { var(txn.auth_stored),field(2,.),secure_memcmp(txn.auth_digest) }
+<ANSWER> if !{ var(txn.auth_ok) -m found } !{ str(users:<FILE>/),map_str(<MAP>) -m found }
+http-request return status 401 content-type text/plain hdr Cache-Control no-store hdr WWW-Authenticate Basic\\ realm=\\"<REALM>\\",\\ charset=\\"UTF-8\\" string "a user and a password are needed\\n" unless { var(txn.auth_ok) -m found }
+http-request set-header <HEADER> %[var(txn.auth_user)]
+http-request set-var(txn.jwt) <TOKEN>
+http-request set-var(txn.jwt_head) var(txn.jwt),field(1,.),ub64dec
+http-request set-var(txn.jwt_id) var(txn.jwt_head),json_query('$.kid')
+http-request set-var(txn.jwt_key) str(<ALGORITHM>:<FILE>/),concat(,txn.jwt_id),map_str(<MAP>)<DECODED>
+http-request set-var(txn.jwt_now) date()
+http-request set-var(txn.jwt_seen) var(txn.jwt),concat(.,txn.jwt_key),sha2(256)
+http-request set-var(txn.jwt_ok) bool(true) if { var(txn.jwt_key) -m found } { var(txn.jwt_seen),table_gpt0(_<POLICY>-tokens),sub(txn.jwt_now) -m int gt 0 }
+http-request set-var(txn.jwt_body) var(txn.jwt),field(2,.),ub64dec<UNLESS_KNOWN>
+.if version_atleast(3.0)
+http-request set-var(txn.jwt_new) bool(true) if !{ var(txn.jwt_ok) -m found } { var(txn.jwt_key) -m found } { var(txn.jwt_head),json_query('$.alg') -m str <ALGORITHM> } { var(txn.jwt),jwt_verify(<ALGORITHM>,txn.jwt_key) -m int 1 }
+.else
+<ANSWER>
+<ANSWER> if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_new) -m found } !{ str(keys:<FILE>/),map_str(<MAP>) -m found }
+<ANSWER> if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt) -m found }
+http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_body),json_query('$.exp','int'),sub(txn.jwt_now),add(<NUMBER>) -m int gt 0 }
+http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } { var(txn.jwt_body),json_query('$.nbf','int'),sub(txn.jwt_now) -m int gt <NUMBER> }
+http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_body),json_query('$.iss') -m str <TEXT> }
+acl jwt-audience var(txn.jwt_body),json_query('$.<CLAIM>') -m str <TEXTS>
+http-request unset-var(txn.jwt_new) if !{ var(txn.jwt_ok) -m found } !jwt-audience
+<ANSWER> if !{ var(txn.jwt_ok) -m found } !{ var(txn.jwt_new) -m found }
+acl jwt-claim-<NUMBER> var(txn.jwt_body),json_query('$.<CLAIM>') -m str <TEXTS>
+<ANSWER> if !{ var(txn.jwt_ok) -m found } !jwt-claim-<NUMBER>
+http-request track-sc1 var(txn.jwt_seen) table _<POLICY>-tokens if !{ var(txn.jwt_ok) -m found }
+http-request sc-set-gpt0(1) var(txn.jwt_body),json_query('$.exp','int'),add(<NUMBER>) if !{ var(txn.jwt_ok) -m found }
+http-request unset-var(txn.jwt_claim)
+http-request set-var(txn.jwt_claim) var(txn.jwt_body),json_query('$.<CLAIM>')
+<ANSWER> if { var(txn.jwt_claim) -m reg [[:cntrl:]] }
+http-request set-header <HEADER> %[var(txn.jwt_claim)] if { var(txn.jwt_claim) -m found }
+`;
+
+/** Forms of the lines that `auth` of a policy may make. */
+export const authLines: readonly RegExp[] = forms
+  .trim()
+  .split('\n')
+  .map((form) => {
+    const escaped = form.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    return new RegExp(`^ {4}${escaped.replace(/<([A-Z_]+)>/g, (_, part: string) => parts[part] ?? '')}$`);
+  });
