@@ -211,11 +211,14 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
 /** A few fields, most of them right: with all of them hardly one policy would be. */
 const decentPolicy = (ports: readonly number[]) =>
   fc
-    .tuple(fc.subarray(Object.entries(policyFields), { maxLength: 3 }), fc.constantFrom('http', 'http', 'tcp'))
+    .tuple(fc.subarray(Object.entries(policyFields), { maxLength: 3 }), fc.constantFrom('http', 'http', 'tcp', 'names'))
     .chain(([fields, mode]) =>
       fc.record({
         ...Object.fromEntries(fields),
-        ...(mode === 'http' ? {} : { mode: fc.constant(mode), port: fc.constantFrom<unknown>(...ports, 0, '80') }),
+        ...(mode === 'http' ? {} : { mode: fc.constant('tcp'), port: fc.constantFrom<unknown>(...ports, 0, '80') }),
+        ...(mode === 'names'
+          ? { sni: fc.subarray(['s.example', '*.t.example', '*', 'u.example'], { minLength: 1 }) }
+          : {}),
       }),
     )
     .map((record) => JSON.stringify(record));
