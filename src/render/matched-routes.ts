@@ -65,12 +65,20 @@ export function changeMatched(
  * What the key of a host and a path leads to: to `fallback`, or to the first of these matches that fits a request. Undefined: there is
  * nothing.
  */
-export function choose(fallback: RouteTarget | undefined, claims: readonly RouteClaim[]): RouteTarget | undefined {
-  const ordered = inOrder(claims).slice(0, mostMatches);
+export function choose(
+  fallback: RouteTarget | undefined,
+  owner: RouteClaim | undefined,
+  claims: readonly RouteClaim[],
+): RouteTarget | undefined {
+  const ordered = inOrder(claims.filter((claim) => !isKept(owner, claim))).slice(0, mostMatches);
   const [first] = ordered;
   if (first === undefined) return fallback;
   return choiceTarget(fallback, first.service, ordered.map(idOf));
 }
+
+/** Whether a service keeps the requests for its own name from the match of another one. */
+export const isKept = (owner: RouteClaim | undefined, claim: RouteClaim): boolean =>
+  owner?.isOwnName === true && owner.service !== claim.service && owner.priority >= claim.priority;
 
 const idOf = ({ path }: RouteClaim): string => path.slice(path.indexOf('?') + 1);
 
@@ -113,7 +121,7 @@ export function chooseAll(decided: Map<string, RouteTarget>, claims: readonly Ro
     else found.set(withoutMatch(key), [...(found.get(withoutMatch(key)) ?? []), claim]);
   }
   for (const [main, some] of found) {
-    const target = choose(decided.get(main), some);
+    const target = choose(decided.get(main), own.get(main), some);
     if (target !== undefined) decided.set(main, target);
   }
 }

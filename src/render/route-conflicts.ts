@@ -1,6 +1,6 @@
 import type { Since } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
-import { describeRoute } from './matched-routes.ts';
+import { describeRoute, isKept, type MatchedKeys } from './matched-routes.ts';
 import type { RouteClaim } from './route-claim.ts';
 
 /** Why one of two services with one wish has it: its own name is wished for, its policy is older, or its name is the first. */
@@ -40,6 +40,22 @@ export function routeConflicts(
     }
   }
   return [...conflicts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, conflict]) => conflict);
+}
+
+/** The matches that ask for requests by the name of another service. */
+export function* ownNameConflicts(
+  matched: MatchedKeys,
+  claims: { get(route: string): readonly RouteClaim[] | undefined },
+): Generator<RouteConflict> {
+  for (const [main, keys] of [...matched].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const [owner] = claims.get(main) ?? [];
+    for (const key of [...keys].sort()) {
+      const [claim] = claims.get(key) ?? [];
+      if (owner === undefined || claim === undefined || !isKept(owner, claim)) continue;
+      const named = { winner: owner.service, loser: claim.service, route: describeRoute(key, claim.target) };
+      yield { kind: 'route', ...named, more: 0, because: 'own-name' };
+    }
+  }
 }
 
 type Right = { readonly since: Since | undefined; readonly isOwnName?: boolean };

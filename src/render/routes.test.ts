@@ -105,6 +105,18 @@ test('routes with a match are found by host, path, conditions and age', () => {
   );
 });
 
+test('a match takes no requests by the name of another service, unless its priority is higher', () => {
+  const match = { method: 'GET' };
+  const found = (policies: Parameters<typeof routesOf>[0]) => {
+    const { routes, conflicts } = routesOf(policies);
+    return { get: lookUpMatched(routes, 'web', '/', () => true), losers: conflicts.map(({ loser }) => loser) };
+  };
+  expect(found({ evil: { hosts: ['web'], match }, web: {} })).toEqual({ get: 'web', losers: ['evil'] });
+  expect(found({ evil: { hosts: ['web'], match, priority: 1 }, web: {} })).toEqual({ get: 'evil', losers: [] });
+  expect(found({ evil: { hosts: ['web'], match, priority: 1 }, web: { priority: 2 } }).get).toBe('web');
+  expect(found({ web: { routes: [{}, { match, strip: true, paths: ['/'] }] } }).losers).toEqual([]);
+});
+
 test('a list of matches is bounded, and the oldest ones are in it', () => {
   const policies = Object.fromEntries(
     numbers(70).map((i) => [`s${i}`, { hosts: ['x'], match: { headers: { a: `${i}` } } }]),

@@ -34,7 +34,7 @@ import {
 } from './matched-routes.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
 import { isCapped, type RouteClaim } from './route-claim.ts';
-import { type RouteConflict, routeConflicts } from './route-conflicts.ts';
+import { ownNameConflicts, type RouteConflict, routeConflicts } from './route-conflicts.ts';
 import { RouteMap } from './route-map.ts';
 
 /**
@@ -207,7 +207,8 @@ function ledTo(
     }
     for (const main of mains) {
       const matches = [...(matched.get(main) ?? [])].flatMap((key) => claims.get(key)?.[0] ?? []);
-      lead(main, choose(claims.get(main)?.[0]?.target, matches));
+      const owner = claims.get(main)?.[0];
+      lead(main, choose(owner?.target, owner, matches));
     }
   });
 }
@@ -239,8 +240,13 @@ function withStates(routes: Routes, states: ReadonlyMap<string, ServiceState | u
 
 /** The services that do not get what their policies ask for. */
 export function conflictsOf(table: RouteTable): readonly RoutesConflict[] {
-  const { contested, claims, bounded, services } = table;
-  return [...routeConflicts(contested, claims), ...boundedConflicts(bounded, services), ...priorityConflicts(table)];
+  const { contested, claims, bounded, services, matched } = table;
+  return [
+    ...routeConflicts(contested, claims),
+    ...ownNameConflicts(matched, claims),
+    ...boundedConflicts(bounded, services),
+    ...priorityConflicts(table),
+  ];
 }
 
 /** Those of other services with this one that a list of all may leave out. */
