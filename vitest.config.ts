@@ -29,6 +29,7 @@ const middle = [
     'rate-limit',
     'forward-auth',
     'error-pages',
+    'canary',
   ].map((name) => `test/policies/${name}.test.ts`),
 ];
 /** With the newest, it leaves out what 2.6 shows as well: lost folders, failing disks, pointsman's own restarts and searches. */

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { Client } from '../bench/client.ts';
 import { startLoad } from '../bench/load.ts';
 import { startApp } from './support/app.ts';
+import { exchange } from './support/ask.ts';
 import { runPointsman } from './support/processes.ts';
 import { startScenario } from './support/scenario.ts';
 import { until } from './support/until.ts';
@@ -73,6 +74,22 @@ test('a shift goes step by step to the end', async () => {
   expect({ code, reasons }).toEqual({ code: 0, reasons: [] });
   expect(stdout.join('\n')).toMatch(/10% to v2[\s\S]*0 of \d+ requests failed[\s\S]*100% to v2; done/);
   expect(await scenario.answers('web')).toEqual(['v2']);
+});
+
+test('a shift gives the new version some requests by a header first, and then shares', async () => {
+  const scenario = await start(() => 200);
+  const seen = async (headers: Record<string, string>) => {
+    const { body } = await exchange(scenario.http, { host: 'web', headers });
+    return body;
+  };
+  const shifting = scenario.shift('--to', 'v2', '--weight', '100%', '--every', '3s', '--only-header', 'X-Canary=1');
+  await until('v2 answers', async () => (await seen({ 'X-Canary': '1' })) === 'v2');
+  for (let i = 0; i < 20; i += 1) expect(await seen({})).toBe('v1');
+  for (let i = 0; i < 20; i += 1) expect(await seen({ 'X-Canary': '1' })).toBe('v2');
+  const { code, stdout } = await shifting;
+  expect(code).toBe(0);
+  expect(stdout.join('\n')).toMatch(/requests with the header X-Canary=1 to v2[\s\S]*100% to v2; done/);
+  expect(JSON.parse(await scenario.standing())).toEqual({ ...everyV1, split: { v2: 100 } });
 });
 
 test('a shift goes back to what was when the new version fails', async () => {

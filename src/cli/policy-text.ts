@@ -47,10 +47,27 @@ export function policyWithSplitText(policy: string | undefined, split: string | 
   return policyWith(policy, split === undefined ? undefined : JSON.parse(split));
 }
 
+/** The field `canary` of a policy as it is written there; undefined where there is none. Throws Fault `usage`. */
+export function canaryText(policy: string | undefined): string | undefined {
+  const canary = fieldsOf(policy)['canary'];
+  return canary === undefined ? undefined : JSON.stringify(canary);
+}
+
+/** The policy with the canary that `canaryText` gave; undefined when it would have no field at all. */
+export function policyWithCanaryText(policy: string | undefined, canary: string | undefined): string | undefined {
+  const { canary: _, ...others } = fieldsOf(policy);
+  const fields = canary === undefined ? others : { ...others, canary: JSON.parse(canary) };
+  return Object.keys(fields).length === 0 ? undefined : checkedText(fields);
+}
+
 function policyWith(policy: string | undefined, split: unknown): string | undefined {
   const { split: _, ...others } = fieldsOf(policy);
   if (split === undefined && Object.keys(others).length === 0) return undefined;
-  const text = JSON.stringify(split === undefined ? others : { ...others, split });
+  return checkedText(split === undefined ? others : { ...others, split });
+}
+
+function checkedText(fields: Readonly<Record<string, unknown>>): string {
+  const text = JSON.stringify(fields);
   const parsed = parsePolicy(text);
   if (!parsed.ok) throw new Fault('usage', `the policy with a split is refused: ${parsed.reason}`);
   return text;

@@ -18,7 +18,16 @@ import { judgeStep, leastRequests, mostTimes, type StepCount } from './judge-ste
 import { createLogger } from './logger.ts';
 import { openAskedRegistry } from './open-registry.ts';
 import { colorsOf, print, printJson } from './outputs.ts';
-import { editPolicy, leave, policyText, policyWithSplit, policyWithSplitText, splitText } from './policy-text.ts';
+import {
+  canaryText,
+  editPolicy,
+  leave,
+  policyText,
+  policyWithCanaryText,
+  policyWithSplit,
+  policyWithSplitText,
+  splitText,
+} from './policy-text.ts';
 import { abortOnSignal } from './signals.ts';
 import { startSpinner } from './spinner.ts';
 
@@ -48,18 +57,27 @@ export async function run(invocation: Invocation): Promise<number> {
 }
 
 /** A step of the split: the percentage of the version, and the split with it. Undefined: the version has all requests already. */
-type ShiftStep = { readonly percent: number; readonly split: Split | undefined };
+type ShiftStep = {
+  readonly percent: number;
+  readonly split: Split | undefined;
+  /** The field `canary` of the policy; undefined: none. */
+  readonly canary: string | undefined;
+};
 
 /** Reads the service, and calculates the split of each step. Rejects with Fault `usage` when no instance has the version. */
 async function stepsOf(
   registry: Registry,
   service: ServiceName,
-  { to, weights }: Shift,
+  { to, weights, only }: Shift,
 ): Promise<readonly ShiftStep[]> {
   const now = (await readServices(registry, [service], Date.now())).services.get(service);
   const versions = new Set([...(now?.instances.values() ?? [])].map(({ version }) => version));
   if (now !== undefined && versions.has(to))
-    return weights.map((percent) => ({ percent, split: shiftedSplit(now, to, percent) }));
+    return (only === undefined ? weights : [0, ...weights]).map((percent) => ({
+      ...{ percent, split: shiftedSplit(now, to, percent) },
+      // All requests go to the version at the end.
+      canary: percent === 100 ? undefined : only && JSON.stringify({ version: to, ...only }),
+    }));
   const known = [...versions].map((version) => version ?? '(none)').join(', ');
   throw new Fault('usage', `no instance of ${service} has the version ${to}`, {
     where: '--to',
@@ -73,9 +91,11 @@ async function shiftService(
   settings: Shift,
   signal: AbortSignal,
 ): Promise<number> {
-  const { to, weights, everyMs } = settings;
+  const { to, weights, everyMs, only } = settings;
   const key = policyKey(service);
-  const before = splitText(await policyText(registry, key));
+  const found = await policyText(registry, key);
+  const before = splitText(found);
+  const canaryBefore = canaryText(found);
   const steps = await stepsOf(registry, service, settings);
   const watched = settings.abortIfErrors === undefined ? [] : await adminPorts(registry, settings);
   const colors = colorsOf(process.stdout);
@@ -84,12 +104,14 @@ async function shiftService(
 
   // The split that this command may change: the one from before, then each that it wrote.
   let ours = before;
-  const change = async (split: string | undefined): Promise<boolean> => {
+  const change = async (split: string | undefined, canary: string | undefined): Promise<boolean> => {
     let foreign = false;
     await editPolicy(registry, key, (policy) => {
       foreign = splitText(policy) !== ours;
       // A policy that was made only for the split goes with it.
-      return foreign ? leave : policyWithSplitText(policy, split);
+      if (foreign) return leave;
+      const changed = policyWithSplitText(policy, split);
+      return only === undefined ? changed : policyWithCanaryText(changed, canary);
     });
     if (!foreign) ours = split;
     return !foreign;
@@ -100,7 +122,7 @@ async function shiftService(
     return failed;
   };
 
-  for (const [at, { percent, split }] of steps.entries()) {
+  for (const [at, { percent, split, canary }] of steps.entries()) {
     // The version has all requests already, and no other version got any.
     if (split === undefined) {
       if (weights.at(-1) === 100) break;
@@ -109,16 +131,17 @@ async function shiftService(
         hint: 'shift to the version that should get requests',
       });
     }
-    if (!(await change(splitText(policyWithSplit(undefined, split))))) return leaveToOthers(percent);
-    say('step', `${service}: ${colors.bold(`${percent}%`)} to ${to}`, { percent });
+    if (!(await change(splitText(policyWithSplit(undefined, split)), canary))) return leaveToOthers(percent);
+    const whose = percent === 0 ? `requests with ${describeOnly(only)}` : `${percent}%`;
+    say('step', `${service}: ${colors.bold(whose)} to ${to}`, { percent });
     // After the last step only errors can be a reason to go back.
-    if (at === weights.length - 1 && watched.length === 0) break;
+    if (at === steps.length - 1 && watched.length === 0) break;
     const end = await watch(watched, service, settings, signal, ({ requests, failed: bad }) => {
       const longest = formatDuration(everyMs * mostTimes);
       const text = `only ${requests} requests came: pointsman watches until ${leastRequests} came, for at most ${longest} in all`;
       say('extended', colors.yellow(`  ${text}`), { percent, requests, failed: bad });
     });
-    if (end.kind !== 'held' && !(await change(before))) return leaveToOthers(percent);
+    if (end.kind !== 'held' && !(await change(before, canaryBefore))) return leaveToOthers(percent);
     if (end.kind !== 'held' || watched.length > 0) {
       const { event, color, text, fields } = reportOf(end);
       say(event, colors[color](`  ${text}`), { percent, ...fields });
@@ -127,6 +150,13 @@ async function shiftService(
   }
   say('done', colors.green(`${service}: ${weights.at(-1)}% to ${to}; done`), { percent: weights.at(-1) });
   return done;
+}
+
+function describeOnly(only: Shift['only']): string {
+  if (only === undefined) return '';
+  const [kind, { name, value }] =
+    'header' in only ? (['the header', only.header] as const) : (['the cookie', only.cookie] as const);
+  return `${kind} ${name}=${value}`;
 }
 
 /** The line and the JSON fields about the end of a step. */

@@ -4,6 +4,7 @@ import { accepted, type Parsed, rejected } from './parsed.ts';
 import { type Access, accessField } from './policy/access.ts';
 import { type Auth, authField } from './policy/auth.ts';
 import { type Balance, balanceField, defaultBalance, isHashed, keepsShares } from './policy/balance.ts';
+import { type Canary, canaryField } from './policy/canary.ts';
 import { checkField, defaultCheck, type ServerCheck } from './policy/check.ts';
 import { type Compression, compressionField } from './policy/compression.ts';
 import { type Ejection, ejectionField } from './policy/ejection.ts';
@@ -51,6 +52,7 @@ export type Policy = {
   readonly balance: Balance;
   /** Which share of the requests each version gets; undefined where their instances' weights decide. */
   readonly split: Split | undefined;
+  readonly canary: Canary | undefined;
   readonly sticky: Sticky | undefined;
   readonly check: ServerCheck;
   /** Undefined: only health checks take a server out. */
@@ -93,6 +95,7 @@ export const defaultPolicy: Policy = {
   retries: undefined,
   balance: defaultBalance.http,
   split: undefined,
+  canary: undefined,
   sticky: undefined,
   check: defaultCheck,
   ejection: undefined,
@@ -127,6 +130,7 @@ export const policySchema = v.strictObject({
   retries: v.optional(retriesField),
   balance: v.optional(balanceField),
   split: v.optional(splitField),
+  canary: v.optional(canaryField),
   sticky: v.optional(stickyField),
   check: v.optional(checkField),
   ejection: v.optional(ejectionField),
@@ -146,7 +150,7 @@ export const policyFieldNames: readonly string[] = Object.keys(policySchema.entr
 /** Fields that need HAProxy to read the protocol, so that they do not fit `tcp`. */
 const httpFields = [
   ...(['hosts', 'paths', 'strip', 'priority', 'match', 'routes', 'https', 'redirect', 'rewrite'] as const),
-  ...(['headers', 'compression', 'sticky', 'auth', 'errorPages', 'protocol'] as const),
+  ...(['headers', 'compression', 'sticky', 'auth', 'errorPages', 'canary', 'protocol'] as const),
 ] as const;
 
 function needsHttp(balance: Balance | undefined): boolean {
@@ -234,6 +238,7 @@ export function parsePolicy(value: string): Parsed<Policy> {
     retries: given.retries,
     balance: given.balance ?? (given.split === undefined ? defaultBalance[mode] : { kind: 'roundrobin' }),
     split: given.split,
+    canary: given.canary,
     sticky: given.sticky,
     check: given.check ?? defaultPolicy.check,
     ejection: given.ejection,

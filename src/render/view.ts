@@ -5,6 +5,7 @@ import type { Instance } from '../model/instance.ts';
 import { dividedWeight, divisorOfWeights } from '../model/policy/balance.ts';
 import type { ServerCheck } from '../model/policy/check.ts';
 import type { Policy } from '../model/policy.ts';
+import { type CanaryView, canaryNames, canaryView } from './canary-view.ts';
 import { keySlots, slotFile } from './key-slots.ts';
 import {
   authorityFile,
@@ -125,6 +126,7 @@ export type BackendView = PolicyView & {
   readonly name: string;
   /** The section that `policy.mustache` made for its policy. */
   readonly policy: string;
+  readonly canary: CanaryView | undefined;
 };
 
 /** The view of `server.mustache`. */
@@ -209,7 +211,7 @@ export const knownNames = {
     'backends',
   ],
   policy: ['policy', 'peersSocket', 'ratesMap', ...policyNames],
-  backend: ['policy', ...policyNames, 'servers'],
+  backend: ['policy', ...policyNames, ...canaryNames, 'servers'],
   server: [
     ...['service', 'id', 'address', 'weight', 'maintenance', 'hostName', 'hashId'],
     ...[
@@ -303,7 +305,7 @@ function httpsView(https: BaseSettings['https'], sharesPort: boolean): BaseView[
 }
 
 export function backendView(service: Service, policy: string, settings: BaseSettings): BackendView {
-  return { name: service.name, policy, ...policyView(service.policy, settings) };
+  return { name: service.name, policy, canary: canaryView(service), ...policyView(service.policy, settings) };
 }
 
 export function serverView(

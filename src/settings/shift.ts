@@ -1,5 +1,7 @@
 import type { Address } from '../model/address.ts';
 import { Fault } from '../model/fault.ts';
+import { parseCookieName, parseHeaderName } from '../model/header.ts';
+import { parseLabel } from '../model/instance.ts';
 import { accepted, type Parsed, quote, rejected } from '../model/parsed.ts';
 import { declareCommand } from './command.ts';
 import { quietLogOptions } from './log.ts';
@@ -13,6 +15,8 @@ export type ShiftSettings = {
   readonly to: string;
   /** In percent, rising. */
   readonly weights: readonly number[];
+  /** The requests that the version gets first; undefined: a share of all. */
+  readonly only: CanaryBy | undefined;
   readonly everyMs: number;
   /** 0 to 1; undefined: it goes on whatever happens. */
   readonly abortIfErrors: number | undefined;
@@ -21,6 +25,20 @@ export type ShiftSettings = {
   readonly admin: Address;
   readonly json: boolean;
 };
+
+/** The header or the cookie of the first requests, as in the field `canary` of a policy. */
+export type CanaryBy = { readonly header: NamedValue } | { readonly cookie: NamedValue };
+type NamedValue = { readonly name: string; readonly value: string };
+
+const canaryWord = (parseName: (text: string) => Parsed<string>) =>
+  word((text: string): Parsed<NamedValue> => {
+    const at = text.indexOf('=');
+    if (at === -1) return rejected(`${quote(text)} is not NAME=VALUE`);
+    const name = parseName(text.slice(0, at));
+    if (!name.ok) return name;
+    const value = parseLabel(text.slice(at + 1));
+    return value.ok ? accepted({ name: name.value, value: value.value }) : value;
+  });
 
 function parsePercent(text: string): Parsed<number> {
   const percent = /^(\d{1,3}(?:\.\d{1,2})?)%$/.exec(text)?.[1];
@@ -52,6 +70,22 @@ export const shiftCommand = declareCommand({
     every: defaulted('DURATION', durationWord(1000, 86_400_000), '30s', 'how long to watch each step but the last', {
       flagOnly: true,
     }),
+    onlyHeader: optional(
+      'NAME=VALUE',
+      canaryWord(parseHeaderName),
+      'before the first step, give that version only requests with this header',
+      {
+        flagOnly: true,
+      },
+    ),
+    onlyCookie: optional(
+      'NAME=VALUE',
+      canaryWord(parseCookieName),
+      'before the first step, give that version only requests with this cookie',
+      {
+        flagOnly: true,
+      },
+    ),
     abortIfErrors: optional(
       'PERCENT',
       word(parsePercent),
@@ -66,11 +100,17 @@ export const shiftCommand = declareCommand({
   },
   assemble: (values) => {
     const { to, weight: weights, every: everyMs, abortIfErrors, allowFewRequests, admin, json } = values;
+    const { onlyHeader: header, onlyCookie: cookie } = values;
+    if (header !== undefined && cookie !== undefined) {
+      const hint = 'choose one of --only-header and --only-cookie';
+      throw new Fault('settings', 'it excludes --only-header', { where: '--only-cookie', hint });
+    }
+    const only = header === undefined ? cookie && { cookie } : { header };
     if (to === undefined) {
       throw new Fault('settings', 'it is missing', { where: '--to', hint: 'name the version: --to v2' });
     }
     const share = abortIfErrors === undefined ? undefined : abortIfErrors / 100;
-    const shift: ShiftSettings = { to, weights, everyMs, abortIfErrors: share, allowFewRequests, admin, json };
+    const shift: ShiftSettings = { to, weights, only, everyMs, abortIfErrors: share, allowFewRequests, admin, json };
     return { ...registryAndLog(values), shift };
   },
 });

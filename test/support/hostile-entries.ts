@@ -191,6 +191,15 @@ export const policyFields: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
     fc.constantFrom<unknown>({ v1: 95, '*': 5 }, { v1: 1, v2: 0.5 }, { v1: 0 }, { v1: -1 }, { v1: '1' }),
     fc.dictionary(hostileText, fc.constantFrom(1, 5), { maxKeys: 2 }),
   ),
+  canary: fc.oneof(
+    fc.constantFrom<unknown>(
+      { version: 'v1', header: { name: 'X-C', value: '1' } },
+      { version: 'v2', cookie: { name: 'c', value: 'on' } },
+      { version: 'v1' },
+    ),
+    fc.record({ version: fc.constant('v1'), header: fc.record({ name: hostileText, value: fc.constant('1') }) }),
+    fc.record({ version: fc.constant('v1'), cookie: fc.record({ name: fc.constant('c'), value: hostileText }) }),
+  ),
   preferZone: fc.constantFrom<unknown>(true, false, 'z1'),
   guard: fc.constantFrom<unknown>('off', { share: '30%', minimum: 2, hold: '1m', queries: '5s' }, 'on', {
     share: '30% ',

@@ -18,6 +18,7 @@ const served: Look = {
   registered: instance,
   instance,
   emptySplit: undefined,
+  canary: undefined,
   override: undefined,
   held: undefined,
   ejection: undefined,
@@ -174,4 +175,20 @@ test('an instance whose service lets nobody in is not served, and the file is na
     verdict: 'not served',
     because: `requests are answered with 503: ${secretProblem}`,
   });
+});
+
+test('a canary is served although the split gives its version no requests', () => {
+  const told = explain({
+    ...served,
+    emptySplit: { version: 'v2' },
+    canary: 'requests with the header X-Canary=1',
+    instance: { ...instance, weight: 0 },
+  });
+  expect(told.verdict).toBe('served');
+  expect(told.findings.map(({ says }) => says)).toEqual(
+    expect.arrayContaining([
+      "the policy's canary gives it requests with the header X-Canary=1",
+      "the policy's split gives version v2 no other requests",
+    ]),
+  );
 });

@@ -22,6 +22,8 @@ export type Look = {
   readonly instance: Instance | undefined;
   /** The version of the instance, if the split of the policy gives it no share. */
   readonly emptySplit: { readonly version: string | undefined } | undefined;
+  /** The requests that the policy's canary gives to the version of the instance. */
+  readonly canary: string | undefined;
   /** Such as `drain by ada (why)`. */
   readonly override: string | undefined;
   /** Undefined: it is not ejected. */
@@ -194,10 +196,18 @@ function* ofConfiguration(look: Look): Generator<Finding> {
     yield { stage: 'configuration', state: served === undefined ? 'bad' : 'note', says: `${has} (${why})` };
   }
   if (paced !== undefined && served === desired) yield { stage: 'configuration', state: 'note', says: paced };
-  if (look.emptySplit !== undefined) {
-    const { version } = look.emptySplit;
-    const says = `the policy's split gives ${version === undefined ? 'instances without a version' : `version ${version}`} no requests`;
-    yield { stage: 'split', state: 'bad', says: `${says} (pointsman shift ${look.service} --to VERSION)` };
+  const { canary, emptySplit } = look;
+  if (canary !== undefined) yield { stage: 'split', state: 'note', says: `the policy's canary gives it ${canary}` };
+  if (emptySplit !== undefined) {
+    const { version } = emptySplit;
+    const whom = version === undefined ? 'instances without a version' : `version ${version}`;
+    yield canary === undefined
+      ? {
+          stage: 'split',
+          state: 'bad',
+          says: `the policy's split gives ${whom} no requests (pointsman shift ${look.service} --to VERSION)`,
+        }
+      : { stage: 'split', state: 'note', says: `the policy's split gives ${whom} no other requests` };
   } else if (instance.state === 'ready' && instance.weight === 0)
     yield {
       stage: 'configuration',

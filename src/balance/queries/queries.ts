@@ -8,10 +8,12 @@ import { takesPart, withSplit } from '../../catalog/split.ts';
 import type { OpenRequests } from '../../fleet/acknowledgement.ts';
 import type { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { formatAddress } from '../../model/address.ts';
+import type { Instance } from '../../model/instance.ts';
 import { instanceKey, policyKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { byWhom, effectName, type Override } from '../../model/override.ts';
 import { type Auth, secretFileOf } from '../../model/policy/auth.ts';
+import { type Canary, describeCanary } from '../../model/policy/canary.ts';
 import { isChoiceOnly, isStateKey, serviceOfTarget } from '../../model/route-target.ts';
 import type { Registry } from '../../registry/registry.ts';
 import { describePace } from '../../render/check-pace.ts';
@@ -188,6 +190,7 @@ export class BalanceQueries {
         unsplit !== undefined && takesPart(unsplit) && instance?.weight === 0
           ? { version: unsplit.version }
           : undefined,
+      canary: canaryOf(unsplit, whole?.policy.canary),
       override: describeOverride(overrideOf(catalog.overrides, service, id)),
       guardedForMs: guarded?.endsInMs,
       ejection: ejecting.status().find((one) => one.service === service && one.instance === id),
@@ -265,4 +268,10 @@ export class BalanceQueries {
 
 function describeOverride(override: Override | undefined): string | undefined {
   return override && effectName(override.effect) + byWhom(override);
+}
+
+/** The requests that a canary gives to an instance. */
+function canaryOf(instance: Instance | undefined, canary: Canary | undefined): string | undefined {
+  if (instance === undefined || canary === undefined || instance.version !== canary.version) return undefined;
+  return takesPart(instance) ? describeCanary(canary) : undefined;
 }
