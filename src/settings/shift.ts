@@ -27,7 +27,7 @@ export type ShiftSettings = {
 };
 
 /** The header or the cookie of the first requests, as in the field `canary` of a policy. */
-export type CanaryBy = { readonly header: NamedValue } | { readonly cookie: NamedValue };
+type CanaryBy = { readonly header: NamedValue } | { readonly cookie: NamedValue };
 type NamedValue = { readonly name: string; readonly value: string };
 
 const canaryWord = (parseName: (text: string) => Parsed<string>) =>

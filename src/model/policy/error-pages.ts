@@ -14,7 +14,7 @@ export type ErrorPages = {
 };
 
 /** The statuses for which HAProxy can have a page of its own. */
-export const ownStatuses = [400, 401, 403, 404, 405, 408, 410, 413, 425, 429, 500, 501, 502, 503, 504] as const;
+const ownStatuses = [400, 401, 403, 404, 405, 408, 410, 413, 425, 429, 500, 501, 502, 503, 504] as const;
 
 // 401 belongs to a challenge, which a page would take away. So only a page for 401 itself replaces it.
 const ofClass = {
