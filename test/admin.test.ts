@@ -201,6 +201,7 @@ describe('an admin port', () => {
       health: () => {
         throw new Error('no health here');
       },
+      planner: {} as never,
       views: { queries: {} as never, tail: { after: () => [{ id: 1, line: `{"big":"${big}"}` }] } as never },
       page: '/nowhere',
       logLevel: { level: () => 'info', setLevel: () => undefined },

@@ -1,4 +1,4 @@
-import type { Context, Hono } from 'hono';
+import type { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { Logger } from 'pino';
 import * as v from 'valibot';
@@ -6,6 +6,7 @@ import { describe, Fault } from '../model/fault.ts';
 import { type Action, commandOf, parseAction } from '../operate/action.ts';
 import type { Operations } from '../operate/operations.ts';
 import { answerJson } from './answer-json.ts';
+import { refusedFrom } from './own-page.ts';
 
 export type ActionsParts = {
   /** Undefined where this balancer can change nothing in its registry. */
@@ -59,19 +60,6 @@ export function addActions(app: Hono, { operations, hasToken, hostname, logger }
     });
   }
 }
-
-/** Refuses what a page of another origin could have sent, although it cannot have the token. */
-function refusedFrom(c: Context): Response | undefined {
-  const origin = c.req.header('origin');
-  if (origin !== undefined && hostIn(origin) !== c.req.header('host')?.toLowerCase())
-    return c.text('this origin may ask for nothing\n', 403);
-  if (!/^application\/json *(;|$)/i.test(c.req.header('content-type') ?? '')) {
-    return c.text('it takes JSON: Content-Type: application/json\n', 415);
-  }
-  return undefined;
-}
-
-const hostIn = (origin: string): string | undefined => (URL.canParse(origin) ? new URL(origin).host : undefined);
 
 /** Reads an action, and who wants it; or why it is none. */
 function readRequest(text: string): { readonly action: Action; readonly name: string | undefined } | string {

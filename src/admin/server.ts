@@ -7,12 +7,14 @@ import type { Registry } from 'prom-client';
 import * as v from 'valibot';
 import type { BalanceHealth } from '../balance/health.ts';
 import type { LeavingStatus } from '../balance/lame-duck.ts';
+import type { Planner } from '../balance/preview/planner.ts';
 import { type Address, formatAddress, isLoopback } from '../model/address.ts';
 import { describe, Fault } from '../model/fault.ts';
 import { type ActionsParts, addActions } from './actions.ts';
 import { answerJson } from './answer-json.ts';
 import { type HostRules, harmlessAnswers, onlyOwnHosts, readOnlyWithout } from './gate.ts';
 import { addPage } from './page-files.ts';
+import { addPlan, exceptPlans } from './plan.ts';
 import type { AdminToken } from './token.ts';
 import { addViews, type ViewsParts } from './views.ts';
 
@@ -44,6 +46,7 @@ export type AdminOptions = {
   readonly metrics: Registry;
   readonly health: () => BalanceHealth;
   readonly views: ViewsParts;
+  readonly planner: Planner;
   readonly logLevel: LogLevelControl;
   /** Without one nothing can be changed. */
   readonly token: AdminToken | undefined;
@@ -59,7 +62,8 @@ export type AdminOptions = {
  * changes), `/status`, `/log-level`, the views and the actions. The answer closes it. Rejects with Fault `address-in-use`.
  */
 export async function serveAdmin(options: AdminOptions): Promise<() => Promise<void>> {
-  const { hosts, metrics, health, views, page, logLevel, token, operations, logger, limits = adminLimits } = options;
+  const { hosts, metrics, health, views, planner, page, logLevel, token, operations } = options;
+  const { logger, limits = adminLimits } = options;
   const app = guarded(hosts, token);
   app.get('/readyz', (c) => {
     const { ready, serving, leaving, troubles } = health();
@@ -83,6 +87,7 @@ export async function serveAdmin(options: AdminOptions): Promise<() => Promise<v
   addLogLevel(app, logLevel);
   addViews(app, views);
   addActions(app, { operations, hasToken: token !== undefined, hostname: hosts.hostname, logger });
+  addPlan(app, planner, token);
   addPage(app, page);
   app.notFound((c) => c.text('there are / (a page), /metrics, /healthz, /serving, /readyz and /status\n', 404));
   return open(app, 'metrics, status, services, addresses of instances and the log', { hosts, logger, limits });
@@ -124,7 +129,7 @@ function guarded(hosts: HostRules, token: AdminToken | undefined): Hono {
   const app = new Hono();
   app.use(harmlessAnswers());
   app.use(onlyOwnHosts(hosts));
-  app.use(readOnlyWithout(token));
+  app.use(exceptPlans(readOnlyWithout(token)));
   app.get('/healthz', (c) => c.text('ok\n'));
   return app;
 }

@@ -15,6 +15,7 @@ import { HaproxyVersion } from './haproxy-version.ts';
 import { createBalanceMetrics } from './metrics.ts';
 import { openHaproxy } from './open-haproxy.ts';
 import { observingFiles, prepareOwnFiles } from './own-files.ts';
+import { Planner } from './preview/planner.ts';
 import { RegistryStatus } from './registry-status.ts';
 import { readOrMakeOwner } from './state/owner.ts';
 import type { BalancePaths } from './state/paths.ts';
@@ -93,6 +94,24 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
       read: () => wired.files.config.readRates(),
       write: (text) => wired.files.writeRates(text),
     });
+  const { ejecting, files, openFiles, quarantining, locating } = wired;
+  const planner = new Planner({
+    ...{
+      balancer,
+      guarding,
+      ejecting,
+      locating,
+      openFiles,
+      quarantining,
+      heldEntries,
+      files,
+      baseSettings,
+      limits,
+      now,
+      wall,
+    },
+    haproxyVersion: () => haproxyVersion.current,
+  });
   const observer = fileKeeper === undefined ? acknowledging : observingFiles(fileKeeper, acknowledging);
   if (observer !== undefined) balancer.observe(observer);
 
@@ -116,6 +135,7 @@ export async function assembleBalance(settings: BalanceSettings, parts: BalanceP
     ...wired,
     ...{ baseSettings, metrics, registryStatus, heldEntries, haproxyVersion, fileKeeper, acknowledging, onRelease },
     fleetLimits,
+    planner,
   };
 }
 

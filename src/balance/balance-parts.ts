@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Registry as MetricsRegistry } from 'prom-client';
 import type { Registry } from '../registry/registry.ts';
 import type { BalanceHealth } from './health.ts';
+import type { Planner } from './preview/planner.ts';
 import type { BalanceQueries } from './queries/queries.ts';
 import type { Ending } from './reconcile/ending.ts';
 import type { ServiceManager } from './service-manager.ts';
@@ -41,5 +42,9 @@ export type BalanceParts = {
   readonly openForeign: () => Promise<Registry>;
   readonly version: string;
   /** Serves health and metrics from the beginning; the answer ends it. */
-  readonly serveAdmin: (health: () => BalanceHealth, queries: BalanceQueries) => Promise<() => Promise<void>>;
+  readonly serveAdmin: (
+    health: () => BalanceHealth,
+    queries: BalanceQueries,
+    planner: Planner,
+  ) => Promise<() => Promise<void>>;
 };

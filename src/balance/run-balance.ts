@@ -60,7 +60,8 @@ async function runAlone(settings: BalanceSettings, parts: BalanceParts, paths: B
       return status && describeFleetLimit(status);
     },
   });
-  const closeAdmin = await parts.serveAdmin(() => measuredHealth(settings, parts, assembled, lameDuck), queries);
+  const health = () => measuredHealth(settings, parts, assembled, lameDuck);
+  const closeAdmin = await parts.serveAdmin(health, queries, assembled.planner);
   acknowledging?.begin();
   assembled.fleetLimits?.begin();
   const follower = registry.follow((event) => heldEntries.take(event), catalogKeys);

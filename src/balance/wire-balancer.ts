@@ -161,6 +161,8 @@ export async function wireBalancer(parts: WiringParts) {
       ejecting,
       locating,
       overriding,
+      openFiles,
+      quarantining,
     },
     close,
   };

@@ -65,7 +65,7 @@ export async function run(invocation: Invocation): Promise<number> {
       version,
       env: withoutOurs(invocation.env),
       openForeign: () => openAllKeys(settings.registry, logger),
-      serveAdmin: (health, queries) => {
+      serveAdmin: (health, queries, planner) => {
         tail.listenToRequests((service, ms) => queries.tookRequest(service, ms));
         const operations = settings.layout === undefined ? operationsOf(registry, health) : undefined;
         return serveAdmin({
@@ -77,6 +77,7 @@ export async function run(invocation: Invocation): Promise<number> {
           metrics,
           health,
           views: { queries, tail },
+          planner,
           logLevel,
           token,
           operations,

@@ -64,7 +64,7 @@ export async function render(settings: RenderSettings, packageFolder: string): P
   };
   const show = async (known: Catalog): Promise<void> => {
     const catalog = await lookedUp(known);
-    const found = preview({ ...standing, served }, catalog, stages, baseSettings);
+    const found = await preview({ ...standing, served }, catalog, stages, baseSettings);
     const plan = previewPlan(served, found.desired, standing.abilities, layout);
     served = found.desired;
     if (json) printJson(asJson(catalog, found, plan));
@@ -76,10 +76,10 @@ export async function render(settings: RenderSettings, packageFolder: string): P
     warnOf(catalog, [...locating.unserved()]);
     switch (what.kind) {
       case 'print':
-        printConfig(preview(standing, catalog, stages, baseSettings), json);
+        printConfig(await preview(standing, catalog, stages, baseSettings), json);
         break;
       case 'write':
-        await write(preview(standing, catalog, stages, baseSettings), resolve(what.folder));
+        await write(await preview(standing, catalog, stages, baseSettings), resolve(what.folder));
         break;
       case 'diff':
         await show(known);

@@ -9,7 +9,7 @@ import type { Instance } from '../../model/instance.ts';
 import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import { NameLookups, type NameLookupsParts } from './name-lookups.ts';
-import { PermittedAddresses, type PermittedAddressesParts } from './permitted-addresses.ts';
+import { checkPortOf, PermittedAddresses, type PermittedAddressesParts } from './permitted-addresses.ts';
 
 export type LocatingParts = PermittedAddressesParts &
   NameLookupsParts & {
@@ -140,6 +140,29 @@ export class Locating {
     const located = services === catalog.services ? catalog : { ...catalog, services };
     this.#answered = { of: catalog, catalog: located };
     return located;
+  }
+
+  /**
+   * The same for a service that the balancer does not have: one that registry changes would make. Changes nothing, and looks nothing
+   * up, so an instance with an unknown name is among the unserved ones.
+   */
+  preview(service: Service): { readonly located: Service; readonly unserved: readonly Unserved[] } {
+    const checkPort = checkPortOf(service);
+    const unserved: Unserved[] = [];
+    const instances = service.instances.withMutations((all) => {
+      for (const [id, instance] of service.instances) {
+        const { address } = instance;
+        const resolution = address.family === 'name' ? this.#names.of(address.host) : undefined;
+        const found = locate(instance, resolution, (at) => this.#permitted.refusedWith(service.name, at, checkPort));
+        if (found.kind === 'at') {
+          if (found.instance !== instance) all.set(id, found.instance);
+          continue;
+        }
+        all.delete(id);
+        unserved.push({ key: instanceKey(service.name, id), reason: found.reason, lastGoodServes: false });
+      }
+    });
+    return { located: instances === service.instances ? service : { ...service, instances }, unserved };
   }
 
   /** Leaves out what `located` does not know of: see `PermittedAddresses.permitted`. */

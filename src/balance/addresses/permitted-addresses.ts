@@ -41,7 +41,15 @@ export class PermittedAddresses {
 
   /** Why neither an instance of the service nor its health check may be at this address; undefined: both may. */
   refused(service: ServiceName, { host, port }: Pick<Address, 'host' | 'port'>): string | undefined {
-    const checkPort = this.#checkPorts.get(service);
+    return this.refusedWith(service, { host, port }, this.#checkPorts.get(service));
+  }
+
+  /** The same for a policy whose health check asks `checkPort`; undefined: the instance's own port. */
+  refusedWith(
+    service: ServiceName,
+    { host, port }: Pick<Address, 'host' | 'port'>,
+    checkPort: number | undefined,
+  ): string | undefined {
     const reason = this.#refused(host, port);
     return reason ?? (checkPort === undefined ? undefined : this.#refuseCheck(service, host, checkPort));
   }
@@ -118,7 +126,8 @@ export class PermittedAddresses {
   }
 }
 
-function checkPortOf(service: Service | undefined): number | undefined {
+/** The port that the health checks of a service ask; undefined: the port of each instance, or none. */
+export function checkPortOf(service: Service | undefined): number | undefined {
   const check = service?.policy.check;
   return check === undefined || check.kind === 'none' ? undefined : check.port;
 }

@@ -114,6 +114,15 @@ export class Guarding {
     return this.#answered.catalog;
   }
 
+  /** The same for the catalog of a fold that `fold` has not taken. Changes nothing. */
+  preview(folded: Folded): Catalog {
+    const { catalog } = folded;
+    const events = guardEvents(folded, (service, id) => isTakenOut(catalog, service, id));
+    const at = this.#parts.now();
+    const guard = events.reduce((before, event) => stepGuard(before, at, event).guard, this.#guard);
+    return guardedCatalog(catalog, guard);
+  }
+
   status(): readonly GuardedStatus[] {
     const now = this.#parts.now();
     return [...this.#guard.guarded].map(([service, { instances, lost, of, until }]) => ({

@@ -79,6 +79,11 @@ export class HeldEntries {
     this.holder.take(leanEvent(event, this.#parts.reject));
   }
 
+  /** The event that the balancer would get for this one, and the keys that would be held since. Changes nothing. */
+  preview(event: RegistryEvent): ReturnType<Holder['preview']> {
+    return this.holder.preview(leanEvent(event, this.#parts.reject));
+  }
+
   /** The free values, held ones included. */
   values(): readonly Entry[] {
     return this.holder.entries

@@ -32,6 +32,9 @@ const nearShare = 0.8;
 /** If the limit leaves fewer connections than this, the trouble `open-files` begins. */
 const fewConnections = 1000;
 
+/** A catalog without the instances that are not served, and those. */
+type Previewed = { readonly catalog: Catalog; readonly unserved: readonly Unserved[] };
+
 const noneLeftOut: LeftOut = new Map();
 const hint =
   'raise the hard limit of open files (LimitNOFILE= of the unit, ulimits of the container, ulimit -n of the shell) and restart pointsman with HAProxy';
@@ -110,6 +113,21 @@ export class OpenFilesLimit {
     const remaining = leftOut.size === 0 ? catalog : { ...catalog, services };
     this.#answered = { of: catalog, budget, catalog: remaining };
     return remaining;
+  }
+
+  /** The same for a catalog that the balancer does not have: `differing` are the services that differ. Changes nothing. */
+  preview(catalog: Catalog, differing: Iterable<ServiceName>): Previewed {
+    const most = mostOf(this.#budget);
+    if (most <= 0 || needOf(catalog) <= most) return { catalog, unserved: [] };
+    const leftOut = leftOutOf(catalog, most, this.#leftOut);
+    const services = catalog.services.withMutations((all) => {
+      for (const [name, part] of leftOut) all.set(name, part.remaining);
+    });
+    const reason = this.#reason();
+    const unserved = [...differing].flatMap((name) =>
+      [...(leftOut.get(name)?.ids ?? [])].map((id) => ({ key: instanceKey(name, id), reason, lastGoodServes: false })),
+    );
+    return { catalog: { ...catalog, services }, unserved };
   }
 
   /** The instances to render, because they are left out since the last `take`, or not any more. */

@@ -10,15 +10,23 @@ import { RuntimeLink } from '../../haproxy/runtime-link.ts';
 import { describeStep } from '../../haproxy/step.ts';
 import { allDirty } from '../../model/dirty-set.ts';
 import type { Conflict } from '../../render/conflict.ts';
-import { configWriter, type RenderProblem, renderAll, withoutUnusedPolicies } from '../../render/render.ts';
+import {
+  configWriter,
+  type RenderProblem,
+  type RenderResult,
+  renderAll,
+  type Templating,
+  withoutUnusedPolicies,
+} from '../../render/render.ts';
 import { nothingRendered, type Rendered } from '../../render/rendered.ts';
 import { formatRoutes } from '../../render/routes.ts';
 import type { BaseSettings } from '../../render/view.ts';
 import type { BalanceSettings } from '../../settings/balance.ts';
 import { type GuardedInstances, loadGuardedInstances } from '../guard/guarded-instances-file.ts';
-import { effectiveCatalog, type Stages } from '../pipeline/effective-catalog.ts';
+import { effectiveCatalog, quarantinedCatalog, type Stages } from '../pipeline/effective-catalog.ts';
+import type { RefusedBuild } from '../quarantine/candidates.ts';
 import { unrenderable } from '../quarantine/find-offenders.ts';
-import { noQuarantine, type Quarantine, withOffenders } from '../quarantine/quarantine.ts';
+import { noQuarantine, type Quarantine, type Requested, withOffenders } from '../quarantine/quarantine.ts';
 import { loadQuarantine } from '../quarantine/quarantine-file.ts';
 import { review } from '../quarantine/review.ts';
 import { type LastKnown, loadLastKnown } from '../state/last-known.ts';
@@ -36,6 +44,10 @@ export type Standing = {
 };
 
 export type Preview = {
+  /** The effective catalog that was rendered. */
+  readonly catalog: Catalog;
+  /** The quarantine that it was rendered with. */
+  readonly quarantine: Quarantine;
   readonly desired: Rendered;
   readonly problems: readonly RenderProblem[];
   readonly conflicts: readonly Conflict[];
@@ -70,29 +82,47 @@ export async function readStanding(
   };
 }
 
-/** Renders a catalog as the balancer with this state would. Throws Fault `template`. */
+/** Renders a catalog as the balancer with this state would. Rejects with Fault `template`. */
 export function preview(
   { served, quarantine }: Pick<Standing, 'served' | 'quarantine'>,
   overridden: Catalog,
   stages: Omit<Stages, 'quarantine'>,
   baseSettings: BaseSettings,
-): Preview {
+): Promise<Preview> {
   const before = served ?? nothingRendered;
-  const effective = (used: Quarantine) => effectiveCatalog(overridden, { ...stages, quarantine: used });
-  const make = (used: Quarantine) => {
-    const { catalog, templating, refused } = effective(used);
-    const { rendered, problems, conflicts } = renderAll(templating, baseSettings, before, catalog);
+  const { requested } = effectiveCatalog(overridden, { ...stages, quarantine });
+  return previewRequested(requested, {
+    quarantine: review(quarantine, requested).quarantine,
+    permitted: stages.permitted,
+    baseSettings,
+    before: { desired: before, served: before },
+    render: async (templating, catalog) => renderAll(templating, baseSettings, before, catalog),
+  });
+}
+
+type PreviewParts = Pick<Stages, 'quarantine' | 'permitted'> & {
+  readonly baseSettings: BaseSettings;
+  readonly before: Pick<RefusedBuild, 'desired' | 'served'>;
+  readonly render: (templating: Templating, catalog: Catalog) => Promise<RenderResult>;
+};
+
+/** Renders what is requested, with last good forms for what no template can render. Rejects with Fault `template`. */
+export async function previewRequested(
+  requested: Requested,
+  { quarantine, permitted, baseSettings, before, render }: PreviewParts,
+): Promise<Preview> {
+  const make = async (used: Quarantine) => {
+    const { catalog, templating, refused } = quarantinedCatalog(requested, { quarantine: used, permitted });
+    const { rendered, problems, conflicts = [] } = await render(templating, catalog);
     const desired = withoutUnusedPolicies(templating, baseSettings, rendered);
-    return { desired, problems: [...problems, ...refused], conflicts: conflicts ?? [] };
+    return { catalog, quarantine: used, desired, problems: [...problems, ...refused], conflicts };
   };
-  const { requested } = effective(quarantine);
-  const reviewed = review(quarantine, requested).quarantine;
-  const first = make(reviewed);
-  const build = { requested, desired: before, served: before, cold: false };
-  const offenders = unrenderable(reviewed, build, first.problems, baseSettings);
+  const first = await make(quarantine);
+  const build = { requested, ...before, cold: false };
+  const offenders = unrenderable(quarantine, build, first.problems, baseSettings);
   if (offenders.size === 0) return first;
   // The preview shows why these cannot be rendered, and renders the rest as a balancer with them in quarantine does.
-  return { ...make(withOffenders(reviewed, offenders, build)), problems: first.problems };
+  return { ...(await make(withOffenders(quarantine, offenders, build))), problems: first.problems };
 }
 
 /** The commands, the reload and the files that take HAProxy from `served` to `desired`. */

@@ -110,6 +110,11 @@ export class Quarantining {
     return { services, all };
   }
 
+  /** What `review` would do for another catalog. Changes nothing. */
+  preview(requested: Requested): Reviewed {
+    return review(this.#state, requested, this.#schedule.alone);
+  }
+
   /** Takes note of what was rendered, and with which problems; `dirty` undefined: everything was. */
   rendered(dirty: DirtySet | undefined, problems: readonly RenderProblem[], catalog: Catalog): void {
     const wasRendered = (service: ServiceName, id: InstanceId): boolean => {

@@ -95,6 +95,26 @@ export class Balancer {
     return this.#own.rendering.effective(this.#own.intake.catalog);
   }
 
+  /** What a plan for changes that nobody has made begins with: values, and the conditions of this moment. */
+  planBasis() {
+    const { intake, rendering, running, reloads, reloading, reconciler, rejections } = this.#own;
+    return {
+      catalog: intake.catalog,
+      /** Whether a round has ended, so that `desired` and `served` are of a catalog of the registry. */
+      known: !reconciler.doubted,
+      templates: rendering.templates,
+      desired: rendering.desired,
+      served: running.served,
+      pendingRemovals: running.pendingRemovals.servers,
+      conflicts: rejections.conflicts,
+      /** Why a reload waits already, one clause each. */
+      pending: reloads.pending,
+      /** Whether HAProxy validates or loads a configuration now. */
+      reloading: reloading.busy,
+      conditions: (catalog: Catalog) => reconciler.conditions(catalog),
+    };
+  }
+
   /** Folds an event of the registry at once. The next round applies it. */
   offer(event: RegistryEvent): void {
     this.#own.publishing.onFolded(this.#own.intake.offer(event));

@@ -1,7 +1,7 @@
 import type { Catalog } from '../../catalog/catalog.ts';
 import { withSiblings } from '../../catalog/split.ts';
 import type { Newcomer } from '../../haproxy/newcomers.ts';
-import { planChanges } from '../../haproxy/plan.ts';
+import { type PlanConditions, planChanges } from '../../haproxy/plan.ts';
 import { withdrawable } from '../../haproxy/plan-routes.ts';
 import { describeReason } from '../../haproxy/reload-reason.ts';
 import { describeStep, type Step } from '../../haproxy/step.ts';
@@ -133,20 +133,13 @@ export class Reconciler {
 
   /** `changed` is the part of `dirty` that has to be rendered. */
   async #apply(changed: DirtySet, dirty: DirtySet, requested: Requested, began: number) {
-    const { link, rendering, running, reloads, pacing, firstChecks, progress, now } = this.#parts;
+    const { rendering, running, reloads, firstChecks, progress, now } = this.#parts;
     const catalog = rendering.render(changed, requested, running.served);
     const rendered = now();
     const { desired } = rendering;
     this.#obstructed = reloads.obstacle !== undefined;
-    const plan = planChanges(running.served, desired, dirty, running.pendingRemovals.servers, {
-      ...link.abilities,
-      certain: !reloads.needs('drift'),
-      obstructed: this.#obstructed,
-      firstChecks: firstChecks.rule(catalog),
-      paced: (service) => pacing.isWaiting(service),
-      full: running.pendingRemovals.fullRule(),
-      reuses: (server) => link.reuses || !running.addedAtRunTime.has(server),
-    });
+    const conditions = this.conditions(catalog);
+    const plan = planChanges(running.served, desired, dirty, running.pendingRemovals.servers, conditions);
     reloads.planned(plan.reload, desired);
     firstChecks.giving(plan.steps, running.served, desired);
     const { routes } = running.served;
@@ -160,6 +153,20 @@ export class Reconciler {
       what: [...done.map(describeStep), ...plan.reload.map(describeReason)],
     });
     return { catalog, plan, unfinished: touchedBy(left, routes, dirty) };
+  }
+
+  /** What a plan for this catalog depends on now. */
+  conditions(catalog: Catalog): PlanConditions {
+    const { link, running, reloads, pacing, firstChecks } = this.#parts;
+    return {
+      ...link.abilities,
+      certain: !reloads.needs('drift'),
+      obstructed: reloads.obstacle !== undefined,
+      firstChecks: firstChecks.rule(catalog),
+      paced: (service) => pacing.isWaiting(service),
+      full: running.pendingRemovals.fullRule(),
+      reuses: (server) => link.reuses || !running.addedAtRunTime.has(server),
+    };
   }
 
   /** Has everything rendered that changed since HAProxy refused it. */

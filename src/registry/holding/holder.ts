@@ -84,6 +84,14 @@ export class Holder {
     this.#step(takeEvent(this.#holding, event, { now: now(), wall: wall().getTime() }));
   }
 
+  /** The event that would be delivered for this one, and the keys that would be held since. Changes nothing. */
+  preview(event: RegistryEvent): { readonly event: RegistryEvent | undefined; readonly held: readonly string[] } {
+    const { now, wall } = this.#parts;
+    const step = takeEvent(this.#holding, event, { now: now(), wall: wall().getTime() });
+    const held = step.transitions.flatMap((one) => (one.kind === 'held' ? one.entries.map(({ key }) => key) : []));
+    return { event: step.event, held };
+  }
+
   release(release: Release): void {
     this.#step(releaseHeld(this.#holding, release));
   }
