@@ -39,14 +39,34 @@ const identity = v.object({
 });
 type Identity = v.InferOutput<typeof identity>;
 
+/** What a balancer is asked, other than by a path alone. */
+type Question = {
+  readonly body: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly deadlineMs: number;
+};
+
+export type AdminAnswer = { readonly status: number; readonly text: string; readonly retryAfter: string | null };
+
 /** Asks a balancer's admin port. Rejects when it does not answer in time, or not with 200. */
 export async function askAdmin(at: string, path: string): Promise<unknown> {
+  const { status, text } = await request(at, path);
+  if (status !== 200) throw new Error(`it answered ${status}: ${text.trim().slice(0, 200)}`);
+  return JSON.parse(text);
+}
+
+/** Posts to a balancer's admin port. Rejects when there is no answer in time; any status is an answer. */
+export const postAdmin = (at: string, path: string, question: Question): Promise<AdminAnswer> =>
+  request(at, path, question);
+
+async function request(at: string, path: string, question?: Question): Promise<AdminAnswer> {
+  const { deadlineMs = askMs, ...content } = question ?? {};
+  const posting = question === undefined ? {} : { method: 'POST', ...content };
   try {
-    const answer = await fetch(`http://${at}${path}`, { signal: AbortSignal.timeout(askMs) });
-    if (!answer.ok) throw new Error(`it answered ${answer.status}: ${(await answer.text()).trim().slice(0, 200)}`);
-    return await answer.json();
+    const answer = await fetch(`http://${at}${path}`, { ...posting, signal: AbortSignal.timeout(deadlineMs) });
+    return { status: answer.status, text: await answer.text(), retryAfter: answer.headers.get('retry-after') };
   } catch (error) {
-    if (isTimeout(error)) throw new Error(`no answer within ${formatDuration(askMs)}`, { cause: error });
+    if (isTimeout(error)) throw new Error(`no answer within ${formatDuration(deadlineMs)}`, { cause: error });
     // fetch itself says no more than that it failed.
     if (error instanceof TypeError && error.cause !== undefined) {
       throw new Error(describe(error.cause), { cause: error.cause });

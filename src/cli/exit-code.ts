@@ -1,4 +1,4 @@
-import { Fault, PartialFailure } from '../model/fault.ts';
+import { Fault, NotCompared, PartialFailure } from '../model/fault.ts';
 import type { FaultCode } from '../model/fault-code.ts';
 
 /** The command did what it was asked for. */
@@ -18,8 +18,13 @@ export function reportFaults(
   if (!faults.every((fault): fault is Fault => fault instanceof Fault)) return undefined;
   return {
     lines: faults.map((fault) => `pointsman: ${fault.toString().replace(/\s*\n\s*/g, ' ')}`),
-    exitCode: error instanceof PartialFailure ? failed : Math.max(...faults.map(({ code }) => exitCodeOf(code))),
+    exitCode: exitCodeFor(error, faults),
   };
+}
+
+function exitCodeFor(error: unknown, faults: readonly Fault[]): number {
+  if (error instanceof PartialFailure) return failed;
+  return error instanceof NotCompared ? misused : Math.max(...faults.map(({ code }) => exitCodeOf(code)));
 }
 
 /** The exit code of a command after an error of this kind. */

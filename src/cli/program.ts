@@ -16,6 +16,7 @@ const loads: Readonly<Record<CommandName, () => Promise<CommandModule>>> = {
   register: () => import('./register.ts'),
   check: () => import('./check.ts'),
   render: () => import('./render.ts'),
+  diff: () => import('./diff.ts'),
   status: () => import('./status.ts'),
   explain: () => import('./explain.ts'),
   events: () => import('./events.ts'),

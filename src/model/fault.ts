@@ -29,6 +29,9 @@ export class Fault extends Error {
 /** Some of several things could not be done, and the others were: the settings as a whole are usable, whatever the parts say. */
 export class PartialFailure extends AggregateError {}
 
+/** Nothing could be compared, by a command whose exit code 1 means that there is a difference. */
+export class NotCompared extends AggregateError {}
+
 /** The Faults of an error that was thrown: itself, or its parts. Throws the error again when one of them is no Fault, but a bug. */
 export function faultsOf(error: unknown): readonly Fault[] {
   const faults: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];

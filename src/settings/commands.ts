@@ -3,6 +3,7 @@ import { balanceCommand } from './balance.ts';
 import { checkCommand } from './check.ts';
 import type { AnyCommand } from './command.ts';
 import { demoCommand } from './demo.ts';
+import { diffCommand } from './diff.ts';
 import { exportCommand, schemaCommand } from './export.ts';
 import { filesCommand } from './files.ts';
 import {
@@ -27,7 +28,7 @@ import { waitCommand } from './wait.ts';
 
 /** The commands by what they are for, in the order of help, reference and manual. */
 const run = [balanceCommand, registerCommand, filesCommand] as const;
-const preview = [checkCommand, renderCommand] as const;
+const preview = [checkCommand, renderCommand, diffCommand] as const;
 const inspect = [statusCommand, explainCommand, eventsCommand] as const;
 const deploy = [applyCommand, exportCommand, waitCommand, shiftCommand, pinCommand] as const;
 const operate = [

@@ -30,6 +30,10 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
     example('render --diff', 'show what would change in the running balancer'),
     example('render --out /tmp/rendered', 'write haproxy.cfg and its maps into a folder'),
   ],
+  diff: [
+    example('diff shop.yaml --set shop --prune', 'show what apply with these flags would do'),
+    example('diff shop/ --without-balancers', 'compare with the registry only'),
+  ],
   status: [
     example('status', 'show balancers and services'),
     example('status web', 'also show the instances of the service web'),
