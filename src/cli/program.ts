@@ -24,6 +24,7 @@ const loads: Readonly<Record<CommandName, () => Promise<CommandModule>>> = {
   wait: () => import('./wait.ts'),
   shift: () => import('./shift.ts'),
   pin: () => import('./pin.ts'),
+  policy: () => import('./policy.ts'),
   drain: async () => (await import('./override.ts')).drain,
   undrain: async () => (await import('./clear.ts')).undrain,
   maintenance: async () => (await import('./override.ts')).maintenance,

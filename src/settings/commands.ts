@@ -17,6 +17,7 @@ import {
   weightCommand,
 } from './override.ts';
 import { passwordCommand } from './password.ts';
+import { policyCommand } from './policy.ts';
 import { completionCommand, manCommand } from './reference.ts';
 import { registerCommand } from './register.ts';
 import { releaseCommand } from './release.ts';
@@ -32,6 +33,7 @@ const preview = [checkCommand, renderCommand, diffCommand] as const;
 const inspect = [statusCommand, explainCommand, eventsCommand] as const;
 const deploy = [applyCommand, exportCommand, waitCommand, shiftCommand, pinCommand] as const;
 const operate = [
+  policyCommand,
   drainCommand,
   undrainCommand,
   maintenanceCommand,

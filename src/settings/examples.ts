@@ -60,6 +60,12 @@ export const examples: Readonly<Record<CommandName, readonly Example[]>> = {
     example('shift web --to v2 --weight 10%,100% --every 5m --abort-if-errors 2%', 'go back if 2% of requests fail'),
   ],
   pin: [example('pin web', 'keep the requests of web with its present versions')],
+  policy: [
+    example('policy set web maxconn=100 timeouts.server=7s', 'set two fields of the policy of web'),
+    example('policy get web', 'show the policy as a file that apply takes'),
+    example('policy edit web', 'edit the policy with $EDITOR'),
+    example('policy delete web', 'delete it, so that web has the default policy'),
+  ],
   drain: [example("drain web/web-1 --for 1h --why 'kernel update' --wait 5m", 'drain, and wait for open requests')],
   undrain: [example('undrain web/web-1', 'send requests to the instance again')],
   maintenance: [

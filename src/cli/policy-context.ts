@@ -1,0 +1,35 @@
+import { readOwnership } from '../apply/ownership.ts';
+import type { ServiceName } from '../model/name.ts';
+import type { SetName } from '../model/set-name.ts';
+import type { Entry, Registry } from '../registry/registry.ts';
+import type { PolicySettings } from '../settings/policy.ts';
+import type { Invocation } from './invocation.ts';
+
+/** What each action of `pointsman policy` gets. */
+export type PolicyContext = {
+  readonly invocation: Invocation;
+  readonly settings: PolicySettings;
+  readonly registry: Registry;
+  readonly service: ServiceName;
+  readonly key: string;
+};
+
+type ReadPolicy = {
+  /** Undefined: the service has the default policy. */
+  readonly entry: Entry | undefined;
+  /** The set of `pointsman apply` that owns it. */
+  readonly owner: SetName | undefined;
+};
+
+/** The policy in the registry, and the set that owns it. Rejects with a Fault. */
+export async function readPolicy(registry: Registry, key: string): Promise<ReadPolicy> {
+  const [policies, records] = await Promise.all([registry.read(key), registry.read('sets/')]);
+  const ownership = readOwnership(records.entries);
+  return {
+    entry: policies.entries.find((entry) => entry.key === key),
+    owner: ownership.ok ? ownership.value.ownerOf(key) : undefined,
+  };
+}
+
+export const ownedBy = (key: string, set: SetName): string =>
+  `the set ${set} owns ${key}: the next pointsman apply --set ${set} writes what its files declare, so change them as well`;
