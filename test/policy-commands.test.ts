@@ -129,7 +129,9 @@ test('policy edit loses no text: of the second of two editors, of an editor that
   const [, kept = ''] = /your text is in (\S+);/.exec(said) ?? [];
   expect(await readFile(kept, 'utf8')).toContain('maxconn: 7');
 
-  const wrong = await runPointsman(args('edit', []), { env: await editor(`sed -i 's/maxconn/maxcomm/' "$1"`) });
+  const wrong = await runPointsman(args('edit', []), {
+    env: await editor(`sed -i 's/maxconn/maxcomm/; s/^#! .*/#! seen/' "$1"`),
+  });
   expect(wrong.code).toBe(2);
   expect(wrong.stderr.join()).toContain('maxcomm');
   expect((await runPointsman(args('edit', []), { env: await editor('exit 3') })).stderr.join()).toContain(

@@ -85,7 +85,7 @@ async function editUntilRight(
   for (let shown = await readFile(path, 'utf8'); ; ) {
     await runEditor(invocation.env, path);
     const text = await readFile(path, 'utf8').catch(() => '');
-    const isUntouched = text === shown;
+    const isUntouched = withoutErrors(text) === withoutErrors(shown);
     const isEmpty = text.split('\n').every((line) => line.trim() === '' || line.startsWith('#'));
     if (isEmpty) return undefined;
     const { declared, problems: unread } = await readDeclarations([path]);
@@ -124,9 +124,16 @@ const missing = (path: string, key: string): Problem => ({
   hint: undefined,
 });
 
+/** An editor may have changed the lines about errors: that is no correction. */
+const withoutErrors = (text: string): string =>
+  text
+    .split('\n')
+    .filter((line) => !line.startsWith(errorMark))
+    .join('\n');
+
 /** The text below what is wrong with it. The lines of the errors are counted without those about them. */
 function withErrors(text: string, problems: readonly Problem[], path: string): string {
-  const lines = text.split('\n').filter((line) => !line.startsWith(errorMark));
+  const lines = withoutErrors(text).split('\n');
   const removed = text.split('\n').length - lines.length;
   const shift = problems.length + 1 - removed;
   const about = problems.map((problem) => {
