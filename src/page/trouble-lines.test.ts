@@ -18,6 +18,7 @@ const health: BalanceHealth = {
   ...{
     guarded: [],
     ejected: [],
+    fleetLimits: undefined,
     held: [],
     overrides: [],
     certificates: [],

@@ -23,6 +23,8 @@ describe('without any word, a balancer', () => {
         zone: undefined,
         serverTls: undefined,
         secrets: undefined,
+        errorPages: undefined,
+        proxyProtocol: [],
         maintenancePage: undefined,
         http: { host: '127.0.0.1', port: 8080, family: 'ipv4' },
         admin: { host: '127.0.0.1', port: 8404, family: 'ipv4' },
