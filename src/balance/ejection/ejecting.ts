@@ -8,6 +8,7 @@ import { describe } from '../../model/fault.ts';
 import { instanceKey } from '../../model/key.ts';
 import type { InstanceId, ServiceName } from '../../model/name.ts';
 import type { Ejection } from '../../model/policy/ejection.ts';
+import type { Policy } from '../../model/policy.ts';
 import { formatDuration } from '../../model/quantity.ts';
 import type { LogAndClock } from '../observe/log-and-clock.ts';
 import {
@@ -55,6 +56,8 @@ export type EjectedStatus = {
   readonly endsInMs: number;
 };
 
+type Ejects = { readonly ejection: Ejection; readonly mode: Policy['mode']; readonly size: number };
+
 /** Between two looks at all services, in ms; at least so many times as long as the last look took, because a worker has other work. */
 const pace = { leastMs: 1000, times: 50 };
 
@@ -65,7 +68,7 @@ const pace = { leastMs: 1000, times: 50 };
 export class Ejecting {
   readonly #parts: EjectingParts;
   readonly #log: LimitedLog;
-  readonly #settings = new Map<ServiceName, { readonly ejection: Ejection; readonly size: number }>();
+  readonly #settings = new Map<ServiceName, Ejects>();
   readonly #counts = new Map<ServiceName, ErrorCounts>();
   readonly #looking = new Map<ServiceName, Promise<void>>();
   #ejections: Ejections = noEjections;
@@ -87,7 +90,7 @@ export class Ejecting {
       if (service === undefined || ejection === undefined) {
         this.#settings.delete(name);
         this.#counts.delete(name);
-      } else this.#settings.set(name, { ejection, size: service.instances.size });
+      } else this.#settings.set(name, { ejection, mode: service.policy.mode, size: service.instances.size });
       if (!this.#ejections.has(name)) continue;
       const has = (id: InstanceId) => service?.instances.has(id) === true;
       this.#take(forget(this.#ejections, name, { ejects: ejection !== undefined, has }));
@@ -165,8 +168,9 @@ export class Ejecting {
     const { workerPid } = link;
     const traffic = await link.serverTraffic(name);
     if (link.workerPid !== workerPid) return;
-    const { ejection: settings, size } = known;
-    const { counts, marked } = lookAtErrors(this.#counts.get(name), now(), workerPid, traffic, settings.withinMs, told);
+    const { ejection: settings, mode, size } = known;
+    const look = { now: now(), workerPid, traffic, mode, settings, told };
+    const { counts, marked } = lookAtErrors(this.#counts.get(name), look);
     this.#counts.set(name, counts);
     if (marked.length === 0) return;
     // A server is named as its instance.
