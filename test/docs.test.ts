@@ -89,6 +89,7 @@ test('the commands that stand within sentences work, too', async () => {
   await world.put('services/web', '{"balance":"leastconn"}');
   await cp(join(root, 'templates'), world.path('FOLDER'), { recursive: true });
   await world.write('web.json', '{"hosts":["shop.example.com"]}');
+  await world.write('declarations/shop.yaml', 'services: {shop: {hosts: [shop.example.com]}}\n');
   // Of those that are only named, that there is one. Another balancer would want the ports of this one; files needs some.
   const asked = pages
     .flatMap(({ inline }) => inline)
