@@ -42,7 +42,13 @@ export type Traffic = {
   /** Answers by the first digit of their status; `other` for what is none of these. HTTP only. */
   readonly answers: Readonly<Record<'1xx' | '2xx' | '3xx' | '4xx' | '5xx' | 'other', number>>;
   /** Connections that could not be made, answers that broke off, and requests that were tried again. */
-  readonly failures: { readonly connect: number; readonly response: number; readonly retries: number };
+  readonly failures: {
+    readonly connect: number;
+    readonly response: number;
+    readonly retries: number;
+    /** Retries that another server got. */
+    readonly redispatches: number;
+  };
   readonly open: number;
   readonly queued: number;
   /** The mean of the newest 1024 requests, in ms: waiting in the queue, connecting, until the answer's head, and in all. */
@@ -61,6 +67,10 @@ export type ServerTraffic = Traffic & {
   readonly check: string;
   /** The result of the last check, in HAProxy's words. */
   readonly checkDetail: string;
+  /** Its share of the requests now; 0: it gets no new ones. */
+  readonly weight: number;
+  /** It gets requests only while no other server is up. */
+  readonly backup: boolean;
   /** How often HAProxy took it down for errors in a row of its requests. */
   readonly markedDown: number;
   /** Since its status last changed, in s. */
@@ -81,7 +91,12 @@ function readTraffic(cell: StatRow): Traffic {
       '5xx': number(cell('hrsp_5xx')),
       other: number(cell('hrsp_other')),
     },
-    failures: { connect: number(cell('econ')), response: number(cell('eresp')), retries: number(cell('wretr')) },
+    failures: {
+      connect: number(cell('econ')),
+      response: number(cell('eresp')),
+      retries: number(cell('wretr')),
+      redispatches: number(cell('wredis')),
+    },
     open: number(cell('scur')),
     queued: number(cell('qcur')),
     meanMs: {
@@ -102,6 +117,8 @@ export function readServerTraffic(answer: string): ReadonlyMap<string, ServerTra
       status: cell('status'),
       check: cell('check_status').replace(/^\* /, ''),
       checkDetail: [cell('check_code'), cell('last_chk')].filter((text) => text !== '').join(' '),
+      weight: number(cell('weight')),
+      backup: number(cell('bck')) > 0,
       markedDown: number(cell('hanafail')),
       sinceS: number(cell('lastchg')),
     });

@@ -5,7 +5,7 @@ import { addLook, type LatestRates, sumOf } from './latest-rates.ts';
 const traffic = (requests: number, failed = 0, total = 5): Traffic => ({
   requests,
   answers: { '1xx': 0, '2xx': requests - failed, '3xx': 0, '4xx': 0, '5xx': failed, other: 0 },
-  failures: { connect: 0, response: 0, retries: 0 },
+  failures: { connect: 0, response: 0, retries: 0, redispatches: 0 },
   open: 0,
   queued: 0,
   meanMs: { queue: 0, connect: 0, response: total, total: total + 1000 },

@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { startApp } from '../support/app.ts';
 import { exchange } from '../support/ask.ts';
 import { serveAll } from '../support/policies.ts';
+import { freePorts } from '../support/ports.ts';
 import { until } from '../support/until.ts';
 
 /** The names of applications that answer with an error now. */
@@ -25,7 +26,21 @@ const served = serveAll(async () => {
     );
   const check = { kind: 'tcp', interval: '100ms', rise: 1 };
   const ejection = { errors: 3, within: '10s', for: '1s', most: '50%' };
+  const healthy = await startApp('healthy');
+  closing.push(healthy.close);
+  const [closed = 0] = await freePorts(1);
   return {
+    split: {
+      policy: { check, ejection, split: { v1: 100, v2: 0 } },
+      instances: {
+        old: { address: await addressOf('split-old'), version: 'v1' },
+        new: { address: await addressOf('split-new'), version: 'v2' },
+      },
+    },
+    refusing: {
+      policy: { check: { ...check, port: healthy.port }, ejection: { ...ejection, for: '1h' } },
+      instances: { a: healthy.address, b: `127.0.0.1:${closed}`, c: await addressOf('refusing-c') },
+    },
     web: {
       policy: { check: { kind: 'tcp', interval: '500ms', rise: 2 }, ejection },
       instances: await instances('web', ['a', 'b', 'c', 'd']),
@@ -93,5 +108,22 @@ describe('a server whose requests fail while its checks pass', () => {
       return events('ejection-spared', 'instances/alone/a').length > 0;
     });
     await until('it answers again', async () => (await ask('alone')) === '500');
+  });
+
+  test('is ejected as well if its connections are refused and other servers answer for it', async () => {
+    await until('it is ejected', async () => {
+      await askOften('refusing', 5);
+      return events('instance-ejected', 'instances/refusing/b').length > 0;
+    });
+  });
+
+  test('stays while only a version without a share could stand in for it', async () => {
+    failing.add('split-old');
+    await until('it has errors in a row', async () => {
+      await ask('split');
+      return events('ejection-spared', 'instances/split/old').length > 0;
+    });
+    await until('it answers again', async () => (await ask('split')) === '500');
+    expect(await askOften('split', 10)).not.toContain('split-new');
   });
 });

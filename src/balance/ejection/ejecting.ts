@@ -56,7 +56,7 @@ export type EjectedStatus = {
   readonly endsInMs: number;
 };
 
-type Ejects = { readonly ejection: Ejection; readonly mode: Policy['mode']; readonly size: number };
+type Ejects = { readonly ejection: Ejection; readonly mode: Policy['mode'] };
 
 /** Between two looks at all services, in ms; at least so many times as long as the last look took, because a worker has other work. */
 const pace = { leastMs: 1000, times: 50 };
@@ -90,7 +90,7 @@ export class Ejecting {
       if (service === undefined || ejection === undefined) {
         this.#settings.delete(name);
         this.#counts.delete(name);
-      } else this.#settings.set(name, { ejection, mode: service.policy.mode, size: service.instances.size });
+      } else this.#settings.set(name, { ejection, mode: service.policy.mode });
       if (!this.#ejections.has(name)) continue;
       const has = (id: InstanceId) => service?.instances.has(id) === true;
       this.#take(forget(this.#ejections, name, { ejects: ejection !== undefined, has }));
@@ -168,7 +168,7 @@ export class Ejecting {
     const { workerPid } = link;
     const traffic = await link.serverTraffic(name);
     if (link.workerPid !== workerPid) return;
-    const { ejection: settings, mode, size } = known;
+    const { ejection: settings, mode } = known;
     const look = { now: now(), workerPid, traffic, mode, settings, told };
     const { counts, marked } = lookAtErrors(this.#counts.get(name), look);
     this.#counts.set(name, counts);
@@ -176,6 +176,8 @@ export class Ejecting {
     // A server is named as its instance.
     const servers = marked.map(({ id, recent }) => ({ id: id as InstanceId, recent }));
     const up = new Set(upIn(traffic));
+    const isOut = (id: string) => this.#ejections.get(name)?.get(id as InstanceId)?.phase === 'out';
+    const size = [...traffic].filter(([id, { weight }]) => weight > 0 || isOut(id)).length;
     const step = eject(this.#ejections, now(), { service: name, settings, servers, size, up });
     this.#take(step);
     for (const one of step.transitions) if (one.kind === 'spared') await link.raise(name, one.id);
@@ -242,6 +244,8 @@ const sparing: Readonly<Record<SpareReason, string>> = {
   last: 'no other instance is up',
 };
 
+/** The servers that get requests. */
 function* upIn(traffic: ReadonlyMap<string, ServerTraffic>): Generator<InstanceId> {
-  for (const [id, { status }] of traffic) if (/^(UP|no check)/.test(status)) yield id as InstanceId;
+  for (const [id, { status, weight, backup }] of traffic)
+    if (/^(UP|no check)/.test(status) && weight > 0 && !backup) yield id as InstanceId;
 }

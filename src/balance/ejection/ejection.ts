@@ -32,9 +32,9 @@ export type MarkedDown = {
   readonly settings: Ejection;
   /** `recent`: how many errors it made within the time that the policy sets. */
   readonly servers: readonly { readonly id: InstanceId; readonly recent: number }[];
-  /** The number of instances of the service. */
+  /** The number of instances that get requests, or would without an ejection. */
   readonly size: number;
-  /** The other servers that are up. */
+  /** The servers that get requests: a backup, or one with the weight 0, does not stand in for another. */
   readonly up: ReadonlySet<InstanceId>;
 };
 

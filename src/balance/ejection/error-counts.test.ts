@@ -3,9 +3,20 @@ import type { ServerTraffic } from '../../haproxy/stat.ts';
 import { type ErrorCounts, lookAtErrors } from './error-counts.ts';
 
 const server = (markedDown: number, errors: number, status = 'DOWN', good = 0): ServerTraffic => ({
-  ...{ status, check: 'HANA', checkDetail: '', markedDown, sinceS: 0, requests: 0, open: 0, queued: 0 },
+  ...{
+    status,
+    check: 'HANA',
+    checkDetail: '',
+    weight: 1,
+    backup: false,
+    markedDown,
+    sinceS: 0,
+    requests: 0,
+    open: 0,
+    queued: 0,
+  },
   answers: { '1xx': 0, '2xx': good, '3xx': 0, '4xx': 0, '5xx': errors, other: 0 },
-  failures: { connect: 0, response: 0, retries: 0 },
+  failures: { connect: 0, response: 0, retries: 0, redispatches: 0 },
   meanMs: { queue: 0, connect: 0, response: 0, total: 0 },
 });
 
@@ -65,7 +76,7 @@ test('a connection of a tcp service that is open is no good answer, and one that
     ...server(0, 0, 'UP'),
     requests,
     open,
-    failures: { connect: failed, response: 0, retries: 0 },
+    failures: { connect: failed, response: 0, retries: 0, redispatches: 0 },
   });
   const seen = (...traffic: readonly ServerTraffic[]) => {
     let counts: ErrorCounts | undefined;

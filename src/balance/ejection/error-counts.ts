@@ -66,9 +66,10 @@ function recentErrors(
   return base !== undefined && errors - base.errors >= most ? errors - base.errors : undefined;
 }
 
-/** Errors as a client sees them: answers of status 5xx, connections that failed and answers that broke off. */
+/** Answers of status 5xx, connections that failed, answers that broke off, and whatever HAProxy tried again. */
 function sampleOf({ answers, failures, requests, open }: ServerTraffic, { now, mode }: Look): Sample {
-  const errors = answers['5xx'] + failures.connect + failures.response;
+  const { connect, response, retries, redispatches } = failures;
+  const errors = answers['5xx'] + connect + response + retries + redispatches;
   const answered = answers['1xx'] + answers['2xx'] + answers['3xx'] + answers['4xx'];
   return { at: now, errors, good: mode === 'http' ? answered : requests - open - errors };
 }

@@ -5,7 +5,7 @@ import { mostServices, TrafficHistory } from './traffic-history.ts';
 const traffic = (requests: number, errors = 0): Traffic => ({
   requests,
   answers: { '1xx': 0, '2xx': 0, '3xx': 0, '4xx': 0, '5xx': errors, other: 0 },
-  failures: { connect: 0, response: 0, retries: 0 },
+  failures: { connect: 0, response: 0, retries: 0, redispatches: 0 },
   open: 0,
   queued: 0,
   meanMs: { queue: 0, connect: 0, response: 0, total: 4 },
