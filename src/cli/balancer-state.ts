@@ -3,7 +3,7 @@ import { describe } from '../model/fault.ts';
 import { askAdmin, type KnownBalancer } from './balancers.ts';
 
 const claimants = { winner: v.optional(v.string()), loser: v.string() };
-const because = v.fallback(v.optional(v.picklist(['own-name', 'older', 'first-by-name'])), undefined);
+const because = v.fallback(v.optional(v.picklist(['own-name', 'older', 'first-by-name', 'crowded'])), undefined);
 const conflict = v.variant('kind', [
   v.object({
     kind: v.literal('port'),

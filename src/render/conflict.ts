@@ -1,4 +1,5 @@
 import type { ServiceName } from '../model/name.ts';
+import { mostMatches } from './matched-routes.ts';
 import type { PortConflict } from './ports.ts';
 import type { Because } from './route-conflicts.ts';
 import type { RoutesConflict } from './routes.ts';
@@ -37,6 +38,7 @@ const reasons: Readonly<Record<Because, string>> = {
   'own-name': ', as its own name',
   older: ', and its policy is older',
   'first-by-name': ', as the first by name',
+  crowded: `, because HAProxy tests at most ${mostMatches} matches of one host and path`,
 };
 
 const reasonOf = ({ because }: { readonly because?: Because | undefined }): string =>

@@ -10,7 +10,7 @@ import type { RouteClaim } from './route-claim.ts';
 export type MatchedKeys = PersistentMap<string, PersistentSet<string>>;
 
 /** How many matches HAProxy tests for one host and path, so that their list fits into a line of the map. */
-const mostMatches = 64;
+export const mostMatches = 64;
 
 /** The name of a match in the route map. */
 export const matchId = (match: MatchText): string =>
@@ -70,11 +70,15 @@ export function choose(
   owner: RouteClaim | undefined,
   claims: readonly RouteClaim[],
 ): RouteTarget | undefined {
-  const ordered = inOrder(claims.filter((claim) => !isKept(owner, claim))).slice(0, mostMatches);
+  const ordered = rightful(owner, claims).slice(0, mostMatches);
   const [first] = ordered;
   if (first === undefined) return fallback;
   return choiceTarget(fallback, first.service, ordered.map(idOf));
 }
+
+/** The matches of one host and path in the order in which HAProxy tests them; those beyond `mostMatches` get no requests. */
+export const rightful = (owner: RouteClaim | undefined, claims: readonly RouteClaim[]): readonly RouteClaim[] =>
+  inOrder(claims.filter((claim) => !isKept(owner, claim)));
 
 /** Whether a service keeps the requests for its own name from the match of another one. */
 export const isKept = (owner: RouteClaim | undefined, claim: RouteClaim): boolean =>

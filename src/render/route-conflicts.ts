@@ -1,10 +1,13 @@
 import type { Since } from '../catalog/service.ts';
 import type { ServiceName } from '../model/name.ts';
-import { describeRoute, isKept, type MatchedKeys } from './matched-routes.ts';
+import { describeRoute, isKept, type MatchedKeys, mostMatches, rightful } from './matched-routes.ts';
 import type { RouteClaim } from './route-claim.ts';
 
-/** Why one of two services with one wish has it: its own name is wished for, its policy is older, or its name is the first. */
-export type Because = 'own-name' | 'older' | 'first-by-name';
+/**
+ * Why one of two services with one wish has it: its own name is wished for, its policy is older, its name is the first, or as many matches
+ * as HAProxy tests go before that of the other.
+ */
+export type Because = 'own-name' | 'older' | 'first-by-name' | 'crowded';
 
 /** A service does not get routes that it asks for, because another one asks for them too and has more right to them. */
 export type RouteConflict = {
@@ -54,6 +57,23 @@ export function* ownNameConflicts(
       if (owner === undefined || claim === undefined || !isKept(owner, claim)) continue;
       const named = { winner: owner.service, loser: claim.service, route: describeRoute(key, claim.target) };
       yield { kind: 'route', ...named, more: 0, because: 'own-name' };
+    }
+  }
+}
+
+/** The matches for which one host and path has too many. */
+export function* crowdedConflicts(
+  matched: MatchedKeys,
+  claims: { get(route: string): readonly RouteClaim[] | undefined },
+): Generator<RouteConflict> {
+  for (const [main, keys] of [...matched].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    if (keys.size <= mostMatches) continue;
+    const some = [...keys].flatMap((key) => claims.get(key)?.[0] ?? []);
+    const [winner, ...others] = rightful(claims.get(main)?.[0], some);
+    if (winner === undefined) continue;
+    for (const { service: loser, host, path, target } of others.slice(mostMatches - 1)) {
+      const named = { winner: winner.service, loser, route: describeRoute(host + path, target) };
+      yield { kind: 'route', ...named, more: 0, because: 'crowded' };
     }
   }
 }

@@ -121,12 +121,14 @@ test('a list of matches is bounded, and the oldest ones are in it', () => {
   const policies = Object.fromEntries(
     numbers(70).map((i) => [`s${i}`, { hosts: ['x'], match: { headers: { a: `${i}` } } }]),
   );
-  const { routes } = routesOf({ ...policies, web: { hosts: ['x'] } });
+  const { routes, conflicts } = routesOf({ ...policies, web: { hosts: ['x'] } });
   const list = routes.get('x/') ?? '';
   expect(list.split(',')).toHaveLength(64);
   expect(list.startsWith('?/web/0/')).toBe(true);
   const found = (value: string) => lookUpMatched(routes, 'x', '/', (match) => match === `he:a:${value}`);
   expect([found('0'), found('63'), found('64')]).toEqual(['s0', 's63', 'web']);
+  expect(conflicts.map(({ loser }) => loser).sort()).toEqual(['s64', 's65', 's66', 's67', 's68', 's69']);
+  expect(conflicts[0]).toMatchObject({ kind: 'route', because: 'crowded', winner: 's0' });
 });
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);

@@ -34,7 +34,7 @@ import {
 } from './matched-routes.ts';
 import { type Overruled, overruledBy } from './priority-shares.ts';
 import { isCapped, type RouteClaim } from './route-claim.ts';
-import { ownNameConflicts, type RouteConflict, routeConflicts } from './route-conflicts.ts';
+import { crowdedConflicts, ownNameConflicts, type RouteConflict, routeConflicts } from './route-conflicts.ts';
 import { RouteMap } from './route-map.ts';
 
 /**
@@ -244,6 +244,7 @@ export function conflictsOf(table: RouteTable): readonly RoutesConflict[] {
   return [
     ...routeConflicts(contested, claims),
     ...ownNameConflicts(matched, claims),
+    ...crowdedConflicts(matched, claims),
     ...boundedConflicts(bounded, services),
     ...priorityConflicts(table),
   ];
